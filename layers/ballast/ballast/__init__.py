@@ -1,0 +1,12 @@
+"""Ballast's runtime: contracts, the log and its folds, money, playbooks, settings.
+
+No model client and no business code lives here. Modules import downwards only::
+
+    log                the run's log in DynamoDB and S3
+    playbook           tools, fallbacks, agent.yaml
+    runtime            a function's environment, clients and clock
+    folds              pure functions of a run's events
+    money              prices, reservations, amounts
+    contracts          the values that cross a wall
+    errors
+"""

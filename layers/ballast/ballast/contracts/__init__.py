@@ -1,0 +1,32 @@
+"""The values that cross a wall: requests, decisions, limits, tasks and log events.
+
+All are frozen pydantic models that forbid extra fields. Imports only ``ballast.errors``.
+"""
+
+from ballast.contracts.decision import Answer, CallTools, Decision, HandOver, ToolCall, parse_decision
+from ballast.contracts.event import Event
+from ballast.contracts.exit_reason import ExitReason
+from ballast.contracts.limits import Limits, LimitsPatch
+from ballast.contracts.planner import Planner
+from ballast.contracts.request import RunRequest
+from ballast.contracts.task import ExecuteTask, HandedOver, OpenTask, PlanSummary, PlanTask
+
+__all__ = [
+    "Answer",
+    "CallTools",
+    "Decision",
+    "Event",
+    "ExecuteTask",
+    "ExitReason",
+    "HandOver",
+    "HandedOver",
+    "Limits",
+    "LimitsPatch",
+    "OpenTask",
+    "PlanSummary",
+    "PlanTask",
+    "Planner",
+    "RunRequest",
+    "ToolCall",
+    "parse_decision",
+]

@@ -1,0 +1,62 @@
+"""Why a planner stopped: one name for every stop reason of the model and for every limit."""
+
+from enum import StrEnum
+
+
+class ExitReason(StrEnum):
+    """The reason that goes with a completion or a hand-over.
+
+    The first nine are Bedrock Converse's own stop reasons, under their own names
+    (API reference of ``Converse``, response field ``stopReason``).
+    """
+
+    # The model ended its turn.
+    END_TURN = "end_turn"
+    TOOL_USE = "tool_use"
+    MAX_TOKENS = "max_tokens"
+    STOP_SEQUENCE = "stop_sequence"
+    GUARDRAIL_INTERVENED = "guardrail_intervened"
+    CONTENT_FILTERED = "content_filtered"
+    MALFORMED_MODEL_OUTPUT = "malformed_model_output"
+    MALFORMED_TOOL_USE = "malformed_tool_use"
+    MODEL_CONTEXT_WINDOW_EXCEEDED = "model_context_window_exceeded"
+
+    # A limit was reached, before the call that would have passed it.
+    TURN_LIMIT = "turn_limit"
+    TOOL_CALL_LIMIT = "tool_call_limit"
+    TOKEN_LIMIT = "token_limit"
+    COST_LIMIT = "cost_limit"
+    DEADLINE = "deadline"
+
+    # The model could not be reached, or not in time.
+    MODEL_TIMEOUT = "model_timeout"
+    MODEL_THROTTLED = "model_throttled"
+    MODEL_UNAVAILABLE = "model_unavailable"
+    MODEL_REFUSED = "model_refused"
+
+    # The model said nothing that could be used.
+    EMPTY_ANSWER = "empty_answer"
+
+    # A deterministic planner ended, or could not go on.
+    ROLLED_BACK = "rolled_back"
+    ROLLBACK_INCOMPLETE = "rollback_incomplete"
+    NO_FALLBACK = "no_fallback"
+    FALLBACK_GAVE_UP = "fallback_gave_up"
+    FALLBACK_FAILED = "fallback_failed"
+
+    # A part of Ballast failed, or a person decided.
+    PLANNER_FAILED = "planner_failed"
+    EXECUTOR_FAILED = "executor_failed"
+    EFFECT_UNKNOWN = "effect_unknown"
+    GUIDANCE = "guidance"
+
+
+#: Converse's ``stopReason`` values; anything else is ``MALFORMED_MODEL_OUTPUT``.
+STOP_REASONS: frozenset[str] = frozenset(list(ExitReason)[:9])
+
+
+def from_stop_reason(stop_reason: object) -> ExitReason:
+    """Map what Converse sent as ``stopReason`` to exactly one exit reason."""
+    if isinstance(stop_reason, str) and stop_reason in STOP_REASONS:
+        return ExitReason(stop_reason)
+    return ExitReason.MALFORMED_MODEL_OUTPUT

@@ -1,0 +1,59 @@
+"""The ceilings of a run, as one value. They can only be tightened."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from ballast.contracts.wire import Wire
+from ballast.errors import InvalidInput
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class LimitsPatch(Wire):
+    """Some of the limits; what is absent stays as it is."""
+
+    turns: Annotated[int, Field(ge=1, le=5_000)] | None = None
+    tool_calls: Annotated[int, Field(ge=0, le=50_000)] | None = None
+    tokens_per_turn: Count | None = None
+    input_tokens_per_turn: Count | None = None
+    cost_microusd: Annotated[int, Field(ge=0)] | None = None
+    deadline_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] | None = None
+
+
+class Limits(Wire):
+    """All limits of a run.
+
+    turns            model turns of the agent; other planners' turns are bounded by the workflow
+    tool_calls       proposed calls, refused ones included
+    tokens_per_turn  output tokens that one completion may have (``maxTokens``)
+    input_tokens_per_turn  upper bound of the tokens of one prompt
+    cost_microusd    spent and reserved, in millionths of a US dollar
+    deadline_s       seconds from admission to the answer
+    fallback_reserve_s  the part of the deadline that only the deterministic planners may use
+    """
+
+    turns: Annotated[int, Field(ge=1, le=5_000)] = 12
+    tool_calls: Annotated[int, Field(ge=0, le=50_000)] = 24
+    tokens_per_turn: Count = 2_048
+    input_tokens_per_turn: Count = 150_000
+    cost_microusd: Annotated[int, Field(ge=0)] = 250_000
+    deadline_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 120
+    fallback_reserve_s: Annotated[int, Field(ge=0)] = 10
+
+    def tightened(self, patch: LimitsPatch | None, *, by: str) -> "Limits":
+        """Return these limits with ``patch`` applied.
+
+        Raises ``InvalidInput`` where the patch would loosen one; ``by`` says whose patch it is.
+        """
+        if patch is None:
+            return self
+        wanted = patch.model_dump(exclude_none=True)
+        for name, value in wanted.items():
+            ceiling = getattr(self, name)
+            if value > ceiling:
+                raise InvalidInput(
+                    f"{by}: limits.{name} is {value}, above the ceiling of {ceiling}. "
+                    f"Limits may only be tightened: send {ceiling} or less, or leave it out."
+                )
+        return self.model_copy(update=wanted)

@@ -1,0 +1,71 @@
+"""What the state machine sends to a function and gets back: coordinates, never content."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ballast.contracts.decision import Answer, CallTools, HandOver
+from ballast.contracts.event import LAST_TURN
+from ballast.contracts.exit_reason import ExitReason
+from ballast.contracts.planner import Planner
+from ballast.contracts.wire import Wire
+
+Turn = Annotated[int, Field(ge=1, lt=LAST_TURN)]
+RunId = Annotated[str, Field(pattern=r"^run-[a-z2-7]{24}$")]
+
+
+class HandedOver(Wire):
+    """Set where the workflow itself took a planner out of charge: it hung or it failed."""
+
+    planner: Planner = Field(alias="from")
+    reason: ExitReason
+    error: str | None = None
+
+
+class PlanTask(Wire):
+    """Propose one decision for this turn."""
+
+    run_id: RunId
+    turn: Turn
+    handed_over: HandedOver | None = None
+
+
+class ExecuteTask(Wire):
+    """Execute the call at ``index`` (from 1). ``unanswered``: its approval was waited for in vain."""
+
+    run_id: RunId
+    turn: Turn
+    index: Annotated[int, Field(ge=1)]
+    unanswered: bool = False
+
+
+class OpenTask(Wire):
+    """Tell the people, who have ``timeout_s`` to answer. ``index`` is the call that an approval is about."""
+
+    run_id: RunId
+    turn: Turn
+    kind: Literal["approval", "escalation"]
+    reason: str
+    timeout_s: Annotated[int, Field(ge=1)]
+    task_token: str = Field(min_length=1, max_length=2048)
+    index: Annotated[int, Field(ge=1)] | None = None
+    handed_over: HandedOver | None = None
+
+
+class PlanSummary(Wire):
+    """A decision as the state machine sees it: its kind and the positions of its calls."""
+
+    kind: Literal["call_tools", "answer", "hand_over"]
+    calls: tuple[int, ...] = ()
+    parallel: bool = False
+    to: Planner | None = None
+    reason: ExitReason | None = None
+
+    @classmethod
+    def of(cls, decision: CallTools | Answer | HandOver, *, parallel: bool = False) -> "PlanSummary":
+        """Summarise ``decision``; ``parallel`` says that none of its calls writes."""
+        if isinstance(decision, CallTools):
+            return cls(kind="call_tools", calls=tuple(range(1, len(decision.calls) + 1)), parallel=parallel)
+        if isinstance(decision, HandOver):
+            return cls(kind="hand_over", to=decision.to, reason=decision.reason)
+        return cls(kind="answer")

@@ -1,0 +1,109 @@
+"""Every error that Ballast raises on purpose, named by its consequence.
+
+::
+
+    BallastError
+    ├── RetryLater                 retry   nothing was done; the same task may be tried again
+    │   └── AttemptInProgress              another attempt holds the call; wait for its outcome
+    ├── CallRefused                repair  goes back to the model as a tool result
+    │   ├── UnknownTool
+    │   ├── MalformedArguments             not JSON, or not an object
+    │   ├── SchemaViolation
+    │   └── RuleViolation                  well formed, but not allowed here
+    ├── AskHuman                   ask     somebody has to decide
+    │   ├── ApprovalRequired
+    │   └── EffectUnknown                  it may have happened; never blindly repeated
+    └── Stop                       stop    trying again cannot help
+        ├── NotAdmitted                    the run does not start
+        │   └── RequestConflict            the same request id with another body
+        ├── InvalidInput                   a field of a contract is wrong
+        ├── PlaybookInvalid
+        ├── SettingInvalid
+        ├── ModelRefused                   no price, no such model, no access
+        ├── EscalationClosed               answered already, or too late
+        └── LogCorrupt                     a digest does not match: somebody touched the log
+
+Amazon States Language matches error *names*, never base classes, so every name that
+``statemachine/agent.asl.yaml`` mentions is a class here (a test holds them together).
+Imports nothing of Ballast.
+"""
+
+
+class BallastError(Exception):
+    """The root. Its text says what is wrong and what to do next."""
+
+
+class RetryLater(BallastError):
+    """Nothing was done; the same task may be tried again."""
+
+
+class AttemptInProgress(RetryLater):
+    """Another attempt at the same call has not ended yet."""
+
+
+class CallRefused(BallastError):
+    """A proposed tool call that is not executed; the text tells the planner what to mend."""
+
+
+class UnknownTool(CallRefused):
+    """No tool of that name is in the playbook."""
+
+
+class MalformedArguments(CallRefused):
+    """The arguments are not a JSON object."""
+
+
+class SchemaViolation(CallRefused):
+    """The arguments do not fit the tool's model."""
+
+
+class RuleViolation(CallRefused):
+    """The arguments fit the model, but one of the tool's own rules forbids them."""
+
+
+class AskHuman(BallastError):
+    """A person has to decide before anything else happens."""
+
+
+class ApprovalRequired(AskHuman):
+    """The tool's rule asks for an approval that is not in the log yet."""
+
+
+class EffectUnknown(AskHuman):
+    """An effect may or may not have happened; a person must look."""
+
+
+class Stop(BallastError):
+    """Trying again cannot help."""
+
+
+class NotAdmitted(Stop):
+    """The run does not start."""
+
+
+class RequestConflict(NotAdmitted):
+    """The same request id came before with another body."""
+
+
+class InvalidInput(Stop):
+    """A field of a contract is missing or wrong; the text names it."""
+
+
+class PlaybookInvalid(Stop):
+    """The playbook's folder cannot be used; the text names the file and the remedy."""
+
+
+class SettingInvalid(Stop):
+    """An environment variable of a function is missing or wrong."""
+
+
+class ModelRefused(Stop):
+    """The model cannot be called at all: no price, no such model, no access."""
+
+
+class EscalationClosed(Stop):
+    """The escalation was answered already, or its run no longer waits."""
+
+
+class LogCorrupt(Stop):
+    """A recorded digest does not match the content."""

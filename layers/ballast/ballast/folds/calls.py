@@ -1,0 +1,146 @@
+"""What was proposed in each turn, what became of each call, and what would have to be undone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ballast.contracts import CallTools, Event, Planner, ToolCall, parse_decision
+from ballast.contracts.decision import Answer, HandOver
+
+
+@dataclass(frozen=True)
+class Proposed:
+    """The decision of one turn and who made it. ``parallel``: none of its calls writes."""
+
+    turn: int
+    planner: Planner
+    decision: CallTools | Answer | HandOver
+    parallel: bool
+    undoes: tuple[int, int] | None = None
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The proposed calls; empty for any other decision."""
+        return self.decision.calls if isinstance(self.decision, CallTools) else ()
+
+
+@dataclass(frozen=True)
+class CallState:
+    """One call at its position and what became of it.
+
+    status   proposed | intended | ok | failed | denied | refused | unknown
+    result   what the tool returned, JSON; ``message`` says what went wrong instead
+    undo     the call that would undo it, recorded with the effect
+    approval None while nobody was asked or answered, else whether it was approved
+    """
+
+    turn: int
+    index: int
+    planner: Planner
+    call: ToolCall
+    status: str = "proposed"
+    effect: str | None = None
+    result: Any = None
+    message: str = ""
+    undo: ToolCall | None = None
+    approval: bool | None = None
+
+    @property
+    def ended(self) -> bool:
+        """Whether its outcome is recorded."""
+        return self.status not in ("proposed", "intended")
+
+
+def proposals(events: Sequence[Event]) -> Mapping[int, Proposed]:
+    """Return the decision of each turn, by turn.
+
+    A completion that came after its turn was cut is there as well; it was never executed.
+    """
+    found: dict[int, Proposed] = {}
+    for event in events:
+        if event.name == "model.responded":
+            planner = Planner.AGENT
+        elif event.name == "plan.decided":
+            planner = Planner(event.body["planner"])
+        elif event.name == "escalation.answered":
+            planner = Planner.HUMAN
+        else:
+            continue
+        undoes = event.body.get("undoes")
+        found[event.turn] = Proposed(
+            turn=event.turn,
+            planner=planner,
+            decision=parse_decision(event.body["decision"]),
+            parallel=bool(event.body.get("parallel", False)),
+            undoes=(undoes[0], undoes[1]) if undoes else None,
+        )
+    return found
+
+
+def calls(events: Sequence[Event]) -> tuple[CallState, ...]:
+    """Return every proposed call with its outcome, in the order of the work."""
+    states = {
+        (made.turn, position): CallState(made.turn, position, made.planner, call)
+        for made in proposals(events).values()
+        for position, call in enumerate(made.calls, start=1)
+    }
+    for event in events:
+        key = (event.turn, event.index)
+        if not event.name.startswith("call.") or key not in states:
+            continue
+        states[key] = _after(states[key], event)
+    return tuple(states[key] for key in sorted(states))
+
+
+def _after(state: CallState, event: Event) -> CallState:
+    body = event.body
+    if event.name == "call.intended":
+        return replace(state, status="intended", effect=body["effect"], undo=_call(body.get("undo")))
+    if event.name == "call.refused":
+        return replace(state, status="refused", message=body["message"])
+    if event.name == "call.approval_answered":
+        return replace(state, approval=body["approve"], message=body.get("comment", ""))
+    if event.name == "call.settled":
+        return replace(
+            state,
+            status=body["status"],
+            result=body.get("result"),
+            message=body.get("message", ""),
+            undo=_call(body.get("undo")) or state.undo,
+        )
+    return state
+
+
+def _call(data: Any) -> ToolCall | None:
+    return ToolCall(tool=data["tool"], arguments=data["arguments"]) if data else None
+
+
+def find_call(events: Sequence[Event], turn: int, index: int) -> CallState | None:
+    """Return the call at that position, or None where nobody proposed it."""
+    return next((state for state in calls(events) if (state.turn, state.index) == (turn, index)), None)
+
+
+def committed(events: Sequence[Event]) -> tuple[CallState, ...]:
+    """Return the writes that happened, or may have happened, in order."""
+    return tuple(
+        state for state in calls(events) if state.effect == "write" and state.status in ("ok", "intended", "unknown")
+    )
+
+
+def to_undo(events: Sequence[Event]) -> tuple[CallState, ...]:
+    """Return the writes with a recorded undo that nobody undid yet, newest first.
+
+    The rollback's own writes are not among them: an undo is not undone.
+    """
+    states = {(state.turn, state.index): state for state in calls(events)}
+    attempted = {
+        made.undoes for made in proposals(events).values() if made.undoes and states[(made.turn, 1)].ended
+    }
+    return tuple(
+        state
+        for state in reversed(committed(events))
+        if state.planner is not Planner.ROLLBACK
+        and state.status == "ok"
+        and state.undo is not None
+        and (state.turn, state.index) not in attempted
+    )

@@ -1,0 +1,61 @@
+"""How a run began, what was granted to it since, and how it ended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ballast.contracts import Event, HandOver, Limits, Planner, RunRequest, parse_decision
+from ballast.contracts.wire import parse
+from ballast.errors import LogCorrupt
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What was admitted.
+
+    limits              as admitted
+    cost_ceiling_microusd  the admitted ceiling and what people added since
+    agent_until_ms, deadline_ms  epoch milliseconds; a hand-over back to the agent renews them
+    granted_turn        the turn in which a person last handed back to the agent; counting of
+                        turns and tool calls starts after it. 0 where nobody did.
+    """
+
+    request: RunRequest
+    request_sha256: str
+    limits: Limits
+    cost_ceiling_microusd: int
+    agent_until_ms: int
+    deadline_ms: int
+    granted_turn: int
+
+
+def opening(events: Sequence[Event]) -> Opening:
+    """Return how the run of ``events`` was opened. Raises ``LogCorrupt`` where it was not."""
+    first = next((event for event in events if event.name == "run.opened"), None)
+    if first is None:
+        raise LogCorrupt("The log has no 0000.run.opened: the run was not admitted, or its log is incomplete.")
+    body = first.body
+    limits = parse(Limits, body["limits"], what="limits", error=LogCorrupt)
+    ceiling, granted = limits.cost_microusd, 0
+    agent_until_ms, deadline_ms = body["agent_until_ms"], body["deadline_ms"]
+    for event in events:
+        if event.name != "escalation.answered":
+            continue
+        agent_until_ms, deadline_ms = event.body["agent_until_ms"], event.body["deadline_ms"]
+        decision = parse_decision(event.body["decision"])
+        if isinstance(decision, HandOver) and decision.to is Planner.AGENT:
+            ceiling += decision.add_budget_microusd
+            granted = event.turn
+    return Opening(
+        request=parse(RunRequest, body["request"], what="request", error=LogCorrupt),
+        request_sha256=body["request_sha256"],
+        limits=limits,
+        cost_ceiling_microusd=ceiling,
+        agent_until_ms=agent_until_ms,
+        deadline_ms=deadline_ms,
+        granted_turn=granted,
+    )
+
+
+def ending(events: Sequence[Event]) -> Event | None:
+    """Return the event that ended the run, or None while it goes on."""
+    return next((event for event in events if event.name in ("run.ended", "run.refused")), None)

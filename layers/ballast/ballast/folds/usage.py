@@ -1,0 +1,83 @@
+"""What a run has used: turns, calls, tokens and money."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ballast.contracts import Event
+from ballast.folds.calls import proposals
+from ballast.folds.opening import opening
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Counts since the last grant (``turns``, ``tool_calls``) and since the opening (the rest).
+
+    turns              model turns of the agent
+    tool_calls         calls that the agent proposed
+    model_calls        attempts
+    refused_calls      calls that the executor refused
+    input_tokens, output_tokens, cache_read_tokens, cache_write_tokens  as reported
+    spent_microusd     settled by reported usage
+    reserved_microusd  reservations of attempts without an outcome: charged in full until it comes
+    """
+
+    turns: int = 0
+    tool_calls: int = 0
+    model_calls: int = 0
+    refused_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    spent_microusd: int = 0
+    reserved_microusd: int = 0
+
+    @property
+    def charged_microusd(self) -> int:
+        """What counts against the ceiling."""
+        return self.spent_microusd + self.reserved_microusd
+
+
+def usage(events: Sequence[Event]) -> Usage:
+    """Fold ``events`` into what was used."""
+    granted = opening(events).granted_turn if any(event.name == "run.opened" for event in events) else 0
+    turns: set[int] = set()
+    reserved: dict[tuple[int, int], int] = {}
+    tokens = dict.fromkeys(_TOKENS, 0)
+    spent = refused = 0
+    for event in events:
+        if event.name == "model.requested":
+            reserved[event.turn, event.index] = event.body["reserved_microusd"]
+            if event.turn > granted:
+                turns.add(event.turn)
+        elif event.name in ("model.responded", "model.failed"):
+            spent += event.body["cost_microusd"]
+            for attribute in _TOKENS:
+                tokens[attribute] += event.body.get(attribute, 0)
+        elif event.name == "call.refused":
+            refused += 1
+    settled = {
+        (event.turn, event.body["attempt"]) for event in events if event.name in ("model.responded", "model.failed")
+    }
+    return Usage(
+        turns=len(turns),
+        tool_calls=sum(
+            len(made.calls) for turn, made in proposals(events).items() if turn > granted and made.planner == "agent"
+        ),
+        model_calls=len(reserved),
+        refused_calls=refused,
+        input_tokens=tokens[INPUT_TOKENS],
+        output_tokens=tokens[OUTPUT_TOKENS],
+        cache_read_tokens=tokens[CACHE_READ_TOKENS],
+        cache_write_tokens=tokens[CACHE_WRITE_TOKENS],
+        spent_microusd=spent,
+        reserved_microusd=sum(amount for attempt, amount in reserved.items() if attempt not in settled),
+    )
+
+
+# Attribute names of the OpenTelemetry semantic conventions for generative AI.
+INPUT_TOKENS = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+CACHE_READ_TOKENS = "gen_ai.usage.cache_read.input_tokens"
+CACHE_WRITE_TOKENS = "gen_ai.usage.cache_creation.input_tokens"
+_TOKENS = (INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS)

@@ -1,0 +1,5 @@
+"""The append-only log of a run in DynamoDB, with large bodies in S3."""
+
+from ballast.log.run_log import LogSettings, RunLog
+
+__all__ = ["LogSettings", "RunLog"]

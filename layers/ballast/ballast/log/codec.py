@@ -1,0 +1,60 @@
+"""How an event becomes a DynamoDB item, and how it comes back.
+
+A body is stored as its canonical JSON: as text where it is short, compressed where that is
+smaller, and as a pointer to S3 (claim check) where even that is large. Pure: no I/O.
+"""
+
+import hashlib
+import json
+import zlib
+from typing import Any
+
+from ballast.contracts import Event
+from ballast.contracts.wire import canonical
+
+#: Shorter bodies are left as readable text in the table.
+COMPRESS_OVER_BYTES = 1_024
+#: Larger items go to S3: from here one S3 PUT is cheaper than DynamoDB's write units (one a KiB).
+CLAIM_CHECK_OVER_BYTES = 32 * 1024
+
+
+def encode(event: Event) -> tuple[dict[str, Any], bytes | None]:
+    """Return the item in DynamoDB's wire form, and the bytes that must be in S3 before it is written."""
+    text = canonical(event.body)
+    item: dict[str, Any] = {
+        "run_id": {"S": event.run_id},
+        "seq": {"S": event.seq},
+        "at": {"S": event.at},
+        "digest": {"S": event.digest},
+    }
+    if len(text) <= COMPRESS_OVER_BYTES:
+        return item | {"body": {"S": text}}, None
+    packed = zlib.compress(text.encode("ascii"), 6)
+    if len(packed) <= CLAIM_CHECK_OVER_BYTES:
+        return item | {"packed": {"B": packed}}, None
+    return item | {"payload": {"S": payload_key(packed)}}, packed
+
+
+def payload_key(packed: bytes) -> str:
+    """Return the S3 key of a payload: its content hash, so writing it twice is harmless."""
+    return f"payloads/{hashlib.sha256(packed).hexdigest()}"
+
+
+def payload_of(item: dict[str, Any]) -> str | None:
+    """Return the S3 key that ``item`` points to, if any."""
+    pointer = item.get("payload")
+    return str(pointer["S"]) if pointer else None
+
+
+def decode(item: dict[str, Any], payload: bytes | None) -> Event:
+    """Return the event of ``item``; ``payload`` is what S3 held for it. Raises ``ValueError`` if it is garbled."""
+    try:
+        if "body" in item:
+            text = item["body"]["S"]
+        else:
+            packed = payload if payload is not None else item["packed"]["B"]
+            text = zlib.decompress(packed).decode("ascii")
+        body = json.loads(text)
+    except (KeyError, zlib.error, UnicodeDecodeError) as problem:
+        raise ValueError(str(problem)) from problem
+    return Event(run_id=item["run_id"]["S"], seq=item["seq"]["S"], at=item["at"]["S"], body=body)

@@ -1,0 +1,16 @@
+"""Prices, reservations and amounts. Integers of micro-dollars (millionths of a US dollar) only."""
+
+from ballast.money.amounts import dollars, micro_dollars
+from ballast.money.prices import Price, PriceTable, TokenCounts, load_prices
+from ballast.money.reservation import Reservation, affordable
+
+__all__ = [
+    "Price",
+    "PriceTable",
+    "Reservation",
+    "TokenCounts",
+    "affordable",
+    "dollars",
+    "load_prices",
+    "micro_dollars",
+]

@@ -1,0 +1,25 @@
+"""What a playbook is written with: tools, fallbacks and ``agent.yaml``.
+
+Imports ``ballast.contracts`` and ``ballast.errors`` only; no AWS client at import.
+"""
+
+from ballast.playbook.agent import AgentConfig, Intent
+from ballast.playbook.fallback import CallFailed, Fallback, GiveUp, fallback
+from ballast.playbook.load import Playbook, load_playbook
+from ballast.playbook.tool import Effect, Tool, ToolContext, ToolFailed, tool
+
+__all__ = [
+    "AgentConfig",
+    "CallFailed",
+    "Effect",
+    "Fallback",
+    "GiveUp",
+    "Intent",
+    "Playbook",
+    "Tool",
+    "ToolContext",
+    "ToolFailed",
+    "fallback",
+    "load_playbook",
+    "tool",
+]

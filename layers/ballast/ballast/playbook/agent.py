@@ -1,0 +1,80 @@
+"""``agent.yaml``: the agent's instructions, model, limits and intents."""
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from ballast.contracts import Limits, LimitsPatch
+from ballast.contracts.wire import Name, Wire, complaints
+from ballast.errors import InvalidInput, PlaybookInvalid
+
+
+class Intent(Wire):
+    """What a request may be about; its limits may only tighten the agent's."""
+
+    description: str = ""
+    limits: LimitsPatch | None = None
+
+
+class AgentConfig(Wire):
+    """The content of ``agent.yaml``.
+
+    name          what a request's ``agent`` must say
+    model         the Bedrock model id or inference profile; its price must be in the price table
+    instructions  the system prompt
+    temperature   0..1
+    limits        the ceilings of a run; requests and intents may only tighten them
+    intents       by name
+    escalation_timeout_s  how long a run waits for a person
+    approval_timeout_s    how long a call waits for an approval
+    """
+
+    name: Name
+    model: str = Field(min_length=1)
+    instructions: str = Field(min_length=1)
+    temperature: Annotated[Decimal, Field(ge=0, le=1, strict=False)] = Decimal(0)
+    limits: Limits = Limits()
+    intents: dict[str, Intent] = Field(default_factory=dict)
+    escalation_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 24 * 3600
+    approval_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 4 * 3600
+
+    def limits_for(self, intent: str | None) -> Limits:
+        """Return the limits of a run with that intent."""
+        known = self.intents.get(intent) if intent else None
+        return self.limits.tightened(known.limits if known else None, by=f"intent {intent}")
+
+
+def read_agent(file: Path) -> AgentConfig:
+    """Read and check ``agent.yaml``. Raises ``PlaybookInvalid`` naming the file and the field."""
+    import json
+
+    import yaml
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise PlaybookInvalid(
+            f"{file}: cannot be read ({problem.strerror}). A playbook's folder holds agent.yaml, tools/ and fallbacks/."
+        ) from None
+    except UnicodeDecodeError:
+        raise PlaybookInvalid(f"{file}: is not UTF-8 text.") from None
+    try:
+        data: Any = yaml.safe_load(text)
+    except yaml.YAMLError as problem:
+        mark = getattr(problem, "problem_mark", None)
+        where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise PlaybookInvalid(f"{file}: is not YAML{where}: {getattr(problem, 'problem', problem)}.") from None
+    try:
+        config = AgentConfig.model_validate_json(json.dumps(data, default=str))
+    except ValidationError as problem:
+        raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from None
+    for name in config.intents:
+        try:
+            config.limits_for(name)
+        except InvalidInput as looser:
+            raise PlaybookInvalid(f"{file}: {looser}") from None
+    if config.limits.fallback_reserve_s >= config.limits.deadline_s:
+        raise PlaybookInvalid(f"{file}: limits.fallback_reserve_s must be less than limits.deadline_s.")
+    return config

@@ -1,0 +1,175 @@
+"""The ``@tool`` decorator: one function and its argument model become a tool of the playbook."""
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+
+from ballast.contracts import RunRequest, ToolCall
+from ballast.contracts.wire import complaints
+from ballast.errors import PlaybookInvalid, SchemaViolation
+
+
+class Effect(StrEnum):
+    """What a tool does to the world."""
+
+    READ = "read"
+    WRITE = "write"
+
+
+class ToolFailed(Exception):
+    """Raised by a tool for an outcome of the business, such as "order already shipped".
+
+    It is recorded as the call's result, ``failed``, with this text: normal traffic that the
+    planner reads and learns from. Anything else that a tool raises is a defect or an outage.
+    """
+
+
+@dataclass(frozen=True)
+class ToolContext:
+    """What a tool may use besides its arguments.
+
+    run_id, turn, index  where the call stands
+    idempotency_key      the same for every attempt at this call, different for every other call
+    request              the run's request; its ``context`` is what the caller vouches for
+    now                  the time of this attempt, UTC
+    environ              the executor's environment: the names of the business's tables
+    client               ``client("dynamodb")`` returns a boto3 client with the executor's role
+    """
+
+    run_id: str
+    turn: int
+    index: int
+    idempotency_key: str
+    request: RunRequest
+    now: datetime
+    environ: Mapping[str, str]
+    client: Callable[[str], Any]
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool of the playbook. Make one with ``@tool``.
+
+    name       the function's name: what the model calls
+    summary    the function's docstring: what the model reads
+    arguments  the closed, frozen pydantic model of its arguments
+    effect     read or write
+    undo       the name of the tool that undoes it, if any
+    undo_arguments  from (arguments, result as JSON) to the undo's arguments
+    approve_if      from (arguments, request) to whether a person must approve first
+    validate        from (arguments, request) to a complaint, or None where all is well
+    """
+
+    name: str
+    summary: str
+    arguments: type[BaseModel]
+    effect: Effect
+    function: Callable[..., Any]
+    undo: str | None = None
+    undo_arguments: Callable[[Any, Any], Mapping[str, Any]] | None = None
+    approve_if: Callable[[Any, RunRequest], bool] | None = None
+    validate: Callable[[Any, RunRequest], str | None] | None = None
+    result: TypeAdapter[Any] = field(default_factory=lambda: TypeAdapter(JsonValue), repr=False, compare=False)
+
+    def __call__(self, args: Any, ctx: ToolContext) -> Any:
+        """Run the function itself, as its unit test does."""
+        return self.function(args, ctx)
+
+    def call(self, **arguments: Any) -> ToolCall:
+        """Return a proposed call, for a fallback to ``yield``. Raises ``SchemaViolation``."""
+        try:
+            return ToolCall(tool=self.name, arguments=self.arguments(**arguments).model_dump(mode="json"))
+        except ValidationError as problem:
+            raise SchemaViolation(f"{self.name}: {complaints(problem)}") from None
+
+    @cached_property
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of the arguments, as the model gets it."""
+        return self.arguments.model_json_schema()
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The tool as an entry of Converse's ``toolConfig.tools``."""
+        return {
+            "toolSpec": {"name": self.name, "description": self.summary, "inputSchema": {"json": self.schema}}
+        }
+
+    def dump(self, result: Any) -> JsonValue:
+        """Return what the function returned as JSON, checked against its return annotation."""
+        dumped: JsonValue = self.result.dump_python(self.result.validate_python(result), mode="json")
+        return dumped
+
+
+def tool(
+    *,
+    effect: Effect,
+    undo: str | None = None,
+    undo_arguments: Callable[[Any, Any], Mapping[str, Any]] | None = None,
+    approve_if: Callable[[Any, RunRequest], bool] | None = None,
+    validate: Callable[[Any, RunRequest], str | None] | None = None,
+) -> Callable[[Callable[..., Any]], Tool]:
+    """Make a tool of ``function(args: Model, ctx: ToolContext) -> Result``.
+
+    The model must be a frozen pydantic model that forbids extra fields; the docstring is what
+    the language model reads; the return annotation is checked and must be JSON-like. Without
+    ``undo_arguments`` the undo gets the arguments of the call itself.
+    Raises ``PlaybookInvalid`` naming what is wrong.
+    """
+
+    def decorate(function: Callable[..., Any]) -> Tool:
+        name, where = function.__name__, f"Tool {function.__name__} ({function.__module__})"
+        summary = inspect.cleandoc(function.__doc__ or "")
+        if not summary:
+            raise PlaybookInvalid(f"{where} has no docstring. The model reads it: say what the tool does and when.")
+        model, result = _annotations(function, where)
+        made = Tool(
+            name=name,
+            summary=summary,
+            arguments=model,
+            effect=effect,
+            function=function,
+            undo=undo,
+            undo_arguments=undo_arguments,
+            approve_if=approve_if,
+            validate=validate,
+            result=result,
+        )
+        try:
+            made.schema  # noqa: B018  computed now, so that a bad model fails at load and not at 3 AM
+        except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError) as problem:
+            raise PlaybookInvalid(
+                f"{where}: {model.__name__} cannot become a JSON schema: {problem.message}. "
+                "Use types that JSON has: str, int, Decimal, bool, Literal, list, or a nested model."
+            ) from None
+        return made
+
+    return decorate
+
+
+def _annotations(function: Callable[..., Any], where: str) -> tuple[type[BaseModel], TypeAdapter[Any]]:
+    try:
+        hints = typing.get_type_hints(function)
+    except NameError as problem:
+        raise PlaybookInvalid(f"{where}: an annotation cannot be resolved: {problem}.") from None
+    parameters = list(inspect.signature(function).parameters)
+    model = hints.get(parameters[0]) if parameters else None
+    if len(parameters) != 2 or not (isinstance(model, type) and issubclass(model, BaseModel)):
+        raise PlaybookInvalid(f"{where} must be written `def {function.__name__}(args: Model, ctx: ToolContext)`.")
+    if model.model_config.get("extra") != "forbid" or not model.model_config.get("frozen"):
+        raise PlaybookInvalid(
+            f'{where}: {model.__name__} must be closed and frozen: model_config = ConfigDict(extra="forbid", frozen=True).'
+        )
+    if "return" not in hints:
+        raise PlaybookInvalid(f"{where} must annotate what it returns: a pydantic model or a JSON type.")
+    try:
+        return model, TypeAdapter(hints["return"])
+    except PydanticSchemaGenerationError as problem:
+        raise PlaybookInvalid(f"{where}: its return type cannot be JSON: {problem.message}.") from None

@@ -1,0 +1,104 @@
+"""What one deployed function has: its environment, its credentials and a clock.
+
+Everything is built lazily and once per ``Runtime``. In Lambda there is one for the process;
+tests and the local cloud run many functions in one process and give each its own, so no
+module reads ``os.environ`` or makes a client when it is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ballast.errors import SettingInvalid
+
+if TYPE_CHECKING:
+    import boto3
+    from botocore.config import Config
+
+T = TypeVar("T")
+
+
+def utc_now() -> datetime:
+    """Return the current time, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class Runtime:
+    """One function's environment, AWS session, clock and output, and what was built from them."""
+
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        *,
+        session: boto3.Session | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        stdout: TextIO | None = None,
+    ) -> None:
+        self.environ = environ
+        self.clock = clock
+        self._stdout = stdout
+        self._session = session
+        self._built: dict[object, Any] = {}
+        self._lock = threading.RLock()
+
+    def client(self, service: str, config: Config | None = None, endpoint_url: str | None = None) -> Any:
+        """Return this function's client of ``service``, made on first use and then kept."""
+
+        def make(_: Runtime) -> Any:
+            import boto3
+
+            with self._lock:
+                self._session = self._session or boto3.Session()
+                return self._session.client(service, config=config, endpoint_url=endpoint_url)
+
+        return self._once(("client", service), make)
+
+    def emit(self, line: str) -> None:
+        """Write one line where Lambda collects logs and embedded metrics."""
+        print(line, file=self._stdout, flush=True)
+
+    def get(self, factory: Callable[[Runtime], T]) -> T:
+        """Return ``factory(self)``, made on first use and then kept."""
+        return self._once(factory, factory)
+
+    def _once(self, key: object, make: Callable[[Runtime], T]) -> T:
+        with self._lock:
+            if key not in self._built:
+                self._built[key] = make(self)
+            built: T = self._built[key]
+        return built
+
+
+@cache
+def lambda_runtime() -> Runtime:
+    """Return the runtime of this Lambda process: ``os.environ`` and the function's own role."""
+    return Runtime(os.environ)
+
+
+class Settings(BaseModel):
+    """The environment variables of one function: a field's name in capitals is the variable's.
+
+    A subclass is the documentation of a function's environment.
+    """
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid")
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> Self:
+        """Read the settings from ``runtime``, or raise ``SettingInvalid`` naming the variable."""
+        found = {name: runtime.environ[name.upper()] for name in cls.model_fields if name.upper() in runtime.environ}
+        try:
+            return cls.model_validate(found)
+        except ValidationError as problem:
+            names = ", ".join(sorted(str(item["loc"][0]).upper() for item in problem.errors()))
+            raise SettingInvalid(
+                f"Environment variable missing or wrong: {names}. "
+                "template.yaml sets it under the function's Environment; deploy again after mending it."
+            ) from None
