@@ -1,0 +1,1 @@
+"""Scripts for tasks with a known solution: what runs when the agent gives up."""

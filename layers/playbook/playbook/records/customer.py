@@ -1,0 +1,63 @@
+"""Customers: the CRM's records."""
+
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from ballast.playbook import ToolContext, ToolFailed
+
+from .closed import Closed
+from .reach import within_reach
+from .table import CUSTOMERS
+
+#: How the shop writes a customer's number.
+CUSTOMER_ID = r"C-[0-9]{4,6}"
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)]
+Email = Annotated[
+    str, StringConstraints(strip_whitespace=True, to_lower=True, max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
+]
+Phone = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^(\+[0-9][0-9 ()-]{5,24})?$")]
+
+
+class Address(Closed):
+    """A delivery address."""
+
+    street: Line = Field(min_length=1, description="Street and house number.")
+    city: Line = Field(min_length=1)
+    postal_code: Line = Field(min_length=1)
+    country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166 code of two capitals, such as US or DE.")
+
+
+class CustomerRecord(Closed):
+    """An item of the customers table.
+
+    email    lower case; the index by_email is on it
+    phone    international, or "" for none
+    notes    what the desk has written about the customer
+    version  counts the changes; a write states the version that it saw
+    """
+
+    customer_id: str
+    name: str
+    email: Email
+    phone: Phone = ""
+    address: Address
+    marketing_consent: bool = False
+    notes: str = ""
+    customer_since: str
+    version: int = 1
+
+
+def find_customer(ctx: ToolContext, customer_id: str) -> CustomerRecord:
+    """Read a customer, or raise ``ToolFailed`` where there is none within the request's reach."""
+    item = CUSTOMERS.get(ctx, customer_id)
+    if item is None or not within_reach(ctx.request, customer_id):
+        raise ToolFailed("There is no such customer here. Ask for the e-mail address in the order confirmation.")
+    return CustomerRecord.model_validate(item)
+
+
+def ids_with_email(ctx: ToolContext, email: str) -> list[str]:
+    """Return the ids of the customers with that address, sorted; nearly always none or one."""
+    found: list[dict[str, Any]] = CUSTOMERS.find(ctx, index="by_email", attribute="email", value=email)
+    return sorted(item["customer_id"] for item in found)

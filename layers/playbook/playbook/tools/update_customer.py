@@ -1,0 +1,105 @@
+"""Change a customer's details in the CRM."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from ballast.contracts import RunRequest
+from ballast.playbook import Effect, ToolContext, ToolFailed, tool
+
+from ..records.closed import Closed
+from ..records.customer import CUSTOMER_ID, Address, CustomerRecord, Email, Phone, find_customer, ids_with_email
+from ..records.once import Change, exactly_once
+from ..records.table import CUSTOMERS
+
+
+class Details(Closed):
+    """The details that may change; what is absent (null) is not part of the change."""
+
+    email: Email | None = Field(default=None, description="New e-mail address.")
+    phone: Phone | None = Field(default=None, description='New phone, such as "+1 555 0100"; "" removes it.')
+    address: Address | None = Field(default=None, description="New delivery address, whole.")
+    marketing_consent: bool | None = Field(
+        default=None, strict=True, description="Whether the customer wants the newsletter."
+    )
+    notes: str | None = Field(
+        default=None,
+        max_length=2_000,
+        description="The desk's notes about the customer, whole: repeat what should stay.",
+    )
+
+    def given(self) -> dict[str, Any]:
+        """Return the fields that are part of the change, as JSON values."""
+        return self.model_dump(mode="json", exclude_none=True, include=set(Details.model_fields))
+
+
+class UpdateCustomer(Details):
+    """Whose details, and the new values."""
+
+    customer_id: str = Field(pattern=f"^{CUSTOMER_ID}$", description="The customer's number, such as C-1001.")
+
+
+class CustomerChange(Closed):
+    """What was changed.
+
+    version   the record's version after it
+    previous  the changed fields as they were
+    written   the changed fields as they are now
+    """
+
+    customer_id: str
+    version: int
+    previous: Details
+    written: Details
+
+
+def details_of(customer: CustomerRecord, fields: Mapping[str, Any]) -> Details:
+    """Return those fields as the customer's record has them."""
+    return Details.model_validate(customer.model_dump(include=set(fields)))
+
+
+def change_details(ctx: ToolContext, customer: CustomerRecord, to: Details) -> Change[CustomerChange]:
+    """Return the change of ``customer`` that sets the fields given in ``to``, seen at its version."""
+    given = to.given()
+    version = customer.version + 1
+    return Change(
+        result=CustomerChange(
+            customer_id=customer.customer_id, version=version, previous=details_of(customer, given), written=to
+        ),
+        writes=[
+            CUSTOMERS.change(
+                ctx,
+                customer.customer_id,
+                to={**given, "version": version},
+                only_if={"version": customer.version},
+            )
+        ],
+        conflict="Somebody else changed this customer at the same moment; nothing was written. "
+        "Look the customer up again and repeat what is still needed.",
+    )
+
+
+def _changes_something(args: UpdateCustomer, _: RunRequest) -> str | None:
+    return None if args.given() else "Send at least one detail to change besides customer_id."
+
+
+def _undo(_: UpdateCustomer, result: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: result[name] for name in ("customer_id", "previous", "written")}
+
+
+@tool(effect=Effect.WRITE, undo="restore_customer", undo_arguments=_undo, validate=_changes_something)
+def update_customer(args: UpdateCustomer, ctx: ToolContext) -> CustomerChange:
+    """Change a customer's e-mail, phone, address, newsletter consent or notes.
+
+    Send only what changes, with the values that the customer gave. Orders that are being packed
+    or on their way keep their old address.
+    """
+    return exactly_once(ctx, CUSTOMERS, CustomerChange, lambda: _update(args, ctx))
+
+
+def _update(args: UpdateCustomer, ctx: ToolContext) -> Change[CustomerChange]:
+    customer = find_customer(ctx, args.customer_id)
+    if args.email is not None and any(other != args.customer_id for other in ids_with_email(ctx, args.email)):
+        raise ToolFailed("Another customer uses this e-mail already; nothing was changed. Ask for a different one.")
+    return change_details(ctx, customer, Details.model_validate(args.given()))
