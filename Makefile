@@ -1,0 +1,86 @@
+# Two commands need nothing but Python >= 3.11 and make: `make demo` and `make test`.
+# The first of them sets up .venv from the lock; after that they work offline.
+
+PYTHON ?= python3
+UV     ?= $(shell command -v uv 2>/dev/null)
+VENV   := .venv
+BIN    := $(VENV)/bin
+OWN    := layers functions local
+
+# The stamp names Python's version, so that another PYTHON= makes another environment.
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+READY   := $(VENV)/.ready-$(VERSION)
+
+# uv takes what the lock says and no Python from elsewhere. Bytecode is made here, once: starting up without costs seconds.
+UV_FLAGS  := --quiet --python $(BIN)/python --compile-bytecode
+PIP_FLAGS := --quiet --disable-pip-version-check --no-input
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format lock build deploy bench faults tau2 clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: $(READY) ## Watch an agent run, on this machine. Another scenario: make demo SCENARIO=name
+	@$(BIN)/ballast demo $(SCENARIO)
+
+test: lint ## The gate: lint, types and the whole suite, with coverage.
+	$(BIN)/pytest --numprocesses 2 --cov --cov-report term $(ARGS)
+
+lint: $(READY) ## Check style, format and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## Mend what can be mended by itself.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: ## Pin the dependencies anew (needs uv).
+	@test -n "$(UV)" || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  --group dev pyproject.toml --output-file requirements/dev.lock
+
+build: ## Build what is deployed (needs the SAM CLI and python3.13).
+	@command -v sam >/dev/null || { echo "make $@ needs the SAM CLI: pip install aws-sam-cli" >&2; exit 1; }
+	sam validate --lint
+	sam build
+
+deploy: build ## Deploy it to your AWS account. Another stage: make deploy STAGE=prod
+	sam deploy --guided --config-env $(if $(STAGE),$(STAGE),default)
+
+bench: $(READY) ## Measure a turn (time, bytes, requests) and each function's cold import.
+	$(BIN)/python -m bench.turns
+	$(BIN)/python -m bench.cold_import
+
+faults: $(READY) ## Run what breaks on purpose, again and again.
+	$(BIN)/pytest tests/faults $(ARGS)
+
+tau2: $(READY) ## Install tau2-bench's real tools, which bench/tau2 wraps.
+	$(if $(UV),$(UV) pip install $(UV_FLAGS),$(BIN)/python -m pip install $(PIP_FLAGS)) --no-deps -r requirements/tau2.txt
+
+clean: ## Remove what make made.
+	rm -rf $(VENV) .aws-sam .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find $(OWN) tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(READY): requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "Ballast needs Python 3.11 or newer; '$(PYTHON)' is $(if $(VERSION),$(VERSION),not there)." \
+	       "Name another: make $(firstword $(MAKECMDGOALS)) PYTHON=python3.13" >&2; exit 1; }
+	@echo "Setting up $(VENV) with Python $(VERSION) and $(if $(UV),uv,pip) ..."
+	@rm -f $(VENV)/.ready-*
+	@test "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$(VERSION)" || rm -rf $(VENV)
+ifneq ($(UV),)
+	@test -d $(VENV) || UV_PYTHON_DOWNLOADS=never $(UV) venv --quiet --python "$(PYTHON)" $(VENV)
+	@$(UV) pip sync $(UV_FLAGS) --require-hashes requirements/dev.lock
+	@$(UV) pip install $(UV_FLAGS) --no-deps --no-build-isolation --editable .
+else
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "$(PYTHON) cannot make a virtual environment. On Debian or Ubuntu: apt install python3-venv;" \
+	       "or install uv: https://docs.astral.sh/uv/" >&2; exit 1; }
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --requirement requirements/dev.lock
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
+endif
+	@$(BIN)/python -m compileall -q $(OWN)
+	@touch $@

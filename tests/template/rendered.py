@@ -1,0 +1,47 @@
+"""``template.yaml`` as it is written, and as CloudFormation gets it."""
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import boto3
+import yaml
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+ROOT = Path(__file__).parents[2]
+TEMPLATE = ROOT / "template.yaml"
+WORKFLOW = ROOT / "statemachine" / "agent.asl.yaml"
+
+Template = dict[str, Any]
+
+
+def written() -> Template:
+    """Return the template as its author wrote it; what YAML's anchors share is copied."""
+    template: Template = json.loads(json.dumps(yaml_parse(TEMPLATE.read_text(encoding="utf-8"))))
+    return template
+
+
+def workflow() -> dict[str, Any]:
+    """Return the state machine's definition."""
+    definition: dict[str, Any] = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))
+    return definition
+
+
+def translated(template: Template) -> Template:
+    """Return what SAM makes of ``template``: functions, their roles, plain resources."""
+    template = copy.deepcopy(template)
+    for resource in template["Resources"].values():
+        properties = resource.get("Properties", {})
+        for local_path in {"CodeUri", "ContentUri", "DefinitionUri"} & properties.keys():
+            properties[local_path] = {"Bucket": "uploads", "Key": "uploaded-by-sam-deploy"}
+    session = boto3.Session(region_name="eu-west-1")
+    result: Template = Translator({}, Parser(), boto_session=session).translate(template, {})
+    return result
+
+
+def of_type(template: Template, *types: str) -> dict[str, dict[str, Any]]:
+    """Return the resources of these types, by logical id."""
+    return {name: resource for name, resource in template["Resources"].items() if resource["Type"] in types}

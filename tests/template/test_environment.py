@@ -1,0 +1,112 @@
+"""The environment that the template gives a function is the one that the function's settings read.
+
+An environment variable is a capability: one that nobody reads is a table's name given away.
+"""
+
+import ast
+import importlib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ballast.log.run_log import LogSettings
+from ballast.runtime import Runtime, Settings
+from tests.template import rendered
+from tests.template.rendered import ROOT, of_type
+
+FUNCTIONS = of_type(rendered.written(), "AWS::Serverless::Function")
+
+#: Variables given by the design and read by what is not built yet. An entry that is read has to go.
+NOT_READ_YET = {
+    "AdmitFunction": {"BUDGETS_TABLE"},
+    "SettleFunction": {"BUDGETS_TABLE"},
+    "PlannerFunction": {"BUDGETS_TABLE"},
+}
+
+#: What is built in the layer, and the settings that building it reads.
+READ_BY_THE_LAYER: dict[str, type[Settings]] = {"RunLog": LogSettings}
+
+
+def test_the_folder_of_every_function_is_looked_at() -> None:
+    assert all(settings_of(function) for function in FUNCTIONS)
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_is_given_no_variable_that_it_does_not_read(function: str) -> None:
+    read = {field.upper() for settings in settings_of(function) for field in settings.model_fields}
+    if function == "ExecutorFunction":
+        read |= tables_of_the_business()
+
+    assert given(function) - read == NOT_READ_YET.get(function, set())
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_is_given_every_variable_that_it_needs(function: str) -> None:
+    needed = {
+        name.upper()
+        for settings in settings_of(function)
+        for name, field in settings.model_fields.items()
+        if field.is_required()
+    }
+    if function == "ExecutorFunction":
+        needed |= tables_of_the_business()
+
+    assert needed - given(function) == set()
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_function_that_writes_the_log_knows_when_it_may_be_forgotten(function: str) -> None:
+    writes_the_log = LogSettings in settings_of(function)
+
+    assert ("RETENTION_DAYS" in given(function)) == writes_the_log
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_settings_read_what_the_template_gives(function: str) -> None:
+    numbers = {"MODEL_TIMEOUT_S": "100", "RETENTION_DAYS": "400"}
+    runtime = Runtime({name: numbers.get(name, "text") for name in given(function)})
+
+    for settings in settings_of(function):
+        read = settings.of(runtime).model_dump()
+
+        assert {read[name.lower()] for name in given(function) if name.lower() in read} <= {"text", 100, 400}
+
+
+def given(function: str) -> set[str]:
+    """Return the names of the variables that the template gives to ``function``."""
+    return set(FUNCTIONS[function]["Properties"]["Environment"]["Variables"])
+
+
+def settings_of(function: str) -> set[type[Settings]]:
+    """Return the settings classes of the handler's module and of what it imports from its folder."""
+    module = FUNCTIONS[function]["Properties"]["Handler"].removesuffix(".lambda_handler")
+    found: set[type[Settings]] = set()
+    for reached in modules_reached(module):
+        for name, value in vars(importlib.import_module(reached)).items():
+            if isinstance(value, type) and issubclass(value, Settings) and value.__module__ == reached:
+                found.add(value)
+            elif name in READ_BY_THE_LAYER:
+                found.add(READ_BY_THE_LAYER[name])
+    return found
+
+
+def modules_reached(module: str) -> Iterator[str]:
+    """Yield ``module`` and the modules of its folder that it imports, also inside functions."""
+    folder = module.rpartition(".")[0]
+    waiting, seen = [module], {module}
+    while waiting:
+        current = waiting.pop()
+        yield current
+        tree = ast.parse((ROOT / Path(*current.split("."))).with_suffix(".py").read_text(encoding="utf-8"))
+        imported = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        fresh = {name for name in imported if name.startswith(folder + ".")} - seen
+        waiting += fresh
+        seen |= fresh
+
+
+def tables_of_the_business() -> set[str]:
+    """Return the variables that the example playbook's tools read."""
+    sources = (ROOT / "layers" / "playbook" / "playbook").rglob("*.py")
+    return {name for file in sources for name in re.findall(r'"([A-Z]+_TABLE)"', file.read_text(encoding="utf-8"))}

@@ -1,0 +1,70 @@
+"""cfn-lint over what is deployed: the template as written, and as SAM translates it, workflow included."""
+
+import copy
+import json
+from typing import Any
+
+from cfnlint.api import lint
+from cfnlint.config import ManualArgs
+
+from tests.template.rendered import TEMPLATE, Template, of_type, workflow
+
+ONE_REGION = ManualArgs(regions=["eu-west-1"])
+
+
+def complaints(text: str) -> list[str]:
+    """Return what cfn-lint has to say; errors and warnings."""
+    return [str(match) for match in lint(text, config=ONE_REGION)]
+
+
+def test_the_template_as_written_is_clean() -> None:
+    assert complaints(TEMPLATE.read_text(encoding="utf-8")) == []
+
+
+def test_the_translated_template_and_the_workflow_in_it_are_clean(deployed: Template) -> None:
+    assert complaints(with_workflow(deployed, workflow())) == []
+
+
+def test_flaws_in_the_workflow_are_reported(deployed: Template) -> None:
+    definition = workflow()
+    definition["States"]["Plan"]["Type"] = "Tusk"
+    definition["States"]["Settle"]["Retries"] = []
+    definition["States"]["Decide"]["Choices"] = "all"
+
+    found = "\n".join(complaints(with_workflow(deployed, definition)))
+
+    assert "'Tusk' is not one of" in found
+    assert "'Retries' was unexpected" in found
+    assert "'all' is not of type" in found
+
+
+def test_a_flaw_in_the_template_is_reported() -> None:
+    text = TEMPLATE.read_text(encoding="utf-8").replace("!Ref RunLogTable", "!Ref RunLogTabel")
+
+    found = complaints(text)
+
+    assert any("RunLogTabel" in line for line in found), found
+
+
+def with_workflow(deployed: Template, definition: dict[str, Any]) -> str:
+    """Return ``deployed`` with the definition in it, as JSON."""
+    template = copy.deepcopy(deployed)
+    (machine,) = of_type(template, "AWS::StepFunctions::StateMachine").values()
+    del machine["Properties"]["DefinitionS3Location"]
+    machine["Properties"]["Definition"] = _numbers_for_expressions(definition)
+    return json.dumps(template)
+
+
+def _numbers_for_expressions(value: Any) -> Any:
+    """Replace the JSONata in two fields that cfn-lint takes for numbers only; Step Functions takes both."""
+    match value:
+        case dict():
+            return {
+                key: 1
+                if key in {"TimeoutSeconds", "MaxConcurrency"} and isinstance(part, str)
+                else _numbers_for_expressions(part)
+                for key, part in value.items()
+            }
+        case list():
+            return [_numbers_for_expressions(part) for part in value]
+    return value

@@ -1,0 +1,150 @@
+"""What every function, every store of data and every alarm has, whoever adds one."""
+
+from typing import Any
+
+import pytest
+
+from tests.template import rendered
+from tests.template.rendered import Template, of_type
+
+TEMPLATE = rendered.written()
+FUNCTIONS = sorted(of_type(TEMPLATE, "AWS::Serverless::Function"))
+TABLES = sorted(of_type(TEMPLATE, "AWS::DynamoDB::Table"))
+QUEUES = sorted(of_type(TEMPLATE, "AWS::SQS::Queue"))
+ALARMS = sorted(of_type(TEMPLATE, "AWS::CloudWatch::Alarm"))
+DATA = [*TABLES, *QUEUES, "PayloadBucket"]
+
+
+def properties(template: Template, name: str) -> dict[str, Any]:
+    """Return a resource's properties."""
+    found: dict[str, Any] = template["Resources"][name]["Properties"]
+    return found
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_runs_on_the_agreed_machine(deployed: Template, name: str) -> None:
+    function = properties(deployed, name)
+
+    assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
+    assert function["TracingConfig"] == {"Mode": "Active"}
+    assert function["Timeout"] == {"PlannerFunction": 120, "ExecutorFunction": 60}.get(name, 30)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_writes_json_to_a_log_group_of_its_own_that_forgets(deployed: Template, name: str) -> None:
+    logging = properties(deployed, name)["LoggingConfig"]
+    log_group = logging["LogGroup"]["Ref"]
+
+    assert logging["LogFormat"] == "JSON"
+    assert log_group == name.replace("Function", "LogGroup")
+    assert properties(deployed, log_group)["RetentionInDays"]["Fn::If"][0] == "LogRetentionIsByStage"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_is_imported_in_lambda_as_it_is_in_tests(name: str) -> None:
+    function = TEMPLATE["Resources"][name]
+    folder = function["Properties"]["CodeUri"]
+
+    assert function["Properties"]["Handler"].startswith(folder.replace("/", "."))
+    assert function["Metadata"] == {"BuildProperties": {"ParentPackageMode": "auto"}}
+
+
+def test_globals_name_no_resource_but_the_runtime() -> None:
+    assert "Environment" not in TEMPLATE["Globals"]["Function"]
+    assert TEMPLATE["Globals"]["Function"]["Layers"] == [{"Ref": "BallastLayer"}]
+
+
+def test_only_functions_that_read_the_playbook_have_its_layer() -> None:
+    for name in FUNCTIONS:
+        function = properties(TEMPLATE, name)
+        told_where_it_is = "PLAYBOOK_DIR" in function["Environment"]["Variables"]
+
+        assert ({"Ref": "PlaybookLayer"} in function.get("Layers", [])) == told_where_it_is, name
+
+
+@pytest.mark.parametrize("name", DATA)
+def test_data_outlives_its_stack(name: str) -> None:
+    resource = TEMPLATE["Resources"][name]
+
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_is_recoverable_encrypted_protected_and_paid_by_use(name: str) -> None:
+    table = properties(TEMPLATE, name)
+
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+    assert table["DeletionProtectionEnabled"] is True
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+
+
+@pytest.mark.parametrize(("name", "attribute"), [("RunLogTable", "expires_at"), ("IdempotencyTable", "expiration")])
+def test_only_what_may_be_forgotten_expires(name: str, attribute: str) -> None:
+    assert properties(TEMPLATE, name)["TimeToLiveSpecification"] == {"AttributeName": attribute, "Enabled": True}
+    forgetful = [table for table in TABLES if "TimeToLiveSpecification" in properties(TEMPLATE, table)]
+    assert forgetful == ["IdempotencyTable", "RunLogTable"]
+
+
+def test_the_payload_bucket_is_private_encrypted_versioned_and_forgets_with_the_log() -> None:
+    bucket = properties(TEMPLATE, "PayloadBucket")
+
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    (rule,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert (rule["Status"], rule["ExpirationInDays"]) == ("Enabled", {"Ref": "RunRetentionDays"})
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_a_queue_is_encrypted_and_keeps_for_fourteen_days(name: str) -> None:
+    queue = properties(TEMPLATE, name)
+
+    assert queue["SqsManagedSseEnabled"] is True
+    assert queue["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+def test_a_question_that_nobody_finishes_goes_to_the_dead_letter_queue() -> None:
+    redrive = properties(TEMPLATE, "EscalationQueue")["RedrivePolicy"]
+
+    assert redrive == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["EscalationDeadLetterQueue", "Arn"]},
+        "maxReceiveCount": 5,
+    }
+
+
+@pytest.mark.parametrize("name", [*QUEUES, "PayloadBucket", "AlarmTopic"])
+def test_nothing_travels_unencrypted(name: str) -> None:
+    policies = of_type(TEMPLATE, "AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy").values()
+    of_this = [
+        policy["Properties"]["PolicyDocument"]["Statement"]
+        for policy in policies
+        for keys in [policy["Properties"]]
+        if {"Ref": name} in [*keys.get("Queues", []), *keys.get("Topics", []), keys.get("Bucket")]
+    ]
+    (statements,) = of_this
+    denied = [s for s in statements if s["Effect"] == "Deny"]
+
+    assert [s["Condition"] for s in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
+    assert name in str(denied[0]["Resource"])
+    assert all(s["Principal"].keys() == {"Service"} for s in statements if s["Effect"] == "Allow")
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_tells_somebody_what_happened(name: str) -> None:
+    alarm = properties(TEMPLATE, name)
+
+    assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmTopic"}]
+    assert alarm["TreatMissingData"] == "notBreaching"
+    assert alarm["AlarmDescription"].endswith(".")
+
+
+@pytest.mark.parametrize("name", ALARMS)
+def test_an_alarm_watches_something_that_exists(name: str) -> None:
+    (dimension,) = properties(TEMPLATE, name)["Dimensions"]
+    watched = dimension["Value"]
+
+    if name == "HourlyCostAlarm":
+        assert watched == "ballast"
+    else:
+        assert watched.get("Ref", watched.get("Fn::GetAtt", [""])[0]) in TEMPLATE["Resources"]

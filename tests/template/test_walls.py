@@ -1,0 +1,197 @@
+"""The second test of the walls: the roles of the rendered template against the architecture's table."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.template.rendered import Template, of_type
+from tests.template.rights import rights_of, role_of
+from tests.template.walls import MAY, breaches
+
+
+def test_no_role_breaks_a_wall(deployed: Template) -> None:
+    assert breaches(deployed) == []
+
+
+def test_every_function_has_a_row(deployed: Template) -> None:
+    assert of_type(deployed, "AWS::Lambda::Function").keys() == MAY.keys()
+
+
+@pytest.mark.parametrize("name", sorted(MAY))
+def test_a_function_can_append_to_the_log_or_only_read_it(deployed: Template, name: str) -> None:
+    on_the_log = {r.action for r in rights_of(deployed, role_of(deployed, name)) if r.resource == "RunLogTable"}
+
+    assert on_the_log <= {"dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:Query"}
+    assert ("dynamodb:PutItem" in on_the_log) == (name != "IntakeFunction")
+
+
+def _grant(function: str, action: Any, resource: Any, **more: Any) -> Callable[[Template], None]:
+    def change(template: Template) -> None:
+        statement = {"Effect": "Allow", "Action": action, "Resource": resource} | more
+        document = {"Version": "2012-10-17", "Statement": [statement]}
+        role = template["Resources"][f"{function}Role"]["Properties"]
+        role["Policies"].append({"PolicyName": "Planted", "PolicyDocument": document})
+
+    return change
+
+
+def _arn(name: str) -> dict[str, list[str]]:
+    return {"Fn::GetAtt": [name, "Arn"]}
+
+
+def _grant_by_a_policy_of_its_own(template: Template) -> None:
+    document = {"Statement": {"Effect": "Allow", "Action": "bedrock:Converse", "Resource": "*"}}
+    template["Resources"]["Planted"] = {
+        "Type": "AWS::IAM::Policy",
+        "Properties": {"PolicyDocument": document, "Roles": [{"Ref": "FallbackFunctionRole"}]},
+    }
+
+
+def _grant_by_a_managed_policy(template: Template) -> None:
+    role = template["Resources"]["RollbackFunctionRole"]["Properties"]
+    role["ManagedPolicyArns"].append("arn:aws:iam::aws:policy/AdministratorAccess")
+
+
+def _grant_all_but_something(template: Template) -> None:
+    _grant("SettleFunction", "sqs:SendMessage", "*")(template)
+    statement = template["Resources"]["SettleFunctionRole"]["Properties"]["Policies"][-1]["PolicyDocument"]["Statement"]
+    statement[0]["NotAction"] = statement[0].pop("Action")
+
+
+def _share_a_role(template: Template) -> None:
+    template["Resources"]["FallbackFunction"]["Properties"]["Role"] = _arn("RollbackFunctionRole")
+
+
+def _trust_another_service(template: Template) -> None:
+    role = template["Resources"]["ExecutorFunctionRole"]["Properties"]
+    role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["Service"].append("states.amazonaws.com")
+
+
+def _add_a_function_without_a_row(template: Template) -> None:
+    template["Resources"]["NewFunction"] = copy.deepcopy(template["Resources"]["FallbackFunction"])
+
+
+def _take_a_right_away(template: Template) -> None:
+    template["Resources"]["FallbackFunctionRole"]["Properties"]["Policies"].clear()
+
+
+PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
+    "the executor calls a model": (
+        _grant("ExecutorFunction", "bedrock:InvokeModel", "*"),
+        "ExecutorFunction may call a model by bedrock:InvokeModel on *; only PlannerFunction may",
+    ),
+    "the planner writes orders": (
+        _grant("PlannerFunction", "dynamodb:UpdateItem", _arn("OrdersTable")),
+        "PlannerFunction may touch the business's tables by dynamodb:UpdateItem on OrdersTable; "
+        "only ExecutorFunction may",
+    ),
+    "the planner reads an index of customers": (
+        _grant("PlannerFunction", "dynamodb:Query", {"Fn::Sub": "${CustomersTable.Arn}/index/by_email"}),
+        "PlannerFunction may touch the business's tables by dynamodb:Query on CustomersTable/index/by_email; "
+        "only ExecutorFunction may",
+    ),
+    "the planner resets the breaker": (
+        _grant("PlannerFunction", "dynamodb:PutItem", _arn("BudgetsTable")),
+        "PlannerFunction may write budgets by dynamodb:PutItem on BudgetsTable; only AdmitFunction SettleFunction may",
+    ),
+    "the executor starts runs": (
+        _grant("ExecutorFunction", "states:StartExecution", {"Ref": "AgentStateMachine"}),
+        "ExecutorFunction may start an execution by states:StartExecution on AgentStateMachine; "
+        "only IntakeFunction may",
+    ),
+    "the executor approves its own calls": (
+        _grant("ExecutorFunction", "states:SendTaskSuccess", "*"),
+        "ExecutorFunction may answer a task token by states:SendTaskSuccess on *; only AnswerEscalationFunction may",
+    ),
+    "the asker answers": (
+        _grant("OpenEscalationFunction", "states:SendTaskFailure", {"Ref": "AgentStateMachine"}),
+        "OpenEscalationFunction may answer a task token by states:SendTaskFailure on AgentStateMachine; "
+        "only AnswerEscalationFunction may",
+    ),
+    "the fallback forgets effects": (
+        _grant("FallbackFunction", "dynamodb:DeleteItem", _arn("IdempotencyTable")),
+        "FallbackFunction may remember effects by dynamodb:DeleteItem on IdempotencyTable; only ExecutorFunction may",
+    ),
+    "settle rewrites the log": (
+        _grant("SettleFunction", "dynamodb:UpdateItem", _arn("RunLogTable")),
+        "SettleFunction may change or delete what is in the log by dynamodb:UpdateItem on RunLogTable; nobody may",
+    ),
+    "the planner deletes from the log": (
+        _grant("PlannerFunction", "dynamodb:DeleteItem", _arn("RunLogTable")),
+        "PlannerFunction may change or delete what is in the log by dynamodb:DeleteItem on RunLogTable; nobody may",
+    ),
+    "a batch overwrites the log": (
+        _grant("AdmitFunction", "dynamodb:BatchWriteItem", _arn("RunLogTable")),
+        "AdmitFunction may write the log without its condition by dynamodb:BatchWriteItem on RunLogTable; nobody may",
+    ),
+    "the intake writes the log": (
+        _grant("IntakeFunction", "dynamodb:PutItem", _arn("RunLogTable")),
+        "IntakeFunction has dynamodb:PutItem on RunLogTable, which its row does not allow",
+    ),
+    "the executor deletes payloads": (
+        _grant("ExecutorFunction", "s3:DeleteObject", {"Fn::Sub": "${PayloadBucket.Arn}/payloads/*"}),
+        "ExecutorFunction may delete a payload by s3:DeleteObject on PayloadBucket/payloads/*; nobody may",
+    ),
+    "a wildcard on a table": (
+        _grant("RollbackFunction", "dynamodb:*", _arn("RunLogTable")),
+        "RollbackFunction may change or delete what is in the log by dynamodb:* on RunLogTable; nobody may",
+    ),
+    "an action in other letters": (
+        _grant("RollbackFunction", "DynamoDB:deleteitem", _arn("RunLogTable")),
+        "RollbackFunction may change or delete what is in the log by DynamoDB:deleteitem on RunLogTable; nobody may",
+    ),
+    "a wildcard on everything": (
+        _grant("FallbackFunction", "*", "*"),
+        "FallbackFunction may call a model by * on *; only PlannerFunction may",
+    ),
+    "the planner calls the executor past the workflow": (
+        _grant("PlannerFunction", "lambda:InvokeFunction", _arn("ExecutorFunction")),
+        "PlannerFunction may call another function past the workflow by lambda:InvokeFunction on ExecutorFunction; "
+        "nobody may",
+    ),
+    "a function takes on another's role": (
+        _grant("PlannerFunction", "sts:AssumeRole", _arn("ExecutorFunctionRole")),
+        "PlannerFunction may change rights or take on other roles by sts:AssumeRole on ExecutorFunctionRole; "
+        "nobody may",
+    ),
+    "the workflow reads the log": (
+        _grant("AgentStateMachine", "dynamodb:GetItem", _arn("RunLogTable")),
+        "AgentStateMachine has dynamodb:GetItem on RunLogTable, which its row does not allow",
+    ),
+    "a policy beside the role": (
+        _grant_by_a_policy_of_its_own,
+        "FallbackFunction may call a model by bedrock:Converse on *; only PlannerFunction may",
+    ),
+    "a managed policy": (
+        _grant_by_a_managed_policy,
+        "RollbackFunction has managed on AdministratorAccess, which its row does not allow",
+    ),
+    "everything but something": (
+        _grant_all_but_something,
+        "SettleFunction may call a model by * on *; only PlannerFunction may",
+    ),
+    "two functions in one role": (_share_a_role, "RollbackFunction shares RollbackFunctionRole with FallbackFunction"),
+    "a role that the workflow can take on": (
+        _trust_another_service,
+        "ExecutorFunctionRole can be taken on by states.amazonaws.com",
+    ),
+    "a function that nobody thought of": (
+        _add_a_function_without_a_row,
+        "NewFunction has no row in the table of who may do what",
+    ),
+    "a right too few": (
+        _take_a_right_away,
+        "FallbackFunction lacks dynamodb:PutItem on RunLogTable, which its row promises",
+    ),
+}
+
+
+@pytest.mark.parametrize(("plant", "report"), PLANTED.values(), ids=PLANTED.keys())
+def test_a_breach_is_reported(deployed: Template, plant: Callable[[Template], None], report: str) -> None:
+    template = copy.deepcopy(deployed)
+
+    plant(template)
+
+    assert report in breaches(template)

@@ -1,0 +1,82 @@
+"""The state machine in the template fits the definition in its file."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from tests.template.rendered import WORKFLOW, Template, of_type, workflow
+
+
+def machine(template: Template) -> dict[str, Any]:
+    """Return the properties of the only state machine."""
+    (found,) = of_type(template, "AWS::StepFunctions::StateMachine").values()
+    properties: dict[str, Any] = found["Properties"]
+    return properties
+
+
+def tasks(states: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every Task state with its name, those inside a Map as well."""
+    for name, state in states.items():
+        if state["Type"] == "Task":
+            yield name, state
+        if state["Type"] == "Map":
+            yield from tasks(state["ItemProcessor"]["States"])
+
+
+def test_each_placeholder_is_substituted_and_each_substitution_is_used(deployed: Template) -> None:
+    placeholders = set(re.findall(r"\$\{(\w+)\}", WORKFLOW.read_text(encoding="utf-8")))
+
+    assert placeholders == machine(deployed)["DefinitionSubstitutions"].keys()
+
+
+def test_a_substitution_is_the_function_that_it_is_named_for(deployed: Template) -> None:
+    substitutions = machine(deployed)["DefinitionSubstitutions"]
+
+    assert substitutions == {name: {"Fn::GetAtt": [name.removesuffix("Arn"), "Arn"]} for name in substitutions}
+
+
+def test_the_workflow_runs_long_is_traced_and_logs_no_content(deployed: Template) -> None:
+    properties = machine(deployed)
+
+    assert properties["StateMachineType"] == "STANDARD"
+    assert properties["TracingConfiguration"] == {"Enabled": True}
+    logging = properties["LoggingConfiguration"]
+    assert (logging["Level"], logging["IncludeExecutionData"]) == ("ALL", False)
+    log_group = logging["Destinations"][0]["CloudWatchLogsLogGroup"]["LogGroupArn"]["Fn::GetAtt"][0]
+    assert deployed["Resources"][log_group]["Properties"]["RetentionInDays"]
+
+
+def test_the_definition_has_no_yaml_alias() -> None:
+    """CloudFormation reads the file with a parser that takes ``*name`` for a string."""
+    tokens = yaml.scan(WORKFLOW.read_text(encoding="utf-8"))
+
+    assert not [token for token in tokens if isinstance(token, yaml.AnchorToken | yaml.AliasToken)]
+
+
+def test_a_function_is_never_cut_by_its_state_before_it_could_end(deployed: Template) -> None:
+    seen = set()
+    for name, state in tasks(workflow()["States"]):
+        if not isinstance(state["TimeoutSeconds"], int) or "waitForTaskToken" in state["Resource"]:
+            continue  # the run's time, or a person's, bounds it
+        function = state["Arguments"]["FunctionName"].removeprefix("${").removesuffix("Arn}")
+        seen.add(name)
+
+        assert state["TimeoutSeconds"] >= deployed["Resources"][function]["Properties"]["Timeout"], name
+    assert seen == {"Admit", "Execute", "Settle"}
+
+
+def test_a_run_that_ended_from_outside_is_settled(deployed: Template) -> None:
+    (rule,) = of_type(deployed, "AWS::Events::Rule").values()
+    pattern, (target,) = rule["Properties"]["EventPattern"], rule["Properties"]["Targets"]
+    (permission,) = of_type(deployed, "AWS::Lambda::Permission").values()
+
+    assert pattern["detail"] == {
+        "status": ["ABORTED", "TIMED_OUT", "FAILED"],
+        "stateMachineArn": [{"Ref": "AgentStateMachine"}],
+    }
+    assert target["Arn"] == {"Fn::GetAtt": ["SettleFunction", "Arn"]}
+    assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UnsettledRunsQueue", "Arn"]}}
+    assert permission["Properties"]["SourceArn"] == {"Fn::GetAtt": ["RunEndedRule", "Arn"]}
+    assert permission["Properties"]["FunctionName"] == {"Ref": "SettleFunction"}

@@ -1,0 +1,127 @@
+"""The walls of the architecture, as a table of who may do what, and as sentences of who may not.
+
+``MAY`` is exact: a role has its row's rights, no more and no fewer. ``ONLY`` says it the other way
+round, so that a breach is reported with the wall it breaks.
+"""
+
+from collections.abc import Iterator
+
+from tests.template.rendered import Template, of_type
+from tests.template.rights import Right, rights_of, role_of, trusted_by
+
+Row = dict[str, str]
+
+#: What every function has: writing its own diagnostics and traces.
+EVERY: Row = {"AWSLambdaBasicExecutionRole": "managed", "AWSXrayWriteOnlyAccess": "managed"}
+
+APPEND_LOG: Row = {
+    "RunLogTable": "dynamodb:PutItem dynamodb:GetItem dynamodb:Query",
+    "PayloadBucket/payloads/*": "s3:PutObject s3:GetObject",
+}
+KEEP_BUDGETS: Row = {"BudgetsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"}
+EXECUTIONS = "states:${AWS::Region}:${AWS::AccountId}:execution:${AgentStateMachine.Name}:*"
+
+MAY: dict[str, Row] = {
+    # front door
+    "IntakeFunction": {"AgentStateMachine": "states:StartExecution", EXECUTIONS: "states:DescribeExecution"},
+    # money
+    "AdmitFunction": APPEND_LOG | KEEP_BUDGETS,
+    "SettleFunction": APPEND_LOG | KEEP_BUDGETS | {"UnsettledRunsQueue": "sqs:SendMessage"},
+    # probabilistic
+    "PlannerFunction": APPEND_LOG
+    | {
+        "bedrock:*::foundation-model/*": "bedrock:InvokeModel",
+        "bedrock:${AWS::Region}:${AWS::AccountId}:inference-profile/*": "bedrock:InvokeModel",
+        "BudgetsTable": "dynamodb:GetItem",
+    },
+    # deterministic
+    "FallbackFunction": APPEND_LOG,
+    "RollbackFunction": APPEND_LOG,
+    "ExecutorFunction": APPEND_LOG
+    | {
+        "IdempotencyTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
+        "CustomersTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",
+        "CustomersTable/index/by_email": "dynamodb:Query",
+        "OrdersTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",
+        "OrdersTable/index/by_customer": "dynamodb:Query",
+        "RefundsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",
+    },
+    # people
+    "OpenEscalationFunction": APPEND_LOG
+    | {"EscalationsTable": "dynamodb:UpdateItem", "EscalationQueue": "sqs:SendMessage"},
+    "AnswerEscalationFunction": APPEND_LOG
+    | {"EscalationsTable": "dynamodb:GetItem dynamodb:UpdateItem", "AgentStateMachine": "states:SendTaskSuccess"},
+}
+
+#: The workflow calls the steps of a run. Log deliveries have no scope below the account.
+WORKFLOW: Row = {
+    "AdmitFunction": "lambda:InvokeFunction",
+    "PlannerFunction": "lambda:InvokeFunction",
+    "FallbackFunction": "lambda:InvokeFunction",
+    "RollbackFunction": "lambda:InvokeFunction",
+    "ExecutorFunction": "lambda:InvokeFunction",
+    "OpenEscalationFunction": "lambda:InvokeFunction",
+    "SettleFunction": "lambda:InvokeFunction",
+    "AWSXrayWriteOnlyAccess": "managed",
+    "*": "logs:CreateLogDelivery logs:GetLogDelivery logs:UpdateLogDelivery logs:DeleteLogDelivery "
+    "logs:ListLogDeliveries logs:PutResourcePolicy logs:DescribeResourcePolicies logs:DescribeLogGroups",
+}
+
+PLANNER, EXECUTOR, INTAKE, ANSWER = "PlannerFunction", "ExecutorFunction", "IntakeFunction", "AnswerEscalationFunction"
+BUDGET = "AdmitFunction SettleFunction"
+NOBODY = ""
+
+#: (who only, may do what, by these actions, on these resources)
+ONLY: list[tuple[str, str, str, str]] = [
+    (PLANNER, "call a model", "bedrock*:*", "*"),
+    (EXECUTOR, "touch the business's tables", "dynamodb:*", "CustomersTable* OrdersTable* RefundsTable*"),
+    (EXECUTOR, "remember effects", "dynamodb:*", "IdempotencyTable*"),
+    (INTAKE, "start an execution", "states:StartExecution states:StartSyncExecution states:RedriveExecution", "*"),
+    (ANSWER, "answer a task token", "states:SendTask*", "*"),
+    (BUDGET, "write budgets", "dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem", "BudgetsTable"),
+    (NOBODY, "change or delete what is in the log", "dynamodb:UpdateItem dynamodb:DeleteItem", "RunLogTable"),
+    (NOBODY, "write the log without its condition", "dynamodb:BatchWriteItem dynamodb:PartiQL*", "RunLogTable"),
+    (NOBODY, "delete a payload", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucketVersioning", "PayloadBucket*"),
+    (NOBODY, "call another function past the workflow", "lambda:Invoke*", "*"),
+    (NOBODY, "change rights or take on other roles", "iam:* sts:*", "*"),
+]
+
+
+def breaches(template: Template) -> list[str]:
+    """Return every way in which the rendered template breaks a wall, as a sentence; empty when none does."""
+    return [*_wrong_rows(template), *_broken_walls(template), *_shared_roles(template)]
+
+
+def _wrong_rows(template: Template) -> Iterator[str]:
+    rows = {name: row | EVERY for name, row in MAY.items()} | {"AgentStateMachine": WORKFLOW}
+    for name, row in rows.items():
+        has = rights_of(template, role_of(template, name))
+        may = {Right(action, resource) for resource, actions in row.items() for action in actions.split()}
+        yield from (f"{name} has {right}, which its row does not allow" for right in sorted(has - may))
+        yield from (f"{name} lacks {right}, which its row promises" for right in sorted(may - has))
+
+
+def _broken_walls(template: Template) -> Iterator[str]:
+    for name in of_type(template, "AWS::Lambda::Function"):
+        for right in sorted(rights_of(template, role_of(template, name))):
+            for who, what, actions, resources in ONLY:
+                covered = any(right.touches(a, r) for a in actions.split() for r in resources.split())
+                if covered and name not in who.split():
+                    yield f"{name} may {what} by {right}; {f'only {who}' if who else 'nobody'} may"
+
+
+def _shared_roles(template: Template) -> Iterator[str]:
+    sides = {
+        "AWS::Lambda::Function": "lambda.amazonaws.com",
+        "AWS::StepFunctions::StateMachine": "states.amazonaws.com",
+    }
+    taken: dict[str, str] = {}
+    for name, resource in of_type(template, *sides).items():
+        role = role_of(template, name)
+        if role in taken:
+            yield f"{name} shares {role} with {taken[role]}"
+        taken[role] = name
+        for service in sorted(trusted_by(template, role) - {sides[resource["Type"]]}):
+            yield f"{role} can be taken on by {service}"
+        if resource["Type"] == "AWS::Lambda::Function" and name not in MAY:
+            yield f"{name} has no row in the table of who may do what"

@@ -1,0 +1,245 @@
+"""The first test of the walls: who imports what. Each rule is a function of ``{module: source}``."""
+
+import ast
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import ballast
+
+ROOT = Path(__file__).parents[2]
+#: Where each top-level package lives.
+HOMES = {
+    "ballast": ROOT / "layers" / "ballast",
+    "playbook": ROOT / "layers" / "playbook",
+    "functions": ROOT,
+    "local": ROOT,
+}
+DEPLOYED = ("ballast", "playbook", "functions")
+
+#: The layer's parts, as its docstring draws them; an import goes to a lower rank.
+RANKS = {"log": 6, "playbook": 5, "runtime": 4, "folds": 3, "money": 2, "contracts": 1, "errors": 0}
+
+#: Words by which code gives away that it speaks to a model, and calls that do.
+MODEL_CLIENT = re.compile(r"bedrock|anthropic|openai|litellm|langchain", re.IGNORECASE)
+MODEL_CALLS = {"converse", "converse_stream", "invoke_model", "invoke_model_with_response_stream"}
+
+BANISHED = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "shared"}
+MAX_LINES = 260
+
+Sources = dict[str, str]
+Rule = Callable[[Sources], list[str]]
+
+
+def sources_of(*packages: str) -> Sources:
+    """Return the source of every module of these packages, by dotted name."""
+    found = {}
+    for package in packages:
+        for file in sorted((HOMES[package] / package).rglob("*.py")):
+            parts = file.relative_to(HOMES[package]).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file.read_text(encoding="utf-8")
+    return found
+
+
+def imports(sources: Sources) -> Iterator[tuple[str, str]]:
+    """Yield (module, what it imports), also what it imports inside a function; relative names made whole."""
+    packages = {module for module in sources if any(other.startswith(module + ".") for other in sources)}
+    for module, source in sources.items():
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                yield from ((module, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                parts = module.split(".") + ([""] if module in packages else [])
+                above = ".".join(parts[: -node.level]) if node.level else ""
+                target = ".".join(part for part in (above, node.module or "") if part)
+                yield from ((module, f"{target}.{alias.name}") for alias in node.names)
+
+
+def code_words(source: str) -> Iterator[str]:
+    """Yield names and strings of the code; comments and docstrings may speak of anything."""
+    tree = ast.parse(source)
+    prose = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.body
+        and isinstance(node.body[0], ast.Expr)
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if id(node) not in prose:
+                yield text
+            case ast.Name(id=name) | ast.Attribute(attr=name) | ast.alias(name=name) | ast.ImportFrom(module=str(name)):
+                yield name
+
+
+def within(name: str, package: str) -> bool:
+    """Say whether the dotted ``name`` is ``package`` or inside it."""
+    return name == package or name.startswith(package + ".")
+
+
+def only_the_planner_speaks_to_a_model(sources: Sources) -> list[str]:
+    return [
+        f"{module} mentions {word!r}: only functions.planner may speak to a model"
+        for module, source in sources.items()
+        if within(module, "ballast") or within(module, "playbook") or within(module, "functions")
+        if not within(module, "functions.planner")
+        for word in code_words(source)
+        if MODEL_CLIENT.search(word) or word in MODEL_CALLS
+    ]
+
+
+def functions_never_import_each_other(sources: Sources) -> list[str]:
+    return [
+        f"{module} imports {target}: shared code belongs into the layer"
+        for module, target in imports(sources)
+        if within(module, "functions") and within(target, "functions")
+        if target.split(".")[1] != module.split(".")[1]
+    ]
+
+
+def arrows_between_packages_point_inwards(sources: Sources) -> list[str]:
+    forbidden = {
+        "ballast": ("functions", "playbook", "local"),
+        "playbook": ("functions", "local", "ballast.log", "ballast.money", "ballast.runtime"),
+        "functions": ("playbook", "local"),
+        "local": ("functions", "playbook"),
+    }
+    return [
+        f"{module} imports {target}: {package} may not know {stranger}"
+        for module, target in imports(sources)
+        for package, strangers in forbidden.items()
+        for stranger in strangers
+        if within(module, package) and within(target, stranger)
+    ]
+
+
+def only_the_dispatcher_names_handlers(sources: Sources) -> list[str]:
+    return [
+        f"{module} names {word!r}: only local.functions loads handlers, by what the template says"
+        for module, source in sources.items()
+        if within(module, "local") and module != "local.functions"
+        for word in code_words(source)
+        if re.fullmatch(r"functions(\.\w+)+", word)
+    ]
+
+
+def arrows_in_the_layer_point_down(sources: Sources) -> list[str]:
+    found = []
+    for module, target in imports(sources):
+        if not (within(module, "ballast") and within(target, "ballast")) or module == "ballast":
+            continue
+        part, other = module.split(".")[1], target.split(".")[1]
+        if part != other and RANKS[other] >= RANKS[part]:
+            found.append(f"{module} imports {target}: arrows point down only")
+    return found
+
+
+def only_the_runtime_reads_the_environment(sources: Sources) -> list[str]:
+    return [
+        f"{module} uses {word}: settings come from ballast.runtime"
+        for module, source in sources.items()
+        if not within(module, "local") and module != "ballast.runtime"
+        for word in code_words(source)
+        if word in {"os.environ", "getenv", "boto3"} or (word == "environ" and "import os" in source)
+    ]
+
+
+def files_are_short(sources: Sources) -> list[str]:
+    return [
+        f"{module} has {lines} lines: more than {MAX_LINES} are more than one idea"
+        for module, source in sources.items()
+        if (lines := len(source.splitlines())) > MAX_LINES
+    ]
+
+
+def names_say_what_is_inside(sources: Sources) -> list[str]:
+    return [
+        f"{module}: {part} says nothing of what is inside"
+        for module in sources
+        for part in module.split(".")
+        if part.strip("_").lower() in BANISHED
+    ]
+
+
+RULES: list[Rule] = [
+    only_the_planner_speaks_to_a_model,
+    functions_never_import_each_other,
+    arrows_between_packages_point_inwards,
+    only_the_dispatcher_names_handlers,
+    arrows_in_the_layer_point_down,
+    only_the_runtime_reads_the_environment,
+    files_are_short,
+    names_say_what_is_inside,
+]
+
+#: What each rule must report: (rule, module, source).
+PLANTED: list[tuple[Rule, str, str]] = [
+    (only_the_planner_speaks_to_a_model, "functions.executor.execute", "client('bedrock-runtime')"),
+    (only_the_planner_speaks_to_a_model, "functions.fallback.plan", "import openai"),
+    (only_the_planner_speaks_to_a_model, "ballast.folds.usage", "from anthropic.types import Message"),
+    (only_the_planner_speaks_to_a_model, "playbook.tools.ask", "client.converse(modelId='m')"),
+    (functions_never_import_each_other, "functions.executor.execute", "from functions.planner.plan import build"),
+    (functions_never_import_each_other, "functions.executor.execute", "from ..planner import plan"),
+    (functions_never_import_each_other, "functions.budget.admit", "def f():\n    import functions.intake.start"),
+    (arrows_between_packages_point_inwards, "ballast.log.run_log", "import local.cloud"),
+    (arrows_between_packages_point_inwards, "ballast.playbook.load", "import playbook"),
+    (arrows_between_packages_point_inwards, "ballast.runtime", "from functions.planner import plan"),
+    (arrows_between_packages_point_inwards, "playbook.tools.ask", "from ballast.log import RunLog"),
+    (arrows_between_packages_point_inwards, "functions.executor.execute", "from playbook.tools import refund_order"),
+    (arrows_between_packages_point_inwards, "functions.planner.plan", "from local import cloud"),
+    (arrows_between_packages_point_inwards, "local.cloud", "from functions.planner.plan import lambda_handler"),
+    (only_the_dispatcher_names_handlers, "local.cloud", "import_module('functions.planner.plan')"),
+    (arrows_in_the_layer_point_down, "ballast.contracts.event", "from ballast.folds import usage"),
+    (arrows_in_the_layer_point_down, "ballast.money.prices", "from ballast.folds.usage import usage"),
+    (arrows_in_the_layer_point_down, "ballast.errors", "from .contracts import Event"),
+    (arrows_in_the_layer_point_down, "ballast.runtime", "from ballast import playbook"),
+    (
+        only_the_runtime_reads_the_environment,
+        "functions.planner.plan",
+        "import os\nTABLE = os.environ['RUN_LOG_TABLE']",
+    ),
+    (only_the_runtime_reads_the_environment, "playbook.tools.ask", "from os import getenv"),
+    (only_the_runtime_reads_the_environment, "functions.executor.execute", "import boto3"),
+    (files_are_short, "local.cloud", "pass\n" * 261),
+    (names_say_what_is_inside, "functions.planner.utils", ""),
+    (names_say_what_is_inside, "local.base.cloud", ""),
+]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_project_keeps_the_rule(rule: Rule) -> None:
+    assert rule(sources_of(*HOMES)) == []
+
+
+@pytest.mark.parametrize(("rule", "module", "source"), PLANTED)
+def test_a_planted_breach_is_reported(rule: Rule, module: str, source: str) -> None:
+    found = rule({module: source})
+
+    assert len(found) == 1
+    assert found[0].startswith(module)
+
+
+def test_every_rule_was_seen_to_fail() -> None:
+    assert {rule for rule, _, _ in PLANTED} == set(RULES)
+
+
+def test_docstrings_and_comments_may_speak_of_models() -> None:
+    source = '"""Bedrock Converse\'s stop reasons."""\n# openai has others\nclass Reason:\n    """Of Bedrock."""\n'
+
+    assert only_the_planner_speaks_to_a_model({"ballast.contracts.exit_reason": source}) == []
+
+
+def test_every_package_is_looked_at() -> None:
+    modules = sources_of(*HOMES)
+
+    assert {"ballast.runtime", "functions.planner.plan", "local.cloud"} <= modules.keys()
+    assert {module.split(".")[1] for module in modules if module.startswith("ballast.")} == RANKS.keys()
+
+
+def test_the_ranks_are_those_that_the_layer_documents() -> None:
+    drawing = (ballast.__doc__ or "").partition("::")[2]
+
+    assert re.findall(r"^ +(\w+)", drawing, flags=re.MULTILINE) == list(RANKS)
