@@ -1,0 +1,14 @@
+"""Say what the counter is at."""
+
+from ballast.contracts import RunRequest
+from ballast.playbook import fallback
+from ballast.playbook.fallback import Script
+
+from ..tools.counter import read
+
+
+@fallback(intent="count")
+def count(request: RunRequest) -> Script:
+    """Read and say."""
+    found = yield read.call(name=str(request.context["name"]))
+    return f"The counter is at {found['value']}."

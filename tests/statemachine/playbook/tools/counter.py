@@ -1,0 +1,54 @@
+"""A counter that can be read, raised and lowered."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from ballast.playbook import Effect, ToolContext, tool
+
+
+class Name(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+
+
+class Amount(Name):
+    by: int
+
+
+def value_of(dynamodb: Any, table: str, name: str) -> int:
+    """Return the counter's value."""
+    item = dynamodb.get_item(TableName=table, Key={"order_id": {"S": name}}, ConsistentRead=True).get("Item", {})
+    return int(item.get("value", {}).get("N", 0))
+
+
+def _change(args: Amount, ctx: ToolContext, by: int) -> dict[str, int]:
+    table, dynamodb = ctx.environ["ORDERS_TABLE"], ctx.client("dynamodb")
+    made = dynamodb.update_item(
+        TableName=table,
+        Key={"order_id": {"S": args.name}},
+        UpdateExpression="ADD #value :by",
+        ExpressionAttributeNames={"#value": "value"},
+        ExpressionAttributeValues={":by": {"N": str(by)}},
+        ReturnValues="UPDATED_NEW",
+    )
+    return {"value": int(made["Attributes"]["value"]["N"])}
+
+
+@tool(effect=Effect.READ)
+def read(args: Name, ctx: ToolContext) -> dict[str, int]:
+    """Read a counter."""
+    return {"value": value_of(ctx.client("dynamodb"), ctx.environ["ORDERS_TABLE"], args.name)}
+
+
+@tool(effect=Effect.WRITE, undo="lower", approve_if=lambda args, _: args.by > 10)
+def raise_by(args: Amount, ctx: ToolContext) -> dict[str, int]:
+    """Raise a counter; by more than 10 a person approves."""
+    return _change(args, ctx, args.by)
+
+
+@tool(effect=Effect.WRITE)
+def lower(args: Amount, ctx: ToolContext) -> dict[str, int]:
+    """Lower a counter."""
+    return _change(args, ctx, -args.by)
