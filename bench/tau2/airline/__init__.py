@@ -1,0 +1,1 @@
+"""tau2's airline desk as a playbook."""

@@ -1,0 +1,1 @@
+"""tau2's retail desk as a playbook."""

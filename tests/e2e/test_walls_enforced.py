@@ -1,0 +1,193 @@
+"""The third wall test: moto's IAM enforcement on, each handler with the credentials of its own role.
+
+The first two are ``tests/unit/test_imports.py`` and ``tests/template/test_walls.py``.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ballast.contracts import RunRequest
+from local.cloud import ROOT, LocalCloud
+from local.converse.server import ConverseServer
+from local.converse.source import CallableModel, Reply, said, turns_taken
+from tests.statemachine.playbook.tools.counter import value_of
+
+PLAYBOOK = ROOT / "tests" / "statemachine" / "playbook"
+PLANNER, EXECUTOR, INTAKE = "PlannerFunction", "ExecutorFunction", "IntakeFunction"
+ANSWERS = {"AnswerEscalationFunction", "PeopleApiFunction"}
+STARTS = {INTAKE, "ApiFunction", "QueueFunction"}
+DENIED = ("AccessDenied", "AccessDeniedException")
+
+Client = Callable[[str], Any]
+Attempt = Callable[[Client, LocalCloud], object]
+
+
+def put(table: str, **key: str) -> Attempt:
+    item = {name: {"S": value} for name, value in key.items()}
+    return lambda client, cloud: client("dynamodb").put_item(TableName=cloud.physical_id(table), Item=item)
+
+
+def get(table: str, **key: str) -> Attempt:
+    wanted = {name: {"S": value} for name, value in key.items()}
+    return lambda client, cloud: client("dynamodb").get_item(TableName=cloud.physical_id(table), Key=wanted)
+
+
+def call_a_model(client: Client, cloud: LocalCloud) -> object:
+    message = {"role": "user", "content": [{"text": "2"}]}
+    return client("bedrock-runtime").converse(
+        modelId="eu.anthropic.claude-haiku-4-5-20251001-v1:0", messages=[message]
+    )
+
+
+def start_a_run(client: Client, cloud: LocalCloud) -> object:
+    return client("stepfunctions").start_execution(
+        stateMachineArn=cloud.physical_id("AgentStateMachine"), name="never", input="[]"
+    )
+
+
+def answer_a_token(client: Client, cloud: LocalCloud) -> object:
+    return client("stepfunctions").send_task_success(taskToken="none", output="{}")
+
+
+def delete_from_the_log(client: Client, cloud: LocalCloud) -> object:
+    key = {"run_id": {"S": "r"}, "seq": {"S": "s"}}
+    return client("dynamodb").delete_item(TableName=cloud.physical_id("RunLogTable"), Key=key)
+
+
+def change_the_log(client: Client, cloud: LocalCloud) -> object:
+    return client("dynamodb").update_item(
+        TableName=cloud.physical_id("RunLogTable"),
+        Key={"run_id": {"S": "r"}, "seq": {"S": "s"}},
+        UpdateExpression="SET body = :b",
+        ExpressionAttributeValues={":b": {"S": "forged"}},
+    )
+
+
+def delete_a_payload(client: Client, cloud: LocalCloud) -> object:
+    return client("s3").delete_object(Bucket=cloud.physical_id("PayloadBucket"), Key="payloads/x")
+
+
+#: What is tried, and who alone may do it.
+ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
+    "call a model": (call_a_model, {PLANNER}),
+    "read the business's orders": (get("OrdersTable", order_id="o"), {EXECUTOR}),
+    "read the business's customers": (get("CustomersTable", customer_id="c"), {EXECUTOR}),
+    "forge an effect's record": (put("IdempotencyTable", id="x"), {EXECUTOR}),
+    "start a run": (start_a_run, STARTS),
+    "answer a task token": (answer_a_token, ANSWERS),
+    "write a budget": (put("BudgetsTable", account="a", window="w"), {"AdmitFunction", "SettleFunction"}),
+    "delete from the log": (delete_from_the_log, set()),
+    "change the log": (change_the_log, set()),
+    "delete a payload": (delete_a_payload, set()),
+}
+
+
+def is_denied(attempt: Attempt, cloud: LocalCloud, function: str, url: str) -> bool:
+    """Try it with the function's own credentials; any other outcome than a denial counts as allowed."""
+
+    def client(service: str) -> Any:
+        endpoint = url if service == "bedrock-runtime" else None
+        return cloud.runtime(function).client(service, endpoint_url=endpoint)
+
+    try:
+        attempt(client, cloud)
+    except ClientError as problem:
+        return problem.response["Error"]["Code"] in DENIED
+    except BotoCoreError:
+        return False
+    return False
+
+
+def two_turns(request: Mapping[str, Any], model_id: str) -> Reply:
+    text = request["messages"][0]["content"][0]["text"]
+    if text == "give up":
+        return said([{"text": "…"}], "guardrail_intervened", request)
+    if turns_taken(request):
+        return said([{"text": "Done."}], "end_turn", request)
+    call = {"toolUse": {"toolUseId": "1", "name": "raise_by", "input": {"name": text, "by": 2}}}
+    return said([call], "tool_use", request)
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[ConverseServer]:
+    with ConverseServer(CallableModel(two_turns)) as double:
+        yield double
+
+
+@pytest.fixture(scope="module")
+def cloud(model: ConverseServer) -> Iterator[LocalCloud]:
+    with LocalCloud(playbook=PLAYBOOK, model_endpoint_url=model.url, enforce_iam=True) as opened:
+        yield opened
+
+
+def functions_of_the_template() -> list[str]:
+    text = (ROOT / "template.yaml").read_text(encoding="utf-8").splitlines()
+    return [before.strip().rstrip(":") for before, line in zip(text, text[1:]) if "AWS::Serverless::Function" in line]
+
+
+@pytest.mark.parametrize("what", ATTEMPTS)
+@pytest.mark.parametrize("function", functions_of_the_template())
+def test_a_function_is_denied_what_lies_behind_another_wall(
+    function: str, what: str, cloud: LocalCloud, model: ConverseServer
+) -> None:
+    attempt, may = ATTEMPTS[what]
+
+    denied = is_denied(attempt, cloud, function, model.url)
+
+    assert denied == (function not in may), f"{function}: {what}"
+
+
+def test_a_run_with_an_effect_needs_no_more_than_the_roles_allow(cloud: LocalCloud) -> None:
+    run_id = cloud.start(RunRequest(request_id="enforced", text="enforced"))
+
+    ended = cloud.wait(run_id, 30)
+
+    assert ended.output == {"run_id": run_id, "status": "answered", "by": "agent", "degraded": False}
+    assert value_of(cloud.session.client("dynamodb"), cloud.physical_id("OrdersTable"), "enforced") == 2
+
+
+def test_a_fallback_a_person_and_an_approval_need_no_more_than_the_roles_allow(cloud: LocalCloud) -> None:
+    def answered(function: str, payload: dict[str, Any], result: Any) -> None:
+        if function == "OpenEscalationFunction":
+            answers.append(result["escalation_id"])
+
+    answers: list[str] = []
+    cloud.after_invoke.append(answered)
+    scripted = cloud.start(RunRequest(request_id="scripted", text="give up", intent="count", context={"name": "x"}))
+    person = cloud.start(RunRequest(request_id="person", text="give up"))
+
+    assert cloud.wait(scripted, 30).output["by"] == "fallback"
+    answer_once_it_waits(cloud, answers)
+
+    assert cloud.wait(person, 30).output["by"] == "human"
+
+
+def answer_once_it_waits(cloud: LocalCloud, opened: list[str]) -> None:
+    import time
+
+    for _ in range(500):
+        if opened:
+            break
+        time.sleep(0.01)
+    decision = {"kind": "answer", "text": "By hand."}
+    cloud.invoke("AnswerEscalationFunction", {"escalation_id": opened[0], "by": "ann", "decision": decision})
+
+
+def breached(tmp_path: Path, function: str, statement: dict[str, Any]) -> Path:
+    """Return a copy of the template in which ``function`` has one statement more."""
+    text = (ROOT / "template.yaml").read_text(encoding="utf-8")
+    marker = f"  {function}:\n"
+    head, tail = text.split(marker, 1)
+    policies = tail.index("      Policies:\n") + len("      Policies:\n")
+    entry = yaml.safe_dump([{"Statement": [statement]}])
+    indented = "".join(f"        {line}\n" for line in entry.splitlines())
+    copy = tmp_path / "template.yaml"
+    copy.write_text(head + marker + tail[:policies] + indented + tail[policies:], encoding="utf-8")
+    for folder in ("functions", "layers", "statemachine"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    return copy
