@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=7, help="counted runs of each (default 7)")
     runs = parser.parse_args().runs
     empty = statistics.median(process_ms("pass") for _ in range(runs + 1))
-    print(f"An empty process: {empty:.0f} ms. Figures are whole processes, median of {runs}, after one that is not counted.")
+    print(f"An empty process: {empty:.0f} ms. Whole processes, median of {runs}, after one that is not counted.")
     print(f"{'function':<28}{'import':>10}{'+ client':>10}{'bare boto3':>12}{'ratio':>8}")
     for name, module in handlers().items():
         only, ready, bare = f"import {module}", f"import {module}{READY}", BARE

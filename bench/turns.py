@@ -26,7 +26,7 @@ PLAYBOOK = Path(__file__).resolve().parent / "playbook"
 TRANSITION_MICROUSD = 25
 
 
-def fetches(request: Mapping[str, Any], model_id: str) -> Reply:
+def fetches(request: Mapping[str, Any], _: str) -> Reply:
     """A model that asks for one page a turn and answers after as many turns as the request says."""
     turns, done = int(request["messages"][0]["content"][0]["text"]), turns_taken(request)
     usage = {"inputTokens": 1_000, "outputTokens": 20, "totalTokens": 1_020}
@@ -39,7 +39,7 @@ def fetches(request: Mapping[str, Any], model_id: str) -> Reply:
 def count_requests(cloud: LocalCloud, counts: Counter[str]) -> None:
     """Count every request that a function sends, by service and operation."""
 
-    def count(request: Any, event_name: str, **_: Any) -> None:
+    def count(event_name: str, **_: Any) -> None:
         counts[event_name.removeprefix("before-send.")] += 1
 
     for function in FUNCTIONS:
@@ -68,11 +68,16 @@ def main() -> None:
     parser.add_argument("--turns", type=int, nargs="+", default=[10, 50, 200])
     wanted = parser.parse_args().turns
     counts: Counter[str] = Counter()
-    with ConverseServer(CallableModel(fetches)) as model, LocalCloud(playbook=PLAYBOOK, model_endpoint_url=model.url) as cloud:
+    with (
+        ConverseServer(CallableModel(fetches)) as model,
+        LocalCloud(playbook=PLAYBOOK, model_endpoint_url=model.url) as cloud,
+    ):
         count_requests(cloud, counts)
         warm = cloud.start(RunRequest(request_id="warm", text="3"))
         cloud.wait(warm, 60)
-        print(f"{'turns':>6}{'ms/turn':>9}{'transitions/turn':>18}{'state bytes':>13}{'log bytes/turn':>16}  requests/turn")
+        print(
+            f"{'turns':>6}{'ms/turn':>9}{'transitions':>13}{'state bytes':>13}{'log bytes/turn':>16}  requests a turn"
+        )
         for turns in wanted:
             counts.clear()
             started = time.perf_counter()
@@ -85,7 +90,7 @@ def main() -> None:
             log_bytes = sum(_item_bytes(*encode(event)) for event in events) / turns
             requests = ", ".join(f"{name} {count / turns:.2f}" for name, count in sorted(counts.items()))
             print(
-                f"{turns:>6}{ms:>9.1f}{len(entered) / turns:>18.2f}{state_bytes(cloud.history(run_id)):>13}"
+                f"{turns:>6}{ms:>9.1f}{len(entered) / turns:>13.2f}{state_bytes(cloud.history(run_id)):>13}"
                 f"{log_bytes:>16.0f}  {requests}"
             )
             if turns == wanted[0]:
@@ -97,7 +102,9 @@ def _item_bytes(item: dict[str, Any], payload: bytes | None) -> int:
     stored = len(payload or b"")
     for name, value in item.items():
         content = next(iter(value.values()))
-        stored += len(name) + (len(content) if isinstance(content, bytes) else len(canonical(json.loads(json.dumps(content)))))
+        stored += len(name) + (
+            len(content) if isinstance(content, bytes) else len(canonical(json.loads(json.dumps(content))))
+        )
     return stored
 
 

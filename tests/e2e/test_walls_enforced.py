@@ -4,6 +4,7 @@ The first two are ``tests/unit/test_imports.py`` and ``tests/template/test_walls
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,7 @@ def get(table: str, **key: str) -> Attempt:
 
 def call_a_model(client: Client, cloud: LocalCloud) -> object:
     message = {"role": "user", "content": [{"text": "2"}]}
-    return client("bedrock-runtime").converse(
-        modelId="eu.anthropic.claude-haiku-4-5-20251001-v1:0", messages=[message]
-    )
+    return client("bedrock-runtime").converse(modelId="eu.anthropic.claude-haiku-4-5-20251001-v1:0", messages=[message])
 
 
 def start_a_run(client: Client, cloud: LocalCloud) -> object:
@@ -127,7 +126,7 @@ def cloud(model: ConverseServer) -> Iterator[LocalCloud]:
 
 def functions_of_the_template() -> list[str]:
     text = (ROOT / "template.yaml").read_text(encoding="utf-8").splitlines()
-    return [before.strip().rstrip(":") for before, line in zip(text, text[1:]) if "AWS::Serverless::Function" in line]
+    return [before.strip().rstrip(":") for before, line in pairwise(text) if "AWS::Serverless::Function" in line]
 
 
 @pytest.mark.parametrize("what", ATTEMPTS)

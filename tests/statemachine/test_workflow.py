@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ballast.contracts import RunRequest
 from ballast.errors import BallastError
-
 from local.cloud import Execution, LocalCloud
 from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, ModelError, Reply, said, turns_taken
@@ -66,7 +66,11 @@ CASES = [
     Case("the planner is broken", breaks={"PlannerFunction": broken}, intent="count", by="fallback"),
     Case(
         "half done",
-        says=[[call("raise_by", name="half done", by=3)], [call("raise_by", name="half done", by=4)], "content_filtered"],
+        says=[
+            [call("raise_by", name="half done", by=3)],
+            [call("raise_by", name="half done", by=4)],
+            "content_filtered",
+        ],
         intent="count",
         by="fallback",
         counter=0,
@@ -107,7 +111,17 @@ CASES = [
         counter=100,
     ),
     Case(
-        "rejected", says=[[call("raise_by", name="rejected", by=100)], "Done."], answers=({"approve": False},), counter=0
+        "approved after the deadline",
+        says=[[call("raise_by", name="approved after the deadline", by=100)], "Done."],
+        limits={"deadline_s": 2},
+        answers=({"approve": True, "wait_s": 2.5},),
+        counter=100,
+    ),
+    Case(
+        "rejected",
+        says=[[call("raise_by", name="rejected", by=100)], "Done."],
+        answers=({"approve": False},),
+        counter=0,
     ),
     Case("approval unanswered", says=[[call("raise_by", name="approval unanswered", by=100)], "Done."], counter=0),
     Case(
@@ -116,6 +130,17 @@ CASES = [
         breaks={"ExecutorFunction": broken},
         answers=({"decision": {"kind": "answer", "text": "By hand."}},),
         by="human",
+    ),
+    Case(
+        "asks the requester",
+        says=[[call("ask_requester", question="Which counter?")], "This one."],
+        answers=({"decision": {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "This."}},),
+    ),
+    Case(
+        "the requester is silent",
+        says=[[call("ask_requester", question="Which counter?")]],
+        intent="count",
+        by="fallback",
     ),
     Case("a loop", says=[[call("read", name="a loop")]] * 9, intent="count", by="fallback"),
 ]
@@ -162,7 +187,7 @@ class People:
         left = self._left.get(payload.get("run_id", ""), [])
         if function == "OpenEscalationFunction" and left:
             answer = {"escalation_id": result["escalation_id"], "by": "ann", **left.pop(0)}
-            threading.Timer(0.1, self._cloud.invoke, ("AnswerEscalationFunction", answer)).start()
+            threading.Timer(answer.pop("wait_s", 0.1), self._cloud.invoke, ("AnswerEscalationFunction", answer)).start()
 
 
 @pytest.fixture(scope="module")
@@ -205,15 +230,15 @@ def _json(value: Any) -> str:
 
 def _except_intake(hook: Callable[[str, dict[str, Any]], None]) -> Callable[[str, dict[str, Any]], None]:
     quiet = ("IntakeFunction", "AnswerEscalationFunction")
-    return lambda function, payload: (
-        None if function in quiet or "detail" in payload else hook(function, payload)
-    )
+    return lambda function, payload: None if function in quiet or "detail" in payload else hook(function, payload)
 
 
 def _played(cloud: LocalCloud, request: RunRequest, definition: dict[str, Any]) -> Played:
     execution = cloud.wait(request.run_id, 30)
     history = cloud.history(request.run_id)
-    inputs = [event["stateEnteredEventDetails"].get("input", "") for event in history if "stateEnteredEventDetails" in event]
+    inputs = [
+        event["stateEnteredEventDetails"].get("input", "") for event in history if "stateEnteredEventDetails" in event
+    ]
     return Played(
         execution=execution,
         taken=edges_taken(history, definition),
@@ -254,7 +279,9 @@ def test_the_state_stays_small_after_admission(played: dict[str, Played]) -> Non
 
 def test_every_error_that_the_definition_names_is_one_of_ballasts() -> None:
     names = {error.__name__ for error in _tree(BallastError)}
-    matched = {name for state in _tasks() for rule in (*state["Retry"], *state["Catch"]) for name in rule["ErrorEquals"]}
+    matched = {
+        name for state in _tasks() for rule in (*state["Retry"], *state["Catch"]) for name in rule["ErrorEquals"]
+    }
 
     assert {name for name in matched if not name.startswith(("States.", "Lambda."))} <= names
 

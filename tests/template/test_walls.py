@@ -8,7 +8,7 @@ import pytest
 
 from tests.template.rendered import Template, of_type
 from tests.template.rights import rights_of, role_of
-from tests.template.walls import MAY, breaches
+from tests.template.walls import ANSWER, INTAKE, MAY, breaches
 
 
 def test_no_role_breaks_a_wall(deployed: Template) -> None:
@@ -23,8 +23,8 @@ def test_every_function_has_a_row(deployed: Template) -> None:
 def test_a_function_can_append_to_the_log_or_only_read_it(deployed: Template, name: str) -> None:
     on_the_log = {r.action for r in rights_of(deployed, role_of(deployed, name)) if r.resource == "RunLogTable"}
 
-    assert on_the_log <= {"dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:Query"}
-    assert ("dynamodb:PutItem" in on_the_log) == (name != "IntakeFunction")
+    assert on_the_log <= {"dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:BatchGetItem"}
+    assert ("dynamodb:PutItem" in on_the_log) == (name not in INTAKE.split())
 
 
 def _grant(function: str, action: Any, resource: Any, **more: Any) -> Callable[[Template], None]:
@@ -98,17 +98,25 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     ),
     "the executor starts runs": (
         _grant("ExecutorFunction", "states:StartExecution", {"Ref": "AgentStateMachine"}),
-        "ExecutorFunction may start an execution by states:StartExecution on AgentStateMachine; "
-        "only IntakeFunction may",
+        f"ExecutorFunction may start an execution by states:StartExecution on AgentStateMachine; only {INTAKE} may",
     ),
     "the executor approves its own calls": (
         _grant("ExecutorFunction", "states:SendTaskSuccess", "*"),
-        "ExecutorFunction may answer a task token by states:SendTaskSuccess on *; only AnswerEscalationFunction may",
+        f"ExecutorFunction may answer a task token by states:SendTaskSuccess on *; only {ANSWER} may",
     ),
     "the asker answers": (
         _grant("OpenEscalationFunction", "states:SendTaskFailure", {"Ref": "AgentStateMachine"}),
         "OpenEscalationFunction may answer a task token by states:SendTaskFailure on AgentStateMachine; "
-        "only AnswerEscalationFunction may",
+        f"only {ANSWER} may",
+    ),
+    "the planner cuts runs short": (
+        _grant("PlannerFunction", "states:StopExecution", "*"),
+        "PlannerFunction may stop an execution by states:StopExecution on *; only ApiFunction may",
+    ),
+    "the API of runs reads task tokens": (
+        _grant("ApiFunction", "dynamodb:GetItem", _arn("EscalationsTable")),
+        "ApiFunction may see or change a question by dynamodb:GetItem on EscalationsTable; "
+        f"only {ANSWER} OpenEscalationFunction may",
     ),
     "the fallback forgets effects": (
         _grant("FallbackFunction", "dynamodb:DeleteItem", _arn("IdempotencyTable")),
@@ -125,6 +133,15 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     "a batch overwrites the log": (
         _grant("AdmitFunction", "dynamodb:BatchWriteItem", _arn("RunLogTable")),
         "AdmitFunction may write the log without its condition by dynamodb:BatchWriteItem on RunLogTable; nobody may",
+    ),
+    "the planner takes requests": (
+        _grant("PlannerFunction", "sqs:ReceiveMessage", _arn("RunRequestQueue")),
+        f"PlannerFunction may take requests from the queue by sqs:ReceiveMessage on RunRequestQueue; only {INTAKE} may",
+    ),
+    "the executor requests a run by event": (
+        _grant("ExecutorFunction", "events:PutEvents", "*"),
+        "ExecutorFunction may send events by events:PutEvents on *; "
+        "only AdmitFunction SettleFunction OpenEscalationFunction may",
     ),
     "the intake writes the log": (
         _grant("IntakeFunction", "dynamodb:PutItem", _arn("RunLogTable")),

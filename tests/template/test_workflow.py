@@ -68,9 +68,9 @@ def test_a_function_is_never_cut_by_its_state_before_it_could_end(deployed: Temp
 
 
 def test_a_run_that_ended_from_outside_is_settled(deployed: Template) -> None:
-    (rule,) = of_type(deployed, "AWS::Events::Rule").values()
+    rule = of_type(deployed, "AWS::Events::Rule")["RunEndedRule"]
     pattern, (target,) = rule["Properties"]["EventPattern"], rule["Properties"]["Targets"]
-    (permission,) = of_type(deployed, "AWS::Lambda::Permission").values()
+    permission = of_type(deployed, "AWS::Lambda::Permission")["RunEndedPermission"]
 
     assert pattern["detail"] == {
         "status": ["ABORTED", "TIMED_OUT", "FAILED"],

@@ -19,14 +19,30 @@ APPEND_LOG: Row = {
     "PayloadBucket/payloads/*": "s3:PutObject s3:GetObject",
 }
 KEEP_BUDGETS: Row = {"BudgetsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"}
+TELL_OTHERS: Row = {"events:${AWS::Region}:${AWS::AccountId}:event-bus/default": "events:PutEvents"}
+REPLY: Row = {"sqs:${AWS::Region}:${AWS::AccountId}:${ReplyQueuePrefix}*": "sqs:SendMessage"}
 EXECUTIONS = "states:${AWS::Region}:${AWS::AccountId}:execution:${AgentStateMachine.Name}:*"
 
 MAY: dict[str, Row] = {
     # front door
     "IntakeFunction": {"AgentStateMachine": "states:StartExecution", EXECUTIONS: "states:DescribeExecution"},
+    "QueueFunction": {
+        "AgentStateMachine": "states:StartExecution",
+        EXECUTIONS: "states:DescribeExecution",
+        "RunRequestQueue": "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes",
+        "RunRequestDeadLetterQueue": "sqs:SendMessage",
+    },
+    "ApiFunction": {
+        "AgentStateMachine": "states:StartExecution",
+        EXECUTIONS: "states:DescribeExecution states:StopExecution",
+        "RunLogTable": "dynamodb:Query dynamodb:BatchGetItem",
+        "RunLogTable/index/by_tenant": "dynamodb:Query",
+        "RunLogTable/index/by_outcome": "dynamodb:Query",
+        "PayloadBucket/payloads/*": "s3:GetObject",
+    },
     # money
-    "AdmitFunction": APPEND_LOG | KEEP_BUDGETS,
-    "SettleFunction": APPEND_LOG | KEEP_BUDGETS | {"UnsettledRunsQueue": "sqs:SendMessage"},
+    "AdmitFunction": APPEND_LOG | KEEP_BUDGETS | TELL_OTHERS | REPLY,
+    "SettleFunction": APPEND_LOG | KEEP_BUDGETS | TELL_OTHERS | REPLY | {"UnsettledRunsQueue": "sqs:SendMessage"},
     # probabilistic
     "PlannerFunction": APPEND_LOG
     | {
@@ -48,9 +64,17 @@ MAY: dict[str, Row] = {
     },
     # people
     "OpenEscalationFunction": APPEND_LOG
+    | TELL_OTHERS
     | {"EscalationsTable": "dynamodb:UpdateItem", "EscalationQueue": "sqs:SendMessage"},
     "AnswerEscalationFunction": APPEND_LOG
     | {"EscalationsTable": "dynamodb:GetItem dynamodb:UpdateItem", "AgentStateMachine": "states:SendTaskSuccess"},
+    "PeopleApiFunction": {
+        **APPEND_LOG,
+        "RunLogTable": f"{APPEND_LOG['RunLogTable']} dynamodb:BatchGetItem",
+        "EscalationsTable": "dynamodb:GetItem dynamodb:UpdateItem",
+        "EscalationsTable/index/by_status": "dynamodb:Query",
+        "AgentStateMachine": "states:SendTaskSuccess",
+    },
 }
 
 #: The workflow calls the steps of a run. Log deliveries have no scope below the account.
@@ -67,7 +91,9 @@ WORKFLOW: Row = {
     "logs:ListLogDeliveries logs:PutResourcePolicy logs:DescribeResourcePolicies logs:DescribeLogGroups",
 }
 
-PLANNER, EXECUTOR, INTAKE, ANSWER = "PlannerFunction", "ExecutorFunction", "IntakeFunction", "AnswerEscalationFunction"
+PLANNER, EXECUTOR = "PlannerFunction", "ExecutorFunction"
+INTAKE, API = "IntakeFunction QueueFunction ApiFunction", "ApiFunction"
+ANSWER = "AnswerEscalationFunction PeopleApiFunction"
 BUDGET = "AdmitFunction SettleFunction"
 NOBODY = ""
 
@@ -77,7 +103,11 @@ ONLY: list[tuple[str, str, str, str]] = [
     (EXECUTOR, "touch the business's tables", "dynamodb:*", "CustomersTable* OrdersTable* RefundsTable*"),
     (EXECUTOR, "remember effects", "dynamodb:*", "IdempotencyTable*"),
     (INTAKE, "start an execution", "states:StartExecution states:StartSyncExecution states:RedriveExecution", "*"),
+    (API, "stop an execution", "states:StopExecution", "*"),
     (ANSWER, "answer a task token", "states:SendTask*", "*"),
+    (f"{ANSWER} OpenEscalationFunction", "see or change a question", "dynamodb:*", "EscalationsTable*"),
+    (INTAKE, "take requests from the queue", "sqs:ReceiveMessage sqs:DeleteMessage sqs:PurgeQueue", "RunRequestQueue"),
+    (f"{BUDGET} OpenEscalationFunction", "send events", "events:*", "*"),
     (BUDGET, "write budgets", "dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem", "BudgetsTable"),
     (NOBODY, "change or delete what is in the log", "dynamodb:UpdateItem dynamodb:DeleteItem", "RunLogTable"),
     (NOBODY, "write the log without its condition", "dynamodb:BatchWriteItem dynamodb:PartiQL*", "RunLogTable"),

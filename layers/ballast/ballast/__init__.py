@@ -2,6 +2,8 @@
 
 No model client and no business code lives here. Modules import downwards only::
 
+    http               the HTTP API: identities, problems, page tokens
+    outbox             events and replies, each once
     log                the run's log in DynamoDB and S3
     playbook           tools, fallbacks, agent.yaml
     runtime            a function's environment, clients and clock

@@ -56,7 +56,9 @@ class Runtime:
 
             with self._lock:
                 self._session = self._session or boto3.Session()
-                return self._session.client(service, config=config, endpoint_url=endpoint_url)
+                # The stubs know each service by its name as a literal; here it is a variable.
+                session: Any = self._session
+                return session.client(service, config=config, endpoint_url=endpoint_url)
 
         return self._once(("client", service), make)
 

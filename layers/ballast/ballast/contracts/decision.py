@@ -3,12 +3,12 @@
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ballast.contracts.exit_reason import ExitReason
 from ballast.contracts.planner import Planner
-from ballast.contracts.wire import Wire, complaints
-from ballast.errors import InvalidInput
+from ballast.contracts.wire import Json, Text, Wire, complaints, validated
+from ballast.errors import InvalidInput, LogCorrupt
 
 #: More calls than this in one turn are a malformed turn, whoever proposes them.
 MAX_CALLS_A_TURN = 50
@@ -23,7 +23,7 @@ class ToolCall(Wire):
     """
 
     tool: str = Field(max_length=256)
-    arguments: JsonValue = Field(default_factory=dict)
+    arguments: Json = Field(default_factory=dict)
     call_id: str = ""
 
 
@@ -38,9 +38,9 @@ class Answer(Wire):
     """End the run with this text. ``confidence`` lies in 0..1; ``data`` is for machines."""
 
     kind: Literal["answer"] = "answer"
-    text: str = Field(min_length=1)
+    text: Text
     confidence: Annotated[Decimal, Field(ge=0, le=1, strict=False)] | None = None
-    data: dict[str, JsonValue] | None = None
+    data: dict[str, Json] | None = None
 
 
 class HandOver(Wire):
@@ -59,15 +59,21 @@ _ADAPTER: TypeAdapter[CallTools | Answer | HandOver] = TypeAdapter(Decision)
 
 def parse_decision(data: Any) -> CallTools | Answer | HandOver:
     """Return JSON ``data`` as a decision, or raise ``InvalidInput`` that names the field."""
-    import json
+    hint = (
+        ' Send {"kind": "answer", "text": …}, {"kind": "call_tools", "calls": […]} '
+        'or {"kind": "hand_over", "to": …, "reason": …}.'
+    )
+    return validated(_ADAPTER.validate_json, data, what="Decision", error=InvalidInput, hint=hint)
 
+
+def recorded_decision(data: Any) -> CallTools | Answer | HandOver:
+    """Return a decision that the log holds; it was checked when it was made.
+
+    Other than ``parse_decision`` it takes a lone surrogate in a call's arguments: models write
+    them, the executor refuses them by name, and until then they must not make the log unreadable.
+    Raises ``LogCorrupt``.
+    """
     try:
-        return _ADAPTER.validate_json(json.dumps(data, allow_nan=False))
+        return _ADAPTER.validate_python(data, strict=False)
     except ValidationError as problem:
-        raise InvalidInput(
-            f"Decision is not valid: {complaints(problem)}. "
-            'Send {"kind": "answer", "text": …}, {"kind": "call_tools", "calls": […]} '
-            'or {"kind": "hand_over", "to": …, "reason": …}.'
-        ) from None
-    except (TypeError, ValueError) as problem:
-        raise InvalidInput(f"Decision is not JSON: {problem}.") from None
+        raise LogCorrupt(f"A recorded decision is not valid: {complaints(problem)}.") from None

@@ -1,6 +1,7 @@
 """One entry of the log, and the deterministic keys that give entries their order."""
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from pydantic import Field
@@ -10,22 +11,24 @@ from ballast.contracts.wire import Wire, canonical, sha256
 #: The last turn number that a key can carry; the run's ending uses it, so it sorts last.
 LAST_TURN = 9999
 
-_SEQ = re.compile(r"^(?P<turn>\d{4})\.(?P<kind>[a-z_]+)(?:\.(?P<index>\d+))?\.(?P<step>[a-z_.]+)$")
-# Within a turn: who took over, what was asked, what was decided, what was done about it.
-_PHASES = ("run", "model", "plan", "escalation", "call")
+_SEQ = re.compile(r"^(?P<turn>[0-9]{4})\.(?P<kind>[a-z_]+)(?:\.(?P<index>[0-9]+))?\.(?P<step>[a-z_.]+)$")
+# Within a turn: the attempts to ask, the completion that ended them, what was decided, what was done about it.
+_PHASES = ("run", "model", "model.responded", "plan", "escalation", "call")
 _STEPS = (
     "opened",
-    "refused",
     "requested",
-    "responded",
     "failed",
+    "responded",
     "decided",
-    "answered",
-    "intended",
     "approval_requested",
     "approval_answered",
-    "settled",
+    "refused",
     "ended",
+    "announced",
+    "replied",
+    "answered",
+    "intended",
+    "settled",
 )
 
 
@@ -51,16 +54,13 @@ class Event(Wire):
     @property
     def name(self) -> str:
         """Subject and step without the numbers, e.g. ``call.settled``."""
-        match = _SEQ.match(self.seq)
-        assert match is not None  # the pattern of ``seq``
+        match = _parts(self.seq)
         return f"{match['kind']}.{match['step']}"
 
     @property
     def index(self) -> int:
         """The position within the turn (of a call, or a model attempt); 1 where the key has none."""
-        match = _SEQ.match(self.seq)
-        assert match is not None
-        return int(match["index"] or 1)
+        return int(_parts(self.seq)["index"] or 1)
 
     @property
     def digest(self) -> str:
@@ -68,18 +68,29 @@ class Event(Wire):
         return sha256(f"{self.run_id}\0{self.seq}\0{canonical(self.body)}")
 
 
+@lru_cache(maxsize=8_192)
+def _parts(seq: str) -> re.Match[str]:
+    match = _SEQ.match(seq)
+    if match is None:
+        raise ValueError(f"{seq!r} is no key of the log.")  # the pattern of ``seq`` lets none through
+    return match
+
+
 def order(event: Event) -> tuple[int, int, int, int, str]:
     """Return the sort key that puts a run's events into the order of the work."""
-    match = _SEQ.match(event.seq)
-    assert match is not None
-    phase = _PHASES.index(match["kind"]) if match["kind"] in _PHASES else len(_PHASES)
+    match = _parts(event.seq)
+    subject = event.name if event.name in _PHASES else match["kind"]
+    phase = _PHASES.index(subject) if subject in _PHASES else len(_PHASES)
     step = _STEPS.index(match["step"]) if match["step"] in _STEPS else len(_STEPS)
     return event.turn, phase, event.index, step, event.seq
 
 
 def run_seq(step: str) -> str:
-    """Return the key of the run's opening (``opened``, ``refused``) or its ending (``ended``)."""
-    return f"{LAST_TURN if step == 'ended' else 0:04d}.run.{step}"
+    """Return the key of the run's opening (``opened``, ``refused``) or its ending (``ended``).
+
+    Who was told of the ending comes after it: ``announced`` (an event), ``replied`` (the caller's queue).
+    """
+    return f"{LAST_TURN if step in ('ended', 'announced', 'replied') else 0:04d}.run.{step}"
 
 
 def model_seq(turn: int, attempt: int, step: str) -> str:

@@ -24,7 +24,7 @@ class ExitReason(StrEnum):
     # A limit was reached, before the call that would have passed it.
     TURN_LIMIT = "turn_limit"
     TOOL_CALL_LIMIT = "tool_call_limit"
-    TOKEN_LIMIT = "token_limit"
+    TOKEN_LIMIT = "token_limit"  # noqa: S105  no password
     COST_LIMIT = "cost_limit"
     DEADLINE = "deadline"
 
@@ -49,6 +49,10 @@ class ExitReason(StrEnum):
     EXECUTOR_FAILED = "executor_failed"
     EFFECT_UNKNOWN = "effect_unknown"
     GUIDANCE = "guidance"
+
+    # The agent asks the requester; nobody replied in time.
+    QUESTION = "question"
+    REQUESTER_SILENT = "requester_silent"
 
 
 #: Converse's ``stopReason`` values; anything else is ``MALFORMED_MODEL_OUTPUT``.

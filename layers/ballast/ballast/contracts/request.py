@@ -4,15 +4,22 @@ import base64
 import hashlib
 from typing import Annotated
 
-from pydantic import Field, JsonValue, StringConstraints, field_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
 from ballast.contracts.limits import LimitsPatch
-from ballast.contracts.wire import Name, Wire, canonical, sha256
+from ballast.contracts.wire import Json, Name, Text, Wire, canonical, sha256
 
-#: Characters of text, and bytes of context as JSON, that a request may carry. Together they
-#: stay well below the 256 KiB that Step Functions takes as an execution's input.
+#: Characters of text, and bytes of text and of context as JSON, that a request may carry. Together
+#: they stay well below the 256 KiB that Step Functions takes as an execution's input.
 MAX_TEXT_CHARS = 20_000
+MAX_TEXT_BYTES = 131_072  # JSON in ASCII has 6 bytes for most letters that are not Latin, 12 for an emoji
 MAX_CONTEXT_BYTES = 32_768
+
+RequestId = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}$")]
+#: As SQS gives it out: https://sqs.REGION.amazonaws.com/ACCOUNT/NAME.
+QueueUrl = Annotated[
+    str, StringConstraints(pattern=r"^https://[a-z0-9.-]{1,128}/[0-9]{12}/[A-Za-z0-9_-]{1,80}(\.fifo)?$")
+]
 
 
 class RunRequest(Wire):
@@ -25,22 +32,24 @@ class RunRequest(Wire):
     context     facts that the caller vouches for, such as an order id
     tenant      on whose account
     limits      may only tighten the playbook's
+    reply_to    URL of an SQS queue that gets the outcome too; its name starts with the stack's prefix
     """
 
-    request_id: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,128}$")]
+    request_id: RequestId
     agent: Name = "support"
     intent: Name | None = None
-    text: Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT_CHARS)]
-    context: dict[str, JsonValue] = Field(default_factory=dict)
+    text: Annotated[Text, StringConstraints(max_length=MAX_TEXT_CHARS)]
+    context: dict[str, Json] = Field(default_factory=dict)
     tenant: Name = "default"
     limits: LimitsPatch | None = None
+    reply_to: QueueUrl | None = None
 
-    @field_validator("context")
+    @field_validator("text", "context")
     @classmethod
-    def _small_enough(cls, value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        size = len(canonical(value).encode("utf-8", "surrogatepass"))
-        if size > MAX_CONTEXT_BYTES:
-            raise ValueError(f"must be at most {MAX_CONTEXT_BYTES} bytes of JSON, is {size}")
+    def _small_enough(cls, value: str | dict[str, Json], field: ValidationInfo) -> str | dict[str, Json]:
+        size, limit = len(canonical(value)), MAX_TEXT_BYTES if field.field_name == "text" else MAX_CONTEXT_BYTES
+        if size > limit:
+            raise ValueError(f"must be at most {limit} bytes of JSON, is {size}")
         return value
 
     @property

@@ -1,8 +1,8 @@
 """What the state machine sends to a function and gets back: coordinates, never content."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ballast.contracts.decision import Answer, CallTools, HandOver
 from ballast.contracts.event import LAST_TURN
@@ -40,16 +40,25 @@ class ExecuteTask(Wire):
 
 
 class OpenTask(Wire):
-    """Tell the people, who have ``timeout_s`` to answer. ``index`` is the call that an approval is about."""
+    """Tell the people, who have ``timeout_s`` to answer. ``index`` is the call that an approval is about.
+
+    A ``question`` is for the requester and not for the people.
+    """
 
     run_id: RunId
     turn: Turn
-    kind: Literal["approval", "escalation"]
+    kind: Literal["approval", "escalation", "question"]
     reason: str
     timeout_s: Annotated[int, Field(ge=1)]
     task_token: str = Field(min_length=1, max_length=2048)
     index: Annotated[int, Field(ge=1)] | None = None
     handed_over: HandedOver | None = None
+
+    @model_validator(mode="after")
+    def _names_its_call(self) -> Self:
+        if self.kind == "approval" and self.index is None:
+            raise ValueError("index: an approval is about one call; say which")
+        return self
 
 
 class PlanSummary(Wire):

@@ -2,16 +2,54 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
+from pydantic_core import from_json
 
 from ballast.errors import BallastError, InvalidInput
 
 #: A name of ours: an agent, an intent, a tenant, a tool.
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
+#: Deeper JSON than this is refused: parsers disagree on how deep they go, and a value that one of
+#: them wrote must not be one that another cannot read.
+MAX_DEPTH = 64
+#: So many complaints, of so many characters, tell what to mend; whoever reads them pays for each.
+_MAX_COMPLAINTS, _MAX_COMPLAINT_CHARS = 8, 200
+
+
+def _plain(value: JsonValue) -> JsonValue:
+    level: list[JsonValue] = [value]
+    for _ in range(MAX_DEPTH):
+        if any(isinstance(one, float) and not math.isfinite(one) for one in level):
+            raise ValueError("must hold no NaN and no infinity")
+        level = [inner for one in level for inner in _inside(one)]
+        if not level:
+            return value
+    raise ValueError(f"must be nested less than {MAX_DEPTH} deep")
+
+
+def _inside(value: JsonValue) -> list[JsonValue]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return value if isinstance(value, list) else []
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be blank")
+    return text
+
+
+#: Any JSON that every parser takes.
+Json = Annotated[JsonValue, AfterValidator(_plain)]
+#: Words: Converse takes no blank text.
+Text = Annotated[str, AfterValidator(_said)]
+
+T = TypeVar("T")
 ModelT = TypeVar("ModelT", bound="Wire")
 
 
@@ -29,18 +67,28 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def plain(text: str) -> str:
+    """Return ``text`` without lone surrogates, which a model may write and no other parser takes."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def sha256(text: str) -> str:
     """Return the hex SHA-256 of ``text`` in UTF-8."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def complaints(error: ValidationError) -> str:
-    """Return one line that names each wrong field and what is allowed, without echoing values."""
+    """Return one short line that names the wrong fields and what is allowed, without echoing values."""
     parts = []
     for item in error.errors(include_url=False, include_input=False):
         where = ".".join(str(step) for step in item["loc"]) or "(whole)"
-        parts.append(f"{where}: {item['msg']}")
-    return "; ".join(parts)
+        what = item["msg"]
+        if item["type"] == "union_tag_invalid":  # its message would echo what was sent
+            what = f"{item['ctx']['discriminator']} must be one of {item['ctx']['expected_tags']}"
+        # A field that should not be there has a name that somebody else made up.
+        parts.append(" ".join(f"{where}: {what}".split())[:_MAX_COMPLAINT_CHARS])
+    more = len(parts) - _MAX_COMPLAINTS
+    return "; ".join(parts[:_MAX_COMPLAINTS] + ([f"and {more} more"] if more > 0 else []))
 
 
 def parse(model: type[ModelT], data: Any, *, what: str, error: type[BallastError] = InvalidInput) -> ModelT:
@@ -51,9 +99,30 @@ def parse(model: type[ModelT], data: Any, *, what: str, error: type[BallastError
     """
     if not isinstance(data, Mapping):
         raise error(f"{what} must be a JSON object, not {type(data).__name__}.")
+    return validated(model.model_validate_json, data, what=what, error=error)
+
+
+def validated(read: Callable[[str], T], data: Any, *, what: str, error: type[BallastError], hint: str = "") -> T:
+    """Return what ``read`` makes of ``data`` as JSON text, or raise ``error`` naming the fields; ``hint`` ends it."""
     try:
-        return model.model_validate_json(json.dumps(data, allow_nan=False))
+        return read(json.dumps(data, allow_nan=False))
     except ValidationError as problem:
-        raise error(f"{what} is not valid: {complaints(problem)}.") from None
-    except (TypeError, ValueError) as problem:
-        raise error(f"{what} is not JSON: {problem}.") from None
+        if problem.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
+            raise error(f"{what} is not valid: {complaints(problem)}.{hint}") from None
+    except (TypeError, ValueError, RecursionError):
+        pass
+    raise error(
+        f"{what} is not JSON: {_no_json(data)}. Send text in UTF-8 and numbers that are finite, "
+        f"and nest objects and lists less than {MAX_DEPTH} deep.{hint}"
+    )
+
+
+def _no_json(data: Any) -> str:
+    """Return the fields of ``data`` that cannot be JSON by themselves."""
+    wrong = []
+    for name, value in data.items() if isinstance(data, Mapping) else ():
+        try:
+            from_json(json.dumps(value, allow_nan=False))
+        except (TypeError, ValueError, RecursionError):
+            wrong.append(" ".join(str(name).split())[:_MAX_COMPLAINT_CHARS])
+    return ", ".join(wrong[:_MAX_COMPLAINTS]) or "(whole)"

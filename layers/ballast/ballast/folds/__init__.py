@@ -1,12 +1,14 @@
-"""Pure functions of a run's events: the prompt, the money, the calls, who is next.
+"""Pure functions of a run's events: the prompt, the money, the calls, who is next, where it stands.
 
 Each takes the events in the order of ``ballast.contracts.event.order``, any prefix of them, and
-remembers nothing. Imports ``ballast.contracts`` only.
+remembers nothing. Imports ``ballast.contracts``, ``ballast.errors`` and ``ballast.money.amounts`` only.
 """
 
 from ballast.folds.calls import CallState, Proposed, calls, committed, find_call, proposals, to_undo
 from ballast.folds.conversation import Prompt, answered_prompt, prompt_digest, rebuild, unseen
 from ballast.folds.opening import Opening, ending, opening
+from ballast.folds.outcome import outcome, requested, to_announce
+from ballast.folds.progress import Progress, progress
 from ballast.folds.succession import successor
 from ballast.folds.summary import proposed, summary
 from ballast.folds.usage import Usage, usage
@@ -14,6 +16,7 @@ from ballast.folds.usage import Usage, usage
 __all__ = [
     "CallState",
     "Opening",
+    "Progress",
     "Prompt",
     "Proposed",
     "Usage",
@@ -23,12 +26,16 @@ __all__ = [
     "ending",
     "find_call",
     "opening",
+    "outcome",
+    "progress",
     "prompt_digest",
     "proposals",
     "proposed",
     "rebuild",
+    "requested",
     "successor",
     "summary",
+    "to_announce",
     "to_undo",
     "unseen",
     "usage",

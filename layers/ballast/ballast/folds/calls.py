@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ballast.contracts import CallTools, Event, Planner, ToolCall, parse_decision
-from ballast.contracts.decision import Answer, HandOver
+from ballast.contracts import Answer, CallTools, Event, HandOver, Planner, ToolCall
+from ballast.contracts.decision import recorded_decision
 
 
 @dataclass(frozen=True)
@@ -63,14 +63,14 @@ def proposals(events: Sequence[Event]) -> Mapping[int, Proposed]:
         elif event.name == "plan.decided":
             planner = Planner(event.body["planner"])
         elif event.name == "escalation.answered":
-            planner = Planner.HUMAN
+            planner = Planner.REQUESTER if event.body.get("kind") == "question" else Planner.HUMAN
         else:
             continue
         undoes = event.body.get("undoes")
         found[event.turn] = Proposed(
             turn=event.turn,
             planner=planner,
-            decision=parse_decision(event.body["decision"]),
+            decision=recorded_decision(event.body["decision"]),
             parallel=bool(event.body.get("parallel", False)),
             undoes=(undoes[0], undoes[1]) if undoes else None,
         )
@@ -133,9 +133,7 @@ def to_undo(events: Sequence[Event]) -> tuple[CallState, ...]:
     The rollback's own writes are not among them: an undo is not undone.
     """
     states = {(state.turn, state.index): state for state in calls(events)}
-    attempted = {
-        made.undoes for made in proposals(events).values() if made.undoes and states[(made.turn, 1)].ended
-    }
+    attempted = {made.undoes for made in proposals(events).values() if made.undoes and states[(made.turn, 1)].ended}
     return tuple(
         state
         for state in reversed(committed(events))

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ballast.contracts import Event, HandOver, Limits, Planner, RunRequest, parse_decision
+from ballast.contracts import Event, HandOver, Limits, Planner, RunRequest
+from ballast.contracts.decision import recorded_decision
 from ballast.contracts.wire import parse
 from ballast.errors import LogCorrupt
 
@@ -14,7 +15,7 @@ class Opening:
 
     limits              as admitted
     cost_ceiling_microusd  the admitted ceiling and what people added since
-    agent_until_ms, deadline_ms  epoch milliseconds; a hand-over back to the agent renews them
+    agent_until_ms, deadline_ms  epoch milliseconds; whatever a person answers renews them
     granted_turn        the turn in which a person last handed back to the agent; counting of
                         turns and tool calls starts after it. 0 where nobody did.
     """
@@ -38,10 +39,13 @@ def opening(events: Sequence[Event]) -> Opening:
     ceiling, granted = limits.cost_microusd, 0
     agent_until_ms, deadline_ms = body["agent_until_ms"], body["deadline_ms"]
     for event in events:
-        if event.name != "escalation.answered":
+        if event.name not in ("escalation.answered", "call.approval_answered"):
             continue
-        agent_until_ms, deadline_ms = event.body["agent_until_ms"], event.body["deadline_ms"]
-        decision = parse_decision(event.body["decision"])
+        agent_until_ms = event.body.get("agent_until_ms", agent_until_ms)
+        deadline_ms = event.body.get("deadline_ms", deadline_ms)
+        if event.name == "call.approval_answered" or event.body.get("kind") == "question":
+            continue  # it gives the agent time, but nobody granted it anything
+        decision = recorded_decision(event.body["decision"])
         if isinstance(decision, HandOver) and decision.to is Planner.AGENT:
             ceiling += decision.add_budget_microusd
             granted = event.turn

@@ -1,5 +1,6 @@
 """The append-only log of a run in DynamoDB, with large bodies in S3."""
 
+from ballast.log.run_index import Found, RunIndex
 from ballast.log.run_log import LogSettings, RunLog
 
-__all__ = ["LogSettings", "RunLog"]
+__all__ = ["Found", "LogSettings", "RunIndex", "RunLog"]

@@ -1,7 +1,8 @@
 """Turn an AWS client's error into the consequence that it has."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from ballast.errors import RetryLater, SettingInvalid
 
@@ -10,6 +11,7 @@ RETRYABLE_CODES = frozenset(
     {
         "InternalServerError",
         "InternalError",
+        "InternalException",
         "InternalFailure",
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
@@ -22,10 +24,15 @@ RETRYABLE_CODES = frozenset(
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+        "TransactionConflictException",
         "TransactionInProgressException",
     }
 )
-_ABSENT_CODES = frozenset({"ResourceNotFoundException", "NoSuchBucket", "QueueDoesNotExist", "StateMachineDoesNotExist"})
+#: Reasons of ``TransactionCanceledException`` that pass by themselves.
+_PASSING_REASONS = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
+_ABSENT_CODES = frozenset(
+    {"ResourceNotFoundException", "NoSuchBucket", "QueueDoesNotExist", "StateMachineDoesNotExist"}
+)
 
 
 @contextmanager
@@ -40,12 +47,19 @@ def consequences(resource: str) -> Iterator[None]:
         yield
     except ClientError as problem:
         code = problem.response.get("Error", {}).get("Code", "")
-        if code in RETRYABLE_CODES:
+        if code in RETRYABLE_CODES or _cancelled_for_a_while(problem.response):
             raise RetryLater(f"{resource}: {code}; nothing was done, try again.") from problem
         if code in _ABSENT_CODES or code.endswith("NonExistentQueue"):
             raise SettingInvalid(
-                f"{resource} does not exist ({code}). Deploy the stack, or mend the function's environment in template.yaml."
+                f"{resource} does not exist ({code}). "
+                "Deploy the stack, or mend the function's environment in template.yaml."
             ) from problem
         raise
     except (ConnectionError, HTTPClientError) as problem:
         raise RetryLater(f"{resource}: {type(problem).__name__}; try again.") from problem
+
+
+def _cancelled_for_a_while(response: Mapping[str, Any]) -> bool:
+    """Say whether a transaction was cancelled by a conflict or a throttle, and by nothing else."""
+    reasons = {reason.get("Code", "None") for reason in response.get("CancellationReasons", [])} - {"None"}
+    return bool(reasons) and reasons <= _PASSING_REASONS

@@ -9,8 +9,10 @@ import json
 import zlib
 from typing import Any
 
+from pydantic import ValidationError
+
 from ballast.contracts import Event
-from ballast.contracts.wire import canonical
+from ballast.contracts.wire import canonical, complaints
 
 #: Shorter bodies are left as readable text in the table.
 COMPRESS_OVER_BYTES = 1_024
@@ -54,7 +56,10 @@ def decode(item: dict[str, Any], payload: bytes | None) -> Event:
         else:
             packed = payload if payload is not None else item["packed"]["B"]
             text = zlib.decompress(packed).decode("ascii")
-        body = json.loads(text)
-    except (KeyError, zlib.error, UnicodeDecodeError) as problem:
-        raise ValueError(str(problem)) from problem
-    return Event(run_id=item["run_id"]["S"], seq=item["seq"]["S"], at=item["at"]["S"], body=body)
+        return Event(run_id=item["run_id"]["S"], seq=item["seq"]["S"], at=item["at"]["S"], body=json.loads(text))
+    except ValidationError as problem:
+        raise ValueError(complaints(problem)) from None
+    except KeyError as problem:
+        raise ValueError(f"it has no {problem}") from None
+    except zlib.error as problem:
+        raise ValueError(f"it cannot be decompressed ({problem})") from None

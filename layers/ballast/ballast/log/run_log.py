@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from ballast.contracts import Event
-from ballast.contracts.event import order
-from ballast.errors import LogCorrupt
+from ballast.contracts.event import order, run_seq
+from ballast.contracts.wire import canonical
+from ballast.errors import LogCorrupt, RetryLater
 from ballast.log.aws_errors import consequences
 from ballast.log.codec import decode, encode, payload_of
 from ballast.runtime import Runtime, Settings
+
+_BEGINS = "run_id = :run_id AND begins_with(seq, :begin)"
+#: A warm function serves a few runs at a time.
+_KEPT_OPENINGS = 64
+#: DynamoDB's limit, and how often what it left unread is asked for again.
+_KEYS_A_BATCH, _BATCH_ATTEMPTS = 100, 5
 
 
 class LogSettings(Settings):
@@ -22,9 +32,10 @@ class LogSettings(Settings):
     retention_days  after this many days DynamoDB's TTL removes an event; 0 keeps it for ever
     """
 
-    run_log_table: str
-    payload_bucket: str
-    retention_days: int = 0
+    run_log_table: Annotated[str, Field(min_length=1)]
+    payload_bucket: Annotated[str, Field(min_length=1)]
+    # A negative one would let DynamoDB remove an event as soon as it is written.
+    retention_days: Annotated[int, Field(ge=0)] = 0
 
 
 class RunLog:
@@ -49,20 +60,26 @@ class RunLog:
         self._s3 = s3
         self._settings = settings
         self._clock = clock
+        self._openings: dict[str, tuple[Event, ...]] = {}
 
     @classmethod
     def of(cls, runtime: Runtime) -> RunLog:
         """Build the log of ``runtime``'s function."""
         return cls(_Lazy(runtime, "dynamodb"), _Lazy(runtime, "s3"), LogSettings.of(runtime), runtime.clock)
 
-    def append(self, run_id: str, seq: str, body: Mapping[str, Any]) -> Event:
+    def append(
+        self, run_id: str, seq: str, body: Mapping[str, Any], *, index: Mapping[str, str] | None = None
+    ) -> Event:
         """Record ``body`` under ``seq`` and return the recorded event: the earlier one where there is one.
 
+        ``index`` is by what ``RunIndex`` finds it; no part of what the digest covers.
         Raises ``RetryLater`` on throttles and ``SettingInvalid`` where the table is missing.
         """
         now = self._clock()
-        event = Event(run_id=run_id, seq=seq, at=now.isoformat(), body=dict(body))
+        # What is returned is what any later read returns: JSON, with no tuple and no enum in it.
+        event = Event(run_id=run_id, seq=seq, at=now.isoformat(), body=json.loads(canonical(dict(body))))
         item, payload = encode(event)
+        item |= {name: {"S": value} for name, value in (index or {}).items()}
         key = payload_of(item)
         if payload is not None and key is not None:
             with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):
@@ -87,13 +104,65 @@ class RunLog:
 
         Strongly consistent. Raises ``LogCorrupt`` where a digest does not match.
         """
+        return self._query(run_id, "run_id = :run_id", {})
+
+    def read_turn(self, run_id: str, turn: int) -> tuple[Event, ...]:
+        """Return the run's opening and the events of one turn: what it takes to execute a call.
+
+        As many bytes however long the run is. The opening never changes, so it is read once.
+        """
+        opening = self._openings.get(run_id) or self._query(run_id, _BEGINS, {":begin": {"S": run_seq("opened")}})
+        if len(self._openings) >= _KEPT_OPENINGS:
+            self._openings.clear()
+        self._openings[run_id] = opening
+        return opening + self._query(run_id, _BEGINS, {":begin": {"S": f"{turn:04d}."}})
+
+    def read_keys(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Event]:
+        """Return the events under those (run id, seq), by key; strongly consistent. What is not there is left out.
+
+        Raises ``RetryLater`` where DynamoDB keeps leaving some unread.
+        """
+        table = self._settings.run_log_table
+        found: dict[tuple[str, str], Event] = {}
+        for start in range(0, len(keys), _KEYS_A_BATCH):
+            wanted: Any = [
+                {"run_id": {"S": run}, "seq": {"S": seq}} for run, seq in keys[start : start + _KEYS_A_BATCH]
+            ]
+            for _ in range(_BATCH_ATTEMPTS):
+                with consequences(self._table):
+                    page = self._dynamodb.batch_get_item(RequestItems={table: {"Keys": wanted, "ConsistentRead": True}})
+                for event in map(self._decoded, page["Responses"].get(table, [])):
+                    found[event.run_id, event.seq] = event
+                wanted = page.get("UnprocessedKeys", {}).get(table, {}).get("Keys")
+                if not wanted:
+                    break
+            else:
+                raise RetryLater(f"{self._table} leaves keys unread; try again.")
+        return found
+
+    def read_turns(self, run_id: str, from_turn: int, at_least: int) -> tuple[tuple[Event, ...], bool]:
+        """Return whole turns from ``from_turn`` on, ``at_least`` so many events, and whether there are more.
+
+        In the order of the work; reads no more of a long run than that.
+        """
         items: list[dict[str, Any]] = []
-        query: dict[str, Any] = {
-            "TableName": self._settings.run_log_table,
-            "KeyConditionExpression": "run_id = :run_id",
-            "ExpressionAttributeValues": {":run_id": {"S": run_id}},
-            "ConsistentRead": True,
-        }
+        query = self._asking(run_id, "run_id = :run_id AND seq >= :begin", {":begin": {"S": f"{from_turn:04d}."}})
+        query["Limit"] = at_least + 1
+        while True:
+            with consequences(self._table):
+                page = self._dynamodb.query(**query)
+            items += page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return self._in_order(items), False
+            # The newest turn may be cut in the middle.
+            whole = [item for item in items if item["seq"]["S"][:4] != items[-1]["seq"]["S"][:4]]
+            if len(whole) >= at_least:
+                return self._in_order(whole), True
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _query(self, run_id: str, condition: str, values: dict[str, Any]) -> tuple[Event, ...]:
+        items: list[dict[str, Any]] = []
+        query = self._asking(run_id, condition, values)
         while True:
             with consequences(self._table):
                 page = self._dynamodb.query(**query)
@@ -101,7 +170,18 @@ class RunLog:
             if "LastEvaluatedKey" not in page:
                 break
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-        return tuple(sorted((self._decoded(item) for item in items), key=order))
+        return self._in_order(items)
+
+    def _asking(self, run_id: str, condition: str, values: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "TableName": self._settings.run_log_table,
+            "KeyConditionExpression": condition,
+            "ExpressionAttributeValues": {":run_id": {"S": run_id}, **values},
+            "ConsistentRead": True,
+        }
+
+    def _in_order(self, items: list[dict[str, Any]]) -> tuple[Event, ...]:
+        return tuple(sorted(map(self._decoded, items), key=order))
 
     @property
     def _table(self) -> str:
@@ -110,16 +190,24 @@ class RunLog:
     def _decoded(self, item: dict[str, Any]) -> Event:
         payload = None
         if key := payload_of(item):
-            with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):
-                payload = self._s3.get_object(Bucket=self._settings.payload_bucket, Key=key)["Body"].read()
+            payload = self._payload(item, key)
         seq = item["seq"]["S"]
         try:
             event = decode(item, payload)
         except ValueError as problem:
             raise LogCorrupt(f"{item['run_id']['S']} {seq}: cannot be decoded: {problem}.") from None
-        if event.digest != item["digest"]["S"]:
+        if event.digest != item.get("digest", {}).get("S"):
             raise LogCorrupt(f"{event.run_id} {seq}: the content does not match its digest; somebody changed the log.")
         return event
+
+    def _payload(self, item: dict[str, Any], key: str) -> bytes:
+        with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):
+            try:
+                payload: bytes = self._s3.get_object(Bucket=self._settings.payload_bucket, Key=key)["Body"].read()
+            except self._s3.exceptions.NoSuchKey:
+                where = f"{item['run_id']['S']} {item['seq']['S']}"
+                raise LogCorrupt(f"{where}: its content is gone: s3://{self._settings.payload_bucket}/{key}.") from None
+        return payload
 
 
 class _Lazy:

@@ -1,21 +1,23 @@
 """Dollars as people write them, to and from integer micro-dollars."""
 
-from decimal import Decimal, InvalidOperation
+import re
 
 from ballast.errors import InvalidInput
 
 MICRO = 1_000_000
+#: No Decimal: beyond 28 digits it would round.
+_AMOUNT = re.compile(r"\$?(?P<whole>[0-9]{1,12})(?:\.(?P<decimals>[0-9]{1,6}))?")
 
 
 def micro_dollars(text: str, *, what: str = "amount") -> int:
     """Return ``"1.25"`` as 1250000. Raises ``InvalidInput`` naming ``what``; never rounds."""
-    try:
-        amount = Decimal(text.strip().removeprefix("$")) * MICRO
-    except InvalidOperation:
-        raise InvalidInput(f"{what}: {text!r} is not an amount in US dollars such as 1.25.") from None
-    if not amount.is_finite() or amount < 0 or amount != amount.to_integral_value():
-        raise InvalidInput(f"{what}: {text!r} must be zero or more, with at most six decimals.")
-    return int(amount)
+    amount = _AMOUNT.fullmatch(text.strip())
+    if amount is None:
+        raise InvalidInput(
+            f"{what}: {text[:40]!r} is not an amount in US dollars. Write it like 1.25: "
+            "zero or more, with at most six decimals."
+        )
+    return int(amount["whole"]) * MICRO + int((amount["decimals"] or "").ljust(6, "0"))
 
 
 def dollars(microusd: int) -> str:

@@ -76,8 +76,8 @@ def load_prices(file: Path = PRICES_FILE) -> PriceTable:
     import yaml
 
     try:
-        return PriceTable.model_validate_json(json.dumps(yaml.safe_load(file.read_text(encoding="utf-8"))))
+        return PriceTable.model_validate_json(json.dumps(yaml.safe_load(file.read_text(encoding="utf-8")), default=str))
     except ValidationError as problem:
         raise SettingInvalid(f"{file}: {complaints(problem)}.") from None
-    except (OSError, yaml.YAMLError) as problem:
+    except (OSError, yaml.YAMLError, TypeError, ValueError) as problem:
         raise SettingInvalid(f"{file}: {problem}.") from None

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from ballast.contracts import Limits, LimitsPatch
-from ballast.contracts.wire import Name, Wire, complaints
+from ballast.contracts.wire import Name, Text, Wire, complaints
 from ballast.errors import InvalidInput, PlaybookInvalid
 
 
@@ -29,16 +29,20 @@ class AgentConfig(Wire):
     intents       by name
     escalation_timeout_s  how long a run waits for a person
     approval_timeout_s    how long a call waits for an approval
+    ask_requester         whether the agent may ask the requester a question, and wait for the reply
+    requester_timeout_s   how long it waits
     """
 
     name: Name
     model: str = Field(min_length=1)
-    instructions: str = Field(min_length=1)
+    instructions: Text
     temperature: Annotated[Decimal, Field(ge=0, le=1, strict=False)] = Decimal(0)
     limits: Limits = Limits()
-    intents: dict[str, Intent] = Field(default_factory=dict)
+    intents: dict[Name, Intent] = Field(default_factory=dict)
     escalation_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 24 * 3600
     approval_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 4 * 3600
+    ask_requester: bool = False
+    requester_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 3600
 
     def limits_for(self, intent: str | None) -> Limits:
         """Return the limits of a run with that intent."""
@@ -66,10 +70,14 @@ def read_agent(file: Path) -> AgentConfig:
         mark = getattr(problem, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise PlaybookInvalid(f"{file}: is not YAML{where}: {getattr(problem, 'problem', problem)}.") from None
+    except (ValueError, RecursionError) as problem:  # a date such as 2026-02-30, or brackets without end
+        raise PlaybookInvalid(f"{file}: is not YAML: {problem}.") from None
     try:
         config = AgentConfig.model_validate_json(json.dumps(data, default=str))
     except ValidationError as problem:
         raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from None
+    except (TypeError, ValueError, RecursionError) as problem:  # a date as a key, or an anchor inside itself
+        raise PlaybookInvalid(f"{file}: holds what JSON cannot: {problem}.") from None
     for name in config.intents:
         try:
             config.limits_for(name)

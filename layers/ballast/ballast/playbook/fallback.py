@@ -50,6 +50,11 @@ def fallback(*, intent: str) -> Callable[[Callable[[RunRequest], Script]], Fallb
                 f"Fallback {function.__name__} ({function.__module__}) must be a generator: "
                 "`yield` each tool call and `return` the answer."
             )
+        if len(inspect.signature(function).parameters) != 1:
+            raise PlaybookInvalid(
+                f"Fallback {function.__name__} ({function.__module__}) must be written "
+                f"`def {function.__name__}(request: RunRequest)`."
+            )
         return Fallback(intent=intent, function=function)
 
     return decorate

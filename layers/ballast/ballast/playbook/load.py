@@ -6,7 +6,9 @@ import importlib.util
 import pkgutil
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -36,15 +38,30 @@ class Playbook:
 def load_playbook(folder: str | Path) -> Playbook:
     """Import ``folder`` (``agent.yaml``, ``tools/``, ``fallbacks/``) and check that it fits together.
 
-    The folder is a package; inside it, import relatively. Raises ``PlaybookInvalid``.
+    The folder is a package; inside it, import relatively. Raises ``PlaybookInvalid``, and then
+    nothing of it stays imported: once mended it loads as if it were new.
     """
     path = Path(folder).resolve()
     if not path.is_dir():
-        raise PlaybookInvalid(f"{path}: no such folder. Point at a folder that holds agent.yaml, tools/ and fallbacks/.")
+        raise PlaybookInvalid(
+            f"{path}: no such folder. Point at a folder that holds agent.yaml, tools/ and fallbacks/."
+        )
     agent = read_agent(path / "agent.yaml")
     with _LOCK:
-        package = _import_package(path)
-        modules = [*_import_all(package, "tools"), *_import_all(package, "fallbacks")]
+        name = _package_name(path)
+        before = frozenset(sys.modules)
+        try:
+            package = _import_package(name, path)
+            modules = [*_import_all(package, path / "tools"), *_import_all(package, path / "fallbacks")]
+            tools, fallbacks = _found(path, modules)
+            _check(path, agent, tools, fallbacks)
+        except BaseException:
+            _forget(name, before)
+            raise
+    return Playbook(path, agent, dict(sorted(tools.items())), fallbacks)
+
+
+def _found(path: Path, modules: Sequence[ModuleType]) -> tuple[dict[str, Tool], dict[str, Fallback]]:
     tools: dict[str, Tool] = {}
     fallbacks: dict[str, Fallback] = {}
     for module in modules:
@@ -54,8 +71,7 @@ def load_playbook(folder: str | Path) -> Playbook:
                     raise PlaybookInvalid(f"{path}: two tools are named {value.name}; rename one.")
             elif isinstance(value, Fallback) and fallbacks.setdefault(value.intent, value) is not value:
                 raise PlaybookInvalid(f"{path}: two fallbacks serve the intent {value.intent}; keep one.")
-    _check(path, agent, tools, fallbacks)
-    return Playbook(path, agent, dict(sorted(tools.items())), fallbacks)
+    return tools, fallbacks
 
 
 def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks: Mapping[str, Fallback]) -> None:
@@ -67,46 +83,70 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
     for intent in fallbacks:
         if intent not in agent.intents:
             raise PlaybookInvalid(
-                f"{path}: a fallback serves the intent {intent}, which agent.yaml does not list. Add it under `intents:`."
+                f"{path}: a fallback serves the intent {intent}, which agent.yaml does not list. "
+                "Add it under `intents:`."
             )
 
 
-def _import_package(path: Path) -> ModuleType:
-    """Import the folder as a package: under its own name, or under an alias where that name is taken."""
+def _package_name(path: Path) -> str:
+    """Return the name that the folder is imported under: its own, or an alias where that is another module's."""
     name = path.name if path.name.isidentifier() else "playbook"
-    taken = sys.modules.get(name)
-    if taken is not None and str(path) not in [str(Path(p).resolve()) for p in getattr(taken, "__path__", [])]:
-        name = f"{name}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    module = sys.modules.get(name)
+    spec = importlib.util.find_spec(name) if module is None else None
+    places = getattr(module, "__path__", None) or (spec.submodule_search_locations if spec else None) or []
+    is_free = module is None and spec is None
+    if is_free or path in [Path(place).resolve() for place in places]:
+        return name
+    return f"{name}_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+
+
+def _import_package(name: str, path: Path) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     init = path / "__init__.py"
-    spec = importlib.util.spec_from_file_location(
-        name, init if init.exists() else None, submodule_search_locations=[str(path)]
-    )
-    if spec is None:
-        raise PlaybookInvalid(f"{path}: cannot be imported as a package. Add an __init__.py.")
+    spec = importlib.util.spec_from_file_location(name, init, submodule_search_locations=[str(path)])
+    if not init.is_file() or spec is None or spec.loader is None:
+        raise PlaybookInvalid(f"{path}: cannot be imported as a package. Add an empty __init__.py.")
     package = importlib.util.module_from_spec(spec)
     sys.modules[name] = package
-    if spec.loader is not None:
-        try:
-            spec.loader.exec_module(package)
-        except BaseException:
-            del sys.modules[name]
-            raise
+    with _blaming(init):
+        spec.loader.exec_module(package)
     return package
 
 
-def _import_all(package: ModuleType, part: str) -> Iterator[ModuleType]:
-    folder = Path(next(iter(package.__path__))) / part
+def _import_all(package: ModuleType, folder: Path) -> Iterator[ModuleType]:
     if not folder.is_dir():
         return
     for info in sorted(pkgutil.iter_modules([str(folder)]), key=lambda found: found.name):
-        module = f"{package.__name__}.{part}.{info.name}"
-        try:
-            yield importlib.import_module(module)
-        except PlaybookInvalid:
-            raise
-        except Exception as problem:
-            raise PlaybookInvalid(
-                f"{folder / info.name}.py: cannot be imported: {type(problem).__name__}: {problem}"
-            ) from problem
+        with _blaming(folder / f"{info.name}.py"):
+            module = importlib.import_module(f"{package.__name__}.{folder.name}.{info.name}")
+        yield module
+
+
+@contextmanager
+def _blaming(file: Path) -> Iterator[None]:
+    """Turn whatever the import of ``file`` raises into ``PlaybookInvalid``, naming the file and line at fault."""
+    try:
+        yield
+    except Exception as problem:
+        why = str(problem)
+        if not isinstance(problem, PlaybookInvalid):
+            why = f"cannot be imported: {type(problem).__name__}: {problem}"
+        raise PlaybookInvalid(f"{_at_fault(problem, file)}: {why}") from problem
+
+
+def _at_fault(problem: Exception, file: Path) -> str:
+    """Return the innermost place in the playbook; one file may import another, where the fault is."""
+    if isinstance(problem, SyntaxError) and problem.filename:
+        return f"{problem.filename}, line {problem.lineno}"
+    root = file.parent if file.name == "__init__.py" else file.parent.parent
+    places = traceback.extract_tb(problem.__traceback__)
+    inside = [f"{place.filename}, line {place.lineno}" for place in places if Path(place.filename).is_relative_to(root)]
+    return inside[-1] if inside else str(file)
+
+
+def _forget(name: str, before: frozenset[str]) -> None:
+    for module in frozenset(sys.modules) - before:
+        if module == name or module.startswith(f"{name}."):
+            del sys.modules[module]
+    importlib.invalidate_caches()  # a file that was just mended may be as old, to the clock's tick

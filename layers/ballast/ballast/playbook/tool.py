@@ -1,6 +1,7 @@
 """The ``@tool`` decorator: one function and its argument model become a tool of the playbook."""
 
 import inspect
+import re
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,11 +11,14 @@ from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
-from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from ballast.contracts import RunRequest, ToolCall
-from ballast.contracts.wire import complaints
+from ballast.contracts.wire import canonical, complaints
 from ballast.errors import PlaybookInvalid, SchemaViolation
+
+#: What Converse takes as the name of a tool.
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Effect(StrEnum):
@@ -66,6 +70,7 @@ class Tool:
     undo_arguments  from (arguments, result as JSON) to the undo's arguments
     approve_if      from (arguments, request) to whether a person must approve first
     validate        from (arguments, request) to a complaint, or None where all is well
+    offered         whether the agent may see and call it; every other planner may anyway
     """
 
     name: str
@@ -77,6 +82,7 @@ class Tool:
     undo_arguments: Callable[[Any, Any], Mapping[str, Any]] | None = None
     approve_if: Callable[[Any, RunRequest], bool] | None = None
     validate: Callable[[Any, RunRequest], str | None] | None = None
+    offered: bool = True
     result: TypeAdapter[Any] = field(default_factory=lambda: TypeAdapter(JsonValue), repr=False, compare=False)
 
     def __call__(self, args: Any, ctx: ToolContext) -> Any:
@@ -98,13 +104,15 @@ class Tool:
     @property
     def spec(self) -> dict[str, Any]:
         """The tool as an entry of Converse's ``toolConfig.tools``."""
-        return {
-            "toolSpec": {"name": self.name, "description": self.summary, "inputSchema": {"json": self.schema}}
-        }
+        return {"toolSpec": {"name": self.name, "description": self.summary, "inputSchema": {"json": self.schema}}}
 
     def dump(self, result: Any) -> JsonValue:
-        """Return what the function returned as JSON, checked against its return annotation."""
+        """Return what the function returned as JSON, checked against its return annotation.
+
+        Raises ``ValueError`` where it is something else: ``ValidationError``, or for a NaN.
+        """
         dumped: JsonValue = self.result.dump_python(self.result.validate_python(result), mode="json")
+        canonical(dumped)  # what the log could not record must fail here
         return dumped
 
 
@@ -115,18 +123,24 @@ def tool(
     undo_arguments: Callable[[Any, Any], Mapping[str, Any]] | None = None,
     approve_if: Callable[[Any, RunRequest], bool] | None = None,
     validate: Callable[[Any, RunRequest], str | None] | None = None,
+    offered: bool = True,
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a tool of ``function(args: Model, ctx: ToolContext) -> Result``.
 
     The model must be a frozen pydantic model that forbids extra fields; the docstring is what
     the language model reads; the return annotation is checked and must be JSON-like. Without
-    ``undo_arguments`` the undo gets the arguments of the call itself.
+    ``undo_arguments`` the undo gets the arguments of the call itself. A tool that only undoes is
+    best not ``offered``: it would cost tokens in every prompt and invite misuse.
     Raises ``PlaybookInvalid`` naming what is wrong.
     """
 
     def decorate(function: Callable[..., Any]) -> Tool:
         name, where = function.__name__, f"Tool {function.__name__} ({function.__module__})"
         summary = inspect.cleandoc(function.__doc__ or "")
+        if not _NAME.fullmatch(name):
+            raise PlaybookInvalid(f"{where}: models take names of 1 to 64 ASCII letters, digits and _. Rename it.")
+        if not isinstance(effect, Effect):
+            raise PlaybookInvalid(f"{where}: effect must be Effect.READ or Effect.WRITE, not {effect!r}.")
         if not summary:
             raise PlaybookInvalid(f"{where} has no docstring. The model reads it: say what the tool does and when.")
         model, result = _annotations(function, where)
@@ -140,11 +154,12 @@ def tool(
             undo_arguments=undo_arguments,
             approve_if=approve_if,
             validate=validate,
+            offered=offered,
             result=result,
         )
         try:
             made.schema  # noqa: B018  computed now, so that a bad model fails at load and not at 3 AM
-        except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError) as problem:
+        except PydanticUserError as problem:
             raise PlaybookInvalid(
                 f"{where}: {model.__name__} cannot become a JSON schema: {problem.message}. "
                 "Use types that JSON has: str, int, Decimal, bool, Literal, list, or a nested model."
@@ -159,17 +174,22 @@ def _annotations(function: Callable[..., Any], where: str) -> tuple[type[BaseMod
         hints = typing.get_type_hints(function)
     except NameError as problem:
         raise PlaybookInvalid(f"{where}: an annotation cannot be resolved: {problem}.") from None
-    parameters = list(inspect.signature(function).parameters)
-    model = hints.get(parameters[0]) if parameters else None
-    if len(parameters) != 2 or not (isinstance(model, type) and issubclass(model, BaseModel)):
+    parameters = inspect.signature(function).parameters.values()
+    model = next((hints.get(one.name) for one in parameters), None)
+    two = len(parameters) == 2 and all(one.kind is one.POSITIONAL_OR_KEYWORD for one in parameters)
+    plain = not (inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function))
+    if not (two and plain and isinstance(model, type) and issubclass(model, BaseModel)):
         raise PlaybookInvalid(f"{where} must be written `def {function.__name__}(args: Model, ctx: ToolContext)`.")
     if model.model_config.get("extra") != "forbid" or not model.model_config.get("frozen"):
         raise PlaybookInvalid(
-            f'{where}: {model.__name__} must be closed and frozen: model_config = ConfigDict(extra="forbid", frozen=True).'
+            f"{where}: {model.__name__} must be closed and frozen: "
+            'model_config = ConfigDict(extra="forbid", frozen=True).'
         )
     if "return" not in hints:
         raise PlaybookInvalid(f"{where} must annotate what it returns: a pydantic model or a JSON type.")
     try:
-        return model, TypeAdapter(hints["return"])
-    except PydanticSchemaGenerationError as problem:
+        result: TypeAdapter[Any] = TypeAdapter(hints["return"])
+        result.json_schema(mode="serialization")
+    except (PydanticUserError, PydanticUndefinedAnnotation) as problem:
         raise PlaybookInvalid(f"{where}: its return type cannot be JSON: {problem.message}.") from None
+    return model, result

@@ -1,0 +1,119 @@
+"""Lambda: settle a run. Records its ending, whatever ended it, exactly once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import ConfigDict
+
+from ballast.contracts import Answer, Event, Planner
+from ballast.contracts.event import run_seq
+from ballast.contracts.task import RunId, Turn
+from ballast.contracts.wire import Wire, parse
+from ballast.folds import ending, outcome, proposals, requested, to_announce, usage
+from ballast.log import RunLog
+from ballast.log.run_index import by_outcome
+from ballast.outbox import Announcements, Replies
+from ballast.runtime import Runtime, lambda_runtime
+
+
+class SettleTask(Wire):
+    """The workflow's own ending, in ``turn``: by an answer, by nobody's answer, or because nobody could be asked."""
+
+    run_id: RunId
+    turn: Turn
+    ending: Literal["answer", "unanswered", "failed"]
+
+
+class StatusChange(Wire):
+    """The ``detail`` of EventBridge's status change, as far as it is read. ``name`` is the run id."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    name: str
+    status: Literal["ABORTED", "TIMED_OUT", "FAILED"]
+
+
+def how_it_ended(events: Sequence[Event], status: str) -> dict[str, Any]:
+    """Return the body of ``run.ended`` for a run that ended with ``status``. Pure.
+
+    ``by`` is the planner whose answer it is; ``degraded`` is true when that is not the agent.
+    """
+    used = usage(events)
+    body: dict[str, Any] = {
+        "status": status,
+        "by": None,
+        "degraded": True,
+        "spent_microusd": used.spent_microusd,
+        "reserved_microusd": used.reserved_microusd,
+    }
+    made = proposals(events)
+    if status == "answered" and made:
+        last = made[max(made)]
+        answers = isinstance(last.decision, Answer)
+        return body | {
+            "by": last.planner,
+            "degraded": last.planner is not Planner.AGENT,
+            "answer": last.decision.text if isinstance(last.decision, Answer) else None,
+            "turn": last.turn if answers else None,
+        }
+    return body | {"reason": _reason(events)}
+
+
+def _reason(events: Sequence[Event]) -> str | None:
+    """Return why the run was where it ended: the reason of what people were asked, or of the last hand-over."""
+    made = proposals(events)
+    last_turn = max(made, default=0)
+    asked = [event for event in events if event.name == "escalation.opened" and event.turn > last_turn]
+    if asked:
+        return str(asked[-1].body["reason"])
+    reason = getattr(made[last_turn].decision, "reason", None) if made else None
+    return str(reason) if reason else None
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """Closes runs, and tells others of it."""
+
+    log: RunLog
+    announcements: Announcements
+    replies: Replies
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> "Settlement":
+        """Put it together; once per runtime."""
+        return cls(runtime.get(RunLog.of), runtime.get(Announcements.of), runtime.get(Replies.of))
+
+    def settle(self, run_id: str, status: str) -> dict[str, Any] | None:
+        """Record the ending, tell of it and return the run's coordinates; None where no such run was opened."""
+        events = self.log.read(run_id)
+        if not events:
+            return None
+        ended = ending(events)
+        if ended is None:
+            index = by_outcome(requested(events).tenant, status)
+            ended = self.log.append(run_id, run_seq("ended"), how_it_ended(events, status), index=index)
+            events = (*events, ended)
+        self._tell(events)
+        body = ended.body
+        if ended.name == "run.refused":
+            return {"run_id": run_id, "status": "refused", "reason": body["reason"]}
+        return {"run_id": run_id, "status": body["status"], "by": body["by"], "degraded": body["degraded"]}
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        for mark, escalated in to_announce(events):  # those that could not be told when they opened
+            self.announcements.send(events, mark, escalated)
+        notice = outcome(events)
+        if notice is not None:
+            self.announcements.send(events, run_seq("announced"), notice)
+            self.replies.send(events, requested(events).reply_to, notice)
+
+
+def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any] | None:
+    """Settle the run of ``event``: the workflow's ``{"run_id", "ending"}`` or EventBridge's status change."""
+    settlement = (runtime or lambda_runtime()).get(Settlement.of)
+    if event.get("detail-type") == "Step Functions Execution Status Change":
+        change = parse(StatusChange, event.get("detail"), what="detail")
+        return settlement.settle(change.name, change.status.lower())
+    task = parse(SettleTask, event, what="SettleTask")
+    return settlement.settle(task.run_id, "answered" if task.ending == "answer" else task.ending)

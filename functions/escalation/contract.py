@@ -1,0 +1,88 @@
+"""What the API takes and gives where it is about escalations."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, JsonValue, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+
+from ballast.contracts import Decision, parse_decision
+from ballast.contracts.notice import EscalationId
+from ballast.contracts.task import RunId
+from ballast.contracts.wire import Name, Wire
+from ballast.errors import InvalidInput
+
+Time = Annotated[str, Field(description="ISO 8601, UTC", examples=["2026-03-01T12:00:00+00:00"])]
+
+
+def _as_sent(value: Any, _handler: ValidatorFunctionWrapHandler) -> Any:
+    """Check a decision as JSON, where an array may become a tuple, and keep it as it was sent."""
+    try:
+        parse_decision(value)
+    except InvalidInput as problem:
+        raise ValueError(str(problem)) from None
+    return value
+
+
+class Reply(Wire):
+    """A person's answer: ``decision`` to an escalation, ``approve`` to a request for approval.
+
+    comment  why; recorded with an approval
+    """
+
+    decision: Annotated[Decision, WrapValidator(_as_sent)] | None = None
+    approve: bool | None = None
+    comment: str = Field(default="", max_length=2_000)
+
+    @model_validator(mode="after")
+    def _is_one(self) -> "Reply":
+        if (self.decision is None) == (self.approve is None):
+            raise ValueError("send either decision or approve")
+        return self
+
+
+class Message(Wire):
+    """The requester's reply to the agent's question: untrusted text."""
+
+    text: Annotated[str, Field(min_length=1, max_length=20_000)]
+
+
+class Answered(Wire):
+    """The run goes on with the answer."""
+
+    escalation_id: EscalationId
+    run_id: RunId
+    status: Literal["answered"] = "answered"
+
+
+class EscalationSummary(Wire):
+    """A question to people.
+
+    kind       escalation wants a decision, approval a yes or a no about one call
+    status     open | answered | expired: nobody waits for the answer any more
+    summary    for a person to read; untrusted where it quotes the request, the model or a tool
+    answer_by  after that it expires
+    """
+
+    escalation_id: EscalationId
+    run_id: RunId
+    tenant: Name
+    kind: str
+    reason: str
+    summary: str
+    status: Literal["open", "answered", "expired"]
+    opened_at: Time
+    answer_by: Time
+    answered_by: str | None = None
+    answered_at: Time | None = None
+
+
+class Escalation(EscalationSummary):
+    """A question to people, with what would be done: null where nothing was proposed, or it was too large."""
+
+    proposed_decision: dict[str, JsonValue] | None = None
+
+
+class EscalationPage(Wire):
+    """Escalations, newest first. ``next`` is the token of the page that follows; null on the last one."""
+
+    escalations: tuple[EscalationSummary, ...]
+    next: str | None

@@ -1,0 +1,130 @@
+"""Escalations as the API shows them: read from their table, never with the task token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ballast.contracts.event import call_seq, escalation_seq, run_seq
+from ballast.http.paging import key_of, token
+from ballast.log import RunLog
+from ballast.log.aws_errors import consequences
+from ballast.runtime import Runtime
+from functions.escalation.answer import AnswerSettings
+from functions.escalation.contract import Escalation, EscalationPage, EscalationSummary
+
+#: So many pages of the index are looked through for a page of escalations; then the caller asks for the next.
+_MAX_LOOKS = 4
+_KEY = {
+    "escalation_id": r"esc-[a-z2-7]{16}",
+    "opened_at": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}\+00:00",
+}
+_SHOWN = (
+    *("escalation_id", "run_id", "tenant", "kind", "reason", "summary", "opened_at", "answer_by"),
+    *("answered_by", "answered_at"),
+)
+_NAMES = {"#status": "status"} | {f"#{name}": name for name in _SHOWN}
+_READ = ", ".join(_NAMES)
+
+State = Literal["open", "answered"]
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Reads escalations."""
+
+    log: RunLog
+    dynamodb: Any
+    table: str
+    runtime: Runtime
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> Questions:
+        """Put it together; once per runtime."""
+        table = AnswerSettings.of(runtime).escalations_table
+        return cls(runtime.get(RunLog.of), runtime.client("dynamodb"), table, runtime)
+
+    def get(self, escalation_id: str) -> Escalation | None:
+        """Return the escalation, None where there is none."""
+        with consequences(self._table):
+            item = self.dynamodb.get_item(
+                TableName=self.table,
+                Key={"escalation_id": {"S": escalation_id}},
+                ProjectionExpression=f"{_READ}, turn, call_index",
+                ExpressionAttributeNames=_NAMES,
+                ConsistentRead=True,
+            ).get("Item")
+        if item is None or "tenant" not in item:
+            return None
+        run_id, turn, index = item["run_id"]["S"], int(item["turn"]["N"]), int(item["call_index"]["N"])
+        seq = call_seq(turn, index, "approval_requested") if index else escalation_seq(turn, "opened")
+        events = self.log.read_keys([(run_id, seq), (run_id, run_seq("ended"))])
+        opened = events.get((run_id, seq))
+        facts = self._facts(item, ended=(run_id, run_seq("ended")) in events)
+        return Escalation.model_validate(
+            facts | {"proposed_decision": opened.body.get("proposed_decision") if opened else None}
+        )
+
+    def page(self, state: State, tenant: str | None, limit: int, next_token: str | None) -> EscalationPage:
+        """Return one page, newest first; of every tenant where ``tenant`` is None.
+
+        It may hold fewer than ``limit``, and still have a ``next``. Raises ``Problem`` for a token that is none.
+        """
+        asked = {"status": state, "tenant": tenant}
+        after = key_of(next_token, asked, _KEY) if next_token is not None else None
+        found: list[EscalationSummary] = []
+        more = True
+        for _ in range(_MAX_LOOKS):
+            items, last = self._look(state, tenant, limit - len(found), after)
+            found += [one for one in self._summaries(items) if one.status == state]
+            more, after = last is not None, last or after
+            if not more or len(found) >= limit:
+                break
+        return EscalationPage(escalations=tuple(found), next=token(asked, after) if more and after else None)
+
+    def _look(
+        self, state: State, tenant: str | None, limit: int, after: dict[str, str] | None
+    ) -> tuple[list[dict[str, Any]], dict[str, str] | None]:
+        query: dict[str, Any] = {
+            "TableName": self.table,
+            "IndexName": "by_status",
+            "KeyConditionExpression": "#status = :status",
+            "ExpressionAttributeNames": _NAMES,
+            "ExpressionAttributeValues": {":status": {"S": state}},
+            "ProjectionExpression": _READ,
+            "ScanIndexForward": False,
+            "Limit": limit,
+        }
+        if tenant is not None:
+            query["FilterExpression"] = "#tenant = :tenant"
+            query["ExpressionAttributeValues"][":tenant"] = {"S": tenant}
+            query["Limit"] = 100  # of what is looked at, not of what is found
+        if after is not None:
+            query["ExclusiveStartKey"] = {name: {"S": value} for name, value in (after | {"status": state}).items()}
+        with consequences(self._table):
+            page = self.dynamodb.query(**query)
+        items: list[dict[str, Any]] = page["Items"]
+        if len(items) > limit:
+            items = items[:limit]
+            return items, {name: items[-1][name]["S"] for name in _KEY}
+        last = page.get("LastEvaluatedKey")
+        return items, {name: last[name]["S"] for name in _KEY} if last else None
+
+    def _summaries(self, items: Sequence[dict[str, Any]]) -> list[EscalationSummary]:
+        waiting = {item["run_id"]["S"] for item in items if item["status"]["S"] == "open"}
+        ended = self.log.read_keys([(run_id, run_seq("ended")) for run_id in sorted(waiting)])
+        runs = {run_id for run_id, _ in ended}
+        return [
+            EscalationSummary.model_validate(self._facts(item, ended=item["run_id"]["S"] in runs)) for item in items
+        ]
+
+    def _facts(self, item: dict[str, Any], *, ended: bool) -> dict[str, Any]:
+        facts = {name: item[name]["S"] for name in _SHOWN if name in item}
+        open_ = item["status"]["S"] == "open"
+        expired = open_ and (ended or facts["answer_by"] < self.runtime.clock().isoformat())
+        return facts | {"status": "expired" if expired else item["status"]["S"]}
+
+    @property
+    def _table(self) -> str:
+        return f"Table {self.table} (ESCALATIONS_TABLE)"

@@ -1,0 +1,47 @@
+"""Lambda: execute one proposed call. The only function that may touch the business's tables."""
+
+from typing import Any
+
+from ballast.contracts import ExecuteTask
+from ballast.contracts.wire import parse
+from ballast.folds import opening
+from ballast.log import RunLog
+from ballast.playbook import load_playbook
+from ballast.runtime import Runtime, Settings, lambda_runtime
+from functions.executor.executor import Executor
+from functions.executor.once import Once
+
+
+class ExecutorSettings(Settings):
+    """The executor's environment.
+
+    playbook_dir  folder of the playbook; the names of the business's tables, which its tools
+                  read themselves, stand beside it
+    """
+
+    playbook_dir: str
+
+
+def build(runtime: Runtime) -> Executor:
+    """Put the executor together; once per runtime."""
+    return Executor(
+        log=RunLog.of(runtime),
+        once=Once.of(runtime),
+        playbook=load_playbook(ExecutorSettings.of(runtime).playbook_dir),
+        clock=runtime.clock,
+        environ=runtime.environ,
+        client=runtime.client,
+    )
+
+
+def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
+    """Execute the call of ``event`` (an ``ExecuteTask``); return its status and the run's deadlines.
+
+    An approval renews the deadlines, and only its output leaves a Map's iteration.
+    """
+    executor = (runtime or lambda_runtime()).get(build)
+    task = parse(ExecuteTask, event, what="ExecuteTask")
+    events = executor.log.read_turn(task.run_id, task.turn)
+    opened = opening(events)
+    status = executor.execute(task, events, context)
+    return {"status": status, "agent_until_ms": opened.agent_until_ms, "deadline_ms": opened.deadline_ms}

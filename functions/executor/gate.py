@@ -1,0 +1,52 @@
+"""The gate: what a proposed call must pass before anything happens. Pure."""
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ballast.contracts import Planner, RunRequest, ToolCall
+from ballast.contracts.wire import canonical, complaints
+from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, UnknownTool
+from ballast.playbook import Playbook, Tool
+
+#: Not a tool to execute: alone in its turn it is a question, which the planner hands over.
+ASK_REQUESTER = "ask_requester"
+#: Arguments larger than this are no arguments.
+MAX_ARGUMENT_BYTES = 64 * 1024
+
+
+def admit_call(playbook: Playbook, call: ToolCall, request: RunRequest, planner: Planner) -> tuple[Tool, BaseModel]:
+    """Return the tool and its checked arguments, or raise a ``CallRefused`` that says what to mend.
+
+    In order: unknown tool (for the agent: also one that is not offered to it), malformed JSON,
+    schema, the tool's own rule.
+    """
+    known = {name: made for name, made in playbook.tools.items() if made.offered or planner is not Planner.AGENT}
+    tool = known.get(call.tool)
+    if call.tool == ASK_REQUESTER and playbook.agent.ask_requester:
+        raise RuleViolation(f'{ASK_REQUESTER} must be the only call of its turn, with {{"question": "…"}}.')
+    if tool is None:
+        raise UnknownTool(f"There is no tool named {call.tool[:80]!r}. Tools: {', '.join(known)}.")
+    arguments = _object(tool, call.arguments)
+    try:
+        checked = tool.arguments.model_validate_json(canonical(arguments))
+    except ValidationError as problem:
+        raise SchemaViolation(
+            f"{tool.name}: {complaints(problem)}. Its arguments are: {', '.join(tool.arguments.model_fields)}."
+        ) from None
+    complaint = tool.validate(checked, request) if tool.validate else None
+    if complaint:
+        raise RuleViolation(f"{tool.name}: {complaint}")
+    return tool, checked
+
+
+def _object(tool: Tool, arguments: Any) -> dict[str, Any]:
+    if not isinstance(arguments, dict):
+        raise MalformedArguments(
+            f"{tool.name}: the arguments must be one JSON object, not {type(arguments).__name__}. "
+            f"Send an object with: {', '.join(tool.arguments.model_fields)}."
+        )
+    size = len(canonical(arguments))
+    if size > MAX_ARGUMENT_BYTES:
+        raise MalformedArguments(f"{tool.name}: the arguments are {size} bytes, more than {MAX_ARGUMENT_BYTES}.")
+    return arguments

@@ -1,0 +1,76 @@
+"""Run a write at most once per key, through Powertools' idempotency utility.
+
+Know its window: a record says INPROGRESS until the first attempt ends or its lease (the Lambda's
+remaining time) runs out. After that a second attempt runs the function again, which is why the
+tools themselves also honour ``ctx.idempotency_key``::
+
+    attempt 1  ──INPROGRESS──▶ effect ──▶ COMPLETED            the normal case
+    attempt 2               └▶ AttemptInProgress (retry)       while 1 still runs
+    attempt 2                                   └▶ the recorded result
+    attempt 1  ──INPROGRESS──▶ effect ──▶ dies
+    attempt 2  ── lease over ──▶ runs again, same key: the tool's marker makes it a no-op
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ballast.errors import AttemptInProgress
+from ballast.log.aws_errors import consequences
+from ballast.runtime import Runtime, Settings
+
+
+class OnceSettings(Settings):
+    """idempotency_table: Powertools' table."""
+
+    idempotency_table: str
+
+
+class Once:
+    """Powertools' idempotency over one table."""
+
+    def __init__(self, persistence: Any, table_name: str) -> None:
+        self._persistence = persistence
+        self._table = f"Table {table_name} (IDEMPOTENCY_TABLE)"
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> Once:
+        """Build it with ``runtime``'s client; once per runtime."""
+        from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
+
+        table_name = OnceSettings.of(runtime).idempotency_table
+        return cls(DynamoDBPersistenceLayer(table_name=table_name, boto3_client=runtime.client("dynamodb")), table_name)
+
+    def run(self, key: str, effect: Callable[[], dict[str, Any]], context: Any) -> dict[str, Any]:
+        """Return ``effect()``, or what it returned before under ``key``.
+
+        ``context`` is the Lambda context; its remaining time is the lease. Raises
+        ``AttemptInProgress`` while another attempt runs, what ``effect`` raises (the record is
+        gone then, and the next attempt runs it again), ``RetryLater`` where the table did not
+        answer and ``SettingInvalid`` where it is missing.
+        """
+        from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
+        from aws_lambda_powertools.utilities.idempotency.exceptions import (
+            IdempotencyAlreadyInProgressError,
+            IdempotencyInconsistentStateError,
+            IdempotencyPersistenceLayerError,
+        )
+
+        config = IdempotencyConfig(expires_after_seconds=30 * 24 * 3600, hash_function="sha256")
+        config.register_lambda_context(context)
+
+        once: Callable[..., dict[str, Any]] = idempotent_function(
+            lambda **_: effect(),
+            data_keyword_argument="key",
+            persistence_store=self._persistence,
+            config=config,
+            key_prefix="call",
+        )
+        try:
+            return once(key=key)
+        except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as running:
+            raise AttemptInProgress(f"{key}: another attempt at this call has not ended.") from running
+        except IdempotencyPersistenceLayerError as problem:
+            with consequences(self._table):
+                raise problem.__cause__ or problem from None

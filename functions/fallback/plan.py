@@ -1,0 +1,64 @@
+"""Lambda: one decision of the fallback, the deterministic script for the run's intent."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ballast.contracts import CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
+from ballast.contracts.event import plan_seq
+from ballast.contracts.wire import parse
+from ballast.folds import opening, proposals
+from ballast.log import RunLog
+from ballast.playbook import Playbook, load_playbook
+from ballast.runtime import Runtime, Settings, lambda_runtime
+from functions.fallback.script import next_decision
+
+
+class FallbackSettings(Settings):
+    """The fallback's environment. playbook_dir: folder of the playbook."""
+
+    playbook_dir: str
+
+
+@dataclass(frozen=True)
+class FallbackPlanner:
+    """One planner: the playbook's script for the intent, replayed from the log."""
+
+    log: RunLog
+    playbook: Playbook
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> "FallbackPlanner":
+        """Put the planner together; once per runtime."""
+        return cls(RunLog.of(runtime), load_playbook(FallbackSettings.of(runtime).playbook_dir))
+
+    def plan(self, task: PlanTask) -> PlanSummary:
+        """Return this turn's decision, recorded; a retry returns the recorded one."""
+        events = self.log.read(task.run_id)
+        decided = proposals(events).get(task.turn)
+        if decided is None or decided.planner is not Planner.FALLBACK:
+            request = opening(events).request
+            script = self.playbook.fallbacks.get(request.intent or "")
+            if script is None:
+                decision: Any = HandOver(to=Planner.HUMAN, reason=ExitReason.NO_FALLBACK)
+                note: str | None = f"The playbook has no fallback for the intent {request.intent!r}."
+            else:
+                decision, note = next_decision(self.playbook, script, request, events)
+            body: dict[str, Any] = {
+                "planner": Planner.FALLBACK,
+                "decision": decision.model_dump(mode="json"),
+                "parallel": isinstance(decision, CallTools)
+                and self.playbook.reads_only(call.tool for call in decision.calls),
+            }
+            if note:
+                body["note"] = note
+            if task.handed_over:
+                body["handed_over"] = task.handed_over.model_dump(mode="json", by_alias=True)
+            recorded = self.log.append(task.run_id, plan_seq(task.turn), body)
+            decided = proposals([*events, recorded])[task.turn]
+        return PlanSummary.of(decided.decision, parallel=decided.parallel)
+
+
+def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
+    """Propose one decision for ``event`` (a ``PlanTask``) and return its ``PlanSummary``."""
+    planner = (runtime or lambda_runtime()).get(FallbackPlanner.of)
+    return planner.plan(parse(PlanTask, event, what="PlanTask")).model_dump(mode="json")

@@ -1,0 +1,101 @@
+"""What the API takes and gives where it is about runs."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ballast.contracts.limits import LimitsPatch
+from ballast.contracts.request import MAX_TEXT_CHARS, QueueUrl, RequestId
+from ballast.contracts.task import RunId
+from ballast.contracts.wire import Json, Name, Wire
+
+Status = Literal["running", "waiting", "answered", "refused", "unanswered", "failed", "aborted", "timed_out"]
+#: Those that an ended run has: its log's last event says which, and an index finds it by that.
+ENDED: frozenset[str] = frozenset({"answered", "refused", "unanswered", "failed", "aborted", "timed_out"})
+
+Usd = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]{2,6}$", description="US dollars, exact", examples=["0.0123"])]
+Time = Annotated[str, Field(description="ISO 8601, UTC", examples=["2026-03-01T12:00:00+00:00"])]
+
+
+class NewRun(Wire):
+    """What is asked for.
+
+    text      the request in words
+    agent     the agent that is wanted
+    intent    what you know the request to be about; it chooses the fallback
+    context   facts that you vouch for, such as an order id
+    limits    may only tighten the agent's
+    tenant    on whose account; only an operator may name another's
+    reply_to  URL of an SQS queue that gets the outcome too
+    """
+
+    # Words: the pattern says that blanks alone are none.
+    text: str = Field(max_length=MAX_TEXT_CHARS, pattern=r"\S")
+    agent: Name = "support"
+    intent: Name | None = None
+    context: dict[str, Json] = Field(default_factory=dict)
+    limits: LimitsPatch | None = None
+    tenant: Name | None = None
+    reply_to: QueueUrl | None = None
+
+
+class RunSummary(Wire):
+    """A run in a line.
+
+    status     running | waiting (for a person) | how it ended
+    by         whose answer it is: agent, fallback, human, …
+    degraded   whether an answer, or its absence, is not the agent's
+    reason     why it waits, was refused, or ended as it did
+    cost_usd   what its model calls cost, reservations without an outcome included
+    """
+
+    run_id: RunId
+    request_id: RequestId
+    tenant: Name
+    agent: Name
+    intent: Name | None
+    text: str
+    status: Status
+    by: str | None = None
+    degraded: bool | None = None
+    reason: str | None = None
+    cost_usd: Usd = "0.00"
+    opened_at: Time | None = None
+    ended_at: Time | None = None
+
+
+class Run(RunSummary):
+    """A run.
+
+    answer         its text, once it is answered
+    ceiling_usd    what it may cost at most; null before it is admitted
+    turns          the newest turn with an entry in the log
+    escalation_id  the question that waits for a person, if any
+    """
+
+    answer: str | None = None
+    ceiling_usd: Usd | None = None
+    turns: int = 0
+    escalation_id: str | None = None
+
+
+class RunPage(Wire):
+    """Runs, newest first. ``next`` is the token of the page that follows; null on the last one."""
+
+    runs: tuple[RunSummary, ...]
+    next: str | None
+
+
+class LoggedEvent(Wire):
+    """An entry of the log. ``seq`` is its key: turn, subject, position, step."""
+
+    seq: str
+    at: Time
+    body: dict[str, Any]
+
+
+class EventPage(Wire):
+    """Events in the order of the work. ``next``: send it as ``after`` for those that follow; null where none do yet."""
+
+    events: tuple[LoggedEvent, ...]
+    next: str | None

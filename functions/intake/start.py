@@ -1,0 +1,59 @@
+"""Lambda: take a request and start its run. The same request twice is one run."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ballast.contracts import RunRequest
+from ballast.contracts.wire import canonical, parse
+from ballast.errors import RequestConflict
+from ballast.log.aws_errors import consequences
+from ballast.runtime import Runtime, Settings, lambda_runtime
+
+
+class IntakeSettings(Settings):
+    """The intake's environment. state_machine_arn: the workflow that it starts."""
+
+    state_machine_arn: str
+
+
+@dataclass(frozen=True)
+class Intake:
+    """Starts executions, one a request."""
+
+    stepfunctions: Any
+    state_machine_arn: str
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> "Intake":
+        """Put it together; once per runtime."""
+        return cls(runtime.client("stepfunctions"), IntakeSettings.of(runtime).state_machine_arn)
+
+    def start(self, request: RunRequest) -> dict[str, Any]:
+        """Start the run of ``request``, or find it started. Raises ``RequestConflict``.
+
+        The execution's name is the run id, so Step Functions itself refuses the second one.
+        """
+        wanted = canonical({"request": request.model_dump(mode="json")})
+        arn = f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{request.run_id}"
+        with consequences(f"State machine {self.state_machine_arn} (STATE_MACHINE_ARN)"):
+            try:
+                self.stepfunctions.start_execution(
+                    stateMachineArn=self.state_machine_arn, name=request.run_id, input=wanted
+                )
+            except self.stepfunctions.exceptions.ExecutionAlreadyExists:
+                running = self.stepfunctions.describe_execution(executionArn=arn)
+            else:
+                return {"run_id": request.run_id, "execution_arn": arn, "started": True}
+        if canonical(json.loads(running["input"])) != wanted:
+            raise RequestConflict(
+                f"request_id {request.request_id!r} came before with another body (run {request.run_id}). "
+                "Send a new request_id for a new request."
+            )
+        return {"run_id": request.run_id, "execution_arn": arn, "started": False}
+
+
+def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
+    """Start the run of ``event`` (a ``RunRequest``)."""
+    request = parse(RunRequest, event, what="RunRequest")
+    return (runtime or lambda_runtime()).get(Intake.of).start(request)

@@ -1,0 +1,192 @@
+"""The agent: fold the log, reserve, ask the model once, record what it said, decide.
+
+::
+
+    read log ─▶ decided already? ─yes─▶ same decision
+       │no
+       ▼
+    limit? ─yes─▶ hand over (recorded)
+       │no
+       ▼
+    model.requested (the reservation) ─▶ Converse ─▶ model.responded │ model.failed
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
+from ballast.contracts.event import model_seq, plan_seq
+from ballast.errors import AttemptInProgress, ModelRefused, RetryLater
+from ballast.folds import opening, proposals, successor, usage
+from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
+from ballast.log import RunLog
+from ballast.money import PriceTable, TokenCounts
+from ballast.playbook import Playbook
+from functions.planner.completion import Completion, read_completion
+from functions.planner.converse import Converse, ModelFailure
+from functions.planner.limits import limit_reached
+from functions.planner.metrics import model_call
+from functions.planner.question import asked
+from functions.planner.request import compose, converse_request
+
+#: Attempts at one turn, each with its own reservation.
+MAX_ATTEMPTS = 4
+
+
+@dataclass(frozen=True)
+class Agent:
+    """One planner: the model behind the playbook's instructions and tools."""
+
+    log: RunLog
+    model: Converse
+    model_id: str
+    playbook: Playbook
+    prices: PriceTable
+    clock: Callable[[], datetime]
+    emit: Callable[[str], None]
+
+    def plan(self, task: PlanTask, *, invocation: str) -> PlanSummary:
+        """Return this turn's decision; ``invocation`` tells this attempt from a concurrent one.
+
+        Raises ``RetryLater`` where another attempt may help.
+        """
+        events = self.log.read(task.run_id)
+        decided = proposals(events).get(task.turn)
+        if decided is not None:
+            return PlanSummary.of(decided.decision, parallel=decided.parallel)
+        failed = [event for event in events if event.name == "model.failed" and event.turn == task.turn]
+        attempt = 1 + sum(event.name == "model.requested" and event.turn == task.turn for event in events)
+        reason = limit_reached(opening(events), usage(events), new_turn=attempt == 1, now_ms=self._now_ms())
+        if reason is None and attempt > MAX_ATTEMPTS:
+            reason = ExitReason(failed[-1].body["exit_reason"]) if failed else ExitReason.MODEL_UNAVAILABLE
+        if reason is not None:
+            return self._hand_over(events, task, reason)
+        try:
+            requested = compose(
+                events, attempt=attempt, model_id=self.model_id, playbook=self.playbook, prices=self.prices
+            )
+        except ModelRefused as refused:
+            return self._hand_over(events, task, ExitReason.MODEL_REFUSED, note=str(refused))
+        if isinstance(requested, ExitReason):
+            return self._hand_over(events, task, requested)
+        return self._ask(events, task, attempt, requested | {"invocation": invocation})
+
+    def _ask(self, events: Sequence[Event], task: PlanTask, attempt: int, body: dict[str, Any]) -> PlanSummary:
+        requested = self.log.append(task.run_id, model_seq(task.turn, attempt, "requested"), body)
+        if requested.body["invocation"] != body["invocation"]:
+            raise AttemptInProgress(f"{task.run_id} turn {task.turn}: another attempt has asked the model already.")
+        started = self.clock()
+        try:
+            reply = self.model.reply(converse_request(events, body))
+        except ModelFailure as failure:
+            return self._failed(events, task, attempt, body, failure, self._ms_since(started))
+        completion = read_completion(reply, task.turn)
+        return self._responded(events, task, attempt, body, completion, self._ms_since(started))
+
+    def _responded(
+        self,
+        events: Sequence[Event],
+        task: PlanTask,
+        attempt: int,
+        requested: dict[str, Any],
+        completion: Completion,
+        latency_ms: int,
+    ) -> PlanSummary:
+        # Without a usage that can be trusted the worst case stays charged.
+        tokens = completion.tokens
+        cost = self.prices.price(self.model_id).cost(tokens) if tokens else requested["reserved_microusd"]
+        decision = self._within_limits(events, completion)
+        parallel = isinstance(decision, CallTools) and self.playbook.reads_only(call.tool for call in decision.calls)
+        settled = {
+            "attempt": attempt,
+            "cost_microusd": cost,
+            "price_version": requested["price_version"],
+            "latency_ms": latency_ms,
+            **_attributes(tokens),
+        }
+        body = settled | {
+            "message": completion.message,
+            "stop_reason": completion.stop_reason,
+            "exit_reason": completion.reason,
+            "decision": decision.model_dump(mode="json"),
+            "parallel": parallel,
+        }
+        recorded = self.log.append(task.run_id, model_seq(task.turn, attempt, "responded"), body)
+        self.emit(model_call(cost_microusd=cost, tokens=tokens, latency_ms=latency_ms))
+        if recorded.body["attempt"] != attempt:
+            # Another attempt at this turn answered first: its decision stands, ours only cost money.
+            self.log.append(
+                task.run_id,
+                model_seq(task.turn, attempt, "failed"),
+                settled | {"exit_reason": completion.reason, "error": "another attempt answered first"},
+            )
+        stands = proposals([*events, recorded])[task.turn]
+        return PlanSummary.of(stands.decision, parallel=stands.parallel)
+
+    def _within_limits(self, events: Sequence[Event], completion: Completion) -> CallTools | Answer | HandOver:
+        """Return the completion's decision, or the hand-over where it has none or asks for too many calls."""
+        decision, reason = completion.decision, completion.reason
+        if isinstance(decision, CallTools):
+            left = opening(events).limits.tool_calls - usage(events).tool_calls
+            if len(decision.calls) > left:
+                decision, reason = None, ExitReason.TOOL_CALL_LIMIT
+            elif self.playbook.agent.ask_requester and (question := asked(decision)):
+                return question
+        return decision or HandOver(to=self._successor(events), reason=reason)
+
+    def _failed(
+        self,
+        events: Sequence[Event],
+        task: PlanTask,
+        attempt: int,
+        requested: dict[str, Any],
+        failure: ModelFailure,
+        latency_ms: int,
+    ) -> PlanSummary:
+        cost = requested["reserved_microusd"] if failure.charged else 0
+        self.log.append(
+            task.run_id,
+            model_seq(task.turn, attempt, "failed"),
+            {
+                "attempt": attempt,
+                "exit_reason": failure.reason,
+                "error": failure.detail,
+                "cost_microusd": cost,
+                "latency_ms": latency_ms,
+            },
+        )
+        self.emit(model_call(cost_microusd=cost, tokens=None, latency_ms=latency_ms))
+        if failure.again and attempt < MAX_ATTEMPTS:
+            raise RetryLater(f"{task.run_id} turn {task.turn}, attempt {attempt}: {failure.detail}")
+        return self._hand_over(events, task, failure.reason, note=failure.detail)
+
+    def _hand_over(
+        self, events: Sequence[Event], task: PlanTask, reason: ExitReason, *, note: str | None = None
+    ) -> PlanSummary:
+        decision = HandOver(to=self._successor(events), reason=reason)
+        body: dict[str, Any] = {"planner": Planner.AGENT, "decision": decision.model_dump(mode="json")}
+        recorded = self.log.append(task.run_id, plan_seq(task.turn), body | ({"note": note} if note else {}))
+        return PlanSummary.of(proposals([*events, recorded])[task.turn].decision)
+
+    def _successor(self, events: Sequence[Event]) -> Planner:
+        has_fallback = opening(events).request.intent in self.playbook.fallbacks
+        return successor(Planner.AGENT, events, has_fallback=has_fallback)
+
+    def _now_ms(self) -> int:
+        return int(self.clock().timestamp() * 1000)
+
+    def _ms_since(self, started: datetime) -> int:
+        return max(0, int((self.clock() - started).total_seconds() * 1000))
+
+
+def _attributes(tokens: TokenCounts | None) -> dict[str, int]:
+    if tokens is None:
+        return {}
+    return {
+        INPUT_TOKENS: tokens.input,
+        OUTPUT_TOKENS: tokens.output,
+        CACHE_READ_TOKENS: tokens.cache_read,
+        CACHE_WRITE_TOKENS: tokens.cache_write,
+    }

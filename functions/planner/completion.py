@@ -1,0 +1,219 @@
+"""Read one Converse reply: what it says, what it costs, and the decision that follows. Pure.
+
+The reply is untrusted. Whatever it holds, the outcome is one ``Completion``: a decision or a
+named reason why there is none.
+"""
+
+import base64
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from ballast.contracts import Answer, CallTools, ExitReason, ToolCall
+from ballast.contracts.decision import MAX_CALLS_A_TURN
+from ballast.contracts.exit_reason import from_stop_reason
+from ballast.contracts.wire import MAX_DEPTH
+from ballast.money import TokenCounts
+
+#: What Bedrock accepts as a tool's name in a message that is sent back.
+_ILLEGAL_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_BYTES = "$bytes"
+#: Where JSON of any shape stands in a message, so never bytes: a call's arguments, a tool's schema or result.
+_DOCUMENTS = ("input", "json")
+#: A block of a kind that this botocore does not know comes as this; it refuses to send it.
+_UNKNOWN_BLOCK = "SDK_UNKNOWN_MEMBER"
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a reply amounts to.
+
+    message   the assistant message as it is recorded and sent back: legal for Converse again
+    tokens    None where the reply carried no usage that could be trusted
+    decision  None where ``reason`` asks for a hand-over
+    """
+
+    message: dict[str, Any]
+    stop_reason: str
+    reason: ExitReason
+    tokens: TokenCounts | None
+    decision: CallTools | Answer | None
+
+
+def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
+    """Interpret a Converse reply. Never raises: a reply that is no reply is malformed output."""
+    stop_reason = reply.get("stopReason")
+    reason = from_stop_reason(stop_reason)
+    output = reply.get("output")
+    message = output.get("message") if isinstance(output, Mapping) else None
+    content = message.get("content") if isinstance(message, Mapping) else None
+    blocks = [block for block in content if isinstance(block, Mapping)] if isinstance(content, Sequence) else []
+    proposed = _client_calls(blocks)
+    decision, reason = _decide(reason, blocks, proposed)
+    return Completion(
+        message={"role": "assistant", "content": _recordable(blocks, proposed, turn)},
+        stop_reason=_well_formed(str(stop_reason)[:64]),
+        reason=reason,
+        tokens=_tokens(reply.get("usage")),
+        decision=decision,
+    )
+
+
+def _decide(
+    reason: ExitReason, blocks: Sequence[Mapping[str, Any]], proposed: Sequence[Mapping[str, Any]]
+) -> tuple[CallTools | Answer | None, ExitReason]:
+    if reason is ExitReason.TOOL_USE:
+        if not 1 <= len(proposed) <= MAX_CALLS_A_TURN:
+            return None, ExitReason.MALFORMED_TOOL_USE
+        try:
+            return CallTools(calls=tuple(_call(use) for use in proposed)), reason
+        except ValidationError:
+            return None, ExitReason.MALFORMED_TOOL_USE
+    if reason in (ExitReason.END_TURN, ExitReason.STOP_SEQUENCE):
+        if proposed:  # it asks for calls and says that it is done: neither can be trusted
+            return None, ExitReason.MALFORMED_TOOL_USE
+        text = _well_formed("\n\n".join(block["text"] for block in blocks if _has_text(block)).strip())
+        return (Answer(text=text), reason) if text else (None, ExitReason.EMPTY_ANSWER)
+    return None, reason
+
+
+def _call(use: Mapping[str, Any]) -> ToolCall:
+    return ToolCall(
+        tool=use.get("name") or "",
+        arguments=_jsonable(use.get("input", {})),
+        call_id=str(use.get("toolUseId", ""))[:256],
+    )
+
+
+def _client_calls(blocks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the calls that we are asked to execute.
+
+    A server-side tool stands as call and result in one assistant message, under a name that was
+    never offered: it was executed by the provider already.
+    """
+    answered = _answered(blocks)
+    return [
+        block["toolUse"]
+        for position, block in enumerate(blocks)
+        if isinstance(block.get("toolUse"), Mapping)
+        and block["toolUse"].get("type") != "server_tool_use"
+        and position not in answered
+    ]
+
+
+def _answered(blocks: Sequence[Mapping[str, Any]]) -> dict[int, int]:
+    """Return which calls have their result in the same message: position of the call to that of its result."""
+    pairs: dict[int, int] = {}
+    for at, block in enumerate(blocks):
+        result = block.get("toolResult")
+        if not isinstance(result, Mapping):
+            continue
+        for before in range(at):
+            use = blocks[before].get("toolUse")
+            same_id = isinstance(use, Mapping) and use.get("toolUseId") == result.get("toolUseId")
+            if same_id and before not in pairs:
+                pairs[before] = at
+                break
+    return pairs
+
+
+def call_id(turn: int, index: int) -> str:
+    """Return the id under which the call at that position is sent back.
+
+    Real models repeat and omit their own ids; Converse wants them unique in a conversation.
+    """
+    return f"t{turn:04d}c{index}"
+
+
+def _recordable(
+    blocks: Sequence[Mapping[str, Any]], proposed: Sequence[Mapping[str, Any]], turn: int
+) -> list[dict[str, Any]]:
+    recorded: list[dict[str, Any]] = []
+    answered = _answered(blocks)
+    server_ids = {at: f"t{turn:04d}s{before + 1}" for before, at in answered.items()}
+    for at, block in enumerate(blocks):
+        use, result = block.get("toolUse"), block.get("toolResult")
+        position = next((index for index, one in enumerate(proposed, start=1) if one is use), None)
+        if isinstance(use, Mapping):
+            key = call_id(turn, position) if position else f"t{turn:04d}s{at + 1}"
+            recorded.append({"toolUse": _legal_call(use, key)})
+        elif isinstance(result, Mapping):
+            if at in server_ids:  # a result without its call is illegal
+                recorded.append({"toolResult": _jsonable(result) | {"toolUseId": server_ids[at]}})
+        elif _UNKNOWN_BLOCK not in block and ("text" not in block or _has_text(block)):  # no blank text either
+            recorded.append(_jsonable(block))
+    # A lone surrogate is legal in JSON, and in no text that can be sent.
+    text = _well_formed(json.dumps(recorded, ensure_ascii=False))
+    return json.loads(text) or [{"text": "(nothing)"}]
+
+
+def _legal_call(use: Mapping[str, Any], key: str) -> dict[str, Any]:
+    arguments = _jsonable(use.get("input", {}))
+    legal = arguments if isinstance(arguments, dict) else {"not_an_object": arguments}
+    name = _ILLEGAL_NAME.sub("_", str(use.get("name") or "unnamed"))[:64]
+    server_side = {"type": use["type"]} if use.get("type") == "server_tool_use" else {}
+    return {"toolUseId": key, "name": name, "input": legal, **server_side}
+
+
+def _has_text(block: Mapping[str, Any]) -> bool:
+    return isinstance(block.get("text"), str) and bool(block["text"].strip())
+
+
+def _tokens(usage: Any) -> TokenCounts | None:
+    """Return the reported tokens, or None where input or output is missing or no count."""
+    if not isinstance(usage, Mapping):
+        return None
+
+    def count(*names: str) -> int | None:
+        values = [usage[name] for name in names if name in usage]
+        legal = [value for value in values if isinstance(value, int) and not isinstance(value, bool) and value >= 0]
+        return max(legal) if legal and len(legal) == len(values) else None
+
+    given, made = count("inputTokens"), count("outputTokens")
+    if given is None or made is None:
+        return None
+    return TokenCounts(
+        input=given,
+        output=made,
+        # Two spellings were seen on the wire for each.
+        cache_read=count("cacheReadInputTokens", "cacheReadInputTokenCount") or 0,
+        cache_write=count("cacheWriteInputTokens", "cacheWriteInputTokenCount") or 0,
+    )
+
+
+def _well_formed(text: str) -> str:
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _jsonable(value: Any, depth: int = 0) -> Any:
+    """Return ``value`` as JSON: bytes (redacted reasoning) wrapped, NaN and infinities as text.
+
+    It is cut where it is nested too deep to be read again; no contract takes what is left of it.
+    """
+    if depth > 2 * MAX_DEPTH:
+        return None
+    if isinstance(value, bytes | bytearray):
+        return {_BYTES: base64.b64encode(bytes(value)).decode("ascii")}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(inner, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(inner, depth + 1) for inner in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def sendable(value: Any) -> Any:
+    """Undo what recording did to bytes, so that a recorded message can be sent again."""
+    if isinstance(value, Mapping):
+        if set(value) == {_BYTES}:
+            return base64.b64decode(value[_BYTES])
+        return {key: inner if key in _DOCUMENTS else sendable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [sendable(inner) for inner in value]
+    return value

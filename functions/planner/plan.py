@@ -1,0 +1,50 @@
+"""Lambda: one decision of the agent. The only function that may call a model."""
+
+from typing import Any
+
+from ballast.contracts import PlanTask
+from ballast.contracts.wire import parse
+from ballast.log import RunLog
+from ballast.money import load_prices
+from ballast.playbook import load_playbook
+from ballast.runtime import Runtime, Settings, lambda_runtime
+from functions.planner.agent import Agent
+from functions.planner.converse import Converse
+
+
+class PlannerSettings(Settings):
+    """The planner's environment.
+
+    playbook_dir        folder of the playbook
+    model_id            overrides the playbook's model; "" does not
+    model_endpoint_url  where Converse is; "" is AWS
+    model_timeout_s     a single model call is cut after this many seconds
+    """
+
+    playbook_dir: str
+    model_id: str = ""
+    model_endpoint_url: str = ""
+    model_timeout_s: int = 60
+
+
+def build(runtime: Runtime) -> Agent:
+    """Put the agent together; once per runtime."""
+    settings = PlannerSettings.of(runtime)
+    playbook = load_playbook(settings.playbook_dir)
+    return Agent(
+        log=RunLog.of(runtime),
+        model=Converse.of(runtime, endpoint_url=settings.model_endpoint_url, timeout_s=settings.model_timeout_s),
+        model_id=settings.model_id or playbook.agent.model,
+        playbook=playbook,
+        prices=load_prices(),
+        clock=runtime.clock,
+        emit=runtime.emit,
+    )
+
+
+def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
+    """Propose one decision for ``event`` (a ``PlanTask``) and return its ``PlanSummary``."""
+    task = parse(PlanTask, event, what="PlanTask")
+    agent = (runtime or lambda_runtime()).get(build)
+    summary = agent.plan(task, invocation=context.aws_request_id)
+    return summary.model_dump(mode="json")

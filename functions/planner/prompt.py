@@ -1,0 +1,91 @@
+"""Write what is new for the model: one user message from the events that it has not seen. Pure."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from ballast.contracts import Event, HandOver, Planner
+from ballast.folds import CallState, Prompt, calls, opening, proposals, unseen
+from functions.planner.completion import call_id
+from functions.planner.question import reply_to
+
+
+def new_messages(events: Sequence[Event], prompt: Prompt) -> list[dict[str, Any]]:
+    """Return the delta: the request at first, later the results of the calls and what others did.
+
+    Every call of the last completion gets a result, executed or not: Converse demands it.
+    """
+    if prompt.after is None:
+        return [{"role": "user", "content": _request(events)}]
+    blocks = _results(events, prompt) + _notes(events, prompt)
+    return [{"role": "user", "content": blocks or [{"text": "Go on."}]}]
+
+
+def _request(events: Sequence[Event]) -> list[dict[str, Any]]:
+    request = opening(events).request
+    blocks = [{"text": request.text}]
+    if request.context:
+        facts = json.dumps(request.context, ensure_ascii=False, sort_keys=True)
+        blocks.append({"text": f"Facts that the caller vouches for, as JSON: {facts}"})
+    return blocks + _notes(events, Prompt())
+
+
+def _results(events: Sequence[Event], prompt: Prompt) -> list[dict[str, Any]]:
+    if prompt.after is None:
+        return []
+    turn = int(prompt.after[:4])
+    states = {state.index: state for state in calls(events) if state.turn == turn and state.planner is Planner.AGENT}
+    ids = [
+        block["toolUse"]["toolUseId"]
+        for block in prompt.messages[-1]["content"]
+        if "toolUse" in block and block["toolUse"].get("type") != "server_tool_use"
+    ]
+    wanted = [(index, call_id(turn, index)) for index in range(1, len(ids) + 1)]
+    reply = reply_to(list(events), turn)
+    if reply is not None:
+        return [{"toolResult": _reply(reply, key)} for _, key in wanted if key in ids]
+    return [{"toolResult": _result(states.get(index), key)} for index, key in wanted if key in ids]
+
+
+def _reply(reply: str, key: str) -> dict[str, Any]:
+    if not reply.strip():
+        return {"toolUseId": key, "content": [{"text": "Nobody replied in time."}], "status": "error"}
+    return {"toolUseId": key, "content": [{"text": reply}], "status": "success"}
+
+
+def _result(state: CallState | None, key: str) -> dict[str, Any]:
+    if state is not None and state.status == "ok":
+        content = state.result if isinstance(state.result, dict) else {"result": state.result}
+        return {"toolUseId": key, "content": [{"json": content}], "status": "success"}
+    return {"toolUseId": key, "content": [{"text": _why_not(state)}], "status": "error"}
+
+
+def _why_not(state: CallState | None) -> str:
+    if state is None or state.status == "proposed":
+        return "Not executed: the turn was cut before this call."
+    if state.status == "refused":
+        return f"Refused, nothing was done. {state.message}"
+    if state.status == "denied":
+        return f"Denied by a person, nothing was done. {state.message}".strip()
+    if state.status == "failed":
+        return f"Failed. {state.message}"
+    return "It is unknown whether this happened. Do not repeat it."
+
+
+def _notes(events: Sequence[Event], prompt: Prompt) -> list[dict[str, Any]]:
+    """Tell what other planners did and what a person asks for, in order."""
+    # That others were told of an escalation is recorded late, perhaps after the agent has seen how it was answered.
+    fresh = {event.turn for event in unseen(events, prompt) if event.turn > 0 and event.name != "escalation.announced"}
+    notes: list[str] = []
+    for turn, made in proposals(events).items():
+        if turn not in fresh or made.planner in (Planner.AGENT, Planner.REQUESTER):
+            continue
+        for state in calls(events):
+            if state.turn == turn:
+                arguments = json.dumps(state.call.arguments, ensure_ascii=False, sort_keys=True)
+                notes.append(f"{made.planner} called {state.call.tool}({arguments}): {state.status}.")
+        if isinstance(made.decision, HandOver) and made.decision.guidance:
+            notes.append(f"A person says: {made.decision.guidance}")
+    if not notes:
+        return []
+    return [{"text": "While others were in charge: " + " ".join(notes)}]

@@ -1,0 +1,59 @@
+"""The one tool that is Ballast's own: asking the requester. Pure.
+
+The model sees it like any other tool, where the playbook allows it. Nothing executes it: a turn
+that asks, and asks only, is a hand-over to the requester, whose reply is the call's result.
+"""
+
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError
+
+from ballast.contracts import CallTools, Event, ExitReason, HandOver, Planner
+from ballast.contracts.wire import Wire
+from ballast.folds import proposals
+
+ASK_REQUESTER = "ask_requester"
+
+
+class Question(Wire):
+    """What the model sends."""
+
+    question: Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+SPEC: dict[str, Any] = {
+    "toolSpec": {
+        "name": ASK_REQUESTER,
+        "description": (
+            "Ask the person who sent the request one question, and wait for the reply. Only for what nobody "
+            "else can know; it may take long. It must be the only call of its turn."
+        ),
+        "inputSchema": {"json": Question.model_json_schema()},
+    }
+}
+
+
+def asked(decision: CallTools) -> HandOver | None:
+    """Return the hand-over to the requester where ``decision`` is one well-formed question, else None."""
+    if len(decision.calls) != 1 or decision.calls[0].tool != ASK_REQUESTER:
+        return None
+    try:
+        sent = Question.model_validate(decision.calls[0].arguments)
+    except ValidationError:
+        return None
+    return HandOver(to=Planner.REQUESTER, reason=ExitReason.QUESTION, guidance=sent.question)
+
+
+def reply_to(events: tuple[Event, ...] | list[Event], turn: int) -> str | None:
+    """Return what the requester replied to the question of ``turn``; None where it asked none.
+
+    A question without a reply has the empty text.
+    """
+    made = proposals(events)
+    asking = made.get(turn)
+    if asking is None or not isinstance(asking.decision, HandOver) or asking.decision.to is not Planner.REQUESTER:
+        return None
+    reply = made.get(turn + 1)
+    if reply is None or reply.planner is not Planner.REQUESTER or not isinstance(reply.decision, HandOver):
+        return ""
+    return reply.decision.guidance

@@ -1,0 +1,100 @@
+"""What one attempt sends and reserves: the prompt's delta, the worst case, the digest. Pure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ballast.contracts import Event, ExitReason
+from ballast.contracts.wire import canonical
+from ballast.folds import answered_prompt, opening, prompt_digest, unseen, usage
+from ballast.folds.conversation import extended
+from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
+from ballast.money import PriceTable, affordable
+from ballast.playbook import Playbook
+from functions.planner.completion import sendable
+from functions.planner.prompt import new_messages
+from functions.planner.question import SPEC
+
+#: Tokens that a provider may add to a prompt of its own accord, e.g. for the use of tools.
+PROVIDER_OVERHEAD_TOKENS = 1_024
+
+
+def compose(
+    events: Sequence[Event], *, attempt: int, model_id: str, playbook: Playbook, prices: PriceTable
+) -> dict[str, Any] | ExitReason:
+    """Return the body of ``model.requested``, or the limit that forbids the call.
+
+    Raises ``ModelRefused`` where the model has no price.
+    """
+    opened, used = opening(events), usage(events)
+    price = prices.price(model_id)
+    before = answered_prompt(events)
+    body: dict[str, Any] = {
+        "attempt": attempt,
+        "after": before.after,
+        "covers": [event.seq for event in unseen(events, before)],
+        "messages": new_messages(events, before),
+    }
+    system = [{"text": playbook.agent.instructions}]
+    offered = [made.spec for made in playbook.tools.values() if made.offered]
+    tools = {"tools": [*offered, SPEC] if playbook.agent.ask_requester else offered}
+    if system != before.system:
+        body["system"] = system
+    if tools != before.tools:
+        body["tools"] = tools
+    bound = _input_bound(events, body)
+    if bound > opened.limits.input_tokens_per_turn:
+        return ExitReason.TOKEN_LIMIT
+    reservation = affordable(
+        price,
+        input_bound=bound,
+        max_tokens=opened.limits.tokens_per_turn,
+        left_microusd=opened.cost_ceiling_microusd - used.charged_microusd,
+    )
+    if reservation is None:
+        return ExitReason.COST_LIMIT
+    inference = {
+        "model": model_id,
+        "max_tokens": reservation.max_tokens,
+        "temperature": str(playbook.agent.temperature),
+    }
+    return body | {
+        "gen_ai.request.model": inference["model"],
+        "gen_ai.request.max_tokens": inference["max_tokens"],
+        "gen_ai.request.temperature": inference["temperature"],
+        "input_tokens_bound": bound,
+        "reserved_microusd": reservation.microusd,
+        "price_version": prices.version,
+        "prompt_sha256": prompt_digest(events, extended(before, body), inference),
+    }
+
+
+def _input_bound(events: Sequence[Event], delta: dict[str, Any]) -> int:
+    """Return an upper bound of the prompt's tokens: the last exact count and the bytes of what is new.
+
+    A token of any byte-pair vocabulary is at least one byte.
+    """
+    new = len(canonical([delta.get("system"), delta.get("tools"), delta["messages"]]))
+    last = next((event for event in events if event.seq == delta["after"]), None)
+    if last is None:
+        return new + PROVIDER_OVERHEAD_TOKENS
+    if INPUT_TOKENS in last.body:
+        known = sum(last.body.get(name, 0) for name in (INPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS))
+        return int(known + last.body.get(OUTPUT_TOKENS, 0) + new)
+    before = answered_prompt(events)
+    return new + len(canonical([before.system, before.tools, list(before.messages)])) + PROVIDER_OVERHEAD_TOKENS
+
+
+def converse_request(events: Sequence[Event], body: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of ``converse`` for the attempt with that ``model.requested``."""
+    prompt = extended(answered_prompt(events), body)
+    return {
+        "modelId": body["gen_ai.request.model"],
+        "system": sendable(prompt.system),
+        "messages": sendable(prompt.messages),
+        "toolConfig": sendable(prompt.tools),
+        "inferenceConfig": {
+            "maxTokens": body["gen_ai.request.max_tokens"],
+            # boto3 takes a float here and nothing else.
+            "temperature": float(body["gen_ai.request.temperature"]),
+        },
+    }

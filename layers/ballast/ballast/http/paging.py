@@ -1,0 +1,48 @@
+"""Page tokens: opaque to the caller, checked when they come back, and good for one query only.
+
+A token holds the key of the last item that was seen. It grants nothing: the partition that is read
+comes from the caller's identity and the query, so a forged token can only begin elsewhere in it.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Mapping
+
+from ballast.contracts.wire import canonical, sha256
+from ballast.http.problem import Problem, invalid
+
+
+def token(query: Mapping[str, str | None], key: Mapping[str, str]) -> str:
+    """Return the token that goes on after ``key``, for this query."""
+    packed = canonical({"query": _digest(query), "key": dict(key)})
+    return base64.urlsafe_b64encode(packed.encode()).decode().rstrip("=")
+
+
+def key_of(text: str, query: Mapping[str, str | None], form: Mapping[str, str]) -> dict[str, str]:
+    """Return the key in a token; ``form`` has a pattern for each of its parts.
+
+    Raises ``Problem`` (422) for a token that is none, or another query's.
+    """
+    try:
+        held = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        raise _refused() from None
+    match held:
+        case {"query": str(asked), "key": dict(key)} if key.keys() == form.keys():
+            if asked != _digest(query):
+                raise invalid("next", "belongs to another query; ask this one from its beginning")
+            if all(isinstance(key[part], str) and re.fullmatch(form[part], key[part]) for part in form):
+                return key
+    raise _refused()
+
+
+def _refused() -> Problem:
+    return invalid("next", "is no token of this API; send what the last page gave, or leave it out")
+
+
+def _digest(query: Mapping[str, str | None]) -> str:
+    return sha256(canonical(dict(query)))[:16]

@@ -1,0 +1,134 @@
+"""Problem details (RFC 9457): the one form of everything that goes wrong over HTTP."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import Field
+
+from ballast.contracts.wire import Wire, plain
+from ballast.errors import EscalationClosed, InvalidInput, RequestConflict, RetryLater
+
+CONTENT_TYPE = "application/problem+json"
+#: So many wrong fields, in so many characters, tell what to mend.
+_MAX_FIELDS, _MAX_CHARS = 20, 300
+_NAMED = re.compile(r"([a-z_]+(?:\.[a-z_]+)*): (.+)", re.DOTALL)
+
+
+class FieldError(Wire):
+    """One field that is wrong. ``field`` is a dotted path, or the name of a parameter or header."""
+
+    field: str
+    message: str
+
+
+class ProblemDetails(Wire):
+    """What went wrong and what to do (RFC 9457).
+
+    type      names the kind of problem; compare it, and show ``detail``
+    instance  names this very occurrence in the service's log, where there is something to look up
+    """
+
+    type: str = Field(pattern=r"^urn:ballast:problem:[a-z-]+$")
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str
+    errors: tuple[FieldError, ...] | None = None
+    instance: str | None = None
+
+
+class Problem(Exception):
+    """Ends a request with ``details``; ``headers`` go with them."""
+
+    def __init__(
+        self,
+        status: int,
+        title: str,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        instance: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.details = ProblemDetails(
+            type=f"urn:ballast:problem:{re.sub('[^a-z]+', '-', title.lower())}",
+            title=title,
+            status=status,
+            detail=detail,
+            errors=tuple(errors) or None,
+            instance=instance,
+        )
+        self.headers = dict(headers or {})
+
+    def response(self) -> dict[str, Any]:
+        """Return it as Lambda answers API Gateway (payload 2.0)."""
+        return {
+            "statusCode": self.details.status,
+            "headers": {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", **self.headers},
+            "body": json.dumps(self.details.model_dump(mode="json", exclude_none=True)),
+            "isBase64Encoded": False,
+            "cookies": [],
+        }
+
+
+def not_found(what: str) -> Problem:
+    """There is none, or it is another tenant's: nobody is told which."""
+    return Problem(404, "Not found", f"There is no {what} here.")
+
+
+def invalid(field: str, message: str) -> Problem:
+    """Return the problem of one wrong field."""
+    return Problem(422, "Invalid input", f"{field}: {message}", errors=[FieldError(field=field, message=message)])
+
+
+def conflict(title: str, detail: str) -> Problem:
+    """The resource's state does not allow it."""
+    return Problem(409, title, detail)
+
+
+def invalid_fields(problems: Sequence[Any]) -> Problem:
+    """Return the problem of pydantic's complaints, without echoing what was sent."""
+    errors = [FieldError(field=_field(item["loc"]), message=_clean(str(item["msg"]))) for item in problems]
+    more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
+    detail = f"{errors[0].field}: {errors[0].message}{more}" if errors else "The request is not valid."
+    return Problem(422, "Invalid input", detail, errors=errors[:_MAX_FIELDS])
+
+
+def problem_of(error: Exception) -> Problem | None:
+    """Return the problem that an error of Ballast's own is to a caller; None for a defect."""
+    match error:
+        case Problem():
+            return error
+        case RequestConflict():
+            return conflict("Request conflict", str(error))
+        case EscalationClosed():
+            return conflict("Escalation closed", str(error))
+        case InvalidInput():
+            return _invalid_input(str(error))
+        case RetryLater():
+            detail = "The service is busy and has done nothing. Send the same request again."
+            return Problem(503, "Try again later", detail, headers={"Retry-After": "1"})
+    return None
+
+
+def _invalid_input(text: str) -> Problem:
+    """Return the problem of our own complaint, which mostly begins with the field."""
+    named = _NAMED.match(text)
+    errors = [FieldError(field=named[1], message=_clean(named[2]))] if named else []
+    return Problem(422, "Invalid input", _clean(text), errors=errors)
+
+
+def _field(location: Sequence[str | int]) -> str:
+    """Return pydantic's location without the part of the request that it begins with."""
+    steps = [_clean(str(step)) for step in location]
+    if steps and steps[0] in ("body", "query", "header", "path"):
+        steps = steps[1:]
+    return ".".join(steps) or "(body)"
+
+
+def _clean(text: str) -> str:
+    return plain(" ".join(text.split()))[:_MAX_CHARS].removeprefix("Value error, ")

@@ -1,0 +1,84 @@
+"""Find runs without reading them: by tenant, and by how they ended. Two sparse indexes of the log's table.
+
+``by_tenant`` has the first event of each run (opened or refused), ``by_outcome`` the last (ended or
+refused). Both are in the order of time, and a moment behind the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ballast.log.aws_errors import consequences
+from ballast.log.run_log import LogSettings
+from ballast.runtime import Runtime
+
+#: Each index and its partition key.
+INDEXES = {"by_tenant": "tenant", "by_outcome": "outcome"}
+
+
+def by_tenant(tenant: str) -> dict[str, str]:
+    """Return the index attributes of a run's opening."""
+    return {"tenant": tenant}
+
+
+def by_outcome(tenant: str, status: str) -> dict[str, str]:
+    """Return the index attributes of a run's ending."""
+    return {"outcome": f"{tenant}#{status}"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """An event that an index names. ``at``: when it was written, ISO 8601 in UTC."""
+
+    run_id: str
+    seq: str
+    at: str
+
+
+@dataclass(frozen=True)
+class RunIndex:
+    """The indexes, as a function with the right to read them sees them."""
+
+    dynamodb: Any
+    table: str
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> RunIndex:
+        """Put it together; once per runtime."""
+        return cls(runtime.client("dynamodb"), LogSettings.of(runtime).run_log_table)
+
+    def find(
+        self,
+        attributes: Mapping[str, str],
+        *,
+        since: str | None = None,
+        until: str | None = None,
+        limit: int,
+        after: Found | None = None,
+    ) -> tuple[tuple[Found, ...], bool]:
+        """Return at most ``limit`` events with these index attributes, newest first, and whether there may be more.
+
+        ``since`` and ``until`` (ISO 8601, UTC; both inclusive) bound their time; ``after`` is the last one seen.
+        """
+        ((key, value),) = attributes.items()
+        names, values = {"#key": key, "#at": "at"}, {":key": {"S": value}}
+        # Sorts before and after every time that there is.
+        values |= {":since": {"S": since or "0"}, ":until": {"S": until or ":"}}
+        query: dict[str, Any] = {
+            "TableName": self.table,
+            "IndexName": next(index for index, partition in INDEXES.items() if partition == key),
+            "KeyConditionExpression": "#key = :key AND #at BETWEEN :since AND :until",
+            "ExpressionAttributeNames": names,
+            "ExpressionAttributeValues": values,
+            "ScanIndexForward": False,
+            "Limit": limit,
+        }
+        if after is not None:
+            seen = {"run_id": after.run_id, "seq": after.seq, "at": after.at, key: value}
+            query["ExclusiveStartKey"] = {name: {"S": part} for name, part in seen.items()}
+        with consequences(f"Table {self.table} (RUN_LOG_TABLE)"):
+            page = self.dynamodb.query(**query)
+        found = tuple(Found(item["run_id"]["S"], item["seq"]["S"], item["at"]["S"]) for item in page["Items"])
+        return found, "LastEvaluatedKey" in page

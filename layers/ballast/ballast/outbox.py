@@ -1,0 +1,129 @@
+"""Tell others, once: an event on EventBridge, a message in the caller's own queue.
+
+Each telling leaves a mark in the log, and a marked one is not repeated::
+
+    read the log ── marked ──▶ nothing to do
+      │ not marked
+      ▼
+    send ── crash ──▶ the retry sends it again, under the same event_id: the one case for which
+      │               receivers deduplicate
+      ▼
+    mark (``9999.run.announced``)
+
+Imports ``ballast.log``, ``ballast.runtime`` and what is below them.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ballast.contracts import Event
+from ballast.contracts.event import run_seq
+from ballast.contracts.notice import SOURCE, Notice
+from ballast.errors import NotAdmitted, RetryLater, SettingInvalid
+from ballast.log import RunLog
+from ballast.log.aws_errors import consequences
+from ballast.runtime import Runtime, Settings
+
+#: The metric of replies that could not be delivered; its dimension is the one of all of Ballast's.
+NOT_REPLIED = "RepliesNotSent"
+
+
+@dataclass(frozen=True)
+class Announcements:
+    """Puts events on the account's default bus."""
+
+    log: RunLog
+    runtime: Runtime
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> Self:
+        """Put it together; once per runtime."""
+        return cls(runtime.get(RunLog.of), runtime)
+
+    def send(self, events: Sequence[Event], mark: str, notice: Notice) -> None:
+        """Send ``notice`` and record that under the key ``mark``, unless ``events`` has it. Raises ``RetryLater``."""
+        if any(event.seq == mark for event in events):
+            return
+        entry = {"Source": SOURCE, "DetailType": notice.detail_type, "Detail": notice.detail}
+        with consequences("EventBridge's default bus"):
+            sent = self.runtime.client("events").put_events(Entries=[entry])
+        if sent["FailedEntryCount"]:
+            code = sent["Entries"][0].get("ErrorCode", "no error code")
+            raise RetryLater(f"EventBridge did not take {notice.detail_type} of {notice.run_id}: {code}; try again.")
+        self.log.append(notice.run_id, mark, {"event_id": notice.event_id, "detail_type": notice.detail_type})
+
+
+class ReplySettings(Settings):
+    """reply_queue_prefix: the beginning of the names of those queues that a caller may name in ``reply_to``."""
+
+    reply_queue_prefix: str
+
+
+@dataclass(frozen=True)
+class Replies:
+    """Sends the outcome to the queue that the caller named."""
+
+    log: RunLog
+    runtime: Runtime
+    prefix: str
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> Self:
+        """Put it together; once per runtime."""
+        return cls(runtime.get(RunLog.of), runtime, ReplySettings.of(runtime).reply_queue_prefix)
+
+    def check(self, queue_url: str | None) -> None:
+        """Raise ``NotAdmitted`` where that queue may not be replied to."""
+        if queue_url is not None and not self._allows(queue_url):
+            raise NotAdmitted(
+                f"reply_to: the queue's name must begin with {self.prefix!r} "
+                "(parameter ReplyQueuePrefix of the stack). Name another queue, or leave reply_to out."
+            )
+
+    def send(self, events: Sequence[Event], queue_url: str | None, notice: Notice) -> None:
+        """Send ``notice`` once. A queue that does not take it is recorded and reported, not tried again.
+
+        Raises ``RetryLater`` on throttles and outages.
+        """
+        mark = run_seq("replied")
+        if queue_url is None or not self._allows(queue_url) or any(event.seq == mark for event in events):
+            return
+        problem = self._refused(queue_url, notice)
+        self.log.append(notice.run_id, mark, {"event_id": notice.event_id, "reply_to": queue_url, "error": problem})
+        if problem is not None:
+            self.runtime.emit(_not_sent(notice.run_id, queue_url, problem))
+
+    def _refused(self, queue_url: str, notice: Notice) -> str | None:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        message: dict[str, Any] = {"QueueUrl": queue_url, "MessageBody": notice.detail}
+        if queue_url.endswith(".fifo"):
+            message |= {"MessageGroupId": notice.run_id, "MessageDeduplicationId": notice.event_id}
+        else:
+            kind = {"DataType": "String", "StringValue": notice.detail_type}
+            message["MessageAttributes"] = {"detail-type": kind}
+        try:
+            with consequences(f"Queue {queue_url} (reply_to)"):
+                self.runtime.client("sqs").send_message(**message)
+        except (SettingInvalid, ClientError, BotoCoreError) as problem:
+            return f"{type(problem).__name__}: {problem}"[:500]
+        return None
+
+    def _allows(self, queue_url: str) -> bool:
+        return queue_url.rsplit("/", 1)[-1].startswith(self.prefix)
+
+
+def _not_sent(run_id: str, queue_url: str, problem: str) -> str:
+    """Return the line, an embedded metric, that reports a reply that was not sent."""
+    from aws_lambda_powertools.metrics import MetricUnit
+    from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
+
+    metrics = AmazonCloudWatchEMFProvider(
+        metric_set={}, dimension_set={}, metadata_set={}, default_dimensions={}, namespace="Ballast", service=SOURCE
+    )
+    metrics.add_metric(NOT_REPLIED, MetricUnit.Count, 1)
+    for name, value in {"run_id": run_id, "reply_to": queue_url, "error": problem}.items():
+        metrics.add_metadata(name, value)
+    return json.dumps(metrics.serialize_metric_set())

@@ -1,0 +1,1 @@
+"""Ballast on a laptop: the deployed template, in moto, with the real handlers in this process."""

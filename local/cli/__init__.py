@@ -1,0 +1,73 @@
+"""The command ``ballast``. ``main`` is its entry point; subcommands are imported when they are typed."""
+
+import logging
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+
+from local.cli.exits import Exit
+from local.cli.parser import parser
+from local.cli.startup import end_quickly, no_collecting
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code; every expected failure is one clear sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a terminal that lacks a character gets a `?`, not a traceback
+            stream.reconfigure(errors="replace")
+    typed = parser().parse_args(argv)
+    # moto reports each Task that fails with a trace of its own; the run's log says it, and better.
+    logging.getLogger("moto").addHandler(logging.NullHandler())
+    end_quickly()
+    try:
+        with no_collecting():
+            command = _command(typed.command)
+        return command(typed)
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.PIPE_CLOSED
+    except Exception as problem:
+        code = _expected(problem)
+        if code is None:
+            raise
+        print(f"ballast {typed.command}: {problem}", file=sys.stderr)
+        return code
+
+
+def _command(name: str) -> Callable[[Namespace], int]:
+    if name == "demo":
+        from local.cli.demo import demo
+
+        return demo
+    if name == "run":
+        from local.cli.run import run
+
+        return run
+    if name == "answer":
+        from local.cli.answer import answer
+
+        return answer
+    if name == "redrive":
+        from local.cli.redrive import redrive
+
+        return redrive
+    from local.cli.show import trace
+
+    return trace
+
+
+def _expected(problem: Exception) -> Exit | None:
+    """Return the exit code for a failure that a person can mend; None for a defect."""
+    from ballast.errors import BallastError, NotAdmitted
+    from local.cli.mailbox import NobodyWaits
+
+    if isinstance(problem, NobodyWaits):
+        return Exit.NOBODY_WAITS
+    if isinstance(problem, NotAdmitted):
+        return Exit.REFUSED
+    return Exit.USAGE if isinstance(problem, BallastError) else None

@@ -1,0 +1,7 @@
+"""``python -m local.cli`` is the command where its script is not installed."""
+
+import sys
+
+from local.cli import main
+
+sys.exit(main())

@@ -1,0 +1,70 @@
+"""``ballast answer``: answer an escalation of a run that waits in another terminal, or list those that wait."""
+
+import getpass
+import os
+from argparse import Namespace
+
+from ballast.errors import InvalidInput
+from local.cli.exits import Exit
+from local.cli.mailbox import Mailbox, NobodyWaits
+from local.cli.output import Screen
+from local.cli.reply import reply
+from local.journal import state_folder
+
+#: A waiting process looks into its mailbox several times a second; silence for so long means that it hangs.
+CONFIRM_WITHIN_S = 20.0
+
+
+def answer(typed: Namespace) -> int:
+    """Send what was typed and return 0 once the run's own function has accepted it.
+
+    Raises ``NobodyWaits`` and ``InvalidInput``; nothing is ever taken as delivered silently.
+    """
+    mailbox = Mailbox(state_folder(os.environ))
+    screen = Screen()
+    if typed.escalation is None:
+        return _list(mailbox, screen)
+    notice = mailbox.find(typed.escalation)
+    payload = reply(typed, notice.message, by=typed.by or _user())
+    receipt = mailbox.drop(notice.escalation_id, payload)
+    result = mailbox.wait_for(notice.escalation_id, receipt, timeout_s=CONFIRM_WITHIN_S)
+    if result.get("ok") is not True:
+        failure = f"{notice.escalation_id}: not accepted: {result.get('message', 'no reason was given')}"
+        raise InvalidInput(failure) if result.get("error") == "InvalidInput" else NobodyWaits(failure)
+    screen.line(f"Accepted: {notice.escalation_id}. The run {result.get('run_id', '')} goes on in its own terminal.")
+    return Exit.OK
+
+
+def _list(mailbox: Mailbox, screen: Screen) -> int:
+    waiting = mailbox.waiting()
+    if not waiting:
+        screen.line("Nothing waits for an answer here.")
+    for notice in waiting:
+        message = notice.message
+        screen.line(f"{notice.escalation_id}  {message.get('kind', '')}  {message.get('reason', '')}", "bold")
+        screen.line(f"{message.get('summary', '')}")
+        for typing in what_to_type(notice.escalation_id, message):
+            screen.line(f"  {typing}")
+        screen.line()
+    return Exit.OK
+
+
+def what_to_type(escalation_id: str, message: dict[str, object]) -> list[str]:
+    """Return the command lines that would answer this escalation."""
+    start = f"ballast answer {escalation_id}"
+    if message.get("kind") == "approval":
+        return [f"{start} --approve", f'{start} --reject --comment "why not"']
+    proposed = [f"{start} --approve    # carry out what was proposed"] if message.get("proposed_decision") else []
+    return [
+        f'{start} --say "what the customer should read"',
+        f'{start} --back-to-agent --guidance "what to do differently" --add-budget 0.05',
+        f"{start} --call TOOL '{{\"argument\": \"value\"}}'",
+        *proposed,
+    ]
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()[:128]
+    except (OSError, KeyError):
+        return "somebody"

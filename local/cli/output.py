@@ -1,0 +1,31 @@
+"""Where the command prints: plain lines in a pipe, colours in a terminal, no markup in either."""
+
+import sys
+
+from rich.console import Console, RenderableType
+
+from local.trace.clean import clean
+from local.trace.timeline import Timeline
+
+
+class Screen:
+    """Standard output. ``line`` neutralises its text, so that it may come from a log."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console(markup=False, highlight=False, emoji=False)
+
+    def line(self, text: str = "", style: str | None = None) -> None:
+        """Print one line, or several; long ones wrap in a terminal and stay whole in a pipe."""
+        piped = not self._console.is_terminal
+        self._console.print(clean(text), style=style, soft_wrap=piped)
+        sys.stdout.flush()
+
+    def show(self, drawn: RenderableType) -> None:
+        """Print something drawn."""
+        self._console.print(drawn, crop=False)
+
+    def trace(self, made: Timeline, *, full: bool = False) -> None:
+        """Draw a run's timeline."""
+        from local.trace.render import render
+
+        self.show(render(made, full=full))

@@ -1,0 +1,143 @@
+"""The command line: what may be typed, and help that teaches by examples. Imports nothing heavy."""
+
+import argparse
+
+from local.cli import redrive
+from local.cli.exits import HELP
+
+_MAIN = """\
+Run LLM agents through the deployed template on this machine: the real state machine and
+handlers, on moto instead of AWS. No account, no network, nothing left behind but .ballast/.
+
+  ballast demo                      watch a run that ends well
+  ballast demo --list               see the other scenarios
+  ballast trace                     list the saved runs
+  ballast run --text "Where is my order O-1001?" --model http://localhost:11434/v1#qwen3
+"""
+
+_FILES = """\
+files: .ballast/ in the current folder, or the folder named by $BALLAST_HOME, holds the logs of
+finished runs (runs/) and the escalations that wait for an answer (escalations/).
+"""
+
+_DEMO = """\
+Run a scripted scenario and show its trace. A script plays the model; all else is real.
+
+  ballast demo                      the happy path
+  ballast demo rollback             half-done work is taken back
+  ballast demo all                  all scenarios and a table of how they ended
+  ballast demo --list               one line for each scenario
+  ballast demo approval --by-hand   waits for your `ballast answer` in another terminal
+"""
+
+_RUN = """\
+Run one request in a local cloud and show its trace.
+
+  ballast run --text "Where is my order O-1001?" --intent order_status \\
+      --context order_id=O-1001 --model http://localhost:11434/v1#qwen3
+  ballast run request.json --model bedrock:eu.amazon.nova-lite-v1:0
+  echo '{"request_id": "a1", "text": "Hello"}' | ballast run - --model my-script.yaml
+
+The model is one of
+  FILE.yaml              a script of replies, such as those of the scenarios
+  FILE.json              a saved run of .ballast/runs, whose model's words are replayed
+  http://HOST/v1#NAME    a model of an OpenAI-compatible server: Ollama, llama.cpp, vLLM
+  bedrock:ID             Amazon Bedrock, with your own AWS credentials and at your cost
+and may be set once and for all: export BALLAST_MODEL=http://localhost:11434/v1#qwen3
+
+A request file holds {"request_id", "text"} and optionally "intent", "context", "tenant",
+"agent", "limits". A run that needs a person says what to type, and waits.
+"""
+
+_TRACE = """\
+Show a saved run as a timeline; without RUN, list the saved runs.
+
+  ballast trace                     the newest runs
+  ballast trace run-abcd            the run whose id starts so
+  ballast trace run-abcd --full     nothing shortened
+  ballast trace run-abcd --json     for machines: | jq '.turns[].calls[]'
+"""
+
+_ANSWER = """\
+Answer an escalation of a run that waits in another terminal; without ESCALATION, list those
+that wait. The answer goes through the deployed AnswerEscalation function.
+
+  ballast answer                                          what waits
+  ballast answer esc-1 --say "We have refunded you."      answer the customer
+  ballast answer esc-1 --back-to-agent --guidance "Offer a voucher." --add-budget 0.05
+  ballast answer esc-1 --call refund_order '{"order_id": "O-1001", "amount_usd": "12.50"}'
+  ballast answer esc-1 --approve                          let a waiting call happen
+  ballast answer esc-1 --reject --comment "Over the policy."
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the whole command; ``command`` in its result names the subcommand."""
+    top = _taught(argparse.ArgumentParser(prog="ballast"), _MAIN, _FILES + "\n" + HELP)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    _demo(_taught(commands.add_parser("demo", help="run a scripted scenario"), _DEMO))
+    _run(_taught(commands.add_parser("run", help="run one request"), _RUN))
+    _trace(_taught(commands.add_parser("trace", help="show a saved run as a timeline"), _TRACE))
+    _answer(_taught(commands.add_parser("answer", help="answer a run that waits for a person"), _ANSWER))
+    redrive.arguments(
+        _taught(commands.add_parser("redrive", help="put dead letters of a stack back"), redrive.TEACHING)
+    )
+    return top
+
+
+def _taught(made: argparse.ArgumentParser, description: str, epilog: str = HELP) -> argparse.ArgumentParser:
+    made.description, made.epilog = description, epilog
+    made.formatter_class = argparse.RawDescriptionHelpFormatter
+    return made
+
+
+def _demo(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("scenario", nargs="?", default="happy-path", metavar="SCENARIO", help="a name, or `all`")
+    sub.add_argument("--list", action="store_true", help="list the scenarios and stop")
+    sub.add_argument("--by-hand", action="store_true", help="you are the person: `ballast answer` in another terminal")
+    sub.add_argument("--full", action="store_true", help="shorten nothing in the trace")
+
+
+def _run(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("file", nargs="?", metavar="REQUEST.json", help="the request; `-` reads standard input")
+    sub.add_argument("--text", help="the request in words, instead of a file")
+    sub.add_argument("--intent", help="what it is about; chooses the fallback")
+    sub.add_argument(
+        "--context",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a fact you vouch for, as text; KEY:=JSON for other than text. May be repeated",
+    )
+    sub.add_argument("--tenant", help="on whose account")
+    sub.add_argument("--request-id", metavar="ID", help="the idempotency key (default: a new one)")
+    sub.add_argument("--model", metavar="SPEC", help="which model (default: $BALLAST_MODEL); see above")
+    sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
+    sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
+    sub.add_argument("--full", action="store_true", help="shorten nothing in the trace")
+
+
+def _trace(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or its beginning")
+    sub.add_argument("--json", action="store_true", help="print the timeline as JSON")
+    sub.add_argument("--full", action="store_true", help="shorten nothing")
+
+
+def _answer(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("escalation", nargs="?", metavar="ESCALATION", help="its id, or its beginning")
+    what = sub.add_mutually_exclusive_group()
+    what.add_argument("--say", metavar="TEXT", help="answer the customer and end the run")
+    what.add_argument("--back-to-agent", action="store_true", help="let the agent go on; wants --guidance")
+    what.add_argument(
+        "--call",
+        nargs=2,
+        action="append",
+        metavar=("TOOL", "JSON"),
+        help="have a tool called, through the same gate as the agent's calls. May be repeated",
+    )
+    what.add_argument("--approve", action="store_true", help="let the waiting call happen")
+    what.add_argument("--reject", action="store_true", help="do not let it happen; the planner learns of it")
+    sub.add_argument("--guidance", metavar="TEXT", help="with --back-to-agent: what the agent should know")
+    sub.add_argument("--add-budget", metavar="USD", help="with --back-to-agent: raise the cost ceiling, e.g. 0.05")
+    sub.add_argument("--comment", metavar="TEXT", help="with --approve or --reject: why")
+    sub.add_argument("--by", metavar="NAME", help="who answers (default: your user name)")

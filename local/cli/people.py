@@ -1,0 +1,120 @@
+"""The people of a local run: they read the escalation queue and answer through the deployed function.
+
+A scripted person answers at once; a person at another terminal answers through the mailbox.
+"""
+
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ballast.errors import InvalidInput
+from local.cli.answer import what_to_type
+from local.cli.mailbox import Mailbox, Notice
+from local.cli.output import Screen
+
+if TYPE_CHECKING:
+    from local.cloud import LocalCloud
+
+
+class People(Protocol):
+    """Whoever answers escalations. ``attend`` looks once whether there is something to do and never waits."""
+
+    def attend(self) -> None:
+        """Take new messages from the queue and deliver answers."""
+
+    def leave(self) -> None:
+        """Nobody answers any more."""
+
+
+class ScriptedPeople:
+    """Answers each escalation with the next of ``answers``, which are payloads without the escalation's id.
+
+    Raises ``InvalidInput`` where an escalation comes that nobody was scripted for.
+    """
+
+    def __init__(self, cloud: "LocalCloud", answers: Iterable[dict[str, Any]]) -> None:
+        self._cloud, self._queue = cloud, EscalationQueue(cloud)
+        self._answers = deque(answers)
+
+    def attend(self) -> None:
+        """Answer what is in the queue."""
+        for message in self._queue.received():
+            if not self._answers:
+                raise InvalidInput(
+                    f"The run asks for a person ({message['reason']}), and the scenario has no answer left. "
+                    "Add one under `people:`."
+                )
+            answer = {"escalation_id": message["escalation_id"], **self._answers.popleft()}
+            self._cloud.invoke("AnswerEscalationFunction", answer)
+
+    def leave(self) -> None:
+        """Nothing is held."""
+
+
+class PeopleElsewhere:
+    """Says what to type, and waits for ``ballast answer`` in another terminal."""
+
+    def __init__(self, cloud: "LocalCloud", mailbox: Mailbox, screen: Screen) -> None:
+        self._cloud, self._queue = cloud, EscalationQueue(cloud)
+        self._mailbox, self._screen = mailbox, screen
+        self._waiting: dict[str, None] = {}
+
+    def attend(self) -> None:
+        """Post what is new in the queue; pass on what was answered."""
+        for message in self._queue.received():
+            self._post(message)
+        for escalation_id in list(self._waiting):
+            answer = self._mailbox.take(escalation_id)
+            if answer is not None:
+                self._deliver(escalation_id, answer)
+
+    def leave(self) -> None:
+        """Take the notices away: an answer would come too late."""
+        self._waiting.clear()
+        self._mailbox.close_all()
+
+    def _post(self, message: dict[str, Any]) -> None:
+        escalation_id = str(message["escalation_id"])
+        if escalation_id in self._waiting:  # the queue delivers at least once
+            return
+        self._mailbox.post(Notice(escalation_id, message))
+        self._waiting[escalation_id] = None
+        self._screen.line()
+        until = str(message.get("answer_by", ""))[:16].replace("T", " ")
+        self._screen.line(f"This run waits for a person, until {until} UTC.", "bold magenta")
+        self._screen.line(str(message.get("summary", "")))
+        self._screen.line("Type one of these in another terminal, in this folder:", "bold")
+        for typing in what_to_type(escalation_id, message):
+            self._screen.line(f"  {typing}")
+        self._screen.line()
+
+    def _deliver(self, escalation_id: str, answer: dict[str, Any]) -> None:
+        from local.cloud import FunctionError
+
+        payload = {name: value for name, value in answer.items() if name != "nonce"}
+        try:
+            taken = self._cloud.invoke("AnswerEscalationFunction", payload | {"escalation_id": escalation_id})
+        except FunctionError as problem:
+            result = {"ok": False, "error": problem.name, "message": problem.message}
+            self._screen.line(f"  an answer was not accepted: {problem.message}", "red")
+            self._mailbox.report(escalation_id, answer, result)
+            return
+        self._mailbox.report(escalation_id, answer, {"ok": True, **taken})
+        self._mailbox.close(escalation_id)
+        del self._waiting[escalation_id]
+
+
+class EscalationQueue:
+    """The queue that people read."""
+
+    def __init__(self, cloud: "LocalCloud") -> None:
+        self._sqs = cloud.session.client("sqs")
+        self._url = cloud.physical_id("EscalationQueue")
+
+    def received(self) -> Iterator[dict[str, Any]]:
+        """Yield the bodies of the messages that are there now; each is deleted once it was dealt with."""
+        for message in self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get("Messages", []):
+            body: dict[str, Any] = json.loads(message["Body"])
+            yield body
+            self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])

@@ -1,0 +1,49 @@
+"""``ballast run``: one request in a local cloud, on the screen."""
+
+import os
+from argparse import Namespace
+from pathlib import Path
+
+from ballast.errors import InvalidInput
+from ballast.playbook import load_playbook
+from local.cli.exits import exit_of
+from local.cli.mailbox import Mailbox
+from local.cli.output import Screen
+from local.cli.people import PeopleElsewhere
+from local.cli.request import request_of
+from local.cli.stage import STORE, stage
+from local.cli.watch import watch
+from local.journal import Journal, state_folder
+
+_NO_MODEL = """\
+--model: no model was chosen. Say which one answers, or set BALLAST_MODEL once and for all:
+  --model http://localhost:11434/v1#NAME   a model of an OpenAI-compatible server (Ollama, llama.cpp, vLLM)
+  --model bedrock:ID                       Amazon Bedrock, with your own credentials and at your cost
+  --model FILE                             a script of replies (.yaml) or a saved run (.json)
+`ballast demo` needs no model."""
+
+
+def run(typed: Namespace) -> int:
+    """Run what was typed; return 0 when it was answered, else what ``exits`` says.
+
+    Everything that can be wrong in what was typed is found before anything is started.
+    """
+    spec = typed.model or os.environ.get("BALLAST_MODEL")
+    if not spec:
+        raise InvalidInput(_NO_MODEL)
+    from local.cloud import PLAYBOOK
+    from local.converse import model_source
+
+    folder = Path(typed.playbook) if typed.playbook else PLAYBOOK
+    request = request_of(typed, agent=load_playbook(folder).agent.name)
+    source = model_source(spec)
+    home = state_folder(os.environ)
+    screen = Screen()
+    screen.line("Deploying template.yaml into a local cloud …", "dim")
+    size = None if typed.playbook else STORE
+    with stage(source, playbook=folder, seed=1 if typed.seed is None else typed.seed, size=size) as cloud:
+        people = PeopleElsewhere(cloud, Mailbox(home), screen)
+        made = watch(cloud, request, people, screen=screen, journal=Journal(home), title=f"run with {spec}")
+        screen.line()
+    screen.trace(made, full=typed.full)
+    return exit_of(made.status)

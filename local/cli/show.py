@@ -1,0 +1,62 @@
+"""``ballast trace``: a saved run as a timeline, or the list of saved runs."""
+
+import os
+from argparse import Namespace
+
+from ballast.errors import InvalidInput
+from local.cli.exits import Exit
+from local.journal import Journal, SavedRun, state_folder
+from local.trace.fold import timeline
+from local.trace.timeline import Timeline
+
+
+def trace(typed: Namespace) -> int:
+    """Print what was asked for and return the exit code. Raises ``InvalidInput``."""
+    journal = Journal(state_folder(os.environ))
+    if typed.run is None:
+        if typed.full:
+            raise InvalidInput("--full goes with a RUN. `ballast trace` without an argument lists the saved runs.")
+        return _list(journal.recent(), as_json=typed.json)
+    made = timeline(journal.find(typed.run).events)
+    if typed.json:
+        print(made.to_json())
+    else:
+        from local.cli.output import Screen
+
+        Screen().trace(made, full=typed.full)
+    return Exit.OK
+
+
+def _list(runs: list[SavedRun], *, as_json: bool) -> int:
+    found = [(saved, timeline(saved.events)) for saved in runs]
+    if as_json:
+        import json
+
+        print(json.dumps([_entry(saved, made) for saved, made in found], indent=2))
+        return Exit.OK
+    from rich.text import Text
+
+    from local.cli.output import Screen
+    from local.trace.render import headline
+
+    screen = Screen()
+    if not found:
+        screen.line("No saved run here. `ballast demo` makes one.")
+    for saved, made in found:
+        line = Text(made.opened_at[:19].replace("T", " ") + "Z  ", "dim")
+        screen.show(line.append_text(headline(made)))
+        if saved.title:
+            screen.line(f"{'':22}{saved.title}", "dim")
+    return Exit.OK
+
+
+def _entry(saved: SavedRun, made: Timeline) -> dict[str, object]:
+    return {
+        "run_id": saved.run_id,
+        "title": saved.title,
+        "status": made.status,
+        "by": made.by,
+        "degraded": made.degraded,
+        "opened_at": made.opened_at,
+        "spent_microusd": made.spent_microusd,
+    }

@@ -1,0 +1,254 @@
+"""The local cloud: the template deployed into moto, its state machine run, its handlers in this process."""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from threading import Event as Signal
+from threading import Lock, Thread
+from types import TracebackType
+from typing import Any, Self
+
+from ballast.contracts import Event, RunRequest
+from ballast.runtime import Runtime, utc_now
+from local.executions import Execution, Executions
+from local.functions import AfterHook, Function, FunctionError, Functions, Hook, ServiceFault
+from local.http_routes import HttpRoute
+from local.sessions import Gate, Keys, LocalSession, Models, users_bedrock
+from local.stdout import stdout_restored
+
+__all__ = ["Execution", "FunctionError", "LocalCloud", "ServiceFault"]
+
+ROOT = Path(__file__).resolve().parent.parent
+PLAYBOOK = ROOT / "layers" / "playbook" / "playbook"
+_STATE_MACHINE = "AgentStateMachine"
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Starting up makes many objects that all stay; looking for garbage among them takes a tenth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class LocalCloud:
+    """A context manager; one at a time in a process, since moto is.
+
+    playbook            folder that stands in for the playbook's layer
+    model_endpoint_url  a Converse double, for the functions that have a model; None leaves Bedrock's
+    enforce_iam         each function has only the rights of its own role
+    allow_bedrock       real Bedrock, with the user's credentials (and at the user's cost)
+    clock               the time of all functions, and of the state machine's ``$millis()``
+    sleep               waits before a retry of the state machine or of an event
+    parameters          the template's
+    """
+
+    _open: LocalCloud | None = None
+
+    def __init__(
+        self,
+        playbook: Path | None = None,
+        model_endpoint_url: str | None = None,
+        enforce_iam: bool = False,
+        *,
+        allow_bedrock: bool = False,
+        clock: Callable[[], datetime] = utc_now,
+        sleep: Callable[[float], None] = time.sleep,
+        parameters: Mapping[str, str] | None = None,
+        template: Path = ROOT / "template.yaml",
+    ) -> None:
+        self._overrides = {"PLAYBOOK_DIR": str((playbook or PLAYBOOK).resolve())}
+        if model_endpoint_url is not None:
+            self._overrides["MODEL_ENDPOINT_URL"] = model_endpoint_url
+        self._enforce_iam = enforce_iam
+        self._allow_bedrock = allow_bedrock
+        self._clock = clock
+        self._sleep = sleep
+        self._parameters = parameters or {}
+        self._template = template
+        self._stack = ExitStack()
+        self._closing = Signal()
+        self._runtimes: dict[str, Runtime] = {}
+        self._making_runtimes = Lock()
+        #: Called before and after each handler; what they raise counts as raised by the handler.
+        self.before_invoke: list[Hook] = []
+        self.after_invoke: list[AfterHook] = []
+
+    def __enter__(self) -> Self:
+        if LocalCloud._open is not None:
+            raise RuntimeError("A local cloud is open already; moto has room for one in a process.")
+        LocalCloud._open = self
+        with ExitStack() as stack:
+            stack.callback(setattr, LocalCloud, "_open", None)
+            with _no_collections():
+                self._build(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def _build(self, stack: ExitStack) -> None:
+        from local.moto_seams.imports import import_moto
+
+        import_moto()
+        from local.deploy import deploy
+        from local.event_sources import EventSources, event_sources
+        from local.moto_cloud import moto_cloud
+
+        bedrock = users_bedrock() if self._allow_bedrock else None
+        gate = Gate(allow_bedrock=self._allow_bedrock)
+        models = Models()
+        functions = Functions({}, self.runtime, self.before_invoke, self.after_invoke)
+        executions = Executions()
+        stack.enter_context(stdout_restored())
+        stack.enter_context(moto_cloud(functions, executions, self._clock, self._wait_s, bedrock is not None))
+        self.session = LocalSession(Keys(), gate, models=models)
+        self._deployment = deploy(self.session, self._template, self._parameters, self._overrides)
+        functions.all = self._deployment.functions
+        sources = event_sources(self.session, functions)
+        keys: Mapping[str, Keys] = {}
+        if self._enforce_iam:
+            from local.principals import ADMIN, enforced, guard_models
+
+            keys = stack.enter_context(enforced(self.session, functions))
+            self.session = LocalSession(keys[ADMIN], gate, models=models)
+
+        def session_of(function: Function) -> LocalSession:
+            session = LocalSession(keys.get(function.logical_id, Keys()), gate, models=models, bedrock=bedrock)
+            if self._enforce_iam:
+                guard_models(session, function.role_arn)
+            return session
+
+        self._session_of = session_of
+        self._functions, self._executions = functions, executions
+        executions.connect(self.session, self.physical_id(_STATE_MACHINE), functions, self._wait_s)
+        self._sources = EventSources(sources, self.session, functions, session_of)
+        stack.callback(self._close, gate)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _close(self, gate: Gate) -> None:
+        self._closing.set()
+        self._executions.stop_all()
+        gate.closed = True
+        self._executions.join(timeout_s=0.2)
+
+    def _wait_s(self, seconds: float) -> None:
+        """Sleep, but not beyond the cloud's end."""
+        if self._sleep is time.sleep:
+            self._closing.wait(seconds)
+        else:
+            self._sleep(seconds)
+
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """The stack's outputs."""
+        return self._deployment.outputs
+
+    @property
+    def routes(self) -> tuple[HttpRoute, ...]:
+        """The HTTP API's routes."""
+        return self._deployment.routes
+
+    def physical_id(self, logical_id: str) -> str:
+        """Return what the stack made of a resource of the template: a table's name, a queue's URL, an ARN."""
+        try:
+            return self._deployment.physical_ids[logical_id]
+        except KeyError:
+            raise KeyError(f"The stack has no {logical_id}.") from None
+
+    def environ(self, function: str) -> dict[str, str]:
+        """Return a function's environment variables: the template's, with the local overrides."""
+        return dict(self._functions.find(function).environ)
+
+    def runtime(self, function: str) -> Runtime:
+        """Return what the function's handler gets."""
+        found = self._functions.find(function)
+        with self._making_runtimes:
+            if found.logical_id not in self._runtimes:
+                session = self._session_of(found)
+                self._runtimes[found.logical_id] = Runtime(found.environ, session=session, clock=self._clock)
+            return self._runtimes[found.logical_id]
+
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> Any:
+        """Invoke a function by its logical id and return its result.
+
+        Raises ``FunctionError`` when the handler raised.
+        """
+        body, error = self._functions.invoke(function, json.dumps(payload).encode())
+        result = json.loads(body)
+        if error is not None:
+            raise FunctionError(result["errorType"], result["errorMessage"], result.get("stackTrace", []))
+        return result
+
+    def start(self, request: RunRequest) -> str:
+        """Start a run through the front door and return its id. Raises ``FunctionError``."""
+        run_id: str = self.invoke("IntakeFunction", request.model_dump(mode="json"))["run_id"]
+        return run_id
+
+    def wait(self, run_id: str, timeout_s: float) -> Execution:
+        """Return the run's execution once it has ended and its event was delivered, or tried to be.
+
+        Raises ``TimeoutError`` after ``timeout_s``, ``LookupError`` where there is no such run.
+        """
+        return self._executions.wait(run_id, timeout_s)
+
+    def pump(self) -> int:
+        """Deliver what waits in the queues that feed functions; return how many messages were taken for good.
+
+        What failed before comes again, as if its visibility timeout had passed.
+        """
+        return self._sources.pump()
+
+    @contextmanager
+    def polling(self) -> Iterator[None]:
+        """Within the block, deliver what comes into the queues that feed functions, as Lambda's pollers do."""
+        stop = Signal()
+        poller = Thread(target=self._sources.poll, args=(stop,), name="pollers", daemon=True)
+        poller.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            poller.join(timeout=5)
+
+    def status(self, run_id: str) -> str:
+        """Return RUNNING until ``wait`` would return, then the execution's status."""
+        return self._executions.status(run_id)
+
+    def logs(self, function: str) -> str:
+        """Return what the function printed lately, its metrics among it: its log group."""
+        logical_id = self._functions.find(function).logical_id
+        return "".join(text for printed_by, text in list(self._functions.logs) if printed_by == logical_id)
+
+    def stop(self, run_id: str) -> None:
+        """Abort the run's execution, as an operator would."""
+        self._executions.stop(run_id)
+
+    def transitions(self, run_id: str) -> list[tuple[str, str]]:
+        """Return the (from, to) pairs of states that the run went through; see ``local.history``."""
+        from local.history import transitions
+
+        return transitions(self.history(run_id))
+
+    def history(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the execution's history, as GetExecutionHistory does."""
+        return self._executions.history(run_id)
+
+    def events(self, run_id: str) -> tuple[Event, ...]:
+        """Return the run's log."""
+        from ballast.log import RunLog
+
+        names = {"RUN_LOG_TABLE": self.physical_id("RunLogTable"), "PAYLOAD_BUCKET": self.physical_id("PayloadBucket")}
+        return RunLog.of(Runtime(names, session=self.session, clock=self._clock)).read(run_id)

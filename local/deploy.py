@@ -1,0 +1,136 @@
+"""Deploy ``template.yaml`` into moto."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from local.functions import Function
+from local.http_routes import HttpRoute, without_http_api
+from local.moto_seams.deployment import resolved
+from local.sessions import ACCOUNT, REGION, LocalSession
+from local.template import TemplateInvalid, load_template, to_cloudformation
+
+STACK = "ballast-local"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a stack became.
+
+    outputs       the stack's outputs
+    physical_ids  by logical id
+    functions     by logical id
+    routes        of the HTTP API
+    """
+
+    outputs: Mapping[str, str]
+    physical_ids: Mapping[str, str]
+    functions: Mapping[str, Function]
+    routes: tuple[HttpRoute, ...] = ()
+
+
+def deploy(
+    admin: LocalSession, template: Path, parameters: Mapping[str, str], overrides: Mapping[str, str]
+) -> Deployment:
+    """Create the stack and return what it became.
+
+    ``overrides`` replace environment variables of those functions that have them. Raises
+    ``TemplateInvalid``.
+    """
+    sam = load_template(template)
+    unknown = set(parameters) - set(sam.get("Parameters", {}))
+    if unknown:
+        raise TemplateInvalid(f"{template}: has no parameter {', '.join(sorted(unknown))}.")
+    made, routes = without_http_api(to_cloudformation(sam, template.parent, parameters))
+    cloudformation = admin.client("cloudformation")
+    with _without_warnings(), _refusals_named(template):
+        stack_id = cloudformation.create_stack(
+            StackName=STACK,
+            TemplateBody=json.dumps(made),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+            Capabilities=["CAPABILITY_IAM"],
+        )["StackId"]
+        stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
+        resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+    made_by_moto = [resource for resource in resources if "PhysicalResourceId" in resource]
+    physical_ids = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in made_by_moto}
+    functions = {
+        name: _function(name, physical_ids[name], resolved(ACCOUNT, REGION, stack_id, found["Properties"]), overrides)
+        for name, found in made["Resources"].items()
+        if found["Type"] == "AWS::Lambda::Function"
+    }
+    _check_tables(admin, functions)
+    _create_alarms(admin, made, stack_id)
+    return Deployment(outputs, physical_ids, functions, routes)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """moto warns, twice, of each resource that it does not create: policies of queues and buckets, alarms."""
+    logger = logging.getLogger("moto")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Tried to parse")
+            yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _refusals_named(template: Path) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as problem:
+        raise TemplateInvalid(f"{template}: {problem.response['Error']['Message']}") from None
+
+
+def _function(logical_id: str, name: str, properties: Mapping[str, Any], overrides: Mapping[str, str]) -> Function:
+    """Return the function that CloudFormation makes of resolved ``properties``; Lambda's defaults for the rest."""
+    environ = {key: str(value) for key, value in properties.get("Environment", {}).get("Variables", {}).items()}
+    return Function(
+        logical_id=logical_id,
+        name=name,
+        arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}",
+        handler=properties["Handler"],
+        environ=environ | {key: value for key, value in overrides.items() if key in environ},
+        role_arn=properties["Role"],
+        timeout_s=int(properties.get("Timeout", 3)),
+        memory_mb=int(properties.get("MemorySize", 128)),
+        dead_letters_arn=properties.get("DeadLetterConfig", {}).get("TargetArn"),
+    )
+
+
+def _check_tables(admin: LocalSession, functions: Mapping[str, Function]) -> None:
+    """A table that is not there would show as a failed run; say it at once instead."""
+    pages = admin.client("dynamodb").get_paginator("list_tables").paginate()
+    tables = {table for page in pages for table in page["TableNames"]}
+    for function in functions.values():
+        for variable, table in function.environ.items():
+            if variable.endswith("_TABLE") and table not in tables:
+                raise TemplateInvalid(
+                    f"{function.logical_id}: {variable} names the table {table}, which the stack does not create. "
+                    "Add the table to template.yaml, or mend the variable under the function's Environment."
+                )
+
+
+def _create_alarms(admin: LocalSession, template: Mapping[str, Any], stack_id: str) -> None:
+    """Create the alarms through the API: moto's CloudFormation does not know them."""
+    alarms = {name: found for name, found in template["Resources"].items() if found["Type"] == "AWS::CloudWatch::Alarm"}
+    if not alarms:
+        return
+    client = admin.client("cloudwatch")
+    for name, alarm in alarms.items():
+        properties = resolved(ACCOUNT, REGION, stack_id, alarm["Properties"])
+        client.put_metric_alarm(**{"AlarmName": f"{STACK}-{name}", **properties})

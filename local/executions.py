@@ -1,0 +1,151 @@
+"""The executions of one local cloud: wait for them, stop them, and what happens when they end."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from local.event_rules import EventRules, status_change
+from local.functions import Functions
+from local.sandbox import SandboxEnded
+from local.sessions import LocalSession
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution that has ended.
+
+    status  SUCCEEDED, FAILED, ABORTED or TIMED_OUT
+    output  what it returned, where it succeeded
+    error, cause  why it failed, where it did
+    """
+
+    run_id: str
+    status: str
+    output: Any = None
+    error: str | None = None
+    cause: str | None = None
+
+
+def _output(described: Mapping[str, Any]) -> Any:
+    """The output's JSON; moto gives a text as it is."""
+    if "output" not in described:
+        return None
+    try:
+        return json.loads(described["output"])
+    except ValueError:
+        return described["output"]
+
+
+class Executions:
+    """Connected once the stack stands; told of each execution's end by ``ended``."""
+
+    def __init__(self) -> None:
+        self._signals: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+        self._threads: list[threading.Thread] = []
+        self._rules: EventRules | None = None
+        self._closing = False
+
+    def connect(
+        self, admin: LocalSession, state_machine: str, functions: Functions, sleep: Callable[[float], None]
+    ) -> None:
+        """Start to serve rules and questions."""
+        self._states = admin.client("stepfunctions")
+        self._state_machine = state_machine
+        self._rules = EventRules(admin, functions, sleep)
+
+    def arn(self, run_id: str) -> str:
+        """Return the ARN of the run's execution."""
+        return f"{self._state_machine.replace(':stateMachine:', ':execution:')}:{run_id}"
+
+    def ended(self, described: Mapping[str, Any]) -> None:
+        """Take note that an execution ended, and deliver its event."""
+        thread = threading.Thread(target=self._deliver, args=(described,), name="rules", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _deliver(self, described: Mapping[str, Any]) -> None:
+        served = self._signals[described["executionArn"]]
+        if self._rules is None or self._closing:
+            served.set()
+            return
+        event = status_change(described)
+        with suppress(SandboxEnded):  # the cloud was closed meanwhile
+            try:
+                not_taken = self._rules.deliver(event)
+            finally:
+                served.set()
+            for arn in not_taken:
+                self._rules.deliver_again(event, arn)
+
+    def invoked_by_event(self, function_arn: str, event: Mapping[str, Any]) -> None:
+        """Invoke a function that is the target of a rule, and do not wait for it."""
+        thread = threading.Thread(target=self._invoke, args=(function_arn, event), name="rules", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _invoke(self, function_arn: str, event: Mapping[str, Any]) -> None:
+        if self._rules is not None and not self._closing:
+            with suppress(SandboxEnded):
+                self._rules.invoke(function_arn, event)
+
+    def wait(self, run_id: str, timeout_s: float) -> Execution:
+        """See ``LocalCloud.wait``."""
+        arn = self.arn(run_id)
+        described = self._describe(arn, run_id)
+        if not self._signals[arn].wait(timeout_s):
+            last = [event for event in self.history(run_id) if "stateEnteredEventDetails" in event][-1:]
+            where = f", in {last[0]['stateEnteredEventDetails']['name']}" if last else ""
+            raise TimeoutError(f"{run_id} has not ended after {timeout_s} s; it is {described['status']}{where}.")
+        described = self._describe(arn, run_id)
+        return Execution(
+            run_id=run_id,
+            status=described["status"],
+            output=_output(described),
+            error=described.get("error"),
+            cause=described.get("cause"),
+        )
+
+    def status(self, run_id: str) -> str:
+        """See ``LocalCloud.status``."""
+        arn = self.arn(run_id)
+        served = self._signals[arn].is_set()
+        status: str = self._describe(arn, run_id)["status"]
+        return status if served else "RUNNING"
+
+    def _describe(self, arn: str, run_id: str) -> Any:
+        try:
+            return self._states.describe_execution(executionArn=arn)
+        except self._states.exceptions.ExecutionDoesNotExist:
+            raise LookupError(f"There is no run {run_id} here.") from None
+
+    def history(self, run_id: str) -> list[dict[str, Any]]:
+        """See ``LocalCloud.history``."""
+        found: list[dict[str, Any]] = self._states.get_execution_history(executionArn=self.arn(run_id))["events"]
+        return found
+
+    def stop(self, run_id: str) -> None:
+        """See ``LocalCloud.stop``."""
+        self._states.stop_execution(executionArn=self.arn(run_id))
+
+    def stop_all(self) -> None:
+        """Abort whatever still runs; no event is delivered any more."""
+        self._closing = True
+        running = self._states.list_executions(stateMachineArn=self._state_machine, statusFilter="RUNNING")
+        for execution in running["executions"]:
+            self._states.stop_execution(executionArn=execution["executionArn"])
+
+    def join(self, timeout_s: float) -> None:
+        """Wait, ``timeout_s`` in all, for the threads to end."""
+        from local.moto_seams.interpreter import join_threads
+
+        until = time.monotonic() + timeout_s
+        for thread in self._threads:
+            thread.join(max(0.0, until - time.monotonic()))
+        join_threads(max(0.0, until - time.monotonic()))

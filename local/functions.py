@@ -1,0 +1,213 @@
+"""The stack's functions, run in this process as Lambda would run them."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import traceback
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from ballast.runtime import Runtime
+from local import sandbox
+from local.sandbox import Context, TimedOut, run
+
+#: Lambda's limit of a synchronous request and of a response, in bytes.
+MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
+
+_OURS = (__file__, sandbox.__file__)
+
+Hook = Callable[[str, dict[str, Any]], None]
+AfterHook = Callable[[str, dict[str, Any], Any], None]
+
+
+@dataclass(frozen=True)
+class Function:
+    """A deployed function.
+
+    logical_id  its name in the template
+    name, arn   what the stack made of it
+    handler     dotted path, as in the template
+    environ     its environment variables, and no others
+    role_arn    the role that it runs with
+    timeout_s   after this many seconds it is cut
+    dead_letters_arn  the queue for events that it did not take
+    """
+
+    logical_id: str
+    name: str
+    arn: str
+    handler: str
+    environ: Mapping[str, str]
+    role_arn: str
+    timeout_s: int
+    memory_mb: int
+    dead_letters_arn: str | None = None
+
+
+class FunctionError(Exception):
+    """A handler raised. ``name`` is the exception's class, ``message`` its text, ``trace`` where."""
+
+    def __init__(self, name: str, message: str, trace: list[str]) -> None:
+        super().__init__(f"{name}: {message}")
+        self.name, self.message, self.trace = name, message, trace
+
+
+class ServiceFault(Exception):
+    """Raise it in a hook: Lambda itself refuses, as ``Lambda.<code>``, e.g. ``TooManyRequestsException``."""
+
+    def __init__(self, code: str, message: str = "injected") -> None:
+        super().__init__(message)
+        self.code = code
+
+    def as_client_error(self) -> ClientError:
+        """What boto3 raises for it."""
+        metadata: Any = {"HTTPStatusCode": 500, "RequestId": "local"}
+        return ClientError({"Error": {"Code": self.code, "Message": str(self)}, "ResponseMetadata": metadata}, "Invoke")
+
+
+def _anybody_may(_role_arn: str, _function_arn: str) -> bool:
+    return True
+
+
+@dataclass
+class Functions:
+    """Invokes functions by logical id, name or ARN.
+
+    runtime_of     what a function's handler gets
+    before, after  called around each handler; an exception counts as the handler's
+    logs           what handlers printed lately: (logical id, text)
+    may_invoke     whether a state machine's role may invoke a function (two ARNs)
+    """
+
+    all: Mapping[str, Function]
+    runtime_of: Callable[[str], Runtime]
+    before: list[Hook] = field(default_factory=list)
+    after: list[AfterHook] = field(default_factory=list)
+    logs: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=10_000))
+    may_invoke: Callable[[str, str], bool] = _anybody_may
+
+    def find(self, function: str) -> Function:
+        """Return the function, or raise ``KeyError`` that names those there are."""
+        for found in self.all.values():
+            if function in (found.logical_id, found.name, found.arn) or function.startswith(f"{found.arn}:"):
+                return found
+        raise KeyError(f"No function {function}. The template has: {', '.join(sorted(self.all))}.")
+
+    def invoke(self, function: str, payload: bytes, role_arn: str | None = None) -> tuple[bytes, str | None]:
+        """Return the response's payload and its ``FunctionError`` (``None`` where the handler returned).
+
+        ``role_arn`` is the state machine's, where one invokes. Raises ``ClientError`` where Lambda
+        itself would refuse.
+        """
+        try:
+            found = self.find(function)
+        except KeyError as problem:
+            raise ServiceFault("ResourceNotFoundException", str(problem.args[0])).as_client_error() from None
+        if role_arn is not None and not self.may_invoke(role_arn, found.arn):
+            words = f"{role_arn} is not authorized to perform: lambda:InvokeFunction on {found.arn}"
+            raise ServiceFault("AccessDeniedException", words).as_client_error()
+        if len(payload) > MAX_PAYLOAD_BYTES:
+            words = f"Request must be smaller than {MAX_PAYLOAD_BYTES} bytes"
+            raise ServiceFault("RequestTooLargeException", words).as_client_error()
+        request_id = str(uuid.uuid4())
+        try:
+            return self._respond(found, json.loads(payload), request_id), None
+        except ServiceFault as fault:
+            raise fault.as_client_error() from None
+        except KeyboardInterrupt:
+            raise  # Ctrl-C is for whoever waits here, and no error of the handler's
+        except BaseException as problem:
+            report = _as_lambda_reports(problem, found, request_id)
+            trace = "".join(report["stackTrace"])
+            self._log(found, f"[ERROR] {report['errorType']}: {report['errorMessage']}\n{trace}")
+            return json.dumps(report).encode(), "Unhandled"
+
+    def _log(self, function: Function, text: str) -> None:
+        self.logs.append((function.logical_id, text))
+
+    def _respond(self, function: Function, event: Any, request_id: str) -> bytes:
+        handler = _handler(function)
+        runtime = self.runtime_of(function.logical_id)
+        context = Context(function.name, function.arn, function.memory_mb, function.timeout_s, request_id)
+
+        def work() -> Any:
+            for hook in self.before:
+                hook(function.logical_id, event)
+            result = handler(event, context, runtime=runtime)
+            for after in self.after:
+                after(function.logical_id, event, result)
+            return result
+
+        result = run(work, function.timeout_s, lambda text: self._log(function, text))
+        try:
+            body = json.dumps(result, default=_decimal, allow_nan=False).encode()
+        except (TypeError, ValueError) as problem:
+            raise _Reported("Runtime.MarshalError", f"Unable to marshal response: {problem}") from None
+        if len(body) > MAX_PAYLOAD_BYTES:
+            raise _Reported(
+                "Function.ResponseSizeTooLarge",
+                f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes).",
+            )
+        return body
+
+
+class _Reported(Exception):
+    """An error of Lambda's runtime, under the name by which it reports it."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+def _handler(function: Function) -> Callable[..., Any]:
+    module, _, name = function.handler.rpartition(".")
+    try:
+        loaded = importlib.import_module(module)
+    except Exception as problem:
+        raise _Reported("Runtime.ImportModuleError", f"Unable to import module '{module}': {problem}") from problem
+    try:
+        handler: Callable[..., Any] = getattr(loaded, name)
+    except AttributeError:
+        raise _Reported("Runtime.HandlerNotFound", f"Handler '{name}' missing on module '{module}'") from None
+    return handler
+
+
+def _decimal(value: Any) -> Any:
+    """Lambda's runtime writes a ``Decimal`` as a number."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
+
+
+def _as_lambda_reports(problem: BaseException, function: Function, request_id: str) -> dict[str, Any]:
+    name, message = type(problem).__name__, str(problem)
+    if isinstance(problem, _Reported):
+        name = problem.name
+    elif isinstance(problem, TimedOut):
+        name = "Sandbox.Timedout"
+        message = f"RequestId: {request_id} Error: Task timed out after {function.timeout_s:.2f} seconds"
+    elif not isinstance(problem, Exception):
+        name, message = "Runtime.ExitError", f"RequestId: {request_id} Error: {name}: {message}"
+    return {
+        "errorMessage": message,
+        "errorType": name,
+        "requestId": request_id,
+        "stackTrace": _frames(problem),
+    }
+
+
+def _frames(problem: BaseException) -> list[str]:
+    """The traceback as Lambda has it: from the handler on, without what called it."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    ours = [at for at, frame in enumerate(frames) if frame.filename in _OURS]
+    return [
+        f'  File "{frame.filename}", line {frame.lineno}, in {frame.name}\n    {frame.line}\n'
+        for frame in frames[ours[-1] + 1 if ours else 0 :]
+    ]

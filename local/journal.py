@@ -1,0 +1,146 @@
+"""Saved runs: one JSON file a run, in ``.ballast/runs/`` of the current folder or of ``$BALLAST_HOME``.
+
+The local cloud forgets everything when its process ends; the journal keeps each run's log, so
+that ``ballast trace`` can show it afterwards. A file holds what customers wrote: only its owner
+may read it, and the folder tells git to leave it alone.
+"""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from ballast.contracts import Event
+from ballast.contracts.wire import complaints
+from ballast.errors import InvalidInput
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_VERSION = 1
+
+
+def state_folder(environ: Mapping[str, str]) -> Path:
+    """Return where the command keeps its files: ``$BALLAST_HOME``, else ``.ballast`` here."""
+    return Path(environ.get("BALLAST_HOME") or ".ballast")
+
+
+def private_folder(folder: Path) -> Path:
+    """Make ``folder`` (for its owner only, unseen by git) and return it. Raises ``InvalidInput``."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mark = folder / ".gitignore"
+        if not mark.exists():
+            mark.write_text("*\n", encoding="utf-8")
+    except OSError as problem:
+        raise InvalidInput(
+            f"{folder}: cannot be used to keep runs ({problem.strerror}). "
+            "Set BALLAST_HOME to a folder that you may write."
+        ) from None
+    return folder
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Write ``file`` so that nobody ever reads half of it."""
+    handle, made = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.replace(made, file)
+    except BaseException:
+        os.unlink(made)
+        raise
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A run in the journal. ``title`` says what it was started as, e.g. ``demo loop``."""
+
+    run_id: str
+    title: str
+    events: tuple[Event, ...]
+
+
+class Journal:
+    """The saved runs of one state folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "runs"
+        self._home = folder
+
+    def save(self, run_id: str, title: str, events: Iterable[Event]) -> Path:
+        """Keep the log of a run, in place of an earlier one of the same id; return the file."""
+        if not _RUN_ID.fullmatch(run_id):
+            raise InvalidInput(f"{run_id!r} is not a run id.")
+        private_folder(self._home)
+        private_folder(self._folder)
+        file = self._folder / f"{run_id}.json"
+        content = {
+            "version": _VERSION,
+            "run_id": run_id,
+            "title": title,
+            "events": [event.model_dump(mode="json") for event in events],
+        }
+        write_whole(file, json.dumps(content, indent=1))
+        return file
+
+    def recent(self, most: int = 20) -> list[SavedRun]:
+        """Return the newest runs, newest first; a file that cannot be read is left out."""
+        runs: list[SavedRun] = []
+        for file in sorted(self._files(), key=_age):
+            if len(runs) == most:
+                break
+            try:
+                runs.append(_read(file))
+            except InvalidInput:
+                continue
+        return runs
+
+    def find(self, prefix: str) -> SavedRun:
+        """Return the run whose id is ``prefix`` or the only one that starts with it.
+
+        ``run-`` may be left out. Raises ``InvalidInput`` where there is none, or more than one.
+        """
+        exact = [file for file in self._files() if file.stem in (prefix, f"run-{prefix}")]
+        found = exact or [file for file in self._files() if prefix and file.stem.startswith((prefix, f"run-{prefix}"))]
+        if not found:
+            raise InvalidInput(
+                f"No saved run begins with {prefix!r} in {self._folder}. `ballast trace` without an argument lists "
+                "the saved runs; runs are kept in the folder where they were started (or in $BALLAST_HOME)."
+            )
+        if len(found) > 1:
+            names = ", ".join(sorted(file.stem for file in found)[:5])
+            raise InvalidInput(f"{prefix!r} fits {len(found)} saved runs: {names}. Type more of the id.")
+        return _read(found[0])
+
+    def _files(self) -> list[Path]:
+        return [file for file in self._folder.glob("*.json") if _RUN_ID.fullmatch(file.stem)]
+
+
+def _age(file: Path) -> float:
+    try:
+        return -file.stat().st_mtime
+    except OSError:  # removed meanwhile
+        return 0.0
+
+
+def _read(file: Path) -> SavedRun:
+    remedy = "Remove the file, or run the request again."
+    try:
+        content: Any = json.loads(file.read_text(encoding="utf-8"))
+        if content["version"] != _VERSION:
+            raise InvalidInput(f"{file}: was written by another version of Ballast. {remedy}")
+        events = tuple(Event.model_validate(event) for event in content["events"])
+        if not events:
+            raise InvalidInput(f"{file}: holds no entry: the run was cut off before it was admitted. {remedy}")
+        return SavedRun(run_id=str(content["run_id"]), title=str(content.get("title", "")), events=events)
+    except OSError as problem:
+        raise InvalidInput(f"{file}: cannot be read ({problem.strerror}).") from None
+    except ValidationError as problem:
+        raise InvalidInput(f"{file}: an entry is not valid: {complaints(problem)}. {remedy}") from None
+    except (ValueError, KeyError, TypeError) as problem:
+        raise InvalidInput(f"{file}: is not a saved run ({type(problem).__name__}). {remedy}") from None

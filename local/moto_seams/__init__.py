@@ -1,0 +1,15 @@
+"""The only place that uses moto's private parts.
+
+moto is pinned to one version. Each seam is one context manager here whose docstring says what it
+relies on, and has a test that fails where moto changed. A seam that does not find what it
+replaces raises ``SeamBroken``.
+
+::
+
+    imports      leave out the services that nobody here uses
+    jsonata      evaluate JSONata, with variables bound and not pasted
+    interpreter  Lambda tasks, retries' sleep, ends and stops of executions, task tokens
+    deployment   state machines of a stack reach the interpreter; code is not uploaded
+    dynamodb     one write at a time
+    iam          every request against the role that signed it
+"""

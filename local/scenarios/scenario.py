@@ -1,0 +1,82 @@
+"""Read a scenario from its folder."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from ballast.contracts import RunRequest
+from ballast.contracts.wire import Wire, parse
+from ballast.errors import InvalidInput
+
+FOLDER = Path(__file__).resolve().parent
+
+#: From what goes well to what goes wrong; others follow by name.
+FIRST = ["happy-path", "bad-calls", "loop", "hung-model", "fallback", "rollback", "escalation", "approval"]
+
+
+class Answer(Wire):
+    """A person's answer, as the AnswerEscalation function takes it, without the escalation's id."""
+
+    by: str
+    decision: dict[str, JsonValue] | None = None
+    approve: bool | None = None
+    comment: str = ""
+
+
+class Item(Wire):
+    """An item of a table of the stack: these attributes must have these values."""
+
+    table: str
+    key: dict[str, str]
+    attributes: dict[str, JsonValue] = Field(min_length=1)
+
+
+class Expected(Wire):
+    """What must be true when the run has ended.
+
+    reason   why the first planner was stopped; "" where it answered
+    refused  the errors of the refused calls, in order
+    """
+
+    status: Literal["answered", "unanswered", "refused", "failed"]
+    by: Literal["agent", "fallback", "rollback", "human"] | None = None
+    degraded: bool = False
+    reason: str = ""
+    refused: tuple[str, ...] = ()
+    store: tuple[Item, ...] = ()
+
+
+class Scenario(Wire):
+    """One scenario. ``people`` answer in this order."""
+
+    name: str
+    description: Annotated[str, Field(min_length=1, max_length=100)]
+    request: RunRequest
+    people: tuple[Answer, ...] = ()
+    expect: Expected
+
+    @property
+    def script(self) -> Path:
+        """The file with what the model says."""
+        return FOLDER / self.name / "script.yaml"
+
+
+def names() -> list[str]:
+    """Return the names of all scenarios, in the order in which a newcomer should see them."""
+    found = sorted(file.parent.name for file in FOLDER.glob("*/scenario.yaml"))
+    return sorted(found, key=lambda name: FIRST.index(name) if name in FIRST else len(FIRST))
+
+
+def find(name: str) -> Scenario:
+    """Return the scenario. Raises ``InvalidInput`` where there is none of that name, or its file is wrong."""
+    if name not in names():
+        raise InvalidInput(f"There is no scenario {name!r}. There are: {', '.join(names())}.")
+    import yaml
+
+    file = FOLDER / name / "scenario.yaml"
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except yaml.YAMLError as problem:
+        raise InvalidInput(f"{file}: is not YAML: {problem}") from None
+    return parse(Scenario, {"name": name, **content} if isinstance(content, dict) else content, what=str(file))

@@ -1,0 +1,101 @@
+"""Neutralise text from the log before a terminal sees it.
+
+What a model, a customer or a tool wrote is untrusted: an escape sequence could repaint the
+screen, a bidirectional override could turn a sentence round, a lone surrogate could stop the
+printer. Such characters become visible escapes. Markup is harmless because the renderer makes
+``rich.text.Text`` of everything and parses none of it.
+"""
+
+import json
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+# Format characters that are innocent inside words of real languages and emoji.
+_JOINERS = {"\u200c", "\u200d"}
+#: A field of so many characters is shown whole.
+_SHORT = 40
+_DANGEROUS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def clean(text: str, *, lines: bool = True) -> str:
+    """Return ``text`` with everything that steers a terminal made visible.
+
+    ``lines`` keeps line breaks; without it the text becomes one line. Tabs become spaces.
+    """
+    unified = text.replace("\r\n", "\n").replace("\t", "    ")
+    if not lines:
+        unified = " ".join(unified.split("\n"))
+    return "".join(char if _harmless(char) else _escape(char) for char in unified)
+
+
+def _harmless(char: str) -> bool:
+    return char == "\n" or char in _JOINERS or unicodedata.category(char) not in _DANGEROUS
+
+
+def _escape(char: str) -> str:
+    code = ord(char)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def as_text(value: Any) -> str:
+    """Return a JSON value as text: a string as it is, anything else as JSON with spaces to wrap at."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return json_text(value)
+
+
+def clipped(text: str, limit: int | None) -> str:
+    """Return at most about ``limit`` characters of ``text``, cut between words, saying how many are left out."""
+    if limit is None or len(text) <= limit:
+        return text
+    kept = text[:limit]
+    at_space = kept.rfind(" ")
+    if at_space > limit // 2:
+        kept = kept[:at_space]
+    return f"{kept.rstrip()} … (+{len(text) - len(kept):,} characters)"
+
+
+def brief(value: Any, limit: int | None) -> str:
+    """Return a result in one cleaned line of about ``limit`` characters in which every field is seen.
+
+    What is too long is shortened field by field; nulls go.
+    """
+    whole = clean(as_text(value), lines=False)
+    if limit is None or len(whole) <= limit or not isinstance(value, Mapping):
+        return clipped(whole, limit)
+    shown = shared({str(name): field for name, field in _without_nulls(value).items()}, limit)
+    return clipped("{" + ", ".join(f'"{name}": {field}' for name, field in shown.items()) + "}", 2 * limit)
+
+
+def shared(fields: Mapping[str, Any], limit: int | None) -> dict[str, str]:
+    """Return fields as cleaned JSON: short values whole, the long ones share the rest of ``limit``."""
+    texts = {clean(name, lines=False): clean(json_text(value), lines=False) for name, value in fields.items()}
+    if limit is None or sum(map(len, texts.values())) <= limit:
+        return texts
+    short = sum(len(text) for text in texts.values() if len(text) <= _SHORT)
+    long = sum(len(text) > _SHORT for text in texts.values())
+    share = max(_SHORT, (limit - short) // max(1, long))
+    return {name: text if len(text) <= share else cut_short(text, share) for name, text in texts.items()}
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_nulls(field) for name, field in value.items() if field is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
+def json_text(value: Any) -> str:
+    """Return ``value`` as JSON, strings in quotes."""
+    return json.dumps(value, ensure_ascii=False, default=repr)
+
+
+def cut_short(text: str, limit: int) -> str:
+    """Return about ``limit`` characters of ``text``, cut between words where there is one, and marked."""
+    kept = text[:limit]
+    at_space = kept.rfind(" ")
+    return f"{kept[:at_space] if at_space > limit // 2 else kept} …"

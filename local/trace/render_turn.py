@@ -1,0 +1,184 @@
+"""Draw one turn: who was in charge, what was asked, proposed, done, refused, and what it cost."""
+
+from collections.abc import Iterator, Mapping
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from local.trace.clean import as_text, brief, clean, clipped, shared
+from local.trace.layout import NO_BREAK, Detail, Heading, Labelled, joined
+from local.trace.timeline import Approval, Attempt, Call, Decided, Escalation, Pivot, Turn
+from local.trace.words import count, meaning, span, usd
+
+PLANNER_STYLES = {
+    "agent": "bold cyan",
+    "fallback": "bold blue",
+    "rollback": "bold yellow",
+    "human": "bold magenta",
+    "requester": "bold magenta",
+}
+
+#: Label and style of what came of a call. Capitals are for what a person must not overlook without colour.
+OUTCOMES = {
+    "ok": ("ok", "green"),
+    "failed": ("failed", "yellow"),
+    "denied": ("DENIED", "bold magenta"),
+    "unknown": ("UNKNOWN", "bold red"),
+    "refused": ("REFUSED", "bold red"),
+    "waiting": ("waits", "bold yellow"),
+    "open": ("open", "dim"),
+}
+
+
+def turn_lines(turn: Turn, detail: Detail, *, request: str) -> Iterator[RenderableType]:
+    """Yield the lines of one turn; ``request`` is the run's text, which the first prompt need not repeat."""
+    title = Text(f"turn {turn.turn} · ")
+    title.append(_flat(turn.planner), PLANNER_STYLES.get(turn.planner, "bold"))
+    if turn.at_ms is not None:
+        title.append(f" · at {span(turn.at_ms)}", "dim")
+    yield Heading(title)
+    for attempt in turn.attempts:
+        yield from _attempt(attempt, turn, detail, request)
+    if turn.escalation:
+        yield from _escalation(turn.escalation, detail)
+    if turn.decided:
+        yield from _decided(turn.decided, turn, detail)
+    for call in turn.calls:
+        yield from _call(call, detail)
+    if turn.pivot:
+        yield Labelled("hand-over", _pivot(turn.pivot), style="bold")
+    elif not (turn.attempts or turn.escalation or turn.decided or turn.calls):
+        yield Labelled("", Text("no entry in the log", "dim"))
+    if turn.attempts:
+        yield Labelled("so far", _costs(turn))
+
+
+def _attempt(attempt: Attempt, turn: Turn, detail: Detail, request: str) -> Iterator[RenderableType]:
+    prompt = _prompt(attempt, detail, request)
+    if prompt and not (attempt.attempt > 1 and attempt.prompt == turn.attempts[0].prompt):
+        yield Labelled("prompt", Text(prompt, "dim"))
+    answers = turn.decided is not None and turn.decided.kind == "answer"
+    for piece in attempt.completion:
+        if piece.kind == "reasoning":
+            yield Labelled("thinks", Text(clipped(clean(piece.text), detail.prompt), "italic dim"))
+        elif piece.kind == "text" and piece.text.strip() and not answers:
+            yield Labelled("model", Text(clipped(clean(piece.text.strip()), detail.text)))
+    if attempt.state == "failed":
+        why = joined([Text(_reason(attempt.exit_reason)), Text(clipped(clean(attempt.error), detail.text), "dim")])
+        again = f", attempt {attempt.attempt}" if attempt.attempt > 1 else ""
+        yield Labelled("model", Text().append(f"FAILED{again}: ", "bold red").append_text(why))
+    elif attempt.state == "open":
+        kept = f"{usd(attempt.reserved_microusd)} stays reserved" if attempt.reserved_microusd else ""
+        yield Labelled("model", joined([Text("no reply recorded", "bold yellow"), Text(kept)]))
+    elif attempt.stop_reason not in ("", "end_turn", "tool_use"):
+        yield Labelled("stopped", Text(f"{_reason(attempt.exit_reason)} ({_flat(attempt.stop_reason)})", "yellow"))
+
+
+def _prompt(attempt: Attempt, detail: Detail, request: str) -> str:
+    texts = [piece.text for piece in attempt.prompt if piece.kind == "text"]
+    said = ["(the request)" if said == request else said for said in texts]
+    results = [piece for piece in attempt.prompt if piece.kind == "tool_result"]
+    if detail.prompt is None:
+        return "\n".join(clean(piece.text) for piece in attempt.prompt)
+    short = clipped(clean(" ".join(said), lines=False), detail.prompt)
+    if not results:
+        return short
+    wrong = sum(piece.error for piece in results)
+    summary = count(len(results), "tool result") + (f" ({wrong} of them an error)" if wrong else "")
+    return f"{summary}; {short}" if short else summary
+
+
+def _decided(decided: Decided, turn: Turn, detail: Detail) -> Iterator[RenderableType]:
+    if decided.note:
+        yield Labelled("note", Text(clipped(clean(decided.note), detail.text)))
+    if decided.kind == "answer":
+        yield Labelled("answer", Text(clipped(clean(decided.text), detail.text), "bold"))
+    if decided.guidance:
+        label = {"agent": "question", "requester": "reply"}.get(turn.planner, "guidance")
+        yield Labelled(label, Text(clipped(clean(decided.guidance), detail.text)))
+    if decided.add_budget_microusd:
+        yield Labelled("budget", Text(f"{usd(decided.add_budget_microusd)} more"))
+    if decided.parallel and len(turn.calls) > 1:
+        yield Labelled("", Text("the calls only read: side by side", "dim"))
+
+
+def _call(call: Call, detail: Detail) -> Iterator[RenderableType]:
+    what = Text(_flat(call.tool) or "(no name)", "bold")
+    what.append(f"({_arguments(call.arguments, detail)})")
+    if call.effect == "write":
+        what.append("  writes", "yellow")
+    if call.undoes:
+        what.append(f"  takes back {_flat(call.undoes)}", "bold yellow")
+    yield Labelled(f"call {call.index}", what, style="bold")
+    if call.approval:
+        yield Labelled("approval", _approval(call.approval), style="magenta")
+    label, style = OUTCOMES[call.outcome]
+    yield Labelled(label, _outcome(call, detail, style), style=style, indent=4)
+    if call.undo and call.outcome != "refused":
+        undo = f"{_flat(call.undo.tool)}({_arguments(call.undo.arguments, detail)})"
+        yield Labelled("undo", Text(undo, "dim"), indent=4)
+
+
+def _outcome(call: Call, detail: Detail, style: str) -> Text:
+    if call.outcome == "open":
+        return Text("no outcome in the log", "dim")
+    if call.outcome == "waiting":
+        return Text("for a person; nothing was done yet", "dim")
+    took = Text(span(call.latency_ms).replace(" ", NO_BREAK), "dim")
+    if call.outcome == "ok":
+        return joined([brief(call.result, detail.data), took], "  ")
+    said = Text().append(_flat(call.error) + ": " if call.error else "", style)
+    said.append(clipped(clean(call.message or as_text(call.result)), detail.text))
+    return joined([said, took], "  ")
+
+
+def _arguments(arguments: object, detail: Detail) -> str:
+    if not isinstance(arguments, Mapping):
+        return clipped(_flat(as_text(arguments)), detail.data)
+    shown = ", ".join(f"{name}={value}" for name, value in shared(arguments, detail.data).items())
+    return clipped(shown, None if detail.data is None else 2 * detail.data)
+
+
+def _approval(approval: Approval) -> Text:
+    if approval.approve is None:
+        return Text(f"asked for ({_flat(approval.escalation_id)})", "bold yellow")
+    verdict = ("approved", "green") if approval.approve else ("rejected", "bold red")
+    said = Text(verdict[0], verdict[1]).append(f" by {_flat(approval.by) or 'somebody'}")
+    return said.append(f": {clean(approval.comment, lines=False)}") if approval.comment else said
+
+
+def _escalation(escalation: Escalation, detail: Detail) -> Iterator[RenderableType]:
+    asked = Text(f"{_reason(escalation.reason)} ({_flat(escalation.escalation_id)})")
+    yield Labelled("asked", asked, style="bold magenta")
+    # It retells the run above, for people who see nothing else.
+    if escalation.summary and (detail.text is None or not escalation.by):
+        yield Labelled("", Text(clipped(clean(escalation.summary), detail.text), "dim"))
+    if escalation.proposed:
+        yield Labelled("proposed", Text(clipped(clean(as_text(escalation.proposed), lines=False), detail.data)))
+    by = Text(f"by {_flat(escalation.by)}") if escalation.by else Text("not yet", "bold yellow")
+    yield Labelled("answered", by, style="bold magenta")
+
+
+def _pivot(pivot: Pivot) -> Text:
+    line = Text(f"{_flat(pivot.giver)} → ")
+    line.append(_flat(pivot.taker), PLANNER_STYLES.get(pivot.taker, "bold"))
+    line.append(f": {_reason(pivot.reason)} ({_flat(pivot.reason)})")
+    return line.append(f" {_flat(pivot.error)}", "red") if pivot.error else line
+
+
+def _costs(turn: Turn) -> Text:
+    cost = usd(turn.spent_microusd)
+    if turn.cost_ceiling_microusd is not None:
+        cost += f" of {usd(turn.cost_ceiling_microusd)}"
+    reserved = f"{usd(turn.reserved_microusd)} reserved" if turn.reserved_microusd else ""
+    tokens = f"{turn.input_tokens:,} tokens in, {turn.output_tokens:,} out"
+    waited = sum(attempt.latency_ms or 0 for attempt in turn.attempts)
+    return joined([cost, Text(reserved, "yellow"), tokens, f"model took {span(waited)}" if waited else ""])
+
+
+def _flat(text: str) -> str:
+    return clean(text, lines=False)
+
+
+def _reason(reason: str) -> str:
+    return _flat(meaning(reason))

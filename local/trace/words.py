@@ -1,0 +1,83 @@
+"""What the names in a log mean, in words for a person who was woken by them."""
+
+from ballast.money.amounts import dollars
+
+#: Every exit reason, and every reason that the state machine itself gives, as half a sentence.
+REASONS: dict[str, str] = {
+    "end_turn": "the model ended its turn",
+    "tool_use": "the model asked for tools",
+    "max_tokens": "the model's turn was cut off at its token limit",
+    "stop_sequence": "the model reached a stop sequence",
+    "guardrail_intervened": "a guardrail stepped in",
+    "content_filtered": "the provider filtered the content",
+    "malformed_model_output": "the model sent something that cannot be read",
+    "malformed_tool_use": "the model sent a tool call that cannot be read",
+    "model_context_window_exceeded": "the conversation outgrew the model's context window",
+    "turn_limit": "its limit of turns was reached",
+    "tool_call_limit": "its limit of tool calls was reached",
+    "token_limit": "its limit of tokens was reached",
+    "cost_limit": "the next attempt could have passed the cost ceiling",
+    "deadline": "its time was up",
+    "model_timeout": "the model did not answer in time",
+    "model_throttled": "the provider throttled the model",
+    "model_unavailable": "the model could not be reached",
+    "model_refused": "the model cannot be called at all (no price, no access, or no such model)",
+    "empty_answer": "the model said nothing",
+    "rolled_back": "nothing half done is left",
+    "rollback_incomplete": "not everything could be undone",
+    "no_fallback": "no fallback serves this intent",
+    "fallback_gave_up": "the fallback gave up",
+    "fallback_failed": "the fallback's script failed",
+    "planner_failed": "the planner in charge failed",
+    "executor_failed": "the executor failed",
+    "effect_unknown": "nobody knows whether a call had its effect",
+    "guidance": "a person gave guidance",
+    "question": "the agent asks the requester",
+    "requester_silent": "the requester did not reply in time",
+    "approval_required": "a call needs a person's approval",
+}
+
+#: Planners as the subject of a sentence.
+PLANNERS = {
+    "agent": "the agent",
+    "fallback": "the fallback",
+    "rollback": "the rollback",
+    "human": "a person",
+    "requester": "the requester",
+}
+
+
+def meaning(reason: str) -> str:
+    """Return ``reason`` in words, or the name itself where it is not one of ours."""
+    return REASONS.get(reason, reason)
+
+
+def planner_name(planner: str) -> str:
+    """Return the planner as the subject of a sentence."""
+    return PLANNERS.get(planner, planner)
+
+
+def usd(microusd: int) -> str:
+    """Return micro-dollars as ``$0.0123``: exact."""
+    amount = dollars(microusd)
+    return f"-${amount[1:]}" if amount.startswith("-") else f"${amount}"
+
+
+def span(ms: int | None) -> str:
+    """Return a duration in ms as a person says it: ``340 ms``, ``2.1 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if ms is None:
+        return ""
+    if ms < 1_000:
+        return f"{ms} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.1f} s"
+    minutes, seconds = divmod(round(ms / 1000), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``1 turn``, ``2 turns``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

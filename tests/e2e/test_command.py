@@ -1,0 +1,150 @@
+"""The command as people use it: in processes of its own, in two terminals, interrupted."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local.cli import main
+from local.cli.mailbox import Mailbox, Notice
+from local.journal import Journal
+from local.scenarios import find
+from local.trace import timeline
+
+ROOT = Path(__file__).resolve().parents[2]
+SOON_S = 60.0
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BALLAST_HOME", str(tmp_path))
+    monkeypatch.delenv("BALLAST_MODEL", raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def ballast(home: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Start the command in a process of its own, with its files in ``home``."""
+    started = []
+
+    def start(*words: str) -> "subprocess.Popen[str]":
+        path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "ballast")])
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local.cli", *words],
+            env=os.environ | {"PYTHONPATH": path, "BALLAST_HOME": str(home), "COLUMNS": "80"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def until(there: Callable[[], object], process: "subprocess.Popen[str]") -> None:
+    """Wait until ``there`` is true; fail at once where the process ends before."""
+    deadline = time.monotonic() + SOON_S
+    while not there():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
+def test_the_first_demo_shows_an_answered_run_and_keeps_it(
+    ballast: Callable[..., "subprocess.Popen[str]"], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo = ballast("demo")
+
+    printed, complaints = demo.communicate(timeout=SOON_S)
+
+    run_id = find("happy-path").request.run_id
+    assert (demo.returncode, complaints) == (0, "")
+    assert f"{run_id}  ANSWERED by agent" in printed
+    assert "\x1b" not in printed
+    assert "_aws" not in printed
+    assert all(len(line) <= 80 or " " not in line.strip() for line in printed[printed.index("── turn") :].splitlines())
+    assert main(["trace", run_id[:10]]) == 0
+    assert f"{run_id}  ANSWERED by agent" in capsys.readouterr().out
+
+
+def test_an_escalation_is_answered_from_another_terminal(
+    ballast: Callable[..., "subprocess.Popen[str]"], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scenario = find("escalation")
+    request = home / "request.json"
+    request.write_text(scenario.request.model_dump_json(exclude_none=True))
+    run = ballast("run", str(request), "--model", str(scenario.script))
+    waiting: list[Notice] = []
+    until(lambda: waiting.extend(Mailbox(home).waiting()) or waiting, run)
+    escalation_id = waiting[0].escalation_id
+
+    assert main(["answer"]) == 0
+    assert escalation_id in capsys.readouterr().out
+    assert main(["answer", escalation_id, "--approve"]) == 2
+    assert "no decision was proposed" in capsys.readouterr().err
+    assert main(["answer", escalation_id, "--say", "x", "--by", "y" * 5_000]) == 2
+    assert "by: String should have at most" in capsys.readouterr().err
+    assert main(["answer", escalation_id[:8], "--say", "We send a new one.", "--by", "Dana"]) == 0
+    assert f"Accepted: {escalation_id}" in capsys.readouterr().out
+
+    printed, _ = run.communicate(timeout=SOON_S)
+    assert run.returncode == 0
+    assert f'ballast answer {escalation_id} --say "' in printed
+    assert "ANSWERED by human" in printed
+    assert "Dana, a person, answered" in printed
+    assert main(["answer", escalation_id, "--say", "Again."]) == 5
+
+
+def test_a_scenario_can_be_answered_by_hand(ballast: Callable[..., "subprocess.Popen[str]"], home: Path) -> None:
+    demo = ballast("demo", "approval", "--by-hand")
+    waiting: list[Notice] = []
+    until(lambda: waiting.extend(Mailbox(home).waiting()) or waiting, demo)
+
+    assert main(["answer", waiting[0].escalation_id, "--reject", "--comment", "No parcel came."]) == 0
+
+    printed, _ = demo.communicate(timeout=SOON_S)
+    assert "DENIED  A person rejected it. No parcel came." in printed
+    assert demo.returncode == 0
+
+
+def test_an_interrupted_run_leaves_its_log_and_no_traceback(
+    ballast: Callable[..., "subprocess.Popen[str]"], home: Path
+) -> None:
+    script = home / "hangs.yaml"
+    script.write_text("turns: [{hang_s: 600}]")
+    run = ballast("run", "--text", "Hello?", "--request-id", "r-1", "--model", str(script))
+    assert run.stdout is not None
+    for line in run.stdout:
+        if "asks the model" in line:
+            break
+
+    run.send_signal(signal.SIGINT)
+    printed, complaints = run.communicate(timeout=SOON_S)
+
+    assert (run.returncode, complaints) == (130, "\nInterrupted.\n")
+    [saved] = Journal(home).recent()
+    assert f"The log so far is kept: ballast trace {saved.run_id}" in printed
+    assert timeline(saved.events).status == "open"
+    assert timeline(saved.events).turns[0].attempts[0].state == "open"
+
+
+def test_a_request_that_is_not_admitted_ends_with_3_and_says_what_there_is(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = str(find("loop").script)
+
+    assert main(["run", "--text", "Hi", "--intent", "no-such", "--model", script]) == 3
+
+    assert "intent 'no-such' is not in the playbook" in capsys.readouterr().out
+    assert main(["trace", "--json"]) == 0
+    assert [run["status"] for run in json.loads(capsys.readouterr().out)] == ["refused"]

@@ -1,0 +1,43 @@
+"""Each scenario, played through the template's own stack, ends as its name says."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ballast.folds import usage
+from local.cli.demo import Played, play
+from local.cli.output import Screen
+from local.journal import Journal
+from local.scenarios import find, names
+from local.trace import timeline
+
+
+def played(name: str, home: Path) -> tuple[Played, str]:
+    printed = io.StringIO()
+    screen = Screen(Console(file=printed, width=80, markup=False, highlight=False))
+    return play(find(name), screen=screen, journal=Journal(home)), printed.getvalue()
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_scenario_ends_as_its_name_says(name: str, tmp_path: Path) -> None:
+    ended, printed = played(name, tmp_path)
+
+    assert ended.wrong == []
+    assert f"{ended.timeline.status} by {ended.timeline.by}" in printed.splitlines()[-1]
+    saved = Journal(tmp_path).find(ended.timeline.run_id)
+    assert timeline(saved.events) == ended.timeline
+    used = usage(saved.events)
+    assert (ended.timeline.spent_microusd, ended.timeline.reserved_microusd) == (
+        used.spent_microusd,
+        used.reserved_microusd,
+    )
+    assert ended.timeline.turns[-1].spent_microusd == used.spent_microusd
+    assert ended.timeline.input_tokens == used.input_tokens
+
+
+def test_every_scenario_that_was_promised_is_there() -> None:
+    promised = ["happy-path", "bad-calls", "loop", "hung-model", "fallback", "rollback", "escalation", "approval"]
+
+    assert names()[:8] == promised

@@ -1,0 +1,220 @@
+"""For each field of each contract: a good value, and bad ones with what makes them bad."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ballast.contracts import (
+    Answer,
+    CallTools,
+    Event,
+    ExecuteTask,
+    HandedOver,
+    HandOver,
+    Limits,
+    LimitsPatch,
+    OpenTask,
+    PlanSummary,
+    PlanTask,
+    RunRequest,
+    ToolCall,
+    parse_decision,
+)
+from ballast.contracts.wire import MAX_DEPTH, Wire, parse
+from ballast.playbook import AgentConfig, Intent
+
+RUN_ID = "run-" + "a" * 24
+QUEUE = "https://sqs.eu-west-1.amazonaws.com/123456789012/replies"
+
+
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+NO_TEXT: list[Any] = [1, None, ["x"], {"x": 1}]
+NO_COUNT: list[Any] = ["5", 1.0, True, None, [1], 10**5000]
+NO_FLAG: list[Any] = ["true", 1, None]
+NO_OBJECT: list[Any] = ["x", 1, ["x"]]
+NO_NAME: list[Any] = [*NO_TEXT, "", " ", "-x", "a b", "a\n", "x" * 65, "é", "../x"]
+NO_RUN_ID: list[Any] = [*NO_TEXT, "", "run-", RUN_ID + "a", RUN_ID.upper(), RUN_ID + "\n", "arn:" + RUN_ID]
+NO_TURN: list[Any] = [*NO_COUNT, 0, -1, 9999]
+NO_POSITION: list[Any] = [*NO_COUNT, 0, -1]
+NO_SECONDS: list[Any] = [*NO_POSITION, 30 * 24 * 3600 + 1]
+NO_PLANNER: list[Any] = [*NO_TEXT, "", "model", "AGENT"]
+NO_REASON: list[Any] = [*NO_TEXT, "", "because", "TURN_LIMIT"]
+NO_SHARE: list[Any] = ["much", -0.1, 1.1, True, [0], "NaN"]
+NO_JSON: list[Any] = [
+    nested(MAX_DEPTH),
+    nested(300),
+    nested(100_000),
+    10**5000,
+    float("nan"),
+    float("inf"),
+    {1, 2},
+    b"x",
+]
+NO_CALLS: list[Any] = [[], {}, "x", [{}], [{"tool": 1}], [{"tool": "t"}] * 51, [["t"]], None]
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One contract with a whole good example; ``read`` is how its bad input arrives."""
+
+    model: type[Wire]
+    good: dict[str, Any]
+    bad: dict[str, list[Any]]
+    read: Callable[[Any], Any]
+
+    @property
+    def required(self) -> list[str]:
+        return [field.alias or name for name, field in self.model.model_fields.items() if field.is_required()]
+
+    @property
+    def fields(self) -> set[str]:
+        return {field.alias or name for name, field in self.model.model_fields.items()}
+
+
+def _contract(model: type[Wire], good: dict[str, Any], bad: dict[str, list[Any]]) -> Contract:
+    return Contract(model, good, bad, lambda data: parse(model, data, what=model.__name__))
+
+
+def _decision(model: type[Wire], good: dict[str, Any], bad: dict[str, list[Any]]) -> Contract:
+    return Contract(model, good, bad, parse_decision)
+
+
+_LIMITS: dict[str, list[Any]] = {
+    "turns": [*NO_POSITION, 5_001],
+    "tool_calls": [*NO_COUNT, -1, 50_001],
+    "tokens_per_turn": NO_POSITION,
+    "input_tokens_per_turn": NO_POSITION,
+    "cost_microusd": [*NO_COUNT, -1],
+    "deadline_s": NO_SECONDS,
+}
+_TASK = {"run_id": RUN_ID, "turn": 3}
+_NO_TASK = {"run_id": NO_RUN_ID, "turn": NO_TURN}
+_NO_HAND_OVER: list[Any] = [*NO_OBJECT, {}, {"from": "agent"}, {"from": "agent", "reason": "x"}]
+
+CONTRACTS = [
+    _contract(
+        RunRequest,
+        {"request_id": "r-1", "agent": "support", "intent": "refund", "text": "Hello.", "context": {"order_id": "O-1"}}
+        | {"tenant": "default", "limits": {"turns": 3}, "reply_to": QUEUE},
+        {
+            "request_id": [*NO_TEXT, "", " ", "a b", "a\n", "é", "\0", "x" * 129],
+            "agent": NO_NAME,
+            "intent": [bad for bad in NO_NAME if bad is not None],
+            "text": [*NO_TEXT, "", " \n\t", "x" * 20_001, "\N{PILE OF POO}" * 11_000, "half \ud83d"],
+            "context": [*NO_OBJECT, None, *({"x": bad} for bad in NO_JSON), {"x": "y" * 32_768}, {"x": "é" * 6_000}],
+            "tenant": NO_NAME,
+            "limits": [*NO_OBJECT, {"turns": "3"}, {"fallback_reserve_s": 1}],
+            "reply_to": [1, "", "replies", QUEUE + "\n", QUEUE.replace("https", "http"), QUEUE + "/x"],
+        },
+    ),
+    _contract(
+        ToolCall,
+        {"tool": "look_up", "arguments": {"id": 1}, "call_id": "c"},
+        {"tool": [*NO_TEXT, "x" * 257], "arguments": NO_JSON, "call_id": NO_TEXT},
+    ),
+    _decision(CallTools, {"kind": "call_tools", "calls": [{"tool": "t"}]}, {"kind": [], "calls": NO_CALLS}),
+    _decision(
+        Answer,
+        {"kind": "answer", "text": "Yes.", "confidence": 0.5, "data": {"x": 1}},
+        {
+            "kind": [],
+            "text": [*NO_TEXT, "", " \n", "half \ud83d"],
+            "confidence": NO_SHARE,
+            "data": [*NO_OBJECT, *({"x": bad} for bad in NO_JSON)],
+        },
+    ),
+    _decision(
+        HandOver,
+        {"kind": "hand_over", "to": "human", "reason": "deadline", "guidance": "Look.", "add_budget_microusd": 5},
+        {
+            "kind": [],
+            "to": NO_PLANNER,
+            "reason": NO_REASON,
+            "guidance": NO_TEXT,
+            "add_budget_microusd": [*NO_COUNT, -1],
+        },
+    ),
+    _contract(
+        LimitsPatch,
+        dict.fromkeys(_LIMITS, 5),
+        {name: [value for value in bad if value is not None] for name, bad in _LIMITS.items()},
+    ),
+    _contract(
+        Limits,
+        dict.fromkeys([*_LIMITS, "fallback_reserve_s"], 5),
+        _LIMITS | {"fallback_reserve_s": [*NO_COUNT, -1]},
+    ),
+    _contract(
+        HandedOver,
+        {"from": "agent", "reason": "model_timeout", "error": "X"},
+        {"from": NO_PLANNER, "reason": NO_REASON, "error": [1, ["x"]]},
+    ),
+    _contract(PlanTask, _TASK | {"handed_over": None}, _NO_TASK | {"handed_over": _NO_HAND_OVER}),
+    _contract(
+        ExecuteTask, _TASK | {"index": 1, "unanswered": True}, _NO_TASK | {"index": NO_POSITION, "unanswered": NO_FLAG}
+    ),
+    _contract(
+        OpenTask,
+        _TASK | {"kind": "approval", "reason": "deadline", "timeout_s": 60, "task_token": "t", "index": 1}
+        | {"handed_over": {"from": "agent", "reason": "deadline"}},
+        _NO_TASK
+        | {
+            "kind": [*NO_TEXT, "", "telegram"],
+            "reason": NO_TEXT,
+            "timeout_s": NO_POSITION,
+            "task_token": [*NO_TEXT, "", "t" * 2049],
+            "index": NO_POSITION,  # None as well: an approval is about one call
+            "handed_over": _NO_HAND_OVER,
+        },
+    ),
+    _contract(
+        PlanSummary,
+        {"kind": "hand_over", "calls": [1], "parallel": False, "to": "human", "reason": "deadline"},
+        {
+            "kind": [*NO_TEXT, "", "tool"],
+            "calls": ["x", {}, ["1"], [1.0], [True], None],
+            "parallel": NO_FLAG,
+            "to": [bad for bad in NO_PLANNER if bad is not None],
+            "reason": [bad for bad in NO_REASON if bad is not None],
+        },
+    ),
+    _contract(
+        Event,
+        {"run_id": "r", "seq": "0001.call.1.settled", "at": "2026-11-01T00:00:00+00:00", "body": {}},
+        {
+            "run_id": NO_TEXT,
+            "seq": [*NO_TEXT, "", "1.call.1.settled", "0001.call", "0001.a.b.1", "٠٠٠١.call.settled", "0001.a.b\n"],
+            "at": NO_TEXT,
+            "body": [*NO_OBJECT, None],
+        },
+    ),
+    _contract(
+        AgentConfig,
+        {"name": "support", "model": "m", "instructions": "Help.", "temperature": 0.5, "limits": {"turns": 3}}
+        | {"intents": {"refund": {}}, "escalation_timeout_s": 60, "approval_timeout_s": 60}
+        | {"ask_requester": True, "requester_timeout_s": 60},
+        {
+            "name": NO_NAME,
+            "model": [*NO_TEXT, ""],
+            "instructions": [*NO_TEXT, "", " \n"],
+            "temperature": [*NO_SHARE, None],
+            "limits": [*NO_OBJECT, None, {"turns": "3"}, {"turn": 3}],
+            "intents": [*NO_OBJECT, None, {"refund": 1}, {"refund": {"x": 1}}, {"two words": {}}],
+            "escalation_timeout_s": NO_SECONDS,
+            "approval_timeout_s": NO_SECONDS,
+            "ask_requester": NO_FLAG,
+            "requester_timeout_s": NO_SECONDS,
+        },
+    ),
+    _contract(
+        Intent,
+        {"description": "x", "limits": {"turns": 3}},
+        {"description": NO_TEXT, "limits": [*NO_OBJECT, {"turns": "3"}]},
+    ),
+]  # fmt: skip

@@ -1,0 +1,258 @@
+"""What holds for the folds of every run, however it went and wherever it was cut off."""
+
+import random
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ballast.contracts import Event, Planner
+from ballast.contracts.event import order
+from ballast.folds import (
+    Usage,
+    answered_prompt,
+    calls,
+    committed,
+    opening,
+    progress,
+    prompt_digest,
+    proposals,
+    proposed,
+    rebuild,
+    successor,
+    summary,
+    to_undo,
+    unseen,
+    usage,
+)
+from ballast.folds.outcome import outcome, to_announce
+from tests.unit.random_runs import runs
+from tests.unit.runs import Story
+
+FOLDS: dict[str, Callable[[Sequence[Event]], Any]] = {
+    "answered_prompt": answered_prompt,
+    "outcome": outcome,
+    "to_announce": to_announce,
+    "calls": calls,
+    "committed": committed,
+    "progress": progress,
+    "proposals": proposals,
+    "proposed": proposed,
+    "successor": lambda events: successor(Planner.AGENT, events, has_fallback=True),
+    "to_undo": to_undo,
+    "unseen": lambda events: unseen(events, answered_prompt(events)),
+    "usage": usage,
+}
+FOLDS_OF_AN_OPENED_RUN: dict[str, Callable[[Sequence[Event]], Any]] = {
+    "opening": opening,
+    "summary": lambda events: summary(events, "deadline"),
+}
+
+
+def asked_of(events: Sequence[Event]) -> list[Event]:
+    return [event for event in events if event.name == "model.requested"]
+
+
+def inference_of(asked: Event) -> dict[str, Any]:
+    return {name: asked.body[f"gen_ai.request.{name}"] for name in ("model", "max_tokens", "temperature")}
+
+
+def digest_of(events: Sequence[Event], asked: Event) -> str:
+    return prompt_digest(events, rebuild(events, asked), inference_of(asked))
+
+
+@settings(max_examples=25)
+@given(story=runs())
+def test_every_fold_resumes_from_every_moment_of_a_run(story: Story) -> None:
+    for moment in range(len(story.written) + 1):
+        written_so_far = tuple(sorted(story.written[:moment], key=order))
+
+        for fold in (FOLDS | FOLDS_OF_AN_OPENED_RUN).values() if moment else FOLDS.values():
+            fold(written_so_far)
+
+
+@settings(max_examples=15)
+@given(story=runs())
+def test_every_fold_takes_every_prefix_of_the_log_as_it_is_read(story: Story) -> None:
+    events = story.events
+
+    for length in range(1, len(events) + 1):
+        for fold in (FOLDS | FOLDS_OF_AN_OPENED_RUN).values():
+            fold(events[:length])
+
+
+@given(story=runs(), seed=st.integers())
+def test_the_order_in_which_events_are_stored_means_nothing(story: Story, seed: int) -> None:
+    shuffled = list(story.written)
+    random.Random(seed).shuffle(shuffled)
+
+    read = tuple(sorted(shuffled, key=order))
+
+    assert read == story.events
+    assert len({order(event) for event in read}) == len(read)
+
+
+@given(story=runs())
+def test_what_a_crash_makes_the_planner_do_again_comes_out_the_same(story: Story) -> None:
+    for asked in asked_of(story.written):
+        before = Story(story.request, story.limits, story.written[: story.written.index(asked)])
+
+        again = before.asks(asked.turn, reserved=asked.body["reserved_microusd"])
+
+        assert (again.seq, again.body) == (asked.seq, asked.body)
+
+
+@given(story=runs())
+def test_each_recorded_prompt_is_rebuilt_to_its_hash_whatever_came_later(story: Story) -> None:
+    for asked in asked_of(story.events):
+        assert digest_of(story.events, asked) == asked.body["prompt_sha256"]
+
+
+@given(story=runs(), data=st.data())
+def test_a_changed_event_changes_the_hash_of_every_prompt_that_covers_it(story: Story, data: st.DataObject) -> None:
+    asked = data.draw(st.sampled_from(asked_of(story.events) or [None]))
+    if asked is None:
+        return
+    covered = rebuild(story.events, asked).covers
+    victim = data.draw(st.sampled_from(covered))
+
+    touched = tuple(
+        event.model_copy(update={"body": event.body | {"touched": True}}) if event.seq == victim else event
+        for event in story.events
+    )
+
+    assert digest_of(touched, asked) != asked.body["prompt_sha256"]
+
+
+@given(story=runs(), data=st.data())
+def test_a_removed_event_leaves_no_prompt_that_covers_it_whole(story: Story, data: st.DataObject) -> None:
+    asked = data.draw(st.sampled_from(asked_of(story.events) or [None]))
+    if asked is None:
+        return
+    victim = data.draw(st.sampled_from(rebuild(story.events, asked).covers))
+
+    left = tuple(event for event in story.events if event.seq != victim)
+
+    with pytest.raises(KeyError):
+        digest_of(left, asked)
+
+
+@given(story=runs())
+def test_a_prompt_covers_all_that_was_written_before_it(story: Story) -> None:
+    for asked in asked_of(story.written):
+        before = story.written[: story.written.index(asked)]
+
+        covered = rebuild(story.events, asked).covers
+
+        assert sorted(covered) == sorted(event.seq for event in before)
+
+
+@given(story=runs())
+def test_a_turn_and_the_opening_are_all_that_it_takes_to_execute_its_calls(story: Story) -> None:
+    for turn in {event.turn for event in story.events}:
+        part = tuple(event for event in story.events if event.turn == turn or event.name == "run.opened")
+
+        assert calls(part) == tuple(state for state in calls(story.events) if state.turn == turn)
+
+
+@given(story=runs())
+def test_every_prompt_is_legal_for_converse(story: Story) -> None:
+    for asked in asked_of(story.events):
+        messages = rebuild(story.events, asked).messages
+
+        assert [message["role"] for message in messages] == (["user", "assistant"] * len(messages))[: len(messages)]
+        assert messages[-1]["role"] == "user"
+        assert all(message["content"] for message in messages)
+        assert all(text.strip() for message in messages for text in texts_of(message))
+        ids = [key for message in messages for key in calls_in(message)]
+        assert len(set(ids)) == len(ids)
+        for said, answer in pairwise(messages):
+            assert calls_in(said) == results_in(answer)
+
+
+@given(story=runs())
+def test_the_agent_is_told_once_what_people_said(story: Story) -> None:
+    for asked in asked_of(story.written):
+        before = story.written[: story.written.index(asked)]
+        said = [event.body["decision"].get("guidance") for event in before if event.name == "escalation.answered"]
+
+        told = " ".join(text for message in asked_messages(story, asked) for text in texts_of(message))
+
+        assert all(told.count(words) == 1 for words in said if words)
+
+
+def asked_messages(story: Story, asked: Event) -> tuple[dict[str, Any], ...]:
+    return rebuild(story.events, asked).messages
+
+
+def texts_of(message: dict[str, Any]) -> list[str]:
+    inner = [part for block in message["content"] for part in block.get("toolResult", {}).get("content", [])]
+    return [block["text"] for block in [*message["content"], *inner] if "text" in block]
+
+
+def calls_in(message: dict[str, Any]) -> list[str]:
+    uses = [block["toolUse"] for block in message["content"] if "toolUse" in block]
+    return [use["toolUseId"] for use in uses if use.get("type") != "server_tool_use"]
+
+
+def results_in(message: dict[str, Any]) -> list[str]:
+    return [block["toolResult"]["toolUseId"] for block in message["content"] if "toolResult" in block]
+
+
+@given(story=runs())
+def test_what_is_charged_is_what_was_settled_and_the_reservations_that_were_not(story: Story) -> None:
+    reserved = {(one.turn, one.body["attempt"]): one.body["reserved_microusd"] for one in asked_of(story.events)}
+    outcomes = [event for event in story.events if event.name in ("model.responded", "model.failed")]
+    open_ones = reserved.keys() - {(event.turn, event.body["attempt"]) for event in outcomes}
+
+    used = usage(story.events)
+
+    assert used.spent_microusd == sum(event.body["cost_microusd"] for event in outcomes)
+    assert used.reserved_microusd == sum(reserved[attempt] for attempt in open_ones)
+    assert used.charged_microusd == used.spent_microusd + used.reserved_microusd
+    assert used.charged_microusd <= sum(reserved.values())
+
+
+@settings(max_examples=25)
+@given(story=runs())
+def test_what_is_charged_sinks_only_by_what_a_reservation_was_too_high(story: Story) -> None:
+    before = Usage()
+    reserved: dict[tuple[int, int], int] = {}
+    for moment, event in enumerate(story.written, start=1):
+        used = usage(tuple(sorted(story.written[:moment], key=order)))
+
+        match event.name:
+            case "model.requested":
+                reserved[event.turn, event.index] = event.body["reserved_microusd"]
+                expected = event.body["reserved_microusd"]
+            case "model.responded" | "model.failed":
+                expected = event.body["cost_microusd"] - reserved[event.turn, event.body["attempt"]]
+            case _:
+                expected = 0
+        assert used.charged_microusd - before.charged_microusd == expected
+        for counter in ("model_calls", "refused_calls", "input_tokens", "output_tokens", "spent_microusd"):
+            assert getattr(used, counter) >= getattr(before, counter)
+        if event.name != "escalation.answered":  # a person's grant starts these two anew
+            assert used.turns >= before.turns
+        before = used
+
+
+@given(story=runs())
+def test_progress_agrees_with_the_log(story: Story) -> None:
+    names = {event.name for event in story.events}
+    opened = sum(event.name == "escalation.opened" for event in story.events)
+    answered = sum(event.name == "escalation.answered" for event in story.events)
+
+    found = progress(story.events)
+
+    assert found.committed == committed(story.events)
+    if "run.ended" in names:
+        assert (found.status, found.pending, found.escalation_id) == ("ended", (), None)
+    elif story.events[-1].name in ("escalation.opened", "escalation.announced") and opened > answered:
+        assert (found.status, found.planner in (Planner.HUMAN, Planner.REQUESTER)) == ("waiting", True)
+    else:
+        assert found.status in ("running", "waiting")
+        assert (found.escalation_id is None) == (found.status == "running")

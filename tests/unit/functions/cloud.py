@@ -1,0 +1,150 @@
+"""The functions' resources on moto, and one warm process of each function: shared by the tests of a file."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+from ballast.log import RunLog
+from ballast.runtime import Runtime
+
+LEDGER = Path(__file__).with_name("playbooks") / "ledger"
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SESSION = boto3.Session("testing", "testing", region_name="eu-west-1")
+#: What mock_aws is started with: loopback endpoints are real, executions really run.
+MOTO: Any = {
+    "core": {"passthrough": {"urls": [r"http://127\.0\.0\.1:.*"]}},
+    "stepfunctions": {"execute_state_machine": True},
+}
+QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/escalations"
+DEAD_LETTERS_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/dead-requests"
+LOG = {"RUN_LOG_TABLE": "run-log", "PAYLOAD_BUCKET": "payloads", "RETENTION_DAYS": "30"}
+_PLAYBOOK = {"PLAYBOOK_DIR": str(LEDGER)}
+#: As in template.yaml.
+ENVIRONS: dict[str, dict[str, str]] = {
+    "intake": LOG | _PLAYBOOK | {"STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent"},
+    "consume": {
+        "STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent",
+        "RUN_REQUEST_DEAD_LETTER_QUEUE_URL": DEAD_LETTERS_URL,
+    },
+    "admit": LOG | _PLAYBOOK | {"BUDGETS_TABLE": "budgets", "REPLY_QUEUE_PREFIX": "reply-"},
+    "settle": LOG | {"BUDGETS_TABLE": "budgets", "REPLY_QUEUE_PREFIX": "reply-"},
+    "planner": LOG | _PLAYBOOK | {"BUDGETS_TABLE": "budgets", "MODEL_TIMEOUT_S": "1"},
+    "fallback": LOG | _PLAYBOOK,
+    "rollback": LOG | _PLAYBOOK,
+    "executor": LOG | _PLAYBOOK | {"IDEMPOTENCY_TABLE": "idempotency", "NOTES_TABLE": "notes"},
+    "open": LOG | {"ESCALATIONS_TABLE": "escalations", "ESCALATION_QUEUE_URL": QUEUE_URL},
+    "answer": LOG | {"ESCALATIONS_TABLE": "escalations"},
+    "api": LOG | {"STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent"},
+    "people": LOG | {"ESCALATIONS_TABLE": "escalations"},
+}
+_TABLES = {
+    "run-log": ("run_id", "seq"),
+    "escalations": ("escalation_id",),
+    "idempotency": ("id",),
+    "notes": ("note_id",),
+}
+#: (table, index, its keys)
+_INDEXES = (
+    ("run-log", "by_tenant", ("tenant", "at")),
+    ("run-log", "by_outcome", ("outcome", "at")),
+    ("escalations", "by_status", ("status", "opened_at")),
+)
+
+
+@dataclass
+class Clock:
+    """A clock that stands still until it is told."""
+
+    now: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+        self.now += timedelta(seconds=seconds)
+
+
+@cache
+def client(service: str) -> Any:
+    """Return the tests' own client, without a function's faults in it."""
+    return SESSION.client(service)
+
+
+class _SharedClients:
+    """A session that makes a client once; the model's client depends on more than its name."""
+
+    def client(self, service: str, **options: Any) -> Any:
+        return SESSION.client(service, **options) if service == "bedrock-runtime" else client(service)
+
+
+def create_table(name: str) -> None:
+    """Create one of the tables, empty."""
+    indexes = [(index, keys) for table, index, keys in _INDEXES if table == name]
+    attributes = {key for keys in (_TABLES[name], *(keys for _, keys in indexes)) for key in keys}
+    more: dict[str, Any] = {
+        "GlobalSecondaryIndexes": [
+            {"IndexName": index, "KeySchema": _schema(keys), "Projection": {"ProjectionType": "ALL"}}
+            for index, keys in indexes
+        ]
+    }
+    client("dynamodb").create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in sorted(attributes)],
+        KeySchema=_schema(_TABLES[name]),
+        **(more if indexes else {}),
+    )
+
+
+def _schema(keys: tuple[str, ...]) -> list[dict[str, str]]:
+    return [{"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)]
+
+
+@dataclass
+class Cloud:
+    """All resources, and the log as the tests read it. ``model_url`` is where the planner's model is served."""
+
+    model_url: str = ""
+    clock: Clock = field(default_factory=Clock)
+    stdout: io.StringIO = field(default_factory=io.StringIO)
+    warm: dict[str, Runtime] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in _TABLES:
+            create_table(name)
+        self.log = RunLog.of(self.usual_process(LOG))
+        client("s3").create_bucket(Bucket="payloads", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        assert client("sqs").create_queue(QueueName="escalations")["QueueUrl"] == QUEUE_URL
+        assert client("sqs").create_queue(QueueName="dead-requests")["QueueUrl"] == DEAD_LETTERS_URL
+
+    def environ(self, function: str) -> dict[str, str]:
+        """Return the function's environment."""
+        model = {"MODEL_ENDPOINT_URL": self.model_url} if function == "planner" else {}
+        return ENVIRONS[function] | model
+
+    def process(self, environ: dict[str, str], *, session: Any = SESSION) -> Runtime:
+        """Return another process with that environment, and with clients of its own."""
+        return Runtime(environ, session=session, clock=self.clock, stdout=self.stdout)
+
+    def usual_process(self, environ: dict[str, str]) -> Runtime:
+        """Return another process, with the clients of all the others: to make one takes longer than most tests."""
+        return self.process(environ, session=_SharedClients())
+
+    def renew(self) -> None:
+        """Set back what the next test would stumble over. Messages and escalations are found by their run."""
+        self.clock.now = NOON
+        self.stdout.seek(0)
+        self.stdout.truncate()
+        # Moto looks at every item to find one, so a long log of other runs would make each test slower.
+        for name, bearable in (("notes", 0), ("run-log", 50)):
+            if client("dynamodb").describe_table(TableName=name)["Table"]["ItemCount"] > bearable:
+                client("dynamodb").delete_table(TableName=name)
+                create_table(name)

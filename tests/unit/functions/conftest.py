@@ -1,0 +1,37 @@
+"""A file's tests share the cloud; each has a stack of its own on it, and the model's endpoint to itself."""
+
+from collections.abc import Iterator
+
+import pytest
+from moto import mock_aws
+
+from local.moto_seams.dynamodb import attribute_values_as_they_are, one_request_at_a_time
+from local.moto_seams.imports import import_moto
+from tests.unit.functions.cloud import MOTO, Cloud
+from tests.unit.functions.endpoint import Endpoint
+from tests.unit.functions.stack import Stack
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[Endpoint]:
+    with Endpoint() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="module")
+def cloud(endpoint: Endpoint) -> Iterator[Cloud]:
+    import_moto()
+    with mock_aws(config=MOTO), one_request_at_a_time(), attribute_values_as_they_are():
+        yield Cloud(model_url=endpoint.url)
+
+
+@pytest.fixture
+def stack(cloud: Cloud) -> Stack:
+    return Stack(cloud)
+
+
+@pytest.fixture
+def model(stack: Stack, endpoint: Endpoint) -> Iterator[Endpoint]:
+    endpoint.renew()
+    yield endpoint
+    endpoint.over.set()

@@ -1,0 +1,1 @@
+"""A small stack for the tests of the local cloud."""

@@ -1,0 +1,129 @@
+"""People of a local run: what is in the queue reaches them, and what they say reaches the function, once."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ballast.errors import InvalidInput
+from local.cli.mailbox import Mailbox, NobodyWaits
+from local.cli.output import Screen
+from local.cli.people import PeopleElsewhere, ScriptedPeople
+from local.cloud import FunctionError
+
+MESSAGE = {"escalation_id": "esc-a", "kind": "approval", "reason": "approval_required", "summary": "Look \x1b[2J here."}
+
+
+class Cloud:
+    """A local cloud, as far as people see it: a queue that delivers at least once, and one function."""
+
+    def __init__(self, *messages: dict[str, Any]) -> None:
+        self.queue = list(messages)
+        self.invoked: list[dict[str, Any]] = []
+        self.refuses: FunctionError | None = None
+        self.session = self
+
+    def client(self, service: str) -> "Cloud":
+        return self
+
+    def physical_id(self, logical_id: str) -> str:
+        return logical_id
+
+    def receive_message(self, **_: Any) -> dict[str, Any]:
+        return {"Messages": [{"Body": json.dumps(body), "ReceiptHandle": "r"} for body in self.queue]}
+
+    def delete_message(self, **_: Any) -> None:
+        del self.queue[0]
+
+    def invoke(self, function: str, payload: dict[str, Any]) -> dict[str, Any]:
+        self.invoked.append(payload)
+        if self.refuses:
+            raise self.refuses
+        return {"run_id": "run-x", "status": "answered"}
+
+
+Elsewhere = Callable[[Any], tuple[PeopleElsewhere, io.StringIO]]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Elsewhere:
+    def make(cloud: Any) -> tuple[PeopleElsewhere, io.StringIO]:
+        printed = io.StringIO()
+        return PeopleElsewhere(cloud, Mailbox(tmp_path), Screen(Console(file=printed))), printed
+
+    return make
+
+
+def test_a_script_answers_each_escalation_with_its_next_answer() -> None:
+    cloud: Any = Cloud(MESSAGE, MESSAGE | {"escalation_id": "esc-b"})
+
+    ScriptedPeople(cloud, [{"by": "Lee", "approve": True}, {"by": "Dana", "approve": False}]).attend()
+
+    assert cloud.invoked == [
+        {"escalation_id": "esc-a", "by": "Lee", "approve": True},
+        {"escalation_id": "esc-b", "by": "Dana", "approve": False},
+    ]
+    assert cloud.queue == []
+
+
+def test_an_escalation_that_nobody_was_scripted_for_is_an_error() -> None:
+    cloud: Any = Cloud(MESSAGE)
+
+    with pytest.raises(InvalidInput, match=r"asks for a person .approval_required., and the scenario has no answer"):
+        ScriptedPeople(cloud, []).attend()
+
+
+def test_a_waiting_run_says_what_to_type_once_however_often_the_queue_delivers(
+    elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    people, printed = elsewhere(Cloud(MESSAGE, MESSAGE))
+
+    people.attend()
+
+    assert printed.getvalue().count("ballast answer esc-a --approve") == 1
+    assert r"Look \x1b[2J here." in printed.getvalue()
+    assert Mailbox(tmp_path).find("esc-a").message == MESSAGE
+
+
+def test_an_answer_from_elsewhere_reaches_the_function_and_is_confirmed(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    cloud = Cloud(MESSAGE)
+    people, _ = elsewhere(cloud)
+    people.attend()
+    receipt = Mailbox(tmp_path).drop("esc-a", {"by": "Lee", "approve": True, "escalation_id": "esc-other"})
+
+    people.attend()
+
+    assert cloud.invoked == [{"escalation_id": "esc-a", "by": "Lee", "approve": True}]
+    assert Mailbox(tmp_path).wait_for("esc-a", receipt, timeout_s=5)["ok"] is True
+    assert Mailbox(tmp_path).waiting() == []
+
+
+def test_an_answer_that_the_function_refuses_is_reported_and_the_run_still_waits(
+    elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    cloud = Cloud(MESSAGE)
+    cloud.refuses = FunctionError("InvalidInput", "by: too long", [])
+    people, printed = elsewhere(cloud)
+    people.attend()
+    receipt = Mailbox(tmp_path).drop("esc-a", {"approve": True})
+
+    people.attend()
+
+    expected = {"ok": False, "error": "InvalidInput", "message": "by: too long"}
+    assert Mailbox(tmp_path).wait_for("esc-a", receipt, timeout_s=5) == expected
+    assert "an answer was not accepted: by: too long" in printed.getvalue()
+    assert [notice.escalation_id for notice in Mailbox(tmp_path).waiting()] == ["esc-a"]
+
+
+def test_after_the_run_nobody_waits_any_more(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    people, _ = elsewhere(Cloud(MESSAGE))
+    people.attend()
+
+    people.leave()
+
+    with pytest.raises(NobodyWaits):
+        Mailbox(tmp_path).find("esc-a")

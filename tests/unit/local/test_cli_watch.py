@@ -1,0 +1,139 @@
+"""A run on the screen: every entry once, and its log is kept however it ends."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ballast.contracts import Event, RunRequest
+from ballast.errors import InvalidInput, NotAdmitted
+from local.cli.output import Screen
+from local.cli.watch import watch
+from local.cloud import Execution, FunctionError
+from local.journal import Journal
+
+REQUEST = RunRequest(request_id="r-1", text="Hi")
+OPENED = Event(run_id=REQUEST.run_id, seq="0000.run.opened", at="2025-06-01T03:00:00+00:00", body={})
+ENDED = Event(
+    run_id=REQUEST.run_id,
+    seq="9999.run.ended",
+    at="2025-06-01T03:00:01+00:00",
+    body={"status": "answered", "by": "agent"},
+)
+
+
+class Cloud:
+    """A local cloud whose run goes on by one entry at each look at it, and ends with ``execution``."""
+
+    def __init__(self, *log: Event, execution: Execution, refuses: FunctionError | None = None) -> None:
+        self.log, self.execution, self.refuses = log, execution, refuses
+        self.looks = 0
+        self.session = self
+
+    def client(self, service: str) -> "Cloud":
+        return self
+
+    def physical_id(self, logical_id: str) -> str:
+        return f"arn:aws:states:eu-west-1:1:stateMachine:{logical_id}"
+
+    def start(self, request: RunRequest) -> str:
+        if self.refuses:
+            raise self.refuses
+        return request.run_id
+
+    def describe_execution(self, executionArn: str) -> dict[str, str]:  # noqa: N803  boto3's name
+        self.looks += 1
+        return {"status": "RUNNING" if self.looks <= len(self.log) else self.execution.status}
+
+    def events(self, run_id: str) -> tuple[Event, ...]:
+        return self.log[: self.looks]
+
+    def wait(self, run_id: str, timeout_s: float) -> Execution:
+        return self.execution
+
+
+class Nobody:
+    """People who never answer; or who make the command stop with ``problem``."""
+
+    def __init__(self, problem: BaseException | None = None) -> None:
+        self.problem, self.left = problem, False
+
+    def attend(self) -> None:
+        if self.problem:
+            raise self.problem
+
+    def leave(self) -> None:
+        self.left = True
+
+
+def watched(cloud: Any, people: Nobody, home: Path) -> tuple[Any, str]:
+    printed = io.StringIO()
+    screen = Screen(Console(file=printed))
+    made = watch(cloud, REQUEST, people, screen=screen, journal=Journal(home), title="test")
+    return made, printed.getvalue()
+
+
+def done(status: str = "SUCCEEDED", **more: Any) -> Execution:
+    return Execution(REQUEST.run_id, status, **more)
+
+
+def test_each_entry_is_printed_once_and_the_log_is_kept(tmp_path: Path) -> None:
+    people = Nobody()
+
+    made, printed = watched(Cloud(OPENED, ENDED, execution=done()), people, tmp_path)
+
+    assert (made.status, made.by) == ("answered", "agent")
+    assert printed.count("admitted:") == 1
+    assert printed.count("answered by agent") == 1
+    assert Journal(tmp_path).find(REQUEST.run_id).events == (OPENED, ENDED)
+    assert people.left
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), InvalidInput("nobody was scripted")])
+def test_a_run_that_is_cut_off_keeps_what_it_has(tmp_path: Path, problem: BaseException) -> None:
+    people = Nobody(problem)
+
+    with pytest.raises(type(problem)):
+        watched(Cloud(OPENED, ENDED, execution=done()), people, tmp_path)
+
+    assert Journal(tmp_path).find(REQUEST.run_id).events == (OPENED,)
+    assert people.left
+
+
+def test_a_run_that_is_cut_off_before_its_first_entry_leaves_nothing(tmp_path: Path) -> None:
+    cloud = Cloud(execution=done("RUNNING"))
+
+    with pytest.raises(KeyboardInterrupt):
+        watched(cloud, Nobody(KeyboardInterrupt()), tmp_path)
+
+    assert Journal(tmp_path).recent() == []
+
+
+@pytest.mark.parametrize(
+    ("execution", "status", "why"),
+    [
+        (done("FAILED", cause="Run failed: SettingInvalid"), "failed", "Run failed: SettingInvalid"),
+        (done(output={"status": "refused", "reason": "RequestConflict"}), "refused", "RequestConflict"),
+        (done("ABORTED"), "failed", "ABORTED"),
+    ],
+)
+def test_a_run_that_ended_before_its_log_began_still_says_how(
+    tmp_path: Path, execution: Execution, status: str, why: str
+) -> None:
+    made, _ = watched(Cloud(execution=execution), Nobody(), tmp_path)
+
+    assert (made.status, made.ending) == (status, f"Ended before anything was in its log: {why}")
+    assert Journal(tmp_path).recent() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("InvalidInput", InvalidInput), ("RequestConflict", NotAdmitted), ("KeyError", FunctionError)],
+)
+def test_the_front_doors_refusals_keep_their_meaning(tmp_path: Path, name: str, expected: type[Exception]) -> None:
+    cloud = Cloud(execution=done(), refuses=FunctionError(name, "the reason", []))
+
+    with pytest.raises(expected, match="the reason"):
+        watched(cloud, Nobody(), tmp_path)

@@ -1,0 +1,102 @@
+"""The calls of a turn: proposed, refused, waited for, done; and questions to the requester."""
+
+from typing import Any
+
+import pytest
+
+from ballast.contracts import Event
+from local.trace import timeline
+
+RUN = "run-" + "a" * 24
+LOOK_UP = {"tool": "look_up_order", "arguments": {"order_id": "O-1002"}}
+
+
+def at(ms: int, seq: str, **body: Any) -> Event:
+    return Event(run_id=RUN, seq=seq, at=f"2025-06-01T03:00:00.{ms:03d}+00:00", body=body)
+
+
+def opened() -> Event:
+    return at(0, "0000.run.opened", request={"text": "Cancel it"})
+
+
+def replied(ms: int, decision: dict[str, Any]) -> Event:
+    return at(ms, "0001.model.responded", message={}, stop_reason="tool_use", decision=decision, cost_microusd=0)
+
+
+def calls(*proposed: dict[str, Any]) -> dict[str, Any]:
+    return {"kind": "call_tools", "calls": list(proposed)}
+
+
+def test_a_refused_call_keeps_what_was_to_be_mended_and_its_neighbour_its_result() -> None:
+    events = [
+        opened(),
+        replied(10, calls({"tool": "find_order", "arguments": "not json"}, LOOK_UP)),
+        at(20, "0001.call.1.refused", tool="find_order", arguments="not json", error="UnknownTool", message="Use …"),
+        at(30, "0001.call.2.settled", tool="look_up_order", status="ok", result={"status": "paid"}, latency_ms=3),
+    ]
+
+    refused, done = timeline(events).turns[0].calls
+
+    assert (refused.outcome, refused.error, refused.message) == ("refused", "UnknownTool", "Use …")
+    assert refused.arguments == "not json"
+    assert (done.outcome, done.result, done.latency_ms) == ("ok", {"status": "paid"}, 3)
+    assert timeline(events).refused_calls == 1
+
+
+def test_a_proposed_call_without_entries_is_open() -> None:
+    call = timeline([opened(), replied(10, calls(LOOK_UP))]).turns[0].calls[0]
+
+    assert (call.outcome, call.tool, call.arguments) == ("open", "look_up_order", {"order_id": "O-1002"})
+
+
+def test_a_run_that_waits_for_an_approval_says_so_and_names_the_escalation() -> None:
+    events = [
+        opened(),
+        replied(10, calls({"tool": "refund_order", "arguments": {}})),
+        at(20, "0001.call.1.approval_requested", escalation_id="esc-2"),
+    ]
+
+    made = timeline(events)
+
+    assert made.status == "waiting"
+    assert made.ending == "Waits for a person: an approval of refund_order is wanted (escalation esc-2)."
+
+
+@pytest.mark.parametrize(
+    ("answered", "outcome", "approve"),
+    [([], "waiting", None), ([True], "open", True), ([False], "open", False)],
+)
+def test_an_approval_is_shown_as_asked_for_and_as_answered(
+    answered: list[bool], outcome: str, approve: bool | None
+) -> None:
+    events = [
+        opened(),
+        replied(10, calls({"tool": "refund_order", "arguments": {}})),
+        at(20, "0001.call.1.approval_requested", escalation_id="esc-2"),
+        *(
+            at(30, "0001.call.1.approval_answered", escalation_id="esc-2", approve=yes, by="Lee", comment="ok")
+            for yes in answered
+        ),
+    ]
+
+    call = timeline(events).turns[0].calls[0]
+
+    assert call.outcome == outcome
+    assert call.approval is not None
+    assert (call.approval.escalation_id, call.approval.approve) == ("esc-2", approve)
+
+
+def test_a_question_to_the_requester_is_a_turn_of_theirs_and_no_persons() -> None:
+    question = {"kind": "hand_over", "to": "requester", "reason": "question", "guidance": "Which order?"}
+    reply = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "O-1002"}
+    asked = at(20, "0002.escalation.opened", kind="question", escalation_id="esc-3", reason="question")
+    events = [opened(), replied(10, question), asked]
+
+    waiting = timeline(events)
+    replied_to = timeline([*events, at(30, "0002.escalation.answered", kind="question", by="me", decision=reply)])
+
+    assert waiting.status == "waiting"
+    assert waiting.ending.startswith("Waits for the requester")
+    assert [turn.planner for turn in replied_to.turns] == ["agent", "requester"]
+    assert replied_to.turns[1].decided is not None
+    assert replied_to.turns[1].decided.guidance == "O-1002"

@@ -1,0 +1,106 @@
+"""What a tool tells the model, and what of its result is recorded."""
+
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field
+
+from ballast.errors import PlaybookInvalid, SchemaViolation
+from ballast.playbook import Effect, Tool, ToolContext, tool
+
+
+class Args(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    order_id: str = Field(description="The order's number.")
+    amount: Decimal = Decimal("1.50")
+
+
+class Receipt(BaseModel):
+    on: date
+    amount: Decimal
+
+
+def made(returns: Any, result: Any = None) -> Tool:
+    def pay(args: Args, ctx: ToolContext) -> Any:
+        """Pay an order.
+
+        At most once.
+        """
+        return result
+
+    pay.__annotations__["return"] = returns
+    return tool(effect=Effect.WRITE)(pay)
+
+
+def test_the_model_reads_the_docstring_and_the_schema_of_the_arguments() -> None:
+    spec = made(str).spec["toolSpec"]
+
+    assert spec["name"] == "pay"
+    assert spec["description"] == "Pay an order.\n\nAt most once."
+    assert spec["inputSchema"]["json"]["required"] == ["order_id"]
+    assert spec["inputSchema"]["json"]["additionalProperties"] is False
+    assert spec["inputSchema"]["json"]["properties"]["order_id"]["description"] == "The order's number."
+
+
+def test_a_call_has_the_arguments_as_json() -> None:
+    call = made(str).call(order_id="O-1")
+
+    assert (call.tool, call.arguments, call.call_id) == ("pay", {"order_id": "O-1", "amount": "1.50"}, "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"order_id": 1}, {"order_id": "O-1", "more": 1}, {"order_id": "O", "amount": "x"}]
+)
+def test_a_call_with_wrong_arguments_is_refused_by_the_tool_s_name(arguments: dict[str, Any]) -> None:
+    with pytest.raises(SchemaViolation, match=r"^pay: "):
+        made(str).call(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("returns", "result", "recorded"),
+    [
+        (str, "ok", "ok"),
+        (None, None, None),
+        (dict[str, Any], {"a": Decimal("1.10")}, {"a": "1.10"}),
+        (Receipt, Receipt(on=date(2026, 11, 1), amount=Decimal("1.10")), {"on": "2026-11-01", "amount": "1.10"}),
+        (list[Receipt], [], []),
+    ],
+)
+def test_a_result_is_recorded_as_json(returns: Any, result: Any, recorded: Any) -> None:
+    assert made(returns).dump(result) == recorded
+
+
+@pytest.mark.parametrize(
+    ("returns", "result"),
+    [(str, 1), (Receipt, {"on": "soon"}), (float, float("nan")), (Any, object())],
+)
+def test_a_result_that_the_log_could_not_hold_fails_in_the_tool(returns: Any, result: Any) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        made(returns).dump(result)
+
+
+class Holds(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    back: Callable[[], str]
+
+
+def test_a_model_that_cannot_be_a_json_schema_is_refused_when_it_is_loaded() -> None:
+    def call_back(args: Holds, ctx: ToolContext) -> str:
+        """Call back."""
+        return args.back()
+
+    with pytest.raises(
+        PlaybookInvalid, match=r"call_back .*Holds cannot become a JSON schema: .*Use types that JSON has"
+    ):
+        tool(effect=Effect.READ)(call_back)
+
+
+@pytest.mark.parametrize("returns", [Callable[[], str], Holds, list[Holds]], ids=str)
+def test_a_return_type_that_cannot_be_json_is_refused_when_it_is_loaded(returns: Any) -> None:
+    with pytest.raises(PlaybookInvalid, match=r"Tool pay .*its return type cannot be JSON"):
+        made(returns)

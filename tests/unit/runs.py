@@ -1,0 +1,230 @@
+"""The log of a run, written for a test event by event, as the functions of Ballast write it.
+
+    story = Story().opened()
+    asked = story.asks(1)
+    story.replies(asked, wants(("look_up_order", {"order_id": "O-1"})))
+    story.executes(1, 1, "ok", {"status": "shipped"})
+    usage(story.events)
+
+``written`` is the order of writing, which is what a crash cuts off; ``events`` the order in which
+the log is read. Requests are composed by the planner's own code, so their hashes are real.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Limits, Planner, RunRequest, ToolCall
+from ballast.contracts.event import call_seq, escalation_seq, model_seq, order, plan_seq, run_seq
+from ballast.contracts.wire import canonical
+from ballast.folds import answered_prompt, opening, prompt_digest, proposals, successor, unseen, usage
+from ballast.folds.conversation import extended
+from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
+from functions.escalation.open import escalation_id_of
+from functions.planner.completion import read_completion
+from functions.planner.prompt import new_messages
+from functions.planner.question import asked as asked_of_requester
+
+STARTED = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
+STARTED_MS = int(STARTED.timestamp() * 1000)
+REQUEST = RunRequest(
+    request_id="req-1", intent="order_status", text="Where is my order O-1?", context={"order_id": "O-1"}
+)
+SYSTEM = [{"text": "You are the support desk."}]
+TOOLS = {"tools": [{"toolSpec": {"name": "look_up_order", "description": "…", "inputSchema": {"json": {}}}}]}
+#: The tools of these runs that write, and what undoes them.
+UNDO: dict[str, str | None] = {"refund_order": "cancel_refund", "cancel_refund": None, "send_letter": None}
+
+Decided = CallTools | Answer | HandOver
+
+
+@dataclass
+class Story:
+    """A run's log while it grows. Each method writes what one step of the work records."""
+
+    request: RunRequest = REQUEST
+    limits: Limits = field(default_factory=Limits)
+    written: list[Event] = field(default_factory=list)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Everything that was written, in the order of the work."""
+        return tuple(sorted(self.written, key=order))
+
+    def write(self, seq: str, body: Mapping[str, Any]) -> Event:
+        """Append once, as the log does: the first body under a key stays."""
+        known = next((event for event in self.written if event.seq == seq), None)
+        if known is not None:
+            return known
+        at = STARTED + timedelta(seconds=len(self.written))
+        plain = json.loads(canonical(dict(body)))
+        event = Event(run_id=self.request.run_id, seq=seq, at=at.isoformat(), body=plain)
+        self.written.append(event)
+        return event
+
+    def opened(self) -> "Story":
+        body = {
+            "request": self.request.model_dump(mode="json"),
+            "request_sha256": self.request.digest,
+            "limits": self.limits.model_dump(mode="json"),
+            "agent": "support",
+            "model": "test-model",
+            "agent_until_ms": STARTED_MS + (self.limits.deadline_s - self.limits.fallback_reserve_s) * 1000,
+            "deadline_ms": STARTED_MS + self.limits.deadline_s * 1000,
+        }
+        self.write(run_seq("opened"), body)
+        return self
+
+    def refused(self, reason: str = "NotAdmitted") -> "Story":
+        body = {"request": self.request.model_dump(mode="json"), "reason": reason, "message": "Not here."}
+        self.write(run_seq("refused"), body)
+        return self
+
+    def asks(self, turn: int, *, reserved: int = 10_000) -> Event:
+        """Reserve and ask the model: the next attempt at ``turn``."""
+        events = self.events
+        attempt = 1 + sum(event.name == "model.requested" and event.turn == turn for event in events)
+        before = answered_prompt(events)
+        body: dict[str, Any] = {
+            "attempt": attempt,
+            "after": before.after,
+            "covers": [event.seq for event in unseen(events, before)],
+            "messages": new_messages(events, before),
+            "reserved_microusd": reserved,
+        }
+        if before.system != SYSTEM:
+            body |= {"system": SYSTEM, "tools": TOOLS}
+        inference = {"model": "test-model", "max_tokens": 1024, "temperature": "0"}
+        body |= {f"gen_ai.request.{name}": value for name, value in inference.items()}
+        body["prompt_sha256"] = prompt_digest(events, extended(before, body), inference)
+        return self.write(model_seq(turn, attempt, "requested"), body)
+
+    def replies(self, asked: Event, reply: Mapping[str, Any], *, cost: int = 4_000) -> Decided:
+        """Record the completion of one attempt and return the decision that stands for its turn."""
+        turn, attempt = asked.turn, asked.body["attempt"]
+        completion = read_completion(reply, turn)
+        to = successor(Planner.AGENT, self.events, has_fallback=True)
+        decision = completion.decision or HandOver(to=to, reason=completion.reason)
+        if isinstance(decision, CallTools):
+            decision = asked_of_requester(decision) or decision
+        settled: dict[str, Any] = {"attempt": attempt, "cost_microusd": asked.body["reserved_microusd"]}
+        if tokens := completion.tokens:
+            settled["cost_microusd"] = min(cost, asked.body["reserved_microusd"])
+            settled |= {INPUT_TOKENS: tokens.input, OUTPUT_TOKENS: tokens.output}
+            settled |= {CACHE_READ_TOKENS: tokens.cache_read, CACHE_WRITE_TOKENS: tokens.cache_write}
+        body = settled | {
+            "message": completion.message,
+            "stop_reason": completion.stop_reason,
+            "exit_reason": completion.reason,
+            "decision": decision.model_dump(mode="json"),
+            "parallel": isinstance(decision, CallTools) and not any(call.tool in UNDO for call in decision.calls),
+        }
+        recorded = self.write(model_seq(turn, attempt, "responded"), body)
+        if recorded.body["attempt"] != attempt:
+            self.write(model_seq(turn, attempt, "failed"), settled | {"exit_reason": completion.reason})
+        return proposals(self.events)[turn].decision
+
+    def breaks(self, asked: Event, reason: ExitReason = ExitReason.MODEL_THROTTLED, *, charged: bool = False) -> None:
+        """Record that an attempt brought no completion."""
+        attempt = asked.body["attempt"]
+        cost = asked.body["reserved_microusd"] if charged else 0
+        body = {"attempt": attempt, "exit_reason": reason, "error": "…", "cost_microusd": cost, "latency_ms": 3}
+        self.write(model_seq(asked.turn, attempt, "failed"), body)
+
+    def decides(self, turn: int, planner: Planner, decision: Decided, **more: Any) -> Decided:
+        """Record a decision that no completion made; ``more`` is ``undoes``, ``note``, ``parallel``, …"""
+        self.write(plan_seq(turn), {"planner": planner, "decision": decision.model_dump(mode="json"), **more})
+        return proposals(self.events)[turn].decision
+
+    def asks_approval(self, turn: int, index: int) -> str:
+        seq = call_seq(turn, index, "approval_requested")
+        return self._asks_people(seq, kind="approval", reason="approval_required")
+
+    def approves(self, turn: int, index: int, approve: bool) -> None:
+        escalation_id = escalation_id_of(self.request.run_id, call_seq(turn, index, "approval_requested"))
+        body = {"escalation_id": escalation_id, "approve": approve, "by": "kim", "comment": "I looked."}
+        self.write(call_seq(turn, index, "approval_answered"), body)
+
+    def intends(self, turn: int, index: int, call: ToolCall) -> None:
+        """Record that a call passed the gate; also all that is left of one that crashed."""
+        undo = UNDO.get(call.tool)
+        body = {
+            "tool": call.tool,
+            "arguments": call.arguments,
+            "effect": "write" if call.tool in UNDO else "read",
+            "undo": {"tool": undo, "arguments": {}} if undo else None,
+        }
+        self.write(call_seq(turn, index, "intended"), body)
+
+    def executes(self, turn: int, index: int, status: str = "ok", result: Any = None) -> None:
+        """Execute a proposed call to its end: ok, failed, unknown, denied or refused."""
+        call = proposals(self.events)[turn].calls[index - 1]
+        if status == "refused":
+            body = {"tool": call.tool, "arguments": call.arguments, "error": "UnknownTool", "message": "No such tool."}
+            self.write(call_seq(turn, index, "refused"), body)
+            return
+        if status != "denied":
+            self.intends(turn, index, call)
+        undo = UNDO.get(call.tool) if status == "ok" else None
+        outcome = {"result": result} if status == "ok" else {"message": f"It was {status}."}
+        settled = {"tool": call.tool, "status": status, "latency_ms": 5, **outcome}
+        settled["undo"] = {"tool": undo, "arguments": {"of": f"{turn}.{index}"}, "call_id": ""} if undo else None
+        self.write(call_seq(turn, index, "settled"), settled)
+
+    def escalates(self, turn: int, reason: str = "no_fallback", *, kind: str = "escalation") -> str:
+        """Ask the people, or the requester where ``kind`` is ``question``."""
+        return self._asks_people(escalation_seq(turn, "opened"), kind=kind, reason=reason)
+
+    def _asks_people(self, seq: str, **body: str) -> str:
+        escalation_id = escalation_id_of(self.request.run_id, seq)
+        self.write(seq, {"escalation_id": escalation_id, "summary": "…", "answer_by": STARTED.isoformat(), **body})
+        return escalation_id
+
+    def announces(self, turn: int) -> None:
+        """Record that others were told of the escalation; it may come late."""
+        self.write(escalation_seq(turn, "announced"), {"event_id": f"evt-{turn:04d}"})
+
+    def person(self, turn: int, decision: Decided, *, kind: str = "escalation") -> Decided:
+        """Record a person's answer to the escalation of ``turn``, or the requester's to a question."""
+        now_ms = STARTED_MS + turn * 3_600_000
+        escalation_id = escalation_id_of(self.request.run_id, escalation_seq(turn, "opened"))
+        body: dict[str, Any] = {"escalation_id": escalation_id, "kind": kind, "by": "kim"}
+        body |= {"decision": decision.model_dump(mode="json")}
+        body |= {"agent_until_ms": now_ms + 110_000, "deadline_ms": now_ms + 120_000}
+        self.write(escalation_seq(turn, "answered"), body)
+        return decision
+
+    def ends(self, status: str = "answered", by: str | None = "agent") -> "Story":
+        used = usage(self.events)
+        body: dict[str, Any] = {"status": status, "by": by, "degraded": by != "agent"}
+        body |= {"spent_microusd": used.spent_microusd, "reserved_microusd": used.reserved_microusd}
+        self.write(run_seq("ended"), body | ({"answer": "Done."} if by else {"reason": "deadline"}))
+        return self
+
+    @property
+    def ceiling(self) -> int:
+        """What the run may spend, with what people added."""
+        return opening(self.events).cost_ceiling_microusd
+
+
+def says(text: str, stop_reason: str = "end_turn") -> dict[str, Any]:
+    """Return Converse's reply with an answer."""
+    return _reply([{"text": text}], stop_reason)
+
+
+def wants(*calls: tuple[str, Any], stop_reason: str = "tool_use") -> dict[str, Any]:
+    """Return Converse's reply that proposes ``calls`` (tool, arguments); ids repeat, as real ones do."""
+    return _reply(
+        [{"toolUse": {"toolUseId": "call_0", "name": tool, "input": arguments}} for tool, arguments in calls],
+        stop_reason,
+    )
+
+
+def _reply(content: list[dict[str, Any]], stop_reason: str) -> dict[str, Any]:
+    return {
+        "output": {"message": {"role": "assistant", "content": content}},
+        "stopReason": stop_reason,
+        "usage": {"inputTokens": 100, "outputTokens": 20, "totalTokens": 120},
+    }
