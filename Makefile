@@ -16,7 +16,7 @@ UV_FLAGS  := --quiet --python $(BIN)/python --compile-bytecode
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock build deploy bench faults tau2 clean
+.PHONY: help demo test lint format lock build deploy bench tau2 clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -53,9 +53,6 @@ deploy: build ## Deploy it to your AWS account. Another stage: make deploy STAGE
 bench: $(READY) ## Measure a turn (time, bytes, requests) and each function's cold import.
 	$(BIN)/python -m bench.turns
 	$(BIN)/python -m bench.cold_import
-
-faults: $(READY) ## Run what breaks on purpose, again and again.
-	$(BIN)/pytest tests/faults $(ARGS)
 
 tau2: $(READY) ## Install tau2-bench's real tools, which bench/tau2 wraps.
 	$(if $(UV),$(UV) pip install $(UV_FLAGS),$(BIN)/python -m pip install $(PIP_FLAGS)) --no-deps -r requirements/tau2.txt

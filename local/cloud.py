@@ -6,11 +6,11 @@ import gc
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from threading import Event as Signal
-from threading import Lock, Thread
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
@@ -211,17 +211,9 @@ class LocalCloud:
         """
         return self._sources.pump()
 
-    @contextmanager
-    def polling(self) -> Iterator[None]:
+    def polling(self) -> AbstractContextManager[None]:
         """Within the block, deliver what comes into the queues that feed functions, as Lambda's pollers do."""
-        stop = Signal()
-        poller = Thread(target=self._sources.poll, args=(stop,), name="pollers", daemon=True)
-        poller.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            poller.join(timeout=5)
+        return self._sources.polling()
 
     def status(self, run_id: str) -> str:
         """Return RUNNING until ``wait`` would return, then the execution's status."""

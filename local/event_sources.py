@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +38,7 @@ class EventSource:
 
 
 class EventSources:
-    """Delivers what waits in the queues: ``pump`` once, ``polling`` until it is told to stop.
+    """Delivers what waits in the queues: ``pump`` once, ``polling`` all the time.
 
     sources     see ``event_sources``
     session_of  a function's own session, since Lambda polls with the function's role
@@ -70,8 +71,19 @@ class EventSources:
             self._failed.clear()
             return sum(self._drain(source) for source in self._sources)
 
-    def poll(self, stop: threading.Event) -> None:
-        """Deliver what waits, again and again, until ``stop``; what failed waits for its visibility timeout."""
+    @contextmanager
+    def polling(self) -> Iterator[None]:
+        """Within the block, deliver what comes in. What failed comes again after its visibility timeout."""
+        stop = threading.Event()
+        poller = threading.Thread(target=self._poll, args=(stop,), name="pollers", daemon=True)
+        poller.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            poller.join(timeout=5)
+
+    def _poll(self, stop: threading.Event) -> None:
         while not stop.is_set():
             try:
                 with self._one_at_a_time:

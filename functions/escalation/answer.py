@@ -81,9 +81,7 @@ class Answers:
         if waiting.escalation_id is None or waiting.reason != ExitReason.QUESTION:
             raise EscalationClosed(f"{run_id} asks the requester nothing now; see its status.")
         decision = HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance=text)
-        reply = PersonsAnswer(
-            escalation_id=waiting.escalation_id, by=by, decision=decision.model_dump(mode="json", exclude_defaults=True)
-        )
+        reply = PersonsAnswer(escalation_id=waiting.escalation_id, by=by, decision=decision.model_dump(mode="json"))
         return self.take(reply)
 
     def _item(self, escalation_id: str) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, JsonValue, ValidatorFunctionWrapHandler, WrapValidator, model_validator
+from pydantic import ConfigDict, Field, JsonValue, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
 from ballast.contracts import Decision, parse_decision
 from ballast.contracts.notice import EscalationId
@@ -22,11 +22,17 @@ def _as_sent(value: Any, _handler: ValidatorFunctionWrapHandler) -> Any:
     return value
 
 
+def _has(field: str, kind: str) -> dict[str, Any]:
+    return {"required": [field], "properties": {field: {"type": kind}}}
+
+
 class Reply(Wire):
     """A person's answer: ``decision`` to an escalation, ``approve`` to a request for approval.
 
     comment  why; recorded with an approval
     """
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_has("decision", "object"), _has("approve", "boolean")]})
 
     decision: Annotated[Decision, WrapValidator(_as_sent)] | None = None
     approve: bool | None = None

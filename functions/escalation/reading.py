@@ -86,20 +86,21 @@ class Questions:
     def _look(
         self, state: State, tenant: str | None, limit: int, after: dict[str, str] | None
     ) -> tuple[list[dict[str, Any]], dict[str, str] | None]:
+        # A question is for the requester, who sees it in the run.
+        for_people, own = "#kind <> :question", "#tenant = :tenant"
         query: dict[str, Any] = {
             "TableName": self.table,
             "IndexName": "by_status",
             "KeyConditionExpression": "#status = :status",
+            "FilterExpression": for_people if tenant is None else f"{for_people} AND {own}",
             "ExpressionAttributeNames": _NAMES,
-            "ExpressionAttributeValues": {":status": {"S": state}},
+            "ExpressionAttributeValues": {":status": {"S": state}, ":question": {"S": "question"}},
             "ProjectionExpression": _READ,
             "ScanIndexForward": False,
-            "Limit": limit,
+            "Limit": 100,  # of what is looked at, not of what is found
         }
         if tenant is not None:
-            query["FilterExpression"] = "#tenant = :tenant"
             query["ExpressionAttributeValues"][":tenant"] = {"S": tenant}
-            query["Limit"] = 100  # of what is looked at, not of what is found
         if after is not None:
             query["ExclusiveStartKey"] = {name: {"S": value} for name, value in (after | {"status": state}).items()}
         with consequences(self._table):

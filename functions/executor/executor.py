@@ -22,7 +22,7 @@ from pydantic import BaseModel, ValidationError
 
 from ballast.contracts import Event, ExecuteTask, ToolCall
 from ballast.contracts.event import call_seq
-from ballast.contracts.wire import canonical, complaints
+from ballast.contracts.wire import complaints
 from ballast.errors import ApprovalRequired, CallRefused, EffectUnknown, InvalidInput, RetryLater, SettingInvalid
 from ballast.folds import CallState, find_call, opening
 from ballast.log import RunLog
@@ -160,13 +160,11 @@ def _run(tool: Tool, args: BaseModel, context: ToolContext) -> dict[str, Any]:
     except Exception as defect:
         return {"status": lost, "message": f"{tool.name} broke: {type(defect).__name__}: {defect}"[:500]}
     try:
-        dumped = tool.dump(result)
-        canonical(dumped)  # NaN, or deeper than JSON goes
+        return {"status": "ok", "result": tool.dump(result)}
     except (ValueError, RecursionError) as problem:
         # A write has happened, but what came back is not what the tool promised.
         why = complaints(problem) if isinstance(problem, ValidationError) else str(problem)
         return {"status": lost, "message": f"The result is not what {tool.name} promises: {why}."}
-    return {"status": "ok", "result": dumped}
 
 
 def _planned_undo(tool: Tool, args: BaseModel) -> dict[str, Any] | None:

@@ -47,6 +47,7 @@ class RunSummary(Wire):
     degraded   whether an answer, or its absence, is not the agent's
     reason     why it waits, was refused, or ended as it did
     cost_usd   what its model calls cost, reservations without an outcome included
+    deadline_at  until when it is meant to be answered; null where it has ended
     """
 
     run_id: RunId
@@ -61,6 +62,7 @@ class RunSummary(Wire):
     reason: str | None = None
     cost_usd: Usd = "0.00"
     opened_at: Time | None = None
+    deadline_at: Time | None = None
     ended_at: Time | None = None
 
 
@@ -70,13 +72,17 @@ class Run(RunSummary):
     answer         its text, once it is answered
     ceiling_usd    what it may cost at most; null before it is admitted
     turns          the newest turn with an entry in the log
-    escalation_id  the question that waits for a person, if any
+    escalation_id  what waits for a person or for the requester, if anything does
+    question       what the agent asks the requester; POST /runs/{run_id}/messages replies
+    message        why it was refused, and what to mend
     """
 
     answer: str | None = None
     ceiling_usd: Usd | None = None
     turns: int = 0
     escalation_id: str | None = None
+    question: str | None = None
+    message: str | None = None
 
 
 class RunPage(Wire):

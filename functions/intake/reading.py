@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from ballast.contracts import Event, RunRequest
@@ -123,11 +124,14 @@ def run_of(events: Sequence[Event]) -> Run:
         "cost_usd": dollars(used.charged_microusd),
         "turns": stands.turn,
         "escalation_id": stands.escalation_id,
+        "question": _question(events, stands.escalation_id),
     }
     if stands.status != "refused":
-        facts |= {"opened_at": events[0].at, "ceiling_usd": dollars(opening(events).cost_ceiling_microusd)}
+        opened = opening(events)
+        facts |= {"opened_at": events[0].at, "ceiling_usd": dollars(opened.cost_ceiling_microusd)}
+        facts |= {"deadline_at": datetime.fromtimestamp(opened.deadline_ms / 1000, UTC).isoformat()}
     if (end := ending(events)) is not None:
-        facts |= ended_as(end)
+        facts |= ended_as(end) | {"deadline_at": None}
     return Run.model_validate(facts)
 
 
@@ -146,7 +150,8 @@ def ended_as(end: Event) -> dict[str, Any]:
     """Return what a run's last event says of it."""
     body = end.body
     if end.name == "run.refused":
-        return {"status": "refused", "reason": body["reason"], "ended_at": end.at}
+        refusal = {"reason": body["reason"], "message": plain(body["message"])}
+        return {"status": "refused", "ended_at": end.at, **refusal}
     answer = body.get("answer")
     return {
         "status": body["status"],
@@ -157,3 +162,12 @@ def ended_as(end: Event) -> dict[str, Any]:
         "cost_usd": dollars(body["spent_microusd"] + body["reserved_microusd"]),
         "ended_at": end.at,
     }
+
+
+def _question(events: Sequence[Event], escalation_id: str | None) -> str | None:
+    """Return what the requester is asked, where it is they who are asked."""
+    opened = (event.body for event in events if event.name == "escalation.opened")
+    for body in opened:
+        if escalation_id is not None and body["escalation_id"] == escalation_id and body.get("kind") == "question":
+            return plain(body["summary"])
+    return None

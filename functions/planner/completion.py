@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from ballast.contracts import Answer, CallTools, ExitReason, ToolCall
 from ballast.contracts.decision import MAX_CALLS_A_TURN
 from ballast.contracts.exit_reason import from_stop_reason
-from ballast.contracts.wire import MAX_DEPTH
+from ballast.contracts.wire import MAX_DEPTH, plain
 from ballast.money import TokenCounts
 
 #: What Bedrock accepts as a tool's name in a message that is sent back.
@@ -57,7 +57,7 @@ def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
     decision, reason = _decide(reason, blocks, proposed)
     return Completion(
         message={"role": "assistant", "content": _recordable(blocks, proposed, turn)},
-        stop_reason=_well_formed(str(stop_reason)[:64]),
+        stop_reason=plain(str(stop_reason)[:64]),
         reason=reason,
         tokens=_tokens(reply.get("usage")),
         decision=decision,
@@ -77,7 +77,7 @@ def _decide(
     if reason in (ExitReason.END_TURN, ExitReason.STOP_SEQUENCE):
         if proposed:  # it asks for calls and says that it is done: neither can be trusted
             return None, ExitReason.MALFORMED_TOOL_USE
-        text = _well_formed("\n\n".join(block["text"] for block in blocks if _has_text(block)).strip())
+        text = plain("\n\n".join(block["text"] for block in blocks if _has_text(block)).strip())
         return (Answer(text=text), reason) if text else (None, ExitReason.EMPTY_ANSWER)
     return None, reason
 
@@ -148,7 +148,7 @@ def _recordable(
         elif _UNKNOWN_BLOCK not in block and ("text" not in block or _has_text(block)):  # no blank text either
             recorded.append(_jsonable(block))
     # A lone surrogate is legal in JSON, and in no text that can be sent.
-    text = _well_formed(json.dumps(recorded, ensure_ascii=False))
+    text = plain(json.dumps(recorded, ensure_ascii=False))
     return json.loads(text) or [{"text": "(nothing)"}]
 
 
@@ -184,10 +184,6 @@ def _tokens(usage: Any) -> TokenCounts | None:
         cache_read=count("cacheReadInputTokens", "cacheReadInputTokenCount") or 0,
         cache_write=count("cacheWriteInputTokens", "cacheWriteInputTokenCount") or 0,
     )
-
-
-def _well_formed(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _jsonable(value: Any, depth: int = 0) -> Any:

@@ -35,11 +35,8 @@ def _results(events: Sequence[Event], prompt: Prompt) -> list[dict[str, Any]]:
         return []
     turn = int(prompt.after[:4])
     states = {state.index: state for state in calls(events) if state.turn == turn and state.planner is Planner.AGENT}
-    ids = [
-        block["toolUse"]["toolUseId"]
-        for block in prompt.messages[-1]["content"]
-        if "toolUse" in block and block["toolUse"].get("type") != "server_tool_use"
-    ]
+    # A server-side tool's call is among them, under an id that is no ``call_id``.
+    ids = [block["toolUse"]["toolUseId"] for block in prompt.messages[-1]["content"] if "toolUse" in block]
     wanted = [(index, call_id(turn, index)) for index in range(1, len(ids) + 1)]
     reply = reply_to(list(events), turn)
     if reply is not None:

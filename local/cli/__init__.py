@@ -52,6 +52,10 @@ def _command(name: str) -> Callable[[Namespace], int]:
         from local.cli.answer import answer
 
         return answer
+    if name == "up":
+        from local.cli.up import up
+
+        return up
     if name == "redrive":
         from local.cli.redrive import redrive
 

@@ -58,7 +58,7 @@ def what_to_type(escalation_id: str, message: dict[str, object]) -> list[str]:
     return [
         f'{start} --say "what the customer should read"',
         f'{start} --back-to-agent --guidance "what to do differently" --add-budget 0.05',
-        f"{start} --call TOOL '{{\"argument\": \"value\"}}'",
+        f'{start} --call TOOL \'{{"argument": "value"}}\'',
         *proposed,
     ]
 

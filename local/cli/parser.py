@@ -13,6 +13,7 @@ handlers, on moto instead of AWS. No account, no network, nothing left behind bu
   ballast demo --list               see the other scenarios
   ballast trace                     list the saved runs
   ballast run --text "Where is my order O-1001?" --model http://localhost:11434/v1#qwen3
+  ballast up                        serve all of it over HTTP, on localhost
 """
 
 _FILES = """\
@@ -49,6 +50,19 @@ A request file holds {"request_id", "text"} and optionally "intent", "context", 
 "agent", "limits". A run that needs a person says what to type, and waits.
 """
 
+_UP = """\
+Serve the whole stack on localhost: the HTTP API as API Gateway hands it to the functions, the
+queue of requests polled, events delivered, escalations answered here or over HTTP, a seeded store.
+
+  ballast up --model local/scenarios/happy-path/script.yaml    no model needed: a script plays it
+  ballast up --model http://localhost:11434/v1#qwen3 --port 9000
+  ballast up --tenant acme        every request is acme's: see what a tenant sees
+
+Everybody who can reach the port is an operator (with --tenant: that tenant), so it listens on
+this machine only, and answers no page of another origin. Nothing stays when it ends but the
+logs of the runs (`ballast trace`). Ctrl-C ends it, with 0; what still runs is aborted.
+"""
+
 _TRACE = """\
 Show a saved run as a timeline; without RUN, list the saved runs.
 
@@ -79,6 +93,7 @@ def parser() -> argparse.ArgumentParser:
     _run(_taught(commands.add_parser("run", help="run one request"), _RUN))
     _trace(_taught(commands.add_parser("trace", help="show a saved run as a timeline"), _TRACE))
     _answer(_taught(commands.add_parser("answer", help="answer a run that waits for a person"), _ANSWER))
+    _up(_taught(commands.add_parser("up", help="serve the whole stack on localhost"), _UP))
     redrive.arguments(
         _taught(commands.add_parser("redrive", help="put dead letters of a stack back"), redrive.TEACHING)
     )
@@ -115,6 +130,15 @@ def _run(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
     sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
     sub.add_argument("--full", action="store_true", help="shorten nothing in the trace")
+
+
+def _up(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--port", type=int, default=8787, metavar="N", help="the port (default: 8787; 0: any free one)")
+    sub.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="127.0.0.1, ::1 or localhost")
+    sub.add_argument("--model", metavar="SPEC", help="as for `ballast run` (default: $BALLAST_MODEL)")
+    sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
+    sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
+    sub.add_argument("--tenant", metavar="NAME", help="whoever asks is of this tenant (default: an operator)")
 
 
 def _trace(sub: argparse.ArgumentParser) -> None:

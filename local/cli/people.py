@@ -74,6 +74,22 @@ class PeopleElsewhere:
         self._waiting.clear()
         self._mailbox.close_all()
 
+    def withdraw_what_is_closed(self) -> None:
+        """Take away the notices of what was answered elsewhere, or whose run no longer waits."""
+        if not self._waiting:
+            return
+        keys = [{"escalation_id": {"S": escalation_id}} for escalation_id in list(self._waiting)[:100]]
+        table, dynamodb = self._cloud.physical_id("EscalationsTable"), self._cloud.session.client("dynamodb")
+        found = dynamodb.batch_get_item(RequestItems={table: {"Keys": keys, "ConsistentRead": True}})
+        for item in found["Responses"][table]:
+            run_id = item["run_id"]["S"]
+            if item["status"]["S"] != "open" or self._cloud.status(run_id) != "RUNNING":
+                self._forget(item["escalation_id"]["S"])
+
+    def _forget(self, escalation_id: str) -> None:
+        self._mailbox.close(escalation_id)
+        self._waiting.pop(escalation_id, None)
+
     def _post(self, message: dict[str, Any]) -> None:
         escalation_id = str(message["escalation_id"])
         if escalation_id in self._waiting:  # the queue delivers at least once
@@ -101,8 +117,7 @@ class PeopleElsewhere:
             self._mailbox.report(escalation_id, answer, result)
             return
         self._mailbox.report(escalation_id, answer, {"ok": True, **taken})
-        self._mailbox.close(escalation_id)
-        del self._waiting[escalation_id]
+        self._forget(escalation_id)
 
 
 class EscalationQueue:

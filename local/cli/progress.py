@@ -52,6 +52,10 @@ def _said(event: Event) -> str:
             return f"escalated: {meaning(text(body, 'reason'))} ({text(body, 'escalation_id')})"
         case "escalation.answered":
             return _decision(text(body, "by") or "a person", body)
+        case "run.announced" | "escalation.announced":
+            return f"event sent: {text(body, 'detail_type')}"
+        case "run.replied":
+            return f"NOT replied: {text(body, 'error')}" if body.get("error") else "replied to the caller's queue"
         case _:
             return _about_call(event.name, body)
 

@@ -28,9 +28,7 @@ def run(typed: Namespace) -> int:
 
     Everything that can be wrong in what was typed is found before anything is started.
     """
-    spec = typed.model or os.environ.get("BALLAST_MODEL")
-    if not spec:
-        raise InvalidInput(_NO_MODEL)
+    spec = chosen_model(typed)
     from local.cloud import PLAYBOOK
     from local.converse import model_source
 
@@ -47,3 +45,11 @@ def run(typed: Namespace) -> int:
         screen.line()
     screen.trace(made, full=typed.full)
     return exit_of(made.status)
+
+
+def chosen_model(typed: Namespace) -> str:
+    """Return which model was chosen, where it was typed or once and for all. Raises ``InvalidInput``."""
+    spec = typed.model or os.environ.get("BALLAST_MODEL")
+    if not spec:
+        raise InvalidInput(_NO_MODEL)
+    return str(spec)

@@ -128,6 +128,26 @@ def test_a_run_by_messages_from_the_event_that_asks_to_the_event_that_answers(cl
     assert take(cloud, cloud.outputs["EscalationQueueUrl"]) == []
 
 
+def test_a_consumer_that_crashes_before_its_message_is_deleted_loses_nothing_and_starts_once(cloud: LocalCloud) -> None:
+    request = RunRequest(request_id="crash", text="Count.", intent="world_peace")
+    crashes = ["just before the message is deleted"]
+
+    def crash(function: str, payload: dict[str, Any], result: Any) -> None:
+        if function == "QueueFunction" and crashes:
+            raise SystemExit(crashes.pop())
+
+    cloud.after_invoke.append(crash)
+    url = cloud.outputs["RunRequestQueueUrl"]
+    cloud.session.client("sqs").send_message(QueueUrl=url, MessageBody=request.model_dump_json())
+
+    assert [cloud.pump(), cloud.pump(), cloud.pump()] == [0, 1, 0]
+
+    cloud.after_invoke.remove(crash)
+    cloud.wait(request.run_id, 10)
+    assert [event["detail-type"] for event in heard(cloud, request.run_id)] == ["Run Refused"]
+    assert take(cloud, cloud.outputs["RunRequestDeadLetterQueueUrl"]) == []
+
+
 def test_a_refused_and_a_failed_run_are_told_of_as_such(cloud: LocalCloud) -> None:
     refused = RunRequest(request_id="refused", text="Count.", intent="world_peace")
     failed = RunRequest.model_validate_json(json.dumps({"request_id": "failed", "text": "Count.", "limits": BROKE}))

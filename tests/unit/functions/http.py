@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,10 +12,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
 from ballast.http.problem import CONTENT_TYPE, ProblemDetails
 from tests.unit.functions.stack import HANDLERS, LambdaContext, Stack
 
-_EVENTS = Path(__file__).parents[2] / "events" / "apigateway"
+ROOT = Path(__file__).parents[3]
+_EVENTS = ROOT / "tests" / "events" / "apigateway"
 _KEYS = count(1)
 
 #: (who, what API Gateway says of them)
@@ -99,7 +103,31 @@ def ask(stack: Stack, function: str, request: Any, **more: Any) -> Reply:
         assert headers["content-type"] == CONTENT_TYPE
         details = ProblemDetails.model_validate_json(reply.text)
         assert details.status == reply.status
+    _documented(request, reply)
     return reply
+
+
+_DOCUMENT: dict[str, Any] = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
+
+
+def _documented(request: Any, reply: Reply) -> None:
+    """Hold the reply to the API's own description, where the request is of an operation that it has."""
+    match request:
+        case {"rawPath": str(path), "requestContext": {"http": {"method": str(method)}}} if reply.status != 405:
+            for template, operations in _DOCUMENT["paths"].items():
+                if re.fullmatch(re.sub(r"{\w+}", "[^/]+", template), path) and method.lower() in operations:
+                    responses = operations[method.lower()]["responses"]
+                    # A request that is none, API Gateway does not send.
+                    assert str(reply.status) in {*responses, "400"}, f"{method} {template}: {reply.status}"
+                    if reply.status < 400:
+                        _form(template, method.lower(), str(reply.status)).validate(reply.body)
+
+
+@cache
+def _form(template: str, method: str, status: str) -> Any:
+    steps = ("paths", template, method, "responses", status, "content", "application/json", "schema")
+    pointer = "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps)
+    return jsonschema.Draft202012Validator({"$ref": f"#/{pointer}"} | _DOCUMENT)
 
 
 def key() -> str:

@@ -94,7 +94,7 @@ WRONG: dict[str, list[tuple[dict[str, Any], str]]] = {
     ],
     "open": [
         *_OF_A_TURN,
-        ({"kind": "question"}, "kind"),
+        ({"kind": "request"}, "kind"),
         ({"reason": None}, "reason"),
         ({"timeout_s": 0}, "timeout_s"),
         ({"task_token": ""}, "task_token"),

@@ -20,7 +20,7 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
     ("a day that is none", agent_with("name: support", "name: 2026-02-30"), "agent.yaml", r"is not YAML: day"),
     ("YAML inside itself", agent_with("Help.", "&a [*a]"), "agent.yaml", r"holds what JSON cannot: Circular"),
     ("a date as a key", agent_with("order_status:", "2026-11-01:"), "agent.yaml", r"holds what JSON cannot: keys"),
-    ("brackets without end", {"agent.yaml": "[" * 600}, "agent.yaml", r"is not YAML: "),
+    ("brackets without end", {"agent.yaml": "[" * 600}, "agent.yaml", r"is not YAML"),
     (
         "an unknown field",
         agent_with("model:", "modell:"),

@@ -25,6 +25,8 @@ from ballast.runtime import Runtime
 class Front(APIGatewayHttpResolver):
     """Routes of one function. ``public`` paths need no identity; they hold no data.
 
+    Leans on private parts of Powertools, which is pinned: how it finds a route and calls it.
+
     Powertools keeps the request at hand in attributes of a class, since Lambda brings one at a
     time; ``ballast up`` serves many at once, so here they are the thread's own.
     """

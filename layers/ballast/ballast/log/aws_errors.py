@@ -9,13 +9,16 @@ from ballast.errors import RetryLater, SettingInvalid
 #: Error codes after which nothing was done and the same request may be sent again.
 RETRYABLE_CODES = frozenset(
     {
+        "ExecutionLimitExceeded",
         "InternalServerError",
         "InternalError",
         "InternalException",
         "InternalFailure",
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
+        "KMS.ThrottlingException",
         "RequestLimitExceeded",
+        "RequestThrottled",
         "RequestTimeout",
         "ServiceUnavailable",
         "ServiceUnavailableException",

@@ -271,6 +271,18 @@ def test_an_escalation_that_was_opened_again_is_answered_with_its_newest_token(
     assert waiting.waits
 
 
+def test_opening_again_does_not_invite_another_answer(stack: Stack, waiting: Waiting, workflow: str) -> None:
+    to = opened(stack, waiting)
+    take(stack, to, decision=ANSWER)
+    retried = opened_again(stack, to, workflow)
+
+    with pytest.raises(EscalationClosed):
+        take(stack, to, decision=GUIDANCE)
+
+    assert retried.waits
+    retried.stop()
+
+
 def test_an_answer_that_came_before_the_retry_of_its_opening_can_be_sent_again(
     stack: Stack, waiting: Waiting, workflow: str
 ) -> None:

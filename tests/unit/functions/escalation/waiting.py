@@ -65,7 +65,7 @@ class Waiting:
     def stop(self) -> None:
         """End it, as a timeout does: its token is worth nothing any more."""
         if self.waits:
-            client("stepfunctions").send_task_failure(taskToken=self.token, error="States.Timeout")
+            client("stepfunctions").send_task_failure(taskToken=self.token, error="TimedOut")
             self._until_it_ends()
 
     def _until_it_ends(self) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def test_a_run_shows_where_it_stands(stack: Stack) -> None:
     run = get(stack, f"/runs/{run_id}").body
 
     assert (run["status"], run["text"], run["tenant"], run["turns"]) == ("running", "Tidy up.", "shown", 0)
-    assert run["opened_at"] == stack.clock().isoformat()
+    assert run["opened_at"] == stack.clock().isoformat() < run["deadline_at"]
     assert (run["cost_usd"], run["ended_at"], run["answer"]) == ("0.00", None, None)
     assert float(run["ceiling_usd"]) > 0
 
@@ -72,10 +73,29 @@ def test_a_run_that_waits_for_people_names_the_question(stack: Stack) -> None:
     assert (run["status"], run["escalation_id"], run["reason"]) == ("waiting", "esc-x", "guidance")
 
 
+def test_a_run_that_waits_for_its_requester_shows_the_question(stack: Stack) -> None:
+    run_id = stack.open()
+    decision = HAND_OVER | {"to": "requester", "reason": "question", "guidance": "Which order?"}
+    stack.log.append(run_id, "0001.plan.decided", {"planner": "agent", "decision": decision})
+    task = {"run_id": run_id, "turn": 2, "kind": "question", "reason": "question", "timeout_s": 60}
+    opened = stack.invoke("open", task | {"task_token": "t"})
+
+    run = get(stack, f"/runs/{run_id}").body
+
+    assert (run["status"], run["question"], run["escalation_id"]) == (
+        "waiting",
+        "Which order?",
+        opened["escalation_id"],
+    )
+    people = ask(stack, "people", event("GET", "/escalations")).body["escalations"]
+    assert opened["escalation_id"] not in {one["escalation_id"] for one in people}
+
+
 def test_an_answered_run_says_by_whom(stack: Stack) -> None:
     run = get(stack, f"/runs/{answered(stack, 'Tidied.')}").body
 
     assert (run["status"], run["by"], run["degraded"], run["answer"]) == ("answered", "fallback", True, "Tidied.")
+    assert run["deadline_at"] is None
 
 
 def test_a_refused_run_says_why(stack: Stack) -> None:
@@ -86,6 +106,7 @@ def test_a_refused_run_says_why(stack: Stack) -> None:
     run = get(stack, f"/runs/{RunRequest(**request).run_id}").body
 
     assert (run["status"], run["reason"], run["opened_at"], run["cost_usd"]) == ("refused", "NotAdmitted", None, "0.00")
+    assert "nobody" in run["message"]
 
 
 def test_a_run_is_there_before_its_log_is(stack: Stack) -> None:
@@ -254,10 +275,19 @@ def test_a_cancelled_run_is_stopped_in_its_callers_name(stack: Stack) -> None:
     reply = ask(stack, "api", event("POST", f"/runs/{started['run_id']}/cancel"))
 
     assert (reply.status, reply.headers["location"]) == (202, f"/runs/{started['run_id']}")
-    arn = f"arn:aws:states:eu-west-1:123456789012:execution:agent:{started['run_id']}"
-    execution = client("stepfunctions").describe_execution(executionArn=arn)
-    assert execution["status"] == "ABORTED"
+    assert once_stopped(started["run_id"])["status"] == "ABORTED"
     assert get(stack, f"/runs/{started['run_id']}").body["status"] == "aborted"
+
+
+def once_stopped(run_id: str) -> dict[str, Any]:
+    """Return the execution once it has ended: moto stops one a moment after it said so."""
+    arn = f"arn:aws:states:eu-west-1:123456789012:execution:agent:{run_id}"
+    for _ in range(500):
+        execution: dict[str, Any] = client("stepfunctions").describe_execution(executionArn=arn)
+        if execution["status"] != "RUNNING":
+            return execution
+        time.sleep(0.01)
+    raise TimeoutError("it was never stopped")
 
 
 def test_a_run_that_has_ended_cannot_be_cancelled(stack: Stack) -> None:

@@ -1,5 +1,6 @@
 """What Converse demands of a request, as far as its service validates it beyond botocore's own shapes."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -9,6 +10,10 @@ _NAME = re.compile(r"^[a-zA-Z0-9_-]{1,64}$")
 
 def complaints(request: Mapping[str, Any]) -> list[str]:
     """Return what Bedrock would refuse in ``request``; empty where it is legal."""
+    try:
+        json.dumps(request, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return ["half of a surrogate pair"]
     return list(_complaints(request["messages"]))
 
 
@@ -31,7 +36,8 @@ def _complaints(messages: list[dict[str, Any]]) -> Iterator[str]:
             continue
         uses = [block["toolUse"] for block in content if "toolUse" in block]
         answered = {block["toolResult"]["toolUseId"] for block in content if "toolResult" in block}
-        open_calls = [use["toolUseId"] for use in uses if use["toolUseId"] not in answered]
+        ours = [use["toolUseId"] for use in uses if use.get("type") != "server_tool_use"]
+        open_calls = [one for one in ours if one not in answered]
         for use in uses:
             if not use["toolUseId"] or use["toolUseId"] in seen:
                 yield f"message {at}: the id {use['toolUseId']!r} is empty or came before"

@@ -191,6 +191,20 @@ def test_handed_back_before_it_ever_answered_the_agent_gets_the_request_and_the_
     assert "Use note n-7 instead." in texts(request["messages"][0])
 
 
+def test_that_others_were_told_of_an_escalation_late_is_no_news_for_the_agent(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+    model.will(says(" "), reads("n-1"), says("Done."))
+    stack.plan(run_id)
+    stack.answered(run_id, 2, GUIDANCE)
+    stack.plan(run_id, 3)
+    stack.log.append(run_id, "0002.escalation.announced", {"event_id": "evt-x"})
+
+    assert stack.plan(run_id, 4)["kind"] == "answer"
+
+    assert "Use note n-7 instead." in texts(model.requests[-2]["messages"][-1])
+    assert "Use note n-7 instead." not in texts(model.requests[-1]["messages"][-1])
+
+
 def test_handed_back_after_an_empty_answer_the_prompt_is_legal(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open()
     model.will(says(" "))

@@ -36,6 +36,17 @@ def test_a_server_side_tool_is_neither_executed_nor_counted(stack: Stack, model:
     assert stack.body(run_id, "0001.model.responded")["decision"]["calls"][0]["tool"] == "read_note"
 
 
+def test_a_server_side_tool_whose_result_is_still_to_come_is_not_executed_either(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+    model.will(reply(SERVER_SIDE[0], READ, stop="tool_use"))
+    assert stack.plan(run_id)["calls"] == [1]
+
+    request = go_on(stack, model, run_id)
+
+    assert stack.body(run_id, "0001.model.responded")["decision"]["calls"][0]["tool"] == "read_note"
+    assert complaints(request) == []
+
+
 def test_a_server_side_tool_and_an_answer_are_an_answer(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open()
     model.will(reply(*SERVER_SIDE, {"text": "It is found."}))
@@ -231,6 +242,7 @@ def test_half_a_character_does_not_make_the_run_unreadable(stack: Stack, model: 
     summary = stack.plan(run_id)
 
     assert summary["kind"] == "answer"
+    assert stack.body(run_id, "0001.model.responded")["decision"]["text"] == "Half an emoji: \ufffd"
     assert stack.plan(run_id) == summary
     settled = stack.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "answer"})
     assert settled["status"] == "answered"

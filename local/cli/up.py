@@ -1,0 +1,146 @@
+"""``ballast up``: the whole stack on localhost, until Ctrl-C."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import time
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from ballast.contracts.wire import Name
+from ballast.errors import InvalidInput
+from local.cli.exits import Exit
+from local.cli.mailbox import Mailbox
+from local.cli.output import Screen
+from local.cli.people import PeopleElsewhere
+from local.cli.stage import STORE, stage
+from local.journal import Journal, state_folder
+
+if TYPE_CHECKING:
+    from local.up.endings import Endings
+    from local.up.gateway import Reply, Request
+
+#: How often endings and answers are looked for.
+_EVERY_S = 0.2
+
+
+def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
+    """Serve what was typed until Ctrl-C; return 0. Raises ``InvalidInput``.
+
+    ``pause`` waits between two looks at the runs; what it raises ends the serving.
+    """
+    from local.cli.run import chosen_model
+    from local.converse import model_source
+    from local.up import serve
+    from local.up.endings import Endings
+    from local.up.serve import member_of, operator
+
+    _check_tenant(typed.tenant)
+    source = model_source(chosen_model(typed))
+    home, screen = state_folder(os.environ), _OneAtATime()
+    folder = Path(typed.playbook) if typed.playbook else None
+    screen.line("Deploying template.yaml into a local cloud …", "dim")
+    seed = 1 if typed.seed is None else typed.seed
+    try:
+        with stage(source, playbook=folder, seed=seed, size=None if folder else STORE) as cloud:
+            claim = cloud.environ("ApiFunction")["TENANT_CLAIM"]
+            who = operator(_user()) if typed.tenant is None else member_of(typed.tenant, _user(), claim)
+            people, endings, journal = PeopleElsewhere(cloud, Mailbox(home), screen), Endings(cloud), Journal(home)
+            try:
+                told = _teller(screen)
+                with serve(cloud, authorizer=who, host=typed.host, port=typed.port, told=told) as served:
+                    _say_what_is_served(screen, served.url, typed.tenant)
+                    _attend(people, endings, journal, screen, pause)
+            finally:
+                people.leave()
+                for run_id, events in endings.going_on():
+                    if events:
+                        journal.save(run_id, "up, cut off", events)
+    except KeyboardInterrupt:
+        screen.line()
+        screen.line("Stopped.")
+    return Exit.OK
+
+
+def _attend(
+    people: PeopleElsewhere, endings: Endings, journal: Journal, screen: Screen, pause: Callable[[float], None]
+) -> None:
+    """Print endings, keep logs, pass answers on; does not return."""
+    from local.trace.fold import timeline
+    from local.trace.words import usd
+
+    while True:
+        people.attend()
+        people.withdraw_what_is_closed()
+        for run_id, events in endings.new():
+            if not events:
+                screen.line(f"{run_id}  ended before anything was in its log", "bold")
+                continue
+            journal.save(run_id, "up", events)
+            made = timeline(events)
+            by = f" by {made.by}" if made.by else ""
+            screen.line(f"{run_id}  {made.status}{by}, {usd(made.spent_microusd)} spent", "bold")
+        pause(_EVERY_S)
+
+
+def _teller(screen: Screen) -> Callable[[Request, Reply], None]:
+    def told(request: Request, reply: Reply) -> None:
+        style = "red" if reply.status >= 500 else "yellow" if reply.status >= 400 else "dim"
+        where = dict(reply.headers).get("location", "")
+        screen.line(f"{reply.status} {request.method} {request.target[:200]}{f'  -> {where}' if where else ''}", style)
+
+    return told
+
+
+def _say_what_is_served(screen: Screen, url: str, tenant: str | None) -> None:
+    who = "an operator" if tenant is None else f"somebody of the tenant {tenant}"
+    screen.line(f"{url} serves the HTTP API; whoever asks is {who}. Ctrl-C ends it.", "bold")
+    screen.line(f"  {url}/console for people, {url}/openapi.json for clients")
+    screen.line()
+    for line in examples(url):
+        screen.line(f"  {line}")
+    screen.line()
+
+
+def examples(url: str) -> list[str]:
+    """Return what to try first."""
+    body = '{"text": "Please cancel order O-1002.", "context": {"order_id": "O-1002", "customer_id": "C-1003"}}'
+    return [
+        f"curl -s {url}/runs --json '{body}' -H 'Prefer: wait=20'",
+        f"curl -s {url}/runs",
+        f"curl -s {url}/runs/RUN_ID/events",
+        f"curl -s {url}/escalations",
+    ]
+
+
+def _check_tenant(tenant: str | None) -> None:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        TypeAdapter(Name | None).validate_python(tenant)
+    except ValidationError:
+        raise InvalidInput(f"--tenant {tenant!r}: is no tenant's name (letters, digits, `.`, `_`, `-`).") from None
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()[:64]
+    except (OSError, KeyError):
+        return "somebody"
+
+
+class _OneAtATime(Screen):
+    """Requests end in many threads; their lines stay whole."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._printing = Lock()
+
+    def line(self, text: str = "", style: str | None = None) -> None:
+        """Print one line."""
+        with self._printing:
+            super().line(text, style)

@@ -1,0 +1,92 @@
+"""The HTTP API over the whole stack, every function with the rights of its own role and no others."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.cloud import LocalCloud
+from local.converse.server import ConverseServer
+from local.converse.source import CallableModel, Reply, said
+from tests.unit.functions.http import ACME, OPERATOR, event
+
+PLAYBOOK = Path(__file__).parents[1] / "statemachine" / "playbook"
+
+
+def model(request: Mapping[str, Any], model_id: str) -> Reply:
+    """Echo what was asked; what it cannot do goes to people."""
+    text = request["messages"][0]["content"][0]["text"]
+    if text.startswith("Hard"):
+        return said([{"text": "…"}], "guardrail_intervened", request)
+    return said([{"text": f"You said: {text}"}], "end_turn", request)
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[LocalCloud]:
+    with (
+        ConverseServer(CallableModel(model)) as double,
+        LocalCloud(PLAYBOOK, double.url, enforce_iam=True, sleep=lambda _: None) as cloud,
+    ):
+        yield cloud
+
+
+def ask(cloud: LocalCloud, method: str, path: str, **more: Any) -> tuple[int, Any]:
+    """Send a request the way API Gateway would, and return its status and its body's JSON."""
+    routes = {route.key: route for route in cloud.routes}
+    kind = "/".join("{escalation_id}" if part.startswith("esc-") else part for part in path.split("/"))
+    route = routes.get(f"ANY {kind}", routes["$default"])
+    answered = cloud.invoke(route.function, event(method, path, **more))
+    return answered["statusCode"], json.loads(answered["body"])
+
+
+def test_a_run_is_started_waited_for_listed_and_read(cloud: LocalCloud) -> None:
+    body, headers = {"text": "Hello."}, {"idempotency-key": "e2e", "prefer": "wait=20"}
+
+    status, run = ask(cloud, "POST", "/runs", who=ACME, body=body, headers=headers)
+
+    assert (status, run["status"], run["answer"], run["by"]) == (200, "answered", "You said: Hello.", "agent")
+    assert ask(cloud, "POST", "/runs", who=ACME, body=body, headers=headers) == (200, run)
+    assert ask(cloud, "GET", f"/runs/{run['run_id']}", who=ACME) == (200, run)
+    for query in ({}, {"status": "answered"}):
+        status, page = ask(cloud, "GET", "/runs", who=ACME, query=query)
+        assert [one["run_id"] for one in page["runs"]] == [run["run_id"]]
+    status, log = ask(cloud, "GET", f"/runs/{run['run_id']}/events", who=ACME)
+    assert [one["seq"] for one in log["events"]] == [one.seq for one in cloud.events(run["run_id"])]
+
+
+def test_an_escalation_is_found_and_answered(cloud: LocalCloud) -> None:
+    status, run = ask(cloud, "POST", "/runs", body={"text": "Hard."}, headers={"prefer": "wait=1"})
+    assert (status, run["status"]) == (202, "waiting")
+
+    status, page = ask(cloud, "GET", "/escalations")
+    (question,) = [one for one in page["escalations"] if one["run_id"] == run["run_id"]]
+    assert question["escalation_id"] == run["escalation_id"]
+    path = f"/escalations/{question['escalation_id']}"
+    assert ask(cloud, "GET", path)[0] == 200
+    assert ask(cloud, "GET", path, who=ACME)[0] == 404
+    assert ask(cloud, "POST", path, body={"decision": {"kind": "answer", "text": "Easy."}})[0] == 200
+
+    cloud.wait(run["run_id"], 20)
+    status, run = ask(cloud, "GET", f"/runs/{run['run_id']}")
+    assert (run["status"], run["by"], run["answer"]) == ("answered", "human", "Easy.")
+    assert cloud.events(run["run_id"])[-1].seq.startswith("9999.")
+
+
+def test_a_cancelled_run_ends_as_aborted(cloud: LocalCloud) -> None:
+    _, run = ask(cloud, "POST", "/runs", body={"text": "Hard, again."}, headers={"prefer": "wait=1"})
+
+    assert ask(cloud, "POST", f"/runs/{run['run_id']}/cancel", who=OPERATOR)[0] == 202
+
+    cloud.wait(run["run_id"], 20)
+    assert ask(cloud, "GET", f"/runs/{run['run_id']}")[1]["status"] == "aborted"
+    assert ask(cloud, "POST", f"/runs/{run['run_id']}/cancel")[0] == 409
+    assert run["run_id"] in str(ask(cloud, "GET", "/runs", query={"status": "aborted"}))
+
+
+def test_the_api_has_an_address_and_its_routes_lead_to_its_two_functions(cloud: LocalCloud) -> None:
+    assert cloud.outputs["ApiUrl"].startswith("https://")
+    assert {route.function for route in cloud.routes} == {"ApiFunction", "PeopleApiFunction"}
