@@ -13,13 +13,15 @@ def attempts(events: Iterable[Event]) -> tuple[Attempt, ...]:
     """Return the attempts in their order; the last entry about one decides its state."""
     found: dict[int, Attempt] = {}
     for event in events:
-        known = found.get(event.index, Attempt(attempt=event.index, state="open"))
+        # A completion's key has no attempt in it; its body says which one brought it.
+        index = (whole(event.body.get("attempt")) or 1) if event.name == "model.responded" else event.index
+        known = found.get(index, Attempt(attempt=index, state="open"))
         if event.name == "model.requested":
-            found[event.index] = replace(known, **_requested(event.body))
+            found[index] = replace(known, **_requested(event.body))
         elif event.name == "model.responded":
-            found[event.index] = replace(known, **{"state": "responded", **_responded(event.body)})
+            found[index] = replace(known, **{"state": "responded", **_responded(event.body)})
         elif event.name == "model.failed":
-            found[event.index] = replace(known, **{"state": "failed", **_outcome(event.body)})
+            found[index] = replace(known, **{"state": "failed", **_outcome(event.body)})
     return tuple(found[index] for index in sorted(found))
 
 

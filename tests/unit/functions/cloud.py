@@ -13,6 +13,10 @@ import boto3
 
 from ballast.log import RunLog
 from ballast.runtime import Runtime
+from local.moto_seams.imports import import_moto
+
+# Before the session below: only sessions that are made later get moto's handler.
+import_moto()
 
 LEDGER = Path(__file__).with_name("playbooks") / "ledger"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)

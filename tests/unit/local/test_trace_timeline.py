@@ -176,7 +176,7 @@ def test_attempts_of_one_turn_are_kept_apart() -> None:
         asked(10, "0001.model.requested"),
         at(20, "0001.model.failed", exit_reason="model_throttled", error="ThrottlingException", cost_microusd=0),
         asked(30, "0001.model.2.requested"),
-        at(40, "0001.model.2.responded", message={}, stop_reason="end_turn", cost_microusd=700, decision=answer("Hi")),
+        at(40, "0001.model.responded", attempt=2, message={}, cost_microusd=700, decision=answer("Hi")),
     ]
 
     first, second = timeline(events).turns[0].attempts

@@ -197,7 +197,7 @@ def test_no_request_scans(stack: Stack) -> None:
     assert {get(stack, path).status for path in ("/escalations", f"/escalations/{escalation_id}")} == {200}
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("DELETE", "/escalations", 405), ("GET", "/runs", 404)])
+@pytest.mark.parametrize(("method", "path", "status"), [("DELETE", "/escalations", 405), ("GET", "/nothing", 404)])
 def test_what_does_not_exist_is_a_problem_too(stack: Stack, method: str, path: str, status: int) -> None:
     assert ask(stack, "people", event(method, path)).status == status
 

@@ -1,0 +1,139 @@
+// The ways to answer an escalation: forms, a confirmation, the request, and what came of it.
+import { Problem, Unreachable, post } from "./api.js";
+import { button, confirmed, el } from "./dom.js";
+import { brief } from "./text.js";
+import { microUsd, usd } from "./units.js";
+import { argumentList } from "./turn.js";
+import { object, list, text } from "./reading.js";
+
+/** Return the forms for an open escalation. `done(answer)` is called once the API has taken an answer. */
+export function answerForms(escalation, done) {
+  const said = el("div", { class: "outcome", role: "alert" });
+  const send = sender(escalation, said, done);
+  const forms = escalation.kind === "approval" ? [approval(escalation, send)] : [
+    proposedCalls(escalation) && carryOut(escalation, send), answer(send), backToAgent(send)];
+  return el("section", { class: "answers", "aria-label": "Your answer" }, forms.filter(Boolean), said);
+}
+
+/** The calls that are proposed, as [{tool, arguments}]. */
+export function proposedCalls(escalation) {
+  const proposed = object(escalation.proposed_decision ?? escalation.proposed);
+  const calls = list(proposed.calls).map(object);
+  return proposed.kind === "call_tools" && calls.length ? calls : null;
+}
+
+export function callLines(calls) {
+  return (calls ?? []).map((call) => el("div", { class: "call" },
+    el("b", { class: "untrusted", text: brief(call.tool, 256) || "(no name)" }), argumentList(call.arguments)));
+}
+
+function approval(escalation, send) {
+  const comment = field("textarea", { id: "comment", rows: 2, maxLength: 2000 });
+  const decide = (approve) => (event) => send(event.currentTarget, {
+    title: approve ? "Approve this call?" : "Reject this call?",
+    lines: [...callLines(proposedCalls(escalation)), note(approve
+      ? "It is carried out at once, on real data." : "It is not carried out. The agent is told so, with your comment.")],
+    yes: approve ? "Yes, approve" : "Yes, reject", look: approve ? "primary" : "danger",
+    body: { approve, ...(comment.value.trim() ? { comment: comment.value.trim() } : {}) },
+  });
+  return el("form", { class: "card answer-form", "aria-label": "Approve or reject", on: { submit: (event) => event.preventDefault() } },
+    el("label", { for: "comment", text: "Comment (optional; recorded, and read by the agent)" }), comment,
+    el("div", { class: "row" }, button("Approve …", decide(true), "primary"), button("Reject …", decide(false), "danger")));
+}
+
+function carryOut(escalation, send) {
+  const proposed = escalation.proposed_decision ?? escalation.proposed;
+  const act = (event) => send(event.currentTarget, {
+    title: "Carry out what was proposed?", lines: [...callLines(proposedCalls(escalation)), note("It passes the same checks as any call.")],
+    yes: "Yes, carry it out", body: { decision: proposed },
+  });
+  return el("div", { class: "card answer-form" }, button("Carry out what was proposed …", act, "primary"));
+}
+
+function answer(send) {
+  const say = field("textarea", { id: "say", rows: 3, required: true });
+  return form("Answer the requester", [el("label", { for: "say", text: "What the requester shall read; it ends the run" }), say],
+    "Answer …", send, () => (say.value.trim()
+      ? { title: "End the run with this answer?", lines: [quote(say.value)], yes: "Yes, answer",
+        body: { decision: { kind: "answer", text: say.value } } }
+      : complaint(say, "Write what the requester shall read.")));
+}
+
+function backToAgent(send) {
+  const guidance = field("textarea", { id: "guidance", rows: 3, required: true });
+  const budget = field("input", { id: "budget", inputMode: "decimal", autocomplete: "off", placeholder: "0.00" });
+  return form("Back to the agent", [
+    el("label", { for: "guidance", text: "What it should do differently" }), guidance,
+    el("label", { for: "budget", text: "More budget in US dollars (optional)" }), budget,
+  ], "Back to the agent …", send, () => {
+    if (!guidance.value.trim()) return complaint(guidance, "Say what the agent should do differently; without it, it would fail again.");
+    const added = budget.value.trim() ? microUsd(budget.value) : 0;
+    if (added === null) return complaint(budget, "Write it like 0.25: zero or more, with at most six decimals.");
+    return { title: "Hand the run back to the agent?", yes: "Yes, hand it back",
+      lines: [quote(guidance.value), note(added ? `It may spend ${usd(added)} more.` : "It gets time and turns anew, and no more money.")],
+      body: { decision: { kind: "hand_over", to: "agent", reason: "guidance", guidance: guidance.value, add_budget_microusd: added } } };
+  });
+}
+
+/** A form whose `read` returns what to send, or null after it has complained. */
+function form(title, fields, label, send, read) {
+  const submit = (event) => {
+    event.preventDefault();
+    const wanted = read();
+    if (wanted) send(event.currentTarget.querySelector("[type=submit]"), wanted);
+  };
+  return el("details", { class: "card" }, el("summary", { class: "choice", text: title }),
+    el("form", { class: "answer-form", noValidate: true, "aria-label": title, on: { submit } }, fields, el("div", { class: "row" }, el("button", { type: "submit", class: "primary", text: label }))));
+}
+
+function field(tag, props) {
+  return el(tag, { ...props, "aria-describedby": `${props.id}-error` });
+}
+
+/** Say at the field what is wrong with it, until it changes. */
+function complaint(input, message) {
+  const said = el("p", { id: `${input.id}-error`, class: "field-error", role: "alert", text: message });
+  document.getElementById(said.id)?.remove();
+  input.after(said);
+  input.setAttribute("aria-invalid", "true");
+  input.addEventListener("input", () => { said.remove(); input.removeAttribute("aria-invalid"); }, { once: true });
+  input.focus();
+  return null;
+}
+
+function sender(escalation, said, done) {
+  return async (pressed, { title, lines, yes, look, body }) => {
+    if (!await confirmed(title, lines, yes, look)) return pressed.focus();
+    const section = said.parentElement;
+    const buttons = [...section.querySelectorAll("button")];
+    for (const each of buttons) each.disabled = true;
+    said.replaceChildren(note("Sending …"));
+    try {
+      const taken = await post(`escalations/${escalation.escalation_id}`, body);
+      done(taken);
+    } catch (problem) {
+      for (const each of buttons) each.disabled = false;
+      said.replaceChildren(failure(problem, "The same answer again is harmless: it is taken once."));
+    }
+  };
+}
+
+/** What went wrong, for a person: the problem's title, detail and fields. `again` says whether to repeat is safe. */
+export function failure(problem, again = "") {
+  if (problem instanceof Problem) {
+    return el("div", { class: "notice bad" }, el("b", { class: "untrusted", text: `Not accepted: ${brief(problem.title, 120)} (${problem.status})` }),
+      el("p", { class: "untrusted", text: brief(problem.message, 600) }),
+      problem.errors.length > 0 && el("ul", {}, problem.errors.slice(0, 20).map(({ field, message }) => el("li", { class: "untrusted" },
+        el("code", { text: brief(field, 120) }), ` ${brief(message, 300)}`))));
+  }
+  const unsure = problem instanceof Unreachable && problem.sent ? `It may have arrived all the same. ${again}` : "";
+  return el("div", { class: "notice bad" }, el("b", { text: "Not confirmed." }), el("p", { text: `${text(problem.message)} ${unsure}` }));
+}
+
+function note(line) {
+  return el("p", { text: line });
+}
+
+function quote(value) {
+  return el("blockquote", { class: "untrusted", text: brief(value, 400) });
+}

@@ -1,0 +1,124 @@
+// Ballast's console: which screen is shown, and keeping it current.
+import { Problem, get, setToken, token } from "./api.js";
+import { button, el } from "./dom.js";
+import { Escalation } from "./escalation.js";
+import { Overview } from "./overview.js";
+import { Run } from "./run.js";
+import { brief } from "./text.js";
+import { object } from "./reading.js";
+import { clock, tick } from "./units.js";
+
+const EVERY_MS = 5000;
+const byId = (id) => document.getElementById(id);
+const [main, updated, trouble, pause] = ["main", "updated", "trouble", "pause"].map(byId);
+
+let screen = null; // {title, node, refresh(signal), live, count}: live is false where nothing will change any more
+let working = null; // the AbortController of the refresh under way
+let timer = 0;
+let paused = false;
+let lastGood = null;
+let breakerThere = true;
+
+/** Return the screen of a hash such as "#/runs/run-abc". */
+function screenOf(hash) {
+  const [path, query = ""] = hash.replace(/^#\/?/, "").split("?");
+  const [kind, id = ""] = path.split("/");
+  if (kind === "runs" && id) return new Run(id);
+  if (kind === "escalations" && id) return new Escalation(id, { answered: () => refresh() });
+  return new Overview(new URLSearchParams(query));
+}
+
+function show() {
+  screen = screenOf(location.hash);
+  screen.changed = () => refresh();
+  lastGood = null;
+  trouble.hidden = true;
+  updated.textContent = "loading …";
+  main.replaceChildren(screen.node);
+  main.setAttribute("aria-busy", "true");
+  window.scrollTo(0, 0);
+  refresh();
+}
+
+async function refresh() {
+  working?.abort();
+  clearTimeout(timer);
+  const mine = screen;
+  const controller = working = new AbortController();
+  try {
+    await mine.refresh(controller.signal);
+    if (controller.signal.aborted) return;
+    lastGood = Date.now();
+    trouble.hidden = true;
+  } catch (problem) {
+    if (controller.signal.aborted) return;
+    failed(problem);
+  }
+  main.setAttribute("aria-busy", "false");
+  updated.textContent = lastGood ? `updated ${clock(lastGood)}` : "nothing loaded";
+  document.title = `${mine.count ? `(${mine.count}) ` : ""}${mine.title} · Ballast`;
+  readBreaker(controller.signal);
+  if (!paused && !document.hidden && mine.live !== false) timer = setTimeout(refresh, EVERY_MS);
+}
+
+/** Say that the refresh failed; what was drawn before stays. */
+function failed(problem) {
+  const since = lastGood ? ` What you see is from ${clock(lastGood)}.` : "";
+  const status = problem instanceof Problem ? ` (${problem.status})` : "";
+  trouble.textContent = `Refresh failed at ${clock(Date.now())}${status}: ${brief(problem.message, 300)}${since}`;
+  trouble.hidden = false;
+  if (problem instanceof Problem && [401, 403].includes(problem.status)) openToken(true);
+  if (!(problem instanceof Problem)) console.warn(problem);
+}
+
+/** The spend breaker, where the API has one. Its absence is normal and asked about once. */
+async function readBreaker(signal) {
+  if (!breakerThere) return;
+  try {
+    const { mode, reason } = object(await get("breaker", {}, signal));
+    byId("breaker").textContent = `breaker: ${brief(String(mode ?? "unknown").replaceAll("_", " "), 30)}`;
+    byId("breaker").className = `badge ${mode === "normal" ? "good" : "bad"}`;
+    byId("breaker").title = brief(reason, 200);
+    byId("breaker").hidden = false;
+  } catch (problem) {
+    if (signal.aborted) return;
+    byId("breaker").hidden = true;
+    breakerThere = !(problem instanceof Problem);
+  }
+}
+
+function openToken(open) {
+  byId("token").setAttribute("aria-expanded", String(open));
+  byId("token-panel").hidden = !open;
+  if (open) byId("token-panel").scrollIntoView({ block: "nearest" });
+  if (!open || byId("token-panel").firstChild) return;
+  const field = el("input", { id: "bearer", type: "password", autocomplete: "off", spellcheck: false });
+  const keep = (value) => { setToken(value); field.value = ""; byId("token-panel").replaceChildren(); openToken(false); show(); };
+  const submit = (event) => { event.preventDefault(); if (field.value.trim()) keep(field.value); };
+  byId("token-panel").replaceChildren(el("form", { on: { submit } },
+    el("label", { for: "bearer", text: "Bearer token (JWT); kept in this tab only, until it is closed" }), field,
+    el("div", { class: "row" }, el("button", { type: "submit", class: "primary", text: "Use it" }),
+      token() ? button("Forget the one in use", () => keep("")) : null)));
+}
+
+pause.addEventListener("click", () => {
+  paused = !paused;
+  pause.setAttribute("aria-pressed", String(paused));
+  pause.textContent = paused ? "Resume" : "Pause";
+  if (paused) clearTimeout(timer);
+  else refresh();
+});
+byId("refresh").addEventListener("click", refresh);
+byId("token").addEventListener("click", () => openToken(byId("token-panel").hidden));
+byId("skip").addEventListener("click", () => main.focus());
+window.addEventListener("hashchange", () => {
+  show();
+  main.focus({ preventScroll: true }); // a new screen is read from its beginning
+});
+window.addEventListener("online", refresh);
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) clearTimeout(timer);
+  else if (!paused) refresh();
+});
+setInterval(tick, 1000);
+show();

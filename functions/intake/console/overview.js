@@ -1,0 +1,211 @@
+// The first screen: what is wrong, then the runs.
+import { asId, get } from "./api.js";
+import { badge, button, el, keyed, settle } from "./dom.js";
+import { list, object, text } from "./reading.js";
+import { brief } from "./text.js";
+import { age, instant, microUsd, usd } from "./units.js";
+import { STATUS_NAMES, count, meaning, statusLook } from "./words.js";
+
+const DAY_MS = 24 * 3600 * 1000;
+const ENDED_BADLY = ["failed", "timed_out", "unanswered"];
+const PAGES_OF_ESCALATIONS = 4;
+
+/** The overview for `query` (URLSearchParams: tenant, status). */
+export class Overview {
+  title = "Overview";
+
+  constructor(query) {
+    this.tenant = query.get("tenant") ?? "";
+    this.status = query.get("status") ?? "";
+    this.older = []; // pages that a person asked for, as they were then
+    this.seen = {}; // the newest good answer of each request
+    this.stale = []; // requests whose last answer was none
+    this.verdict = el("section", { class: "verdict", role: "status" });
+    this.wrong = el("ul", { class: "cards", "aria-label": "What is wrong" });
+    this.money = el("p", { class: "money-line" });
+    this.rows = el("ul", { class: "cards runs", "aria-label": "Runs" });
+    this.more = el("div", { class: "row" });
+    this.node = el("div", {}, this.verdict, this.wrong,
+      el("section", { "aria-labelledby": "runs-title" }, el("h2", { id: "runs-title", text: "Runs" }), this.filter(),
+        this.money, this.rows, this.more));
+  }
+
+  /** Fetch everything anew. Draws what came; raises the first failure, after what came is drawn. */
+  async refresh(signal) {
+    const since = new Date(Date.now() - DAY_MS).toISOString();
+    const runs = (query) => get("runs", { tenant: this.tenant, ...query }, signal);
+    const wanted = {
+      escalations: openEscalations(signal),
+      running: runs({ status: "running", limit: "50" }),
+      page: runs({ status: this.status, limit: "25" }),
+      ...Object.fromEntries(ENDED_BADLY.map((status) => [status, runs({ status, since, limit: "20" })])),
+    };
+    const names = Object.keys(wanted);
+    const came = await Promise.allSettled(Object.values(wanted));
+    signal.throwIfAborted();
+    came.forEach((result, at) => { if (result.status === "fulfilled") this.seen[names[at]] = result.value; });
+    this.stale = names.filter((_, at) => came[at].status === "rejected");
+    this.draw();
+    const failed = came.find((result) => result.status === "rejected");
+    if (failed) throw failed.reason;
+  }
+
+  draw() {
+    const wrong = this.problems();
+    this.drawVerdict(wrong);
+    keyed(this.wrong, wrong, { key: (item) => item.key, signature: (item) => item, build: problemCard });
+    const first = runsOf(this.seen.page);
+    const newest = new Set(first.map((run) => run.run_id));
+    const shown = [...first, ...this.older.filter((run) => !newest.has(run.run_id))];
+    if (this.seen.page) this.drawRuns(shown);
+  }
+
+  /** Return [{key, kind, level, one}] in the order in which to look at them. */
+  problems() {
+    const tell = (kind, level) => (one) => ({ key: `${kind} ${one.escalation_id ?? one.run_id}`, kind, level, one });
+    const mine = list(this.seen.escalations?.found).filter((one) => !this.tenant || one.tenant === this.tenant);
+    // A question to the requester is nobody else's to answer.
+    const open = mine.filter(({ escalation_id, kind }) => asId(escalation_id) && kind !== "question").sort(oldestFirst);
+    const late = runsOf(this.seen.running).filter((run) => run.status === "running" && isLate(run)).sort(oldestFirst);
+    const ended = ENDED_BADLY.flatMap((status) => runsOf(this.seen[status])).filter(({ status }) => ENDED_BADLY.includes(status));
+    const newest = ended.sort((one, other) => -oldestFirst(one, other));
+    return [...open.map(tell("escalation", "warn")), ...late.map(tell("late", "bad")), ...newest.map(tell("ended", "bad"))];
+  }
+
+  drawVerdict(wrong) {
+    const number = (kind) => wrong.filter((item) => item.kind === kind).length;
+    const [open, late, ended] = ["escalation", "late", "ended"].map(number);
+    const parts = [
+      open && (open === 1 ? "1 decision is wanted" : `${open}${this.seen.escalations.more ? "+" : ""} decisions are wanted`),
+      late && `${count(late, "run")} past the deadline`,
+      ended && `${count(ended, "run")} ended badly in 24 h`,
+    ].filter(Boolean);
+    const unknown = this.stale.filter((name) => name !== "page").map((name) => name.replace("_", " "));
+    const scope = this.tenant ? ` (tenant ${brief(this.tenant, 60)})` : "";
+    const look = parts.length ? "bad" : unknown.length ? "warn" : "good";
+    const headline = parts.length ? "Something is wrong" : unknown.length ? "Cannot tell" : "Nothing is wrong";
+    const detail = [parts.join(" · "), unknown.length && `No fresh word about: ${unknown.join(", ")}`].filter(Boolean);
+    this.count = wrong.length;
+    settle(this.verdict, [look, headline, detail, scope], () => {
+      this.verdict.className = `verdict ${look}`;
+      return [el("h1", { text: headline + scope }), ...detail.map((line) => el("p", { text: line })),
+        !this.tenant && el("p", { class: "scope", text: "Runs: your tenant's; an operator's are those of “default” unless filtered." })];
+    });
+  }
+
+  drawRuns(shown) {
+    const costs = shown.map((run) => microUsd(run.cost_usd) ?? 0);
+    const total = costs.reduce((sum, cost) => sum + cost, 0);
+    const most = shown[costs.indexOf(Math.max(0, ...costs))];
+    settle(this.money, [shown.length, total, most?.run_id], () => (shown.length
+      ? [`${count(shown.length, "run")} shown cost `, el("b", { text: usd(total) }),
+        total ? ", the dearest " : ".", total ? runLink(most, usd(Math.max(...costs))) : null]
+      : [this.tenant || this.status ? "No run fits this filter." : "No run yet. Start one: POST /runs, or `ballast run`."]));
+    keyed(this.rows, shown, { key: (run) => String(run.run_id), signature: (run) => run, build: runRow });
+    const next = this.older.length ? this.next : text(object(this.seen.page).next);
+    settle(this.more, next, () => (next ? button("Older runs", (event) => this.loadOlder(next, event.target)) : null));
+  }
+
+  async loadOlder(next, pressed) {
+    pressed.disabled = true;
+    try {
+      const page = await get("runs", { tenant: this.tenant, status: this.status, limit: "25", next });
+      const known = new Set([...this.older, ...runsOf(this.seen.page)].map((run) => run.run_id));
+      this.older.push(...runsOf(page).filter((run) => !known.has(run.run_id)));
+      this.next = text(page.next);
+      this.draw();
+    } catch (problem) {
+      pressed.disabled = false;
+      pressed.textContent = `Older runs (failed: ${brief(problem.message, 120)})`;
+    }
+  }
+
+  filter() {
+    const tenant = el("input", { id: "tenant", name: "tenant", value: this.tenant, autocomplete: "off", spellcheck: false });
+    const names = ["", ...STATUS_NAMES];
+    const status = el("select", { id: "status", name: "status" }, names.map((name) => el("option", {
+      value: name, text: name ? statusLook(name)[0] : "any", selected: name === this.status })));
+    const submit = (event) => {
+      event.preventDefault();
+      const query = new URLSearchParams(Object.entries({ tenant: tenant.value.trim(), status: status.value }).filter(([, value]) => value));
+      location.hash = `#/${query.size ? `?${query}` : ""}`;
+    };
+    return el("form", { class: "row filter", "aria-label": "Filter the runs", on: { submit } },
+      el("div", { class: "field" }, el("label", { for: "tenant", text: "Tenant" }), tenant),
+      el("div", { class: "field" }, el("label", { for: "status", text: "Status" }), status),
+      el("button", { type: "submit", text: "Filter" }));
+  }
+}
+
+/** They come newest first: only all of them say which is the oldest. */
+async function openEscalations(signal) {
+  const found = [];
+  let next = "";
+  for (let page = 0; page < PAGES_OF_ESCALATIONS; page += 1) {
+    const answer = await get("escalations", { status: "open", limit: "50", next }, signal);
+    found.push(...list(answer.escalations).map(object));
+    next = text(answer.next);
+    if (!next) break;
+  }
+  return { found, more: Boolean(next) };
+}
+
+function runsOf(answer) {
+  return list(object(answer).runs).map(object).filter((run) => asId(run.run_id));
+}
+
+function oldestFirst(one, other) {
+  return (instant(one.opened_at) ?? 0) - (instant(other.opened_at) ?? 0);
+}
+
+/** A run is late when its deadline is over; a run that waits for a person has none. */
+function isLate(run) {
+  const deadline = instant(run.deadline_at);
+  return deadline !== null && Date.now() > deadline;
+}
+
+function problemCard({ kind, level, one }) {
+  const tenant = one.tenant && `tenant ${one.tenant}`;
+  if (kind === "escalation") {
+    const ages = [age(one.opened_at, { since: "waits" }), one.answer_by && age(one.answer_by, { until: "gives up" })];
+    return card(level, `#/escalations/${one.escalation_id}`, one.kind === "approval" ? "Approve or reject" : "Decide",
+      [meaning(one.reason), firstRequest(one.summary)], [tenant, one.run_id], ages);
+  }
+  const href = `#/runs/${one.run_id}`;
+  if (kind === "late") {
+    return card(level, href, "Past its deadline", [one.text], [one.intent, tenant, one.run_id], [age(one.deadline_at, { until: "deadline" })]);
+  }
+  const status = statusLook(one.status)[0];
+  return card(level, href, status[0].toUpperCase() + status.slice(1), [meaning(one.reason), one.text], [one.intent, tenant, one.run_id],
+    [age(one.ended_at ?? one.opened_at)]);
+}
+
+/** The summary's line that quotes the request: it says more than an id. */
+function firstRequest(summary) {
+  return text(summary).split("\n").find((line) => line.startsWith("Request")) ?? text(summary);
+}
+
+function card(level, href, what, lines, names, ages) {
+  return el("li", { class: `card ${level}` }, el("a", { class: "card-link", href },
+    el("b", { class: "what untrusted", text: brief(what, 60) }), el("span", { class: "ages" }, ...ages.filter(Boolean)),
+    lines.filter(Boolean).map((line) => el("span", { class: "line untrusted", text: brief(line, 180) })), facts(names)));
+}
+
+function runLink(run, label) {
+  return el("a", { href: `#/runs/${run.run_id}`, text: label });
+}
+
+function runRow(run) {
+  const cost = microUsd(run.cost_usd);
+  const who = run.by ? `by ${brief(run.by, 40)}` : "";
+  return el("li", { class: "card" }, el("a", { class: "card-link", href: `#/runs/${run.run_id}` },
+    badge(statusLook(run.status, run.degraded === true).map((word) => brief(word, 30))),
+    el("span", { class: "who", text: who }), el("span", { class: "cost", text: cost === null ? "" : usd(cost) }),
+    el("span", { class: "ages" }, age(run.opened_at ?? run.ended_at)),
+    run.text && el("span", { class: "line untrusted", text: brief(run.text, 120) }),
+    facts([run.intent, run.tenant && `tenant ${run.tenant}`, run.run_id])));
+}
+
+function facts(names) {
+  return el("span", { class: "facts untrusted", text: names.filter(Boolean).map((name) => brief(name, 60)).join(" · ") });
+}

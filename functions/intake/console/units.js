@@ -1,0 +1,79 @@
+// Money and time as a person reads them. Money is whole micro-USD; it is never a float.
+
+const AMOUNT = /^\$?(\d{1,9})(?:\.(\d{1,6}))?$/; // at most 15 digits: exact as a JavaScript number
+
+/** Return "1.25" as 1250000, or null where it is no amount in US dollars. Never rounds. */
+export function microUsd(text) {
+  const found = AMOUNT.exec(String(text ?? "").trim());
+  return found ? Number(found[1] + (found[2] ?? "").padEnd(6, "0")) : null;
+}
+
+/** Return 1250000 as "$1.25": exact, with two to six decimals. */
+export function usd(micro) {
+  if (!Number.isSafeInteger(micro)) return "$?";
+  const digits = String(Math.abs(micro)).padStart(7, "0");
+  const decimals = digits.slice(-6).replace(/0{1,4}$/, "");
+  return `${micro < 0 ? "-" : ""}$${digits.slice(0, -6)}.${decimals}`;
+}
+
+/** Return ms as "340 ms", "2.1 s", "3 min 05 s", "2 h 10 min", "3 d 4 h". */
+export function span(ms) {
+  if (!Number.isFinite(ms)) return "";
+  if (ms < 1000) return `${Math.max(0, Math.round(ms))} ms`;
+  if (ms < 60_000) return `${(ms / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, "0")} s`;
+  return coarse(ms);
+}
+
+/** The same in one or two units, for ages: "12 s", "3 min", "2 h 10 min", "3 d 4 h". */
+export function coarse(ms) {
+  if (!Number.isFinite(ms)) return "";
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes} min`;
+  const hours = Math.floor(minutes / 60);
+  if (hours < 24) return minutes % 60 ? `${hours} h ${minutes % 60} min` : `${hours} h`;
+  return hours % 24 ? `${Math.floor(hours / 24)} d ${hours % 24} h` : `${hours / 24} d`;
+}
+
+/** Return the ms since 1970 of an ISO 8601 time, or null. */
+export function instant(iso) {
+  const ms = typeof iso === "string" ? Date.parse(iso) : NaN;
+  return Number.isNaN(ms) ? null : ms;
+}
+
+/** Return the time of day on the reader's clock, "03:07:12". */
+export function clock(ms) {
+  return new Date(ms).toLocaleTimeString("en-GB", { hour12: false });
+}
+
+/** Return a <time> that says how long ago, or how long until, and is kept current by `tick`. */
+export function age(iso, { since = "", until = "" } = {}) {
+  const node = document.createElement("time");
+  const at = instant(iso);
+  if (at === null) {
+    node.textContent = "time unknown";
+    return node;
+  }
+  node.dateTime = new Date(at).toISOString();
+  node.title = new Date(at).toLocaleString("en-GB", { timeZoneName: "short" });
+  Object.assign(node.dataset, { at: String(at), since, until });
+  write(node, Date.now());
+  return node;
+}
+
+/** Bring every age on the page up to date. */
+export function tick(now = Date.now()) {
+  for (const node of document.querySelectorAll("time[data-at]")) write(node, now);
+}
+
+function write(node, now) {
+  const { at, since, until } = node.dataset;
+  const ms = now - Number(at);
+  const text = until
+    ? `${until} ${ms < 0 ? `in ${coarse(-ms)}` : `${coarse(ms)} ago`}`
+    : `${since ? `${since} ` : ""}${coarse(ms)}${since ? "" : " ago"}`;
+  if (node.textContent !== text) node.textContent = text;
+}

@@ -1,0 +1,78 @@
+// What the names in a log mean, for a person who was woken by them.
+
+const REASONS = {
+  end_turn: "the model ended its turn",
+  tool_use: "the model asked for tools",
+  max_tokens: "the model's turn was cut off at its token limit",
+  stop_sequence: "the model reached a stop sequence",
+  guardrail_intervened: "a guardrail stepped in",
+  content_filtered: "the provider filtered the content",
+  malformed_model_output: "the model sent something that cannot be read",
+  malformed_tool_use: "the model sent a tool call that cannot be read",
+  model_context_window_exceeded: "the conversation outgrew the model's context window",
+  turn_limit: "its limit of turns was reached",
+  tool_call_limit: "its limit of tool calls was reached",
+  token_limit: "its limit of tokens was reached",
+  cost_limit: "the next attempt could have passed the cost ceiling",
+  deadline: "its time was up",
+  model_timeout: "the model did not answer in time",
+  model_throttled: "the provider throttled the model",
+  model_unavailable: "the model could not be reached",
+  model_refused: "the model cannot be called at all (no price, no access, or no such model)",
+  empty_answer: "the model said nothing",
+  rolled_back: "what was half done has been undone",
+  rollback_incomplete: "not everything could be undone",
+  no_fallback: "no fallback serves this intent",
+  fallback_gave_up: "the fallback gave up",
+  fallback_failed: "the fallback's script failed",
+  planner_failed: "the planner in charge failed",
+  executor_failed: "the executor failed",
+  effect_unknown: "nobody knows whether a call had its effect",
+  guidance: "a person gave guidance",
+  question: "the agent asks the requester",
+  approval_required: "a call needs a person's approval",
+};
+
+/** Return the reason in words, or the name itself (untrusted) where it is not one of ours. */
+export function meaning(reason) {
+  return Object.hasOwn(REASONS, reason) ? REASONS[reason] : String(reason ?? "");
+}
+
+// How a status looks: [label, class]. Words carry the meaning, colour only repeats it.
+const STATUSES = {
+  running: ["running", "info"],
+  waiting: ["waits for an answer", "warn"],
+  answered: ["answered", "good"],
+  refused: ["refused", "bad"],
+  unanswered: ["unanswered", "bad"],
+  failed: ["failed", "bad"],
+  aborted: ["aborted", "warn"],
+  timed_out: ["timed out", "bad"],
+};
+
+export const STATUS_NAMES = Object.keys(STATUSES);
+
+export function statusLook(status, degraded) {
+  if (status === "answered" && degraded) return ["answered, degraded", "warn"];
+  return Object.hasOwn(STATUSES, status) ? STATUSES[status] : [String(status || "status unknown"), "plain"];
+}
+
+// What came of a call. Capitals for what must not be overlooked without colour.
+const OUTCOMES = {
+  ok: ["ok", "good"],
+  failed: ["failed", "warn"],
+  denied: ["DENIED", "bad"],
+  unknown: ["UNKNOWN EFFECT", "bad"],
+  refused: ["REFUSED", "bad"],
+  waiting: ["waits for approval", "warn"],
+  open: ["no outcome yet", "plain"],
+};
+
+export function outcomeLook(outcome) {
+  return Object.hasOwn(OUTCOMES, outcome) ? OUTCOMES[outcome] : OUTCOMES.unknown;
+}
+
+/** Return "1 run", "2 runs". */
+export function count(number, noun) {
+  return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+}

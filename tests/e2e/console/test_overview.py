@@ -1,0 +1,169 @@
+"""The first screen says what is wrong, and never claims more than it knows."""
+
+import re
+from typing import Any
+
+from playwright.sync_api import expect
+
+from tests.e2e.console.canned import esc_id, escalation, quiet, run, run_id
+
+
+def texts(page: Any, name: str) -> list[str]:
+    return [item.inner_text() for item in page.get_by_role("list", name=name).get_by_role("listitem").all()]
+
+
+def test_what_is_wrong_comes_first_and_the_longest_waiting_person_before_all(visit: Any) -> None:
+    page = visit()
+
+    wrong = texts(page, "What is wrong")
+    kinds = [text.split("\n")[0] for text in wrong]
+
+    assert kinds == ["Decide", "Approve or reject", "Past its deadline", "Failed", "Unanswered"]
+    assert "waits 2 h" in wrong[0]
+    assert "gives up in" in wrong[0]
+    assert "waits 42 min" in wrong[1]
+    assert "Request (refund): The tent of order O-1004" in wrong[1]
+    verdict = "2 decisions are wanted · 1 run past the deadline · 2 runs ended badly in 24 h"
+    expect(page.locator(".verdict")).to_contain_text(verdict)
+    expect(page).to_have_title("(5) Overview · Ballast")
+    top = page.get_by_role("list", name="What is wrong").bounding_box()
+    assert top["y"] < page.get_by_role("list", name="Runs").bounding_box()["y"]
+
+
+def test_a_question_to_the_requester_wakes_nobody(visit: Any, api: Any) -> None:
+    api.answers = quiet()
+    api.answers["GET /escalations"] = {"escalations": [escalation("q", "question")], "next": None}
+
+    page = visit()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is wrong")
+
+
+def test_runs_are_listed_with_status_cost_and_who_answered(visit: Any) -> None:
+    page = visit()
+
+    rows = texts(page, "Runs")
+
+    assert [re.sub(r"\s+", " ", row).startswith("answered") for row in rows[1:3]] == [True, True]
+    assert "by agent" in rows[1]
+    assert "$0.0158" in rows[1]
+    assert "answered, degraded" in rows[2]
+    assert "by fallback" in rows[2]
+    expect(page.locator(".money-line")).to_have_text("6 runs shown cost $0.22954, the dearest $0.15")
+
+
+def test_a_desk_without_trouble_says_so(visit: Any, api: Any) -> None:
+    api.answers = quiet()
+
+    page = visit()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is wrong")
+    expect(page.locator(".money-line")).to_contain_text("No run yet")
+
+
+def test_the_filter_asks_the_api_and_stays_in_the_address(visit: Any, api: Any) -> None:
+    page = visit()
+
+    page.get_by_label("Tenant").fill("harbour")
+    page.get_by_label("Status").select_option("failed")
+    page.get_by_role("button", name="Filter").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("(tenant harbour)")
+
+    assert page.url.endswith("#/?tenant=harbour&status=failed")
+    assert {"tenant": "harbour", "status": "failed", "limit": "25"} in [
+        asked.query for asked in api.asked("GET", "/runs")
+    ]
+    expect(page.get_by_label("Status")).to_have_value("failed")
+
+
+def test_older_runs_are_added_below(visit: Any) -> None:
+    page = visit()
+
+    page.get_by_role("button", name="Older runs").click()
+
+    expect(page.get_by_role("list", name="Runs").get_by_role("listitem")).to_have_count(7)
+    expect(page.get_by_role("button", name="Older runs")).to_have_count(0)
+
+
+def test_it_refreshes_by_itself_and_stops_when_paused_or_hidden(visit: Any, api: Any) -> None:
+    page = visit(fresh=True)
+    seen = len(api.asked("GET", "/escalations"))
+
+    api.answers["GET /escalations"] = {"escalations": [], "next": None}
+    page.clock.fast_forward(5_000)
+    expect(page.locator(".verdict")).to_contain_text("1 run past the deadline · 2 runs ended badly")
+    page.get_by_role("button", name="Pause").click()
+    paused = len(api.asked("GET", "/escalations"))
+    page.clock.fast_forward(60_000)
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("updated 03:08")).to_be_visible()
+    resumed = len(api.asked("GET", "/escalations"))
+    page.evaluate("Object.defineProperty(document, 'hidden', {get: () => true})")
+    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    page.clock.fast_forward(60_000)
+
+    assert (paused, resumed) == (seen + 1, seen + 2)
+    assert len(api.asked("GET", "/escalations")) == resumed
+
+
+def test_offline_it_says_so_keeps_what_it_had_and_no_longer_claims_that_all_is_well(visit: Any, api: Any) -> None:
+    api.answers = quiet() | {"GET /runs": {"runs": [run("a", "answered")], "next": None}}
+    page = visit(fresh=True)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is wrong")
+
+    page.route(re.compile(r"/(runs|escalations)"), lambda route: route.abort())
+    page.get_by_role("button", name="Refresh").click()
+
+    trouble = page.locator("#trouble")
+    expect(trouble).to_contain_text("Refresh failed at 03:07")
+    expect(trouble).to_contain_text("The API cannot be reached. What you see is from 03:07")
+    expect(page.get_by_role("list", name="Runs").get_by_role("listitem")).to_have_count(1)
+    expect(page.get_by_role("heading", level=1)).to_have_text("Cannot tell")
+
+
+def test_one_failing_request_leaves_the_rest_of_the_screen_alone(visit: Any, api: Any) -> None:
+    detail = "The service is busy and has done nothing."
+    api.answers["GET /escalations"] = (503, {"title": "Try again later", "status": 503, "detail": detail})
+
+    page = visit(loaded=False)
+
+    expect(page.locator("#trouble")).to_contain_text(f"(503): {detail}")
+    expect(page.locator(".verdict")).to_contain_text("No fresh word about: escalations")
+    expect(page.get_by_role("list", name="Runs").get_by_role("listitem")).to_have_count(6)
+
+
+def test_where_a_token_is_wanted_the_page_asks_and_keeps_it_for_this_tab_only(visit: Any, api: Any) -> None:
+    good = dict(api.answers)
+    api.answers = {key: (401, {"title": "Unauthorised", "status": 401, "detail": "No token."}) for key in good}
+    page = visit(fresh=True, loaded=False)
+    expect(page.locator("#trouble")).to_contain_text("(401): No token.")
+
+    api.answers = good
+    page.get_by_role("textbox", name="Bearer token").fill("Bearer aaa.bbb.ccc")
+    page.get_by_role("button", name="Use it").click()
+    expect(page.locator(".verdict")).to_contain_text("2 decisions are wanted")
+
+    assert api.asked("GET", "/escalations")[-1].headers["authorization"] == "Bearer aaa.bbb.ccc"
+    assert page.evaluate("[localStorage.length, document.cookie, location.href.includes('aaa')]") == [0, "", False]
+    assert page.evaluate("sessionStorage.getItem('ballast.token')") == "aaa.bbb.ccc"
+
+
+def test_the_breaker_is_shown_only_where_the_api_has_one(visit: Any, api: Any) -> None:
+    page = visit()
+    expect(page.locator("#breaker")).to_be_hidden()
+
+    api.answers["GET /breaker"] = {"mode": "fallback_only", "reason": "cost alarm"}
+    other = visit(fresh=True)
+
+    expect(other.locator("#breaker")).to_have_text("breaker: fallback only")
+
+
+def test_cards_lead_to_the_escalation_and_to_the_run(visit: Any) -> None:
+    page = visit()
+
+    page.get_by_role("link", name=re.compile("^Approve or reject")).click()
+    expect(page).to_have_url(re.compile(f"#/escalations/{esc_id('b')}$"))
+    page.get_by_role("link", name="See the whole run").click()
+
+    expect(page).to_have_url(re.compile(f"#/runs/{run_id('w')}$"))
+    expect(page.get_by_role("heading", name="Timeline")).to_be_visible()

@@ -1,0 +1,44 @@
+"""The console on `ballast up`: a run that nobody but a person can answer, from the first screen to its end."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from ballast.contracts import RunRequest
+from local.cloud import LocalCloud
+from local.up.serve import operator, serve
+from tests.e2e.console.conftest import PHONE, Tabs
+
+
+@pytest.fixture
+def cloud() -> Iterator[LocalCloud]:
+    with LocalCloud(model_endpoint_url="http://127.0.0.1:9", sleep=lambda _: None) as opened:
+        yield opened
+
+
+def test_a_person_finds_the_escalation_answers_it_and_sees_the_run_end(browser: Any, cloud: LocalCloud) -> None:
+    # The model's money is gone before it is asked, so a person is.
+    request = RunRequest(request_id="console-1", text="Where is <b>my tent</b>?", limits={"cost_microusd": 0})
+    run_id = cloud.start(request)
+
+    with serve(cloud, authorizer=operator("ann")) as server:
+        tabs = Tabs(browser, server.url)
+        page = tabs.open("#/", PHONE, now=None)
+        page.get_by_role("link", name="Decide").click(timeout=20_000)
+        expect(page.get_by_role("region", name="Summary")).to_contain_text("Where is <b>my tent</b>?")
+        page.get_by_text("Answer the requester").click()
+        page.get_by_label("What the requester shall read").fill("In the harbour.")
+        page.get_by_role("button", name="Answer …").click()
+        page.get_by_role("button", name="Yes, answer").click()
+        expect(page.get_by_text("Your answer was taken")).to_be_visible()
+        expect(page.get_by_role("region", name="The answer")).to_contain_text("by 123456789012:user/ann")
+        assert cloud.wait(run_id, timeout_s=20).output["by"] == "human"
+        page.goto(f"{server.url}/console?again#/runs/{run_id}")
+        expect(page.get_by_role("heading", level=1)).to_have_text("answered, degraded by human")
+        expect(page.locator(".run-head .answer")).to_have_text("In the harbour.")
+        complaints = tabs.complaints(page)
+        page.close()
+
+    assert complaints == []

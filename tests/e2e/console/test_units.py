@@ -1,0 +1,58 @@
+"""Money and time as the console reads and writes them: no float comes near an amount."""
+
+from typing import Any
+
+from tests.e2e.console.canned import LOG
+
+UNITS = """async ([name, given]) => {
+  const units = await import('/console/units.js');
+  return given.map((one) => units[name](one));
+}"""
+
+
+def in_page(page: Any, name: str, *given: Any) -> Any:
+    return page.evaluate(UNITS, [name, list(given)])
+
+
+def test_dollars_are_read_exactly_or_not_at_all(visit: Any) -> None:
+    # As floats times a million, 8.2, 1.001 and 32.000007 would lose a micro-dollar.
+    exact = {"8.2": 8_200_000, "1.001": 1_001_000, "32.000007": 32_000_007, "$0.000001": 1, "1": 1_000_000}
+    exact |= {"999999999.999999": 999_999_999_999_999}
+    wrong = ["", "1,50", "0.0000001", "-1", "1e3", ".5", "1.", "ten", "1234567890", "0x10", "١", None, 0.29, {}]
+
+    page = visit()
+
+    assert in_page(page, "microUsd", *exact) == list(exact.values())
+    assert in_page(page, "microUsd", *(one for one in wrong if one != 0.29)) == [None] * (len(wrong) - 1)
+
+
+def test_micro_dollars_are_written_exactly(visit: Any) -> None:
+    written = {
+        0: "$0.00",
+        1: "$0.000001",
+        500_000: "$0.50",
+        15_845: "$0.015845",
+        1_250_000: "$1.25",
+        -250_000: "-$0.25",
+    }
+
+    page = visit()
+
+    assert in_page(page, "usd", *written) == list(written.values())
+    assert in_page(page, "usd", 0.5, None, "7") == ["$?", "$?", "$?"]
+
+
+def test_ages_are_told_as_a_person_tells_them(visit: Any) -> None:
+    told = {4_000: "4 s", 90_000: "2 min", 7_200_000: "2 h", 7_800_000: "2 h 10 min", 100_800_000: "1 d 4 h", -5: "0 s"}
+
+    assert in_page(visit(), "coarse", *told) == ["4 s", "1 min", *list(told.values())[2:]]
+
+
+def test_a_log_in_any_order_and_twice_over_folds_into_the_same_turns(visit: Any) -> None:
+    fold = """async (logs) => { const { fold } = await import('/console/fold.js');
+      return logs.map((log) => JSON.stringify(fold(log))); }"""
+
+    one, other = visit().evaluate(fold, [LOG, LOG[::-1]])
+
+    assert one == other
+    assert '"spent":28140' in one

@@ -1,0 +1,56 @@
+"""A cloud that is served on a port of its own, and requests to it."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from local.cloud import LocalCloud
+from local.converse.server import ConverseServer
+from local.converse.source import CallableModel, Reply, said
+from local.up import Served, serve
+from local.up.serve import operator
+
+PLAYBOOK = Path(__file__).parents[1] / "statemachine" / "playbook"
+
+
+def model(request: Mapping[str, Any], model_id: str) -> Reply:
+    """Echo what was asked; what it cannot do goes to people."""
+    text = request["messages"][0]["content"][0]["text"]
+    if text.startswith("Hard"):
+        return said([{"text": "…"}], "guardrail_intervened", request)
+    return said([{"text": f"You said: {text}"}], "end_turn", request)
+
+
+@contextmanager
+def served_cloud() -> Iterator[tuple[LocalCloud, Served]]:
+    """Yield a cloud and where it is served."""
+    with (
+        ConverseServer(CallableModel(model)) as double,
+        LocalCloud(PLAYBOOK, double.url, sleep=lambda _: None) as cloud,
+        serve(cloud, authorizer=operator("ann")) as served,
+    ):
+        yield cloud, served
+
+
+def ask(
+    served: Served, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, Any]:
+    """Send a request; return its status and its body's JSON. A ``body`` that is no text becomes JSON."""
+    text = body if body is None or isinstance(body, str) else json.dumps(body)
+    sent = urllib.request.Request(
+        served.url + path,
+        method=method,
+        data=None if text is None else text.encode(),
+        headers={"Content-Type": "application/json", **(headers or {})},
+    )
+    try:
+        with urllib.request.urlopen(sent, timeout=60) as reply:
+            return reply.status, json.loads(reply.read())
+    except urllib.error.HTTPError as problem:
+        return problem.code, json.loads(problem.read())
