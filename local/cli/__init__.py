@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     end_quickly()
     try:
         with no_collecting():
-            command = _command(typed.command)
+            command = _command(typed.command, on_stack=typed.stack is not None)
         return command(typed)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
@@ -39,7 +39,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return code
 
 
-def _command(name: str) -> Callable[[Namespace], int]:
+def _command(name: str, *, on_stack: bool) -> Callable[[Namespace], int]:
+    if on_stack and name != "redrive":
+        from local.cli import stack
+
+        return stack.on_stack
     if name == "demo":
         from local.cli.demo import demo
 
@@ -52,6 +56,10 @@ def _command(name: str) -> Callable[[Namespace], int]:
         from local.cli.answer import answer
 
         return answer
+    if name == "escalations":
+        from local.cli.escalations import escalations
+
+        return escalations
     if name == "up":
         from local.cli.up import up
 

@@ -3,6 +3,8 @@
 import getpass
 import os
 from argparse import Namespace
+from collections.abc import Mapping
+from typing import Any
 
 from ballast.errors import InvalidInput
 from local.cli.exits import Exit
@@ -25,14 +27,20 @@ def answer(typed: Namespace) -> int:
     if typed.escalation is None:
         return _list(mailbox, screen)
     notice = mailbox.find(typed.escalation)
-    payload = reply(typed, notice.message, by=typed.by or _user())
+    payload = reply(typed, notice.message, by=typed.by or user())
     receipt = mailbox.drop(notice.escalation_id, payload)
     result = mailbox.wait_for(notice.escalation_id, receipt, timeout_s=CONFIRM_WITHIN_S)
-    if result.get("ok") is not True:
-        failure = f"{notice.escalation_id}: not accepted: {result.get('message', 'no reason was given')}"
-        raise InvalidInput(failure) if result.get("error") == "InvalidInput" else NobodyWaits(failure)
-    screen.line(f"Accepted: {notice.escalation_id}. The run {result.get('run_id', '')} goes on in its own terminal.")
+    run_id = confirmed(notice.escalation_id, result)
+    screen.line(f"Accepted: {notice.escalation_id}. The run {run_id} goes on in its own terminal.")
     return Exit.OK
+
+
+def confirmed(escalation_id: str, result: Mapping[str, Any]) -> str:
+    """Return the run that goes on. Raises ``InvalidInput`` or ``NobodyWaits`` where the answer was not accepted."""
+    if result.get("ok") is not True:
+        failure = f"{escalation_id}: not accepted: {result.get('message', 'no reason was given')}"
+        raise InvalidInput(failure) if result.get("error") == "InvalidInput" else NobodyWaits(failure)
+    return str(result.get("run_id", ""))
 
 
 def _list(mailbox: Mailbox, screen: Screen) -> int:
@@ -63,7 +71,8 @@ def what_to_type(escalation_id: str, message: dict[str, object]) -> list[str]:
     ]
 
 
-def _user() -> str:
+def user() -> str:
+    """Return who sits at this terminal."""
     try:
         return getpass.getuser()[:128]
     except (OSError, KeyError):

@@ -18,7 +18,7 @@ class Exit(IntEnum):
 
 HELP = """\
 exit codes:
-  0    answered (run), ended as expected (demo), accepted (answer)
+  0    answered (run), ended as expected (demo), accepted (answer), stopped (up)
   1    a scenario ended otherwise than expected, or a defect in the command
   2    wrong usage or invalid input; the message names the field and the remedy
   3    the run was refused: not admitted, nothing was spent

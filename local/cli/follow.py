@@ -2,13 +2,10 @@
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
-from ballast.contracts import Event
+from ballast.contracts import Event, RunRequest
 from local.cli.people import People
-
-if TYPE_CHECKING:
-    from local.cloud import LocalCloud
 
 #: How often the log and the queue are looked at. A person cannot read faster.
 EVERY_S = 0.04
@@ -16,8 +13,28 @@ EVERY_S = 0.04
 SETTLED_WITHIN_S = 30.0
 
 
+class Cloud(Protocol):
+    """Where a run goes on: a ``LocalCloud``, or a deployed stack."""
+
+    @property
+    def session(self) -> Any:
+        """A boto3 session."""
+
+    def physical_id(self, logical_id: str) -> str:
+        """Return the name or ARN of a resource."""
+
+    def start(self, request: RunRequest) -> str:
+        """Start a run and return its id. Raises ``FunctionError``."""
+
+    def wait(self, run_id: str, timeout_s: float) -> Any:
+        """Return the run's execution once it has ended."""
+
+    def events(self, run_id: str) -> tuple[Event, ...]:
+        """Return the run's log."""
+
+
 def follow(
-    cloud: "LocalCloud",
+    cloud: Cloud,
     run_id: str,
     people: People,
     saw: Callable[[Event], None],

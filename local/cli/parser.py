@@ -14,6 +14,7 @@ handlers, on moto instead of AWS. No account, no network, nothing left behind bu
   ballast trace                     list the saved runs
   ballast run --text "Where is my order O-1001?" --model http://localhost:11434/v1#qwen3
   ballast up                        serve all of it over HTTP, on localhost
+  ballast --stack ballast-dev run --text "Where is my order O-1001?"
 """
 
 _FILES = """\
@@ -84,16 +85,30 @@ that wait. The answer goes through the deployed AnswerEscalation function.
   ballast answer esc-1 --reject --comment "Over the policy."
 """
 
+_ESCALATIONS = """\
+List the escalations that wait for an answer, and what to type.
+
+  ballast escalations                          of what runs on this machine, in this folder
+  ballast escalations --watch                  and those that come, until Ctrl-C
+  ballast --stack ballast-dev escalations      of a deployed stack
+"""
+
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command; ``command`` in its result names the subcommand."""
     top = _taught(argparse.ArgumentParser(prog="ballast"), _MAIN, _FILES + "\n" + HELP)
+    deployed = top.add_argument_group("a deployed stack, instead of a local cloud (run, trace, answer, escalations)")
+    deployed.add_argument("--stack", metavar="NAME", help="the stack, found through its outputs; your credentials")
+    deployed.add_argument("--region", metavar="REGION", help="where it is (default: $AWS_REGION, or the profile's)")
+    deployed.add_argument("--profile", metavar="PROFILE", help="whose credentials (default: $AWS_PROFILE)")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _demo(_taught(commands.add_parser("demo", help="run a scripted scenario"), _DEMO))
     _run(_taught(commands.add_parser("run", help="run one request"), _RUN))
     _trace(_taught(commands.add_parser("trace", help="show a saved run as a timeline"), _TRACE))
     _answer(_taught(commands.add_parser("answer", help="answer a run that waits for a person"), _ANSWER))
     _up(_taught(commands.add_parser("up", help="serve the whole stack on localhost"), _UP))
+    waiting = _taught(commands.add_parser("escalations", help="list what waits for a person"), _ESCALATIONS)
+    waiting.add_argument("--watch", action="store_true", help="stay, and show what comes, until Ctrl-C")
     redrive.arguments(
         _taught(commands.add_parser("redrive", help="put dead letters of a stack back"), redrive.TEACHING)
     )

@@ -1,7 +1,7 @@
 """``ballast redrive``: list the dead letters of a deployed stack's requests, and put mended ones back."""
 
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import SUPPRESS, ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +27,8 @@ _SHOWN_CHARS = 300
 
 def arguments(sub: ArgumentParser) -> None:
     """Declare what may be typed."""
-    sub.add_argument("--stack", required=True, metavar="NAME", help="the deployed stack; uses your AWS credentials")
+    # Also before the command: `ballast --stack NAME redrive`.
+    sub.add_argument("--stack", default=SUPPRESS, metavar="NAME", help="the deployed stack; uses your AWS credentials")
     which = sub.add_mutually_exclusive_group()
     which.add_argument("--message", metavar="ID", help="the dead letter to put back, or the beginning of its id")
     which.add_argument("--all", action="store_true", help="put back all; those that are no requests stay")
@@ -36,15 +37,16 @@ def arguments(sub: ArgumentParser) -> None:
 
 def redrive(typed: Namespace) -> int:
     """Do what was typed and return 0; with ``--all`` 2 where some letters had to stay. Raises ``InvalidInput``."""
+    if typed.stack is None:
+        raise InvalidInput("--stack: say which deployed stack, as in `ballast redrive --stack ballast-dev`.")
     if typed.body is not None and typed.message is None:
         raise InvalidInput("--body is the mended text of one dead letter: name it with --message ID.")
-    import boto3
-
     from local.cli.output import Screen
+    from local.cli.stack import users_session
     from local.dead_letters import Desk, find
     from local.deployed import output, stack_outputs
 
-    session, screen = boto3.Session(), Screen()
+    session, screen = users_session(typed), Screen()
     outputs = stack_outputs(session, typed.stack)
     queue, dead = output(outputs, "RunRequestQueueUrl"), output(outputs, "RunRequestDeadLetterQueueUrl")
     desk = Desk(session.client("sqs"), queue, dead)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import time
 from argparse import Namespace
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ballast.contracts.wire import Name
 from ballast.errors import InvalidInput
+from local.cli.answer import user
 from local.cli.exits import Exit
 from local.cli.mailbox import Mailbox
 from local.cli.output import Screen
@@ -48,7 +48,7 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
     try:
         with stage(source, playbook=folder, seed=seed, size=None if folder else STORE) as cloud:
             claim = cloud.environ("ApiFunction")["TENANT_CLAIM"]
-            who = operator(_user()) if typed.tenant is None else member_of(typed.tenant, _user(), claim)
+            who = operator(user()) if typed.tenant is None else member_of(typed.tenant, user(), claim)
             people, endings, journal = PeopleElsewhere(cloud, Mailbox(home), screen), Endings(cloud), Journal(home)
             try:
                 told = _teller(screen)
@@ -124,13 +124,6 @@ def _check_tenant(tenant: str | None) -> None:
         TypeAdapter(Name | None).validate_python(tenant)
     except ValidationError:
         raise InvalidInput(f"--tenant {tenant!r}: is no tenant's name (letters, digits, `.`, `_`, `-`).") from None
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()[:64]
-    except (OSError, KeyError):
-        return "somebody"
 
 
 class _OneAtATime(Screen):

@@ -1,10 +1,8 @@
 """One run on the screen: started, followed, saved, and whatever happens, never lost."""
 
-from typing import TYPE_CHECKING
-
 from ballast.contracts import Event, RunRequest
 from ballast.errors import InvalidInput, NotAdmitted
-from local.cli.follow import follow
+from local.cli.follow import Cloud, follow
 from local.cli.output import Screen
 from local.cli.people import People
 from local.cli.progress import progress
@@ -12,12 +10,9 @@ from local.journal import Journal
 from local.trace.fold import timeline
 from local.trace.timeline import Timeline
 
-if TYPE_CHECKING:
-    from local.cloud import LocalCloud
-
 
 def watch(
-    cloud: "LocalCloud", request: RunRequest, people: People, *, screen: Screen, journal: Journal, title: str
+    cloud: Cloud, request: RunRequest, people: People, *, screen: Screen, journal: Journal, title: str
 ) -> Timeline:
     """Run ``request`` and return its timeline; print each entry of the log as it appears.
 
@@ -50,9 +45,9 @@ def watch(
     return timeline(events)
 
 
-def start(cloud: "LocalCloud", request: RunRequest) -> str:
+def start(cloud: Cloud, request: RunRequest) -> str:
     """Start the run through the front door and return its id. Raises what the front door names."""
-    from local.cloud import FunctionError
+    from local.functions import FunctionError
 
     try:
         return cloud.start(request)

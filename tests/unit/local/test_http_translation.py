@@ -109,7 +109,12 @@ def test_a_public_route_gets_no_identity_and_nothing_in_a_request_makes_one() ->
             [("location", "/runs/1"), ("content-type", "a/b")],
             b"{}",
         ),
-        ({"statusCode": 200, "body": "aGk=", "isBase64Encoded": True, "headers": {"content-type": "a/b"}}, 200, None, b"hi"),
+        (
+            {"statusCode": 200, "body": "aGk=", "isBase64Encoded": True, "headers": {"content-type": "a/b"}},
+            200,
+            None,
+            b"hi",
+        ),
         ({"statusCode": 204, "cookies": ["a=1", "b=2"]}, 204, [("set-cookie", "a=1"), ("set-cookie", "b=2")], b""),
         ({"answer": 42}, 200, [("content-type", "application/json")], b'{"answer": 42}'),
         ("Hello.", 200, [("content-type", "application/json")], b'"Hello."'),

@@ -1,0 +1,192 @@
+"""``ballast --stack NAME …``: the same commands against a deployed stack, with the user's AWS credentials."""
+
+from __future__ import annotations
+
+import json
+import os
+from argparse import Namespace
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ballast.contracts import Event, RunRequest
+from ballast.errors import InvalidInput
+from ballast.runtime import Runtime
+from local.cli.answer import confirmed, user
+from local.cli.exits import Exit, exit_of
+from local.cli.output import Screen
+from local.cli.reply import reply
+from local.cli.request import request_of
+from local.cli.watch import watch
+from local.deployed import output, stack_outputs
+from local.functions import FunctionError
+from local.journal import Journal, state_folder
+
+if TYPE_CHECKING:
+    import boto3
+
+#: What the support desk of the template is called; another agent is named in the request.
+_AGENT: str = RunRequest.model_fields["agent"].default
+#: Outputs by the names that a local cloud has for what they name.
+_OUTPUTS = {
+    "AgentStateMachine": "AgentStateMachineArn",
+    "IntakeFunction": "IntakeFunctionName",
+    "AnswerEscalationFunction": "AnswerEscalationFunctionName",
+    "RunLogTable": "RunLogTableName",
+    "PayloadBucket": "PayloadBucketName",
+    "EscalationsTable": "EscalationsTableName",
+}
+
+
+class DeployedCloud:
+    """A deployed stack, asked as a local cloud is. Raises ``InvalidInput`` where the stack cannot be read."""
+
+    def __init__(self, session: boto3.Session, stack: str) -> None:
+        self.session: Any = session
+        self._stack = stack
+        self._outputs: Mapping[str, str] = stack_outputs(session, stack)
+
+    def physical_id(self, logical_id: str) -> str:
+        """Return the name or ARN that the stack's outputs have for a resource."""
+        return output(self._outputs, _OUTPUTS[logical_id])
+
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> Any:
+        """Invoke a function and return its result. Raises ``FunctionError`` where the handler raised."""
+        from botocore.config import Config
+
+        client = self.session.client("lambda", config=Config(read_timeout=60, retries={"total_max_attempts": 1}))
+        sent = client.invoke(FunctionName=self.physical_id(function), Payload=json.dumps(payload).encode())
+        result = json.loads(sent["Payload"].read())
+        if "FunctionError" in sent:
+            trace = result.get("stackTrace", [])
+            raise FunctionError(result.get("errorType", "Error"), result.get("errorMessage", ""), trace)
+        return result
+
+    def start(self, request: RunRequest) -> str:
+        """Start a run through the front door and return its id."""
+        run_id: str = self.invoke("IntakeFunction", request.model_dump(mode="json"))["run_id"]
+        return run_id
+
+    def wait(self, run_id: str, timeout_s: float) -> Any:
+        """Return the run's execution, which has ended."""
+        from local.executions import Execution
+
+        machine = self.physical_id("AgentStateMachine").replace(":stateMachine:", ":execution:")
+        found = self.session.client("stepfunctions").describe_execution(executionArn=f"{machine}:{run_id}")
+        answer = json.loads(found["output"]) if "output" in found else None
+        return Execution(run_id, found["status"], answer, found.get("error"), found.get("cause"))
+
+    def events(self, run_id: str) -> tuple[Event, ...]:
+        """Return the run's log."""
+        from ballast.log import RunLog
+
+        names = {"RUN_LOG_TABLE": self.physical_id("RunLogTable"), "PAYLOAD_BUCKET": self.physical_id("PayloadBucket")}
+        return RunLog.of(Runtime(names, session=self.session)).read(run_id)
+
+
+class PeopleOfTheStack:
+    """They have the escalation queue; nothing is taken out of it here. The log says when a run waits."""
+
+    def attend(self) -> None:
+        """Nothing to do."""
+
+    def leave(self) -> None:
+        """Nothing is held."""
+
+
+def on_stack(typed: Namespace, session: boto3.Session | None = None) -> int:
+    """Do what was typed against the stack and return the exit code.
+
+    ``session`` is the user's, by ``--profile`` and ``--region``, unless given. Raises ``InvalidInput``.
+    """
+    import botocore.exceptions
+
+    command = {"run": _run, "trace": _trace, "answer": _answer, "escalations": _escalations}.get(typed.command)
+    if command is None:
+        raise InvalidInput(f"--stack goes with run, trace, answer, escalations and redrive, not with {typed.command}.")
+    try:
+        return command(typed, DeployedCloud(session or users_session(typed), typed.stack), Screen())
+    except botocore.exceptions.ClientError as problem:
+        told = problem.response["Error"]
+        words = f"--stack {typed.stack}: {told.get('Code')}: {told.get('Message')} May you use what the stack has?"
+        raise InvalidInput(words) from None
+    except botocore.exceptions.BotoCoreError as problem:
+        raise InvalidInput(f"--stack {typed.stack}: {problem} Sign in, and check region and network.") from None
+
+
+def users_session(typed: Namespace) -> boto3.Session:
+    """Return a session with the user's credentials. Raises ``InvalidInput`` where there is no such profile."""
+    import boto3
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return boto3.Session(profile_name=typed.profile, region_name=typed.region)
+    except BotoCoreError as problem:
+        raise InvalidInput(f"--profile {typed.profile}: {problem}") from None
+
+
+def _run(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
+    for option in ("model", "playbook", "seed"):
+        if getattr(typed, option) is not None:
+            raise InvalidInput(f"--{option} is of a local run; a stack has its own. Leave it out with --stack.")
+    request = request_of(typed, agent=_AGENT)
+    journal, title = Journal(state_folder(os.environ)), f"run on {typed.stack}"
+    made = watch(cloud, request, PeopleOfTheStack(), screen=screen, journal=journal, title=title)
+    screen.line()
+    screen.trace(made, full=typed.full)
+    return exit_of(made.status)
+
+
+def _trace(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
+    from local.trace.fold import timeline
+
+    if typed.run is None:
+        raise InvalidInput("RUN: name it. `ballast trace` without --stack lists the runs that were started from here.")
+    events = cloud.events(typed.run)
+    if not events:
+        raise InvalidInput(f"{typed.run}: the stack {typed.stack} has no log of it. A run's whole id is needed here.")
+    made = timeline(events)
+    if typed.json:
+        print(made.to_json())
+    else:
+        screen.trace(made, full=typed.full)
+    return Exit.OK
+
+
+def _answer(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
+    from local.cli.escalations import listed, show
+
+    waiting = listed(cloud)
+    if typed.escalation is None:
+        show(waiting, screen)
+        return Exit.OK
+    found = [item for item in waiting if item["escalation_id"].startswith(typed.escalation)]
+    if len(found) != 1:
+        raise InvalidInput(
+            f"{typed.escalation!r} fits {len(found)} open escalations. `ballast escalations` lists them."
+        )
+    message = found[0]
+    if typed.approve and message["kind"] != "approval":
+        message = message | {"proposed_decision": proposed(cloud, message)}
+    payload = reply(typed, message, by=typed.by or user())
+    try:
+        taken = cloud.invoke("AnswerEscalationFunction", payload | {"escalation_id": message["escalation_id"]})
+        result = {"ok": True, **taken}
+    except FunctionError as problem:
+        result = {"ok": False, "error": problem.name, "message": problem.message}
+    run_id = confirmed(message["escalation_id"], result)
+    screen.line(f"Accepted: {message['escalation_id']}. The run {run_id} goes on; see `ballast trace`.")
+    return Exit.OK
+
+
+def proposed(cloud: DeployedCloud, message: Mapping[str, Any]) -> Any:
+    """Return what the log says was proposed when the escalation was opened; None where nothing was."""
+    for event in cloud.events(message["run_id"]):
+        if event.name == "escalation.opened" and event.body.get("escalation_id") == message["escalation_id"]:
+            return event.body.get("proposed_decision")
+    return None
+
+
+def _escalations(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
+    from local.cli.escalations import listed, watched
+
+    return watched(lambda: listed(cloud), screen, watch=typed.watch)

@@ -1,0 +1,141 @@
+"""``ballast up`` in this process: the API's contract, many callers at once, and who may not come in."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from local.cloud import LocalCloud
+from local.up import Served
+from tests.e2e.served import ask, served_cloud
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def up() -> Iterator[tuple[LocalCloud, Served]]:
+    with served_cloud() as opened:
+        yield opened
+
+
+def executions(cloud: LocalCloud) -> set[str]:
+    machine = cloud.physical_id("AgentStateMachine")
+    pages = cloud.session.client("stepfunctions").get_paginator("list_executions").paginate(stateMachineArn=machine)
+    return {execution["name"] for page in pages for execution in page["executions"]}
+
+
+def test_200_posts_at_once_of_50_keys_start_50_runs(up: tuple[LocalCloud, Served]) -> None:
+    cloud, served = up
+    before = executions(cloud)
+
+    def post(number: int) -> tuple[int, Any]:
+        key = f"burst-{number % 50}"
+        return ask(served, "POST", "/runs", {"text": f"Hello {number % 50}."}, {"Idempotency-Key": key})
+
+    with ThreadPoolExecutor(200) as callers:
+        replies = list(callers.map(post, range(200)))
+
+    assert {status for status, _ in replies} == {202}
+    started = executions(cloud) - before
+    assert len(started) == 50
+    assert {run["run_id"] for _, run in replies} == started
+    for run_id in started:
+        cloud.wait(run_id, 60)
+    statuses = {run_id: ask(served, "GET", f"/runs/{run_id}")[1]["status"] for run_id in started}
+    assert set(statuses.values()) <= {"answered", "refused"}, statuses
+    assert "answered" in statuses.values()
+
+
+def test_the_api_keeps_its_own_description(up: tuple[LocalCloud, Served]) -> None:
+    schemathesis = pytest.importorskip("schemathesis")
+    from schemathesis.specs.openapi import checks
+
+    _cloud, served = up
+    schema = schemathesis.openapi.from_dict(json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8")))
+    wanted = [
+        schemathesis.checks.not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_headers_conformance,
+        checks.response_schema_conformance,
+    ]
+    tried: Counter[str] = Counter()
+
+    def holds(case: Any) -> None:
+        tried[case.operation.label] += 1
+        case.call_and_validate(base_url=served.url, checks=wanted, timeout=30)
+
+    few = settings(max_examples=15, derandomize=True, deadline=None, database=None, suppress_health_check=HealthCheck)
+    for operation in schema.get_all_operations():
+        for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
+            few(given(case=operation.ok().as_strategy(generation_mode=mode))(holds))()
+
+    assert len(tried) == sum(len(methods) for methods in schema.raw_schema["paths"].values())
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "127.0.0.1.evil.example"}, 421),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Content-Length": str(10 * 1024 * 1024 + 1)}, 413),
+        ({"Content-Length": "-1"}, 400),
+        ({"Transfer-Encoding": "chunked"}, 411),
+        ({"X-Local-Tenant": "acme"}, 202),
+    ],
+)
+def test_who_and_what_may_not_come_in(up: tuple[LocalCloud, Served], headers: dict[str, str], status: int) -> None:
+    _cloud, served = up
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    body = b'{"text": "Hello."}'
+    sent = {"Host": f"localhost:{served.port}", "Content-Length": str(len(body)), **headers}
+
+    connection.putrequest("POST", "/runs", skip_host=True, skip_accept_encoding=True)
+    for name, value in sent.items():
+        connection.putheader(name, value)
+    connection.endheaders(body)
+    reply = connection.getresponse()
+
+    assert reply.status == status
+    text = json.loads(reply.read())
+    assert text["tenant"] == "default" if status == 202 else "message" in text
+    connection.close()
+
+
+def test_with_a_tenant_a_foreign_run_does_not_exist(up: tuple[LocalCloud, Served]) -> None:
+    from local.up import serve
+    from local.up.serve import member_of
+
+    cloud, served = up
+    _, foreign = ask(served, "POST", "/runs", {"text": "Hello.", "tenant": "globex"})
+    with serve(cloud, authorizer=member_of("acme", "ann", "tenant")) as acmes:
+        assert ask(acmes, "GET", f"/runs/{foreign['run_id']}")[0] == 404
+        assert ask(acmes, "POST", "/runs", {"text": "Hello.", "tenant": "globex"})[0] == 403
+        status, own = ask(acmes, "POST", "/runs", {"text": "Hello."}, {"X-Local-Tenant": "globex"})
+
+    assert (status, own["tenant"]) == (202, "acme")
+
+
+def test_a_message_in_the_queue_becomes_a_run_that_the_api_shows(up: tuple[LocalCloud, Served]) -> None:
+    cloud, served = up
+    request = {"request_id": "by-message", "text": "Hello.", "tenant": "queue"}
+    cloud.session.client("events").put_events(
+        Entries=[{"Source": "ballast", "DetailType": "Run Requested", "Detail": json.dumps(request)}]
+    )
+
+    until = time.monotonic() + 20
+    while not (found := ask(served, "GET", "/runs?tenant=queue")[1]["runs"]):
+        assert time.monotonic() < until, "the message started no run"
+        time.sleep(0.1)
+    assert [run["request_id"] for run in found] == ["by-message"]

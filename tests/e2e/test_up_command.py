@@ -1,0 +1,248 @@
+"""``ballast up`` and ``ballast --stack`` as commands, in this process. A local cloud plays the deployed stack."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ballast.errors import InvalidInput
+from local.cli import main
+from local.cli.escalations import watched
+from local.cli.exits import Exit
+from local.cli.mailbox import Mailbox
+from local.cli.output import Screen
+from local.cli.parser import parser
+from local.cli.stack import on_stack
+from local.cli.up import up
+from local.cloud import FunctionError, LocalCloud
+from local.deploy import STACK
+from local.up import Served
+from tests.e2e.served import ask, served_cloud
+
+ROOT = Path(__file__).resolve().parents[2]
+HAPPY = str(ROOT / "local" / "scenarios" / "happy-path" / "script.yaml")
+APPROVAL = str(ROOT / "local" / "scenarios" / "approval" / "script.yaml")
+REFUND = {"text": "Torn.", "intent": "refund", "context": {"order_id": "O-1004", "customer_id": "C-1005"}}
+
+
+def post(url: str, body: Any, **headers: str) -> Any:
+    sent = {"Content-Type": "application/json", **headers}
+    with urllib.request.urlopen(urllib.request.Request(url, json.dumps(body).encode(), sent), timeout=60) as reply:
+        return json.loads(reply.read())
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BALLAST_HOME", str(tmp_path))
+    monkeypatch.delenv("BALLAST_MODEL", raising=False)
+    return tmp_path
+
+
+def test_up_serves_until_ctrl_c_and_keeps_the_logs(capsys: pytest.CaptureFixture[str]) -> None:
+    typed = parser().parse_args(["up", "--port", "0", "--model", HAPPY, "--tenant", "acme"])
+    shown, replies = [], []
+
+    def pause(_seconds: float) -> None:
+        """Ask once, as soon as it is served; Ctrl-C comes when the ending was printed."""
+        shown.append(capsys.readouterr().out)
+        if not replies:
+            url = re.search(r"http://127\.0\.0\.1:\d+", shown[0])
+            assert url
+            body = {"text": "Cancel O-1002.", "context": {"order_id": "O-1002", "customer_id": "C-1003"}}
+            replies.append(post(f"{url[0]}/runs", body, Prefer="wait=20"))
+        if "answered by agent" in shown[-1]:
+            raise KeyboardInterrupt
+
+    assert up(typed, pause=pause) == Exit.OK
+
+    printed = "".join(shown) + capsys.readouterr().out
+    assert replies[0]["tenant"] == "acme"
+    assert printed.count("curl -s") == 4
+    assert f"200 POST /runs  -> /runs/{replies[0]['run_id']}" in printed
+    assert "Stopped." in printed
+    assert main(["trace", replies[0]["run_id"]]) == Exit.OK
+
+
+@pytest.mark.parametrize("over_http", [True, False])
+def test_a_question_is_answered_over_http_or_from_another_terminal(
+    over_http: bool, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = parser().parse_args(["up", "--port", "0", "--model", APPROVAL])
+    mailbox, shown, answered = Mailbox(home), [], []
+
+    def pause(_seconds: float) -> None:
+        shown.append(capsys.readouterr().out)
+        url = re.search(r"http://127\.0\.0\.1:\d+", shown[0])
+        assert url
+        if len(shown) == 1:
+            post(f"{url[0]}/runs", REFUND)
+        waiting = mailbox.waiting()
+        if waiting and not answered:
+            answered.append(waiting[0].escalation_id)
+            assert main(["escalations"]) == Exit.OK
+            assert f"ballast answer {answered[0]} --approve" in capsys.readouterr().out
+            if over_http:
+                post(f"{url[0]}/escalations/{answered[0]}", {"approve": True})
+            else:
+                mailbox.drop(answered[0], {"approve": True, "by": "Lee", "comment": ""})
+        assert len(shown) < 300, shown
+        if "answered by agent" in "".join(shown) and not waiting:
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+
+    assert up(typed, pause=pause) == Exit.OK
+
+    assert len(answered) == 1
+    assert main(["escalations"]) == Exit.OK
+    assert "Nothing waits" in capsys.readouterr().out
+
+
+def test_ctrl_c_in_a_terminal_ends_it_at_once_with_what_still_ran_kept(home: Path) -> None:
+    path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "ballast")])
+    words = [sys.executable, "-u", "-m", "local.cli", "up", "--port", "0", "--model", APPROVAL]
+    environ = os.environ | {"PYTHONPATH": path, "BALLAST_HOME": str(home)}
+    with subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            lines = iter(process.stdout.readline, "")
+            url = next(found[0] for line in lines if (found := re.search(r"http://127\.0\.0\.1:\d+", line)))
+            run = post(f"{url}/runs", REFUND)
+            next(line for line in lines if "waits for a person" in line)
+            process.send_signal(signal.SIGINT)
+            _, complaints = process.communicate(timeout=30)
+        finally:
+            process.kill()
+
+    assert (process.returncode, complaints) == (0, "")
+    assert (home / "runs" / f"{run['run_id']}.json").exists()
+
+
+def test_new_escalations_are_shown_once_each(capsys: pytest.CaptureFixture[str]) -> None:
+    looks = [[], [{"escalation_id": "esc-1"}], [{"escalation_id": "esc-1"}, {"escalation_id": "esc-2"}]]
+
+    def pause(_seconds: float) -> None:
+        if not looks:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watched(lambda: looks.pop(0), Screen(), watch=True, pause=pause)
+
+    printed = capsys.readouterr().out
+    assert (printed.count("ballast answer esc-1 --say"), printed.count("ballast answer esc-2 --say")) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["up"], "--model"),
+        (["up", "--model", HAPPY, "--host", "0.0.0.0"], "--host"),
+        (["up", "--model", HAPPY, "--port", "70000"], "--port"),
+        (["up", "--model", HAPPY, "--tenant", "a b"], "--tenant"),
+        (["--stack", "x", "up", "--model", HAPPY], "--stack"),
+        (["redrive"], "--stack"),
+    ],
+)
+def test_what_is_wrong_is_named(words: list[str], named: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == Exit.USAGE
+
+    assert named in capsys.readouterr().err
+
+
+class DeployedSession:
+    """The local cloud's session as a user's; its Lambda invokes the handlers, which moto's does not."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self._cloud, self.region_name = cloud, cloud.session.region_name
+
+    def client(self, service: str, **options: Any) -> Any:
+        return self if service == "lambda" else self._cloud.session.client(service, **options)
+
+    def invoke(self, *, FunctionName: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803 - boto3's
+        try:
+            return {"Payload": io.BytesIO(json.dumps(self._cloud.invoke(FunctionName, json.loads(Payload))).encode())}
+        except FunctionError as problem:
+            told = {"errorType": problem.name, "errorMessage": problem.message}
+            return {"FunctionError": "Unhandled", "Payload": io.BytesIO(json.dumps(told).encode())}
+
+
+@pytest.fixture(scope="module")
+def deployed() -> Iterator[tuple[LocalCloud, Served]]:
+    with served_cloud() as opened:
+        yield opened
+
+
+def on(cloud: LocalCloud, *words: str, stack: str = STACK) -> int:
+    session: Any = DeployedSession(cloud)
+    return on_stack(parser().parse_args(["--stack", stack, *words]), session)
+
+
+def test_a_run_on_the_stack_is_followed_to_its_end(
+    deployed: tuple[LocalCloud, Served], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud, _served = deployed
+
+    assert on(cloud, "run", "--text", "Hello.", "--request-id", "on-stack") == Exit.OK
+
+    printed = capsys.readouterr().out
+    run_id = re.search(r"run-[a-z2-7]{24}", printed)
+    assert run_id
+    assert "ANSWERED by agent" in printed
+    assert on(cloud, "trace", run_id[0], "--json") == Exit.OK
+    assert json.loads(capsys.readouterr().out)["run_id"] == run_id[0]
+
+
+def test_an_escalation_of_the_stack_is_listed_and_answered(
+    deployed: tuple[LocalCloud, Served], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud, served = deployed
+    _, run = ask(served, "POST", "/runs", {"text": "Hard."}, {"Prefer": "wait=2"})
+    escalation_id = run["escalation_id"]
+
+    assert on(cloud, "escalations") == Exit.OK
+    assert f"ballast answer {escalation_id} --say" in capsys.readouterr().out
+    assert on(cloud, "answer", escalation_id[:12], "--say", "Easy.", "--by", "Lee") == Exit.OK
+
+    cloud.wait(run["run_id"], 30)
+    assert ask(served, "GET", f"/runs/{run['run_id']}")[1]["answer"] == "Easy."
+    with pytest.raises(InvalidInput, match="fits 0 open escalations"):
+        on(cloud, "answer", escalation_id, "--say", "Again.")
+
+
+def test_a_stack_that_is_not_there_and_a_run_that_is_not_there(deployed: tuple[LocalCloud, Served]) -> None:
+    cloud, _served = deployed
+
+    with pytest.raises(InvalidInput, match="--stack nowhere"):
+        on(cloud, "escalations", stack="nowhere")
+    with pytest.raises(InvalidInput, match="has no log of it"):
+        on(cloud, "trace", "run-none")
+    with pytest.raises(InvalidInput, match="--model"):
+        on(cloud, "run", "--text", "Hello.", "--model", "x")
+    with pytest.raises(InvalidInput, match="--seed"):
+        on(cloud, "run", "--text", "Hello.", "--seed", "1")
+
+
+def test_without_credentials_the_remedy_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    assert main(["--stack", "ballast-dev", "--region", "eu-west-1", "escalations"]) == Exit.USAGE
+    assert "credentials" in capsys.readouterr().err
+    assert main(["--stack", "ballast-dev", "--profile", "nobody", "escalations"]) == Exit.USAGE
+    assert "nobody" in capsys.readouterr().err

@@ -1,0 +1,49 @@
+"""The transcripts of docs/http.md are what ``ballast up`` answers."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from local.cli.stage import SMALL_STORE, stage
+from local.converse import model_source
+from local.up import serve
+from local.up.serve import operator
+from tests.e2e.transcripts import Known, Transcript, transcripts
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "local" / "scenarios" / "approval" / "script.yaml"
+
+
+def replay(url: str, written: Transcript, known: Known) -> None:
+    """Send what is written and compare what comes back."""
+    sent = None if written.sent is None else written.sent.encode()
+    headers = written.headers | ({"Content-Type": "application/json"} if sent else {})
+    request = urllib.request.Request(url + known.filled(written.path), sent, headers, method=written.method)
+    try:
+        reply = urllib.request.urlopen(request, timeout=60)
+    except urllib.error.HTTPError as problem:
+        reply = problem
+    with reply:
+        where = f"{written.method} {written.path}"
+        came = json.loads(reply.read())
+        known.check(written.status, str(reply.status), f"{where}: {came}")
+        known.check(written.replied, {name.lower(): value for name, value in reply.headers.items()}, where)
+        known.check(written.body, came, where)
+
+
+def test_the_transcripts_are_what_comes_back() -> None:
+    written = list(transcripts(ROOT / "docs" / "http.md"))
+    known = Known()
+
+    with (
+        stage(model_source(str(SCRIPT)), size=SMALL_STORE, sleep=lambda _: None) as cloud,
+        serve(cloud, authorizer=operator("ann")) as served,
+    ):
+        for one in written:
+            replay(served.url, one, known)
+
+    assert len(written) >= 10
+    assert {"run", "escalation"} <= known.values.keys()
