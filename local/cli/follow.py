@@ -39,6 +39,7 @@ def follow(
     people: People,
     saw: Callable[[Event], None],
     *,
+    every_s: float = EVERY_S,
     sleep: Callable[[float], None] = time.sleep,
 ) -> tuple[Event, ...]:
     """Call ``saw`` once for each entry of the log, in order, and return all of them when the run has ended."""
@@ -59,4 +60,4 @@ def follow(
         if not running:
             return events
         people.attend()
-        sleep(EVERY_S)
+        sleep(every_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from argparse import Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 
 #: What the support desk of the template is called; another agent is named in the request.
 _AGENT: str = RunRequest.model_fields["agent"].default
+#: Seconds between two looks at a run. Every look is a request to AWS, which counts them.
+_EVERY_S = 1.0
+_LAST = ("run.ended", "run.refused")
 #: Outputs by the names that a local cloud has for what they name.
 _OUTPUTS = {
     "AgentStateMachine": "AgentStateMachineArn",
@@ -67,8 +71,12 @@ class DeployedCloud:
         return run_id
 
     def wait(self, run_id: str, timeout_s: float) -> Any:
-        """Return the run's execution, which has ended."""
+        """Return the run's execution, which has ended; before, wait until the log says so too."""
         from local.executions import Execution
+
+        until = time.monotonic() + timeout_s
+        while not any(event.name in _LAST for event in self.events(run_id)) and time.monotonic() < until:
+            time.sleep(_EVERY_S)
 
         machine = self.physical_id("AgentStateMachine").replace(":stateMachine:", ":execution:")
         found = self.session.client("stepfunctions").describe_execution(executionArn=f"{machine}:{run_id}")
@@ -130,7 +138,7 @@ def _run(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
             raise InvalidInput(f"--{option} is of a local run; a stack has its own. Leave it out with --stack.")
     request = request_of(typed, agent=_AGENT)
     journal, title = Journal(state_folder(os.environ)), f"run on {typed.stack}"
-    made = watch(cloud, request, PeopleOfTheStack(), screen=screen, journal=journal, title=title)
+    made = watch(cloud, request, PeopleOfTheStack(), screen=screen, journal=journal, title=title, every_s=_EVERY_S)
     screen.line()
     screen.trace(made, full=typed.full)
     return exit_of(made.status)

@@ -2,7 +2,7 @@
 
 from ballast.contracts import Event, RunRequest
 from ballast.errors import InvalidInput, NotAdmitted
-from local.cli.follow import Cloud, follow
+from local.cli.follow import EVERY_S, Cloud, follow
 from local.cli.output import Screen
 from local.cli.people import People
 from local.cli.progress import progress
@@ -12,7 +12,14 @@ from local.trace.timeline import Timeline
 
 
 def watch(
-    cloud: Cloud, request: RunRequest, people: People, *, screen: Screen, journal: Journal, title: str
+    cloud: Cloud,
+    request: RunRequest,
+    people: People,
+    *,
+    screen: Screen,
+    journal: Journal,
+    title: str,
+    every_s: float = EVERY_S,
 ) -> Timeline:
     """Run ``request`` and return its timeline; print each entry of the log as it appears.
 
@@ -27,7 +34,7 @@ def watch(
             screen.line(*line)
 
     try:
-        events = follow(cloud, run_id, people, saw)
+        events = follow(cloud, run_id, people, saw, every_s=every_s)
     except BaseException:
         if events := cloud.events(run_id):
             journal.save(run_id, title, events)

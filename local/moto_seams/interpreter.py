@@ -145,8 +145,9 @@ def task_tokens_work_once() -> Iterator[None]:
     """Refuse with ``TaskTimedOut`` a second answer for a token, and one after the task or its execution ended.
 
     Relies on ``CallbackEndpoint._notify_event`` being set once the task has its answer or gave up, and on
-    ``_get_executions`` being what is searched for a token. moto takes any number of answers, the last
-    one counts; it knows no token of an ended execution, and stumbles over one that is just starting.
+    ``_get_executions`` being what is searched for a token, in ``callback_pool_manager._pool``. moto takes
+    any number of answers, the last one counts; it knows no token of an ended execution, and stumbles over
+    one that is just starting.
     """
     from moto.stepfunctions.parser.api import TaskTimedOut
     from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackEndpoint
@@ -162,7 +163,13 @@ def task_tokens_work_once() -> Iterator[None]:
 
     def get_executions(self: Any, execution_status: object = None) -> list[Any]:
         started = [execution for machine in self.state_machines for execution in machine.executions]
-        return [execution for execution in started if execution.exec_worker and execution.exec_worker.env]
+        found = [execution for execution in started if execution.exec_worker and execution.exec_worker.env]
+        for execution in found:
+            if execution.status != "RUNNING":
+                # Its last task may not have noticed yet that it gave up: another thread tells it so.
+                for endpoint in execution.exec_worker.env.callback_pool_manager._pool.values():
+                    endpoint._notify_event.set()
+        return found
 
     with (
         replaced(CallbackEndpoint, "notify", notify) as before,

@@ -17,9 +17,7 @@ def calls(proposed: Any, events: Iterable[Event], undoes: Any = None) -> tuple[C
     ``undoes`` is the [turn, position] of the call that a rollback's decision takes back.
     """
     found = {
-        index: Call(
-            index=index, tool=text(call, "tool"), arguments=call.get("arguments"), undoes=_position(undoes)
-        )
+        index: Call(index=index, tool=text(call, "tool"), arguments=call.get("arguments"), undoes=_position(undoes))
         for index, call in enumerate(listed(proposed), start=1)
         if isinstance(call, Mapping)
     }

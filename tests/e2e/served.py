@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -54,3 +55,14 @@ def ask(
             return reply.status, json.loads(reply.read())
     except urllib.error.HTTPError as problem:
         return problem.code, json.loads(problem.read())
+
+
+def waiting_run(served: Served) -> dict[str, Any]:
+    """Start a run that asks a person, and return it once it waits."""
+    _, run = ask(served, "POST", "/runs", {"text": "Hard."})
+    until = time.monotonic() + 60
+    while run["status"] != "waiting":
+        assert time.monotonic() < until, run
+        time.sleep(0.05)
+        _, run = ask(served, "GET", f"/runs/{run['run_id']}")
+    return dict(run)

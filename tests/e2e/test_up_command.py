@@ -29,7 +29,7 @@ from local.cli.up import up
 from local.cloud import FunctionError, LocalCloud
 from local.deploy import STACK
 from local.up import Served
-from tests.e2e.served import ask, served_cloud
+from tests.e2e.served import ask, served_cloud, waiting_run
 
 ROOT = Path(__file__).resolve().parents[2]
 HAPPY = str(ROOT / "local" / "scenarios" / "happy-path" / "script.yaml")
@@ -207,7 +207,7 @@ def test_an_escalation_of_the_stack_is_listed_and_answered(
     deployed: tuple[LocalCloud, Served], capsys: pytest.CaptureFixture[str]
 ) -> None:
     cloud, served = deployed
-    _, run = ask(served, "POST", "/runs", {"text": "Hard."}, {"Prefer": "wait=2"})
+    run = waiting_run(served)
     escalation_id = run["escalation_id"]
 
     assert on(cloud, "escalations") == Exit.OK

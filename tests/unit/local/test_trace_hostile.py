@@ -34,6 +34,7 @@ def drawn(timeline: Timeline, *, terminal: bool = False, full: bool = False) -> 
     console.print(render(timeline, full=full), crop=False)
     return out.getvalue()
 
+
 def hostile_run() -> Timeline:
     call = Call(1, HOSTILE, {HOSTILE: HOSTILE}, "ok", HOSTILE, HOSTILE, HOSTILE, HOSTILE, undo=Proposal(HOSTILE))
     refused = replace(call, index=2, outcome="refused", approval=Approval(HOSTILE, False, HOSTILE, HOSTILE))
