@@ -11,6 +11,7 @@ OWN    := layers functions local
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 READY   := $(VENV)/.ready-$(VERSION)
 
+# The lock is whole, so pip resolves nothing (--no-deps): asked to, it takes a newer coverage[toml] for an unpinned one.
 # uv takes what the lock says and no Python from elsewhere. Bytecode is made here, once: starting up without costs seconds.
 UV_FLAGS  := --quiet --python $(BIN)/python --compile-bytecode
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
@@ -76,7 +77,7 @@ else
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "$(PYTHON) cannot make a virtual environment. On Debian or Ubuntu: apt install python3-venv;" \
 	       "or install uv: https://docs.astral.sh/uv/" >&2; exit 1; }
-	@$(BIN)/python -m pip install $(PIP_FLAGS) --require-hashes --requirement requirements/dev.lock
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --require-hashes --requirement requirements/dev.lock
 	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
 endif
 	@$(BIN)/python -m compileall -q $(OWN)
