@@ -6,7 +6,7 @@ from typing import Any
 
 from ballast.contracts import RunRequest
 from ballast.contracts.wire import canonical, parse
-from ballast.errors import RequestConflict
+from ballast.errors import RequestConflict, RetryLater
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings, lambda_runtime
 
@@ -30,7 +30,7 @@ class Intake:
         return cls(runtime.client("stepfunctions"), IntakeSettings.of(runtime).state_machine_arn)
 
     def start(self, request: RunRequest) -> dict[str, Any]:
-        """Start the run of ``request``, or find it started. Raises ``RequestConflict``.
+        """Start the run of ``request``, or find it started. Raises ``RequestConflict`` and ``RetryLater``.
 
         The execution's name is the run id, so Step Functions itself refuses the second one.
         """
@@ -42,7 +42,7 @@ class Intake:
                     stateMachineArn=self.state_machine_arn, name=request.run_id, input=wanted
                 )
             except self.stepfunctions.exceptions.ExecutionAlreadyExists:
-                running = self.stepfunctions.describe_execution(executionArn=arn)
+                running = self._running(arn)
             else:
                 return {"run_id": request.run_id, "execution_arn": arn, "started": True}
         if canonical(json.loads(running["input"])) != wanted:
@@ -51,6 +51,18 @@ class Intake:
                 "Send a new request_id for a new request."
             )
         return {"run_id": request.run_id, "execution_arn": arn, "started": False}
+
+    def _running(self, arn: str) -> dict[str, Any]:
+        """Return the execution that was started before. Raises ``RetryLater`` where it cannot be seen yet."""
+        from botocore.exceptions import ClientError
+
+        try:
+            running: dict[str, Any] = self.stepfunctions.describe_execution(executionArn=arn)
+        except ClientError as problem:
+            if problem.response["Error"]["Code"] == "ExecutionDoesNotExist":  # describing is eventually consistent
+                raise RetryLater(f"{arn} was started a moment ago and cannot be seen yet; try again.") from problem
+            raise
+        return running
 
 
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:

@@ -115,6 +115,17 @@ def test_a_throttle_means_try_again_later(stack: Stack) -> None:
     assert stack.invoke("intake", request("throttled"))["started"] is True
 
 
+def test_a_run_that_was_started_and_cannot_be_seen_yet_is_asked_for_again(stack: Stack) -> None:
+    run_id = stack.invoke("intake", request("not-seen-yet"))["run_id"]
+    ended(run_id)
+    stack.on("intake", "stepfunctions", "DescribeExecution", once(client_error("ExecutionDoesNotExist")))
+
+    with pytest.raises(RetryLater):
+        stack.invoke("intake", request("not-seen-yet"))
+
+    assert stack.invoke("intake", request("not-seen-yet"))["run_id"] == run_id
+
+
 @pytest.mark.parametrize(
     ("event", "names"),
     [
