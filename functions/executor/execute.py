@@ -4,11 +4,11 @@ from typing import Any
 
 from ballast.contracts import ExecuteTask
 from ballast.contracts.wire import parse
-from ballast.folds import opening
 from ballast.log import RunLog
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.executor.executor import Executor
+from functions.executor.history import History
 from functions.executor.once import Once
 
 
@@ -41,7 +41,7 @@ def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | No
     """
     executor = (runtime or lambda_runtime()).get(build)
     task = parse(ExecuteTask, event, what="ExecuteTask")
-    events = executor.log.read_turn(task.run_id, task.turn)
-    opened = opening(events)
-    status = executor.execute(task, events, context)
+    history = History.of(executor.log, task)
+    opened = history.opening
+    status = executor.execute(task, history, context)
     return {"status": status, "agent_until_ms": opened.agent_until_ms, "deadline_ms": opened.deadline_ms}

@@ -1,0 +1,51 @@
+"""One attempt at one call: what the steps of the executor hand on to each other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from ballast.contracts import ExecuteTask, RunRequest
+from ballast.folds import CallState
+from ballast.playbook import Playbook, Tool
+from functions.executor.history import History
+
+#: The body of ``call.settled`` as a step makes it: {"status", "result" or "message", …}.
+Outcome = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A call that has passed the gate.
+
+    task      its coordinates
+    state     what the log says of it so far
+    tool, args  what would be executed
+    history   the run that the rules look at
+    now       the time of this attempt, UTC
+    """
+
+    task: ExecuteTask
+    state: CallState
+    tool: Tool
+    args: BaseModel
+    history: History
+    playbook: Playbook
+    now: datetime
+
+    @property
+    def request(self) -> RunRequest:
+        """The run's request."""
+        return self.history.opening.request
+
+    @property
+    def idempotency_key(self) -> str:
+        """The effect's identity: run, turn, position. The same for every attempt at this call."""
+        return f"{self.task.run_id}.{self.task.turn:04d}.{self.task.index}"
+
+
+#: A rule before the effect: None lets the call go on, an outcome settles it without executing anything.
+#: It may raise a ``CallRefused``, or ``ApprovalRequired`` where a person must be asked first.
+Step = Callable[[Attempt], Outcome | None]

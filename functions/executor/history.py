@@ -1,0 +1,43 @@
+"""What a step of the executor reads of the run: one turn at first, the whole log where a rule needs it."""
+
+from collections.abc import Callable
+from functools import cached_property
+
+from ballast.contracts import Event, ExecuteTask
+from ballast.folds import CallState, Opening, find_call, opening
+from ballast.log import RunLog
+
+
+class History:
+    """The run of one task, read once each.
+
+    A plain read of a tool costs as many bytes however long the run is: only ``turn`` is read. A rule that is a
+    fold over the run (repeats, grounding) reads ``run``, and only for the tools that it is about.
+    """
+
+    def __init__(self, turn: Callable[[], tuple[Event, ...]], run: Callable[[], tuple[Event, ...]]) -> None:
+        self._read_turn, self._read_run = turn, run
+
+    @classmethod
+    def of(cls, log: RunLog, task: ExecuteTask) -> "History":
+        """Return the history that ``log`` has of the task's run."""
+        return cls(lambda: log.read_turn(task.run_id, task.turn), lambda: log.read(task.run_id))
+
+    @cached_property
+    def turn(self) -> tuple[Event, ...]:
+        """The run's opening and the events of the task's turn."""
+        return self._read_turn()
+
+    @cached_property
+    def run(self) -> tuple[Event, ...]:
+        """The whole log, strongly consistent. Not older than ``turn``."""
+        return self._read_run()
+
+    @cached_property
+    def opening(self) -> Opening:
+        """How the run began, with the deadlines as its turn renewed them."""
+        return opening(self.turn)
+
+    def call(self, turn: int, index: int) -> CallState | None:
+        """Return the call at that position of the task's turn, or None where nobody proposed it."""
+        return find_call(self.turn, turn, index)
