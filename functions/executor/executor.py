@@ -25,9 +25,9 @@ from ballast.errors import CallRefused, EffectUnknown, InvalidInput
 from ballast.folds import CallState
 from ballast.log import RunLog
 from ballast.playbook import Effect, Playbook, ToolContext
+from ballast.playbook.gate import admit_call
 from functions.executor.approval import approved
 from functions.executor.attempt import Attempt, Outcome, Step
-from functions.executor.gate import admit_call
 from functions.executor.history import History
 from functions.executor.once import Once
 from functions.executor.outcome import run_tool

@@ -1,4 +1,4 @@
-"""The gate: what a proposed call must pass before anything happens. Pure."""
+"""The gate: what a proposed call must pass before anything happens, whoever proposes or changes it. Pure."""
 
 from typing import Any
 
@@ -7,7 +7,8 @@ from pydantic import BaseModel, ValidationError
 from ballast.contracts import Planner, RunRequest, ToolCall
 from ballast.contracts.wire import canonical, complaints
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, UnknownTool
-from ballast.playbook import Playbook, Tool
+from ballast.playbook.load import Playbook
+from ballast.playbook.tool import Tool
 
 #: Not a tool to execute: alone in its turn it is a question, which the planner hands over.
 ASK_REQUESTER = "ask_requester"
