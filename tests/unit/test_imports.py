@@ -21,7 +21,7 @@ DEPLOYED = ("ballast", "playbook", "functions")
 
 #: The layer's parts, as its docstring draws them; an import goes to a lower rank.
 RANKS = {"http": 8, "outbox": 7, "log": 6, "playbook": 5, "runtime": 4, "folds": 3, "money": 2}
-RANKS |= {"contracts": 1, "errors": 0}
+RANKS |= {"contracts": 1, "errors": 0, "metrics": 0}
 
 #: Words by which code gives away that it speaks to a model, and calls that do.
 MODEL_CLIENT = re.compile(r"bedrock|anthropic|openai|litellm|langchain", re.IGNORECASE)

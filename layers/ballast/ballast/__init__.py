@@ -10,5 +10,6 @@ No model client and no business code lives here. Modules import downwards only::
     folds              pure functions of a run's events
     money              prices, reservations, amounts
     contracts          the values that cross a wall
-    errors
+    errors             each named by its consequence
+    metrics            what CloudWatch is told
 """

@@ -13,7 +13,6 @@ Each telling leaves a mark in the log, and a marked one is not repeated::
 Imports ``ballast.log``, ``ballast.runtime`` and what is below them.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -24,10 +23,8 @@ from ballast.contracts.notice import SOURCE, Notice
 from ballast.errors import NotAdmitted, RetryLater, SettingInvalid
 from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
+from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings
-
-#: The metric of replies that could not be delivered; its dimension is the one of all of Ballast's.
-NOT_REPLIED = "RepliesNotSent"
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,8 @@ class Replies:
         problem = self._refused(queue_url, notice)
         self.log.append(notice.run_id, mark, {"event_id": notice.event_id, "reply_to": queue_url, "error": problem})
         if problem is not None:
-            self.runtime.emit(_not_sent(notice.run_id, queue_url, problem))
+            about = {"run_id": notice.run_id, "reply_to": queue_url, "error": problem}
+            self.runtime.emit(metric_line({"RepliesNotSent": 1}, fields=about))
 
     def _refused(self, queue_url: str, notice: Notice) -> str | None:
         from botocore.exceptions import BotoCoreError, ClientError
@@ -113,17 +111,3 @@ class Replies:
 
     def _allows(self, queue_url: str) -> bool:
         return queue_url.rsplit("/", 1)[-1].startswith(self.prefix)
-
-
-def _not_sent(run_id: str, queue_url: str, problem: str) -> str:
-    """Return the line, an embedded metric, that reports a reply that was not sent."""
-    from aws_lambda_powertools.metrics import MetricUnit
-    from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
-
-    metrics = AmazonCloudWatchEMFProvider(
-        metric_set={}, dimension_set={}, metadata_set={}, default_dimensions={}, namespace="Ballast", service=SOURCE
-    )
-    metrics.add_metric(NOT_REPLIED, MetricUnit.Count, 1)
-    for name, value in {"run_id": run_id, "reply_to": queue_url, "error": problem}.items():
-        metrics.add_metadata(name, value)
-    return json.dumps(metrics.serialize_metric_set())

@@ -1,0 +1,56 @@
+"""What functions report to CloudWatch: one line of embedded metric format (EMF) for each occasion.
+
+A line is written where Lambda collects logs (``Runtime.emit``); CloudWatch makes metrics of it, and no function
+needs the right to put any. Every metric has the dimension ``service``; the second one, where there is one, has
+few and bounded values, so that an alarm can name them. Never a run, a tenant or a tool: each value of a
+dimension is a metric of its own, with a price of its own; those stand beside it, as plain fields of the line.
+
+Imports nothing of Ballast.
+"""
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+
+NAMESPACE = "Ballast"
+SERVICE = "ballast"
+
+#: Every metric and its unit. A name that is not here cannot be emitted.
+METRICS: Mapping[str, str] = {
+    "CostUsd": "None",
+    "ModelCalls": "Count",
+    "ModelLatency": "Milliseconds",
+    "RepliesNotSent": "Count",
+    "Tokens": "Count",
+}
+
+
+def metric_line(
+    values: Mapping[str, int | Decimal],
+    *,
+    dimensions: Mapping[str, str] | None = None,
+    fields: Mapping[str, str] | None = None,
+) -> str:
+    """Return the line that reports ``values``, by metric, with these ``dimensions`` besides ``service``.
+
+    ``fields`` is what a person finds beside them in the log. Raises ``KeyError`` for a metric that is not listed.
+    """
+    from aws_lambda_powertools.metrics import MetricUnit
+    from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
+
+    line = AmazonCloudWatchEMFProvider(
+        metric_set={}, dimension_set={}, metadata_set={}, default_dimensions={}, namespace=NAMESPACE, service=SERVICE
+    )
+    for name, text in (dimensions or {}).items():
+        line.add_dimension(name, text)
+    for name, value in values.items():
+        # A metric's value is a JSON number by CloudWatch's format; the books are kept in the log.
+        line.add_metric(name, MetricUnit(METRICS[name]), float(value))
+    for name, text in (fields or {}).items():
+        line.add_metadata(name, text)
+    return json.dumps(line.serialize_metric_set())
+
+
+def usd(microusd: int) -> Decimal:
+    """Return micro-dollars as the dollars that a metric reports: exact."""
+    return Decimal(microusd) / 1_000_000
