@@ -20,10 +20,10 @@ from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Pl
 from ballast.contracts.event import model_seq, plan_seq
 from ballast.errors import AttemptInProgress, ModelRefused, RetryLater
 from ballast.folds import opening, proposals, successor, usage
-from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
 from ballast.log import RunLog
-from ballast.money import PriceTable, TokenCounts
+from ballast.money import PriceBook
 from ballast.playbook import Playbook
+from functions.planner import settling
 from functions.planner.completion import Completion, read_completion
 from functions.planner.converse import Converse, ModelFailure
 from functions.planner.limits import limit_reached
@@ -43,7 +43,7 @@ class Agent:
     model: Converse
     model_id: str
     playbook: Playbook
-    prices: PriceTable
+    prices: PriceBook
     clock: Callable[[], datetime]
     emit: Callable[[str], None]
 
@@ -64,9 +64,8 @@ class Agent:
         if reason is not None:
             return self._hand_over(events, task, reason)
         try:
-            requested = compose(
-                events, attempt=attempt, model_id=self.model_id, playbook=self.playbook, prices=self.prices
-            )
+            prices = self.prices.at(self.clock())
+            requested = compose(events, attempt=attempt, model_id=self.model_id, playbook=self.playbook, prices=prices)
         except ModelRefused as refused:
             return self._hand_over(events, task, ExitReason.MODEL_REFUSED, note=str(refused))
         if isinstance(requested, ExitReason):
@@ -94,19 +93,10 @@ class Agent:
         completion: Completion,
         latency_ms: int,
     ) -> PlanSummary:
-        # Without a usage that can be trusted the worst case stays charged.
-        tokens = completion.tokens
-        cost = self.prices.price(self.model_id).cost(tokens) if tokens else requested["reserved_microusd"]
         decision = self._within_limits(events, completion)
         parallel = isinstance(decision, CallTools) and self.playbook.reads_only(call.tool for call in decision.calls)
-        settled = {
-            "attempt": attempt,
-            "cost_microusd": cost,
-            "price_version": requested["price_version"],
-            "latency_ms": latency_ms,
-            **_attributes(tokens),
-        }
-        body = settled | {
+        charge = settling.settled(requested, completion, self.prices) | {"latency_ms": latency_ms}
+        body = charge | {
             "message": completion.message,
             "stop_reason": completion.stop_reason,
             "exit_reason": completion.reason,
@@ -114,13 +104,13 @@ class Agent:
             "parallel": parallel,
         }
         recorded = self.log.append(task.run_id, model_seq(task.turn, attempt, "responded"), body)
-        self.emit(model_call(cost_microusd=cost, tokens=tokens, latency_ms=latency_ms))
+        self.emit(model_call(cost_microusd=charge["cost_microusd"], tokens=completion.tokens, latency_ms=latency_ms))
         if recorded.body["attempt"] != attempt:
             # Another attempt at this turn answered first: its decision stands, ours only cost money.
             self.log.append(
                 task.run_id,
                 model_seq(task.turn, attempt, "failed"),
-                settled | {"exit_reason": completion.reason, "error": "another attempt answered first"},
+                charge | {"exit_reason": completion.reason, "error": "another attempt answered first"},
             )
         stands = proposals([*events, recorded])[task.turn]
         return PlanSummary.of(stands.decision, parallel=stands.parallel)
@@ -145,19 +135,13 @@ class Agent:
         failure: ModelFailure,
         latency_ms: int,
     ) -> PlanSummary:
-        cost = requested["reserved_microusd"] if failure.charged else 0
+        charge = settling.failed(requested, charged=failure.charged)
         self.log.append(
             task.run_id,
             model_seq(task.turn, attempt, "failed"),
-            {
-                "attempt": attempt,
-                "exit_reason": failure.reason,
-                "error": failure.detail,
-                "cost_microusd": cost,
-                "latency_ms": latency_ms,
-            },
+            charge | {"exit_reason": failure.reason, "error": failure.detail, "latency_ms": latency_ms},
         )
-        self.emit(model_call(cost_microusd=cost, tokens=None, latency_ms=latency_ms))
+        self.emit(model_call(cost_microusd=charge["cost_microusd"], tokens=None, latency_ms=latency_ms))
         if failure.again and attempt < MAX_ATTEMPTS:
             raise RetryLater(f"{task.run_id} turn {task.turn}, attempt {attempt}: {failure.detail}")
         return self._hand_over(events, task, failure.reason, note=failure.detail)
@@ -179,14 +163,3 @@ class Agent:
 
     def _ms_since(self, started: datetime) -> int:
         return max(0, int((self.clock() - started).total_seconds() * 1000))
-
-
-def _attributes(tokens: TokenCounts | None) -> dict[str, int]:
-    if tokens is None:
-        return {}
-    return {
-        INPUT_TOKENS: tokens.input,
-        OUTPUT_TOKENS: tokens.output,
-        CACHE_READ_TOKENS: tokens.cache_read,
-        CACHE_WRITE_TOKENS: tokens.cache_write,
-    }

@@ -19,6 +19,7 @@ from ballast.contracts.decision import MAX_CALLS_A_TURN
 from ballast.contracts.exit_reason import from_stop_reason
 from ballast.contracts.wire import MAX_DEPTH, plain
 from ballast.money import TokenCounts
+from functions.planner.reported import tier_of, tokens_of
 
 #: What Bedrock accepts as a tool's name in a message that is sent back.
 _ILLEGAL_NAME = re.compile(r"[^a-zA-Z0-9_-]")
@@ -35,6 +36,7 @@ class Completion:
 
     message   the assistant message as it is recorded and sent back: legal for Converse again
     tokens    None where the reply carried no usage that could be trusted
+    tier      the service tier that it was served in, as reported; None where it does not say
     decision  None where ``reason`` asks for a hand-over
     """
 
@@ -42,6 +44,7 @@ class Completion:
     stop_reason: str
     reason: ExitReason
     tokens: TokenCounts | None
+    tier: str | None
     decision: CallTools | Answer | None
 
 
@@ -59,7 +62,8 @@ def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
         message={"role": "assistant", "content": _recordable(blocks, proposed, turn)},
         stop_reason=plain(str(stop_reason)[:64]),
         reason=reason,
-        tokens=_tokens(reply.get("usage")),
+        tokens=tokens_of(reply.get("usage")),
+        tier=tier_of(reply),
         decision=decision,
     )
 
@@ -162,28 +166,6 @@ def _legal_call(use: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 def _has_text(block: Mapping[str, Any]) -> bool:
     return isinstance(block.get("text"), str) and bool(block["text"].strip())
-
-
-def _tokens(usage: Any) -> TokenCounts | None:
-    """Return the reported tokens, or None where input or output is missing or no count."""
-    if not isinstance(usage, Mapping):
-        return None
-
-    def count(*names: str) -> int | None:
-        values = [usage[name] for name in names if name in usage]
-        legal = [value for value in values if isinstance(value, int) and not isinstance(value, bool) and value >= 0]
-        return max(legal) if legal and len(legal) == len(values) else None
-
-    given, made = count("inputTokens"), count("outputTokens")
-    if given is None or made is None:
-        return None
-    return TokenCounts(
-        input=given,
-        output=made,
-        # Two spellings were seen on the wire for each.
-        cache_read=count("cacheReadInputTokens", "cacheReadInputTokenCount") or 0,
-        cache_write=count("cacheWriteInputTokens", "cacheWriteInputTokenCount") or 0,
-    )
 
 
 def _jsonable(value: Any, depth: int = 0) -> Any:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ballast.contracts import Event, ExitReason
+from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import canonical
 from ballast.folds import answered_prompt, opening, prompt_digest, unseen, usage
 from ballast.folds.conversation import extended
@@ -26,7 +27,8 @@ def compose(
     Raises ``ModelRefused`` where the model has no price.
     """
     opened, used = opening(events), usage(events)
-    price = prices.price(model_id)
+    tier = playbook.agent.service_tier
+    price = prices.worst(model_id, tier)
     before = answered_prompt(events)
     body: dict[str, Any] = {
         "attempt": attempt,
@@ -64,6 +66,7 @@ def compose(
         "input_tokens_bound": bound,
         "reserved_microusd": reservation.microusd,
         "price_version": prices.version,
+        "service_tier": tier,
         "prompt_sha256": prompt_digest(events, extended(before, body), inference),
     }
 
@@ -87,7 +90,10 @@ def _input_bound(events: Sequence[Event], delta: dict[str, Any]) -> int:
 def converse_request(events: Sequence[Event], body: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of ``converse`` for the attempt with that ``model.requested``."""
     prompt = extended(answered_prompt(events), body)
-    return {
+    tier = body.get("service_tier", ServiceTier.DEFAULT)
+    # The default one is not named: a model without tiers refuses the field.
+    named = {} if tier == ServiceTier.DEFAULT else {"serviceTier": {"type": tier}}
+    return named | {
         "modelId": body["gen_ai.request.model"],
         "system": sendable(prompt.system),
         "messages": sendable(prompt.messages),

@@ -198,10 +198,11 @@ CONTRACTS = [
         AgentConfig,
         {"name": "support", "model": "m", "instructions": "Help.", "temperature": 0.5, "limits": {"turns": 3}}
         | {"intents": {"refund": {}}, "escalation_timeout_s": 60, "approval_timeout_s": 60}
-        | {"ask_requester": True, "requester_timeout_s": 60},
+        | {"ask_requester": True, "requester_timeout_s": 60, "service_tier": "flex"},
         {
             "name": NO_NAME,
             "model": [*NO_TEXT, ""],
+            "service_tier": [*NO_TEXT, "", "turbo", "FLEX"],
             "instructions": [*NO_TEXT, "", " \n"],
             "temperature": [*NO_SHARE, None],
             "limits": [*NO_OBJECT, None, {"turns": "3"}, {"turn": 3}],

@@ -21,11 +21,13 @@ class Reply:
     before: Callable[[], Any] = lambda: None
 
 
-def reply(*content: Any, stop: Any = "end_turn", usage: Any = None, **more: Any) -> Reply:
+def reply(*content: Any, stop: Any = "end_turn", usage: Any = None, tier: str | None = None, **more: Any) -> Reply:
     """Return a Converse reply with these content blocks; ``usage=False`` leaves it out."""
     body = {"output": {"message": {"role": "assistant", "content": list(content)}}, "stopReason": stop}
     if usage is not False:
         body["usage"] = {"inputTokens": 100, "outputTokens": 10} if usage is None else usage
+    if tier is not None:
+        body["serviceTier"] = {"type": tier}
     return Reply(json.dumps(body).encode(), **more)
 
 

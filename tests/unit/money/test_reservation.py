@@ -8,9 +8,12 @@ from ballast.money import Price, Reservation, TokenCounts, affordable
 from ballast.money.reservation import LEAST_USEFUL_TOKENS
 
 rates = st.integers(0, 100_000_000)
-prices = st.builds(Price, input=rates, output=rates, cache_read=rates, cache_write=rates)
+CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
+prices = st.builds(Price, **dict.fromkeys(CLASSES, rates))
 bounds = st.integers(0, 1_000_000)
-SONNET = Price(input=3_000_000, output=15_000_000, cache_read=300_000, cache_write=3_750_000)
+SONNET = Price(
+    input=3_000_000, output=15_000_000, cache_read=300_000, cache_write_5m=3_750_000, cache_write_1h=3_750_000
+)
 
 
 @settings(max_examples=100)
@@ -19,21 +22,22 @@ SONNET = Price(input=3_000_000, output=15_000_000, cache_read=300_000, cache_wri
     bound=bounds,
     max_tokens=st.integers(1, 10_000),
     left=st.integers(-10, 10**9),
-    shares=st.tuples(*[st.integers(0, 100)] * 4),
+    shares=st.tuples(*[st.integers(0, 100)] * 5),
 )
 def test_no_usage_within_the_bounds_costs_more_than_was_reserved(
-    price: Price, bound: int, max_tokens: int, left: int, shares: tuple[int, int, int, int]
+    price: Price, bound: int, max_tokens: int, left: int, shares: tuple[int, int, int, int, int]
 ) -> None:
     reserved = affordable(price, input_bound=bound, max_tokens=max_tokens, left_microusd=left)
     if reserved is None:
         return
-    fresh, read, written, made = shares
-    whole = max(fresh + read + written, 1)
+    fresh, read, written, kept, made = shares
+    whole = max(fresh + read + written + kept, 1)
 
     used = TokenCounts(
         input=bound * fresh // whole,
         cache_read=bound * read // whole,
-        cache_write=bound * written // whole,
+        cache_write_5m=bound * written // whole,
+        cache_write_1h=bound * kept // whole,
         output=reserved.max_tokens * made // 100,
     )
 
@@ -90,7 +94,7 @@ def test_a_turn_limited_to_few_tokens_may_have_them() -> None:
 
 
 def test_a_model_that_costs_nothing_is_affordable_with_nothing_left() -> None:
-    free = Price(input=0, output=0, cache_read=0, cache_write=0)
+    free = Price(**dict.fromkeys(CLASSES, 0))
 
     reserved = affordable(free, input_bound=10**9, max_tokens=1_024, left_microusd=0)
 

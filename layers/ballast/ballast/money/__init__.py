@@ -1,11 +1,13 @@
 """Prices, reservations and amounts. Integers of micro-dollars (millionths of a US dollar) only."""
 
 from ballast.money.amounts import dollars, micro_dollars
-from ballast.money.prices import Price, PriceTable, TokenCounts, load_prices
+from ballast.money.prices import ModelPrice, Price, PriceBook, PriceTable, TokenCounts, load_prices
 from ballast.money.reservation import Reservation, affordable
 
 __all__ = [
+    "ModelPrice",
     "Price",
+    "PriceBook",
     "PriceTable",
     "Reservation",
     "TokenCounts",

@@ -1,13 +1,20 @@
-"""The dated price table. An unknown model has no price and is refused before the call."""
+"""The dated price tables. An unknown model or tier has no price and is refused before the call.
+
+::
+
+    PriceBook ── at(moment) ──▶ PriceTable ── price(model, tier) ──▶ Price ── cost(tokens) ──▶ micro-dollars
+"""
 
 import re
 from dataclasses import dataclass
+from datetime import date, datetime
 from functools import cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
+from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Wire, complaints
 from ballast.errors import ModelRefused, SettingInvalid
 
@@ -16,16 +23,31 @@ _TOKENS_PER_PRICE = 1_000_000
 _PROFILE = re.compile(r"^(?:us|us-gov|eu|apac|jp|au|ca|sa|global)\.")
 
 Rate = Annotated[int, Field(ge=0)]
+Percent = Annotated[int, Field(ge=1, le=1_000)]
 
 
 @dataclass(frozen=True)
 class TokenCounts:
-    """Tokens of one completion, by the class that they are charged under."""
+    """Tokens of one completion, by the class that they are charged under.
+
+    Cache writes are kept apart by how long they are kept: five minutes (also where nobody says), or an hour.
+    """
 
     input: int = 0
     output: int = 0
     cache_read: int = 0
-    cache_write: int = 0
+    cache_write_5m: int = 0
+    cache_write_1h: int = 0
+
+    @property
+    def cache_write(self) -> int:
+        """Tokens written to the cache, however long they are kept."""
+        return self.cache_write_5m + self.cache_write_1h
+
+    @property
+    def prompt(self) -> int:
+        """Tokens of the whole prompt, cached or not."""
+        return self.input + self.cache_read + self.cache_write
 
 
 class Price(Wire):
@@ -34,49 +56,132 @@ class Price(Wire):
     input: Rate
     output: Rate
     cache_read: Rate
-    cache_write: Rate
+    cache_write_5m: Rate
+    cache_write_1h: Rate
 
     def cost(self, tokens: TokenCounts) -> int:
         """Return what ``tokens`` cost in micro-dollars, rounded up: never undercharged."""
-        total = (
-            tokens.input * self.input
-            + tokens.output * self.output
-            + tokens.cache_read * self.cache_read
-            + tokens.cache_write * self.cache_write
-        )
+        total: int = sum(getattr(tokens, name) * getattr(self, name) for name in Price.model_fields)
         return -(-total // _TOKENS_PER_PRICE)
 
     def worst_input_cost(self, tokens: int) -> int:
         """Return the cost of ``tokens`` input tokens in their dearest class."""
-        return -(-tokens * max(self.input, self.cache_write, self.cache_read) // _TOKENS_PER_PRICE)
+        dearest = max(self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h)
+        return -(-tokens * dearest // _TOKENS_PER_PRICE)
+
+    def times(self, percent: int) -> "Price":
+        """Return ``percent`` hundredths of each rate, rounded up."""
+        return Price(**{name: -(-getattr(self, name) * percent // 100) for name in Price.model_fields})
+
+
+class ModelPrice(Price):
+    """A model's price, and what its other service tiers cost: a percentage of it, or a price of their own."""
+
+    tiers: dict[ServiceTier, Percent | Price] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _default_is_the_price_itself(self) -> Self:
+        if ServiceTier.DEFAULT in self.tiers:
+            raise ValueError("tiers: default is the price itself; leave it out")
+        return self
+
+    def by_tier(self) -> dict[ServiceTier, Price]:
+        """Return the price of each tier that the model has."""
+        own = Price(**{name: getattr(self, name) for name in Price.model_fields})
+        others = {tier: own.times(made) if isinstance(made, int) else made for tier, made in self.tiers.items()}
+        return {ServiceTier.DEFAULT: own} | others
 
 
 class PriceTable(Wire):
-    """All known prices and the version that is recorded with each charge."""
+    """All known prices from one day on, and the version that is recorded with each charge."""
 
     version: str = Field(min_length=1)
-    models: dict[str, Price]
+    valid_from: Annotated[date, Field(strict=False)] = date.min
+    models: dict[str, ModelPrice]
 
-    def price(self, model_id: str) -> Price:
-        """Return the price of ``model_id``. Raises ``ModelRefused`` naming the file to edit."""
+    def price(self, model_id: str, tier: ServiceTier = ServiceTier.DEFAULT) -> Price:
+        """Return the price of ``model_id`` in that tier. Raises ``ModelRefused`` naming the file to edit."""
+        tiers = self._tiers(model_id)
+        if tier not in tiers:
+            raise ModelRefused(
+                f"No price for the service tier {tier.value!r} of the model {model_id!r} in version {self.version} of "
+                f"the price table, so it is not called. Add it under the model's `tiers:` in {_WHERE}, or correct "
+                "`service_tier:` in agent.yaml."
+            )
+        return tiers[tier]
+
+    def worst(self, model_id: str, tier: ServiceTier = ServiceTier.DEFAULT) -> Price:
+        """Return what a request for ``tier`` is priced with at most: it may be served as the default one.
+
+        Raises ``ModelRefused``.
+        """
+        return _dearest([self.price(model_id, tier), self.price(model_id)])
+
+    def served(self, model_id: str, tier: str) -> Price:
+        """Return the price of a completion that says it was served in ``tier``; an unknown one is the dearest there is.
+
+        Raises ``ModelRefused`` where the model has no price.
+        """
+        tiers = self._tiers(model_id)
+        known = next((price for name, price in tiers.items() if name == tier), None)
+        return known or _dearest(list(tiers.values()))
+
+    def _tiers(self, model_id: str) -> dict[ServiceTier, Price]:
         for name in (model_id, _PROFILE.sub("", model_id)):
             if name in self.models:
-                return self.models[name]
+                return self.models[name].by_tier()
         raise ModelRefused(
             f"No price for the model {model_id!r} in version {self.version} of the price table, so it is not called. "
-            f"Add it to ballast/money/{PRICES_FILE.name} in layers/ballast, or correct `model:` in agent.yaml."
+            f"Add it to {_WHERE}, or correct `model:` in agent.yaml."
         )
 
 
+class PriceBook(Wire):
+    """The price tables, oldest first."""
+
+    tables: Annotated[tuple[PriceTable, ...], Field(min_length=1, strict=False)]
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        days = [table.valid_from for table in self.tables]
+        if days != sorted(set(days)):
+            raise ValueError("tables: each must be valid from a later day than the one before")
+        if len({table.version for table in self.tables}) < len(self.tables):
+            raise ValueError("tables: each needs a version of its own")
+        return self
+
+    def at(self, moment: datetime) -> PriceTable:
+        """Return the table that is valid at ``moment`` (aware). Raises ``ModelRefused`` before the first one."""
+        today = moment.date()
+        valid = [table for table in self.tables if table.valid_from <= today]
+        if not valid:
+            raise ModelRefused(f"No price table is valid on {today} yet, so no model is called. Add one to {_WHERE}.")
+        return valid[-1]
+
+    def of(self, version: str) -> PriceTable:
+        """Return the table of ``version``, as a charge in a log names it. Raises ``SettingInvalid``."""
+        for table in self.tables:
+            if table.version == version:
+                return table
+        raise SettingInvalid(f"{_WHERE} has no table of version {version!r}. Tables stay there once they were used.")
+
+
+_WHERE = f"ballast/money/{PRICES_FILE.name} in layers/ballast"
+
+
+def _dearest(prices: list[Price]) -> Price:
+    return Price(**{name: max(getattr(price, name) for price in prices) for name in Price.model_fields})
+
+
 @cache
-def load_prices(file: Path = PRICES_FILE) -> PriceTable:
-    """Read the table. Raises ``SettingInvalid`` naming the file and the field."""
+def load_prices(file: Path = PRICES_FILE) -> PriceBook:
+    """Read the tables. Raises ``SettingInvalid`` naming the file and the field."""
     import json
 
     import yaml
 
     try:
-        return PriceTable.model_validate_json(json.dumps(yaml.safe_load(file.read_text(encoding="utf-8")), default=str))
+        return PriceBook.model_validate_json(json.dumps(yaml.safe_load(file.read_text(encoding="utf-8")), default=str))
     except ValidationError as problem:
         raise SettingInvalid(f"{file}: {complaints(problem)}.") from None
     except (OSError, yaml.YAMLError, TypeError, ValueError) as problem:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError
 
 from ballast.contracts import Limits, LimitsPatch
+from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Name, Text, Wire, complaints
 from ballast.errors import InvalidInput, PlaybookInvalid
 
@@ -23,6 +24,7 @@ class AgentConfig(Wire):
 
     name          what a request's ``agent`` must say
     model         the Bedrock model id or inference profile; its price must be in the price table
+    service_tier  Bedrock's: default, priority, flex or reserved; the model needs a price for it
     instructions  the system prompt
     temperature   0..1
     limits        the ceilings of a run; requests and intents may only tighten them
@@ -36,6 +38,7 @@ class AgentConfig(Wire):
     name: Name
     model: str = Field(min_length=1)
     instructions: Text
+    service_tier: ServiceTier = ServiceTier.DEFAULT
     temperature: Annotated[Decimal, Field(ge=0, le=1, strict=False)] = Decimal(0)
     limits: Limits = Limits()
     intents: dict[Name, Intent] = Field(default_factory=dict)

@@ -11,7 +11,7 @@ from tests.unit.functions.endpoint import Endpoint, fails, reads, says
 from tests.unit.functions.stack import LambdaDied, Stack, once
 
 #: The price of the playbook's model, in micro-dollars a token: dearest class of input, and output.
-INPUT, OUTPUT = 3.75, 15
+INPUT, OUTPUT = 6, 15
 
 
 def bound_of(stack: Stack, model: Endpoint, **request: Any) -> int:

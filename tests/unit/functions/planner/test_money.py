@@ -1,14 +1,26 @@
 """What a model call costs by the usage that it reports, and how it is reported itself."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ballast.contracts.service_tier import ServiceTier
 from ballast.folds import usage
-from ballast.money import TokenCounts
+from ballast.money import TokenCounts, load_prices
 from functions.planner.completion import read_completion
+from functions.planner.settling import settled
 from tests.unit.functions.endpoint import Endpoint, fails, reads, says
 from tests.unit.functions.stack import Stack
+from tests.unit.functions.variants import ledger_with
+
+
+def used(*, written: int = 0, kept: int | None = None, details: Any = None, **more: int) -> dict[str, Any]:
+    """Return a usage that wrote to the cache, ``kept`` of it for an hour."""
+    if kept is not None:
+        details = [{"ttl": "1h", "inputTokens": kept}]
+    usage: dict[str, Any] = {"inputTokens": 0, "outputTokens": 0, "cacheWriteInputTokens": written} | more
+    return usage | ({} if details is None else {"cacheDetails": details})
 
 
 @pytest.mark.parametrize(
@@ -19,6 +31,13 @@ from tests.unit.functions.stack import Stack
         ({"inputTokens": 1, "outputTokens": 0, "cacheReadInputTokens": 1}, 4),  # 3.3, rounded up
         ({"inputTokens": 0, "outputTokens": 0, "cacheReadInputTokens": 1000}, 300),
         ({"inputTokens": 0, "outputTokens": 0, "cacheWriteInputTokens": 1000}, 3750),
+        # An hour in the cache costs more than five minutes; the details say how the sum divides.
+        (used(written=1000, kept=1000), 6000),
+        (used(written=1000, kept=400), 600 * 3.75 + 400 * 6),
+        (used(written=400, kept=1000), 6000),  # the details say more than the sum
+        (used(written=1000, kept=0), 3750),
+        (used(written=10, details=[{"ttl": "5m", "inputTokens": 10}]), 38),
+        (used(written=10, details=[{"ttl": "3h", "inputTokens": 10}]), 60),
         # More than was promised is charged as it is.
         ({"inputTokens": 1_000_000, "outputTokens": 100_000}, 3_000_000 + 1_500_000),
         # No usage that can be trusted: the reservation stays.
@@ -27,6 +46,10 @@ from tests.unit.functions.stack import Stack
         ({"outputTokens": 50}, None),
         ({"inputTokens": 50}, None),
         ({"inputTokens": -1, "outputTokens": 5}, None),
+        (used(cacheReadInputTokens=-5), None),
+        (used(cacheWriteInputTokens=-5), None),
+        (used(written=10, details=[{"ttl": "1h", "inputTokens": -10}]), None),
+        (used(inputTokens=10**13), None),
     ],
 )
 def test_a_completion_costs_what_it_reports_or_what_was_reserved(
@@ -49,8 +72,13 @@ def test_a_completion_costs_what_it_reports_or_what_was_reserved(
     [
         ({"cacheReadInputTokenCount": 7}, TokenCounts(input=3, output=2, cache_read=7)),
         ({"cacheReadInputTokens": 0, "cacheReadInputTokenCount": 7}, TokenCounts(input=3, output=2, cache_read=7)),
-        ({"cacheWriteInputTokenCount": 7}, TokenCounts(input=3, output=2, cache_write=7)),
+        ({"cacheWriteInputTokenCount": 7}, TokenCounts(input=3, output=2, cache_write_5m=7)),
         ({"cacheReadInputTokens": 5, "cacheWriteInputTokens": 6}, TokenCounts(3, 2, 5, 6)),
+        ({"cacheReadInputTokens": None, "cacheDetails": None}, TokenCounts(3, 2)),
+        ({"cacheReadInputTokens": "7"}, None),
+        ({"cacheDetails": {"1h": 7}}, None),
+        ({"cacheDetails": [7]}, None),
+        ({"cacheDetails": [{"ttl": None, "inputTokens": 7}]}, TokenCounts(3, 2, cache_write_1h=7)),
         ({"inputTokens": True}, None),
         ({"outputTokens": 2.5}, None),
         ({"outputTokens": float("nan")}, None),
@@ -107,3 +135,68 @@ def test_what_stays_charged_of_a_failed_call_is_reported_too(stack: Stack, model
     [line] = stack.lines()
     assert line["CostUsd"] == [stack.body(run_id, "0001.model.failed")["cost_microusd"] / 1_000_000]
     assert "Tokens" not in line
+
+
+# Service tiers
+
+NOVA_PRO = "eu.amazon.nova-pro-v1:0"  # 0.8 micro-dollars a token in; priority 175 %, flex 50 %
+
+
+@pytest.mark.parametrize(
+    ("reported", "cost"), [(None, 800), ("default", 800), ("flex", 400), ("priority", 1400), ("turbo", 1400), (7, 1400)]
+)
+def test_a_completion_is_charged_by_the_tier_that_it_says_it_was_served_in(reported: Any, cost: int) -> None:
+    requested = {
+        "attempt": 1,
+        "gen_ai.request.model": NOVA_PRO,
+        "reserved_microusd": 9_999,
+        "price_version": load_prices().tables[0].version,
+    }
+    reply = {"usage": {"inputTokens": 1_000, "outputTokens": 0}}
+    if reported is not None:
+        reply["serviceTier"] = {"type": reported}
+
+    charge = settled(requested, read_completion(reply, turn=1), load_prices())
+
+    assert charge["cost_microusd"] == cost
+    assert charge["service_tier"] == str(reported or "default")
+
+
+def test_the_playbooks_tier_is_asked_for_reserved_for_and_recorded(
+    stack: Stack, model: Endpoint, tmp_path: Path
+) -> None:
+    stack.environs["planner"] |= {"PLAYBOOK_DIR": ledger_with(tmp_path, model=NOVA_PRO, service_tier="priority")}
+    run_id = stack.open()
+    model.will(says("Done.", tier="priority"))
+
+    stack.plan(run_id)
+
+    requested, responded = (stack.body(run_id, f"0001.model.{step}") for step in ("requested", "responded"))
+    assert model.requests[0]["serviceTier"] == {"type": "priority"}
+    assert (requested["service_tier"], responded["service_tier"]) == ("priority", "priority")
+    worst = load_prices().tables[0].worst(NOVA_PRO, ServiceTier.PRIORITY)
+    assert requested["reserved_microusd"] == worst.worst_input_cost(requested["input_tokens_bound"]) + worst.cost(
+        TokenCounts(output=500)
+    )
+    assert responded["cost_microusd"] == 140 + 56  # 100 tokens in, 10 out
+
+
+def test_a_tier_without_a_price_is_not_called_and_the_note_names_the_file(
+    stack: Stack, model: Endpoint, tmp_path: Path
+) -> None:
+    stack.environs["planner"] |= {"PLAYBOOK_DIR": ledger_with(tmp_path, service_tier="flex")}  # Claude has none
+    run_id = stack.open()
+
+    assert stack.plan(run_id)["reason"] == "model_refused"
+
+    assert model.requests == []
+    assert "prices.yaml" in stack.body(run_id, "0001.plan.decided")["note"]
+
+
+def test_by_default_no_tier_is_named_to_the_model(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+    model.will(says("Done."))
+
+    stack.plan(run_id)
+
+    assert "serviceTier" not in model.requests[0]
