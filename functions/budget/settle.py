@@ -15,6 +15,7 @@ from ballast.log import RunLog
 from ballast.log.run_index import by_outcome
 from ballast.outbox import Announcements, Replies
 from ballast.runtime import Runtime, lambda_runtime
+from functions.budget.metrics import run_ended
 
 
 class SettleTask(Wire):
@@ -78,11 +79,12 @@ class Settlement:
     log: RunLog
     announcements: Announcements
     replies: Replies
+    runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Settlement":
         """Put it together; once per runtime."""
-        return cls(runtime.get(RunLog.of), runtime.get(Announcements.of), runtime.get(Replies.of))
+        return cls(runtime.get(RunLog.of), runtime.get(Announcements.of), runtime.get(Replies.of), runtime)
 
     def settle(self, run_id: str, status: str) -> dict[str, Any] | None:
         """Record the ending, tell of it and return the run's coordinates; None where no such run was opened."""
@@ -93,6 +95,7 @@ class Settlement:
         if ended is None:
             index = by_outcome(requested(events).tenant, status)
             ended = self.log.append(run_id, run_seq("ended"), how_it_ended(events, status), index=index)
+            self.runtime.emit(run_ended(events, ended))
             events = (*events, ended)
         self._tell(events)
         body = ended.body

@@ -14,6 +14,7 @@ from ballast.contracts.wire import canonical, parse
 from ballast.folds import find_call, opening, proposals, proposed, summary, to_announce
 from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
+from ballast.metrics import metric_line
 from ballast.outbox import Announcements
 from ballast.runtime import Runtime, Settings, lambda_runtime
 
@@ -81,6 +82,8 @@ class Escalations:
         handed_over = task.handed_over.model_dump(mode="json", by_alias=True) if task.handed_over else None
         opened = self.log.append(task.run_id, seq, facts | {"handed_over": handed_over})
         if task.kind != "question":
+            if not any(event.seq == seq for event in events):
+                self.runtime.emit(metric_line({"Escalations": 1}))
             self._tell_people(EscalationMessage(run_id=task.run_id, tenant=tenant, opened_at=now.isoformat(), **facts))
         self._announce((*events, opened))
         return {"escalation_id": escalation_id}

@@ -5,6 +5,7 @@ from typing import Any
 from ballast.contracts import ExecuteTask
 from ballast.contracts.wire import parse
 from ballast.log import RunLog
+from ballast.metrics import metric_line
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.executor.executor import Executor
@@ -39,9 +40,13 @@ def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | No
 
     An approval renews the deadlines, and only its output leaves a Map's iteration.
     """
-    executor = (runtime or lambda_runtime()).get(build)
+    runtime = runtime or lambda_runtime()
+    executor = runtime.get(build)
     task = parse(ExecuteTask, event, what="ExecuteTask")
     history = History.of(executor.log, task)
     opened = history.opening
+    state = history.call(task.turn, task.index)
     status = executor.execute(task, history, context)
+    if state is not None and not state.ended:  # a retry of what is recorded already is no other call
+        runtime.emit(metric_line({"ToolCalls": 1, "RefusedCalls": int(status == "refused")}))
     return {"status": status, "agent_until_ms": opened.agent_until_ms, "deadline_ms": opened.deadline_ms}

@@ -17,11 +17,22 @@ SERVICE = "ballast"
 
 #: Every metric and its unit. A name that is not here cannot be emitted.
 METRICS: Mapping[str, str] = {
+    # Of a model call, when it is settled.
     "CostUsd": "None",
     "ModelCalls": "Count",
     "ModelLatency": "Milliseconds",
-    "RepliesNotSent": "Count",
     "Tokens": "Count",
+    # Of a tool call, when its outcome is recorded.
+    "RefusedCalls": "Count",
+    "ToolCalls": "Count",
+    # Of a run, when it ends. ``Fallbacks``: a fallback planned in it. ``AnswerLatency``: from admission to the answer.
+    "AnswerLatency": "Milliseconds",
+    "Fallbacks": "Count",
+    "RunCostUsd": "None",
+    "Runs": "Count",
+    # Of people asked, and of callers who could not be told.
+    "Escalations": "Count",
+    "RepliesNotSent": "Count",
 }
 
 

@@ -1,0 +1,24 @@
+"""What an ended run reports, one line."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from ballast.contracts import Event, Planner
+from ballast.folds import proposals
+from ballast.metrics import metric_line, usd
+
+
+def run_ended(events: Sequence[Event], ended: Event) -> str:
+    """Return the line for the run that ``ended`` (``run.ended``) closes; its latency only where it was answered."""
+    body = ended.body
+    fell_back = any(made.planner is Planner.FALLBACK for made in proposals(events).values())
+    values: dict[str, int | Decimal] = {
+        "Runs": 1,
+        "RunCostUsd": usd(body["spent_microusd"] + body["reserved_microusd"]),
+        "Fallbacks": int(fell_back),
+    }
+    if body["status"] == "answered":
+        took = datetime.fromisoformat(ended.at) - datetime.fromisoformat(events[0].at)
+        values["AnswerLatency"] = max(0, int(took.total_seconds() * 1000))
+    return metric_line(values, fields={"run_id": ended.run_id, "status": body["status"]})
