@@ -1,0 +1,32 @@
+"""What a proposal must hold true against what the run knows: grounding, taint, sizes, answers. Pure.
+
+Imports ``ballast.folds``, ``ballast.contracts`` and ``ballast.errors`` only.
+"""
+
+from ballast.validation.earlier import Earlier, EarlierCall, earlier
+from ballast.validation.grounding import Grounding, Taint, ground
+from ballast.validation.marks import Grounded, Untrusted, has_mark
+from ballast.validation.sizes import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, too_large, why_no_object
+from ballast.validation.sources import Source, opening_sources, run_sources
+from ballast.validation.value import Kind
+
+__all__ = [
+    "ARGUMENT_BYTES",
+    "DEPTH",
+    "RESULT_BYTES",
+    "Earlier",
+    "EarlierCall",
+    "Grounded",
+    "Grounding",
+    "Kind",
+    "Source",
+    "Taint",
+    "Untrusted",
+    "earlier",
+    "ground",
+    "has_mark",
+    "opening_sources",
+    "run_sources",
+    "too_large",
+    "why_no_object",
+]

@@ -1,0 +1,51 @@
+"""How large and how deep JSON may be, and whether text is JSON at all. Pure."""
+
+import json
+from typing import Any
+
+from ballast.contracts.wire import canonical
+
+#: What a tool takes and returns where it says nothing else: bytes of canonical JSON, and levels.
+ARGUMENT_BYTES = 64 * 1024
+RESULT_BYTES = 128 * 1024
+DEPTH = 16
+
+
+def too_large(value: Any, *, max_bytes: int, max_depth: int = DEPTH) -> str | None:
+    """Return what is too much about ``value``, with what is allowed; None where it fits."""
+    if depth(value, max_depth + 1) > max_depth:
+        return f"nested more than {max_depth} levels deep; send at most {max_depth}"
+    size = len(canonical(value))
+    return f"{size} bytes of JSON; at most {max_bytes} are allowed" if size > max_bytes else None
+
+
+def depth(value: Any, enough: int) -> int:
+    """Return how many levels of objects and lists ``value`` has; counting stops at ``enough``."""
+    level, found = [one for one in [value] if isinstance(one, dict | list)], 0
+    while level and found < enough:
+        found += 1
+        inside = (inner for one in level for inner in (one.values() if isinstance(one, dict) else one))
+        level = [inner for inner in inside if isinstance(inner, dict | list)]
+    return found
+
+
+def why_no_object(text: str) -> str:
+    """Return why arguments that came as text cannot be taken: not JSON, ambiguous, or JSON that was packed twice."""
+    doubled: list[str] = []
+
+    def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = [name for name, _ in items]
+        doubled.extend(name for name in names if names.count(name) > 1)
+        return dict(items)
+
+    try:
+        value, end = json.JSONDecoder(object_pairs_hook=pairs).raw_decode(text.lstrip())
+    except (ValueError, RecursionError):
+        return "they are text that is not JSON"
+    if text.lstrip()[end:].strip():
+        return "there is text after the JSON"
+    if doubled:
+        return "a key occurs twice in one object"
+    if not isinstance(value, dict):
+        return "they are JSON inside a text, and no object"
+    return "they are an object inside a text; send the object itself"

@@ -1,0 +1,117 @@
+"""Words in their many spellings: what two writers of the same value may do differently. Pure.
+
+A text becomes tokens: runs of digits, runs of letters, single ideographs. Case, full-width forms,
+digits of other scripts and invisible characters are evened out; letters that only look alike
+(Latin a, Cyrillic а) are not, for they are how one value poses as another.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+#: Written without spaces between words, so each sign stands for itself.
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+#: Marks that change the letter or digit before them.
+_MARKS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff"
+_TOKEN = re.compile(rf"(?P<d>[0-9]+)|(?P<i>[{_UNSPACED}])|(?P<w>(?:[^\W\d_{_UNSPACED}]|[{_MARKS}])+)")
+#: Below this code point: Latin, Greek, Cyrillic. Letters of other scripts stand next to a number as a space would.
+_CASED = 0x0530
+
+DASHES = "\u2010\u2012\u2013\u2014\u2015\u2212-"
+#: Between two tokens without a space, these make one word of them.
+_JOINERS = frozenset(DASHES + "_.@")
+#: The same, for the inside of a regular expression's brackets.
+DASH_CLASS = re.escape(DASHES)
+#: Between digits, these as well: decimals, dates, times, fractions.
+_NUMBER_JOINERS = frozenset(",:/'’")
+#: What may stand inside an id where another writer puts something else, or nothing: O-1001, O 1001, O.1001.
+_ID_GAP = re.compile(rf"[ \t]?[{DASH_CLASS}_/#:]?[ \t]?|\.")
+#: The same between two groups of digits, where a dot or a comma would make another number of them.
+_DIGITS_GAP = re.compile(rf"[ \t{DASH_CLASS}_]")
+#: What may stand between the words of a text, such as the lines of an address.
+_TEXT_GAP = re.compile(rf"[\s{DASH_CLASS}_.,/#:;'’()&]{{1,4}}")
+
+
+def even(text: str) -> str:
+    """Return ``text`` without the differences that no reader sees or means: case, width, invisible characters."""
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return "".join(_even(char) for char in folded)
+
+
+def _even(char: str) -> str:
+    if char < "\x80":
+        return char
+    category = unicodedata.category(char)
+    if category == "Cf" or "\ufe00" <= char <= "\ufe0f":
+        return ""
+    return str(unicodedata.decimal(char)) if category == "Nd" else char
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One piece of an evened text.
+
+    kind  d: digits, w: letters, i: an ideograph
+    gap   what stands between it and the token before it; "" where they touch
+    """
+
+    text: str
+    kind: str
+    gap: str
+
+
+def tokens(evened: str) -> tuple[Token, ...]:
+    """Return the tokens of a text that was evened."""
+    found, end = [], 0
+    for match in _TOKEN.finditer(evened):
+        found.append(Token(match.group(), match.lastgroup or "", evened[end : match.start()]))
+        end = match.end()
+    return tuple(found)
+
+
+def occurs(wanted: tuple[Token, ...], text: tuple[Token, ...]) -> bool:
+    """Say whether ``wanted`` stands in ``text``: whole, and not as a part of a longer word or number."""
+    if not wanted:
+        return False
+    spaced = any(char.isspace() for token in wanted[1:] for char in token.gap)
+    length, first = len(wanted), wanted[0].text
+    for start in range(len(text) - length + 1):
+        if text[start].text != first:
+            continue
+        end = start + length
+        inside = all(_same(wanted, at, text[start + at], spaced) for at in range(1, length))
+        begins = start == 0 or _apart(text[start - 1], text[start])
+        if inside and begins and (end == len(text) or _apart(text[end - 1], text[end])):
+            return True
+    return False
+
+
+def _same(wanted: tuple[Token, ...], at: int, theirs: Token, spaced: bool) -> bool:
+    """Say whether ``theirs`` is the token ``at`` of ``wanted``, and what stands before it may differ in that way."""
+    mine = wanted[at]
+    if mine.text != theirs.text:
+        return False
+    if mine.gap == theirs.gap:
+        return True
+    if spaced:
+        return _TEXT_GAP.fullmatch(theirs.gap) is not None and mine.gap != ""
+    if mine.kind == wanted[at - 1].kind == "d":
+        return all(_DIGITS_GAP.fullmatch(gap) for gap in (mine.gap, theirs.gap))
+    return _ID_GAP.fullmatch(theirs.gap) is not None
+
+
+def _apart(left: Token, right: Token) -> bool:
+    """Say whether a word ends between two neighbours."""
+    gap = right.gap
+    if gap == "":
+        return "i" in (left.kind, right.kind) or (left.kind != right.kind and _joins_numbers(left, right))
+    if len(gap) > 1:
+        return True
+    return gap not in _JOINERS and not (gap in _NUMBER_JOINERS and left.kind == right.kind == "d")
+
+
+def _joins_numbers(left: Token, right: Token) -> bool:
+    """Say whether one of two that touch is a word of a script that writes its words next to numbers: O-1001을."""
+    return any(token.kind == "w" and ord(token.text[0]) >= _CASED for token in (left, right))
