@@ -6,6 +6,7 @@ No model client and no business code lives here. Modules import downwards only::
     outbox             events and replies, each once
     log                the run's log in DynamoDB and S3
     playbook           tools, fallbacks, agent.yaml
+    validation         grounding, taint, sizes, answers
     runtime            a function's environment, clients and clock
     folds              pure functions of a run's events
     money              prices, reservations, amounts

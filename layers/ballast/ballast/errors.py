@@ -9,7 +9,10 @@
     │   ├── UnknownTool
     │   ├── MalformedArguments             not JSON, or not an object
     │   ├── SchemaViolation
-    │   └── RuleViolation                  well formed, but not allowed here
+    │   ├── TooLarge                       more bytes or levels than the tool takes
+    │   ├── RuleViolation                  well formed, but not allowed here
+    │   ├── Ungrounded                     a value that nobody named
+    │   └── Tainted                        a value that only untrusted text names
     ├── AskHuman                   ask     somebody has to decide
     │   ├── ApprovalRequired
     │   └── EffectUnknown                  it may have happened; never blindly repeated
@@ -59,6 +62,18 @@ class SchemaViolation(CallRefused):
 
 class RuleViolation(CallRefused):
     """The arguments fit the model, but one of the tool's own rules forbids them."""
+
+
+class TooLarge(CallRefused):
+    """The arguments have more bytes or levels than the tool takes."""
+
+
+class Ungrounded(CallRefused):
+    """A value that must occur in what the run knows occurs nowhere: it was invented."""
+
+
+class Tainted(CallRefused):
+    """A value occurs only in text that nobody vouches for, and the tool does not act on such values."""
 
 
 class AskHuman(BallastError):

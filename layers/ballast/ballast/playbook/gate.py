@@ -1,26 +1,32 @@
 """The gate: what a proposed call must pass before anything happens, whoever proposes or changes it. Pure."""
 
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from ballast.contracts import Planner, RunRequest, ToolCall
 from ballast.contracts.wire import canonical, complaints
-from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, UnknownTool
+from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
 from ballast.playbook.load import Playbook
 from ballast.playbook.tool import Tool
+from ballast.validation import Earlier, too_large, why_no_object
 
 #: Not a tool to execute: alone in its turn it is a question, which the planner hands over.
 ASK_REQUESTER = "ask_requester"
-#: Arguments larger than this are no arguments.
-MAX_ARGUMENT_BYTES = 64 * 1024
 
 
-def admit_call(playbook: Playbook, call: ToolCall, request: RunRequest, planner: Planner) -> tuple[Tool, BaseModel]:
+def admit_call(
+    playbook: Playbook,
+    call: ToolCall,
+    request: RunRequest,
+    planner: Planner,
+    earlier: Callable[[], Earlier] = Earlier,
+) -> tuple[Tool, BaseModel]:
     """Return the tool and its checked arguments, or raise a ``CallRefused`` that says what to mend.
 
-    In order: unknown tool (for the agent: also one that is not offered to it), malformed JSON,
-    schema, the tool's own rule.
+    In order: unknown tool (for the agent: also one that is not offered to it), malformed JSON, size,
+    schema, the tool's own rule, which may ask for the ``earlier`` calls.
     """
     known = {name: made for name, made in playbook.tools.items() if made.offered or planner is not Planner.AGENT}
     tool = known.get(call.tool)
@@ -35,7 +41,7 @@ def admit_call(playbook: Playbook, call: ToolCall, request: RunRequest, planner:
         raise SchemaViolation(
             f"{tool.name}: {complaints(problem)}. Its arguments are: {', '.join(tool.arguments.model_fields)}."
         ) from None
-    complaint = tool.validate(checked, request) if tool.validate else None
+    complaint = tool.complaint(checked, request, earlier)
     if complaint:
         raise RuleViolation(f"{tool.name}: {complaint}")
     return tool, checked
@@ -43,11 +49,12 @@ def admit_call(playbook: Playbook, call: ToolCall, request: RunRequest, planner:
 
 def _object(tool: Tool, arguments: Any) -> dict[str, Any]:
     if not isinstance(arguments, dict):
+        why = why_no_object(arguments) if isinstance(arguments, str) else ""
         raise MalformedArguments(
-            f"{tool.name}: the arguments must be one JSON object, not {type(arguments).__name__}. "
-            f"Send an object with: {', '.join(tool.arguments.model_fields)}."
+            f"{tool.name}: the arguments must be one JSON object, not {type(arguments).__name__}"
+            f"{f' ({why})' if why else ''}. Send an object with: {', '.join(tool.arguments.model_fields)}."
         )
-    size = len(canonical(arguments))
-    if size > MAX_ARGUMENT_BYTES:
-        raise MalformedArguments(f"{tool.name}: the arguments are {size} bytes, more than {MAX_ARGUMENT_BYTES}.")
+    problem = too_large(arguments, max_bytes=tool.argument_bytes, max_depth=tool.depth)
+    if problem:
+        raise TooLarge(f"{tool.name}: the arguments are {problem}.")
     return arguments

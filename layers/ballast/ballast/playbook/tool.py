@@ -2,20 +2,21 @@
 
 import inspect
 import re
-import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
-from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
+from pydantic.errors import PydanticUserError
 
 from ballast.contracts import RunRequest, ToolCall
 from ballast.contracts.wire import canonical, complaints
 from ballast.errors import PlaybookInvalid, SchemaViolation
+from ballast.playbook.annotations import annotations, takes_earlier
+from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Earlier, Grounded, Taint, has_mark
 
 #: What Converse takes as the name of a tool.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -69,8 +70,12 @@ class Tool:
     undo       the name of the tool that undoes it, if any
     undo_arguments  from (arguments, result as JSON) to the undo's arguments
     approve_if      from (arguments, request) to whether a person must approve first
-    validate        from (arguments, request) to a complaint, or None where all is well
+    validate        from (arguments, request[, earlier calls]) to a complaint, or None where all is well
     offered         whether the agent may see and call it; every other planner may anyway
+    untrusted       whether nobody vouches for what it returns
+    taint           what becomes of a call with values that only untrusted text names
+    argument_bytes, result_bytes, depth  how large and how deep its arguments and results may be
+    returns         the return annotation
     """
 
     name: str
@@ -81,8 +86,15 @@ class Tool:
     undo: str | None = None
     undo_arguments: Callable[[Any, Any], Mapping[str, Any]] | None = None
     approve_if: Callable[[Any, RunRequest], bool] | None = None
-    validate: Callable[[Any, RunRequest], str | None] | None = None
+    validate: Callable[..., str | None] | None = None
     offered: bool = True
+    untrusted: bool = False
+    taint: Taint = "approve"
+    argument_bytes: int = ARGUMENT_BYTES
+    result_bytes: int = RESULT_BYTES
+    depth: int = DEPTH
+    asks_earlier: bool = field(default=False, repr=False)
+    returns: Any = field(default=None, repr=False, compare=False)
     result: TypeAdapter[Any] = field(default_factory=lambda: TypeAdapter(JsonValue), repr=False, compare=False)
 
     def __call__(self, args: Any, ctx: ToolContext) -> Any:
@@ -95,6 +107,17 @@ class Tool:
             return ToolCall(tool=self.name, arguments=self.arguments(**arguments).model_dump(mode="json"))
         except ValidationError as problem:
             raise SchemaViolation(f"{self.name}: {complaints(problem)}") from None
+
+    @cached_property
+    def grounds(self) -> bool:
+        """Whether any of its arguments must be grounded."""
+        return has_mark(self.arguments, Grounded)
+
+    def complaint(self, args: BaseModel, request: RunRequest, earlier: Callable[[], Earlier]) -> str | None:
+        """Return what the tool's own rule says against the call; ``earlier`` is asked only by a rule that takes it."""
+        if self.validate is None:
+            return None
+        return self.validate(args, request, earlier()) if self.asks_earlier else self.validate(args, request)
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -122,15 +145,21 @@ def tool(
     undo: str | None = None,
     undo_arguments: Callable[[Any, Any], Mapping[str, Any]] | None = None,
     approve_if: Callable[[Any, RunRequest], bool] | None = None,
-    validate: Callable[[Any, RunRequest], str | None] | None = None,
+    validate: Callable[..., str | None] | None = None,
     offered: bool = True,
+    untrusted: bool = False,
+    taint: Taint | None = None,
+    argument_bytes: int = ARGUMENT_BYTES,
+    result_bytes: int = RESULT_BYTES,
+    depth: int = DEPTH,
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a tool of ``function(args: Model, ctx: ToolContext) -> Result``.
 
     The model must be a frozen pydantic model that forbids extra fields; the docstring is what
     the language model reads; the return annotation is checked and must be JSON-like. Without
     ``undo_arguments`` the undo gets the arguments of the call itself. A tool that only undoes is
-    best not ``offered``: it would cost tokens in every prompt and invite misuse.
+    best not ``offered``: it would cost tokens in every prompt and invite misuse. ``taint`` is
+    "approve" for a write and "allow" for a read where it is not given.
     Raises ``PlaybookInvalid`` naming what is wrong.
     """
 
@@ -143,7 +172,9 @@ def tool(
             raise PlaybookInvalid(f"{where}: effect must be Effect.READ or Effect.WRITE, not {effect!r}.")
         if not summary:
             raise PlaybookInvalid(f"{where} has no docstring. The model reads it: say what the tool does and when.")
-        model, result = _annotations(function, where)
+        if taint not in (None, *get_args(Taint)):
+            raise PlaybookInvalid(f'{where}: taint must be "approve", "refuse" or "allow", not {taint!r}.')
+        model, returns, result = annotations(function, where)
         made = Tool(
             name=name,
             summary=summary,
@@ -155,6 +186,13 @@ def tool(
             approve_if=approve_if,
             validate=validate,
             offered=offered,
+            untrusted=untrusted,
+            taint=taint or ("approve" if effect is Effect.WRITE else "allow"),
+            argument_bytes=argument_bytes,
+            result_bytes=result_bytes,
+            depth=depth,
+            asks_earlier=takes_earlier(validate, where),
+            returns=returns,
             result=result,
         )
         try:
@@ -167,29 +205,3 @@ def tool(
         return made
 
     return decorate
-
-
-def _annotations(function: Callable[..., Any], where: str) -> tuple[type[BaseModel], TypeAdapter[Any]]:
-    try:
-        hints = typing.get_type_hints(function)
-    except NameError as problem:
-        raise PlaybookInvalid(f"{where}: an annotation cannot be resolved: {problem}.") from None
-    parameters = inspect.signature(function).parameters.values()
-    model = next((hints.get(one.name) for one in parameters), None)
-    two = len(parameters) == 2 and all(one.kind is one.POSITIONAL_OR_KEYWORD for one in parameters)
-    plain = not (inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function))
-    if not (two and plain and isinstance(model, type) and issubclass(model, BaseModel)):
-        raise PlaybookInvalid(f"{where} must be written `def {function.__name__}(args: Model, ctx: ToolContext)`.")
-    if model.model_config.get("extra") != "forbid" or not model.model_config.get("frozen"):
-        raise PlaybookInvalid(
-            f"{where}: {model.__name__} must be closed and frozen: "
-            'model_config = ConfigDict(extra="forbid", frozen=True).'
-        )
-    if "return" not in hints:
-        raise PlaybookInvalid(f"{where} must annotate what it returns: a pydantic model or a JSON type.")
-    try:
-        result: TypeAdapter[Any] = TypeAdapter(hints["return"])
-        result.json_schema(mode="serialization")
-    except (PydanticUserError, PydanticUndefinedAnnotation) as problem:
-        raise PlaybookInvalid(f"{where}: its return type cannot be JSON: {problem.message}.") from None
-    return model, result

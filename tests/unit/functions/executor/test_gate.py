@@ -47,6 +47,37 @@ def test_a_refusal_names_the_field_and_what_is_allowed_and_repeats_no_value(
     assert (refused["tool"], refused["arguments"]) == (tool, arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ("Where is it?", "not JSON"),
+        ('{"note_id": "n-1"', "not JSON"),
+        ("", "not JSON"),
+        ('{"note_id": "n-1"} and then some', "after the JSON"),
+        ('{"note_id": "n-1", "note_id": "n-2"}', "a key occurs twice"),
+        ('{"note_id": "n-1", "more": [{"a": 1, "a": 2}]}', "a key occurs twice"),
+        ('["n-1"]', "no object"),
+        ('{"note_id": "n-1", "text": "x"}', "send the object itself"),
+        ("[" * 100_000, "not JSON"),
+    ],
+)
+def test_arguments_that_came_as_text_are_told_what_is_wrong_with_it(stack: Stack, arguments: str, why: str) -> None:
+    refused = refusal(stack, "write_note", arguments)
+
+    assert refused["error"] == "MalformedArguments"
+    assert why in refused["message"]
+    assert "n-1" not in refused["message"]
+
+
+@pytest.mark.parametrize(("levels", "error"), [(16, "SchemaViolation"), (17, "TooLarge"), (60, "TooLarge")])
+def test_arguments_may_not_be_nested_deeper_than_the_tool_says(stack: Stack, levels: int, error: str) -> None:
+    arguments: Any = "x"
+    for _ in range(levels):
+        arguments = {"note_id": arguments}
+
+    assert refusal(stack, "write_note", arguments)["error"] == error
+
+
 def test_the_gate_asks_in_this_order_tool_json_schema_rule(stack: Stack) -> None:
     wrong_in_every_way = [
         ("no_such_tool", "rude"),
@@ -64,7 +95,7 @@ def test_the_gate_asks_in_this_order_tool_json_schema_rule(stack: Stack) -> None
 def test_arguments_that_are_too_large_are_refused_without_being_read(stack: Stack) -> None:
     refused = refusal(stack, "write_note", {"note_id": "n-1", "text": "x" * 64 * 1024})
 
-    assert refused["error"] == "MalformedArguments"
+    assert refused["error"] == "TooLarge"
     assert "65536" in refused["message"]
     assert stack.notes() == {}
 
