@@ -1,16 +1,19 @@
 """Lambda: admit a request. Checks it against the playbook and opens the run in the log."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.contracts import Limits, RunRequest
+from ballast.breaker import Breakers
+from ballast.contracts import Event, Limits, RunRequest
 from ballast.contracts.event import run_seq
 from ballast.contracts.notice import RunRefused
 from ballast.contracts.wire import parse
-from ballast.errors import InvalidInput, NotAdmitted, RequestConflict
+from ballast.errors import BreakerStopped, InvalidInput, NotAdmitted, RequestConflict
 from ballast.folds import outcome
 from ballast.log import RunLog
 from ballast.log.run_index import by_outcome, by_tenant
+from ballast.money.breaker import Mode
 from ballast.outbox import Announcements, Replies
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -27,6 +30,7 @@ class Admission:
     """The front gate of a run."""
 
     log: RunLog
+    breakers: Breakers
     announcements: Announcements
     replies: Replies
     playbook: Playbook
@@ -37,6 +41,7 @@ class Admission:
         """Put it together; once per runtime."""
         return cls(
             runtime.get(RunLog.of),
+            runtime.get(Breakers.of),
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
             load_playbook(AdmitSettings.of(runtime).playbook_dir),
@@ -48,11 +53,15 @@ class Admission:
 
         Raises ``NotAdmitted`` (recorded) and ``RequestConflict``.
         """
+        begun = self.log.read(request.run_id)
         try:
             self.replies.check(request.reply_to)
             limits = self._limits(request)
+            self._check_breaker(request, begun)
         except (NotAdmitted, InvalidInput) as refusal:
             self._refuse(request, refusal)
+            if isinstance(refusal, NotAdmitted):
+                raise
             raise NotAdmitted(str(refusal)) from None
         now_ms = int(self.runtime.clock().timestamp() * 1000)
         opened = self.log.append(
@@ -82,6 +91,17 @@ class Admission:
             "approval_timeout_s": self.playbook.agent.approval_timeout_s,
             "requester_timeout_s": self.playbook.agent.requester_timeout_s,
         }
+
+    def _check_breaker(self, request: RunRequest, begun: Sequence[Event]) -> None:
+        """Raise ``BreakerStopped`` where no run may start. What was decided before, a retry does not decide anew."""
+        if any(event.name == "run.opened" for event in begun):
+            return
+        refused = any(event.name == "run.refused" for event in begun)
+        if refused or self.breakers.in_force(request.tenant, run_id=request.run_id).mode is Mode.STOPPED:
+            raise BreakerStopped(
+                "The spend breaker has stopped new runs; nothing was started and nothing was spent. "
+                "Send it under a new request_id once `GET /breaker` says another mode."
+            )
 
     def _refuse(self, request: RunRequest, refusal: Exception) -> None:
         """Record the refusal and tell of it; for another request under the same id there is nothing to tell."""

@@ -8,6 +8,9 @@
     limit? ─yes─▶ hand over (recorded)
        │no
        ▼
+    breaker? ─open─▶ hand over (recorded)
+       │closed
+       ▼
     model.requested (the reservation) ─▶ Converse ─▶ model.responded │ model.failed
 """
 
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ballast.breaker import Breakers
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.event import model_seq, plan_seq
 from ballast.errors import AttemptInProgress, ModelRefused, RetryLater
@@ -30,6 +34,7 @@ from functions.planner.limits import limit_reached
 from functions.planner.metrics import model_call
 from functions.planner.question import asked
 from functions.planner.request import compose, converse_request
+from functions.planner.spending import asks_a_person, held, passed, permitted
 
 #: Attempts at one turn, each with its own reservation.
 MAX_ATTEMPTS = 4
@@ -40,6 +45,7 @@ class Agent:
     """One planner: the model behind the playbook's instructions and tools."""
 
     log: RunLog
+    breakers: Breakers
     model: Converse
     model_id: str
     playbook: Playbook
@@ -63,9 +69,13 @@ class Agent:
             reason = ExitReason(failed[-1].body["exit_reason"]) if failed else ExitReason.MODEL_UNAVAILABLE
         if reason is not None:
             return self._hand_over(events, task, reason)
+        force = self.breakers.in_force(opening(events).request.tenant, run_id=task.run_id, passed=passed(events))
+        model_id = permitted(force, self.playbook.agent, self.model_id)
+        if isinstance(model_id, ExitReason):
+            return self._hand_over(events, task, model_id, **held(force, self.clock()))
         try:
             prices = self.prices.at(self.clock())
-            requested = compose(events, attempt=attempt, model_id=self.model_id, playbook=self.playbook, prices=prices)
+            requested = compose(events, attempt=attempt, model_id=model_id, playbook=self.playbook, prices=prices)
         except ModelRefused as refused:
             return self._hand_over(events, task, ExitReason.MODEL_REFUSED, note=str(refused))
         if isinstance(requested, ExitReason):
@@ -124,7 +134,7 @@ class Agent:
                 decision, reason = None, ExitReason.TOOL_CALL_LIMIT
             elif self.playbook.agent.ask_requester and (question := asked(decision)):
                 return question
-        return decision or HandOver(to=self._successor(events), reason=reason)
+        return decision or HandOver(to=self._successor(events, reason), reason=reason)
 
     def _failed(
         self,
@@ -146,15 +156,15 @@ class Agent:
             raise RetryLater(f"{task.run_id} turn {task.turn}, attempt {attempt}: {failure.detail}")
         return self._hand_over(events, task, failure.reason, note=failure.detail)
 
-    def _hand_over(
-        self, events: Sequence[Event], task: PlanTask, reason: ExitReason, *, note: str | None = None
-    ) -> PlanSummary:
-        decision = HandOver(to=self._successor(events), reason=reason)
+    def _hand_over(self, events: Sequence[Event], task: PlanTask, reason: ExitReason, **more: Any) -> PlanSummary:
+        decision = HandOver(to=self._successor(events, reason), reason=reason)
         body: dict[str, Any] = {"planner": Planner.AGENT, "decision": decision.model_dump(mode="json")}
-        recorded = self.log.append(task.run_id, plan_seq(task.turn), body | ({"note": note} if note else {}))
+        recorded = self.log.append(task.run_id, plan_seq(task.turn), body | more)
         return PlanSummary.of(proposals([*events, recorded])[task.turn].decision)
 
-    def _successor(self, events: Sequence[Event]) -> Planner:
+    def _successor(self, events: Sequence[Event], reason: ExitReason) -> Planner:
+        if asks_a_person(reason, self.playbook.agent):
+            return Planner.HUMAN
         has_fallback = opening(events).request.intent in self.playbook.fallbacks
         return successor(Planner.AGENT, events, has_fallback=has_fallback)
 

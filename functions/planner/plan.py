@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ballast.breaker import Breakers
 from ballast.contracts import PlanTask
 from ballast.contracts.wire import parse
 from ballast.log import RunLog
@@ -33,6 +34,7 @@ def build(runtime: Runtime) -> Agent:
     playbook = load_playbook(settings.playbook_dir)
     return Agent(
         log=RunLog.of(runtime),
+        breakers=Breakers.of(runtime),
         model=Converse.of(runtime, endpoint_url=settings.model_endpoint_url, timeout_s=settings.model_timeout_s),
         model_id=settings.model_id or playbook.agent.model,
         playbook=playbook,

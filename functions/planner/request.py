@@ -43,7 +43,7 @@ def compose(
         body["system"] = system
     if tools != before.tools:
         body["tools"] = tools
-    bound = _input_bound(events, body)
+    bound = _input_bound(events, body, model_id)
     if bound > opened.limits.input_tokens_per_turn:
         return ExitReason.TOKEN_LIMIT
     reservation = affordable(
@@ -71,16 +71,16 @@ def compose(
     }
 
 
-def _input_bound(events: Sequence[Event], delta: dict[str, Any]) -> int:
+def _input_bound(events: Sequence[Event], delta: dict[str, Any], model_id: str) -> int:
     """Return an upper bound of the prompt's tokens: the last exact count and the bytes of what is new.
 
-    A token of any byte-pair vocabulary is at least one byte.
+    A token of any byte-pair vocabulary is at least one byte. A count by another model says nothing.
     """
     new = len(canonical([delta.get("system"), delta.get("tools"), delta["messages"]]))
     last = next((event for event in events if event.seq == delta["after"]), None)
     if last is None:
         return new + PROVIDER_OVERHEAD_TOKENS
-    if INPUT_TOKENS in last.body:
+    if INPUT_TOKENS in last.body and last.body.get("gen_ai.request.model") == model_id:
         known = sum(last.body.get(name, 0) for name in (INPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS))
         return int(known + last.body.get(OUTPUT_TOKENS, 0) + new)
     before = answered_prompt(events)

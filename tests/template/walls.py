@@ -41,14 +41,19 @@ MAY: dict[str, Row] = {
         "PayloadBucket/payloads/*": "s3:GetObject",
     },
     # money
-    "AdmitFunction": APPEND_LOG | KEEP_BUDGETS | TELL_OTHERS | REPLY,
+    "AdmitFunction": {
+        **APPEND_LOG,
+        **TELL_OTHERS,
+        **REPLY,
+        "BudgetsTable": f"{KEEP_BUDGETS['BudgetsTable']} dynamodb:BatchGetItem",
+    },
     "SettleFunction": APPEND_LOG | KEEP_BUDGETS | TELL_OTHERS | REPLY | {"UnsettledRunsQueue": "sqs:SendMessage"},
     # probabilistic
     "PlannerFunction": APPEND_LOG
     | {
         "bedrock:*::foundation-model/*": "bedrock:InvokeModel",
         "bedrock:${AWS::Region}:${AWS::AccountId}:inference-profile/*": "bedrock:InvokeModel",
-        "BudgetsTable": "dynamodb:GetItem",
+        "BudgetsTable": "dynamodb:BatchGetItem",
     },
     # deterministic
     "FallbackFunction": APPEND_LOG,

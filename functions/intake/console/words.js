@@ -15,6 +15,8 @@ const REASONS = {
   token_limit: "its limit of tokens was reached",
   cost_limit: "the next attempt could have passed the cost ceiling",
   deadline: "its time was up",
+  breaker_open: "the spend breaker lets no model be called",
+  breaker_stopped: "the spend breaker has stopped the agent",
   model_timeout: "the model did not answer in time",
   model_throttled: "the provider throttled the model",
   model_unavailable: "the model could not be reached",

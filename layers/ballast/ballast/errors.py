@@ -18,7 +18,8 @@
     │   └── EffectUnknown                  it may have happened; never blindly repeated
     └── Stop                       stop    trying again cannot help
         ├── NotAdmitted                    the run does not start
-        │   └── RequestConflict            the same request id with another body
+        │   ├── RequestConflict            the same request id with another body
+        │   └── BreakerStopped             the spend breaker lets no run start
         ├── InvalidInput                   a field of a contract is wrong
         ├── PlaybookInvalid
         ├── SettingInvalid
@@ -98,6 +99,10 @@ class NotAdmitted(Stop):
 
 class RequestConflict(NotAdmitted):
     """The same request id came before with another body."""
+
+
+class BreakerStopped(NotAdmitted):
+    """The spend breaker lets no run start."""
 
 
 class InvalidInput(Stop):

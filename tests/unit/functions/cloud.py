@@ -53,6 +53,7 @@ _TABLES = {
     "escalations": ("escalation_id",),
     "idempotency": ("id",),
     "notes": ("note_id",),
+    "budgets": ("account", "window"),
 }
 #: (table, index, its keys)
 _INDEXES = (
@@ -148,7 +149,7 @@ class Cloud:
         self.stdout.seek(0)
         self.stdout.truncate()
         # Moto looks at every item to find one, so a long log of other runs would make each test slower.
-        for name, bearable in (("notes", 0), ("run-log", 50)):
+        for name, bearable in (("notes", 0), ("budgets", 0), ("run-log", 50)):
             if client("dynamodb").describe_table(TableName=name)["Table"]["ItemCount"] > bearable:
                 client("dynamodb").delete_table(TableName=name)
                 create_table(name)

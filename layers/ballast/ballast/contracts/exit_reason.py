@@ -28,6 +28,10 @@ class ExitReason(StrEnum):
     COST_LIMIT = "cost_limit"
     DEADLINE = "deadline"
 
+    # The spend breaker lets no model be called: the planners that need none go on, or a person.
+    BREAKER_OPEN = "breaker_open"
+    BREAKER_STOPPED = "breaker_stopped"
+
     # The model could not be reached, or not in time.
     MODEL_TIMEOUT = "model_timeout"
     MODEL_THROTTLED = "model_throttled"

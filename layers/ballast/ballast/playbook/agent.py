@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
@@ -25,6 +25,9 @@ class AgentConfig(Wire):
     name          what a request's ``agent`` must say
     model         the Bedrock model id or inference profile; its price must be in the price table
     service_tier  Bedrock's: default, priority, flex or reserved; the model needs a price for it
+    cheaper_model  the model to use while the spend breaker says so; without one that mode changes nothing
+    out_of_budget  at the cost limit: hand_over to the planners that need no model, or ask a person at once,
+                   who may add budget (nothing is rolled back, and the agent goes on where it stopped)
     instructions  the system prompt
     temperature   0..1
     limits        the ceilings of a run; requests and intents may only tighten them
@@ -37,6 +40,8 @@ class AgentConfig(Wire):
 
     name: Name
     model: str = Field(min_length=1)
+    cheaper_model: Annotated[str, Field(min_length=1)] | None = None
+    out_of_budget: Literal["hand_over", "ask"] = "hand_over"
     instructions: Text
     service_tier: ServiceTier = ServiceTier.DEFAULT
     temperature: Annotated[Decimal, Field(ge=0, le=1, strict=False)] = Decimal(0)

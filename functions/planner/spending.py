@@ -1,0 +1,54 @@
+"""What the spend breaker makes of the next model attempt: which model, or why none. Pure.
+
+A run that the breaker handed to a person passes it once that person hands it back with more budget:
+what held when it was handed over stops it no longer; what trips later does.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from ballast.contracts import Event, ExitReason, HandOver, Planner
+from ballast.contracts.decision import recorded_decision
+from ballast.money.breaker import Force, Mode
+from ballast.playbook.agent import AgentConfig
+
+#: Where ``plan.decided`` says what held when the breaker handed the run over.
+HELD = "breaker"
+
+
+def permitted(force: Force, agent: AgentConfig, model_id: str) -> str | ExitReason:
+    """Return the model that may be asked, ``model_id`` or the playbook's cheaper one, or the reason to hand over."""
+    if force.mode is Mode.STOPPED:
+        return ExitReason.BREAKER_STOPPED
+    if force.mode is Mode.FALLBACK_ONLY:
+        return ExitReason.BREAKER_OPEN
+    if force.mode is Mode.CHEAPER:
+        return agent.cheaper_model or model_id
+    return model_id
+
+
+def asks_a_person(reason: ExitReason, agent: AgentConfig) -> bool:
+    """Say whether a run pauses for people with all that it did so far, instead of its rollback and fallback."""
+    return reason is ExitReason.BREAKER_STOPPED or (reason is ExitReason.COST_LIMIT and agent.out_of_budget == "ask")
+
+
+def held(force: Force, now: datetime) -> dict[str, Any]:
+    """Return what is recorded with a hand-over: what held, and the time up to which a person's grant passes it."""
+    # Whoever tripped it may have a clock that is ahead of this one.
+    seen = max(now, force.since or now)
+    return {HELD: {"mode": force.mode.value, "by": force.by, "reason": force.reason, "at": seen.isoformat()}}
+
+
+def passed(events: Sequence[Event]) -> datetime | None:
+    """Return the time whose breaker a person let this run pass; None where nobody did."""
+    handed_over = granted = None
+    for event in events:
+        if event.name == "plan.decided" and HELD in event.body:
+            handed_over = datetime.fromisoformat(event.body[HELD]["at"])
+        elif event.name == "escalation.answered" and event.body.get("kind") != "question":
+            decision = recorded_decision(event.body["decision"])
+            back = isinstance(decision, HandOver) and decision.to is Planner.AGENT and decision.add_budget_microusd > 0
+            if back and handed_over is not None:
+                granted = handed_over
+    return granted
