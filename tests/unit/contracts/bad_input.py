@@ -198,11 +198,14 @@ CONTRACTS = [
         AgentConfig,
         {"name": "support", "model": "m", "instructions": "Help.", "temperature": 0.5, "limits": {"turns": 3}}
         | {"intents": {"refund": {}}, "escalation_timeout_s": 60, "approval_timeout_s": 60}
-        | {"ask_requester": True, "requester_timeout_s": 60, "service_tier": "flex"},
+        | {"ask_requester": True, "requester_timeout_s": 60, "service_tier": "flex"}
+        | {"cheaper_model": "c", "out_of_budget": "ask"},
         {
             "name": NO_NAME,
             "model": [*NO_TEXT, ""],
             "service_tier": [*NO_TEXT, "", "turbo", "FLEX"],
+            "cheaper_model": [*(bad for bad in NO_TEXT if bad is not None), ""],
+            "out_of_budget": [*NO_TEXT, "", "ask_me"],
             "instructions": [*NO_TEXT, "", " \n"],
             "temperature": [*NO_SHARE, None],
             "limits": [*NO_OBJECT, None, {"turns": "3"}, {"turn": 3}],

@@ -98,6 +98,15 @@ def test_its_model_has_a_price(playbook: Playbook) -> None:
     assert load_prices().tables[-1].price(playbook.agent.model).output > 0
 
 
+def test_its_cheaper_model_is_cheaper_in_everything(playbook: Playbook) -> None:
+    table = load_prices().tables[-1]
+
+    dear, cheap = table.price(playbook.agent.model), table.price(str(playbook.agent.cheaper_model))
+
+    assert 0 < cheap.input < dear.input
+    assert 0 < cheap.output < dear.output
+
+
 def test_the_planner_can_import_it_without_aws_and_without_the_search_library(playbook: Playbook) -> None:
     code = (
         "import json, sys; from ballast.playbook import load_playbook; load_playbook(sys.argv[1]);"
