@@ -11,7 +11,6 @@ TEMPLATE = rendered.written()
 FUNCTIONS = sorted(of_type(TEMPLATE, "AWS::Serverless::Function"))
 TABLES = sorted(of_type(TEMPLATE, "AWS::DynamoDB::Table"))
 QUEUES = sorted(of_type(TEMPLATE, "AWS::SQS::Queue"))
-ALARMS = sorted(of_type(TEMPLATE, "AWS::CloudWatch::Alarm"))
 DATA = [*TABLES, *QUEUES, "PayloadBucket"]
 
 
@@ -113,7 +112,7 @@ def test_a_question_that_nobody_finishes_goes_to_the_dead_letter_queue() -> None
     }
 
 
-@pytest.mark.parametrize("name", [*QUEUES, "PayloadBucket", "AlarmTopic"])
+@pytest.mark.parametrize("name", [*QUEUES, "PayloadBucket", "AlarmTopic", "TicketTopic"])
 def test_nothing_travels_unencrypted(name: str) -> None:
     policies = of_type(TEMPLATE, "AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy").values()
     of_this = [
@@ -128,23 +127,3 @@ def test_nothing_travels_unencrypted(name: str) -> None:
     assert [s["Condition"] for s in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
     assert name in str(denied[0]["Resource"])
     assert all(s["Principal"].keys() == {"Service"} for s in statements if s["Effect"] == "Allow")
-
-
-@pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_tells_somebody_what_happened(name: str) -> None:
-    alarm = properties(TEMPLATE, name)
-
-    assert alarm["AlarmActions"] == alarm["OKActions"] == [{"Ref": "AlarmTopic"}]
-    assert alarm["TreatMissingData"] == "notBreaching"
-    assert alarm["AlarmDescription"].endswith(".")
-
-
-@pytest.mark.parametrize("name", ALARMS)
-def test_an_alarm_watches_something_that_exists(name: str) -> None:
-    (dimension,) = properties(TEMPLATE, name)["Dimensions"]
-    watched = dimension["Value"]
-
-    if name == "HourlyCostAlarm":
-        assert watched == "ballast"
-    else:
-        assert watched.get("Ref", watched.get("Fn::GetAtt", [""])[0]) in TEMPLATE["Resources"]

@@ -22,6 +22,9 @@ METRICS: Mapping[str, str] = {
     "ModelCalls": "Count",
     "ModelLatency": "Milliseconds",
     "Tokens": "Count",
+    # Of a run that the agent was taken out of because it went round in circles, and what it would have burned.
+    "LoopsStopped": "Count",
+    "SavedUsd": "None",
     # Of a tool call, when its outcome is recorded.
     "RefusedCalls": "Count",
     "ToolCalls": "Count",

@@ -1,0 +1,110 @@
+"""The alarms: each reaches a person, watches what exists, and is explained on the page for who is woken."""
+
+import re
+from typing import Any
+
+import pytest
+
+from ballast.metrics import METRICS, NAMESPACE, SERVICE
+from tests.template import rendered
+from tests.template.rendered import ROOT, of_type
+
+TEMPLATE = rendered.written()
+ALARMS = of_type(TEMPLATE, "AWS::CloudWatch::Alarm")
+COMPOSITES = of_type(TEMPLATE, "AWS::CloudWatch::CompositeAlarm")
+TOPICS = {"AlarmTopic", "TicketTopic"}
+ALL = sorted([*ALARMS, *COMPOSITES])
+
+
+def properties(name: str) -> dict[str, Any]:
+    """Return an alarm's properties."""
+    found: dict[str, Any] = TEMPLATE["Resources"][name]["Properties"]
+    return found
+
+
+def parts(name: str) -> set[str]:
+    """Return the alarms that a composite one is made of."""
+    return set(re.findall(r"\$\{(\w+)\}", properties(name)["AlarmRule"]["Fn::Sub"]))
+
+
+def told(name: str) -> set[str]:
+    """Return the topics that hear of an alarm: its own, and those of the alarms that it is a part of."""
+    own = {action["Ref"] for action in properties(name).get("AlarmActions", [])}
+    return own.union(*(told(whole) for whole in COMPOSITES if name in parts(whole)))
+
+
+def watched(name: str) -> list[dict[str, Any]]:
+    """Return the metrics that an alarm looks at, each with namespace, name and dimensions."""
+    alarm = properties(name)
+    if "Metrics" not in alarm:
+        return [{key: alarm[key] for key in ("Namespace", "MetricName", "Dimensions")}]
+    return [one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one]
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_an_alarm_tells_somebody_what_happened(name: str) -> None:
+    alarm = properties(name)
+
+    assert told(name)
+    assert told(name) <= TOPICS
+    assert alarm.get("AlarmActions") == alarm.get("OKActions")
+    assert alarm["AlarmDescription"].endswith((".", ")."))
+    if name in ALARMS:
+        assert alarm["TreatMissingData"] == "notBreaching"
+
+
+def test_one_alarm_wakes_people_and_every_other_is_a_part_of_it_or_a_ticket() -> None:
+    wake = [name for name in ALL if {"Ref": "AlarmTopic"} in properties(name).get("AlarmActions", [])]
+
+    assert wake == ["PageSomeoneAlarm"]
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSITES))
+def test_a_composite_alarm_is_made_of_alarms_that_exist(name: str) -> None:
+    assert len(parts(name)) >= 2
+    assert parts(name) <= {*ALARMS, *COMPOSITES}
+
+
+@pytest.mark.parametrize("name", sorted(ALARMS))
+def test_an_alarm_watches_something_that_exists(name: str) -> None:
+    for metric in watched(name):
+        first, *others = metric["Dimensions"]
+        if metric["Namespace"] == NAMESPACE:
+            assert metric["MetricName"] in METRICS
+            assert first == {"Name": "service", "Value": SERVICE}
+        else:
+            assert metric["Namespace"].startswith("AWS/")
+            value = first["Value"]
+            assert value.get("Ref", value.get("Fn::GetAtt", [""])[0]) in TEMPLATE["Resources"]
+            assert others == []
+
+
+@pytest.mark.parametrize(
+    ("name", "period_s", "burn_rate", "share"),
+    [
+        ("BurnRateHourAlarm", 3_600, 6, 1 / 4),
+        ("BurnRateFiveMinutesAlarm", 300, 6, 1 / 48),
+        ("BurnRateSixHoursAlarm", 21_600, 2, 1 / 2),
+        ("BurnRateHalfHourAlarm", 1_800, 2, 1 / 24),
+    ],
+)
+def test_a_burn_rate_rings_at_its_share_of_the_days_budget(
+    name: str, period_s: int, burn_rate: int, share: float
+) -> None:
+    spent, expression = properties(name)["Metrics"]
+    times = int(re.fullmatch(r"spent \* (\d+) / \$\{AccountDayUsd\}", expression["Expression"]["Fn::Sub"])[1])  # type: ignore[index]
+
+    assert spent["MetricStat"]["Period"] == period_s
+    assert properties(name)["Threshold"] == burn_rate
+    assert times * period_s == 24 * 3_600
+    assert burn_rate / times == pytest.approx(share)
+
+
+def test_every_alarm_has_its_line_in_the_operating_page() -> None:
+    page = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+
+    named = [
+        name for cell in re.findall(r"^\| (`.+?`) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
+    ]
+
+    assert sorted(named) == ALL
