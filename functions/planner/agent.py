@@ -23,15 +23,15 @@ from ballast.breaker import Breakers
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.event import model_seq, plan_seq
 from ballast.errors import AttemptInProgress, ModelRefused, RetryLater
-from ballast.folds import opening, proposals, successor, usage
+from ballast.folds import counts, opening, proposals, successor, usage
 from ballast.log import RunLog
 from ballast.money import PriceBook
 from ballast.playbook import Playbook
 from functions.planner import settling
 from functions.planner.completion import Completion, read_completion
 from functions.planner.converse import Converse, ModelFailure
-from functions.planner.limits import limit_reached
-from functions.planner.metrics import model_call
+from functions.planner.limits import calls_limit, limit_reached
+from functions.planner.metrics import limit_line, model_call
 from functions.planner.question import asked
 from functions.planner.request import compose, converse_request
 from functions.planner.spending import asks_a_person, held, passed, permitted
@@ -64,7 +64,9 @@ class Agent:
             return PlanSummary.of(decided.decision, parallel=decided.parallel)
         failed = [event for event in events if event.name == "model.failed" and event.turn == task.turn]
         attempt = 1 + sum(event.name == "model.requested" and event.turn == task.turn for event in events)
-        reason = limit_reached(opening(events), usage(events), new_turn=attempt == 1, now_ms=self._now_ms())
+        reason = limit_reached(
+            opening(events), usage(events), counts(events), new_turn=attempt == 1, now_ms=self._now_ms()
+        )
         if reason is None and attempt > MAX_ATTEMPTS:
             reason = ExitReason(failed[-1].body["exit_reason"]) if failed else ExitReason.MODEL_UNAVAILABLE
         if reason is not None:
@@ -123,15 +125,16 @@ class Agent:
                 charge | {"exit_reason": completion.reason, "error": "another attempt answered first"},
             )
         stands = proposals([*events, recorded])[task.turn]
+        self._count(stands.decision)
         return PlanSummary.of(stands.decision, parallel=stands.parallel)
 
     def _within_limits(self, events: Sequence[Event], completion: Completion) -> CallTools | Answer | HandOver:
         """Return the completion's decision, or the hand-over where it has none or asks for too many calls."""
         decision, reason = completion.decision, completion.reason
         if isinstance(decision, CallTools):
-            left = opening(events).limits.tool_calls - usage(events).tool_calls
-            if len(decision.calls) > left:
-                decision, reason = None, ExitReason.TOOL_CALL_LIMIT
+            too_many = calls_limit(opening(events).limits, counts(events), decision.calls)
+            if too_many is not None:
+                decision, reason = None, too_many
             elif self.playbook.agent.ask_requester and (question := asked(decision)):
                 return question
         return decision or HandOver(to=self._successor(events, reason), reason=reason)
@@ -160,7 +163,14 @@ class Agent:
         decision = HandOver(to=self._successor(events, reason), reason=reason)
         body: dict[str, Any] = {"planner": Planner.AGENT, "decision": decision.model_dump(mode="json")}
         recorded = self.log.append(task.run_id, plan_seq(task.turn), body | more)
-        return PlanSummary.of(proposals([*events, recorded])[task.turn].decision)
+        stands = proposals([*events, recorded])[task.turn]
+        self._count(stands.decision)
+        return PlanSummary.of(stands.decision)
+
+    def _count(self, decision: CallTools | Answer | HandOver) -> None:
+        line = limit_line(decision.reason) if isinstance(decision, HandOver) else None
+        if line is not None:
+            self.emit(line)
 
     def _successor(self, events: Sequence[Event], reason: ExitReason) -> Planner:
         if asks_a_person(reason, self.playbook.agent):

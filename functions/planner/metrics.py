@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+from ballast.contracts import ExitReason
+from ballast.contracts.exit_reason import LIMITS
 from ballast.metrics import metric_line, usd
 from ballast.money import TokenCounts
 
@@ -12,3 +14,9 @@ def model_call(*, cost_microusd: int, tokens: TokenCounts | None, latency_ms: in
     if tokens is not None:
         values["Tokens"] = tokens.input + tokens.output + tokens.cache_read
     return metric_line(values)
+
+
+def limit_line(reason: ExitReason) -> str | None:
+    """Return the line that counts a hand-over by a limit; None where it was none."""
+    limit = LIMITS.get(reason)
+    return None if limit is None else metric_line({"LimitsReached": 1}, dimensions={"limit": limit})

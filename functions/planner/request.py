@@ -6,10 +6,10 @@ from typing import Any
 from ballast.contracts import Event, ExitReason
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import canonical
-from ballast.folds import answered_prompt, opening, prompt_digest, unseen, usage
+from ballast.folds import answered_prompt, counts, opening, prompt_digest, unseen, usage
 from ballast.folds.conversation import extended
 from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
-from ballast.money import PriceTable, affordable
+from ballast.money import LEAST_USEFUL_TOKENS, PriceTable, affordable
 from ballast.playbook import Playbook
 from functions.planner.completion import sendable
 from functions.planner.prompt import new_messages
@@ -46,10 +46,13 @@ def compose(
     bound = _input_bound(events, body, model_id)
     if bound > opened.limits.input_tokens_per_turn:
         return ExitReason.TOKEN_LIMIT
+    max_tokens = min(opened.limits.tokens_per_turn, opened.limits.tokens_per_run - counts(events).tokens - bound)
+    if max_tokens < min(LEAST_USEFUL_TOKENS, opened.limits.tokens_per_turn):
+        return ExitReason.RUN_TOKEN_LIMIT
     reservation = affordable(
         price,
         input_bound=bound,
-        max_tokens=opened.limits.tokens_per_turn,
+        max_tokens=max_tokens,
         left_microusd=opened.cost_ceiling_microusd - used.charged_microusd,
     )
     if reservation is None:

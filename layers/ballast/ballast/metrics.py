@@ -19,6 +19,7 @@ SERVICE = "ballast"
 METRICS: Mapping[str, str] = {
     # Of a model call, when it is settled.
     "CostUsd": "None",
+    "LimitsReached": "Count",
     "ModelCalls": "Count",
     "ModelLatency": "Milliseconds",
     "Tokens": "Count",

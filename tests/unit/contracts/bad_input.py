@@ -88,7 +88,11 @@ def _decision(model: type[Wire], good: dict[str, Any], bad: dict[str, list[Any]]
 _LIMITS: dict[str, list[Any]] = {
     "turns": [*NO_POSITION, 5_001],
     "tool_calls": [*NO_COUNT, -1, 50_001],
+    "calls_per_tool": [*NO_COUNT, -1, 50_001],
+    "refused_calls": [*NO_COUNT, -1, 50_001],
+    "repeated_calls": [*NO_COUNT, -1, 50_001],
     "tokens_per_turn": NO_POSITION,
+    "tokens_per_run": NO_POSITION,
     "input_tokens_per_turn": NO_POSITION,
     "cost_microusd": [*NO_COUNT, -1],
     "deadline_s": NO_SECONDS,

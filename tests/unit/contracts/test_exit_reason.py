@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from botocore.loaders import Loader
 
-from ballast.contracts import ExitReason
-from ballast.contracts.exit_reason import STOP_REASONS, from_stop_reason
+from ballast.contracts import ExitReason, LimitsPatch
+from ballast.contracts.exit_reason import LIMITS, STOP_REASONS, from_stop_reason
 
 #: As the installed botocore knows them; a new one fails here, and then wants a name and a decision.
 CONVERSE = Loader().load_service_model("bedrock-runtime", "service-2")["shapes"]["StopReason"]["enum"]
@@ -27,3 +27,7 @@ def test_a_stop_reason_keeps_its_own_name(stop_reason: str) -> None:
 )
 def test_an_unknown_stop_reason_is_malformed_output(stop_reason: Any) -> None:
     assert from_stop_reason(stop_reason) is ExitReason.MALFORMED_MODEL_OUTPUT
+
+
+def test_every_limit_has_exactly_one_exit_reason() -> None:
+    assert sorted(LIMITS.values()) == sorted(LimitsPatch.model_fields)

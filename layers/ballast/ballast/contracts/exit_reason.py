@@ -1,5 +1,6 @@
 """Why a planner stopped: one name for every stop reason of the model and for every limit."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -24,7 +25,11 @@ class ExitReason(StrEnum):
     # A limit was reached, before the call that would have passed it.
     TURN_LIMIT = "turn_limit"
     TOOL_CALL_LIMIT = "tool_call_limit"
+    TOOL_LIMIT = "tool_limit"
+    REFUSED_CALL_LIMIT = "refused_call_limit"
+    REPEATED_CALL_LIMIT = "repeated_call_limit"
     TOKEN_LIMIT = "token_limit"  # noqa: S105  no password
+    RUN_TOKEN_LIMIT = "run_token_limit"  # noqa: S105  nor this
     COST_LIMIT = "cost_limit"
     DEADLINE = "deadline"
 
@@ -61,6 +66,20 @@ class ExitReason(StrEnum):
 
 #: Converse's ``stopReason`` values; anything else is ``MALFORMED_MODEL_OUTPUT``.
 STOP_REASONS: frozenset[str] = frozenset(list(ExitReason)[:9])
+
+#: Which limit it was, by its name in ``Limits``; the metric ``LimitsReached`` counts by these.
+LIMITS: Mapping[ExitReason, str] = {
+    ExitReason.TURN_LIMIT: "turns",
+    ExitReason.TOOL_CALL_LIMIT: "tool_calls",
+    ExitReason.TOOL_LIMIT: "calls_per_tool",
+    ExitReason.REFUSED_CALL_LIMIT: "refused_calls",
+    ExitReason.REPEATED_CALL_LIMIT: "repeated_calls",
+    ExitReason.MAX_TOKENS: "tokens_per_turn",
+    ExitReason.TOKEN_LIMIT: "input_tokens_per_turn",
+    ExitReason.RUN_TOKEN_LIMIT: "tokens_per_run",
+    ExitReason.COST_LIMIT: "cost_microusd",
+    ExitReason.DEADLINE: "deadline_s",
+}
 
 
 def from_stop_reason(stop_reason: object) -> ExitReason:

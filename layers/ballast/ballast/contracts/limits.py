@@ -15,19 +15,27 @@ class LimitsPatch(Wire):
 
     turns: Annotated[int, Field(ge=1, le=5_000)] | None = None
     tool_calls: Annotated[int, Field(ge=0, le=50_000)] | None = None
+    calls_per_tool: Annotated[int, Field(ge=0, le=50_000)] | None = None
+    refused_calls: Annotated[int, Field(ge=0, le=50_000)] | None = None
+    repeated_calls: Annotated[int, Field(ge=0, le=50_000)] | None = None
     tokens_per_turn: Count | None = None
     input_tokens_per_turn: Count | None = None
+    tokens_per_run: Count | None = None
     cost_microusd: Annotated[int, Field(ge=0)] | None = None
     deadline_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] | None = None
 
 
 class Limits(Wire):
-    """All limits of a run.
+    """All limits of a run. Each has the exit reason that ``exit_reason.LIMITS`` says.
 
     turns            model turns of the agent; other planners' turns are bounded by the workflow
     tool_calls       proposed calls, refused ones included
+    calls_per_tool   the same of any one tool
+    refused_calls    calls that the executor refused; with one more the agent is not asked again
+    repeated_calls   proposed calls that ask again what an earlier one asked
     tokens_per_turn  output tokens that one completion may have (``maxTokens``)
     input_tokens_per_turn  upper bound of the tokens of one prompt
+    tokens_per_run   tokens of all prompts and completions, cached or not
     cost_microusd    spent and reserved, in millionths of a US dollar
     deadline_s       seconds from admission to the answer
     fallback_reserve_s  the part of the deadline that only the deterministic planners may use
@@ -35,8 +43,12 @@ class Limits(Wire):
 
     turns: Annotated[int, Field(ge=1, le=5_000)] = 12
     tool_calls: Annotated[int, Field(ge=0, le=50_000)] = 24
+    calls_per_tool: Annotated[int, Field(ge=0, le=50_000)] = 12
+    refused_calls: Annotated[int, Field(ge=0, le=50_000)] = 8
+    repeated_calls: Annotated[int, Field(ge=0, le=50_000)] = 6
     tokens_per_turn: Count = 2_048
     input_tokens_per_turn: Count = 150_000
+    tokens_per_run: Count = 1_000_000
     cost_microusd: Annotated[int, Field(ge=0)] = 250_000
     deadline_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 120
     fallback_reserve_s: Annotated[int, Field(ge=0)] = 10

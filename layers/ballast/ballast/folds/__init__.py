@@ -6,6 +6,7 @@ remembers nothing. Imports ``ballast.contracts``, ``ballast.errors`` and ``balla
 
 from ballast.folds.calls import CallState, Proposed, calls, committed, find_call, proposals, to_undo
 from ballast.folds.conversation import Prompt, answered_prompt, prompt_digest, rebuild, unseen
+from ballast.folds.counts import Counts, counts
 from ballast.folds.opening import Opening, ending, opening
 from ballast.folds.outcome import outcome, requested, to_announce
 from ballast.folds.progress import Progress, progress
@@ -15,6 +16,7 @@ from ballast.folds.usage import Usage, usage
 
 __all__ = [
     "CallState",
+    "Counts",
     "Opening",
     "Progress",
     "Prompt",
@@ -23,6 +25,7 @@ __all__ = [
     "answered_prompt",
     "calls",
     "committed",
+    "counts",
     "ending",
     "find_call",
     "opening",

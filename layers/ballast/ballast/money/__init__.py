@@ -2,9 +2,10 @@
 
 from ballast.money.amounts import dollars, micro_dollars
 from ballast.money.prices import ModelPrice, Price, PriceBook, PriceTable, TokenCounts, load_prices
-from ballast.money.reservation import Reservation, affordable
+from ballast.money.reservation import LEAST_USEFUL_TOKENS, Reservation, affordable
 
 __all__ = [
+    "LEAST_USEFUL_TOKENS",
     "ModelPrice",
     "Price",
     "PriceBook",

@@ -7,11 +7,12 @@ import pytest
 
 from ballast.errors import RetryLater
 from tests.unit.functions.cloud import NOON
-from tests.unit.functions.endpoint import Endpoint, fails, reads, says
+from tests.unit.functions.endpoint import Endpoint, calls, fails, reads, says
 from tests.unit.functions.stack import LambdaDied, Stack, once
 
 #: The price of the playbook's model, in micro-dollars a token: dearest class of input, and output.
 INPUT, OUTPUT = 6, 15
+WRITE = {"name": "write_note", "input": {"note_id": "n-9", "text": "x"}}
 
 
 def bound_of(stack: Stack, model: Endpoint, **request: Any) -> int:
@@ -77,6 +78,108 @@ def test_calls_of_earlier_turns_count_and_the_last_one_may_still_be_answered_wit
 
     assert kinds == ["call_tools", "call_tools", "hand_over"]
     assert stack.plan(stack.open(limits={"tool_calls": 0}), 1)["kind"] == "answer"
+
+
+@pytest.mark.parametrize(("proposed", "reason"), [(2, None), (3, None), (4, "tool_limit")])
+def test_calls_of_one_tool(stack: Stack, model: Endpoint, proposed: int, reason: str | None) -> None:
+    run_id = stack.open(limits={"calls_per_tool": 3})
+    model.will(
+        reads("n-1"),
+        calls(*[{"name": "read_note", "input": {"note_id": f"n-{n}"}} for n in range(2, proposed + 1)], WRITE),
+    )
+    stack.plan(run_id)
+
+    summary = stack.plan(run_id, 2)
+
+    assert summary["reason"] == reason
+    assert summary["calls"] == ([] if reason else list(range(1, proposed + 1)))
+
+
+@pytest.mark.parametrize(("again", "reason"), [(1, None), (2, None), (3, "repeated_call_limit")])
+def test_repeated_calls_are_counted_from_the_log(stack: Stack, model: Endpoint, again: int, reason: str | None) -> None:
+    run_id = stack.open(limits={"repeated_calls": 2})
+    model.will(reads("n-1"), reads(*["n-1"] * again))
+    stack.plan(run_id)
+
+    summary = stack.plan(run_id, 2)
+
+    assert summary["reason"] == reason
+    assert summary["calls"] == ([] if reason else list(range(1, again + 1)))
+
+
+@pytest.mark.parametrize(("refused", "reason"), [(1, None), (2, None), (3, "refused_call_limit")])
+def test_refused_calls(stack: Stack, model: Endpoint, refused: int, reason: str | None) -> None:
+    run_id = stack.open(limits={"refused_calls": 2})
+    model.will(calls(*[{"name": "no_such_tool"}] * 3), says("Done."))
+    stack.plan(run_id)
+    for index in range(1, refused + 1):
+        stack.execute(run_id, index=index)
+    model.requests.clear()
+
+    summary = stack.plan(run_id, 2)
+
+    assert summary["reason"] == reason
+    assert len(model.requests) == (0 if reason else 1)
+
+
+@pytest.mark.parametrize(
+    ("left", "sent"),
+    [(63, None), (64, 64), (65, 65), (499, 499), (500, 500), (501, 500)],  # 500 is the turn's own limit
+)
+def test_tokens_of_the_run_are_promised_before_they_are_used(
+    stack: Stack, model: Endpoint, left: int, sent: int | None
+) -> None:
+    bound = bound_of(stack, model)
+    run_id = stack.open(limits={"tokens_per_run": bound + left})
+    model.will(says("Done."))
+
+    summary = stack.plan(run_id)
+
+    assert summary["reason"] == (None if sent else "run_token_limit")
+    assert [request["inferenceConfig"]["maxTokens"] for request in model.requests] == ([sent] if sent else [])
+
+
+def test_a_person_who_hands_back_to_the_agent_grants_its_counts_anew(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open(limits={"calls_per_tool": 1, "repeated_calls": 0, "turns": 1})
+    model.will(reads("n-1"), reads("n-1"))
+    stack.plan(run_id)
+    assert stack.plan(run_id, 2)["reason"] == "turn_limit"
+
+    stack.answered(run_id, 3, {"kind": "hand_over", "to": "agent", "reason": "guidance"})
+
+    assert stack.plan(run_id, 4)["kind"] == "call_tools"
+
+
+@pytest.mark.parametrize(
+    ("limits", "counted"),
+    [
+        ({"tool_calls": 0}, "tool_calls"),
+        ({"calls_per_tool": 0}, "calls_per_tool"),
+        ({"input_tokens_per_turn": 1}, "input_tokens_per_turn"),
+        ({"tokens_per_run": 1}, "tokens_per_run"),
+        ({"cost_microusd": 0}, "cost_microusd"),
+    ],
+)
+def test_a_limit_that_is_reached_is_counted_once_under_its_name(
+    stack: Stack, model: Endpoint, limits: dict[str, int], counted: str
+) -> None:
+    run_id = stack.open(limits=limits)
+    model.will(reads("n-1"))
+
+    stack.plan(run_id)
+    stack.plan(run_id)
+
+    [line] = [line for line in stack.lines() if "LimitsReached" in line]
+    assert (line["LimitsReached"], line["limit"]) == ([1.0], counted)
+
+
+def test_a_completion_that_is_cut_off_at_its_tokens_is_counted_as_that_limit(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+    model.will(says("And then", stop="max_tokens"))
+
+    stack.plan(run_id)
+
+    assert [line["limit"] for line in stack.lines() if "LimitsReached" in line] == ["tokens_per_turn"]
 
 
 @pytest.mark.parametrize(("above", "reason"), [(-1, "token_limit"), (0, None), (1, None)])
