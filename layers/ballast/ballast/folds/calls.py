@@ -30,6 +30,7 @@ class CallState:
 
     status   proposed | intended | ok | failed | denied | refused | unknown
     result   what the tool returned, JSON; ``message`` says what went wrong instead
+    error    the name of the error of a refused call
     undo     the call that would undo it, recorded with the effect
     approval None while nobody was asked or answered, else whether it was approved
     """
@@ -42,6 +43,7 @@ class CallState:
     effect: str | None = None
     result: Any = None
     message: str = ""
+    error: str = ""
     undo: ToolCall | None = None
     approval: bool | None = None
 
@@ -97,7 +99,7 @@ def _after(state: CallState, event: Event) -> CallState:
     if event.name == "call.intended":
         return replace(state, status="intended", effect=body["effect"], undo=_call(body.get("undo")))
     if event.name == "call.refused":
-        return replace(state, status="refused", message=body["message"])
+        return replace(state, status="refused", message=body["message"], error=body.get("error", ""))
     if event.name == "call.approval_answered":
         return replace(state, approval=body["approve"], message=body.get("comment", ""))
     if event.name == "call.settled":

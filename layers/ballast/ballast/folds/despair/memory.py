@@ -1,0 +1,182 @@
+"""What is remembered of the calls so far, signal by signal: each counts, none decides.
+
+Every memory takes one call at a time, in their order, and looks at a bounded number of others.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ballast.contracts.wire import canonical
+from ballast.folds.despair.sameness import Search
+
+#: (turn, index) of a call.
+Position = tuple[int, int]
+
+LONGEST_CYCLE = 4
+#: A new search is compared with so many of the tool's earlier ones, the newest.
+_COMPARED_SEARCHES = 8
+#: A shorter result (its JSON) says too little for "it is always the same" to mean anything, except of a search.
+_TELLING_CHARS = 80
+
+
+@dataclass
+class Chain:
+    """So many calls that belong together, the first of them, and the newest with an answer to give again."""
+
+    first: Position
+    count: int = 1
+    answered: Position | None = None
+
+
+@dataclass
+class Repeats:
+    """The same call."""
+
+    _seen: dict[str, Chain] = field(default_factory=dict)
+
+    def see(self, key: str, at: Position) -> Chain:
+        """Count a proposed call and return its chain."""
+        chain = self._seen.get(key)
+        if chain is None:
+            chain = self._seen[key] = Chain(at)
+        else:
+            chain.count += 1
+        return chain
+
+    def answer(self, key: str, at: Position) -> None:
+        """The call at ``at`` was answered; the same call may be answered with that again."""
+        if chain := self._seen.get(key):
+            chain.answered = chain.answered or at
+
+    def age(self) -> None:
+        """Time has passed: no recorded answer may be given any more."""
+        for chain in self._seen.values():
+            chain.answered = None
+
+
+@dataclass
+class _Step:
+    """One call as a cycle sees it; ``outcome`` is None while nobody knows it."""
+
+    key: str
+    tool: str
+    at: Position
+    outcome: Any = None
+    wrote: bool = False
+
+
+@dataclass(frozen=True)
+class Lap:
+    """A cycle: laps that were completed before this call, the cycle's calls, and whether they write."""
+
+    laps: int
+    first: Position
+    tools: frozenset[str]
+    writes: bool
+
+
+@dataclass
+class Cycles:
+    """The same two to four calls in the same order with the same outcomes, round and round.
+
+    It outlives writes, which may be part of the cycle. ``_since[p]`` is the number of the call from which on
+    each has been like the one ``p`` before it.
+    """
+
+    _steps: dict[int, _Step] = field(default_factory=dict)
+    _number: dict[Position, int] = field(default_factory=dict)
+    _since: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(2, LONGEST_CYCLE + 1), 0))
+    _next: int = 0
+
+    def see(self, key: str, tool: str, at: Position) -> Lap | None:
+        """Count a proposed call; return the shortest cycle of two laps or more that it goes on with, if any."""
+        now = self._next
+        self._next += 1
+        self._steps[now], self._number[at] = _Step(key, tool, at), now
+        for period, since in self._since.items():
+            before = self._steps.get(now - period)
+            if before is None or before.key != key:
+                self._since[period] = max(since, now - period + 1)
+        return next(self._laps(now), None)
+
+    def _laps(self, now: int) -> Iterator[Lap]:
+        for period, since in self._since.items():
+            laps = (now - since) // period
+            if laps < 2:
+                continue
+            lap = [self._steps[number] for number in range(now - period, now)]
+            if len({step.key for step in lap}) > 1:  # else it is the same call
+                tools = frozenset(step.tool for step in lap)
+                yield Lap(laps, self._steps[since].at, tools, any(step.wrote for step in lap))
+
+    def settle(self, at: Position, outcome: Any, *, wrote: bool) -> None:
+        """Note what came of a call: where it is another outcome than a lap before, nothing went round."""
+        now = self._number[at]
+        step = self._steps[now]
+        step.outcome, step.wrote = outcome, wrote
+        for period, since in self._since.items():
+            before = self._steps.get(now - period)
+            if before and before.outcome is not None and outcome is not None and before.outcome != outcome:
+                self._since[period] = max(since, now - period + 1)
+
+
+@dataclass
+class Searches:
+    """Searches that are nearly the same, by tool and by everything in the call that is no free text."""
+
+    _recent: dict[str, deque[tuple[Search, Chain]]] = field(default_factory=dict)
+
+    def see(self, search: Search, at: Position) -> Chain:
+        """Count a proposed search and return the chain of those that it resembles."""
+        recent = self._recent.setdefault(search.rest, deque(maxlen=_COMPARED_SEARCHES))
+        for earlier, chain in reversed(recent):
+            if search.resembles(earlier):
+                chain.count += 1
+                if search.words != earlier.words:
+                    recent.append((search, chain))
+                return chain
+        recent.append((search, Chain(at)))
+        return recent[-1][1]
+
+
+@dataclass
+class Errors:
+    """Errors of one class in a row, by tool. Lasting ones come of the call's form: no write mends them."""
+
+    _rows: dict[str, tuple[str, Chain, bool]] = field(default_factory=dict)
+
+    def see(self, tool: str, kind: str, at: Position, *, lasting: bool) -> Chain:
+        """Count an error and return its row."""
+        known, chain, _ = self._rows.get(tool, ("", Chain(at), False))
+        if known == kind:
+            chain.count += 1
+        else:
+            self._rows[tool] = (kind, chain := Chain(at), lasting)
+        return chain
+
+    def succeed(self, tool: str) -> None:
+        """A call of the tool went well: the row ends."""
+        self._rows.pop(tool, None)
+
+    def written(self) -> None:
+        """Something was written: only what no write can mend stays."""
+        self._rows = {tool: row for tool, row in self._rows.items() if row[2]}
+
+
+@dataclass
+class Results:
+    """Different calls in a row that brought the same result, by tool."""
+
+    _rows: dict[str, tuple[Any, set[str], Chain]] = field(default_factory=dict)
+
+    def see(self, tool: str, key: str, result: Any, at: Position, *, searches: bool) -> Chain:
+        """Count the result of a read and return its row; a row of results that tell too little stays at one."""
+        known, keys, chain = self._rows.get(tool, (None, set(), Chain(at)))
+        if result is None or not keys or known != result:
+            self._rows[tool] = (result, {key}, chain := Chain(at))
+        elif key not in keys and (searches or len(canonical(result)) >= _TELLING_CHARS):
+            keys.add(key)
+            chain.count += 1
+        return chain
