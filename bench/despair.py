@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from ballast.contracts import Event
 from ballast.folds import calls
-from ballast.folds.despair import Despair, Rung, despair
+from ballast.folds.despair import Rung, despair
 from ballast.folds.usage import INPUT_TOKENS, OUTPUT_TOKENS
 from bench.transcripts import TAU_BENCH, Transcript, transcripts
 
@@ -112,7 +112,8 @@ def details(verdicts: Iterable[Verdict]) -> Iterator[str]:
                 if stop
             ]
             label = "went well" if one.run.went_well else "went wrong"
-            yield f"task {one.run.task_id:>2} trial {one.run.trial} {label:<10} {kinds}; {'; '.join(stops) or 'notice only'}"
+            name = f"task {one.run.task_id:>2} trial {one.run.trial} {label:<10}"
+            yield f"{name} {kinds}; {'; '.join(stops) or 'notice only'}"
 
 
 def main() -> int:

@@ -28,13 +28,17 @@ from ballast.playbook import Effect, Playbook, ToolContext
 from ballast.playbook.gate import admit_call
 from functions.executor.approval import approved
 from functions.executor.attempt import Attempt, Outcome, Step
+from functions.executor.despair import not_in_circles
 from functions.executor.history import History
 from functions.executor.once import Once
 from functions.executor.outcome import run_tool
 from functions.executor.undo import planned_undo, undo_of
 
 #: What a call must pass after the gate. A person is asked last, about what would really be done.
-RULES: tuple[Step, ...] = (approved,)
+RULES: tuple[Step, ...] = (
+    not_in_circles,
+    approved,
+)
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from ballast.playbook import Playbook
 from functions.planner import settling
 from functions.planner.completion import Completion, read_completion
 from functions.planner.converse import Converse, ModelFailure
+from functions.planner.despair import goes_round, loop_stopped, verdict
 from functions.planner.limits import calls_limit, limit_reached
 from functions.planner.metrics import limit_line, model_call
 from functions.planner.question import asked
@@ -69,6 +70,8 @@ class Agent:
         )
         if reason is None and attempt > MAX_ATTEMPTS:
             reason = ExitReason(failed[-1].body["exit_reason"]) if failed else ExitReason.MODEL_UNAVAILABLE
+        if reason is None and goes_round(events):
+            reason = ExitReason.LOOP
         if reason is not None:
             return self._hand_over(events, task, reason)
         force = self.breakers.in_force(opening(events).request.tenant, run_id=task.run_id, passed=passed(events))
@@ -114,6 +117,7 @@ class Agent:
             "exit_reason": completion.reason,
             "decision": decision.model_dump(mode="json"),
             "parallel": parallel,
+            **verdict(events, task.turn, decision),
         }
         recorded = self.log.append(task.run_id, model_seq(task.turn, attempt, "responded"), body)
         self.emit(model_call(cost_microusd=charge["cost_microusd"], tokens=completion.tokens, latency_ms=latency_ms))
@@ -165,6 +169,8 @@ class Agent:
         recorded = self.log.append(task.run_id, plan_seq(task.turn), body | more)
         stands = proposals([*events, recorded])[task.turn]
         self._count(stands.decision)
+        if isinstance(stands.decision, HandOver) and stands.decision.reason is ExitReason.LOOP:
+            self.emit(loop_stopped([*events, recorded]))
         return PlanSummary.of(stands.decision)
 
     def _count(self, decision: CallTools | Answer | HandOver) -> None:

@@ -1,23 +1,28 @@
 """Write what is new for the model: one user message from the events that it has not seen. Pure."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ballast.contracts import Event, HandOver, Planner
+from ballast.errors import ToolForbidden
 from ballast.folds import CallState, Prompt, calls, opening, proposals, unseen
+from ballast.folds.despair import Sign, notice
 from functions.planner.completion import call_id
 from functions.planner.question import reply_to
 
 
-def new_messages(events: Sequence[Event], prompt: Prompt) -> list[dict[str, Any]]:
+def new_messages(
+    events: Sequence[Event], prompt: Prompt, noticed: Mapping[int, Sign] | None = None
+) -> list[dict[str, Any]]:
     """Return the delta: the request at first, later the results of the calls and what others did.
 
-    Every call of the last completion gets a result, executed or not: Converse demands it.
+    Every call of the last completion gets a result, executed or not: Converse demands it. ``noticed``: at
+    which of them, by position, the agent is told that it goes round in circles.
     """
     if prompt.after is None:
         return [{"role": "user", "content": _request(events)}]
-    blocks = _results(events, prompt) + _notes(events, prompt)
+    blocks = _results(events, prompt, noticed or {}) + _notes(events, prompt)
     return [{"role": "user", "content": blocks or [{"text": "Go on."}]}]
 
 
@@ -30,7 +35,7 @@ def _request(events: Sequence[Event]) -> list[dict[str, Any]]:
     return blocks + _notes(events, Prompt())
 
 
-def _results(events: Sequence[Event], prompt: Prompt) -> list[dict[str, Any]]:
+def _results(events: Sequence[Event], prompt: Prompt, noticed: Mapping[int, Sign]) -> list[dict[str, Any]]:
     if prompt.after is None:
         return []
     turn = int(prompt.after[:4])
@@ -41,7 +46,11 @@ def _results(events: Sequence[Event], prompt: Prompt) -> list[dict[str, Any]]:
     reply = reply_to(list(events), turn)
     if reply is not None:
         return [{"toolResult": _reply(reply, key)} for _, key in wanted if key in ids]
-    return [{"toolResult": _result(states.get(index), key)} for index, key in wanted if key in ids]
+    return [
+        {"toolResult": _with_notice(_result(states.get(index), key), states.get(index), noticed.get(index))}
+        for index, key in wanted
+        if key in ids
+    ]
 
 
 def _reply(reply: str, key: str) -> dict[str, Any]:
@@ -55,6 +64,12 @@ def _result(state: CallState | None, key: str) -> dict[str, Any]:
         content = state.result if isinstance(state.result, dict) else {"result": state.result}
         return {"toolUseId": key, "content": [{"json": content}], "status": "success"}
     return {"toolUseId": key, "content": [{"text": _why_not(state)}], "status": "error"}
+
+
+def _with_notice(result: dict[str, Any], state: CallState | None, sign: Sign | None) -> dict[str, Any]:
+    if state is None or sign is None or state.error == ToolForbidden.__name__:  # a refusal says it already
+        return result
+    return result | {"content": [*result["content"], {"text": notice(state.call.tool, sign)}]}
 
 
 def _why_not(state: CallState | None) -> str:

@@ -8,10 +8,12 @@ from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import canonical
 from ballast.folds import answered_prompt, counts, opening, prompt_digest, unseen, usage
 from ballast.folds.conversation import extended
+from ballast.folds.despair import recorded
 from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
 from ballast.money import LEAST_USEFUL_TOKENS, PriceTable, affordable
 from ballast.playbook import Playbook
 from functions.planner.completion import sendable
+from functions.planner.despair import noticed
 from functions.planner.prompt import new_messages
 from functions.planner.question import SPEC
 
@@ -30,11 +32,13 @@ def compose(
     tier = playbook.agent.service_tier
     price = prices.worst(model_id, tier)
     before = answered_prompt(events)
+    told = noticed(events, before)
     body: dict[str, Any] = {
         "attempt": attempt,
         "after": before.after,
         "covers": [event.seq for event in unseen(events, before)],
-        "messages": new_messages(events, before),
+        "messages": new_messages(events, before, told),
+        **({"despair": recorded(told)} if told else {}),
     }
     system = [{"text": playbook.agent.instructions}]
     offered = [made.spec for made in playbook.tools.values() if made.offered]

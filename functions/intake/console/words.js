@@ -21,6 +21,7 @@ const REASONS = {
   deadline: "its time was up",
   breaker_open: "the spend breaker lets no model be called",
   breaker_stopped: "the spend breaker has stopped the agent",
+  loop: "it went round in circles, was told so, and went on",
   model_timeout: "the model did not answer in time",
   model_throttled: "the provider throttled the model",
   model_unavailable: "the model could not be reached",

@@ -12,7 +12,8 @@
     │   ├── TooLarge                       more bytes or levels than the tool takes
     │   ├── RuleViolation                  well formed, but not allowed here
     │   ├── Ungrounded                     a value that nobody named
-    │   └── Tainted                        a value that only untrusted text names
+    │   ├── Tainted                        a value that only untrusted text names
+    │   └── ToolForbidden                  the agent goes round in circles with this tool
     ├── AskHuman                   ask     somebody has to decide
     │   ├── ApprovalRequired
     │   └── EffectUnknown                  it may have happened; never blindly repeated
@@ -75,6 +76,10 @@ class Ungrounded(CallRefused):
 
 class Tainted(CallRefused):
     """A value occurs only in text that nobody vouches for, and the tool does not act on such values."""
+
+
+class ToolForbidden(CallRefused):
+    """The agent went round in circles with this tool and was told so: not again until something changes."""
 
 
 class AskHuman(BallastError):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ballast.contracts import Event, ToolCall
 from ballast.contracts.event import call_seq, model_seq, plan_seq
 from ballast.folds import Counts, counts
-from ballast.folds.counts import call_key
+from ballast.folds.despair import call_key
 from ballast.folds.usage import INPUT_TOKENS, OUTPUT_TOKENS
 
 PROMISE = 1_000 + 200

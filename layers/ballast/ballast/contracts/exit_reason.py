@@ -37,6 +37,9 @@ class ExitReason(StrEnum):
     BREAKER_OPEN = "breaker_open"
     BREAKER_STOPPED = "breaker_stopped"
 
+    # It went round in circles, was told so, and went on.
+    LOOP = "loop"
+
     # The model could not be reached, or not in time.
     MODEL_TIMEOUT = "model_timeout"
     MODEL_THROTTLED = "model_throttled"

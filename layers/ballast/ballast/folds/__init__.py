@@ -10,6 +10,7 @@ from ballast.folds.counts import Counts, counts
 from ballast.folds.opening import Opening, ending, opening
 from ballast.folds.outcome import outcome, requested, to_announce
 from ballast.folds.progress import Progress, progress
+from ballast.folds.saved import StoppedLoop, saved
 from ballast.folds.succession import successor
 from ballast.folds.summary import proposed, summary
 from ballast.folds.usage import Usage, usage
@@ -21,6 +22,7 @@ __all__ = [
     "Progress",
     "Prompt",
     "Proposed",
+    "StoppedLoop",
     "Usage",
     "answered_prompt",
     "calls",
@@ -36,6 +38,7 @@ __all__ = [
     "proposed",
     "rebuild",
     "requested",
+    "saved",
     "successor",
     "summary",
     "to_announce",

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ballast.contracts import Event, Planner, ToolCall
-from ballast.contracts.wire import canonical
 from ballast.folds.calls import Proposed, proposals
+from ballast.folds.despair.sameness import call_key
 from ballast.folds.opening import opening
 from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
 
@@ -61,21 +61,6 @@ def counts(events: Sequence[Event]) -> Counts:
         tokens=_tokens(recent),
         refused_calls=sum(event.name == "call.refused" and _is_agents(made.get(event.turn)) for event in recent),
     ).with_calls([call for one in made.values() if _is_agents(one) for call in one.calls])
-
-
-def call_key(call: ToolCall) -> str:
-    """Return a text that is equal for calls that ask the same: neither the order of keys nor 1 for 1.0 matters."""
-    return canonical([call.tool, _normal(call.arguments)])
-
-
-def _normal(value: object) -> object:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, Mapping):
-        return {name: _normal(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_normal(inner) for inner in value]
-    return value
 
 
 def _is_agents(made: Proposed | None) -> bool:

@@ -16,6 +16,20 @@ reasons: docs/despair.md. One pass over the calls; nothing is compared with more
 
 from ballast.folds.despair.fold import Despair, despair, verdicts
 from ballast.folds.despair.ladder import Kind, Rung, Sign
+from ballast.folds.despair.record import notice, recorded, refusal, seen, verdict_on
 from ballast.folds.despair.sameness import call_key
 
-__all__ = ["Despair", "Kind", "Rung", "Sign", "call_key", "despair", "verdicts"]
+__all__ = [
+    "Despair",
+    "Kind",
+    "Rung",
+    "Sign",
+    "call_key",
+    "despair",
+    "notice",
+    "recorded",
+    "refusal",
+    "seen",
+    "verdict_on",
+    "verdicts",
+]

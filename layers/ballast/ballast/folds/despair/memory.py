@@ -174,7 +174,7 @@ class Results:
     def see(self, tool: str, key: str, result: Any, at: Position, *, searches: bool) -> Chain:
         """Count the result of a read and return its row; a row of results that tell too little stays at one."""
         known, keys, chain = self._rows.get(tool, (None, set(), Chain(at)))
-        if result is None or not keys or known != result:
+        if result in (None, "") or not keys or known != result:
             self._rows[tool] = (result, {key}, chain := Chain(at))
         elif key not in keys and (searches or len(canonical(result)) >= _TELLING_CHARS):
             keys.add(key)
