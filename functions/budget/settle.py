@@ -10,7 +10,7 @@ from ballast.contracts import Answer, Event, Planner
 from ballast.contracts.event import run_seq
 from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire, parse
-from ballast.folds import ending, outcome, proposals, requested, to_announce, usage
+from ballast.folds import effects, ending, outcome, proposals, requested, to_announce, usage
 from ballast.log import RunLog
 from ballast.log.run_index import by_outcome
 from ballast.outbox import Announcements, Replies
@@ -38,7 +38,8 @@ class StatusChange(Wire):
 def how_it_ended(events: Sequence[Event], status: str) -> dict[str, Any]:
     """Return the body of ``run.ended`` for a run that ended with ``status``. Pure.
 
-    ``by`` is the planner whose answer it is; ``degraded`` is true when that is not the agent.
+    ``by`` is the planner whose answer it is; ``degraded`` is true when that is not the agent; ``effects`` is
+    none, kept, undone or frozen.
     """
     used = usage(events)
     body: dict[str, Any] = {
@@ -47,6 +48,7 @@ def how_it_ended(events: Sequence[Event], status: str) -> dict[str, Any]:
         "degraded": True,
         "spent_microusd": used.spent_microusd,
         "reserved_microusd": used.reserved_microusd,
+        "effects": effects(events, status),
     }
     made = proposals(events)
     if status == "answered" and made:

@@ -2,14 +2,16 @@
 
 from ballast.errors import ApprovalRequired
 from functions.executor.attempt import Attempt, Outcome
+from functions.executor.repeat import asks_again
 
 
 def approved(attempt: Attempt) -> Outcome | None:
     """Return the denial of a call that may not act; None where it may. Raises ``ApprovalRequired``."""
     tool, state = attempt.tool, attempt.state
-    if tool.approve_if is None or state.status == "intended":
+    if state.status == "intended" or state.approval is True:
         return None
-    if not tool.approve_if(attempt.args, attempt.request) or state.approval is True:
+    by_rule = tool.approve_if is not None and tool.approve_if(attempt.args, attempt.request)
+    if not by_rule and not asks_again(attempt):
         return None
     if state.approval is False:
         return _denied(f"A person rejected it. {state.message}".strip())

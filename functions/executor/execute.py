@@ -8,6 +8,7 @@ from ballast.log import RunLog
 from ballast.metrics import metric_line
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
+from functions.executor.circuit import Circuits
 from functions.executor.executor import Executor
 from functions.executor.history import History
 from functions.executor.once import Once
@@ -28,6 +29,7 @@ def build(runtime: Runtime) -> Executor:
     return Executor(
         log=RunLog.of(runtime),
         once=Once.of(runtime),
+        circuits=Circuits.of(runtime),
         playbook=load_playbook(ExecutorSettings.of(runtime).playbook_dir),
         clock=runtime.clock,
         environ=runtime.environ,

@@ -7,11 +7,12 @@
         ▼
     gate ─refused─▶ call.refused
         ▼
-    RULES, in order ─▶ call.refused │ call.settled denied │ ApprovalRequired (the workflow asks the people)
+    RULES, in order ─▶ call.refused │ call.settled denied, or an earlier result │ ApprovalRequired (people are asked)
         ▼
     call.intended (key, undo) ─▶ the tool, once ─▶ call.settled ok │ failed │ unknown (a person looks)
 
-Each rule is a ``Step`` in a module of its own; this module is their order and nothing else.
+Each rule is a ``Step`` in a module of its own, what a write goes through is in ``protocol``; this module is
+their order and nothing else.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,15 +29,22 @@ from ballast.playbook import Effect, Playbook, ToolContext
 from ballast.playbook.gate import admit_call
 from functions.executor.approval import approved
 from functions.executor.attempt import Attempt, Outcome, Step
+from functions.executor.circuit import Circuits
 from functions.executor.despair import not_in_circles
 from functions.executor.history import History
+from functions.executor.intent import intend
 from functions.executor.once import Once
-from functions.executor.outcome import run_tool
-from functions.executor.undo import planned_undo, undo_of
+from functions.executor.outcome import run_read
+from functions.executor.protocol import Write
+from functions.executor.repeat import not_repeated
+from functions.executor.running import Running
+from functions.executor.timeout import seconds_for
+from functions.executor.undo import undo_of
 
 #: What a call must pass after the gate. A person is asked last, about what would really be done.
 RULES: tuple[Step, ...] = (
     not_in_circles,
+    not_repeated,
     approved,
 )
 
@@ -47,6 +55,7 @@ class Executor:
 
     log: RunLog
     once: Once
+    circuits: Circuits
     playbook: Playbook
     clock: Callable[[], datetime]
     environ: Mapping[str, str]
@@ -87,33 +96,32 @@ class Executor:
         return "refused"
 
     def _act(self, attempt: Attempt, lambda_context: Any) -> str:
-        task, tool, key = attempt.task, attempt.tool, attempt.idempotency_key
-        intended = {
-            "tool": tool.name,
-            "arguments": attempt.state.call.arguments,
-            "effect": tool.effect,
-            "planner": attempt.state.planner,
-            "idempotency_key": key,
-            "undo": planned_undo(tool, attempt.args),
-        }
-        self.log.append(task.run_id, call_seq(task.turn, task.index, "intended"), intended)
         started = self.clock()
         outcome = self._outcome(attempt, lambda_context)
         latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
-        done = outcome | undo_of(tool, attempt.args, outcome) | {"latency_ms": latency_ms}
+        done = outcome | undo_of(attempt.tool, attempt.args, outcome) | {"latency_ms": latency_ms}
         settled = self._settle(attempt, done)
         if settled["status"] == "unknown":
-            raise EffectUnknown(f"{key}: {settled['message']}")
+            raise EffectUnknown(f"{attempt.idempotency_key}: {settled['message']}")
         return str(settled["status"])
 
     def _outcome(self, attempt: Attempt, lambda_context: Any) -> Outcome:
         """Run the tool, a write at most once, and return its outcome as JSON."""
-        tool, args, context = attempt.tool, attempt.args, self._context(attempt)
+        tool, key, invocation = attempt.tool, attempt.idempotency_key, lambda_context.aws_request_id
+        context = self._context(attempt, seconds_for(tool.policy.timeout_s, lambda_context))
+        running = Running(tool, attempt.args, context, self.circuits)
         if tool.effect is Effect.READ:
-            return run_tool(tool, args, context)
-        return self.once.run(context.idempotency_key, lambda: run_tool(tool, args, context), lambda_context)
+            intend(self.log, attempt, invocation)
+            return run_read(tool, running.run)
+        write = Write(
+            tool=tool,
+            intend=lambda: intend(self.log, attempt, invocation),
+            run=running.run,
+            verify=running.verify if tool.policy.verify else None,
+        )
+        return write.carried_out(self.once, key, lambda_context)
 
-    def _context(self, attempt: Attempt) -> ToolContext:
+    def _context(self, attempt: Attempt, timeout_s: float | None) -> ToolContext:
         return ToolContext(
             run_id=attempt.task.run_id,
             turn=attempt.task.turn,
@@ -123,6 +131,7 @@ class Executor:
             now=attempt.now,
             environ=self.environ,
             client=self.client,
+            timeout_s=timeout_s,
         )
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> Outcome:

@@ -1,14 +1,14 @@
 """Run a write at most once per key, through Powertools' idempotency utility.
 
 Know its window: a record says INPROGRESS until the first attempt ends or its lease (the Lambda's
-remaining time) runs out. After that a second attempt runs the function again, which is why the
-tools themselves also honour ``ctx.idempotency_key``::
+remaining time) runs out. After that a second attempt runs the function again, and the function itself
+must know that it is not the first (``protocol.Write``)::
 
     attempt 1  ──INPROGRESS──▶ effect ──▶ COMPLETED            the normal case
     attempt 2               └▶ AttemptInProgress (retry)       while 1 still runs
     attempt 2                                   └▶ the recorded result
     attempt 1  ──INPROGRESS──▶ effect ──▶ dies
-    attempt 2  ── lease over ──▶ runs again, same key: the tool's marker makes it a no-op
+    attempt 2  ── lease over ──▶ resolves what 1 left behind
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from typing import Any
 from ballast.errors import AttemptInProgress
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings
+
+#: Longer than any run lives: the state machine is cut after 40 days.
+KEPT_S = 45 * 24 * 3600
 
 
 class OnceSettings(Settings):
@@ -48,7 +51,7 @@ class Once:
         ``context`` is the Lambda context; its remaining time is the lease. Raises
         ``AttemptInProgress`` while another attempt runs, what ``effect`` raises (the record is
         gone then, and the next attempt runs it again), ``RetryLater`` where the table did not
-        answer and ``SettingInvalid`` where it is missing.
+        answer before the effect, and ``SettingInvalid`` where it is missing.
         """
         from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
         from aws_lambda_powertools.utilities.idempotency.exceptions import (
@@ -57,11 +60,17 @@ class Once:
             IdempotencyPersistenceLayerError,
         )
 
-        config = IdempotencyConfig(expires_after_seconds=30 * 24 * 3600, hash_function="sha256")
+        config = IdempotencyConfig(expires_after_seconds=KEPT_S, hash_function="sha256")
         config.register_lambda_context(context)
 
+        outcomes: list[dict[str, Any]] = []
+
+        def run(**_: Any) -> dict[str, Any]:
+            outcomes.append(effect())
+            return outcomes[0]
+
         once: Callable[..., dict[str, Any]] = idempotent_function(
-            lambda **_: effect(),
+            run,
             data_keyword_argument="key",
             persistence_store=self._persistence,
             config=config,
@@ -72,5 +81,7 @@ class Once:
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as running:
             raise AttemptInProgress(f"{key}: another attempt at this call has not ended.") from running
         except IdempotencyPersistenceLayerError as problem:
+            if outcomes:  # it is known and will be in the log; only this second record of it is not
+                return outcomes[0]
             with consequences(self._table):
                 raise problem.__cause__ or problem from None

@@ -181,8 +181,10 @@ class Agent:
     def _successor(self, events: Sequence[Event], reason: ExitReason) -> Planner:
         if asks_a_person(reason, self.playbook.agent):
             return Planner.HUMAN
-        has_fallback = opening(events).request.intent in self.playbook.fallbacks
-        return successor(Planner.AGENT, events, has_fallback=has_fallback)
+        intent = opening(events).request.intent
+        starts_clean = self.playbook.agent.starts_clean(intent)
+        has_fallback = intent in self.playbook.fallbacks
+        return successor(Planner.AGENT, events, has_fallback=has_fallback, starts_clean=starts_clean)
 
     def _now_ms(self) -> int:
         return int(self.clock().timestamp() * 1000)

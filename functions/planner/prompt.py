@@ -61,8 +61,12 @@ def _reply(reply: str, key: str) -> dict[str, Any]:
 
 def _result(state: CallState | None, key: str) -> dict[str, Any]:
     if state is not None and state.status == "ok":
-        content = state.result if isinstance(state.result, dict) else {"result": state.result}
-        return {"toolUseId": key, "content": [{"json": content}], "status": "success"}
+        content: list[dict[str, Any]] = [
+            {"json": state.result if isinstance(state.result, dict) else {"result": state.result}}
+        ]
+        if state.notice:
+            content.append({"text": state.notice})
+        return {"toolUseId": key, "content": content, "status": "success"}
     return {"toolUseId": key, "content": [{"text": _why_not(state)}], "status": "error"}
 
 

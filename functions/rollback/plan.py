@@ -7,7 +7,7 @@ from typing import Any
 from ballast.contracts import CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.event import plan_seq
 from ballast.contracts.wire import parse
-from ballast.folds import calls, opening, proposals, successor, to_undo
+from ballast.folds import CallState, calls, frozen, opening, proposals, successor, to_undo
 from ballast.log import RunLog
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -44,26 +44,35 @@ class RollbackPlanner:
         return PlanSummary.of(decided.decision, parallel=decided.parallel)
 
     def _decide(self, events: Sequence[Event]) -> dict[str, Any]:
-        left = to_undo(events)
         failed = [state for state in calls(events) if state.planner is Planner.ROLLBACK and state.status != "ok"]
         if failed:
             # An undo that did not work leaves a state that only a person can judge.
-            decision: CallTools | HandOver = HandOver(to=Planner.HUMAN, reason=ExitReason.ROLLBACK_INCOMPLETE)
-            return {
-                "planner": Planner.ROLLBACK,
-                "decision": decision.model_dump(mode="json"),
-                "note": f"{failed[-1].call.tool} was {failed[-1].status}: {failed[-1].message}",
-            }
+            note = f"{failed[-1].call.tool} was {failed[-1].status}: {failed[-1].message}"
+            return _decided(HandOver(to=Planner.HUMAN, reason=ExitReason.ROLLBACK_INCOMPLETE), note=note)
+        intent = opening(events).request.intent
+        to = successor(Planner.ROLLBACK, events, has_fallback=intent in self.playbook.fallbacks)
+        if to is Planner.FALLBACK and not self.playbook.agent.starts_clean(intent):
+            return _decided(HandOver(to=to, reason=ExitReason.EFFECTS_KEPT))
+        stuck = frozen(events)
+        if stuck:
+            # Before the first undo: a run that is undone half way is harder to judge than one that is as it was.
+            note = f"Nothing more is undone: {'; '.join(_why_frozen(state) for state in stuck)}"
+            return _decided(HandOver(to=Planner.HUMAN, reason=ExitReason.EFFECT_FROZEN), note=note)
+        left = to_undo(events)
         if left and left[0].undo is not None:
-            return {
-                "planner": Planner.ROLLBACK,
-                "decision": CallTools(calls=(left[0].undo,)).model_dump(mode="json"),
-                "undoes": [left[0].turn, left[0].index],
-            }
-        has_fallback = opening(events).request.intent in self.playbook.fallbacks
-        to = successor(Planner.ROLLBACK, events, has_fallback=has_fallback)
-        decision = HandOver(to=to, reason=ExitReason.ROLLED_BACK)
-        return {"planner": Planner.ROLLBACK, "decision": decision.model_dump(mode="json")}
+            return _decided(CallTools(calls=(left[0].undo,)), undoes=[left[0].turn, left[0].index])
+        return _decided(HandOver(to=to, reason=ExitReason.ROLLED_BACK))
+
+
+def _decided(decision: CallTools | HandOver, **more: Any) -> dict[str, Any]:
+    return {"planner": Planner.ROLLBACK, "decision": decision.model_dump(mode="json"), **more}
+
+
+def _why_frozen(state: CallState) -> str:
+    where = f"{state.call.tool} in turn {state.turn}"
+    if state.status == "ok":
+        return f"{where} is for a person to judge."
+    return f"whether {where} happened is unknown. {state.message}".strip()
 
 
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:

@@ -47,6 +47,7 @@ def _change(call: Call, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
                 "result": body.get("result"),
                 "message": text(body, "message"),
                 "latency_ms": whole(body.get("latency_ms")),
+                "repeats": _position(body.get("repeat_of")),
             }
         case "call.approval_requested":
             said |= {"outcome": "waiting", "approval": Approval(escalation_id=text(body, "escalation_id"))}

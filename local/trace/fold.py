@@ -46,6 +46,7 @@ def timeline(events: Iterable[Event]) -> Timeline:
         ),
         spent_microusd=_or(whole(ended.get("spent_microusd")), last.spent_microusd),
         reserved_microusd=_or(whole(ended.get("reserved_microusd")), last.reserved_microusd),
+        effects=text(ended, "effects"),
         input_tokens=last.input_tokens,
         output_tokens=last.output_tokens,
         agent_turns=sum(bool(turn.attempts) for turn in made),

@@ -66,9 +66,18 @@ def _figures(timeline: Timeline) -> Text:
             Text(reserved, "yellow"),
             f"{count(len(timeline.turns), 'turn')}, {_of(timeline.agent_turns, limits.turns)} by the agent",
             calls,
+            _effects(timeline.effects),
             span(timeline.duration_ms),
         ]
     )
+
+
+def _effects(effects: str) -> Text:
+    """Return how the run's writes ended; nothing where it never wrote."""
+    if effects in ("", "none"):
+        return Text()
+    frozen = effects == "frozen"
+    return Text("effects FROZEN" if frozen else f"effects {clean(effects, lines=False)}", "bold red" if frozen else "")
 
 
 def _of(number: int, ceiling: int | None) -> str:

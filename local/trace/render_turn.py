@@ -109,6 +109,8 @@ def _call(call: Call, detail: Detail) -> Iterator[RenderableType]:
         what.append("  writes", "yellow")
     if call.undoes:
         what.append(f"  takes back {_flat(call.undoes)}", "bold yellow")
+    if call.repeats:
+        what.append(f"  repeats {_flat(call.repeats)}, not executed again", "yellow")
     yield Labelled(f"call {call.index}", what, style="bold")
     if call.approval:
         yield Labelled("approval", _approval(call.approval), style="magenta")

@@ -73,6 +73,7 @@ class Call:
     message  why it was refused, failed or denied, and what is to be mended
     undo     the call that would undo it, recorded before its effect
     undoes   for a rollback's call: which call it takes back, such as ``turn 2 call 1``
+    repeats  which call's recorded result it got, instead of acting again
     """
 
     index: int
@@ -86,6 +87,7 @@ class Call:
     latency_ms: int | None = None
     undo: Proposal | None = None
     undoes: str = ""
+    repeats: str = ""
     approval: Approval | None = None
 
 
@@ -163,6 +165,7 @@ class Timeline:
     ceilings           as admitted, and in ``cost_microusd`` what people added since
     spent_microusd     charged for certain
     reserved_microusd  set aside by attempts whose outcome is not recorded
+    effects            how the writes of an ended run ended: none, kept, undone or frozen; "" where the log does not say
     agent_turns        turns in which a model was asked; ``agent_calls`` what it proposed there
     """
 
@@ -181,6 +184,7 @@ class Timeline:
     ceilings: Ceilings = Ceilings()
     spent_microusd: int = 0
     reserved_microusd: int = 0
+    effects: str = ""
     input_tokens: int = 0
     output_tokens: int = 0
     agent_turns: int = 0

@@ -32,6 +32,8 @@ REASONS: dict[str, str] = {
     "empty_answer": "the model said nothing",
     "rolled_back": "nothing half done is left",
     "rollback_incomplete": "not everything could be undone",
+    "effect_frozen": "an effect is for a person to judge, so nothing was undone",
+    "effects_kept": "the fallback goes on from what was done",
     "no_fallback": "no fallback serves this intent",
     "fallback_gave_up": "the fallback gave up",
     "fallback_failed": "the fallback's script failed",

@@ -13,7 +13,8 @@
     │   ├── RuleViolation                  well formed, but not allowed here
     │   ├── Ungrounded                     a value that nobody named
     │   ├── Tainted                        a value that only untrusted text names
-    │   └── ToolForbidden                  the agent goes round in circles with this tool
+    │   ├── ToolForbidden                  the agent goes round in circles with this tool
+    │   └── RepeatRefused                  the same call may have happened already; nobody knows
     ├── AskHuman                   ask     somebody has to decide
     │   ├── ApprovalRequired
     │   └── EffectUnknown                  it may have happened; never blindly repeated
@@ -80,6 +81,10 @@ class Tainted(CallRefused):
 
 class ToolForbidden(CallRefused):
     """The agent went round in circles with this tool and was told so: not again until something changes."""
+
+
+class RepeatRefused(CallRefused):
+    """The same call came before in this run, and whether it happened is unknown."""
 
 
 class AskHuman(BallastError):

@@ -203,7 +203,7 @@ CONTRACTS = [
         {"name": "support", "model": "m", "instructions": "Help.", "temperature": 0.5, "limits": {"turns": 3}}
         | {"intents": {"refund": {}}, "escalation_timeout_s": 60, "approval_timeout_s": 60}
         | {"ask_requester": True, "requester_timeout_s": 60, "service_tier": "flex"}
-        | {"cheaper_model": "c", "out_of_budget": "ask"},
+        | {"cheaper_model": "c", "out_of_budget": "ask", "fallback_starts_clean": False},
         {
             "name": NO_NAME,
             "model": [*NO_TEXT, ""],
@@ -218,11 +218,12 @@ CONTRACTS = [
             "approval_timeout_s": NO_SECONDS,
             "ask_requester": NO_FLAG,
             "requester_timeout_s": NO_SECONDS,
+            "fallback_starts_clean": NO_FLAG,
         },
     ),
     _contract(
         Intent,
-        {"description": "x", "limits": {"turns": 3}},
-        {"description": NO_TEXT, "limits": [*NO_OBJECT, {"turns": "3"}]},
+        {"description": "x", "limits": {"turns": 3}, "fallback_starts_clean": False},
+        {"description": NO_TEXT, "limits": [*NO_OBJECT, {"turns": "3"}], "fallback_starts_clean": ["true", 1]},
     ),
 ]  # fmt: skip

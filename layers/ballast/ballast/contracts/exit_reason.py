@@ -52,6 +52,8 @@ class ExitReason(StrEnum):
     # A deterministic planner ended, or could not go on.
     ROLLED_BACK = "rolled_back"
     ROLLBACK_INCOMPLETE = "rollback_incomplete"
+    EFFECT_FROZEN = "effect_frozen"
+    EFFECTS_KEPT = "effects_kept"
     NO_FALLBACK = "no_fallback"
     FALLBACK_GAVE_UP = "fallback_gave_up"
     FALLBACK_FAILED = "fallback_failed"

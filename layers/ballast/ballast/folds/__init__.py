@@ -4,12 +4,14 @@ Each takes the events in the order of ``ballast.contracts.event.order``, any pre
 remembers nothing. Imports ``ballast.contracts``, ``ballast.errors`` and ``ballast.money.amounts`` only.
 """
 
-from ballast.folds.calls import CallState, Proposed, calls, committed, find_call, proposals, to_undo
+from ballast.folds.calls import CallState, Proposed, calls, committed, find_call, proposals
 from ballast.folds.conversation import Prompt, answered_prompt, prompt_digest, rebuild, unseen
 from ballast.folds.counts import Counts, counts
+from ballast.folds.effects import Effects, Standing, earlier, effects, frozen, must_roll_back, standing, to_undo
 from ballast.folds.opening import Opening, ending, opening
 from ballast.folds.outcome import outcome, requested, to_announce
 from ballast.folds.progress import Progress, progress
+from ballast.folds.sameness import identity, identity_of
 from ballast.folds.saved import StoppedLoop, saved
 from ballast.folds.succession import successor
 from ballast.folds.summary import proposed, summary
@@ -18,18 +20,26 @@ from ballast.folds.usage import Usage, usage
 __all__ = [
     "CallState",
     "Counts",
+    "Effects",
     "Opening",
     "Progress",
     "Prompt",
     "Proposed",
+    "Standing",
     "StoppedLoop",
     "Usage",
     "answered_prompt",
     "calls",
     "committed",
     "counts",
+    "earlier",
+    "effects",
     "ending",
     "find_call",
+    "frozen",
+    "identity",
+    "identity_of",
+    "must_roll_back",
     "opening",
     "outcome",
     "progress",
@@ -39,6 +49,7 @@ __all__ = [
     "rebuild",
     "requested",
     "saved",
+    "standing",
     "successor",
     "summary",
     "to_announce",

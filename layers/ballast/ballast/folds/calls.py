@@ -33,6 +33,9 @@ class CallState:
     error    the name of the error of a refused call
     undo     the call that would undo it, recorded with the effect
     approval None while nobody was asked or answered, else whether it was approved
+    notice   what the model must be told of the result, such as that it is an earlier one
+    repeat_of    turn and index of the call whose recorded result this one got; it had no effect of its own
+    on_rollback  what a rollback does about the effect: undo, keep or freeze; recorded before it
     """
 
     turn: int
@@ -46,6 +49,9 @@ class CallState:
     error: str = ""
     undo: ToolCall | None = None
     approval: bool | None = None
+    notice: str = ""
+    repeat_of: tuple[int, int] | None = None
+    on_rollback: str | None = None
 
     @property
     def ended(self) -> bool:
@@ -97,18 +103,27 @@ def calls(events: Sequence[Event]) -> tuple[CallState, ...]:
 def _after(state: CallState, event: Event) -> CallState:
     body = event.body
     if event.name == "call.intended":
-        return replace(state, status="intended", effect=body["effect"], undo=_call(body.get("undo")))
+        return replace(
+            state,
+            status="intended",
+            effect=body["effect"],
+            undo=_call(body.get("undo")),
+            on_rollback=body.get("on_rollback"),
+        )
     if event.name == "call.refused":
         return replace(state, status="refused", message=body["message"], error=body.get("error", ""))
     if event.name == "call.approval_answered":
         return replace(state, approval=body["approve"], message=body.get("comment", ""))
     if event.name == "call.settled":
+        repeat_of = body.get("repeat_of")
         return replace(
             state,
             status=body["status"],
             result=body.get("result"),
             message=body.get("message", ""),
             undo=_call(body.get("undo")) or state.undo,
+            notice=body.get("notice", ""),
+            repeat_of=(repeat_of[0], repeat_of[1]) if repeat_of else None,
         )
     return state
 
@@ -126,21 +141,4 @@ def committed(events: Sequence[Event]) -> tuple[CallState, ...]:
     """Return the writes that happened, or may have happened, in order."""
     return tuple(
         state for state in calls(events) if state.effect == "write" and state.status in ("ok", "intended", "unknown")
-    )
-
-
-def to_undo(events: Sequence[Event]) -> tuple[CallState, ...]:
-    """Return the writes with a recorded undo that nobody undid yet, newest first.
-
-    The rollback's own writes are not among them: an undo is not undone.
-    """
-    states = {(state.turn, state.index): state for state in calls(events)}
-    attempted = {made.undoes for made in proposals(events).values() if made.undoes and states[(made.turn, 1)].ended}
-    return tuple(
-        state
-        for state in reversed(committed(events))
-        if state.planner is not Planner.ROLLBACK
-        and state.status == "ok"
-        and state.undo is not None
-        and (state.turn, state.index) not in attempted
     )

@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 
 from ballast.contracts import Event, Planner
-from ballast.folds.calls import proposals, to_undo
+from ballast.folds.calls import proposals
+from ballast.folds.effects import must_roll_back
 
 
-def successor(of: Planner, events: Sequence[Event], *, has_fallback: bool) -> Planner:
+def successor(of: Planner, events: Sequence[Event], *, has_fallback: bool, starts_clean: bool = True) -> Planner:
     """Return the planner that takes over from ``of``.
 
-    ``has_fallback`` says whether the playbook has a script for the run's intent. A planner that
-    has had its turn does not get another one, except by a person's decision.
+    ``has_fallback`` says whether the playbook has a script for the run's intent, ``starts_clean`` whether what the
+    agent did is rolled back before it. A planner that has had its turn does not get another one, except by a
+    person's decision.
     """
-    if of is Planner.AGENT and to_undo(events):
+    goes_on = has_fallback and not any(made.planner is Planner.FALLBACK for made in proposals(events).values())
+    if of is Planner.AGENT and must_roll_back(events) and (starts_clean or not goes_on):
         return Planner.ROLLBACK
-    tried = any(made.planner is Planner.FALLBACK for made in proposals(events).values())
-    if of in (Planner.AGENT, Planner.ROLLBACK) and has_fallback and not tried:
-        return Planner.FALLBACK
-    return Planner.HUMAN
+    return Planner.FALLBACK if goes_on and of in (Planner.AGENT, Planner.ROLLBACK) else Planner.HUMAN

@@ -4,21 +4,30 @@ Imports ``ballast.contracts``, ``ballast.errors`` and ``ballast.folds`` only; no
 """
 
 from ballast.playbook.agent import AgentConfig, Intent
+from ballast.playbook.context import ToolContext
+from ballast.playbook.effects import Breaker, EffectPolicy, OnRollback, Repeat
+from ballast.playbook.failed import ToolFailed
 from ballast.playbook.fallback import CallFailed, Fallback, GiveUp, fallback
 from ballast.playbook.load import Playbook, load_playbook
-from ballast.playbook.tool import Effect, Tool, ToolContext, ToolFailed, tool
+from ballast.playbook.once import Change
+from ballast.playbook.tool import Effect, Tool, tool
 from ballast.validation import Earlier, Grounded, Untrusted
 
 __all__ = [
     "AgentConfig",
+    "Breaker",
     "CallFailed",
+    "Change",
     "Earlier",
     "Effect",
+    "EffectPolicy",
     "Fallback",
     "GiveUp",
     "Grounded",
     "Intent",
+    "OnRollback",
     "Playbook",
+    "Repeat",
     "Tool",
     "ToolContext",
     "ToolFailed",

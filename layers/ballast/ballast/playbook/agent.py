@@ -17,6 +17,7 @@ class Intent(Wire):
 
     description: str = ""
     limits: LimitsPatch | None = None
+    fallback_starts_clean: bool | None = None
 
 
 class AgentConfig(Wire):
@@ -36,6 +37,7 @@ class AgentConfig(Wire):
     approval_timeout_s    how long a call waits for an approval
     ask_requester         whether the agent may ask the requester a question, and wait for the reply
     requester_timeout_s   how long it waits
+    fallback_starts_clean whether what the agent did is rolled back before a fallback goes on (an intent may differ)
     """
 
     name: Name
@@ -51,11 +53,18 @@ class AgentConfig(Wire):
     approval_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 4 * 3600
     ask_requester: bool = False
     requester_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 3600
+    fallback_starts_clean: bool = True
 
     def limits_for(self, intent: str | None) -> Limits:
         """Return the limits of a run with that intent."""
         known = self.intents.get(intent) if intent else None
         return self.limits.tightened(known.limits if known else None, by=f"intent {intent}")
+
+    def starts_clean(self, intent: str | None) -> bool:
+        """Say whether the fallback of that intent must find nothing that the agent did."""
+        known = self.intents.get(intent) if intent else None
+        said = known.fallback_starts_clean if known else None
+        return self.fallback_starts_clean if said is None else said
 
 
 def read_agent(file: Path) -> AgentConfig:

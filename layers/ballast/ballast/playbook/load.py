@@ -15,6 +15,7 @@ from types import ModuleType
 
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.agent import AgentConfig, read_agent
+from ballast.playbook.effects import Breaker, OnRollback
 from ballast.playbook.fallback import Fallback
 from ballast.playbook.tool import Effect, Tool
 
@@ -33,6 +34,16 @@ class Playbook:
     def reads_only(self, tools: Iterator[str]) -> bool:
         """Say whether none of the named tools writes; an unknown one will be refused and does nothing."""
         return all(name not in self.tools or self.tools[name].effect is Effect.READ for name in tools)
+
+    def on_rollback(self, tool: Tool) -> OnRollback:
+        """Return what a rollback does about an effect of ``tool``.
+
+        An undo whose own dead attempt could not be resolved is not begun: a person looks.
+        """
+        if tool.policy.on_rollback in (OnRollback.KEEP, OnRollback.FREEZE):
+            return tool.policy.on_rollback
+        undo = self.tools.get(tool.undo) if tool.undo else None
+        return OnRollback.UNDO if undo is not None and undo.policy.resolvable else OnRollback.FREEZE
 
 
 def load_playbook(folder: str | Path) -> Playbook:
@@ -80,6 +91,16 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
     for made in tools.values():
         if made.undo is not None and made.undo not in tools:
             raise PlaybookInvalid(f"{path}: {made.name} names {made.undo} as its undo, but there is no such tool.")
+        if made.policy.on_rollback is OnRollback.UNDO and not tools[str(made.undo)].policy.resolvable:
+            raise PlaybookInvalid(
+                f'{path}: {made.name} says on_rollback="undo", but {made.undo} has neither verify nor honours_key: '
+                "whether a dead undo happened could not be known."
+            )
+    breakers: dict[str, Breaker] = {}
+    for made in tools.values():
+        breaker = made.policy.breaker
+        if breaker and breakers.setdefault(breaker.name, breaker) != breaker:
+            raise PlaybookInvalid(f"{path}: the tools of breaker {breaker.name} disagree on its numbers.")
     for intent in fallbacks:
         if intent not in agent.intents:
             raise PlaybookInvalid(

@@ -4,7 +4,6 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, get_args
@@ -16,6 +15,8 @@ from ballast.contracts import RunRequest, ToolCall
 from ballast.contracts.wire import canonical, complaints
 from ballast.errors import PlaybookInvalid, SchemaViolation
 from ballast.playbook.annotations import annotations, takes_earlier
+from ballast.playbook.context import ToolContext
+from ballast.playbook.effects import Breaker, EffectPolicy, effect_policy
 from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Earlier, Grounded, Taint, has_mark
 
 #: What Converse takes as the name of a tool.
@@ -27,36 +28,6 @@ class Effect(StrEnum):
 
     READ = "read"
     WRITE = "write"
-
-
-class ToolFailed(Exception):
-    """Raised by a tool for an outcome of the business, such as "order already shipped".
-
-    It is recorded as the call's result, ``failed``, with this text: normal traffic that the
-    planner reads and learns from. Anything else that a tool raises is a defect or an outage.
-    """
-
-
-@dataclass(frozen=True)
-class ToolContext:
-    """What a tool may use besides its arguments.
-
-    run_id, turn, index  where the call stands
-    idempotency_key      the same for every attempt at this call, different for every other call
-    request              the run's request; its ``context`` is what the caller vouches for
-    now                  the time of this attempt, UTC
-    environ              the executor's environment: the names of the business's tables
-    client               ``client("dynamodb")`` returns a boto3 client with the executor's role
-    """
-
-    run_id: str
-    turn: int
-    index: int
-    idempotency_key: str
-    request: RunRequest
-    now: datetime
-    environ: Mapping[str, str]
-    client: Callable[[str], Any]
 
 
 @dataclass(frozen=True)
@@ -76,6 +47,7 @@ class Tool:
     taint           what becomes of a call with values that only untrusted text names
     argument_bytes, result_bytes, depth  how large and how deep its arguments and results may be
     returns         the return annotation
+    policy          repeats, dead attempts, time, its downstream, and the rollback
     """
 
     name: str
@@ -95,6 +67,7 @@ class Tool:
     depth: int = DEPTH
     asks_earlier: bool = field(default=False, repr=False)
     returns: Any = field(default=None, repr=False, compare=False)
+    policy: EffectPolicy = field(default_factory=EffectPolicy)
     result: TypeAdapter[Any] = field(default_factory=lambda: TypeAdapter(JsonValue), repr=False, compare=False)
 
     def __call__(self, args: Any, ctx: ToolContext) -> Any:
@@ -125,6 +98,11 @@ class Tool:
         return self.arguments.model_json_schema()
 
     @property
+    def returns_nothing(self) -> bool:
+        """Whether the function is annotated to return None."""
+        return bool(self.result.core_schema["type"] == "none")
+
+    @property
     def spec(self) -> dict[str, Any]:
         """The tool as an entry of Converse's ``toolConfig.tools``."""
         return {"toolSpec": {"name": self.name, "description": self.summary, "inputSchema": {"json": self.schema}}}
@@ -152,6 +130,12 @@ def tool(
     argument_bytes: int = ARGUMENT_BYTES,
     result_bytes: int = RESULT_BYTES,
     depth: int = DEPTH,
+    repeat: str | None = None,
+    verify: Callable[[Any, ToolContext], Any] | None = None,
+    honours_key: bool = False,
+    timeout_s: float | None = None,
+    breaker: str | Breaker | None = None,
+    on_rollback: str | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a tool of ``function(args: Model, ctx: ToolContext) -> Result``.
 
@@ -159,7 +143,7 @@ def tool(
     the language model reads; the return annotation is checked and must be JSON-like. Without
     ``undo_arguments`` the undo gets the arguments of the call itself. A tool that only undoes is
     best not ``offered``: it would cost tokens in every prompt and invite misuse. ``taint`` is
-    "approve" for a write and "allow" for a read where it is not given.
+    "approve" for a write and "allow" for a read where it is not given. From ``repeat`` on: ``EffectPolicy``.
     Raises ``PlaybookInvalid`` naming what is wrong.
     """
 
@@ -193,6 +177,17 @@ def tool(
             depth=depth,
             asks_earlier=takes_earlier(validate, where),
             returns=returns,
+            policy=effect_policy(
+                where,
+                writes=effect is Effect.WRITE,
+                has_undo=undo is not None,
+                repeat=repeat,
+                verify=verify,
+                honours_key=honours_key,
+                timeout_s=timeout_s,
+                breaker=breaker,
+                on_rollback=on_rollback,
+            ),
             result=result,
         )
         try:

@@ -26,7 +26,15 @@ class Cancellation(Closed):
     refundable_usd: Amount
 
 
-@tool(effect=Effect.WRITE, undo="reinstate_order", undo_arguments=lambda args, _: {"order_id": args.order_id})
+@tool(
+    effect=Effect.WRITE,
+    undo="reinstate_order",
+    undo_arguments=lambda args, _: {"order_id": args.order_id},
+    honours_key=True,
+    repeat="once",
+    on_rollback="undo",
+    timeout_s=20,
+)
 def cancel_order(args: CancelOrder, ctx: ToolContext) -> Cancellation:
     """Cancel an order that is placed or paid and not shipped yet.
 

@@ -26,7 +26,7 @@ class CancelledRefund(Closed):
     amount_usd: Amount
 
 
-@tool(effect=Effect.WRITE, offered=False)
+@tool(effect=Effect.WRITE, offered=False, honours_key=True, on_rollback="keep", timeout_s=20)
 def cancel_refund(args: CancelRefund, ctx: ToolContext) -> CancelledRefund:
     """Undo a refund_order: stop a refund that was issued by mistake, before the bank pays it out."""
     return exactly_once(ctx, REFUNDS, CancelledRefund, lambda: _cancel(args, ctx))

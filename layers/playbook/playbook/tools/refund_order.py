@@ -57,6 +57,10 @@ def _needs_approval(args: RefundOrder, _: RunRequest) -> bool:
     undo_arguments=lambda _, result: {"refund_id": result["refund_id"]},
     approve_if=_needs_approval,
     validate=_sensible,
+    honours_key=True,
+    repeat="once",
+    on_rollback="undo",
+    timeout_s=20,
 )
 def refund_order(args: RefundOrder, ctx: ToolContext) -> Refund:
     """Refund an order that is cancelled, returned, or delivered at most 30 days ago.

@@ -23,7 +23,7 @@ class Reinstatement(Closed):
     status: OrderStatus
 
 
-@tool(effect=Effect.WRITE, offered=False)
+@tool(effect=Effect.WRITE, offered=False, honours_key=True, on_rollback="keep", timeout_s=20)
 def reinstate_order(args: ReinstateOrder, ctx: ToolContext) -> Reinstatement:
     """Undo a cancel_order: put a cancelled order back to the status it had, if nothing was refunded."""
     return exactly_once(ctx, ORDERS, Reinstatement, lambda: _reinstate(args, ctx))

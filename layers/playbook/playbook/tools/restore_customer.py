@@ -19,7 +19,7 @@ class RestoreCustomer(Closed):
     written: Details = Field(description="The values that must still be there: `written` of that result.")
 
 
-@tool(effect=Effect.WRITE, offered=False)
+@tool(effect=Effect.WRITE, offered=False, honours_key=True, on_rollback="keep", timeout_s=20)
 def restore_customer(args: RestoreCustomer, ctx: ToolContext) -> CustomerChange:
     """Undo an update_customer: put the previous details back. Not for other changes."""
     return exactly_once(ctx, CUSTOMERS, CustomerChange, lambda: _restore(args, ctx))

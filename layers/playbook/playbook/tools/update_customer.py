@@ -88,7 +88,16 @@ def _undo(_: UpdateCustomer, result: Mapping[str, Any]) -> dict[str, Any]:
     return {name: result[name] for name in ("customer_id", "previous", "written")}
 
 
-@tool(effect=Effect.WRITE, undo="restore_customer", undo_arguments=_undo, validate=_changes_something)
+@tool(
+    effect=Effect.WRITE,
+    undo="restore_customer",
+    undo_arguments=_undo,
+    validate=_changes_something,
+    honours_key=True,
+    repeat="allow",  # back to an address that another call replaced is no repeat
+    on_rollback="undo",
+    timeout_s=20,
+)
 def update_customer(args: UpdateCustomer, ctx: ToolContext) -> CustomerChange:
     """Change a customer's e-mail, phone, address, newsletter consent or notes.
 

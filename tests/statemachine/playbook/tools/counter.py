@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Effect, ToolContext, tool
+from ballast.playbook import Change, Effect, ToolContext, tool
 
 
 class Name(BaseModel):
@@ -25,15 +25,19 @@ def value_of(dynamodb: Any, table: str, name: str) -> int:
 
 def _change(args: Amount, ctx: ToolContext, by: int) -> dict[str, int]:
     table, dynamodb = ctx.environ["ORDERS_TABLE"], ctx.client("dynamodb")
-    made = dynamodb.update_item(
-        TableName=table,
-        Key={"order_id": {"S": args.name}},
-        UpdateExpression="ADD #value :by",
-        ExpressionAttributeNames={"#value": "value"},
-        ExpressionAttributeValues={":by": {"N": str(by)}},
-        ReturnValues="UPDATED_NEW",
-    )
-    return {"value": int(made["Attributes"]["value"]["N"])}
+
+    def raised() -> Change[dict[str, int]]:
+        update = {
+            "TableName": table,
+            "Key": {"order_id": {"S": args.name}},
+            "UpdateExpression": "ADD #value :by",
+            "ExpressionAttributeNames": {"#value": "value"},
+            "ExpressionAttributeValues": {":by": {"N": str(by)}},
+        }
+        value = value_of(dynamodb, table, args.name) + by
+        return Change(result={"value": value}, writes=[{"Update": update}], conflict="")
+
+    return ctx.write_once(table=table, key="order_id", result=dict[str, int], attempt=raised)
 
 
 @tool(effect=Effect.READ)
@@ -42,13 +46,13 @@ def read(args: Name, ctx: ToolContext) -> dict[str, int]:
     return {"value": value_of(ctx.client("dynamodb"), ctx.environ["ORDERS_TABLE"], args.name)}
 
 
-@tool(effect=Effect.WRITE, undo="lower", approve_if=lambda args, _: args.by > 10)
+@tool(effect=Effect.WRITE, undo="lower", approve_if=lambda args, _: args.by > 10, repeat="allow", honours_key=True)
 def raise_by(args: Amount, ctx: ToolContext) -> dict[str, int]:
     """Raise a counter; by more than 10 a person approves."""
     return _change(args, ctx, args.by)
 
 
-@tool(effect=Effect.WRITE)
+@tool(effect=Effect.WRITE, repeat="allow", honours_key=True)
 def lower(args: Amount, ctx: ToolContext) -> dict[str, int]:
     """Lower a counter."""
     return _change(args, ctx, -args.by)

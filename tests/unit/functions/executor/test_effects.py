@@ -165,10 +165,8 @@ def test_a_missing_idempotency_table_is_named_and_nothing_is_done(stack: Stack) 
     assert stack.notes() == {}
 
 
-@pytest.mark.parametrize("operation", ["PutItem", "UpdateItem"])
-def test_a_throttled_idempotency_table_means_try_again_later(stack: Stack, operation: str) -> None:
-    run_id = stack.open()
-    stack.propose(run_id, WRITE)
+def throttle_idempotency(stack: Stack, operation: str) -> None:
+    """Let the first such request to the idempotency table be throttled."""
     left = [client_error("ThrottlingException")]
 
     def throttle(params: dict[str, Any]) -> None:
@@ -176,10 +174,30 @@ def test_a_throttled_idempotency_table_means_try_again_later(stack: Stack, opera
             raise left.pop()
 
     stack.on("executor", "dynamodb", operation, throttle)
+
+
+def test_an_idempotency_table_that_is_throttled_before_the_effect_means_try_again_later(stack: Stack) -> None:
+    run_id = stack.open()
+    stack.propose(run_id, WRITE)
+    throttle_idempotency(stack, "PutItem")
     with pytest.raises(RetryLater, match="IDEMPOTENCY_TABLE"):
         stack.execute(run_id, context=LambdaContext(remaining_ms=0))
 
+    assert "0001.call.1.intended" not in stack.seqs(run_id)
     assert stack.execute(run_id) == "ok"
+    assert stack.count("n-1") == 1
+
+
+def test_an_outcome_that_is_known_is_recorded_though_the_idempotency_table_is_throttled_after_it(
+    stack: Stack,
+) -> None:
+    run_id = stack.open()
+    stack.propose(run_id, WRITE)
+    throttle_idempotency(stack, "UpdateItem")
+
+    assert stack.execute(run_id) == "ok"
+
+    assert stack.body(run_id, "0001.call.1.settled")["status"] == "ok"
     assert stack.count("n-1") == 1
 
 

@@ -75,14 +75,15 @@ def read_note(args: Which, ctx: ToolContext) -> Note:
 
 
 @tool(effect=Effect.WRITE, undo="erase_note", undo_arguments=lambda args, _: {"note_id": args.note_id},
-      approve_if=lambda args, _: args.stars > 100, validate=_not_rude)  # fmt: skip
+      approve_if=lambda args, _: args.stars > 100, validate=_not_rude,
+      repeat="allow", honours_key=True)  # fmt: skip
 def write_note(args: Text, ctx: ToolContext) -> Note:
     """Write a note; with more than 100 stars a person approves."""
     _change(ctx, args.note_id, "SET #text = :text ADD writes :one", {":text": {"S": args.text}, ":one": {"N": "1"}})
     return Note(note_id=args.note_id, text=args.text)
 
 
-@tool(effect=Effect.WRITE)
+@tool(effect=Effect.WRITE, honours_key=True)
 def erase_note(args: Which, ctx: ToolContext) -> None:
     """Erase a note. Some notes are locked."""
     if args.note_id == "n-666":

@@ -1,0 +1,30 @@
+"""What is written before a tool runs: its key, its undo, and what a rollback would do about it."""
+
+from ballast.contracts.event import call_seq
+from ballast.log import RunLog
+from ballast.playbook import Effect
+from functions.executor.attempt import Attempt
+from functions.executor.undo import planned_undo
+
+
+def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
+    """Record that the call is about to be executed, and say whether nobody recorded that before.
+
+    ``invocation`` tells this attempt from every other one.
+    """
+    if attempt.state.status == "intended":
+        return False
+    task, tool = attempt.task, attempt.tool
+    body = {
+        "tool": tool.name,
+        "arguments": attempt.state.call.arguments,
+        "effect": tool.effect,
+        "planner": attempt.state.planner,
+        "idempotency_key": attempt.idempotency_key,
+        "undo": planned_undo(tool, attempt.args),
+        "invocation": invocation,
+    }
+    if tool.effect is Effect.WRITE:
+        body |= {"repeat": tool.policy.repeat, "on_rollback": attempt.playbook.on_rollback(tool)}
+    recorded = log.append(task.run_id, call_seq(task.turn, task.index, "intended"), body)
+    return bool(recorded.body.get("invocation") == invocation)

@@ -1,0 +1,65 @@
+"""Whether a call repeats an earlier one of its run. A step of the executor; a fold over the whole log."""
+
+from pydantic import ValidationError
+
+from ballast.contracts import Planner, ToolCall
+from ballast.contracts.wire import canonical
+from ballast.errors import RepeatRefused
+from ballast.folds import CallState, earlier, identity, identity_of
+from ballast.folds.effects import UNKNOWN
+from ballast.playbook import Playbook, Repeat
+from functions.executor.attempt import Attempt, Outcome
+
+
+def not_repeated(attempt: Attempt) -> Outcome | None:
+    """Return the recorded result where the call repeats one that may act only once; None where it may act.
+
+    Raises ``RepeatRefused`` where the earlier one is unknown: only a person may propose it again then.
+    """
+    before = _repeated(attempt)
+    if before is None:
+        return None
+    where = f"turn {before.turn}, call {before.index}"
+    if before.status in UNKNOWN:
+        if attempt.state.planner is Planner.HUMAN:
+            return None
+        raise RepeatRefused(
+            f"{attempt.tool.name} was called with the same arguments before ({where}), and nobody knows whether that "
+            "happened. It is not repeated; a person must look."
+        )
+    if attempt.tool.policy.repeat is Repeat.ASK:
+        return None  # ``approved`` asks
+    return {
+        "status": "ok",
+        "result": before.result,
+        "undo": None,
+        "repeat_of": [before.turn, before.index],
+        "notice": f"Not executed again: this is the recorded result of the same call before ({where}).",
+    }
+
+
+def asks_again(attempt: Attempt) -> bool:
+    """Say whether a person must approve the call because it was made before. Not where a person proposes it."""
+    if attempt.tool.policy.repeat is not Repeat.ASK or attempt.state.planner is Planner.HUMAN:
+        return False
+    return _repeated(attempt) is not None
+
+
+def _repeated(attempt: Attempt) -> CallState | None:
+    """Return the call that this one repeats. The rollback undoes each effect by itself: it repeats nothing."""
+    free = attempt.tool.policy.repeat is Repeat.ALLOW or attempt.state.planner is Planner.ROLLBACK
+    if free or attempt.state.status == "intended":
+        return None
+    task, playbook = attempt.task, attempt.playbook
+    return earlier(attempt.history.run, (task.turn, task.index), attempt.state.call, lambda call: _same(playbook, call))
+
+
+def _same(playbook: Playbook, call: ToolCall) -> str:
+    """Return the call's identity as its tool reads the arguments: with defaults, 1.50 and "1.5" of an amount alike."""
+    tool = playbook.tools.get(call.tool)
+    if tool is None:
+        return identity(call)
+    try:
+        return identity_of(tool.name, tool.arguments.model_validate_json(canonical(call.arguments)).model_dump())
+    except (ValidationError, ValueError):
+        return identity(call)

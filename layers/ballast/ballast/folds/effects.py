@@ -1,0 +1,176 @@
+"""Which effects of a run stand, what repeats them, what a rollback must do about them, how they ended.
+
+An effect stands from its intent until another call has undone it. An undo is an effect itself, which
+the same effect once more takes back: cancel, reinstate, cancel leaves one cancellation.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ballast.contracts import Event, ExitReason, HandOver, Planner, ToolCall
+from ballast.folds.calls import CallState, calls, committed, proposals
+from ballast.folds.sameness import identity
+
+Position = tuple[int, int]
+Identity = Callable[[ToolCall], str]
+#: Begun, and nobody knows whether it happened.
+UNKNOWN = ("unknown", "intended")
+
+
+class Effects(StrEnum):
+    """How the effects of a run ended.
+
+    none    it never wrote
+    kept    they stand, and whoever answered went on from them
+    undone  every one of them was undone
+    frozen  one is unknown, could not be undone or must not be, or the run broke off: a person is told
+    """
+
+    NONE = "none"
+    KEPT = "kept"
+    UNDONE = "undone"
+    FROZEN = "frozen"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The writes that stand, in the order of the work.
+
+    undoing  the positions of those that undid another one
+    """
+
+    writes: tuple[CallState, ...]
+    undoing: frozenset[Position]
+
+    @property
+    def effects(self) -> tuple[CallState, ...]:
+        """The writes that did something new; an undo that happened is none."""
+        return tuple(state for state in self.writes if position(state) not in self.undoing)
+
+
+def position(state: CallState) -> Position:
+    """Return the turn and the index of a call."""
+    return state.turn, state.index
+
+
+def standing(events: Sequence[Event], same: Identity = identity) -> Standing:
+    """Return the writes that happened, or may have, and were not undone since. ``same`` tells equal calls."""
+    marked = {turn: made.undoes for turn, made in proposals(events).items() if made.undoes}
+    writes: list[CallState] = []
+    undoing: set[Position] = set()
+    for state in committed(events):
+        if state.status == "ok":
+            undone = _undone_by(state, writes, marked.get(state.turn), same)
+            if undone is not None:
+                writes.remove(undone)
+                undoing.add(position(state))
+            taken_back = _taken_back_by(state, writes, same)
+            if taken_back is not None:
+                writes.remove(taken_back)
+        writes.append(state)
+    return Standing(tuple(writes), frozenset(undoing))
+
+
+def _undone_by(
+    state: CallState, writes: Sequence[CallState], marked: Position | None, same: Identity
+) -> CallState | None:
+    """Return the effect that ``state`` undid: the one that the rollback names, or the newest with that undo."""
+    if marked is not None and state.planner is Planner.ROLLBACK:
+        return _newest(writes, lambda one: position(one) == marked)
+    does = same(state.call)
+    return _newest(writes, lambda one: one.undo is not None and same(one.undo) == does)
+
+
+def _taken_back_by(state: CallState, writes: Sequence[CallState], same: Identity) -> CallState | None:
+    """Return the undo that ``state`` made void by having its effect once more."""
+    if state.undo is None:
+        return None
+    undo = same(state.undo)
+    return _newest(writes, lambda one: same(one.call) == undo)
+
+
+def _newest(writes: Sequence[CallState], fits: Callable[[CallState], bool]) -> CallState | None:
+    return next((one for one in reversed(writes) if one.status == "ok" and fits(one)), None)
+
+
+def earlier(events: Sequence[Event], at: Position, call: ToolCall, same: Identity = identity) -> CallState | None:
+    """Return the call before ``at`` that ``call`` repeats, or None.
+
+    One whose effect is unknown comes first, since nothing may be done about it; else the newest.
+    A read is repeated by the same read; an effect that was undone, by nothing.
+    """
+    before = [event for event in events if not event.name.startswith("call.") or (event.turn, event.index) < at]
+    reads = [state for state in calls(before) if state.effect == "read" and state.status == "ok"]
+    found = [state for state in (*reads, *standing(before, same).writes) if same(state.call) == same(call)]
+    return max(found, key=lambda state: (state.status in UNKNOWN, position(state)), default=None)
+
+
+def _disposition(state: CallState) -> str:
+    """Return what a rollback does about the effect, as it was recorded before it."""
+    if state.planner is Planner.HUMAN:
+        return "keep"  # a person decided on it
+    return state.on_rollback or ("undo" if state.undo else "keep")
+
+
+def to_undo(events: Sequence[Event]) -> tuple[CallState, ...]:
+    """Return the effects with a recorded undo that nobody undid yet, newest first.
+
+    The rollback's own writes are not among them: an undo is not undone. Neither is what was tried to
+    be undone and could not be.
+    """
+    states = {position(state): state for state in calls(events)}
+    tried = {made.undoes for made in proposals(events).values() if made.undoes and states[(made.turn, 1)].ended}
+    return tuple(
+        state
+        for state in reversed(standing(events).effects)
+        if state.planner is not Planner.ROLLBACK
+        and state.status == "ok"
+        and state.undo is not None
+        and _disposition(state) == "undo"
+        and position(state) not in tried
+    )
+
+
+def frozen(events: Sequence[Event]) -> tuple[CallState, ...]:
+    """Return the effects that stop a rollback: unknown ones, and those that the playbook leaves to a person."""
+    stand = standing(events)
+    unknown = [state for state in stand.writes if state.status in UNKNOWN]
+    left_to_people = [
+        state
+        for state in stand.effects
+        if state.status == "ok" and state.planner is not Planner.ROLLBACK and _disposition(state) == "freeze"
+    ]
+    return tuple(sorted((*unknown, *left_to_people), key=position))
+
+
+def must_roll_back(events: Sequence[Event]) -> bool:
+    """Say whether a rollback has something to do, or to stop at."""
+    return bool(to_undo(events) or frozen(events))
+
+
+def effects(events: Sequence[Event], status: str) -> Effects:
+    """Return how the effects of a run that ends with ``status`` ended.
+
+    Only an answer keeps them: where a run breaks off nobody chose what stands.
+    """
+    stand = standing(events)
+    if any(state.status in UNKNOWN for state in stand.writes):
+        return Effects.FROZEN
+    if not stand.effects:
+        return Effects.UNDONE if committed(events) else Effects.NONE
+    gave_up = status != "answered" or _last_rollback(events) in (
+        ExitReason.EFFECT_FROZEN,
+        ExitReason.ROLLBACK_INCOMPLETE,
+    )
+    return Effects.FROZEN if gave_up else Effects.KEPT
+
+
+def _last_rollback(events: Sequence[Event]) -> ExitReason | None:
+    """Return why the rollback last gave the run away."""
+    over = [
+        made.decision.reason
+        for _, made in sorted(proposals(events).items())
+        if made.planner is Planner.ROLLBACK and isinstance(made.decision, HandOver)
+    ]
+    return over[-1] if over else None
