@@ -12,7 +12,11 @@ from moto import mock_aws
 from local.executions import Executions
 from local.functions import Functions
 from local.moto_seams.deployment import stacks_run
-from local.moto_seams.dynamodb import attribute_values_as_they_are, one_request_at_a_time
+from local.moto_seams.dynamodb import (
+    attribute_values_as_they_are,
+    one_request_at_a_time,
+    transactions_copy_what_they_touch,
+)
 from local.moto_seams.events import functions_are_targets
 from local.moto_seams.interpreter import interpreter
 from local.moto_seams.jsonata import jsonata_evaluated
@@ -51,6 +55,7 @@ def moto_cloud(
         stacks_run(),
         one_request_at_a_time(),
         attribute_values_as_they_are(),
+        transactions_copy_what_they_touch(),
         functions_are_targets(executions.invoked_by_event),
         mock_aws(config=config),
     ):

@@ -1,22 +1,45 @@
-"""Lambda: admit a request. Checks it against the playbook and opens the run in the log."""
+"""Lambda: admit a request. Checks it against the playbook, leases its money, opens the run in the log.
+
+The lease comes first, so that no run is open without one::
+
+    check ── lease (one transaction) ── 0000.run.opened ── the workflow goes on
+          │                          │
+          │                          └ dies here: the money is taken and no run is open. The retried task finds
+          │                            its own lease and opens the run. Without a retry the sweeper settles the
+          │                            lease once the execution is gone and the grace is over: nothing was spent.
+          └ dies here, or in the transaction: all of it happened or nothing did, and the retry does or finds it
+
+Once more, for a budget that a person added (``extend``): the windows first, then ``NNNN.lease.extended``,
+and only what that event says raises the run's ceiling.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
+from pydantic import AwareDatetime
+
+from ballast import errors
 from ballast.breaker import Breakers
 from ballast.contracts import Event, Limits, RunRequest
 from ballast.contracts.event import run_seq
 from ballast.contracts.notice import RunRefused
-from ballast.contracts.wire import parse
+from ballast.contracts.request import WhenFull
+from ballast.contracts.wire import Wire, parse
 from ballast.errors import BreakerStopped, InvalidInput, NotAdmitted, RequestConflict
-from ballast.folds import outcome
+from ballast.folds import ending, outcome, requested
 from ballast.log import RunLog
 from ballast.log.run_index import by_outcome, by_tenant
 from ballast.money.breaker import Mode
+from ballast.money.lease import Lease
 from ballast.outbox import Announcements, Replies
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
+from functions.budget.extend import ExtendTask, Extension
+from functions.budget.lending import Lending
+
+Coordinates = dict[str, Any]
 
 
 class AdmitSettings(Settings):
@@ -31,6 +54,7 @@ class Admission:
 
     log: RunLog
     breakers: Breakers
+    lending: Lending
     announcements: Announcements
     replies: Replies
     playbook: Playbook
@@ -42,27 +66,45 @@ class Admission:
         return cls(
             runtime.get(RunLog.of),
             runtime.get(Breakers.of),
+            runtime.get(Lending.of),
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
             load_playbook(AdmitSettings.of(runtime).playbook_dir),
             runtime,
         )
 
-    def admit(self, request: RunRequest) -> dict[str, Any]:
+    def admit(self, request: RunRequest, when_full: WhenFull = "refuse", since: datetime | None = None) -> Coordinates:
         """Open the run and return its coordinates for the workflow; admitting twice is once.
 
-        Raises ``NotAdmitted`` (recorded) and ``RequestConflict``.
+        ``when_full`` is for a request that does not say it itself; ``since`` when it came, where it waits already.
+        Raises ``NotAdmitted`` (recorded), ``RequestConflict`` and, for a request that waits, ``AtCapacity``.
         """
         begun = self.log.read(request.run_id)
+        if begun:
+            return self._as_before(request, begun)
         try:
             self.replies.check(request.reply_to)
             limits = self._limits(request)
-            self._check_breaker(request, begun)
+            self._check_breaker(request)
+            lease = self.lending.lend(
+                request, limits.cost_microusd, request.when_full or when_full, since or self.runtime.clock()
+            )
+            if lease.request_sha256 != request.digest:
+                raise _conflict(request)
+            if not lease.held:
+                raise NotAdmitted(f"{request.run_id} was refused or has ended before. Send a new request_id.")
+        except RequestConflict:
+            raise  # there is nothing to record: the run is the other request's
         except (NotAdmitted, InvalidInput) as refusal:
             self._refuse(request, refusal)
             if isinstance(refusal, NotAdmitted):
                 raise
             raise NotAdmitted(str(refusal)) from None
+        # Another playbook may have been deployed since an earlier attempt: what was leased is the ceiling.
+        ceiling = min(limits.cost_microusd, lease.parts[0].microusd)
+        return self._open(request, limits.model_copy(update={"cost_microusd": ceiling}), lease)
+
+    def _open(self, request: RunRequest, limits: Limits, lease: Lease) -> Coordinates:
         now_ms = int(self.runtime.clock().timestamp() * 1000)
         opened = self.log.append(
             request.run_id,
@@ -75,14 +117,21 @@ class Admission:
                 "model": self.playbook.agent.model,
                 "agent_until_ms": now_ms + (limits.deadline_s - limits.fallback_reserve_s) * 1000,
                 "deadline_ms": now_ms + limits.deadline_s * 1000,
+                "lease": asdict(lease.parts[0]),
             },
             index=by_tenant(request.tenant),
         )
-        if opened.body["request_sha256"] != request.digest:
-            raise RequestConflict(
-                f"request_id {request.request_id!r} came before with another body (run {request.run_id}). "
-                "Send a new request_id for a new request."
-            )
+        return self._as_before(request, (opened,))
+
+    def _as_before(self, request: RunRequest, begun: Sequence[Event]) -> Coordinates:
+        """Return what was admitted, or raise how it was refused: what is on the record is not decided anew."""
+        if requested(begun).digest != request.digest:
+            raise _conflict(request)
+        end = ending(begun)
+        if end is not None and end.name == "run.refused":
+            self._tell(request)
+            raise _recorded(end)
+        opened = next(event for event in begun if event.name == "run.opened")
         return {
             "run_id": request.run_id,
             "agent_until_ms": opened.body["agent_until_ms"],
@@ -92,19 +141,17 @@ class Admission:
             "requester_timeout_s": self.playbook.agent.requester_timeout_s,
         }
 
-    def _check_breaker(self, request: RunRequest, begun: Sequence[Event]) -> None:
-        """Raise ``BreakerStopped`` where no run may start. What was decided before, a retry does not decide anew."""
-        if any(event.name == "run.opened" for event in begun):
-            return
-        refused = any(event.name == "run.refused" for event in begun)
-        if refused or self.breakers.in_force(request.tenant, run_id=request.run_id).mode is Mode.STOPPED:
+    def _check_breaker(self, request: RunRequest) -> None:
+        """Raise ``BreakerStopped`` where no run may start."""
+        if self.breakers.in_force(request.tenant, run_id=request.run_id).mode is Mode.STOPPED:
             raise BreakerStopped(
                 "The spend breaker has stopped new runs; nothing was started and nothing was spent. "
                 "Send it under a new request_id once `GET /breaker` says another mode."
             )
 
-    def _refuse(self, request: RunRequest, refusal: Exception) -> None:
-        """Record the refusal and tell of it; for another request under the same id there is nothing to tell."""
+    def _refuse(self, request: RunRequest, refusal: NotAdmitted | InvalidInput) -> None:
+        """Record the refusal and tell of it."""
+        opens_at = refusal.opens_at if isinstance(refusal, NotAdmitted) else None
         self.log.append(
             request.run_id,
             run_seq("refused"),
@@ -112,9 +159,13 @@ class Admission:
                 "request": request.model_dump(mode="json"),
                 "reason": type(refusal).__name__,
                 "message": str(refusal),
+                **({"opens_at": opens_at} if opens_at else {}),
             },
             index=by_tenant(request.tenant) | by_outcome(request.tenant, "refused"),
         )
+        self._tell(request)
+
+    def _tell(self, request: RunRequest) -> None:
         events = self.log.read(request.run_id)
         notice = outcome(events)
         if isinstance(notice, RunRefused):
@@ -137,7 +188,36 @@ class Admission:
         return limits
 
 
+def _conflict(request: RunRequest) -> RequestConflict:
+    return RequestConflict(
+        f"request_id {request.request_id!r} came before with another body (run {request.run_id}). "
+        "Send a new request_id for a new request."
+    )
+
+
+def _recorded(refused: Event) -> NotAdmitted:
+    """Return the refusal that the log has."""
+    error = getattr(errors, refused.body["reason"], NotAdmitted)
+    kind = error if isinstance(error, type) and issubclass(error, NotAdmitted) else NotAdmitted
+    return kind(refused.body["message"], opens_at=refused.body.get("opens_at"))
+
+
+class Admit(Wire):
+    """What the workflow sends beside the request.
+
+    when_full   how the request came: one by message waits
+    entered_at  when the workflow first asked
+    """
+
+    when_full: WhenFull = "refuse"
+    entered_at: AwareDatetime | None = None
+
+
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
-    """Admit ``event["request"]`` (a ``RunRequest``)."""
+    """Admit ``event["request"]`` (a ``RunRequest``), or extend the lease of an admitted run (``event["extend"]``)."""
+    runtime = runtime or lambda_runtime()
+    if "extend" in event:
+        return runtime.get(Extension.of).extend(parse(ExtendTask, event["extend"], what="extend"))
     request = parse(RunRequest, event.get("request"), what="RunRequest")
-    return (runtime or lambda_runtime()).get(Admission.of).admit(request)
+    how = parse(Admit, {name: event[name] for name in Admit.model_fields if name in event}, what="Admit")
+    return runtime.get(Admission.of).admit(request, how.when_full, how.entered_at)

@@ -1,4 +1,16 @@
-"""Lambda: settle a run. Records its ending, whatever ended it, exactly once."""
+"""Lambda: settle a run. Records its ending, whatever ended it, and gives back what it did not spend, exactly once.
+
+::
+
+    9999.run.ended ── read the log again ── 9999.run.settled (the charge) ── lease and windows, one transaction
+                   │                                                      └ dies here: the retry finds the charge in
+                   │                                                        the log, and a lease that is held or is not
+                   └ a planner that is still about records its reservation before it asks the model, and looks for
+                     an ending after that: either it finds this one and asks nothing, or we find the reservation
+
+Whatever is reserved then and has no outcome is charged in full. A run that was never opened has its lease, if
+any, settled by the sweeper: an admission may still be under way.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +27,7 @@ from ballast.log import RunLog
 from ballast.log.run_index import by_outcome
 from ballast.outbox import Announcements, Replies
 from ballast.runtime import Runtime, lambda_runtime
+from functions.budget.books import Books
 from functions.budget.metrics import run_ended
 
 
@@ -79,6 +92,7 @@ class Settlement:
     """Closes runs, and tells others of it."""
 
     log: RunLog
+    books: Books
     announcements: Announcements
     replies: Replies
     runtime: Runtime
@@ -86,7 +100,13 @@ class Settlement:
     @classmethod
     def of(cls, runtime: Runtime) -> "Settlement":
         """Put it together; once per runtime."""
-        return cls(runtime.get(RunLog.of), runtime.get(Announcements.of), runtime.get(Replies.of), runtime)
+        return cls(
+            runtime.get(RunLog.of),
+            runtime.get(Books.of),
+            runtime.get(Announcements.of),
+            runtime.get(Replies.of),
+            runtime,
+        )
 
     def settle(self, run_id: str, status: str) -> dict[str, Any] | None:
         """Record the ending, tell of it and return the run's coordinates; None where no such run was opened."""
@@ -99,11 +119,34 @@ class Settlement:
             ended = self.log.append(run_id, run_seq("ended"), how_it_ended(events, status), index=index)
             self.runtime.emit(run_ended(events, ended))
             events = (*events, ended)
-        self._tell(events)
+        try:
+            self._tell(events)
+        finally:  # neither waits for the other's trouble
+            self._give_back(run_id)
         body = ended.body
         if ended.name == "run.refused":
             return {"run_id": run_id, "status": "refused", "reason": body["reason"]}
         return {"run_id": run_id, "status": body["status"], "by": body["by"], "degraded": body["degraded"]}
+
+    def sweep(self, run_id: str, status: str) -> None:
+        """Settle a run whose execution is gone, and that nobody settled; also one that was never opened."""
+        if self.settle(run_id, status) is None:
+            lease = self.books.find(run_id)
+            if lease is not None:
+                self.books.settle(lease, 0)
+
+    def _give_back(self, run_id: str) -> None:
+        """Settle the run's lease, if it holds one. It has an ending on the record."""
+        lease = self.books.find(run_id)
+        if lease is None or not lease.held:
+            return
+        events = self.log.read(run_id)
+        opened = any(event.name == "run.opened" for event in events)
+        charged = usage(events).charged_microusd if opened else 0
+        leased = lease.leased_microusd
+        body = {"leased_microusd": leased, "charged_microusd": charged, "returned_microusd": leased - charged}
+        settled = self.log.append(run_id, run_seq("settled"), body)
+        self.books.settle(lease, settled.body["charged_microusd"])
 
     def _tell(self, events: Sequence[Event]) -> None:
         for mark, escalated in to_announce(events):  # those that could not be told when they opened

@@ -2,7 +2,7 @@
 
 What becomes of a message::
 
-    a request            its run is started, or found started    → deleted
+    a request            its run is started, or found started    → deleted (where there is no room, the run waits)
     no request, conflict to the dead letters, with its reason    → deleted
     an outage, a throttle                                        → stays, and comes again
     the process dies                                             → all of the batch come again
@@ -53,7 +53,7 @@ class Consumer:
     def take(self, record: SQSRecord) -> None:
         """Start the run of one message, or put the message aside. Raises where it has to come again."""
         try:
-            self.intake.start(requested(record.body))
+            self.intake.start(requested(record.body), when_full="wait")
         except (InvalidInput, NotAdmitted) as refusal:
             self._put_aside(record, refusal)
 

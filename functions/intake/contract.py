@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ballast.contracts.limits import LimitsPatch
-from ballast.contracts.request import MAX_TEXT_CHARS, QueueUrl, RequestId
+from ballast.contracts.request import MAX_TEXT_CHARS, QueueUrl, RequestId, WhenFull
 from ballast.contracts.task import RunId
 from ballast.contracts.wire import Json, Name, Wire
 
@@ -27,6 +27,7 @@ class NewRun(Wire):
     limits    may only tighten the agent's
     tenant    on whose account; only an operator may name another's
     reply_to  URL of an SQS queue that gets the outcome too
+    when_full refuse (the default) or wait, where no window has room for the run's ceiling, or too many runs go on
     """
 
     # Words: the pattern says that blanks alone are none.
@@ -37,6 +38,7 @@ class NewRun(Wire):
     limits: LimitsPatch | None = None
     tenant: Name | None = None
     reply_to: QueueUrl | None = None
+    when_full: WhenFull | None = None
 
 
 class RunSummary(Wire):
@@ -75,6 +77,7 @@ class Run(RunSummary):
     escalation_id  what waits for a person or for the requester, if anything does
     question       what the agent asks the requester; POST /runs/{run_id}/messages replies
     message        why it was refused, and what to mend
+    opens_at       when there will be room, where it was refused for want of it
     """
 
     answer: str | None = None
@@ -83,6 +86,7 @@ class Run(RunSummary):
     escalation_id: str | None = None
     question: str | None = None
     message: str | None = None
+    opens_at: Time | None = None
 
 
 class RunPage(Wire):

@@ -151,6 +151,7 @@ def ended_as(end: Event) -> dict[str, Any]:
     body = end.body
     if end.name == "run.refused":
         refusal = {"reason": body["reason"], "message": plain(body["message"])}
+        refusal["opens_at"] = body.get("opens_at")
         return {"status": "refused", "ended_at": end.at, **refusal}
     answer = body.get("answer")
     return {

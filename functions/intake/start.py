@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import RunRequest
+from ballast.contracts.request import WhenFull
 from ballast.contracts.wire import canonical, parse
 from ballast.errors import RequestConflict, RetryLater
 from ballast.log.aws_errors import consequences
@@ -29,23 +30,26 @@ class Intake:
         """Put it together; once per runtime."""
         return cls(runtime.client("stepfunctions"), IntakeSettings.of(runtime).state_machine_arn)
 
-    def start(self, request: RunRequest) -> dict[str, Any]:
+    def start(self, request: RunRequest, when_full: WhenFull = "refuse") -> dict[str, Any]:
         """Start the run of ``request``, or find it started. Raises ``RequestConflict`` and ``RetryLater``.
 
-        The execution's name is the run id, so Step Functions itself refuses the second one.
+        The execution's name is the run id, so Step Functions itself refuses the second one. ``when_full`` is
+        for a request that does not say it itself: it belongs to the way that it came, not to what was asked for.
         """
-        wanted = canonical({"request": request.model_dump(mode="json")})
+        wanted = request.model_dump(mode="json")
         arn = f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{request.run_id}"
         with consequences(f"State machine {self.state_machine_arn} (STATE_MACHINE_ARN)"):
             try:
                 self.stepfunctions.start_execution(
-                    stateMachineArn=self.state_machine_arn, name=request.run_id, input=wanted
+                    stateMachineArn=self.state_machine_arn,
+                    name=request.run_id,
+                    input=canonical({"request": wanted, "when_full": when_full}),
                 )
             except self.stepfunctions.exceptions.ExecutionAlreadyExists:
                 running = self._running(arn)
             else:
                 return {"run_id": request.run_id, "execution_arn": arn, "started": True}
-        if canonical(json.loads(running["input"])) != wanted:
+        if json.loads(running["input"]).get("request") != wanted:
             raise RequestConflict(
                 f"request_id {request.request_id!r} came before with another body (run {request.run_id}). "
                 "Send a new request_id for a new request."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,6 +27,69 @@ def one_request_at_a_time() -> Iterator[None]:
 
     with replaced(DynamoHandler, "call_action", call_action) as before:
         yield
+
+
+@contextmanager
+def transactions_copy_what_they_touch() -> Iterator[None]:
+    """Keep, for the case that a transaction is cancelled, the items that it touches, not the whole table.
+
+    Relies on ``DynamoDBBackend.transact_write_items`` copying each operation's table with the ``copy.deepcopy`` of
+    its own module, before anything is written, and on ``Table.items`` being ``{hash: {range: item}}`` or
+    ``{hash: item}``. moto copies the table once for each operation: with 1,000 leases that is half a second.
+    """
+    import copy
+
+    from moto.dynamodb import models
+    from moto.dynamodb.models.table import Table
+
+    class Copy:
+        """What the module knows as ``copy``."""
+
+        def __init__(self, kept: dict[int, Any]) -> None:
+            self._kept = kept
+
+        def deepcopy(self, value: Any) -> Any:
+            return self._kept[id(value)] if isinstance(value, Table) else copy.deepcopy(value)
+
+    def transact_write_items(self: Any, transact_items: list[dict[str, Any]]) -> None:
+        kept: dict[int, Any] = {}
+        for operation in (next(iter(item.values())) for item in transact_items):
+            table = self.tables.get(operation.get("TableName"))
+            if table is not None:
+                if id(table) not in kept:
+                    kept[id(table)] = _outline(table)
+                _set_apart(table, operation.get("Key") or operation.get("Item") or {})
+        with replaced(models, "copy", Copy(kept)):
+            before(self, transact_items)
+
+    with replaced(models.DynamoDBBackend, "transact_write_items", transact_write_items) as before:
+        yield
+
+
+def _outline(table: Any) -> Any:
+    """Return another table with the same items."""
+    import copy
+
+    other = copy.copy(table)
+    other.items = copy.copy(table.items)
+    for name, held in table.items.items():
+        other.items[name] = dict(held) if isinstance(held, dict) else held
+    return other
+
+
+def _set_apart(table: Any, key: Mapping[str, Any]) -> None:
+    """Put a copy in the place of the item under ``key``, so that what is done to it is not done to the outline's."""
+    import copy
+
+    from moto.dynamodb.models.dynamo_type import DynamoType
+
+    held = table.items.get(DynamoType(key[table.hash_key_attr])) if table.hash_key_attr in key else None
+    if isinstance(held, dict):
+        within = DynamoType(key[table.range_key_attr])
+        if within in held:
+            held[within] = copy.deepcopy(held[within])
+    elif held is not None:
+        table.items[DynamoType(key[table.hash_key_attr])] = copy.deepcopy(held)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from tests.statemachine.playbook.tools.counter import value_of
 PLAYBOOK = ROOT / "tests" / "statemachine" / "playbook"
 PLANNER, EXECUTOR, INTAKE = "PlannerFunction", "ExecutorFunction", "IntakeFunction"
 ANSWERS = {"AnswerEscalationFunction", "PeopleApiFunction"}
+BUDGET = {"AdmitFunction", "SettleFunction", "SweepFunction"}
 STARTS = {INTAKE, "ApiFunction", "QueueFunction"}
 DENIED = ("AccessDenied", "AccessDeniedException")
 
@@ -79,7 +80,7 @@ ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "forge an effect's record": (put("IdempotencyTable", id="x"), {EXECUTOR}),
     "start a run": (start_a_run, STARTS),
     "answer a task token": (answer_a_token, ANSWERS),
-    "write a budget": (put("BudgetsTable", account="a", window="w"), {"AdmitFunction", "SettleFunction"}),
+    "write a budget": (put("BudgetsTable", account="a", window="w"), BUDGET),
     "delete from the log": (delete_from_the_log, set()),
     "change the log": (change_the_log, set()),
     "delete a payload": (delete_a_payload, set()),

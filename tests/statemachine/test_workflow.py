@@ -55,6 +55,8 @@ def broken_escalation(payload: dict[str, Any]) -> None:
         raise Broken("a defect")
 
 
+BACK = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "Look again."}
+
 CASES = [
     Case("answered", says=["Done."]),
     Case("a call", says=[[call("read", name="a call")], "Done."]),
@@ -95,6 +97,20 @@ CASES = [
             },
         ),
         counter=2,
+    ),
+    Case(
+        "a person adds budget",
+        says=["guardrail_intervened", "Done."],
+        answers=({"decision": BACK | {"add_budget_microusd": 1_000}},),
+    ),
+    Case(
+        "no window has room for the budget",
+        says=["guardrail_intervened"],
+        answers=(
+            {"decision": BACK | {"add_budget_microusd": 10**12}},
+            {"decision": {"kind": "answer", "text": "By hand."}},
+        ),
+        by="human",
     ),
     Case("nobody answers", says=["guardrail_intervened"], status="unanswered", by=None),
     Case(
@@ -211,7 +227,7 @@ def played() -> Iterator[dict[str, Played]]:
         breaks = {requests[name].run_id: case.breaks for name, case in cases.items()}
 
         def break_it(function: str, payload: dict[str, Any]) -> None:
-            run_id = payload.get("run_id") or RunRequest.model_validate_json(_json(payload["request"])).run_id
+            run_id = payload.get("extend", payload).get("run_id") or RunRequest.model_validate_json(_json(payload["request"])).run_id
             breaks.get(run_id, {}).get(function, lambda _: None)(payload)
 
         cloud.before_invoke.append(_except_intake(break_it))

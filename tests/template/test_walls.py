@@ -94,7 +94,8 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     ),
     "the planner resets the breaker": (
         _grant("PlannerFunction", "dynamodb:PutItem", _arn("BudgetsTable")),
-        "PlannerFunction may write budgets by dynamodb:PutItem on BudgetsTable; only AdmitFunction SettleFunction may",
+        "PlannerFunction may write budgets by dynamodb:PutItem on BudgetsTable; "
+        "only AdmitFunction SettleFunction SweepFunction may",
     ),
     "the executor starts runs": (
         _grant("ExecutorFunction", "states:StartExecution", {"Ref": "AgentStateMachine"}),
@@ -141,7 +142,7 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     "the executor requests a run by event": (
         _grant("ExecutorFunction", "events:PutEvents", "*"),
         "ExecutorFunction may send events by events:PutEvents on *; "
-        "only AdmitFunction SettleFunction OpenEscalationFunction may",
+        "only AdmitFunction SettleFunction SweepFunction OpenEscalationFunction may",
     ),
     "the intake writes the log": (
         _grant("IntakeFunction", "dynamodb:PutItem", _arn("RunLogTable")),

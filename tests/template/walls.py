@@ -48,6 +48,11 @@ MAY: dict[str, Row] = {
         "BudgetsTable": f"{KEEP_BUDGETS['BudgetsTable']} dynamodb:BatchGetItem",
     },
     "SettleFunction": APPEND_LOG | KEEP_BUDGETS | TELL_OTHERS | REPLY | {"UnsettledRunsQueue": "sqs:SendMessage"},
+    "SweepFunction": APPEND_LOG
+    | KEEP_BUDGETS
+    | TELL_OTHERS
+    | REPLY
+    | {"BudgetsTable/index/by_look": "dynamodb:Query", EXECUTIONS: "states:DescribeExecution"},
     # probabilistic
     "PlannerFunction": APPEND_LOG
     | {
@@ -99,7 +104,7 @@ WORKFLOW: Row = {
 PLANNER, EXECUTOR = "PlannerFunction", "ExecutorFunction"
 INTAKE, API = "IntakeFunction QueueFunction ApiFunction", "ApiFunction"
 ANSWER = "AnswerEscalationFunction PeopleApiFunction"
-BUDGET = "AdmitFunction SettleFunction"
+BUDGET = "AdmitFunction SettleFunction SweepFunction"
 NOBODY = ""
 
 #: (who only, may do what, by these actions, on these resources)

@@ -38,6 +38,8 @@ const REASONS = {
   executor_failed: "the executor failed",
   effect_unknown: "nobody knows whether a call had its effect",
   guidance: "a person gave guidance",
+  window_full: "no window has room for the budget that was added",
+  lease_failed: "the budget that was added could not be leased",
   question: "the agent asks the requester",
   approval_required: "a call needs a person's approval",
 };

@@ -4,7 +4,8 @@
 
     BallastError
     ├── RetryLater                 retry   nothing was done; the same task may be tried again
-    │   └── AttemptInProgress              another attempt holds the call; wait for its outcome
+    │   ├── AttemptInProgress              another attempt holds the call; wait for its outcome
+    │   └── AtCapacity                     no room for the run's money now, and its request waits
     ├── CallRefused                repair  goes back to the model as a tool result
     │   ├── UnknownTool
     │   ├── MalformedArguments             not JSON, or not an object
@@ -21,7 +22,10 @@
     └── Stop                       stop    trying again cannot help
         ├── NotAdmitted                    the run does not start
         │   ├── RequestConflict            the same request id with another body
-        │   └── BreakerStopped             the spend breaker lets no run start
+        │   ├── BreakerStopped             the spend breaker lets no run start
+        │   ├── WindowFull                 an hour or a day has no room for the run's ceiling
+        │   └── TooManyRuns                as many runs at once as may be
+        ├── RunEnded                       the run has an ending; nothing may be spent for it any more
         ├── InvalidInput                   a field of a contract is wrong
         ├── PlaybookInvalid
         ├── SettingInvalid
@@ -45,6 +49,10 @@ class RetryLater(BallastError):
 
 class AttemptInProgress(RetryLater):
     """Another attempt at the same call has not ended yet."""
+
+
+class AtCapacity(RetryLater):
+    """A window or the number of runs at once has no room for the run, and its request chose to wait."""
 
 
 class CallRefused(BallastError):
@@ -104,7 +112,11 @@ class Stop(BallastError):
 
 
 class NotAdmitted(Stop):
-    """The run does not start."""
+    """The run does not start. ``opens_at`` (ISO 8601) says when it could, where the books know."""
+
+    def __init__(self, message: str = "", *, opens_at: str | None = None) -> None:
+        super().__init__(message)
+        self.opens_at = opens_at
 
 
 class RequestConflict(NotAdmitted):
@@ -113,6 +125,18 @@ class RequestConflict(NotAdmitted):
 
 class BreakerStopped(NotAdmitted):
     """The spend breaker lets no run start."""
+
+
+class WindowFull(NotAdmitted):
+    """A window of the tenant's or the account's has no room for the run's ceiling."""
+
+
+class TooManyRuns(NotAdmitted):
+    """As many runs hold a lease as may at once; nobody knows when one ends."""
+
+
+class RunEnded(Stop):
+    """The run has an ending on the record."""
 
 
 class InvalidInput(Stop):

@@ -105,7 +105,7 @@ CONTRACTS = [
     _contract(
         RunRequest,
         {"request_id": "r-1", "agent": "support", "intent": "refund", "text": "Hello.", "context": {"order_id": "O-1"}}
-        | {"tenant": "default", "limits": {"turns": 3}, "reply_to": QUEUE},
+        | {"tenant": "default", "limits": {"turns": 3}, "reply_to": QUEUE, "when_full": "wait"},
         {
             "request_id": [*NO_TEXT, "", " ", "a b", "a\n", "é", "\0", "x" * 129],
             "agent": NO_NAME,
@@ -115,6 +115,7 @@ CONTRACTS = [
             "tenant": NO_NAME,
             "limits": [*NO_OBJECT, {"turns": "3"}, {"fallback_reserve_s": 1}],
             "reply_to": [1, "", "replies", QUEUE + "\n", QUEUE.replace("https", "http"), QUEUE + "/x"],
+            "when_full": [1, "", "Wait", "never"],
         },
     ),
     _contract(
@@ -179,9 +180,11 @@ CONTRACTS = [
     ),
     _contract(
         PlanSummary,
-        {"kind": "hand_over", "calls": [1], "parallel": False, "to": "human", "reason": "deadline"},
+        {"kind": "hand_over", "calls": [1], "parallel": False, "to": "human", "reason": "deadline"}
+        | {"adds_budget": True},
         {
             "kind": [*NO_TEXT, "", "tool"],
+            "adds_budget": NO_FLAG,
             "calls": ["x", {}, ["1"], [1.0], [True], None],
             "parallel": NO_FLAG,
             "to": [bad for bad in NO_PLANNER if bad is not None],

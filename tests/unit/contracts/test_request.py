@@ -23,6 +23,7 @@ OTHER: dict[str, Any] = {
     "tenant": "acme",
     "limits": {"turns": 1},
     "reply_to": QUEUE,
+    "when_full": "wait",
 }
 names = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._-]{0,8}", fullmatch=True)
 keys = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=10)

@@ -30,6 +30,13 @@ QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/escalations"
 DEAD_LETTERS_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/dead-requests"
 LOG = {"RUN_LOG_TABLE": "run-log", "PAYLOAD_BUCKET": "payloads", "RETENTION_DAYS": "30"}
 _PLAYBOOK = {"PLAYBOOK_DIR": str(LEDGER)}
+#: Room for every run of a file's tests; those about windows set their own.
+LENDING = {
+    **{f"{whose}_{window}_USD": "1000000" for whose in ("TENANT", "ACCOUNT") for window in ("HOUR", "DAY")},
+    "TENANT_RUNS": "1000000",
+    "ACCOUNT_RUNS": "1000000",
+    "ADMISSION_WAIT_S": "3600",
+}
 #: As in template.yaml.
 ENVIRONS: dict[str, dict[str, str]] = {
     "intake": LOG | _PLAYBOOK | {"STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent"},
@@ -37,8 +44,14 @@ ENVIRONS: dict[str, dict[str, str]] = {
         "STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent",
         "RUN_REQUEST_DEAD_LETTER_QUEUE_URL": DEAD_LETTERS_URL,
     },
-    "admit": LOG | _PLAYBOOK | {"BUDGETS_TABLE": "budgets", "REPLY_QUEUE_PREFIX": "reply-"},
+    "admit": LOG | _PLAYBOOK | LENDING | {"BUDGETS_TABLE": "budgets", "REPLY_QUEUE_PREFIX": "reply-"},
     "settle": LOG | {"BUDGETS_TABLE": "budgets", "REPLY_QUEUE_PREFIX": "reply-"},
+    "sweep": LOG
+    | {
+        "BUDGETS_TABLE": "budgets",
+        "REPLY_QUEUE_PREFIX": "reply-",
+        "STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent",
+    },
     "planner": LOG | _PLAYBOOK | {"BUDGETS_TABLE": "budgets", "MODEL_TIMEOUT_S": "1"},
     "fallback": LOG | _PLAYBOOK,
     "rollback": LOG | _PLAYBOOK,
@@ -50,16 +63,17 @@ ENVIRONS: dict[str, dict[str, str]] = {
 }
 _TABLES = {
     "run-log": ("run_id", "seq"),
+    "budgets": ("account", "window"),
     "escalations": ("escalation_id",),
     "idempotency": ("id",),
     "notes": ("note_id",),
-    "budgets": ("account", "window"),
 }
 #: (table, index, its keys)
 _INDEXES = (
     ("run-log", "by_tenant", ("tenant", "at")),
     ("run-log", "by_outcome", ("outcome", "at")),
     ("escalations", "by_status", ("status", "opened_at")),
+    ("budgets", "by_look", ("held", "look_at")),
 )
 
 

@@ -5,7 +5,11 @@ from collections.abc import Iterator
 import pytest
 from moto import mock_aws
 
-from local.moto_seams.dynamodb import attribute_values_as_they_are, one_request_at_a_time
+from local.moto_seams.dynamodb import (
+    attribute_values_as_they_are,
+    one_request_at_a_time,
+    transactions_copy_what_they_touch,
+)
 from local.moto_seams.imports import import_moto
 from tests.unit.functions.cloud import MOTO, Cloud
 from tests.unit.functions.endpoint import Endpoint
@@ -21,7 +25,12 @@ def endpoint() -> Iterator[Endpoint]:
 @pytest.fixture(scope="module")
 def cloud(endpoint: Endpoint) -> Iterator[Cloud]:
     import_moto()
-    with mock_aws(config=MOTO), one_request_at_a_time(), attribute_values_as_they_are():
+    with (
+        mock_aws(config=MOTO),
+        one_request_at_a_time(),
+        attribute_values_as_they_are(),
+        transactions_copy_what_they_touch(),
+    ):
         yield Cloud(model_url=endpoint.url)
 
 

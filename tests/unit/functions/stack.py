@@ -10,9 +10,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ballast.contracts import Event
-from ballast.contracts.event import call_seq, escalation_seq, plan_seq
+from ballast.contracts.event import call_seq, escalation_seq, lease_seq, plan_seq
 from ballast.runtime import Runtime
-from functions.budget import admit, settle
+from functions.budget import admit, settle, sweep
 from functions.escalation import answer
 from functions.escalation import api as people
 from functions.escalation import open as escalation_open
@@ -28,6 +28,7 @@ HANDLERS: dict[str, Any] = {
     "consume": consume.lambda_handler,
     "admit": admit.lambda_handler,
     "settle": settle.lambda_handler,
+    "sweep": sweep.lambda_handler,
     "planner": planner.lambda_handler,
     "fallback": fallback.lambda_handler,
     "rollback": rollback.lambda_handler,
@@ -152,6 +153,8 @@ class Stack:
         self.log.append(
             run_id, escalation_seq(turn, "answered"), body | {"agent_until_ms": until, "deadline_ms": until}
         )
+        if added := decision.get("add_budget_microusd"):  # and that its lease was extended
+            self.log.append(run_id, lease_seq(turn), {"microusd": added, "hour": "hour#", "day": "day#"})
 
     # What the functions left behind
 

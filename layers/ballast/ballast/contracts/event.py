@@ -88,9 +88,10 @@ def order(event: Event) -> tuple[int, int, int, int, str]:
 def run_seq(step: str) -> str:
     """Return the key of the run's opening (``opened``, ``refused``) or its ending (``ended``).
 
-    Who was told of the ending comes after it: ``announced`` (an event), ``replied`` (the caller's queue).
+    After the ending come what was charged (``settled``) and who was told: ``announced`` (an event), ``replied``
+    (the caller's queue).
     """
-    return f"{LAST_TURN if step in ('ended', 'announced', 'replied') else 0:04d}.run.{step}"
+    return f"{LAST_TURN if step in ('ended', 'settled', 'announced', 'replied') else 0:04d}.run.{step}"
 
 
 def model_seq(turn: int, attempt: int, step: str) -> str:
@@ -112,6 +113,11 @@ def plan_seq(turn: int) -> str:
 def call_seq(turn: int, index: int, step: str) -> str:
     """Return e.g. ``0003.call.1.settled``; ``index`` counts from 1."""
     return f"{turn:04d}.call.{index}.{step}"
+
+
+def lease_seq(turn: int) -> str:
+    """Return the key of the budget that a person's answer in that turn added, once it was taken from the windows."""
+    return f"{turn:04d}.lease.extended"
 
 
 def escalation_seq(turn: int, step: str) -> str:

@@ -64,6 +64,10 @@ class ExitReason(StrEnum):
     EFFECT_UNKNOWN = "effect_unknown"
     GUIDANCE = "guidance"
 
+    # A budget that a person added could not be leased.
+    WINDOW_FULL = "window_full"
+    LEASE_FAILED = "lease_failed"
+
     # The agent asks the requester; nobody replied in time.
     QUESTION = "question"
     REQUESTER_SILENT = "requester_silent"

@@ -94,10 +94,15 @@ class RunFailed(Outcome):
 
 
 class RunRefused(Outcome):
-    """A run was not admitted; nothing was spent. ``message`` says what to mend."""
+    """A run was not admitted; nothing was spent.
+
+    message   what to mend
+    opens_at  when there will be room, where it was refused for want of it
+    """
 
     status: Literal["refused"] = "refused"
     message: str
+    opens_at: At | None = None
     cost_usd: Usd = "0.00"
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 
@@ -21,6 +21,8 @@ QueueUrl = Annotated[
     str, StringConstraints(pattern=r"^https://[a-z0-9.-]{1,128}/[0-9]{12}/[A-Za-z0-9_-]{1,80}(\.fifo)?$")
 ]
 
+WhenFull = Literal["refuse", "wait"]
+
 
 class RunRequest(Wire):
     """One request for a run.
@@ -33,6 +35,9 @@ class RunRequest(Wire):
     tenant      on whose account
     limits      may only tighten the playbook's
     reply_to    URL of an SQS queue that gets the outcome too; its name starts with the stack's prefix
+    when_full   what to do where a window or the number of runs at once has no room: ``refuse`` with the time
+                when it opens, or ``wait`` for it, within bounds. By default a request by message waits, and
+                every other is refused
     """
 
     request_id: RequestId
@@ -43,6 +48,7 @@ class RunRequest(Wire):
     tenant: Name = "default"
     limits: LimitsPatch | None = None
     reply_to: QueueUrl | None = None
+    when_full: WhenFull | None = None
 
     @field_validator("text", "context")
     @classmethod

@@ -62,13 +62,17 @@ class OpenTask(Wire):
 
 
 class PlanSummary(Wire):
-    """A decision as the state machine sees it: its kind and the positions of its calls."""
+    """A decision as the state machine sees it: its kind and the positions of its calls.
+
+    ``adds_budget``: a person added some for the agent, which has to be leased before it is spent.
+    """
 
     kind: Literal["call_tools", "answer", "hand_over"]
     calls: tuple[int, ...] = ()
     parallel: bool = False
     to: Planner | None = None
     reason: ExitReason | None = None
+    adds_budget: bool = False
 
     @classmethod
     def of(cls, decision: CallTools | Answer | HandOver, *, parallel: bool = False) -> "PlanSummary":
@@ -76,5 +80,6 @@ class PlanSummary(Wire):
         if isinstance(decision, CallTools):
             return cls(kind="call_tools", calls=tuple(range(1, len(decision.calls) + 1)), parallel=parallel)
         if isinstance(decision, HandOver):
-            return cls(kind="hand_over", to=decision.to, reason=decision.reason)
+            adds = decision.to is Planner.AGENT and decision.add_budget_microusd > 0
+            return cls(kind="hand_over", to=decision.to, reason=decision.reason, adds_budget=adds)
         return cls(kind="answer")

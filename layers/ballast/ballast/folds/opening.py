@@ -14,7 +14,7 @@ class Opening:
     """What was admitted.
 
     limits              as admitted
-    cost_ceiling_microusd  the admitted ceiling and what people added since
+    cost_ceiling_microusd  the admitted ceiling and what people added since, once it was leased too
     agent_until_ms, deadline_ms  epoch milliseconds; whatever a person answers renews them
     granted_turn        the turn in which a person last handed back to the agent; counting of
                         turns and tool calls starts after it. 0 where nobody did.
@@ -37,8 +37,11 @@ def opening(events: Sequence[Event]) -> Opening:
     body = first.body
     limits = parse(Limits, body["limits"], what="limits", error=LogCorrupt)
     ceiling, granted = limits.cost_microusd, 0
+    leased = "lease" in body  # a log from before there were leases has no lease.extended either
     agent_until_ms, deadline_ms = body["agent_until_ms"], body["deadline_ms"]
     for event in events:
+        if event.name == "lease.extended":
+            ceiling += event.body["microusd"]
         if event.name not in ("escalation.answered", "call.approval_answered"):
             continue
         agent_until_ms = event.body.get("agent_until_ms", agent_until_ms)
@@ -47,7 +50,7 @@ def opening(events: Sequence[Event]) -> Opening:
             continue  # it gives the agent time, but nobody granted it anything
         decision = recorded_decision(event.body["decision"])
         if isinstance(decision, HandOver) and decision.to is Planner.AGENT:
-            ceiling += decision.add_budget_microusd
+            ceiling += 0 if leased else decision.add_budget_microusd
             granted = event.turn
     return Opening(
         request=parse(RunRequest, body["request"], what="request", error=LogCorrupt),

@@ -35,7 +35,9 @@ def outcome(events: Sequence[Event]) -> Outcome | None:
     }
     body = ended.body
     if ended.name == "run.refused":
-        return RunRefused(**about, reason=body["reason"], message=_plain(body["message"]))
+        return RunRefused(
+            **about, reason=body["reason"], message=_plain(body["message"]), opens_at=body.get("opens_at")
+        )
     about |= {
         "by": body["by"],
         "degraded": body["degraded"],

@@ -63,7 +63,7 @@ def test_a_request_starts_an_execution_named_after_its_run(stack: Stack) -> None
         "started": True,
     }
     described = client("stepfunctions").describe_execution(executionArn=started["execution_arn"])
-    assert json.loads(described["input"]) == {"request": made.model_dump(mode="json")}
+    assert json.loads(described["input"]) == {"request": made.model_dump(mode="json"), "when_full": "refuse"}
 
 
 @pytest.mark.parametrize("context", [{}, {"waits": True}])

@@ -1,0 +1,181 @@
+"""The books: leases and windows in their table, each change one conditional transaction.
+
+::
+
+    lease    Put lease (if there is none) · Update 4 windows (if it fits) · Update 2 counts of runs (if fewer)
+    extend   Update lease (held, not for this turn yet) · Update 4 windows (if it fits)
+    settle   Update lease (held, as it was read) · Update its windows · Update 2 counts of runs
+
+All or nothing, so the item of the lease says whether its money was taken, and whether it went back. A
+request that is sent again finds its own lease; a settlement that is sent again finds it settled.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from ballast.errors import RetryLater
+from ballast.log.aws_errors import consequences
+from ballast.money.lease import Lease, Part, settlement
+from ballast.money.windows import ACCOUNT, LEASE, LIMITS, Claim, Full, WindowLimits, full, of_tenant
+from ballast.runtime import Runtime, Settings
+from functions.budget.items import Items, iso, key_of, lease_of, limits_of, shard_name, shard_of
+from functions.budget.transaction import Transactions
+
+#: The sweeper first looks at a lease when nothing of its admission can be under way any more.
+GRACE = timedelta(minutes=15)
+_SETTLE_ATTEMPTS = 3
+
+
+class BooksSettings(Settings):
+    """What every function that keeps the books needs.
+
+    budgets_table   the table
+    retention_days  settled leases and past windows are forgotten after so many days; 0 keeps them for ever
+    """
+
+    budgets_table: Annotated[str, Field(min_length=1)]
+    retention_days: Annotated[int, Field(ge=0)] = 0
+
+
+@dataclass(frozen=True)
+class Due:
+    """A held lease that the sweeper should look at, and since when (ISO 8601, UTC)."""
+
+    run_id: str
+    look_at: str
+
+
+@dataclass(frozen=True)
+class Books:
+    """Leases and windows, as a function with the right to keep them sees them."""
+
+    dynamodb: Any
+    table: str
+    items: Items
+    transactions: Transactions
+    runtime: Runtime
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> Books:
+        """Put it together; once per runtime."""
+        settings, client = BooksSettings.of(runtime), runtime.client("dynamodb")
+        resource = f"Table {settings.budgets_table} (BUDGETS_TABLE)"
+        return cls(
+            client,
+            settings.budgets_table,
+            Items(settings.budgets_table, settings.retention_days),
+            # No secret: the numbers only spread those who wait.
+            Transactions(client, resource, random.random, time.sleep),
+            runtime,
+        )
+
+    def limits(self, tenant: str, *, account: WindowLimits, each: WindowLimits) -> tuple[WindowLimits, WindowLimits]:
+        """Return the limits of all tenants together and of this one; ``account`` and ``each`` are the defaults."""
+        keys = [key_of(name, LIMITS) for name in (ACCOUNT, of_tenant(tenant))]
+        with consequences(self.transactions.resource):
+            page = self.dynamodb.batch_get_item(RequestItems={self.table: {"Keys": keys}})
+        if page.get("UnprocessedKeys"):
+            raise RetryLater(f"{self.transactions.resource} leaves limits unread; try again.")
+        found = {item["account"]["S"]: item for item in page["Responses"].get(self.table, [])}
+        return limits_of(found.get(ACCOUNT, {}), account), limits_of(found.get(of_tenant(tenant), {}), each)
+
+    def find(self, run_id: str) -> Lease | None:
+        """Return the run's lease, held or settled; None where it never had one. Strongly consistent."""
+        with consequences(self.transactions.resource):
+            found = self.dynamodb.get_item(TableName=self.table, Key=key_of(LEASE, run_id), ConsistentRead=True)
+        return lease_of(found["Item"]) if "Item" in found else None
+
+    def lease(self, wanted: Lease, claims: Sequence[Claim]) -> Lease | Full:
+        """Take ``claims`` for the new lease ``wanted``; return it, or the run's earlier one, or what has no room.
+
+        Raises ``RetryLater``.
+        """
+        now = self.runtime.clock()
+        return self._take(wanted, self.items.put_lease(wanted, now, now + GRACE), claims)
+
+    def bar(self, refused: Lease) -> Lease | None:
+        """See to it that the run never gets a lease; return the one that it has got before, if it has."""
+        nobody_leased_before = "attribute_not_exists(account)"
+        with consequences(self.transactions.resource):
+            try:
+                self.dynamodb.put_item(
+                    TableName=self.table,
+                    Item=self.items.bar(refused, self.runtime.clock()),
+                    ConditionExpression=nobody_leased_before,
+                )
+            except self.dynamodb.exceptions.ConditionalCheckFailedException:
+                return self.find(refused.run_id)
+        return None
+
+    def extend(self, lease: Lease, turn: int, part: Part, claims: Sequence[Claim]) -> Lease | Full:
+        """Take ``claims`` for ``part``, added to a held lease for that turn; else as ``lease``.
+
+        What comes back is the lease as it is then: with the part, or settled meanwhile.
+        """
+        more = Lease(lease.run_id, lease.tenant, lease.request_sha256, {**lease.parts, turn: part})
+        return self._take(more, self.items.add_part(lease.run_id, turn, part), claims)
+
+    def _take(self, wanted: Lease, item: dict[str, Any], claims: Sequence[Claim]) -> Lease | Full:
+        never = tuple(claim for claim in claims if claim.room < 0)
+        failed = None if never else self.transactions.write([item, *map(self.items.claimed, claims)])
+        if failed is not None and not failed:
+            return wanted
+        if failed is None or 0 in failed:
+            found = self.find(wanted.run_id)
+            if found is not None and (not found.held or wanted.parts.keys() <= found.parts.keys()):
+                return found
+            if failed is not None:
+                raise RetryLater(f"The lease of {wanted.run_id} has just changed; try again.")
+        return full(never or tuple(claims[index - 1] for index in sorted(failed or ())))
+
+    def settle(self, lease: Lease, charged_microusd: int) -> None:
+        """Charge ``charged_microusd`` to the windows of ``lease`` and give back the rest, once.
+
+        Raises ``RetryLater``.
+        """
+        found: Lease | None = lease
+        for _ in range(_SETTLE_ATTEMPTS):
+            if found is None or not found.held:
+                return
+            changes = map(self.items.changed, settlement(found, charged_microusd))
+            if not self.transactions.write(
+                [self.items.settled(found, charged_microusd, self.runtime.clock()), *changes]
+            ):
+                return
+            found = self.find(lease.run_id)  # it was settled, or extended, in between
+        raise RetryLater(f"The lease of {lease.run_id} keeps changing; try again.")
+
+    def due(self, shard: int, until: datetime, limit: int) -> tuple[Due, ...]:
+        """Return at most ``limit`` held leases of a shard whose time has come, the longest overdue first."""
+        with consequences(self.transactions.resource):
+            page = self.dynamodb.query(
+                TableName=self.table,
+                IndexName="by_look",
+                KeyConditionExpression="held = :shard AND look_at <= :until",
+                ExpressionAttributeValues={":shard": {"S": shard_name(shard)}, ":until": {"S": iso(until)}},
+                Limit=limit,
+            )
+        return tuple(Due(item["window"]["S"], item["look_at"]["S"]) for item in page["Items"])
+
+    def postpone(self, run_id: str, until: datetime) -> None:
+        """Have the sweeper look at a held lease no sooner than ``until``."""
+        nobody_settled_it = "held = :shard"
+        with consequences(self.transactions.resource):
+            try:
+                self.dynamodb.update_item(
+                    TableName=self.table,
+                    Key=key_of(LEASE, run_id),
+                    UpdateExpression="SET look_at = :until",
+                    ConditionExpression=nobody_settled_it,
+                    ExpressionAttributeValues={":shard": {"S": shard_of(run_id)}, ":until": {"S": iso(until)}},
+                )
+            except self.dynamodb.exceptions.ConditionalCheckFailedException:
+                return

@@ -1,0 +1,71 @@
+"""Lease the budget that a person added to a run, before the run may spend it.
+
+::
+
+    0004.escalation.answered (a person adds 5 cents) ── windows and lease ── 0004.lease.extended ── the agent goes on
+                                                     │                    └ dies here: the retry finds the part of
+                                                     │                      turn 4 in the lease, and records it
+                                                     └ no room: ``WindowFull``; the workflow asks the people again
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ballast.contracts import HandOver, Planner
+from ballast.contracts.decision import recorded_decision
+from ballast.contracts.event import lease_seq
+from ballast.contracts.task import RunId, Turn
+from ballast.contracts.wire import Wire
+from ballast.errors import InvalidInput, RunEnded, WindowFull
+from ballast.folds import ending
+from ballast.log import RunLog
+from ballast.money.lease import MAX_PARTS
+from ballast.runtime import Runtime
+from functions.budget.lending import Lending
+
+
+class ExtendTask(Wire):
+    """Lease what the person's answer in this turn added."""
+
+    run_id: RunId
+    turn: Turn
+
+
+@dataclass(frozen=True)
+class Extension:
+    """Extends leases."""
+
+    log: RunLog
+    lending: Lending
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> Extension:
+        """Put it together; once per runtime."""
+        return cls(runtime.get(RunLog.of), runtime.get(Lending.of))
+
+    def extend(self, task: ExtendTask) -> dict[str, Any]:
+        """Extend the lease and record it; doing it twice is doing it once.
+
+        Raises ``WindowFull``, and ``RunEnded`` where there is nothing to extend any more.
+        """
+        events = self.log.read(task.run_id)
+        added = next((e for e in events if e.name == "escalation.answered" and e.turn == task.turn), None)
+        decision = recorded_decision(added.body["decision"]) if added else None
+        if not isinstance(decision, HandOver) or decision.to is not Planner.AGENT:
+            raise InvalidInput(f"{task.run_id} turn {task.turn}: nobody added a budget there.")
+        lease = self.lending.books.find(task.run_id)
+        if ending(events) or lease is None or not lease.held:
+            raise RunEnded(f"{task.run_id} has ended; no budget can be added to it.")
+        if task.turn not in lease.parts:
+            if len(lease.parts) >= MAX_PARTS:
+                raise WindowFull(f"{task.run_id}: its lease has {MAX_PARTS} parts; no more can be added to it.")
+            lease = self.lending.extend(lease, task.turn, decision.add_budget_microusd)
+        if task.turn not in lease.parts:
+            raise RunEnded(f"{task.run_id} has ended; no budget can be added to it.")
+        part = lease.parts[task.turn]
+        self.log.append(
+            task.run_id, lease_seq(task.turn), {"microusd": part.microusd, "hour": part.hour, "day": part.day}
+        )
+        return {"run_id": task.run_id, "turn": task.turn, "leased_microusd": lease.leased_microusd}

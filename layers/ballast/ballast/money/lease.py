@@ -1,0 +1,82 @@
+"""What a run holds of the windows, and what goes back when it ends. Pure.
+
+A lease is made of parts: one from the admission, one for each budget that a person added later. Each
+remembers the hour and the day that it was taken from, and its rest goes back to those, even when they are
+over: that frees nothing today, and it makes the books of a past window say what its runs really cost.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ballast.money.windows import ACCOUNT, RUNNING, of_tenant
+
+#: Each part may touch four windows, and a transaction has 100 items.
+MAX_PARTS = 20
+
+
+@dataclass(frozen=True)
+class Part:
+    """Money taken at one time. ``hour`` and ``day`` are names of windows."""
+
+    microusd: int
+    hour: str
+    day: str
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One run's lease.
+
+    parts    by the turn that they were taken for; 0 is the admission
+    request_sha256  of the request that it was given to
+    held     false once it was settled
+    """
+
+    run_id: str
+    tenant: str
+    request_sha256: str
+    parts: Mapping[int, Part]
+    held: bool = True
+
+    @property
+    def leased_microusd(self) -> int:
+        """All that was taken. It only grows, so it also tells one state of a held lease from another."""
+        return sum(part.microusd for part in self.parts.values())
+
+
+@dataclass(frozen=True)
+class Change:
+    """What settling adds to one item: ``taken`` and ``settled`` in micro-dollars, or runs."""
+
+    account: str
+    window: str
+    taken: int = 0
+    settled: int = 0
+    runs: int = 0
+
+
+def settlement(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
+    """Return the changes that settle ``lease``, one for each item that it touches.
+
+    The charge fills the parts in the order in which they were taken. What exceeds all of them (a model
+    that reported more than it was allowed) falls on the last: a window tells the truth, also where it hurts.
+    """
+    taken: dict[tuple[str, str], int] = {}
+    settled: dict[tuple[str, str], int] = {}
+    left = charged_microusd
+    turns = sorted(lease.parts)
+    for turn in turns:
+        part = lease.parts[turn]
+        charged = left if turn == turns[-1] else min(left, part.microusd)
+        left -= charged
+        for account in (ACCOUNT, of_tenant(lease.tenant)):
+            for window in (part.hour, part.day):
+                key = account, window
+                taken[key] = taken.get(key, 0) + charged - part.microusd
+                settled[key] = settled.get(key, 0) + charged
+    money = tuple(
+        Change(account, window, taken=taken[account, window], settled=settled[account, window])
+        for account, window in taken
+    )
+    places = tuple(Change(account, RUNNING, runs=-1) for account in (ACCOUNT, of_tenant(lease.tenant)))
+    return money + places
