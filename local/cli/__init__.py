@@ -68,6 +68,10 @@ def _command(name: str, *, on_stack: bool) -> Callable[[Namespace], int]:
         from local.cli.redrive import redrive
 
         return redrive
+    if name == "cost":
+        from local.cli.cost import cost
+
+        return cost
     from local.cli.show import trace
 
     return trace

@@ -2,7 +2,7 @@
 
 import argparse
 
-from local.cli import redrive
+from local.cli import cost, redrive
 from local.cli.exits import HELP
 
 _MAIN = """\
@@ -12,6 +12,7 @@ handlers, on moto instead of AWS. No account, no network, nothing left behind bu
   ballast demo                      watch a run that ends well
   ballast demo --list               see the other scenarios
   ballast trace                     list the saved runs
+  ballast cost --since 1d           where their money went
   ballast run --text "Where is my order O-1001?" --model http://localhost:11434/v1#qwen3
   ballast up                        serve all of it over HTTP, on localhost
   ballast --stack ballast-dev run --text "Where is my order O-1001?"
@@ -97,7 +98,9 @@ List the escalations that wait for an answer, and what to type.
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command; ``command`` in its result names the subcommand."""
     top = _taught(argparse.ArgumentParser(prog="ballast"), _MAIN, _FILES + "\n" + HELP)
-    deployed = top.add_argument_group("a deployed stack, instead of a local cloud (run, trace, answer, escalations)")
+    deployed = top.add_argument_group(
+        "a deployed stack, instead of a local cloud (run, trace, cost, answer, escalations)"
+    )
     deployed.add_argument("--stack", metavar="NAME", help="the stack, found through its outputs; your credentials")
     deployed.add_argument("--region", metavar="REGION", help="where it is (default: $AWS_REGION, or the profile's)")
     deployed.add_argument("--profile", metavar="PROFILE", help="whose credentials (default: $AWS_PROFILE)")
@@ -109,6 +112,7 @@ def parser() -> argparse.ArgumentParser:
     _up(_taught(commands.add_parser("up", help="serve the whole stack on localhost"), _UP))
     waiting = _taught(commands.add_parser("escalations", help="list what waits for a person"), _ESCALATIONS)
     waiting.add_argument("--watch", action="store_true", help="stay, and show what comes, until Ctrl-C")
+    cost.arguments(_taught(commands.add_parser("cost", help="explain where the money went"), cost.TEACHING))
     redrive.arguments(
         _taught(commands.add_parser("redrive", help="put dead letters of a stack back"), redrive.TEACHING)
     )

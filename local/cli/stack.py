@@ -7,6 +7,7 @@ import os
 import time
 from argparse import Namespace
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ballast.contracts import Event, RunRequest
@@ -90,6 +91,15 @@ class DeployedCloud:
         names = {"RUN_LOG_TABLE": self.physical_id("RunLogTable"), "PAYLOAD_BUCKET": self.physical_id("PayloadBucket")}
         return RunLog.of(Runtime(names, session=self.session)).read(run_id)
 
+    def runs_since(self, tenant: str, since: datetime, most: int) -> list[str]:
+        """Return the ids of the tenant's runs that were opened since then, newest first; ``most`` and one at most."""
+        from ballast.log import RunIndex
+        from ballast.log.run_index import by_tenant
+
+        index = RunIndex(self.session.client("dynamodb"), self.physical_id("RunLogTable"))
+        found, _ = index.find(by_tenant(tenant), since=since.astimezone(UTC).isoformat(), limit=most + 1)
+        return list(dict.fromkeys(one.run_id for one in found))
+
 
 class PeopleOfTheStack:
     """They have the escalation queue; nothing is taken out of it here. The log says when a run waits."""
@@ -108,9 +118,10 @@ def on_stack(typed: Namespace, session: boto3.Session | None = None) -> int:
     """
     import botocore.exceptions
 
-    command = {"run": _run, "trace": _trace, "answer": _answer, "escalations": _escalations}.get(typed.command)
+    commands = {"run": _run, "trace": _trace, "cost": _cost, "answer": _answer, "escalations": _escalations}
+    command = commands.get(typed.command)
     if command is None:
-        raise InvalidInput(f"--stack goes with run, trace, answer, escalations and redrive, not with {typed.command}.")
+        raise InvalidInput(f"--stack goes with {', '.join(commands)} and redrive, not with {typed.command}.")
     try:
         return command(typed, DeployedCloud(session or users_session(typed), typed.stack), Screen())
     except botocore.exceptions.ClientError as problem:
@@ -158,6 +169,12 @@ def _trace(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     else:
         screen.trace(made, full=typed.full)
     return Exit.OK
+
+
+def _cost(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
+    from local.cli.cost import cost_on_stack
+
+    return cost_on_stack(typed, cloud, screen)
 
 
 def _answer(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:

@@ -1,0 +1,119 @@
+"""``ballast cost``: where the money of a run went, or of all runs since a time."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ballast.contracts import Event
+from ballast.errors import InvalidInput
+from ballast.runtime import utc_now
+from local.cli.exits import Exit
+from local.journal import Journal, state_folder
+
+if TYPE_CHECKING:
+    from local.cli.output import Screen
+    from local.cli.stack import DeployedCloud
+
+TEACHING = """\
+Explain where the money of a run went, or of all runs since a time: by turn, tool, planner, model
+and tenant; what was reserved and what of it stayed charged; what stopped loops would have burned.
+
+  ballast cost run-abcd                          one run, by the beginning of its id
+  ballast cost --since 6h                        the saved runs of the last six hours (m, h, d)
+  ballast cost --since 2026-11-25T02:00Z         since a moment
+  ballast cost run-abcd --json                   for machines: | jq '.by.tool'
+  ballast --stack ballast-dev cost --since 1h --tenant acme --tenant default
+
+Every figure is from the log. A tool's row has its own price and its share of the model attempts
+that asked for it; each table adds up to the same total.
+"""
+#: Logs that one look at a deployed stack reads at most.
+MOST_RUNS = 200
+_AGO = re.compile(r"(?P<number>[0-9]{1,5})(?P<unit>[mhd])")
+_UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
+
+
+def arguments(sub: argparse.ArgumentParser) -> None:
+    """Say what may be typed."""
+    sub.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or its beginning (with --stack: the whole id)")
+    sub.add_argument("--since", metavar="TIME", help="all runs opened since then: 30m, 6h, 2d, or a moment in ISO 8601")
+    sub.add_argument(
+        "--tenant", action="append", metavar="NAME", help="with --since: of these tenants. May be repeated"
+    )
+    sub.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def cost(typed: Namespace) -> int:
+    """Explain saved runs and return the exit code. Raises ``InvalidInput``."""
+    from local.cli.output import Screen
+
+    journal = Journal(state_folder(os.environ))
+    if _wants_one(typed):
+        return _explain([journal.find(typed.run).events], typed, Screen())
+    since = moment(typed.since, utc_now())
+    logs = [saved.events for saved in journal.recent(most=10_000)]
+    wanted = [log for log in logs if datetime.fromisoformat(log[0].at) >= since and _is_of(log, typed.tenant)]
+    return _explain(wanted, typed, Screen())
+
+
+def cost_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
+    """Explain runs of a deployed stack and return the exit code. Raises ``InvalidInput``."""
+    if _wants_one(typed):
+        events = cloud.events(typed.run)
+        if not events:
+            raise InvalidInput(f"{typed.run}: the stack has no log of it. A run's whole id is needed here.")
+        return _explain([events], typed, screen)
+    since, tenants = moment(typed.since, utc_now()), typed.tenant or ["default"]
+    found = [run_id for tenant in tenants for run_id in cloud.runs_since(tenant, since, MOST_RUNS)]
+    if len(found) > MOST_RUNS:
+        raise InvalidInput(f"--since {typed.since}: more than {MOST_RUNS} runs; name a later time, or fewer tenants.")
+    return _explain([cloud.events(run_id) for run_id in found], typed, screen)
+
+
+def moment(text: str, now: datetime) -> datetime:
+    """Return what ``--since`` means: so long before ``now``, or a moment. Raises ``InvalidInput``."""
+    ago = _AGO.fullmatch(text.strip())
+    if ago is not None:
+        return now - int(ago["number"]) * _UNITS[ago["unit"]]
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(f"--since: {text[:40]!r} is no time. Write 30m, 6h, 2d, or 2026-11-25T02:00Z.") from None
+    return found if found.tzinfo else found.replace(tzinfo=now.tzinfo)
+
+
+def _wants_one(typed: Namespace) -> bool:
+    if (typed.run is None) == (typed.since is None):
+        raise InvalidInput("Name a RUN, or a time with --since, and not both. `ballast trace` lists the saved runs.")
+    if typed.run is not None and typed.tenant:
+        raise InvalidInput("--tenant goes with --since; a run has one tenant.")
+    return typed.run is not None
+
+
+def _is_of(log: Sequence[Event], tenants: Sequence[str] | None) -> bool:
+    from ballast.folds import requested
+
+    return not tenants or requested(log).tenant in tenants
+
+
+def _explain(logs: Iterable[Sequence[Event]], typed: Namespace, screen: Screen) -> int:
+    from local.cost.explain import explained
+
+    made = explained(logs)
+    if typed.json:
+        print(json.dumps(made.as_data(), indent=2))
+        return Exit.OK
+    if not made.runs:
+        screen.line(f"No run since {typed.since}.")
+        return Exit.OK
+    from local.cost.render import render
+
+    screen.show(render(made))
+    return Exit.OK

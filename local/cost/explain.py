@@ -1,0 +1,83 @@
+"""What the charges of one run, or of several, amount to: one value, for a screen and for machines. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ballast.contracts import Event
+from ballast.folds import ending, opening
+from local.cost.charges import Charge, charges
+from local.cost.sums import Sum, by_tool, summed, total
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Where the money of some runs went; amounts in micro-dollars.
+
+    ceiling   what they were admitted with and what people added
+    running   how many of them have not ended: their rest is still leased
+    saved     what loops that were stopped would have burned by their limits; no part of any sum
+    """
+
+    runs: tuple[str, ...]
+    charges: tuple[Charge, ...]
+    ceiling: int
+    running: int
+    saved: int
+
+    @property
+    def total(self) -> Sum:
+        """The sum of all charges."""
+        return total(self.charges)
+
+    @property
+    def unspent(self) -> int:
+        """What of the ceilings was not charged: given back when the runs ended, or still leased."""
+        return self.ceiling - self.total.charged
+
+    def tables(self) -> dict[str, list[Sum]]:
+        """Return the sums by what they are grouped under. Each table has the same total."""
+        one_run = len(self.runs) == 1
+        tables: dict[str, list[Sum]] = {}
+        if one_run:
+            tables["turn"] = sorted(summed(self.charges, lambda charge: f"{charge.turn:>4}"), key=lambda one: one.name)
+        else:
+            tables["tenant"] = summed(self.charges, lambda charge: charge.tenant)
+            tables["run"] = summed(self.charges, lambda charge: charge.run_id)
+        tables["tool"] = by_tool(self.charges)
+        tables["planner"] = summed(self.charges, lambda charge: charge.planner)
+        tables["model or paid tool"] = summed(self.charges, lambda charge: charge.name)
+        return tables
+
+    def as_data(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        return {
+            "runs": list(self.runs),
+            "running": self.running,
+            "ceiling_microusd": self.ceiling,
+            "reserved_microusd": self.total.reserved,
+            "charged_microusd": self.total.charged,
+            "unspent_microusd": self.unspent,
+            "saved_microusd": self.saved,
+            "by": {name: [asdict(one) for one in sums] for name, sums in self.tables().items()},
+            "charges": [asdict(charge) for charge in self.charges],
+        }
+
+
+def explained(logs: Iterable[Sequence[Event]]) -> Explanation:
+    """Explain the runs of these logs."""
+    runs, found, ceiling, running, spared = [], [], 0, 0, 0
+    for events in logs:
+        runs.append(events[0].run_id)
+        found += charges(events)
+        running += ending(events) is None
+        if any(event.name == "run.opened" for event in events):
+            ceiling += opening(events).cost_ceiling_microusd
+            spared += _saved(events)
+    return Explanation(tuple(runs), tuple(found), ceiling, running, spared)
+
+
+def _saved(events: Sequence[Event]) -> int:
+    from ballast.folds import saved
+
+    return sum(loop.saved_microusd for loop in saved(events))
