@@ -79,7 +79,7 @@ def _of_models(events: Sequence[Event]) -> list[Charge]:
                 tools=tuple(call.tool for call in decision.calls) if isinstance(decision, CallTools) else (),
                 input_tokens=sum(body.get(name, 0) for name in _IN),
                 output_tokens=body.get(OUTPUT_TOKENS, 0),
-                price_version=body.get("price_version", event.body["price_version"]),
+                price_version=body.get("price_version") or event.body.get("price_version", ""),
             )
         )
     return found
