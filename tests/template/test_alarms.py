@@ -1,5 +1,6 @@
 """The alarms: each reaches a person, watches what exists, and is explained on the page for who is woken."""
 
+import json
 import re
 from typing import Any
 
@@ -108,3 +109,43 @@ def test_every_alarm_has_its_line_in_the_operating_page() -> None:
     ]
 
     assert sorted(named) == ALL
+
+
+def _dashboard() -> dict[str, Any]:
+    body = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+    found: dict[str, Any] = json.loads(re.sub(r"\$\{[\w:.]+\}", "1", body))
+    return found
+
+
+def test_the_dashboard_shows_every_alarm_that_tells_somebody() -> None:
+    body = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+
+    shown = set(re.findall(r"\$\{(\w+Alarm)\.Arn\}", body))
+
+    assert shown == {name for name in ALL if told(name)} - _HALVES - {"HourlyCostAlarm"}
+
+
+#: Windows of a burn rate say nothing alone, and are told of by the alarm that they are a part of.
+_HALVES = {name for whole in COMPOSITES if whole.startswith("BurnRate") for name in parts(whole)}
+
+
+def test_the_dashboard_draws_metrics_that_there_are() -> None:
+    drawn = set()
+    for widget in _dashboard()["widgets"]:
+        names = [row[1] for row in widget["properties"].get("metrics", []) if len(row) > 1 and row[0] != "..."]
+        drawn.update(names)
+
+    assert drawn <= METRICS.keys()
+    assert {"CostUsd", "ReservedUsd", "BreakerMode", "AnswerLatency"} <= drawn
+
+
+def test_no_widget_of_the_dashboard_covers_another() -> None:
+    places = [
+        (widget["x"] + dx, widget["y"] + dy)
+        for widget in _dashboard()["widgets"]
+        for dx in range(widget["width"])
+        for dy in range(widget["height"])
+    ]
+
+    assert len(places) == len(set(places))
+    assert max(x for x, _ in places) < 24
