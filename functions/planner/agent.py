@@ -25,7 +25,7 @@ from ballast.contracts.event import model_seq, plan_seq
 from ballast.errors import AttemptInProgress, ModelRefused, RetryLater
 from ballast.folds import counts, opening, proposals, successor, usage
 from ballast.log import RunLog
-from ballast.money import PriceBook
+from ballast.money import PriceBook, TokenCounts
 from ballast.playbook import Playbook
 from functions.planner import settling
 from functions.planner.completion import Completion, read_completion
@@ -120,7 +120,7 @@ class Agent:
             **verdict(events, task.turn, decision),
         }
         recorded = self.log.append(task.run_id, model_seq(task.turn, attempt, "responded"), body)
-        self.emit(model_call(cost_microusd=charge["cost_microusd"], tokens=completion.tokens, latency_ms=latency_ms))
+        self._report(requested, charge, completion.tokens, latency_ms)
         if recorded.body["attempt"] != attempt:
             # Another attempt at this turn answered first: its decision stands, ours only cost money.
             self.log.append(
@@ -158,7 +158,7 @@ class Agent:
             model_seq(task.turn, attempt, "failed"),
             charge | {"exit_reason": failure.reason, "error": failure.detail, "latency_ms": latency_ms},
         )
-        self.emit(model_call(cost_microusd=charge["cost_microusd"], tokens=None, latency_ms=latency_ms))
+        self._report(requested, charge, None, latency_ms)
         if failure.again and attempt < MAX_ATTEMPTS:
             raise RetryLater(f"{task.run_id} turn {task.turn}, attempt {attempt}: {failure.detail}")
         return self._hand_over(events, task, failure.reason, note=failure.detail)
@@ -185,6 +185,12 @@ class Agent:
         starts_clean = self.playbook.agent.starts_clean(intent)
         has_fallback = intent in self.playbook.fallbacks
         return successor(Planner.AGENT, events, has_fallback=has_fallback, starts_clean=starts_clean)
+
+    def _report(
+        self, requested: dict[str, Any], charge: dict[str, Any], tokens: TokenCounts | None, latency_ms: int
+    ) -> None:
+        reserved, cost = requested["reserved_microusd"], charge["cost_microusd"]
+        self.emit(model_call(reserved_microusd=reserved, cost_microusd=cost, tokens=tokens, latency_ms=latency_ms))
 
     def _now_ms(self) -> int:
         return int(self.clock().timestamp() * 1000)

@@ -8,9 +8,14 @@ from ballast.metrics import metric_line, usd
 from ballast.money import TokenCounts
 
 
-def model_call(*, cost_microusd: int, tokens: TokenCounts | None, latency_ms: int) -> str:
-    """Return the line that reports one settled model call."""
-    values: dict[str, int | Decimal] = {"CostUsd": usd(cost_microusd), "ModelCalls": 1, "ModelLatency": latency_ms}
+def model_call(*, reserved_microusd: int, cost_microusd: int, tokens: TokenCounts | None, latency_ms: int) -> str:
+    """Return the line that reports one settled model call: what was reserved for it, and what stayed charged."""
+    values: dict[str, int | Decimal] = {
+        "ReservedUsd": usd(reserved_microusd),
+        "CostUsd": usd(cost_microusd),
+        "ModelCalls": 1,
+        "ModelLatency": latency_ms,
+    }
     if tokens is not None:
         values["Tokens"] = tokens.input + tokens.output + tokens.cache_read
     return metric_line(values)

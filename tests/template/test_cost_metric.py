@@ -10,7 +10,7 @@ def test_the_cost_alarm_watches_what_the_planner_emits() -> None:
     alarm = rendered.written()["Resources"]["HourlyCostAlarm"]["Properties"]
     (dimension,) = alarm["Dimensions"]
 
-    line = json.loads(model_call(cost_microusd=2_500_000, tokens=None, latency_ms=1))
+    line = json.loads(model_call(reserved_microusd=4_000_000, cost_microusd=2_500_000, tokens=None, latency_ms=1))
 
     (described,) = line["_aws"]["CloudWatchMetrics"]
     assert described["Namespace"] == alarm["Namespace"]

@@ -22,6 +22,7 @@ METRICS: Mapping[str, str] = {
     "LimitsReached": "Count",
     "ModelCalls": "Count",
     "ModelLatency": "Milliseconds",
+    "ReservedUsd": "None",
     "Tokens": "Count",
     # Of a run that the agent was taken out of because it went round in circles, and what it would have burned.
     "LoopsStopped": "Count",
@@ -34,6 +35,8 @@ METRICS: Mapping[str, str] = {
     "Fallbacks": "Count",
     "RunCostUsd": "None",
     "Runs": "Count",
+    # Of the spend breaker, when it is looked at: 0 normal, 1 cheaper, 2 fallback only, 3 stopped.
+    "BreakerMode": "None",
     # Of people asked, and of callers who could not be told.
     "Escalations": "Count",
     "RepliesNotSent": "Count",
