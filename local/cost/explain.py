@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ballast.contracts import Event
-from ballast.folds import ending, opening
+from ballast.folds import ending, opening, saved
 from local.cost.charges import Charge, charges
 from local.cost.sums import Sum, by_tool, summed, total
 
@@ -73,11 +73,5 @@ def explained(logs: Iterable[Sequence[Event]]) -> Explanation:
         running += ending(events) is None
         if any(event.name == "run.opened" for event in events):
             ceiling += opening(events).cost_ceiling_microusd
-            spared += _saved(events)
+            spared += sum(loop.saved_microusd for loop in saved(events))
     return Explanation(tuple(runs), tuple(found), ceiling, running, spared)
-
-
-def _saved(events: Sequence[Event]) -> int:
-    from ballast.folds import saved
-
-    return sum(loop.saved_microusd for loop in saved(events))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from ballast.contracts import CallTools, Event, Limits, Planner, ToolCall
+from ballast.contracts import CallTools, Event, ExitReason, HandOver, Limits, Planner, ToolCall
 from ballast.contracts.event import call_seq
 from ballast.errors import InvalidInput
 from ballast.folds import usage
@@ -76,6 +76,16 @@ def test_a_tool_with_a_price_is_charged_what_it_reports_or_what_it_reserved(
     (charge,) = charges(story.events)
 
     assert (charge.kind, charge.name, charge.planner, charge.charged) == ("tool", "send_letter", "fallback", charged)
+
+
+def test_what_a_stopped_loop_would_have_burned_is_told_and_is_no_part_of_the_sum() -> None:
+    story = Story(limits=Limits(turns=12, cost_microusd=50_000)).opened()
+    story.replies(story.asks(1), wants(("look_up_order", {"order_id": "O-1"})), cost=4_000)
+    story.decides(2, Planner.AGENT, HandOver(to=Planner.HUMAN, reason=ExitReason.LOOP))
+
+    made = explained([story.events])
+
+    assert (made.saved, made.total.charged) == (11 * 4_000, 4_000)
 
 
 def test_a_refused_request_cost_nothing() -> None:
