@@ -8,16 +8,14 @@ import os
 import re
 from argparse import Namespace
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from ballast.contracts import Event
 from ballast.errors import InvalidInput
-from ballast.runtime import utc_now
 from local.cli.exits import Exit
-from local.journal import Journal, state_folder
 
 if TYPE_CHECKING:
+    from ballast.contracts import Event
     from local.cli.output import Screen
     from local.cli.stack import DeployedCloud
 
@@ -53,11 +51,12 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 def cost(typed: Namespace) -> int:
     """Explain saved runs and return the exit code. Raises ``InvalidInput``."""
     from local.cli.output import Screen
+    from local.journal import Journal, state_folder
 
     journal = Journal(state_folder(os.environ))
     if _wants_one(typed):
         return _explain([journal.find(typed.run).events], typed, Screen())
-    since = moment(typed.since, utc_now())
+    since = moment(typed.since, _now())
     logs = [saved.events for saved in journal.recent(most=10_000)]
     wanted = [log for log in logs if datetime.fromisoformat(log[0].at) >= since and _is_of(log, typed.tenant)]
     return _explain(wanted, typed, Screen())
@@ -70,11 +69,15 @@ def cost_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int
         if not events:
             raise InvalidInput(f"{typed.run}: the stack has no log of it. A run's whole id is needed here.")
         return _explain([events], typed, screen)
-    since, tenants = moment(typed.since, utc_now()), typed.tenant or ["default"]
+    since, tenants = moment(typed.since, _now()), typed.tenant or ["default"]
     found = [run_id for tenant in tenants for run_id in cloud.runs_since(tenant, since, MOST_RUNS)]
     if len(found) > MOST_RUNS:
         raise InvalidInput(f"--since {typed.since}: more than {MOST_RUNS} runs; name a later time, or fewer tenants.")
     return _explain([cloud.events(run_id) for run_id in found], typed, screen)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def moment(text: str, now: datetime) -> datetime:

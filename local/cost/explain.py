@@ -66,7 +66,9 @@ class Explanation:
 
 def explained(logs: Iterable[Sequence[Event]]) -> Explanation:
     """Explain the runs of these logs."""
-    runs, found, ceiling, running, spared = [], [], 0, 0, 0
+    runs: list[str] = []
+    found: list[Charge] = []
+    ceiling = running = spared = 0
     for events in logs:
         runs.append(events[0].run_id)
         found += charges(events)
