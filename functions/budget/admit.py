@@ -138,6 +138,7 @@ class Admission:
             "deadline_ms": opened.body["deadline_ms"],
             "escalation_timeout_s": self.playbook.agent.escalation_timeout_s,
             "approval_timeout_s": self.playbook.agent.approval_timeout_s,
+            "park_timeout_s": self.playbook.agent.park_timeout_s,
             "requester_timeout_s": self.playbook.agent.requester_timeout_s,
         }
 

@@ -12,8 +12,9 @@ from ballast.http.front import Front
 from ballast.http.problem import not_found
 from ballast.log import RunLog
 from ballast.runtime import Runtime, lambda_runtime
-from functions.escalation.answer import Answers, PersonsAnswer
+from functions.escalation.answer import Answers
 from functions.escalation.contract import Answered, Escalation, EscalationPage, Message, Reply
+from functions.escalation.persons_answer import PersonsAnswer
 from functions.escalation.reading import Questions, State
 
 _ESCALATION_ID = re.compile(r"esc-[a-z2-7]{16}")
@@ -78,6 +79,8 @@ def answer_escalation(escalation_id: AnEscalationId, body: Reply) -> Response[An
             decision=body.decision,  # type: ignore[arg-type]
             approve=body.approve,
             comment=body.comment,
+            arguments=body.arguments,
+            binding=body.binding,
         )
     )
     return Response(200, _JSON, Answered.model_validate(taken), dict(_FRESH))

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidatorFunctionWrapHandler,
 from ballast.contracts import Decision, parse_decision
 from ballast.contracts.notice import EscalationId
 from ballast.contracts.task import RunId
-from ballast.contracts.wire import Name, Wire
+from ballast.contracts.wire import Json, Name, Wire
 from ballast.errors import InvalidInput
 
 Time = Annotated[str, Field(description="ISO 8601, UTC", examples=["2026-03-01T12:00:00+00:00"])]
@@ -29,7 +29,9 @@ def _has(field: str, kind: str) -> dict[str, Any]:
 class Reply(Wire):
     """A person's answer: ``decision`` to an escalation, ``approve`` to a request for approval.
 
-    comment  why; recorded with an approval
+    comment    why; recorded with an approval
+    arguments  with ``approve`` true: what the call's arguments shall be instead; they pass the same checks
+    binding    with ``approve``: the ``binding`` of what you looked at; refused where that has changed since
     """
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [_has("decision", "object"), _has("approve", "boolean")]})
@@ -37,6 +39,8 @@ class Reply(Wire):
     decision: Annotated[Decision, WrapValidator(_as_sent)] | None = None
     approve: bool | None = None
     comment: str = Field(default="", max_length=2_000)
+    arguments: dict[str, Json] | None = None
+    binding: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
 
     @model_validator(mode="after")
     def _is_one(self) -> "Reply":
@@ -52,11 +56,12 @@ class Message(Wire):
 
 
 class Answered(Wire):
-    """The run goes on with the answer."""
+    """The run goes on with the answer; or it waits for ``still_needed`` more people to approve."""
 
     escalation_id: EscalationId
     run_id: RunId
-    status: Literal["answered"] = "answered"
+    status: Literal["answered", "waiting"]
+    still_needed: int
 
 
 class EscalationSummary(Wire):

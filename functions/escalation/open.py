@@ -4,29 +4,29 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ballast.contracts import Event, HandOver, OpenTask
-from ballast.contracts.event import call_seq, escalation_seq
+from ballast.contracts.event import approval_seq, escalation_seq
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical, parse
-from ballast.folds import find_call, opening, proposals, proposed, summary, to_announce
+from ballast.folds import approval_rounds, find_call, opening, proposals, proposed, summary, to_announce
 from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
 from ballast.metrics import metric_line
 from ballast.outbox import Announcements
 from ballast.runtime import Runtime, Settings, lambda_runtime
+from functions.escalation.messages import Messages
 
 #: A proposed decision larger than this is left to the log, so that the message stays small.
 MAX_PROPOSED_BYTES = 64 * 1024
 
 
 class OpenSettings(Settings):
-    """escalations_table: one item an escalation, with its token. escalation_queue_url: to the people."""
+    """escalations_table: one item an escalation, with its token."""
 
     escalations_table: str
-    escalation_queue_url: str
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class Escalations:
 
     log: RunLog
     announcements: Announcements
+    messages: Messages
     dynamodb: Any
-    sqs: Any
     settings: OpenSettings
     runtime: Runtime
 
@@ -46,8 +46,8 @@ class Escalations:
         return cls(
             runtime.get(RunLog.of),
             runtime.get(Announcements.of),
+            runtime.get(Messages.of),
             runtime.client("dynamodb"),
-            runtime.client("sqs"),
             OpenSettings.of(runtime),
             runtime,
         )
@@ -61,7 +61,9 @@ class Escalations:
         events = self.log.read(task.run_id)
         is_approval = task.kind == "approval" and task.index is not None
         index = task.index or 1
-        seq = call_seq(task.turn, index, "approval_requested") if is_approval else escalation_seq(task.turn, "opened")
+        seq = escalation_seq(task.turn, "opened")
+        if is_approval:
+            seq = approval_seq(task.turn, index, "requested", task.round)
         escalation_id = escalation_id_of(task.run_id, seq)
         decision: Any = proposed(events)
         if is_approval and (state := find_call(events, task.turn, index)):
@@ -69,7 +71,8 @@ class Escalations:
         if decision is not None and len(canonical(decision)) > MAX_PROPOSED_BYTES:
             decision = None
         question = asked(events, task.turn - 1) if task.kind == "question" else None
-        now, tenant = self.runtime.clock(), opening(events).request.tenant
+        now, opened_as = self.runtime.clock(), opening(events)
+        tenant = opened_as.request.tenant
         facts = {
             "escalation_id": escalation_id,
             "kind": task.kind,
@@ -78,20 +81,18 @@ class Escalations:
             "proposed_decision": decision,
             "answer_by": (now + timedelta(seconds=task.timeout_s)).isoformat(),
         }
-        self._keep(task, tenant, facts, now.isoformat())
+        if is_approval:
+            facts |= _asked_of(events, task, opened_as.requested_by)
+        self._keep(task, tenant, facts, now)
         handed_over = task.handed_over.model_dump(mode="json", by_alias=True) if task.handed_over else None
         opened = self.log.append(task.run_id, seq, facts | {"handed_over": handed_over})
         if task.kind != "question":
             if not any(event.seq == seq for event in events):
                 self.runtime.emit(metric_line({"Escalations": 1}))
-            self._tell_people(EscalationMessage(run_id=task.run_id, tenant=tenant, opened_at=now.isoformat(), **facts))
+            message = EscalationMessage(run_id=task.run_id, tenant=tenant, opened_at=now.isoformat(), **facts)
+            self.messages.send(message, now)
         self._announce((*events, opened))
         return {"escalation_id": escalation_id}
-
-    def _tell_people(self, message: EscalationMessage) -> None:
-        body = canonical(message.model_dump(mode="json"))
-        with consequences(f"Queue {self.settings.escalation_queue_url} (ESCALATION_QUEUE_URL)"):
-            self.sqs.send_message(QueueUrl=self.settings.escalation_queue_url, MessageBody=body)
 
     def _announce(self, events: Sequence[Event]) -> None:
         """Tell of an escalation, once. The people have it already: whatever is wrong, no event is worth the run."""
@@ -102,35 +103,51 @@ class Escalations:
             # Settle makes up for it when the run ends.
             self.runtime.emit(canonical({"level": "WARNING", "message": f"{type(problem).__name__}: {problem}"}))
 
-    def _keep(self, task: OpenTask, tenant: str, facts: dict[str, Any], now: str) -> None:
-        values = {
-            ":run_id": {"S": task.run_id},
-            ":tenant": {"S": tenant},
-            ":turn": {"N": str(task.turn)},
-            ":index": {"N": str(task.index or 0)},
-            ":kind": {"S": task.kind},
-            ":reason": {"S": task.reason},
-            ":summary": {"S": facts["summary"]},
-            ":answer_by": {"S": facts["answer_by"]},
-            ":now": {"S": now},
-            ":open": {"S": "open"},
-            ":token": {"S": task.task_token},
+    def _keep(self, task: OpenTask, tenant: str, facts: dict[str, Any], now: datetime) -> None:
+        values: dict[str, str | int] = {
+            "run_id": task.run_id,
+            "tenant": tenant,
+            "turn": task.turn,
+            "call_index": task.index or 0,
+            "round": task.round,
+            "kind": task.kind,
+            "reason": task.reason,
+            "summary": facts["summary"],
+            "answer_by": facts["answer_by"],
+            "remind_at": (now + timedelta(seconds=task.timeout_s / 2)).isoformat(),
+            "task_token": task.task_token,
+            "approvals_needed": facts.get("approvals_needed", 1),
         }
+        asked_by = facts.get("may_not_answer") or [None]
+        values |= {
+            name: value for name, value in (("requested_by", asked_by[0]), ("binding", facts.get("binding"))) if value
+        }
+        # An answer that came before the retry stays; the token is renewed, and the run waits again.
+        update = (
+            "SET " + ", ".join(f"#{name} = :{name}" for name in values) + ", opened_at = if_not_exists(opened_at, :now)"
+            ", #status = if_not_exists(#status, :open) REMOVE resumed_at, attempts"
+        )
+        told = {f":{name}": {"N": str(v)} if isinstance(v, int) else {"S": v} for name, v in values.items()}
         with consequences(f"Table {self.settings.escalations_table} (ESCALATIONS_TABLE)"):
             self.dynamodb.update_item(
                 TableName=self.settings.escalations_table,
                 Key={"escalation_id": {"S": facts["escalation_id"]}},
-                # An answer that came before the retry stays; the token is renewed, and the run waits again.
-                UpdateExpression=(
-                    "SET run_id = :run_id, tenant = :tenant, turn = :turn, "
-                    "call_index = :index, kind = :kind, reason = :reason, "
-                    "summary = :summary, answer_by = :answer_by, task_token = :token, "
-                    "opened_at = if_not_exists(opened_at, :now), #status = if_not_exists(#status, :open) "
-                    "REMOVE resumed_at"
-                ),
-                ExpressionAttributeNames={"#status": "status"},
-                ExpressionAttributeValues=values,
+                UpdateExpression=update,
+                ExpressionAttributeNames={"#status": "status"} | {f"#{name}": name for name in values},
+                ExpressionAttributeValues=told | {":now": {"S": now.isoformat()}, ":open": {"S": "open"}},
             )
+
+
+def _asked_of(events: Sequence[Event], task: OpenTask, requested_by: str | None) -> dict[str, Any]:
+    """Return what the people are told of an approval besides: why, how many, who may not, bound to what."""
+    rounds = {one.number: one for one in approval_rounds(events, task.turn, task.index or 1)}
+    needed = getattr(rounds.get(task.round), "needed", None) or {}
+    return {
+        "why": tuple(needed.get("why", ())),
+        "approvals_needed": needed.get("approvals", 1),
+        "may_not_answer": (requested_by,) if requested_by else (),
+        "binding": (needed.get("binding") or {}).get("sha256"),
+    }
 
 
 def asked(events: Sequence[Event], turn: int) -> str:

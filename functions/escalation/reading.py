@@ -11,8 +11,8 @@ from ballast.http.paging import key_of, token
 from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime
-from functions.escalation.answer import AnswerSettings
 from functions.escalation.contract import Escalation, EscalationPage, EscalationSummary
+from functions.escalation.table import EscalationsSettings
 
 #: So many pages of the index are looked through for a page of escalations; then the caller asks for the next.
 _MAX_LOOKS = 4
@@ -42,7 +42,7 @@ class Questions:
     @classmethod
     def of(cls, runtime: Runtime) -> Questions:
         """Put it together; once per runtime."""
-        table = AnswerSettings.of(runtime).escalations_table
+        table = EscalationsSettings.of(runtime).escalations_table
         return cls(runtime.get(RunLog.of), runtime.client("dynamodb"), table, runtime)
 
     def get(self, escalation_id: str) -> Escalation | None:

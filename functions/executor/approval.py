@@ -1,23 +1,140 @@
-"""Whether a person must approve a call, and what they said. A step of the executor; pure."""
+"""Whether a person must approve a call, what they said, and whether it still holds. A step of the executor.
 
-from ballast.errors import ApprovalRequired
+::
+
+    no reason to ask ─▶ goes on
+    reason ─▶ approval_needed (why, bound to what) ─▶ ApprovalRequired: the workflow asks the people
+      answered: rejected ─▶ denied
+                approved ─▶ what it is bound to, computed anew ─ the same ─▶ goes on (``call.intended`` consumes it)
+                                                        └ moved ─▶ approval_void ─▶ asked again, 3 times at most
+      nobody in time ─▶ approval_answered by nobody ─▶ refuse │ fallback: denied │ park: asked anew, ApprovalParked
+
+``approval_answered`` has one key a round: whoever writes it first, a person's answer or the executor that
+no longer waits, decides. So an answer at the last moment either counts or is told that it came too late.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from ballast.contracts.event import approval_seq
+from ballast.errors import ApprovalParked, ApprovalRequired, RetryLater
+from ballast.folds import ApprovalRound, approval_rounds
+from ballast.folds.opening import renewed
+from ballast.playbook import OnUnanswered, ToolFailed
 from functions.executor.attempt import Attempt, Outcome
-from functions.executor.repeat import asks_again
+from functions.executor.binding import binding_of, moved
+from functions.executor.reasons import why_a_person_must_approve
+
+#: An approval that became void so often is not asked for again: the world moves faster than people answer.
+MAX_VOIDS = 3
 
 
 def approved(attempt: Attempt) -> Outcome | None:
-    """Return the denial of a call that may not act; None where it may. Raises ``ApprovalRequired``."""
-    tool, state = attempt.tool, attempt.state
-    if state.status == "intended" or state.approval is True:
-        return None
-    by_rule = tool.approve_if is not None and tool.approve_if(attempt.args, attempt.request)
-    if not by_rule and not asks_again(attempt):
-        return None
-    if state.approval is False:
-        return _denied(f"A person rejected it. {state.message}".strip())
-    if attempt.task.unanswered:
-        return _denied("It needs a person's approval, and nobody answered in time.")
-    raise ApprovalRequired(f"{tool.name} needs a person's approval.")
+    """Return the denial of a call that may not act; None where it may.
+
+    Raises ``ApprovalRequired`` or ``ApprovalParked`` where people have to be asked first.
+    """
+    if attempt.state.status == "intended":
+        return None  # it was approved, and has begun
+    try:
+        return _approved(attempt)
+    except ToolFailed as failed:
+        return {"status": "failed", "message": str(failed), "undo": None}
+
+
+def _approved(attempt: Attempt) -> Outcome | None:
+    rounds = approval_rounds(attempt.history.turn, attempt.task.turn, attempt.task.index)
+    if not rounds:
+        why = why_a_person_must_approve(attempt)
+        return _ask(attempt, 1, why, binding_of(attempt)) if why else None
+    latest = rounds[-1]
+    if latest.answer is None and attempt.task.unanswered and latest.number <= max(1, attempt.task.asked):
+        latest = _nobody_answered(attempt, latest)
+    if latest.answer is None:
+        raise _waits(attempt, parked=latest.parked)
+    if latest.unanswered:
+        return _unanswered(attempt, latest)
+    if not latest.answer["approve"]:
+        return _denied(f"A person rejected it. {latest.answer.get('comment', '')}".strip())
+    now = binding_of(attempt)
+    if latest.void is None:
+        changed = moved((latest.needed or {}).get("binding") or {}, latest.answer, now)
+        if not changed:
+            return None
+        body = {"tool": attempt.tool.name, "moved": changed, "binding": now}
+        attempt.record(_seq(attempt, "void", latest.number), body)
+    return _asked_again(attempt, latest, now, voids=1 + sum(one.void is not None for one in rounds[:-1]))
+
+
+def _asked_again(attempt: Attempt, latest: ApprovalRound, now: dict[str, Any], *, voids: int) -> Outcome | None:
+    """Ask again after an approval became void, a few times; return None where nobody need be asked any more."""
+    if voids >= MAX_VOIDS:
+        return _denied(
+            f"It was approved {voids} times, and each time what the approval relied on had changed "
+            "before it could act. Nothing was done."
+        )
+    why = why_a_person_must_approve(attempt)
+    return _ask(attempt, latest.number + 1, why, now, parked=latest.parked) if why else None
+
+
+def consumed(attempt: Attempt) -> dict[str, Any]:
+    """Return the approval that a call acts on, to be recorded with its intention: that is what consumes it."""
+    rounds = approval_rounds(attempt.history.turn, attempt.task.turn, attempt.task.index)
+    if not rounds or rounds[-1].void is not None or not attempt.state.approved_by:
+        return {}
+    latest = rounds[-1]
+    asked = {"round": latest.number, "binding": ((latest.needed or {}).get("binding") or {}).get("sha256")}
+    return {"approval": asked | {"by": list(attempt.state.approved_by)}}
+
+
+def _nobody_answered(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
+    """Record that nobody answered, and return the round with that.
+
+    Raises ``RetryLater`` where a person was faster: what they approved may be other arguments than these.
+    """
+    asked = latest.requested or {}
+    nobody = {"escalation_id": asked.get("escalation_id"), "approve": None, "by": None, "comment": ""}
+    body = nobody | renewed(attempt.history.opening.limits, attempt.now)
+    recorded = attempt.record(_seq(attempt, "answered", latest.number), body).body
+    if recorded["approve"] is not None:
+        raise RetryLater(f"{attempt.idempotency_key}: an answer came at the last moment; it counts.")
+    return replace(latest, answer=recorded)
+
+
+def _unanswered(attempt: Attempt, latest: ApprovalRound) -> Outcome:
+    choice = attempt.tool.on_unanswered or attempt.playbook.agent.on_unanswered
+    if choice is OnUnanswered.PARK and not latest.parked:
+        why = (latest.needed or {}).get("why") or why_a_person_must_approve(attempt)
+        _ask(attempt, latest.number + 1, why, binding_of(attempt), parked=True)
+    followed = OnUnanswered.REFUSE if choice is OnUnanswered.PARK else choice
+    return _denied("It needs a person's approval, and nobody answered in time.") | {"unanswered": followed}
+
+
+def _ask(
+    attempt: Attempt, number: int, why: Sequence[str], binding: dict[str, Any], *, parked: bool = False
+) -> NoReturn:
+    """Record what people are asked and to what their answer is bound; then let the workflow ask them."""
+    body = {
+        "tool": attempt.tool.name,
+        "arguments": attempt.state.call.arguments,
+        "why": list(why),
+        "approvals": attempt.tool.approvals,
+        "binding": binding,
+        "parked": parked,
+    }
+    recorded = attempt.record(_seq(attempt, "needed", number), body)
+    raise _waits(attempt, parked=bool(recorded.body["parked"]))
+
+
+def _waits(attempt: Attempt, *, parked: bool) -> ApprovalRequired | ApprovalParked:
+    if parked:
+        return ApprovalParked(f"{attempt.tool.name} waits on for a person's approval.")
+    return ApprovalRequired(f"{attempt.tool.name} needs a person's approval.")
+
+
+def _seq(attempt: Attempt, step: str, number: int) -> str:
+    return approval_seq(attempt.task.turn, attempt.task.index, step, number)
 
 
 def _denied(message: str) -> Outcome:

@@ -1,15 +1,15 @@
 """One attempt at one call: what the steps of the executor hand on to each other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
 
-from ballast.contracts import ExecuteTask, RunRequest
+from ballast.contracts import Event, ExecuteTask, RunRequest
 from ballast.folds import CallState
-from ballast.playbook import Playbook, Tool
+from ballast.playbook import Playbook, Tool, ToolContext
 from functions.executor.history import History
 
 #: The body of ``call.settled`` as a step makes it: {"status", "result" or "message", …}.
@@ -24,7 +24,8 @@ class Attempt:
     state     what the log says of it so far
     tool, args  what would be executed
     history   the run that the rules look at
-    now       the time of this attempt, UTC
+    context   what the tool itself gets besides its arguments
+    append    writes an event of this run to the log; the first one under its key stands
     """
 
     task: ExecuteTask
@@ -33,7 +34,8 @@ class Attempt:
     args: BaseModel
     history: History
     playbook: Playbook
-    now: datetime
+    context: ToolContext
+    append: Callable[[str, Mapping[str, Any]], Event]
 
     @property
     def request(self) -> RunRequest:
@@ -41,9 +43,20 @@ class Attempt:
         return self.history.opening.request
 
     @property
+    def now(self) -> datetime:
+        """The time of this attempt, UTC."""
+        return self.context.now
+
+    @property
     def idempotency_key(self) -> str:
         """The effect's identity: run, turn, position. The same for every attempt at this call."""
-        return f"{self.task.run_id}.{self.task.turn:04d}.{self.task.index}"
+        return self.context.idempotency_key
+
+    def record(self, seq: str, body: Mapping[str, Any]) -> Event:
+        """Append to the log and return what is recorded, which the history has from then on."""
+        event = self.append(seq, body)
+        self.history.add(event)
+        return event
 
 
 #: A rule before the effect: None lets the call go on, an outcome settles it without executing anything.

@@ -46,9 +46,9 @@ def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | No
     executor = runtime.get(build)
     task = parse(ExecuteTask, event, what="ExecuteTask")
     history = History.of(executor.log, task)
-    opened = history.opening
     state = history.call(task.turn, task.index)
     status = executor.execute(task, history, context)
     if state is not None and not state.ended:  # a retry of what is recorded already is no other call
         runtime.emit(metric_line({"ToolCalls": 1, "RefusedCalls": int(status == "refused")}))
+    opened = history.opening
     return {"status": status, "agent_until_ms": opened.agent_until_ms, "deadline_ms": opened.deadline_ms}

@@ -16,8 +16,9 @@ their order and nothing else.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from ballast.contracts import ExecuteTask
@@ -76,7 +77,9 @@ class Executor:
             return state.status
         try:
             tool, args = admit_call(self.playbook, state.call, history.opening.request, state.planner)
-            attempt = Attempt(task, state, tool, args, history, self.playbook, self.clock())
+            append = partial(self.log.append, task.run_id)
+            context = self._context(task, history)
+            attempt = Attempt(task, state, tool, args, history, self.playbook, context, append)
             for rule in RULES:
                 outcome = rule(attempt)
                 if outcome is not None:
@@ -108,7 +111,7 @@ class Executor:
     def _outcome(self, attempt: Attempt, lambda_context: Any) -> Outcome:
         """Run the tool, a write at most once, and return its outcome as JSON."""
         tool, key, invocation = attempt.tool, attempt.idempotency_key, lambda_context.aws_request_id
-        context = self._context(attempt, seconds_for(tool.policy.timeout_s, lambda_context))
+        context = replace(attempt.context, timeout_s=seconds_for(tool.policy.timeout_s, lambda_context))
         running = Running(tool, attempt.args, context, self.circuits)
         if tool.effect is Effect.READ:
             intend(self.log, attempt, invocation)
@@ -121,17 +124,16 @@ class Executor:
         )
         return write.carried_out(self.once, key, lambda_context)
 
-    def _context(self, attempt: Attempt, timeout_s: float | None) -> ToolContext:
+    def _context(self, task: ExecuteTask, history: History) -> ToolContext:
         return ToolContext(
-            run_id=attempt.task.run_id,
-            turn=attempt.task.turn,
-            index=attempt.task.index,
-            idempotency_key=attempt.idempotency_key,
-            request=attempt.request,
-            now=attempt.now,
+            run_id=task.run_id,
+            turn=task.turn,
+            index=task.index,
+            idempotency_key=f"{task.run_id}.{task.turn:04d}.{task.index}",
+            request=history.opening.request,
+            now=self.clock(),
             environ=self.environ,
             client=self.client,
-            timeout_s=timeout_s,
         )
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> Outcome:

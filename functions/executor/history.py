@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import cached_property
 
 from ballast.contracts import Event, ExecuteTask
+from ballast.contracts.event import order
 from ballast.folds import CallState, Opening, find_call, opening
 from ballast.log import RunLog
 
@@ -37,6 +38,12 @@ class History:
     def opening(self) -> Opening:
         """How the run began, with the deadlines as its turn renewed them."""
         return opening(self.turn)
+
+    def add(self, event: Event) -> None:
+        """Take note of what this attempt itself has recorded in the task's turn."""
+        self.turn = tuple(sorted({event.seq: event, **{one.seq: one for one in self.turn}}.values(), key=order))
+        for stale in ("run", "opening"):
+            vars(self).pop(stale, None)
 
     def call(self, turn: int, index: int) -> CallState | None:
         """Return the call at that position of the task's turn, or None where nobody proposed it."""

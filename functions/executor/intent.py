@@ -3,6 +3,7 @@
 from ballast.contracts.event import call_seq
 from ballast.log import RunLog
 from ballast.playbook import Effect
+from functions.executor.approval import consumed
 from functions.executor.attempt import Attempt
 from functions.executor.undo import planned_undo
 
@@ -23,6 +24,7 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
         "idempotency_key": attempt.idempotency_key,
         "undo": planned_undo(tool, attempt.args),
         "invocation": invocation,
+        **consumed(attempt),
     }
     if tool.effect is Effect.WRITE:
         body |= {"repeat": tool.policy.repeat, "on_rollback": attempt.playbook.on_rollback(tool)}

@@ -30,6 +30,7 @@ MAX_WAIT_S = 25
 _RESERVE_S = 3
 _WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,9})(?![0-9])""", re.IGNORECASE)
 _RUN_ID = re.compile(r"run-[a-z2-7]{24}")
+_SEQ = r"^[0-9]{4}\.[a-z_]{1,32}(\.[0-9]{1,4})?\.[a-z_.]{1,32}(\.[0-9]{1,4}){0,2}$"
 _JSON = "application/json"
 _FRESH = {"Cache-Control": "no-store"}
 
@@ -128,7 +129,10 @@ def list_events(
     run_id: ARunId,
     limit: Annotated[int, Query(ge=1, le=200, description="At most so many.")] = 100,
     after: Annotated[
-        str | None, Query(pattern=r"^[0-9]{4}\.[a-z_]{1,32}(\.[0-9]{1,4})?\.[a-z_.]{1,32}$", description="A `seq`.")
+        str | None,
+        Query(
+            pattern=r"^[0-9]{4}\.[a-z_]{1,32}(\.[0-9]{1,4})?\.[a-z_.]{1,32}(\.[0-9]{1,4}){0,2}$", description="A `seq`."
+        ),
     ] = None,
 ) -> Response[EventPage]:
     """Return a page of the run's log."""

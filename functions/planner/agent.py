@@ -23,7 +23,7 @@ from ballast.breaker import Breakers
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.event import model_seq, plan_seq
 from ballast.errors import AttemptInProgress, ModelRefused, RetryLater
-from ballast.folds import counts, opening, proposals, successor, usage
+from ballast.folds import approval_given_up, counts, opening, proposals, successor, usage
 from ballast.log import RunLog
 from ballast.money import PriceBook, TokenCounts
 from ballast.playbook import Playbook
@@ -68,6 +68,8 @@ class Agent:
         reason = limit_reached(
             opening(events), usage(events), counts(events), new_turn=attempt == 1, now_ms=self._now_ms()
         )
+        if approval_given_up(events, task.turn - 1):
+            reason = ExitReason.APPROVAL_UNANSWERED
         if reason is None and attempt > MAX_ATTEMPTS:
             reason = ExitReason(failed[-1].body["exit_reason"]) if failed else ExitReason.MODEL_UNAVAILABLE
         if reason is None and goes_round(events):

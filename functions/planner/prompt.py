@@ -66,8 +66,16 @@ def _result(state: CallState | None, key: str) -> dict[str, Any]:
         ]
         if state.notice:
             content.append({"text": state.notice})
-        return {"toolUseId": key, "content": content, "status": "success"}
-    return {"toolUseId": key, "content": [{"text": _why_not(state)}], "status": "error"}
+        return {"toolUseId": key, "content": content + _changed(state), "status": "success"}
+    return {"toolUseId": key, "content": [{"text": _why_not(state)}, *_changed(state)], "status": "error"}
+
+
+def _changed(state: CallState | None) -> list[dict[str, Any]]:
+    """Tell what the call really was, where a person changed its arguments before they approved it."""
+    if state is None or state.proposed is None:
+        return []
+    arguments = json.dumps(state.call.arguments, ensure_ascii=False, sort_keys=True)
+    return [{"text": f"A person changed the arguments of this call to {arguments} and approved that instead."}]
 
 
 def _with_notice(result: dict[str, Any], state: CallState | None, sign: Sign | None) -> dict[str, Any]:
@@ -82,7 +90,7 @@ def _why_not(state: CallState | None) -> str:
     if state.status == "refused":
         return f"Refused, nothing was done. {state.message}"
     if state.status == "denied":
-        return f"Denied by a person, nothing was done. {state.message}".strip()
+        return f"Denied, nothing was done. {state.message}".strip()
     if state.status == "failed":
         return f"Failed. {state.message}"
     return "It is unknown whether this happened. Do not repeat it."

@@ -45,6 +45,7 @@ REASONS: dict[str, str] = {
     "lease_failed": "the budget that was added could not be leased",
     "question": "the agent asks the requester",
     "requester_silent": "the requester did not reply in time",
+    "approval_unanswered": "nobody answered a request for approval in time",
     "approval_required": "a call needs a person's approval",
 }
 

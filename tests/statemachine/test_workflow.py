@@ -38,7 +38,7 @@ class Case:
     intent: str | None = None
     limits: Mapping[str, int] | None = None
     breaks: Mapping[str, Callable[[dict[str, Any]], None]] = field(default_factory=dict)
-    answers: tuple[dict[str, Any], ...] = ()
+    answers: tuple[dict[str, Any] | None, ...] = ()
     counter: int = 0
 
 
@@ -141,6 +141,25 @@ CASES = [
     ),
     Case("approval unanswered", says=[[call("raise_by", name="approval unanswered", by=100)], "Done."], counter=0),
     Case(
+        "changed and approved",
+        says=[[call("raise_by", name="changed and approved", by=100)], "Done."],
+        answers=({"approve": True, "arguments": {"name": "changed and approved", "by": 7}},),
+        counter=7,
+    ),
+    Case(
+        "approved once parked",
+        says=[[call("raise_patiently", name="approved once parked", by=3)], "Done."],
+        answers=(None, {"approve": True}),
+        counter=3,
+    ),
+    Case("parked in vain", says=[[call("raise_patiently", name="parked in vain", by=3)], "Done."], counter=0),
+    Case(
+        "nobody approves and another planner goes on",
+        says=[[call("raise_or_give_up", name="nobody approves and another planner goes on", by=3)]],
+        intent="count",
+        by="fallback",
+    ),
+    Case(
         "the executor is broken",
         says=[[call("raise_by", name="the executor is broken", by=1)]],
         breaks={"ExecutorFunction": broken},
@@ -202,7 +221,10 @@ class People:
     def after(self, function: str, payload: dict[str, Any], result: Any) -> None:
         left = self._left.get(payload.get("run_id", ""), [])
         if function == "OpenEscalationFunction" and left:
-            answer = {"escalation_id": result["escalation_id"], "by": "ann", **left.pop(0)}
+            said = left.pop(0)
+            if said is None:  # nobody looks
+                return
+            answer = {"escalation_id": result["escalation_id"], "by": "ann", **said}
             threading.Timer(answer.pop("wait_s", 0.1), self._cloud.invoke, ("AnswerEscalationFunction", answer)).start()
 
 

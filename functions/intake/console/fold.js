@@ -3,13 +3,14 @@
 import { calls } from "./calls.js";
 import { list, object, text, whole } from "./reading.js";
 
-const SEQ = /^(\d{4})\.([a-z_]+)(?:\.(\d+))?\.([a-z_.]+)$/;
+const SEQ = /^(\d{4})\.([a-z_]+)(?:\.(\d+))?\.([a-z_.]+?)(?:\.(\d+)(?:\.(\d+))?)?$/;
 const LAST_TURN = 9999;
 const PHASES = ["run", "model", "model.responded", "plan", "escalation", "call"];
-const STEPS = ["opened", "requested", "failed", "responded", "decided", "approval_requested", "approval_answered",
-  "refused", "ended", "announced", "replied", "answered", "intended", "settled"];
+const STEPS = ["opened", "requested", "failed", "responded", "decided", "approval", "refused",
+  "ended", "announced", "replied", "answered", "intended", "settled"];
+const APPROVAL = ["approval_needed", "approval_requested", "approval_given", "approval_answered", "approval_void"];
 const SHOWN = new Set(["model.requested", "model.responded", "model.failed", "plan.decided", "call.refused",
-  "call.intended", "call.settled", "call.approval_requested", "call.approval_answered", "escalation.opened",
+  "call.intended", "call.settled", ...APPROVAL.map((step) => `call.${step}`), "escalation.opened",
   "escalation.answered", "escalation.announced"]);
 
 /**
@@ -36,13 +37,16 @@ function parsed(entry) {
   const seq = text(entry?.seq);
   const found = SEQ.exec(seq);
   const [turn, kind, index, step] = found ? [Number(found[1]), found[2], Number(found[3] ?? 1), found[4]] : [0, "", 1, ""];
-  return { seq, turn, kind, index, step, name: `${kind}.${step}`, at: text(entry?.at), body: object(entry?.body) };
+  const [round, number] = [Number(found?.[5] ?? 1), Number(found?.[6] ?? 0)];
+  return { seq, turn, kind, index, step, round, number, name: `${kind}.${step}`, at: text(entry?.at), body: object(entry?.body) };
 }
 
 function byOrder(one, other) {
   const rank = (event) => {
     const at = (names, name) => (names.includes(name) ? names.indexOf(name) : names.length);
-    return [event.turn, at(PHASES, PHASES.includes(event.name) ? event.name : event.kind), event.index, at(STEPS, event.step)];
+    const within = APPROVAL.indexOf(event.step); // one round of asking after the other
+    return [event.turn, at(PHASES, PHASES.includes(event.name) ? event.name : event.kind), event.index,
+      at(STEPS, within < 0 ? event.step : "approval"), event.round, within, event.number];
   };
   const [left, right] = [rank(one), rank(other)];
   const differs = left.findIndex((value, position) => value !== right[position]);

@@ -41,6 +41,7 @@ const REASONS = {
   window_full: "no window has room for the budget that was added",
   lease_failed: "the budget that was added could not be leased",
   question: "the agent asks the requester",
+  approval_unanswered: "nobody answered a request for approval in time",
   approval_required: "a call needs a person's approval",
 };
 

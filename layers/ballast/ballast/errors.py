@@ -18,6 +18,7 @@
     │   └── RepeatRefused                  the same call may have happened already; nobody knows
     ├── AskHuman                   ask     somebody has to decide
     │   ├── ApprovalRequired
+    │   ├── ApprovalParked                 nobody answered; ask again, with a long time to answer
     │   └── EffectUnknown                  it may have happened; never blindly repeated
     └── Stop                       stop    trying again cannot help
         ├── NotAdmitted                    the run does not start
@@ -31,6 +32,7 @@
         ├── SettingInvalid
         ├── ModelRefused                   no price, no such model, no access
         ├── EscalationClosed               answered already, or too late
+        ├── MayNotAnswer                   who asked for the run does not approve its calls
         └── LogCorrupt                     a digest does not match: somebody touched the log
 
 Amazon States Language matches error *names*, never base classes, so every name that
@@ -103,6 +105,10 @@ class ApprovalRequired(AskHuman):
     """The tool's rule asks for an approval that is not in the log yet."""
 
 
+class ApprovalParked(AskHuman):
+    """Nobody answered in time, and the playbook lets the call wait on: people are asked anew, with a long time."""
+
+
 class EffectUnknown(AskHuman):
     """An effect may or may not have happened; a person must look."""
 
@@ -157,6 +163,10 @@ class ModelRefused(Stop):
 
 class EscalationClosed(Stop):
     """The escalation was answered already, or its run no longer waits."""
+
+
+class MayNotAnswer(Stop):
+    """This person may not answer this escalation; somebody else may."""
 
 
 class LogCorrupt(Stop):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ballast.contracts import Event
-from ballast.contracts.event import call_seq, escalation_seq, model_seq, order, plan_seq, run_seq
+from ballast.contracts.event import approval_seq, call_seq, escalation_seq, model_seq, order, plan_seq, run_seq
 
 #: A run in which much happened, in the order of the work.
 WORK = [
@@ -19,8 +19,16 @@ WORK = [
     "0001.model.2.failed",
     "0001.model.10.requested",
     "0001.model.responded",
+    "0001.call.1.approval_needed",
     "0001.call.1.approval_requested",
+    "0001.call.1.approval_given.1.1",
+    "0001.call.1.approval_given.1.10",
     "0001.call.1.approval_answered",
+    "0001.call.1.approval_void",
+    "0001.call.1.approval_needed.2",
+    "0001.call.1.approval_requested.2",
+    "0001.call.1.approval_given.2.1",
+    "0001.call.1.approval_answered.2",
     "0001.call.1.intended",
     "0001.call.1.settled",
     "0001.call.2.refused",
@@ -53,7 +61,7 @@ def test_events_are_put_into_the_order_of_the_work(seed: int) -> None:
 
 
 def test_an_entry_of_a_later_version_sorts_into_its_turn() -> None:
-    later = [*WORK[:14], "0001.note.added", *WORK[14:]]
+    later = [*WORK[:22], "0001.note.added", *WORK[22:]]
 
     assert [one.seq for one in sorted(map(event, reversed(later)), key=order)] == later
 
@@ -71,6 +79,9 @@ def test_an_entry_of_a_later_version_sorts_into_its_turn() -> None:
         (model_seq(3, 2, "responded"), 3, "model.responded", 1),
         (plan_seq(12), 12, "plan.decided", 1),
         (call_seq(3, 11, "approval_requested"), 3, "call.approval_requested", 11),
+        (approval_seq(3, 11, "requested"), 3, "call.approval_requested", 11),
+        (approval_seq(3, 11, "requested", 2), 3, "call.approval_requested", 11),
+        (approval_seq(3, 11, "given", 2, 3), 3, "call.approval_given", 11),
         (escalation_seq(4, "opened"), 4, "escalation.opened", 1),
     ],
 )
@@ -78,6 +89,14 @@ def test_a_key_is_read_as_it_was_made(seq: str, turn: int, name: str, index: int
     made = event(seq)
 
     assert (made.turn, made.name, made.index) == (turn, name, index)
+
+
+def test_an_approval_that_is_asked_again_has_keys_of_its_own() -> None:
+    rounds = [event(approval_seq(3, 1, "requested", number)) for number in (1, 2, 3)]
+
+    assert [one.round for one in rounds] == [1, 2, 3]
+    assert rounds[0].seq == "0003.call.1.approval_requested"  # as it was before there were rounds
+    assert len({one.seq for one in rounds}) == 3
 
 
 def test_a_turn_has_one_completion_whichever_attempt_brought_it() -> None:

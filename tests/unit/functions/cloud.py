@@ -57,9 +57,9 @@ ENVIRONS: dict[str, dict[str, str]] = {
     "rollback": LOG | _PLAYBOOK,
     "executor": LOG | _PLAYBOOK | {"IDEMPOTENCY_TABLE": "idempotency", "NOTES_TABLE": "notes"},
     "open": LOG | {"ESCALATIONS_TABLE": "escalations", "ESCALATION_QUEUE_URL": QUEUE_URL},
-    "answer": LOG | {"ESCALATIONS_TABLE": "escalations"},
+    "answer": LOG | _PLAYBOOK | {"ESCALATIONS_TABLE": "escalations"},
     "api": LOG | {"STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent"},
-    "people": LOG | {"ESCALATIONS_TABLE": "escalations"},
+    "people": LOG | _PLAYBOOK | {"ESCALATIONS_TABLE": "escalations"},
 }
 _TABLES = {
     "run-log": ("run_id", "seq"),

@@ -11,7 +11,10 @@ from ballast.contracts.wire import Wire, canonical, sha256
 #: The last turn number that a key can carry; the run's ending uses it, so it sorts last.
 LAST_TURN = 9999
 
-_SEQ = re.compile(r"^(?P<turn>[0-9]{4})\.(?P<kind>[a-z_]+)(?:\.(?P<index>[0-9]+))?\.(?P<step>[a-z_.]+)$")
+_SEQ = re.compile(
+    r"^(?P<turn>[0-9]{4})\.(?P<kind>[a-z_]+)(?:\.(?P<index>[0-9]+))?\.(?P<step>[a-z_.]+)"
+    r"(?:\.(?P<round>[0-9]+)(?:\.(?P<number>[0-9]+))?)?$"
+)
 # Within a turn: the attempts to ask, the completion that ended them, what was decided, what was done about it.
 _PHASES = ("run", "model", "model.responded", "plan", "escalation", "call")
 _STEPS = (
@@ -20,8 +23,7 @@ _STEPS = (
     "failed",
     "responded",
     "decided",
-    "approval_requested",
-    "approval_answered",
+    "approval",
     "refused",
     "ended",
     "announced",
@@ -29,6 +31,14 @@ _STEPS = (
     "answered",
     "intended",
     "settled",
+)
+# Within a round of asking for an approval.
+_APPROVAL = (
+    "approval_needed",
+    "approval_requested",
+    "approval_given",
+    "approval_answered",
+    "approval_void",
 )
 
 
@@ -63,6 +73,11 @@ class Event(Wire):
         return int(_parts(self.seq)["index"] or 1)
 
     @property
+    def round(self) -> int:
+        """Which asking for an approval it belongs to, from 1."""
+        return int(_parts(self.seq)["round"] or 1)
+
+    @property
     def digest(self) -> str:
         """Hex SHA-256 of the key and the body."""
         return sha256(f"{self.run_id}\0{self.seq}\0{canonical(self.body)}")
@@ -76,13 +91,16 @@ def _parts(seq: str) -> re.Match[str]:
     return match
 
 
-def order(event: Event) -> tuple[int, int, int, int, str]:
+def order(event: Event) -> tuple[int, int, int, int, int, int, int, str]:
     """Return the sort key that puts a run's events into the order of the work."""
     match = _parts(event.seq)
     subject = event.name if event.name in _PHASES else match["kind"]
     phase = _PHASES.index(subject) if subject in _PHASES else len(_PHASES)
-    step = _STEPS.index(match["step"]) if match["step"] in _STEPS else len(_STEPS)
-    return event.turn, phase, event.index, step, event.seq
+    step, within = match["step"], 0
+    if step in _APPROVAL:  # one round after the other
+        step, within = "approval", _APPROVAL.index(step)
+    rank = _STEPS.index(step) if step in _STEPS else len(_STEPS)
+    return event.turn, phase, event.index, rank, event.round, within, int(match["number"] or 0), event.seq
 
 
 def run_seq(step: str) -> str:
@@ -118,6 +136,17 @@ def call_seq(turn: int, index: int, step: str) -> str:
 def lease_seq(turn: int) -> str:
     """Return the key of the budget that a person's answer in that turn added, once it was taken from the windows."""
     return f"{turn:04d}.lease.extended"
+
+
+def approval_seq(turn: int, index: int, step: str, round_: int = 1, number: int | None = None) -> str:
+    """Return e.g. ``0003.call.1.approval_requested``; ``….approval_requested.2`` where it is asked again.
+
+    ``step`` is needed, requested, given, answered or void; ``number`` counts the people who gave one of several.
+    """
+    seq = call_seq(turn, index, f"approval_{step}")
+    if number is not None:
+        return f"{seq}.{round_}.{number}"
+    return seq if round_ == 1 else f"{seq}.{round_}"
 
 
 def escalation_seq(turn: int, step: str) -> str:

@@ -72,6 +72,9 @@ class ExitReason(StrEnum):
     QUESTION = "question"
     REQUESTER_SILENT = "requester_silent"
 
+    # Nobody answered a request for approval in time, and the tool wants another planner then.
+    APPROVAL_UNANSWERED = "approval_unanswered"
+
 
 #: Converse's ``stopReason`` values; anything else is ``MALFORMED_MODEL_OUTPUT``.
 STOP_REASONS: frozenset[str] = frozenset(list(ExitReason)[:9])

@@ -122,6 +122,12 @@ class EscalationMessage(Sent):
     summary            for a person to read; untrusted where it quotes the request, the model or a tool
     proposed_decision  what would be done; null where nothing was proposed or it is too large for a message
     answer_by          after that nobody waits for the answer
+    why                why a person must approve the call, of an approval
+    approvals_needed   how many different people must approve, and ``approvals_given`` who has
+    may_not_answer     who asked for the run: they do not approve its calls
+    binding            what an approval is bound to; send it back to approve exactly this
+    reminder           half of the time has passed, and nobody has answered
+    sent               how often it was sent, with this time: the same ``escalation_id`` is one question
     """
 
     version: Literal["1"] = VERSION
@@ -134,6 +140,13 @@ class EscalationMessage(Sent):
     proposed_decision: dict[str, Any] | None
     opened_at: At
     answer_by: At
+    why: tuple[str, ...] = ()
+    approvals_needed: int = 1
+    approvals_given: tuple[str, ...] = ()
+    may_not_answer: tuple[str, ...] = ()
+    binding: str | None = None
+    reminder: bool = False
+    sent: int = 1
 
 
 #: Every event that is sent, by its detail-type.

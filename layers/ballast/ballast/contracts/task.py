@@ -31,17 +31,23 @@ class PlanTask(Wire):
 
 
 class ExecuteTask(Wire):
-    """Execute the call at ``index`` (from 1). ``unanswered``: its approval was waited for in vain."""
+    """Execute the call at ``index`` (from 1).
+
+    asked       how often people were asked for its approval so far
+    unanswered  the last time was in vain
+    """
 
     run_id: RunId
     turn: Turn
     index: Annotated[int, Field(ge=1)]
+    asked: Annotated[int, Field(ge=0)] = 0
     unanswered: bool = False
 
 
 class OpenTask(Wire):
-    """Tell the people, who have ``timeout_s`` to answer. ``index`` is the call that an approval is about.
+    """Tell the people, who have ``timeout_s`` to answer.
 
+    ``index`` is the call that an approval is about, ``round`` how often it is asked with this time.
     A ``question`` is for the requester and not for the people.
     """
 
@@ -52,6 +58,7 @@ class OpenTask(Wire):
     timeout_s: Annotated[int, Field(ge=1)]
     task_token: str = Field(min_length=1, max_length=2048)
     index: Annotated[int, Field(ge=1)] | None = None
+    round: Annotated[int, Field(ge=1)] = 1
     handed_over: HandedOver | None = None
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ Each takes the events in the order of ``ballast.contracts.event.order``, any pre
 remembers nothing. Imports ``ballast.contracts``, ``ballast.errors`` and ``ballast.money.amounts`` only.
 """
 
+from ballast.folds.approvals import ApprovalRound, approval_given_up, approval_rounds
 from ballast.folds.calls import CallState, Proposed, calls, committed, find_call, proposals
 from ballast.folds.conversation import Prompt, answered_prompt, prompt_digest, rebuild, unseen
 from ballast.folds.counts import Counts, counts
@@ -18,6 +19,7 @@ from ballast.folds.summary import proposed, summary
 from ballast.folds.usage import Usage, usage
 
 __all__ = [
+    "ApprovalRound",
     "CallState",
     "Counts",
     "Effects",
@@ -29,6 +31,8 @@ __all__ = [
     "StoppedLoop",
     "Usage",
     "answered_prompt",
+    "approval_given_up",
+    "approval_rounds",
     "calls",
     "committed",
     "counts",

@@ -36,6 +36,8 @@ class CallState:
     notice   what the model must be told of the result, such as that it is an earlier one
     repeat_of    turn and index of the call whose recorded result this one got; it had no effect of its own
     on_rollback  what a rollback does about the effect: undo, keep or freeze; recorded before it
+    approved_by  who let it happen
+    proposed     what the planner had proposed, where a person changed the arguments; ``call`` is what may act
     """
 
     turn: int
@@ -52,6 +54,8 @@ class CallState:
     notice: str = ""
     repeat_of: tuple[int, int] | None = None
     on_rollback: str | None = None
+    approved_by: tuple[str, ...] = ()
+    proposed: ToolCall | None = None
 
     @property
     def ended(self) -> bool:
@@ -113,7 +117,9 @@ def _after(state: CallState, event: Event) -> CallState:
     if event.name == "call.refused":
         return replace(state, status="refused", message=body["message"], error=body.get("error", ""))
     if event.name == "call.approval_answered":
-        return replace(state, approval=body["approve"], message=body.get("comment", ""))
+        return _answered(state, body)
+    if event.name == "call.approval_void":
+        return replace(state, approval=None, approved_by=(), message="")
     if event.name == "call.settled":
         repeat_of = body.get("repeat_of")
         return replace(
@@ -126,6 +132,21 @@ def _after(state: CallState, event: Event) -> CallState:
             repeat_of=(repeat_of[0], repeat_of[1]) if repeat_of else None,
         )
     return state
+
+
+def _answered(state: CallState, body: Mapping[str, Any]) -> CallState:
+    approve = body["approve"]
+    given = body.get("approvals") or [{"by": body.get("by", "")}]
+    state = replace(
+        state,
+        approval=approve,
+        approved_by=tuple(one["by"] for one in given) if approve else (),
+        message=body.get("comment", ""),
+    )
+    if not approve or "arguments" not in body:
+        return state
+    changed = state.call.model_copy(update={"arguments": body["arguments"]})
+    return replace(state, call=changed, proposed=state.proposed or state.call)
 
 
 def _call(data: Any) -> ToolCall | None:

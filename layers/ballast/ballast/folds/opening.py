@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from ballast.contracts import Event, HandOver, Limits, Planner, RunRequest
 from ballast.contracts.decision import recorded_decision
@@ -16,6 +17,7 @@ class Opening:
     limits              as admitted
     cost_ceiling_microusd  the admitted ceiling and what people added since, once it was leased too
     agent_until_ms, deadline_ms  epoch milliseconds; whatever a person answers renews them
+    requested_by        who asked for the run, where the front door knew; they may not approve its calls
     granted_turn        the turn in which a person last handed back to the agent; counting of
                         turns and tool calls starts after it. 0 where nobody did.
     """
@@ -27,6 +29,7 @@ class Opening:
     agent_until_ms: int
     deadline_ms: int
     granted_turn: int
+    requested_by: str | None = None
 
 
 def opening(events: Sequence[Event]) -> Opening:
@@ -60,7 +63,17 @@ def opening(events: Sequence[Event]) -> Opening:
         agent_until_ms=agent_until_ms,
         deadline_ms=deadline_ms,
         granted_turn=granted,
+        requested_by=body.get("requested_by"),
     )
+
+
+def renewed(limits: Limits, now: datetime) -> dict[str, int]:
+    """Return a run's new deadlines after people were waited for: what follows gets a time of its own."""
+    now_ms = int(now.timestamp() * 1000)
+    return {
+        "agent_until_ms": now_ms + (limits.deadline_s - limits.fallback_reserve_s) * 1000,
+        "deadline_ms": now_ms + limits.deadline_s * 1000,
+    }
 
 
 def ending(events: Sequence[Event]) -> Event | None:

@@ -95,11 +95,11 @@ def _in_charge(events: Sequence[Event]) -> Planner:
 def _open_question(events: Sequence[Event], turn: int, pending: set[int]) -> Event | None:
     """Return the oldest question of ``turn`` that no person has answered; earlier turns wait for nobody."""
     now = [event for event in events if event.turn == turn]
-    answered = {(event.name, event.index) for event in now}
+    answered = {(event.name, event.index, event.round) for event in now}
     for event in now:
-        if event.name == "escalation.opened" and ("escalation.answered", event.index) not in answered:
+        if event.name == "escalation.opened" and ("escalation.answered", event.index, 1) not in answered:
             return event
         asks = event.name == "call.approval_requested" and event.index in pending
-        if asks and ("call.approval_answered", event.index) not in answered:
+        if asks and ("call.approval_answered", event.index, event.round) not in answered:
             return event
     return None

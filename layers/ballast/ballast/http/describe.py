@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _PROBLEMS = {
     400: "The body is not JSON.",
     401: "There is no identity.",
-    403: "The identity names no tenant, or the request names another's.",
+    403: "The identity names no tenant, or the request names another's; or you may not answer this.",
     404: "There is none, or it is another tenant's.",
     409: "Its state does not allow it.",
     413: "The request is too large.",

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from ballast.contracts.wire import Wire, plain
-from ballast.errors import EscalationClosed, InvalidInput, RequestConflict, RetryLater
+from ballast.errors import EscalationClosed, InvalidInput, MayNotAnswer, RequestConflict, RetryLater
 
 CONTENT_TYPE = "application/problem+json"
 #: So many wrong fields, in so many characters, tell what to mend.
@@ -107,6 +107,8 @@ def problem_of(error: Exception) -> Problem | None:
             return conflict("Request conflict", str(error))
         case EscalationClosed():
             return conflict("Escalation closed", str(error))
+        case MayNotAnswer():
+            return Problem(403, "Forbidden", str(error))
         case InvalidInput():
             return _invalid_input(str(error))
         case RetryLater():

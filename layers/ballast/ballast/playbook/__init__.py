@@ -4,12 +4,14 @@ Imports ``ballast.contracts``, ``ballast.errors`` and ``ballast.folds`` only; no
 """
 
 from ballast.playbook.agent import AgentConfig, Intent
+from ballast.playbook.approval import OnUnanswered
 from ballast.playbook.context import ToolContext
 from ballast.playbook.effects import Breaker, EffectPolicy, OnRollback, Repeat
 from ballast.playbook.failed import ToolFailed
 from ballast.playbook.fallback import CallFailed, Fallback, GiveUp, fallback
 from ballast.playbook.load import Playbook, load_playbook
 from ballast.playbook.once import Change
+from ballast.playbook.run import RunSoFar
 from ballast.playbook.tool import Effect, Tool, tool
 from ballast.validation import Earlier, Grounded, Untrusted
 
@@ -26,8 +28,10 @@ __all__ = [
     "Grounded",
     "Intent",
     "OnRollback",
+    "OnUnanswered",
     "Playbook",
     "Repeat",
+    "RunSoFar",
     "Tool",
     "ToolContext",
     "ToolFailed",

@@ -10,6 +10,7 @@ from ballast.contracts import Limits, LimitsPatch
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Name, Text, Wire, complaints
 from ballast.errors import InvalidInput, PlaybookInvalid
+from ballast.playbook.approval import OnUnanswered
 
 
 class Intent(Wire):
@@ -35,6 +36,9 @@ class AgentConfig(Wire):
     intents       by name
     escalation_timeout_s  how long a run waits for a person
     approval_timeout_s    how long a call waits for an approval
+    approve_over_microusd  a call whose declared cost is more needs a person's approval; null for no such rule
+    on_unanswered         what follows where nobody answers in time: refuse, fallback or park; a tool may choose its own
+    park_timeout_s        how long a parked call waits
     ask_requester         whether the agent may ask the requester a question, and wait for the reply
     requester_timeout_s   how long it waits
     fallback_starts_clean whether what the agent did is rolled back before a fallback goes on (an intent may differ)
@@ -51,6 +55,9 @@ class AgentConfig(Wire):
     intents: dict[Name, Intent] = Field(default_factory=dict)
     escalation_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 24 * 3600
     approval_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 4 * 3600
+    approve_over_microusd: Annotated[int, Field(ge=0)] | None = None
+    on_unanswered: OnUnanswered = OnUnanswered.REFUSE
+    park_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 14 * 24 * 3600
     ask_requester: bool = False
     requester_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 3600
     fallback_starts_clean: bool = True

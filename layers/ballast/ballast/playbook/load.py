@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
@@ -30,6 +31,15 @@ class Playbook:
     agent: AgentConfig
     tools: Mapping[str, Tool]
     fallbacks: Mapping[str, Fallback]
+
+    @cached_property
+    def code_sha256(self) -> str:
+        """Hex SHA-256 of the folder's Python, by which two versions of it are told apart."""
+        whole = hashlib.sha256()
+        for file in sorted(self.folder.rglob("*.py")):
+            whole.update(f"{file.relative_to(self.folder)}\0".encode())
+            whole.update(hashlib.sha256(file.read_bytes()).digest())
+        return whole.hexdigest()
 
     def reads_only(self, tools: Iterator[str]) -> bool:
         """Say whether none of the named tools writes; an unknown one will be refused and does nothing."""

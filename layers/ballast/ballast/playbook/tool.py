@@ -15,6 +15,7 @@ from ballast.contracts import RunRequest, ToolCall
 from ballast.contracts.wire import canonical, complaints
 from ballast.errors import PlaybookInvalid, SchemaViolation
 from ballast.playbook.annotations import annotations, takes_earlier
+from ballast.playbook.approval import OnUnanswered, choice
 from ballast.playbook.context import ToolContext
 from ballast.playbook.effects import Breaker, EffectPolicy, effect_policy
 from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Earlier, Grounded, Taint, has_mark
@@ -40,8 +41,13 @@ class Tool:
     effect     read or write
     undo       the name of the tool that undoes it, if any
     undo_arguments  from (arguments, result as JSON) to the undo's arguments
-    approve_if      from (arguments, request) to whether a person must approve first
     validate        from (arguments, request[, earlier calls]) to a complaint, or None where all is well
+    approve_if      from (arguments, request), or (arguments, request, run so far), to whether a person
+                    must approve first: true, or a text that says why
+    approvals       how many different people must approve, where any must
+    on_unanswered   what follows where nobody answers; None takes the agent's choice
+    precondition    from (arguments, context) to what an approval relies on, as JSON: where it is something
+                    else when the approved call is to act, the approval is void
     offered         whether the agent may see and call it; every other planner may anyway
     untrusted       whether nobody vouches for what it returns
     taint           what becomes of a call with values that only untrusted text names
@@ -57,7 +63,6 @@ class Tool:
     function: Callable[..., Any]
     undo: str | None = None
     undo_arguments: Callable[[Any, Any], Mapping[str, Any]] | None = None
-    approve_if: Callable[[Any, RunRequest], bool] | None = None
     validate: Callable[..., str | None] | None = None
     offered: bool = True
     untrusted: bool = False
@@ -68,6 +73,10 @@ class Tool:
     asks_earlier: bool = field(default=False, repr=False)
     returns: Any = field(default=None, repr=False, compare=False)
     policy: EffectPolicy = field(default_factory=EffectPolicy)
+    approve_if: Callable[..., bool | str] | None = None
+    approvals: int = 1
+    on_unanswered: OnUnanswered | None = None
+    precondition: Callable[[Any, ToolContext], Any] | None = None
     result: TypeAdapter[Any] = field(default_factory=lambda: TypeAdapter(JsonValue), repr=False, compare=False)
 
     def __call__(self, args: Any, ctx: ToolContext) -> Any:
@@ -122,7 +131,6 @@ def tool(
     effect: Effect,
     undo: str | None = None,
     undo_arguments: Callable[[Any, Any], Mapping[str, Any]] | None = None,
-    approve_if: Callable[[Any, RunRequest], bool] | None = None,
     validate: Callable[..., str | None] | None = None,
     offered: bool = True,
     untrusted: bool = False,
@@ -136,6 +144,10 @@ def tool(
     timeout_s: float | None = None,
     breaker: str | Breaker | None = None,
     on_rollback: str | None = None,
+    approve_if: Callable[..., bool | str] | None = None,
+    approvals: int = 1,
+    on_unanswered: str | None = None,
+    precondition: Callable[[Any, ToolContext], Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a tool of ``function(args: Model, ctx: ToolContext) -> Result``.
 
@@ -188,6 +200,9 @@ def tool(
                 breaker=breaker,
                 on_rollback=on_rollback,
             ),
+            approvals=approvals,
+            on_unanswered=choice(on_unanswered, approvals, where),
+            precondition=precondition,
             result=result,
         )
         try:

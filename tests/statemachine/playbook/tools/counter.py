@@ -52,6 +52,18 @@ def raise_by(args: Amount, ctx: ToolContext) -> dict[str, int]:
     return _change(args, ctx, args.by)
 
 
+@tool(effect=Effect.WRITE, undo="lower", honours_key=True, approve_if=lambda *_: True, on_unanswered="park")
+def raise_patiently(args: Amount, ctx: ToolContext) -> dict[str, int]:
+    """Raise a counter, as long as a person may take to approve it."""
+    return _change(args, ctx, args.by)
+
+
+@tool(effect=Effect.WRITE, undo="lower", honours_key=True, approve_if=lambda *_: True, on_unanswered="fallback")
+def raise_or_give_up(args: Amount, ctx: ToolContext) -> dict[str, int]:
+    """Raise a counter; where nobody approves it, another planner goes on."""
+    return _change(args, ctx, args.by)
+
+
 @tool(effect=Effect.WRITE, repeat="allow", honours_key=True)
 def lower(args: Amount, ctx: ToolContext) -> dict[str, int]:
     """Lower a counter."""

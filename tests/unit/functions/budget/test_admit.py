@@ -32,6 +32,7 @@ def test_an_admitted_run_is_open_and_the_workflow_gets_its_coordinates(stack: St
         "deadline_ms": NOON_MS + 100_000,
         "escalation_timeout_s": 3600,
         "approval_timeout_s": 600,
+        "park_timeout_s": 14 * 24 * 3600,
         "requester_timeout_s": 3600,
     }
     body = stack.body(coordinates["run_id"], "0000.run.opened")

@@ -1,10 +1,12 @@
 """A person's answer: taken once, recorded first, and then the waiting run goes on with it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ballast.errors import EscalationClosed, InvalidInput, RetryLater
+from tests.unit.functions.approvals import asks
 from tests.unit.functions.escalation.waiting import Waiting
 from tests.unit.functions.stack import LambdaDied, Stack, client_error, once
 
@@ -17,6 +19,8 @@ def opened(stack: Stack, waiting: Waiting, **more: Any) -> dict[str, Any]:
     run_id = stack.open()
     stack.propose(run_id, {"tool": "write_note", "arguments": {"note_id": "n-1", "text": "x", "stars": 500}})
     event = {"run_id": run_id, "turn": 2, "kind": "escalation", "reason": "turn_limit", "timeout_s": 600} | more
+    if event["kind"] == "approval":
+        asks(stack, run_id)
     made = stack.invoke("open", event | {"task_token": waiting.token})
     return {"run_id": run_id, "escalation_id": made["escalation_id"]}
 
@@ -35,7 +39,8 @@ def test_an_answer_is_recorded_and_the_run_goes_on_with_it(stack: Stack, waiting
 
     taken = take(stack, to, decision=ANSWER)
 
-    assert taken == {"escalation_id": to["escalation_id"], "run_id": to["run_id"], "status": "answered"}
+    names = {"escalation_id": to["escalation_id"], "run_id": to["run_id"]}
+    assert taken == names | {"status": "answered", "still_needed": 0}
     body = stack.body(to["run_id"], "0002.escalation.answered")
     assert (body["by"], body["decision"]["text"]) == ("ann", "All is tidy.")
     assert waiting.output()["decision"]["kind"] == "answer"
@@ -221,17 +226,73 @@ def test_between_dying_and_the_repeat_nobody_else_may_answer(stack: Stack, waiti
     assert waiting.output()["decision"]["kind"] == "answer"
 
 
-def test_an_answer_that_the_run_got_but_nobody_noted_may_be_sent_again_without_harm(
+# Told, and nobody noted it
+
+
+def told_but_not_noted(stack: Stack, to: dict[str, Any], waiting: Waiting, **answer: Any) -> None:
+    """Answer, and die after the run was told and before anything says so."""
+    stack.after("answer", "stepfunctions", "SendTaskSuccess", once(LambdaDied()))
+    with pytest.raises(LambdaDied):
+        take(stack, to, **answer)
+    waiting.output()
+
+
+@pytest.mark.parametrize(
+    ("decision", "then"),
+    [
+        (ANSWER, lambda stack, run_id: stack.invoke("settle", {"run_id": run_id, "turn": 2, "ending": "answer"})),
+        (GUIDANCE, lambda stack, run_id: stack.propose(run_id, {"tool": "read_note", "arguments": {}}, turn=3)),
+        (
+            {"kind": "call_tools", "calls": [{"tool": "read_note", "arguments": {"note_id": "n-1"}}]},
+            lambda stack, run_id: stack.execute(run_id, 2),
+        ),
+    ],
+)
+def test_an_answer_that_the_run_went_on_with_is_told_so_whoever_failed_to_note_it(
+    stack: Stack, waiting: Waiting, decision: dict[str, Any], then: Callable[[Stack, str], Any]
+) -> None:
+    to = opened(stack, waiting)
+    told_but_not_noted(stack, to, waiting, decision=decision)
+    then(stack, to["run_id"])
+    before = stack.seqs(to["run_id"])
+
+    again = [take(stack, to, decision=decision)["status"] for _ in range(2)]
+
+    assert again == ["answered", "answered"]
+    assert stack.seqs(to["run_id"]) == before
+    with pytest.raises(EscalationClosed):
+        take(stack, to, decision=ANSWER | {"text": "Another."})
+
+
+def test_while_nobody_can_say_whether_the_run_has_it_the_person_is_asked_to_try_again(
     stack: Stack, waiting: Waiting
 ) -> None:
     to = opened(stack, waiting)
-    stack.after("answer", "stepfunctions", "SendTaskSuccess", once(LambdaDied()))
+    told_but_not_noted(stack, to, waiting, decision=ANSWER)
+
+    with pytest.raises(RetryLater):
+        take(stack, to, decision=ANSWER)
+
+
+def test_an_answer_to_a_run_that_ended_without_it_is_not_called_taken(stack: Stack, waiting: Waiting) -> None:
+    to = opened(stack, waiting)
+    stack.on("answer", "stepfunctions", "SendTaskSuccess", once(LambdaDied()))
     with pytest.raises(LambdaDied):
         take(stack, to, decision=ANSWER)
-    waiting.output()
+    waiting.stop()
+    stack.log.append(to["run_id"], "9999.run.ended", {"status": "unanswered", "by": None, "degraded": True})
 
-    with pytest.raises(EscalationClosed, match="log says how it went on"):
+    with pytest.raises(EscalationClosed, match="no longer waits"):
         take(stack, to, decision=ANSWER)
+
+
+def test_an_approval_that_the_run_got_but_nobody_noted_is_taken(stack: Stack, waiting: Waiting) -> None:
+    to = opened(stack, waiting, **APPROVAL)
+    told_but_not_noted(stack, to, waiting, approve=True)
+
+    assert take(stack, to, approve=True)["status"] == "answered"
+    assert stack.execute(to["run_id"]) == "ok"
+    assert take(stack, to, approve=True)["status"] == "answered"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.unit.functions.approvals import asks
 from tests.unit.functions.cloud import client
 from tests.unit.functions.escalation.waiting import Waiting
 from tests.unit.functions.http import ACME, OPERATOR, Reply, ask, event, sample
@@ -18,7 +19,8 @@ def opened(stack: Stack, token: str = "t" * 20, **fields: Any) -> tuple[str, str
     run_id = stack.open(**fields)
     task = {"run_id": run_id, "turn": 1, "kind": kind, "reason": "guidance", "timeout_s": timeout_s}
     if kind == "approval":
-        stack.propose(run_id, {"tool": "write_note", "arguments": {"note_id": "a"}})
+        stack.propose(run_id, {"tool": "write_note", "arguments": {"note_id": "n-1", "text": "x", "stars": 500}})
+        asks(stack, run_id)
         task |= {"index": 1, "reason": "approval_required"}
     return run_id, stack.invoke("open", task | {"task_token": token})["escalation_id"]
 
@@ -62,7 +64,7 @@ def test_an_approval_shows_the_call_that_it_is_about(stack: Stack) -> None:
     shown = get(stack, f"/escalations/{escalation_id}").body
 
     (call,) = shown["proposed_decision"]["calls"]
-    assert (call["tool"], call["arguments"]) == ("write_note", {"note_id": "a"})
+    assert (call["tool"], call["arguments"]) == ("write_note", {"note_id": "n-1", "text": "x", "stars": 500})
 
 
 def test_an_answer_resumes_the_run_in_the_callers_name(stack: Stack, waiting: Waiting) -> None:
@@ -72,7 +74,7 @@ def test_an_answer_resumes_the_run_in_the_callers_name(stack: Stack, waiting: Wa
 
     assert (reply.status, reply.body) == (
         200,
-        {"escalation_id": escalation_id, "run_id": run_id, "status": "answered"},
+        {"escalation_id": escalation_id, "run_id": run_id, "status": "answered", "still_needed": 0},
     )
     assert waiting.output()["decision"]["kind"] == "answer"
     assert stack.body(run_id, "0001.escalation.answered")["by"] == "123456789012:user/ann"

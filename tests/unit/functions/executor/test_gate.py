@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import ApprovalRequired, InvalidInput
+from tests.unit.functions.approvals import answered, asks
 from tests.unit.functions.cloud import client
 from tests.unit.functions.stack import Stack
 
@@ -137,12 +138,6 @@ def test_a_call_that_nobody_proposed_is_not_executed(stack: Stack, turn: int, in
 COSTLY = {"tool": "write_note", "arguments": {"note_id": "n-1", "text": "x", "stars": 101}}
 
 
-def answer(stack: Stack, run_id: str, *, approve: bool, comment: str = "") -> None:
-    """Record a person's answer to the request for approval."""
-    body = {"escalation_id": "esc-x", "by": "ann", "approve": approve, "comment": comment}
-    stack.log.append(run_id, "0001.call.1.approval_answered", body)
-
-
 @pytest.mark.parametrize(("stars", "asked"), [(100, False), (101, True)])
 def test_the_tool_says_what_needs_approval(stack: Stack, stars: int, asked: bool) -> None:
     run_id = stack.open()
@@ -166,13 +161,14 @@ def test_until_it_is_answered_it_is_asked_again_and_nothing_is_done(stack: Stack
             stack.execute(run_id)
 
     assert stack.notes() == {}
-    assert stack.seqs(run_id) == ["0000.run.opened", "0001.plan.decided"]
+    assert stack.seqs(run_id) == ["0000.run.opened", "0001.plan.decided", "0001.call.1.approval_needed"]
 
 
 def test_an_approved_call_is_executed(stack: Stack) -> None:
     run_id = stack.open()
     stack.propose(run_id, COSTLY)
-    answer(stack, run_id, approve=True)
+    asks(stack, run_id)
+    answered(stack, run_id, approve=True)
 
     assert stack.execute(run_id) == "ok"
     assert stack.count("n-1") == 1
@@ -181,7 +177,8 @@ def test_an_approved_call_is_executed(stack: Stack) -> None:
 def test_a_rejected_call_is_denied_with_the_persons_comment(stack: Stack) -> None:
     run_id = stack.open()
     stack.propose(run_id, COSTLY)
-    answer(stack, run_id, approve=False, comment="Too many stars.")
+    asks(stack, run_id)
+    answered(stack, run_id, approve=False, comment="Too many stars.")
 
     statuses = [stack.execute(run_id), stack.execute(run_id, unanswered=True)]
 
@@ -193,6 +190,7 @@ def test_a_rejected_call_is_denied_with_the_persons_comment(stack: Stack) -> Non
 def test_nobodys_answer_denies_it_and_says_that_it_was_no_rejection(stack: Stack) -> None:
     run_id = stack.open()
     stack.propose(run_id, COSTLY)
+    asks(stack, run_id)
 
     assert stack.execute(run_id, unanswered=True) == "denied"
 
@@ -203,7 +201,8 @@ def test_nobodys_answer_denies_it_and_says_that_it_was_no_rejection(stack: Stack
 def test_an_approval_that_came_at_the_last_moment_counts(stack: Stack) -> None:
     run_id = stack.open()
     stack.propose(run_id, COSTLY)
-    answer(stack, run_id, approve=True)
+    asks(stack, run_id)
+    answered(stack, run_id, approve=True)
 
     assert stack.execute(run_id, unanswered=True) == "ok"
 
@@ -211,7 +210,8 @@ def test_an_approval_that_came_at_the_last_moment_counts(stack: Stack) -> None:
 def test_an_approval_is_for_one_call_only(stack: Stack) -> None:
     run_id = stack.open()
     stack.propose(run_id, COSTLY, COSTLY)
-    answer(stack, run_id, approve=True)
+    asks(stack, run_id)
+    answered(stack, run_id, approve=True)
     assert stack.execute(run_id, index=1) == "ok"
 
     with pytest.raises(ApprovalRequired):

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ballast.folds import prompt_digest, rebuild
+from tests.unit.functions.approvals import asks
 from tests.unit.functions.endpoint import Endpoint, calls, reads, says
 from tests.unit.functions.planner.legal import complaints
 from tests.unit.functions.stack import LambdaDied, Stack, once
@@ -61,6 +62,7 @@ def test_every_kind_of_outcome_comes_back_as_a_result(stack: Stack, model: Endpo
     stack.plan(run_id)
     for index in (1, 2, 3):
         stack.execute(run_id, index=index)
+    asks(stack, run_id, index=4)
     stack.execute(run_id, index=4, unanswered=True)
     model.will(says("Done."))
 
@@ -74,7 +76,7 @@ def test_every_kind_of_outcome_comes_back_as_a_result(stack: Stack, model: Endpo
     said = [result["content"][0]["text"] for result in found[1:]]
     assert said[0] == "Failed. There is no such note."
     assert said[1].startswith("Refused, nothing was done. There is no tool named 'raed_note'")
-    assert said[2].startswith("Denied by a person, nothing was done.")
+    assert said[2].startswith("Denied, nothing was done.")
     assert said[3] == "Not executed: the turn was cut before this call."
 
 

@@ -1,0 +1,159 @@
+"""Take answers to a request for approval: from several people where several must, and with changed arguments.
+
+::
+
+    open ─approve─▶ given 1 of 2 ─approve, by another─▶ answered: approved
+      │               └ somebody changes the arguments ─▶ given 1 of 2, theirs: the others look again
+      └ reject, by anybody, at any time ─▶ answered: rejected
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ballast.contracts import Event
+from ballast.contracts.event import approval_seq
+from ballast.contracts.wire import canonical
+from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater
+from ballast.folds import find_call, opening
+from ballast.folds.opening import renewed
+from ballast.log import RunLog
+from ballast.playbook import Playbook, load_playbook
+from ballast.playbook.gate import admit_call
+from ballast.runtime import Runtime, Settings
+from functions.escalation.persons_answer import PersonsAnswer
+from functions.escalation.question import Given, Question, as_text, shown
+from functions.escalation.resume import Resumption, closed
+from functions.escalation.table import Changed, EscalationsTable
+
+#: So many people may answer at the same moment before one of them has to try again.
+_TRIES = 5
+
+
+class ApproveSettings(Settings):
+    """playbook_dir: folder of the playbook, whose gate changed arguments must pass. Nothing of it is executed."""
+
+    playbook_dir: str
+
+
+def _playbook(runtime: Runtime) -> Playbook:
+    return load_playbook(ApproveSettings.of(runtime).playbook_dir)
+
+
+@dataclass(frozen=True)
+class Approvals:
+    """Takes approvals and rejections."""
+
+    log: RunLog
+    table: EscalationsTable
+    resumption: Resumption
+    runtime: Runtime
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> "Approvals":
+        """Put it together; once per runtime."""
+        parts = (runtime.get(RunLog.of), runtime.get(EscalationsTable.of), runtime.get(Resumption.of))
+        return cls(*parts, runtime)
+
+    def take(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> int:
+        """Take one person's answer and return how many more must approve: 0 where the run goes on.
+
+        The same answer again is harmless. Raises ``InvalidInput`` and ``EscalationClosed``.
+        """
+        for _ in range(_TRIES):
+            known = question.given_by(answer.by)
+            if answer.sha256 in (question.answer_sha256, known and known.sha256):
+                return self._finish(question, answer, events)  # a repeat: complete what it began
+            if question.status != "open":
+                raise EscalationClosed(f"{question.escalation_id} was answered already, in another way.")
+            if known is not None and answer.approve:
+                raise EscalationClosed(f"{question.escalation_id}: {answer.by} has approved already.")
+            arguments = self._changed(question, answer, events)
+            try:
+                taken = self._consume(question, answer, arguments)
+            except Changed:
+                question = self.table.find(question.escalation_id)
+                continue
+            return self._finish(taken, answer, events)
+        raise RetryLater(f"{question.escalation_id}: too many people answer at once; try again.")
+
+    def _changed(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> dict[str, Any] | None:
+        """Return the changed arguments, None where they are as people see them. Raises ``InvalidInput``."""
+        if answer.binding not in (None, question.shown):
+            raise EscalationClosed(f"{question.escalation_id}: it has changed since you looked. Look again.")
+        if answer.approve and answer.binding is None and question.arguments is not None:
+            raise InvalidInput(
+                "binding: somebody has changed the arguments. Look again, and send the binding of what you saw."
+            )
+        state = find_call(events, question.turn, question.index)
+        if answer.arguments is None or state is None:
+            return None
+        current = state.call.arguments if question.arguments is None else question.arguments
+        if canonical(answer.arguments) == canonical(current):
+            return None
+        call = state.call.model_copy(update={"arguments": answer.arguments})
+        try:
+            admit_call(self.runtime.get(_playbook), call, opening(events).request, state.planner)
+        except CallRefused as refused:
+            raise InvalidInput(f"arguments: {refused} Nothing was answered; the escalation stays open.") from None
+        return answer.arguments
+
+    def _consume(self, question: Question, answer: PersonsAnswer, arguments: dict[str, Any] | None) -> Question:
+        """Take the answer, once. Raises ``Changed`` where another one was faster."""
+        now = self.runtime.clock().isoformat()
+        mine = Given(answer.by, now, answer.sha256, answer.comment, question.answers + 1)
+        given = question.given
+        if answer.approve:  # who approved other arguments has not approved these
+            given = (mine,) if arguments is not None else (*given, mine)
+        values: dict[str, Any] = {"open": "open", "answers": question.answers + 1, "given": as_text(given)}
+        update, only_if = "SET answers = :answers, given = :given", "#status = :open AND attribute_not_exists(answers)"
+        if arguments is not None:
+            values.update({"arguments": canonical(arguments), "by": answer.by})
+            update += ", arguments = :arguments, changed_by = :by"
+        if not answer.approve or len(given) >= question.approvals_needed:
+            values.update({"answered": "answered", "sha256": answer.sha256, "by": answer.by, "now": now})
+            values["comment"] = answer.comment
+            update += ", #status = :answered, answer_sha256 = :sha256, answered_by = :by, answered_at = :now"
+            update += ", answer_comment = :comment"
+        if question.answers:
+            values["before"] = question.answers
+            only_if = "#status = :open AND answers = :before"
+        return self.table.change(question.escalation_id, update, only_if, values)
+
+    def _finish(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> int:
+        """Record what the table has taken, and let the run go on where that decides. Repeatable."""
+        if question.status == "open":
+            self._record_one(question, answer)
+            return question.approvals_needed - len(question.given)
+        if not question.resumed:
+            self._record_all(question, events)
+            self.resumption.resume(question, {}, claimed=True)
+        return 0
+
+    def _record_one(self, question: Question, answer: PersonsAnswer) -> None:
+        mine = question.given_by(answer.by)
+        if mine is None:
+            return
+        seq = approval_seq(question.turn, question.index, "given", question.round, mine.number)
+        body: dict[str, Any] = {"escalation_id": question.escalation_id, "by": mine.by, "comment": mine.comment}
+        body |= {"given": len(question.given), "needed": question.approvals_needed, "binding": question.shown}
+        changed = {"arguments": question.arguments} if question.arguments is not None else {}
+        self.log.append(question.run_id, seq, body | changed)
+
+    def _record_all(self, question: Question, events: Sequence[Event]) -> None:
+        """Record the answer that decides. Raises ``EscalationClosed`` where the run no longer waited for one."""
+        approved = len(question.given) >= question.approvals_needed
+        body: dict[str, Any] = {
+            "escalation_id": question.escalation_id,
+            "by": question.answered_by,
+            "approve": approved,
+            "comment": question.comment,
+            "approvals": [{"by": one.by, "at": one.at, "comment": one.comment} for one in question.given],
+            "binding": question.binding,
+        }
+        if approved and question.arguments is not None:
+            body |= {"arguments": question.arguments, "shown": shown(question.binding, question.arguments)}
+        body |= renewed(opening(events).limits, self.runtime.clock())
+        seq = approval_seq(question.turn, question.index, "answered", question.round)
+        if self.log.append(question.run_id, seq, body).body["approve"] is None:
+            raise closed(question)

@@ -1,0 +1,108 @@
+"""A question to people as its table holds it: what is asked, who said what so far, and the task token."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ballast.contracts.wire import canonical, sha256
+
+
+@dataclass(frozen=True)
+class Given:
+    """One person's approval. ``number`` counts the answers to the question; ``sha256`` tells a repeat."""
+
+    by: str
+    at: str
+    sha256: str
+    comment: str
+    number: int
+
+
+@dataclass(frozen=True)
+class Question:
+    """One item of the escalations table.
+
+    round       which asking about its call it is, of an approval
+    attempts    how often the waiting run was told of an answer, or was about to be
+    resumed     whether the run is known to have its answer
+    answer_sha256, answered_by, comment  of the answer that decided it
+    requested_by  who asked for the run: they do not approve
+    approvals_needed, given  how many people must approve, and who has
+    answers     how many answers it has taken: every change of it adds one
+    binding     the hash that an approval is bound to
+    arguments   what somebody changed the call's arguments to; None while they are as proposed
+    """
+
+    escalation_id: str
+    run_id: str
+    kind: str
+    status: str
+    turn: int
+    index: int
+    round: int
+    task_token: str
+    attempts: int = 0
+    resumed: bool = False
+    answer_sha256: str | None = None
+    answered_by: str | None = None
+    comment: str = ""
+    requested_by: str | None = None
+    approvals_needed: int = 1
+    given: tuple[Given, ...] = ()
+    answers: int = 0
+    binding: str | None = None
+    arguments: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> "Question":
+        """Read an item as DynamoDB's client returns it; an older version's has fewer attributes."""
+
+        def text(name: str) -> str | None:
+            value: str | None = item.get(name, {}).get("S")
+            return value
+
+        def number(name: str, otherwise: int = 0) -> int:
+            return int(item.get(name, {}).get("N", otherwise))
+
+        arguments = text("arguments")
+        return cls(
+            escalation_id=item["escalation_id"]["S"],
+            run_id=item["run_id"]["S"],
+            kind=item["kind"]["S"],
+            status=item["status"]["S"],
+            turn=number("turn"),
+            index=number("call_index"),
+            round=number("round", 1),
+            task_token=item["task_token"]["S"],
+            attempts=number("attempts"),
+            resumed="resumed_at" in item,
+            answer_sha256=text("answer_sha256"),
+            answered_by=text("answered_by"),
+            comment=text("answer_comment") or "",
+            requested_by=text("requested_by"),
+            approvals_needed=number("approvals_needed", 1),
+            given=tuple(Given(**one) for one in json.loads(text("given") or "[]")),
+            answers=number("answers"),
+            binding=text("binding"),
+            arguments=None if arguments is None else json.loads(arguments),
+        )
+
+    @property
+    def shown(self) -> str | None:
+        """The hash of what people see: another one once somebody has changed the arguments."""
+        return shown(self.binding, self.arguments)
+
+    def given_by(self, person: str) -> Given | None:
+        """Return that person's approval, if it still counts."""
+        return next((one for one in self.given if one.by == person), None)
+
+
+def shown(binding: str | None, arguments: Any) -> str | None:
+    """Return the hash of what people see of a call that is bound to ``binding``."""
+    return binding if arguments is None else sha256(canonical([binding, arguments]))
+
+
+def as_text(given: tuple[Given, ...]) -> str:
+    """Return approvals as the table holds them."""
+    return canonical([asdict(one) for one in given])

@@ -1,0 +1,60 @@
+"""What an approval is bound to. Where any of it has moved when the call is to act, the approval is void."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ballast.contracts import ToolCall
+from ballast.contracts.wire import canonical, sha256
+from ballast.log.aws_errors import consequences
+from ballast.playbook.policy import policy_version
+from functions.executor.attempt import Attempt
+from functions.executor.reasons import declared_cost
+
+#: Larger than this, what a precondition read is recorded by its hash alone.
+_MAX_PRECONDITION_BYTES = 4 * 1024
+
+
+def binding_of(attempt: Attempt) -> dict[str, Any]:
+    """Return the binding of the call as it stands: a hash of all, and of each part.
+
+    Raises ``ToolFailed`` where the precondition cannot be met, ``RetryLater`` for an outage behind it.
+    """
+    read = _precondition(attempt)
+    parts: dict[str, Any] = {
+        "tool": attempt.tool.name,
+        "arguments_sha256": arguments_sha256(attempt.state.call),
+        "policy": policy_version(attempt.playbook, attempt.tool),
+        "cost_microusd": declared_cost(attempt),
+        "precondition_sha256": sha256(canonical(read)),
+    }
+    small = len(canonical(read)) <= _MAX_PRECONDITION_BYTES
+    return {"sha256": sha256(canonical(parts)), **parts, "precondition": read if small else None}
+
+
+def arguments_sha256(call: ToolCall) -> str:
+    """Return the hash of the arguments, however their JSON was written."""
+    return sha256(canonical(call.arguments))
+
+
+def moved(asked: Mapping[str, Any], answer: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the names of what is no longer as it was when people were asked; empty where the approval holds.
+
+    A person who changed the arguments meant to: neither they nor a cost that is lower for it count.
+    Where the answer is not to this very question (or to one of a version that bound it to nothing), that is all.
+    """
+    if not asked or answer.get("binding") != asked["sha256"]:
+        return ["binding"]
+    changed = "arguments" in answer
+    differs = {name: asked[f"{name}_sha256"] != now[f"{name}_sha256"] for name in ("arguments", "precondition")}
+    differs |= {name: asked[name] != now[name] for name in ("tool", "policy")}
+    cost, before = now["cost_microusd"] or 0, asked["cost_microusd"] or 0
+    differs["arguments"] = differs["arguments"] and not changed
+    differs["cost"] = cost > before or (cost != before and not changed)
+    return sorted(name for name, really in differs.items() if really)
+
+
+def _precondition(attempt: Attempt) -> Any:
+    if attempt.tool.precondition is None:
+        return None
+    with consequences(f"What the precondition of {attempt.tool.name} reads"):
+        return attempt.tool.precondition(attempt.args, attempt.context)

@@ -1,0 +1,50 @@
+"""Why a call needs a person's approval. Each reason is a function of the attempt; there may be several. Pure."""
+
+from collections.abc import Callable
+
+from ballast.money.amounts import dollars
+from ballast.playbook import RunSoFar
+from ballast.playbook.approval import why_the_rule_asks
+from functions.executor.attempt import Attempt
+from functions.executor.repeat import asks_again
+
+#: Returns a text that goes on after "Asked because …", or None.
+Reason = Callable[[Attempt], str | None]
+
+
+def own_rule(attempt: Attempt) -> str | None:
+    """The tool's ``approve_if``."""
+    task, tool = attempt.task, attempt.tool
+
+    def run() -> RunSoFar:
+        return RunSoFar.before(attempt.history.run, task.turn, task.index)
+
+    return why_the_rule_asks(tool.approve_if, tool.name, attempt.args, attempt.request, run)
+
+
+def too_costly(attempt: Attempt) -> str | None:
+    """The declared cost of the call against the agent's ``approve_over_microusd``."""
+    most, cost = attempt.playbook.agent.approve_over_microusd, declared_cost(attempt)
+    if most is None or cost is None or cost <= most:
+        return None
+    return f"its declared cost is ${dollars(cost)}, over ${dollars(most)}"
+
+
+def made_before(attempt: Attempt) -> str | None:
+    """A tool with ``repeat="ask"``."""
+    return "the same call was made before in this run" if asks_again(attempt) else None
+
+
+def declared_cost(attempt: Attempt) -> int | None:
+    """Return what the tool declares as the worst cost of a call; None where it declares none."""
+    cost: int | None = getattr(attempt.tool, "cost_microusd", None)
+    return cost
+
+
+#: All of them, in the order in which people read them.
+REASONS: tuple[Reason, ...] = (own_rule, too_costly, made_before)
+
+
+def why_a_person_must_approve(attempt: Attempt) -> list[str]:
+    """Return every reason; empty where nobody needs to be asked."""
+    return [why for reason in REASONS if (why := reason(attempt)) is not None]

@@ -1,0 +1,53 @@
+"""What a tool may say about approvals, besides when it wants one."""
+
+import inspect
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from ballast.contracts import RunRequest
+from ballast.errors import PlaybookInvalid
+
+if TYPE_CHECKING:
+    from ballast.playbook.run import RunSoFar
+
+#: More people than this nobody finds.
+MAX_APPROVALS = 9
+
+
+class OnUnanswered(StrEnum):
+    """What follows where nobody answers a request for approval in time. Nothing was rejected.
+
+    refuse    the planner is told that nobody answered, and goes on without the call
+    fallback  another planner takes over
+    park      people are asked anew, and have the agent's ``park_timeout_s``
+    """
+
+    REFUSE = "refuse"
+    FALLBACK = "fallback"
+    PARK = "park"
+
+
+def choice(on_unanswered: str | None, approvals: int, where: str) -> OnUnanswered | None:
+    """Return a tool's choice, checked with the number of people. Raises ``PlaybookInvalid``."""
+    if not 1 <= approvals <= MAX_APPROVALS:
+        raise PlaybookInvalid(f"{where}: approvals must be 1 to {MAX_APPROVALS} different people, not {approvals}.")
+    if on_unanswered is not None and on_unanswered not in list(OnUnanswered):
+        raise PlaybookInvalid(f"{where}: on_unanswered must be one of {', '.join(OnUnanswered)}, not {on_unanswered}.")
+    return None if on_unanswered is None else OnUnanswered(on_unanswered)
+
+
+def why_the_rule_asks(
+    rule: Callable[..., bool | str] | None, tool: str, args: Any, request: RunRequest, run: "Callable[[], RunSoFar]"
+) -> str | None:
+    """Return why a tool's ``approve_if`` wants a person's approval, None where it does not.
+
+    ``run`` is called only for a rule with three parameters: it reads the whole log.
+    """
+    if rule is None:
+        return None
+    wants_run = len(inspect.signature(rule).parameters) > 2
+    said = rule(args, request, run()) if wants_run else rule(args, request)
+    if isinstance(said, str):
+        return said or None
+    return f"the rule of {tool} asks for it" if said else None
