@@ -30,7 +30,7 @@ MAX_WAIT_S = 25
 _RESERVE_S = 3
 _WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,9})(?![0-9])""", re.IGNORECASE)
 _RUN_ID = re.compile(r"run-[a-z2-7]{24}")
-_SEQ = r"^[0-9]{4}\.[a-z_]{1,32}(\.[0-9]{1,4})?\.[a-z_.]{1,32}(\.[0-9]{1,4}){0,2}$"
+_SEQ = r"^[0-9]{4}\.[a-z_]{1,32}(\.[0-9]{1,4})?\.([a-z_.]{1,32}|approval_[a-z]{1,16}(\.[0-9]{1,4}){1,2})$"
 _JSON = "application/json"
 _FRESH = {"Cache-Control": "no-store"}
 

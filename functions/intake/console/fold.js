@@ -3,7 +3,7 @@
 import { calls } from "./calls.js";
 import { list, object, text, whole } from "./reading.js";
 
-const SEQ = /^(\d{4})\.([a-z_]+)(?:\.(\d+))?\.([a-z_.]+?)(?:\.(\d+)(?:\.(\d+))?)?$/;
+const SEQ = /^(\d{4})\.([a-z_]+)(?:\.(\d+))?\.(approval_[a-z]+(?=\.\d)|[a-z_.]+$)(?:\.(\d+)(?:\.(\d+))?)?$/;
 const LAST_TURN = 9999;
 const PHASES = ["run", "model", "model.responded", "plan", "escalation", "call"];
 const STEPS = ["opened", "requested", "failed", "responded", "decided", "approval", "refused",

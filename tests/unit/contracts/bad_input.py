@@ -162,11 +162,13 @@ CONTRACTS = [
     ),
     _contract(PlanTask, _TASK | {"handed_over": None}, _NO_TASK | {"handed_over": _NO_HAND_OVER}),
     _contract(
-        ExecuteTask, _TASK | {"index": 1, "unanswered": True}, _NO_TASK | {"index": NO_POSITION, "unanswered": NO_FLAG}
+        ExecuteTask,
+        _TASK | {"index": 1, "asked": 1, "unanswered": True},
+        _NO_TASK | {"index": NO_POSITION, "asked": NO_COUNT, "unanswered": NO_FLAG},
     ),
     _contract(
         OpenTask,
-        _TASK | {"kind": "approval", "reason": "deadline", "timeout_s": 60, "task_token": "t", "index": 1}
+        _TASK | {"kind": "approval", "reason": "deadline", "timeout_s": 60, "task_token": "t", "index": 1, "round": 2}
         | {"handed_over": {"from": "agent", "reason": "deadline"}},
         _NO_TASK
         | {
@@ -175,6 +177,7 @@ CONTRACTS = [
             "timeout_s": NO_POSITION,
             "task_token": [*NO_TEXT, "", "t" * 2049],
             "index": NO_POSITION,  # None as well: an approval is about one call
+            "round": NO_POSITION,
             "handed_over": _NO_HAND_OVER,
         },
     ),
@@ -206,7 +209,8 @@ CONTRACTS = [
         {"name": "support", "model": "m", "instructions": "Help.", "temperature": 0.5, "limits": {"turns": 3}}
         | {"intents": {"refund": {}}, "escalation_timeout_s": 60, "approval_timeout_s": 60}
         | {"ask_requester": True, "requester_timeout_s": 60, "service_tier": "flex"}
-        | {"cheaper_model": "c", "out_of_budget": "ask", "fallback_starts_clean": False},
+        | {"cheaper_model": "c", "out_of_budget": "ask", "fallback_starts_clean": False}
+        | {"approve_over_microusd": 5, "on_unanswered": "park", "park_timeout_s": 60},
         {
             "name": NO_NAME,
             "model": [*NO_TEXT, ""],
@@ -219,6 +223,9 @@ CONTRACTS = [
             "intents": [*NO_OBJECT, None, {"refund": 1}, {"refund": {"x": 1}}, {"two words": {}}],
             "escalation_timeout_s": NO_SECONDS,
             "approval_timeout_s": NO_SECONDS,
+            "approve_over_microusd": [*[one for one in NO_COUNT if one is not None], -1],
+            "on_unanswered": [*NO_TEXT, "", "wait"],
+            "park_timeout_s": NO_SECONDS,
             "ask_requester": NO_FLAG,
             "requester_timeout_s": NO_SECONDS,
             "fallback_starts_clean": NO_FLAG,

@@ -12,8 +12,8 @@ from ballast.contracts.wire import Wire, canonical, sha256
 LAST_TURN = 9999
 
 _SEQ = re.compile(
-    r"^(?P<turn>[0-9]{4})\.(?P<kind>[a-z_]+)(?:\.(?P<index>[0-9]+))?\.(?P<step>[a-z_.]+)"
-    r"(?:\.(?P<round>[0-9]+)(?:\.(?P<number>[0-9]+))?)?$"
+    r"^(?P<turn>[0-9]{4})\.(?P<kind>[a-z_]+)(?:\.(?P<index>[0-9]+))?\."
+    r"(?:(?P<step>[a-z_.]+)|(?P<asked>approval_[a-z]+)\.(?P<round>[0-9]+)(?:\.(?P<number>[0-9]+))?)$"
 )
 # Within a turn: the attempts to ask, the completion that ended them, what was decided, what was done about it.
 _PHASES = ("run", "model", "model.responded", "plan", "escalation", "call")
@@ -65,7 +65,7 @@ class Event(Wire):
     def name(self) -> str:
         """Subject and step without the numbers, e.g. ``call.settled``."""
         match = _parts(self.seq)
-        return f"{match['kind']}.{match['step']}"
+        return f"{match['kind']}.{match['step'] or match['asked']}"
 
     @property
     def index(self) -> int:
@@ -96,7 +96,7 @@ def order(event: Event) -> tuple[int, int, int, int, int, int, int, str]:
     match = _parts(event.seq)
     subject = event.name if event.name in _PHASES else match["kind"]
     phase = _PHASES.index(subject) if subject in _PHASES else len(_PHASES)
-    step, within = match["step"], 0
+    step, within = match["step"] or match["asked"], 0
     if step in _APPROVAL:  # one round after the other
         step, within = "approval", _APPROVAL.index(step)
     rank = _STEPS.index(step) if step in _STEPS else len(_STEPS)
