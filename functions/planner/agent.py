@@ -8,10 +8,16 @@
     limit? ─yes─▶ hand over (recorded)
        │no
        ▼
-    breaker? ─open─▶ hand over (recorded)
+    spend breaker? ─open─▶ hand over (recorded)
        │closed
        ▼
-    model.requested (the reservation) ─▶ Converse ─▶ model.responded │ model.failed
+    which model? ─none is left─▶ hand over (recorded)
+       │
+       ▼
+    its circuit? ─open─▶ the next model
+       │closed
+       ▼
+    model.requested (the reservation) ─▶ Converse ─▶ model.responded │ model.failed ─▶ again, or the next model
 """
 
 from collections.abc import Callable, Sequence
@@ -22,23 +28,26 @@ from typing import Any
 from ballast.breaker import Breakers
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.event import model_seq, plan_seq
-from ballast.errors import AttemptInProgress, ModelRefused, RetryLater
-from ballast.folds import approval_given_up, counts, opening, proposals, successor, usage
+from ballast.errors import AttemptInProgress, RetryLater
+from ballast.folds import counts, opening, proposals, successor
 from ballast.log import RunLog
 from ballast.money import PriceBook, TokenCounts
 from ballast.playbook import Playbook
 from functions.planner import settling
+from functions.planner.choice import Choice, GiveUp, Next
+from functions.planner.circuit import CircuitOpen, Circuits
 from functions.planner.completion import Completion, read_completion
 from functions.planner.converse import Converse, ModelFailure
-from functions.planner.despair import goes_round, loop_stopped, verdict
-from functions.planner.limits import calls_limit, limit_reached
+from functions.planner.despair import loop_stopped, verdict
+from functions.planner.limits import calls_limit
 from functions.planner.metrics import limit_line, model_call
+from functions.planner.models import Attempts, call_s, next_model, pause_s
 from functions.planner.question import asked
-from functions.planner.request import compose, converse_request
-from functions.planner.spending import asks_a_person, held, passed, permitted
+from functions.planner.request import converse_request
+from functions.planner.spending import asks_a_person
 
-#: Attempts at one turn, each with its own reservation.
-MAX_ATTEMPTS = 4
+#: Seconds that are kept to record what came of a call, before the workflow or Lambda cuts this function.
+_RESERVE_S = 1
 
 
 @dataclass(frozen=True)
@@ -48,68 +57,87 @@ class Agent:
     log: RunLog
     breakers: Breakers
     model: Converse
+    circuits: Circuits
     model_id: str
     playbook: Playbook
     prices: PriceBook
     clock: Callable[[], datetime]
+    sleep: Callable[[float], None]
     emit: Callable[[str], None]
 
-    def plan(self, task: PlanTask, *, invocation: str) -> PlanSummary:
-        """Return this turn's decision; ``invocation`` tells this attempt from a concurrent one.
+    def plan(self, task: PlanTask, *, invocation: str, remaining_ms: Callable[[], int]) -> PlanSummary:
+        """Return this turn's decision.
 
-        Raises ``RetryLater`` where another attempt may help.
+        ``invocation`` tells this attempt from a concurrent one; ``remaining_ms`` says how long this Lambda still
+        lives. Raises ``RetryLater`` where another attempt may help.
         """
         events = self.log.read(task.run_id)
         decided = proposals(events).get(task.turn)
         if decided is not None:
             return PlanSummary.of(decided.decision, parallel=decided.parallel)
-        failed = [event for event in events if event.name == "model.failed" and event.turn == task.turn]
-        attempt = 1 + sum(event.name == "model.requested" and event.turn == task.turn for event in events)
-        reason = limit_reached(
-            opening(events), usage(events), counts(events), new_turn=attempt == 1, now_ms=self._now_ms()
-        )
-        if approval_given_up(events, task.turn - 1):
-            reason = ExitReason.APPROVAL_UNANSWERED
-        if reason is None and attempt > MAX_ATTEMPTS:
-            reason = ExitReason(failed[-1].body["exit_reason"]) if failed else ExitReason.MODEL_UNAVAILABLE
-        if reason is None and goes_round(events):
-            reason = ExitReason.LOOP
-        if reason is not None:
-            return self._hand_over(events, task, reason)
-        force = self.breakers.in_force(opening(events).request.tenant, run_id=task.run_id, passed=passed(events))
-        model_id = permitted(force, self.playbook.agent, self.model_id)
-        if isinstance(model_id, ExitReason):
-            return self._hand_over(events, task, model_id, **held(force, self.clock()))
-        try:
-            prices = self.prices.at(self.clock())
-            requested = compose(events, attempt=attempt, model_id=model_id, playbook=self.playbook, prices=prices)
-        except ModelRefused as refused:
-            return self._hand_over(events, task, ExitReason.MODEL_REFUSED, note=str(refused))
-        if isinstance(requested, ExitReason):
-            return self._hand_over(events, task, requested)
-        return self._ask(events, task, attempt, requested | {"invocation": invocation})
+        passed_over: dict[str, str] = {}
+        while True:  # each lap makes an attempt, or passes one model over
+            chosen = self._choice().next(events, task.turn, passed_over)
+            if isinstance(chosen, GiveUp):
+                return self._hand_over(events, task, chosen.reason, **chosen.more)
+            requested = chosen.body | {"invocation": invocation}
+            left_s = min(self._left_s(events), remaining_ms() / 1000) - _RESERVE_S
+            within_s = call_s(left_s=left_s, more_to_ask=len(chosen.models) > 1)
+            started = self.clock()
+            try:
+                reply = self.circuits.call(chosen.model, lambda: self._ask(events, task, requested, within_s))  # noqa: B023  called now
+            except CircuitOpen as circuit:
+                passed_over[chosen.model] = str(circuit)
+                continue
+            except ModelFailure as failure:
+                events = self._failed(events, task, requested, failure, self._ms_since(started))
+                if not failure.again:
+                    return self._hand_over(events, task, failure.reason, note=failure.detail)
+                self._wait(events, task, chosen, failure, passed_over, remaining_ms)
+                continue
+            completion = read_completion(reply, task.turn)
+            return self._responded(events, task, requested, completion, self._ms_since(started))
 
-    def _ask(self, events: Sequence[Event], task: PlanTask, attempt: int, body: dict[str, Any]) -> PlanSummary:
-        requested = self.log.append(task.run_id, model_seq(task.turn, attempt, "requested"), body)
+    def _choice(self) -> Choice:
+        return Choice(self.breakers, self.prices, self.playbook, self.model_id, self.clock)
+
+    def _ask(self, events: Sequence[Event], task: PlanTask, body: dict[str, Any], within_s: float) -> dict[str, Any]:
+        """Reserve, ask, and return the reply. Raises ``ModelFailure``, ``AttemptInProgress``."""
+        requested = self.log.append(task.run_id, model_seq(task.turn, body["attempt"], "requested"), body)
         if requested.body["invocation"] != body["invocation"]:
             raise AttemptInProgress(f"{task.run_id} turn {task.turn}: another attempt has asked the model already.")
-        started = self.clock()
-        try:
-            reply = self.model.reply(converse_request(events, body))
-        except ModelFailure as failure:
-            return self._failed(events, task, attempt, body, failure, self._ms_since(started))
-        completion = read_completion(reply, task.turn)
-        return self._responded(events, task, attempt, body, completion, self._ms_since(started))
+        return self.model.reply(converse_request(events, body), within_s=within_s)
+
+    def _wait(
+        self,
+        events: Sequence[Event],
+        task: PlanTask,
+        chosen: Next,
+        failure: ModelFailure,
+        passed_over: dict[str, str],
+        remaining_ms: Callable[[], int],
+    ) -> None:
+        """Return where another model is asked at once, or none any more. Raises ``RetryLater`` to wait for this one."""
+        attempts = Attempts.of(events, task.turn)
+        if next_model(chosen.models, attempts, passed_over) != chosen.model:
+            return
+        left_s = self._left_s(events)
+        pause = pause_s(attempts, failure.retry_after_s, left_s=left_s)
+        if pause is None:
+            passed_over[chosen.model] = f"{chosen.model} has no time to be waited for."
+            return
+        self.sleep(max(0.0, min(pause, remaining_ms() / 1000 - _RESERVE_S)))
+        raise RetryLater(f"{task.run_id} turn {task.turn}, attempt {attempts.number}: {failure.detail}")
 
     def _responded(
         self,
         events: Sequence[Event],
         task: PlanTask,
-        attempt: int,
         requested: dict[str, Any],
         completion: Completion,
         latency_ms: int,
     ) -> PlanSummary:
+        attempt = requested["attempt"]
         decision = self._within_limits(events, completion)
         parallel = isinstance(decision, CallTools) and self.playbook.reads_only(call.tool for call in decision.calls)
         charge = settling.settled(requested, completion, self.prices) | {"latency_ms": latency_ms}
@@ -149,21 +177,19 @@ class Agent:
         self,
         events: Sequence[Event],
         task: PlanTask,
-        attempt: int,
         requested: dict[str, Any],
         failure: ModelFailure,
         latency_ms: int,
-    ) -> PlanSummary:
+    ) -> tuple[Event, ...]:
+        """Record that the attempt brought nothing, and return the events with it."""
         charge = settling.failed(requested, charged=failure.charged)
         self.log.append(
             task.run_id,
-            model_seq(task.turn, attempt, "failed"),
+            model_seq(task.turn, requested["attempt"], "failed"),
             charge | {"exit_reason": failure.reason, "error": failure.detail, "latency_ms": latency_ms},
         )
         self._report(requested, charge, None, latency_ms)
-        if failure.again and attempt < MAX_ATTEMPTS:
-            raise RetryLater(f"{task.run_id} turn {task.turn}, attempt {attempt}: {failure.detail}")
-        return self._hand_over(events, task, failure.reason, note=failure.detail)
+        return self.log.read(task.run_id)
 
     def _hand_over(self, events: Sequence[Event], task: PlanTask, reason: ExitReason, **more: Any) -> PlanSummary:
         decision = HandOver(to=self._successor(events, reason), reason=reason)
@@ -193,6 +219,10 @@ class Agent:
     ) -> None:
         reserved, cost = requested["reserved_microusd"], charge["cost_microusd"]
         self.emit(model_call(reserved_microusd=reserved, cost_microusd=cost, tokens=tokens, latency_ms=latency_ms))
+
+    def _left_s(self, events: Sequence[Event]) -> float:
+        """Return the seconds until the workflow cuts the agent."""
+        return (opening(events).agent_until_ms - self._now_ms()) / 1000
 
     def _now_ms(self) -> int:
         return int(self.clock().timestamp() * 1000)

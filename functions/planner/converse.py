@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ _TRY_AGAIN_STATUS: dict[int, tuple[ExitReason, bool]] = {
     503: (ExitReason.MODEL_UNAVAILABLE, False),
     504: (ExitReason.MODEL_TIMEOUT, True),
 }
+#: A call that was given less time than this and did not answer may just have been cut too early.
+_FAIR_S = 10
 
 
 @dataclass(frozen=True)
@@ -39,35 +42,62 @@ class ModelFailure(Exception):
 
     again    another attempt may succeed
     charged  the attempt may have cost something; its reservation stays charged
+    retry_after_s  when the provider wants to be asked again, if it says so
     """
 
     reason: ExitReason
     again: bool
     charged: bool
     detail: str
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True)
+class ModelAway(ModelFailure):
+    """The provider is throttled, down or hung: what a circuit breaker counts."""
 
 
 class Converse:
     """A Converse client with its time limit. The endpoint is AWS's, or the local cloud's."""
 
-    def __init__(self, client: Any) -> None:
-        self._client = client
+    def __init__(self, client: Callable[[int], Any], timeout_s: int) -> None:
+        self._client, self._timeouts_s = client, _ladder(timeout_s)
 
     @classmethod
     def of(cls, runtime: Runtime, *, endpoint_url: str, timeout_s: int) -> Converse:
-        """Build the client, once per runtime. ``endpoint_url`` "" is AWS's own."""
+        """Build it, once per runtime. ``endpoint_url`` "" is AWS's own; no call may take longer than ``timeout_s``."""
         from botocore.config import Config
 
-        config = Config(
-            # A retry is a new attempt with its own reservation, never a hidden one.
-            retries={"total_max_attempts": 1, "mode": "standard"},
-            connect_timeout=5,
-            read_timeout=timeout_s,
-        )
-        return cls(runtime.client("bedrock-runtime", config=config, endpoint_url=endpoint_url or None))
+        def client(seconds: int) -> Any:
+            config = Config(
+                # A retry is a new attempt with its own reservation, never a hidden one.
+                retries={"total_max_attempts": 1, "mode": "standard"},
+                connect_timeout=min(5, seconds),
+                read_timeout=seconds,
+            )
+            # botocore knows no timeout of a single request: each timeout has a client, made when it is needed.
+            variant = "" if seconds == timeout_s else f"{seconds}s"
+            return runtime.client("bedrock-runtime", config, endpoint_url or None, variant=variant)
 
-    def reply(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Send ``request`` (the arguments of ``converse``) and return the reply. Raises ``ModelFailure``."""
+        client(timeout_s)
+        return cls(client, timeout_s)
+
+    def reply(self, request: dict[str, Any], *, within_s: float) -> dict[str, Any]:
+        """Send ``request`` (the arguments of ``converse``) and return the reply.
+
+        It is cut within ``within_s``, or somewhat earlier. Raises ``ModelFailure``.
+        """
+        timeout_s = next((one for one in self._timeouts_s if one <= within_s), self._timeouts_s[-1])
+        try:
+            return self._send(request, timeout_s)
+        except ModelFailure as failure:
+            # A caller in a hurry says nothing about the provider.
+            hurried = failure.reason is ExitReason.MODEL_TIMEOUT and timeout_s < min(_FAIR_S, self._timeouts_s[0])
+            if not failure.again or hurried:
+                raise
+            raise ModelAway(**vars(failure)) from failure
+
+    def _send(self, request: dict[str, Any], timeout_s: int) -> dict[str, Any]:
         from botocore.exceptions import (
             BotoCoreError,
             ClientError,
@@ -79,7 +109,7 @@ class Converse:
         )
 
         try:
-            reply: dict[str, Any] = self._client.converse(**request)
+            reply: dict[str, Any] = self._client(timeout_s).converse(**request)
         except ClientError as problem:
             raise _failure(problem.response) from problem
         except ReadTimeoutError as problem:
@@ -105,4 +135,18 @@ def _failure(response: Mapping[str, Any]) -> ModelFailure:
     known = _TRY_AGAIN.get(error.get("Code", "")) or _TRY_AGAIN_STATUS.get(status)
     reason, charged = known or (ExitReason.MODEL_REFUSED, False)
     detail = f"{error.get('Code', '')}: {error.get('Message', '')}"[:500]
-    return ModelFailure(reason, known is not None, charged, detail)
+    return ModelFailure(reason, known is not None, charged, detail, _retry_after_s(response))
+
+
+def _retry_after_s(response: Mapping[str, Any]) -> float | None:
+    """Return the seconds of the header ``Retry-After``; a date is not looked at."""
+    sent = str(response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", ""))
+    return float(sent) if re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?", sent) else None
+
+
+def _ladder(longest_s: int) -> tuple[int, ...]:
+    """Return the timeouts that there are clients for: each four fifths of the one before, down to a second."""
+    rungs = [longest_s]
+    while rungs[-1] > 1:
+        rungs.append(max(1, rungs[-1] * 4 // 5))
+    return tuple(rungs)

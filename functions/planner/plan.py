@@ -1,5 +1,6 @@
 """Lambda: one decision of the agent. The only function that may call a model."""
 
+from time import sleep
 from typing import Any
 
 from ballast.breaker import Breakers
@@ -10,6 +11,7 @@ from ballast.money import load_prices
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.planner.agent import Agent
+from functions.planner.circuit import Circuits
 from functions.planner.converse import Converse
 
 
@@ -20,12 +22,14 @@ class PlannerSettings(Settings):
     model_id            overrides the playbook's model; "" does not
     model_endpoint_url  where Converse is; "" is AWS
     model_timeout_s     a single model call is cut after this many seconds
+    model_circuits_table  where the models' circuit breakers keep their state; "" is no breaker
     """
 
     playbook_dir: str
     model_id: str = ""
     model_endpoint_url: str = ""
     model_timeout_s: int = 60
+    model_circuits_table: str = ""
 
 
 def build(runtime: Runtime) -> Agent:
@@ -36,10 +40,12 @@ def build(runtime: Runtime) -> Agent:
         log=RunLog.of(runtime),
         breakers=Breakers.of(runtime),
         model=Converse.of(runtime, endpoint_url=settings.model_endpoint_url, timeout_s=settings.model_timeout_s),
+        circuits=Circuits.of(runtime, settings.model_circuits_table),
         model_id=settings.model_id or playbook.agent.model,
         playbook=playbook,
         prices=load_prices(),
         clock=runtime.clock,
+        sleep=sleep,
         emit=runtime.emit,
     )
 
@@ -48,5 +54,5 @@ def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | No
     """Propose one decision for ``event`` (a ``PlanTask``) and return its ``PlanSummary``."""
     task = parse(PlanTask, event, what="PlanTask")
     agent = (runtime or lambda_runtime()).get(build)
-    summary = agent.plan(task, invocation=context.aws_request_id)
+    summary = agent.plan(task, invocation=context.aws_request_id, remaining_ms=context.get_remaining_time_in_millis)
     return summary.model_dump(mode="json")

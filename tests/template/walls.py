@@ -59,6 +59,7 @@ MAY: dict[str, Row] = {
         "bedrock:*::foundation-model/*": "bedrock:InvokeModel",
         "bedrock:${AWS::Region}:${AWS::AccountId}:inference-profile/*": "bedrock:InvokeModel",
         "BudgetsTable": "dynamodb:BatchGetItem",
+        "ModelCircuitsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",
     },
     # deterministic
     "FallbackFunction": APPEND_LOG,
@@ -110,6 +111,7 @@ NOBODY = ""
 #: (who only, may do what, by these actions, on these resources)
 ONLY: list[tuple[str, str, str, str]] = [
     (PLANNER, "call a model", "bedrock*:*", "*"),
+    (PLANNER, "say that a model is away", "dynamodb:*", "ModelCircuitsTable*"),
     (EXECUTOR, "touch the business's tables", "dynamodb:*", "CustomersTable* OrdersTable* RefundsTable*"),
     (EXECUTOR, "remember effects", "dynamodb:*", "IdempotencyTable*"),
     (INTAKE, "start an execution", "states:StartExecution states:StartSyncExecution states:RedriveExecution", "*"),

@@ -21,6 +21,7 @@ METRICS: Mapping[str, str] = {
     "CostUsd": "None",
     "LimitsReached": "Count",
     "ModelCalls": "Count",
+    "ModelCircuitsOpened": "Count",
     "ModelLatency": "Milliseconds",
     "ReservedUsd": "None",
     "Tokens": "Count",

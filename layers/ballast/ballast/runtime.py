@@ -48,8 +48,13 @@ class Runtime:
         self._built: dict[object, Any] = {}
         self._lock = threading.RLock()
 
-    def client(self, service: str, config: Config | None = None, endpoint_url: str | None = None) -> Any:
-        """Return this function's client of ``service``, made on first use and then kept."""
+    def client(
+        self, service: str, config: Config | None = None, endpoint_url: str | None = None, *, variant: str = ""
+    ) -> Any:
+        """Return this function's client of ``service``, made on first use and then kept.
+
+        ``variant`` tells clients of one service apart that were made with different ``config``.
+        """
 
         def make(_: Runtime) -> Any:
             import boto3
@@ -60,7 +65,7 @@ class Runtime:
                 session: Any = self._session
                 return session.client(service, config=config, endpoint_url=endpoint_url)
 
-        return self._once(("client", service), make)
+        return self._once(("client", service, variant), make)
 
     def emit(self, line: str) -> None:
         """Write one line where Lambda collects logs and embedded metrics."""

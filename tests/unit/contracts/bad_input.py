@@ -209,11 +209,13 @@ CONTRACTS = [
         {"name": "support", "model": "m", "instructions": "Help.", "temperature": 0.5, "limits": {"turns": 3}}
         | {"intents": {"refund": {}}, "escalation_timeout_s": 60, "approval_timeout_s": 60}
         | {"ask_requester": True, "requester_timeout_s": 60, "service_tier": "flex"}
+        | {"second_model": "n"}
         | {"cheaper_model": "c", "out_of_budget": "ask", "fallback_starts_clean": False}
         | {"approve_over_microusd": 5, "on_unanswered": "park", "park_timeout_s": 60},
         {
             "name": NO_NAME,
             "model": [*NO_TEXT, ""],
+            "second_model": [1, ["x"], {"x": 1}, ""],
             "service_tier": [*NO_TEXT, "", "turbo", "FLEX"],
             "cheaper_model": [*(bad for bad in NO_TEXT if bad is not None), ""],
             "out_of_budget": [*NO_TEXT, "", "ask_me"],

@@ -18,6 +18,7 @@ class Reply:
     body: bytes = b"{}"
     status: int = 200
     error: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
     before: Callable[[], Any] = lambda: None
 
 
@@ -117,6 +118,8 @@ def _handler(endpoint: Endpoint) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(made.body)))
             if made.error:
                 self.send_header("x-amzn-ErrorType", made.error)
+            for name, value in made.headers.items():
+                self.send_header(name, value)
             self.end_headers()
             self.wfile.write(made.body)
 

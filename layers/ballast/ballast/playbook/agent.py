@@ -27,6 +27,7 @@ class AgentConfig(Wire):
     name          what a request's ``agent`` must say
     model         the Bedrock model id or inference profile; its price must be in the price table
     service_tier  Bedrock's: default, priority, flex or reserved; the model needs a price for it
+    second_model  the model to ask while the first one is throttled, down, or hung; it needs a price too
     cheaper_model  the model to use while the spend breaker says so; without one that mode changes nothing
     out_of_budget  at the cost limit: hand_over to the planners that need no model, or ask a person at once,
                    who may add budget (nothing is rolled back, and the agent goes on where it stopped)
@@ -46,6 +47,7 @@ class AgentConfig(Wire):
 
     name: Name
     model: str = Field(min_length=1)
+    second_model: Annotated[str, Field(min_length=1)] | None = None
     cheaper_model: Annotated[str, Field(min_length=1)] | None = None
     out_of_budget: Literal["hand_over", "ask"] = "hand_over"
     instructions: Text
