@@ -14,6 +14,7 @@ from local.moto_seams.imports import import_moto
 from tests.unit.functions.cloud import MOTO, Cloud
 from tests.unit.functions.endpoint import Endpoint
 from tests.unit.functions.stack import Stack
+from tests.unit.functions.writes import WRITES
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,15 @@ def cloud(endpoint: Endpoint) -> Iterator[Cloud]:
 @pytest.fixture
 def stack(cloud: Cloud) -> Stack:
     return Stack(cloud)
+
+
+@pytest.fixture
+def writes(stack: Stack) -> Stack:
+    """Return the stack with the playbook ``writes``."""
+    for environ in stack.environs.values():
+        if "PLAYBOOK_DIR" in environ:
+            environ["PLAYBOOK_DIR"] = str(WRITES)
+    return stack
 
 
 @pytest.fixture

@@ -43,6 +43,18 @@ def test_a_refused_call_keeps_what_was_to_be_mended_and_its_neighbour_its_result
     assert timeline(events).refused_calls == 1
 
 
+def test_a_repeat_names_the_call_whose_result_it_got_and_the_ending_says_what_became_of_the_effects() -> None:
+    events = [
+        opened(),
+        replied(10, calls(LOOK_UP)),
+        at(20, "0001.call.1.settled", tool="look_up_order", status="ok", result={}, repeat_of=[1, 2]),
+        at(30, "9999.run.ended", status="answered", by="agent", degraded=False, answer="Done.", effects="kept"),
+    ]
+
+    assert timeline(events).turns[0].calls[0].repeats == "turn 1 call 2"
+    assert timeline(events).effects == "kept"
+
+
 def test_a_proposed_call_without_entries_is_open() -> None:
     call = timeline([opened(), replied(10, calls(LOOK_UP))]).turns[0].calls[0]
 

@@ -99,6 +99,24 @@ def test_a_write_its_undo_and_what_a_rollback_takes_back_are_marked() -> None:
     assert "reinstate_order()  writes  takes back turn 1 call 1" in seen
 
 
+def test_a_repeat_says_whose_result_it_got() -> None:
+    again = Call(1, "refund_order", {}, outcome="ok", repeats="turn 1 call 1")
+
+    assert "refund_order()  repeats turn 1 call 1, not executed again" in drawn(run(turn(calls=(again,))), width=120)
+
+
+@pytest.mark.parametrize(
+    ("effects", "words"), [("kept", "effects kept"), ("undone", "effects undone"), ("frozen", "effects FROZEN")]
+)
+def test_how_the_effects_of_a_run_ended_stands_in_its_figures(effects: str, words: str) -> None:
+    assert f" · {words} · 2.1 s" in drawn(run(turn(), effects=effects), width=200)
+
+
+@pytest.mark.parametrize("effects", ["", "none"])
+def test_a_run_that_never_wrote_says_nothing_of_effects(effects: str) -> None:
+    assert "effects" not in drawn(run(turn(), effects=effects))
+
+
 def test_a_hand_over_shows_from_to_and_why() -> None:
     seen = drawn(run(turn(pivot=Pivot("agent", "fallback", "turn_limit", error="Boom"))))
 

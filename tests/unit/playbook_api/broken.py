@@ -5,6 +5,24 @@ from tests.unit.playbook_api.written import FALLBACK, GOOD, TOOL, agent_with, to
 LOOK_UP, STATUS = "tools/look_up.py", "fallbacks/order_status.py"
 MODEL = '    model_config = ConfigDict(extra="forbid", frozen=True)\n'
 WRITTEN_AS = r"must be written `def look_up\(args: Model, ctx: ToolContext\)`"
+PAYS = """
+from ballast.playbook import Breaker, Effect, ToolContext, tool
+from pydantic import BaseModel, ConfigDict
+
+
+class Args(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@tool(effect=Effect.WRITE{pay})
+def pay(args: Args, ctx: ToolContext) -> None:
+    \"\"\"Pay.\"\"\"
+
+
+@tool(effect=Effect.WRITE{cancel})
+def cancel(args: Args, ctx: ToolContext) -> None:
+    \"\"\"Cancel.\"\"\"
+"""
 
 #: What is wrong, the files that make it so, the file that is to be named, what the message says.
 BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
@@ -47,6 +65,19 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
         agent_with("deadline_s: 60", "deadline_s: 10"),
         "agent.yaml",
         r"limits\.fallback_reserve_s must be less than limits\.deadline_s",
+    ),
+    (
+        "an undo of which nobody could tell what a dead one did",
+        {LOOK_UP: PAYS.format(pay=', undo="cancel", on_rollback="undo"', cancel="")} | without(STATUS),
+        "",
+        r'pay says on_rollback="undo", but cancel has neither verify nor honours_key',
+    ),
+    (
+        "a breaker with two opinions",
+        {LOOK_UP: PAYS.format(pay=', breaker="bank"', cancel=', breaker=Breaker("bank", failures=2)')}
+        | without(STATUS),
+        "",
+        r"the tools of breaker bank disagree on its numbers",
     ),
     ("no __init__.py", without("__init__.py"), "", r"cannot be imported as a package\. Add an empty __init__\.py"),
     (

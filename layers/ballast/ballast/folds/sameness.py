@@ -46,8 +46,12 @@ def identity_of(tool: str, arguments: Any) -> str:
 
 
 def _number(value: int | float | Decimal) -> str:
-    number = Decimal(str(value))
-    if not number.is_finite():
-        return str(number)
-    whole = number == number.to_integral_value()
-    return str(int(number)) if whole and abs(number) < 10**30 else str(number.normalize())
+    """Return the number's digits and exponent, exactly: no rounding, whatever its size."""
+    sign, digits, exponent = Decimal(value if isinstance(value, int) else str(value)).as_tuple()
+    if isinstance(exponent, str):  # a NaN or an infinity
+        return f"{sign}{exponent}"
+    plain = "".join(map(str, digits)).lstrip("0")
+    significant = plain.rstrip("0")
+    if not significant:
+        return "0"
+    return f"{'-' if sign else ''}{significant}e{exponent + len(plain) - len(significant)}"

@@ -58,6 +58,39 @@ def test_an_answer_of_anybody_else_is_degraded(stack: Stack, by: str) -> None:
     assert (settled["by"], settled["degraded"]) == (by, True)
 
 
+@pytest.mark.parametrize(
+    ("undo", "ending", "effects"),
+    [
+        (None, "answer", "kept"),
+        (None, "unanswered", "frozen"),
+        ({"tool": "erase_note", "arguments": {}}, "answer", "undone"),
+        ({"tool": "erase_note", "arguments": {}}, "failed", "undone"),
+    ],
+)
+def test_what_became_of_the_effects_is_on_the_record(
+    stack: Stack, undo: dict[str, Any] | None, ending: str, effects: str
+) -> None:
+    run_id = stack.open()
+    stack.wrote(run_id, 1, undo=undo)
+    if undo:
+        stack.plan(run_id, 2, by="rollback")
+        stack.wrote(run_id, 2, undo=None, by="rollback")
+    answer(stack, run_id, "human", turn=3)
+
+    settle(stack, run_id, ending, turn=3)
+
+    assert stack.body(run_id, "9999.run.ended")["effects"] == effects
+
+
+def test_without_effects_there_is_nothing_to_keep(stack: Stack) -> None:
+    run_id = stack.open()
+    answer(stack, run_id, "agent")
+
+    settle(stack, run_id, "answer")
+
+    assert stack.body(run_id, "9999.run.ended")["effects"] == "none"
+
+
 def test_what_is_still_reserved_at_the_end_is_on_the_record(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open()
     stack.on("planner", "bedrock-runtime", "Converse", once(LambdaDied()))

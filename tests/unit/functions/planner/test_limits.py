@@ -288,6 +288,28 @@ def test_the_deadline_less_what_is_reserved_for_the_fallback(
 # Who is next
 
 
+@pytest.mark.parametrize(("intent", "to"), [("clean", "rollback"), ("goes_on", "fallback"), (None, "rollback")])
+def test_what_the_agent_did_is_rolled_back_before_a_fallback_that_must_start_clean(
+    writes: Stack, model: Endpoint, intent: str | None, to: str
+) -> None:
+    run_id = writes.open(intent=intent, limits={"cost_microusd": 0})
+    writes.propose(run_id, {"tool": "keyed_add", "arguments": {"note_id": "n-1"}})
+    writes.execute(run_id)
+
+    assert writes.plan(run_id, 2)["to"] == to
+
+
+@pytest.mark.parametrize(("tool", "to"), [("announce", "rollback"), ("letter", "fallback")])
+def test_an_effect_that_freezes_goes_to_the_rollback_and_one_that_is_kept_does_not(
+    writes: Stack, model: Endpoint, tool: str, to: str
+) -> None:
+    run_id = writes.open(intent="clean", limits={"cost_microusd": 0})
+    writes.propose(run_id, {"tool": tool, "arguments": {"note_id": "n-1"}})
+    writes.execute(run_id)
+
+    assert writes.plan(run_id, 2)["to"] == to
+
+
 def test_a_limit_hands_over_to_the_script_of_the_intent(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open(intent="tidy", limits={"cost_microusd": 0})
 

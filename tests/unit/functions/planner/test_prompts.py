@@ -80,6 +80,24 @@ def test_every_kind_of_outcome_comes_back_as_a_result(stack: Stack, model: Endpo
     assert said[3] == "Not executed: the turn was cut before this call."
 
 
+def test_the_model_is_told_that_a_repeat_was_not_executed_again(writes: Stack, model: Endpoint) -> None:
+    run_id = writes.open()
+    add = {"name": "keyed_add", "input": {"note_id": "n-1"}}
+    model.will(calls(add, add), says("Done."))
+    writes.plan(run_id)
+    for index in (1, 2):
+        writes.execute(run_id, index=index)
+
+    writes.plan(run_id, 2)
+
+    first, again = results(model.requests[-1]["messages"][-1])
+    assert again["status"] == "success"
+    assert again["content"][0] == first["content"][0] == {"json": {"note_id": "n-1"}}
+    assert "Not executed again" in again["content"][1]["text"]
+    assert len(first["content"]) == 1
+    assert digests_hold(writes, run_id)
+
+
 def test_a_turn_stores_only_what_is_new(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open()
     model.will(reads("n-1"), reads("n-2"), reads("n-3"))

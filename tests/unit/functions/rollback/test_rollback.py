@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.functions.stack import LambdaDied, Stack, once
+from tests.unit.functions.stack import LambdaContext, LambdaDied, Stack, once
 
 
 def write(stack: Stack, run_id: str, turn: int, note_id: str) -> None:
@@ -104,6 +104,117 @@ def test_asked_again_for_a_turn_it_says_the_same_even_where_it_died(stack: Stack
     assert first == second
     assert stack.execute(run_id, 2) == "ok"
     assert stack.count("n-1", "erasures") == 1
+
+
+# Per tool: undo, keep or freeze
+
+
+def done(stack: Stack, run_id: str, *tools: str, note_id: str = "n-1") -> None:
+    """Let the agent call each of the tools, a turn each from the first on."""
+    for turn, tool in enumerate(tools, start=1):
+        stack.propose(run_id, {"tool": tool, "arguments": {"note_id": note_id}}, turn=turn)
+        assert stack.execute(run_id, turn) == "ok"
+
+
+def test_what_the_tool_says_to_keep_is_kept(writes: Stack) -> None:
+    run_id = writes.open(intent="clean")
+    done(writes, run_id, "keyed_add", "letter")
+
+    [call] = roll_back(writes, run_id, 3)["calls"]
+    writes.execute(run_id, 3)
+    last = roll_back(writes, run_id, 4)
+
+    assert call["tool"] == "take_away"
+    assert (last["to"], last["reason"]) == ("fallback", "rolled_back")
+    assert writes.count("n-1", "erasures") == 1
+
+
+@pytest.mark.parametrize(
+    ("tool", "why"),
+    [
+        ("announce", "announce in turn 2 is for a person to judge."),
+        ("with_doubtful_undo", "with_doubtful_undo in turn 2 is for a person to judge."),
+        ("take_away", "take_away in turn 2 is for a person to judge."),
+    ],
+)
+def test_what_is_for_a_person_to_judge_freezes_everything(writes: Stack, tool: str, why: str) -> None:
+    run_id = writes.open(intent="clean")
+    done(writes, run_id, "letter", tool)
+    writes.propose(run_id, {"tool": "keyed_add", "arguments": {"note_id": "n-2"}}, turn=3)
+    writes.execute(run_id, 3)
+
+    decision = roll_back(writes, run_id, 4)
+
+    assert (decision["to"], decision["reason"]) == ("human", "effect_frozen")
+    assert why in writes.body(run_id, "0004.plan.decided")["note"]
+    assert writes.count("n-2", "erasures") == 0
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_an_effect_of_which_nobody_knows_freezes_everything(writes: Stack, settled: bool) -> None:
+    run_id = writes.open(intent="clean")
+    done(writes, run_id, "keyed_add")
+    writes.propose(run_id, {"tool": "plain_add", "arguments": {"note_id": "n-2"}}, turn=2)
+    writes.after("executor", "dynamodb", "PutItem", once(LambdaDied(), seq="0002.call.1.intended"))
+    with pytest.raises(LambdaDied):
+        writes.execute(run_id, 2)
+    if settled:
+        writes.settled(run_id, 2, {"status": "unknown", "message": "The bank did not answer."})
+
+    decision = roll_back(writes, run_id, 3)
+
+    assert (decision["to"], decision["reason"]) == ("human", "effect_frozen")
+    assert "whether plain_add in turn 2 happened is unknown" in writes.body(run_id, "0003.plan.decided")["note"]
+    assert writes.count("n-1", "erasures") == 0
+
+
+def test_a_fallback_that_goes_on_from_what_was_done_gets_it(writes: Stack) -> None:
+    run_id = writes.open(intent="goes_on")
+    done(writes, run_id, "keyed_add")
+
+    decision = roll_back(writes, run_id, 2)
+
+    assert (decision["to"], decision["reason"]) == ("fallback", "effects_kept")
+    writes.plan(run_id, 3, by="fallback")
+    assert writes.execute(run_id, 3) == "ok"
+    assert writes.body(run_id, "0003.call.1.settled")["repeat_of"] == [1, 1]
+    assert writes.count("n-1") == 1
+
+
+def test_a_fallback_that_starts_clean_does_anew_what_was_undone(writes: Stack) -> None:
+    run_id = writes.open(intent="clean")
+    done(writes, run_id, "keyed_add")
+    roll_back(writes, run_id, 2)
+    writes.execute(run_id, 2)
+    assert roll_back(writes, run_id, 3)["to"] == "fallback"
+
+    writes.plan(run_id, 4, by="fallback")
+
+    assert writes.execute(run_id, 4) == "ok"
+    assert (writes.count("n-1"), writes.count("n-1", "erasures")) == (2, 1)
+
+
+def test_what_a_person_did_is_not_undone(writes: Stack) -> None:
+    run_id = writes.open()
+    writes.propose(run_id, {"tool": "keyed_add", "arguments": {"note_id": "n-1"}}, by="human")
+    writes.execute(run_id)
+
+    assert roll_back(writes, run_id, 2)["reason"] == "rolled_back"
+
+
+@pytest.mark.parametrize("moment", ["0002.call.1.intended", "0002.call.1.settled"])
+def test_a_dead_undo_is_resolved_and_undoes_once(writes: Stack, moment: str) -> None:
+    run_id = writes.open()
+    done(writes, run_id, "keyed_add")
+    roll_back(writes, run_id, 2)
+    writes.after("executor", "dynamodb", "PutItem", once(LambdaDied(), seq=moment))
+    with pytest.raises(LambdaDied):
+        writes.execute(run_id, 2, context=LambdaContext(remaining_ms=0))
+
+    assert writes.execute(run_id, 2, runtime=writes.cold("executor")) == "ok"
+
+    assert roll_back(writes, run_id, 3)["reason"] == "rolled_back"
+    assert writes.count("n-1", "erasures") == 1
 
 
 def test_an_undo_is_not_undone_and_not_repeated(stack: Stack) -> None:
