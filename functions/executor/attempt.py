@@ -3,17 +3,21 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from pydantic import BaseModel
 
-from ballast.contracts import Event, ExecuteTask, RunRequest
+from ballast.contracts import Event, ExecuteTask, Planner, RunRequest
 from ballast.folds import CallState
 from ballast.playbook import Playbook, Tool, ToolContext
+from ballast.validation import Grounding, ground, opening_sources, run_sources
 from functions.executor.history import History
 
 #: The body of ``call.settled`` as a step makes it: {"status", "result" or "message", …}.
 Outcome = dict[str, Any]
+#: A person is a source themself, and an undo was made of what has happened: neither needs to find its values.
+_NEED_NO_GROUND = (Planner.HUMAN, Planner.ROLLBACK)
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,18 @@ class Attempt:
     def request(self) -> RunRequest:
         """The run's request."""
         return self.history.opening.request
+
+    @cached_property
+    def grounding(self) -> Grounding:
+        """Where the values of its marked arguments come from; read only as far as they ask for it."""
+        if not self.tool.grounds or self.state.planner in _NEED_NO_GROUND:
+            return Grounding()
+        trust_text, tools = self.playbook.agent.trust_text, self.playbook.tools
+        return ground(
+            self.args,
+            opening_sources(self.request, trust_text=trust_text),
+            lambda: run_sources(self.history.run, tools, before_turn=self.task.turn, trust_text=trust_text),
+        )
 
     @property
     def now(self) -> datetime:

@@ -32,12 +32,14 @@ from functions.executor.approval import approved
 from functions.executor.attempt import Attempt, Outcome, Step
 from functions.executor.circuit import Circuits
 from functions.executor.despair import not_in_circles
+from functions.executor.grounding import grounded
 from functions.executor.history import History
 from functions.executor.intent import intend
 from functions.executor.once import Once
 from functions.executor.outcome import run_read
 from functions.executor.protocol import Write
 from functions.executor.repeat import not_repeated
+from functions.executor.result import fitted
 from functions.executor.running import Running
 from functions.executor.timeout import seconds_for
 from functions.executor.undo import undo_of
@@ -46,6 +48,7 @@ from functions.executor.undo import undo_of
 RULES: tuple[Step, ...] = (
     not_in_circles,
     not_repeated,
+    grounded,
     approved,
 )
 
@@ -76,7 +79,8 @@ class Executor:
         if state.ended:
             return state.status
         try:
-            tool, args = admit_call(self.playbook, state.call, history.opening.request, state.planner)
+            before = partial(history.earlier, task)
+            tool, args = admit_call(self.playbook, state.call, history.opening.request, state.planner, before)
             append = partial(self.log.append, task.run_id)
             context = self._context(task, history)
             attempt = Attempt(task, state, tool, args, history, self.playbook, context, append)
@@ -115,12 +119,13 @@ class Executor:
         running = Running(tool, attempt.args, context, self.circuits)
         if tool.effect is Effect.READ:
             intend(self.log, attempt, invocation)
-            return run_read(tool, running.run)
+            return fitted(attempt, run_read(tool, running.run))
         write = Write(
             tool=tool,
             intend=lambda: intend(self.log, attempt, invocation),
             run=running.run,
             verify=running.verify if tool.policy.verify else None,
+            fit=partial(fitted, attempt),
         )
         return write.carried_out(self.once, key, lambda_context)
 

@@ -7,6 +7,7 @@ from ballast.contracts import Event, ExecuteTask
 from ballast.contracts.event import order
 from ballast.folds import CallState, Opening, find_call, opening
 from ballast.log import RunLog
+from ballast.validation import Earlier, earlier
 
 
 class History:
@@ -48,3 +49,7 @@ class History:
     def call(self, turn: int, index: int) -> CallState | None:
         """Return the call at that position of the task's turn, or None where nobody proposed it."""
         return find_call(self.turn, turn, index)
+
+    def earlier(self, task: ExecuteTask) -> Earlier:
+        """Return the calls that were carried out before the task's, for its tool's own rule."""
+        return earlier(self.run, task.turn, task.index)

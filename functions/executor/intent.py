@@ -5,6 +5,7 @@ from ballast.log import RunLog
 from ballast.playbook import Effect
 from functions.executor.approval import consumed
 from functions.executor.attempt import Attempt
+from functions.executor.grounding import provenance
 from functions.executor.undo import planned_undo
 
 
@@ -25,6 +26,7 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
         "undo": planned_undo(tool, attempt.args),
         "invocation": invocation,
         **consumed(attempt),
+        **provenance(attempt),
     }
     if tool.effect is Effect.WRITE:
         body |= {"repeat": tool.policy.repeat, "on_rollback": attempt.playbook.on_rollback(tool)}

@@ -42,12 +42,14 @@ class Write:
     intend   records the intent and says whether it is this attempt's own: nobody was here before
     run      the tool, with its breaker and its timeout
     verify   asks whether the effect happened, None where the tool cannot tell
+    fit      makes of an outcome what can be recorded: a result may be too large
     """
 
     tool: Tool
     intend: Callable[[], bool]
     run: Callable[[], Any]
     verify: Callable[[], Any] | None
+    fit: Callable[[Outcome], Outcome]
 
     def carried_out(self, once: Once, key: str, lambda_context: Any) -> Outcome:
         """Carry it out at most once under ``key`` and return its outcome.
@@ -60,7 +62,7 @@ class Write:
             raise AttemptInProgress(f"{key}: whether it happened cannot be told yet. {doubt}") from doubt
 
     def _attempted(self) -> Outcome:
-        return self._first() if self.intend() else self._resolved()
+        return self.fit(self._first() if self.intend() else self._resolved())
 
     def _first(self) -> Outcome:
         try:

@@ -6,6 +6,7 @@ from ballast.money.amounts import dollars
 from ballast.playbook import RunSoFar
 from ballast.playbook.approval import why_the_rule_asks
 from functions.executor.attempt import Attempt
+from functions.executor.grounding import tainted
 from functions.executor.repeat import asks_again
 
 #: Returns a text that goes on after "Asked because …", or None.
@@ -42,7 +43,7 @@ def declared_cost(attempt: Attempt) -> int | None:
 
 
 #: All of them, in the order in which people read them.
-REASONS: tuple[Reason, ...] = (own_rule, too_costly, made_before)
+REASONS: tuple[Reason, ...] = (own_rule, too_costly, made_before, tainted)
 
 
 def why_a_person_must_approve(attempt: Attempt) -> list[str]:

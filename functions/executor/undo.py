@@ -19,6 +19,8 @@ def planned_undo(tool: Tool, args: BaseModel) -> dict[str, Any] | None:
 
 def undo_of(tool: Tool, args: BaseModel, outcome: Outcome) -> Outcome:
     """Return the undo of what happened, to be recorded with its outcome."""
+    if "undo" in outcome:
+        return {}  # it was made of the whole result, before that was left out
     if tool.undo is None or outcome["status"] != "ok":
         return {"undo": None}
     make = tool.undo_arguments or (lambda args, _: args.model_dump(mode="json"))

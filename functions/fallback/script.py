@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, RunRequest, ToolCall
 from ballast.contracts.wire import canonical
 from ballast.folds import CallState, calls
@@ -68,7 +70,13 @@ def _resume(playbook: Playbook, running: Any, state: CallState) -> Any:
     if state.status != "ok":
         return running.throw(CallFailed(state.call.tool, state.status, state.message))
     # By JSON's rules, under which it was recorded: a strict model takes a date or an amount as text.
-    return running.send(playbook.tools[state.call.tool].result.validate_json(canonical(state.result)))
+    try:
+        result = playbook.tools[state.call.tool].result.validate_json(canonical(state.result))
+    except ValidationError:
+        if state.result is None and state.message:  # it was too large to be recorded
+            return running.throw(CallFailed(state.call.tool, "ok", state.message))
+        raise
+    return running.send(result)
 
 
 def _ended(value: Any) -> Answer | HandOver:

@@ -43,6 +43,7 @@ class AgentConfig(Wire):
     ask_requester         whether the agent may ask the requester a question, and wait for the reply
     requester_timeout_s   how long it waits
     fallback_starts_clean whether what the agent did is rolled back before a fallback goes on (an intent may differ)
+    trust_text            whether the requester's own words vouch for values; false where they are, say, a mail
     """
 
     name: Name
@@ -63,6 +64,7 @@ class AgentConfig(Wire):
     ask_requester: bool = False
     requester_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 3600
     fallback_starts_clean: bool = True
+    trust_text: bool = True
 
     def limits_for(self, intent: str | None) -> Limits:
         """Return the limits of a run with that intent."""

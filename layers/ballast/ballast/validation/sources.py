@@ -94,14 +94,14 @@ def _people(events: Sequence[Event], trust_text: bool) -> Iterator[Source]:
 
 
 def _results(events: Sequence[Event], tools: Mapping[str, Described]) -> Iterator[Source]:
-    tainted = {
-        (event.turn, event.index) for event in events if event.name == "call.intended" and event.body.get("tainted")
-    }
+    # A call without an intention got the result of an earlier one, which is a source already.
+    begun = {(event.turn, event.index): event for event in events if event.name == "call.intended"}
     for state in calls(events):
-        if state.status not in ("ok", "failed"):
+        intended = begun.get((state.turn, state.index))
+        if intended is None or state.status not in ("ok", "failed"):
             continue
         tool = tools.get(state.call.tool)
-        trusted = tool is not None and not tool.untrusted and (state.turn, state.index) not in tainted
+        trusted = tool is not None and not tool.untrusted and not intended.body.get("tainted")
         where, brought = f"{state.turn:04d}.call.{state.index}", json_leaves(state.call.arguments)
         ours, theirs = _split(state, tool)
         if ours:

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from ballast.playbook import ToolContext, ToolFailed
+from ballast.playbook import Grounded, ToolContext, ToolFailed
 
 from .closed import Closed
 from .reach import within_reach
@@ -23,9 +23,10 @@ Phone = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^(\+[0
 class Address(Closed):
     """A delivery address."""
 
-    street: Line = Field(min_length=1, description="Street and house number.")
-    city: Line = Field(min_length=1)
-    postal_code: Line = Field(min_length=1)
+    street: Annotated[Line, Grounded] = Field(min_length=1, description="Street and house number.")
+    city: Annotated[Line, Grounded] = Field(min_length=1)
+    postal_code: Annotated[Line, Grounded] = Field(min_length=1)
+    # A code of ours, which no customer writes: it needs no ground.
     country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166 code of two capitals, such as US or DE.")
 
 

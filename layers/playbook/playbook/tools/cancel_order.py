@@ -1,8 +1,10 @@
 """Cancel an order that has not left yet."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from ballast.playbook import Effect, ToolContext, ToolFailed, tool
+from ballast.playbook import Effect, Grounded, ToolContext, ToolFailed, tool
 
 from ..records.closed import Closed
 from ..records.money import Amount, from_cents
@@ -14,7 +16,9 @@ from ..records.table import ORDERS
 class CancelOrder(Closed):
     """Which order."""
 
-    order_id: str = Field(pattern=f"^{ORDER_ID}$", description="The order's number, such as O-1001.")
+    order_id: Annotated[str, Grounded] = Field(
+        pattern=f"^{ORDER_ID}$", description="The order's number, such as O-1001."
+    )
 
 
 class Cancellation(Closed):

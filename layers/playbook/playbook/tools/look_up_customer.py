@@ -1,11 +1,12 @@
 """Read one customer of the CRM, with their recent orders."""
 
 from datetime import date
+from typing import Annotated
 
 from pydantic import Field
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Effect, ToolContext, ToolFailed, tool
+from ballast.playbook import Effect, Grounded, ToolContext, ToolFailed, Untrusted, tool
 
 from ..records.closed import Closed
 from ..records.customer import CUSTOMER_ID, CustomerRecord, Email, find_customer, ids_with_email
@@ -19,10 +20,12 @@ RECENT_ORDERS = 10
 class LookUpCustomer(Closed):
     """Which customer: exactly one of the two."""
 
-    customer_id: str | None = Field(
+    customer_id: Annotated[str | None, Grounded] = Field(
         default=None, pattern=f"^{CUSTOMER_ID}$", description="The customer's number, such as C-1001."
     )
-    email: Email | None = Field(default=None, description="The e-mail address that the customer is known by.")
+    email: Annotated[Email | None, Grounded] = Field(
+        default=None, description="The e-mail address that the customer is known by."
+    )
 
 
 class OrderSummary(Closed):
@@ -35,8 +38,9 @@ class OrderSummary(Closed):
 
 
 class Customer(CustomerRecord):
-    """A customer as the desk sees them, newest orders first."""
+    """A customer as the desk sees them, newest orders first. Who wrote the notes, nobody knows any more."""
 
+    notes: Annotated[str, Untrusted] = ""
     recent_orders: tuple[OrderSummary, ...]
 
 
@@ -46,7 +50,7 @@ def _one_of_two(args: LookUpCustomer, _: RunRequest) -> str | None:
     return None
 
 
-@tool(effect=Effect.READ, validate=_one_of_two)
+@tool(effect=Effect.READ, validate=_one_of_two, taint="refuse")
 def look_up_customer(args: LookUpCustomer, ctx: ToolContext) -> Customer:
     """Look up one customer by number or by e-mail: contact details, consent, notes, recent orders.
 

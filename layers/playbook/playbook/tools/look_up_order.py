@@ -1,10 +1,11 @@
 """Read one order."""
 
 from datetime import date
+from typing import Annotated
 
 from pydantic import Field
 
-from ballast.playbook import Effect, ToolContext, tool
+from ballast.playbook import Effect, Grounded, ToolContext, Untrusted, tool
 
 from ..records.closed import Closed
 from ..records.money import Amount, from_cents
@@ -14,7 +15,9 @@ from ..records.order import CANCELLABLE, ORDER_ID, OrderRecord, OrderStatus, fin
 class LookUpOrder(Closed):
     """Which order."""
 
-    order_id: str = Field(pattern=f"^{ORDER_ID}$", description="The order's number, such as O-1001.")
+    order_id: Annotated[str, Grounded] = Field(
+        pattern=f"^{ORDER_ID}$", description="The order's number, such as O-1001."
+    )
 
 
 class OrderLine(Closed):
@@ -47,7 +50,7 @@ class Order(Closed):
     refunded_usd: Amount
     refundable_usd: Amount
     can_be_cancelled: bool
-    customer_note: str | None
+    customer_note: Annotated[str | None, Untrusted]
 
 
 @tool(effect=Effect.READ)

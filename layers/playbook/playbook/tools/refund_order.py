@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Annotated
 
 from pydantic import Field
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Effect, ToolContext, ToolFailed, tool
+from ballast.playbook import Effect, Grounded, ToolContext, ToolFailed, tool
 
 from ..records.closed import Closed
 from ..records.money import Amount, as_text, from_cents, to_cents
@@ -25,8 +26,10 @@ REFUND_WINDOW_DAYS = 30
 class RefundOrder(Closed):
     """What to refund, and why."""
 
-    order_id: str = Field(pattern=f"^{ORDER_ID}$", description="The order's number, such as O-1001.")
-    amount_usd: Amount = Field(
+    order_id: Annotated[str, Grounded] = Field(
+        pattern=f"^{ORDER_ID}$", description="The order's number, such as O-1001."
+    )
+    amount_usd: Annotated[Amount, Grounded] = Field(
         description='US dollars as text with two decimals, such as "40.00"; at most `refundable_usd` of look_up_order.'
     )
     reason: RefundReason = Field(

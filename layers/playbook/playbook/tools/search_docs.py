@@ -59,7 +59,7 @@ class Article:
     body: str
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Effect.READ, untrusted=True)
 def search_docs(args: SearchDocs, _: ToolContext) -> Hits:
     """Search the shop's help articles: returns, refunds, shipping, payment, warranty, privacy and so on.
 

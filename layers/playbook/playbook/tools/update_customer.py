@@ -1,12 +1,12 @@
 """Change a customer's details in the CRM."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Effect, ToolContext, ToolFailed, tool
+from ballast.playbook import Effect, Grounded, ToolContext, ToolFailed, Untrusted, tool
 
 from ..records.closed import Closed
 from ..records.customer import CUSTOMER_ID, Address, CustomerRecord, Email, Phone, find_customer, ids_with_email
@@ -17,13 +17,15 @@ from ..records.table import CUSTOMERS
 class Details(Closed):
     """The details that may change; what is absent (null) is not part of the change."""
 
-    email: Email | None = Field(default=None, description="New e-mail address.")
-    phone: Phone | None = Field(default=None, description='New phone, such as "+1 555 0100"; "" removes it.')
+    email: Annotated[Email | None, Grounded] = Field(default=None, description="New e-mail address.")
+    phone: Annotated[Phone | None, Grounded] = Field(
+        default=None, description='New phone, such as "+1 555 0100"; "" removes it.'
+    )
     address: Address | None = Field(default=None, description="New delivery address, whole.")
     marketing_consent: bool | None = Field(
         default=None, strict=True, description="Whether the customer wants the newsletter."
     )
-    notes: str | None = Field(
+    notes: Annotated[str | None, Untrusted] = Field(
         default=None,
         max_length=2_000,
         description="The desk's notes about the customer, whole: repeat what should stay.",
@@ -37,7 +39,9 @@ class Details(Closed):
 class UpdateCustomer(Details):
     """Whose details, and the new values."""
 
-    customer_id: str = Field(pattern=f"^{CUSTOMER_ID}$", description="The customer's number, such as C-1001.")
+    customer_id: Annotated[str, Grounded] = Field(
+        pattern=f"^{CUSTOMER_ID}$", description="The customer's number, such as C-1001."
+    )
 
 
 class CustomerChange(Closed):
@@ -97,6 +101,7 @@ def _undo(_: UpdateCustomer, result: Mapping[str, Any]) -> dict[str, Any]:
     repeat="allow",  # back to an address that another call replaced is no repeat
     on_rollback="undo",
     timeout_s=20,
+    taint="refuse",  # no article and no note at an order says where somebody lives
 )
 def update_customer(args: UpdateCustomer, ctx: ToolContext) -> CustomerChange:
     """Change a customer's e-mail, phone, address, newsletter consent or notes.
