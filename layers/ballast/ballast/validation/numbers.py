@@ -1,8 +1,8 @@
-"""The numbers that a text names, each in every way that it can be read. Pure.
+"""The numbers that a text names, whoever wrote them. Pure.
 
-``1,234.50``, ``1.234,50``, ``1'234.50``, ``1 234,50`` and ``$1234.5`` are one number. What is ambiguous
-(``1.234``) has both readings; what is a part of something else (``O-1001``, ``2026-11-25``, ``10:30``, ``40%``,
-``5k``) is no number at all.
+``1,234.50``, ``1.234,50``, ``1'234.50``, ``1 234,50`` and ``$1234.5`` are one number. Three digits after the only
+separator are thousands (``40,000`` is no forty), for no money has three decimals. What is a part of something
+else (``O-1001``, ``2026-11-25``, ``10:30``, ``40%``, ``5k``) is no number at all.
 """
 
 import re
@@ -19,13 +19,13 @@ _MAX_DIGITS = 18
 _SIGN = r"[$€£¥₩₹₽₺₫₱₪₦฿¢]"
 _CODES = "usd|eur|gbp|chf|jpy|cny|inr|brl|cad|aud|nzd|sek|nok|dkk|pln|czk|mxn|kr"
 _WORDS = rf"(?:{_CODES}|dollars?|euros?|francs?|yen|rupees?|bucks)"
-_BEFORE = re.compile(rf"(?:(?:(?<![^\W_])[a-z]{{1,3}}\s?)?{_SIGN}|(?<![^\W_])(?:{_CODES}|rs\.?))\s?$")
-_AFTER = re.compile(rf"\s?{_SIGN}|[ -]?{_WORDS}(?![^\W_])")
-#: A letter of a script that writes no space between a number and its unit may follow: 40원.
-_LETTER = r"[^\W\d_\u0530-\U0010ffff]"
+#: A letter that may not touch a number. Those of other scripts may: 退款40元, 40원.
+_LETTER = r"[a-z_\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f]"
+_BEFORE = re.compile(rf"(?:(?:(?<!{_LETTER})[a-z]{{1,3}}\s?)?{_SIGN}|(?<!{_LETTER})(?:{_CODES}|rs\.?))\s?$")
+_AFTER = re.compile(rf"\s?{_SIGN}|[ -]?{_WORDS}(?!{_LETTER})")
 _NO_NUMBER_AFTER = re.compile(
-    rf"\s?%|{_LETTER}|[{DASH_CLASS}_/:@][^\W_]"
-    r"|\s(?:thousand|millions?|mio|mrd|billions?|lakh|crore|dozen|percent)(?![^\W_])"
+    rf"\s?%|{_LETTER}|[{DASH_CLASS}/:@][^\W_]"
+    rf"|\s(?:thousand|millions?|mio|mrd|billions?|lakh|crore|dozen|percent)(?!{_LETTER})"
 )
 
 
@@ -33,13 +33,13 @@ _NO_NUMBER_AFTER = re.compile(
 class Named:
     """A number that a text names.
 
-    readings  its possible values
+    value     its value
     money     whether it is written as money is: with a currency, or with two decimals
     currency  whether a currency stands at it
     start, end  where, in the evened text
     """
 
-    readings: frozenset[Decimal]
+    value: Decimal
     money: bool
     currency: bool
     start: int
@@ -73,17 +73,16 @@ def _pieces(run: re.Match[str]) -> Iterator[tuple[int, int]]:
 def _named(text: str, start: int, end: int) -> Named | None:
     if sum(char.isdigit() for char in text[start:end]) > _MAX_DIGITS:
         return None
-    readings = _readings(text[start:end])
+    value = _value(text[start:end])
     before = _BEFORE.search(text, max(0, start - 8), start)
     after = _AFTER.match(text, end)
     begin = before.start() if before else start
     sign = _sign_before(text, begin)
-    if not readings or sign is None or (after is None and _NO_NUMBER_AFTER.match(text, end)):
+    if value is None or sign is None or (after is None and _NO_NUMBER_AFTER.match(text, end)):
         return None
     currency = before is not None or after is not None
     decimals = re.search(r"[.,][0-9]{2}$", text[start:end]) is not None
-    finish = after.end() if after else end
-    return Named(frozenset(sign * value for value in readings), currency or decimals, currency, begin, finish)
+    return Named(sign * value, currency or decimals, currency, begin, after.end() if after else end)
 
 
 def _sign_before(text: str, start: int) -> int | None:
@@ -102,19 +101,17 @@ def _sign_before(text: str, start: int) -> int | None:
     return 1
 
 
-def _readings(text: str) -> frozenset[Decimal]:
-    """Return what digits with their separators may mean."""
-    parts = re.split(r"[.,'’ ]", text)
-    marks = re.findall(r"[.,'’ ]", text)
+def _value(text: str) -> Decimal | None:
+    """Return what digits with their separators mean; None where they are no number."""
+    parts, marks = re.split(r"[.,'’ ]", text), re.findall(r"[.,'’ ]", text)
     if not marks:
-        return frozenset({Decimal(text)})
-    last, grouping = marks[-1], set(marks[:-1])
-    found: set[Decimal] = set()
-    if last in ".," and (not grouping or (len(grouping) == 1 and last not in grouping and _grouped(parts[:-1]))):
-        found.add(Decimal("".join(parts[:-1]) + "." + parts[-1]))
-    if len(set(marks)) == 1 and _grouped(parts):
-        found.add(Decimal("".join(parts)))
-    return frozenset(found)
+        return Decimal(text)
+    last, before = marks[-1], set(marks[:-1])
+    if before <= {last} and _grouped(parts):
+        return Decimal("".join(parts))
+    if last in ".," and (not before or (len(before) == 1 and last not in before and _grouped(parts[:-1]))):
+        return Decimal("".join(parts[:-1]) + "." + parts[-1])
+    return None
 
 
 def _grouped(parts: list[str]) -> bool:

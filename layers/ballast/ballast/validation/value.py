@@ -23,6 +23,8 @@ _EMAIL = re.compile(r"[^\s@<>()\[\]\"',;:|]+@[^\s@<>()\[\]\"',;:|]+")
 _PHONE = re.compile(
     rf"(?<![^\W_])(?<![{DASH_CLASS}_.@/])(\+|00)?\(?[0-9](?:[ {DASH_CLASS}()./]{{0,3}}[0-9])+(?![^\W_]|[@_])"
 )
+#: How JSON's writers put a decimal into a text.
+_PROGRAMS_OWN = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}", re.ASCII)
 #: Fewer digits are no phone number.
 _PHONE_DIGITS = 7
 _PHONE_SHAPE = re.compile(rf"\+?[0-9 {DASH_CLASS}()./]+")
@@ -60,16 +62,15 @@ class Leaf:
 
     @cached_property
     def named(self) -> tuple[Named, ...]:
-        """The numbers that the text names, or the one that it is."""
-        if isinstance(self.value, str):
+        """The numbers that the text names, or the one that it is: a program's own format has one reading."""
+        if isinstance(self.value, str) and not _PROGRAMS_OWN.fullmatch(self.value):
             return tuple(numbers(self.evened))
-        exact = Decimal(self.value)
-        return (Named(frozenset({exact}), exact != exact.to_integral_value(), False, 0, len(self.evened)),)
+        return (Named(Decimal(self.value), "." in str(self.value), False, 0, len(self.evened)),)
 
     @cached_property
     def numbers(self) -> frozenset[Decimal]:
-        """Every reading of every number in it."""
-        return frozenset(reading for named in self.named for reading in named.readings)
+        """The values of the numbers in it."""
+        return frozenset(named.value for named in self.named)
 
     @cached_property
     def emails(self) -> frozenset[str]:
@@ -116,9 +117,7 @@ def _kinds(leaf: Leaf) -> tuple[Kind, ...]:
 
 
 def _amount(wanted: Leaf, leaf: Leaf) -> bool:
-    mine = wanted.numbers
-    # An ambiguous text of ours would match by a reading that was not meant.
-    return len(mine) == 1 and not mine.isdisjoint(leaf.numbers)
+    return len(wanted.numbers) == 1 and wanted.numbers <= leaf.numbers
 
 
 def _email(wanted: Leaf, leaf: Leaf) -> bool:
