@@ -1,0 +1,171 @@
+"""What a run knows, who said it, and what does not count."""
+
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+from ballast.contracts import Event, RunRequest
+from ballast.validation import Grounded, Grounding, Untrusted, earlier, ground, opening_sources, run_sources
+
+
+class Which(BaseModel):
+    order_id: Annotated[str, Grounded] = ""
+    words: str = ""
+
+
+class Order(BaseModel):
+    order_id: str
+    note: Annotated[str, Untrusted] = ""
+
+
+class Described:
+    def __init__(self, returns: Any = Order, *, untrusted: bool = False) -> None:
+        self.arguments, self.returns, self.untrusted = Which, returns, untrusted
+
+
+TOOLS = {"look_up": Described(), "search": Described(untrusted=True), "anything": Described(Any)}
+
+
+class Run:
+    """A log in the making."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def add(self, seq: str, **body: Any) -> "Run":
+        self.events.append(Event(run_id="run-1", seq=seq, at="2026-03-01", body=body))
+        return self
+
+    def call(
+        self, tool: str, *, turn: int = 1, by: str = "agent", arguments: Any = None, intended: Any = (), **settled: Any
+    ) -> "Run":
+        call = {"tool": tool, "arguments": arguments or {}}
+        self.add(f"{turn:04d}.plan.decided", planner=by, decision={"kind": "call_tools", "calls": [call]})
+        if intended is not None:
+            self.add(f"{turn:04d}.call.1.intended", effect="read", tool=tool, **dict(intended))
+        return self.add(f"{turn:04d}.call.1.settled", **({"status": "ok"} | settled)) if settled else self
+
+    def says(self, decision: dict[str, Any], *, turn: int, kind: str = "escalation") -> "Run":
+        return self.add(f"{turn:04d}.escalation.answered", kind=kind, decision=decision)
+
+    def where(self, value: str, *, trust_text: bool = True, text: str = "Hello", **context: Any) -> str:
+        """Return the source of ``value`` in turn 9; with a question mark where it is tainted, "" for none."""
+        request = RunRequest(request_id="r", text=text, context=context)
+        found = ground(
+            Which(order_id=value),
+            opening_sources(request, trust_text=trust_text),
+            lambda: run_sources(self.events, TOOLS, before_turn=9, trust_text=trust_text),
+        )
+        assert len(found.known) + len(found.tainted) + len(found.ungrounded) == 1
+        return found.known.get("order_id") or found.tainted.get("order_id", "") + "?" * bool(found.tainted)
+
+
+def guidance(text: str, to: str = "agent") -> dict[str, Any]:
+    return {"kind": "hand_over", "to": to, "reason": "guidance", "guidance": text}
+
+
+def test_the_request_and_its_facts_are_known() -> None:
+    assert Run().where("O-1", text="Where is o1?") == "request"
+    assert Run().where("O-1", order={"ids": ["O-1"]}) == "context"
+    assert Run().where("O-1", **{"O-1": True}) == "context"
+    assert Run().where("O-1") == ""
+
+
+def test_a_request_that_nobody_vouches_for_taints() -> None:
+    assert Run().where("O-1", text="O-1", trust_text=False) == "request?"
+    assert Run().where("O-1", text="O-1", order="O-1", trust_text=False) == "context"
+
+
+@pytest.mark.parametrize(
+    ("run", "where"),
+    [
+        (Run().call("look_up", result={"order_id": "O-1"}), "0001.call.1"),
+        (Run().call("look_up", result={"order_id": "O-2", "note": "O-1"}), "0001.call.1?"),
+        (Run().call("search", result={"order_id": "O-1"}), "0001.call.1?"),
+        (Run().call("anything", result={"O-1": [{"a": 1}]}), "0001.call.1"),
+        (Run().call("gone_from_the_playbook", result={"order_id": "O-1"}), "0001.call.1?"),
+        (Run().call("look_up", status="failed", message="Did you mean O-1?"), "0001.call.1"),
+        (Run().call("search", status="failed", message="Did you mean O-1?"), "0001.call.1?"),
+        (Run().call("look_up", status="unknown", message="O-1"), ""),
+        (Run().call("look_up", status="denied", message="O-1"), ""),
+        (Run().call("look_up", result={"order_id": "O-1"}, turn=9), ""),  # its own turn: nobody has read it
+        (Run().call("look_up", result={"order_id": "O-1"}, intended={"tainted": {"order_id": "x"}}), "0001.call.1?"),
+        (Run().call("look_up", result={"order_id": "O-1"}, intended=None), ""),  # an earlier call's result, again
+        (Run().call("look_up"), ""),
+    ],
+)
+def test_results_are_known_as_far_as_somebody_vouches_for_them(run: Run, where: str) -> None:
+    assert run.where("O-1") == where
+
+
+@pytest.mark.parametrize(
+    ("run", "where"),
+    [
+        (Run().says(guidance("Use O-1."), turn=2), "person"),
+        (Run().says(guidance("It is O-1."), turn=2, kind="question"), "requester"),
+        (Run().add("0002.call.1.approval_answered", approve=False, comment="Rather O-1."), "person"),
+        (
+            Run().says(
+                {"kind": "call_tools", "calls": [{"tool": "look_up", "arguments": {"order_id": "O-1"}}]}, turn=2
+            ),
+            "person",
+        ),
+        (Run().says(guidance("It is O-2."), turn=2), ""),
+    ],
+)
+def test_what_people_say_is_known(run: Run, where: str) -> None:
+    assert run.where("O-1") == where
+
+
+def test_a_reply_is_worth_as_much_as_the_request() -> None:
+    assert Run().says(guidance("It is O-1."), turn=2, kind="question").where("O-1", trust_text=False) == "requester?"
+    assert Run().says(guidance("It is O-1."), turn=2).where("O-1", trust_text=False) == "person"
+
+
+def test_the_models_own_words_are_not_known() -> None:
+    message = {"role": "assistant", "content": [{"text": "O-1"}]}
+    decision = {"kind": "call_tools", "calls": [{"tool": "look_up", "arguments": {"order_id": "O-1"}}]}
+
+    assert Run().add("0001.model.responded", message=message, decision=decision).where("O-1") == ""
+
+
+def test_a_value_that_a_call_brought_is_not_learned_from_its_result() -> None:
+    echo = Run().call("look_up", arguments={"words": "O-1"}, result={"order_id": "O-1"})
+    other = Run().call("look_up", arguments={"words": "O-2"}, result={"order_id": "O-1"})
+
+    assert (echo.where("O-1"), other.where("O-1")) == ("", "0001.call.1")
+    assert echo.where("O-1", text="O-1") == "request"
+
+
+def test_of_two_sources_the_one_that_somebody_vouches_for_counts() -> None:
+    run = Run().call("search", result={"order_id": "O-1"}).call("look_up", turn=2, result={"order_id": "O-1"})
+
+    assert run.where("O-1") == "0002.call.1"
+
+
+def test_the_run_is_read_only_where_the_opening_does_not_say_it() -> None:
+    def unread() -> Any:
+        raise AssertionError("It was read.")
+
+    known = ground(Which(order_id="O-1"), opening_sources(RunRequest(request_id="r", text="O-1")), unread)
+
+    assert known == Grounding(known={"order_id": "request"})
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_an_empty_text_needs_no_ground(value: str) -> None:
+    assert ground(Which(order_id=value), (), list) == Grounding()
+
+
+def test_a_rule_sees_what_was_carried_out_before() -> None:
+    run = Run().call("look_up", result={"order_id": "O-1"}).call("look_up", turn=2, status="failed", message="No.")
+    run.call("look_up", turn=3, arguments={"words": "x"}, result={"order_id": "O-3"})
+
+    before = earlier(run.events, 4, 1)
+
+    assert [call.result["order_id"] for call in before.of("look_up")] == ["O-1", "O-3"]
+    assert before.last("look_up") == {"order_id": "O-3"}
+    assert before.last("search") is None
+    assert earlier(run.events, 3, 1).last("look_up") == {"order_id": "O-1"}
+    assert earlier(run.events, 3, 2).last("look_up") == {"order_id": "O-3"}
