@@ -211,7 +211,7 @@ CONTRACTS = [
         | {"ask_requester": True, "requester_timeout_s": 60, "service_tier": "flex"}
         | {"second_model": "n"}
         | {"cheaper_model": "c", "out_of_budget": "ask", "fallback_starts_clean": False}
-        | {"approve_over_microusd": 5, "on_unanswered": "park", "park_timeout_s": 60},
+        | {"approve_over_microusd": 5, "on_unanswered": "park", "park_timeout_s": 60, "trust_text": False},
         {
             "name": NO_NAME,
             "model": [*NO_TEXT, ""],
@@ -231,6 +231,7 @@ CONTRACTS = [
             "ask_requester": NO_FLAG,
             "requester_timeout_s": NO_SECONDS,
             "fallback_starts_clean": NO_FLAG,
+            "trust_text": NO_FLAG,
         },
     ),
     _contract(
