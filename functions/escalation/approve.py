@@ -9,6 +9,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ballast.contracts import Event
@@ -18,7 +19,7 @@ from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLat
 from ballast.folds import find_call, opening
 from ballast.folds.opening import renewed
 from ballast.log import RunLog
-from ballast.playbook import Playbook, load_playbook
+from ballast.playbook import Playbook, RunSoFar, load_playbook
 from ballast.playbook.gate import admit_call
 from ballast.runtime import Runtime, Settings
 from functions.escalation.persons_answer import PersonsAnswer
@@ -93,7 +94,8 @@ class Approvals:
             return None
         call = state.call.model_copy(update={"arguments": answer.arguments})
         try:
-            admit_call(self.runtime.get(_playbook), call, opening(events).request, state.planner)
+            run = partial(RunSoFar.before, events, question.turn, question.index)
+            admit_call(self.runtime.get(_playbook), call, opening(events).request, state.planner, run)
         except CallRefused as refused:
             raise InvalidInput(f"arguments: {refused} Nothing was answered; the escalation stays open.") from None
         return answer.arguments

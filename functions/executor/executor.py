@@ -79,8 +79,8 @@ class Executor:
         if state.ended:
             return state.status
         try:
-            before = partial(history.earlier, task)
-            tool, args = admit_call(self.playbook, state.call, history.opening.request, state.planner, before)
+            run = partial(history.so_far, task)
+            tool, args = admit_call(self.playbook, state.call, history.opening.request, state.planner, run)
             append = partial(self.log.append, task.run_id)
             context = self._context(task, history)
             attempt = Attempt(task, state, tool, args, history, self.playbook, context, append)

@@ -7,7 +7,7 @@ from ballast.contracts import Event, ExecuteTask
 from ballast.contracts.event import order
 from ballast.folds import CallState, Opening, find_call, opening
 from ballast.log import RunLog
-from ballast.validation import Earlier, earlier
+from ballast.playbook import RunSoFar
 
 
 class History:
@@ -50,6 +50,6 @@ class History:
         """Return the call at that position of the task's turn, or None where nobody proposed it."""
         return find_call(self.turn, turn, index)
 
-    def earlier(self, task: ExecuteTask) -> Earlier:
-        """Return the calls that were carried out before the task's, for its tool's own rule."""
-        return earlier(self.run, task.turn, task.index)
+    def so_far(self, task: ExecuteTask) -> RunSoFar:
+        """Return the run before the task's call, for a rule of its tool."""
+        return RunSoFar.before(self.run, task.turn, task.index)

@@ -1,9 +1,9 @@
 """Why a call needs a person's approval. Each reason is a function of the attempt; there may be several. Pure."""
 
 from collections.abc import Callable
+from functools import partial
 
 from ballast.money.amounts import dollars
-from ballast.playbook import RunSoFar
 from ballast.playbook.approval import why_the_rule_asks
 from functions.executor.attempt import Attempt
 from functions.executor.grounding import tainted
@@ -15,11 +15,7 @@ Reason = Callable[[Attempt], str | None]
 
 def own_rule(attempt: Attempt) -> str | None:
     """The tool's ``approve_if``."""
-    task, tool = attempt.task, attempt.tool
-
-    def run() -> RunSoFar:
-        return RunSoFar.before(attempt.history.run, task.turn, task.index)
-
+    tool, run = attempt.tool, partial(attempt.history.so_far, attempt.task)
     return why_the_rule_asks(tool.approve_if, tool.name, attempt.args, attempt.request, run)
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel
 
 from ballast.contracts import Event, RunRequest
-from ballast.validation import Grounded, Grounding, Untrusted, earlier, ground, opening_sources, run_sources
+from ballast.validation import Grounded, Grounding, Untrusted, ground, opening_sources, run_sources
 
 
 class Which(BaseModel):
@@ -156,16 +156,3 @@ def test_the_run_is_read_only_where_the_opening_does_not_say_it() -> None:
 @pytest.mark.parametrize("value", ["", "  "])
 def test_an_empty_text_needs_no_ground(value: str) -> None:
     assert ground(Which(order_id=value), (), list) == Grounding()
-
-
-def test_a_rule_sees_what_was_carried_out_before() -> None:
-    run = Run().call("look_up", result={"order_id": "O-1"}).call("look_up", turn=2, status="failed", message="No.")
-    run.call("look_up", turn=3, arguments={"words": "x"}, result={"order_id": "O-3"})
-
-    before = earlier(run.events, 4, 1)
-
-    assert [call.result["order_id"] for call in before.of("look_up")] == ["O-1", "O-3"]
-    assert before.last("look_up") == {"order_id": "O-3"}
-    assert before.last("search") is None
-    assert earlier(run.events, 3, 1).last("look_up") == {"order_id": "O-1"}
-    assert earlier(run.events, 3, 2).last("look_up") == {"order_id": "O-3"}

@@ -13,14 +13,13 @@ from ballast.playbook.load import Playbook, load_playbook
 from ballast.playbook.once import Change
 from ballast.playbook.run import RunSoFar
 from ballast.playbook.tool import Effect, Tool, tool
-from ballast.validation import Earlier, Grounded, Untrusted
+from ballast.validation import Grounded, Untrusted
 
 __all__ = [
     "AgentConfig",
     "Breaker",
     "CallFailed",
     "Change",
-    "Earlier",
     "Effect",
     "EffectPolicy",
     "Fallback",

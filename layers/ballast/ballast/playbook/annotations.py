@@ -38,11 +38,11 @@ def annotations(function: Callable[..., Any], where: str) -> tuple[type[BaseMode
     return model, hints["return"], result
 
 
-def takes_earlier(rule: Callable[..., Any] | None, where: str) -> bool:
-    """Say whether a tool's rule has a third parameter, the earlier calls. Raises ``PlaybookInvalid``."""
+def takes_run(rule: Callable[..., Any] | None, where: str) -> bool:
+    """Say whether a tool's rule has a third parameter, the run so far. Raises ``PlaybookInvalid``."""
     if rule is None:
         return False
     count = len(inspect.signature(rule).parameters)
     if count not in (2, 3):
-        raise PlaybookInvalid(f"{where}: validate must take (args, request) or (args, request, earlier).")
+        raise PlaybookInvalid(f"{where}: validate must take (args, request) or (args, request, run).")
     return count == 3

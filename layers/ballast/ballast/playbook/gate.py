@@ -9,8 +9,9 @@ from ballast.contracts import Planner, RunRequest, ToolCall
 from ballast.contracts.wire import canonical, complaints
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
 from ballast.playbook.load import Playbook
+from ballast.playbook.run import RunSoFar
 from ballast.playbook.tool import Tool
-from ballast.validation import Earlier, too_large, why_no_object
+from ballast.validation import too_large, why_no_object
 
 #: Not a tool to execute: alone in its turn it is a question, which the planner hands over.
 ASK_REQUESTER = "ask_requester"
@@ -21,12 +22,12 @@ def admit_call(
     call: ToolCall,
     request: RunRequest,
     planner: Planner,
-    earlier: Callable[[], Earlier] = Earlier,
+    run: Callable[[], RunSoFar],
 ) -> tuple[Tool, BaseModel]:
     """Return the tool and its checked arguments, or raise a ``CallRefused`` that says what to mend.
 
     In order: unknown tool (for the agent: also one that is not offered to it), malformed JSON, size,
-    schema, the tool's own rule, which may ask for the ``earlier`` calls.
+    schema, the tool's own rule, which may ask for the ``run`` so far.
     """
     known = {name: made for name, made in playbook.tools.items() if made.offered or planner is not Planner.AGENT}
     tool = known.get(call.tool)
@@ -41,7 +42,7 @@ def admit_call(
         raise SchemaViolation(
             f"{tool.name}: {complaints(problem)}. Its arguments are: {', '.join(tool.arguments.model_fields)}."
         ) from None
-    complaint = tool.complaint(checked, request, earlier)
+    complaint = tool.complaint(checked, request, run)
     if complaint:
         raise RuleViolation(f"{tool.name}: {complaint}")
     return tool, checked

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -14,11 +14,14 @@ from pydantic.errors import PydanticUserError
 from ballast.contracts import RunRequest, ToolCall
 from ballast.contracts.wire import canonical, complaints
 from ballast.errors import PlaybookInvalid, SchemaViolation
-from ballast.playbook.annotations import annotations, takes_earlier
+from ballast.playbook.annotations import annotations, takes_run
 from ballast.playbook.approval import OnUnanswered, choice
 from ballast.playbook.context import ToolContext
 from ballast.playbook.effects import Breaker, EffectPolicy, effect_policy
-from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Earlier, Grounded, Taint, has_mark
+from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Grounded, Taint, has_mark
+
+if TYPE_CHECKING:
+    from ballast.playbook.run import RunSoFar
 
 #: What Converse takes as the name of a tool.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -41,7 +44,7 @@ class Tool:
     effect     read or write
     undo       the name of the tool that undoes it, if any
     undo_arguments  from (arguments, result as JSON) to the undo's arguments
-    validate        from (arguments, request[, earlier calls]) to a complaint, or None where all is well
+    validate        from (arguments, request[, run so far]) to a complaint, or None where all is well
     approve_if      from (arguments, request), or (arguments, request, run so far), to whether a person
                     must approve first: true, or a text that says why
     approvals       how many different people must approve, where any must
@@ -70,7 +73,7 @@ class Tool:
     argument_bytes: int = ARGUMENT_BYTES
     result_bytes: int = RESULT_BYTES
     depth: int = DEPTH
-    asks_earlier: bool = field(default=False, repr=False)
+    asks_run: bool = field(default=False, repr=False)
     returns: Any = field(default=None, repr=False, compare=False)
     policy: EffectPolicy = field(default_factory=EffectPolicy)
     approve_if: Callable[..., bool | str] | None = None
@@ -95,11 +98,11 @@ class Tool:
         """Whether any of its arguments must be grounded."""
         return has_mark(self.arguments, Grounded)
 
-    def complaint(self, args: BaseModel, request: RunRequest, earlier: Callable[[], Earlier]) -> str | None:
-        """Return what the tool's own rule says against the call; ``earlier`` is asked only by a rule that takes it."""
+    def complaint(self, args: BaseModel, request: RunRequest, run: "Callable[[], RunSoFar]") -> str | None:
+        """Return what the tool's own rule says against the call; ``run`` is read only for a rule that takes it."""
         if self.validate is None:
             return None
-        return self.validate(args, request, earlier()) if self.asks_earlier else self.validate(args, request)
+        return self.validate(args, request, run()) if self.asks_run else self.validate(args, request)
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -187,7 +190,7 @@ def tool(
             argument_bytes=argument_bytes,
             result_bytes=result_bytes,
             depth=depth,
-            asks_earlier=takes_earlier(validate, where),
+            asks_run=takes_run(validate, where),
             returns=returns,
             policy=effect_policy(
                 where,

@@ -3,7 +3,6 @@
 Imports ``ballast.folds``, ``ballast.contracts`` and ``ballast.errors`` only.
 """
 
-from ballast.validation.earlier import Earlier, EarlierCall, earlier
 from ballast.validation.grounding import Grounding, Taint, ground
 from ballast.validation.marks import Grounded, Untrusted, has_mark
 from ballast.validation.sizes import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, too_large, why_no_object
@@ -14,15 +13,12 @@ __all__ = [
     "ARGUMENT_BYTES",
     "DEPTH",
     "RESULT_BYTES",
-    "Earlier",
-    "EarlierCall",
     "Grounded",
     "Grounding",
     "Kind",
     "Source",
     "Taint",
     "Untrusted",
-    "earlier",
     "ground",
     "has_mark",
     "opening_sources",
