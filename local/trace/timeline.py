@@ -72,6 +72,7 @@ class Call:
     outcome  ``refused`` never reached the tool; ``open`` has no outcome in the log (yet)
     message  why it was refused, failed or denied, and what is to be mended
     undo     the call that would undo it, recorded before its effect
+    circles  what was noticed at it of an agent that goes round in circles, and what was done about it
     undoes   for a rollback's call: which call it takes back, such as ``turn 2 call 1``
     repeats  which call's recorded result it got, instead of acting again
     """
@@ -87,6 +88,7 @@ class Call:
     latency_ms: int | None = None
     undo: Proposal | None = None
     undoes: str = ""
+    circles: str = ""
     repeats: str = ""
     approval: Approval | None = None
 

@@ -9,6 +9,7 @@ from ballast.contracts import Event
 from ballast.contracts.event import LAST_TURN
 from local.trace.attempts import attempts
 from local.trace.calls import calls
+from local.trace.circles import noticed
 from local.trace.reading import between, mapping, number, text
 from local.trace.timeline import Decided, Escalation, Pivot, Turn
 
@@ -20,12 +21,13 @@ def turns(events: Sequence[Event], opened_at: str, cost_ceiling_microusd: int | 
     """Return the turns in order. ``events`` are sorted; a turn without entries is there as well, empty."""
     grouped = {number: list(found) for number, found in groupby(events, key=lambda event: event.turn)}
     numbers = [found for found in grouped if 0 < found < LAST_TURN]
-    bare = [_turn(n, grouped.get(n, []), opened_at) for n in range(1, max(numbers, default=0) + 1)]
+    circles = noticed(events)
+    bare = [_turn(n, grouped.get(n, []), opened_at, circles) for n in range(1, max(numbers, default=0) + 1)]
     taken_from = [_handed_over(grouped.get(turn.turn + 1, [])) for turn in bare]
     return _summed(_with_planners(bare, taken_from), cost_ceiling_microusd)
 
 
-def _turn(number: int, events: Sequence[Event], opened_at: str) -> Turn:
+def _turn(number: int, events: Sequence[Event], opened_at: str, circles: Mapping[tuple[int, int], str]) -> Turn:
     decision, decided, undoes = _decision(events)
     return Turn(
         turn=number,
@@ -34,7 +36,10 @@ def _turn(number: int, events: Sequence[Event], opened_at: str) -> Turn:
         attempts=attempts(events),
         escalation=_escalation(events),
         decided=decided,
-        calls=calls(decision.get("calls"), events, undoes),
+        calls=tuple(
+            replace(call, circles=circles.get((number, call.index), ""))
+            for call in calls(decision.get("calls"), events, undoes)
+        ),
     )
 
 

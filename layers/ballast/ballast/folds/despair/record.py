@@ -5,7 +5,8 @@ the fold's thresholds are by then::
 
     "despair": [{"index": 1, "step": "notice", "kind": "same_call", "count": 2, "same_as": [2, 1], "answer": true}]
 
-``model.requested`` records in the same form, with the ``turn``, what the agent was told.
+``model.requested`` records in the same form what the agent is told about the calls of the completion that it
+comes ``after``, now that their outcomes are known.
 """
 
 from collections.abc import Mapping, Sequence
