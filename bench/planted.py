@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from statistics import median_high
 
-from ballast.contracts import CallTools, Event
-from ballast.contracts.event import call_seq, model_seq
 from ballast.folds import CallState, calls
-from ballast.folds.despair import Rung, call_key, despair
+from ballast.folds.despair import Rung, despair
 from ballast.folds.despair.memory import LONGEST_CYCLE
-from bench.transcripts import Transcript
+from ballast.folds.sameness import identity
+from bench.transcripts import Transcript, executed
 
 #: Laps after which a loop that was not found never will be.
 LAPS = 10
@@ -25,7 +24,7 @@ def rows(runs: Sequence[Transcript]) -> Iterator[str]:
 
 
 def _different_reads(run: Transcript) -> list[CallState]:
-    return list({call_key(state.call): state for state in calls(run.events) if state.effect == "read"}.values())
+    return list({identity(state.call): state for state in calls(run.events) if state.effect == "read"}.values())
 
 
 def _until_found(run: Transcript, lap: Sequence[CallState]) -> int | None:
@@ -35,17 +34,7 @@ def _until_found(run: Transcript, lap: Sequence[CallState]) -> int | None:
         if despair(events).rung is Rung.LOOP:
             return made
         turn += 1
-        events += _again(lap[made % len(lap)], turn)
+        again = lap[made % len(lap)]
+        outcome = {"status": again.status, "result": again.result, "message": again.message}
+        events += executed(turn, again.call, "read", outcome)
     return None
-
-
-def _again(state: CallState, turn: int) -> Iterator[Event]:
-    """Yield the events of the call in ``turn``, with the result that it had."""
-    decision = CallTools(calls=(state.call,)).model_dump(mode="json")
-    outcome = {"status": state.status, "result": state.result, "message": state.message}
-    for seq, body in (
-        (model_seq(turn, 1, "responded"), {"attempt": 1, "cost_microusd": 0, "decision": decision}),
-        (call_seq(turn, 1, "intended"), {"tool": state.call.tool, "effect": "read", "undo": None}),
-        (call_seq(turn, 1, "settled"), outcome),
-    ):
-        yield Event(run_id="planted", seq=seq, at="2026-11-01T09:00:00+00:00", body=body)

@@ -55,6 +55,17 @@ def transcripts(file: Path = TAU_BENCH) -> Iterator[Transcript]:
             yield Transcript(run["task_id"], run["trial"], run["reward"] == 1.0, events)
 
 
+def executed(turn: int, call: ToolCall, effect: str, outcome: Mapping[str, Any]) -> Iterator[Event]:
+    """Yield what is recorded of a turn with one call: proposed, intended, settled with ``outcome``."""
+    decision = CallTools(calls=(call,)).model_dump(mode="json")
+    for seq, body in (
+        (model_seq(turn, 1, "responded"), {"attempt": 1, "cost_microusd": 0, "decision": decision}),
+        (call_seq(turn, 1, "intended"), {"tool": call.tool, "effect": effect, "undo": None}),
+        (call_seq(turn, 1, "settled"), dict(outcome)),
+    ):
+        yield Event(run_id="executed", seq=seq, at=_AT, body=json.loads(json.dumps(body)))
+
+
 class _Writer:
     """Writes one log; ``seen`` counts the characters of the prompt so far."""
 

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from ballast.folds.despair import Rung
 from ballast.playbook import Effect, load_playbook
 from bench.tau2 import run
+from bench.tau2.circles import alarms
 from bench.tau2.gold import GoldPlan, gold_plans
 from bench.tau2.play import Outcome, desk, play
 from bench.tau2.run import DOMAINS
@@ -52,6 +54,14 @@ def played(request: pytest.FixtureRequest) -> Played:
 def test_gold_plans_come_out_as_in_tau2_itself(played: Played) -> None:
     assert [outcome.differences for outcome in played.right] == [()] * 3
     assert all(outcome.hash_equal for outcome in played.right)
+
+
+@each_domain
+def test_no_gold_plan_is_taken_for_despair(domain: str) -> None:
+    found = alarms(domain, gold_plans(domain))
+
+    assert found.rungs[Rung.FORBID] == 0
+    assert found.wrong == 0
 
 
 def test_a_write_that_is_lost_shows_in_the_hash(played: Played) -> None:

@@ -26,4 +26,4 @@ def not_in_circles(attempt: Attempt) -> Outcome | None:
     earlier = find_call(attempt.history.run, *sign.same_as)
     if earlier is None or earlier.status != "ok":
         return None
-    return {"status": "ok", "result": earlier.result, "same_as": list(sign.same_as), "undo": None}
+    return {"status": "ok", "result": earlier.result, "repeat_of": list(sign.same_as), "undo": None}

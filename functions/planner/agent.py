@@ -147,7 +147,7 @@ class Agent:
             "exit_reason": completion.reason,
             "decision": decision.model_dump(mode="json"),
             "parallel": parallel,
-            **verdict(events, task.turn, decision),
+            **verdict(events, task.turn, decision, self.playbook),
         }
         recorded = self.log.append(task.run_id, model_seq(task.turn, attempt, "responded"), body)
         self._report(requested, charge, completion.tokens, latency_ms)

@@ -15,9 +15,10 @@ from ballast.breaker import Breakers
 from ballast.contracts import Event, ExitReason
 from ballast.errors import ModelRefused
 from ballast.folds import approval_given_up, counts, opening, usage
+from ballast.folds.despair import Despair, Rung
 from ballast.money import PriceBook
 from ballast.playbook import Playbook
-from functions.planner.despair import goes_round
+from functions.planner.despair import circles
 from functions.planner.limits import limit_reached
 from functions.planner.models import Attempts, candidates, next_model
 from functions.planner.request import compose
@@ -63,7 +64,8 @@ class Choice:
         )
         if approval_given_up(events, turn - 1):
             reason = ExitReason.APPROVAL_UNANSWERED
-        if reason is None and goes_round(events):
+        found = circles(events, self.playbook)
+        if reason is None and found.rung is Rung.LOOP:
             reason = ExitReason.LOOP
         if reason is not None:
             return GiveUp(reason)
@@ -72,12 +74,17 @@ class Choice:
         if isinstance(model, ExitReason):
             return GiveUp(model, held(force, now))
         try:
-            return self._afford(events, attempts, model, passed_over)
+            return self._afford(events, attempts, model, passed_over, found)
         except ModelRefused as refused:
             return GiveUp(ExitReason.MODEL_REFUSED, {"note": str(refused)})
 
     def _afford(
-        self, events: Sequence[Event], attempts: Attempts, model: str, passed_over: Mapping[str, str]
+        self,
+        events: Sequence[Event],
+        attempts: Attempts,
+        model: str,
+        passed_over: Mapping[str, str],
+        found: Despair,
     ) -> Next | GiveUp:
         agent, prices = self.playbook.agent, self.prices.at(self.clock())
         saving = model != self.model_id
@@ -88,7 +95,7 @@ class Choice:
             reason = attempts.reason or ExitReason.MODEL_UNAVAILABLE
             return GiveUp(reason, {"note": "; ".join(notes)} if notes else {})
         number = attempts.number + 1
-        body = compose(events, attempt=number, model_id=chosen, playbook=self.playbook, prices=prices)
+        body = compose(events, attempt=number, model_id=chosen, playbook=self.playbook, prices=prices, found=found)
         if isinstance(body, ExitReason):
             return GiveUp(body)
         if passed_over:

@@ -8,7 +8,7 @@ from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import canonical
 from ballast.folds import answered_prompt, counts, opening, prompt_digest, unseen, usage
 from ballast.folds.conversation import extended
-from ballast.folds.despair import recorded
+from ballast.folds.despair import Despair, recorded
 from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
 from ballast.money import LEAST_USEFUL_TOKENS, PriceTable, affordable
 from ballast.playbook import Playbook
@@ -22,17 +22,23 @@ PROVIDER_OVERHEAD_TOKENS = 1_024
 
 
 def compose(
-    events: Sequence[Event], *, attempt: int, model_id: str, playbook: Playbook, prices: PriceTable
+    events: Sequence[Event],
+    *,
+    attempt: int,
+    model_id: str,
+    playbook: Playbook,
+    prices: PriceTable,
+    found: Despair,
 ) -> dict[str, Any] | ExitReason:
     """Return the body of ``model.requested``, or the limit that forbids the call.
 
-    Raises ``ModelRefused`` where the model has no price.
+    ``found``: what the fold says about circles. Raises ``ModelRefused`` where the model has no price.
     """
     opened, used = opening(events), usage(events)
     tier = playbook.agent.service_tier
     price = prices.worst(model_id, tier)
     before = answered_prompt(events)
-    told = noticed(events, before)
+    told = noticed(found, before)
     body: dict[str, Any] = {
         "attempt": attempt,
         "after": before.after,

@@ -63,7 +63,7 @@ class Circles:
         if sign.rung == 2:
             return self.refused(tool, arguments, error="ToolForbidden")
         self._proposes([(tool, arguments)])
-        body = {"status": "ok", "result": result, "same_as": list(sign.same_as)}
+        body = {"status": "ok", "result": result, "repeat_of": list(sign.same_as)}
         return self._write(call_seq(self.turn, 1, "settled"), body)
 
     def on(self, tool: str = "look", arguments: Any = None) -> Sign | None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from ballast.contracts import Event, ToolCall
 from ballast.folds.calls import proposals
-from ballast.folds.despair import Kind, Rung, call_key, despair, verdicts
-from ballast.folds.despair.sameness import Search
+from ballast.folds.despair import Kind, Rung, despair, verdicts
+from ballast.folds.despair.resemblance import Search
+from ballast.folds.sameness import identity
 from tests.unit.folds.circles import Circles
 
 A, B, C, D = ({"order_id": f"O-{number}"} for number in (1, 2, 3, 4))
@@ -232,7 +233,7 @@ def test_however_it_is_written_it_is_the_same_call(arguments: dict[str, Any], se
 
     run = Circles().reads("look", arguments)
 
-    assert call_key(ToolCall(tool="look", arguments=again)) == call_key(ToolCall(tool="look", arguments=arguments))
+    assert identity(ToolCall(tool="look", arguments=again)) == identity(ToolCall(tool="look", arguments=arguments))
     sign = run.on("look", again)
     assert sign is not None
     assert (sign.kind, sign.answer) == (Kind.SAME_CALL, True)

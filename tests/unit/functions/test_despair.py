@@ -1,14 +1,17 @@
 """An agent that goes round in circles, through the real planner and executor: told, forbidden, stopped."""
 
+from dataclasses import replace
 from decimal import Decimal
 from itertools import count
 from typing import Any
 
 import pytest
 
-from ballast.contracts import RunRequest
+from ballast.contracts import CallTools, RunRequest, ToolCall
 from ballast.contracts.event import run_seq
 from ballast.folds import saved
+from functions.planner.despair import verdict
+from functions.planner.plan import build
 from tests.unit.functions.endpoint import Endpoint, calls, reads, says
 from tests.unit.functions.stack import Stack
 
@@ -65,7 +68,7 @@ def test_a_read_that_is_made_again_is_answered_from_the_log_with_a_notice(stack:
     status = stack.execute(run_id, 3)
 
     first, again = stack.body(run_id, "0002.call.1.settled"), stack.body(run_id, "0003.call.1.settled")
-    assert (status, again["result"], again["same_as"]) == ("ok", first["result"], [2, 1])
+    assert (status, again["result"], again["repeat_of"]) == ("ok", first["result"], [2, 1])
     assert ran == []
     assert "0003.call.1.intended" not in stack.seqs(run_id)
     model.will(says("Done."))
@@ -99,17 +102,30 @@ def test_a_note_that_is_not_there_is_looked_for_twice_for_real(stack: Stack, mod
     assert "0002.call.1.intended" in stack.seqs(run_id)
 
 
-def test_what_is_recorded_is_obeyed_whatever_the_fold_would_say_now(stack: Stack, model: Endpoint) -> None:
+def test_the_verdict_stands_with_the_decision(stack: Stack, model: Endpoint) -> None:
+    run_id = opened(stack)
+    goes_round(stack, model, run_id, 3)
+
+    found = [stack.body(run_id, f"{turn:04d}.model.responded").get("despair") for turn in (1, 2, 3)]
+
+    sign = {"index": 1, "kind": "same_call", "same_as": found[1][0]["same_as"]}
+    assert found[0] is None
+    assert sign.items() <= found[1][0].items()
+    assert (found[1][0]["step"], found[2][0]["step"]) == ("notice", "forbid")
+
+
+@pytest.mark.parametrize(("step", "status"), [("forbid", "refused"), ("notice", "ok")])
+def test_the_executor_obeys_what_is_recorded_whatever_the_fold_would_say_now(
+    stack: Stack, model: Endpoint, step: str, status: str
+) -> None:
     run_id = opened(stack)
     written(stack, model, run_id, 1)
-    goes_round_from = [(2, None), (3, [{"index": 1, "step": "notice", "kind": "same_call"}])]
-    for turn, verdict in goes_round_from:
-        model.will(reads("n-1"))
-        stack.plan(run_id, turn)
-        stack.execute(run_id, turn)
-        found = stack.body(run_id, f"{turn:04d}.model.responded").get("despair")
-        kept = found and [{name: one[name] for name in ("index", "step", "kind")} for one in found]
-        assert kept == verdict
+    call = {"tool": "read_note", "arguments": {"note_id": "n-1"}}
+    sign = {"index": 1, "step": step, "kind": "cycle", "count": 3, "same_as": [1, 1], "answer": False}
+    body = {"attempt": 1, "cost_microusd": 0, "decision": {"kind": "call_tools", "calls": [call]}, "despair": [sign]}
+    stack.log.append(run_id, "0002.model.responded", body)
+
+    assert stack.execute(run_id, 2) == status
 
 
 def test_what_was_written_in_the_same_reply_is_read_again(stack: Stack, model: Endpoint) -> None:
@@ -140,7 +156,7 @@ def test_a_write_in_between_lets_the_agent_look_again(stack: Stack, model: Endpo
         assert stack.execute(run_id, turn + 1) == "ok"
         assert stack.body(run_id, f"{turn + 1:04d}.call.1.settled")["result"]["text"] == f"At turn {turn}."
 
-    assert not any("same_as" in event.body or "despair" in event.body for event in stack.events(run_id))
+    assert not any("repeat_of" in event.body or "despair" in event.body for event in stack.events(run_id))
 
 
 def test_after_a_person_handed_back_the_agent_begins_anew(stack: Stack, model: Endpoint) -> None:
@@ -194,3 +210,18 @@ def test_a_run_that_gets_on_is_told_nothing(stack: Stack, model: Endpoint, turns
     stack.plan(run_id, turns)
 
     assert not any("despair" in event.body for event in stack.events(run_id))
+
+
+def test_a_read_that_says_it_may_be_repeated_is_polled(stack: Stack, model: Endpoint) -> None:
+    agent = stack.runtime("planner").get(build)
+    polled = replace(agent.playbook.tools["read_note"].policy, polled=True)
+    tools = {**agent.playbook.tools, "read_note": replace(agent.playbook.tools["read_note"], policy=polled)}
+    playbook = replace(agent.playbook, tools=tools)
+    run_id = opened(stack)
+    goes_round(stack, model, run_id, 2)
+    events = stack.events(run_id)
+
+    again = CallTools(calls=(ToolCall(tool="read_note", arguments={"note_id": "n-1"}),))
+
+    assert verdict(events, 3, again, agent.playbook)
+    assert verdict(events, 3, again, playbook) == {}

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from ballast.contracts import Event, Planner, ToolCall
 from ballast.folds.calls import Proposed, proposals
-from ballast.folds.despair.sameness import call_key
 from ballast.folds.opening import opening
+from ballast.folds.sameness import identity
 from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
 
 _TOKENS = (INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS)
@@ -47,7 +47,7 @@ class Counts:
         """Return the counts as they would be after these calls too."""
         tools, same = Counter(self.calls), Counter(self.same)
         tools.update(call.tool for call in calls)
-        same.update(call_key(call) for call in calls)
+        same.update(identity(call) for call in calls)
         return Counts(self.turns, self.tokens, tools, same, self.refused_calls)
 
 

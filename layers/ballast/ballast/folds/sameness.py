@@ -5,6 +5,7 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from enum import Enum
 from typing import Any
+from unicodedata import normalize
 
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical, sha256
@@ -13,8 +14,8 @@ from ballast.contracts.wire import canonical, sha256
 def same(value: Any) -> Any:
     """Return ``value`` (JSON, or a model's dump) without what makes no difference.
 
-    Order of keys, spaces around and between words, 1 and 1.0. A text that looks like a number stays a
-    text: an id "007" is not "7".
+    Order of keys, spaces around and between words, the Unicode normal form, 1 and 1.0. A text that looks
+    like a number stays a text: an id "007" is not "7".
     """
     match value:
         case None | bool():
@@ -24,11 +25,11 @@ def same(value: Any) -> Any:
         case int() | float() | Decimal():
             return _number(value)
         case str():
-            return f"'{' '.join(value.split())}"
+            return f"'{' '.join(normalize('NFC', value).split())}"
         case date() | datetime() | time():
             return f"'{value.isoformat()}"
         case Mapping():
-            return {str(key): same(inner) for key, inner in value.items()}
+            return {normalize("NFC", str(key)): same(inner) for key, inner in value.items()}
         case list() | tuple() | set() | frozenset():
             return [same(inner) for inner in value]
         case _:

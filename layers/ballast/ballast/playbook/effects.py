@@ -66,6 +66,7 @@ class EffectPolicy:
     """A tool's declarations, checked.
 
     repeat       once for writes, allow for reads, unless it says otherwise
+    polled       a read that says "allow" itself: it may ask the same again and again, and is no loop for that
     verify       (args, ctx) -> the result of the effect under ``ctx.idempotency_key``, or None where it
                  neither happened nor can happen any more; True stands for a result that is nothing
     honours_key  running it again under the same ``ctx.idempotency_key`` has no second effect
@@ -75,6 +76,7 @@ class EffectPolicy:
     """
 
     repeat: Repeat = Repeat.ALLOW
+    polled: bool = False
     verify: Callable[[Any, Any], Any] | None = None
     honours_key: bool = False
     timeout_s: float | None = None
@@ -108,6 +110,7 @@ def effect_policy(
         raise PlaybookInvalid(f"{where}: timeout_s must be more than 0 and at most {MAX_TIMEOUT_S}, not {timeout_s!r}.")
     return EffectPolicy(
         repeat=_word(where, "repeat", Repeat, repeat) or (Repeat.ONCE if writes else Repeat.ALLOW),
+        polled=repeat == Repeat.ALLOW and not writes,
         verify=verify,
         honours_key=honours_key,
         timeout_s=timeout_s,

@@ -10,21 +10,19 @@
     nearly the same search                     2nd     4th  a forbidden tool is called again: hand over, ``loop``
 
 A tool is forbidden only after an earlier turn told the agent so: nobody is punished for what one reply repeats.
-``sameness`` says what is equal, ``memory`` counts, ``ladder`` decides, ``fold`` reads the log. Thresholds and their
+``resemblance`` says what is alike, ``memory`` counts, ``ladder`` decides, ``fold`` reads the log. Thresholds and their
 reasons: docs/despair.md. One pass over the calls; nothing is compared with more than a bounded number of others.
 """
 
 from ballast.folds.despair.fold import Despair, despair, verdicts
 from ballast.folds.despair.ladder import Kind, Rung, Sign
 from ballast.folds.despair.record import notice, recorded, refusal, seen, verdict_on
-from ballast.folds.despair.sameness import call_key
 
 __all__ = [
     "Despair",
     "Kind",
     "Rung",
     "Sign",
-    "call_key",
     "despair",
     "notice",
     "recorded",

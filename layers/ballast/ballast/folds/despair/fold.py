@@ -7,7 +7,8 @@ from ballast.contracts import Event, Planner, ToolCall
 from ballast.folds.calls import CallState, calls
 from ballast.folds.despair.ladder import Kind, Ladder, Rung, Sign, rung_of
 from ballast.folds.despair.memory import Cycles, Errors, Position, Repeats, Results, Searches
-from ballast.folds.despair.sameness import call_key, error_class, search_of
+from ballast.folds.despair.resemblance import Search, error_class, search_of
+from ballast.folds.sameness import identity
 
 #: What the executor records where it obeyed; such a call had no outcome of its own.
 FORBIDDEN = "ToolForbidden"
@@ -81,6 +82,7 @@ class _Watch:
 
     polled: frozenset[str]
     signs: dict[Position, Sign] = field(default_factory=dict)
+    asked: dict[Position, tuple[str, Search | None]] = field(default_factory=dict)
     ladder: Ladder = field(default_factory=Ladder)
     repeats: Repeats = field(default_factory=Repeats)
     cycles: Cycles = field(default_factory=Cycles)
@@ -92,7 +94,7 @@ class _Watch:
         """Take note of a proposed call and return its signal, if it has one."""
         if call.tool in self.polled:
             return None
-        key, search = call_key(call), search_of(call)
+        key, search = self.asked[at] = identity(call), search_of(call)
         same = self.repeats.see(key, at)
         lap = self.cycles.see(key, call.tool, at)
         near = self.searches.see(search, at) if search else None
@@ -122,7 +124,7 @@ class _Watch:
             self._written()
 
     def _learn(self, state: CallState, at: Position, tool: str, *, wrote: bool) -> None:
-        key = call_key(state.call)
+        key, search = self.asked[at]
         failed = state.status in ("failed", "refused")
         kind = error_class(state.error, state.message) if failed else ""
         self.cycles.settle(at, (state.status, kind or state.result), wrote=wrote)
@@ -134,7 +136,7 @@ class _Watch:
             self.errors.succeed(tool)
             if state.effect == "read":  # not one that was answered from the log
                 self.repeats.answer(key, at)
-                row = self.results.see(tool, key, state.result, at, searches=search_of(state.call) is not None)
+                row = self.results.see(tool, key, state.result, at, searches=search is not None)
                 self._after(Kind.UNCHANGED, row.count, row.first, at, tool, lasts=False)
 
     def _after(self, kind: Kind, count: int, first: Position, at: Position, tool: str, *, lasts: bool) -> None:

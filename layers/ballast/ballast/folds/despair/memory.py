@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ballast.contracts.wire import canonical
-from ballast.folds.despair.sameness import Search
+from ballast.folds.despair.resemblance import Search
 
 #: (turn, index) of a call.
 Position = tuple[int, int]

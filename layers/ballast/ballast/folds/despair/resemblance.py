@@ -1,7 +1,4 @@
-"""What counts as the same call, nearly the same search, and the same class of error. Pure.
-
-Imports ``ballast.contracts`` only.
-"""
+"""What counts as nearly the same search, and as the same class of error. Pure."""
 
 import re
 import unicodedata
@@ -12,40 +9,20 @@ from typing import Any
 
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical
+from ballast.folds.sameness import same
 
 #: Words that say nothing about what is searched. No prepositions, questions or negations: "to", "when", "not" do.
 _SMALL = "a an the of for is are was were be i me my we our you your it its this that these those please do does did"
 _STOP_WORDS = frozenset([*_SMALL.split(), "there", "have", "has", "about"])
-#: From here on a float is no longer sure to be a whole number.
-_EXACT = 2**53
 #: Small edits: so many words may differ, each so much alike (difflib's ratio).
 _EDITED_WORDS, _ALIKE = 2, 0.8
 #: A search with words added is nearly the same where they are at most this part of it.
 _ADDED = 0.2
 _CLASS_CHARS = 120
 _DIGIT = re.compile(r"\d")
+#: From letter to letter: "o-1001", "don't", "c++" without its signs.
+_WORD = re.compile(r"\w(?:\S*\w)?")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-
-
-def call_key(call: ToolCall) -> str:
-    """Return a text that is equal for calls that ask the same.
-
-    Neither the order of keys nor white space nor 1 for 1.0 nor the Unicode normal form makes another
-    call of it; "1" for 1, true for 1 and capitals do.
-    """
-    return canonical([call.tool, _normal(call.arguments)])
-
-
-def _normal(value: Any) -> Any:
-    if isinstance(value, str):
-        return " ".join(unicodedata.normalize("NFC", value).split())
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
-        return int(value)
-    if isinstance(value, Mapping):
-        return {_normal(str(name)): _normal(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_normal(inner) for inner in value]
-    return value
 
 
 @dataclass(frozen=True)
@@ -92,14 +69,13 @@ def search_of(call: ToolCall) -> Search | None:
             words |= found
             rest[name] = "…"
         else:
-            rest[name] = _normal(value)
+            rest[name] = same(value)
     return Search(frozenset(words), canonical([call.tool, rest])) if words else None
 
 
 def _words(text: str) -> frozenset[str]:
     plain = unicodedata.normalize("NFKC", text).casefold()
-    stripped = (word.strip(".,;:!?\"'()[]{}«»“”„’…") for word in plain.split())
-    return frozenset(_singular(word) for word in stripped if word not in _STOP_WORDS and any(map(str.isalnum, word)))
+    return frozenset(_singular(word) for word in _WORD.findall(plain) if word not in _STOP_WORDS)
 
 
 def _singular(word: str) -> str:

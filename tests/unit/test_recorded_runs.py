@@ -1,0 +1,64 @@
+"""Despair detection against what a real model did: 200 recorded runs, which lie beside the project and not in it.
+
+``python -m bench.despair`` prints the same in figures; docs/despair.md publishes them.
+"""
+
+from functools import cache
+
+import pytest
+
+from ballast.folds.despair import Kind, Rung, despair
+from bench import planted
+from bench.despair import Verdict, deaf, judge
+from bench.transcripts import TAU_BENCH, Transcript, transcripts
+
+pytestmark = pytest.mark.skipif(
+    not TAU_BENCH.is_file(), reason=f"no recorded runs: {TAU_BENCH} is not there, so NO precision was checked"
+)
+
+
+@cache
+def runs() -> tuple[Transcript, ...]:
+    return tuple(transcripts())
+
+
+@cache
+def judged() -> tuple[Verdict, ...]:
+    return tuple(judge(run) for run in runs())
+
+
+def test_no_run_that_went_well_is_forbidden_a_tool_or_stopped_or_even_told() -> None:
+    well = [one for one in judged() if one.run.went_well]
+
+    assert len(well) == 84
+    assert [one.run.task_id for one in well if one.signs or one.forbid or one.loop] == []
+
+
+def test_the_loops_that_are_there_are_found() -> None:
+    found = {(one.run.task_id, one.run.trial): one for one in judged() if one.forbid}
+
+    assert set(found) == {(8, 1), (9, 2), (11, 2)}
+    stopped = found[9, 2]
+    assert stopped.signs[Kind.CYCLE] > 0
+    assert stopped.loop is not None
+    assert (stopped.loop.turn, stopped.loop.calls) == (37, 1)
+
+
+def test_without_a_new_count_after_each_reply_a_run_that_went_well_would_lose_a_tool() -> None:
+    """Why the fold lets what people say start the count anew: the reason must not get lost."""
+    alarms = [run for run in runs() if run.went_well and _forbids(deaf(run))]
+
+    assert [(run.task_id, run.trial) for run in alarms] == [(13, 2)]
+
+
+def _forbids(run: Transcript) -> bool:
+    return any(sign.rung >= Rung.FORBID for sign in despair(run.events).signs.values())
+
+
+def test_planted_loops_are_all_found_at_the_second_call_of_the_third_lap_at_the_latest() -> None:
+    _, *rows = planted.rows([run for run in runs() if run.task_id < 15])
+
+    for period, row in enumerate(rows, start=1):
+        tried, found, *_, most = (int(word.strip(",")) for word in row.split()[1:])
+        assert tried == found > 0
+        assert most == max(4, 2 * period + 2)
