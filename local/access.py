@@ -46,6 +46,8 @@ def needed(action: str, resource: str, path: str, body: Mapping[str, Any], where
     ``*``); ``path`` is the request's; ``body`` its JSON parameters, as far as its protocol has them.
     """
     service, _, operation = action.partition(":")
+    if service == "monitoring":  # how requests to it are signed
+        return [Access(f"cloudwatch:{operation}", resource)]
     if service == "dynamodb":
         return list(_dynamodb(action, body, where))
     if service == "sqs" and "QueueUrl" in body:

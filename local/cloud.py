@@ -215,6 +215,12 @@ class LocalCloud:
         """Within the block, deliver what comes into the queues that feed functions, as Lambda's pollers do."""
         return self._sources.polling()
 
+    def ticking(self) -> AbstractContextManager[None]:
+        """Within the block, call the functions of the rules with a schedule whenever their time has come."""
+        from local.schedules import schedules, ticking
+
+        return ticking(schedules(self.session), self._functions)
+
     def status(self, run_id: str) -> str:
         """Return RUNNING until ``wait`` would return, then the execution's status."""
         return self._executions.status(run_id)

@@ -51,6 +51,7 @@ def deploy(
     if unknown:
         raise TemplateInvalid(f"{template}: has no parameter {', '.join(sorted(unknown))}.")
     made, routes = without_http_api(_without_dashboards(to_cloudformation(sam, template.parent, parameters)))
+    made = _with_alarms_names(made)
     cloudformation = admin.client("cloudformation")
     with _without_warnings(), _refusals_named(template):
         stack_id = cloudformation.create_stack(
@@ -131,6 +132,22 @@ def _check_tables(admin: LocalSession, functions: Mapping[str, Function]) -> Non
                 )
 
 
+def _alarm(logical_id: str) -> str:
+    """Return the name that an alarm gets here."""
+    return f"{STACK}-{logical_id}"
+
+
+def _with_alarms_names(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the template with alarms' names where it refers to them: moto's CloudFormation knows of no alarm."""
+    text = json.dumps(template)
+    for name, found in template["Resources"].items():
+        if found["Type"] in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
+            text = text.replace(json.dumps({"Ref": name}), json.dumps(_alarm(name)))
+            text = text.replace(f"${{{name}}}", _alarm(name))
+    named: dict[str, Any] = json.loads(text)
+    return named
+
+
 def _create_alarms(admin: LocalSession, template: Mapping[str, Any], stack_id: str) -> None:
     """Create the alarms through the API: moto's CloudFormation does not know them."""
     alarms = {name: found for name, found in template["Resources"].items() if found["Type"] == "AWS::CloudWatch::Alarm"}
@@ -139,4 +156,4 @@ def _create_alarms(admin: LocalSession, template: Mapping[str, Any], stack_id: s
     client = admin.client("cloudwatch")
     for name, alarm in alarms.items():
         properties = resolved(ACCOUNT, REGION, stack_id, alarm["Properties"])
-        client.put_metric_alarm(**{"AlarmName": f"{STACK}-{name}", **properties})
+        client.put_metric_alarm(**{"AlarmName": _alarm(name), **properties})

@@ -2,7 +2,7 @@
 
 import argparse
 
-from local.cli import cost, redrive
+from local.cli import breaker, cost, redrive
 from local.cli.exits import HELP
 
 _MAIN = """\
@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command; ``command`` in its result names the subcommand."""
     top = _taught(argparse.ArgumentParser(prog="ballast"), _MAIN, _FILES + "\n" + HELP)
     deployed = top.add_argument_group(
-        "a deployed stack, instead of a local cloud (run, trace, cost, answer, escalations)"
+        "a deployed stack, instead of a local cloud (run, trace, cost, answer, escalations, breaker)"
     )
     deployed.add_argument("--stack", metavar="NAME", help="the stack, found through its outputs; your credentials")
     deployed.add_argument("--region", metavar="REGION", help="where it is (default: $AWS_REGION, or the profile's)")
@@ -113,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
     waiting = _taught(commands.add_parser("escalations", help="list what waits for a person"), _ESCALATIONS)
     waiting.add_argument("--watch", action="store_true", help="stay, and show what comes, until Ctrl-C")
     cost.arguments(_taught(commands.add_parser("cost", help="explain where the money went"), cost.TEACHING))
+    breaker.arguments(_taught(commands.add_parser("breaker", help="show or set the spend breaker"), breaker.TEACHING))
     redrive.arguments(
         _taught(commands.add_parser("redrive", help="put dead letters of a stack back"), redrive.TEACHING)
     )

@@ -14,6 +14,7 @@ from ballast.contracts import Event, RunRequest
 from ballast.errors import InvalidInput
 from ballast.runtime import Runtime
 from local.cli.answer import confirmed, user
+from local.cli.breaker import of_stack
 from local.cli.exits import Exit, exit_of
 from local.cli.output import Screen
 from local.cli.reply import reply
@@ -35,6 +36,7 @@ _LAST = ("run.ended", "run.refused")
 _OUTPUTS = {
     "AgentStateMachine": "AgentStateMachineArn",
     "IntakeFunction": "IntakeFunctionName",
+    "TripFunction": "TripFunctionName",
     "AnswerEscalationFunction": "AnswerEscalationFunctionName",
     "RunLogTable": "RunLogTableName",
     "PayloadBucket": "PayloadBucketName",
@@ -119,6 +121,7 @@ def on_stack(typed: Namespace, session: boto3.Session | None = None) -> int:
     import botocore.exceptions
 
     commands = {"run": _run, "trace": _trace, "cost": _cost, "answer": _answer, "escalations": _escalations}
+    commands["breaker"] = of_stack
     command = commands.get(typed.command)
     if command is None:
         raise InvalidInput(f"--stack goes with {', '.join(commands)} and redrive, not with {typed.command}.")

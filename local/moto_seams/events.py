@@ -26,12 +26,13 @@ def functions_are_targets(invoke: Callable[[str, Mapping[str, Any]], None]) -> I
     """Let PutEvents reach functions: ``invoke`` gets the ARN and the event. moto knows queues and a few others.
 
     Relies on ``moto.events.models.Rule.send_to_targets(event, transform_input)``, which raises for a
-    function, on ``Rule.targets`` and ``Rule.event_pattern``, and on the event's time being in seconds.
+    function, on ``Rule.targets`` and ``Rule.event_pattern``, which matches every event where a rule has a
+    schedule and no pattern, and on the event's time being in seconds.
     """
     from moto.events.models import Rule
 
     def send_to_targets(self: Any, event: Any, transform_input: bool = True) -> None:
-        if not self.event_pattern.matches_event(event):
+        if self.event_pattern.dump() is None or not self.event_pattern.matches_event(event):
             return
         for target in self.targets:
             if ":lambda:" in target["Arn"]:

@@ -47,7 +47,7 @@ def serve(
     port: int = 0,
     told: Told = lambda _request, _reply: None,
 ) -> Iterator[Served]:
-    """Serve the cloud's HTTP API and poll its queues, until the block ends. Raises ``InvalidInput``.
+    """Serve the cloud's HTTP API, poll its queues, keep its schedules, until the block ends. Raises ``InvalidInput``.
 
     authorizer  who everybody is that asks: nothing in a request can change it
     told        called with each request and its reply, from many threads
@@ -58,7 +58,7 @@ def serve(
         told(request, reply)
         return reply
 
-    with HttpServer(answer, host, port) as server, cloud.polling():
+    with HttpServer(answer, host, port) as server, cloud.polling(), cloud.ticking():
         yield Served(server.url, server.port)
 
 

@@ -87,6 +87,6 @@ def test_a_cancelled_run_ends_as_aborted(cloud: LocalCloud) -> None:
     assert run["run_id"] in str(ask(cloud, "GET", "/runs", query={"status": "aborted"}))
 
 
-def test_the_api_has_an_address_and_its_routes_lead_to_its_two_functions(cloud: LocalCloud) -> None:
+def test_the_api_has_an_address_and_its_routes_lead_to_its_three_functions(cloud: LocalCloud) -> None:
     assert cloud.outputs["ApiUrl"].startswith("https://")
-    assert {route.function for route in cloud.routes} == {"ApiFunction", "PeopleApiFunction"}
+    assert {route.function for route in cloud.routes} == {"ApiFunction", "PeopleApiFunction", "BudgetApiFunction"}

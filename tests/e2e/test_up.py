@@ -86,6 +86,7 @@ def test_the_api_keeps_its_own_description(up: tuple[LocalCloud, Served]) -> Non
             few(given(case=operation.ok().as_strategy(generation_mode=mode))(holds))()
 
     assert len(tried) == sum(len(methods) for methods in schema.raw_schema["paths"].values())
+    assert ask(served, "POST", "/breaker", {"mode": "normal"})[1]["mode"] == "normal"  # some of them stopped it
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,6 @@ from tests.statemachine.playbook.tools.counter import value_of
 PLAYBOOK = ROOT / "tests" / "statemachine" / "playbook"
 PLANNER, EXECUTOR, INTAKE = "PlannerFunction", "ExecutorFunction", "IntakeFunction"
 ANSWERS = {"AnswerEscalationFunction", "PeopleApiFunction"}
-BUDGET = {"AdmitFunction", "SettleFunction", "SweepFunction"}
 STARTS = {INTAKE, "ApiFunction", "QueueFunction"}
 DENIED = ("AccessDenied", "AccessDeniedException")
 
@@ -73,6 +72,7 @@ def delete_a_payload(client: Client, cloud: LocalCloud) -> object:
 
 
 #: What is tried, and who alone may do it.
+BUDGET = {"AdmitFunction", "SettleFunction", "SweepFunction", "TripFunction", "BudgetApiFunction"}
 ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "call a model": (call_a_model, {PLANNER}),
     "read the business's orders": (get("OrdersTable", order_id="o"), {EXECUTOR}),

@@ -30,6 +30,7 @@ READ_BY_THE_LAYER: dict[str, type[Settings]] = {
     "Breakers": BreakerSettings,
     "Replies": ReplySettings,
     "Front": CallerSettings,
+    "BreakerSettings": BreakerSettings,
 }
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from ballast.log.run_index import INDEXES
+from functions.budget import api as budget
 from functions.escalation import api as people
 from functions.intake import api as runs
 from local.http_routes import HttpRoute, without_http_api
@@ -47,7 +48,10 @@ def test_what_is_public_is_a_route_of_its_own() -> None:
     assert public == {f"GET {path.replace('<', '{').replace('>', '}')}" for path in runs.PUBLIC}
 
 
-@pytest.mark.parametrize(("front", "function"), [(runs.app, "ApiFunction"), (people.app, "PeopleApiFunction")])
+@pytest.mark.parametrize(
+    ("front", "function"),
+    [(runs.app, "ApiFunction"), (people.app, "PeopleApiFunction"), (budget.app, "BudgetApiFunction")],
+)
 def test_every_path_leads_to_the_function_that_has_it(front: object, function: str) -> None:
     routes = [*vars(front)["_static_routes"], *vars(front)["_dynamic_routes"]]
 
@@ -55,7 +59,7 @@ def test_every_path_leads_to_the_function_that_has_it(front: object, function: s
     assert {led(route.method, route.openapi_path).function for route in routes} == {function}
 
 
-@pytest.mark.parametrize("function", ["ApiFunction", "PeopleApiFunction"])
+@pytest.mark.parametrize("function", ["ApiFunction", "PeopleApiFunction", "BudgetApiFunction"])
 def test_only_the_api_may_call_a_function_behind_it(function: str) -> None:
     permissions = [p["Properties"] for p in of_type(TEMPLATE, "AWS::Lambda::Permission").values()]
     (permission,) = [p for p in permissions if p["FunctionName"] == {"Ref": function}]

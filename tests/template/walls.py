@@ -19,6 +19,7 @@ APPEND_LOG: Row = {
     "PayloadBucket/payloads/*": "s3:PutObject s3:GetObject",
 }
 KEEP_BUDGETS: Row = {"BudgetsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"}
+SET_BREAKER: Row = {"BudgetsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:Query"}
 TELL_OTHERS: Row = {"events:${AWS::Region}:${AWS::AccountId}:event-bus/default": "events:PutEvents"}
 REPLY: Row = {"sqs:${AWS::Region}:${AWS::AccountId}:${ReplyQueuePrefix}*": "sqs:SendMessage"}
 EXECUTIONS = "states:${AWS::Region}:${AWS::AccountId}:execution:${AgentStateMachine.Name}:*"
@@ -53,6 +54,8 @@ MAY: dict[str, Row] = {
     | TELL_OTHERS
     | REPLY
     | {"BudgetsTable/index/by_look": "dynamodb:Query", EXECUTIONS: "states:DescribeExecution"},
+    "TripFunction": SET_BREAKER | {"*": "cloudwatch:DescribeAlarms"},
+    "BudgetApiFunction": {"BudgetsTable": f"{SET_BREAKER['BudgetsTable']} dynamodb:BatchGetItem"},
     # probabilistic
     "PlannerFunction": APPEND_LOG
     | {
@@ -106,6 +109,8 @@ PLANNER, EXECUTOR = "PlannerFunction", "ExecutorFunction"
 INTAKE, API = "IntakeFunction QueueFunction ApiFunction", "ApiFunction"
 ANSWER = "AnswerEscalationFunction PeopleApiFunction"
 BUDGET = "AdmitFunction SettleFunction SweepFunction"
+#: They set the breaker, and have no part in any run.
+BREAKER = "TripFunction BudgetApiFunction"
 NOBODY = ""
 
 #: (who only, may do what, by these actions, on these resources)
@@ -120,7 +125,12 @@ ONLY: list[tuple[str, str, str, str]] = [
     (f"{ANSWER} OpenEscalationFunction", "see or change a question", "dynamodb:*", "EscalationsTable*"),
     (INTAKE, "take requests from the queue", "sqs:ReceiveMessage sqs:DeleteMessage sqs:PurgeQueue", "RunRequestQueue"),
     (f"{BUDGET} OpenEscalationFunction", "send events", "events:*", "*"),
-    (BUDGET, "write budgets", "dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem", "BudgetsTable"),
+    (
+        f"{BUDGET} {BREAKER}",
+        "write budgets",
+        "dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
+        "BudgetsTable",
+    ),
     (NOBODY, "change or delete what is in the log", "dynamodb:UpdateItem dynamodb:DeleteItem", "RunLogTable"),
     (NOBODY, "write the log without its condition", "dynamodb:BatchWriteItem dynamodb:PartiQL*", "RunLogTable"),
     (NOBODY, "delete a payload", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucketVersioning", "PayloadBucket*"),

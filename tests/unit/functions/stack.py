@@ -12,7 +12,8 @@ from botocore.exceptions import ClientError
 from ballast.contracts import Event
 from ballast.contracts.event import call_seq, escalation_seq, lease_seq, plan_seq
 from ballast.runtime import Runtime
-from functions.budget import admit, settle, sweep
+from functions.budget import admit, settle, sweep, trip
+from functions.budget import api as budget_api
 from functions.escalation import answer
 from functions.escalation import api as people
 from functions.escalation import open as escalation_open
@@ -36,6 +37,8 @@ HANDLERS: dict[str, Any] = {
     "open": escalation_open.lambda_handler,
     "answer": answer.lambda_handler,
     "api": api.lambda_handler,
+    "trip": trip.lambda_handler,
+    "budget-api": budget_api.lambda_handler,
     "people": people.lambda_handler,
 }
 _NUMBERS = count(1)

@@ -59,6 +59,7 @@ TABLE = "arn:aws:dynamodb:eu-west-1:1:table/"
         ("states:SendTaskSuccess", {"taskToken": "nobody's"}, [("states:SendTaskSuccess", "*")]),
         ("states:ListStateMachines", {}, [("states:ListStateMachines", "*")]),
         ("events:PutEvents", {"Entries": [{}]}, [("events:PutEvents", "arn:aws:events:eu-west-1:1:event-bus/default")]),
+        ("monitoring:DescribeAlarms", {}, [("cloudwatch:DescribeAlarms", "*")]),
         ("iam:ListRoles", {}, [("iam:ListRoles", "*")]),
     ],
 )

@@ -243,6 +243,23 @@ def test_a_rules_pattern_is_matched(status: str, match: bool) -> None:
     assert events.matches(pattern, {"source": "aws.states", "detail": {"status": status}}) is match
 
 
+def test_a_rule_with_a_schedule_and_no_pattern_hears_of_no_event() -> None:
+    import_moto()
+    from moto.events.models import Rule
+
+    target = {"Id": "f", "Arn": "arn:aws:lambda:eu-west-1:1:function:f"}
+    heard: list[str] = []
+
+    def rule(pattern: str | None, schedule: str | None) -> Rule:
+        return Rule("r", "1", "eu-west-1", None, pattern, schedule, None, "default", None, targets=[target])
+
+    with events.functions_are_targets(lambda arn, event: heard.append(event["detail-type"])):
+        for made in (rule(None, "rate(1 minute)"), rule('{"source": ["s"]}', None)):
+            made.send_to_targets({"source": "s", "detail-type": "D", "time": 1.0, "detail": {}})  # type: ignore[typeddict-item]
+
+    assert heard == ["D"]
+
+
 # iam (whole requests: test_principals.py)
 
 

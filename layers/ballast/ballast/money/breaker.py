@@ -183,12 +183,3 @@ def _with(breaker: Breaker, cause: str, trip: Trip, now: datetime) -> Breaker:
     trips = {**breaker.trips, cause: trip}
     left = {name: one for name, one in trips.items() if not _closed(one, now)}
     return breaker.model_copy(update={"trips": left})
-
-
-#: How the people of the on-call read a mode.
-IN_WORDS: Mapping[Mode, str] = {
-    Mode.NORMAL: "everything runs as the playbook says",
-    Mode.CHEAPER: "the agent uses the playbook's cheaper model",
-    Mode.FALLBACK_ONLY: "no model is called: fallbacks and people answer",
-    Mode.STOPPED: "no run starts, and those there are wait for a person",
-}

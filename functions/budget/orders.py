@@ -1,0 +1,97 @@
+"""What people ask of the breaker, and how it is shown: over HTTP and to the ``ballast`` command alike. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from ballast.contracts.wire import Name, Wire
+from ballast.money.breaker import Breaker, Force, Mode, in_force, set_by_hand
+
+#: Who wants to hold a mode for longer than this leaves the time out.
+MAX_MINUTES = 30 * 24 * 60
+
+Time = Annotated[str, Field(description="ISO 8601, UTC", examples=["2026-03-01T12:00:00+00:00"])]
+
+
+class NewMode(Wire):
+    """Which mode to set.
+
+    mode         normal takes back what was set, and closes what tripped by itself
+    tenant       for this tenant alone; for everyone if left out
+    for_minutes  so long, then it ends by itself; with normal: so long, whatever trips
+    reason       for those who find it; operators see it, tenants do not
+    """
+
+    # A body comes to it parsed already, where a strict enum would take no text.
+    mode: Annotated[Mode, Field(strict=False)]
+    tenant: Name | None = None
+    for_minutes: Annotated[int, Field(ge=1, le=MAX_MINUTES)] | None = None
+    reason: str = Field(default="", max_length=500)
+
+    def applied(self, breaker: Breaker, *, by: str, now: datetime) -> Breaker:
+        """Return ``breaker`` as it is set."""
+        duration = None if self.for_minutes is None else timedelta(minutes=self.for_minutes)
+        return set_by_hand(breaker, self.mode, by=by, reason=self.reason, now=now, duration=duration)
+
+
+class BreakerState(Wire):
+    """What the spend breaker holds.
+
+    mode    normal | cheaper (model) | fallback_only | stopped
+    state   closed | open | half_open: one run in twenty passes
+    tenant  whose breaker it is; null for everyone's
+    since, by, reason  what brought it about: a person, an alarm, a burn rate
+    until   when it ends (set by a person), or lets some runs pass (tripped)
+    """
+
+    mode: Mode
+    state: Literal["closed", "open", "half_open"]
+    tenant: Name | None = None
+    since: Time | None = None
+    by: str | None = None
+    reason: str | None = None
+    until: Time | None = None
+
+
+class BreakerReport(BreakerState):
+    """The mode that holds for whoever asks; of everyone's and the tenant's the stricter one.
+
+    tenants  for operators: the tenants with a mode of their own
+    """
+
+    tenants: tuple[BreakerState, ...] = ()
+
+
+def report(breakers: Iterable[Breaker], tenant: str | None, now: datetime) -> BreakerReport:
+    """Return what an operator sees, who asks for everyone's mode or for one tenant's."""
+    held = tuple(breakers)
+    ours = [breaker for breaker in held if breaker.tenant in (None, tenant)]
+    each = [in_force([breaker], now) for breaker in held if breaker.tenant is not None]
+    own = tuple(BreakerState(**_fields(force)) for force in each if force.since is not None)
+    return BreakerReport(**_fields(in_force(ours, now)), tenants=own)
+
+
+def report_for_tenant(breakers: Iterable[Breaker], now: datetime) -> BreakerReport:
+    """Return what a tenant sees: its mode, and not who set it, why, and for whom else."""
+    force = in_force(breakers, now)
+    return BreakerReport(mode=force.mode, state=force.state, since=_iso(force.since), until=_iso(force.until))
+
+
+def _fields(force: Force) -> dict[str, Any]:
+    return {
+        "mode": force.mode,
+        "state": force.state,
+        "tenant": force.tenant,
+        "since": _iso(force.since),
+        "by": force.by,
+        "reason": force.reason,
+        "until": _iso(force.until),
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="seconds")
