@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts import Event, ExitReason, Planner
+from ballast.contracts import Effects, Event, ExitReason, Planner
 from ballast.contracts.event import call_seq, order, plan_seq
-from ballast.folds import Effects, earlier, effects, frozen, identity_of, must_roll_back, standing, successor, to_undo
+from ballast.folds import earlier, effects, frozen, identity_of, must_roll_back, standing, successor, to_undo
 from ballast.folds.effects import position
 from ballast.folds.sameness import same
 

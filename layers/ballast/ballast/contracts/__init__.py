@@ -4,6 +4,7 @@ All are frozen pydantic models that forbid extra fields. Imports only ``ballast.
 """
 
 from ballast.contracts.decision import Answer, CallTools, Decision, HandOver, ToolCall, parse_decision
+from ballast.contracts.effects import Effects
 from ballast.contracts.event import Event
 from ballast.contracts.exit_reason import ExitReason
 from ballast.contracts.limits import Limits, LimitsPatch
@@ -15,6 +16,7 @@ __all__ = [
     "Answer",
     "CallTools",
     "Decision",
+    "Effects",
     "Event",
     "ExecuteTask",
     "ExitReason",

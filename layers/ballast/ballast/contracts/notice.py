@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from ballast.contracts.effects import Effects
 from ballast.contracts.request import RequestId
 from ballast.contracts.wire import Name, Wire, canonical
 
@@ -68,12 +69,14 @@ class Outcome(Notice):
     by        whose answer it is; null without one
     degraded  it is not the agent's own answer
     reason    why it ended so; null where it was answered
+    effects   what became of what it wrote; ``frozen`` is for a person to look at
     """
 
     status: str
     by: Literal["agent", "fallback", "rollback", "human"] | None = None
     degraded: bool = True
     reason: str | None = None
+    effects: Effects | None = None
     answer: Annotated[str | None, Field(description="Untrusted text.")] = None
     answer_in_log: Annotated[bool, Field(description="The answer is too long for an event; the run's log has it.")] = (
         False

@@ -8,7 +8,7 @@ from ballast.folds.approvals import ApprovalRound, approval_given_up, approval_r
 from ballast.folds.calls import CallState, Proposed, calls, committed, find_call, proposals
 from ballast.folds.conversation import Prompt, answered_prompt, prompt_digest, rebuild, unseen
 from ballast.folds.counts import Counts, counts
-from ballast.folds.effects import Effects, Standing, earlier, effects, frozen, must_roll_back, standing, to_undo
+from ballast.folds.effects import Standing, earlier, effects, frozen, must_roll_back, standing, to_undo
 from ballast.folds.opening import Opening, ending, opening
 from ballast.folds.outcome import outcome, requested, to_announce
 from ballast.folds.progress import Progress, progress
@@ -22,7 +22,6 @@ __all__ = [
     "ApprovalRound",
     "CallState",
     "Counts",
-    "Effects",
     "Opening",
     "Progress",
     "Prompt",

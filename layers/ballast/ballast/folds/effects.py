@@ -6,9 +6,8 @@ the same effect once more takes back: cancel, reinstate, cancel leaves one cance
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
-from ballast.contracts import Event, ExitReason, HandOver, Planner, ToolCall
+from ballast.contracts import Effects, Event, ExitReason, HandOver, Planner, ToolCall
 from ballast.folds.calls import CallState, calls, committed, proposals
 from ballast.folds.sameness import identity
 
@@ -16,21 +15,6 @@ Position = tuple[int, int]
 Identity = Callable[[ToolCall], str]
 #: Begun, and nobody knows whether it happened.
 UNKNOWN = ("unknown", "intended")
-
-
-class Effects(StrEnum):
-    """How the effects of a run ended.
-
-    none    it never wrote
-    kept    they stand, and whoever answered went on from them
-    undone  every one of them was undone
-    frozen  one is unknown, could not be undone or must not be, or the run broke off: a person is told
-    """
-
-    NONE = "none"
-    KEPT = "kept"
-    UNDONE = "undone"
-    FROZEN = "frozen"
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ def test_an_answer_is_told_with_all_that_a_receiver_needs(stack: Stack) -> None:
         "reason": None,
         "answer": "All is tidy.",
         "answer_in_log": False,
+        "effects": "none",
         "cost_usd": "0.00",
         "at": "2026-03-01T12:00:00+00:00",
     }

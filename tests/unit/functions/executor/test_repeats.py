@@ -137,6 +137,18 @@ def test_what_the_rollback_undid_may_act_again_and_be_undone_again(writes: Stack
     assert (writes.count("n-1"), writes.count("n-1", "erasures")) == (2, 2)
 
 
+def test_two_effects_with_the_same_undo_are_two_undos(writes: Stack) -> None:
+    run_id = twice(writes, add("keyed_add", by=1), add("keyed_add", by=2))
+    writes.execute(run_id, 2)
+
+    for turn in (3, 4):
+        assert writes.plan(run_id, turn, by="rollback")["kind"] == "call_tools"
+        assert writes.execute(run_id, turn) == "ok"
+
+    assert writes.plan(run_id, 5, by="rollback")["reason"] == "rolled_back"
+    assert (writes.count("n-1"), writes.count("n-1", "erasures")) == (2, 2)
+
+
 def test_an_attempt_that_goes_on_is_no_repeat_of_itself(writes: Stack) -> None:
     run_id = writes.open()
     writes.propose(run_id, add("keyed_add"))
