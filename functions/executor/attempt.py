@@ -63,6 +63,19 @@ class Attempt:
         """The time of this attempt, UTC."""
         return self.context.now
 
+    @cached_property
+    def cost_microusd(self) -> int | None:
+        """What it may cost at most, None where nothing. Raises ``RuleViolation`` where the tool cannot say.
+
+        What an earlier attempt has reserved stands, whatever the tool would say now.
+        """
+        here = (self.task.turn, self.task.index)
+        for event in self.history.turn:
+            if event.name == "call.intended" and (event.turn, event.index) == here:
+                reserved: int | None = event.body.get("reserved_microusd")
+                return reserved
+        return self.tool.worst_cost(self.args, self.request)
+
     @property
     def idempotency_key(self) -> str:
         """The effect's identity: run, turn, position. The same for every attempt at this call."""

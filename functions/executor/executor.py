@@ -31,6 +31,7 @@ from ballast.playbook.gate import admit_call
 from functions.executor.approval import approved
 from functions.executor.attempt import Attempt, Outcome, Step
 from functions.executor.circuit import Circuits
+from functions.executor.cost import charge, reserve_anew, within_ceiling
 from functions.executor.despair import not_in_circles
 from functions.executor.grounding import grounded
 from functions.executor.history import History
@@ -50,6 +51,7 @@ RULES: tuple[Step, ...] = (
     not_repeated,
     grounded,
     approved,
+    within_ceiling,
 )
 
 
@@ -106,7 +108,7 @@ class Executor:
         started = self.clock()
         outcome = self._outcome(attempt, lambda_context)
         latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
-        done = outcome | undo_of(attempt.tool, attempt.args, outcome) | {"latency_ms": latency_ms}
+        done = outcome | undo_of(attempt.tool, attempt.args, outcome) | {"latency_ms": latency_ms} | charge(attempt)
         settled = self._settle(attempt, done)
         if settled["status"] == "unknown":
             raise EffectUnknown(f"{attempt.idempotency_key}: {settled['message']}")
@@ -118,8 +120,8 @@ class Executor:
         context = replace(attempt.context, timeout_s=seconds_for(tool.policy.timeout_s, lambda_context))
         running = Running(tool, attempt.args, context, self.circuits)
         if tool.effect is Effect.READ:
-            intend(self.log, attempt, invocation)
-            return fitted(attempt, run_read(tool, running.run))
+            outcome = None if intend(self.log, attempt, invocation) else reserve_anew(attempt, invocation)
+            return outcome or fitted(attempt, run_read(tool, running.run))
         write = Write(
             tool=tool,
             intend=lambda: intend(self.log, attempt, invocation),

@@ -43,6 +43,10 @@ class History:
     def add(self, event: Event) -> None:
         """Take note of what this attempt itself has recorded in the task's turn."""
         self.turn = tuple(sorted({event.seq: event, **{one.seq: one for one in self.turn}}.values(), key=order))
+        self.renew()
+
+    def renew(self) -> None:
+        """Read the whole run again when it is asked for."""
         for stale in ("run", "opening"):
             vars(self).pop(stale, None)
 

@@ -5,6 +5,7 @@ from ballast.log import RunLog
 from ballast.playbook import Effect
 from functions.executor.approval import consumed
 from functions.executor.attempt import Attempt
+from functions.executor.cost import reservation
 from functions.executor.grounding import provenance
 from functions.executor.undo import planned_undo
 
@@ -27,6 +28,7 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
         "invocation": invocation,
         **consumed(attempt),
         **provenance(attempt),
+        **reservation(attempt),
     }
     if tool.effect is Effect.WRITE:
         body |= {"repeat": tool.policy.repeat, "on_rollback": attempt.playbook.on_rollback(tool)}

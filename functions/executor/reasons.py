@@ -34,8 +34,7 @@ def made_before(attempt: Attempt) -> str | None:
 
 def declared_cost(attempt: Attempt) -> int | None:
     """Return what the tool declares as the worst cost of a call; None where it declares none."""
-    cost: int | None = getattr(attempt.tool, "cost_microusd", None)
-    return cost
+    return attempt.cost_microusd
 
 
 #: All of them, in the order in which people read them.

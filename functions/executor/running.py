@@ -22,7 +22,11 @@ class Running:
 
     def run(self) -> Any:
         """Run the tool, unless its downstream's circuit is open. Raises what the tool raises, and ``TimedOut``."""
-        return self.circuits.call(self.tool.policy.breaker, lambda: self._bounded(self.tool))
+        return self.circuits.call(self.tool.policy.breaker, self._begun)
+
+    def _begun(self) -> Any:
+        self.context.bill.begun = True
+        return self._bounded(self.tool)
 
     def verify(self) -> Any:
         """Ask the tool whether its effect happened: the result, or None. The circuit has no say in it."""

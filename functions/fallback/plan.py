@@ -47,7 +47,7 @@ class FallbackPlanner:
                 "planner": Planner.FALLBACK,
                 "decision": decision.model_dump(mode="json"),
                 "parallel": isinstance(decision, CallTools)
-                and self.playbook.reads_only(call.tool for call in decision.calls),
+                and self.playbook.side_by_side(call.tool for call in decision.calls),
             }
             if note:
                 body["note"] = note

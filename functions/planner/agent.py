@@ -139,7 +139,7 @@ class Agent:
     ) -> PlanSummary:
         attempt = requested["attempt"]
         decision = self._within_limits(events, completion)
-        parallel = isinstance(decision, CallTools) and self.playbook.reads_only(call.tool for call in decision.calls)
+        parallel = isinstance(decision, CallTools) and self.playbook.side_by_side(call.tool for call in decision.calls)
         charge = settling.settled(requested, completion, self.prices) | {"latency_ms": latency_ms}
         body = charge | {
             "message": completion.message,

@@ -87,13 +87,19 @@ def _of_models(events: Sequence[Event]) -> list[Charge]:
 
 def _of_tools(events: Sequence[Event]) -> list[Charge]:
     settled = {(event.turn, event.index): event for event in events if event.name == "call.settled"}
-    tenant = requested(events).tenant
+    again = {(event.turn, event.index) for event in events if event.name == "call.reserved"}
+    tenant, made = requested(events).tenant, proposals(events)
     found = []
     for event in events:
-        reserved = event.body.get("reserved_microusd", 0) if event.name == "call.intended" else 0
-        if not reserved:
+        if event.name not in ("call.intended", "call.reserved"):
             continue
-        after = settled.get((event.turn, event.index))
+        reserved = event.body.get("reserved_microusd", 0)
+        # Of a call that was tried twice the outcome is the second attempt's.
+        tried_again = event.name == "call.intended" and (event.turn, event.index) in again
+        after = None if tried_again else settled.get((event.turn, event.index))
+        charged = after.body.get("cost_microusd", reserved) if after else reserved
+        if not reserved and not charged:
+            continue
         found.append(
             Charge(
                 run_id=event.run_id,
@@ -101,10 +107,10 @@ def _of_tools(events: Sequence[Event]) -> list[Charge]:
                 turn=event.turn,
                 kind="tool",
                 name=event.body["tool"],
-                planner=event.body["planner"],
+                planner=event.body.get("planner") or made[event.turn].planner,
                 outcome=after.body["status"] if after else "open",
                 reserved=reserved,
-                charged=after.body.get("cost_microusd", reserved) if after else reserved,
+                charged=charged,
             )
         )
     return found

@@ -12,6 +12,7 @@
     │   ├── SchemaViolation
     │   ├── TooLarge                       more bytes or levels than the tool takes
     │   ├── RuleViolation                  well formed, but not allowed here
+    │   ├── Unaffordable                   it may cost more than the run has left
     │   ├── Ungrounded                     a value that nobody named
     │   ├── Tainted                        a value that only untrusted text names
     │   ├── ToolForbidden                  the agent goes round in circles with this tool
@@ -79,6 +80,10 @@ class RuleViolation(CallRefused):
 
 class TooLarge(CallRefused):
     """The arguments have more bytes or levels than the tool takes."""
+
+
+class Unaffordable(CallRefused):
+    """The call may cost more than what is left of the run's ceiling."""
 
 
 class Ungrounded(CallRefused):

@@ -103,8 +103,8 @@ def test_only_calls_that_all_read_may_run_side_by_side(tmp_path: Path) -> None:
     playbook = load_playbook(written(tmp_path / "desk_of_a_test", write))
 
     assert playbook.tools["put"].effect is Effect.WRITE
-    assert playbook.reads_only(iter(["look_up", "look_up", "invented"]))
-    assert not playbook.reads_only(iter(["look_up", "put"]))
+    assert playbook.side_by_side(iter(["look_up", "look_up", "invented"]))
+    assert not playbook.side_by_side(iter(["look_up", "put"]))
 
 
 def test_a_fallback_s_call_is_checked_when_it_is_proposed(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ _STEPS = (
     "replied",
     "answered",
     "intended",
+    "reserved",
     "settled",
 )
 # Within a round of asking for an approval.

@@ -17,8 +17,9 @@ class Usage:
     model_calls        attempts
     refused_calls      calls that the executor refused
     input_tokens, output_tokens, cache_read_tokens, cache_write_tokens  as reported
-    spent_microusd     settled by reported usage
+    spent_microusd     settled by reported usage, and what tools cost
     reserved_microusd  reservations of attempts without an outcome: charged in full until it comes
+    tools_microusd     of both, what is charged for tools
     """
 
     turns: int = 0
@@ -31,6 +32,7 @@ class Usage:
     cache_write_tokens: int = 0
     spent_microusd: int = 0
     reserved_microusd: int = 0
+    tools_microusd: int = 0
 
     @property
     def charged_microusd(self) -> int:
@@ -59,6 +61,7 @@ def usage(events: Sequence[Event]) -> Usage:
     settled = {
         (event.turn, event.body["attempt"]) for event in events if event.name in ("model.responded", "model.failed")
     }
+    tools_spent, tools_reserved = _tools(events)
     return Usage(
         turns=len(turns),
         tool_calls=sum(
@@ -70,9 +73,31 @@ def usage(events: Sequence[Event]) -> Usage:
         output_tokens=tokens[OUTPUT_TOKENS],
         cache_read_tokens=tokens[CACHE_READ_TOKENS],
         cache_write_tokens=tokens[CACHE_WRITE_TOKENS],
-        spent_microusd=spent,
-        reserved_microusd=sum(amount for attempt, amount in reserved.items() if attempt not in settled),
+        spent_microusd=spent + tools_spent,
+        reserved_microusd=sum(amount for attempt, amount in reserved.items() if attempt not in settled)
+        + tools_reserved,
+        tools_microusd=tools_spent + tools_reserved,
     )
+
+
+def _tools(events: Sequence[Event]) -> tuple[int, int]:
+    """Return what calls of tools cost, and what is reserved for those without an outcome.
+
+    The outcome is the last attempt's; an attempt before it stays charged.
+    """
+    reserved: dict[tuple[int, int], list[int]] = {}
+    settled: dict[tuple[int, int], int | None] = {}
+    for event in events:
+        call = event.turn, event.index
+        if event.name in ("call.intended", "call.reserved"):
+            reserved.setdefault(call, []).append(event.body.get("reserved_microusd", 0))
+        elif event.name == "call.settled":
+            settled[call] = event.body.get("cost_microusd")
+    spent = 0
+    for call, cost in settled.items():
+        promised = reserved[call].pop() if reserved.get(call) else 0
+        spent += promised if cost is None else cost
+    return spent, sum(sum(left) for left in reserved.values())
 
 
 # Attribute names of the OpenTelemetry semantic conventions for generative AI.

@@ -1,11 +1,12 @@
 """What a tool may use besides its arguments."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
 from ballast.contracts import RunRequest
+from ballast.playbook.cost import Bill
 from ballast.playbook.once import Change, write_once, written_once
 
 ResultT = TypeVar("ResultT")
@@ -23,6 +24,7 @@ class ToolContext:
     client               ``client("dynamodb")`` returns a boto3 client with the executor's role
     timeout_s            after so many seconds the executor gives this attempt up; None where the tool
                          has no ``timeout_s``. Give it to an HTTP client as its own timeout.
+    bill                 what this attempt came to; a tool uses ``report_cost``
     """
 
     run_id: str
@@ -34,6 +36,14 @@ class ToolContext:
     environ: Mapping[str, str]
     client: Callable[[str], Any]
     timeout_s: float | None = None
+    bill: Bill = field(default_factory=Bill, repr=False, compare=False)
+
+    def report_cost(self, microusd: int) -> None:
+        """Say what the call really cost, in millionths of a US dollar; several reports add up.
+
+        What is reported is charged, also where it is more than was declared; what is not, as it was declared.
+        """
+        self.bill.add(microusd)
 
     @property
     def idempotency_headers(self) -> dict[str, str]:

@@ -41,9 +41,13 @@ class Playbook:
             whole.update(hashlib.sha256(file.read_bytes()).digest())
         return whole.hexdigest()
 
-    def reads_only(self, tools: Iterator[str]) -> bool:
-        """Say whether none of the named tools writes; an unknown one will be refused and does nothing."""
-        return all(name not in self.tools or self.tools[name].effect is Effect.READ for name in tools)
+    def side_by_side(self, tools: Iterator[str]) -> bool:
+        """Say whether calls of these tools may be made at once: none writes, and none costs money.
+
+        An unknown one will be refused and does nothing.
+        """
+        known = (self.tools[name] for name in tools if name in self.tools)
+        return all(made.effect is Effect.READ and made.cost_microusd is None for made in known)
 
     def on_rollback(self, tool: Tool) -> OnRollback:
         """Return what a rollback does about an effect of ``tool``.

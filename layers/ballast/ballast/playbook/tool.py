@@ -17,6 +17,7 @@ from ballast.errors import PlaybookInvalid, SchemaViolation
 from ballast.playbook.annotations import annotations, takes_run
 from ballast.playbook.approval import OnUnanswered, choice
 from ballast.playbook.context import ToolContext
+from ballast.playbook.cost import Cost, checked_cost, worst_cost
 from ballast.playbook.effects import Breaker, EffectPolicy, effect_policy
 from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Grounded, Taint, has_mark
 
@@ -56,6 +57,7 @@ class Tool:
     taint           what becomes of a call with values that only untrusted text names
     argument_bytes, result_bytes, depth  how large and how deep its arguments and results may be
     returns         the return annotation
+    cost_microusd   the worst case of a call, or a function of (arguments, request); None costs nothing
     policy          repeats, dead attempts, time, its downstream, and the rollback
     """
 
@@ -75,6 +77,7 @@ class Tool:
     depth: int = DEPTH
     asks_run: bool = field(default=False, repr=False)
     returns: Any = field(default=None, repr=False, compare=False)
+    cost_microusd: Cost | None = None
     policy: EffectPolicy = field(default_factory=EffectPolicy)
     approve_if: Callable[..., bool | str] | None = None
     approvals: int = 1
@@ -103,6 +106,10 @@ class Tool:
         if self.validate is None:
             return None
         return self.validate(args, request, run()) if self.asks_run else self.validate(args, request)
+
+    def worst_cost(self, args: BaseModel, request: RunRequest) -> int | None:
+        """Return what the call may cost at most, None where nothing. Raises ``RuleViolation`` where it cannot say."""
+        return worst_cost(self.name, self.cost_microusd, args, request)
 
     @cached_property
     def schema(self) -> dict[str, Any]:
@@ -141,6 +148,7 @@ def tool(
     argument_bytes: int = ARGUMENT_BYTES,
     result_bytes: int = RESULT_BYTES,
     depth: int = DEPTH,
+    cost_microusd: Cost | None = None,
     repeat: str | None = None,
     verify: Callable[[Any, ToolContext], Any] | None = None,
     honours_key: bool = False,
@@ -192,6 +200,7 @@ def tool(
             depth=depth,
             asks_run=takes_run(validate, where),
             returns=returns,
+            cost_microusd=checked_cost(cost_microusd, where),
             policy=effect_policy(
                 where,
                 writes=effect is Effect.WRITE,
