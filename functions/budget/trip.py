@@ -23,13 +23,17 @@ from pydantic import Field, TypeAdapter, ValidationError
 from ballast.contracts.wire import Name, Wire, complaints, parse
 from ballast.errors import InvalidInput, SettingInvalid
 from ballast.log.aws_errors import consequences
-from ballast.money.breaker import Breaker, Mode, relieved
+from ballast.money.breaker import Breaker, Mode, relieved, tripped
+from ballast.money.burn import Ask
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.budget.alarm import Alarm, after, alarm_of, alarms_of
+from functions.budget.burn import BurnRate
 from functions.budget.keeper import Keeper
 from functions.budget.orders import NewMode, report
 
 _SCHEDULED = "Scheduled Event"
+#: What a trip by the windows is called, where one by an alarm has the alarm's name.
+BURN_RATE = "burn rate"
 
 
 class TripSettings(Settings):
@@ -57,6 +61,7 @@ class Tripping:
     """Trips the breaker."""
 
     keeper: Keeper
+    burn_rate: BurnRate
     cloudwatch: Any
     modes: dict[str, Mode]
     runtime: Runtime
@@ -70,7 +75,7 @@ class Tripping:
             raise SettingInvalid(
                 f"BREAKER_ALARMS: {complaints(problem)}. It is the JSON of alarms' names and modes; see template.yaml."
             ) from None
-        return cls(runtime.get(Keeper.of), runtime.client("cloudwatch"), modes, runtime)
+        return cls(runtime.get(Keeper.of), runtime.get(BurnRate.of), runtime.client("cloudwatch"), modes, runtime)
 
     def hear(self, alarm: Alarm) -> None:
         """Take the news of one alarm; one that trips nothing is only told of."""
@@ -83,17 +88,20 @@ class Tripping:
         self.keeper.change(None, lambda breaker: after(breaker, alarm, mode, now))
 
     def look(self) -> None:
-        """Look at all alarms, and trip, or note what is over."""
+        """Look at all alarms and at the windows, and trip, or note what is over."""
         with consequences("CloudWatch"):
             described = self.cloudwatch.describe_alarms(
                 AlarmNames=sorted(self.modes), AlarmTypes=["MetricAlarm", "CompositeAlarm"], MaxRecords=100
             )
-        alarms, now = alarms_of(described), self.runtime.clock()
-        self.keeper.change(None, lambda breaker: self._seen(breaker, alarms, now))
+        alarms, ask, now = alarms_of(described), self.burn_rate.asks(), self.runtime.clock()
+        self.keeper.change(None, lambda breaker: self._seen(breaker, alarms, ask, now))
 
-    def _seen(self, breaker: Breaker, alarms: Sequence[Alarm], now: datetime) -> Breaker:
-        for gone in set(breaker.trips) - {alarm.name for alarm in alarms}:
+    def _seen(self, breaker: Breaker, alarms: Sequence[Alarm], ask: Ask | None, now: datetime) -> Breaker:
+        known = {alarm.name for alarm in alarms} | ({BURN_RATE} if ask else set())
+        for gone in set(breaker.trips) - known:
             breaker = relieved(breaker, gone, now=now)
+        if ask is not None:
+            breaker = tripped(breaker, BURN_RATE, ask.mode, reason=ask.reason, now=now)
         for alarm in alarms:
             breaker = after(breaker, alarm, self.modes[alarm.name], now)
         return breaker

@@ -41,7 +41,12 @@ def held(force: Force, now: datetime) -> dict[str, Any]:
 
 
 def passed(events: Sequence[Event]) -> datetime | None:
-    """Return the time whose breaker a person let this run pass; None where nobody did."""
+    """Return the time whose breaker a person let this run pass; None where nobody did.
+
+    Like the ceiling it follows the lease: added budget that no window had room for grants nothing.
+    """
+    leases = any(event.name == "run.opened" and "lease" in event.body for event in events)
+    extended = {event.turn for event in events if event.name == "lease.extended"}
     handed_over = granted = None
     for event in events:
         if event.name == "plan.decided" and HELD in event.body:
@@ -49,6 +54,6 @@ def passed(events: Sequence[Event]) -> datetime | None:
         elif event.name == "escalation.answered" and event.body.get("kind") != "question":
             decision = recorded_decision(event.body["decision"])
             back = isinstance(decision, HandOver) and decision.to is Planner.AGENT and decision.add_budget_microusd > 0
-            if back and handed_over is not None:
+            if back and handed_over is not None and (not leases or event.turn in extended):
                 granted = handed_over
     return granted

@@ -54,7 +54,10 @@ MAY: dict[str, Row] = {
     | TELL_OTHERS
     | REPLY
     | {"BudgetsTable/index/by_look": "dynamodb:Query", EXECUTIONS: "states:DescribeExecution"},
-    "TripFunction": SET_BREAKER | {"*": "cloudwatch:DescribeAlarms"},
+    "TripFunction": {
+        "BudgetsTable": f"{SET_BREAKER['BudgetsTable']} dynamodb:BatchGetItem",
+        "*": "cloudwatch:DescribeAlarms",
+    },
     "BudgetApiFunction": {"BudgetsTable": f"{SET_BREAKER['BudgetsTable']} dynamodb:BatchGetItem"},
     # probabilistic
     "PlannerFunction": APPEND_LOG

@@ -59,7 +59,8 @@ ENVIRONS: dict[str, dict[str, str]] = {
     "open": LOG | {"ESCALATIONS_TABLE": "escalations", "ESCALATION_QUEUE_URL": QUEUE_URL},
     "answer": LOG | _PLAYBOOK | {"ESCALATIONS_TABLE": "escalations"},
     "api": LOG | {"STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent"},
-    "trip": {"BUDGETS_TABLE": "budgets", "BREAKER_ALARMS": '{"hourly-cost": "fallback_only", "runaway": "stopped"}'},
+    "trip": {"BUDGETS_TABLE": "budgets", "ACCOUNT_HOUR_USD": "10", "ACCOUNT_DAY_USD": "1000"}
+    | {"BREAKER_ALARMS": '{"hourly-cost": "fallback_only", "runaway": "stopped"}'},
     "budget-api": {"BUDGETS_TABLE": "budgets"},
     "people": LOG | _PLAYBOOK | {"ESCALATIONS_TABLE": "escalations"},
 }

@@ -194,6 +194,67 @@ def test_cloudwatch_throttling_means_try_again(stack: Stack) -> None:
         stack.invoke("trip", LOOK)
 
 
+# By burn rate
+
+
+def spent(stack: Stack, *, hour: int = 0, day: int = 0, **limits: int) -> None:
+    """Have all tenants together spent so much, as ended runs were charged."""
+    windows = {f"hour#{stack.clock():%Y-%m-%dT%H}": hour, f"day#{stack.clock():%Y-%m-%d}": day}
+    for window, amount in windows.items():
+        item = {"taken_microusd": {"N": str(10**12)}, "settled_microusd": {"N": str(amount)}}
+        client("dynamodb").put_item(
+            TableName="budgets", Item={"account": {"S": "account"}, "window": {"S": window}} | item
+        )
+    item = {name: {"N": str(amount)} for name, amount in limits.items()}
+    client("dynamodb").put_item(
+        TableName="budgets", Item={"account": {"S": "account"}, "window": {"S": "limits"}} | item
+    )
+
+
+def test_an_hour_that_is_spent_before_its_time_trips_it_and_the_next_hour_closes_it(stack: Stack, alarms: Any) -> None:
+    seen = []
+    for amount in (7_999_999, 8_000_000, 10_000_000):
+        spent(stack, hour=amount)
+        stack.invoke("trip", LOOK)
+        seen.append(mode(stack))
+
+    force = in_force([held()], stack.clock())
+    assert seen == [Mode.NORMAL, Mode.CHEAPER, Mode.FALLBACK_ONLY]
+    assert (force.by, force.reason) == ("burn rate", "$10.00 of the hour's $10.00 are spent.")
+    stack.clock.advance(3_600)
+    stack.invoke("trip", LOOK)
+    assert mode(stack) is Mode.NORMAL
+
+
+def test_the_accounts_own_limits_count(stack: Stack, alarms: Any) -> None:
+    spent(stack, hour=10_000_000, hour_microusd=20_000_000, day_microusd=900_000_000)
+
+    stack.invoke("trip", LOOK)
+
+    assert mode(stack) is Mode.NORMAL
+
+
+def test_what_a_person_took_back_and_is_still_the_case_trips_again_at_the_next_look(stack: Stack, alarms: Any) -> None:
+    spent(stack, hour=10_000_000)
+    stack.invoke("trip", LOOK)
+    stack.invoke("trip", {"new": {"mode": "normal"}})
+
+    stack.invoke("trip", LOOK)
+    assert mode(stack) is Mode.FALLBACK_ONLY
+    stack.invoke("trip", {"new": {"mode": "normal", "for_minutes": 30}})
+    stack.invoke("trip", LOOK)
+
+    assert mode(stack) is Mode.NORMAL
+
+
+@pytest.mark.parametrize("name", ["ACCOUNT_HOUR_USD", "ACCOUNT_DAY_USD"])
+def test_a_limit_that_is_none_is_named(stack: Stack, name: str) -> None:
+    stack.environs["trip"][name] = "much"
+
+    with pytest.raises(InvalidInput, match=name):
+        stack.invoke("trip", LOOK)
+
+
 # By a person at a terminal
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ballast.contracts.event import escalation_seq
 from ballast.errors import RetryLater, SettingInvalid
 from ballast.money.breaker import OPEN_FOR, Mode, is_probe
 from tests.unit.functions.breakers import by_hand, trip
@@ -111,6 +112,21 @@ def test_tripped_between_two_attempts_at_a_turn_no_call_is_made(stack: Stack, mo
 
     assert stack.plan(run_id)["reason"] == "breaker_stopped"
     assert len(model.requests) == 1
+
+
+def test_tripped_between_two_attempts_of_one_invocation_no_call_is_made(
+    stack: Stack, model: Endpoint, tmp_path: Path
+) -> None:
+    second = {"second_model": "anthropic.claude-3-5-haiku-20241022-v1:0"}
+    stack.environs["planner"]["PLAYBOOK_DIR"] = playbook(tmp_path, **second)
+    run_id = stack.open()
+    down = fails(503, "ServiceUnavailableException")
+    model.will(down, Reply(down.body, down.status, down.error, before=lambda: trip(stack, Mode.STOPPED)), says("Done."))
+    with pytest.raises(RetryLater):
+        stack.plan(run_id)
+
+    assert stack.plan(run_id)["reason"] == "breaker_stopped"  # the second model would have been asked at once
+    assert len(model.requests) == 2
 
 
 def test_tripped_while_the_model_is_asked_that_call_is_the_last(stack: Stack, model: Endpoint) -> None:
@@ -276,6 +292,16 @@ def test_a_hand_back_without_budget_is_stopped_again(stack: Stack, model: Endpoi
     trip(stack, Mode.STOPPED)
     stack.plan(run_id, 2)
     stack.answered(run_id, 3, GRANT | {"add_budget_microusd": 0})
+
+    assert stack.plan(run_id, 4)["reason"] == "breaker_stopped"
+
+
+def test_a_grant_that_no_window_had_room_for_is_none(stack: Stack, model: Endpoint) -> None:
+    run_id = begun(stack, model)
+    trip(stack, Mode.STOPPED)
+    stack.plan(run_id, 2)
+    body = {"escalation_id": "esc-x", "by": "ann", "decision": GRANT, "agent_until_ms": 10**13, "deadline_ms": 10**13}
+    stack.log.append(run_id, escalation_seq(3, "answered"), body)  # and no 0003.lease.extended
 
     assert stack.plan(run_id, 4)["reason"] == "breaker_stopped"
 

@@ -1,0 +1,60 @@
+"""Reads how fast the account's money burns, from the windows that leases are taken from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ballast.errors import RetryLater
+from ballast.log.aws_errors import consequences
+from ballast.money.amounts import micro_dollars
+from ballast.money.burn import Ask, Burning, burning
+from ballast.money.windows import ACCOUNT, LIMITS, WindowLimits, day_of, hour_of
+from ballast.runtime import Runtime, Settings
+from functions.budget.items import key_of, limits_of
+
+
+class BurnSettings(Settings):
+    """account_hour_usd, account_day_usd: all tenants' windows, unless the table's ``limits`` item says otherwise."""
+
+    budgets_table: str
+    account_hour_usd: str
+    account_day_usd: str
+
+
+@dataclass(frozen=True)
+class BurnRate:
+    """Reads the account's windows."""
+
+    table: str
+    limits: WindowLimits
+    runtime: Runtime
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> BurnRate:
+        """Put it together; once per runtime. Raises ``InvalidInput``."""
+        settings = BurnSettings.of(runtime)
+        limits = WindowLimits(
+            micro_dollars(settings.account_hour_usd, what="ACCOUNT_HOUR_USD"),
+            micro_dollars(settings.account_day_usd, what="ACCOUNT_DAY_USD"),
+            runs=0,
+        )
+        return cls(settings.budgets_table, limits, runtime)
+
+    def asks(self) -> Ask | None:
+        """Return the mode that the burn rate asks for now; None where it asks for none. Raises ``RetryLater``."""
+        now = self.runtime.clock()
+        hour, day = hour_of(now), day_of(now)
+        keys = [key_of(ACCOUNT, window) for window in (hour, day, LIMITS)]
+        with consequences(f"Table {self.table} (BUDGETS_TABLE)"):
+            answer = self.runtime.client("dynamodb").batch_get_item(RequestItems={self.table: {"Keys": keys}})
+        if answer.get("UnprocessedKeys"):
+            raise RetryLater(f"Table {self.table} (BUDGETS_TABLE) leaves windows unread; try again.")
+        found = {item["window"]["S"]: item for item in answer["Responses"].get(self.table, ())}
+        limits = limits_of(found.get(LIMITS, {}), self.limits)
+
+        def spent(window: str) -> int:
+            return int(found.get(window, {}).get("settled_microusd", {}).get("N", 0))
+
+        return burning(
+            Burning(hour, spent(hour), limits.hour_microusd), Burning(day, spent(day), limits.day_microusd), now
+        )
