@@ -66,6 +66,11 @@ class Circles:
         body = {"status": "ok", "result": result, "repeat_of": list(sign.same_as)}
         return self._write(call_seq(self.turn, 1, "settled"), body)
 
+    def repeated(self, tool: str, arguments: Any = None, *, result: Any = "a result") -> "Circles":
+        """A write that may be made once and is answered with the result that it had."""
+        self._proposes([(tool, arguments)])
+        return self._write(call_seq(self.turn, 1, "settled"), {"status": "ok", "result": result, "repeat_of": [1, 1]})
+
     def on(self, tool: str = "look", arguments: Any = None) -> Sign | None:
         """Return the verdict on such a call, were it proposed now."""
         return verdicts(self.events, self.turn + 1, [ToolCall(tool=tool, arguments=arguments)]).get(1)

@@ -24,6 +24,7 @@ from ballast.folds import (
     proposals,
     proposed,
     rebuild,
+    saved,
     standing,
     successor,
     summary,
@@ -31,6 +32,7 @@ from ballast.folds import (
     unseen,
     usage,
 )
+from ballast.folds.despair import despair
 from ballast.folds.outcome import outcome, to_announce
 from tests.unit.random_runs import runs
 from tests.unit.runs import Story
@@ -41,6 +43,7 @@ FOLDS: dict[str, Callable[[Sequence[Event]], Any]] = {
     "to_announce": to_announce,
     "calls": calls,
     "committed": committed,
+    "despair": despair,
     "progress": progress,
     "proposals": proposals,
     "proposed": proposed,
@@ -54,6 +57,7 @@ FOLDS: dict[str, Callable[[Sequence[Event]], Any]] = {
 }
 FOLDS_OF_AN_OPENED_RUN: dict[str, Callable[[Sequence[Event]], Any]] = {
     "opening": opening,
+    "saved": saved,
     "summary": lambda events: summary(events, "deadline"),
 }
 

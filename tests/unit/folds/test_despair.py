@@ -182,6 +182,22 @@ def test_another_search_is_another_search(other: dict[str, Any]) -> None:
     assert run.on("search", other) is None
 
 
+@pytest.mark.parametrize("other", ["find the late order O-1002", "find the late order O-1001 O-1002"])
+def test_a_word_with_digits_is_a_name_and_no_misspelling(other: str) -> None:
+    run = Circles().reads("search", {"query": "find the late order O-1001"})
+
+    assert run.on("search", {"query": other}) is None
+
+
+def test_a_write_that_was_not_made_again_is_no_read_to_answer_with() -> None:
+    run = Circles().writes("pay", A).repeated("pay", A)
+
+    sign = run.on("pay", A)
+
+    assert sign is not None
+    assert (sign.rung, sign.answer) == (Rung.NOTICE, False)
+
+
 def test_a_fourth_wording_of_one_search_forbids_the_tool() -> None:
     run = Circles()
     for number, words in enumerate(("late order", "order late", "late orders", "the late order"), start=1):
