@@ -87,6 +87,11 @@ class Stack:
             return self._cloud.warm.setdefault(function, self.cold(function))
         return self._own.setdefault(function, self.cold(function))
 
+    def forget(self, function: str) -> None:
+        """Let the function's next invocation have a process of its own, without the faults of this one."""
+        self._own.pop(function, None)
+        self._faulty.discard(function)
+
     def cold(self, function: str) -> Runtime:
         """Return another process of the function."""
         return self._cloud.usual_process(self.environs[function])
@@ -111,9 +116,8 @@ class Stack:
 
     def execute(self, run_id: str, turn: int = 1, index: int = 1, **more: Any) -> str:
         """Execute one call and return its status."""
-        event = {"run_id": run_id, "turn": turn, "index": index}
-        if "unanswered" in more:
-            event["unanswered"] = more.pop("unanswered")
+        event: dict[str, Any] = {"run_id": run_id, "turn": turn, "index": index}
+        event |= {name: more.pop(name) for name in ("asked", "unanswered") if name in more}
         return str(self.invoke("executor", event, **more)["status"])
 
     # The log

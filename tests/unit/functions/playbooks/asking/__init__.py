@@ -1,0 +1,1 @@
+"""A playbook whose tools ask people, each in its own way."""
