@@ -16,9 +16,9 @@ and only what that event says raises the run's ceiling.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from ballast import errors
 from ballast.breaker import Breakers
@@ -73,10 +73,17 @@ class Admission:
             runtime,
         )
 
-    def admit(self, request: RunRequest, when_full: WhenFull = "refuse", since: datetime | None = None) -> Coordinates:
+    def admit(
+        self,
+        request: RunRequest,
+        when_full: WhenFull = "refuse",
+        since: datetime | None = None,
+        requested_by: str | None = None,
+    ) -> Coordinates:
         """Open the run and return its coordinates for the workflow; admitting twice is once.
 
-        ``when_full`` is for a request that does not say it itself; ``since`` when it came, where it waits already.
+        ``when_full`` is for a request that does not say it itself; ``since`` when it came, where it waits already;
+        ``requested_by`` sent it first.
         Raises ``NotAdmitted`` (recorded), ``RequestConflict`` and, for a request that waits, ``AtCapacity``.
         """
         begun = self.log.read(request.run_id)
@@ -102,9 +109,9 @@ class Admission:
             raise NotAdmitted(str(refusal)) from None
         # Another playbook may have been deployed since an earlier attempt: what was leased is the ceiling.
         ceiling = min(limits.cost_microusd, lease.parts[0].microusd)
-        return self._open(request, limits.model_copy(update={"cost_microusd": ceiling}), lease)
+        return self._open(request, limits.model_copy(update={"cost_microusd": ceiling}), lease, requested_by)
 
-    def _open(self, request: RunRequest, limits: Limits, lease: Lease) -> Coordinates:
+    def _open(self, request: RunRequest, limits: Limits, lease: Lease, requested_by: str | None) -> Coordinates:
         now_ms = int(self.runtime.clock().timestamp() * 1000)
         opened = self.log.append(
             request.run_id,
@@ -118,6 +125,7 @@ class Admission:
                 "agent_until_ms": now_ms + (limits.deadline_s - limits.fallback_reserve_s) * 1000,
                 "deadline_ms": now_ms + limits.deadline_s * 1000,
                 "lease": asdict(lease.parts[0]),
+                **({"requested_by": requested_by} if requested_by else {}),
             },
             index=by_tenant(request.tenant),
         )
@@ -208,10 +216,12 @@ class Admit(Wire):
 
     when_full   how the request came: one by message waits
     entered_at  when the workflow first asked
+    requested_by  who sent it, where the front door knows
     """
 
     when_full: WhenFull = "refuse"
     entered_at: AwareDatetime | None = None
+    requested_by: Annotated[str, Field(min_length=1, max_length=256)] | None = None
 
 
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
@@ -221,4 +231,4 @@ def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | No
         return runtime.get(Extension.of).extend(parse(ExtendTask, event["extend"], what="extend"))
     request = parse(RunRequest, event.get("request"), what="RunRequest")
     how = parse(Admit, {name: event[name] for name in Admit.model_fields if name in event}, what="Admit")
-    return runtime.get(Admission.of).admit(request, how.when_full, how.entered_at)
+    return runtime.get(Admission.of).admit(request, how.when_full, how.entered_at, how.requested_by)

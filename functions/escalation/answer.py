@@ -100,7 +100,7 @@ class Answers:
             return self.table.change(
                 answer.escalation_id,
                 "SET #status = :answered, answer_sha256 = :sha256, answered_by = :by, answered_at = :now "
-                "ADD attempts :one",
+                "ADD attempts :one REMOVE due, due_at",
                 f"{nobody_answered} OR {the_same_answer}",
                 values | {"now": self.runtime.clock().isoformat()},
             )

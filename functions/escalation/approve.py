@@ -116,7 +116,7 @@ class Approvals:
             values.update({"answered": "answered", "sha256": answer.sha256, "by": answer.by, "now": now})
             values["comment"] = answer.comment
             update += ", #status = :answered, answer_sha256 = :sha256, answered_by = :by, answered_at = :now"
-            update += ", answer_comment = :comment"
+            update += ", answer_comment = :comment REMOVE due, due_at"
         if question.answers:
             values["before"] = question.answers
             only_if = "#status = :open AND answers = :before"

@@ -71,6 +71,10 @@ class EscalationSummary(Wire):
     status     open | answered | expired: nobody waits for the answer any more
     summary    for a person to read; untrusted where it quotes the request, the model or a tool
     answer_by  after that it expires
+    why        why a person must approve the call, of an approval
+    approvals_needed  how many different people must approve, and ``approvals_given`` who has
+    may_not_answer    who asked for the run: they do not approve its calls
+    reminded_at       when people were reminded, at half of the time
     """
 
     escalation_id: EscalationId
@@ -84,12 +88,23 @@ class EscalationSummary(Wire):
     answer_by: Time
     answered_by: str | None = None
     answered_at: Time | None = None
+    why: tuple[str, ...] = ()
+    approvals_needed: int = 1
+    approvals_given: tuple[str, ...] = ()
+    may_not_answer: tuple[str, ...] = ()
+    reminded_at: Time | None = None
 
 
 class Escalation(EscalationSummary):
-    """A question to people, with what would be done: null where nothing was proposed, or it was too large."""
+    """A question to people, with what would be done: null where nothing was proposed, or it was too large.
+
+    binding     what an approval is bound to: send it back to approve exactly what is shown here
+    changed_by  who has changed the arguments since it was proposed; ``proposed_decision`` has the changed ones
+    """
 
     proposed_decision: dict[str, JsonValue] | None = None
+    binding: str | None = None
+    changed_by: str | None = None
 
 
 class EscalationPage(Wire):

@@ -3,8 +3,8 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from ballast.contracts import Event, HandOver, OpenTask
@@ -17,7 +17,8 @@ from ballast.log.aws_errors import consequences
 from ballast.metrics import metric_line
 from ballast.outbox import Announcements
 from ballast.runtime import Runtime, Settings, lambda_runtime
-from functions.escalation.messages import Messages
+from functions.escalation.due import Telling
+from functions.escalation.messages import DUE, Messages
 
 #: A proposed decision larger than this is left to the log, so that the message stays small.
 MAX_PROPOSED_BYTES = 64 * 1024
@@ -83,14 +84,20 @@ class Escalations:
         }
         if is_approval:
             facts |= _asked_of(events, task, opened_as.requested_by)
-        self._keep(task, tenant, facts, now)
+        telling = Telling(
+            opened_at=now,
+            answer_by=now + timedelta(seconds=task.timeout_s),
+            remind_at=now + timedelta(seconds=task.timeout_s / 2),
+            asks_people=task.kind != "question",
+        )
+        self._keep(task, tenant, facts, telling)
         handed_over = task.handed_over.model_dump(mode="json", by_alias=True) if task.handed_over else None
         opened = self.log.append(task.run_id, seq, facts | {"handed_over": handed_over})
         if task.kind != "question":
             if not any(event.seq == seq for event in events):
                 self.runtime.emit(metric_line({"Escalations": 1}))
             message = EscalationMessage(run_id=task.run_id, tenant=tenant, opened_at=now.isoformat(), **facts)
-            self.messages.send(message, now)
+            self.messages.send(message, now, look_at=replace(telling, sent=1, sent_at=now).next_look(now))
         self._announce((*events, opened))
         return {"escalation_id": escalation_id}
 
@@ -103,7 +110,8 @@ class Escalations:
             # Settle makes up for it when the run ends.
             self.runtime.emit(canonical({"level": "WARNING", "message": f"{type(problem).__name__}: {problem}"}))
 
-    def _keep(self, task: OpenTask, tenant: str, facts: dict[str, Any], now: datetime) -> None:
+    def _keep(self, task: OpenTask, tenant: str, facts: dict[str, Any], telling: Telling) -> None:
+        now = telling.opened_at
         values: dict[str, str | int] = {
             "run_id": task.run_id,
             "tenant": tenant,
@@ -114,18 +122,20 @@ class Escalations:
             "reason": task.reason,
             "summary": facts["summary"],
             "answer_by": facts["answer_by"],
-            "remind_at": (now + timedelta(seconds=task.timeout_s / 2)).isoformat(),
+            "remind_at": telling.remind_at.isoformat(),
+            "due": DUE,
+            "due_at": telling.next_look(now).isoformat(),
             "task_token": task.task_token,
             "approvals_needed": facts.get("approvals_needed", 1),
         }
         asked_by = facts.get("may_not_answer") or [None]
-        values |= {
-            name: value for name, value in (("requested_by", asked_by[0]), ("binding", facts.get("binding"))) if value
-        }
+        why = canonical(list(facts["why"])) if facts.get("why") else None
+        more = {"requested_by": asked_by[0], "binding": facts.get("binding"), "why": why}
+        values |= {name: value for name, value in more.items() if value}
         # An answer that came before the retry stays; the token is renewed, and the run waits again.
         update = (
             "SET " + ", ".join(f"#{name} = :{name}" for name in values) + ", opened_at = if_not_exists(opened_at, :now)"
-            ", #status = if_not_exists(#status, :open) REMOVE resumed_at, attempts"
+            ", #status = if_not_exists(#status, :open) REMOVE resumed_at, attempts, reminded_at"
         )
         told = {f":{name}": {"N": str(v)} if isinstance(v, int) else {"S": v} for name, v in values.items()}
         with consequences(f"Table {self.settings.escalations_table} (ESCALATIONS_TABLE)"):

@@ -24,6 +24,7 @@ class Question:
     """One item of the escalations table.
 
     round       which asking about its call it is, of an approval
+    task_token  empty where it was left out
     attempts    how often the waiting run was told of an answer, or was about to be
     resumed     whether the run is known to have its answer
     answer_sha256, answered_by, comment  of the answer that decided it
@@ -59,8 +60,7 @@ class Question:
         """Read an item as DynamoDB's client returns it; an older version's has fewer attributes."""
 
         def text(name: str) -> str | None:
-            value: str | None = item.get(name, {}).get("S")
-            return value
+            return text_of(item, name)
 
         def number(name: str, otherwise: int = 0) -> int:
             return int(item.get(name, {}).get("N", otherwise))
@@ -74,7 +74,7 @@ class Question:
             turn=number("turn"),
             index=number("call_index"),
             round=number("round", 1),
-            task_token=item["task_token"]["S"],
+            task_token=text("task_token") or "",
             attempts=number("attempts"),
             resumed="resumed_at" in item,
             answer_sha256=text("answer_sha256"),
@@ -101,6 +101,12 @@ class Question:
 def shown(binding: str | None, arguments: Any) -> str | None:
     """Return the hash of what people see of a call that is bound to ``binding``."""
     return binding if arguments is None else sha256(canonical([binding, arguments]))
+
+
+def text_of(item: Mapping[str, Any], name: str) -> str | None:
+    """Return a text of an item as DynamoDB's client returns it; None where it is not there."""
+    value: str | None = item.get(name, {}).get("S")
+    return value
 
 
 def as_text(given: tuple[Given, ...]) -> str:

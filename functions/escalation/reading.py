@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ballast.contracts.event import call_seq, escalation_seq, run_seq
+from ballast.contracts.event import approval_seq, escalation_seq, run_seq
+from ballast.errors import RetryLater
 from ballast.http.paging import key_of, token
 from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime
 from functions.escalation.contract import Escalation, EscalationPage, EscalationSummary
+from functions.escalation.question import shown, text_of
 from functions.escalation.table import EscalationsSettings
 
 #: So many pages of the index are looked through for a page of escalations; then the caller asks for the next.
@@ -26,6 +29,13 @@ _SHOWN = (
 )
 _NAMES = {"#status": "status"} | {f"#{name}": name for name in _SHOWN}
 _READ = ", ".join(_NAMES)
+#: What changes too often for the index, or is not needed to find anything.
+_MORE = (
+    "why, given, approvals_needed, requested_by, reminded_at, binding, arguments, changed_by, turn, call_index, #round"
+)
+_MORE_NAMES = _NAMES | {"#round": "round"}
+#: How often what DynamoDB left unread is asked for again.
+_BATCH_ATTEMPTS = 5
 
 State = Literal["open", "answered"]
 
@@ -51,19 +61,26 @@ class Questions:
             item = self.dynamodb.get_item(
                 TableName=self.table,
                 Key={"escalation_id": {"S": escalation_id}},
-                ProjectionExpression=f"{_READ}, turn, call_index",
-                ExpressionAttributeNames=_NAMES,
+                ProjectionExpression=f"{_READ}, {_MORE}",
+                ExpressionAttributeNames=_MORE_NAMES,
                 ConsistentRead=True,
             ).get("Item")
         if item is None or "tenant" not in item:
             return None
         run_id, turn, index = item["run_id"]["S"], int(item["turn"]["N"]), int(item["call_index"]["N"])
-        seq = call_seq(turn, index, "approval_requested") if index else escalation_seq(turn, "opened")
+        seq = escalation_seq(turn, "opened")
+        if index:
+            seq = approval_seq(turn, index, "requested", int(item.get("round", {}).get("N", 1)))
         events = self.log.read_keys([(run_id, seq), (run_id, run_seq("ended"))])
         opened = events.get((run_id, seq))
         facts = self._facts(item, ended=(run_id, run_seq("ended")) in events)
+        binding, arguments = text_of(item, "binding"), text_of(item, "arguments")
+        decision = opened.body.get("proposed_decision") if opened else None
+        if arguments is not None and decision:
+            decision = {**decision, "calls": [decision["calls"][0] | {"arguments": json.loads(arguments)}]}
+        facts |= {"binding": shown(binding, None if arguments is None else json.loads(arguments))}
         return Escalation.model_validate(
-            facts | {"proposed_decision": opened.body.get("proposed_decision") if opened else None}
+            facts | {"changed_by": text_of(item, "changed_by"), "proposed_decision": decision}
         )
 
     def page(self, state: State, tenant: str | None, limit: int, next_token: str | None) -> EscalationPage:
@@ -77,7 +94,7 @@ class Questions:
         more = True
         for _ in range(_MAX_LOOKS):
             items, last = self._look(state, tenant, limit - len(found), after)
-            found += [one for one in self._summaries(items) if one.status == state]
+            found += [one for one in self._summaries(self._whole(items)) if one.status == state]
             more, after = last is not None, last or after
             if not more or len(found) >= limit:
                 break
@@ -112,6 +129,24 @@ class Questions:
         last = page.get("LastEvaluatedKey")
         return items, {name: last[name]["S"] for name in _KEY} if last else None
 
+    def _whole(self, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the items behind what an index found, in its order. Raises ``RetryLater``."""
+        wanted: list[Any] = [{"escalation_id": item["escalation_id"]} for item in found]
+        whole: dict[str, dict[str, Any]] = {}
+        for _ in range(_BATCH_ATTEMPTS):
+            if not wanted:
+                break
+            asked: Any = {"Keys": wanted, "ConsistentRead": True, "ProjectionExpression": f"{_READ}, {_MORE}"}
+            with consequences(self._table):
+                page = self.dynamodb.batch_get_item(
+                    RequestItems={self.table: asked | {"ExpressionAttributeNames": _MORE_NAMES}}
+                )
+            whole |= {item["escalation_id"]["S"]: item for item in page["Responses"].get(self.table, [])}
+            wanted = page.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", [])
+        else:
+            raise RetryLater(f"{self._table} leaves keys unread; try again.")
+        return [whole[key] for item in found if (key := item["escalation_id"]["S"]) in whole]
+
     def _summaries(self, items: Sequence[dict[str, Any]]) -> list[EscalationSummary]:
         waiting = {item["run_id"]["S"] for item in items if item["status"]["S"] == "open"}
         ended = self.log.read_keys([(run_id, run_seq("ended")) for run_id in sorted(waiting)])
@@ -121,7 +156,14 @@ class Questions:
         ]
 
     def _facts(self, item: dict[str, Any], *, ended: bool) -> dict[str, Any]:
-        facts = {name: item[name]["S"] for name in _SHOWN if name in item}
+        facts: dict[str, Any] = {name: item[name]["S"] for name in (*_SHOWN, "reminded_at") if name in item}
+        asked_by = text_of(item, "requested_by")
+        facts |= {
+            "why": tuple(json.loads(text_of(item, "why") or "[]")),
+            "approvals_needed": int(item.get("approvals_needed", {}).get("N", 1)),
+            "approvals_given": tuple(one["by"] for one in json.loads(text_of(item, "given") or "[]")),
+            "may_not_answer": (asked_by,) if asked_by else (),
+        }
         open_ = item["status"]["S"] == "open"
         expired = open_ and (ended or facts["answer_by"] < self.runtime.clock().isoformat())
         return facts | {"status": "expired" if expired else item["status"]["S"]}

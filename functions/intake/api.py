@@ -72,7 +72,7 @@ def start_run(
         request = RunRequest.model_validate_json(canonical(sent))
     except ValidationError as problem:
         raise invalid_fields(problem.errors(include_url=False, include_input=False)) from None
-    started = app.runtime.get(Intake.of).start(request)["started"]
+    started = app.runtime.get(Intake.of).start(request, requested_by=app.caller.principal)["started"]
     runs = app.runtime.get(Runs.of)
     headers = {**_FRESH, "Location": f"/runs/{request.run_id}", "Idempotency-Key": key}
     if (seconds := _seconds(prefer)) is not None:

@@ -30,20 +30,25 @@ class Intake:
         """Put it together; once per runtime."""
         return cls(runtime.client("stepfunctions"), IntakeSettings.of(runtime).state_machine_arn)
 
-    def start(self, request: RunRequest, when_full: WhenFull = "refuse") -> dict[str, Any]:
+    def start(
+        self, request: RunRequest, when_full: WhenFull = "refuse", requested_by: str | None = None
+    ) -> dict[str, Any]:
         """Start the run of ``request``, or find it started. Raises ``RequestConflict`` and ``RetryLater``.
 
         The execution's name is the run id, so Step Functions itself refuses the second one. ``when_full`` is
         for a request that does not say it itself: it belongs to the way that it came, not to what was asked for.
+        Neither does ``requested_by``: the same request by somebody else is the same run, and who sent it first
+        counts.
         """
         wanted = request.model_dump(mode="json")
+        sent = {"request": wanted, "when_full": when_full} | ({"requested_by": requested_by} if requested_by else {})
         arn = f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{request.run_id}"
         with consequences(f"State machine {self.state_machine_arn} (STATE_MACHINE_ARN)"):
             try:
                 self.stepfunctions.start_execution(
                     stateMachineArn=self.state_machine_arn,
                     name=request.run_id,
-                    input=canonical({"request": wanted, "when_full": when_full}),
+                    input=canonical(sent),
                 )
             except self.stepfunctions.exceptions.ExecutionAlreadyExists:
                 running = self._running(arn)

@@ -37,7 +37,7 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
     from local.converse import model_source
     from local.up import serve
     from local.up.endings import Endings
-    from local.up.serve import member_of, operator
+    from local.up.identity import member_of, operator
 
     _check_tenant(typed.tenant)
     source = model_source(chosen_model(typed))

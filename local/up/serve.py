@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ballast.runtime import utc_now
 from local.functions import FunctionError
-from local.sessions import ACCOUNT
 from local.up.gateway import Reply, Request, event_of, match, reply_of
+from local.up.identity import named
 from local.up.server import HttpServer
 
 if TYPE_CHECKING:
@@ -28,16 +28,6 @@ class Served:
     port: int
 
 
-def operator(name: str) -> dict[str, Any]:
-    """Return the identity of an operator, as API Gateway's IAM authorizer vouches for one."""
-    return {"iam": {"userArn": f"arn:aws:iam::{ACCOUNT}:user/{name}", "accountId": ACCOUNT}}
-
-
-def member_of(tenant: str, name: str, claim: str) -> dict[str, Any]:
-    """Return the identity of somebody of a tenant, as a JWT authorizer vouches for one."""
-    return {"jwt": {"claims": {"sub": name, claim: tenant}, "scopes": None}}
-
-
 @contextmanager
 def serve(
     cloud: LocalCloud,
@@ -49,7 +39,7 @@ def serve(
 ) -> Iterator[Served]:
     """Serve the cloud's HTTP API, poll its queues, keep its schedules, until the block ends. Raises ``InvalidInput``.
 
-    authorizer  who everybody is that asks: nothing in a request can change it
+    authorizer  who everybody is that asks; a request may change the name (``curl -u NAME:``), and nothing else
     told        called with each request and its reply, from many threads
     """
 
@@ -66,7 +56,8 @@ def _answer(cloud: LocalCloud, authorizer: Mapping[str, Any], request: Request) 
     matched = match(cloud.routes, request.method, request.path)
     if matched is None:
         return Reply.of_gateway(404, "Not Found")
-    event = event_of(request, matched, authorizer=authorizer, request_id=str(uuid.uuid4()), now=utc_now())
+    who = named(authorizer, request)
+    event = event_of(request, matched, authorizer=who, request_id=str(uuid.uuid4()), now=utc_now())
     try:
         return reply_of(cloud.invoke(matched.route.function, event))
     except FunctionError as problem:

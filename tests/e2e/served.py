@@ -15,7 +15,7 @@ from local.cloud import LocalCloud
 from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said
 from local.up import Served, serve
-from local.up.serve import operator
+from local.up.identity import operator
 
 PLAYBOOK = Path(__file__).parents[1] / "statemachine" / "playbook"
 

@@ -122,7 +122,7 @@ def test_who_and_what_may_not_come_in(up: tuple[LocalCloud, Served], headers: di
 
 def test_with_a_tenant_a_foreign_run_does_not_exist(up: tuple[LocalCloud, Served]) -> None:
     from local.up import serve
-    from local.up.serve import member_of
+    from local.up.identity import member_of
 
     cloud, served = up
     _, foreign = ask(served, "POST", "/runs", {"text": "Hello.", "tenant": "globex"})

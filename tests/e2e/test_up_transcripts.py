@@ -10,7 +10,7 @@ from pathlib import Path
 from local.cli.stage import SMALL_STORE, stage
 from local.converse import model_source
 from local.up import serve
-from local.up.serve import operator
+from local.up.identity import operator
 from tests.e2e.transcripts import Known, Transcript, transcripts
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,6 +6,7 @@ written must be there; what is not written may.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import shlex
@@ -45,6 +46,8 @@ def transcripts(document: Path) -> Iterator[Transcript]:
                 case "-H":
                     name, _, value = words.pop(0).partition(": ")
                     headers[name] = value
+                case "-u":
+                    headers["Authorization"] = f"Basic {base64.b64encode(words.pop(0).encode()).decode()}"
                 case "--json":
                     sent = words.pop(0)
                 case url:

@@ -24,7 +24,7 @@ def test_a_function_can_append_to_the_log_or_only_read_it(deployed: Template, na
     on_the_log = {r.action for r in rights_of(deployed, role_of(deployed, name)) if r.resource == "RunLogTable"}
 
     assert on_the_log <= {"dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:BatchGetItem"}
-    assert ("dynamodb:PutItem" in on_the_log) == (name not in f"{INTAKE} {BREAKER}".split())
+    assert ("dynamodb:PutItem" in on_the_log) == (name not in f"{INTAKE} {BREAKER} RemindFunction".split())
 
 
 def _grant(function: str, action: Any, resource: Any, **more: Any) -> Callable[[Template], None]:
@@ -117,7 +117,7 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     "the API of runs reads task tokens": (
         _grant("ApiFunction", "dynamodb:GetItem", _arn("EscalationsTable")),
         "ApiFunction may see or change a question by dynamodb:GetItem on EscalationsTable; "
-        f"only {ANSWER} OpenEscalationFunction may",
+        f"only {ANSWER} OpenEscalationFunction RemindFunction may",
     ),
     "the fallback forgets effects": (
         _grant("FallbackFunction", "dynamodb:DeleteItem", _arn("IdempotencyTable")),

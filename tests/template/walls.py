@@ -85,10 +85,17 @@ MAY: dict[str, Row] = {
     | {"EscalationsTable": "dynamodb:UpdateItem", "EscalationQueue": "sqs:SendMessage"},
     "AnswerEscalationFunction": APPEND_LOG
     | {"EscalationsTable": "dynamodb:GetItem dynamodb:UpdateItem", "AgentStateMachine": "states:SendTaskSuccess"},
+    "RemindFunction": {
+        "RunLogTable": "dynamodb:BatchGetItem",
+        "PayloadBucket/payloads/*": "s3:GetObject",
+        "EscalationsTable": "dynamodb:GetItem dynamodb:UpdateItem",
+        "EscalationsTable/index/by_due": "dynamodb:Query",
+        "EscalationQueue": "sqs:SendMessage",
+    },
     "PeopleApiFunction": {
         **APPEND_LOG,
         "RunLogTable": f"{APPEND_LOG['RunLogTable']} dynamodb:BatchGetItem",
-        "EscalationsTable": "dynamodb:GetItem dynamodb:UpdateItem",
+        "EscalationsTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:UpdateItem",
         "EscalationsTable/index/by_status": "dynamodb:Query",
         "AgentStateMachine": "states:SendTaskSuccess",
     },
@@ -125,7 +132,7 @@ ONLY: list[tuple[str, str, str, str]] = [
     (INTAKE, "start an execution", "states:StartExecution states:StartSyncExecution states:RedriveExecution", "*"),
     (API, "stop an execution", "states:StopExecution", "*"),
     (ANSWER, "answer a task token", "states:SendTask*", "*"),
-    (f"{ANSWER} OpenEscalationFunction", "see or change a question", "dynamodb:*", "EscalationsTable*"),
+    (f"{ANSWER} OpenEscalationFunction RemindFunction", "see or change a question", "dynamodb:*", "EscalationsTable*"),
     (INTAKE, "take requests from the queue", "sqs:ReceiveMessage sqs:DeleteMessage sqs:PurgeQueue", "RunRequestQueue"),
     (f"{BUDGET} OpenEscalationFunction", "send events", "events:*", "*"),
     (

@@ -8,7 +8,8 @@ from playwright.sync_api import expect
 
 from ballast.contracts import RunRequest
 from local.cloud import LocalCloud
-from local.up.serve import operator, serve
+from local.up.identity import operator
+from local.up.serve import serve
 from tests.e2e.console.conftest import PHONE, Tabs
 
 

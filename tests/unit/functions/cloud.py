@@ -57,6 +57,7 @@ ENVIRONS: dict[str, dict[str, str]] = {
     "rollback": LOG | _PLAYBOOK,
     "executor": LOG | _PLAYBOOK | {"IDEMPOTENCY_TABLE": "idempotency", "NOTES_TABLE": "notes"},
     "open": LOG | {"ESCALATIONS_TABLE": "escalations", "ESCALATION_QUEUE_URL": QUEUE_URL},
+    "remind": LOG | {"ESCALATIONS_TABLE": "escalations", "ESCALATION_QUEUE_URL": QUEUE_URL},
     "answer": LOG | _PLAYBOOK | {"ESCALATIONS_TABLE": "escalations"},
     "api": LOG | {"STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent"},
     "trip": {"BUDGETS_TABLE": "budgets", "ACCOUNT_HOUR_USD": "10", "ACCOUNT_DAY_USD": "1000"}
@@ -76,6 +77,7 @@ _INDEXES = (
     ("run-log", "by_tenant", ("tenant", "at")),
     ("run-log", "by_outcome", ("outcome", "at")),
     ("escalations", "by_status", ("status", "opened_at")),
+    ("escalations", "by_due", ("due", "due_at")),
     ("budgets", "by_look", ("held", "look_at")),
 )
 

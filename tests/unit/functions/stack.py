@@ -14,7 +14,7 @@ from ballast.contracts.event import call_seq, escalation_seq, lease_seq, plan_se
 from ballast.runtime import Runtime
 from functions.budget import admit, settle, sweep, trip
 from functions.budget import api as budget_api
-from functions.escalation import answer
+from functions.escalation import answer, remind
 from functions.escalation import api as people
 from functions.escalation import open as escalation_open
 from functions.executor import execute
@@ -40,6 +40,7 @@ HANDLERS: dict[str, Any] = {
     "trip": trip.lambda_handler,
     "budget-api": budget_api.lambda_handler,
     "people": people.lambda_handler,
+    "remind": remind.lambda_handler,
 }
 _NUMBERS = count(1)
 

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from tests.unit.functions.approvals import asks
-from tests.unit.functions.cloud import client
 from tests.unit.functions.escalation.waiting import Waiting
 from tests.unit.functions.http import ACME, OPERATOR, Reply, ask, event, sample
 from tests.unit.functions.stack import Stack
@@ -202,9 +201,3 @@ def test_no_request_scans(stack: Stack) -> None:
 @pytest.mark.parametrize(("method", "path", "status"), [("DELETE", "/escalations", 405), ("GET", "/nothing", 404)])
 def test_what_does_not_exist_is_a_problem_too(stack: Stack, method: str, path: str, status: int) -> None:
     assert ask(stack, "people", event(method, path)).status == status
-
-
-def test_the_index_of_the_template_shows_no_token() -> None:
-    table = client("dynamodb").describe_table(TableName="escalations")["Table"]
-
-    assert [index["IndexName"] for index in table["GlobalSecondaryIndexes"]] == ["by_status"]

@@ -1,0 +1,135 @@
+"""Lambda, on a schedule: send the questions that were never sent, again those that nobody answered, and reminders.
+
+A message in the queue may be lost: a consumer that deletes it and dies, a crash between table and queue, fourteen
+days. The table is the truth. An open question is in a sparse index under the time when it wants to be looked at
+(``due``), so each look costs only what is due, and what was not done in one invocation is at the head of the next.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from ballast.contracts import Event
+from ballast.contracts.event import approval_seq, escalation_seq, run_seq
+from ballast.contracts.notice import EscalationMessage
+from ballast.contracts.wire import canonical
+from ballast.errors import BallastError
+from ballast.log import RunLog
+from ballast.log.aws_errors import consequences
+from ballast.runtime import Runtime, lambda_runtime
+from functions.escalation.due import Telling
+from functions.escalation.messages import DUE, Messages
+from functions.escalation.question import Question, text_of
+
+#: So many questions are looked at in one invocation, at most.
+MOST_LOOKS = 200
+#: None is begun with so little time left.
+_RESERVE_MS = 5_000
+#: One whose message cannot be made or sent is tried again after this time.
+_TRY_AGAIN_AFTER = timedelta(minutes=15)
+
+
+class RemindIncomplete(BallastError):
+    """Some questions could not be looked after; each has a line of its own in the function's log."""
+
+
+@dataclass(frozen=True)
+class Reminders:
+    """Looks after questions that nobody answered yet."""
+
+    log: RunLog
+    messages: Messages
+    runtime: Runtime
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> "Reminders":
+        """Put it together; once per runtime."""
+        return cls(runtime.get(RunLog.of), runtime.get(Messages.of), runtime)
+
+    def sweep(self, left_ms: Callable[[], int]) -> dict[str, int]:
+        """Look at what is due, as long as ``left_ms`` says that there is time. Return what was done, counted.
+
+        Raises ``RemindIncomplete`` at the end where some could not be looked after; the others are.
+        """
+        now = self.runtime.clock()
+        done: dict[str, int] = {}
+        for escalation_id in self._due(now):
+            if left_ms() < _RESERVE_MS:
+                break
+            try:
+                what = self._look(escalation_id, now)
+            except Exception as problem:
+                why = f"{type(problem).__name__}: {problem}"
+                line = {"level": "ERROR", "message": f"Not looked after: {why}", "escalation_id": escalation_id}
+                self.runtime.emit(canonical(line))
+                self.messages.postpone(escalation_id, now + _TRY_AGAIN_AFTER)
+                what = "failed"
+            done[what] = done.get(what, 0) + 1
+        if done.get("failed"):
+            raise RemindIncomplete(f"{done['failed']} questions could not be looked after; see this function's log.")
+        return done
+
+    def _look(self, escalation_id: str, now: datetime) -> str:
+        item = self.messages.item(escalation_id)
+        if item is None or item["status"]["S"] != "open":
+            self.messages.forget(escalation_id)
+            return "answered"
+        question, telling = Question.of(item), Telling.of(item)
+        seq = escalation_seq(question.turn, "opened")
+        if question.kind == "approval":
+            seq = approval_seq(question.turn, question.index, "requested", question.round)
+        run_id, ended = question.run_id, run_seq("ended")
+        events = self.log.read_keys([(run_id, seq), (run_id, ended)])
+        step = "close" if (run_id, ended) in events else telling.step(now)
+        opened = events.get((run_id, seq))
+        if step == "close":
+            self.messages.close(escalation_id)
+        elif step is None or opened is None:  # without it the opening itself is tried again, or has failed
+            self.messages.postpone(escalation_id, max(telling.next_look(now), now + timedelta(minutes=1)))
+            return "early"
+        else:
+            told = replace(telling, sent=telling.sent + 1, sent_at=now, reminded=telling.reminded or step == "remind")
+            message = message_of(item, question, opened, sent=told.sent, reminder=step == "remind")
+            self.messages.send(message, now, look_at=told.next_look(now))
+        return step
+
+    def _due(self, now: datetime) -> Iterator[str]:
+        """Yield the ids of the questions that are due, longest overdue first."""
+        settings = self.messages.settings
+        with consequences(f"Table {settings.escalations_table} (ESCALATIONS_TABLE)"):
+            page = self.messages.dynamodb.query(
+                TableName=settings.escalations_table,
+                IndexName="by_due",
+                KeyConditionExpression="due = :due AND due_at <= :now",
+                ExpressionAttributeValues={":due": {"S": DUE}, ":now": {"S": now.isoformat()}},
+                Limit=MOST_LOOKS,
+            )
+        for item in page["Items"]:
+            yield item["escalation_id"]["S"]
+
+
+def message_of(
+    item: dict[str, Any], question: Question, opened: Event, *, sent: int, reminder: bool
+) -> EscalationMessage:
+    """Return the message about an open question: what the log says it was opened with, and what was done since."""
+    facts = {name: value for name, value in opened.body.items() if name in EscalationMessage.model_fields}
+    decision = facts.get("proposed_decision")
+    if question.arguments is not None and decision:
+        facts["proposed_decision"] = decision | {"calls": [decision["calls"][0] | {"arguments": question.arguments}]}
+    facts |= {
+        "run_id": question.run_id,
+        "tenant": item["tenant"]["S"],
+        "opened_at": item["opened_at"]["S"],
+        "answer_by": text_of(item, "answer_by"),
+        "approvals_given": [one.by for one in question.given],
+        "binding": question.shown,
+        "reminder": reminder,
+        "sent": sent,
+    }
+    return EscalationMessage.model_validate_json(canonical(facts))
+
+
+def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, int]:  # noqa: ARG001
+    """Sweep once; ``event`` is the schedule's, and says nothing."""
+    return (runtime or lambda_runtime()).get(Reminders.of).sweep(context.get_remaining_time_in_millis)
