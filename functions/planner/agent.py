@@ -28,7 +28,7 @@ from typing import Any
 from ballast.breaker import Breakers
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.event import model_seq, plan_seq
-from ballast.errors import AttemptInProgress, RetryLater
+from ballast.errors import AttemptInProgress, RetryLater, RunEnded
 from ballast.folds import counts, opening, proposals, successor
 from ballast.log import RunLog
 from ballast.money import PriceBook, TokenCounts
@@ -106,6 +106,10 @@ class Agent:
         requested = self.log.append(task.run_id, model_seq(task.turn, body["attempt"], "requested"), body)
         if requested.body["invocation"] != body["invocation"]:
             raise AttemptInProgress(f"{task.run_id} turn {task.turn}: another attempt has asked the model already.")
+        # Settle records the ending before it adds up what is charged: without this look, a planner that was
+        # cut from outside and is still about could spend what has gone back to the windows already.
+        if self.log.has_ended(task.run_id):
+            raise RunEnded(f"{task.run_id} has ended; the model is not asked for it any more.")
         return self.model.reply(converse_request(events, body), within_s=within_s)
 
     def _wait(

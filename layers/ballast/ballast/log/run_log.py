@@ -117,6 +117,12 @@ class RunLog:
         self._openings[run_id] = opening
         return opening + self._query(run_id, _BEGINS, {":begin": {"S": f"{turn:04d}."}})
 
+    def has_ended(self, run_id: str) -> bool:
+        """Say whether the run's ending is on the record; strongly consistent, and one small read."""
+        query = self._asking(run_id, _BEGINS, {":begin": {"S": run_seq("ended")}})
+        with consequences(self._table):
+            return bool(self._dynamodb.query(**query, Select="COUNT", Limit=1)["Count"])
+
     def read_keys(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Event]:
         """Return the events under those (run id, seq), by key; strongly consistent. What is not there is left out.
 
