@@ -101,8 +101,8 @@ class Full:
 
     @property
     def never(self) -> bool:
-        """Whether it cannot fit into an empty window either."""
-        return any(claim.room < 0 for claim in self.claims)
+        """Whether it cannot fit into an empty window either. No run at once is a limit that somebody will raise again."""
+        return any(claim.room < 0 for claim in self.claims if claim.window != RUNNING)
 
     @property
     def of_money(self) -> bool:
@@ -113,5 +113,5 @@ class Full:
 def full(claims: tuple[Claim, ...]) -> Full:
     """Return what ``claims``, none of which fitted, mean together. The last of their windows to end decides."""
     windows = [ends(claim.window) for claim in claims if claim.window != RUNNING]
-    never = any(claim.room < 0 for claim in claims)
-    return Full(claims, max(windows) if windows and not never else None)
+    found = Full(claims, max(windows, default=None))
+    return Full(claims, None) if found.never else found
