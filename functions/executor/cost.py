@@ -13,8 +13,8 @@ by side, so that each sees what the others have reserved.
 from typing import Any
 
 from ballast.contracts.event import call_seq
-from ballast.errors import AttemptInProgress, Unaffordable
-from ballast.folds import opening, usage
+from ballast.errors import AttemptInProgress, RunEnded, Unaffordable
+from ballast.folds import ending, opening, usage
 from ballast.money.amounts import dollars
 from functions.executor.attempt import Attempt, Outcome
 
@@ -52,6 +52,9 @@ def reserve_anew(attempt: Attempt, invocation: str) -> Outcome | None:
     body = {"tool": attempt.tool.name, "reserved_microusd": cost, "invocation": invocation}
     if attempt.record(seq, body).body["invocation"] != invocation:
         raise AttemptInProgress(f"{attempt.idempotency_key}: another attempt at this call has not ended.")
+    attempt.history.renew()
+    if ending(attempt.history.run):  # see ``intend``
+        raise RunEnded(f"{attempt.idempotency_key}: the run has ended; nothing is paid for it any more.")
     return None
 
 

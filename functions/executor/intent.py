@@ -1,6 +1,7 @@
 """What is written before a tool runs: its key, its undo, and what a rollback would do about it."""
 
 from ballast.contracts.event import call_seq
+from ballast.errors import RunEnded
 from ballast.log import RunLog
 from ballast.playbook import Effect
 from functions.executor.approval import consumed
@@ -33,4 +34,7 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
     if tool.effect is Effect.WRITE:
         body |= {"repeat": tool.policy.repeat, "on_rollback": attempt.playbook.on_rollback(tool)}
     recorded = log.append(task.run_id, call_seq(task.turn, task.index, "intended"), body)
+    if attempt.cost_microusd and log.has_ended(task.run_id):
+        # Settle adds up what is charged after it has recorded the ending: what is reserved now may go back unseen.
+        raise RunEnded(f"{attempt.idempotency_key}: the run has ended; nothing is paid for it any more.")
     return bool(recorded.body.get("invocation") == invocation)

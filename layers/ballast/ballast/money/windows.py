@@ -101,7 +101,7 @@ class Full:
 
     @property
     def never(self) -> bool:
-        """Whether it cannot fit into an empty window either. No run at once is a limit that somebody will raise again."""
+        """Whether it cannot fit into an empty window either. (No run at once is a limit that will be raised again.)"""
         return any(claim.room < 0 for claim in self.claims if claim.window != RUNNING)
 
     @property

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ballast.errors import RetryLater
+from ballast.errors import RetryLater, RunEnded
 from ballast.folds import usage
 from tests.unit.functions.endpoint import Endpoint, calls
 from tests.unit.functions.stack import LambdaDied, Stack, once
@@ -171,3 +171,25 @@ def test_a_write_costs_once_however_often_it_is_tried(stack: Stack) -> None:
 
     assert stack.count("n-7") == 1
     assert charged(stack, run_id) == (5_000, 0)
+
+
+@pytest.mark.parametrize("seq", ["0001.call.1.intended", "0001.call.1.reserved"])
+def test_nothing_is_paid_for_a_run_that_ended_meanwhile(stack: Stack, seq: str) -> None:
+    """What is reserved after the ending may have gone back to the windows already."""
+    run_id = proposed(stack, "paid_search", reports=[1_000])
+    if seq.endswith("reserved"):
+        stack.on("executor", "dynamodb", "PutItem", once(LambdaDied(), seq="0001.call.1.settled"))
+        with pytest.raises(LambdaDied):
+            stack.execute(run_id)
+    before = stack.count("n-7")
+
+    def cut(params: dict[str, Any]) -> None:
+        if params["Item"]["seq"]["S"] == seq:
+            stack.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "failed"})
+
+    stack.on("executor", "dynamodb", "PutItem", cut)
+
+    with pytest.raises(RunEnded):
+        stack.execute(run_id)
+
+    assert stack.count("n-7") == before
