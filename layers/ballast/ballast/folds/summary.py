@@ -54,6 +54,8 @@ def proposed(events: Sequence[Event]) -> dict[str, object] | None:
 def _line(state: CallState) -> str:
     effect = " (write)" if state.effect == "write" else ""
     outcome = _short(canonical(state.result)) if state.status == "ok" else _short(state.message)
+    if state.status == "intended" and state.effect == "write":
+        outcome = "It was begun, and nobody knows whether it happened."
     arguments = _short(canonical(state.call.arguments))
     return f"- turn {state.turn}, {state.planner}: {state.call.tool}{effect} {arguments}: {state.status}. {outcome}"
 
