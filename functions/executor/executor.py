@@ -95,6 +95,12 @@ class Executor:
         return self._act(attempt, lambda_context)
 
     def _refuse(self, task: ExecuteTask, state: CallState, refused: CallRefused) -> str:
+        if state.status == "intended" and state.effect == Effect.WRITE:
+            # It passed before, so the playbook was changed under it; what its earlier attempt did stays done.
+            message = f"It was begun, and is not allowed any more: {refused}"
+            seq = call_seq(task.turn, task.index, "settled")
+            lost = {"tool": state.call.tool, "status": "unknown", "message": message, "undo": None}
+            raise EffectUnknown(str(self.log.append(task.run_id, seq, lost).body["message"]))
         body = {
             "tool": state.call.tool,
             "arguments": state.call.arguments,

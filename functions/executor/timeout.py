@@ -30,7 +30,8 @@ def seconds_for(timeout_s: float | None, lambda_context: Any) -> float | None:
     if timeout_s is None:
         return None
     left_s: float = lambda_context.get_remaining_time_in_millis() / 1000 - RESERVED_S
-    return max(0.0, min(timeout_s, left_s))
+    # With nothing left Lambda cuts the attempt itself, which is resolved as a dead one.
+    return min(timeout_s, left_s) if left_s > 0 else timeout_s
 
 
 def within(seconds: float | None, function: Callable[[], T]) -> T:

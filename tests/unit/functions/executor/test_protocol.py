@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater
+from tests.unit.functions.cloud import LEDGER
 from tests.unit.functions.stack import LambdaContext, LambdaDied, Stack, client_error, once
 from tests.unit.functions.writes import add, at, leases_are_over, tools_have_ended
 
@@ -110,6 +111,21 @@ def test_nobody_resolves_an_effect_whose_attempt_may_still_be_at_work(writes: St
         writes.execute(run_id, runtime=writes.cold("executor"))
 
     assert "0001.call.1.settled" not in writes.seqs(run_id)
+
+
+def test_a_call_that_was_begun_and_that_the_gate_refuses_now_is_unknown_and_not_refused(writes: Stack) -> None:
+    run_id = proposed(writes, "keyed_add")
+    writes.after("executor", "dynamodb", "TransactWriteItems", once(LambdaDied()))
+    with pytest.raises(LambdaDied):
+        writes.execute(run_id, context=LambdaContext(remaining_ms=0))
+    writes.environs["executor"]["PLAYBOOK_DIR"] = str(LEDGER)  # a playbook without the tool was deployed
+
+    for _ in range(2):
+        with pytest.raises(EffectUnknown, match="was begun, and is not allowed any more"):
+            writes.execute(run_id, runtime=writes.cold("executor"))
+
+    assert settled(writes, run_id)["status"] == "unknown"
+    assert writes.count("n-1") == 1
 
 
 # An answer that was lost
