@@ -1,14 +1,16 @@
 """Lambda: one decision of the fallback, the deterministic script for the run's intent."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.contracts import CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
+from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.event import plan_seq
 from ballast.contracts.wire import parse
 from ballast.folds import opening, proposals
 from ballast.log import RunLog
 from ballast.playbook import Playbook, load_playbook
+from ballast.playbook.answers import judged
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.fallback.script import next_decision
 
@@ -43,6 +45,8 @@ class FallbackPlanner:
                 note: str | None = f"The playbook has no fallback for the intent {request.intent!r}."
             else:
                 decision, note = next_decision(self.playbook, script, request, events)
+                if isinstance(decision, Answer):
+                    decision, note = self._sendable(events, task.turn, decision)
             body: dict[str, Any] = {
                 "planner": Planner.FALLBACK,
                 "decision": decision.model_dump(mode="json"),
@@ -56,6 +60,13 @@ class FallbackPlanner:
             recorded = self.log.append(task.run_id, plan_seq(task.turn), body)
             decided = proposals([*events, recorded])[task.turn]
         return PlanSummary.of(decided.decision, parallel=decided.parallel)
+
+    def _sendable(self, events: Sequence[Event], turn: int, answer: Answer) -> tuple[Answer | HandOver, str | None]:
+        """Return the script's answer, or the hand-over to a person where it may not be sent."""
+        read = judged(events, self.playbook, turn, answer)
+        if not read.complaints:
+            return read.answer, None
+        return HandOver(to=Planner.HUMAN, reason=ExitReason.ANSWER_INVALID), "; ".join(read.complaints)
 
 
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:

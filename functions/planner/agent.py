@@ -23,6 +23,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from ballast.breaker import Breakers
@@ -34,6 +35,7 @@ from ballast.log import RunLog
 from ballast.money import PriceBook, TokenCounts
 from ballast.playbook import Playbook
 from functions.planner import settling
+from functions.planner.answering import checked
 from functions.planner.choice import Choice, GiveUp, Next
 from functions.planner.circuit import CircuitOpen, Circuits
 from functions.planner.completion import Completion, read_completion
@@ -143,6 +145,7 @@ class Agent:
     ) -> PlanSummary:
         attempt = requested["attempt"]
         decision = self._within_limits(events, completion)
+        decision, refused = checked(events, self.playbook, task.turn, decision, partial(self._successor, events))
         parallel = isinstance(decision, CallTools) and self.playbook.side_by_side(call.tool for call in decision.calls)
         charge = settling.settled(requested, completion, self.prices) | {"latency_ms": latency_ms}
         body = charge | {
@@ -152,6 +155,7 @@ class Agent:
             "decision": decision.model_dump(mode="json"),
             "parallel": parallel,
             **verdict(events, task.turn, decision, self.playbook),
+            **refused,
         }
         recorded = self.log.append(task.run_id, model_seq(task.turn, attempt, "responded"), body)
         self._report(requested, charge, completion.tokens, latency_ms)

@@ -8,6 +8,7 @@ from ballast.contracts import Event, HandOver, Planner
 from ballast.errors import ToolForbidden
 from ballast.folds import CallState, Prompt, calls, opening, proposals, unseen
 from ballast.folds.despair import Sign, notice
+from functions.planner.answering import sent_back
 from functions.planner.completion import call_id
 from functions.planner.question import reply_to
 
@@ -22,7 +23,7 @@ def new_messages(
     """
     if prompt.after is None:
         return [{"role": "user", "content": _request(events)}]
-    blocks = _results(events, prompt, noticed or {}) + _notes(events, prompt)
+    blocks = _results(events, prompt, noticed or {}) + sent_back(events, prompt) + _notes(events, prompt)
     return [{"role": "user", "content": blocks or [{"text": "Go on."}]}]
 
 

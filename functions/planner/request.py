@@ -46,7 +46,7 @@ def compose(
         "messages": new_messages(events, before, told),
         **({"despair": recorded(told)} if told else {}),
     }
-    system = [{"text": playbook.agent.instructions}]
+    system = [{"text": text} for text in playbook.agent.told(opened.request.intent)]
     offered = [made.spec for made in playbook.tools.values() if made.offered]
     tools = {"tools": [*offered, SPEC] if playbook.agent.ask_requester else offered}
     if system != before.system:

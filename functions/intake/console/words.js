@@ -27,6 +27,7 @@ const REASONS = {
   model_unavailable: "the model could not be reached",
   model_refused: "the model cannot be called at all (no price, no access, or no such model)",
   empty_answer: "the model said nothing",
+  answer_invalid: "its answer did not fit, or named what nobody knows",
   rolled_back: "what was half done has been undone",
   rollback_incomplete: "not everything could be undone",
   effect_frozen: "an effect is for a person to judge, so nothing was undone",

@@ -211,7 +211,8 @@ CONTRACTS = [
         | {"ask_requester": True, "requester_timeout_s": 60, "service_tier": "flex"}
         | {"second_model": "n"}
         | {"cheaper_model": "c", "out_of_budget": "ask", "fallback_starts_clean": False}
-        | {"approve_over_microusd": 5, "on_unanswered": "park", "park_timeout_s": 60, "trust_text": False},
+        | {"approve_over_microusd": 5, "on_unanswered": "park", "park_timeout_s": 60}
+        | {"trust_text": False, "ground_answers": True, "answer_ids": ["O-[0-9]+"]},
         {
             "name": NO_NAME,
             "model": [*NO_TEXT, ""],
@@ -232,11 +233,15 @@ CONTRACTS = [
             "requester_timeout_s": NO_SECONDS,
             "fallback_starts_clean": NO_FLAG,
             "trust_text": NO_FLAG,
+            "ground_answers": NO_FLAG,
+            "answer_ids": ["O-1", [""], ["("], [1]],
         },
     ),
     _contract(
         Intent,
-        {"description": "x", "limits": {"turns": 3}, "fallback_starts_clean": False},
-        {"description": NO_TEXT, "limits": [*NO_OBJECT, {"turns": "3"}], "fallback_starts_clean": ["true", 1]},
+        {"description": "x", "limits": {"turns": 3}, "fallback_starts_clean": False}
+        | {"answer_schema": {"type": "object"}},
+        {"description": NO_TEXT, "limits": [*NO_OBJECT, {"turns": "3"}], "fallback_starts_clean": ["true", 1],
+         "answer_schema": [*NO_OBJECT, {"type": "text"}, {"oneOf": []}]},
     ),
 ]  # fmt: skip

@@ -49,6 +49,9 @@ class ExitReason(StrEnum):
     # The model said nothing that could be used.
     EMPTY_ANSWER = "empty_answer"
 
+    # The answer was refused twice: it does not fit, or names what nobody knows.
+    ANSWER_INVALID = "answer_invalid"
+
     # A deterministic planner ended, or could not go on.
     ROLLED_BACK = "rolled_back"
     ROLLBACK_INCOMPLETE = "rollback_incomplete"

@@ -1,24 +1,50 @@
 """``agent.yaml``: the agent's instructions, model, limits and intents."""
 
+import json
+import re
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from ballast.contracts import Limits, LimitsPatch
 from ballast.contracts.service_tier import ServiceTier
-from ballast.contracts.wire import Name, Text, Wire, complaints
+from ballast.contracts.wire import Json, Name, Text, Wire, complaints
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.playbook.approval import OnUnanswered
+from ballast.validation import schema_complaint
+
+
+def _compiles(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as problem:
+        raise ValueError(f"is no regular expression: {problem}") from None
+    return pattern
+
+
+Pattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_compiles)]
 
 
 class Intent(Wire):
-    """What a request may be about; its limits may only tighten the agent's."""
+    """What a request may be about; its limits may only tighten the agent's.
+
+    answer_schema  what the answer's data must fit (``ballast.validation.schema``); the model then ends with JSON
+    """
 
     description: str = ""
     limits: LimitsPatch | None = None
     fallback_starts_clean: bool | None = None
+    answer_schema: dict[str, Json] | None = None
+
+    @field_validator("answer_schema")
+    @classmethod
+    def _usable(cls, schema: dict[str, Json] | None) -> dict[str, Json] | None:
+        wrong = schema_complaint(schema) if schema is not None else None
+        if wrong is not None:
+            raise ValueError(f"cannot be used: {wrong}")
+        return schema
 
 
 class AgentConfig(Wire):
@@ -44,6 +70,8 @@ class AgentConfig(Wire):
     requester_timeout_s   how long it waits
     fallback_starts_clean whether what the agent did is rolled back before a fallback goes on (an intent may differ)
     trust_text            whether the requester's own words vouch for values; false where they are, say, a mail
+    ground_answers        whether an answer may only name amounts and ids that the run knows
+    answer_ids            what an id looks like in an answer: regular expressions
     """
 
     name: Name
@@ -65,11 +93,26 @@ class AgentConfig(Wire):
     requester_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 3600
     fallback_starts_clean: bool = True
     trust_text: bool = True
+    ground_answers: bool = False
+    answer_ids: tuple[Pattern, ...] = ()
 
     def limits_for(self, intent: str | None) -> Limits:
         """Return the limits of a run with that intent."""
         known = self.intents.get(intent) if intent else None
         return self.limits.tightened(known.limits if known else None, by=f"intent {intent}")
+
+    def answer_schema(self, intent: str | None) -> dict[str, Json] | None:
+        """Return what the answer to a request of that intent must fit, None where it is free."""
+        known = self.intents.get(intent) if intent else None
+        return known.answer_schema if known else None
+
+    def told(self, intent: str | None) -> list[str]:
+        """Return what the model is told before anything else: the instructions, and the form of the answer."""
+        schema = self.answer_schema(intent)
+        if schema is None:
+            return [self.instructions]
+        form = json.dumps(schema, ensure_ascii=False, sort_keys=True)
+        return [self.instructions, f"End with one JSON object and nothing else. It must fit this JSON Schema: {form}"]
 
     def starts_clean(self, intent: str | None) -> bool:
         """Say whether the fallback of that intent must find nothing that the agent did."""
@@ -80,8 +123,6 @@ class AgentConfig(Wire):
 
 def read_agent(file: Path) -> AgentConfig:
     """Read and check ``agent.yaml``. Raises ``PlaybookInvalid`` naming the file and the field."""
-    import json
-
     import yaml
 
     try:

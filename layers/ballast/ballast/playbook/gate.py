@@ -50,7 +50,9 @@ def admit_call(
 
 def _object(tool: Tool, arguments: Any) -> dict[str, Any]:
     if not isinstance(arguments, dict):
-        why = why_no_object(arguments) if isinstance(arguments, str) else ""
+        why = ""
+        if isinstance(arguments, str):
+            why = why_no_object(arguments) or "it is an object inside a text; send the object itself"
         raise MalformedArguments(
             f"{tool.name}: the arguments must be one JSON object, not {type(arguments).__name__}"
             f"{f' ({why})' if why else ''}. Send an object with: {', '.join(tool.arguments.model_fields)}."

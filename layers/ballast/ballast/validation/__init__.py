@@ -3,8 +3,10 @@
 Imports ``ballast.folds``, ``ballast.contracts`` and ``ballast.errors`` only.
 """
 
+from ballast.validation.answer import in_form, unknown_in
 from ballast.validation.grounding import Grounding, Taint, ground
 from ballast.validation.marks import Grounded, Untrusted, has_mark
+from ballast.validation.schema import schema_complaint
 from ballast.validation.sizes import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, too_large, why_no_object
 from ballast.validation.sources import Source, opening_sources, run_sources
 from ballast.validation.value import Kind
@@ -21,8 +23,11 @@ __all__ = [
     "Untrusted",
     "ground",
     "has_mark",
+    "in_form",
     "opening_sources",
     "run_sources",
+    "schema_complaint",
     "too_large",
+    "unknown_in",
     "why_no_object",
 ]

@@ -21,7 +21,7 @@ _CODES = "usd|eur|gbp|chf|jpy|cny|inr|brl|cad|aud|nzd|sek|nok|dkk|pln|czk|mxn|kr
 _WORDS = rf"(?:{_CODES}|dollars?|euros?|francs?|yen|rupees?|bucks)"
 #: A letter that may not touch a number. Those of other scripts may: 退款40元, 40원.
 _LETTER = r"[a-z_\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f]"
-_BEFORE = re.compile(rf"(?:(?:(?<!{_LETTER})[a-z]{{1,3}}\s?)?{_SIGN}|(?<!{_LETTER})(?:{_CODES}|rs\.?))\s?$")
+_BEFORE = re.compile(rf"(?:(?:(?<!{_LETTER})[a-z]{{1,3}})?{_SIGN}|(?<!{_LETTER})(?:{_CODES}|rs\.?))\s?$")
 _AFTER = re.compile(rf"\s?{_SIGN}|[ -]?{_WORDS}(?!{_LETTER})")
 _NO_NUMBER_AFTER = re.compile(
     rf"\s?%|{_LETTER}|[{DASH_CLASS}/:@][^\W_]"

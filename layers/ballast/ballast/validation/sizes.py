@@ -29,8 +29,8 @@ def depth(value: Any, enough: int) -> int:
     return found
 
 
-def why_no_object(text: str) -> str:
-    """Return why arguments that came as text cannot be taken: not JSON, ambiguous, or JSON that was packed twice."""
+def why_no_object(text: str) -> str | None:
+    """Return why a text is not one JSON object: no JSON, ambiguous, or something else; None where it is one."""
     doubled: list[str] = []
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -38,14 +38,16 @@ def why_no_object(text: str) -> str:
         doubled.extend(name for name in names if names.count(name) > 1)
         return dict(items)
 
+    def no_number(name: str) -> Any:
+        raise ValueError(f"{name} is no JSON")
+
     try:
-        value, end = json.JSONDecoder(object_pairs_hook=pairs).raw_decode(text.lstrip())
+        decoder = json.JSONDecoder(object_pairs_hook=pairs, parse_constant=no_number)
+        value, end = decoder.raw_decode(text.lstrip())
     except (ValueError, RecursionError):
-        return "they are text that is not JSON"
+        return "it is not JSON"
     if text.lstrip()[end:].strip():
         return "there is text after the JSON"
     if doubled:
         return "a key occurs twice in one object"
-    if not isinstance(value, dict):
-        return "they are JSON inside a text, and no object"
-    return "they are an object inside a text; send the object itself"
+    return None if isinstance(value, dict) else "it is JSON, and no object"

@@ -1,0 +1,21 @@
+"""Whether a planner's answer may be sent: the playbook's demands on it, held against the run. Pure."""
+
+from collections.abc import Sequence
+
+from ballast.contracts import Answer, Event
+from ballast.folds import opening
+from ballast.playbook.load import Playbook
+from ballast.validation import in_form, opening_sources, run_sources, unknown_in
+from ballast.validation.answer import Read
+
+
+def judged(events: Sequence[Event], playbook: Playbook, turn: int, answer: Answer) -> Read:
+    """Return the answer of that turn in the form that its intent asks for, and what is against sending it."""
+    request, agent = opening(events).request, playbook.agent
+    read = in_form(answer, agent.answer_schema(request.intent))
+    if read.complaints or not agent.ground_answers:
+        return read
+    sources = (*opening_sources(request), *run_sources(events, playbook.tools, before_turn=turn))
+    own_words = [agent.instructions, *(made.summary for made in playbook.tools.values())]
+    unknown = unknown_in(read.answer, sources, own_words, agent.answer_ids)
+    return Read(read.answer, tuple(f"{what} occurs in no request, fact or result" for what in unknown))

@@ -1,0 +1,104 @@
+"""Whether a final answer may be sent: it fits the intent's schema, and names no amount or id that nobody knows. Pure.
+
+Only what cannot be meant otherwise counts: amounts with a currency, and ids by the playbook's own patterns. A date,
+"2 days" or "30 %" is never complained of. An amount may also be the sum or the difference of two known amounts of
+money: what is left of a payment, two items together. A third term would let nearly any number through.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from ballast.contracts import Answer
+from ballast.validation.numbers import numbers
+from ballast.validation.schema import Schema, complaints_of
+from ballast.validation.sizes import why_no_object
+from ballast.validation.sources import Source
+from ballast.validation.spelling import even
+from ballast.validation.value import Kind, Leaf, Wanted
+
+_FENCE = re.compile(r"\A```(?:json)?\s*\n(.*?)\n?```\Z", re.DOTALL)
+#: So many complaints, of so many characters, tell what to mend.
+_MAX_COMPLAINTS, _MAX_CHARS = 6, 60
+
+
+@dataclass(frozen=True)
+class Read:
+    """An answer as it would be sent, and what is against sending it."""
+
+    answer: Answer
+    complaints: tuple[str, ...] = ()
+
+
+def in_form(answer: Answer, schema: Schema | None) -> Read:
+    """Return the answer with the ``data`` that ``schema`` asks for, taken from its text where it has none.
+
+    The text is the data's own field ``text`` then, if it has one.
+    """
+    if schema is None:
+        return Read(answer)
+    data: Any = answer.data
+    if data is None:
+        fenced = _FENCE.match(answer.text.strip())
+        text = fenced.group(1) if fenced else answer.text.strip()
+        problem = why_no_object(text)
+        if problem is not None:
+            return Read(answer, (f"it must be one JSON object and nothing else: {problem}",))
+        data = json.loads(text)
+        own = data.get("text")
+        answer = answer.model_copy(update={"data": data, "text": own if isinstance(own, str) and own.strip() else text})
+    return Read(answer, _few(complaints_of(data, schema)))
+
+
+def unknown_in(
+    answer: Answer, sources: Sequence[Source], own_words: Sequence[str], ids: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the amounts and ids of the answer that nothing in the run names.
+
+    ``own_words`` are the playbook's: its instructions may name an amount. ``ids`` are patterns.
+    """
+    said = [answer.text, *(text for text in _texts(answer.data))]
+    known = [leaf for source in sources for leaf in source.leaves]
+    return _few([*_amounts(said, known, own_words), *_ids(said, known, ids)])
+
+
+def _amounts(said: Sequence[str], known: Sequence[Leaf], own_words: Sequence[str]) -> Iterator[str]:
+    named = [(text, one) for text in map(even, said) for one in numbers(text) if one.currency]
+    if not named:
+        return
+    everything = [one for leaf in (*known, *map(Leaf, own_words)) for one in leaf.named]
+    values = {abs(one.value) for one in everything}
+    money = {abs(one.value) for one in everything if one.money}
+    for text, one in named:
+        value = abs(one.value)
+        if value not in values and not _of_two(value, money):
+            yield f"the amount {text[one.start : one.end].strip()[:_MAX_CHARS]}"
+
+
+def _of_two(value: Decimal, money: set[Decimal]) -> bool:
+    """Say whether the value is the sum or the difference of two known amounts."""
+    return any(value - one in money or value + one in money for one in money)
+
+
+def _ids(said: Sequence[str], known: Sequence[Leaf], ids: Sequence[str]) -> Iterator[str]:
+    for found in dict.fromkeys(match.group() for text in said for one in ids for match in re.finditer(one, text)):
+        wanted = Wanted.of(found, Kind.TEXT)
+        if found and not any(wanted.occurs_in(leaf) for leaf in known):
+            yield f"{found[:_MAX_CHARS]}"
+
+
+def _texts(data: Any) -> Iterator[str]:
+    if isinstance(data, str):
+        yield data
+    elif isinstance(data, dict | list):
+        for inner in data.values() if isinstance(data, dict) else data:
+            yield from _texts(inner)
+
+
+def _few(complaints: Iterator[str] | Sequence[str]) -> tuple[str, ...]:
+    found = list(dict.fromkeys(complaints))
+    more = len(found) - _MAX_COMPLAINTS
+    return (*found[:_MAX_COMPLAINTS], *([f"and {more} more"] if more > 0 else []))
