@@ -1,11 +1,11 @@
 // Ballast's console: which screen is shown, and keeping it current.
-import { Problem, get, setToken, token } from "./api.js";
+import { Problem, setToken, token } from "./api.js";
+import { readBreaker, showMode } from "./breaker.js";
 import { button, el } from "./dom.js";
 import { Escalation } from "./escalation.js";
 import { Overview } from "./overview.js";
 import { Run } from "./run.js";
 import { brief } from "./text.js";
-import { object } from "./reading.js";
 import { clock, tick } from "./units.js";
 
 const EVERY_MS = 5000;
@@ -17,7 +17,6 @@ let working = null; // the AbortController of the refresh under way
 let timer = 0;
 let paused = false;
 let lastGood = null;
-let breakerThere = true;
 
 /** Return the screen of a hash such as "#/runs/run-abc". */
 function screenOf(hash) {
@@ -57,7 +56,7 @@ async function refresh() {
   main.setAttribute("aria-busy", "false");
   updated.textContent = lastGood ? `updated ${clock(lastGood)}` : "nothing loaded";
   document.title = `${mine.count ? `(${mine.count}) ` : ""}${mine.title} · Ballast`;
-  readBreaker(controller.signal);
+  showBreaker(mine, controller.signal);
   if (!paused && !document.hidden && mine.live !== false) timer = setTimeout(refresh, EVERY_MS);
 }
 
@@ -71,20 +70,17 @@ function failed(problem) {
   if (!(problem instanceof Problem)) console.warn(problem);
 }
 
-/** The spend breaker, where the API has one. Its absence is normal and asked about once. */
-async function readBreaker(signal) {
-  if (!breakerThere) return;
-  try {
-    const { mode, reason } = object(await get("breaker", {}, signal));
-    byId("breaker").textContent = `breaker: ${brief(String(mode ?? "unknown").replaceAll("_", " "), 30)}`;
-    byId("breaker").className = `badge ${mode === "normal" ? "good" : "bad"}`;
-    byId("breaker").title = brief(reason, 200);
-    byId("breaker").hidden = false;
-  } catch (problem) {
-    if (signal.aborted) return;
-    byId("breaker").hidden = true;
-    breakerThere = !(problem instanceof Problem);
+/** The spend breaker, where the API has one; the overview has asked for it already. */
+async function showBreaker(mine, signal) {
+  let held = mine.breaker;
+  if (held === undefined) {
+    try {
+      held = await readBreaker(signal);
+    } catch {
+      if (signal.aborted) return;
+    }
   }
+  showMode(byId("breaker"), held);
 }
 
 function openToken(open) {

@@ -1,5 +1,6 @@
 // The first screen: what is wrong, then the runs.
 import { asId, get } from "./api.js";
+import { breakerCard, brokenModes, readBreaker } from "./breaker.js";
 import { badge, button, el, keyed, settle } from "./dom.js";
 import { list, object, text } from "./reading.js";
 import { brief } from "./text.js";
@@ -35,6 +36,7 @@ export class Overview {
     const since = new Date(Date.now() - DAY_MS).toISOString();
     const runs = (query) => get("runs", { tenant: this.tenant, ...query }, signal);
     const wanted = {
+      breaker: readBreaker(signal),
       escalations: openEscalations(signal),
       running: runs({ status: "running", limit: "50" }),
       page: runs({ status: this.status, limit: "25" }),
@@ -45,6 +47,7 @@ export class Overview {
     signal.throwIfAborted();
     came.forEach((result, at) => { if (result.status === "fulfilled") this.seen[names[at]] = result.value; });
     this.stale = names.filter((_, at) => came[at].status === "rejected");
+    this.breaker = this.stale.includes("breaker") ? undefined : this.seen.breaker;
     this.draw();
     const failed = came.find((result) => result.status === "rejected");
     if (failed) throw failed.reason;
@@ -53,7 +56,7 @@ export class Overview {
   draw() {
     const wrong = this.problems();
     this.drawVerdict(wrong);
-    keyed(this.wrong, wrong, { key: (item) => item.key, signature: (item) => item, build: problemCard });
+    keyed(this.wrong, wrong, { key: (item) => item.key, signature: (item) => item, build: (item) => (item.kind === "breaker" ? breakerCard(item) : problemCard(item)) });
     const first = runsOf(this.seen.page);
     const newest = new Set(first.map((run) => run.run_id));
     const shown = [...first, ...this.older.filter((run) => !newest.has(run.run_id))];
@@ -69,13 +72,14 @@ export class Overview {
     const late = runsOf(this.seen.running).filter((run) => run.status === "running" && isLate(run)).sort(oldestFirst);
     const ended = ENDED_BADLY.flatMap((status) => runsOf(this.seen[status])).filter(({ status }) => ENDED_BADLY.includes(status));
     const newest = ended.sort((one, other) => -oldestFirst(one, other));
-    return [...open.map(tell("escalation", "warn")), ...late.map(tell("late", "bad")), ...newest.map(tell("ended", "bad"))];
+    return [...brokenModes(this.breaker, this.tenant), ...open.map(tell("escalation", "warn")), ...late.map(tell("late", "bad")), ...newest.map(tell("ended", "bad"))];
   }
 
   drawVerdict(wrong) {
     const number = (kind) => wrong.filter((item) => item.kind === kind).length;
-    const [open, late, ended] = ["escalation", "late", "ended"].map(number);
+    const [broken, open, late, ended] = ["breaker", "escalation", "late", "ended"].map(number);
     const parts = [
+      broken && "the spend breaker is not at normal",
       open && (open === 1 ? "1 decision is wanted" : `${open}${this.seen.escalations.more ? "+" : ""} decisions are wanted`),
       late && `${count(late, "run")} past the deadline`,
       ended && `${count(ended, "run")} ended badly in 24 h`,

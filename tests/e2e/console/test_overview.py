@@ -5,7 +5,7 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from tests.e2e.console.canned import esc_id, escalation, quiet, run, run_id
+from tests.e2e.console.canned import ago, esc_id, escalation, quiet, run, run_id
 
 
 def texts(page: Any, name: str) -> list[str]:
@@ -156,6 +156,63 @@ def test_the_breaker_is_shown_only_where_the_api_has_one(visit: Any, api: Any) -
     other = visit(fresh=True)
 
     expect(other.locator("#breaker")).to_have_text("breaker: fallback only")
+
+
+def held(mode: str, **facts: Any) -> dict[str, Any]:
+    """Return what `GET /breaker` says to an operator."""
+    since = {"since": ago(minutes=12), "until": ago(minutes=-8.5), "by": "hourly-cost", "reason": "It burns."}
+    return {"mode": mode, "state": "open", "tenant": None, "tenants": []} | since | facts
+
+
+def test_a_breaker_that_is_not_normal_comes_before_all_and_says_who_since_why_and_until(visit: Any, api: Any) -> None:
+    acme = held("stopped", tenant="acme", by="ann", reason="a loop", until=None)
+    api.answers["GET /breaker"] = held("fallback_only", tenants=[acme])
+
+    page = visit(fresh=True)
+
+    first, second = texts(page, "What is wrong")[:2]
+    assert first.startswith("Spend breaker: fallback only")
+    for part in ("for 12 min", "until in 8 min", "No model is called", "By hourly-cost: It burns.", "for everyone"):
+        assert part in first
+    assert second.startswith("Spend breaker: stopped")
+    assert "By ann: a loop" in second
+    assert "tenant acme" in second
+    expect(page.locator(".verdict")).to_contain_text("the spend breaker is not at normal · 2 decisions are wanted")
+    expect(page.locator("#breaker")).to_have_text("breaker: fallback only")
+    assert len(api.asked("GET", "/breaker")) == 1
+
+
+def test_a_half_open_breaker_says_so_and_a_normal_one_is_no_trouble(visit: Any, api: Any) -> None:
+    api.answers = quiet() | {"GET /breaker": held("cheaper", state="half_open")}
+    page = visit(fresh=True)
+    expect(page.locator("#breaker")).to_have_text("breaker: cheaper, half-open")
+    assert "one run in twenty passes" in texts(page, "What is wrong")[0]
+
+    api.answers["GET /breaker"] = {"mode": "normal", "state": "closed", "tenants": []}
+    page.get_by_role("button", name="Refresh").click()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is wrong")
+    expect(page.locator("#breaker")).to_have_text("breaker: normal")
+
+
+def test_a_breaker_that_cannot_be_read_is_not_taken_for_a_closed_one(visit: Any, api: Any) -> None:
+    api.answers = quiet() | {"GET /breaker": (503, {"title": "Try again later", "status": 503, "detail": "Busy."})}
+
+    page = visit(fresh=True, loaded=False)
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Cannot tell")
+    expect(page.locator(".verdict")).to_contain_text("No fresh word about: breaker")
+    expect(page.locator("#breaker")).to_have_text("breaker: unknown")
+
+
+def test_what_is_written_about_the_breaker_is_text(visit: Any, api: Any) -> None:
+    bad = "<img src=x onerror='window.__pwned = 1'>\u202e"
+    api.answers["GET /breaker"] = held("stopped", by=bad, reason=bad, tenants=[held("stopped", tenant=bad)])
+
+    page = visit(fresh=True)
+
+    assert "<img src=x" in texts(page, "What is wrong")[0]
+    assert page.evaluate("document.querySelectorAll('img').length") == 0
 
 
 def test_cards_lead_to_the_escalation_and_to_the_run(visit: Any) -> None:

@@ -1,0 +1,66 @@
+// The spend breaker: what holds, and what a person who was woken by it has to know.
+import { Problem, get } from "./api.js";
+import { el } from "./dom.js";
+import { list, object, text } from "./reading.js";
+import { brief } from "./text.js";
+import { age } from "./units.js";
+
+// [look, what it means]. Another mode, or none, is unknown: nobody is told that all is well.
+const MODES = {
+  normal: ["good", "Everything runs as the playbook says."],
+  cheaper: ["warn", "The agent uses the playbook's cheaper model."],
+  fallback_only: ["bad", "No model is called: fallbacks and people answer."],
+  stopped: ["bad", "No run starts, and those there are wait for a person."],
+};
+
+let there = true;
+
+/** Return what holds; null where the API has no breaker, which is asked about once. Raises Problem and Unreachable. */
+export async function readBreaker(signal) {
+  if (!there) return null;
+  try {
+    return object(await get("breaker", {}, signal));
+  } catch (problem) {
+    if (!(problem instanceof Problem) || problem.status !== 404) throw problem;
+    there = false;
+    return null;
+  }
+}
+
+function look(mode) {
+  return Object.hasOwn(MODES, mode) ? MODES[mode] : ["warn", "This page does not know the mode."];
+}
+
+function name(mode) {
+  return brief(String(mode || "unknown").replaceAll("_", " "), 30);
+}
+
+/** Show in `node` the mode of `held`; undefined where nobody could say. */
+export function showMode(node, held) {
+  const { mode, state, reason } = object(held);
+  node.textContent = `breaker: ${name(mode)}${state === "half_open" ? ", half-open" : ""}`;
+  node.className = `badge ${look(mode)[0]}`;
+  node.title = brief(reason, 200);
+  node.hidden = held === null;
+}
+
+/** Return [{key, kind, level, one}] of what is not normal: everyone's, or the caller's, then tenants' own. */
+export function brokenModes(held, tenant) {
+  const { tenants, ...first } = object(held);
+  const own = list(tenants).map(object).filter((one) => !tenant || one.tenant === tenant);
+  const all = [first, ...own.filter((one) => one.tenant !== first.tenant)];
+  return all.filter((one) => one.mode && one.mode !== "normal")
+    .map((one) => ({ key: `breaker ${one.tenant ?? ""}`, kind: "breaker", level: look(one.mode)[0], one }));
+}
+
+/** Return the card that says what holds, since when, by whom, why, and until when. */
+export function breakerCard({ level, one }) {
+  const who = text(one.by) && `By ${brief(one.by, 80)}${text(one.reason) ? `: ${brief(one.reason, 180)}` : ""}`;
+  const half = one.state === "half_open" && "Half-open: one run in twenty passes; it closes when its cause is over.";
+  const ages = [one.since && age(one.since, { since: "for" }), one.until && !half && age(one.until, { until: "until" })];
+  const whose = one.tenant ? `tenant ${brief(one.tenant, 60)}` : "for everyone";
+  return el("li", { class: `card ${level}` }, el("div", { class: "card-link" },
+    el("b", { class: "what", text: `Spend breaker: ${name(one.mode)}` }), el("span", { class: "ages" }, ...ages.filter(Boolean)),
+    [look(one.mode)[1], half, who].filter(Boolean).map((line) => el("span", { class: "line untrusted", text: line })),
+    el("span", { class: "facts untrusted", text: `${whose} · ballast breaker says what to type` })));
+}
