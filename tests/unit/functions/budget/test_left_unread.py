@@ -1,0 +1,37 @@
+"""A table that is throttled leaves keys unread, in an answer that is otherwise good: nothing is made of half of it."""
+
+from typing import Any
+
+import pytest
+
+from ballast.breaker import Breakers
+from ballast.errors import RetryLater
+from ballast.money.windows import WindowLimits
+from ballast.runtime import Runtime
+from functions.budget.burn import BurnRate
+
+
+class LeavesUnread:
+    """A session whose DynamoDB reads nothing that it was asked for, as it may under load."""
+
+    def client(self, _service: str, **_: Any) -> Any:
+        return self
+
+    def batch_get_item(self, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803 - boto3's
+        return {"Responses": {}, "UnprocessedKeys": RequestItems}
+
+
+@pytest.fixture
+def runtime() -> Runtime:
+    session: Any = LeavesUnread()
+    return Runtime({}, session=session)
+
+
+def test_an_unread_breaker_is_none_that_is_closed(runtime: Runtime) -> None:
+    with pytest.raises(RetryLater, match="BUDGETS_TABLE"):
+        Breakers("budgets", runtime).in_force("acme", run_id="run-1")
+
+
+def test_unread_windows_are_none_that_are_empty(runtime: Runtime) -> None:
+    with pytest.raises(RetryLater, match="BUDGETS_TABLE"):
+        BurnRate("budgets", WindowLimits(1, 1, 1), runtime).asks()
