@@ -15,7 +15,6 @@ and only what that event says raises the run's ceiling.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field
@@ -36,6 +35,7 @@ from ballast.money.lease import Lease
 from ballast.outbox import Announcements, Replies
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
+from functions.budget.deadline import deadline
 from functions.budget.extend import ExtendTask, Extension
 from functions.budget.lending import Lending
 
@@ -46,6 +46,21 @@ class AdmitSettings(Settings):
     """Admit's environment. playbook_dir: folder of the playbook."""
 
     playbook_dir: str
+
+
+class Admit(Wire):
+    """What the workflow sends beside the request.
+
+    when_full   how the request came: one by message waits
+    entered_at  when the workflow first asked
+    requested_by  who sent it, where the front door knows
+    answer_within_s  for how long the caller waits for the answer
+    """
+
+    when_full: WhenFull = "refuse"
+    entered_at: AwareDatetime | None = None
+    requested_by: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    answer_within_s: Annotated[int, Field(ge=0)] | None = None
 
 
 @dataclass(frozen=True)
@@ -73,17 +88,9 @@ class Admission:
             runtime,
         )
 
-    def admit(
-        self,
-        request: RunRequest,
-        when_full: WhenFull = "refuse",
-        since: datetime | None = None,
-        requested_by: str | None = None,
-    ) -> Coordinates:
+    def admit(self, request: RunRequest, how: Admit) -> Coordinates:
         """Open the run and return its coordinates for the workflow; admitting twice is once.
 
-        ``when_full`` is for a request that does not say it itself; ``since`` when it came, where it waits already;
-        ``requested_by`` sent it first.
         Raises ``NotAdmitted`` (recorded), ``RequestConflict`` and, for a request that waits, ``AtCapacity``.
         """
         begun = self.log.read(request.run_id)
@@ -93,9 +100,8 @@ class Admission:
             self.replies.check(request.reply_to)
             limits = self._limits(request)
             self._check_breaker(request)
-            lease = self.lending.lend(
-                request, limits.cost_microusd, request.when_full or when_full, since or self.runtime.clock()
-            )
+            came = how.entered_at or self.runtime.clock()
+            lease = self.lending.lend(request, limits.cost_microusd, request.when_full or how.when_full, came)
             if lease.request_sha256 != request.digest:
                 raise _conflict(request)
             if not lease.held:
@@ -109,10 +115,18 @@ class Admission:
             raise NotAdmitted(str(refusal)) from None
         # Another playbook may have been deployed since an earlier attempt: what was leased is the ceiling.
         ceiling = min(limits.cost_microusd, lease.parts[0].microusd)
-        return self._open(request, limits.model_copy(update={"cost_microusd": ceiling}), lease, requested_by)
+        return self._open(request, limits.model_copy(update={"cost_microusd": ceiling}), how, lease)
 
-    def _open(self, request: RunRequest, limits: Limits, lease: Lease, requested_by: str | None) -> Coordinates:
-        now_ms = int(self.runtime.clock().timestamp() * 1000)
+    def _open(self, request: RunRequest, limits: Limits, how: Admit, lease: Lease) -> Coordinates:
+        now = self.runtime.clock()
+        until = deadline(
+            limits,
+            request,
+            now=now,
+            came=how.entered_at or now,
+            answer_within_s=how.answer_within_s,
+            has_fallback=request.intent in self.playbook.fallbacks,
+        )
         opened = self.log.append(
             request.run_id,
             run_seq("opened"),
@@ -122,10 +136,10 @@ class Admission:
                 "limits": limits.model_dump(mode="json"),
                 "agent": self.playbook.agent.name,
                 "model": self.playbook.agent.model,
-                "agent_until_ms": now_ms + (limits.deadline_s - limits.fallback_reserve_s) * 1000,
-                "deadline_ms": now_ms + limits.deadline_s * 1000,
+                "agent_until_ms": until.agent_until_ms,
+                "deadline_ms": until.deadline_ms,
                 "lease": asdict(lease.parts[0]),
-                **({"requested_by": requested_by} if requested_by else {}),
+                **({"requested_by": how.requested_by} if how.requested_by else {}),
             },
             index=by_tenant(request.tenant),
         )
@@ -191,10 +205,9 @@ class Admission:
                 f"Leave it out, or use one of: {', '.join(agent.intents)}."
             )
         limits = agent.limits_for(request.intent).tightened(request.limits, by="request")
-        if limits.fallback_reserve_s >= limits.deadline_s:
-            # A caller in a hurry: half of the time is the fallback's.
-            limits = limits.model_copy(update={"fallback_reserve_s": limits.deadline_s // 2})
-        return limits
+        # Of a short time half is the fallback's at most; what a person's answer renews is divided the same way.
+        reserve_s = min(limits.fallback_reserve_s, limits.deadline_s // 2)
+        return limits.model_copy(update={"fallback_reserve_s": reserve_s})
 
 
 def _conflict(request: RunRequest) -> RequestConflict:
@@ -211,19 +224,6 @@ def _recorded(refused: Event) -> NotAdmitted:
     return kind(refused.body["message"], opens_at=refused.body.get("opens_at"))
 
 
-class Admit(Wire):
-    """What the workflow sends beside the request.
-
-    when_full   how the request came: one by message waits
-    entered_at  when the workflow first asked
-    requested_by  who sent it, where the front door knows
-    """
-
-    when_full: WhenFull = "refuse"
-    entered_at: AwareDatetime | None = None
-    requested_by: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-
-
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Admit ``event["request"]`` (a ``RunRequest``), or extend the lease of an admitted run (``event["extend"]``)."""
     runtime = runtime or lambda_runtime()
@@ -231,4 +231,4 @@ def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | No
         return runtime.get(Extension.of).extend(parse(ExtendTask, event["extend"], what="extend"))
     request = parse(RunRequest, event.get("request"), what="RunRequest")
     how = parse(Admit, {name: event[name] for name in Admit.model_fields if name in event}, what="Admit")
-    return runtime.get(Admission.of).admit(request, how.when_full, how.entered_at, how.requested_by)
+    return runtime.get(Admission.of).admit(request, how)

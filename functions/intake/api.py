@@ -20,15 +20,13 @@ from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, lambda_runtime
 from functions.intake.contract import ENDED, EventPage, NewRun, Run, RunPage, Status
 from functions.intake.listing import Listing, Wanted
+from functions.intake.preference import MAX_WAIT_S, preference
 from functions.intake.reading import Runs, pending
 from functions.intake.start import Intake
 from functions.intake.static import SAFELY, console_file, document
 
-#: Seconds; API Gateway itself waits for 30 at most.
-MAX_WAIT_S = 25
 #: What is kept for the answer, of the time that Lambda leaves.
 _RESERVE_S = 3
-_WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,9})(?![0-9])""", re.IGNORECASE)
 _RUN_ID = re.compile(r"run-[a-z2-7]{24}")
 _SEQ = r"^[0-9]{4}\.[a-z_]{1,32}(\.[0-9]{1,4})?\.([a-z_.]{1,32}|approval_[a-z]{1,16}(\.[0-9]{1,4}){1,2})$"
 _JSON = "application/json"
@@ -62,23 +60,35 @@ def start_run(
     ] = None,
     prefer: Annotated[
         str | None,
-        Header(alias="Prefer", description=f"`wait=N`: wait N seconds for the result, {MAX_WAIT_S} at most."),
+        Header(
+            alias="Prefer",
+            description=f"`wait=N`: answer within N seconds, {MAX_WAIT_S} at most; where the intent has a fallback and "
+            "`limits.deadline_s` is not given, the fallback answers by then if the agent has not. "
+            "`respond-async, wait=N`: wait as long, and leave the run all of its time.",
+        ),
     ] = None,
 ) -> Response[Run]:
     """Start the run, once a key; wait for its end where that is preferred."""
+    came = app.extras["monotonic"]()
     key = idempotency_key or app.extras["new_id"]()
     sent = body.model_dump(mode="json") | {"request_id": key, "tenant": app.caller.tenant_for(body.tenant)}
     try:
         request = RunRequest.model_validate_json(canonical(sent))
     except ValidationError as problem:
         raise invalid_fields(problem.errors(include_url=False, include_input=False)) from None
-    started = app.runtime.get(Intake.of).start(request, requested_by=app.caller.principal)["started"]
+    wanted = preference(prefer)
+    started = app.runtime.get(Intake.of).start(
+        request,
+        requested_by=app.caller.principal,
+        answer_within_s=wanted.wait_s if wanted and wanted.hurries else None,
+    )["started"]
     runs = app.runtime.get(Runs.of)
     headers = {**_FRESH, "Location": f"/runs/{request.run_id}", "Idempotency-Key": key}
-    if (seconds := _seconds(prefer)) is not None:
-        headers["Preference-Applied"] = f"wait={seconds}"
+    if wanted is not None:
+        headers["Preference-Applied"] = f"wait={wanted.wait_s}"
         left = app.lambda_context.get_remaining_time_in_millis() / 1000 - _RESERVE_S
-        ended = runs.wait(request.run_id, min(seconds, left), app.extras["sleep"])
+        seconds = min(wanted.wait_s - (app.extras["monotonic"]() - came), left)
+        ended = runs.wait(request.run_id, seconds, app.extras["sleep"], app.extras["monotonic"])
         return Response(200 if ended else 202, _JSON, runs.get(request.run_id) or pending(request), headers)
     # Of a run that was started just now there is nothing to read.
     run = None if started else runs.get(request.run_id)
@@ -195,12 +205,6 @@ def _run(run_id: str) -> Run:
     return run
 
 
-def _seconds(prefer: str | None) -> int | None:
-    """Return how long to wait, None where that is not preferred; what is not understood is ignored (RFC 7240)."""
-    found = _WAIT.search(prefer or "")
-    return min(int(found[1]), MAX_WAIT_S) if found else None
-
-
 def _new_id() -> str:
     return str(uuid.uuid4())
 
@@ -211,7 +215,10 @@ def lambda_handler(
     *,
     runtime: Runtime | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
     new_id: Callable[[], str] = _new_id,
 ) -> dict[str, Any]:
     """Answer API Gateway's ``event`` (HTTP API, payload 2.0)."""
-    return app.answer(event, context, runtime or lambda_runtime(), {"sleep": sleep, "new_id": new_id})
+    return app.answer(
+        event, context, runtime or lambda_runtime(), {"sleep": sleep, "monotonic": monotonic, "new_id": new_id}
+    )

@@ -60,14 +60,22 @@ class Runs:
         run = self._not_opened_yet(run_id)
         return run.tenant if run else None
 
-    def wait(self, run_id: str, seconds: float, sleep: Callable[[float], None] = time.sleep) -> bool:
-        """Return True as soon as the run has ended, False after ``seconds``."""
-        pause, left = _FIRST_PAUSE_S, seconds
+    def wait(
+        self,
+        run_id: str,
+        seconds: float,
+        sleep: Callable[[float], None] = time.sleep,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> bool:
+        """Return True as soon as the run has ended, False after ``seconds``, looks included."""
+        pause, slept, began = _FIRST_PAUSE_S, 0.0, monotonic()
         while not self.ended(run_id):
+            left = seconds - max(slept, monotonic() - began)
             if left <= 0:
                 return False
-            sleep(min(pause, left))
-            left -= pause
+            nap = min(pause, left)
+            sleep(nap)
+            slept += nap
             pause = min(2 * pause, _LONGEST_PAUSE_S)
         return True
 

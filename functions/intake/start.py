@@ -31,17 +31,23 @@ class Intake:
         return cls(runtime.client("stepfunctions"), IntakeSettings.of(runtime).state_machine_arn)
 
     def start(
-        self, request: RunRequest, when_full: WhenFull = "refuse", requested_by: str | None = None
+        self,
+        request: RunRequest,
+        when_full: WhenFull = "refuse",
+        requested_by: str | None = None,
+        answer_within_s: int | None = None,
     ) -> dict[str, Any]:
         """Start the run of ``request``, or find it started. Raises ``RequestConflict`` and ``RetryLater``.
 
         The execution's name is the run id, so Step Functions itself refuses the second one. ``when_full`` is
         for a request that does not say it itself: it belongs to the way that it came, not to what was asked for.
         Neither does ``requested_by``: the same request by somebody else is the same run, and who sent it first
-        counts.
+        counts. Nor ``answer_within_s``, for how long the caller waits: a repeat that waits longer is the same run.
         """
         wanted = request.model_dump(mode="json")
-        sent = {"request": wanted, "when_full": when_full} | ({"requested_by": requested_by} if requested_by else {})
+        sent: dict[str, Any] = {"request": wanted, "when_full": when_full}
+        sent |= {"requested_by": requested_by} if requested_by else {}
+        sent |= {} if answer_within_s is None else {"answer_within_s": answer_within_s}
         arn = f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{request.run_id}"
         with consequences(f"State machine {self.state_machine_arn} (STATE_MACHINE_ARN)"):
             try:

@@ -100,7 +100,7 @@ def test_a_limit_as_high_as_the_playbooks_is_admitted(stack: Stack) -> None:
     assert admit(stack, "as-high", limits={"turns": 4, "cost_microusd": 1_000_000, "deadline_s": 100})
 
 
-@pytest.mark.parametrize(("deadline_s", "agent_s"), [(11, 1), (10, 5), (5, 3), (1, 1)])
+@pytest.mark.parametrize(("deadline_s", "agent_s"), [(30, 20), (20, 10), (11, 6), (10, 5), (5, 3), (1, 1)])
 def test_a_caller_in_a_hurry_leaves_the_fallback_half_of_the_time_at_most(
     stack: Stack, deadline_s: int, agent_s: int
 ) -> None:

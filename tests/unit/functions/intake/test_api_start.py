@@ -1,5 +1,6 @@
 """POST /runs: one run a key, waited for where that is preferred."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -19,6 +20,8 @@ def post(stack: Stack, body: Any = BODY, name: str | None = None, **more: Any) -
     """Post a request for a run under the key ``name``, or one of its own."""
     headers = {"idempotency-key": name or key()} | more.pop("headers", {})
     passed = {kept: more.pop(kept) for kept in ("context", "sleep", "new_id") if kept in more}
+    if "sleep" in passed:  # it takes no time, and nothing else does
+        passed["monotonic"] = lambda: 0.0
     return ask(stack, "api", event("POST", "/runs", body=body, headers=headers, **more), **passed)
 
 
@@ -166,6 +169,52 @@ def test_waiting_is_bounded_and_what_is_not_understood_is_ignored(
     assert reply.status == 202
     assert ("preference-applied" in reply.headers) == (waits_s is not None)
     assert sum(slept) == pytest.approx(waits_s or 0)
+
+
+def test_the_time_that_looking_takes_is_waited_for_as_well(stack: Stack) -> None:
+    seconds, slept = iter(range(1_000)), list[float]()
+    headers = {"idempotency-key": key(), "prefer": "wait=5"}
+    clock = {"sleep": slept.append, "monotonic": lambda: float(next(seconds))}  # each look takes a second
+
+    reply = ask(stack, "api", event("POST", "/runs", body=BODY, headers=headers), **clock)
+
+    assert reply.status == 202
+    assert len(slept) == 3
+    assert next(seconds) <= 7
+
+
+@pytest.mark.parametrize(
+    ("prefer", "within_s"),
+    [
+        ("wait=5", 5),
+        ("wait=600", 25),
+        ("wait=5, respond-async", None),
+        ("respond-async; wait=5", None),
+        ("wait=5, not-respond-async=1", 5),
+        ("", None),
+    ],
+)
+def test_whoever_only_waits_wants_the_answer_by_then(stack: Stack, prefer: str, within_s: int | None) -> None:
+    run_id = post(stack, headers={"prefer": prefer}, sleep=lambda _: None).body["run_id"]
+
+    assert sent_with(run_id).get("answer_within_s") == within_s
+
+
+def sent_with(run_id: str) -> dict[str, Any]:
+    """Return the input of the run's execution."""
+    arn = f"arn:aws:states:eu-west-1:123456789012:execution:agent:{run_id}"
+    found: dict[str, Any] = json.loads(client("stepfunctions").describe_execution(executionArn=arn)["input"])
+    return found
+
+
+def test_the_same_key_is_the_same_run_however_long_its_caller_waits(stack: Stack) -> None:
+    first = post(stack, name="patient", headers={"prefer": "wait=5"}, sleep=lambda _: None)
+
+    again = [post(stack, name="patient", headers=more, sleep=lambda _: None) for more in ({}, {"prefer": "wait=20"})]
+
+    assert [reply.status for reply in again] == [202, 202]
+    assert {reply.body["run_id"] for reply in again} == {first.body["run_id"]}
+    assert sent_with(first.body["run_id"])["answer_within_s"] == 5
 
 
 def test_a_throttle_is_said_to_be_one_and_the_same_post_starts_the_run(stack: Stack) -> None:
