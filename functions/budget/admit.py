@@ -28,7 +28,7 @@ from ballast.contracts.request import WhenFull
 from ballast.contracts.wire import Wire, parse
 from ballast.errors import BreakerStopped, InvalidInput, NotAdmitted, RequestConflict
 from ballast.folds import ending, outcome, requested
-from ballast.log import RunLog
+from ballast.log import RunLog, Seal
 from ballast.log.run_index import by_outcome, by_tenant
 from ballast.money.breaker import Mode
 from ballast.money.lease import Lease
@@ -78,13 +78,14 @@ class Admission:
     @classmethod
     def of(cls, runtime: Runtime) -> "Admission":
         """Put it together; once per runtime."""
+        playbook = load_playbook(AdmitSettings.of(runtime).playbook_dir)
         return cls(
-            runtime.get(RunLog.of),
+            RunLog.of(runtime, Seal.of(runtime, playbook, opens=False)),
             runtime.get(Breakers.of),
             runtime.get(Lending.of),
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
-            load_playbook(AdmitSettings.of(runtime).playbook_dir),
+            playbook,
             runtime,
         )
 

@@ -10,9 +10,9 @@ from ballast.contracts.wire import parse
 from ballast.errors import EscalationClosed
 from ballast.folds import ending, opening, progress
 from ballast.folds.opening import renewed
-from ballast.log import RunLog
+from ballast.log import RunLog, Seal
 from ballast.runtime import Runtime, lambda_runtime
-from functions.escalation.approve import Approvals
+from functions.escalation.approve import Approvals, gates_playbook
 from functions.escalation.persons_answer import PersonsAnswer, checked
 from functions.escalation.question import Question
 from functions.escalation.resume import Resumption, closed, went_on
@@ -33,7 +33,8 @@ class Answers:
     def of(cls, runtime: Runtime) -> "Answers":
         """Put it together; once per runtime."""
         return cls(
-            runtime.get(RunLog.of),
+            # What a person has a tool called with may be sensitive; what others wrote stays masked here.
+            RunLog.of(runtime, Seal.of(runtime, runtime.get(gates_playbook), opens=False)),
             runtime.get(EscalationsTable.of),
             runtime.get(Resumption.of),
             runtime.get(Approvals.of),

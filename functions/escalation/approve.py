@@ -21,6 +21,7 @@ from ballast.folds.opening import renewed
 from ballast.log import RunLog
 from ballast.playbook import Playbook, RunSoFar, load_playbook
 from ballast.playbook.gate import admit_call
+from ballast.playbook.sensitive import marks_arguments
 from ballast.runtime import Runtime, Settings
 from functions.escalation.persons_answer import PersonsAnswer
 from functions.escalation.question import Given, Question, as_text, shown
@@ -37,7 +38,8 @@ class ApproveSettings(Settings):
     playbook_dir: str
 
 
-def _playbook(runtime: Runtime) -> Playbook:
+def gates_playbook(runtime: Runtime) -> Playbook:
+    """Return the playbook; once per runtime."""
     return load_playbook(ApproveSettings.of(runtime).playbook_dir)
 
 
@@ -92,10 +94,17 @@ class Approvals:
         current = state.call.arguments if question.arguments is None else question.arguments
         if canonical(answer.arguments) == canonical(current):
             return None
+        playbook = self.runtime.get(gates_playbook)
+        tool = playbook.tools.get(state.call.tool)
+        if tool is not None and marks_arguments(tool):
+            raise InvalidInput(
+                f"arguments: some of {tool.name} are sensitive, and masked where you look, so they cannot be changed "
+                "here. Reject with a comment that says what to do instead; the escalation stays open."
+            )
         call = state.call.model_copy(update={"arguments": answer.arguments})
         try:
             run = partial(RunSoFar.before, events, question.turn, question.index)
-            admit_call(self.runtime.get(_playbook), call, opening(events).request, state.planner, run)
+            admit_call(playbook, call, opening(events).request, state.planner, run)
         except CallRefused as refused:
             raise InvalidInput(f"arguments: {refused} Nothing was answered; the escalation stays open.") from None
         return answer.arguments

@@ -4,7 +4,7 @@ from typing import Any
 
 from ballast.contracts import ExecuteTask
 from ballast.contracts.wire import parse
-from ballast.log import RunLog
+from ballast.log import RunLog, Seal, masked_errors
 from ballast.metrics import metric_line
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -26,11 +26,12 @@ class ExecutorSettings(Settings):
 
 def build(runtime: Runtime) -> Executor:
     """Put the executor together; once per runtime."""
+    playbook = load_playbook(ExecutorSettings.of(runtime).playbook_dir)
     return Executor(
-        log=RunLog.of(runtime),
+        log=RunLog.of(runtime, Seal.of(runtime, playbook)),
         once=Once.of(runtime),
         circuits=Circuits.of(runtime),
-        playbook=load_playbook(ExecutorSettings.of(runtime).playbook_dir),
+        playbook=playbook,
         clock=runtime.clock,
         environ=runtime.environ,
         client=runtime.client,
@@ -47,7 +48,8 @@ def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | No
     task = parse(ExecuteTask, event, what="ExecuteTask")
     history = History.of(executor.log, task)
     state = history.call(task.turn, task.index)
-    status = executor.execute(task, history, context)
+    with masked_errors(executor.log, task.run_id):
+        status = executor.execute(task, history, context)
     if state is not None and not state.ended:  # a retry of what is recorded already is no other call
         runtime.emit(metric_line({"ToolCalls": 1, "RefusedCalls": int(status == "refused")}))
     opened = history.opening

@@ -134,6 +134,8 @@ class Executor:
             run=running.run,
             verify=running.verify if tool.policy.verify else None,
             fit=partial(fitted, attempt),
+            kept=lambda outcome: self.log.kept(attempt.task.run_id, {"tool": tool.name, **outcome}),
+            unkept=partial(self.log.unkept, attempt.task.run_id),
         )
         return write.carried_out(self.once, key, lambda_context)
 

@@ -43,6 +43,7 @@ class Write:
     run      the tool, with its breaker and its timeout
     verify   asks whether the effect happened, None where the tool cannot tell
     fit      makes of an outcome what can be recorded: a result may be too large
+    kept, unkept  close what is sensitive in an outcome before it is kept, and open it again
     """
 
     tool: Tool
@@ -50,6 +51,8 @@ class Write:
     run: Callable[[], Any]
     verify: Callable[[], Any] | None
     fit: Callable[[Outcome], Outcome]
+    kept: Callable[[Outcome], Outcome]
+    unkept: Callable[[Outcome], Outcome]
 
     def carried_out(self, once: Once, key: str, lambda_context: Any) -> Outcome:
         """Carry it out at most once under ``key`` and return its outcome.
@@ -57,7 +60,7 @@ class Write:
         Raises ``AttemptInProgress`` while another attempt may be at work, ``RetryLater`` where to try again.
         """
         try:
-            return once.run(key, self._attempted, lambda_context)
+            return self.unkept(once.run(key, lambda: self.kept(self._attempted()), lambda_context))
         except _InDoubt as doubt:
             raise AttemptInProgress(f"{key}: whether it happened cannot be told yet. {doubt}") from doubt
 

@@ -8,7 +8,7 @@ from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Pl
 from ballast.contracts.event import plan_seq
 from ballast.contracts.wire import parse
 from ballast.folds import opening, proposals
-from ballast.log import RunLog
+from ballast.log import RunLog, Seal, masked_errors
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.answers import judged
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -31,7 +31,8 @@ class FallbackPlanner:
     @classmethod
     def of(cls, runtime: Runtime) -> "FallbackPlanner":
         """Put the planner together; once per runtime."""
-        return cls(RunLog.of(runtime), load_playbook(FallbackSettings.of(runtime).playbook_dir))
+        playbook = load_playbook(FallbackSettings.of(runtime).playbook_dir)
+        return cls(RunLog.of(runtime, Seal.of(runtime, playbook)), playbook)
 
     def plan(self, task: PlanTask) -> PlanSummary:
         """Return this turn's decision, recorded; a retry returns the recorded one."""
@@ -72,4 +73,6 @@ class FallbackPlanner:
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Propose one decision for ``event`` (a ``PlanTask``) and return its ``PlanSummary``."""
     planner = (runtime or lambda_runtime()).get(FallbackPlanner.of)
-    return planner.plan(parse(PlanTask, event, what="PlanTask")).model_dump(mode="json")
+    task = parse(PlanTask, event, what="PlanTask")
+    with masked_errors(planner.log, task.run_id):
+        return planner.plan(task).model_dump(mode="json")

@@ -6,7 +6,7 @@ from typing import Any
 from ballast.breaker import Breakers
 from ballast.contracts import PlanTask
 from ballast.contracts.wire import parse
-from ballast.log import RunLog
+from ballast.log import RunLog, Seal, masked_errors
 from ballast.money import load_prices
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -37,7 +37,7 @@ def build(runtime: Runtime) -> Agent:
     settings = PlannerSettings.of(runtime)
     playbook = load_playbook(settings.playbook_dir)
     return Agent(
-        log=RunLog.of(runtime),
+        log=RunLog.of(runtime, Seal.of(runtime, playbook)),
         breakers=Breakers.of(runtime),
         model=Converse.of(runtime, endpoint_url=settings.model_endpoint_url, timeout_s=settings.model_timeout_s),
         circuits=Circuits.of(runtime, settings.model_circuits_table),
@@ -54,5 +54,8 @@ def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | No
     """Propose one decision for ``event`` (a ``PlanTask``) and return its ``PlanSummary``."""
     task = parse(PlanTask, event, what="PlanTask")
     agent = (runtime or lambda_runtime()).get(build)
-    summary = agent.plan(task, invocation=context.aws_request_id, remaining_ms=context.get_remaining_time_in_millis)
+    with masked_errors(agent.log, task.run_id):
+        summary = agent.plan(
+            task, invocation=context.aws_request_id, remaining_ms=context.get_remaining_time_in_millis
+        )
     return summary.model_dump(mode="json")

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from ballast.contracts import Event, ExitReason
+from ballast.contracts.secret import masked
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import canonical
-from ballast.folds import answered_prompt, counts, opening, prompt_digest, unseen, usage
+from ballast.folds import Prompt, answered_prompt, counts, opening, prompt_digest, unseen, usage
 from ballast.folds.conversation import extended
 from ballast.folds.despair import Despair, recorded
 from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
@@ -80,8 +81,14 @@ def compose(
         "reserved_microusd": reservation.microusd,
         "price_version": prices.version,
         "service_tier": tier,
-        "prompt_sha256": prompt_digest(events, extended(before, body), inference),
+        "prompt_sha256": prompt_digest(events, _as_shown(events, body), inference),
     }
+
+
+def _as_shown(events: Sequence[Event], body: dict[str, Any]) -> Prompt:
+    """Return the prompt that ``body`` extends, as everybody may see it."""
+    secrets = {secret for event in events for secret in event.secrets}
+    return extended(answered_prompt(events, as_shown=True), masked(body, secrets))
 
 
 def _input_bound(events: Sequence[Event], delta: dict[str, Any], model_id: str) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from ballast.contracts.secret import masked
 from ballast.contracts.wire import Wire, canonical, sha256
 
 #: The last turn number that a key can carry; the run's ending uses it, so it sorts last.
@@ -56,6 +57,24 @@ class Event(Wire):
     seq: str = Field(pattern=_SEQ.pattern)
     at: str
     body: dict[str, Any]
+    _secrets: tuple[str, ...] = ()
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The sensitive values in ``body``, for whoever may see them; nobody else's body has any."""
+        return self._secrets
+
+    def with_secrets(self, secrets: tuple[str, ...]) -> "Event":
+        """Return the same event, which knows that these of its values are sensitive."""
+        made = self.model_copy()
+        made._secrets = secrets
+        return made
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The body as everybody may see it: sensitive values masked."""
+        shown: dict[str, Any] = masked(self.body, self._secrets)
+        return shown
 
     @property
     def turn(self) -> int:
@@ -80,8 +99,8 @@ class Event(Wire):
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 of the key and the body."""
-        return sha256(f"{self.run_id}\0{self.seq}\0{canonical(self.body)}")
+        """Hex SHA-256 of the key and the body as it is shown: one for everybody, and no help in guessing a secret."""
+        return sha256(f"{self.run_id}\0{self.seq}\0{canonical(self.shown)}")
 
 
 @lru_cache(maxsize=8_192)

@@ -47,7 +47,7 @@ def occurring(value: Any, secrets: Iterable[str]) -> tuple[str, ...]:
 
 def without_tokens(value: Any, tokens: Sequence[str]) -> Any:
     """Return what ``sealed`` made with each token masked."""
-    return _unsealed(value, {token: MASK for token in tokens}, lambda _: MASK)
+    return _unsealed(value, dict.fromkeys(tokens, MASK), lambda _: MASK)
 
 
 def opened(value: Any, secrets: Mapping[str, str]) -> Any:

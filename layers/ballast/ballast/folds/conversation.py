@@ -29,15 +29,19 @@ class Prompt:
     after: str | None = None
 
 
-def answered_prompt(events: Sequence[Event]) -> Prompt:
-    """Return the conversation up to and with the newest completion; empty before the first."""
+def answered_prompt(events: Sequence[Event], *, as_shown: bool = False) -> Prompt:
+    """Return the conversation up to and with the newest completion; empty before the first.
+
+    ``as_shown``: with sensitive values masked, as everybody may see it.
+    """
     newest = next((event for event in reversed(events) if event.name == "model.responded"), None)
-    return _through(events, newest.seq if newest else None)
+    return _through(events, newest.seq if newest else None, as_shown=as_shown)
 
 
-def rebuild(events: Sequence[Event], requested: Event) -> Prompt:
-    """Return the exact prompt that ``requested`` (a ``model.requested``) was sent with."""
-    return extended(_through(events, requested.body["after"]), requested.body)
+def rebuild(events: Sequence[Event], requested: Event, *, as_shown: bool = False) -> Prompt:
+    """Return the exact prompt that ``requested`` (a ``model.requested``) was sent with; ``as_shown`` as above."""
+    body = requested.shown if as_shown else requested.body
+    return extended(_through(events, requested.body["after"], as_shown=as_shown), body)
 
 
 def extended(before: Prompt, requested: dict[str, Any]) -> Prompt:
@@ -61,7 +65,8 @@ def prompt_digest(events: Sequence[Event], prompt: Prompt, inference: dict[str, 
     """Return the hex SHA-256 of the exact prompt, its inference settings and every event that it covers.
 
     ``inference`` is {"model": …, "max_tokens": …, "temperature": …}. Changing, removing or
-    reordering an earlier event changes the digest: tamper evidence.
+    reordering an earlier event changes the digest: tamper evidence. Give it the prompt as it is shown: then
+    it is the same for who may see sensitive values and who may not, and no help in guessing one.
     Raises ``KeyError`` where a covered event is gone.
     """
     digests = {event.seq: event.digest for event in events}
@@ -75,7 +80,7 @@ def prompt_digest(events: Sequence[Event], prompt: Prompt, inference: dict[str, 
     return sha256(canonical(content))
 
 
-def _through(events: Sequence[Event], responded_seq: str | None) -> Prompt:
+def _through(events: Sequence[Event], responded_seq: str | None, *, as_shown: bool) -> Prompt:
     by_seq = {event.seq: event for event in events}
     chain: list[tuple[Event, Event]] = []
     seq = responded_seq
@@ -86,11 +91,12 @@ def _through(events: Sequence[Event], responded_seq: str | None) -> Prompt:
         seq = requested.body["after"]
     prompt = Prompt()
     for requested, responded in reversed(chain):
-        prompt = extended(prompt, requested.body)
+        said = responded.shown if as_shown else responded.body
+        prompt = extended(prompt, requested.shown if as_shown else requested.body)
         prompt = Prompt(
             system=prompt.system,
             tools=prompt.tools,
-            messages=(*prompt.messages, responded.body["message"]),
+            messages=(*prompt.messages, said["message"]),
             covers=prompt.covers,
             after=responded.seq,
         )

@@ -1,6 +1,7 @@
-"""The append-only log of a run in DynamoDB, with large bodies in S3."""
+"""The append-only log of a run in DynamoDB, with large bodies in S3 and sensitive values sealed."""
 
 from ballast.log.run_index import Found, RunIndex
 from ballast.log.run_log import LogSettings, RunLog
+from ballast.log.seal import Seal, masked_errors
 
-__all__ = ["Found", "LogSettings", "RunIndex", "RunLog"]
+__all__ = ["Found", "LogSettings", "RunIndex", "RunLog", "Seal", "masked_errors"]

@@ -7,6 +7,7 @@ smaller, and as a pointer to S3 (claim check) where even that is large. Pure: no
 import hashlib
 import json
 import zlib
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -20,9 +21,12 @@ COMPRESS_OVER_BYTES = 1_024
 CLAIM_CHECK_OVER_BYTES = 32 * 1024
 
 
-def encode(event: Event) -> tuple[dict[str, Any], bytes | None]:
-    """Return the item in DynamoDB's wire form, and the bytes that must be in S3 before it is written."""
-    text = canonical(event.body)
+def encode(event: Event, written: Mapping[str, Any]) -> tuple[dict[str, Any], bytes | None]:
+    """Return the item in DynamoDB's wire form, and the bytes that must be in S3 before it is written.
+
+    ``written`` is the event's body as it is stored: with sensitive values sealed.
+    """
+    text = canonical(written)
     item: dict[str, Any] = {
         "run_id": {"S": event.run_id},
         "seq": {"S": event.seq},

@@ -11,10 +11,12 @@ from pydantic import Field
 
 from ballast.contracts import Event
 from ballast.contracts.event import order, run_seq
+from ballast.contracts.secret import masked
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt, RetryLater
 from ballast.log.aws_errors import consequences
 from ballast.log.codec import decode, encode, payload_of
+from ballast.log.seal import Seal, shown, split
 from ballast.runtime import Runtime, Settings
 
 _BEGINS = "run_id = :run_id AND begins_with(seq, :begin)"
@@ -55,17 +57,20 @@ class RunLog:
         s3: Any,
         settings: LogSettings,
         clock: Callable[[], datetime],
+        seal: Seal | None = None,
     ) -> None:
         self._dynamodb = dynamodb
         self._s3 = s3
         self._settings = settings
         self._clock = clock
+        self._seal = seal
         self._openings: dict[str, tuple[Event, ...]] = {}
+        self._secrets: dict[str, set[str]] = {}
 
     @classmethod
-    def of(cls, runtime: Runtime) -> RunLog:
-        """Build the log of ``runtime``'s function."""
-        return cls(_Lazy(runtime, "dynamodb"), _Lazy(runtime, "s3"), LogSettings.of(runtime), runtime.clock)
+    def of(cls, runtime: Runtime, seal: Seal | None = None) -> RunLog:
+        """Build the log of ``runtime``'s function. Without ``seal`` sensitive values are masked in what it reads."""
+        return cls(_Lazy(runtime, "dynamodb"), _Lazy(runtime, "s3"), LogSettings.of(runtime), runtime.clock, seal)
 
     def append(
         self, run_id: str, seq: str, body: Mapping[str, Any], *, index: Mapping[str, str] | None = None
@@ -78,7 +83,12 @@ class RunLog:
         now = self._clock()
         # What is returned is what any later read returns: JSON, with no tuple and no enum in it.
         event = Event(run_id=run_id, seq=seq, at=now.isoformat(), body=json.loads(canonical(dict(body))))
-        item, payload = encode(event)
+        written = event.body
+        if self._seal is not None:
+            known = {*self._secrets.get(run_id, ()), *self._seal.secrets(event.body)}
+            event, written = self._seal.close(event, known)
+            self._remember(event)
+        item, payload = encode(event, written)
         item |= {name: {"S": value} for name, value in (index or {}).items()}
         key = payload_of(item)
         if payload is not None and key is not None:
@@ -200,11 +210,39 @@ class RunLog:
         seq = item["seq"]["S"]
         try:
             event = decode(item, payload)
+            body, tokens = split(event.body)
         except ValueError as problem:
             raise LogCorrupt(f"{item['run_id']['S']} {seq}: cannot be decoded: {problem}.") from None
+        event = event.model_copy(update={"body": shown(body, tokens)})
         if event.digest != item.get("digest", {}).get("S"):
             raise LogCorrupt(f"{event.run_id} {seq}: the content does not match its digest; somebody changed the log.")
+        if self._seal is not None and self._seal.opens and tokens:
+            event = self._seal.open(event, body, tokens)
+            self._remember(event)
         return event
+
+    def kept(self, run_id: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return ``body`` as it may be kept elsewhere than in the log: with sensitive values closed."""
+        if self._seal is None:
+            return body
+        known = {*self._secrets.get(run_id, ()), *self._seal.secrets(body)}
+        return self._seal.closed(run_id, body, known)[0]
+
+    def unkept(self, run_id: str, kept: dict[str, Any]) -> dict[str, Any]:
+        """Return what ``kept`` made as it was before."""
+        body, tokens = split(kept)
+        return self._seal.opened(run_id, body, tokens)[0] if self._seal is not None and tokens else body
+
+    def masked(self, run_id: str, text: str) -> str:
+        """Return ``text`` with the run's sensitive values masked, those that were read or written here."""
+        return str(masked(text, self._secrets.get(run_id, ())))
+
+    def _remember(self, event: Event) -> None:
+        if not event.secrets:
+            return
+        if len(self._secrets) >= _KEPT_OPENINGS and event.run_id not in self._secrets:
+            self._secrets.clear()
+        self._secrets.setdefault(event.run_id, set()).update(event.secrets)
 
     def _payload(self, item: dict[str, Any], key: str) -> bytes:
         with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):

@@ -13,7 +13,7 @@ from ballast.playbook.load import Playbook, load_playbook
 from ballast.playbook.once import Change
 from ballast.playbook.run import RunSoFar
 from ballast.playbook.tool import Effect, Tool, tool
-from ballast.validation import Grounded, Untrusted
+from ballast.validation import Grounded, Sensitive, Untrusted
 
 __all__ = [
     "AgentConfig",
@@ -31,6 +31,7 @@ __all__ = [
     "Playbook",
     "Repeat",
     "RunSoFar",
+    "Sensitive",
     "Tool",
     "ToolContext",
     "ToolFailed",

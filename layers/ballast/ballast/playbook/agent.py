@@ -47,6 +47,17 @@ class Intent(Wire):
         return schema
 
 
+class Sensitivity(Wire):
+    """What is sensitive besides the fields that tools mark, and how the run's log keeps all of it.
+
+    policy   encrypt: with the stack's key, so that who acts can still use it; mask: gone for good, also for the model
+    context  names in a request's context whose values are sensitive
+    """
+
+    policy: Literal["encrypt", "mask"] = "encrypt"
+    context: tuple[Name, ...] = ()
+
+
 class AgentConfig(Wire):
     """The content of ``agent.yaml``.
 
@@ -68,6 +79,7 @@ class AgentConfig(Wire):
     park_timeout_s        how long a parked call waits
     ask_requester         whether the agent may ask the requester a question, and wait for the reply
     requester_timeout_s   how long it waits
+    sensitive             what few may see, and how the log keeps it
     fallback_starts_clean whether what the agent did is rolled back before a fallback goes on (an intent may differ)
     trust_text            whether the requester's own words vouch for values; false where they are, say, a mail
     ground_answers        whether an answer may only name amounts and ids that the run knows
@@ -91,6 +103,7 @@ class AgentConfig(Wire):
     park_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 14 * 24 * 3600
     ask_requester: bool = False
     requester_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 3600
+    sensitive: Sensitivity = Sensitivity()
     fallback_starts_clean: bool = True
     trust_text: bool = True
     ground_answers: bool = False

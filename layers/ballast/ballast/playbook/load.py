@@ -18,6 +18,7 @@ from ballast.errors import PlaybookInvalid
 from ballast.playbook.agent import AgentConfig, read_agent
 from ballast.playbook.effects import Breaker, OnRollback
 from ballast.playbook.fallback import Fallback
+from ballast.playbook.sensitive import marks_arguments, marks_result
 from ballast.playbook.tool import Effect, Tool
 
 _LOCK = threading.Lock()
@@ -40,6 +41,12 @@ class Playbook:
             whole.update(f"{file.relative_to(self.folder)}\0".encode())
             whole.update(hashlib.sha256(file.read_bytes()).digest())
         return whole.hexdigest()
+
+    @cached_property
+    def marks_sensitive(self) -> bool:
+        """Whether anything in it is marked as sensitive."""
+        marked = any(marks_arguments(tool) or marks_result(tool) for tool in self.tools.values())
+        return marked or bool(self.agent.sensitive.context)
 
     def side_by_side(self, tools: Iterator[str]) -> bool:
         """Say whether calls of these tools may be made at once: none writes, and none costs money.
@@ -115,6 +122,11 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
         breaker = made.policy.breaker
         if breaker and breakers.setdefault(breaker.name, breaker) != breaker:
             raise PlaybookInvalid(f"{path}: the tools of breaker {breaker.name} disagree on its numbers.")
+        if agent.sensitive.policy == "mask" and marks_arguments(made):
+            raise PlaybookInvalid(
+                f"{path}: {made.name} marks arguments as sensitive, which agent.yaml's `sensitive.policy: mask` would "
+                "take from the tool as well. Use `encrypt`, or take the marks off."
+            )
     for intent in fallbacks:
         if intent not in agent.intents:
             raise PlaybookInvalid(

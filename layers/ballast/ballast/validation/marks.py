@@ -1,4 +1,5 @@
-"""What a tool's author writes at a field: where its values must come from, or that nobody vouches for them.
+"""What a tool's author writes at a field: where its values must come from, that nobody vouches for them, or
+that few may see them.
 
 ::
 
@@ -8,6 +9,7 @@
 
     class Order(BaseModel):
         customer_note: Annotated[str, Untrusted]     # somebody's words: what occurs only there is tainted
+        card_number: Annotated[str, Sensitive]       # encrypted or masked in the log, masked everywhere else
 """
 
 import types
@@ -37,8 +39,13 @@ class Untrusted:
     """A field of a result that holds text which nobody vouches for."""
 
 
-Mark = Grounded | Untrusted
-MarkT = typing.TypeVar("MarkT", Grounded, Untrusted)
+@dataclass(frozen=True)
+class Sensitive:
+    """A field of arguments or of a result that only the executor, the planners and the tools may see."""
+
+
+Mark = Grounded | Untrusted | Sensitive
+MarkT = typing.TypeVar("MarkT", Grounded, Untrusted, Sensitive)
 
 #: ``type X = …`` came with Python 3.12.
 _ALIAS = getattr(typing, "TypeAliasType", None)

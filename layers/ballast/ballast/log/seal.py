@@ -1,0 +1,168 @@
+"""Seal the sensitive values of an event with the stack's key, or mask them, before they are written.
+
+Only who has the right to use the key gets them back; everybody else reads the same events with the values masked::
+
+    append   body ─ which of its values are sensitive? ─▶ body with tokens, and what each token stands for, encrypted
+    read     with the key: the body as it was            without it: the body with every token masked
+
+A value is encrypted by the key itself, bound to its run: it is a few bytes, and no library is needed for it.
+Imports ``ballast.contracts``, ``ballast.playbook``, ``ballast.runtime`` and what is below them.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ballast.contracts import Event
+from ballast.contracts.secret import SEALED, masked, occurring, opened, sealed, without_tokens
+from ballast.errors import BallastError, LogCorrupt, SettingInvalid
+from ballast.log.aws_errors import consequences
+from ballast.runtime import Runtime, Settings
+
+if TYPE_CHECKING:
+    from ballast.log.run_log import RunLog
+    from ballast.playbook import Playbook
+
+#: What KMS takes at once.
+_MAX_BYTES = 4_096
+
+Body = dict[str, Any]
+
+
+class SealSettings(Settings):
+    """sensitive_key_arn: the KMS key; needed only where the playbook marks something as sensitive."""
+
+    sensitive_key_arn: str = ""
+
+
+@dataclass(frozen=True)
+class Seal:
+    """Closes and opens events, with the rights of one function and the marks of one playbook.
+
+    opens  whether the function has the right to; who only writes reads the values masked
+    """
+
+    kms: Any
+    key_arn: str
+    playbook: Playbook
+    opens: bool = True
+
+    @classmethod
+    def of(cls, runtime: Runtime, playbook: Playbook, *, opens: bool = True) -> Seal | None:
+        """Put it together; None where the playbook marks nothing. Raises ``SettingInvalid``."""
+        if not playbook.marks_sensitive:
+            return None
+        key_arn = SealSettings.of(runtime).sensitive_key_arn
+        if not key_arn and playbook.agent.sensitive.policy != "mask":
+            raise SettingInvalid(
+                "SENSITIVE_KEY_ARN: the playbook marks fields as sensitive, to be encrypted. template.yaml sets it."
+            )
+        return cls(runtime.client("kms"), key_arn, playbook, opens)
+
+    def secrets(self, body: Body) -> tuple[str, ...]:
+        """Return the values that the playbook marks in ``body``."""
+        from ballast.playbook.sensitive import sensitive_values
+
+        return tuple(sorted(set(sensitive_values(self.playbook, body))))
+
+    def close(self, event: Event, secrets: Iterable[str]) -> tuple[Event, Body]:
+        """Return the event as its writer goes on with it, and its body as it is written."""
+        written, found = self.closed(event.run_id, event.body, secrets)
+        if found and self.masks:
+            return event.model_copy(update={"body": written}), written
+        return event.with_secrets(found), written
+
+    def closed(self, run_id: str, body: Body, secrets: Iterable[str]) -> tuple[Body, tuple[str, ...]]:
+        """Return ``body`` as it may be kept, and which of ``secrets`` are in it."""
+        found = occurring(body, secrets)
+        if not found:
+            return body, ()
+        if self.masks:
+            return masked(body, found), found
+        closed = {secret: self._encrypted(run_id, secret) for secret in found}
+        tokens = {secret: _token(parts) for secret, parts in closed.items()}
+        return sealed(body, tokens) | {SEALED: {tokens[secret]: closed[secret] for secret in found}}, found
+
+    def open(self, event: Event, body: Body, tokens: Mapping[str, list[str]]) -> Event:
+        """Return ``event`` with its ``body`` as it was before it was closed. Raises ``LogCorrupt``."""
+        opened_body, secrets = self.opened(event.run_id, body, tokens)
+        return event.model_copy(update={"body": opened_body}).with_secrets(secrets)
+
+    def opened(self, run_id: str, body: Body, tokens: Mapping[str, list[str]]) -> tuple[Body, tuple[str, ...]]:
+        """Return a split body as it was before it was closed, and the secrets in it. Raises ``LogCorrupt``."""
+        secrets = {token: self._decrypted(run_id, parts) for token, parts in tokens.items()}
+        return opened(body, secrets), tuple(sorted(secrets.values()))
+
+    @property
+    def masks(self) -> bool:
+        """Whether what is sensitive is not kept at all."""
+        return self.playbook.agent.sensitive.policy == "mask"
+
+    def _encrypted(self, run_id: str, secret: str) -> list[str]:
+        data = secret.encode("utf-8", "surrogatepass")
+        parts = []
+        for start in range(0, len(data), _MAX_BYTES):
+            with consequences(f"Key {self.key_arn} (SENSITIVE_KEY_ARN)"):
+                made = self.kms.encrypt(
+                    KeyId=self.key_arn,
+                    Plaintext=data[start : start + _MAX_BYTES],
+                    EncryptionContext={"run_id": run_id},
+                )
+            parts.append(base64.b64encode(made["CiphertextBlob"]).decode("ascii"))
+        return parts
+
+    def _decrypted(self, run_id: str, parts: list[str]) -> str:
+        data = b""
+        for part in parts:
+            with consequences(f"Key {self.key_arn} (SENSITIVE_KEY_ARN)"):
+                try:
+                    made = self.kms.decrypt(
+                        KeyId=self.key_arn,
+                        CiphertextBlob=base64.b64decode(part),
+                        EncryptionContext={"run_id": run_id},
+                    )
+                except (self.kms.exceptions.InvalidCiphertextException, ValueError) as problem:
+                    raise LogCorrupt(f"{run_id}: a sealed value cannot be opened ({problem}).") from None
+            data += made["Plaintext"]
+        return data.decode("utf-8", "surrogatepass")
+
+
+def split(body: Body) -> tuple[Body, dict[str, list[str]]]:
+    """Return a written body without what its tokens stand for, and that. Raises ``ValueError`` if it is garbled."""
+    tokens = body.get(SEALED)
+    if tokens is None:
+        return body, {}
+    whole = isinstance(tokens, dict) and all(isinstance(parts, list) for parts in tokens.values())
+    if not whole:
+        raise ValueError(f"its {SEALED} is no mapping of tokens: {json.dumps(tokens)[:80]}")
+    return {name: value for name, value in body.items() if name != SEALED}, tokens
+
+
+def shown(body: Body, tokens: Mapping[str, Any]) -> Body:
+    """Return a split body as everybody may see it."""
+    made: Body = without_tokens(body, list(tokens)) if tokens else body
+    return made
+
+
+def _token(parts: list[str]) -> str:
+    """Return what stands for a value: nobody can write it before, since it follows from what KMS returned."""
+    digest = hashlib.sha256("".join(parts).encode("ascii")).hexdigest()
+    return f"\u27e6{digest[:24]}\u27e7"
+
+
+@contextmanager
+def masked_errors(log: RunLog, run_id: str) -> Iterator[None]:
+    """Raise what is raised with the run's sensitive values masked: Lambda writes it to CloudWatch."""
+    try:
+        yield
+    except BallastError as problem:
+        text = log.masked(run_id, str(problem))
+        if text == str(problem):
+            raise
+        raise type(problem)(text).with_traceback(problem.__traceback__) from None
