@@ -58,6 +58,9 @@ def needed(action: str, resource: str, path: str, body: Mapping[str, Any], where
         if "taskToken" in body:
             target = where.waiting_for(body["taskToken"])
         return [Access(action, target or "*")]
+    if service == "kms" and "KeyId" in body:
+        key = str(body["KeyId"])
+        return [Access(action, key if key.startswith("arn:") else where.arn("kms", f"key/{key}"))]
     if service == "events" and operation == "PutEvents":
         buses = {entry.get("EventBusName", "default") for entry in body.get("Entries", [])}
         return [Access(action, where.arn("events", f"event-bus/{bus}")) for bus in sorted(buses)]

@@ -55,7 +55,5 @@ def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | No
     task = parse(PlanTask, event, what="PlanTask")
     agent = (runtime or lambda_runtime()).get(build)
     with masked_errors(agent.log, task.run_id):
-        summary = agent.plan(
-            task, invocation=context.aws_request_id, remaining_ms=context.get_remaining_time_in_millis
-        )
+        summary = agent.plan(task, invocation=context.aws_request_id, remaining_ms=context.get_remaining_time_in_millis)
     return summary.model_dump(mode="json")

@@ -52,6 +52,9 @@ def _said(event: Event) -> str:
             return f"escalated: {meaning(text(body, 'reason'))} ({text(body, 'escalation_id')})"
         case "escalation.answered":
             return _decision(text(body, "by") or "a person", body)
+        case "run.settled":
+            back = usd(number(body, "returned_microusd"))
+            return f"settled: {usd(number(body, 'charged_microusd'))} charged, {back} goes back to the windows"
         case "run.announced" | "escalation.announced":
             return f"event sent: {text(body, 'detail_type')}"
         case "run.replied":

@@ -11,7 +11,7 @@ from local.access import Access, Account, needed
 from local.moto_seams.replaced import replaced
 
 #: Services that speak JSON: a denial has to, as well.
-_JSON = frozenset({"dynamodb", "events", "lambda", "sqs", "states"})
+_JSON = frozenset({"dynamodb", "events", "kms", "lambda", "sqs", "states"})
 
 
 @contextmanager

@@ -25,7 +25,9 @@ def test_a_scenario_ends_as_its_name_says(name: str, tmp_path: Path) -> None:
     ended, printed = played(name, tmp_path)
 
     assert ended.wrong == []
-    assert f"{ended.timeline.status} by {ended.timeline.by}" in printed.splitlines()[-1]
+    last, settled = printed.splitlines()[-2:]
+    assert f"{ended.timeline.status} by {ended.timeline.by}" in last
+    assert "goes back to the windows" in settled
     saved = Journal(tmp_path).find(ended.timeline.run_id)
     assert timeline(saved.events) == ended.timeline
     used = usage(saved.events)

@@ -14,6 +14,7 @@ import pytest
 from ballast.breaker import BreakerSettings
 from ballast.http.identity import CallerSettings
 from ballast.log.run_log import LogSettings
+from ballast.log.seal import SealSettings
 from ballast.outbox import ReplySettings
 from ballast.runtime import Runtime, Settings
 from tests.template import rendered
@@ -29,6 +30,7 @@ READ_BY_THE_LAYER: dict[str, type[Settings]] = {
     "RunLog": LogSettings,
     "Breakers": BreakerSettings,
     "Replies": ReplySettings,
+    "Seal": SealSettings,
     "Front": CallerSettings,
     "BreakerSettings": BreakerSettings,
 }

@@ -18,6 +18,8 @@ APPEND_LOG: Row = {
     "RunLogTable": "dynamodb:PutItem dynamodb:GetItem dynamodb:Query",
     "PayloadBucket/payloads/*": "s3:PutObject s3:GetObject",
 }
+SEAL: Row = {"SensitiveKey": "kms:Encrypt"}
+SEAL_AND_OPEN: Row = {"SensitiveKey": "kms:Encrypt kms:Decrypt"}
 KEEP_BUDGETS: Row = {"BudgetsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"}
 SET_BREAKER: Row = {"BudgetsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:Query"}
 TELL_OTHERS: Row = {"events:${AWS::Region}:${AWS::AccountId}:event-bus/default": "events:PutEvents"}
@@ -44,6 +46,7 @@ MAY: dict[str, Row] = {
     # money
     "AdmitFunction": {
         **APPEND_LOG,
+        **SEAL,
         **TELL_OTHERS,
         **REPLY,
         "BudgetsTable": f"{KEEP_BUDGETS['BudgetsTable']} dynamodb:BatchGetItem",
@@ -61,6 +64,7 @@ MAY: dict[str, Row] = {
     "BudgetApiFunction": {"BudgetsTable": f"{SET_BREAKER['BudgetsTable']} dynamodb:BatchGetItem"},
     # probabilistic
     "PlannerFunction": APPEND_LOG
+    | SEAL_AND_OPEN
     | {
         "bedrock:*::foundation-model/*": "bedrock:InvokeModel",
         "bedrock:${AWS::Region}:${AWS::AccountId}:inference-profile/*": "bedrock:InvokeModel",
@@ -68,9 +72,10 @@ MAY: dict[str, Row] = {
         "ModelCircuitsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",
     },
     # deterministic
-    "FallbackFunction": APPEND_LOG,
-    "RollbackFunction": APPEND_LOG,
+    "FallbackFunction": APPEND_LOG | SEAL_AND_OPEN,
+    "RollbackFunction": APPEND_LOG | SEAL_AND_OPEN,
     "ExecutorFunction": APPEND_LOG
+    | SEAL_AND_OPEN
     | {
         "IdempotencyTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
         "CustomersTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",
@@ -84,6 +89,7 @@ MAY: dict[str, Row] = {
     | TELL_OTHERS
     | {"EscalationsTable": "dynamodb:UpdateItem", "EscalationQueue": "sqs:SendMessage"},
     "AnswerEscalationFunction": APPEND_LOG
+    | SEAL
     | {"EscalationsTable": "dynamodb:GetItem dynamodb:UpdateItem", "AgentStateMachine": "states:SendTaskSuccess"},
     "RemindFunction": {
         "RunLogTable": "dynamodb:BatchGetItem",
@@ -94,6 +100,7 @@ MAY: dict[str, Row] = {
     },
     "PeopleApiFunction": {
         **APPEND_LOG,
+        **SEAL,
         "RunLogTable": f"{APPEND_LOG['RunLogTable']} dynamodb:BatchGetItem",
         "EscalationsTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:UpdateItem",
         "EscalationsTable/index/by_status": "dynamodb:Query",
@@ -116,6 +123,7 @@ WORKFLOW: Row = {
 }
 
 PLANNER, EXECUTOR = "PlannerFunction", "ExecutorFunction"
+PLANNERS = "PlannerFunction FallbackFunction RollbackFunction"
 INTAKE, API = "IntakeFunction QueueFunction ApiFunction", "ApiFunction"
 ANSWER = "AnswerEscalationFunction PeopleApiFunction"
 BUDGET = "AdmitFunction SettleFunction SweepFunction"
@@ -141,6 +149,7 @@ ONLY: list[tuple[str, str, str, str]] = [
         "dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
         "BudgetsTable",
     ),
+    (f"{PLANNERS} {EXECUTOR}", "open sealed values", "kms:Decrypt kms:ReEncrypt* kms:CreateGrant", "*"),
     (NOBODY, "change or delete what is in the log", "dynamodb:UpdateItem dynamodb:DeleteItem", "RunLogTable"),
     (NOBODY, "write the log without its condition", "dynamodb:BatchWriteItem dynamodb:PartiQL*", "RunLogTable"),
     (NOBODY, "delete a payload", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucketVersioning", "PayloadBucket*"),

@@ -67,6 +67,10 @@ class Runtime:
 
         return self._once(("client", service, variant), make)
 
+    def lazy(self, service: str) -> Any:
+        """Return what becomes ``client(service)`` when it is first used: most invocations never need some."""
+        return _Lazy(self, service)
+
     def emit(self, line: str) -> None:
         """Write one line where Lambda collects logs and embedded metrics."""
         print(line, file=self._stdout, flush=True)
@@ -81,6 +85,14 @@ class Runtime:
                 self._built[key] = make(self)
             built: T = self._built[key]
         return built
+
+
+class _Lazy:
+    def __init__(self, runtime: Runtime, service: str) -> None:
+        self._runtime, self._service = runtime, service
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runtime.client(self._service), name)
 
 
 @cache

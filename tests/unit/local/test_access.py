@@ -58,6 +58,8 @@ TABLE = "arn:aws:dynamodb:eu-west-1:1:table/"
         ),
         ("states:SendTaskSuccess", {"taskToken": "nobody's"}, [("states:SendTaskSuccess", "*")]),
         ("states:ListStateMachines", {}, [("states:ListStateMachines", "*")]),
+        ("kms:Encrypt", {"KeyId": "k-1"}, [("kms:Encrypt", "arn:aws:kms:eu-west-1:1:key/k-1")]),
+        ("kms:Decrypt", {"KeyId": "arn:aws:kms:x:2:key/k"}, [("kms:Decrypt", "arn:aws:kms:x:2:key/k")]),
         ("events:PutEvents", {"Entries": [{}]}, [("events:PutEvents", "arn:aws:events:eu-west-1:1:event-bus/default")]),
         ("monitoring:DescribeAlarms", {}, [("cloudwatch:DescribeAlarms", "*")]),
         ("iam:ListRoles", {}, [("iam:ListRoles", "*")]),

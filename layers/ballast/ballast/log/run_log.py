@@ -70,7 +70,7 @@ class RunLog:
     @classmethod
     def of(cls, runtime: Runtime, seal: Seal | None = None) -> RunLog:
         """Build the log of ``runtime``'s function. Without ``seal`` sensitive values are masked in what it reads."""
-        return cls(_Lazy(runtime, "dynamodb"), _Lazy(runtime, "s3"), LogSettings.of(runtime), runtime.clock, seal)
+        return cls(runtime.lazy("dynamodb"), runtime.lazy("s3"), LogSettings.of(runtime), runtime.clock, seal)
 
     def append(
         self, run_id: str, seq: str, body: Mapping[str, Any], *, index: Mapping[str, str] | None = None
@@ -252,13 +252,3 @@ class RunLog:
                 where = f"{item['run_id']['S']} {item['seq']['S']}"
                 raise LogCorrupt(f"{where}: its content is gone: s3://{self._settings.payload_bucket}/{key}.") from None
         return payload
-
-
-class _Lazy:
-    """A client that is made when it is first used: most invocations never need S3."""
-
-    def __init__(self, runtime: Runtime, service: str) -> None:
-        self._runtime, self._service = runtime, service
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._runtime.client(self._service), name)

@@ -63,7 +63,7 @@ class Seal:
             raise SettingInvalid(
                 "SENSITIVE_KEY_ARN: the playbook marks fields as sensitive, to be encrypted. template.yaml sets it."
             )
-        return cls(runtime.client("kms"), key_arn, playbook, opens)
+        return cls(runtime.lazy("kms"), key_arn, playbook, opens)
 
     def secrets(self, body: Body) -> tuple[str, ...]:
         """Return the values that the playbook marks in ``body``."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from ballast.playbook import Grounded, ToolContext, ToolFailed
+from ballast.playbook import Grounded, Sensitive, ToolContext, ToolFailed
 
 from .closed import Closed
 from .reach import within_reach
@@ -17,7 +17,7 @@ Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)]
 Email = Annotated[
     str, StringConstraints(strip_whitespace=True, to_lower=True, max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
 ]
-Phone = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^(\+[0-9][0-9 ()-]{5,24})?$")]
+Phone = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^(\+[0-9][0-9 ()-]{5,24})?$"), Sensitive]
 
 
 class Address(Closed):
