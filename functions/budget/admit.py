@@ -148,7 +148,8 @@ class Admission:
 
     def _as_before(self, request: RunRequest, begun: Sequence[Event]) -> Coordinates:
         """Return what was admitted, or raise how it was refused: what is on the record is not decided anew."""
-        if requested(begun).digest != request.digest:
+        # By what was recorded of it: the request itself may be there with its sensitive values masked.
+        if begun[0].body.get("request_sha256", requested(begun).digest) != request.digest:
             raise _conflict(request)
         end = ending(begun)
         if end is not None and end.name == "run.refused":
@@ -181,6 +182,7 @@ class Admission:
             run_seq("refused"),
             {
                 "request": request.model_dump(mode="json"),
+                "request_sha256": request.digest,
                 "reason": type(refusal).__name__,
                 "message": str(refusal),
                 **({"opens_at": opens_at} if opens_at else {}),

@@ -29,7 +29,8 @@ def test_masked_for_good_the_model_does_not_see_it_either(tmp_path: Path) -> Non
 
     with ConverseServer(model) as double, LocalCloud(folder, double.url, enforce_iam=True) as cloud:
         cloud.start(request)
-        assert cloud.wait(request.run_id, 30).output["status"] == "answered"
+        execution = cloud.wait(request.run_id, 30)
+        assert execution.output["status"] == "answered", execution
         kept = "".join(tables(cloud).values())
 
     sent = json.dumps(model.requests)
