@@ -27,7 +27,7 @@ from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said, turns_taken
 from local.trace import timeline
 from local.up import serve
-from local.up.serve import operator
+from local.up.identity import operator
 from tests.e2e.served import ask
 
 VAULT = Path(__file__).parent / "vault"
