@@ -23,8 +23,9 @@ from ballast.playbook import Playbook, RunSoFar, load_playbook
 from ballast.playbook.gate import admit_call
 from ballast.playbook.sensitive import marks_arguments
 from ballast.runtime import Runtime, Settings
+from functions.escalation.messages import DUE
 from functions.escalation.persons_answer import PersonsAnswer
-from functions.escalation.question import Given, Question, as_text, shown
+from functions.escalation.question import Given, Question, as_text
 from functions.escalation.resume import Resumption, closed
 from functions.escalation.table import Changed, EscalationsTable
 
@@ -126,6 +127,9 @@ class Approvals:
             values["comment"] = answer.comment
             update += ", #status = :answered, answer_sha256 = :sha256, answered_by = :by, answered_at = :now"
             update += ", answer_comment = :comment REMOVE due, due_at"
+        else:  # the others have to see what is new
+            values.update({"due": DUE, "now": now})
+            update += ", due = :due, due_at = :now, changed_at = :now"
         if question.answers:
             values["before"] = question.answers
             only_if = "#status = :open AND answers = :before"
@@ -163,7 +167,7 @@ class Approvals:
             "binding": question.binding,
         }
         if approved and question.arguments is not None:
-            body |= {"arguments": question.arguments, "shown": shown(question.binding, question.arguments)}
+            body |= {"arguments": question.arguments, "shown": question.shown}
         body |= renewed(opening(events).limits, self.runtime.clock())
         seq = approval_seq(question.turn, question.index, "answered", question.round)
         if self.log.append(question.run_id, seq, body).body["approve"] is None:

@@ -9,7 +9,7 @@ An answer ends it. Consumers tell one question from another by its ``escalation_
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ Step = Literal["send", "again", "remind", "close"]
 class Telling:
     """How far people have been told of one question.
 
+    changed      somebody has approved, or changed the arguments, since it was sent
     asks_people  false for a question to the requester, who sees it in the run
     """
 
@@ -38,6 +39,7 @@ class Telling:
     sent: int = 0
     sent_at: datetime | None = None
     reminded: bool = False
+    changed: bool = False
     asks_people: bool = True
 
     @classmethod
@@ -45,7 +47,7 @@ class Telling:
         """Read an item of the table."""
         sent_at, opened_at = text_of(item, "sent_at"), datetime.fromisoformat(item["opened_at"]["S"])
         answer_by = datetime.fromisoformat(item["answer_by"]["S"])
-        remind_at = text_of(item, "remind_at")
+        remind_at, changed_at = text_of(item, "remind_at"), text_of(item, "changed_at")
         return cls(
             opened_at=opened_at,
             answer_by=answer_by,
@@ -53,8 +55,14 @@ class Telling:
             sent=int(item.get("sent", {}).get("N", 0)),
             sent_at=datetime.fromisoformat(sent_at) if sent_at else None,
             reminded="reminded_at" in item,
+            changed=changed_at is not None and sent_at is not None and changed_at >= sent_at,
             asks_people=item["kind"]["S"] != "question",
         )
+
+    def told(self, now: datetime, *, reminder: bool = False) -> "Telling":
+        """Return how far it is once people were told of it ``now``."""
+        reminded = self.reminded or reminder
+        return replace(self, sent=self.sent + 1, sent_at=now, reminded=reminded, changed=False)
 
     def step(self, now: datetime) -> Step | None:
         """Return what is to be done now; None where it is too early for anything."""
@@ -66,7 +74,7 @@ class Telling:
             return "remind"
         if self.sent == 0 or self.sent_at is None:
             return "send" if now >= self.opened_at + SENT_WITHIN else None
-        if self._plain < MOST_SENT and now >= self.sent_at + AGAIN_AFTER:
+        if self.changed or (self._plain < MOST_SENT and now >= self.sent_at + AGAIN_AFTER):
             return "again"
         return None
 
@@ -78,6 +86,8 @@ class Telling:
                 looks.append(self.remind_at)
             if self.sent == 0 or self.sent_at is None:
                 looks.append(max(now, self.opened_at) + SENT_WITHIN)
+            elif self.changed:
+                looks.append(now)
             elif self._plain < MOST_SENT:
                 looks.append(self.sent_at + AGAIN_AFTER)
         return max(min(looks), now)

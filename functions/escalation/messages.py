@@ -18,7 +18,7 @@ DUE = "open"
 #: Of an item, all but the task token, which who sends messages has no use for.
 _READ = (
     *("escalation_id", "run_id", "tenant", "kind", "status", "turn", "call_index", "round", "opened_at", "answer_by"),
-    *("remind_at", "reminded_at", "sent", "sent_at", "given", "approvals_needed", "binding", "arguments"),
+    *("remind_at", "reminded_at", "sent", "sent_at", "changed_at", "given", "approvals_needed", "binding", "arguments"),
 )
 
 

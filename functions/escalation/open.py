@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -97,7 +97,7 @@ class Escalations:
             if not any(event.seq == seq for event in events):
                 self.runtime.emit(metric_line({"Escalations": 1}))
             message = EscalationMessage(run_id=task.run_id, tenant=tenant, opened_at=now.isoformat(), **facts)
-            self.messages.send(message, now, look_at=replace(telling, sent=1, sent_at=now).next_look(now))
+            self.messages.send(message, now, look_at=telling.told(now).next_look(now))
         self._announce((*events, opened))
         return {"escalation_id": escalation_id}
 

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ballast.contracts.wire import canonical, sha256
+from ballast.contracts.notice import binding_shown
+from ballast.contracts.wire import canonical
 
 
 @dataclass(frozen=True)
@@ -91,16 +92,11 @@ class Question:
     @property
     def shown(self) -> str | None:
         """The hash of what people see: another one once somebody has changed the arguments."""
-        return shown(self.binding, self.arguments)
+        return binding_shown(self.binding, self.arguments)
 
     def given_by(self, person: str) -> Given | None:
         """Return that person's approval, if it still counts."""
         return next((one for one in self.given if one.by == person), None)
-
-
-def shown(binding: str | None, arguments: Any) -> str | None:
-    """Return the hash of what people see of a call that is bound to ``binding``."""
-    return binding if arguments is None else sha256(canonical([binding, arguments]))
 
 
 def text_of(item: Mapping[str, Any], name: str) -> str | None:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ballast.contracts.event import approval_seq, escalation_seq, run_seq
+from ballast.contracts.notice import binding_shown
 from ballast.errors import RetryLater
 from ballast.http.paging import key_of, token
 from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime
 from functions.escalation.contract import Escalation, EscalationPage, EscalationSummary
-from functions.escalation.question import shown, text_of
+from functions.escalation.question import text_of
 from functions.escalation.table import EscalationsSettings
 
 #: So many pages of the index are looked through for a page of escalations; then the caller asks for the next.
@@ -78,7 +79,7 @@ class Questions:
         decision = opened.body.get("proposed_decision") if opened else None
         if arguments is not None and decision:
             decision = {**decision, "calls": [decision["calls"][0] | {"arguments": json.loads(arguments)}]}
-        facts |= {"binding": shown(binding, None if arguments is None else json.loads(arguments))}
+        facts |= {"binding": binding_shown(binding, None if arguments is None else json.loads(arguments))}
         return Escalation.model_validate(
             facts | {"changed_by": text_of(item, "changed_by"), "proposed_decision": decision}
         )

@@ -6,7 +6,7 @@ days. The table is the truth. An open question is in a sparse index under the ti
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -89,7 +89,7 @@ class Reminders:
             self.messages.postpone(escalation_id, max(telling.next_look(now), now + timedelta(minutes=1)))
             return "early"
         else:
-            told = replace(telling, sent=telling.sent + 1, sent_at=now, reminded=telling.reminded or step == "remind")
+            told = telling.told(now, reminder=step == "remind")
             message = message_of(item, question, opened, sent=told.sent, reminder=step == "remind")
             self.messages.send(message, now, look_at=told.next_look(now))
         return step
@@ -122,6 +122,7 @@ def message_of(
         "tenant": item["tenant"]["S"],
         "opened_at": item["opened_at"]["S"],
         "answer_by": text_of(item, "answer_by"),
+        "approvals_needed": question.approvals_needed,
         "approvals_given": [one.by for one in question.given],
         "binding": question.shown,
         "reminder": reminder,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ballast.errors import InvalidInput
+from local.cli.asked import lines
 from local.cli.exits import Exit
 from local.cli.mailbox import Mailbox, NobodyWaits
 from local.cli.output import Screen
@@ -31,7 +32,7 @@ def answer(typed: Namespace) -> int:
     receipt = mailbox.drop(notice.escalation_id, payload)
     result = mailbox.wait_for(notice.escalation_id, receipt, timeout_s=CONFIRM_WITHIN_S)
     run_id = confirmed(notice.escalation_id, result)
-    screen.line(f"Accepted: {notice.escalation_id}. The run {run_id} goes on in its own terminal.")
+    screen.line(f"Accepted: {notice.escalation_id}. {goes_on(run_id, result, ' in its own terminal.')}")
     return Exit.OK
 
 
@@ -43,6 +44,12 @@ def confirmed(escalation_id: str, result: Mapping[str, Any]) -> str:
     return str(result.get("run_id", ""))
 
 
+def goes_on(run_id: str, result: Mapping[str, Any], how: str) -> str:
+    """Return what follows an answer that was taken: the run goes on, or waits for more people."""
+    more = result.get("still_needed") or 0
+    return f"The run {run_id} waits: {more} more must approve." if more else f"The run {run_id} goes on{how}"
+
+
 def _list(mailbox: Mailbox, screen: Screen) -> int:
     waiting = mailbox.waiting()
     if not waiting:
@@ -51,6 +58,8 @@ def _list(mailbox: Mailbox, screen: Screen) -> int:
         message = notice.message
         screen.line(f"{notice.escalation_id}  {message.get('kind', '')}  {message.get('reason', '')}", "bold")
         screen.line(f"{message.get('summary', '')}")
+        for told in lines(message):
+            screen.line(told)
         for typing in what_to_type(notice.escalation_id, message):
             screen.line(f"  {typing}")
         screen.line()
@@ -61,7 +70,11 @@ def what_to_type(escalation_id: str, message: dict[str, object]) -> list[str]:
     """Return the command lines that would answer this escalation."""
     start = f"ballast answer {escalation_id}"
     if message.get("kind") == "approval":
-        return [f"{start} --approve", f'{start} --reject --comment "why not"']
+        return [
+            f"{start} --approve",
+            f"{start} --approve --arguments JSON    # what it is called with instead",
+            f'{start} --reject --comment "why not"',
+        ]
     proposed = [f"{start} --approve    # carry out what was proposed"] if message.get("proposed_decision") else []
     return [
         f'{start} --say "what the customer should read"',

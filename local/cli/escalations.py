@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from local.cli.answer import what_to_type
+from local.cli.asked import as_it_stands, lines
 from local.cli.exits import Exit
 from local.cli.mailbox import Mailbox
 from local.cli.output import Screen
@@ -60,6 +61,8 @@ def show(waiting: Waiting, screen: Screen) -> None:
         head = f"{message['escalation_id']}  {message.get('kind', '')}  {message.get('reason', '')}"
         screen.line(f"{head}  until {until} UTC" if until else head, "bold")
         screen.line(f"{message.get('summary', '')}")
+        for told in lines(message):
+            screen.line(told)
         for typing in what_to_type(message["escalation_id"], message):
             screen.line(f"  {typing}")
         screen.line()
@@ -84,4 +87,6 @@ def listed(cloud: DeployedCloud) -> Waiting:
     )
     found = [{name: item[name]["S"] for name in _SHOWN if name in item} for page in pages for item in page["Items"]]
     now = utc_now().isoformat()
-    return [item for item in found if item["kind"] != "question" and item.get("answer_by", now) >= now]
+    return [
+        as_it_stands(cloud, item) for item in found if item["kind"] != "question" and item.get("answer_by", now) >= now
+    ]

@@ -83,7 +83,11 @@ that wait. The answer goes through the deployed AnswerEscalation function.
   ballast answer esc-1 --back-to-agent --guidance "Offer a voucher." --add-budget 0.05
   ballast answer esc-1 --call refund_order '{"order_id": "O-1001", "amount_usd": "12.50"}'
   ballast answer esc-1 --approve                          let a waiting call happen
+  ballast answer esc-1 --approve --arguments '{"order_id": "O-1001", "amount_usd": "40.00"}'
+                                                          with other arguments than proposed
   ballast answer esc-1 --reject --comment "Over the policy."
+
+Where a tool wants several people, each approves in turn; one rejection rejects.
 """
 
 _ESCALATIONS = """\
@@ -183,5 +187,6 @@ def _answer(sub: argparse.ArgumentParser) -> None:
     what.add_argument("--reject", action="store_true", help="do not let it happen; the planner learns of it")
     sub.add_argument("--guidance", metavar="TEXT", help="with --back-to-agent: what the agent should know")
     sub.add_argument("--add-budget", metavar="USD", help="with --back-to-agent: raise the cost ceiling, e.g. 0.05")
+    sub.add_argument("--arguments", metavar="JSON", help="with --approve: what the call is made with instead")
     sub.add_argument("--comment", metavar="TEXT", help="with --approve or --reject: why")
     sub.add_argument("--by", metavar="NAME", help="who answers (default: your user name)")

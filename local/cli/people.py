@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ballast.errors import InvalidInput
 from local.cli.answer import what_to_type
+from local.cli.asked import as_it_stands, lines
 from local.cli.mailbox import Mailbox, Notice
 from local.cli.output import Screen
 
@@ -92,7 +93,8 @@ class PeopleElsewhere:
 
     def _post(self, message: dict[str, Any]) -> None:
         escalation_id = str(message["escalation_id"])
-        if escalation_id in self._waiting:  # the queue delivers at least once
+        if escalation_id in self._waiting:  # the queue delivers at least once, and people are reminded
+            self._renew(escalation_id, message)
             return
         self._mailbox.post(Notice(escalation_id, message))
         self._waiting[escalation_id] = None
@@ -100,6 +102,8 @@ class PeopleElsewhere:
         until = str(message.get("answer_by", ""))[:16].replace("T", " ")
         self._screen.line(f"This run waits for a person, until {until} UTC.", "bold magenta")
         self._screen.line(str(message.get("summary", "")))
+        for told in lines(message):
+            self._screen.line(told)
         self._screen.line("Type one of these in another terminal, in this folder:", "bold")
         for typing in what_to_type(escalation_id, message):
             self._screen.line(f"  {typing}")
@@ -117,7 +121,16 @@ class PeopleElsewhere:
             self._mailbox.report(escalation_id, answer, result)
             return
         self._mailbox.report(escalation_id, answer, {"ok": True, **taken})
-        self._forget(escalation_id)
+        if taken.get("still_needed"):
+            self._renew(escalation_id, as_it_stands(self._cloud, self._mailbox.find(escalation_id).message))
+        else:
+            self._forget(escalation_id)
+
+    def _renew(self, escalation_id: str, message: dict[str, Any]) -> None:
+        """Let the next who answers see how it stands now."""
+        if self._mailbox.find(escalation_id).message != message:
+            self._mailbox.close(escalation_id)
+            self._mailbox.post(Notice(escalation_id, message))
 
 
 class EscalationQueue:

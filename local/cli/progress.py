@@ -20,7 +20,8 @@ def progress(event: Event) -> tuple[str, str] | None:
 
     An unknown entry is shown by its name.
     """
-    told = event.name.rpartition(".")[2] in ("announced", "replied")  # to other systems; no step of the work
+    # To other systems, or what comes with the request that follows; no step of the work.
+    told = event.name.rpartition(".")[2] in ("announced", "replied", "approval_needed")
     if told or (event.name == "call.intended" and event.body.get("effect") == "read"):
         return None
     turn = f"turn {event.turn:<3}" if 0 < event.turn < LAST_TURN else f"{'run':8}"
@@ -75,8 +76,16 @@ def _about_call(name: str, body: Mapping[str, Any]) -> str:
             return f"{text(body, 'tool')} {text(body, 'status')}{'' if took is None else f' in {span(took)}'}{said}"
         case "call.approval_requested":
             return f"asks for an approval ({text(body, 'escalation_id')})"
+        case "call.approval_given":
+            return f"approved by {text(body, 'by')}, {number(body, 'given')} of {number(body, 'needed')}"
+        case "call.approval_answered" if body.get("approve") is None:
+            return "nobody answered the request for an approval in time"
         case "call.approval_answered":
-            return f"{'approved' if body.get('approve') is True else 'rejected'} by {text(body, 'by')}"
+            changed = ", with other arguments" if "arguments" in body else ""
+            return f"{'approved' if body.get('approve') is True else 'rejected'} by {text(body, 'by')}{changed}"
+        case "call.approval_void":
+            moved = ", ".join(one for one in listed(body.get("moved")) if isinstance(one, str))
+            return f"the approval is void: {moved} had changed"
         case _:
             return name
 

@@ -12,7 +12,9 @@ _CHOICES = "--say TEXT, --back-to-agent --guidance TEXT, --call TOOL JSON"
 
 
 def reply(typed: Namespace, message: dict[str, Any], *, by: str) -> dict[str, Any]:
-    """Return {"by", "decision"} or {"by", "approve", "comment"}, as the escalation in ``message`` asks for.
+    """Return {"by", "decision"} or {"by", "approve", "comment", …}, as the escalation in ``message`` asks for.
+
+    An approval is of what ``message`` shows: its binding goes with it, and other arguments where they were typed.
 
     Raises ``InvalidInput`` naming the option that does not fit.
     """
@@ -20,9 +22,11 @@ def reply(typed: Namespace, message: dict[str, Any], *, by: str) -> dict[str, An
     asks_approval = message.get("kind") == "approval"
     if typed.approve or typed.reject:
         if asks_approval:
-            return {"by": by, "approve": bool(typed.approve), "comment": typed.comment or ""}
+            return {"by": by, "approve": bool(typed.approve), "comment": typed.comment or ""} | _of_what(typed, message)
         if typed.reject:
             raise InvalidInput(f"--reject: no call waits for an approval here. Answer with {_CHOICES}.")
+        if typed.arguments is not None:
+            raise InvalidInput("--arguments: no call waits for an approval here. Have it called: --call TOOL JSON.")
         return {"by": by, "decision": _as_proposed(message)}
     if asks_approval:
         raise InvalidInput("This escalation asks whether a call may happen: answer with --approve or --reject.")
@@ -37,6 +41,14 @@ def _check_companions(typed: Namespace) -> None:
                 raise InvalidInput(f"{option} goes with --back-to-agent.")
     if typed.comment is not None and not (typed.approve or typed.reject):
         raise InvalidInput("--comment goes with --approve or --reject.")
+    if typed.arguments is not None and not typed.approve:
+        raise InvalidInput("--arguments goes with --approve.")
+
+
+def _of_what(typed: Namespace, message: dict[str, Any]) -> dict[str, Any]:
+    """Return what is approved: the binding of what was shown, and the arguments that somebody typed instead."""
+    what = {"binding": message["binding"]} if typed.approve and message.get("binding") else {}
+    return what if typed.arguments is None else what | {"arguments": _object("--arguments", typed.arguments)}
 
 
 def _as_proposed(message: dict[str, Any]) -> dict[str, Any]:
@@ -71,10 +83,14 @@ def _decision(typed: Namespace) -> dict[str, Any]:
 
 
 def _call(tool: str, text: str) -> dict[str, Any]:
+    return {"tool": tool, "arguments": _object(f"--call {tool}", text)}
+
+
+def _object(option: str, text: str) -> dict[str, Any]:
     try:
         arguments = json.loads(text)
     except ValueError as problem:
-        raise InvalidInput(f"--call {tool}: the arguments are not JSON ({problem}).") from None
+        raise InvalidInput(f"{option}: the arguments are not JSON ({problem}).") from None
     if not isinstance(arguments, dict):
-        raise InvalidInput(f'--call {tool}: the arguments must be a JSON object such as \'{{"order_id": "O-1001"}}\'.')
-    return {"tool": tool, "arguments": arguments}
+        raise InvalidInput(f'{option}: the arguments must be a JSON object such as \'{{"order_id": "O-1001"}}\'.')
+    return arguments

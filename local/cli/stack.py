@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ballast.contracts import Event, RunRequest
 from ballast.errors import InvalidInput
 from ballast.runtime import Runtime
-from local.cli.answer import confirmed, user
+from local.cli.answer import confirmed, goes_on, user
 from local.cli.breaker import of_stack
 from local.cli.exits import Exit, exit_of
 from local.cli.output import Screen
@@ -194,7 +194,7 @@ def _answer(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
         )
     message = found[0]
     if typed.approve and message["kind"] != "approval":
-        message = message | {"proposed_decision": proposed(cloud, message)}
+        message = dict(message) | {"proposed_decision": proposed(cloud, message)}
     payload = reply(typed, message, by=typed.by or user())
     try:
         taken = cloud.invoke("AnswerEscalationFunction", payload | {"escalation_id": message["escalation_id"]})
@@ -202,14 +202,15 @@ def _answer(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     except FunctionError as problem:
         result = {"ok": False, "error": problem.name, "message": problem.message}
     run_id = confirmed(message["escalation_id"], result)
-    screen.line(f"Accepted: {message['escalation_id']}. The run {run_id} goes on; see `ballast trace`.")
+    screen.line(f"Accepted: {message['escalation_id']}. {goes_on(run_id, result, '; see `ballast trace`.')}")
     return Exit.OK
 
 
 def proposed(cloud: DeployedCloud, message: Mapping[str, Any]) -> Any:
     """Return what the log says was proposed when the escalation was opened; None where nothing was."""
     for event in cloud.events(message["run_id"]):
-        if event.name == "escalation.opened" and event.body.get("escalation_id") == message["escalation_id"]:
+        opened = event.name in ("escalation.opened", "call.approval_requested")
+        if opened and event.body.get("escalation_id") == message["escalation_id"]:
             return event.body.get("proposed_decision")
     return None
 

@@ -22,6 +22,7 @@ class Answer(Wire):
     decision: dict[str, JsonValue] | None = None
     approve: bool | None = None
     comment: str = ""
+    arguments: dict[str, JsonValue] | None = None
 
 
 class Item(Wire):

@@ -49,21 +49,41 @@ def _change(call: Call, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
                 "latency_ms": whole(body.get("latency_ms")),
                 "repeats": _position(body.get("repeat_of")),
             }
-        case "call.approval_requested":
-            said |= {"outcome": "waiting", "approval": Approval(escalation_id=text(body, "escalation_id"))}
-        case "call.approval_answered":
-            said |= {"outcome": "open", "approval": _answered(call, body)}
+        case _ if name.startswith("call.approval_"):
+            said |= _about_approval(call.approval or Approval(), name.removeprefix("call.approval_"), body)
     return said
 
 
-def _answered(call: Call, body: Mapping[str, Any]) -> Approval:
-    asked = text(body, "escalation_id") or (call.approval.escalation_id if call.approval else "")
-    return Approval(
-        escalation_id=asked,
-        approve=body.get("approve") is True,
-        by=text(body, "by"),
-        comment=text(body, "comment"),
-    )
+def _about_approval(known: Approval, step: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    asked = text(body, "escalation_id") or known.escalation_id
+    match step:
+        case "needed":
+            return {"outcome": "waiting", "approval": Approval(void=known.void, why=_texts(body.get("why")))}
+        case "requested":
+            return {"outcome": "waiting", "approval": replace(known, escalation_id=asked)}
+        case "given":
+            given = (*(() if "arguments" in body else known.given), text(body, "by"))
+            return {"outcome": "waiting", "approval": replace(known, given=given, changed="arguments" in body)}
+        case "answered" if body.get("approve") is None:
+            return {"outcome": "open", "approval": replace(known, silent=True)}
+        case "answered":
+            people = [text(one, "by") for one in listed(body.get("approvals")) if isinstance(one, Mapping)]
+            answered = replace(
+                known,
+                escalation_id=asked,
+                approve=body["approve"] is True,
+                by=", ".join(people) if people and body["approve"] is True else text(body, "by"),
+                comment=text(body, "comment"),
+                changed="arguments" in body,
+            )
+            return {"outcome": "open", "approval": answered}
+        case "void":
+            return {"outcome": "open", "approval": replace(known, void=_texts(body.get("moved")))}
+    return {}
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(one for one in listed(value) if isinstance(one, str))
 
 
 def _position(undoes: Any) -> str:

@@ -144,10 +144,17 @@ def _arguments(arguments: object, detail: Detail) -> str:
 
 
 def _approval(approval: Approval) -> Text:
+    again = f"asked again, since {_flat(', '.join(approval.void))} had changed: " if approval.void else ""
+    if approval.silent:
+        return Text("nobody answered in time", "bold yellow")
     if approval.approve is None:
-        return Text(f"asked for ({_flat(approval.escalation_id)})", "bold yellow")
+        why = f", because {_flat('; '.join(approval.why))}" if approval.why else ""
+        given = f"; approved by {_flat(', '.join(approval.given))} so far" if approval.given else ""
+        return Text(f"{again}asked for ({_flat(approval.escalation_id)}){why}{given}", "bold yellow")
     verdict = ("approved", "green") if approval.approve else ("rejected", "bold red")
-    said = Text(verdict[0], verdict[1]).append(f" by {_flat(approval.by) or 'somebody'}")
+    said = Text(again).append(*verdict).append(f" by {_flat(approval.by) or 'somebody'}")
+    if approval.changed:
+        said.append(", with other arguments", "bold")
     return said.append(f": {clean(approval.comment, lines=False)}") if approval.comment else said
 
 

@@ -57,12 +57,25 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Approval:
-    """What a person was asked about one call; ``approve`` is None while nobody has answered."""
+    """What a person was asked about one call; ``approve`` is None while nobody has answered.
 
-    escalation_id: str
+    by       who decided; everybody, where several people had to approve
+    why      why a person is asked
+    given    who has approved so far, where that is not enough yet
+    changed  a person changed the arguments
+    silent   nobody answered in time, which is no rejection
+    void     what had moved when the approved call was to act: it was asked again, or denied
+    """
+
+    escalation_id: str = ""
     approve: bool | None = None
     by: str = ""
     comment: str = ""
+    why: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
+    changed: bool = False
+    silent: bool = False
+    void: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -29,16 +29,37 @@ export function callLines(calls) {
 
 function approval(escalation, send) {
   const comment = field("textarea", { id: "comment", rows: 2, maxLength: 2000 });
-  const decide = (approve) => (event) => send(event.currentTarget, {
-    title: approve ? "Approve this call?" : "Reject this call?",
-    lines: [...callLines(proposedCalls(escalation)), note(approve
-      ? "It is carried out at once, on real data." : "It is not carried out. The agent is told so, with your comment.")],
-    yes: approve ? "Yes, approve" : "Yes, reject", look: approve ? "primary" : "danger",
-    body: { approve, ...(comment.value.trim() ? { comment: comment.value.trim() } : {}) },
-  });
+  const proposed = (proposedCalls(escalation) ?? [])[0];
+  const before = JSON.stringify(proposed?.arguments ?? {}, null, 2);
+  const other = field("textarea", { id: "arguments", rows: 6, spellcheck: false, value: before });
+  const decide = (approve) => (event) => {
+    const changed = approve && other.value.trim() !== before ? parsedObject(other.value) : undefined;
+    if (changed === null) return complaint(other, "Write one JSON object, such as {\"order_id\": \"O-1001\"}.");
+    const calls = changed ? [{ ...proposed, arguments: changed }] : proposedCalls(escalation);
+    const effect = escalation.approvals_needed > 1 ? "It is carried out once all who must have approved it." : "It is carried out at once, on real data.";
+    return send(event.currentTarget, {
+      title: approve ? (changed ? "Approve this call, as you changed it?" : "Approve this call?") : "Reject this call?",
+      lines: [...callLines(calls), note(approve ? effect : "It is not carried out. The agent is told so, with your comment.")],
+      yes: approve ? "Yes, approve" : "Yes, reject", look: approve ? "primary" : "danger",
+      body: { approve, ...(comment.value.trim() ? { comment: comment.value.trim() } : {}),
+        ...(changed ? { arguments: changed } : {}), ...(approve && escalation.binding ? { binding: escalation.binding } : {}) },
+    });
+  };
   return el("form", { class: "card answer-form", "aria-label": "Approve or reject", on: { submit: (event) => event.preventDefault() } },
     el("label", { for: "comment", text: "Comment (optional; recorded, and read by the agent)" }), comment,
+    proposed && el("details", {}, el("summary", { class: "choice", text: "Change the arguments" }),
+      el("label", { for: "arguments", text: "What the call is made with, as JSON; it passes the same checks" }), other),
     el("div", { class: "row" }, button("Approve …", decide(true), "primary"), button("Reject …", decide(false), "danger")));
+}
+
+/** The JSON object in `value`, null where there is none. */
+function parsedObject(value) {
+  try {
+    const parsed = JSON.parse(value);
+    return parsed && typeof parsed === "object" && !Array.isArray(parsed) ? parsed : null;
+  } catch {
+    return null;
+  }
 }
 
 function carryOut(escalation, send) {

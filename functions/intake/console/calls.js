@@ -38,15 +38,31 @@ function change(call, step, body) {
         result: body.result, message: text(body.message), latency: whole(body.latency_ms),
       });
       break;
-    case "approval_requested":
-      Object.assign(call, { outcome: "waiting", approval: { id: text(body.escalation_id), approve: null } });
-      break;
-    case "approval_answered":
-      call.outcome = "open";
-      call.approval = {
-        id: text(body.escalation_id) || call.approval?.id || "",
-        approve: body.approve === true, by: text(body.by), comment: text(body.comment),
-      };
-      break;
+    default:
+      if (step.startsWith("approval_")) approval(call, step.slice("approval_".length), body);
+  }
+}
+
+/** `by` is who decided; `given` who has approved so far; `silent` that nobody answered; `void` what had moved. */
+function approval(call, step, body) {
+  const known = call.approval ?? { id: "", approve: null, why: [], given: [], void: [] };
+  const id = text(body.escalation_id) || known.id;
+  const texts = (values) => list(values).map(text).filter(Boolean);
+  if (step === "needed") {
+    Object.assign(call, { outcome: "waiting", approval: { ...known, id: "", approve: null, by: "", given: [], why: texts(body.why) } });
+  } else if (step === "requested") {
+    Object.assign(call, { outcome: "waiting", approval: { ...known, id, approve: null } });
+  } else if (step === "given") {
+    const given = "arguments" in body ? [] : known.given;
+    Object.assign(call, { outcome: "waiting", approval: { ...known, id, given: [...given, text(body.by)] } });
+  } else if (step === "answered") {
+    const people = list(body.approvals).map((one) => text(object(one).by)).filter(Boolean);
+    const approve = body.approve === true;
+    const silent = body.approve === null;
+    const by = approve && people.length ? people.join(", ") : text(body.by);
+    Object.assign(call, { outcome: "open", approval: { ...known, id, approve: silent ? null : approve, silent, by,
+      comment: text(body.comment), changed: "arguments" in body } });
+  } else if (step === "void") {
+    Object.assign(call, { outcome: "open", approval: { ...known, void: texts(body.moved) } });
   }
 }

@@ -2,12 +2,13 @@
 import { asId, get } from "./api.js";
 import { answerForms, callLines, proposedCalls } from "./answer.js";
 import { badge, el, settle } from "./dom.js";
-import { object, text } from "./reading.js";
+import { list, object, text } from "./reading.js";
 import { block, brief } from "./text.js";
 import { age, usd } from "./units.js";
 import { meaning } from "./words.js";
 
-const TAKEN = () => el("p", { class: "notice good", role: "status", text: "Your answer was taken. The run goes on with it." });
+const TAKEN = (stillNeeded) => el("p", { class: "notice good", role: "status", text: stillNeeded > 0
+  ? `Your approval was taken. ${stillNeeded} more must approve before the run goes on.` : "Your answer was taken. The run goes on with it." });
 
 /** The escalation with `id`. `compact` leaves out the summary: the run around it tells the same. */
 export class Escalation {
@@ -33,8 +34,8 @@ export class Escalation {
 
   // Only what the reader sees is in the signature: what is being typed into a form outlives a refresh.
   draw(escalation) {
-    const { status, kind, reason, summary, answered_by } = escalation;
-    settle(this.node, [status, kind, reason, summary, answered_by, this.sent], () => this.lines({ ...escalation, escalation_id: this.id }));
+    const { status, kind, reason, summary, answered_by, approvals_given, binding } = escalation;
+    settle(this.node, [status, kind, reason, summary, answered_by, approvals_given, binding, this.sent], () => this.lines({ ...escalation, escalation_id: this.id }));
   }
 
   lines(escalation) {
@@ -43,7 +44,7 @@ export class Escalation {
     const approval = escalation.kind === "approval";
     const question = approval ? "May this call happen?" : escalation.kind === "question" ? "The agent asks the requester" : "What shall happen?";
     return [
-      this.sent && TAKEN(),
+      this.sent && TAKEN(this.stillNeeded),
       el("header", {},
         el(this.compact ? "h2" : "h1", {}, `${question} `, badge(this.live ? ["open", "warn"] : [brief(escalation.status, 30) || "closed", "plain"])),
         el("p", {}, `Asked because ${brief(meaning(escalation.reason), 200) || "the log does not say why"}. `,
@@ -52,6 +53,7 @@ export class Escalation {
         !this.compact && run && el("p", {}, el("a", { href: `#/runs/${run}`, text: "See the whole run" }),
           escalation.tenant && el("span", { class: "dim untrusted", text: ` · tenant ${brief(escalation.tenant, 120)}` }))),
       calls && el("section", { class: "proposed", "aria-label": "Proposed" }, el("h2", { text: "Proposed" }), callLines(calls)),
+      approval && approvalLines(escalation),
       !this.compact && this.live && this.forms(escalation),
       !this.compact && el("section", { "aria-label": "Summary" }, el("h2", { text: "What happened" }),
         block(escalation.summary || "The escalation holds no summary.", { className: "summary", limit: 3000 })),
@@ -65,12 +67,24 @@ export class Escalation {
     if (escalation.kind === "question") {
       return el("p", { class: "notice", text: "Only the requester can answer this: POST /runs/{id}/messages." });
     }
-    return answerForms(escalation, () => {
-      [this.sent, this.live] = [true, false];
-      settle(this.node, "sent", () => TAKEN());
+    return answerForms(escalation, (taken) => {
+      [this.sent, this.live, this.stillNeeded] = [true, false, object(taken).still_needed];
+      settle(this.node, "sent", () => TAKEN(this.stillNeeded));
       this.answered();
     });
   }
+}
+
+/** Why a person must approve, how many, who has, who may not, and whether it is as it was proposed. */
+function approvalLines({ why, approvals_needed: needed, approvals_given: given, may_not_answer: mayNot, changed_by: changedBy }) {
+  const names = (values) => brief(list(values).map(text).filter(Boolean).join(", "), 400);
+  const lines = [
+    list(why).length > 0 && `A person must approve because ${names(why)}.`,
+    needed > 1 && `Approved by ${list(given).length} of ${needed} people${list(given).length ? `: ${names(given)}` : ""}.`,
+    list(mayNot).length > 0 && `${names(mayNot)} asked for this run and may not approve it.`,
+    text(changedBy) && `${brief(changedBy, 200)} has changed the arguments.`,
+  ].filter(Boolean);
+  return lines.length > 0 && el("section", { class: "approval-facts", "aria-label": "Approval" }, lines.map((line) => el("p", { class: "untrusted", text: line })));
 }
 
 /** What somebody answered, read-only. */

@@ -126,12 +126,17 @@ export function argumentList(given) {
 
 function approvalLine(approval) {
   const id = asId(approval.id);
+  const moved = approval.void?.length ? el("p", { class: "warn-text untrusted", text: `An approval became void: ${brief(approval.void.join(", "), 200)} had changed.` }) : null;
+  if (approval.silent) return el("p", { class: "warn-text", text: "Nobody answered the request for an approval in time." });
   if (approval.approve === null) {
-    return el("p", {}, "Nothing was done yet: a person must approve. ", id && el("a", { href: `#/escalations/${id}`, text: "Decide" }));
+    return el("div", {}, moved, el("p", {}, "Nothing was done yet: a person must approve. ",
+      approval.given?.length > 0 && el("span", { class: "untrusted", text: `Approved so far by ${brief(approval.given.join(", "), 200)}. ` }),
+      id && el("a", { href: `#/escalations/${id}`, text: "Decide" })));
   }
   const verdict = approval.approve ? ["approved", "good"] : ["REJECTED", "bad"];
-  return el("p", {}, badge(verdict), el("span", { class: "untrusted", text: ` by ${brief(approval.by, 128) || "somebody"}` }),
-    approval.comment && block(approval.comment, { className: "dim" }));
+  return el("div", {}, moved, el("p", {}, badge(verdict), el("span", { class: "untrusted", text: ` by ${brief(approval.by, 200) || "somebody"}` }),
+    approval.changed && " with other arguments than proposed",
+    approval.comment && block(approval.comment, { className: "dim" })));
 }
 
 function handOverLine({ from, to, reason, error }) {

@@ -147,3 +147,63 @@ def test_an_expired_escalation_says_that_nobody_waits(visit: Any, api: Any) -> N
 
     expect(page.get_by_text("Nobody waits for an answer any more")).to_be_visible()
     expect(page.locator("main textarea")).to_have_count(0)
+
+
+# Approvals
+
+
+def test_an_approval_says_why_how_many_must_and_who_may_not(visit: Any, api: Any) -> None:
+    facts = {"why": ["480.00 USD is above 100.00 USD"], "approvals_needed": 2, "approvals_given": ["Lee"]}
+    api.answers[f"GET {APPROVAL}"] = escalation(
+        "b", "approval", **facts, may_not_answer=["user/ann"], changed_by="Lee", binding="b" * 64
+    )
+
+    told = visit(f"#{APPROVAL}").get_by_role("region", name="Approval", exact=True)
+
+    for words in (
+        "480.00 USD is above",
+        "Approved by 1 of 2 people: Lee",
+        "user/ann asked for this run",
+        "Lee has changed",
+    ):
+        expect(told).to_contain_text(words)
+
+
+def test_an_approval_of_several_says_how_many_are_still_needed(visit: Any, api: Any) -> None:
+    api.answers[f"GET {APPROVAL}"] = escalation("b", "approval", approvals_needed=2, binding="b" * 64)
+    api.answers[f"POST {APPROVAL}"] = {"escalation_id": esc_id("b"), "status": "waiting", "still_needed": 1}
+    page = visit(f"#{APPROVAL}")
+
+    page.get_by_role("button", name="Approve …").click()
+    expect(page.get_by_role("dialog")).to_contain_text("once all who must have approved")
+    page.get_by_role("button", name="Yes, approve").click()
+
+    expect(page.get_by_text("1 more must approve")).to_be_visible()
+    assert sent(api, APPROVAL) == [{"approve": True, "binding": "b" * 64}]
+
+
+def test_changed_arguments_are_shown_again_and_sent(visit: Any, api: Any) -> None:
+    api.answers[f"POST {APPROVAL}"] = {"escalation_id": esc_id("b"), "status": "answered", "still_needed": 0}
+    page = visit(f"#{APPROVAL}")
+
+    page.get_by_text("Change the arguments").click()
+    page.get_by_label("What the call is made with").fill('{"order_id": "O-1004", "amount_usd": "40.00"}')
+    page.get_by_role("button", name="Approve …").click()
+    expect(page.get_by_role("dialog")).to_contain_text("as you changed it")
+    expect(page.get_by_role("dialog")).to_contain_text("40.00")
+    page.get_by_role("button", name="Yes, approve").click()
+
+    expect(page.get_by_text("Your answer was taken")).to_be_visible()
+    assert sent(api, APPROVAL) == [{"approve": True, "arguments": {"order_id": "O-1004", "amount_usd": "40.00"}}]
+
+
+@pytest.mark.parametrize("typed", ["{", "[]", "null", '"text"'])
+def test_arguments_that_are_no_object_are_not_sent(visit: Any, api: Any, typed: str) -> None:
+    page = visit(f"#{APPROVAL}")
+
+    page.get_by_text("Change the arguments").click()
+    page.get_by_label("What the call is made with").fill(typed)
+    page.get_by_role("button", name="Approve …").click()
+
+    expect(page.get_by_role("alert").filter(has_text="one JSON object")).to_be_visible()
+    assert sent(api, APPROVAL) == []

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from ballast.contracts.notice import binding_shown
 from ballast.errors import InvalidInput
 from local.cli.mailbox import Mailbox, NobodyWaits
 from local.cli.output import Screen
@@ -25,6 +26,8 @@ class Cloud:
         self.queue = list(messages)
         self.invoked: list[dict[str, Any]] = []
         self.refuses: FunctionError | None = None
+        self.still_needed = 0
+        self.item: dict[str, Any] = {}
         self.session = self
 
     def client(self, service: str) -> "Cloud":
@@ -43,7 +46,10 @@ class Cloud:
         self.invoked.append(payload)
         if self.refuses:
             raise self.refuses
-        return {"run_id": "run-x", "status": "answered"}
+        return {"run_id": "run-x", "status": "answered", "still_needed": self.still_needed}
+
+    def get_item(self, **_: Any) -> dict[str, Any]:
+        return {"Item": self.item}
 
 
 Elsewhere = Callable[[Any], tuple[PeopleElsewhere, io.StringIO]]
@@ -84,7 +90,7 @@ def test_a_waiting_run_says_what_to_type_once_however_often_the_queue_delivers(
 
     people.attend()
 
-    assert printed.getvalue().count("ballast answer esc-a --approve") == 1
+    assert printed.getvalue().count("ballast answer esc-a --approve\n") == 1
     assert r"Look \x1b[2J here." in printed.getvalue()
     assert Mailbox(tmp_path).find("esc-a").message == MESSAGE
 
@@ -127,3 +133,45 @@ def test_after_the_run_nobody_waits_any_more(elsewhere: Elsewhere, tmp_path: Pat
 
     with pytest.raises(NobodyWaits):
         Mailbox(tmp_path).find("esc-a")
+
+
+def test_what_an_approval_is_about_is_said_in_full(elsewhere: Elsewhere) -> None:
+    call = {"tool": "refund_order", "arguments": {"amount_usd": "480.00"}}
+    facts = {"why": ["it is much"], "approvals_needed": 2, "approvals_given": ["Lee"], "may_not_answer": ["user/ann"]}
+    decision = {"kind": "call_tools", "calls": [call]}
+    people, printed = elsewhere(Cloud(MESSAGE | facts | {"proposed_decision": decision}))
+
+    people.attend()
+
+    for words in (
+        'refund_order {"amount_usd": "480.00"}',
+        "Asked because it is much.",
+        "Approved by 1 of 2 people (Lee).",
+        "May not approve: user/ann",
+        "--approve --arguments JSON",
+    ):
+        assert words in printed.getvalue()
+
+
+def test_after_one_of_several_the_next_person_sees_how_it_stands(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    cloud = Cloud(MESSAGE | {"proposed_decision": {"kind": "call_tools", "calls": [{"tool": "t", "arguments": {}}]}})
+    cloud.still_needed = 1
+    cloud.item = {
+        "kind": {"S": "approval"},
+        "approvals_needed": {"N": "2"},
+        "given": {"S": '[{"by": "Lee"}]'},
+        "binding": {"S": "b" * 64},
+        "arguments": {"S": '{"times": 2}'},
+        "changed_by": {"S": "Lee"},
+    }
+    people, _ = elsewhere(cloud)
+    people.attend()
+    receipt = Mailbox(tmp_path).drop("esc-a", {"by": "Lee", "approve": True})
+
+    people.attend()
+
+    assert Mailbox(tmp_path).wait_for("esc-a", receipt, timeout_s=5)["still_needed"] == 1
+    [notice] = Mailbox(tmp_path).waiting()
+    assert notice.message["approvals_given"] == ["Lee"]
+    assert notice.message["proposed_decision"]["calls"][0]["arguments"] == {"times": 2}
+    assert notice.message["binding"] == binding_shown("b" * 64, {"times": 2})

@@ -104,3 +104,32 @@ def test_two_kinds_of_answer_at_once_are_wrong_usage(capsys: pytest.CaptureFixtu
 
     assert stopped.value.code == 2
     assert "not allowed with argument" in capsys.readouterr().err
+
+
+# What is approved
+
+
+def test_an_approval_is_of_what_was_shown() -> None:
+    shown = APPROVAL | {"binding": "b" * 64}
+
+    assert typed("--approve", to=shown)["binding"] == "b" * 64
+    assert "binding" not in typed("--reject", to=shown)
+
+
+def test_other_arguments_go_with_the_approval() -> None:
+    assert typed("--approve", "--arguments", '{"times": 2}', to=APPROVAL)["arguments"] == {"times": 2}
+
+
+@pytest.mark.parametrize(
+    ("words", "to", "complaint"),
+    [
+        (("--reject", "--arguments", "{}"), APPROVAL, "--arguments goes with --approve"),
+        (("--say", "x", "--arguments", "{}"), ESCALATION, "--arguments goes with --approve"),
+        (("--approve", "--arguments", "{}"), ESCALATION, "--arguments: no call waits"),
+        (("--approve", "--arguments", "{"), APPROVAL, "--arguments: the arguments are not JSON"),
+        (("--approve", "--arguments", "[]"), APPROVAL, "--arguments: the arguments must be a JSON object"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused_by_name(words: tuple[str, ...], to: Any, complaint: str) -> None:
+    with pytest.raises(InvalidInput, match=complaint):
+        typed(*words, to=to)

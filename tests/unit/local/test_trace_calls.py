@@ -6,6 +6,7 @@ import pytest
 
 from ballast.contracts import Event
 from local.trace import timeline
+from local.trace.timeline import Approval
 
 RUN = "run-" + "a" * 24
 LOOK_UP = {"tool": "look_up_order", "arguments": {"order_id": "O-1002"}}
@@ -96,6 +97,49 @@ def test_an_approval_is_shown_as_asked_for_and_as_answered(
     assert call.outcome == outcome
     assert call.approval is not None
     assert (call.approval.escalation_id, call.approval.approve) == ("esc-2", approve)
+
+
+def test_an_approval_that_became_void_was_asked_again_and_given_by_two_with_other_arguments() -> None:
+    events = [
+        opened(),
+        replied(10, calls({"tool": "refund_order", "arguments": {"amount": 5}})),
+        at(11, "0001.call.1.approval_needed", why=["it is much"]),
+        at(12, "0001.call.1.approval_requested", escalation_id="esc-1"),
+        at(20, "0001.call.1.approval_answered", escalation_id="esc-1", approve=True, by="Lee", comment=""),
+        at(21, "0001.call.1.approval_void", moved=["precondition"]),
+        at(22, "0001.call.1.approval_needed.2", why=["it is much"]),
+        at(23, "0001.call.1.approval_requested.2", escalation_id="esc-2"),
+        at(24, "0001.call.1.approval_given.2.1", by="Lee", given=1, needed=2, arguments={"amount": 4}),
+    ]
+    both = [{"by": "Lee"}, {"by": "Kim"}]
+    answer = {"escalation_id": "esc-2", "approve": True, "by": "Kim", "comment": "", "approvals": both}
+
+    [waiting] = timeline(events).turns[0].calls
+    [done] = (
+        timeline([*events, at(30, "0001.call.1.approval_answered.2", **answer, arguments={"amount": 4})]).turns[0].calls
+    )
+
+    assert waiting.outcome == "waiting"
+    assert waiting.approval == Approval(
+        "esc-2", why=("it is much",), given=("Lee",), changed=True, void=("precondition",)
+    )
+    assert done.approval is not None
+    assert (done.approval.approve, done.approval.by, done.approval.changed) == (True, "Lee, Kim", True)
+    assert done.arguments == {"amount": 4}
+
+
+def test_nobodys_answer_is_no_rejection() -> None:
+    events = [
+        opened(),
+        replied(10, calls({"tool": "refund_order", "arguments": {}})),
+        at(20, "0001.call.1.approval_requested", escalation_id="esc-2"),
+        at(30, "0001.call.1.approval_answered", escalation_id="esc-2", approve=None, by=None, comment=""),
+    ]
+
+    call = timeline(events).turns[0].calls[0]
+
+    assert call.approval is not None
+    assert (call.approval.approve, call.approval.silent) == (None, True)
 
 
 def test_a_question_to_the_requester_is_a_turn_of_theirs_and_no_persons() -> None:

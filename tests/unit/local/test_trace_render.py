@@ -143,6 +143,22 @@ def test_an_approval_is_shown_with_its_answer(approve: bool | None, words: str) 
     assert f"approval  {words}" in drawn(run(turn(calls=(call,))))
 
 
+@pytest.mark.parametrize(
+    ("approval", "words"),
+    [
+        (Approval("esc-1", silent=True), "nobody answered in time"),
+        (Approval("esc-1", why=("it is much",)), "asked for (esc-1), because it is much"),
+        (Approval("esc-1", given=("Lee",)), "asked for (esc-1); approved by Lee so far"),
+        (Approval("esc-1", approve=True, by="Lee, Kim", changed=True), "approved by Lee, Kim, with other arguments"),
+        (Approval("esc-2", void=("policy",)), "asked again, since policy had changed: asked for"),
+    ],
+)
+def test_what_became_of_asking_is_shown(approval: Approval, words: str) -> None:
+    call = Call(1, "refund_order", {}, approval=approval)
+
+    assert f"approval  {words}" in drawn(run(turn(calls=(call,))))
+
+
 def test_an_attempt_that_failed_or_has_no_reply_is_not_silent() -> None:
     failed = Attempt(1, "failed", exit_reason="model_throttled", error="ThrottlingException")
     lost = Attempt(2, "open", reserved_microusd=9_000)

@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field
 
 from ballast.contracts.effects import Effects
 from ballast.contracts.request import RequestId
-from ballast.contracts.wire import Name, Wire, canonical
+from ballast.contracts.wire import Name, Wire, canonical, sha256
 
 #: The source of every event of ours, on the account's default bus.
 SOURCE = "ballast"
@@ -34,6 +34,14 @@ def event_id(run_id: str, seq: str) -> str:
     """Return the id of the event about the log's entry ``seq``: the same for every attempt at sending it."""
     digest = hashlib.sha256(f"{run_id}\0{seq}\0event".encode()).digest()
     return "evt-" + base64.b32encode(digest[:10]).decode("ascii").lower()
+
+
+def binding_shown(binding: str | None, arguments: Any) -> str | None:
+    """Return the hash of what people see of a call that is bound to ``binding``.
+
+    It is another one once somebody has changed the ``arguments``: None while they are as proposed.
+    """
+    return binding if arguments is None else sha256(canonical([binding, arguments]))
 
 
 class Sent(Wire):

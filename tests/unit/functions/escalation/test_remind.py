@@ -181,6 +181,26 @@ def test_a_reminder_of_an_approval_says_who_has_approved_and_what_was_changed(st
     assert message["proposed_decision"]["calls"][0]["arguments"] == {"note_id": "n-9"}
 
 
+def test_once_one_of_several_has_approved_the_others_see_it_at_the_next_look(stack: Stack) -> None:
+    run_id = stuck_run(stack)
+    made = stack.invoke("open", approval(run_id, timeout_s=7200))
+    client("dynamodb").update_item(
+        TableName="escalations",
+        Key={"escalation_id": {"S": made["escalation_id"]}},
+        UpdateExpression="SET approvals_needed = :two",
+        ExpressionAttributeValues={":two": {"N": "2"}},
+    )
+    received(run_id)
+    stack.clock.advance(10)
+    stack.invoke("answer", {"escalation_id": made["escalation_id"], "by": "ann", "approve": True})
+
+    assert sweep(stack, 60) == {"again": 1}
+    assert sweep(stack, 60) == {}
+
+    [message] = received(run_id)
+    assert (message["approvals_given"], message["approvals_needed"]) == (["ann"], 2)
+
+
 def test_no_look_reads_a_task_token(stack: Stack) -> None:
     seen: list[str] = []
     stack.on("remind", "dynamodb", "GetItem", lambda params: seen.append(params["ProjectionExpression"]))
@@ -210,9 +230,7 @@ def test_however_rarely_somebody_looks_a_question_is_told_and_closed_in_few_step
             assert told.next_look(now) > now
             continue
         steps.append(step)
-        told = Telling(
-            **{**vars(told), "sent": told.sent + 1, "sent_at": now, "reminded": told.reminded or step == "remind"}
-        )
+        told = told.told(now, reminder=step == "remind")
 
     assert len(steps) <= MOST_SENT + 2
     assert steps.count("remind") <= 1

@@ -1,0 +1,73 @@
+"""What a person is asked, in lines; and how it stands now, which a message cannot know. Its text is untrusted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ballast.contracts.notice import binding_shown
+
+if TYPE_CHECKING:
+    from local.cli.stack import DeployedCloud
+    from local.cloud import LocalCloud
+
+_STANDS = ("kind", "status", "given", "approvals_needed", "requested_by", "why", "binding", "arguments", "changed_by")
+
+
+def lines(message: Mapping[str, Any]) -> list[str]:
+    """Return what an approval is about, why it is wanted, who has given it and who may not."""
+    if message.get("kind") != "approval":
+        return []
+    found = [f"{_call(call)}" for call in _calls(message)]
+    if message.get("changed_by"):
+        found.append(f"  (arguments as {message['changed_by']} changed them)")
+    if message.get("why"):
+        found.append(f"Asked because {'; '.join(map(str, message['why']))}.")
+    needed, given = message.get("approvals_needed", 1), list(message.get("approvals_given") or ())
+    if needed > 1:
+        by = f" ({', '.join(map(str, given))})" if given else ""
+        found.append(f"Approved by {len(given)} of {needed} people{by}.")
+    if message.get("may_not_answer"):
+        found.append(f"May not approve: {', '.join(map(str, message['may_not_answer']))}, who asked for the run.")
+    return found
+
+
+def as_it_stands(cloud: LocalCloud | DeployedCloud, message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``message`` with what has changed since it was sent, read from the table; never the task token."""
+    names = {f"#{name}": name for name in _STANDS}
+    found = cloud.session.client("dynamodb").get_item(
+        TableName=cloud.physical_id("EscalationsTable"),
+        Key={"escalation_id": {"S": message["escalation_id"]}},
+        ProjectionExpression=", ".join(names),
+        ExpressionAttributeNames=names,
+        ConsistentRead=True,
+    )
+    item = {name: value.get("S", value.get("N")) for name, value in found.get("Item", {}).items()}
+    if item.get("kind") != "approval":
+        return dict(message)
+    arguments = json.loads(item["arguments"]) if "arguments" in item else None
+    stands: dict[str, Any] = {
+        "why": json.loads(item.get("why", "[]")),
+        "approvals_needed": int(item.get("approvals_needed", 1)),
+        "approvals_given": [one["by"] for one in json.loads(item.get("given", "[]"))],
+        "may_not_answer": [item["requested_by"]] if "requested_by" in item else [],
+        "binding": binding_shown(item.get("binding"), arguments),
+        "changed_by": item.get("changed_by"),
+    }
+    decision = message.get("proposed_decision")
+    if arguments is not None and isinstance(decision, dict) and decision.get("calls"):
+        stands["proposed_decision"] = decision | {"calls": [decision["calls"][0] | {"arguments": arguments}]}
+    return {**message, **stands}
+
+
+def _calls(message: Mapping[str, Any]) -> list[Any]:
+    decision = message.get("proposed_decision")
+    found = decision.get("calls") if isinstance(decision, Mapping) else None
+    return found if isinstance(found, list) else []
+
+
+def _call(call: Any) -> str:
+    if not isinstance(call, Mapping):
+        return str(call)
+    return f"{call.get('tool', '')} {json.dumps(call.get('arguments'), ensure_ascii=False)}"
