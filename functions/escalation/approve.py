@@ -23,7 +23,7 @@ from ballast.playbook import Playbook, RunSoFar, load_playbook
 from ballast.playbook.gate import admit_call
 from ballast.playbook.sensitive import marks_arguments
 from ballast.runtime import Runtime, Settings
-from functions.escalation.messages import DUE
+from functions.escalation.due import DUE
 from functions.escalation.persons_answer import PersonsAnswer
 from functions.escalation.question import Given, Question, as_text
 from functions.escalation.resume import Resumption, closed

@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from functions.escalation.question import text_of
 
+#: The one partition of the sparse index of open questions, under the time of the next look.
+DUE = "open"
 #: Who opens a question sends it at once; after this time something went wrong.
 SENT_WITHIN = timedelta(minutes=2)
 #: A question that nobody answered is sent again after this time, so often at most; the reminder comes besides.

@@ -12,9 +12,8 @@ from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings
+from functions.escalation.due import DUE
 
-#: The one partition of the sparse index of open questions, under the time of the next look.
-DUE = "open"
 #: Of an item, all but the task token, which who sends messages has no use for.
 _READ = (
     *("escalation_id", "run_id", "tenant", "kind", "status", "turn", "call_index", "round", "opened_at", "answer_by"),

@@ -17,8 +17,8 @@ from ballast.log.aws_errors import consequences
 from ballast.metrics import metric_line
 from ballast.outbox import Announcements
 from ballast.runtime import Runtime, Settings, lambda_runtime
-from functions.escalation.due import Telling
-from functions.escalation.messages import DUE, Messages
+from functions.escalation.due import DUE, Telling
+from functions.escalation.messages import Messages
 
 #: A proposed decision larger than this is left to the log, so that the message stays small.
 MAX_PROPOSED_BYTES = 64 * 1024

@@ -18,8 +18,8 @@ from ballast.errors import BallastError
 from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, lambda_runtime
-from functions.escalation.due import Telling
-from functions.escalation.messages import DUE, Messages
+from functions.escalation.due import DUE, Telling
+from functions.escalation.messages import Messages
 from functions.escalation.question import Question, text_of
 
 #: So many questions are looked at in one invocation, at most.
