@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ballast.errors import ApprovalRequired
+from ballast.errors import ApprovalRequired, EffectUnknown
 from ballast.folds import find_call
 from tests.unit.functions.stack import LambdaDied, Stack, once
 from tests.unit.functions.writes import add
@@ -114,12 +114,17 @@ def test_what_may_have_happened_is_not_repeated(writes: Stack, status: str) -> N
 
 def test_a_person_who_has_looked_may_propose_it_again(writes: Stack) -> None:
     run_id = writes.open()
-    writes.propose(run_id, add("plain_add"))
-    writes.settled(run_id, 1, {"status": "unknown", "message": "Nobody knows."})
-    writes.propose(run_id, add("plain_add"), turn=2, by="human")
+    writes.propose(run_id, add("plain_add", "outage_before"))
+    with pytest.raises(EffectUnknown):
+        writes.execute(run_id)
+    writes.propose(run_id, add("plain_add", "outage_before"), turn=2, by="agent")
+    assert writes.execute(run_id, 2) == "refused"
+    writes.propose(run_id, add("plain_add", "outage_before"), turn=3, by="human")
 
-    assert writes.execute(run_id, 2) == "ok"
-    assert writes.count("n-1") == 1
+    with pytest.raises(EffectUnknown):
+        writes.execute(run_id, 3)
+
+    assert "0003.call.1.intended" in writes.seqs(run_id)
 
 
 def test_what_the_rollback_undid_may_act_again_and_be_undone_again(writes: Stack) -> None:
