@@ -70,7 +70,7 @@ def test_a_refund_above_a_hundred_dollars_needs_an_approval(playbook: Playbook, 
     args = refund_order.arguments.model_validate({"order_id": "O-1004", "amount_usd": amount})
 
     assert refund_order.approve_if is not None
-    assert refund_order.approve_if(args, RunRequest(request_id="r", text="x")) is asked
+    assert bool(refund_order.approve_if(args, RunRequest(request_id="r", text="x"))) is asked
 
 
 def test_the_undo_of_a_write_is_no_write_that_wants_an_undo(playbook: Playbook) -> None:

@@ -50,8 +50,16 @@ def _sensible(args: RefundOrder, _: RunRequest) -> str | None:
     return None if args.amount_usd > 0 else "amount_usd must be above 0.00."
 
 
-def _needs_approval(args: RefundOrder, _: RunRequest) -> bool:
-    return args.amount_usd > APPROVAL_ABOVE_USD
+def _needs_approval(args: RefundOrder, _: RunRequest) -> str | bool:
+    if args.amount_usd <= APPROVAL_ABOVE_USD:
+        return False
+    return f"{as_text(args.amount_usd)} USD is above {as_text(APPROVAL_ABOVE_USD)} USD"
+
+
+def _refundable(args: RefundOrder, ctx: ToolContext) -> dict[str, str | int]:
+    """What a person who approves relies on: the order as it is, and what is left of its payment."""
+    order = find_order(ctx, args.order_id)
+    return {"status": order.status, "refundable_cents": order.refundable_cents}
 
 
 @tool(
@@ -59,6 +67,7 @@ def _needs_approval(args: RefundOrder, _: RunRequest) -> bool:
     undo="cancel_refund",
     undo_arguments=lambda _, result: {"refund_id": result["refund_id"]},
     approve_if=_needs_approval,
+    precondition=_refundable,
     validate=_sensible,
     honours_key=True,
     repeat="once",
