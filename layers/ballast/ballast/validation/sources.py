@@ -21,7 +21,7 @@ from pydantic import BaseModel
 
 from ballast.contracts import CallTools, Event, HandOver, Planner, RunRequest
 from ballast.folds import CallState, calls, proposals
-from ballast.validation.marks import Untrusted, leaves
+from ballast.validation.marks import Untrusted, has_mark, leaves
 from ballast.validation.value import Leaf, Wanted
 
 
@@ -46,17 +46,17 @@ class Source:
     """Texts and numbers of one origin.
 
     where    for people: request, context, person, requester, or the position of a call
-    brought  what the call itself was made with
+    brought  the arguments that the call itself was made with, JSON
     """
 
     where: str
     trusted: bool
     leaves: tuple[Leaf, ...]
-    brought: tuple[Leaf, ...] = ()
+    brought: Any = None
 
     def holds(self, wanted: Wanted) -> bool:
         """Say whether the value occurs here, and was not brought here."""
-        return _any(wanted, self.leaves) and not _any(wanted, self.brought)
+        return _any(wanted, self.leaves) and not _any(wanted, json_leaves(self.brought))
 
 
 def opening_sources(request: RunRequest, *, trust_text: bool = True) -> tuple[Source, ...]:
@@ -77,7 +77,18 @@ def run_sources(
 
 def json_leaves(value: Any) -> tuple[Leaf, ...]:
     """Return every text, number and key of JSON."""
-    return tuple(_leaf(found.value) for found in leaves(Any, value, Untrusted))
+    found: list[Leaf] = []
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            found.extend(Leaf(key) for key in one)
+            left.extend(one.values())
+        elif isinstance(one, list):
+            left.extend(one)
+        elif one is not None and not isinstance(one, bool):
+            found.append(Leaf.of(one))
+    return tuple(found)
 
 
 def _people(events: Sequence[Event], trust_text: bool) -> Iterator[Source]:
@@ -95,6 +106,7 @@ def _people(events: Sequence[Event], trust_text: bool) -> Iterator[Source]:
 
 def _results(events: Sequence[Event], tools: Mapping[str, Described]) -> Iterator[Source]:
     # A call without an intention got the result of an earlier one, which is a source already.
+    marked = {name: has_mark(made.returns, Untrusted) for name, made in tools.items()}
     begun = {(event.turn, event.index): event for event in events if event.name == "call.intended"}
     for state in calls(events):
         intended = begun.get((state.turn, state.index))
@@ -102,19 +114,23 @@ def _results(events: Sequence[Event], tools: Mapping[str, Described]) -> Iterato
             continue
         tool = tools.get(state.call.tool)
         trusted = tool is not None and not tool.untrusted and not intended.body.get("tainted")
-        where, brought = f"{state.turn:04d}.call.{state.index}", json_leaves(state.call.arguments)
-        ours, theirs = _split(state, tool)
+        where, brought = f"{state.turn:04d}.call.{state.index}", state.call.arguments
+        ours, theirs = _split(state, tool, marked)
         if ours:
             yield Source(where, trusted, ours, brought)
         if theirs:
             yield Source(where, False, theirs, brought)
 
 
-def _split(state: CallState, tool: Described | None) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
+def _split(
+    state: CallState, tool: Described | None, marked: Mapping[str, bool]
+) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
     """Return what a call returned, apart from what its tool marks as untrusted."""
     if state.status == "failed":
         return (Leaf(state.message),), ()
-    found = list(leaves(Any if tool is None else tool.returns, state.result, Untrusted))
+    if tool is None or not marked[state.call.tool]:
+        return json_leaves(state.result), ()
+    found = list(leaves(tool.returns, state.result, Untrusted))
     return (
         tuple(_leaf(one.value) for one in found if one.mark is None),
         tuple(_leaf(one.value) for one in found if one.mark is not None),

@@ -116,12 +116,21 @@ def _kinds(leaf: Leaf) -> tuple[Kind, ...]:
     return (Kind.TEXT,)
 
 
+# Each asks the cheap question first: nearly every text does not hold what is wanted in any spelling.
+
+
 def _amount(wanted: Leaf, leaf: Leaf) -> bool:
-    return len(wanted.numbers) == 1 and wanted.numbers <= leaf.numbers
+    if len(wanted.numbers) != 1:
+        return False
+    [value] = wanted.numbers
+    # However the thousands are grouped, the last three digits before the decimals stand together.
+    ending = str(int(abs(value)))[-3:]
+    return (not isinstance(leaf.value, str) or ending in leaf.evened) and value in leaf.numbers
 
 
 def _email(wanted: Leaf, leaf: Leaf) -> bool:
-    return _address(wanted.evened) in leaf.emails
+    address = _address(wanted.evened)
+    return address in leaf.evened and address in leaf.emails
 
 
 def _phone(wanted: Leaf, leaf: Leaf) -> bool:
@@ -130,7 +139,6 @@ def _phone(wanted: Leaf, leaf: Leaf) -> bool:
 
 
 def _text(wanted: Leaf, leaf: Leaf) -> bool:
-    # The cheap question first: most texts do not hold the rarest word at all.
     longest = max((token.text for token in wanted.tokens), key=len, default="")
     return longest != "" and longest in leaf.evened and occurs(wanted.tokens, leaf.tokens)
 

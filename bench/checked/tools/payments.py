@@ -1,0 +1,45 @@
+"""The same arguments for a read and a write, of which neither does anything."""
+
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ballast.contracts import RunRequest
+from ballast.playbook import Effect, Grounded, ToolContext, tool
+
+
+class Payment(BaseModel):
+    """What to pay, for what, to whom."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    order_id: Annotated[str, Grounded] = Field(pattern=r"^O-[0-9]{4,6}$")
+    amount_usd: Annotated[Decimal, Grounded] = Field(gt=0, max_digits=9, decimal_places=2)
+    email: Annotated[str, Grounded] = Field(max_length=254)
+    reason: str = Field(default="other", max_length=200)
+
+
+class Paid(BaseModel):
+    """What was paid."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    order_id: str
+    amount_usd: Decimal
+
+
+def _not_too_much(args: Payment, _: RunRequest) -> str | None:
+    return "amount_usd: at most 100." if args.amount_usd > 100 else None
+
+
+@tool(effect=Effect.READ, validate=_not_too_much)
+def quote_payment(args: Payment, ctx: ToolContext) -> Paid:
+    """Say what a payment would come to."""
+    return Paid(order_id=args.order_id, amount_usd=args.amount_usd)
+
+
+@tool(effect=Effect.WRITE, validate=_not_too_much, repeat="allow", honours_key=True)
+def make_payment(args: Payment, ctx: ToolContext) -> Paid:
+    """Make a payment."""
+    return Paid(order_id=args.order_id, amount_usd=args.amount_usd)

@@ -1,0 +1,163 @@
+"""What the checks and the protocol cost a call: microseconds and AWS requests, against the bare tool.
+
+    python -m bench.overhead [--calls 200] [--turns 0 10 50]
+
+The tool does nothing, so all that is measured is Ballast's. Each row adds one thing. The upper part is pure code; the
+lower part is the real executor on moto, whose own time is in it: there the requests count. ``--turns`` are turns of
+the run before the call, each with a result of 2 KB; the values that the call acts on stand in the oldest of them.
+"""
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ballast.contracts import Event, Planner, RunRequest, ToolCall
+from ballast.contracts.event import call_seq, plan_seq
+from ballast.log import RunLog
+from ballast.playbook import RunSoFar, Tool, ToolContext, load_playbook
+from ballast.playbook.gate import admit_call
+from ballast.runtime import utc_now
+from ballast.validation import ground, opening_sources, run_sources
+from local.cloud import LocalCloud
+
+PLAYBOOK = Path(__file__).resolve().parent / "checked"
+ARGUMENTS = {"order_id": "O-1003", "amount_usd": "40.00", "email": "maria@example.com", "reason": "damaged"}
+KNOWN = "Order O-1003 was 40 dollars; write to Maria@example.com."
+FILLER = "The tent of the expedition was delivered on 2026-03-01 to 12 Wharf Street, Portland, for 480.00 USD. " * 20
+
+
+def microseconds(work: Callable[[], Any], calls: int) -> float:
+    """Return how long ``work`` takes, the median of ``calls`` times."""
+    times = []
+    for _ in range(calls):
+        started = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - started)
+    return sorted(times)[len(times) // 2] * 1e6
+
+
+def events(request: RunRequest, turns: int) -> tuple[Event, ...]:
+    """Return a run of so many turns; the first result names what is paid later, every other one something else."""
+    log = []
+
+    def add(seq: str, **body: Any) -> None:
+        log.append(Event(run_id=request.run_id, seq=seq, at="2026-03-01T12:00:00+00:00", body=body))
+
+    for turn in range(1, turns + 1):
+        others = {"order_id": f"O-{turn + 2000}", "amount_usd": "1.00", "email": "desk@example.com"}
+        call = {"tool": "quote_payment", "arguments": others}
+        said = KNOWN if turn == 1 else FILLER
+        result = {"order_id": said, "amount_usd": "480.00"}
+        add(plan_seq(turn), planner="agent", decision={"kind": "call_tools", "calls": [call]})
+        add(call_seq(turn, 1, "intended"), tool="quote_payment", effect="read", planner="agent")
+        add(call_seq(turn, 1, "settled"), tool="quote_payment", status="ok", result=result)
+    return tuple(log)
+
+
+def pure(calls: int, turns: list[int]) -> None:
+    """Print the rows of pure code."""
+    playbook = load_playbook(PLAYBOOK)
+    tool = playbook.tools["quote_payment"]
+    request = RunRequest(request_id="pure", text="Please pay it.")
+    args: Any = tool.arguments(**ARGUMENTS)
+    context = ToolContext(
+        run_id=request.run_id,
+        turn=99,
+        index=1,
+        idempotency_key="k",
+        request=request,
+        now=utc_now(),
+        environ={},
+        client=_none,
+    )
+    bare = microseconds(lambda: tool(args, context), calls)
+    rows: list[tuple[str, float]] = [
+        ("the bare tool", bare),
+        ("its arguments by pydantic alone", microseconds(lambda: tool.arguments(**ARGUMENTS), calls)),
+        ("the gate: JSON, size, schema, rule", microseconds(lambda: _gate(playbook, request), calls)),
+        ("its result, checked", microseconds(lambda: tool.dump(tool(args, context)), calls)),
+    ]
+    named = RunRequest(request_id="named", text=KNOWN)
+    rows.append(
+        ("grounding: 3 values, all in the request", microseconds(lambda: _ground(named, tool, args, ()), calls))
+    )
+    for count in turns:
+        run = events(request, count)
+        took = microseconds(lambda: _ground(request, tool, args, run), max(5, calls // (1 + count)))  # noqa: B023
+        rows.append((f"grounding: in the oldest of {count} results", took))
+    for name, took in rows:
+        print(f"{name:<44}{took:>10.0f}")
+
+
+def _none(service: str) -> Any:
+    raise LookupError(service)
+
+
+def _gate(playbook: Any, request: RunRequest) -> None:
+    call = ToolCall(tool="quote_payment", arguments=ARGUMENTS)
+    admit_call(playbook, call, request, Planner.AGENT, lambda: RunSoFar.before((), 1, 1))
+
+
+def _ground(request: RunRequest, tool: Tool, args: Any, run: tuple[Event, ...]) -> None:
+    tools = {tool.name: tool}
+    found = ground(args, opening_sources(request), lambda: run_sources(run, tools, before_turn=999))
+    assert len(found.known) == (3 if run or "O-1003" in request.text else 0)
+
+
+def executed(calls: int, turns: list[int]) -> None:
+    """Print the rows of the executor on moto."""
+    with LocalCloud(playbook=PLAYBOOK) as cloud:
+        counts: Counter[str] = Counter()
+        runtime = cloud.runtime("ExecutorFunction")
+        log = RunLog.of(runtime)
+
+        def count(event_name: str, **_: Any) -> None:
+            counts[event_name.removeprefix("before-send.")] += 1
+
+        runtime.client("dynamodb").meta.events.register_first("before-send", count)
+        for tool in ("quote_payment", "make_payment"):
+            for before in turns:
+                _row(cloud, log, counts, tool, before, max(3, calls // 20))
+
+
+def _row(cloud: LocalCloud, log: RunLog, counts: Counter[str], tool: str, before: int, calls: int) -> None:
+    text = KNOWN if before == 0 else "Please pay it."
+    request = RunRequest(request_id=f"{tool}-{before}", text=text)
+    cloud.invoke("AdmitFunction", {"request": request.model_dump(mode="json")})
+    for event in events(request, before):
+        log.append(event.run_id, event.seq, event.body)
+    turn = before + 1
+    proposed = [{"tool": tool, "arguments": ARGUMENTS} for _ in range(calls + 1)]
+    log.append(
+        request.run_id, plan_seq(turn), {"planner": "agent", "decision": {"kind": "call_tools", "calls": proposed}}
+    )
+    times = []
+    for index in range(1, calls + 2):
+        if index == 2:  # the first one warmed it up
+            counts.clear()
+        started = time.perf_counter()
+        done = cloud.invoke("ExecutorFunction", {"run_id": request.run_id, "turn": turn, "index": index})
+        times.append(time.perf_counter() - started)
+        assert done["status"] == "ok", done
+    took = sorted(times[1:])[calls // 2] * 1e6
+    requests = ", ".join(f"{name} {made / calls:.1f}" for name, made in sorted(counts.items()))
+    where = "named in the request" if before == 0 else f"named {before} turns ago"
+    print(f"{tool + ', ' + where:<44}{took:>10.0f}  {requests}")
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--turns", type=int, nargs="+", default=[0, 10, 50])
+    options = parser.parse_args()
+    print(f"{'a call':<44}{'µs':>10}  AWS requests")
+    pure(options.calls, [count for count in options.turns if count])
+    executed(options.calls, options.turns)
+
+
+if __name__ == "__main__":
+    main()
