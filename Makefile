@@ -51,8 +51,9 @@ build: ## Build what is deployed (needs the SAM CLI and python3.13).
 deploy: build ## Deploy it to your AWS account. Another stage: make deploy STAGE=prod
 	sam deploy --guided --config-env $(if $(STAGE),$(STAGE),default)
 
-bench: $(READY) ## Measure a turn (time, bytes, requests) and each function's cold import.
+bench: $(READY) ## Measure a turn (time, bytes, requests), the checks of a call, and each function's cold import.
 	$(BIN)/python -m bench.turns
+	$(BIN)/python -m bench.overhead
 	$(BIN)/python -m bench.cold_import
 
 tau2: $(READY) ## Install tau2-bench's real tools, which bench/tau2 wraps.

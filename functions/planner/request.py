@@ -48,7 +48,7 @@ def compose(
         **({"despair": recorded(told)} if told else {}),
     }
     system = [{"text": text} for text in playbook.agent.told(opened.request.intent)]
-    offered = [made.spec for made in playbook.tools.values() if made.offered]
+    offered = [made.spec for made in playbook.offered(opened.request.intent)]
     tools = {"tools": [*offered, SPEC] if playbook.agent.ask_requester else offered}
     if system != before.system:
         body["system"] = system

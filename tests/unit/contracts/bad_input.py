@@ -240,8 +240,8 @@ CONTRACTS = [
     _contract(
         Intent,
         {"description": "x", "limits": {"turns": 3}, "fallback_starts_clean": False}
-        | {"answer_schema": {"type": "object"}},
+        | {"answer_schema": {"type": "object"}, "writes": ["a"]},
         {"description": NO_TEXT, "limits": [*NO_OBJECT, {"turns": "3"}], "fallback_starts_clean": ["true", 1],
-         "answer_schema": [*NO_OBJECT, {"type": "text"}, {"oneOf": []}]},
+         "answer_schema": [*NO_OBJECT, {"type": "text"}, {"oneOf": []}], "writes": ["a", [1], [""]]},
     ),
 ]  # fmt: skip

@@ -152,6 +152,30 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
         r"must be Effect\.READ or Effect\.WRITE, not 'reed'",
     ),
     (
+        "a taint that says nothing",
+        tool_with("Effect.READ)", "Effect.READ, taint='maybe')"),
+        LOOK_UP,
+        r'taint must be "approve", "refuse" or "allow", not \'maybe\'',
+    ),
+    (
+        "a rule of no parameter",
+        tool_with("Effect.READ)", "Effect.READ, validate=lambda: None)"),
+        LOOK_UP,
+        r"validate must take \(args, request\) or \(args, request, run\)",
+    ),
+    (
+        "a write that is a read",
+        agent_with("{limits: {turns: 3}}", "{writes: [look_up]}"),
+        "",
+        r"look_up, which the intent order_status may write, is no tool that writes",
+    ),
+    (
+        "a form of answers that is none",
+        agent_with("{limits: {turns: 3}}", "{answer_schema: {oneOf: []}}"),
+        "agent.yaml",
+        r"answer_schema: .*cannot be used: \(whole\): oneOf is not among",
+    ),
+    (
         "a name that models refuse",
         tool_with("def look_up", "def nachschlägen"),
         LOOK_UP,

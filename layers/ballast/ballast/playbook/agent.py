@@ -30,6 +30,7 @@ Pattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_co
 class Intent(Wire):
     """What a request may be about; its limits may only tighten the agent's.
 
+    writes         the writes that the agent may propose, by tool; null for all. What a text may talk it into ends here
     answer_schema  what the answer's data must fit (``ballast.validation.schema``); the model then ends with JSON
     """
 
@@ -37,6 +38,7 @@ class Intent(Wire):
     limits: LimitsPatch | None = None
     fallback_starts_clean: bool | None = None
     answer_schema: dict[str, Json] | None = None
+    writes: tuple[Name, ...] | None = None
 
     @field_validator("answer_schema")
     @classmethod
@@ -118,6 +120,11 @@ class AgentConfig(Wire):
         """Return what the answer to a request of that intent must fit, None where it is free."""
         known = self.intents.get(intent) if intent else None
         return known.answer_schema if known else None
+
+    def may_write(self, tool: str, intent: str | None) -> bool:
+        """Say whether the agent may propose that write for a request of that intent."""
+        known = self.intents.get(intent) if intent else None
+        return known is None or known.writes is None or tool in known.writes
 
     def told(self, intent: str | None) -> list[str]:
         """Return what the model is told before anything else: the instructions, and the form of the answer."""

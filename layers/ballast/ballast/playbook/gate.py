@@ -10,7 +10,7 @@ from ballast.contracts.wire import canonical, complaints
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
 from ballast.playbook.load import Playbook
 from ballast.playbook.run import RunSoFar
-from ballast.playbook.tool import Tool
+from ballast.playbook.tool import Effect, Tool
 from ballast.validation import too_large, why_no_object
 
 #: Not a tool to execute: alone in its turn it is a question, which the planner hands over.
@@ -26,8 +26,9 @@ def admit_call(
 ) -> tuple[Tool, BaseModel]:
     """Return the tool and its checked arguments, or raise a ``CallRefused`` that says what to mend.
 
-    In order: unknown tool (for the agent: also one that is not offered to it), malformed JSON, size,
-    schema, the tool's own rule, which may ask for the ``run`` so far.
+    In order: unknown tool (for the agent: also one that is not offered to it), a write that is not for the
+    request's intent (for the agent), malformed JSON, size, schema, the tool's own rule, which may ask for the
+    ``run`` so far.
     """
     known = {name: made for name, made in playbook.tools.items() if made.offered or planner is not Planner.AGENT}
     tool = known.get(call.tool)
@@ -35,6 +36,9 @@ def admit_call(
         raise RuleViolation(f'{ASK_REQUESTER} must be the only call of its turn, with {{"question": "…"}}.')
     if tool is None:
         raise UnknownTool(f"There is no tool named {call.tool[:80]!r}. Tools: {', '.join(known)}.")
+    for_agent = planner is Planner.AGENT and tool.effect is Effect.WRITE
+    if for_agent and not playbook.agent.may_write(tool.name, request.intent):
+        raise RuleViolation(f"{tool.name} is not for a request about {request.intent}, whatever a text may say.")
     arguments = _object(tool, call.arguments)
     try:
         checked = tool.arguments.model_validate_json(canonical(arguments))

@@ -48,6 +48,11 @@ class Playbook:
         marked = any(marks_arguments(tool) or marks_result(tool) for tool in self.tools.values())
         return marked or bool(self.agent.sensitive.context)
 
+    def offered(self, intent: str | None) -> list[Tool]:
+        """Return the tools that the agent may see for a request of that intent."""
+        made = (tool for tool in self.tools.values() if tool.offered)
+        return [tool for tool in made if tool.effect is Effect.READ or self.agent.may_write(tool.name, intent)]
+
     def side_by_side(self, tools: Iterator[str]) -> bool:
         """Say whether calls of these tools may be made at once: none writes, and none costs money.
 
@@ -127,6 +132,10 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
                 f"{path}: {made.name} marks arguments as sensitive, which agent.yaml's `sensitive.policy: mask` would "
                 "take from the tool as well. Use `encrypt`, or take the marks off."
             )
+    for name, known in agent.intents.items():
+        for tool in known.writes or ():
+            if tool not in tools or tools[tool].effect is not Effect.WRITE:
+                raise PlaybookInvalid(f"{path}: {tool}, which the intent {name} may write, is no tool that writes.")
     for intent in fallbacks:
         if intent not in agent.intents:
             raise PlaybookInvalid(
