@@ -26,10 +26,11 @@ from ballast.contracts.event import run_seq
 from ballast.contracts.notice import RunRefused
 from ballast.contracts.request import WhenFull
 from ballast.contracts.wire import Wire, parse
-from ballast.errors import BreakerStopped, InvalidInput, NotAdmitted, RequestConflict
+from ballast.errors import BreakerStopped, InvalidInput, NotAdmitted, RequestConflict, WindowFull
 from ballast.folds import ending, outcome, requested
 from ballast.log import RunLog, Seal
 from ballast.log.run_index import by_outcome, by_tenant
+from ballast.metrics import metric_line
 from ballast.money.breaker import Mode
 from ballast.money.lease import Lease
 from ballast.outbox import Announcements, Replies
@@ -176,6 +177,8 @@ class Admission:
 
     def _refuse(self, request: RunRequest, refusal: NotAdmitted | InvalidInput) -> None:
         """Record the refusal and tell of it."""
+        if isinstance(refusal, WindowFull):
+            self.runtime.emit(metric_line({"WindowsFull": 1}, fields={"tenant": request.tenant}))
         opens_at = refusal.opens_at if isinstance(refusal, NotAdmitted) else None
         self.log.append(
             request.run_id,

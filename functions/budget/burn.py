@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ballast.errors import RetryLater
 from ballast.log.aws_errors import consequences
+from ballast.metrics import metric_line
 from ballast.money.amounts import micro_dollars
 from ballast.money.burn import Ask, Burning, burning
 from ballast.money.windows import ACCOUNT, LIMITS, WindowLimits, day_of, hour_of
@@ -41,7 +43,10 @@ class BurnRate:
         return cls(settings.budgets_table, limits, runtime)
 
     def asks(self) -> Ask | None:
-        """Return the mode that the burn rate asks for now; None where it asks for none. Raises ``RetryLater``."""
+        """Return the mode that the burn rate asks for now; None where it asks for none. Raises ``RetryLater``.
+
+        Reports how full the windows are, by what was spent or is leased of them.
+        """
         now = self.runtime.clock()
         hour, day = hour_of(now), day_of(now)
         keys = [key_of(ACCOUNT, window) for window in (hour, day, LIMITS)]
@@ -52,8 +57,16 @@ class BurnRate:
         found = {item["window"]["S"]: item for item in answer["Responses"].get(self.table, ())}
         limits = limits_of(found.get(LIMITS, {}), self.limits)
 
+        def counted(window: str, what: str) -> int:
+            return int(found.get(window, {}).get(what, {}).get("N", 0))
+
+        for window, limit in ((hour, limits.hour_microusd), (day, limits.day_microusd)):
+            used = Decimal(100 * counted(window, "taken_microusd")) / limit if limit else Decimal(100)
+            name = {"window": window.partition("#")[0]}
+            self.runtime.emit(metric_line({"WindowUsedPercent": round(used, 1)}, dimensions=name))
+
         def spent(window: str) -> int:
-            return int(found.get(window, {}).get("settled_microusd", {}).get("N", 0))
+            return counted(window, "settled_microusd")
 
         return burning(
             Burning(hour, spent(hour), limits.hour_microusd), Burning(day, spent(day), limits.day_microusd), now

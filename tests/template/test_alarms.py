@@ -73,6 +73,7 @@ def test_an_alarm_watches_something_that_exists(name: str) -> None:
         if metric["Namespace"] == NAMESPACE:
             assert metric["MetricName"] in METRICS
             assert first == {"Name": "service", "Value": SERVICE}
+            assert others in ([], [{"Name": "window", "Value": "day"}])
         else:
             assert metric["Namespace"].startswith("AWS/")
             value = first["Value"]

@@ -38,6 +38,10 @@ METRICS: Mapping[str, str] = {
     "Runs": "Count",
     # Of the spend breaker, when it is looked at: 0 normal, 1 cheaper, 2 fallback only, 3 stopped.
     "BreakerMode": "None",
+    # Of the account's windows: what is spent or leased of one (dimension ``window``: hour, day), every minute,
+    # and runs that were turned away because one was full.
+    "WindowUsedPercent": "Percent",
+    "WindowsFull": "Count",
     # Of people asked, and of callers who could not be told.
     "Escalations": "Count",
     "RepliesNotSent": "Count",
