@@ -108,7 +108,7 @@ def _say_what_is_served(screen: Screen, url: str, tenant: str | None) -> None:
 
 def examples(url: str) -> list[str]:
     """Return what to try first."""
-    body = '{"text": "Please cancel order O-1002.", "context": {"order_id": "O-1002", "customer_id": "C-1003"}}'
+    body = '{"text": "Please cancel order O-1002.", "context": {"order_id": "O-1002", "customer_id": "C-1001"}}'
     return [
         f"curl -s {url}/runs --json '{body}' -H 'Prefer: wait=20'",
         f"curl -s {url}/runs",

@@ -55,6 +55,11 @@ def waiting(cloud: LocalCloud, run_id: str) -> dict[str, Any]:
     raise AssertionError(f"{run_id} does not wait")
 
 
+def ending(cloud: LocalCloud, run_id: str) -> dict[str, Any]:
+    """Return what the log says of the run's end."""
+    return next(one.body for one in cloud.events(run_id) if one.name == "run.ended")
+
+
 def test_the_reply_reaches_the_model_as_the_result_of_its_call(cloud: LocalCloud) -> None:
     run_id = cloud.start(RunRequest(request_id="ask", text="Count.", tenant="acme"))
     shown = waiting(cloud, run_id)
@@ -64,7 +69,7 @@ def test_the_reply_reaches_the_model_as_the_result_of_its_call(cloud: LocalCloud
     assert shown["question"] == "Which counter?"
     assert (status, taken.get("run_id")) == (202, run_id), taken
     assert cloud.wait(run_id, 30).output["by"] == "agent"
-    assert cloud.events(run_id)[-2].body["answer"] == "success: A."
+    assert ending(cloud, run_id)["answer"] == "success: A."
 
 
 def test_only_the_tenant_of_the_run_may_reply_and_only_while_it_asks(cloud: LocalCloud) -> None:
@@ -96,5 +101,4 @@ def test_a_question_beside_another_call_is_refused_and_the_other_call_is_execute
 
     cloud.wait(run_id, 30)
 
-    ended = next(one for one in cloud.events(run_id) if one.name == "run.ended")
-    assert ended.body["answer"] == '["error", "success"]'
+    assert ending(cloud, run_id)["answer"] == '["error", "success"]'

@@ -19,7 +19,7 @@ from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said, turns_taken
 from local.deploy import STACK
 from local.up import Served, serve
-from local.up.serve import member_of, operator
+from local.up.identity import member_of, operator
 from tests.e2e.served import ask
 
 PLAYBOOK = ROOT / "tests" / "statemachine" / "playbook"

@@ -63,7 +63,7 @@ def test_up_serves_until_ctrl_c_and_keeps_the_logs(capsys: pytest.CaptureFixture
         if not replies:
             url = re.search(r"http://127\.0\.0\.1:\d+", shown[0])
             assert url
-            body = {"text": "Cancel O-1002.", "context": {"order_id": "O-1002", "customer_id": "C-1003"}}
+            body = {"text": "Cancel O-1002.", "context": {"order_id": "O-1002", "customer_id": "C-1001"}}
             replies.append(post(f"{url[0]}/runs", body, Prefer="wait=20"))
         if "answered by agent" in shown[-1]:
             raise KeyboardInterrupt

@@ -212,7 +212,7 @@ CONTRACTS = [
         | {"second_model": "n"}
         | {"cheaper_model": "c", "out_of_budget": "ask", "fallback_starts_clean": False}
         | {"approve_over_microusd": 5, "on_unanswered": "park", "park_timeout_s": 60}
-        | {"trust_text": False, "ground_answers": True, "answer_ids": ["O-[0-9]+"]},
+        | {"trust_text": False, "ground_answers": True, "answer_ids": ["O-[0-9]+"], "sensitive": {"policy": "mask"}},
         {
             "name": NO_NAME,
             "model": [*NO_TEXT, ""],
@@ -235,6 +235,7 @@ CONTRACTS = [
             "trust_text": NO_FLAG,
             "ground_answers": NO_FLAG,
             "answer_ids": ["O-1", [""], ["("], [1]],
+            "sensitive": [*NO_OBJECT, None, {"policy": "hide"}, {"context": ["two words"]}, {"fields": []}],
         },
     ),
     _contract(

@@ -28,7 +28,13 @@ MOTO: Any = {
 }
 QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/escalations"
 DEAD_LETTERS_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/dead-requests"
-LOG = {"RUN_LOG_TABLE": "run-log", "PAYLOAD_BUCKET": "payloads", "RETENTION_DAYS": "30"}
+KEY_ALIAS = "alias/sensitive"
+LOG = {
+    "RUN_LOG_TABLE": "run-log",
+    "PAYLOAD_BUCKET": "payloads",
+    "RETENTION_DAYS": "30",
+    "SENSITIVE_KEY_ARN": f"arn:aws:kms:eu-west-1:123456789012:{KEY_ALIAS}",
+}
 _PLAYBOOK = {"PLAYBOOK_DIR": str(LEDGER)}
 #: Room for every run of a file's tests; those about windows set their own.
 LENDING = {
@@ -146,6 +152,8 @@ class Cloud:
             create_table(name)
         self.log = RunLog.of(self.usual_process(LOG))
         client("s3").create_bucket(Bucket="payloads", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        key = client("kms").create_key()["KeyMetadata"]["KeyId"]
+        client("kms").create_alias(AliasName=KEY_ALIAS, TargetKeyId=key)
         assert client("sqs").create_queue(QueueName="escalations")["QueueUrl"] == QUEUE_URL
         assert client("sqs").create_queue(QueueName="dead-requests")["QueueUrl"] == DEAD_LETTERS_URL
 
