@@ -7,20 +7,12 @@ from typing import Any
 import pytest
 
 from ballast.metrics import METRICS, NAMESPACE, SERVICE
-from tests.template import rendered
+from tests.template.alarms import ALARMS, TEMPLATE, properties, watched
 from tests.template.rendered import ROOT, of_type
 
-TEMPLATE = rendered.written()
-ALARMS = of_type(TEMPLATE, "AWS::CloudWatch::Alarm")
 COMPOSITES = of_type(TEMPLATE, "AWS::CloudWatch::CompositeAlarm")
 TOPICS = {"AlarmTopic", "TicketTopic"}
 ALL = sorted([*ALARMS, *COMPOSITES])
-
-
-def properties(name: str) -> dict[str, Any]:
-    """Return an alarm's properties."""
-    found: dict[str, Any] = TEMPLATE["Resources"][name]["Properties"]
-    return found
 
 
 def parts(name: str) -> set[str]:
@@ -32,14 +24,6 @@ def told(name: str) -> set[str]:
     """Return the topics that hear of an alarm: its own, and those of the alarms that it is a part of."""
     own = {action["Ref"] for action in properties(name).get("AlarmActions", [])}
     return own.union(*(told(whole) for whole in COMPOSITES if name in parts(whole)))
-
-
-def watched(name: str) -> list[dict[str, Any]]:
-    """Return the metrics that an alarm looks at, each with namespace, name and dimensions."""
-    alarm = properties(name)
-    if "Metrics" not in alarm:
-        return [{key: alarm[key] for key in ("Namespace", "MetricName", "Dimensions")}]
-    return [one["MetricStat"]["Metric"] for one in alarm["Metrics"] if "MetricStat" in one]
 
 
 @pytest.mark.parametrize("name", ALL)

@@ -2,35 +2,17 @@
 
 from dataclasses import replace
 from decimal import Decimal
-from itertools import count
 from typing import Any
 
 import pytest
 
-from ballast.contracts import CallTools, RunRequest, ToolCall
-from ballast.contracts.event import run_seq
+from ballast.contracts import CallTools, ToolCall
 from ballast.folds import saved
 from functions.planner.despair import verdict
 from functions.planner.plan import build
 from tests.unit.functions.endpoint import Endpoint, calls, reads, says
+from tests.unit.functions.roomy import opened
 from tests.unit.functions.stack import Stack
-
-_NUMBERS = count(1)
-
-
-def opened(stack: Stack, **limits: Any) -> str:
-    """Open a run with more turns than the playbook of these tests allows."""
-    request = RunRequest(request_id=f"circles-{next(_NUMBERS)}", agent="tester", text="Tidy my notes.")
-    until = int(stack.clock().timestamp() * 1000) + 100_000
-    body = {
-        "request": request.model_dump(mode="json"),
-        "request_sha256": request.digest,
-        "limits": {"turns": 12, "tool_calls": 24, "cost_microusd": 1_000_000} | limits,
-        "agent_until_ms": until,
-        "deadline_ms": until,
-    }
-    stack.log.append(request.run_id, run_seq("opened"), body)
-    return request.run_id
 
 
 def goes_round(stack: Stack, model: Endpoint, run_id: str, turns: int, *, note: str = "n-1") -> list[str]:
