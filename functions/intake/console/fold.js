@@ -1,6 +1,7 @@
 // From a run's log to its turns: a pure function of the entries, whole or cut off anywhere.
 // The same fold as local/trace; nothing is taken for granted about an entry's body.
 import { calls } from "./calls.js";
+import { noticed } from "./circles.js";
 import { list, object, text, whole } from "./reading.js";
 
 const SEQ = /^(\d{4})\.([a-z_]+)(?:\.(\d+))?\.(approval_[a-z]+(?=\.\d)|[a-z_.]+$)(?:\.(\d+)(?:\.(\d+))?)?$/;
@@ -54,12 +55,14 @@ function byOrder(one, other) {
 }
 
 function inTurns(log) {
+  const circles = noticed(log);
   const grouped = Map.groupBy(log.filter(({ turn }) => turn > 0 && turn < LAST_TURN), ({ turn }) => turn);
   return [...grouped].map(([number, events]) => {
     const { decision, decided, undoes } = decisionOf(events);
     return {
       turn: number, at: events[0].at, seqs: events.map(({ seq }) => seq), planner: plannerOf(events),
-      attempts: attempts(events), asked: asked(events), decided, calls: calls(decision.calls, events, undoes),
+      attempts: attempts(events), asked: asked(events), decided,
+      calls: calls(decision.calls, events, undoes).map((call) => ({ ...call, circles: circles.get(`${number}.${call.index}`) ?? "" })),
       handedOver: object(events.find(({ body }) => body.handed_over)?.body.handed_over),
       other: events.filter(({ name }) => !SHOWN.has(name)),
     };

@@ -109,6 +109,7 @@ function callCard(call) {
       badge(look), el("span", { class: "dim", text: took })),
     call.undoes && el("p", { class: "warn-text", text: `takes back ${call.undoes}` }),
     argumentList(call.arguments),
+    call.circles && el("p", { class: "warn-text untrusted", text: `In circles? ${brief(call.circles, 200)}` }),
     call.approval && approvalLine(call.approval),
     call.error && el("p", { class: "error-name untrusted", text: brief(call.error, 120) }),
     call.message && block(call.message, { className: failed ? "said" : "" }),

@@ -6,7 +6,7 @@ from typing import Any
 
 from playwright.sync_api import expect
 
-from tests.e2e.console.canned import LOG, esc_id, event, run, run_id
+from tests.e2e.console.canned import LOG, esc_id, event, requested, responded, run, run_id, tool
 
 RUN = f"/runs/{run_id('w')}"
 
@@ -70,6 +70,29 @@ def test_a_question_to_the_requester_and_the_reply_are_part_of_the_timeline(visi
     expect(turn(page, 7)).to_contain_text("reply")
     expect(turn(page, 7)).to_contain_text("The tent.")
     expect(page.locator("details.other")).to_have_count(0)
+
+
+def test_a_call_in_circles_says_what_was_noticed_and_what_was_done_about_it(visit: Any, api: Any) -> None:
+    search = tool("search_docs", query="cancel")
+    notice = {"index": 1, "kind": "same_call", "step": "notice", "same_as": [6, 2], "count": 2}
+    strange = {"index": 2, "kind": "<b>constructor</b>", "step": "toString", "same_as": "x"}
+    proposed = responded(7, 80, "Again.", 10, kind="call_tools", calls=[search, search, search])
+    proposed["body"]["despair"] = [notice, strange, "odd", {"index": None}]
+    told = requested(8, 82, {"text": "…"})
+    told["body"] |= {
+        "after": "0007.model.responded",
+        "despair": [notice | {"index": 3, "kind": "same_error", "count": 3}],
+    }
+    api.answers[f"GET {RUN}/events"] = {"events": [*LOG, proposed, told], "next": None}
+
+    page = visit(f"#{RUN}")
+
+    said = [turn(page, 7).locator("section.call").nth(index).locator("p.warn-text").inner_text() for index in range(3)]
+    assert said == [
+        "In circles? the same call as turn 6 call 2, 2 times by now: the agent is told",
+        "In circles? <b>constructor</b>: toString",
+        "In circles? failed in the same way since turn 6 call 2, 3 times in a row: the agent is told",
+    ]
 
 
 def test_long_text_is_clipped_until_it_is_asked_for(visit: Any) -> None:
