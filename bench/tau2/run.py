@@ -16,10 +16,10 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
+from bench.tau2.environments import DOMAINS
 from bench.tau2.gold import gold_plans
 from bench.tau2.play import Outcome, desk, play
 
-DOMAINS = ("airline", "retail")
 HEADINGS = ("tasks", "hash\nequal", "as\ntau2", "calls", "refused\nby tau2", "transitions\na run", "s\na run", "s\nall")
 
 

@@ -14,9 +14,9 @@ from ballast.folds.despair import Rung
 from ballast.playbook import Effect, load_playbook
 from bench.tau2 import run
 from bench.tau2.circles import alarms
-from bench.tau2.gold import GoldPlan, gold_plans
+from bench.tau2.environments import DOMAINS, alike, fresh_environment, hashes, unmet, untouched
+from bench.tau2.gold import GoldPlan, gold_plans, play_directly
 from bench.tau2.play import Outcome, desk, play
-from bench.tau2.run import DOMAINS
 
 FOLDER = Path(__file__).resolve().parent
 INSTALL = "pip install --no-deps -r requirements/tau2.txt"
@@ -70,13 +70,16 @@ def test_a_write_that_is_lost_shows_in_the_hash(played: Played) -> None:
     assert any(difference.startswith("the database differs: ") for difference in played.lost.differences)
 
 
-def test_a_write_that_happens_twice_shows_in_the_hash() -> None:
+def test_a_write_that_the_model_repeats_happens_once_and_twice_would_show_in_the_hash() -> None:
     plan = next(plan for plan in gold_plans("airline") if plan.calls and plan.calls[-1].tool == "send_certificate")
+    repeated = replace(plan, calls=(*plan.calls, plan.calls[-1]))
 
-    with desk("airline", [replace(plan, calls=(*plan.calls, plan.calls[-1]))]) as cloud:
+    with desk("airline", [repeated]) as cloud:
         outcome = play(cloud, plan)
 
-    assert not outcome.hash_equal
+    assert outcome.hash_equal
+    assert outcome.differences == (f"{outcome.calls + 1} calls instead of {outcome.calls}",)
+    assert hashes(play_directly(repeated)[0]) != hashes(play_directly(plan)[0])
 
 
 @each_domain
@@ -87,6 +90,35 @@ def test_every_gold_call_fits_the_closed_model_of_its_tool(domain: str) -> None:
         for call in plan.calls:
             checked = tools[call.tool].arguments.model_validate_json(json.dumps(call.arguments))
             assert checked.model_dump() == call.arguments
+
+
+def test_the_phone_in_the_customers_hand_is_a_tool_as_any_other() -> None:
+    tools = load_playbook(FOLDER / "telecom").tools
+
+    assert tools["toggle_airplane_mode"].effect is Effect.WRITE  # the customer's
+    assert tools["refuel_data"].effect is Effect.WRITE  # the company's
+    assert {call.requestor for plan in gold_plans("telecom") for call in plan.calls} == {"assistant", "user"}
+
+
+@each_domain
+def test_every_write_of_the_gold_plans_leaves_what_tau2_asks_for(domain: str) -> None:
+    for plan in gold_plans(domain):
+        environment, _ = play_directly(plan)
+        assert unmet(environment, plan.task_id, domain) == []
+
+
+@each_domain
+def test_a_copy_that_is_written_to_leaves_the_others_as_they_are(domain: str) -> None:
+    before = hashes(fresh_environment(domain, None))
+
+    for plan in islice(writing_plans(domain), 5):
+        environment, _ = play_directly(plan)
+        assert hashes(environment) != hashes(fresh_environment(domain, plan.task_id))
+        assert alike(environment, play_directly(plan)[0])
+        assert not alike(environment, fresh_environment(domain, plan.task_id))
+
+    assert untouched(domain)
+    assert hashes(fresh_environment(domain, None)) == before
 
 
 def test_an_argument_that_tau2_would_drop_in_silence_is_refused() -> None:

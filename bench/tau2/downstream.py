@@ -1,0 +1,76 @@
+"""tau2's environment of a run as a service that tools send requests to, held in this process.
+
+A run's effects live as long as the process that executes its calls. Imports nothing of Ballast.
+"""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from bench.tau2.environments import Tau2Environment, fresh_environment
+
+
+class Refused(Exception):
+    """tau2's tool said no; the text is its own."""
+
+
+class Downstream:
+    """One run's environment.
+
+    A request that comes with an idempotency key is answered once and for all: the answer is kept together
+    with the effect, and given again under the same key. tau2's own tools know no keys.
+    """
+
+    def __init__(self, environment: Tau2Environment) -> None:
+        self.environment = environment
+        self._answers: dict[str, Any] = {}
+
+    def request(self, tool: str, arguments: Mapping[str, Any], *, key: str | None = None) -> Any:
+        """Run tau2's tool, for whoever has it, and return its result as JSON. Raises ``Refused``."""
+        if key in self._answers:
+            return self._answers[key]
+        theirs = self.environment.user_tools
+        requestor = "user" if theirs is not None and theirs.has_tool(tool) else "assistant"
+        try:
+            result = self.environment.make_tool_call(tool, requestor=requestor, **arguments)
+        except Exception as problem:
+            # tau2's own loop hands every exception of a tool to the model as its result.
+            raise Refused(str(problem)) from problem
+        self.environment.sync_tools()
+        answer = to_jsonable_python(result)
+        if key is not None:
+            self._answers[key] = answer
+        return answer
+
+
+class Downstreams:
+    """The downstream of each run that is under way, made at the run's first call."""
+
+    def __init__(self) -> None:
+        self._by_run: dict[str, Downstream] = {}
+        self._lock = threading.Lock()
+
+    def of(self, run_id: str, domain: str, task_id: str | None) -> Downstream:
+        """Return the run's downstream."""
+        with self._lock:
+            if run_id not in self._by_run:
+                self._by_run[run_id] = Downstream(fresh_environment(domain, task_id))
+            return self._by_run[run_id]
+
+    def put(self, run_id: str, downstream: Downstream) -> None:
+        """Give a run another one, such as one on a bad line."""
+        with self._lock:
+            self._by_run[run_id] = downstream
+
+    def take(self, run_id: str, domain: str, task_id: str | None) -> Tau2Environment:
+        """Return the environment of a run that has ended, and let go of it."""
+        environment = self.of(run_id, domain, task_id).environment
+        with self._lock:
+            del self._by_run[run_id]
+        return environment
+
+
+#: Shared by the playbooks' tools, which write, and by the benchmark, which looks at what came of it.
+DOWNSTREAMS = Downstreams()

@@ -1,0 +1,1 @@
+"""tau2's telecom desk as a playbook."""
