@@ -11,6 +11,7 @@ from local.moto_seams.dynamodb import (
     transactions_copy_what_they_touch,
 )
 from local.moto_seams.imports import import_moto
+from local.moto_seams.interpreter import starts_one_at_a_time
 from tests.unit.functions.cloud import MOTO, Cloud
 from tests.unit.functions.endpoint import Endpoint
 from tests.unit.functions.stack import Stack
@@ -31,6 +32,7 @@ def cloud(endpoint: Endpoint) -> Iterator[Cloud]:
         one_request_at_a_time(),
         attribute_values_as_they_are(),
         transactions_copy_what_they_touch(),
+        starts_one_at_a_time(),
     ):
         yield Cloud(model_url=endpoint.url)
 
