@@ -1,7 +1,8 @@
 """DynamoDB tables in memory: for tests and benchmarks of money that make more requests than moto can bear.
 
-As much of the client as the log and the books use. What a condition or a change means is DynamoDB's; a test
-(``tests/unit/functions/budget/test_tables_in_memory.py``) holds it to moto's, request by request.
+As much of the client as the log, the books, the opening of escalations and Powertools' idempotency use. What a
+condition or a change means is DynamoDB's; tests (``test_tables_in_memory.py``, where the books' and the executor's
+tests are) hold it to moto's, request by request.
 """
 # ruff: noqa: N803  parameters are named as boto3 names them
 
@@ -16,12 +17,19 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 Item = dict[str, Any]
-#: Each table's keys.
-KEYS = {"run-log": ("run_id", "seq"), "budgets": ("account", "window")}
+#: Each table's keys; None where it has no range key.
+KEYS: dict[str, tuple[str, str | None]] = {
+    "run-log": ("run_id", "seq"),
+    "budgets": ("account", "window"),
+    "escalations": ("escalation_id", None),
+    "idempotency": ("id", None),
+}
 INDEXES = {"by_look": ("held", "look_at")}
 _CLAUSES = re.compile(r"\b(SET|ADD|REMOVE) (.*?)(?= SET | ADD | REMOVE |$)")
 _TERM = re.compile(r"(\S+) (=|<=|>=|<|>) (\S+)")
-_FUNCTION = re.compile(r"(attribute_not_exists|begins_with)\(([^,)]+)(?:, ([^)]+))?\)")
+_FUNCTION = re.compile(r"(attribute_not_exists|attribute_exists|begins_with)\(([^,)]+)(?:, ([^)]+))?\)")
+_OR_ELSE = re.compile(r"if_not_exists\(([^,]+), ([^)]+)\)")
+_COMMA = re.compile(r", (?![^(]*\))")
 
 
 class ConditionalCheckFailedException(ClientError):
@@ -82,6 +90,13 @@ class Tables:
             self._update(update)
         return {}
 
+    def delete_item(self, *, TableName: str, Key: Item, **_: Any) -> Item:
+        """Remove one item, if it is there."""
+        with self._one_at_a_time:
+            partition, within = self._key({"TableName": TableName, "Key": Key})
+            self.items[TableName].get(partition, {}).pop(within, None)
+        return {}
+
     def transact_write_items(self, *, TransactItems: Sequence[Item]) -> Item:
         """Do all, or nothing where a condition fails or another transaction is in the way."""
         operations = [next(iter(item.items())) for item in TransactItems]
@@ -136,7 +151,7 @@ class Tables:
     def _key(self, wanted: Item) -> tuple[str, str]:
         key = wanted.get("Key") or wanted["Item"]
         hash_key, range_key = KEYS[wanted["TableName"]]
-        return key[hash_key]["S"], key[range_key]["S"]
+        return key[hash_key]["S"], key[range_key]["S"] if range_key else ""
 
     def _at(self, table: str, key: Item) -> Item | None:
         partition, within = self._key({"TableName": table, "Key": key})
@@ -164,11 +179,14 @@ class Tables:
         item = copy.deepcopy(self._at(update["TableName"], update["Key"]) or dict(update["Key"]))
         names, values = update.get("ExpressionAttributeNames", {}), update.get("ExpressionAttributeValues", {})
         for clause, text in _CLAUSES.findall(update["UpdateExpression"]):
-            for part in text.split(", "):
+            for part in _COMMA.split(text):
                 path, _, value = part.partition(" = " if clause == "SET" else " ")
                 holder, name = _holder(item, path.strip(), names)
                 if clause == "REMOVE":
                     holder.pop(name, None)
+                elif clause == "SET" and (or_else := _OR_ELSE.fullmatch(value.strip())):
+                    within, other = _holder(item, or_else[1], names)
+                    holder[name] = copy.deepcopy(within.get(other, values[or_else[2]]))
                 elif clause == "SET":
                     holder[name] = copy.deepcopy(values[value.strip()])
                 else:
@@ -200,9 +218,11 @@ def _holder(item: Item, path: str, names: Mapping[str, str]) -> tuple[Item, str]
 
 
 def _fits(condition: str, item: Item, names: Mapping[str, str], values: Item) -> bool:
-    """Say whether ``item`` fits a condition: terms joined by OR, or by AND."""
+    """Say whether ``item`` fits a condition: terms joined by AND, and several of such, the later in brackets, by OR."""
     if " OR " in condition:
-        return any(_fits(term, item, names, values) for term in condition.split(" OR "))
+        return any(
+            _fits(term.strip("()") if term[0] == "(" else term, item, names, values) for term in condition.split(" OR ")
+        )
     return all(_term_fits(term.strip(), item, names, values) for term in condition.split(" AND "))
 
 
@@ -211,6 +231,8 @@ def _term_fits(term: str, item: Item, names: Mapping[str, str], values: Item) ->
         holder, name = _holder(item, found[2], names)
         if found[1] == "attribute_not_exists":
             return name not in holder
+        if found[1] == "attribute_exists":
+            return name in holder
         return name in holder and str(_value(holder[name])).startswith(str(_value(values[found[3]])))
     found = _TERM.fullmatch(term)
     assert found, f"no condition that is known here: {term}"

@@ -54,13 +54,16 @@ def _as_ballast_tool(domain: str, made: Any, policy: Mapping[str, Any]) -> Tool:
     """Wrap one ``tau2.environment.tool.Tool``."""
 
     def call(args: BaseModel, ctx: ToolContext) -> JsonValue:
-        key = ctx.idempotency_key if policy.get("honours_key") else None
-        return _requested(_downstream(domain, ctx), made.name, args.model_dump(), key)
+        return _requested(_downstream(domain, ctx), made.name, args.model_dump(), _key_of(policy, ctx))
 
     call.__name__ = call.__qualname__ = made.name
     call.__doc__ = "\n\n".join(text for text in (made.short_desc, made.long_desc) if text)
     call.__annotations__ = {"args": closed_model(made.name, made.params), "ctx": ToolContext, "return": JsonValue}
     return tool(**policy)(call)
+
+
+def _key_of(policy: Mapping[str, Any], ctx: ToolContext) -> str | None:
+    return ctx.idempotency_key if policy.get("honours_key") else None
 
 
 def _asking(domain: str, verify: Verify | None) -> Callable[[Any, ToolContext], JsonValue] | None:

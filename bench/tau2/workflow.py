@@ -1,0 +1,93 @@
+"""What the state machine does about an executor's invocation that did not return: read off ``agent.asl.yaml``.
+
+Only the state that executes a call and what follows from its failure; ``run.py`` plays the whole machine.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from local.moto_seams.jsonata import evaluate
+
+DEFINITION = Path(__file__).resolve().parents[2] / "statemachine" / "agent.asl.yaml"
+
+
+class ProcessDied(BaseException):
+    """The process of a function is gone: no ``Exception``, so that no handler catches it."""
+
+
+#: What Step Functions calls it.
+_DIED = "Lambda.Unknown"
+
+
+@dataclass(frozen=True)
+class Escalated:
+    """The call failed for good, and the workflow goes to people with this payload for their function."""
+
+    error: str
+    payload: Mapping[str, Any]
+
+
+@cache
+def _states() -> Mapping[str, Any]:
+    states: Mapping[str, Any] = yaml.safe_load(DEFINITION.read_text())["States"]
+    return states
+
+
+def call_of(run_id: str, turn: int) -> dict[str, Any]:
+    """Return the event that the state Execute sends for the only call of a turn."""
+    return {"run_id": run_id, "turn": turn, "index": 1, "asked": 0}
+
+
+def executed(invoke: Callable[[], str], wait_s: Callable[[float], None], *, run_id: str, turn: int) -> str | Escalated:
+    """Invoke the executor as the state Execute does, again where it says so, and return the call's status.
+
+    Backoff is taken in full, where the state machine draws from it.
+    """
+    tried: dict[int, int] = {}
+    while True:
+        try:
+            return invoke()
+        except ProcessDied:
+            error = _DIED
+        except Exception as problem:
+            error = type(problem).__name__
+        pause = _pause_s(error, tried)
+        if pause is None:
+            return Escalated(error, _escalation(error, run_id, turn))
+        wait_s(pause)
+
+
+def _pause_s(error: str, tried: dict[int, int]) -> float | None:
+    """Return after how long the state tries again, None where it does not. ``tried`` counts by rule."""
+    execute = _states()["ExecuteCalls"]["ItemProcessor"]["States"]["Execute"]
+    for number, rule in enumerate(execute["Retry"]):
+        if error in rule["ErrorEquals"]:
+            before = tried.get(number, 0)
+            if before >= rule["MaxAttempts"]:
+                return None
+            tried[number] = before + 1
+            pause = float(rule["IntervalSeconds"] * rule["BackoffRate"] ** before)
+            return min(pause, float(rule.get("MaxDelaySeconds", pause)))
+    return None
+
+
+def _escalation(error: str, run_id: str, turn: int) -> dict[str, Any]:
+    """Return what the state Escalate sends, by way of what catches the error."""
+    (caught,) = (rule for rule in _states()["ExecuteCalls"]["Catch"] if rule["ErrorEquals"] == ["States.ALL"])
+    assert caught["Next"] == "Escalate"
+    variables: dict[str, Any] = {"run_id": run_id, "turn": turn, "planner": "agent", "escalation_timeout_s": 86_400}
+    states = {"input": {}, "context": {"Task": {"Token": "token"}}, "result": None, "errorOutput": {"Error": error}}
+    variables |= {name: evaluate(text[2:-2], variables, states) for name, text in caught["Assign"].items()}
+    payload = _states()["Escalate"]["Arguments"]["Payload"]
+    return {name: _value(template, variables, states) for name, template in payload.items()}
+
+
+def _value(template: Any, variables: Mapping[str, Any], states: Mapping[str, Any]) -> Any:
+    if isinstance(template, str) and template.startswith("{%"):
+        return evaluate(template[2:-2], variables, states)
+    return template
