@@ -324,7 +324,7 @@ def test_every_error_that_the_definition_names_is_one_of_ballasts() -> None:
         name for state in _tasks() for rule in (*state["Retry"], *state["Catch"]) for name in rule["ErrorEquals"]
     }
 
-    assert {name for name in matched if not name.startswith(("States.", "Lambda."))} <= names
+    assert {name for name in matched if not name.startswith(("States.", "Lambda.", "Sandbox.", "Runtime."))} <= names
 
 
 def test_every_task_has_a_timeout_a_retry_and_a_way_out() -> None:
