@@ -17,7 +17,7 @@ UV_FLAGS  := --quiet --python $(BIN)/python --compile-bytecode
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format lock build deploy bench tau2 clean
+.PHONY: help demo test lint faults format lock build deploy bench tau2 clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -32,6 +32,9 @@ lint: $(READY) ## Check style, format and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+faults: $(READY) ## Play every fault at every request of every handler (10 minutes); writes fault-report.json.
+	$(BIN)/python -m tests.faults $(ARGS)
 
 format: $(READY) ## Mend what can be mended by itself.
 	$(BIN)/ruff check --fix .

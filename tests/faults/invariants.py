@@ -1,0 +1,284 @@
+"""What must hold after every case, whatever went wrong in it. Each rule returns what it found wrong, in words."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
+
+from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner
+from ballast.contracts.notice import RunFailed
+from ballast.errors import LogCorrupt
+from ballast.folds import CallState, calls, ending, opening, outcome, proposals, usage
+from ballast.folds.conversation import prompt_digest, rebuild
+from ballast.money import TokenCounts, load_prices
+from ballast.money.windows import LEASE, RUNNING
+from tests.faults.clock import NOON
+from tests.faults.people import http_event
+from tests.faults.play import Played
+from tests.faults.scenarios import REPLIES
+from tests.faults.shop import TABLES, Shop
+from tests.faults.wire import Invocation
+from tests.faults.world import World
+
+#: The statuses with which ``run.ended`` may end a run.
+STATUSES = ("answered", "refused", *get_args(RunFailed.model_fields["status"].annotation))
+#: A call that may have happened, and nobody can say.
+_OPEN = ("intended", "unknown")
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is looked at.
+
+    survivable  the fault happens once and passes: the workflow must not fail of it
+    """
+
+    world: World
+    played: Played
+    events: tuple[Event, ...]
+    before: Shop
+    survivable: bool
+
+    @property
+    def failed(self) -> bool:
+        """Whether the execution was cut or failed."""
+        return self.played.execution is not None and self.played.execution.status != "SUCCEEDED"
+
+
+def broken_rules(world: World, played: Played, before: Shop, *, survivable: bool) -> list[str]:
+    """Return what is wrong after a case; an empty list where all is well."""
+    try:
+        events = world.events(played.scenario.run_id)
+    except LogCorrupt as corrupt:
+        return [f"the log: {corrupt}"]
+    case = Case(world, played, events, before, survivable)
+    return [f"{rule.__name__}: {wrong}" for rule in RULES for wrong in rule(case)]
+
+
+def ended(case: Case) -> Iterator[str]:
+    """The run ended in a named outcome, and log and workflow say the same."""
+    execution, scenario = case.played.execution, case.played.scenario
+    if execution is None:
+        if case.survivable or case.events:
+            yield f"no run was started; {case.played.refused}"
+        return
+    if execution.status == "RUNNING":
+        yield "the execution runs for ever"
+        return
+    if execution.status == "FAILED" and (case.survivable or execution.error != "BallastFailed"):
+        yield f"the execution failed: {execution.error} {execution.cause}"
+    end = ending(case.events)
+    if end is None:
+        if case.events or execution.status == "SUCCEEDED":
+            yield f"the log has no ending; the execution is {execution.status}"
+        return
+    status = "refused" if end.name == "run.refused" else end.body["status"]
+    if status not in STATUSES or outcome(case.events) is None:
+        yield f"{status!r} is no named outcome"
+    if execution.status == "SUCCEEDED" and execution.output["status"] != status:
+        yield f"the workflow says {execution.output['status']}, the log {status}"
+    if execution.status == "ABORTED" and scenario.status != "aborted":
+        yield "nobody stopped it"
+
+
+def effects_as_the_log_says(case: Case) -> Iterator[str]:
+    """Each write happened once where the log says so, else never; the shop holds what follows, and nothing else."""
+    done = Counter(_position(invocation) for invocation in _effects(case.world))
+    expected = case.before.copy()
+    unknown = False
+    for call in calls(case.events) if case.events else ():
+        times = done.pop((call.turn, call.index), 0)
+        may = {"ok": (1,), "intended": (0, 1), "unknown": (0, 1)}.get(call.status, (0,))
+        if call.effect != "write":
+            may = (0,)
+        if times not in may:
+            yield f"{call.call.tool} (turn {call.turn}, call {call.index}) is {call.status} and happened {times} times"
+        if call.status in _OPEN and call.effect == "write":
+            unknown = True
+            if not _told(case, call):
+                yield f"{call.call.tool} (turn {call.turn}) is {call.status}, and nobody was told"
+        if times and call.effect == "write":
+            expected.apply(call if call.result else replace(call, result=None))
+    for position in done:
+        yield f"an effect at {position}, which the log does not have"
+    if not unknown:
+        yield from expected.differences(_shop(case.world))
+
+
+def given_up_is_undone(case: Case) -> Iterator[str]:
+    """Where the rollback says that it is done, every write of the agent that has an undo was undone."""
+    made = proposals(case.events)
+    done = [turn for turn, one in made.items() if _reason(one.decision) == ExitReason.ROLLED_BACK]
+    if not done:
+        return
+    states = calls(case.events)
+    undos = [call.call.tool for call in states if call.planner is Planner.ROLLBACK and call.status == "ok"]
+    for call in states:
+        tool = case.world.playbook.tools.get(call.call.tool)
+        due = call.planner is Planner.AGENT and call.status == "ok" and call.turn < max(done)
+        if due and tool is not None and tool.undo and case.world.playbook.on_rollback(tool) == "undo":
+            if tool.undo in undos:
+                undos.remove(tool.undo)
+            else:
+                yield f"{tool.name} (turn {call.turn}) still stands"
+
+
+def budgets_conserved(case: Case) -> Iterator[str]:
+    """Whatever the provider bills was reserved or recorded before, within the ceiling; the ending says the same."""
+    if not any(event.name == "run.opened" for event in case.events):
+        return
+    used, prices = usage(case.events), load_prices().at(NOON)
+    billed = sum(_cost(prices, call.model, call.usage) for call in case.world.wire.model_calls)
+    if billed > used.charged_microusd:
+        yield f"the provider bills {billed} micro-dollars, the log has {used.charged_microusd}"
+    ceiling = opening(case.events).cost_ceiling_microusd
+    if used.charged_microusd > ceiling:
+        yield f"{used.charged_microusd} micro-dollars are charged, the ceiling is {ceiling}"
+    end = ending(case.events)
+    late = end is not None and any(event.name.startswith("model.") and event.at > end.at for event in case.events)
+    if end is not None and not late:
+        said = end.body["spent_microusd"], end.body["reserved_microusd"]
+        if said != (used.spent_microusd, used.reserved_microusd):
+            yield f"the ending says {said}, the log {(used.spent_microusd, used.reserved_microusd)}"
+
+
+def windows_conserved(case: Case) -> Iterator[str]:
+    """No lease is held any more; what the windows took is what was charged, and no run counts as running."""
+    items = [{name: _plain(value) for name, value in item.items()} for item in case.world.items("BudgetsTable")]
+    leases = [item for item in items if item["account"] == LEASE]
+    charged = sum(lease.get("charged_microusd", 0) for lease in leases)
+    for lease in leases:
+        if lease["status"] == "held":
+            yield f"the lease of {lease['window']} is still held"
+    opened = any(event.name == "run.opened" for event in case.events)
+    if opened and leases and leases[0].get("charged_microusd") != usage(case.events).charged_microusd:
+        yield f"the lease was charged {leases[0].get('charged_microusd')}, the log has {usage(case.events)}"
+    for item in items:
+        if item["window"] == RUNNING and item["runs"] != 0:
+            yield f"{item['account']}: {item['runs']} runs hold a place"
+        if item["window"].startswith(("hour#", "day#")):
+            taken, settled = item["taken_microusd"], item.get("settled_microusd", 0)
+            if taken != settled or settled != charged:
+                yield f"{item['account']} {item['window']}: took {taken}, settled {settled}, leases charged {charged}"
+
+
+def log_complete(case: Case) -> Iterator[str]:
+    """Every digest is right, and what must be there once is there once."""
+    names = Counter(event.name for event in case.events)
+    if case.events and names["run.opened"] + names["run.refused"] != 1:
+        yield f"opened {names['run.opened']} times, refused {names['run.refused']} times"
+    for event in case.events:
+        if event.name != "model.requested":
+            continue
+        body = event.body
+        inference = {name: body[f"gen_ai.request.{name}"] for name in ("model", "max_tokens", "temperature")}
+        if prompt_digest(case.events, rebuild(case.events, event), inference) != body["prompt_sha256"]:
+            yield f"{event.seq}: the prompt's digest is wrong"
+    performed = {request.body["Item"]["seq"]["S"] for request in _appends(case)}
+    lost = performed - {event.seq for event in case.events}
+    if lost:
+        yield f"written and gone: {sorted(lost)}"
+
+
+def others_told(case: Case) -> Iterator[str]:
+    """The outcome was announced, under one id however often; the caller's queue has it."""
+    notice = outcome(case.events) if case.events else None
+    if notice is None:
+        return
+    told = [json.loads(entry["Detail"]) for entry in case.world.wire.heard if entry["DetailType"] != "Run Escalated"]
+    if not case.world.dead_letters and notice.event_id not in {detail["event_id"] for detail in told}:
+        yield "nobody was told how it ended"
+    if len({detail["event_id"] for detail in told}) > 1:
+        yield "two different endings were announced"
+    replies = _messages(case.world, REPLIES)
+    if case.played.scenario.reply_to and not replies and not case.world.dead_letters:
+        yield "the caller got no reply"
+    if len(set(replies)) > 1:
+        yield "the caller got different replies"
+
+
+def nothing_stuck(case: Case) -> Iterator[str]:
+    """No message, token, escalation or claim is left behind."""
+    world = case.world
+    for queue in ("RunRequestQueue", "RunRequestDeadLetterQueue"):
+        if left := world.messages(queue):
+            yield f"{len(left)} messages in {queue}"
+    if world.dead_letters and case.survivable:
+        yield f"no function took {[arn.rsplit(':', 1)[-1] for arn, _ in world.dead_letters]}"
+    states = world.wire.states
+    if waiting := states.waiting - states.over - set(states.answers):
+        yield f"task tokens that nobody waits for or answers: {sorted(waiting)}"
+    if case.events and ending(case.events) and world.items("EscalationsTable"):
+        shown = world.run(Invocation(0, "PeopleApiFunction", "test", http_event("GET", "/escalations")))
+        if json.loads(shown["body"])["escalations"]:
+            yield "an escalation of an ended run is still shown as open"
+    settled = (
+        {f"{call.turn:04d}.{call.index}" for call in calls(case.events) if call.status == "ok"}
+        if case.events
+        else set()
+    )
+    for item in world.items("IdempotencyTable"):
+        position = item["id"]["S"].rpartition(case.played.scenario.run_id + ".")[2]
+        if item["status"]["S"] == "INPROGRESS" and position in settled:
+            yield f"the call {position} is settled, and its claim is held for ever"
+
+
+#: In the order in which a reader wants to know.
+RULES: Sequence[Callable[[Case], Iterator[str]]] = (
+    ended,
+    effects_as_the_log_says,
+    given_up_is_undone,
+    budgets_conserved,
+    windows_conserved,
+    log_complete,
+    others_told,
+    nothing_stuck,
+)
+
+
+def _effects(world: World) -> Iterator[Invocation]:
+    """Return the invocation behind each write to the shop that was carried out."""
+    for invocation, request in world.wire.written:
+        if set(request.target.split("+")) & set(TABLES):
+            yield invocation
+
+
+def _position(invocation: Invocation) -> tuple[int, int]:
+    return invocation.payload["turn"], invocation.payload["index"]
+
+
+def _appends(case: Case) -> Iterator[object]:
+    for _, request in case.world.wire.written:
+        if request.target == "RunLogTable" and request.operation == "PutItem":
+            yield request
+
+
+def _told(case: Case, call: CallState) -> bool:
+    """Say whether a person was asked about the run since, or the run was cut, which its event tells."""
+    asked = [event for event in case.events if event.name == "escalation.opened" and event.turn >= call.turn]
+    return bool(asked) or case.failed
+
+
+def _reason(decision: Answer | CallTools | HandOver) -> ExitReason | None:
+    return decision.reason if isinstance(decision, HandOver) else None
+
+
+def _cost(prices: object, model: str, counted: object) -> int:
+    tokens = TokenCounts(input=counted["inputTokens"], output=counted["outputTokens"])  # type: ignore[index]
+    return int(prices.price(model).cost(tokens))  # type: ignore[attr-defined]
+
+
+def _plain(value: dict[str, str]) -> int | str:
+    return int(value["N"]) if "N" in value else str(value.get("S"))
+
+
+def _shop(world: World) -> Shop:
+    return Shop.of({table: world.items(table) for table in TABLES})
+
+
+def _messages(world: World, queue: str) -> list[str]:
+    url = world.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"]
+    return [message["Body"] for message in world.taken(url)]

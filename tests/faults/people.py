@@ -1,0 +1,149 @@
+"""Everybody outside: who sends the request, who answers, who cancels. They try again, as people and clients do."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.faults.scenarios import Scenario
+from tests.faults.world import AGAIN_S, ATTEMPTS, InvokeFailed, World
+
+_SAMPLE = Path(__file__).resolve().parents[1] / "events" / "apigateway" / "start-run-by-an-operator.json"
+#: How long people take for an answer.
+THINKING_S = 60
+#: What they say where a case wants another answer than the scenario's.
+OTHERWISE: dict[str, Any] = {
+    "approve": {"approve": False, "comment": "On second thoughts."},
+    "decision": {"decision": {"kind": "answer", "text": "On second thoughts: no."}},
+    "reply": {"reply": "On second thoughts, O-1008."},
+}
+
+
+class Outside:
+    """The people of one case. ``refused`` holds what was answered to them with a refusal."""
+
+    def __init__(self, world: World, scenario: Scenario) -> None:
+        self._world, self._scenario = world, scenario
+        self._given, self._entered = 0, Counter[str]()
+        self._seen: set[str] = set()
+        self.refused: list[str] = []
+
+    # The request
+
+    def start(self) -> None:
+        """Send the request, until it is taken."""
+        request, world = self._scenario.request, self._world
+        if self._scenario.comes == "http":
+            body = {name: request[name] for name in ("text", "intent", "context", "limits")}
+            self.http("ApiFunction", "POST", "/runs", body, {"idempotency-key": request["request_id"]})
+        elif self._scenario.comes == "queue":
+            url = world.physical_id("RunRequestQueue")
+            world.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(request))
+        elif self._scenario.comes == "event":
+            entry = {"Source": "ballast", "DetailType": "Run Requested", "Detail": json.dumps(request)}
+            world.client("events").put_events(Entries=[entry])
+        else:
+            self._until_taken(lambda: self._world.invoke("IntakeFunction", request, "caller"))
+
+    def at_state(self, state: str) -> None:
+        """Do what the scenario's operator does there."""
+        does = self._scenario.operator
+        self._entered[state] += 1
+        if does is not None and (state, self._entered[state]) == (does.state, does.time):
+            self.http(does.function, "POST", does.path.format(run_id=self._scenario.run_id), does.body)
+
+    # The answers
+
+    def act(self) -> bool:
+        """Do what comes next; False where nobody does anything any more."""
+        if self._given >= len(self._scenario.answers):
+            return False
+        answer = self._scenario.answers[self._given]
+        question = self._question(answer)
+        if question is None:
+            return False
+        self._given += 1
+        self._world.clock.advance(THINKING_S)
+
+        def give(*, another: bool = False) -> None:
+            said = OTHERWISE[next(name for name in OTHERWISE if name in answer)] if another else answer
+            self._give(question, said)
+
+        self._world.plan.answering(self._world, self._given, give)
+        return True
+
+    def _question(self, answer: Mapping[str, Any]) -> str | None:
+        """Return what waits: an escalation's id, or the run's where the requester is asked."""
+        if "reply" in answer:
+            shown = self.http("ApiFunction", "GET", f"/runs/{self._scenario.run_id}")
+            return self._scenario.run_id if shown is not None and shown.get("status") == "waiting" else None
+        found = [json.loads(body)["escalation_id"] for body in self._world.messages("EscalationQueue")]
+        if not set(found) - self._seen:
+            listed = self.http("PeopleApiFunction", "GET", "/escalations") or {"escalations": []}
+            found = [one["escalation_id"] for one in listed["escalations"]]
+        fresh = [one for one in found if one not in self._seen]
+        self._seen.update(fresh[:1])
+        return fresh[0] if fresh else None
+
+    def _give(self, question: str, answer: Mapping[str, Any]) -> None:
+        if "reply" in answer:
+            self.http("PeopleApiFunction", "POST", f"/runs/{question}/messages", {"text": answer["reply"]})
+        elif self._scenario.by == "http":
+            self.http("PeopleApiFunction", "POST", f"/escalations/{question}", dict(answer))
+        else:
+            payload = {"escalation_id": question, "by": "ann", **answer}
+            self._until_taken(lambda: self._world.invoke("AnswerEscalationFunction", payload, "people"))
+
+    # How they ask
+
+    def http(
+        self, function: str, method: str, path: str, body: Any = None, headers: Mapping[str, str] = {}
+    ) -> dict[str, Any] | None:
+        """Send a request until it is answered; None where the answer is a refusal."""
+
+        def ask() -> Any:
+            answered = self._world.invoke(function, http_event(method, path, body, headers), f"{method} {path[:5]}")
+            if answered["statusCode"] >= 500 or answered["statusCode"] == 429:
+                raise InvokeFailed("Http", answered["body"])
+            if answered["statusCode"] >= 400:
+                self.refused.append(f"{method} {path}: {answered['statusCode']} {answered['body']}")
+                return None
+            return json.loads(answered["body"])
+
+        taken: dict[str, Any] | None = self._until_taken(ask)
+        return taken
+
+    def _until_taken(self, ask: Callable[[], Any]) -> Any:
+        for _ in range(ATTEMPTS):
+            try:
+                return ask()
+            except InvokeFailed as failed:
+                if failed.error in ("EscalationClosed", "InvalidInput", "RequestConflict", "NotAdmitted"):
+                    self.refused.append(str(failed))
+                    return None
+                self._world.clock.advance(AGAIN_S)
+        self.refused.append("nobody took it")
+        return None
+
+
+@cache
+def _sample() -> dict[str, Any]:
+    sample: dict[str, Any] = json.loads(_SAMPLE.read_text(encoding="utf-8"))
+    del sample["headers"]["idempotency-key"], sample["body"]
+    return sample
+
+
+def http_event(method: str, path: str, body: Any = None, headers: Mapping[str, str] = {}) -> dict[str, Any]:
+    """Return a request of an operator as API Gateway hands it to a function."""
+    made = copy.deepcopy(_sample())
+    made["rawPath"] = made["requestContext"]["http"]["path"] = path
+    made["requestContext"]["http"]["method"] = method
+    made["headers"] |= headers
+    if body is not None:
+        made["body"] = json.dumps(body)
+    return made

@@ -1,0 +1,40 @@
+"""Play one scenario with one plan, from its request until all is quiet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from local.converse.script import ScriptModel
+from tests.faults.asl import Execution
+from tests.faults.people import Outside
+from tests.faults.plan import Plan
+from tests.faults.scenarios import Scenario
+from tests.faults.wire import Invocation
+from tests.faults.world import World
+
+
+@dataclass(frozen=True)
+class Played:
+    """A scenario that was played. The world still holds what came of it."""
+
+    scenario: Scenario
+    execution: Execution | None
+    invocations: tuple[Invocation, ...]
+    refused: tuple[str, ...]
+
+
+def play(world: World, scenario: Scenario, plan: Plan | None = None) -> Played:
+    """Play it, and return what was seen on the way."""
+    plan = plan or Plan()
+    world.renew(ScriptModel.of(scenario.says, scenario.name) if scenario.says else None, plan)
+    outside = Outside(world, scenario)
+    world.people, world.at_state = outside.act, outside.at_state
+    outside.start()
+    world.settle_down()
+    world.plan.ending(world)  # a case that began in the middle has put its own plan there
+    world.settle_down()
+    if scenario.sweeps or world.left_behind or world.plan.goes_on:
+        world.housekeeping()
+        world.redrive()
+    execution = next(iter(world.executions), None)
+    return Played(scenario, execution, tuple(world.invocations), tuple(outside.refused))

@@ -1,0 +1,140 @@
+"""What the shop's tables must hold after a run, according to its log: money, stock and customers.
+
+A model of the desk's tools, written a second time on purpose: it knows nothing of the tools' code, of markers or of
+transactions. A new write of the desk needs an entry in ``_EFFECTS`` here.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from boto3.dynamodb.types import TypeDeserializer
+
+from ballast.folds import CallState
+
+_READ = TypeDeserializer().deserialize
+Item = dict[str, Any]
+
+
+#: Table by logical id → attribute of ``Shop``, partition key.
+TABLES = {
+    "CustomersTable": ("customers", "customer_id"),
+    "OrdersTable": ("orders", "order_id"),
+    "RefundsTable": ("refunds", "refund_id"),
+}
+
+
+@dataclass
+class Shop:
+    """The three tables by key, without the tools' markers."""
+
+    customers: dict[str, Item] = field(default_factory=dict)
+    orders: dict[str, Item] = field(default_factory=dict)
+    refunds: dict[str, Item] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, items: Mapping[str, Iterable[Mapping[str, Any]]]) -> Shop:
+        """Read it from the items of each table (by logical id), as DynamoDB has them."""
+        made = cls()
+        for table, (name, key) in TABLES.items():
+            for raw in items[table]:
+                item = {attribute: _READ(value) for attribute, value in raw.items()}
+                if not item[key].startswith("marker#"):
+                    getattr(made, name)[item[key]] = item
+        return made
+
+    def copy(self) -> Shop:
+        """Return another one that is the same."""
+        return copy.deepcopy(self)
+
+    def apply(self, call: CallState) -> None:
+        """Let a write that happened happen here."""
+        _EFFECTS[call.call.tool](self, call)
+
+    def differences(self, found: Shop) -> list[str]:
+        """Return where ``found`` is not as this."""
+        wrong = []
+        for name, _ in TABLES.values():
+            mine, its = getattr(self, name), getattr(found, name)
+            for key in sorted(mine | its):
+                if mine.get(key) != its.get(key):
+                    wrong.append(f"{name} {key}: {_apart(mine.get(key), its.get(key))}")
+        return wrong
+
+    @property
+    def refunded_cents(self) -> int:
+        """What the bank will pay out."""
+        return sum(int(refund["amount_cents"]) for refund in self.refunds.values() if refund["status"] == "issued")
+
+    @property
+    def units_sold(self) -> int:
+        """What has left the stock, or will."""
+        gone = [order for order in self.orders.values() if order["status"] not in ("cancelled", "returned")]
+        return sum(int(line["quantity"]) for order in gone for line in order["lines"])
+
+
+def _apart(expected: Item | None, found: Item | None) -> str:
+    if expected is None or found is None:
+        return "is not there" if found is None else "should not be there"
+    names = [name for name in sorted(expected | found) if expected.get(name) != found.get(name)]
+    return ", ".join(f"{name} is {found.get(name)!r}, not {expected.get(name)!r}" for name in names)
+
+
+def _cancel(shop: Shop, call: CallState) -> None:
+    order = shop.orders[call.call.arguments["order_id"]]
+    order["cancelled_from"], order["status"] = order["status"], "cancelled"
+
+
+def _reinstate(shop: Shop, call: CallState) -> None:
+    order = shop.orders[call.call.arguments["order_id"]]
+    order["status"] = order["cancelled_from"]
+
+
+def _refund(shop: Shop, call: CallState) -> None:
+    arguments, order = call.call.arguments, shop.orders[call.call.arguments["order_id"]]
+    cents = _cents(arguments["amount_usd"])
+    order["refunded_cents"] += cents
+    # Of an effect that is unknown nobody returned an id.
+    refund_id = call.result["refund_id"] if call.result else f"unknown {call.turn}.{call.index}"
+    shop.refunds[refund_id] = {
+        "refund_id": refund_id,
+        "order_id": order["order_id"],
+        "customer_id": order["customer_id"],
+        "amount_cents": cents,
+        "reason": arguments.get("reason", "other"),
+        "status": "issued",
+        "issued_on": TODAY,
+    }
+
+
+def _cancel_refund(shop: Shop, call: CallState) -> None:
+    refund = shop.refunds[call.call.arguments["refund_id"]]
+    refund["status"] = "cancelled"
+    shop.orders[refund["order_id"]]["refunded_cents"] -= refund["amount_cents"]
+
+
+def _customer(shop: Shop, call: CallState) -> None:
+    customer = shop.customers[call.call.arguments["customer_id"]]
+    named = call.call.arguments.get("previous", call.call.arguments)
+    customer.update({name: value for name, value in named.items() if name in customer and value is not None})
+    customer["version"] += 1
+
+
+def _cents(amount: Any) -> int:
+    whole, _, part = str(amount).partition(".")
+    return int(whole) * 100 + int((part + "00")[:2])
+
+
+#: The day of every case.
+TODAY = "2026-03-01"
+_EFFECTS: dict[str, Callable[[Shop, CallState], None]] = {
+    "cancel_order": _cancel,
+    "reinstate_order": _reinstate,
+    "refund_order": _refund,
+    "cancel_refund": _cancel_refund,
+    "update_customer": _customer,
+    "restore_customer": _customer,
+}

@@ -1,0 +1,95 @@
+"""The small interpreter against moto's: the same runs go through the same states and end the same."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from ballast.contracts import RunRequest
+from ballast.playbook import load_playbook
+from local.cloud import PLAYBOOK, LocalCloud
+from local.converse.script import ScriptModel
+from local.converse.server import ConverseServer
+from local.converse.source import Reply
+from tests.faults.play import play
+from tests.faults.scenarios import BY_NAME, Scenario
+from tests.faults.world import World
+
+#: Those without a wait of hours, without an operator, and without what only the desk of this folder may do.
+NAMES = (
+    "reads only",
+    "two writes",
+    "gives up half way",
+    "approved",
+    "rejected",
+    "guided by a person",
+    "a person acts",
+    "the model is away",
+    "not admitted",
+)
+#: How a run went: the states that it entered, its status and its output.
+Way = tuple[list[str], str, Any]
+
+
+class Scripts:
+    """All scenarios' scripts: the one whose text the conversation begins with."""
+
+    def __init__(self) -> None:
+        self._scripts = {BY_NAME[name].name: ScriptModel.of(BY_NAME[name].says) for name in NAMES if BY_NAME[name].says}
+
+    def reply(self, request: Mapping[str, Any], model_id: str, /) -> Reply:
+        said = request["messages"][0]["content"][0]["text"]
+        return self._scripts[said.split("[", 1)[1].split("]", 1)[0]].reply(request, model_id)
+
+
+def _named(scenario: Scenario) -> RunRequest:
+    """Its request, with its name in the text: several scenarios ask for the same."""
+    request = dict(scenario.request) | {"reply_to": None}
+    return RunRequest.model_validate(request | {"text": f"[{scenario.name}] {scenario.text}"})
+
+
+@pytest.fixture(scope="module")
+def on_moto() -> dict[str, Way]:
+    load_playbook(PLAYBOOK)  # its folder is no place where Python looks by itself
+    with ConverseServer(Scripts()) as model, LocalCloud(model_endpoint_url=model.url, sleep=lambda _: None) as cloud:
+        _seed(cloud)
+        left = {_named(BY_NAME[name]).run_id: list(BY_NAME[name].answers) for name in NAMES}
+
+        def answer(function: str, payload: dict[str, Any], result: Any) -> None:
+            if function == "OpenEscalationFunction" and left.get(payload["run_id"]):
+                said = {"escalation_id": result["escalation_id"], "by": "ann", **left[payload["run_id"]].pop(0)}
+                threading.Timer(0.1, cloud.invoke, ("AnswerEscalationFunction", said)).start()
+
+        cloud.after_invoke.append(answer)
+        runs = {name: cloud.start(_named(BY_NAME[name])) for name in NAMES[:2]}
+        ways = {name: _way(cloud, run_id) for name, run_id in runs.items()}
+        for name in NAMES[2:]:  # one after the other: several of them want the same order
+            _seed(cloud)
+            ways[name] = _way(cloud, cloud.start(_named(BY_NAME[name])))
+    # The cloud is closed: a process has room for one, and the world is another.
+    return ways
+
+
+def _way(cloud: LocalCloud, run_id: str) -> Way:
+    ended = cloud.wait(run_id, 60)
+    entered = [event for event in cloud.history(run_id) if event["type"].endswith("StateEntered")]
+    return [event["stateEnteredEventDetails"]["name"] for event in entered], ended.status, ended.output
+
+
+def _seed(cloud: LocalCloud) -> None:
+    from ballast.runtime import utc_now
+    from playbook.store.generate import generate
+    from playbook.store.put import put_store
+
+    store = generate(1, today=utc_now().date(), customers=5, orders=10)
+    put_store(cloud.session.client("dynamodb"), cloud.environ("ExecutorFunction"), store)
+
+
+def test_the_same_runs_go_the_same_way(on_moto: dict[str, Way], world: World) -> None:
+    for name, (states, status, output) in on_moto.items():
+        execution = play(world, BY_NAME[name]).execution
+
+        assert execution is not None
+        without_id = dict(output) | {"run_id": BY_NAME[name].run_id} if "run_id" in output else output
+        assert (execution.visited, execution.status, execution.output) == (states, status, without_id), name

@@ -1,0 +1,96 @@
+"""The matrix itself: what it covers, and a slice of it. All of it: ``make faults``."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.faults.invariants import broken_rules
+from tests.faults.judge import how_it_ended, judge
+from tests.faults.matrix import Case, Recorded, all_cases
+from tests.faults.shop import Shop
+from tests.faults.world import World
+from tests.statemachine.edges import states_of
+
+#: Every so many cases one is played here.
+EVERY = 211
+#: Functions that no run needs: what they do is not part of one.
+NOT_IN_A_RUN: Mapping[str, str] = {}
+
+
+@pytest.fixture(scope="module")
+def derived(world: World) -> list[tuple[Recorded, list[Case]]]:
+    return all_cases(world)
+
+
+def _cases(derived: list[tuple[Recorded, list[Case]]]) -> Iterator[tuple[Recorded, Case]]:
+    return ((recorded, case) for recorded, cases in derived for case in cases)
+
+
+def test_without_a_fault_every_scenario_ends_as_it_says_and_breaks_no_rule(
+    world: World, before: Shop, derived: list[tuple[Recorded, list[Case]]]
+) -> None:
+    from tests.faults.play import play
+
+    for recorded, _ in derived:
+        scenario = recorded.played.scenario
+        played = play(world, scenario)
+
+        assert broken_rules(world, played, before, survivable=True) == []
+        assert how_it_ended(world, played) == " by ".join(filter(None, (scenario.status, scenario.whose)))
+
+
+def test_every_task_of_the_workflow_and_every_function_has_its_part_in_a_scenario(
+    world: World, derived: list[tuple[Recorded, list[Case]]]
+) -> None:
+    tasks = {name for name, state in states_of(world.definition).items() if state["Type"] == "Task"}
+    invocations = [invocation for recorded, _ in derived for invocation in recorded.played.invocations]
+
+    assert tasks - {invocation.state for invocation in invocations} == set()
+    missing = set(world.functions) - {invocation.function for invocation in invocations} - set(NOT_IN_A_RUN)
+    assert missing == set(), "Give it a part in tests/faults/scenarios.py, or say in NOT_IN_A_RUN why it has none."
+
+
+def test_every_request_that_is_seen_has_a_case_of_each_death(derived: list[tuple[Recorded, list[Case]]]) -> None:
+    kinds: dict[tuple[str, str, str], set[str]] = {}
+    for recorded, cases in derived:
+        names = {f"{one.number} {one.function.removesuffix('Function')} ({one.state})": one for one in _seen(recorded)}
+        for case in cases:
+            for name, invocation in names.items():
+                if case.where.startswith(f"{name} "):
+                    label = case.where.removeprefix(f"{name} ").partition(" ")[2].partition(":")[0]
+                    kinds.setdefault((invocation.function, invocation.state, label), set()).add(case.kind)
+    wanted = {
+        (one.function, one.state, request.label) for rec, _ in derived for one in _seen(rec) for request in one.requests
+    }
+
+    for what in wanted:
+        assert {"dies before", "dies after", "answer lost", "overtaken", "service error"} <= kinds.get(what, set()), (
+            what
+        )
+
+
+def _seen(recorded: Recorded) -> Any:
+    return recorded.played.invocations
+
+
+def test_a_slice_of_the_matrix_breaks_no_rule(
+    world: World, before: Shop, derived: list[tuple[Recorded, list[Case]]]
+) -> None:
+    results = [judge(world, case, before, recorded) for recorded, case in list(_cases(derived))[::EVERY]]
+
+    assert [result for result in results if result.wrong] == []
+    assert len({result.kind for result in results}) > 8
+
+
+def test_a_case_that_begins_in_the_middle_comes_out_as_one_that_is_played_from_its_start(
+    world: World, before: Shop, derived: list[tuple[Recorded, list[Case]]]
+) -> None:
+    several = [(recorded, case) for recorded, case in _cases(derived) if case.begins_at > 5][:: EVERY * 2]
+
+    assert len(several) > 3
+    for recorded, case in several:
+        in_the_middle, log = judge(world, case, before, recorded), world.events(case.scenario.run_id)
+
+        assert judge(world, case, before) == in_the_middle
+        assert world.events(case.scenario.run_id) == log

@@ -1,0 +1,126 @@
+"""The matrix can fail: each guarantee is taken away once, and a handful of cases finds it out."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from local.moto_seams.replaced import replaced
+from tests.faults import kinds
+from tests.faults.judge import judge
+from tests.faults.matrix import Case, Recorded, record
+from tests.faults.scenarios import BY_NAME
+from tests.faults.shop import Shop
+from tests.faults.world import World
+
+
+@pytest.fixture(scope="module")
+def two_writes(world: World) -> Recorded:
+    return record(world, BY_NAME["two writes"])
+
+
+def wrongs(world: World, before: Shop, cases: list[Case], recorded: Recorded | None = None) -> list[str]:
+    return [wrong for case in cases for wrong in judge(world, case, before, recorded).wrong]
+
+
+def at_the_effects(recorded: Recorded, kind: str, make: Callable[..., Any]) -> Iterator[Case]:
+    """The cases at those requests that have an effect on the shop."""
+    for invocation in recorded.played.invocations:
+        for request in invocation.requests:
+            if request.operation == "TransactWriteItems" and "OrdersTable" in request.target:
+                where = f"{invocation.number} {request.number}"
+                made = partial(make, invocation.number, request.number)
+                yield Case(recorded.played.scenario, kind, where, invocation.number, made)
+
+
+def test_with_everything_in_place_these_cases_break_no_rule(world: World, before: Shop, two_writes: Recorded) -> None:
+    assert wrongs(world, before, list(at_the_effects(two_writes, "dies after", kinds.DiesAfter)), two_writes) == []
+    assert wrongs(world, before, [_gives_up(), _DIES_AFTER_AN_UPDATE]) == []
+
+
+def test_without_idempotency_an_effect_happens_twice(world: World, before: Shop) -> None:
+    from ballast.playbook import once as tools_own
+    from functions.executor.once import Once
+
+    def every_time(self: Once, key: str, effect: Callable[[], Any], context: Any) -> Any:
+        return effect()
+
+    def no_mark(ctx: Any, table: str, key: str, result: str) -> Any:
+        marked = mark(ctx, table, key, result)
+        marked["Update"]["Key"][key] = {"S": f"marker#{ctx.now.isoformat()}"}
+        return marked
+
+    with (
+        replaced(Once, "run", every_time),
+        replaced(tools_own, "_mark", no_mark) as mark,
+        replaced(tools_own, "_recorded", lambda *_: None),
+    ):
+        found = wrongs(world, before, [_DIES_AFTER_AN_UPDATE])
+
+    assert any("happened 2 times" in wrong for wrong in found), found
+
+
+def test_without_the_record_of_the_intent_an_effect_is_in_no_log(
+    world: World, before: Shop, two_writes: Recorded
+) -> None:
+    from functions.executor import executor
+
+    dead = [
+        Case(
+            two_writes.played.scenario, "dies after, for good", case.where, case.begins_at, partial(_DiesForGood, case)
+        )
+        for case in at_the_effects(two_writes, "dies after", kinds.DiesAfter)
+    ]
+    with replaced(executor, "intend", lambda *_: True):
+        found = wrongs(world, before, dead, two_writes)
+
+    assert any("is proposed and happened 1 times" in wrong for wrong in found), found
+
+
+def test_without_the_undo_what_was_given_up_still_stands(world: World, before: Shop) -> None:
+    from functions.rollback import plan
+
+    with replaced(plan, "to_undo", lambda _: ()):
+        found = wrongs(world, before, [_gives_up()])
+
+    assert any("still stands" in wrong for wrong in found), found
+
+
+def _gives_up() -> Case:
+    return Case(BY_NAME["gives up half way"], "nothing", "", 0, kinds.Plan)
+
+
+class _DiesAfterAnUpdate(kinds.Plan):
+    """The process dies after it has changed a customer, wherever that is among its requests without its guards."""
+
+    happened = False
+
+    def requesting(self, world: World, invocation: Any, request: Any, prepared: Any, perform: Any) -> Any:
+        response = perform()
+        if not self.happened and request.label == "dynamodb.TransactWriteItems CustomersTable":
+            self.happened = True
+            raise kinds.LambdaDied("Lambda.Unknown")
+        return response
+
+
+#: What a customer's details were changed to, they can be changed to again: the shop itself refuses nothing here.
+_DIES_AFTER_AN_UPDATE = Case(BY_NAME["gives up half way"], "dies after an update", "", 0, _DiesAfterAnUpdate)
+
+
+class _DiesForGood(kinds.AtRequest):
+    """The process dies after the effect, and Lambda has no other one for it."""
+
+    def __init__(self, case: Case) -> None:
+        at = case.make()
+        assert isinstance(at, kinds.AtRequest)
+        super().__init__(*at.at)
+
+    def here(self, world: World, invocation: Any, request: Any, prepared: Any, perform: Any) -> Any:
+        perform()
+        raise kinds.LambdaDied("Lambda.Unknown")
+
+    def invoking(self, world: World, invocation: Any, run: Callable[[], Any]) -> Any:
+        if self.happened and invocation.state == "Execute":
+            raise kinds.InvokeFailed("Lambda.ServiceException", "injected")
+        return run()
