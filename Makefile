@@ -34,7 +34,8 @@ lint: $(READY) ## Check style, format and types.
 	$(BIN)/mypy
 
 faults: $(READY) ## Play every fault at every request of every handler (10 minutes); writes fault-report.json.
-	$(BIN)/python -m tests.faults $(ARGS)
+	$(BIN)/pytest tests/faults -m deep
+	$(BIN)/python -m tests.faults --random 500 $(ARGS)
 
 format: $(READY) ## Mend what can be mended by itself.
 	$(BIN)/ruff check --fix .

@@ -118,7 +118,8 @@ class Settlement:
             index = by_outcome(requested(events).tenant, status)
             ended = self.log.append(run_id, run_seq("ended"), how_it_ended(events, status), index=index)
             self.runtime.emit(run_ended(events, ended))
-            events = (*events, ended)
+            # A write may have been begun since, of a run that was cut. One that begins from now on finds the ending.
+            events = (*events, ended) if status == "answered" else self.log.read(run_id)
         try:
             self._tell(events)
         finally:  # neither waits for the other's trouble

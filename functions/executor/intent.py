@@ -8,13 +8,15 @@ from functions.executor.approval import consumed
 from functions.executor.attempt import Attempt
 from functions.executor.cost import reservation
 from functions.executor.grounding import provenance
+from functions.executor.outcome import NothingDone
 from functions.executor.undo import planned_undo
 
 
 def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
     """Record that the call is about to be executed, and say whether nobody recorded that before.
 
-    ``invocation`` tells this attempt from every other one.
+    ``invocation`` tells this attempt from every other one. Raises ``NothingDone`` where the run was cut meanwhile:
+    its ending says what became of its effects, and no other one may follow.
     """
     if attempt.state.status == "intended":
         return False
@@ -37,4 +39,7 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
     if attempt.cost_microusd and log.has_ended(task.run_id):
         # Settle adds up what is charged after it has recorded the ending: what is reserved now may go back unseen.
         raise RunEnded(f"{attempt.idempotency_key}: the run has ended; nothing is paid for it any more.")
-    return bool(recorded.body.get("invocation") == invocation)
+    first = bool(recorded.body.get("invocation") == invocation)
+    if first and tool.effect is Effect.WRITE and log.has_ended(task.run_id):
+        raise NothingDone("The run has ended; nothing was done.")
+    return first

@@ -39,7 +39,8 @@ class _InDoubt(BaseException):
 class Write:
     """One write to carry out.
 
-    intend   records the intent and says whether it is this attempt's own: nobody was here before
+    intend   records the intent and says whether it is this attempt's own: nobody was here before. ``NothingDone``
+             where it is too late for it
     run      the tool, with its breaker and its timeout
     verify   asks whether the effect happened, None where the tool cannot tell
     fit      makes of an outcome what can be recorded: a result may be too large
@@ -65,7 +66,11 @@ class Write:
             raise AttemptInProgress(f"{key}: whether it happened cannot be told yet. {doubt}") from doubt
 
     def _attempted(self) -> Outcome:
-        return self.fit(self._first() if self.intend() else self._resolved())
+        try:
+            is_first = self.intend()
+        except NothingDone as too_late:
+            return {"status": "failed", "message": str(too_late)}
+        return self.fit(self._first() if is_first else self._resolved())
 
     def _first(self) -> Outcome:
         try:

@@ -20,7 +20,8 @@ by a small interpreter of ``agent.asl.yaml`` (asl.py) in place of moto's, which 
 
     make faults                                   all cases: a table, and fault-report.json
     python -m tests.faults --case "NAME"          one case alone, with its log
-    python -m tests.faults.desk                   500 seeded runs of the desk under a random mix of all faults
+    python -m tests.faults --every 0 --random 500   seeded runs of the desk under a random mix of all faults (desk.py)
+    python -m tests.faults --seed 7               one of them alone
 
 ``docs/faults.md`` says how to read what comes of it.
 """

@@ -153,6 +153,8 @@ class _Run:
                 self._check_size(step.states["result"])
                 return step.leave(step.states["result"])
             except StateFailed as failed:
+                if self._execution.status != "RUNNING":
+                    raise Aborted from None
                 wait_s = _retried(step.state.get("Retry", ()), failed.error, tried)
                 if wait_s is None:
                     return step.caught(failed)

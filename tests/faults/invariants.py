@@ -86,9 +86,7 @@ def ended(case: Case) -> Iterator[str]:
 
 def effects_as_the_log_says(case: Case) -> Iterator[str]:
     """Each write happened once where the log says so, else never; the shop holds what follows, and nothing else."""
-    done = Counter(_position(invocation) for invocation in _effects(case.world))
-    expected = case.before.copy()
-    unknown = False
+    done = _done(case.world)
     for call in calls(case.events) if case.events else ():
         times = done.pop((call.turn, call.index), 0)
         may = {"ok": (1,), "intended": (0, 1), "unknown": (0, 1)}.get(call.status, (0,))
@@ -96,16 +94,41 @@ def effects_as_the_log_says(case: Case) -> Iterator[str]:
             may = (0,)
         if times not in may:
             yield f"{call.call.tool} (turn {call.turn}, call {call.index}) is {call.status} and happened {times} times"
-        if call.status in _OPEN and call.effect == "write":
-            unknown = True
-            if not _told(case, call):
-                yield f"{call.call.tool} (turn {call.turn}) is {call.status}, and nobody was told"
-        if times and call.effect == "write":
-            expected.apply(call if call.result else replace(call, result=None))
+        if call.status in _OPEN and call.effect == "write" and not _told(case, call):
+            yield f"{call.call.tool} (turn {call.turn}) is {call.status}, and nobody was told"
     for position in done:
         yield f"an effect at {position}, which the log does not have"
-    if not unknown:
-        yield from expected.differences(_shop(case.world))
+    yield from by_the_log(case).differences(shop_now(case.world))
+
+
+def by_the_log(case: Case) -> Shop:
+    """Return the shop as it must be by the log; of an effect that is unknown there, as what was seen of it."""
+    expected, done = case.before.copy(), _done(case.world)
+    for call in calls(case.events) if case.events else ():
+        happened = call.status == "ok" or (call.status in _OPEN and done[call.turn, call.index])
+        if call.effect == "write" and happened and call.repeat_of is None:
+            expected.apply(call if call.result else replace(call, result=None))
+    return expected
+
+
+def effects_end_as_somebody_chose(case: Case) -> Iterator[str]:
+    """At the end every effect is kept, undone, or frozen with a person told; what others hear of it is so."""
+    notice = outcome(case.events) if case.events else None
+    said = getattr(notice, "effects", None)
+    if notice is None or said is None:
+        if notice is not None and notice.status != "refused":
+            yield "the ending says nothing of the effects"
+        return
+    writes = [call for call in calls(case.events) if call.effect == "write" and call.status in ("ok", *_OPEN)]
+    stands = shop_now(case.world).stands != case.before.stands
+    if said == "none" and writes:
+        yield f"no effects, says the ending, and {writes[0].call.tool} is {writes[0].status}"
+    if said in ("none", "undone") and stands:
+        yield f"effects are {said}, says the ending, and the shop is not as it was"
+    if said == "kept" and (notice.status != "answered" or any(call.status in _OPEN for call in writes)):
+        yield f"effects are kept, says the ending, and the run is {notice.status}: {writes}"
+    if said == "frozen" and not (_asked(case.events, 0) or _heard_of_it(case)):
+        yield "effects are frozen, and nobody was told"
 
 
 def given_up_is_undone(case: Case) -> Iterator[str]:
@@ -170,12 +193,13 @@ def log_complete(case: Case) -> Iterator[str]:
     names = Counter(event.name for event in case.events)
     if case.events and names["run.opened"] + names["run.refused"] != 1:
         yield f"opened {names['run.opened']} times, refused {names['run.refused']} times"
-    for event in case.events:
+    shown = case.world.events(case.played.scenario.run_id, opens=False)
+    for event in shown:  # the digests are of what everybody may see
         if event.name != "model.requested":
             continue
         body = event.body
         inference = {name: body[f"gen_ai.request.{name}"] for name in ("model", "max_tokens", "temperature")}
-        if prompt_digest(case.events, rebuild(case.events, event), inference) != body["prompt_sha256"]:
+        if prompt_digest(shown, rebuild(shown, event), inference) != body["prompt_sha256"]:
             yield f"{event.seq}: the prompt's digest is wrong"
     performed = {request.body["Item"]["seq"]["S"] for request in _appends(case)}
     lost = performed - {event.seq for event in case.events}
@@ -230,6 +254,7 @@ def nothing_stuck(case: Case) -> Iterator[str]:
 RULES: Sequence[Callable[[Case], Iterator[str]]] = (
     ended,
     effects_as_the_log_says,
+    effects_end_as_somebody_chose,
     given_up_is_undone,
     budgets_conserved,
     windows_conserved,
@@ -239,15 +264,13 @@ RULES: Sequence[Callable[[Case], Iterator[str]]] = (
 )
 
 
-def _effects(world: World) -> Iterator[Invocation]:
-    """Return the invocation behind each write to the shop that was carried out."""
-    for invocation, request in world.wire.written:
-        if set(request.target.split("+")) & set(TABLES):
-            yield invocation
-
-
-def _position(invocation: Invocation) -> tuple[int, int]:
-    return invocation.payload["turn"], invocation.payload["index"]
+def _done(world: World) -> Counter[tuple[int, int]]:
+    """Count the writes to the shop that were carried out, by the call's position."""
+    return Counter(
+        (invocation.payload["turn"], invocation.payload["index"])
+        for invocation, request in world.wire.written
+        if set(request.target.split("+")) & set(TABLES)
+    )
 
 
 def _appends(case: Case) -> Iterator[object]:
@@ -258,8 +281,17 @@ def _appends(case: Case) -> Iterator[object]:
 
 def _told(case: Case, call: CallState) -> bool:
     """Say whether a person was asked about the run since, or the run was cut, which its event tells."""
-    asked = [event for event in case.events if event.name == "escalation.opened" and event.turn >= call.turn]
-    return bool(asked) or case.failed
+    return _asked(case.events, call.turn) or (case.failed and _heard_of_it(case))
+
+
+def _asked(events: Sequence[Event], since_turn: int) -> bool:
+    return any(event.name == "escalation.opened" and event.turn >= since_turn for event in events)
+
+
+def _heard_of_it(case: Case) -> bool:
+    """Say whether the event of the run's end says that its effects are for a person to look at."""
+    details = [json.loads(entry["Detail"]) for entry in case.world.wire.heard]
+    return any(detail.get("effects") == "frozen" for detail in details)
 
 
 def _reason(decision: Answer | CallTools | HandOver) -> ExitReason | None:
@@ -275,7 +307,8 @@ def _plain(value: dict[str, str]) -> int | str:
     return int(value["N"]) if "N" in value else str(value.get("S"))
 
 
-def _shop(world: World) -> Shop:
+def shop_now(world: World) -> Shop:
+    """Return the shop as the tables have it."""
     return Shop.of({table: world.items(table) for table in TABLES})
 
 

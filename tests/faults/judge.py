@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.folds import ending
 from tests.faults.invariants import broken_rules
 from tests.faults.matrix import Case, Recorded
-from tests.faults.play import Played, play
+from tests.faults.play import how_it_ended, play
 from tests.faults.replay import From
 from tests.faults.shop import TABLES, Shop
 from tests.faults.world import World
@@ -43,33 +42,30 @@ def judge(world: World, case: Case, before: Shop, recorded: Recorded | None = No
     plan = case.make()
     played_plan = From(recorded.seen.steps, case.begins_at, plan) if recorded and case.begins_at else plan
     try:
-        with _limit():
+        with limited():
             played = play(world, case.scenario, played_plan)
             wrong = broken_rules(world, played, before, survivable=case.survivable)
             how = how_it_ended(world, played)
-    except Exception:
-        return Result(case.scenario.name, case.kind, case.where, "?", (f"harness: {traceback.format_exc()}",))
+    except Exception as problem:
+        return Result(case.scenario.name, case.kind, case.where, "?", (harness_broke(problem),))
     if not plan.happened:
         wrong.append("injected: the fault never happened")
     return Result(case.scenario.name, case.kind, case.where, how, tuple(wrong))
-
-
-def how_it_ended(world: World, played: Played) -> str:
-    """Return the ending in words, e.g. ``answered by agent``."""
-    end = ending(world.events(played.scenario.run_id))
-    if end is None:
-        return "not started" if played.execution is None else f"{played.execution.status} without a log"
-    if end.name == "run.refused":
-        return "refused"
-    return " by ".join(filter(None, (end.body["status"], end.body["by"])))
 
 
 class TooLong(Exception):
     """A case does not come to an end."""
 
 
+def harness_broke(problem: Exception) -> str:
+    """Return what to say of a case that could not be played."""
+    return f"harness: {''.join(traceback.format_exception(problem))}"
+
+
 @contextmanager
-def _limit() -> Iterator[None]:
+def limited() -> Iterator[None]:
+    """Raise ``TooLong`` in a block that takes longer."""
+
     def over(*_: Any) -> None:
         raise TooLong(f"more than {LIMIT_S} s")
 

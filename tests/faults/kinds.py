@@ -28,6 +28,8 @@ ERRORS: dict[str, tuple[tuple[str, int], ...]] = {
     "events": (("ThrottlingException", 400), ("InternalException", 500)),
     "bedrock-runtime": tuple(STATUS.items()),
 }
+#: Longer than the retries of any state, of a client or of EventBridge go on here.
+GIVEN_UP_S = 180
 _ANY_SERVICE = (("ThrottlingException", 400), ("ServiceUnavailable", 503))
 
 
@@ -70,6 +72,24 @@ class DiesAfter(AtRequest):
     def here(self, world: World, invocation: Invocation, request: Request, prepared: Any, perform: Perform) -> Any:
         perform()
         raise LambdaDied("Lambda.Unknown")
+
+
+class DiesForGood(AtRequest):
+    """The request is carried out, the process dies, and Lambda has none in its place for as long as anybody retries."""
+
+    def __init__(self, invocation: int, request: int) -> None:
+        super().__init__(invocation, request)
+        self._key, self._back = ("", ""), 0.0
+
+    def here(self, world: World, invocation: Invocation, request: Request, prepared: Any, perform: Perform) -> Any:
+        perform()
+        self._key, self._back = (invocation.function, invocation.state), world.clock().timestamp() + GIVEN_UP_S
+        raise LambdaDied("Lambda.Unknown")
+
+    def invoking(self, world: World, invocation: Invocation, run: Callable[[], Any]) -> Any:
+        if (invocation.function, invocation.state) == self._key and world.clock().timestamp() < self._back:
+            raise InvokeFailed("Lambda.ServiceException", "injected")
+        return run()
 
 
 class TimesOut(AtRequest):

@@ -13,7 +13,7 @@ from ballast.contracts.exit_reason import STOP_REASONS
 from tests.faults import kinds
 from tests.faults.oversize import OVERSIZE, Oversize
 from tests.faults.plan import Plan
-from tests.faults.play import Played, play
+from tests.faults.play import Played, how_it_ended, play
 from tests.faults.replay import Recording
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.wire import Invocation, Request
@@ -50,15 +50,16 @@ class Case:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A scenario as it goes without a fault."""
+    """A scenario as it goes and ends without a fault."""
 
     played: Played
     seen: Recording
     definition: Mapping[str, Any]
+    ended: str
 
 
 def all_cases(world: World, *, times: int = 2) -> list[tuple[Recorded, list[Case]]]:
-    """Return the cases of every scenario, with the scenario's record; each shape of invocation in ``times`` places."""
+    """Return the cases of every scenario, with the scenario's record; each request in ``times`` places."""
     recorded = [record(world, scenario) for scenario in SCENARIOS]
     novelty = Novelty(recorded, times)
     return [(one, derive(one, novelty)) for one in recorded]
@@ -67,30 +68,35 @@ def all_cases(world: World, *, times: int = 2) -> list[tuple[Recorded, list[Case
 def record(world: World, scenario: Scenario) -> Recorded:
     """Play it without a fault."""
     seen = Recording()
-    return Recorded(play(world, scenario, seen), seen, world.definition)
+    played = play(world, scenario, seen)
+    return Recorded(played, seen, world.definition, how_it_ended(world, played))
 
 
-#: What an invocation asks for: the function, the state that invokes it, its requests.
-Shape = tuple[str, str, tuple[str, ...]]
+#: Where faults may come out otherwise: the function, the state that invokes it, what it asked for so far, and the
+#: scenario's name where that one is not like the others there.
+Place = tuple[str, str, tuple[str, ...], str]
 
 
 class Novelty:
-    """Which invocations are worth the faults: each shape in ``times`` of the places where it is seen, far apart.
+    """Which requests and invocations are worth the faults: each place ``times`` times, far apart.
 
-    The same requests of the same handler in a tenth place teach nothing new, and take as long as the first.
+    A handler that has asked for the same things so far is at the same line. The same request in a tenth run teaches
+    nothing new, and takes as long as the first.
     """
 
     def __init__(self, recorded: Sequence[Recorded], times: int) -> None:
-        places: dict[Shape, list[int]] = {}
+        places: dict[Place, list[tuple[int, int]]] = {}
         for one in recorded:
             for invocation in one.played.invocations:
-                places.setdefault(shape_of(invocation), []).append(id(invocation))
-        self._chosen = {place for found in places.values() for place in _spread(found, times)}
+                for number in range(len(invocation.requests) + 1):
+                    place = _place(one.played.scenario, invocation, number)
+                    places.setdefault(place, []).append((id(invocation), number))
+        self._chosen = {where for found in places.values() for where in _spread(found, times)}
         self._seen: set[tuple[str, ...]] = set()
 
-    def of(self, invocation: Invocation) -> bool:
-        """Say whether it is one of the chosen."""
-        return id(invocation) in self._chosen
+    def of(self, invocation: Invocation, request: int) -> bool:
+        """Say whether its request number so is one of the chosen; 0 for the invocation itself."""
+        return (id(invocation), request) in self._chosen
 
     def first(self, *what: str) -> bool:
         """Say whether this is asked for the first time."""
@@ -99,12 +105,21 @@ class Novelty:
         return new
 
 
-def shape_of(invocation: Invocation) -> Shape:
-    """Return the shape of an invocation."""
-    return invocation.function, invocation.state, tuple(request.label for request in invocation.requests)
+def _place(scenario: Scenario, invocation: Invocation, request: int) -> Place:
+    """Return the place of a request; the whole invocation (0) is told by all that it asks for."""
+    asked = tuple(one.label for one in invocation.requests[: request or None])
+    what = asked if request else ("the whole", *asked)
+    return invocation.function, invocation.state, what, _own(scenario, invocation)
 
 
-def _spread(places: Sequence[int], times: int) -> list[int]:
+def _own(scenario: Scenario, invocation: Invocation) -> str:
+    """Return the scenario's name where it is not like the others there: what looks the same may come out otherwise."""
+    acted_on = scenario.operator is not None and invocation.state == scenario.operator.state
+    declared = bool(scenario.policies) and invocation.state == "Execute"
+    return scenario.name if acted_on or declared else ""
+
+
+def _spread(places: Sequence[tuple[int, int]], times: int) -> list[tuple[int, int]]:
     """Return at most ``times`` of the places, the first and the last among them."""
     if len(places) <= times:
         return list(places)
@@ -118,25 +133,25 @@ def derive(recorded: Recorded, novelty: Novelty) -> list[Case]:
     states = states_of(recorded.definition)
     cases: list[Case] = []
     for invocation in recorded.played.invocations:
-        if not novelty.of(invocation):
-            continue
         for request in invocation.requests:
-            cases += _at_request(scenario, invocation, request)
-        cases += _at_invocation(scenario, invocation, states.get(invocation.state, {}), novelty)
-        cases += _outages(scenario, invocation)
+            if novelty.of(invocation, request.number):
+                cases += _at_request(scenario, invocation, request)
+        if novelty.of(invocation, 0):
+            cases += _at_invocation(scenario, invocation, states.get(invocation.state, {}), novelty)
+            cases += _outages(scenario, invocation)
     for number, what in enumerate(recorded.seen.deliveries, start=1):
         for kind, late in (("delivered twice", False), ("delivered late again", True)):
             cases.append(Case(scenario, kind, f"{what} {number}", 0, partial(kinds.DeliveredTwice, number, late=late)))
     for number in range(1, recorded.seen.answers + 1):
         for how in ("twice", "otherwise", "late", "never"):
             cases.append(Case(scenario, f"answered {how}", f"answer {number}", 0, partial(kinds.Answered, number, how)))
-    for turn in sorted(recorded.seen.turns):
+    for turn, asked_by in sorted(recorded.seen.turns.items()):
         for reason in sorted(STOP_REASONS):
             made = partial(kinds.ModelSays, turn, partial(_stopped, reason))
-            cases.append(Case(scenario, "stop reason", f"turn {turn}: {reason}", 0, made))
+            cases.append(Case(scenario, "stop reason", f"turn {turn}: {reason}", asked_by, made))
         for what, swell in OVERSIZE.items():
             made = partial(Oversize, turn, swell)
-            cases.append(Case(scenario, "oversize", f"turn {turn}: {what}", 0, made))
+            cases.append(Case(scenario, "oversize", f"turn {turn}: {what}", asked_by, made))
     return cases
 
 
@@ -158,6 +173,8 @@ def _at_request(scenario: Scenario, invocation: Invocation, request: Request) ->
         yield Case(scenario, kind, where, invocation.number, partial(plan, *at))
     if request.changes_something:
         yield Case(scenario, "times out", where, invocation.number, partial(kinds.TimesOut, *at))
+        made = partial(kinds.DiesForGood, *at)
+        yield Case(scenario, "dies after, for good", where, invocation.number, made, survivable=False)
     for code, status in kinds.errors_of(request.service):
         made = partial(kinds.ServiceSays, *at, code, status)
         yield Case(scenario, "service error", f"{where}: {code}", invocation.number, made)

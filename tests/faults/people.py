@@ -69,6 +69,7 @@ class Outside:
             return False
         self._given += 1
         self._world.clock.advance(THINKING_S)
+        answer = self._fitting(question, answer)
 
         def give(*, another: bool = False) -> None:
             said = OTHERWISE[next(name for name in OTHERWISE if name in answer)] if another else answer
@@ -89,6 +90,15 @@ class Outside:
         fresh = [one for one in found if one not in self._seen]
         self._seen.update(fresh[:1])
         return fresh[0] if fresh else None
+
+    def _fitting(self, question: str, answer: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the answer to this kind of question, where the scenario has one to each."""
+        if "whatever is asked" not in answer:
+            return answer
+        items = self._world.items("EscalationsTable")
+        kind = next(item["kind"]["S"] for item in items if item["escalation_id"]["S"] == question)
+        fitting: Mapping[str, Any] = answer["whatever is asked"][kind]
+        return fitting
 
     def _give(self, question: str, answer: Mapping[str, Any]) -> None:
         if "reply" in answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ballast.folds import ending
 from local.converse.script import ScriptModel
 from tests.faults.asl import Execution
 from tests.faults.people import Outside
@@ -26,6 +27,7 @@ class Played:
 def play(world: World, scenario: Scenario, plan: Plan | None = None) -> Played:
     """Play it, and return what was seen on the way."""
     plan = plan or Plan()
+    world.declare(scenario.policies)
     world.renew(ScriptModel.of(scenario.says, scenario.name) if scenario.says else None, plan)
     outside = Outside(world, scenario)
     world.people, world.at_state = outside.act, outside.at_state
@@ -38,3 +40,13 @@ def play(world: World, scenario: Scenario, plan: Plan | None = None) -> Played:
         world.redrive()
     execution = next(iter(world.executions), None)
     return Played(scenario, execution, tuple(world.invocations), tuple(outside.refused))
+
+
+def how_it_ended(world: World, played: Played) -> str:
+    """Return the ending in words, e.g. ``answered by agent``."""
+    end = ending(world.events(played.scenario.run_id))
+    if end is None:
+        return "not started" if played.execution is None else f"{played.execution.status} without a log"
+    if end.name == "run.refused":
+        return "refused"
+    return " by ".join(filter(None, (end.body["status"], end.body["by"])))

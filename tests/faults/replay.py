@@ -45,14 +45,14 @@ class Recording(Plan):
     """Nothing goes wrong; what there is to go wrong is written down.
 
     steps       the invocations
-    turns       the model's turns
+    turns       the model's turns, each with the number of the invocation that asked for it
     deliveries  of queues and rules, in order
     answers     how many people gave
     """
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
-        self.turns, self.deliveries, self.answers = set[int](), list[str](), 0
+        self.turns, self.deliveries, self.answers = dict[int, int](), list[str](), 0
 
     def invoking(self, world: World, invocation: Invocation, run: Callable[[], Any]) -> Any:
         stores, wire, before, chance = Stores(), world.wire.copied(), world.clock.now, random.getstate()
@@ -77,7 +77,7 @@ class Recording(Plan):
         return _given(outcome)
 
     def replying(self, world: World, turn: int, reply: Reply) -> Reply:
-        self.turns.add(turn)
+        self.turns.setdefault(turn, len(world.invocations))
         return reply
 
     def delivering(self, world: World, number: int, what: str, deliver: Callable[[], None]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ballast.contracts import RunRequest
+from ballast.playbook import OnRollback
 
 #: How long each wait for a person lasts is the playbook's; here people answer after a minute.
 Way = Literal["http", "queue", "event", "direct"]
@@ -36,6 +37,7 @@ class Scenario:
     by        how the people answer: over HTTP, or by invoking AnswerEscalationFunction (the ``ballast`` command)
     sweeps    what runs on a schedule has its turn as well, though nothing is left for it
     operator  what an operator does over HTTP, and when
+    policies  what tools declare otherwise than the desk's do: fields of ``EffectPolicy``, by tool
     status    how it ends: ``run.ended``'s status and whose answer it is
     """
 
@@ -51,6 +53,7 @@ class Scenario:
     by: Literal["http", "command"] = "http"
     sweeps: bool = False
     operator: Operator | None = None
+    policies: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     status: str = "answered"
     whose: str | None = "agent"
 
@@ -110,21 +113,53 @@ SCENARIOS = (
     ),
     Scenario(
         "gives up half way",
-        "I have moved to 5 Pier Road, Portland 04101, US. And please cancel order O-1002 of customer C-1001.",
+        "Please cancel order O-1002 and give me my 84.50 dollars back.",
         [
-            {"call": [_call("look_up_order", order_id="O-1002"), _call("look_up_customer", customer_id="C-1001")]},
+            _LOOK_UP,
             {
                 "call": [
-                    _call("update_customer", customer_id="C-1001", address=_PIER_ROAD),
                     _call("cancel_order", order_id="O-1002"),
+                    _call("refund_order", order_id="O-1002", amount_usd="84.50", reason="cancelled"),
                 ]
             },
             {"say": "…", "stop": "content_filtered"},
         ],
         intent="cancel_order",
-        context={"order_id": "O-1002", "customer_id": "C-1001"},
+        context={"order_id": "O-1002"},
         comes="event",
         whose="fallback",
+    ),
+    Scenario(
+        "changes a customer, gives up",
+        "I have moved to 5 Pier Road, Portland 04101, US; my phone is +1 555 0199. My number is C-1001.",
+        [
+            {"call": [_call("look_up_customer", customer_id="C-1001")]},
+            {"call": [_call("update_customer", customer_id="C-1001", address=_PIER_ROAD, phone="+1 555 0199")]},
+            {"say": "…", "stop": "content_filtered"},
+        ],
+        [{"decision": {"kind": "answer", "text": "A colleague has changed it."}}],
+        intent="change_details",
+        context={"customer_id": "C-1001"},
+        whose="human",
+    ),
+    Scenario(
+        "frozen for a person",
+        "Please cancel order O-1002.",
+        [_LOOK_UP, {"call": [_call("cancel_order", order_id="O-1002")]}, {"say": "…", "stop": "content_filtered"}],
+        [{"decision": {"kind": "answer", "text": "A colleague has seen to it."}}],
+        intent="cancel_order",
+        context={"order_id": "O-1002"},
+        policies={"cancel_order": {"on_rollback": OnRollback.FREEZE}},
+        whose="human",
+    ),
+    Scenario(
+        "nobody can tell",
+        "Please cancel order O-1002.",
+        [_LOOK_UP, {"call": [_call("cancel_order", order_id="O-1002")]}, {"say": "O-1002 is cancelled."}],
+        [{"decision": {"kind": "answer", "text": "A colleague has seen to it."}}],
+        intent="cancel_order",
+        context={"order_id": "O-1002"},
+        policies={"cancel_order": {"honours_key": False}},
     ),
     Scenario(
         "approved",
@@ -240,6 +275,15 @@ SCENARIOS = (
         context={"order_id": "O-1002"},
         comes="http",
         operator=Operator("ExecuteCalls", 1, "ApiFunction", "/runs/{run_id}/cancel"),
+        status="aborted",
+        whose=None,
+    ),
+    Scenario(
+        "cancelled in the act",
+        "Please cancel order O-1002.",
+        [_LOOK_UP, {"call": [_call("cancel_order", order_id="O-1002")]}, {"say": "O-1002 is cancelled."}],
+        context={"order_id": "O-1002"},
+        operator=Operator("Execute", 2, "ApiFunction", "/runs/{run_id}/cancel"),
         status="aborted",
         whose=None,
     ),

@@ -7,6 +7,7 @@ transactions. A new write of the desk needs an entry in ``_EFFECTS`` here.
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +20,7 @@ _READ = TypeDeserializer().deserialize
 Item = dict[str, Any]
 
 
+_UNNAMED = "unknown "
 #: Table by logical id → attribute of ``Shop``, partition key.
 TABLES = {
     "CustomersTable": ("customers", "customer_id"),
@@ -55,7 +57,8 @@ class Shop:
         _EFFECTS[call.call.tool](self, call)
 
     def differences(self, found: Shop) -> list[str]:
-        """Return where ``found`` is not as this."""
+        """Return where ``found`` is not as this. A refund whose id nobody heard is told by what it is."""
+        self._find_unnamed(found)
         wrong = []
         for name, _ in TABLES.values():
             mine, its = getattr(self, name), getattr(found, name)
@@ -63,6 +66,33 @@ class Shop:
                 if mine.get(key) != its.get(key):
                     wrong.append(f"{name} {key}: {_apart(mine.get(key), its.get(key))}")
         return wrong
+
+    def contradictions(self) -> list[str]:
+        """Return the orders whose refunds do not add up to what they have refunded."""
+        issued: Counter[str] = Counter()
+        for refund in self.refunds.values():
+            issued[refund["order_id"]] += int(refund["amount_cents"]) if refund["status"] == "issued" else 0
+        return [
+            f"{key} has refunded {order['refunded_cents']} cents, its refunds are {issued[key]}"
+            for key, order in self.orders.items()
+            if order["refunded_cents"] != issued[key]
+        ]
+
+    def _find_unnamed(self, found: Shop) -> None:
+        for unnamed in [key for key in self.refunds if key.startswith(_UNNAMED)]:
+            refund = self.refunds[unnamed]
+            new = sorted(set(found.refunds) - set(self.refunds))
+            named = next((key for key in new if refund | {"refund_id": key} == found.refunds[key]), None)
+            if named is not None:
+                self.refunds[named] = self.refunds.pop(unnamed) | {"refund_id": named}
+
+    @property
+    def stands(self) -> dict[str, Any]:
+        """What a customer or the bank would notice: it is the same again after an undo, versions and traces are not."""
+        issued = {key: one["amount_cents"] for key, one in self.refunds.items() if one["status"] == "issued"}
+        orders = {key: (one["status"], one["refunded_cents"]) for key, one in self.orders.items()}
+        people = {key: {**one, "version": None} for key, one in self.customers.items()}
+        return {"refunds": issued, "orders": orders, "customers": people}
 
     @property
     def refunded_cents(self) -> int:
@@ -98,7 +128,7 @@ def _refund(shop: Shop, call: CallState) -> None:
     cents = _cents(arguments["amount_usd"])
     order["refunded_cents"] += cents
     # Of an effect that is unknown nobody returned an id.
-    refund_id = call.result["refund_id"] if call.result else f"unknown {call.turn}.{call.index}"
+    refund_id = call.result["refund_id"] if call.result else f"{_UNNAMED}{call.turn}.{call.index}"
     shop.refunds[refund_id] = {
         "refund_id": refund_id,
         "order_id": order["order_id"],

@@ -86,6 +86,7 @@ def _seed(cloud: LocalCloud) -> None:
     put_store(cloud.session.client("dynamodb"), cloud.environ("ExecutorFunction"), store)
 
 
+@pytest.mark.deep
 def test_the_same_runs_go_the_same_way(on_moto: dict[str, Way], world: World) -> None:
     for name, (states, status, output) in on_moto.items():
         execution = play(world, BY_NAME[name]).execution

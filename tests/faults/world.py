@@ -24,7 +24,7 @@ from functools import partial
 from typing import Any
 
 from ballast.contracts import Event
-from ballast.log import RunLog
+from ballast.log import RunLog, Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime
 from local.cloud import PLAYBOOK, ROOT
@@ -84,7 +84,8 @@ class World:
     def __init__(
         self, clock: Clock, wire: Wire, admin: LocalSession, deployment: Any, sources: Any, playbook: Playbook
     ) -> None:
-        self.clock, self.wire, self.deployment, self.playbook = clock, wire, deployment, playbook
+        self.clock, self.wire, self.deployment = clock, wire, deployment
+        self._desk = self.playbook = playbook
         self.functions: Mapping[str, Function] = deployment.functions
         self.people: Callable[[], bool] = lambda: False
         self.at_state: Callable[[str], None] = lambda _: None
@@ -105,6 +106,13 @@ class World:
     def client(self, service: str) -> Any:
         """Return a client of the test's own: no fault touches it."""
         return self._admin.client(service)
+
+    def declare(self, policies: Mapping[str, Mapping[str, Any]]) -> None:
+        """Let tools declare these, and else what the desk's do."""
+        tools = dict(self._desk.tools)
+        for name, declared in policies.items():
+            tools[name] = replace(tools[name], policy=replace(tools[name].policy, **declared))
+        self.playbook = replace(self._desk, tools=tools) if policies else self._desk
 
     def keep(self) -> None:
         """Let every case begin with what the tables hold now."""
@@ -258,14 +266,16 @@ class World:
         """Take all out of a queue of the stack (by logical id) and return their bodies."""
         return [message["Body"] for message in self.taken(self.physical_id(queue))]
 
-    def log(self) -> RunLog:
-        """Return the log as the test reads it."""
+    def log(self, *, opens: bool) -> RunLog:
+        """Return the log as one reads it who may open what is sealed, or may not."""
         names = {"RUN_LOG_TABLE": self.physical_id("RunLogTable"), "PAYLOAD_BUCKET": self.physical_id("PayloadBucket")}
-        return RunLog.of(Runtime(names, session=self._admin, clock=self.clock))
+        names["SENSITIVE_KEY_ARN"] = self.functions["ExecutorFunction"].environ["SENSITIVE_KEY_ARN"]
+        runtime = Runtime(names, session=self._admin, clock=self.clock)
+        return RunLog.of(runtime, Seal.of(runtime, self.playbook) if opens else None)
 
-    def events(self, run_id: str) -> tuple[Event, ...]:
+    def events(self, run_id: str, *, opens: bool = True) -> tuple[Event, ...]:
         """Return a run's log."""
-        return self.log().read(run_id)
+        return self.log(opens=opens).read(run_id)
 
     def items(self, table: str) -> list[dict[str, Any]]:
         """Return all items of a table (by logical id), as DynamoDB has them."""
@@ -379,7 +389,7 @@ def world() -> Iterator[World]:
         put_store(admin.client("dynamodb"), environ, generate(1, today=NOON.date(), customers=5, orders=10))
         for name, module in list(sys.modules.items()):
             if name.startswith("functions.") and "load_playbook" in vars(module):
-                stack.enter_context(replaced(module, "load_playbook", lambda _: playbook))
+                stack.enter_context(replaced(module, "load_playbook", lambda _: made[0].playbook))
         made.append(World(clock, wire, admin, deployment, event_sources(admin, functions), playbook))
         yield made[0]
 

@@ -4,8 +4,9 @@ An effect stands from its intent until another call has undone it. An undo is an
 the same effect once more takes back: cancel, reinstate, cancel leaves one cancellation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ballast.contracts import Effects, Event, ExitReason, HandOver, Planner, ToolCall
 from ballast.folds.calls import CallState, calls, committed, proposals
@@ -148,6 +149,18 @@ def effects(events: Sequence[Event], status: str) -> Effects:
         ExitReason.ROLLBACK_INCOMPLETE,
     )
     return Effects.FROZEN if gave_up else Effects.KEPT
+
+
+def ended_effects(events: Sequence[Event], body: Mapping[str, Any]) -> Effects | None:
+    """Return how the effects ended by ``body`` of ``run.ended``; None where it does not say.
+
+    A run may be cut while a write begins: then the ending was written by who did not see it yet.
+    """
+    if "effects" not in body:
+        return None
+    if body["status"] != "answered" and effects(events, body["status"]) is Effects.FROZEN:
+        return Effects.FROZEN
+    return Effects(body["effects"])
 
 
 def _last_rollback(events: Sequence[Event]) -> ExitReason | None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ballast.contracts import Effects, Event, RunRequest
+from ballast.contracts import Event, RunRequest
 from ballast.contracts.event import escalation_seq
 from ballast.contracts.notice import (
     MAX_ANSWER_BYTES,
@@ -16,6 +16,7 @@ from ballast.contracts.notice import (
 )
 from ballast.contracts.wire import canonical, parse
 from ballast.errors import LogCorrupt
+from ballast.folds.effects import ended_effects
 from ballast.folds.opening import ending
 from ballast.money.amounts import dollars
 
@@ -41,7 +42,7 @@ def outcome(events: Sequence[Event]) -> Outcome | None:
     about |= {
         "by": body["by"],
         "degraded": body["degraded"],
-        "effects": Effects(body["effects"]) if "effects" in body else None,
+        "effects": ended_effects(events, body),
         "cost_usd": dollars(body["spent_microusd"] + body["reserved_microusd"]),
     }
     if body["status"] != "answered":

@@ -1,6 +1,7 @@
 """Whatever dies, repeats or lies, each write happened once or is known to be unknown; it is never blindly repeated."""
 
 import itertools
+import json
 from typing import Any
 
 import pytest
@@ -36,6 +37,44 @@ def until_it_ends(stack: Stack, run_id: str) -> str:
 
 def settled(stack: Stack, run_id: str) -> dict[str, Any]:
     return stack.body(run_id, "0001.call.1.settled")
+
+
+# A run that is cut
+
+
+def test_no_write_begins_once_the_run_has_its_ending(writes: Stack) -> None:
+    run_id = proposed(writes, "keyed_add")
+
+    def cut(params: dict[str, Any]) -> None:
+        if params["Item"].get("seq") == {"S": "0001.call.1.intended"}:
+            writes.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "failed"})
+
+    writes.on("executor", "dynamodb", "PutItem", cut)
+
+    assert writes.execute(run_id) == "failed"
+
+    assert writes.count("n-1") == 0
+    assert settled(writes, run_id)["message"] == "The run has ended; nothing was done."
+
+
+def test_a_write_that_begins_while_the_run_is_cut_is_told_of(writes: Stack) -> None:
+    """It began after Settle had looked at the log, and before the ending was on record."""
+    run_id = proposed(writes, "keyed_add")
+    begun: list[str] = []
+
+    def begin(params: dict[str, Any]) -> None:
+        if params["Item"].get("seq") == {"S": "9999.run.ended"}:
+            begun.append(writes.execute(run_id))
+
+    told: list[dict[str, Any]] = []
+    writes.on("settle", "dynamodb", "PutItem", begin)
+    writes.on("settle", "events", "PutEvents", told.append)
+
+    writes.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "failed"})
+
+    assert begun == ["ok"]
+    assert writes.count("n-1") == 1
+    assert json.loads(told[0]["Entries"][0]["Detail"])["effects"] == "frozen"
 
 
 # Death before and after every request
