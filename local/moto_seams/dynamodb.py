@@ -128,3 +128,34 @@ def _wire(value: Any, base64: Callable[[Any], str]) -> dict[str, Any]:
         else:
             wire[kind] = content
     return wire
+
+
+def kept(region: str, *tables: str) -> dict[str, Any]:
+    """Return what the tables hold now, by table: a copy, for ``put_back``.
+
+    Relies on ``dynamodb_backends[account][region].tables`` and on ``Table.items`` being nested ``dict``.
+    """
+    import copy
+
+    return {name: copy.deepcopy(_table(region, name).items) for name in tables}
+
+
+def put_back(region: str, held: Mapping[str, Any]) -> None:
+    """Let each table hold what it held when it was ``kept``, whatever was written since."""
+    import copy
+
+    for name, items in held.items():
+        _table(region, name).items = copy.deepcopy(items)
+
+
+def emptied(region: str, *tables: str) -> None:
+    """Take all items out of the tables: deleting and creating them anew takes longer than most tests."""
+    for name in tables:
+        _table(region, name).items.clear()
+
+
+def _table(region: str, name: str) -> Any:
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.dynamodb.models import dynamodb_backends
+
+    return dynamodb_backends[DEFAULT_ACCOUNT_ID][region].tables[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -13,6 +14,7 @@ import boto3
 
 from ballast.log import RunLog
 from ballast.runtime import Runtime
+from local.moto_seams.dynamodb import emptied, kept, put_back
 from local.moto_seams.imports import import_moto
 
 # Before the session below: only sessions that are made later get moto's handler.
@@ -145,7 +147,8 @@ class Cloud:
     model_url: str = ""
     clock: Clock = field(default_factory=Clock)
     stdout: io.StringIO = field(default_factory=io.StringIO)
-    warm: dict[str, Runtime] = field(default_factory=dict)
+    warm: dict[tuple[Any, ...], Runtime] = field(default_factory=dict)
+    filled: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in _TABLES:
@@ -176,7 +179,11 @@ class Cloud:
         self.stdout.seek(0)
         self.stdout.truncate()
         # Moto looks at every item to find one, so a long log of other runs would make each test slower.
-        for name, bearable in (("notes", 0), ("budgets", 0), ("run-log", 50)):
-            if client("dynamodb").describe_table(TableName=name)["Table"]["ItemCount"] > bearable:
-                client("dynamodb").delete_table(TableName=name)
-                create_table(name)
+        emptied(SESSION.region_name, "notes", "budgets", "run-log")
+
+    def fill(self, fill: Callable[[], None], *tables: str) -> None:
+        """Let the tables hold what ``fill`` puts into them, and nothing else. It is called once."""
+        if tables not in self.filled:
+            fill()
+            self.filled[tables] = kept(SESSION.region_name, *tables)
+        put_back(SESSION.region_name, self.filled[tables])

@@ -72,10 +72,10 @@ class Desk:
         """Put the shop's records back as they were."""
         from playbook.store import seed_store
 
-        for table, (key, *_) in _KEYS.items():
-            for item in client("dynamodb").scan(TableName=table)["Items"]:
-                client("dynamodb").delete_item(TableName=table, Key={key: item[key]})
-        seed_store(client("dynamodb"), TABLES, today=self.today, customers=5, orders=10)
+        def fill() -> None:
+            seed_store(client("dynamodb"), TABLES, today=self.today, customers=5, orders=10)
+
+        self.stack.cloud.fill(fill, *_KEYS)
 
     def note(self, order_id: str, text: str) -> None:
         """Let the customer have written ``text`` at the checkout."""

@@ -71,7 +71,7 @@ class Stack:
 
     def __init__(self, cloud: Cloud) -> None:
         cloud.renew()
-        self._cloud = cloud
+        self.cloud = cloud
         self._own: dict[str, Runtime] = {}
         self._faulty: set[str] = set()
         self.clock, self.stdout = cloud.clock, cloud.stdout
@@ -81,21 +81,24 @@ class Stack:
     # Functions
 
     def runtime(self, function: str) -> Runtime:
-        """Return the function's process: the warm one, or one of this test's own where it set something up."""
+        """Return the function's process: the warm one of that environment, or one of this test's own."""
         if function in self._own:
             return self._own[function]
-        if self.environs[function] == self._cloud.environ(function):
-            return self._cloud.warm.setdefault(function, self.cold(function))
-        return self._own.setdefault(function, self.cold(function))
+        key = function, *sorted(self.environs[function].items())
+        return self.cloud.warm.setdefault(key, self.cold(function))
 
     def forget(self, function: str) -> None:
         """Let the function's next invocation have a process of its own, without the faults of this one."""
         self._own.pop(function, None)
         self._faulty.discard(function)
 
+    def alone(self, function: str) -> None:
+        """Let the function have a process of this test's own, which remembers nothing."""
+        self._own[function] = self.cold(function)
+
     def cold(self, function: str) -> Runtime:
         """Return another process of the function."""
-        return self._cloud.usual_process(self.environs[function])
+        return self.cloud.usual_process(self.environs[function])
 
     def invoke(
         self, function: str, event: Any, *, context: LambdaContext | None = None, runtime: Runtime | None = None
@@ -198,7 +201,7 @@ class Stack:
     def _client(self, function: str, service: str) -> Any:
         if function not in self._faulty:  # only this process has the fault
             self._faulty.add(function)
-            self._own[function] = self._cloud.process(self.environs[function])
+            self._own[function] = self.cloud.process(self.environs[function])
         runtime = self._own[function]
         if function == "planner":
             runtime.get(planner.build)  # it makes the model's client, with its endpoint and without retries

@@ -13,6 +13,7 @@ import pytest
 from local.cloud import LocalCloud
 from local.moto_seams import events, iam
 from local.moto_seams.deployment import resolved
+from local.moto_seams.dynamodb import emptied, kept, put_back
 from local.moto_seams.imports import import_moto
 from local.moto_seams.replaced import SeamBroken, replaced
 from local.sessions import ACCOUNT, REGION
@@ -230,6 +231,24 @@ def test_of_simultaneous_conditional_writes_one_wins(cloud: LocalCloud) -> None:
         wins = [sum(pool.map(put, [f"race-{n}"] * 6)) for n in range(20)]
 
     assert wins == [1] * 20
+
+
+def test_tables_are_emptied_and_hold_again_what_was_kept(cloud: LocalCloud) -> None:
+    client, region = cloud.session.client("dynamodb"), cloud.session.region_name
+    table = cloud.physical_id("RunLogTable")
+    key = {"run_id": {"S": "kept"}, "seq": {"S": "1"}}
+    client.put_item(TableName=table, Item=key | {"body": {"S": "before"}})
+    before = kept(region, table)
+
+    client.put_item(TableName=table, Item=key | {"body": {"S": "after"}})
+    emptied(region, table)
+    assert client.scan(TableName=table)["Count"] == 0
+    put_back(region, before)
+
+    assert client.get_item(TableName=table, Key=key)["Item"]["body"] == {"S": "before"}
+    client.delete_item(TableName=table, Key=key)
+    put_back(region, before)
+    assert "Item" in client.get_item(TableName=table, Key=key)
 
 
 # events

@@ -23,6 +23,7 @@ def closed(writes: Stack) -> Iterator[None]:
         client("dynamodb").delete_item(TableName="idempotency", Key=CIRCUIT)
 
     forget()
+    writes.alone("executor")
     yield
     forget()
 
