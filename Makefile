@@ -33,7 +33,7 @@ lint: $(READY) ## Check style, format and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-faults: $(READY) ## Play every fault at every request of every handler (10 minutes); writes fault-report.json.
+faults: $(READY) ## Play every fault at every request of every handler (under 10 minutes); writes fault-report.json.
 	$(BIN)/pytest tests/faults -m deep
 	$(BIN)/python -m tests.faults --random 500 $(ARGS)
 

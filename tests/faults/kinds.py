@@ -16,6 +16,8 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError
 
 from local.converse.source import STATUS, Reply
+from tests.faults.oversize import AT_LENGTH
+from tests.faults.people import OTHERWISE
 from tests.faults.plan import Plan
 from tests.faults.wire import Invocation, LambdaDied, Perform, Request, error_of
 from tests.faults.world import InvokeFailed, World
@@ -345,7 +347,7 @@ class DeliveredTwice(Plan):
 
 
 class Answered(Plan):
-    """A person's answer number so comes ``how``: twice, otherwise (a second, other one), late, or never."""
+    """A person's answer number so comes ``how``: twice, otherwise (a second, other one), at length, late, or never."""
 
     def __init__(self, number: int, how: str) -> None:
         self._number, self._how, self.happened = number, how, False
@@ -357,7 +359,9 @@ class Answered(Plan):
         self.happened = True
         if self._how in ("twice", "otherwise"):
             answer()
-            answer(another=self._how == "otherwise")
+            answer(OTHERWISE if self._how == "otherwise" else None)
+        elif self._how == "at length":
+            answer(AT_LENGTH)
         elif self._how == "late":
             self._again = answer
         return None

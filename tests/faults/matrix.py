@@ -4,6 +4,7 @@ from the Retry and Catch of ``agent.asl.yaml``. Nothing is listed by hand but th
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 
 from ballast.contracts.exit_reason import STOP_REASONS
 from tests.faults import kinds
-from tests.faults.oversize import OVERSIZE, Oversize
+from tests.faults.oversize import LONG_REQUESTS, OVERSIZE, LongRequest, Oversize
 from tests.faults.plan import Plan
 from tests.faults.play import Played, how_it_ended, play
 from tests.faults.replay import Recording
@@ -93,6 +94,7 @@ class Novelty:
                     places.setdefault(place, []).append((id(invocation), number))
         self._chosen = {where for found in places.values() for where in _spread(found, times)}
         self._seen: set[tuple[str, ...]] = set()
+        self._turns: Counter[tuple[str, str]] = Counter()
 
     def of(self, invocation: Invocation, request: int) -> bool:
         """Say whether its request number so is one of the chosen; 0 for the invocation itself."""
@@ -103,6 +105,14 @@ class Novelty:
         new = what not in self._seen
         self._seen.add(what)
         return new
+
+    def errors(self, function: str, service: str) -> Sequence[tuple[str, int]]:
+        """Return what the service says at the function's next request: each in its turn, and a model's all at once."""
+        every = kinds.errors_of(service)
+        if service == "bedrock-runtime":
+            return every
+        turn = self._turns[function, service] = self._turns[function, service] + 1
+        return every[turn % len(every) :][:1]
 
 
 def _place(scenario: Scenario, invocation: Invocation, request: int) -> Place:
@@ -135,7 +145,7 @@ def derive(recorded: Recorded, novelty: Novelty) -> list[Case]:
     for invocation in recorded.played.invocations:
         for request in invocation.requests:
             if novelty.of(invocation, request.number):
-                cases += _at_request(scenario, invocation, request)
+                cases += _at_request(scenario, invocation, request, novelty)
         if novelty.of(invocation, 0):
             cases += _at_invocation(scenario, invocation, states.get(invocation.state, {}), novelty)
             cases += _outages(scenario, invocation)
@@ -143,8 +153,12 @@ def derive(recorded: Recorded, novelty: Novelty) -> list[Case]:
         for kind, late in (("delivered twice", False), ("delivered late again", True)):
             cases.append(Case(scenario, kind, f"{what} {number}", 0, partial(kinds.DeliveredTwice, number, late=late)))
     for number in range(1, recorded.seen.answers + 1):
-        for how in ("twice", "otherwise", "late", "never"):
+        for how in ("twice", "otherwise", "at length", "late", "never"):
             cases.append(Case(scenario, f"answered {how}", f"answer {number}", 0, partial(kinds.Answered, number, how)))
+    for what, longer in LONG_REQUESTS.items():
+        if novelty.first("a long request", scenario.comes, what):
+            made = partial(LongRequest, longer)
+            cases.append(Case(scenario, "oversize", f"the request: {what}", 0, made, survivable=False))
     for turn, asked_by in sorted(recorded.seen.turns.items()):
         for reason in sorted(STOP_REASONS):
             made = partial(kinds.ModelSays, turn, partial(_stopped, reason))
@@ -159,12 +173,11 @@ def _stopped(reason: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**body, "stopReason": reason}
 
 
-def _at_request(scenario: Scenario, invocation: Invocation, request: Request) -> Iterator[Case]:
+def _at_request(scenario: Scenario, invocation: Invocation, request: Request, novelty: Novelty) -> Iterator[Case]:
     where, at = f"{_name(invocation)} {request.number} {request.label}", (invocation.number, request.number)
     simple: Sequence[tuple[str, Callable[..., Plan]]] = (
         ("dies before", kinds.DiesBefore),
         ("dies after", kinds.DiesAfter),
-        ("answer lost, sent again", kinds.AnswerLost),
         ("answer lost", kinds.AnswerLostForGood),
         ("overtaken", kinds.Overtaken),
         ("finishes late", kinds.FinishesLate),
@@ -172,10 +185,11 @@ def _at_request(scenario: Scenario, invocation: Invocation, request: Request) ->
     for kind, plan in simple:
         yield Case(scenario, kind, where, invocation.number, partial(plan, *at))
     if request.changes_something:
+        yield Case(scenario, "answer lost, sent again", where, invocation.number, partial(kinds.AnswerLost, *at))
         yield Case(scenario, "times out", where, invocation.number, partial(kinds.TimesOut, *at))
         made = partial(kinds.DiesForGood, *at)
         yield Case(scenario, "dies after, for good", where, invocation.number, made, survivable=False)
-    for code, status in kinds.errors_of(request.service):
+    for code, status in novelty.errors(invocation.function, request.service):
         made = partial(kinds.ServiceSays, *at, code, status)
         yield Case(scenario, "service error", f"{where}: {code}", invocation.number, made)
     if invocation.function == "OpenEscalationFunction" and scenario.answers:

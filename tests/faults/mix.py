@@ -14,6 +14,7 @@ from botocore.exceptions import ConnectionClosedError
 from ballast.contracts.exit_reason import STOP_REASONS
 from local.converse.source import Reply
 from tests.faults.kinds import errors_of
+from tests.faults.people import OTHERWISE
 from tests.faults.plan import Plan
 from tests.faults.wire import Invocation, LambdaDied, Perform, Request, error_of
 from tests.faults.world import InvokeFailed, World
@@ -134,7 +135,7 @@ class Mix(Plan):
         self._inject(f"answered {how}", f"answer {number}")
         if how in ("twice", "otherwise"):
             answer()
-            answer(another=how == "otherwise")
+            answer(OTHERWISE if how == "otherwise" else None)
         elif how == "late":
             self._late.append(answer)
         return None

@@ -1,4 +1,4 @@
-"""Replies of a model that are larger than anything should be."""
+"""Replies of a model, requests and answers of people that are larger than anything should be."""
 
 from __future__ import annotations
 
@@ -80,4 +80,31 @@ OVERSIZE: dict[str, Callable[[Content], Content]] = {
     "arguments of 200 KB": _long_arguments,
     "arguments 400 deep": _deep_arguments,
     "60 times the calls": _many_calls,
+}
+
+
+class LongRequest(Plan):
+    """Whoever sends the request sends far too much of it."""
+
+    def __init__(self, swell: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+        self._swell, self.happened = swell, False
+
+    def asking(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.happened = True
+        return self._swell(request)
+
+
+def _long_context(request: dict[str, Any]) -> dict[str, Any]:
+    return {**request, "context": {**request["context"], "more": noise(300_000)}}
+
+
+LONG_REQUESTS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "a text of 300 KB": lambda request: {**request, "text": request["text"] + noise(300_000)},
+    "a context of 300 KB": _long_context,
+}
+#: What people say at length, by what they are asked for.
+AT_LENGTH: dict[str, Any] = {
+    "approve": {"approve": True, "comment": noise(300_000)},
+    "decision": {"decision": {"kind": "answer", "text": noise(300_000)}},
+    "reply": {"reply": "O-1002. " + noise(300_000)},
 }

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from tests.faults.scenarios import Scenario
 from tests.faults.world import AGAIN_S, ATTEMPTS, InvokeFailed, World
 
@@ -37,18 +39,22 @@ class Outside:
 
     def start(self) -> None:
         """Send the request, until it is taken."""
-        request, world = self._scenario.request, self._world
+        world = self._world
+        request = world.plan.asking(self._scenario.request)
         if self._scenario.comes == "http":
             body = {name: request[name] for name in ("text", "intent", "context", "limits")}
             self.http("ApiFunction", "POST", "/runs", body, {"idempotency-key": request["request_id"]})
         elif self._scenario.comes == "queue":
             url = world.physical_id("RunRequestQueue")
-            world.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(request))
+            try:
+                world.client("sqs").send_message(QueueUrl=url, MessageBody=json.dumps(request))
+            except ClientError as problem:
+                self.refused.append(str(problem))
         elif self._scenario.comes == "event":
             entry = {"Source": "ballast", "DetailType": "Run Requested", "Detail": json.dumps(request)}
             world.client("events").put_events(Entries=[entry])
         else:
-            self._until_taken(lambda: self._world.invoke("IntakeFunction", request, "caller"))
+            self._until_taken(lambda: world.invoke("IntakeFunction", request, "caller"))
 
     def at_state(self, state: str) -> None:
         """Do what the scenario's operator does there."""
@@ -71,8 +77,8 @@ class Outside:
         self._world.clock.advance(THINKING_S)
         answer = self._fitting(question, answer)
 
-        def give(*, another: bool = False) -> None:
-            said = OTHERWISE[next(name for name in OTHERWISE if name in answer)] if another else answer
+        def give(instead: Mapping[str, Any] | None = None) -> None:
+            said = instead[next(name for name in instead if name in answer)] if instead else answer
             self._give(question, said)
 
         self._world.plan.answering(self._world, self._given, give)

@@ -23,6 +23,10 @@ class Plan:
 
     happened, goes_on = True, False
 
+    def asking(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Somebody sends a request."""
+        return request
+
     def invoking(self, world: World, invocation: Invocation, run: Callable[[], Any]) -> Any:
         """Somebody invokes a function; ``run`` runs it."""
         return run()
@@ -45,7 +49,7 @@ class Plan:
         deliver()
 
     def answering(self, world: World, number: int, answer: Callable[..., None]) -> None:
-        """A person gives the answer number so (from 1); ``answer(another=True)`` gives another one instead."""
+        """A person gives the answer number so (from 1); ``answer(instead)`` gives another one instead."""
         answer()
 
     def ending(self, world: World) -> None:
