@@ -26,14 +26,16 @@ def fails(played: Played) -> bool:
     return played.protocol.came == WRONG or not played.protocol.told
 
 
-def show(console: Console, played: Sequence[Played], seconds: float, workers: int) -> None:
+def show(console: Console, played: Sequence[Played], seconds: float) -> None:
     """Print the tables, and each case that is wrong with the protocol."""
     if not played:
         return
-    title = f"tau2's gold plans with a fault at each call: {len(played)} cases, {seconds:.0f} s, {workers} processes"
-    with_protocol, without = [one.protocol for one in played], [one.naive for one in played]
+    title = f"tau2's gold plans with a fault at each call: {len(played)} cases, {seconds:.0f} s"
+    with_protocol = [one.protocol for one in played]
+    without = [one.naive for one in played if one.naive is not None]
     console.print(_by_fault(f"{title}\n\nWith the protocol", with_protocol))
-    console.print(_by_fault("Without it: the tool is called whenever the event comes", without))
+    if without:
+        console.print(_by_fault("Without it: the tool is called whenever the event comes", without))
     console.print(_by_means(with_protocol, without))
     wrong = [one.protocol for one in played if fails(one)]
     for verdict in wrong[:_TOLD]:

@@ -20,7 +20,8 @@ import os
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 
 from rich.console import Console
@@ -31,10 +32,12 @@ from bench.tau2.environments import DOMAINS
 from bench.tau2.fault_tables import fails, show
 from bench.tau2.memory import Clock, virtual_time
 from bench.tau2.player import Played, Player, all_cases, players
+from bench.tau2.whole import play_whole
 
 _EXAMPLES = """examples:
   python -m bench.tau2.faults                                      every case: about 6000, a few minutes on two cores
   python -m bench.tau2.faults --sample 20                          20 of each domain and fault, in half a minute
+  python -m bench.tau2.faults --whole 2                            2 of each through the whole state machine, a minute
   python -m bench.tau2.faults --domain airline --task 2            every fault at every call of one task
   python -m bench.tau2.faults --case 'airline/2/4/crash_after'     one case, and what happened in it step by step
 
@@ -42,6 +45,8 @@ ends with 0 where every case came out as said above, 1 where one is wrong, 2 whe
 """
 #: Without a terminal a line every so many seconds.
 _REPORT_S = 15
+#: Where nothing says how wide the output may be.
+_WIDTH = 104
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     started, played, stopped = time.perf_counter(), list[Played](), False
     try:
-        _play(wanted, options.workers, played)
+        if options.whole:
+            _play_whole(wanted, played)
+        else:
+            _play(wanted, options.workers, played)
     except KeyboardInterrupt:
         stopped = True
         print(f"Stopped after {len(played)} of {len(wanted)} cases.", file=sys.stderr)
@@ -67,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for one in played:
             print(json.dumps(asdict(one)))
     else:
-        show(Console(), played, time.perf_counter() - started, options.workers)
+        show(Console(width=None if sys.stdout.isatty() else _WIDTH), played, time.perf_counter() - started)
     return 130 if stopped else int(any(map(fails, played)))
 
 
@@ -82,7 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--task", action="append", metavar="ID", help="only this task of tau2's; may be given again")
     parser.add_argument("--fault", choices=list(Fault), action="append", help="only this one; may be given again")
     parser.add_argument("--sample", type=_count, metavar="N", help="only N cases of each domain and fault")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="which ones --sample draws (%(default)s)")
+    parser.add_argument("--whole", type=_count, metavar="N", help="N of each, through the whole state machine")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="which ones these draw (%(default)s)")
     parser.add_argument("--case", metavar="NAME", help="play this one, and tell what happened")
     parser.add_argument("--workers", type=_count, default=os.cpu_count(), metavar="N", help="processes (%(default)s)")
     parser.add_argument("--json", action="store_true", help="one JSON object a case, for machines")
@@ -103,7 +112,8 @@ def _wanted(options: argparse.Namespace) -> list[Case]:
         for fault in options.fault or Fault:
             of_fault = [case for case in here if case.fault == fault]
             draw = random.Random(f"{options.seed} {domain} {fault}")  # noqa: S311  it hides nothing
-            found += draw.sample(of_fault, min(options.sample or len(of_fault), len(of_fault)))
+            at_most = options.whole or options.sample or len(of_fault)
+            found += draw.sample(of_fault, min(at_most, len(of_fault)))
     if not found:
         raise ValueError(f"No task {', '.join(options.task)}: tau2's ids are those that bench.tau2.run --json prints.")
     return found
@@ -111,17 +121,37 @@ def _wanted(options: argparse.Namespace) -> list[Case]:
 
 def _play(wanted: Sequence[Case], workers: int, played: list[Played]) -> None:
     """Play the cases, add what comes of them to ``played``, and say how far it is."""
+    with _telling(len(wanted), played) as tell, players(wanted, workers) as tasks:
+        for of_a_task in tasks:
+            played += of_a_task
+            tell()
+
+
+def _play_whole(wanted: Sequence[Case], played: list[Played]) -> None:
+    """The same through the whole state machine, one case after the other; what is naive has none."""
+    with _telling(len(wanted), played) as tell:
+        for verdict in play_whole(wanted):
+            played.append(Played(verdict, None))
+            tell()
+
+
+@contextmanager
+def _telling(total: int, played: Sequence[Played]) -> Iterator[Callable[[], None]]:
+    """Yield what to call when ``played`` has grown."""
     reported = started = time.perf_counter()
-    with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
-        bar = progress.add_task("cases", total=len(wanted))
-        with players(wanted, workers) as tasks:
-            for of_a_task in tasks:
-                played += of_a_task
-                progress.update(bar, advance=len(of_a_task))
-                now = time.perf_counter()
-                if not sys.stderr.isatty() and now - reported > _REPORT_S:
-                    reported = now
-                    print(f"{len(played)} of {len(wanted)} cases, {now - started:.0f} s", file=sys.stderr)
+    terminal = sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), transient=True, disable=not terminal) as progress:
+        bar = progress.add_task("cases", total=total)
+
+        def tell() -> None:
+            nonlocal reported
+            progress.update(bar, completed=len(played))
+            now = time.perf_counter()
+            if not terminal and now - reported > _REPORT_S:
+                reported = now
+                print(f"{len(played)} of {total} cases, {now - started:.0f} s", file=sys.stderr)
+
+        yield tell
 
 
 def _replay(name: str) -> int:
@@ -137,7 +167,8 @@ def _replay(name: str) -> int:
     for line in heard:
         print(line)
     print(f"with the protocol: {played.protocol.came}{' (' + played.protocol.why + ')' if played.protocol.why else ''}")
-    print(f"without it: {played.naive.came}{'' if played.naive.told else ', and the agent was told otherwise'}")
+    if played.naive is not None:
+        print(f"without it: {played.naive.came}{'' if played.naive.told else ', and the agent was told otherwise'}")
     return int(fails(played))
 
 

@@ -95,7 +95,7 @@ class Protocol:
             for position, call in enumerate(self._gold.plan.calls, start=1):
                 escalated = self._made(position, call)
                 if escalated is not None:
-                    came = UNKNOWN if self._person(escalated, position, call) else WRONG
+                    came = UNKNOWN if self._person(escalated, position) else WRONG
                     if came == WRONG:
                         break
             if came != WRONG and not alike(self._gold.environment, self._line.environment):
@@ -135,7 +135,7 @@ class Protocol:
         except Exception as problem:
             self.heard.append(f"nobody waits for {type(problem).__name__}")
 
-    def _person(self, escalated: Escalated, position: int, call: GoldCall) -> bool:
+    def _person(self, escalated: Escalated, position: int) -> bool:
         """Let a person look at tau2's databases and answer. False where nothing was escalated that is unknown."""
         message = self._functions.escalate(escalated.payload)
         unknown = [state for state in calls(self._functions.events(self._run_id)) if state.status == "unknown"]
@@ -144,15 +144,13 @@ class Protocol:
             self._why = f"{escalated.error} at call {position}, and nobody was told that an effect is unknown"
             return False
         self.heard.append(f"people were told: {message['reason']}: {unknown[0].message}")
-        if alike(self._gold.after(position), self._line.environment):
-            go_on = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "It was done. Go on."}
-            self._functions.answered(self._run_id, self._turn, go_on)
-            return True
-        if not alike(self._gold.after(position - 1), self._line.environment):
+        decision = decided(self._gold, position, self._line.environment)
+        if decision is None:
             self._why = f"call {position} happened more than once, or in part"
             return False
-        decision = {"kind": "call_tools", "calls": [_proposed(call).model_dump(mode="json")]}
         self._functions.answered(self._run_id, self._turn, decision)
+        if decision["kind"] == "hand_over":
+            return True
         self._turns[self._turn] = position
         return executed(self._invoked, self._functions.clock.wait_s, run_id=self._run_id, turn=self._turn) == "ok"
 
@@ -160,6 +158,19 @@ class Protocol:
         """Return how the calls ended, by position; what is unknown was never told."""
         ended = (state for state in calls(self._functions.events(self._run_id)) if state.status != "unknown")
         return {self._turns[state.turn]: state.status for state in ended}
+
+
+def decided(gold: Gold, position: int, environment: Tau2Environment) -> dict[str, Any] | None:
+    """Return what a person decides who looks at the databases after that call: to go on, or to make it again.
+
+    None where it happened more than once, or in part: nothing puts that right.
+    """
+    if alike(gold.after(position), environment):
+        return {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "It was done. Go on."}
+    if not alike(gold.after(position - 1), environment):
+        return None
+    call = _proposed(gold.plan.calls[position - 1])
+    return {"kind": "call_tools", "calls": [call.model_dump(mode="json")]}
 
 
 def naively(gold: Gold, case: Case) -> Verdict:

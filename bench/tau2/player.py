@@ -20,10 +20,10 @@ FOLDER = Path(__file__).resolve().parent
 
 @dataclass(frozen=True)
 class Played:
-    """What came of one case: with the protocol, and of the same deliveries without it."""
+    """What came of one case: with the protocol, and of the same deliveries without it, where those were played."""
 
     protocol: Verdict
-    naive: Verdict
+    naive: Verdict | None
 
 
 @cache
