@@ -8,7 +8,6 @@ tests are) hold it to moto's, request by request.
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import RLock
@@ -67,13 +66,13 @@ class Tables:
         """Return one item."""
         with self._one_at_a_time:
             found = self._at(TableName, Key)
-            return {"Item": copy.deepcopy(found)} if found is not None else {}
+            return {"Item": _copied(found)} if found is not None else {}
 
     def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> Item:
         """Return several items."""
         with self._one_at_a_time:
             pages = {table: [self._at(table, key) for key in asked["Keys"]] for table, asked in RequestItems.items()}
-        return {"Responses": {table: copy.deepcopy([i for i in page if i]) for table, page in pages.items()}}
+        return {"Responses": {table: _copied([i for i in page if i]) for table, page in pages.items()}}
 
     def put_item(self, *, TableName: str, Item: Item, **more: Any) -> Item:
         """Write one item, if its condition holds."""
@@ -135,7 +134,7 @@ class Tables:
                 for item in items
                 if hash_key in item and _fits(KeyConditionExpression, item, {}, ExpressionAttributeValues)
             ]
-            found = copy.deepcopy(sorted(found, key=lambda item: str(item[range_key]["S"]))[:Limit])
+            found = _copied(sorted(found, key=lambda item: str(item[range_key]["S"]))[:Limit])
         return {"Items": found, "Count": len(found)}
 
     # Items
@@ -143,7 +142,7 @@ class Tables:
     def scan(self, table: str) -> list[Item]:
         """Return all items of a table."""
         with self._one_at_a_time:
-            return copy.deepcopy(list(self._all(table)))
+            return _copied(list(self._all(table)))
 
     def _all(self, table: str) -> Iterator[Item]:
         return (item for partition in self.items[table].values() for item in partition.values())
@@ -167,16 +166,16 @@ class Tables:
         if not self._holds(wanted):
             found = self._at(wanted["TableName"], wanted.get("Key") or wanted["Item"])
             raise ConditionalCheckFailedException(
-                {"Error": {"Code": "ConditionalCheckFailedException", "Message": ""}, "Item": copy.deepcopy(found)},  # type: ignore[typeddict-unknown-key]
+                {"Error": {"Code": "ConditionalCheckFailedException", "Message": ""}, "Item": _copied(found)},  # type: ignore[typeddict-unknown-key]
                 "Write",
             )
 
     def _put(self, table: str, item: Item) -> None:
         partition, within = self._key({"TableName": table, "Item": item})
-        self.items[table].setdefault(partition, {})[within] = copy.deepcopy(item)
+        self.items[table].setdefault(partition, {})[within] = _copied(item)
 
     def _update(self, update: Item) -> None:
-        item = copy.deepcopy(self._at(update["TableName"], update["Key"]) or dict(update["Key"]))
+        item = _copied(self._at(update["TableName"], update["Key"]) or dict(update["Key"]))
         names, values = update.get("ExpressionAttributeNames", {}), update.get("ExpressionAttributeValues", {})
         for clause, text in _CLAUSES.findall(update["UpdateExpression"]):
             for part in _COMMA.split(text):
@@ -186,13 +185,20 @@ class Tables:
                     holder.pop(name, None)
                 elif clause == "SET" and (or_else := _OR_ELSE.fullmatch(value.strip())):
                     within, other = _holder(item, or_else[1], names)
-                    holder[name] = copy.deepcopy(within.get(other, values[or_else[2]]))
+                    holder[name] = _copied(within.get(other, values[or_else[2]]))
                 elif clause == "SET":
-                    holder[name] = copy.deepcopy(values[value.strip()])
+                    holder[name] = _copied(values[value.strip()])
                 else:
                     before = int(holder.get(name, {"N": "0"})["N"])
                     holder[name] = {"N": str(before + int(values[value.strip()]["N"]))}
         self._put(update["TableName"], item)
+
+
+def _copied(value: Any) -> Any:
+    """Return a copy of what DynamoDB has for JSON. ``copy.deepcopy`` takes several times as long."""
+    if isinstance(value, dict):
+        return {name: _copied(inner) for name, inner in value.items()}
+    return [_copied(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _cancelled(codes: list[str]) -> TransactionCanceledException:

@@ -13,10 +13,15 @@ from pydantic import ValidationError
 from ballast.folds.despair import Rung
 from ballast.playbook import Effect, load_playbook
 from bench.tau2 import run
+from bench.tau2.cases import Case, Fault
 from bench.tau2.circles import alarms
 from bench.tau2.environments import DOMAINS, alike, fresh_environment, hashes, unmet, untouched
 from bench.tau2.gold import GoldPlan, gold_plans, play_directly
+from bench.tau2.judge import EQUAL, UNKNOWN
+from bench.tau2.memory import Clock, virtual_time
 from bench.tau2.play import Outcome, desk, play
+from bench.tau2.player import Player
+from bench.tau2.whole import play_whole
 
 FOLDER = Path(__file__).resolve().parent
 INSTALL = "pip install --no-deps -r requirements/tau2.txt"
@@ -130,6 +135,18 @@ def test_an_argument_that_tau2_would_drop_in_silence_is_refused() -> None:
         update.arguments.model_validate(
             {"reservation_id": "ZFA04Y", "passengers": [passenger | {"passport": "X"}]},
         )
+
+
+def test_faults_come_out_through_the_whole_state_machine_as_on_the_fast_tables() -> None:
+    plan = next(plan for plan in writing_plans("telecom") if [call.tool for call in plan.calls][:1] == ["refuel_data"])
+    wanted = [Case("telecom", plan.task_id, position, fault) for position in (1, 2) for fault in Fault]
+    clock = Clock()
+    with virtual_time(clock):
+        fast = [one.protocol for one in Player(clock).play(wanted)]
+
+    assert list(play_whole(wanted)) == fast
+    assert {verdict.came for verdict in fast} == {EQUAL, UNKNOWN}
+    assert all(verdict.told for verdict in fast)
 
 
 def test_the_command_prints_a_json_object_a_task(capfd: pytest.CaptureFixture[str]) -> None:

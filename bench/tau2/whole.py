@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from ballast.contracts import RunRequest
+from ballast.contracts import Planner, RunRequest
 from ballast.folds import calls
 from ballast.playbook import load_playbook
 from bench.tau2.cases import BadLine, Case, Fault
@@ -71,7 +71,8 @@ class _Run:
             came, why = self._came(run_id)
             if came != WRONG and not alike(self._gold.environment, self._line.environment):
                 came, why = WRONG, where(self._gold.environment, self._line.environment)
-            return Verdict(self._case, self._gold.means(self._case.position), came, True, why)
+            means, told = self._gold.means(self._case.position), self._gold.told(self._statuses(run_id))
+            return Verdict(self._case, means, came, told, why)
         finally:
             self._cloud.before_invoke.remove(self._spoil)
             self._cloud.after_invoke.remove(self._afterwards)
@@ -107,6 +108,14 @@ class _Run:
         answer = {"escalation_id": opened["escalation_id"], "by": "ann", "decision": decision}
         self._cloud.invoke("AnswerEscalationFunction", answer)
         return ""
+
+    def _statuses(self, run_id: str) -> dict[int, str]:
+        """Return how the calls ended, by position. A person made the one that was unknown."""
+        states = calls(self._cloud.events(run_id))
+        agents = [state for state in states if state.planner is Planner.AGENT]
+        ended = {at: state.status for at, state in enumerate(agents, start=1) if state.status != "unknown"}
+        again = [state.status for state in states if state.planner is Planner.HUMAN]
+        return ended | ({self._case.position: again[0]} if again else {})
 
     # The fault
 
