@@ -36,6 +36,7 @@ from ballast.money.lease import Lease
 from ballast.outbox import Announcements, Replies
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
+from functions.budget.allowance import Allowances, Order
 from functions.budget.deadline import deadline
 from functions.budget.extend import ExtendTask, Extension
 from functions.budget.lending import Lending
@@ -231,10 +232,15 @@ def _recorded(refused: Event) -> NotAdmitted:
 
 
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
-    """Admit ``event["request"]`` (a ``RunRequest``), or extend the lease of an admitted run (``event["extend"]``)."""
+    """Admit ``event["request"]`` (a ``RunRequest``), or extend the lease of an admitted run (``event["extend"]``).
+
+    An operator may invoke it with ``event["budget"]`` (an ``Order``), to see or set limits.
+    """
     runtime = runtime or lambda_runtime()
     if "extend" in event:
         return runtime.get(Extension.of).extend(parse(ExtendTask, event["extend"], what="extend"))
+    if "budget" in event:
+        return runtime.get(Allowances.of).take(parse(Order, event["budget"], what="budget"))
     request = parse(RunRequest, event.get("request"), what="RunRequest")
     how = parse(Admit, {name: event[name] for name in Admit.model_fields if name in event}, what="Admit")
     return runtime.get(Admission.of).admit(request, how)

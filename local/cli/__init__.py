@@ -64,6 +64,10 @@ def _command(name: str, *, on_stack: bool) -> Callable[[Namespace], int]:
         from local.cli.up import up
 
         return up
+    if name == "budget":
+        from local.cli.budget import budget
+
+        return budget
     if name == "breaker":
         from local.cli.breaker import breaker
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from local.cli import breaker, cost, redrive
+from local.cli import breaker, budget, cost, redrive
 from local.cli.exits import HELP
 
 _MAIN = """\
@@ -103,7 +103,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command; ``command`` in its result names the subcommand."""
     top = _taught(argparse.ArgumentParser(prog="ballast"), _MAIN, _FILES + "\n" + HELP)
     deployed = top.add_argument_group(
-        "a deployed stack, instead of a local cloud (run, trace, cost, answer, escalations, breaker)"
+        "a deployed stack, instead of a local cloud (run, trace, cost, answer, escalations, breaker, budget)"
     )
     deployed.add_argument("--stack", metavar="NAME", help="the stack, found through its outputs; your credentials")
     deployed.add_argument("--region", metavar="REGION", help="where it is (default: $AWS_REGION, or the profile's)")
@@ -117,6 +117,7 @@ def parser() -> argparse.ArgumentParser:
     waiting = _taught(commands.add_parser("escalations", help="list what waits for a person"), _ESCALATIONS)
     waiting.add_argument("--watch", action="store_true", help="stay, and show what comes, until Ctrl-C")
     cost.arguments(_taught(commands.add_parser("cost", help="explain where the money went"), cost.TEACHING))
+    budget.arguments(_taught(commands.add_parser("budget", help="show or set what may be spent"), budget.TEACHING))
     breaker.arguments(_taught(commands.add_parser("breaker", help="show or set the spend breaker"), breaker.TEACHING))
     redrive.arguments(
         _taught(commands.add_parser("redrive", help="put dead letters of a stack back"), redrive.TEACHING)
@@ -163,6 +164,13 @@ def _up(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
     sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
     sub.add_argument("--tenant", metavar="NAME", help="whoever asks is of this tenant (default: an operator)")
+    sub.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of template.yaml, e.g. TenantHourUsd=0.50. May be repeated",
+    )
 
 
 def _trace(sub: argparse.ArgumentParser) -> None:

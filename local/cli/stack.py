@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ballast.contracts import Event, RunRequest
 from ballast.errors import InvalidInput
 from ballast.runtime import Runtime
+from local.cli import budget
 from local.cli.answer import confirmed, goes_on, user
 from local.cli.breaker import of_stack
 from local.cli.exits import Exit, exit_of
@@ -37,6 +38,7 @@ _OUTPUTS = {
     "AgentStateMachine": "AgentStateMachineArn",
     "IntakeFunction": "IntakeFunctionName",
     "TripFunction": "TripFunctionName",
+    "AdmitFunction": "AdmitFunctionName",
     "AnswerEscalationFunction": "AnswerEscalationFunctionName",
     "RunLogTable": "RunLogTableName",
     "PayloadBucket": "PayloadBucketName",
@@ -121,7 +123,7 @@ def on_stack(typed: Namespace, session: boto3.Session | None = None) -> int:
     import botocore.exceptions
 
     commands = {"run": _run, "trace": _trace, "cost": _cost, "answer": _answer, "escalations": _escalations}
-    commands["breaker"] = of_stack
+    commands |= {"breaker": of_stack, "budget": budget.of_stack}
     command = commands.get(typed.command)
     if command is None:
         raise InvalidInput(f"--stack goes with {', '.join(commands)} and redrive, not with {typed.command}.")

@@ -3,7 +3,7 @@
 import importlib
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,15 +30,17 @@ def stage(
     seed: int = 1,
     size: dict[str, int] | None = None,
     sleep: Callable[[float], None] = time.sleep,
+    parameters: Mapping[str, str] | None = None,
 ) -> Iterator["LocalCloud"]:
     """Yield a local cloud whose planner speaks to ``model`` and whose tables hold the playbook's store.
 
     seed, size  of the generated store; ``sleep`` waits before the state machine's retries
+    parameters  the template's, where they are not to have their defaults
     Raises ``PlaybookInvalid``, and ``InvalidInput`` where Bedrock is wanted and there are no credentials.
     """
     with ExitStack() as stack:
         with no_collecting():
-            cloud = _set_up(stack, model, playbook, seed, size or {}, sleep)
+            cloud = _set_up(stack, model, playbook, seed, size or {}, {"sleep": sleep, "parameters": parameters or {}})
         yield cloud
 
 
@@ -48,16 +50,16 @@ def _set_up(
     playbook: Path | None,
     seed: int,
     size: dict[str, int],
-    sleep: Callable[[float], None],
+    more: Mapping[str, Any],
 ) -> "LocalCloud":
     from local.cloud import PLAYBOOK, LocalCloud
     from local.converse import Bedrock, ConverseServer
     from local.sessions import NotLocal
 
     loaded = load_playbook(playbook or PLAYBOOK)
-    options: dict[str, Any] = {"playbook": playbook, "sleep": sleep}
+    options: dict[str, Any] = {"playbook": playbook, **more}
     if isinstance(model, Bedrock):
-        options |= {"allow_bedrock": True, "parameters": {"ModelId": model.model_id}}
+        options |= {"allow_bedrock": True, "parameters": {**more["parameters"], "ModelId": model.model_id}}
     else:
         options["model_endpoint_url"] = stack.enter_context(ConverseServer(model)).url
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -46,7 +46,8 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
     screen.line("Deploying template.yaml into a local cloud …", "dim")
     seed = 1 if typed.seed is None else typed.seed
     try:
-        with stage(source, playbook=folder, seed=seed, size=None if folder else STORE) as cloud:
+        size = None if folder else STORE
+        with stage(source, playbook=folder, seed=seed, size=size, parameters=_parameters(typed.parameter)) as cloud:
             claim = cloud.environ("ApiFunction")["TENANT_CLAIM"]
             who = operator(user()) if typed.tenant is None else member_of(typed.tenant, user(), claim)
             people, endings, journal = PeopleElsewhere(cloud, Mailbox(home), screen), Endings(cloud), Journal(home)
@@ -115,6 +116,21 @@ def examples(url: str) -> list[str]:
         f"curl -s {url}/runs/RUN_ID/events",
         f"curl -s {url}/escalations",
     ]
+
+
+def _parameters(typed: Sequence[str]) -> dict[str, str]:
+    """Return parameters of the template by name. Raises ``InvalidInput`` for one that it does not have."""
+    from local.cloud import ROOT
+    from local.template import load_template
+
+    known = load_template(ROOT / "template.yaml")["Parameters"]
+    made = {}
+    for text in typed:
+        name, found, value = text.partition("=")
+        if not found or name not in known:
+            raise InvalidInput(f"--parameter {text[:80]!r}: write NAME=VALUE; template.yaml has {', '.join(known)}.")
+        made[name] = value
+    return made
 
 
 def _check_tenant(tenant: str | None) -> None:

@@ -156,6 +156,7 @@ def test_new_escalations_are_shown_once_each(capsys: pytest.CaptureFixture[str])
         (["up", "--model", HAPPY, "--port", "70000"], "--port"),
         (["up", "--model", HAPPY, "--tenant", "a b"], "--tenant"),
         (["--stack", "x", "up", "--model", HAPPY], "--stack"),
+        (["up", "--model", HAPPY, "--parameter", "TenantHour=1"], "--parameter"),
         (["redrive"], "--stack"),
     ],
 )
@@ -206,6 +207,18 @@ def test_a_run_on_the_stack_is_followed_to_its_end(
     assert "ANSWERED by agent" in printed
     assert on(cloud, "trace", run_id[0], "--json") == Exit.OK
     assert json.loads(capsys.readouterr().out)["run_id"] == run_id[0]
+
+
+def test_a_budget_of_the_stack_is_set_and_holds_for_the_next_run(
+    deployed: tuple[LocalCloud, Served], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud, _served = deployed
+
+    assert on(cloud, "budget", "thrifty", "--hour", "0.01") == Exit.OK
+
+    assert "of $0.01 taken" in capsys.readouterr().out
+    assert on(cloud, "run", "--text", "Hello.", "--tenant", "thrifty") == Exit.REFUSED
+    assert "tenant's hour of 0.01" in capsys.readouterr().out
 
 
 def test_an_escalation_of_the_stack_is_listed_and_answered(

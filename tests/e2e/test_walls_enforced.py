@@ -3,6 +3,7 @@
 The first two are ``tests/unit/test_imports.py`` and ``tests/template/test_walls.py``.
 """
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
@@ -176,6 +177,23 @@ def answer_once_it_waits(cloud: LocalCloud, opened: list[str]) -> None:
         time.sleep(0.01)
     decision = {"kind": "answer", "text": "By hand."}
     cloud.invoke("AnswerEscalationFunction", {"escalation_id": opened[0], "by": "ann", "decision": decision})
+
+
+def test_a_sweep_needs_no_more_than_its_role_allows(cloud: LocalCloud) -> None:
+    run_id = cloud.start(RunRequest(request_id="swept", text="give up", tenant="swept"))
+    client, table = cloud.session.client("dynamodb"), cloud.physical_id("BudgetsTable")
+    key = {"account": {"S": "lease"}, "window": {"S": run_id}}
+    for _ in range(500):
+        if "Item" in client.get_item(TableName=table, Key=key):
+            break
+        time.sleep(0.01)
+    past = {":past": {"S": "2026-01-01T00:00:00+00:00"}}
+    client.update_item(TableName=table, Key=key, UpdateExpression="SET look_at = :past", ExpressionAttributeValues=past)
+
+    assert cloud.invoke("SweepFunction", {}) == {"settled": 0, "running": 1, "failed": 0, "left": 0}
+
+    cloud.stop(run_id)
+    cloud.wait(run_id, 30)
 
 
 def breached(tmp_path: Path, function: str, statement: dict[str, Any]) -> Path:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
 
-from ballast.contracts import RunRequest
+from ballast.contracts import LimitsPatch, RunRequest
 from ballast.contracts.event import escalation_seq, model_seq, run_seq
 from ballast.folds import opening, usage
 from ballast.log import RunLog
@@ -158,6 +158,16 @@ class World:
         self.executions.status.setdefault(request.run_id, "RUNNING")
         event = {"request": request.model_dump(mode="json"), "entered_at": NOON.isoformat()}
         return admit.lambda_handler(_json(event), Context(), runtime=self._runtimes["admit"])
+
+    def admit_one(self, name: str, ceiling: int, tenant: str = "acme") -> str:
+        """Have a run of that ceiling admitted, and return its id."""
+        limits = LimitsPatch(cost_microusd=ceiling)
+        request = RunRequest(request_id=name, agent="tester", text="Tidy.", tenant=tenant, limits=limits)
+        return str(self.admit(request)["run_id"])
+
+    def budget(self, order: Item) -> Any:
+        """Show or set a budget, as ``ballast budget`` does."""
+        return admit.lambda_handler({"budget": order}, Context(), runtime=self._runtimes["admit"])
 
     def extend(self, run_id: str, turn: int) -> Any:
         """Lease what was added in that turn."""
