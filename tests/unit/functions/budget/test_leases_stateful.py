@@ -5,7 +5,9 @@ In the end: every lease is settled, and the windows hold exactly what the logs s
 """
 
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from hypothesis import settings
@@ -29,9 +31,27 @@ LENDING = {
     for whose, windows in LIMITS.items()
     for window, limit in windows.items()
 }
-#: None: it lives. Otherwise it dies at that moment of its requests.
-deaths = st.none() | st.integers(0, 25)
 which = st.integers(0, 7)
+#: What another process may do to the same run in the middle of a request of this one.
+MEANWHILE = ["admit", "extend", "reserve", "settle", "abort", "sweep"]
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What happens at a moment of a process: nothing (None), its death, or what another one does meanwhile.
+
+    ``again``: after it the same is tried once more, as the workflow or EventBridge would.
+    """
+
+    moment: int
+    event: str | None
+    again: bool
+
+
+fates = st.builds(Fate, st.integers(0, 19), st.sampled_from([None, None, *["death"] * 6, *MEANWHILE]), st.booleans())
+
+
+SAFE = Fate(0, None, again=False)
 
 
 class Leases(RuleBasedStateMachine):
@@ -52,17 +72,40 @@ class Leases(RuleBasedStateMachine):
     def run_of(self, number: int) -> RunRequest | None:
         return self.requests[number % len(self.requests)] if self.requests else None
 
+    def number_of(self, run_id: str) -> int:
+        return [request.run_id for request in self.requests].index(run_id)
+
     def next_turn(self, run_id: str) -> int:
         self.turns[run_id] = self.turns.get(run_id, 0) + 1
         return self.turns[run_id]
 
-    def dying(self, death: int | None, do: Any, *expected: type[BallastError]) -> bool:
+    def perilous(self, fate: Fate, number: int, do: Any, *expected: type[BallastError]) -> bool:
         """Do it, and say whether it came to its end. What it may refuse is no failure."""
-        self.fuse.left = death
+        if fate.event is not None:
+            meanwhile = None if fate.event == "death" else partial(self.meanwhile, fate.event, number)
+            self.fuse.left, self.fuse.what = fate.moment, meanwhile
         with may_die() as died, suppress(*expected):
             do()
         self.fuse.left = None
-        return not died
+        if fate.again:
+            with suppress(*expected):
+                do()
+        return fate.again or not died
+
+    def meanwhile(self, event: str, number: int) -> None:
+        """Do what another process does, from its beginning to its end."""
+        if event == "reserve":
+            self.reserve(number, 100)
+        elif event == "sweep":
+            self.sweep(SAFE)
+        elif event == "settle":
+            self.settle(number, "failed", SAFE)
+        elif event == "abort":
+            self.abort(number, True, SAFE)
+        elif event == "extend":
+            self.extend(number, SAFE)
+        else:
+            self.admit(number, SAFE)
 
     # Admission
 
@@ -70,9 +113,9 @@ class Leases(RuleBasedStateMachine):
         tenant=st.sampled_from(["acme", "zenith"]),
         ceiling=st.integers(0, 700),
         waits=st.booleans(),
-        death=deaths,
+        fate=fates,
     )
-    def request(self, tenant: str, ceiling: int, waits: bool, death: int | None) -> None:
+    def request(self, tenant: str, ceiling: int, waits: bool, fate: Fate) -> None:
         if len(self.requests) == 8:
             return
         self.requests.append(
@@ -85,15 +128,15 @@ class Leases(RuleBasedStateMachine):
                 when_full="wait" if waits else "refuse",
             )
         )
-        self.admit(len(self.requests) - 1, death)
+        self.admit(len(self.requests) - 1, fate)
 
-    @rule(number=which, death=deaths)
-    def admit(self, number: int, death: int | None) -> None:
+    @rule(number=which, fate=fates)
+    def admit(self, number: int, fate: Fate) -> None:
         """The workflow tries again for as long as the execution runs; an attempt may outlive it by seconds."""
         request = self.run_of(number)
         if request is None or self.world.executions.status.get(request.run_id, "RUNNING") != "RUNNING":
             return
-        self.dying(death, lambda: self.world.admit(request), NotAdmitted, AtCapacity)
+        self.perilous(fate, number, lambda: self.world.admit(request), NotAdmitted, AtCapacity)
 
     # Spending, by a planner that was cut and is still about as well
 
@@ -136,46 +179,46 @@ class Leases(RuleBasedStateMachine):
 
     # People
 
-    @rule(number=which, amount=st.integers(1, 500), death=deaths)
-    def grant(self, number: int, amount: int, death: int | None) -> None:
+    @rule(number=which, amount=st.integers(1, 500), fate=fates)
+    def grant(self, number: int, amount: int, fate: Fate) -> None:
         request = self.run_of(number)
         if request is None or not any(e.name == "run.opened" for e in self.world.log.read(request.run_id)):
             return
         turn = self.next_turn(request.run_id)
         self.world.grant(request.run_id, turn, amount)
         self.grants.append((request.run_id, turn))
-        self.extend(len(self.grants) - 1, death)
+        self.extend(len(self.grants) - 1, fate)
 
-    @rule(number=which, death=deaths)
-    def extend(self, number: int, death: int | None) -> None:
+    @rule(number=which, fate=fates)
+    def extend(self, number: int, fate: Fate) -> None:
         if self.grants:
             run_id, turn = self.grants[number % len(self.grants)]
-            self.dying(death, lambda: self.world.extend(run_id, turn), NotAdmitted, RunEnded)
+            self.perilous(fate, self.number_of(run_id), lambda: self.world.extend(run_id, turn), NotAdmitted, RunEnded)
 
     # Endings
 
-    @rule(number=which, ending=st.sampled_from(["answer", "unanswered", "failed"]), death=deaths)
-    def settle(self, number: int, ending: str, death: int | None) -> None:
+    @rule(number=which, ending=st.sampled_from(["answer", "unanswered", "failed"]), fate=fates)
+    def settle(self, number: int, ending: str, fate: Fate) -> None:
         """The workflow's last state, for a run that was opened; also again."""
         request = self.run_of(number)
         if request is None or not self.world.log.read(request.run_id):
             return
-        if self.dying(death, lambda: self.world.settle(request.run_id, ending)):
+        if self.perilous(fate, number, lambda: self.world.settle(request.run_id, ending)):
             self.world.executions.status[request.run_id] = "SUCCEEDED"
 
-    @rule(number=which, told=st.booleans(), death=deaths)
-    def abort(self, number: int, told: bool, death: int | None) -> None:
+    @rule(number=which, told=st.booleans(), fate=fates)
+    def abort(self, number: int, told: bool, fate: Fate) -> None:
         """Cut from outside; the event may be lost."""
         request = self.run_of(number)
         if request is None:
             return
         self.world.executions.status[request.run_id] = "ABORTED"
         if told:
-            self.dying(death, lambda: self.world.told_that_it_was_aborted(request.run_id))
+            self.perilous(fate, number, lambda: self.world.told_that_it_was_aborted(request.run_id))
 
-    @rule(death=deaths)
-    def sweep(self, death: int | None) -> None:
-        self.dying(death, self.world.sweep)
+    @rule(fate=fates)
+    def sweep(self, fate: Fate) -> None:
+        self.perilous(fate, 0, self.world.sweep)
 
     @rule(minutes=st.sampled_from([1, 10, 20, 61, 24 * 60]))
     def time_passes(self, minutes: int) -> None:

@@ -36,9 +36,13 @@ class Died(BaseException):
 
 @dataclass
 class Fuse:
-    """Lets a process die at its n-th moment: each request has one before it is sent and one after it was done."""
+    """Lets something happen at a process's n-th moment: each request has one before it is sent and one after it.
+
+    ``what`` is done then, by another process; None: the process dies.
+    """
 
     left: int | None = None
+    what: Callable[[], object] | None = None
 
     def burn(self) -> None:
         """Let one moment pass."""
@@ -46,7 +50,9 @@ class Fuse:
             self.left -= 1
             if self.left < 0:
                 self.left = None
-                raise Died
+                if self.what is None:
+                    raise Died
+                self.what()
 
 
 class Perilous:

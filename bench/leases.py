@@ -1,0 +1,196 @@
+"""``python -m bench.leases``: many runs at once against one tenant's window, with processes that die.
+
+The real functions of ``functions/budget`` on tables in memory whose transactions are DynamoDB's (a test holds them to
+moto's), 32 threads, and one hour of one tenant that has room for a part of the runs. Before and after each request a
+process may die; a transaction may meet another one; a planner may die between its reservation and its outcome; a
+third of the runs is cut from outside, and of a half of those nobody hears. In the end the sweeper comes round.
+
+What has to be zero: micro-dollars beyond the window at any moment, leases that are lost, and the difference
+between what the windows hold and what the logs say.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from ballast.contracts import LimitsPatch, RunRequest
+from ballast.errors import NotAdmitted, RetryLater
+from ballast.folds import usage
+from tests.tables_in_memory import Tables
+from tests.unit.functions.budget.world import Died, World
+
+TENANT, WINDOW = "acme", "hour#2026-03-01T12"
+CEILING, LIMIT = 10_000, 2_000_000
+LENDING = {"TENANT_HOUR_USD": "2", "TENANT_RUNS": "1000000", "ACCOUNT_RUNS": "1000000"}
+#: Chances: of a death at one moment of a process, of a conflict, of a planner's death.
+DEATH, CONFLICT, PLANNER_DEATH = 0.03, 0.02, 0.05
+_TRIES = 200
+
+
+class Peaks(Tables):
+    """Tables that remember the most that was ever taken from a window."""
+
+    def __init__(self, conflicts: Any) -> None:
+        super().__init__(conflicts)
+        self.peaks: dict[tuple[str, str], int] = {}
+
+    def _put(self, table: str, item: dict[str, Any]) -> None:
+        super()._put(table, item)
+        if "taken_microusd" in item:
+            key = item["account"]["S"], item["window"]["S"]
+            self.peaks[key] = max(self.peaks.get(key, 0), int(item["taken_microusd"]["N"]))
+
+
+@dataclass
+class Figures:
+    """What came of it."""
+
+    runs: int
+    threads: int
+    admitted: int = 0
+    refused: int = 0
+    deaths: int = 0
+    cut: int = 0
+    swept: int = 0
+    peak_microusd: int = 0
+    windows_microusd: int = 0
+    logs_microusd: int = 0
+    lost_leases: int = 0
+    seconds: float = 0.0
+
+    @property
+    def overspend_microusd(self) -> int:
+        """Beyond the limit, at any moment."""
+        return max(0, self.peak_microusd - LIMIT)
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything that has to be zero is."""
+        return not self.overspend_microusd and not self.lost_leases and self.windows_microusd == self.logs_microusd
+
+
+@dataclass
+class Crowd:
+    """The runs of one measurement."""
+
+    seed: int
+    dice: threading.local = field(default_factory=threading.local)
+    deaths: int = 0
+
+    def __post_init__(self) -> None:
+        self._counting = threading.Lock()
+        self.tables = Peaks(lambda: self.chance(CONFLICT))
+        self.world = World(self._burn, LENDING, tables=self.tables)
+
+    def chance(self, probability: float) -> bool:
+        """Throw this thread's dice; outside of a run nothing goes wrong."""
+        thrown: random.Random | None = getattr(self.dice, "of_run", None)
+        return thrown is not None and thrown.random() < probability
+
+    def _burn(self) -> None:
+        if self.chance(DEATH):
+            with self._counting:
+                self.deaths += 1
+            raise Died
+
+    def again(self, do: Any) -> bool:
+        """Do it until it comes to its end, as the workflow's retries would; say whether the run was admitted."""
+        for _ in range(_TRIES):
+            try:
+                do()
+            except (Died, RetryLater):
+                continue
+            except NotAdmitted:
+                return False
+            return True
+        raise RuntimeError("it never came to its end")
+
+    def run(self, number: int) -> str:
+        """Play one run and return what became of it."""
+        dice = self.dice.of_run = random.Random(f"{self.seed} {number}")  # noqa: S311  no secret
+        request = RunRequest(
+            request_id=f"r-{number}",
+            agent="tester",
+            text="Tidy.",
+            tenant=TENANT,
+            limits=LimitsPatch(cost_microusd=CEILING),
+        )
+        try:
+            if not self.again(lambda: self.world.admit(request)):
+                self.world.executions.status[request.run_id] = "SUCCEEDED"
+                return "refused"
+            for turn in range(1, dice.randint(1, 5)):
+                reserved = self.world.reserve(request.run_id, turn, dice.randint(500, 4_000))
+                if reserved and not self.chance(PLANNER_DEATH):
+                    self.world.respond(request.run_id, turn, dice.randint(0, reserved))
+            if dice.random() < 1 / 3:
+                self.world.executions.status[request.run_id] = "ABORTED"
+                if dice.random() < 1 / 2:
+                    with suppress(Died, RetryLater):
+                        self.world.told_that_it_was_aborted(request.run_id)
+                return "cut"
+            self.again(lambda: self.world.settle(request.run_id))
+            self.world.executions.status[request.run_id] = "SUCCEEDED"
+            return "settled"
+        finally:
+            self.dice.of_run = None
+
+
+def measure(runs: int, threads: int, seed: int) -> Figures:
+    """Play ``runs`` over ``threads``, let the sweeper come round, and add up."""
+    crowd = Crowd(seed)
+    started = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        became = list(pool.map(crowd.run, range(runs)))
+    world = crowd.world
+    swept = 0
+    for _ in range(-(-runs // 500) + 2):  # it looks at so many leases at once, and no more
+        world.clock.now += timedelta(hours=2)
+        swept += int(world.sweep()["settled"])
+    leases = world.leases()
+    opened = [run for run in leases if any(event.name == "run.opened" for event in world.log.read(run))]
+    return Figures(
+        runs=runs,
+        threads=threads,
+        admitted=len(opened),
+        refused=became.count("refused"),
+        deaths=crowd.deaths,
+        cut=became.count("cut"),
+        swept=swept,
+        peak_microusd=crowd.tables.peaks[f"tenant#{TENANT}", WINDOW],
+        windows_microusd=world.windows()[f"tenant#{TENANT}", WINDOW][0],
+        logs_microusd=sum(usage(world.log.read(run)).charged_microusd for run in opened),
+        lost_leases=sum(lease.held for lease in leases.values()) + sum(not leases[run].parts for run in opened),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def main() -> int:
+    """Print the figures; 1 where something that has to be zero is not."""
+    typed = argparse.ArgumentParser(description="Runs at once against one window, with processes that die.")
+    typed.add_argument("--runs", type=int, default=1_000)
+    typed.add_argument("--threads", type=int, default=32)
+    typed.add_argument("--seed", type=int, default=1)
+    options = typed.parse_args()
+    found = measure(options.runs, options.threads, options.seed)
+    print(f"{found.runs} runs over {found.threads} threads, ceiling {CEILING} each, window {LIMIT} (micro-dollars)")
+    print(f"  admitted {found.admitted}, refused {found.refused}, cut from outside {found.cut}")
+    print(f"  deaths of processes {found.deaths}, leases settled by the sweeper {found.swept}, {found.seconds:.1f} s")
+    print(f"  most ever taken        {found.peak_microusd:>9}")
+    print(f"  overspend              {found.overspend_microusd:>9}")
+    print(f"  leases lost            {found.lost_leases:>9}")
+    print(f"  in the window at last  {found.windows_microusd:>9}")
+    print(f"  by the logs            {found.logs_microusd:>9}")
+    return 0 if found.holds else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
