@@ -19,7 +19,7 @@ from ballast.contracts.decision import MAX_CALLS_A_TURN
 from ballast.contracts.exit_reason import from_stop_reason
 from ballast.contracts.wire import MAX_DEPTH, plain
 from ballast.money import TokenCounts
-from functions.planner.reported import tier_of, tokens_of
+from functions.planner.reported import believed, tier_of, tokens_of
 
 #: What Bedrock accepts as a tool's name in a message that is sent back.
 _ILLEGAL_NAME = re.compile(r"[^a-zA-Z0-9_-]")
@@ -62,7 +62,7 @@ def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
         message={"role": "assistant", "content": _recordable(blocks, proposed, turn)},
         stop_reason=plain(str(stop_reason)[:64]),
         reason=reason,
-        tokens=tokens_of(reply.get("usage")),
+        tokens=believed(tokens_of(reply.get("usage")), blocks),
         tier=tier_of(reply),
         decision=decision,
     )

@@ -1,9 +1,10 @@
 """The usage and the service tier that a Converse reply reports. Untrusted; pure.
 
-A usage of which any part is no count is not used at all: the attempt's reservation stays charged.
+A usage of which any part is no count is not used at all: the attempt's reservation stays charged. Neither is one
+with far fewer output tokens than the reply can have: the next prompt's bound would be built on it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ballast.contracts.wire import plain
@@ -11,6 +12,8 @@ from ballast.money import TokenCounts
 
 #: More tokens than any provider counts in one reply are no count.
 _MOST_TOKENS = 10**12
+#: A token of any vocabulary has fewer characters on average, by far; and a short reply proves nothing.
+_MOST_CHARS, _FREE_CHARS = 64, 1_024
 # Two spellings were seen on the wire for each.
 _CACHE_READ = ("cacheReadInputTokens", "cacheReadInputTokenCount")
 _CACHE_WRITE = ("cacheWriteInputTokens", "cacheWriteInputTokenCount")
@@ -35,6 +38,16 @@ def tokens_of(usage: Any) -> TokenCounts | None:
         cache_write_5m=max(short_lived, written - long_lived),
         cache_write_1h=long_lived,
     )
+
+
+def believed(tokens: TokenCounts | None, blocks: Sequence[Mapping[str, Any]]) -> TokenCounts | None:
+    """Return ``tokens``, or None where the text and calls in ``blocks`` are more than so many tokens can hold."""
+    if tokens is None:
+        return None
+    made = [block.get("text") for block in blocks]
+    made += [use.get("input") for block in blocks if isinstance(use := block.get("toolUse"), Mapping)]
+    size = sum(len(str(one)) for one in made if one is not None)
+    return tokens if size <= _MOST_CHARS * tokens.output + _FREE_CHARS else None
 
 
 def tier_of(reply: Mapping[str, Any]) -> str | None:

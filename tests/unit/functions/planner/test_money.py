@@ -91,6 +91,27 @@ def test_cache_tokens_count_under_both_of_their_spellings(reported: Any, tokens:
     assert read_completion(reply, turn=1).tokens == tokens
 
 
+@pytest.mark.parametrize(
+    ("block", "believed"),
+    [
+        ({"text": "x" * 1_664}, True),  # 64 characters a token, and 1024 for nothing
+        ({"text": "x" * 1_665}, False),
+        ({"toolUse": {"name": "t", "toolUseId": "1", "input": {"note": "x" * 2_000}}}, False),
+        ({"toolUse": {"name": "t", "toolUseId": "1", "input": {"note": "x" * 1_000}}}, True),
+        ({"reasoningContent": {"reasoningText": {"text": "", "signature": "x" * 9_000}}}, True),  # no tokens of its own
+        ({"toolResult": {"toolUseId": "s", "content": [{"text": "x" * 9_000}]}}, True),  # a server-side tool's
+    ],
+)
+def test_fewer_tokens_than_the_reply_can_have_are_no_usage(block: dict[str, Any], believed: bool) -> None:
+    reply = {
+        "output": {"message": {"role": "assistant", "content": [block]}},
+        "stopReason": "end_turn",
+        "usage": {"inputTokens": 100, "outputTokens": 10},
+    }
+
+    assert (read_completion(reply, turn=1).tokens is not None) == believed
+
+
 def test_a_completion_that_cost_more_than_promised_stops_the_run(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open()
     model.will(reads("n-1", usage={"inputTokens": 1_000_000, "outputTokens": 0}))
