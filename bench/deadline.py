@@ -1,0 +1,110 @@
+"""When a caller who waits N seconds is answered: hung model, slow tool, throttle storm.
+
+    python -m bench.deadline [--wait 5] [--runs 8] [--at-once 4]
+
+Each case is so many runs with ``Prefer: wait=N`` in one local cloud, over its real API handler. The answer is
+the agent's, the fallback's (degraded), or 202 with the run's address; whichever it is, it must be there after N
+seconds and what the API itself takes, which is measured by requests that wait for nothing. Exits with 1 if not.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.cloud import LocalCloud
+from local.converse.server import ConverseServer
+from local.converse.source import CallableModel, ModelError, Reply, said, turns_taken
+from local.up import Served, serve
+from local.up.identity import operator
+
+PLAYBOOK = Path(__file__).resolve().parent / "hurry"
+CASES = ("healthy", "hung model", "throttle storm", "slow tool")
+
+
+def model(request: Mapping[str, Any], _: str) -> Reply:
+    """A model that does as the request's text says: ``CASE SECONDS``."""
+    case, _, seconds = request["messages"][0]["content"][0]["text"].rpartition(" ")
+    if case == "hung model":
+        raise ModelError("ModelTimeoutException", "Nobody is there.", wait_s=2 * float(seconds))
+    if case == "throttle storm":
+        raise ModelError("ThrottlingException", "Too many.")
+    if case == "slow tool" and not turns_taken(request):
+        call = {"toolUseId": "c", "name": "slow_page", "input": {"seconds": 2 * float(seconds)}}
+        return said([{"toolUse": call}], "tool_use", request)
+    return said([{"text": "The page."}], "end_turn", request)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer: after how many seconds, and what it was."""
+
+    seconds: float
+    what: str
+
+
+def ask(served: Served, case: str, number: int, prefer: int, wait_s: int) -> Answer:
+    """Start one run as a caller who waits ``prefer`` seconds, and return what came of it."""
+    import urllib.request
+
+    sent = urllib.request.Request(  # noqa: S310  our own loopback address
+        f"{served.url}/runs",
+        method="POST",
+        data=json.dumps({"text": f"{case} {wait_s}", "intent": "page"}).encode(),
+        headers={
+            "Content-Type": "application/json",
+            "Idempotency-Key": f"{case}-{prefer}-{number}".replace(" ", "-"),
+            "Prefer": f"wait={prefer}",
+        },
+    )
+    started = time.monotonic()
+    with urllib.request.urlopen(sent, timeout=60) as reply:  # noqa: S310
+        body = json.loads(reply.read())
+        return Answer(time.monotonic() - started, f"{reply.status} {body['by'] or body['status']}")
+
+
+def measure(served: Served, case: str, runs: int, at_once: int, prefer: int, wait_s: int) -> list[Answer]:
+    """Ask so many times, side by side."""
+    with ThreadPoolExecutor(at_once) as pool:
+        return list(pool.map(lambda number: ask(served, case, number, prefer, wait_s), range(runs)))
+
+
+def main() -> int:
+    """Measure, print the table, and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--wait", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=8)
+    parser.add_argument("--at-once", type=int, default=4)
+    wanted = parser.parse_args()
+    late = []
+    print(f"Prefer: wait={wanted.wait}, {wanted.runs} runs, {wanted.at_once} at once\n")
+    print(f"{'case':<16}{'p50 s':>8}{'p100 s':>8}{'API s':>8}{'limit s':>9}  answers")
+    for case in CASES:  # each in a cloud of its own: the circuits that a storm opens are not the next case's
+        with (
+            ConverseServer(CallableModel(model)) as double,
+            LocalCloud(PLAYBOOK, double.url) as cloud,
+            serve(cloud, authorizer=operator("bench")) as served,
+        ):
+            measure(served, "healthy", 1, 1, 20, wanted.wait)  # what is made at the first request of all
+            by_itself = measure(served, "healthy", wanted.runs, wanted.at_once, 0, wanted.wait)
+            overhead = max(answer.seconds for answer in by_itself)
+            answers = measure(served, case, wanted.runs, wanted.at_once, wanted.wait, wanted.wait)
+        times = sorted(answer.seconds for answer in answers)
+        limit = wanted.wait + overhead
+        kinds = ", ".join(f"{many} x {what}" for what, many in Counter(one.what for one in answers).most_common())
+        print(f"{case:<16}{times[len(times) // 2]:>8.2f}{times[-1]:>8.2f}{overhead:>8.2f}{limit:>9.2f}  {kinds}")
+        if times[-1] > limit:
+            late.append(case)
+    if late:
+        print(f"\nToo late: {', '.join(late)}.")
+    return 1 if late else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""A read that takes as long as it is told."""
+
+import time
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ballast.playbook import Effect, ToolContext, tool
+
+
+class Slowly(BaseModel):
+    """How slowly."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    seconds: Annotated[float, Field(ge=0, le=30)]
+
+
+@tool(effect=Effect.READ)
+def slow_page(args: Slowly, ctx: ToolContext) -> str:
+    """Fetch one page, slowly."""
+    time.sleep(args.seconds)
+    return "The page."
