@@ -6,6 +6,7 @@ UV     ?= $(shell command -v uv 2>/dev/null)
 VENV   := .venv
 BIN    := $(VENV)/bin
 OWN    := layers functions local
+BENCHES := turns overhead cold_import despair leases hot_window deadline
 
 # The stamp names Python's version, so that another PYTHON= makes another environment.
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -55,10 +56,10 @@ build: ## Build what is deployed (needs the SAM CLI and python3.13).
 deploy: build ## Deploy it to your AWS account. Another stage: make deploy STAGE=prod
 	sam deploy --guided --config-env $(if $(STAGE),$(STAGE),default)
 
-bench: $(READY) ## Measure a turn (time, bytes, requests), the checks of a call, and each function's cold import.
-	$(BIN)/python -m bench.turns
-	$(BIN)/python -m bench.overhead
-	$(BIN)/python -m bench.cold_import
+bench: $(READY) ## Measure and check what is published: turns, imports, despair, leases, a hot window, deadlines (5 minutes).
+	@for one in $(BENCHES); do \
+	  printf '\n━━━━ python -m bench.%s\n\n' $$one; $(BIN)/python -m bench.$$one || failed="$$failed bench.$$one"; \
+	done; test -z "$$failed" || { echo "Not as it has to be:$$failed" >&2; exit 1; }
 
 tau2: $(READY) ## Install tau2-bench's real tools, which bench/tau2 wraps.
 	$(if $(UV),$(UV) pip install $(UV_FLAGS),$(BIN)/python -m pip install $(PIP_FLAGS)) --no-deps -r requirements/tau2.txt
