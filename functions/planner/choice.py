@@ -62,6 +62,9 @@ class Choice:
             new_turn=attempts.number == 0,
             now_ms=int(now.timestamp() * 1000),
         )
+        if reason is ExitReason.DEADLINE and attempts.reason is ExitReason.MODEL_TIMEOUT:
+            # The call was cut because the time was up: one moment, and the workflow, which cuts too, names the model.
+            reason = ExitReason.MODEL_TIMEOUT
         if approval_given_up(events, turn - 1):
             reason = ExitReason.APPROVAL_UNANSWERED
         found = circles(events, self.playbook)

@@ -10,7 +10,7 @@ import pytest
 from ballast.errors import AttemptInProgress, RetryLater
 from ballast.folds import usage
 from ballast.runtime import Runtime
-from tests.unit.functions.endpoint import Endpoint, fails, reads, says
+from tests.unit.functions.endpoint import Endpoint, Reply, fails, reads, says
 from tests.unit.functions.stack import HANDLERS, LambdaContext, LambdaDied, Stack, client_error, once
 
 #: HTTP status and error name → (reason, worth another attempt, may have been charged).
@@ -114,6 +114,39 @@ def test_a_hung_model_is_cut_and_stays_charged(stack: Stack, model: Endpoint) ->
     assert failed["exit_reason"] == "model_timeout"
     assert failed["cost_microusd"] == stack.body(run_id, "0001.model.requested")["reserved_microusd"] > 0
     assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("fails_by", "reason"),
+    [
+        (fails(408, "ModelTimeoutException"), "model_timeout"),
+        (fails(503, "ServiceUnavailableException"), "deadline"),  # it might have been asked again
+    ],
+)
+def test_time_that_ran_out_while_a_model_was_asked_is_the_models(
+    stack: Stack, model: Endpoint, fails_by: Reply, reason: str
+) -> None:
+    run_id = stack.open(limits={"deadline_s": 100})
+    model.will(fails_by)
+    with pytest.raises(RetryLater):
+        stack.plan(run_id)
+    stack.clock.advance(90)
+
+    assert stack.plan(run_id)["reason"] == reason
+    assert len(model.requests) == 1
+
+
+def test_a_model_that_hung_in_an_earlier_turn_did_not_use_up_the_time_of_this_one(
+    stack: Stack, model: Endpoint
+) -> None:
+    run_id = stack.open(limits={"deadline_s": 100})
+    model.will(fails(408, "ModelTimeoutException"), reads("n-1"))
+    with pytest.raises(RetryLater):
+        stack.plan(run_id)
+    stack.plan(run_id)
+    stack.clock.advance(90)
+
+    assert stack.plan(run_id, 2)["reason"] == "deadline"
 
 
 def test_a_connection_that_breaks_stays_charged(stack: Stack, model: Endpoint) -> None:
