@@ -17,7 +17,7 @@ def model_call(*, reserved_microusd: int, cost_microusd: int, tokens: TokenCount
         "ModelLatency": latency_ms,
     }
     if tokens is not None:
-        values["Tokens"] = tokens.input + tokens.output + tokens.cache_read
+        values["Tokens"] = tokens.prompt + tokens.output
     return metric_line(values)
 
 

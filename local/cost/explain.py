@@ -57,6 +57,7 @@ class Explanation:
             "ceiling_microusd": self.ceiling,
             "reserved_microusd": self.total.reserved,
             "charged_microusd": self.total.charged,
+            "returned_microusd": self.total.reserved - self.total.charged,
             "unspent_microusd": self.unspent,
             "saved_microusd": self.saved,
             "by": {name: [asdict(one) for one in sums] for name, sums in self.tables().items()},

@@ -26,9 +26,7 @@ def _head(made: Explanation) -> list[Text]:
     what = made.runs[0] if count == 1 else f"{count} runs"
     lines = [
         Text(f"{what}: ${dollars(sums.charged)} charged of ${dollars(made.ceiling)}", "bold"),
-        Text(
-            f"  reserved ${dollars(sums.reserved)} attempt by attempt, of which ${dollars(sums.charged)} stayed charged"
-        ),
+        Text(f"  reserved ${dollars(sums.reserved)} attempt by attempt, of which {_came_back(sums)}"),
     ]
     rest = "goes back to the windows when they end" if made.running else "went back to the windows"
     lines.append(Text(f"  ${dollars(made.unspent)} of the ceiling {rest}"))
@@ -44,6 +42,13 @@ def _head(made: Explanation) -> list[Text]:
     if versions:
         lines.append(Text(f"  prices: version {', '.join(versions)}", "dim"))
     return lines
+
+
+def _came_back(sums: Sum) -> str:
+    returned = sums.reserved - sums.charged
+    if returned < 0:
+        return f"nothing came back: ${dollars(-returned)} more was used than promised"
+    return f"${dollars(returned)} came back"
 
 
 def _table(name: str, sums: Sequence[Sum]) -> Table:

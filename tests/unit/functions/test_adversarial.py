@@ -74,11 +74,16 @@ def huge() -> Reply:
     return calls({"name": "write_note", "input": {"note_id": f"n-{next(_NOTES)}", "text": text}})
 
 
+def far_too_much() -> str:
+    """A text that no table's item could hold, however it is packed."""
+    return random.Random(1).randbytes(500_000).hex()
+
+
 def usage_of(given: int, made: int) -> dict[str, int]:
     return {"inputTokens": given, "outputTokens": made}
 
 
-MODELS: dict[str, tuple[Callable[[], Reply], dict[str, int], set[str]]] = {
+MODELS: dict[str, tuple[Callable[[], Reply], dict[str, int], set[str | None]]] = {
     "always asks for another call": (another_call, {}, {"turn_limit"}),
     "always asks for another call of one tool": (another_call, {"calls_per_tool": 2}, {"tool_limit"}),
     "asks for the same call for ever": (lambda: reads("n-1"), {}, {"loop", "repeated_call_limit", "turn_limit"}),
@@ -91,6 +96,12 @@ MODELS: dict[str, tuple[Callable[[], Reply], dict[str, int], set[str]]] = {
     "asks for 50 calls of nothing": (lambda: calls(*[{"name": "x"}] * 50), {}, {"tool_call_limit"}),
     "invents tools": (invented, {"refused_calls": 2}, {"refused_call_limit", "loop"}),
     "writes huge arguments and says that it was nothing": (huge, {}, {"token_limit", "cost_limit"}),
+    "answers with a million characters": (lambda: says(far_too_much()), {}, {None}),
+    "never ends a million characters": (lambda: says(far_too_much(), stop="max_tokens"), {}, {"max_tokens"}),
+    "writes a million characters": (
+        lambda: calls({"name": "write_note", "input": {"note_id": "n-1", "text": far_too_much()}}),
+        {}, {"token_limit", "cost_limit"},
+    ),
     "says nothing": (reply, {}, {"empty_answer"}),
     "says blanks": (lambda: says(" \n"), {}, {"empty_answer"}),
     "asks for tools and names none": (lambda: reply({"text": "…"}, stop="tool_use"), {}, {"malformed_tool_use"}),
@@ -125,7 +136,7 @@ def test_every_run_ends_inside_its_ceilings_with_the_right_reason(stack: Stack, 
 
     decision = through(stack, run_id)
 
-    assert decision["reason"] in reasons
+    assert decision["reason"] in reasons  # None: it answered
     within_every_limit(stack, run_id)
 
 

@@ -131,6 +131,7 @@ def test_the_command_explains_a_saved_run(journal: Journal, capsys: pytest.Captu
     shown = capsys.readouterr().out
     assert "$0.005002 charged of $0.05" in shown
     assert "$0.044998 of the ceiling went back" in shown
+    assert "reserved $0.02 attempt by attempt, of which $0.014998 came back" in shown
     for heading in ("by turn", "by tool", "by planner"):
         assert heading in shown
 

@@ -134,7 +134,7 @@ def test_every_charge_says_by_which_prices(stack: Stack, model: Endpoint) -> Non
 
 def test_a_call_is_reported_as_one_line_of_embedded_metrics(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open()
-    reply = {"inputTokens": 1000, "outputTokens": 100, "cacheReadInputTokens": 10}
+    reply = {"inputTokens": 1000, "outputTokens": 100, "cacheReadInputTokens": 10, "cacheWriteInputTokens": 4}
     model.will(says("Done.", usage=reply))
 
     stack.plan(run_id)
@@ -144,7 +144,7 @@ def test_a_call_is_reported_as_one_line_of_embedded_metrics(stack: Stack, model:
     assert directive["Namespace"] == "Ballast"
     assert directive["Dimensions"] == [["service"]]
     assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}["CostUsd"] == "None"
-    assert (line["CostUsd"], line["Tokens"], line["ModelCalls"]) == ([0.004503], [1110.0], [1.0])
+    assert (line["CostUsd"], line["Tokens"], line["ModelCalls"]) == ([0.004518], [1114.0], [1.0])
 
 
 def test_what_stays_charged_of_a_failed_call_is_reported_too(stack: Stack, model: Endpoint) -> None:
