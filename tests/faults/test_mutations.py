@@ -82,6 +82,35 @@ def test_without_the_undo_what_was_given_up_still_stands(world: World, before: S
     assert any("still stands" in wrong for wrong in found), found
 
 
+def test_an_ending_that_says_nothing_of_what_stands_is_found_out(world: World, before: Shop) -> None:
+    from functions.budget import settle
+
+    with replaced(settle, "effects", lambda *_: "undone"):
+        found = wrongs(world, before, [_gives_up()])
+
+    assert any("effects are undone, says the ending, and the shop is not as it was" in wrong for wrong in found), found
+
+
+@pytest.mark.deep
+def test_without_the_look_at_the_ending_a_run_that_was_cut_still_acts(world: World, before: Shop) -> None:
+    from ballast.log import RunLog
+
+    scenario = BY_NAME["cancelled in the act"]
+    recorded = record(world, scenario)
+    acting = next(one for one in recorded.played.invocations if len(one.requests) > 8 and one.state == "Execute")
+    late = [
+        Case(scenario, "finishes late", "", acting.number, partial(kinds.FinishesLate, acting.number, request.number))
+        for request in acting.requests
+        if request.label == "dynamodb.PutItem IdempotencyTable"
+    ]
+
+    assert wrongs(world, before, late, recorded) == []
+    with replaced(RunLog, "has_ended", lambda *_: False):
+        found = wrongs(world, before, late, recorded)
+
+    assert any("effects are frozen, and nobody was told" in wrong for wrong in found), found
+
+
 def _gives_up() -> Case:
     return Case(BY_NAME["gives up half way"], "nothing", "", 0, kinds.Plan)
 
