@@ -99,15 +99,17 @@ class _Drawn:
             self.says.append({"say": "…", "stop": draw.choice(sorted(STOP_REASONS))})
         self.says.append({"say": "That is done."})
         intent = self.kinds[0] if len(set(self.kinds)) == 1 and draw.random() < 0.7 else None
+        answers = [self._answer() for _ in range(draw.randint(0, 5))]
+        wants_reply, comes = draw.random() < 0.3, draw.choice(("http", "queue", "event", "direct"))
         return Scenario(
             name=f"seed {seed}",
             text=" ".join(self.texts),
             says=self.says,
-            answers=[self._answer() for _ in range(draw.randint(0, 5))],
+            answers=answers,
             intent=intent,
             context=self.context,
-            reply_to=draw.random() < 0.3,
-            comes=draw.choice(("http", "queue", "event", "direct")),
+            reply_to=wants_reply and comes != "http",  # whoever asks over HTTP asks there again
+            comes=comes,
             by=draw.choice(("http", "command")),
             operator=self._operator() if draw.random() < 0.15 else None,
             status="aborted",  # it may be; nothing here expects it

@@ -141,7 +141,8 @@ def given_up_is_undone(case: Case) -> Iterator[str]:
     undos = [call.call.tool for call in states if call.planner is Planner.ROLLBACK and call.status == "ok"]
     for call in states:
         tool = case.world.playbook.tools.get(call.call.tool)
-        due = call.planner is Planner.AGENT and call.status == "ok" and call.turn < max(done)
+        acted = call.effect == "write" and call.status == "ok" and call.repeat_of is None
+        due = call.planner is Planner.AGENT and acted and call.turn < max(done)
         if due and tool is not None and tool.undo and case.world.playbook.on_rollback(tool) == "undo":
             if tool.undo in undos:
                 undos.remove(tool.undo)
