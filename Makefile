@@ -35,7 +35,7 @@ lint: $(READY) ## Check style, format and types.
 	$(BIN)/mypy
 
 faults: $(READY) ## Play every fault at every request of every handler (under 10 minutes); writes fault-report.json.
-	$(BIN)/pytest tests/faults -m deep
+	$(BIN)/pytest tests/faults -m deep -o timeout=600
 	$(BIN)/python -m tests.faults --random 500 $(ARGS)
 
 format: $(READY) ## Mend what can be mended by itself.
