@@ -56,7 +56,7 @@ build: ## Build what is deployed (needs the SAM CLI and python3.13).
 deploy: build ## Deploy it to your AWS account. Another stage: make deploy STAGE=prod
 	sam deploy --guided --config-env $(if $(STAGE),$(STAGE),default)
 
-bench: $(READY) ## Measure and check what is published: turns, imports, despair, leases, a hot window, deadlines (5 minutes).
+bench: $(READY) ## Measure and check what is published: turns, imports, despair, leases, a hot window, deadlines (10 minutes).
 	@for one in $(BENCHES); do \
 	  printf '\n━━━━ python -m bench.%s\n\n' $$one; $(BIN)/python -m bench.$$one || failed="$$failed bench.$$one"; \
 	done; test -z "$$failed" || { echo "Not as it has to be:$$failed" >&2; exit 1; }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 TEACHING = """\
 Explain where the money of a run went, or of all runs since a time: by turn, tool, planner, model
-and tenant; what was reserved and what of it stayed charged; what stopped loops would have burned.
+and tenant; what was reserved and what of it came back; what stopped loops would have burned.
 
   ballast cost run-abcd                          one run, by the beginning of its id
   ballast cost --since 6h                        the saved runs of the last six hours (m, h, d)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench import hot_window, leases
+from bench import deadline, hot_window, leases
 
 
 def test_leases_add_up_among_threads_and_deaths() -> None:
@@ -53,3 +53,10 @@ def test_shards_never_lend_more_than_the_window_and_leave_less_than_a_ceiling_ea
     lent = hot_window.lend(shards, limit=1_000_003, ceilings=[1_000, 20_000], seed=3)
 
     assert 0 <= lent.unused < shards * 20_000 / 1_000_003
+
+
+def test_the_last_percentile_is_the_longest_time() -> None:
+    times = [float(second) for second in range(1, 201)]
+
+    assert [deadline.percentile(times, percent) for percent in (50, 99, 100)] == [100.0, 198.0, 200.0]
+    assert deadline.percentile([3.0], 50) == 3.0
