@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 from ballast.contracts.exit_reason import STOP_REASONS
@@ -117,7 +118,8 @@ class Novelty:
 
 def _place(scenario: Scenario, invocation: Invocation, request: int) -> Place:
     """Return the place of a request; the whole invocation (0) is told by all that it asks for."""
-    asked = tuple(one.label for one in invocation.requests[: request or None])
+    # The same one several times in a row is a loop, as over the values of an event that are sealed.
+    asked = tuple(label for label, _ in groupby(one.label for one in invocation.requests[: request or None]))
     what = asked if request else ("the whole", *asked)
     return invocation.function, invocation.state, what, _own(scenario, invocation)
 
