@@ -1,5 +1,6 @@
 """Every edge of the state machine, taken by real handlers on moto."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,10 +11,11 @@ import pytest
 
 from ballast.contracts import RunRequest
 from ballast.errors import BallastError
+from functions.budget.admit import Admit
 from local.cloud import Execution, LocalCloud
 from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, ModelError, Reply, said, turns_taken
-from tests.statemachine.edges import Edge, edges_of, edges_taken, load_definition
+from tests.statemachine.edges import Edge, edges_of, edges_taken, load_definition, states_of
 from tests.statemachine.playbook.tools.counter import value_of
 
 PLAYBOOK = Path(__file__).parent / "playbook"
@@ -327,6 +329,12 @@ def test_every_error_that_the_definition_names_is_one_of_ballasts() -> None:
     assert {name for name in matched if not name.startswith(("States.", "Lambda.", "Sandbox.", "Runtime."))} <= names
 
 
+def test_admission_is_told_all_that_it_takes_beside_the_request_and_no_order_of_an_operator() -> None:
+    payload = states_of(load_definition())["Admit"]["Arguments"]["Payload"]
+
+    assert set(re.findall(r"'(\w+)':", payload)) == {"request", *Admit.model_fields}
+
+
 def test_every_task_has_a_timeout_a_retry_and_a_way_out() -> None:
     for state in _tasks():
         assert "TimeoutSeconds" in state
@@ -341,6 +349,4 @@ def _tree(error: type[BaseException]) -> Iterator[type[BaseException]]:
 
 
 def _tasks() -> list[Mapping[str, Any]]:
-    from tests.statemachine.edges import states_of
-
     return [state for state in states_of(load_definition()).values() if state["Type"] == "Task"]
