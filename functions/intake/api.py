@@ -140,9 +140,7 @@ def list_events(
     limit: Annotated[int, Query(ge=1, le=200, description="At most so many.")] = 100,
     after: Annotated[
         str | None,
-        Query(
-            pattern=r"^[0-9]{4}\.[a-z_]{1,32}(\.[0-9]{1,4})?\.[a-z_.]{1,32}(\.[0-9]{1,4}){0,2}$", description="A `seq`."
-        ),
+        Query(pattern=_SEQ, description="A `seq`."),
     ] = None,
 ) -> Response[EventPage]:
     """Return a page of the run's log."""

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import time
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts import RunRequest
+from ballast.contracts import Event, RunRequest
 from ballast.contracts.event import order
+from functions.intake.api import _SEQ
 from tests.unit.functions.cloud import client
 from tests.unit.functions.http import Reply, ask, event, key
 from tests.unit.functions.stack import Stack, client_error, once
@@ -155,7 +157,21 @@ def test_a_page_of_a_log_is_bounded_in_bytes(stack: Stack) -> None:
     assert len(everything(stack, f"/runs/{run_id}/events", "events", "after")) == 5
 
 
-@pytest.mark.parametrize("after", ["", "1", "0001.call", "0001.call.1.settled;", "0001.call.1.settled\n", "9" * 40])
+@settings(max_examples=200)
+@given(seq=st.from_regex(re.compile(_SEQ, re.ASCII), fullmatch=True))
+def test_whatever_the_api_takes_as_a_key_is_one(seq: str) -> None:
+    event = Event(run_id="run-a", seq=seq, at="", body={})
+
+    assert order(event)[-1] == seq
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        *("", "1", "0001.call", "0001.call.1.settled;", "0001.call.1.settled\n", "9" * 40),
+        *("0001.call.settled.2", "2063.xe.wj_ur.2.784", "0001.call.1.approval_given.1.2.3"),
+    ],
+)
 def test_only_a_key_of_the_log_is_gone_on_after(stack: Stack, after: str) -> None:
     reply = get(stack, f"/runs/{stack.open()}/events", after=after)
 
