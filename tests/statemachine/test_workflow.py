@@ -131,8 +131,8 @@ CASES = [
     Case(
         "approved after the deadline",
         says=[[call("raise_by", name="approved after the deadline", by=100)], "Done."],
-        limits={"deadline_s": 5},
-        answers=({"approve": True, "wait_s": 5.2},),
+        limits={"deadline_s": 8},
+        answers=({"approve": True, "wait_s": 8.2},),
         counter=100,
     ),
     Case(
