@@ -42,6 +42,7 @@ class Case:
     breaks: Mapping[str, Callable[[dict[str, Any]], None]] = field(default_factory=dict)
     answers: tuple[dict[str, Any] | None, ...] = ()
     counter: int = 0
+    alone: bool = False  # its own time must not run out while others are busy
 
 
 class Broken(Exception):
@@ -131,9 +132,10 @@ CASES = [
     Case(
         "approved after the deadline",
         says=[[call("raise_by", name="approved after the deadline", by=100)], "Done."],
-        limits={"deadline_s": 8},
-        answers=({"approve": True, "wait_s": 8.2},),
+        limits={"deadline_s": 6},
+        answers=({"approve": True, "wait_s": 6.2},),
         counter=100,
+        alone=True,
     ),
     Case(
         "rejected",
@@ -232,7 +234,7 @@ class People:
 
 @pytest.fixture(scope="module")
 def played() -> Iterator[dict[str, Played]]:
-    """All cases, run side by side in one local cloud."""
+    """All cases, in one local cloud: side by side, and then those that want to be alone."""
     cases = {case.name: case for case in CASES}
     with (
         ConverseServer(model(cases)) as double,
@@ -259,10 +261,13 @@ def played() -> Iterator[dict[str, Played]]:
 
         cloud.before_invoke.append(_except_intake(break_it))
         cloud.after_invoke.append(People(cloud, cases).after)
-        for request in requests.values():
-            cloud.start(request)
-        definition = load_definition()
-        yield {name: _played(cloud, request, definition) for name, request in requests.items()}
+        definition, done = load_definition(), {}
+        for alone in (False, True):
+            turn = {name: request for name, request in requests.items() if cases[name].alone is alone}
+            for request in turn.values():
+                cloud.start(request)
+            done |= {name: _played(cloud, request, definition) for name, request in turn.items()}
+        yield done
 
 
 def _json(value: Any) -> str:
