@@ -18,10 +18,10 @@ UV_FLAGS  := --quiet --python $(BIN)/python --compile-bytecode
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint faults format lock build deploy bench tau2 clean
+.PHONY: help demo test lint faults desk-faults format lock build deploy bench tau2 clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY) ## Watch an agent run, on this machine. Another scenario: make demo SCENARIO=name
 	@$(BIN)/ballast demo $(SCENARIO)
@@ -34,9 +34,12 @@ lint: $(READY) ## Check style, format and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-faults: $(READY) ## Play every fault at every request of every handler (under 10 minutes); writes fault-report.json.
+faults: $(READY) ## Play every fault at every request of every handler (9 minutes); writes fault-report.json.
+	$(BIN)/python -m tests.faults $(ARGS)
+
+desk-faults: $(READY) ## Play 500 seeded runs of the desk under a random mix of faults, and the harness's long tests (4 minutes).
+	$(BIN)/python -m tests.faults --every 0 --random 500 --report desk-fault-report.json $(ARGS)
 	$(BIN)/pytest tests/faults -m deep -o timeout=600
-	$(BIN)/python -m tests.faults --random 500 $(ARGS)
 
 format: $(READY) ## Mend what can be mended by itself.
 	$(BIN)/ruff check --fix .
