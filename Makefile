@@ -21,7 +21,7 @@ PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 .PHONY: help demo test lint faults desk-faults format lock build deploy bench tau2 clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY) ## Watch an agent run, on this machine. Another scenario: make demo SCENARIO=name
 	@$(BIN)/ballast demo $(SCENARIO)
