@@ -8,6 +8,7 @@ import pytest
 
 from ballast.contracts import RunRequest
 from ballast.playbook import load_playbook
+from local.cli.stage import seed_store
 from local.cloud import PLAYBOOK, LocalCloud
 from local.converse.script import ScriptModel
 from local.converse.server import ConverseServer
@@ -78,12 +79,7 @@ def _way(cloud: LocalCloud, run_id: str) -> Way:
 
 
 def _seed(cloud: LocalCloud) -> None:
-    from ballast.runtime import utc_now
-    from playbook.store.generate import generate
-    from playbook.store.put import put_store
-
-    store = generate(1, today=utc_now().date(), customers=5, orders=10)
-    put_store(cloud.session.client("dynamodb"), cloud.environ("ExecutorFunction"), store)
+    seed_store(cloud, load_playbook(PLAYBOOK), 1, {"customers": 5, "orders": 10})
 
 
 @pytest.mark.deep

@@ -27,6 +27,7 @@ from ballast.contracts import Event
 from ballast.log import RunLog, Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime
+from local.cli.stage import package_of
 from local.cloud import PLAYBOOK, ROOT
 from local.converse.script import ScriptModel
 from local.converse.source import Reply, turns_taken
@@ -380,13 +381,14 @@ def world() -> Iterator[World]:
         let_go_of_locks()
         names = {str(found).rsplit("/", 1)[-1]: name for name, found in deployment.physical_ids.items()}
         wire = Wire(clock, lambda physical: "+".join(names.get(part, part) for part in physical.split("+")))
-        playbook = _asking(load_playbook(PLAYBOOK))  # its folder is no place where Python looks by itself
-        from playbook.store.generate import generate
-        from playbook.store.put import put_store
+        playbook = _asking(load_playbook(PLAYBOOK))
+        # Under an alias, where a test before this one has loaded another playbook's folder of that name.
+        store = importlib.import_module(f"{package_of(playbook)}.store")
 
         admin.client("sqs").create_queue(QueueName=REPLIES)
         environ = deployment.functions["ExecutorFunction"].environ
-        put_store(admin.client("dynamodb"), environ, generate(1, today=NOON.date(), customers=5, orders=10))
+        goods = store.generate(1, today=NOON.date(), customers=5, orders=10)
+        store.put_store(admin.client("dynamodb"), environ, goods)
         for name, module in list(sys.modules.items()):
             if name.startswith("functions.") and "load_playbook" in vars(module):
                 stack.enter_context(replaced(module, "load_playbook", lambda _: made[0].playbook))
