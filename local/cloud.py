@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import gc
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
-from threading import Event as Signal
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self
 
 from ballast.contracts import Event, RunRequest
 from ballast.runtime import Runtime, utc_now
+from local.clock import Clock, as_clock
+from local.engine import Engine
 from local.executions import Execution, Executions
 from local.functions import AfterHook, Function, FunctionError, Functions, Hook, ServiceFault
 from local.http_routes import HttpRoute
 from local.sessions import Gate, Keys, LocalSession, Models, users_bedrock
 from local.stdout import stdout_restored
+from local.template import TemplateInvalid
 
 __all__ = ["Execution", "FunctionError", "LocalCloud", "ServiceFault"]
 
@@ -48,8 +49,8 @@ class LocalCloud:
     model_endpoint_url  a Converse double, for the functions that have a model; None leaves Bedrock's
     enforce_iam         each function has only the rights of its own role
     allow_bedrock       real Bedrock, with the user's credentials (and at the user's cost)
-    clock               the time of all functions, and of the state machine's ``$millis()``
-    sleep               waits before a retry of the state machine or of an event
+    clock               the time of functions, executions and deliveries; a function that tells the time is one whose
+                        waits are real
     parameters          the template's
     """
 
@@ -62,8 +63,7 @@ class LocalCloud:
         enforce_iam: bool = False,
         *,
         allow_bedrock: bool = False,
-        clock: Callable[[], datetime] = utc_now,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock | Callable[[], datetime] = utc_now,
         parameters: Mapping[str, str] | None = None,
         template: Path = ROOT / "template.yaml",
     ) -> None:
@@ -72,12 +72,10 @@ class LocalCloud:
             self._overrides["MODEL_ENDPOINT_URL"] = model_endpoint_url
         self._enforce_iam = enforce_iam
         self._allow_bedrock = allow_bedrock
-        self._clock = clock
-        self._sleep = sleep
+        self._clock = as_clock(clock)
         self._parameters = parameters or {}
         self._template = template
         self._stack = ExitStack()
-        self._closing = Signal()
         self._runtimes: dict[str, Runtime] = {}
         self._making_runtimes = Lock()
         #: Called before and after each handler; what they raise counts as raised by the handler.
@@ -102,14 +100,16 @@ class LocalCloud:
         from local.deploy import deploy
         from local.event_sources import EventSources, event_sources
         from local.moto_cloud import moto_cloud
+        from local.moto_seams.interpreter import reflect
 
         bedrock = users_bedrock() if self._allow_bedrock else None
         gate = Gate(allow_bedrock=self._allow_bedrock)
         models = Models()
-        functions = Functions({}, self.runtime, self.before_invoke, self.after_invoke)
-        executions = Executions()
+        functions = Functions({}, self.runtime, self.before_invoke, self.after_invoke, clock=self._clock)
+        executions = Executions(self._clock)
+        engine = Engine(functions.invoke, self._clock, lambda run: executions.ended(reflect(run)))
         stack.enter_context(stdout_restored())
-        stack.enter_context(moto_cloud(functions, executions, self._clock, self._wait_s, bedrock is not None))
+        stack.enter_context(moto_cloud(engine, executions, self._clock, bedrock is not None))
         self.session = LocalSession(Keys(), gate, models=models)
         self._deployment = deploy(self.session, self._template, self._parameters, self._overrides)
         functions.all = self._deployment.functions
@@ -118,7 +118,7 @@ class LocalCloud:
         if self._enforce_iam:
             from local.principals import ADMIN, enforced, guard_models
 
-            keys = stack.enter_context(enforced(self.session, functions))
+            keys = stack.enter_context(enforced(self.session, functions, engine))
             self.session = LocalSession(keys[ADMIN], gate, models=models)
 
         def session_of(function: Function) -> LocalSession:
@@ -128,8 +128,9 @@ class LocalCloud:
             return session
 
         self._session_of = session_of
-        self._functions, self._executions = functions, executions
-        executions.connect(self.session, self.physical_id(_STATE_MACHINE), functions, self._wait_s)
+        self._functions, self._executions, self._engine = functions, executions, engine
+        self._check_definition()
+        executions.connect(self.session, self.physical_id(_STATE_MACHINE), functions)
         self._sources = EventSources(sources, self.session, functions, session_of)
         stack.callback(self._close, gate)
 
@@ -139,17 +140,19 @@ class LocalCloud:
         self._stack.close()
 
     def _close(self, gate: Gate) -> None:
-        self._closing.set()
         self._executions.stop_all()
         gate.closed = True
         self._executions.join(timeout_s=0.2)
+        self._engine.join(timeout_s=0.2)
 
-    def _wait_s(self, seconds: float) -> None:
-        """Sleep, but not beyond the cloud's end."""
-        if self._sleep is time.sleep:
-            self._closing.wait(seconds)
-        else:
-            self._sleep(seconds)
+    def _check_definition(self) -> None:
+        """Say now what of the state machine is not played here, and not in the middle of a run."""
+        states = self.session.client("stepfunctions")
+        found = states.describe_state_machine(stateMachineArn=self.physical_id(_STATE_MACHINE))
+        try:
+            self._engine.accept(found["definition"])
+        except NotImplementedError as problem:
+            raise TemplateInvalid(f"{self._template}: {problem}.") from None
 
     @property
     def outputs(self) -> Mapping[str, str]:

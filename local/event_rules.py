@@ -57,11 +57,11 @@ def _millis(at: datetime | None) -> int | None:
 class EventRules:
     """The stack's enabled rules on the default bus that have functions or queues as targets."""
 
-    def __init__(self, admin: LocalSession, functions: Functions, sleep: Callable[[float], None]) -> None:
+    def __init__(self, admin: LocalSession, functions: Functions, pause: Callable[[float], None]) -> None:
         events = admin.client("events")
         self._sqs = admin.client("sqs")
         self._functions = functions
-        self._sleep = sleep
+        self._pause = pause
         self._rules = []
         for rule in events.list_rules()["Rules"]:
             if rule.get("State") == "ENABLED" and rule.get("EventPattern"):
@@ -87,7 +87,7 @@ class EventRules:
         payload = json.dumps(event).encode()
         refusal: str | None = None
         for wait_s in _RETRY_AFTER_S:
-            self._sleep(wait_s)
+            self._pause(wait_s)
             refusal = self._refusal(arn, payload)
             if refusal is None:
                 return

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from local.clock import Clock, Signal
 from local.event_rules import EventRules, status_change
 from local.functions import Functions
 from local.sandbox import SandboxEnded
@@ -46,33 +46,28 @@ def _output(described: Mapping[str, Any]) -> Any:
 class Executions:
     """Connected once the stack stands; told of each execution's end by ``ended``."""
 
-    def __init__(self) -> None:
-        self._signals: defaultdict[str, threading.Event] = defaultdict(threading.Event)
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._served: dict[str, Signal] = {}
         self._threads: list[threading.Thread] = []
         self._rules: EventRules | None = None
-        self._closing = False
+        self._closing = clock.signal()
 
-    def connect(
-        self, admin: LocalSession, state_machine: str, functions: Functions, sleep: Callable[[float], None]
-    ) -> None:
+    def connect(self, admin: LocalSession, state_machine: str, functions: Functions) -> None:
         """Start to serve rules and questions."""
         self._states = admin.client("stepfunctions")
         self._state_machine = state_machine
-        self._rules = EventRules(admin, functions, sleep)
+        self._rules = EventRules(admin, functions, lambda seconds: self._clock.pause(seconds, self._closing))
 
     def arn(self, run_id: str) -> str:
         """Return the ARN of the run's execution."""
         return f"{self._state_machine.replace(':stateMachine:', ':execution:')}:{run_id}"
 
     def ended(self, described: Mapping[str, Any]) -> None:
-        """Take note that an execution ended, and deliver its event."""
-        thread = threading.Thread(target=self._deliver, args=(described,), name="rules", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _deliver(self, described: Mapping[str, Any]) -> None:
-        served = self._signals[described["executionArn"]]
-        if self._rules is None or self._closing:
+        """Take note that an execution ended, and deliver its event: called in the execution's thread."""
+        served = self._signal(described["executionArn"])
+        if self._rules is None or self._closing.is_set():
             served.set()
             return
         event = status_change(described)
@@ -86,20 +81,25 @@ class Executions:
 
     def invoked_by_event(self, function_arn: str, event: Mapping[str, Any]) -> None:
         """Invoke a function that is the target of a rule, and do not wait for it."""
-        thread = threading.Thread(target=self._invoke, args=(function_arn, event), name="rules", daemon=True)
-        self._threads.append(thread)
-        thread.start()
 
-    def _invoke(self, function_arn: str, event: Mapping[str, Any]) -> None:
-        if self._rules is not None and not self._closing:
-            with suppress(SandboxEnded):
-                self._rules.invoke(function_arn, event)
+        def invoke() -> None:
+            if self._rules is not None and not self._closing.is_set():
+                with suppress(SandboxEnded):
+                    self._rules.invoke(function_arn, event)
+
+        thread = self._clock.thread(invoke, "rules")
+        self._threads = [*(one for one in self._threads if one.is_alive()), thread]
+
+    def _signal(self, arn: str) -> Signal:
+        """Return what is set once the execution ended and its event was delivered, or tried to be."""
+        with self._lock:
+            return self._served.setdefault(arn, self._clock.signal())
 
     def wait(self, run_id: str, timeout_s: float) -> Execution:
         """See ``LocalCloud.wait``."""
         arn = self.arn(run_id)
         described = self._describe(arn, run_id)
-        if not self._signals[arn].wait(timeout_s):
+        if not self._signal(arn).wait(timeout_s):
             last = [event for event in self.history(run_id) if "stateEnteredEventDetails" in event][-1:]
             where = f", in {last[0]['stateEnteredEventDetails']['name']}" if last else ""
             raise TimeoutError(f"{run_id} has not ended after {timeout_s} s; it is {described['status']}{where}.")
@@ -115,7 +115,7 @@ class Executions:
     def status(self, run_id: str) -> str:
         """See ``LocalCloud.status``."""
         arn = self.arn(run_id)
-        served = self._signals[arn].is_set()
+        served = self._signal(arn).is_set()
         status: str = self._describe(arn, run_id)["status"]
         return status if served else "RUNNING"
 
@@ -136,16 +136,13 @@ class Executions:
 
     def stop_all(self) -> None:
         """Abort whatever still runs; no event is delivered any more."""
-        self._closing = True
+        self._closing.set()
         running = self._states.list_executions(stateMachineArn=self._state_machine, statusFilter="RUNNING")
         for execution in running["executions"]:
             self._states.stop_execution(executionArn=execution["executionArn"])
 
     def join(self, timeout_s: float) -> None:
         """Wait, ``timeout_s`` in all, for the threads to end."""
-        from local.moto_seams.interpreter import join_threads
-
         until = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
-        join_threads(max(0.0, until - time.monotonic()))

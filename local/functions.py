@@ -8,6 +8,7 @@ import traceback
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -16,7 +17,8 @@ from botocore.exceptions import ClientError
 
 from ballast.runtime import Runtime
 from local import sandbox
-from local.sandbox import Context, TimedOut, run
+from local.clock import Clock, Signal, WallClock
+from local.sandbox import Context, GaveUp, TimedOut, run
 
 #: Lambda's limit of a synchronous request and of a response, in bytes.
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
@@ -84,6 +86,7 @@ class Functions:
     before, after  called around each handler; an exception counts as the handler's
     logs           what handlers printed lately: (logical id, text)
     may_invoke     whether a state machine's role may invoke a function (two ARNs)
+    clock          by which they are cut
     """
 
     all: Mapping[str, Function]
@@ -92,6 +95,7 @@ class Functions:
     after: list[AfterHook] = field(default_factory=list)
     logs: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=10_000))
     may_invoke: Callable[[str, str], bool] = _anybody_may
+    clock: Clock = field(default_factory=WallClock)
 
     def find(self, function: str) -> Function:
         """Return the function, or raise ``KeyError`` that names those there are."""
@@ -100,11 +104,19 @@ class Functions:
                 return found
         raise KeyError(f"No function {function}. The template has: {', '.join(sorted(self.all))}.")
 
-    def invoke(self, function: str, payload: bytes, role_arn: str | None = None) -> tuple[bytes, str | None]:
+    def invoke(
+        self,
+        function: str,
+        payload: bytes,
+        role_arn: str | None = None,
+        within_s: float | None = None,
+        waiting: Callable[[Signal], AbstractContextManager[None]] | None = None,
+    ) -> tuple[bytes, str | None]:
         """Return the response's payload and its ``FunctionError`` (``None`` where the handler returned).
 
-        ``role_arn`` is the state machine's, where one invokes. Raises ``ClientError`` where Lambda
-        itself would refuse.
+        role_arn           the state machine's, where one invokes
+        within_s, waiting  as in ``sandbox.run``
+        Raises ``ClientError`` where Lambda itself would refuse, ``GaveUp`` where ``within_s`` passed first.
         """
         try:
             found = self.find(function)
@@ -118,11 +130,11 @@ class Functions:
             raise ServiceFault("RequestTooLargeException", words).as_client_error()
         request_id = str(uuid.uuid4())
         try:
-            return self._respond(found, json.loads(payload), request_id), None
+            return self._respond(found, json.loads(payload), request_id, within_s, waiting), None
         except ServiceFault as fault:
             raise fault.as_client_error() from None
-        except KeyboardInterrupt:
-            raise  # Ctrl-C is for whoever waits here, and no error of the handler's
+        except (GaveUp, KeyboardInterrupt):
+            raise  # for whoever waits here, and no error of the handler's
         except BaseException as problem:
             report = _as_lambda_reports(problem, found, request_id)
             trace = "".join(report["stackTrace"])
@@ -132,10 +144,18 @@ class Functions:
     def _log(self, function: Function, text: str) -> None:
         self.logs.append((function.logical_id, text))
 
-    def _respond(self, function: Function, event: Any, request_id: str) -> bytes:
+    def _respond(
+        self,
+        function: Function,
+        event: Any,
+        request_id: str,
+        within_s: float | None,
+        waiting: Callable[[Signal], AbstractContextManager[None]] | None,
+    ) -> bytes:
         handler = _handler(function)
         runtime = self.runtime_of(function.logical_id)
-        context = Context(function.name, function.arn, function.memory_mb, function.timeout_s, request_id)
+        time = self.clock.monotonic
+        context = Context(function.name, function.arn, function.memory_mb, function.timeout_s, request_id, time)
 
         def work() -> Any:
             for hook in self.before:
@@ -145,7 +165,14 @@ class Functions:
                 after(function.logical_id, event, result)
             return result
 
-        result = run(work, function.timeout_s, lambda text: self._log(function, text))
+        result = run(
+            work,
+            function.timeout_s,
+            lambda text: self._log(function, text),
+            self.clock,
+            within_s=within_s,
+            waiting=waiting,
+        )
         try:
             body = json.dumps(result, default=_decimal, allow_nan=False).encode()
         except (TypeError, ValueError) as problem:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
 from moto import mock_aws
 
+from local.clock import Clock
+from local.engine import Engine
 from local.executions import Executions
-from local.functions import Functions
 from local.moto_seams.deployment import stacks_run
 from local.moto_seams.dynamodb import (
     attribute_values_as_they_are,
@@ -18,26 +18,16 @@ from local.moto_seams.dynamodb import (
     transactions_copy_what_they_touch,
 )
 from local.moto_seams.events import functions_are_targets
-from local.moto_seams.interpreter import interpreter
-from local.moto_seams.jsonata import jsonata_evaluated
+from local.moto_seams.interpreter import executions_run_by, validated_once
+from local.moto_seams.jsonata import jsonata_clock
 
 _LOOPBACK = r"https?://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?(/|$)"
 _BEDROCK = r"https?://bedrock-runtime[.-]"
 
 
 @contextmanager
-def moto_cloud(
-    functions: Functions,
-    executions: Executions,
-    clock: Callable[[], datetime],
-    sleep: Callable[[float], None],
-    allow_bedrock: bool,
-) -> Iterator[None]:
-    """An empty cloud whose state machines will run ``functions``."""
-
-    def ended(execution: Any) -> None:
-        executions.ended(execution.to_describe_output())
-
+def moto_cloud(engine: Engine, executions: Executions, clock: Clock, allow_bedrock: bool) -> Iterator[None]:
+    """An empty cloud whose state machines ``engine`` runs."""
     passed = [_LOOPBACK, *([_BEDROCK] if allow_bedrock else [])]
     config: Any = {
         "stepfunctions": {"execute_state_machine": True},
@@ -50,8 +40,9 @@ def moto_cloud(
         },
     }
     with (
-        jsonata_evaluated(clock),
-        interpreter(functions.invoke, sleep, ended),
+        jsonata_clock(clock),
+        executions_run_by(engine),
+        validated_once(),
         stacks_run(),
         one_request_at_a_time(),
         attribute_values_as_they_are(),

@@ -12,6 +12,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
 from local.access import Access, needed_for_model
+from local.engine import Engine
 from local.functions import Functions
 from local.moto_seams.iam import denial, missing_rights, requests_authorised
 from local.sessions import ACCOUNT, REGION, Keys, LocalSession
@@ -20,7 +21,7 @@ ADMIN = "local-admin"
 
 
 @contextmanager
-def enforced(admin: LocalSession, functions: Functions) -> Iterator[Mapping[str, Keys]]:
+def enforced(admin: LocalSession, functions: Functions, engine: Engine) -> Iterator[Mapping[str, Keys]]:
     """Turn enforcement on; yield the keys of each function's role by logical id, and those of ``ADMIN``.
 
     What the state machine's role may invoke is enforced as well.
@@ -31,7 +32,7 @@ def enforced(admin: LocalSession, functions: Functions) -> Iterator[Mapping[str,
         given = sts.assume_role(RoleArn=function.role_arn, RoleSessionName=name)["Credentials"]
         keys[name] = Keys(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
     functions.may_invoke = _may_invoke
-    with requests_authorised():
+    with requests_authorised(engine.waits):
         yield keys
 
 

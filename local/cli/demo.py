@@ -13,6 +13,7 @@ from local.cli.output import Screen
 from local.cli.people import PeopleElsewhere, ScriptedPeople
 from local.cli.stage import SMALL_STORE, shortened, stage
 from local.cli.watch import watch
+from local.clock import WallClock
 from local.journal import Journal, state_folder
 from local.scenarios import Scenario, find, names, unmet
 from local.trace.timeline import Timeline
@@ -79,7 +80,7 @@ def _stage(scenario: Scenario, screen: Screen) -> AbstractContextManager["LocalC
     from local.converse import ScriptModel
 
     screen.line("Deploying template.yaml into a local cloud …", "dim")
-    return stage(ScriptModel.read(scenario.script), size=SMALL_STORE, sleep=shortened)
+    return stage(ScriptModel.read(scenario.script), size=SMALL_STORE, clock=WallClock(sleep=shortened))
 
 
 def _item(cloud: "LocalCloud", table: str, key: dict[str, str]) -> dict[str, Any] | None:

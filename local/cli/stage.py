@@ -3,7 +3,7 @@
 import importlib
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from ballast.runtime import utc_now
 from local.cli.startup import no_collecting
 
 if TYPE_CHECKING:
+    from local.clock import Clock
     from local.cloud import LocalCloud
     from local.converse import Bedrock, Source
 
@@ -29,18 +30,19 @@ def stage(
     playbook: Path | None = None,
     seed: int = 1,
     size: dict[str, int] | None = None,
-    sleep: Callable[[float], None] = time.sleep,
+    clock: "Clock | None" = None,
     parameters: Mapping[str, str] | None = None,
 ) -> Iterator["LocalCloud"]:
     """Yield a local cloud whose planner speaks to ``model`` and whose tables hold the playbook's store.
 
-    seed, size  of the generated store; ``sleep`` waits before the state machine's retries
+    seed, size  of the generated store
+    clock       the cloud's; None is real time
     parameters  the template's, where they are not to have their defaults
     Raises ``PlaybookInvalid``, and ``InvalidInput`` where Bedrock is wanted and there are no credentials.
     """
     with ExitStack() as stack:
         with no_collecting():
-            cloud = _set_up(stack, model, playbook, seed, size or {}, {"sleep": sleep, "parameters": parameters or {}})
+            cloud = _set_up(stack, model, playbook, seed, size or {}, clock, parameters or {})
         yield cloud
 
 
@@ -50,16 +52,18 @@ def _set_up(
     playbook: Path | None,
     seed: int,
     size: dict[str, int],
-    more: Mapping[str, Any],
+    clock: "Clock | None",
+    parameters: Mapping[str, str],
 ) -> "LocalCloud":
+    from local.clock import WallClock
     from local.cloud import PLAYBOOK, LocalCloud
     from local.converse import Bedrock, ConverseServer
     from local.sessions import NotLocal
 
     loaded = load_playbook(playbook or PLAYBOOK)
-    options: dict[str, Any] = {"playbook": playbook, **more}
+    options: dict[str, Any] = {"playbook": playbook, "clock": clock or WallClock(), "parameters": parameters}
     if isinstance(model, Bedrock):
-        options |= {"allow_bedrock": True, "parameters": {**more["parameters"], "ModelId": model.model_id}}
+        options |= {"allow_bedrock": True, "parameters": {**parameters, "ModelId": model.model_id}}
     else:
         options["model_endpoint_url"] = stack.enter_context(ConverseServer(model)).url
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,8 +15,10 @@ _JSON = frozenset({"dynamodb", "events", "kms", "lambda", "sqs", "states"})
 
 
 @contextmanager
-def requests_authorised() -> Iterator[None]:
+def requests_authorised(waits: Callable[[str], str | None]) -> Iterator[None]:
     """Check every request's signature, and the rights of its signer to what it touches.
+
+    ``waits`` tells in which state machine a task token is waited for.
 
     Relies on moto's public ``enable_iam_authentication`` (who signed?) and on
     ``IAMRequestBase.check_action_permitted``, which moto asks with the resource ``*`` for nearly every
@@ -29,7 +31,7 @@ def requests_authorised() -> Iterator[None]:
     def check_action_permitted(self: Any, resource: str) -> None:
         if self._action == "sts:GetCallerIdentity":
             return
-        where = Account(self._region, self.account_id, _waiting_for(self.account_id, self._region))
+        where = Account(self._region, self.account_id, _waiting_for(self.account_id, self._region, waits))
         accesses = needed(self._action, resource, self._path, _parameters(self._body), where)
         missing = next(_not_permitted(self._access_key.collect_policies(), accesses), None)
         if missing is not None:
@@ -81,16 +83,13 @@ def _parameters(body: Any) -> dict[str, Any]:
     return parameters if isinstance(parameters, dict) else {}
 
 
-def _waiting_for(account: str, region: str) -> Any:
+def _waiting_for(account: str, region: str, waits: Callable[[str], str | None]) -> Any:
     def waiting_for(task_token: str) -> str | None:
         from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
+        if (found := waits(task_token)) is not None:
+            return found
         machines: list[Any] = stepfunctions_parser_backends[account][region].state_machines
-        for machine in machines:
-            for execution in machine.executions:
-                env = execution.exec_worker.env
-                if env is not None and env.callback_pool_manager.get(task_token) is not None:
-                    return str(machine.arn)
         # Nobody waits with it: whoever may answer some state machine learns so from Step Functions.
         return str(machines[0].arn) if machines else None
 

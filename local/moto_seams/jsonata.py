@@ -1,4 +1,4 @@
-"""Evaluate the state machine's JSONata, which moto parses but has no evaluator for."""
+"""Evaluate the state machine's JSONata: jsonata-python, with moto's declarations of Step Functions' own functions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, NoReturn
+from typing import Any
 
 from jsonata.jexception import JException
 from jsonata.jsonata import Jsonata
@@ -106,54 +106,14 @@ def _as_json(value: Any) -> Any:
 
 
 @contextmanager
-def jsonata_evaluated(clock: Callable[[], datetime]) -> Iterator[None]:
-    """Give moto's interpreter a JSONata evaluator whose ``$millis()`` and ``$now()`` follow ``clock``.
+def jsonata_clock(clock: Callable[[], datetime]) -> Iterator[None]:
+    """Let ``$millis()`` and ``$now()`` follow ``clock``.
 
-    Relies on ``StringJSONata._eval_body(env)`` pushing the value of ``self.expression`` on
-    ``env.stack``; on ``env.states._states_data`` and on the two scopes of ``env.variable_store``.
-    moto itself pastes the variables as text in front of the expression, strings unescaped,
-    and parses all of it anew each time. Also relies on jsonata-python asking
-    ``Timebox.current_milli_time`` for the time of an evaluation.
+    Relies on jsonata-python asking ``Timebox.current_milli_time`` for the time of an evaluation.
     """
-    from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringJSONata
-
-    def eval_body(self: Any, env: Any) -> None:
-        store = env.variable_store
-        variables = {**store._outer_scope, **store._inner_scope}
-        try:
-            value = evaluate(self.expression, variables, env.states._states_data)
-        except QueryFailed as problem:
-            _fail_state(env, str(problem))
-        env.stack.append(value)
 
     def millis() -> int:
         return int(clock().timestamp() * 1000)
 
-    with (
-        replaced(StringJSONata, "_eval_body", eval_body),
-        replaced(Timebox, "current_milli_time", staticmethod(millis)),
-    ):
+    with replaced(Timebox, "current_milli_time", staticmethod(millis)):
         yield
-
-
-def _fail_state(env: Any, cause: str) -> NoReturn:
-    """Fail the state as Step Functions does: with ``States.QueryEvaluationError``, which a Catch may name."""
-    from moto.stepfunctions.parser.api import EvaluationFailedEventDetails, HistoryEventType
-    from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import (
-        FailureEvent,
-        FailureEventException,
-    )
-    from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
-    from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
-    from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
-
-    name = StatesErrorName(typ=StatesErrorNameType.StatesQueryEvaluationError)
-    details = EventDetails(  # type: ignore[typeddict-item]
-        evaluationFailedEventDetails=EvaluationFailedEventDetails(cause=cause, error=name.error_name)
-    )
-    env.event_manager.add_event(
-        context=env.event_history_context, event_type=HistoryEventType.EvaluationFailed, event_details=details
-    )
-    raise FailureEventException(
-        FailureEvent(env=env, error_name=name, event_type=HistoryEventType.EvaluationFailed, event_details=details)
-    )

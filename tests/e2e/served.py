@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from local.clock import WallClock
 from local.cloud import LocalCloud
 from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said
@@ -33,7 +34,7 @@ def served_cloud() -> Iterator[tuple[LocalCloud, Served]]:
     """Yield a cloud and where it is served."""
     with (
         ConverseServer(CallableModel(model)) as double,
-        LocalCloud(PLAYBOOK, double.url, sleep=lambda _: None) as cloud,
+        LocalCloud(PLAYBOOK, double.url, clock=WallClock(sleep=lambda _: None)) as cloud,
         serve(cloud, authorizer=operator("ann")) as served,
     ):
         yield cloud, served

@@ -14,6 +14,7 @@ from local.cli import main
 from local.cli.exits import Exit
 from local.cli.parser import parser
 from local.cli.stack import on_stack
+from local.clock import WallClock
 from local.cloud import ROOT, LocalCloud
 from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said, turns_taken
@@ -47,7 +48,7 @@ def up() -> Iterator[tuple[LocalCloud, Served, Model]]:
     model = Model()
     with (
         ConverseServer(CallableModel(model)) as double,
-        LocalCloud(PLAYBOOK, double.url, enforce_iam=True, sleep=lambda _: None) as cloud,
+        LocalCloud(PLAYBOOK, double.url, enforce_iam=True, clock=WallClock(sleep=lambda _: None)) as cloud,
         serve(cloud, authorizer=operator("ann")) as served,
     ):
         yield cloud, served, model

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from local.clock import WallClock
 from local.cloud import LocalCloud
 from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said
@@ -29,7 +30,7 @@ def model(request: Mapping[str, Any], model_id: str) -> Reply:
 def cloud() -> Iterator[LocalCloud]:
     with (
         ConverseServer(CallableModel(model)) as double,
-        LocalCloud(PLAYBOOK, double.url, enforce_iam=True, sleep=lambda _: None) as cloud,
+        LocalCloud(PLAYBOOK, double.url, enforce_iam=True, clock=WallClock(sleep=lambda _: None)) as cloud,
     ):
         yield cloud
 

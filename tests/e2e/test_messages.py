@@ -15,6 +15,7 @@ import pytest
 
 from ballast.contracts import RunRequest
 from local import schemas
+from local.clock import WallClock
 from local.cloud import FunctionError, LocalCloud
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +41,10 @@ example = load_example()
 @pytest.fixture(scope="module")
 def cloud() -> Iterator[LocalCloud]:
     with LocalCloud(
-        playbook=PLAYBOOK, model_endpoint_url="http://127.0.0.1:9", enforce_iam=True, sleep=lambda _: None
+        playbook=PLAYBOOK,
+        model_endpoint_url="http://127.0.0.1:9",
+        enforce_iam=True,
+        clock=WallClock(sleep=lambda _: None),
     ) as opened:
         events, sqs = opened.session.client("events"), opened.session.client("sqs")
         sqs.create_queue(QueueName="heard")

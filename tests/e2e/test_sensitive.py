@@ -22,6 +22,7 @@ from ballast.folds import prompt_digest, rebuild
 from ballast.log import RunLog, Seal
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime
+from local.clock import WallClock
 from local.cloud import LocalCloud
 from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said, turns_taken
@@ -73,7 +74,7 @@ def played() -> Iterator[Played]:
     model = CallableModel(answer)
     with (
         ConverseServer(model) as double,
-        LocalCloud(VAULT, double.url, enforce_iam=True, sleep=lambda _: None) as cloud,
+        LocalCloud(VAULT, double.url, enforce_iam=True, clock=WallClock(sleep=lambda _: None)) as cloud,
         serve(cloud, authorizer=operator("ann")) as served,
     ):
         heard(cloud)

@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 from local.cli.stage import SMALL_STORE, stage
+from local.clock import WallClock
 from local.converse import model_source
 from local.up import serve
 from local.up.identity import operator
@@ -39,7 +40,7 @@ def test_the_transcripts_are_what_comes_back() -> None:
     known = Known()
 
     with (
-        stage(model_source(str(SCRIPT)), size=SMALL_STORE, sleep=lambda _: None) as cloud,
+        stage(model_source(str(SCRIPT)), size=SMALL_STORE, clock=WallClock(sleep=lambda _: None)) as cloud,
         serve(cloud, authorizer=operator("ann")) as served,
     ):
         for one in written:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ballast.folds import ending
 from local.converse.script import ScriptModel
-from tests.faults.asl import Execution
+from local.states import Execution
 from tests.faults.people import Outside
 from tests.faults.plan import Plan
 from tests.faults.scenarios import Scenario

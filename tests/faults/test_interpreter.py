@@ -9,6 +9,7 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.playbook import load_playbook
 from local.cli.stage import seed_store
+from local.clock import WallClock
 from local.cloud import PLAYBOOK, LocalCloud
 from local.converse.script import ScriptModel
 from local.converse.server import ConverseServer
@@ -53,7 +54,8 @@ def _named(scenario: Scenario) -> RunRequest:
 @pytest.fixture(scope="module")
 def on_moto() -> dict[str, Way]:
     load_playbook(PLAYBOOK)  # its folder is no place where Python looks by itself
-    with ConverseServer(Scripts()) as model, LocalCloud(model_endpoint_url=model.url, sleep=lambda _: None) as cloud:
+    clock = WallClock(sleep=lambda _: None)
+    with ConverseServer(Scripts()) as model, LocalCloud(model_endpoint_url=model.url, clock=clock) as cloud:
         _seed(cloud)
         left = {_named(BY_NAME[name]).run_id: list(BY_NAME[name].answers) for name in NAMES}
 

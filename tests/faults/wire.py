@@ -17,7 +17,7 @@ from botocore.exceptions import ReadTimeoutError
 
 from local.converse.source import STATUS, ModelError, Source
 from local.sessions import REGION, Models, core_session
-from tests.faults.asl import Execution
+from local.states import Execution
 from tests.faults.clock import Clock
 from tests.faults.quick import SIGNATURE, quick_client, quick_clients
 

@@ -17,9 +17,10 @@ import io
 import json
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -35,7 +36,7 @@ from local.functions import Function
 from local.moto_seams.imports import import_moto
 from local.moto_seams.replaced import replaced
 from local.sessions import Gate, Keys, LocalSession, Models
-from tests.faults.asl import Execution, Interpreter, StateFailed
+from local.states import Execution, Interpreter, StateFailed
 from tests.faults.clock import NOON, Clock, let_go_of_locks, virtual_time
 from tests.faults.plan import Plan
 from tests.faults.quick import quick_moto
@@ -96,7 +97,7 @@ class World:
             stateMachineArn=self.physical_id("AgentStateMachine")
         )
         self.definition: Mapping[str, Any] = json.loads(machine["definition"])
-        self._interpreter = Interpreter(self.definition, _Workflow(self), clock)
+        self._interpreter = Interpreter(self.definition, _Workflow(self))
         self.keep()
         self.renew(None)
 
@@ -289,7 +290,17 @@ class _Workflow:
     def __init__(self, world: World) -> None:
         self._world = world
 
-    def invoke(self, function_arn: str, payload: Any, state: str) -> Any:
+    def now(self) -> datetime:
+        return self._world.clock.now
+
+    def pause(self, seconds: float) -> None:
+        self._world.clock.advance(seconds)
+
+    def side_by_side(self, work: Sequence[Callable[[], Any]], at_once: int) -> list[Any]:
+        """One after the other: what runs side by side on AWS has to come out the same in any order."""
+        return [one() for one in work]
+
+    def invoke(self, function_arn: str, payload: Any, state: str, timeout_s: float) -> Any:
         try:
             return self._world.invoke(function_arn, payload, state)
         except InvokeFailed as failed:

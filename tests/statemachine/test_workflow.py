@@ -12,6 +12,7 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.errors import BallastError
 from functions.budget.admit import Admit
+from local.clock import WallClock
 from local.cloud import Execution, LocalCloud
 from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, ModelError, Reply, said, turns_taken
@@ -238,7 +239,7 @@ def played() -> Iterator[dict[str, Played]]:
     cases = {case.name: case for case in CASES}
     with (
         ConverseServer(model(cases)) as double,
-        LocalCloud(playbook=PLAYBOOK, model_endpoint_url=double.url, sleep=lambda _: None) as cloud,
+        LocalCloud(playbook=PLAYBOOK, model_endpoint_url=double.url, clock=WallClock(sleep=lambda _: None)) as cloud,
     ):
         requests = {
             name: RunRequest(

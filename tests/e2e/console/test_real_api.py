@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import expect
 
 from ballast.contracts import RunRequest
+from local.clock import WallClock
 from local.cloud import LocalCloud
 from local.up.identity import operator
 from local.up.serve import serve
@@ -15,7 +16,7 @@ from tests.e2e.console.conftest import PHONE, Tabs
 
 @pytest.fixture
 def cloud() -> Iterator[LocalCloud]:
-    with LocalCloud(model_endpoint_url="http://127.0.0.1:9", sleep=lambda _: None) as opened:
+    with LocalCloud(model_endpoint_url="http://127.0.0.1:9", clock=WallClock(sleep=lambda _: None)) as opened:
         yield opened
 
 

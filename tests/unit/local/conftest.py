@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from local.clock import WallClock
 from local.cloud import Execution, LocalCloud
 from tests.unit.local.stand_in.handlers import Bench
 
@@ -25,7 +26,7 @@ def slept() -> list[float]:
 
 @pytest.fixture(scope="module")
 def cloud(slept: list[float]) -> Iterator[LocalCloud]:
-    with LocalCloud(template=TEMPLATE, playbook=TEMPLATE.parent, sleep=slept.append) as opened:
+    with LocalCloud(template=TEMPLATE, playbook=TEMPLATE.parent, clock=WallClock(sleep=slept.append)) as opened:
         yield opened
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from local.moto_seams.imports import import_moto
-from local.moto_seams.jsonata import QueryFailed, evaluate, jsonata_evaluated
+from local.moto_seams.jsonata import QueryFailed, evaluate, jsonata_clock
 from tests.unit.local.conftest import threads_switching_often
 
 STATES = dict.fromkeys(("input", "context", "result", "errorOutput"))
@@ -109,7 +109,7 @@ def test_threads_do_not_get_each_others_values_or_times() -> None:
         text = "[$own, $millis(), $sum($map([1..30], function($i) { $i * 2 })), $millis()]"
         return [value(text, {"own": own}) for _ in range(30)]
 
-    with jsonata_evaluated(clock), threads_switching_often(), ThreadPoolExecutor(4) as pool:
+    with jsonata_clock(clock), threads_switching_often(), ThreadPoolExecutor(4) as pool:
         found = list(pool.map(work, range(4)))
 
     assert [{values[0] for values in own} for own in found] == [{0}, {1}, {2}, {3}]

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -78,40 +77,6 @@ def test_a_handlers_error_reaches_a_catch_by_its_class_name(run: Any) -> None:
     report = json.loads(ended.output["Cause"])
     assert ended.output["Error"] == "Boom"
     assert (report["errorType"], report["errorMessage"]) == ("Boom", 'it "broke"')
-
-
-def test_a_definition_is_parsed_once_and_executions_leave_no_trace_in_it(cloud: LocalCloud, run: Any) -> None:
-    from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
-
-    states = cloud.session.client("stepfunctions")
-    definition = states.describe_state_machine(stateMachineArn=cloud.physical_id("AgentStateMachine"))["definition"]
-    program = AmazonStateLanguageParser.parse(definition)[0]
-    before = _content(program)
-
-    run(fail_times=2, key="trace")
-    run(go="map", items=[1, 2], side_by_side=True)
-
-    assert AmazonStateLanguageParser.parse(definition)[0] is program
-    assert _content(program) == before
-
-
-def _content(component: Any) -> Any:
-    """The attributes of moto's components, all the way down."""
-    seen: set[int] = set()
-
-    def describe(value: Any) -> Any:
-        if isinstance(value, list | tuple | set):
-            return [describe(item) for item in value]
-        if isinstance(value, dict):
-            return {str(key): describe(item) for key, item in value.items()}
-        if not type(value).__module__.startswith("moto.") or not hasattr(value, "__dict__"):
-            return repr(value)
-        if id(value) in seen:
-            return "seen"
-        seen.add(id(value))
-        return {name: describe(item) for name, item in vars(value).items()}
-
-    return describe(component)
 
 
 def test_executions_side_by_side_count_their_retries_apart(cloud: LocalCloud, bench: Any) -> None:
@@ -298,14 +263,3 @@ def test_errors_of_states_are_not_logged(run: Any, caplog: pytest.LogCaptureFixt
     run(go="query")
 
     assert caplog.text == ""
-
-
-# threads
-
-
-def test_the_interpreters_threads_are_known(run: Any) -> None:
-    from moto.stepfunctions.parser.utils import TMP_THREADS
-
-    run()
-
-    assert any(isinstance(thread, threading.Thread) for thread in TMP_THREADS)
