@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from ballast.runtime import utc_now
 
+#: When a virtual clock begins.
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 #: Virtual time that stands still for so many real seconds in which a thread has not come back is reported.

@@ -14,7 +14,9 @@ from typing import Any, Self
 
 from ballast.contracts import Event, RunRequest
 from ballast.runtime import Runtime, utc_now
-from local.clock import Clock, as_clock
+from local.clock import Clock, VirtualClock, as_clock
+from local.converse.inline import answer_inline
+from local.converse.source import Source
 from local.engine import Engine
 from local.executions import Execution, Executions
 from local.functions import AfterHook, Function, FunctionError, Functions, Hook, ServiceFault
@@ -22,6 +24,7 @@ from local.http_routes import HttpRoute
 from local.sessions import Gate, Keys, LocalSession, Models, users_bedrock
 from local.stdout import stdout_restored
 from local.template import TemplateInvalid
+from local.virtual_time import virtual_time
 
 __all__ = ["Execution", "FunctionError", "LocalCloud", "ServiceFault"]
 
@@ -47,6 +50,7 @@ class LocalCloud:
 
     playbook            folder that stands in for the playbook's layer
     model_endpoint_url  a Converse double, for the functions that have a model; None leaves Bedrock's
+    model               a model that answers in this process, without an endpoint and by the cloud's clock
     enforce_iam         each function has only the rights of its own role
     allow_bedrock       real Bedrock, with the user's credentials (and at the user's cost)
     clock               the time of functions, executions and deliveries; a function that tells the time is one whose
@@ -62,6 +66,7 @@ class LocalCloud:
         model_endpoint_url: str | None = None,
         enforce_iam: bool = False,
         *,
+        model: Source | None = None,
         allow_bedrock: bool = False,
         clock: Clock | Callable[[], datetime] = utc_now,
         parameters: Mapping[str, str] | None = None,
@@ -70,6 +75,7 @@ class LocalCloud:
         self._overrides = {"PLAYBOOK_DIR": str((playbook or PLAYBOOK).resolve())}
         if model_endpoint_url is not None:
             self._overrides["MODEL_ENDPOINT_URL"] = model_endpoint_url
+        self._model = model
         self._enforce_iam = enforce_iam
         self._allow_bedrock = allow_bedrock
         self._clock = as_clock(clock)
@@ -103,16 +109,21 @@ class LocalCloud:
         from local.moto_seams.interpreter import reflect
 
         bedrock = users_bedrock() if self._allow_bedrock else None
-        gate = Gate(allow_bedrock=self._allow_bedrock)
+        # A model in this process answers before anything is sent.
+        to_bedrock = bedrock is not None or self._model is not None
+        gate = Gate(allow_bedrock=to_bedrock)
         models = Models()
         functions = Functions({}, self.runtime, self.before_invoke, self.after_invoke, clock=self._clock)
         executions = Executions(self._clock)
         engine = Engine(functions.invoke, self._clock, lambda run: executions.ended(reflect(run)))
         stack.enter_context(stdout_restored())
-        stack.enter_context(moto_cloud(engine, executions, self._clock, bedrock is not None))
+        stack.enter_context(moto_cloud(engine, executions, self._clock, to_bedrock))
         self.session = LocalSession(Keys(), gate, models=models)
         self._deployment = deploy(self.session, self._template, self._parameters, self._overrides)
         functions.all = self._deployment.functions
+        if isinstance(self._clock, VirtualClock):
+            functions.load()
+            stack.enter_context(virtual_time(self._clock))
         sources = event_sources(self.session, functions)
         keys: Mapping[str, Keys] = {}
         if self._enforce_iam:
@@ -123,6 +134,8 @@ class LocalCloud:
 
         def session_of(function: Function) -> LocalSession:
             session = LocalSession(keys.get(function.logical_id, Keys()), gate, models=models, bedrock=bedrock)
+            if self._model is not None:
+                answer_inline(session, self._model, self._clock)
             if self._enforce_iam:
                 guard_models(session, function.role_arn)
             return session

@@ -8,7 +8,7 @@ import traceback
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -103,6 +103,12 @@ class Functions:
             if function in (found.logical_id, found.name, found.arn) or function.startswith(f"{found.arn}:"):
                 return found
         raise KeyError(f"No function {function}. The template has: {', '.join(sorted(self.all))}.")
+
+    def load(self) -> None:
+        """Import every function's handler now."""
+        for function in self.all.values():
+            with suppress(_Reported):  # an invocation will report it
+                _handler(function)
 
     def invoke(
         self,

@@ -19,6 +19,7 @@ from bench.tau2.memory import Clock, virtual_time
 from bench.tau2.play import where
 from bench.tau2.player import FOLDER, plans_of
 from bench.tau2.workflow import call_of
+from local.clock import WallClock
 from local.cloud import FunctionError, LocalCloud
 from local.converse import ConverseServer
 
@@ -44,7 +45,7 @@ def _cloud(playbook: Path, wanted: Sequence[Case]) -> Iterator[LocalCloud]:
     with (
         virtual_time(clock),
         ConverseServer(GoldModel(plans.values())) as model,
-        LocalCloud(playbook=playbook, model_endpoint_url=model.url, clock=clock, sleep=clock.wait_s) as cloud,
+        LocalCloud(playbook, model.url, clock=WallClock(now=clock, sleep=clock.wait_s)) as cloud,
     ):
         yield cloud
 

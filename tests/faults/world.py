@@ -29,6 +29,7 @@ from ballast.log import RunLog, Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime
 from local.cli.stage import package_of
+from local.clock import NOON
 from local.cloud import PLAYBOOK, ROOT
 from local.converse.script import ScriptModel
 from local.converse.source import Reply, turns_taken
@@ -37,7 +38,8 @@ from local.moto_seams.imports import import_moto
 from local.moto_seams.replaced import replaced
 from local.sessions import Gate, Keys, LocalSession, Models
 from local.states import Execution, Interpreter, StateFailed
-from tests.faults.clock import NOON, Clock, let_go_of_locks, virtual_time
+from local.virtual_time import virtual_time
+from tests.faults.clock import Clock, let_go_of_locks
 from tests.faults.plan import Plan
 from tests.faults.quick import quick_moto
 from tests.faults.scenarios import REPLIES

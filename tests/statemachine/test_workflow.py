@@ -1,7 +1,6 @@
 """Every edge of the state machine, taken by real handlers on moto."""
 
 import re
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,9 +11,8 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.errors import BallastError
 from functions.budget.admit import Admit
-from local.clock import WallClock
+from local.clock import VirtualClock
 from local.cloud import Execution, LocalCloud
-from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, ModelError, Reply, said, turns_taken
 from tests.statemachine.edges import Edge, edges_of, edges_taken, load_definition, states_of
 from tests.statemachine.playbook.tools.counter import value_of
@@ -43,7 +41,6 @@ class Case:
     breaks: Mapping[str, Callable[[dict[str, Any]], None]] = field(default_factory=dict)
     answers: tuple[dict[str, Any] | None, ...] = ()
     counter: int = 0
-    alone: bool = False  # its own time must not run out while others are busy
 
 
 class Broken(Exception):
@@ -136,7 +133,6 @@ CASES = [
         limits={"deadline_s": 6},
         answers=({"approve": True, "wait_s": 6.2},),
         counter=100,
-        alone=True,
     ),
     Case(
         "rejected",
@@ -216,8 +212,8 @@ class Played:
 class People:
     """Answers each escalation that is opened, as soon as the run waits for it."""
 
-    def __init__(self, cloud: LocalCloud, cases: Mapping[str, Case]) -> None:
-        self._cloud = cloud
+    def __init__(self, cloud: LocalCloud, clock: VirtualClock, cases: Mapping[str, Case]) -> None:
+        self._cloud, self._clock = cloud, clock
         self._left = {
             RunRequest(request_id=case.name.replace(" ", "-"), text=case.name).run_id: list(case.answers)
             for case in cases.values()
@@ -230,17 +226,21 @@ class People:
             if said is None:  # nobody looks
                 return
             answer = {"escalation_id": result["escalation_id"], "by": "ann", **said}
-            threading.Timer(answer.pop("wait_s", 0.1), self._cloud.invoke, ("AnswerEscalationFunction", answer)).start()
+            wait_s = answer.pop("wait_s", 0.1)
+
+            def act() -> None:
+                self._clock.pause(wait_s)
+                self._cloud.invoke("AnswerEscalationFunction", answer)
+
+            self._clock.thread(act, "a person")
 
 
 @pytest.fixture(scope="module")
 def played() -> Iterator[dict[str, Played]]:
-    """All cases, in one local cloud: side by side, and then those that want to be alone."""
+    """All cases, side by side in one local cloud, on virtual time: how long the machine takes plays no part."""
     cases = {case.name: case for case in CASES}
-    with (
-        ConverseServer(model(cases)) as double,
-        LocalCloud(playbook=PLAYBOOK, model_endpoint_url=double.url, clock=WallClock(sleep=lambda _: None)) as cloud,
-    ):
+    clock = VirtualClock()
+    with LocalCloud(playbook=PLAYBOOK, model=model(cases), clock=clock) as cloud:
         requests = {
             name: RunRequest(
                 request_id=name.replace(" ", "-"),
@@ -261,14 +261,11 @@ def played() -> Iterator[dict[str, Played]]:
             breaks.get(run_id, {}).get(function, lambda _: None)(payload)
 
         cloud.before_invoke.append(_except_intake(break_it))
-        cloud.after_invoke.append(People(cloud, cases).after)
-        definition, done = load_definition(), {}
-        for alone in (False, True):
-            turn = {name: request for name, request in requests.items() if cases[name].alone is alone}
-            for request in turn.values():
-                cloud.start(request)
-            done |= {name: _played(cloud, request, definition) for name, request in turn.items()}
-        yield done
+        cloud.after_invoke.append(People(cloud, clock, cases).after)
+        for request in requests.values():
+            cloud.start(request)
+        definition = load_definition()
+        yield {name: _played(cloud, request, definition) for name, request in requests.items()}
 
 
 def _json(value: Any) -> str:
@@ -283,7 +280,7 @@ def _except_intake(hook: Callable[[str, dict[str, Any]], None]) -> Callable[[str
 
 
 def _played(cloud: LocalCloud, request: RunRequest, definition: dict[str, Any]) -> Played:
-    execution = cloud.wait(request.run_id, 30)
+    execution = cloud.wait(request.run_id, 10 * 24 * 3600)
     history = cloud.history(request.run_id)
     inputs = [
         event["stateEnteredEventDetails"].get("input", "") for event in history if "stateEnteredEventDetails" in event
