@@ -73,7 +73,6 @@ class Run:
     execution: Execution
     machine_arn: str
     role_arn: str
-    started: datetime
     stopped: Signal
     until: float
     record: Any
@@ -98,6 +97,10 @@ class Engine:
         self._definitions: dict[str, Mapping[str, Any]] = {}
         self._threads: list[threading.Thread] = []
 
+    def now(self) -> datetime:
+        """Return the time."""
+        return self._clock()
+
     def accept(self, definition: str) -> Mapping[str, Any]:
         """Return a definition, read. Raises ``NotImplementedError`` where it has what is not played here."""
         if definition not in self._definitions:
@@ -112,7 +115,7 @@ class Engine:
         """Start to run ``execution`` in a thread of its own."""
         machine = self.accept(definition)
         until = self._clock.monotonic() + float(machine.get("TimeoutSeconds", NO_TIMEOUT_S))
-        run = Run(execution, machine_arn, role_arn, self._clock(), self._clock.signal(), until, record)
+        run = Run(execution, machine_arn, role_arn, self._clock.signal(), until, record)
         execution.history = History(self._clock)
         world = _World(self, run)
         with self._lock:

@@ -145,7 +145,10 @@ class LocalSession(boto3.Session):
             if args or kwargs:
                 return super().client(service_name, *args, **kwargs)  # type: ignore[call-overload]
             if service_name not in self._plain:
-                self._plain[service_name] = super().client(service_name)  # type: ignore[call-overload]
+                made: Any = super().client(service_name)  # type: ignore[call-overload]
+                # Made on first use, without a lock: of two threads one would catch errors of classes that nobody raises.
+                _ = made.exceptions
+                self._plain[service_name] = made
             return self._plain[service_name]
 
 

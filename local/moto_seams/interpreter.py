@@ -29,9 +29,8 @@ def executions_run_by(engine: Engine) -> Iterator[None]:
     def start(self: Any) -> None:
         self.exec_status = ExecutionStatus.RUNNING
         made = Execution(arn=self.exec_arn, name=self.name, input=self.input_data)
-        machine = self.state_machine
+        machine, self.start_date = self.state_machine, engine.now()
         self.exec_worker = engine.begin(made, machine.definition, machine.arn, self.role_arn, record=self)
-        self.start_date = self.exec_worker.started
 
     def stop(self: Any, stop_date: Any, error: str | None, cause: str | None) -> None:
         reflect(engine.stop(self.exec_arn, error, cause))

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from local.clock import WallClock
+from local.clock import VirtualClock
 from local.cloud import Execution, LocalCloud
 from tests.unit.local.stand_in.handlers import Bench
 
@@ -20,19 +20,31 @@ _NAMES = (f"run-{number}" for number in itertools.count(1))
 
 
 @pytest.fixture(scope="module")
-def slept() -> list[float]:
-    return []
+def clock() -> VirtualClock:
+    return VirtualClock()
 
 
 @pytest.fixture(scope="module")
-def cloud(slept: list[float]) -> Iterator[LocalCloud]:
-    with LocalCloud(template=TEMPLATE, playbook=TEMPLATE.parent, clock=WallClock(sleep=slept.append)) as opened:
+def cloud(clock: VirtualClock) -> Iterator[LocalCloud]:
+    with LocalCloud(template=TEMPLATE, playbook=TEMPLATE.parent, clock=clock) as opened:
         yield opened
 
 
 @pytest.fixture(autouse=True)
-def bench() -> type[Bench]:
-    for kept in (Bench.tokens, Bench.attempts, Bench.events, Bench.after_the_hang, Bench.batches, Bench.responses):
+def bench(request: pytest.FixtureRequest) -> type[Bench]:
+    Bench.now, Bench.pause = time.monotonic, time.sleep
+    if "clock" in request.fixturenames:
+        clock = request.getfixturevalue("clock")
+        Bench.now, Bench.pause = clock.monotonic, clock.pause
+    for kept in (
+        Bench.tokens,
+        Bench.attempts,
+        Bench.events,
+        Bench.at,
+        Bench.after_the_hang,
+        Bench.batches,
+        Bench.responses,
+    ):
         kept.clear()
     return Bench
 
@@ -41,7 +53,7 @@ def bench() -> type[Bench]:
 def run(cloud: LocalCloud) -> Any:
     """Start the stand-in's state machine with an input and return its ended execution."""
 
-    def start_and_wait(wait_s: float = 10, name: str | None = None, **given: Any) -> Execution:
+    def start_and_wait(wait_s: float = 3_600, name: str | None = None, **given: Any) -> Execution:
         name = name or next(_NAMES)
         begin(cloud, name, given)
         return cloud.wait(name, wait_s)
@@ -56,11 +68,11 @@ def begin(cloud: LocalCloud, name: str, given: dict[str, Any]) -> str:
     return name
 
 
-def eventually(holds: Callable[[], object], within_s: float = 5.0) -> None:
-    """Wait until ``holds()``."""
-    until = time.monotonic() + within_s
+def eventually(holds: Callable[[], object]) -> None:
+    """Wait until ``holds()``: a minute of real time at most. A virtual clock stands still meanwhile."""
+    until = time.monotonic() + 60
     while not holds():
-        assert time.monotonic() < until, "it did not come true in time"
+        assert time.monotonic() < until, "it did not come true"
         time.sleep(0.005)
 
 

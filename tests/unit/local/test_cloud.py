@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from local.clock import VirtualClock
 from local.cloud import LocalCloud
-from tests.unit.local.conftest import TEMPLATE, begin, eventually
+from tests.unit.local.conftest import TEMPLATE, begin
 
 
 def test_a_functions_environment_is_the_templates_with_the_local_overrides(cloud: LocalCloud) -> None:
@@ -104,31 +105,25 @@ def test_a_run_that_went_well_is_no_event_for_the_rule(run: Any, bench: Any) -> 
     assert bench.events == []
 
 
-def test_an_event_that_is_not_taken_is_delivered_again(cloud: LocalCloud, bench: Any, slept: list[float]) -> None:
-    slept.clear()
+def test_an_event_that_is_not_taken_is_delivered_again(cloud: LocalCloud, bench: Any, clock: VirtualClock) -> None:
+    started = clock.monotonic()
     name = begin(cloud, "stubborn-run", {"go": "query"})
 
     cloud.wait(name, 10)
+    clock.pause(3_600)
 
-    eventually(lambda: len(bench.events) == 3)
-    assert slept == [60, 120]
+    assert [round(at - started) for at in bench.at] == [0, 60, 180]
 
 
-def test_an_event_that_is_never_taken_goes_to_the_dead_letters(cloud: LocalCloud) -> None:
+def test_an_event_that_is_never_taken_goes_to_the_dead_letters(cloud: LocalCloud, clock: VirtualClock) -> None:
     name = begin(cloud, "never-settled", {"go": "query"})
 
     cloud.wait(name, 10)
+    clock.pause(3_600)
 
-    messages: list[Any] = []
-
-    def received() -> bool:
-        queue = cloud.physical_id("Unsettled")
-        found = cloud.session.client("sqs").receive_message(QueueUrl=queue, MessageAttributeNames=["All"])
-        messages.extend(found.get("Messages", []))
-        return bool(messages)
-
-    eventually(received)
-    [message] = messages
+    queue = cloud.physical_id("Unsettled")
+    received = cloud.session.client("sqs").receive_message(QueueUrl=queue, MessageAttributeNames=["All"])
+    [message] = received["Messages"]
     assert json.loads(message["Body"])["detail"]["name"] == name
     assert message["MessageAttributes"]["ErrorMessage"]["StringValue"] == "not yet"
 

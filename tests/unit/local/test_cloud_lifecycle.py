@@ -2,7 +2,6 @@
 
 import sys
 import threading
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from botocore.config import Config
 from moto.core.models import botocore_stubber
 
+from local.clock import VirtualClock
 from local.cloud import FunctionError, LocalCloud
 from local.converse import ConverseServer, ScriptModel
 from local.sandbox import SandboxEnded
@@ -65,42 +65,45 @@ def test_there_is_one_local_cloud_at_a_time_and_the_next_is_empty_and_named_alik
     assert names[0] == names[1]
 
 
-def test_closing_ends_what_still_runs_even_after_ctrl_c() -> None:
-    from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringJSONata
+def test_closing_ends_what_still_runs_even_after_ctrl_c(bench: Any) -> None:
+    from moto.stepfunctions.parser.backend.execution import Execution
 
-    seam, stdout = StringJSONata._eval_body, sys.stdout
+    seam, stdout, clock = Execution.start, sys.stdout, VirtualClock()
     threads = set(threading.enumerate())
     clients: list[Any] = []
 
     def interrupted() -> None:
-        with LocalCloud(template=TEMPLATE) as cloud:
+        with LocalCloud(template=TEMPLATE, clock=clock) as cloud:
             clients.append(cloud.session.client("dynamodb"))
             for n in range(3):
                 begin(cloud, f"run-{n}", {"go": "ask"})
             begin(cloud, "run-retry", {"fail_times": 99, "key": "ctrl-c"})  # waits 3 s before its retry
-            time.sleep(0.2)
+            eventually(lambda: len(bench.tokens) == 3 and bench.attempts)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
 
-    eventually(lambda: not set(threading.enumerate()) - threads, within_s=1.5)
+    eventually(lambda: not set(threading.enumerate()) - threads)
+    assert clock.monotonic() == 0
     assert not botocore_stubber.enabled
-    assert StringJSONata._eval_body is seam
+    assert Execution.start is seam
     assert sys.stdout is stdout
     with pytest.raises(SandboxEnded, match="closed"):
         clients[0].list_tables()
 
 
 def test_a_handler_left_behind_reaches_nothing_after_the_end(bench: Any) -> None:
-    with LocalCloud(template=TEMPLATE) as cloud:
+    clock = VirtualClock()
+    bench.pause = clock.pause
+    with LocalCloud(template=TEMPLATE, clock=clock) as cloud:
         called: list[str] = []
         cloud.before_invoke.append(lambda function, _: called.append(function))
         begin(cloud, "run-hung", {"hang_s": 0.3})
         eventually(lambda: called)
 
-    eventually(lambda: bench.after_the_hang)
-    time.sleep(0.05)
+    clock.pause(1)
+    clock.pause(1)
     assert bench.after_the_hang == ["before"]
 
 

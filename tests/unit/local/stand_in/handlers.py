@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -19,11 +20,15 @@ class Flaky(Exception):
 
 
 class Bench:
-    """What the tests share with the handlers of one process."""
+    """What the tests share with the handlers of one process. ``now`` and ``pause`` are the cloud's clock's."""
+
+    now: ClassVar[Callable[[], float]] = staticmethod(time.monotonic)
+    pause: ClassVar[Callable[[float], None]] = staticmethod(time.sleep)
 
     tokens: ClassVar[list[str]] = []
     attempts: ClassVar[dict[str, int]] = {}
     events: ClassVar[list[Any]] = []
+    at: ClassVar[list[float]] = []
     after_the_hang: ClassVar[list[str]] = []
     batches: ClassVar[list[list[str]]] = []
     responses: ClassVar[list[Any]] = []
@@ -50,7 +55,7 @@ def work(event: dict[str, Any], context: Any, *, runtime: Runtime) -> Any:
     if event.get("boom") or event.get("item") == "boom":
         raise Boom(event.get("words", 'it "broke"'))
     if "hang_s" in event:
-        time.sleep(event["hang_s"])
+        Bench.pause(event["hang_s"])
         Bench.after_the_hang.append("before")
         runtime.client("dynamodb").put_item(
             TableName=runtime.environ["RUN_LOG_TABLE"], Item={"run_id": {"S": "late"}, "seq": {"S": "late"}}
@@ -83,6 +88,7 @@ def work(event: dict[str, Any], context: Any, *, runtime: Runtime) -> Any:
 
 def settle(event: dict[str, Any], context: Any, *, runtime: Runtime) -> dict[str, Any]:
     Bench.events.append(event)
+    Bench.at.append(Bench.now())
     name = event["detail"]["name"]
     if name.startswith("never") or (name.startswith("stubborn") and len(Bench.events) < 3):
         raise RetryLater("not yet")
