@@ -146,7 +146,7 @@ class LocalSession(boto3.Session):
                 return super().client(service_name, *args, **kwargs)  # type: ignore[call-overload]
             if service_name not in self._plain:
                 made: Any = super().client(service_name)  # type: ignore[call-overload]
-                # Made on first use, without a lock: of two threads one would catch errors of classes that nobody raises.
+                # Made on first use and without a lock: of two threads, one would catch classes that nobody raises.
                 _ = made.exceptions
                 self._plain[service_name] = made
             return self._plain[service_name]
