@@ -24,8 +24,8 @@ from typing import Any
 from ballast.contracts import LimitsPatch, RunRequest
 from ballast.errors import NotAdmitted, RetryLater
 from ballast.folds import usage
-from tests.tables_in_memory import Tables
-from tests.unit.functions.budget.world import Died, World
+from tests.functions.budget.world import Died, World
+from tests.support.tables_in_memory import Tables
 
 TENANT, WINDOW = "acme", "hour#2026-03-01T12"
 CEILING, LIMIT = 10_000, 2_000_000

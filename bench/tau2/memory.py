@@ -1,7 +1,7 @@
 """The functions that a call goes through, in memory: the real handlers on fast tables, with time as it is told.
 
-Thousands of runs in minutes: what DynamoDB, SQS and S3 do here is ``tests/tables_in_memory.py`` and the few lines
-below; what the functions do is what is deployed, Powertools' idempotency with its leases among it.
+Thousands of runs in minutes: what DynamoDB, SQS and S3 do here is ``tests/support/tables_in_memory.py`` and the few
+lines below; what the functions do is what is deployed, Powertools' idempotency with its leases among it.
 """
 # ruff: noqa: N803  parameters are named as boto3 names them
 
@@ -24,7 +24,7 @@ from functions.budget import admit
 from functions.escalation import open as escalation_open
 from functions.executor import execute
 from local.moto_seams.replaced import replaced
-from tests.tables_in_memory import Tables
+from tests.support.tables_in_memory import Tables
 
 NOON = real.datetime(2026, 3, 1, 12, tzinfo=real.UTC)
 #: The executor's, in template.yaml: the lease of an attempt at a write.

@@ -18,7 +18,7 @@ from local.converse.source import CallableModel, Reply, said
 from local.up import Served, serve
 from local.up.identity import operator
 
-PLAYBOOK = Path(__file__).parents[1] / "statemachine" / "playbook"
+PLAYBOOK = Path(__file__).parents[1] / "workflow" / "playbook"
 
 
 def model(request: Mapping[str, Any], model_id: str) -> Reply:

@@ -11,7 +11,7 @@ from ballast.contracts import RunRequest
 from local.cloud import ROOT, LocalCloud
 from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said, turns_taken
-from tests.unit.functions.http import ACME, GLOBEX, event
+from tests.functions.http import ACME, GLOBEX, event
 
 PLAYBOOK = ROOT / "tests" / "statemachine" / "playbook"
 

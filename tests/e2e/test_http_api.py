@@ -13,9 +13,9 @@ from local.clock import WallClock
 from local.cloud import LocalCloud
 from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said
-from tests.unit.functions.http import ACME, OPERATOR, event
+from tests.functions.http import ACME, OPERATOR, event
 
-PLAYBOOK = Path(__file__).parents[1] / "statemachine" / "playbook"
+PLAYBOOK = Path(__file__).parents[1] / "workflow" / "playbook"
 
 
 def model(request: Mapping[str, Any], model_id: str) -> Reply:

@@ -17,7 +17,7 @@ from ballast.contracts import RunRequest
 from local.cloud import ROOT, LocalCloud
 from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said, turns_taken
-from tests.statemachine.playbook.tools.counter import value_of
+from tests.workflow.playbook.tools.counter import value_of
 
 PLAYBOOK = ROOT / "tests" / "statemachine" / "playbook"
 PLANNER, EXECUTOR, INTAKE = "PlannerFunction", "ExecutorFunction", "IntakeFunction"

@@ -20,7 +20,7 @@ from tests.faults.replay import Recording
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.wire import Invocation, Request
 from tests.faults.world import World
-from tests.statemachine.edges import states_of
+from tests.workflow.edges import states_of
 
 #: An outage that the retries outlast, and one that they do not.
 SHORT_S, LONG_S = 8, 900

@@ -13,7 +13,7 @@ from tests.faults.play import how_it_ended, play
 from tests.faults.scenarios import BY_NAME
 from tests.faults.shop import Shop
 from tests.faults.world import World
-from tests.statemachine.edges import states_of
+from tests.workflow.edges import states_of
 
 #: The sample: of this run every so-many-th case, and some seeds of the desk.
 SAMPLED, EVERY, SEEDS = "two writes", 40, (3, 8)

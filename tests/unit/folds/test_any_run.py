@@ -34,8 +34,8 @@ from ballast.folds import (
 )
 from ballast.folds.despair import despair
 from ballast.folds.outcome import outcome, to_announce
-from tests.unit.random_runs import runs
-from tests.unit.runs import Story
+from tests.support.random_runs import runs
+from tests.support.runs import Story
 
 FOLDS: dict[str, Callable[[Sequence[Event]], Any]] = {
     "answered_prompt": answered_prompt,

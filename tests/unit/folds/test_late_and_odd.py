@@ -20,7 +20,7 @@ from ballast.folds import (
     unseen,
     usage,
 )
-from tests.unit.runs import STARTED_MS, Story, says, wants
+from tests.support.runs import STARTED_MS, Story, says, wants
 
 REFUND = ("refund_order", {"order_id": "O-1"})
 BACK = HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance="Refund it in full.", add_budget_microusd=70_000)

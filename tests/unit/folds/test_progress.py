@@ -2,7 +2,7 @@
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, ToolCall
 from ballast.folds import Progress, progress
-from tests.unit.runs import Story, says, wants
+from tests.support.runs import Story, says, wants
 
 REFUND = ("refund_order", {"order_id": "O-1"})
 TO_HUMAN = HandOver(to=Planner.HUMAN, reason=ExitReason.NO_FALLBACK)

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from ballast.contracts import ExitReason, HandOver, Limits, Planner
 from ballast.folds import opening, saved, usage
-from tests.unit.random_runs import runs
-from tests.unit.runs import Story, wants
+from tests.support.random_runs import runs
+from tests.support.runs import Story, wants
 
 LOOP = HandOver(to=Planner.HUMAN, reason=ExitReason.LOOP)
 

@@ -18,8 +18,8 @@ from local.cost.charges import charges
 from local.cost.explain import explained
 from local.cost.sums import by_tool
 from local.journal import Journal
-from tests.unit.random_runs import runs
-from tests.unit.runs import STARTED, Story, says, wants
+from tests.support.random_runs import runs
+from tests.support.runs import STARTED, Story, says, wants
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

@@ -1,0 +1,26 @@
+"""Approvals as a test needs them: a call that is asked about, and people's answers as the log records them."""
+
+from typing import Any
+
+import pytest
+
+from ballast.contracts.event import approval_seq
+from ballast.errors import ApprovalParked, ApprovalRequired
+from tests.functions.stack import Stack
+
+
+def asks(stack: Stack, run_id: str, index: int = 1, **more: Any) -> dict[str, Any]:
+    """Execute a call of turn 1 that a person must approve first; return what is recorded as needed, newest round."""
+    with pytest.raises((ApprovalRequired, ApprovalParked)):
+        stack.execute(run_id, index=index, **more)
+    needed = [event for event in stack.events(run_id) if event.name == "call.approval_needed" and event.index == index]
+    return needed[-1].body | {"round": needed[-1].round}
+
+
+def answered(stack: Stack, run_id: str, *, approve: bool, index: int = 1, **more: Any) -> None:
+    """Record a person's answer to the newest asking about a call of turn 1."""
+    needed = [event for event in stack.events(run_id) if event.name == "call.approval_needed" and event.index == index]
+    newest = needed[-1]
+    body = {"escalation_id": "esc-x", "by": "ann", "approve": approve, "comment": ""}
+    body |= {"binding": newest.body["binding"]["sha256"]}
+    stack.log.append(run_id, approval_seq(1, index, "answered", newest.round), body | more)

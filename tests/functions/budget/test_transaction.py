@@ -1,0 +1,95 @@
+"""A transaction that meets another is tried again, within bounds and with jitter; what fails for good is told."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from ballast.errors import RetryLater, SettingInvalid
+from functions.budget.transaction import ATTEMPTS, Transactions
+from tests.functions.stack import client_error
+from tests.support.tables_in_memory import Exceptions, TransactionCanceledException
+
+CONFLICT, FAILED, THROTTLED = "TransactionConflict", "ConditionalCheckFailed", "ThrottlingError"
+
+
+class Answers:
+    """A client that gives these answers, one after the other: nothing, codes of a cancellation, or an error."""
+
+    exceptions = Exceptions
+
+    def __init__(self, *answers: Sequence[str] | Exception | None) -> None:
+        self.left, self.sent = list(answers), 0
+
+    def transact_write_items(self, *, TransactItems: list[Any]) -> None:  # noqa: N803
+        self.sent += 1
+        answer = self.left.pop(0) if self.left else [CONFLICT, "None"]
+        if isinstance(answer, Exception):
+            raise answer
+        if answer is not None:
+            reasons: Any = {
+                "Error": {"Code": "TransactionCanceledException"},
+                "CancellationReasons": [{"Code": code} for code in answer],
+            }
+            raise TransactionCanceledException(reasons, "TransactWriteItems")
+
+
+def written(client: Answers, *, random: float = 0.5) -> tuple[frozenset[int], list[float]]:
+    """Write two items; return whose conditions failed, and the pauses."""
+    slept: list[float] = []
+    failed = Transactions(client, "Table t", lambda: random, slept.append).write([{}, {}])
+    return failed, slept
+
+
+def test_what_is_written_at_once_does_not_wait() -> None:
+    assert written(Answers(None)) == (frozenset(), [])
+
+
+@pytest.mark.parametrize("code", [CONFLICT, THROTTLED, "ProvisionedThroughputExceeded"])
+def test_what_passes_by_itself_is_tried_again(code: str) -> None:
+    assert written(Answers(["None", code], [code, "None"], None)) == (frozenset(), [0.025, 0.05])
+
+
+@pytest.mark.parametrize(
+    "code", ["TransactionConflictException", "ThrottlingException", "TransactionInProgressException"]
+)
+def test_a_call_that_is_refused_as_a_whole_is_tried_again(code: str) -> None:
+    assert written(Answers(client_error(code), None)) == (frozenset(), [0.025])
+
+
+def test_pauses_grow_up_to_a_bound_and_the_tries_end() -> None:
+    client = Answers()
+
+    with pytest.raises(RetryLater, match="Table t"):
+        written(client)
+
+    assert client.sent == ATTEMPTS
+    slept: list[float] = []
+    with pytest.raises(RetryLater):
+        Transactions(Answers(), "Table t", lambda: 1.0, slept.append).write([{}, {}])
+    assert slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
+
+
+def test_two_who_met_wait_for_different_times() -> None:
+    assert written(Answers([CONFLICT], None), random=0.1)[1] != written(Answers([CONFLICT], None), random=0.9)[1]
+
+
+def test_failed_conditions_are_told_item_by_item() -> None:
+    assert written(Answers(["None", FAILED]))[0] == {1}
+    assert written(Answers([FAILED, FAILED]))[0] == {0, 1}
+
+
+def test_nothing_is_concluded_while_the_first_item_is_in_another_transaction() -> None:
+    """It may be about to be written by an earlier attempt of ours."""
+    assert written(Answers([CONFLICT, FAILED], [FAILED, FAILED]))[0] == {0, 1}
+    assert written(Answers([FAILED, CONFLICT]))[0] == {0}
+
+
+def test_a_defect_is_no_conflict() -> None:
+    with pytest.raises(TransactionCanceledException):
+        written(Answers(["ValidationError", "None"]))
+
+
+def test_a_missing_table_is_named() -> None:
+    with pytest.raises(SettingInvalid, match="Table t"):
+        written(Answers(client_error("ResourceNotFoundException")))

@@ -1,0 +1,58 @@
+"""A file's tests share the cloud; each has a stack of its own on it, and the model's endpoint to itself."""
+
+from collections.abc import Iterator
+
+import pytest
+from moto import mock_aws
+
+from local.moto_seams.dynamodb import (
+    attribute_values_as_they_are,
+    one_request_at_a_time,
+    transactions_copy_what_they_touch,
+)
+from local.moto_seams.imports import import_moto
+from local.moto_seams.interpreter import starts_one_at_a_time
+from tests.functions.cloud import MOTO, Cloud
+from tests.functions.endpoint import Endpoint
+from tests.functions.stack import Stack
+from tests.functions.writes import WRITES
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[Endpoint]:
+    with Endpoint() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="module")
+def cloud(endpoint: Endpoint) -> Iterator[Cloud]:
+    import_moto()
+    with (
+        mock_aws(config=MOTO),
+        one_request_at_a_time(),
+        attribute_values_as_they_are(),
+        transactions_copy_what_they_touch(),
+        starts_one_at_a_time(),
+    ):
+        yield Cloud(model_url=endpoint.url)
+
+
+@pytest.fixture
+def stack(cloud: Cloud) -> Stack:
+    return Stack(cloud)
+
+
+@pytest.fixture
+def writes(stack: Stack) -> Stack:
+    """Return the stack with the playbook ``writes``."""
+    for environ in stack.environs.values():
+        if "PLAYBOOK_DIR" in environ:
+            environ["PLAYBOOK_DIR"] = str(WRITES)
+    return stack
+
+
+@pytest.fixture
+def model(stack: Stack, endpoint: Endpoint) -> Iterator[Endpoint]:
+    endpoint.renew()
+    yield endpoint
+    endpoint.over.set()

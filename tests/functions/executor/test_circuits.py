@@ -1,0 +1,105 @@
+"""A downstream that fails too often is left alone by every process: a call to it fails, and nothing is executed."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from ballast.errors import RetryLater
+from tests.functions.cloud import client
+from tests.functions.stack import LambdaDied, Stack, client_error
+from tests.functions.writes import add, at
+
+CIRCUIT = {"id": {"S": "circuit#carrier"}}
+
+
+@pytest.fixture(autouse=True)
+def closed(writes: Stack) -> Iterator[None]:
+    """Forget what Powertools counts in this process, and what the table says."""
+    from aws_lambda_powertools.utilities.circuit_breaker import base
+
+    def forget() -> None:
+        base._LOCAL_FAILURES.clear()
+        base._LAST_OBSERVED_STATE.clear()
+        client("dynamodb").delete_item(TableName="idempotency", Key=CIRCUIT)
+
+    forget()
+    writes.alone("executor")
+    yield
+    forget()
+
+
+def call(stack: Stack, tool: str, how: str, *, fresh: bool = False) -> str:
+    """Execute one call in a run of its own and return its status; ``fresh`` in a new process."""
+    run_id = stack.open()
+    stack.propose(run_id, add(tool, how))
+    return stack.execute(run_id, runtime=stack.cold("executor") if fresh else None)
+
+
+def open_it(stack: Stack) -> None:
+    """Let the carrier fail until it is left alone."""
+    for _ in range(2):
+        call(stack, "carrier_read", "always_down")
+
+
+def test_an_open_circuit_is_open_for_every_process_and_nothing_is_executed(writes: Stack) -> None:
+    open_it(writes)
+    run_id = writes.open()
+    writes.propose(run_id, add("carrier_add"))
+
+    assert writes.execute(run_id, runtime=writes.cold("executor")) == "failed"
+
+    message = writes.body(run_id, "0001.call.1.settled")["message"]
+    assert message == "carrier failed too often and is left alone for a while. Nothing was executed."
+    assert writes.count("n-1") == 0
+
+
+def test_what_the_business_says_no_to_is_no_failure_of_the_downstream(writes: Stack) -> None:
+    for _ in range(4):
+        assert call(writes, "carrier_add", "no") == "failed"
+
+    assert call(writes, "carrier_add", "well") == "ok"
+
+
+def test_after_a_while_one_call_probes_and_closes_it(writes: Stack) -> None:
+    open_it(writes)
+    client("dynamodb").update_item(
+        TableName="idempotency",
+        Key=CIRCUIT,
+        UpdateExpression="SET opened_at = :then",
+        ExpressionAttributeValues={":then": {"N": "1"}},
+    )
+
+    statuses = [call(writes, "carrier_add", "well", fresh=True) for _ in range(2)]
+
+    assert statuses == ["ok", "ok"]
+    assert client("dynamodb").get_item(TableName="idempotency", Key=CIRCUIT)["Item"]["state"]["S"] == "CLOSED"
+
+
+def test_an_effect_that_may_have_happened_is_not_called_failed_because_the_circuit_is_open(writes: Stack) -> None:
+    run_id = writes.open()
+    writes.propose(run_id, add("carrier_add", "outage_after"))
+    with pytest.raises(RetryLater):
+        writes.execute(run_id)
+    open_it(writes)
+
+    with pytest.raises(RetryLater, match="left alone"):
+        writes.execute(run_id, runtime=writes.cold("executor"))
+
+    assert "0001.call.1.settled" not in writes.seqs(run_id)
+    assert writes.count("n-1") == 1
+
+
+def test_a_breaker_whose_table_does_not_answer_is_no_outage(writes: Stack) -> None:
+    writes.on("executor", "dynamodb", "GetItem", at("idempotency", client_error("InternalServerError")))
+    run_id = writes.open()
+    writes.propose(run_id, add("carrier_read"))
+
+    assert writes.execute(run_id) == "ok"
+
+
+def test_a_tool_without_a_breaker_asks_the_table_nothing(writes: Stack) -> None:
+    writes.on("executor", "dynamodb", "GetItem", at("idempotency", LambdaDied()))
+    run_id = writes.open()
+    writes.propose(run_id, add("keyed_add"))
+
+    assert writes.execute(run_id) == "ok"

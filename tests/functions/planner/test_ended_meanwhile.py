@@ -1,0 +1,39 @@
+"""A planner that was cut from outside and is still about: it either is charged for, or asks the model nothing."""
+
+from typing import Any
+
+import pytest
+
+from ballast.errors import RunEnded
+from tests.functions.endpoint import Endpoint, says
+from tests.functions.stack import Stack
+
+
+def test_what_ended_meanwhile_asks_the_model_nothing(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+
+    def cut(params: dict[str, Any]) -> None:
+        if params["Item"]["seq"]["S"] == "0001.model.requested":
+            stack.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "failed"})
+
+    stack.on("planner", "dynamodb", "PutItem", cut)
+
+    with pytest.raises(RunEnded, match=run_id):
+        stack.plan(run_id)
+
+    assert model.requests == []
+
+
+def test_a_reservation_that_was_there_before_the_ending_is_charged(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+    model.will(says("All is tidy."))
+
+    def cut(_: dict[str, Any]) -> None:
+        stack.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "failed"})
+
+    stack.on("planner", "bedrock-runtime", "Converse", cut)
+
+    stack.plan(run_id)
+
+    reserved = stack.body(run_id, "0001.model.requested")["reserved_microusd"]
+    assert stack.body(run_id, "9999.run.settled")["charged_microusd"] == reserved

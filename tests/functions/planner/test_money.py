@@ -1,0 +1,223 @@
+"""What a model call costs by the usage that it reports, and how it is reported itself."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ballast.contracts.service_tier import ServiceTier
+from ballast.folds import usage
+from ballast.money import TokenCounts, load_prices
+from functions.planner.completion import read_completion
+from functions.planner.settling import settled
+from tests.functions.endpoint import Endpoint, fails, reads, says
+from tests.functions.stack import Stack
+from tests.functions.variants import ledger_with
+
+
+def used(*, written: int = 0, kept: int | None = None, details: Any = None, **more: int) -> dict[str, Any]:
+    """Return a usage that wrote to the cache, ``kept`` of it for an hour."""
+    if kept is not None:
+        details = [{"ttl": "1h", "inputTokens": kept}]
+    usage: dict[str, Any] = {"inputTokens": 0, "outputTokens": 0, "cacheWriteInputTokens": written} | more
+    return usage | ({} if details is None else {"cacheDetails": details})
+
+
+@pytest.mark.parametrize(
+    ("reported", "cost"),
+    [
+        ({"inputTokens": 100, "outputTokens": 10}, 100 * 3 + 10 * 15),
+        ({"inputTokens": 0, "outputTokens": 0}, 0),
+        ({"inputTokens": 1, "outputTokens": 0, "cacheReadInputTokens": 1}, 4),  # 3.3, rounded up
+        ({"inputTokens": 0, "outputTokens": 0, "cacheReadInputTokens": 1000}, 300),
+        ({"inputTokens": 0, "outputTokens": 0, "cacheWriteInputTokens": 1000}, 3750),
+        # An hour in the cache costs more than five minutes; the details say how the sum divides.
+        (used(written=1000, kept=1000), 6000),
+        (used(written=1000, kept=400), 600 * 3.75 + 400 * 6),
+        (used(written=400, kept=1000), 6000),  # the details say more than the sum
+        (used(written=1000, kept=0), 3750),
+        (used(written=10, details=[{"ttl": "5m", "inputTokens": 10}]), 38),
+        (used(written=10, details=[{"ttl": "3h", "inputTokens": 10}]), 60),
+        # More than was promised is charged as it is.
+        ({"inputTokens": 1_000_000, "outputTokens": 100_000}, 3_000_000 + 1_500_000),
+        # No usage that can be trusted: the reservation stays.
+        (False, None),
+        ({}, None),
+        ({"outputTokens": 50}, None),
+        ({"inputTokens": 50}, None),
+        ({"inputTokens": -1, "outputTokens": 5}, None),
+        (used(cacheReadInputTokens=-5), None),
+        (used(cacheWriteInputTokens=-5), None),
+        (used(written=10, details=[{"ttl": "1h", "inputTokens": -10}]), None),
+        (used(inputTokens=10**13), None),
+    ],
+)
+def test_a_completion_costs_what_it_reports_or_what_was_reserved(
+    stack: Stack, model: Endpoint, reported: Any, cost: int | None
+) -> None:
+    run_id = stack.open()
+    model.will(says("Done.", usage=reported))
+
+    stack.plan(run_id)
+
+    reserved = stack.body(run_id, "0001.model.requested")["reserved_microusd"]
+    expected = reserved if cost is None else cost
+    assert stack.body(run_id, "0001.model.responded")["cost_microusd"] == expected
+    used = usage(stack.events(run_id))
+    assert (used.spent_microusd, used.reserved_microusd) == (expected, 0)
+
+
+@pytest.mark.parametrize(
+    ("reported", "tokens"),
+    [
+        ({"cacheReadInputTokenCount": 7}, TokenCounts(input=3, output=2, cache_read=7)),
+        ({"cacheReadInputTokens": 0, "cacheReadInputTokenCount": 7}, TokenCounts(input=3, output=2, cache_read=7)),
+        ({"cacheWriteInputTokenCount": 7}, TokenCounts(input=3, output=2, cache_write_5m=7)),
+        ({"cacheReadInputTokens": 5, "cacheWriteInputTokens": 6}, TokenCounts(3, 2, 5, 6)),
+        ({"cacheReadInputTokens": None, "cacheDetails": None}, TokenCounts(3, 2)),
+        ({"cacheReadInputTokens": "7"}, None),
+        ({"cacheDetails": {"1h": 7}}, None),
+        ({"cacheDetails": [7]}, None),
+        ({"cacheDetails": [{"ttl": None, "inputTokens": 7}]}, TokenCounts(3, 2, cache_write_1h=7)),
+        ({"inputTokens": True}, None),
+        ({"outputTokens": 2.5}, None),
+        ({"outputTokens": float("nan")}, None),
+    ],
+)
+def test_cache_tokens_count_under_both_of_their_spellings(reported: Any, tokens: TokenCounts | None) -> None:
+    """Without the client: it knows one of the two spellings, and drops the other from the reply."""
+    reply = {"usage": {"inputTokens": 3, "outputTokens": 2} | reported}
+
+    assert read_completion(reply, turn=1).tokens == tokens
+
+
+@pytest.mark.parametrize(
+    ("block", "believed"),
+    [
+        ({"text": "x" * 1_664}, True),  # 64 characters a token, and 1024 for nothing
+        ({"text": "x" * 1_665}, False),
+        ({"toolUse": {"name": "t", "toolUseId": "1", "input": {"note": "x" * 2_000}}}, False),
+        ({"toolUse": {"name": "t", "toolUseId": "1", "input": {"note": "x" * 1_000}}}, True),
+        ({"reasoningContent": {"reasoningText": {"text": "", "signature": "x" * 9_000}}}, True),  # no tokens of its own
+        ({"toolResult": {"toolUseId": "s", "content": [{"text": "x" * 9_000}]}}, True),  # a server-side tool's
+    ],
+)
+def test_fewer_tokens_than_the_reply_can_have_are_no_usage(block: dict[str, Any], believed: bool) -> None:
+    reply = {
+        "output": {"message": {"role": "assistant", "content": [block]}},
+        "stopReason": "end_turn",
+        "usage": {"inputTokens": 100, "outputTokens": 10},
+    }
+
+    assert (read_completion(reply, turn=1).tokens is not None) == believed
+
+
+def test_a_completion_that_cost_more_than_promised_stops_the_run(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+    model.will(reads("n-1", usage={"inputTokens": 1_000_000, "outputTokens": 0}))
+    stack.plan(run_id)
+
+    assert stack.plan(run_id, 2)["reason"] == "cost_limit"
+    assert len(model.requests) == 1
+
+
+def test_every_charge_says_by_which_prices(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+    model.will(says("Done."))
+
+    stack.plan(run_id)
+
+    versions = {stack.body(run_id, f"0001.model.{step}")["price_version"] for step in ("requested", "responded")}
+    assert len(versions) == 1
+    assert versions.pop()
+
+
+def test_a_call_is_reported_as_one_line_of_embedded_metrics(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+    reply = {"inputTokens": 1000, "outputTokens": 100, "cacheReadInputTokens": 10, "cacheWriteInputTokens": 4}
+    model.will(says("Done.", usage=reply))
+
+    stack.plan(run_id)
+
+    [line] = stack.lines()
+    directive = line["_aws"]["CloudWatchMetrics"][0]
+    assert directive["Namespace"] == "Ballast"
+    assert directive["Dimensions"] == [["service"]]
+    assert {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}["CostUsd"] == "None"
+    assert (line["CostUsd"], line["Tokens"], line["ModelCalls"]) == ([0.004518], [1114.0], [1.0])
+
+
+def test_what_stays_charged_of_a_failed_call_is_reported_too(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+    model.will(fails(424, "ModelErrorException"))
+    with pytest.raises(Exception, match="ModelErrorException"):
+        stack.plan(run_id)
+
+    [line] = stack.lines()
+    assert line["CostUsd"] == [stack.body(run_id, "0001.model.failed")["cost_microusd"] / 1_000_000]
+    assert "Tokens" not in line
+
+
+# Service tiers
+
+NOVA_PRO = "eu.amazon.nova-pro-v1:0"  # 0.8 micro-dollars a token in; priority 175 %, flex 50 %
+
+
+@pytest.mark.parametrize(
+    ("reported", "cost"), [(None, 800), ("default", 800), ("flex", 400), ("priority", 1400), ("turbo", 1400), (7, 1400)]
+)
+def test_a_completion_is_charged_by_the_tier_that_it_says_it_was_served_in(reported: Any, cost: int) -> None:
+    requested = {
+        "attempt": 1,
+        "gen_ai.request.model": NOVA_PRO,
+        "reserved_microusd": 9_999,
+        "price_version": load_prices().tables[0].version,
+    }
+    reply = {"usage": {"inputTokens": 1_000, "outputTokens": 0}}
+    if reported is not None:
+        reply["serviceTier"] = {"type": reported}
+
+    charge = settled(requested, read_completion(reply, turn=1), load_prices())
+
+    assert charge["cost_microusd"] == cost
+    assert charge["service_tier"] == str(reported or "default")
+
+
+def test_the_playbooks_tier_is_asked_for_reserved_for_and_recorded(
+    stack: Stack, model: Endpoint, tmp_path: Path
+) -> None:
+    stack.environs["planner"] |= {"PLAYBOOK_DIR": ledger_with(tmp_path, model=NOVA_PRO, service_tier="priority")}
+    run_id = stack.open()
+    model.will(says("Done.", tier="priority"))
+
+    stack.plan(run_id)
+
+    requested, responded = (stack.body(run_id, f"0001.model.{step}") for step in ("requested", "responded"))
+    assert model.requests[0]["serviceTier"] == {"type": "priority"}
+    assert (requested["service_tier"], responded["service_tier"]) == ("priority", "priority")
+    worst = load_prices().tables[0].worst(NOVA_PRO, ServiceTier.PRIORITY)
+    assert requested["reserved_microusd"] == worst.worst_input_cost(requested["input_tokens_bound"]) + worst.cost(
+        TokenCounts(output=500)
+    )
+    assert responded["cost_microusd"] == 140 + 56  # 100 tokens in, 10 out
+
+
+def test_a_tier_without_a_price_is_not_called_and_the_note_names_the_file(
+    stack: Stack, model: Endpoint, tmp_path: Path
+) -> None:
+    stack.environs["planner"] |= {"PLAYBOOK_DIR": ledger_with(tmp_path, service_tier="flex")}  # Claude has none
+    run_id = stack.open()
+
+    assert stack.plan(run_id)["reason"] == "model_refused"
+
+    assert model.requests == []
+    assert "prices.yaml" in stack.body(run_id, "0001.plan.decided")["note"]
+
+
+def test_by_default_no_tier_is_named_to_the_model(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+    model.will(says("Done."))
+
+    stack.plan(run_id)
+
+    assert "serviceTier" not in model.requests[0]

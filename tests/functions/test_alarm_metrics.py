@@ -1,0 +1,77 @@
+"""What the template's alarms watch is what runs emit: every metric, under the very dimensions."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pytest
+
+from ballast.errors import WindowFull
+from ballast.metrics import METRICS, NAMESPACE
+from tests.functions.endpoint import Endpoint, reads, says
+from tests.functions.roomy import opened
+from tests.functions.stack import Stack
+from tests.template.alarms import ALARMS, watched
+
+#: A metric, as CloudWatch tells it from others: its name, and its dimensions with their values.
+Metric = tuple[str, frozenset[tuple[str, str]]]
+LOOK = {"detail-type": "Scheduled Event", "source": "aws.events", "detail": {}}
+
+
+def emitted(lines: Iterable[Mapping[str, Any]]) -> set[Metric]:
+    """Return the metrics that CloudWatch would make of the lines, by the format of EMF."""
+    return {
+        (metric["Name"], frozenset((name, line[name]) for name in dimensions))
+        for line in lines
+        for directive in line.get("_aws", {}).get("CloudWatchMetrics", [])
+        if directive["Namespace"] == NAMESPACE
+        for dimensions in directive["Dimensions"]
+        for metric in directive["Metrics"]
+        if metric["Name"] in line
+    }
+
+
+def asked_of(alarm: str) -> set[Metric]:
+    """Return what an alarm watches of Ballast's own metrics."""
+    return {
+        (metric["MetricName"], frozenset((one["Name"], one["Value"]) for one in metric["Dimensions"]))
+        for metric in watched(alarm)
+        if metric["Namespace"] == NAMESPACE
+    }
+
+
+@pytest.fixture
+def seen(stack: Stack, model: Endpoint) -> set[Metric]:
+    """Return the metrics of a run that goes well, one in circles, one turned away, and the look each minute."""
+    well = stack.open()
+    model.will(reads("n-1"), says("All is tidy."))
+    stack.plan(well)
+    stack.execute(well)
+    stack.plan(well, 2)
+    stack.invoke("settle", {"run_id": well, "turn": 2, "ending": "answer"})
+
+    circles = opened(stack)
+    for turn in range(1, 5):
+        model.will(reads("n-1"))
+        stack.plan(circles, turn)
+        stack.execute(circles, turn)
+    assert stack.plan(circles, 5)["reason"] == "loop"
+
+    stack.invoke("trip", LOOK)
+
+    stack.environs["admit"]["TENANT_HOUR_USD"] = "0"
+    with pytest.raises(WindowFull):
+        stack.open()
+    return emitted(stack.lines())
+
+
+OURS = sorted(name for name in ALARMS if asked_of(name))
+
+
+def test_what_every_alarm_watches_is_emitted(seen: set[Metric]) -> None:
+    assert len(OURS) > 10
+    assert {name: asked_of(name) - seen for name in OURS if asked_of(name) - seen} == {}
+
+
+def test_no_metric_is_emitted_under_a_name_or_a_dimension_of_a_run_or_a_tenant(seen: set[Metric]) -> None:
+    assert {name for name, _ in seen} <= METRICS.keys()
+    assert {key for _, dimensions in seen for key, _ in dimensions} <= {"service", "window", "model", "reason", "mode"}

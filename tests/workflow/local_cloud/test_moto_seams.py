@@ -1,0 +1,263 @@
+"""Each seam does what it is there for; a new version of moto that breaks one fails here."""
+
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from local.clock import VirtualClock
+from local.cloud import LocalCloud
+from local.moto_seams import events, iam
+from local.moto_seams.deployment import resolved
+from local.moto_seams.dynamodb import emptied, kept, put_back
+from local.moto_seams.imports import import_moto
+from local.moto_seams.replaced import SeamBroken, replaced
+from local.sessions import ACCOUNT, REGION
+from tests.workflow.local_cloud.conftest import begin, eventually, threads_switching_often
+
+# replaced
+
+
+def test_a_seam_that_finds_nothing_to_replace_says_so() -> None:
+    with pytest.raises(SeamBroken, match=r"no_such_thing.*pinned"), replaced(json, "no_such_thing", None):
+        pass
+
+
+# imports
+
+
+def test_what_is_left_out_is_not_imported_and_can_be_imported_later() -> None:
+    program = """
+import sys
+from local.moto_seams.imports import import_moto
+import_moto()
+assert "moto.cloudformation.parsing" in sys.modules and "moto.stepfunctions.parser.models" in sys.modules
+assert not [name for name in sys.modules if name.startswith(("moto.ec2", "moto.batch", "moto.apigateway"))]
+import importlib.util, moto
+assert importlib.util.find_spec("moto.batch").origin.endswith("__init__.py") and not hasattr(moto, "batch")
+"""
+
+    done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+
+
+# jsonata (what expressions give: test_jsonata.py)
+
+
+def test_text_reaches_the_next_state_as_it_is(run: Any) -> None:
+    note = 'it\'s "quoted" \\ with a\nnew line, $dollars, {% marks %} and Zoë'
+
+    ended = run(note=note)
+
+    assert ended.output["note"] == note
+    assert ended.output["result"]["echo"]["note"] == note
+
+
+def test_an_expression_that_gives_nothing_fails_the_state_by_name(run: Any) -> None:
+    ended = run(go="query")
+
+    assert (ended.status, ended.error) == ("FAILED", "States.QueryEvaluationError")
+    assert "returned nothing" in ended.cause
+
+
+# interpreter
+
+
+def test_a_task_runs_the_handler_and_gets_its_json(run: Any) -> None:
+    assert run(a=1).output["result"] == {"echo": {"a": 1, "note": None}}
+
+
+def test_a_handlers_error_reaches_a_catch_by_its_class_name(run: Any) -> None:
+    ended = run(boom=True)
+
+    report = json.loads(ended.output["Cause"])
+    assert ended.output["Error"] == "Boom"
+    assert (report["errorType"], report["errorMessage"]) == ("Boom", 'it "broke"')
+
+
+def test_executions_side_by_side_count_their_retries_apart(cloud: LocalCloud, bench: Any) -> None:
+    names = [begin(cloud, f"run-apart-{n}", {"fail_times": 9, "key": f"apart-{n}"}) for n in range(8)]
+
+    ends = [cloud.wait(name, 60) for name in names]
+
+    assert {ended.error for ended in ends} == {"RetryLater"}
+    assert {bench.attempts[f"apart-{n}"] for n in range(8)} == {4}  # one attempt and MaxAttempts: 3
+
+
+def test_a_states_retriers_count_apart(run: Any) -> None:
+    ended = run(fail_with=["RetryLater", "RetryLater", "Flaky", "RetryLater"], key="two retriers")
+
+    assert ended.status == "SUCCEEDED"
+
+
+def test_retries_wait_by_the_clouds_clock(run: Any, clock: VirtualClock) -> None:
+    started = clock.monotonic()
+
+    ended = run(fail_times=2, key="slept")
+
+    assert ended.status == "SUCCEEDED"
+    assert clock.monotonic() - started == 3 + 6  # IntervalSeconds and BackoffRate
+
+
+def test_a_stop_ends_an_execution_that_waits_for_a_person(cloud: LocalCloud, bench: Any) -> None:
+    name = begin(cloud, "run-stopped", {"go": "ask"})
+    eventually(lambda: bench.tokens)
+
+    cloud.stop(name)
+
+    assert cloud.wait(name, 10).status == "ABORTED"
+    assert cloud.history(name)[-1]["type"] == "ExecutionAborted"
+    assert len([event for event in bench.events if event["detail"]["name"] == name]) == 1
+
+
+def test_a_task_token_takes_one_answer(cloud: LocalCloud, bench: Any) -> None:
+    states = cloud.session.client("stepfunctions")
+    name = begin(cloud, "run-asked", {"go": "ask"})
+    eventually(lambda: bench.tokens)
+
+    states.send_task_success(taskToken=bench.tokens[0], output='{"answer": 1}')
+    with pytest.raises(states.exceptions.TaskTimedOut):
+        states.send_task_success(taskToken=bench.tokens[0], output='{"answer": 2}')
+
+    assert cloud.wait(name, 10).output == {"answer": 1}
+
+
+def test_an_answer_after_the_timeout_is_refused(cloud: LocalCloud, bench: Any) -> None:
+    states = cloud.session.client("stepfunctions")
+    name = begin(cloud, "run-asked-late", {"go": "ask", "timeout_s": 1})
+    cloud.wait(name, 10)
+
+    with pytest.raises(states.exceptions.TaskTimedOut):
+        states.send_task_success(taskToken=bench.tokens[0], output="{}")
+
+    assert cloud.wait(name, 10).output == {"error": "unanswered"}
+
+
+def test_simultaneous_starts_of_one_name_start_one_execution(cloud: LocalCloud) -> None:
+    states = cloud.session.client("stepfunctions")
+
+    def start(name: str) -> str:
+        return begin(cloud, name, {"go": "ask"})
+
+    names = [f"run-once-{n}" for n in range(6)]
+    with threads_switching_often(), ThreadPoolExecutor(8) as pool:
+        list(pool.map(start, [name for name in names for _ in range(4)]))
+
+    listed = states.list_executions(stateMachineArn=cloud.physical_id("AgentStateMachine"))["executions"]
+    assert sorted(found["name"] for found in listed if found["name"] in names) == names
+    for name in names:
+        cloud.stop(name)
+
+
+# deployment
+
+
+def test_a_stacks_properties_are_resolved(cloud: LocalCloud) -> None:
+    stack = cloud.session.client("cloudformation").describe_stacks()["Stacks"][0]["StackId"]
+
+    values = resolved(ACCOUNT, REGION, stack, {"a": {"Ref": "RunLogTable"}, "b": {"Fn::Sub": "${Greeting}!"}})
+
+    assert values == {"a": cloud.physical_id("RunLogTable"), "b": "hello!"}
+
+
+def test_a_stacks_template_is_read_as_the_json_that_it_is(cloud: LocalCloud) -> None:
+    from moto.cloudformation.models import Stack
+
+    assert Stack.parse_template('{"a": 1}') == {"a": 1}
+    with pytest.raises(ValueError, match="Expecting"):
+        Stack.parse_template("a: 1")
+
+
+# dynamodb
+
+
+def test_of_simultaneous_conditional_writes_one_wins(cloud: LocalCloud) -> None:
+    client = cloud.session.client("dynamodb")
+    table = cloud.physical_id("RunLogTable")
+
+    def put(key: str) -> bool:
+        try:
+            client.put_item(
+                TableName=table,
+                Item={"run_id": {"S": key}, "seq": {"S": "1"}},
+                ConditionExpression="attribute_not_exists(run_id)",
+            )
+        except client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    with threads_switching_often(), ThreadPoolExecutor(6) as pool:
+        wins = [sum(pool.map(put, [f"race-{n}"] * 6)) for n in range(20)]
+
+    assert wins == [1] * 20
+
+
+def test_tables_are_emptied_and_hold_again_what_was_kept(cloud: LocalCloud) -> None:
+    client, region = cloud.session.client("dynamodb"), cloud.session.region_name
+    table = cloud.physical_id("RunLogTable")
+    key = {"run_id": {"S": "kept"}, "seq": {"S": "1"}}
+    client.put_item(TableName=table, Item=key | {"body": {"S": "before"}})
+    before = kept(region, table)
+
+    client.put_item(TableName=table, Item=key | {"body": {"S": "after"}})
+    emptied(region, table)
+    assert client.scan(TableName=table)["Count"] == 0
+    put_back(region, before)
+
+    assert client.get_item(TableName=table, Key=key)["Item"]["body"] == {"S": "before"}
+    client.delete_item(TableName=table, Key=key)
+    put_back(region, before)
+    assert "Item" in client.get_item(TableName=table, Key=key)
+
+
+# events
+
+
+@pytest.mark.parametrize(("status", "match"), [("ABORTED", True), ("SUCCEEDED", False)])
+def test_a_rules_pattern_is_matched(status: str, match: bool) -> None:
+    import_moto()
+    pattern = json.dumps({"source": ["aws.states"], "detail": {"status": ["ABORTED", "FAILED"]}})
+
+    assert events.matches(pattern, {"source": "aws.states", "detail": {"status": status}}) is match
+
+
+def test_a_rule_with_a_schedule_and_no_pattern_hears_of_no_event() -> None:
+    import_moto()
+    from moto.events.models import Rule
+
+    target = {"Id": "f", "Arn": "arn:aws:lambda:eu-west-1:1:function:f"}
+    heard: list[str] = []
+
+    def rule(pattern: str | None, schedule: str | None) -> Rule:
+        return Rule("r", "1", "eu-west-1", None, pattern, schedule, None, "default", None, targets=[target])
+
+    with events.functions_are_targets(lambda arn, event: heard.append(event["detail-type"])):
+        for made in (rule(None, "rate(1 minute)"), rule('{"source": ["s"]}', None)):
+            made.send_to_targets({"source": "s", "detail-type": "D", "time": 1.0, "detail": {}})  # type: ignore[typeddict-item]
+
+    assert heard == ["D"]
+
+
+# iam (whole requests: test_principals.py)
+
+
+def test_a_roles_missing_rights_are_found(cloud: LocalCloud) -> None:
+    role = cloud._functions.find("WorkFunction").role_arn
+    table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{cloud.physical_id('RunLogTable')}"
+    put, delete = iam.Access("dynamodb:PutItem", table), iam.Access("dynamodb:DeleteItem", table)
+
+    assert iam.missing_rights(ACCOUNT, role, [put, delete]) == [delete]
+
+
+# quiet
+
+
+def test_errors_of_states_are_not_logged(run: Any, caplog: pytest.LogCaptureFixture) -> None:
+    run(boom=True)
+    run(go="query")
+
+    assert caplog.text == ""
