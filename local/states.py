@@ -178,13 +178,7 @@ class _Branch:
             )
             self._tasks.entered(name)
             step = _State(name, state, state_input, variables, self._context(name, item))
-            try:
-                state_input, name, assigned = self._step(step)
-            except StateFailed as failed:
-                if failed.error == "States.QueryEvaluationError":
-                    details = {"error": failed.error, "cause": failed.cause, "state": step.name}
-                    self._note("EvaluationFailed", evaluationFailedEventDetails=details)
-                raise
+            state_input, name, assigned = self._step(step)
             self._check_size(state_input)
             if state["Type"] != "Fail":
                 exited: dict[str, Any] = {"name": step.name, "output": _text(state_input)}
@@ -217,31 +211,42 @@ class _Branch:
 
     def _step(self, step: _State) -> tuple[Any, str | None, Mapping[str, Any]]:
         """Run one state; return its output, the next state's name and the variables that it assigned."""
+        if step.state["Type"] in ("Task", "Map"):
+            return self._trying(step, self._task if step.state["Type"] == "Task" else self._map)
+        try:
+            return self._at_once(step)
+        except StateFailed as failed:
+            self._note_evaluation(step, failed)
+            raise
+
+    def _at_once(self, step: _State) -> tuple[Any, str | None, Mapping[str, Any]]:
         match step.state["Type"]:
             case "Choice":
                 return step.input, step.choice(), {}
             case "Wait":
                 self._tasks.pause(float(step.value(step.state["Seconds"])))
                 return step.leave(step.input)
-            case "Task":
-                return self._trying(step, lambda: self._task(step))
-            case "Map":
-                return self._trying(step, lambda: self._map(step))
             case "Fail":
                 raise StateFailed(step.value(step.state["Error"]), str(step.value(step.state["Cause"])))
             case _:
                 return step.leave(step.input)
 
-    def _trying(self, step: _State, work: Callable[[], Any]) -> tuple[Any, str | None, Mapping[str, Any]]:
+    def _note_evaluation(self, step: _State, failed: StateFailed) -> None:
+        if failed.error == "States.QueryEvaluationError":
+            details = {"error": failed.error, "cause": failed.cause, "state": step.name}
+            self._note("EvaluationFailed", evaluationFailedEventDetails=details)
+
+    def _trying(self, step: _State, work: Callable[[_State], Any]) -> tuple[Any, str | None, Mapping[str, Any]]:
         """Do ``work``, again where a Retry says so, else as a Catch says."""
         tried: dict[int, int] = {}
         while True:
             try:
-                step.states["result"] = work()
+                step.states["result"] = work(step)
                 self._check_size(step.states["result"])
                 return step.leave(step.states["result"])
             except StateFailed as failed:
                 self._go_on()
+                self._note_evaluation(step, failed)
                 wait_s = _retried(step.state.get("Retry", ()), failed.error, tried)
                 if wait_s is None:
                     return step.caught(failed)
@@ -320,13 +325,8 @@ class _Branch:
         work = [lambda index=index, item=item: iterate(index, item) for index, item in enumerate(items)]
         try:
             outputs = self._tasks.side_by_side(work, at_once)
-        except StateFailed as failed:
-            details = {"error": failed.error, "cause": failed.cause}
-            self.last = self._history.add(
-                "MapStateFailed",
-                max([started, *(branch.last for branch in branches)]),
-                mapStateFailedEventDetails=details,
-            )
+        except StateFailed:
+            self.last = self._history.add("MapStateFailed", max([started, *(branch.last for branch in branches)]))
             raise
         self.last = max([started, *(branch.last for branch in branches)])
         self._note("MapStateSucceeded")

@@ -1,0 +1,140 @@
+"""The local cloud's clocks: virtual time passes only while everybody waits, in order, and never in vain."""
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local import clock as clocks
+from local.clock import NOON, StandsStill, VirtualClock, WallClock, as_clock
+
+
+def test_a_pause_takes_no_real_time_and_moves_all_that_tells_the_time() -> None:
+    clock = VirtualClock()
+
+    clock.pause(10 * 24 * 3600)
+
+    assert clock.monotonic() == 864_000
+    assert clock() == NOON + timedelta(days=10)
+
+
+@given(st.lists(st.integers(0, 50), min_size=1, max_size=6))
+def test_threads_wake_in_the_order_of_their_times(pauses: list[int]) -> None:
+    clock, woke = VirtualClock(), []
+    done = [clock.signal() for _ in pauses]
+
+    def sleeper(number: int, seconds: int) -> Callable[[], None]:
+        def sleep() -> None:
+            clock.pause(seconds)
+            woke.append((clock.monotonic(), number))
+            done[number].set()
+
+        return sleep
+
+    for number, seconds in enumerate(pauses):
+        clock.thread(sleeper(number, seconds), f"sleeper {number}")
+    for signal in done:
+        assert signal.wait(1_000)
+
+    assert [at for at, _ in woke] == sorted(map(float, pauses))
+    assert {number: at for at, number in woke} == dict(enumerate(map(float, pauses)))
+
+
+def test_time_stands_still_while_a_thread_works() -> None:
+    clock, go, worked = VirtualClock(), threading.Event(), []
+
+    def work() -> None:
+        go.wait(60)  # something that the clock does not know of
+        worked.append(clock.monotonic())
+
+    thread = clock.thread(work, "works")
+    threading.Timer(0.2, go.set).start()
+    clock.pause(3_600)
+
+    assert worked == [0]
+    assert clock.monotonic() == 3_600
+    thread.join(60)
+
+
+def test_a_signal_ends_a_wait_at_the_moment_at_which_it_is_set() -> None:
+    clock = VirtualClock()
+    signal = clock.signal()
+
+    def set_it() -> None:
+        clock.pause(5)
+        signal.set()
+
+    clock.thread(set_it, "sets it")
+
+    assert signal.wait(60)
+    assert clock.monotonic() == 5
+    assert signal.wait(60)  # it stays set
+    assert clock.monotonic() == 5
+
+
+def test_a_wait_without_a_signal_ends_at_its_timeout() -> None:
+    clock = VirtualClock()
+
+    assert not clock.signal().wait(7)
+    assert clock.monotonic() == 7
+
+
+def test_a_pause_ends_with_the_signal_that_it_names() -> None:
+    clock = VirtualClock()
+    stop = clock.signal()
+    clock.thread(stop.set, "stops")
+
+    clock.pause(60, until=stop)
+
+    assert clock.monotonic() == 0
+
+
+def test_whoever_waits_for_ever_is_told_that_nothing_is_due() -> None:
+    with pytest.raises(StandsStill, match="everybody waits, and nothing is due"):
+        VirtualClock().signal().wait()
+
+
+def test_a_thread_that_does_not_come_back_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clocks, "_STUCK_S", 0.3)
+    clock, go = VirtualClock(), threading.Event()
+    thread = clock.thread(lambda: go.wait(60) and None, "hangs for real")
+
+    with pytest.raises(StandsStill, match="have not come back: hangs for real"):
+        clock.pause(1)
+
+    go.set()
+    thread.join(60)
+
+
+def test_a_thread_that_died_is_waited_for_no_longer() -> None:
+    clock = VirtualClock()
+    foreign = threading.Thread(target=lambda: clock.pause(1))  # the clock learns of it when it waits
+    foreign.start()
+
+    clock.pause(5)
+    foreign.join(60)
+    clock.pause(5)
+
+    assert clock.monotonic() == 10
+
+
+def test_the_wall_clock_waits_in_real_time_or_as_it_is_told() -> None:
+    started, slept, stop = time.monotonic(), [], threading.Event()
+
+    WallClock().pause(0.05)
+    assert time.monotonic() - started >= 0.05
+    WallClock(sleep=slept.append).pause(3_600)
+    assert slept == [3_600]
+    stop.set()
+    WallClock().pause(3_600, until=stop)
+
+
+def test_a_function_that_tells_the_time_is_a_wall_clock_that_tells_it() -> None:
+    virtual = VirtualClock()
+
+    assert as_clock(virtual) is virtual
+    assert as_clock(lambda: NOON)() == NOON
