@@ -13,6 +13,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 VERSION = "3.13"
 #: What Lambda's runtime brings beside Python. Its versions are AWS's and published nowhere; the lock's stand in.
 RUNTIME = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
+_A_YEAR_S = 365 * 24 * 3600
 _PIP = ("-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
 _INSTALL = (*_PIP, "install", "--no-deps", "--only-binary=:all:")
 
@@ -130,7 +132,7 @@ class Tools:
     def sam(self, arguments: Iterable[str], folder: Path, **options: Any) -> subprocess.CompletedProcess[str]:
         """Run the SAM CLI in ``folder``, with its own Python as the first on PATH. Raises ``Unavailable``."""
         path = f"{self.python.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        environ = {**os.environ, "PATH": path, "SAM_CLI_TELEMETRY": "0"}
+        environ = {**os.environ, **options.pop("env", {}), "PATH": path, "SAM_CLI_TELEMETRY": "0"}
         command = [str(self.python), "-m", "samcli", *arguments]
         return subprocess.run(command, cwd=folder, env=environ, text=True, check=False, **options)
 
@@ -156,7 +158,10 @@ class Tools:
             for target in (work / file.relative_to(root), folder / file.relative_to(root)):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target)
-        built = self.sam(["build", "--cached", "--parallel"], work, capture_output=True)
+        # It has no switch for its weekly look for a newer version, which this settings file says was done.
+        (works / "metadata.json").write_text(json.dumps({"lastVersionCheck": time.time() + _A_YEAR_S}))
+        settings = {"__SAM_CLI_APP_DIR": str(works)}
+        built = self.sam(["build", "--cached", "--parallel"], work, env=settings, capture_output=True)
         if built.returncode != 0:
             raise BuildFailed(f"sam build ended with {built.returncode}:\n{built.stdout}\n{built.stderr}")
         shutil.copytree(work / ".aws-sam" / "build", folder / ".aws-sam" / "build")
