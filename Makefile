@@ -18,7 +18,7 @@ UV_FLAGS  := --quiet --python $(BIN)/python --compile-bytecode
 PIP_FLAGS := --quiet --disable-pip-version-check --no-input
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint faults desk-faults format lock build deploy bench tau2 clean
+.PHONY: help demo test lint artifacts faults desk-faults format lock build deploy bench tau2 clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +33,9 @@ lint: $(READY) ## Check style, format and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+artifacts: $(READY) ## Build what is deployed and play every built function (half a minute; the first time two); needs python3.13.
+	$(BIN)/pytest tests/artifacts $(ARGS)
 
 faults: $(READY) ## Play every fault at every request of every handler (9 minutes); writes fault-report.json.
 	$(BIN)/python -m tests.faults $(ARGS)
@@ -50,14 +53,19 @@ lock: ## Pin the dependencies anew (needs uv).
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  --group dev pyproject.toml --output-file requirements/dev.lock
+	$(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  --group sam --output-file requirements/sam.lock
 
-build: ## Build what is deployed (needs the SAM CLI and python3.13).
-	@command -v sam >/dev/null || { echo "make $@ needs the SAM CLI: pip install aws-sam-cli" >&2; exit 1; }
-	sam validate --lint
-	sam build
+# Without a `sam` on PATH: the pinned one, which the tests use too.
+SAM := $(if $(shell command -v sam 2>/dev/null),sam,$(BIN)/python -m tests.artifacts.build)
+
+build: $(READY) ## Build what is deployed (needs python3.13).
+	$(SAM) validate --lint
+	$(SAM) build
 
 deploy: build ## Deploy it to your AWS account. Another stage: make deploy STAGE=prod
-	sam deploy --guided --config-env $(if $(STAGE),$(STAGE),default)
+	$(SAM) deploy --guided --config-env $(if $(STAGE),$(STAGE),default)
 
 bench: $(READY) ## Measure and check what is published: turns, imports, despair, leases, a hot window, deadlines (10 minutes).
 	@for one in $(BENCHES); do \
