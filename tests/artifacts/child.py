@@ -1,7 +1,8 @@
 """Lambda's part around one built function, in a clean Python: the standard library and no file of the source tree.
 
 Standard input has a line of JSON about the function, then one an invocation; each is answered by a line on
-standard output. At the end of the input comes a last line: what the process loaded, opened and talked to.
+standard output, the first once the handler was imported. At the end of the input comes a last line: what the
+process loaded, opened and talked to.
 """
 
 from __future__ import annotations
@@ -64,14 +65,20 @@ class Seen:
         }
 
 
-def answer(handler: Callable[[], Callable[..., Any]], said: Mapping[str, Any]) -> str:
-    """Return what Lambda sends back for one invocation. ``handler`` returns the handler, or raises."""
+def answer(handler: Callable[..., Any], said: Mapping[str, Any]) -> str:
+    """Return what Lambda sends back for one invocation."""
     try:
         context = Context(said["context"], time.monotonic() + said["remaining_ms"] / 1000)
         # Lambda sends back JSON; what is none is the handler's error.
-        return json.dumps({"result": handler()(said["event"], context)}, allow_nan=False)
+        return json.dumps({"result": handler(said["event"], context)}, allow_nan=False)
     except BaseException as problem:
-        return json.dumps({"error": type(problem).__name__, "message": str(problem), "trace": traceback.format_exc()})
+        return failure(problem)
+
+
+def failure(problem: BaseException) -> str:
+    """Return how an error is reported, with its traceback."""
+    trace = "".join(traceback.format_exception(problem))
+    return json.dumps({"error": type(problem).__name__, "message": str(problem), "trace": trace})
 
 
 def main() -> None:
@@ -83,19 +90,14 @@ def main() -> None:
     sys.path[:0] = function["path"]
     module, _, name = function["handler"].rpartition(".")
     sys.addaudithook(seen)
-    problem: BaseException | None = None
     try:
         handler: Callable[..., Any] = getattr(importlib.import_module(module), name)
-    except BaseException as raised:
-        problem = raised
-
-    def loaded() -> Callable[..., Any]:
-        if problem is not None:
-            raise problem
-        return handler
-
+    except BaseException as problem:
+        print(failure(problem), file=answers)
+        return
+    print(json.dumps({"result": "imported"}), file=answers)
     for line in sys.stdin:
-        print(answer(loaded, json.loads(line)), file=answers)
+        print(answer(handler, json.loads(line)), file=answers)
     print(json.dumps(seen.report()), file=answers)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import subprocess
@@ -18,6 +19,8 @@ from typing import IO, Any, Self, cast
 from local.functions import Function
 from local.sessions import REGION
 from tests.artifacts.build import Artifact, Build
+
+LOG = logging.getLogger(__name__)
 
 CHILD = Path(__file__).with_name("child.py")
 #: What Python and boto3 read of the machine, in Lambda too.
@@ -109,11 +112,12 @@ class Lambda:
         }
         with self._one_at_a_time:
             self._send(said)
-            answered = self._answer()
-        if "error" in answered:
-            failed = type(answered["error"], (HandlerFailed,), {})
-            raise failed(f"{answered['message']}\n{answered['trace']}")
-        return answered["result"]
+            return self._result()
+
+    def imported(self) -> Self:
+        """Wait until the handler is imported. Raises ``HandlerFailed``."""
+        self._result()
+        return self
 
     def end(self) -> Seen:
         """End the process and return what it saw."""
@@ -140,6 +144,15 @@ class Lambda:
         self._process.stdin.write(json.dumps(said) + "\n")
         self._process.stdin.flush()
 
+    def _result(self) -> Any:
+        answered = self._answer()
+        if "error" in answered:
+            # The workflow catches it, and what the test sees is only what came of that.
+            LOG.warning("%s: %s", self._artifact.name, answered["trace"])
+            failed = type(answered["error"], (HandlerFailed,), {})
+            raise failed(f"{self._artifact.name}: {answered['message']}\n{answered['trace']}")
+        return answered["result"]
+
     def _answer(self) -> Any:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -150,7 +163,7 @@ class Lambda:
 
 
 class Lambdas:
-    """A context manager: the processes of the functions of one build, each started on first use or by ``start``."""
+    """A context manager: the processes of the functions of one build, started side by side."""
 
     def __init__(self, build: Build) -> None:
         self._build = build
@@ -165,10 +178,14 @@ class Lambdas:
         for started in self._started.values():
             started.__exit__(kind, problem, trace)
 
-    def start(self, name: str, environ: Mapping[str, str], endpoint_url: str) -> Lambda:
+    def start(self, name: str, environ: Mapping[str, str], endpoint_url: str) -> None:
         """Start a function's process; its handler is imported while the caller goes on."""
         self._started[name] = Lambda(self._build, self._build.functions[name], environ, endpoint_url).__enter__()
-        return self._started[name]
+
+    def imported(self) -> None:
+        """Wait until every handler is imported. Raises ``HandlerFailed``."""
+        for started in self._started.values():
+            started.imported()
 
     def handler_of(self, function: Function) -> Any:
         """Return what stands for the handler in a ``LocalCloud``."""

@@ -48,7 +48,7 @@ def seen_by(function: Lambda, event: Any) -> Seen:
     """Return what the function saw; that it refuses the event is no matter."""
     with function:
         with pytest.raises(HandlerFailed):
-            function.handler(event, context())
+            function.imported().handler(event, context())
         return function.end()
 
 
@@ -56,7 +56,7 @@ def test_a_module_that_is_not_in_the_artifact_cannot_be_imported(with_line: Call
     function = with_line("RollbackFunction", "import functions.planner.plan")
 
     with function, pytest.raises(HandlerFailed, match=r"No module named 'functions\.planner'"):
-        function.handler({}, context())
+        function.imported()
 
 
 def test_what_comes_from_outside_is_seen_and_so_is_a_model_client(

@@ -127,6 +127,7 @@ def deployed(build: Build, lambdas: Lambdas) -> Iterator[Stack]:
         for name in build.functions:
             lambdas.start(name, cloud.environ(name), aws.url)
         seed_store(cloud, load_playbook(PLAYBOOK), 1, SMALL_STORE)
+        lambdas.imported()
         yield Stack(cloud)
 
 
