@@ -5,11 +5,6 @@ from collections.abc import Iterator
 import pytest
 from moto import mock_aws
 
-from local.moto_seams.dynamodb import (
-    attribute_values_as_they_are,
-    one_request_at_a_time,
-    transactions_copy_what_they_touch,
-)
 from local.moto_seams.imports import import_moto
 from local.moto_seams.interpreter import starts_one_at_a_time
 from tests.functions.cloud import MOTO, Cloud
@@ -27,13 +22,7 @@ def endpoint() -> Iterator[Endpoint]:
 @pytest.fixture(scope="module")
 def cloud(endpoint: Endpoint) -> Iterator[Cloud]:
     import_moto()
-    with (
-        mock_aws(config=MOTO),
-        one_request_at_a_time(),
-        attribute_values_as_they_are(),
-        transactions_copy_what_they_touch(),
-        starts_one_at_a_time(),
-    ):
+    with mock_aws(config=MOTO), starts_one_at_a_time():
         yield Cloud(model_url=endpoint.url)
 
 
