@@ -10,6 +10,7 @@ import json
 import os
 import platform
 import re
+import secrets
 import shutil
 import subprocess
 import sys
@@ -145,10 +146,11 @@ class Tools:
 
         The caller holds the lock of builds. SAM's cache is only believed where its last build came to an end.
         """
-        works = self.cache.root / "work"
-        work, begun = works / _digest(self._key), works / "begun"
-        if begun.exists() or not work.is_dir():
+        works, key = self.cache.root / "work", _digest(self._key)
+        begun, work = works / "begun", next(iter(works.glob(f"{key}-*")), None)
+        if work is None or begun.exists():
             shutil.rmtree(works, ignore_errors=True)  # those of other tools as well: one is enough
+            work = works / f"{key}-{secrets.token_hex(4)}"  # a build whose process was killed may go on in the old one
             work.mkdir(parents=True)
         begun.touch()
         for old in work.iterdir():
