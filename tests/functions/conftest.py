@@ -5,9 +5,11 @@ from collections.abc import Iterator
 import pytest
 from moto import mock_aws
 
+from local.moto_seams.dispatch import methods_looked_up_once
 from local.moto_seams.dynamodb import (
     attribute_values_as_they_are,
     one_request_at_a_time,
+    queries_look_at_one_key,
     transactions_copy_what_they_touch,
 )
 from local.moto_seams.imports import import_moto
@@ -32,6 +34,8 @@ def cloud(endpoint: Endpoint) -> Iterator[Cloud]:
         one_request_at_a_time(),
         attribute_values_as_they_are(),
         transactions_copy_what_they_touch(),
+        queries_look_at_one_key(),
+        methods_looked_up_once(),
         starts_one_at_a_time(),
     ):
         yield Cloud(model_url=endpoint.url)
