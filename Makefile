@@ -6,7 +6,8 @@ UV     ?= $(shell command -v uv 2>/dev/null)
 VENV   := .venv
 BIN    := $(VENV)/bin
 OWN    := layers functions local
-WORKERS := --numprocesses 2
+# By file, since the tests of a file share a cloud.
+WORKERS := --numprocesses 2 --dist loadfile
 BENCHES := turns overhead cold_import despair leases hot_window deadline
 
 # The stamp names Python's version, so that another PYTHON= makes another environment.
