@@ -6,6 +6,8 @@ UV     ?= $(shell command -v uv 2>/dev/null)
 VENV   := .venv
 BIN    := $(VENV)/bin
 OWN    := layers functions local
+# By file, since the tests of a file share a cloud.
+WORKERS := --numprocesses 2 --dist loadfile
 BENCHES := turns overhead cold_import despair leases hot_window deadline
 
 # The stamp names Python's version, so that another PYTHON= makes another environment.
@@ -13,12 +15,18 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 READY   := $(VENV)/.ready-$(VERSION)
 
 # The lock is whole, so pip resolves nothing (--no-deps): asked to, it takes a newer coverage[toml] for an unpinned one.
-# uv takes what the lock says and no Python from elsewhere. Bytecode is made here, once: starting up without costs seconds.
-UV_FLAGS  := --quiet --python $(BIN)/python --compile-bytecode
-PIP_FLAGS := --quiet --disable-pip-version-check --no-input
+# uv takes what the lock says and no Python from elsewhere.
+UV_FLAGS  := --quiet --python $(BIN)/python
+PIP_FLAGS := --quiet --disable-pip-version-check --no-input --no-compile
+# Bytecode of all that is installed costs 20 seconds; the first import makes what is used, here and not in two workers at once.
+unexport PYTHONDONTWRITEBYTECODE
+USED := boto3, cfnlint.api, hypothesis, moto.cloudformation, moto.dynamodb, pytest, samtranslator.translator.translator
+
+# $(call stage,name,command,how to see it again): run the command; where it fails, say how. Ctrl-C needs no advice.
+stage = @printf '━━ %s\n' '$(1)'; trap 'exit 130' INT; $(2) || { code=$$?; echo '$(1) failed. See it again: $(3)' >&2; exit $$code; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint artifacts faults desk-faults format lock build deploy bench tau2 clean
+.PHONY: help demo test unit coverage lint artifacts faults desk-faults format lock build deploy bench tau2 clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -26,23 +34,29 @@ help: ## List the targets.
 demo: $(READY) ## Watch an agent run, on this machine. Another scenario: make demo SCENARIO=name
 	@$(BIN)/ballast demo $(SCENARIO)
 
-test: lint ## The gate: lint, types and the whole suite, with coverage.
-	$(BIN)/pytest --numprocesses 2 --cov --cov-report term $(ARGS)
+test: lint ## The gate: lint, types and the whole suite (4 minutes). A part of it: make test ARGS=tests/template
+	$(call stage,pytest,$(BIN)/pytest $(WORKERS) $(ARGS),$(BIN)/pytest --last-failed)
 
-lint: $(READY) ## Check style, format and types.
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+unit: $(READY) ## The tests that need no cloud, no socket and no process (half a minute).
+	$(call stage,pytest,$(BIN)/pytest $(WORKERS) tests/unit $(ARGS),$(BIN)/pytest --last-failed)
+
+coverage: $(READY) ## The whole suite, with the coverage of what is shipped (7 minutes).
+	$(call stage,coverage,$(BIN)/pytest $(WORKERS) --cov --cov-report term $(ARGS),$(BIN)/pytest --last-failed)
+
+lint: $(READY) ## Check style, format and types (15 seconds).
+	$(call stage,ruff check,$(BIN)/ruff check .,make lint)
+	$(call stage,ruff format,$(BIN)/ruff format --check .,make lint (make format mends it))
+	$(call stage,mypy,$(BIN)/mypy,make lint)
 
 artifacts: $(READY) ## Build what is deployed and play every built function (half a minute; the first time two); needs python3.13.
-	$(BIN)/pytest tests/artifacts $(ARGS)
+	$(call stage,artifacts,$(BIN)/pytest tests/artifacts $(ARGS),make artifacts)
 
 faults: $(READY) ## Play every fault at every request of every handler (9 minutes); writes fault-report.json.
-	$(BIN)/python -m tests.faults $(ARGS)
+	$(call stage,faults,$(BIN)/python -m tests.faults $(ARGS),make faults)
 
 desk-faults: $(READY) ## Play 500 seeded runs of the desk under a random mix of faults, and the harness's long tests (4 minutes).
-	$(BIN)/python -m tests.faults --every 0 --random 500 --report desk-fault-report.json $(ARGS)
-	$(BIN)/pytest tests/faults -m deep -o timeout=600
+	$(call stage,desk-faults,$(BIN)/python -m tests.faults --every 0 --random 500 --report desk-fault-report.json $(ARGS),make desk-faults)
+	$(call stage,deep tests,$(BIN)/pytest tests/faults -m deep -o timeout=600,make desk-faults)
 
 format: $(READY) ## Mend what can be mended by itself.
 	$(BIN)/ruff check --fix .
@@ -56,6 +70,8 @@ lock: ## Pin the dependencies anew (needs uv).
 	$(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  --group sam --output-file requirements/sam.lock
+	echo uv | $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" - --output-file requirements/uv.txt
 
 # Without a `sam` on PATH: the pinned one, which the tests use too.
 SAM := $(if $(shell command -v sam 2>/dev/null),sam,$(BIN)/python -m tests.artifacts.build)
@@ -83,19 +99,25 @@ $(READY): requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 	  echo "Ballast needs Python 3.11 or newer; '$(PYTHON)' is $(if $(VERSION),$(VERSION),not there)." \
 	       "Name another: make $(firstword $(MAKECMDGOALS)) PYTHON=python3.13" >&2; exit 1; }
-	@echo "Setting up $(VENV) with Python $(VERSION) and $(if $(UV),uv,pip) ..."
+	@echo "Setting up $(VENV) with Python $(VERSION) ..."
 	@rm -f $(VENV)/.ready-*
 	@test "$$($(BIN)/python -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$(VERSION)" || rm -rf $(VENV)
 ifneq ($(UV),)
 	@test -d $(VENV) || UV_PYTHON_DOWNLOADS=never $(UV) venv --quiet --python "$(PYTHON)" $(VENV)
-	@$(UV) pip sync $(UV_FLAGS) --require-hashes requirements/dev.lock
-	@$(UV) pip install $(UV_FLAGS) --no-deps --no-build-isolation --editable .
 else
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "$(PYTHON) cannot make a virtual environment. On Debian or Ubuntu: apt install python3-venv;" \
 	       "or install uv: https://docs.astral.sh/uv/" >&2; exit 1; }
-	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --require-hashes --requirement requirements/dev.lock
-	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --require-hashes --requirement requirements/uv.txt 2>/dev/null \
+	  || echo "uv cannot be had here; pip takes half a minute longer."
 endif
+	@if uv=$$(command -v "$(or $(UV),$(BIN)/uv)"); then \
+	  "$$uv" pip install $(UV_FLAGS) --exact --no-deps --require-hashes --requirement requirements/dev.lock && \
+	  "$$uv" pip install $(UV_FLAGS) --no-deps --no-build-isolation --editable .; \
+	else \
+	  $(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --require-hashes --requirement requirements/dev.lock && \
+	  $(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --no-build-isolation --editable .; \
+	fi
+	@$(BIN)/python -c 'import $(USED)'
 	@$(BIN)/python -m compileall -q $(OWN)
 	@touch $@

@@ -53,6 +53,8 @@ class EventSources:
     ) -> None:
         self._functions = functions
         self._session_of = session_of
+        #: By function: a new client costs more than what it asks, and the poller asks four times a second.
+        self._clients: dict[str, Any] = {}
         self._failed: list[tuple[str, str]] = []
         self._admins_sqs = admin.client("sqs")
         self._sources = sources
@@ -107,7 +109,10 @@ class EventSources:
 
     def _deliver(self, source: EventSource) -> tuple[int, int]:
         """Deliver one batch; return how many messages were taken for good, and how many were received."""
-        sqs = self._session_of(source.function).client("sqs")
+        name = source.function.logical_id
+        if name not in self._clients:
+            self._clients[name] = self._session_of(source.function).client("sqs")
+        sqs = self._clients[name]
         received = sqs.receive_message(
             QueueUrl=source.queue_url,
             MaxNumberOfMessages=min(10, source.batch_size),

@@ -12,9 +12,11 @@ from local.clock import Clock
 from local.engine import Engine
 from local.executions import Executions
 from local.moto_seams.deployment import stacks_run
+from local.moto_seams.dispatch import methods_looked_up_once
 from local.moto_seams.dynamodb import (
     attribute_values_as_they_are,
     one_request_at_a_time,
+    queries_look_at_one_key,
     transactions_copy_what_they_touch,
 )
 from local.moto_seams.events import functions_are_targets
@@ -47,6 +49,8 @@ def moto_cloud(engine: Engine, executions: Executions, clock: Clock, allow_bedro
         one_request_at_a_time(),
         attribute_values_as_they_are(),
         transactions_copy_what_they_touch(),
+        queries_look_at_one_key(),
+        methods_looked_up_once(),
         functions_are_targets(executions.invoked_by_event),
         mock_aws(config=config),
     ):

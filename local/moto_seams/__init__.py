@@ -7,9 +7,10 @@ replaces raises ``SeamBroken``.
 ::
 
     imports      leave out the services that nobody here uses
+    dispatch     look up the methods of a service once
     jsonata      evaluate JSONata, with variables bound and not pasted
     interpreter  Lambda tasks, retries' sleep, ends and stops of executions, task tokens
     deployment   state machines of a stack reach the interpreter; code is not uploaded
-    dynamodb     one write at a time
+    dynamodb     one write at a time, and queries that do not read the whole table
     iam          every request against the role that signed it
 """

@@ -93,6 +93,46 @@ def _set_apart(table: Any, key: Mapping[str, Any]) -> None:
 
 
 @contextmanager
+def queries_look_at_one_key() -> Iterator[None]:
+    """Let a query look at the items of its hash key only. moto lists and sorts all items of the table for each.
+
+    Relies on ``Table.query`` only reading the table, taking its items from ``self.items`` through ``all_items()``
+    (``{hash: {range: item}}`` or ``{hash: item}``), and on its parameters ``hash_key``, ``index_name`` and
+    ``hash_key_conditions``. moto's own ``query`` does the rest, on a table that holds nothing else.
+    """
+    import copy
+    import inspect
+
+    from moto.dynamodb.models.table import Table
+
+    parameters = inspect.signature(Table.query)
+
+    def query(self: Any, *args: Any, **named: Any) -> Any:
+        given = parameters.bind(self, *args, **named).arguments
+        narrow, key = copy.copy(self), given["hash_key"]
+        if given.get("index_name"):
+            narrow.items = _matching(self, dict(given.get("hash_key_conditions") or ()))
+        else:
+            narrow.items = {key: self.items[key]} if key in self.items else {}
+        return before(narrow, *args, **named)
+
+    with replaced(Table, "query", query) as before:
+        yield
+
+
+def _matching(table: Any, wanted: Mapping[str, Any]) -> dict[Any, Any]:
+    """Return the items whose attributes are the wanted ones, as ``Table.items`` holds them."""
+
+    def matches(item: Any) -> bool:
+        return all(name in item.attrs and item.attrs[name] == value for name, value in wanted.items())
+
+    if not table.range_key_attr:
+        return {name: item for name, item in table.items.items() if matches(item)}
+    found = {name: {key: item for key, item in held.items() if matches(item)} for name, held in table.items.items()}
+    return {name: held for name, held in found.items() if held}
+
+
+@contextmanager
 def attribute_values_as_they_are() -> Iterator[None]:
     """Write an attribute value into the response as it is stored: it is DynamoDB's JSON already.
 

@@ -70,7 +70,7 @@ def value_of(cloud: LocalCloud, name: str) -> int:
 
 def seen(served: Served, run_id: str, status: str) -> dict[str, Any]:
     """Return the run once it has that status."""
-    for _ in range(600):
+    for _ in range(20_000):
         run = ask(served, "GET", f"/runs/{run_id}")[1]
         if run.get("status") == status:
             return dict(run)
@@ -80,7 +80,7 @@ def seen(served: Served, run_id: str, status: str) -> dict[str, Any]:
 
 def eventually(served: Served, mode: str) -> dict[str, Any]:
     """Return what the breaker holds once it has that mode: events take a moment."""
-    for _ in range(600):
+    for _ in range(20_000):
         holds = ask(served, "GET", "/breaker")[1]
         if holds["mode"] == mode:
             return dict(holds)

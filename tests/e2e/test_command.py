@@ -18,7 +18,7 @@ from local.scenarios import find
 from local.trace import timeline
 
 ROOT = Path(__file__).resolve().parents[2]
-SOON_S = 60.0
+SOON_S = 600.0
 
 
 @pytest.fixture

@@ -71,7 +71,7 @@ def test_an_escalation_is_found_and_answered(cloud: LocalCloud) -> None:
     assert ask(cloud, "GET", path, who=ACME)[0] == 404
     assert ask(cloud, "POST", path, body={"decision": {"kind": "answer", "text": "Easy."}})[0] == 200
 
-    cloud.wait(run["run_id"], 20)
+    cloud.wait(run["run_id"], 600)
     status, run = ask(cloud, "GET", f"/runs/{run['run_id']}")
     assert (run["status"], run["by"], run["answer"]) == ("answered", "human", "Easy.")
     assert cloud.events(run["run_id"])[-1].seq.startswith("9999.")
@@ -82,7 +82,7 @@ def test_a_cancelled_run_ends_as_aborted(cloud: LocalCloud) -> None:
 
     assert ask(cloud, "POST", f"/runs/{run['run_id']}/cancel", who=OPERATOR)[0] == 202
 
-    cloud.wait(run["run_id"], 20)
+    cloud.wait(run["run_id"], 600)
     assert ask(cloud, "GET", f"/runs/{run['run_id']}")[1]["status"] == "aborted"
     assert ask(cloud, "POST", f"/runs/{run['run_id']}/cancel")[0] == 409
     assert run["run_id"] in str(ask(cloud, "GET", "/runs", query={"status": "aborted"}))

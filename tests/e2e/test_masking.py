@@ -29,7 +29,7 @@ def test_masked_for_good_the_model_does_not_see_it_either(tmp_path: Path) -> Non
 
     with ConverseServer(model) as double, LocalCloud(folder, double.url, enforce_iam=True) as cloud:
         cloud.start(request)
-        execution = cloud.wait(request.run_id, 30)
+        execution = cloud.wait(request.run_id, 600)
         assert execution.output["status"] == "answered", execution
         kept = "".join(tables(cloud).values())
 

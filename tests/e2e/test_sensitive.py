@@ -87,7 +87,7 @@ def played() -> Iterator[Played]:
         shown = ask(served, "GET", f"/escalations/{waiting['escalation_id']}")[1]
         approval = {"approve": True} | ({"binding": shown["binding"]} if shown.get("binding") else {})
         assert ask(served, "POST", f"/escalations/{waiting['escalation_id']}", approval)[0] == 200
-        execution = cloud.wait(request.run_id, 60)
+        execution = cloud.wait(request.run_id, 600)
         assert execution.output["status"] == "answered", execution
         events = cloud.events(request.run_id)
         sinks = {
@@ -106,7 +106,7 @@ def played() -> Iterator[Played]:
 
 def asked(served: Any) -> dict[str, Any]:
     """Return the escalation, once there is one."""
-    for _ in range(600):
+    for _ in range(20_000):
         found = ask(served, "GET", "/escalations")[1]
         if found.get("escalations"):
             return dict(found["escalations"][0])

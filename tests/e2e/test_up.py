@@ -49,7 +49,7 @@ def test_200_posts_at_once_of_50_keys_start_50_runs(up: tuple[LocalCloud, Served
     assert len(started) == 50
     assert {run["run_id"] for _, run in replies} == started
     for run_id in started:
-        cloud.wait(run_id, 60)
+        cloud.wait(run_id, 600)
     statuses = {run_id: ask(served, "GET", f"/runs/{run_id}")[1]["status"] for run_id in started}
     assert set(statuses.values()) <= {"answered", "refused"}, statuses
     assert "answered" in statuses.values()
@@ -78,9 +78,9 @@ def test_the_api_keeps_its_own_description(up: tuple[LocalCloud, Served]) -> Non
         tried[case.operation.label] += 1
         if case.path_parameters and case.meta.generation.mode.is_positive and tried[case.operation.label] % 2:
             case.path_parameters = {name: there[name] for name in case.path_parameters}  # else it is mostly 404
-        case.call_and_validate(base_url=served.url, checks=wanted, timeout=30)
+        case.call_and_validate(base_url=served.url, checks=wanted, timeout=300)
 
-    few = settings(max_examples=15, derandomize=True, deadline=None, database=None, suppress_health_check=HealthCheck)
+    few = settings(max_examples=6, derandomize=True, deadline=None, database=None, suppress_health_check=HealthCheck)
     for operation in schema.get_all_operations():
         for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
             few(given(case=operation.ok().as_strategy(generation_mode=mode))(holds))()
@@ -104,7 +104,7 @@ def test_the_api_keeps_its_own_description(up: tuple[LocalCloud, Served]) -> Non
 )
 def test_who_and_what_may_not_come_in(up: tuple[LocalCloud, Served], headers: dict[str, str], status: int) -> None:
     _cloud, served = up
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=300)
     body = b'{"text": "Hello."}'
     sent = {"Host": f"localhost:{served.port}", "Content-Length": str(len(body)), **headers}
 
@@ -141,7 +141,7 @@ def test_a_message_in_the_queue_becomes_a_run_that_the_api_shows(up: tuple[Local
         Entries=[{"Source": "ballast", "DetailType": "Run Requested", "Detail": json.dumps(request)}]
     )
 
-    until = time.monotonic() + 20
+    until = time.monotonic() + 200
     while not (found := ask(served, "GET", "/runs?tenant=queue")[1]["runs"]):
         assert time.monotonic() < until, "the message started no run"
         time.sleep(0.1)

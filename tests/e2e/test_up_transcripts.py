@@ -24,7 +24,7 @@ def replay(url: str, written: Transcript, known: Known) -> None:
     headers = written.headers | ({"Content-Type": "application/json"} if sent else {})
     request = urllib.request.Request(url + known.filled(written.path), sent, headers, method=written.method)
     try:
-        reply = urllib.request.urlopen(request, timeout=60)
+        reply = urllib.request.urlopen(request, timeout=600)
     except urllib.error.HTTPError as problem:
         reply = problem
     with reply:

@@ -1,15 +1,11 @@
-"""Make botocore and moto cheaper where it changes nothing: thousands of cases pass through them."""
+"""Make botocore cheaper where it changes nothing: thousands of cases pass through them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 from typing import Any
 
 import botocore
 
-from local.moto_seams.replaced import replaced
 from local.sessions import REGION
 
 #: moto reads account and region from a signature, and does not check it.
@@ -29,15 +25,3 @@ def quick_client(client: Any) -> Any:
     spelt = creator.to_string()
     creator.to_string = lambda: spelt
     return client
-
-
-@contextmanager
-def quick_moto() -> Iterator[None]:
-    """Let moto look once for what methods a class has, and not for every request.
-
-    Relies on ``moto.core.responses`` calling ``method_names_from_class`` through its own global.
-    """
-    from moto.core import responses
-
-    with replaced(responses, "method_names_from_class", cache(responses.method_names_from_class)):
-        yield

@@ -41,7 +41,6 @@ from local.states import Execution, Interpreter, StateFailed
 from local.virtual_time import virtual_time
 from tests.faults.clock import Clock, let_go_of_locks
 from tests.faults.plan import Plan
-from tests.faults.quick import quick_moto
 from tests.faults.scenarios import REPLIES
 from tests.faults.stores import Stores, is_waiting, items_of, rules_of
 from tests.faults.wire import Invocation, LambdaDied, Wire
@@ -364,7 +363,12 @@ def world() -> Iterator[World]:
     from local.event_sources import event_sources
     from local.functions import Functions
     from local.moto_seams.deployment import stacks_run
-    from local.moto_seams.dynamodb import attribute_values_as_they_are, transactions_copy_what_they_touch
+    from local.moto_seams.dispatch import methods_looked_up_once
+    from local.moto_seams.dynamodb import (
+        attribute_values_as_they_are,
+        queries_look_at_one_key,
+        transactions_copy_what_they_touch,
+    )
     from local.moto_seams.events import functions_are_targets
 
     clock, made = Clock(), list[World]()
@@ -376,9 +380,10 @@ def world() -> Iterator[World]:
     }
     with ExitStack() as stack:
         stack.enter_context(stacks_run())
-        stack.enter_context(quick_moto())
+        stack.enter_context(methods_looked_up_once())
         stack.enter_context(attribute_values_as_they_are())
         stack.enter_context(transactions_copy_what_they_touch())
+        stack.enter_context(queries_look_at_one_key())
         stack.enter_context(functions_are_targets(lambda arn, event: made[0].event_for(arn, event)))  # noqa: PLW0108
         stack.enter_context(mock_aws(config=config))
         admin = LocalSession(Keys(), Gate(allow_bedrock=False), models=Models())

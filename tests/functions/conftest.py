@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from moto import mock_aws
 
+from local.moto_seams.dispatch import methods_looked_up_once
 from local.moto_seams.imports import import_moto
 from local.moto_seams.interpreter import starts_one_at_a_time
 from tests.functions.cloud import MOTO, Cloud
@@ -22,7 +23,7 @@ def endpoint() -> Iterator[Endpoint]:
 @pytest.fixture(scope="module")
 def cloud(endpoint: Endpoint) -> Iterator[Cloud]:
     import_moto()
-    with mock_aws(config=MOTO), starts_one_at_a_time():
+    with mock_aws(config=MOTO), methods_looked_up_once(), starts_one_at_a_time():
         yield Cloud(model_url=endpoint.url)
 
 

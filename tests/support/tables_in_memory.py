@@ -264,10 +264,17 @@ class Tables:
                 if all(key is None or key in item for key in keys) and wanted(item, names, ExpressionAttributeValues)
             ]
             order = [key for key in dict.fromkeys((keys[1], *schema.keys)) if key is not None]
-            found.sort(key=lambda item: [sort_key(item[key]) for key in order], reverse=not ScanIndexForward)
-            return self._page(
-                found, [key for key in dict.fromkeys((*keys, *schema.keys)) if key], more, ExpressionAttributeValues
-            )
+
+            def place(item: Item) -> list[Any]:
+                return [sort_key(item[key]) for key in order]
+
+            found.sort(key=place, reverse=not ScanIndexForward)
+            if (after := more.pop("ExclusiveStartKey", None)) is not None:
+                # It need not be there any more: what counts is where it would be.
+                start = place(after)
+                found = [item for item in found if (place(item) > start if ScanIndexForward else place(item) < start)]
+            of_page = [key for key in dict.fromkeys((*keys, *schema.keys)) if key]
+            return self._page(found, of_page, more, ExpressionAttributeValues)
 
     def scan(self, *args: str, TableName: str = "", **more: Any) -> Any:
         """Return the items of a table, page by page. As ``scan("table")``: all of them, as a list."""
@@ -285,7 +292,7 @@ class Tables:
         if (after := more.get("ExclusiveStartKey")) is not None:
             at = next((at for at, item in enumerate(found) if all(item[key] == after[key] for key in keys)), None)
             if at is None:
-                raise NotImplementedError("ExclusiveStartKey of an item that is not there any more")
+                raise NotImplementedError("a scan that goes on after an item that is not there any more")
             found = found[at + 1 :]
         taken, size, limit = 0, 0, more.get("Limit")
         for item in found:

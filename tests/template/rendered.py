@@ -9,7 +9,7 @@ import boto3
 import yaml
 from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
-from samtranslator.yaml_helper import yaml_parse
+from samtranslator.yaml_helper import intrinsics_multi_constructor
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"
@@ -18,15 +18,22 @@ WORKFLOW = ROOT / "statemachine" / "agent.asl.yaml"
 Template = dict[str, Any]
 
 
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Reads a template as SAM does, in a tenth of the time."""
+
+
+_Loader.add_multi_constructor("!", intrinsics_multi_constructor)
+
+
 def written() -> Template:
     """Return the template as its author wrote it; what YAML's anchors share is copied."""
-    template: Template = json.loads(json.dumps(yaml_parse(TEMPLATE.read_text(encoding="utf-8"))))
+    template: Template = json.loads(json.dumps(yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)))
     return template
 
 
 def workflow() -> dict[str, Any]:
     """Return the state machine's definition."""
-    definition: dict[str, Any] = yaml.safe_load(WORKFLOW.read_text(encoding="utf-8"))
+    definition: dict[str, Any] = yaml.load(WORKFLOW.read_text(encoding="utf-8"), _Loader)
     return definition
 
 

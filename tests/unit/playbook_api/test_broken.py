@@ -11,6 +11,12 @@ from tests.unit.playbook_api.broken import BROKEN
 from tests.unit.playbook_api.written import GOOD, tool_with, written
 
 
+@pytest.fixture(autouse=True)
+def no_bytecode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is mended within its second, at its size, would be taken for the one that was compiled."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+
 @pytest.mark.parametrize(("files", "named", "says"), [case[1:] for case in BROKEN], ids=[case[0] for case in BROKEN])
 def test_a_broken_playbook_names_the_file_and_the_remedy_and_loads_once_mended(
     tmp_path: Path, files: dict[str, str | None], named: str, says: str

@@ -37,7 +37,7 @@ def test_one_clock_and_one_set_of_parameters_hold_for_the_whole_cloud() -> None:
         template=TEMPLATE, clock=lambda: NOON, parameters={"Greeting": "moin"}, model_endpoint_url="http://127.0.0.1:9"
     ) as cloud:
         begin(cloud, "run-noon", {"describe": True})
-        ended = cloud.wait("run-noon", 10)
+        ended = cloud.wait("run-noon", 600)
         environ = cloud.environ("WorkFunction")
 
     assert ended.output["started_ms"] == int(NOON.timestamp() * 1000)
@@ -166,7 +166,7 @@ def test_where_the_user_sends_requests_plays_no_part(monkeypatch: pytest.MonkeyP
         assert model.converse(**ask)["stopReason"] == "end_turn"
         begin(cloud, "run-x", {})
 
-        assert cloud.wait("run-x", 10).status == "SUCCEEDED"
+        assert cloud.wait("run-x", 600).status == "SUCCEEDED"
         assert ":eu-west-1:" in cloud.physical_id("AgentStateMachine")
 
 

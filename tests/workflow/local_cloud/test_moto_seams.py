@@ -12,6 +12,7 @@ from local.clock import VirtualClock
 from local.cloud import LocalCloud
 from local.moto_seams import events, iam
 from local.moto_seams.deployment import resolved
+from local.moto_seams.dispatch import methods_looked_up_once
 from local.moto_seams.dynamodb import emptied, kept, put_back
 from local.moto_seams.imports import import_moto
 from local.moto_seams.replaced import SeamBroken, replaced
@@ -43,6 +44,21 @@ assert importlib.util.find_spec("moto.batch").origin.endswith("__init__.py") and
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
+
+
+# dispatch
+
+
+def test_the_methods_of_a_service_are_looked_up_once() -> None:
+    import_moto()
+    from moto.core import responses as module
+
+    responses: Any = module
+    with methods_looked_up_once():
+        found = responses.method_names_from_class(responses.BaseResponse)
+        assert found
+        assert responses.method_names_from_class(responses.BaseResponse) is found
+    assert responses.method_names_from_class(responses.BaseResponse) is not found
 
 
 # jsonata (what expressions give: test_jsonata.py)

@@ -86,13 +86,13 @@ def test_a_model_is_called_by_who_may(cloud: LocalCloud) -> None:
 def test_a_run_goes_through_with_the_roles_alone(cloud: LocalCloud) -> None:
     started = cloud.invoke("IntakeFunction", {"run_id": "run-walls", "put": "run-walls"})
 
-    assert cloud.wait(started["run_id"], 10).status == "SUCCEEDED"
+    assert cloud.wait(started["run_id"], 600).status == "SUCCEEDED"
 
 
 def test_the_state_machine_invokes_only_what_its_role_names(cloud: LocalCloud) -> None:
     begin(cloud, "run-short", {"go": "short"})
 
-    ended = cloud.wait("run-short", 10)
+    ended = cloud.wait("run-short", 600)
 
     assert (ended.status, ended.error) == ("FAILED", "Lambda.AccessDeniedException")
 
@@ -107,7 +107,7 @@ def test_whoever_holds_the_right_answers_a_task_token(cloud: LocalCloud, bench: 
     )
     client(cloud, "stepfunctions", "IntakeFunction").send_task_success(taskToken=bench.tokens[0], output='"yes"')
 
-    assert cloud.wait("run-token", 10).output == "yes"
+    assert cloud.wait("run-token", 600).output == "yes"
 
 
 def test_made_up_credentials_are_nobodys(cloud: LocalCloud) -> None:
@@ -120,7 +120,7 @@ def test_made_up_credentials_are_nobodys(cloud: LocalCloud) -> None:
 def test_the_rule_settles_with_its_functions_role(cloud: LocalCloud, bench: Any) -> None:
     begin(cloud, "run-failed", {"go": "query"})
 
-    cloud.wait("run-failed", 10)
+    cloud.wait("run-failed", 600)
 
     assert [event["detail"]["name"] for event in bench.events] == ["run-failed"]
     table = cloud.physical_id("RunLogTable")
