@@ -26,7 +26,7 @@ USED := boto3, cfnlint.api, hypothesis, moto.cloudformation, moto.dynamodb, pyte
 stage = @printf '━━ %s\n' '$(1)'; trap 'exit 130' INT; $(2) || { code=$$?; echo '$(1) failed. See it again: $(3)' >&2; exit $$code; }
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit coverage lint faults desk-faults format lock build deploy bench tau2 clean
+.PHONY: help demo test unit coverage lint artifacts faults desk-faults format lock build deploy bench tau2 clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -48,6 +48,9 @@ lint: $(READY) ## Check style, format and types (15 seconds).
 	$(call stage,ruff format,$(BIN)/ruff format --check .,make lint (make format mends it))
 	$(call stage,mypy,$(BIN)/mypy,make lint)
 
+artifacts: $(READY) ## Build what is deployed and play every built function (half a minute; the first time two); needs python3.13.
+	$(call stage,artifacts,$(BIN)/pytest tests/artifacts $(ARGS),make artifacts)
+
 faults: $(READY) ## Play every fault at every request of every handler (9 minutes); writes fault-report.json.
 	$(call stage,faults,$(BIN)/python -m tests.faults $(ARGS),make faults)
 
@@ -64,16 +67,21 @@ lock: ## Pin the dependencies anew (needs uv).
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  --group dev pyproject.toml --output-file requirements/dev.lock
+	$(UV) pip compile --quiet --universal --python-version 3.13 --generate-hashes --upgrade \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+	  --group sam --output-file requirements/sam.lock
 	echo uv | $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" - --output-file requirements/uv.txt
 
-build: ## Build what is deployed (needs the SAM CLI and python3.13).
-	@command -v sam >/dev/null || { echo "make $@ needs the SAM CLI: pip install aws-sam-cli" >&2; exit 1; }
-	sam validate --lint
-	sam build
+# Without a `sam` on PATH: the pinned one, which the tests use too.
+SAM := $(if $(shell command -v sam 2>/dev/null),sam,$(BIN)/python -m tests.artifacts.build)
+
+build: $(READY) ## Build what is deployed (needs python3.13).
+	$(SAM) validate --lint
+	$(SAM) build
 
 deploy: build ## Deploy it to your AWS account. Another stage: make deploy STAGE=prod
-	sam deploy --guided --config-env $(if $(STAGE),$(STAGE),default)
+	$(SAM) deploy --guided --config-env $(if $(STAGE),$(STAGE),default)
 
 bench: $(READY) ## Measure and check what is published: turns, imports, despair, leases, a hot window, deadlines (10 minutes).
 	@for one in $(BENCHES); do \

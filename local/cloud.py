@@ -19,7 +19,16 @@ from local.converse.inline import answer_inline
 from local.converse.source import Source
 from local.engine import Engine
 from local.executions import Execution, Executions
-from local.functions import AfterHook, Function, FunctionError, Functions, Hook, ServiceFault
+from local.functions import (
+    AfterHook,
+    Function,
+    FunctionError,
+    Functions,
+    Handler,
+    Hook,
+    ServiceFault,
+    imported_handler,
+)
 from local.http_routes import HttpRoute
 from local.sessions import Gate, Keys, LocalSession, Models, users_bedrock
 from local.stdout import stdout_restored
@@ -56,6 +65,7 @@ class LocalCloud:
     clock               the time of functions, executions and deliveries; a function that tells the time is one whose
                         waits are real
     parameters          the template's
+    handler_of          loads a function's handler; from the working tree by default
     """
 
     _open: LocalCloud | None = None
@@ -71,6 +81,7 @@ class LocalCloud:
         clock: Clock | Callable[[], datetime] = utc_now,
         parameters: Mapping[str, str] | None = None,
         template: Path = ROOT / "template.yaml",
+        handler_of: Callable[[Function], Handler] = imported_handler,
     ) -> None:
         self._overrides = {"PLAYBOOK_DIR": str((playbook or PLAYBOOK).resolve())}
         if model_endpoint_url is not None:
@@ -81,6 +92,7 @@ class LocalCloud:
         self._clock = as_clock(clock)
         self._parameters = parameters or {}
         self._template = template
+        self._handler_of = handler_of
         self._stack = ExitStack()
         self._runtimes: dict[str, Runtime] = {}
         self._making_runtimes = Lock()
@@ -113,7 +125,9 @@ class LocalCloud:
         to_bedrock = bedrock is not None or self._model is not None
         gate = Gate(allow_bedrock=to_bedrock)
         models = Models()
-        functions = Functions({}, self.runtime, self.before_invoke, self.after_invoke, clock=self._clock)
+        functions = Functions(
+            {}, self.runtime, self.before_invoke, self.after_invoke, clock=self._clock, handler_of=self._handler_of
+        )
         executions = Executions(self._clock)
         engine = Engine(functions.invoke, self._clock, lambda run: executions.ended(reflect(run)))
         stack.enter_context(stdout_restored())

@@ -27,6 +27,7 @@ _OURS = (__file__, sandbox.__file__)
 
 Hook = Callable[[str, dict[str, Any]], None]
 AfterHook = Callable[[str, dict[str, Any], Any], None]
+Handler = Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,28 @@ def _anybody_may(_role_arn: str, _function_arn: str) -> bool:
     return True
 
 
+class _Reported(Exception):
+    """An error of Lambda's runtime, under the name by which it reports it."""
+
+    def __init__(self, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+
+
+def imported_handler(function: Function) -> Handler:
+    """Return the function's handler, imported into this process."""
+    module, _, name = function.handler.rpartition(".")
+    try:
+        loaded = importlib.import_module(module)
+    except Exception as problem:
+        raise _Reported("Runtime.ImportModuleError", f"Unable to import module '{module}': {problem}") from problem
+    try:
+        handler: Handler = getattr(loaded, name)
+    except AttributeError:
+        raise _Reported("Runtime.HandlerNotFound", f"Handler '{name}' missing on module '{module}'") from None
+    return handler
+
+
 @dataclass
 class Functions:
     """Invokes functions by logical id, name or ARN.
@@ -87,6 +110,7 @@ class Functions:
     logs           what handlers printed lately: (logical id, text)
     may_invoke     whether a state machine's role may invoke a function (two ARNs)
     clock          by which they are cut
+    handler_of     loads a function's handler
     """
 
     all: Mapping[str, Function]
@@ -96,6 +120,7 @@ class Functions:
     logs: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=10_000))
     may_invoke: Callable[[str, str], bool] = _anybody_may
     clock: Clock = field(default_factory=WallClock)
+    handler_of: Callable[[Function], Handler] = imported_handler
 
     def find(self, function: str) -> Function:
         """Return the function, or raise ``KeyError`` that names those there are."""
@@ -108,7 +133,7 @@ class Functions:
         """Import every function's handler now."""
         for function in self.all.values():
             with suppress(_Reported):  # an invocation will report it
-                _handler(function)
+                self.handler_of(function)
 
     def invoke(
         self,
@@ -158,7 +183,7 @@ class Functions:
         within_s: float | None,
         waiting: Callable[[Signal], AbstractContextManager[None]] | None,
     ) -> bytes:
-        handler = _handler(function)
+        handler = self.handler_of(function)
         runtime = self.runtime_of(function.logical_id)
         time = self.clock.monotonic
         context = Context(function.name, function.arn, function.memory_mb, function.timeout_s, request_id, time)
@@ -189,27 +214,6 @@ class Functions:
                 f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD_BYTES} bytes).",
             )
         return body
-
-
-class _Reported(Exception):
-    """An error of Lambda's runtime, under the name by which it reports it."""
-
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(message)
-        self.name = name
-
-
-def _handler(function: Function) -> Callable[..., Any]:
-    module, _, name = function.handler.rpartition(".")
-    try:
-        loaded = importlib.import_module(module)
-    except Exception as problem:
-        raise _Reported("Runtime.ImportModuleError", f"Unable to import module '{module}': {problem}") from problem
-    try:
-        handler: Callable[..., Any] = getattr(loaded, name)
-    except AttributeError:
-        raise _Reported("Runtime.HandlerNotFound", f"Handler '{name}' missing on module '{module}'") from None
-    return handler
 
 
 def _decimal(value: Any) -> Any:

@@ -1,6 +1,5 @@
-"""The small interpreter against moto's: the same runs go through the same states and end the same."""
+"""The fault matrix and the local cloud play the same runs through the same states to the same end."""
 
-import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,11 +7,11 @@ import pytest
 
 from ballast.contracts import RunRequest
 from ballast.playbook import load_playbook
+from ballast.runtime import utc_now
 from local.cli.stage import seed_store
-from local.clock import WallClock
+from local.clock import VirtualClock
 from local.cloud import PLAYBOOK, LocalCloud
 from local.converse.script import ScriptModel
-from local.converse.server import ConverseServer
 from local.converse.source import Reply
 from tests.faults.play import play
 from tests.faults.scenarios import BY_NAME, Scenario
@@ -52,17 +51,22 @@ def _named(scenario: Scenario) -> RunRequest:
 
 
 @pytest.fixture(scope="module")
-def on_moto() -> dict[str, Way]:
+def in_the_local_cloud() -> dict[str, Way]:
     load_playbook(PLAYBOOK)  # its folder is no place where Python looks by itself
-    clock = WallClock(sleep=lambda _: None)
-    with ConverseServer(Scripts()) as model, LocalCloud(model_endpoint_url=model.url, clock=clock) as cloud:
+    clock = VirtualClock(utc_now())
+    with LocalCloud(model=Scripts(), clock=clock) as cloud:
         _seed(cloud)
         left = {_named(BY_NAME[name]).run_id: list(BY_NAME[name].answers) for name in NAMES}
 
         def answer(function: str, payload: dict[str, Any], result: Any) -> None:
             if function == "OpenEscalationFunction" and left.get(payload["run_id"]):
                 said = {"escalation_id": result["escalation_id"], "by": "ann", **left[payload["run_id"]].pop(0)}
-                threading.Timer(0.1, cloud.invoke, ("AnswerEscalationFunction", said)).start()
+
+                def act() -> None:
+                    clock.pause(1)
+                    cloud.invoke("AnswerEscalationFunction", said)
+
+                clock.thread(act, "a person")
 
         cloud.after_invoke.append(answer)
         runs = {name: cloud.start(_named(BY_NAME[name])) for name in NAMES[:2]}
@@ -75,7 +79,7 @@ def on_moto() -> dict[str, Way]:
 
 
 def _way(cloud: LocalCloud, run_id: str) -> Way:
-    ended = cloud.wait(run_id, 60)
+    ended = cloud.wait(run_id, 24 * 3600)
     entered = [event for event in cloud.history(run_id) if event["type"].endswith("StateEntered")]
     return [event["stateEnteredEventDetails"]["name"] for event in entered], ended.status, ended.output
 
@@ -84,9 +88,8 @@ def _seed(cloud: LocalCloud) -> None:
     seed_store(cloud, load_playbook(PLAYBOOK), 1, {"customers": 5, "orders": 10})
 
 
-@pytest.mark.deep
-def test_the_same_runs_go_the_same_way(on_moto: dict[str, Way], world: World) -> None:
-    for name, (states, status, output) in on_moto.items():
+def test_the_same_runs_go_the_same_way(in_the_local_cloud: dict[str, Way], world: World) -> None:
+    for name, (states, status, output) in in_the_local_cloud.items():
         execution = play(world, BY_NAME[name]).execution
 
         assert execution is not None

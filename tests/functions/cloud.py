@@ -1,4 +1,7 @@
-"""The functions' resources on moto, and one warm process of each function: shared by the tests of a file."""
+"""The functions' resources and one warm process of each function, shared by the tests of a file.
+
+DynamoDB is in memory, everything else on moto.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,8 @@ import boto3
 
 from ballast.log import RunLog
 from ballast.runtime import Runtime
-from local.moto_seams.dynamodb import emptied, kept, put_back
 from local.moto_seams.imports import import_moto
+from tests.support.tables_in_memory import Tables, answer_requests
 
 # Before the session below: only sessions that are made later get moto's handler.
 import_moto()
@@ -23,6 +26,9 @@ import_moto()
 LEDGER = Path(__file__).with_name("playbooks") / "ledger"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SESSION = boto3.Session("testing", "testing", region_name="eu-west-1")
+#: DynamoDB is in memory: the newest cloud's tables are those that the session's clients see.
+_TABLES_OF_ALL: list[Tables] = []
+answer_requests(SESSION, lambda: _TABLES_OF_ALL[-1])
 #: What mock_aws is started with: loopback endpoints are real, executions really run.
 MOTO: Any = {
     "core": {"passthrough": {"urls": [r"http://127\.0\.0\.1:.*"]}},
@@ -151,6 +157,8 @@ class Cloud:
     filled: dict[tuple[str, ...], Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _TABLES_OF_ALL.append(Tables(schemas={}))
+        self.tables = _TABLES_OF_ALL[-1]
         for name in _TABLES:
             create_table(name)
         self.log = RunLog.of(self.usual_process(LOG))
@@ -178,12 +186,11 @@ class Cloud:
         self.clock.now = NOON
         self.stdout.seek(0)
         self.stdout.truncate()
-        # Moto looks at every item to find one, so a long log of other runs would make each test slower.
-        emptied(SESSION.region_name, "notes", "budgets", "run-log")
+        self.tables.emptied("notes", "budgets", "run-log")
 
     def fill(self, fill: Callable[[], None], *tables: str) -> None:
         """Let the tables hold what ``fill`` puts into them, and nothing else. It is called once."""
         if tables not in self.filled:
             fill()
-            self.filled[tables] = kept(SESSION.region_name, *tables)
-        put_back(SESSION.region_name, self.filled[tables])
+            self.filled[tables] = self.tables.kept(*tables)
+        self.tables.put_back(self.filled[tables])

@@ -6,12 +6,6 @@ import pytest
 from moto import mock_aws
 
 from local.moto_seams.dispatch import methods_looked_up_once
-from local.moto_seams.dynamodb import (
-    attribute_values_as_they_are,
-    one_request_at_a_time,
-    queries_look_at_one_key,
-    transactions_copy_what_they_touch,
-)
 from local.moto_seams.imports import import_moto
 from local.moto_seams.interpreter import starts_one_at_a_time
 from tests.functions.cloud import MOTO, Cloud
@@ -29,15 +23,7 @@ def endpoint() -> Iterator[Endpoint]:
 @pytest.fixture(scope="module")
 def cloud(endpoint: Endpoint) -> Iterator[Cloud]:
     import_moto()
-    with (
-        mock_aws(config=MOTO),
-        one_request_at_a_time(),
-        attribute_values_as_they_are(),
-        transactions_copy_what_they_touch(),
-        queries_look_at_one_key(),
-        methods_looked_up_once(),
-        starts_one_at_a_time(),
-    ):
+    with mock_aws(config=MOTO), methods_looked_up_once(), starts_one_at_a_time():
         yield Cloud(model_url=endpoint.url)
 
 

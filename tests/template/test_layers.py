@@ -8,6 +8,7 @@ import pytest
 from tests.template.rendered import ROOT
 
 LOCK = ROOT / "requirements" / "dev.lock"
+SAM_LOCK = ROOT / "requirements" / "sam.lock"
 LAYERS = ["layers/ballast/requirements.txt", "layers/playbook/requirements.txt"]
 
 
@@ -33,8 +34,9 @@ def test_a_layer_pins_everything_and_has_no_boto3(layer: str) -> None:
     assert not [line for line in required if line.startswith("boto")]
 
 
-def test_the_lock_has_a_hash_for_everything_and_names_no_index() -> None:
-    text = LOCK.read_text(encoding="utf-8")
+@pytest.mark.parametrize("lock", [LOCK, SAM_LOCK], ids=lambda lock: lock.name)
+def test_a_lock_has_a_hash_for_everything_and_names_no_index(lock: Path) -> None:
+    text = lock.read_text(encoding="utf-8")
 
     unhashed = [entry for entry in re.findall(r"^\w.*\n.*", text, flags=re.MULTILINE) if "--hash=sha256:" not in entry]
     assert unhashed == []

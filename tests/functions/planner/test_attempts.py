@@ -12,6 +12,7 @@ from ballast.folds import usage
 from ballast.runtime import Runtime
 from tests.functions.endpoint import Endpoint, Reply, fails, reads, says
 from tests.functions.stack import HANDLERS, LambdaContext, LambdaDied, Stack, client_error, once
+from tests.support.tables_in_memory import answer_requests
 
 #: HTTP status and error name → (reason, worth another attempt, may have been charged).
 FAILURES = {
@@ -301,6 +302,7 @@ class CountingSession(boto3.Session):
 
 def test_the_models_client_is_made_at_the_first_plan_and_only_once(stack: Stack, model: Endpoint) -> None:
     session = CountingSession("testing", "testing", region_name="eu-west-1")
+    answer_requests(session, lambda: stack.cloud.tables)
     runtime = Runtime(stack.environs["planner"], session=session, clock=stack.clock, stdout=stack.stdout)
     made: list[str] = vars(session).setdefault("made", [])
     assert made == []

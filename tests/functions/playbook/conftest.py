@@ -1,4 +1,4 @@
-"""The example playbook on moto: its three tables, filled with the well-known customers and orders."""
+"""The example playbook on three tables in memory, filled with the well-known customers and orders."""
 
 from collections.abc import Iterator
 from datetime import date
@@ -6,12 +6,14 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from ballast.playbook import Playbook
 from tests.functions.playbook.desk import ENVIRON, PLAYBOOK, TABLES, TODAY, Desk
+from tests.support.tables_in_memory import Tables, answer_requests
 
 SESSION = boto3.Session("testing", "testing", region_name="eu-west-1")
+IN_MEMORY = Tables(schemas={})
+answer_requests(SESSION, lambda: IN_MEMORY)
 
 
 @pytest.fixture
@@ -25,10 +27,9 @@ def today() -> date:
 
 
 @pytest.fixture(scope="module")
-def dynamodb() -> Iterator[Any]:
+def dynamodb() -> Any:
     # One client for a file's tests: to make one takes longer than most tests do.
-    with mock_aws():
-        yield SESSION.client("dynamodb")
+    return SESSION.client("dynamodb")
 
 
 @pytest.fixture

@@ -1,0 +1,104 @@
+"""What is wrong with an artifact on purpose is found."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local.clock import WallClock
+from local.sandbox import Context
+from tests.artifacts.build import ROOT, Build
+from tests.artifacts.lambdas import HandlerFailed, Lambda, Seen
+from tests.artifacts.test_files import AARCH64, SUFFIX, contents, differences, foreign
+from tests.artifacts.test_played import clients_without_rights
+
+# The first run on a machine installs the SAM CLI and builds.
+pytestmark = pytest.mark.timeout(1800)
+
+NOWHERE = "http://127.0.0.1:1"
+X86 = (62).to_bytes(2, "little")
+
+
+def context() -> Context:
+    return Context(
+        "function", "arn:aws:lambda:eu-west-1:123456789012:function:function", 512, 30, "1", WallClock().monotonic
+    )
+
+
+@pytest.fixture
+def with_line(build: Build, tmp_path: Path) -> Callable[[str, str], Lambda]:
+    """Return the function of that name, with a line more at the end of its handler's module."""
+
+    def made(name: str, line: str) -> Lambda:
+        artifact = replace(build.functions[name], code=tmp_path / name)
+        shutil.copytree(build.functions[name].code, artifact.code, ignore=shutil.ignore_patterns("__pycache__"))
+        module = artifact.code / (artifact.handler.rpartition(".")[0].replace(".", "/") + ".py")
+        module.write_text(f"{module.read_text(encoding='utf-8')}\n{line}\n", encoding="utf-8")
+        return Lambda(build, artifact, {}, NOWHERE)
+
+    return made
+
+
+def seen_by(function: Lambda, event: Any) -> Seen:
+    """Return what the function saw; that it refuses the event is no matter."""
+    with function:
+        with pytest.raises(HandlerFailed):
+            function.imported().handler(event, context())
+        return function.end()
+
+
+def test_a_module_that_is_not_in_the_artifact_cannot_be_imported(with_line: Callable[[str, str], Lambda]) -> None:
+    function = with_line("RollbackFunction", "import functions.planner.plan")
+
+    with function, pytest.raises(HandlerFailed, match=r"No module named 'functions\.planner'"):
+        function.imported()
+
+
+def test_what_comes_from_outside_is_seen_and_so_is_a_model_client(
+    build: Build, with_line: Callable[[str, str], Lambda]
+) -> None:
+    outside = (
+        f"import sys; sys.path.append({str(ROOT)!r}); import local; open('/etc/hostname').close(); open('left', 'w')"
+    )
+    model = "import boto3; boto3.client('bedrock-runtime')"
+
+    seen = seen_by(with_line("ExecutorFunction", f"{outside}\n{model}"), {})
+
+    found = " ".join(seen.outside)
+    assert f"imported local from {ROOT}/local/__init__.py" in found
+    assert "opened /etc/hostname" in found
+    assert f"wrote {seen.modules['functions.executor.execute'].split('/functions/')[0]}/left" in found
+    assert clients_without_rights(build, {"ExecutorFunction": seen}) == {"ExecutorFunction": {"bedrock-runtime"}}
+
+
+def test_a_file_that_was_left_out_or_came_along_or_was_changed_is_named(build: Build) -> None:
+    source = contents(build.layers["PlaybookLayer"] / "python" / "playbook")
+    article, stray = "knowledge/returns.md", {"notes.txt": b"stray"}
+    assert article in source
+
+    left_out = {name: content for name, content in source.items() if name != article}
+
+    assert differences(left_out, source) == {article: "is missing"}
+    assert differences(source | stray, source) == {"notes.txt": "comes from nowhere"}
+    assert differences(source | {article: b""}, source) == {article: "differs"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("_pydantic_core" + SUFFIX, b"\x7fELF".ljust(18, b"\0") + X86),
+        ("_pydantic_core.cpython-313-x86_64-linux-gnu.so", b"\x7fELF".ljust(18, b"\0") + AARCH64),
+        ("_pydantic_core.cpython-313-darwin.so", b"\xcf\xfa\xed\xfe"),
+        ("a_program", b"\x7fELF".ljust(18, b"\0") + X86),
+    ],
+)
+def test_native_code_for_another_machine_or_python_is_named(tmp_path: Path, name: str, content: bytes) -> None:
+    (tmp_path / ("_yaml" + SUFFIX)).write_bytes(b"\x7fELF".ljust(18, b"\0") + AARCH64)
+    (tmp_path / name).write_bytes(content)
+
+    assert foreign(tmp_path) == [name]

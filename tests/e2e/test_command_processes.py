@@ -1,0 +1,53 @@
+"""The command as processes of its own: what it loads, where its output goes, what a killed one leaves."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ballast.contracts import Event
+from local.cli.mailbox import Mailbox, NobodyWaits
+from local.journal import Journal
+
+ROOT = Path(__file__).resolve().parents[2]
+ENVIRON = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "layers" / "ballast")])}
+
+
+def test_help_loads_nothing_that_takes_time() -> None:
+    script = (
+        "import sys; from local.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True, env=ENVIRON)
+
+    assert "exit codes:" in done.stdout
+    assert not {"boto3", "moto", "rich", "pydantic", "yaml"} & set(eval(done.stderr))
+
+
+def test_whoever_reads_only_the_first_lines_causes_no_complaint(tmp_path: Path) -> None:
+    for letter in "abcdefghij":
+        run_id = f"run-{letter * 24}"
+        opened = Event(run_id=run_id, seq="0000.run.opened", at="2025-06-01T03:00:00+00:00", body={"request": {}})
+        Journal(tmp_path).save(run_id, "demo happy-path", [opened])
+    command = f"{sys.executable} -m local.cli trace --json | head -c 1"
+    environ = ENVIRON | {"BALLAST_HOME": str(tmp_path)}
+
+    done = subprocess.run(["bash", "-c", command], check=True, capture_output=True, text=True, env=environ)
+
+    assert (done.stdout, done.stderr) == ("[", "")
+
+
+def test_a_process_that_was_killed_no_longer_waits(tmp_path: Path) -> None:
+    script = (
+        "import os, sys, pathlib; from local.cli.mailbox import Mailbox, Notice;"
+        "Mailbox(pathlib.Path(sys.argv[1])).post(Notice('esc-dead', {}));"
+        "print('posted', flush=True); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False, cwd=ROOT, env=ENVIRON)
+
+    assert (tmp_path / "escalations" / "esc-dead.json").exists()
+    with pytest.raises(NobodyWaits):
+        Mailbox(tmp_path).find("esc-dead")
