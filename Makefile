@@ -105,10 +105,11 @@ $(READY): requirements/dev.lock pyproject.toml
 ifneq ($(UV),)
 	@test -d $(VENV) || UV_PYTHON_DOWNLOADS=never $(UV) venv --quiet --python "$(PYTHON)" $(VENV)
 else
+	@test -x $(BIN)/uv || $(BIN)/python -m pip --version >/dev/null 2>&1 || rm -rf $(VENV)  # made by a uv that is gone
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "$(PYTHON) cannot make a virtual environment. On Debian or Ubuntu: apt install python3-venv;" \
 	       "or install uv: https://docs.astral.sh/uv/" >&2; exit 1; }
-	@$(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --require-hashes --requirement requirements/uv.txt 2>/dev/null \
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install $(PIP_FLAGS) --no-deps --require-hashes --requirement requirements/uv.txt 2>/dev/null \
 	  || echo "uv cannot be had here; pip takes half a minute longer."
 endif
 	@if uv=$$(command -v "$(or $(UV),$(BIN)/uv)"); then \

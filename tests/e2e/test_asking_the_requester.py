@@ -13,7 +13,7 @@ from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said, turns_taken
 from tests.functions.http import ACME, GLOBEX, event
 
-PLAYBOOK = ROOT / "tests" / "statemachine" / "playbook"
+PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
 
 
 def asks_once(request: Mapping[str, Any], model_id: str) -> Reply:

@@ -23,7 +23,7 @@ from local.up import Served, serve
 from local.up.identity import member_of, operator
 from tests.e2e.served import ask
 
-PLAYBOOK = ROOT / "tests" / "statemachine" / "playbook"
+PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
 
 
 class Model:

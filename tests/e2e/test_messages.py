@@ -19,7 +19,7 @@ from local.clock import WallClock
 from local.cloud import FunctionError, LocalCloud
 
 ROOT = Path(__file__).parents[2]
-PLAYBOOK = ROOT / "tests" / "statemachine" / "playbook"
+PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
 #: The model's money is gone before it is asked, so a person is.
 BROKE = {"cost_microusd": 0}
 

@@ -19,7 +19,7 @@ from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said, turns_taken
 from tests.workflow.playbook.tools.counter import value_of
 
-PLAYBOOK = ROOT / "tests" / "statemachine" / "playbook"
+PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
 PLANNER, EXECUTOR, INTAKE = "PlannerFunction", "ExecutorFunction", "IntakeFunction"
 ANSWERS = {"AnswerEscalationFunction", "PeopleApiFunction"}
 STARTS = {INTAKE, "ApiFunction", "QueueFunction"}
