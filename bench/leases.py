@@ -42,8 +42,8 @@ class Peaks(Tables):
         super().__init__(conflicts)
         self.peaks: dict[tuple[str, str], int] = {}
 
-    def _put(self, table: str, item: dict[str, Any]) -> None:
-        super()._put(table, item)
+    def _put(self, table: str, item: dict[str, Any], operation: str) -> None:
+        super()._put(table, item, operation)
         if "taken_microusd" in item:
             key = item["account"]["S"], item["window"]["S"]
             self.peaks[key] = max(self.peaks.get(key, 0), int(item["taken_microusd"]["N"]))
