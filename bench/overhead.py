@@ -24,7 +24,12 @@ from ballast.validation import ground, opening_sources, run_sources
 from local.cloud import LocalCloud
 
 PLAYBOOK = Path(__file__).resolve().parent / "checked"
-ARGUMENTS = {"order_id": "O-1003", "amount_usd": "40.00", "email": "maria@example.com", "reason": "damaged"}
+ARGUMENTS: dict[str, Any] = {
+    "order_id": "O-1003",
+    "amount_usd": "40.00",
+    "email": "maria@example.com",
+    "reason": "damaged",
+}
 KNOWN = "Order O-1003 was 40 dollars; write to Maria@example.com."
 FILLER = "The tent of the expedition was delivered on 2026-03-01 to 12 Wharf Street, Portland, for 480.00 USD. " * 20
 

@@ -3,102 +3,128 @@
     python -m bench.turns [--turns 10 50 200]
 
 One run for each number of turns, in one local cloud: each turn is one call of a read whose result
-has 2 KB. Times are those of this machine and of moto; what matters is that a row does not grow.
+has 2 KB, and the model's answer ends the run. Times are those of this machine and of moto; what
+matters is that a row does not grow. Exits with 1 where a run did not end as it must.
 """
 
 import argparse
 import json
+import sys
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ballast.contracts import RunRequest
+from ballast.contracts import Event, RunRequest
 from ballast.contracts.wire import canonical
 from ballast.log.codec import encode
+from bench import NotMeasured, require
 from local.cloud import LocalCloud
 from local.converse.server import ConverseServer
-from local.converse.source import CallableModel, Reply, said, turns_taken
+from local.converse.source import CallableModel, Reply, Source, said, turns_taken
 
 PLAYBOOK = Path(__file__).resolve().parent / "playbook"
 #: Step Functions' standard price of a state transition, in micro-dollars (US regions).
 TRANSITION_MICROUSD = 25
+#: The playbook's ceiling has to fit into every window, more than once.
+ROOMY = dict.fromkeys(("AccountHourUsd", "AccountDayUsd", "TenantHourUsd", "TenantDayUsd"), "1000000")
+FUNCTIONS = ("AdmitFunction", "PlannerFunction", "ExecutorFunction", "SettleFunction")
+HEADINGS = f"{'turns':>6}{'ms/turn':>9}{'transitions':>13}{'state bytes':>13}{'log bytes/turn':>16}  requests a turn"
 
 
 def fetches(request: Mapping[str, Any], _: str) -> Reply:
-    """A model that asks for one page a turn and answers after as many turns as the request says."""
+    """A model that asks for one page a turn, as many as the request says, and then answers."""
     turns, done = int(request["messages"][0]["content"][0]["text"]), turns_taken(request)
     usage = {"inputTokens": 1_000, "outputTokens": 20, "totalTokens": 1_020}
-    if done + 1 >= turns:
+    if done >= turns:
         return said([{"text": "Done."}], "end_turn", request, usage=usage)
     call = {"toolUse": {"toolUseId": f"c{done}", "name": "fetch_page", "input": {"number": done}}}
     return said([call], "tool_use", request, usage=usage)
 
 
-def count_requests(cloud: LocalCloud, counts: Counter[str]) -> None:
-    """Count every request that a function sends, by service and operation."""
+@dataclass(frozen=True)
+class Figures:
+    """What one run cost.
+
+    turns        reads, one a turn; the answer's turn comes on top
+    transitions  of the state machine, in the whole run
+    state_bytes  the largest input of a state
+    log_bytes    of all items and payloads of the run
+    requests     by service and operation, of all functions in the whole run
+    """
+
+    turns: int
+    seconds: float
+    transitions: int
+    state_bytes: int
+    log_bytes: int
+    requests: Mapping[str, int]
+
+    @property
+    def row(self) -> str:
+        """Return the table's line."""
+        requests = ", ".join(f"{name} {count / self.turns:.2f}" for name, count in sorted(self.requests.items()))
+        return (
+            f"{self.turns:>6}{self.seconds * 1_000 / self.turns:>9.1f}{self.transitions / self.turns:>13.2f}"
+            f"{self.state_bytes:>13}{self.log_bytes / self.turns:>16.0f}  {requests}"
+        )
+
+
+@contextmanager
+def cloud_with(model: Source, parameters: Mapping[str, str] = ROOMY) -> Iterator[tuple[LocalCloud, Counter[str]]]:
+    """Open a local cloud; yield it with the count of the requests that its functions send."""
+    counts: Counter[str] = Counter()
 
     def count(event_name: str, **_: Any) -> None:
         counts[event_name.removeprefix("before-send.")] += 1
 
-    for function in FUNCTIONS:
-        for service in ("dynamodb", "s3", "sqs", "stepfunctions"):
-            cloud.runtime(function).client(service).meta.events.register_first("before-send", count)
+    with (
+        ConverseServer(model) as double,
+        LocalCloud(playbook=PLAYBOOK, model_endpoint_url=double.url, parameters=parameters) as cloud,
+    ):
+        for function in FUNCTIONS:
+            for service in ("dynamodb", "s3", "sqs", "stepfunctions"):
+                cloud.runtime(function).client(service).meta.events.register_first("before-send", count)
+        yield cloud, counts
 
 
-FUNCTIONS = ("AdmitFunction", "PlannerFunction", "ExecutorFunction", "SettleFunction")
-
-
-def state_bytes(history: list[dict[str, Any]]) -> int:
-    """Return the largest state input or set of variables that the history holds."""
-    return max(
-        (
-            len(details.get("input", ""))
-            for event in history
-            if (details := event.get("stateEnteredEventDetails")) is not None
-        ),
-        default=0,
+def measure(cloud: LocalCloud, counts: Counter[str], turns: int, *, name: str = "turns") -> Figures:
+    """Play one run of so many turns. Raises ``NotMeasured`` unless it read as often and was answered."""
+    require(turns > 0, f"A run of {turns} turns measures nothing.")
+    counts.clear()
+    started = time.perf_counter()
+    run_id = cloud.start(RunRequest(request_id=f"{name}-{turns}", text=str(turns)))
+    execution = cloud.wait(run_id, 600)
+    seconds = time.perf_counter() - started
+    # A refused run succeeds as an execution: what became of it is in its output.
+    ended = (execution.status, execution.output and (execution.output["status"], execution.output.get("by")))
+    reason = execution.output or f"{execution.error}: {execution.cause}"
+    require(ended == ("SUCCEEDED", ("answered", "agent")), f"The run of {turns} turns was not answered: {reason}")
+    requests = dict(counts)
+    events, history = cloud.events(run_id), cloud.history(run_id)
+    reads = sum(event.name == "call.settled" and event.body["status"] == "ok" for event in events)
+    require(reads == turns, f"The run of {turns} turns made {reads} reads.")
+    require(sum(requests.values()) >= turns, f"The run of {turns} turns sent {sum(requests.values())} requests.")
+    return Figures(
+        turns=turns,
+        seconds=seconds,
+        transitions=sum(event["type"].endswith("StateEntered") for event in history),
+        state_bytes=_state_bytes(history),
+        log_bytes=sum(map(_item_bytes, events)),
+        requests=requests,
     )
 
 
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--turns", type=int, nargs="+", default=[10, 50, 200])
-    wanted = parser.parse_args().turns
-    counts: Counter[str] = Counter()
-    with (
-        ConverseServer(CallableModel(fetches)) as model,
-        LocalCloud(playbook=PLAYBOOK, model_endpoint_url=model.url) as cloud,
-    ):
-        count_requests(cloud, counts)
-        warm = cloud.start(RunRequest(request_id="warm", text="3"))
-        cloud.wait(warm, 60)
-        print(
-            f"{'turns':>6}{'ms/turn':>9}{'transitions':>13}{'state bytes':>13}{'log bytes/turn':>16}  requests a turn"
-        )
-        for turns in wanted:
-            counts.clear()
-            started = time.perf_counter()
-            run_id = cloud.start(RunRequest(request_id=f"turns-{turns}", text=str(turns)))
-            execution = cloud.wait(run_id, 600)
-            ms = (time.perf_counter() - started) * 1000 / turns
-            assert execution.status == "SUCCEEDED", execution
-            events = cloud.events(run_id)
-            entered = [event for event in cloud.history(run_id) if event["type"].endswith("StateEntered")]
-            log_bytes = sum(_item_bytes(*encode(event)) for event in events) / turns
-            requests = ", ".join(f"{name} {count / turns:.2f}" for name, count in sorted(counts.items()))
-            print(
-                f"{turns:>6}{ms:>9.1f}{len(entered) / turns:>13.2f}{state_bytes(cloud.history(run_id)):>13}"
-                f"{log_bytes:>16.0f}  {requests}"
-            )
-            if turns == wanted[0]:
-                cost = len(entered) * TRANSITION_MICROUSD
-                print(f"       ({turns} turns: {len(entered)} transitions, {cost} micro-dollars of orchestration)")
+def _state_bytes(history: Sequence[Mapping[str, Any]]) -> int:
+    entered = (event["stateEnteredEventDetails"] for event in history if "stateEnteredEventDetails" in event)
+    return max(len(details.get("input", "")) for details in entered)
 
 
-def _item_bytes(item: dict[str, Any], payload: bytes | None) -> int:
+def _item_bytes(event: Event) -> int:
+    item, payload = encode(event, event.body)
     stored = len(payload or b"")
     for name, value in item.items():
         content = next(iter(value.values()))
@@ -108,5 +134,32 @@ def _item_bytes(item: dict[str, Any], payload: bytes | None) -> int:
     return stored
 
 
+def table(wanted: Sequence[int]) -> Iterator[str]:
+    """Yield the table, a line as soon as it is measured."""
+    with cloud_with(CallableModel(fetches)) as (cloud, counts):
+        measure(cloud, counts, 3, name="warm")
+        yield HEADINGS
+        for turns in wanted:
+            found = measure(cloud, counts, turns)
+            yield found.row
+            if turns == wanted[0]:
+                cost = found.transitions * TRANSITION_MICROUSD
+                many = f"{found.turns} turns and the answer: {found.transitions} transitions"
+                yield f"       ({many}, {cost} micro-dollars of orchestration)"
+
+
+def main() -> int:
+    """Measure and print the table; 1 where a run did not end as it must."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, nargs="+", default=[10, 50, 200])
+    try:
+        for line in table(parser.parse_args().turns):
+            print(line, flush=True)
+    except NotMeasured as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

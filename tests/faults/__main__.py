@@ -57,7 +57,11 @@ def play_all(options: argparse.Namespace, console: Console) -> int:
         console.print(f"No scenario invokes {', '.join(derived.not_invoked)}.", markup=False, style="bold")
     if every:
         write(results, ran, derived, seconds, options.report)
-    failed = any(one.wrong for one in (*results, *ran)) or (bool(every) and bool(derived.not_invoked))
+    failed = (
+        any(one.wrong for one in results)
+        or any(one.wrong for one in ran)
+        or (bool(every) and bool(derived.not_invoked))
+    )
     return int(failed)
 
 

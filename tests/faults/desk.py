@@ -17,7 +17,7 @@ from tests.faults.invariants import Case, broken_rules, by_the_log, shop_now
 from tests.faults.judge import harness_broke, limited
 from tests.faults.mix import Mix
 from tests.faults.play import how_it_ended, play
-from tests.faults.scenarios import Operator, Scenario
+from tests.faults.scenarios import Operator, Scenario, Way
 from tests.faults.shop import Shop
 from tests.faults.world import World
 
@@ -100,7 +100,9 @@ class _Drawn:
         self.says.append({"say": "That is done."})
         intent = self.kinds[0] if len(set(self.kinds)) == 1 and draw.random() < 0.7 else None
         answers = [self._answer() for _ in range(draw.randint(0, 5))]
-        wants_reply, comes = draw.random() < 0.3, draw.choice(("http", "queue", "event", "direct"))
+        wants_reply = draw.random() < 0.3
+        ways: tuple[Way, ...] = ("http", "queue", "event", "direct")
+        comes = draw.choice(ways)
         return Scenario(
             name=f"seed {seed}",
             text=" ".join(self.texts),

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import Any, get_args
 
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner
 from ballast.contracts.notice import RunFailed
@@ -15,13 +15,13 @@ from ballast.folds import CallState, calls, ending, opening, outcome, proposals,
 from ballast.folds.conversation import prompt_digest, rebuild
 from ballast.money import TokenCounts, load_prices
 from ballast.money.windows import LEASE, RUNNING
-from tests.faults.clock import NOON
+from local.clock import NOON
 from tests.faults.people import http_event
 from tests.faults.plan import Plan
 from tests.faults.play import Played
 from tests.faults.scenarios import REPLIES
 from tests.faults.shop import TABLES, Shop
-from tests.faults.wire import Invocation
+from tests.faults.wire import Invocation, Request
 from tests.faults.world import World
 
 #: The statuses with which ``run.ended`` may end a run.
@@ -173,7 +173,9 @@ def budgets_conserved(case: Case) -> Iterator[str]:
 
 def windows_conserved(case: Case) -> Iterator[str]:
     """No lease is held any more; what the windows took is what was charged, and no run counts as running."""
-    items = [{name: _plain(value) for name, value in item.items()} for item in case.world.items("BudgetsTable")]
+    items: list[dict[str, Any]] = [
+        {name: _plain(value) for name, value in item.items()} for item in case.world.items("BudgetsTable")
+    ]
     leases = [item for item in items if item["account"] == LEASE]
     charged = sum(lease.get("charged_microusd", 0) for lease in leases)
     for lease in leases:
@@ -279,7 +281,7 @@ def _done(world: World) -> Counter[tuple[int, int]]:
     )
 
 
-def _appends(case: Case) -> Iterator[object]:
+def _appends(case: Case) -> Iterator[Request]:
     for _, request in case.world.wire.written:
         if request.target == "RunLogTable" and request.operation == "PutItem":
             yield request

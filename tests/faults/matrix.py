@@ -157,6 +157,7 @@ def derive(recorded: Recorded, novelty: Novelty) -> list[Case]:
     for number in range(1, recorded.seen.answers + 1):
         for how in ("twice", "otherwise", "at length", "late", "never"):
             cases.append(Case(scenario, f"answered {how}", f"answer {number}", 0, partial(kinds.Answered, number, how)))
+    made: Callable[[], Plan]
     for what, longer in LONG_REQUESTS.items():
         if novelty.first("a long request", scenario.comes, what):
             made = partial(LongRequest, longer)
@@ -177,6 +178,7 @@ def _stopped(reason: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _at_request(scenario: Scenario, invocation: Invocation, request: Request, novelty: Novelty) -> Iterator[Case]:
     where, at = f"{_name(invocation)} {request.number} {request.label}", (invocation.number, request.number)
+    made: Callable[[], Plan]
     simple: Sequence[tuple[str, Callable[..., Plan]]] = (
         ("dies before", kinds.DiesBefore),
         ("dies after", kinds.DiesAfter),
@@ -204,6 +206,7 @@ def _at_invocation(
     scenario: Scenario, invocation: Invocation, state: Mapping[str, Any], novelty: Novelty
 ) -> Iterator[Case]:
     where, number = _name(invocation), invocation.number
+    made: Callable[[], Plan]
     names = [name for rule in state.get("Retry", ()) for name in rule["ErrorEquals"]]
     lambdas = [name for name in names if name.startswith(("Lambda.", "Sandbox.", "Runtime."))]
     whole = novelty.first("every error that the Retry names", invocation.state)

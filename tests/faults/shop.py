@@ -113,22 +113,28 @@ def _apart(expected: Item | None, found: Item | None) -> str:
     return ", ".join(f"{name} is {found.get(name)!r}, not {expected.get(name)!r}" for name in names)
 
 
+def _asked(call: CallState) -> dict[str, Any]:
+    asked = call.call.arguments
+    assert isinstance(asked, dict), f"{call.call} had an effect"
+    return asked
+
+
 def _cancel(shop: Shop, call: CallState) -> None:
-    order = shop.orders[call.call.arguments["order_id"]]
+    order = shop.orders[_asked(call)["order_id"]]
     order["cancelled_from"], order["status"] = order["status"], "cancelled"
 
 
 def _reinstate(shop: Shop, call: CallState) -> None:
-    order = shop.orders[call.call.arguments["order_id"]]
+    order = shop.orders[_asked(call)["order_id"]]
     order["status"] = order["cancelled_from"]
 
 
 def _refund(shop: Shop, call: CallState) -> None:
-    arguments, order = call.call.arguments, shop.orders[call.call.arguments["order_id"]]
+    arguments, order = _asked(call), shop.orders[_asked(call)["order_id"]]
     cents = _cents(arguments["amount_usd"])
     order["refunded_cents"] += cents
     # Of an effect that is unknown nobody returned an id.
-    refund_id = call.result["refund_id"] if call.result else f"{_UNNAMED}{call.turn}.{call.index}"
+    refund_id = call.result["refund_id"] if isinstance(call.result, dict) else f"{_UNNAMED}{call.turn}.{call.index}"
     shop.refunds[refund_id] = {
         "refund_id": refund_id,
         "order_id": order["order_id"],
@@ -141,14 +147,14 @@ def _refund(shop: Shop, call: CallState) -> None:
 
 
 def _cancel_refund(shop: Shop, call: CallState) -> None:
-    refund = shop.refunds[call.call.arguments["refund_id"]]
+    refund = shop.refunds[_asked(call)["refund_id"]]
     refund["status"] = "cancelled"
     shop.orders[refund["order_id"]]["refunded_cents"] -= refund["amount_cents"]
 
 
 def _customer(shop: Shop, call: CallState) -> None:
-    customer = shop.customers[call.call.arguments["customer_id"]]
-    named = call.call.arguments.get("previous", call.call.arguments)
+    customer = shop.customers[_asked(call)["customer_id"]]
+    named = _asked(call).get("previous", _asked(call))
     customer.update({name: value for name, value in named.items() if name in customer and value is not None})
     customer["version"] += 1
 

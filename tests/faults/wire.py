@@ -121,7 +121,12 @@ class StepFunctions:
 
     def _DescribeExecution(self, body: Mapping[str, Any]) -> Any:  # noqa: N802
         found = self._found(body)
-        shown = {"executionArn": found.arn, "stateMachineArn": "", "name": found.name, "status": found.status}
+        shown: dict[str, Any] = {
+            "executionArn": found.arn,
+            "stateMachineArn": "",
+            "name": found.name,
+            "status": found.status,
+        }
         shown |= {"startDate": 0, "input": json.dumps(found.input)}
         if found.status == "SUCCEEDED":
             shown["output"] = json.dumps(found.output)
@@ -183,7 +188,7 @@ class Wire:
         self._at: ContextVar[_At] = ContextVar("at")
         self.states = StepFunctions()
         self.renew(None)
-        session = boto3.Session("LOCALADMIN", "local", region_name=REGION, botocore_session=_core())
+        session: Any = boto3.Session("LOCALADMIN", "local", region_name=REGION, botocore_session=_core())
         from moto.core.models import botocore_stubber
 
         self._moto = botocore_stubber
@@ -198,7 +203,7 @@ class Wire:
         self.model = model
         states = self.states
         for forgotten in (states.executions, states.answers, states.waiting, states.over, states.asked):
-            forgotten.clear()  # type: ignore[attr-defined]
+            forgotten.clear()
         self.heard: list[dict[str, Any]] = []
         self.model_calls: list[ModelCall] = []
         self.written: list[tuple[Invocation, Request]] = []

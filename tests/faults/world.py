@@ -220,9 +220,7 @@ class World:
     def _deliver_events(self) -> bool:
         waiting, self.waiting_events = self.waiting_events, []
         for arn, event in waiting:
-            self._delivering(
-                str(event["detail-type"]), lambda arn=arn, event=event: self._tried(arn, event, "EventBridge")
-            )
+            self._delivering(str(event["detail-type"]), partial(self._tried, arn, event, "EventBridge"))
         return bool(waiting)
 
     def _pump(self) -> bool:

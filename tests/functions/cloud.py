@@ -25,7 +25,7 @@ import_moto()
 
 LEDGER = Path(__file__).with_name("playbooks") / "ledger"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SESSION = boto3.Session("testing", "testing", region_name="eu-west-1")
+SESSION: Any = boto3.Session("testing", "testing", region_name="eu-west-1")
 #: DynamoDB is in memory: the newest cloud's tables are those that the session's clients see.
 _TABLES_OF_ALL: list[Tables] = []
 answer_requests(SESSION, lambda: _TABLES_OF_ALL[-1])

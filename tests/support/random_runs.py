@@ -13,7 +13,15 @@ from ballast.folds import calls, proposals, successor, to_undo
 from tests.support.runs import Decided, Story
 
 _TOOLS = ("look_up_order", "refund_order", "send_letter", "invented")
-_ARGUMENTS = ({"order_id": "O-1"}, {"order_id": "O-2"}, {}, "no object", None, {"name": "half an emoji \ud83d"}, 7)
+_ARGUMENTS: tuple[Any, ...] = (
+    {"order_id": "O-1"},
+    {"order_id": "O-2"},
+    {},
+    "no object",
+    None,
+    {"name": "half an emoji \ud83d"},
+    7,
+)
 
 _WORDS = st.sampled_from([{"text": "Let me look."}, {"text": " \n"}, {"text": ""}])
 _REASONING = st.just({"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "s"}}})
@@ -59,7 +67,7 @@ def replies(draw: st.DrawFn) -> dict[str, Any]:
 def runs(draw: st.DrawFn, max_turns: int = 7) -> Story:
     """One run, from its opening to wherever it stands: still running, waiting, ended."""
     text = draw(st.sampled_from(["Where is O-1?", "Refund it.\nPlease ☂", "  x"]))
-    context = draw(st.sampled_from([{}, {"order_id": "O-1", "paid": 12.5}]))
+    context: dict[str, Any] = draw(st.sampled_from([{}, {"order_id": "O-1", "paid": 12.5}]))
     story = Story(request=RunRequest(request_id=draw(st.uuids()).hex, intent="refund", text=text, context=context))
     _Walk(draw, story.opened()).go(max_turns)
     return story

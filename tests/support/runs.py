@@ -150,7 +150,7 @@ class Story:
     def intends(self, turn: int, index: int, call: ToolCall) -> None:
         """Record that a call passed the gate; also all that is left of one that crashed."""
         undo = UNDO.get(call.tool)
-        body = {
+        body: dict[str, Any] = {
             "tool": call.tool,
             "arguments": call.arguments,
             "effect": "write" if call.tool in UNDO else "read",

@@ -126,7 +126,8 @@ class Tables:
     def all_items(self, table: str) -> list[Item]:
         """Return all items of a table."""
         with self._one_at_a_time:
-            return copied(list(self._all(table)))
+            items: list[Item] = copied(list(self._all(table)))
+            return items
 
     # Requests
 
@@ -464,7 +465,8 @@ def _keys(schema: Sequence[Mapping[str, str]]) -> tuple[str, str | None]:
 
 def _projected(item: Item, more: Mapping[str, Any]) -> Item:
     if "ProjectionExpression" not in more:
-        return copied(item)
+        whole: Item = copied(item)
+        return whole
     names = more.get("ExpressionAttributeNames", {})
     wanted = [names.get(part, part) for part in projection(more["ProjectionExpression"])]
     return {name: copied(item[name]) for name in wanted if name in item}

@@ -69,18 +69,24 @@ class Tabs:
         if now is not None:
             page.clock.install(time=now)
         page.add_init_script(WATCH)
-        page.on("dialog", lambda dialog: (self.wrong.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        page.on("dialog", self._dismiss)
         page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
         page.on("popup", lambda popup: self.wrong.append(f"popup: {popup.url}"))
-        page.on(
-            "request", lambda request: request.url.startswith(self.url) or self.wrong.append(f"foreign: {request.url}")
-        )
+        page.on("request", self._heed)
         page.goto(f"{self.url}/console{hash_}")
         return page
 
+    def _dismiss(self, dialog: Any) -> None:
+        self.wrong.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def _heed(self, request: Any) -> None:
+        if not request.url.startswith(self.url):
+            self.wrong.append(f"foreign: {request.url}")
+
     def complaints(self, page: Any) -> list[str]:
         """Return, and forget, what ``page`` did that no page may do."""
-        found = self.wrong + page.evaluate("violations.splice(0)")
+        found: list[str] = self.wrong + page.evaluate("violations.splice(0)")
         found += ["window.__pwned is set"] if page.evaluate("window.__pwned !== undefined") else []
         self.wrong.clear()
         return found

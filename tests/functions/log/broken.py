@@ -1,7 +1,7 @@
 """A run log on moto whose stored items a test can look at, change and make fail."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import botocore.session
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 from moto import mock_aws
 
 from ballast.log import RunLog
@@ -69,12 +70,12 @@ class BrokenLog:
         return replace(self, session=session)
 
 
-def _answer(code: str, status: int) -> Callable[..., AWSResponse]:
+def _answer(code: str, status: int) -> Any:
     def answer(request: Any, **_: Any) -> AWSResponse:
         text = f'{{"__type": "{code}", "message": "from the test"}}'
         if "s3" in request.url:
             text = f"<Error><Code>{code}</Code><Message>from the test</Message></Error>"
-        return AWSResponse(request.url, status, {}, _Raw(text.encode()))
+        return AWSResponse(request.url, status, HTTPHeaders(), _Raw(text.encode()))
 
     return answer
 

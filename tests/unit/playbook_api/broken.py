@@ -68,14 +68,14 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
     ),
     (
         "an undo of which nobody could tell what a dead one did",
-        {LOOK_UP: PAYS.format(pay=', undo="cancel", on_rollback="undo"', cancel="")} | without(STATUS),
+        without(STATUS) | {LOOK_UP: PAYS.format(pay=', undo="cancel", on_rollback="undo"', cancel="")},
         "",
         r'pay says on_rollback="undo", but cancel has neither verify nor honours_key',
     ),
     (
         "a breaker with two opinions",
-        {LOOK_UP: PAYS.format(pay=', breaker="bank"', cancel=', breaker=Breaker("bank", failures=2)')}
-        | without(STATUS),
+        without(STATUS)
+        | {LOOK_UP: PAYS.format(pay=', breaker="bank"', cancel=', breaker=Breaker("bank", failures=2)')},
         "",
         r"the tools of breaker bank disagree on its numbers",
     ),

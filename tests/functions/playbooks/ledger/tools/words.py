@@ -23,7 +23,7 @@ class Stars(BaseModel):
     stars: int
 
 
-def _make(args: HowMany) -> Any:
+def _make(args: HowMany) -> dict[str, Any]:
     value: Any = "word"
     for _ in range(args.count if args.nested else 0):
         value = [value]

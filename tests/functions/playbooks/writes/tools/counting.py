@@ -4,7 +4,8 @@
 """
 
 import time
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -62,7 +63,7 @@ def _hang() -> None:
         time.sleep(0.01)
 
 
-def _trouble(args: Add, ctx: ToolContext, add: Any) -> Any:
+def _trouble(args: Add, ctx: ToolContext, add: Callable[[], Sum]) -> Sum:
     """Add with the trouble that ``args`` asks for."""
     if args.how == "always_down":
         raise ConnectionError("the downstream is down")
@@ -87,7 +88,7 @@ def _trouble(args: Add, ctx: ToolContext, add: Any) -> Any:
         case "defect":
             raise ZeroDivisionError("division by zero")
         case "odd":
-            return 42
+            return cast(Sum, 42)  # as a tool without types could
     return added
 
 
