@@ -1,7 +1,9 @@
 """What holds for every test: hypothesis is repeatable and no clock fails a slow machine."""
 
 import gc
+from collections.abc import Generator
 
+import pytest
 from hypothesis import settings
 
 # Other examples on each run: pytest --hypothesis-profile=default
@@ -11,6 +13,20 @@ settings.load_profile("ci")
 
 def pytest_collection_finish() -> None:
     """Look for garbage less often: botocore's and moto's models are large, and live as long as the tests do."""
+    _tidy()
+    gc.set_threshold(100_000, 10, 3)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Generator[None]:
+    """After a file, when its clouds are closed, let go of what they kept."""
+    result = yield
+    if nextitem is None or nextitem.path != item.path:
+        _tidy()
+    return result
+
+
+def _tidy() -> None:
     gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 100)
+    gc.freeze()  # what is alive now lives on: do not look at it again
+    gc.collect()  # for its count of what is old: where many are old, Python puts off looking at them
