@@ -1,0 +1,115 @@
+"""What the documents say: each command is there, and a figure that comes out the same each time is the one of a run."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+from bench import cold_import, hot_window, leases
+from bench.publish import ROOT, blocks, documents, published, replaced
+from local.cli.parser import parser
+from tests.support.published import masked, shapes
+
+_MODULE = re.compile(r"python3? -m (bench[\w.]*|tests[\w.]*)((?: --[\w-]+(?: [^-`\s]\S*)?)*)")
+_MAKE = re.compile(r"(?:^|`|\$ )make ([a-z][\w-]*)", re.MULTILINE)
+_BALLAST = re.compile(r"^\.venv/bin/ballast (.+?)(?:  +#.*)?$", re.MULTILINE)
+#: Of a simulation by seed these rows take a moment, the others seconds.
+_FEW = (10, 25, 50)
+
+
+def texts() -> str:
+    return "\n".join(document.read_text(encoding="utf-8") for document in documents())
+
+
+def test_every_module_that_a_document_runs_is_there_and_knows_its_options() -> None:
+    commands = set(_MODULE.findall(texts()))
+
+    assert len(commands) > 10
+    for module, options in commands:
+        spec = importlib.util.find_spec(module)
+        assert spec is not None, module
+        assert spec.origin is not None, module
+        run = Path(spec.origin).with_name("__main__.py") if spec.submodule_search_locations else Path(spec.origin)
+        source = run.read_text(encoding="utf-8")
+        for option in re.findall(r"--[\w-]+", options):
+            assert f'"{option}"' in source, f"{module} has no {option}"
+
+
+def test_every_target_that_a_document_makes_is_there() -> None:
+    targets = set(re.findall(r"^([a-z][\w-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    made = set(_MAKE.findall(texts()))
+
+    assert {"demo", "test", "bench", "faults"} <= made
+    assert made <= targets
+
+
+def test_every_command_of_the_readme_can_be_typed() -> None:
+    typed = _BALLAST.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+
+    assert len(typed) >= 6
+    for line in typed:
+        words = re.findall(r'"[^"]*"|\S+', line)
+        if words == ["--help"]:
+            continue
+        parser().parse_args([word.strip('"') for word in words])
+
+
+def test_every_output_has_its_command_once() -> None:
+    commands = [block.command for document in documents() for block in blocks(document)]
+    benches = [command for command in commands if " -m bench." in command]
+
+    assert {command.split()[2] for command in benches} >= {
+        f"bench.{name}" for name in ("turns", "deadline", "cold_import", "hot_window", "leases")
+    }
+    assert len(benches) == len(set(benches))
+    assert all(published(command).output.strip() for command in benches)
+
+
+def test_the_simulated_conflicts_are_those_of_a_run() -> None:
+    shown = published("python -m bench.hot_window --table conflicts").output.splitlines()
+    played = "\n".join(hot_window.conflicts(10, 0.01, 1, rates=_FEW)).splitlines()
+
+    assert shown[: len(played)] == played
+    assert [int(line[:6]) for line in shown[len(played) - len(_FEW) :]] == list(hot_window.RATES)
+
+
+def test_the_simulated_lending_is_that_of_a_run() -> None:
+    shown = published("python -m bench.hot_window --table lending").output.splitlines()
+
+    assert shown == "\n".join(hot_window.lending(1)).splitlines()
+
+
+def test_the_figures_of_leases_have_the_shape_of_a_run_and_hold() -> None:
+    shown = published("python -m bench.leases").output
+    some = leases.Figures(runs=1, threads=1)
+
+    assert shapes(shown) == shapes("\n".join(some.lines()))
+    figures = dict(re.findall(r"^  (\D+?) +(\d+)$", shown, re.MULTILINE))
+    assert (figures["overspend"], figures["leases lost"]) == ("0", "0")
+    assert figures["in the window at last"] == figures["by the logs"] != "0"
+
+
+def test_cold_import_publishes_every_function_of_the_template() -> None:
+    _, _, *rows = published("python -m bench.cold_import").output.splitlines()
+
+    assert [row.split()[0] for row in rows] == list(cold_import.handlers())
+
+
+def test_an_output_is_written_to_the_place_of_its_command_and_to_no_other() -> None:
+    before = "One.\n```console\n$ a\nold\n```\nTwo.\n```console\n$ b\nkept\n```\n"
+
+    assert replaced(before, "a", "new\nlines\n") == before.replace("old", "new\nlines")
+
+
+def test_only_times_are_masked() -> None:
+    assert masked("── turn 4 · at 1.1 s ─────\n  7,304 tokens · took 5 ms") == masked(
+        "── turn 4 · at 950 ms ────\n  7,304 tokens · took 12.5 s"
+    )
+    assert masked("7,304 tokens in") != masked("13,102 tokens in")
+    assert masked("$0.009071 of $0.15") != masked("$0.015449 of $0.15")
+
+
+def test_a_column_that_is_gone_changes_the_shape_and_a_number_does_not() -> None:
+    assert shapes(" 1  2.5 x") == shapes("10 12.75 x")
+    assert shapes(" 1  2.5 x") != shapes("10 x")
