@@ -160,6 +160,7 @@ class Crowd:
 
 def measure(runs: int, threads: int, seed: int) -> Figures:
     """Play ``runs`` over ``threads``, let the sweeper come round, and add up."""
+    require(runs > 0, f"{runs} runs measure nothing.")
     crowd = Crowd(seed)
     started = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
