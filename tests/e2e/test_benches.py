@@ -144,6 +144,16 @@ def test_cold_import_fails_where_a_handler_cannot_be_imported_and_where_there_ar
         cold_import.measure("functions.intake", 0)
 
 
+def test_the_figures_of_leases_have_the_shape_of_a_run_and_hold() -> None:
+    shown = published("python -m bench.leases").output
+    some = leases.Figures(runs=1, threads=1)
+
+    assert shapes(shown) == shapes("\n".join(some.lines()))
+    figures = dict(re.findall(r"^  (\D+?) +(\d+)$", shown, re.MULTILINE))
+    assert (figures["overspend"], figures["leases lost"]) == ("0", "0")
+    assert figures["in the window at last"] == figures["by the logs"] != "0"
+
+
 def test_leases_and_the_hot_window_fail_where_nothing_was_lent(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import cold_import, hot_window, leases, publish
+from bench import cold_import, hot_window, publish
 from bench.publish import ROOT, blocks, documents, published, replaced
 from local.cli.parser import parser
 from local.scenarios import names
@@ -99,16 +99,6 @@ def test_the_simulated_lending_is_that_of_a_run() -> None:
     shown = published("python -m bench.hot_window --table lending").output.splitlines()
 
     assert shown == "\n".join(hot_window.lending(1)).splitlines()
-
-
-def test_the_figures_of_leases_have_the_shape_of_a_run_and_hold() -> None:
-    shown = published("python -m bench.leases").output
-    some = leases.Figures(runs=1, threads=1)
-
-    assert shapes(shown) == shapes("\n".join(some.lines()))
-    figures = dict(re.findall(r"^  (\D+?) +(\d+)$", shown, re.MULTILINE))
-    assert (figures["overspend"], figures["leases lost"]) == ("0", "0")
-    assert figures["in the window at last"] == figures["by the logs"] != "0"
 
 
 def test_cold_import_publishes_every_function_of_the_template() -> None:
