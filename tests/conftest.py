@@ -14,7 +14,7 @@ settings.load_profile("ci")
 def pytest_collection_finish() -> None:
     """Look for garbage less often: botocore's and moto's models are large, and live as long as the tests do."""
     _tidy()
-    gc.set_threshold(100_000, 10, 3)
+    gc.set_threshold(20_000, 5, 1)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
