@@ -1,6 +1,8 @@
 """What holds for every test: hypothesis is repeatable and no clock fails a slow machine."""
 
 import gc
+import signal
+import threading
 from collections.abc import Generator
 
 import pytest
@@ -9,6 +11,12 @@ from hypothesis import settings
 # Other examples on each run: pytest --hypothesis-profile=default
 settings.register_profile("ci", deadline=None, derandomize=True, max_examples=30)
 settings.load_profile("ci")
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C mean the same to what the tests start, whoever started the tests: a shell's `&` has it ignored."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:
