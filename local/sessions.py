@@ -6,7 +6,7 @@ import ipaddress
 import os
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -98,11 +98,9 @@ def _is_loopback(host: str) -> bool:
 
 
 class Models(Loader):
-    """botocore's loader of service models, which reads each file once, whoever asks for it."""
+    """botocore's loader of service models, which reads each file once in a process, whoever asks for it."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._read: dict[str, Any] = {}
+    _read: ClassVar[dict[str, Any]] = {}
 
     def load_data_with_path(self, name: str) -> Any:
         """As in botocore."""
