@@ -1,4 +1,4 @@
-"""A run log on moto whose stored items a test can look at, change and make fail."""
+"""A run log whose stored items a test can look at, change and make fail: its table in memory, its bucket on moto."""
 
 import itertools
 from collections.abc import Iterator
@@ -16,6 +16,7 @@ from moto import mock_aws
 
 from ballast.log import RunLog
 from ballast.runtime import Runtime
+from tests.support.tables_in_memory import Tables, answer_requests
 
 NOW = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
 TABLE, BUCKET = "run-log", "payloads"
@@ -27,6 +28,7 @@ class BrokenLog:
     """``log`` is what is tested; the rest reaches past it."""
 
     session: boto3.Session
+    tables: Tables
     dynamodb: Any
     s3: Any
     run_id: str = "run-0"
@@ -67,6 +69,8 @@ class BrokenLog:
         without_pauses.set_config_variable("max_attempts", 1)
         without_pauses.register(f"before-send.{service}", _answer(code, status))
         session = boto3.Session("testing", "testing", region_name="eu-west-1", botocore_session=without_pauses)
+        if service != "dynamodb":
+            answer_requests(session, lambda: self.tables)
         return replace(self, session=session)
 
 
@@ -94,22 +98,12 @@ class _Raw:
 
 
 @contextmanager
-def log_on_moto() -> Iterator[BrokenLog]:
+def log_of_a_file() -> Iterator[BrokenLog]:
     """Yield a log with its table and its bucket."""
+    tables = Tables()
     with mock_aws():
         session = boto3.Session("testing", "testing", region_name="eu-west-1")
-        dynamodb, s3 = session.client("dynamodb"), session.client("s3")
-        dynamodb.create_table(
-            TableName=TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[
-                {"AttributeName": "run_id", "KeyType": "HASH"},
-                {"AttributeName": "seq", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "run_id", "AttributeType": "S"},
-                {"AttributeName": "seq", "AttributeType": "S"},
-            ],
-        )
+        answer_requests(session, lambda: tables)
+        s3 = session.client("s3")
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-        yield BrokenLog(session, dynamodb, s3)
+        yield BrokenLog(session, tables, session.client("dynamodb"), s3)

@@ -1,16 +1,15 @@
-"""The run log on moto: its table, its bucket, and the means to break them."""
+"""The run log: its table, its bucket, and the means to break them."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from local.moto_seams.dynamodb import one_request_at_a_time
-from tests.functions.log.broken import BrokenLog, log_on_moto
+from tests.functions.log.broken import BrokenLog, log_of_a_file
 
 
 @pytest.fixture(scope="module")
 def _moto() -> Iterator[BrokenLog]:
-    with one_request_at_a_time(), log_on_moto() as made:
+    with log_of_a_file() as made:
         yield made
 
 
