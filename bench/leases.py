@@ -42,9 +42,9 @@ class Peaks(Tables):
         super().__init__(conflicts)
         self.peaks: dict[tuple[str, str], int] = {}
 
-    def _put(self, table: str, item: dict[str, Any], operation: str) -> None:
-        super()._put(table, item, operation)
-        if "taken_microusd" in item:
+    def _store(self, table: str, key: Any, item: dict[str, Any] | None) -> None:
+        super()._store(table, key, item)
+        if item is not None and "taken_microusd" in item:
             key = item["account"]["S"], item["window"]["S"]
             self.peaks[key] = max(self.peaks.get(key, 0), int(item["taken_microusd"]["N"]))
 
