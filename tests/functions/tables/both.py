@@ -97,9 +97,7 @@ def outcome(answer: Any) -> Any:
     """Return what two answers have to have in common. Lists of Responses have no order."""
     if isinstance(answer, ClientError):
         found: Any = answer.response
-        reasons = [
-            {"Code": reason["Code"], "Item": reason.get("Item")} for reason in found.get("CancellationReasons", [])
-        ]
+        reasons = [(reason["Code"], reason.get("Item")) for reason in found.get("CancellationReasons", [])]
         status = found["ResponseMetadata"]["HTTPStatusCode"]
         return status, found["Error"]["Code"], type(answer).__name__, reasons, found.get("Item")
     read = {name: answer[name] for name in _READ if answer.get(name)}
