@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import boto3
@@ -36,17 +37,17 @@ class Both:
         for name, schema in PLATFORM.items():
             self.moto.create_table(**creation(name, schema))
 
-    def empty(self) -> None:
+    def empty(self, schemas: Mapping[str, Schema] = PLATFORM) -> None:
         """Take all items out of all tables, and whatever else the tables in memory remember."""
-        self.tables = Tables()
+        self.tables = Tables(schemas=schemas)
         self.asked.clear()
-        for name in PLATFORM:
+        for name in schemas:
             emptied(REGION, name)
 
-    def items(self) -> dict[str, list[Any]]:
+    def items(self, tables: Iterable[str] = PLATFORM) -> dict[str, list[Any]]:
         """Return all items, the same in both."""
-        held = {name: self.memory.scan(TableName=name)["Items"] for name in PLATFORM}
-        assert held == {name: self.moto.scan(TableName=name)["Items"] for name in PLATFORM}
+        held = {name: self.memory.scan(TableName=name)["Items"] for name in tables}
+        assert held == {name: self.moto.scan(TableName=name)["Items"] for name in tables}
         return held
 
     def __getattr__(self, method: str) -> Any:
