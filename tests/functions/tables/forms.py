@@ -23,8 +23,8 @@ _PART = re.compile(rf"\b(?:{_KEYWORDS})\b|[#:]?[A-Za-z_][\w.#]*")
 _LEFT_OUT = ("CreateTable", "DeleteTable")
 
 
-def requests_of(operation: str, parameters: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Return the requests that one has in it, each without its contents."""
+def requests_of(operation: str, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Return the requests that one has in it."""
     if operation in _LEFT_OUT:
         return
     parts: list[tuple[str, Mapping[str, Any]]] = [(operation, parameters)]
@@ -32,12 +32,17 @@ def requests_of(operation: str, parameters: Mapping[str, Any]) -> Iterator[dict[
         parts = [(f"{operation}.{kind}", each) for item in parameters["TransactItems"] for kind, each in item.items()]
     if operation in ("BatchGetItem", "BatchWriteItem"):
         parts = [
-            (f"{operation}.{kind}", {"TableName": table} | each)
+            (f"{operation}.{kind}", {"TableName": table, **each})
             for table, asked in parameters["RequestItems"].items()
             for kind, each in ([("Get", asked)] if operation == "BatchGetItem" else _pairs(asked))
         ]
-    for name, part in parts:
-        yield {"operation": name} | {key: "…" if key in _CONTENTS else value for key, value in sorted(part.items())}
+    yield from parts
+
+
+def without_contents(operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the list has of a request."""
+    listed = {key: "…" if key in _CONTENTS else parameters[key] for key in sorted(parameters)}
+    return {"operation": operation} | listed
 
 
 def _pairs(requests: list[Mapping[str, Any]]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -73,12 +78,18 @@ class Watch:
 
     def __init__(self) -> None:
         self.known, self.new = set(listed()), dict[str, dict[str, Any]]()
+        self._seen: set[tuple[Any, ...]] = set()
 
     def __call__(self, params: Mapping[str, Any], model: Any, **_: Any) -> None:
         """To be registered for ``before-parameter-build.dynamodb``."""
-        for request in requests_of(model.name, params):
-            form = form_of(request)
-            if form not in self.known:
+        for operation, parameters in requests_of(model.name, params):
+            # To read an expression takes longer than most requests do.
+            exact = operation, *(key if key in _CONTENTS else (key, str(parameters[key])) for key in parameters)
+            if exact in self._seen:
+                continue
+            self._seen.add(exact)
+            request = without_contents(operation, parameters)
+            if (form := form_of(request)) not in self.known:
                 self.known.add(form)
                 self.new[form] = request
 
