@@ -42,8 +42,9 @@ class Peaks(Tables):
         super().__init__(conflicts)
         self.peaks: dict[tuple[str, str], int] = {}
 
-    def _store(self, table: str, key: Any, item: dict[str, Any] | None) -> None:
-        super()._store(table, key, item)
+    def _store(self, change: Any) -> None:
+        super()._store(change)
+        item = change.after
         if item is not None and "taken_microusd" in item:
             key = item["account"]["S"], item["window"]["S"]
             self.peaks[key] = max(self.peaks.get(key, 0), int(item["taken_microusd"]["N"]))

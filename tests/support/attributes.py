@@ -69,10 +69,15 @@ class Schema:
         return frozenset(name for name in self.keys if name)
 
     @cached_property
-    def limits(self) -> Mapping[str, int]:
-        """The greatest size of each attribute that is a key, the indexes' too."""
-        keys = [*self.indexes.values(), self.keys]
-        return {name: limit for each in keys for name, limit in zip(each, MAX_KEYS, strict=True) if name}
+    def key_sizes(self) -> Mapping[str, int]:
+        """The greatest sizes of the table's own keys."""
+        return {name: size for name, size in zip(self.keys, MAX_KEYS, strict=True) if name}
+
+    @cached_property
+    def index_key_sizes(self) -> Mapping[str, int]:
+        """The greatest sizes of the indexes' other keys."""
+        pairs = [pair for keys in self.indexes.values() for pair in zip(keys, MAX_KEYS, strict=True)]
+        return {name: size for name, size in pairs if name and name not in self.key_names}
 
 
 def accepted(attribute: Attribute, depth: int = 0) -> Attribute:
@@ -179,9 +184,9 @@ def _wrong(message: str) -> Invalid:
     return Invalid(f"One or more parameter values were invalid: {message}")
 
 
-def refuse_wrong_keys(schema: Schema, item: Item) -> None:
-    """Refuse an item some of whose keys, or of its indexes' keys, are of another type, empty, or too long."""
-    for name, limit in schema.limits.items():
+def refuse_wrong_keys(schema: Schema, item: Item, sizes: Mapping[str, int]) -> None:
+    """Refuse an item some of whose keys of these sizes are of another type, empty, or too long."""
+    for name, greatest in sizes.items():
         if name not in item:
             continue
         ((kind, value),) = item[name].items()
@@ -189,15 +194,15 @@ def refuse_wrong_keys(schema: Schema, item: Item) -> None:
             raise _wrong(f"Type mismatch for key {name} expected: {expected} actual: {kind}")
         if not value:
             raise _wrong(f"The AttributeValue for a key attribute cannot contain an empty string value. Key: {name}")
-        if value_size(item[name]) > limit:
-            raise _wrong(f"Size of key {name} has exceeded the maximum size limit of {limit} bytes")
+        if value_size(item[name]) > greatest:
+            raise _wrong(f"Size of key {name} has exceeded the maximum size limit of {greatest} bytes")
 
 
 def place(schema: Schema, key: Item) -> tuple[Any, Any]:
     """Return the values of a table's hash and range keys, "" for a range key that it does not have."""
     if key.keys() != schema.key_names:
         raise Invalid("The provided key element does not match the schema")
-    refuse_wrong_keys(schema, key)
+    refuse_wrong_keys(schema, key, schema.key_sizes)
     by_hash, by_range = schema.keys
     return plain(key[by_hash]), plain(key[by_range]) if by_range else ""
 

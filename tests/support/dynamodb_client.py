@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, wraps
 from types import SimpleNamespace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from tests.support.attributes import Refused
+from tests.support.attributes import Invalid, Refused
 
 Answer = dict[str, Any]
 
@@ -57,9 +57,23 @@ def request(operation: str, *parameters: str) -> Callable[[Callable[..., Answer]
 
 
 def refuse_others(what: str, wanted: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse by name what is not among the known parameters."""
     if others := set(wanted) - set(known):
         listed = ", ".join(sorted(others))
         raise NotImplementedError(f"{what} with {listed}: add it to tests/support/tables_in_memory.py and its contract")
+
+
+def refuse_twice(places: Sequence[Any], message: str) -> None:
+    """Refuse a request with the same place twice."""
+    if len(set(map(str, places))) < len(places):
+        raise Invalid(message)
+
+
+def cancelled(reasons: list[dict[str, Any]]) -> Refused:
+    """Return the error of a transaction of which nothing was done."""
+    codes = ", ".join(reason["Code"] for reason in reasons)
+    message = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
+    return Refused("TransactionCanceledException", message, CancellationReasons=reasons)
 
 
 def answer_requests(session: Any, tables: Callable[[], Any]) -> None:

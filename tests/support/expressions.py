@@ -59,9 +59,9 @@ class Condition(Expression):
 
 @dataclass(frozen=True)
 class Update(Expression):
-    """An update: ``apply`` changes an item."""
+    """An update: ``apply`` changes an item; every part of it sees the item as it was before."""
 
-    apply: Callable[[Item, Names, Item], None]
+    apply: Callable[[Item, Item, Names, Item], None]
 
 
 class Projection(Expression):
@@ -83,8 +83,7 @@ def update(text: str) -> Update:
     reader = _Reader(text)
     changes = list(reader.changes())
 
-    def apply(item: Item, names: Names, values: Item) -> None:
-        before = copied(item)  # every part sees the item as it was
+    def apply(item: Item, before: Item, names: Names, values: Item) -> None:
         for change in changes:
             change(item, before, names, values)
 

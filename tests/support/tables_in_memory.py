@@ -10,11 +10,10 @@ requests on moto and here and compares answers and errors (``tests/functions/tab
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from threading import RLock
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.support.attributes import (
     Invalid,
@@ -29,7 +28,7 @@ from tests.support.attributes import (
     refuse_wrong_keys,
     size,
 )
-from tests.support.dynamodb_client import Exceptions, refuse_others, request
+from tests.support.dynamodb_client import Exceptions, cancelled, refuse_others, refuse_twice, request
 from tests.support.expressions import (
     Condition,
     Expression,
@@ -49,9 +48,9 @@ MAX_ITEM, MAX_PAGE, MAX_TRANSACTION = 400 * 1024, 1024 * 1024, 4 * 1024 * 1024
 #: In items: a transaction, a batch that is read, a batch that is written.
 MAX_ITEMS, MAX_READ, MAX_WRITTEN = 100, 100, 25
 
-_CONDITION = ("ConditionExpression", "ExpressionAttributeNames", "ExpressionAttributeValues")
+_PLACEHOLDERS = ("ExpressionAttributeNames", "ExpressionAttributeValues")
 _SHOWN = ("ProjectionExpression", "ExpressionAttributeNames")
-_CHECKED = ("TableName", *_CONDITION, "ReturnValuesOnConditionCheckFailure")
+_CHECKED = ("TableName", "ConditionExpression", *_PLACEHOLDERS, "ReturnValuesOnConditionCheckFailure")
 #: By kind of write: its parameters in a transaction. Alone it has ReturnValues too.
 _WRITES = {
     "Put": (*_CHECKED, "Item"),
@@ -61,7 +60,6 @@ _WRITES = {
 }
 _PAGED = ("TableName", "Limit", "ExclusiveStartKey", "ConsistentRead", "Select", "FilterExpression", *_SHOWN)
 _REASONS = {"ConditionalCheckFailedException": "ConditionalCheckFailed", "ValidationException": "ValidationError"}
-
 
 #: The platform's tables, with the names that tests give them.
 PLATFORM = {
@@ -85,6 +83,16 @@ class _Write:
     names: Names
     values: Item
     shows_old: bool
+    bytes: int
+
+
+class _Change(NamedTuple):
+    """What a write does to the item at a place: None where there is none."""
+
+    table: str
+    place: tuple[Any, Any]
+    before: Item | None
+    after: Item | None
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,7 @@ class Tables:
             refuse_others("BatchGetItem", asked, ("Keys", "ConsistentRead", *_SHOWN))
             shown, schema = _Shown.of(asked), self._schema(table)
             places = [place(schema, accepted_item(key)) for key in asked["Keys"]]
-            _refuse_twice(places, "Provided list of item keys contains duplicates")
+            refuse_twice(places, "Provided list of item keys contains duplicates")
             found = [self._at(table, place) for place in places]
             responses[table] = [shown.of_item(item) for item in found if item is not None]
         return {"Responses": responses, "UnprocessedKeys": {}}
@@ -264,9 +272,9 @@ class Tables:
         ]
         if not 0 < len(writes) <= MAX_WRITTEN:
             raise Invalid(f"Member must have length less than or equal to {MAX_WRITTEN}, greater than or equal to 1")
-        _refuse_twice([(write.table, write.key) for write in writes], "Provided list of item keys contains duplicates")
-        for write, after in [(write, self._after(write)) for write in writes]:
-            self._store(write.table, write.key, after)
+        refuse_twice([(write.table, write.key) for write in writes], "Provided list of item keys contains duplicates")
+        for change in [self._change(write) for write in writes]:
+            self._store(change)
         return {"UnprocessedItems": {}}
 
     @request("TransactWriteItems", "TransactItems", "ClientRequestToken")
@@ -282,24 +290,24 @@ class Tables:
             raise Invalid("TransactItems can only contain one of Check, Put, Update or Delete")
         writes = [self._read(kind, wanted) for item in TransactItems for kind, wanted in item.items()]
         places = [(write.table, write.key) for write in writes]
-        _refuse_twice(places, "Transaction request cannot include multiple operations on one item")
-        if sum(size(write.item or {}) for write in writes) > MAX_TRANSACTION:
+        refuse_twice(places, "Transaction request cannot include multiple operations on one item")
+        if sum(write.bytes for write in writes) > MAX_TRANSACTION:
             raise Invalid("Transaction payload size cannot exceed 4 MB")
         reasons: list[dict[str, Any]] = []
-        afters: list[Item | None] = []
+        changes: list[_Change] = []
         if self._conflicts():
             reasons = [{"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}]
-            raise _cancelled(reasons + [{"Code": "None"}] * (len(writes) - 1))
+            raise cancelled(reasons + [{"Code": "None"}] * (len(writes) - 1))
         for write in writes:
             try:
-                afters.append(self._after(write))
+                changes.append(self._change(write))
                 reasons.append({"Code": "None"})
             except Refused as problem:
                 reasons.append({"Code": _REASONS[problem.code], "Message": problem.message, **problem.more})
-        if len(afters) < len(writes):
-            raise _cancelled(reasons)
-        for write, after in zip(writes, afters, strict=True):
-            self._store(write.table, write.key, after)
+        if len(changes) < len(writes):
+            raise cancelled(reasons)
+        for change in changes:
+            self._store(change)
         if ClientRequestToken:
             self._done[ClientRequestToken] = TransactItems
         return {}
@@ -309,17 +317,17 @@ class Tables:
         if returned not in allowed:
             raise Invalid("Return values set to invalid value")
         write = self._read(kind, wanted)
-        after = self._after(write)
-        before = self._before(write)
-        self._store(write.table, write.key, after)
-        if returned == "NONE" or (shown := (after if returned.endswith("NEW") else before) or {}) == {}:
+        change = self._change(write)
+        self._store(change)
+        shown = change.after if returned.endswith("NEW") else change.before
+        if returned == "NONE" or shown is None:
             return {}
         if returned.startswith("UPDATED"):
             shown = picked(shown, write.update.paths(write.names) if write.update else ())
         return {"Attributes": copied(shown)} if shown else {}
 
     def _read(self, kind: str, wanted: Mapping[str, Any]) -> _Write:
-        """Read a write. What is wrong whatever the table holds is refused here, the rest in ``_after``."""
+        """Read a write. What is wrong whatever the table holds is refused here, the rest in ``_change``."""
         if kind not in _WRITES:
             raise NotImplementedError(f"{kind} in a transaction")
         refuse_others(kind, wanted, _WRITES[kind])
@@ -333,44 +341,46 @@ class Tables:
         names, values = _given(wanted, *reads)
         item = accepted_item(wanted["Item"]) if kind == "Put" else None
         key = accepted_item(wanted["Key"]) if item is None else {n: item[n] for n in schema.keys if n and n in item}
-        if item is not None and size(item) > MAX_ITEM:
+        if (item_bytes := 0 if item is None else size(item)) > MAX_ITEM:
             raise Invalid("Item size has exceeded the maximum allowed size")
         shows_old = wanted.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
-        return _Write(kind, wanted["TableName"], key, item, condition_read, update_read, names, values, shows_old)
+        return _Write(
+            kind, wanted["TableName"], key, item, condition_read, update_read, names, values, shows_old, item_bytes
+        )
 
-    def _before(self, write: _Write) -> Item | None:
-        return self._at(write.table, place(self.schemas[write.table], write.key))
-
-    def _after(self, write: _Write) -> Item | None:
-        """Return the item as the write leaves it, None where there is none. Nothing is changed yet."""
-        schema, before = self.schemas[write.table], self._before(write)
+    def _change(self, write: _Write) -> _Change:
+        """Return what the write does, if its condition holds. Nothing is changed yet."""
+        schema = self.schemas[write.table]
+        where = place(schema, write.key)
+        before = self._at(write.table, where)
         if write.condition is not None and not write.condition.holds(before or {}, write.names, write.values):
             more = {"Item": copied(before)} if write.shows_old and before is not None else {}
             raise Refused("ConditionalCheckFailedException", "The conditional request failed", **more)
-        if write.kind == "ConditionCheck":
-            return before
-        if write.kind == "Delete":
-            return None
-        after = write.item
-        if after is None:
-            after = copied(write.key if before is None else before)
-            assert after is not None
-            for path in write.update.paths(write.names) if write.update else ():
-                if path[0] in schema.key_names:
-                    raise Invalid(f"Cannot update attribute {path[0]}. This attribute is part of the key")
-            if write.update:
-                write.update.apply(after, write.names, write.values)
-                if size(after) > MAX_ITEM:
-                    raise Invalid("Item size to update has exceeded the maximum allowed size")
-        refuse_wrong_keys(schema, after)
+        after = before if write.kind == "ConditionCheck" else write.item
+        if write.kind == "Update":
+            after = self._updated(write, schema, before or write.key)
+        if after is not None:
+            refuse_wrong_keys(schema, after, schema.index_key_sizes)
+        return _Change(write.table, where, before, after)
+
+    def _updated(self, write: _Write, schema: Schema, before: Item) -> Item:
+        after: Item = copied(before)
+        if write.update is None:
+            return after
+        for path in write.update.paths(write.names):
+            if path[0] in schema.key_names:
+                raise Invalid(f"Cannot update attribute {path[0]}. This attribute is part of the key")
+        write.update.apply(after, before, write.names, write.values)
+        if size(after) > MAX_ITEM:
+            raise Invalid("Item size to update has exceeded the maximum allowed size")
         return after
 
-    def _store(self, table: str, key: Item, item: Item | None) -> None:
-        partition, within = place(self.schemas[table], key)
-        if item is None:
-            self.items[table].get(partition, {}).pop(within, None)
+    def _store(self, change: _Change) -> None:
+        partition, within = change.place
+        if change.after is None:
+            self.items[change.table].get(partition, {}).pop(within, None)
         else:
-            self.items[table].setdefault(partition, {})[within] = item
+            self.items[change.table].setdefault(partition, {})[within] = change.after
 
     # Items
 
@@ -431,20 +441,9 @@ def _page(
 def _given(wanted: Mapping[str, Any], *read: Expression) -> tuple[Names, Item]:
     """Return a request's names and values. They have to be what its expressions need."""
     names, values = wanted.get("ExpressionAttributeNames"), wanted.get("ExpressionAttributeValues")
-    for what, given, sign in (("Names", names, "#"), ("Values", values, ":")):
-        if given is not None and not (given and all(re.fullmatch(rf"{sign}\w+", name) for name in given)):
-            raise Invalid(f"ExpressionAttribute{what} must not be empty, and each key begins with {sign}")
+    for what, given in (("Names", names), ("Values", values)):
+        if given == {}:
+            raise Invalid(f"ExpressionAttribute{what} must not be empty")
     names, values = names or {}, accepted_item(values or {})
     check(read, names, values)
     return names, values
-
-
-def _refuse_twice(places: Sequence[Any], message: str) -> None:
-    if len(set(map(str, places))) < len(places):
-        raise Invalid(message)
-
-
-def _cancelled(reasons: list[dict[str, Any]]) -> Refused:
-    codes = ", ".join(reason["Code"] for reason in reasons)
-    message = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
-    return Refused("TransactionCanceledException", message, CancellationReasons=reasons)

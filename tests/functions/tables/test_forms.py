@@ -44,7 +44,8 @@ def expressions_of(form: dict[str, Any]) -> str:
 def held_by(form: dict[str, Any], added: set[str]) -> Item:
     """Return an item that has every key and every attribute of the form's expressions."""
     paths = re.findall(r"(?<![:\w.])[a-z]\w*(?:\.\w+)*(?![\w(])", expressions_of(form))
-    item = {name: s("a") for name in SCHEMAS[form["TableName"]].limits}
+    schema = SCHEMAS[form["TableName"]]
+    item = {name: s("a") for name in (*schema.key_sizes, *schema.index_key_sizes)}
     for path in paths:
         first, *rest = path.split(".")
         default = n(1) if first in added else s("a")
