@@ -13,9 +13,13 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
+
+from bench import NotMeasured, require
 
 ROOT = Path(__file__).resolve().parents[1]
 BARE = 'import boto3; boto3.Session(region_name="eu-west-1").client("dynamodb")'
@@ -39,31 +43,63 @@ def handlers() -> dict[str, str]:
 
 
 def process_ms(code: str) -> float:
-    """Return the wall milliseconds of a fresh process that runs ``code``."""
+    """Return the wall milliseconds of a fresh process that runs ``code``. Raises ``NotMeasured`` where it fails."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "ballast")])
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True, env=environ, cwd=ROOT)  # noqa: S603
-    return (time.perf_counter() - started) * 1000
+    command = [sys.executable, "-c", code]
+    ended = subprocess.run(command, check=False, env=environ, cwd=ROOT, capture_output=True, text=True)  # noqa: S603
+    ms = (time.perf_counter() - started) * 1000
+    last = ended.stderr.strip().rpartition("\n")[2]
+    require(ended.returncode == 0, f"A process that runs `{code}` ended with {ended.returncode}: {last}")
+    return ms
 
 
-def main() -> None:
-    """Measure and print the table."""
+@dataclass(frozen=True)
+class Figures:
+    """Median milliseconds of processes that import a handler, make a client besides, and only make a client."""
+
+    import_ms: float
+    ready_ms: float
+    bare_ms: float
+    ratio: float
+
+    def row(self, name: str) -> str:
+        """Return the table's line."""
+        columns = f"{self.import_ms:>8.0f}ms{self.ready_ms:>8.0f}ms{self.bare_ms:>10.0f}ms{self.ratio:>7.2f}x"
+        return f"{name:<28}{columns}"
+
+
+def measure(module: str, runs: int) -> Figures:
+    """Measure one handler's module, ``runs`` times after one that is not counted."""
+    require(runs > 0, f"{runs} runs measure nothing.")
+    codes = f"import {module}", f"import {module}{READY}", BARE
+    _, *rounds = [[process_ms(code) for code in codes] for _ in range(runs + 1)]
+    only, ready, bare = (statistics.median(times) for times in zip(*rounds, strict=True))
+    return Figures(only, ready, bare, statistics.median(times[1] / times[2] for times in rounds))
+
+
+def table(modules: Mapping[str, str], runs: int) -> Iterator[str]:
+    """Yield the table, a line as soon as it is measured."""
+    empty = statistics.median(process_ms("pass") for _ in range(runs + 1))
+    yield f"An empty process: {empty:.0f} ms. Whole processes, median of {runs}, after one that is not counted."
+    yield f"{'function':<28}{'import':>10}{'+ client':>10}{'bare boto3':>12}{'ratio':>8}"
+    for name, module in modules.items():
+        yield measure(module, runs).row(name)
+
+
+def main() -> int:
+    """Measure and print the table; 1 where a process fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7, help="counted runs of each (default 7)")
-    runs = parser.parse_args().runs
-    empty = statistics.median(process_ms("pass") for _ in range(runs + 1))
-    print(f"An empty process: {empty:.0f} ms. Whole processes, median of {runs}, after one that is not counted.")
-    print(f"{'function':<28}{'import':>10}{'+ client':>10}{'bare boto3':>12}{'ratio':>8}")
-    for name, module in handlers().items():
-        only, ready, bare = f"import {module}", f"import {module}{READY}", BARE
-        for code in (only, ready, bare):
-            process_ms(code)
-        rounds = [(process_ms(only), process_ms(ready), process_ms(bare)) for _ in range(runs)]
-        a, b, c = (statistics.median(values) for values in zip(*rounds, strict=True))
-        ratio = statistics.median(r[1] / r[2] for r in rounds)
-        print(f"{name:<28}{a:>8.0f}ms{b:>8.0f}ms{c:>10.0f}ms{ratio:>7.2f}x")
+    try:
+        for line in table(handlers(), parser.parse_args().runs):
+            print(line, flush=True)
+    except NotMeasured as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -11,6 +11,7 @@ The second table: the last reads of the runs that went well are made again and a
 """
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +20,7 @@ from ballast.contracts import Event
 from ballast.folds import calls
 from ballast.folds.despair import Rung, despair
 from ballast.folds.usage import INPUT_TOKENS, OUTPUT_TOKENS
-from bench import planted
+from bench import NotMeasured, planted, require
 from bench.transcripts import TAU_BENCH, Transcript, transcripts
 
 
@@ -133,7 +134,12 @@ def main() -> int:
         print(f"{TAU_BENCH} is not there: this benchmark reads recorded runs that the project does not carry.")
         return 2
     runs = list(transcripts())
-    print(*rows(runs), "", *planted.rows(runs), sep="\n")
+    try:
+        require(any(run.went_well for run in runs), f"{TAU_BENCH} holds no run that went well.")
+        print(*rows(runs), "", *planted.rows(runs), sep="\n")
+    except NotMeasured as problem:
+        print(problem, file=sys.stderr)
+        return 1
     if options.runs:
         print("", *details(map(judge, runs)), sep="\n")
     return 0

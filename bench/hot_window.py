@@ -17,9 +17,11 @@ import argparse
 import heapq
 import math
 import random
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from bench import NotMeasured, require
 from functions.budget.transaction import ATTEMPTS, FIRST_PAUSE_S, LONGEST_PAUSE_S
 
 RATES = (10, 25, 50, 100, 200, 400, 800)
@@ -103,6 +105,7 @@ def simulate(runs_per_s: float, shards: int, *, seconds: float, hold_s: float, s
             continue
         pause = dice.random() * min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempt - 1))
         heapq.heappush(queue, (now + _REFUSED_S + pause, number, first, shard, attempt + 1))
+    require(bool(found.took_s), f"None of {found.sent} transactions was written in {seconds:g} s.")
     return found
 
 
@@ -136,29 +139,47 @@ def lend(shards: int, *, limit: int, ceilings: Sequence[int], seed: int) -> Lent
         runs, looks = runs + 1, looks + fits + 1
 
 
+def conflicts(seconds: float, hold_s: float, seed: int, rates: Sequence[int] = RATES) -> Iterator[str]:
+    """Yield the table of conflicts and throughput."""
+    yield f"Two transactions a run on the account's items, each {1_000 * hold_s:g} ms on average; {ATTEMPTS} tries."
+    yield f"{seconds:g} s of arrivals. In each cell: tries that were cancelled | p99 ms | runs/s written\n"
+    yield "runs/s " + "".join(f"{f'{shards} shards':>21}" for shards in SHARDS)
+    for rate in rates:
+        cells = []
+        for shards in SHARDS:
+            found = simulate(rate, shards, seconds=seconds, hold_s=hold_s, seed=seed)
+            cells.append(f"{found.cancelled:>7.0%} |{found.quantile_ms(0.99):>5.0f} |{found.runs_per_s:>4.0f}")
+        yield f"{rate:>6} " + "".join(f"{cell:>21}" for cell in cells)
+
+
+def lending(seed: int) -> Iterator[str]:
+    """Yield the table of what stays unused."""
+    yield "A window of 100 US dollars, ceilings from 0.05 to 0.50, until the first run is refused:\n"
+    yield "shards   unused   shards looked at by a run"
+    for shards in SHARDS:
+        lent = lend(shards, limit=100_000_000, ceilings=range(50_000, 500_001, 50_000), seed=seed)
+        yield f"{shards:>6}{lent.unused:>9.2%}{lent.looks:>12.2f}"
+
+
 def main() -> int:
     """Print both tables."""
     typed = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    typed.add_argument("--table", choices=("conflicts", "lending"), help="only this one")
     typed.add_argument("--seconds", type=float, default=10)
     typed.add_argument("--hold-ms", type=float, default=10)
     typed.add_argument("--seed", type=int, default=1)
     options = typed.parse_args()
-    print(f"Two transactions a run on the account's items, each {options.hold_ms:g} ms on average; {ATTEMPTS} tries.")
-    print(f"{options.seconds:g} s of arrivals. In each cell: tries that were cancelled | p99 ms | runs/s written\n")
-    print("runs/s " + "".join(f"{f'{shards} shards':>21}" for shards in SHARDS))
-    for rate in RATES:
-        cells = []
-        for shards in SHARDS:
-            found = simulate(rate, shards, seconds=options.seconds, hold_s=options.hold_ms / 1_000, seed=options.seed)
-            cells.append(f"{found.cancelled:>7.0%} |{found.quantile_ms(0.99):>5.0f} |{found.runs_per_s:>4.0f}")
-        print(f"{rate:>6} " + "".join(f"{cell:>21}" for cell in cells))
-    limit = 100_000_000
-    ceilings = range(50_000, 500_001, 50_000)
-    print("\nA window of 100 US dollars, ceilings from 0.05 to 0.50, until the first run is refused:\n")
-    print("shards   unused   shards looked at by a run")
-    for shards in SHARDS:
-        lent = lend(shards, limit=limit, ceilings=ceilings, seed=options.seed)
-        print(f"{shards:>6}{lent.unused:>9.2%}{lent.looks:>12.2f}")
+    try:
+        if options.table != "lending":
+            for line in conflicts(options.seconds, options.hold_ms / 1_000, options.seed):
+                print(line, flush=True)
+        if options.table is None:
+            print()
+        if options.table != "conflicts":
+            print(*lending(options.seed), sep="\n")
+    except NotMeasured as problem:
+        print(problem, file=sys.stderr)
+        return 1
     return 0
 
 

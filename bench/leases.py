@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import argparse
 import random
+import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -24,6 +26,7 @@ from typing import Any
 from ballast.contracts import LimitsPatch, RunRequest
 from ballast.errors import NotAdmitted, RetryLater
 from ballast.folds import usage
+from bench import NotMeasured, require
 from tests.functions.budget.world import Died, World
 from tests.support.tables_in_memory import Tables
 
@@ -76,6 +79,17 @@ class Figures:
     def holds(self) -> bool:
         """Whether everything that has to be zero is."""
         return not self.overspend_microusd and not self.lost_leases and self.windows_microusd == self.logs_microusd
+
+    def lines(self) -> Iterator[str]:
+        """Yield what is printed."""
+        yield f"{self.runs} runs over {self.threads} threads, ceiling {CEILING} each, window {LIMIT} (micro-dollars)"
+        yield f"  admitted {self.admitted}, refused {self.refused}, cut from outside {self.cut}"
+        yield f"  deaths of processes {self.deaths}, leases settled by the sweeper {self.swept}, {self.seconds:.1f} s"
+        yield f"  most ever taken        {self.peak_microusd:>9}"
+        yield f"  overspend              {self.overspend_microusd:>9}"
+        yield f"  leases lost            {self.lost_leases:>9}"
+        yield f"  in the window at last  {self.windows_microusd:>9}"
+        yield f"  by the logs            {self.logs_microusd:>9}"
 
 
 @dataclass
@@ -147,6 +161,7 @@ class Crowd:
 
 def measure(runs: int, threads: int, seed: int) -> Figures:
     """Play ``runs`` over ``threads``, let the sweeper come round, and add up."""
+    require(runs > 0, f"{runs} runs measure nothing.")
     crowd = Crowd(seed)
     started = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
@@ -158,7 +173,7 @@ def measure(runs: int, threads: int, seed: int) -> Figures:
         swept += int(world.sweep()["settled"])
     leases = world.leases()
     opened = [run for run in leases if any(event.name == "run.opened" for event in world.log.read(run))]
-    return Figures(
+    found = Figures(
         runs=runs,
         threads=threads,
         admitted=len(opened),
@@ -172,6 +187,10 @@ def measure(runs: int, threads: int, seed: int) -> Figures:
         lost_leases=sum(lease.held for lease in leases.values()) + sum(not leases[run].parts for run in opened),
         seconds=time.perf_counter() - started,
     )
+    told = f"Of {runs} runs {found.admitted} were admitted and {found.refused} refused"
+    require(found.admitted > 0 and found.logs_microusd > 0, f"{told}; {found.logs_microusd} micro-dollars were spent.")
+    require(found.admitted + found.refused == runs, f"{told}; what became of the others?")
+    return found
 
 
 def main() -> int:
@@ -181,15 +200,12 @@ def main() -> int:
     typed.add_argument("--threads", type=int, default=32)
     typed.add_argument("--seed", type=int, default=1)
     options = typed.parse_args()
-    found = measure(options.runs, options.threads, options.seed)
-    print(f"{found.runs} runs over {found.threads} threads, ceiling {CEILING} each, window {LIMIT} (micro-dollars)")
-    print(f"  admitted {found.admitted}, refused {found.refused}, cut from outside {found.cut}")
-    print(f"  deaths of processes {found.deaths}, leases settled by the sweeper {found.swept}, {found.seconds:.1f} s")
-    print(f"  most ever taken        {found.peak_microusd:>9}")
-    print(f"  overspend              {found.overspend_microusd:>9}")
-    print(f"  leases lost            {found.lost_leases:>9}")
-    print(f"  in the window at last  {found.windows_microusd:>9}")
-    print(f"  by the logs            {found.logs_microusd:>9}")
+    try:
+        found = measure(options.runs, options.threads, options.seed)
+    except NotMeasured as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    print(*found.lines(), sep="\n")
     return 0 if found.holds else 1
 
 

@@ -8,9 +8,12 @@ the run before the call, each with a result of 2 KB; the values that the call ac
 """
 
 import argparse
+import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from ballast.playbook import RunSoFar, Tool, ToolContext, load_playbook
 from ballast.playbook.gate import admit_call
 from ballast.runtime import utc_now
 from ballast.validation import ground, opening_sources, run_sources
+from bench import NotMeasured, require
 from local.cloud import LocalCloud
 
 PLAYBOOK = Path(__file__).resolve().parent / "checked"
@@ -36,6 +40,7 @@ FILLER = "The tent of the expedition was delivered on 2026-03-01 to 12 Wharf Str
 
 def microseconds(work: Callable[[], Any], calls: int) -> float:
     """Return how long ``work`` takes, the median of ``calls`` times."""
+    require(calls > 0, f"{calls} calls measure nothing.")
     times = []
     for _ in range(calls):
         started = time.perf_counter()
@@ -62,8 +67,21 @@ def events(request: RunRequest, turns: int) -> tuple[Event, ...]:
     return tuple(log)
 
 
-def pure(calls: int, turns: list[int]) -> None:
-    """Print the rows of pure code."""
+@dataclass(frozen=True)
+class Row:
+    """One line: microseconds of a call, and its AWS requests by service and operation, where it sends any."""
+
+    name: str
+    microseconds: float
+    requests: Mapping[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        made = ", ".join(f"{name} {count:.1f}" for name, count in sorted(self.requests.items()))
+        return f"{self.name:<44}{self.microseconds:>10.0f}" + (f"  {made}" if made else "")
+
+
+def pure(calls: int, turns: Sequence[int]) -> Iterator[Row]:
+    """Yield the rows of pure code."""
     playbook = load_playbook(PLAYBOOK)
     tool = playbook.tools["quote_payment"]
     request = RunRequest(request_id="pure", text="Please pay it.")
@@ -78,23 +96,19 @@ def pure(calls: int, turns: list[int]) -> None:
         environ={},
         client=_none,
     )
-    bare = microseconds(lambda: tool(args, context), calls)
-    rows: list[tuple[str, float]] = [
-        ("the bare tool", bare),
-        ("its arguments by pydantic alone", microseconds(lambda: tool.arguments(**ARGUMENTS), calls)),
-        ("the gate: JSON, size, schema, rule", microseconds(lambda: _gate(playbook, request), calls)),
-        ("its result, checked", microseconds(lambda: tool.dump(tool(args, context)), calls)),
-    ]
     named = RunRequest(request_id="named", text=KNOWN)
-    rows.append(
-        ("grounding: 3 values, all in the request", microseconds(lambda: _ground(named, tool, args, ()), calls))
-    )
+    works: list[tuple[str, Callable[[], Any]]] = [
+        ("the bare tool", lambda: tool(args, context)),
+        ("its arguments by pydantic alone", lambda: tool.arguments(**ARGUMENTS)),
+        ("the gate: JSON, size, schema, rule", lambda: _gate(playbook, request)),
+        ("its result, checked", lambda: tool.dump(tool(args, context))),
+        ("grounding: 3 values, all in the request", lambda: _ground(named, tool, args, ())),
+    ]
+    for name, work in works:
+        yield Row(name, microseconds(work, calls))
     for count in turns:
-        run = events(request, count)
-        took = microseconds(lambda: _ground(request, tool, args, run), max(5, calls // (1 + count)))  # noqa: B023
-        rows.append((f"grounding: in the oldest of {count} results", took))
-    for name, took in rows:
-        print(f"{name:<44}{took:>10.0f}")
+        grounded = partial(_ground, request, tool, args, events(request, count))
+        yield Row(f"grounding: in the oldest of {count} results", microseconds(grounded, max(5, calls // (1 + count))))
 
 
 def _none(service: str) -> Any:
@@ -109,11 +123,12 @@ def _gate(playbook: Any, request: RunRequest) -> None:
 def _ground(request: RunRequest, tool: Tool, args: Any, run: tuple[Event, ...]) -> None:
     tools = {tool.name: tool}
     found = ground(args, opening_sources(request), lambda: run_sources(run, tools, before_turn=999))
-    assert len(found.known) == (3 if run or "O-1003" in request.text else 0)
+    wanted = 3 if run or "O-1003" in request.text else 0
+    require(len(found.known) == wanted, f"Grounding found {len(found.known)} values, not {wanted}.")
 
 
-def executed(calls: int, turns: list[int]) -> None:
-    """Print the rows of the executor on moto."""
+def executed(calls: int, turns: Sequence[int]) -> Iterator[Row]:
+    """Yield the rows of the executor on moto."""
     with LocalCloud(playbook=PLAYBOOK) as cloud:
         counts: Counter[str] = Counter()
         runtime = cloud.runtime("ExecutorFunction")
@@ -125,13 +140,15 @@ def executed(calls: int, turns: list[int]) -> None:
         runtime.client("dynamodb").meta.events.register_first("before-send", count)
         for tool in ("quote_payment", "make_payment"):
             for before in turns:
-                _row(cloud, log, counts, tool, before, max(3, calls // 20))
+                yield _executed(cloud, log, counts, tool, before, max(3, calls // 20))
 
 
-def _row(cloud: LocalCloud, log: RunLog, counts: Counter[str], tool: str, before: int, calls: int) -> None:
+def _executed(cloud: LocalCloud, log: RunLog, counts: Counter[str], tool: str, before: int, calls: int) -> Row:
     text = KNOWN if before == 0 else "Please pay it."
     request = RunRequest(request_id=f"{tool}-{before}", text=text)
     cloud.invoke("AdmitFunction", {"request": request.model_dump(mode="json")})
+    opened = [event.name for event in log.read(request.run_id)]
+    require(opened == ["run.opened"], f"The run of {tool} was not admitted: its log has {opened}.")
     for event in events(request, before):
         log.append(event.run_id, event.seq, event.body)
     turn = before + 1
@@ -146,23 +163,33 @@ def _row(cloud: LocalCloud, log: RunLog, counts: Counter[str], tool: str, before
         started = time.perf_counter()
         done = cloud.invoke("ExecutorFunction", {"run_id": request.run_id, "turn": turn, "index": index})
         times.append(time.perf_counter() - started)
-        assert done["status"] == "ok", done
-    took = sorted(times[1:])[calls // 2] * 1e6
-    requests = ", ".join(f"{name} {made / calls:.1f}" for name, made in sorted(counts.items()))
+        require(done["status"] == "ok", f"Call {index} of {tool} came out otherwise: {done}")
+    requests = {name: made / calls for name, made in counts.items()}
+    require(bool(requests), f"The calls of {tool} sent no request.")
     where = "named in the request" if before == 0 else f"named {before} turns ago"
-    print(f"{tool + ', ' + where:<44}{took:>10.0f}  {requests}")
+    return Row(f"{tool}, {where}", sorted(times[1:])[calls // 2] * 1e6, requests)
 
 
-def main() -> None:
-    """Measure and print the table."""
+HEADINGS = f"{'a call':<44}{'µs':>10}  AWS requests"
+
+
+def main() -> int:
+    """Measure and print the table; 1 where a call did not come out as it must."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--turns", type=int, nargs="+", default=[0, 10, 50])
     options = parser.parse_args()
-    print(f"{'a call':<44}{'µs':>10}  AWS requests")
-    pure(options.calls, [count for count in options.turns if count])
-    executed(options.calls, options.turns)
+    print(HEADINGS)
+    try:
+        for row in pure(options.calls, [count for count in options.turns if count]):
+            print(row, flush=True)
+        for row in executed(options.calls, options.turns):
+            print(row, flush=True)
+    except NotMeasured as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,6 +7,7 @@ from ballast.folds import CallState, calls
 from ballast.folds.despair import Rung, despair
 from ballast.folds.despair.memory import LONGEST_CYCLE
 from ballast.folds.sameness import identity
+from bench import require
 from bench.transcripts import Transcript, executed
 
 #: Laps after which a loop that was not found never will be.
@@ -20,6 +21,7 @@ def rows(runs: Sequence[Transcript]) -> Iterator[str]:
         laps = [(run, _different_reads(run)[-period:]) for run in runs if run.went_well]
         tried = [_until_found(run, lap) for run, lap in laps if len(lap) == period]
         found = [made for made in tried if made is not None]
+        require(bool(found), f"None of {len(tried)} planted loops of {period} calls was found.")
         yield f"{period:<17}{len(tried):>8}{len(found):>7}   {min(found)}, {median_high(found)}, {max(found)}"
 
 

@@ -117,6 +117,7 @@ class VirtualClock:
         self._start, self._passed = at, 0.0
         self._lock = threading.RLock()
         self._working: set[threading.Thread] = {threading.current_thread()}
+        self._starting: set[threading.Thread] = set()
         self._waiting: set[_Waiter] = set()
         self._due: list[tuple[float, int, _Waiter]] = []
         self._numbers = itertools.count()
@@ -151,7 +152,10 @@ class VirtualClock:
         thread = threading.Thread(target=tracked, name=name, daemon=True)
         with self._lock:
             self._working.add(thread)
+            self._starting.add(thread)  # until it runs, Python says that it is not alive
         thread.start()
+        with self._lock:
+            self._starting.discard(thread)
         return thread
 
     def _wait(self, signal: _VirtualSignal, timeout: float | None) -> bool:
@@ -169,7 +173,7 @@ class VirtualClock:
         stuck, stood_at = time.monotonic() + _STUCK_S, self._passed
         while not waiter.woken.wait(_LOOK_S):
             with self._lock:
-                self._working = {thread for thread in self._working if thread.is_alive()}
+                self._working = {one for one in self._working if one.is_alive() or one in self._starting}
                 self._move()
                 if waiter.woken.is_set():
                     break

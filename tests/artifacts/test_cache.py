@@ -44,7 +44,7 @@ def test_a_half_made_entry_is_never_used(tmp_path: Path) -> None:
 
 
 def test_who_comes_at_the_same_time_waits_for_the_one_that_makes_it(tmp_path: Path) -> None:
-    together, made = Barrier(4, timeout=60), []
+    together, made = Barrier(4, timeout=300), []
 
     def ask(number: int) -> str:
         together.wait()

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.publish import published
 from local.cli import main
 from local.cli.mailbox import Mailbox, Notice
 from local.journal import Journal
 from local.scenarios import find
 from local.trace import timeline
+from tests.support.published import masked
 
 ROOT = Path(__file__).resolve().parents[2]
 SOON_S = 600.0
@@ -73,6 +75,9 @@ def test_the_first_demo_shows_an_answered_run_and_keeps_it(
     assert "\x1b" not in printed
     assert "_aws" not in printed
     assert all(len(line) <= 80 or " " not in line.strip() for line in printed[printed.index("── turn") :].splitlines())
+    _, *shown = masked(published("make demo").output)  # the first line says that there is more before it
+    assert masked(printed)[-len(shown) :] == shown
+    assert len(shown) >= 8
     assert main(["trace", run_id[:10]]) == 0
     assert f"{run_id}  ANSWERED by agent" in capsys.readouterr().out
 

@@ -95,7 +95,7 @@ def answering(cloud: LocalCloud) -> Any:
     return answer
 
 
-def consume(cloud: LocalCloud, decide: Any, within_s: float = 100) -> None:
+def consume(cloud: LocalCloud, decide: Any, within_s: float = 400) -> None:
     """Let the example work until it has answered one question."""
     sqs, until = cloud.session.client("sqs"), time.monotonic() + within_s
     while not example.consume(
@@ -161,7 +161,7 @@ def test_a_refused_and_a_failed_run_are_told_of_as_such(cloud: LocalCloud) -> No
     cloud.pump()
     cloud.wait(refused.run_id, 600)
     [told] = heard(cloud, refused.run_id)
-    until = time.monotonic() + 100
+    until = time.monotonic() + 400
     while not any(event.name == "escalation.announced" for event in cloud.events(failed.run_id)):
         assert time.monotonic() < until
         time.sleep(0.02)

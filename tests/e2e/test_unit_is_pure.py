@@ -8,13 +8,57 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+#: What a test does, and what the rule says to it.
 BREACHES = {
-    "imports moto": "import moto.core.models",
-    "opens a connection": "import socket; socket.socket().connect(('127.0.0.1', 9))",
-    "opens a port": "import socket; socket.socket().bind(('127.0.0.1', 0))",
-    "starts a process": "import subprocess; subprocess.run(['true'])",
-    "writes": "open(__file__ + '.txt', 'w')",
+    "import moto.core.models": "imports moto",
+    "import moto": "imports moto",  # loaded by the one before
+    "import socket; socket.socket().connect(('127.0.0.1', 9))": "opens a connection",
+    "import socket; socket.socket().bind(('127.0.0.1', 0))": "opens a port",
+    "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))": "sends a datagram",
+    "import subprocess; subprocess.run(['true'])": "starts a process",
+    "open(__file__ + '.txt', 'w')": "writes",
+    "import os; os.mkdir(__file__ + '.folder')": "changes",
+    "import os; os.remove(__file__)": "changes",
+    "import os; os.rename(tmp_path, __file__ + '.moved')": "changes",
+    "import shutil; shutil.rmtree(os.path.dirname(__file__))": "changes",
+    """
+    try:
+        open(__file__ + '.txt', 'w')
+    except Exception:
+        pass
+    """: "writes",
+    """
+    import threading
+    one = threading.Thread(target=open, args=(__file__ + '.txt', 'w'))
+    one.start()
+    one.join()
+    """: "writes",
 }
+#: The same in a fixture of the file's, and as the file is imported.
+FIXTURE = """
+import pytest
+
+@pytest.fixture(scope="module")
+def written():
+    open(__file__ + ".txt", "w")
+
+def test_takes_it(written):
+    pass
+"""
+AT_ITS_END = """
+import pytest
+
+@pytest.fixture(scope="module")
+def removed():
+    yield
+    try:
+        open(__file__ + ".txt", "w")
+    except Exception:
+        pass
+
+def test_takes_it(removed):
+    pass
+"""
 
 
 @pytest.fixture(scope="module")
@@ -25,12 +69,15 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder.mkdir(parents=True)
     try:
         (folder / "conftest.py").write_text((ROOT / "tests" / "unit" / "conftest.py").read_text())
-        tests = [f"def test_breach_{n}(tmp_path):\n    {code}\n" for n, code in enumerate(BREACHES.values())]
+        tests = [f"def test_breach_{n}(tmp_path):\n    {code.strip()}\n" for n, code in enumerate(BREACHES)]
         tests += [
-            "def test_may_write_here(tmp_path):\n    (tmp_path / 'x').write_text('x')\n",
+            "def test_may_write_here(tmp_path):\n    (tmp_path / 'x').write_text('x')\n    (tmp_path / 'x').unlink()\n",
             "def test_may_read():\n    open(__file__).read()\n",
         ]
-        (folder / "test_planted.py").write_text("\n\n".join(tests))
+        (folder / "test_planted.py").write_text("import os\n\n" + "\n\n".join(tests))
+        (folder / "test_planted_fixture.py").write_text(FIXTURE)
+        (folder / "test_planted_end.py").write_text(AT_ITS_END)
+        (folder / "test_planted_import.py").write_text("try:\n    import moto\nexcept Exception:\n    pass\n")
         made = subprocess.run(
             [
                 sys.executable,
@@ -39,6 +86,9 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> str:
                 "-q",
                 "-p",
                 "no:cacheprovider",
+                "-W",
+                "ignore",
+                "--continue-on-collection-errors",
                 "-c",
                 os.devnull,
                 "--rootdir",
@@ -57,13 +107,40 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> str:
         folder.parent.rmdir()
 
 
-@pytest.mark.parametrize("what", BREACHES)
-def test_a_breach_is_named_with_the_place_where_it_belongs(printed: str, what: str) -> None:
-    number = list(BREACHES).index(what)
+@pytest.mark.parametrize("number", range(len(BREACHES)))
+def test_a_breach_is_named_with_the_place_where_it_belongs(printed: str, number: int) -> None:
+    what = list(BREACHES.values())[number]
 
     assert f"test_breach_{number} {what}" in printed
     assert "Its place is tests/functions, tests/workflow or tests/e2e" in printed
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "test_planted_fixture.py::test_takes_it writes",
+        "test_planted_end.py::test_takes_it writes",
+        "test_planted_import.py imports moto",
+    ],
+)
+def test_a_fixture_and_an_import_are_held_to_it_too(printed: str, line: str) -> None:
+    assert line in printed
+
+
 def test_a_pure_test_is_left_alone(printed: str) -> None:
-    assert f"{len(BREACHES)} failed, 2 passed" in printed
+    assert f"{len(BREACHES)} failed, 3 passed, 3 errors" in printed
+
+
+def test_unit_tests_are_collected_without_moto_in_a_process_of_their_own() -> None:
+    """Here, in the whole suite, others have loaded moto long before."""
+    collect = "import pytest, sys; code = pytest.main(sys.argv[1:]); sys.exit(code or 'moto' in sys.modules)"
+
+    made = subprocess.run(
+        [sys.executable, "-c", collect, "-q", "--collect-only", "-p", "no:cacheprovider", ROOT / "tests" / "unit"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+
+    assert made.returncode == 0, made.stdout[-2_000:]

@@ -141,7 +141,7 @@ def test_a_message_in_the_queue_becomes_a_run_that_the_api_shows(up: tuple[Local
         Entries=[{"Source": "ballast", "DetailType": "Run Requested", "Detail": json.dumps(request)}]
     )
 
-    until = time.monotonic() + 200
+    until = time.monotonic() + 400
     while not (found := ask(served, "GET", "/runs?tenant=queue")[1]["runs"]):
         assert time.monotonic() < until, "the message started no run"
         time.sleep(0.1)

@@ -16,26 +16,15 @@ import jsonschema
 
 from ballast.http.problem import CONTENT_TYPE, ProblemDetails
 from tests.functions.stack import HANDLERS, LambdaContext, Stack
+from tests.support.events import sample
 
 ROOT = Path(__file__).parents[2]
-_EVENTS = ROOT / "tests" / "events" / "apigateway"
 _KEYS = count(1)
 
 #: (who, what API Gateway says of them)
 OPERATOR = "arn:aws:iam::123456789012:user/ann"
 ACME = "arn:aws:sts::123456789012:assumed-role/ballast-tenant-acme/shop"
 GLOBEX = "arn:aws:sts::123456789012:assumed-role/ballast-tenant-globex/shop"
-
-
-@cache
-def _read(meaning: str) -> str:
-    return (_EVENTS / f"{meaning}.json").read_text(encoding="utf-8")
-
-
-def sample(meaning: str) -> dict[str, Any]:
-    """Return the event filed under that name."""
-    event: dict[str, Any] = json.loads(_read(meaning))
-    return event
 
 
 def token(tenant: str | None, **claims: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ Sources = dict[str, str]
 Rule = Callable[[Sources], list[str]]
 
 
+@cache
 def sources_of(*packages: str) -> Sources:
     """Return the source of every module of these packages, by dotted name."""
     found = {}
@@ -44,11 +46,17 @@ def sources_of(*packages: str) -> Sources:
     return found
 
 
+@cache
+def nodes_of(source: str) -> tuple[ast.AST, ...]:
+    """Return all nodes of a source, parsed once for all rules."""
+    return tuple(ast.walk(ast.parse(source)))
+
+
 def imports(sources: Sources) -> Iterator[tuple[str, str]]:
     """Yield (module, what it imports), also what it imports inside a function; relative names made whole."""
-    packages = {module for module in sources if any(other.startswith(module + ".") for other in sources)}
+    packages = {module.rpartition(".")[0] for module in sources}
     for module, source in sources.items():
-        for node in ast.walk(ast.parse(source)):
+        for node in nodes_of(source):
             if isinstance(node, ast.Import):
                 yield from ((module, alias.name) for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
@@ -58,17 +66,21 @@ def imports(sources: Sources) -> Iterator[tuple[str, str]]:
                 yield from ((module, f"{target}.{alias.name}") for alias in node.names)
 
 
-def code_words(source: str) -> Iterator[str]:
-    """Yield names and strings of the code; comments and docstrings may speak of anything."""
-    tree = ast.parse(source)
+@cache
+def code_words(source: str) -> tuple[str, ...]:
+    """Return names and strings of the code; comments and docstrings may speak of anything."""
+    return tuple(_code_words(source))
+
+
+def _code_words(source: str) -> Iterator[str]:
     prose = {
         id(node.body[0].value)
-        for node in ast.walk(tree)
+        for node in nodes_of(source)
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         and node.body
         and isinstance(node.body[0], ast.Expr)
     }
-    for node in ast.walk(tree):
+    for node in nodes_of(source):
         match node:
             case ast.Constant(value=str(text)) if id(node) not in prose:
                 yield text

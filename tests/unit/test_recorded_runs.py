@@ -3,13 +3,15 @@
 ``python -m bench.despair`` prints the same in figures; docs/despair.md publishes them.
 """
 
+import re
 from functools import cache
 
 import pytest
 
 from ballast.folds.despair import Kind, Rung, despair
 from bench import planted
-from bench.despair import Verdict, deaf, judge
+from bench.despair import Verdict, deaf, judge, rows
+from bench.publish import ROOT
 from bench.transcripts import TAU_BENCH, Transcript, transcripts
 
 pytestmark = pytest.mark.skipif(
@@ -55,10 +57,30 @@ def _forbids(run: Transcript) -> bool:
     return any(sign.rung >= Rung.FORBID for sign in despair(run.events).signs.values())
 
 
-def test_planted_loops_are_all_found_at_the_second_call_of_the_third_lap_at_the_latest() -> None:
-    _, *rows = planted.rows([run for run in runs() if run.task_id < 15])
+def numbers(line: str) -> list[str]:
+    return re.findall(r"\d[\d,]*\b", line)
 
-    for period, row in enumerate(rows, start=1):
+
+def table(page: str, heading: str) -> list[list[str]]:
+    """Return the numbers of the rows of a table, without what its first column says."""
+    _, _, *cells = page.partition(f"| {heading} |")[2].partition("\n\n")[0].splitlines()
+    return [numbers(row.strip().partition("|")[2].partition("|")[2]) for row in cells]
+
+
+def test_the_published_tables_are_those_of_the_runs() -> None:
+    page = (ROOT / "docs" / "despair.md").read_text(encoding="utf-8")
+
+    assert table(page, "tasks") == [numbers(row[17:]) for row in list(rows(runs()))[1:]]
+    assert table(page, "calls a lap") == [numbers(row[17:]) for row in planted_rows()]
+
+
+@cache
+def planted_rows() -> list[str]:
+    return list(planted.rows(runs()))[1:]
+
+
+def test_planted_loops_are_all_found_at_the_second_call_of_the_third_lap_at_the_latest() -> None:
+    for period, row in enumerate(planted_rows(), start=1):
         tried, found, *_, most = (int(word.strip(",")) for word in row.split()[1:])
         assert tried == found > 0
         assert most == max(4, 2 * period + 2)

@@ -60,6 +60,32 @@ def test_time_stands_still_while_a_thread_works() -> None:
     thread.join(60)
 
 
+def test_a_thread_that_the_machine_starts_late_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clocks, "_LOOK_S", 0.001)
+    clock, go, worked = VirtualClock(), threading.Event(), []
+    sleeper = clock.thread(lambda: clock.pause(7_200), "looks for threads that died")
+    start = threading.Thread.start
+
+    def late(thread: threading.Thread) -> None:
+        time.sleep(0.1)
+        start(thread)
+
+    def work() -> None:
+        go.wait(60)
+        worked.append(clock.monotonic())
+
+    with monkeypatch.context() as slow:
+        slow.setattr(threading.Thread, "start", late)
+        thread = clock.thread(work, "works")
+    threading.Timer(0.1, go.set).start()
+    clock.pause(3_600)
+
+    assert worked == [0]
+    thread.join(60)
+    clock.pause(7_200)
+    sleeper.join(60)
+
+
 def test_a_signal_ends_a_wait_at_the_moment_at_which_it_is_set() -> None:
     clock = VirtualClock()
     signal = clock.signal()

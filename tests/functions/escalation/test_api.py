@@ -6,8 +6,9 @@ import pytest
 
 from tests.functions.approvals import asks
 from tests.functions.escalation.waiting import Waiting
-from tests.functions.http import ACME, OPERATOR, Reply, ask, event, sample
+from tests.functions.http import ACME, OPERATOR, Reply, ask, event
 from tests.functions.stack import Stack
+from tests.support.events import sample
 
 ANSWER = {"decision": {"kind": "answer", "text": "It is on its way."}}
 

@@ -11,8 +11,9 @@ from ballast.contracts import RunRequest
 from ballast.http.event import MAX_BODY_BYTES
 from functions.intake.contract import NewRun
 from tests.functions.cloud import client
-from tests.functions.http import ask, event, sample
+from tests.functions.http import ask, event
 from tests.functions.stack import Stack
+from tests.support.events import sample
 
 pytestmark = pytest.mark.usefixtures("waiting_workflow")
 

@@ -9,8 +9,9 @@ import pytest
 
 from ballast.contracts import RunRequest
 from tests.functions.cloud import client
-from tests.functions.http import ACME, Reply, ask, event, key, sample
+from tests.functions.http import ACME, Reply, ask, event, key
 from tests.functions.stack import LambdaContext, Stack, client_error, once
+from tests.support.events import sample
 
 pytestmark = pytest.mark.usefixtures("waiting_workflow")
 BODY = {"text": "Tidy my notes.", "agent": "tester"}

@@ -235,7 +235,7 @@ def test_a_log_that_is_throttled_before_the_call_means_no_call(stack: Stack, mod
 def test_of_two_invocations_at_once_one_asks_and_the_other_is_told_to_wait(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open()
     model.will(says("Done."))
-    both_have_read = Barrier(2, timeout=10)
+    both_have_read = Barrier(2, timeout=300)
     written: list[str] = []
 
     def meet(params: dict[str, Any]) -> None:

@@ -11,12 +11,7 @@ from ballast.errors import InvalidInput
 from tests.unit.contracts.bad_input import CONTRACTS, Contract
 
 NAMED = {contract.model.__name__: contract for contract in CONTRACTS}
-BAD = [
-    pytest.param(contract, field, value, id=f"{name}-{field}-{number}")
-    for name, contract in NAMED.items()
-    for field, values in contract.bad.items()
-    for number, value in enumerate(values)
-]
+FIELDS = [(name, field) for name, contract in NAMED.items() for field in contract.bad]
 REQUIRED = [(name, field) for name, contract in NAMED.items() for field in contract.required]
 
 
@@ -46,16 +41,32 @@ def test_the_good_example_is_read_and_written_back(name: str) -> None:
     assert contract.read(read.model_dump(mode="json", by_alias=True)) == read
 
 
-@pytest.mark.parametrize(("contract", "field", "value"), BAD)
-def test_a_bad_value_is_refused_by_its_field(contract: Contract, field: str, value: Any) -> None:
-    with pytest.raises(InvalidInput) as refused:
-        contract.read(contract.good | {field: value})
+@pytest.mark.parametrize(("name", "field"), FIELDS)
+def test_every_bad_value_of_a_field_is_refused_by_its_name(name: str, field: str) -> None:
+    contract = NAMED[name]
 
-    said = str(refused.value)
+    wrong = [wrong for value in contract.bad[field] if (wrong := wrong_about(contract, field, value))]
+
+    assert wrong == []
+
+
+def wrong_about(contract: Contract, field: str, value: Any) -> str | None:
+    """Return what is wrong with how the contract takes a bad value, or None."""
+    try:
+        contract.read(contract.good | {field: value})
+    except InvalidInput as refused:
+        said = str(refused)
+    else:
+        return f"{shown(value)} is accepted"
     complaint, _, _ = said.partition(" Send ")  # what comes after it names every field
-    assert re.search(rf"\b{field}\b", complaint)
-    assert "\n" not in said
-    assert len(said) < 2_500
+    if not re.search(rf"\b{field}\b", complaint) or "\n" in said or len(said) >= 2_500:
+        return f"{shown(value)} is refused with {said[:200]!r}"
+    return None
+
+
+def shown(value: Any) -> str:
+    """Return a value as it may be printed; Python prints no number of 5,000 digits."""
+    return "a huge number" if isinstance(value, int) and value > 10**20 else repr(value)[:80]
 
 
 @pytest.mark.parametrize(("name", "field"), REQUIRED)

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from ballast.errors import InvalidInput, PlaybookInvalid
+from ballast.errors import PlaybookInvalid
 from ballast.playbook import load_playbook
-from local.cli.stage import package_of, seed_store, stage
-from local.converse import Bedrock
+from local.cli.stage import package_of, seed_store
 
 TOOL = '''
 from ballast.playbook import Effect, ToolContext, tool
@@ -74,16 +73,3 @@ def test_a_store_that_cannot_be_imported_is_named(folder: Path, content: str) ->
 
     with pytest.raises(PlaybookInvalid, match="other-desk: its store cannot be imported"):
         seed_store(CLOUD, load_playbook(folder), 1, {})
-
-
-def test_bedrock_without_credentials_is_refused_with_what_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
-        monkeypatch.setenv(name, str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-
-    with pytest.raises(InvalidInput, match=r"--model: .*[Cc]redentials"), stage(Bedrock("eu.amazon.nova-lite-v1:0")):
-        pass

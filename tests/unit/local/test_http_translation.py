@@ -11,7 +11,7 @@ import pytest
 
 from local.http_routes import HttpRoute
 from local.up.gateway import Reply, Request, event_of, match, reply_of
-from tests.functions.http import sample
+from tests.support.events import sample
 
 ROUTES = [
     HttpRoute("$default", "Rest", public=False),

@@ -10,9 +10,11 @@ import pytest
 from botocore.config import Config
 from moto.core.models import botocore_stubber
 
+from ballast.errors import InvalidInput
+from local.cli.stage import stage
 from local.clock import VirtualClock
 from local.cloud import FunctionError, LocalCloud
-from local.converse import ConverseServer, ScriptModel
+from local.converse import Bedrock, ConverseServer, ScriptModel
 from local.sandbox import SandboxEnded
 from local.sessions import NotLocal
 from local.template import TemplateInvalid
@@ -203,3 +205,16 @@ def test_a_queue_whose_mapping_the_template_disables_feeds_no_function(tmp_path:
         cloud.session.client("sqs").send_message(QueueUrl=cloud.physical_id("Requests"), MessageBody="waits")
 
         assert cloud.pump() == 0
+
+
+def test_bedrock_without_credentials_is_refused_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+    with pytest.raises(InvalidInput, match=r"--model: .*[Cc]redentials"), stage(Bedrock("eu.amazon.nova-lite-v1:0")):
+        pass

