@@ -69,6 +69,16 @@ def test_the_new_values_of_a_new_item_are_without_its_key(both: Both) -> None:
     assert both.moto.update_item(**update)["Attributes"] == A | {"x": n(1)}
 
 
+def test_the_old_item_is_returned(both: Both) -> None:
+    new = both.put_item(**IDEMPOTENCY, Item=A, ReturnValues="ALL_OLD")
+    put = both.put_item(**IDEMPOTENCY, Item=A | {"x": n(1)}, ReturnValues="ALL_OLD")
+    deleted = both.delete_item(**ITEM, ReturnValues="ALL_OLD")
+
+    assert "Attributes" not in new
+    assert put["Attributes"] == A
+    assert deleted["Attributes"] == A | {"x": n(1)}
+
+
 def test_a_page_that_ends_at_its_limit_says_where_to_go_on(both: Both) -> None:
     both.put_item(TableName="idempotency", Item=A)
 
