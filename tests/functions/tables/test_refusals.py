@@ -226,7 +226,10 @@ REFUSALS = {
             "transact_write_items",
             {
                 "TransactItems": [
-                    {"Put": GONE | {"TableName": "idempotency"}, "Delete": {"TableName": "idempotency", "Key": A}}
+                    {
+                        "Put": GONE | {"TableName": "idempotency"},
+                        "Delete": {"TableName": "idempotency", "Key": {"id": s("b")}},
+                    }
                 ]
             },
         )
