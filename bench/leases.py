@@ -45,9 +45,10 @@ class Peaks(Tables):
         super().__init__(conflicts)
         self.peaks: dict[tuple[str, str], int] = {}
 
-    def _put(self, table: str, item: dict[str, Any], operation: str) -> None:
-        super()._put(table, item, operation)
-        if "taken_microusd" in item:
+    def _store(self, change: Any) -> None:
+        super()._store(change)
+        item = change.after
+        if item is not None and "taken_microusd" in item:
             key = item["account"]["S"], item["window"]["S"]
             self.peaks[key] = max(self.peaks.get(key, 0), int(item["taken_microusd"]["N"]))
 

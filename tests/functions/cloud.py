@@ -18,7 +18,8 @@ import boto3
 from ballast.log import RunLog
 from ballast.runtime import Runtime
 from local.moto_seams.imports import import_moto
-from tests.support.tables_in_memory import Tables, answer_requests
+from tests.support.dynamodb_client import answer_requests
+from tests.support.tables_in_memory import Tables
 
 # Before the session below: only sessions that are made later get moto's handler.
 import_moto()

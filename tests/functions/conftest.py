@@ -8,10 +8,21 @@ from moto import mock_aws
 from local.moto_seams.dispatch import methods_looked_up_once
 from local.moto_seams.imports import import_moto
 from local.moto_seams.interpreter import starts_one_at_a_time
-from tests.functions.cloud import MOTO, Cloud
+from tests.functions.cloud import MOTO, SESSION, Cloud
 from tests.functions.endpoint import Endpoint
 from tests.functions.stack import Stack
+from tests.functions.tables.forms import WATCH
 from tests.functions.writes import WRITES
+
+# Before the session's first client.
+SESSION.events.register("before-parameter-build.dynamodb", WATCH)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_form_of_request_is_new() -> Iterator[None]:
+    """Let the tables in memory have no form of request that is not compared with moto's."""
+    yield
+    WATCH.refuse_new()
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,22 @@
-"""DynamoDB's condition, filter, update and projection expressions, read once and applied to items in memory.
+"""DynamoDB's condition, filter, key, update and projection expressions, read once and applied to items in memory.
 
-Items are as DynamoDB's JSON has them (``{"name": {"S": "…"}}``), binary as bytes. What is not known is refused by name.
+An expression that DynamoDB refuses is ``Invalid``; what these functions do not know they refuse by name.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path as File
 from typing import Any
 
-Item = dict[str, Any]
+from tests.support.attributes import Attribute, Invalid, Item, added, copied, order
+
 Names = Mapping[str, str]
+Path = tuple[str, ...]
 Test = Callable[[Item, Names, Item], bool]
 #: Returns an attribute value, None where the item has none.
 Operand = Callable[[Item, Names, Item], Any]
@@ -24,28 +27,45 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">": lambda one, other: one > other,
     ">=": lambda one, other: one >= other,
 }
-
-
-class Invalid(Exception):
-    """DynamoDB would refuse the expression with a ValidationException."""
+_ORDERED = ("S", "N", "B")
+_SETS = ("SS", "NS", "BS")
 
 
 @dataclass(frozen=True)
-class Condition:
-    """A condition that was read: ``holds``, and the placeholders that it uses."""
+class Expression:
+    """An expression that was read: its placeholders, and what its values have to be.
+
+    paths  the paths of a condition, those that an update changes, or those that a projection shows
+    """
+
+    names: frozenset[str]
+    values: frozenset[str]
+    checks: tuple[Callable[[Item], None], ...]
+    parts: tuple[Callable[[Names], Path], ...]
+
+    def paths(self, names: Names) -> list[Path]:
+        """Return the paths with their placeholders filled in."""
+        return [part(names) for part in self.parts]
+
+
+@dataclass(frozen=True)
+class Condition(Expression):
+    """A condition. ``terms`` are its comparisons: path, sign and operands; ``plain``: all of them hold if it does."""
 
     holds: Test
-    names: frozenset[str]
-    values: frozenset[str]
+    terms: tuple[tuple[Callable[[Names], Path], str, tuple[str, ...]], ...]
+    plain: bool
 
 
 @dataclass(frozen=True)
-class Update:
-    """An update that was read: ``apply`` changes an item and returns the paths' first names that it changed."""
+class Update(Expression):
+    """An update: ``apply`` changes an item; every part of it sees the item as it was before."""
 
-    apply: Callable[[Item, Names, Item], set[str]]
-    names: frozenset[str]
-    values: frozenset[str]
+    apply: Callable[[Item, Item, Names, Item], None]
+
+
+class Projection(Expression):
+    """A projection."""
 
 
 @lru_cache(maxsize=2048)
@@ -54,7 +74,7 @@ def condition(text: str) -> Condition:
     reader = _Reader(text)
     test = reader.any_of()
     reader.expect("")
-    return Condition(test, frozenset(reader.names), frozenset(reader.values))
+    return Condition(**reader.read(reader.paths.values()), holds=test, terms=tuple(reader.terms), plain=reader.plain)
 
 
 @lru_cache(maxsize=2048)
@@ -63,33 +83,76 @@ def update(text: str) -> Update:
     reader = _Reader(text)
     changes = list(reader.changes())
 
-    def apply(item: Item, names: Names, values: Item) -> set[str]:
-        before = copied(item)  # every part sees the item as it was
-        return {change(item, before, names, values) for change in changes}
+    def apply(item: Item, before: Item, names: Names, values: Item) -> None:
+        for change in changes:
+            change(item, before, names, values)
 
-    return Update(apply, frozenset(reader.names), frozenset(reader.values))
+    return Update(**reader.read(reader.targets), apply=apply)
 
 
 @lru_cache(maxsize=2048)
-def projection(text: str) -> tuple[str, ...]:
-    """Read a ProjectionExpression of whole attributes."""
-    parts = tuple(part.strip() for part in text.split(","))
-    if any("." in part or "[" in part for part in parts):
-        raise NotImplementedError(f"a projection of parts of attributes: {text}")
-    return parts
+def projection(text: str) -> Projection:
+    """Read a ProjectionExpression."""
+    reader = _Reader(text)
+    reader.projected()
+    return Projection(**reader.read(reader.targets))
 
 
-def copied(value: Any) -> Any:
-    """Return a copy of what DynamoDB has for JSON. ``copy.deepcopy`` takes several times as long."""
-    if isinstance(value, dict):
-        return {name: copied(inner) for name, inner in value.items()}
-    return [copied(inner) for inner in value] if isinstance(value, list) else value
+def check(read: Iterable[Expression], names: Names, values: Item) -> None:
+    """Refuse placeholders that no expression uses or nobody gave, values of the wrong type, and overlapping paths."""
+    for what, given, used in (
+        ("Names", names.keys(), {name for expression in read for name in expression.names}),
+        ("Values", values.keys(), {value for expression in read for value in expression.values}),
+    ):
+        if given - used:
+            listed = ", ".join(sorted(given - used))
+            raise Invalid(f"Value provided in ExpressionAttribute{what} unused in expressions: keys: {{{listed}}}")
+        if used - given:
+            raise Invalid(f"An expression attribute used is not defined: {', '.join(sorted(used - given))}")
+    for expression in read:
+        for value_is_right in expression.checks:
+            value_is_right(values)
+        paths = expression.paths(names) if isinstance(expression, Update | Projection) else []
+        for at, path in enumerate(paths):
+            if any(path[: len(other)] == other[: len(path)] for other in paths[:at]):
+                raise Invalid(f"Two document paths overlap with each other: {'.'.join(path)}")
 
 
-def sort_key(attribute: Item) -> Any:
-    """Return what values of one type are ordered by: numbers as numbers, texts by their bytes."""
-    ((kind, value),) = attribute.items()
-    return Decimal(value) if kind == "N" else value.encode() if kind == "S" else bytes(value)
+def hash_value(read: Condition, keys: tuple[str, str | None], names: Names, values: Item) -> Attribute:
+    """Return the value of the hash key that a key condition asks for. Refuse what is no key condition."""
+    terms = {path(names): (sign, operands) for path, sign, operands in read.terms}
+    sign, operands = terms.get((keys[0],), ("", ()))
+    rest = [of_range for path, of_range in terms.items() if path == (keys[1],)]
+    right = all(sign in ("=", "BETWEEN", "begins_with", *_COMPARE) for sign, _ in rest) and sign == "="
+    if not right or not read.plain or len(read.terms) != 1 + len(rest):
+        raise Invalid("Query key condition not supported")
+    if not read.values.issuperset((*operands, *(operand for _, others in rest for operand in others))):
+        raise Invalid("Query key condition not supported: a key is compared with a value")
+    value: Attribute = values[operands[0]]
+    return value
+
+
+def picked(item: Item, paths: Iterable[Path]) -> Item:
+    """Return a copy of what an item has at these paths."""
+    shown: Item = {}
+    for *outer, last in paths:
+        source, target = item, shown
+        for name in outer:
+            source = source.get(name, {}).get("M", {})
+        if last in source:
+            for name in outer:
+                target = target.setdefault(name, {"M": {}})["M"]
+            target[last] = copied(source[last])
+    return shown
+
+
+@lru_cache(maxsize=1)
+def reserved_words() -> frozenset[str]:
+    """Return the words that no expression may have for a name; the list is moto's copy of the developer guide's."""
+    moto = find_spec("moto")
+    assert moto is not None
+    assert moto.origin is not None
+    return frozenset(File(moto.origin).parent.joinpath("dynamodb/parsing/reserved_keywords.txt").read_text().split())
 
 
 class _Reader:
@@ -97,14 +160,28 @@ class _Reader:
         self._text = text
         self._tokens = [*_tokens(text), ""]
         self._at = 0
+        if len(self._tokens) == 1:
+            raise Invalid("The expression can not be empty")
         self.names: set[str] = set()
         self.values: set[str] = set()
+        self.checks: list[Callable[[Item], None]] = []
+        self.paths: dict[str, Callable[[Names], Path]] = {}
+        #: What an update changes or a projection shows.
+        self.targets: list[Callable[[Names], Path]] = []
+        self.terms: list[tuple[Callable[[Names], Path], str, tuple[str, ...]]] = []
+        self.plain = True
+
+    def read(self, paths: Iterable[Callable[[Names], Path]]) -> dict[str, Any]:
+        """Return an Expression's members."""
+        names, values = frozenset(self.names), frozenset(self.values)
+        return {"names": names, "values": values, "checks": tuple(self.checks), "parts": tuple(paths)}
 
     # Conditions
 
     def any_of(self) -> Test:
         tests = [self._all_of()]
         while self._take("OR"):
+            self.plain = False
             tests.append(self._all_of())
         return tests[0] if len(tests) == 1 else lambda *about: any(test(*about) for test in tests)
 
@@ -116,6 +193,7 @@ class _Reader:
 
     def _one(self) -> Test:
         if self._take("NOT"):
+            self.plain = False
             test = self._one()
             return lambda *about: not test(*about)
         if self._take("("):
@@ -128,20 +206,24 @@ class _Reader:
 
     def _function(self, name: str) -> Test:
         self.expect("(")
-        operand = self._operand()
+        left, operand = self._peek(), self._operand()
         if name in ("attribute_exists", "attribute_not_exists"):
             self.expect(")")
+            self._term(left, name)
             return lambda *about: (operand(*about) is not None) is (name == "attribute_exists")
         self.expect(",")
-        other = self._operand()
+        right, other = self._peek(), self._operand()
         self.expect(")")
+        self._term(left, name, right)
+        if name == "begins_with":
+            self._typed(right, name, ("S", "B"))
 
         def test(*about: Any) -> bool:
             one, two = operand(*about), other(*about)
             if one is None or two is None:
                 return False
             ((kind, whole),) = one.items()
-            if name == "contains" and kind in ("SS", "NS", "BS", "L"):
+            if name == "contains" and kind in (*_SETS, "L"):
                 return two in whole if kind == "L" else next(iter(two.values())) in whole
             if next(iter(two)) != kind or kind not in ("S", "B"):
                 return False
@@ -150,12 +232,16 @@ class _Reader:
         return test
 
     def _comparison(self) -> Test:
-        operand = self._operand()
+        left, operand = self._peek(), self._operand()
         sign = self._next()
         if sign == "BETWEEN":
-            low = self._operand()
+            bounds, low = [self._peek()], self._operand()
             self.expect("AND")
-            high = self._operand()
+            bounds, high = [*bounds, self._peek()], self._operand()
+            self._term(left, sign, *bounds)
+            for bound in bounds:
+                self._typed(bound, sign, _ORDERED)
+            self.checks.append(lambda values: _refuse_empty_range(*(values.get(bound) for bound in bounds)))
             return lambda *about: (
                 _compares(">=", operand(*about), low(*about)) and _compares("<=", operand(*about), high(*about))
             )
@@ -165,64 +251,103 @@ class _Reader:
             while self._take(","):
                 choices.append(self._operand())
             self.expect(")")
+            self._term(left, sign)
             return lambda *about: any(_compares("=", operand(*about), choice(*about)) for choice in choices)
         if sign not in ("=", "<>", *_COMPARE):
             raise NotImplementedError(f"{sign!r} in the expression {self._text}")
-        other = self._operand()
+        right, other = self._peek(), self._operand()
+        self._term(left, sign, right)
+        if sign in _COMPARE:
+            self._typed(right, sign, _ORDERED)
         return lambda *about: _compares(sign, operand(*about), other(*about))
+
+    def _term(self, left: str, sign: str, *operands: str) -> None:
+        if left.startswith(":"):
+            self.plain = False
+        else:
+            self.terms.append((self.paths[left], sign, operands))
+
+    def _typed(self, token: str, function: str, kinds: tuple[str, ...]) -> None:
+        """Let ``check`` refuse another type of the value; that of a path is known only with the item."""
+
+        def value_is_right(values: Item) -> None:
+            kind = next(iter(values[token]))
+            if kind not in kinds:
+                raise Invalid(f"Incorrect operand type for operator or function: {function}, operand type: {kind}")
+
+        if token.startswith(":"):
+            self.checks.append(value_is_right)
 
     # Updates
 
-    def changes(self) -> Iterator[Callable[[Item, Item, Names, Item], str]]:
+    def changes(self) -> Iterator[Callable[[Item, Item, Names, Item], None]]:
+        seen: set[str] = set()
         while clause := self._next():
             if clause not in ("SET", "ADD", "REMOVE"):
                 raise NotImplementedError(f"{clause!r} in the update {self._text}")
+            if clause in seen:
+                raise Invalid(f'The "{clause}" section can only be used once in an update expression')
+            seen.add(clause)
             yield self._change(clause)
             while self._take(","):
                 yield self._change(clause)
 
-    def _change(self, clause: str) -> Callable[[Item, Item, Names, Item], str]:
+    def _change(self, clause: str) -> Callable[[Item, Item, Names, Item], None]:
         path = self._path(self._next())
+        self.targets.append(path)
         if clause == "REMOVE":
             return lambda item, before, names, values: _remove(item, path(names))
         if clause == "ADD":
-            added = self._operand()
-            return lambda item, before, names, values: _add(item, path(names), added(before, names, values))
+            token, amount = self._peek(), self._operand()
+            self._typed(token, "ADD", ("N", *_SETS))
+            return lambda item, before, names, values: _add(item, path(names), amount(before, names, values))
         self.expect("=")
-        value = self._value()
+        value = self._sum()
         return lambda item, before, names, values: _set(item, path(names), value(before, names, values))
 
-    def _value(self) -> Operand:
-        operand = self._term()
+    def _sum(self) -> Operand:
+        left, operand = self._peek(), self._addend()
         if self._peek() not in ("+", "-"):
             return operand
-        sign, other = self._next(), self._term()
+        sign, right, other = self._next(), self._peek(), self._addend()
+        for token in (left, right):
+            self._typed(token, sign, ("N",))
 
         def value(*about: Any) -> Any:
             one, two = operand(*about), other(*about)
-            if one is None or two is None or "N" not in one or "N" not in two:
+            if one is None or two is None:
+                return None
+            if "N" not in one or "N" not in two:
                 raise Invalid("An operand in the update expression has an incorrect data type")
-            return _number(Decimal(one["N"]) + (1 if sign == "+" else -1) * Decimal(two["N"]))
+            return {"N": added(one["N"], two["N"], sign)}
 
         return value
 
-    def _term(self) -> Operand:
+    def _addend(self) -> Operand:
         if not self._take("if_not_exists"):
             return self._operand()
         self.expect("(")
         operand = self._operand()
         self.expect(",")
-        other = self._term()
+        other = self._addend()
         self.expect(")")
         return lambda *about: found if (found := operand(*about)) is not None else other(*about)
 
     # Parts
+
+    def projected(self) -> None:
+        self.targets.append(self._path(self._next()))
+        while self._take(","):
+            self.targets.append(self._path(self._next()))
+        self.expect("")
 
     def _operand(self) -> Operand:
         token = self._next()
         if token.startswith(":"):
             self.values.add(token)
             return lambda item, names, values: values[token]
+        if self._peek() == "(":
+            raise NotImplementedError(f"the function {token} in the expression {self._text}")
         path = self._path(token)
 
         def operand(item: Item, names: Names, values: Item) -> Any:
@@ -233,12 +358,20 @@ class _Reader:
 
         return operand
 
-    def _path(self, token: str) -> Callable[[Names], list[str]]:
+    def _path(self, token: str) -> Callable[[Names], Path]:
         parts = token.split(".")
-        if not all(re.fullmatch(r"#\w+|\w+", part) for part in parts):
+        if not all(re.fullmatch(r"#\w+|[A-Za-z_]\w*", part) for part in parts):
             raise NotImplementedError(f"{token!r} in the expression {self._text}")
+        for part in parts:
+            if part.upper() in reserved_words():
+                raise Invalid(f"Attribute name is a reserved keyword; reserved keyword: {part}")
         self.names.update(part for part in parts if part.startswith("#"))
-        return lambda names: [names.get(part, part) for part in parts]
+
+        def path(names: Names) -> Path:
+            return tuple(names.get(part, part) for part in parts)
+
+        self.paths[token] = path
+        return path
 
     def expect(self, token: str) -> None:
         if (found := self._next()) != token:
@@ -272,14 +405,22 @@ def _tokens(text: str) -> Iterator[str]:
 def _compares(sign: str, one: Any, other: Any) -> bool:
     if one is None or other is None:
         return sign == "<>" and one is not other
-    ((kind, value),), ((other_kind, against),) = one.items(), other.items()
     if sign in ("=", "<>"):
-        same = kind == other_kind and (Decimal(value) == Decimal(against) if kind == "N" else value == against)
-        return same is (sign == "=")
-    return kind == other_kind and kind in ("S", "N", "B") and _COMPARE[sign](sort_key(one), sort_key(other))
+        return (one == other) is (sign == "=")
+    kind = next(iter(one))
+    return kind in other and kind in _ORDERED and _COMPARE[sign](order(one), order(other))
 
 
-def _holder(item: Item, path: list[str]) -> Item:
+def _refuse_empty_range(low: Attribute | None, high: Attribute | None) -> None:
+    if low is None or high is None:
+        return
+    if low.keys() != high.keys():
+        raise Invalid("The BETWEEN operator requires same data type for lower and upper bounds")
+    if order(low) > order(high):
+        raise Invalid("The BETWEEN operator requires upper bound to be greater than or equal to lower bound")
+
+
+def _holder(item: Item, path: Path) -> Item:
     for name in path[:-1]:
         if "M" not in item.get(name, {}):
             raise Invalid("The document path provided in the update expression is invalid for update")
@@ -287,29 +428,21 @@ def _holder(item: Item, path: list[str]) -> Item:
     return item
 
 
-def _set(item: Item, path: list[str], value: Any) -> str:
+def _set(item: Item, path: Path, value: Any) -> None:
     if value is None:
         raise Invalid("The provided expression refers to an attribute that does not exist in the item")
     _holder(item, path)[path[-1]] = copied(value)
-    return path[0]
 
 
-def _remove(item: Item, path: list[str]) -> str:
+def _remove(item: Item, path: Path) -> None:
     _holder(item, path).pop(path[-1], None)
-    return path[0]
 
 
-def _add(item: Item, path: list[str], value: Any) -> str:
+def _add(item: Item, path: Path, value: Any) -> None:
     holder = _holder(item, path)
-    ((kind, amount),) = value.items()
-    before = holder.get(path[-1])
-    if kind != "N":
-        raise NotImplementedError(f"ADD of {kind}")
-    if before is not None and "N" not in before:
+    before = holder.get(path[-1], {"N": "0"})
+    if "N" not in value:
+        raise NotImplementedError(f"ADD of {next(iter(value))}")
+    if "N" not in before:
         raise Invalid("An operand in the update expression has an incorrect data type")
-    holder[path[-1]] = _number(Decimal(before["N"] if before else 0) + Decimal(amount))
-    return path[0]
-
-
-def _number(value: Decimal) -> Item:
-    return {"N": f"{value.normalize():f}"}
+    holder[path[-1]] = {"N": added(before["N"], value["N"])}

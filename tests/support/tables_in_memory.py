@@ -1,38 +1,65 @@
 """DynamoDB tables in memory: for tests of functions, and for benchmarks that make more requests than moto can bear.
 
-``Tables`` can be used as a client, or answer the requests of real boto3 clients (``answer_requests``): then botocore
-checks parameters and raises its own errors, and only what would go over the wire stays here. A contract suite plays
-the same requests on moto and here and compares answers and errors (``tests/functions/test_tables_contract.py``).
-What it does not know it refuses by name.
+``Tables`` can be used as a client, or answer the requests of real boto3 clients (``dynamodb_client.answer_requests``):
+then botocore checks parameters and raises its own errors, and only what would go over the wire stays here.
+
+Every parameter that a request may have here is obeyed; all others are refused by name. A contract suite plays the same
+requests on moto and here and compares answers and errors (``tests/functions/tables``).
 """
 # ruff: noqa: N803  parameters are named as boto3 names them
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from threading import RLock
-from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
-from botocore.exceptions import ClientError
+from tests.support.attributes import (
+    Invalid,
+    Item,
+    Refused,
+    Schema,
+    accepted_item,
+    copied,
+    order,
+    place,
+    plain,
+    refuse_wrong_keys,
+    size,
+)
+from tests.support.dynamodb_client import Exceptions, cancelled, refuse_others, refuse_twice, request
+from tests.support.expressions import (
+    Condition,
+    Expression,
+    Names,
+    Projection,
+    Update,
+    check,
+    condition,
+    hash_value,
+    picked,
+    projection,
+    update,
+)
 
-from tests.support.expressions import Invalid, condition, copied, projection, sort_key, update
+#: DynamoDB's limits in bytes: an item, a page of a query or scan, a transaction.
+MAX_ITEM, MAX_PAGE, MAX_TRANSACTION = 400 * 1024, 1024 * 1024, 4 * 1024 * 1024
+#: In items: a transaction, a batch that is read, a batch that is written.
+MAX_ITEMS, MAX_READ, MAX_WRITTEN = 100, 100, 25
 
-Item = dict[str, Any]
-
-#: DynamoDB's limits: an item, a page of a query or scan, a transaction.
-MAX_ITEM_BYTES, MAX_PAGE_BYTES, MAX_TRANSACTION = 400 * 1024, 1024 * 1024, 100
-
-
-@dataclass(frozen=True)
-class Schema:
-    """A table's keys, and those of its indexes by name; the range key is None where there is none."""
-
-    keys: tuple[str, str | None]
-    indexes: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
-
+_PLACEHOLDERS = ("ExpressionAttributeNames", "ExpressionAttributeValues")
+_SHOWN = ("ProjectionExpression", "ExpressionAttributeNames")
+_CHECKED = ("TableName", "ConditionExpression", *_PLACEHOLDERS, "ReturnValuesOnConditionCheckFailure")
+#: By kind of write: its parameters in a transaction. Alone it has ReturnValues too.
+_WRITES = {
+    "Put": (*_CHECKED, "Item"),
+    "Update": (*_CHECKED, "Key", "UpdateExpression"),
+    "Delete": (*_CHECKED, "Key"),
+    "ConditionCheck": (*_CHECKED, "Key"),
+}
+_PAGED = ("TableName", "Limit", "ExclusiveStartKey", "ConsistentRead", "Select", "FilterExpression", *_SHOWN)
+_REASONS = {"ConditionalCheckFailedException": "ConditionalCheckFailed", "ValidationException": "ValidationError"}
 
 #: The platform's tables, with the names that tests give them.
 PLATFORM = {
@@ -41,28 +68,54 @@ PLATFORM = {
     "escalations": Schema(("escalation_id", None), {"by_status": ("status", "opened_at"), "by_due": ("due", "due_at")}),
     "idempotency": Schema(("id", None)),
 }
-KEYS = {name: schema.keys for name, schema in PLATFORM.items()}
 
 
-class ConditionalCheckFailedException(ClientError):
-    """As boto3 names it."""
+@dataclass(frozen=True)
+class _Write:
+    """One write that was read. ``key`` may still be none of the table's; ``item`` is what a Put puts."""
+
+    kind: str
+    table: str
+    key: Item
+    item: Item | None
+    condition: Condition | None
+    update: Update | None
+    names: Names
+    values: Item
+    shows_old: bool
+    bytes: int
 
 
-class TransactionCanceledException(ClientError):
-    """As boto3 names it."""
+class _Change(NamedTuple):
+    """What a write does to the item at a place: None where there is none."""
+
+    table: str
+    place: tuple[Any, Any]
+    before: Item | None
+    after: Item | None
 
 
-class ResourceNotFoundException(ClientError):
-    """As boto3 names it."""
+@dataclass(frozen=True)
+class _Shown:
+    """What a read shows of the items that it finds."""
 
+    projection: Projection | None
+    filter: Condition | None
+    names: Names
+    values: Item
 
-class Exceptions:
-    """What a client has as ``exceptions``."""
+    @classmethod
+    def of(cls, wanted: Mapping[str, Any], *others: Expression) -> _Shown:
+        """Read the expressions of a request that has these others too."""
+        shown = projection(wanted["ProjectionExpression"]) if "ProjectionExpression" in wanted else None
+        filtered = condition(wanted["FilterExpression"]) if "FilterExpression" in wanted else None
+        names, values = _given(wanted, *others, *(read for read in (shown, filtered) if read))
+        return cls(shown, filtered, names, values)
 
-    ConditionalCheckFailedException = ConditionalCheckFailedException
-    TransactionCanceledException = TransactionCanceledException
-    ResourceNotFoundException = ResourceNotFoundException
-    ClientError = ClientError
+    def of_item(self, item: Item) -> Item:
+        """Return a copy of what is shown of an item."""
+        whole: Item = copied(item) if self.projection is None else picked(item, self.projection.paths(self.names))
+        return whole
 
 
 class Tables:
@@ -77,441 +130,320 @@ class Tables:
     def __init__(self, conflicts: Callable[[], bool] = lambda: False, schemas: Mapping[str, Schema] = PLATFORM) -> None:
         self.schemas = dict(schemas)
         #: By table, value of the hash key and value of the range key ("" where there is none).
-        self.items: dict[str, dict[str, dict[str, Item]]] = {name: {} for name in schemas}
+        self.items: dict[str, dict[Any, dict[Any, Item]]] = {name: {} for name in schemas}
         self._conflicts = conflicts
-        self._one_at_a_time = RLock()
+        #: By token, the transactions that were done. DynamoDB forgets them after ten minutes.
+        self._done: dict[str, Any] = {}
+        self.one_at_a_time = RLock()
 
     # Tables
 
+    @request("CreateTable", "TableName", "KeySchema", "AttributeDefinitions", "GlobalSecondaryIndexes", "BillingMode")
     def create_table(
         self,
         *,
         TableName: str,
         KeySchema: Sequence[Mapping[str, str]],
+        AttributeDefinitions: Sequence[Mapping[str, str]],
         GlobalSecondaryIndexes: Sequence[Mapping[str, Any]] = (),
-        **_: Any,
+        BillingMode: str = "PAY_PER_REQUEST",
     ) -> Item:
         """Make an empty table; its indexes show whole items."""
-        with self._one_at_a_time:
-            if TableName in self.schemas:
-                raise _error(ClientError, "ResourceInUseException", "Table already exists: " + TableName, "CreateTable")
-            indexes = {index["IndexName"]: _keys(index["KeySchema"]) for index in GlobalSecondaryIndexes}
-            self.schemas[TableName] = Schema(_keys(KeySchema), indexes)
-            self.items[TableName] = {}
+        if TableName in self.schemas:
+            raise Refused("ResourceInUseException", "Table already exists: " + TableName)
+        for index in GlobalSecondaryIndexes:
+            refuse_others("an index", index, ("IndexName", "KeySchema", "Projection"))
+            if index["Projection"] != {"ProjectionType": "ALL"}:
+                raise NotImplementedError(f"an index that shows parts of items: {index['Projection']}")
+        self.schemas[TableName] = Schema.of(KeySchema, GlobalSecondaryIndexes, AttributeDefinitions)
+        self.items[TableName] = {}
         return {"TableDescription": {"TableName": TableName, "TableStatus": "ACTIVE"}}
 
+    @request("DeleteTable", "TableName")
     def delete_table(self, *, TableName: str) -> Item:
         """Remove a table with all that it holds."""
-        with self._one_at_a_time:
-            self._schema(TableName, "DeleteTable")
-            del self.schemas[TableName], self.items[TableName]
+        self._schema(TableName)
+        del self.schemas[TableName], self.items[TableName]
         return {"TableDescription": {"TableName": TableName, "TableStatus": "DELETING"}}
 
     def kept(self, *tables: str) -> dict[str, Any]:
         """Return what the tables hold now, for ``put_back``."""
-        with self._one_at_a_time:
+        with self.one_at_a_time:
             return {name: copied(self.items[name]) for name in tables}
 
     def put_back(self, held: Mapping[str, Any]) -> None:
         """Let each table hold what it held when it was kept."""
-        with self._one_at_a_time:
+        with self.one_at_a_time:
             self.items.update({name: copied(items) for name, items in held.items()})
 
     def emptied(self, *tables: str) -> None:
         """Take all items out of the tables."""
-        with self._one_at_a_time:
+        with self.one_at_a_time:
             for name in tables:
                 self.items[name].clear()
 
-    def all_items(self, table: str) -> list[Item]:
-        """Return all items of a table."""
-        with self._one_at_a_time:
-            items: list[Item] = copied(list(self._all(table)))
-            return items
+    # Reads
 
-    # Requests
-
-    def get_item(self, *, TableName: str, Key: Item, **more: Any) -> Item:
+    @request("GetItem", "TableName", "Key", "ConsistentRead", *_SHOWN)
+    def get_item(self, *, TableName: str, Key: Item, **wanted: Any) -> Item:
         """Return one item."""
-        with self._one_at_a_time:
-            found = self._at(TableName, Key, "GetItem")
-            return {"Item": _projected(found, more)} if found is not None else {}
+        shown = _Shown.of(wanted)
+        found = self._at(TableName, place(self._schema(TableName), accepted_item(Key)))
+        return {"Item": shown.of_item(found)} if found is not None else {}
 
+    @request("BatchGetItem", "RequestItems")
     def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> Item:
         """Return several items."""
-        with self._one_at_a_time:
-            pages = {
-                table: [self._at(table, key, "BatchGetItem") for key in asked["Keys"]]
-                for table, asked in RequestItems.items()
-            }
-            responses = {
-                table: [_projected(item, RequestItems[table]) for item in page if item is not None]
-                for table, page in pages.items()
-            }
+        if not 0 < sum(len(asked["Keys"]) for asked in RequestItems.values()) <= MAX_READ:
+            raise Invalid("Too many items requested for the BatchGetItem call")
+        responses: Item = {}
+        for table, asked in RequestItems.items():
+            refuse_others("BatchGetItem", asked, ("Keys", "ConsistentRead", *_SHOWN))
+            shown, schema = _Shown.of(asked), self._schema(table)
+            places = [place(schema, accepted_item(key)) for key in asked["Keys"]]
+            refuse_twice(places, "Provided list of item keys contains duplicates")
+            found = [self._at(table, place) for place in places]
+            responses[table] = [shown.of_item(item) for item in found if item is not None]
         return {"Responses": responses, "UnprocessedKeys": {}}
 
-    def batch_write_item(self, *, RequestItems: Mapping[str, Sequence[Item]]) -> Item:
-        """Put and delete several items, without a condition."""
-        with self._one_at_a_time:
-            for table, requests in RequestItems.items():
-                for request in requests:
-                    if "PutRequest" in request:
-                        self._put(table, request["PutRequest"]["Item"], "BatchWriteItem")
-                    else:
-                        self.delete_item(TableName=table, Key=request["DeleteRequest"]["Key"])
-        return {"UnprocessedItems": {}}
-
-    def put_item(self, *, TableName: str, Item: Item, **more: Any) -> Item:
-        """Write one item, if its condition holds."""
-        with self._one_at_a_time:
-            self._checked({"TableName": TableName, "Item": Item, **more}, "PutItem")
-            self._put(TableName, Item, "PutItem")
-        return {}
-
-    def update_item(self, *, ReturnValues: str = "NONE", **wanted: Any) -> Item:
-        """Change one item, if its condition holds."""
-        with self._one_at_a_time:
-            self._checked(wanted, "UpdateItem")
-            item, changed = self._update(wanted, "UpdateItem")
-        if ReturnValues == "NONE":
-            return {}
-        if ReturnValues not in ("ALL_NEW", "UPDATED_NEW"):
-            raise NotImplementedError(f"ReturnValues={ReturnValues}")
-        kept = item if ReturnValues == "ALL_NEW" else {name: item[name] for name in changed if name in item}
-        return {"Attributes": copied(kept)}
-
-    def delete_item(self, *, TableName: str, Key: Item, **more: Any) -> Item:
-        """Remove one item, if it is there and its condition holds."""
-        with self._one_at_a_time:
-            self._checked({"TableName": TableName, "Key": Key, **more}, "DeleteItem")
-            partition, within = self._key(TableName, Key, "DeleteItem")
-            self.items[TableName].get(partition, {}).pop(within, None)
-        return {}
-
-    def transact_write_items(self, *, TransactItems: Sequence[Item], **_: Any) -> Item:
-        """Do all, or nothing where a condition fails or another transaction is in the way."""
-        operations = [next(iter(item.items())) for item in TransactItems]
-        with self._one_at_a_time:
-            keys = [
-                str(
-                    (
-                        wanted["TableName"],
-                        self._key(wanted["TableName"], wanted.get("Key") or wanted["Item"], _TRANSACT),
-                    )
-                )
-                for _, wanted in operations
-            ]
-            if len(keys) > MAX_TRANSACTION:
-                raise _invalid(f"Member must have length less than or equal to {MAX_TRANSACTION}", _TRANSACT)
-            if len(set(keys)) < len(keys):
-                raise _invalid("Transaction request cannot include multiple operations on one item", _TRANSACT)
-            if self._conflicts():
-                raise _cancelled(["TransactionConflict", *["None"] * (len(keys) - 1)])
-            codes = ["None" if self._holds(wanted) else "ConditionalCheckFailed" for _, wanted in operations]
-            if set(codes) != {"None"}:
-                raise _cancelled(codes)
-            before = [
-                (wanted["TableName"], copied(wanted.get("Key") or wanted["Item"]), self._at_of(wanted))
-                for _, wanted in operations
-            ]
-            try:
-                for kind, wanted in operations:
-                    self._do(kind, wanted)
-            except BaseException:
-                for table, key, item in before:
-                    self._restore(table, key, item)
-                raise
-        return {}
-
-    def _do(self, kind: str, wanted: Item) -> None:
-        if kind == "Put":
-            self._put(wanted["TableName"], wanted["Item"], _TRANSACT)
-        elif kind == "Update":
-            self._update(wanted, _TRANSACT)
-        elif kind == "Delete":
-            self._restore(wanted["TableName"], wanted["Key"], None)
-        elif kind != "ConditionCheck":
-            raise NotImplementedError(f"{kind} in a transaction")
-
+    @request("Query", "KeyConditionExpression", "ExpressionAttributeValues", "IndexName", "ScanIndexForward", *_PAGED)
     def query(
         self,
         *,
         TableName: str,
         KeyConditionExpression: str,
-        ExpressionAttributeValues: Item,
         IndexName: str | None = None,
         ScanIndexForward: bool = True,
-        **more: Any,
+        **wanted: Any,
     ) -> Item:
         """Return the items of one partition that fit, in the order of the range key, page by page."""
-        with self._one_at_a_time:
-            schema = self._schema(TableName, "Query")
-            if IndexName is not None and IndexName not in schema.indexes:
-                raise _invalid(f"The table does not have the specified index: {IndexName}", "Query")
-            keys = schema.indexes[IndexName] if IndexName else schema.keys
-            names = more.get("ExpressionAttributeNames", {})
-            self._uses(
-                {"ExpressionAttributeValues": ExpressionAttributeValues, **more}, "Query", KeyConditionExpression
-            )
-            wanted = condition(KeyConditionExpression).holds
-            if IndexName:
-                candidates = self._all(TableName)
-            else:
-                partition = _hash_value(KeyConditionExpression, keys[0], names, ExpressionAttributeValues)
-                candidates = iter(self.items[TableName].get(partition, {}).values())
-            found = [
-                item
-                for item in candidates
-                if all(key is None or key in item for key in keys) and wanted(item, names, ExpressionAttributeValues)
-            ]
-            order = [key for key in dict.fromkeys((keys[1], *schema.keys)) if key is not None]
+        schema = self._schema(TableName)
+        if IndexName is not None and IndexName not in schema.indexes:
+            raise Invalid(f"The table does not have the specified index: {IndexName}")
+        if IndexName is not None and wanted.get("ConsistentRead"):
+            raise Invalid("Consistent reads are not supported on global secondary indexes")
+        keys = schema.indexes[IndexName] if IndexName else schema.keys
+        asked = condition(KeyConditionExpression)
+        shown = _Shown.of(wanted, asked)
+        for path in shown.filter.paths(shown.names) if shown.filter else ():
+            if path[0] in keys:
+                raise Invalid(f"Filter Expression can only contain non-primary key attributes: {path[0]}")
+        of_hash = hash_value(asked, keys, shown.names, shown.values)
+        candidates = self._all(TableName) if IndexName else self.items[TableName].get(plain(of_hash), {}).values()
+        found = [
+            item
+            for item in candidates
+            if all(key is None or key in item for key in keys) and asked.holds(item, shown.names, shown.values)
+        ]
+        return _page(found, dict.fromkeys((*keys, *schema.keys)), shown, wanted, backwards=not ScanIndexForward)
 
-            def place(item: Item) -> list[Any]:
-                return [sort_key(item[key]) for key in order]
+    @request("Scan", "ExpressionAttributeValues", *_PAGED)
+    def scan(self, *, TableName: str, **wanted: Any) -> Item:
+        """Return the items of a table, page by page and in the order of their keys."""
+        schema, shown = self._schema(TableName), _Shown.of(wanted)
+        return _page(list(self._all(TableName)), schema.keys, shown, wanted)
 
-            found.sort(key=place, reverse=not ScanIndexForward)
-            if (after := more.pop("ExclusiveStartKey", None)) is not None:
-                # It need not be there any more: what counts is where it would be.
-                start = place(after)
-                found = [item for item in found if (place(item) > start if ScanIndexForward else place(item) < start)]
-            of_page = [key for key in dict.fromkeys((*keys, *schema.keys)) if key]
-            return self._page(found, of_page, more, ExpressionAttributeValues)
+    # Writes
 
-    def scan(self, *args: str, TableName: str = "", **more: Any) -> Any:
-        """Return the items of a table, page by page. As ``scan("table")``: all of them, as a list."""
-        if args:
-            return self.all_items(*args)
-        with self._one_at_a_time:
-            schema = self._schema(TableName, "Scan")
-            keys = [key for key in schema.keys if key]
-            return self._page(list(self._all(TableName)), keys, more, more.get("ExpressionAttributeValues", {}))
+    @request("PutItem", *_WRITES["Put"], "ReturnValues")
+    def put_item(self, *, ReturnValues: str = "NONE", **wanted: Any) -> Item:
+        """Write one item, if its condition holds."""
+        return self._write("Put", wanted, ReturnValues)
+
+    @request("UpdateItem", *_WRITES["Update"], "ReturnValues")
+    def update_item(self, *, ReturnValues: str = "NONE", **wanted: Any) -> Item:
+        """Change one item, if its condition holds."""
+        return self._write("Update", wanted, ReturnValues)
+
+    @request("DeleteItem", *_WRITES["Delete"], "ReturnValues")
+    def delete_item(self, *, ReturnValues: str = "NONE", **wanted: Any) -> Item:
+        """Remove one item, if it is there and its condition holds."""
+        return self._write("Delete", wanted, ReturnValues)
+
+    @request("BatchWriteItem", "RequestItems")
+    def batch_write_item(self, *, RequestItems: Mapping[str, Sequence[Item]]) -> Item:
+        """Put and delete several items, without a condition."""
+        kinds = {"PutRequest": "Put", "DeleteRequest": "Delete"}
+        writes = [
+            self._read(kinds[kind], {"TableName": table, **wanted})
+            for table, requests in RequestItems.items()
+            for request in requests
+            for kind, wanted in request.items()
+        ]
+        if not 0 < len(writes) <= MAX_WRITTEN:
+            raise Invalid(f"Member must have length less than or equal to {MAX_WRITTEN}, greater than or equal to 1")
+        refuse_twice([(write.table, write.key) for write in writes], "Provided list of item keys contains duplicates")
+        for change in [self._change(write) for write in writes]:
+            self._store(change)
+        return {"UnprocessedItems": {}}
+
+    @request("TransactWriteItems", "TransactItems", "ClientRequestToken")
+    def transact_write_items(self, *, TransactItems: Sequence[Item], ClientRequestToken: str = "") -> Item:
+        """Do all, or nothing where one is refused or another transaction is in the way. A token is done once."""
+        if ClientRequestToken in self._done:
+            if self._done[ClientRequestToken] == TransactItems:
+                return {}
+            raise Refused("IdempotentParameterMismatchException", "The token was used with other parameters")
+        if not 0 < len(TransactItems) <= MAX_ITEMS:
+            raise Invalid(f"Member must have length less than or equal to {MAX_ITEMS}, greater than or equal to 1")
+        if any(len(item) != 1 for item in TransactItems):
+            raise Invalid("TransactItems can only contain one of Check, Put, Update or Delete")
+        writes = [self._read(kind, wanted) for item in TransactItems for kind, wanted in item.items()]
+        places = [(write.table, write.key) for write in writes]
+        refuse_twice(places, "Transaction request cannot include multiple operations on one item")
+        if sum(write.bytes for write in writes) > MAX_TRANSACTION:
+            raise Invalid("Transaction payload size cannot exceed 4 MB")
+        reasons: list[dict[str, Any]] = []
+        changes: list[_Change] = []
+        if self._conflicts():
+            reasons = [{"Code": "TransactionConflict", "Message": "Transaction is ongoing for the item"}]
+            raise cancelled(reasons + [{"Code": "None"}] * (len(writes) - 1))
+        for write in writes:
+            try:
+                changes.append(self._change(write))
+                reasons.append({"Code": "None"})
+            except Refused as problem:
+                reasons.append({"Code": _REASONS[problem.code], "Message": problem.message, **problem.more})
+        if len(changes) < len(writes):
+            raise cancelled(reasons)
+        for change in changes:
+            self._store(change)
+        if ClientRequestToken:
+            self._done[ClientRequestToken] = TransactItems
+        return {}
+
+    def _write(self, kind: str, wanted: Item, returned: str) -> Item:
+        allowed = ("NONE", "ALL_OLD", *(("UPDATED_OLD", "ALL_NEW", "UPDATED_NEW") if kind == "Update" else ()))
+        if returned not in allowed:
+            raise Invalid("Return values set to invalid value")
+        write = self._read(kind, wanted)
+        change = self._change(write)
+        self._store(change)
+        shown = change.after if returned.endswith("NEW") else change.before
+        if returned == "NONE" or shown is None:
+            return {}
+        if returned.startswith("UPDATED"):
+            shown = picked(shown, write.update.paths(write.names) if write.update else ())
+        return {"Attributes": copied(shown)} if shown else {}
+
+    def _read(self, kind: str, wanted: Mapping[str, Any]) -> _Write:
+        """Read a write. What is wrong whatever the table holds is refused here, the rest in ``_change``."""
+        if kind not in _WRITES:
+            raise NotImplementedError(f"{kind} in a transaction")
+        refuse_others(kind, wanted, _WRITES[kind])
+        schema = self._schema(wanted["TableName"])
+        reads: list[Expression] = []
+        condition_read = update_read = None
+        if "ConditionExpression" in wanted:
+            reads.append(condition_read := condition(wanted["ConditionExpression"]))
+        if "UpdateExpression" in wanted:
+            reads.append(update_read := update(wanted["UpdateExpression"]))
+        names, values = _given(wanted, *reads)
+        item = accepted_item(wanted["Item"]) if kind == "Put" else None
+        key = accepted_item(wanted["Key"]) if item is None else {n: item[n] for n in schema.keys if n and n in item}
+        if (item_bytes := 0 if item is None else size(item)) > MAX_ITEM:
+            raise Invalid("Item size has exceeded the maximum allowed size")
+        shows_old = wanted.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD"
+        return _Write(
+            kind, wanted["TableName"], key, item, condition_read, update_read, names, values, shows_old, item_bytes
+        )
+
+    def _change(self, write: _Write) -> _Change:
+        """Return what the write does, if its condition holds. Nothing is changed yet."""
+        schema = self.schemas[write.table]
+        where = place(schema, write.key)
+        before = self._at(write.table, where)
+        if write.condition is not None and not write.condition.holds(before or {}, write.names, write.values):
+            more = {"Item": copied(before)} if write.shows_old and before is not None else {}
+            raise Refused("ConditionalCheckFailedException", "The conditional request failed", **more)
+        after = before if write.kind == "ConditionCheck" else write.item
+        if write.kind == "Update":
+            after = self._updated(write, schema, before or write.key)
+        if after is not None:
+            refuse_wrong_keys(schema, after, schema.index_key_sizes)
+        return _Change(write.table, where, before, after)
+
+    def _updated(self, write: _Write, schema: Schema, before: Item) -> Item:
+        after: Item = copied(before)
+        if write.update is None:
+            return after
+        for path in write.update.paths(write.names):
+            if path[0] in schema.key_names:
+                raise Invalid(f"Cannot update attribute {path[0]}. This attribute is part of the key")
+        write.update.apply(after, before, write.names, write.values)
+        if size(after) > MAX_ITEM:
+            raise Invalid("Item size to update has exceeded the maximum allowed size")
+        return after
+
+    def _store(self, change: _Change) -> None:
+        partition, within = change.place
+        if change.after is None:
+            self.items[change.table].get(partition, {}).pop(within, None)
+        else:
+            self.items[change.table].setdefault(partition, {})[within] = change.after
 
     # Items
 
-    def _page(self, found: list[Item], keys: list[str], more: Mapping[str, Any], values: Item) -> Item:
-        """Return a page of ``found`` after ``ExclusiveStartKey``: so many items as were asked for, or 1 MB."""
-        if (after := more.get("ExclusiveStartKey")) is not None:
-            at = next((at for at, item in enumerate(found) if all(item[key] == after[key] for key in keys)), None)
-            if at is None:
-                raise NotImplementedError("a scan that goes on after an item that is not there any more")
-            found = found[at + 1 :]
-        taken, size, limit = 0, 0, more.get("Limit")
-        for item in found:
-            if taken == limit or (taken and size + _size(item) > MAX_PAGE_BYTES):
-                break
-            taken, size = taken + 1, size + _size(item)
-        page, names = found[:taken], more.get("ExpressionAttributeNames", {})
-        # DynamoDB says where to go on whenever it stopped at the limit, also at the last item.
-        goes_on = taken < len(found) or (limit is not None and taken == limit and taken > 0)
-        shown = page
-        if "FilterExpression" in more:
-            keep = condition(more["FilterExpression"]).holds
-            shown = [item for item in page if keep(item, names, values)]
-        answer: Item = {"Count": len(shown), "ScannedCount": len(page)}
-        if more.get("Select") != "COUNT":
-            answer["Items"] = [_projected(item, more) for item in shown]
-        if goes_on:
-            answer["LastEvaluatedKey"] = {key: copied(page[-1][key]) for key in keys}
-        return answer
-
-    def _schema(self, table: str, operation: str) -> Schema:
+    def _schema(self, table: str) -> Schema:
         if table not in self.schemas:
-            raise _error(
-                ResourceNotFoundException, "ResourceNotFoundException", "Requested resource not found", operation
-            )
+            raise Refused("ResourceNotFoundException", "Requested resource not found")
         return self.schemas[table]
 
     def _all(self, table: str) -> Iterator[Item]:
         return (item for partition in self.items[table].values() for item in partition.values())
 
-    def _key(self, table: str, key: Item, operation: str) -> tuple[str, str]:
-        values = []
-        for name in self._schema(table, operation).keys:
-            if name is None:
-                values.append("")
-                continue
-            if name not in key:
-                raise _invalid("One of the required keys was not given a value", operation)
-            ((kind, value),) = key[name].items()
-            if kind not in ("S", "N") or value == "":
-                raise _invalid(f"One or more parameter values are not valid: the key {name}", operation)
-            values.append(value)
-        return values[0], values[1]
-
-    def _at(self, table: str, key: Item, operation: str) -> Item | None:
-        partition, within = self._key(table, key, operation)
-        return self.items[table].get(partition, {}).get(within)
-
-    def _at_of(self, wanted: Item) -> Item | None:
-        return self._at(wanted["TableName"], wanted.get("Key") or wanted["Item"], _TRANSACT)
-
-    def _restore(self, table: str, key: Item, item: Item | None) -> None:
-        partition, within = self._key(table, key, _TRANSACT)
-        if item is None:
-            self.items[table].get(partition, {}).pop(within, None)
-        else:
-            self.items[table].setdefault(partition, {})[within] = item
-
-    def _holds(self, wanted: Item) -> bool:
-        text = wanted.get("ConditionExpression")
-        if text is None:
-            return True
-        item = self._at(wanted["TableName"], wanted.get("Key") or wanted["Item"], "Write") or {}
-        names, values = wanted.get("ExpressionAttributeNames", {}), wanted.get("ExpressionAttributeValues", {})
-        return condition(text).holds(item, names, values)
-
-    def _checked(self, wanted: Item, operation: str) -> None:
-        self._key(wanted["TableName"], wanted.get("Key") or wanted["Item"], operation)
-        self._uses(wanted, operation)
-        if self._holds(wanted):
-            return
-        more = {}
-        if wanted.get("ReturnValuesOnConditionCheckFailure") == "ALL_OLD":
-            found = self._at(wanted["TableName"], wanted.get("Key") or wanted["Item"], operation)
-            more = {"Item": copied(found)} if found is not None else {}
-        name = "ConditionalCheckFailedException"
-        raise _error(ConditionalCheckFailedException, name, "The conditional request failed", operation, **more)
-
-    def _uses(self, wanted: Mapping[str, Any], operation: str, *texts: str) -> None:
-        """Refuse names and values that no expression uses, and those that one uses and nobody gave."""
-        given = set(wanted.get("ExpressionAttributeNames", {})), set(wanted.get("ExpressionAttributeValues", {}))
-        used_names: set[str] = set()
-        used_values: set[str] = set()
-        conditions = [wanted[key] for key in ("ConditionExpression", "FilterExpression") if key in wanted]
-        for read in [condition(text) for text in (*texts, *conditions)]:
-            used_names |= read.names
-            used_values |= read.values
-        if "UpdateExpression" in wanted:
-            changes = update(wanted["UpdateExpression"])
-            used_names |= changes.names
-            used_values |= changes.values
-        if "ProjectionExpression" in wanted:
-            used_names |= {part for part in projection(wanted["ProjectionExpression"]) if part.startswith("#")}
-        for what, has, uses in (("Names", given[0], used_names), ("Values", given[1], used_values)):
-            if has != uses:
-                problem = "unused in expressions" if has - uses else "not defined"
-                raise _invalid(f"ExpressionAttribute{what}: {problem}: {', '.join(sorted(has ^ uses))}", operation)
-
-    def _put(self, table: str, item: Item, operation: str) -> None:
-        partition, within = self._key(table, item, operation)
-        if _size(item) > MAX_ITEM_BYTES:
-            raise _invalid("Item size has exceeded the maximum allowed size", operation)
-        for keys in self.schemas[table].indexes.values():
-            for name in keys:
-                if name in item and next(iter(item[name].values())) == "":
-                    raise _invalid(f"The index key {name} is empty", operation)
-        self.items[table].setdefault(partition, {})[within] = copied(item)
-
-    def _update(self, wanted: Item, operation: str) -> tuple[Item, set[str]]:
-        item = copied(self._at(wanted["TableName"], wanted["Key"], operation) or dict(wanted["Key"]))
-        names, values = wanted.get("ExpressionAttributeNames", {}), wanted.get("ExpressionAttributeValues", {})
-        try:
-            changed = update(wanted["UpdateExpression"]).apply(item, names, values)
-        except Invalid as problem:
-            raise _invalid(str(problem), operation) from None
-        self._put(wanted["TableName"], item, operation)
-        return item, changed
+    def _at(self, table: str, place: tuple[Any, Any]) -> Item | None:
+        return self.items[table].get(place[0], {}).get(place[1])
 
 
-_TRANSACT = "TransactWriteItems"
-_METHODS = {
-    operation: re.sub(r"(?<!^)(?=[A-Z])", "_", operation).lower()
-    for operation in (
-        "BatchGetItem",
-        "BatchWriteItem",
-        "CreateTable",
-        "DeleteItem",
-        "DeleteTable",
-        "GetItem",
-        "PutItem",
-        "Query",
-        "Scan",
-        "TransactWriteItems",
-        "UpdateItem",
-    )
-}
+def _page(
+    found: list[Item],
+    keys: Iterable[str | None],
+    shown: _Shown,
+    wanted: Mapping[str, Any],
+    *,
+    backwards: bool = False,
+) -> Item:
+    """Return a page of the items in the order of their keys: so many as were asked for, or 1 MB, after a start key."""
+    select, limit, after = wanted.get("Select"), wanted.get("Limit"), wanted.get("ExclusiveStartKey")
+    if select not in (None, "COUNT", "ALL_ATTRIBUTES"):
+        raise NotImplementedError(f"Select={select}")
+    if select is not None and shown.projection:
+        raise Invalid(f"Cannot specify the ProjectionExpression when choosing to get {select}")
+    names = [key for key in keys if key]
+
+    def at(item: Item) -> list[Any]:
+        return [order(item[name]) for name in names]
+
+    found.sort(key=at, reverse=backwards)
+    if after is not None:
+        if set(after) != set(names):
+            raise Invalid("The provided starting key is invalid")
+        # It need not be there any more: what counts is where it would be.
+        start = at(accepted_item(after))
+        found = [item for item in found if (at(item) < start if backwards else at(item) > start)]
+    taken, taken_bytes = 0, 0
+    for item in found:
+        if taken == limit or (taken and taken_bytes + size(item) > MAX_PAGE):
+            break
+        taken, taken_bytes = taken + 1, taken_bytes + size(item)
+    page = found[:taken]
+    kept = [item for item in page if shown.filter is None or shown.filter.holds(item, shown.names, shown.values)]
+    answer: Item = {"Count": len(kept), "ScannedCount": taken}
+    if select != "COUNT":
+        answer["Items"] = [shown.of_item(item) for item in kept]
+    # DynamoDB says where to go on whenever it stopped at the limit, also at the last item.
+    if taken < len(found) or (taken and taken == limit):
+        answer["LastEvaluatedKey"] = {name: copied(page[-1][name]) for name in names}
+    return answer
 
 
-def answer_requests(session: Any, tables: Callable[[], Tables]) -> None:
-    """Let ``tables()`` answer the DynamoDB requests of all clients that the session makes from now on.
-
-    botocore has checked the parameters then, and goes on as with an answer from the wire: ``after-call`` is told, an
-    error is raised as the client's own class. Its retries never see it.
-    """
-
-    def before_parameter_build(params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
-        context["tables_in_memory"] = params
-
-    def before_call(model: Any, context: Mapping[str, Any], **_: Any) -> tuple[Any, Item]:
-        method = getattr(tables(), _METHODS[model.name])
-        metadata = {"HTTPStatusCode": 200, "HTTPHeaders": {}, "RetryAttempts": 0, "RequestId": "in-memory"}
-        try:
-            answer = method(**context["tables_in_memory"])
-        except ClientError as problem:
-            metadata["HTTPStatusCode"] = 400
-            answer = dict(problem.response)
-        return SimpleNamespace(status_code=metadata["HTTPStatusCode"], headers={}), answer | {
-            "ResponseMetadata": metadata
-        }
-
-    session.events.register_last("before-parameter-build.dynamodb", before_parameter_build)
-    session.events.register("before-call.dynamodb", before_call)
-
-
-def _keys(schema: Sequence[Mapping[str, str]]) -> tuple[str, str | None]:
-    by_kind = {key["KeyType"]: key["AttributeName"] for key in schema}
-    return by_kind["HASH"], by_kind.get("RANGE")
-
-
-def _projected(item: Item, more: Mapping[str, Any]) -> Item:
-    if "ProjectionExpression" not in more:
-        whole: Item = copied(item)
-        return whole
-    names = more.get("ExpressionAttributeNames", {})
-    wanted = [names.get(part, part) for part in projection(more["ProjectionExpression"])]
-    return {name: copied(item[name]) for name in wanted if name in item}
-
-
-def _hash_value(text: str, key: str, names: Mapping[str, str], values: Item) -> str:
-    """Return the value of the hash key that a key condition begins with."""
-    found = re.match(r"\s*([#\w]+)\s*=\s*(:\w+)", text)
-    if found is None or names.get(found[1], found[1]) != key:
-        raise NotImplementedError(f"a key condition that does not begin with {key}: {text}")
-    return str(next(iter(values[found[2]].values())))
-
-
-def _size(item: Item) -> int:
-    """Return an item's size as DynamoDB reckons it: names and contents, a few bytes for each nested value."""
-    return sum(len(name.encode()) + _value_size(value) for name, value in item.items())
-
-
-def _value_size(attribute: Item) -> int:
-    ((kind, value),) = attribute.items()
-    if kind == "S":
-        return len(value.encode())
-    if kind == "B":
-        return len(value)
-    if kind == "N":
-        return len(value) // 2 + 2
-    if kind == "M":
-        return 3 + sum(len(name.encode()) + 1 + _value_size(inner) for name, inner in value.items())
-    if kind == "L":
-        return 3 + sum(1 + _value_size(inner) for inner in value)
-    return 1 if kind in ("NULL", "BOOL") else sum(len(part) for part in value)
-
-
-def _error(kind: type[ClientError], code: str, message: str, operation: str, **more: Any) -> ClientError:
-    response: Any = {"Error": {"Code": code, "Message": message}, "message": message, **more}
-    return kind(response, operation)
-
-
-def _invalid(message: str, operation: str) -> ClientError:
-    return _error(ClientError, "ValidationException", message, operation)
-
-
-def _cancelled(codes: list[str]) -> ClientError:
-    message = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{', '.join(codes)}]"
-    reasons = [{"Code": code} for code in codes]
-    return _error(
-        TransactionCanceledException, "TransactionCanceledException", message, _TRANSACT, CancellationReasons=reasons
-    )
+def _given(wanted: Mapping[str, Any], *read: Expression) -> tuple[Names, Item]:
+    """Return a request's names and values. They have to be what its expressions need."""
+    names, values = wanted.get("ExpressionAttributeNames"), wanted.get("ExpressionAttributeValues")
+    for what, given in (("Names", names), ("Values", values)):
+        if given == {}:
+            raise Invalid(f"ExpressionAttribute{what} must not be empty")
+    names, values = names or {}, accepted_item(values or {})
+    check(read, names, values)
+    return names, values

@@ -8,7 +8,7 @@ import pytest
 from ballast.errors import RetryLater, SettingInvalid
 from functions.budget.transaction import ATTEMPTS, Transactions
 from tests.functions.stack import client_error
-from tests.support.tables_in_memory import Exceptions, TransactionCanceledException
+from tests.support.dynamodb_client import Exceptions, TransactionCanceledException
 
 CONFLICT, FAILED, THROTTLED = "TransactionConflict", "ConditionalCheckFailed", "ThrottlingError"
 

@@ -24,7 +24,8 @@ from functions.budget import admit, settle, sweep
 from functions.budget.items import lease_of
 from tests.functions.cloud import ENVIRONS as USUAL
 from tests.functions.cloud import LENDING, LOG, NOON
-from tests.support.tables_in_memory import Item, Tables
+from tests.support.attributes import Item
+from tests.support.tables_in_memory import Tables
 
 ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:agent"
 BUDGETS = {"BUDGETS_TABLE": "budgets", "REPLY_QUEUE_PREFIX": "reply-"}

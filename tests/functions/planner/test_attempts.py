@@ -12,7 +12,7 @@ from ballast.folds import usage
 from ballast.runtime import Runtime
 from tests.functions.endpoint import Endpoint, Reply, fails, reads, says
 from tests.functions.stack import HANDLERS, LambdaContext, LambdaDied, Stack, client_error, once
-from tests.support.tables_in_memory import answer_requests
+from tests.support.dynamodb_client import answer_requests
 
 #: HTTP status and error name → (reason, worth another attempt, may have been charged).
 FAILURES = {

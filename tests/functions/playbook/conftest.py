@@ -9,11 +9,14 @@ import pytest
 
 from ballast.playbook import Playbook
 from tests.functions.playbook.desk import ENVIRON, PLAYBOOK, TABLES, TODAY, Desk
-from tests.support.tables_in_memory import Tables, answer_requests
+from tests.functions.tables.forms import WATCH
+from tests.support.dynamodb_client import answer_requests
+from tests.support.tables_in_memory import Tables
 
 SESSION = boto3.Session("testing", "testing", region_name="eu-west-1")
 IN_MEMORY = Tables(schemas={})
 answer_requests(SESSION, lambda: IN_MEMORY)
+SESSION.events.register("before-parameter-build.dynamodb", WATCH)
 
 
 @pytest.fixture
