@@ -16,7 +16,8 @@ from moto import mock_aws
 
 from ballast.log import RunLog
 from ballast.runtime import Runtime
-from tests.support.tables_in_memory import Tables, answer_requests
+from tests.support.dynamodb_client import answer_requests
+from tests.support.tables_in_memory import Tables
 
 NOW = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
 TABLE, BUCKET = "run-log", "payloads"
