@@ -112,7 +112,8 @@ class Models(Loader):
 def core_session() -> botocore.session.Session:
     """Return a botocore session that takes nothing from the user's environment and files."""
     core = botocore.session.Session(session_vars=_NOTHING_OF_THE_USERS)
-    core.set_default_client_config(Config(proxies={}))
+    # A name of our own: botocore puts its own together anew for each request, which nobody here reads.
+    core.set_default_client_config(Config(proxies={}, user_agent="ballast-local"))
     return core
 
 

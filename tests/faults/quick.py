@@ -17,11 +17,3 @@ SIGNATURE = (
 def quick_clients(session: Any) -> None:
     """Let the clients of a session sign nothing; who sends their requests adds ``SIGNATURE``."""
     session.events.register("choose-signer.*.*", lambda **_: botocore.UNSIGNED)
-
-
-def quick_client(client: Any) -> Any:
-    """Let a client spell out its user agent once, and not for every request. Relies on ``_user_agent_creator``."""
-    creator = client._user_agent_creator
-    spelt = creator.to_string()
-    creator.to_string = lambda: spelt
-    return client

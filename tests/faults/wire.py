@@ -19,7 +19,7 @@ from local.converse.source import STATUS, ModelError, Source
 from local.sessions import REGION, Models, core_session
 from local.states import Execution
 from tests.faults.clock import Clock
-from tests.faults.quick import SIGNATURE, quick_client, quick_clients
+from tests.faults.quick import SIGNATURE, quick_clients
 
 #: What a request takes, on the virtual clock.
 REQUEST_S = 0.01
@@ -342,5 +342,5 @@ class _Clients:
         config = options.get("config")
         key = f"{service} {options.get('endpoint_url')} {config and config._user_provided_options}"
         if key not in self._made:
-            self._made[key] = quick_client(self._session.client(service, **options))  # type: ignore[call-overload]
+            self._made[key] = self._session.client(service, **options)  # type: ignore[call-overload]
         return self._made[key]

@@ -18,6 +18,7 @@ import boto3
 from ballast.log import RunLog
 from ballast.runtime import Runtime
 from local.moto_seams.imports import import_moto
+from local.sessions import core_session
 from tests.support.dynamodb_client import answer_requests
 from tests.support.tables_in_memory import Tables
 
@@ -26,7 +27,7 @@ import_moto()
 
 LEDGER = Path(__file__).with_name("playbooks") / "ledger"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SESSION: Any = boto3.Session("testing", "testing", region_name="eu-west-1")
+SESSION: Any = boto3.Session("testing", "testing", region_name="eu-west-1", botocore_session=core_session())
 #: DynamoDB is in memory: the newest cloud's tables are those that the session's clients see.
 _TABLES_OF_ALL: list[Tables] = []
 answer_requests(SESSION, lambda: _TABLES_OF_ALL[-1])

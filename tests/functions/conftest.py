@@ -8,6 +8,7 @@ from moto import mock_aws
 from local.moto_seams.dispatch import methods_looked_up_once
 from local.moto_seams.imports import import_moto
 from local.moto_seams.interpreter import starts_one_at_a_time
+from local.moto_seams.kms import no_key_pairs_for_secret_keys
 from tests.functions.cloud import MOTO, SESSION, Cloud
 from tests.functions.endpoint import Endpoint
 from tests.functions.stack import Stack
@@ -34,7 +35,7 @@ def endpoint() -> Iterator[Endpoint]:
 @pytest.fixture(scope="module")
 def cloud(endpoint: Endpoint) -> Iterator[Cloud]:
     import_moto()
-    with mock_aws(config=MOTO), methods_looked_up_once(), starts_one_at_a_time():
+    with mock_aws(config=MOTO), methods_looked_up_once(), no_key_pairs_for_secret_keys(), starts_one_at_a_time():
         yield Cloud(model_url=endpoint.url)
 
 

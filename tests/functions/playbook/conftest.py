@@ -8,12 +8,13 @@ import boto3
 import pytest
 
 from ballast.playbook import Playbook
+from local.sessions import core_session
 from tests.functions.playbook.desk import ENVIRON, PLAYBOOK, TABLES, TODAY, Desk
 from tests.functions.tables.forms import WATCH
 from tests.support.dynamodb_client import answer_requests
 from tests.support.tables_in_memory import Tables
 
-SESSION = boto3.Session("testing", "testing", region_name="eu-west-1")
+SESSION = boto3.Session("testing", "testing", region_name="eu-west-1", botocore_session=core_session())
 IN_MEMORY = Tables(schemas={})
 answer_requests(SESSION, lambda: IN_MEMORY)
 SESSION.events.register("before-parameter-build.dynamodb", WATCH)

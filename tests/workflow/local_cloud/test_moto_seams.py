@@ -6,6 +6,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import boto3
 import pytest
 
 from local.clock import VirtualClock
@@ -15,6 +16,7 @@ from local.moto_seams.deployment import resolved
 from local.moto_seams.dispatch import methods_looked_up_once
 from local.moto_seams.dynamodb import emptied, kept, put_back
 from local.moto_seams.imports import import_moto
+from local.moto_seams.kms import no_key_pairs_for_secret_keys
 from local.moto_seams.replaced import SeamBroken, replaced
 from local.sessions import ACCOUNT, REGION
 from tests.workflow.local_cloud.conftest import begin, eventually, threads_switching_often
@@ -59,6 +61,25 @@ def test_the_methods_of_a_service_are_looked_up_once() -> None:
         assert found
         assert responses.method_names_from_class(responses.BaseResponse) is found
     assert responses.method_names_from_class(responses.BaseResponse) is not found
+
+
+# kms
+
+
+def test_a_secret_key_has_no_pair_and_works_and_a_pair_is_one() -> None:
+    import_moto()
+    from moto import mock_aws
+    from moto.kms import models
+
+    with no_key_pairs_for_secret_keys(), mock_aws():
+        kms = boto3.Session("testing", "testing", region_name="eu-west-1").client("kms")
+        secret = kms.create_key()["KeyMetadata"]["KeyId"]
+        pair = kms.create_key(KeySpec="RSA_2048", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["KeyId"]
+        sealed = kms.encrypt(KeyId=secret, Plaintext=b"it")["CiphertextBlob"]
+
+        assert models.kms_backends[ACCOUNT]["eu-west-1"].keys[secret].private_key is None
+        assert kms.decrypt(CiphertextBlob=sealed)["Plaintext"] == b"it"
+        assert kms.sign(KeyId=pair, Message=b"it", SigningAlgorithm="RSASSA_PSS_SHA_256")["Signature"]
 
 
 # jsonata (what expressions give: test_jsonata.py)
