@@ -29,7 +29,7 @@ from local.up.identity import operator
 
 PLAYBOOK = Path(__file__).resolve().parent / "hurry"
 #: Who answers each case in the end, in time or later.
-CASES = {"healthy": "agent", "hung model": "fallback", "throttle storm": "fallback", "slow tool": "agent"}
+CASES = {"healthy": "agent", "hung model": "fallback", "throttle storm": "fallback", "slow tool": "fallback"}
 
 
 def model(request: Mapping[str, Any], _: str) -> Reply:
