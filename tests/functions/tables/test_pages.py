@@ -119,6 +119,17 @@ def test_a_condition_check_changes_nothing(both: Both) -> None:
     assert both.items()["idempotency"] == [{"id": s("a"), "x": n(1)}, {"id": s("b")}]
 
 
+def test_a_condition_check_that_fails_cancels_the_transaction(both: Both) -> None:
+    both.put_item(TableName="idempotency", Item={"id": s("a"), "x": n(1)})
+    check = {"TableName": "idempotency", "Key": {"id": s("a")}, "ConditionExpression": "attribute_not_exists(x)"}
+    put = {"TableName": "idempotency", "Item": {"id": s("b")}}
+
+    with pytest.raises(ClientError, match="TransactionCanceledException"):
+        both.transact_write_items(TransactItems=[{"ConditionCheck": check}, {"Put": put}])
+
+    assert both.items()["idempotency"] == [{"id": s("a"), "x": n(1)}]
+
+
 def test_an_item_whose_index_key_is_too_long_is_refused(both: Both) -> None:
     with pytest.raises(ClientError, match="ValidationException"):
         both.memory.put_item(TableName="run-log", Item=LOG | {"tenant": s("x" * 2_049), "at": s("2026")})
