@@ -91,6 +91,7 @@ def test_an_escalation_is_found_and_answered(cloud: LocalCloud) -> None:
 
 def test_a_cancelled_run_ends_as_aborted(cloud: LocalCloud) -> None:
     _, run = ask(cloud, "POST", "/runs", body={"text": "Hard, again."})
+    waiting(cloud, run["run_id"])
 
     assert ask(cloud, "POST", f"/runs/{run['run_id']}/cancel", who=OPERATOR)[0] == 202
 
