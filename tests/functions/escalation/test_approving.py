@@ -14,7 +14,7 @@ from tests.functions.stack import LambdaDied, Stack, once
 
 ASKING = Path(__file__).parents[1] / "playbooks" / "asking"
 _NUMBERS = count(1)
-ANN, LEE = "arn:aws:iam::123456789012:user/ann", "arn:aws:iam::123456789012:user/lee"
+ANN, LEE = "arn:aws:iam::123456789012:user/ballast-operator/ann", "arn:aws:iam::123456789012:user/lee"
 
 
 @pytest.fixture
@@ -217,22 +217,22 @@ def test_a_rejection_changes_nothing(stack: Stack, waiting: Waiting) -> None:
 
 
 def test_who_asked_for_the_run_does_not_approve_its_calls(stack: Stack, waiting: Waiting) -> None:
-    to = opened(stack, waiting.token, "stamp", requested_by="123456789012:user/ann")
+    to = opened(stack, waiting.token, "stamp", requested_by="123456789012:user/ballast-operator/ann")
     path = f"/escalations/{to['escalation_id']}"
 
     for approve in (True, False):
         reply = ask(stack, "people", event("POST", path, who=ANN, body={"approve": approve}))
         assert reply.status == 403
     with pytest.raises(MayNotAnswer, match="somebody else"):
-        take(stack, to, "123456789012:user/ann")
+        take(stack, to, "123456789012:user/ballast-operator/ann")
 
     assert waiting.waits
-    assert shown(stack, to)["may_not_answer"] == ["123456789012:user/ann"]
+    assert shown(stack, to)["may_not_answer"] == ["123456789012:user/ballast-operator/ann"]
     assert ask(stack, "people", event("POST", path, who=LEE, body={"approve": True})).status == 200
 
 
 def test_what_people_must_know_is_shown_and_listed(stack: Stack, waiting: Waiting) -> None:
-    to = opened(stack, waiting.token, requested_by="123456789012:user/ann")
+    to = opened(stack, waiting.token, requested_by="123456789012:user/ballast-operator/ann")
 
     one = shown(stack, to)
     page = ask(stack, "people", event("GET", "/escalations", who=LEE)).body["escalations"]
@@ -241,7 +241,7 @@ def test_what_people_must_know_is_shown_and_listed(stack: Stack, waiting: Waitin
     for known in (one, listed):
         assert known["why"] == ["3 stamps are more than 1"]
         assert (known["approvals_needed"], known["approvals_given"]) == (2, [])
-        assert known["may_not_answer"] == ["123456789012:user/ann"]
+        assert known["may_not_answer"] == ["123456789012:user/ballast-operator/ann"]
     assert one["binding"] == stack.body(to["run_id"], "0001.call.1.approval_needed")["binding"]["sha256"]
 
 
