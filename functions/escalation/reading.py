@@ -108,12 +108,12 @@ class Questions:
         self, state: State, tenant: str | None, limit: int, after: dict[str, str] | None
     ) -> tuple[list[dict[str, Any]], dict[str, str] | None]:
         # A question is for the requester, who sees it in the run.
-        for_people, own = "#kind <> :question", "#tenant = :tenant"
+        for_people, of_status = "#kind <> :question", "#status = :status"
         query: dict[str, Any] = {
             "TableName": self.table,
-            "IndexName": "by_status",
-            "KeyConditionExpression": "#status = :status",
-            "FilterExpression": for_people if tenant is None else f"{for_people} AND {own}",
+            "IndexName": "by_status" if tenant is None else "by_tenant",
+            "KeyConditionExpression": of_status if tenant is None else "#tenant = :tenant",
+            "FilterExpression": for_people if tenant is None else f"{for_people} AND {of_status}",
             "ExpressionAttributeNames": _NAMES,
             "ExpressionAttributeValues": {":status": {"S": state}, ":question": {"S": "question"}},
             "ProjectionExpression": _READ,
@@ -123,7 +123,8 @@ class Questions:
         if tenant is not None:
             query["ExpressionAttributeValues"][":tenant"] = {"S": tenant}
         if after is not None:
-            query["ExclusiveStartKey"] = {name: {"S": value} for name, value in (after | {"status": state}).items()}
+            index_key = {"status": state} if tenant is None else {"tenant": tenant}
+            query["ExclusiveStartKey"] = {name: {"S": value} for name, value in (after | index_key).items()}
         with consequences(self._table):
             page = self.dynamodb.query(**query)
         items: list[dict[str, Any]] = page["Items"]
