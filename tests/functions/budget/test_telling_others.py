@@ -203,11 +203,24 @@ def test_the_caller_gets_the_same_detail_in_a_queue_of_its_own(stack: Stack, nam
     assert stack.body(run_id, "9999.run.replied")["error"] is None
 
 
-def test_a_queue_that_is_not_for_replies_is_refused_and_hears_nothing(stack: Stack) -> None:
-    with pytest.raises(NotAdmitted, match=r"reply_to.*'reply-'.*ReplyQueuePrefix"):
-        stack.open(request_id="to-the-people", reply_to=queue("somebody-elses"))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "elses",
+        "reply-",
+        "reply-globex",
+        "reply-acme-eu",
+        "reply-acmes",
+        "reply-acme---x",
+        "reply-globex--acme",
+        "reply-ACME",
+    ],
+)
+def test_a_queue_that_is_not_the_tenants_is_refused_and_hears_nothing(stack: Stack, name: str) -> None:
+    with pytest.raises(NotAdmitted, match=r"reply_to.*'reply-acme'.*ReplyQueuePrefix"):
+        stack.open(request_id="to-others", tenant="acme", reply_to=queue(name))
 
-    assert received("somebody-elses") == []
+    assert received(name) == []
 
 
 def test_a_refused_request_is_replied_to_as_well(stack: Stack) -> None:
