@@ -100,7 +100,7 @@ class Admission:
         if begun:
             return self._as_before(request, begun)
         try:
-            self.replies.check(request.reply_to)
+            self.replies.check(request.reply_to, request.tenant)
             limits = self._limits(request)
             self._check_breaker(request)
             came = how.entered_at or self.runtime.clock()

@@ -10,12 +10,14 @@ from ballast.contracts.wire import parse
 from ballast.errors import EscalationClosed
 from ballast.folds import ending, opening, progress
 from ballast.folds.opening import renewed
+from ballast.http.identity import Caller
 from ballast.log import RunLog, Seal
 from ballast.runtime import Runtime, lambda_runtime
-from functions.escalation.approve import Approvals, gates_playbook
+from functions.escalation.approve import Approvals, changed_to, gates_playbook
 from functions.escalation.persons_answer import PersonsAnswer, checked
 from functions.escalation.question import Question
 from functions.escalation.resume import Resumption, closed, went_on
+from functions.escalation.rights import check, check_decision
 from functions.escalation.table import Changed, EscalationsTable
 
 
@@ -41,21 +43,25 @@ class Answers:
             runtime,
         )
 
-    def take(self, answer: PersonsAnswer) -> dict[str, Any]:
-        """Record ``answer`` and let the run go on. The same answer again is harmless.
+    def take(self, answer: PersonsAnswer, caller: Caller) -> dict[str, Any]:
+        """Record the caller's ``answer`` and let the run go on. The same answer again is harmless.
 
         Raises ``InvalidInput``, ``MayNotAnswer`` and ``EscalationClosed``.
         """
         question = self.table.find(answer.escalation_id)
-        decision = checked(question, answer)
         events = self.log.read(question.run_id)
+        decision = checked(question, answer)
+        if not repeats(question, answer) and not changed_to(question, answer):  # else it was decided before
+            check(question, caller, events)
+            if decision is not None:
+                check_decision(question, decision, caller, events, self.runtime.get(gates_playbook))
         still_needed = 0
         if ending(events) is not None:
             self._check_that_it_counted(question, answer, events)
         elif decision is None:
             still_needed = self.approvals.take(question, answer, events)
         else:
-            self._take(question, answer, decision, events)
+            self._take(question, answer, decision, caller, events)
         return {
             "escalation_id": answer.escalation_id,
             "run_id": question.run_id,
@@ -63,7 +69,7 @@ class Answers:
             "still_needed": still_needed,
         }
 
-    def reply(self, run_id: str, text: str, by: str) -> dict[str, Any]:
+    def reply(self, run_id: str, text: str, caller: Caller) -> dict[str, Any]:
         """Take the requester's ``text`` as the reply to the question that the run waits with.
 
         Raises ``EscalationClosed`` where it asks nothing.
@@ -72,24 +78,26 @@ class Answers:
         if waiting.escalation_id is None or waiting.reason != ExitReason.QUESTION:
             raise EscalationClosed(f"{run_id} asks the requester nothing now; see its status.")
         decision = HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance=text)
-        reply = PersonsAnswer(escalation_id=waiting.escalation_id, by=by, decision=decision.model_dump(mode="json"))
-        return self.take(reply)
+        said = decision.model_dump(mode="json")
+        reply = PersonsAnswer(escalation_id=waiting.escalation_id, by=caller.principal, decision=said)
+        return self.take(reply, caller)
 
     def _take(
         self,
         question: Question,
         answer: PersonsAnswer,
         decision: Answer | CallTools | HandOver,
+        caller: Caller,
         events: Sequence[Event],
     ) -> None:
         question = self._consume(answer)
         if not question.resumed:  # else the run has this very answer already
-            self.resumption.resume(question, self._record(question, answer, decision, events), claimed=False)
+            recorded = self._record(question, answer, decision, caller, events)
+            self.resumption.resume(question, recorded, claimed=False)
 
     def _check_that_it_counted(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> None:
         """Return where this very answer is one that the run, which has ended, went on with."""
-        is_a_repeat = answer.sha256 in (question.answer_sha256, *(one.sha256 for one in question.given))
-        if not is_a_repeat or not (question.resumed or went_on(events, question)):
+        if not repeats(question, answer) or not (question.resumed or went_on(events, question)):
             raise closed(question)
 
     def _consume(self, answer: PersonsAnswer) -> Question:
@@ -113,6 +121,7 @@ class Answers:
         question: Question,
         answer: PersonsAnswer,
         decision: Answer | CallTools | HandOver,
+        caller: Caller,
         events: Sequence[Event],
     ) -> dict[str, Any]:
         """Record the decision and return what the workflow goes on with: of the recorded one."""
@@ -123,6 +132,7 @@ class Answers:
                 "escalation_id": answer.escalation_id,
                 "kind": question.kind,
                 "by": answer.by,
+                "role": caller.role,
                 "decision": decision.model_dump(mode="json"),
                 **renewed(opening(events).limits, self.runtime.clock()),
             },
@@ -135,7 +145,13 @@ class Answers:
         }
 
 
+def repeats(question: Question, answer: PersonsAnswer) -> bool:
+    """Whether this very answer was taken already: by the same person, word for word."""
+    return answer.sha256 in (question.answer_sha256, *(one.sha256 for one in question.given))
+
+
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
-    """Take the answer in ``event`` (a ``PersonsAnswer``)."""
+    """Take the answer in ``event`` (a ``PersonsAnswer``): who may invoke this function is an operator, by IAM."""
     answer = parse(PersonsAnswer, event, what="Answer")
-    return (runtime or lambda_runtime()).get(Answers.of).take(answer)
+    caller = Caller(answer.by, None, "operator", frozenset(answer.groups))
+    return (runtime or lambda_runtime()).get(Answers.of).take(answer, caller)

@@ -16,6 +16,7 @@ from functions.escalation.answer import Answers
 from functions.escalation.contract import Answered, Escalation, EscalationPage, Message, Reply
 from functions.escalation.persons_answer import PersonsAnswer
 from functions.escalation.reading import Questions, State
+from functions.escalation.rights import you_may
 
 _ESCALATION_ID = re.compile(r"esc-[a-z2-7]{16}")
 _JSON = "application/json"
@@ -57,7 +58,9 @@ def list_escalations(
 )
 def get_escalation(escalation_id: AnEscalationId) -> Response[Escalation]:
     """Return the escalation."""
-    return Response(200, _JSON, _escalation(escalation_id), dict(_FRESH))
+    found = _escalation(escalation_id)
+    may, why_not = you_may(found, app.caller)
+    return Response(200, _JSON, found.model_copy(update={"you_may": may, "you_may_not": why_not}), dict(_FRESH))
 
 
 @app.post(
@@ -81,7 +84,8 @@ def answer_escalation(escalation_id: AnEscalationId, body: Reply) -> Response[An
             comment=body.comment,
             arguments=body.arguments,
             binding=body.binding,
-        )
+        ),
+        app.caller,
     )
     return Response(200, _JSON, Answered.model_validate(taken), dict(_FRESH))
 
@@ -101,7 +105,7 @@ def reply_to_question(run_id: ARunId, body: Message) -> Response[Answered]:
     events = app.runtime.get(RunLog.of).read(run_id)
     if not events or not app.caller.sees(requested(events).tenant):
         raise not_found("run of that id")
-    taken = app.runtime.get(Answers.of).reply(run_id, body.text, app.caller.principal)
+    taken = app.runtime.get(Answers.of).reply(run_id, body.text, app.caller)
     return Response(202, _JSON, Answered.model_validate(taken), dict(_FRESH))
 
 

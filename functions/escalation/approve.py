@@ -3,7 +3,7 @@
 ::
 
     open ─approve─▶ given 1 of 2 ─approve, by another─▶ answered: approved
-      │               └ somebody changes the arguments ─▶ given 1 of 2, theirs: the others look again
+      │               └ somebody changes the arguments ─▶ given 0 of 2: theirs is a proposal, which others approve
       └ reject, by anybody, at any time ─▶ answered: rejected
 """
 
@@ -16,7 +16,7 @@ from ballast.contracts import Event
 from ballast.contracts.event import approval_seq
 from ballast.contracts.wire import canonical
 from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater
-from ballast.folds import find_call, opening
+from ballast.folds import decided_by_operator, find_call, opening
 from ballast.folds.opening import renewed
 from ballast.log import RunLog
 from ballast.playbook import Playbook, RunSoFar, load_playbook
@@ -70,6 +70,9 @@ class Approvals:
                 return self._finish(question, answer, events)  # a repeat: complete what it began
             if question.status != "open":
                 raise EscalationClosed(f"{question.escalation_id} was answered already, in another way.")
+            if changed_to(question, answer):
+                self._record_change(question, answer)  # a repeat, too
+                return question.approvals_needed - len(question.given)
             if known is not None and answer.approve:
                 raise EscalationClosed(f"{question.escalation_id}: {answer.by} has approved already.")
             arguments = self._changed(question, answer, events)
@@ -105,7 +108,8 @@ class Approvals:
         call = state.call.model_copy(update={"arguments": answer.arguments})
         try:
             run = partial(RunSoFar.before, events, question.turn, question.index)
-            admit_call(playbook, call, opening(events).request, state.planner, run)
+            operates = decided_by_operator(events, question.turn)
+            admit_call(playbook, call, opening(events).request, state.planner, run, by_operator=operates)
         except CallRefused as refused:
             raise InvalidInput(f"arguments: {refused} Nothing was answered; the escalation stays open.") from None
         return answer.arguments
@@ -115,8 +119,8 @@ class Approvals:
         now = self.runtime.clock().isoformat()
         mine = Given(answer.by, now, answer.sha256, answer.comment, question.answers + 1)
         given = question.given
-        if answer.approve:  # who approved other arguments has not approved these
-            given = (mine,) if arguments is not None else (*given, mine)
+        if answer.approve:  # who approved other arguments has not approved these, and who changed them proposes them
+            given = () if arguments is not None else (*given, mine)
         values: dict[str, Any] = {"open": "open", "answers": question.answers + 1, "given": as_text(given)}
         update, only_if = "SET answers = :answers, given = :given", "#status = :open AND attribute_not_exists(answers)"
         if arguments is not None:
@@ -138,6 +142,8 @@ class Approvals:
     def _finish(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> int:
         """Record what the table has taken, and let the run go on where that decides. Repeatable."""
         if question.status == "open":
+            if changed_to(question, answer):
+                self._record_change(question, answer)
             self._record_one(question, answer)
             return question.approvals_needed - len(question.given)
         if not question.resumed:
@@ -154,6 +160,13 @@ class Approvals:
         body |= {"given": len(question.given), "needed": question.approvals_needed, "binding": question.shown}
         changed = {"arguments": question.arguments} if question.arguments is not None else {}
         self.log.append(question.run_id, seq, body | changed)
+
+    def _record_change(self, question: Question, answer: PersonsAnswer) -> None:
+        """Record who changed the arguments, under the number of that answer."""
+        seq = approval_seq(question.turn, question.index, "given", question.round, question.answers)
+        body = {"escalation_id": question.escalation_id, "by": answer.by, "comment": answer.comment, "changed": True}
+        body |= {"given": 0, "needed": question.approvals_needed, "binding": question.shown}
+        self.log.append(question.run_id, seq, body | {"arguments": question.arguments})
 
     def _record_all(self, question: Question, events: Sequence[Event]) -> None:
         """Record the answer that decides. Raises ``EscalationClosed`` where the run no longer waited for one."""
@@ -172,3 +185,9 @@ class Approvals:
         seq = approval_seq(question.turn, question.index, "answered", question.round)
         if self.log.append(question.run_id, seq, body).body["approve"] is None:
             raise closed(question)
+
+
+def changed_to(question: Question, answer: PersonsAnswer) -> bool:
+    """Whether the answer is the change of the arguments that the table holds now, and nobody has answered since."""
+    mine = question.changed_by == answer.by and not question.given and answer.arguments is not None
+    return mine and question.arguments is not None and canonical(answer.arguments) == canonical(question.arguments)

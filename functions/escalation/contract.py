@@ -64,6 +64,10 @@ class Answered(Wire):
     still_needed: int
 
 
+#: What somebody may do about a question to people.
+Act = Literal["decide", "grant", "undo", "approve", "reject", "change", "reply"]
+
+
 class EscalationSummary(Wire):
     """A question to people.
 
@@ -73,7 +77,8 @@ class EscalationSummary(Wire):
     answer_by  after that it expires
     why        why a person must approve the call, of an approval
     approvals_needed  how many different people must approve, and ``approvals_given`` who has
-    may_not_answer    who asked for the run: they do not approve its calls
+    may_not_answer    who asked for the run, proposed the call, or changed its arguments: they do not decide
+    approvers         the group whose members approve; null where every reviewer may
     reminded_at       when people were reminded, at half of the time
     """
 
@@ -92,6 +97,7 @@ class EscalationSummary(Wire):
     approvals_needed: int = 1
     approvals_given: tuple[str, ...] = ()
     may_not_answer: tuple[str, ...] = ()
+    approvers: str | None = None
     reminded_at: Time | None = None
 
 
@@ -100,11 +106,17 @@ class Escalation(EscalationSummary):
 
     binding     what an approval is bound to: send it back to approve exactly what is shown here
     changed_by  who has changed the arguments since it was proposed; ``proposed_decision`` has the changed ones
+    asked       who is asked, of a question to the requester
+    you_may     what whoever asks may do about it: decide, grant (add budget), undo (call what only undoes), approve,
+                reject, change (the arguments), reply; nothing where ``you_may_not`` says why
     """
 
     proposed_decision: dict[str, JsonValue] | None = None
     binding: str | None = None
     changed_by: str | None = None
+    asked: tuple[str, ...] = ()
+    you_may: tuple[Act, ...] = ()
+    you_may_not: str | None = None
 
 
 class EscalationPage(Wire):

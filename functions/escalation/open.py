@@ -19,6 +19,7 @@ from ballast.outbox import Announcements
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.escalation.due import DUE, Telling
 from functions.escalation.messages import Messages
+from functions.escalation.rights import proposer
 
 #: A proposed decision larger than this is left to the log, so that the message stays small.
 MAX_PROPOSED_BYTES = 64 * 1024
@@ -82,15 +83,19 @@ class Escalations:
             "proposed_decision": decision,
             "answer_by": (now + timedelta(seconds=task.timeout_s)).isoformat(),
         }
+        requested_by = opened_as.requested_by
+        proposed_by = proposer(events, task.turn, index) if is_approval else None
+        if task.kind != "question":
+            facts["may_not_answer"] = tuple(who for who in (requested_by, proposed_by) if who)
         if is_approval:
-            facts |= _asked_of(events, task, opened_as.requested_by)
+            facts |= _asked_of(events, task)
         telling = Telling(
             opened_at=now,
             answer_by=now + timedelta(seconds=task.timeout_s),
             remind_at=now + timedelta(seconds=task.timeout_s / 2),
             asks_people=task.kind != "question",
         )
-        self._keep(task, tenant, facts, telling)
+        self._keep(task, tenant, facts, telling, {"requested_by": requested_by, "proposed_by": proposed_by})
         handed_over = task.handed_over.model_dump(mode="json", by_alias=True) if task.handed_over else None
         opened = self.log.append(task.run_id, seq, facts | {"handed_over": handed_over})
         if task.kind != "question":
@@ -110,7 +115,9 @@ class Escalations:
             # Settle makes up for it when the run ends.
             self.runtime.emit(canonical({"level": "WARNING", "message": f"{type(problem).__name__}: {problem}"}))
 
-    def _keep(self, task: OpenTask, tenant: str, facts: dict[str, Any], telling: Telling) -> None:
+    def _keep(
+        self, task: OpenTask, tenant: str, facts: dict[str, Any], telling: Telling, parties: dict[str, str | None]
+    ) -> None:
         now = telling.opened_at
         values: dict[str, str | int] = {
             "run_id": task.run_id,
@@ -128,9 +135,8 @@ class Escalations:
             "task_token": task.task_token,
             "approvals_needed": facts.get("approvals_needed", 1),
         }
-        asked_by = facts.get("may_not_answer") or [None]
         why = canonical(list(facts["why"])) if facts.get("why") else None
-        more = {"requested_by": asked_by[0], "binding": facts.get("binding"), "why": why}
+        more = parties | {"approvers": facts.get("approvers"), "binding": facts.get("binding"), "why": why}
         values |= {name: value for name, value in more.items() if value}
         # An answer that came before the retry stays; the token is renewed, and the run waits again.
         update = (
@@ -148,14 +154,14 @@ class Escalations:
             )
 
 
-def _asked_of(events: Sequence[Event], task: OpenTask, requested_by: str | None) -> dict[str, Any]:
-    """Return what the people are told of an approval besides: why, how many, who may not, bound to what."""
+def _asked_of(events: Sequence[Event], task: OpenTask) -> dict[str, Any]:
+    """Return what the people are told of an approval besides: why, how many, of which group, bound to what."""
     rounds = {one.number: one for one in approval_rounds(events, task.turn, task.index or 1)}
     needed = getattr(rounds.get(task.round), "needed", None) or {}
     return {
         "why": tuple(needed.get("why", ())),
         "approvals_needed": needed.get("approvals", 1),
-        "may_not_answer": (requested_by,) if requested_by else (),
+        "approvers": needed.get("approvers"),
         "binding": (needed.get("binding") or {}).get("sha256"),
     }
 

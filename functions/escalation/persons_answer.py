@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field, JsonValue
 
 from ballast.contracts import Answer, CallTools, HandOver, Planner, parse_decision
-from ballast.contracts.wire import Json, Wire, canonical, sha256
-from ballast.errors import InvalidInput, MayNotAnswer
+from ballast.contracts.wire import Json, Name, Wire, canonical, sha256
+from ballast.errors import InvalidInput
 from functions.escalation.question import Question
 
 
@@ -16,6 +16,7 @@ class PersonsAnswer(Wire):
     by         who answers: over HTTP the caller's identity; whoever may invoke the function says it themselves
     arguments  with ``approve``: what the call's arguments shall be instead
     binding    with ``approve``: the ``binding`` of what was looked at; refused where that has changed since
+    groups     the groups whose approvals ``by`` may give; over HTTP the caller's own
     """
 
     escalation_id: Annotated[str, Field(pattern=r"^esc-[a-z2-7]{16}$")]
@@ -25,20 +26,21 @@ class PersonsAnswer(Wire):
     comment: Annotated[str, Field(max_length=2_000)] = ""
     arguments: dict[str, Json] | None = None
     binding: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    groups: tuple[Name, ...] = ()
 
     @property
     def sha256(self) -> str:
         """Hex SHA-256 of all of it: tells a repeat from another answer."""
-        return sha256(canonical(self.model_dump(mode="json")))
+        return sha256(canonical(self.model_dump(mode="json", exclude={"groups"})))
 
 
 def checked(question: Question, answer: PersonsAnswer) -> Answer | CallTools | HandOver | None:
     """Return the answer's decision, None for an approval.
 
-    Raises ``InvalidInput`` where it is no answer to this question, ``MayNotAnswer`` where it is not this person's.
+    Raises ``InvalidInput`` where it is no answer to this question. Who may give it, ``rights`` says.
     """
     if question.kind == "approval":
-        _check_approval(question, answer)
+        _check_approval(answer)
         return None
     if answer.arguments is not None or answer.binding is not None:
         name = "arguments" if answer.arguments is not None else "binding"
@@ -58,13 +60,8 @@ def checked(question: Question, answer: PersonsAnswer) -> Answer | CallTools | H
     return decision
 
 
-def _check_approval(question: Question, answer: PersonsAnswer) -> None:
+def _check_approval(answer: PersonsAnswer) -> None:
     if answer.approve is None or answer.decision is not None:
         raise InvalidInput("approve: this escalation asks for an approval; send only approve: true or false.")
     if answer.arguments is not None and not answer.approve:
         raise InvalidInput("arguments: go with approve: true; a rejected call is not carried out at all.")
-    if question.requested_by is not None and answer.by == question.requested_by:
-        raise MayNotAnswer(
-            f"{question.escalation_id}: {answer.by} asked for this run and may not approve its calls; "
-            "somebody else has to."
-        )

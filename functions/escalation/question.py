@@ -29,7 +29,10 @@ class Question:
     attempts    how often the waiting run was told of an answer, or was about to be
     resumed     whether the run is known to have its answer
     answer_sha256, answered_by, comment  of the answer that decided it
-    requested_by  who asked for the run: they do not approve
+    requested_by  who asked for the run: they do not decide
+    proposed_by  the person who proposed the call, of an approval; None where a model or a script did
+    changed_by   who changed the call's arguments last
+    approvers    the group whose members approve; None where every reviewer may
     approvals_needed, given  how many people must approve, and who has
     answers     how many answers it has taken: every change of it adds one
     binding     the hash that an approval is bound to
@@ -50,6 +53,9 @@ class Question:
     answered_by: str | None = None
     comment: str = ""
     requested_by: str | None = None
+    proposed_by: str | None = None
+    changed_by: str | None = None
+    approvers: str | None = None
     approvals_needed: int = 1
     given: tuple[Given, ...] = ()
     answers: int = 0
@@ -82,6 +88,9 @@ class Question:
             answered_by=text("answered_by"),
             comment=text("answer_comment") or "",
             requested_by=text("requested_by"),
+            proposed_by=text("proposed_by"),
+            changed_by=text("changed_by"),
+            approvers=text("approvers"),
             approvals_needed=number("approvals_needed", 1),
             given=tuple(Given(**one) for one in json.loads(text("given") or "[]")),
             answers=number("answers"),

@@ -32,7 +32,8 @@ _NAMES = {"#status": "status"} | {f"#{name}": name for name in _SHOWN}
 _READ = ", ".join(_NAMES)
 #: What changes too often for the index, or is not needed to find anything.
 _MORE = (
-    "why, given, approvals_needed, requested_by, reminded_at, binding, arguments, changed_by, turn, call_index, #round"
+    "why, given, approvals_needed, requested_by, proposed_by, approvers, reminded_at, binding, arguments, changed_by, "
+    "turn, call_index, #round"
 )
 _MORE_NAMES = _NAMES | {"#round": "round"}
 #: How often what DynamoDB left unread is asked for again.
@@ -79,9 +80,11 @@ class Questions:
         decision = opened.body.get("proposed_decision") if opened else None
         if arguments is not None and decision:
             decision = {**decision, "calls": [decision["calls"][0] | {"arguments": json.loads(arguments)}]}
+        requested_by = text_of(item, "requested_by")
+        asked = (requested_by,) if facts["kind"] == "question" and requested_by else ()
         facts |= {"binding": binding_shown(binding, None if arguments is None else json.loads(arguments))}
         return Escalation.model_validate(
-            facts | {"changed_by": text_of(item, "changed_by"), "proposed_decision": decision}
+            facts | {"changed_by": text_of(item, "changed_by"), "asked": asked, "proposed_decision": decision}
         )
 
     def page(self, state: State, tenant: str | None, limit: int, next_token: str | None) -> EscalationPage:
@@ -105,12 +108,12 @@ class Questions:
         self, state: State, tenant: str | None, limit: int, after: dict[str, str] | None
     ) -> tuple[list[dict[str, Any]], dict[str, str] | None]:
         # A question is for the requester, who sees it in the run.
-        for_people, own = "#kind <> :question", "#tenant = :tenant"
+        for_people, of_status = "#kind <> :question", "#status = :status"
         query: dict[str, Any] = {
             "TableName": self.table,
-            "IndexName": "by_status",
-            "KeyConditionExpression": "#status = :status",
-            "FilterExpression": for_people if tenant is None else f"{for_people} AND {own}",
+            "IndexName": "by_status" if tenant is None else "by_tenant",
+            "KeyConditionExpression": of_status if tenant is None else "#tenant = :tenant",
+            "FilterExpression": for_people if tenant is None else f"{for_people} AND {of_status}",
             "ExpressionAttributeNames": _NAMES,
             "ExpressionAttributeValues": {":status": {"S": state}, ":question": {"S": "question"}},
             "ProjectionExpression": _READ,
@@ -120,7 +123,8 @@ class Questions:
         if tenant is not None:
             query["ExpressionAttributeValues"][":tenant"] = {"S": tenant}
         if after is not None:
-            query["ExclusiveStartKey"] = {name: {"S": value} for name, value in (after | {"status": state}).items()}
+            index_key = {"status": state} if tenant is None else {"tenant": tenant}
+            query["ExclusiveStartKey"] = {name: {"S": value} for name, value in (after | index_key).items()}
         with consequences(self._table):
             page = self.dynamodb.query(**query)
         items: list[dict[str, Any]] = page["Items"]
@@ -158,12 +162,14 @@ class Questions:
 
     def _facts(self, item: dict[str, Any], *, ended: bool) -> dict[str, Any]:
         facts: dict[str, Any] = {name: item[name]["S"] for name in (*_SHOWN, "reminded_at") if name in item}
-        asked_by = text_of(item, "requested_by")
+        named = ("requested_by", "proposed_by", "changed_by") if facts["kind"] != "question" else ()
+        parties = [who for name in named if (who := text_of(item, name))]
         facts |= {
             "why": tuple(json.loads(text_of(item, "why") or "[]")),
             "approvals_needed": int(item.get("approvals_needed", {}).get("N", 1)),
             "approvals_given": tuple(one["by"] for one in json.loads(text_of(item, "given") or "[]")),
-            "may_not_answer": (asked_by,) if asked_by else (),
+            "may_not_answer": tuple(dict.fromkeys(parties)),
+            "approvers": text_of(item, "approvers"),
         }
         open_ = item["status"]["S"] == "open"
         expired = open_ and (ended or facts["answer_by"] < self.runtime.clock().isoformat())

@@ -120,6 +120,7 @@ def _ask(
         "arguments": attempt.state.call.arguments,
         "why": list(why),
         "approvals": attempt.tool.approvals,
+        "approvers": attempt.tool.approvers,
         "binding": binding,
         "parked": parked,
     }

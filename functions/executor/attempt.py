@@ -16,8 +16,8 @@ from functions.executor.history import History
 
 #: The body of ``call.settled`` as a step makes it: {"status", "result" or "message", …}.
 Outcome = dict[str, Any]
-#: A person is a source themself, and an undo was made of what has happened: neither needs to find its values.
-_NEED_NO_GROUND = (Planner.HUMAN, Planner.ROLLBACK)
+#: An undo was made of what has happened: it need not find its values.
+_NEED_NO_GROUND = (Planner.ROLLBACK,)
 
 
 @dataclass(frozen=True)

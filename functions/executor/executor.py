@@ -24,7 +24,7 @@ from typing import Any
 from ballast.contracts import ExecuteTask
 from ballast.contracts.event import call_seq
 from ballast.errors import CallRefused, EffectUnknown, InvalidInput
-from ballast.folds import CallState
+from ballast.folds import CallState, decided_by_operator
 from ballast.log import RunLog
 from ballast.playbook import Effect, Playbook, ToolContext
 from ballast.playbook.gate import admit_call
@@ -82,7 +82,14 @@ class Executor:
             return state.status
         try:
             run = partial(history.so_far, task)
-            tool, args = admit_call(self.playbook, state.call, history.opening.request, state.planner, run)
+            tool, args = admit_call(
+                self.playbook,
+                state.call,
+                history.opening.request,
+                state.planner,
+                run,
+                by_operator=decided_by_operator(history.turn, task.turn),
+            )
             append = partial(self.log.append, task.run_id)
             context = self._context(task, history)
             attempt = Attempt(task, state, tool, args, history, self.playbook, context, append)

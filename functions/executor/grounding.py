@@ -7,18 +7,21 @@
     one occurs only in untrusted text ─▶ the tool's ``taint``: refuse ─▶ Tainted
                                                                approve ─▶ a reason to ask a person
                                                                allow ──▶ goes on, and its result is untrusted, too
+    a person proposes the call ─▶ either is a reason to ask another person
 """
 
 from typing import Any
 
+from ballast.contracts import Planner
 from ballast.errors import Tainted, Ungrounded
+from ballast.playbook import Effect
 from functions.executor.attempt import Attempt, Outcome
 
 
 def grounded(attempt: Attempt) -> Outcome | None:
     """Let the call go on where its values are known; raise ``Ungrounded`` or ``Tainted`` where they are not."""
     # What a person approved, or changed before approving, they have vouched for.
-    if attempt.state.status == "intended" or attempt.state.approval is True:
+    if attempt.state.status == "intended" or attempt.state.approval is True or attempt.state.planner is Planner.HUMAN:
         return None
     name, found = attempt.tool.name, attempt.grounding
     if found.ungrounded:
@@ -37,10 +40,23 @@ def grounded(attempt: Attempt) -> Outcome | None:
 def tainted(attempt: Attempt) -> str | None:
     """Return why a person must approve values that only untrusted text names; None where nobody needs to."""
     found = attempt.grounding.tainted
-    if not found or attempt.tool.taint != "approve":
+    asks = attempt.tool.taint == "approve" or (attempt.tool.taint == "refuse" and _by_a_person(attempt))
+    if not found or not asks:
         return None
     where = ", ".join(sorted(set(found.values())))
     return f"{_listed(found)} occurs only in text that nobody vouches for ({where})"
+
+
+def typed(attempt: Attempt) -> str | None:
+    """Return why another person must approve what a person proposes: values that nothing in the run names."""
+    found = attempt.grounding.ungrounded
+    if not found or not _by_a_person(attempt):
+        return None
+    return f"a person typed {_listed(found)}, which the run has from nowhere else"
+
+
+def _by_a_person(attempt: Attempt) -> bool:
+    return attempt.state.planner is Planner.HUMAN and attempt.tool.effect is Effect.WRITE
 
 
 def provenance(attempt: Attempt) -> dict[str, Any]:

@@ -39,8 +39,8 @@ def not_repeated(attempt: Attempt) -> Outcome | None:
 
 
 def asks_again(attempt: Attempt) -> bool:
-    """Say whether a person must approve the call because it was made before. Not where a person proposes it."""
-    if attempt.tool.policy.repeat is not Repeat.ASK or attempt.state.planner is Planner.HUMAN:
+    """Say whether a person must approve the call because it was made before; another one where a person proposes it."""
+    if attempt.tool.policy.repeat is not Repeat.ASK:
         return False
     return _repeated(attempt) is not None
 

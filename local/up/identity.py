@@ -16,7 +16,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 def operator(name: str) -> dict[str, Any]:
     """Return the identity of an operator, as API Gateway's IAM authorizer vouches for one."""
-    return {"iam": {"userArn": f"arn:aws:iam::{ACCOUNT}:user/{name}", "accountId": ACCOUNT}}
+    return {"iam": {"userArn": f"arn:aws:iam::{ACCOUNT}:user/ballast-operator/{name}", "accountId": ACCOUNT}}
+
+
+def reviewer_of(tenant: str, name: str) -> dict[str, Any]:
+    """Return the identity of a tenant's reviewer, as API Gateway's IAM authorizer vouches for one."""
+    return {"iam": {"userArn": f"arn:aws:iam::{ACCOUNT}:user/ballast-reviewer-{tenant}/{name}", "accountId": ACCOUNT}}
 
 
 def member_of(tenant: str, name: str, claim: str) -> dict[str, Any]:
@@ -31,8 +36,8 @@ def named(authorizer: Mapping[str, Any], request: Request) -> Mapping[str, Any]:
     """
     name = _basic_name({key.lower(): value for key, value in request.headers}.get("authorization", ""))
     match authorizer:
-        case {"iam": Mapping()} if name:
-            return operator(name)
+        case {"iam": {"userArn": str(arn)}} if name:
+            return {"iam": {**authorizer["iam"], "userArn": f"{arn.rpartition('/')[0]}/{name}"}}
         case {"jwt": {"claims": Mapping() as claims}} if name:
             return {"jwt": {"claims": {**claims, "sub": name}, "scopes": None}}
     return authorizer

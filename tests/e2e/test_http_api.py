@@ -81,7 +81,9 @@ def test_an_escalation_is_found_and_answered(cloud: LocalCloud) -> None:
     path = f"/escalations/{question['escalation_id']}"
     assert ask(cloud, "GET", path)[0] == 200
     assert ask(cloud, "GET", path, who=ACME)[0] == 404
-    assert ask(cloud, "POST", path, body={"decision": {"kind": "answer", "text": "Easy."}})[0] == 200
+    answer = {"decision": {"kind": "answer", "text": "Easy."}}
+    assert ask(cloud, "POST", path, body=answer)[0] == 403  # they asked for the run
+    assert ask(cloud, "POST", path, who=OPERATOR.replace("/ann", "/lee"), body=answer)[0] == 200
 
     cloud.wait(run["run_id"], 600)
     status, run = ask(cloud, "GET", f"/runs/{run['run_id']}")

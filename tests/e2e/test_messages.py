@@ -48,7 +48,7 @@ def cloud() -> Iterator[LocalCloud]:
     ) as opened:
         events, sqs = opened.session.client("events"), opened.session.client("sqs")
         sqs.create_queue(QueueName="heard")
-        sqs.create_queue(QueueName="ballast-reply-tests")
+        sqs.create_queue(QueueName="ballast-reply-default--tests")
         events.put_rule(Name="hear", EventPattern=json.dumps({"source": ["ballast"]}))
         target = {"Id": "heard", "Arn": "arn:aws:sqs:eu-west-1:123456789012:heard"}
         events.put_targets(Rule="hear", Targets=[target])
@@ -107,7 +107,7 @@ def consume(cloud: LocalCloud, decide: Any, within_s: float = 400) -> None:
 
 def test_a_run_by_messages_from_the_event_that_asks_to_the_event_that_answers(cloud: LocalCloud) -> None:
     sqs, asked = cloud.session.client("sqs"), []
-    reply_to = sqs.get_queue_url(QueueName="ballast-reply-tests")["QueueUrl"]
+    reply_to = sqs.get_queue_url(QueueName="ballast-reply-default--tests")["QueueUrl"]
     fields = {"request_id": "by-event", "text": "Count.", "limits": BROKE, "reply_to": reply_to}
     request = RunRequest.model_validate_json(json.dumps(fields))
     detail = request.model_dump_json()

@@ -78,7 +78,7 @@ def played() -> Iterator[Played]:
         serve(cloud, authorizer=operator("ann")) as served,
     ):
         heard(cloud)
-        reply_to = cloud.session.client("sqs").create_queue(QueueName="ballast-reply-vault")["QueueUrl"]
+        reply_to = cloud.session.client("sqs").create_queue(QueueName="ballast-reply-default--vault")["QueueUrl"]
         request = RunRequest(
             request_id="vault", text="Keep my card.", context={"tax_number": TAX_NUMBER}, reply_to=reply_to
         )
@@ -170,7 +170,7 @@ def test_the_sinks_are_not_merely_empty(played: Played) -> None:
 
     assert {"http run", "http events", "http escalation", "trace", "journal", "queue heard"}.isdisjoint(silent)
     assert MASK in played.sinks["http events"]
-    assert MASK in played.sinks["queue ballast-reply-vault"]
+    assert MASK in played.sinks["queue ballast-reply-default--vault"]
     assert MASK in json.dumps(played.waiting) + played.sinks["http escalation"]
     assert any("RunLog" in sink and "$sealed" in text for sink, text in played.sinks.items())
 

@@ -73,7 +73,7 @@ class Scenario:
 
 
 #: The caller's queue.
-REPLIES = "ballast-reply-faults"
+REPLIES = "ballast-reply-default--faults"
 
 
 def _call(tool: str, **arguments: Any) -> dict[str, Any]:

@@ -93,6 +93,7 @@ _INDEXES = (
     ("run-log", "by_tenant", ("tenant", "at")),
     ("run-log", "by_outcome", ("outcome", "at")),
     ("escalations", "by_status", ("status", "opened_at")),
+    ("escalations", "by_tenant", ("tenant", "opened_at")),
     ("escalations", "by_due", ("due", "due_at")),
     ("budgets", "by_look", ("held", "look_at")),
 )

@@ -22,7 +22,8 @@ ROOT = Path(__file__).parents[2]
 _KEYS = count(1)
 
 #: (who, what API Gateway says of them)
-OPERATOR = "arn:aws:iam::123456789012:user/ann"
+OPERATOR = "arn:aws:iam::123456789012:user/ballast-operator/ann"
+REVIEWER = "arn:aws:iam::123456789012:user/ballast-reviewer-acme/rae"
 ACME = "arn:aws:sts::123456789012:assumed-role/ballast-tenant-acme/shop"
 GLOBEX = "arn:aws:sts::123456789012:assumed-role/ballast-tenant-globex/shop"
 

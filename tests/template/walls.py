@@ -104,6 +104,7 @@ MAY: dict[str, Row] = {
         "RunLogTable": f"{APPEND_LOG['RunLogTable']} dynamodb:BatchGetItem",
         "EscalationsTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:UpdateItem",
         "EscalationsTable/index/by_status": "dynamodb:Query",
+        "EscalationsTable/index/by_tenant": "dynamodb:Query",
         "AgentStateMachine": "states:SendTaskSuccess",
     },
 }

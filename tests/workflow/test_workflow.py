@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ballast.contracts import RunRequest
+from ballast.contracts.notice import binding_shown
 from ballast.errors import BallastError
 from functions.budget.admit import Admit
 from local.clock import VirtualClock
@@ -144,7 +145,7 @@ CASES = [
     Case(
         "changed and approved",
         says=[[call("raise_by", name="changed and approved", by=100)], "Done."],
-        answers=({"approve": True, "arguments": {"name": "changed and approved", "by": 7}},),
+        answers=({"approve": True, "arguments": {"name": "changed and approved", "by": 7}, "then": {"approve": True}},),
         counter=7,
     ),
     Case(
@@ -226,11 +227,18 @@ class People:
             if said is None:  # nobody looks
                 return
             answer = {"escalation_id": result["escalation_id"], "by": "ann", **said}
-            wait_s = answer.pop("wait_s", 0.1)
+            wait_s, then = answer.pop("wait_s", 0.1), answer.pop("then", None)
 
             def act() -> None:
                 self._clock.pause(wait_s)
                 self._cloud.invoke("AnswerEscalationFunction", answer)
+                if then is not None:  # another person looks, too
+                    log = self._cloud.events(payload["run_id"])
+                    bound = next(one.body["binding"]["sha256"] for one in log if one.name == "call.approval_needed")
+                    seen = {"binding": binding_shown(bound, answer["arguments"]), "by": "lee"}
+                    self._cloud.invoke(
+                        "AnswerEscalationFunction", {**seen, "escalation_id": answer["escalation_id"], **then}
+                    )
 
             self._clock.thread(act, "a person")
 

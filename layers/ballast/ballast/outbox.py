@@ -13,6 +13,7 @@ Each telling leaves a mark in the log, and a marked one is not repeated::
 Imports ``ballast.log``, ``ballast.runtime`` and what is below them.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -21,6 +22,7 @@ from ballast.contracts import Event
 from ballast.contracts.event import run_seq
 from ballast.contracts.notice import SOURCE, Notice
 from ballast.errors import NotAdmitted, RetryLater, SettingInvalid
+from ballast.folds import requested
 from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
 from ballast.metrics import metric_line
@@ -71,12 +73,13 @@ class Replies:
         """Put it together; once per runtime."""
         return cls(runtime.get(RunLog.of), runtime, ReplySettings.of(runtime).reply_queue_prefix)
 
-    def check(self, queue_url: str | None) -> None:
-        """Raise ``NotAdmitted`` where that queue may not be replied to."""
-        if queue_url is not None and not self._allows(queue_url):
+    def check(self, queue_url: str | None, tenant: str) -> None:
+        """Raise ``NotAdmitted`` where the tenant's runs may not reply to that queue."""
+        if queue_url is not None and not self._allows(queue_url, tenant):
+            own = f"{self.prefix}{tenant}"
             raise NotAdmitted(
-                f"reply_to: the queue's name must begin with {self.prefix!r} "
-                "(parameter ReplyQueuePrefix of the stack). Name another queue, or leave reply_to out."
+                f"reply_to: the queue's name must be {own!r}, or begin with {own + '--'!r}: the stack's parameter "
+                "ReplyQueuePrefix, then the tenant. Name such a queue, or leave reply_to out."
             )
 
     def send(self, events: Sequence[Event], queue_url: str | None, notice: Notice) -> None:
@@ -85,7 +88,9 @@ class Replies:
         Raises ``RetryLater`` on throttles and outages.
         """
         mark = run_seq("replied")
-        if queue_url is None or not self._allows(queue_url) or any(event.seq == mark for event in events):
+        if queue_url is None or any(event.seq == mark for event in events):
+            return
+        if not self._allows(queue_url, requested(events).tenant):
             return
         problem = self._refused(queue_url, notice)
         self.log.append(notice.run_id, mark, {"event_id": notice.event_id, "reply_to": queue_url, "error": problem})
@@ -109,5 +114,12 @@ class Replies:
             return f"{type(problem).__name__}: {problem}"[:500]
         return None
 
-    def _allows(self, queue_url: str) -> bool:
-        return queue_url.rsplit("/", 1)[-1].startswith(self.prefix)
+    def _allows(self, queue_url: str, tenant: str) -> bool:
+        """Whether the queue is the tenant's, by its name: PREFIX + TENANT, with --ANYTHING after it or not.
+
+        A tenant's name with two dashes would make names that are two tenants': it has no queue.
+        """
+        if "--" in tenant:
+            return False
+        own = re.escape(f"{self.prefix}{tenant}")
+        return re.fullmatch(rf"{own}(--[A-Za-z0-9][A-Za-z0-9_-]*)?(\.fifo)?", queue_url.rsplit("/", 1)[-1]) is not None

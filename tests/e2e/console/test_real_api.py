@@ -35,7 +35,9 @@ def test_a_person_finds_the_escalation_answers_it_and_sees_the_run_end(browser: 
         page.get_by_role("button", name="Answer …").click()
         page.get_by_role("button", name="Yes, answer").click()
         expect(page.get_by_text("Your answer was taken")).to_be_visible()
-        expect(page.get_by_role("region", name="The answer")).to_contain_text("by 123456789012:user/ann")
+        expect(page.get_by_role("region", name="The answer")).to_contain_text(
+            "by 123456789012:user/ballast-operator/ann"
+        )
         assert cloud.wait(run_id, timeout_s=600).output["by"] == "human"
         page.goto(f"{server.url}/console?again#/runs/{run_id}")
         expect(page.get_by_role("heading", level=1)).to_have_text("answered, degraded by human")

@@ -66,7 +66,7 @@ def test_an_operator_sets_it_in_its_own_name(stack: Stack, tenant: str | None) -
     assert (reply.body["mode"], reply.body["tenant"]) == ("stopped", tenant)
     hand = held(tenant).hand
     assert hand is not None
-    assert (hand.by, hand.reason) == ("123456789012:user/ann", "a loop")
+    assert (hand.by, hand.reason) == ("123456789012:user/ballast-operator/ann", "a loop")
 
 
 def test_setting_everyones_reports_the_mode(stack: Stack) -> None:

@@ -190,7 +190,7 @@ def test_an_escalation_that_could_not_be_told_when_it_opened_is_told_with_the_en
     assert [kind for kind, _ in heard(run_id)] == ["Run Escalated", "Run Failed"]
 
 
-@pytest.mark.parametrize("name", ["reply-plain", "reply-ordered.fifo"])
+@pytest.mark.parametrize("name", ["reply-default--plain", "reply-default--ordered.fifo"])
 def test_the_caller_gets_the_same_detail_in_a_queue_of_its_own(stack: Stack, name: str) -> None:
     run_id = answered(stack, reply_to=queue(name))
 
@@ -203,25 +203,38 @@ def test_the_caller_gets_the_same_detail_in_a_queue_of_its_own(stack: Stack, nam
     assert stack.body(run_id, "9999.run.replied")["error"] is None
 
 
-def test_a_queue_that_is_not_for_replies_is_refused_and_hears_nothing(stack: Stack) -> None:
-    with pytest.raises(NotAdmitted, match=r"reply_to.*'reply-'.*ReplyQueuePrefix"):
-        stack.open(request_id="to-the-people", reply_to=queue("somebody-elses"))
+@pytest.mark.parametrize(
+    "name",
+    [
+        "elses",
+        "reply-",
+        "reply-globex",
+        "reply-acme-eu",
+        "reply-acmes",
+        "reply-acme---x",
+        "reply-globex--acme",
+        "reply-ACME",
+    ],
+)
+def test_a_queue_that_is_not_the_tenants_is_refused_and_hears_nothing(stack: Stack, name: str) -> None:
+    with pytest.raises(NotAdmitted, match=r"reply_to.*'reply-acme'.*ReplyQueuePrefix"):
+        stack.open(request_id="to-others", tenant="acme", reply_to=queue(name))
 
-    assert received("somebody-elses") == []
+    assert received(name) == []
 
 
 def test_a_refused_request_is_replied_to_as_well(stack: Stack) -> None:
     with pytest.raises(NotAdmitted):
-        stack.open(intent="world_peace", reply_to=queue("reply-refused"))
+        stack.open(intent="world_peace", reply_to=queue("reply-default--refused"))
 
-    [body] = received("reply-refused")
+    [body] = received("reply-default--refused")
     assert json.loads(body)["status"] == "refused"
 
 
 @pytest.mark.parametrize("code", ["", "AccessDenied"])
 def test_a_reply_queue_that_takes_nothing_does_not_stop_the_settling(stack: Stack, code: str) -> None:
-    gone = "https://sqs.eu-west-1.amazonaws.com/123456789012/reply-gone"
-    run_id = answered(stack, reply_to=queue("reply-denied") if code else gone)
+    gone = "https://sqs.eu-west-1.amazonaws.com/123456789012/reply-default--gone"
+    run_id = answered(stack, reply_to=queue("reply-default--denied") if code else gone)
     if code:
         stack.on("settle", "sqs", "SendMessage", once(client_error(code)))
 
@@ -234,11 +247,11 @@ def test_a_reply_queue_that_takes_nothing_does_not_stop_the_settling(stack: Stac
 
 
 def test_a_throttled_reply_queue_means_try_again_later(stack: Stack) -> None:
-    run_id = answered(stack, reply_to=queue("reply-later"))
+    run_id = answered(stack, reply_to=queue("reply-default--later"))
     stack.on("settle", "sqs", "SendMessage", throttled())
     with pytest.raises(RetryLater, match="reply_to"):
         settle(stack, run_id, "answer")
 
     settle(stack, run_id, "answer")
 
-    assert len(received("reply-later")) == len(heard(run_id)) == 1
+    assert len(received("reply-default--later")) == len(heard(run_id)) == 1

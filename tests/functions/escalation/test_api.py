@@ -77,9 +77,9 @@ def test_an_answer_resumes_the_run_in_the_callers_name(stack: Stack, waiting: Wa
         {"escalation_id": escalation_id, "run_id": run_id, "status": "answered", "still_needed": 0},
     )
     assert waiting.output()["decision"]["kind"] == "answer"
-    assert stack.body(run_id, "0001.escalation.answered")["by"] == "123456789012:user/ann"
+    assert stack.body(run_id, "0001.escalation.answered")["by"] == "123456789012:user/ballast-operator/ann"
     shown = get(stack, f"/escalations/{escalation_id}").body
-    assert (shown["status"], shown["answered_by"]) == ("answered", "123456789012:user/ann")
+    assert (shown["status"], shown["answered_by"]) == ("answered", "123456789012:user/ballast-operator/ann")
 
 
 def test_the_filed_event_lists_open_questions(stack: Stack) -> None:

@@ -14,7 +14,7 @@ from tests.functions.stack import LambdaDied, Stack, once
 
 ASKING = Path(__file__).parents[1] / "playbooks" / "asking"
 _NUMBERS = count(1)
-ANN, LEE = "arn:aws:iam::123456789012:user/ann", "arn:aws:iam::123456789012:user/lee"
+ANN, LEE = "arn:aws:iam::123456789012:user/ballast-operator/ann", "arn:aws:iam::123456789012:user/ballast-operator/lee"
 
 
 @pytest.fixture
@@ -151,16 +151,22 @@ def test_changed_arguments_pass_the_gate_and_the_others_approve_what_was_changed
 
     changed = take(stack, to, "lee", arguments={"note_id": "n-1", "times": 2})
 
-    assert changed["still_needed"] == 1  # ann approved something else
+    assert changed["still_needed"] == 2  # ann approved something else, and lee proposes this
+    assert take(stack, to, "lee", arguments={"note_id": "n-1", "times": 2})["still_needed"] == 2  # a repeat
     after = shown(stack, to)
-    assert (after["changed_by"], after["approvals_given"]) == ("lee", ["lee"])
+    assert (after["changed_by"], after["approvals_given"]) == ("lee", [])
+    assert after["may_not_answer"] == ["lee"]
     assert after["proposed_decision"]["calls"][0]["arguments"]["times"] == 2
     assert after["binding"] != before["binding"]
     with pytest.raises(InvalidInput, match="binding"):
         take(stack, to, "kim")
     with pytest.raises(EscalationClosed, match="changed since"):
         take(stack, to, "kim", binding=before["binding"])
-    assert take(stack, to, "ann", binding=after["binding"])["status"] == "answered"
+    with pytest.raises(MayNotAnswer, match="changed this call's arguments"):
+        take(stack, to, "lee", binding=after["binding"])
+    assert take(stack, to, "ann", binding=after["binding"])["still_needed"] == 1
+    assert take(stack, to, "kim", binding=after["binding"])["status"] == "answered"
+    assert stack.body(to["run_id"], "0001.call.1.approval_given.1.2")["changed"] is True
     waiting.output()
     assert stack.execute(to["run_id"]) == "ok"
     assert stack.count("n-1") == 2
@@ -217,22 +223,22 @@ def test_a_rejection_changes_nothing(stack: Stack, waiting: Waiting) -> None:
 
 
 def test_who_asked_for_the_run_does_not_approve_its_calls(stack: Stack, waiting: Waiting) -> None:
-    to = opened(stack, waiting.token, "stamp", requested_by="123456789012:user/ann")
+    to = opened(stack, waiting.token, "stamp", requested_by="123456789012:user/ballast-operator/ann")
     path = f"/escalations/{to['escalation_id']}"
 
     for approve in (True, False):
         reply = ask(stack, "people", event("POST", path, who=ANN, body={"approve": approve}))
         assert reply.status == 403
     with pytest.raises(MayNotAnswer, match="somebody else"):
-        take(stack, to, "123456789012:user/ann")
+        take(stack, to, "123456789012:user/ballast-operator/ann")
 
     assert waiting.waits
-    assert shown(stack, to)["may_not_answer"] == ["123456789012:user/ann"]
+    assert shown(stack, to)["may_not_answer"] == ["123456789012:user/ballast-operator/ann"]
     assert ask(stack, "people", event("POST", path, who=LEE, body={"approve": True})).status == 200
 
 
 def test_what_people_must_know_is_shown_and_listed(stack: Stack, waiting: Waiting) -> None:
-    to = opened(stack, waiting.token, requested_by="123456789012:user/ann")
+    to = opened(stack, waiting.token, requested_by="123456789012:user/ballast-operator/ann")
 
     one = shown(stack, to)
     page = ask(stack, "people", event("GET", "/escalations", who=LEE)).body["escalations"]
@@ -241,7 +247,7 @@ def test_what_people_must_know_is_shown_and_listed(stack: Stack, waiting: Waitin
     for known in (one, listed):
         assert known["why"] == ["3 stamps are more than 1"]
         assert (known["approvals_needed"], known["approvals_given"]) == (2, [])
-        assert known["may_not_answer"] == ["123456789012:user/ann"]
+        assert known["may_not_answer"] == ["123456789012:user/ballast-operator/ann"]
     assert one["binding"] == stack.body(to["run_id"], "0001.call.1.approval_needed")["binding"]["sha256"]
 
 

@@ -190,8 +190,10 @@ def test_where_the_tool_says_ask_only_the_repeat_waits_for_a_person(writes: Stac
     assert writes.count("n-1") == 1
 
 
-def test_a_person_who_proposes_the_repeat_need_not_be_asked(writes: Stack) -> None:
+def test_a_person_who_proposes_the_repeat_needs_another_one(writes: Stack) -> None:
     run_id = twice(writes, add("announce"), add("announce"), by="human")
 
-    assert writes.execute(run_id, 2) == "ok"
-    assert writes.count("n-1") == 2
+    with pytest.raises(ApprovalRequired):
+        writes.execute(run_id, 2)
+
+    assert writes.count("n-1") == 1

@@ -210,7 +210,7 @@ CONTRACTS = [
         | {"intents": {"refund": {}}, "escalation_timeout_s": 60, "approval_timeout_s": 60}
         | {"ask_requester": True, "requester_timeout_s": 60, "service_tier": "flex"}
         | {"second_model": "n"}
-        | {"cheaper_model": "c", "out_of_budget": "ask", "fallback_starts_clean": False}
+        | {"cheaper_model": "c", "out_of_budget": "ask", "max_grant_usd": "2.50", "fallback_starts_clean": False}
         | {"approve_over_microusd": 5, "on_unanswered": "park", "park_timeout_s": 60}
         | {"trust_text": False, "ground_answers": True, "answer_ids": ["O-[0-9]+"], "sensitive": {"policy": "mask"}},
         {
@@ -219,6 +219,7 @@ CONTRACTS = [
             "second_model": [1, ["x"], {"x": 1}, ""],
             "service_tier": [*NO_TEXT, "", "turbo", "FLEX"],
             "cheaper_model": [*(bad for bad in NO_TEXT if bad is not None), ""],
+            "max_grant_usd": ["much", -1, "NaN", "Infinity", "0.0000001", 10**7],
             "out_of_budget": [*NO_TEXT, "", "ask_me"],
             "instructions": [*NO_TEXT, "", " \n"],
             "temperature": [*NO_SHARE, None],

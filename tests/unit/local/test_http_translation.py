@@ -20,7 +20,7 @@ ROUTES = [
     HttpRoute("ANY /escalations/{escalation_id}", "People", public=False),
     HttpRoute("ANY /runs/{run_id}/messages", "People", public=False),
 ]
-WHO = {"iam": {"userArn": "arn:aws:iam::123456789012:user/ann"}}
+WHO = {"iam": {"userArn": "arn:aws:iam::123456789012:user/ballast-operator/ann"}}
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 

@@ -135,7 +135,8 @@ class EscalationMessage(Sent):
     answer_by          after that nobody waits for the answer
     why                why a person must approve the call, of an approval
     approvals_needed   how many different people must approve, and ``approvals_given`` who has
-    may_not_answer     who asked for the run: they do not approve its calls
+    may_not_answer     who asked for the run, and who proposed the call: they do not decide
+    approvers          the group whose members approve; null where every reviewer may
     binding            what an approval is bound to; send it back to approve exactly this
     reminder           half of the time has passed, and nobody has answered
     sent               how often it was sent, with this time: the same ``escalation_id`` is one question
@@ -155,6 +156,7 @@ class EscalationMessage(Sent):
     approvals_needed: int = 1
     approvals_given: tuple[str, ...] = ()
     may_not_answer: tuple[str, ...] = ()
+    approvers: str | None = None
     binding: str | None = None
     reminder: bool = False
     sent: int = 1

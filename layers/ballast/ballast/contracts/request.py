@@ -34,7 +34,7 @@ class RunRequest(Wire):
     context     facts that the caller vouches for, such as an order id
     tenant      on whose account
     limits      may only tighten the playbook's
-    reply_to    URL of an SQS queue that gets the outcome too; its name starts with the stack's prefix
+    reply_to    URL of an SQS queue that gets the outcome too; its name is the stack's prefix and the tenant
     when_full   what to do where a window or the number of runs at once has no room: ``refuse`` with the time
                 when it opens, or ``wait`` for it, within bounds. By default a request by message waits, and
                 every other is refused

@@ -4,7 +4,7 @@ Each takes the events in the order of ``ballast.contracts.event.order``, any pre
 remembers nothing. Imports ``ballast.contracts``, ``ballast.errors`` and ``ballast.money.amounts`` only.
 """
 
-from ballast.folds.approvals import ApprovalRound, approval_given_up, approval_rounds
+from ballast.folds.approvals import ApprovalRound, approval_given_up, approval_rounds, decided_by_operator
 from ballast.folds.calls import CallState, Proposed, calls, committed, find_call, proposals
 from ballast.folds.conversation import Prompt, answered_prompt, prompt_digest, rebuild, unseen
 from ballast.folds.counts import Counts, counts
@@ -35,6 +35,7 @@ __all__ = [
     "calls",
     "committed",
     "counts",
+    "decided_by_operator",
     "earlier",
     "effects",
     "ending",

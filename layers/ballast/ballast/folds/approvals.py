@@ -75,3 +75,9 @@ def approval_given_up(events: Sequence[Event], turn: int) -> bool:
         event.turn == turn and event.name == "call.settled" and event.body.get("unanswered") == "fallback"
         for event in events
     )
+
+
+def decided_by_operator(events: Sequence[Event], turn: int) -> bool:
+    """Say whether an operator proposed the calls of that turn."""
+    answers = (event for event in events if event.turn == turn and event.name == "escalation.answered")
+    return any(event.body.get("role") == "operator" for event in answers)

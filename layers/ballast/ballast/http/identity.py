@@ -1,11 +1,22 @@
-"""Who calls: the tenant comes from what API Gateway's authorizer vouches for, never from the body."""
+"""Callers and their rights, read from what API Gateway's authorizer vouches for, never from the body.
+
+::
+
+    nobody      no identity, or one that the settings do not know: refused
+    member      of a tenant: starts its runs, reads them, replies to questions put to them
+    reviewer    a member who also decides what the tenant's runs ask people
+    operator    reads and decides for every tenant, and sets the spend breaker
+
+Somebody who started a run, or who proposed a call, decides nothing about it, whatever their rights.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -17,8 +28,10 @@ from ballast.runtime import Runtime, Settings
 
 #: On whose account an operator's run goes who names no tenant.
 DEFAULT_TENANT: str = RunRequest.model_fields["tenant"].default
-#: As long as what is recorded of who answered; an ARN with a long path is longer.
+#: Characters of a recorded identity. A longer one is cut and ends with a digest, so that no two become one.
 MAX_PRINCIPAL_CHARS = 256
+
+Role = Literal["member", "reviewer", "operator"]
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
@@ -26,24 +39,54 @@ _NAME: TypeAdapter[str] = TypeAdapter(Name)
 class CallerSettings(Settings):
     """How to read an identity.
 
-    tenant_claim        the claim of a JWT that names the tenant
-    iam_tenant_pattern  regular expression; where a caller's ARN matches, its group ``tenant`` is the tenant
+    tenant_claim          the claim of a JWT that names the tenant
+    reviewer_claim        CLAIM=VALUE of a JWT whose bearer is a reviewer, for example scope=ballast/review; "" is none
+    operator_claim        the same for operators
+    group_claim           the claim of a JWT that lists the groups that a tool's ``approvers`` may name; "" is none
+    iam_tenant_pattern    regular expression for the ARN of a member's role or user; its group ``tenant`` is the tenant
+    iam_reviewer_pattern  the same for reviewers; an optional group ``group`` is the group that they approve for
+    iam_operator_pattern  regular expression for the ARN of an operator's role or user; "" is none
+    iam_person_pattern    for the ARNs of roles whose session names are forced to be people's; "" is none: all who
+                          share a role are one person, since a caller chooses the name of a session
     """
 
     tenant_claim: str = "tenant"
+    reviewer_claim: str = ""
+    operator_claim: str = ""
+    group_claim: str = ""
     iam_tenant_pattern: str = r":assumed-role/ballast-tenant-(?P<tenant>[A-Za-z0-9._-]+)/"
+    iam_reviewer_pattern: str = r":(assumed-role|user)/ballast-reviewer-(?P<tenant>[A-Za-z0-9._-]+)/"
+    iam_operator_pattern: str = r":(assumed-role|user)/ballast-operator/"
+    iam_person_pattern: str = ""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls. ``tenant`` None: an operator, who reads every tenant's runs and may start them for any."""
+    """An identity and its rights.
+
+    principal  who it is, as it is recorded: one person, who may have several sessions
+    tenant     whose runs it sees; None is every tenant's, for operators
+    role       see the module
+    groups     the groups whose approvals it may give
+    """
 
     principal: str
     tenant: str | None
+    role: Role = "member"
+    groups: frozenset[str] = frozenset()
+
+    @property
+    def operates(self) -> bool:
+        """Whether it is an operator."""
+        return self.role == "operator"
 
     def sees(self, tenant: str) -> bool:
         """Whether this tenant's runs and escalations exist, for this caller."""
         return self.tenant is None or self.tenant == tenant
+
+    def reviews(self, tenant: str) -> bool:
+        """Whether it decides what this tenant's runs ask people."""
+        return self.role != "member" and self.sees(tenant)
 
     def tenant_for(self, named: str | None) -> str:
         """Return the tenant to act for, where the request names ``named``; raise 403 for another's."""
@@ -58,20 +101,31 @@ class Caller:
 class Callers:
     """Reads identities out of requests."""
 
-    claim: str
-    pattern: re.Pattern[str]
+    settings: CallerSettings
+    tenant: re.Pattern[str]
+    reviewer: re.Pattern[str] | None
+    operator: re.Pattern[str] | None
+    person: re.Pattern[str] | None
 
     @classmethod
     def of(cls, runtime: Runtime) -> Callers:
-        """Put it together; once per runtime. Raises ``SettingInvalid``."""
+        """Read the settings; once per runtime. Raises ``SettingInvalid``."""
         settings = CallerSettings.of(runtime)
-        try:
-            pattern = re.compile(settings.iam_tenant_pattern)
-        except re.error as problem:
-            raise SettingInvalid(f"IAM_TENANT_PATTERN is no regular expression: {problem}.") from None
-        if "tenant" not in pattern.groupindex:
-            raise SettingInvalid("IAM_TENANT_PATTERN has no group (?P<tenant>…), which says who the tenant is.")
-        return cls(settings.tenant_claim, pattern)
+        for name in ("reviewer_claim", "operator_claim"):
+            wanted = getattr(settings, name)
+            claim, _, value = wanted.partition("=")
+            if wanted and not (claim and value):
+                raise SettingInvalid(f"{name.upper()} is {wanted!r}; it must be CLAIM=VALUE, or empty.")
+        tenant = _pattern("IAM_TENANT_PATTERN", settings.iam_tenant_pattern, names_tenant=True)
+        if tenant is None:
+            raise SettingInvalid("IAM_TENANT_PATTERN is empty; it must say which ARNs are a tenant's.")
+        return cls(
+            settings,
+            tenant,
+            _pattern("IAM_REVIEWER_PATTERN", settings.iam_reviewer_pattern, names_tenant=True),
+            _pattern("IAM_OPERATOR_PATTERN", settings.iam_operator_pattern),
+            _pattern("IAM_PERSON_PATTERN", settings.iam_person_pattern),
+        )
 
     def identify(self, authorizer: Any) -> Caller:
         """Return the caller that ``requestContext.authorizer`` vouches for.
@@ -80,25 +134,101 @@ class Callers:
         """
         match authorizer:
             case {"jwt": {"claims": Mapping() as claims}}:
-                return self._by_token(claims)
+                return self._by_token(claims, authorizer["jwt"].get("scopes"))
             case {"iam": {"userArn": str(arn)}} if arn:
-                return self._by_role(arn)
+                return self._by_arn(arn)
         raise Problem(
             401, "Not authorised", "The request carries no identity. Sign it (SigV4), or send a token, as configured."
         )
 
-    def _by_token(self, claims: Mapping[str, Any]) -> Caller:
-        tenant = claims.get(self.claim)
+    def _by_token(self, claims: Mapping[str, Any], scopes: Any) -> Caller:
         principal = claims.get("sub") or claims.get("client_id") or claims.get("azp")
         if not isinstance(principal, str):
             raise Problem(403, "Forbidden", "The token says nothing of whom it is for: it has no claim 'sub'.")
-        return Caller(principal[:MAX_PRINCIPAL_CHARS], _name(tenant, f"The token's claim {self.claim!r}"))
+        principal = _recorded(principal)
+        settings = self.settings
+        groups = frozenset(_values(claims.get(settings.group_claim))) if settings.group_claim else frozenset[str]()
+        if _has(claims, scopes, settings.operator_claim):
+            return Caller(principal, None, "operator", groups)
+        tenant = _name(claims.get(settings.tenant_claim), f"The token's claim {settings.tenant_claim!r}")
+        role: Role = "reviewer" if _has(claims, scopes, settings.reviewer_claim) else "member"
+        return Caller(principal, tenant, role, groups)
 
-    def _by_role(self, arn: str) -> Caller:
-        # arn:aws:sts::123456789012:assumed-role/ROLE/SESSION: the account and what follows say who it is.
-        principal = arn.split(":", 4)[-1][:MAX_PRINCIPAL_CHARS]
-        found = self.pattern.search(arn)
-        return Caller(principal, _name(found["tenant"], "The role's name") if found else None)
+    def _by_arn(self, arn: str) -> Caller:
+        # arn:aws:sts::123456789012:assumed-role/ROLE/SESSION. The session's name is the caller's own choice, so no
+        # pattern sees it, and it makes nobody another person.
+        role_arn = re.sub(r"(:(?:assumed-role/[^/]+|federated-user)/).*", r"\1", arn, flags=re.DOTALL)
+        one_each = role_arn == arn or (self.person is not None and self.person.search(role_arn) is not None)
+        # The account and what follows say who it is.
+        principal = _recorded((arn if one_each else role_arn.rstrip("/")).split(":", 4)[-1])
+        found = {
+            role: match
+            for role, pattern in (("operator", self.operator), ("reviewer", self.reviewer), ("member", self.tenant))
+            if pattern is not None and (match := pattern.search(role_arn))
+        }
+        if "operator" in found and len(found) > 1:
+            raise Problem(
+                403, "Forbidden", "By the stack's patterns the role is an operator's and a tenant's; mend them."
+            )
+        if "operator" in found:
+            return Caller(principal, None, "operator")
+        tenants = {match["tenant"] for match in found.values()}
+        if len(tenants) > 1:
+            raise Problem(403, "Forbidden", "The role is two tenants' by the stack's patterns; mend them.")
+        if not tenants:
+            raise Problem(
+                403,
+                "Forbidden",
+                "This identity is no tenant's, no reviewer's and no operator's here: its ARN matches none of "
+                "IamTenantPattern, IamReviewerPattern and IamOperatorPattern. Check the name of the role.",
+            )
+        tenant = _name(tenants.pop(), "The role's name")
+        if "reviewer" in found:
+            group = found["reviewer"].groupdict().get("group")
+            return Caller(principal, tenant, "reviewer", frozenset({group} if group else ()))
+        return Caller(principal, tenant)
+
+
+def same_person(recorded: str, principal: str) -> bool:
+    """Whether a recorded identity is the caller's. Records of earlier versions have the session's name at the end."""
+    return recorded == principal or (":assumed-role/" in principal and recorded.startswith(f"{principal}/"))
+
+
+def _recorded(principal: str) -> str:
+    if len(principal) <= MAX_PRINCIPAL_CHARS:
+        return principal
+    digest = hashlib.sha256(principal.encode()).hexdigest()[:32]
+    return f"{principal[: MAX_PRINCIPAL_CHARS - 33]}~{digest}"
+
+
+def _has(claims: Mapping[str, Any], scopes: Any, wanted: str) -> bool:
+    claim, _, value = wanted.partition("=")
+    if not claim or not value:
+        return False
+    held = set(_values(claims.get(claim)))
+    return value in held or (claim == "scope" and value in _values(scopes))
+
+
+def _values(claim: Any) -> Iterable[str]:
+    """Return a claim's values: API Gateway writes a list as the text ``[a b]``, and scopes come as ``a b``."""
+    if isinstance(claim, str):
+        listed = claim[1:-1] if claim.startswith("[") and claim.endswith("]") else claim
+        return re.split(r"[\s,]+", listed.strip()) if listed.strip() else ()
+    if isinstance(claim, list | tuple):
+        return [value for value in claim if isinstance(value, str)]
+    return ()
+
+
+def _pattern(setting: str, text: str, *, names_tenant: bool = False) -> re.Pattern[str] | None:
+    if not text:
+        return None
+    try:
+        pattern = re.compile(text)
+    except re.error as problem:
+        raise SettingInvalid(f"{setting} is no regular expression: {problem}.") from None
+    if names_tenant and "tenant" not in pattern.groupindex:
+        raise SettingInvalid(f"{setting} has no group (?P<tenant>…), which says who the tenant is.")
+    return pattern
 
 
 def _name(tenant: Any, what: str) -> str:

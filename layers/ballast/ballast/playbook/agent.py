@@ -70,6 +70,8 @@ class AgentConfig(Wire):
     cheaper_model  the model to use while the spend breaker says so; without one that mode changes nothing
     out_of_budget  at the cost limit: hand_over to the planners that need no model, or ask a person at once,
                    who may add budget (nothing is rolled back, and the agent goes on where it stopped)
+    max_grant_usd  what reviewers may add to one run's budget, all together; more needs an operator. Without it as much
+                  again as the run's ceiling, ``limits.cost_microusd``
     instructions  the system prompt
     temperature   0..1
     limits        the ceilings of a run; requests and intents may only tighten them
@@ -93,6 +95,7 @@ class AgentConfig(Wire):
     second_model: Annotated[str, Field(min_length=1)] | None = None
     cheaper_model: Annotated[str, Field(min_length=1)] | None = None
     out_of_budget: Literal["hand_over", "ask"] = "hand_over"
+    max_grant_usd: Annotated[Decimal, Field(ge=0, le=1_000_000, decimal_places=6, strict=False)] | None = None
     instructions: Text
     service_tier: ServiceTier = ServiceTier.DEFAULT
     temperature: Annotated[Decimal, Field(ge=0, le=1, strict=False)] = Decimal(0)
@@ -110,6 +113,12 @@ class AgentConfig(Wire):
     trust_text: bool = True
     ground_answers: bool = False
     answer_ids: tuple[Pattern, ...] = ()
+
+    @property
+    def max_grant_microusd(self) -> int:
+        """What reviewers may add to one run's budget, all together."""
+        most = self.max_grant_usd
+        return self.limits.cost_microusd if most is None else int(most * 1_000_000)
 
     def limits_for(self, intent: str | None) -> Limits:
         """Return the limits of a run with that intent."""

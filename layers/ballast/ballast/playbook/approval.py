@@ -5,12 +5,16 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from ballast.contracts import RunRequest
+from ballast.contracts.wire import Name
 from ballast.errors import PlaybookInvalid
 
 if TYPE_CHECKING:
     from ballast.playbook.run import RunSoFar
 
+_GROUP: TypeAdapter[str] = TypeAdapter(Name)
 #: More people than this nobody finds.
 MAX_APPROVALS = 9
 
@@ -35,6 +39,18 @@ def choice(on_unanswered: str | None, approvals: int, where: str) -> OnUnanswere
     if on_unanswered is not None and on_unanswered not in list(OnUnanswered):
         raise PlaybookInvalid(f"{where}: on_unanswered must be one of {', '.join(OnUnanswered)}, not {on_unanswered}.")
     return None if on_unanswered is None else OnUnanswered(on_unanswered)
+
+
+def group(approvers: str | None, where: str) -> str | None:
+    """Return the group of a tool's approvers, checked. Raises ``PlaybookInvalid``."""
+    if approvers is None:
+        return None
+    try:
+        return _GROUP.validate_python(approvers, strict=True)
+    except ValidationError:
+        raise PlaybookInvalid(
+            f"{where}: approvers must be the name of one group, letters, digits and . _ -, not {approvers!r}."
+        ) from None
 
 
 def why_the_rule_asks(

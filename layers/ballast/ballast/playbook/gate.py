@@ -23,21 +23,24 @@ def admit_call(
     request: RunRequest,
     planner: Planner,
     run: Callable[[], RunSoFar],
+    *,
+    by_operator: bool = False,
 ) -> tuple[Tool, BaseModel]:
     """Return the tool and its checked arguments, or raise a ``CallRefused`` that says what to mend.
 
-    In order: unknown tool (for the agent: also one that is not offered to it), a write that is not for the
-    request's intent (for the agent), malformed JSON, size, schema, the tool's own rule, which may ask for the
-    ``run`` so far.
+    In order: unknown tool (for the agent and for people: also one that is not offered, which only an operator
+    may call), a write that is not for the request's intent (for the same), malformed JSON, size, schema, the tool's
+    own rule, which may ask for the ``run`` so far. ``by_operator``: the person who proposes it is an operator.
     """
-    known = {name: made for name, made in playbook.tools.items() if made.offered or planner is not Planner.AGENT}
+    free = planner not in (Planner.AGENT, Planner.HUMAN)
+    known = {name: made for name, made in playbook.tools.items() if made.offered or free or by_operator}
     tool = known.get(call.tool)
     if call.tool == ASK_REQUESTER and playbook.agent.ask_requester:
         raise RuleViolation(f'{ASK_REQUESTER} must be the only call of its turn, with {{"question": "…"}}.')
     if tool is None:
         raise UnknownTool(f"There is no tool named {call.tool[:80]!r}. Tools: {', '.join(known)}.")
-    for_agent = planner is Planner.AGENT and tool.effect is Effect.WRITE
-    if for_agent and not playbook.agent.may_write(tool.name, request.intent):
+    undoes = by_operator and not tool.offered
+    if tool.effect is Effect.WRITE and not (free or undoes) and not playbook.agent.may_write(tool.name, request.intent):
         raise RuleViolation(f"{tool.name} is not for a request about {request.intent}, whatever a text may say.")
     arguments = _object(tool, call.arguments)
     try:

@@ -20,6 +20,7 @@ def policy_version(playbook: Playbook, tool: Tool) -> str:
                 "effect": tool.effect,
                 "undo": tool.undo,
                 "approvals": tool.approvals,
+                "approvers": tool.approvers,
                 "on_unanswered": tool.on_unanswered or agent.on_unanswered,
                 "approve_over_microusd": agent.approve_over_microusd,
                 "code": playbook.code_sha256,

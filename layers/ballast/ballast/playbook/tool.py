@@ -15,7 +15,7 @@ from ballast.contracts import RunRequest, ToolCall
 from ballast.contracts.wire import canonical, complaints
 from ballast.errors import PlaybookInvalid, SchemaViolation
 from ballast.playbook.annotations import annotations, takes_run
-from ballast.playbook.approval import OnUnanswered, choice
+from ballast.playbook.approval import OnUnanswered, choice, group
 from ballast.playbook.context import ToolContext
 from ballast.playbook.cost import Cost, checked_cost, worst_cost
 from ballast.playbook.effects import Breaker, EffectPolicy, effect_policy
@@ -49,6 +49,7 @@ class Tool:
     approve_if      from (arguments, request), or (arguments, request, run so far), to whether a person
                     must approve first: true, or a text that says why
     approvals       how many different people must approve, where any must
+    approvers       the group that they must be members of; None where every reviewer may approve
     on_unanswered   what follows where nobody answers; None takes the agent's choice
     precondition    from (arguments, context) to what an approval relies on, as JSON: where it is something
                     else when the approved call is to act, the approval is void
@@ -81,6 +82,7 @@ class Tool:
     policy: EffectPolicy = field(default_factory=EffectPolicy)
     approve_if: Callable[..., bool | str] | None = None
     approvals: int = 1
+    approvers: str | None = None
     on_unanswered: OnUnanswered | None = None
     precondition: Callable[[Any, ToolContext], Any] | None = None
     result: TypeAdapter[Any] = field(default_factory=lambda: TypeAdapter(JsonValue), repr=False, compare=False)
@@ -157,6 +159,7 @@ def tool(
     on_rollback: str | None = None,
     approve_if: Callable[..., bool | str] | None = None,
     approvals: int = 1,
+    approvers: str | None = None,
     on_unanswered: str | None = None,
     precondition: Callable[[Any, ToolContext], Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Tool]:
@@ -213,6 +216,7 @@ def tool(
                 on_rollback=on_rollback,
             ),
             approvals=approvals,
+            approvers=group(approvers, where),
             on_unanswered=choice(on_unanswered, approvals, where),
             precondition=precondition,
             result=result,

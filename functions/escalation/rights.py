@@ -1,0 +1,123 @@
+"""Who may answer a question to people, and with what. Pure.
+
+::
+
+    a question to the requester ── only the requester, or a reviewer
+    any other question ─────────── a reviewer, who is no party to it
+      parties: who asked for the run; of an approval also who proposed the call, and who changed its arguments
+      approvers: of an approval, the group that the tool names
+      more than the playbook's max_grant_usd, or a call that only undoes: an operator
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ballast.contracts import Answer, CallTools, Event, HandOver, Planner
+from ballast.errors import MayNotAnswer
+from ballast.folds import find_call, opening
+from ballast.http.identity import Caller, same_person
+from ballast.money import dollars
+from ballast.playbook import Playbook
+from functions.escalation.contract import Act, Escalation
+from functions.escalation.question import Question
+
+Decision = Answer | CallTools | HandOver
+
+
+@dataclass(frozen=True)
+class Party:
+    """Somebody who decides nothing about the question, and why."""
+
+    who: str
+    why: str
+
+
+def parties(question: Question, events: Sequence[Event]) -> tuple[Party, ...]:
+    """Return who does not decide it: as the table has it and as the log has it, whichever says more."""
+    asked = {question.requested_by, opening(events).requested_by}
+    found = [Party(who, "asked for this run and decides nothing about it") for who in asked if who]
+    if question.kind == "approval":
+        proposers = {question.proposed_by, proposer(events, question.turn, question.index)}
+        found += [Party(who, "proposed this call and may not approve it") for who in proposers if who]
+        if question.changed_by:
+            found.append(Party(question.changed_by, "changed this call's arguments and may not approve them"))
+    return tuple(found)
+
+
+def proposer(events: Sequence[Event], turn: int, index: int) -> str | None:
+    """Return the person who proposed the call; None where a model or a script did."""
+    state = find_call(events, turn, index)
+    if state is None or state.planner is not Planner.HUMAN:
+        return None
+    said = (event.body.get("by") for event in events if event.turn == turn and event.name == "escalation.answered")
+    return next(said, None)
+
+
+def check(question: Question, caller: Caller, events: Sequence[Event]) -> None:
+    """Raise ``MayNotAnswer`` where the caller has no say in it at all."""
+    where, who = question.escalation_id, caller.principal
+    tenant = opening(events).request.tenant
+    if question.kind == "question":
+        asked = opening(events).requested_by
+        if caller.reviews(tenant) or (asked is not None and caller.sees(tenant) and same_person(asked, who)):
+            return
+        raise MayNotAnswer(f"{where}: only who asked for this run, or a reviewer, replies to its question.")
+    for party in parties(question, events):
+        if same_person(party.who, who):
+            raise MayNotAnswer(f"{where}: {who} {party.why}; somebody else has to.")
+    if not caller.reviews(tenant):
+        raise MayNotAnswer(f"{where}: only a reviewer decides; {who} is none here (docs/http.md, Rights).")
+    if question.kind == "approval" and question.approvers and question.approvers not in caller.groups:
+        raise MayNotAnswer(f"{where}: only members of {question.approvers} approve this call; {who} is none.")
+
+
+def check_decision(
+    question: Question, decision: Decision, caller: Caller, events: Sequence[Event], playbook: Playbook
+) -> None:
+    """Raise ``MayNotAnswer`` where the decision is beyond the rights of a caller who may decide."""
+    if caller.operates:
+        return
+    where = question.escalation_id
+    if isinstance(decision, CallTools):
+        undoing = [call.tool for call in decision.calls if (tool := playbook.tools.get(call.tool)) and not tool.offered]
+        if undoing:
+            raise MayNotAnswer(f"{where}: {', '.join(undoing)} only undoes; an operator may call it, nobody else.")
+    if isinstance(decision, HandOver) and decision.add_budget_microusd:
+        granted = granted_microusd(events) + decision.add_budget_microusd
+        most = playbook.agent.max_grant_microusd
+        if granted > most:
+            raise MayNotAnswer(
+                f"{where}: decision.add_budget_microusd: with it {dollars(granted)} USD would be added to this run; "
+                f"reviewers may add {dollars(most)} (max_grant_usd in agent.yaml). Add less, or ask an operator."
+            )
+
+
+def you_may(escalation: Escalation, caller: Caller) -> tuple[tuple[Act, ...], str | None]:
+    """Return what the caller may do about what is shown, or why nothing: what a screen offers.
+
+    It is a help, and not the check: that looks into the log, too.
+    """
+    who = caller.principal
+    if escalation.status != "open":
+        return (), f"It is {escalation.status}."
+    if escalation.kind == "question":
+        asked = any(same_person(one, who) for one in escalation.asked)
+        reason = "Only who asked for the run, or a reviewer, replies."
+        return (("reply",), None) if asked or caller.reviews(escalation.tenant) else ((), reason)
+    if any(same_person(one, who) for one in escalation.may_not_answer):
+        return (), "You asked for this run, proposed this call, or changed it: somebody else decides."
+    if not caller.reviews(escalation.tenant):
+        return (), "Only reviewers decide."
+    if escalation.kind == "approval":
+        if escalation.approvers and escalation.approvers not in caller.groups:
+            return (), f"Only members of {escalation.approvers} approve this call."
+        return ("approve", "reject", "change"), None
+    return ("decide", "grant", "undo") if caller.operates else ("decide", "grant"), None
+
+
+def granted_microusd(events: Sequence[Event]) -> int:
+    """Return what people have added to the run's budget so far."""
+    answers = (event.body for event in events if event.name == "escalation.answered")
+    return sum(int(body["decision"].get("add_budget_microusd") or 0) for body in answers)
