@@ -23,7 +23,7 @@ from ballast.contracts.event import run_seq
 from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire, parse
 from ballast.folds import effects, ending, outcome, proposals, requested, to_announce, usage
-from ballast.log import RunLog
+from ballast.log import RunLog, Signatures
 from ballast.log.run_index import by_outcome
 from ballast.outbox import Announcements, Replies
 from ballast.runtime import Runtime, lambda_runtime
@@ -101,7 +101,7 @@ class Settlement:
     def of(cls, runtime: Runtime) -> "Settlement":
         """Put it together; once per runtime."""
         return cls(
-            runtime.get(RunLog.of),
+            RunLog.of(runtime, signatures=runtime.get(Signatures.of)),
             runtime.get(Books.of),
             runtime.get(Announcements.of),
             runtime.get(Replies.of),

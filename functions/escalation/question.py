@@ -33,6 +33,7 @@ class Question:
     approvals_needed, given  how many people must approve, and who has
     answers     how many answers it has taken: every change of it adds one
     binding     the hash that an approval is bound to
+    call_sha256  the hash of the call as people were asked about it; None of an older version's question
     arguments   what somebody changed the call's arguments to; None while they are as proposed
     """
 
@@ -54,6 +55,7 @@ class Question:
     given: tuple[Given, ...] = ()
     answers: int = 0
     binding: str | None = None
+    call_sha256: str | None = None
     arguments: dict[str, Any] | None = None
 
     @classmethod
@@ -86,6 +88,7 @@ class Question:
             given=tuple(Given(**one) for one in json.loads(text("given") or "[]")),
             answers=number("answers"),
             binding=text("binding"),
+            call_sha256=text("call_sha256"),
             arguments=None if arguments is None else json.loads(arguments),
         )
 
