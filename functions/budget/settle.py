@@ -76,6 +76,11 @@ def how_it_ended(events: Sequence[Event], status: str) -> dict[str, Any]:
     return body | {"reason": _reason(events)}
 
 
+def _is_answered(events: Sequence[Event]) -> bool:
+    made = proposals(events)
+    return bool(made) and isinstance(made[max(made)].decision, Answer)
+
+
 def _reason(events: Sequence[Event]) -> str | None:
     """Return why the run was where it ended: the reason of what people were asked, or of the last hand-over."""
     made = proposals(events)
@@ -115,6 +120,8 @@ class Settlement:
             return None
         ended = ending(events)
         if ended is None:
+            if status == "answered" and self.log.unsigned(run_id) and not _is_answered(events):
+                status = "failed"  # what was said to be a person's answer is nobody's
             index = by_outcome(requested(events).tenant, status)
             ended = self.log.append(run_id, run_seq("ended"), how_it_ended(events, status), index=index)
             self.runtime.emit(run_ended(events, ended))

@@ -59,7 +59,7 @@ def answers(asked: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
 
     An answer is signed and its question is not, so the parts count only together with the hash that was signed.
     """
-    whole = _PARTS <= set(asked) and asked["sha256"] == _whole({name: asked[name] for name in _PARTS})
+    whole = set(asked) >= _PARTS and asked["sha256"] == _whole({name: asked[name] for name in _PARTS})
     return whole and answer.get("binding") == asked["sha256"]
 
 

@@ -31,7 +31,7 @@ class History:
         return cls(
             lambda: log.read_turn(task.run_id, task.turn),
             lambda: log.read(task.run_id),
-            lambda: log.unsigned(task.run_id, task.turn),
+            lambda: tuple(event for event in log.unsigned(task.run_id) if event.turn == task.turn),
         )
 
     @cached_property

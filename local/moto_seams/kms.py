@@ -34,7 +34,7 @@ def keys_as_the_template_says() -> Iterator[None]:
     """
     from moto.kms.models import Key, kms_backends
 
-    def create(_: type[Any], __: str, cloudformation_json: Any, account_id: str, region_name: str, **___: Any) -> Any:
+    def create(_: Any, __: str, cloudformation_json: Any, account_id: str, region_name: str, /, **___: Any) -> Any:
         properties = cloudformation_json["Properties"]
         key = kms_backends[account_id][region_name].create_key(
             policy=properties["KeyPolicy"],

@@ -187,7 +187,7 @@ class LogCorrupt(Stop):
 
 
 class AnswerUnsigned(LogCorrupt):
-    """What claims to be a person's answer has no valid signature. ``event`` is what is in the log, where it is known."""
+    """What claims to be a person's answer has no valid signature. ``event`` is what is in the log, where known."""
 
     def __init__(self, message: str = "", *, event: Any = None) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""The append-only log of a run in DynamoDB, with large bodies in S3, sensitive values sealed and people's answers signed."""
+"""The append-only log of a run in DynamoDB: large bodies in S3, sensitive values sealed, people's answers signed."""
 
 from ballast.log.run_index import Found, RunIndex
 from ballast.log.run_log import LogSettings, RunLog

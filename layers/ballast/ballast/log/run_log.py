@@ -224,10 +224,9 @@ class RunLog:
         self._unsigned.get(event.run_id, {}).pop(event.seq, None)
         return event
 
-    def unsigned(self, run_id: str, turn: int) -> tuple[Event, ...]:
-        """Return what claims to be a person's in that turn and is not signed, as it was last read here."""
-        found = self._unsigned.get(run_id, {}).values()
-        return tuple(sorted((event for event in found if event.turn == turn), key=order))
+    def unsigned(self, run_id: str) -> tuple[Event, ...]:
+        """Return what claims to be a person's in that run and is not signed, as it was last read here."""
+        return tuple(sorted(self._unsigned.get(run_id, {}).values(), key=order))
 
     @property
     def _table(self) -> str:
