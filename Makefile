@@ -34,13 +34,13 @@ help: ## List the targets.
 demo: $(READY) ## Watch an agent run, on this machine. Another scenario: make demo SCENARIO=name
 	@$(BIN)/ballast demo $(SCENARIO)
 
-test: lint ## The gate: lint, types and the whole suite (4 minutes). A part of it: make test ARGS=tests/template
+test: lint ## The gate: lint, types and the whole suite (3 minutes). A part of it: make test ARGS=tests/template
 	$(call stage,pytest,$(BIN)/pytest $(WORKERS) $(ARGS),$(BIN)/pytest --last-failed)
 
-unit: $(READY) ## The tests that need no cloud, no socket and no process (half a minute).
+unit: $(READY) ## The tests that need no cloud, no socket and no process (20 seconds).
 	$(call stage,pytest,$(BIN)/pytest $(WORKERS) tests/unit $(ARGS),$(BIN)/pytest --last-failed)
 
-coverage: $(READY) ## The whole suite, with the coverage of what is shipped (7 minutes).
+coverage: $(READY) ## The whole suite, with the coverage of what is shipped; what CI runs (5 minutes).
 	$(call stage,coverage,$(BIN)/pytest $(WORKERS) --cov --cov-report term $(ARGS),$(BIN)/pytest --last-failed)
 
 lint: $(READY) ## Check style, format and types (15 seconds).
@@ -51,10 +51,10 @@ lint: $(READY) ## Check style, format and types (15 seconds).
 artifacts: $(READY) ## Build what is deployed and play every built function (half a minute; the first time two); needs python3.13.
 	$(call stage,artifacts,$(BIN)/pytest tests/artifacts $(ARGS),make artifacts)
 
-faults: $(READY) ## Play every fault at every request of every handler (9 minutes); writes fault-report.json.
+faults: $(READY) ## Play every fault at every request of every handler (6 minutes); writes fault-report.json.
 	$(call stage,faults,$(BIN)/python -m tests.faults $(ARGS),make faults)
 
-desk-faults: $(READY) ## Play 500 seeded runs of the desk under a random mix of faults, and the harness's long tests (4 minutes).
+desk-faults: $(READY) ## Play 500 seeded runs of the desk under a random mix of faults, and the harness's long tests (2 minutes).
 	$(call stage,desk-faults,$(BIN)/python -m tests.faults --every 0 --random 500 --report desk-fault-report.json $(ARGS),make desk-faults)
 	$(call stage,deep tests,$(BIN)/pytest tests/faults -m deep -o timeout=600,make desk-faults)
 
@@ -83,7 +83,7 @@ build: $(READY) ## Build what is deployed (needs python3.13).
 deploy: build ## Deploy it to your AWS account. Another stage: make deploy STAGE=prod
 	$(SAM) deploy --guided --config-env $(if $(STAGE),$(STAGE),default)
 
-bench: $(READY) ## Measure and check what is published: turns, imports, despair, leases, a hot window, deadlines (10 minutes).
+bench: $(READY) ## Measure and check what is published: turns, imports, despair, leases, a hot window, deadlines (4 minutes).
 	@for one in $(BENCHES); do \
 	  printf '\n━━━━ python -m bench.%s\n\n' $$one; $(BIN)/python -m bench.$$one || failed="$$failed bench.$$one"; \
 	done; test -z "$$failed" || { echo "Not as it has to be:$$failed" >&2; exit 1; }
