@@ -3,6 +3,8 @@
 Whoever may append to the log may put any item there, so that is what these tests do, with the table itself.
 """
 
+import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,16 +22,18 @@ from ballast.errors import (
     SettingInvalid,
 )
 from ballast.folds import opening
-from ballast.log import RunLog, Signatures
+from ballast.log import RunLog, Seal, Signatures
 from ballast.log.codec import decode, encode
+from ballast.playbook import load_playbook
 from ballast.validation import run_sources
 from functions.escalation.remind import RemindIncomplete
 from tests.functions.approvals import answered, asks
-from tests.functions.cloud import LOG
+from tests.functions.cloud import LOG, client
 from tests.functions.http import ask, event
 from tests.functions.stack import Stack, client_error
 
 ASKING = Path(__file__).parents[1] / "playbooks" / "asking"
+VAULT = Path(__file__).parents[2] / "e2e" / "vault"
 ANSWER = "0001.call.1.approval_answered"
 Body = dict[str, Any]
 
@@ -185,6 +189,29 @@ def test_what_is_no_signature_is_none(mac: Any, stack: Stack) -> None:
     asks(stack, run_id, asked=1)
 
     assert stack.count("n-1") == 0
+
+
+def test_a_signature_is_of_the_ciphertext_of_a_sensitive_value(stack: Stack) -> None:
+    vault = load_playbook(VAULT)
+    process = stack.cloud.usual_process(LOG)
+    seal = Seal.of(process, vault)
+    people = RunLog.of(process, seal, Signatures.signing(process))
+    shows, acts = RunLog.of(process, seal), RunLog.of(process, seal, Signatures.of(process))
+    card, other = "4111 1111 1111 1111", "5555 5555 5555 4444"
+    call = {"tool": "keep_card", "arguments": {"card_number": card}}
+    seq, decision = "0002.escalation.answered", {"kind": "call_tools", "calls": [call]}
+    people.append("run-x", seq, {"escalation_id": "esc-x", "by": "ann", "decision": decision})
+    assert [event.body["decision"]["calls"][0]["arguments"]["card_number"] for event in acts.read("run-x")] == [card]
+    said = item(stack, "run-x", seq)
+    body = json.loads(said["body"]["S"])
+    mine = client("kms").encrypt(
+        KeyId=LOG["SENSITIVE_KEY_ARN"], Plaintext=other.encode(), EncryptionContext={"run_id": "run-x"}
+    )["CiphertextBlob"]
+    body["$sealed"] = {token: [base64.b64encode(mine).decode()] for token in body["$sealed"]}
+    stack.cloud.tables.put_item(TableName="run-log", Item=said | {"body": {"S": json.dumps(body)}})
+
+    assert other in str(shows.read("run-x")[0].body)
+    assert acts.read("run-x") == ()
 
 
 def test_an_answer_is_no_answer_anywhere_else(stack: Stack) -> None:
