@@ -22,7 +22,7 @@ from local.moto_seams.dynamodb import (
 from local.moto_seams.events import functions_are_targets
 from local.moto_seams.interpreter import executions_run_by, validated_once
 from local.moto_seams.jsonata import jsonata_clock
-from local.moto_seams.kms import no_key_pairs_for_secret_keys
+from local.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
 
 _LOOPBACK = r"https?://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?(/|$)"
 _BEDROCK = r"https?://bedrock-runtime[.-]"
@@ -53,6 +53,7 @@ def moto_cloud(engine: Engine, executions: Executions, clock: Clock, allow_bedro
         queries_look_at_one_key(),
         methods_looked_up_once(),
         no_key_pairs_for_secret_keys(),
+        keys_as_the_template_says(),
         functions_are_targets(executions.invoked_by_event),
         mock_aws(config=config),
     ):

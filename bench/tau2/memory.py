@@ -18,18 +18,19 @@ from typing import Any
 
 from ballast.contracts import Event, RunRequest, ToolCall
 from ballast.contracts.event import escalation_seq, plan_seq
-from ballast.log import RunLog
+from ballast.log import RunLog, Signatures
 from ballast.runtime import Runtime
 from functions.budget import admit
 from functions.escalation import open as escalation_open
 from functions.executor import execute
 from local.moto_seams.replaced import replaced
+from tests.support.mac_key import MacKey
 from tests.support.tables_in_memory import Tables
 
 NOON = real.datetime(2026, 3, 1, 12, tzinfo=real.UTC)
 #: The executor's, in template.yaml: the lease of an attempt at a write.
 TIMEOUT_MS = 60_000
-LOG = {"RUN_LOG_TABLE": "run-log", "PAYLOAD_BUCKET": "payloads"}
+LOG = {"RUN_LOG_TABLE": "run-log", "PAYLOAD_BUCKET": "payloads", "ANSWER_KEY_ARN": "answers"}
 ROOM = {f"{whose}_{window}_USD": "1000000" for whose in ("TENANT", "ACCOUNT") for window in ("HOUR", "DAY")}
 ADMIT = LOG | ROOM | {"TENANT_RUNS": "1000", "ACCOUNT_RUNS": "1000", "ADMISSION_WAIT_S": "60"}
 ADMIT |= {"BUDGETS_TABLE": "budgets", "REPLY_QUEUE_PREFIX": "reply-"}
@@ -69,13 +70,13 @@ class Services:
     exceptions = Tables.exceptions
 
     def __init__(self) -> None:
-        self.tables = Tables()
+        self.tables, self.keys = Tables(), MacKey()
         self.messages: list[Mapping[str, Any]] = []
         self._objects: dict[str, bytes] = {}
 
     def client(self, service: str, **_: Any) -> Any:
         """Return a client of ``service``."""
-        return self.tables if service == "dynamodb" else self
+        return {"dynamodb": self.tables, "kms": self.keys}.get(service, self)
 
     def renew(self) -> None:
         """Empty everything."""
@@ -116,7 +117,8 @@ class Functions:
             name: Runtime(environ, session=self.services, clock=clock, stdout=StringIO())  # type: ignore[arg-type]
             for name, environ in environs.items()
         }
-        self.log = RunLog.of(self._runtimes["log"])
+        people = self._runtimes["log"]
+        self.log = RunLog.of(people, signatures=Signatures.signing(people))
 
     def renew(self) -> None:
         """Begin anew, with nothing in the tables."""

@@ -20,7 +20,7 @@ from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput, RunEnded, WindowFull
 from ballast.folds import ending
-from ballast.log import RunLog
+from ballast.log import RunLog, Signatures
 from ballast.money.lease import MAX_PARTS
 from ballast.runtime import Runtime
 from functions.budget.lending import Lending
@@ -43,7 +43,7 @@ class Extension:
     @classmethod
     def of(cls, runtime: Runtime) -> Extension:
         """Put it together; once per runtime."""
-        return cls(runtime.get(RunLog.of), runtime.get(Lending.of))
+        return cls(RunLog.of(runtime, signatures=runtime.get(Signatures.of)), runtime.get(Lending.of))
 
     def extend(self, task: ExtendTask) -> dict[str, Any]:
         """Extend the lease and record it; doing it twice is doing it once.

@@ -23,7 +23,7 @@ from ballast.contracts.event import run_seq
 from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire, parse
 from ballast.folds import effects, ending, outcome, proposals, requested, to_announce, usage
-from ballast.log import RunLog
+from ballast.log import RunLog, Signatures
 from ballast.log.run_index import by_outcome
 from ballast.outbox import Announcements, Replies
 from ballast.runtime import Runtime, lambda_runtime
@@ -76,6 +76,11 @@ def how_it_ended(events: Sequence[Event], status: str) -> dict[str, Any]:
     return body | {"reason": _reason(events)}
 
 
+def _is_answered(events: Sequence[Event]) -> bool:
+    made = proposals(events)
+    return bool(made) and isinstance(made[max(made)].decision, Answer)
+
+
 def _reason(events: Sequence[Event]) -> str | None:
     """Return why the run was where it ended: the reason of what people were asked, or of the last hand-over."""
     made = proposals(events)
@@ -101,7 +106,7 @@ class Settlement:
     def of(cls, runtime: Runtime) -> "Settlement":
         """Put it together; once per runtime."""
         return cls(
-            runtime.get(RunLog.of),
+            RunLog.of(runtime, signatures=runtime.get(Signatures.of)),
             runtime.get(Books.of),
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
@@ -115,6 +120,8 @@ class Settlement:
             return None
         ended = ending(events)
         if ended is None:
+            if status == "answered" and self.log.unsigned(run_id) and not _is_answered(events):
+                status = "failed"  # what was said to be a person's answer is nobody's
             index = by_outcome(requested(events).tenant, status)
             ended = self.log.append(run_id, run_seq("ended"), how_it_ended(events, status), index=index)
             self.runtime.emit(run_ended(events, ended))

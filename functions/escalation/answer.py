@@ -11,7 +11,7 @@ from ballast.errors import EscalationClosed
 from ballast.folds import ending, opening, progress
 from ballast.folds.opening import renewed
 from ballast.http.identity import Caller
-from ballast.log import RunLog, Seal
+from ballast.log import RunLog, Seal, Signatures
 from ballast.runtime import Runtime, lambda_runtime
 from functions.escalation.approve import Approvals, changed_to, gates_playbook
 from functions.escalation.persons_answer import PersonsAnswer, checked
@@ -36,7 +36,11 @@ class Answers:
         """Put it together; once per runtime."""
         return cls(
             # What a person has a tool called with may be sensitive; what others wrote stays masked here.
-            RunLog.of(runtime, Seal.of(runtime, runtime.get(gates_playbook), opens=False)),
+            RunLog.of(
+                runtime,
+                Seal.of(runtime, runtime.get(gates_playbook), opens=False),
+                runtime.get(Signatures.signing),
+            ),
             runtime.get(EscalationsTable.of),
             runtime.get(Resumption.of),
             runtime.get(Approvals.of),

@@ -18,7 +18,7 @@ from ballast.contracts.wire import canonical
 from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater
 from ballast.folds import decided_by_operator, find_call, opening
 from ballast.folds.opening import renewed
-from ballast.log import RunLog
+from ballast.log import RunLog, Signatures
 from ballast.playbook import Playbook, RunSoFar, load_playbook
 from ballast.playbook.gate import admit_call
 from ballast.playbook.sensitive import marks_arguments
@@ -56,8 +56,8 @@ class Approvals:
     @classmethod
     def of(cls, runtime: Runtime) -> "Approvals":
         """Put it together; once per runtime."""
-        parts = (runtime.get(RunLog.of), runtime.get(EscalationsTable.of), runtime.get(Resumption.of))
-        return cls(*parts, runtime)
+        log = RunLog.of(runtime, signatures=runtime.get(Signatures.signing))
+        return cls(log, runtime.get(EscalationsTable.of), runtime.get(Resumption.of), runtime)
 
     def take(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> int:
         """Take one person's answer and return how many more must approve: 0 where the run goes on.
@@ -179,6 +179,8 @@ class Approvals:
             "approvals": [{"by": one.by, "at": one.at, "comment": one.comment} for one in question.given],
             "binding": question.binding,
         }
+        if question.call_sha256 is not None:
+            body["call_sha256"] = question.call_sha256
         if approved and question.arguments is not None:
             body |= {"arguments": question.arguments, "shown": question.shown}
         body |= renewed(opening(events).limits, self.runtime.clock())

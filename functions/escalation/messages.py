@@ -18,6 +18,7 @@ from functions.escalation.due import DUE
 _READ = (
     *("escalation_id", "run_id", "tenant", "kind", "status", "turn", "call_index", "round", "opened_at", "answer_by"),
     *("remind_at", "reminded_at", "sent", "sent_at", "changed_at", "given", "approvals_needed", "binding", "arguments"),
+    "call_sha256",
 )
 
 

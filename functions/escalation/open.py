@@ -10,7 +10,7 @@ from typing import Any
 from ballast.contracts import Event, HandOver, OpenTask
 from ballast.contracts.event import approval_seq, escalation_seq
 from ballast.contracts.notice import EscalationMessage
-from ballast.contracts.wire import canonical, parse
+from ballast.contracts.wire import canonical, parse, sha256
 from ballast.folds import approval_rounds, find_call, opening, proposals, proposed, summary, to_announce
 from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
@@ -68,8 +68,10 @@ class Escalations:
             seq = approval_seq(task.turn, index, "requested", task.round)
         escalation_id = escalation_id_of(task.run_id, seq)
         decision: Any = proposed(events)
+        call_sha256: str | None = None
         if is_approval and (state := find_call(events, task.turn, index)):
             decision = {"kind": "call_tools", "calls": [state.call.model_dump(mode="json")]}
+            call_sha256 = sha256(canonical(decision["calls"][0]))
         if decision is not None and len(canonical(decision)) > MAX_PROPOSED_BYTES:
             decision = None
         question = asked(events, task.turn - 1) if task.kind == "question" else None
@@ -95,7 +97,8 @@ class Escalations:
             remind_at=now + timedelta(seconds=task.timeout_s / 2),
             asks_people=task.kind != "question",
         )
-        self._keep(task, tenant, facts, telling, {"requested_by": requested_by, "proposed_by": proposed_by})
+        who = {"requested_by": requested_by, "proposed_by": proposed_by}
+        self._keep(task, tenant, facts | {"call_sha256": call_sha256}, telling, who)
         handed_over = task.handed_over.model_dump(mode="json", by_alias=True) if task.handed_over else None
         opened = self.log.append(task.run_id, seq, facts | {"handed_over": handed_over})
         if task.kind != "question":
@@ -137,6 +140,7 @@ class Escalations:
         }
         why = canonical(list(facts["why"])) if facts.get("why") else None
         more = parties | {"approvers": facts.get("approvers"), "binding": facts.get("binding"), "why": why}
+        more |= {"call_sha256": facts["call_sha256"]}
         values |= {name: value for name, value in more.items() if value}
         # An answer that came before the retry stays; the token is renewed, and the run waits again.
         update = (

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ballast.contracts.notice import binding_shown
-from ballast.contracts.wire import canonical
+from ballast.contracts.wire import canonical, sha256
+from ballast.errors import LogCorrupt
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Question:
     approvals_needed, given  how many people must approve, and who has
     answers     how many answers it has taken: every change of it adds one
     binding     the hash that an approval is bound to
+    call_sha256  the hash of the call as people were asked about it; None of an older version's question
     arguments   what somebody changed the call's arguments to; None while they are as proposed
     """
 
@@ -60,6 +62,7 @@ class Question:
     given: tuple[Given, ...] = ()
     answers: int = 0
     binding: str | None = None
+    call_sha256: str | None = None
     arguments: dict[str, Any] | None = None
 
     @classmethod
@@ -95,6 +98,7 @@ class Question:
             given=tuple(Given(**one) for one in json.loads(text("given") or "[]")),
             answers=number("answers"),
             binding=text("binding"),
+            call_sha256=text("call_sha256"),
             arguments=None if arguments is None else json.loads(arguments),
         )
 
@@ -106,6 +110,17 @@ class Question:
     def given_by(self, person: str) -> Given | None:
         """Return that person's approval, if it still counts."""
         return next((one for one in self.given if one.by == person), None)
+
+
+def check_shown(item: Mapping[str, Any], decision: Any) -> None:
+    """Return where ``decision``, as the log has it, is the call that people were asked about when it was opened.
+
+    Raises ``LogCorrupt``: who approves what they are shown would approve another call.
+    """
+    asked, calls = text_of(item, "call_sha256"), (decision or {}).get("calls")
+    if asked is not None and calls and sha256(canonical(calls[0])) != asked:
+        run_id, escalation_id = item["run_id"]["S"], item["escalation_id"]["S"]
+        raise LogCorrupt(f"{run_id}: the call behind {escalation_id} was changed in the log after people were asked.")
 
 
 def text_of(item: Mapping[str, Any], name: str) -> str | None:

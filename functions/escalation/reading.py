@@ -15,7 +15,7 @@ from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime
 from functions.escalation.contract import Escalation, EscalationPage, EscalationSummary
-from functions.escalation.question import text_of
+from functions.escalation.question import check_shown, text_of
 from functions.escalation.table import EscalationsSettings
 
 #: So many pages of the index are looked through for a page of escalations; then the caller asks for the next.
@@ -33,7 +33,7 @@ _READ = ", ".join(_NAMES)
 #: What changes too often for the index, or is not needed to find anything.
 _MORE = (
     "why, given, approvals_needed, requested_by, proposed_by, approvers, reminded_at, binding, arguments, changed_by, "
-    "turn, call_index, #round"
+    "call_sha256, turn, call_index, #round"
 )
 _MORE_NAMES = _NAMES | {"#round": "round"}
 #: How often what DynamoDB left unread is asked for again.
@@ -58,7 +58,7 @@ class Questions:
         return cls(runtime.get(RunLog.of), runtime.client("dynamodb"), table, runtime)
 
     def get(self, escalation_id: str) -> Escalation | None:
-        """Return the escalation, None where there is none."""
+        """Return the escalation, None where there is none. Raises ``LogCorrupt`` where its call was changed since."""
         with consequences(self._table):
             item = self.dynamodb.get_item(
                 TableName=self.table,
@@ -78,6 +78,7 @@ class Questions:
         facts = self._facts(item, ended=(run_id, run_seq("ended")) in events)
         binding, arguments = text_of(item, "binding"), text_of(item, "arguments")
         decision = opened.body.get("proposed_decision") if opened else None
+        check_shown(item, decision)
         if arguments is not None and decision:
             decision = {**decision, "calls": [decision["calls"][0] | {"arguments": json.loads(arguments)}]}
         requested_by = text_of(item, "requested_by")

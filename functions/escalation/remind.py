@@ -20,7 +20,7 @@ from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, lambda_runtime
 from functions.escalation.due import DUE, Telling
 from functions.escalation.messages import Messages
-from functions.escalation.question import Question, text_of
+from functions.escalation.question import Question, check_shown, text_of
 
 #: So many questions are looked at in one invocation, at most.
 MOST_LOOKS = 200
@@ -112,9 +112,13 @@ class Reminders:
 def message_of(
     item: dict[str, Any], question: Question, opened: Event, *, sent: int, reminder: bool
 ) -> EscalationMessage:
-    """Return the message about an open question: what the log says it was opened with, and what was done since."""
+    """Return the message about an open question: what the log says it was opened with, and what was done since.
+
+    Raises ``LogCorrupt`` where its call is another one by now.
+    """
     facts = {name: value for name, value in opened.body.items() if name in EscalationMessage.model_fields}
     decision = facts.get("proposed_decision")
+    check_shown(item, decision)
     if question.arguments is not None and decision:
         facts["proposed_decision"] = decision | {"calls": [decision["calls"][0] | {"arguments": question.arguments}]}
     facts |= {

@@ -19,7 +19,7 @@ from ballast.contracts.event import LAST_TURN
 from ballast.contracts.wire import canonical
 from ballast.errors import EscalationClosed, RetryLater
 from ballast.folds import approval_rounds, ending
-from ballast.log import RunLog
+from ballast.log import RunLog, Signatures
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime
 from functions.escalation.question import Question
@@ -42,7 +42,8 @@ class Resumption:
 
         # One attempt a call: where the first was lost on the way back, a second would find its token used.
         client = runtime.client("stepfunctions", config=Config(retries={"total_max_attempts": 1, "mode": "standard"}))
-        return cls(runtime.get(RunLog.of), runtime.get(EscalationsTable.of), client, runtime)
+        log = RunLog.of(runtime, signatures=runtime.get(Signatures.signing))
+        return cls(log, runtime.get(EscalationsTable.of), client, runtime)
 
     def resume(self, question: Question, output: dict[str, Any], *, claimed: bool) -> None:
         """Tell the run that waits behind ``question``.

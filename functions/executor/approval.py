@@ -7,23 +7,25 @@
       answered: rejected ─▶ denied
                 approved ─▶ what it is bound to, computed anew ─ the same ─▶ goes on (``call.intended`` consumes it)
                                                         └ moved ─▶ approval_void ─▶ asked again, 3 times at most
+      not signed (forged, or changed since) ─▶ as if nobody had answered; where people were waited for: approval_void
       nobody in time ─▶ approval_answered by nobody ─▶ refuse │ fallback: denied │ park: asked anew, ApprovalParked
 
 ``approval_answered`` has one key a round: whoever writes it first, a person's answer or the executor that
 no longer waits, decides. So an answer at the last moment either counts or is told that it came too late.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
 from ballast.contracts.event import approval_seq
-from ballast.errors import ApprovalParked, ApprovalRequired, RetryLater
+from ballast.contracts.wire import canonical, sha256
+from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater
 from ballast.folds import ApprovalRound, approval_rounds
 from ballast.folds.opening import renewed
 from ballast.playbook import OnUnanswered, ToolFailed
 from functions.executor.attempt import Attempt, Outcome
-from functions.executor.binding import binding_of, moved
+from functions.executor.binding import binding_of, moved, same_call
 from functions.executor.reasons import why_a_person_must_approve
 
 #: An approval that became void so often is not asked for again: the world moves faster than people answer.
@@ -36,7 +38,8 @@ def approved(attempt: Attempt) -> Outcome | None:
     Raises ``ApprovalRequired`` or ``ApprovalParked`` where people have to be asked first.
     """
     if attempt.state.status == "intended":
-        return None  # it was approved, and has begun
+        _check_begun(attempt)
+        return None
     try:
         return _approved(attempt)
     except ToolFailed as failed:
@@ -49,6 +52,8 @@ def _approved(attempt: Attempt) -> Outcome | None:
         why = why_a_person_must_approve(attempt)
         return _ask(attempt, 1, why, binding_of(attempt)) if why else None
     latest = rounds[-1]
+    if _was_forged(attempt, latest):
+        return _void(attempt, rounds, ["signature"], binding_of(attempt))
     if latest.answer is None and attempt.task.unanswered and latest.number <= max(1, attempt.task.asked):
         latest = _nobody_answered(attempt, latest)
     if latest.answer is None:
@@ -58,10 +63,60 @@ def _approved(attempt: Attempt) -> Outcome | None:
     if not latest.answer["approve"]:
         return _denied(f"A person rejected it. {latest.answer.get('comment', '')}".strip())
     now = binding_of(attempt)
+    changed = [] if latest.void is not None else _moved(attempt, latest, now)
+    if latest.void is None and not changed:
+        return None
+    return _void(attempt, rounds, changed, now)
+
+
+def _check_begun(attempt: Attempt) -> None:
+    """Return where a call that was begun has the approval that it needs, or needs none. Raises ``NotSigned``.
+
+    Its intention alone does not show that it was approved: whoever appends to the log could have written it.
+    """
+    rounds = approval_rounds(attempt.history.turn, attempt.task.turn, attempt.task.index)
+    latest = rounds[-1] if rounds else None
+    if latest is not None and latest.answer is not None and latest.void is None and latest.answer["approve"]:
+        asked = (latest.needed or {}).get("binding") or {}
+        if same_call(asked, latest.answer, attempt.state.call) and not _not_what_was_approved(attempt, latest.answer):
+            return
+    if why_a_person_must_approve(attempt.as_proposed):
+        raise NotSigned("It needs an approval that a person has signed, and there is none.")
+
+
+def _was_forged(attempt: Attempt, latest: ApprovalRound) -> bool:
+    """Say whether people were waited for, and what stands in the place of their answer is not signed."""
+    if latest.answer is not None or attempt.task.unanswered or attempt.task.asked < latest.number:
+        return False
+    here = (attempt.task.index, latest.number)
+    return any(
+        event.name == "call.approval_answered" and (event.index, event.round) == here
+        for event in attempt.history.unsigned
+    )
+
+
+def _moved(attempt: Attempt, latest: ApprovalRound, now: dict[str, Any]) -> list[str]:
+    """Return the names of what is not as it was approved."""
+    answer = latest.answer or {}
+    bound = moved((latest.needed or {}).get("binding") or {}, answer, now)
+    return sorted({*bound, *_not_what_was_approved(attempt, answer)})
+
+
+def _not_what_was_approved(attempt: Attempt, answer: Mapping[str, Any]) -> list[str]:
+    """Return what of the answer does not fit, besides what it is bound to: the call that people saw, how many they are.
+
+    What people were asked is in the log, where others than the executor could have put it.
+    """
+    given = {one["by"] for one in answer.get("approvals") or [{"by": answer.get("by")}]}
+    seen = answer.get("call_sha256")
+    other_call = seen is not None and seen != sha256(canonical(attempt.call_shown))
+    return ["approvals"] * (len(given) < attempt.tool.approvals) + ["call"] * other_call
+
+
+def _void(attempt: Attempt, rounds: Sequence[ApprovalRound], changed: list[str], now: dict[str, Any]) -> Outcome | None:
+    """Record that an approval does not hold, where that is not on the record yet, and ask again."""
+    latest = rounds[-1]
     if latest.void is None:
-        changed = moved((latest.needed or {}).get("binding") or {}, latest.answer, now)
-        if not changed:
-            return None
         body = {"tool": attempt.tool.name, "moved": changed, "binding": now}
         attempt.record(_seq(attempt, "void", latest.number), body)
     return _asked_again(attempt, latest, now, voids=1 + sum(one.void is not None for one in rounds[:-1]))
@@ -96,7 +151,10 @@ def _nobody_answered(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
     asked = latest.requested or {}
     nobody = {"escalation_id": asked.get("escalation_id"), "approve": None, "by": None, "comment": ""}
     body = nobody | renewed(attempt.history.opening.limits, attempt.now)
-    recorded = attempt.record(_seq(attempt, "answered", latest.number), body).body
+    try:
+        recorded = attempt.record(_seq(attempt, "answered", latest.number), body).body
+    except AnswerUnsigned:  # nobody's answer is in the place of it
+        recorded = body
     if recorded["approve"] is not None:
         raise RetryLater(f"{attempt.idempotency_key}: an answer came at the last moment; it counts.")
     return replace(latest, answer=recorded)

@@ -1,7 +1,7 @@
 """One attempt at one call: what the steps of the executor hand on to each other."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from ballast.contracts import Event, ExecuteTask, Planner, RunRequest
-from ballast.folds import CallState
+from ballast.contracts.secret import masked
+from ballast.folds import CallState, find_call
 from ballast.playbook import Playbook, Tool, ToolContext
 from ballast.validation import Grounding, ground, opening_sources, run_sources
 from functions.executor.history import History
@@ -80,6 +81,23 @@ class Attempt:
     def idempotency_key(self) -> str:
         """The effect's identity: run, turn, position. The same for every attempt at this call."""
         return self.context.idempotency_key
+
+    @property
+    def as_proposed(self) -> "Attempt":
+        """The same attempt as it would be if the call had not been begun."""
+        here = (self.task.turn, self.task.index)
+        begun = ("call.intended", "call.reserved")
+        turn = tuple(e for e in self.history.turn if (e.turn, e.index) != here or e.name not in begun)
+        state = find_call(turn, *here) or self.state
+        return replace(self, state=state, history=History(lambda: turn, lambda: self.history.run))
+
+    @property
+    def call_shown(self) -> dict[str, Any]:
+        """The call as it was proposed and as people are shown it: with its sensitive values masked."""
+        secrets = {secret for event in self.history.turn for secret in event.secrets}
+        call = self.state.proposed or self.state.call
+        shown: dict[str, Any] = masked(call.model_dump(mode="json"), secrets)
+        return shown
 
     def record(self, seq: str, body: Mapping[str, Any]) -> Event:
         """Append to the log and return what is recorded, which the history has from then on."""

@@ -12,6 +12,7 @@ from functions.executor.reasons import declared_cost
 
 #: Larger than this, what a precondition read is recorded by its hash alone.
 _MAX_PRECONDITION_BYTES = 4 * 1024
+_PARTS = {"tool", "arguments_sha256", "policy", "cost_microusd", "precondition_sha256"}
 
 
 def binding_of(attempt: Attempt) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def binding_of(attempt: Attempt) -> dict[str, Any]:
         "precondition_sha256": sha256(canonical(read)),
     }
     small = len(canonical(read)) <= _MAX_PRECONDITION_BYTES
-    return {"sha256": sha256(canonical(parts)), **parts, "precondition": read if small else None}
+    return {"sha256": _whole(parts), **parts, "precondition": read if small else None}
 
 
 def arguments_sha256(call: ToolCall) -> str:
@@ -42,7 +43,7 @@ def moved(asked: Mapping[str, Any], answer: Mapping[str, Any], now: Mapping[str,
     A person who changed the arguments meant to: neither they nor a cost that is lower for it count.
     Where the answer is not to this very question (or to one of a version that bound it to nothing), that is all.
     """
-    if not asked or answer.get("binding") != asked["sha256"]:
+    if not answers(asked, answer):
         return ["binding"]
     changed = "arguments" in answer
     differs = {name: asked[f"{name}_sha256"] != now[f"{name}_sha256"] for name in ("arguments", "precondition")}
@@ -51,6 +52,26 @@ def moved(asked: Mapping[str, Any], answer: Mapping[str, Any], now: Mapping[str,
     differs["arguments"] = differs["arguments"] and not changed
     differs["cost"] = cost > before or (cost != before and not changed)
     return sorted(name for name, really in differs.items() if really)
+
+
+def answers(asked: Mapping[str, Any], answer: Mapping[str, Any]) -> bool:
+    """Say whether an answer is to this very question: bound to the hash that its parts, as they are there, have.
+
+    An answer is signed and its question is not, so the parts count only together with the hash that was signed.
+    """
+    whole = set(asked) >= _PARTS and asked["sha256"] == _whole({name: asked[name] for name in _PARTS})
+    return whole and answer.get("binding") == asked["sha256"]
+
+
+def same_call(asked: Mapping[str, Any], answer: Mapping[str, Any], call: ToolCall) -> bool:
+    """Say whether an approved call that was begun is the one that the answer let happen."""
+    if not answers(asked, answer) or asked["tool"] != call.tool:
+        return False
+    return "arguments" in answer or asked["arguments_sha256"] == arguments_sha256(call)
+
+
+def _whole(parts: Mapping[str, Any]) -> str:
+    return sha256(canonical(dict(parts)))
 
 
 def _precondition(attempt: Attempt) -> Any:

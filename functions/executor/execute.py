@@ -4,7 +4,7 @@ from typing import Any
 
 from ballast.contracts import ExecuteTask
 from ballast.contracts.wire import parse
-from ballast.log import RunLog, Seal, masked_errors
+from ballast.log import RunLog, Seal, Signatures, masked_errors
 from ballast.metrics import metric_line
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -28,7 +28,7 @@ def build(runtime: Runtime) -> Executor:
     """Put the executor together; once per runtime."""
     playbook = load_playbook(ExecutorSettings.of(runtime).playbook_dir)
     return Executor(
-        log=RunLog.of(runtime, Seal.of(runtime, playbook)),
+        log=RunLog.of(runtime, Seal.of(runtime, playbook), runtime.get(Signatures.of)),
         once=Once.of(runtime),
         circuits=Circuits.of(runtime),
         playbook=playbook,

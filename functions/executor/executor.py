@@ -23,8 +23,8 @@ from typing import Any
 
 from ballast.contracts import ExecuteTask
 from ballast.contracts.event import call_seq
-from ballast.errors import CallRefused, EffectUnknown, InvalidInput
-from ballast.folds import CallState, decided_by_operator
+from ballast.errors import CallRefused, EffectUnknown, InvalidInput, NotSigned
+from ballast.folds import CallState, decided_by_operator, find_call
 from ballast.log import RunLog
 from ballast.playbook import Effect, Playbook, ToolContext
 from ballast.playbook.gate import admit_call
@@ -75,7 +75,7 @@ class Executor:
         """
         state = history.call(task.turn, task.index)
         if state is None:
-            raise InvalidInput(f"{task.run_id}: turn {task.turn} has no call {task.index}; nothing was executed.")
+            return self._refuse_unsigned(task, history)
         if state.status == "unknown":
             raise EffectUnknown(f"{task.run_id} turn {task.turn} call {task.index}: {state.message}")
         if state.ended:
@@ -116,6 +116,15 @@ class Executor:
         }
         self.log.append(task.run_id, call_seq(task.turn, task.index, "refused"), body)
         return "refused"
+
+    def _refuse_unsigned(self, task: ExecuteTask, history: History) -> str:
+        """Refuse a call that a person is said to have decided on, without their signature; return its status."""
+        said = find_call((*history.turn, *history.unsigned), task.turn, task.index)
+        if said is None:
+            raise InvalidInput(f"{task.run_id}: turn {task.turn} has no call {task.index}; nothing was executed.")
+        if said.ended:
+            return said.status
+        return self._refuse(task, said, NotSigned("A person is said to have decided on it, and has not signed that."))
 
     def _act(self, attempt: Attempt, lambda_context: Any) -> str:
         started = self.clock()

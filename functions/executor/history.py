@@ -17,18 +17,32 @@ class History:
     fold over the run (repeats, grounding) reads ``run``, and only for the tools that it is about.
     """
 
-    def __init__(self, turn: Callable[[], tuple[Event, ...]], run: Callable[[], tuple[Event, ...]]) -> None:
-        self._read_turn, self._read_run = turn, run
+    def __init__(
+        self,
+        turn: Callable[[], tuple[Event, ...]],
+        run: Callable[[], tuple[Event, ...]],
+        unsigned: Callable[[], tuple[Event, ...]] = tuple,
+    ) -> None:
+        self._read_turn, self._read_run, self._read_unsigned = turn, run, unsigned
 
     @classmethod
     def of(cls, log: RunLog, task: ExecuteTask) -> "History":
         """Return the history that ``log`` has of the task's run."""
-        return cls(lambda: log.read_turn(task.run_id, task.turn), lambda: log.read(task.run_id))
+        return cls(
+            lambda: log.read_turn(task.run_id, task.turn),
+            lambda: log.read(task.run_id),
+            lambda: tuple(event for event in log.unsigned(task.run_id) if event.turn == task.turn),
+        )
 
     @cached_property
     def turn(self) -> tuple[Event, ...]:
         """The run's opening and the events of the task's turn."""
         return self._read_turn()
+
+    @property
+    def unsigned(self) -> tuple[Event, ...]:
+        """What claims to be a person's in that turn and is not signed: no part of ``turn``."""
+        return self._read_unsigned() if self.turn else ()
 
     @cached_property
     def run(self) -> tuple[Event, ...]:

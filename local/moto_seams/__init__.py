@@ -12,6 +12,6 @@ replaces raises ``SeamBroken``.
     interpreter  Lambda tasks, retries' sleep, ends and stops of executions, task tokens
     deployment   state machines of a stack reach the interpreter; code is not uploaded
     dynamodb     one write at a time, and queries that do not read the whole table
-    kms          no pair for a key that is none
+    kms          keys as the template describes them, and no pair for one that is none
     iam          every request against the role that signed it
 """

@@ -68,6 +68,16 @@ def change_the_log(client: Client, cloud: LocalCloud) -> object:
     )
 
 
+def sign_an_answer(client: Client, cloud: LocalCloud) -> object:
+    key = cloud.physical_id("AnswerKey")
+    return client("kms").generate_mac(KeyId=key, MacAlgorithm="HMAC_SHA_256", Message=b"approved")
+
+
+def verify_an_answer(client: Client, cloud: LocalCloud) -> object:
+    asked = {"KeyId": cloud.physical_id("AnswerKey"), "MacAlgorithm": "HMAC_SHA_256", "Message": b"approved"}
+    return client("kms").verify_mac(**asked, Mac=b"x" * 32)
+
+
 def delete_a_payload(client: Client, cloud: LocalCloud) -> object:
     return client("s3").delete_object(Bucket=cloud.physical_id("PayloadBucket"), Key="payloads/x")
 
@@ -82,6 +92,8 @@ ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "start a run": (start_a_run, STARTS),
     "answer a task token": (answer_a_token, ANSWERS),
     "write a budget": (put("BudgetsTable", account="a", window="w"), BUDGET),
+    "sign a person's answer": (sign_an_answer, ANSWERS),
+    "verify a person's answer": (verify_an_answer, {EXECUTOR, "AdmitFunction", "SettleFunction", "SweepFunction"}),
     "delete from the log": (delete_from_the_log, set()),
     "change the log": (change_the_log, set()),
     "delete a payload": (delete_a_payload, set()),

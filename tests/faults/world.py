@@ -368,7 +368,7 @@ def world() -> Iterator[World]:
         transactions_copy_what_they_touch,
     )
     from local.moto_seams.events import functions_are_targets
-    from local.moto_seams.kms import no_key_pairs_for_secret_keys
+    from local.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
 
     clock, made = Clock(), list[World]()
     core = {"mock_credentials": False, "reset_boto3_session": True, "passthrough": {"urls": [], "services": []}}
@@ -381,6 +381,7 @@ def world() -> Iterator[World]:
         stack.enter_context(stacks_run())
         stack.enter_context(methods_looked_up_once())
         stack.enter_context(no_key_pairs_for_secret_keys())
+        stack.enter_context(keys_as_the_template_says())
         stack.enter_context(attribute_values_as_they_are())
         stack.enter_context(transactions_copy_what_they_touch())
         stack.enter_context(queries_look_at_one_key())

@@ -15,7 +15,7 @@ from typing import Any
 
 import boto3
 
-from ballast.log import RunLog
+from ballast.log import RunLog, Signatures
 from ballast.runtime import Runtime
 from local.moto_seams.imports import import_moto
 from local.sessions import core_session
@@ -38,12 +38,13 @@ MOTO: Any = {
 }
 QUEUE_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/escalations"
 DEAD_LETTERS_URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/dead-requests"
-KEY_ALIAS = "alias/sensitive"
+KEY_ALIAS, ANSWER_KEY_ALIAS = "alias/sensitive", "alias/answers"
 LOG = {
     "RUN_LOG_TABLE": "run-log",
     "PAYLOAD_BUCKET": "payloads",
     "RETENTION_DAYS": "30",
     "SENSITIVE_KEY_ARN": f"arn:aws:kms:eu-west-1:123456789012:{KEY_ALIAS}",
+    "ANSWER_KEY_ARN": f"arn:aws:kms:eu-west-1:123456789012:{ANSWER_KEY_ALIAS}",
 }
 _PLAYBOOK = {"PLAYBOOK_DIR": str(LEDGER)}
 #: Room for every run of a file's tests; those about windows set their own.
@@ -164,10 +165,14 @@ class Cloud:
         self.tables = _TABLES_OF_ALL[-1]
         for name in _TABLES:
             create_table(name)
-        self.log = RunLog.of(self.usual_process(LOG))
+        # The tests' own log signs, so that it may say what people say.
+        tests = self.usual_process(LOG)
+        self.log = RunLog.of(tests, signatures=Signatures.signing(tests))
         client("s3").create_bucket(Bucket="payloads", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         key = client("kms").create_key()["KeyMetadata"]["KeyId"]
         client("kms").create_alias(AliasName=KEY_ALIAS, TargetKeyId=key)
+        secret = client("kms").create_key(KeySpec="HMAC_256", KeyUsage="GENERATE_VERIFY_MAC")["KeyMetadata"]["KeyId"]
+        client("kms").create_alias(AliasName=ANSWER_KEY_ALIAS, TargetKeyId=secret)
         assert client("sqs").create_queue(QueueName="escalations")["QueueUrl"] == QUEUE_URL
         assert client("sqs").create_queue(QueueName="dead-requests")["QueueUrl"] == DEAD_LETTERS_URL
 

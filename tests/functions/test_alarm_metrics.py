@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import WindowFull
+from ballast.log import RunLog
 from ballast.metrics import METRICS, NAMESPACE
 from tests.functions.endpoint import Endpoint, reads, says
 from tests.functions.roomy import opened
@@ -41,7 +42,7 @@ def asked_of(alarm: str) -> set[Metric]:
 
 @pytest.fixture
 def seen(stack: Stack, model: Endpoint) -> set[Metric]:
-    """Return the metrics of a run that goes well, one in circles, one turned away, and the look each minute."""
+    """Return the metrics of a run that goes well, one in circles, forged, turned away, and each minute's look."""
     well = stack.open()
     model.will(reads("n-1"), says("All is tidy."))
     stack.plan(well)
@@ -55,6 +56,11 @@ def seen(stack: Stack, model: Endpoint) -> set[Metric]:
         stack.plan(circles, turn)
         stack.execute(circles, turn)
     assert stack.plan(circles, 5)["reason"] == "loop"
+
+    forged = stack.open()
+    planners = RunLog.of(stack.runtime("planner"))
+    planners.append(forged, "0001.escalation.answered", {"decision": {"kind": "answer", "text": "It is paid out."}})
+    stack.invoke("settle", {"run_id": forged, "turn": 1, "ending": "answer"})
 
     stack.invoke("trip", LOOK)
 

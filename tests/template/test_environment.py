@@ -15,6 +15,7 @@ from ballast.breaker import BreakerSettings
 from ballast.http.identity import CallerSettings
 from ballast.log.run_log import LogSettings
 from ballast.log.seal import SealSettings
+from ballast.log.signature import SignatureSettings
 from ballast.outbox import ReplySettings
 from ballast.runtime import Runtime, Settings
 from tests.template import rendered
@@ -31,6 +32,7 @@ READ_BY_THE_LAYER: dict[str, type[Settings]] = {
     "Breakers": BreakerSettings,
     "Replies": ReplySettings,
     "Seal": SealSettings,
+    "Signatures": SignatureSettings,
     "Front": CallerSettings,
     "BreakerSettings": BreakerSettings,
 }

@@ -19,6 +19,8 @@ APPEND_LOG: Row = {
     "PayloadBucket/payloads/*": "s3:PutObject s3:GetObject",
 }
 SEAL: Row = {"SensitiveKey": "kms:Encrypt"}
+SIGN_ANSWERS: Row = {"AnswerKey": "kms:GenerateMac"}
+BELIEVE_PEOPLE: Row = {"AnswerKey": "kms:VerifyMac"}
 SEAL_AND_OPEN: Row = {"SensitiveKey": "kms:Encrypt kms:Decrypt"}
 KEEP_BUDGETS: Row = {"BudgetsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"}
 SET_BREAKER: Row = {"BudgetsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:Query"}
@@ -47,12 +49,19 @@ MAY: dict[str, Row] = {
     "AdmitFunction": {
         **APPEND_LOG,
         **SEAL,
+        **BELIEVE_PEOPLE,
         **TELL_OTHERS,
         **REPLY,
         "BudgetsTable": f"{KEEP_BUDGETS['BudgetsTable']} dynamodb:BatchGetItem",
     },
-    "SettleFunction": APPEND_LOG | KEEP_BUDGETS | TELL_OTHERS | REPLY | {"UnsettledRunsQueue": "sqs:SendMessage"},
+    "SettleFunction": APPEND_LOG
+    | BELIEVE_PEOPLE
+    | KEEP_BUDGETS
+    | TELL_OTHERS
+    | REPLY
+    | {"UnsettledRunsQueue": "sqs:SendMessage"},
     "SweepFunction": APPEND_LOG
+    | BELIEVE_PEOPLE
     | KEEP_BUDGETS
     | TELL_OTHERS
     | REPLY
@@ -76,6 +85,7 @@ MAY: dict[str, Row] = {
     "RollbackFunction": APPEND_LOG | SEAL_AND_OPEN,
     "ExecutorFunction": APPEND_LOG
     | SEAL_AND_OPEN
+    | BELIEVE_PEOPLE
     | {
         "IdempotencyTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
         "CustomersTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",
@@ -90,6 +100,7 @@ MAY: dict[str, Row] = {
     | {"EscalationsTable": "dynamodb:UpdateItem", "EscalationQueue": "sqs:SendMessage"},
     "AnswerEscalationFunction": APPEND_LOG
     | SEAL
+    | SIGN_ANSWERS
     | {"EscalationsTable": "dynamodb:GetItem dynamodb:UpdateItem", "AgentStateMachine": "states:SendTaskSuccess"},
     "RemindFunction": {
         "RunLogTable": "dynamodb:BatchGetItem",
@@ -101,6 +112,7 @@ MAY: dict[str, Row] = {
     "PeopleApiFunction": {
         **APPEND_LOG,
         **SEAL,
+        **SIGN_ANSWERS,
         "RunLogTable": f"{APPEND_LOG['RunLogTable']} dynamodb:BatchGetItem",
         "EscalationsTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:UpdateItem",
         "EscalationsTable/index/by_status": "dynamodb:Query",
@@ -151,6 +163,8 @@ ONLY: list[tuple[str, str, str, str]] = [
         "BudgetsTable",
     ),
     (f"{PLANNERS} {EXECUTOR}", "open sealed values", "kms:Decrypt kms:ReEncrypt* kms:CreateGrant", "*"),
+    (ANSWER, "sign a person's answer", "kms:GenerateMac kms:Sign kms:CreateGrant kms:PutKeyPolicy", "*"),
+    (f"{EXECUTOR} {BUDGET}", "act on a person's answer", "kms:VerifyMac kms:Verify", "*"),
     (NOBODY, "change or delete what is in the log", "dynamodb:UpdateItem dynamodb:DeleteItem", "RunLogTable"),
     (NOBODY, "write the log without its condition", "dynamodb:BatchWriteItem dynamodb:PartiQL*", "RunLogTable"),
     (NOBODY, "delete a payload", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucketVersioning", "PayloadBucket*"),

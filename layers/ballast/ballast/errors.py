@@ -16,7 +16,8 @@
     │   ├── Ungrounded                     a value that nobody named
     │   ├── Tainted                        a value that only untrusted text names
     │   ├── ToolForbidden                  the agent goes round in circles with this tool
-    │   └── RepeatRefused                  the same call may have happened already; nobody knows
+    │   ├── RepeatRefused                  the same call may have happened already; nobody knows
+    │   └── NotSigned                      a person is said to have decided or approved it, and did not sign that
     ├── AskHuman                   ask     somebody has to decide
     │   ├── ApprovalRequired
     │   ├── ApprovalParked                 nobody answered; ask again, with a long time to answer
@@ -35,11 +36,14 @@
         ├── EscalationClosed               answered already, or too late
         ├── MayNotAnswer                   who asked for the run does not approve its calls
         └── LogCorrupt                     a digest does not match: somebody touched the log
+            └── AnswerUnsigned             what claims to be a person's answer is not signed
 
 Amazon States Language matches error *names*, never base classes, so every name that
 ``statemachine/agent.asl.yaml`` mentions is a class here (a test holds them together).
 Imports nothing of Ballast.
 """
+
+from typing import Any
 
 
 class BallastError(Exception):
@@ -100,6 +104,10 @@ class ToolForbidden(CallRefused):
 
 class RepeatRefused(CallRefused):
     """The same call came before in this run, and whether it happened is unknown."""
+
+
+class NotSigned(CallRefused):
+    """A person is said to have decided on the call, or approved it, and there is no signature of that."""
 
 
 class AskHuman(BallastError):
@@ -176,3 +184,11 @@ class MayNotAnswer(Stop):
 
 class LogCorrupt(Stop):
     """A recorded digest does not match the content."""
+
+
+class AnswerUnsigned(LogCorrupt):
+    """What claims to be a person's answer has no valid signature. ``event`` is what is in the log, where known."""
+
+    def __init__(self, message: str = "", *, event: Any = None) -> None:
+        super().__init__(message)
+        self.event = event

@@ -44,6 +44,8 @@ METRICS: Mapping[str, str] = {
     "WindowsFull": "Count",
     # Of people asked, and of callers who could not be told.
     "Escalations": "Count",
+    # Of what claims to be a person's answer in the log and is not signed: once a function that acts on answers.
+    "UnsignedAnswers": "Count",
     "RepliesNotSent": "Count",
 }
 

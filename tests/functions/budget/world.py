@@ -17,7 +17,7 @@ from typing import Any
 from ballast.contracts import LimitsPatch, RunRequest
 from ballast.contracts.event import escalation_seq, model_seq, run_seq
 from ballast.folds import opening, usage
-from ballast.log import RunLog
+from ballast.log import RunLog, Signatures
 from ballast.money.lease import Lease, settlement
 from ballast.runtime import Runtime
 from functions.budget import admit, settle, sweep
@@ -25,6 +25,7 @@ from functions.budget.items import lease_of
 from tests.functions.cloud import ENVIRONS as USUAL
 from tests.functions.cloud import LENDING, LOG, NOON
 from tests.support.attributes import Item
+from tests.support.mac_key import MacKey
 from tests.support.tables_in_memory import Tables
 
 ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:agent"
@@ -143,7 +144,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.executions = Executions()
-        clients = {"dynamodb": self.tables, "events": Bus(), "stepfunctions": self.executions}
+        clients = {"dynamodb": self.tables, "events": Bus(), "stepfunctions": self.executions, "kms": MacKey()}
         environs = {
             "admit": USUAL["admit"] | LENDING | dict(self.lending),
             "settle": USUAL["settle"],
@@ -153,7 +154,8 @@ class World:
             name: self._process(environ, Session(clients, self.burn)) for name, environ in environs.items()
         }
         #: As the world knows it, which does not die.
-        self.log = RunLog.of(self._process(LOG, Session(clients, lambda: None)))
+        people = self._process(LOG, Session(clients, lambda: None))
+        self.log = RunLog.of(people, signatures=Signatures.signing(people))
 
     def _process(self, environ: Mapping[str, str], session: Any) -> Runtime:
         return Runtime(environ, session=session, clock=self.clock, stdout=StringIO())

@@ -16,7 +16,7 @@ from local.moto_seams.deployment import resolved
 from local.moto_seams.dispatch import methods_looked_up_once
 from local.moto_seams.dynamodb import emptied, kept, put_back
 from local.moto_seams.imports import import_moto
-from local.moto_seams.kms import no_key_pairs_for_secret_keys
+from local.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
 from local.moto_seams.replaced import SeamBroken, replaced
 from local.sessions import ACCOUNT, REGION
 from tests.workflow.local_cloud.conftest import begin, eventually, threads_switching_often
@@ -80,6 +80,30 @@ def test_a_secret_key_has_no_pair_and_works_and_a_pair_is_one() -> None:
         assert models.kms_backends[ACCOUNT]["eu-west-1"].keys[secret].private_key is None
         assert kms.decrypt(CiphertextBlob=sealed)["Plaintext"] == b"it"
         assert kms.sign(KeyId=pair, Message=b"it", SigningAlgorithm="RSASSA_PSS_SHA_256")["Signature"]
+
+
+def test_a_stacks_key_is_of_the_kind_that_the_template_says() -> None:
+    import_moto()
+    from moto import mock_aws
+
+    policy = {"Version": "2012-10-17", "Statement": []}
+    signs = {"KeySpec": "HMAC_256", "KeyUsage": "GENERATE_VERIFY_MAC", "KeyPolicy": policy}
+    template = {"Resources": {"Signs": {"Type": "AWS::KMS::Key", "Properties": signs}}}
+    template["Resources"]["Seals"] = {"Type": "AWS::KMS::Key", "Properties": {"KeyPolicy": policy}}
+    with no_key_pairs_for_secret_keys(), keys_as_the_template_says(), mock_aws():
+        session = boto3.Session("testing", "testing", region_name="eu-west-1")
+        kms, stacks = session.client("kms"), session.client("cloudformation")
+        stacks.create_stack(StackName="keys", TemplateBody=json.dumps(template))
+        made = stacks.describe_stack_resources(StackName="keys")["StackResources"]
+        keys = {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in made}
+
+        mac = kms.generate_mac(KeyId=keys["Signs"], Message=b"it", MacAlgorithm="HMAC_SHA_256")["Mac"]
+
+        asked = {"KeyId": keys["Signs"], "MacAlgorithm": "HMAC_SHA_256", "Mac": mac}
+        assert kms.verify_mac(**asked, Message=b"it")["MacValid"] is True
+        with pytest.raises(kms.exceptions.KMSInvalidMacException):
+            kms.verify_mac(**asked, Message=b"something else")
+        assert kms.encrypt(KeyId=keys["Seals"], Plaintext=b"it")["CiphertextBlob"]
 
 
 # jsonata (what expressions give: test_jsonata.py)

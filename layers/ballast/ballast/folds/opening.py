@@ -15,7 +15,8 @@ class Opening:
     """What was admitted.
 
     limits              as admitted
-    cost_ceiling_microusd  the admitted ceiling and what people added since, once it was leased too
+    cost_ceiling_microusd  the admitted ceiling and what people added since, once it was leased too: of neither
+                        more than the other says
     agent_until_ms, deadline_ms  epoch milliseconds; whatever a person answers renews them
     requested_by        who asked for the run, where the front door knew; they may not approve its calls
     granted_turn        the turn in which a person last handed back to the agent; counting of
@@ -42,9 +43,8 @@ def opening(events: Sequence[Event]) -> Opening:
     ceiling, granted = limits.cost_microusd, 0
     leased = "lease" in body  # a log from before there were leases has no lease.extended either
     agent_until_ms, deadline_ms = body["agent_until_ms"], body["deadline_ms"]
+    extended = {event.turn: event.body["microusd"] for event in events if event.name == "lease.extended"}
     for event in events:
-        if event.name == "lease.extended":
-            ceiling += event.body["microusd"]
         if event.name not in ("escalation.answered", "call.approval_answered"):
             continue
         agent_until_ms = event.body.get("agent_until_ms", agent_until_ms)
@@ -53,7 +53,8 @@ def opening(events: Sequence[Event]) -> Opening:
             continue  # it gives the agent time, but nobody granted it anything
         decision = recorded_decision(event.body["decision"])
         if isinstance(decision, HandOver) and decision.to is Planner.AGENT:
-            ceiling += 0 if leased else decision.add_budget_microusd
+            added = decision.add_budget_microusd
+            ceiling += min(added, extended.get(event.turn, 0)) if leased else added
             granted = event.turn
     return Opening(
         request=parse(RunRequest, body["request"], what="request", error=LogCorrupt),

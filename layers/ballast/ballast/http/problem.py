@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import Field
 
 from ballast.contracts.wire import Wire, plain
-from ballast.errors import EscalationClosed, InvalidInput, MayNotAnswer, RequestConflict, RetryLater
+from ballast.errors import AnswerUnsigned, EscalationClosed, InvalidInput, MayNotAnswer, RequestConflict, RetryLater
 
 CONTENT_TYPE = "application/problem+json"
 #: So many wrong fields, in so many characters, tell what to mend.
@@ -107,6 +107,11 @@ def problem_of(error: Exception) -> Problem | None:
             return conflict("Request conflict", str(error))
         case EscalationClosed():
             return conflict("Escalation closed", str(error))
+        case AnswerUnsigned():
+            detail = (
+                "Something that nobody signed stands in the place of the answer; it was not taken. Call an operator."
+            )
+            return conflict("Log changed", detail)
         case MayNotAnswer():
             return Problem(403, "Forbidden", str(error))
         case InvalidInput():

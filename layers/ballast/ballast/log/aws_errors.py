@@ -9,6 +9,7 @@ from ballast.errors import RetryLater, SettingInvalid
 #: Error codes after which nothing was done and the same request may be sent again.
 RETRYABLE_CODES = frozenset(
     {
+        "DependencyTimeoutException",
         "ExecutionLimitExceeded",
         "InternalServerError",
         "InternalError",
@@ -17,6 +18,8 @@ RETRYABLE_CODES = frozenset(
         "LimitExceededException",
         "ProvisionedThroughputExceededException",
         "KMS.ThrottlingException",
+        "KMSInternalException",
+        "KeyUnavailableException",
         "RequestLimitExceeded",
         "RequestThrottled",
         "RequestTimeout",
@@ -34,7 +37,7 @@ RETRYABLE_CODES = frozenset(
 #: Reasons of ``TransactionCanceledException`` that pass by themselves.
 _PASSING_REASONS = frozenset({"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"})
 _ABSENT_CODES = frozenset(
-    {"ResourceNotFoundException", "NoSuchBucket", "QueueDoesNotExist", "StateMachineDoesNotExist"}
+    {"ResourceNotFoundException", "NotFoundException", "NoSuchBucket", "QueueDoesNotExist", "StateMachineDoesNotExist"}
 )
 
 

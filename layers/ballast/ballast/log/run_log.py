@@ -13,10 +13,11 @@ from ballast.contracts import Event
 from ballast.contracts.event import order, run_seq
 from ballast.contracts.secret import masked
 from ballast.contracts.wire import canonical
-from ballast.errors import LogCorrupt, RetryLater
+from ballast.errors import AnswerUnsigned, LogCorrupt, RetryLater
 from ballast.log.aws_errors import consequences
 from ballast.log.codec import decode, encode, payload_of
 from ballast.log.seal import Seal, shown, split
+from ballast.log.signature import Signatures
 from ballast.runtime import Runtime, Settings
 
 _BEGINS = "run_id = :run_id AND begins_with(seq, :begin)"
@@ -58,19 +59,27 @@ class RunLog:
         settings: LogSettings,
         clock: Callable[[], datetime],
         seal: Seal | None = None,
+        signatures: Signatures | None = None,
     ) -> None:
         self._dynamodb = dynamodb
         self._s3 = s3
         self._settings = settings
         self._clock = clock
         self._seal = seal
+        self._signatures = signatures
         self._openings: dict[str, tuple[Event, ...]] = {}
         self._secrets: dict[str, set[str]] = {}
+        self._unsigned: dict[str, dict[str, Event]] = {}
 
     @classmethod
-    def of(cls, runtime: Runtime, seal: Seal | None = None) -> RunLog:
-        """Build the log of ``runtime``'s function. Without ``seal`` sensitive values are masked in what it reads."""
-        return cls(runtime.lazy("dynamodb"), runtime.lazy("s3"), LogSettings.of(runtime), runtime.clock, seal)
+    def of(cls, runtime: Runtime, seal: Seal | None = None, signatures: Signatures | None = None) -> RunLog:
+        """Build the log of ``runtime``'s function.
+
+        Without ``seal`` sensitive values are masked in what it reads; without ``signatures`` it reads people's
+        answers unverified, which is for who shows or proposes, and not for who acts.
+        """
+        settings = LogSettings.of(runtime)
+        return cls(runtime.lazy("dynamodb"), runtime.lazy("s3"), settings, runtime.clock, seal, signatures)
 
     def append(
         self, run_id: str, seq: str, body: Mapping[str, Any], *, index: Mapping[str, str] | None = None
@@ -78,7 +87,8 @@ class RunLog:
         """Record ``body`` under ``seq`` and return the recorded event: the earlier one where there is one.
 
         ``index`` is by what ``RunIndex`` finds it; no part of what the digest covers.
-        Raises ``RetryLater`` on throttles and ``SettingInvalid`` where the table is missing.
+        Raises ``RetryLater`` on throttles, ``SettingInvalid`` where the table is missing and ``AnswerUnsigned``
+        where something that claims to be a person's is in its place.
         """
         now = self._clock()
         # What is returned is what any later read returns: JSON, with no tuple and no enum in it.
@@ -90,6 +100,8 @@ class RunLog:
             self._remember(event)
         item, payload = encode(event, written)
         item |= {name: {"S": value} for name, value in (index or {}).items()}
+        if self._signatures is not None:
+            item |= self._signatures.sign(event, written)
         key = payload_of(item)
         if payload is not None and key is not None:
             with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):
@@ -112,7 +124,8 @@ class RunLog:
     def read(self, run_id: str) -> tuple[Event, ...]:
         """Return all events of the run in the order of the work; empty where there is no such run.
 
-        Strongly consistent. Raises ``LogCorrupt`` where a digest does not match.
+        Strongly consistent. A person's answer that is not signed is not among them, see ``unsigned``.
+        Raises ``LogCorrupt`` where a digest does not match.
         """
         return self._query(run_id, "run_id = :run_id", {})
 
@@ -147,7 +160,7 @@ class RunLog:
             for _ in range(_BATCH_ATTEMPTS):
                 with consequences(self._table):
                     page = self._dynamodb.batch_get_item(RequestItems={table: {"Keys": wanted, "ConsistentRead": True}})
-                for event in map(self._decoded, page["Responses"].get(table, [])):
+                for event in self._in_order(page["Responses"].get(table, [])):
                     found[event.run_id, event.seq] = event
                 wanted = page.get("UnprocessedKeys", {}).get(table, {}).get("Keys")
                 if not wanted:
@@ -197,7 +210,23 @@ class RunLog:
         }
 
     def _in_order(self, items: list[dict[str, Any]]) -> tuple[Event, ...]:
-        return tuple(sorted(map(self._decoded, items), key=order))
+        return tuple(sorted(filter(None, map(self._believed, items)), key=order))
+
+    def _believed(self, item: dict[str, Any]) -> Event | None:
+        """Return the event, None where it claims to be a person's and is not signed."""
+        try:
+            event = self._decoded(item)
+        except AnswerUnsigned as unsigned:
+            if len(self._unsigned) >= _KEPT_OPENINGS:
+                self._unsigned.clear()
+            self._unsigned.setdefault(unsigned.event.run_id, {})[unsigned.event.seq] = unsigned.event
+            return None
+        self._unsigned.get(event.run_id, {}).pop(event.seq, None)
+        return event
+
+    def unsigned(self, run_id: str) -> tuple[Event, ...]:
+        """Return what claims to be a person's in that run and is not signed, as it was last read here."""
+        return tuple(sorted(self._unsigned.get(run_id, {}).values(), key=order))
 
     @property
     def _table(self) -> str:
@@ -213,9 +242,12 @@ class RunLog:
             body, tokens = split(event.body)
         except ValueError as problem:
             raise LogCorrupt(f"{item['run_id']['S']} {seq}: cannot be decoded: {problem}.") from None
-        event = event.model_copy(update={"body": shown(body, tokens)})
+        stored, event = event, event.model_copy(update={"body": shown(body, tokens)})
         if event.digest != item.get("digest", {}).get("S"):
             raise LogCorrupt(f"{event.run_id} {seq}: the content does not match its digest; somebody changed the log.")
+        if self._signatures is not None and not self._signatures.hold(stored, item):
+            what = f"{event.run_id} {seq}: it claims to be a person's and is not signed; somebody forged or changed it."
+            raise AnswerUnsigned(f"{what} See UnsignedAnswersAlarm in docs/operating.md.", event=event)
         if self._seal is not None and self._seal.opens and tokens:
             event = self._seal.open(event, body, tokens)
             self._remember(event)

@@ -1,0 +1,139 @@
+"""Sign what a person says in a run's log, and believe no such event without its signature.
+
+Whoever may append to the log may overwrite it too, since ``PutItem`` cannot be bound to its condition. So an event
+alone does not show that a person made it; a MAC by a key that only the people's functions may sign with does::
+
+    people's functions   append ─ GenerateMac over ``message`` ─▶ the item has ``mac``
+    who acts on it       read ─ VerifyMac ─ valid ─▶ the event
+                                          └ not, or none ─▶ as if it were not there; ``UnsignedAnswers``
+    everybody else       reads it as it is, and has no right that it could move
+
+A run without people makes no request. Imports ``ballast.contracts``, ``ballast.metrics`` and ``ballast.runtime``.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from ballast.contracts import Event, Planner
+from ballast.contracts.wire import canonical, sha256
+from ballast.log.aws_errors import consequences
+from ballast.metrics import metric_line
+from ballast.runtime import Runtime, Settings
+
+#: What the key signs, and in which form. Another form gets another number, so that no MAC of one is one of the other.
+DOMAIN = "ballast person's answer 1"
+ALGORITHM = "HMAC_SHA_256"
+_MAC_BYTES = 32
+#: What the executor writes where nobody answered: it says nothing, and lets nothing happen.
+_NOBODYS = {"escalation_id", "approve", "by", "comment", "agent_until_ms", "deadline_ms"}
+#: A warm function remembers what it has verified.
+_KEPT_VERDICTS = 1_024
+
+
+class SignatureSettings(Settings):
+    """answer_key_arn: the KMS key of people's answers; by its role a function may sign with it, or verify."""
+
+    answer_key_arn: Annotated[str, Field(min_length=1)]
+
+
+def is_a_persons(name: str, body: Mapping[str, Any]) -> bool:
+    """Say whether only a person may make an event of that name with that body. Pure.
+
+    Answers to escalations and questions, approvals and rejections; and whatever claims a person as its planner.
+    """
+    if name in ("escalation.answered", "call.approval_given"):
+        return True
+    if name == "call.approval_answered":
+        nobodys = body.get("approve", "") is None and body.get("by") is None and not body.get("comment")
+        return not nobodys or not set(body) <= _NOBODYS
+    return name == "plan.decided" and body.get("planner") not in (Planner.AGENT, Planner.FALLBACK, Planner.ROLLBACK)
+
+
+def message(run_id: str, seq: str, at: str, body: Mapping[str, Any]) -> bytes:
+    """Return what is signed of an event: one line, short enough for KMS. Pure.
+
+    ``seq`` is its position (turn, kind, call, round), ``body`` as it is stored (with sealed values closed): the
+    decision or the approval, its binding, changed arguments, by whom, when, and the time that it gives the run.
+    """
+    said = {"run_id": run_id, "seq": seq, "at": at, "body": body}
+    return f"{DOMAIN}\n{sha256(canonical(said))}".encode("ascii")
+
+
+@dataclass(frozen=True)
+class Signatures:
+    """The key, with the rights of one function. ``signs``: it may sign, and verifies by signing again."""
+
+    kms: Any
+    key_arn: str
+    emit: Callable[[str], None]
+    signs: bool = False
+    _verdicts: dict[tuple[bytes, bytes], bool] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> Signatures:
+        """Return the signatures as who acts on answers has them. Raises ``SettingInvalid``."""
+        return cls(runtime.lazy("kms"), SignatureSettings.of(runtime).answer_key_arn, runtime.emit)
+
+    @classmethod
+    def signing(cls, runtime: Runtime) -> Signatures:
+        """Return the signatures as the people's functions have them. Raises ``SettingInvalid``."""
+        return cls(runtime.lazy("kms"), SignatureSettings.of(runtime).answer_key_arn, runtime.emit, signs=True)
+
+    def sign(self, event: Event, written: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the attributes that the item of ``event`` gets besides: none where no person made it.
+
+        Raises ``RetryLater`` where KMS cannot be asked now.
+        """
+        if not self.signs or not is_a_persons(event.name, written):
+            return {}
+        signed = message(event.run_id, event.seq, event.at, written)
+        return {"mac": {"B": self._made(signed)}}
+
+    def hold(self, event: Event, item: Mapping[str, Any]) -> bool:
+        """Say whether ``event``, with its body as ``item`` has it, may be believed; report one that may not.
+
+        Raises ``RetryLater`` where KMS cannot be asked now: then nobody knows, and nothing is taken for valid.
+        """
+        if not is_a_persons(event.name, event.body):
+            return True
+        mac = item.get("mac", {}).get("B", b"")
+        signed = message(event.run_id, event.seq, event.at, event.body)
+        known = signed, bytes(mac)
+        if known not in self._verdicts:
+            valid = len(mac) == _MAC_BYTES and self._valid(signed, bytes(mac))
+            if len(self._verdicts) >= _KEPT_VERDICTS:
+                self._verdicts.clear()
+            self._verdicts[known] = valid
+            if not valid:
+                self._report(event, has_mac=bool(mac))
+        return self._verdicts[known]
+
+    def _valid(self, signed: bytes, mac: bytes) -> bool:
+        if self.signs:
+            return hmac.compare_digest(self._made(signed), mac)
+        with consequences(self._key):
+            try:
+                answer = self.kms.verify_mac(KeyId=self.key_arn, MacAlgorithm=ALGORITHM, Message=signed, Mac=mac)
+            except self.kms.exceptions.KMSInvalidMacException:
+                return False
+        return answer["MacValid"] is True
+
+    def _made(self, signed: bytes) -> bytes:
+        with consequences(self._key):
+            made = self.kms.generate_mac(KeyId=self.key_arn, MacAlgorithm=ALGORITHM, Message=signed)
+        return bytes(made["Mac"])
+
+    def _report(self, event: Event, *, has_mac: bool) -> None:
+        why = "its signature is not that of what it says" if has_mac else "it is not signed"
+        fields = {"run_id": event.run_id, "seq": event.seq, "message": f"A person's answer is not believed: {why}."}
+        self.emit(metric_line({"UnsignedAnswers": 1}, fields=fields))
+
+    @property
+    def _key(self) -> str:
+        return f"Key {self.key_arn} (ANSWER_KEY_ARN)"
