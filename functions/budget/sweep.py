@@ -19,6 +19,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from ballast.contracts.wire import canonical
+from ballast.edge import guarded
 from ballast.errors import BallastError
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -112,6 +113,7 @@ class Sweeper:
         return None if status in ("RUNNING", "PENDING_REDRIVE") else _GONE.get(status, "failed")
 
 
+@guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, int]:  # noqa: ARG001
     """Sweep once; ``event`` is the schedule's, and says nothing."""
     return (runtime or lambda_runtime()).get(Sweeper.of).sweep(context.get_remaining_time_in_millis)

@@ -11,6 +11,7 @@ from ballast.contracts import Event, HandOver, OpenTask
 from ballast.contracts.event import approval_seq, escalation_seq
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical, parse
+from ballast.edge import guarded
 from ballast.folds import approval_rounds, find_call, opening, proposals, proposed, summary, to_announce
 from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
@@ -172,6 +173,7 @@ def escalation_id_of(run_id: str, seq: str) -> str:
     return "esc-" + base64.b32encode(digest[:10]).decode("ascii").lower()
 
 
+@guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Open the escalation of ``event`` (an ``OpenTask``)."""
     task = parse(OpenTask, event, what="OpenTask")

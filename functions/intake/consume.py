@@ -18,6 +18,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from ballast.contracts.requested import requested
 from ballast.contracts.wire import canonical
+from ballast.edge import guarded
 from ballast.errors import BallastError, InvalidInput, NotAdmitted
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -82,6 +83,7 @@ def _is_message(record: Any) -> bool:
     )
 
 
+@guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Take a batch of SQS messages and return those that have to come again."""
     records = event.get("Records") if isinstance(event, dict) else None

@@ -176,3 +176,11 @@ class MayNotAnswer(Stop):
 
 class LogCorrupt(Stop):
     """A recorded digest does not match the content."""
+
+
+def _named(error: type[BallastError]) -> set[str]:
+    return {error.__name__}.union(*map(_named, error.__subclasses__()))
+
+
+#: The names of all of them, by which the log and the workflow say what went wrong.
+NAMES = frozenset(_named(BallastError))

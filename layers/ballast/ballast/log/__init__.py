@@ -2,6 +2,6 @@
 
 from ballast.log.run_index import Found, RunIndex
 from ballast.log.run_log import LogSettings, RunLog
-from ballast.log.seal import Seal, masked_errors
+from ballast.log.seal import Seal
 
-__all__ = ["Found", "LogSettings", "RunIndex", "RunLog", "Seal", "masked_errors"]
+__all__ = ["Found", "LogSettings", "RunIndex", "RunLog", "Seal"]
