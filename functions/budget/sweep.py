@@ -96,7 +96,7 @@ class Sweeper:
                 return "running"
             self.settlement.sweep(due.run_id, gone)
         except Exception as problem:
-            why = f"{type(problem).__name__}: {problem}"
+            why = self.runtime.masked(f"{type(problem).__name__}: {problem}")
             line = {"level": "ERROR", "message": f"Lease not settled: {why}", "run_id": due.run_id, "due": due.look_at}
             self.runtime.emit(canonical(line))
             return "failed"

@@ -20,6 +20,7 @@ from ballast.outbox import Announcements
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.escalation.due import DUE, Telling
 from functions.escalation.messages import Messages
+from functions.escalation.table import Forgetting
 
 #: A proposed decision larger than this is left to the log, so that the message stays small.
 MAX_PROPOSED_BYTES = 64 * 1024
@@ -40,6 +41,7 @@ class Escalations:
     messages: Messages
     dynamodb: Any
     settings: OpenSettings
+    forgetting: Forgetting
     runtime: Runtime
 
     @classmethod
@@ -51,6 +53,7 @@ class Escalations:
             runtime.get(Messages.of),
             runtime.client("dynamodb"),
             OpenSettings.of(runtime),
+            runtime.get(Forgetting.of),
             runtime,
         )
 
@@ -109,7 +112,8 @@ class Escalations:
                 self.announcements.send(events, mark, notice)
         except Exception as problem:
             # Settle makes up for it when the run ends.
-            self.runtime.emit(canonical({"level": "WARNING", "message": f"{type(problem).__name__}: {problem}"}))
+            why = f"{type(problem).__name__}: {problem}"
+            self.runtime.emit(canonical({"level": "WARNING", "message": self.runtime.masked(why)}))
 
     def _keep(self, task: OpenTask, tenant: str, facts: dict[str, Any], telling: Telling) -> None:
         now = telling.opened_at
@@ -139,13 +143,15 @@ class Escalations:
             ", #status = if_not_exists(#status, :open) REMOVE resumed_at, attempts, reminded_at"
         )
         told = {f":{name}": {"N": str(v)} if isinstance(v, int) else {"S": v} for name, v in values.items()}
+        told |= {":now": {"S": now.isoformat()}, ":open": {"S": "open"}}
+        update, told = self.forgetting.into(update, told)
         with consequences(f"Table {self.settings.escalations_table} (ESCALATIONS_TABLE)"):
             self.dynamodb.update_item(
                 TableName=self.settings.escalations_table,
                 Key={"escalation_id": {"S": facts["escalation_id"]}},
                 UpdateExpression=update,
                 ExpressionAttributeNames={"#status": "status"} | {f"#{name}": name for name in values},
-                ExpressionAttributeValues=told | {":now": {"S": now.isoformat()}, ":open": {"S": "open"}},
+                ExpressionAttributeValues=told,
             )
 
 

@@ -61,7 +61,7 @@ class Reminders:
             try:
                 what = self._look(escalation_id, now)
             except Exception as problem:
-                why = f"{type(problem).__name__}: {problem}"
+                why = self.runtime.masked(f"{type(problem).__name__}: {problem}")
                 line = {"level": "ERROR", "message": f"Not looked after: {why}", "escalation_id": escalation_id}
                 self.runtime.emit(canonical(line))
                 self.messages.postpone(escalation_id, now + _TRY_AGAIN_AFTER)

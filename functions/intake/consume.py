@@ -95,11 +95,11 @@ def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) 
     with processor(messages, consumer.take):
         processor.process()
     for record, (_, problem, _) in zip(processor.fail_messages, processor.exceptions, strict=True):
-        consumer.runtime.emit(_comes_again(record, problem))
+        why = consumer.runtime.masked(f"{type(problem).__name__}: {problem}", event)
+        consumer.runtime.emit(_comes_again(record, why))
     return dict(processor.response()) if len(messages) == len(records) else _ALL
 
 
-def _comes_again(record: Any, problem: BaseException | None) -> str:
+def _comes_again(record: Any, why: str) -> str:
     """Return the line that says why a message stays in the queue."""
-    why = f"{type(problem).__name__}: {problem}"
     return canonical({"level": "WARNING", "message": f"Stays in the queue: {why}", "message_id": record.message_id})

@@ -39,6 +39,10 @@ class LogSettings(Settings):
     # A negative one would let DynamoDB remove an event as soon as it is written.
     retention_days: Annotated[int, Field(ge=0)] = 0
 
+    def expires_at(self, now: datetime) -> int | None:
+        """Return when TTL removes what is written ``now``, in seconds of Unix time; None where never."""
+        return int(now.timestamp()) + self.retention_days * 86_400 if self.retention_days else None
+
 
 class RunLog:
     """The log as one function sees it: with that function's rights.
@@ -95,8 +99,8 @@ class RunLog:
         if payload is not None and key is not None:
             with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):
                 self._s3.put_object(Bucket=self._settings.payload_bucket, Key=key, Body=payload)
-        if self._settings.retention_days:
-            item["expires_at"] = {"N": str(int(now.timestamp()) + self._settings.retention_days * 86_400)}
+        if (expires_at := self._settings.expires_at(now)) is not None:
+            item["expires_at"] = {"N": str(expires_at)}
         nobody_was_here_before = "attribute_not_exists(run_id)"
         with consequences(self._table):
             try:
