@@ -114,6 +114,9 @@ class Seal:
 
     def opened(self, run_id: str, body: Body, tokens: Mapping[str, list[str]]) -> Body:
         """Return a split body as it was before it was closed. Raises ``LogCorrupt``."""
+        exchanged = [token for token, parts in tokens.items() if token != _token(parts)]
+        if exchanged:
+            raise LogCorrupt(f"{run_id}: a sealed value is another one than was written; somebody changed the log.")
         made: Body = opened(body, {token: self._decrypted(run_id, parts) for token, parts in tokens.items()})
         return made
 

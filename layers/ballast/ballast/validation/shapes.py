@@ -205,6 +205,13 @@ def marked_in(annotation: Any, mark: type[Any]) -> Iterator[Marked]:
     yield from _marked_in(annotation, mark, "", "", {})
 
 
+def _of_a_callable(arguments: tuple[Any, ...]) -> Iterator[Any]:
+    """Yield the types of a callable's parameters, which stand in a list of their own."""
+    for one in arguments:
+        if isinstance(one, list):
+            yield from one
+
+
 def _marked_in(annotation: Any, mark: type[Any], path: str, lost_in: str, seen: dict[Any, Any]) -> Iterator[Marked]:
     key = (id(annotation), bool(lost_in))
     if key in seen:
@@ -239,7 +246,7 @@ def _marked_in(annotation: Any, mark: type[Any], path: str, lost_in: str, seen: 
         return
     if not (isinstance(made, type) and issubclass(made, Collection)):
         lost_in = lost_in or f"{getattr(made, '__name__', made)} is no type that Ballast looks into"
-    for one in arguments:
+    for one in (*(one for one in arguments if not isinstance(one, list)), *_of_a_callable(arguments)):
         yield from _marked_in(one, mark, path, lost_in, seen)
     if isinstance(made, type) and made.__module__ not in ("builtins", "typing"):
         with suppress(NameError, TypeError, AttributeError):
