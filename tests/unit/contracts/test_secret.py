@@ -157,6 +157,12 @@ def test_a_value_is_found_in_other_groups(value: str, spelt: str) -> None:
     assert shown.endswith(", yes.")
 
 
+@pytest.mark.parametrize("value", ["new-value", "u0041bcdef", "x41bcdef", "%41bcd", "\\\\\\\\", "tail\\"])
+@pytest.mark.parametrize("text", ["CORP\\{}", "CORP\\\\{}", "%{}", "a+{}", "{}\\", "{}41"])
+def test_a_value_is_found_next_to_what_may_be_an_escape(value: str, text: str) -> None:
+    assert MASK in Finder.of([Secret(value)]).masked(text.format(value))
+
+
 @pytest.mark.parametrize("text", ["12 34", "1 2 3 4", "12-34", "a1, b2, c3"])
 def test_a_short_number_is_not_looked_for_in_other_groups(text: str) -> None:
     assert Finder.of([Secret("1234"), Secret("123")]).masked(text) == text

@@ -6,12 +6,14 @@ the undo of a call, the blocks of a model's message) and in the context of a req
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ballast.contracts.secret import MASK, Secret, as_text
 from ballast.playbook.tool import Tool
 from ballast.validation import Sensitive, has_mark, leaves
+from ballast.validation.shapes import marked_in, members_of
 
 if TYPE_CHECKING:
     from ballast.playbook.load import Playbook
@@ -68,6 +70,7 @@ def _of_call(playbook: Playbook, body: Mapping[str, Any]) -> Iterator[Secret]:
         if tool is None:
             continue
         yield from _marked(tool.arguments, body.get(arguments), arguments, tool.name)
+        yield from _in_no_form(tool, body.get(arguments))
         yield from _marked(tool.returns, body.get("result"), "result", tool.name)
 
 
@@ -88,14 +91,30 @@ def _marked(annotation: Any, value: Any, where: str, tool: str) -> Iterator[Secr
             yield Secret(text, leaf.field or where, tool)
 
 
-def _leaves(value: Any, field: str) -> Iterator[Secret]:
+def _in_no_form(tool: Tool, arguments: Any) -> Iterator[Secret]:
+    """Yield what may be sensitive in arguments that the tool refuses: no JSON, or fields that it does not have.
+
+    Somebody meant one of its fields, and nobody knows which.
+    """
+    fields = {one.path.rpartition(".")[2] for one in marked_in(tool.arguments, Sensitive)}
+    if isinstance(arguments, str) and fields:
+        said = rf"[\"']({'|'.join(map(re.escape, sorted(fields)))})[\"']\s*:\s*(?:\"((?:[^\"\\]|\\.)*)|([^,}}\]\s]+))"
+        for match in re.finditer(said, arguments):
+            if text := match[2] or match[3]:
+                yield Secret(text, match[1], tool.name)
+    elif isinstance(arguments, Mapping) and fields:
+        for name in arguments.keys() - (members_of(tool.arguments) or {}).keys():
+            yield from _leaves(arguments[name], name, tool.name)
+
+
+def _leaves(value: Any, field: str, tool: str = "") -> Iterator[Secret]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if key not in ("", MASK):
-                yield Secret(key, field)
-            yield from _leaves(inner, field)
+                yield Secret(key, field, tool)
+            yield from _leaves(inner, field, tool)
     elif isinstance(value, list):
         for inner in value:
-            yield from _leaves(inner, field)
+            yield from _leaves(inner, field, tool)
     elif value is not None and value not in ("", MASK):
-        yield Secret(as_text(value), field)
+        yield Secret(as_text(value), field, tool)
