@@ -175,7 +175,7 @@ class Finder:
         return frozenset(by_tool.get(tool, ()))
 
     def _is_whole(self, text: str) -> bool:
-        return self._spelled.spans(text) == [(0, len(text))]
+        return len(text) >= _SHORTEST_INSIDE and self._spelled.spans(text) == [(0, len(text))]
 
     def _named(self, text: str) -> list[tuple[int, int]]:
         """Return where values that are too short to look for stand behind their field's name, as in JSON."""
@@ -208,7 +208,9 @@ def _finder(secrets: frozenset[Secret], names: frozenset[str]) -> Finder:
 
 def as_text(value: Any) -> str:
     """Return a leaf of JSON as the text that a secret is compared by: a number as JSON has it, a text as it is."""
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str):
+        return value
+    return str(value) if type(value) is int else json.dumps(value)
 
 
 def masked(body: Any, finder: Finder) -> Any:

@@ -157,6 +157,10 @@ def code(value: str) -> str | None:
     return made if sum(char.isdigit() for char in made) >= _LEAST_DIGITS else None
 
 
+#: A regular expression looks for the next value's first characters; of many values, for its first one.
+_BEGINNING, _FEW = 4, 50
+
+
 @dataclass
 class Automaton:
     """Finds all of several texts in one pass."""
@@ -169,10 +173,10 @@ class Automaton:
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Automaton":
         """Build it; an empty text is left out."""
-        made = cls()
-        for text in filter(None, texts):
+        made, wanted = cls(), [*filter(None, texts)]
+        for text in wanted:
             made._add(text)
-        made._link()
+        made._link({text[:_BEGINNING] for text in wanted})
         return made
 
     def _add(self, text: str) -> None:
@@ -188,10 +192,12 @@ class Automaton:
             state = following
         self._longest[state] = len(text)
 
-    def _link(self) -> None:
-        if not self._next[0]:
+    def _link(self, beginnings: set[str]) -> None:
+        if not beginnings:
             return
-        self._begins = re.compile("[" + "".join(map(re.escape, sorted(self._next[0]))) + "]")
+        few = len(beginnings) <= _FEW
+        first = "[" + "".join(map(re.escape, sorted(self._next[0]))) + "]"
+        self._begins = re.compile("|".join(map(re.escape, sorted(beginnings))) if few else first)
         queue = list(self._next[0].values())
         for state in queue:
             for char, following in self._next[state].items():
