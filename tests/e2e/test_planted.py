@@ -99,6 +99,31 @@ def test_no_sink_has_a_planted_value(world: World, tax: str, told: str, found: s
     assert f'"short": "{short}"' not in sinks["functions' output"] + sinks["http events"].replace("\\", "")
 
 
+@pytest.mark.parametrize("common", [0, 1, True, "0", "1", "true", "ok", "answered", "keep", "agent", "0003", "answer"])
+def test_a_run_goes_and_costs_the_same_whatever_is_sensitive(world: World, common: Any) -> None:
+    name = f"run-{next(_NUMBER)}"
+    PLANTED[name] = {"secret": str(common), "short": str(common), "number": 1, "again": "x"}
+    world.says[name] = [call("look", about="x"), call("keep", secret=str(common), how="well"), "Done."]
+
+    run_id = world.cloud.start(RunRequest(request_id=name, text=name, context={"tax": common}))
+    execution = world.cloud.wait(run_id, 600)
+
+    events = world.cloud.events(run_id)
+    shown = ask(world.served, "GET", f"/runs/{run_id}")
+    assert (execution.output or {})["status"] == "answered", execution
+    assert (shown[0], shown[1]["status"], shown[1]["answer"]) == (200, "answered", "Done.")
+    assert [event.name for event in events if event.name.startswith("call.")] == [
+        *("call.intended", "call.settled"),
+        *("call.intended", "call.settled"),
+    ]
+    charged = [event.body["cost_microusd"] for event in events if event.name == "model.responded"]
+    assert len(charged) == 3
+    assert all(isinstance(one, int) for one in charged)
+    opened = next(event for event in events if event.name == "run.opened")
+    assert opened.body["request"]["context"] == {"tax": MASK}
+    assert opened.body["limits"]["turns"] == 6
+
+
 def is_in(value: str, text: str) -> bool:
     """Say whether the letters and digits of the value, in one of its escapes, stand together in the text."""
     spelt = {value, json.dumps(value), json.dumps(json.dumps(value)), repr(value), urllib.parse.quote(value)}
