@@ -26,6 +26,7 @@ from ballast.contracts.event import run_seq
 from ballast.contracts.notice import RunRefused
 from ballast.contracts.request import WhenFull
 from ballast.contracts.wire import Wire, parse
+from ballast.edge import guarded
 from ballast.errors import BreakerStopped, InvalidInput, NotAdmitted, RequestConflict, WindowFull
 from ballast.folds import ending, outcome, requested
 from ballast.log import RunLog, Seal
@@ -231,6 +232,7 @@ def _recorded(refused: Event) -> NotAdmitted:
     return kind(refused.body["message"], opens_at=refused.body.get("opens_at"))
 
 
+@guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Admit ``event["request"]`` (a ``RunRequest``), or extend the lease of an admitted run (``event["extend"]``).
 

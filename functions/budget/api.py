@@ -7,6 +7,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 
 from ballast.breaker import Breakers
 from ballast.contracts.wire import Name
+from ballast.edge import guarded
 from ballast.http.describe import responses
 from ballast.http.front import Front
 from ballast.http.problem import Problem
@@ -59,6 +60,7 @@ def _shown(tenant: str | None) -> BreakerReport:
     return report(app.runtime.get(Keeper.of).kept(), tenant, app.runtime.clock())
 
 
+@guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Answer API Gateway's ``event`` (HTTP API, payload 2.0)."""
     return app.answer(event, context, runtime or lambda_runtime())

@@ -22,6 +22,7 @@ from ballast.contracts import Answer, Event, Planner
 from ballast.contracts.event import run_seq
 from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire, parse
+from ballast.edge import guarded
 from ballast.folds import effects, ending, outcome, proposals, requested, to_announce, usage
 from ballast.log import RunLog, Signatures
 from ballast.log.run_index import by_outcome
@@ -165,6 +166,7 @@ class Settlement:
             self.replies.send(events, requested(events).reply_to, notice)
 
 
+@guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any] | None:
     """Settle the run of ``event``: the workflow's ``{"run_id", "ending"}`` or EventBridge's status change."""
     settlement = (runtime or lambda_runtime()).get(Settlement.of)

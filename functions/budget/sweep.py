@@ -19,6 +19,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from ballast.contracts.wire import canonical
+from ballast.edge import guarded
 from ballast.errors import BallastError
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -95,7 +96,7 @@ class Sweeper:
                 return "running"
             self.settlement.sweep(due.run_id, gone)
         except Exception as problem:
-            why = f"{type(problem).__name__}: {problem}"
+            why = self.runtime.masked(f"{type(problem).__name__}: {problem}")
             line = {"level": "ERROR", "message": f"Lease not settled: {why}", "run_id": due.run_id, "due": due.look_at}
             self.runtime.emit(canonical(line))
             return "failed"
@@ -112,6 +113,7 @@ class Sweeper:
         return None if status in ("RUNNING", "PENDING_REDRIVE") else _GONE.get(status, "failed")
 
 
+@guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, int]:  # noqa: ARG001
     """Sweep once; ``event`` is the schedule's, and says nothing."""
     return (runtime or lambda_runtime()).get(Sweeper.of).sweep(context.get_remaining_time_in_millis)

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ballast.contracts.wire import Name, Wire, complaints, parse
+from ballast.edge import guarded
 from ballast.errors import InvalidInput, SettingInvalid
 from ballast.log.aws_errors import consequences
 from ballast.money.breaker import Breaker, Mode, relieved, tripped
@@ -117,6 +118,7 @@ class Tripping:
         return report(self.keeper.kept(), tenant, self.runtime.clock()).model_dump(mode="json")
 
 
+@guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Do what ``event`` says: an alarm's news, the schedule, or an ``Order``, for which it returns what holds then."""
     tripping = (runtime or lambda_runtime()).get(Tripping.of)

@@ -7,6 +7,7 @@ from typing import Any
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, parse_decision
 from ballast.contracts.event import escalation_seq
 from ballast.contracts.wire import parse
+from ballast.edge import guarded
 from ballast.errors import EscalationClosed
 from ballast.folds import ending, opening, progress
 from ballast.folds.opening import renewed
@@ -154,6 +155,7 @@ def repeats(question: Question, answer: PersonsAnswer) -> bool:
     return answer.sha256 in (question.answer_sha256, *(one.sha256 for one in question.given))
 
 
+@guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Take the answer in ``event`` (a ``PersonsAnswer``): who may invoke this function is an operator, by IAM."""
     answer = parse(PersonsAnswer, event, what="Answer")

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
+from ballast.edge import guarded
 from ballast.folds.outcome import requested
 from ballast.http.describe import responses
 from ballast.http.front import Front
@@ -117,6 +118,7 @@ def _escalation(escalation_id: str) -> Escalation:
     return found
 
 
+@guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Answer API Gateway's ``event`` (HTTP API, payload 2.0)."""
     return app.answer(event, context, runtime or lambda_runtime())

@@ -13,6 +13,7 @@ from ballast.contracts.wire import canonical
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings
 from functions.escalation.due import DUE
+from functions.escalation.table import Forgetting
 
 #: Of an item, all but the task token, which who sends messages has no use for.
 _READ = (
@@ -36,11 +37,13 @@ class Messages:
     dynamodb: Any
     sqs: Any
     settings: MessagesSettings
+    forgetting: Forgetting
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Messages":
         """Put it together; once per runtime."""
-        return cls(runtime.client("dynamodb"), runtime.client("sqs"), MessagesSettings.of(runtime))
+        clients = runtime.client("dynamodb"), runtime.client("sqs")
+        return cls(*clients, MessagesSettings.of(runtime), runtime.get(Forgetting.of))
 
     def send(self, message: EscalationMessage, now: datetime, *, look_at: datetime) -> None:
         """Send ``message``, then note it. A crash in between has it sent again, under the same escalation id.
@@ -86,13 +89,14 @@ class Messages:
         return item
 
     def _update(self, escalation_id: str, update: str, values: Mapping[str, Any], only_if: str = "") -> None:
+        update, values = self.forgetting.into(update, values)
         request: dict[str, Any] = {
             "TableName": self.settings.escalations_table,
             "Key": {"escalation_id": {"S": escalation_id}},
             "UpdateExpression": update,
         }
         if values:
-            request["ExpressionAttributeValues"] = dict(values)
+            request["ExpressionAttributeValues"] = values
         if only_if:
             request |= {"ConditionExpression": only_if, "ExpressionAttributeNames": {"#status": "status"}}
         with consequences(self._table):

@@ -11,6 +11,7 @@ from ballast.contracts import Event, HandOver, OpenTask
 from ballast.contracts.event import approval_seq, escalation_seq
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical, parse, sha256
+from ballast.edge import guarded
 from ballast.folds import approval_rounds, find_call, opening, proposals, proposed, summary, to_announce
 from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
@@ -20,6 +21,7 @@ from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.escalation.due import DUE, Telling
 from functions.escalation.messages import Messages
 from functions.escalation.rights import proposer
+from functions.escalation.table import Forgetting
 
 #: A proposed decision larger than this is left to the log, so that the message stays small.
 MAX_PROPOSED_BYTES = 64 * 1024
@@ -40,6 +42,7 @@ class Escalations:
     messages: Messages
     dynamodb: Any
     settings: OpenSettings
+    forgetting: Forgetting
     runtime: Runtime
 
     @classmethod
@@ -51,6 +54,7 @@ class Escalations:
             runtime.get(Messages.of),
             runtime.client("dynamodb"),
             OpenSettings.of(runtime),
+            runtime.get(Forgetting.of),
             runtime,
         )
 
@@ -116,7 +120,8 @@ class Escalations:
                 self.announcements.send(events, mark, notice)
         except Exception as problem:
             # Settle makes up for it when the run ends.
-            self.runtime.emit(canonical({"level": "WARNING", "message": f"{type(problem).__name__}: {problem}"}))
+            why = f"{type(problem).__name__}: {problem}"
+            self.runtime.emit(canonical({"level": "WARNING", "message": self.runtime.masked(why)}))
 
     def _keep(
         self, task: OpenTask, tenant: str, facts: dict[str, Any], telling: Telling, parties: dict[str, str | None]
@@ -148,13 +153,15 @@ class Escalations:
             ", #status = if_not_exists(#status, :open) REMOVE resumed_at, attempts, reminded_at"
         )
         told = {f":{name}": {"N": str(v)} if isinstance(v, int) else {"S": v} for name, v in values.items()}
+        told |= {":now": {"S": now.isoformat()}, ":open": {"S": "open"}}
+        update, told = self.forgetting.into(update, told)
         with consequences(f"Table {self.settings.escalations_table} (ESCALATIONS_TABLE)"):
             self.dynamodb.update_item(
                 TableName=self.settings.escalations_table,
                 Key={"escalation_id": {"S": facts["escalation_id"]}},
                 UpdateExpression=update,
                 ExpressionAttributeNames={"#status": "status"} | {f"#{name}": name for name in values},
-                ExpressionAttributeValues=told | {":now": {"S": now.isoformat()}, ":open": {"S": "open"}},
+                ExpressionAttributeValues=told,
             )
 
 
@@ -182,6 +189,7 @@ def escalation_id_of(run_id: str, seq: str) -> str:
     return "esc-" + base64.b32encode(digest[:10]).decode("ascii").lower()
 
 
+@guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Open the escalation of ``event`` (an ``OpenTask``)."""
     task = parse(OpenTask, event, what="OpenTask")

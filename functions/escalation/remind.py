@@ -14,6 +14,7 @@ from ballast.contracts import Event
 from ballast.contracts.event import approval_seq, escalation_seq, run_seq
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical
+from ballast.edge import guarded
 from ballast.errors import BallastError
 from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
@@ -60,7 +61,7 @@ class Reminders:
             try:
                 what = self._look(escalation_id, now)
             except Exception as problem:
-                why = f"{type(problem).__name__}: {problem}"
+                why = self.runtime.masked(f"{type(problem).__name__}: {problem}")
                 line = {"level": "ERROR", "message": f"Not looked after: {why}", "escalation_id": escalation_id}
                 self.runtime.emit(canonical(line))
                 self.messages.postpone(escalation_id, now + _TRY_AGAIN_AFTER)
@@ -135,6 +136,7 @@ def message_of(
     return EscalationMessage.model_validate_json(canonical(facts))
 
 
+@guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, int]:  # noqa: ARG001
     """Sweep once; ``event`` is the schedule's, and says nothing."""
     return (runtime or lambda_runtime()).get(Reminders.of).sweep(context.get_remaining_time_in_millis)

@@ -1,9 +1,12 @@
 """The escalations table as the answering side uses it."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ballast.errors import InvalidInput
+from ballast.log import LogSettings
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings
 from functions.escalation.question import Question
@@ -13,6 +16,30 @@ class EscalationsSettings(Settings):
     """escalations_table: one item an escalation, with its token."""
 
     escalations_table: str
+
+
+@dataclass(frozen=True)
+class Forgetting:
+    """Has every write say when DynamoDB's TTL removes the item: as long after it as the log keeps an event."""
+
+    log: LogSettings
+    clock: Callable[[], datetime]
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> "Forgetting":
+        """Put it together; once per runtime."""
+        return cls(LogSettings.of(runtime), runtime.clock)
+
+    def into(self, update: str, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Return an update and its values, in DynamoDB's wire form, which says it as well."""
+        expires_at = self.log.expires_at(self.clock())
+        if expires_at is None:
+            return update, dict(values)
+        first, _, others = update.partition(" ")
+        update = (
+            f"SET expires_at = :expires_at, {others}" if first == "SET" else f"SET expires_at = :expires_at {update}"
+        )
+        return update, {**values, ":expires_at": {"N": str(expires_at)}}
 
 
 class Changed(Exception):
@@ -25,11 +52,13 @@ class EscalationsTable:
 
     dynamodb: Any
     name: str
+    forgetting: Forgetting
 
     @classmethod
     def of(cls, runtime: Runtime) -> "EscalationsTable":
         """Put it together; once per runtime."""
-        return cls(runtime.client("dynamodb"), EscalationsSettings.of(runtime).escalations_table)
+        name = EscalationsSettings.of(runtime).escalations_table
+        return cls(runtime.client("dynamodb"), name, runtime.get(Forgetting.of))
 
     def find(self, escalation_id: str) -> Question:
         """Return the question, strongly consistent. Raises ``InvalidInput`` where there is none."""
@@ -47,14 +76,13 @@ class EscalationsTable:
         ``#status`` is the question's status; ``values`` are text or whole numbers.
         """
         names = {"#status": "status"} if "#status" in update + only_if else None
+        told = {f":{name}": {"N": str(one)} if isinstance(one, int) else {"S": one} for name, one in values.items()}
+        update, told = self.forgetting.into(update, told)
         request: dict[str, Any] = {
             "TableName": self.name,
             "Key": {"escalation_id": {"S": escalation_id}},
             "UpdateExpression": update,
-            "ExpressionAttributeValues": {
-                f":{name}": {"N": str(value)} if isinstance(value, int) else {"S": value}
-                for name, value in values.items()
-            },
+            "ExpressionAttributeValues": told,
             "ReturnValues": "ALL_NEW",
         }
         if names:

@@ -4,7 +4,8 @@ from typing import Any
 
 from ballast.contracts import ExecuteTask
 from ballast.contracts.wire import parse
-from ballast.log import RunLog, Seal, Signatures, masked_errors
+from ballast.edge import guarded
+from ballast.log import RunLog, Seal, Signatures
 from ballast.metrics import metric_line
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -38,6 +39,7 @@ def build(runtime: Runtime) -> Executor:
     )
 
 
+@guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Execute the call of ``event`` (an ``ExecuteTask``); return its status and the run's deadlines.
 
@@ -48,8 +50,7 @@ def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | No
     task = parse(ExecuteTask, event, what="ExecuteTask")
     history = History.of(executor.log, task)
     state = history.call(task.turn, task.index)
-    with masked_errors(executor.log, task.run_id):
-        status = executor.execute(task, history, context)
+    status = executor.execute(task, history, context)
     if state is not None and not state.ended:  # a retry of what is recorded already is no other call
         runtime.emit(metric_line({"ToolCalls": 1, "RefusedCalls": int(status == "refused")}))
     opened = history.opening

@@ -7,8 +7,9 @@ from typing import Any
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.event import plan_seq
 from ballast.contracts.wire import parse
+from ballast.edge import guarded
 from ballast.folds import opening, proposals
-from ballast.log import RunLog, Seal, masked_errors
+from ballast.log import RunLog, Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.answers import judged
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -70,9 +71,9 @@ class FallbackPlanner:
         return HandOver(to=Planner.HUMAN, reason=ExitReason.ANSWER_INVALID), "; ".join(read.complaints)
 
 
+@guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Propose one decision for ``event`` (a ``PlanTask``) and return its ``PlanSummary``."""
     planner = (runtime or lambda_runtime()).get(FallbackPlanner.of)
     task = parse(PlanTask, event, what="PlanTask")
-    with masked_errors(planner.log, task.run_id):
-        return planner.plan(task).model_dump(mode="json")
+    return planner.plan(task).model_dump(mode="json")

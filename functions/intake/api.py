@@ -13,6 +13,7 @@ from pydantic import AwareDatetime, ValidationError
 from ballast.contracts import RunRequest
 from ballast.contracts.request import RequestId
 from ballast.contracts.wire import Name, canonical
+from ballast.edge import guarded
 from ballast.http.describe import responses
 from ballast.http.front import Front
 from ballast.http.problem import conflict, invalid_fields, not_found
@@ -207,6 +208,7 @@ def _new_id() -> str:
     return str(uuid.uuid4())
 
 
+@guarded
 def lambda_handler(
     event: dict[str, Any],
     context: Any,

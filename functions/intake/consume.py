@@ -18,6 +18,7 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from ballast.contracts.requested import requested
 from ballast.contracts.wire import canonical
+from ballast.edge import guarded
 from ballast.errors import BallastError, InvalidInput, NotAdmitted
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -82,6 +83,7 @@ def _is_message(record: Any) -> bool:
     )
 
 
+@guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Take a batch of SQS messages and return those that have to come again."""
     records = event.get("Records") if isinstance(event, dict) else None
@@ -93,11 +95,11 @@ def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) 
     with processor(messages, consumer.take):
         processor.process()
     for record, (_, problem, _) in zip(processor.fail_messages, processor.exceptions, strict=True):
-        consumer.runtime.emit(_comes_again(record, problem))
+        why = consumer.runtime.masked(f"{type(problem).__name__}: {problem}", event)
+        consumer.runtime.emit(_comes_again(record, why))
     return dict(processor.response()) if len(messages) == len(records) else _ALL
 
 
-def _comes_again(record: Any, problem: BaseException | None) -> str:
+def _comes_again(record: Any, why: str) -> str:
     """Return the line that says why a message stays in the queue."""
-    why = f"{type(problem).__name__}: {problem}"
     return canonical({"level": "WARNING", "message": f"Stays in the queue: {why}", "message_id": record.message_id})

@@ -7,6 +7,7 @@ from typing import Any
 from ballast.contracts import RunRequest
 from ballast.contracts.request import WhenFull
 from ballast.contracts.wire import canonical, parse
+from ballast.edge import guarded
 from ballast.errors import RequestConflict, RetryLater
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -80,6 +81,7 @@ class Intake:
         return running
 
 
+@guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Start the run of ``event`` (a ``RunRequest``)."""
     request = parse(RunRequest, event, what="RunRequest")

@@ -101,7 +101,7 @@ class Agent:
             return self._responded(events, task, requested, completion, self._ms_since(started))
 
     def _choice(self) -> Choice:
-        return Choice(self.breakers, self.prices, self.playbook, self.model_id, self.clock)
+        return Choice(self.breakers, self.prices, self.playbook, self.model_id, self.clock, self.log.shown)
 
     def _ask(self, events: Sequence[Event], task: PlanTask, body: dict[str, Any], within_s: float) -> dict[str, Any]:
         """Reserve, ask, and return the reply. Raises ``ModelFailure``, ``AttemptInProgress``."""

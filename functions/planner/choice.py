@@ -9,6 +9,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from ballast.breaker import Breakers
@@ -44,13 +45,17 @@ class GiveUp:
 
 @dataclass(frozen=True)
 class Choice:
-    """Chooses; ``model_id`` is the model where nothing speaks against it."""
+    """Chooses; ``model_id`` is the model where nothing speaks against it.
+
+    shown  returns the body of an event of a run, by the run's id, as everybody may see it
+    """
 
     breakers: Breakers
     prices: PriceBook
     playbook: Playbook
     model_id: str
     clock: Callable[[], datetime]
+    shown: Callable[[str, dict[str, Any]], dict[str, Any]]
 
     def next(self, events: Sequence[Event], turn: int, passed_over: Mapping[str, str]) -> Next | GiveUp:
         """Return the next attempt at ``turn``; ``passed_over`` says which models are not asked, and why."""
@@ -98,7 +103,15 @@ class Choice:
             reason = attempts.reason or ExitReason.MODEL_UNAVAILABLE
             return GiveUp(reason, {"note": "; ".join(notes)} if notes else {})
         number = attempts.number + 1
-        body = compose(events, attempt=number, model_id=chosen, playbook=self.playbook, prices=prices, found=found)
+        body = compose(
+            events,
+            attempt=number,
+            model_id=chosen,
+            playbook=self.playbook,
+            prices=prices,
+            found=found,
+            shown=partial(self.shown, events[0].run_id),
+        )
         if isinstance(body, ExitReason):
             return GiveUp(body)
         if passed_over:

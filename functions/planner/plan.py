@@ -6,7 +6,8 @@ from typing import Any
 from ballast.breaker import Breakers
 from ballast.contracts import PlanTask
 from ballast.contracts.wire import parse
-from ballast.log import RunLog, Seal, masked_errors
+from ballast.edge import guarded
+from ballast.log import RunLog, Seal
 from ballast.money import load_prices
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -50,10 +51,10 @@ def build(runtime: Runtime) -> Agent:
     )
 
 
+@guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Propose one decision for ``event`` (a ``PlanTask``) and return its ``PlanSummary``."""
     task = parse(PlanTask, event, what="PlanTask")
     agent = (runtime or lambda_runtime()).get(build)
-    with masked_errors(agent.log, task.run_id):
-        summary = agent.plan(task, invocation=context.aws_request_id, remaining_ms=context.get_remaining_time_in_millis)
+    summary = agent.plan(task, invocation=context.aws_request_id, remaining_ms=context.get_remaining_time_in_millis)
     return summary.model_dump(mode="json")

@@ -1,13 +1,12 @@
 """What one attempt sends and reserves: the prompt's delta, the worst case, the digest. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ballast.contracts import Event, ExitReason
-from ballast.contracts.secret import masked
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import canonical
-from ballast.folds import Prompt, answered_prompt, counts, opening, prompt_digest, unseen, usage
+from ballast.folds import answered_prompt, counts, opening, prompt_digest, unseen, usage
 from ballast.folds.conversation import extended
 from ballast.folds.despair import Despair, recorded
 from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
@@ -30,10 +29,12 @@ def compose(
     playbook: Playbook,
     prices: PriceTable,
     found: Despair,
+    shown: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> dict[str, Any] | ExitReason:
     """Return the body of ``model.requested``, or the limit that forbids the call.
 
-    ``found``: what the fold says about circles. Raises ``ModelRefused`` where the model has no price.
+    ``found``: what the fold says about circles. ``shown``: a body of the run as everybody may see it.
+    Raises ``ModelRefused`` where the model has no price.
     """
     opened, used = opening(events), usage(events)
     tier = playbook.agent.service_tier
@@ -68,6 +69,7 @@ def compose(
     )
     if reservation is None:
         return ExitReason.COST_LIMIT
+    seen = answered_prompt(events, as_shown=True)
     inference = {
         "model": model_id,
         "max_tokens": reservation.max_tokens,
@@ -81,14 +83,8 @@ def compose(
         "reserved_microusd": reservation.microusd,
         "price_version": prices.version,
         "service_tier": tier,
-        "prompt_sha256": prompt_digest(events, _as_shown(events, body), inference),
+        "prompt_sha256": prompt_digest(events, extended(seen, shown(body)), inference),
     }
-
-
-def _as_shown(events: Sequence[Event], body: dict[str, Any]) -> Prompt:
-    """Return the prompt that ``body`` extends, as everybody may see it."""
-    secrets = {secret for event in events for secret in event.secrets}
-    return extended(answered_prompt(events, as_shown=True), masked(body, secrets))
 
 
 def _input_bound(events: Sequence[Event], delta: dict[str, Any], model_id: str) -> int:

@@ -7,8 +7,9 @@ from typing import Any
 from ballast.contracts import CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.event import plan_seq
 from ballast.contracts.wire import parse
+from ballast.edge import guarded
 from ballast.folds import CallState, calls, frozen, opening, proposals, successor, to_undo
-from ballast.log import RunLog, Seal, masked_errors
+from ballast.log import RunLog, Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
 
@@ -76,9 +77,9 @@ def _why_frozen(state: CallState) -> str:
     return f"whether {where} happened is unknown. {state.message}".strip()
 
 
+@guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Propose one decision for ``event`` (a ``PlanTask``) and return its ``PlanSummary``."""
     planner = (runtime or lambda_runtime()).get(RollbackPlanner.of)
     task = parse(PlanTask, event, what="PlanTask")
-    with masked_errors(planner.log, task.run_id):
-        return planner.plan(task).model_dump(mode="json")
+    return planner.plan(task).model_dump(mode="json")

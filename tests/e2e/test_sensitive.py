@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from ballast.contracts import Event, RunRequest
 from ballast.contracts.secret import MASK
-from ballast.errors import PlaybookInvalid
+from ballast.errors import LogCorrupt, PlaybookInvalid
 from ballast.folds import prompt_digest, rebuild
 from ballast.log import RunLog, Seal
 from ballast.playbook import load_playbook
@@ -188,6 +188,18 @@ def test_who_may_open_them_reads_the_log_as_it_was_and_its_digests_hold_for_ever
                 inference = {name: event.body[f"gen_ai.request.{name}"] for name in names}
                 prompt = rebuild(events, event, as_shown=True)
                 assert prompt_digest(events, prompt, inference) == event.body["prompt_sha256"]
+
+
+def test_a_sealed_value_that_was_exchanged_for_another_is_noticed(played: Played) -> None:
+    runtime = played.cloud.runtime("PlannerFunction")
+    seal = Seal.of(runtime, load_playbook(VAULT))
+    assert seal is not None
+    body = {"tool": "keep_card", "arguments": {"card_number": CARD}}
+    mine, theirs = (seal.closed(played.run_id, body, seal.secrets(body)) for _ in range(2))
+    mixed = dict(zip(mine["$sealed"], theirs["$sealed"].values(), strict=True))
+
+    with pytest.raises(LogCorrupt, match="another one"):
+        seal.opened(played.run_id, body, mixed)
 
 
 @pytest.mark.parametrize("function", ["SettleFunction", "OpenEscalationFunction", "AdmitFunction", "ApiFunction"])

@@ -66,11 +66,10 @@ def test_a_function_is_given_every_variable_that_it_needs(function: str) -> None
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
-def test_a_function_that_writes_the_log_knows_when_it_may_be_forgotten(function: str) -> None:
-    only_reads = function in ("ApiFunction", "RemindFunction")
-    writes_the_log = LogSettings in settings_of(function) and not only_reads
+def test_a_function_that_writes_the_log_or_an_escalation_knows_when_it_may_be_forgotten(function: str) -> None:
+    writes = LogSettings in settings_of(function) and function != "ApiFunction"
 
-    assert ("RETENTION_DAYS" in given(function)) == writes_the_log
+    assert ("RETENTION_DAYS" in given(function)) == writes
 
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))

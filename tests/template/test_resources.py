@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.template import rendered
-from tests.template.rendered import Template, of_type
+from tests.template.rendered import ROOT, Template, of_type
 
 TEMPLATE = rendered.written()
 FUNCTIONS = sorted(of_type(TEMPLATE, "AWS::Serverless::Function"))
@@ -83,6 +84,7 @@ def test_a_table_is_recoverable_encrypted_protected_and_paid_by_use(name: str) -
     [
         ("BudgetsTable", "expires_at"),
         ("RunLogTable", "expires_at"),
+        ("EscalationsTable", "expires_at"),
         ("IdempotencyTable", "expiration"),
         ("ModelCircuitsTable", "expiration"),
     ],
@@ -90,7 +92,14 @@ def test_a_table_is_recoverable_encrypted_protected_and_paid_by_use(name: str) -
 def test_only_what_may_be_forgotten_expires(name: str, attribute: str) -> None:
     assert properties(TEMPLATE, name)["TimeToLiveSpecification"] == {"AttributeName": attribute, "Enabled": True}
     forgetful = [table for table in TABLES if "TimeToLiveSpecification" in properties(TEMPLATE, table)]
-    assert forgetful == ["BudgetsTable", "IdempotencyTable", "ModelCircuitsTable", "RunLogTable"]
+    assert forgetful == ["BudgetsTable", "EscalationsTable", "IdempotencyTable", "ModelCircuitsTable", "RunLogTable"]
+
+
+def test_what_is_kept_of_a_run_outlives_the_longest_run() -> None:
+    definition = yaml.safe_load((ROOT / "statemachine" / "agent.asl.yaml").read_text())
+    least_days = TEMPLATE["Parameters"]["RunRetentionDays"]["MinValue"]
+
+    assert least_days * 86_400 > definition["TimeoutSeconds"]
 
 
 def test_the_payload_bucket_is_private_encrypted_versioned_and_forgets_with_the_log() -> None:

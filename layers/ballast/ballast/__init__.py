@@ -8,6 +8,7 @@ No model client and no business code lives here. Modules import downwards only::
     log                the run's log in DynamoDB and S3
     playbook           tools, fallbacks, agent.yaml
     validation         grounding, taint, sizes, answers
+    edge               the edge of every function: no error takes a sensitive value out
     runtime            a function's environment, clients and clock
     folds              pure functions of a run's events
     money              prices, reservations, amounts

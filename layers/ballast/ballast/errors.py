@@ -192,3 +192,11 @@ class AnswerUnsigned(LogCorrupt):
     def __init__(self, message: str = "", *, event: Any = None) -> None:
         super().__init__(message)
         self.event = event
+
+
+def _named(error: type[BallastError]) -> set[str]:
+    return {error.__name__}.union(*map(_named, error.__subclasses__()))
+
+
+#: The names of all of them, by which the log and the workflow say what went wrong.
+NAMES = frozenset(_named(BallastError))

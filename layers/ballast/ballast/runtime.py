@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ballast.contracts.secret import masked_context
 from ballast.errors import SettingInvalid
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Runtime:
         self._stdout = stdout
         self._session = session
         self._built: dict[object, Any] = {}
+        self._masks: list[Callable[[str, Any], str]] = []
         self._lock = threading.RLock()
 
     def client(
@@ -74,6 +76,19 @@ class Runtime:
     def emit(self, line: str) -> None:
         """Write one line where Lambda collects logs and embedded metrics."""
         print(line, file=self._stdout, flush=True)
+
+    def mask_by(self, mask: Callable[[str, Any], str]) -> None:
+        """Have ``masked`` go by ``mask`` as well: it gets a text and the event at hand."""
+        self._masks.append(mask)
+
+    def masked(self, text: str, event: Any = None) -> str:
+        """Return ``text`` as it may leave the function: without the sensitive values that it has met.
+
+        A function that does not know which of a request's values are sensitive takes each of them for one.
+        """
+        for mask in self._masks or (masked_context,):
+            text = mask(text, event)
+        return text
 
     def get(self, factory: Callable[[Runtime], T]) -> T:
         """Return ``factory(self)``, made on first use and then kept."""

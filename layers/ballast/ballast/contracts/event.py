@@ -6,7 +6,6 @@ from typing import Any
 
 from pydantic import Field
 
-from ballast.contracts.secret import masked
 from ballast.contracts.wire import Wire, canonical, sha256
 
 #: The last turn number that a key can carry; the run's ending uses it, so it sorts last.
@@ -57,24 +56,18 @@ class Event(Wire):
     seq: str = Field(pattern=_SEQ.pattern)
     at: str
     body: dict[str, Any]
-    _secrets: tuple[str, ...] = ()
+    _shown: dict[str, Any] | None = None
 
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """The sensitive values in ``body``, for whoever may see them; nobody else's body has any."""
-        return self._secrets
-
-    def with_secrets(self, secrets: tuple[str, ...]) -> "Event":
-        """Return the same event, which knows that these of its values are sensitive."""
+    def with_shown(self, shown: dict[str, Any]) -> "Event":
+        """Return the same event, of which everybody may see ``shown``, and whose ``body`` few may."""
         made = self.model_copy()
-        made._secrets = secrets
+        made._shown = shown
         return made
 
     @property
     def shown(self) -> dict[str, Any]:
         """The body as everybody may see it: sensitive values masked."""
-        shown: dict[str, Any] = masked(self.body, self._secrets)
-        return shown
+        return self.body if self._shown is None else self._shown
 
     @property
     def turn(self) -> int:

@@ -1,48 +1,229 @@
 """Sensitive values inside JSON: replaced by a mask, or by something to find them again with. Pure.
 
-A sensitive value of four characters or more is replaced wherever it occurs, also inside a longer text; a
-shorter one only where it is the whole text, since "42" occurs everywhere. A number counts as its text.
+::
+
+    marked field   ─▶ always replaced, whatever it is: 0, true, "ok", a long text
+    anywhere else  ─▶ replaced in data (texts, arguments, results, a request's context), in every spelling,
+                      where the value has four characters or more and is no word that every JSON is full of
+    Ballast's own  ─▶ never: keys, numbers, names, statuses, times and ids of an event
+
+What is data in an event says ``_DATA``, what is Ballast's own ``_OURS``; any other text is searched.
 """
 
+from __future__ import annotations
+
+import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
+
+from ballast.contracts.spelled import Spelled
 
 #: As Powertools' data masking writes it.
 MASK = "*****"
 #: Where a body keeps what its tokens stand for.
 SEALED = "$sealed"
 _SHORTEST_INSIDE = 4
+#: As long as others, and in every text.
+_COMMON = frozenset({"true", "false", "null", "none", "None", "True", "False", "0000", "error", "failed"})
+
+#: Below these names of an event everything is data: keys and numbers as well.
+_DATA = frozenset({"arguments", "input", "result", "context", "data", "json", "precondition"})
+#: What is below these is the playbook's or Ballast's own, whole.
+_OURS_WHOLE = frozenset({"tools", "system", "limits", "lease", "covers"})
+#: Texts below these names are Ballast's own, or the playbook's, and what others rely on: they stay as they are.
+_OURS = frozenset(
+    " ".join(
+        (
+            "account after agent answer_by approved_by arguments_sha256 at attempt binding by call_id detail_type",
+            "digest effect effects escalation_id event_id exit_reason from handed_over id idempotency_key intent",
+            "invocation kind may_not_answer mode model moved on_rollback opens_at passed_over planner policy",
+            "precondition_sha256 price_version prompt_sha256 reason repeat repeat_of reply_to request_id",
+            "request_sha256 requested_by role run_id seq service_tier sha256 shown signals signature status",
+            "stop_reason tenant to toolUseId type unanswered window windows",
+        )
+    ).split()
+)
+#: Names under which a tool is named; a name that no tool has is somebody's text.
+_TOOL = ("tool", "name")
+_PROGRAM = "gen_ai."
 
 
-def masked(value: Any, secrets: Iterable[str]) -> Any:
-    """Return JSON ``value`` with every secret masked."""
-    found = tuple(sorted(set(secrets)))
-    return _replaced(value, found, lambda _: MASK, lambda _: MASK) if found else value
+@dataclass(frozen=True, order=True)
+class Secret:
+    """A sensitive value, as text.
 
-
-def sealed(value: Any, tokens: Mapping[str, str]) -> Any:
-    """Return JSON ``value`` with every secret (the keys of ``tokens``) replaced by its token.
-
-    ``masked`` of the value is ``without_tokens`` of what is returned, so a digest may cover either.
+    field  the name of the field that it was marked at; "" where nobody knows, and then only its text is looked for
+    tool   the tool whose field that is; "" for a request's context
     """
-    found = tuple(sorted(tokens))
-    return _replaced(value, found, lambda secret: tokens[secret], lambda secret: {SEALED: tokens[secret]})
+
+    value: str
+    field: str = ""
+    tool: str = ""
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether it is looked for outside of its field."""
+        return len(self.value) >= _SHORTEST_INSIDE and self.value not in _COMMON
 
 
-def occurring(value: Any, secrets: Iterable[str]) -> tuple[str, ...]:
-    """Return those secrets that ``sealed`` would replace, sorted."""
-    met: set[str] = set()
+@dataclass(frozen=True)
+class Finder:
+    """Finds some secrets in events, other JSON and text.
 
-    def meet(secret: str) -> str:
-        met.add(secret)
-        return MASK
+    names  the playbook's own (tools, fields, intents): as keys, and where Ballast writes them, they stay as they are
+    """
 
-    found = tuple(sorted(set(secrets)))
-    if found:
-        _replaced(value, found, meet, meet)
-    return tuple(sorted(met))
+    secrets: frozenset[Secret]
+    names: frozenset[str] = frozenset()
+    _spelled: Spelled = field(init=False, repr=False, compare=False)
+    _at: dict[str, dict[str, set[str]]] = field(init=False, repr=False, compare=False)
+    _said: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
+
+    @classmethod
+    def of(cls, secrets: Iterable[Secret], names: frozenset[str] = frozenset()) -> Finder:
+        """Return the finder of these secrets; the same ones again cost nothing."""
+        return _finder(frozenset(secrets), names)
+
+    def __post_init__(self) -> None:
+        at: dict[str, dict[str, set[str]]] = {}
+        for secret in self.secrets:
+            if secret.field:
+                at.setdefault(secret.field, {}).setdefault(secret.tool, set()).add(secret.value)
+        searched = {secret.value for secret in self.secrets if secret.is_searched}
+        short = sorted({secret.field for secret in self.secrets if secret.field and not secret.is_searched})
+        words = "|".join(map(re.escape, short))
+        said = rf"(?:[\"'](?P<quoted>{words})\\{{0,8}}[\"']\s*[:=]|\b(?P<bare>{words})=)\s*(?:\\{{0,8}}[\"'])?"
+        object.__setattr__(self, "_spelled", Spelled(searched))
+        object.__setattr__(self, "_at", at)
+        object.__setattr__(self, "_said", re.compile(said) if short else None)
+
+    def event(self, body: Any, put: Put) -> Any:
+        """Return the body of an event with every secret replaced by ``put``."""
+        return self._ours(body, "", "", put) if self.secrets else body
+
+    def data(self, value: Any, put: Put) -> Any:
+        """Return JSON that is all data with every secret replaced."""
+        return self._data(value, "", None, put) if self.secrets else value
+
+    def text(self, text: str, put: Callable[[str], str]) -> str:
+        """Return a text with every secret in it replaced."""
+        spans = sorted([*self._spelled.spans(text), *self._named(text)])
+        made, end = [], 0
+        for start, stop in spans:
+            if start < end:  # a named one inside one that was found
+                continue
+            made += [text[end:start], put(text[start:stop])]
+            end = stop
+        return "".join(made) + text[end:] if made else text
+
+    def masked(self, text: str) -> str:
+        """Return a text with every secret masked."""
+        return self.text(text, lambda _: MASK)
+
+    def _ours(self, value: Any, key: str, tool: str, put: Put) -> Any:
+        if isinstance(value, str):
+            own = key in _OURS or key.startswith(_PROGRAM) or value in self.names
+            return value if own else self.text(value, put.inside)
+        if isinstance(value, Mapping):
+            named = next((value[name] for name in _TOOL if isinstance(value.get(name), str)), "")
+            return {
+                name: self._data(inner, name, named if named in self.names else None, put)
+                if name in _DATA
+                else inner
+                if name in _OURS_WHOLE
+                else self._ours(inner, name, named, put)
+                for name, inner in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [self._ours(inner, key, tool, put) for inner in value]
+        return value
+
+    def _data(self, value: Any, key: str, tool: str | None, put: Put, marked: frozenset[str] = frozenset()) -> Any:
+        """``tool``: whose data it is; None where nobody knows. ``marked``: what stands at the field ``key``."""
+        if isinstance(value, Mapping):
+            return {
+                self._key(name, marked, put): self._data(inner, name, tool, put, marked | self._marked(name, tool))
+                for name, inner in value.items()
+            }
+        if isinstance(value, list | tuple):
+            marked = marked | self._marked(key, tool)
+            return [self._data(inner, key, tool, put, marked) for inner in value]
+        if value is None:
+            return value
+        marked = marked | self._marked(key, tool)
+        if isinstance(value, str):
+            return put.inside(value) if value in marked and value else self.text(value, put.inside)
+        text = as_text(value)
+        if text in marked or (not isinstance(value, bool) and self._is_whole(text)):
+            return put.whole(text)
+        return value
+
+    def _key(self, name: str, marked: frozenset[str], put: Put) -> str:
+        if name in marked:
+            return put.inside(name)
+        return name if name in self.names else self.text(name, put.inside)
+
+    def _marked(self, name: str, tool: str | None) -> frozenset[str]:
+        by_tool = self._at.get(name)
+        if not by_tool:
+            return frozenset()
+        if tool is None:
+            return frozenset().union(*by_tool.values())
+        return frozenset(by_tool.get(tool, ()))
+
+    def _is_whole(self, text: str) -> bool:
+        return len(text) >= _SHORTEST_INSIDE and self._spelled.spans(text) == [(0, len(text))]
+
+    def _named(self, text: str) -> list[tuple[int, int]]:
+        """Return where values that are too short to look for stand behind their field's name, as in JSON."""
+        found = []
+        for match in self._said.finditer(text) if self._said is not None else ():
+            name = match["quoted"] or match["bare"]
+            for value in sorted(self._marked(name, None), key=len, reverse=True):
+                for spelt in {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}:
+                    end = match.end() + len(spelt)
+                    if spelt and text.startswith(spelt, match.end()) and not text[end : end + 1].isalnum():
+                        found.append((match.end(), end))
+        return found
+
+
+@dataclass(frozen=True)
+class Put:
+    """What stands for a secret: ``inside`` a text, and for a ``whole`` value that is no text."""
+
+    inside: Callable[[str], str]
+    whole: Callable[[str], Any]
+
+
+_MASKED = Put(lambda _: MASK, lambda _: MASK)
+
+
+@lru_cache(maxsize=128)
+def _finder(secrets: frozenset[Secret], names: frozenset[str]) -> Finder:
+    return Finder(secrets, names)
+
+
+def as_text(value: Any) -> str:
+    """Return a leaf of JSON as the text that a secret is compared by: a number as JSON has it, a text as it is."""
+    if isinstance(value, str):
+        return value
+    return str(value) if type(value) is int else json.dumps(value)
+
+
+def masked(body: Any, finder: Finder) -> Any:
+    """Return the body of an event with every secret masked."""
+    return finder.event(body, _MASKED)
+
+
+def sealed(body: Any, finder: Finder, token: Callable[[str], str]) -> Any:
+    """Return the body of an event with every secret replaced by the ``token`` of how it is spelt there.
+
+    ``masked`` of the body is ``without_tokens`` of what is returned, so a digest may cover either.
+    """
+    return finder.event(body, Put(token, lambda text: {SEALED: token(text)}))
 
 
 def without_tokens(value: Any, tokens: Sequence[str]) -> Any:
@@ -52,41 +233,7 @@ def without_tokens(value: Any, tokens: Sequence[str]) -> Any:
 
 def opened(value: Any, secrets: Mapping[str, str]) -> Any:
     """Return what ``sealed`` made with each token (the keys of ``secrets``) as it was before."""
-    return _unsealed(value, secrets, _number)
-
-
-def _number(text: str) -> Any:
-    """Return a whole value that was no text: a number, in JSON or not."""
-    import json
-
-    return json.loads(text)
-
-
-def _replaced(
-    value: Any, secrets: tuple[str, ...], inside: Callable[[str], str], whole_number: Callable[[str], Any]
-) -> Any:
-    if isinstance(value, str):
-        if value in secrets:
-            return inside(value)
-        pattern = _pattern(secrets)
-        return pattern.sub(lambda match: inside(match[0]), value) if pattern else value
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int | float):
-        return whole_number(str(value)) if str(value) in secrets else value
-    if isinstance(value, Mapping):
-        return {
-            _replaced(key, secrets, inside, whole_number): _replaced(inner, secrets, inside, whole_number)
-            for key, inner in value.items()
-        }
-    return [_replaced(inner, secrets, inside, whole_number) for inner in value]
-
-
-@lru_cache(maxsize=256)
-def _pattern(secrets: tuple[str, ...]) -> re.Pattern[str] | None:
-    """Return what finds secrets inside a text, the longest first: one may be a part of another."""
-    long = sorted((one for one in secrets if len(one) >= _SHORTEST_INSIDE), key=lambda one: (-len(one), one))
-    return re.compile("|".join(map(re.escape, long))) if long else None
+    return _unsealed(value, secrets, json.loads)
 
 
 def _unsealed(value: Any, by_token: Mapping[str, str], number: Callable[[str], Any]) -> Any:
@@ -102,3 +249,35 @@ def _unsealed(value: Any, by_token: Mapping[str, str], number: Callable[[str], A
 @lru_cache(maxsize=256)
 def _tokens(tokens: tuple[str, ...]) -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, tokens)))
+
+
+def masked_context(text: str, event: Any) -> str:
+    """Return a text without the values of a request's context, or a call's arguments, that an event brought."""
+    found = {Secret(value) for name, value in _brought(sent(event), "") if name}
+    return Finder.of(found).masked(text) if found else text
+
+
+def _brought(value: Any, below: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _brought(inner, name if name in _DATA else below)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _brought(inner, below)
+    elif value is not None and not isinstance(value, bool):
+        yield below, as_text(value)
+
+
+def sent(event: Any) -> Any:
+    """Return what a function was invoked with, and what is JSON text in it (an HTTP body, a message) read as well."""
+    if isinstance(event, Mapping):
+        return {name: sent(inner) for name, inner in event.items()} | _read(event.get("body"))
+    return [sent(inner) for inner in event] if isinstance(event, list) else event
+
+
+def _read(body: Any) -> dict[str, Any]:
+    try:
+        read = json.loads(body) if isinstance(body, str) else None
+    except (ValueError, RecursionError):
+        read = None
+    return {"request": read, "body_as_json": read} if isinstance(read, dict) else {}

@@ -53,7 +53,7 @@ class Front(APIGatewayHttpResolver):
             own.current_event = self._to_proxy_event(read_event(event))
             response: dict[str, Any] = self._build_response(self._resolve())
         except Exception as error:
-            response = self._problem(error).response()
+            response = self._problem(error, event).masked(runtime.masked).response()
         finally:
             self.context = {}
         return response
@@ -98,16 +98,16 @@ class Front(APIGatewayHttpResolver):
         callers = self.runtime.get(Callers.of)
         self._own.caller = callers.identify(self.current_event["requestContext"].get("authorizer"))
 
-    def _problem(self, error: Exception) -> Problem:
+    def _problem(self, error: Exception, event: Any) -> Problem:
         if isinstance(error, RequestValidationError):
             return invalid_fields(error.errors())
-        return problem_of(error) or self._defect(error)
+        return problem_of(error) or self._defect(error, event)
 
-    def _defect(self, error: Exception) -> Problem:
+    def _defect(self, error: Exception, event: Any) -> Problem:
         """Log a defect, and tell the caller only how to find it in the log."""
         request_id = getattr(self._own.lambda_context, "aws_request_id", None) or "unknown"
         instance = f"urn:ballast:request:{request_id}"
-        trace = "".join(traceback.format_exception(error))
+        trace = self.runtime.masked("".join(traceback.format_exception(error)), event)
         self.runtime.emit(json.dumps({"level": "ERROR", "message": "defect", "instance": instance, "trace": trace}))
         detail = "Ballast failed; nothing more is known here. Its log says more, under this problem's instance."
         return Problem(500, "Internal error", detail, instance=instance)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import Field
@@ -63,6 +63,14 @@ class Problem(Exception):
             instance=instance,
         )
         self.headers = dict(headers or {})
+
+    def masked(self, mask: Callable[[str], str]) -> Problem:
+        """Return the same problem with its texts masked."""
+        errors = self.details.errors and tuple(
+            one.model_copy(update={"message": mask(one.message)}) for one in self.details.errors
+        )
+        self.details = self.details.model_copy(update={"detail": mask(self.details.detail), "errors": errors})
+        return self
 
     def response(self) -> dict[str, Any]:
         """Return it as Lambda answers API Gateway (payload 2.0)."""

@@ -2,7 +2,7 @@
 
 from ballast.log.run_index import Found, RunIndex
 from ballast.log.run_log import LogSettings, RunLog
-from ballast.log.seal import Seal, masked_errors
+from ballast.log.seal import Seal
 from ballast.log.signature import Signatures
 
-__all__ = ["Found", "LogSettings", "RunIndex", "RunLog", "Seal", "Signatures", "masked_errors"]
+__all__ = ["Found", "LogSettings", "RunIndex", "RunLog", "Seal", "Signatures"]

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ballast.contracts import Event
 from ballast.contracts.event import order, run_seq
-from ballast.contracts.secret import masked
+from ballast.contracts.secret import Secret, sent
 from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, LogCorrupt, RetryLater
 from ballast.log.aws_errors import consequences
@@ -39,6 +39,10 @@ class LogSettings(Settings):
     payload_bucket: Annotated[str, Field(min_length=1)]
     # A negative one would let DynamoDB remove an event as soon as it is written.
     retention_days: Annotated[int, Field(ge=0)] = 0
+
+    def expires_at(self, now: datetime) -> int | None:
+        """Return when TTL removes what is written ``now``, in seconds of Unix time; None where never."""
+        return int(now.timestamp()) + self.retention_days * 86_400 if self.retention_days else None
 
 
 class RunLog:
@@ -68,7 +72,7 @@ class RunLog:
         self._seal = seal
         self._signatures = signatures
         self._openings: dict[str, tuple[Event, ...]] = {}
-        self._secrets: dict[str, set[str]] = {}
+        self._secrets: dict[str, frozenset[Secret]] = {}
         self._unsigned: dict[str, dict[str, Event]] = {}
 
     @classmethod
@@ -79,7 +83,10 @@ class RunLog:
         answers unverified, which is for who shows or proposes, and not for who acts.
         """
         settings = LogSettings.of(runtime)
-        return cls(runtime.lazy("dynamodb"), runtime.lazy("s3"), settings, runtime.clock, seal, signatures)
+        made = cls(runtime.lazy("dynamodb"), runtime.lazy("s3"), settings, runtime.clock, seal, signatures)
+        if seal is not None:
+            runtime.mask_by(made.masked)
+        return made
 
     def append(
         self, run_id: str, seq: str, body: Mapping[str, Any], *, index: Mapping[str, str] | None = None
@@ -95,9 +102,7 @@ class RunLog:
         event = Event(run_id=run_id, seq=seq, at=now.isoformat(), body=json.loads(canonical(dict(body))))
         written = event.body
         if self._seal is not None:
-            known = {*self._secrets.get(run_id, ()), *self._seal.secrets(event.body)}
-            event, written = self._seal.close(event, known)
-            self._remember(event)
+            event, written = self._seal.close(event, self._learned(run_id, event.body))
         item, payload = encode(event, written)
         item |= {name: {"S": value} for name, value in (index or {}).items()}
         if self._signatures is not None:
@@ -106,8 +111,8 @@ class RunLog:
         if payload is not None and key is not None:
             with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):
                 self._s3.put_object(Bucket=self._settings.payload_bucket, Key=key, Body=payload)
-        if self._settings.retention_days:
-            item["expires_at"] = {"N": str(int(now.timestamp()) + self._settings.retention_days * 86_400)}
+        if (expires_at := self._settings.expires_at(now)) is not None:
+            item["expires_at"] = {"N": str(expires_at)}
         nobody_was_here_before = "attribute_not_exists(run_id)"
         with consequences(self._table):
             try:
@@ -250,31 +255,38 @@ class RunLog:
             raise AnswerUnsigned(f"{what} See UnsignedAnswersAlarm in docs/operating.md.", event=event)
         if self._seal is not None and self._seal.opens and tokens:
             event = self._seal.open(event, body, tokens)
-            self._remember(event)
+            self._learned(event.run_id, event.body)
         return event
 
     def kept(self, run_id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return ``body`` as it may be kept elsewhere than in the log: with sensitive values closed."""
-        if self._seal is None:
-            return body
-        known = {*self._secrets.get(run_id, ()), *self._seal.secrets(body)}
-        return self._seal.closed(run_id, body, known)[0]
+        return body if self._seal is None else self._seal.closed(run_id, body, self._learned(run_id, body))
 
     def unkept(self, run_id: str, kept: dict[str, Any]) -> dict[str, Any]:
         """Return what ``kept`` made as it was before."""
         body, tokens = split(kept)
-        return self._seal.opened(run_id, body, tokens)[0] if self._seal is not None and tokens else body
+        return self._seal.opened(run_id, body, tokens) if self._seal is not None and tokens else body
 
-    def masked(self, run_id: str, text: str) -> str:
-        """Return ``text`` with the run's sensitive values masked, those that were read or written here."""
-        return str(masked(text, self._secrets.get(run_id, ())))
+    def shown(self, run_id: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return ``body`` as everybody would see it in an event of that run that was appended now."""
+        return body if self._seal is None else self._seal.shown(body, self._learned(run_id, body))
 
-    def _remember(self, event: Event) -> None:
-        if not event.secrets:
-            return
-        if len(self._secrets) >= _KEPT_OPENINGS and event.run_id not in self._secrets:
+    def masked(self, text: str, event: Any = None) -> str:
+        """Return ``text`` with the sensitive values masked that were met here, or that ``event`` brought."""
+        if self._seal is None:
+            return text
+        known = self._seal.secrets(sent(event)) if event is not None else frozenset()
+        return self._seal.finder(known.union(*list(self._secrets.values()))).masked(text)
+
+    def _learned(self, run_id: str, body: Any) -> frozenset[Secret]:
+        """Return the run's sensitive values that are known here, with those in ``body``."""
+        found = self._seal.secrets(body) if self._seal is not None else frozenset()
+        if len(self._secrets) >= _KEPT_OPENINGS and run_id not in self._secrets:
             self._secrets.clear()
-        self._secrets.setdefault(event.run_id, set()).update(event.secrets)
+        known = self._secrets.get(run_id, frozenset()) | found
+        if known:
+            self._secrets[run_id] = known
+        return known
 
     def _payload(self, item: dict[str, Any], key: str) -> bytes:
         with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):

@@ -5,7 +5,8 @@ Only who has the right to use the key gets them back; everybody else reads the s
     append   body ─ which of its values are sensitive? ─▶ body with tokens, and what each token stands for, encrypted
     read     with the key: the body as it was            without it: the body with every token masked
 
-A value is encrypted by the key itself, bound to its run: it is a few bytes, and no library is needed for it.
+Each spelling in which a value stands is encrypted by the key itself, bound to its run: it is a few bytes, and no
+library is needed for it.
 Imports ``ballast.contracts``, ``ballast.playbook``, ``ballast.runtime`` and what is below them.
 """
 
@@ -14,19 +15,18 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ballast.contracts import Event
-from ballast.contracts.secret import SEALED, masked, occurring, opened, sealed, without_tokens
-from ballast.errors import BallastError, LogCorrupt, SettingInvalid
+from ballast.contracts.secret import SEALED, Finder, Secret, masked, opened, sealed, without_tokens
+from ballast.errors import NAMES as OUR_NAMES
+from ballast.errors import LogCorrupt, SettingInvalid
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings
 
 if TYPE_CHECKING:
-    from ballast.log.run_log import RunLog
     from ballast.playbook import Playbook
 
 #: What KMS takes at once.
@@ -65,39 +65,60 @@ class Seal:
             )
         return cls(runtime.lazy("kms"), key_arn, playbook, opens)
 
-    def secrets(self, body: Body) -> tuple[str, ...]:
+    def secrets(self, body: Body) -> frozenset[Secret]:
         """Return the values that the playbook marks in ``body``."""
         from ballast.playbook.sensitive import sensitive_values
 
-        return tuple(sorted(set(sensitive_values(self.playbook, body))))
+        return frozenset(sensitive_values(self.playbook, body))
 
-    def close(self, event: Event, secrets: Iterable[str]) -> tuple[Event, Body]:
+    def finder(self, secrets: Iterable[Secret]) -> Finder:
+        """Return what finds these secrets in the events of a run."""
+        return Finder.of(secrets, self.playbook.names | OUR_NAMES)
+
+    def close(self, event: Event, secrets: Iterable[Secret]) -> tuple[Event, Body]:
         """Return the event as its writer goes on with it, and its body as it is written."""
-        written, found = self.closed(event.run_id, event.body, secrets)
-        if found and self.masks:
-            return event.model_copy(update={"body": written}), written
-        return event.with_secrets(found), written
-
-    def closed(self, run_id: str, body: Body, secrets: Iterable[str]) -> tuple[Body, tuple[str, ...]]:
-        """Return ``body`` as it may be kept, and which of ``secrets`` are in it."""
-        found = occurring(body, secrets)
-        if not found:
-            return body, ()
+        written = self.closed(event.run_id, event.body, secrets)
+        if written is event.body:
+            return event, written
         if self.masks:
-            return masked(body, found), found
-        closed = {secret: self._encrypted(run_id, secret) for secret in found}
-        tokens = {secret: _token(parts) for secret, parts in closed.items()}
-        return sealed(body, tokens) | {SEALED: {tokens[secret]: closed[secret] for secret in found}}, found
+            return event.model_copy(update={"body": written}), written
+        return event.with_shown(shown(*split(written))), written
+
+    def closed(self, run_id: str, body: Body, secrets: Iterable[Secret]) -> Body:
+        """Return ``body`` as it may be kept: the very same where none of ``secrets`` is in it."""
+        finder = self.finder(secrets)
+        if self.masks:
+            made: Body = masked(body, finder)
+            return body if made == body else made
+        kept: dict[str, list[str]] = {}
+        tokens: dict[str, str] = {}
+
+        def token(text: str) -> str:
+            if text not in tokens:
+                parts = self._encrypted(run_id, text)
+                tokens[text] = _token(parts)
+                kept[tokens[text]] = parts
+            return tokens[text]
+
+        made = sealed(body, finder, token)
+        return made | {SEALED: kept} if kept else body
+
+    def shown(self, body: Body, secrets: Iterable[Secret]) -> Body:
+        """Return ``body`` as everybody may see it."""
+        made: Body = masked(body, self.finder(secrets))
+        return made
 
     def open(self, event: Event, body: Body, tokens: Mapping[str, list[str]]) -> Event:
         """Return ``event`` with its ``body`` as it was before it was closed. Raises ``LogCorrupt``."""
-        opened_body, secrets = self.opened(event.run_id, body, tokens)
-        return event.model_copy(update={"body": opened_body}).with_secrets(secrets)
+        return event.model_copy(update={"body": self.opened(event.run_id, body, tokens)}).with_shown(event.body)
 
-    def opened(self, run_id: str, body: Body, tokens: Mapping[str, list[str]]) -> tuple[Body, tuple[str, ...]]:
-        """Return a split body as it was before it was closed, and the secrets in it. Raises ``LogCorrupt``."""
-        secrets = {token: self._decrypted(run_id, parts) for token, parts in tokens.items()}
-        return opened(body, secrets), tuple(sorted(secrets.values()))
+    def opened(self, run_id: str, body: Body, tokens: Mapping[str, list[str]]) -> Body:
+        """Return a split body as it was before it was closed. Raises ``LogCorrupt``."""
+        exchanged = [token for token, parts in tokens.items() if token != _token(parts)]
+        if exchanged:
+            raise LogCorrupt(f"{run_id}: a sealed value is another one than was written; somebody changed the log.")
+        made: Body = opened(body, {token: self._decrypted(run_id, parts) for token, parts in tokens.items()})
+        return made
 
     @property
     def masks(self) -> bool:
@@ -154,15 +175,3 @@ def _token(parts: list[str]) -> str:
     """Return what stands for a value: nobody can write it before, since it follows from what KMS returned."""
     digest = hashlib.sha256("".join(parts).encode("ascii")).hexdigest()
     return f"\u27e6{digest[:24]}\u27e7"
-
-
-@contextmanager
-def masked_errors(log: RunLog, run_id: str) -> Iterator[None]:
-    """Raise what is raised with the run's sensitive values masked: Lambda writes it to CloudWatch."""
-    try:
-        yield
-    except BallastError as problem:
-        text = log.masked(run_id, str(problem))
-        if text == str(problem):
-            raise
-        raise type(problem)(text).with_traceback(problem.__traceback__) from None

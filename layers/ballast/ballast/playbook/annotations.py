@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from ballast.errors import PlaybookInvalid
+from ballast.validation import lost_marks
 
 
 def annotations(function: Callable[..., Any], where: str) -> tuple[type[BaseModel], Any, TypeAdapter[Any]]:
@@ -35,6 +36,13 @@ def annotations(function: Callable[..., Any], where: str) -> tuple[type[BaseMode
         result.json_schema(mode="serialization")
     except (PydanticUserError, PydanticUndefinedAnnotation) as problem:
         raise PlaybookInvalid(f"{where}: its return type cannot be JSON: {problem.message}.") from None
+    for what, annotation in (("argument", model), ("result's field", hints["return"])):
+        lost = lost_marks(annotation)
+        if lost:
+            raise PlaybookInvalid(
+                f"{where}: the mark on the {what} {', '.join(sorted(set(lost)))} would say nothing. Put the mark on "
+                "the field of a pydantic model, dataclass, TypedDict or NamedTuple that is written as it is declared."
+            )
     return model, hints["return"], result
 
 

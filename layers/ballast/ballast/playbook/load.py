@@ -18,7 +18,7 @@ from ballast.errors import PlaybookInvalid
 from ballast.playbook.agent import AgentConfig, read_agent
 from ballast.playbook.effects import Breaker, OnRollback
 from ballast.playbook.fallback import Fallback
-from ballast.playbook.sensitive import marks_arguments, marks_result
+from ballast.playbook.sensitive import marks_arguments, marks_result, own_names
 from ballast.playbook.tool import Effect, Tool
 
 _LOCK = threading.Lock()
@@ -47,6 +47,11 @@ class Playbook:
         """Whether anything in it is marked as sensitive."""
         marked = any(marks_arguments(tool) or marks_result(tool) for tool in self.tools.values())
         return marked or bool(self.agent.sensitive.context)
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of its tools, their fields and its intents."""
+        return own_names(self)
 
     def offered(self, intent: str | None) -> list[Tool]:
         """Return the tools that the agent may see for a request of that intent."""

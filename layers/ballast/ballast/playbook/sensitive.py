@@ -1,4 +1,4 @@
-"""Which values in the body of an event the playbook marks as sensitive. Pure.
+"""Which values in the body of an event the playbook marks as sensitive, and which names are the playbook's. Pure.
 
 They stand where calls and their results do (a decision's calls, what was intended, refused, settled or approved,
 the undo of a call, the blocks of a model's message) and in the context of a request.
@@ -6,11 +6,14 @@ the undo of a call, the blocks of a model's message) and in the context of a req
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ballast.contracts.secret import MASK, Secret, as_text
 from ballast.playbook.tool import Tool
 from ballast.validation import Sensitive, has_mark, leaves
+from ballast.validation.shapes import marked_in, members_of
 
 if TYPE_CHECKING:
     from ballast.playbook.load import Playbook
@@ -26,8 +29,30 @@ def marks_result(tool: Tool) -> bool:
     return has_mark(tool.returns, Sensitive)
 
 
-def sensitive_values(playbook: Playbook, body: Any) -> Iterator[str]:
-    """Yield the sensitive values in JSON ``body``, as text; a value that fits no field of its model is no field's."""
+def own_names(playbook: Playbook) -> frozenset[str]:
+    """Return the names of the playbook's tools, their fields, and its intents: no value makes a secret of them."""
+    names = {*playbook.tools, *playbook.agent.intents, *playbook.fallbacks, *playbook.agent.sensitive.context}
+    names |= {playbook.agent.name, playbook.agent.model}
+    for tool in playbook.tools.values():
+        names.update(_properties(tool.arguments.model_json_schema()))
+        names.update(_properties(tool.result.json_schema(mode="serialization")))
+    return frozenset(names)
+
+
+def _properties(schema: Any) -> Iterator[str]:
+    if isinstance(schema, Mapping):
+        named = schema.get("properties")
+        if isinstance(named, Mapping):
+            yield from named
+        for inner in schema.values():
+            yield from _properties(inner)
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from _properties(inner)
+
+
+def sensitive_values(playbook: Playbook, body: Any) -> Iterator[Secret]:
+    """Yield the sensitive values in JSON ``body``; a value that fits no field of its model is no field's."""
     if isinstance(body, Mapping):
         yield from _of_call(playbook, body)
         yield from _of_request(playbook, body)
@@ -38,35 +63,58 @@ def sensitive_values(playbook: Playbook, body: Any) -> Iterator[str]:
             yield from sensitive_values(playbook, inner)
 
 
-def _of_call(playbook: Playbook, body: Mapping[str, Any]) -> Iterator[str]:
+def _of_call(playbook: Playbook, body: Mapping[str, Any]) -> Iterator[Secret]:
     for name, arguments in (("tool", "arguments"), ("name", "input")):
         named = body.get(name)
         tool = playbook.tools.get(named) if isinstance(named, str) else None
         if tool is None:
             continue
-        yield from _marked(tool.arguments, body.get(arguments))
-        yield from _marked(tool.returns, body.get("result"))
+        yield from _marked(tool.arguments, body.get(arguments), arguments, tool.name)
+        yield from _in_no_form(tool, body.get(arguments))
+        yield from _marked(tool.returns, body.get("result"), "result", tool.name)
 
 
-def _of_request(playbook: Playbook, body: Mapping[str, Any]) -> Iterator[str]:
+def _of_request(playbook: Playbook, body: Mapping[str, Any]) -> Iterator[Secret]:
     request = body.get("request")
     context = request.get("context") if isinstance(request, Mapping) else None
     if isinstance(context, Mapping):
         for name in playbook.agent.sensitive.context:
-            yield from _leaves(context.get(name))
+            yield from _leaves(context.get(name), name)
 
 
-def _marked(annotation: Any, value: Any) -> Iterator[str]:
-    if annotation is not None and isinstance(value, Mapping | list):
-        yield from (str(leaf.value) for leaf in leaves(annotation, value, Sensitive) if leaf.mark and str(leaf.value))
+def _marked(annotation: Any, value: Any, where: str, tool: str) -> Iterator[Secret]:
+    if annotation is None or value is None:
+        return
+    for leaf in leaves(annotation, value, Sensitive):
+        text = as_text(leaf.value)
+        if leaf.mark and text not in ("", MASK):
+            yield Secret(text, leaf.field or where, tool)
 
 
-def _leaves(value: Any) -> Iterator[str]:
+def _in_no_form(tool: Tool, arguments: Any) -> Iterator[Secret]:
+    """Yield what may be sensitive in arguments that the tool refuses: no JSON, or fields that it does not have.
+
+    Somebody meant one of its fields, and nobody knows which.
+    """
+    fields = {one.path.rpartition(".")[2] for one in marked_in(tool.arguments, Sensitive)}
+    if isinstance(arguments, str) and fields:
+        said = rf"[\"']({'|'.join(map(re.escape, sorted(fields)))})[\"']\s*:\s*(?:\"((?:[^\"\\]|\\.)*)|([^,}}\]\s]+))"
+        for match in re.finditer(said, arguments):
+            if text := match[2] or match[3]:
+                yield Secret(text, match[1], tool.name)
+    elif isinstance(arguments, Mapping) and fields:
+        for name in arguments.keys() - (members_of(tool.arguments) or {}).keys():
+            yield from _leaves(arguments[name], name, tool.name)
+
+
+def _leaves(value: Any, field: str, tool: str = "") -> Iterator[Secret]:
     if isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _leaves(inner)
+        for key, inner in value.items():
+            if key not in ("", MASK):
+                yield Secret(key, field, tool)
+            yield from _leaves(inner, field, tool)
     elif isinstance(value, list):
         for inner in value:
-            yield from _leaves(inner)
-    elif value is not None and not isinstance(value, bool) and str(value):
-        yield str(value)
+            yield from _leaves(inner, field, tool)
+    elif value is not None and value not in ("", MASK):
+        yield Secret(as_text(value), field, tool)

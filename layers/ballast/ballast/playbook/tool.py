@@ -133,7 +133,8 @@ class Tool:
 
         Raises ``ValueError`` where it is something else: ``ValidationError``, or for a NaN.
         """
-        dumped: JsonValue = self.result.dump_python(self.result.validate_python(result), mode="json")
+        # Without warnings: they would print what the function returned, sensitive or not.
+        dumped: JsonValue = self.result.dump_python(self.result.validate_python(result), mode="json", warnings=False)
         canonical(dumped)  # what the log could not record must fail here
         return dumped
 

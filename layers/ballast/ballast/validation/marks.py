@@ -12,14 +12,15 @@ that few may see them.
         card_number: Annotated[str, Sensitive]       # encrypted or masked in the log, masked everywhere else
 """
 
-import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args, get_origin
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 
+from ballast.validation.shapes import branches, items_of, mark_of, marked_in, members_of, unwrapped
 from ballast.validation.value import Kind
 
 
@@ -47,98 +48,77 @@ class Sensitive:
 Mark = Grounded | Untrusted | Sensitive
 MarkT = typing.TypeVar("MarkT", Grounded, Untrusted, Sensitive)
 
-#: ``type X = …`` came with Python 3.12.
-_ALIAS = getattr(typing, "TypeAliasType", None)
-
 
 @dataclass(frozen=True)
 class Found:
-    """A value inside a model or JSON: its path, such as ``address.street`` or ``lines.0.sku``, and the mark on it."""
+    """A value inside a model or JSON: its path, such as ``address.street`` or ``lines.0.sku``, and the mark on it.
+
+    field  the name of the field that it stands in, or in whose list or mapping it stands; "" outside of all
+    """
 
     path: str
     value: Any
     mark: Mark | None
+    field: str = ""
 
 
 def leaves(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[Found]:
     """Yield every text and number of ``value``, an instance or JSON of ``annotation``, with its mark of that type.
 
-    A key of a mapping is a text as well, ``*`` in the path: who reads the path may not read the key. ``None`` and
-    booleans are neither, and what a model was not given is the tool's own default.
+    A key of a mapping is a text as well, ``*`` in the path: who reads the path may not read the key. ``None`` is
+    neither, a boolean only where it may be ``Sensitive``, and what a model was not given is the tool's own default.
     """
-    yield from _inside(annotation, value, mark, None, "")
+    yield from _inside(annotation, value, mark, None, "", "")
 
 
 def has_mark(annotation: Any, mark: type[MarkT]) -> bool:
     """Say whether the mark stands anywhere in the type."""
-    return _has(annotation, mark, set())
+    return any(True for _ in marked_in(annotation, mark))
 
 
-def _inside(annotation: Any, value: Any, mark: type[MarkT], stands: Mark | None, path: str) -> Iterator[Found]:
-    if value is None or isinstance(value, bool):
+def lost_marks(annotation: Any) -> list[str]:
+    """Return the fields whose mark would say nothing, since their values do not come to the log under their name."""
+    marks: tuple[type[Mark], ...] = (Grounded, Untrusted, Sensitive)
+    return [
+        f"{one.path or 'the type itself'} ({mark.__name__}, {one.lost_in})"
+        for mark in marks
+        for one in marked_in(annotation, mark)
+        if one.lost_in
+    ]
+
+
+def _inside(
+    annotation: Any, value: Any, mark: type[MarkT], stands: Mark | None, path: str, field: str
+) -> Iterator[Found]:
+    if value is None or (isinstance(value, bool) and mark is not Sensitive):
         return
-    annotation, stands = _unwrapped(annotation, mark, stands)
+    annotation, stands = unwrapped(annotation, mark, stands)
+    if isinstance(value, RootModel):
+        yield from _inside(annotation, value.root, mark, stands, path, field)
+        return
     if isinstance(value, BaseModel):
         value = {name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set}
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = {one.name: getattr(value, one.name) for one in fields(value)}
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            field = _field(annotation, str(key), mark, stands)
-            if field is None:  # a mapping's key is data; a model's is a name
+            found = _field(annotation, str(key), mark, stands)
+            if found is None:  # a mapping's key is data; a model's is a name
                 key_type, of = _mapping(annotation)
-                yield from _inside(key_type, str(key), mark, stands, _join(path, "*"))
-                yield from _inside(of, inner, mark, stands, _join(path, "*"))
+                yield from _inside(key_type, str(key), mark, stands, _join(path, "*"), field)
+                yield from _inside(of, inner, mark, stands, _join(path, "*"), field)
             else:
-                yield from _inside(field[0], inner, mark, field[1], _join(path, key))
+                yield from _inside(found[0], inner, mark, found[1], _join(path, key), str(key))
     elif isinstance(value, list | tuple | set | frozenset):
         for position, inner in enumerate(value):
-            yield from _inside(_item(annotation, position), inner, mark, stands, _join(path, position))
+            of = Union[tuple(items_of(annotation, position)) or (Any,)]  # noqa: UP007
+            yield from _inside(of, inner, mark, stands, _join(path, position), field)
     else:
-        yield Found(path, value, stands)
+        yield Found(path, value, stands, field)
 
 
 def _join(path: str, step: object) -> str:
     return f"{path}.{step}" if path else str(step)
-
-
-def _unwrapped(annotation: Any, mark: type[MarkT], stands: Mark | None) -> tuple[Any, Mark | None]:
-    """Take off ``Annotated`` and alias; return what is inside and the mark that stands there, or stood before.
-
-    A mark on one branch of a union (``Annotated[str, Grounded] | None``) stands for all of them.
-    """
-    while True:
-        if _ALIAS is not None and isinstance(annotation, _ALIAS):
-            annotation = annotation.__value__
-        elif get_origin(annotation) is Annotated:
-            annotation, *metadata = get_args(annotation)
-            stands = _mark(metadata, mark) or stands
-        else:
-            break
-    if get_origin(annotation) in _UNIONS:
-        for branch in get_args(annotation):
-            _, stands = _unwrapped(branch, mark, stands)
-    return annotation, stands
-
-
-_UNIONS = (Union, types.UnionType)
-
-
-def _mark(metadata: Iterable[object], mark: type[MarkT]) -> MarkT | None:
-    for one in metadata:
-        if isinstance(one, mark):
-            return one
-        if one is mark:
-            return mark()
-    return None
-
-
-def _branches(annotation: Any) -> Iterator[Any]:
-    """Yield the types that a value may have, without what is wrapped around them."""
-    inner, _ = _unwrapped(annotation, Grounded, None)
-    if get_origin(inner) in _UNIONS:
-        for branch in get_args(inner):
-            yield from _branches(branch)
-    else:
-        yield inner
 
 
 def _field(annotation: Any, name: str, mark: type[MarkT], stands: Mark | None) -> tuple[Any, Mark | None] | None:
@@ -147,48 +127,19 @@ def _field(annotation: Any, name: str, mark: type[MarkT], stands: Mark | None) -
     Where several are, the field is marked if one of them marks it.
     """
     found: tuple[Any, Mark | None] | None = None
-    for branch in _branches(annotation):
-        if isinstance(branch, type) and issubclass(branch, BaseModel) and name in branch.model_fields:
-            field = branch.model_fields[name]
-            marked = _mark(field.metadata, mark) or stands
-            types_so_far = found[0] if found else None
-            both = field.annotation if types_so_far is None else Union[types_so_far, field.annotation]  # noqa: UP007
+    for branch in branches(annotation):
+        member = (members_of(branch) or {}).get(name)
+        if member is not None:
+            marked = mark_of(member.metadata, mark) or stands
+            both = member.annotation if found is None else Union[found[0], member.annotation]  # noqa: UP007
             found = (both, marked or (found[1] if found else None))
     return found
 
 
 def _mapping(annotation: Any) -> tuple[Any, Any]:
     """Return the types of a mapping's keys and values."""
-    for branch in _branches(annotation):
+    for branch in branches(annotation):
         made, arguments = get_origin(branch), get_args(branch)
-        if isinstance(made, type) and issubclass(made, Mapping) and len(arguments) == 2:
-            return arguments[0], arguments[1]
+        if isinstance(made, type) and issubclass(made, Mapping) and arguments:
+            return arguments[0], int if issubclass(made, Counter) else arguments[-1]
     return Any, Any
-
-
-def _item(annotation: Any, position: int) -> Any:
-    """Return the type of a sequence's item."""
-    for branch in _branches(annotation):
-        arguments = get_args(branch)
-        made = get_origin(branch)
-        if not (isinstance(made, type) and arguments) or issubclass(made, Mapping):
-            continue
-        if made is tuple and arguments[-1] is not Ellipsis:
-            return arguments[min(position, len(arguments) - 1)]
-        return arguments[0]
-    return Any
-
-
-def _has(annotation: Any, mark: type[MarkT], seen: set[int]) -> bool:
-    if id(annotation) in seen:
-        return False
-    seen.add(id(annotation))
-    if _ALIAS is not None and isinstance(annotation, _ALIAS):
-        return _has(annotation.__value__, mark, seen)
-    if get_origin(annotation) is Annotated:
-        inner, *metadata = get_args(annotation)
-        return _mark(metadata, mark) is not None or _has(inner, mark, seen)
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        fields = annotation.model_fields.values()
-        return any(_mark(field.metadata, mark) or _has(field.annotation, mark, seen) for field in fields)
-    return any(_has(inner, mark, seen) for inner in get_args(annotation))

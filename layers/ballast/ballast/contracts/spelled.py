@@ -1,0 +1,269 @@
+"""Find known values in a text, in every spelling in which Ballast itself or a tool writes them. Pure.
+
+============ ==========================================================================================
+as it is     the value
+escaped      as JSON, Python and a URL escape it, also several times over: ``\\"``, ``\\u00e9``, ``%22``, ``+``
+regrouped    a value of six digits or more, and of letters and digits only: ``4111-1111…``, ``de89 3704…``
+============ ==========================================================================================
+
+A text is decoded once, with a note of where each piece came from, and one automaton (Aho and Corasick) looks for
+all values at the same time: the time grows with the text, not with the number of values or their likeness.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+#: What one writer puts between groups of digits or letters, and another leaves out.
+_BETWEEN = " \t\n\r\u00a0\u2007\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2212\u00b7-./()_,:+'"
+#: So many of these at most stand within a value.
+_WIDEST_GAP = 3
+#: A value with fewer digits is not looked for in other groups: "12-34" is no "1234".
+_LEAST_DIGITS = 6
+
+_HEX = "[0-9a-fA-F]"
+_SLASHES = r"(?:\\|%(?:25)*5[cC])+"
+_ESCAPE = re.compile(
+    rf"(?P<pair>{_SLASHES}u[dD][89abAB]{_HEX}{{2}}{_SLASHES}u[dD][c-fC-F]{_HEX}{{2}})"
+    rf"|{_SLASHES}(?:u(?P<u>{_HEX}{{4}})|U(?P<U>000{_HEX}{{5}}|0010{_HEX}{{4}})|x(?P<x>{_HEX}{{2}})|(?P<c>[nrtbf]))"
+    rf"|(?P<slash>{_SLASHES})|(?P<url>(?:%(?:25)*(?!5[cC]){_HEX}{{2}})+)|(?P<plus>\+)"
+)
+_PERCENT = re.compile(rf"%(?:25)*({_HEX}{{2}})")
+_UNITS = re.compile(rf"u([dD]{_HEX}{{3}})")
+_CONTROL = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
+_BARRIER = "\ue000"
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """A decoded text, and where each of its characters stands in the text as it is.
+
+    starts, ends  by the position of a character; None where the text is decoded already
+    """
+
+    text: str
+    starts: Sequence[int] | None = None
+    ends: Sequence[int] | None = None
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return where the characters ``start`` to ``end`` (excluded) stand in the text as it is."""
+        if self.starts is None or self.ends is None:
+            return start, end
+        return self.starts[start], self.ends[end - 1]
+
+
+def decoded(text: str) -> Spelling:
+    """Return ``text`` without escapes; a backslash that escapes nothing that is known is left out."""
+    if "\\" not in text and "%" not in text and "+" not in text:
+        return Spelling(text)
+    made: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    at = 0
+
+    def put(chars: str, start: int, end: int) -> None:
+        made.append(chars)
+        starts.extend([start] * len(chars))
+        ends.extend([end] * len(chars))
+
+    def as_it_is(start: int, end: int) -> None:
+        made.append(text[start:end])
+        starts.extend(range(start, end))
+        ends.extend(range(start + 1, end + 1))
+
+    for match in _ESCAPE.finditer(text):
+        as_it_is(at, match.start())
+        at = match.end()
+        kind = match.lastgroup
+        if kind == "url":
+            _put_url(text, match, put)
+        elif kind == "plus":
+            put(" ", match.start(), at)
+        elif kind == "c":
+            put(_CONTROL[match["c"]], match.start(), at)
+        elif kind == "pair":
+            high, low = (int(part, 16) for part in _UNITS.findall(match[0]))
+            put(chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)), match.start(), at)
+        elif kind != "slash":
+            put(chr(int(match[kind or ""], 16)), match.start(), at)
+    as_it_is(at, len(text))
+    return Spelling("".join(made), starts, ends)
+
+
+def _put_url(text: str, match: re.Match[str], put: Callable[[str, int, int], None]) -> None:
+    """Decode a run of ``%XX`` as UTF-8, character by character; what is none stays ``%XX``."""
+    parts = list(_PERCENT.finditer(text, match.start(), match.end()))
+    at = 0
+    while at < len(parts):
+        for length in (1, 2, 3, 4):
+            some = parts[at : at + length]
+            try:
+                char = bytes(int(one[1], 16) for one in some).decode("utf-8", "surrogatepass")
+            except UnicodeDecodeError:
+                continue
+            break
+        else:
+            some, char = parts[at : at + 1], ""
+        if len(char) == 1:  # a plus may be a space, so each is taken for one
+            put(" " if char == "+" else char, some[0].start(), some[-1].end())
+        else:
+            put(f"%{some[0][1].upper()}", some[0].start(), some[0].end())
+        at += len(some)
+
+
+def ungrouped(spelling: Spelling) -> Spelling:
+    """Return a decoded text without what stands between groups, in lower case and ASCII digits."""
+    made: list[str] = []
+    places: list[int] = []
+    gap = 0
+    for place, char in enumerate(spelling.text):
+        if char in _SEPARATORS:
+            gap += 1
+            continue
+        if gap > _WIDEST_GAP:
+            made.append(_BARRIER)
+            places.append(place)
+        gap = 0
+        made.append(_folded(char))
+        places.append(place)
+    starts, ends = spelling.starts, spelling.ends
+    return Spelling(
+        "".join(made),
+        places if starts is None else [starts[place] for place in places],
+        [place + 1 for place in places] if ends is None else [ends[place] for place in places],
+    )
+
+
+_SEPARATORS = frozenset(_BETWEEN)
+_NO_SEPARATORS = str.maketrans("", "", _BETWEEN)
+
+
+def _folded(char: str) -> str:
+    if char < "\x80":
+        return char.lower()
+    digit = unicodedata.decimal(char, None)
+    if digit is not None:
+        return str(digit)
+    lower = char.lower()
+    return lower if len(lower) == 1 else char
+
+
+def code(value: str) -> str | None:
+    """Return a value as it is looked for in other groups; None where it is none of letters and digits."""
+    made = ungrouped(Spelling(value)).text
+    if not all(char.isalnum() for char in made):
+        return None
+    return made if sum(char.isdigit() for char in made) >= _LEAST_DIGITS else None
+
+
+#: A regular expression looks for the next value's first characters; of many values, for its first one.
+_BEGINNING, _FEW = 4, 50
+
+
+@dataclass
+class Automaton:
+    """Finds all of several texts in one pass."""
+
+    _next: list[dict[str, int]] = field(default_factory=lambda: [{}])
+    _fail: list[int] = field(default_factory=lambda: [0])
+    _longest: list[int] = field(default_factory=lambda: [0])
+    _begins: re.Pattern[str] | None = None
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "Automaton":
+        """Build it; an empty text is left out."""
+        made, wanted = cls(), [*filter(None, texts)]
+        for text in wanted:
+            made._add(text)
+        made._link({text[:_BEGINNING] for text in wanted})
+        return made
+
+    def _add(self, text: str) -> None:
+        state = 0
+        for char in text:
+            following = self._next[state].get(char)
+            if following is None:
+                following = len(self._next)
+                self._next[state][char] = following
+                self._next.append({})
+                self._fail.append(0)
+                self._longest.append(0)
+            state = following
+        self._longest[state] = len(text)
+
+    def _link(self, beginnings: set[str]) -> None:
+        if not beginnings:
+            return
+        few = len(beginnings) <= _FEW
+        first = "[" + "".join(map(re.escape, sorted(self._next[0]))) + "]"
+        self._begins = re.compile("|".join(map(re.escape, sorted(beginnings))) if few else first)
+        queue = list(self._next[0].values())
+        for state in queue:
+            for char, following in self._next[state].items():
+                queue.append(following)
+                fail = self._fail[state]
+                while fail and char not in self._next[fail]:
+                    fail = self._fail[fail]
+                self._fail[following] = self._next[fail].get(char, 0)
+                self._longest[following] = self._longest[following] or self._longest[self._fail[following]]
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return where the texts stand, in the order of their ends; several may overlap."""
+        if self._begins is None:
+            return []
+        found, begins = [], self._begins
+        after, fail, longest = self._next, self._fail, self._longest
+        start = begins.search(text)
+        while start is not None:
+            state, at = 0, start.start()
+            for at in range(at, len(text)):  # noqa: B020  goes on from where the search stopped
+                char = text[at]
+                while state and char not in after[state]:
+                    state = fail[state]
+                state = after[state].get(char, 0)
+                if longest[state]:
+                    found.append((at + 1 - longest[state], at + 1))
+                if not state:
+                    break
+            start = begins.search(text, at + 1)
+        return found
+
+
+class Spelled:
+    """Looks for values in texts, in every spelling."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        known = sorted(set(values))
+        plain = {value: decoded(value).text for value in known}
+        self._exact = Automaton.of(known)
+        # Of a value that is all backslashes little is left; it is looked for as it is.
+        self._plain = Automaton.of(text for value, text in plain.items() if len(text) >= min(len(value), 4))
+        codes = {made for value in known if (made := code(value)) is not None}
+        self._codes = Automaton.of(codes) if codes else None
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return where values stand in ``text``, in order; those that overlap are one."""
+        spelling = decoded(text)
+        found = [spelling.span(*span) for span in self._plain.spans(spelling.text)]
+        if spelling.starts is not None:  # "\\new" may be a newline and "ew", or a backslash and the value "new"
+            found += self._exact.spans(text)
+        if self._codes is not None and _may_hold(self._codes, spelling.text):
+            bare = ungrouped(spelling)
+            found += [bare.span(*span) for span in self._codes.spans(bare.text)]
+        return _merged(found)
+
+
+def _may_hold(codes: Automaton, text: str) -> bool:
+    """Say whether one of the codes can be in the text; quick, and never wrong where it says no."""
+    return not text.isascii() or bool(codes.spans(text.translate(_NO_SEPARATORS).lower()))
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    made: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if made and start < made[-1][1]:
+            made[-1] = (made[-1][0], max(end, made[-1][1]))
+        else:
+            made.append((start, end))
+    return made

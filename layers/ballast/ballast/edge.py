@@ -1,0 +1,106 @@
+"""The edge of every function: what leaves it as an error has its sensitive values masked.
+
+Lambda writes an error to CloudWatch, and Step Functions keeps it in the execution's history. So whatever a
+handler raises, also what a rule or a tool of the playbook or an SDK raised in it, is masked here, with its causes and
+notes. The class keeps its name, which ``statemachine/agent.asl.yaml`` matches, and what an ``except`` catches.
+
+Imports ``ballast.contracts``, ``ballast.runtime`` and what is below them.
+"""
+
+import traceback
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+from ballast.runtime import Runtime, lambda_runtime
+
+T = TypeVar("T")
+
+
+def guarded(handler: Callable[..., T]) -> Callable[..., T]:
+    """Return the Lambda handler, whose errors are masked by what its runtime knows, and by its event."""
+
+    @wraps(handler)
+    def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None, **more: Any) -> T:
+        mine = runtime or lambda_runtime()
+        hidden: BaseException
+        try:
+            return handler(event, context, runtime=mine, **more)
+        except BaseException as problem:
+            hidden = masked_error(problem, lambda text: mine.masked(text, event))
+            if hidden is problem:
+                raise
+        # Raised outside of the except: else its context were the error itself, with all that is masked here.
+        raise hidden
+
+    return lambda_handler
+
+
+def masked_error(problem: BaseException, masked: Callable[[str], str]) -> BaseException:
+    """Return the error as it may be shown: the very same where nothing of it is masked."""
+    if all(_is_clean(one, masked) for one in _chain(problem)):
+        return problem
+    return _hidden(problem, masked, {})
+
+
+def _chain(problem: BaseException) -> list[BaseException]:
+    """Return the error and all that it came from or holds, each once."""
+    found: list[BaseException] = [problem]
+    for one in found:
+        for inner in (one.__cause__, one.__context__, *_members(one)):
+            if inner is not None and not any(inner is known for known in found):
+                found.append(inner)
+    return found
+
+
+def _members(problem: BaseException) -> tuple[BaseException, ...]:
+    members = getattr(problem, "exceptions", ())
+    return tuple(one for one in members if isinstance(one, BaseException)) if isinstance(members, tuple) else ()
+
+
+def _is_clean(problem: BaseException, masked: Callable[[str], str]) -> bool:
+    kept = (*problem.args, *vars(problem).values())
+    said = ["".join(traceback.format_exception_only(problem)), _text(problem), *map(_text, kept)]
+    return all(masked(text) == text for text in said)
+
+
+def _text(one: object) -> str:
+    try:
+        return str(one)
+    except Exception:
+        return repr(type(one))
+
+
+def _hidden(problem: BaseException, masked: Callable[[str], str], known: dict[int, BaseException]) -> BaseException:
+    if id(problem) in known:
+        return known[id(problem)]
+    made = _of_the_class(type(problem), masked(_text(problem)))
+    known[id(problem)] = made
+    made.__traceback__ = problem.__traceback__
+    for name, inner in (("__cause__", problem.__cause__), ("__context__", problem.__context__)):
+        if inner is not None:
+            setattr(made, name, _hidden(inner, masked, known))
+    made.__suppress_context__ = problem.__suppress_context__
+    notes = getattr(problem, "__notes__", ())
+    members = [masked("".join(traceback.format_exception_only(one))).strip() for one in _members(problem)]
+    for note in [*(masked(_text(note)) for note in notes), *members]:
+        made.add_note(note)
+    return made
+
+
+def _of_the_class(kind: type[BaseException], text: str) -> BaseException:
+    """Return an error that says ``text``, of a class with that name, and derived from it where that can be."""
+    says = {"__str__": lambda self: self.args[0], "__module__": kind.__module__, "__qualname__": kind.__qualname__}
+    for base in (kind, Exception if issubclass(kind, Exception) else BaseException):
+        if issubclass(base, BaseExceptionGroup):
+            continue
+        try:
+            made: BaseException = type(kind.__name__, (base,), says | {"__init__": _say})(text)
+        except TypeError:  # a class that cannot be derived from, or has an idea of its own of how it is made
+            continue
+        return made
+    raise AssertionError(f"{kind} is no exception.")
+
+
+def _say(self: BaseException, text: str) -> None:
+    self.args = (text,)

@@ -1,0 +1,256 @@
+"""The shapes of type in which an author may write a mark, and where the marks of a type stand. Pure.
+
+Models, dataclasses, typed dictionaries, named tuples, lists and mappings of them, unions, aliases, and each of these
+inside another. What is none of them, or writes itself in a form of its own, carries no mark: ``marked_in`` says so.
+"""
+
+import types
+import typing
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, is_dataclass
+from functools import lru_cache
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
+
+import typing_extensions
+from pydantic import AliasChoices, BaseModel, PlainSerializer, RootModel, WrapSerializer
+from pydantic.fields import FieldInfo
+
+T = typing.TypeVar("T")
+
+#: ``type X = …`` came with Python 3.12.
+_ALIASES: tuple[Any, ...] = tuple(
+    {getattr(module, "TypeAliasType", None) for module in (typing, typing_extensions)} - {None}
+)
+_UNIONS = (Union, types.UnionType)
+#: What stands around the type of a field and is none itself.
+_AROUND = {
+    getattr(module, name, None)
+    for module in (typing, typing_extensions)
+    for name in ("Required", "NotRequired", "ReadOnly", "Final", "ClassVar")
+}
+
+
+@dataclass(frozen=True)
+class Member:
+    """A field of a model: its type, what stands beside it in ``Annotated``, and what keeps marks from its values."""
+
+    annotation: Any
+    metadata: tuple[object, ...] = ()
+    lost_in: str = ""
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A field with a mark. ``lost_in``: why the mark would say nothing; "" where it is heard."""
+
+    path: str
+    lost_in: str = ""
+
+
+def mark_of(metadata: Iterable[object], mark: type[T]) -> T | None:
+    """Return the mark that stands among what is beside a type; the name of its class is the same as one of it."""
+    for one in metadata:
+        if isinstance(one, mark):
+            return one
+        if one is mark:
+            return mark()
+    return None
+
+
+def unwrapped(annotation: Any, mark: type[Any], stands: Any) -> tuple[Any, Any]:
+    """Take off ``Annotated``, alias and root model; return what is inside and the mark that stands there, or stood.
+
+    A mark on one branch of a union (``Annotated[str, Grounded] | None``) stands for all of them.
+    """
+    while True:
+        if isinstance(annotation, _ALIASES):
+            annotation = annotation.__value__
+        elif isinstance(get_origin(annotation), _ALIASES):
+            annotation = _with_arguments(get_origin(annotation), annotation)
+        elif isinstance(annotation, typing.NewType):
+            annotation = annotation.__supertype__
+        elif get_origin(annotation) in _AROUND and get_args(annotation):
+            annotation = get_args(annotation)[0]
+        elif get_origin(annotation) is Annotated:
+            annotation, *metadata = get_args(annotation)
+            stands = mark_of(metadata, mark) or stands
+        elif isinstance(annotation, type) and issubclass(annotation, RootModel) and annotation is not RootModel:
+            root = annotation.model_fields["root"]
+            annotation, stands = root.annotation, mark_of(root.metadata, mark) or stands
+        else:
+            break
+    if get_origin(annotation) in _UNIONS:
+        for branch in get_args(annotation):
+            _, stands = unwrapped(branch, mark, stands)
+    return annotation, stands
+
+
+def _with_arguments(alias: Any, annotation: Any) -> Any:
+    """Return what a generic alias stands for with these arguments."""
+    of = alias.__value__
+    return of[get_args(annotation)] if getattr(of, "__parameters__", ()) else of
+
+
+class _NoMark:
+    pass
+
+
+def branches(annotation: Any) -> Iterator[Any]:
+    """Yield the types that a value may have, without what is wrapped around them."""
+    inner, _ = unwrapped(annotation, _NoMark, None)
+    if get_origin(inner) in _UNIONS:
+        for branch in get_args(inner):
+            yield from branches(branch)
+    else:
+        yield inner
+
+
+def items_of(annotation: Any, position: int) -> Iterator[Any]:
+    """Yield the types that the item of a sequence may have."""
+    for branch in branches(annotation):
+        arguments = get_args(branch)
+        made = get_origin(branch)
+        if isinstance(branch, type) and issubclass(branch, tuple) and hasattr(branch, "_fields"):
+            yield list(_hints(branch).values())[min(position, len(branch._fields) - 1)]
+        elif isinstance(made, type) and arguments and issubclass(made, Collection) and not issubclass(made, Mapping):
+            if made is tuple and arguments[-1] is not Ellipsis:
+                yield arguments[min(position, len(arguments) - 1)]
+            else:
+                yield arguments[0]
+
+
+def members_of(branch: Any) -> Mapping[str, Member] | None:
+    """Return the fields of a model, a dataclass or a typed dictionary by every name that they may have in JSON."""
+    try:
+        return _members(branch)
+    except TypeError:  # a type that cannot be hashed has no fields
+        return None
+
+
+@lru_cache(maxsize=1_024)
+def _members(branch: Any) -> Mapping[str, Member] | None:
+    made = get_origin(branch) or branch
+    if not isinstance(made, type):
+        return None
+    if issubclass(made, BaseModel):
+        found = _of_fields(made, made.model_fields)
+        for name, computed in made.model_computed_fields.items():
+            for known in {name, computed.alias or name}:
+                found[known] = Member(computed.return_type)
+        return found
+    if is_dataclass(made) or is_typeddict(made) or typing_extensions.is_typeddict(made):
+        known_fields = getattr(made, "__pydantic_fields__", None)
+        if isinstance(known_fields, dict):
+            return _of_fields(made, known_fields)
+        hints = _hints(made)
+        arguments = dict(zip(getattr(made, "__parameters__", ()), get_args(branch), strict=False))
+        return {name: Member(_substituted(hint, arguments)) for name, hint in hints.items()}
+    return None
+
+
+def _of_fields(made: type, fields: Mapping[str, FieldInfo]) -> dict[str, Member]:
+    decorators: Any = getattr(made, "__pydantic_decorators__", None)
+    own_form = bool(decorators and decorators.model_serializers)
+    written: set[str] = set()
+    for decorator in decorators.field_serializers.values() if decorators else ():
+        written.update(decorator.info.fields)
+    found: dict[str, Member] = {}
+    for name, info in fields.items():
+        lost_in = f"{made.__name__} has a model_serializer" if own_form else ""
+        names = {name, info.alias, info.serialization_alias}
+        if isinstance(info.validation_alias, AliasChoices):
+            choices = info.validation_alias.choices
+            lost_in = lost_in or ("" if all(isinstance(one, str) for one in choices) else "its alias is a path")
+            names |= {one for one in choices if isinstance(one, str)}
+        elif isinstance(info.validation_alias, str):
+            names.add(info.validation_alias)
+        elif info.validation_alias is not None:
+            lost_in = lost_in or "its alias is a path"
+        # What writes the field itself keeps its name, so a mark on the field is heard, and one further inside is not.
+        inside = "*" in written or name in written or any(map(_writes_itself, info.metadata))
+        metadata = (*info.metadata, *((_WRITTEN,) if inside else ()))
+        for known in filter(None, names):
+            found[known] = Member(info.annotation, metadata, lost_in)
+    return found
+
+
+class _Written:
+    """Beside a field whose value a serializer of its own writes."""
+
+
+_WRITTEN = _Written()
+
+
+def _writes_itself(one: object) -> bool:
+    return isinstance(one, PlainSerializer | WrapSerializer | _Written)
+
+
+def _hints(made: type) -> dict[str, Any]:
+    return get_type_hints(made, include_extras=True)
+
+
+def _substituted(hint: Any, arguments: Mapping[Any, Any]) -> Any:
+    """Return a generic's field with what its parameters stand for."""
+    if not arguments:
+        return hint
+    if hint in arguments:
+        return arguments[hint]
+    parameters = getattr(hint, "__parameters__", ())
+    return hint[tuple(arguments.get(one, one) for one in parameters)] if parameters else hint
+
+
+def marked_in(annotation: Any, mark: type[Any]) -> Iterator[Marked]:
+    """Yield every field of a type that has the mark, also where no value would be found by it."""
+    yield from _marked_in(annotation, mark, "", "", {})
+
+
+def _of_a_callable(arguments: tuple[Any, ...]) -> Iterator[Any]:
+    """Yield the types of a callable's parameters, which stand in a list of their own."""
+    for one in arguments:
+        if isinstance(one, list):
+            yield from one
+
+
+def _marked_in(annotation: Any, mark: type[Any], path: str, lost_in: str, seen: dict[Any, Any]) -> Iterator[Marked]:
+    key = (id(annotation), bool(lost_in))
+    if key in seen:
+        return
+    seen[key] = annotation  # kept, so that its id stays its own
+    inner, stands = unwrapped(annotation, mark, None)
+    if isinstance(annotation, type) and issubclass(annotation, RootModel):
+        own_form = annotation.__pydantic_decorators__.model_serializers
+        lost_in = lost_in or (f"{annotation.__name__} has a model_serializer" if own_form else "")
+    if stands is not None:
+        yield Marked(path, lost_in)
+    if get_origin(annotation) is Annotated and any(map(_writes_itself, annotation.__metadata__)):
+        lost_in = lost_in or "a serializer of its own writes what is around it"
+    if get_origin(inner) in _UNIONS:
+        for branch in get_args(inner):
+            yield from _marked_in(branch, mark, path, lost_in, seen)
+        return
+    members = members_of(inner)
+    if members is not None:
+        for name, member in members.items():
+            where, lost = f"{path}.{name}" if path else name, lost_in or member.lost_in
+            if mark_of(member.metadata, mark) is not None:
+                yield Marked(where, lost)
+            if any(map(_writes_itself, member.metadata)):
+                lost = lost or "a serializer of its own writes what is around it"
+            yield from _marked_in(member.annotation, mark, where, lost, seen)
+        return
+    made, arguments = get_origin(inner) or inner, get_args(inner)
+    if isinstance(made, type) and issubclass(made, tuple) and hasattr(made, "_fields"):
+        for name, hint in _hints(made).items():
+            yield from _marked_in(hint, mark, f"{path}.{name}" if path else name, lost_in, seen)
+        return
+    if not (isinstance(made, type) and issubclass(made, Collection)):
+        lost_in = lost_in or f"{getattr(made, '__name__', made)} is no type that Ballast looks into"
+    for one in (*(one for one in arguments if not isinstance(one, list)), *_of_a_callable(arguments)):
+        yield from _marked_in(one, mark, path, lost_in, seen)
+    if isinstance(made, type) and made.__module__ not in ("builtins", "typing"):
+        with suppress(NameError, TypeError, AttributeError):
+            for name, hint in _hints(made).items():
+                where = f"{path}.{name}" if path else name
+                lost = lost_in or f"{made.__name__} is no type that Ballast looks into"
+                yield from _marked_in(hint, mark, where, lost, seen)
