@@ -119,6 +119,7 @@ class LocalCloud:
         from local.event_sources import EventSources, event_sources
         from local.moto_cloud import moto_cloud
         from local.moto_seams.interpreter import reflect
+        from local.streams import Streams
 
         bedrock = users_bedrock() if self._allow_bedrock else None
         # A model in this process answers before anything is sent.
@@ -131,10 +132,12 @@ class LocalCloud:
         executions = Executions(self._clock)
         engine = Engine(functions.invoke, self._clock, lambda run: executions.ended(reflect(run)))
         stack.enter_context(stdout_restored())
-        stack.enter_context(moto_cloud(engine, executions, self._clock, to_bedrock))
+        streams = Streams((), functions, lambda function: self._session_of(function), self._clock)
+        stack.enter_context(moto_cloud(engine, executions, self._clock, to_bedrock, streams))
         self.session = LocalSession(Keys(), gate, models=models)
         self._deployment = deploy(self.session, self._template, self._parameters, self._overrides)
         functions.all = self._deployment.functions
+        streams.sources = self._deployment.streams
         if isinstance(self._clock, VirtualClock):
             functions.load()
             stack.enter_context(virtual_time(self._clock))
@@ -158,7 +161,7 @@ class LocalCloud:
         self._functions, self._executions, self._engine = functions, executions, engine
         self._check_definition()
         executions.connect(self.session, self.physical_id(_STATE_MACHINE), functions)
-        self._sources = EventSources(sources, self.session, functions, session_of)
+        self._sources = EventSources(sources, self.session, functions, session_of, streams)
         stack.callback(self._close, gate)
 
     def __exit__(
@@ -235,7 +238,7 @@ class LocalCloud:
         return self._executions.wait(run_id, timeout_s)
 
     def pump(self) -> int:
-        """Deliver what waits in the queues that feed functions; return how many messages were taken for good.
+        """Deliver what waits in queues and streams that feed functions; return how many were taken for good.
 
         What failed before comes again, as if its visibility timeout had passed.
         """

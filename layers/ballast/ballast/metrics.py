@@ -42,6 +42,10 @@ METRICS: Mapping[str, str] = {
     # and runs that were turned away because one was full.
     "WindowUsedPercent": "Percent",
     "WindowsFull": "Count",
+    # Of the log: events that were changed or deleted (by the table's stream), and runs whose log did not fit when settled.
+    "LogCopiesFailed": "Count",
+    "LogTouched": "Count",
+    "LogsUnfit": "Count",
     # Of people asked, and of callers who could not be told.
     "Escalations": "Count",
     "RepliesNotSent": "Count",

@@ -1,6 +1,7 @@
 """One entry of the log, and the deterministic keys that give entries their order."""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -58,6 +59,7 @@ class Event(Wire):
     at: str
     body: dict[str, Any]
     _secrets: tuple[str, ...] = ()
+    _stored: tuple[tuple[str, str], ...] = ()
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -68,6 +70,17 @@ class Event(Wire):
         """Return the same event, which knows that these of its values are sensitive."""
         made = self.model_copy()
         made._secrets = secrets
+        return made
+
+    @property
+    def stored(self) -> tuple[tuple[str, str], ...]:
+        """What the log keeps beside ``body``, by name: the attributes of indexes, the expiry, a hash of ciphertexts."""
+        return self._stored
+
+    def with_stored(self, stored: Mapping[str, str]) -> "Event":
+        """Return the same event, which knows what the log keeps beside its body."""
+        made = self.model_copy()
+        made._stored = tuple(sorted(stored.items()))
         return made
 
     @property

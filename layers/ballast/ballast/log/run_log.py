@@ -11,11 +11,12 @@ from pydantic import Field
 
 from ballast.contracts import Event
 from ballast.contracts.event import order, run_seq
-from ballast.contracts.secret import masked
+from ballast.contracts.secret import SEALED, masked
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt, RetryLater
+from ballast.folds.evidence import vouching
 from ballast.log.aws_errors import consequences
-from ballast.log.codec import decode, encode, payload_of
+from ballast.log.codec import decode, encode, kept_beside, payload_of
 from ballast.log.seal import Seal, shown, split
 from ballast.runtime import Runtime, Settings
 
@@ -73,11 +74,18 @@ class RunLog:
         return cls(runtime.lazy("dynamodb"), runtime.lazy("s3"), LogSettings.of(runtime), runtime.clock, seal)
 
     def append(
-        self, run_id: str, seq: str, body: Mapping[str, Any], *, index: Mapping[str, str] | None = None
+        self,
+        run_id: str,
+        seq: str,
+        body: Mapping[str, Any],
+        *,
+        index: Mapping[str, str] | None = None,
+        covers: Sequence[Event] | None = None,
     ) -> Event:
         """Record ``body`` under ``seq`` and return the recorded event: the earlier one where there is one.
 
-        ``index`` is by what ``RunIndex`` finds it; no part of what the digest covers.
+        ``index`` is by what ``RunIndex`` finds it; no part of what the event's own digest covers. With ``covers``
+        the event vouches for these and for itself (``ballast.folds.evidence``); for writers without a seal.
         Raises ``RetryLater`` on throttles and ``SettingInvalid`` where the table is missing.
         """
         now = self._clock()
@@ -88,14 +96,19 @@ class RunLog:
             known = {*self._secrets.get(run_id, ()), *self._seal.secrets(event.body)}
             event, written = self._seal.close(event, known)
             self._remember(event)
+        beside: dict[str, Any] = {name: {"S": value} for name, value in (index or {}).items()}
+        if self._settings.retention_days:
+            beside["expires_at"] = {"N": str(int(now.timestamp()) + self._settings.retention_days * 86_400)}
+        event = event.with_stored(kept_beside(beside, written.get(SEALED, {})))
+        if covers is not None:
+            event = vouching(event, covers)
+            written = event.body
         item, payload = encode(event, written)
-        item |= {name: {"S": value} for name, value in (index or {}).items()}
+        item |= beside
         key = payload_of(item)
         if payload is not None and key is not None:
             with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):
                 self._s3.put_object(Bucket=self._settings.payload_bucket, Key=key, Body=payload)
-        if self._settings.retention_days:
-            item["expires_at"] = {"N": str(int(now.timestamp()) + self._settings.retention_days * 86_400)}
         nobody_was_here_before = "attribute_not_exists(run_id)"
         with consequences(self._table):
             try:
@@ -115,6 +128,18 @@ class RunLog:
         Strongly consistent. Raises ``LogCorrupt`` where a digest does not match.
         """
         return self._query(run_id, "run_id = :run_id", {})
+
+    def examine(self, run_id: str) -> tuple[tuple[Event, ...], dict[str, str]]:
+        """Return as ``read`` what can be read of the run, and by its key what is wrong with each other event."""
+        wrong: dict[str, str] = {}
+        found = self._items(self._asking(run_id, "run_id = :run_id", {}))
+        events = []
+        for item in found:
+            try:
+                events.append(self._decoded(item))
+            except LogCorrupt as problem:
+                wrong[item["seq"]["S"]] = str(problem).partition(": ")[2]
+        return tuple(sorted(events, key=order)), wrong
 
     def read_turn(self, run_id: str, turn: int) -> tuple[Event, ...]:
         """Return the run's opening and the events of one turn: what it takes to execute a call.
@@ -177,16 +202,17 @@ class RunLog:
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _query(self, run_id: str, condition: str, values: dict[str, Any]) -> tuple[Event, ...]:
+        return self._in_order(self._items(self._asking(run_id, condition, values)))
+
+    def _items(self, query: dict[str, Any]) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
-        query = self._asking(run_id, condition, values)
         while True:
             with consequences(self._table):
                 page = self._dynamodb.query(**query)
             items += page["Items"]
             if "LastEvaluatedKey" not in page:
-                break
+                return items
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-        return self._in_order(items)
 
     def _asking(self, run_id: str, condition: str, values: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -213,7 +239,7 @@ class RunLog:
             body, tokens = split(event.body)
         except ValueError as problem:
             raise LogCorrupt(f"{item['run_id']['S']} {seq}: cannot be decoded: {problem}.") from None
-        event = event.model_copy(update={"body": shown(body, tokens)})
+        event = event.model_copy(update={"body": shown(body, tokens)}).with_stored(kept_beside(item, tokens))
         if event.digest != item.get("digest", {}).get("S"):
             raise LogCorrupt(f"{event.run_id} {seq}: the content does not match its digest; somebody changed the log.")
         if self._seal is not None and self._seal.opens and tokens:
