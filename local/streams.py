@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from botocore.config import Config
@@ -19,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from local.clock import Clock
 from local.functions import Function, Functions
+from local.moto_seams.events import matches
 from local.sessions import REGION, LocalSession
 from local.template import TemplateInvalid
 
@@ -29,35 +31,43 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class StreamSource:
-    """One mapping of a table's stream. ``filters``: as the template has them, parsed; a record needs one that fits."""
+    """One mapping of a table's stream. ``filters``: patterns as the template has them; a record needs one that fits."""
 
     stream_arn: str
     function: Function
     batch_size: int
-    filters: tuple[Mapping[str, Any], ...]
+    filters: tuple[str, ...]
 
     @property
     def table(self) -> str:
         """The table's name."""
         return self.stream_arn.split("table/")[1].split("/")[0]
 
+    @cached_property
+    def _names(self) -> frozenset[str] | None:
+        names = [_event_names(pattern) for pattern in self.filters]
+        return None if not names or None in names else frozenset().union(*(one for one in names if one is not None))
+
     def may_want(self, event_name: str) -> bool:
         """Say whether any filter can fit a record with that ``eventName``."""
-        return not self.filters or any(_fits(one.get("eventName", [event_name]), event_name) for one in self.filters)
+        return self._names is None or event_name in self._names
 
     def wants(self, record: Record) -> bool:
         """Say whether the record goes to the function."""
-        return not self.filters or any(_fits(one, record) for one in self.filters)
+        return not self.filters or any(matches(pattern, record) for pattern in self.filters)
 
 
 @dataclass
 class Streams:
-    """Records that wait for their functions. ``deliver`` sends them, in the order of writing."""
+    """Records that wait for their functions. ``deliver`` sends them, in the order of writing.
+
+    session_of  a function's own session, since Lambda reads with the function's role
+    """
 
     sources: Sequence[StreamSource]
     functions: Functions
-    session_of: Callable[[Function], LocalSession]
     clock: Clock
+    session_of: Callable[[Function], LocalSession] | None = None
     _waiting: dict[int, deque[Record]] = field(default_factory=dict)
     _written: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -97,6 +107,7 @@ class Streams:
         try:
             # Lambda reads the stream with the function's role. moto does not know the endpoint with an account in it.
             config = Config(account_id_endpoint_mode="disabled")
+            assert self.session_of is not None
             streams = self.session_of(source.function).client("dynamodbstreams", config=config)
             streams.describe_stream(StreamArn=source.stream_arn)
             _, error = self.functions.invoke(source.function.arn, json.dumps({"Records": list(batch)}).encode())
@@ -124,33 +135,19 @@ class Streams:
         }
 
 
-def filters_of(mapping: str, properties: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    """Return a mapping's filters. Raises ``TemplateInvalid`` where one is no JSON, or has an operator not played here."""
-    found = []
-    for number, one in enumerate(properties.get("FilterCriteria", {}).get("Filters", []), start=1):
+def filters_of(mapping: str, properties: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a mapping's filters. Raises ``TemplateInvalid`` where one is no pattern."""
+    found = [str(one.get("Pattern")) for one in properties.get("FilterCriteria", {}).get("Filters", [])]
+    for number, pattern in enumerate(found, start=1):
         try:
-            pattern = json.loads(one["Pattern"])
-            _fits(pattern, {})
-        except (KeyError, TypeError, ValueError, AttributeError, NotImplementedError) as problem:
+            matches(pattern, {})
+            _event_names(pattern)
+        except Exception as problem:
             raise TemplateInvalid(f"{mapping}: filter {number} cannot be used: {problem}. Mend its Pattern.") from None
-        found.append(pattern)
     return tuple(found)
 
 
-def _fits(pattern: Any, value: Any) -> bool:
-    """Say whether ``value`` fits an EventBridge pattern: nested fields, literals, ``exists``, ``anything-but``."""
-    if isinstance(pattern, Mapping):
-        inner = value if isinstance(value, Mapping) else {}
-        return all([_fits(one, inner.get(name)) for name, one in pattern.items()])
-    return any([_fits_one(one, value) for one in pattern])
-
-
-def _fits_one(wanted: Any, value: Any) -> bool:
-    if not isinstance(wanted, Mapping):
-        return bool(value == wanted)
-    ((operator, operand),) = wanted.items()
-    if operator == "exists":
-        return (value is not None) == operand
-    if operator == "anything-but":
-        return value is not None and value not in (operand if isinstance(operand, list) else [operand])
-    raise NotImplementedError(f"the operator {operator!r} is not played locally")
+def _event_names(pattern: str) -> frozenset[str] | None:
+    """Return the only ``eventName``s that can fit, None where any can."""
+    names = json.loads(pattern).get("eventName")
+    return None if names is None or any(not isinstance(name, str) for name in names) else frozenset(names)

@@ -25,5 +25,5 @@ def run_ended(events: Sequence[Event], ended: Event) -> str:
 
 
 def log_unfit(run_id: str, seq: str, why: str) -> str:
-    """Return the line that reports a log that is not as it was written; ``seq`` is the first event that does not fit."""
+    """Return the line that reports a log that is not as it was written, and the first event that does not fit."""
     return metric_line({"LogsUnfit": 1}, fields={"run_id": run_id, "seq": seq, "why": why})

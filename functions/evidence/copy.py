@@ -80,7 +80,7 @@ def _as_json(item: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> None:  # noqa: ARG001
+def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> None:
     """Copy the new events of ``event``, the stream's. Raises what failed: the stream sends the batch again."""
     process = runtime or lambda_runtime()
     copier = process.get(Copier.of)

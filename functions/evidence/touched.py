@@ -49,7 +49,7 @@ def _text(keys: Mapping[str, Any], name: str) -> str:
     return str((keys.get(name) or {}).get("S", "?"))
 
 
-def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> None:  # noqa: ARG001
+def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> None:
     """Report what was touched, one line for each; ``event`` is the stream's."""
     process = runtime or lambda_runtime()
     stack = process.get(TouchedSettings.of).stack_name

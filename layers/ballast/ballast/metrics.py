@@ -42,7 +42,8 @@ METRICS: Mapping[str, str] = {
     # and runs that were turned away because one was full.
     "WindowUsedPercent": "Percent",
     "WindowsFull": "Count",
-    # Of the log: events that were changed or deleted (by the table's stream), and runs whose log did not fit when settled.
+    # Of the log: events that could not be copied, events that were changed or deleted (both by the table's stream), and
+    # runs whose log did not fit when they were settled.
     "LogCopiesFailed": "Count",
     "LogTouched": "Count",
     "LogsUnfit": "Count",

@@ -43,7 +43,9 @@ class Log:
 
 def vouched(story: Story, *, after: int = 1) -> Log:
     """Return the run as Settle leaves it; ``after`` so many late events comes ``run.settled``."""
-    written = [one.with_stored(EXPIRES | ({"tenant": "acme"} if one.name == "run.opened" else {})) for one in story.written]
+    written = [
+        one.with_stored(EXPIRES | ({"tenant": "acme"} if one.name == "run.opened" else {})) for one in story.written
+    ]
     seqs = [one.seq for one in written]
     end = seqs.index("9999.run.ended") if "9999.run.ended" in seqs else len(written)
     before, late = written[:end], written[end + 1 :]
@@ -74,6 +76,7 @@ def judged(log: Log, *, anchored: bool = True, **more: Any) -> Verdict:
     return check(log.events, anchor=log.anchor if anchored else None, **more)
 
 
+@settings(max_examples=40)
 @given(story=runs(), after=st.integers(0, 2))
 def test_a_log_that_nobody_touched_fits_however_the_run_went(story: Story, after: int) -> None:
     log = vouched(story, after=after)
@@ -108,7 +111,7 @@ def _expiry(event: Event) -> Event:
 CHANGES: list[Callable[[Event], Event]] = [_body, _time, _index, _ciphertext, _expiry]
 
 
-@settings(max_examples=200)
+@settings(max_examples=60)
 @given(story=runs(), change=st.sampled_from([*CHANGES, None]), data=st.data())
 def test_any_single_change_is_named_by_its_event(story: Story, change: Any, data: st.DataObject) -> None:
     log = vouched(story)
@@ -122,10 +125,12 @@ def test_any_single_change_is_named_by_its_event(story: Story, change: Any, data
     assert verdict.first.seq == event.seq
 
 
+@settings(max_examples=25)
 @given(story=runs(), data=st.data())
 def test_times_that_were_exchanged_are_named_by_the_first_of_the_two(story: Story, data: st.DataObject) -> None:
     log = vouched(story)
-    covered = [one for one in log.events if one.seq not in log.late]
+    covered = [one for one in log.events if one.seq not in log.late and EVIDENCE not in one.body]
+    assume(len(covered) > 1)
     one, other = sorted(data.draw(st.lists(st.sampled_from(covered), min_size=2, max_size=2, unique_by=id)), key=order)
     assume(one.at != other.at)
 
@@ -150,6 +155,7 @@ KEYS = (
 )
 
 
+@settings(max_examples=40)
 @given(story=runs(), key=st.sampled_from(KEYS), turn=st.integers(1, 9))
 def test_an_event_that_was_added_is_named_or_is_work_that_was_under_way(story: Story, key: str, turn: int) -> None:
     log = vouched(story)
@@ -166,12 +172,15 @@ def test_an_event_that_was_added_is_named_or_is_work_that_was_under_way(story: S
         assert verdict.first.seq == seq
 
 
-@pytest.mark.parametrize("key", [*KEYS, "9999.call.1.settled", "0002.escalation.announced"])
-@pytest.mark.parametrize("turn", [1, 2, 3])
-def test_nothing_can_be_added_to_a_run_that_was_answered(key: str, turn: int) -> None:
+ADDED = {key.format(turn=turn) for key in KEYS for turn in (1, 2, 3)} | {
+    "9999.call.1.settled",
+    "0002.escalation.announced",
+}
+
+
+@pytest.mark.parametrize("seq", sorted(ADDED - {event.seq for event in story().events}))
+def test_nothing_can_be_added_to_a_run_that_was_answered(seq: str) -> None:
     log = vouched(story())
-    seq = key.format(turn=turn)
-    assume(seq not in {event.seq for event in log.events})
 
     first = judged(log.but(Event(run_id="r", seq=seq, at=LATER.isoformat(), body={}))).first
 

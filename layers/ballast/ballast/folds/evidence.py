@@ -1,7 +1,7 @@
 """The evidence in a run's ending: a digest over every event, and the check of a log against it. Pure.
 
-``run.ended`` vouches for every event that was there when it was written, and for itself; ``run.settled`` for the ending,
-for what came in between, and for itself::
+``run.ended`` vouches for every event that was there when it was written, and for itself; ``run.settled`` for the
+ending, for what came in between, and for itself::
 
     opened … settled ─▶ run.ended ─▶ announced · replied · what came late ─▶ run.settled ─▶ the lease, in another table
 
@@ -227,7 +227,9 @@ def _check_settled(it: _Check, names: Mapping[str, Event]) -> None:
     if settled is not None and EVIDENCE not in settled.body:
         it.wrong.setdefault(seq, "has no evidence, and the ending has: somebody changed it")
     if settled is None and seq not in it.broken and (opened is None or "lease" in opened.body):
-        it.wrong.setdefault(seq, "is missing: the run has ended. If that was minutes ago, look again; else it was deleted")
+        it.wrong.setdefault(
+            seq, "is missing: the run has ended. If that was minutes ago, look again; else it was deleted"
+        )
     ended = run_seq("ended")
     if "run.ended" not in names and ended not in it.broken:
         it.wrong.setdefault(ended, "is missing: the run was settled")
@@ -246,7 +248,9 @@ def _check_anchor(it: _Check, names: Mapping[str, Event], anchor: Anchor | None)
             it.missing.discard(seq)
             it.wrong.setdefault(seq, "is missing: the run's lease was settled")
     elif evidence_sha256(settled) != anchor.sha256:
-        it.wrong.setdefault(seq, "its digest is not the one in the settled lease: the log was written anew after its end")
+        it.wrong.setdefault(
+            seq, "its digest is not the one in the settled lease: the log was written anew after its end"
+        )
 
 
 def _first(it: _Check) -> Finding | None:
@@ -296,6 +300,8 @@ def _listed(evidence: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     if len(marks) != len(keys) * _LISTED_BYTES:
         raise ValueError("there is not one mark for each key")
     for number, seq in enumerate(keys):
+        if _place(seq)[0]:
+            raise ValueError("there is something among the keys that is none")
         yield seq, marks[number * _LISTED_BYTES : (number + 1) * _LISTED_BYTES]
 
 
