@@ -43,15 +43,20 @@ class Copier:
         """Return the copier of ``runtime``'s function."""
         return cls(runtime.client("s3"), CopySettings.of(runtime))
 
-    def copy(self, item: Mapping[str, Any]) -> None:
-        """Copy one item of the log, and its payload. Raises ``RetryLater``."""
-        key = payload_of(dict(item))
-        if key is not None:
-            with consequences(f"Bucket {self.settings.payload_bucket} (PAYLOAD_BUCKET)"):
-                found = self.s3.get_object(Bucket=self.settings.payload_bucket, Key=key)
-            self._put(key, found["Body"].read())
+    def copy(self, item: Mapping[str, Any]) -> bool:
+        """Copy one item of the log, and its payload; return False where the payload is gone. Raises ``RetryLater``."""
         name = f"{item['run_id']['S']}/{item['seq']['S']}.json"
         self._put(name, canonical(_as_json(item)).encode("ascii"))
+        key = payload_of(dict(item))
+        if key is None:
+            return True
+        with consequences(f"Bucket {self.settings.payload_bucket} (PAYLOAD_BUCKET)"):
+            try:
+                found = self.s3.get_object(Bucket=self.settings.payload_bucket, Key=key)
+            except self.s3.exceptions.NoSuchKey:
+                return False  # nor will it be there the next time
+        self._put(key, found["Body"].read())
+        return True
 
     def _put(self, key: str, content: bytes) -> None:
         from botocore.exceptions import ClientError
@@ -87,10 +92,11 @@ def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) 
     for record in event["Records"]:
         if record["eventName"] != "INSERT":
             continue
+        whole = False
         try:
-            copier.copy(record["dynamodb"]["NewImage"])
-        except Exception:
-            keys = record["dynamodb"].get("Keys", {})
-            about = {name: str(keys.get(name, {}).get("S", "?")) for name in ("run_id", "seq")}
-            process.emit(metric_line({"LogCopiesFailed": 1}, fields=about))
-            raise
+            whole = copier.copy(record["dynamodb"]["NewImage"])
+        finally:
+            if not whole:
+                keys = record["dynamodb"].get("Keys", {})
+                about = {name: str(keys.get(name, {}).get("S", "?")) for name in ("run_id", "seq")}
+                process.emit(metric_line({"LogCopiesFailed": 1}, fields=about))

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -217,10 +218,7 @@ def test_an_event_that_was_added_is_named(stack: Stack, model: Endpoint, seq: st
 
 def test_a_payload_that_was_replaced_or_deleted_is_named(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open()
-    noise = base64.b64encode(b"".join(bytes([n % 251]) * (n % 7 + 1) for n in range(90_000))).decode()
     stack.log.append(run_id, "0001.plan.decided", {"planner": "fallback", "decision": {"kind": "answer", "text": "x"}})
-    import random
-
     noise = random.Random(3).randbytes(200_000).hex()
     stack.log.append(run_id, "0001.call.1.refused", {"tool": "t", "arguments": {}, "message": noise, "error": "E"})
     settle(stack, run_id, "failed")

@@ -172,10 +172,8 @@ def test_an_event_that_was_added_is_named_or_is_work_that_was_under_way(story: S
         assert verdict.first.seq == seq
 
 
-ADDED = {key.format(turn=turn) for key in KEYS for turn in (1, 2, 3)} | {
-    "9999.call.1.settled",
-    "0002.escalation.announced",
-}
+ADDED = {"9999.call.1.settled", "0002.escalation.announced"}
+ADDED |= {key.format(turn=turn) for key in KEYS for turn in (1, 2, 3)}
 
 
 @pytest.mark.parametrize("seq", sorted(ADDED - {event.seq for event in story().events}))
