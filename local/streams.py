@@ -6,6 +6,7 @@ one look at a dictionary for each write.
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import threading
@@ -124,7 +125,7 @@ class Streams:
             "SizeBytes": 1,
             "StreamViewType": "NEW_AND_OLD_IMAGES",
         }
-        change |= {name: image for name, image in (("OldImage", old), ("NewImage", new)) if image is not None}
+        change |= {name: _sent(image) for name, image in (("OldImage", old), ("NewImage", new)) if image is not None}
         return {
             "eventID": f"event-{self._written}",
             "eventName": event_name,
@@ -133,6 +134,15 @@ class Streams:
             "awsRegion": REGION,
             "dynamodb": change,
         }
+
+
+def _sent(image: Any) -> Any:
+    """Return an item as it is sent: binary values as base64."""
+    if isinstance(image, bytes):
+        return base64.b64encode(image).decode("ascii")
+    if isinstance(image, Mapping):
+        return {name: _sent(value) for name, value in image.items()}
+    return [_sent(value) for value in image] if isinstance(image, list) else image
 
 
 def filters_of(mapping: str, properties: Mapping[str, Any]) -> tuple[str, ...]:

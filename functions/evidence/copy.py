@@ -2,13 +2,12 @@
 
 Only deployed where the stack's parameter ``LogCopyDays`` asks for it::
 
-    run-…/0003.call.1.settled.json   the item as it was written, in DynamoDB's JSON
+    run-…/0003.call.1.settled.json   the item as it was written, in DynamoDB's JSON (binary values as base64)
     payloads/…                       what the item points to, under the same key as in the payload bucket
 
 What is there already stays: a record that comes again, or an event that was written anew, changes nothing.
 """
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +45,7 @@ class Copier:
     def copy(self, item: Mapping[str, Any]) -> bool:
         """Copy one item of the log, and its payload; return False where the payload is gone. Raises ``RetryLater``."""
         name = f"{item['run_id']['S']}/{item['seq']['S']}.json"
-        self._put(name, canonical(_as_json(item)).encode("ascii"))
+        self._put(name, canonical(item).encode("ascii"))
         key = payload_of(dict(item))
         if key is None:
             return True
@@ -74,15 +73,6 @@ class Copier:
             except ClientError as problem:
                 if problem.response.get("Error", {}).get("Code") != "PreconditionFailed":
                     raise
-
-
-def _as_json(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an item with its binary values as base64, as the stream's records have them in Lambda already."""
-    return {
-        name: {kind: base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value}
-        for name, typed in item.items()
-        for kind, value in typed.items()
-    }
 
 
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> None:

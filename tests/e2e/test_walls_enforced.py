@@ -72,6 +72,12 @@ def delete_a_payload(client: Client, cloud: LocalCloud) -> object:
     return client("s3").delete_object(Bucket=cloud.physical_id("PayloadBucket"), Key="payloads/x")
 
 
+def read_the_stream(client: Client, cloud: LocalCloud) -> object:
+    table = cloud.session.client("dynamodb").describe_table(TableName=cloud.physical_id("RunLogTable"))["Table"]
+    streams = client("dynamodbstreams")
+    return streams.describe_stream(StreamArn=table["LatestStreamArn"])
+
+
 #: What is tried, and who alone may do it.
 BUDGET = {"AdmitFunction", "SettleFunction", "SweepFunction", "TripFunction", "BudgetApiFunction"}
 ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
@@ -85,6 +91,7 @@ ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "delete from the log": (delete_from_the_log, set()),
     "change the log": (change_the_log, set()),
     "delete a payload": (delete_a_payload, set()),
+    "read the log's stream": (read_the_stream, {"LogTouchedFunction", "LogCopyFunction"}),
 }
 
 
@@ -122,7 +129,8 @@ def model() -> Iterator[ConverseServer]:
 
 @pytest.fixture(scope="module")
 def cloud(model: ConverseServer) -> Iterator[LocalCloud]:
-    with LocalCloud(playbook=PLAYBOOK, model_endpoint_url=model.url, enforce_iam=True) as opened:
+    copying = {"LogCopyDays": "30"}
+    with LocalCloud(playbook=PLAYBOOK, model_endpoint_url=model.url, enforce_iam=True, parameters=copying) as opened:
         yield opened
 
 
