@@ -36,6 +36,9 @@ from ballast.runtime import Runtime, lambda_runtime
 from functions.budget.books import Books
 from functions.budget.metrics import log_unfit, run_ended
 
+#: So many characters of prompts are rebuilt when a run is settled: a second's work, and 200 turns of 2 KB.
+_MOST_CHARS = 64_000_000
+
 
 class SettleTask(Wire):
     """The workflow's own ending, in ``turn``: by an answer, by nobody's answer, or because nobody could be asked."""
@@ -82,9 +85,16 @@ def how_it_ended(events: Sequence[Event], status: str) -> dict[str, Any]:
     return body | {"reason": _reason(events)}
 
 
-def _ceiling(events: Sequence[Event]) -> int:
-    """Return what the run might have spent by its log, in micro-dollars; 0 where it was not admitted."""
-    return opening(events).cost_ceiling_microusd if events[0].name == "run.opened" else 0
+def _beyond(events: Sequence[Event], leased_microusd: int) -> Finding | None:
+    """Find that the run might have spent more, by its log, than was leased for it, in micro-dollars."""
+    if not any(event.name == "run.opened" for event in events):
+        return None
+    try:
+        ceiling = opening(events).cost_ceiling_microusd
+    except (LogCorrupt, KeyError, TypeError, ValueError) as problem:
+        return Finding(run_seq("opened"), f"cannot be read: {type(problem).__name__}")
+    why = f"{ceiling} micro-dollars were given to the run and {leased_microusd} leased for it"
+    return Finding(run_seq("opened"), why) if ceiling > leased_microusd else None
 
 
 def _reason(events: Sequence[Event]) -> str | None:
@@ -170,12 +180,12 @@ class Settlement:
 
     def _check(self, events: Sequence[Event], leased_microusd: int) -> None:
         """Report the first event that does not fit, if there is one."""
-        found = check(events, settling=True).first
+        found = check(events, settling=True, most_chars=_MOST_CHARS).first
         ended = ending(events)
         if found is None and ended is not None and ended.name == "run.ended" and evidence_sha256(ended) is None:
             found = Finding(ended.seq, "has no evidence: an older version wrote it, or it is not from Settle")
-        if found is None and _ceiling(events) > leased_microusd:
-            found = Finding(run_seq("opened"), "the run was given more than was leased for it")
+        if found is None:
+            found = _beyond(events, leased_microusd)
         if found is not None:
             self.runtime.emit(log_unfit(events[0].run_id, found.seq, found.why))
 

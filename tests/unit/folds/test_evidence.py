@@ -338,3 +338,21 @@ def test_what_ttl_removed_is_not_covered_and_what_was_deleted_before_is_missing(
     assert check(left, now=expires + timedelta(days=1)).status == "not_covered"
     touched = log.but(_body(log.at("0001.call.1.settled")), without="0000.run.opened").events
     assert check(touched, now=expires + timedelta(days=1)).status == "unfit"
+
+
+def test_of_a_run_that_is_too_long_the_newest_prompt_is_checked_and_the_first_ones() -> None:
+    made = Story().opened()
+    for turn in range(1, 6):
+        made.replies(made.asks(turn), wants(("look_up_order", {"order_id": f"O-{turn}"})))
+        made.executes(turn, 1, "ok", {"turn": turn})
+    broken = {"prompt_sha256": "0" * 64}
+
+    def first(seq: str, **more: Any) -> str:
+        events = [one.model_copy(update={"body": one.body | broken}) if one.seq == seq else one for one in made.events]
+        found = check(events, **more).first
+        return found.seq if found else ""
+
+    assert first("0003.model.requested") == "0003.model.requested"
+    # What was changed is told by the newest one all the same: it covers every earlier event.
+    assert first("0003.model.requested", most_chars=10) == "0005.model.requested"
+    assert first("0001.model.requested", most_chars=10_000) == "0001.model.requested"

@@ -96,12 +96,17 @@ class _Written:
     digests: tuple[str, ...] = ()
 
 
-def changed_prompts(events: Sequence[Event], digests: Mapping[str, str]) -> dict[str, str]:
+def changed_prompts(
+    events: Sequence[Event], digests: Mapping[str, str], most_chars: int | None = None
+) -> dict[str, str]:
     """Return what is wrong with the prompt of each ``model.requested`` of ``events``, by its key; empty if nothing is.
 
     Each is rebuilt as everybody may see it and compared with its ``prompt_sha256``, in one pass. ``digests`` are the
-    events' own, by key.
+    events' own, by key. After prompts of ``most_chars`` characters together only the newest one is compared: each
+    holds all earlier ones, so that the work grows with the square of a run's length.
     """
+    newest = next((event.seq for event in reversed(events) if event.name == "model.requested"), None)
+    read = 0
     by_seq = {event.seq: event for event in events}
     # By the completion that they end with.
     written: dict[str | None, _Written] = {None: _Written()}
@@ -110,18 +115,27 @@ def changed_prompts(events: Sequence[Event], digests: Mapping[str, str]) -> dict
         try:
             if event.name == "model.requested":
                 prompt = _extended(written[event.shown["after"]], event.shown, digests)
+                read += sum(map(len, prompt.messages))
+                if most_chars is not None and read > most_chars and event.seq != newest:
+                    continue
                 inference = {name: event.body[f"gen_ai.request.{name}"] for name in _INFERENCE}
                 made = _digest(prompt.digests, inference, prompt.messages, prompt.system, prompt.tools)
                 if made != event.body["prompt_sha256"]:
-                    wrong[event.seq] = "its prompt, or an event that it covers, is not the one that was sent"
+                    wrong[event.seq] = (
+                        f"its prompt is not the one that was sent, or one of {_some(event.body['covers'])}"
+                    )
             elif event.name == "model.responded":
                 requested = by_seq[model_seq(event.turn, event.body["attempt"], "requested")]
                 before = _extended(written[requested.shown["after"]], requested.shown, digests)
                 said = (*before.messages, canonical(event.shown["message"]))
                 written[event.seq] = _Written(before.system, before.tools, said, before.digests)
-        except (KeyError, TypeError, AttributeError) as missing:
-            wrong[event.seq] = f"its prompt cannot be rebuilt: {missing} is missing"
+        except (KeyError, TypeError, AttributeError, ValueError) as missing:
+            wrong[event.seq] = f"its prompt cannot be rebuilt: {missing}"
     return wrong
+
+
+def _some(covers: Sequence[str]) -> str:
+    return ", ".join(covers[:8]) + (" and others" if len(covers) > 8 else "")
 
 
 def _extended(before: _Written, requested: dict[str, Any], digests: Mapping[str, str]) -> _Written:

@@ -117,13 +117,15 @@ def check(
     anchor: Anchor | None = None,
     settling: bool = False,
     now: datetime | None = None,
+    most_chars: int | None = None,
 ) -> Verdict:
     """Return whether the run of ``events`` (all of them, in the order of the work) is as it was written.
 
-    broken    what is wrong with events that could not be read, by key
-    anchor    what the settled lease says, where it is known
-    settling  whether ``run.settled`` is only about to be written
-    now       the time, for events that TTL may have removed by now; None: none may be
+    broken      what is wrong with events that could not be read, by key
+    anchor      what the settled lease says, where it is known
+    settling    whether ``run.settled`` is only about to be written
+    now         the time, for events that TTL may have removed by now; None: none may be
+    most_chars  how much of the prompts is rebuilt, together; the newest one always is. None: all of all
     """
     names = {event.name: event for event in events}
     digests = {event.seq: event.digest for event in events}
@@ -137,7 +139,9 @@ def check(
             _check_carrier(it, carrier)
     forgotten = now is not None and _forgets(carriers, now) and _only_missing(it)
     if not forgotten:
-        it.wrong.update({seq: why for seq, why in changed_prompts(events, digests).items() if seq not in it.wrong})
+        it.wrong.update(
+            {seq: why for seq, why in changed_prompts(events, digests, most_chars).items() if seq not in it.wrong}
+        )
     whole = carriers and "run.ended" in names and not {run_seq("ended"), run_seq("settled")} & it.wrong.keys()
     late = _check_uncovered(it, names) if whole else ()
     if carriers and not settling:
