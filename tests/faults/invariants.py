@@ -219,6 +219,7 @@ def log_testifies(case: Case) -> Iterator[str]:
     found = check(case.events, settling=not settled).first
     if found is not None:
         yield f"{found.seq} {found.why}"
+    yield from case.world.touched
 
 
 def others_told(case: Case) -> Iterator[str]:
