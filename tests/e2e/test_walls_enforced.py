@@ -23,6 +23,8 @@ PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
 PLANNER, EXECUTOR, INTAKE = "PlannerFunction", "ExecutorFunction", "IntakeFunction"
 ANSWERS = {"AnswerEscalationFunction", "PeopleApiFunction"}
 STARTS = {INTAKE, "ApiFunction", "QueueFunction"}
+#: moto does not know the one that boto3 chooses, with an account in it.
+ENDPOINTS = {"dynamodbstreams": "https://streams.dynamodb.eu-west-1.amazonaws.com"}
 DENIED = ("AccessDenied", "AccessDeniedException")
 
 Client = Callable[[str], Any]
@@ -99,8 +101,7 @@ def is_denied(attempt: Attempt, cloud: LocalCloud, function: str, url: str) -> b
     """Try it with the function's own credentials; any other outcome than a denial counts as allowed."""
 
     def client(service: str) -> Any:
-        endpoint = url if service == "bedrock-runtime" else None
-        return cloud.runtime(function).client(service, endpoint_url=endpoint)
+        return cloud.runtime(function).client(service, endpoint_url={"bedrock-runtime": url, **ENDPOINTS}.get(service))
 
     try:
         attempt(client, cloud)
