@@ -225,11 +225,11 @@ def play_a_tripped_breaker(stack: Stack) -> None:
 def play_a_touched_log(stack: Stack) -> None:
     """LogTouched and LogCopy: what was added to the log is copied, and who changes it is reported."""
     run_id = RunRequest(request_id="left-behind", text="Nobody goes on with it.").run_id
-    stack.cloud.pump()
+    taken = stack.cloud.pump()
     found = stack.cloud.session.client("s3").list_objects_v2(
         Bucket=stack.cloud.physical_id("LogCopyBucket"), Prefix=f"{run_id}/"
     )
-    assert found["KeyCount"] == len(stack.cloud.events(run_id)), found
+    assert found["KeyCount"] == len(stack.cloud.events(run_id)), (taken, found, stack.cloud.logs("LogCopyFunction"))
     stack.change("RunLogTable", {"run_id": run_id, "seq": "0000.run.opened"}, tenant="mallory")
     assert stack.cloud.pump() == 1
 
