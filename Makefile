@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 OWN    := layers functions local
 # By file, since the tests of a file share a cloud.
 WORKERS := --numprocesses 2 --dist loadfile
-BENCHES := turns overhead cold_import despair leases hot_window deadline
+BENCHES := evidence turns overhead cold_import despair leases hot_window deadline
 
 # The stamp names Python's version, so that another PYTHON= makes another environment.
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)

@@ -86,7 +86,7 @@ def _dynamodb(action: str, body: Mapping[str, Any], where: Account) -> Iterator[
         index = f"/index/{body['IndexName']}" if "IndexName" in body else ""
         yield Access(action, table(body["TableName"]) + index)
     else:
-        yield Access(action, "*")
+        yield Access(action, body.get("StreamArn", "*"))
 
 
 def needed_for_model(operation: str, model_id: str, region: str, account: str) -> list[Access]:

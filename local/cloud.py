@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ballast.contracts import Event, RunRequest
 from ballast.runtime import Runtime, utc_now
@@ -34,6 +34,10 @@ from local.sessions import Gate, Keys, LocalSession, Models, users_bedrock
 from local.stdout import stdout_restored
 from local.template import TemplateInvalid
 from local.virtual_time import virtual_time
+
+if TYPE_CHECKING:
+    from ballast.folds.evidence import Verdict
+    from ballast.log import RunLog
 
 __all__ = ["Execution", "FunctionError", "LocalCloud", "ServiceFault"]
 
@@ -119,6 +123,7 @@ class LocalCloud:
         from local.event_sources import EventSources, event_sources
         from local.moto_cloud import moto_cloud
         from local.moto_seams.interpreter import reflect
+        from local.streams import Streams
 
         bedrock = users_bedrock() if self._allow_bedrock else None
         # A model in this process answers before anything is sent.
@@ -131,10 +136,12 @@ class LocalCloud:
         executions = Executions(self._clock)
         engine = Engine(functions.invoke, self._clock, lambda run: executions.ended(reflect(run)))
         stack.enter_context(stdout_restored())
-        stack.enter_context(moto_cloud(engine, executions, self._clock, to_bedrock))
+        streams = Streams((), functions, self._clock)
+        stack.enter_context(moto_cloud(engine, executions, self._clock, to_bedrock, streams))
         self.session = LocalSession(Keys(), gate, models=models)
         self._deployment = deploy(self.session, self._template, self._parameters, self._overrides)
         functions.all = self._deployment.functions
+        streams.sources = self._deployment.streams
         if isinstance(self._clock, VirtualClock):
             functions.load()
             stack.enter_context(virtual_time(self._clock))
@@ -154,11 +161,11 @@ class LocalCloud:
                 guard_models(session, function.role_arn)
             return session
 
-        self._session_of = session_of
+        self._session_of = streams.session_of = session_of
         self._functions, self._executions, self._engine = functions, executions, engine
         self._check_definition()
         executions.connect(self.session, self.physical_id(_STATE_MACHINE), functions)
-        self._sources = EventSources(sources, self.session, functions, session_of)
+        self._sources = EventSources(sources, self.session, functions, session_of, streams)
         stack.callback(self._close, gate)
 
     def __exit__(
@@ -235,7 +242,7 @@ class LocalCloud:
         return self._executions.wait(run_id, timeout_s)
 
     def pump(self) -> int:
-        """Deliver what waits in the queues that feed functions; return how many messages were taken for good.
+        """Deliver what waits in queues and streams that feed functions; return how many were taken for good.
 
         What failed before comes again, as if its visibility timeout had passed.
         """
@@ -276,7 +283,17 @@ class LocalCloud:
 
     def events(self, run_id: str) -> tuple[Event, ...]:
         """Return the run's log."""
+        return self._log().read(run_id)
+
+    def verdict(self, run_id: str) -> Verdict | None:
+        """Return whether the run's log is as it was written; None where there is none."""
+        from local.evidence import verdict_on
+
+        dynamodb = self.session.client("dynamodb")
+        return verdict_on(self._log(), dynamodb, self.physical_id("BudgetsTable"), run_id, self._clock())
+
+    def _log(self) -> RunLog:
         from ballast.log import RunLog
 
         names = {"RUN_LOG_TABLE": self.physical_id("RunLogTable"), "PAYLOAD_BUCKET": self.physical_id("PayloadBucket")}
-        return RunLog.of(Runtime(names, session=self.session, clock=self._clock)).read(run_id)
+        return RunLog.of(Runtime(names, session=self.session, clock=self._clock))

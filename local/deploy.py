@@ -17,6 +17,7 @@ from local.functions import Function
 from local.http_routes import HttpRoute, without_http_api
 from local.moto_seams.deployment import resolved
 from local.sessions import ACCOUNT, REGION, LocalSession
+from local.streams import StreamSource, filters_of
 from local.template import TemplateInvalid, load_template, to_cloudformation
 
 STACK = "ballast-local"
@@ -30,12 +31,14 @@ class Deployment:
     physical_ids  by logical id
     functions     by logical id
     routes        of the HTTP API
+    streams       mappings of tables' streams to functions
     """
 
     outputs: Mapping[str, str]
     physical_ids: Mapping[str, str]
     functions: Mapping[str, Function]
     routes: tuple[HttpRoute, ...] = ()
+    streams: tuple[StreamSource, ...] = ()
 
 
 def deploy(
@@ -68,11 +71,29 @@ def deploy(
     functions = {
         name: _function(name, physical_ids[name], resolved(ACCOUNT, REGION, stack_id, found["Properties"]), overrides)
         for name, found in made["Resources"].items()
-        if found["Type"] == "AWS::Lambda::Function"
+        if found["Type"] == "AWS::Lambda::Function" and name in physical_ids  # else its condition does not hold
     }
+    by_name = {function.name: function for function in functions.values()}
+    streams = tuple(
+        _stream(name, resolved(ACCOUNT, REGION, stack_id, found["Properties"]), by_name)
+        for name, found in made["Resources"].items()
+        if found["Type"] == "AWS::Lambda::EventSourceMapping"
+        and name in physical_ids
+        and "StartingPosition" in found["Properties"]
+    )
     _check_tables(admin, functions)
     _create_alarms(admin, made, stack_id)
-    return Deployment(outputs, physical_ids, functions, routes)
+    return Deployment(outputs, physical_ids, functions, routes, streams)
+
+
+def _stream(mapping: str, properties: Mapping[str, Any], functions: Mapping[str, Function]) -> StreamSource:
+    """Return the mapping of a table's stream."""
+    return StreamSource(
+        stream_arn=properties["EventSourceArn"],
+        function=functions[properties["FunctionName"].rsplit(":", 1)[-1]],
+        batch_size=int(properties.get("BatchSize", 100)),
+        filters=filters_of(mapping, properties),
+    )
 
 
 def _without_dashboards(template: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The stack's event source mappings: queues whose messages go to functions, as Lambda's pollers do it.
+"""The stack's event source mappings: queues whose messages go to functions, as Lambda's pollers do it, and streams.
 
 What the template says of a mapping decides: its queue, its batch size, whether a function reports
 the messages that failed. moto would deliver too, but not to our handlers: it is switched off here.
@@ -19,6 +19,7 @@ from botocore.exceptions import ClientError
 from local.functions import Function, Functions
 from local.sandbox import SandboxEnded
 from local.sessions import REGION, LocalSession
+from local.streams import Streams
 
 LOG = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ class EventSources:
     """Delivers what waits in the queues: ``pump`` once, ``polling`` all the time.
 
     sources     see ``event_sources``
+    streams     of tables
     session_of  a function's own session, since Lambda polls with the function's role
     """
 
@@ -50,7 +52,9 @@ class EventSources:
         admin: LocalSession,
         functions: Functions,
         session_of: Callable[[Function], LocalSession],
+        streams: Streams,
     ) -> None:
+        self._streams = streams
         self._functions = functions
         self._session_of = session_of
         #: By function: a new client costs more than what it asks, and the poller asks four times a second.
@@ -61,7 +65,7 @@ class EventSources:
         self._one_at_a_time = threading.Lock()
 
     def pump(self) -> int:
-        """Deliver all that waits now and return how many messages were taken for good.
+        """Deliver all that waits now and return how many messages and records were taken for good.
 
         What failed in an earlier call comes again in this one: as if the visibility timeout had passed.
         """
@@ -71,7 +75,7 @@ class EventSources:
                     QueueUrl=queue_url, ReceiptHandle=receipt, VisibilityTimeout=0
                 )
             self._failed.clear()
-            return sum(self._drain(source) for source in self._sources)
+            return sum(self._drain(source) for source in self._sources) + self._streams.deliver()
 
     @contextmanager
     def polling(self) -> Iterator[None]:
@@ -89,7 +93,7 @@ class EventSources:
         while not stop.is_set():
             try:
                 with self._one_at_a_time:
-                    received = sum(self._deliver(source)[1] for source in self._sources)
+                    received = sum(self._deliver(source)[1] for source in self._sources) + self._streams.deliver()
                     self._failed.clear()
             except SandboxEnded:
                 return  # the cloud is closed
@@ -164,6 +168,8 @@ def event_sources(admin: LocalSession, functions: Functions) -> list[EventSource
         if found["State"] != "Enabled":
             continue
         client.update_event_source_mapping(UUID=found["UUID"], Enabled=False)
+        if ":sqs:" not in found["EventSourceArn"]:
+            continue  # a table's stream: local.streams
         queue = found["EventSourceArn"].rsplit(":", 1)[-1]
         made.append(
             EventSource(

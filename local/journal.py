@@ -79,11 +79,14 @@ class Journal:
         private_folder(self._home)
         private_folder(self._folder)
         file = self._folder / f"{run_id}.json"
+        kept = tuple(events)
         content = {
             "version": _VERSION,
             "run_id": run_id,
             "title": title,
-            "events": [event.model_dump(mode="json") for event in events],
+            "events": [event.model_dump(mode="json") for event in kept],
+            # What `ballast verify` needs besides.
+            "stored": [dict(event.stored) for event in kept],
         }
         write_whole(file, json.dumps(content, indent=1))
         return file
@@ -134,7 +137,11 @@ def _read(file: Path) -> SavedRun:
         content: Any = json.loads(file.read_text(encoding="utf-8"))
         if content["version"] != _VERSION:
             raise InvalidInput(f"{file}: was written by another version of Ballast. {remedy}")
-        events = tuple(Event.model_validate(event) for event in content["events"])
+        stored = content.get("stored") or [{}] * len(content["events"])
+        events = tuple(
+            Event.model_validate(event).with_stored({str(name): str(value) for name, value in beside.items()})
+            for event, beside in zip(content["events"], stored, strict=True)
+        )
         if not events:
             raise InvalidInput(f"{file}: holds no entry: the run was cut off before it was admitted. {remedy}")
         return SavedRun(run_id=str(content["run_id"]), title=str(content.get("title", "")), events=events)
@@ -142,5 +149,5 @@ def _read(file: Path) -> SavedRun:
         raise InvalidInput(f"{file}: cannot be read ({problem.strerror}).") from None
     except ValidationError as problem:
         raise InvalidInput(f"{file}: an entry is not valid: {complaints(problem)}. {remedy}") from None
-    except (ValueError, KeyError, TypeError) as problem:
+    except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise InvalidInput(f"{file}: is not a saved run ({type(problem).__name__}). {remedy}") from None

@@ -17,19 +17,23 @@ from local.moto_seams.dynamodb import (
     attribute_values_as_they_are,
     one_request_at_a_time,
     queries_look_at_one_key,
+    stream_records_go_to,
     transactions_copy_what_they_touch,
 )
 from local.moto_seams.events import functions_are_targets
 from local.moto_seams.interpreter import executions_run_by, validated_once
 from local.moto_seams.jsonata import jsonata_clock
 from local.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
+from local.streams import Streams
 
 _LOOPBACK = r"https?://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?(/|$)"
 _BEDROCK = r"https?://bedrock-runtime[.-]"
 
 
 @contextmanager
-def moto_cloud(engine: Engine, executions: Executions, clock: Clock, allow_bedrock: bool) -> Iterator[None]:
+def moto_cloud(
+    engine: Engine, executions: Executions, clock: Clock, allow_bedrock: bool, streams: Streams
+) -> Iterator[None]:
     """An empty cloud whose state machines ``engine`` runs."""
     passed = [_LOOPBACK, *([_BEDROCK] if allow_bedrock else [])]
     config: Any = {
@@ -51,6 +55,7 @@ def moto_cloud(engine: Engine, executions: Executions, clock: Clock, allow_bedro
         attribute_values_as_they_are(),
         transactions_copy_what_they_touch(),
         queries_look_at_one_key(),
+        stream_records_go_to(streams.written),
         methods_looked_up_once(),
         no_key_pairs_for_secret_keys(),
         keys_as_the_template_says(),

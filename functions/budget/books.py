@@ -136,19 +136,18 @@ class Books:
                 raise RetryLater(f"The lease of {wanted.run_id} has just changed; try again.")
         return full(never or tuple(claims[index - 1] for index in sorted(failed or ())))
 
-    def settle(self, lease: Lease, charged_microusd: int) -> None:
+    def settle(self, lease: Lease, charged_microusd: int, log_sha256: str | None = None) -> None:
         """Charge ``charged_microusd`` to the windows of ``lease`` and give back the rest, once.
 
-        Raises ``RetryLater``.
+        ``log_sha256`` is the digest of the run's log, to be kept with the lease. Raises ``RetryLater``.
         """
         found: Lease | None = lease
         for _ in range(_SETTLE_ATTEMPTS):
             if found is None or not found.held:
                 return
             changes = map(self.items.changed, settlement(found, charged_microusd))
-            if not self.transactions.write(
-                [self.items.settled(found, charged_microusd, self.runtime.clock()), *changes]
-            ):
+            settled = self.items.settled(found, charged_microusd, self.runtime.clock(), log_sha256)
+            if not self.transactions.write([settled, *changes]):
                 return
             found = self.find(lease.run_id)  # it was settled, or extended, in between
         raise RetryLater(f"The lease of {lease.run_id} keeps changing; try again.")

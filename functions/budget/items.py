@@ -83,8 +83,11 @@ class Items:
             condition=f"{nothing_taken_yet} OR {it_fits}",
         )
 
-    def settled(self, lease: Lease, charged_microusd: int, now: datetime) -> Item:
-        """Return the update that settles a lease, if it is held and as it was read."""
+    def settled(self, lease: Lease, charged_microusd: int, now: datetime, log_sha256: str | None = None) -> Item:
+        """Return the update that settles a lease, if it is held and as it was read.
+
+        ``log_sha256``: the digest of the run's log, kept where no function that acts can write.
+        """
         it_is_held = "#status = :held"
         as_it_was_read = "leased_microusd = :leased"
         change = "SET #status = :settled, charged_microusd = :charged, settled_at = :now"
@@ -95,6 +98,9 @@ class Items:
             ":charged": _n(charged_microusd),
             ":now": {"S": iso(now)},
         }
+        if log_sha256 is not None:
+            change += ", log_sha256 = :log"
+            values[":log"] = {"S": log_sha256}
         if self.retention_days:
             change += ", expires_at = :forgotten"
             values[":forgotten"] = self._forgotten(now)

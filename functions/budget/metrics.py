@@ -22,3 +22,8 @@ def run_ended(events: Sequence[Event], ended: Event) -> str:
         took = datetime.fromisoformat(ended.at) - datetime.fromisoformat(events[0].at)
         values["AnswerLatency"] = max(0, int(took.total_seconds() * 1000))
     return metric_line(values, fields={"run_id": ended.run_id, "status": body["status"]})
+
+
+def log_unfit(run_id: str, seq: str, why: str) -> str:
+    """Return the line that reports a log that is not as it was written, and the first event that does not fit."""
+    return metric_line({"LogsUnfit": 1}, fields={"run_id": run_id, "seq": seq, "why": why})

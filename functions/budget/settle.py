@@ -8,6 +8,10 @@
                    └ a planner that is still about records its reservation before it asks the model, and looks for
                      an ending after that: either it finds this one and asks nothing, or we find the reservation
 
+Both endings carry a digest of the log (``ballast.folds.evidence``), and before the charge is written the log is checked
+against the first one and against the digest of every prompt. A log that does not fit is reported, and settled all the
+same: its money goes back.
+
 Whatever is reserved then and has no outcome is charged in full. A run that was never opened has its lease, if
 any, settled by the sweeper: an admission may still be under way.
 """
@@ -23,13 +27,18 @@ from ballast.contracts.event import run_seq
 from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire, parse
 from ballast.edge import guarded
-from ballast.folds import effects, ending, outcome, proposals, requested, to_announce, usage
+from ballast.errors import LogCorrupt
+from ballast.folds import effects, ending, opening, outcome, proposals, requested, to_announce, usage
+from ballast.folds.evidence import Finding, check, evidence_sha256
 from ballast.log import RunLog, Signatures
 from ballast.log.run_index import by_outcome
 from ballast.outbox import Announcements, Replies
 from ballast.runtime import Runtime, lambda_runtime
 from functions.budget.books import Books
-from functions.budget.metrics import run_ended
+from functions.budget.metrics import log_unfit, run_ended
+
+#: So many characters of prompts are rebuilt when a run is settled: a second's work, and 200 turns of 2 KB.
+_MOST_CHARS = 64_000_000
 
 
 class SettleTask(Wire):
@@ -82,6 +91,18 @@ def _is_answered(events: Sequence[Event]) -> bool:
     return bool(made) and isinstance(made[max(made)].decision, Answer)
 
 
+def _beyond(events: Sequence[Event], leased_microusd: int) -> Finding | None:
+    """Find that the run might have spent more, by its log, than was leased for it, in micro-dollars."""
+    if not any(event.name == "run.opened" for event in events):
+        return None
+    try:
+        ceiling = opening(events).cost_ceiling_microusd
+    except (LogCorrupt, KeyError, TypeError, ValueError) as problem:
+        return Finding(run_seq("opened"), f"cannot be read: {type(problem).__name__}")
+    why = f"{ceiling} micro-dollars were given to the run and {leased_microusd} leased for it"
+    return Finding(run_seq("opened"), why) if ceiling > leased_microusd else None
+
+
 def _reason(events: Sequence[Event]) -> str | None:
     """Return why the run was where it ended: the reason of what people were asked, or of the last hand-over."""
     made = proposals(events)
@@ -116,7 +137,7 @@ class Settlement:
 
     def settle(self, run_id: str, status: str) -> dict[str, Any] | None:
         """Record the ending, tell of it and return the run's coordinates; None where no such run was opened."""
-        events = self.log.read(run_id)
+        events = self._read(run_id)
         if not events:
             return None
         ended = ending(events)
@@ -124,10 +145,10 @@ class Settlement:
             if status == "answered" and self.log.unsigned(run_id) and not _is_answered(events):
                 status = "failed"  # what was said to be a person's answer is nobody's
             index = by_outcome(requested(events).tenant, status)
-            ended = self.log.append(run_id, run_seq("ended"), how_it_ended(events, status), index=index)
+            ended = self.log.append(run_id, run_seq("ended"), how_it_ended(events, status), index=index, covers=events)
             self.runtime.emit(run_ended(events, ended))
             # A write may have been begun since, of a run that was cut. One that begins from now on finds the ending.
-            events = (*events, ended) if status == "answered" else self.log.read(run_id)
+            events = (*events, ended) if status == "answered" else self._read(run_id)
         try:
             self._tell(events)
         finally:  # neither waits for the other's trouble
@@ -149,13 +170,32 @@ class Settlement:
         lease = self.books.find(run_id)
         if lease is None or not lease.held:
             return
-        events = self.log.read(run_id)
+        events = self._read(run_id)
         opened = any(event.name == "run.opened" for event in events)
         charged = usage(events).charged_microusd if opened else 0
         leased = lease.leased_microusd
+        self._check(events, leased)
         body = {"leased_microusd": leased, "charged_microusd": charged, "returned_microusd": leased - charged}
-        settled = self.log.append(run_id, run_seq("settled"), body)
-        self.books.settle(lease, settled.body["charged_microusd"])
+        settled = self.log.append(run_id, run_seq("settled"), body, covers=events)
+        self.books.settle(lease, settled.body["charged_microusd"], evidence_sha256(settled))
+
+    def _read(self, run_id: str) -> tuple[Event, ...]:
+        try:
+            return self.log.read(run_id)
+        except LogCorrupt as problem:
+            self.runtime.emit(log_unfit(run_id, "", str(problem)))
+            raise
+
+    def _check(self, events: Sequence[Event], leased_microusd: int) -> None:
+        """Report the first event that does not fit, if there is one."""
+        found = check(events, settling=True, most_chars=_MOST_CHARS).first
+        ended = ending(events)
+        if found is None and ended is not None and ended.name == "run.ended" and evidence_sha256(ended) is None:
+            found = Finding(ended.seq, "has no evidence: an older version wrote it, or it is not from Settle")
+        if found is None:
+            found = _beyond(events, leased_microusd)
+        if found is not None:
+            self.runtime.emit(log_unfit(events[0].run_id, found.seq, found.why))
 
     def _tell(self, events: Sequence[Event]) -> None:
         for mark, escalated in to_announce(events):  # those that could not be told when they opened

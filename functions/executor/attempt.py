@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import BaseModel
 
 from ballast.contracts import Event, ExecuteTask, Planner, RunRequest
-from ballast.contracts.secret import masked
 from ballast.folds import CallState, find_call
 from ballast.playbook import Playbook, Tool, ToolContext
 from ballast.validation import Grounding, ground, opening_sources, run_sources
@@ -94,10 +93,10 @@ class Attempt:
     @property
     def call_shown(self) -> dict[str, Any]:
         """The call as it was proposed and as people are shown it: with its sensitive values masked."""
-        secrets = {secret for event in self.history.turn for secret in event.secrets}
-        call = self.state.proposed or self.state.call
-        shown: dict[str, Any] = masked(call.model_dump(mode="json"), secrets)
-        return shown
+        shown = tuple(event.model_copy(update={"body": event.shown}) for event in self.history.turn)
+        state = find_call(shown, self.task.turn, self.task.index) or self.state
+        call: dict[str, Any] = (state.proposed or state.call).model_dump(mode="json")
+        return call
 
     def record(self, seq: str, body: Mapping[str, Any]) -> Event:
         """Append to the log and return what is recorded, which the history has from then on."""

@@ -76,6 +76,10 @@ def _command(name: str, *, on_stack: bool) -> Callable[[Namespace], int]:
         from local.cli.redrive import redrive
 
         return redrive
+    if name == "verify":
+        from local.cli.verify import verify
+
+        return verify
     if name == "cost":
         from local.cli.cost import cost
 

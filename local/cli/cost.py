@@ -54,17 +54,17 @@ def cost(typed: Namespace) -> int:
     from local.journal import Journal, state_folder
 
     journal = Journal(state_folder(os.environ))
-    if _wants_one(typed):
+    if wants_one(typed):
         return _explain([journal.find(typed.run).events], typed, Screen())
     since = moment(typed.since, _now())
     logs = [saved.events for saved in journal.recent(most=10_000)]
-    wanted = [log for log in logs if datetime.fromisoformat(log[0].at) >= since and _is_of(log, typed.tenant)]
+    wanted = [log for log in logs if datetime.fromisoformat(log[0].at) >= since and is_of(log, typed.tenant)]
     return _explain(wanted, typed, Screen())
 
 
 def cost_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     """Explain runs of a deployed stack and return the exit code. Raises ``InvalidInput``."""
-    if _wants_one(typed):
+    if wants_one(typed):
         events = cloud.events(typed.run)
         if not events:
             raise InvalidInput(f"{typed.run}: the stack has no log of it. A run's whole id is needed here.")
@@ -92,7 +92,8 @@ def moment(text: str, now: datetime) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=now.tzinfo)
 
 
-def _wants_one(typed: Namespace) -> bool:
+def wants_one(typed: Namespace) -> bool:
+    """Say whether a RUN was typed and not a time. Raises ``InvalidInput`` for neither and both."""
     if (typed.run is None) == (typed.since is None):
         raise InvalidInput("Name a RUN, or a time with --since, and not both. `ballast trace` lists the saved runs.")
     if typed.run is not None and typed.tenant:
@@ -100,7 +101,8 @@ def _wants_one(typed: Namespace) -> bool:
     return typed.run is not None
 
 
-def _is_of(log: Sequence[Event], tenants: Sequence[str] | None) -> bool:
+def is_of(log: Sequence[Event], tenants: Sequence[str] | None) -> bool:
+    """Say whether the run is of one of ``tenants``; of any where none is named."""
     from ballast.folds import requested
 
     return not tenants or requested(log).tenant in tenants

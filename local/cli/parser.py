@@ -2,7 +2,7 @@
 
 import argparse
 
-from local.cli import breaker, budget, cost, redrive
+from local.cli import breaker, budget, cost, redrive, verify
 from local.cli.exits import HELP
 
 _MAIN = """\
@@ -13,6 +13,7 @@ handlers, on moto instead of AWS. No account, no network, nothing left behind bu
   ballast demo --list               see the other scenarios
   ballast trace                     list the saved runs
   ballast cost --since 1d           where their money went
+  ballast verify --since 1d         whether their logs are as they were written
   ballast run --text "Where is my order O-1001?" --model http://localhost:11434/v1#qwen3
   ballast up                        serve all of it over HTTP, on localhost
   ballast --stack ballast-dev run --text "Where is my order O-1001?"
@@ -103,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command; ``command`` in its result names the subcommand."""
     top = _taught(argparse.ArgumentParser(prog="ballast"), _MAIN, _FILES + "\n" + HELP)
     deployed = top.add_argument_group(
-        "a deployed stack, instead of a local cloud (run, trace, cost, answer, escalations, breaker, budget)"
+        "a deployed stack, instead of a local cloud (run, trace, cost, verify, answer, escalations, breaker, budget)"
     )
     deployed.add_argument("--stack", metavar="NAME", help="the stack, found through its outputs; your credentials")
     deployed.add_argument("--region", metavar="REGION", help="where it is (default: $AWS_REGION, or the profile's)")
@@ -117,6 +118,7 @@ def parser() -> argparse.ArgumentParser:
     waiting = _taught(commands.add_parser("escalations", help="list what waits for a person"), _ESCALATIONS)
     waiting.add_argument("--watch", action="store_true", help="stay, and show what comes, until Ctrl-C")
     cost.arguments(_taught(commands.add_parser("cost", help="explain where the money went"), cost.TEACHING))
+    verify.arguments(_taught(commands.add_parser("verify", help="check logs against their digests"), verify.TEACHING))
     budget.arguments(_taught(commands.add_parser("budget", help="show or set what may be spent"), budget.TEACHING))
     breaker.arguments(_taught(commands.add_parser("breaker", help="show or set the spend breaker"), breaker.TEACHING))
     redrive.arguments(

@@ -6,7 +6,7 @@ import json
 import os
 import time
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,9 @@ from local.journal import Journal, state_folder
 if TYPE_CHECKING:
     import boto3
 
+    from ballast.folds.evidence import Verdict
+    from ballast.log import RunLog
+
 #: What the support desk of the template is called; another agent is named in the request.
 _AGENT: str = RunRequest.model_fields["agent"].default
 #: Seconds between two looks at a run. Every look is a request to AWS, which counts them.
@@ -43,6 +46,7 @@ _OUTPUTS = {
     "RunLogTable": "RunLogTableName",
     "PayloadBucket": "PayloadBucketName",
     "EscalationsTable": "EscalationsTableName",
+    "BudgetsTable": "BudgetsTableName",
 }
 
 
@@ -90,10 +94,26 @@ class DeployedCloud:
 
     def events(self, run_id: str) -> tuple[Event, ...]:
         """Return the run's log."""
+        return self._log().read(run_id)
+
+    def verdict(self, run_id: str, now: datetime) -> Verdict | None:
+        """Return whether the run's log is as it was written; None where there is none."""
+        from local.evidence import verdict_on
+
+        dynamodb = self.session.client("dynamodb")
+        return verdict_on(self._log(), dynamodb, self.physical_id("BudgetsTable"), run_id, now)
+
+    def executions_since(self, since: datetime) -> Iterator[str]:
+        """Yield the ids of the runs whose executions were started since then, newest first."""
+        from local.evidence import executions_since
+
+        return executions_since(self.session.client("stepfunctions"), self.physical_id("AgentStateMachine"), since)
+
+    def _log(self) -> RunLog:
         from ballast.log import RunLog
 
         names = {"RUN_LOG_TABLE": self.physical_id("RunLogTable"), "PAYLOAD_BUCKET": self.physical_id("PayloadBucket")}
-        return RunLog.of(Runtime(names, session=self.session)).read(run_id)
+        return RunLog.of(Runtime(names, session=self.session))
 
     def runs_since(self, tenant: str, since: datetime, most: int) -> list[str]:
         """Return the ids of the tenant's runs that were opened since then, newest first; ``most`` and one at most."""
@@ -123,7 +143,7 @@ def on_stack(typed: Namespace, session: boto3.Session | None = None) -> int:
     import botocore.exceptions
 
     commands = {"run": _run, "trace": _trace, "cost": _cost, "answer": _answer, "escalations": _escalations}
-    commands |= {"breaker": of_stack, "budget": budget.of_stack}
+    commands |= {"breaker": of_stack, "budget": budget.of_stack, "verify": _verify}
     command = commands.get(typed.command)
     if command is None:
         raise InvalidInput(f"--stack goes with {', '.join(commands)} and redrive, not with {typed.command}.")
@@ -180,6 +200,12 @@ def _cost(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     from local.cli.cost import cost_on_stack
 
     return cost_on_stack(typed, cloud, screen)
+
+
+def _verify(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
+    from local.cli.verify import verify_on_stack
+
+    return verify_on_stack(typed, cloud, screen)
 
 
 def _answer(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:

@@ -30,6 +30,28 @@ def one_request_at_a_time() -> Iterator[None]:
 
 
 @contextmanager
+def stream_records_go_to(written: Callable[[str, str, Any, Any, Any], None]) -> Iterator[None]:
+    """Tell ``written`` (table, what happened, keys, old item, new item) of each write to a table with a stream.
+
+    Relies on ``StreamShard.add`` being called with the old and the new item. moto keeps every record for ever, and
+    calls its own functions with it.
+    """
+    from moto.dynamodb.models.table import StreamShard
+
+    def add(self: Any, old: Any, new: Any) -> None:
+        item = new if new is not None else old
+        keys = {self.table.hash_key_attr: item.hash_key.to_json()}
+        if self.table.range_key_attr is not None:
+            keys[self.table.range_key_attr] = item.range_key.to_json()
+        happened = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
+        images = (None if one is None else one.to_json()["Attributes"] for one in (old, new))
+        written(self.table.name, happened, keys, *images)
+
+    with replaced(StreamShard, "add", add):
+        yield
+
+
+@contextmanager
 def transactions_copy_what_they_touch() -> Iterator[None]:
     """Keep, for the case that a transaction is cancelled, the items that it touches, not the whole table.
 

@@ -57,6 +57,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - by their names the server finds them
 
+    def handle_expect_100(self) -> bool:
+        """Say at once that a body may come: boto3 waits for it for a second."""
+        going_on = super().handle_expect_100()
+        self.wfile.flush()
+        return going_on
+
     def _carried_out(self, body: bytes) -> tuple[int, dict[str, Any], bytes]:
         """Return what moto answers; it knows a service by its host's name at AWS."""
         from botocore.awsrequest import AWSPreparedRequest

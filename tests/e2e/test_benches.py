@@ -12,7 +12,18 @@ from typing import Any
 
 import pytest
 
-from bench import NotMeasured, cold_import, deadline, despair, hot_window, leases, overhead, transcripts, turns
+from bench import (
+    NotMeasured,
+    cold_import,
+    deadline,
+    despair,
+    evidence,
+    hot_window,
+    leases,
+    overhead,
+    transcripts,
+    turns,
+)
 from bench.publish import ROOT, published
 from bench.tau2 import circles, run
 from local.converse.source import CallableModel, Reply, said
@@ -58,6 +69,17 @@ def test_the_published_figures_of_turns_are_those_of_a_run() -> None:
         seen, wanted = requests_in(columns[5]), requests_in(shown[5])
         assert seen.keys() == wanted.keys()
         assert all(float(seen[name]) <= float(wanted[name]) for name in wanted)
+
+
+def test_the_published_figures_of_the_evidence_are_those_of_a_run(capsys: pytest.CaptureFixture[str]) -> None:
+    heading, ten, _ = published("python -m bench.evidence").output.splitlines()
+
+    assert evidence.main(["--turns", "10"]) == 0
+
+    assert heading == evidence.HEADINGS
+    shown, played = ten.split(maxsplit=6), capsys.readouterr().out.splitlines()[1].split(maxsplit=6)
+    assert (shown[:2], shown[6]) == (played[:2], played[6])
+    assert int(shown[5]) == pytest.approx(int(played[5]), rel=0.05)
 
 
 def test_turns_fails_where_its_run_reads_nothing() -> None:

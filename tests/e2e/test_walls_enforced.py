@@ -23,6 +23,8 @@ PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
 PLANNER, EXECUTOR, INTAKE = "PlannerFunction", "ExecutorFunction", "IntakeFunction"
 ANSWERS = {"AnswerEscalationFunction", "PeopleApiFunction"}
 STARTS = {INTAKE, "ApiFunction", "QueueFunction"}
+#: moto does not know the one that boto3 chooses, with an account in it.
+ENDPOINTS = {"dynamodbstreams": "https://streams.dynamodb.eu-west-1.amazonaws.com"}
 DENIED = ("AccessDenied", "AccessDeniedException")
 
 Client = Callable[[str], Any]
@@ -82,6 +84,12 @@ def delete_a_payload(client: Client, cloud: LocalCloud) -> object:
     return client("s3").delete_object(Bucket=cloud.physical_id("PayloadBucket"), Key="payloads/x")
 
 
+def read_the_stream(client: Client, cloud: LocalCloud) -> object:
+    table = cloud.session.client("dynamodb").describe_table(TableName=cloud.physical_id("RunLogTable"))["Table"]
+    streams = client("dynamodbstreams")
+    return streams.describe_stream(StreamArn=table["LatestStreamArn"])
+
+
 #: What is tried, and who alone may do it.
 BUDGET = {"AdmitFunction", "SettleFunction", "SweepFunction", "TripFunction", "BudgetApiFunction"}
 ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
@@ -97,6 +105,7 @@ ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "delete from the log": (delete_from_the_log, set()),
     "change the log": (change_the_log, set()),
     "delete a payload": (delete_a_payload, set()),
+    "read the log's stream": (read_the_stream, {"LogTouchedFunction", "LogCopyFunction"}),
 }
 
 
@@ -104,8 +113,7 @@ def is_denied(attempt: Attempt, cloud: LocalCloud, function: str, url: str) -> b
     """Try it with the function's own credentials; any other outcome than a denial counts as allowed."""
 
     def client(service: str) -> Any:
-        endpoint = url if service == "bedrock-runtime" else None
-        return cloud.runtime(function).client(service, endpoint_url=endpoint)
+        return cloud.runtime(function).client(service, endpoint_url={"bedrock-runtime": url, **ENDPOINTS}.get(service))
 
     try:
         attempt(client, cloud)
@@ -134,7 +142,8 @@ def model() -> Iterator[ConverseServer]:
 
 @pytest.fixture(scope="module")
 def cloud(model: ConverseServer) -> Iterator[LocalCloud]:
-    with LocalCloud(playbook=PLAYBOOK, model_endpoint_url=model.url, enforce_iam=True) as opened:
+    copying = {"LogCopyDays": "30"}
+    with LocalCloud(playbook=PLAYBOOK, model_endpoint_url=model.url, enforce_iam=True, parameters=copying) as opened:
         yield opened
 
 

@@ -13,6 +13,7 @@ from ballast.contracts.notice import RunFailed
 from ballast.errors import LogCorrupt
 from ballast.folds import CallState, calls, ending, opening, outcome, proposals, usage
 from ballast.folds.conversation import prompt_digest, rebuild
+from ballast.folds.evidence import check
 from ballast.money import TokenCounts, load_prices
 from ballast.money.windows import LEASE, RUNNING
 from local.clock import NOON
@@ -212,6 +213,15 @@ def log_complete(case: Case) -> Iterator[str]:
         yield f"written and gone: {sorted(lost)}"
 
 
+def log_testifies(case: Case) -> Iterator[str]:
+    """Nobody touched the log, so it fits, whatever came late: no fault pages anybody for tampering."""
+    settled = any(event.name == "run.settled" for event in case.events)
+    found = check(case.events, settling=not settled).first
+    if found is not None:
+        yield f"{found.seq} {found.why}"
+    yield from case.world.touched
+
+
 def others_told(case: Case) -> Iterator[str]:
     """The outcome was announced, under one id however often; the caller's queue has it."""
     notice = outcome(case.events) if case.events else None
@@ -267,6 +277,7 @@ RULES: Sequence[Callable[[Case], Iterator[str]]] = (
     budgets_conserved,
     windows_conserved,
     log_complete,
+    log_testifies,
     others_told,
     nothing_stuck,
 )

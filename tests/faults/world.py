@@ -81,6 +81,7 @@ class World:
     dead_letters  events and messages that no function took: (function, event)
     waiting_events  what rules have for functions
     people        called while the workflow waits; False where nobody does anything any more
+    touched       changes and deletions in the log, of all cases
     at_state      called when the workflow enters a state
     """
 
@@ -93,6 +94,7 @@ class World:
         self.people: Callable[[], bool] = lambda: False
         self.at_state: Callable[[str], None] = lambda _: None
         self.stdout = io.StringIO()
+        self.touched: list[str] = []
         self._admin, self._sources, self._rules = admin, sources, rules_of(admin)
         machine = admin.client("stepfunctions").describe_state_machine(
             stateMachineArn=self.physical_id("AgentStateMachine")
@@ -101,6 +103,11 @@ class World:
         self._interpreter = Interpreter(self.definition, _Workflow(self))
         self.keep()
         self.renew(None)
+
+    def written(self, table: str, how: str, keys: Any, *_: Any) -> None:
+        """Remember what changes or deletes in the log, as its stream tells it."""
+        if how != "INSERT":
+            self.touched.append(f"{how} {table} {keys}")
 
     def physical_id(self, logical_id: str) -> str:
         """Return what the stack made of a resource."""
@@ -365,6 +372,7 @@ def world() -> Iterator[World]:
     from local.moto_seams.dynamodb import (
         attribute_values_as_they_are,
         queries_look_at_one_key,
+        stream_records_go_to,
         transactions_copy_what_they_touch,
     )
     from local.moto_seams.events import functions_are_targets
@@ -385,6 +393,7 @@ def world() -> Iterator[World]:
         stack.enter_context(attribute_values_as_they_are())
         stack.enter_context(transactions_copy_what_they_touch())
         stack.enter_context(queries_look_at_one_key())
+        stack.enter_context(stream_records_go_to(lambda *record: made[0].written(*record) if made else None))
         stack.enter_context(functions_are_targets(lambda arn, event: made[0].event_for(arn, event)))  # noqa: PLW0108
         stack.enter_context(mock_aws(config=config))
         admin = LocalSession(Keys(), Gate(allow_bedrock=False), models=Models())

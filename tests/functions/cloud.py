@@ -80,6 +80,8 @@ ENVIRONS: dict[str, dict[str, str]] = {
     "trip": {"BUDGETS_TABLE": "budgets", "ACCOUNT_HOUR_USD": "10", "ACCOUNT_DAY_USD": "1000"}
     | {"BREAKER_ALARMS": '{"hourly-cost": "fallback_only", "runaway": "stopped"}'},
     "budget-api": {"BUDGETS_TABLE": "budgets"},
+    "touched": {"STACK_NAME": "ballast-test"},
+    "copy": {"LOG_COPY_BUCKET": "copies", "PAYLOAD_BUCKET": "payloads"},
     "people": LOG | _PLAYBOOK | {"ESCALATIONS_TABLE": "escalations"},
 }
 _TABLES = {

@@ -17,6 +17,7 @@ from functions.budget import api as budget_api
 from functions.escalation import answer, remind
 from functions.escalation import api as people
 from functions.escalation import open as escalation_open
+from functions.evidence import copy, touched
 from functions.executor import execute
 from functions.fallback import plan as fallback
 from functions.intake import api, consume, start
@@ -41,6 +42,8 @@ HANDLERS: dict[str, Any] = {
     "budget-api": budget_api.lambda_handler,
     "people": people.lambda_handler,
     "remind": remind.lambda_handler,
+    "touched": touched.lambda_handler,
+    "copy": copy.lambda_handler,
 }
 _NUMBERS = count(1)
 

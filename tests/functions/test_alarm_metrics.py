@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from ballast.errors import WindowFull
+from ballast.errors import LogCorrupt, SettingInvalid, WindowFull
 from ballast.log import RunLog
 from ballast.metrics import METRICS, NAMESPACE
+from tests.functions.cloud import client
 from tests.functions.endpoint import Endpoint, reads, says
 from tests.functions.roomy import opened
 from tests.functions.stack import Stack
@@ -67,7 +68,25 @@ def seen(stack: Stack, model: Endpoint) -> set[Metric]:
     stack.environs["admit"]["TENANT_HOUR_USD"] = "0"
     with pytest.raises(WindowFull):
         stack.open()
+    stack.environs["admit"].pop("TENANT_HOUR_USD")
+
+    touch_the_log(stack, circles)
     return emitted(stack.lines())
+
+
+def touch_the_log(stack: Stack, run_id: str) -> None:
+    """Let the stream tell of a change, a copy fail, and Settle find a log that does not fit."""
+    keys = {"run_id": {"S": run_id}, "seq": {"S": "0000.run.opened"}}
+    change = {"eventName": "MODIFY", "dynamodb": {"Keys": keys, "OldImage": keys, "NewImage": keys}}
+    added = {"eventName": "INSERT", "dynamodb": {"Keys": keys, "NewImage": keys}}
+    stack.invoke("touched", {"Records": [change]})
+    stack.environs["copy"]["LOG_COPY_BUCKET"] = "there-is-none"
+    with pytest.raises(SettingInvalid):
+        stack.invoke("copy", {"Records": [added]})
+    item = client("dynamodb").get_item(TableName="run-log", Key=keys)["Item"]
+    client("dynamodb").put_item(TableName="run-log", Item=item | {"digest": {"S": "0"}})
+    with pytest.raises(LogCorrupt):
+        stack.invoke("settle", {"run_id": run_id, "turn": 5, "ending": "failed"}, runtime=stack.cold("settle"))
 
 
 OURS = sorted(name for name in ALARMS if asked_of(name))

@@ -78,6 +78,8 @@ def _name(resource: Any) -> str:
             return str(name)
         case {"Fn::GetAtt": [name, "Arn"]}:
             return str(name)
+        case {"Fn::GetAtt": [name, "StreamArn"]}:
+            return f"{name}/stream"
         case {"Fn::Sub": str(text)}:
             return text.removeprefix("arn:${AWS::Partition}:").removeprefix("${").replace(".Arn}", "", 1)
     raise AssertionError(f"no name for {resource}")

@@ -12,7 +12,7 @@ TEMPLATE = rendered.written()
 FUNCTIONS = sorted(of_type(TEMPLATE, "AWS::Serverless::Function"))
 TABLES = sorted(of_type(TEMPLATE, "AWS::DynamoDB::Table"))
 QUEUES = sorted(of_type(TEMPLATE, "AWS::SQS::Queue"))
-DATA = [*TABLES, *QUEUES, "PayloadBucket"]
+DATA = [*TABLES, *QUEUES, "PayloadBucket", "LogCopyBucket"]
 
 
 def properties(template: Template, name: str) -> dict[str, Any]:
@@ -129,7 +129,7 @@ def test_a_question_that_nobody_finishes_goes_to_the_dead_letter_queue() -> None
     }
 
 
-@pytest.mark.parametrize("name", [*QUEUES, "PayloadBucket", "AlarmTopic", "TicketTopic"])
+@pytest.mark.parametrize("name", [*QUEUES, "PayloadBucket", "LogCopyBucket", "AlarmTopic", "TicketTopic"])
 def test_nothing_travels_unencrypted(name: str) -> None:
     policies = of_type(TEMPLATE, "AWS::SQS::QueuePolicy", "AWS::S3::BucketPolicy", "AWS::SNS::TopicPolicy").values()
     of_this = [
@@ -144,3 +144,20 @@ def test_nothing_travels_unencrypted(name: str) -> None:
     assert [s["Condition"] for s in denied] == [{"Bool": {"aws:SecureTransport": "false"}}]
     assert name in str(denied[0]["Resource"])
     assert all(s["Principal"].keys() == {"Service"} for s in statements if s["Effect"] == "Allow")
+
+
+def test_the_copies_are_private_encrypted_locked_and_off_unless_asked_for() -> None:
+    bucket = properties(TEMPLATE, "LogCopyBucket")
+
+    assert TEMPLATE["Parameters"]["LogCopyDays"]["Default"] == 0
+    assert TEMPLATE["Conditions"]["LogIsCopied"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "LogCopyDays"}, 0]}]}
+    of_copies = {name for name, found in TEMPLATE["Resources"].items() if found.get("Condition") == "LogIsCopied"}
+    assert of_copies == {
+        *("LogCopyBucket", "LogCopyBucketPolicy", "LogCopyFunction", "LogCopyLogGroup", "LogCopySource"),
+    }
+    assert bucket["ObjectLockEnabled"] is True
+    rule = bucket["ObjectLockConfiguration"]["Rule"]["DefaultRetention"]
+    assert rule == {"Mode": "COMPLIANCE", "Days": {"Ref": "LogCopyDays"}}
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]

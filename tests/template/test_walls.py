@@ -8,7 +8,7 @@ import pytest
 
 from tests.template.rendered import Template, of_type
 from tests.template.rights import rights_of, role_of
-from tests.template.walls import ANSWER, BREAKER, INTAKE, MAY, breaches
+from tests.template.walls import ANSWER, BREAKER, EVIDENCE, INTAKE, MAY, breaches
 
 
 def test_no_role_breaks_a_wall(deployed: Template) -> None:
@@ -24,7 +24,7 @@ def test_a_function_can_append_to_the_log_or_only_read_it(deployed: Template, na
     on_the_log = {r.action for r in rights_of(deployed, role_of(deployed, name)) if r.resource == "RunLogTable"}
 
     assert on_the_log <= {"dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:BatchGetItem"}
-    assert ("dynamodb:PutItem" in on_the_log) == (name not in f"{INTAKE} {BREAKER} RemindFunction".split())
+    assert ("dynamodb:PutItem" in on_the_log) == (name not in f"{INTAKE} {BREAKER} {EVIDENCE} RemindFunction".split())
 
 
 def _grant(function: str, action: Any, resource: Any, **more: Any) -> Callable[[Template], None]:

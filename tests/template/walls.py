@@ -26,6 +26,7 @@ KEEP_BUDGETS: Row = {"BudgetsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb
 SET_BREAKER: Row = {"BudgetsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:Query"}
 TELL_OTHERS: Row = {"events:${AWS::Region}:${AWS::AccountId}:event-bus/default": "events:PutEvents"}
 REPLY: Row = {"sqs:${AWS::Region}:${AWS::AccountId}:${ReplyQueuePrefix}*": "sqs:SendMessage"}
+READ_STREAM = "dynamodb:DescribeStream dynamodb:GetRecords dynamodb:GetShardIterator dynamodb:ListStreams"
 EXECUTIONS = "states:${AWS::Region}:${AWS::AccountId}:execution:${AgentStateMachine.Name}:*"
 
 MAY: dict[str, Row] = {
@@ -94,6 +95,13 @@ MAY: dict[str, Row] = {
         "OrdersTable/index/by_customer": "dynamodb:Query",
         "RefundsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",
     },
+    # evidence
+    "LogTouchedFunction": {"RunLogTable/stream": READ_STREAM},
+    "LogCopyFunction": {
+        "RunLogTable/stream": READ_STREAM,
+        "PayloadBucket/payloads/*": "s3:GetObject",
+        "LogCopyBucket/*": "s3:PutObject",
+    },
     # people
     "OpenEscalationFunction": APPEND_LOG
     | TELL_OTHERS
@@ -142,6 +150,8 @@ ANSWER = "AnswerEscalationFunction PeopleApiFunction"
 BUDGET = "AdmitFunction SettleFunction SweepFunction"
 #: They set the breaker, and have no part in any run.
 BREAKER = "TripFunction BudgetApiFunction"
+#: They see what is written to the log as it is written, and touch nothing of it.
+EVIDENCE = "LogTouchedFunction LogCopyFunction"
 NOBODY = ""
 
 #: (who only, may do what, by these actions, on these resources)
@@ -167,6 +177,10 @@ ONLY: list[tuple[str, str, str, str]] = [
     (f"{EXECUTOR} {BUDGET}", "act on a person's answer", "kms:VerifyMac kms:Verify", "*"),
     (NOBODY, "change or delete what is in the log", "dynamodb:UpdateItem dynamodb:DeleteItem", "RunLogTable"),
     (NOBODY, "write the log without its condition", "dynamodb:BatchWriteItem dynamodb:PartiQL*", "RunLogTable"),
+    (EVIDENCE, "read the log's stream", READ_STREAM, "*"),
+    ("LogCopyFunction", "keep copies of the log", "s3:*", "LogCopyBucket*"),
+    (NOBODY, "unlock a copy", "s3:BypassGovernanceRetention s3:PutObjectRetention s3:PutObjectLegalHold", "*"),
+    (NOBODY, "delete a copy", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucket*", "LogCopyBucket*"),
     (NOBODY, "delete a payload", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucketVersioning", "PayloadBucket*"),
     (NOBODY, "call another function past the workflow", "lambda:Invoke*", "*"),
     (NOBODY, "change rights or take on other roles", "iam:* sts:*", "*"),

@@ -42,6 +42,11 @@ METRICS: Mapping[str, str] = {
     # and runs that were turned away because one was full.
     "WindowUsedPercent": "Percent",
     "WindowsFull": "Count",
+    # Of the log: events that could not be copied, events that were changed or deleted (both by the table's stream), and
+    # runs whose log did not fit when they were settled.
+    "LogCopiesFailed": "Count",
+    "LogTouched": "Count",
+    "LogsUnfit": "Count",
     # Of people asked, and of callers who could not be told.
     "Escalations": "Count",
     # Of what claims to be a person's answer in the log and is not signed: once a function that acts on answers.

@@ -1,6 +1,7 @@
 """One entry of the log, and the deterministic keys that give entries their order."""
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -57,11 +58,23 @@ class Event(Wire):
     at: str
     body: dict[str, Any]
     _shown: dict[str, Any] | None = None
+    _stored: tuple[tuple[str, str], ...] = ()
 
     def with_shown(self, shown: dict[str, Any]) -> "Event":
         """Return the same event, of which everybody may see ``shown``, and whose ``body`` few may."""
         made = self.model_copy()
         made._shown = shown
+        return made
+
+    @property
+    def stored(self) -> tuple[tuple[str, str], ...]:
+        """What the log keeps beside ``body``, by name: the attributes of indexes, the expiry, a hash of ciphertexts."""
+        return self._stored
+
+    def with_stored(self, stored: Mapping[str, str]) -> "Event":
+        """Return the same event, which knows what the log keeps beside its body."""
+        made = self.model_copy()
+        made._stored = tuple(sorted(stored.items()))
         return made
 
     @property

@@ -32,15 +32,15 @@ _COMMON = frozenset({"true", "false", "null", "none", "None", "True", "False", "
 #: Below these names of an event everything is data: keys and numbers as well.
 _DATA = frozenset({"arguments", "input", "result", "context", "data", "json", "precondition"})
 #: What is below these is the playbook's or Ballast's own, whole.
-_OURS_WHOLE = frozenset({"tools", "system", "limits", "lease", "covers"})
+_OURS_WHOLE = frozenset({"tools", "system", "limits", "lease", "covers", "evidence"})
 #: Texts below these names are Ballast's own, or the playbook's, and what others rely on: they stay as they are.
 _OURS = frozenset(
     " ".join(
         (
-            "account after agent answer_by approved_by arguments_sha256 at attempt binding by call_id detail_type",
-            "digest effect effects escalation_id event_id exit_reason from handed_over id idempotency_key intent",
+            "account after agent answer_by approved_by approvers arguments_sha256 at attempt binding by call_id",
+            "call_sha256 changed_by decided_by detail_type digest effect effects escalation_id event_id exit_reason from handed_over id idempotency_key intent",
             "invocation kind may_not_answer mode model moved on_rollback opens_at passed_over planner policy",
-            "precondition_sha256 price_version prompt_sha256 reason repeat repeat_of reply_to request_id",
+            "precondition_sha256 price_version prompt_sha256 proposed_by reason repeat repeat_of reply_to request_id",
             "request_sha256 requested_by role run_id seq service_tier sha256 shown signals signature status",
             "stop_reason tenant to toolUseId type unanswered window windows",
         )

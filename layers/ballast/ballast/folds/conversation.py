@@ -9,13 +9,16 @@ A request that was never answered, or whose answer came after another planner ha
 is not on the chain of later requests; it still counts for the money.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import Event
 from ballast.contracts.event import model_seq
 from ballast.contracts.wire import canonical, sha256
+
+#: What of a request, beside the prompt, its digest covers: ``gen_ai.request.…``.
+_INFERENCE = ("model", "max_tokens", "temperature")
 
 
 @dataclass(frozen=True)
@@ -70,14 +73,78 @@ def prompt_digest(events: Sequence[Event], prompt: Prompt, inference: dict[str, 
     Raises ``KeyError`` where a covered event is gone.
     """
     digests = {event.seq: event.digest for event in events}
-    content = {
-        "system": prompt.system,
-        "tools": prompt.tools,
-        "messages": list(prompt.messages),
-        "inference": inference,
-        "events": [digests[seq] for seq in prompt.covers],
-    }
-    return sha256(canonical(content))
+    messages = [canonical(message) for message in prompt.messages]
+    head = canonical(prompt.system), canonical(prompt.tools)
+    return _digest([digests[seq] for seq in prompt.covers], inference, messages, *head)
+
+
+def _digest(digests: Sequence[str], inference: Any, messages: Sequence[str], system: str, tools: str) -> str:
+    """Return the SHA-256 of the canonical JSON of these, of which all but the first two are canonical JSON already."""
+    return sha256(
+        f'{{"events":{canonical(list(digests))},"inference":{canonical(inference)},'
+        f'"messages":[{",".join(messages)}],"system":{system},"tools":{tools}}}'
+    )
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A prompt whose parts are canonical JSON already, and the digests of what it covers."""
+
+    system: str = "null"
+    tools: str = "null"
+    messages: tuple[str, ...] = ()
+    digests: tuple[str, ...] = ()
+
+
+def changed_prompts(
+    events: Sequence[Event], digests: Mapping[str, str], most_chars: int | None = None
+) -> dict[str, str]:
+    """Return what is wrong with the prompt of each ``model.requested`` of ``events``, by its key; empty if nothing is.
+
+    Each is rebuilt as everybody may see it and compared with its ``prompt_sha256``, in one pass. ``digests`` are the
+    events' own, by key. After prompts of ``most_chars`` characters together only the newest one is compared: each
+    holds all earlier ones, so that the work grows with the square of a run's length.
+    """
+    newest = next((event.seq for event in reversed(events) if event.name == "model.requested"), None)
+    read = 0
+    by_seq = {event.seq: event for event in events}
+    # By the completion that they end with.
+    written: dict[str | None, _Written] = {None: _Written()}
+    wrong: dict[str, str] = {}
+    for event in events:
+        try:
+            if event.name == "model.requested":
+                prompt = _extended(written[event.shown["after"]], event.shown, digests)
+                read += sum(map(len, prompt.messages))
+                if most_chars is not None and read > most_chars and event.seq != newest:
+                    continue
+                inference = {name: event.body[f"gen_ai.request.{name}"] for name in _INFERENCE}
+                made = _digest(prompt.digests, inference, prompt.messages, prompt.system, prompt.tools)
+                if made != event.body["prompt_sha256"]:
+                    wrong[event.seq] = (
+                        f"its prompt is not the one that was sent, or one of {_some(event.body['covers'])}"
+                    )
+            elif event.name == "model.responded":
+                requested = by_seq[model_seq(event.turn, event.body["attempt"], "requested")]
+                before = _extended(written[requested.shown["after"]], requested.shown, digests)
+                said = (*before.messages, canonical(event.shown["message"]))
+                written[event.seq] = _Written(before.system, before.tools, said, before.digests)
+        except (KeyError, TypeError, AttributeError, ValueError) as missing:
+            wrong[event.seq] = f"its prompt cannot be rebuilt: {missing}"
+    return wrong
+
+
+def _some(covers: Sequence[str]) -> str:
+    return ", ".join(covers[:8]) + (" and others" if len(covers) > 8 else "")
+
+
+def _extended(before: _Written, requested: dict[str, Any], digests: Mapping[str, str]) -> _Written:
+    return _Written(
+        canonical(requested["system"]) if "system" in requested else before.system,
+        canonical(requested["tools"]) if "tools" in requested else before.tools,
+        (*before.messages, *map(canonical, requested["messages"])),
+        (*before.digests, *(digests[seq] for seq in requested["covers"])),
+    )
 
 
 def _through(events: Sequence[Event], responded_seq: str | None, *, as_shown: bool) -> Prompt:

@@ -13,12 +13,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from ballast.contracts import Event
-from ballast.contracts.wire import canonical, complaints
+from ballast.contracts.secret import SEALED
+from ballast.contracts.wire import canonical, complaints, sha256
 
 #: Shorter bodies are left as readable text in the table.
 COMPRESS_OVER_BYTES = 1_024
 #: Larger items go to S3: from here one S3 PUT is cheaper than DynamoDB's write units (one a KiB).
 CLAIM_CHECK_OVER_BYTES = 32 * 1024
+#: An item's attributes that are the event itself.
+_OF_THE_EVENT = frozenset({"run_id", "seq", "at", "digest", "body", "packed", "payload"})
 
 
 def encode(event: Event, written: Mapping[str, Any]) -> tuple[dict[str, Any], bytes | None]:
@@ -50,6 +53,17 @@ def payload_of(item: dict[str, Any]) -> str | None:
     """Return the S3 key that ``item`` points to, if any."""
     pointer = item.get("payload")
     return str(pointer["S"]) if pointer else None
+
+
+def kept_beside(item: Mapping[str, Any], tokens: Mapping[str, Any]) -> dict[str, str]:
+    """Return what an item has beside its event, and a hash of the ciphertexts that ``tokens`` stand for."""
+    beside = {name: _plain(value) for name, value in item.items() if name not in _OF_THE_EVENT}
+    return beside | ({SEALED: sha256(canonical(tokens))} if tokens else {})
+
+
+def _plain(value: Mapping[str, Any]) -> str:
+    kept = next(iter(value.values()), "")
+    return bytes(kept).hex() if isinstance(kept, bytes | bytearray) else str(kept)
 
 
 def decode(item: dict[str, Any], payload: bytes | None) -> Event:

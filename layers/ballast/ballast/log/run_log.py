@@ -11,11 +11,12 @@ from pydantic import Field
 
 from ballast.contracts import Event
 from ballast.contracts.event import order, run_seq
-from ballast.contracts.secret import Secret, sent
+from ballast.contracts.secret import SEALED, Secret, sent
 from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, LogCorrupt, RetryLater
+from ballast.folds.evidence import vouching
 from ballast.log.aws_errors import consequences
-from ballast.log.codec import decode, encode, payload_of
+from ballast.log.codec import decode, encode, kept_beside, payload_of
 from ballast.log.seal import Seal, shown, split
 from ballast.log.signature import Signatures
 from ballast.runtime import Runtime, Settings
@@ -89,11 +90,18 @@ class RunLog:
         return made
 
     def append(
-        self, run_id: str, seq: str, body: Mapping[str, Any], *, index: Mapping[str, str] | None = None
+        self,
+        run_id: str,
+        seq: str,
+        body: Mapping[str, Any],
+        *,
+        index: Mapping[str, str] | None = None,
+        covers: Sequence[Event] | None = None,
     ) -> Event:
         """Record ``body`` under ``seq`` and return the recorded event: the earlier one where there is one.
 
-        ``index`` is by what ``RunIndex`` finds it; no part of what the digest covers.
+        ``index`` is by what ``RunIndex`` finds it; no part of what the event's own digest covers. With ``covers``
+        the event vouches for these and for itself (``ballast.folds.evidence``); for writers without a seal.
         Raises ``RetryLater`` on throttles, ``SettingInvalid`` where the table is missing and ``AnswerUnsigned``
         where something that claims to be a person's is in its place.
         """
@@ -103,16 +111,21 @@ class RunLog:
         written = event.body
         if self._seal is not None:
             event, written = self._seal.close(event, self._learned(run_id, event.body))
-        item, payload = encode(event, written)
-        item |= {name: {"S": value} for name, value in (index or {}).items()}
+        beside: dict[str, Any] = {name: {"S": value} for name, value in (index or {}).items()}
+        if (expires_at := self._settings.expires_at(now)) is not None:
+            beside["expires_at"] = {"N": str(expires_at)}
         if self._signatures is not None:
-            item |= self._signatures.sign(event, written)
+            beside |= self._signatures.sign(event, written)
+        event = event.with_stored(kept_beside(beside, written.get(SEALED, {})))
+        if covers is not None:
+            event = vouching(event, covers)
+            written = event.body
+        item, payload = encode(event, written)
+        item |= beside
         key = payload_of(item)
         if payload is not None and key is not None:
             with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):
                 self._s3.put_object(Bucket=self._settings.payload_bucket, Key=key, Body=payload)
-        if (expires_at := self._settings.expires_at(now)) is not None:
-            item["expires_at"] = {"N": str(expires_at)}
         nobody_was_here_before = "attribute_not_exists(run_id)"
         with consequences(self._table):
             try:
@@ -133,6 +146,18 @@ class RunLog:
         Raises ``LogCorrupt`` where a digest does not match.
         """
         return self._query(run_id, "run_id = :run_id", {})
+
+    def examine(self, run_id: str) -> tuple[tuple[Event, ...], dict[str, str]]:
+        """Return as ``read`` what can be read of the run, and by its key what is wrong with each other event."""
+        wrong: dict[str, str] = {}
+        found = self._items(self._asking(run_id, "run_id = :run_id", {}))
+        events = []
+        for item in found:
+            try:
+                events.append(self._decoded(item))
+            except LogCorrupt as problem:
+                wrong[item["seq"]["S"]] = str(problem).partition(": ")[2]
+        return tuple(sorted(events, key=order)), wrong
 
     def read_turn(self, run_id: str, turn: int) -> tuple[Event, ...]:
         """Return the run's opening and the events of one turn: what it takes to execute a call.
@@ -195,16 +220,17 @@ class RunLog:
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _query(self, run_id: str, condition: str, values: dict[str, Any]) -> tuple[Event, ...]:
+        return self._in_order(self._items(self._asking(run_id, condition, values)))
+
+    def _items(self, query: dict[str, Any]) -> list[dict[str, Any]]:
         items: list[dict[str, Any]] = []
-        query = self._asking(run_id, condition, values)
         while True:
             with consequences(self._table):
                 page = self._dynamodb.query(**query)
             items += page["Items"]
             if "LastEvaluatedKey" not in page:
-                break
+                return items
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-        return self._in_order(items)
 
     def _asking(self, run_id: str, condition: str, values: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -247,7 +273,8 @@ class RunLog:
             body, tokens = split(event.body)
         except ValueError as problem:
             raise LogCorrupt(f"{item['run_id']['S']} {seq}: cannot be decoded: {problem}.") from None
-        stored, event = event, event.model_copy(update={"body": shown(body, tokens)})
+        stored = event
+        event = event.model_copy(update={"body": shown(body, tokens)}).with_stored(kept_beside(item, tokens))
         if event.digest != item.get("digest", {}).get("S"):
             raise LogCorrupt(f"{event.run_id} {seq}: the content does not match its digest; somebody changed the log.")
         if self._signatures is not None and not self._signatures.hold(stored, item):

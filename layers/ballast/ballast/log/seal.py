@@ -162,6 +162,8 @@ def split(body: Body) -> tuple[Body, dict[str, list[str]]]:
     whole = isinstance(tokens, dict) and all(isinstance(parts, list) for parts in tokens.values())
     if not whole:
         raise ValueError(f"its {SEALED} is no mapping of tokens: {json.dumps(tokens)[:80]}")
+    if any(_token(parts) != token for token, parts in tokens.items()):
+        raise ValueError("a sealed value is not the one that was written; somebody exchanged it")
     return {name: value for name, value in body.items() if name != SEALED}, tokens
 
 
@@ -173,5 +175,5 @@ def shown(body: Body, tokens: Mapping[str, Any]) -> Body:
 
 def _token(parts: list[str]) -> str:
     """Return what stands for a value: nobody can write it before, since it follows from what KMS returned."""
-    digest = hashlib.sha256("".join(parts).encode("ascii")).hexdigest()
+    digest = hashlib.sha256("".join(map(str, parts)).encode("utf-8")).hexdigest()
     return f"\u27e6{digest[:24]}\u27e7"

@@ -1,0 +1,118 @@
+"""What the evidence in a run's endings costs: microseconds and bytes when a run is settled, and AWS requests.
+
+    python -m bench.evidence [--turns 10 200]
+
+Each turn is a call with a result of 2 KB. ``vouch`` makes the digest of all events, ``check`` compares them with it and
+rebuilds every prompt; both happen once, when the run is settled. The requests are those of the real SettleFunction on
+moto; the evidence is a part of what it writes.
+"""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ballast.contracts import Event, RunRequest
+from ballast.contracts.event import run_seq
+from ballast.contracts.wire import canonical
+from ballast.folds.evidence import EVIDENCE, check, vouching
+from ballast.log import RunLog
+from ballast.log.codec import encode
+from bench import NotMeasured, require
+from local.cloud import LocalCloud
+from tests.support.runs import Story, says, wants
+
+FILLER = "The tent of the expedition was delivered on 2026-03-01 to 12 Wharf Street, Portland, for 480.00 USD. " * 20
+
+
+def played(turns: int) -> Story:
+    """Return a run of so many turns and an answer."""
+    story = Story(RunRequest(request_id=f"evidence-{turns}", text="Tell me all about my orders.")).opened()
+    for turn in range(1, turns + 1):
+        story.replies(story.asks(turn), wants(("look_up_order", {"order_id": f"O-{turn}"})))
+        story.executes(turn, 1, "ok", {"order": turn, "story": FILLER})
+    story.replies(story.asks(turns + 1), says("That is all."))
+    return story
+
+
+def microseconds(work: Callable[[], Any], times: int = 5) -> float:
+    """Return how long ``work`` takes, the median of ``times``."""
+    took = []
+    for _ in range(times):
+        started = time.perf_counter()
+        work()
+        took.append(time.perf_counter() - started)
+    return sorted(took)[times // 2] * 1e6
+
+
+def written_bytes(event: Event) -> int:
+    """Return the size of the event's body as it is stored."""
+    item, _ = encode(event, event.body)
+    return len(item["packed"]["B"]) if "packed" in item else len(canonical(event.body))
+
+
+def row(cloud: LocalCloud, log: RunLog, turns: int) -> str:
+    """Return the line of one length."""
+    story = played(turns)
+    events = story.events
+    body = {"status": "answered", "by": "agent", "degraded": False, "answer": "That is all.", "turn": turns + 1}
+    bare = Event(run_id=events[0].run_id, seq=run_seq("ended"), at=events[-1].at, body=body)
+    ended = vouching(bare, events)
+    vouch_us = microseconds(lambda: vouching(bare, events))
+    whole = (*events, ended)
+    found = check(whole, settling=True)
+    require((found.status, found.covered) == ("fits", len(whole)), f"The run of {turns} turns does not fit: {found}")
+    check_us = microseconds(lambda: check(whole, settling=True))
+    more = written_bytes(ended) - written_bytes(bare)
+    require(EVIDENCE in ended.body, "The ending has no evidence.")
+    return (
+        f"{turns:>5}{len(whole):>8}{vouch_us:>12.0f}{check_us:>12.0f}{check_us / (turns + 1):>12.0f}{more:>12}"
+        f"  {settled(cloud, log, story)}"
+    )
+
+
+def settled(cloud: LocalCloud, log: RunLog, story: Story) -> str:
+    """Settle the run with the real function and return its requests."""
+    request = story.request.model_dump(mode="json") | {"limits": {"cost_microusd": 10_000}}
+    run_id = story.request.run_id
+    cloud.invoke("AdmitFunction", {"request": request})
+    for event in story.written[1:]:
+        log.append(run_id, event.seq, event.body)
+    counts: Counter[str] = Counter()
+
+    def count(event_name: str, **_: Any) -> None:
+        counts[event_name.removeprefix("before-send.")] += 1
+
+    for service in ("dynamodb", "events", "s3"):
+        cloud.runtime("SettleFunction").client(service).meta.events.register_first("before-send", count)
+    turn = max(event.turn for event in story.written)
+    done = cloud.invoke("SettleFunction", {"run_id": run_id, "turn": turn, "ending": "answer"})
+    require(done["status"] == "answered", f"The run was not settled: {done}")
+    return ", ".join(f"{name} {number}" for name, number in sorted(counts.items()))
+
+
+HEADINGS = (
+    f"{'turns':>5}{'events':>8}{'vouch µs':>12}{'check µs':>12}{'µs/turn':>12}{'more bytes':>12}  requests of Settle"
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure and print the table; 1 where a run does not fit."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--turns", type=int, nargs="+", default=[10, 200])
+    options = parser.parse_args(argv)
+    print(HEADINGS)
+    try:
+        for turns in options.turns:
+            with LocalCloud() as cloud:
+                print(row(cloud, RunLog.of(cloud.runtime("PlannerFunction")), turns), flush=True)
+    except NotMeasured as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""Lambda on the log's stream: report each event that was changed or deleted, by anybody but TTL.
+
+The event source mapping lets through nothing else, so this function does not run until somebody touches the log.
+A line of its log group names the event, what changed of it (names only, no content) and what to type.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ballast.edge import guarded
+from ballast.metrics import metric_line
+from ballast.runtime import Runtime, Settings, lambda_runtime
+
+#: Who deletes by TTL.
+_TTL = "dynamodb.amazonaws.com"
+
+
+class TouchedSettings(Settings):
+    """stack_name: the stack, for what a person is told to type."""
+
+    stack_name: str
+
+
+@dataclass(frozen=True)
+class Touched:
+    """An event that is not as it was written. ``changed``: names of the attributes that differ."""
+
+    run_id: str
+    seq: str
+    how: str
+    changed: tuple[str, ...]
+
+
+def touched(records: Any) -> Iterator[Touched]:
+    """Yield what ``records`` of the stream say was touched. Pure; a record that cannot be read counts as one."""
+    for record in records if isinstance(records, list) else []:
+        about = record if isinstance(record, Mapping) else {}
+        how = str(about.get("eventName"))
+        who = about.get("userIdentity") or {}
+        if how == "INSERT" or (how == "REMOVE" and isinstance(who, Mapping) and who.get("principalId") == _TTL):
+            continue
+        change = about.get("dynamodb") or {}
+        keys, old, new = (change.get(name) or {} for name in ("Keys", "OldImage", "NewImage"))
+        differ = sorted(name for name in {*old, *new} if old.get(name) != new.get(name)) if how == "MODIFY" else []
+        yield Touched(_text(keys, "run_id"), _text(keys, "seq"), how, tuple(differ))
+
+
+def _text(keys: Mapping[str, Any], name: str) -> str:
+    return str((keys.get(name) or {}).get("S", "?"))
+
+
+@guarded
+def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> None:
+    """Report what was touched, one line for each; ``event`` is the stream's."""
+    process = runtime or lambda_runtime()
+    stack = process.get(TouchedSettings.of).stack_name
+    for found in touched(event.get("Records")):
+        fields = {
+            "run_id": found.run_id,
+            "seq": found.seq,
+            "how": found.how,
+            "changed": ", ".join(found.changed),
+            "do": f"ballast --stack {stack} verify {found.run_id}",
+        }
+        process.emit(metric_line({"LogTouched": 1}, fields=fields))

@@ -1,0 +1,64 @@
+"""The log's stream: what reaches the function that watches it, and what reaches the one that copies it."""
+
+from typing import Any
+
+import pytest
+
+from local.moto_seams.events import matches
+from local.moto_seams.imports import import_moto
+from tests.template import rendered
+
+TEMPLATE = rendered.written()
+TTL = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
+OTHER = TTL | {"principalId": "other.amazonaws.com"}
+
+
+def reaches(mapping: str, record: dict[str, Any]) -> bool:
+    """Say whether the mapping's filters let the record through."""
+    import_moto()
+    filters = TEMPLATE["Resources"][mapping]["Properties"]["FilterCriteria"]["Filters"]
+    return any(matches(one["Pattern"], record) for one in filters)
+
+
+@pytest.mark.parametrize(
+    ("record", "watched", "copied"),
+    [
+        ({"eventName": "INSERT"}, False, True),
+        ({"eventName": "MODIFY"}, True, False),
+        ({"eventName": "MODIFY", "userIdentity": TTL}, True, False),
+        ({"eventName": "REMOVE"}, True, False),
+        ({"eventName": "REMOVE", "userIdentity": None}, True, False),
+        ({"eventName": "REMOVE", "userIdentity": TTL}, False, False),
+        (
+            {"eventName": "REMOVE", "userIdentity": {"type": "Service", "principalId": "other.amazonaws.com"}},
+            True,
+            False,
+        ),
+    ],
+)
+def test_only_what_touches_an_event_is_watched_and_only_what_adds_one_is_copied(
+    record: dict[str, Any], watched: bool, copied: bool
+) -> None:
+    assert (reaches("LogTouchedSource", record), reaches("LogCopySource", record)) == (watched, copied)
+
+
+def test_both_read_the_logs_stream_from_its_beginning_and_nothing_is_given_up() -> None:
+    for mapping in ("LogTouchedSource", "LogCopySource"):
+        properties = TEMPLATE["Resources"][mapping]["Properties"]
+        assert properties["EventSourceArn"] == {"Fn::GetAtt": ["RunLogTable", "StreamArn"]}
+        assert properties["StartingPosition"] == "TRIM_HORIZON"
+        assert "MaximumRetryAttempts" not in properties
+        assert "MaximumRecordAgeInSeconds" not in properties
+
+
+def test_the_stream_has_what_was_there_and_what_is_there_now() -> None:
+    table = TEMPLATE["Resources"]["RunLogTable"]["Properties"]
+
+    assert table["StreamSpecification"] == {"StreamViewType": "NEW_AND_OLD_IMAGES"}
+
+
+def test_an_alarm_of_each_kind_of_evidence_wakes_somebody() -> None:
+    rule = TEMPLATE["Resources"]["PageSomeoneAlarm"]["Properties"]["AlarmRule"]["Fn::Sub"]
+
+    assert "${LogTouchedAlarm}" in rule
+    assert "${LogsUnfitAlarm}" in rule

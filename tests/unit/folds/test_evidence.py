@@ -1,0 +1,358 @@
+"""A run's ending vouches for its log: an untouched one fits, and any single change is named by its event."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from ballast.contracts import Answer, Event, Planner
+from ballast.contracts.event import order, run_seq
+from ballast.folds.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
+from tests.support.random_runs import runs
+from tests.support.runs import STARTED, Story, says, wants
+
+EXPIRES = {"expires_at": str(int(STARTED.timestamp()) + 30 * 86_400)}
+LATER = STARTED + timedelta(hours=3)
+
+
+@dataclass
+class Log:
+    """A run's log with its endings. ``late``: what came after ``run.settled``."""
+
+    events: tuple[Event, ...]
+    late: set[str] = field(default_factory=set)
+
+    @property
+    def anchor(self) -> Anchor:
+        """What the settled lease has."""
+        return Anchor(True, evidence_sha256(self.at("9999.run.settled")))
+
+    def at(self, seq: str) -> Event:
+        """Return the event under that key."""
+        return next(event for event in self.events if event.seq == seq)
+
+    def but(self, *others: Event, without: str = "") -> "Log":
+        """Return the log with these in place of what is under their keys."""
+        by_seq = {event.seq: event for event in (*self.events, *others) if event.seq != without}
+        return Log(tuple(sorted(by_seq.values(), key=order)), self.late)
+
+
+def vouched(story: Story, *, after: int = 1) -> Log:
+    """Return the run as Settle leaves it; ``after`` so many late events comes ``run.settled``."""
+    written = [
+        one.with_stored(EXPIRES | ({"tenant": "acme"} if one.name == "run.opened" else {})) for one in story.written
+    ]
+    seqs = [one.seq for one in written]
+    end = seqs.index("9999.run.ended") if "9999.run.ended" in seqs else len(written)
+    before, late = written[:end], written[end + 1 :]
+    body = written[end].body if end < len(written) else {"status": "aborted", "by": None}
+    ended = closing(story, "ended", body, before, {"outcome": f"acme#{body['status']}"})
+    settled = closing(story, "settled", {"charged_microusd": 7}, [*before, ended, *late[:after]])
+    whole = tuple(sorted([*before, ended, *late, settled], key=order))
+    return Log(whole, {one.seq for one in late[after:]})
+
+
+def closing(story: Story, step: str, body: Any, covers: list[Event], index: dict[str, str] | None = None) -> Event:
+    """Return an ending as the log writes it."""
+    plain = Event(run_id=story.request.run_id, seq=run_seq(step), at=LATER.isoformat(), body=body)
+    return vouching(plain.with_stored(EXPIRES | (index or {})), covers)
+
+
+def story() -> Story:
+    """Return a run of two turns: a refund, and an answer."""
+    made = Story().opened()
+    made.replies(made.asks(1), wants(("refund_order", {"order_id": "O-1"})))
+    made.executes(1, 1, "ok", {"refunded": True})
+    made.replies(made.asks(2), says("It is refunded."))
+    return made.ends()
+
+
+def judged(log: Log, *, anchored: bool = True, **more: Any) -> Verdict:
+    """Return the verdict on the log."""
+    return check(log.events, anchor=log.anchor if anchored else None, **more)
+
+
+@settings(max_examples=40)
+@given(story=runs(), after=st.integers(0, 2))
+def test_a_log_that_nobody_touched_fits_however_the_run_went(story: Story, after: int) -> None:
+    log = vouched(story, after=after)
+
+    verdict = judged(log)
+
+    assert (verdict.status, verdict.first) == ("fits", None)
+    assert set(verdict.late) == log.late
+    assert verdict.covered == len(log.events) - len(log.late)
+
+
+def _body(event: Event) -> Event:
+    return event.model_copy(update={"body": event.body | {"spent_microusd": 1, "planted": True}})
+
+
+def _time(event: Event) -> Event:
+    return event.model_copy(update={"at": (STARTED - timedelta(days=1)).isoformat()})
+
+
+def _index(event: Event) -> Event:
+    return event.with_stored(dict(event.stored) | {"tenant": "mallory"})
+
+
+def _ciphertext(event: Event) -> Event:
+    return event.with_stored(dict(event.stored) | {"$sealed": "another"})
+
+
+def _expiry(event: Event) -> Event:
+    return event.with_stored(dict(event.stored) | {"expires_at": "1"})
+
+
+CHANGES: list[Callable[[Event], Event]] = [_body, _time, _index, _ciphertext, _expiry]
+
+
+@settings(max_examples=60)
+@given(story=runs(), change=st.sampled_from([*CHANGES, None]), data=st.data())
+def test_any_single_change_is_named_by_its_event(story: Story, change: Any, data: st.DataObject) -> None:
+    log = vouched(story)
+    event = data.draw(st.sampled_from([one for one in log.events if one.seq not in log.late]))
+
+    touched = log.but(without=event.seq) if change is None else log.but(change(event))
+    verdict = check(touched.events, anchor=log.anchor)
+
+    assert verdict.status == "unfit"
+    assert verdict.first is not None
+    assert verdict.first.seq == event.seq
+
+
+@settings(max_examples=25)
+@given(story=runs(), data=st.data())
+def test_times_that_were_exchanged_are_named_by_the_first_of_the_two(story: Story, data: st.DataObject) -> None:
+    log = vouched(story)
+    covered = [one for one in log.events if one.seq not in log.late and EVIDENCE not in one.body]
+    assume(len(covered) > 1)
+    one, other = sorted(data.draw(st.lists(st.sampled_from(covered), min_size=2, max_size=2, unique_by=id)), key=order)
+    assume(one.at != other.at)
+
+    swapped = log.but(one.model_copy(update={"at": other.at}), other.model_copy(update={"at": one.at}))
+    first = check(swapped.events, anchor=log.anchor).first
+
+    assert first is not None
+    assert first.seq == one.seq
+
+
+KEYS = (
+    "{turn:04d}.call.1.settled",
+    "{turn:04d}.call.1.intended",
+    "{turn:04d}.call.9.refused",
+    "{turn:04d}.call.1.approval_answered",
+    "{turn:04d}.escalation.answered",
+    "{turn:04d}.plan.decided",
+    "{turn:04d}.model.responded",
+    "{turn:04d}.model.4.requested",
+    "{turn:04d}.lease.extended",
+    "0000.run.refused",
+)
+
+
+@settings(max_examples=40)
+@given(story=runs(), key=st.sampled_from(KEYS), turn=st.integers(1, 9))
+def test_an_event_that_was_added_is_named_or_is_work_that_was_under_way(story: Story, key: str, turn: int) -> None:
+    log = vouched(story)
+    seq = key.format(turn=turn)
+    assume(seq not in {event.seq for event in log.events})
+    planted = Event(run_id=log.events[0].run_id, seq=seq, at=LATER.isoformat(), body={"planted": True})
+
+    verdict = judged(log.but(planted))
+
+    if verdict.status == "fits":
+        assert seq in verdict.late
+    else:
+        assert verdict.first is not None
+        assert verdict.first.seq == seq
+
+
+ADDED = {"9999.call.1.settled", "0002.escalation.announced"}
+ADDED |= {key.format(turn=turn) for key in KEYS for turn in (1, 2, 3)}
+
+
+@pytest.mark.parametrize("seq", sorted(ADDED - {event.seq for event in story().events}))
+def test_nothing_can_be_added_to_a_run_that_was_answered(seq: str) -> None:
+    log = vouched(story())
+
+    first = judged(log.but(Event(run_id="r", seq=seq, at=LATER.isoformat(), body={}))).first
+
+    assert first is not None
+    assert first.seq == seq
+
+
+def test_the_effect_of_a_call_that_nobody_waited_for_may_come_late() -> None:
+    made = Story().opened()
+    made.replies(made.asks(1), wants(("refund_order", {"order_id": "O-1"})))
+    made.intends(1, 1, made_call(made))
+    log = vouched(made)
+    late = Event(run_id=log.events[0].run_id, seq="0001.call.1.settled", at=LATER.isoformat(), body={"status": "ok"})
+
+    verdict = judged(log.but(late))
+
+    assert (verdict.status, verdict.late) == ("fits", ("0001.call.1.settled",))
+
+
+def made_call(made: Story) -> Any:
+    """Return the call that was proposed in turn 1."""
+    from ballast.folds import proposals
+
+    return proposals(made.events)[1].calls[0]
+
+
+def test_a_whole_log_that_was_written_anew_is_told_by_the_lease() -> None:
+    log = vouched(story())
+    forged = story()
+    forged.written[0] = forged.written[0].model_copy(update={"at": (STARTED - timedelta(days=9)).isoformat()})
+    anew = vouched(forged)
+
+    alone, anchored = check(anew.events), check(anew.events, anchor=log.anchor)
+
+    assert alone.status == "fits"  # what a digest without a key cannot tell
+    assert (anchored.status, anchored.first.seq if anchored.first else "") == ("unfit", "9999.run.settled")
+
+
+@pytest.mark.parametrize(
+    ("gone", "first"),
+    [
+        (("9999.run.settled",), "9999.run.settled"),
+        (("9999.run.ended", "9999.run.settled"), "9999.run.ended"),
+    ],
+)
+def test_endings_that_were_deleted_are_told_by_the_lease(gone: tuple[str, ...], first: str) -> None:
+    log = vouched(story())
+    left = tuple(event for event in log.events if event.seq not in gone)
+
+    verdict = check(left, anchor=log.anchor)
+
+    assert verdict.first is not None
+    assert verdict.first.seq == first
+
+
+def test_without_the_lease_a_settlement_that_is_missing_is_missing_where_there_was_a_lease() -> None:
+    made = Story().opened()
+    made.written[0] = made.written[0].model_copy(update={"body": made.written[0].body | {"lease": {"microusd": 7}}})
+    made.decides(1, Planner.FALLBACK, Answer(text="It is on its way."))
+    made.ends()
+    log = vouched(made)
+
+    assert judged(log, anchored=False).status == "fits"
+    verdict = check(log.but(without="9999.run.settled").events)
+    assert verdict.first is not None
+    assert verdict.first.seq == "9999.run.settled"
+    assert check(log.but(without="9999.run.settled").events, settling=True).status == "fits"
+
+
+def test_an_ending_of_an_older_version_is_not_covered_and_never_fine() -> None:
+    verdict = check(story().events)
+
+    assert (verdict.status, verdict.first, verdict.prompts) == ("not_covered", None, 2)
+
+
+def test_a_run_that_goes_on_is_open_and_its_prompts_are_checked() -> None:
+    made = Story().opened()
+    made.replies(made.asks(1), wants(("refund_order", {"order_id": "O-1"})))
+    assert check(made.events).status == "open"
+
+    made.written[0] = _body(made.written[0])
+    verdict = check(made.events)
+
+    assert verdict.first is not None
+    assert verdict.first.seq == "0001.model.requested"
+
+
+def test_a_refused_run_is_called_refused() -> None:
+    assert check(Story().refused().events).status == "refused"
+
+
+@pytest.mark.parametrize("name", ["sha256", "since", "keys", "marks"])
+@pytest.mark.parametrize("seq", ["9999.run.ended", "9999.run.settled"])
+@pytest.mark.parametrize("value", ["", "AAAA", None, 7, ["x"]])
+def test_evidence_that_was_edited_is_named(seq: str, name: str, value: Any) -> None:
+    log = vouched(story())
+    carrier = log.at(seq)
+    edited = carrier.model_copy(update={"body": carrier.body | {EVIDENCE: carrier.body[EVIDENCE] | {name: value}}})
+
+    first = check(log.but(edited).events, anchor=log.anchor).first
+
+    assert first is not None
+    assert seq >= first.seq
+
+
+@pytest.mark.parametrize("seq", ["9999.run.ended", "9999.run.settled"])
+@pytest.mark.parametrize("value", [None, "x", 7, [], {}])
+def test_evidence_that_is_no_evidence_is_named(seq: str, value: Any) -> None:
+    log = vouched(story())
+    carrier = log.at(seq)
+
+    verdict = check(log.but(carrier.model_copy(update={"body": carrier.body | {EVIDENCE: value}})).events)
+
+    assert verdict.status == "unfit"
+
+
+@pytest.mark.parametrize("seq", ["9999.run.ended", "9999.run.settled"])
+def test_evidence_that_was_taken_away_is_missed(seq: str) -> None:
+    log = vouched(story())
+    carrier = log.at(seq)
+    bare = {name: value for name, value in carrier.body.items() if name != EVIDENCE}
+
+    first = check(log.but(carrier.model_copy(update={"body": bare})).events).first
+
+    assert first is not None
+    assert first.seq == seq
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_is_checked() -> None:
+    log = vouched(story())
+
+    verdict = check(
+        log.but(without="0001.call.1.settled").events,
+        broken={"0001.call.1.settled": "its content is gone"},
+        anchor=log.anchor,
+    )
+
+    assert verdict.first is not None
+    assert (verdict.first.seq, verdict.first.why) == ("0001.call.1.settled", "its content is gone")
+
+
+def test_a_key_that_is_none_comes_last() -> None:
+    log = vouched(story())
+
+    assert check(log.events, broken={"zzz": "cannot be decoded"}).first is not None
+    first = check(log.but(without="0001.call.1.settled").events, broken={"zzz": "cannot be decoded"}).first
+    assert first is not None
+    assert first.seq == "0001.call.1.settled"
+
+
+def test_what_ttl_removed_is_not_covered_and_what_was_deleted_before_is_missing() -> None:
+    log = vouched(story())
+    left = log.but(without="0000.run.opened").events
+    expires = datetime.fromtimestamp(int(EXPIRES["expires_at"]), UTC)
+
+    assert check(left, now=expires - timedelta(days=1)).status == "unfit"
+    assert check(left, now=expires + timedelta(days=1)).status == "not_covered"
+    touched = log.but(_body(log.at("0001.call.1.settled")), without="0000.run.opened").events
+    assert check(touched, now=expires + timedelta(days=1)).status == "unfit"
+
+
+def test_of_a_run_that_is_too_long_the_newest_prompt_is_checked_and_the_first_ones() -> None:
+    made = Story().opened()
+    for turn in range(1, 6):
+        made.replies(made.asks(turn), wants(("look_up_order", {"order_id": f"O-{turn}"})))
+        made.executes(turn, 1, "ok", {"turn": turn})
+    broken = {"prompt_sha256": "0" * 64}
+
+    def first(seq: str, **more: Any) -> str:
+        events = [one.model_copy(update={"body": one.body | broken}) if one.seq == seq else one for one in made.events]
+        found = check(events, **more).first
+        return found.seq if found else ""
+
+    assert first("0003.model.requested") == "0003.model.requested"
+    # What was changed is told by the newest one all the same: it covers every earlier event.
+    assert first("0003.model.requested", most_chars=10) == "0005.model.requested"
+    assert first("0001.model.requested", most_chars=10_000) == "0001.model.requested"

@@ -1,0 +1,95 @@
+"""Tables' streams: moto tells of each write, and a mapping's filter decides what a function gets."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from local.clock import VirtualClock
+from local.functions import Function, Functions
+from local.moto_seams.dynamodb import stream_records_go_to
+from local.moto_seams.imports import import_moto
+from local.streams import Streams, StreamSource, filters_of
+from local.template import TemplateInvalid
+
+ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/watched/stream/2026"
+TOUCHED = '{"eventName": ["MODIFY", "REMOVE"]}'
+
+
+@pytest.fixture
+def written() -> Iterator[list[tuple[Any, ...]]]:
+    """Yield what the seam is told, with two tables: ``watched`` has a stream, ``other`` has none."""
+    import_moto()
+    told: list[tuple[Any, ...]] = []
+    with mock_aws(), stream_records_go_to(lambda *record: told.append(record)):
+        for name, more in (("watched", {"StreamSpecification": STREAM}), ("other", {})):
+            client().create_table(
+                TableName=name,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+                KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+                **more,
+            )
+        yield told
+
+
+STREAM = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+KEY = {"id": {"S": "a"}}
+
+
+def client() -> Any:
+    """Return a client of DynamoDB."""
+    return boto3.client("dynamodb", "eu-west-1", aws_access_key_id="a", aws_secret_access_key="b")
+
+
+def test_each_write_to_a_table_with_a_stream_is_told_with_both_images(written: list[tuple[Any, ...]]) -> None:
+    for table in ("watched", "other"):
+        client().put_item(TableName=table, Item=KEY | {"n": {"N": "1"}})
+        client().put_item(TableName=table, Item=KEY | {"n": {"N": "2"}})
+        client().delete_item(TableName=table, Key=KEY)
+
+    one, two = (KEY | {"n": {"N": number}} for number in "12")
+    assert written == [
+        ("watched", "INSERT", KEY, None, one),
+        ("watched", "MODIFY", KEY, one, two),
+        ("watched", "REMOVE", KEY, two, None),
+    ]
+
+
+def source(*filters: str) -> StreamSource:
+    """Return a mapping with these filters."""
+    function = Function("F", "f", "arn", "a.b", {}, "role", 3, 128)
+    return StreamSource(ARN, function, 10, filters)
+
+
+@pytest.mark.parametrize(
+    ("filters", "wanted"),
+    [
+        ((), "INSERT MODIFY REMOVE"),
+        ((TOUCHED,), "MODIFY REMOVE"),
+        (('{"eventSource": ["aws:dynamodb"]}',), "INSERT MODIFY REMOVE"),
+    ],
+)
+def test_what_no_filter_can_want_is_dropped_before_a_record_is_made(filters: tuple[str, ...], wanted: str) -> None:
+    made = source(*filters)
+
+    assert [name for name in ("INSERT", "MODIFY", "REMOVE") if made.may_want(name)] == wanted.split()
+
+
+def test_an_untouched_table_leaves_nothing_behind() -> None:
+    streams = Streams([source(TOUCHED)], Functions({}, lambda _: None, [], []), VirtualClock())  # type: ignore[arg-type, return-value]
+
+    streams.written("watched", "INSERT", KEY, None, KEY)
+    streams.written("another", "MODIFY", KEY, KEY, KEY)
+
+    assert streams.deliver() == 0
+
+
+@pytest.mark.parametrize("pattern", ["", "no JSON", "[]", "7", None])
+def test_a_filter_that_is_no_pattern_is_named(pattern: Any) -> None:
+    import_moto()
+
+    with pytest.raises(TemplateInvalid, match="Watch: filter 1 cannot be used"):
+        filters_of("Watch", {"FilterCriteria": {"Filters": [{"Pattern": pattern}]}})
