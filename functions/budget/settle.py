@@ -2,7 +2,7 @@
 
 ::
 
-    9999.run.ended ── read the log again ── 9999.run.settled (the charge) ── lease and windows, one transaction
+    9999.run.ended ── read the log again ── what it moved ── 9999.run.settled (the charge) ── lease and windows, one transaction
                    │                                                      └ dies here: the retry finds the charge in
                    │                                                        the log, and a lease that is held or is not
                    └ a planner that is still about records its reservation before it asks the model, and looks for
@@ -22,9 +22,10 @@ from ballast.contracts import Answer, Event, Planner
 from ballast.contracts.event import run_seq
 from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire, parse
-from ballast.folds import effects, ending, outcome, proposals, requested, to_announce, usage
+from ballast.folds import effects, ending, moves, outcome, proposals, requested, to_announce, unfinished, usage
 from ballast.log import RunLog
 from ballast.log.run_index import by_outcome
+from ballast.moves import MovesBook
 from ballast.outbox import Announcements, Replies
 from ballast.runtime import Runtime, lambda_runtime
 from functions.budget.books import Books
@@ -143,6 +144,9 @@ class Settlement:
             return
         events = self.log.read(run_id)
         opened = any(event.name == "run.opened" for event in events)
+        moved = moves(events)
+        if opened and (moved or unfinished(events)):  # before the lease: while it is held, the sweeper comes again
+            self.runtime.get(MovesBook.of).end(run_id, moved)
         charged = usage(events).charged_microusd if opened else 0
         leased = lease.leased_microusd
         body = {"leased_microusd": leased, "charged_microusd": charged, "returned_microusd": leased - charged}

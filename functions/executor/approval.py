@@ -35,7 +35,7 @@ def approved(attempt: Attempt) -> Outcome | None:
 
     Raises ``ApprovalRequired`` or ``ApprovalParked`` where people have to be asked first.
     """
-    if attempt.state.status == "intended":
+    if attempt.state.status == "intended" or attempt.moving.begun:
         return None  # it was approved, and has begun
     try:
         return _approved(attempt)

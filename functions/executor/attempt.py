@@ -4,15 +4,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from ballast.contracts import Event, ExecuteTask, Planner, RunRequest
 from ballast.folds import CallState
-from ballast.playbook import Playbook, Tool, ToolContext
+from ballast.playbook import Playbook, RunSoFar, Tool, ToolContext
 from ballast.validation import Grounding, ground, opening_sources, run_sources
 from functions.executor.history import History
+
+if TYPE_CHECKING:
+    from functions.executor.moving import Moving
 
 #: The body of ``call.settled`` as a step makes it: {"status", "result" or "message", …}.
 Outcome = dict[str, Any]
@@ -29,6 +32,7 @@ class Attempt:
     tool, args  what would be executed
     history   the run that the rules look at
     context   what the tool itself gets besides its arguments
+    moving    what it moves of the business's own money
     append    writes an event of this run to the log; the first one under its key stands
     """
 
@@ -39,6 +43,7 @@ class Attempt:
     history: History
     playbook: Playbook
     context: ToolContext
+    moving: "Moving"
     append: Callable[[str, Mapping[str, Any]], Event]
 
     @property
@@ -57,6 +62,10 @@ class Attempt:
             opening_sources(self.request, trust_text=trust_text),
             lambda: run_sources(self.history.run, tools, before_turn=self.task.turn, trust_text=trust_text),
         )
+
+    def so_far(self) -> RunSoFar:
+        """Return the run before this call, with what was moved where the tool moves something."""
+        return self.history.so_far(self.task, self.moving.so_far())
 
     @property
     def now(self) -> datetime:

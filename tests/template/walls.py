@@ -21,6 +21,7 @@ APPEND_LOG: Row = {
 SEAL: Row = {"SensitiveKey": "kms:Encrypt"}
 SEAL_AND_OPEN: Row = {"SensitiveKey": "kms:Encrypt kms:Decrypt"}
 KEEP_BUDGETS: Row = {"BudgetsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"}
+SETTLE_MOVES: Row = {"MovesTable": "dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem"}
 SET_BREAKER: Row = {"BudgetsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:Query"}
 TELL_OTHERS: Row = {"events:${AWS::Region}:${AWS::AccountId}:event-bus/default": "events:PutEvents"}
 REPLY: Row = {"sqs:${AWS::Region}:${AWS::AccountId}:${ReplyQueuePrefix}*": "sqs:SendMessage"}
@@ -50,10 +51,17 @@ MAY: dict[str, Row] = {
         **TELL_OTHERS,
         **REPLY,
         "BudgetsTable": f"{KEEP_BUDGETS['BudgetsTable']} dynamodb:BatchGetItem",
+        "MovesTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:UpdateItem",
     },
-    "SettleFunction": APPEND_LOG | KEEP_BUDGETS | TELL_OTHERS | REPLY | {"UnsettledRunsQueue": "sqs:SendMessage"},
+    "SettleFunction": APPEND_LOG
+    | KEEP_BUDGETS
+    | SETTLE_MOVES
+    | TELL_OTHERS
+    | REPLY
+    | {"UnsettledRunsQueue": "sqs:SendMessage"},
     "SweepFunction": APPEND_LOG
     | KEEP_BUDGETS
+    | SETTLE_MOVES
     | TELL_OTHERS
     | REPLY
     | {"BudgetsTable/index/by_look": "dynamodb:Query", EXECUTIONS: "states:DescribeExecution"},
@@ -78,6 +86,8 @@ MAY: dict[str, Row] = {
     | SEAL_AND_OPEN
     | {
         "IdempotencyTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
+        "BudgetsTable": "dynamodb:BatchGetItem",
+        "MovesTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:PutItem dynamodb:UpdateItem",
         "CustomersTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",
         "CustomersTable/index/by_email": "dynamodb:Query",
         "OrdersTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",
@@ -149,6 +159,9 @@ ONLY: list[tuple[str, str, str, str]] = [
         "dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
         "BudgetsTable",
     ),
+    (EXECUTOR, "reserve what moves", "dynamodb:PutItem", "MovesTable"),
+    (f"{BUDGET} {EXECUTOR}", "see or change what was moved", "dynamodb:*", "MovesTable*"),
+    (NOBODY, "forget what was moved", "dynamodb:DeleteItem dynamodb:BatchWriteItem dynamodb:PartiQL*", "MovesTable*"),
     (f"{PLANNERS} {EXECUTOR}", "open sealed values", "kms:Decrypt kms:ReEncrypt* kms:CreateGrant", "*"),
     (NOBODY, "change or delete what is in the log", "dynamodb:UpdateItem dynamodb:DeleteItem", "RunLogTable"),
     (NOBODY, "write the log without its condition", "dynamodb:BatchWriteItem dynamodb:PartiQL*", "RunLogTable"),

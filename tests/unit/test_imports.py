@@ -21,7 +21,17 @@ HOMES = {
 DEPLOYED = ("ballast", "playbook", "functions")
 
 #: The layer's parts, as its docstring draws them; an import goes to a lower rank.
-RANKS = {"http": 10, "outbox": 9, "breaker": 8, "log": 7, "playbook": 6, "validation": 5, "runtime": 4, "folds": 3}
+RANKS = {
+    "http": 10,
+    "outbox": 9,
+    "moves": 8,
+    "breaker": 8,
+    "log": 7,
+    "playbook": 6,
+    "validation": 5,
+    "runtime": 4,
+    "folds": 3,
+}
 RANKS |= {"money": 2, "contracts": 1, "errors": 0, "metrics": 0}
 
 #: Words by which code gives away that it speaks to a model, and calls that do.

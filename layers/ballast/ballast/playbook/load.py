@@ -48,6 +48,11 @@ class Playbook:
         marked = any(marks_arguments(tool) or marks_result(tool) for tool in self.tools.values())
         return marked or bool(self.agent.sensitive.context)
 
+    @cached_property
+    def moves_money(self) -> bool:
+        """Whether any of its tools moves the business's own money."""
+        return any(tool.moves for tool in self.tools.values())
+
     def offered(self, intent: str | None) -> list[Tool]:
         """Return the tools that the agent may see for a request of that intent."""
         made = (tool for tool in self.tools.values() if tool.offered)
