@@ -21,8 +21,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from bench import NotMeasured, require
 from ballast.log.transaction import ATTEMPTS, FIRST_PAUSE_S, LONGEST_PAUSE_S
+from bench import NotMeasured, require
 
 RATES = (10, 25, 50, 100, 200, 400, 800)
 SHARDS = (1, 2, 4, 8, 16, 32)

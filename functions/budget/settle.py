@@ -2,9 +2,10 @@
 
 ::
 
-    9999.run.ended ── read the log again ── what it moved ── 9999.run.settled (the charge) ── lease and windows, one transaction
-                   │                                                      └ dies here: the retry finds the charge in
-                   │                                                        the log, and a lease that is held or is not
+    9999.run.ended ── read the log again ── 9999.run.settled (the charge) ── lease and windows, one transaction
+                   │        │                                             └ dies here: the retry finds the charge in
+                   │        │                                               the log, and a lease that is held or is not
+                   │        └ what it reserved of the business's own money is settled by the log, too
                    └ a planner that is still about records its reservation before it asks the model, and looks for
                      an ending after that: either it finds this one and asks nothing, or we find the reservation
 

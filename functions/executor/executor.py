@@ -37,7 +37,7 @@ from functions.executor.despair import not_in_circles
 from functions.executor.grounding import grounded
 from functions.executor.history import History
 from functions.executor.intent import intend
-from functions.executor.moving import Moving, MovesStore, reserved, settled_by_the_log
+from functions.executor.moving import MovesStore, Moving, reserved, settled_by_the_log
 from functions.executor.once import Once
 from functions.executor.outcome import run_read
 from functions.executor.protocol import Write

@@ -109,7 +109,7 @@ class Moving:
         )
 
     def release(self, task: ExecuteTask, tool: str) -> None:
-        """Give back what this attempt, or one that died, has reserved for the call and not begun: it does not act now."""
+        """Give back what this attempt, or a dead one, has reserved for the call and not begun: it does not act now."""
         known = self._playbook.tools.get(tool)
         if known is None or known.moves is None:
             return
@@ -134,7 +134,8 @@ class Moving:
         if attempt.tool.moves is None or status not in ("ok", "failed", "denied"):
             return
         task = attempt.task
-        held = self._held or self._store.book().find(task.run_id, task.turn, task.index)
+        # What this attempt has not begun itself, another one may have taken over.
+        held = self._held if self.begun else self._store.book().find(task.run_id, task.turn, task.index)
         if held is not None and held.status in ("held", "begun"):
             self._store.book().settle(held, "kept" if status == "ok" else "returned")
 
@@ -147,7 +148,7 @@ class Moving:
             raise
         except Exception as defect:
             raise RuleViolation(
-                f"{tool.name}: whose money it would move cannot be told ({type(defect).__name__}), so it was not called."
+                f"{tool.name}: whose money it would move cannot be told ({type(defect).__name__}); it was not called."
             ) from defect
 
     def _said(self, tool: str, full: NoRoom, ceilings: Ceilings) -> str:

@@ -15,6 +15,7 @@ from ballast.breaker import BreakerSettings
 from ballast.http.identity import CallerSettings
 from ballast.log.run_log import LogSettings
 from ballast.log.seal import SealSettings
+from ballast.moves import CeilingsSettings, MovesSettings
 from ballast.outbox import ReplySettings
 from ballast.runtime import Runtime, Settings
 from tests.template import rendered
@@ -33,6 +34,8 @@ READ_BY_THE_LAYER: dict[str, type[Settings]] = {
     "Seal": SealSettings,
     "Front": CallerSettings,
     "BreakerSettings": BreakerSettings,
+    "MovesBook": MovesSettings,
+    "CeilingsSet": CeilingsSettings,
 }
 
 

@@ -82,6 +82,7 @@ def test_a_table_is_recoverable_encrypted_protected_and_paid_by_use(name: str) -
     ("name", "attribute"),
     [
         ("BudgetsTable", "expires_at"),
+        ("MovesTable", "expires_at"),
         ("RunLogTable", "expires_at"),
         ("IdempotencyTable", "expiration"),
         ("ModelCircuitsTable", "expiration"),
@@ -90,7 +91,7 @@ def test_a_table_is_recoverable_encrypted_protected_and_paid_by_use(name: str) -
 def test_only_what_may_be_forgotten_expires(name: str, attribute: str) -> None:
     assert properties(TEMPLATE, name)["TimeToLiveSpecification"] == {"AttributeName": attribute, "Enabled": True}
     forgetful = [table for table in TABLES if "TimeToLiveSpecification" in properties(TEMPLATE, table)]
-    assert forgetful == ["BudgetsTable", "IdempotencyTable", "ModelCircuitsTable", "RunLogTable"]
+    assert forgetful == ["BudgetsTable", "IdempotencyTable", "ModelCircuitsTable", "MovesTable", "RunLogTable"]
 
 
 def test_the_payload_bucket_is_private_encrypted_versioned_and_forgets_with_the_log() -> None:

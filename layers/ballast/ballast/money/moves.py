@@ -48,7 +48,8 @@ def micro_units(amount: object) -> int:
     _, digits, exponent = amount.normalize(_EXACT).as_tuple()
     if int(exponent) < -6 or amount != amount.normalize(_EXACT):
         raise ValueError("an amount has at most six decimals")
-    return int("".join(map(str, digits))) * 10 ** (int(exponent) + 6)
+    scale: int = 10 ** (int(exponent) + 6)
+    return int("".join(map(str, digits))) * scale
 
 
 def units(micro: int) -> Decimal:

@@ -19,8 +19,8 @@ from pydantic import BeforeValidator, Field
 from ballast.contracts import RunRequest
 from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput, PlaybookInvalid, RuleViolation
-from ballast.money.amounts import micro_dollars
-from ballast.money.moves import MICRO, Ceilings, micro_units
+from ballast.money.amounts import MICRO, micro_dollars
+from ballast.money.moves import Ceilings, micro_units
 
 _MAX_KEY = 256
 
@@ -112,10 +112,10 @@ class Moves:
             raise RuleViolation(f"{tool}: what it would move cannot be told ({why}), so it was not called.") from defect
 
     def customer(self, tool: str, args: Any, ctx: Any) -> str | None:
-        """Return the key of the customer. Raises ``RuleViolation`` where the tool names none, and what ``key`` raises."""
+        """Return the customer's key. Raises ``RuleViolation`` where there is none, and what ``key`` raises."""
         if self.key is None:
             return None
-        key = self.key(args, ctx)
+        key: object = self.key(args, ctx)
         if not isinstance(key, str) or not 0 < len(key.strip()) <= _MAX_KEY:
             raise RuleViolation(f"{tool}: whose money it would move cannot be told, so it was not called.")
         return key.strip()
@@ -126,8 +126,8 @@ def declared_moves(
     *,
     writes: bool,
     has_undo: bool,
-    moves: Callable[..., Any] | None,
-    key: Callable[..., Any] | None,
+    moves: object,
+    key: object,
     back: bool,
 ) -> Moves | None:
     """Check a tool's declaration. ``where`` names the tool. Raises ``PlaybookInvalid``."""

@@ -40,7 +40,7 @@ class RunSoFar:
     moved  what it moved of the business's own money, in the playbook's currency
 
     ``customer``, ``tenant`` and ``everyone`` reach beyond the run. Only the ``approve_if`` of a tool with ``moves``
-    may ask for them: it is asked once the call's own money is reserved, so that of two calls at once one sees the other.
+    may ask for them: it is asked once the call's own money is reserved, so of two calls at once one sees the other.
     """
 
     calls: tuple[CallState, ...]
