@@ -1,4 +1,4 @@
-"""What a call moves of the business's own money is reserved before the tool runs, in windows that no approval passes."""
+"""What a call moves of the business's money is reserved before the tool runs, in windows that no approval passes."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -211,7 +211,11 @@ def test_what_a_dead_attempt_held_while_people_are_asked_is_given_back(purse: St
 @pytest.mark.parametrize(
     ("paid", "request_", "names"),
     [
-        ([("100", "C-1")] * 3 + [("1", "C-1")], {}, "the customer's hour (0 of 300 EUR left), which ends at 2026-03-01T13:00Z"),
+        (
+            [("100", "C-1")] * 3 + [("1", "C-1")],
+            {},
+            "the customer's hour (0 of 300 EUR left), which ends at 2026-03-01T13:00Z",
+        ),
         ([("200", "C-1"), ("200", "C-2"), ("0.01", "C-3")], {"one": True}, "the run (0 of 400 EUR left)"),
         ([("250", f"C-{n}") for n in range(4)] + [("1", "C-9")], {}, "the tenant's hour, which ends"),
     ],

@@ -1,4 +1,4 @@
-"""Pay out, in every way in which a tool may know, or not know, what became of it. A note counts what was really paid."""
+"""Pay out, in every way in which a tool may know, or not know, what became of it. A note counts what was paid."""
 
 from decimal import Decimal
 from typing import Any, Literal
