@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -156,7 +157,7 @@ class Crowd:
             for index in range(1, len(planned) + 1):
                 if index == cut_at:
                     return self._cut(run_id, index, dice)
-                self.again(lambda index=index: self._pay(run_id, index, dice))
+                self.again(partial(self._pay, run_id, index, dice))
             self.again(lambda: world.settle(run_id, "unanswered"))
             world.executions.status[run_id] = "SUCCEEDED"
             return "settled"

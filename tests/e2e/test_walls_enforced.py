@@ -74,6 +74,7 @@ def delete_a_payload(client: Client, cloud: LocalCloud) -> object:
 
 #: What is tried, and who alone may do it.
 BUDGET = {"AdmitFunction", "SettleFunction", "SweepFunction", "TripFunction", "BudgetApiFunction"}
+SETTLES = {"AdmitFunction", "SettleFunction", "SweepFunction"}
 ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "call a model": (call_a_model, {PLANNER}),
     "read the business's orders": (get("OrdersTable", order_id="o"), {EXECUTOR}),
@@ -82,6 +83,8 @@ ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "start a run": (start_a_run, STARTS),
     "answer a task token": (answer_a_token, ANSWERS),
     "write a budget": (put("BudgetsTable", account="a", window="w"), BUDGET),
+    "reserve what moves": (put("MovesTable", account="a", window="w"), {EXECUTOR}),
+    "see what was moved": (get("MovesTable", account="a", window="w"), {EXECUTOR, *SETTLES}),
     "delete from the log": (delete_from_the_log, set()),
     "change the log": (change_the_log, set()),
     "delete a payload": (delete_a_payload, set()),
