@@ -131,7 +131,7 @@ def test_five_of_99_need_the_approval_that_one_of_480_needs(purse: Stack) -> Non
     assert purse.execute(parts) == "ok"
     for index in range(2, 6):
         needed = asks(purse, parts, index)
-        assert needed["why"] == ["with 99 paid today it is above 100"]
+        assert needed["why"] == ["with 99.00 paid today it is above 100"]
 
     assert (purse.count("C-1"), window("C-1")) == (1, 99)
     adds_up(purse, parts)
@@ -214,9 +214,9 @@ def test_what_a_dead_attempt_held_while_people_are_asked_is_given_back(purse: St
         (
             [("100", "C-1")] * 3 + [("1", "C-1")],
             {},
-            "the customer's hour (0 of 300 EUR left), which ends at 2026-03-01T13:00Z",
+            "the customer's hour (0.00 of 300.00 EUR left), which ends at 2026-03-01T13:00Z",
         ),
-        ([("200", "C-1"), ("200", "C-2"), ("0.01", "C-3")], {"one": True}, "the run (0 of 400 EUR left)"),
+        ([("200", "C-1"), ("200", "C-2"), ("0.01", "C-3")], {"one": True}, "the run (0.00 of 400.00 EUR left)"),
         ([("250", f"C-{n}") for n in range(4)] + [("1", "C-9")], {}, "the tenant's hour, which ends"),
     ],
 )  # fmt: skip

@@ -22,7 +22,7 @@ from datetime import datetime
 from decimal import Context, Decimal
 from typing import Any
 
-from ballast.money.amounts import MICRO
+from ballast.money.amounts import MICRO, dollars
 from ballast.money.windows import ACCOUNT, Claim, day_of, hour_of, of_tenant
 
 #: No single call moves more: above it an amount is a mistake.
@@ -53,8 +53,8 @@ def micro_units(amount: object) -> int:
 
 
 def units(micro: int) -> Decimal:
-    """Return 99500000 as ``Decimal("99.5")``: exact."""
-    return Decimal(micro) / MICRO
+    """Return 99500000 as ``Decimal("99.50")``: exact."""
+    return Decimal(dollars(micro))
 
 
 def of_run(run_id: str) -> str:
