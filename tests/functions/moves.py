@@ -57,3 +57,16 @@ def adds_up(stack: Stack, *run_ids: str) -> None:
     for run_id in run_ids:
         logged = sum(one.micro for one in moves(stack.events(run_id)) if one.counts)
         assert counted.get((of_run(run_id), "total"), 0) == logged, run_id
+
+
+def run(stack: Stack, *calls: dict[str, Any], **request: Any) -> str:
+    """Admit a run in which the agent proposes ``calls``, and return its id."""
+    run_id = stack.open(**request)
+    stack.propose(run_id, *calls)
+    return run_id
+
+
+def aborted(stack: Stack, run_id: str) -> None:
+    """Settle a run that was cut from outside, as EventBridge has it done."""
+    change = {"name": run_id, "status": "ABORTED"}
+    stack.invoke("settle", {"detail-type": "Step Functions Execution Status Change", "detail": change})

@@ -8,6 +8,7 @@ import pytest
 from ballast.errors import WindowFull
 from ballast.metrics import METRICS, NAMESPACE
 from tests.functions.endpoint import Endpoint, reads, says
+from tests.functions.moves import PURSE, pay
 from tests.functions.roomy import opened
 from tests.functions.stack import Stack
 from tests.template.alarms import ALARMS, watched
@@ -41,7 +42,7 @@ def asked_of(alarm: str) -> set[Metric]:
 
 @pytest.fixture
 def seen(stack: Stack, model: Endpoint) -> set[Metric]:
-    """Return the metrics of a run that goes well, one in circles, one turned away, and the look each minute."""
+    """Return the metrics of a run that goes well, one in circles, one refused to pay, one turned away, and the look each minute."""
     well = stack.open()
     model.will(reads("n-1"), says("All is tidy."))
     stack.plan(well)
@@ -55,6 +56,11 @@ def seen(stack: Stack, model: Endpoint) -> set[Metric]:
         stack.plan(circles, turn)
         stack.execute(circles, turn)
     assert stack.plan(circles, 5)["reason"] == "loop"
+
+    stack.environs["executor"]["PLAYBOOK_DIR"] = str(PURSE)
+    beyond = stack.open()
+    stack.propose(beyond, pay("400.01"))
+    assert stack.execute(beyond) == "refused"
 
     stack.invoke("trip", LOOK)
 

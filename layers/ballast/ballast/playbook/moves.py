@@ -14,19 +14,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, PlainSerializer
 
 from ballast.contracts import RunRequest
 from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput, PlaybookInvalid, RuleViolation
-from ballast.money.amounts import MICRO, micro_dollars
+from ballast.money.amounts import MICRO, dollars, micro_dollars
 from ballast.money.moves import Ceilings, micro_units
 
 _MAX_KEY = 256
 
 
 def _ceiling(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, str | int) or (isinstance(value, int) and value > 10**12):
         raise ValueError('write an amount as text, such as "500.00", or as a whole number')
     try:
         return micro_dollars(str(value))
@@ -35,7 +35,7 @@ def _ceiling(value: Any) -> int:
 
 
 #: Micro-units; written in agent.yaml as text or a whole number of the currency.
-Ceiling = Annotated[int, BeforeValidator(_ceiling)]
+Ceiling = Annotated[int, BeforeValidator(_ceiling), PlainSerializer(dollars, return_type=str, when_used="json")]
 
 
 class CustomerCeilings(Wire):
