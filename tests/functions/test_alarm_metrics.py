@@ -42,7 +42,7 @@ def asked_of(alarm: str) -> set[Metric]:
 
 @pytest.fixture
 def seen(stack: Stack, model: Endpoint) -> set[Metric]:
-    """Return the metrics of a run that goes well, one in circles, one that pays, one turned away, and the look each minute."""
+    """Return the metrics of runs that go well, go in circles, pay too much, are turned away; and of each minute."""
     well = stack.open()
     model.will(reads("n-1"), says("All is tidy."))
     stack.plan(well)
