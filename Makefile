@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 OWN    := layers functions local
 # By file, since the tests of a file share a cloud.
 WORKERS := --numprocesses 2 --dist loadfile
-BENCHES := evidence turns overhead cold_import despair leases hot_window deadline
+BENCHES := evidence turns overhead cold_import despair leases moves hot_window deadline
 
 # The stamp names Python's version, so that another PYTHON= makes another environment.
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
@@ -86,7 +86,7 @@ build: $(READY) ## Build what is deployed (needs python3.13).
 deploy: build ## Deploy it to your AWS account. Another stage: make deploy STAGE=prod
 	$(SAM) deploy --guided --config-env $(if $(STAGE),$(STAGE),default)
 
-bench: $(READY) ## Measure and check what is published: turns, imports, despair, leases, a hot window, deadlines (4 minutes).
+bench: $(READY) ## Measure and check what is published: turns, imports, despair, leases, moves, a hot window, deadlines (5 minutes).
 	@for one in $(BENCHES); do \
 	  printf '\n━━━━ python -m bench.%s\n\n' $$one; $(BIN)/python -m bench.$$one || failed="$$failed bench.$$one"; \
 	done; test -z "$$failed" || { echo "Failed:$$failed. See one again: $(BIN)/python -m bench.NAME" >&2; exit 1; }

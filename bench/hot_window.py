@@ -2,7 +2,7 @@
 
 Each run takes from its account's items when it is admitted and gives back to them when it ends: two transactions a
 run, which meet in the account's hour, day and runs at once. The simulation sends them with the retries that
-``functions.budget.transaction`` really makes, against what DynamoDB is documented to do:
+``ballast.log.transaction`` really makes, against what DynamoDB is documented to do:
 
 - a transaction that finds one of its items in another one, prepared and not yet committed, is cancelled;
 - a partition gives 1,000 write units a second; an item in a transaction takes two (prepare, commit).
@@ -21,8 +21,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from ballast.log.transaction import ATTEMPTS, FIRST_PAUSE_S, LONGEST_PAUSE_S
 from bench import NotMeasured, require
-from functions.budget.transaction import ATTEMPTS, FIRST_PAUSE_S, LONGEST_PAUSE_S
 
 RATES = (10, 25, 50, 100, 200, 400, 800)
 SHARDS = (1, 2, 4, 8, 16, 32)

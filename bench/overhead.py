@@ -138,7 +138,7 @@ def executed(calls: int, turns: Sequence[int]) -> Iterator[Row]:
             counts[event_name.removeprefix("before-send.")] += 1
 
         runtime.client("dynamodb").meta.events.register_first("before-send", count)
-        for tool in ("quote_payment", "make_payment"):
+        for tool in ("quote_payment", "make_payment", "pay_out"):
             for before in turns:
                 yield _executed(cloud, log, counts, tool, before, max(3, calls // 20))
 

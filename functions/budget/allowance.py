@@ -1,7 +1,8 @@
-"""What a tenant, or all of them together, may take: shown, and set, by an operator (``ballast budget``).
+"""What a tenant, or all of them together, may take and move: shown, and set, by an operator (``ballast budget``).
 
 The table's ``limits`` items hold what was set; where they hold nothing, the stack's parameters say it. What is set
-holds from the next admission on: what was leased before stays leased, also where it is more than the new limit.
+holds from the next admission on: what was leased before stays leased, also where it is more than the new limit. The
+ceilings on the business's own money are agent.yaml's unless they were set, and hold from the next call on.
 """
 
 from __future__ import annotations
@@ -9,19 +10,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
 from ballast.contracts.wire import Name, Wire
 from ballast.errors import InvalidInput, RetryLater
 from ballast.log.aws_errors import consequences
+from ballast.money.moves import OWN, of_customer
 from ballast.money.windows import ACCOUNT, LIMITS, RUNNING, WindowLimits, day_of, hour_of, of_tenant
 from ballast.runtime import Runtime
 from functions.budget.items import Item, key_of, limits_of
 from functions.budget.lending import Lending
+from functions.budget.moves_allowance import DoubtfulMove, MovesAllowances
 
-Limit = Literal["hour_microusd", "day_microusd", "runs"]
+Limit = Literal[
+    "hour_microusd",
+    "day_microusd",
+    "runs",
+    "moves_hour",
+    "moves_day",
+    "moves_run",
+    "moves_customer_hour",
+    "moves_customer_day",
+]
 Amount = Annotated[int, Field(ge=0, le=10**15)]
 
 
@@ -29,10 +41,21 @@ class Order(Wire):
     """Show the budget of ``tenant`` (None: of all together), after setting what is named.
 
     hour_microusd, day_microusd, runs  the new limits; None leaves one as it is
-    forget  limits that are the stack's again
+    moves_hour, moves_day  ceilings on the business's own money, micro-units: of all, the tenant, or the ``customer``
+    moves_run, moves_customer_hour, moves_customer_day  of each run and each customer, of all tenants or of this one
+    customer  one customer of the tenant, as the tool's ``moves_key`` names them
+    move      settle a call whose effect is unknown
+    forget  limits that are the stack's, or agent.yaml's, again
     """
 
     tenant: Name | None = None
+    customer: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    moves_hour: Amount | None = None
+    moves_day: Amount | None = None
+    moves_run: Amount | None = None
+    moves_customer_hour: Amount | None = None
+    moves_customer_day: Amount | None = None
+    move: DoubtfulMove | None = None
     hour_microusd: Amount | None = None
     day_microusd: Amount | None = None
     runs: Amount | None = None
@@ -44,23 +67,32 @@ class Allowances:
     """The limits and the windows of now."""
 
     lending: Lending
+    moving: MovesAllowances
     clock: Callable[[], datetime]
 
     @classmethod
     def of(cls, runtime: Runtime) -> Allowances:
         """Put it together; once per runtime."""
-        return cls(runtime.get(Lending.of), runtime.clock)
+        return cls(runtime.get(Lending.of), runtime.get(MovesAllowances.of), runtime.clock)
 
     def take(self, order: Order) -> dict[str, Any]:
         """Set what ``order`` names, and return how it stands. Raises ``InvalidInput``."""
         account = ACCOUNT if order.tenant is None else of_tenant(order.tenant)
-        named = {"hour_microusd": order.hour_microusd, "day_microusd": order.day_microusd, "runs": order.runs}
-        new = {name: value for name, value in named.items() if value is not None}
+        new = {name: getattr(order, name) for name in get_args(Limit) if getattr(order, name) is not None}
         if both := new.keys() & set(order.forget):
             raise InvalidInput(f"forget: {', '.join(sorted(both))} is set and forgotten at once; choose one.")
+        if order.customer is not None:
+            if order.tenant is None:
+                raise InvalidInput("customer: say whose customer; name the tenant, too.")
+            if others := {*new, *order.forget} - set(OWN):
+                raise InvalidInput(f"{', '.join(sorted(others))}: one customer has moves_hour and moves_day only.")
+            account = of_customer(order.tenant, order.customer.strip())
         if new or order.forget:
             self._set(account, new, order.forget)
-        return self._shown(order.tenant, account)
+        if order.move is not None:
+            self.moving.correct(order.move)
+        whose = ACCOUNT if order.tenant is None else of_tenant(order.tenant)
+        return self._shown(order.tenant, whose) | self.moving.shown(order.tenant, order.customer)
 
     def _set(self, account: str, new: dict[str, int], forget: tuple[Limit, ...]) -> None:
         books = self.lending.books

@@ -23,11 +23,11 @@ from pydantic import Field
 
 from ballast.errors import RetryLater
 from ballast.log.aws_errors import consequences
+from ballast.log.transaction import Transactions
 from ballast.money.lease import Lease, Part, settlement
 from ballast.money.windows import ACCOUNT, LEASE, LIMITS, Claim, Full, WindowLimits, full, of_tenant
 from ballast.runtime import Runtime, Settings
 from functions.budget.items import Items, iso, key_of, lease_of, limits_of, shard_name, shard_of
-from functions.budget.transaction import Transactions
 
 #: The sweeper first looks at a lease when nothing of its admission can be under way any more.
 GRACE = timedelta(minutes=15)

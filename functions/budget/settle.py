@@ -3,8 +3,9 @@
 ::
 
     9999.run.ended ── read the log again ── 9999.run.settled (the charge) ── lease and windows, one transaction
-                   │                                                      └ dies here: the retry finds the charge in
-                   │                                                        the log, and a lease that is held or is not
+                   │        │                                             └ dies here: the retry finds the charge in
+                   │        │                                               the log, and a lease that is held or is not
+                   │        └ what it reserved of the business's own money is settled by the log, too
                    └ a planner that is still about records its reservation before it asks the model, and looks for
                      an ending after that: either it finds this one and asks nothing, or we find the reservation
 
@@ -28,10 +29,22 @@ from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire, parse
 from ballast.edge import guarded
 from ballast.errors import LogCorrupt
-from ballast.folds import effects, ending, opening, outcome, proposals, requested, to_announce, usage
+from ballast.folds import (
+    effects,
+    ending,
+    moves,
+    opening,
+    outcome,
+    proposals,
+    requested,
+    to_announce,
+    unfinished,
+    usage,
+)
 from ballast.folds.evidence import Finding, check, evidence_sha256
 from ballast.log import RunLog, Signatures
 from ballast.log.run_index import by_outcome
+from ballast.moves import MovesBook
 from ballast.outbox import Announcements, Replies
 from ballast.runtime import Runtime, lambda_runtime
 from functions.budget.books import Books
@@ -172,6 +185,9 @@ class Settlement:
             return
         events = self._read(run_id)
         opened = any(event.name == "run.opened" for event in events)
+        moved = moves(events)
+        if opened and (moved or unfinished(events)):  # before the lease: while it is held, the sweeper comes again
+            self.runtime.get(MovesBook.of).end(run_id, moved)
         charged = usage(events).charged_microusd if opened else 0
         leased = lease.leased_microusd
         self._check(events, leased)

@@ -37,6 +37,8 @@ def approved(attempt: Attempt) -> Outcome | None:
 
     Raises ``ApprovalRequired`` or ``ApprovalParked`` where people have to be asked first.
     """
+    if attempt.moving.begun:
+        return None  # it was approved, or needed no approval, and has begun: the table of moves says so
     if attempt.state.status == "intended":
         _check_begun(attempt)
         return None

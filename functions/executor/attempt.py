@@ -4,15 +4,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from ballast.contracts import Event, ExecuteTask, Planner, RunRequest
+from ballast.contracts.wire import canonical, sha256
 from ballast.folds import CallState, find_call
-from ballast.playbook import Playbook, Tool, ToolContext
+from ballast.playbook import Playbook, RunSoFar, Tool, ToolContext
 from ballast.validation import Grounding, ground, opening_sources, run_sources
 from functions.executor.history import History
+
+if TYPE_CHECKING:
+    from functions.executor.moving import Moving
 
 #: The body of ``call.settled`` as a step makes it: {"status", "result" or "message", …}.
 Outcome = dict[str, Any]
@@ -29,6 +33,7 @@ class Attempt:
     tool, args  what would be executed
     history   the run that the rules look at
     context   what the tool itself gets besides its arguments
+    moving    what it moves of the business's own money
     append    writes an event of this run to the log; the first one under its key stands
     """
 
@@ -39,6 +44,7 @@ class Attempt:
     history: History
     playbook: Playbook
     context: ToolContext
+    moving: "Moving"
     append: Callable[[str, Mapping[str, Any]], Event]
 
     @property
@@ -57,6 +63,10 @@ class Attempt:
             opening_sources(self.request, trust_text=trust_text),
             lambda: run_sources(self.history.run, tools, before_turn=self.task.turn, trust_text=trust_text),
         )
+
+    def so_far(self) -> RunSoFar:
+        """Return the run before this call, with what was moved where the tool moves something."""
+        return self.history.so_far(self.task, self.moving.so_far())
 
     @property
     def now(self) -> datetime:
@@ -93,10 +103,19 @@ class Attempt:
     @property
     def call_shown(self) -> dict[str, Any]:
         """The call as it was proposed and as people are shown it: with its sensitive values masked."""
-        shown = tuple(event.model_copy(update={"body": event.shown}) for event in self.history.turn)
-        state = find_call(shown, self.task.turn, self.task.index) or self.state
+        state = self._shown
         call: dict[str, Any] = (state.proposed or state.call).model_dump(mode="json")
         return call
+
+    @property
+    def call_sha256(self) -> str:
+        """The hash of the call as it would be executed; of its masked form, so it is no help in guessing a secret."""
+        return sha256(canonical(self._shown.call.model_dump(mode="json")))
+
+    @property
+    def _shown(self) -> CallState:
+        shown = tuple(event.model_copy(update={"body": event.shown}) for event in self.history.turn)
+        return find_call(shown, self.task.turn, self.task.index) or self.state
 
     def record(self, seq: str, body: Mapping[str, Any]) -> Event:
         """Append to the log and return what is recorded, which the history has from then on."""

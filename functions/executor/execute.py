@@ -12,6 +12,7 @@ from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.executor.circuit import Circuits
 from functions.executor.executor import Executor
 from functions.executor.history import History
+from functions.executor.moving import MovesStore
 from functions.executor.once import Once
 
 
@@ -33,6 +34,8 @@ def build(runtime: Runtime) -> Executor:
         once=Once.of(runtime),
         circuits=Circuits.of(runtime),
         playbook=playbook,
+        moves=MovesStore.of(runtime),
+        emit=runtime.emit,
         clock=runtime.clock,
         environ=runtime.environ,
         client=runtime.client,

@@ -23,9 +23,10 @@ from typing import Any
 
 from ballast.contracts import ExecuteTask
 from ballast.contracts.event import call_seq
-from ballast.errors import CallRefused, EffectUnknown, InvalidInput, NotSigned
+from ballast.errors import CallRefused, EffectUnknown, InvalidInput, MoveRefused, NotSigned
 from ballast.folds import CallState, decided_by_operator, find_call
 from ballast.log import RunLog
+from ballast.metrics import metric_line
 from ballast.playbook import Effect, Playbook, ToolContext
 from ballast.playbook.gate import admit_call
 from functions.executor.approval import approved
@@ -36,6 +37,7 @@ from functions.executor.despair import not_in_circles
 from functions.executor.grounding import grounded
 from functions.executor.history import History
 from functions.executor.intent import intend
+from functions.executor.moving import MovesStore, Moving, reserved, settled_by_the_log
 from functions.executor.once import Once
 from functions.executor.outcome import run_read
 from functions.executor.protocol import Write
@@ -50,6 +52,7 @@ RULES: tuple[Step, ...] = (
     not_in_circles,
     not_repeated,
     grounded,
+    reserved,
     approved,
     within_ceiling,
 )
@@ -63,6 +66,8 @@ class Executor:
     once: Once
     circuits: Circuits
     playbook: Playbook
+    moves: MovesStore
+    emit: Callable[[str], None]
     clock: Callable[[], datetime]
     environ: Mapping[str, str]
     client: Callable[[str], Any]
@@ -79,27 +84,43 @@ class Executor:
         if state.status == "unknown":
             raise EffectUnknown(f"{task.run_id} turn {task.turn} call {task.index}: {state.message}")
         if state.ended:
+            self._settle_moves(task, state.call.tool, history, retried=True)
             return state.status
+        moving = Moving(self.moves, self.playbook, lambda_context.aws_request_id)
         try:
-            run = partial(history.so_far, task)
-            tool, args = admit_call(
-                self.playbook,
-                state.call,
-                history.opening.request,
-                state.planner,
-                run,
-                by_operator=decided_by_operator(history.turn, task.turn),
-            )
-            append = partial(self.log.append, task.run_id)
-            context = self._context(task, history)
-            attempt = Attempt(task, state, tool, args, history, self.playbook, context, append)
-            for rule in RULES:
-                outcome = rule(attempt)
-                if outcome is not None:
-                    return str(self._settle(attempt, outcome)["status"])
+            attempt, outcome = self._checked(task, state, history, moving)
         except CallRefused as refused:
+            moving.release(task, state.call.tool)
             return self._refuse(task, state, refused)
+        except Exception:  # people are asked, or it is tried again: nothing moves now
+            moving.release(task, state.call.tool)
+            raise
+        if outcome is not None:
+            moving.release(task, state.call.tool)
+            return str(self._settle(attempt, outcome)["status"])
         return self._act(attempt, lambda_context)
+
+    def _checked(
+        self, task: ExecuteTask, state: CallState, history: History, moving: Moving
+    ) -> tuple[Attempt, Outcome | None]:
+        """Return the call past the gate and what a rule settled it with; None where it may act."""
+        run = partial(history.so_far, task)
+        tool, args = admit_call(
+            self.playbook,
+            state.call,
+            history.opening.request,
+            state.planner,
+            run,
+            by_operator=decided_by_operator(history.turn, task.turn),
+        )
+        append = partial(self.log.append, task.run_id)
+        context = self._context(task, history)
+        attempt = Attempt(task, state, tool, args, history, self.playbook, context, moving, append)
+        for rule in RULES:
+            outcome = rule(attempt)
+            if outcome is not None:
+                return attempt, outcome
+        return attempt, None
 
     def _refuse(self, task: ExecuteTask, state: CallState, refused: CallRefused) -> str:
         if state.status == "intended" and state.effect == Effect.WRITE:
@@ -108,6 +129,8 @@ class Executor:
             seq = call_seq(task.turn, task.index, "settled")
             lost = {"tool": state.call.tool, "status": "unknown", "message": message, "undo": None}
             raise EffectUnknown(str(self.log.append(task.run_id, seq, lost).body["message"]))
+        if isinstance(refused, MoveRefused):
+            self.emit(metric_line({"MovesRefused": 1}, fields={"run_id": task.run_id, "tool": state.call.tool}))
         body = {
             "tool": state.call.tool,
             "arguments": state.call.arguments,
@@ -132,6 +155,10 @@ class Executor:
         latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
         done = outcome | undo_of(attempt.tool, attempt.args, outcome) | {"latency_ms": latency_ms} | charge(attempt)
         settled = self._settle(attempt, done)
+        attempt.moving.settle(attempt, str(settled["status"]))
+        if settled["status"] == "ok":
+            attempt.history.renew()
+            self._settle_moves(attempt.task, attempt.tool.name, attempt.history)
         if settled["status"] == "unknown":
             raise EffectUnknown(f"{attempt.idempotency_key}: {settled['message']}")
         return str(settled["status"])
@@ -154,6 +181,9 @@ class Executor:
             unkept=partial(self.log.unkept, attempt.task.run_id),
         )
         return write.carried_out(self.once, key, lambda_context)
+
+    def _settle_moves(self, task: ExecuteTask, tool: str, history: History, *, retried: bool = False) -> None:
+        settled_by_the_log(self.moves, self.playbook, tool, task.run_id, lambda: history.run, retried=retried)
 
     def _context(self, task: ExecuteTask, history: History) -> ToolContext:
         return ToolContext(

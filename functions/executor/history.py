@@ -8,6 +8,7 @@ from ballast.contracts.event import order
 from ballast.folds import CallState, Opening, find_call, opening
 from ballast.log import RunLog
 from ballast.playbook import RunSoFar
+from ballast.playbook.run import MovedSoFar
 
 
 class History:
@@ -68,6 +69,6 @@ class History:
         """Return the call at that position of the task's turn, or None where nobody proposed it."""
         return find_call(self.turn, turn, index)
 
-    def so_far(self, task: ExecuteTask) -> RunSoFar:
-        """Return the run before the task's call, for a rule of its tool."""
-        return RunSoFar.before(self.run, task.turn, task.index)
+    def so_far(self, task: ExecuteTask, windows: MovedSoFar | None = None) -> RunSoFar:
+        """Return the run before the task's call, for a rule of its tool; ``windows``: what was moved by all runs."""
+        return RunSoFar.before(self.run, task.turn, task.index, windows)

@@ -21,6 +21,7 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
     if attempt.state.status == "intended":
         return False
     task, tool = attempt.task, attempt.tool
+    moves = attempt.moving.begin()
     body = {
         "tool": tool.name,
         "arguments": attempt.state.call.arguments,
@@ -32,6 +33,7 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
         **consumed(attempt),
         **provenance(attempt),
         **reservation(attempt),
+        **moves,
     }
     if tool.effect is Effect.WRITE:
         body |= {"repeat": tool.policy.repeat, "on_rollback": attempt.playbook.on_rollback(tool)}

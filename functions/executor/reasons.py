@@ -1,7 +1,6 @@
 """Why a call needs a person's approval. Each reason is a function of the attempt; there may be several. Pure."""
 
 from collections.abc import Callable
-from functools import partial
 
 from ballast.money.amounts import dollars
 from ballast.playbook.approval import why_the_rule_asks
@@ -15,8 +14,13 @@ Reason = Callable[[Attempt], str | None]
 
 def own_rule(attempt: Attempt) -> str | None:
     """The tool's ``approve_if``."""
-    tool, run = attempt.tool, partial(attempt.history.so_far, attempt.task)
-    return why_the_rule_asks(tool.approve_if, tool.name, attempt.args, attempt.request, run)
+    tool = attempt.tool
+    return why_the_rule_asks(tool.approve_if, tool.name, attempt.args, attempt.request, attempt.so_far)
+
+
+def no_room(attempt: Attempt) -> str | None:
+    """A window of the business's own money is full, and the playbook says ``on_full: ask``."""
+    return attempt.moving.no_room
 
 
 def too_costly(attempt: Attempt) -> str | None:
@@ -38,7 +42,7 @@ def declared_cost(attempt: Attempt) -> int | None:
 
 
 #: All of them, in the order in which people read them.
-REASONS: tuple[Reason, ...] = (own_rule, too_costly, made_before, tainted, typed)
+REASONS: tuple[Reason, ...] = (own_rule, no_room, too_costly, made_before, tainted, typed)
 
 
 def why_a_person_must_approve(attempt: Attempt) -> list[str]:

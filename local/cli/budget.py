@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -23,11 +24,31 @@ they have taken, and how many go on at once; set it with the options.
   ballast --stack ballast-dev budget acme --runs 0                no new runs of this tenant
   ballast --stack ballast-dev budget acme --hour default          what the stack's parameters say again
 
+The ceilings on the business's own money, which tools move, are agent.yaml's (`moves:`) unless they are set here. They
+hold for the next call on, and no approval passes them:
+
+  ballast --stack ballast-dev budget --moves-day 20000                       all tenants together
+  ballast --stack ballast-dev budget acme --moves-hour 500 --moves-day 2000  one tenant
+  ballast --stack ballast-dev budget acme --customer C-1001 --moves-day 900  one customer of it
+  ballast --stack ballast-dev budget acme --each-run 300 --each-customer-day 400
+  ballast --stack ballast-dev budget --move RUN.0003.1 --happened no         an unknown effect that did not happen
+
 A new limit holds from the next admission on. A local cloud forgets everything when it ends; give it other
 limits when it starts: ballast up --parameter TenantHourUsd=0.50
 """
 
 _DEFAULT = "default"
+#: An option and the field of the order that it sets.
+_AMOUNTS = (
+    ("hour", "hour_microusd"),
+    ("day", "day_microusd"),
+    ("moves-hour", "moves_hour"),
+    ("moves-day", "moves_day"),
+    ("each-run", "moves_run"),
+    ("each-customer-hour", "moves_customer_hour"),
+    ("each-customer-day", "moves_customer_day"),
+)
+_CALL = re.compile(r"(?P<run_id>\S+)\.(?P<turn>[0-9]{4})\.(?P<index>[0-9]{1,3})")
 
 
 def arguments(sub: ArgumentParser) -> None:
@@ -36,13 +57,25 @@ def arguments(sub: ArgumentParser) -> None:
     sub.add_argument("--hour", metavar="USD", help="what may be taken from an hour (UTC); or `default`")
     sub.add_argument("--day", metavar="USD", help="what may be taken from a day (UTC); or `default`")
     sub.add_argument("--runs", metavar="N", help="runs at once, those that wait for a person included; or `default`")
+    sub.add_argument("--customer", metavar="KEY", help="one customer of the tenant, as the tool's moves_key names them")
+    for option, what in (
+        ("--moves-hour", "may be moved in an hour, by all, the tenant or the customer"),
+        ("--moves-day", "may be moved in a day, by all, the tenant or the customer"),
+        ("--each-run", "each run may move"),
+        ("--each-customer-hour", "may be moved for each customer in an hour"),
+        ("--each-customer-day", "may be moved for each customer in a day"),
+    ):
+        sub.add_argument(option, metavar="AMOUNT", help=f"what {what}; or `default`")
+    sub.add_argument("--move", metavar="RUN.TURN.CALL", help="settle the money of a call whose effect is unknown")
+    sub.add_argument("--happened", choices=["yes", "no"], help="with --move: whether it happened")
 
 
 def budget(typed: Namespace) -> int:
     """Say that it takes a deployed stack. Raises ``InvalidInput``."""
     raise InvalidInput(
         f"--stack: say which deployed stack, as in `ballast --stack ballast-dev {typed.command}`. A local cloud gets "
-        "its limits when it starts: `ballast up --parameter TenantHourUsd=0.50` (or TenantRuns, AccountDayUsd …)."
+        "its limits when it starts: `ballast up --parameter TenantHourUsd=0.50` (or TenantRuns, AccountDayUsd …); the "
+        "ceilings on what tools move are in the playbook's agent.yaml, under `moves:`."
     )
 
 
@@ -61,15 +94,26 @@ def order(typed: Namespace) -> dict[str, Any]:
     """Return what was typed as the function takes it. Raises ``InvalidInput``."""
     from ballast.money.amounts import micro_dollars
 
-    made: dict[str, Any] = {"tenant": typed.tenant} if typed.tenant is not None else {}
+    made: dict[str, Any] = {name: getattr(typed, name) for name in ("tenant", "customer") if getattr(typed, name)}
     forget = []
-    for option, name in (("hour", "hour_microusd"), ("day", "day_microusd"), ("runs", "runs")):
-        text = getattr(typed, option)
+    for option, name in (*_AMOUNTS, ("runs", "runs")):
+        text = getattr(typed, option.replace("-", "_"))
         if text == _DEFAULT:
             forget.append(name)
         elif text is not None:
             made[name] = _count(text) if name == "runs" else micro_dollars(text, what=f"--{option}")
+    if (typed.move is None) != (typed.happened is None):
+        raise InvalidInput("--move and --happened go together: --move RUN.0003.1 --happened yes")
+    if typed.move is not None:
+        made["move"] = _call(typed.move) | {"happened": typed.happened == "yes"}
     return made | ({"forget": forget} if forget else {})
+
+
+def _call(text: str) -> dict[str, Any]:
+    call = _CALL.fullmatch(text)
+    if call is None:
+        raise InvalidInput(f"--move: {text[:80]!r} names no call; write RUN.TURN.CALL, such as run-1a2b.0003.1.")
+    return {"run_id": call["run_id"], "turn": int(call["turn"]), "index": int(call["index"])}
 
 
 def _count(text: str) -> int:
@@ -95,6 +139,26 @@ def show(shown: Mapping[str, Any], screen: Screen) -> None:
     now, limit = shown["runs"]["now"], shown["runs"]["limit"]
     screen.line(
         f"  runs at once         {now} of {limit}{_source(shown, 'runs')}", "bold red" if now >= limit else None
+    )
+    if "moves" in shown:
+        _show_moves(shown["moves"], screen)
+
+
+def _show_moves(moves: Mapping[str, Any], screen: Screen) -> None:
+    from ballast.money.amounts import dollars
+
+    currency, each = moves["currency"], moves["each_customer"]
+    screen.line("  moved by tools", "bold")
+    for window in moves["windows"]:
+        kind, _, name = window["window"].partition("#")
+        screen.line(
+            f"  {kind:5} {name:14} {dollars(window['moved'])} of {dollars(window['limit'])} {currency}"
+            f"{_source(moves, f'moves_{kind}')}",
+            "bold red" if window["moved"] >= window["limit"] else None,
+        )
+    screen.line(f"  each run             at most {dollars(moves['run'])} {currency}{_source(moves, 'moves_run')}")
+    screen.line(
+        f"  each customer        at most {dollars(each['hour'])} an hour, {dollars(each['day'])} a day, {currency}"
     )
 
 

@@ -20,6 +20,7 @@ from bench import (
     evidence,
     hot_window,
     leases,
+    moves,
     overhead,
     transcripts,
     turns,
@@ -107,7 +108,7 @@ def test_the_published_requests_of_a_call_are_those_that_it_sends() -> None:
 
     assert heading == overhead.HEADINGS
     assert all(row.microseconds > 0 for row in played)
-    assert [bool(row.requests) for row in played] == [False] * 6 + [True] * 4
+    assert [bool(row.requests) for row in played] == [False] * 6 + [True] * 6
     assert shapes("\n".join(shown)) == shapes("\n".join(map(str, played)))
     requests = {row[:44].rstrip(): row[54:].strip() for row in shown}
     assert {row.name: str(row)[54:].strip() for row in played}.items() <= requests.items()
@@ -187,10 +188,22 @@ def test_the_figures_of_leases_have_the_shape_of_a_run_and_hold() -> None:
     assert int(admitted) + int(refused) == int(runs)
 
 
+def test_the_figures_of_moves_have_the_shape_of_a_run_and_hold() -> None:
+    shown = published("python -m bench.moves").output
+    some = moves.measure(20, 4, 7)
+
+    assert some.holds
+    assert shapes(shown) == shapes("\n".join(some.lines()))
+    figures = dict(re.findall(r"^  (\D+?(?:100 with\D+?)?) +([\d.]+)$", shown, re.MULTILINE))
+    assert {figures["moved beyond any window"], figures["payments made twice"]} == {"0"}
+    assert {figures["beyond 100 with nobody asked"], figures["windows that differ from the logs"]} == {"0"}
+    assert figures["in the tenant's day at last"] == figures["by the logs"] != "0"
+
+
 def test_leases_and_the_hot_window_fail_where_nothing_was_lent(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for bench, words in ((leases, ["--runs", "0"]), (hot_window, ["--seconds", "0"])):
+    for bench, words in ((leases, ["--runs", "0"]), (moves, ["--runs", "0"]), (hot_window, ["--seconds", "0"])):
         monkeypatch.setattr(sys, "argv", ["bench", *words])
 
         assert bench.main() == 1

@@ -92,6 +92,7 @@ def read_the_stream(client: Client, cloud: LocalCloud) -> object:
 
 #: What is tried, and who alone may do it.
 BUDGET = {"AdmitFunction", "SettleFunction", "SweepFunction", "TripFunction", "BudgetApiFunction"}
+SETTLES = {"AdmitFunction", "SettleFunction", "SweepFunction"}
 ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "call a model": (call_a_model, {PLANNER}),
     "read the business's orders": (get("OrdersTable", order_id="o"), {EXECUTOR}),
@@ -101,7 +102,9 @@ ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "answer a task token": (answer_a_token, ANSWERS),
     "write a budget": (put("BudgetsTable", account="a", window="w"), BUDGET),
     "sign a person's answer": (sign_an_answer, ANSWERS),
-    "verify a person's answer": (verify_an_answer, {EXECUTOR, "AdmitFunction", "SettleFunction", "SweepFunction"}),
+    "verify a person's answer": (verify_an_answer, {EXECUTOR, *SETTLES}),
+    "reserve what moves": (put("MovesTable", account="a", window="w"), {EXECUTOR}),
+    "see what was moved": (get("MovesTable", account="a", window="w"), {EXECUTOR, *SETTLES}),
     "delete from the log": (delete_from_the_log, set()),
     "change the log": (change_the_log, set()),
     "delete a payload": (delete_a_payload, set()),

@@ -11,10 +11,11 @@ from typing import Any, get_args
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner
 from ballast.contracts.notice import RunFailed
 from ballast.errors import LogCorrupt
-from ballast.folds import CallState, calls, ending, opening, outcome, proposals, usage
+from ballast.folds import CallState, calls, ending, moves, opening, outcome, proposals, requested, usage
 from ballast.folds.conversation import prompt_digest, rebuild
 from ballast.folds.evidence import check
 from ballast.money import TokenCounts, load_prices
+from ballast.money.moves import TOTAL, call_window, of_run
 from ballast.money.windows import LEASE, RUNNING
 from local.clock import NOON
 from tests.faults.people import http_event
@@ -194,6 +195,40 @@ def windows_conserved(case: Case) -> Iterator[str]:
                 yield f"{item['account']} {item['window']}: took {taken}, settled {settled}, leases charged {charged}"
 
 
+def moves_conserved(case: Case) -> Iterator[str]:
+    """What the windows count of the business's own money is what the log says was moved, and below every ceiling."""
+    logged = {(one.turn, one.index): one for one in moves(case.events)} if case.events else {}
+    items: list[dict[str, Any]] = [
+        {name: _plain(value) for name, value in item.items()} for item in case.world.items("MovesTable")
+    ]
+    sums: Counter[tuple[str, str]] = Counter()
+    expected = {"held": "begun", "kept": "kept", "returned": "returned", "undone": "undone"}
+    reserved = {item["window"]: item for item in items if item["window"].startswith("call#")}
+    for (turn, index), one in logged.items():
+        item = reserved.pop(call_window(turn, index), {"status": "not there"})
+        if item["status"] != expected[one.became]:
+            yield f"the move of turn {turn}, call {index} is {one.became} by the log and {item['status']} in the table"
+        if one.counts:
+            for account in (one.customer, f"tenant#{requested(case.events).tenant}", "account"):
+                for window in (one.hour, one.day):
+                    sums[account or "", window] += one.micro
+            sums[of_run(case.played.scenario.run_id), TOTAL] += one.micro
+    yield from (
+        f"{name} is {item['status']}, and no log has it"
+        for name, item in reserved.items()
+        if item["status"] != "returned"
+    )
+    counted = {(item["account"], item["window"]): item["moved"] for item in items if item.get("moved")}
+    if counted != dict(sums):
+        yield f"the windows count {counted}, the log {dict(sums)}"
+    own = case.world.playbook.agent.moves.ceilings
+    limits = {"moves": (own.run,) * 2, "customer": (own.customer_hour, own.customer_day)}
+    limits |= {"tenant": (own.tenant_hour, own.tenant_day), "account": (own.all_hour, own.all_day)}
+    for (account, window), micro in counted.items():
+        if micro > limits[account.partition("#")[0]][window.startswith("day#")]:
+            yield f"{account} {window} moved {micro}, above its ceiling"
+
+
 def log_complete(case: Case) -> Iterator[str]:
     """Every digest is right, and what must be there once is there once."""
     names = Counter(event.name for event in case.events)
@@ -276,6 +311,7 @@ RULES: Sequence[Callable[[Case], Iterator[str]]] = (
     given_up_is_undone,
     budgets_conserved,
     windows_conserved,
+    moves_conserved,
     log_complete,
     log_testifies,
     others_told,

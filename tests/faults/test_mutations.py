@@ -40,6 +40,15 @@ def test_with_everything_in_place_these_cases_break_no_rule(world: World, before
     assert wrongs(world, before, [_gives_up(), _DIES_AFTER_AN_UPDATE]) == []
 
 
+def test_without_settling_what_moved_the_windows_say_something_else(world: World, before: Shop) -> None:
+    from ballast.moves import MovesBook
+
+    with replaced(MovesBook, "settle", lambda *_: True):
+        found = wrongs(world, before, [_gives_up()])
+
+    assert any(wrong.startswith("moves_conserved: ") for wrong in found), found
+
+
 def test_without_idempotency_an_effect_happens_twice(world: World, before: Shop) -> None:
     from ballast.playbook import once as tools_own
     from functions.executor.once import Once

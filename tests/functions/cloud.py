@@ -61,18 +61,25 @@ ENVIRONS: dict[str, dict[str, str]] = {
         "STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent",
         "RUN_REQUEST_DEAD_LETTER_QUEUE_URL": DEAD_LETTERS_URL,
     },
-    "admit": LOG | _PLAYBOOK | LENDING | {"BUDGETS_TABLE": "budgets", "REPLY_QUEUE_PREFIX": "reply-"},
-    "settle": LOG | {"BUDGETS_TABLE": "budgets", "REPLY_QUEUE_PREFIX": "reply-"},
+    "admit": LOG
+    | _PLAYBOOK
+    | LENDING
+    | {"BUDGETS_TABLE": "budgets", "MOVES_TABLE": "moves", "REPLY_QUEUE_PREFIX": "reply-"},
+    "settle": LOG | {"BUDGETS_TABLE": "budgets", "MOVES_TABLE": "moves", "REPLY_QUEUE_PREFIX": "reply-"},
     "sweep": LOG
     | {
         "BUDGETS_TABLE": "budgets",
+        "MOVES_TABLE": "moves",
         "REPLY_QUEUE_PREFIX": "reply-",
         "STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent",
     },
     "planner": LOG | _PLAYBOOK | {"BUDGETS_TABLE": "budgets", "MODEL_TIMEOUT_S": "1"},
     "fallback": LOG | _PLAYBOOK,
     "rollback": LOG | _PLAYBOOK,
-    "executor": LOG | _PLAYBOOK | {"IDEMPOTENCY_TABLE": "idempotency", "NOTES_TABLE": "notes"},
+    "executor": LOG
+    | _PLAYBOOK
+    | {"IDEMPOTENCY_TABLE": "idempotency", "NOTES_TABLE": "notes"}
+    | {"BUDGETS_TABLE": "budgets", "MOVES_TABLE": "moves"},
     "open": LOG | {"ESCALATIONS_TABLE": "escalations", "ESCALATION_QUEUE_URL": QUEUE_URL},
     "remind": LOG | {"ESCALATIONS_TABLE": "escalations", "ESCALATION_QUEUE_URL": QUEUE_URL},
     "answer": LOG | _PLAYBOOK | {"ESCALATIONS_TABLE": "escalations"},
@@ -87,6 +94,7 @@ ENVIRONS: dict[str, dict[str, str]] = {
 _TABLES = {
     "run-log": ("run_id", "seq"),
     "budgets": ("account", "window"),
+    "moves": ("account", "window"),
     "escalations": ("escalation_id",),
     "idempotency": ("id",),
     "notes": ("note_id",),
@@ -196,7 +204,7 @@ class Cloud:
         self.clock.now = NOON
         self.stdout.seek(0)
         self.stdout.truncate()
-        self.tables.emptied("notes", "budgets", "run-log")
+        self.tables.emptied("notes", "budgets", "moves", "run-log")
 
     def fill(self, fill: Callable[[], None], *tables: str) -> None:
         """Let the tables hold what ``fill`` puts into them, and nothing else. It is called once."""

@@ -11,6 +11,7 @@ from local.moto_seams.interpreter import starts_one_at_a_time
 from local.moto_seams.kms import no_key_pairs_for_secret_keys
 from tests.functions.cloud import MOTO, SESSION, Cloud
 from tests.functions.endpoint import Endpoint
+from tests.functions.moves import PURSE
 from tests.functions.stack import Stack
 from tests.functions.tables.forms import WATCH
 from tests.functions.writes import WRITES
@@ -50,6 +51,15 @@ def writes(stack: Stack) -> Stack:
     for environ in stack.environs.values():
         if "PLAYBOOK_DIR" in environ:
             environ["PLAYBOOK_DIR"] = str(WRITES)
+    return stack
+
+
+@pytest.fixture
+def purse(stack: Stack) -> Stack:
+    """Return the stack with the playbook ``purse``."""
+    for environ in stack.environs.values():
+        if "PLAYBOOK_DIR" in environ:
+            environ["PLAYBOOK_DIR"] = str(PURSE)
     return stack
 
 

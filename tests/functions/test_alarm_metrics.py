@@ -10,6 +10,7 @@ from ballast.log import RunLog
 from ballast.metrics import METRICS, NAMESPACE
 from tests.functions.cloud import client
 from tests.functions.endpoint import Endpoint, reads, says
+from tests.functions.moves import PURSE, pay
 from tests.functions.roomy import opened
 from tests.functions.stack import Stack
 from tests.template.alarms import ALARMS, watched
@@ -43,7 +44,7 @@ def asked_of(alarm: str) -> set[Metric]:
 
 @pytest.fixture
 def seen(stack: Stack, model: Endpoint) -> set[Metric]:
-    """Return the metrics of a run that goes well, one in circles, forged, turned away, and each minute's look."""
+    """Return the metrics of runs: good, in circles, forged, too costly, turned away; and of each minute."""
     well = stack.open()
     model.will(reads("n-1"), says("All is tidy."))
     stack.plan(well)
@@ -62,6 +63,11 @@ def seen(stack: Stack, model: Endpoint) -> set[Metric]:
     planners = RunLog.of(stack.runtime("planner"))
     planners.append(forged, "0001.escalation.answered", {"decision": {"kind": "answer", "text": "It is paid out."}})
     stack.invoke("settle", {"run_id": forged, "turn": 1, "ending": "answer"})
+
+    stack.environs["executor"]["PLAYBOOK_DIR"] = str(PURSE)
+    beyond = stack.open()
+    stack.propose(beyond, pay("400.01"))
+    assert stack.execute(beyond) == "refused"
 
     stack.invoke("trip", LOOK)
 

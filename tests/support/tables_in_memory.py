@@ -65,6 +65,7 @@ _REASONS = {"ConditionalCheckFailedException": "ConditionalCheckFailed", "Valida
 PLATFORM = {
     "run-log": Schema(("run_id", "seq"), {"by_tenant": ("tenant", "at"), "by_outcome": ("outcome", "at")}),
     "budgets": Schema(("account", "window"), {"by_look": ("held", "look_at")}),
+    "moves": Schema(("account", "window")),
     "escalations": Schema(
         ("escalation_id", None),
         {

@@ -16,6 +16,7 @@ from ballast.http.identity import CallerSettings
 from ballast.log.run_log import LogSettings
 from ballast.log.seal import SealSettings
 from ballast.log.signature import SignatureSettings
+from ballast.moves import CeilingsSettings, MovesSettings
 from ballast.outbox import ReplySettings
 from ballast.runtime import Runtime, Settings
 from tests.template import rendered
@@ -35,6 +36,8 @@ READ_BY_THE_LAYER: dict[str, type[Settings]] = {
     "Signatures": SignatureSettings,
     "Front": CallerSettings,
     "BreakerSettings": BreakerSettings,
+    "MovesBook": MovesSettings,
+    "CeilingsSet": CeilingsSettings,
 }
 
 

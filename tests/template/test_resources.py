@@ -83,6 +83,7 @@ def test_a_table_is_recoverable_encrypted_protected_and_paid_by_use(name: str) -
     ("name", "attribute"),
     [
         ("BudgetsTable", "expires_at"),
+        ("MovesTable", "expires_at"),
         ("RunLogTable", "expires_at"),
         ("EscalationsTable", "expires_at"),
         ("IdempotencyTable", "expiration"),
@@ -92,7 +93,9 @@ def test_a_table_is_recoverable_encrypted_protected_and_paid_by_use(name: str) -
 def test_only_what_may_be_forgotten_expires(name: str, attribute: str) -> None:
     assert properties(TEMPLATE, name)["TimeToLiveSpecification"] == {"AttributeName": attribute, "Enabled": True}
     forgetful = [table for table in TABLES if "TimeToLiveSpecification" in properties(TEMPLATE, table)]
-    assert forgetful == ["BudgetsTable", "EscalationsTable", "IdempotencyTable", "ModelCircuitsTable", "RunLogTable"]
+    assert forgetful == [
+        *("BudgetsTable", "EscalationsTable", "IdempotencyTable", "ModelCircuitsTable", "MovesTable", "RunLogTable")
+    ]
 
 
 def test_what_is_kept_of_a_run_outlives_the_longest_run() -> None:

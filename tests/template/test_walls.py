@@ -97,6 +97,20 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
         "PlannerFunction may write budgets by dynamodb:PutItem on BudgetsTable; "
         f"only AdmitFunction SettleFunction SweepFunction {BREAKER} may",
     ),
+    "the executor raises a ceiling on what moves": (
+        _grant("ExecutorFunction", "dynamodb:UpdateItem", _arn("BudgetsTable")),
+        "ExecutorFunction may write budgets by dynamodb:UpdateItem on BudgetsTable; "
+        f"only AdmitFunction SettleFunction SweepFunction {BREAKER} may",
+    ),
+    "the planner makes room for a refund": (
+        _grant("PlannerFunction", "dynamodb:UpdateItem", _arn("MovesTable")),
+        "PlannerFunction may see or change what was moved by dynamodb:UpdateItem on MovesTable; "
+        "only AdmitFunction SettleFunction SweepFunction ExecutorFunction may",
+    ),
+    "the executor forgets what it moved": (
+        _grant("ExecutorFunction", "dynamodb:DeleteItem", _arn("MovesTable")),
+        "ExecutorFunction may forget what was moved by dynamodb:DeleteItem on MovesTable; nobody may",
+    ),
     "the executor starts runs": (
         _grant("ExecutorFunction", "states:StartExecution", {"Ref": "AgentStateMachine"}),
         f"ExecutorFunction may start an execution by states:StartExecution on AgentStateMachine; only {INTAKE} may",

@@ -23,6 +23,7 @@ SIGN_ANSWERS: Row = {"AnswerKey": "kms:GenerateMac"}
 BELIEVE_PEOPLE: Row = {"AnswerKey": "kms:VerifyMac"}
 SEAL_AND_OPEN: Row = {"SensitiveKey": "kms:Encrypt kms:Decrypt"}
 KEEP_BUDGETS: Row = {"BudgetsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem"}
+SETTLE_MOVES: Row = {"MovesTable": "dynamodb:GetItem dynamodb:Query dynamodb:UpdateItem"}
 SET_BREAKER: Row = {"BudgetsTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:Query"}
 TELL_OTHERS: Row = {"events:${AWS::Region}:${AWS::AccountId}:event-bus/default": "events:PutEvents"}
 REPLY: Row = {"sqs:${AWS::Region}:${AWS::AccountId}:${ReplyQueuePrefix}*": "sqs:SendMessage"}
@@ -54,16 +55,19 @@ MAY: dict[str, Row] = {
         **TELL_OTHERS,
         **REPLY,
         "BudgetsTable": f"{KEEP_BUDGETS['BudgetsTable']} dynamodb:BatchGetItem",
+        "MovesTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:UpdateItem",
     },
     "SettleFunction": APPEND_LOG
     | BELIEVE_PEOPLE
     | KEEP_BUDGETS
+    | SETTLE_MOVES
     | TELL_OTHERS
     | REPLY
     | {"UnsettledRunsQueue": "sqs:SendMessage"},
     "SweepFunction": APPEND_LOG
     | BELIEVE_PEOPLE
     | KEEP_BUDGETS
+    | SETTLE_MOVES
     | TELL_OTHERS
     | REPLY
     | {"BudgetsTable/index/by_look": "dynamodb:Query", EXECUTIONS: "states:DescribeExecution"},
@@ -89,6 +93,8 @@ MAY: dict[str, Row] = {
     | BELIEVE_PEOPLE
     | {
         "IdempotencyTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
+        "BudgetsTable": "dynamodb:BatchGetItem",
+        "MovesTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:PutItem dynamodb:UpdateItem",
         "CustomersTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",
         "CustomersTable/index/by_email": "dynamodb:Query",
         "OrdersTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem",
@@ -172,6 +178,9 @@ ONLY: list[tuple[str, str, str, str]] = [
         "dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
         "BudgetsTable",
     ),
+    (EXECUTOR, "reserve what moves", "dynamodb:PutItem", "MovesTable"),
+    (f"{BUDGET} {EXECUTOR}", "see or change what was moved", "dynamodb:*", "MovesTable*"),
+    (NOBODY, "forget what was moved", "dynamodb:DeleteItem dynamodb:BatchWriteItem dynamodb:PartiQL*", "MovesTable*"),
     (f"{PLANNERS} {EXECUTOR}", "open sealed values", "kms:Decrypt kms:ReEncrypt* kms:CreateGrant", "*"),
     (ANSWER, "sign a person's answer", "kms:GenerateMac kms:Sign kms:CreateGrant kms:PutKeyPolicy", "*"),
     (f"{EXECUTOR} {BUDGET}", "act on a person's answer", "kms:VerifyMac kms:Verify", "*"),

@@ -24,6 +24,7 @@ DEPLOYED = ("ballast", "playbook", "functions")
 RANKS = {
     "http": 10,
     "outbox": 9,
+    "moves": 8,
     "breaker": 8,
     "log": 7,
     "playbook": 6,

@@ -1,4 +1,4 @@
-"""The same arguments for a read and a write, of which neither does anything."""
+"""The same arguments for a read, a write, and a write that moves money, of which none does anything."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -42,4 +42,17 @@ def quote_payment(args: Payment, ctx: ToolContext) -> Paid:
 @tool(effect=Effect.WRITE, validate=_not_too_much, repeat="allow", honours_key=True)
 def make_payment(args: Payment, ctx: ToolContext) -> Paid:
     """Make a payment."""
+    return Paid(order_id=args.order_id, amount_usd=args.amount_usd)
+
+
+@tool(
+    effect=Effect.WRITE,
+    validate=_not_too_much,
+    repeat="allow",
+    honours_key=True,
+    moves=lambda args, _: args.amount_usd,
+    moves_key=lambda args, _: args.email,
+)
+def pay_out(args: Payment, ctx: ToolContext) -> Paid:
+    """Make a payment that the ceilings on the business's own money count."""
     return Paid(order_id=args.order_id, amount_usd=args.amount_usd)

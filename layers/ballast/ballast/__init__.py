@@ -4,6 +4,7 @@ No model client and no business code lives here. Modules import downwards only::
 
     http               the HTTP API: identities, problems, page tokens
     outbox             events and replies, each once
+    moves              the ceiling on the business's own money, in its table
     breaker            the spend breaker, as functions read it
     log                the run's log in DynamoDB and S3
     playbook           tools, fallbacks, agent.yaml

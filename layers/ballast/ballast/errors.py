@@ -13,6 +13,7 @@
     │   ├── TooLarge                       more bytes or levels than the tool takes
     │   ├── RuleViolation                  well formed, but not allowed here
     │   ├── Unaffordable                   it may cost more than the run has left
+    │   ├── MoveRefused                    a window of the business's own money has no room for it
     │   ├── Ungrounded                     a value that nobody named
     │   ├── Tainted                        a value that only untrusted text names
     │   ├── ToolForbidden                  the agent goes round in circles with this tool
@@ -88,6 +89,10 @@ class TooLarge(CallRefused):
 
 class Unaffordable(CallRefused):
     """The call may cost more than what is left of the run's ceiling."""
+
+
+class MoveRefused(CallRefused):
+    """The call would move more of the business's own money than a window of the run, customer, tenant or all has."""
 
 
 class Ungrounded(CallRefused):

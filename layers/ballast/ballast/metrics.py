@@ -28,7 +28,8 @@ METRICS: Mapping[str, str] = {
     # Of a run that the agent was taken out of because it went round in circles, and what it would have burned.
     "LoopsStopped": "Count",
     "SavedUsd": "None",
-    # Of a tool call, when its outcome is recorded.
+    # Of a tool call, when its outcome is recorded. ``MovesRefused``: a ceiling on the business's own money was met.
+    "MovesRefused": "Count",
     "RefusedCalls": "Count",
     "ToolCalls": "Count",
     # Of a run, when it ends. ``Fallbacks``: a fallback planned in it. ``AnswerLatency``: from admission to the answer.

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import RetryLater, SettingInvalid
-from functions.budget.transaction import ATTEMPTS, Transactions
+from ballast.log.transaction import ATTEMPTS, Transactions
 from tests.functions.stack import client_error
 from tests.support.dynamodb_client import Exceptions, TransactionCanceledException
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from itertools import count
 from typing import Any
 
 from ballast.contracts import LimitsPatch, RunRequest
@@ -22,6 +23,7 @@ from ballast.money.lease import Lease, settlement
 from ballast.runtime import Runtime
 from functions.budget import admit, settle, sweep
 from functions.budget.items import lease_of
+from functions.executor import execute
 from tests.functions.cloud import ENVIRONS as USUAL
 from tests.functions.cloud import LENDING, LOG, NOON
 from tests.support.attributes import Item
@@ -128,9 +130,15 @@ class Session:
 class Context:
     """Lambda's second argument, as far as it is read."""
 
+    _numbers = count(1)
+
+    def __init__(self, remaining_ms: int = 30_000) -> None:
+        self.aws_request_id = f"invocation-{next(self._numbers)}"
+        self._remaining_ms = remaining_ms
+
     def get_remaining_time_in_millis(self) -> int:
         """There is always time."""
-        return 30_000
+        return self._remaining_ms
 
 
 @dataclass
@@ -141,12 +149,14 @@ class World:
     lending: Mapping[str, str] = field(default_factory=dict)
     tables: Tables = field(default_factory=Tables)
     clock: Clock = field(default_factory=Clock)
+    playbook: str = USUAL["admit"]["PLAYBOOK_DIR"]
 
     def __post_init__(self) -> None:
         self.executions = Executions()
         clients = {"dynamodb": self.tables, "events": Bus(), "stepfunctions": self.executions, "kms": MacKey()}
         environs = {
-            "admit": USUAL["admit"] | LENDING | dict(self.lending),
+            "admit": USUAL["admit"] | LENDING | dict(self.lending) | {"PLAYBOOK_DIR": self.playbook},
+            "executor": USUAL["executor"] | {"PLAYBOOK_DIR": self.playbook},
             "settle": USUAL["settle"],
             "sweep": USUAL["sweep"],
         }
@@ -187,6 +197,12 @@ class World:
         """Settle, as the workflow's last state does."""
         event = {"run_id": run_id, "turn": 1, "ending": ending}
         return settle.lambda_handler(event, Context(), runtime=self._runtimes["settle"])
+
+    def execute(self, run_id: str, turn: int, index: int) -> str:
+        """Execute a call. The lease of a dead attempt is over at once: the next one need not wait for it."""
+        event = {"run_id": run_id, "turn": turn, "index": index}
+        done = execute.lambda_handler(event, Context(remaining_ms=1), runtime=self._runtimes["executor"])
+        return str(done["status"])
 
     def told_that_it_was_aborted(self, run_id: str) -> Any:
         """Settle, as EventBridge has it done."""

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from ballast.contracts import RunRequest
+from ballast.folds import usage
 from ballast.money import load_prices
-from ballast.playbook import Effect, Playbook
+from ballast.playbook import Effect, Playbook, RunSoFar
+from ballast.playbook.run import InWindow, MovedSoFar
 
 
 def objects(schema: Any) -> list[dict[str, Any]]:
@@ -64,13 +66,27 @@ def test_no_amount_of_money_is_a_json_number(playbook: Playbook) -> None:
     assert all(inner["type"] == "string" for _, _, inner in money)
 
 
-@pytest.mark.parametrize(("amount", "asked"), [("100.00", False), ("100.01", True), ("0.01", False)])
-def test_a_refund_above_a_hundred_dollars_needs_an_approval(playbook: Playbook, amount: str, asked: bool) -> None:
+@pytest.mark.parametrize(
+    ("amount", "today", "asked"),
+    [
+        ("100.00", "0", False),
+        ("100.01", "0", True),
+        ("0.01", "0", False),
+        ("0.01", "100", True),
+        ("99.99", "0.01", False),
+        ("80.06", "399.94", True),  # the last part of 480.00
+    ],
+)
+def test_what_a_customer_gets_above_a_hundred_dollars_a_day_needs_an_approval(
+    playbook: Playbook, amount: str, today: str, asked: bool
+) -> None:
     refund_order = playbook.tools["refund_order"]
     args = refund_order.arguments.model_validate({"order_id": "O-1004", "amount_usd": amount})
+    moved = InWindow(Decimal(0), Decimal(today))
+    run = RunSoFar((), usage(()), windows=MovedSoFar(Decimal(0), moved, moved, moved))
 
     assert refund_order.approve_if is not None
-    assert bool(refund_order.approve_if(args, RunRequest(request_id="r", text="x"))) is asked
+    assert bool(refund_order.approve_if(args, RunRequest(request_id="r", text="x"), run)) is asked
 
 
 def test_the_undo_of_a_write_is_no_write_that_wants_an_undo(playbook: Playbook) -> None:

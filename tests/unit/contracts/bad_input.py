@@ -212,7 +212,8 @@ CONTRACTS = [
         | {"second_model": "n"}
         | {"cheaper_model": "c", "out_of_budget": "ask", "max_grant_usd": "2.50", "fallback_starts_clean": False}
         | {"approve_over_microusd": 5, "on_unanswered": "park", "park_timeout_s": 60}
-        | {"trust_text": False, "ground_answers": True, "answer_ids": ["O-[0-9]+"], "sensitive": {"policy": "mask"}},
+        | {"trust_text": False, "ground_answers": True, "answer_ids": ["O-[0-9]+"], "sensitive": {"policy": "mask"}}
+        | {"moves": {"currency": "EUR", "on_full": "ask", "run": "99.50", "customer": {"hour": 7}}},
         {
             "name": NO_NAME,
             "model": [*NO_TEXT, ""],
@@ -230,6 +231,8 @@ CONTRACTS = [
             "approve_over_microusd": [*[one for one in NO_COUNT if one is not None], -1],
             "on_unanswered": [*NO_TEXT, "", "wait"],
             "park_timeout_s": NO_SECONDS,
+            "moves": [*NO_OBJECT, None, {"x": 1}, {"currency": "euro"}, {"on_full": "allow"}, {"tenant": {"week": "1"}}]
+            + [{"run": bad} for bad in (None, True, 1.5, -1, "-1", "1e3", "0.0000001", "NaN", "", [1], 10**5000)],
             "ask_requester": NO_FLAG,
             "requester_timeout_s": NO_SECONDS,
             "fallback_starts_clean": NO_FLAG,

@@ -25,6 +25,14 @@ def typed(*words: str) -> Any:
         (["acme", "--hour", "0.50", "--day", "$20", "--runs", "0"],
          {"tenant": "acme", "hour_microusd": 500_000, "day_microusd": 20_000_000, "runs": 0}),
         (["--hour", "default", "--runs", "3"], {"runs": 3, "forget": ["hour_microusd"]}),
+        (["--moves-hour", "0", "--moves-day", "90000.50"], {"moves_hour": 0, "moves_day": 90_000_500_000}),
+        (["acme", "--customer", "C-1001", "--moves-day", "900"],
+         {"tenant": "acme", "customer": "C-1001", "moves_day": 900_000_000}),
+        (["acme", "--each-run", "300", "--each-customer-day", "default", "--each-customer-hour", "1"],
+         {"tenant": "acme", "moves_run": 300_000_000, "moves_customer_hour": 1_000_000,
+          "forget": ["moves_customer_day"]}),
+        (["--move", "run-1a2b.0003.1", "--happened", "no"],
+         {"move": {"run_id": "run-1a2b", "turn": 3, "index": 1, "happened": False}}),
     ],
 )  # fmt: skip
 def test_what_was_typed_is_sent_in_micro_dollars(words: list[str], sent: dict[str, Any]) -> None:
@@ -37,6 +45,38 @@ def test_what_was_typed_is_sent_in_micro_dollars(words: list[str], sent: dict[st
 def test_what_is_no_amount_names_its_option(words: list[str], names: str) -> None:
     with pytest.raises((InvalidInput, SystemExit), match=names if names != "--day" else None):
         order(typed(*words))
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["--moves-day", "much"], "--moves-day"),
+        (["--each-run", "1.0000001"], "--each-run"),
+        (["--move", "run-1.0003.1"], "--happened"),
+        (["--happened", "yes"], "--move"),
+        (["--move", "run-1", "--happened", "yes"], "RUN.TURN.CALL"),
+    ],
+)
+def test_what_cannot_be_set_of_what_moves_names_its_option(words: list[str], names: str) -> None:
+    with pytest.raises(InvalidInput, match=names):
+        order(typed(*words))
+
+
+def test_what_tools_moved_is_shown_with_its_ceilings_and_what_was_set(capsys: pytest.CaptureFixture[str]) -> None:
+    window = {"window": "hour#2026-03-01T12", "limit_microusd": 500_000, "taken_microusd": 0, "settled_microusd": 0}
+    moves = {
+        "currency": "EUR",
+        "windows": [{"window": "day#2026-03-01", "limit": 900_000_000, "moved": 480_250_000}],
+        "run": 200_000_000,
+        "each_customer": {"hour": 200_000_000, "day": 500_000_000},
+        "set": ["moves_day"],
+    }
+    show({"tenant": "acme", "windows": [window], "runs": {"limit": 10, "now": 2}, "set": [], "moves": moves}, Screen())
+
+    printed = capsys.readouterr().out
+    assert "480.25 of 900.00 EUR  (set here)" in printed
+    assert "each run             at most 200.00 EUR" in printed
+    assert "at most 200.00 an hour, 500.00 a day, EUR" in printed
 
 
 def test_without_a_stack_it_says_how_a_local_cloud_gets_its_limits(capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from ballast.folds.calls import CallState, Proposed, calls, committed, find_call
 from ballast.folds.conversation import Prompt, answered_prompt, prompt_digest, rebuild, unseen
 from ballast.folds.counts import Counts, counts
 from ballast.folds.effects import Standing, earlier, effects, frozen, must_roll_back, standing, to_undo
+from ballast.folds.moves import Moved, moves, unfinished
 from ballast.folds.opening import Opening, ending, opening
 from ballast.folds.outcome import outcome, requested, to_announce
 from ballast.folds.progress import Progress, progress
@@ -22,6 +23,7 @@ __all__ = [
     "ApprovalRound",
     "CallState",
     "Counts",
+    "Moved",
     "Opening",
     "Progress",
     "Prompt",
@@ -43,6 +45,7 @@ __all__ = [
     "frozen",
     "identity",
     "identity_of",
+    "moves",
     "must_roll_back",
     "opening",
     "outcome",
@@ -58,6 +61,7 @@ __all__ = [
     "summary",
     "to_announce",
     "to_undo",
+    "unfinished",
     "unseen",
     "usage",
 ]

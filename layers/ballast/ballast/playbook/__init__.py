@@ -1,6 +1,6 @@
 """What a playbook is written with: tools, fallbacks and ``agent.yaml``.
 
-Imports ``ballast.contracts``, ``ballast.errors`` and ``ballast.folds`` only; no AWS client at import.
+Imports contracts, errors, folds, money and validation of ``ballast`` only; no AWS client at import.
 """
 
 from ballast.playbook.agent import AgentConfig, Intent

@@ -13,6 +13,7 @@ from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Json, Name, Text, Wire, complaints
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.playbook.approval import OnUnanswered
+from ballast.playbook.moves import MovesConfig
 from ballast.validation import schema_complaint
 
 
@@ -81,6 +82,7 @@ class AgentConfig(Wire):
     approve_over_microusd  a call whose declared cost is more needs a person's approval; null for no such rule
     on_unanswered         what follows where nobody answers in time: refuse, fallback or park; a tool may choose its own
     park_timeout_s        how long a parked call waits
+    moves                 the ceilings on the business's own money that tools move
     ask_requester         whether the agent may ask the requester a question, and wait for the reply
     requester_timeout_s   how long it waits
     sensitive             what few may see, and how the log keeps it
@@ -106,6 +108,7 @@ class AgentConfig(Wire):
     approve_over_microusd: Annotated[int, Field(ge=0)] | None = None
     on_unanswered: OnUnanswered = OnUnanswered.REFUSE
     park_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 14 * 24 * 3600
+    moves: MovesConfig = MovesConfig()
     ask_requester: bool = False
     requester_timeout_s: Annotated[int, Field(ge=1, le=30 * 24 * 3600)] = 3600
     sensitive: Sensitivity = Sensitivity()

@@ -53,6 +53,11 @@ class Playbook:
         """The names of its tools, their fields and its intents."""
         return own_names(self)
 
+    @cached_property
+    def moves_money(self) -> bool:
+        """Whether any of its tools moves the business's own money."""
+        return any(tool.moves for tool in self.tools.values())
+
     def offered(self, intent: str | None) -> list[Tool]:
         """Return the tools that the agent may see for a request of that intent."""
         made = (tool for tool in self.tools.values() if tool.offered)

@@ -24,6 +24,7 @@ def policy_version(playbook: Playbook, tool: Tool) -> str:
                 "on_unanswered": tool.on_unanswered or agent.on_unanswered,
                 "approve_over_microusd": agent.approve_over_microusd,
                 "code": playbook.code_sha256,
+                **({"on_full": agent.moves.on_full} if tool.moves else {}),
             }
         )
     )

@@ -1,10 +1,34 @@
-"""What a rule of a tool may look at besides the call itself: the run so far."""
+"""What a rule of a tool may look at besides the call itself: the run so far, and what was moved so far."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from ballast.contracts import Event
-from ballast.folds import CallState, Usage, calls, usage
+from ballast.folds import CallState, Usage, calls, moves, usage
+from ballast.money.moves import units
+
+
+@dataclass(frozen=True)
+class InWindow:
+    """What was moved in this hour and in this day (UTC) before the call, in the playbook's currency."""
+
+    hour: Decimal
+    day: Decimal
+
+
+@dataclass(frozen=True)
+class MovedSoFar:
+    """What was moved before this call, by all runs: what is reserved and not known to have failed counts.
+
+    run       in this run
+    customer  for the customer that the tool's ``moves_key`` names; None where it has none
+    """
+
+    run: Decimal
+    customer: InWindow | None
+    tenant: InWindow
+    everyone: InWindow
 
 
 @dataclass(frozen=True)
@@ -13,17 +37,50 @@ class RunSoFar:
 
     calls  every call proposed before it, in order, with what became of it
     usage  turns, calls, tokens and money so far
+    moved  what it moved of the business's own money, in the playbook's currency
+
+    ``customer``, ``tenant`` and ``everyone`` reach beyond the run. Only the ``approve_if`` of a tool with ``moves``
+    may ask for them: it is asked once the call's own money is reserved, so of two calls at once one sees the other.
     """
 
     calls: tuple[CallState, ...]
     usage: Usage
+    moved: Decimal = Decimal(0)
+    windows: MovedSoFar | None = None
 
     @classmethod
-    def before(cls, events: Sequence[Event], turn: int, index: int) -> "RunSoFar":
+    def before(cls, events: Sequence[Event], turn: int, index: int, windows: MovedSoFar | None = None) -> "RunSoFar":
         """Return what the log says of the run before the call at that position."""
         earlier = tuple(state for state in calls(events) if (state.turn, state.index) < (turn, index))
-        return cls(earlier, usage(events))
+        if windows is not None:
+            return cls(earlier, usage(events), windows.run, windows)
+        micro = sum(move.micro for move in moves(events) if move.counts and (move.turn, move.index) < (turn, index))
+        return cls(earlier, usage(events), units(micro))
 
     def done(self, tool: str) -> tuple[CallState, ...]:
         """Return the calls of that tool that happened."""
         return tuple(state for state in self.calls if state.call.tool == tool and state.status == "ok")
+
+    @property
+    def customer(self) -> InWindow:
+        """What was moved for the customer that the tool names. Raises ``LookupError`` where it names none."""
+        found = self._windows.customer
+        if found is None:
+            raise LookupError("run.customer: the tool has no moves_key. Give it one: moves_key=lambda args, ctx: …")
+        return found
+
+    @property
+    def tenant(self) -> InWindow:
+        """What was moved for the run's tenant."""
+        return self._windows.tenant
+
+    @property
+    def everyone(self) -> InWindow:
+        """What was moved by all runs."""
+        return self._windows.everyone
+
+    @property
+    def _windows(self) -> MovedSoFar:
+        if self.windows is None:
+            raise LookupError("run.customer, .tenant and .everyone are for the approve_if of a tool with moves=… only.")
+        return self.windows

@@ -19,6 +19,7 @@ from ballast.playbook.approval import OnUnanswered, choice, group
 from ballast.playbook.context import ToolContext
 from ballast.playbook.cost import Cost, checked_cost, worst_cost
 from ballast.playbook.effects import Breaker, EffectPolicy, effect_policy
+from ballast.playbook.moves import Moves, declared_moves
 from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Grounded, Taint, has_mark
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Tool:
     argument_bytes, result_bytes, depth  how large and how deep its arguments and results may be
     returns         the return annotation
     cost_microusd   the worst case of a call, or a function of (arguments, request); None costs nothing
+    moves           what a call moves of the business's own money, and whose; None moves nothing
     policy          repeats, dead attempts, time, its downstream, and the rollback
     """
 
@@ -79,6 +81,7 @@ class Tool:
     asks_run: bool = field(default=False, repr=False)
     returns: Any = field(default=None, repr=False, compare=False)
     cost_microusd: Cost | None = None
+    moves: Moves | None = None
     policy: EffectPolicy = field(default_factory=EffectPolicy)
     approve_if: Callable[..., bool | str] | None = None
     approvals: int = 1
@@ -163,6 +166,9 @@ def tool(
     approvers: str | None = None,
     on_unanswered: str | None = None,
     precondition: Callable[[Any, ToolContext], Any] | None = None,
+    moves: Callable[[Any, RunRequest], Any] | None = None,
+    moves_key: Callable[[Any, ToolContext], str] | None = None,
+    undo_gives_back: bool = False,
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a tool of ``function(args: Model, ctx: ToolContext) -> Result``.
 
@@ -170,7 +176,8 @@ def tool(
     the language model reads; the return annotation is checked and must be JSON-like. Without
     ``undo_arguments`` the undo gets the arguments of the call itself. A tool that only undoes is
     best not ``offered``: it would cost tokens in every prompt and invite misuse. ``taint`` is
-    "approve" for a write and "allow" for a read where it is not given. From ``repeat`` on: ``EffectPolicy``.
+    "approve" for a write and "allow" for a read where it is not given. From ``repeat`` on: ``EffectPolicy``;
+    ``moves`` and what belongs to it: ``ballast.playbook.moves``.
     Raises ``PlaybookInvalid`` naming what is wrong.
     """
 
@@ -205,6 +212,14 @@ def tool(
             asks_run=takes_run(validate, where),
             returns=returns,
             cost_microusd=checked_cost(cost_microusd, where),
+            moves=declared_moves(
+                where,
+                writes=effect is Effect.WRITE,
+                has_undo=undo is not None,
+                moves=moves,
+                key=moves_key,
+                back=undo_gives_back,
+            ),
             policy=effect_policy(
                 where,
                 writes=effect is Effect.WRITE,

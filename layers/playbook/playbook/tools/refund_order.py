@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Effect, Grounded, ToolContext, ToolFailed, tool
+from ballast.playbook import Effect, Grounded, RunSoFar, ToolContext, ToolFailed, tool
 
 from ..records.closed import Closed
 from ..records.money import Amount, as_text, from_cents, to_cents
@@ -16,7 +16,7 @@ from ..records.order import ORDER_ID, OrderRecord, find_order
 from ..records.refund import RefundReason, RefundRecord, refund_id_of
 from ..records.table import ORDERS, REFUNDS
 
-#: A person approves what is above this.
+#: A person approves what would be above this with what the customer was refunded today, in however many parts.
 APPROVAL_ABOVE_USD = Decimal("100.00")
 
 #: After the delivery, an order can be refunded for this many days.
@@ -50,10 +50,16 @@ def _sensible(args: RefundOrder, _: RunRequest) -> str | None:
     return None if args.amount_usd > 0 else "amount_usd must be above 0.00."
 
 
-def _needs_approval(args: RefundOrder, _: RunRequest) -> str | bool:
-    if args.amount_usd <= APPROVAL_ABOVE_USD:
+def _needs_approval(args: RefundOrder, _: RunRequest, run: RunSoFar) -> str | bool:
+    today = run.customer.day
+    if today + args.amount_usd <= APPROVAL_ABOVE_USD:
         return False
-    return f"{as_text(args.amount_usd)} USD is above {as_text(APPROVAL_ABOVE_USD)} USD"
+    with_today = f", with {as_text(today)} USD refunded to the customer today," if today else ""
+    return f"{as_text(args.amount_usd)} USD{with_today} is above {as_text(APPROVAL_ABOVE_USD)} USD"
+
+
+def _customer(args: RefundOrder, ctx: ToolContext) -> str:
+    return find_order(ctx, args.order_id).customer_id
 
 
 def _refundable(args: RefundOrder, ctx: ToolContext) -> dict[str, str | int]:
@@ -66,6 +72,9 @@ def _refundable(args: RefundOrder, ctx: ToolContext) -> dict[str, str | int]:
     effect=Effect.WRITE,
     undo="cancel_refund",
     undo_arguments=lambda _, result: {"refund_id": result["refund_id"]},
+    moves=lambda args, _: args.amount_usd,
+    moves_key=_customer,
+    undo_gives_back=True,  # cancel_refund stops it before the bank pays it out
     approve_if=_needs_approval,
     precondition=_refundable,
     validate=_sensible,

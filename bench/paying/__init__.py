@@ -1,0 +1,1 @@
+"""A playbook that pays, for ``bench/moves.py``."""

@@ -1,0 +1,237 @@
+"""The business's own money that a call moves: reserved before a person is asked, begun with the tool, settled after.
+
+::
+
+    windows have room ─▶ reserved ─▶ approve_if sees what was moved so far ─ asks ─▶ returned, until people answered
+                                                                        └ goes on ─▶ begun ─▶ the tool ─▶ settled
+    no room ─▶ MoveRefused; with on_full: ask a person is asked first, and then it is refused all the same, unless an
+               operator raised the ceiling meanwhile
+
+Reserved before ``approve_if`` looks, so that of two calls at once one at least sees the other. Returned while people
+are asked: the windows that count are those of the time when the money moves. A tool without ``moves`` sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from ballast.contracts import Event, ExecuteTask
+from ballast.errors import BallastError, MoveRefused, RetryLater, RuleViolation
+from ballast.folds import approval_rounds, moves
+from ballast.log.aws_errors import consequences
+from ballast.money.moves import Ceilings, Move, of_customer, of_run, units, whose
+from ballast.money.windows import ACCOUNT, ends, of_tenant
+from ballast.moves import CeilingsSet, MovesBook, NoRoom, Reservation
+from ballast.playbook import Playbook, Tool, ToolContext, ToolFailed
+from ballast.playbook.run import InWindow, MovedSoFar
+from ballast.runtime import Runtime
+from functions.executor.attempt import Attempt, Outcome
+
+
+@dataclass(frozen=True)
+class MovesStore:
+    """The table of moves and what operators set; connected when a tool that moves is first called."""
+
+    book: Callable[[], MovesBook]
+    ceilings: Callable[[], CeilingsSet]
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> MovesStore:
+        """Put it together; once per runtime."""
+        return cls(lambda: runtime.get(MovesBook.of), lambda: runtime.get(CeilingsSet))
+
+
+class Moving:
+    """The move of one attempt at one call; of a tool without ``moves`` nothing."""
+
+    def __init__(self, store: MovesStore, playbook: Playbook, by: str) -> None:
+        self._store, self._playbook, self._config, self._by = store, playbook, playbook.agent.moves, by
+        self._move: Move | None = None
+        self._held: Reservation | None = None
+        self._back = False
+        self.no_room: str | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether an earlier attempt at this very call was let through and had begun.
+
+        Only the executor writes its table, so this cannot be said by who forges the log.
+        """
+        return self._held is not None and self._held.status in ("begun", "kept")
+
+    def reserve(self, attempt: Attempt) -> None:
+        """Reserve what the call moves. Raises ``MoveRefused``, and what the tool's ``moves_key`` raises."""
+        move = self._described(attempt)
+        if move is None or not move.micro:
+            return
+        ceilings = self._store.ceilings().read(move.tenant, move.customer, self._config.ceilings)
+        taken = self._store.book().reserve(move, self._by, ceilings)
+        if isinstance(taken, Reservation):
+            self._hold(taken, move)
+            return
+        why = self._said(attempt.tool.name, taken, ceilings)
+        if self._config.on_full == "refuse" or attempt.state.approval:
+            raise MoveRefused(why)
+        self.no_room = why
+
+    def look(self, attempt: Attempt) -> None:
+        """Find what an earlier attempt reserved for a call that has begun. Reserves nothing."""
+        try:
+            move = self._described(attempt)
+        except ToolFailed:  # what moves_key asked for is gone; that does not undo the beginning
+            return
+        if move is None or not move.micro:
+            return
+        found = self._store.book().find(move.run_id, move.turn, move.index)
+        if found is not None and found.status != "returned":
+            self._hold(found, move)
+
+    def _hold(self, found: Reservation, move: Move) -> None:
+        """Go on with a reservation. Raises ``MoveRefused`` where it began for another call than this."""
+        if found.status != "held" and found.move.call_sha256 != move.call_sha256:
+            raise MoveRefused("Its money was reserved for another call in its place; somebody changed the log.")
+        self._held, self._move = found, found.move
+
+    def _described(self, attempt: Attempt) -> Move | None:
+        """Return what the call would move now; None where its tool moves nothing."""
+        tool, task = attempt.tool, attempt.task
+        if tool.moves is None:
+            return None
+        micro = tool.moves.micro(tool.name, attempt.args, attempt.request)
+        tenant = attempt.request.tenant
+        key = self._customer(tool, attempt.args, attempt.context)
+        self._back = tool.moves.back
+        self._move = Move.at(
+            attempt.now,
+            run_id=task.run_id,
+            turn=task.turn,
+            index=task.index,
+            tenant=tenant,
+            customer=of_customer(tenant, key) if key is not None else None,
+            micro=micro,
+            call_sha256=attempt.call_sha256,
+        )
+        return self._move
+
+    def so_far(self) -> MovedSoFar | None:
+        """Return what was moved before this call; None where the tool moves nothing."""
+        move = self._move
+        if move is None:
+            return None
+        own = move.micro if self._held is not None else 0
+        counted = {place: units(micro - own) for place, micro in self._store.book().moved(move).items()}
+
+        def window(account: str) -> InWindow:
+            return InWindow(counted[account, move.hour], counted[account, move.day])
+
+        return MovedSoFar(
+            run=counted[of_run(move.run_id), move.places[0][1]],
+            customer=window(move.customer) if move.customer else None,
+            tenant=window(of_tenant(move.tenant)),
+            everyone=window(ACCOUNT),
+        )
+
+    def release(self, task: ExecuteTask, tool: str) -> None:
+        """Give back what this attempt, or a dead one, has reserved for the call and not begun: it does not act now."""
+        known = self._playbook.tools.get(tool)
+        if known is None or known.moves is None:
+            return
+        held = self._held or self._store.book().find(task.run_id, task.turn, task.index)
+        if held is not None:
+            self._store.book().release(held)
+
+    def begin(self) -> dict[str, Any]:
+        """Mark that the tool is about to run, and return what ``call.intended`` says of the move.
+
+        Raises ``RetryLater`` where nothing is reserved: no money moves without.
+        """
+        if self._move is None or not self._move.micro:
+            return {}
+        if self._held is None:
+            raise RetryLater(f"{self._move.run_id} turn {self._move.turn}: its move is not reserved; try again.")
+        self._held = self._store.book().begin(self._held)
+        return {"moves": self._held.move.recorded(back=self._back, unit=self._config.currency)}
+
+    def settle(self, attempt: Attempt, status: str) -> None:
+        """Settle the reservation once the call's outcome is in the log; what is unknown stays held."""
+        if attempt.tool.moves is None or status not in ("ok", "failed", "denied"):
+            return
+        task = attempt.task
+        # What this attempt has not begun itself, another one may have taken over.
+        held = self._held if self.begun else self._store.book().find(task.run_id, task.turn, task.index)
+        if held is not None and held.status in ("held", "begun"):
+            self._store.book().settle(held, "kept" if status == "ok" else "returned")
+
+    def _customer(self, tool: Tool, args: BaseModel, context: ToolContext) -> str | None:
+        assert tool.moves is not None
+        try:
+            with consequences(f"What moves_key of {tool.name} reads"):
+                return tool.moves.customer(tool.name, args, context)
+        except (BallastError, ToolFailed):
+            raise
+        except Exception as defect:
+            raise RuleViolation(
+                f"{tool.name}: whose money it would move cannot be told ({type(defect).__name__}); it was not called."
+            ) from defect
+
+    def _said(self, tool: str, full: NoRoom, ceilings: Ceilings) -> str:
+        """Return what has no room, in words for the model; only the run's and the customer's amounts are told."""
+        assert self._move is not None
+        currency = self._config.currency
+        counted = self._store.book().moved(self._move)
+        told = []
+        for claim in full.claims:
+            account = claim.account.partition("#")[0]
+            left = max(0, claim.limit - counted[claim.account, claim.window])
+            amounts = f" ({units(left)} of {units(claim.limit)} {currency} left)" if account in _TOLD else ""
+            opens = f", which ends at {ends(claim.window):%Y-%m-%dT%H:%M}Z" if "#" in claim.window else ""
+            told.append(f"{whose(claim)}{amounts}{opens}")
+        return (
+            f"{tool} would move {units(self._move.micro)} {currency}, and there is no room for it in "
+            f"{' and '.join(told)}. Nothing was done. Do not try it in parts: say that a colleague has to look at it. "
+            "An approval does not pass this ceiling; an operator raises it with `ballast budget`."
+        )
+
+
+#: Whose amounts the model is told; those of a tenant or of all are nobody's business.
+_TOLD = ("moves", "customer")
+
+
+def reserved(attempt: Attempt) -> Outcome | None:
+    """Reserve what the call moves. A step of the executor. Raises ``MoveRefused``."""
+    if attempt.tool.moves is None:
+        return None
+    if attempt.state.status == "intended":
+        attempt.moving.look(attempt)
+        return None
+    rounds = approval_rounds(attempt.history.turn, attempt.task.turn, attempt.task.index)
+    if rounds and not (rounds[-1].answer or {}).get("approve"):
+        return None  # people are being asked, or said no: nothing moves now
+    try:
+        attempt.moving.reserve(attempt)
+    except ToolFailed as failed:  # what moves_key asked for is not there
+        return {"status": "failed", "message": str(failed), "undo": None}
+    return None
+
+
+def settled_by_the_log(
+    store: MovesStore,
+    playbook: Playbook,
+    tool: str,
+    run_id: str,
+    events: Callable[[], Sequence[Event]],
+    *,
+    retried: bool,
+) -> None:
+    """Settle moves by the log: what an undo undid, and, ``retried``, the call of an attempt that died after its record.
+
+    ``events`` returns the whole log; it is read only for a tool that moves, or that undoes such a tool.
+    """
+    known = playbook.tools.get(tool)
+    undoes = any(one.undo == tool and one.moves and one.moves.back for one in playbook.tools.values())
+    if undoes or (retried and known is not None and known.moves is not None):
+        store.book().follow(run_id, moves(events()))

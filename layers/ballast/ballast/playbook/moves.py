@@ -1,0 +1,147 @@
+"""What a tool moves of the business's own money, and the ceilings in ``agent.yaml``.
+
+@tool(
+    effect=Effect.WRITE,
+    moves=lambda args, request: args.amount_usd,              # a Decimal, in the currency of agent.yaml
+    moves_key=lambda args, ctx: args.customer_id,             # whose window it takes from; may read, as a tool does
+    undo_gives_back=True,                                     # what its undo took back, the windows have again
+)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+from ballast.contracts import RunRequest
+from ballast.contracts.wire import Wire
+from ballast.errors import InvalidInput, PlaybookInvalid, RuleViolation
+from ballast.money.amounts import MICRO, dollars, micro_dollars
+from ballast.money.moves import Ceilings, micro_units
+
+_MAX_KEY = 256
+
+
+def _ceiling(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, str | int) or (isinstance(value, int) and value > 10**12):
+        raise ValueError('write an amount as text, such as "500.00", or as a whole number')
+    try:
+        return micro_dollars(str(value))
+    except InvalidInput:
+        raise ValueError('is no amount; write it as text, such as "500.00", with at most six decimals') from None
+
+
+#: Micro-units; written in agent.yaml as text or a whole number of the currency.
+Ceiling = Annotated[int, BeforeValidator(_ceiling), PlainSerializer(dollars, return_type=str, when_used="json")]
+
+
+class CustomerCeilings(Wire):
+    """One customer's hour and day."""
+
+    hour: Ceiling = 200 * MICRO
+    day: Ceiling = 500 * MICRO
+
+
+class TenantCeilings(Wire):
+    """One tenant's hour and day."""
+
+    hour: Ceiling = 1_000 * MICRO
+    day: Ceiling = 5_000 * MICRO
+
+
+class AllCeilings(Wire):
+    """Everybody's hour and day."""
+
+    hour: Ceiling = 2_000 * MICRO
+    day: Ceiling = 10_000 * MICRO
+
+
+class MovesConfig(Wire):
+    """``moves:`` of agent.yaml: the ceilings on what tools move, in UTC hours and days. There is no "no ceiling".
+
+    currency  the one that tools declare their amounts in
+    on_full   what follows where a window has no room: refuse the call, or ask a person, who still cannot pass the
+              ceiling unless an operator raised it (``ballast budget``)
+    run       the most that one run may move
+    customer, tenant, all  the most in an hour and in a day
+    """
+
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] = "USD"
+    on_full: Literal["refuse", "ask"] = "refuse"
+    run: Ceiling = 200 * MICRO
+    customer: CustomerCeilings = CustomerCeilings()
+    tenant: TenantCeilings = TenantCeilings()
+    all: AllCeilings = AllCeilings()
+
+    @property
+    def ceilings(self) -> Ceilings:
+        """The ceilings, before what operators set."""
+        return Ceilings(
+            run=self.run,
+            customer_hour=self.customer.hour,
+            customer_day=self.customer.day,
+            tenant_hour=self.tenant.hour,
+            tenant_day=self.tenant.day,
+            all_hour=self.all.hour,
+            all_day=self.all.day,
+        )
+
+
+@dataclass(frozen=True)
+class Moves:
+    """A tool's declaration, checked.
+
+    amount  (args, request) -> what the call moves: a Decimal or an integer of the currency, 0 or more
+    key     (args, ctx) -> the customer whose windows it takes from; None where only the other windows count it
+    back    whether an undo that happened gives it back to the windows
+    """
+
+    amount: Callable[[Any, RunRequest], Any]
+    key: Callable[[Any, Any], str] | None = None
+    back: bool = False
+
+    def micro(self, tool: str, args: Any, request: RunRequest) -> int:
+        """Return what the call moves, in micro-units. Raises ``RuleViolation`` where that cannot be told."""
+        try:
+            return micro_units(self.amount(args, request))
+        except Exception as defect:
+            why = str(defect) if isinstance(defect, ValueError) else type(defect).__name__
+            raise RuleViolation(f"{tool}: what it would move cannot be told ({why}), so it was not called.") from defect
+
+    def customer(self, tool: str, args: Any, ctx: Any) -> str | None:
+        """Return the customer's key. Raises ``RuleViolation`` where there is none, and what ``key`` raises."""
+        if self.key is None:
+            return None
+        key: object = self.key(args, ctx)
+        if not isinstance(key, str) or not 0 < len(key.strip()) <= _MAX_KEY:
+            raise RuleViolation(f"{tool}: whose money it would move cannot be told, so it was not called.")
+        return key.strip()
+
+
+def declared_moves(
+    where: str,
+    *,
+    writes: bool,
+    has_undo: bool,
+    moves: object,
+    key: object,
+    back: bool,
+) -> Moves | None:
+    """Check a tool's declaration. ``where`` names the tool. Raises ``PlaybookInvalid``."""
+    if moves is None:
+        if key is not None or back:
+            raise PlaybookInvalid(f"{where}: moves_key and undo_gives_back need moves=lambda args, request: <Decimal>.")
+        return None
+    if not callable(moves) or not (key is None or callable(key)):
+        raise PlaybookInvalid(
+            f"{where}: moves is a function of (args, request), and moves_key one of (args, ctx); "
+            f"not {moves!r}, {key!r}."
+        )
+    if not writes:
+        raise PlaybookInvalid(f"{where} reads: only a write moves money.")
+    if back and not has_undo:
+        raise PlaybookInvalid(f'{where}: undo_gives_back=True needs undo="<the tool that undoes it>".')
+    return Moves(moves, key, back)

@@ -1,0 +1,116 @@
+"""An attempt may die at any request, and another may be at work: nothing moves twice, and no window is wrong."""
+
+from contextlib import suppress
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import pytest
+
+from ballast.errors import ApprovalRequired, EffectUnknown, RetryLater
+from tests.functions.moves import aborted, adds_up, pay, run, window
+from tests.functions.stack import LambdaDied, Stack
+from tests.functions.writes import leases_are_over
+
+
+def dies_at(stack: Stack, number: int) -> list[int]:
+    """Let the executor die at its ``number``-th moment: each request has one before it and one after it."""
+    left = [number]
+
+    def burn(_: Any) -> None:
+        left[0] -= 1
+        if left[0] == -1:
+            raise LambdaDied
+
+    stack.alone("executor")
+    stack.forget("executor")
+    for operation in ("GetItem", "BatchGetItem", "PutItem", "UpdateItem", "TransactWriteItems", "Query"):
+        stack.on("executor", "dynamodb", operation, burn)
+        stack.after("executor", "dynamodb", operation, burn)
+    return left
+
+
+@pytest.mark.parametrize("ends", [False, True])
+@pytest.mark.parametrize(
+    "call", [pay("90", "pay"), pay("90", how="no"), pay("150", "pay"), pay("301"), pay("90", "pay_blindly")]
+)
+def test_a_death_at_any_request_moves_nothing_twice_and_loses_nothing(
+    purse: Stack, call: dict[str, Any], ends: bool
+) -> None:
+    for number in count():
+        purse.cloud.tables.emptied("moves", "notes", "idempotency")
+        run_id = run(purse, call)
+        left = dies_at(purse, number)
+        with suppress(LambdaDied, ApprovalRequired, EffectUnknown, RetryLater):
+            purse.execute(run_id)
+        died = left[0] < 0
+        purse.forget("executor")
+        leases_are_over()
+        if ends:
+            aborted(purse, run_id)
+        else:
+            for _ in range(2):
+                with suppress(ApprovalRequired, EffectUnknown, RetryLater):
+                    purse.execute(run_id)
+        adds_up(purse, run_id)
+        assert purse.count("C-1") <= 1
+        assert window(run_id) >= (purse.count("C-1") * Decimal(call["arguments"]["amount"]))
+        if not died:
+            return
+        assert number < 80
+
+
+@pytest.mark.parametrize("tool", ["pay", "pay_freely"])
+def test_a_death_at_any_request_of_an_undo_gives_back_once_and_no_less(purse: Stack, tool: str) -> None:
+    for number in count():
+        purse.cloud.tables.emptied("moves", "notes", "idempotency")
+        run_id = run(purse, pay("90", tool))
+        purse.execute(run_id)
+        purse.plan(run_id, 2, by="rollback")
+        left = dies_at(purse, number)
+        with suppress(LambdaDied):
+            purse.execute(run_id, 2)
+        died = left[0] < 0
+        purse.forget("executor")
+        leases_are_over()
+        if number % 2:
+            purse.execute(run_id, 2)
+        aborted(purse, run_id)
+        adds_up(purse, run_id)
+        if not died:
+            return
+
+
+def test_a_run_that_ended_reserves_nothing_any_more(purse: Stack) -> None:
+    run_id = run(purse, pay("90"))
+    aborted(purse, run_id)
+
+    with pytest.raises(Exception, match="has ended; nothing is moved"):
+        purse.execute(run_id)
+    assert window("account") == 0
+
+
+@pytest.mark.parametrize(("ceiling", "other"), [(300, "ok"), (0, "refused")])
+def test_an_attempt_that_lost_its_reservation_to_another_one_does_not_act(
+    purse: Stack, ceiling: int, other: str
+) -> None:
+    run_id = run(purse, pay("90"))
+    another, seen = purse.cold("executor"), []
+
+    def meanwhile(params: dict[str, Any]) -> None:
+        if params["TableName"] == "idempotency" and not seen:
+            order = {"tenant": "default", "customer": "C-1", "moves_hour": ceiling * 1_000_000}
+            purse.invoke("admit", {"budget": order})
+            purse.clock.advance(3600)  # the other one finds other windows, and gives back what this one holds
+            done = purse.invoke("executor", {"run_id": run_id, "turn": 1, "index": 1}, runtime=another)
+            seen.append(done["status"])
+
+    purse.on("executor", "dynamodb", "PutItem", meanwhile)
+
+    with suppress(RetryLater):
+        purse.execute(run_id)
+
+    assert seen == [other]
+    assert purse.count("C-1") == (other == "ok")
+    assert window("C-1") == 90 * (other == "ok")
+    adds_up(purse, run_id)

@@ -1,0 +1,1 @@
+"""Tools that move the business's own money, as tests use them."""
