@@ -4,6 +4,7 @@
 
     every marked value is known ─▶ goes on
     one occurs nowhere ──────────▶ Ungrounded: it was invented
+    an amount follows from known ones ─▶ a reason to ask a person, with how; a read that ``taint`` allows goes on
     one occurs only in untrusted text ─▶ the tool's ``taint``: refuse ─▶ Tainted
                                                                approve ─▶ a reason to ask a person
                                                                allow ──▶ goes on, and its result is untrusted, too
@@ -43,12 +44,22 @@ def tainted(attempt: Attempt) -> str | None:
     return f"{_listed(found)} occurs only in text that nobody vouches for ({where})"
 
 
+def derived(attempt: Attempt) -> str | None:
+    """Return how amounts that nobody names follow from known ones, for a person to judge; None where there are none."""
+    found = attempt.grounding.derived
+    if not found or attempt.tool.taint == "allow":
+        return None
+    how = "; ".join(f"{path} = {way}" for path, way in sorted(found.items())[:8])
+    return f"nobody named this amount, it was computed: {how}"
+
+
 def provenance(attempt: Attempt) -> dict[str, Any]:
     """Return where the values came from, to be recorded with the call's intention; nothing where none is marked."""
     found = attempt.grounding
-    if attempt.state.approval is True or not (found.known or found.tainted):
+    if attempt.state.approval is True or not (found.known or found.tainted or found.derived):
         return {}
-    return {"grounded": dict(found.known), "tainted": dict(found.tainted)}
+    where = {"grounded": dict(found.known), "tainted": dict(found.tainted)}
+    return where | ({"derived": dict(found.derived)} if found.derived else {})
 
 
 def _listed(fields: Any) -> str:

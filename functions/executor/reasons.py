@@ -6,7 +6,7 @@ from functools import partial
 from ballast.money.amounts import dollars
 from ballast.playbook.approval import why_the_rule_asks
 from functions.executor.attempt import Attempt
-from functions.executor.grounding import tainted
+from functions.executor.grounding import derived, tainted
 from functions.executor.repeat import asks_again
 
 #: Returns a text that goes on after "Asked because …", or None.
@@ -38,7 +38,7 @@ def declared_cost(attempt: Attempt) -> int | None:
 
 
 #: All of them, in the order in which people read them.
-REASONS: tuple[Reason, ...] = (own_rule, too_costly, made_before, tainted)
+REASONS: tuple[Reason, ...] = (own_rule, too_costly, made_before, tainted, derived)
 
 
 def why_a_person_must_approve(attempt: Attempt) -> list[str]:

@@ -6,6 +6,7 @@ that few may see them.
     class RefundOrder(BaseModel):
         order_id: Annotated[str, Grounded]           # must occur in the request, its context or an earlier result
         amount_usd: Annotated[Decimal, Grounded]
+        remark: Annotated[str, FreeText]             # the model's own words
 
     class Order(BaseModel):
         customer_note: Annotated[str, Untrusted]     # somebody's words: what occurs only there is tainted
@@ -15,8 +16,9 @@ that few may see them.
 import types
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Union, get_args, get_origin
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -35,6 +37,17 @@ class Grounded:
 
 
 @dataclass(frozen=True)
+class FreeText:
+    """An argument that is the model's own words by intent: a remark, a search, how many. It needs no ground.
+
+    ``quotes`` False: a passage of it that only untrusted text has is tainted, so that nobody's instructions are
+    written down as one's own.
+    """
+
+    quotes: bool = True
+
+
+@dataclass(frozen=True)
 class Untrusted:
     """A field of a result that holds text which nobody vouches for."""
 
@@ -44,8 +57,8 @@ class Sensitive:
     """A field of arguments or of a result that only the executor, the planners and the tools may see."""
 
 
-Mark = Grounded | Untrusted | Sensitive
-MarkT = typing.TypeVar("MarkT", Grounded, Untrusted, Sensitive)
+Mark = Grounded | FreeText | Untrusted | Sensitive
+MarkT = typing.TypeVar("MarkT", Grounded, FreeText, Untrusted, Sensitive)
 
 #: ``type X = …`` came with Python 3.12.
 _ALIAS = getattr(typing, "TypeAliasType", None)
@@ -58,6 +71,30 @@ class Found:
     path: str
     value: Any
     mark: Mark | None
+    annotation: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """The name of the field that the value stands under, "" where there is none."""
+        steps = [step for step in self.path.split(".") if step != "*" and not step.isdigit()]
+        return steps[-1] if steps else ""
+
+    @property
+    def chosen(self) -> bool:
+        """Whether it is one of the values that its type lists: the author's own words."""
+        return is_choice(self.annotation)
+
+
+def is_choice(annotation: Any) -> bool:
+    """Say whether the type lists its values: a Literal, an Enum, a boolean."""
+    branches = list(_branches(annotation))
+    return bool(branches) and all(
+        get_origin(one) is Literal or one in (bool, None, types.NoneType) or _is_enum(one) for one in branches
+    )
+
+
+def _is_enum(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Enum)
 
 
 def leaves(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[Found]:
@@ -74,6 +111,33 @@ def has_mark(annotation: Any, mark: type[MarkT]) -> bool:
     return _has(annotation, mark, set())
 
 
+def undeclared(annotation: Any) -> Iterator[str]:
+    """Yield the path of each text or number of the type that is neither grounded nor free text, and no choice.
+
+    ``*`` in a path stands for an item, or for the key of a mapping.
+    """
+    yield from _undeclared(annotation, "", ())
+
+
+def _undeclared(annotation: Any, path: str, above: tuple[int, ...]) -> Iterator[str]:
+    inner, grounded = _unwrapped(annotation, Grounded, None)
+    _, free = _unwrapped(annotation, FreeText, None)
+    if grounded or free or is_choice(inner) or id(inner) in above:
+        return
+    for branch in _branches(inner):
+        arguments, made = get_args(branch), get_origin(branch)
+        if isinstance(branch, type) and issubclass(branch, BaseModel):
+            for name, info in branch.model_fields.items():
+                if _mark(info.metadata, Grounded) is None and _mark(info.metadata, FreeText) is None:
+                    yield from _undeclared(info.annotation, _join(path, name), (*above, id(inner)))
+        elif isinstance(made, type) and arguments:
+            for item in arguments:
+                if item is not Ellipsis:
+                    yield from _undeclared(item, _join(path, "*"), above)
+        elif not is_choice(branch):
+            yield path or "*"
+
+
 def _inside(annotation: Any, value: Any, mark: type[MarkT], stands: Mark | None, path: str) -> Iterator[Found]:
     if value is None or isinstance(value, bool):
         return
@@ -82,18 +146,18 @@ def _inside(annotation: Any, value: Any, mark: type[MarkT], stands: Mark | None,
         value = {name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set}
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            field = _field(annotation, str(key), mark, stands)
-            if field is None:  # a mapping's key is data; a model's is a name
+            known = _field(annotation, str(key), mark, stands)
+            if known is None:  # a mapping's key is data; a model's is a name
                 key_type, of = _mapping(annotation)
                 yield from _inside(key_type, str(key), mark, stands, _join(path, "*"))
                 yield from _inside(of, inner, mark, stands, _join(path, "*"))
             else:
-                yield from _inside(field[0], inner, mark, field[1], _join(path, key))
+                yield from _inside(known[0], inner, mark, known[1], _join(path, key))
     elif isinstance(value, list | tuple | set | frozenset):
         for position, inner in enumerate(value):
             yield from _inside(_item(annotation, position), inner, mark, stands, _join(path, position))
     else:
-        yield Found(path, value, stands)
+        yield Found(path, value, stands, annotation)
 
 
 def _join(path: str, step: object) -> str:
@@ -149,10 +213,10 @@ def _field(annotation: Any, name: str, mark: type[MarkT], stands: Mark | None) -
     found: tuple[Any, Mark | None] | None = None
     for branch in _branches(annotation):
         if isinstance(branch, type) and issubclass(branch, BaseModel) and name in branch.model_fields:
-            field = branch.model_fields[name]
-            marked = _mark(field.metadata, mark) or stands
+            info = branch.model_fields[name]
+            marked = _mark(info.metadata, mark) or stands
             types_so_far = found[0] if found else None
-            both = field.annotation if types_so_far is None else Union[types_so_far, field.annotation]  # noqa: UP007
+            both = info.annotation if types_so_far is None else Union[types_so_far, info.annotation]  # noqa: UP007
             found = (both, marked or (found[1] if found else None))
     return found
 
