@@ -18,8 +18,8 @@ from ballast.validation.value import Kind, Leaf, Wanted, json_leaves
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?([T ][0-9:.]{4,15}(Z|[+-][0-9:]{4,6})?)?", re.ASCII)
 #: A passage: so many words in a row.
 _PASSAGE = 6
-#: Numbers below this count something, wherever else they stand.
-_FEW = 100
+#: Numbers below this count something, wherever else they stand; up to the second one they may, or be a year.
+_FEW, _MANY = 100, 2_100
 
 
 class Said(Protocol):
@@ -66,7 +66,7 @@ class Heard:
 
         Telling are e-mail and web addresses and words with a digit: what a text may smuggle into one's own words.
         """
-        if found.chosen or not self._untrusted or _counts_few(found):
+        if found.chosen or not self._untrusted or _counts(found, _FEW):
             return False
         wanted = wanted_of(found)
         if _among(self._trusted, wanted):
@@ -87,8 +87,8 @@ class Heard:
         wanted = wanted_of(found)
         if _among(self._trusted, wanted):
             return False
-        if Kind.NUMBER in wanted.kinds or _is_date(found):
-            return not _counts_few(found) and _among(self._untrusted, wanted, perhaps=True)
+        if _counts(found, _MANY) or _is_date(found):
+            return not _counts(found, _FEW) and _among(self._untrusted, wanted, perhaps=True)
         return not isinstance(wanted.leaf.value, str) or not _words(wanted.leaf) <= self._known.words
 
 
@@ -167,7 +167,7 @@ def _is_date(found: Found) -> bool:
     return isinstance(found.value, date | time) or _DATE.fullmatch(str(found.value)) is not None
 
 
-def _counts_few(found: Found) -> bool:
-    """Say whether it is a small number that is no amount: pages, pieces, days."""
+def _counts(found: Found, below: int) -> bool:
+    """Say whether it is a whole number below that and no amount: pages, pieces, days."""
     value = found.value
-    return isinstance(value, int) and abs(value) < _FEW and not names_amount(found.name)
+    return isinstance(value, int) and abs(value) < below and not names_amount(found.name)
