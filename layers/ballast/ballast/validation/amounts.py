@@ -7,7 +7,7 @@ unknown meaning is none. What nobody named may follow from what somebody did, an
 ======================= =======================================================
 sum, difference         1100.00 + 100.00, 480.00 − 80.00; three terms at most
 percentage              10 % of 50.00, 50.00 less 10 %; a percentage that is named
-equal parts, multiples  120.00 / 3, 3 × 24.50, and one amount more or less
+equal parts, multiples  120.00 / 3, 3 × 24.50, a half and one amount more or less
 ======================= =======================================================
 """
 
@@ -51,6 +51,8 @@ _BEFORE = 48
 _PERCENT = re.compile(r"(?<![\w.,])([0-9]{1,3}(?:[.,][0-9]{1,2})?)\s?(?:%|percent\b|per cent\b|prozent\b)")
 #: So many amounts and percentages are looked at; more of them would derive nearly any number.
 _AMOUNTS, _PERCENTS, _TERMS, _PARTS = 400, 12, 40, range(2, 13)
+#: So many ways of the simplest kind are shown: a number may follow in more than one.
+_SHOWN = 2
 _CENT = Decimal("0.01")
 
 
@@ -104,7 +106,10 @@ class Known:
         if value <= 0:
             return None
         few = Known(dict(islice(self.amounts.items(), _AMOUNTS)), self.percents, self.numbers)
-        return next((found for way in _WAYS for found in way(value, few)), None)
+        for way in _WAYS:
+            if found := list(islice(dict.fromkeys(way(value, few)), _SHOWN)):
+                return ", or ".join(found)
+        return None
 
 
 Ways = Iterator[str]
@@ -113,45 +118,54 @@ Ways = Iterator[str]
 def _two_terms(value: Decimal, known: Known) -> Ways:
     for others in (known.amounts, known.numbers):
         for one, where in known.amounts.items():
-            if value - one in others:
-                yield f"{one} ({where}) + {value - one} ({others[value - one]})"
-            if one - value in others:
-                yield f"{one} ({where}) − {one - value} ({others[one - value]})"
+            other = value - one
+            if other in others and (others is known.numbers or other <= one):
+                yield f"{_term(one, where)} + {_term(other, others[other])}"
+            if -other in others:
+                yield f"{_term(one, where)} − {_term(-other, others[-other])}"
 
 
 def _share(value: Decimal, known: Known) -> Ways:
     for percent, said in islice(known.percents.items(), _PERCENTS):
         for one, where in known.amounts.items():
             part = (one * percent / 100).quantize(_CENT, ROUND_HALF_UP)
-            of = f"{percent} % ({said}) of {one} ({where})"
+            of = f"{percent} % ({said}) of {_term(one, where)}"
             if value == part:
                 yield of
             elif value == one - part:
-                yield f"{one} ({where}) less {of}"
+                yield f"{_term(one, where)} less {of}"
             elif value == one + part:
-                yield f"{one} ({where}) plus {of}"
-
-
-def _equal_parts(value: Decimal, known: Known) -> Ways:
-    amounts = known.amounts
-    for one, where in amounts.items():
-        for parts in _PARTS:
-            share = (one / parts).quantize(_CENT, ROUND_HALF_UP)
-            for made, how in ((share, f"{one} ({where}) / {parts}"), (one * parts, f"{parts} × {one} ({where})")):
-                if value == made:
-                    yield how
-                elif parts == _PARTS.start and value - made in amounts:
-                    yield f"{how} + {value - made} ({amounts[value - made]})"
-                elif parts == _PARTS.start and made - value in amounts:
-                    yield f"{how} − {made - value} ({amounts[made - value]})"
+                yield f"{_term(one, where)} plus {of}"
 
 
 def _three_terms(value: Decimal, known: Known) -> Ways:
-    few = dict(islice(known.amounts.items(), _TERMS))
+    few = dict(sorted(islice(known.amounts.items(), _TERMS)))
     for one, other in combinations(few, 2):
         last = value - one - other
-        if last in few:
-            yield f"{one} ({few[one]}) + {other} ({few[other]}) + {last} ({few[last]})"
+        if last in few and last >= other:
+            yield f"{_term(one, few[one])} + {_term(other, few[other])} + {_term(last, few[last])}"
 
 
-_WAYS = (_two_terms, _share, _equal_parts, _three_terms)
+def _equal_parts(value: Decimal, known: Known) -> Ways:
+    others = {**known.numbers, **known.amounts}
+    half: list[str] = []
+    for one, where in known.amounts.items():
+        for parts in _PARTS:
+            share = (one / parts).quantize(_CENT, ROUND_HALF_UP)
+            if value == share:
+                yield f"{_term(one, where)} / {parts}"
+            if value == one * parts:
+                yield f"{parts} × {_term(one, where)}"
+            if parts == _PARTS.start and value - share in others:
+                half.append(f"{_term(one, where)} / {parts} + {_term(value - share, others[value - share])}")
+            elif parts == _PARTS.start and share - value in others:
+                half.append(f"{_term(one, where)} / {parts} − {_term(share - value, others[share - value])}")
+    yield from half
+
+
+def _term(value: Decimal, where: str) -> str:
+    cents = value.quantize(_CENT)
+    return f"{cents if cents == value else value} ({where})"
+
+
+_WAYS = (_two_terms, _share, _three_terms, _equal_parts)

@@ -18,13 +18,15 @@ takes untrusted text, and where it was no outcome of the business but a defect: 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from ballast.contracts import CallTools, Event, HandOver, Planner, RunRequest
+from ballast.contracts.wire import canonical
 from ballast.folds import CallState, calls, proposals
 from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, leaves
 from ballast.validation.taint import Heard
@@ -157,7 +159,11 @@ def _results(events: Sequence[Event], tools: Mapping[str, Described], told: _Tol
 
 
 def _arguments(tool: Described, state: CallState) -> Iterator[Found]:
-    return leaves(tool.arguments, state.call.arguments, Grounded)
+    """Yield the arguments as the tool got them: "1" of a Decimal is a number."""
+    made: Any = state.call.arguments
+    with suppress(ValidationError, ValueError):
+        made = tool.arguments.model_validate_json(canonical(made))
+    return leaves(tool.arguments, made, Grounded)
 
 
 def _is_defect(state: CallState, settled: Event) -> bool:

@@ -13,11 +13,15 @@ from typing import Any, Protocol
 from ballast.validation.amounts import names_amount
 from ballast.validation.marks import Found
 from ballast.validation.spelling import Token, tokens
-from ballast.validation.value import Kind, Leaf, Wanted, json_leaves
+from ballast.validation.value import Leaf, Wanted, json_leaves
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?([T ][0-9:.]{4,15}(Z|[+-][0-9:]{4,6})?)?", re.ASCII)
 #: A passage: so many words in a row.
 _PASSAGE = 6
+#: Words that carry nothing.
+_FUNCTION_WORDS = frozenset(
+    {"of", "the", "to", "in", "on", "for", "and", "or", "by", "with", "from", "is", "are", "an"}
+)
 #: Numbers below this count something, wherever else they stand; up to the second one they may, or be a year.
 _FEW, _MANY = 100, 2_100
 
@@ -89,7 +93,7 @@ class Heard:
             return False
         if _counts(found, _MANY) or _is_date(found):
             return not _counts(found, _FEW) and _among(self._untrusted, wanted, perhaps=True)
-        return not isinstance(wanted.leaf.value, str) or not _words(wanted.leaf) <= self._known.words
+        return not isinstance(wanted.leaf.value, str) or bool(_words(wanted.leaf) - _FUNCTION_WORDS - self._known.words)
 
 
 class _Words:
