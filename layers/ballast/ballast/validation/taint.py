@@ -89,11 +89,12 @@ class Heard:
         if found.chosen or str(found.value).strip() == "":
             return False
         wanted = wanted_of(found)
-        if _among(self._trusted, wanted):
-            return False
         if _counts(found, _MANY) or _is_date(found):
-            return not _counts(found, _FEW) and _among(self._untrusted, wanted, perhaps=True)
-        return not isinstance(wanted.leaf.value, str) or bool(_words(wanted.leaf) - _FUNCTION_WORDS - self._known.words)
+            few = _counts(found, _FEW) or _among(self._trusted, wanted)
+            return not few and _among(self._untrusted, wanted, perhaps=True)
+        if isinstance(wanted.leaf.value, str) and _words(wanted.leaf) - _FUNCTION_WORDS <= self._known.words:
+            return False
+        return not _among(self._trusted, wanted)
 
 
 class _Words:
