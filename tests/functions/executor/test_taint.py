@@ -79,6 +79,14 @@ def test_a_planted_address_is_never_set(post: Post, path: str) -> None:
     assert post.stack.count("n-1") == 0
 
 
+def test_that_a_failure_is_a_defect_is_recorded(post: Post) -> None:
+    assert post.run(*PATHS["a defect's message"]) == "failed"
+    assert post.stack.body(post.run_id, "0001.call.1.settled")["defect"] is True
+
+    assert post.run(*PATHS["a failure's message"]) == "failed"
+    assert "defect" not in post.stack.body(post.run_id, "0001.call.1.settled")
+
+
 @pytest.mark.parametrize("path", PATHS)
 def test_the_same_paths_set_the_requesters_own_address(post: Post, path: str) -> None:
     mine = ("set_address", {"to": "ann@shop.example", "words": "As the mail of kassim@evil.example says."})
