@@ -24,6 +24,9 @@ USED := boto3, cfnlint.api, hypothesis, moto.cloudformation, moto.dynamodb, pyte
 
 # $(call stage,name,command,how to see it again): run the command; where it fails, say how. Ctrl-C needs no advice.
 stage = @printf '━━ %s\n' '$(1)'; trap 'exit 130' INT; $(2) || { code=$$?; echo '$(1) failed. See it again: $(3)' >&2; exit $$code; }
+# The same for tests: those that failed, or all of it where pytest itself did not get so far.
+pytest = @printf '━━ %s\n' '$(1)'; trap 'exit 130' INT; $(2) || { code=$$?; again='$(2)'; \
+  test $$code -ne 1 || again='$(or $(3),$(BIN)/pytest --last-failed)'; echo "$(1) failed. See it again: $$again" >&2; exit $$code; }
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test unit coverage lint artifacts faults desk-faults format lock build deploy bench tau2 clean
@@ -35,13 +38,13 @@ demo: $(READY) ## Watch an agent run, on this machine. Another scenario: make de
 	@$(BIN)/ballast demo $(SCENARIO)
 
 test: lint ## The gate: lint, types and the whole suite (3 minutes). A part of it: make test ARGS=tests/template
-	$(call stage,pytest,$(BIN)/pytest $(WORKERS) $(ARGS),$(BIN)/pytest --last-failed)
+	$(call pytest,pytest,$(BIN)/pytest $(WORKERS) $(ARGS))
 
 unit: $(READY) ## The tests that need no cloud, no socket and no process (20 seconds).
-	$(call stage,pytest,$(BIN)/pytest $(WORKERS) tests/unit $(ARGS),$(BIN)/pytest --last-failed)
+	$(call pytest,pytest,$(BIN)/pytest $(WORKERS) $(if $(filter tests/%,$(ARGS)),,tests/unit) $(ARGS))
 
 coverage: $(READY) ## The whole suite, with the coverage of what is shipped; what CI runs (5 minutes).
-	$(call stage,coverage,$(BIN)/pytest $(WORKERS) --cov --cov-report term $(ARGS),$(BIN)/pytest --last-failed)
+	$(call pytest,coverage,$(BIN)/pytest $(WORKERS) --cov --cov-report term $(ARGS))
 
 lint: $(READY) ## Check style, format and types (15 seconds).
 	$(call stage,ruff check,$(BIN)/ruff check .,make lint)
@@ -49,14 +52,14 @@ lint: $(READY) ## Check style, format and types (15 seconds).
 	$(call stage,mypy,$(BIN)/mypy,make lint)
 
 artifacts: $(READY) ## Build what is deployed and play every built function (half a minute; the first time two); needs python3.13.
-	$(call stage,artifacts,$(BIN)/pytest tests/artifacts $(ARGS),make artifacts)
+	$(call pytest,artifacts,$(BIN)/pytest tests/artifacts $(ARGS))
 
 faults: $(READY) ## Play every fault at every request of every handler (6 minutes); writes fault-report.json.
 	$(call stage,faults,$(BIN)/python -m tests.faults $(ARGS),make faults)
 
 desk-faults: $(READY) ## Play 500 seeded runs of the desk under a random mix of faults, and the harness's long tests (2 minutes).
 	$(call stage,desk-faults,$(BIN)/python -m tests.faults --every 0 --random 500 --report desk-fault-report.json $(ARGS),make desk-faults)
-	$(call stage,deep tests,$(BIN)/pytest tests/faults -m deep -o timeout=600,make desk-faults)
+	$(call pytest,deep tests,$(BIN)/pytest tests/faults -m deep -o timeout=600,$(BIN)/pytest --last-failed -m deep -o timeout=600)
 
 format: $(READY) ## Mend what can be mended by itself.
 	$(BIN)/ruff check --fix .
@@ -86,7 +89,7 @@ deploy: build ## Deploy it to your AWS account. Another stage: make deploy STAGE
 bench: $(READY) ## Measure and check what is published: turns, imports, despair, leases, a hot window, deadlines (4 minutes).
 	@for one in $(BENCHES); do \
 	  printf '\n━━━━ python -m bench.%s\n\n' $$one; $(BIN)/python -m bench.$$one || failed="$$failed bench.$$one"; \
-	done; test -z "$$failed" || { echo "Not as it has to be:$$failed" >&2; exit 1; }
+	done; test -z "$$failed" || { echo "Failed:$$failed. See one again: $(BIN)/python -m bench.NAME" >&2; exit 1; }
 
 tau2: $(READY) ## Install tau2-bench's real tools, which bench/tau2 wraps.
 	$(if $(UV),$(UV) pip install $(UV_FLAGS),$(BIN)/python -m pip install $(PIP_FLAGS)) --no-deps -r requirements/tau2.txt

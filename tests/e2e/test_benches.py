@@ -50,7 +50,14 @@ def test_the_published_figures_of_turns_are_those_of_a_run() -> None:
     a_turn = (found.transitions - few.transitions) / (found.turns - few.turns)
     for row, reads in ((fifty, 50), (many, 200)):
         expected = found.transitions + (reads - found.turns) * a_turn
-        assert row.split()[:3:2] == [str(reads), f"{expected / reads:.2f}"]
+        columns = row.split(maxsplit=5)
+        assert columns[:3:2] == [str(reads), f"{expected / reads:.2f}"]
+        # The state carries two numbers, which get longer; the log has the opening once, and not every turn.
+        assert 0 <= int(columns[3]) - int(shown[3]) <= 4
+        assert 0.9 < float(columns[4]) / float(shown[4]) <= 1
+        seen, wanted = requests_in(columns[5]), requests_in(shown[5])
+        assert seen.keys() == wanted.keys()
+        assert all(float(seen[name]) <= float(wanted[name]) for name in wanted)
 
 
 def test_turns_fails_where_its_run_reads_nothing() -> None:
@@ -152,6 +159,10 @@ def test_the_figures_of_leases_have_the_shape_of_a_run_and_hold() -> None:
     figures = dict(re.findall(r"^  (\D+?) +(\d+)$", shown, re.MULTILINE))
     assert (figures["overspend"], figures["leases lost"]) == ("0", "0")
     assert figures["in the window at last"] == figures["by the logs"] != "0"
+    runs, window = re.search(r"^(\d+) runs .* window (\d+) ", shown).groups()  # type: ignore[union-attr]
+    assert int(figures["most ever taken"]) <= int(window)
+    admitted, refused = re.search(r"admitted (\d+), refused (\d+)", shown).groups()  # type: ignore[union-attr]
+    assert int(admitted) + int(refused) == int(runs)
 
 
 def test_leases_and_the_hot_window_fail_where_nothing_was_lent(

@@ -12,20 +12,35 @@ ROOT = Path(__file__).resolve().parents[2]
 BREACHES = {
     "import moto.core.models": "imports moto",
     "import moto": "imports moto",  # loaded by the one before
-    "import socket; socket.socket().connect(('127.0.0.1', 9))": "opens a connection",
-    "import socket; socket.socket().bind(('127.0.0.1', 0))": "opens a port",
-    "import socket; socket.socket(type=socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))": "sends a datagram",
+    "import importlib; importlib.import_module('moto.core')": "imports moto",
+    "import socket; socket.socket()": "opens a socket",
+    "import socket; socket.create_server(('127.0.0.1', 0))": "opens a socket",
+    "import socket; socket.gethostbyaddr('127.0.0.1')": "asks for an address",
     "import subprocess; subprocess.run(['true'])": "starts a process",
+    "import multiprocessing as many; many.get_context('spawn').Process().start()": "starts a process",
+    "import ctypes; ctypes.CDLL(None).system(b'true')": "calls C's system",
     "open(__file__ + '.txt', 'w')": "writes",
-    "import os; os.mkdir(__file__ + '.folder')": "changes",
-    "import os; os.remove(__file__)": "changes",
-    "import os; os.rename(tmp_path, __file__ + '.moved')": "changes",
+    "os.mkdir(__file__ + '.folder')": "changes",
+    "os.mkdir('folder', dir_fd=os.open(os.path.dirname(__file__), os.O_RDONLY))": "changes",
+    "os.remove(__file__)": "changes",
+    "os.rename(tmp_path, __file__ + '.moved')": "changes",
+    "os.link(__file__, tmp_path / 'hard')": "changes",
+    "os.symlink(__file__, tmp_path / 'soft'); open(tmp_path / 'soft', 'a')": "writes",
     "import shutil; shutil.rmtree(os.path.dirname(__file__))": "changes",
+    "import tempfile; tempfile.tempdir = os.path.dirname(__file__); open(__file__ + '.txt', 'w')": "writes",
+    "os.makedirs(os.path.dirname(__file__) + '/.hypothesis/x')": "changes",
     """
     try:
         open(__file__ + '.txt', 'w')
     except Exception:
         pass
+    """: "writes",
+    """
+    import pytest
+    try:
+        open(__file__ + '.txt', 'w')
+    except Exception:
+        pytest.skip("hides it")
     """: "writes",
     """
     import threading
@@ -44,6 +59,13 @@ def written():
 
 def test_takes_it(written):
     pass
+"""
+EXPECTED = """
+import pytest
+
+@pytest.mark.xfail
+def test_expects_it():
+    open(__file__ + ".txt", "w")
 """
 AT_ITS_END = """
 import pytest
@@ -77,6 +99,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> str:
         (folder / "test_planted.py").write_text("import os\n\n" + "\n\n".join(tests))
         (folder / "test_planted_fixture.py").write_text(FIXTURE)
         (folder / "test_planted_end.py").write_text(AT_ITS_END)
+        (folder / "test_planted_xfail.py").write_text(EXPECTED)
         (folder / "test_planted_import.py").write_text("try:\n    import moto\nexcept Exception:\n    pass\n")
         made = subprocess.run(
             [
@@ -121,6 +144,7 @@ def test_a_breach_is_named_with_the_place_where_it_belongs(printed: str, number:
         "test_planted_fixture.py::test_takes_it writes",
         "test_planted_end.py::test_takes_it writes",
         "test_planted_import.py imports moto",
+        "test_planted_xfail.py::test_expects_it writes",
     ],
 )
 def test_a_fixture_and_an_import_are_held_to_it_too(printed: str, line: str) -> None:
@@ -128,7 +152,7 @@ def test_a_fixture_and_an_import_are_held_to_it_too(printed: str, line: str) -> 
 
 
 def test_a_pure_test_is_left_alone(printed: str) -> None:
-    assert f"{len(BREACHES)} failed, 3 passed, 3 errors" in printed
+    assert f"{len(BREACHES) + 1} failed, 3 passed, 3 errors" in printed
 
 
 def test_unit_tests_are_collected_without_moto_in_a_process_of_their_own() -> None:

@@ -199,9 +199,9 @@ class FinishesLate(AtRequest):
                 self._count()
         self._thread = Thread(target=self._in_thread, args=(run,), daemon=True)
         self._thread.start()
-        self._stands.wait(30)
+        self._stands.wait(300)
         if not self.happened:
-            self._thread.join(30)
+            self._thread.join(300)
             self._thread = None
             return self._returned()
         raise InvokeFailed("Lambda.SdkClientException", "the connection broke")
@@ -227,14 +227,14 @@ class FinishesLate(AtRequest):
     def _finish(self) -> None:
         if self._thread is not None:
             self._goes_on.set()
-            self._thread.join(30)
+            self._thread.join(300)
             assert not self._thread.is_alive(), "it never finished"
             self._thread = None
 
     def here(self, world: World, invocation: Invocation, request: Request, prepared: Any, perform: Perform) -> Any:
         if not self._goes_on.is_set():
             self._stands.set()
-            self._goes_on.wait(30)
+            self._goes_on.wait(300)
         if world.clock().timestamp() > invocation.deadline:
             raise LambdaDied("Sandbox.Timedout")
         return perform()

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bench.publish import ROOT
 from tests.faults.desk import run_of
 from tests.faults.invariants import broken_rules
 from tests.faults.judge import judge
@@ -45,6 +46,13 @@ def test_the_desk_reconciles_under_a_random_mix_of_faults(world: World, before: 
 @pytest.fixture(scope="module")
 def derived(world: World) -> list[tuple[Recorded, list[Case]]]:
     return all_cases(world, times=1)
+
+
+@pytest.mark.deep
+def test_the_docs_count_the_cases_that_there_are(derived: list[tuple[Recorded, list[Case]]]) -> None:
+    page = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+
+    assert f"{sum(len(cases) for _, cases in derived):,} cases, all passed" in page
 
 
 @pytest.mark.deep

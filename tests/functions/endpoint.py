@@ -73,7 +73,7 @@ class Endpoint:
 
     def hang(self) -> None:
         """Wait until the test is over, then break the connection."""
-        self.over.wait(30)
+        self.over.wait(300)
         raise ConnectionError
 
     def drop(self) -> None:

@@ -31,7 +31,7 @@ def tools_have_ended() -> None:
     """Wait for the threads of tools that nobody waits for any more."""
     for thread in threading.enumerate():
         if thread.name == "tool":
-            thread.join(10)
+            thread.join(300)
             assert not thread.is_alive()
 
 

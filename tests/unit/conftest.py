@@ -7,6 +7,7 @@ fixtures of every scope, for threads, and for what a test does and then hides in
 from __future__ import annotations
 
 import builtins
+import importlib
 import os
 import sys
 import tempfile
@@ -20,12 +21,11 @@ import urllib3  # noqa: F401 - as it is loaded it opens a port to see whether th
 
 #: What Python tells its audit hooks, and what is wrong with it here.
 _FORBIDDEN = {
-    "socket.connect": "opens a connection",
-    "socket.bind": "opens a port",
-    "socket.sendto": "sends a datagram",
-    "socket.sendmsg": "sends a datagram",
+    "socket.__new__": "opens a socket",
     "socket.getaddrinfo": "asks for an address",
     "socket.gethostbyname": "asks for an address",
+    "socket.gethostbyaddr": "asks for an address",
+    "socket.getnameinfo": "asks for an address",
     "subprocess.Popen": "starts a process",
     "os.exec": "starts a process",
     "os.fork": "starts a process",
@@ -36,24 +36,30 @@ _FORBIDDEN = {
     "os.system": "starts a process",
     "pty.spawn": "starts a process",
 }
+#: What a C library is asked for by who goes round Python; that it is loaded says nothing: ``import ctypes`` does.
+_BEHIND_PYTHON = {"system", "popen", "fork", "vfork", "execv", "execve", "execvp", "posix_spawn", "socket", "open"}
 #: Events that change the file system: which of their arguments are paths, and which are the folders those start from.
 _CHANGES = {
     "os.mkdir": ((0, 2),),
     "os.rmdir": ((0, 1),),
     "os.remove": ((0, 1),),
     "os.rename": ((0, 2), (1, 3)),
-    "os.link": ((1, 3),),
+    "os.link": ((0, 2), (1, 3)),
     "os.symlink": ((1, 2),),
     "os.truncate": ((0, None),),
     "os.chmod": ((0, 2),),
     "os.chown": ((0, 3),),
     "os.utime": ((0, 3),),
+    "os.setxattr": ((0, None),),
     "shutil.rmtree": ((0, 1),),
     "sqlite3.connect": ((0, None),),
 }
 _WHERE = "Its place is tests/functions, tests/workflow or tests/e2e (docs/testing.md)."
 _HERE = Path(__file__).parent
-_PYTHONS_OWN = ("__pycache__", ".hypothesis", ".pytest_cache")
+_ROOT = _HERE.parents[1]
+_TEMPORARY = Path(os.path.realpath(tempfile.gettempdir()))
+#: What Python, hypothesis and pytest keep for themselves.
+_THEIR_OWN = (_ROOT / ".hypothesis", _ROOT / ".pytest_cache")
 
 
 class NotPure(RuntimeError):
@@ -74,17 +80,12 @@ class _Guard:
             cls.added = True
             sys.addaudithook(cls.hook)
         cls.running, cls.refused = what, []
-        imports, builtins.__import__ = builtins.__import__, cls.importing(builtins.__import__)
+        imports, by_name = builtins.__import__, importlib.import_module
+        builtins.__import__, importlib.import_module = cls.importing(imports), cls.importing(by_name)
         try:
             yield
         finally:
-            cls.running, builtins.__import__ = None, imports
-
-    @classmethod
-    def answer_for(cls) -> None:
-        """Raise what was refused and then hidden."""
-        if cls.refused:
-            raise cls.refused.pop()
+            cls.running, builtins.__import__, importlib.import_module = None, imports, by_name
 
     @classmethod
     def importing(cls, imports: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,6 +94,8 @@ class _Guard:
         def look(name: str, *rest: Any, **others: Any) -> Any:
             if name.partition(".")[0] == "moto":
                 cls.refuse("imports moto")
+            if name.startswith("popen_"):  # multiprocessing's, whose way to start a process tells no hook
+                cls.refuse("starts a process")
             return imports(name, *rest, **others)
 
         return look
@@ -103,13 +106,16 @@ class _Guard:
             return
         if event in _FORBIDDEN:
             cls.refuse(_FORBIDDEN[event])
+        elif event == "ctypes.dlsym" and arguments[1] in _BEHIND_PYTHON:
+            cls.refuse(f"calls C's {arguments[1]}")
         elif event == "import" and arguments[0].partition(".")[0] == "moto":
             cls.refuse("imports moto")
         elif event == "open" and _writes(arguments) and not _is_free(arguments[0]):
             cls.refuse(f"writes {arguments[0]}")
         elif event in _CHANGES:
             for path, folder in _CHANGES[event]:
-                if (folder is None or arguments[folder] in (None, -1)) and not _is_free(arguments[path]):
+                within = None if folder is None else arguments[folder]
+                if not _is_free(arguments[path], within):
                     cls.refuse(f"changes {arguments[path]}")
 
     @classmethod
@@ -124,14 +130,20 @@ def _writes(arguments: tuple[Any, ...]) -> bool:
     return bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND))
 
 
-def _is_free(path: Any) -> bool:
-    """Say whether a unit test may change what is there: a descriptor that it has, memory, a temporary folder."""
+def _is_free(path: Any, within: int | None = None) -> bool:
+    """Say whether a unit test may change what is there: a descriptor that it has, memory, a temporary folder.
+
+    Links are followed. ``within`` is the descriptor of the folder that the path starts from, if it has one.
+    """
     if not isinstance(path, str | bytes | os.PathLike) or path == ":memory:":
         return True
-    absolute = Path(os.path.abspath(os.fsdecode(path)))
-    if any(part in absolute.parts for part in _PYTHONS_OWN):
+    start = os.getcwd() if within in (None, -1) else os.path.realpath(f"/dev/fd/{within}")
+    real = Path(os.path.realpath(os.path.join(start, os.fsdecode(path))))
+    bytecode = real.name == "__pycache__" or (real.parent.name == "__pycache__" and ".pyc" in real.name)
+    if bytecode or any(real.is_relative_to(own) for own in _THEIR_OWN):
         return True
-    return absolute.is_relative_to(tempfile.gettempdir()) or absolute.is_relative_to("/dev")
+    temporary = real.is_relative_to(_TEMPORARY) and not real.is_relative_to(_ROOT)
+    return temporary or real.is_relative_to("/dev")
 
 
 @pytest.hookimpl(wrapper=True)
@@ -139,7 +151,7 @@ def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Watch a file while it is imported."""
-    if not isinstance(collector, pytest.Module):
+    if not collector.path.is_relative_to(_HERE):
         return (yield)
     with _Guard.watching(collector.nodeid):
         report = yield
@@ -157,18 +169,14 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, bool, bool]:
         return (yield)
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call() -> Generator[None]:
-    """Fail a test that hid a refusal, its fixtures' too."""
-    result = yield
-    _Guard.answer_for()
-    return result
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_teardown() -> Generator[None]:
-    """Fail a test whose fixtures hid one at their end."""
-    _Guard.refused.clear()
-    result = yield
-    _Guard.answer_for()
-    return result
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test that hid a refusal: in an ``except``, a skip, an expected failure, or in a fixture's end."""
+    report = yield
+    if item.path.is_relative_to(_HERE) and _Guard.refused:
+        hidden = str(_Guard.refused[0])
+        _Guard.refused.clear()
+        if report.outcome != "failed":
+            report.outcome, report.longrepr = "failed", hidden
+            vars(report).pop("wasxfail", None)
+    return report

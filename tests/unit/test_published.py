@@ -54,6 +54,15 @@ def test_the_readme_counts_the_scenarios_that_there_are() -> None:
     assert count[1] == {7: "seven", 8: "eight", 9: "nine", 10: "ten"}[len(names())]
 
 
+def test_the_readme_asks_for_the_python_that_the_project_does() -> None:
+    asked = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+    assert asked is not None
+    named = set(re.findall(r"Python (3\.\d+)", (ROOT / "README.md").read_text(encoding="utf-8")))
+    assert asked[1] in named
+    assert named <= {asked[1], "3.13"}  # Lambda's
+
+
 def test_every_command_of_the_readme_can_be_typed() -> None:
     typed = _BALLAST.findall((ROOT / "README.md").read_text(encoding="utf-8"))
 
@@ -105,6 +114,9 @@ def test_cold_import_publishes_every_function_of_the_template() -> None:
     _, _, *rows = published("python -m bench.cold_import").output.splitlines()
 
     assert [row.split()[0] for row in rows] == list(cold_import.handlers())
+    for row in rows:  # medians of ratios, and not ratios of medians
+        whole, bare, ratio = (float(column.rstrip("msx")) for column in row.split()[2:])
+        assert ratio == pytest.approx(whole / bare, rel=0.25), row
 
 
 def test_an_output_is_written_to_the_place_of_its_command_and_to_no_other() -> None:

