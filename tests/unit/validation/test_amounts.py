@@ -89,6 +89,8 @@ def test_a_house_number_or_a_count_is_put_to_a_person(text: str) -> None:
         ({"amountUsd": 90}, "known"),
         ({"total_price": "90"}, "known"),
         ({"anything": 90.0}, "known"),
+        ({"price": "90 or so"}, "known"),
+        ({"price": "of 90 pegs, 2"}, "derived"),
         ({"lines": [{"unit_usd": "90.00"}]}, "known"),
         ({"house_number": 90}, "derived"),
         ({"quantity": 90}, "derived"),

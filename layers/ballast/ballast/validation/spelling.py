@@ -29,6 +29,7 @@ _JOINERS = frozenset(DASHES + "_.@") - frozenset(BREAKS)
 _EN_DASH, _WORD = "\u2013", 3
 #: The same, for the inside of a regular expression's brackets.
 DASH_CLASS = re.escape(DASHES)
+HYPHEN_CLASS = re.escape(DASHES.translate(dict.fromkeys(map(ord, BREAKS))))
 #: Between digits, these as well: decimals, dates, times, fractions.
 _NUMBER_JOINERS = frozenset(",:/'’" + BREAKS)
 #: What may stand inside an id where another writer puts something else, or nothing: O-1001, O 1001, O.1001.
@@ -69,7 +70,12 @@ def _even(char: str) -> str:
 
 def begins_sentence(word: str) -> bool:
     """Say whether a word right behind a full stop begins a sentence: capitalised, and no ending of a name."""
-    return word[:1].isupper() and word[1:] == word[1:].lower() and len(word) != 2 and word.lower() not in _ENDINGS
+    return word[:1].isupper() and word[1:] == word[1:].lower() and word.lower() not in _ENDINGS
+
+
+def ends_address(word: str) -> bool:
+    """Say whether the same word may as well be the end of a domain: two letters are a country."""
+    return len(word) == 2 or not begins_sentence(word)
 
 
 def unglued(text: str) -> str:

@@ -25,10 +25,11 @@ from ballast.validation.numbers import Named, numbers
 from ballast.validation.spelling import (
     BREAKS,
     DASH_CLASS,
+    HYPHEN_CLASS,
     Token,
-    begins_sentence,
     code_occurs,
     code_of,
+    ends_address,
     even,
     occurs,
     tokens,
@@ -37,13 +38,15 @@ from ballast.validation.spelling import (
 
 #: What stands in no e-mail address and no URL, so that it may stand beside one: quotes, brackets, dashes that part.
 _QUOTES = '"“”„‟«»‹›‘’‚`'
-_NO_EMAIL = re.compile(rf"[\s<>()\[\]',;:|{_QUOTES}{BREAKS}\u2013…]+")
+_NO_EMAIL = re.compile(rf"[\s<>()\[\]',;:|!?{_QUOTES}{BREAKS}\u2013…]+")
 _NO_URL = re.compile(rf"[\s<>'|\\^{{}}{_QUOTES}{BREAKS}\u2013…]+")
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _HOST = re.compile(r"(?:[\w-]{1,63}\.){1,12}[\w-]{2,63}(?::[0-9]{1,5})?(?=[/?#]|$)")
+#: What ends a host that is written without a path.
+_AFTER_HOST = re.compile(r"(?<!:)[,;!](?=[^\W\d_])")
 _MAX_URL = 2_048
 _PHONE = re.compile(
-    rf"(?<![^\W_])(?<![{DASH_CLASS}_.@/])(\+|00)?\(?[0-9](?:[ {DASH_CLASS}()./]{{0,3}}[0-9])+(?![^\W_]|[@_])"
+    rf"(?<![^\W_])(?<![{HYPHEN_CLASS}_.@/])(\+|00)?\(?[0-9](?:[ {DASH_CLASS}()./]{{0,3}}[0-9])+(?![^\W_]|[@_])"
 )
 #: How JSON's writers put a decimal into a text.
 _PROGRAMS_OWN = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}", re.ASCII)
@@ -109,9 +112,11 @@ class Leaf:
     @cached_property
     def amounts(self) -> frozenset[Decimal]:
         """The amounts of money in it."""
+        if names_amount(self.field) and len(self.named) == 1:
+            return self.numbers
         if isinstance(self.value, str) and not _INTEGER.fullmatch(self.value):
             return frozenset(named.value for named in self.named if is_amount(self.evened, named))
-        is_one = names_amount(self.field) or (self.field == "" and not isinstance(self.value, str))
+        is_one = self.field == "" and not isinstance(self.value, str)
         return frozenset(one.value for one in self.named if is_one or (one.money and not names_count(self.field)))
 
     @cached_property
@@ -255,7 +260,7 @@ def _emails(text: str) -> Iterator[str]:
         address = word.strip(".!?*")
         yield _address(even(address))
         whole, _, sentence = address.rpartition(".")
-        if begins_sentence(sentence) and "." in whole.partition("@")[2]:
+        if not ends_address(sentence) and "." in whole.partition("@")[2]:
             yield _address(even(whole))
 
 
@@ -268,6 +273,8 @@ def _urls(text: str) -> Iterator[str]:
         found = found.lstrip("([*_").rstrip(".,;:!?*_")
         if not found or len(found) > _MAX_URL:
             continue
+        if "/" not in _SCHEME.sub("", found, count=1):
+            found = _AFTER_HOST.split(found, maxsplit=1)[0]
         for closing, opening in ((")", "("), ("]", "[")):
             if opening not in found:
                 found = found.partition(closing)[0]
@@ -275,7 +282,7 @@ def _urls(text: str) -> Iterator[str]:
             continue
         yield _address_of_url(even(found))
         whole, _, sentence = found.rpartition(".")
-        if begins_sentence(sentence) and (scheme or _HOST.match(whole)) and "." in _SCHEME.sub("", whole):
+        if not ends_address(sentence) and (scheme or _HOST.match(whole)) and "." in _SCHEME.sub("", whole):
             yield _address_of_url(even(whole))
 
 
