@@ -54,14 +54,22 @@ class Attempt:
 
     @cached_property
     def grounding(self) -> Grounding:
-        """Where the values of its marked arguments come from; read only as far as they ask for it."""
-        if not self.tool.grounds or self.state.planner in _NEED_NO_GROUND:
+        """Where the values of its arguments come from; read only as far as they ask for it.
+
+        Those without a mark are looked at where untrusted text could do harm by them.
+        """
+        unmarked = self.tool.taint != "allow" and self.playbook.hears_untrusted
+        if self.state.planner in _NEED_NO_GROUND or not (self.tool.grounds or unmarked):
             return Grounding()
         trust_text, tools = self.playbook.agent.trust_text, self.playbook.tools
+        opening = opening_sources(self.request, trust_text=trust_text)
         return ground(
             self.args,
-            opening_sources(self.request, trust_text=trust_text),
-            lambda: run_sources(self.history.run, tools, before_turn=self.task.turn, trust_text=trust_text),
+            opening,
+            lambda: run_sources(
+                self.history.run, tools, before_turn=self.task.turn, trust_text=trust_text, opening=opening
+            ),
+            unmarked=unmarked,
         )
 
     def so_far(self) -> RunSoFar:

@@ -4,6 +4,7 @@
 
     every marked value is known ─▶ goes on
     one occurs nowhere ──────────▶ Ungrounded: it was invented
+    an amount follows from known ones ─▶ a reason to ask a person, with how; a read that ``taint`` allows goes on
     one occurs only in untrusted text ─▶ the tool's ``taint``: refuse ─▶ Tainted
                                                                approve ─▶ a reason to ask a person
                                                                allow ──▶ goes on, and its result is untrusted, too
@@ -21,7 +22,7 @@ from functions.executor.attempt import Attempt, Outcome
 def grounded(attempt: Attempt) -> Outcome | None:
     """Let the call go on where its values are known; raise ``Ungrounded`` or ``Tainted`` where they are not."""
     # What a person approved, or changed before approving, they have vouched for.
-    if attempt.state.status == "intended" or attempt.state.approval is True or attempt.state.planner is Planner.HUMAN:
+    if attempt.state.approval is True or attempt.state.planner is Planner.HUMAN:
         return None
     name, found = attempt.tool.name, attempt.grounding
     if found.ungrounded:
@@ -59,12 +60,22 @@ def _by_a_person(attempt: Attempt) -> bool:
     return attempt.state.planner is Planner.HUMAN and attempt.tool.effect is Effect.WRITE
 
 
+def derived(attempt: Attempt) -> str | None:
+    """Return how amounts that nobody names follow from known ones, for a person to judge; None where there are none."""
+    found = attempt.grounding.derived
+    if not found or attempt.tool.taint == "allow":
+        return None
+    how = "; ".join(f"{path} = {way}" for path, way in sorted(found.items())[:8])
+    return f"nobody named this amount, it was computed: {how}"
+
+
 def provenance(attempt: Attempt) -> dict[str, Any]:
     """Return where the values came from, to be recorded with the call's intention; nothing where none is marked."""
     found = attempt.grounding
-    if attempt.state.approval is True or not (found.known or found.tainted):
+    if attempt.state.approval is True or not (found.known or found.tainted or found.derived):
         return {}
-    return {"grounded": dict(found.known), "tainted": dict(found.tainted)}
+    where = {"grounded": dict(found.known), "tainted": dict(found.tainted)}
+    return where | ({"derived": dict(found.derived)} if found.derived else {})
 
 
 def _listed(fields: Any) -> str:

@@ -56,6 +56,7 @@ def found(tool: Tool, verify: Callable[[], Any]) -> Outcome | None:
 def run_read(tool: Tool, call: Callable[[], Any]) -> Outcome:
     """Run a tool that reads. It did nothing whatever went wrong, so the planner may go on.
 
+    A ``defect`` was no outcome of the business: its message quotes whatever went wrong, so nobody vouches for it.
     Raises ``RetryLater`` for an outage of AWS: another attempt reads again.
     """
     try:
@@ -63,9 +64,11 @@ def run_read(tool: Tool, call: Callable[[], Any]) -> Outcome:
     except Lost as lost:
         if isinstance(lost.__cause__, RetryLater):
             raise RetryLater(str(lost)) from lost
-        return {"status": "failed", "message": str(lost)}
-    except (Broken, NotAsPromised, CircuitOpen) as problem:
-        return {"status": "failed", "message": str(problem)}
+        return {"status": "failed", "message": str(lost), "defect": True}
+    except CircuitOpen as rests:
+        return {"status": "failed", "message": str(rests)}
+    except (Broken, NotAsPromised) as problem:
+        return {"status": "failed", "message": str(problem), "defect": True}
 
 
 def said_by_tool(function: Callable[[], Any]) -> Any:

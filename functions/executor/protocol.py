@@ -107,7 +107,7 @@ class Write:
         except Broken as broken:
             if self.verify is None:
                 return _unknown(str(broken))
-            return self._happened() or {"status": "failed", "message": f"{broken} It did not happen."}
+            return self._happened() or {"status": "failed", "message": f"{broken} It did not happen.", "defect": True}
         except NotAsPromised as odd:
             return self._happened() or _unknown(str(odd))
 

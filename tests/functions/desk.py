@@ -85,6 +85,17 @@ class Desk:
         """Let the desk's notes about the customer say ``text``."""
         self._change("customers", "customer_id", customer_id, "notes", text)
 
+    def plant(self, table: str, key: str, path: str, text: str) -> None:
+        """Let a record say ``text`` at ``path``, such as "address.street" or "lines.0.name"."""
+        found = client("dynamodb").get_item(TableName=table, Key={_KEYS[table][0]: {"S": key}})["Item"]
+        *steps, last = path.split(".")
+        inner: Any = found
+        for step in steps:
+            value = inner[int(step)] if isinstance(inner, list) else inner[step]
+            inner = value.get("M") or value["L"]
+        inner[last] = {"S": text}
+        client("dynamodb").put_item(TableName=table, Item=found)
+
     def _change(self, table: str, key: str, value: str, attribute: str, text: str) -> None:
         client("dynamodb").update_item(
             TableName=table,

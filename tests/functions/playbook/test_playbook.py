@@ -11,8 +11,10 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.folds import usage
 from ballast.money import load_prices
-from ballast.playbook import Effect, Playbook, RunSoFar
+from ballast.playbook import Effect, Playbook, RunSoFar, Untrusted, undeclared_arguments
 from ballast.playbook.run import InWindow, MovedSoFar
+from ballast.validation import leaves
+from tests.functions.playbook.desk import Desk
 
 
 def objects(schema: Any) -> list[dict[str, Any]]:
@@ -137,3 +139,25 @@ def test_the_planner_can_import_it_without_aws_and_without_the_search_library(pl
     )
 
     assert json.loads(done.stdout) == []
+
+
+def test_of_every_argument_it_is_said_where_its_values_must_come_from(playbook: Playbook) -> None:
+    assert undeclared_arguments(playbook) == ()
+
+
+#: What somebody outside of the shop writes: read back from a record it vouches for nothing.
+OTHERS_WORDS = {
+    "look_up_customer": {
+        *("name", "email", "phone", "notes"),
+        *("address.street", "address.city", "address.postal_code"),
+    },
+    "look_up_order": {"tracking_code", "lines.0.name", "customer_note"},
+}
+
+
+@pytest.mark.parametrize("tool", OTHERS_WORDS)
+def test_what_others_write_is_marked_as_untrusted(playbook: Playbook, desk: Desk, tool: str) -> None:
+    arguments = {"customer_id": "C-1005"} if tool == "look_up_customer" else {"order_id": "O-1006"}
+    found = leaves(playbook.tools[tool].returns, desk.run(tool, **arguments), Untrusted)
+
+    assert {one.path for one in found if one.mark is not None} == OTHERS_WORDS[tool]

@@ -158,6 +158,12 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
         r'taint must be "approve", "refuse" or "allow", not \'maybe\'',
     ),
     (
+        "an outward that is no yes or no",
+        tool_with("Effect.READ)", "Effect.READ, outward='url')"),
+        LOOK_UP,
+        r"outward must be True or False, not 'url'",
+    ),
+    (
         "a rule of no parameter",
         tool_with("Effect.READ)", "Effect.READ, validate=lambda: None)"),
         LOOK_UP,

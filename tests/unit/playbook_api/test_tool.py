@@ -104,3 +104,24 @@ def test_a_model_that_cannot_be_a_json_schema_is_refused_when_it_is_loaded() -> 
 def test_a_return_type_that_cannot_be_json_is_refused_when_it_is_loaded(returns: Any) -> None:
     with pytest.raises(PlaybookInvalid, match=r"Tool pay .*its return type cannot be JSON"):
         made(returns)
+
+
+@pytest.mark.parametrize(
+    ("effect", "more", "taint"),
+    [
+        (Effect.WRITE, {}, "approve"),
+        (Effect.READ, {}, "allow"),
+        (Effect.READ, {"outward": True}, "approve"),
+        (Effect.READ, {"outward": True, "taint": "refuse"}, "refuse"),
+        (Effect.READ, {"outward": True, "taint": "allow"}, "allow"),
+        (Effect.WRITE, {"taint": "allow"}, "allow"),
+    ],
+)
+def test_a_read_that_leaves_the_house_has_the_taint_of_a_write(
+    effect: Effect, more: dict[str, Any], taint: str
+) -> None:
+    def open_page(args: Args, ctx: ToolContext) -> str:
+        """Open a page."""
+        return ""
+
+    assert tool(effect=effect, **more)(open_page).taint == taint

@@ -1,13 +1,14 @@
 """Marks are found wherever an author may write them: nested, in lists, in unions, in Annotated within Annotated."""
 
 from decimal import Decimal
-from typing import Annotated, Any
+from enum import StrEnum
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, Field, StringConstraints
 
-from ballast.validation import Grounded, Kind, Untrusted, has_mark
-from ballast.validation.marks import leaves
+from ballast.validation import FreeText, Grounded, Kind, Untrusted, has_mark
+from ballast.validation.marks import is_choice, leaves, undeclared
 
 Short = Annotated[str, StringConstraints(max_length=10)]
 
@@ -124,3 +125,63 @@ def test_marks_leave_the_schema_alone() -> None:
         country: str = "US"
 
     assert Address.model_json_schema() == Plain.model_json_schema() | {"title": "Address"}
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Nested(BaseModel):
+    marked: Annotated[str, Grounded]
+    spare: str = ""
+
+
+class Form(BaseModel):
+    """Every way to declare an argument, and every way to leave it."""
+
+    order_id: Annotated[str, Grounded]
+    remark: Annotated[str, FreeText] = ""
+    own: Annotated[str | None, FreeText(quotes=False)] = None
+    either: Annotated[str, Grounded] | None = None
+    colour: Colour = Colour.RED
+    when: Literal["now", "later"] | None = None
+    sure: bool | None = False
+    whole: Annotated[Nested | None, Grounded] = None
+    text: str = ""
+    count: int | None = None
+    parts: list[str] = []
+    by_name: dict[str, Annotated[int, Grounded]] = {}
+    nested: Nested | None = None
+    many: tuple[Nested, ...] = ()
+    notes: list["Note"] = []
+    anything: Any = None
+
+
+def test_what_nobody_has_declared_is_listed_by_its_path() -> None:
+    assert list(dict.fromkeys(undeclared(Form))) == [
+        "text",
+        "count",
+        "parts.*",
+        "by_name.*",
+        "nested.spare",
+        "many.*.spare",
+        "notes.*.author",
+        "notes.*.text",
+        "anything",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "choice"),
+    [
+        (Literal["a"], True),
+        (Colour, True),
+        (bool | None, True),
+        (Annotated[Literal["a"] | None, Field(description="x")], True),
+        (str, False),
+        (Literal["a"] | str, False),
+        (Any, False),
+    ],
+)
+def test_a_choice_can_only_be_what_its_type_lists(annotation: Any, choice: bool) -> None:
+    assert is_choice(annotation) is choice

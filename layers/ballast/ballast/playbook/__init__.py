@@ -13,7 +13,8 @@ from ballast.playbook.load import Playbook, load_playbook
 from ballast.playbook.once import Change
 from ballast.playbook.run import RunSoFar
 from ballast.playbook.tool import Effect, Tool, tool
-from ballast.validation import Grounded, Sensitive, Untrusted
+from ballast.playbook.undeclared import undeclared_arguments
+from ballast.validation import FreeText, Grounded, Kind, Sensitive, Untrusted
 
 __all__ = [
     "AgentConfig",
@@ -23,9 +24,11 @@ __all__ = [
     "Effect",
     "EffectPolicy",
     "Fallback",
+    "FreeText",
     "GiveUp",
     "Grounded",
     "Intent",
+    "Kind",
     "OnRollback",
     "OnUnanswered",
     "Playbook",
@@ -39,4 +42,5 @@ __all__ = [
     "fallback",
     "load_playbook",
     "tool",
+    "undeclared_arguments",
 ]

@@ -20,6 +20,7 @@ from ballast.playbook.effects import Breaker, OnRollback
 from ballast.playbook.fallback import Fallback
 from ballast.playbook.sensitive import marks_arguments, marks_result, own_names
 from ballast.playbook.tool import Effect, Tool
+from ballast.validation import Untrusted, has_mark
 
 _LOCK = threading.Lock()
 
@@ -62,6 +63,12 @@ class Playbook:
         """Return the tools that the agent may see for a request of that intent."""
         made = (tool for tool in self.tools.values() if tool.offered)
         return [tool for tool in made if tool.effect is Effect.READ or self.agent.may_write(tool.name, intent)]
+
+    @cached_property
+    def hears_untrusted(self) -> bool:
+        """Whether a run of it may hear text that nobody vouches for, as far as the playbook says so."""
+        tools = self.tools.values()
+        return not self.agent.trust_text or any(made.untrusted or has_mark(made.returns, Untrusted) for made in tools)
 
     def side_by_side(self, tools: Iterator[str]) -> bool:
         """Say whether calls of these tools may be made at once: none writes, and none costs money.

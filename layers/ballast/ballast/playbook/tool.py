@@ -56,6 +56,7 @@ class Tool:
                     else when the approved call is to act, the approval is void
     offered         whether the agent may see and call it; every other planner may anyway
     untrusted       whether nobody vouches for what it returns
+    outward         whether its arguments leave the house: a URL, a mail address, a webhook
     taint           what becomes of a call with values that only untrusted text names
     argument_bytes, result_bytes, depth  how large and how deep its arguments and results may be
     returns         the return annotation
@@ -74,6 +75,7 @@ class Tool:
     validate: Callable[..., str | None] | None = None
     offered: bool = True
     untrusted: bool = False
+    outward: bool = False
     taint: Taint = "approve"
     argument_bytes: int = ARGUMENT_BYTES
     result_bytes: int = RESULT_BYTES
@@ -150,6 +152,7 @@ def tool(
     validate: Callable[..., str | None] | None = None,
     offered: bool = True,
     untrusted: bool = False,
+    outward: bool = False,
     taint: Taint | None = None,
     argument_bytes: int = ARGUMENT_BYTES,
     result_bytes: int = RESULT_BYTES,
@@ -175,9 +178,9 @@ def tool(
     The model must be a frozen pydantic model that forbids extra fields; the docstring is what
     the language model reads; the return annotation is checked and must be JSON-like. Without
     ``undo_arguments`` the undo gets the arguments of the call itself. A tool that only undoes is
-    best not ``offered``: it would cost tokens in every prompt and invite misuse. ``taint`` is
-    "approve" for a write and "allow" for a read where it is not given. From ``repeat`` on: ``EffectPolicy``;
-    ``moves`` and what belongs to it: ``ballast.playbook.moves``.
+    best not ``offered``: it would cost tokens in every prompt and invite misuse. Where ``taint`` is not
+    given it is "approve" for a write and for a read that is ``outward``, "allow" for any other read.
+    From ``repeat`` on: ``EffectPolicy``; ``moves`` and what belongs to it: ``ballast.playbook.moves``.
     Raises ``PlaybookInvalid`` naming what is wrong.
     """
 
@@ -192,6 +195,8 @@ def tool(
             raise PlaybookInvalid(f"{where} has no docstring. The model reads it: say what the tool does and when.")
         if taint not in (None, *get_args(Taint)):
             raise PlaybookInvalid(f'{where}: taint must be "approve", "refuse" or "allow", not {taint!r}.')
+        if not isinstance(outward, bool):
+            raise PlaybookInvalid(f"{where}: outward must be True or False, not {outward!r}.")
         model, returns, result = annotations(function, where)
         made = Tool(
             name=name,
@@ -205,7 +210,8 @@ def tool(
             validate=validate,
             offered=offered,
             untrusted=untrusted,
-            taint=taint or ("approve" if effect is Effect.WRITE else "allow"),
+            outward=outward,
+            taint=taint or ("approve" if effect is Effect.WRITE or outward else "allow"),
             argument_bytes=argument_bytes,
             result_bytes=result_bytes,
             depth=depth,

@@ -5,7 +5,7 @@ Imports ``ballast.folds``, ``ballast.contracts`` and ``ballast.errors`` only.
 
 from ballast.validation.answer import in_form, unknown_in
 from ballast.validation.grounding import Grounding, Taint, ground
-from ballast.validation.marks import Grounded, Sensitive, Untrusted, has_mark, leaves, lost_marks
+from ballast.validation.marks import FreeText, Grounded, Sensitive, Untrusted, has_mark, leaves, lost_marks
 from ballast.validation.schema import schema_complaint
 from ballast.validation.sizes import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, too_large, why_no_object
 from ballast.validation.sources import Source, opening_sources, run_sources
@@ -15,6 +15,7 @@ __all__ = [
     "ARGUMENT_BYTES",
     "DEPTH",
     "RESULT_BYTES",
+    "FreeText",
     "Grounded",
     "Grounding",
     "Kind",

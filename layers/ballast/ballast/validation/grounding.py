@@ -1,73 +1,163 @@
 """Whether the values that a call acts on were ever heard of, and from whom. Pure.
 
 An argument marked ``Grounded`` must occur in what the run knows: one that does not was invented. One that
-occurs only where nobody vouches for the text is tainted, and what follows is the tool's to say.
+occurs only where nobody vouches for the text is tainted, and what follows is the tool's to say. An amount that nobody
+names but that follows from known ones is derived: a person looks at how.
+
+An argument without a mark needs no ground; where only untrusted text names it, it is tainted all the same. ``FreeText``
+says that it is the model's own words.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from ballast.validation.marks import Found, Grounded, leaves
+from ballast.validation.amounts import Known, percentages
+from ballast.validation.marks import Found, FreeText, Grounded, Sensitive, leaves
 from ballast.validation.sources import Source
-from ballast.validation.value import Wanted
+from ballast.validation.taint import Heard, wanted_of
+from ballast.validation.value import Wanted, json_leaves
 
 #: What a tool does with values that only untrusted text names: let a person decide, refuse the call, or allow it.
 Taint = Literal["approve", "refuse", "allow"]
+#: Sources whose bare numbers may be added to an amount: "raise my rent by 100".
+_PEOPLES = ("request", "requester", "person")
 
 
 @dataclass(frozen=True)
 class Grounding:
-    """Where each marked value comes from, by the path of its field.
+    """Where each value comes from, by the path of its field.
 
     known       from a source that somebody vouches for: the path and the source
     tainted     from untrusted text only: the path and the source
+    derived     an amount that nobody names: the path and how it follows from what is known
     ungrounded  from nowhere
     """
 
     known: Mapping[str, str] = field(default_factory=dict)
     tainted: Mapping[str, str] = field(default_factory=dict)
     ungrounded: tuple[str, ...] = ()
+    derived: Mapping[str, str] = field(default_factory=dict)
 
 
-def ground(args: BaseModel, opening: Sequence[Source], run: Callable[[], Sequence[Source]]) -> Grounding:
+def ground(
+    args: BaseModel,
+    opening: Sequence[Source],
+    run: Callable[[], Sequence[Source]],
+    *,
+    unmarked: bool = False,
+) -> Grounding:
     """Find where each marked value of ``args`` comes from.
 
-    ``run`` is asked only where the opening does not settle it: most values are the request's own.
+    ``run`` is asked only where the opening does not settle it: most values are the request's own. With ``unmarked``,
+    arguments without a mark are held against untrusted text as well.
     """
     marked = [found for found in leaves(type(args), args, Grounded) if found.mark is not None and _says(found.value)]
+    plain = [found for found in _unmarked(args) if _origin(wanted_of(found), opening) is None] if unmarked else []
     known: dict[str, str] = {}
-    left: list[tuple[str, Wanted]] = []
+    left: list[Found] = []
     for found in marked:
-        wanted = _wanted(found)
-        origin = _origin(wanted, opening, trusted=True)
+        origin = _origin(wanted_of(found), opening)
         if origin is None:
-            left.append((found.path, wanted))
+            left.append(found)
         else:
             known[found.path] = origin
-    if not left:
+    if not left and not plain:
         return Grounding(known=known)
     everything = [*opening, *run()]
-    tainted: dict[str, str] = {}
-    ungrounded: list[str] = []
-    for path, wanted in left:
-        if (origin := _origin(wanted, everything, trusted=True)) is not None:
-            known[path] = origin
-        elif (origin := _origin(wanted, everything, trusted=False)) is not None:
-            tainted[path] = origin
-        else:
-            ungrounded.append(path)
-    return Grounding(known, tainted, tuple(dict.fromkeys(ungrounded)))
+    heard = Heard(everything)
+    tainted = {found.path: where for found in plain if (where := _taints(found, everything, heard)) is not None}
+    found_out = _Sought(everything, {one.path for one in leaves(type(args), args, Sensitive) if one.mark is not None})
+    for found in left:
+        found_out.seek(found)
+    return Grounding(
+        known | found_out.known, tainted | found_out.tainted, tuple(found_out.ungrounded), found_out.derived
+    )
 
 
-def _wanted(found: Found) -> Wanted:
-    return Wanted.of(found.value, found.mark.kind if isinstance(found.mark, Grounded) else None)
+class _Sought:
+    """Where the values come from that the opening does not name."""
+
+    def __init__(self, sources: Sequence[Source], secret: set[str]) -> None:
+        self._sources, self._secret = sources, secret
+        self.known: dict[str, str] = {}
+        self.tainted: dict[str, str] = {}
+        self.derived: dict[str, str] = {}
+        self.ungrounded: dict[str, None] = {}
+
+    def seek(self, found: Found) -> None:
+        path, wanted = found.path, wanted_of(found)
+        if (origin := _origin(wanted, self._sources)) is not None:
+            self.known[path] = origin
+            return
+        named = _origin(wanted, self._sources, trusted=False)
+        how = self._derived(wanted, path, trusted_only=True)
+        if how is None and named is None and (how := self._derived(wanted, path, trusted_only=False)) is not None:
+            named = "computed from it"
+        if named is not None:
+            self.tainted[path] = named
+        if how is not None:
+            self.derived[path] = how
+        if named is None and how is None:
+            self.ungrounded[path] = None
+
+    def _derived(self, wanted: Wanted, path: str, *, trusted_only: bool) -> str | None:
+        if wanted.amount is None:
+            return None
+        sources = [source for source in self._sources if source.trusted or not trusted_only]
+        how = known_amounts(sources).derive(wanted.amount) or _bare(wanted, wanted.amount, sources)
+        return "it follows from known amounts" if how and path in self._secret else how
 
 
-def _origin(wanted: Wanted, sources: Sequence[Source], *, trusted: bool) -> str | None:
-    return next((source.where for source in sources if source.trusted is trusted and source.holds(wanted)), None)
+def known_amounts(sources: Iterable[Source]) -> Known:
+    """Return the amounts and percentages of these sources."""
+    amounts: dict[Decimal, str] = {}
+    percents: dict[Decimal, str] = {}
+    numbers: dict[Decimal, str] = {}
+    for source in sources:
+        brought = {value for leaf in json_leaves(source.brought) for value in leaf.numbers}
+        for leaf in source.leaves:
+            for value in leaf.amounts:
+                if value not in brought:
+                    amounts.setdefault(abs(value), source.where)
+            number = None if isinstance(leaf.value, str) else next(iter(leaf.numbers), None)
+            for percent in percentages(leaf.evened, leaf.field, number):
+                percents.setdefault(percent, source.where)
+            if source.where in _PEOPLES:
+                numbers |= {value: source.where for value in leaf.numbers if value > 0}
+    return Known({value: where for value, where in amounts.items() if value}, percents, numbers)
+
+
+def _bare(wanted: Wanted, value: Decimal, sources: Sequence[Source]) -> str | None:
+    where = next((source.where for source in sources if source.trusted and source.holds(wanted, perhaps=True)), None)
+    return None if where is None else f"{value} stands in {where}, but not as an amount of money"
+
+
+def _unmarked(args: BaseModel) -> list[Found]:
+    """Return the values that are neither to be grounded nor free text, and free text that may not quote."""
+    grounded, free = leaves(type(args), args, Grounded), leaves(type(args), args, FreeText)
+    both = zip(grounded, free, strict=True)
+    return [
+        said
+        for found, said in both
+        if found.mark is None and _says(found.value) and not (isinstance(said.mark, FreeText) and said.mark.quotes)
+    ]
+
+
+def _taints(found: Found, sources: Sequence[Source], heard: Heard) -> str | None:
+    taints = heard.is_quoted_by(str(found.value)) if isinstance(found.mark, FreeText) else heard.names_alone(found)
+    if not taints:
+        return None
+    wanted = wanted_of(found)
+    return _origin(wanted, sources, trusted=False) or next(one.where for one in sources if not one.trusted)
+
+
+def _origin(wanted: Wanted, sources: Sequence[Source], *, trusted: bool = True) -> str | None:
+    holding = (one for one in sources if one.trusted is trusted and one.holds(wanted, perhaps=not trusted))
+    return next((source.where for source in holding), None)
 
 
 def _says(value: Any) -> bool:

@@ -6,17 +6,21 @@ that few may see them.
     class RefundOrder(BaseModel):
         order_id: Annotated[str, Grounded]           # must occur in the request, its context or an earlier result
         amount_usd: Annotated[Decimal, Grounded]
+        remark: Annotated[str, FreeText]             # the model's own words
 
     class Order(BaseModel):
         customer_note: Annotated[str, Untrusted]     # somebody's words: what occurs only there is tainted
         card_number: Annotated[str, Sensitive]       # encrypted or masked in the log, masked everywhere else
 """
 
+import dataclasses
 import typing
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any, Union, get_args, get_origin
+from enum import Enum
+from types import NoneType
+from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, RootModel
 
@@ -36,6 +40,17 @@ class Grounded:
 
 
 @dataclass(frozen=True)
+class FreeText:
+    """An argument that is the model's own words by intent: a remark, a search, how many. It needs no ground.
+
+    ``quotes`` False: a passage of it that only untrusted text has is tainted, so that nobody's instructions are
+    written down as one's own.
+    """
+
+    quotes: bool = True
+
+
+@dataclass(frozen=True)
 class Untrusted:
     """A field of a result that holds text which nobody vouches for."""
 
@@ -45,8 +60,8 @@ class Sensitive:
     """A field of arguments or of a result that only the executor, the planners and the tools may see."""
 
 
-Mark = Grounded | Untrusted | Sensitive
-MarkT = typing.TypeVar("MarkT", Grounded, Untrusted, Sensitive)
+Mark = Grounded | FreeText | Untrusted | Sensitive
+MarkT = typing.TypeVar("MarkT", Grounded, FreeText, Untrusted, Sensitive)
 
 
 @dataclass(frozen=True)
@@ -60,6 +75,24 @@ class Found:
     value: Any
     mark: Mark | None
     field: str = ""
+    annotation: Any = dataclasses.field(default=None, compare=False, repr=False)
+
+    @property
+    def chosen(self) -> bool:
+        """Whether it is one of the values that its type lists: the author's own words."""
+        return is_choice(self.annotation)
+
+
+def is_choice(annotation: Any) -> bool:
+    """Say whether the type lists its values: a Literal, an Enum, a boolean."""
+    found = list(branches(annotation))
+    return bool(found) and all(
+        get_origin(one) is Literal or one in (bool, None, NoneType) or _is_enum(one) for one in found
+    )
+
+
+def _is_enum(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Enum)
 
 
 def leaves(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[Found]:
@@ -78,13 +111,40 @@ def has_mark(annotation: Any, mark: type[MarkT]) -> bool:
 
 def lost_marks(annotation: Any) -> list[str]:
     """Return the fields whose mark would say nothing, since their values do not come to the log under their name."""
-    marks: tuple[type[Mark], ...] = (Grounded, Untrusted, Sensitive)
+    marks: tuple[type[Mark], ...] = (Grounded, FreeText, Untrusted, Sensitive)
     return [
         f"{one.path or 'the type itself'} ({mark.__name__}, {one.lost_in})"
         for mark in marks
         for one in marked_in(annotation, mark)
         if one.lost_in
     ]
+
+
+def undeclared(annotation: Any) -> Iterator[str]:
+    """Yield the path of each text or number of the type that is neither grounded nor free text, and no choice.
+
+    ``*`` in a path stands for an item, or for the key of a mapping.
+    """
+    yield from _undeclared(annotation, "", ())
+
+
+def _undeclared(annotation: Any, path: str, above: tuple[int, ...]) -> Iterator[str]:
+    inner, grounded = unwrapped(annotation, Grounded, None)
+    _, free = unwrapped(annotation, FreeText, None)
+    if grounded or free or is_choice(inner) or id(inner) in above:
+        return
+    for branch in branches(inner):
+        arguments, made, members = get_args(branch), get_origin(branch), members_of(branch)
+        if members is not None:
+            for name, member in members.items():
+                if mark_of(member.metadata, Grounded) is None and mark_of(member.metadata, FreeText) is None:
+                    yield from _undeclared(member.annotation, _join(path, name), (*above, id(inner)))
+        elif isinstance(made, type) and arguments:
+            for item in arguments:
+                if item is not Ellipsis:
+                    yield from _undeclared(item, _join(path, "*"), above)
+        elif not is_choice(branch):
+            yield path or "*"
 
 
 def _inside(
@@ -102,19 +162,19 @@ def _inside(
         value = {one.name: getattr(value, one.name) for one in fields(value)}
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            found = _field(annotation, str(key), mark, stands)
-            if found is None:  # a mapping's key is data; a model's is a name
+            known = _field(annotation, str(key), mark, stands)
+            if known is None:  # a mapping's key is data; a model's is a name
                 key_type, of = _mapping(annotation)
                 yield from _inside(key_type, str(key), mark, stands, _join(path, "*"), field)
                 yield from _inside(of, inner, mark, stands, _join(path, "*"), field)
             else:
-                yield from _inside(found[0], inner, mark, found[1], _join(path, key), str(key))
+                yield from _inside(known[0], inner, mark, known[1], _join(path, key), str(key))
     elif isinstance(value, list | tuple | set | frozenset):
         for position, inner in enumerate(value):
             of = Union[tuple(items_of(annotation, position)) or (Any,)]  # noqa: UP007
             yield from _inside(of, inner, mark, stands, _join(path, position), field)
     else:
-        yield Found(path, value, stands, field)
+        yield Found(path, value, stands, field, annotation)
 
 
 def _join(path: str, step: object) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ballast.validation.spelling import DASH_CLASS, DASHES
+from ballast.validation.spelling import BREAKS, DASH_CLASS, DASHES
 
 _RUN = re.compile(r"[0-9]+(?:[.,'’ ][0-9]+)*")
 #: More digits than this are a code, and no amount or count.
@@ -24,7 +24,7 @@ _LETTER = r"[a-z_\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f]"
 _BEFORE = re.compile(rf"(?:(?:(?<!{_LETTER})[a-z]{{1,3}})?{_SIGN}|(?<!{_LETTER})(?:{_CODES}|rs\.?))\s?$")
 _AFTER = re.compile(rf"\s?{_SIGN}|[ -]?{_WORDS}(?!{_LETTER})")
 _NO_NUMBER_AFTER = re.compile(
-    rf"\s?%|{_LETTER}|[{DASH_CLASS}/:@][^\W_]"
+    rf"\s?%|{_LETTER}|(?![{BREAKS}][^0-9])[{DASH_CLASS}/:@][^\W_]"
     rf"|\s(?:thousand|millions?|mio|mrd|billions?|lakh|crore|dozen|percent)(?!{_LETTER})"
 )
 
@@ -92,6 +92,8 @@ def _sign_before(text: str, start: int) -> int | None:
         return 1
     if before.isalnum() or before in "_@":
         return 1 if before >= "\u0e00" and not before.isdigit() else None
+    if before in BREAKS:
+        return None if further.isdigit() else 1
     if before in DASHES:
         return None if further.isalnum() else -1
     if before in ".,'’":

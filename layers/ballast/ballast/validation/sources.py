@@ -9,20 +9,28 @@ requester    as the text  replies to the agent's questions
 ============ ========== ==================================================================================
 
 The model's own words are no source. Neither is a value that comes back from a call that brought it:
-who looks an invented id up has not learned it. The result of a call whose arguments were tainted is untrusted.
+who looks an invented id up has not learned it.
+
+A result is worth no more than the arguments that it was made of, marked or not: once the run has heard untrusted text,
+an argument that nothing trusted names may have come out of it, whole, in pieces or in another form, and all that the
+call returns is untrusted (``ballast.validation.taint``). What a failure says is untrusted where the tool returns or
+takes untrusted text, and where it was no outcome of the business but a defect: that quotes whatever there was.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from ballast.contracts import CallTools, Event, HandOver, Planner, RunRequest
+from ballast.contracts.wire import canonical
 from ballast.folds import CallState, calls, proposals
-from ballast.validation.marks import Untrusted, has_mark, leaves
-from ballast.validation.value import Leaf, Wanted
+from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, leaves
+from ballast.validation.taint import Heard
+from ballast.validation.value import Leaf, Wanted, json_leaves
 
 
 class Described(Protocol):
@@ -54,9 +62,10 @@ class Source:
     leaves: tuple[Leaf, ...]
     brought: Any = None
 
-    def holds(self, wanted: Wanted) -> bool:
-        """Say whether the value occurs here, and was not brought here."""
-        return _any(wanted, self.leaves) and not _any(wanted, json_leaves(self.brought))
+    def holds(self, wanted: Wanted, *, perhaps: bool = False) -> bool:
+        """Say whether the value occurs here, and was not brought here; ``perhaps``: may have been taken from here."""
+        occurs = wanted.may_occur_in if perhaps else wanted.occurs_in
+        return any(map(occurs, self.leaves)) and not any(map(wanted.may_occur_in, json_leaves(self.brought)))
 
 
 def opening_sources(request: RunRequest, *, trust_text: bool = True) -> tuple[Source, ...]:
@@ -68,78 +77,116 @@ def opening_sources(request: RunRequest, *, trust_text: bool = True) -> tuple[So
 
 
 def run_sources(
-    events: Sequence[Event], tools: Mapping[str, Described], *, before_turn: int, trust_text: bool = True
+    events: Sequence[Event],
+    tools: Mapping[str, Described],
+    *,
+    before_turn: int,
+    trust_text: bool = True,
+    opening: Sequence[Source] = (),
 ) -> tuple[Source, ...]:
-    """Return what a run has learned before that turn, newest last. A tool that is not known is not trusted."""
+    """Return what a run has learned before that turn, newest last. A tool that is not known is not trusted.
+
+    ``opening`` is what it knew from its beginning: arguments that are named there carry no taint.
+    """
     past = [event for event in events if event.turn < before_turn]
-    return (*_people(past, trust_text), *_results(past, tools))
+    people = list(_people(past, trust_text))
+    return (*(source for _, source in people), *_results(past, tools, _Told(opening, people)))
 
 
-def json_leaves(value: Any) -> tuple[Leaf, ...]:
-    """Return every text, number and key of JSON."""
-    found: list[Leaf] = []
-    left = [value]
-    while left:
-        one = left.pop()
-        if isinstance(one, dict):
-            found.extend(Leaf(key) for key in one)
-            left.extend(one.values())
-        elif isinstance(one, list):
-            left.extend(one)
-        elif one is not None and not isinstance(one, bool):
-            found.append(Leaf.of(one))
-    return tuple(found)
-
-
-def _people(events: Sequence[Event], trust_text: bool) -> Iterator[Source]:
+def _people(events: Sequence[Event], trust_text: bool) -> Iterator[tuple[int, Source]]:
     for made in proposals(events).values():
         decision = made.decision
         if made.planner is Planner.HUMAN and isinstance(decision, CallTools):
-            yield Source("person", True, json_leaves([call.arguments for call in decision.calls]))
+            yield made.turn, Source("person", True, json_leaves([call.arguments for call in decision.calls]))
         elif made.planner in (Planner.HUMAN, Planner.REQUESTER) and isinstance(decision, HandOver):
             is_person = made.planner is Planner.HUMAN
-            yield Source("person" if is_person else "requester", is_person or trust_text, (Leaf(decision.guidance),))
+            where, trusted = ("person", True) if is_person else ("requester", trust_text)
+            yield made.turn, Source(where, trusted, (Leaf(decision.guidance),))
     for event in events:
         if event.name == "call.approval_answered":
-            yield Source("person", True, json_leaves(event.body.get("comment")))
+            yield event.turn, Source("person", True, json_leaves(event.body.get("comment")))
 
 
-def _results(events: Sequence[Event], tools: Mapping[str, Described]) -> Iterator[Source]:
+class _Told:
+    """What the run had heard before each turn: calls of one turn have not read each other's results."""
+
+    def __init__(self, opening: Sequence[Source], people: Sequence[tuple[int, Source]]) -> None:
+        self._heard = Heard()
+        self._later = [*people]
+        for source in opening:
+            self._heard.add(source)
+
+    def add(self, turn: int, source: Source) -> None:
+        """Take note of what a call of that turn said."""
+        self._later.append((turn, source))
+
+    def before(self, turn: int) -> Heard:
+        """Return what was heard before that turn; turns are asked for in order."""
+        for said, source in self._later:
+            if said < turn:
+                self._heard.add(source)
+        self._later = [(said, source) for said, source in self._later if said >= turn]
+        return self._heard
+
+
+def _results(events: Sequence[Event], tools: Mapping[str, Described], told: _Told) -> Iterator[Source]:
     # A call without an intention got the result of an earlier one, which is a source already.
     marked = {name: has_mark(made.returns, Untrusted) for name, made in tools.items()}
     begun = {(event.turn, event.index): event for event in events if event.name == "call.intended"}
+    ended = {(event.turn, event.index): event for event in events if event.name == "call.settled"}
     for state in calls(events):
-        intended = begun.get((state.turn, state.index))
+        at = state.turn, state.index
+        intended = begun.get(at)
         if intended is None or state.status not in ("ok", "failed"):
             continue
         tool = tools.get(state.call.tool)
         trusted = tool is not None and not tool.untrusted and not intended.body.get("tainted")
+        # What a person approved they have vouched for.
+        if tool is not None and trusted and state.approval is not True:
+            trusted = not told.before(state.turn).may_have_made(_arguments(tool, state))
         where, brought = f"{state.turn:04d}.call.{state.index}", state.call.arguments
-        ours, theirs = _split(state, tool, marked)
-        if ours:
-            yield Source(where, trusted, ours, brought)
-        if theirs:
-            yield Source(where, False, theirs, brought)
+        if state.status == "failed":
+            vouched = tool is not None and not (marked[state.call.tool] or has_mark(tool.arguments, Untrusted))
+            vouched = vouched and not _is_defect(state, ended[at])
+            sources = [Source(where, trusted and vouched, (Leaf(state.message),), brought)]
+        else:
+            ours, theirs = _split(state, tool, marked)
+            sources = [Source(where, trusted, ours, brought), Source(where, False, theirs, brought)]
+        for source in sources:
+            if source.leaves:
+                told.add(state.turn, source)
+                yield source
+
+
+def _arguments(tool: Described, state: CallState) -> Iterator[Found]:
+    """Yield the arguments as the tool got them: "1" of a Decimal is a number."""
+    made: Any = state.call.arguments
+    with suppress(ValidationError, ValueError):
+        made = tool.arguments.model_validate_json(canonical(made))
+    return leaves(tool.arguments, made, Grounded)
+
+
+def _is_defect(state: CallState, settled: Event) -> bool:
+    """Say whether a failure was no outcome of the business. Before 2026-11-28 only its first words said so."""
+    name, message = state.call.tool, state.message
+    return bool(settled.body.get("defect")) or message.startswith(
+        (f"{name} broke: ", f"{name}: ", f"The result is not what {name} promises")
+    )
 
 
 def _split(
     state: CallState, tool: Described | None, marked: Mapping[str, bool]
 ) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
     """Return what a call returned, apart from what its tool marks as untrusted."""
-    if state.status == "failed":
-        return (Leaf(state.message),), ()
     if tool is None or not marked[state.call.tool]:
         return json_leaves(state.result), ()
     found = list(leaves(tool.returns, state.result, Untrusted))
     return (
-        tuple(_leaf(one.value) for one in found if one.mark is None),
-        tuple(_leaf(one.value) for one in found if one.mark is not None),
+        tuple(_leaf(one) for one in found if one.mark is None),
+        tuple(_leaf(one) for one in found if one.mark is not None),
     )
 
 
-def _leaf(value: Any) -> Leaf:
-    return Leaf.of(value if isinstance(value, int | float | Decimal) else str(value))
-
-
-def _any(wanted: Wanted, among: tuple[Leaf, ...]) -> bool:
-    return any(wanted.occurs_in(leaf) for leaf in among)
+def _leaf(found: Found) -> Leaf:
+    value = found.value
+    return Leaf.of(value if isinstance(value, int | float | Decimal) else str(value), found.field)

@@ -3,6 +3,9 @@
 A text becomes tokens: runs of digits, runs of letters, single ideographs. Case, full-width forms,
 digits of other scripts and invisible characters are evened out; letters that only look alike
 (Latin a, Cyrillic а) are not, for they are how one value poses as another.
+
+What stands between two words may set them apart or join them: "O-1001—thanks" and "O-1001.Thanks" name O-1001,
+"O-1001-2", "O-1001.pdf" and "photo_O-1001" do not. A long code (an IBAN, a tracking number) is the same in groups.
 """
 
 import re
@@ -17,19 +20,35 @@ _TOKEN = re.compile(rf"(?P<d>[0-9]+)|(?P<i>[{_UNSPACED}])|(?P<w>(?:[^\W\d_{_UNSP
 #: Below this code point: Latin, Greek, Cyrillic. Letters of other scripts stand next to a number as a space would.
 _CASED = 0x0530
 
-DASHES = "\u2010\u2012\u2013\u2014\u2015\u2212-"
+#: Dashes that set words apart, also where they touch them.
+BREAKS = "\u2014\u2015"
+DASHES = f"\u2010\u2012\u2013\u2212{BREAKS}-"
 #: Between two tokens without a space, these make one word of them.
-_JOINERS = frozenset(DASHES + "_.@")
+_JOINERS = frozenset(DASHES + "_.@") - frozenset(BREAKS)
+#: Stands for a hyphen in an id, and for a dash beside a word of so many letters.
+_EN_DASH, _WORD = "\u2013", 3
 #: The same, for the inside of a regular expression's brackets.
 DASH_CLASS = re.escape(DASHES)
+HYPHEN_CLASS = re.escape(DASHES.translate(dict.fromkeys(map(ord, BREAKS))))
 #: Between digits, these as well: decimals, dates, times, fractions.
-_NUMBER_JOINERS = frozenset(",:/'’")
+_NUMBER_JOINERS = frozenset(",:/'’" + BREAKS)
 #: What may stand inside an id where another writer puts something else, or nothing: O-1001, O 1001, O.1001.
 _ID_GAP = re.compile(rf"[ \t]?[{DASH_CLASS}_/#:]?[ \t]?|\.")
 #: The same between two groups of digits, where a dot or a comma would make another number of them.
 _DIGITS_GAP = re.compile(rf"[ \t{DASH_CLASS}_]")
 #: What may stand between the words of a text, such as the lines of an address.
 _TEXT_GAP = re.compile(rf"[\s{DASH_CLASS}_.,/#:;'’()&]{{1,4}}")
+#: A full stop without a space behind it, and the word that begins the next sentence there.
+_GLUE = re.compile(r"(?<=[^\W_])\.(?=([^\W\d_]+)(?:[\s,;:!?'’\")\]]|$))")
+#: Words that end a file's name or a domain, and so begin no sentence.
+_NAMES_END = (
+    "com org net info biz app dev shop store online site cloud page blog example test local "
+    "jpg jpeg png gif svg pdf doc docx xls xlsx csv txt zip html htm xml json yaml eml msg mov heic bak exe"
+)
+_ENDINGS = frozenset(_NAMES_END.split())
+#: What may stand between two groups of a long code, and how many letters and digits make one.
+_CODE_GAP = re.compile(rf"[ \u00a0{DASH_CLASS}]?")
+_CODE_LENGTHS, _CODE_DIGITS, _CODE_WORD = range(10, 41), 6, 4
 
 
 def even(text: str) -> str:
@@ -47,6 +66,23 @@ def _even(char: str) -> str:
     if category == "Cf" or "\ufe00" <= char <= "\ufe0f":
         return ""
     return str(unicodedata.decimal(char)) if category == "Nd" else char
+
+
+def begins_sentence(word: str) -> bool:
+    """Say whether a word right behind a full stop begins a sentence: capitalised, and no ending of a name."""
+    return word[:1].isupper() and word[1:] == word[1:].lower() and word.lower() not in _ENDINGS
+
+
+def ends_address(word: str) -> bool:
+    """Say whether the same word may as well be the end of a domain: two letters are a country."""
+    return len(word) == 2 or not begins_sentence(word)
+
+
+def unglued(text: str) -> str:
+    """Return ``text`` with a space behind each full stop that a sentence was glued to: "O-1001.Thanks"."""
+    if "." not in text:
+        return text
+    return _GLUE.sub(lambda stop: ". " if begins_sentence(stop.group(1)) else ".", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +105,37 @@ def tokens(evened: str) -> tuple[Token, ...]:
         found.append(Token(match.group(), match.lastgroup or "", evened[end : match.start()]))
         end = match.end()
     return tuple(found)
+
+
+def code_of(wanted: tuple[Token, ...]) -> str:
+    """Return the letters and digits of a long code, such as an IBAN; "" where the words are something else."""
+    code = "".join(token.text for token in wanted)
+    if len(code) not in _CODE_LENGTHS or not code.isascii() or sum(map(str.isdigit, code)) * 2 < len(code):
+        return ""
+    if sum(map(str.isdigit, code)) < _CODE_DIGITS or not all(_CODE_GAP.fullmatch(token.gap) for token in wanted[1:]):
+        return ""
+    return code if all(token.kind == "d" or len(token.text) <= _CODE_WORD for token in wanted) else ""
+
+
+def code_occurs(code: str, text: tuple[Token, ...]) -> bool:
+    """Say whether a long code stands in ``text`` whole, however its letters and digits are grouped there."""
+    for start, first in enumerate(text):
+        if not code.startswith(first.text) or (start and not _ends_code(text[start - 1], first)):
+            continue
+        written, end = first.text, start + 1
+        while len(written) < len(code) and end < len(text) and _CODE_GAP.fullmatch(text[end].gap):
+            written += text[end].text
+            end += 1
+            if not code.startswith(written):
+                break
+        if written == code and (end == len(text) or _ends_code(text[end - 1], text[end])):
+            return True
+    return False
+
+
+def _ends_code(left: Token, right: Token) -> bool:
+    """Say whether a code ends between two neighbours: digits in another group may belong to a longer one."""
+    return _apart(left, right) and not (left.kind == right.kind == "d" and _CODE_GAP.fullmatch(right.gap))
 
 
 def occurs(wanted: tuple[Token, ...], text: tuple[Token, ...]) -> bool:
@@ -108,6 +175,8 @@ def _apart(left: Token, right: Token) -> bool:
     if gap == "":
         return "i" in (left.kind, right.kind) or (left.kind != right.kind and _joins_numbers(left, right))
     if len(gap) > 1:
+        return True
+    if gap == _EN_DASH and any(token.kind == "w" and len(token.text) >= _WORD for token in (left, right)):
         return True
     return gap not in _JOINERS and not (gap in _NUMBER_JOINERS and left.kind == right.kind == "d")
 

@@ -1,54 +1,88 @@
 """Whether a value occurs in a text or in another value, whatever the spelling. Pure.
 
 ============ ===========================================================================================
-amount       equal numbers: ``40.00``, ``40``, ``$40``, ``1.234,50`` and ``1,234.50``; never 4 in 40
+amount       equal amounts of money: ``40.00``, ``$40``, ``1.234,50`` and ``1,234.50``; never 4 in 40, and
+             never a house number or a count (``ballast.validation.amounts``)
+number       equal numbers, whatever they count
 email        equal addresses, without regard to case; never a part of a longer address
 phone        equal digits with their country code, however they are grouped; 00 is a +
+url          equal addresses, with or without http(s):// and the slash at the end; never a part of a longer one
 text         the same words and digits in the same order, without regard to case and separators:
-             O-1001, o1001, "O 1001"; never O-100 in O-1001
+             O-1001, o1001, "O 1001"; never O-100 in O-1001. An IBAN or a tracking number also in groups
 ============ ===========================================================================================
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from ballast.validation.amounts import is_amount, names_amount, names_count
 from ballast.validation.numbers import Named, numbers
-from ballast.validation.spelling import DASH_CLASS, Token, even, occurs, tokens
+from ballast.validation.spelling import (
+    BREAKS,
+    DASH_CLASS,
+    HYPHEN_CLASS,
+    Token,
+    code_occurs,
+    code_of,
+    ends_address,
+    even,
+    occurs,
+    tokens,
+    unglued,
+)
 
-_EMAIL = re.compile(r"[^\s@<>()\[\]\"',;:|]+@[^\s@<>()\[\]\"',;:|]+")
+#: What stands in no e-mail address and no URL, so that it may stand beside one: quotes, brackets, dashes that part.
+_QUOTES = '"“”„‟«»‹›‘’‚`'
+_NO_EMAIL = re.compile(rf"[\s<>()\[\]',;:|!?{_QUOTES}{BREAKS}\u2013…]+")
+_NO_URL = re.compile(rf"[\s<>'|\\^{{}}{_QUOTES}{BREAKS}\u2013…]+")
+_SCHEME = re.compile(r"https?://", re.IGNORECASE)
+_HOST = re.compile(r"(?:[\w-]{1,63}\.){1,12}[\w-]{2,63}(?::[0-9]{1,5})?(?=[/?#]|$)")
+#: What ends a host that is written without a path.
+_AFTER_HOST = re.compile(r"(?<!:)[,;!](?=[^\W\d_])")
+_MAX_URL = 2_048
 _PHONE = re.compile(
-    rf"(?<![^\W_])(?<![{DASH_CLASS}_.@/])(\+|00)?\(?[0-9](?:[ {DASH_CLASS}()./]{{0,3}}[0-9])+(?![^\W_]|[@_])"
+    rf"(?<![^\W_])(?<![{HYPHEN_CLASS}_.@/])(\+|00)?\(?[0-9](?:[ {DASH_CLASS}()./]{{0,3}}[0-9])+(?![^\W_]|[@_])"
 )
 #: How JSON's writers put a decimal into a text.
 _PROGRAMS_OWN = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}", re.ASCII)
+_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 #: Fewer digits are no phone number.
 _PHONE_DIGITS = 7
 _PHONE_SHAPE = re.compile(rf"\+?[0-9 {DASH_CLASS}()./]+")
+#: More digits are no amount, and nothing to write out.
+_MAX_ADJUSTED = 18
 
 
 class Kind(StrEnum):
     """How values of a field are compared."""
 
     AMOUNT = "amount"
+    NUMBER = "number"
     EMAIL = "email"
     PHONE = "phone"
+    URL = "url"
     TEXT = "text"
 
 
 @dataclass(frozen=True)
 class Leaf:
-    """One text or number of a request, a context or a result, and what it can be searched for."""
+    """One text or number of a request, a context or a result, and what it can be searched for.
+
+    field  the name that it stands under, "" where there is none
+    """
 
     value: str | int | Decimal
+    field: str = ""
 
     @classmethod
-    def of(cls, value: str | int | float | Decimal) -> "Leaf":
+    def of(cls, value: str | int | float | Decimal, field: str = "") -> "Leaf":
         """Return ``value`` as a leaf; JSON's fractions as the decimals that they were written as."""
-        return cls(Decimal(repr(value)) if isinstance(value, float) else value)
+        return cls(Decimal(repr(value)) if isinstance(value, float) else value, field)
 
     @cached_property
     def evened(self) -> str:
@@ -58,14 +92,17 @@ class Leaf:
     @cached_property
     def tokens(self) -> tuple[Token, ...]:
         """The words of the text; a number that is none has no words."""
-        return () if isinstance(self.value, Decimal) else tokens(self.evened)
+        return () if isinstance(self.value, Decimal) else tokens(even(unglued(str(self.value))))
 
     @cached_property
     def named(self) -> tuple[Named, ...]:
         """The numbers that the text names, or the one that it is: a program's own format has one reading."""
         if isinstance(self.value, str) and not _PROGRAMS_OWN.fullmatch(self.value):
             return tuple(numbers(self.evened))
-        return (Named(Decimal(self.value), "." in str(self.value), False, 0, len(self.evened)),)
+        value = Decimal(self.value)
+        if not value.is_finite() or value.adjusted() > _MAX_ADJUSTED:
+            return ()
+        return (Named(value, "." in str(self.value), False, 0, len(self.evened)),)
 
     @cached_property
     def numbers(self) -> frozenset[Decimal]:
@@ -73,16 +110,50 @@ class Leaf:
         return frozenset(named.value for named in self.named)
 
     @cached_property
+    def amounts(self) -> frozenset[Decimal]:
+        """The amounts of money in it."""
+        if names_amount(self.field) and len(self.named) == 1:
+            return self.numbers
+        if isinstance(self.value, str) and not _INTEGER.fullmatch(self.value):
+            return frozenset(named.value for named in self.named if is_amount(self.evened, named))
+        is_one = self.field == "" and not isinstance(self.value, str)
+        return frozenset(one.value for one in self.named if is_one or (one.money and not names_count(self.field)))
+
+    @cached_property
     def emails(self) -> frozenset[str]:
         """The e-mail addresses in it."""
-        return (
-            frozenset(_address(found) for found in _EMAIL.findall(self.evened)) if "@" in self.evened else frozenset()
-        )
+        return frozenset(_emails(str(self.value))) if "@" in self.evened else frozenset()
+
+    @cached_property
+    def urls(self) -> frozenset[str]:
+        """The web addresses in it, without scheme and final slash."""
+        return frozenset(_urls(str(self.value))) if "." in self.evened or "://" in self.evened else frozenset()
 
     @cached_property
     def phones(self) -> frozenset[str]:
         """The digits of everything in it that may be a phone number."""
         return frozenset(filter(None, (_digits(found.group()) for found in _PHONE.finditer(self.evened))))
+
+    @cached_property
+    def compact(self) -> str:
+        """The letters and digits of the text."""
+        return "".join(char for char in self.evened if char.isalnum())
+
+
+def json_leaves(value: Any) -> tuple[Leaf, ...]:
+    """Return every text, number and key of JSON."""
+    found: list[Leaf] = []
+    left = [("", value)]
+    while left:
+        name, one = left.pop()
+        if isinstance(one, dict):
+            found.extend(Leaf(key) for key in one)
+            left.extend(one.items())
+        elif isinstance(one, list):
+            left.extend((name, inner) for inner in one)
+        elif one is not None and not isinstance(one, bool):
+            found.append(Leaf.of(one, name))
+    return tuple(found)
 
 
 @dataclass(frozen=True)
@@ -93,26 +164,43 @@ class Wanted:
     kinds: tuple[Kind, ...]
 
     @classmethod
-    def of(cls, value: Any, kind: Kind | None = None) -> "Wanted":
-        """Return what to look for; ``kind`` None tells it by the value."""
-        leaf = Leaf.of(value if isinstance(value, int | float | Decimal) else str(value))
+    def of(cls, value: Any, kind: Kind | None = None, field: str = "") -> "Wanted":
+        """Return what to look for; ``kind`` None tells it by the value, and by the name of its field."""
+        leaf = Leaf.of(value if isinstance(value, int | float | Decimal) else str(value), field)
         return cls(leaf, (kind,) if kind else _kinds(leaf))
+
+    @property
+    def amount(self) -> Decimal | None:
+        """The value as an amount of money; None where it is something else."""
+        return (
+            next(iter(self.leaf.numbers), None) if Kind.AMOUNT in self.kinds and len(self.leaf.numbers) == 1 else None
+        )
 
     def occurs_in(self, leaf: Leaf) -> bool:
         """Say whether the value stands in ``leaf``, whole."""
         return any(_OCCURS[kind](self.leaf, leaf) for kind in self.kinds)
 
+    def may_occur_in(self, leaf: Leaf) -> bool:
+        """Say whether it may have been taken from ``leaf``: an amount also from a number of unknown meaning."""
+        return self.occurs_in(leaf) or (Kind.AMOUNT in self.kinds and _number(self.leaf, leaf))
+
 
 def _kinds(leaf: Leaf) -> tuple[Kind, ...]:
     if not isinstance(leaf.value, str):
-        return (Kind.AMOUNT,)
+        counts = names_count(leaf.field) or (isinstance(leaf.value, int) and not names_amount(leaf.field))
+        return (Kind.NUMBER,) if counts else (Kind.AMOUNT,)
     text = leaf.evened.strip()
-    if _EMAIL.fullmatch(text):
+    if set(_emails(text)) == {_address(text)}:
         return (Kind.EMAIL,)
-    if len(leaf.named) == 1 and leaf.named[0].money and leaf.named[0].end - leaf.named[0].start == len(text):
-        return (Kind.AMOUNT, Kind.TEXT)
+    if len(leaf.named) == 1 and leaf.named[0].end - leaf.named[0].start == len(text):
+        if names_amount(leaf.field):
+            return (Kind.AMOUNT,)
+        if leaf.named[0].money:
+            return (Kind.AMOUNT, Kind.TEXT)
     if _PHONE_SHAPE.fullmatch(text) and len(_digits(text)) >= _PHONE_DIGITS:
         return (Kind.PHONE,) if text.startswith("+") else (Kind.PHONE, Kind.TEXT)
+    if set(_urls(text)) == {_address_of_url(text)}:
+        return (Kind.URL,) if _SCHEME.match(text) or text.startswith("www.") else (Kind.URL, Kind.TEXT)
     return (Kind.TEXT,)
 
 
@@ -120,6 +208,10 @@ def _kinds(leaf: Leaf) -> tuple[Kind, ...]:
 
 
 def _amount(wanted: Leaf, leaf: Leaf) -> bool:
+    return _number(wanted, leaf) and next(iter(wanted.numbers)) in leaf.amounts
+
+
+def _number(wanted: Leaf, leaf: Leaf) -> bool:
     if len(wanted.numbers) != 1:
         return False
     [value] = wanted.numbers
@@ -138,12 +230,64 @@ def _phone(wanted: Leaf, leaf: Leaf) -> bool:
     return digits != "" and digits in leaf.phones
 
 
+def _url(wanted: Leaf, leaf: Leaf) -> bool:
+    address = _address_of_url(wanted.evened)
+    return address != "" and address in leaf.evened and address in leaf.urls
+
+
 def _text(wanted: Leaf, leaf: Leaf) -> bool:
     longest = max((token.text for token in wanted.tokens), key=len, default="")
-    return longest != "" and longest in leaf.evened and occurs(wanted.tokens, leaf.tokens)
+    if longest != "" and longest in leaf.evened and occurs(wanted.tokens, leaf.tokens):
+        return True
+    code = code_of(wanted.tokens)
+    return code != "" and code in leaf.compact and code_occurs(code, leaf.tokens)
 
 
-_OCCURS = {Kind.AMOUNT: _amount, Kind.EMAIL: _email, Kind.PHONE: _phone, Kind.TEXT: _text}
+_OCCURS = {
+    Kind.AMOUNT: _amount,
+    Kind.NUMBER: _number,
+    Kind.EMAIL: _email,
+    Kind.PHONE: _phone,
+    Kind.URL: _url,
+    Kind.TEXT: _text,
+}
+
+
+def _emails(text: str) -> Iterator[str]:
+    for word in _NO_EMAIL.split(text):
+        if word.count("@") != 1 or word[0] == "@" or word[-1] == "@":
+            continue
+        address = word.strip(".!?*")
+        yield _address(even(address))
+        whole, _, sentence = address.rpartition(".")
+        if not ends_address(sentence) and "." in whole.partition("@")[2]:
+            yield _address(even(whole))
+
+
+def _urls(text: str) -> Iterator[str]:
+    for word in _NO_URL.split(text):
+        if "." not in word and "://" not in word:
+            continue
+        scheme = _SCHEME.search(word)
+        found = word[scheme.start() :] if scheme else word
+        found = found.lstrip("([*_").rstrip(".,;:!?*_")
+        if not found or len(found) > _MAX_URL:
+            continue
+        if "/" not in _SCHEME.sub("", found, count=1):
+            found = _AFTER_HOST.split(found, maxsplit=1)[0]
+        for closing, opening in ((")", "("), ("]", "[")):
+            if opening not in found:
+                found = found.partition(closing)[0]
+        if not scheme and not _HOST.match(found):
+            continue
+        yield _address_of_url(even(found))
+        whole, _, sentence = found.rpartition(".")
+        if not ends_address(sentence) and (scheme or _HOST.match(whole)) and "." in _SCHEME.sub("", whole):
+            yield _address_of_url(even(whole))
+
+
+def _address_of_url(evened: str) -> str:
+    return _SCHEME.sub("", evened.strip(), count=1).rstrip("/")
 
 
 def _address(text: str) -> str:

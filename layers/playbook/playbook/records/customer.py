@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from ballast.playbook import Grounded, Sensitive, ToolContext, ToolFailed
+from ballast.playbook import FreeText, Grounded, Sensitive, ToolContext, ToolFailed, Untrusted
 
 from .closed import Closed
 from .reach import within_reach
@@ -13,11 +13,16 @@ from .table import CUSTOMERS
 #: How the shop writes a customer's number.
 CUSTOMER_ID = r"C-[0-9]{4,6}"
 
-Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120)]
+# Customers write these themselves: read back from a record, they are somebody's words.
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=120), Untrusted]
 Email = Annotated[
-    str, StringConstraints(strip_whitespace=True, to_lower=True, max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")
+    str,
+    StringConstraints(strip_whitespace=True, to_lower=True, max_length=254, pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$"),
+    Untrusted,
 ]
-Phone = Annotated[str, StringConstraints(strip_whitespace=True, pattern=r"^(\+[0-9][0-9 ()-]{5,24})?$"), Sensitive]
+Phone = Annotated[
+    str, StringConstraints(strip_whitespace=True, pattern=r"^(\+[0-9][0-9 ()-]{5,24})?$"), Sensitive, Untrusted
+]
 
 
 class Address(Closed):
@@ -26,8 +31,10 @@ class Address(Closed):
     street: Annotated[Line, Grounded] = Field(min_length=1, description="Street and house number.")
     city: Annotated[Line, Grounded] = Field(min_length=1)
     postal_code: Annotated[Line, Grounded] = Field(min_length=1)
-    # A code of ours, which no customer writes: it needs no ground.
-    country: str = Field(pattern=r"^[A-Z]{2}$", description="ISO 3166 code of two capitals, such as US or DE.")
+    # A code of ours, which no customer writes: it needs no ground. Another country is a person's to approve.
+    country: Annotated[str, FreeText] = Field(
+        pattern=r"^[A-Z]{2}$", description="ISO 3166 code of two capitals, such as US or DE."
+    )
 
 
 class CustomerRecord(Closed):
@@ -40,7 +47,7 @@ class CustomerRecord(Closed):
     """
 
     customer_id: str
-    name: str
+    name: Annotated[str, Untrusted]
     email: Email
     phone: Phone = ""
     address: Address

@@ -1,11 +1,14 @@
 """Orders, as they are kept."""
 
+import json
+import re
 from datetime import date
 from typing import Literal
 
 from pydantic import Field
 
-from ballast.playbook import ToolContext, ToolFailed
+from ballast.contracts import RunRequest
+from ballast.playbook import RunSoFar, ToolContext, ToolFailed
 
 from .closed import Closed
 from .reach import within_reach
@@ -70,6 +73,28 @@ def find_order(ctx: ToolContext, order_id: str) -> OrderRecord:
             "or look the customer up: their recent orders are listed there."
         )
     return OrderRecord.model_validate(item)
+
+
+def only_a_note_means(order_id: str, request: RunRequest, run: RunSoFar) -> str | None:
+    """Return why a person must look: a note or an article names the order, and the request does not.
+
+    That the order is in the customer's own list makes it known; who chose it was the note.
+    """
+    named = re.compile(rf"(?<![\w-]){re.escape(order_id[0])}[\W_]{{0,3}}{re.escape(order_id[2:])}(?![\w-])", re.I)
+    if named.search(request.text) or named.search(json.dumps(request.context)):
+        return None
+    notes = [text for call in run.calls if call.status == "ok" for text in _notes_in(call.result)]
+    return f"the request does not name {order_id}, and a note does" if any(map(named.search, notes)) else None
+
+
+def _notes_in(result: object) -> list[str]:
+    """Return the texts of a result that say something about orders in somebody's own words."""
+    if isinstance(result, list):
+        return [text for inner in result for text in _notes_in(inner)]
+    if not isinstance(result, dict):
+        return []
+    own = [result[name] for name in ("customer_note", "notes", "excerpt") if isinstance(result.get(name), str)]
+    return own + [text for inner in result.values() for text in _notes_in(inner)]
 
 
 def orders_of(ctx: ToolContext, customer_id: str) -> list[OrderRecord]:

@@ -4,12 +4,13 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ballast.playbook import Effect, Grounded, ToolContext, ToolFailed, tool
+from ballast.contracts import RunRequest
+from ballast.playbook import Effect, Grounded, RunSoFar, ToolContext, ToolFailed, tool
 
 from ..records.closed import Closed
 from ..records.money import Amount, from_cents
 from ..records.once import Change, exactly_once
-from ..records.order import CANCELLABLE, ORDER_ID, OrderRecord, OrderStatus, find_order
+from ..records.order import CANCELLABLE, ORDER_ID, OrderRecord, OrderStatus, find_order, only_a_note_means
 from ..records.table import ORDERS
 
 
@@ -30,8 +31,13 @@ class Cancellation(Closed):
     refundable_usd: Amount
 
 
+def _needs_approval(args: CancelOrder, request: RunRequest, run: RunSoFar) -> str | bool:
+    return only_a_note_means(args.order_id, request, run) or False
+
+
 @tool(
     effect=Effect.WRITE,
+    approve_if=_needs_approval,
     undo="reinstate_order",
     undo_arguments=lambda args, _: {"order_id": args.order_id},
     honours_key=True,

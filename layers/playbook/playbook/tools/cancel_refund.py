@@ -1,8 +1,10 @@
 """Undo a refund."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from ballast.playbook import Effect, ToolContext, ToolFailed, tool
+from ballast.playbook import Effect, Grounded, ToolContext, ToolFailed, tool
 
 from ..records.closed import Closed
 from ..records.money import Amount, from_cents
@@ -15,7 +17,9 @@ from ..records.table import ORDERS, REFUNDS
 class CancelRefund(Closed):
     """Which refund."""
 
-    refund_id: str = Field(pattern=r"^R-[A-Z0-9]{1,32}$", description="The refund's id, as refund_order returned it.")
+    refund_id: Annotated[str, Grounded] = Field(
+        pattern=r"^R-[A-Z0-9]{1,32}$", description="The refund's id, as refund_order returned it."
+    )
 
 
 class CancelledRefund(Closed):

@@ -24,7 +24,7 @@ class OrderLine(Closed):
     """One product of an order."""
 
     sku: str
-    name: str
+    name: Annotated[str, Untrusted]  # the maker's words
     quantity: int
     unit_usd: Amount
 
@@ -43,7 +43,7 @@ class Order(Closed):
     shipped_on: date | None
     delivered_on: date | None
     returned_on: date | None
-    tracking_code: str | None
+    tracking_code: Annotated[str | None, Untrusted]  # the carrier's
     lines: tuple[OrderLine, ...]
     total_usd: Amount
     paid_usd: Amount

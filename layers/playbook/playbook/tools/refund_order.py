@@ -12,7 +12,7 @@ from ballast.playbook import Effect, Grounded, RunSoFar, ToolContext, ToolFailed
 from ..records.closed import Closed
 from ..records.money import Amount, as_text, from_cents, to_cents
 from ..records.once import Change, exactly_once
-from ..records.order import ORDER_ID, OrderRecord, find_order
+from ..records.order import ORDER_ID, OrderRecord, find_order, only_a_note_means
 from ..records.refund import RefundReason, RefundRecord, refund_id_of
 from ..records.table import ORDERS, REFUNDS
 
@@ -50,10 +50,10 @@ def _sensible(args: RefundOrder, _: RunRequest) -> str | None:
     return None if args.amount_usd > 0 else "amount_usd must be above 0.00."
 
 
-def _needs_approval(args: RefundOrder, _: RunRequest, run: RunSoFar) -> str | bool:
+def _needs_approval(args: RefundOrder, request: RunRequest, run: RunSoFar) -> str | bool:
     today = run.customer.day
     if today + args.amount_usd <= APPROVAL_ABOVE_USD:
-        return False
+        return only_a_note_means(args.order_id, request, run) or False
     with_today = f", with {as_text(today)} USD refunded to the customer today," if today else ""
     return f"{as_text(args.amount_usd)} USD{with_today} is above {as_text(APPROVAL_ABOVE_USD)} USD"
 

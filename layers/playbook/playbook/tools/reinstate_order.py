@@ -1,8 +1,10 @@
 """Undo a cancellation."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from ballast.playbook import Effect, ToolContext, ToolFailed, tool
+from ballast.playbook import Effect, Grounded, ToolContext, ToolFailed, tool
 
 from ..records.closed import Closed
 from ..records.once import Change, exactly_once
@@ -13,7 +15,9 @@ from ..records.table import ORDERS
 class ReinstateOrder(Closed):
     """Which order."""
 
-    order_id: str = Field(pattern=f"^{ORDER_ID}$", description="The cancelled order's number, such as O-1001.")
+    order_id: Annotated[str, Grounded] = Field(
+        pattern=f"^{ORDER_ID}$", description="The cancelled order's number, such as O-1001."
+    )
 
 
 class Reinstatement(Closed):

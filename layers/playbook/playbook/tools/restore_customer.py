@@ -1,8 +1,10 @@
 """Undo a change of a customer's details."""
 
+from typing import Annotated
+
 from pydantic import Field
 
-from ballast.playbook import Effect, ToolContext, ToolFailed, tool
+from ballast.playbook import Effect, Grounded, ToolContext, ToolFailed, tool
 
 from ..records.closed import Closed
 from ..records.customer import CUSTOMER_ID, find_customer
@@ -14,7 +16,9 @@ from .update_customer import CustomerChange, Details, change_details, details_of
 class RestoreCustomer(Closed):
     """The change to undo, as update_customer returned it."""
 
-    customer_id: str = Field(pattern=f"^{CUSTOMER_ID}$", description="The customer's number, such as C-1001.")
+    customer_id: Annotated[str, Grounded] = Field(
+        pattern=f"^{CUSTOMER_ID}$", description="The customer's number, such as C-1001."
+    )
     previous: Details = Field(description="The values to put back: `previous` of update_customer's result.")
     written: Details = Field(description="The values that must still be there: `written` of that result.")
 

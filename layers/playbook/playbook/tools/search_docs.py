@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from ballast.playbook import Effect, ToolContext, tool
+from ballast.playbook import Effect, FreeText, ToolContext, tool
 
 from ..records.closed import Closed
 
@@ -31,7 +31,7 @@ _LONG_WORD = 5
 class SearchDocs(Closed):
     """What to look for."""
 
-    query: str = Field(
+    query: Annotated[str, FreeText] = Field(
         min_length=2, max_length=200, description='A few words in English, such as "return opened tent".'
     )
 

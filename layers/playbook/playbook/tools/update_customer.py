@@ -1,17 +1,24 @@
 """Change a customer's details in the CRM."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Effect, Grounded, ToolContext, ToolFailed, Untrusted, tool
+from ballast.playbook import Effect, FreeText, Grounded, RunSoFar, ToolContext, ToolFailed, Untrusted, tool
 
 from ..records.closed import Closed
 from ..records.customer import CUSTOMER_ID, Address, CustomerRecord, Email, Phone, find_customer, ids_with_email
 from ..records.once import Change, exactly_once
 from ..records.table import CUSTOMERS
+
+#: What a request says that speaks of a phone, or of the newsletter.
+_OF_PHONES = re.compile(r"phone|number|mobile|telef|call|nummer|numéro|número|电话|電話|전화", re.IGNORECASE)
+_OF_NEWSLETTERS = re.compile(r"news|mail|market|adverti|subscri|consent|opt|abonn|werb|promo|邮件|広告", re.IGNORECASE)
+#: Where most customers live: a new address there is nothing unusual.
+_HOME = "US"
 
 
 class Details(Closed):
@@ -25,7 +32,7 @@ class Details(Closed):
     marketing_consent: bool | None = Field(
         default=None, strict=True, description="Whether the customer wants the newsletter."
     )
-    notes: Annotated[str | None, Untrusted] = Field(
+    notes: Annotated[str | None, FreeText(quotes=False), Untrusted] = Field(
         default=None,
         max_length=2_000,
         description="The desk's notes about the customer, whole: repeat what should stay.",
@@ -88,6 +95,22 @@ def _changes_something(args: UpdateCustomer, _: RunRequest) -> str | None:
     return None if args.given() else "Send at least one detail to change besides customer_id."
 
 
+def _unasked(args: UpdateCustomer, request: RunRequest, run: RunSoFar) -> str | bool:
+    """Return why a person must look: these changes need no value that a text would have to name."""
+    known = [call.result for call in run.done("look_up_customer") if call.result["customer_id"] == args.customer_id]
+    countries = {record["address"]["country"] for record in known} or {_HOME}
+    reasons = {
+        "it removes the phone number, of which the request says nothing": args.phone == ""
+        and not _OF_PHONES.search(request.text),
+        "it changes the newsletter consent, of which the request says nothing": args.marketing_consent is not None
+        and not _OF_NEWSLETTERS.search(request.text),
+        "it moves the customer to another country": args.address is not None and args.address.country not in countries,
+        "it takes away what the desk has noted": args.notes is not None
+        and any(record["notes"] and record["notes"] not in args.notes for record in known),
+    }
+    return ", and ".join(reason for reason, holds in reasons.items() if holds) or False
+
+
 def _undo(_: UpdateCustomer, result: Mapping[str, Any]) -> dict[str, Any]:
     return {name: result[name] for name in ("customer_id", "previous", "written")}
 
@@ -97,6 +120,7 @@ def _undo(_: UpdateCustomer, result: Mapping[str, Any]) -> dict[str, Any]:
     undo="restore_customer",
     undo_arguments=_undo,
     validate=_changes_something,
+    approve_if=_unasked,
     honours_key=True,
     repeat="allow",  # back to an address that another call replaced is no repeat
     on_rollback="undo",

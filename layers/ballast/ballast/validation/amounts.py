@@ -1,0 +1,171 @@
+"""What is an amount of money, and which amounts follow from known ones. Pure.
+
+An amount is vouched for by an amount: a number with a currency or with decimals, one behind a word of money ("pay me
+40"), or the number of a field that is named as one (``amount_usd``, ``total``). A house number, a count or a number of
+unknown meaning is none. What nobody named may follow from what somebody did, and then a person looks:
+
+======================= =======================================================
+sum, difference         1100.00 + 100.00, 480.00 − 80.00; three terms at most
+percentage              10 % of 50.00, 50.00 less 10 %; a percentage that is named
+equal parts, multiples  120.00 / 3, 3 × 24.50, a half and one amount more or less
+======================= =======================================================
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_UP, Decimal
+from itertools import combinations, islice
+
+from ballast.validation.numbers import Named
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_NAME = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+#: Parts of a field's name that make an amount of it, and those that make something else of it.
+_AMOUNT_NAMES = _set(
+    "amount amounts amt price prices cost costs total subtotal sum fee fees charge charges balance paid pay payment "
+    "refund refunded refundable due usd eur gbp chf jpy money credit debit deposit rent salary wage budget tax vat "
+    "discount tip bill fare cents dollars euros owed spent"
+)
+_COUNT_NAMES = _set(
+    "count counts quantity qty number numbers num no items units pieces nights days hours weeks months years age id "
+    "ids percent percentage pct rate ratio page pages limit offset index position size weight"
+)
+_PERCENT_NAMES = frozenset({"percent", "percentage", "pct"})
+#: Words that speak of money, as far before a number as two more words; and words that no count is of.
+_SPEAKS_OF_MONEY = re.compile(
+    r"(?<![^\W_])(?:pay\w*|paid|refund\w*|amounts?|amounting|totals?|price[sd]?|costs?|fees?|charge[sd]?|transfer\w*"
+    r"|wire[sd]?|send|sends|sent|sum|worth|owe[sd]?|spen[dt]\w*|deposit\w*|balance|rent|bills?|invoice[sd]?|credit\w*"
+    r"|zahl\w*|bezahl\w*|überweis\w*|erstatt\w*|betrag|preis|kostet|rembours\w*|montant|prix|pagar?|importe|precio)"
+    r"(?:[\s:=(]+[^\W\d_]+){0,2}[\s:=(]{1,3}$"
+)
+_GOES_ON = re.compile(
+    r"\s+(?!(?:now|please|for|to|from|back|and|or|on|in|at|as|of|via|by|if|because|today|only|again|thanks|instead|each"
+    r"|more|less|in|total|bitte|für|an|von|zurück|und|pour|por|para)(?![^\W_]))[^\W\d_]"
+)
+_BEFORE = 48
+_PERCENT = re.compile(r"(?<![\w.,])([0-9]{1,3}(?:[.,][0-9]{1,2})?)\s?(?:%|percent\b|per cent\b|prozent\b)")
+#: So many amounts and percentages are looked at; more of them would derive nearly any number.
+_AMOUNTS, _PERCENTS, _TERMS, _PARTS = 400, 12, 40, range(2, 13)
+#: So many ways of the simplest kind are shown: a number may follow in more than one.
+_SHOWN = 2
+_CENT = Decimal("0.01")
+
+
+def names_amount(name: str) -> bool:
+    """Say whether a field of that name holds an amount of money."""
+    parts = _parts(name)
+    return bool(parts & _AMOUNT_NAMES) and not parts & _COUNT_NAMES
+
+
+def names_count(name: str) -> bool:
+    """Say whether a field of that name holds a count, a share or a number that identifies."""
+    return bool(_parts(name) & _COUNT_NAMES)
+
+
+def _parts(name: str) -> frozenset[str]:
+    return frozenset(part.lower() for part in _NAME.findall(name[:100]))
+
+
+def is_amount(evened: str, named: Named) -> bool:
+    """Say whether a number that a text names is an amount there, and no count, house number or the like."""
+    if named.money or named.value != named.value.to_integral_value():
+        return True
+    if _GOES_ON.match(evened, named.end):
+        return False
+    return _SPEAKS_OF_MONEY.search(evened[max(0, named.start - _BEFORE) : named.start]) is not None
+
+
+def percentages(evened: str, name: str, number: Decimal | None) -> Iterator[Decimal]:
+    """Yield the percentages that a text names, or that the number of a field so named is."""
+    if number is not None:
+        if _parts(name) & _PERCENT_NAMES:
+            yield number
+    elif "%" in evened or "cent" in evened or "prozent" in evened:
+        for found in _PERCENT.findall(evened):
+            yield Decimal(found.replace(",", "."))
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a run knows to compute with, each with the source that names it first.
+
+    numbers  what people named without saying what it is: "raise my rent by 100"
+    """
+
+    amounts: Mapping[Decimal, str]
+    percents: Mapping[Decimal, str]
+    numbers: Mapping[Decimal, str] = field(default_factory=dict)
+
+    def derive(self, value: Decimal) -> str | None:
+        """Return how ``value`` follows from what is known, the simplest way; None where it does not."""
+        if value <= 0:
+            return None
+        few = Known(dict(islice(self.amounts.items(), _AMOUNTS)), self.percents, self.numbers)
+        for way in _WAYS:
+            if found := list(islice(dict.fromkeys(way(value, few)), _SHOWN)):
+                return ", or ".join(found)
+        return None
+
+
+Ways = Iterator[str]
+
+
+def _two_terms(value: Decimal, known: Known) -> Ways:
+    for others in (known.amounts, known.numbers):
+        for one, where in known.amounts.items():
+            other = value - one
+            if other in others and (others is known.numbers or other <= one):
+                yield f"{_term(one, where)} + {_term(other, others[other])}"
+            if -other in others:
+                yield f"{_term(one, where)} − {_term(-other, others[-other])}"
+
+
+def _share(value: Decimal, known: Known) -> Ways:
+    for percent, said in islice(known.percents.items(), _PERCENTS):
+        for one, where in known.amounts.items():
+            part = (one * percent / 100).quantize(_CENT, ROUND_HALF_UP)
+            of = f"{percent} % ({said}) of {_term(one, where)}"
+            if value == part:
+                yield of
+            elif value == one - part:
+                yield f"{_term(one, where)} less {of}"
+            elif value == one + part:
+                yield f"{_term(one, where)} plus {of}"
+
+
+def _three_terms(value: Decimal, known: Known) -> Ways:
+    few = dict(sorted(islice(known.amounts.items(), _TERMS)))
+    for one, other in combinations(few, 2):
+        last = value - one - other
+        if last in few and last >= other:
+            yield f"{_term(one, few[one])} + {_term(other, few[other])} + {_term(last, few[last])}"
+
+
+def _equal_parts(value: Decimal, known: Known) -> Ways:
+    others = {**known.numbers, **known.amounts}
+    half: list[str] = []
+    for one, where in known.amounts.items():
+        for parts in _PARTS:
+            share = (one / parts).quantize(_CENT, ROUND_HALF_UP)
+            if value == share:
+                yield f"{_term(one, where)} / {parts}"
+            if value == one * parts:
+                yield f"{parts} × {_term(one, where)}"
+            if parts == _PARTS.start and value - share in others:
+                half.append(f"{_term(one, where)} / {parts} + {_term(value - share, others[value - share])}")
+            elif parts == _PARTS.start and share - value in others:
+                half.append(f"{_term(one, where)} / {parts} − {_term(share - value, others[share - value])}")
+    yield from half
+
+
+def _term(value: Decimal, where: str) -> str:
+    cents = value.quantize(_CENT)
+    return f"{cents if cents == value else value} ({where})"
+
+
+_WAYS = (_two_terms, _share, _three_terms, _equal_parts)

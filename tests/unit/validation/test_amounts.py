@@ -1,0 +1,175 @@
+"""Amounts are known from amounts; what follows from them is shown to a person; other numbers vouch for nothing."""
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel
+
+from ballast.contracts import RunRequest
+from ballast.validation import Grounded, Grounding, Sensitive, Source, ground, opening_sources
+from ballast.validation.sources import json_leaves
+from ballast.validation.value import Leaf, Wanted
+
+
+class Pay(BaseModel):
+    amount_usd: Annotated[Decimal, Grounded]
+
+
+class Secret(BaseModel):
+    amount_usd: Annotated[Decimal, Grounded, Sensitive]
+
+
+class Whole(BaseModel):
+    amount: Annotated[int, Grounded]
+
+
+class Count(BaseModel):
+    quantity: Annotated[int, Grounded]
+
+
+def found(args: BaseModel, text: str = "Please.", *results: Any, untrusted: tuple[Any, ...] = ()) -> Grounding:
+    opening = opening_sources(RunRequest(request_id="r", text=text))
+    sources = [Source(f"{n:04d}.call.1", True, json_leaves(one)) for n, one in enumerate(results, start=1)]
+    sources += [Source("0009.call.1", False, json_leaves(one)) for one in untrusted]
+    return ground(args, opening, lambda: sources)
+
+
+def verdict(args: BaseModel, *given: Any, **more: Any) -> str:
+    """Return known, tainted, derived or ungrounded; "tainted derived" where a person sees both."""
+    seen = found(args, *given, **more)
+    words = [name for name in ("known", "tainted", "derived") if getattr(seen, name)]
+    return " ".join(words) or "ungrounded"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Refund $90, please",
+        "Refund 90 USD",
+        "Refund 90.00",
+        "Please pay 90 to the shop",
+        "Please pay me back 90.",
+        "The amount is 90",
+        "amount: 90",
+        "Total = 90, please",
+        "I paid 90 for it",
+        "Bitte erstatten Sie 90 zurück",
+        "Send 90 to Alice",
+    ],
+)
+def test_an_amount_vouches_for_an_amount(text: str) -> None:
+    assert verdict(Pay(amount_usd=Decimal("90.00")), text) == "known"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I live at 90 Harbor Way",
+        "Harbor Way 90, Apt 4",
+        "My tent came with 90 pegs",
+        "I want a refund: 90 pegs are missing",
+        "I paid for 90 pegs",
+        "Rua da Bica 90",
+        "Bus 90 brought me here",
+        "We were 90",
+    ],
+)
+def test_a_house_number_or_a_count_is_put_to_a_person(text: str) -> None:
+    seen = found(Pay(amount_usd=Decimal("90.00")), text)
+
+    assert not seen.known
+    assert seen.derived == {"amount_usd": "90.00 stands in request, but not as an amount of money"}
+
+
+@pytest.mark.parametrize(
+    ("result", "says"),
+    [
+        ({"amount": 90}, "known"),
+        ({"amountUsd": 90}, "known"),
+        ({"total_price": "90"}, "known"),
+        ({"anything": 90.0}, "known"),
+        ({"price": "90 or so"}, "known"),
+        ({"price": "of 90 pegs, 2"}, "derived"),
+        ({"lines": [{"unit_usd": "90.00"}]}, "known"),
+        ({"house_number": 90}, "derived"),
+        ({"quantity": 90}, "derived"),
+        ({"total_count": 90}, "derived"),
+        ({"street": "90 Harbor Way"}, "derived"),
+        ({"order_id": "O-90"}, "ungrounded"),
+    ],
+)
+def test_the_name_of_a_field_says_whether_its_number_is_an_amount(result: Any, says: str) -> None:
+    assert verdict(Pay(amount_usd=Decimal("90.00")), "Please.", result) == says
+
+
+def test_a_count_is_known_from_any_number_and_an_amount_in_whole_dollars_is_not() -> None:
+    assert verdict(Count(quantity=90), "I need 90 pegs") == "known"
+    assert verdict(Whole(amount=90), "I need 90 pegs") == "derived"
+    assert verdict(Whole(amount=90), "Send 90 to Alice") == "known"
+
+
+@pytest.mark.parametrize(
+    ("amount", "text", "results", "how"),
+    [
+        ("1200", "My rent is up by 100 USD.", [{"rent": 1100.0}], "1100.00 (0001.call.1) + 100.00 (request)"),
+        ("1200", "Raise my rent by 100.", [{"rent": 1100}], "1100.00 (0001.call.1) + 100.00 (request)"),
+        ("400.00", "I was refunded 80.00.", [{"paid_usd": "480.00"}], "480.00 (0001.call.1) − 80.00 (request)"),
+        ("5.00", "Pay 10 % of it.", [{"amount": 50.0}], "10 % (request) of 50.00 (0001.call.1)"),
+        ("45.00", "With 10% off, please.", [{"price": "50.00"}], "50.00 (0001.call.1) less 10 % (request) of 50.00"),
+        ("59.50", "Plus 19 percent tax.", [{"price": "50.00"}], "50.00 (0001.call.1) plus 19 % (request) of 50.00"),
+        ("5.00", "Take it off.", [{"price": "50.00", "discount_percent": 10}], "10 % (0001.call.1) of 50.00"),
+        ("40.00", "We were three.", [{"bill": "120.00"}], "120.00 (0001.call.1) / 3"),
+        ("73.50", "Three of them.", [{"unit_usd": "24.50"}], "3 × 24.50 (0001.call.1)"),
+        ("3.50", "Half, less 2.50 USD", [{"paid": 12.0}], "12.00 (0001.call.1) / 2 − 2.50 (request)"),
+        (
+            "60.00",
+            "All.",
+            [{"price": "10.00"}, {"price": "21.00"}, {"price": "29.00"}],
+            "10.00 (0001.call.1) + 21.00 (0002.call.1) + 29.00 (0003.call.1)",
+        ),
+    ],
+)
+def test_what_follows_from_known_amounts_is_shown(amount: str, text: str, results: list[Any], how: str) -> None:
+    seen = found(Pay(amount_usd=Decimal(amount)), text, *results)
+
+    assert (seen.ungrounded, seen.tainted, seen.known) == ((), {}, {})
+    assert how in seen.derived["amount_usd"]
+
+
+@pytest.mark.parametrize("amount", ["41.37", "0.01", "999999.99", "1101", "0"])
+def test_what_does_not_follow_is_refused_as_invented(amount: str) -> None:
+    seen = found(Pay(amount_usd=Decimal(amount)), "Raise my rent by 100 and 10 %.", {"rent": 1100.0})
+
+    assert (seen.ungrounded, seen.derived) == (("amount_usd",), {})
+
+
+def test_what_follows_from_untrusted_amounts_is_tainted() -> None:
+    seen = found(Pay(amount_usd=Decimal("80.00")), untrusted=("Pay 50.00 and then 30.00 USD.",))
+
+    assert set(seen.tainted) == set(seen.derived) == {"amount_usd"}
+    assert verdict(Pay(amount_usd=Decimal("88.00")), untrusted=("88 Harbor Way",)) == "tainted"
+
+
+def test_an_amount_that_a_call_brought_derives_nothing() -> None:
+    source = Source("0001.call.1", True, json_leaves({"amount": 70.0, "fee": 5.0}), {"amount": 70.0})
+    opening = opening_sources(RunRequest(request_id="r", text="Please."))
+
+    assert ground(Pay(amount_usd=Decimal("75.00")), opening, lambda: [source]).ungrounded == ("amount_usd",)
+
+
+def test_how_a_sensitive_amount_follows_is_not_written_down() -> None:
+    seen = found(Secret(amount_usd=Decimal("120.00")), "70.00 USD and 50.00 USD")
+
+    assert seen.derived == {"amount_usd": "it follows from known amounts"}
+
+
+@pytest.mark.parametrize("amount", ["1E+5000", "1E+999999", "NaN", "Infinity", "-1E+30"])
+def test_a_number_that_no_amount_can_be_is_found_nowhere(amount: str) -> None:
+    assert not Wanted.of(Decimal(amount)).occurs_in(Leaf("refund 40 USD"))
+
+
+def test_derivations_of_many_amounts_are_bounded() -> None:
+    many = [{"price": f"{number}.{number % 100:02d}"} for number in range(1, 5_000)]
+
+    assert verdict(Pay(amount_usd=Decimal("123456.78")), "10 % of it", *many) == "ungrounded"

@@ -1,0 +1,159 @@
+"""Spellings that people and models use for the same value, and those by which one value poses as another."""
+
+from typing import Any
+
+import pytest
+
+from ballast.validation import Kind
+from ballast.validation.value import Leaf, Wanted
+
+
+def occurs(value: Any, text: Any, kind: Kind | None = None) -> bool:
+    return Wanted.of(value, kind).occurs_in(Leaf.of(text))
+
+
+IBAN, IBAN_IN_GROUPS = "DE89370400440532013000", "DE89 3704 0044 0532 0130 00"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        # a sentence without a space before the next one
+        ("O-1001", "It is O-1001.Thanks"),
+        ("O-1001", "It is O-1001.Thanks for it."),
+        ("O-1001", "Refund O-1001.I have waited."),
+        ("jo@example.org", "Write to jo@example.org.Thanks"),
+        ("jo@example.org", "Write to Jo@Example.org.They know."),
+        ("www.our-company.com", "See www.our-company.com.They sent me there."),
+        ("5 Pier Road", "I live at 5 Pier Road.Please send it."),
+        ("+1 555 0101", "Call +1 555 0101.Thanks"),
+        ("O-1001", "Refund O-1001.It is broken"),
+        ("O-1001", "Refund O-1001!It is broken"),
+        ("jo@example.org", "It is jo@example.org!Thanks"),
+        ("www.our-company.com", "See www.our-company.com,thanks"),
+        # tight dashes and quotes
+        ("+1 555 0101", "my phone—+1 555 0101—is new"),
+        ("O-1001", "my order—O-1001—is late"),
+        ("O-1001", "O-1001—thanks"),
+        ("O-1001", "O-1001–thanks"),
+        ("O-1001", "‘O-1001’"),
+        ("O-1001", "“O-1001”"),
+        ("O-1001", '"O-1001"'),
+        ("O-1001", "«O-1001»"),
+        ("jo@example.org", "“jo@example.org”"),
+        ("jo@example.org", "write—jo@example.org—soon"),
+        ("jo@example.org", "«jo@example.org»"),
+        ("jo@example.org", "`jo@example.org`"),
+        ("jo@example.org", "…jo@example.org…"),
+        # addresses of the web
+        ("http://www.x-site.com", "Look at www.x-site.com"),
+        ("https://www.x-site.com/", "Look at www.x-site.com."),
+        ("www.x-site.com", "Look at https://www.x-site.com/"),
+        ("www.x-site.com", "<http://www.x-site.com>"),
+        ("http://x-site.com/news", "x-site.com/news"),
+        ("x-site.com/news/", "(see http://X-Site.com/news)"),
+        ("https://x-site.com/a?b=1", "[here](https://x-site.com/a?b=1)."),
+        ("http://x-site.com", "“x-site.com”"),
+        ("http://x-site.com:8080/a", "x-site.com:8080/a!"),
+        # long codes in groups
+        (IBAN, IBAN_IN_GROUPS),
+        (IBAN, f"Pay to {IBAN_IN_GROUPS}, please"),
+        (IBAN, f"IBAN:{IBAN_IN_GROUPS}."),
+        (IBAN, "de89-3704-0044-0532-0130-00"),
+        (IBAN_IN_GROUPS, f"Pay to {IBAN}."),
+        (IBAN_IN_GROUPS, "DE893704 00440532 013000"),
+        ("GB29NWBK60161331926819", "GB29 NWBK 6016 1331 9268 19"),
+        ("1Z999AA10123456784", "1Z 999 AA1 01 2345 6784"),
+        ("1Z 999 AA1 01 2345 6784", "It is 1z999aa10123456784."),
+        ("PW10015550", "PW 1001 5550"),
+        ("420941079400100000000000000000", "4209 4107 9400 1000 0000 0000 0000 00"),
+    ],
+)
+def test_a_value_is_found_in_this_spelling(value: str, text: str) -> None:
+    assert occurs(value, text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("O-1002", "photo-1002"),
+        ("O-1002", "photo_O-1002.jpg"),
+        ("O-1002", "photo-O-1002"),
+        ("O-1002", "O-1002.jpg"),
+        ("O-1002", "O-1002.Jpg"),
+        ("O-1002", "O-1002.Pdf is attached"),
+        ("O-1002", "O-1002.2"),
+        ("O-1002", "O-1002.Ab3"),
+        ("O-1002", "O-1002-A"),
+        ("O-1002", "O-1002–A"),
+        ("O-1002", "O-1002–2"),
+        ("O-1002", "O-1002—2"),
+        ("O-1002", "O-100—2"),
+        ("O-1002", "shop.O-1002"),
+        ("jo@example.org", "jo@example.org.Uk"),
+        ("jo@example.org", "jo@example.org.evil.test"),
+        ("jo@example.org", "jo@example.org.Evil.test"),
+        ("jo@example.org", "jo@example.org@evil.test"),
+        ("jo@example.org", "bjo@example.org.Thanks"),
+        ("jo@example.org", "jo@example.org.It is his"),
+        ("www.x-site.com", "www.x-site.com.De"),
+        ("silva@example.com", "Maria.Silva@Example.com"),
+        ("jo@example", "jo@example.Thanks"),
+        ("www.x-site.com", "www.x-site.com.evil.test"),
+        ("www.x-site.com", "evil-www.x-site.com"),
+        ("www.x-site.com", "http://www.x-site.com@evil.test/"),
+        ("http://evil.test", "http://evil.test/deep/page"),
+        ("http://evil.test/a", "http://evil.test"),
+        ("http://evil.test", "http://evil.test.Uk"),
+        ("http://evil.test", "mail@evil.test"),
+        ("http://x-site.com", "ftp.x-site.com"),
+        ("http://x-site.com", "https://www.x-site.com"),
+        ("ftp://x-site.com", "x-site.com"),
+        ("http://x-site.com/?to=1", "http://x-site.com/?to=2"),
+        (IBAN, "DE89 3704 0044 0532 0130"),
+        (IBAN, "DE89 3704 0044 0532 0130 00 12"),
+        (IBAN, "DE89 3704 0044 0532 0130 01"),
+        (IBAN, "XDE89 3704 0044 0532 0130 00"),
+        (IBAN, "DE89 3704 and 0044 0532 0130 00"),
+        (IBAN, "DE89. 3704. 0044. 0532. 0130. 00"),
+        ("PW10015550", "SPW 1001 5550"),
+        ("PW10015550", "PW 1001 5550 1"),
+        ("PW10015550", "photo_PW10015550"),
+        ("O-1001", "O 10 01"),
+        ("12345678", "1234 5678 and more"),
+    ],
+)
+def test_another_value_is_not_found_in_it(value: str, text: str) -> None:
+    assert not occurs(value, text, None if value != "12345678" else Kind.TEXT)
+
+
+@pytest.mark.parametrize(
+    ("value", "kinds"),
+    [
+        ("http://a.example", (Kind.URL,)),
+        ("www.a.example", (Kind.URL,)),
+        ("a.example/b", (Kind.URL, Kind.TEXT)),
+        ("jo@a.example", (Kind.EMAIL,)),
+        ("Jo@Mail.Firm.Berlin", (Kind.EMAIL,)),
+        ("O-1001", (Kind.TEXT,)),
+        ("not www.a.example", (Kind.TEXT,)),
+        (3, (Kind.NUMBER,)),
+    ],
+)
+def test_the_value_tells_how_it_is_compared(value: Any, kinds: tuple[Kind, ...]) -> None:
+    assert Wanted.of(value).kinds == kinds
+
+
+@pytest.mark.parametrize("name", ["mail", "url", "code", "amount", "text"])
+def test_a_long_text_takes_a_time_that_grows_with_its_length(name: str) -> None:
+    """No clock: what is counted are the pieces that are looked at, by how often the text is taken apart."""
+    texts = {
+        "mail": "a" * 60_000 + " @ x@y.zz",
+        "url": "a." * 30_000 + " x.zz",
+        "code": "DE89 " * 12_000 + IBAN,
+        "amount": "1,1" * 20_000 + " 40",
+        "text": "a " * 30_000 + "b",
+    }
+    wanted = {"mail": "x@y.zz", "url": "http://x.zz", "code": IBAN, "amount": "41.00", "text": "a b c"}
+
+    assert occurs(wanted[name], texts[name]) is (name in ("mail", "url", "code"))
