@@ -85,7 +85,11 @@ def _way(cloud: LocalCloud, run_id: str) -> Way:
 
 
 def _seed(cloud: LocalCloud) -> None:
+    """Make the shop new, and today one on which nothing was moved."""
     seed_store(cloud, load_playbook(PLAYBOOK), 1, {"customers": 5, "orders": 10})
+    dynamodb, moves = cloud.session.client("dynamodb"), cloud.physical_id("MovesTable")
+    for item in dynamodb.scan(TableName=moves)["Items"]:
+        dynamodb.delete_item(TableName=moves, Key={name: item[name] for name in ("account", "window")})
 
 
 def test_the_same_runs_go_the_same_way(in_the_local_cloud: dict[str, Way], world: World) -> None:
