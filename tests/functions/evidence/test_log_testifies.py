@@ -15,6 +15,7 @@ from ballast.errors import LogCorrupt
 from ballast.folds.evidence import EVIDENCE, Verdict, vouching
 from ballast.log import RunLog, Seal
 from ballast.log.codec import decode, encode
+from ballast.log.seal import token_of
 from ballast.playbook import load_playbook
 from local.evidence import verdict_on
 from tests.functions.budget.test_settle import settle
@@ -297,9 +298,7 @@ def exchange(run_id: str, *, token: bool) -> None:
     (old,) = body["$sealed"]
     new = old
     if token:
-        from ballast.log.seal import _token
-
-        new = _token(parts)
+        new = token_of(parts)
     text = canonical(body | {"$sealed": {new: parts}}).replace(canonical(old)[1:-1], canonical(new)[1:-1])
     put(found | {"body": {"S": text}})
 
