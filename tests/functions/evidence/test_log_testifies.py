@@ -348,7 +348,7 @@ def test_settle_reports_and_verify_names_an_answer_that_nobody_signed(stack: Sta
 
     settle(stack, run_id, "failed", turn=2)
 
-    assert [one for one, _ in unfit(stack)] == [seq]
+    assert [(one, "deleted" in why) for one, why in unfit(stack)] == [(seq, False)]
     without_the_key = RunLog.of(stack.cloud.usual_process(LOG))
     found = verdict_on(without_the_key, client("dynamodb"), "budgets", run_id, stack.clock())
     assert found is not None
