@@ -27,15 +27,17 @@ from ballast.contracts.notice import RunRefused
 from ballast.contracts.request import WhenFull
 from ballast.contracts.wire import Wire, parse
 from ballast.edge import guarded
-from ballast.errors import BreakerStopped, InvalidInput, NotAdmitted, RequestConflict, WindowFull
+from ballast.errors import BreakerStopped, InvalidInput, ModelRefused, NotAdmitted, RequestConflict, WindowFull
 from ballast.folds import ending, outcome, requested
 from ballast.log import RunLog, Seal
 from ballast.log.run_index import by_outcome, by_tenant
 from ballast.metrics import metric_line
+from ballast.money import PriceBook, load_prices
 from ballast.money.breaker import Mode
 from ballast.money.lease import Lease
 from ballast.outbox import Announcements, Replies
 from ballast.playbook import Playbook, load_playbook
+from ballast.playbook.first_attempt import unpayable
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.budget.allowance import Allowances, Order
 from functions.budget.deadline import deadline
@@ -46,9 +48,14 @@ Coordinates = dict[str, Any]
 
 
 class AdmitSettings(Settings):
-    """Admit's environment. playbook_dir: folder of the playbook."""
+    """Admit's environment.
+
+    playbook_dir  folder of the playbook
+    model_id      overrides the playbook's model, as the planner's does; "" does not
+    """
 
     playbook_dir: str
+    model_id: str = ""
 
 
 class Admit(Wire):
@@ -76,12 +83,14 @@ class Admission:
     announcements: Announcements
     replies: Replies
     playbook: Playbook
+    model_id: str
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Admission":
         """Put it together; once per runtime."""
-        playbook = load_playbook(AdmitSettings.of(runtime).playbook_dir)
+        settings = AdmitSettings.of(runtime)
+        playbook = load_playbook(settings.playbook_dir)
         return cls(
             RunLog.of(runtime, Seal.of(runtime, playbook, opens=False)),
             runtime.get(Breakers.of),
@@ -89,6 +98,7 @@ class Admission:
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
             playbook,
+            settings.model_id or playbook.agent.model,
             runtime,
         )
 
@@ -103,7 +113,7 @@ class Admission:
         try:
             self.replies.check(request.reply_to, request.tenant)
             limits = self._limits(request)
-            self._check_breaker(request)
+            self._check_payable(request, limits, self._check_breaker(request))
             came = how.entered_at or self.runtime.clock()
             lease = self.lending.lend(request, limits.cost_microusd, request.when_full or how.when_full, came)
             if lease.request_sha256 != request.digest:
@@ -169,13 +179,29 @@ class Admission:
             "requester_timeout_s": self.playbook.agent.requester_timeout_s,
         }
 
-    def _check_breaker(self, request: RunRequest) -> None:
-        """Raise ``BreakerStopped`` where no run may start."""
-        if self.breakers.in_force(request.tenant, run_id=request.run_id).mode is Mode.STOPPED:
+    def _check_payable(self, request: RunRequest, limits: Limits, mode: Mode) -> None:
+        """Raise ``NotAdmitted`` where all that the request's limits let it do is to wake a person."""
+        agent = self.playbook.agent
+        if request.limits is None or request.intent in self.playbook.fallbacks:
+            return  # a script asks no model
+        model = (mode is Mode.CHEAPER and agent.cheaper_model) or self.model_id
+        try:
+            price = self.runtime.get(_prices).at(self.runtime.clock()).worst(model, agent.service_tier)
+        except ModelRefused:
+            price = None
+        wrong = unpayable(self.playbook, request, limits, price)
+        if wrong is not None:
+            raise NotAdmitted(wrong)
+
+    def _check_breaker(self, request: RunRequest) -> Mode:
+        """Return the spend breaker's mode. Raises ``BreakerStopped`` where no run may start."""
+        mode = self.breakers.in_force(request.tenant, run_id=request.run_id).mode
+        if mode is Mode.STOPPED:
             raise BreakerStopped(
                 "The spend breaker has stopped new runs; nothing was started and nothing was spent. "
                 "Send it under a new request_id once `GET /breaker` says another mode."
             )
+        return mode
 
     def _refuse(self, request: RunRequest, refusal: NotAdmitted | InvalidInput) -> None:
         """Record the refusal and tell of it."""
@@ -216,6 +242,10 @@ class Admission:
         # Of a short time half is the fallback's at most; what a person's answer renews is divided the same way.
         reserve_s = min(limits.fallback_reserve_s, limits.deadline_s // 2)
         return limits.model_copy(update={"fallback_reserve_s": reserve_s})
+
+
+def _prices(_: Runtime) -> PriceBook:
+    return load_prices()
 
 
 def _conflict(request: RunRequest) -> RequestConflict:

@@ -12,13 +12,10 @@ from ballast.folds.despair import Despair, recorded
 from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
 from ballast.money import LEAST_USEFUL_TOKENS, PriceTable, affordable
 from ballast.playbook import Playbook
+from ballast.playbook.first_attempt import prompt_bound, system_of, tools_of
 from functions.planner.completion import sendable
 from functions.planner.despair import noticed
 from functions.planner.prompt import new_messages
-from functions.planner.question import SPEC
-
-#: Tokens that a provider may add to a prompt of its own accord, e.g. for the use of tools.
-PROVIDER_OVERHEAD_TOKENS = 1_024
 
 
 def compose(
@@ -48,9 +45,7 @@ def compose(
         "messages": new_messages(events, before, told),
         **({"despair": recorded(told)} if told else {}),
     }
-    system = [{"text": text} for text in playbook.agent.told(opened.request.intent)]
-    offered = [made.spec for made in playbook.offered(opened.request.intent)]
-    tools = {"tools": [*offered, SPEC] if playbook.agent.ask_requester else offered}
+    system, tools = system_of(playbook, opened.request.intent), tools_of(playbook, opened.request.intent)
     if system != before.system:
         body["system"] = system
     if tools != before.tools:
@@ -90,17 +85,17 @@ def compose(
 def _input_bound(events: Sequence[Event], delta: dict[str, Any], model_id: str) -> int:
     """Return an upper bound of the prompt's tokens: the last exact count and the bytes of what is new.
 
-    A token of any byte-pair vocabulary is at least one byte. A count by another model says nothing.
+    A count by another model says nothing.
     """
-    new = len(canonical([delta.get("system"), delta.get("tools"), delta["messages"]]))
     last = next((event for event in events if event.seq == delta["after"]), None)
     if last is None:
-        return new + PROVIDER_OVERHEAD_TOKENS
+        return prompt_bound(delta.get("system"), delta.get("tools"), delta["messages"])
+    new = len(canonical([delta.get("system"), delta.get("tools"), delta["messages"]]))
     if INPUT_TOKENS in last.body and last.body.get("gen_ai.request.model") == model_id:
         known = sum(last.body.get(name, 0) for name in (INPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS))
         return int(known + last.body.get(OUTPUT_TOKENS, 0) + new)
     before = answered_prompt(events)
-    return new + len(canonical([before.system, before.tools, list(before.messages)])) + PROVIDER_OVERHEAD_TOKENS
+    return new + prompt_bound(before.system, before.tools, before.messages)
 
 
 def converse_request(events: Sequence[Event], body: dict[str, Any]) -> dict[str, Any]:

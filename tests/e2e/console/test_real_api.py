@@ -22,7 +22,7 @@ def cloud() -> Iterator[LocalCloud]:
 
 def test_a_person_finds_the_escalation_answers_it_and_sees_the_run_end(browser: Any, cloud: LocalCloud) -> None:
     # The model's money is gone before it is asked, so a person is.
-    request = RunRequest(request_id="console-1", text="Where is <b>my tent</b>?", limits={"cost_microusd": 0})
+    request = RunRequest(request_id="console-1", text="Where is <b>my tent</b>?", intent="broke")
     run_id = cloud.start(request)
 
     with serve(cloud, authorizer=operator("ann")) as server:
