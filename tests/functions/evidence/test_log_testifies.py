@@ -297,9 +297,9 @@ def exchange(run_id: str, *, token: bool) -> None:
     (old,) = body["$sealed"]
     new = old
     if token:
-        from ballast.log.seal import _token
+        from ballast.log.seal import token_of
 
-        new = _token(parts)
+        new = token_of(parts)
     text = canonical(body | {"$sealed": {new: parts}}).replace(canonical(old)[1:-1], canonical(new)[1:-1])
     put(found | {"body": {"S": text}})
 
