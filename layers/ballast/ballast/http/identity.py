@@ -32,6 +32,15 @@ DEFAULT_TENANT: str = RunRequest.model_fields["tenant"].default
 MAX_PRINCIPAL_CHARS = 256
 
 Role = Literal["member", "reviewer", "operator"]
+#: What a caller may do at all; about one escalation, ``functions/escalation/rights.py`` says more.
+Right = Literal["start", "read", "cancel", "reply", "decide", "operate"]
+
+_MEMBER: tuple[Right, ...] = ("start", "read", "cancel", "reply")
+_RIGHTS: dict[Role, tuple[Right, ...]] = {
+    "member": _MEMBER,
+    "reviewer": (*_MEMBER, "decide"),
+    "operator": (*_MEMBER, "decide", "operate"),
+}
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
@@ -76,9 +85,14 @@ class Caller:
     groups: frozenset[str] = frozenset()
 
     @property
+    def rights(self) -> tuple[Right, ...]:
+        """What it may do at all, with what it sees."""
+        return _RIGHTS[self.role]
+
+    @property
     def operates(self) -> bool:
         """Whether it is an operator."""
-        return self.role == "operator"
+        return "operate" in self.rights
 
     def sees(self, tenant: str) -> bool:
         """Whether this tenant's runs and escalations exist, for this caller."""
@@ -86,7 +100,7 @@ class Caller:
 
     def reviews(self, tenant: str) -> bool:
         """Whether it decides what this tenant's runs ask people."""
-        return self.role != "member" and self.sees(tenant)
+        return "decide" in self.rights and self.sees(tenant)
 
     def tenant_for(self, named: str | None) -> str:
         """Return the tenant to act for, where the request names ``named``; raise 403 for another's."""

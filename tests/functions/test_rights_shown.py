@@ -1,0 +1,126 @@
+"""What a caller may do is shown as it is: who one is, and at each escalation what one may do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ballast.money import micro_dollars
+from tests.functions.cloud import Cloud
+from tests.functions.escalation.waiting import Waiting, create_workflow
+from tests.functions.http import ask, event
+from tests.functions.stack import Stack
+from tests.functions.test_rights import (
+    ACTIONS,
+    ASKING,
+    CLAIMS,
+    MAY,
+    PEOPLE,
+    WAYS,
+    by_token,
+    guided,
+    opened,
+    principal,
+)
+
+MEMBERS = ["start", "read", "cancel", "reply"]
+ROLES = {
+    "member": ("member", "acme", MEMBERS),
+    "reviewer": ("reviewer", "acme", [*MEMBERS, "decide"]),
+    "operator": ("operator", None, [*MEMBERS, "decide", "operate"]),
+    "foreigner": ("reviewer", "globex", [*MEMBERS, "decide"]),
+}
+#: By action of the matrix, the kind of escalation and the act that the API names for it.
+ACTS = {
+    "answer": "decide",
+    "approve": "approve",
+    "reply": "reply",
+    "grant within bounds": "grant",
+    "undo": "undo",
+}
+
+
+@pytest.fixture(scope="module")
+def workflow(cloud: Cloud) -> str:
+    return create_workflow()
+
+
+@pytest.fixture
+def waiting(stack: Stack, workflow: str) -> Iterator[Waiting]:
+    for function in ("people", "api", "budget-api"):
+        stack.environs[function].update(CLAIMS)
+    for function in ("admit", "executor", "answer", "people", "open"):
+        if "PLAYBOOK_DIR" in stack.environs[function]:
+            stack.environs[function]["PLAYBOOK_DIR"] = str(ASKING)
+    stack.clock.advance(3_600)
+    made = Waiting.begin(workflow)
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("person", ROLES)
+def test_callers_are_told_who_they_are(stack: Stack, way: str, person: str) -> None:
+    stack.environs["api"].update(CLAIMS)
+    who = WAYS[way](person)
+    role, tenant, rights = ROLES[person]
+
+    me = ask(stack, "api", event("GET", "/me", who=who)).body
+
+    assert me["principal"] == principal(who)
+    assert (me["role"], me["tenant"], me["you_may"]) == (role, tenant, rights)
+
+
+def test_groups_are_named_and_nobody_is_told_nothing(stack: Stack) -> None:
+    stack.environs["api"].update(CLAIMS)
+    who = {"jwt": {"claims": {"sub": "fay", "tenant": "acme", "groups": "[it finance]"}, "scopes": None}}
+
+    assert ask(stack, "api", event("GET", "/me", who=who)).body["groups"] == ["finance", "it"]
+    assert ask(stack, "api", event("GET", "/me", who=None)).status == 401
+    stranger = "arn:aws:iam::123456789012:user/ballast-oprator/ann"
+    assert ask(stack, "api", event("GET", "/me", who=stranger)).status == 403
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("action", ACTS)
+def test_what_is_shown_is_what_is_taken(stack: Stack, waiting: Waiting, way: str, action: str) -> None:
+    kind, function, method, path, body = ACTIONS[action]
+    requester, proposer = (principal(WAYS[way](person)) for person in ("requester", "proposer"))
+
+    for person in (one for one in PEOPLE if one not in ("nobody", "foreigner")):
+        run_id, escalation_id = opened(stack, waiting, kind, requester, proposer)
+        who = WAYS[way](person)
+        shown = ask(stack, "people", event("GET", f"/escalations/{escalation_id}", who=who)).body
+        sent = event(method, path.format(run=run_id, escalation=escalation_id), who=who, body=body)
+        taken = ask(stack, function, sent).status != 403
+
+        assert (ACTS[action] in shown["you_may"]) is taken is (person in MAY[action]), (person, shown)
+        assert (shown["you_may"] == []) is (shown["you_may_not"] is not None), (person, shown)
+
+
+def test_the_bound_of_a_grant_is_shown_and_shrinks(stack: Stack, waiting: Waiting) -> None:
+    stack.environs["people"].update(CLAIMS)
+
+    def shown(person: str, escalation_id: str) -> Any:
+        found = ask(stack, "people", event("GET", f"/escalations/{escalation_id}", who=by_token(person))).body
+        return found["you_may_grant_usd"]
+
+    def send(person: str, escalation_id: str, micro: int) -> int:
+        body = guided(add_budget_microusd=micro)
+        return ask(
+            stack, "people", event("POST", f"/escalations/{escalation_id}", who=by_token(person), body=body)
+        ).status
+
+    run_id, first = opened(stack, waiting, "escalation", "requester", "proposer")
+    assert shown("operator", first) is None
+    assert shown("requester", first) is None
+    micro = micro_dollars(shown("reviewer", first), what="shown")
+    assert send("reviewer", first, micro + 1) == 403
+    assert send("reviewer", first, micro - 100) == 200
+
+    task = {"run_id": run_id, "turn": 3, "kind": "escalation", "reason": "guidance", "timeout_s": 600}
+    second = stack.invoke("open", task | {"task_token": waiting.token})["escalation_id"]
+    assert shown("reviewer", second) == "0.0001"
+    assert send("reviewer", second, 101) == 403
