@@ -89,16 +89,18 @@ def waiting(stack: Stack, workflow: str) -> Iterator[Waiting]:
     made.stop()
 
 
-def opened(stack: Stack, waiting: Waiting, kind: str, requester: str, proposer: str) -> tuple[str, str]:
+def opened(
+    stack: Stack, waiting: Waiting, kind: str, requester: str, proposer: str, tool: str = "stamp"
+) -> tuple[str, str]:
     """Open a run of acme's that waits for people, and return its id and the escalation's.
 
-    An approval is about a call that ``proposer`` has proposed as a person.
+    An approval is about a call of ``tool`` that ``proposer`` has proposed as a person.
     """
     request = {"request_id": f"rights-{next(_SECONDS)}", "agent": "tester", "text": "Stamp n-1.", "tenant": "acme"}
     run_id = stack.invoke("admit", {"request": request, "requested_by": requester})["run_id"]
     task: dict[str, Any] = {"run_id": run_id, "turn": 1, "kind": kind, "reason": "guidance"}
     if kind == "approval":
-        decision = {"kind": "call_tools", "calls": [{"tool": "stamp", "arguments": {"note_id": "n-1", "times": 3}}]}
+        decision = {"kind": "call_tools", "calls": [{"tool": tool, "arguments": {"note_id": "n-1", "times": 3}}]}
         body = {
             "escalation_id": "esc-x",
             "kind": "escalation",

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ballast.errors import MayNotAnswer
 from ballast.money import micro_dollars
 from tests.functions.cloud import Cloud
 from tests.functions.escalation.waiting import Waiting, create_workflow
@@ -81,6 +82,59 @@ def test_groups_are_named_and_nobody_is_told_nothing(stack: Stack) -> None:
     assert ask(stack, "api", event("GET", "/me", who=None)).status == 401
     stranger = "arn:aws:iam::123456789012:user/ballast-oprator/ann"
     assert ask(stack, "api", event("GET", "/me", who=stranger)).status == 403
+
+
+#: A reviewer's role that names a group, behind the tenant; and an operator's.
+PATTERNS = {
+    "IAM_REVIEWER_PATTERN": r":(assumed-role|user)/ballast-reviewer-(?P<tenant>[a-z0-9]+)(-(?P<group>[a-z0-9]+))?/",
+    "IAM_OPERATOR_PATTERN": r":(assumed-role|user)/ballast-operator(-(?P<group>[a-z0-9]+))?/",
+}
+
+
+def in_group(role: str, *groups: str) -> dict[str, Any]:
+    """Return the authorizers of somebody in those groups: by token, and where it is one at most, by role."""
+    claims = {"sub": "gia", "tenant": "acme", "groups": f"[{' '.join(groups)}]"}
+    claims |= {"reviewer": {"scope": "ballast/review"}, "operator": {"groups": f"[operators {' '.join(groups)}]"}}[role]
+    made: dict[str, Any] = {"token": {"jwt": {"claims": claims, "scopes": None}}}
+    if len(groups) <= 1:
+        of = "-".join([{"reviewer": "ballast-reviewer-acme", "operator": "ballast-operator"}[role], *groups])
+        made |= {"user": f"arn:aws:iam::123456789012:user/{of}/gia"}
+        made |= {"role": f"arn:aws:sts::123456789012:assumed-role/{of}/finance"}  # a session's name is no group
+    return made
+
+
+@pytest.mark.parametrize("role", ["reviewer", "operator"])
+@pytest.mark.parametrize(
+    ("groups", "may"),
+    [((), False), (("it",), False), (("finance",), True), (("financee",), False), (("it", "finance"), True)],
+)
+def test_only_the_group_that_the_tool_names_approves(
+    stack: Stack, waiting: Waiting, role: str, groups: tuple[str, ...], may: bool
+) -> None:
+    for function in ("people", "api"):
+        stack.environs[function].update(PATTERNS)
+    for who in in_group(role, *groups).values():
+        _, escalation_id = opened(stack, waiting, "approval", "mia", "pat", "stamp_for_finance")
+        me = ask(stack, "api", event("GET", "/me", who=who)).body
+        shown = ask(stack, "people", event("GET", f"/escalations/{escalation_id}", who=who)).body
+        sent = event("POST", f"/escalations/{escalation_id}", who=who, body={"approve": True})
+        reply = ask(stack, "people", sent)
+
+        assert shown["approvers"] == "finance"
+        assert ("finance" in me["groups"], "approve" in shown["you_may"], reply.status == 200) == (may, may, may)
+        if not may:
+            assert shown["you_may_not"] == "Only members of finance approve this call."
+            assert (reply.status, "only members of finance" in reply.body["detail"]) == (403, True)
+
+
+def test_who_invokes_the_answering_function_names_the_group(stack: Stack, waiting: Waiting) -> None:
+    answer = {"by": "fay", "approve": True}
+    _, escalation_id = opened(stack, waiting, "approval", "mia", "pat", "stamp_for_finance")
+    answer |= {"escalation_id": escalation_id}
+
+    with pytest.raises(MayNotAnswer, match="only members of finance"):
+        stack.invoke("answer", answer)
+    assert stack.invoke("answer", answer | {"groups": ["it", "finance"]})["still_needed"] == 0
 
 
 @pytest.mark.parametrize("way", WAYS)

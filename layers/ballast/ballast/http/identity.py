@@ -54,7 +54,8 @@ class CallerSettings(Settings):
     group_claim           the claim of a JWT that lists the groups that a tool's ``approvers`` may name; "" is none
     iam_tenant_pattern    regular expression for the ARN of a member's role or user; its group ``tenant`` is the tenant
     iam_reviewer_pattern  the same for reviewers; an optional group ``group`` is the group that they approve for
-    iam_operator_pattern  regular expression for the ARN of an operator's role or user; "" is none
+    iam_operator_pattern  regular expression for the ARN of an operator's role or user, with such a group or without;
+                          "" is none
     iam_person_pattern    for the ARNs of roles whose session names are forced to be people's; "" is none: all who
                           share a role are one person, since a caller chooses the name of a session
     """
@@ -184,8 +185,9 @@ class Callers:
             raise Problem(
                 403, "Forbidden", "By the stack's patterns the role is an operator's and a tenant's; mend them."
             )
+        groups = frozenset(name for match in found.values() if (name := match.groupdict().get("group")))
         if "operator" in found:
-            return Caller(principal, None, "operator")
+            return Caller(principal, None, "operator", groups)
         tenants = {match["tenant"] for match in found.values()}
         if len(tenants) > 1:
             raise Problem(403, "Forbidden", "The role is two tenants' by the stack's patterns; mend them.")
@@ -198,8 +200,7 @@ class Callers:
             )
         tenant = _name(tenants.pop(), "The role's name")
         if "reviewer" in found:
-            group = found["reviewer"].groupdict().get("group")
-            return Caller(principal, tenant, "reviewer", frozenset({group} if group else ()))
+            return Caller(principal, tenant, "reviewer", groups)
         return Caller(principal, tenant)
 
 
