@@ -99,9 +99,12 @@ def start_run(
 @app.get(
     "/me", summary="Show who you are", tags=["callers"], operation_id="getMe", responses=responses(ok="Your rights.")
 )
-def get_me() -> Response[Me]:
+def get_me(
+    tenant: Annotated[Name | None, Query(description="Whether you act for it: refused where it is not yours.")] = None,
+) -> Response[Me]:
     """Return the caller's identity and rights."""
     who = app.caller
+    who.tenant_for(tenant)
     me = Me(
         principal=who.principal,
         role=who.role,

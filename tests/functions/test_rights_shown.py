@@ -74,6 +74,19 @@ def test_callers_are_told_who_they_are(stack: Stack, way: str, person: str) -> N
     assert (me["role"], me["tenant"], me["you_may"]) == (role, tenant, rights)
 
 
+def test_nobody_acts_for_a_tenant_that_is_not_theirs(stack: Stack) -> None:
+    stack.environs["api"].update(CLAIMS)
+    asked = {
+        (person, tenant): ask(stack, "api", event("GET", "/me", who=by_token(person), query={"tenant": tenant})).status
+        for person in ("member", "operator", "foreigner")
+        for tenant in ("acme", "globex")
+    }
+
+    assert [asked["member", "acme"], asked["foreigner", "globex"]] == [200, 200]
+    assert [asked["member", "globex"], asked["foreigner", "acme"]] == [403, 403]
+    assert [asked["operator", "acme"], asked["operator", "globex"]] == [200, 200]
+
+
 def test_groups_are_named_and_nobody_is_told_nothing(stack: Stack) -> None:
     stack.environs["api"].update(CLAIMS)
     who = {"jwt": {"claims": {"sub": "fay", "tenant": "acme", "groups": "[it finance]"}, "scopes": None}}
