@@ -67,6 +67,7 @@ MAY: dict[str, set[str]] = {
     "grant beyond bounds": {"operator"},
     "undo": {"operator"},
     "breaker": {"operator"},
+    "see the breaker": {"member", "requester", "reviewer", "proposer", "operator", "foreigner"},  # what holds for them
     "cancel": {"member", "requester", "reviewer", "proposer", "operator"},
 }
 
@@ -152,6 +153,7 @@ ACTIONS: dict[str, tuple[str, str, str, str, Any]] = {
         {"decision": {"kind": "call_tools", "calls": [{"tool": "unstamp", "arguments": {"note_id": "n-1"}}]}},
     ),
     "breaker": ("escalation", "budget-api", "POST", "/breaker", {"mode": "normal"}),
+    "see the breaker": ("escalation", "budget-api", "GET", "/breaker", None),
     "cancel": ("escalation", "api", "POST", "/runs/{run}/cancel", None),
 }
 
@@ -174,7 +176,7 @@ def test_every_caller_at_every_action(stack: Stack, waiting: Waiting, way: str, 
         seen[person] = ask(stack, function, event(method, filled, who=WAYS[way](person), body=body)).status
 
     wanted = {person: "may" if person in MAY[action] else 403 for person in PEOPLE} | {"nobody": 401}
-    if action not in ("start", "breaker"):
+    if action not in ("start", "breaker", "see the breaker"):
         wanted["foreigner"] = 404
     got = {person: "may" if status not in (401, 403, 404) else status for person, status in seen.items()}
     assert got == wanted, seen

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ballast.errors import MayNotAnswer
+from ballast.http.identity import Caller, Callers
+from ballast.http.problem import Problem
 from ballast.money import micro_dollars
+from ballast.runtime import Runtime
 from tests.functions.cloud import Cloud
 from tests.functions.escalation.waiting import Waiting, create_workflow
 from tests.functions.http import ask, event
@@ -191,3 +197,64 @@ def test_the_bound_of_a_grant_is_shown_and_shrinks(stack: Stack, waiting: Waitin
     second = stack.invoke("open", task | {"task_token": waiting.token})["escalation_id"]
     assert shown("reviewer", second) == "0.0001"
     assert send("reviewer", second, 101) == 403
+
+
+# The examples of docs/http.md
+
+
+def documented(parameter: str) -> list[str]:
+    """Return the values that the page's examples give a parameter."""
+    page = (Path(__file__).parents[2] / "docs" / "http.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^sam deploy .*?(?:[^\\]$)", page, re.DOTALL | re.MULTILINE)
+    words = [word for command in commands for word in shlex.split(command)]
+    return [word.partition("=")[2] for word in words if word.startswith(f"{parameter}=")]
+
+
+def called(who: Any, **environ: str) -> Caller:
+    return Runtime(environ).get(Callers.of).identify(who)
+
+
+def by_arn(arn: str, **environ: str) -> Caller:
+    return called({"iam": {"userArn": f"arn:aws:{arn}"}}, **environ)
+
+
+def test_the_documented_role_with_a_group_is_read_as_said() -> None:
+    pattern, _ = documented("IamReviewerPattern")
+    roles = "sts::123456789012:assumed-role/ballast-reviewer-acme"
+
+    plain, grouped = (by_arn(f"{role}/s", IAM_REVIEWER_PATTERN=pattern) for role in (roles, f"{roles}+finance"))
+
+    assert (plain.role, plain.tenant, plain.groups) == ("reviewer", "acme", frozenset())
+    assert (grouped.role, grouped.tenant, grouped.groups) == ("reviewer", "acme", frozenset({"finance"}))
+    for other in (f"{roles}+/s", "sts::123456789012:assumed-role/x/ballast-reviewer-acme+finance/"):
+        with pytest.raises(Problem, match="no tenant's, no reviewer's"):
+            by_arn(other, IAM_REVIEWER_PATTERN=pattern)
+
+
+def test_the_documented_permission_sets_tell_people_apart_and_other_roles_do_not() -> None:
+    _, pattern = documented("IamReviewerPattern")
+    environ = {"IAM_REVIEWER_PATTERN": pattern, "IAM_PERSON_PATTERN": documented("IamPersonPattern")[0]}
+    role = "sts::123456789012:assumed-role/AWSReservedSSO_ballast-reviewer-acme_0123456789abcdef"
+
+    rae, pat = (by_arn(f"{role}/{name}@example.com", **environ) for name in ("rae", "pat"))
+    shop = {by_arn(f"sts::123456789012:assumed-role/ballast-tenant-acme/{name}", **environ) for name in ("a", "b")}
+
+    assert {rae.tenant, rae.role, pat.tenant, pat.role} == {"acme", "reviewer"}
+    assert rae.principal != pat.principal
+    assert len(shop) == 1
+
+
+def test_the_documented_claims_are_read_as_said() -> None:
+    names = ("TenantClaim", "ReviewerClaim", "OperatorClaim", "GroupClaim")
+    environ = {re.sub(r"(?<=.)Claim", "_CLAIM", name).upper(): documented(name)[0] for name in names}
+
+    def token(**claims: str) -> Caller:
+        claims = {"sub": "gia"} | {name.replace("_", ":"): value for name, value in claims.items()}
+        return called({"jwt": {"claims": claims, "scopes": None}}, **environ)
+
+    assert token(custom_tenant="acme") == Caller("gia", "acme")
+    reviewer = token(custom_tenant="acme", cognito_groups="[reviewers finance]")
+    assert (reviewer.role, reviewer.tenant, "finance" in reviewer.groups) == ("reviewer", "acme", True)
+    assert token(cognito_groups="[operators]").role == "operator"
+    with pytest.raises(Problem, match="does not name a tenant"):
+        token(cognito_groups="[reviewers]")
