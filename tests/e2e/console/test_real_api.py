@@ -53,8 +53,7 @@ def test_a_person_finds_the_escalation_answers_it_and_sees_the_run_end(browser: 
 def test_each_person_is_offered_what_they_may(browser: Any, cloud: LocalCloud) -> None:
     with serve(cloud, authorizer=operator("ann")) as server:
         mia = {"Authorization": "Bearer mia:member"}
-        broke = {"text": "Where is my tent?", "limits": {"cost_microusd": 0}}
-        run_id = ask(server, "POST", "/runs", broke, mia)[1]["run_id"]
+        run_id = ask(server, "POST", "/runs", {"text": "Where is my tent?"}, mia)[1]["run_id"]
         tabs = Tabs(browser, server.url)
         page = tabs.open("#/", DESKTOP, now=None)
         offered = {}
