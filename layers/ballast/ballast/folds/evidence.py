@@ -208,7 +208,7 @@ def _check_carrier(it: _Check, carrier: Event) -> None:
 def _check_answers(
     it: _Check, carriers: Sequence[Event], names: Mapping[str, Event], unsigned: frozenset[str]
 ) -> tuple[str, ...]:
-    """Find what claims to be a person's answer and is not signed. A run that an older version ended has no signatures."""
+    """Find what claims to be a person's answer and is not signed; what an older version ended has no signatures."""
     there = {event.seq for event in it.events}
     forged = unsigned | {seq for carrier in carriers for seq in _listed_apart(carrier)}
     if carriers or "run.ended" not in names:
@@ -223,7 +223,7 @@ def _check_answers(
 
 
 def _lacks_signature(event: Event) -> bool:
-    """Say whether nothing stands where its signature would; a file of an older version does not say what stood there."""
+    """Say whether nothing stands where its signature would. An older file does not say what stood there."""
     return bool(event.stored) and not dict(event.stored).get("mac")
 
 
