@@ -135,7 +135,6 @@ class Crowd:
             request_id=f"r-{number}",
             agent="tester",
             text="Tidy.",
-            intent="tidy",
             tenant=TENANT,
             limits=LimitsPatch(cost_microusd=CEILING),
         )

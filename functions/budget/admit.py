@@ -37,7 +37,7 @@ from ballast.money.breaker import Mode
 from ballast.money.lease import Lease
 from ballast.outbox import Announcements, Replies
 from ballast.playbook import Playbook, load_playbook
-from ballast.playbook.first_attempt import unpayable
+from ballast.playbook.opening import why_no_attempt
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.budget.allowance import Allowances, Order
 from functions.budget.deadline import deadline
@@ -51,7 +51,7 @@ class AdmitSettings(Settings):
     """Admit's environment.
 
     playbook_dir  folder of the playbook
-    model_id      overrides the playbook's model, as the planner's does; "" does not
+    model_id      overrides the playbook's model; "" does not
     """
 
     playbook_dir: str
@@ -75,7 +75,7 @@ class Admit(Wire):
 
 @dataclass(frozen=True)
 class Admission:
-    """The front gate of a run."""
+    """The front gate of a run. ``model_id``: the model that a run asks first."""
 
     log: RunLog
     breakers: Breakers
@@ -83,6 +83,7 @@ class Admission:
     announcements: Announcements
     replies: Replies
     playbook: Playbook
+    prices: PriceBook
     model_id: str
     runtime: Runtime
 
@@ -98,6 +99,7 @@ class Admission:
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
             playbook,
+            load_prices(),
             settings.model_id or playbook.agent.model,
             runtime,
         )
@@ -113,7 +115,8 @@ class Admission:
         try:
             self.replies.check(request.reply_to, request.tenant)
             limits = self._limits(request)
-            self._check_payable(request, limits, self._check_breaker(request))
+            self._check_affordable(request, limits)
+            self._check_breaker(request)
             came = how.entered_at or self.runtime.clock()
             lease = self.lending.lend(request, limits.cost_microusd, request.when_full or how.when_full, came)
             if lease.request_sha256 != request.digest:
@@ -179,29 +182,22 @@ class Admission:
             "requester_timeout_s": self.playbook.agent.requester_timeout_s,
         }
 
-    def _check_payable(self, request: RunRequest, limits: Limits, mode: Mode) -> None:
-        """Raise ``NotAdmitted`` where all that the request's limits let it do is to wake a person."""
-        agent = self.playbook.agent
-        if request.limits is None or request.intent in self.playbook.fallbacks:
-            return  # a script asks no model
-        model = (mode is Mode.CHEAPER and agent.cheaper_model) or self.model_id
+    def _check_affordable(self, request: RunRequest, limits: Limits) -> None:
+        """Raise ``NotAdmitted`` where the model could not be asked once: such a run would only cost people's time."""
         try:
-            price = self.runtime.get(_prices).at(self.runtime.clock()).worst(model, agent.service_tier)
+            price = self.prices.at(self.runtime.clock()).worst(self.model_id, self.playbook.agent.service_tier)
         except ModelRefused:
-            price = None
-        wrong = unpayable(self.playbook, request, limits, price)
-        if wrong is not None:
-            raise NotAdmitted(wrong)
+            return  # what is wrong is the model's name: the run says so
+        if why := why_no_attempt(self.playbook, request, limits, price):
+            raise NotAdmitted(why)
 
-    def _check_breaker(self, request: RunRequest) -> Mode:
-        """Return the spend breaker's mode. Raises ``BreakerStopped`` where no run may start."""
-        mode = self.breakers.in_force(request.tenant, run_id=request.run_id).mode
-        if mode is Mode.STOPPED:
+    def _check_breaker(self, request: RunRequest) -> None:
+        """Raise ``BreakerStopped`` where no run may start."""
+        if self.breakers.in_force(request.tenant, run_id=request.run_id).mode is Mode.STOPPED:
             raise BreakerStopped(
                 "The spend breaker has stopped new runs; nothing was started and nothing was spent. "
                 "Send it under a new request_id once `GET /breaker` says another mode."
             )
-        return mode
 
     def _refuse(self, request: RunRequest, refusal: NotAdmitted | InvalidInput) -> None:
         """Record the refusal and tell of it."""
@@ -242,10 +238,6 @@ class Admission:
         # Of a short time half is the fallback's at most; what a person's answer renews is divided the same way.
         reserve_s = min(limits.fallback_reserve_s, limits.deadline_s // 2)
         return limits.model_copy(update={"fallback_reserve_s": reserve_s})
-
-
-def _prices(_: Runtime) -> PriceBook:
-    return load_prices()
 
 
 def _conflict(request: RunRequest) -> RequestConflict:

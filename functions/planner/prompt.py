@@ -8,7 +8,7 @@ from ballast.contracts import Event, HandOver, Planner
 from ballast.errors import ToolForbidden
 from ballast.folds import CallState, Prompt, calls, opening, proposals, unseen
 from ballast.folds.despair import Sign, notice
-from ballast.playbook.first_attempt import request_blocks
+from ballast.playbook.opening import request_blocks
 from functions.planner.answering import sent_back
 from functions.planner.completion import call_id
 from functions.planner.question import reply_to

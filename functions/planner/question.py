@@ -8,8 +8,7 @@ from pydantic import ValidationError
 
 from ballast.contracts import CallTools, Event, ExitReason, HandOver, Planner
 from ballast.folds import proposals
-from ballast.playbook.first_attempt import Question
-from ballast.playbook.gate import ASK_REQUESTER
+from ballast.playbook.opening import ASK_REQUESTER, Question
 
 
 def asked(decision: CallTools) -> HandOver | None:

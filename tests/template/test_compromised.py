@@ -1,4 +1,4 @@
-"""docs/architecture.md says what a role has in the wrong hands, as the walls' table has it: no row and no word is old."""
+"""docs/architecture.md says what a role has in the wrong hands, as the table of the walls has it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -61,9 +61,7 @@ def said() -> dict[str, dict[str, str]]:
     """Return by function what the page says of it."""
     head, *rows = table("| functions | write over the log")
     assert head == ["functions", *COLUMNS]
-    return {
-        f"{name}Function": dict(zip(COLUMNS, row[1:], strict=True)) for row in rows for name in row[0].split(", ")
-    }
+    return {f"{name}Function": dict(zip(COLUMNS, row[1:], strict=True)) for row in rows for name in row[0].split(", ")}
 
 
 def test_every_function_is_in_one_row() -> None:

@@ -204,6 +204,21 @@ def test_the_effect_of_a_call_that_nobody_waited_for_may_come_late() -> None:
     assert (verdict.status, verdict.late) == ("fits", ("0001.call.1.settled",))
 
 
+def test_a_call_that_was_begun_while_the_run_was_cut_may_come_late_whole() -> None:
+    made = Story().opened()
+    made.replies(made.asks(1), wants(("refund_order", {"order_id": "O-1"})))
+    log = vouched(made)
+    run_id = log.events[0].run_id
+    late = [
+        Event(run_id=run_id, seq=f"0001.call.1.{step}", at=LATER.isoformat(), body={"status": "ok"})
+        for step in ("intended", "settled")
+    ]
+
+    verdict = judged(log.but(*late))
+
+    assert (verdict.status, set(verdict.late)) == ("fits", {one.seq for one in late})
+
+
 def made_call(made: Story) -> Any:
     """Return the call that was proposed in turn 1."""
     from ballast.folds import proposals

@@ -248,10 +248,12 @@ def _may_be_late(event: Event, told: Sequence[Event], ended: Event | None) -> bo
     seqs = {one.seq for one in told}
     if event.seq in (run_seq("announced"), run_seq("replied")):
         return True
-    if event.name == "escalation.announced":
-        return escalation_seq(event.turn, "opened") in seqs
-    if event.name == "call.settled":
-        return call_seq(event.turn, event.index, "intended") in seqs
+    begun = {
+        "escalation.announced": escalation_seq(event.turn, "opened"),
+        "call.settled": call_seq(event.turn, event.index, "intended"),
+    }
+    if begun.get(event.name) in seqs:
+        return True
     if event.name.startswith("model.") or event.name == "plan.decided":
         of_the_turn = [one for one in told if one.turn == event.turn and one.name.startswith("model.")]
         over = {one.body.get("attempt") for one in of_the_turn if one.name != "model.requested"}
