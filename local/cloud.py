@@ -100,6 +100,10 @@ class LocalCloud:
         self._stack = ExitStack()
         self._runtimes: dict[str, Runtime] = {}
         self._making_runtimes = Lock()
+        #: Called with each message that comes into a queue (the queue's name, the body); it stays in the queue.
+        self.message_sent: list[Callable[[str, str], None]] = []
+        #: Called with the id of each run whose execution has ended, once its event was delivered.
+        self.run_ended: list[Callable[[str], None]] = []
         #: Called before and after each handler; what they raise counts as raised by the handler.
         self.before_invoke: list[Hook] = []
         self.after_invoke: list[AfterHook] = []
@@ -133,11 +137,11 @@ class LocalCloud:
         functions = Functions(
             {}, self.runtime, self.before_invoke, self.after_invoke, clock=self._clock, handler_of=self._handler_of
         )
-        executions = Executions(self._clock)
+        executions = Executions(self._clock, self.run_ended)
         engine = Engine(functions.invoke, self._clock, lambda run: executions.ended(reflect(run)))
         stack.enter_context(stdout_restored())
         streams = Streams((), functions, self._clock)
-        stack.enter_context(moto_cloud(engine, executions, self._clock, to_bedrock, streams))
+        stack.enter_context(moto_cloud(engine, executions, self._clock, to_bedrock, streams, self._sent))
         self.session = LocalSession(Keys(), gate, models=models)
         self._deployment = deploy(self.session, self._template, self._parameters, self._overrides)
         functions.all = self._deployment.functions
@@ -261,6 +265,15 @@ class LocalCloud:
     def status(self, run_id: str) -> str:
         """Return RUNNING until ``wait`` would return, then the execution's status."""
         return self._executions.status(run_id)
+
+    @property
+    def invocations(self) -> int:
+        """How many invocations of functions have ended: where no function ran, nothing of a run has changed."""
+        return self._functions.ended
+
+    def _sent(self, queue: str, body: str) -> None:
+        for told in self.message_sent:
+            told(queue, body)
 
     def logs(self, function: str) -> str:
         """Return what the function printed lately, its metrics among it: its log group."""

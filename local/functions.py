@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -121,6 +122,9 @@ class Functions:
     may_invoke: Callable[[str, str], bool] = _anybody_may
     clock: Clock = field(default_factory=WallClock)
     handler_of: Callable[[Function], Handler] = imported_handler
+    #: How many invocations have ended.
+    ended: int = 0
+    _count: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
 
     def find(self, function: str) -> Function:
         """Return the function, or raise ``KeyError`` that names those there are."""
@@ -171,6 +175,8 @@ class Functions:
             trace = "".join(report["stackTrace"])
             self._log(found, f"[ERROR] {report['errorType']}: {report['errorMessage']}\n{trace}")
             return json.dumps(report).encode(), "Unhandled"
+        finally:
+            self.ended = next(self._count)
 
     def _log(self, function: Function, text: str) -> None:
         self.logs.append((function.logical_id, text))

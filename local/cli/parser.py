@@ -50,7 +50,8 @@ The model is one of
 and may be set once and for all: export BALLAST_MODEL=http://localhost:11434/v1#qwen3
 
 A request file holds {"request_id", "text"} and optionally "intent", "context", "tenant",
-"agent", "limits". A run that needs a person says what to type, and waits.
+"agent", "limits". A run that asks a person says what to type, and waits; without a terminal, or with
+--no-wait, it is aborted then, and the command ends with 4 (on a stack it goes on).
 """
 
 _UP = """\
@@ -156,6 +157,12 @@ def _run(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--model", metavar="SPEC", help="which model (default: $BALLAST_MODEL); see above")
     sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
     sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
+    _parameter(sub)
+    sub.add_argument(
+        "--wait",
+        action=argparse.BooleanOptionalAction,
+        help="wait for a person where the run asks one (default: where standard output is a terminal)",
+    )
     sub.add_argument("--full", action="store_true", help="shorten nothing in the trace")
 
 
@@ -166,6 +173,10 @@ def _up(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
     sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
     sub.add_argument("--tenant", metavar="NAME", help="whoever asks is of this tenant (default: an operator)")
+    _parameter(sub)
+
+
+def _parameter(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--parameter",
         action="append",

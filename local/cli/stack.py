@@ -18,8 +18,10 @@ from local.cli.answer import confirmed, goes_on, user
 from local.cli.breaker import of_stack
 from local.cli.exits import Exit, exit_of
 from local.cli.output import Screen
+from local.cli.people import Nobody
 from local.cli.reply import reply
 from local.cli.request import request_of
+from local.cli.run import waits_for_people
 from local.cli.watch import watch
 from local.deployed import output, stack_outputs
 from local.functions import FunctionError
@@ -125,16 +127,6 @@ class DeployedCloud:
         return list(dict.fromkeys(one.run_id for one in found))
 
 
-class PeopleOfTheStack:
-    """They have the escalation queue; nothing is taken out of it here. The log says when a run waits."""
-
-    def attend(self) -> None:
-        """Nothing to do."""
-
-    def leave(self) -> None:
-        """Nothing is held."""
-
-
 def on_stack(typed: Namespace, session: boto3.Session | None = None) -> int:
     """Do what was typed against the stack and return the exit code.
 
@@ -169,12 +161,14 @@ def users_session(typed: Namespace) -> boto3.Session:
 
 
 def _run(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
-    for option in ("model", "playbook", "seed"):
-        if getattr(typed, option) is not None:
+    for option in ("model", "playbook", "seed", "parameter"):
+        if getattr(typed, option) not in (None, []):
             raise InvalidInput(f"--{option} is of a local run; a stack has its own. Leave it out with --stack.")
     request = request_of(typed, agent=_AGENT)
     journal, title = Journal(state_folder(os.environ)), f"run on {typed.stack}"
-    made = watch(cloud, request, PeopleOfTheStack(), screen=screen, journal=journal, title=title, every_s=_EVERY_S)
+    # People have the escalation queue; nothing is taken out of it here. The log says when a run waits.
+    wait = waits_for_people(typed)
+    made = watch(cloud, request, Nobody(), screen=screen, journal=journal, title=title, every_s=_EVERY_S, wait=wait)
     screen.line()
     screen.trace(made, full=typed.full)
     return exit_of(made.status)

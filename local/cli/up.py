@@ -5,24 +5,29 @@ from __future__ import annotations
 import os
 import time
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 from ballast.contracts.wire import Name
 from ballast.errors import InvalidInput
+from ballast.playbook import load_playbook
 from local.cli.answer import user
 from local.cli.exits import Exit
 from local.cli.mailbox import Mailbox
 from local.cli.output import Screen
-from local.cli.people import PeopleElsewhere
+from local.cli.people import OverheardQueue, PeopleElsewhere
 from local.cli.stage import STORE, stage
+from local.cli.stage import parameters_of as _parameters
+from local.cli.watch import close, has_ended
 from local.journal import Journal, state_folder
 
 if TYPE_CHECKING:
+    from local.cloud import LocalCloud
     from local.up.endings import Endings
     from local.up.gateway import Reply, Request
+    from local.up.server import HttpServer
 
 #: How often endings and answers are looked for.
 _EVERY_S = 0.2
@@ -35,49 +40,75 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
     """
     from local.cli.run import chosen_model
     from local.converse import model_source
+    from local.up.server import HttpServer
+
+    # What can be wrong in what was typed is found before anything is deployed.
+    _check_tenant(typed.tenant)
+    source, parameters = model_source(chosen_model(typed)), _parameters(typed.parameter)
+    folder = Path(typed.playbook) if typed.playbook else None
+    if folder is not None:
+        load_playbook(folder)
+    screen = _OneAtATime()
+    server = HttpServer(host=typed.host, port=typed.port)
+    try:
+        screen.line("Deploying template.yaml into a local cloud …", "dim")
+        seed, size = 1 if typed.seed is None else typed.seed, None if folder else STORE
+        with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters) as cloud:
+            _serve(cloud, server, typed, screen, pause)
+    except KeyboardInterrupt:
+        screen.line()
+        screen.line("Stopped.")
+    finally:
+        server.close()
+    return Exit.OK
+
+
+def _serve(
+    cloud: LocalCloud, server: HttpServer, typed: Namespace, screen: Screen, pause: Callable[[float], None]
+) -> None:
+    """Serve until ``pause`` raises; then close the runs that go on, and keep their logs."""
     from local.up import serve
     from local.up.endings import Endings
     from local.up.identity import member_of, operator
 
-    _check_tenant(typed.tenant)
-    source = model_source(chosen_model(typed))
-    home, screen = state_folder(os.environ), _OneAtATime()
-    folder = Path(typed.playbook) if typed.playbook else None
-    screen.line("Deploying template.yaml into a local cloud …", "dim")
-    seed = 1 if typed.seed is None else typed.seed
+    home = state_folder(os.environ)
+    claim = cloud.environ("ApiFunction")["TENANT_CLAIM"]
+    who = operator(user()) if typed.tenant is None else member_of(typed.tenant, user(), claim)
+    people = PeopleElsewhere(cloud, Mailbox(home), screen, OverheardQueue(cloud))
+    endings, journal = Endings(cloud), Journal(home)
     try:
-        size = None if folder else STORE
-        with stage(source, playbook=folder, seed=seed, size=size, parameters=_parameters(typed.parameter)) as cloud:
-            claim = cloud.environ("ApiFunction")["TENANT_CLAIM"]
-            who = operator(user()) if typed.tenant is None else member_of(typed.tenant, user(), claim)
-            people, endings, journal = PeopleElsewhere(cloud, Mailbox(home), screen), Endings(cloud), Journal(home)
-            try:
-                told = _teller(screen)
-                with serve(cloud, authorizer=who, host=typed.host, port=typed.port, told=told) as served:
-                    _say_what_is_served(screen, served.url, typed.tenant)
-                    _attend(people, endings, journal, screen, pause)
-            finally:
-                people.leave()
-                for run_id, events in endings.going_on():
-                    if events:
-                        journal.save(run_id, "up, cut off", events)
-    except KeyboardInterrupt:
-        screen.line()
-        screen.line("Stopped.")
-    return Exit.OK
+        with serve(cloud, authorizer=who, told=_teller(screen), on=server) as served:
+            _say_what_is_served(screen, served.url, typed.tenant)
+            _attend(cloud, people, endings, journal, screen, pause)
+    finally:
+        people.leave()
+        close(cloud, endings.going_on())
+        for run_id in endings.going_on():
+            if events := cloud.events(run_id):
+                journal.save(run_id, "up, cut off", events, cut_off=not has_ended(events))
 
 
 def _attend(
-    people: PeopleElsewhere, endings: Endings, journal: Journal, screen: Screen, pause: Callable[[float], None]
+    cloud: LocalCloud,
+    people: PeopleElsewhere,
+    endings: Endings,
+    journal: Journal,
+    screen: Screen,
+    pause: Callable[[float], None],
 ) -> None:
-    """Print endings, keep logs, pass answers on; does not return."""
+    """Print endings, keep logs, pass answers on; does not return. Where no function ran, it asks the cloud nothing."""
     from local.trace.fold import timeline
     from local.trace.words import usd
 
+    seen = -1
     while True:
         people.attend()
-        people.withdraw_what_is_closed()
+        ran = cloud.invocations
+        if ran != seen:
+            seen = ran
+            people.withdraw_what_is_closed()
         for run_id, events in endings.new():
+            people.withdraw_what_is_closed()
             if not events:
                 screen.line(f"{run_id}  ended before anything was in its log", "bold")
                 continue
@@ -116,21 +147,6 @@ def examples(url: str) -> list[str]:
         f"curl -s {url}/runs/RUN_ID/events",
         f"curl -s {url}/escalations",
     ]
-
-
-def _parameters(typed: Sequence[str]) -> dict[str, str]:
-    """Return parameters of the template by name. Raises ``InvalidInput`` for one that it does not have."""
-    from local.cloud import ROOT
-    from local.template import load_template
-
-    known = load_template(ROOT / "template.yaml")["Parameters"]
-    made = {}
-    for text in typed:
-        name, found, value = text.partition("=")
-        if not found or name not in known:
-            raise InvalidInput(f"--parameter {text[:80]!r}: write NAME=VALUE; template.yaml has {', '.join(known)}.")
-        made[name] = value
-    return made
 
 
 def _check_tenant(tenant: str | None) -> None:
