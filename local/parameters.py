@@ -24,9 +24,7 @@ def complaints(declared: Declared, given: Mapping[str, str]) -> list[str]:
     given     values by name; what is not given has its default
     """
     found = [
-        f"the template has no parameter {name}; it has {', '.join(declared)}."
-        for name in given
-        if name not in declared
+        f"the template has no parameter {name}; it has {', '.join(declared)}." for name in given if name not in declared
     ]
     missing = [name for name, one in declared.items() if "Default" not in one and name not in given]
     found += [f"{name}: has no default; give it a value." for name in missing]

@@ -53,9 +53,7 @@ def _list(runs: list[SavedRun], *, as_json: bool) -> int:
         screen.line("No saved run here. `ballast demo` makes one.")
     for saved, made in found:
         line = Text(made.opened_at[:19].replace("T", " ") + "Z  ", "dim")
-        screen.show(line.append_text(headline(made)))
-        if saved.title:
-            screen.line(f"{'':22}{saved.title}", "dim")
+        screen.row(line.append_text(headline(made)), saved.title)
     return Exit.OK
 
 
