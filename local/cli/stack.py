@@ -6,7 +6,7 @@ import json
 import os
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -97,6 +97,10 @@ class DeployedCloud:
     def events(self, run_id: str) -> tuple[Event, ...]:
         """Return the run's log."""
         return self._log().read(run_id)
+
+    def entries(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Event]:
+        """Return the entries of logs under those (run id, key); what is not there is left out."""
+        return self._log().read_keys(keys) if keys else {}
 
     def verdict(self, run_id: str, now: datetime) -> Verdict | None:
         """Return whether the run's log is as it was written; None where there is none."""
