@@ -26,6 +26,7 @@ from local.functions import (
     Functions,
     Handler,
     Hook,
+    Printed,
     ServiceFault,
     imported_handler,
 )
@@ -104,6 +105,8 @@ class LocalCloud:
         self.message_sent: list[Callable[[str, str], None]] = []
         #: Called with the id of each run whose execution has ended, once its event was delivered.
         self.run_ended: list[Callable[[str], None]] = []
+        #: Called with what an invocation printed; see ``Functions.printed``.
+        self.printed: list[Printed] = []
         #: Called before and after each handler; what they raise counts as raised by the handler.
         self.before_invoke: list[Hook] = []
         self.after_invoke: list[AfterHook] = []
@@ -137,6 +140,7 @@ class LocalCloud:
         functions = Functions(
             {}, self.runtime, self.before_invoke, self.after_invoke, clock=self._clock, handler_of=self._handler_of
         )
+        functions.printed = self.printed
         executions = Executions(self._clock, self.run_ended)
         engine = Engine(functions.invoke, self._clock, lambda run: executions.ended(reflect(run)))
         stack.enter_context(stdout_restored())

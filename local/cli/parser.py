@@ -21,7 +21,8 @@ handlers, on moto instead of AWS. No account, no network, nothing left behind bu
 
 _FILES = """\
 files: .ballast/ in the current folder, or the folder named by $BALLAST_HOME, holds the logs of
-finished runs (runs/) and the escalations that wait for an answer (escalations/).
+finished runs (runs/), what their functions and tools printed (logs/), and the escalations that
+wait for an answer (escalations/).
 """
 
 _DEMO = """\
@@ -158,6 +159,7 @@ def _run(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
     sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
     _parameter(sub)
+    _verbose(sub)
     sub.add_argument(
         "--wait",
         action=argparse.BooleanOptionalAction,
@@ -174,6 +176,11 @@ def _up(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
     sub.add_argument("--tenant", metavar="NAME", help="whoever asks is of this tenant (default: an operator)")
     _parameter(sub)
+    _verbose(sub)
+
+
+def _verbose(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--verbose", action="store_true", help="show what functions and tools print, and their tracebacks")
 
 
 def _parameter(sub: argparse.ArgumentParser) -> None:

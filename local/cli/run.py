@@ -11,6 +11,7 @@ from local.cli.exits import exit_of
 from local.cli.mailbox import Mailbox
 from local.cli.output import Screen
 from local.cli.people import Nobody, PeopleElsewhere
+from local.cli.printed import PrintedOutput
 from local.cli.request import request_of
 from local.cli.stage import STORE, parameters_of, stage
 from local.cli.watch import watch
@@ -45,11 +46,15 @@ def run(typed: Namespace) -> int:
     size = None if typed.playbook else STORE
     seed, wait = 1 if typed.seed is None else typed.seed, waits_for_people(typed)
     with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters) as cloud:
+        printed = PrintedOutput(home, screen, verbose=typed.verbose)
+        cloud.printed.append(printed)
         people = PeopleElsewhere(cloud, Mailbox(home), screen) if wait else Nobody()
         title = f"run with {spec}"
         made = watch(cloud, request, people, screen=screen, journal=Journal(home), title=title, wait=wait)
         screen.line()
     screen.trace(made, full=typed.full)
+    if printed.file(made.run_id).exists():
+        screen.line(f"What its functions printed is in {printed.file(made.run_id)}.", "dim")
     return exit_of(made.status)
 
 

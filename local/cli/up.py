@@ -18,6 +18,7 @@ from local.cli.exits import Exit
 from local.cli.mailbox import Mailbox
 from local.cli.output import Screen
 from local.cli.people import OverheardQueue, PeopleElsewhere
+from local.cli.printed import PrintedOutput
 from local.cli.stage import STORE, stage
 from local.cli.stage import parameters_of as _parameters
 from local.cli.watch import close, has_ended
@@ -76,6 +77,7 @@ def _serve(
     who = operator(user()) if typed.tenant is None else member_of(typed.tenant, user(), claim)
     people = PeopleElsewhere(cloud, Mailbox(home), screen, OverheardQueue(cloud))
     endings, journal = Endings(cloud), Journal(home)
+    cloud.printed.append(PrintedOutput(home, screen, verbose=typed.verbose))
     try:
         with serve(cloud, authorizer=who, told=_teller(screen), on=server) as served:
             _say_what_is_served(screen, served.url, typed.tenant)
