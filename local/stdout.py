@@ -59,6 +59,12 @@ def _sink() -> Sink | None:
     return getattr(threading.current_thread(), _SINK, None)
 
 
+def not_of_a_handler(thread: threading.Thread) -> threading.Thread:
+    """Return the thread, which is the cloud's own: whoever starts it hands no sink on to it."""
+    setattr(thread, _SINK, None)
+    return thread
+
+
 def printing_to(sink: Sink) -> None:
     """Let this thread, and those that it starts, print to ``sink`` for the rest of their lives."""
     setattr(threading.current_thread(), _SINK, sink)
