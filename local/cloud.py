@@ -231,11 +231,18 @@ class LocalCloud:
 
         Raises ``FunctionError`` when the handler raised.
         """
-        body, error = self._functions.invoke(function, json.dumps(payload).encode())
+        body, error = self.invoke_raw(function, json.dumps(payload).encode())
         result = json.loads(body)
         if error is not None:
             raise FunctionError(result["errorType"], result["errorMessage"], result.get("stackTrace", []))
         return result
+
+    def invoke_raw(self, function: str, payload: bytes) -> tuple[bytes, str | None]:
+        """Invoke a function, also by its name or ARN, as Lambda does; return the response and its ``FunctionError``.
+
+        Raises ``ClientError`` where Lambda itself would refuse.
+        """
+        return self._functions.invoke(function, payload)
 
     def start(self, request: RunRequest) -> str:
         """Start a run through the front door and return its id. Raises ``FunctionError``."""

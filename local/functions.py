@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import itertools
 import json
+import threading
 import traceback
 import uuid
 from collections import deque
@@ -27,6 +28,10 @@ from local.stdout import Sink
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
 
 _OURS = (__file__, sandbox.__file__)
+
+#: Of two imports at once of modules that import each other in a circle, one finds the other's half. In Lambda each
+#: function has a process of its own.
+_IMPORTING = threading.RLock()
 
 Hook = Callable[[str, dict[str, Any]], None]
 AfterHook = Callable[[str, dict[str, Any], Any], None]
@@ -95,7 +100,8 @@ def imported_handler(function: Function) -> Handler:
     """Return the function's handler, imported into this process."""
     module, _, name = function.handler.rpartition(".")
     try:
-        loaded = importlib.import_module(module)
+        with _IMPORTING:
+            loaded = importlib.import_module(module)
     except Exception as problem:
         raise _Reported("Runtime.ImportModuleError", f"Unable to import module '{module}': {problem}") from problem
     try:

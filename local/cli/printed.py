@@ -75,8 +75,8 @@ def lines(text: str) -> Iterator[str]:
             if line.strip():
                 yield line
         elif "_aws" not in told:
-            traceback = told.get("traceback")
-            yield from str(traceback).splitlines() if isinstance(traceback, str) else [line]
+            trace = told.get("trace")
+            yield from trace.splitlines() if isinstance(trace, str) else [line]
 
 
 def _json(line: str) -> Mapping[str, Any] | None:

@@ -6,6 +6,7 @@ import os
 import time
 from argparse import Namespace
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -50,25 +51,43 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
     if folder is not None:
         load_playbook(folder)
     screen = _OneAtATime()
-    server = HttpServer(host=typed.host, port=typed.port)
-    try:
-        screen.line("Deploying template.yaml into a local cloud …", "dim")
-        seed, size = 1 if typed.seed is None else typed.seed, None if folder else STORE
-        with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters) as cloud:
-            _serve(cloud, server, typed, screen, pause)
-    except KeyboardInterrupt:
-        screen.line()
-        screen.line("Stopped.")
-    finally:
-        server.close()
+    with ExitStack() as ports:
+        server = ports.enter_context(closing(HttpServer(host=typed.host, port=typed.port)))
+        aws = ports.enter_context(closing(_aws_server(typed, server.port)))
+        try:
+            screen.line("Deploying template.yaml into a local cloud …", "dim")
+            seed, size = 1 if typed.seed is None else typed.seed, None if folder else STORE
+            with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters) as cloud:
+                _serve(cloud, server, aws, typed, screen, pause)
+        except KeyboardInterrupt:
+            screen.line()
+            screen.line("Stopped.")
     return Exit.OK
 
 
+def _aws_server(typed: Namespace, port: int) -> HttpServer:
+    """Return a server for AWS's SDKs: on the port that was typed, else on the next one after the API's, or any."""
+    from local.up.server import HttpServer
+
+    if typed.aws_port is not None:
+        return HttpServer(host=typed.host, port=typed.aws_port, option="--aws-port")
+    try:
+        return HttpServer(host=typed.host, port=port + 1 if typed.port else 0)
+    except InvalidInput:  # taken
+        return HttpServer(host=typed.host, port=0)
+
+
 def _serve(
-    cloud: LocalCloud, server: HttpServer, typed: Namespace, screen: Screen, pause: Callable[[float], None]
+    cloud: LocalCloud,
+    server: HttpServer,
+    aws: HttpServer,
+    typed: Namespace,
+    screen: Screen,
+    pause: Callable[[float], None],
 ) -> None:
     """Serve until ``pause`` raises; then close the runs that go on, and keep their logs."""
     from local.up import serve
+    from local.up.aws import AwsEndpoint
     from local.up.endings import Endings
     from local.up.identity import member_of, operator
 
@@ -79,8 +98,10 @@ def _serve(
     endings, journal = Endings(cloud), Journal(home)
     cloud.printed.append(PrintedOutput(home, screen, verbose=typed.verbose))
     try:
-        with serve(cloud, authorizer=who, told=_teller(screen), on=server) as served:
+        aws.answer = AwsEndpoint(cloud)
+        with serve(cloud, authorizer=who, told=_teller(screen), on=server) as served, aws:
             _say_what_is_served(screen, served.url, typed.tenant)
+            _say_where_aws_is(screen, aws.url)
             _attend(cloud, people, endings, journal, screen, pause)
     finally:
         people.leave()
@@ -137,6 +158,18 @@ def _say_what_is_served(screen: Screen, url: str, tenant: str | None) -> None:
     screen.line()
     for line in examples(url):
         screen.line(f"  {line}")
+    screen.line()
+
+
+def _say_where_aws_is(screen: Screen, url: str) -> None:
+    from local.deploy import STACK
+    from local.sessions import REGION
+
+    screen.line("Queues, events and functions, for other processes and any AWS SDK:", "bold")
+    screen.line(f"  export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION={REGION} AWS_ACCESS_KEY_ID=local \\")
+    screen.line("      AWS_SECRET_ACCESS_KEY=local")
+    screen.line(f"  python docs/examples/escalation_consumer.py --stack {STACK}")
+    screen.line("  aws events put-events --entries file://request.json    # docs/events/README.md")
     screen.line()
 
 

@@ -80,13 +80,13 @@ def test_verbose_shows_it_at_once(home: Path, capsys: pytest.CaptureFixture[str]
         ("one\ntwo\n\n", ["one", "two"]),
         ('{"_aws": {}, "Runs": 1}\nafter', ["after"]),
         (
-            '{"level": "ERROR", "traceback": "Traceback:\\n  File x\\nKeyError: y"}',
+            '{"level": "ERROR", "trace": "Traceback:\\n  File x\\nKeyError: y"}',
             ["Traceback:", "  File x", "KeyError: y"],
         ),
         ('{"any": "JSON"}', ['{"any": "JSON"}']),
         ('{"broken', ['{"broken']),
         ("[1, 2]", ["[1, 2]"]),
-        ('{"traceback": 7}', ['{"traceback": 7}']),
+        ('{"trace": 7}', ['{"traceback": 7}']),
         ("", []),
     ],
 )

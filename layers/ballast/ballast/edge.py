@@ -71,7 +71,7 @@ def _line(problem: BaseException, event: Any, runtime: Runtime) -> str:
         "run_id": run_id,
         "error": type(problem).__name__,
         # Masked whole, before it is cut: half of a value would not be found.
-        "traceback": runtime.masked(text, event)[-_MOST_TRACEBACK:],
+        "trace": runtime.masked(text, event)[-_MOST_TRACEBACK:],
     }
     return json.dumps(told)
 
