@@ -86,7 +86,7 @@ def test_verbose_shows_it_at_once(home: Path, capsys: pytest.CaptureFixture[str]
         ('{"any": "JSON"}', ['{"any": "JSON"}']),
         ('{"broken', ['{"broken']),
         ("[1, 2]", ["[1, 2]"]),
-        ('{"trace": 7}', ['{"traceback": 7}']),
+        ('{"trace": 7}', ['{"trace": 7}']),
         ("", []),
     ],
 )
