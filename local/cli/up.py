@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ballast.contracts.wire import Name
 from ballast.errors import InvalidInput
+from ballast.http.identity import DEFAULT_TENANT, Role
 from ballast.playbook import load_playbook
 from local.cli.answer import user
 from local.cli.exits import Exit
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 #: How often endings and answers are looked for.
 _EVERY_S = 0.2
+#: The claims of a token that say who somebody is: a parameter and a variable each.
+_CLAIMED = ("tenant", "reviewer", "operator", "group")
 
 
 def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
@@ -42,11 +45,14 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
     """
     from local.cli.run import chosen_model
     from local.converse import model_source
+    from local.up.identity import CLAIMS, bearer_of
     from local.up.server import HttpServer
 
     # What can be wrong in what was typed is found before anything is deployed.
-    _check_tenant(typed.tenant)
-    source, parameters = model_source(chosen_model(typed)), _parameters(typed.parameter)
+    role = _role(typed)
+    source, parameters = model_source(chosen_model(typed)), CLAIMS | _parameters(typed.parameter)
+    claims = {f"{name.upper()}_CLAIM": parameters.get(f"{name.capitalize()}Claim", name) for name in _CLAIMED}
+    bearer_of(user(), role, claims, tenant=typed.tenant, groups=typed.group)
     folder = Path(typed.playbook) if typed.playbook else None
     if folder is not None:
         load_playbook(folder)
@@ -58,7 +64,7 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
             screen.line("Deploying template.yaml into a local cloud …", "dim")
             seed, size = 1 if typed.seed is None else typed.seed, None if folder else STORE
             with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters) as cloud:
-                _serve(cloud, server, aws, typed, screen, pause)
+                _serve(cloud, server, aws, typed, role, screen, pause)
         except KeyboardInterrupt:
             screen.line()
             screen.line("Stopped.")
@@ -82,6 +88,7 @@ def _serve(
     server: HttpServer,
     aws: HttpServer,
     typed: Namespace,
+    role: Role,
     screen: Screen,
     pause: Callable[[float], None],
 ) -> None:
@@ -89,18 +96,17 @@ def _serve(
     from local.up import serve
     from local.up.aws import AwsEndpoint
     from local.up.endings import Endings
-    from local.up.identity import member_of, operator
+    from local.up.identity import bearer_of
 
     home = state_folder(os.environ)
-    claim = cloud.environ("ApiFunction")["TENANT_CLAIM"]
-    who = operator(user()) if typed.tenant is None else member_of(typed.tenant, user(), claim)
+    who = bearer_of(user(), role, cloud.environ("ApiFunction"), tenant=typed.tenant, groups=typed.group)
     people = PeopleElsewhere(cloud, Mailbox(home), screen, OverheardQueue(cloud))
     endings, journal = Endings(cloud), Journal(home)
     cloud.printed.append(PrintedOutput(home, screen, verbose=typed.verbose))
     try:
         aws.answer = AwsEndpoint(cloud)
         with serve(cloud, authorizer=who, told=_teller(screen), on=server) as served, aws:
-            _say_what_is_served(screen, served.url, typed.tenant)
+            _say_what_is_served(screen, served.url, typed, role)
             _say_where_aws_is(screen, aws.url)
             _attend(cloud, people, endings, journal, screen, pause)
     finally:
@@ -151,13 +157,20 @@ def _teller(screen: Screen) -> Callable[[Request, Reply], None]:
     return told
 
 
-def _say_what_is_served(screen: Screen, url: str, tenant: str | None) -> None:
-    who = "an operator" if tenant is None else f"somebody of the tenant {tenant}"
+def _say_what_is_served(screen: Screen, url: str, typed: Namespace, role: Role) -> None:
+    of = "" if role == "operator" else f" of the tenant {typed.tenant or DEFAULT_TENANT}"
+    groups = f", in {', '.join(typed.group)}" if typed.group else ""
+    who = f"{user()}, {'an' if role == 'operator' else 'a'} {role}{of}{groups}"
     screen.line(f"{url} serves the HTTP API; whoever asks is {who}. Ctrl-C ends it.", "bold")
     screen.line(f"  {url}/console for people, {url}/openapi.json for clients")
     screen.line()
     for line in examples(url):
         screen.line(f"  {line}")
+    screen.line()
+    screen.line("Who asks for a run does not approve its calls. Say who asks, and with which rights, as NAME:ROLE:")
+    screen.line(f"  curl -u mia:member {url}/runs …               mia asks for a run")
+    screen.line(f"  curl -u rae:reviewer {url}/escalations/ID …   rae decides; +GROUP names a group of hers")
+    screen.line("  In the console, `Token …` takes NAME:ROLE too.")
     screen.line()
 
 
@@ -184,13 +197,20 @@ def examples(url: str) -> list[str]:
     ]
 
 
-def _check_tenant(tenant: str | None) -> None:
+def _role(typed: Namespace) -> Role:
+    """Return the role of whoever asks. Raises ``InvalidInput`` for options that do not fit."""
     from pydantic import TypeAdapter, ValidationError
 
-    try:
-        TypeAdapter(Name | None).validate_python(tenant)
-    except ValidationError:
-        raise InvalidInput(f"--tenant {tenant!r}: is no tenant's name (letters, digits, `.`, `_`, `-`).") from None
+    for option, name in (("--tenant", typed.tenant), *(("--group", group) for group in typed.group)):
+        try:
+            TypeAdapter(Name | None).validate_python(name)
+        except ValidationError:
+            what = "tenant's" if option == "--tenant" else "group's"
+            raise InvalidInput(f"{option} {name!r}: is no {what} name (letters, digits, `.`, `_`, `-`).") from None
+    if typed.role == "operator" and typed.tenant is not None:
+        raise InvalidInput("--tenant: an operator is of no tenant, and sees all. Leave it out, or take another --role.")
+    role: Role = typed.role or ("operator" if typed.tenant is None else "member")
+    return role
 
 
 class _OneAtATime(Screen):
