@@ -166,8 +166,8 @@ def users_session(typed: Namespace) -> boto3.Session:
 
 
 def _run(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
-    for option in ("model", "playbook", "seed", "parameter"):
-        if getattr(typed, option) not in (None, []):
+    for option in ("model", "playbook", "seed", "parameter", "verbose"):
+        if getattr(typed, option) not in (None, [], False):
             raise InvalidInput(f"--{option} is of a local run; a stack has its own. Leave it out with --stack.")
     request = request_of(typed, agent=_AGENT)
     journal, title = Journal(state_folder(os.environ)), f"run on {typed.stack}"
