@@ -38,6 +38,10 @@ class InDoubt(Exception):
         self.passes = passes
 
 
+class _Ended(Exception):
+    """The tool ended the process, or its event loop, instead of returning."""
+
+
 class NotAsPromised(Exception):
     """The tool returned, so its effect happened, but the result is not what it promises."""
 
@@ -86,11 +90,20 @@ def run_read(tool: Tool, call: Callable[[], Any]) -> Outcome:
 
 
 def said_by_tool(function: Callable[[], Any]) -> Any:
-    """Return ``function()``; a ``RetryLater`` of the tool's own becomes ``NothingDone``."""
+    """Return ``function()``; a ``RetryLater`` of the tool's own becomes ``NothingDone``.
+
+    What ends an event loop or a process (``CancelledError``, ``sys.exit``) becomes an error like any other.
+    """
     try:
         return function()
     except RetryLater as nothing:
         raise NothingDone(said(nothing)) from nothing
+    except Exception:
+        raise
+    except BaseException as problem:
+        if type(problem).__module__ not in ("builtins", "asyncio.exceptions") or isinstance(problem, KeyboardInterrupt):
+            raise  # this process is ended
+        raise _Ended(f"{type(problem).__name__} {said(problem)}") from problem
 
 
 def said(problem: BaseException) -> str:
@@ -108,19 +121,10 @@ def _called(tool: Tool, call: Callable[[], Any]) -> Any:
             return call()
     except (ToolFailed, NothingDone, CircuitOpen):
         raise
-    except BaseException as problem:
-        if not _is_of_the_tool(problem):
-            raise  # this process is ended
+    except Exception as problem:
         ours = isinstance(problem, RetryLater | SettingInvalid | TimedOut)
         what = said(problem) if ours else f"{type(problem).__name__}: {said(problem)}"
         raise InDoubt(f"{tool.name} broke: {what}"[:_ERROR_CHARS], passes=_passes(problem)) from problem
-
-
-def _is_of_the_tool(problem: BaseException) -> bool:
-    """Say whether a tool raised it: what leaves an event loop or ``sys.exit`` behind is no ``Exception`` either."""
-    if isinstance(problem, Exception):
-        return True
-    return type(problem).__module__ in ("builtins", "asyncio.exceptions") and not isinstance(problem, KeyboardInterrupt)
 
 
 def _passes(problem: BaseException) -> bool:

@@ -96,12 +96,12 @@ class Write:
             return _unknown(f"An attempt at {name} ended without a record, and nothing tells what it did.")
         if not (policy.honours_key and self._runs < TRIES):
             if self.verify is None:
-                return _unknown(f"{self._last} It was tried {TRIES} times under its key.")
+                return _unknown(f"{_sentence(self._last)} It was tried {TRIES} times under its key.")
             happened = self._asked(ran="")
             if happened is not None:
                 return happened
             if self._runs >= RUNS:
-                return {"status": "failed", "message": f"{self._last} It did not happen.", "defect": True}
+                return {"status": "failed", "message": f"{_sentence(self._last)} It did not happen.", "defect": True}
         try:
             outcome = self._run()
         except CircuitOpen as rested:  # the earlier attempt may have had its effect
@@ -136,7 +136,7 @@ class Write:
             self._note(problem, ran=True)
             raise RetryLater(problem)
         if self.verify is None:
-            return _unknown(f"{problem} It was tried {TRIES} times under its key.")
+            return _unknown(f"{_sentence(problem)} It was tried {TRIES} times under its key.")
         happened = self._asked(ran=problem)
         if happened is not None:
             return happened
@@ -198,6 +198,10 @@ class Write:
     @property
     def _last(self) -> str:
         return next(doubt.message for doubt in reversed(self.doubts) if doubt.ran)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _unknown(message: str) -> Outcome:
