@@ -185,6 +185,7 @@ def _at_request(scenario: Scenario, invocation: Invocation, request: Request, no
         ("answer lost", kinds.AnswerLostForGood),
         ("overtaken", kinds.Overtaken),
         ("finishes late", kinds.FinishesLate),
+        ("finishes between", kinds.FinishesBetween),
     )
     for kind, plan in simple:
         yield Case(scenario, kind, where, invocation.number, partial(plan, *at))
