@@ -179,3 +179,17 @@ def test_an_undo_that_could_not_be_made_is_not_shown_and_the_log_says_why() -> N
     assert "take_back()" not in drawn.getvalue()
     assert why in drawn.getvalue()
     assert timeline(events[:3]).turns[0].calls[0].undo is not None
+
+
+def test_a_call_in_doubt_says_why_until_its_outcome_is_known() -> None:
+    doubted = [
+        opened(),
+        replied(10, calls(LOOK_UP)),
+        at(20, "0001.call.1.intended", tool="look_up_order", effect="write"),
+        at(30, "0001.call.1.doubted", tool="look_up_order", message="It did not answer.", ran=True),
+    ]
+    settled = at(40, "0001.call.1.settled", tool="look_up_order", status="ok", result={})
+
+    assert timeline(doubted).turns[0].calls[0].message == "in doubt: It did not answer."
+    assert timeline(doubted).turns[0].calls[0].outcome == "open"
+    assert timeline([*doubted, settled]).turns[0].calls[0].message == ""
