@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError
 from ballast.contracts import CallTools, Event, ExitReason, HandOver, Planner
 from ballast.contracts.wire import Wire
 from ballast.folds import proposals
+from functions.planner.spoken import spoken
 
 ASK_REQUESTER = "ask_requester"
 
@@ -41,7 +42,8 @@ def asked(decision: CallTools) -> HandOver | None:
         sent = Question.model_validate(decision.calls[0].arguments)
     except ValidationError:
         return None
-    return HandOver(to=Planner.REQUESTER, reason=ExitReason.QUESTION, guidance=sent.question)
+    said = spoken(sent.question).text
+    return HandOver(to=Planner.REQUESTER, reason=ExitReason.QUESTION, guidance=said) if said else None
 
 
 def reply_to(events: tuple[Event, ...] | list[Event], turn: int) -> str | None:
