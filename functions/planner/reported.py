@@ -37,12 +37,10 @@ class Weighed:
     """What is believed of a reported usage.
 
     tokens  what is charged, no part above its bound; None where the reservation is
-    capped  whether the prompt was above its bound: then ``tokens.input`` is that bound, and of no known class
     why     what cannot be right, in words of ours; None where nothing is against it
     """
 
     tokens: TokenCounts | None
-    capped: bool = False
     why: str | None = None
 
 
@@ -95,14 +93,22 @@ def weighed(usage: Weighed, requested: Mapping[str, Any]) -> Weighed:
         return Weighed(None, why=f"{tokens.prompt} prompt tokens for {sent} bytes of prompt")
     why = []
     prompt_bound, output_bound = requested.get(PROMPT_BOUND), requested.get(OUTPUT_BOUND)
-    capped = prompt_bound is not None and tokens.prompt > prompt_bound
-    if prompt_bound is not None and capped:
+    if prompt_bound is not None and tokens.prompt > prompt_bound:
         why.append(f"{tokens.prompt} prompt tokens where {prompt_bound} are possible")
-        tokens = TokenCounts(input=prompt_bound, output=tokens.output)
+        tokens = _at_most(tokens, prompt_bound)
     if output_bound is not None and tokens.output > output_bound:
         why.append(f"{tokens.output} output tokens where {output_bound} were asked for")
         tokens = replace(tokens, output=output_bound)
-    return Weighed(tokens, capped, "; ".join(why) or None)
+    return Weighed(tokens, "; ".join(why) or None)
+
+
+def _at_most(tokens: TokenCounts, prompt: int) -> TokenCounts:
+    """Return ``tokens`` with so many of the prompt's, those of the dearest classes first."""
+    kept, left = {}, prompt
+    for name in ("cache_write_1h", "cache_write_5m", "input", "cache_read"):
+        kept[name] = min(getattr(tokens, name), left)
+        left -= kept[name]
+    return TokenCounts(output=tokens.output, **kept)
 
 
 def sent_bytes(system: Any, tools: Any, messages: Sequence[Mapping[str, Any]]) -> int:

@@ -38,8 +38,6 @@ def settled(requested: Mapping[str, Any], completion: Completion, prices: PriceB
     if usage.tokens is not None:
         price, known = _price(prices.of(requested["price_version"]), requested, tier)
         cost = price.cost(usage.tokens)
-        if usage.capped:
-            cost = price.worst_input_cost(usage.tokens.input) + price.cost(TokenCounts(output=usage.tokens.output))
         if not known or cost > reserved:
             why.append("served in a tier that was not asked for")
         cost = min(cost, reserved)
