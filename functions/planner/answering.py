@@ -18,7 +18,7 @@ from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Pl
 from ballast.folds import Prompt, opening, proposals, standing
 from ballast.playbook import Playbook
 from ballast.playbook.answers import judged
-from functions.planner.question import ASK_REQUESTER
+from ballast.playbook.opening import ASK_REQUESTER
 from functions.planner.spoken import call_in_prose
 
 #: Where ``model.responded`` says what was against its answer.
