@@ -5,6 +5,7 @@
     lease    Put lease (if there is none) · Update 4 windows (if it fits) · Update 2 counts of runs (if fewer)
     extend   Update lease (held, not for this turn yet) · Update 4 windows (if it fits)
     settle   Update lease (held, as it was read) · Update its windows · Update 2 counts of runs
+    correct  Update lease (settled, as it was read) · Update those of its windows that said something else
 
 All or nothing, so the item of the lease says whether its money was taken, and whether it went back. A
 request that is sent again finds its own lease; a settlement that is sent again finds it settled.
@@ -24,7 +25,7 @@ from pydantic import Field
 from ballast.errors import RetryLater
 from ballast.log.aws_errors import consequences
 from ballast.log.transaction import Transactions
-from ballast.money.lease import Lease, Part, settlement
+from ballast.money.lease import Lease, Part, correction, settlement
 from ballast.money.windows import ACCOUNT, LEASE, LIMITS, Claim, Full, WindowLimits, full, of_tenant
 from ballast.runtime import Runtime, Settings
 from functions.budget.items import Items, iso, key_of, lease_of, limits_of, shard_name, shard_of
@@ -151,6 +152,14 @@ class Books:
                 return
             found = self.find(lease.run_id)  # it was settled, or extended, in between
         raise RetryLater(f"The lease of {lease.run_id} keeps changing; try again.")
+
+    def correct(self, lease: Lease, charged_microusd: int) -> bool:
+        """Charge ``charged_microusd`` to the windows instead of what ``lease`` was settled at, once.
+
+        Return whether this did it; not where the lease has changed since it was read. Raises ``RetryLater``.
+        """
+        changes = map(self.items.changed, correction(lease, charged_microusd))
+        return not self.transactions.write([self.items.corrected(lease, charged_microusd), *changes])
 
     def due(self, shard: int, until: datetime, limit: int) -> tuple[Due, ...]:
         """Return at most ``limit`` held leases of a shard whose time has come, the longest overdue first."""

@@ -30,6 +30,8 @@ class Lease:
     parts    by the turn that they were taken for; 0 is the admission
     request_sha256  of the request that it was given to
     held     false once it was settled
+    charged_microusd  what it was settled at
+    corrections       how often an operator has corrected that
     """
 
     run_id: str
@@ -37,6 +39,8 @@ class Lease:
     request_sha256: str
     parts: Mapping[int, Part]
     held: bool = True
+    charged_microusd: int = 0
+    corrections: int = 0
 
     @property
     def leased_microusd(self) -> int:
@@ -58,8 +62,8 @@ class Change:
 def settlement(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
     """Return the changes that settle ``lease``, one for each item that it touches.
 
-    The charge fills the parts in the order in which they were taken. What exceeds all of them (a model
-    that reported more than it was allowed) falls on the last: a window tells the truth, also where it hurts.
+    The charge fills the parts in the order in which they were taken. What exceeds all of them falls on the last: an
+    operator who corrects a settlement may say so (``bounded`` lets nobody else).
     """
     taken: dict[tuple[str, str], int] = {}
     settled: dict[tuple[str, str], int] = {}
@@ -80,3 +84,24 @@ def settlement(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
     )
     places = tuple(Change(account, RUNNING, runs=-1) for account in (ACCOUNT, of_tenant(lease.tenant)))
     return money + places
+
+
+def bounded(charged_microusd: int, leased_microusd: int) -> int:
+    """Return what of a run's charge its windows take: no more than it leased, so that it never takes others' room.
+
+    Models are charged within their reservations, which are within the lease. A tool may report more, and so may a log
+    that somebody has changed: that is reported, and an operator's to correct.
+    """
+    return max(0, min(charged_microusd, leased_microusd))
+
+
+def correction(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
+    """Return the changes that make of what ``lease`` was settled at ``charged_microusd``, one for each window."""
+    before = {(one.account, one.window): one for one in settlement(lease, lease.charged_microusd)}
+    after = (one for one in settlement(lease, charged_microusd) if one.window != RUNNING)
+    changes = ((one, before[one.account, one.window]) for one in after)
+    return tuple(
+        Change(one.account, one.window, taken=one.taken - was.taken, settled=one.settled - was.settled)
+        for one, was in changes
+        if one.settled != was.settled
+    )
