@@ -80,10 +80,8 @@ def text_of(blocks: Sequence[Mapping[str, Any]]) -> str:
         text = cited if cited is not None else block.get("text")
         if not isinstance(text, str) or not text:
             continue
-        if cited is not None or after_citation:
-            said += text
-        elif text.strip():
-            said += f"\n\n{text}"
+        between = cited is not None or after_citation or not text.strip()
+        said = said + text if between else f"{said.rstrip()}\n\n{text}"
         after_citation = cited is not None
     return said.strip()
 
