@@ -203,18 +203,26 @@ def test_a_reply_that_says_nothing_is_asked_for_once_more(
     assert any("text" in block for block in asked["messages"][1]["content"])  # no model takes reasoning alone back
 
 
-def test_nothing_twice_is_for_others_and_after_calls_it_may_say_nothing_once_more(
-    stack: Stack, model: Endpoint
-) -> None:
+def test_nothing_twice_is_for_others(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open(intent="recovers")
-    model.will(reply(), reads("n-1"), reply(), reply())
+    model.will(reply(), reply())
+
+    first, second = stack.plan(run_id), stack.plan(run_id, 2)
+
+    assert (first["to"], first["reason"]) == ("agent", "empty_answer")
+    assert (second["to"], second["reason"]) == ("fallback", "empty_answer")
+
+
+def test_after_calls_it_may_say_nothing_once_more(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open(intent="recovers")
+    model.will(reply(), reads("n-1"), reply(), says("Done."))
     assert [stack.plan(run_id, turn)["to"] for turn in (1, 2)] == ["agent", None]
     stack.execute(run_id, 2)
 
     third, fourth = stack.plan(run_id, 3), stack.plan(run_id, 4)
 
     assert (third["to"], third["reason"]) == ("agent", "empty_answer")
-    assert (fourth["to"], fourth["reason"]) == ("fallback", "empty_answer")
+    assert fourth["kind"] == "answer"
 
 
 @pytest.mark.parametrize(("made", "reason"), [(reply(), "empty_answer"), (says("read_note()"), "answer_invalid")])

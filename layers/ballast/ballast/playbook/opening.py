@@ -72,7 +72,8 @@ def input_bound(system: Any, tools: Any, messages: Any) -> int:
     A token of any byte-pair vocabulary is at least one byte: of the text in UTF-8, or of what a tokenizer that
     normalises it first makes of it. JSON's escapes would count other scripts two to four times.
     """
-    size, text = utf8_size([system, tools, messages]), json.dumps([system, tools, messages], ensure_ascii=False)
+    size = utf8_size([system, tools, messages])
+    text = json.dumps([system, tools, messages], ensure_ascii=False, separators=(",", ":"))
     if text.isascii() or unicodedata.is_normalized("NFKC", text):
         return size
     return max(size, len(unicodedata.normalize("NFKC", text).encode("utf-8", "surrogatepass")))
