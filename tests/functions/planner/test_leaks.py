@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from ballast.contracts import CallTools, ToolCall
+from functions.planner.question import asked
 from functions.planner.spoken import call_in_prose, spoken
 from tests.functions.endpoint import Endpoint, reads, reply, says
 from tests.functions.planner.legal import complaints
@@ -243,6 +245,18 @@ def test_asking_once_more_is_charged_like_any_turn(stack: Stack, model: Endpoint
 
     assert stack.plan(run_id, 2)["reason"] == "cost_limit"
     assert len(model.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("question", "guidance"),
+    [("<think>Who is it?</think>Which order?", "Which order?"), ("Which order?", "Which order?"), ("<think>Hm.", None)],
+)
+def test_the_requester_is_asked_without_the_reasoning(question: str, guidance: str | None) -> None:
+    call = ToolCall(tool="ask_requester", arguments={"question": question})
+
+    decision = asked(CallTools(calls=(call,)))
+
+    assert (decision.guidance if decision else None) == guidance
 
 
 # Citations
