@@ -20,6 +20,7 @@ from ballast.log.aws_errors import consequences
 from ballast.money.moves import OWN, of_customer
 from ballast.money.windows import ACCOUNT, LIMITS, RUNNING, WindowLimits, day_of, hour_of, of_tenant
 from ballast.runtime import Runtime
+from functions.budget.correct import Correction, Corrections
 from functions.budget.items import Item, key_of, limits_of
 from functions.budget.lending import Lending
 from functions.budget.moves_allowance import DoubtfulMove, MovesAllowances
@@ -45,6 +46,7 @@ class Order(Wire):
     moves_run, moves_customer_hour, moves_customer_day  of each run and each customer, of all tenants or of this one
     customer  one customer of the tenant, as the tool's ``moves_key`` names them
     move      settle a call whose effect is unknown
+    correct   what a settled run really cost
     forget  limits that are the stack's, or agent.yaml's, again
     """
 
@@ -56,6 +58,7 @@ class Order(Wire):
     moves_customer_hour: Amount | None = None
     moves_customer_day: Amount | None = None
     move: DoubtfulMove | None = None
+    correct: Correction | None = None
     hour_microusd: Amount | None = None
     day_microusd: Amount | None = None
     runs: Amount | None = None
@@ -68,12 +71,14 @@ class Allowances:
 
     lending: Lending
     moving: MovesAllowances
+    corrections: Corrections
     clock: Callable[[], datetime]
 
     @classmethod
     def of(cls, runtime: Runtime) -> Allowances:
         """Put it together; once per runtime."""
-        return cls(runtime.get(Lending.of), runtime.get(MovesAllowances.of), runtime.clock)
+        corrections = runtime.get(Corrections.of)
+        return cls(runtime.get(Lending.of), runtime.get(MovesAllowances.of), corrections, runtime.clock)
 
     def take(self, order: Order) -> dict[str, Any]:
         """Set what ``order`` names, and return how it stands. Raises ``InvalidInput``."""
@@ -91,8 +96,9 @@ class Allowances:
             self._set(account, new, order.forget)
         if order.move is not None:
             self.moving.correct(order.move)
+        corrected = {"corrected": self.corrections.correct(order.correct)} if order.correct else {}
         whose = ACCOUNT if order.tenant is None else of_tenant(order.tenant)
-        return self._shown(order.tenant, whose) | self.moving.shown(order.tenant, order.customer)
+        return self._shown(order.tenant, whose) | corrected | self.moving.shown(order.tenant, order.customer)
 
     def _set(self, account: str, new: dict[str, int], forget: tuple[Limit, ...]) -> None:
         books = self.lending.books

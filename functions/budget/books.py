@@ -6,6 +6,7 @@
     extend   Update lease (held, not for this turn yet) · Update 4 windows (if it fits)
     settle   Update lease (held, as it was read) · Update its windows · Update 2 counts of runs
     true up  Update lease (settled, as it was read) · Update those of its windows that said something else
+    correct  Update lease (settled, as it was read) · Update those of its windows that said something else
 
 All or nothing, so the item of the lease says whether its money was taken, and whether it went back. A
 request that is sent again finds its own lease; a settlement that is sent again finds it settled.
@@ -167,6 +168,14 @@ class Books:
         """
         changes = map(self.items.changed, correction(lease, charged_microusd))
         self.transactions.write([self.items.trued_up(lease, charged_microusd), *changes])  # or somebody else has
+
+    def correct(self, lease: Lease, charged_microusd: int) -> bool:
+        """Charge ``charged_microusd`` to the windows instead of what ``lease`` was settled at, once.
+
+        Return whether this did it; not where the lease has changed since it was read. Raises ``RetryLater``.
+        """
+        changes = map(self.items.changed, correction(lease, charged_microusd))
+        return not self.transactions.write([self.items.corrected(lease, charged_microusd), *changes])
 
     def due(self, shard: int, until: datetime, limit: int) -> tuple[Due, ...]:
         """Return at most ``limit`` held leases of a shard whose time has come, the longest overdue first."""

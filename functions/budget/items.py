@@ -138,6 +138,25 @@ class Items:
             condition=f"{it_is_settled} AND {as_it_was_read}",
         )
 
+    def corrected(self, lease: Lease, charged_microusd: int) -> Item:
+        """Return the update of a settled lease whose charge an operator corrects, if it is as it was read."""
+        it_is_settled = "#status = :settled"
+        as_it_was_read = "charged_microusd = :before"
+        nobody_corrected_it_since = "corrections = :times" if lease.corrections else "attribute_not_exists(corrections)"
+        values = {
+            ":settled": {"S": "settled"},
+            ":before": _n(lease.charged_microusd),
+            ":charged": _n(charged_microusd),
+            ":next": _n(lease.corrections + 1),
+        }
+        return self._update(
+            (LEASE, lease.run_id),
+            "SET charged_microusd = :charged, corrections = :next REMOVE held, look_at",  # it is for good then
+            values | ({":times": _n(lease.corrections)} if lease.corrections else {}),
+            names={"#status": "status"},
+            condition=f"{it_is_settled} AND {as_it_was_read} AND {nobody_corrected_it_since}",
+        )
+
     def changed(self, change: Change) -> Item:
         """Return the update of one item that a settlement changes."""
         key = (change.account, change.window)
@@ -191,6 +210,7 @@ def lease_of(item: Item) -> Lease:
         held=item["status"]["S"] == "held",
         charged_microusd=int(item["charged_microusd"]["N"]) if "charged_microusd" in item else 0,
         open_since=datetime.fromisoformat(item["settled_at"]["S"]) if late else None,
+        corrections=int(item["corrections"]["N"]) if "corrections" in item else 0,
     )
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from ballast.contracts import Event, Planner
+from ballast.contracts.event import run_seq
 from ballast.folds import proposals
 from ballast.metrics import metric_line, usd
 
@@ -27,3 +28,9 @@ def run_ended(events: Sequence[Event], ended: Event) -> str:
 def log_unfit(run_id: str, seq: str, why: str) -> str:
     """Return the line that reports a log that is not as it was written, and the first event that does not fit."""
     return metric_line({"LogsUnfit": 1}, fields={"run_id": run_id, "seq": seq, "why": why})
+
+
+def charge_disbelieved(run_id: str, charged_microusd: int, leased_microusd: int) -> str:
+    """Return the line that reports a run which was charged more than it leased: its windows take the lease."""
+    why = f"{charged_microusd} micro-dollars were charged and {leased_microusd} leased"
+    return metric_line({"UsageDisbelieved": 1}, fields={"run_id": run_id, "seq": run_seq("settled"), "why": why})

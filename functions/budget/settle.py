@@ -47,12 +47,12 @@ from ballast.folds import (
 from ballast.folds.evidence import Finding, check, evidence_sha256, vouched_for
 from ballast.log import RunLog, Signatures
 from ballast.log.run_index import by_outcome
-from ballast.money.lease import Lease
+from ballast.money.lease import Lease, bounded
 from ballast.moves import MovesBook
 from ballast.outbox import Announcements, Replies
 from ballast.runtime import Runtime, lambda_runtime
 from functions.budget.books import LATE, Books
-from functions.budget.metrics import log_unfit, run_ended
+from functions.budget.metrics import charge_disbelieved, log_unfit, run_ended
 
 #: So many characters of prompts are rebuilt when a run is settled: a second's work, and 200 turns of 2 KB.
 _MOST_CHARS = 64_000_000
@@ -198,13 +198,17 @@ class Settlement:
         charged = used.charged_microusd
         leased = lease.leased_microusd
         self._check(events, leased)
-        body = {"leased_microusd": leased, "charged_microusd": charged, "returned_microusd": leased - charged}
+        owed = bounded(charged, leased)
+        body = {"leased_microusd": leased, "charged_microusd": owed, "returned_microusd": leased - owed}
+        if owed != charged:
+            body["beyond_microusd"] = charged - owed
+            self.runtime.emit(charge_disbelieved(run_id, charged, leased))
         settled = self.log.append(run_id, run_seq("settled"), body, covers=events)
         self.books.settle(
             lease,
             settled.body["charged_microusd"],
             evidence_sha256(settled),
-            outcomes_missing=used.reserved_microusd > 0 or settled.body["charged_microusd"] != charged,
+            outcomes_missing=used.reserved_microusd > 0 or settled.body["charged_microusd"] != owed,
         )
 
     def _true_up(self, lease: Lease) -> None:

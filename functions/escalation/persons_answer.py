@@ -7,6 +7,7 @@ from pydantic import Field, JsonValue
 from ballast.contracts import Answer, CallTools, HandOver, Planner, parse_decision
 from ballast.contracts.wire import Json, Name, Wire, canonical, sha256
 from ballast.errors import InvalidInput
+from ballast.validation import too_long
 from functions.escalation.question import Question
 
 
@@ -48,6 +49,8 @@ def checked(question: Question, answer: PersonsAnswer) -> Answer | CallTools | H
     if answer.decision is None or answer.approve is not None:
         raise InvalidInput("decision: this escalation asks for a decision; send an answer, calls or a hand-over.")
     decision = parse_decision(answer.decision)
+    if isinstance(decision, Answer) and (long := too_long(decision)):
+        raise InvalidInput(f"decision.text: {long}. Shorten it, or say where the rest is.")
     if question.kind == "question":
         granted = isinstance(decision, HandOver) and decision.add_budget_microusd
         if not isinstance(decision, HandOver) or decision.to is not Planner.AGENT or granted:

@@ -42,10 +42,11 @@ from functions.planner.completion import Completion, read_completion
 from functions.planner.converse import Converse, ModelFailure
 from functions.planner.despair import loop_stopped, verdict
 from functions.planner.limits import calls_limit
-from functions.planner.metrics import limit_line, model_call
+from functions.planner.metrics import limit_line, model_call, usage_disbelieved
 from functions.planner.models import Attempts, call_s, next_model, pause_s
 from functions.planner.question import asked
-from functions.planner.request import converse_request
+from functions.planner.reported import DISBELIEVED
+from functions.planner.request import MODEL, converse_request
 from functions.planner.spending import asks_a_person
 
 #: Seconds that are kept to record what came of a call, before the workflow or Lambda cuts this function.
@@ -159,6 +160,8 @@ class Agent:
         }
         recorded = self.log.append(task.run_id, model_seq(task.turn, attempt, "responded"), body)
         self._report(requested, charge, completion.tokens, latency_ms)
+        if why := charge.get(DISBELIEVED):
+            self.emit(usage_disbelieved(task.run_id, model_seq(task.turn, attempt, "requested"), requested[MODEL], why))
         if recorded.body["attempt"] != attempt:
             # Another attempt at this turn answered first: its decision stands, ours only cost money.
             self.log.append(

@@ -1,19 +1,25 @@
-"""What becomes of an answer that may not be sent: the model mends it once, then others go on. Pure.
+"""What becomes of a reply that may not be sent, or that says nothing: the model is asked once more. Pure.
 
 ::
 
     answer ─ nothing against it ─▶ sent
            └ complaints ─▶ hand-over to the agent itself (``refused_answer`` in ``model.responded``)
                              └ complaints again ─▶ hand-over with ``answer_invalid``; where writes stand, to a person
+    nothing, or reasoning alone ─▶ hand-over to the agent itself
+                             └ nothing again ─▶ hand-over with ``empty_answer``
+
+Where no turn is left, the model is not asked once more.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner
-from ballast.folds import Prompt, opening, standing
+from ballast.folds import Prompt, opening, proposals, standing
 from ballast.playbook import Playbook
 from ballast.playbook.answers import judged
+from ballast.playbook.opening import ASK_REQUESTER
+from functions.planner.spoken import call_in_prose
 
 #: Where ``model.responded`` says what was against its answer.
 REFUSED = "refused_answer"
@@ -29,24 +35,38 @@ def checked(
     successor: Callable[[ExitReason], Planner],
 ) -> tuple[Decided, dict[str, Any]]:
     """Return what stands of ``decision``, and what is recorded with it."""
+    if isinstance(decision, HandOver) and decision.reason is ExitReason.EMPTY_ANSWER:
+        if _said_nothing_before(events) or not _has_turn_left(events, turn):
+            return decision, {}
+        return HandOver(to=Planner.AGENT, reason=ExitReason.EMPTY_ANSWER), {REFUSED: ["it said nothing"]}
     if not isinstance(decision, Answer):
         return decision, {}
     read = judged(events, playbook, turn, decision)
-    if not read.complaints:
+    complaints = _called(events, playbook, decision) or read.complaints
+    if not complaints:
         return read.answer, {}
     to = Planner.AGENT
-    if _refused_before(events):
+    if _refused_before(events) or not _has_turn_left(events, turn):
         # What was done is not wrong because its words are: nothing is rolled back, a person finds the words.
         to = Planner.HUMAN if standing(events).effects else successor(ExitReason.ANSWER_INVALID)
-    return HandOver(to=to, reason=ExitReason.ANSWER_INVALID), {REFUSED: list(read.complaints)}
+    return HandOver(to=to, reason=ExitReason.ANSWER_INVALID), {REFUSED: list(complaints)}
+
+
+def _called(events: Sequence[Event], playbook: Playbook, answer: Answer) -> tuple[str, ...]:
+    """Return what is against an answer that is a call written as text."""
+    formal = playbook.agent.answer_schema(opening(events).request.intent) is not None
+    found = call_in_prose(answer.text, {*playbook.tools, ASK_REQUESTER}, formal=formal)
+    return (f"{found}; make the call itself if you need it",) if found else ()
 
 
 def sent_back(events: Sequence[Event], prompt: Prompt) -> list[dict[str, Any]]:
     """Return what the model is told of its last answer, where that was not sent."""
     last = next((event for event in events if event.seq == prompt.after), None)
     complaints = last.body.get(REFUSED) if last is not None else None
-    if not complaints:
+    if last is None or not complaints:
         return []
+    if last.body.get("exit_reason") == ExitReason.EMPTY_ANSWER:
+        return [{"text": "Your last reply said nothing. Write the answer in plain words, or call a tool."}]
     text = (
         f"Your answer was not sent: {'; '.join(complaints)}. Write the whole answer again without that. "
         "Name only amounts and numbers that the request, a fact or a result names."
@@ -58,3 +78,18 @@ def _refused_before(events: Sequence[Event]) -> bool:
     """Say whether an answer was refused since a person last handed back to the agent."""
     granted = opening(events).granted_turn
     return any(event.name == "model.responded" and event.turn > granted and REFUSED in event.body for event in events)
+
+
+def _said_nothing_before(events: Sequence[Event]) -> bool:
+    """Say whether the completion before this one said nothing either, and nobody else has decided since."""
+    last = next((event for event in reversed(events) if event.name == "model.responded"), None)
+    if last is None or last.body.get("exit_reason") != ExitReason.EMPTY_ANSWER or REFUSED not in last.body:
+        return False
+    return max(proposals(events)) == last.turn
+
+
+def _has_turn_left(events: Sequence[Event], turn: int) -> bool:
+    """Say whether the agent may take another turn after ``turn``."""
+    opened = opening(events)
+    taken = {event.turn for event in events if event.name == "model.requested" and event.turn > opened.granted_turn}
+    return len(taken | {turn}) < opened.limits.turns

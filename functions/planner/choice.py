@@ -78,10 +78,10 @@ class Choice:
         if reason is not None:
             return GiveUp(reason)
         force = self.breakers.in_force(opened.request.tenant, run_id=events[0].run_id, passed=passed(events))
-        model = permitted(force, self.playbook.agent, self.model_id)
-        if isinstance(model, ExitReason):
-            return GiveUp(model, held(force, now))
         try:
+            model = permitted(force, self.playbook.agent, self.model_id, self.prices.at(now))
+            if isinstance(model, ExitReason):
+                return GiveUp(model, held(force, now))
             return self._afford(events, attempts, model, passed_over, found)
         except ModelRefused as refused:
             return GiveUp(ExitReason.MODEL_REFUSED, {"note": str(refused)})

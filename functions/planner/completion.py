@@ -19,8 +19,11 @@ from ballast.contracts.decision import MAX_CALLS_A_TURN
 from ballast.contracts.exit_reason import from_stop_reason
 from ballast.contracts.wire import MAX_DEPTH, plain
 from ballast.money import TokenCounts
-from functions.planner.reported import believed, tier_of, tokens_of
+from functions.planner.reported import Weighed, read_usage, tier_of
+from functions.planner.spoken import spoken, text_of
 
+#: No reply has more blocks, or more characters as JSON: twenty times what any model may say at once.
+MAX_BLOCKS, MAX_REPLY_CHARS = 1_000, 4 * 1024 * 1024
 #: What Bedrock accepts as a tool's name in a message that is sent back.
 _ILLEGAL_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 _BYTES = "$bytes"
@@ -35,7 +38,7 @@ class Completion:
     """What a reply amounts to.
 
     message   the assistant message as it is recorded and sent back: legal for Converse again
-    tokens    None where the reply carried no usage that could be trusted
+    usage     what it says that it used, as far as the reply itself does not speak against it
     tier      the service tier that it was served in, as reported; None where it does not say
     decision  None where ``reason`` asks for a hand-over
     """
@@ -43,9 +46,14 @@ class Completion:
     message: dict[str, Any]
     stop_reason: str
     reason: ExitReason
-    tokens: TokenCounts | None
+    usage: Weighed
     tier: str | None
     decision: CallTools | Answer | None
+
+    @property
+    def tokens(self) -> TokenCounts | None:
+        """None where the reply carried no usage that can be right."""
+        return self.usage.tokens
 
 
 def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
@@ -56,13 +64,14 @@ def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
     message = output.get("message") if isinstance(output, Mapping) else None
     content = message.get("content") if isinstance(message, Mapping) else None
     blocks = [block for block in content if isinstance(block, Mapping)] if isinstance(content, Sequence) else []
-    proposed = _client_calls(blocks)
-    decision, reason = _decide(reason, blocks, proposed)
+    proposed = _client_calls(blocks) if len(blocks) <= MAX_BLOCKS else []
+    content = _recordable(blocks, proposed, turn) if len(blocks) <= MAX_BLOCKS else None
+    decision, reason = _decide(reason, blocks, proposed) if content is not None else (None, _too_large(reason))
     return Completion(
-        message={"role": "assistant", "content": _recordable(blocks, proposed, turn)},
+        message={"role": "assistant", "content": content or [{"text": "(not recorded: larger than a reply can be)"}]},
         stop_reason=plain(str(stop_reason)[:64]),
         reason=reason,
-        tokens=believed(tokens_of(reply.get("usage")), blocks),
+        usage=read_usage(reply.get("usage"), blocks),
         tier=tier_of(reply),
         decision=decision,
     )
@@ -81,9 +90,15 @@ def _decide(
     if reason in (ExitReason.END_TURN, ExitReason.STOP_SEQUENCE):
         if proposed:  # it asks for calls and says that it is done: neither can be trusted
             return None, ExitReason.MALFORMED_TOOL_USE
-        text = plain("\n\n".join(block["text"] for block in blocks if _has_text(block)).strip())
+        text = spoken(plain(text_of(blocks))).text
         return (Answer(text=text), reason) if text else (None, ExitReason.EMPTY_ANSWER)
     return None, reason
+
+
+def _too_large(reason: ExitReason) -> ExitReason:
+    """Return why a reply that is larger than any can be has no decision: its own reason, where that asks for none."""
+    decides = reason in (ExitReason.TOOL_USE, ExitReason.END_TURN, ExitReason.STOP_SEQUENCE)
+    return ExitReason.MALFORMED_MODEL_OUTPUT if decides else reason
 
 
 def _call(use: Mapping[str, Any]) -> ToolCall:
@@ -136,7 +151,8 @@ def call_id(turn: int, index: int) -> str:
 
 def _recordable(
     blocks: Sequence[Mapping[str, Any]], proposed: Sequence[Mapping[str, Any]], turn: int
-) -> list[dict[str, Any]]:
+) -> list[dict[str, Any]] | None:
+    """Return the content as it is recorded and sent back; None where it is larger than a reply can be."""
     recorded: list[dict[str, Any]] = []
     answered = _answered(blocks)
     server_ids = {at: f"t{turn:04d}s{before + 1}" for before, at in answered.items()}
@@ -153,7 +169,11 @@ def _recordable(
             recorded.append(_jsonable(block))
     # A lone surrogate is legal in JSON, and in no text that can be sent.
     text = plain(json.dumps(recorded, ensure_ascii=False))
-    return json.loads(text) or [{"text": "(nothing)"}]
+    if len(text) > MAX_REPLY_CHARS:
+        return None
+    legal: list[dict[str, Any]] = json.loads(text)
+    # A message of reasoning alone is none that every model takes back.
+    return legal if any("reasoningContent" not in block for block in legal) else [*legal, {"text": "(nothing)"}]
 
 
 def _legal_call(use: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -25,3 +25,8 @@ def limit_line(reason: ExitReason) -> str | None:
     """Return the line that counts a hand-over by a limit; None where it was none."""
     limit = LIMITS.get(reason)
     return None if limit is None else metric_line({"LimitsReached": 1}, dimensions={"limit": limit})
+
+
+def usage_disbelieved(run_id: str, seq: str, model: str, why: str) -> str:
+    """Return the line that reports a usage which cannot be right, with the event that has the charge."""
+    return metric_line({"UsageDisbelieved": 1}, fields={"run_id": run_id, "seq": seq, "model": model, "why": why})

@@ -62,17 +62,16 @@ def candidates(
     """
     if second is None or second == model:
         return (model,)
-    if saving and not _is_cheaper(second, model, prices, tier):
+    if saving and not _costs_no_more(second, model, prices, tier):
         return (model,)
     return (model, second)
 
 
-def _is_cheaper(one: str, other: str, prices: PriceTable, tier: ServiceTier) -> bool:
+def _costs_no_more(one: str, other: str, prices: PriceTable, tier: ServiceTier) -> bool:
     try:
-        mine, others = prices.worst(one, tier), prices.worst(other, tier)
+        return prices.is_cheaper(one, other, tier) or prices.worst(one, tier) == prices.worst(other, tier)
     except ModelRefused:
         return False  # it could not be asked anyway
-    return all(getattr(mine, name) <= getattr(others, name) for name in type(mine).model_fields)
 
 
 def next_model(models: Sequence[str], attempts: Attempts, passed_over: Collection[str]) -> str | None:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from ballast.contracts import CallTools, Event, ExitReason, HandOver, Planner
 from ballast.folds import proposals
 from ballast.playbook.opening import ASK_REQUESTER, Question
+from functions.planner.spoken import spoken
 
 
 def asked(decision: CallTools) -> HandOver | None:
@@ -19,7 +20,8 @@ def asked(decision: CallTools) -> HandOver | None:
         sent = Question.model_validate(decision.calls[0].arguments)
     except ValidationError:
         return None
-    return HandOver(to=Planner.REQUESTER, reason=ExitReason.QUESTION, guidance=sent.question)
+    said = spoken(sent.question).text
+    return HandOver(to=Planner.REQUESTER, reason=ExitReason.QUESTION, guidance=said) if said else None
 
 
 def reply_to(events: tuple[Event, ...] | list[Event], turn: int) -> str | None:

@@ -1,22 +1,47 @@
-"""The usage and the service tier that a Converse reply reports. Untrusted; pure.
+"""The usage and the service tier that a Converse reply reports, and how much of it can be right. Untrusted; pure.
 
-A usage of which any part is no count is not used at all: the attempt's reservation stays charged. Neither is one
-with far fewer output tokens than the reply can have: the next prompt's bound would be built on it.
+::
+
+    a part is no count, or fewer tokens than the texts can have   no usage: the reservation stays charged
+    more prompt or output than the attempt could have used        charged at the bound of that part
+    anything else                                                 charged as reported
+
+What cannot be right is named (``why``), recorded with the charge and counted (``UsageDisbelieved``).
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ballast.contracts.wire import plain
+from ballast.contracts.wire import plain, utf8_size
 from ballast.money import TokenCounts
+from functions.planner.spoken import cited_text
+
+#: Where ``model.requested`` says what its attempt can use at most, and how many bytes of text it sent.
+PROMPT_BOUND, OUTPUT_BOUND, SENT_BYTES = "input_tokens_bound", "gen_ai.request.max_tokens", "sent_bytes"
+#: Where ``model.responded`` says what of its usage cannot be right.
+DISBELIEVED = "usage_disbelieved"
 
 #: More tokens than any provider counts in one reply are no count.
 _MOST_TOKENS = 10**12
-#: A token of any vocabulary has fewer characters on average, by far; and a short reply proves nothing.
-_MOST_CHARS, _FREE_CHARS = 64, 1_024
+#: A token of any vocabulary has fewer bytes on average, by far; and a short text proves nothing. A prompt is rendered
+#: by the provider, so that less is certain of it; the next prompt's bound asks for more (``request``).
+_MOST_BYTES, _MOST_PROMPT_BYTES, _FREE_BYTES = 64, 512, 1_024
 # Two spellings were seen on the wire for each.
 _CACHE_READ = ("cacheReadInputTokens", "cacheReadInputTokenCount")
 _CACHE_WRITE = ("cacheWriteInputTokens", "cacheWriteInputTokenCount")
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What is believed of a reported usage.
+
+    tokens  what is charged, no part above its bound; None where the reservation is
+    why     what cannot be right, in words of ours; None where nothing is against it
+    """
+
+    tokens: TokenCounts | None
+    why: str | None = None
 
 
 def tokens_of(usage: Any) -> TokenCounts | None:
@@ -40,14 +65,60 @@ def tokens_of(usage: Any) -> TokenCounts | None:
     )
 
 
-def believed(tokens: TokenCounts | None, blocks: Sequence[Mapping[str, Any]]) -> TokenCounts | None:
-    """Return ``tokens``, or None where the text and calls in ``blocks`` are more than so many tokens can hold."""
+def read_usage(usage: Any, blocks: Sequence[Mapping[str, Any]]) -> Weighed:
+    """Return the usage of a reply with the content ``blocks``, held against the reply alone.
+
+    A reply without any usage has none, and nothing is wrong with it.
+    """
+    tokens = tokens_of(usage)
     if tokens is None:
-        return None
-    made = [block.get("text") for block in blocks]
+        return Weighed(None, why="a part of the usage is no count" if usage else None)
+    made = [part for block in blocks for part in (block.get("text"), cited_text(block))]
     made += [use.get("input") for block in blocks if isinstance(use := block.get("toolUse"), Mapping)]
-    size = sum(len(str(one)) for one in made if one is not None)
-    return tokens if size <= _MOST_CHARS * tokens.output + _FREE_CHARS else None
+    size = sum(len(str(one).encode("utf-8", "surrogatepass")) for one in made if one is not None)
+    if tokens.output < _least(size, _MOST_BYTES):
+        return Weighed(None, why=f"{tokens.output} output tokens for {size} bytes of text")
+    return Weighed(tokens)
+
+
+def weighed(usage: Weighed, requested: Mapping[str, Any]) -> Weighed:
+    """Return ``usage`` held against its attempt's ``model.requested`` as well.
+
+    What the attempt says nothing of is no bound: an older version wrote it.
+    """
+    tokens, sent = usage.tokens, requested.get(SENT_BYTES, 0)
+    if tokens is None:
+        return usage
+    if tokens.prompt < max(min(sent, 1), _least(sent, _MOST_PROMPT_BYTES)):
+        return Weighed(None, why=f"{tokens.prompt} prompt tokens for {sent} bytes of prompt")
+    why = []
+    prompt_bound, output_bound = requested.get(PROMPT_BOUND), requested.get(OUTPUT_BOUND)
+    if prompt_bound is not None and tokens.prompt > prompt_bound:
+        why.append(f"{tokens.prompt} prompt tokens where {prompt_bound} are possible")
+        tokens = _at_most(tokens, prompt_bound)
+    if output_bound is not None and tokens.output > output_bound:
+        why.append(f"{tokens.output} output tokens where {output_bound} were asked for")
+        tokens = replace(tokens, output=output_bound)
+    return Weighed(tokens, "; ".join(why) or None)
+
+
+def _at_most(tokens: TokenCounts, prompt: int) -> TokenCounts:
+    """Return ``tokens`` with so many of the prompt's, those of the dearest classes first."""
+    kept, left = {}, prompt
+    for name in ("cache_write_1h", "cache_write_5m", "input", "cache_read"):
+        kept[name] = min(getattr(tokens, name), left)
+        left -= kept[name]
+    return TokenCounts(output=tokens.output, **kept)
+
+
+def sent_bytes(system: Any, tools: Any, messages: Sequence[Mapping[str, Any]]) -> int:
+    """Return the bytes of a prompt that every provider counts: all but earlier reasoning, which some leave out."""
+    told = [
+        [block for block in message["content"] if "reasoningContent" not in block]
+        for message in messages
+        if isinstance(message.get("content"), list)
+    ]
+    return utf8_size([system, tools, told])
 
 
 def tier_of(reply: Mapping[str, Any]) -> str | None:
@@ -55,6 +126,11 @@ def tier_of(reply: Mapping[str, Any]) -> str | None:
     tier = reply.get("serviceTier")
     kind = tier.get("type") if isinstance(tier, Mapping) else None
     return None if kind is None else plain(str(kind)[:64])
+
+
+def _least(size: int, most_bytes: int) -> int:
+    """Return how many tokens ``size`` bytes of text have at least, of ``most_bytes`` each."""
+    return max(0, -(-(size - _FREE_BYTES) // most_bytes))
 
 
 def _largest(usage: Mapping[str, Any], names: tuple[str, ...], *, absent: int | None = None) -> int | None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ballast.contracts import Event, ExitReason
+from ballast.contracts.event import model_seq
 from ballast.contracts.service_tier import ServiceTier
 from ballast.folds import answered_prompt, counts, opening, prompt_digest, unseen, usage
 from ballast.folds.conversation import extended
@@ -15,6 +16,11 @@ from ballast.playbook.opening import PROVIDER_OVERHEAD_TOKENS, attempt_within, i
 from functions.planner.completion import sendable
 from functions.planner.despair import noticed
 from functions.planner.prompt import new_messages
+from functions.planner.reported import DISBELIEVED, OUTPUT_BOUND, PROMPT_BOUND, SENT_BYTES, sent_bytes
+
+MODEL = "gen_ai.request.model"
+#: Prompts have about 4 bytes a token. A count by which they had more than so many may be right; no bound relies on it.
+_USUAL_BYTES = 16
 
 
 def compose(
@@ -60,16 +66,18 @@ def compose(
     if isinstance(reservation, ExitReason):
         return reservation
     seen = answered_prompt(events, as_shown=True)
+    whole = extended(before, body)
     inference = {
         "model": model_id,
         "max_tokens": reservation.max_tokens,
         "temperature": str(playbook.agent.temperature),
     }
     return body | {
-        "gen_ai.request.model": inference["model"],
-        "gen_ai.request.max_tokens": inference["max_tokens"],
+        MODEL: inference["model"],
+        OUTPUT_BOUND: inference["max_tokens"],
         "gen_ai.request.temperature": inference["temperature"],
-        "input_tokens_bound": bound,
+        PROMPT_BOUND: bound,
+        SENT_BYTES: sent_bytes(whole.system, whole.tools, whole.messages),
         "reserved_microusd": reservation.microusd,
         "price_version": prices.version,
         "service_tier": tier,
@@ -80,17 +88,28 @@ def compose(
 def _input_bound(events: Sequence[Event], delta: dict[str, Any], model_id: str) -> int:
     """Return an upper bound of the prompt's tokens: the last exact count and the bytes of what is new.
 
-    A count by another model says nothing.
+    A count by another model says nothing, and neither does one that could not be right, or is hardly right.
     """
     new = input_bound(delta.get("system"), delta.get("tools"), delta["messages"])
     last = next((event for event in events if event.seq == delta["after"]), None)
     if last is None:
         return new + PROVIDER_OVERHEAD_TOKENS
-    if INPUT_TOKENS in last.body and last.body.get("gen_ai.request.model") == model_id:
-        known = sum(last.body.get(name, 0) for name in (INPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS))
-        return int(known + last.body.get(OUTPUT_TOKENS, 0) + new)
+    known = _exact(events, last, model_id)
+    if known is not None:
+        return known + new
     before = answered_prompt(events)
     return new + input_bound(before.system, before.tools, list(before.messages)) + PROVIDER_OVERHEAD_TOKENS
+
+
+def _exact(events: Sequence[Event], last: Event, model_id: str) -> int | None:
+    """Return the tokens of ``last``, prompt and output, where its usage can be built on."""
+    body = last.body
+    if INPUT_TOKENS not in body or DISBELIEVED in body or body.get(MODEL) != model_id:
+        return None
+    prompt = sum(body.get(name, 0) for name in (INPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS))
+    asked = model_seq(last.turn, body["attempt"], "requested")
+    sent = next((event.body.get(SENT_BYTES, 0) for event in events if event.seq == asked), 0)
+    return None if prompt * _USUAL_BYTES < sent else int(prompt + body.get(OUTPUT_TOKENS, 0))
 
 
 def converse_request(events: Sequence[Event], body: dict[str, Any]) -> dict[str, Any]:
@@ -100,12 +119,12 @@ def converse_request(events: Sequence[Event], body: dict[str, Any]) -> dict[str,
     # The default one is not named: a model without tiers refuses the field.
     named = {} if tier == ServiceTier.DEFAULT else {"serviceTier": {"type": tier}}
     return named | {
-        "modelId": body["gen_ai.request.model"],
+        "modelId": body[MODEL],
         "system": sendable(prompt.system),
         "messages": sendable(prompt.messages),
         "toolConfig": sendable(prompt.tools),
         "inferenceConfig": {
-            "maxTokens": body["gen_ai.request.max_tokens"],
+            "maxTokens": body[OUTPUT_BOUND],
             # boto3 takes a float here and nothing else.
             "temperature": float(body["gen_ai.request.temperature"]),
         },

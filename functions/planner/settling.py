@@ -2,9 +2,9 @@
 
 ::
 
-    model.requested  reserved_microusd, price_version, service_tier     the promise
-    model.responded  the usage's cost, by the tier that it was served in   what it came to, even where that is more
-                     the reservation, where no usage can be trusted
+    model.requested  reserved_microusd, price_version, service_tier     the promise, and the bound of every charge
+    model.responded  what is believed of the usage, by the tier that it was served in; never above the reservation
+                     the reservation, where no usage can be believed
     model.failed     the reservation, where the provider may have charged; else nothing
 """
 
@@ -19,8 +19,9 @@ from ballast.folds.usage import (
     INPUT_TOKENS,
     OUTPUT_TOKENS,
 )
-from ballast.money import PriceBook, TokenCounts
+from ballast.money import Price, PriceBook, PriceTable, TokenCounts
 from functions.planner.completion import Completion
+from functions.planner.reported import DISBELIEVED, weighed
 
 MODEL = "gen_ai.request.model"
 
@@ -28,13 +29,31 @@ MODEL = "gen_ai.request.model"
 def settled(requested: Mapping[str, Any], completion: Completion, prices: PriceBook) -> dict[str, Any]:
     """Return the charge for ``completion``, as ``model.responded`` records it: cost, prices, tokens, tier.
 
-    ``requested`` is the body of the attempt's ``model.requested``; its table of prices is used.
+    ``requested`` is the body of the attempt's ``model.requested``; its table of prices is used. What the usage says
+    and cannot be right is under ``DISBELIEVED``.
     """
-    tokens = completion.tokens
     tier = completion.tier or ServiceTier.DEFAULT.value
-    table = prices.of(requested["price_version"])
-    cost = table.served(requested[MODEL], tier).cost(tokens) if tokens else requested["reserved_microusd"]
-    return _charge(requested, cost) | {"service_tier": tier} | _attributes(tokens)
+    usage, reserved = weighed(completion.usage, requested), requested["reserved_microusd"]
+    why, cost = [usage.why] if usage.why else [], reserved
+    if usage.tokens is not None:
+        price, known = _price(prices.of(requested["price_version"]), requested, tier)
+        cost = price.cost(usage.tokens)
+        if not known or cost > reserved:
+            why.append("served in a tier that was not asked for")
+        cost = min(cost, reserved)
+    told = {DISBELIEVED: "; ".join(why)} if why else {}
+    return _charge(requested, cost) | {"service_tier": tier} | _attributes(usage.tokens) | told
+
+
+def _price(table: PriceTable, requested: Mapping[str, Any], tier: str) -> tuple[Price, bool]:
+    """Return the price of a completion served in ``tier``, and whether it can be: asked for, or the default.
+
+    A tier that is known and was not asked for is charged as what was.
+    """
+    model, asked = requested[MODEL], requested.get("service_tier")
+    if asked is None or tier in (asked, ServiceTier.DEFAULT) or tier not in list(ServiceTier):
+        return table.served(model, tier), True
+    return table.worst(model, ServiceTier(asked)), False
 
 
 def failed(requested: Mapping[str, Any], *, charged: bool) -> dict[str, Any]:

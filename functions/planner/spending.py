@@ -10,6 +10,8 @@ from typing import Any
 
 from ballast.contracts import Event, ExitReason, HandOver, Planner
 from ballast.contracts.decision import recorded_decision
+from ballast.errors import ModelRefused
+from ballast.money import PriceTable
 from ballast.money.breaker import Force, Mode
 from ballast.playbook.agent import AgentConfig
 
@@ -17,14 +19,21 @@ from ballast.playbook.agent import AgentConfig
 HELD = "breaker"
 
 
-def permitted(force: Force, agent: AgentConfig, model_id: str) -> str | ExitReason:
-    """Return the model that may be asked, ``model_id`` or the playbook's cheaper one, or the reason to hand over."""
+def permitted(force: Force, agent: AgentConfig, model_id: str, prices: PriceTable) -> str | ExitReason:
+    """Return the model that may be asked, ``model_id`` or the playbook's cheaper one, or the reason to hand over.
+
+    A cheaper one that is not cheaper by ``prices`` is none: ``model_id`` may be another than the playbook's.
+    """
     if force.mode is Mode.STOPPED:
         return ExitReason.BREAKER_STOPPED
     if force.mode is Mode.FALLBACK_ONLY:
         return ExitReason.BREAKER_OPEN
-    if force.mode is Mode.CHEAPER:
-        return agent.cheaper_model or model_id
+    if force.mode is Mode.CHEAPER and agent.cheaper_model is not None:
+        try:
+            saves = prices.is_cheaper(agent.cheaper_model, model_id, agent.service_tier)
+        except ModelRefused:
+            saves = False
+        return agent.cheaper_model if saves else model_id
     return model_id
 
 

@@ -33,6 +33,10 @@ hold for the next call on, and no approval passes them:
   ballast --stack ballast-dev budget acme --each-run 300 --each-customer-day 400
   ballast --stack ballast-dev budget --move RUN.0003.1 --happened no         an unknown effect that did not happen
 
+What a run was charged can be corrected once it is settled, in its log and in the windows that it was taken from:
+
+  ballast --stack ballast-dev budget --correct RUN --charged 0.0123 --reason "by the bill of May"
+
 A new limit holds from the next admission on. A local cloud forgets everything when it ends; give it other
 limits when it starts: ballast up --parameter TenantHourUsd=0.50
 """
@@ -68,6 +72,10 @@ def arguments(sub: ArgumentParser) -> None:
         sub.add_argument(option, metavar="AMOUNT", help=f"what {what}; or `default`")
     sub.add_argument("--move", metavar="RUN.TURN.CALL", help="settle the money of a call whose effect is unknown")
     sub.add_argument("--happened", choices=["yes", "no"], help="with --move: whether it happened")
+    sub.add_argument("--correct", metavar="RUN", help="correct what this settled run was charged; its whole id")
+    sub.add_argument("--charged", metavar="USD", help="with --correct: what it really cost, all in all")
+    sub.add_argument("--reason", metavar="TEXT", help="with --correct: why, for the run's log")
+    sub.add_argument("--by", metavar="NAME", help="with --correct: who says so (default: your user name)")
 
 
 def budget(typed: Namespace) -> int:
@@ -106,7 +114,26 @@ def order(typed: Namespace) -> dict[str, Any]:
         raise InvalidInput("--move and --happened go together: --move RUN.0003.1 --happened yes")
     if typed.move is not None:
         made["move"] = _call(typed.move) | {"happened": typed.happened == "yes"}
+    if typed.correct is not None or typed.charged is not None:
+        made["correct"] = _correction(typed)
+    elif typed.reason is not None or typed.by is not None:
+        raise InvalidInput("--reason and --by go with --correct: --correct RUN --charged 0.0123 --reason WHY")
     return made | ({"forget": forget} if forget else {})
+
+
+def _correction(typed: Namespace) -> dict[str, Any]:
+    from ballast.money.amounts import micro_dollars
+    from local.cli.answer import user
+
+    if typed.correct is None or typed.charged is None:
+        raise InvalidInput("--correct and --charged go together: --correct RUN --charged 0.0123 --reason WHY")
+    charged = micro_dollars(typed.charged, what="--charged")
+    return {
+        "run_id": typed.correct,
+        "charged_microusd": charged,
+        "by": typed.by or user(),
+        "reason": typed.reason or "",
+    }
 
 
 def _call(text: str) -> dict[str, Any]:
@@ -140,6 +167,10 @@ def show(shown: Mapping[str, Any], screen: Screen) -> None:
     screen.line(
         f"  runs at once         {now} of {limit}{_source(shown, 'runs')}", "bold red" if now >= limit else None
     )
+    if "corrected" in shown:
+        one = shown["corrected"]
+        was, now = dollars(one["was_microusd"]), dollars(one["charged_microusd"])
+        screen.line(f"  {one['run_id']} is charged ${now} (it was ${was})", "bold")
     if "moves" in shown:
         _show_moves(shown["moves"], screen)
 

@@ -56,6 +56,9 @@ def _said(event: Event) -> str:
         case "run.settled":
             back = usd(number(body, "returned_microusd"))
             return f"settled: {usd(number(body, 'charged_microusd'))} charged, {back} goes back to the windows"
+        case "run.corrected":
+            now, was = usd(number(body, "charged_microusd")), usd(number(body, "was_microusd"))
+            return f"corrected: {now} charged instead of {was}, by {text(body, 'by')}: {text(body, 'reason')}"
         case "run.announced" | "escalation.announced":
             return f"event sent: {text(body, 'detail_type')}"
         case "run.replied":

@@ -73,7 +73,12 @@ def _user(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _text(blocks: Sequence[Mapping[str, Any]]) -> str:
-    return "\n\n".join(block["text"] for block in blocks if "text" in block)
+    texts = [block.get("text") or _cited(block) for block in blocks]
+    return "\n\n".join(text for text in texts if text)
+
+
+def _cited(block: Mapping[str, Any]) -> str:
+    return "".join(part.get("text", "") for part in block.get("citationsContent", {}).get("content", []))
 
 
 def _tool(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -97,8 +102,8 @@ def from_openai(completion: Mapping[str, Any]) -> dict[str, Any]:
     choice = completion["choices"][0]
     message = choice["message"]
     content: list[dict[str, Any]] = []
-    if isinstance(message.get("content"), str) and message["content"]:
-        content.append({"text": message["content"]})
+    if text := _said(message.get("content")) or _said(message.get("refusal")):
+        content.append({"text": text})
     for index, call in enumerate(message.get("tool_calls") or [], start=1):
         function = call["function"]
         tool_use = {"name": function["name"], "input": _arguments(function.get("arguments"))}
@@ -112,7 +117,8 @@ def from_openai(completion: Mapping[str, Any]) -> dict[str, Any]:
         "metrics": {"latencyMs": 0},
     }
     usage = completion.get("usage")
-    return response | {"usage": _usage(usage)} if usage else response
+    counts = _usage(usage) if isinstance(usage, dict) else None
+    return response | {"usage": counts} if counts else response
 
 
 def _arguments(arguments: Any) -> Any:
@@ -125,9 +131,40 @@ def _arguments(arguments: Any) -> Any:
         return arguments
 
 
-def _usage(usage: Mapping[str, Any]) -> dict[str, int]:
-    """OpenAI counts cached tokens within the prompt's, Bedrock apart from them."""
+def _said(content: Any) -> str:
+    """Return the text of a message's content: a text, an object that was asked for, or parts of which some are text.
+
+    Parts that think are no text.
+    """
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(_part(part) for part in content)
+    if isinstance(content, dict):
+        return _part(content) if "type" in content else json.dumps(content, ensure_ascii=False)
+    return "" if content is None else json.dumps(content)
+
+
+def _part(part: Any) -> str:
+    if not isinstance(part, dict):
+        return part if isinstance(part, str) else ""
+    kind = part.get("type", "text")
+    if kind not in ("text", "output_text", "refusal"):
+        return ""
+    text = part.get("refusal") if kind == "refusal" else part.get("text")
+    return _said(text.get("value") if isinstance(text, dict) else text) if text is not None else ""
+
+
+def _usage(usage: Mapping[str, Any]) -> dict[str, int] | None:
+    """Return the counts as Converse has them; None where one of them is none.
+
+    OpenAI counts cached tokens within the prompt's, Bedrock apart from them; so do some servers of OpenAI's form, where
+    there are more than the prompt has.
+    """
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-    given, made = usage.get("prompt_tokens", 0) - cached, usage.get("completion_tokens", 0)
+    given, made = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if not (isinstance(cached, int) and isinstance(given, int) and isinstance(made, int)):
+        return None
+    given = given - cached if given >= cached else given
     counts = {"inputTokens": given, "outputTokens": made, "totalTokens": given + cached + made}
     return counts | {"cacheReadInputTokens": cached} if cached else counts

@@ -49,6 +49,7 @@ def within_every_limit(stack: Stack, run_id: str) -> None:
     events = stack.events(run_id)
     limits, made = opening(events).limits, counts(events)
     nothing_was_reserved_beyond_the_ceiling(events)
+    assert usage(events).charged_microusd <= opening(events).cost_ceiling_microusd
     executed = sum(event.name == "call.intended" for event in events)
     assert made.turns <= limits.turns
     assert executed <= limits.tool_calls
@@ -96,7 +97,7 @@ MODELS: dict[str, tuple[Callable[[], Reply], dict[str, int], set[str | None]]] =
     "asks for 50 calls of nothing": (lambda: calls(*[{"name": "x"}] * 50), {}, {"tool_call_limit"}),
     "invents tools": (invented, {"refused_calls": 2}, {"refused_call_limit", "loop"}),
     "writes huge arguments and says that it was nothing": (huge, {}, {"token_limit", "cost_limit"}),
-    "answers with a million characters": (lambda: says(far_too_much()), {}, {None}),
+    "answers with a million characters": (lambda: says(far_too_much()), {}, {"answer_invalid"}),
     "never ends a million characters": (lambda: says(far_too_much(), stop="max_tokens"), {}, {"max_tokens"}),
     "writes a million characters": (
         lambda: calls({"name": "write_note", "input": {"note_id": "n-1", "text": far_too_much()}}),
@@ -106,13 +107,13 @@ MODELS: dict[str, tuple[Callable[[], Reply], dict[str, int], set[str | None]]] =
     "says blanks": (lambda: says(" \n"), {}, {"empty_answer"}),
     "asks for tools and names none": (lambda: reply({"text": "…"}, stop="tool_use"), {}, {"malformed_tool_use"}),
     "uses more than was promised": (
-        lambda: reads(f"n-{next(_NOTES)}", usage=usage_of(900_000, 90_000)), {}, {"cost_limit"},
+        lambda: reads(f"n-{next(_NOTES)}", usage=usage_of(900_000, 90_000)), {"cost_microusd": 100_000}, {"cost_limit"},
     ),
     "uses a little more than was promised": (
-        lambda: reads(f"n-{next(_NOTES)}", usage=usage_of(60_000, 5_000)), {}, {"cost_limit"},
+        lambda: reads(f"n-{next(_NOTES)}", usage=usage_of(60_000, 5_000)), {"cost_microusd": 60_000}, {"cost_limit"},
     ),
     "uses more tokens than the run may": (
-        lambda: reads(f"n-{next(_NOTES)}", usage=usage_of(20_000, 0)), {"tokens_per_run": 30_000}, {"run_token_limit"},
+        lambda: reads(f"n-{next(_NOTES)}", usage=usage_of(20_000, 0)), {"tokens_per_run": 9_000}, {"run_token_limit"},
     ),
     "never says what it used": (
         lambda: reads(f"n-{next(_NOTES)}", usage=False), {"cost_microusd": 60_000}, {"cost_limit"},
@@ -121,7 +122,7 @@ MODELS: dict[str, tuple[Callable[[], Reply], dict[str, int], set[str | None]]] =
         lambda: reads(f"n-{next(_NOTES)}", usage=usage_of(-10**9, -10**9)), {"cost_microusd": 60_000}, {"cost_limit"},
     ),
     "says that it used nothing": (
-        lambda: reads(f"n-{next(_NOTES)}", usage=usage_of(0, 0)), {}, {"turn_limit"},
+        lambda: reads(f"n-{next(_NOTES)}", usage=usage_of(0, 0)), {"cost_microusd": 60_000}, {"cost_limit"},
     ),
     "is always throttled": (lambda: fails(429, "ThrottlingException"), {}, {"model_throttled"}),
     "always breaks": (lambda: fails(500, "InternalServerException"), {"cost_microusd": 30_000}, {"cost_limit"}),
@@ -140,16 +141,16 @@ def test_every_run_ends_inside_its_ceilings_with_the_right_reason(stack: Stack, 
     within_every_limit(stack, run_id)
 
 
-def test_what_was_used_beyond_the_promise_is_charged_and_nothing_is_asked_after_it(
+def test_what_was_used_beyond_the_promise_is_charged_at_the_promise_and_the_run_goes_on(
     stack: Stack, model: Endpoint
 ) -> None:
     run_id = stack.open(limited={"cost_microusd": CEILING})
     model.will(reads("n-1", usage=usage_of(900_000, 0)), says("Done."))
 
-    assert through(stack, run_id)["reason"] == "cost_limit"
+    assert through(stack, run_id)["kind"] == "answer"
 
-    assert len(model.requests) == 1
-    assert usage(stack.events(run_id)).charged_microusd == 2_700_000
+    reserved = stack.body(run_id, "0001.model.requested")["reserved_microusd"]
+    assert 0 < stack.body(run_id, "0001.model.responded")["cost_microusd"] <= reserved
 
 
 @pytest.mark.parametrize("seed", range(6))

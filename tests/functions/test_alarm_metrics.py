@@ -44,7 +44,7 @@ def asked_of(alarm: str) -> set[Metric]:
 
 @pytest.fixture
 def seen(stack: Stack, model: Endpoint) -> set[Metric]:
-    """Return the metrics of runs: good, in circles, forged, too costly, turned away; and of each minute."""
+    """Return the metrics of runs: good, in circles, forged, lied about, turned away; and of each minute."""
     well = stack.open()
     model.will(reads("n-1"), says("All is tidy."))
     stack.plan(well)
@@ -58,6 +58,9 @@ def seen(stack: Stack, model: Endpoint) -> set[Metric]:
         stack.plan(circles, turn)
         stack.execute(circles, turn)
     assert stack.plan(circles, 5)["reason"] == "loop"
+
+    model.will(says("All is tidy.", usage={"inputTokens": 10**9, "outputTokens": 1}))
+    stack.plan(stack.open())
 
     forged = stack.open()
     planners = RunLog.of(stack.runtime("planner"))

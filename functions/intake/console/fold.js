@@ -8,7 +8,7 @@ const SEQ = /^(\d{4})\.([a-z_]+)(?:\.(\d+))?\.(approval_[a-z]+(?=\.\d)|[a-z_.]+$
 const LAST_TURN = 9999;
 const PHASES = ["run", "model", "model.responded", "plan", "escalation", "call"];
 const STEPS = ["opened", "requested", "failed", "responded", "decided", "approval", "refused",
-  "ended", "announced", "replied", "answered", "intended", "settled"];
+  "ended", "announced", "replied", "answered", "intended", "settled", "corrected"];
 const APPROVAL = ["approval_needed", "approval_requested", "approval_given", "approval_answered", "approval_void"];
 const SHOWN = new Set(["model.requested", "model.responded", "model.failed", "plan.decided", "call.refused",
   "call.intended", "call.settled", ...APPROVAL.map((step) => `call.${step}`), "escalation.opened",

@@ -52,6 +52,7 @@ METRICS: Mapping[str, str] = {
     "Escalations": "Count",
     # Of what claims to be a person's answer in the log and is not signed: once a function that acts on answers.
     "UnsignedAnswers": "Count",
+    "UsageDisbelieved": "Count",
     "RepliesNotSent": "Count",
 }
 

@@ -161,15 +161,17 @@ class World:
             "settle": USUAL["settle"],
             "sweep": USUAL["sweep"],
         }
+        self._printed = {name: StringIO() for name in environs}
         self._runtimes = {
-            name: self._process(environ, Session(clients, self.burn)) for name, environ in environs.items()
+            name: self._process(environ, Session(clients, self.burn), self._printed[name])
+            for name, environ in environs.items()
         }
         #: As the world knows it, which does not die.
-        people = self._process(LOG, Session(clients, lambda: None))
+        people = self._process(LOG, Session(clients, lambda: None), StringIO())
         self.log = RunLog.of(people, signatures=Signatures.signing(people))
 
-    def _process(self, environ: Mapping[str, str], session: Any) -> Runtime:
-        return Runtime(environ, session=session, clock=self.clock, stdout=StringIO())
+    def _process(self, environ: Mapping[str, str], session: Any, stdout: StringIO) -> Runtime:
+        return Runtime(environ, session=session, clock=self.clock, stdout=stdout)
 
     # What the workflow does
 
@@ -216,6 +218,10 @@ class World:
     def sweep(self) -> Any:
         """Sweep once."""
         return sweep.lambda_handler({}, Context(), runtime=self._runtimes["sweep"])
+
+    def printed(self, function: str) -> str:
+        """Return what the function wrote to standard output."""
+        return self._printed[function].getvalue()
 
     # What planners and people do
 

@@ -90,16 +90,16 @@ def test_a_call_whose_cost_cannot_be_told_is_not_made(stack: Stack, pages: int) 
 
 
 def test_what_earlier_calls_and_the_model_reserved_is_not_left(stack: Stack, model: Endpoint) -> None:
-    run_id = stack.open(limited={"cost_microusd": 55_000})
-    used = {"inputTokens": 14_000, "outputTokens": 0}  # 42000 micro-dollars
-    search = {"name": "paid_search", "input": {"pages": 7}}
+    run_id = stack.open(limited={"cost_microusd": 38_000})
+    used = {"inputTokens": 4_800, "outputTokens": 300}  # 18900 micro-dollars
+    search = {"name": "paid_search", "input": {"pages": 10}}
     model.will(calls(search, search, usage=used))
     assert stack.plan(run_id)["parallel"] is False
 
     statuses = [stack.execute(run_id, index=index) for index in (1, 2)]
 
     assert statuses == ["ok", "refused"]
-    assert charged(stack, run_id) == (49_000, 0)
+    assert charged(stack, run_id) == (28_900, 0)
 
 
 def test_what_a_call_reserves_the_model_cannot_spend(stack: Stack, model: Endpoint) -> None:

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from ballast.contracts.event import escalation_seq
-from ballast.errors import RetryLater, SettingInvalid
+from ballast.errors import PlaybookInvalid, RetryLater, SettingInvalid
 from ballast.money.breaker import OPEN_FOR, Mode, is_probe
+from ballast.playbook import load_playbook
 from tests.functions.breakers import by_hand, trip
 from tests.functions.cloud import LEDGER, client
 from tests.functions.endpoint import Endpoint, Reply, calls, fails, reads, says
 from tests.functions.stack import Stack, client_error, once
+from tests.functions.variants import ledger_with
 
 CHEAPER = "amazon.nova-micro-v1:0"
 GRANT = {"kind": "hand_over", "to": "agent", "reason": "guidance", "add_budget_microusd": 5_000}
@@ -58,13 +60,13 @@ def test_another_tenants_breaker_is_another_tenants(stack: Stack, model: Endpoin
 def test_the_cheaper_model_is_asked_at_its_own_price(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open()
     by_hand(stack, Mode.CHEAPER)
-    model.will(says("Done.", usage={"inputTokens": 1_000_000, "outputTokens": 1_000_000}))
+    model.will(says("Done.", usage={"inputTokens": 4_000, "outputTokens": 400}))
 
     stack.plan(run_id)
 
     assert models(model) == [CHEAPER]
     assert stack.body(run_id, "0001.model.requested")["gen_ai.request.model"] == CHEAPER
-    assert stack.body(run_id, "0001.model.responded")["cost_microusd"] == 35_000 + 140_000
+    assert stack.body(run_id, "0001.model.responded")["cost_microusd"] == 140 + 56
 
 
 def test_a_playbook_without_a_cheaper_model_keeps_its_model(stack: Stack, model: Endpoint, tmp_path: Path) -> None:
@@ -78,9 +80,67 @@ def test_a_playbook_without_a_cheaper_model_keeps_its_model(stack: Stack, model:
     assert models(model) == ["anthropic.claude-3-5-sonnet-20240620-v1:0"]
 
 
+HAIKU, NOVA_PRO, NOVA_MICRO = (
+    "eu.anthropic.claude-haiku-4-5-20251001-v1:0",
+    "eu.amazon.nova-pro-v1:0",
+    "amazon.nova-micro-v1:0",
+)
+
+
+@pytest.mark.parametrize(
+    ("usual", "cheaper", "why"),
+    [
+        (HAIKU, NOVA_PRO, None),  # its cache is dearer to read; nothing is promised of that
+        (HAIKU, NOVA_MICRO, None),
+        (HAIKU, "anthropic.claude-haiku-4-5-20251001-v1:0", None),  # the same model by a cheaper way
+        (HAIKU, "anthropic.claude-sonnet-4-6", "is not cheaper than model"),
+        (NOVA_PRO, HAIKU, "is not cheaper than model"),
+        (HAIKU, HAIKU, "is not cheaper than model"),  # the same
+        ("anthropic.claude-sonnet-4-6", "anthropic.claude-sonnet-4-5-20250929-v1:0", "is not cheaper than model"),
+        (HAIKU, "some.model-of-next-year", "cannot be compared with model: No price for the model"),
+        ("some.model-of-next-year", HAIKU, None),  # refused before it is called
+    ],
+)
+def test_a_playbook_loads_only_with_a_cheaper_model_that_is_cheaper(
+    tmp_path: Path, usual: str, cheaper: str, why: str | None
+) -> None:
+    folder = ledger_with(tmp_path, model=usual, cheaper_model=cheaper)
+
+    if why is None:
+        assert load_playbook(folder).agent.cheaper_model == cheaper
+        return
+    with pytest.raises(PlaybookInvalid, match=f"agent.yaml: cheaper_model.*{why}"):
+        load_playbook(folder)
+
+
+def test_a_model_that_is_set_by_hand_and_cheaper_than_the_cheaper_one_is_kept(stack: Stack, model: Endpoint) -> None:
+    """MODEL_ID is no part of the playbook, so that loading it could not compare the two."""
+    stack.environs["planner"]["MODEL_ID"] = "eu.amazon.nova-micro-v1:0"
+    run_id = stack.open()
+    by_hand(stack, Mode.CHEAPER)
+    model.will(says("Done."))
+
+    stack.plan(run_id)
+
+    assert models(model) == ["eu.amazon.nova-micro-v1:0"]
+
+
+def test_where_the_cheaper_model_has_not_the_tier_that_is_asked_for_the_usual_one_is_kept(
+    stack: Stack, model: Endpoint, tmp_path: Path
+) -> None:
+    stack.environs["planner"]["PLAYBOOK_DIR"] = ledger_with(tmp_path, model=NOVA_PRO, service_tier="flex")
+    run_id = stack.open()
+    by_hand(stack, Mode.CHEAPER)
+    model.will(says("Done.", tier="flex"))
+
+    assert stack.plan(run_id)["kind"] == "answer"
+
+    assert models(model) == [NOVA_PRO]
+
+
 def test_what_another_models_tokenizer_counted_bounds_nothing(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open()
-    model.will(reads("n-1", usage={"inputTokens": 1, "outputTokens": 1}), says("Done."))
+    model.will(reads("n-1", usage={"inputTokens": 1_000, "outputTokens": 1}), says("Done."))
     stack.plan(run_id)
     first = stack.body(run_id, "0001.model.requested")["input_tokens_bound"]
     by_hand(stack, Mode.CHEAPER)

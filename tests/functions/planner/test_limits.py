@@ -1,5 +1,6 @@
 """Each limit at its edge. It is checked before the call: the endpoint counts what it was asked."""
 
+import unicodedata
 from datetime import timedelta
 from typing import Any
 
@@ -196,14 +197,40 @@ def test_tokens_of_the_prompt(stack: Stack, model: Endpoint, above: int, reason:
 
 def test_the_prompts_bound_is_the_last_exact_count_and_the_bytes_of_what_is_new(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open()
-    used = {"inputTokens": 700, "outputTokens": 30, "cacheReadInputTokens": 5_000, "cacheWriteInputTokens": 200}
+    used = {"inputTokens": 700, "outputTokens": 30, "cacheReadInputTokens": 3_000, "cacheWriteInputTokens": 200}
     model.will(reads("n-1", usage=used), says("Done."))
     stack.plan(run_id)
 
     stack.plan(run_id, 2)
 
     bound = stack.body(run_id, "0002.model.requested")["input_tokens_bound"]
-    assert 5_930 < bound < 5_930 + 300
+    assert 3_930 < bound < 3_930 + 300
+
+
+@pytest.mark.parametrize("letter", ["x", "ж", "漢", "😀"])
+def test_a_text_of_any_script_is_bounded_by_its_bytes(stack: Stack, model: Endpoint, letter: str) -> None:
+    """12 KB of Cyrillic or Chinese cost what 12 KB of Latin cost."""
+    text = letter * (12_000 // len(letter.encode()))
+    model.will(says("Done."), says("Done."))
+    bounds = []
+    for said in ("Tidy.", text):
+        run_id = stack.open(text=said)
+        stack.plan(run_id)
+        bounds.append(stack.body(run_id, "0001.model.requested")["input_tokens_bound"])
+
+    assert bounds[1] - bounds[0] == 12_000 - 5
+
+
+def test_a_letter_that_a_tokenizer_takes_apart_counts_as_its_parts(stack: Stack, model: Endpoint) -> None:
+    """U+FDFA has three bytes, and 18 letters once it is normalised."""
+    model.will(says("Done."), says("Done."))
+    bounds = []
+    for letter in ("x", "\ufdfa"):
+        run_id = stack.open(text=letter * 100)
+        stack.plan(run_id)
+        bounds.append(stack.body(run_id, "0001.model.requested")["input_tokens_bound"])
+
+    assert bounds[1] - bounds[0] == 100 * (len(unicodedata.normalize("NFKC", "\ufdfa").encode()) - 1)
 
 
 def test_without_an_exact_count_the_bound_is_the_bytes_of_everything(stack: Stack, model: Endpoint) -> None:

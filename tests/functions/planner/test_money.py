@@ -14,6 +14,8 @@ from tests.functions.endpoint import Endpoint, fails, reads, says
 from tests.functions.stack import Stack
 from tests.functions.variants import ledger_with
 
+NOVA_PRO = "eu.amazon.nova-pro-v1:0"  # 0.8 micro-dollars a token in; priority 175 %, flex 50 %
+
 
 def used(*, written: int = 0, kept: int | None = None, details: Any = None, **more: int) -> dict[str, Any]:
     """Return a usage that wrote to the cache, ``kept`` of it for an hour."""
@@ -27,8 +29,7 @@ def used(*, written: int = 0, kept: int | None = None, details: Any = None, **mo
     ("reported", "cost"),
     [
         ({"inputTokens": 100, "outputTokens": 10}, 100 * 3 + 10 * 15),
-        ({"inputTokens": 0, "outputTokens": 0}, 0),
-        ({"inputTokens": 1, "outputTokens": 0, "cacheReadInputTokens": 1}, 4),  # 3.3, rounded up
+        ({"inputTokens": 31, "outputTokens": 0, "cacheReadInputTokens": 1}, 94),  # 93.3, rounded up
         ({"inputTokens": 0, "outputTokens": 0, "cacheReadInputTokens": 1000}, 300),
         ({"inputTokens": 0, "outputTokens": 0, "cacheWriteInputTokens": 1000}, 3750),
         # An hour in the cache costs more than five minutes; the details say how the sum divides.
@@ -38,8 +39,14 @@ def used(*, written: int = 0, kept: int | None = None, details: Any = None, **mo
         (used(written=1000, kept=0), 3750),
         (used(written=10, details=[{"ttl": "5m", "inputTokens": 10}]), 38),
         (used(written=10, details=[{"ttl": "3h", "inputTokens": 10}]), 60),
-        # More than was promised is charged as it is.
-        ({"inputTokens": 1_000_000, "outputTokens": 100_000}, 3_000_000 + 1_500_000),
+        # More than the attempt could have used is charged at its bound; in the dearest class that is what was reserved.
+        (used(written=10**12, kept=10**12, outputTokens=10**12), None),
+        ({"inputTokens": 100, "outputTokens": 501}, 100 * 3 + 500 * 15),
+        ({"inputTokens": 100, "outputTokens": 10**12}, 100 * 3 + 500 * 15),
+        # Less than the prompt can have is none.
+        ({"inputTokens": 0, "outputTokens": 0}, None),
+        ({"inputTokens": 1, "outputTokens": 1}, None),
+        ({"inputTokens": 1, "outputTokens": 0, "cacheReadInputTokens": 1}, None),
         # No usage that can be trusted: the reservation stays.
         (False, None),
         ({}, None),
@@ -112,13 +119,78 @@ def test_fewer_tokens_than_the_reply_can_have_are_no_usage(block: dict[str, Any]
     assert (read_completion(reply, turn=1).tokens is not None) == believed
 
 
-def test_a_completion_that_cost_more_than_promised_stops_the_run(stack: Stack, model: Endpoint) -> None:
+def test_a_usage_above_the_bound_costs_the_bound_and_is_reported_and_the_run_goes_on(
+    stack: Stack, model: Endpoint
+) -> None:
     run_id = stack.open()
-    model.will(reads("n-1", usage={"inputTokens": 1_000_000, "outputTokens": 0}))
+    model.will(reads("n-1", usage={"inputTokens": 1_000_000, "outputTokens": 2}), says("Done."))
+
     stack.plan(run_id)
 
-    assert stack.plan(run_id, 2)["reason"] == "cost_limit"
-    assert len(model.requests) == 1
+    requested, responded = (stack.body(run_id, f"0001.model.{step}") for step in ("requested", "responded"))
+    bound = requested["input_tokens_bound"]
+    assert responded["cost_microusd"] == bound * 3 + 2 * 15 <= requested["reserved_microusd"]
+    assert responded["gen_ai.usage.input_tokens"] == bound
+    why = f"1000000 prompt tokens where {bound} are possible"
+    assert responded["usage_disbelieved"] == why
+    [told] = [line for line in stack.lines() if "UsageDisbelieved" in line]
+    assert (told["run_id"], told["seq"], told["why"]) == (run_id, "0001.model.requested", why)
+    assert stack.plan(run_id, 2)["kind"] == "answer"
+
+
+@pytest.mark.parametrize("believable", [{"inputTokens": 1_000, "outputTokens": 10}, False])
+def test_a_usage_that_can_be_right_and_none_at_all_are_not_reported(
+    stack: Stack, model: Endpoint, believable: Any
+) -> None:
+    run_id = stack.open()
+    model.will(says("Done.", usage=believable))
+
+    stack.plan(run_id)
+
+    assert "usage_disbelieved" not in stack.body(run_id, "0001.model.responded")
+    assert not [line for line in stack.lines() if "UsageDisbelieved" in line]
+
+
+def test_nothing_is_built_on_a_count_that_is_hardly_right(stack: Stack, model: Endpoint) -> None:
+    """Ten tokens are believed of a prompt of 4 KB, and the next prompt's bound is counted in bytes all the same."""
+    run_id = stack.open()
+    model.will(reads("n-1", usage={"inputTokens": 10, "outputTokens": 5}), says("Done."))
+    stack.plan(run_id)
+    first, responded = (stack.body(run_id, f"0001.model.{step}") for step in ("requested", "responded"))
+    assert responded["cost_microusd"] == 10 * 3 + 5 * 15
+
+    stack.plan(run_id, 2)
+
+    assert stack.body(run_id, "0002.model.requested")["input_tokens_bound"] > first["input_tokens_bound"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "served", "cost", "why"),
+    [
+        ("default", "flex", 800, "served in a tier that was not asked for"),  # half the price, for nothing
+        ("default", "priority", 800, "served in a tier that was not asked for"),
+        ("default", "turbo", 900, "served in a tier that was not asked for"),  # 1400: more than was reserved
+        ("priority", "default", 800, None),
+        ("priority", "priority", 900, "served in a tier that was not asked for"),
+        ("flex", "flex", 400, None),
+        ("flex", "default", 800, None),
+    ],
+)
+def test_a_tier_costs_no_more_than_was_reserved_and_no_less_than_was_asked_for(
+    asked: str, served: str, cost: int, why: str | None
+) -> None:
+    requested = {
+        "attempt": 1,
+        "gen_ai.request.model": NOVA_PRO,
+        "reserved_microusd": 900,
+        "price_version": load_prices().tables[0].version,
+        "service_tier": asked,
+    }
+    reply = {"usage": {"inputTokens": 1_000, "outputTokens": 0}, "serviceTier": {"type": served}}
+
+    charge = settled(requested, read_completion(reply, turn=1), load_prices())
+
+    assert (charge["cost_microusd"], charge.get("usage_disbelieved")) == (cost, why)
 
 
 def test_every_charge_says_by_which_prices(stack: Stack, model: Endpoint) -> None:
@@ -159,8 +231,6 @@ def test_what_stays_charged_of_a_failed_call_is_reported_too(stack: Stack, model
 
 
 # Service tiers
-
-NOVA_PRO = "eu.amazon.nova-pro-v1:0"  # 0.8 micro-dollars a token in; priority 175 %, flex 50 %
 
 
 @pytest.mark.parametrize(

@@ -208,13 +208,6 @@ def test_more_calls_than_a_turn_may_have_are_malformed(stack: Stack, model: Endp
 # Texts
 
 
-def test_a_call_written_as_prose_is_an_answer_and_no_call(stack: Stack, model: Endpoint) -> None:
-    run_id = stack.open()
-    model.will(says('<tool_call>{"name": "erase_note", "arguments": {"note_id": "n-1"}}</tool_call>'))
-
-    assert stack.plan(run_id)["kind"] == "answer"
-
-
 @pytest.mark.parametrize("content", [[], [{"text": ""}], [{"text": " \n\t"}], [{"text": 5}], [{"text": ""}] * 3])
 def test_an_answer_without_words_hands_over(stack: Stack, model: Endpoint, content: list[Any]) -> None:
     run_id = stack.open()

@@ -28,9 +28,9 @@ def failed(turn: int, cost: int, attempt: int = 1) -> Event:
     return event(model_seq(turn, attempt, "failed"), attempt=attempt, cost_microusd=cost)
 
 
-def answered(turn: int, **usage: int) -> Event:
+def answered(turn: int, cost: int = 5, **usage: int) -> Event:
     decision = {"kind": "answer", "text": "Done."}
-    return event(model_seq(turn, 1, "responded"), attempt=1, cost_microusd=5, decision=decision, **usage)
+    return event(model_seq(turn, 1, "responded"), attempt=1, cost_microusd=cost, decision=decision, **usage)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,7 @@ def answered(turn: int, **usage: int) -> Event:
         ([], PROMISE),  # it may have used all of it
         ([answered(1, **{INPUT_TOKENS: 300, OUTPUT_TOKENS: 20})], 320),
         ([answered(1)], PROMISE),  # no usage that could be trusted
+        ([answered(1, cost=0)], PROMISE),  # of a model that costs nothing
         ([failed(1, cost=5)], PROMISE),
         ([failed(1, cost=0)], 0),
         ([failed(1, cost=0), requested(1, 2)], PROMISE),

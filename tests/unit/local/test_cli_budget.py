@@ -33,6 +33,8 @@ def typed(*words: str) -> Any:
           "forget": ["moves_customer_day"]}),
         (["--move", "run-1a2b.0003.1", "--happened", "no"],
          {"move": {"run_id": "run-1a2b", "turn": 3, "index": 1, "happened": False}}),
+        (["--correct", "run-1a2b", "--charged", "0.0123", "--reason", "by the bill", "--by", "ann"],
+         {"correct": {"run_id": "run-1a2b", "charged_microusd": 12_300, "by": "ann", "reason": "by the bill"}}),
     ],
 )  # fmt: skip
 def test_what_was_typed_is_sent_in_micro_dollars(words: list[str], sent: dict[str, Any]) -> None:
@@ -55,6 +57,11 @@ def test_what_is_no_amount_names_its_option(words: list[str], names: str) -> Non
         (["--move", "run-1.0003.1"], "--happened"),
         (["--happened", "yes"], "--move"),
         (["--move", "run-1", "--happened", "yes"], "RUN.TURN.CALL"),
+        (["--correct", "run-1"], "--charged"),
+        (["--charged", "1"], "--correct"),
+        (["--correct", "run-1", "--charged", "much"], "--charged"),
+        (["--reason", "why"], "--correct"),
+        (["acme", "--by", "ann"], "--correct"),
     ],
 )
 def test_what_cannot_be_set_of_what_moves_names_its_option(words: list[str], names: str) -> None:
@@ -110,3 +117,10 @@ def test_up_takes_parameters_of_the_template_and_no_others() -> None:
     for text in ("TenantHour=1", "TenantHourUsd"):
         with pytest.raises(InvalidInput, match=r"--parameter.*TenantHourUsd"):
             _parameters([text])
+
+
+def test_a_correction_is_shown_with_what_it_was(capsys: pytest.CaptureFixture[str]) -> None:
+    corrected = {"run_id": "run-1a2b", "was_microusd": 120_000, "charged_microusd": 12_300}
+    show({"tenant": None, "windows": [], "runs": {"limit": 1, "now": 0}, "set": [], "corrected": corrected}, Screen())
+
+    assert "run-1a2b is charged $0.0123 (it was $0.12)" in capsys.readouterr().out

@@ -27,6 +27,14 @@ def test_the_limits_are_inclusive() -> None:
     assert "16 levels" in str(too_large(nested(17), max_bytes=1_000, max_depth=16))
 
 
+@pytest.mark.parametrize(
+    ("text", "size"), [("x" * 12, 14), ("ж" * 6, 14), ("漢" * 4, 14), ("😀" * 3, 14), ("\ud800", 5)]
+)
+def test_bytes_are_those_of_utf_8_in_every_script(text: str, size: int) -> None:
+    assert too_large(text, max_bytes=size) is None
+    assert f"{size} bytes" in str(too_large(text, max_bytes=size - 1))
+
+
 def test_a_very_deep_value_is_not_walked_to_its_end() -> None:
     assert "levels" in str(too_large(nested(100_000), max_bytes=10))
 

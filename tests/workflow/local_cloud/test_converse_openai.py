@@ -182,6 +182,64 @@ def test_cached_tokens_are_counted_apart_and_a_missing_usage_stays_missing() -> 
 
 
 @pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        # Some servers count what was cached apart from the prompt's.
+        ((10, 2, 400), {"inputTokens": 10, "outputTokens": 2, "totalTokens": 412, "cacheReadInputTokens": 400}),
+        ((10, 2, 10), {"inputTokens": 0, "outputTokens": 2, "totalTokens": 12, "cacheReadInputTokens": 10}),
+        ((None, 2, 0), None),
+        ((10, "2", 0), None),
+        ((10, None, None), None),
+    ],
+)
+def test_a_usage_of_another_way_of_counting_is_read_and_one_that_is_none_is_left_out(
+    usage: tuple[Any, Any, Any], counts: dict[str, int] | None
+) -> None:
+    given, made, cached = usage
+    sent = {"prompt_tokens": given, "completion_tokens": made, "prompt_tokens_details": {"cached_tokens": cached}}
+
+    response = from_openai({"choices": [{"message": {"content": "x"}}], "usage": sent})
+
+    assert response.get("usage") == counts
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"content": [{"type": "text", "text": "It is "}, {"type": "text", "text": "42 km."}]}, "It is 42 km."),
+        # Mistral's models that reason
+        ({"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]},
+                      {"type": "text", "text": "Done."}]}, "Done."),
+        ({"content": [{"type": "reasoning", "text": "Hm."}, {"text": "Done."}, "Bye."]}, "Done.Bye."),
+        ({"content": [{"type": "output_text", "text": {"value": "Done.", "annotations": []}}]}, "Done."),
+        ({"content": [{"type": "refusal", "refusal": "No."}]}, "No."),
+        ({"content": {"type": "text", "text": "Done."}}, "Done."),
+        # Cloudflare, where an object was asked for
+        ({"content": {"status": "done"}}, '{"status": "done"}'),
+        ({"content": 42}, "42"),
+        ({"content": None, "refusal": "No."}, "No."),
+        ({"content": [{"type": "thinking", "thinking": []}]}, None),
+        ({"content": [{"type": "image_url", "image_url": {}}, 7, None]}, None),
+        ({"content": []}, None),
+    ],
+)  # fmt: skip
+def test_text_in_parts_or_in_an_object_is_kept_and_what_thinks_is_none(
+    message: dict[str, Any], said: str | None
+) -> None:
+    content = from_openai({"choices": [{"message": message}]})["output"]["message"]["content"]
+
+    assert content == ([] if said is None else [{"text": said}])
+
+
+def test_what_was_cited_is_told_to_such_a_server_as_text() -> None:
+    cited = {"citationsContent": {"content": [{"text": "It is "}, {"text": "42 km."}], "citations": []}}
+
+    body = to_openai({"messages": [{"role": "assistant", "content": [cited]}]})
+
+    assert body["messages"] == [{"role": "assistant", "content": "It is 42 km."}]
+
+
+@pytest.mark.parametrize(
     ("choice", "expected"),
     [
         ({"auto": {}}, "auto"),

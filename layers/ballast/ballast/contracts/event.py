@@ -35,6 +35,7 @@ _STEPS = (
     "reserved",
     "doubted",
     "settled",
+    "corrected",
 )
 #: What the executor writes where nobody answered: it says nothing, and lets nothing happen.
 _NOBODYS = {"escalation_id", "approve", "by", "comment", "agent_until_ms", "deadline_ms"}
@@ -150,9 +151,14 @@ def run_seq(step: str) -> str:
     """Return the key of the run's opening (``opened``, ``refused``) or its ending (``ended``).
 
     After the ending come what was charged (``settled``) and who was told: ``announced`` (an event), ``replied``
-    (the caller's queue).
+    (the caller's queue). An operator may correct the charge (``corrected_seq``).
     """
     return f"{LAST_TURN if step in ('ended', 'settled', 'announced', 'replied') else 0:04d}.run.{step}"
+
+
+def corrected_seq(number: int) -> str:
+    """Return the key of an operator's correction of what the run was settled at; ``number`` counts from 1."""
+    return f"{LAST_TURN}.run.corrected" if number == 1 else f"{LAST_TURN}.run.{number}.corrected"
 
 
 def model_seq(turn: int, attempt: int, step: str) -> str:

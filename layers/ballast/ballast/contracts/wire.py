@@ -67,6 +67,15 @@ def canonical(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+def utf8_size(value: Any) -> int:
+    """Return how many bytes the JSON text of ``value`` has in UTF-8: the same for every script, and no escapes.
+
+    The length of ``canonical`` is another one: six bytes for most letters that are not Latin, twelve for an emoji.
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
 def plain(text: str) -> str:
     """Return ``text`` without lone surrogates, which a model may write and no other parser takes."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

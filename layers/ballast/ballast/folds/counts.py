@@ -81,7 +81,7 @@ def _tokens(events: Sequence[Event]) -> int:
         attempt = (event.turn, event.body["attempt"])
         if INPUT_TOKENS in event.body:
             total += sum(event.body.get(name, 0) for name in _TOKENS)
-        elif event.body["cost_microusd"] > 0:
-            continue  # it may have used all that it was promised
+        elif event.name == "model.responded" or event.body["cost_microusd"] > 0:
+            continue  # it may have used all that it was promised, also where that costs nothing
         promised.pop(attempt, None)
     return total + sum(promised.values())

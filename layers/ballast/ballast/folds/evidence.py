@@ -247,9 +247,9 @@ def _check_uncovered(it: _Check, names: Mapping[str, Event]) -> tuple[str, ...]:
 
 
 def _may_be_late(event: Event, told: Sequence[Event], ended: Event | None) -> bool:
-    """Say whether work that was under way when the run ended writes such an event."""
+    """Say whether work that was under way when the run ended writes such an event, or an operator who corrects it."""
     seqs = {one.seq for one in told}
-    if event.seq in (run_seq("announced"), run_seq("replied")):
+    if event.seq in (run_seq("announced"), run_seq("replied")) or event.name == "run.corrected":
         return True
     begun = {
         "escalation.announced": escalation_seq(event.turn, "opened"),

@@ -43,7 +43,7 @@ def outcome(events: Sequence[Event]) -> Outcome | None:
         "by": body["by"],
         "degraded": body["degraded"],
         "effects": ended_effects(events, body),
-        "cost_usd": dollars(body["spent_microusd"] + body["reserved_microusd"]),
+        "cost_usd": dollars(max(0, body["spent_microusd"] + body["reserved_microusd"])),
     }
     if body["status"] != "answered":
         return RunFailed(**about, status=body["status"], reason=body.get("reason"))

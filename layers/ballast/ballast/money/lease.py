@@ -33,6 +33,7 @@ class Lease:
     held     false once it was settled
     charged_microusd  what it was settled at
     open_since        when it was settled, where attempts without an outcome were charged in full then; None: for good
+    corrections       how often an operator has corrected that
     """
 
     run_id: str
@@ -42,6 +43,7 @@ class Lease:
     held: bool = True
     charged_microusd: int = 0
     open_since: datetime | None = None
+    corrections: int = 0
 
     @property
     def leased_microusd(self) -> int:
@@ -63,8 +65,8 @@ class Change:
 def settlement(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
     """Return the changes that settle ``lease``, one for each item that it touches.
 
-    The charge fills the parts in the order in which they were taken. What exceeds all of them (a model
-    that reported more than it was allowed) falls on the last: a window tells the truth, also where it hurts.
+    The charge fills the parts in the order in which they were taken. What exceeds all of them falls on the last: an
+    operator who corrects a settlement may say so (``bounded`` lets nobody else).
     """
     taken: dict[tuple[str, str], int] = {}
     settled: dict[tuple[str, str], int] = {}
@@ -85,6 +87,15 @@ def settlement(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
     )
     places = tuple(Change(account, RUNNING, runs=-1) for account in (ACCOUNT, of_tenant(lease.tenant)))
     return money + places
+
+
+def bounded(charged_microusd: int, leased_microusd: int) -> int:
+    """Return what of a run's charge its windows take: no more than it leased, so that it never takes others' room.
+
+    Models are charged within their reservations, which are within the lease. A tool may report more, and so may a log
+    that somebody has changed: that is reported, and an operator's to correct.
+    """
+    return max(0, min(charged_microusd, leased_microusd))
 
 
 def correction(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:

@@ -66,8 +66,13 @@ class Price(Wire):
 
     def worst_input_cost(self, tokens: int) -> int:
         """Return the cost of ``tokens`` input tokens in their dearest class."""
+        return -(-tokens * self.promised[0] // _TOKENS_PER_PRICE)
+
+    @property
+    def promised(self) -> tuple[int, int, int]:
+        """The rates that a reservation is made of, and the one that most of a prompt is charged at."""
         dearest = max(self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h)
-        return -(-tokens * dearest // _TOKENS_PER_PRICE)
+        return dearest, self.input, self.output
 
     def times(self, percent: int) -> "Price":
         """Return ``percent`` hundredths of each rate, rounded up."""
@@ -125,6 +130,19 @@ class PriceTable(Wire):
         tiers = self._tiers(model_id)
         known = next((price for name, price in tiers.items() if name == tier), None)
         return known or _dearest(list(tiers.values()))
+
+    def knows(self, model_id: str) -> bool:
+        """Say whether the model has a price."""
+        return any(name in self.models for name in (model_id, _PROFILE.sub("", model_id)))
+
+    def is_cheaper(self, one: str, other: str, tier: ServiceTier = ServiceTier.DEFAULT) -> bool:
+        """Say whether attempts with the model ``one`` cost less than with ``other``, and none of them more.
+
+        What counts is what is reserved: the dearest class of the prompt and the output; and plain input.
+        Raises ``ModelRefused`` where one of them has no price.
+        """
+        mine, others = self.worst(one, tier).promised, self.worst(other, tier).promised
+        return mine != others and all(rate <= theirs for rate, theirs in zip(mine, others, strict=True))
 
     def _tiers(self, model_id: str) -> dict[ServiceTier, Price]:
         for name in (model_id, _PROFILE.sub("", model_id)):

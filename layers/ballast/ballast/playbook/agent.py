@@ -68,7 +68,8 @@ class AgentConfig(Wire):
     model         the Bedrock model id or inference profile; its price must be in the price table
     service_tier  Bedrock's: default, priority, flex or reserved; the model needs a price for it
     second_model  the model to ask while the first one is throttled, down, or hung; it needs a price too
-    cheaper_model  the model to use while the spend breaker says so; without one that mode changes nothing
+    cheaper_model  the model to use while the spend breaker says so, which must be cheaper; without one that mode
+                   changes nothing
     out_of_budget  at the cost limit: hand_over to the planners that need no model, or ask a person at once,
                    who may add budget (nothing is rolled back, and the agent goes on where it stopped)
     max_grant_usd  what reviewers may add to one run's budget, all together; more needs an operator. Without it as much

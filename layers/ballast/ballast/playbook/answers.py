@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from ballast.contracts import Answer, Event
 from ballast.folds import opening
 from ballast.playbook.load import Playbook
-from ballast.validation import in_form, opening_sources, run_sources, unknown_in
+from ballast.validation import in_form, opening_sources, run_sources, too_long, unknown_in
 from ballast.validation.answer import Read
 
 
 def judged(events: Sequence[Event], playbook: Playbook, turn: int, answer: Answer) -> Read:
     """Return the answer of that turn in the form that its intent asks for, and what is against sending it."""
     request, agent = opening(events).request, playbook.agent
+    large = too_long(answer)
+    if large is not None:
+        return Read(answer, (large,))
     read = in_form(answer, agent.answer_schema(request.intent))
     if read.complaints or not agent.ground_answers:
         return read

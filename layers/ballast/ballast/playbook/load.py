@@ -14,7 +14,8 @@ from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
-from ballast.errors import PlaybookInvalid
+from ballast.errors import ModelRefused, PlaybookInvalid
+from ballast.money import PriceTable, load_prices
 from ballast.playbook.agent import AgentConfig, read_agent
 from ballast.playbook.effects import Breaker, OnRollback
 from ballast.playbook.fallback import Fallback
@@ -109,6 +110,7 @@ def load_playbook(folder: str | Path) -> Playbook:
             modules = [*_import_all(package, path / "tools"), *_import_all(package, path / "fallbacks")]
             tools, fallbacks = _found(path, modules)
             _check(path, agent, tools, fallbacks)
+            _check_cheaper(path / "agent.yaml", agent, load_prices().tables[-1])
         except BaseException:
             _forget(name, before)
             raise
@@ -159,6 +161,26 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
                 f"{path}: a fallback serves the intent {intent}, which agent.yaml does not list. "
                 "Add it under `intents:`."
             )
+
+
+def _check_cheaper(file: Path, agent: AgentConfig, prices: PriceTable) -> None:
+    """Raise ``PlaybookInvalid`` where the spend breaker's mode ``cheaper`` would save nothing.
+
+    Without a price of the model there is nothing to compare with, and nothing is called. Tiers are compared before a
+    call: not every model has each.
+    """
+    if agent.cheaper_model is None or not prices.knows(agent.model):
+        return
+    try:
+        saves = prices.is_cheaper(agent.cheaper_model, agent.model)
+    except ModelRefused as unknown:
+        raise PlaybookInvalid(f"{file}: cheaper_model cannot be compared with model: {unknown}") from None
+    if not saves:
+        raise PlaybookInvalid(
+            f"{file}: cheaper_model {agent.cheaper_model} is not cheaper than model {agent.model} in version "
+            f"{prices.version} of the price table. Name one whose input and output both cost no more, and one of "
+            "them less, or leave it out: then the spend breaker's mode `cheaper` changes nothing."
+        )
 
 
 def _package_name(path: Path) -> str:

@@ -9,12 +9,13 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
 from ballast.contracts import ExitReason, Limits, RunRequest
-from ballast.contracts.wire import Wire, canonical
+from ballast.contracts.wire import Wire, utf8_size
 from ballast.folds import Prompt
 from ballast.money import LEAST_USEFUL_TOKENS, Price, Reservation, affordable, worst_cost
 
@@ -68,9 +69,14 @@ def request_blocks(request: RunRequest) -> list[dict[str, Any]]:
 def input_bound(system: Any, tools: Any, messages: Any) -> int:
     """Return an upper bound of the tokens of what is sent anew, without the provider's overhead.
 
-    A token of any byte-pair vocabulary is at least one byte.
+    A token of any byte-pair vocabulary is at least one byte: of the text in UTF-8, or of what a tokenizer that
+    normalises it first makes of it. JSON's escapes would count other scripts two to four times.
     """
-    return len(canonical([system, tools, messages]))
+    size = utf8_size([system, tools, messages])
+    text = json.dumps([system, tools, messages], ensure_ascii=False, separators=(",", ":"))
+    if text.isascii() or unicodedata.is_normalized("NFKC", text):
+        return size
+    return max(size, len(unicodedata.normalize("NFKC", text).encode("utf-8", "surrogatepass")))
 
 
 def attempt_within(

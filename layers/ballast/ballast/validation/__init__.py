@@ -3,7 +3,7 @@
 Imports ``ballast.folds``, ``ballast.contracts`` and ``ballast.errors`` only.
 """
 
-from ballast.validation.answer import in_form, unknown_in
+from ballast.validation.answer import ANSWER_BYTES, in_form, too_long, unknown_in
 from ballast.validation.grounding import Grounding, Taint, ground
 from ballast.validation.marks import FreeText, Grounded, Sensitive, Untrusted, has_mark, leaves, lost_marks
 from ballast.validation.schema import schema_complaint
@@ -12,6 +12,7 @@ from ballast.validation.sources import Source, opening_sources, run_sources
 from ballast.validation.value import Kind
 
 __all__ = [
+    "ANSWER_BYTES",
     "ARGUMENT_BYTES",
     "DEPTH",
     "RESULT_BYTES",
@@ -32,6 +33,7 @@ __all__ = [
     "run_sources",
     "schema_complaint",
     "too_large",
+    "too_long",
     "unknown_in",
     "why_no_object",
 ]

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from ballast.contracts import Answer
+from ballast.contracts.wire import utf8_size
 from ballast.validation.numbers import numbers
 from ballast.validation.schema import Schema, complaints_of
 from ballast.validation.sizes import why_no_object
@@ -20,6 +21,8 @@ from ballast.validation.sources import Source
 from ballast.validation.spelling import even
 from ballast.validation.value import Kind, Leaf, Wanted
 
+#: What an answer may have, text and data as JSON in UTF-8: more than anybody reads, and what an event can carry.
+ANSWER_BYTES = 64 * 1024
 _FENCE = re.compile(r"\A```(?:json)?\s*\n(.*?)\n?```\Z", re.DOTALL)
 #: So many complaints, of so many characters, tell what to mend.
 _MAX_COMPLAINTS, _MAX_CHARS = 6, 60
@@ -31,6 +34,12 @@ class Read:
 
     answer: Answer
     complaints: tuple[str, ...] = ()
+
+
+def too_long(answer: Answer) -> str | None:
+    """Return what is against the size of an answer, whoever gives it; None where it fits."""
+    size = utf8_size([answer.text, answer.data])
+    return None if size <= ANSWER_BYTES else f"it has {size} bytes; at most {ANSWER_BYTES} are sent"
 
 
 def in_form(answer: Answer, schema: Schema | None) -> Read:

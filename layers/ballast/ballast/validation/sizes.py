@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
-from ballast.contracts.wire import canonical
+from ballast.contracts.wire import utf8_size
 
-#: What a tool takes and returns where it says nothing else: bytes of canonical JSON, and levels.
+#: What a tool takes and returns where it says nothing else: bytes of JSON in UTF-8, and levels.
 ARGUMENT_BYTES = 64 * 1024
 RESULT_BYTES = 128 * 1024
 DEPTH = 16
@@ -15,7 +15,7 @@ def too_large(value: Any, *, max_bytes: int, max_depth: int = DEPTH) -> str | No
     """Return what is too much about ``value``, with what is allowed; None where it fits."""
     if depth(value, max_depth + 1) > max_depth:
         return f"nested more than {max_depth} levels deep; send at most {max_depth}"
-    size = len(canonical(value))
+    size = utf8_size(value)
     return f"{size} bytes of JSON; at most {max_bytes} are allowed" if size > max_bytes else None
 
 

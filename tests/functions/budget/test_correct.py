@@ -1,0 +1,228 @@
+"""An operator corrects what a run was settled at: once, in its log, its lease and its windows."""
+
+from typing import Any
+
+import pytest
+
+from ballast.errors import InvalidInput
+from ballast.folds.evidence import check
+from tests.functions.budget.world import Fuse, World, may_die
+from tests.functions.cloud import LENDING
+from tests.functions.endpoint import Endpoint, says
+from tests.functions.stack import Stack
+
+HOUR, DAY = "hour#2026-03-01T12", "day#2026-03-01"
+DEFAULTS = LENDING | {"TENANT_HOUR_USD": "0.5", "TENANT_DAY_USD": "2", "ACCOUNT_HOUR_USD": "9"}
+
+
+@pytest.fixture
+def world() -> World:
+    return World(lambda: None, DEFAULTS)
+
+
+def settled(world: World, name: str = "a", *, ceiling: int = 100_000, charged: int = 60_000) -> str:
+    """Return a run that was charged so much."""
+    run_id = world.admit_one(name, ceiling)
+    world.reserve(run_id, 1, charged)
+    world.settle(run_id)
+    return run_id
+
+
+def correct(world: World, run_id: str, charged: int, **more: Any) -> Any:
+    order = {"run_id": run_id, "charged_microusd": charged, "by": "ops-ann", "reason": "by the bill"} | more
+    return world.budget({"tenant": "acme", "correct": order})
+
+
+def in_windows(world: World) -> set[tuple[int, int]]:
+    """Return what the windows of the account and the tenant say: one pair, where all say the same."""
+    return set(world.windows().values())
+
+
+def corrections(world: World, run_id: str) -> list[tuple[str, int, int]]:
+    """Return the key, the charge and the one before of each correction in the log."""
+    return [
+        (event.seq, event.body["charged_microusd"], event.body["was_microusd"])
+        for event in world.log.read(run_id)
+        if event.name == "run.corrected"
+    ]
+
+
+@pytest.mark.parametrize("real", [0, 1, 25_000, 99_999, 100_000, 140_000])
+def test_the_windows_take_what_it_really_cost_in_both_directions(world: World, real: int) -> None:
+    run_id = settled(world)
+    assert in_windows(world) == {(60_000, 60_000)}
+
+    shown = correct(world, run_id, real)
+
+    assert shown["corrected"] == {"run_id": run_id, "was_microusd": 60_000, "charged_microusd": real}
+    assert in_windows(world) == {(real, real)}
+    assert world.leases()[run_id].charged_microusd == real
+    assert world.running() == {"account": 0, "tenant#acme": 0}
+
+
+def test_it_is_in_the_log_with_who_and_why_and_the_log_still_fits(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+    model.will(says("All is tidy."))
+    stack.plan(run_id)
+    stack.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "answer"})
+    order = {"run_id": run_id, "charged_microusd": 10_000, "by": "ops-ann", "reason": "by the bill"}
+
+    stack.invoke("admit", {"budget": {"correct": order}})
+
+    events = stack.events(run_id)
+    assert events[-1].seq == "9999.run.corrected"
+    assert events[-1].body == {
+        "was_microusd": 450, "charged_microusd": 10_000, "by": "ops-ann", "reason": "by the bill"
+    }  # fmt: skip
+    assert check(events).status == "fits"
+    assert check(events).late == ("9999.run.corrected",)
+
+
+def test_the_same_order_again_is_one_correction_and_another_one_is_the_next(world: World) -> None:
+    run_id = settled(world)
+
+    for charged in (10_000, 10_000, 30_000, 10_000):
+        correct(world, run_id, charged)
+
+    assert corrections(world, run_id) == [
+        ("9999.run.corrected", 10_000, 60_000),
+        ("9999.run.2.corrected", 30_000, 10_000),
+        ("9999.run.3.corrected", 10_000, 30_000),
+    ]
+    assert in_windows(world) == {(10_000, 10_000)}
+
+
+def test_other_runs_and_tenants_keep_what_they_have(world: World) -> None:
+    run_id, _, other = settled(world), settled(world, "b"), world.admit_one("c", 70_000, tenant="globex")
+
+    correct(world, run_id, 0)
+
+    assert world.windows()["tenant#acme", HOUR] == (60_000, 60_000)
+    assert world.windows()["tenant#globex", HOUR] == (70_000, 0)
+    assert world.windows()["account", DAY] == (130_000, 60_000)
+    assert world.leases()[other].held
+
+
+def test_it_goes_to_the_windows_that_the_money_was_taken_from(world: World) -> None:
+    """Two hours later the hour of now is another one, and keeps out of it."""
+    run_id = settled(world)
+    world.clock.now = world.clock.now.replace(hour=14)
+
+    correct(world, run_id, 0)
+
+    assert in_windows(world) == {(0, 0)}
+    assert "hour#2026-03-01T14" not in {window for _, window in world.windows()}
+
+
+def test_a_run_that_goes_on_and_one_that_nobody_knows_are_not_corrected(world: World) -> None:
+    running = world.admit_one("a", 400)
+
+    with pytest.raises(InvalidInput, match="is not settled yet"):
+        correct(world, running, 0)
+    with pytest.raises(InvalidInput, match="has no lease"):
+        correct(world, "run-aaaaaaaaaaaaaaaaaaaaaaaa", 0)
+
+    assert in_windows(world) == {(400, 0)}
+    assert corrections(world, running) == []
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("charged_microusd", -1), ("charged_microusd", 1.5), ("charged_microusd", "5"), ("charged_microusd", True),
+        ("charged_microusd", 10**16), ("by", ""), ("reason", "x" * 501), ("run_id", "nobody's"),
+    ],
+)  # fmt: skip
+def test_an_order_that_is_none_names_the_field(world: World, field: str, value: object) -> None:
+    run_id = settled(world)
+
+    with pytest.raises(InvalidInput, match=field):
+        world.budget({"correct": {"run_id": run_id, "charged_microusd": 5, "by": "ann"} | {field: value}})
+
+    assert in_windows(world) == {(60_000, 60_000)}
+
+
+def moments() -> int:
+    """Return how many moments a correction has at which its process may die."""
+    fuse = Fuse()
+    world = World(fuse.burn, DEFAULTS)
+    run_id = settled(world)
+    fuse.left = 1_000
+    correct(world, run_id, 10_000)
+    return 1_000 - fuse.left
+
+
+@pytest.mark.parametrize("moment", range(moments()))
+@pytest.mark.parametrize("then", [10_000, 30_000])
+def test_dying_at_any_moment_corrects_it_once_or_not_at_all_and_the_next_order_finishes_it(
+    moment: int, then: int
+) -> None:
+    fuse = Fuse()
+    world = World(fuse.burn, DEFAULTS)
+    run_id = settled(world)
+    fuse.left = moment
+    with may_die() as died:
+        correct(world, run_id, 10_000)
+    assert died
+    fuse.left = None
+    assert in_windows(world) <= {(60_000, 60_000), (10_000, 10_000)}
+
+    correct(world, run_id, then)
+
+    assert in_windows(world) == {(then, then)}
+    charges = [charged for _, charged, _ in corrections(world, run_id)]
+    assert charges[-1] == then
+    assert len(charges) == len(set(charges)) <= 2
+
+
+def test_two_operators_at_once_are_carried_out_one_after_the_other() -> None:
+    """The second one comes in at each moment of the first one's work."""
+    for moment in range(moments()):
+        fuse = Fuse()
+        world = World(fuse.burn, DEFAULTS)
+        run_id = settled(world)
+        fuse.what = lambda world=world, run_id=run_id: correct(world, run_id, 30_000)  # type: ignore[misc]
+        fuse.left = moment
+
+        correct(world, run_id, 10_000)
+
+        [(taken, spent)] = in_windows(world)
+        assert taken == spent == world.leases()[run_id].charged_microusd
+        assert spent in (10_000, 30_000)
+        assert {charged for _, charged, _ in corrections(world, run_id)} == {10_000, 30_000}
+
+
+# What Settle charges
+
+
+@pytest.mark.parametrize(
+    ("cost", "charged", "beyond"),
+    [(100_000, 100_000, None), (100_001, 100_000, 1), (10**12, 100_000, 10**12 - 100_000)],
+)
+def test_a_log_that_was_charged_more_than_it_leased_takes_no_room_from_others(
+    world: World, cost: int, charged: int, beyond: int | None
+) -> None:
+    """Neither may a tool's report, nor a log that somebody has changed."""
+    run_id = world.admit_one("a", 100_000)
+    world.reserve(run_id, 1, 1)
+    world.respond(run_id, 1, cost)
+
+    world.settle(run_id)
+
+    assert in_windows(world) == {(charged, charged)}
+    assert world.charged(run_id) == charged
+    [body] = [event.body for event in world.log.read(run_id) if event.name == "run.settled"]
+    assert body.get("beyond_microusd") == beyond
+    said = world.printed("settle")
+    assert ("UsageDisbelieved" in said) == (beyond is not None)
+
+
+@pytest.mark.parametrize("cost", [-1, -(10**12)])
+def test_a_log_that_was_charged_less_than_nothing_gives_others_no_room_either(world: World, cost: int) -> None:
+    run_id = world.admit_one("a", 100_000)
+    world.reserve(run_id, 1, 1)
+    world.respond(run_id, 1, cost)
+
+    world.settle(run_id)
+
+    assert in_windows(world) == {(0, 0)}
