@@ -21,7 +21,7 @@ class NewRun(Wire):
     """What is asked for.
 
     text      the request in words
-    agent     the agent that is wanted
+    agent     the agent that is wanted; the one that is deployed, where none is named
     intent    what you know the request to be about; it chooses the fallback
     context   facts that you vouch for, such as an order id
     limits    may only tighten the agent's
@@ -32,7 +32,7 @@ class NewRun(Wire):
 
     # Words: the pattern says that blanks alone are none.
     text: str = Field(max_length=MAX_TEXT_CHARS, pattern=r"\S")
-    agent: Name = "support"
+    agent: Name | None = None
     intent: Name | None = None
     context: dict[str, Json] = Field(default_factory=dict)
     limits: LimitsPatch | None = None

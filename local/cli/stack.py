@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from ballast.folds.evidence import Verdict
     from ballast.log import RunLog
 
-#: What the support desk of the template is called; another agent is named in the request.
-_AGENT: str = RunRequest.model_fields["agent"].default
 #: Seconds between two looks at a run. Every look is a request to AWS, which counts them.
 _EVERY_S = 1.0
 _LAST = ("run.ended", "run.refused")
@@ -172,7 +170,7 @@ def _run(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     for option in ("model", "playbook", "seed"):
         if getattr(typed, option) is not None:
             raise InvalidInput(f"--{option} is of a local run; a stack has its own. Leave it out with --stack.")
-    request = request_of(typed, agent=_AGENT)
+    request = request_of(typed)
     journal, title = Journal(state_folder(os.environ)), f"run on {typed.stack}"
     made = watch(cloud, request, PeopleOfTheStack(), screen=screen, journal=journal, title=title, every_s=_EVERY_S)
     screen.line()
