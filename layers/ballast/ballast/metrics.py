@@ -1,9 +1,10 @@
 """What functions report to CloudWatch: one line of embedded metric format (EMF) for each occasion.
 
 A line is written where Lambda collects logs (``Runtime.emit``); CloudWatch makes metrics of it, and no function
-needs the right to put any. Every metric has the dimension ``service``, which is the stack's name, since the namespace is
-the account's; the second one, where there is one, has few and bounded values, so that an alarm can name them. Never a run, a tenant or a tool: each value of a
-dimension is a metric of its own, with a price of its own; those stand beside it, as plain fields of the line.
+needs the right to put any. Every metric has the dimension ``service``, which is the stack's name: the namespace is
+the account's. The second one, where there is one, has few and bounded values, so that an alarm can name them. Never
+a run, a tenant or a tool: each value of a dimension is a metric of its own, with a price of its own; those stand
+beside it, as plain fields of the line.
 
 Imports nothing of Ballast.
 """
