@@ -7,7 +7,7 @@ from typing import Any
 
 
 def broken(template: Mapping[str, Any], parameters: Mapping[str, str]) -> list[str]:
-    """Return what the rules of ``template`` say against ``parameters``; those that are not given have their defaults."""
+    """Return what the rules of ``template`` say against ``parameters``; what is not given has its default."""
     known = {name: str(one["Default"]) for name, one in template.get("Parameters", {}).items() if "Default" in one}
     known |= parameters
     return [

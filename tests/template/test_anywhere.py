@@ -1,4 +1,4 @@
-"""The template deploys into any partition and twice into one account, and finds its mistakes before anything is made."""
+"""The template deploys into any partition and twice into one account, and finds mistakes before anything is made."""
 
 import json
 import re
@@ -8,7 +8,9 @@ from typing import Any
 import boto3
 import pytest
 
-from local.template import load_template
+from local.cloud import LocalCloud
+from local.rules import broken
+from local.template import TemplateInvalid, load_template
 from tests.template import rendered
 from tests.template.rendered import TEMPLATE, WORKFLOW, of_type
 
@@ -140,19 +142,13 @@ def test_a_rule_hears_of_its_own_stack_alone(name: str) -> None:
     assert '{"Ref": ' in json.dumps(properties["EventPattern"]["detail"])
 
 
+NAMES = ("TableName", "QueueName", "TopicName", "BucketName", "FunctionName", "RoleName", "RuleName", "Name")
+
+
 def test_what_has_a_name_of_its_own_has_the_stacks() -> None:
     """Two stacks of one account would want the same name."""
     for name, resource in WRITTEN["Resources"].items():
-        for key in (
-            "TableName",
-            "QueueName",
-            "TopicName",
-            "BucketName",
-            "FunctionName",
-            "RoleName",
-            "RuleName",
-            "Name",
-        ):
+        for key in NAMES:
             value = resource.get("Properties", {}).get(key)
             if value is None or resource["Type"] in ("AWS::Lambda::Permission", "AWS::Lambda::EventSourceMapping"):
                 continue
@@ -216,9 +212,31 @@ def test_a_pattern_with_open_brackets_or_without_its_group_is_refused(name: str)
 def test_every_default_fits_its_pattern() -> None:
     parameters = load_template(TEMPLATE)["Parameters"]
 
-    assert [
-        name for name, pattern in PATTERNS.items() if not re.fullmatch(pattern, str(parameters[name]["Default"]))
-    ] == []
+    unfit = [name for name, one in PATTERNS.items() if not re.fullmatch(one, str(parameters[name]["Default"]))]
+    assert unfit == []
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({}, []),
+        ({"JwtIssuer": "https://issuer.example"}, []),
+        ({"AuthMode": "JWT", "JwtIssuer": "https://issuer.example"}, []),
+        ({"AuthMode": "JWT"}, ["TokensHaveAnIssuer"]),
+        ({"AuthMode": "JWT", "JwtIssuer": ""}, ["TokensHaveAnIssuer"]),
+    ],
+)
+def test_parameters_that_fail_together_are_refused_before_anything_is_made(
+    parameters: dict[str, str], said: list[str]
+) -> None:
+    found = broken(load_template(TEMPLATE), parameters)
+
+    assert [one.split(":")[0] for one in found] == said
+
+
+def test_the_local_cloud_refuses_what_the_rules_refuse() -> None:
+    with pytest.raises(TemplateInvalid, match="AuthMode JWT needs JwtIssuer"):
+        LocalCloud(parameters={"AuthMode": "JWT"}).__enter__()
 
 
 def test_every_text_that_is_a_number_somewhere_is_held_to_one() -> None:
