@@ -75,7 +75,7 @@ def row(cloud: LocalCloud, log: RunLog, turns: int) -> str:
 
 def settled(cloud: LocalCloud, log: RunLog, story: Story) -> str:
     """Settle the run with the real function and return its requests."""
-    request = story.request.model_dump(mode="json") | {"limits": {"cost_microusd": 10_000}}
+    request = story.request.model_dump(mode="json") | {"limits": {"cost_microusd": 100_000}}
     run_id = story.request.run_id
     cloud.invoke("AdmitFunction", {"request": request})
     for event in story.written[1:]:

@@ -15,6 +15,7 @@ from local.moto_seams.deployment import stacks_run
 from local.moto_seams.dispatch import methods_looked_up_once
 from local.moto_seams.dynamodb import (
     attribute_values_as_they_are,
+    items_may_be_forgotten,
     one_request_at_a_time,
     queries_look_at_one_key,
     stream_records_go_to,
@@ -53,6 +54,7 @@ def moto_cloud(
         stacks_run(),
         one_request_at_a_time(),
         attribute_values_as_they_are(),
+        items_may_be_forgotten(),
         transactions_copy_what_they_touch(),
         queries_look_at_one_key(),
         stream_records_go_to(streams.written),

@@ -31,6 +31,7 @@ from ballast.errors import (
     BreakerStopped,
     ExecutionMisnamed,
     InvalidInput,
+    ModelRefused,
     NotAdmitted,
     RequestConflict,
     WindowFull,
@@ -39,10 +40,12 @@ from ballast.folds import ending, outcome, requested
 from ballast.log import RunLog, Seal
 from ballast.log.run_index import by_outcome, by_tenant
 from ballast.metrics import metric_line
+from ballast.money import PriceBook, load_prices
 from ballast.money.breaker import Mode
 from ballast.money.lease import Lease
 from ballast.outbox import Announcements, Replies
 from ballast.playbook import Playbook, load_playbook
+from ballast.playbook.opening import why_no_attempt
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.budget.allowance import Allowances, Order
 from functions.budget.deadline import deadline
@@ -53,9 +56,14 @@ Coordinates = dict[str, Any]
 
 
 class AdmitSettings(Settings):
-    """Admit's environment. playbook_dir: folder of the playbook."""
+    """Admit's environment.
+
+    playbook_dir  folder of the playbook
+    model_id      overrides the playbook's model; "" does not
+    """
 
     playbook_dir: str
+    model_id: str = ""
 
 
 class Admit(Wire):
@@ -77,7 +85,7 @@ class Admit(Wire):
 
 @dataclass(frozen=True)
 class Admission:
-    """The front gate of a run."""
+    """The front gate of a run. ``model_id``: the model that a run asks first."""
 
     log: RunLog
     breakers: Breakers
@@ -85,12 +93,15 @@ class Admission:
     announcements: Announcements
     replies: Replies
     playbook: Playbook
+    prices: PriceBook
+    model_id: str
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Admission":
         """Put it together; once per runtime."""
-        playbook = load_playbook(AdmitSettings.of(runtime).playbook_dir)
+        settings = AdmitSettings.of(runtime)
+        playbook = load_playbook(settings.playbook_dir)
         return cls(
             RunLog.of(runtime, Seal.of(runtime, playbook, opens=False)),
             runtime.get(Breakers.of),
@@ -98,6 +109,8 @@ class Admission:
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
             playbook,
+            load_prices(),
+            settings.model_id or playbook.agent.model,
             runtime,
         )
 
@@ -119,6 +132,7 @@ class Admission:
         try:
             self.replies.check(request.reply_to, request.tenant)
             limits = self._limits(request)
+            self._check_affordable(request, limits)
             self._check_breaker(request)
             came = how.entered_at or self.runtime.clock()
             lease = self.lending.lend(request, limits.cost_microusd, request.when_full or how.when_full, came)
@@ -184,6 +198,15 @@ class Admission:
             "park_timeout_s": self.playbook.agent.park_timeout_s,
             "requester_timeout_s": self.playbook.agent.requester_timeout_s,
         }
+
+    def _check_affordable(self, request: RunRequest, limits: Limits) -> None:
+        """Raise ``NotAdmitted`` where the model could not be asked once: such a run would only cost people's time."""
+        try:
+            price = self.prices.at(self.runtime.clock()).worst(self.model_id, self.playbook.agent.service_tier)
+        except ModelRefused:
+            return  # what is wrong is the model's name: the run says so
+        if why := why_no_attempt(self.playbook, request, limits, price):
+            raise NotAdmitted(why)
 
     def _check_breaker(self, request: RunRequest) -> None:
         """Raise ``BreakerStopped`` where no run may start."""

@@ -8,6 +8,7 @@ from ballast.contracts import Event, HandOver, Planner
 from ballast.errors import ToolForbidden
 from ballast.folds import CallState, Prompt, calls, opening, proposals, unseen
 from ballast.folds.despair import Sign, notice
+from ballast.playbook.opening import request_blocks
 from functions.planner.answering import sent_back
 from functions.planner.completion import call_id
 from functions.planner.question import reply_to
@@ -28,12 +29,7 @@ def new_messages(
 
 
 def _request(events: Sequence[Event]) -> list[dict[str, Any]]:
-    request = opening(events).request
-    blocks = [{"text": request.text}]
-    if request.context:
-        facts = json.dumps(request.context, ensure_ascii=False, sort_keys=True)
-        blocks.append({"text": f"Facts that the caller vouches for, as JSON: {facts}"})
-    return blocks + _notes(events, Prompt())
+    return request_blocks(opening(events).request) + _notes(events, Prompt())
 
 
 def _results(events: Sequence[Event], prompt: Prompt, noticed: Mapping[int, Sign]) -> list[dict[str, Any]]:

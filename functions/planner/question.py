@@ -4,33 +4,11 @@ The model sees it like any other tool, where the playbook allows it. Nothing exe
 that asks, and asks only, is a hand-over to the requester, whose reply is the call's result.
 """
 
-from typing import Annotated, Any
-
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
 from ballast.contracts import CallTools, Event, ExitReason, HandOver, Planner
-from ballast.contracts.wire import Wire
 from ballast.folds import proposals
-
-ASK_REQUESTER = "ask_requester"
-
-
-class Question(Wire):
-    """What the model sends."""
-
-    question: Annotated[str, Field(min_length=1, max_length=2_000)]
-
-
-SPEC: dict[str, Any] = {
-    "toolSpec": {
-        "name": ASK_REQUESTER,
-        "description": (
-            "Ask the person who sent the request one question, and wait for the reply. Only for what nobody "
-            "else can know; it may take long. It must be the only call of its turn."
-        ),
-        "inputSchema": {"json": Question.model_json_schema()},
-    }
-}
+from ballast.playbook.opening import ASK_REQUESTER, Question
 
 
 def asked(decision: CallTools) -> HandOver | None:

@@ -5,20 +5,16 @@ from typing import Any
 
 from ballast.contracts import Event, ExitReason
 from ballast.contracts.service_tier import ServiceTier
-from ballast.contracts.wire import canonical
 from ballast.folds import answered_prompt, counts, opening, prompt_digest, unseen, usage
 from ballast.folds.conversation import extended
 from ballast.folds.despair import Despair, recorded
 from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
-from ballast.money import LEAST_USEFUL_TOKENS, PriceTable, affordable
+from ballast.money import PriceTable
 from ballast.playbook import Playbook
+from ballast.playbook.opening import PROVIDER_OVERHEAD_TOKENS, attempt_within, input_bound, opening_prompt
 from functions.planner.completion import sendable
 from functions.planner.despair import noticed
 from functions.planner.prompt import new_messages
-from functions.planner.question import SPEC
-
-#: Tokens that a provider may add to a prompt of its own accord, e.g. for the use of tools.
-PROVIDER_OVERHEAD_TOKENS = 1_024
 
 
 def compose(
@@ -48,27 +44,21 @@ def compose(
         "messages": new_messages(events, before, told),
         **({"despair": recorded(told)} if told else {}),
     }
-    system = [{"text": text} for text in playbook.agent.told(opened.request.intent)]
-    offered = [made.spec for made in playbook.offered(opened.request.intent)]
-    tools = {"tools": [*offered, SPEC] if playbook.agent.ask_requester else offered}
-    if system != before.system:
-        body["system"] = system
-    if tools != before.tools:
-        body["tools"] = tools
+    told_first = opening_prompt(playbook, opened.request)
+    if told_first.system != before.system:
+        body["system"] = told_first.system
+    if told_first.tools != before.tools:
+        body["tools"] = told_first.tools
     bound = _input_bound(events, body, model_id)
-    if bound > opened.limits.input_tokens_per_turn:
-        return ExitReason.TOKEN_LIMIT
-    max_tokens = min(opened.limits.tokens_per_turn, opened.limits.tokens_per_run - counts(events).tokens - bound)
-    if max_tokens < min(LEAST_USEFUL_TOKENS, opened.limits.tokens_per_turn):
-        return ExitReason.RUN_TOKEN_LIMIT
-    reservation = affordable(
+    reservation = attempt_within(
+        opened.limits,
         price,
-        input_bound=bound,
-        max_tokens=max_tokens,
+        bound=bound,
+        tokens_so_far=counts(events).tokens,
         left_microusd=opened.cost_ceiling_microusd - used.charged_microusd,
     )
-    if reservation is None:
-        return ExitReason.COST_LIMIT
+    if isinstance(reservation, ExitReason):
+        return reservation
     seen = answered_prompt(events, as_shown=True)
     inference = {
         "model": model_id,
@@ -90,9 +80,9 @@ def compose(
 def _input_bound(events: Sequence[Event], delta: dict[str, Any], model_id: str) -> int:
     """Return an upper bound of the prompt's tokens: the last exact count and the bytes of what is new.
 
-    A token of any byte-pair vocabulary is at least one byte. A count by another model says nothing.
+    A count by another model says nothing.
     """
-    new = len(canonical([delta.get("system"), delta.get("tools"), delta["messages"]]))
+    new = input_bound(delta.get("system"), delta.get("tools"), delta["messages"])
     last = next((event for event in events if event.seq == delta["after"]), None)
     if last is None:
         return new + PROVIDER_OVERHEAD_TOKENS
@@ -100,7 +90,7 @@ def _input_bound(events: Sequence[Event], delta: dict[str, Any], model_id: str) 
         known = sum(last.body.get(name, 0) for name in (INPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS))
         return int(known + last.body.get(OUTPUT_TOKENS, 0) + new)
     before = answered_prompt(events)
-    return new + len(canonical([before.system, before.tools, list(before.messages)])) + PROVIDER_OVERHEAD_TOKENS
+    return new + input_bound(before.system, before.tools, list(before.messages)) + PROVIDER_OVERHEAD_TOKENS
 
 
 def converse_request(events: Sequence[Event], body: dict[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,24 @@ def stream_records_go_to(written: Callable[[str, str, Any, Any, Any], None]) -> 
 
 
 @contextmanager
+def items_may_be_forgotten() -> Iterator[None]:
+    """Let go of the items and tables that nothing has any more.
+
+    Relies on ``BaseModel.__new__`` putting each instance of a model into its class's list, for ever: also each item
+    that was overwritten, and each table that a transaction copied. Only S3 reads such a list.
+    """
+    from moto.core.common_models import BaseModel
+
+    def new(cls: type, *args: Any, **kwargs: Any) -> Any:
+        if cls.__module__.startswith("moto.dynamodb."):
+            return object.__new__(cls)
+        return before.__func__(cls, *args, **kwargs)
+
+    with replaced(BaseModel, "__new__", staticmethod(new)) as before:
+        yield
+
+
+@contextmanager
 def transactions_copy_what_they_touch() -> Iterator[None]:
     """Keep, for the case that a transaction is cancelled, the items that it touches, not the whole table.
 

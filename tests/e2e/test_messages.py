@@ -20,8 +20,6 @@ from local.cloud import FunctionError, LocalCloud
 
 ROOT = Path(__file__).parents[2]
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
-#: The model's money is gone before it is asked, so a person is.
-BROKE = {"cost_microusd": 0}
 
 
 def load_example() -> Any:
@@ -108,7 +106,7 @@ def consume(cloud: LocalCloud, decide: Any, within_s: float = 400) -> None:
 def test_a_run_by_messages_from_the_event_that_asks_to_the_event_that_answers(cloud: LocalCloud) -> None:
     sqs, asked = cloud.session.client("sqs"), []
     reply_to = sqs.get_queue_url(QueueName="ballast-reply-default--tests")["QueueUrl"]
-    fields = {"request_id": "by-event", "text": "Count.", "limits": BROKE, "reply_to": reply_to}
+    fields = {"request_id": "by-event", "text": "Count.", "reply_to": reply_to}
     request = RunRequest.model_validate_json(json.dumps(fields))
     detail = request.model_dump_json()
     valid(detail, "run-requested")
@@ -154,7 +152,7 @@ def test_a_consumer_that_crashes_before_its_message_is_deleted_loses_nothing_and
 
 def test_a_refused_and_a_failed_run_are_told_of_as_such(cloud: LocalCloud) -> None:
     refused = RunRequest(request_id="refused", text="Count.", intent="world_peace")
-    failed = RunRequest.model_validate_json(json.dumps({"request_id": "failed", "text": "Count.", "limits": BROKE}))
+    failed = RunRequest.model_validate_json(json.dumps({"request_id": "failed", "text": "Count."}))
     sqs = cloud.session.client("sqs")
     for request in (refused, failed):
         sqs.send_message(QueueUrl=cloud.outputs["RunRequestQueueUrl"], MessageBody=request.model_dump_json())

@@ -371,6 +371,7 @@ def world() -> Iterator[World]:
     from local.moto_seams.dispatch import methods_looked_up_once
     from local.moto_seams.dynamodb import (
         attribute_values_as_they_are,
+        items_may_be_forgotten,
         queries_look_at_one_key,
         stream_records_go_to,
         transactions_copy_what_they_touch,
@@ -391,6 +392,7 @@ def world() -> Iterator[World]:
         stack.enter_context(no_key_pairs_for_secret_keys())
         stack.enter_context(keys_as_the_template_says())
         stack.enter_context(attribute_values_as_they_are())
+        stack.enter_context(items_may_be_forgotten())
         stack.enter_context(transactions_copy_what_they_touch())
         stack.enter_context(queries_look_at_one_key())
         stack.enter_context(stream_records_go_to(lambda *record: made[0].written(*record) if made else None))

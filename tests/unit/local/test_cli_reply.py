@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from ballast.errors import InvalidInput
+from ballast.errors import InvalidInput, MayNotAnswer
+from local.cli.answer import confirmed
 from local.cli.parser import parser
 from local.cli.reply import reply
 
@@ -133,3 +134,17 @@ def test_other_arguments_go_with_the_approval() -> None:
 def test_arguments_that_do_not_fit_are_refused_by_name(words: tuple[str, ...], to: Any, complaint: str) -> None:
     with pytest.raises(InvalidInput, match=complaint):
         typed(*words, to=to)
+
+
+def test_groups_go_with_an_answer_and_a_wrong_one_is_named() -> None:
+    assert typed("--approve", "--group", "finance", "--group", "it", to=APPROVAL)["groups"] == ["finance", "it"]
+    assert "groups" not in typed("--approve", to=APPROVAL)
+    with pytest.raises(InvalidInput, match="--group 'a b'"):
+        typed("--approve", "--group", "a b", to=APPROVAL)
+
+
+def test_who_may_not_answer_is_told_who_may_and_how_to_say_so() -> None:
+    told = {"ok": False, "error": "MayNotAnswer", "message": "esc-1: only members of finance approve this call."}
+
+    with pytest.raises(MayNotAnswer, match=r"members of finance.*--by NAME.*--group NAME"):
+        confirmed("esc-1", told)

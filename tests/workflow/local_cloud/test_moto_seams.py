@@ -1,5 +1,6 @@
 """Each seam does what it is there for; a new version of moto that breaks one fails here."""
 
+import gc
 import json
 import subprocess
 import sys
@@ -255,6 +256,20 @@ def test_of_simultaneous_conditional_writes_one_wins(cloud: LocalCloud) -> None:
         wins = [sum(pool.map(put, [f"race-{n}"] * 6)) for n in range(20)]
 
     assert wins == [1] * 20
+
+
+def test_an_item_that_was_written_over_is_forgotten(cloud: LocalCloud) -> None:
+    from moto.dynamodb.models.dynamo_type import Item
+
+    dynamodb, name = cloud.session.client("dynamodb"), cloud.physical_id("RunLogTable")
+    for number in range(50):
+        item = {"run_id": {"S": "run-over"}, "seq": {"S": "0"}, "number": {"N": f"{number}99999"}}
+        dynamodb.transact_write_items(TransactItems=[{"Put": {"TableName": name, "Item": item}}])
+
+    gc.collect()
+    numbers = [one.attrs.get("number") for one in gc.get_objects() if type(one) is Item]
+    left = [number for number in numbers if number is not None and str(number.value).endswith("99999")]
+    assert len(left) <= 2
 
 
 def test_tables_are_emptied_and_hold_again_what_was_kept(cloud: LocalCloud) -> None:

@@ -32,6 +32,15 @@ DEFAULT_TENANT: str = RunRequest.model_fields["tenant"].default
 MAX_PRINCIPAL_CHARS = 256
 
 Role = Literal["member", "reviewer", "operator"]
+#: What a caller may do at all; about one escalation, ``functions/escalation/rights.py`` says more.
+Right = Literal["start", "read", "cancel", "reply", "decide", "operate"]
+
+_MEMBER: tuple[Right, ...] = ("start", "read", "cancel", "reply")
+_RIGHTS: dict[Role, tuple[Right, ...]] = {
+    "member": _MEMBER,
+    "reviewer": (*_MEMBER, "decide"),
+    "operator": (*_MEMBER, "decide", "operate"),
+}
 
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
@@ -45,7 +54,8 @@ class CallerSettings(Settings):
     group_claim           the claim of a JWT that lists the groups that a tool's ``approvers`` may name; "" is none
     iam_tenant_pattern    regular expression for the ARN of a member's role or user; its group ``tenant`` is the tenant
     iam_reviewer_pattern  the same for reviewers; an optional group ``group`` is the group that they approve for
-    iam_operator_pattern  regular expression for the ARN of an operator's role or user; "" is none
+    iam_operator_pattern  regular expression for the ARN of an operator's role or user, with such a group or without;
+                          "" is none
     iam_person_pattern    for the ARNs of roles whose session names are forced to be people's; "" is none: all who
                           share a role are one person, since a caller chooses the name of a session
     """
@@ -76,9 +86,14 @@ class Caller:
     groups: frozenset[str] = frozenset()
 
     @property
+    def rights(self) -> tuple[Right, ...]:
+        """What it may do at all, with what it sees."""
+        return _RIGHTS[self.role]
+
+    @property
     def operates(self) -> bool:
         """Whether it is an operator."""
-        return self.role == "operator"
+        return "operate" in self.rights
 
     def sees(self, tenant: str) -> bool:
         """Whether this tenant's runs and escalations exist, for this caller."""
@@ -86,7 +101,7 @@ class Caller:
 
     def reviews(self, tenant: str) -> bool:
         """Whether it decides what this tenant's runs ask people."""
-        return self.role != "member" and self.sees(tenant)
+        return "decide" in self.rights and self.sees(tenant)
 
     def tenant_for(self, named: str | None) -> str:
         """Return the tenant to act for, where the request names ``named``; raise 403 for another's."""
@@ -170,8 +185,9 @@ class Callers:
             raise Problem(
                 403, "Forbidden", "By the stack's patterns the role is an operator's and a tenant's; mend them."
             )
+        groups = frozenset(name for match in found.values() if (name := match.groupdict().get("group")))
         if "operator" in found:
-            return Caller(principal, None, "operator")
+            return Caller(principal, None, "operator", groups)
         tenants = {match["tenant"] for match in found.values()}
         if len(tenants) > 1:
             raise Problem(403, "Forbidden", "The role is two tenants' by the stack's patterns; mend them.")
@@ -184,8 +200,7 @@ class Callers:
             )
         tenant = _name(tenants.pop(), "The role's name")
         if "reviewer" in found:
-            group = found["reviewer"].groupdict().get("group")
-            return Caller(principal, tenant, "reviewer", frozenset({group} if group else ()))
+            return Caller(principal, tenant, "reviewer", groups)
         return Caller(principal, tenant)
 
 

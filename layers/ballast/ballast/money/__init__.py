@@ -2,7 +2,7 @@
 
 from ballast.money.amounts import dollars, micro_dollars
 from ballast.money.prices import ModelPrice, Price, PriceBook, PriceTable, TokenCounts, load_prices
-from ballast.money.reservation import LEAST_USEFUL_TOKENS, Reservation, affordable
+from ballast.money.reservation import LEAST_USEFUL_TOKENS, Reservation, affordable, worst_cost
 
 __all__ = [
     "LEAST_USEFUL_TOKENS",
@@ -16,4 +16,5 @@ __all__ = [
     "dollars",
     "load_prices",
     "micro_dollars",
+    "worst_cost",
 ]

@@ -22,12 +22,16 @@ def affordable(price: Price, *, input_bound: int, max_tokens: int, left_microusd
     ``input_bound`` is an upper bound of the prompt's tokens; ``max_tokens`` the limit of the
     turn, which is cut to what is left.
     """
-    prompt = price.worst_input_cost(input_bound)
-    rest = left_microusd - prompt
+    rest = left_microusd - price.worst_input_cost(input_bound)
     if rest < 0:
         return None
     # ``cost`` rounds up, so the division here must round down.
     tokens = max_tokens if price.output == 0 else min(max_tokens, rest * 1_000_000 // price.output)
     if tokens < min(LEAST_USEFUL_TOKENS, max_tokens):
         return None
-    return Reservation(microusd=prompt + -(-tokens * price.output // 1_000_000), max_tokens=tokens)
+    return Reservation(worst_cost(price, input_bound=input_bound, max_tokens=tokens), max_tokens=tokens)
+
+
+def worst_cost(price: Price, *, input_bound: int, max_tokens: int) -> int:
+    """Return what an attempt costs at most, in micro-dollars."""
+    return price.worst_input_cost(input_bound) + -(-max_tokens * price.output // 1_000_000)

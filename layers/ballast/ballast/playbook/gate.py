@@ -9,12 +9,10 @@ from ballast.contracts import Planner, RunRequest, ToolCall
 from ballast.contracts.wire import canonical, complaints
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
 from ballast.playbook.load import Playbook
+from ballast.playbook.opening import ASK_REQUESTER
 from ballast.playbook.run import RunSoFar
 from ballast.playbook.tool import Effect, Tool
 from ballast.validation import too_large, why_no_object
-
-#: Not a tool to execute: alone in its turn it is a question, which the planner hands over.
-ASK_REQUESTER = "ask_requester"
 
 
 def admit_call(

@@ -1,0 +1,109 @@
+"""The first prompt of a run, known before any model is asked: Admit bounds it, the agent sends it. Pure.
+
+::
+
+    request, playbook ── opening_prompt ─▶ system, tools, one message
+                                             └ input_bound ─▶ attempt_within ─▶ Reservation │ the limit that forbids it
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Field
+
+from ballast.contracts import ExitReason, Limits, RunRequest
+from ballast.contracts.wire import Wire, canonical
+from ballast.folds import Prompt
+from ballast.money import LEAST_USEFUL_TOKENS, Price, Reservation, affordable, worst_cost
+
+if TYPE_CHECKING:
+    from ballast.playbook.load import Playbook
+
+#: Tokens that a provider may add to a prompt of its own accord, e.g. for the use of tools.
+PROVIDER_OVERHEAD_TOKENS = 1_024
+#: The one tool that is Ballast's own.
+ASK_REQUESTER = "ask_requester"
+
+
+class Question(Wire):
+    """What the model sends to ``ask_requester``."""
+
+    question: Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+ASK_REQUESTER_SPEC: dict[str, Any] = {
+    "toolSpec": {
+        "name": ASK_REQUESTER,
+        "description": (
+            "Ask the person who sent the request one question, and wait for the reply. Only for what nobody "
+            "else can know; it may take long. It must be the only call of its turn."
+        ),
+        "inputSchema": {"json": Question.model_json_schema()},
+    }
+}
+
+
+def opening_prompt(playbook: Playbook, request: RunRequest) -> Prompt:
+    """Return what the agent is asked first."""
+    agent = playbook.agent
+    offered = [made.spec for made in playbook.offered(request.intent)]
+    return Prompt(
+        system=[{"text": text} for text in agent.told(request.intent)],
+        tools={"tools": [*offered, ASK_REQUESTER_SPEC] if agent.ask_requester else offered},
+        messages=({"role": "user", "content": request_blocks(request)},),
+    )
+
+
+def request_blocks(request: RunRequest) -> list[dict[str, Any]]:
+    """Return the request as the model reads it, in Converse's content blocks."""
+    blocks = [{"text": request.text}]
+    if request.context:
+        facts = json.dumps(request.context, ensure_ascii=False, sort_keys=True)
+        blocks.append({"text": f"Facts that the caller vouches for, as JSON: {facts}"})
+    return blocks
+
+
+def input_bound(system: Any, tools: Any, messages: Any) -> int:
+    """Return an upper bound of the tokens of what is sent anew, without the provider's overhead.
+
+    A token of any byte-pair vocabulary is at least one byte.
+    """
+    return len(canonical([system, tools, messages]))
+
+
+def attempt_within(
+    limits: Limits, price: Price, *, bound: int, tokens_so_far: int, left_microusd: int
+) -> Reservation | ExitReason:
+    """Return what the next attempt at the model reserves, or the limit that forbids it.
+
+    ``bound``: of its prompt's tokens. ``left_microusd``: what the run may still spend.
+    """
+    if bound > limits.input_tokens_per_turn:
+        return ExitReason.TOKEN_LIMIT
+    max_tokens = min(limits.tokens_per_turn, limits.tokens_per_run - tokens_so_far - bound)
+    if max_tokens < min(LEAST_USEFUL_TOKENS, limits.tokens_per_turn):
+        return ExitReason.RUN_TOKEN_LIMIT
+    found = affordable(price, input_bound=bound, max_tokens=max_tokens, left_microusd=left_microusd)
+    return found or ExitReason.COST_LIMIT
+
+
+def why_no_attempt(playbook: Playbook, request: RunRequest, limits: Limits, price: Price) -> str | None:
+    """Return why a run with these limits could not ask the model even once, and the remedy; None where it could."""
+    prompt = opening_prompt(playbook, request)
+    bound = input_bound(prompt.system, prompt.tools, list(prompt.messages)) + PROVIDER_OVERHEAD_TOKENS
+    reason = attempt_within(limits, price, bound=bound, tokens_so_far=0, left_microusd=limits.cost_microusd)
+    if isinstance(reason, Reservation):
+        return None
+    useful = min(LEAST_USEFUL_TOKENS, limits.tokens_per_turn)
+    name, least = {
+        ExitReason.TOKEN_LIMIT: ("input_tokens_per_turn", bound),
+        ExitReason.RUN_TOKEN_LIMIT: ("tokens_per_run", bound + useful),
+    }.get(reason, ("cost_microusd", worst_cost(price, input_bound=bound, max_tokens=useful)))
+    tightened = getattr(request.limits, name, None) is not None
+    remedy = "Send so much or more, or leave it out" if tightened else "Send less text, or raise it in agent.yaml"
+    return (
+        f"limits.{name} is {getattr(limits, name)} and does not pay for a single attempt at the model, which may "
+        f"take {least} for this request. {remedy}."
+    )
