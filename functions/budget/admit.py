@@ -101,7 +101,9 @@ class Admission:
     def of(cls, runtime: Runtime) -> "Admission":
         """Put it together; once per runtime."""
         settings = AdmitSettings.of(runtime)
-        playbook = load_playbook(settings.playbook_dir)
+        prices = load_prices()
+        here = prices.tables[-1]  # which profiles there are does not depend on the day
+        playbook = load_playbook(settings.playbook_dir).in_region(runtime.region, here)
         return cls(
             RunLog.of(runtime, Seal.of(runtime, playbook, opens=False)),
             runtime.get(Breakers.of),
@@ -109,8 +111,8 @@ class Admission:
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
             playbook,
-            load_prices(),
-            settings.model_id or playbook.agent.model,
+            prices,
+            here.in_region(settings.model_id, runtime.region) or playbook.agent.model,
             runtime,
         )
 

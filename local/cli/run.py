@@ -39,7 +39,8 @@ def run(typed: Namespace) -> int:
     screen = Screen()
     screen.line("Deploying template.yaml into a local cloud …", "dim")
     size = None if typed.playbook else STORE
-    with stage(source, playbook=folder, seed=1 if typed.seed is None else typed.seed, size=size) as cloud:
+    seed = 1 if typed.seed is None else typed.seed
+    with stage(source, playbook=folder, seed=seed, size=size, enforce_iam=not typed.no_iam) as cloud:
         people = PeopleElsewhere(cloud, Mailbox(home), screen)
         made = watch(cloud, request, people, screen=screen, journal=Journal(home), title=f"run with {spec}")
         screen.line()

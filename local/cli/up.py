@@ -49,7 +49,8 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
     try:
         size = None if folder else STORE
         parameters = CLAIMS | _parameters(typed.parameter)
-        with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters) as cloud:
+        iam = not typed.no_iam
+        with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters, enforce_iam=iam) as cloud:
             environ = cloud.environ("ApiFunction")
             who = bearer_of(user(), role, environ, tenant=typed.tenant, groups=typed.group)
             people, endings, journal = PeopleElsewhere(cloud, Mailbox(home), screen), Endings(cloud), Journal(home)

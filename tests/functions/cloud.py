@@ -200,7 +200,7 @@ class Cloud:
 
     def process(self, environ: dict[str, str], *, session: Any = SESSION) -> Runtime:
         """Return another process with that environment, and with clients of its own."""
-        return Runtime(environ, session=session, clock=self.clock, stdout=self.stdout)
+        return Runtime({"AWS_REGION": "eu-west-1", **environ}, session=session, clock=self.clock, stdout=self.stdout)
 
     def usual_process(self, environ: dict[str, str]) -> Runtime:
         """Return another process, with the clients of all the others: to make one takes longer than most tests."""

@@ -9,12 +9,14 @@ import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
+from typing import Self
 
 from ballast.errors import PlaybookInvalid
+from ballast.money.prices import PriceTable
 from ballast.playbook.agent import AgentConfig, read_agent
 from ballast.playbook.effects import Breaker, OnRollback
 from ballast.playbook.fallback import Fallback
@@ -33,6 +35,10 @@ class Playbook:
     agent: AgentConfig
     tools: Mapping[str, Tool]
     fallbacks: Mapping[str, Fallback]
+
+    def in_region(self, region: str, prices: PriceTable) -> Self:
+        """Return the same with the agent's models as ``region`` can call them."""
+        return replace(self, agent=self.agent.in_region(region, prices))
 
     @cached_property
     def code_sha256(self) -> str:
@@ -92,7 +98,8 @@ class Playbook:
 def load_playbook(folder: str | Path) -> Playbook:
     """Import ``folder`` (``agent.yaml``, ``tools/``, ``fallbacks/``) and check that it fits together.
 
-    The folder is a package; inside it, import relatively. Raises ``PlaybookInvalid``, and then
+    A folder without ``agent.yaml`` may hold the playbook's folder, whatever its name, among others: a deployed layer
+    does. The playbook's folder is a package; inside it, import relatively. Raises ``PlaybookInvalid``, and then
     nothing of it stays imported: once mended it loads as if it were new.
     """
     path = Path(folder).resolve()
@@ -100,6 +107,7 @@ def load_playbook(folder: str | Path) -> Playbook:
         raise PlaybookInvalid(
             f"{path}: no such folder. Point at a folder that holds agent.yaml, tools/ and fallbacks/."
         )
+    path = _playbook_in(path)
     agent = read_agent(path / "agent.yaml")
     with _LOCK:
         name = _package_name(path)
@@ -113,6 +121,17 @@ def load_playbook(folder: str | Path) -> Playbook:
             _forget(name, before)
             raise
     return Playbook(path, agent, dict(sorted(tools.items())), fallbacks)
+
+
+def _playbook_in(folder: Path) -> Path:
+    """Return ``folder``, or the one folder in it that is a playbook's."""
+    if (folder / "agent.yaml").is_file():
+        return folder
+    inside = sorted(found.parent for found in folder.glob("*/agent.yaml"))
+    if len(inside) > 1:
+        names = ", ".join(found.name for found in inside)
+        raise PlaybookInvalid(f"{folder}: holds several playbooks ({names}). Point at one of them, or ship one.")
+    return inside[0] if inside else folder
 
 
 def _found(path: Path, modules: Sequence[ModuleType]) -> tuple[dict[str, Tool], dict[str, Fallback]]:
