@@ -63,6 +63,7 @@ class Me(Wire):
 class RunSummary(Wire):
     """A run in a line.
 
+    agent      null before it is admitted, where the request names none
     status     running | waiting (for a person) | how it ended
     by         whose answer it is: agent, fallback, human, …
     degraded   whether an answer, or its absence, is not the agent's
@@ -74,7 +75,7 @@ class RunSummary(Wire):
     run_id: RunId
     request_id: RequestId
     tenant: Name
-    agent: Name
+    agent: Name | None
     intent: Name | None
     text: str
     status: Status
