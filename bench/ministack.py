@@ -74,7 +74,7 @@ def emulator(python: Path, folder: Path) -> Iterator[str]:
     environ = {**os.environ, "GATEWAY_PORT": str(port), "EDGE_PORT": str(port), "MINISTACK_REGION": REGION}
     environ |= {"STATE_DIR": str(folder / "state"), "MINISTACK_HOST": "localhost"}
     with (folder / "ministack.log").open("w") as log:
-        command = [python, "-P", SEAMS]
+        command = [str(python), "-P", str(SEAMS)]
         server = subprocess.Popen(command, env=environ, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603 - ours
         try:
             _eventually(lambda: _answers(port), _START_S, "ministack did not start")

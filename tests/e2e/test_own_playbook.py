@@ -15,6 +15,7 @@ from ballast.playbook import load_playbook
 from local.clock import VirtualClock
 from local.cloud import ROOT, LocalCloud
 from local.converse.source import CallableModel, said
+from tests.functions.http import ACME, event
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
 
@@ -71,6 +72,15 @@ def test_so_is_a_request_to_the_function_and_an_event(cloud: LocalCloud) -> None
 
     assert ended(cloud, "function") == "itdesk answered"
     assert ended(cloud, "event") == "itdesk answered"
+
+
+def test_so_is_a_request_over_http(cloud: LocalCloud) -> None:
+    sent = event("POST", "/runs", who=ACME, body={"text": "How many?"}, headers={"prefer": "wait=20"})
+
+    answered = cloud.invoke("ApiFunction", sent)
+
+    run = json.loads(answered["body"])
+    assert (answered["statusCode"], run["agent"], run["status"]) == (200, "itdesk", "answered")
 
 
 @pytest.mark.parametrize("agent", ["itdesk", None])
