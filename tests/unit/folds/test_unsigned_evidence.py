@@ -100,9 +100,9 @@ def test_a_run_that_goes_on_names_an_answer_that_has_no_signature() -> None:
     events = [one.with_stored(EXPIRES) for one in run.written]
 
     assert check([*events, forged(ANSWERS[0], run, **MAC)]).unsigned == ()
-    verdict = check([*events, forged(ANSWERS[0], run)])
-
-    assert (verdict.status, verdict.unsigned) == ("unfit", (ANSWERS[0],))
+    for bare in (forged(ANSWERS[0], run), forged(ANSWERS[0], run).with_stored({})):
+        verdict = check([*events, bare])
+        assert (verdict.status, verdict.unsigned) == ("unfit", (ANSWERS[0],))
 
 
 def test_an_answer_in_a_run_that_an_older_version_ended_was_never_signed() -> None:

@@ -211,20 +211,17 @@ def _check_answers(
     """Find what claims to be a person's answer and is not signed; what an older version ended has no signatures."""
     there = {event.seq for event in it.events}
     forged = unsigned | {seq for carrier in carriers for seq in _listed_apart(carrier)}
-    if carriers or "run.ended" not in names:
+    # A file of an older version does not say what stood beside any event.
+    known = any(event.stored for event in it.events)
+    if known and (carriers or "run.ended" not in names):
         forged |= {
             event.seq
             for event in it.events
-            if is_a_persons(event.name, event.body) and event.seq not in it.covered and _lacks_signature(event)
+            if is_a_persons(event.name, event.body) and event.seq not in it.covered and "mac" not in dict(event.stored)
         }
     for seq in forged:
         it.wrong[seq] = _UNSIGNED if seq in there else f"{_UNSIGNED}. It has been deleted since"
     return tuple(sorted(forged, key=_place))
-
-
-def _lacks_signature(event: Event) -> bool:
-    """Say whether nothing stands where its signature would. An older file does not say what stood there."""
-    return bool(event.stored) and not dict(event.stored).get("mac")
 
 
 def _check_uncovered(it: _Check, names: Mapping[str, Event]) -> tuple[str, ...]:

@@ -32,6 +32,9 @@ DEFAULT_TENANT: str = RunRequest.model_fields["tenant"].default
 MAX_PRINCIPAL_CHARS = 256
 
 Role = Literal["member", "reviewer", "operator"]
+
+#: Claims whose text is a list of words, RFC 8693 section 4.2; the second is what Microsoft calls it.
+_SCOPES = ("scope", "scp")
 #: What a caller may do at all; about one escalation, ``functions/escalation/rights.py`` says more.
 Right = Literal["start", "read", "cancel", "reply", "decide", "operate"]
 
@@ -65,8 +68,8 @@ class CallerSettings(Settings):
     operator_claim: str = ""
     group_claim: str = ""
     iam_tenant_pattern: str = r":assumed-role/ballast-tenant-(?P<tenant>[A-Za-z0-9._-]+)/"
-    iam_reviewer_pattern: str = r":(assumed-role|user)/ballast-reviewer-(?P<tenant>[A-Za-z0-9._-]+)/"
-    iam_operator_pattern: str = r":(assumed-role|user)/ballast-operator/"
+    iam_reviewer_pattern: str = r":(assumed-role|user)/ballast-reviewer-(?P<tenant>[A-Za-z0-9._-]+)(/|$)"
+    iam_operator_pattern: str = r":(assumed-role|user)/ballast-operator(/|$)"
     iam_person_pattern: str = ""
 
 
@@ -162,7 +165,11 @@ class Callers:
             raise Problem(403, "Forbidden", "The token says nothing of whom it is for: it has no claim 'sub'.")
         principal = _recorded(principal)
         settings = self.settings
-        groups = frozenset(_values(claims.get(settings.group_claim))) if settings.group_claim else frozenset[str]()
+        groups = (
+            frozenset(_values(settings.group_claim, claims.get(settings.group_claim)))
+            if settings.group_claim
+            else frozenset[str]()
+        )
         if _has(claims, scopes, settings.operator_claim):
             return Caller(principal, None, "operator", groups)
         tenant = _name(claims.get(settings.tenant_claim), f"The token's claim {settings.tenant_claim!r}")
@@ -220,15 +227,20 @@ def _has(claims: Mapping[str, Any], scopes: Any, wanted: str) -> bool:
     claim, _, value = wanted.partition("=")
     if not claim or not value:
         return False
-    held = set(_values(claims.get(claim)))
-    return value in held or (claim == "scope" and value in _values(scopes))
+    held = set(_values(claim, claims.get(claim)))
+    return value in held or (claim == "scope" and value in _values(claim, scopes))
 
 
-def _values(claim: Any) -> Iterable[str]:
-    """Return a claim's values: API Gateway writes a list as the text ``[a b]``, and scopes come as ``a b``."""
+def _values(name: str, claim: Any) -> Iterable[str]:
+    """Return a claim's values. A text is one value, whatever is in it.
+
+    Only scopes come as ``a b``, and API Gateway writes a list as the text ``[a b]``: of a list no value may have a
+    space, see docs/http.md.
+    """
     if isinstance(claim, str):
-        listed = claim[1:-1] if claim.startswith("[") and claim.endswith("]") else claim
-        return re.split(r"[\s,]+", listed.strip()) if listed.strip() else ()
+        if claim.startswith("[") and claim.endswith("]"):
+            return [value.rstrip(",") for value in claim[1:-1].split()]
+        return claim.split() if name in _SCOPES else (claim,)
     if isinstance(claim, list | tuple):
         return [value for value in claim if isinstance(value, str)]
     return ()
