@@ -43,9 +43,10 @@ def demo(typed: Namespace) -> int:
     if typed.by_hand:
         return _by_hand(typed, screen, Mailbox(home), journal)
     played = []
+    options = {"enforce_iam": False} if typed.no_iam else {}
     for scenario in scenarios:
         screen.line(f"{scenario.name}: {scenario.description}", "bold")
-        ended = play(scenario, screen=screen, journal=journal, enforce_iam=not typed.no_iam)
+        ended = play(scenario, screen=screen, journal=journal, **options)
         played.append(ended)
         screen.line()
         if len(scenarios) == 1:
