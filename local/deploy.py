@@ -154,9 +154,7 @@ def _function(logical_id: str, name: str, properties: Mapping[str, Any], overrid
         name=name,
         arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}",
         handler=properties["Handler"],
-        environ=environ
-        | {key: value for key, value in overrides.items() if key in environ}
-        | {"AWS_REGION": REGION},  # as Lambda sets it
+        environ=environ | {key: value for key, value in overrides.items() if key in environ},
         role_arn=properties["Role"],
         timeout_s=int(properties.get("Timeout", 3)),
         memory_mb=int(properties.get("MemorySize", 128)),

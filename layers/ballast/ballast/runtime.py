@@ -81,8 +81,8 @@ class Runtime:
 
     @property
     def region(self) -> str:
-        """The region that Lambda says it runs in; empty outside of it."""
-        return self.environ.get("AWS_REGION", "")
+        """The region that Lambda says it runs in, or its session's; empty where neither is known."""
+        return self.environ.get("AWS_REGION") or getattr(self._session, "region_name", None) or ""
 
     def emit(self, line: str) -> None:
         """Write one line where Lambda collects logs and embedded metrics. Metrics are the stack's own."""
