@@ -21,18 +21,42 @@ _PART = {
 
 
 class Access(NamedTuple):
-    """One right that a request needs."""
+    """One right that a request needs.
+
+    context  what conditions may ask of the request: pairs of a key and its values
+    """
 
     action: str
     resource: str
+    context: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+    @property
+    def names_its_resource(self) -> bool:
+        """Whether it is known what the request is done to; else any resource that a policy names may be it."""
+        return self.resource != "*" or self.action.partition(":")[0].lower() in _KNOWN
+
+
+#: Services of whose requests the resource is known here, all of them; ``*`` is then one of the account, such as a list.
+_KNOWN = frozenset({"cloudwatch", "dynamodb", "events", "s3", "sqs", "states"})
+
+
+def _itself(_: str) -> str | None:
+    return None
 
 
 class Account(NamedTuple):
-    """Where requests go, and which state machine waits with a task token (``None``: none)."""
+    """Where requests go.
+
+    waiting_for  which state machine waits with a task token (``None``: none)
+    secret       the ARN of a secret by its name (``None``: there is none)
+    key          the id of a key by its alias (``None``: there is none)
+    """
 
     region: str
     account: str
     waiting_for: Callable[[str], str | None]
+    secret: Callable[[str], str | None] = _itself
+    key: Callable[[str], str | None] = _itself
 
     def arn(self, service: str, resource: str) -> str:
         """Return the ARN of ``resource`` in this account."""
@@ -50,8 +74,8 @@ def needed(action: str, resource: str, path: str, body: Mapping[str, Any], where
         return [Access(f"cloudwatch:{operation}", resource)]
     if service == "dynamodb":
         return list(_dynamodb(action, body, where))
-    if service == "sqs" and "QueueUrl" in body:
-        queue = str(body["QueueUrl"]).rsplit("/", 1)[-1]
+    if service == "sqs" and ("QueueUrl" in body or "QueueName" in body):
+        queue = str(body.get("QueueUrl") or body["QueueName"]).rsplit("/", 1)[-1]
         return [Access(action.removesuffix("Batch"), where.arn("sqs", queue))]
     if service == "states":
         target = body.get("stateMachineArn") or body.get("executionArn")
@@ -59,16 +83,52 @@ def needed(action: str, resource: str, path: str, body: Mapping[str, Any], where
             target = where.waiting_for(body["taskToken"])
         return [Access(action, target or "*")]
     if service == "kms" and "KeyId" in body:
-        key = str(body["KeyId"])
-        return [Access(action, key if key.startswith("arn:") else where.arn("kms", f"key/{key}"))]
+        return [Access(action, _key(str(body["KeyId"]), where))]
     if service == "events" and operation == "PutEvents":
-        buses = {entry.get("EventBusName", "default") for entry in body.get("Entries", [])}
-        return [Access(action, where.arn("events", f"event-bus/{bus}")) for bus in sorted(buses)]
+        return list(_events(action, body.get("Entries", []), where))
+    if service == "secretsmanager":
+        names = [body["SecretId"]] if "SecretId" in body else body.get("SecretIdList", [])
+        return [Access(action, _secret(str(name), where)) for name in names] or [Access(action, resource)]
+    if service == "ssm":
+        names = [body[key] for key in ("Name", "Path") if key in body] or body.get("Names", [])
+        return [Access(action, _parameter(str(name), where)) for name in names] or [Access(action, resource)]
     if service == "lambda" and (invocation := _INVOCATION.match(path)):
         name = unquote(invocation["name"])
         arn = name if name.startswith("arn:") else where.arn("lambda", f"function:{name}")
         return [Access("lambda:InvokeFunction", arn)]
-    return [Access(action, resource)]
+    # Elsewhere a field that holds an ARN of the service says what it is done to: a topic's, a stream's, a pool's.
+    arns = [text for text in body.values() if isinstance(text, str) and text.startswith(f"arn:aws:{service}:")]
+    return [Access(action, arns[0] if len(arns) == 1 else resource)]
+
+
+def _key(key: str, where: Account) -> str:
+    if key.startswith("arn:") and ":alias/" not in key:
+        return key
+    if "alias/" in key:  # IAM knows keys, not their aliases
+        key = where.key(key[key.index("alias/") :]) or key
+    return where.arn("kms", f"key/{key}")
+
+
+def _secret(secret: str, where: Account) -> str:
+    """Return the ARN that IAM compares: with the six characters that Secrets Manager puts behind the name."""
+    if secret.startswith("arn:"):
+        return secret
+    return where.secret(secret) or where.arn("secretsmanager", f"secret:{secret}-000000")
+
+
+def _parameter(name: str, where: Account) -> str:
+    return name if name.startswith("arn:") else where.arn("ssm", f"parameter/{name.lstrip('/')}")
+
+
+def _events(action: str, entries: Any, where: Account) -> Iterator[Access]:
+    for bus in sorted({entry.get("EventBusName", "default") for entry in entries}):
+        mine = [entry for entry in entries if entry.get("EventBusName", "default") == bus]
+        fields = {"events:source": "Source", "events:detail-type": "DetailType"}
+        context = {
+            key: tuple(sorted({entry[field] for entry in mine if field in entry})) for key, field in fields.items()
+        }
+        arn = bus if str(bus).startswith("arn:") else where.arn("events", f"event-bus/{bus}")
+        yield Access(action, arn, tuple((key, values) for key, values in context.items() if values))
 
 
 def _dynamodb(action: str, body: Mapping[str, Any], where: Account) -> Iterator[Access]:

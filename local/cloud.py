@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -65,12 +65,14 @@ class LocalCloud:
     playbook            folder that stands in for the playbook's layer
     model_endpoint_url  a Converse double, for the functions that have a model; None leaves Bedrock's
     model               a model that answers in this process, without an endpoint and by the cloud's clock
-    enforce_iam         each function has only the rights of its own role
+    enforce_iam         each function has only the rights of its own role, as on AWS; False lets it do anything
     allow_bedrock       real Bedrock, with the user's credentials (and at the user's cost)
     clock               the time of functions, executions and deliveries; a function that tells the time is one whose
                         waits are real
     parameters          the template's
     handler_of          loads a function's handler; from the working tree by default
+    beside              names of more stacks of the template in the same account. What is theirs has their name before
+                        it: ``other.RunLogTable``, ``other.QueueFunction``
     """
 
     _open: LocalCloud | None = None
@@ -79,7 +81,7 @@ class LocalCloud:
         self,
         playbook: Path | None = None,
         model_endpoint_url: str | None = None,
-        enforce_iam: bool = False,
+        enforce_iam: bool = True,
         *,
         model: Source | None = None,
         allow_bedrock: bool = False,
@@ -87,6 +89,7 @@ class LocalCloud:
         parameters: Mapping[str, str] | None = None,
         template: Path = ROOT / "template.yaml",
         handler_of: Callable[[Function], Handler] = imported_handler,
+        beside: Sequence[str] = (),
     ) -> None:
         self._overrides = {"PLAYBOOK_DIR": str((playbook or PLAYBOOK).resolve())}
         if model_endpoint_url is not None:
@@ -98,6 +101,7 @@ class LocalCloud:
         self._parameters = parameters or {}
         self._template = template
         self._handler_of = handler_of
+        self._beside = beside
         self._stack = ExitStack()
         self._runtimes: dict[str, Runtime] = {}
         self._making_runtimes = Lock()
@@ -148,6 +152,9 @@ class LocalCloud:
         stack.enter_context(moto_cloud(engine, executions, self._clock, to_bedrock, streams, self._sent))
         self.session = LocalSession(Keys(), gate, models=models)
         self._deployment = deploy(self.session, self._template, self._parameters, self._overrides)
+        for name in self._beside:
+            more = deploy(self.session, self._template, self._parameters, self._overrides, stack=name)
+            self._deployment = self._deployment.beside(more, name)
         functions.all = self._deployment.functions
         streams.sources = self._deployment.streams
         if isinstance(self._clock, VirtualClock):
@@ -172,7 +179,8 @@ class LocalCloud:
         self._session_of = streams.session_of = session_of
         self._functions, self._executions, self._engine = functions, executions, engine
         self._check_definition()
-        executions.connect(self.session, self.physical_id(_STATE_MACHINE), functions)
+        others = [self.physical_id(f"{name}.{_STATE_MACHINE}") for name in self._beside]
+        executions.connect(self.session, self.physical_id(_STATE_MACHINE), functions, others)
         self._sources = EventSources(sources, self.session, functions, session_of, streams)
         stack.callback(self._close, gate)
 

@@ -7,7 +7,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from local.functions import Function
 from local.http_routes import HttpRoute, without_http_api
 from local.moto_seams.deployment import resolved
 from local.parameters import complaints
+from local.rules import broken
 from local.sessions import ACCOUNT, REGION, LocalSession
 from local.streams import StreamSource, filters_of
 from local.template import TemplateInvalid, load_template, to_cloudformation
@@ -41,32 +42,50 @@ class Deployment:
     routes: tuple[HttpRoute, ...] = ()
     streams: tuple[StreamSource, ...] = ()
 
+    def beside(self, other: Deployment, name: str) -> Deployment:
+        """Return this stack's together with what ``other`` is, under names that begin with ``name``."""
+        theirs = {
+            logical_id: replace(function, logical_id=f"{name}.{logical_id}")
+            for logical_id, function in other.functions.items()
+        }
+        by_arn = {function.arn: function for function in theirs.values()}
+        return replace(
+            self,
+            outputs={**self.outputs, **{f"{name}.{key}": value for key, value in other.outputs.items()}},
+            physical_ids={**self.physical_ids, **{f"{name}.{key}": one for key, one in other.physical_ids.items()}},
+            functions={**self.functions, **{function.logical_id: function for function in theirs.values()}},
+            streams=(*self.streams, *(replace(one, function=by_arn[one.function.arn]) for one in other.streams)),
+        )
+
 
 def deploy(
-    admin: LocalSession, template: Path, parameters: Mapping[str, str], overrides: Mapping[str, str]
+    admin: LocalSession,
+    template: Path,
+    parameters: Mapping[str, str],
+    overrides: Mapping[str, str],
+    stack: str = STACK,
 ) -> Deployment:
-    """Create the stack and return what it became.
+    """Create the stack of that name and return what it became.
 
     ``overrides`` replace environment variables of those functions that have them. Raises
     ``TemplateInvalid``.
     """
     sam = load_template(template)
-    wrong = complaints(sam.get("Parameters", {}), parameters)
-    if wrong:
+    if wrong := [*complaints(sam.get("Parameters", {}), parameters), *broken(sam, parameters)]:
         raise TemplateInvalid(f"{template}: {' '.join(wrong)}")
     made, routes = without_http_api(_without_dashboards(to_cloudformation(sam, template.parent, parameters)))
-    made = _with_alarms_names(made)
+    made = _with_alarms_names(made, stack)
     cloudformation = admin.client("cloudformation")
     with _without_warnings(), _refusals_named(template):
         stack_id = cloudformation.create_stack(
-            StackName=STACK,
+            StackName=stack,
             TemplateBody=json.dumps(made),
             Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
             Capabilities=["CAPABILITY_IAM"],
         )["StackId"]
-        stack = cloudformation.describe_stacks(StackName=STACK)["Stacks"][0]
-        resources = cloudformation.describe_stack_resources(StackName=STACK)["StackResources"]
-    outputs = {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}
+        described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+        resources = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
     made_by_moto = [resource for resource in resources if "PhysicalResourceId" in resource]
     physical_ids = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in made_by_moto}
     functions = {
@@ -83,7 +102,7 @@ def deploy(
         and "StartingPosition" in found["Properties"]
     )
     _check_tables(admin, functions)
-    _create_alarms(admin, made, stack_id)
+    _create_alarms(admin, made, stack, stack_id)
     return Deployment(outputs, physical_ids, functions, routes, streams)
 
 
@@ -154,23 +173,23 @@ def _check_tables(admin: LocalSession, functions: Mapping[str, Function]) -> Non
                 )
 
 
-def _alarm(logical_id: str) -> str:
+def _alarm(stack: str, logical_id: str) -> str:
     """Return the name that an alarm gets here."""
-    return f"{STACK}-{logical_id}"
+    return f"{stack}-{logical_id}"
 
 
-def _with_alarms_names(template: Mapping[str, Any]) -> dict[str, Any]:
+def _with_alarms_names(template: Mapping[str, Any], stack: str) -> dict[str, Any]:
     """Return the template with alarms' names where it refers to them: moto's CloudFormation knows of no alarm."""
     text = json.dumps(template)
     for name, found in template["Resources"].items():
         if found["Type"] in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
-            text = text.replace(json.dumps({"Ref": name}), json.dumps(_alarm(name)))
-            text = text.replace(f"${{{name}}}", _alarm(name))
+            text = text.replace(json.dumps({"Ref": name}), json.dumps(_alarm(stack, name)))
+            text = text.replace(f"${{{name}}}", _alarm(stack, name))
     named: dict[str, Any] = json.loads(text)
     return named
 
 
-def _create_alarms(admin: LocalSession, template: Mapping[str, Any], stack_id: str) -> None:
+def _create_alarms(admin: LocalSession, template: Mapping[str, Any], stack: str, stack_id: str) -> None:
     """Create the alarms through the API: moto's CloudFormation does not know them."""
     alarms = {name: found for name, found in template["Resources"].items() if found["Type"] == "AWS::CloudWatch::Alarm"}
     if not alarms:
@@ -178,4 +197,4 @@ def _create_alarms(admin: LocalSession, template: Mapping[str, Any], stack_id: s
     client = admin.client("cloudwatch")
     for name, alarm in alarms.items():
         properties = resolved(ACCOUNT, REGION, stack_id, alarm["Properties"])
-        client.put_metric_alarm(**{"AlarmName": _alarm(name), **properties})
+        client.put_metric_alarm(**{"AlarmName": _alarm(stack, name), **properties})

@@ -60,10 +60,12 @@ class Executions:
         self._rules: EventRules | None = None
         self._closing = clock.signal()
 
-    def connect(self, admin: LocalSession, state_machine: str, functions: Functions) -> None:
-        """Start to serve rules and questions."""
+    def connect(
+        self, admin: LocalSession, state_machine: str, functions: Functions, others: Sequence[str] = ()
+    ) -> None:
+        """Start to serve rules and questions; ``others`` are state machines of other stacks."""
         self._states = admin.client("stepfunctions")
-        self._state_machine = state_machine
+        self._state_machine, self._others = state_machine, others
         self._rules = EventRules(admin, functions, lambda seconds: self._clock.pause(seconds, self._closing))
 
     def arn(self, run_id: str) -> str:
@@ -157,9 +159,10 @@ class Executions:
     def stop_all(self) -> None:
         """Abort whatever still runs; no event is delivered any more."""
         self._closing.set()
-        running = self._states.list_executions(stateMachineArn=self._state_machine, statusFilter="RUNNING")
-        for execution in running["executions"]:
-            self._states.stop_execution(executionArn=execution["executionArn"])
+        for machine in (self._state_machine, *self._others):
+            running = self._states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")
+            for execution in running["executions"]:
+                self._states.stop_execution(executionArn=execution["executionArn"])
 
     def join(self, timeout_s: float) -> None:
         """Wait, ``timeout_s`` in all, for the threads to end."""

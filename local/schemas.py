@@ -11,9 +11,8 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from ballast.contracts import RunRequest
 from ballast.contracts.notice import NOTICES, EscalationMessage
-from ballast.contracts.requested import RUN_REQUESTED
+from ballast.contracts.requested import RUN_REQUESTED, RunRequested
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "events"
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -21,14 +20,14 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schemas() -> dict[str, str]:
     """Return the text of each schema by its file name."""
-    events: dict[str, type[BaseModel]] = {RUN_REQUESTED: RunRequest, **NOTICES}
+    events: dict[str, type[BaseModel]] = {RUN_REQUESTED: RunRequested, **NOTICES}
     made = {f"{kind.lower().replace(' ', '-')}.schema.json": _schema(model, kind) for kind, model in events.items()}
     return made | {"escalation-message.schema.json": _schema(EscalationMessage, "Escalation message")}
 
 
 def _schema(model: type[BaseModel], title: str) -> str:
     # As it is read where we take it, as it is written where we send it.
-    taken = model is RunRequest
+    taken = model is RunRequested
     schema = model.model_json_schema(mode="validation" if taken else "serialization")
     if not taken:
         schema["additionalProperties"] = True  # a later minor version may say more

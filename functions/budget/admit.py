@@ -27,7 +27,15 @@ from ballast.contracts.notice import RunRefused
 from ballast.contracts.request import WhenFull
 from ballast.contracts.wire import Wire, parse
 from ballast.edge import guarded
-from ballast.errors import BreakerStopped, InvalidInput, ModelRefused, NotAdmitted, RequestConflict, WindowFull
+from ballast.errors import (
+    BreakerStopped,
+    ExecutionMisnamed,
+    InvalidInput,
+    ModelRefused,
+    NotAdmitted,
+    RequestConflict,
+    WindowFull,
+)
 from ballast.folds import ending, outcome, requested
 from ballast.log import RunLog, Seal
 from ballast.log.run_index import by_outcome, by_tenant
@@ -63,12 +71,14 @@ class Admit(Wire):
 
     when_full   how the request came: one by message waits
     entered_at  when the workflow first asked
+    execution   the name of the execution that asks; None of one that an older workflow started
     requested_by  who sent it, where the front door knows
     answer_within_s  for how long the caller waits for the answer
     """
 
     when_full: WhenFull = "refuse"
     entered_at: AwareDatetime | None = None
+    execution: Annotated[str, Field(min_length=1, max_length=80)] | None = None
     requested_by: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     answer_within_s: Annotated[int, Field(ge=0)] | None = None
 
@@ -91,7 +101,9 @@ class Admission:
     def of(cls, runtime: Runtime) -> "Admission":
         """Put it together; once per runtime."""
         settings = AdmitSettings.of(runtime)
-        playbook = load_playbook(settings.playbook_dir)
+        prices = load_prices()
+        here = prices.tables[-1]  # which profiles there are does not depend on the day
+        playbook = load_playbook(settings.playbook_dir).in_region(runtime.region, here)
         return cls(
             RunLog.of(runtime, Seal.of(runtime, playbook, opens=False)),
             runtime.get(Breakers.of),
@@ -99,16 +111,23 @@ class Admission:
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
             playbook,
-            load_prices(),
-            settings.model_id or playbook.agent.model,
+            prices,
+            here.in_region(settings.model_id, runtime.region) or playbook.agent.model,
             runtime,
         )
 
     def admit(self, request: RunRequest, how: Admit) -> Coordinates:
         """Open the run and return its coordinates for the workflow; admitting twice is once.
 
-        Raises ``NotAdmitted`` (recorded), ``RequestConflict`` and, for a request that waits, ``AtCapacity``.
+        Raises ``NotAdmitted`` (recorded), ``ExecutionMisnamed``, ``RequestConflict`` and, for a request that waits,
+        ``AtCapacity``.
         """
+        if how.execution not in (None, request.run_id):
+            # Not on the record: what is recorded under the run's id belongs to the execution of that name.
+            raise ExecutionMisnamed(
+                f"The execution's name must be the run's id, {request.run_id}: it is stopped, swept and settled by it. "
+                "Start runs through IntakeFunction, the API or the queue; they name it so."
+            )
         begun = self.log.read(request.run_id)
         if begun:
             return self._as_before(request, begun)
@@ -147,7 +166,7 @@ class Admission:
             request.run_id,
             run_seq("opened"),
             {
-                "request": request.model_dump(mode="json"),
+                "request": request.named(self.playbook.agent.name).model_dump(mode="json"),
                 "request_sha256": request.digest,
                 "limits": limits.model_dump(mode="json"),
                 "agent": self.playbook.agent.name,
@@ -213,7 +232,7 @@ class Admission:
             request.run_id,
             run_seq("refused"),
             {
-                "request": request.model_dump(mode="json"),
+                "request": request.named(self.playbook.agent.name).model_dump(mode="json"),
                 "request_sha256": request.digest,
                 "reason": type(refusal).__name__,
                 "message": str(refusal),
@@ -232,7 +251,7 @@ class Admission:
 
     def _limits(self, request: RunRequest) -> Limits:
         agent = self.playbook.agent
-        if request.agent != agent.name:
+        if request.agent not in (None, agent.name):
             raise NotAdmitted(f"agent {request.agent!r} is not deployed here; this playbook's agent is {agent.name!r}.")
         if request.intent is not None and request.intent not in agent.intents:
             raise NotAdmitted(

@@ -10,16 +10,10 @@ from typing import Any
 
 from ballast.edge import guarded
 from ballast.metrics import metric_line
-from ballast.runtime import Runtime, Settings, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime
 
 #: Who deletes by TTL.
 _TTL = "dynamodb.amazonaws.com"
-
-
-class TouchedSettings(Settings):
-    """stack_name: the stack, for what a person is told to type."""
-
-    stack_name: str
 
 
 @dataclass(frozen=True)
@@ -54,13 +48,12 @@ def _text(keys: Mapping[str, Any], name: str) -> str:
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> None:
     """Report what was touched, one line for each; ``event`` is the stream's."""
     process = runtime or lambda_runtime()
-    stack = process.get(TouchedSettings.of).stack_name
     for found in touched(event.get("Records")):
         fields = {
             "run_id": found.run_id,
             "seq": found.seq,
             "how": found.how,
             "changed": ", ".join(found.changed),
-            "do": f"ballast --stack {stack} verify {found.run_id}",
+            "do": f"ballast --stack {process.stack} verify {found.run_id}",
         }
         process.emit(metric_line({"LogTouched": 1}, fields=fields))

@@ -54,7 +54,7 @@ class Consumer:
     def take(self, record: SQSRecord) -> None:
         """Start the run of one message, or put the message aside. Raises where it has to come again."""
         try:
-            self.intake.start(requested(record.body), when_full="wait")
+            self.intake.start(requested(record.body, self.runtime.stack), when_full="wait")
         except (InvalidInput, NotAdmitted) as refusal:
             self._put_aside(record, refusal)
 

@@ -22,7 +22,7 @@ class NewRun(Wire):
     """What is asked for.
 
     text      the request in words
-    agent     the agent that is wanted
+    agent     the agent that is wanted; the one that is deployed, where none is named
     intent    what you know the request to be about; it chooses the fallback
     context   facts that you vouch for, such as an order id
     limits    may only tighten the agent's
@@ -33,7 +33,7 @@ class NewRun(Wire):
 
     # Words: the pattern says that blanks alone are none.
     text: str = Field(max_length=MAX_TEXT_CHARS, pattern=r"\S")
-    agent: Name = "support"
+    agent: Name | None = None
     intent: Name | None = None
     context: dict[str, Json] = Field(default_factory=dict)
     limits: LimitsPatch | None = None
@@ -63,6 +63,7 @@ class Me(Wire):
 class RunSummary(Wire):
     """A run in a line.
 
+    agent      null before it is admitted, where the request names none
     status     running | waiting (for a person) | how it ended
     by         whose answer it is: agent, fallback, human, …
     degraded   whether an answer, or its absence, is not the agent's
@@ -74,7 +75,7 @@ class RunSummary(Wire):
     run_id: RunId
     request_id: RequestId
     tenant: Name
-    agent: Name
+    agent: Name | None
     intent: Name | None
     text: str
     status: Status

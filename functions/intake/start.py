@@ -8,7 +8,7 @@ from ballast.contracts import RunRequest
 from ballast.contracts.request import WhenFull
 from ballast.contracts.wire import canonical, parse
 from ballast.edge import guarded
-from ballast.errors import RequestConflict, RetryLater
+from ballast.errors import InvalidInput, RequestConflict, RetryLater
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings, lambda_runtime
 
@@ -45,7 +45,8 @@ class Intake:
         Neither does ``requested_by``: the same request by somebody else is the same run, and who sent it first
         counts. Nor ``answer_within_s``, for how long the caller waits: a repeat that waits longer is the same run.
         """
-        wanted = request.model_dump(mode="json")
+        # Without a name no field of it: an Admit that is not upgraded yet puts its own there.
+        wanted = request.model_dump(mode="json", exclude=None if request.agent else {"agent"})
         sent: dict[str, Any] = {"request": wanted, "when_full": when_full}
         sent |= {"requested_by": requested_by} if requested_by else {}
         sent |= {} if answer_within_s is None else {"answer_within_s": answer_within_s}
@@ -61,7 +62,7 @@ class Intake:
                 running = self._running(arn)
             else:
                 return {"run_id": request.run_id, "execution_arn": arn, "started": True}
-        if json.loads(running["input"]).get("request") != wanted:
+        if not _is_repeat(request, running["input"]):
             raise RequestConflict(
                 f"request_id {request.request_id!r} came before with another body (run {request.run_id}). "
                 "Send a new request_id for a new request."
@@ -79,6 +80,14 @@ class Intake:
                 raise RetryLater(f"{arn} was started a moment ago and cannot be seen yet; try again.") from problem
             raise
         return running
+
+
+def _is_repeat(request: RunRequest, running: str) -> bool:
+    """Whether the execution with that input runs the same request."""
+    try:
+        return parse(RunRequest, json.loads(running).get("request"), what="request").digest == request.digest
+    except (InvalidInput, ValueError, AttributeError):  # nothing that Ballast has started
+        return False
 
 
 @guarded

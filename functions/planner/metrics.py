@@ -4,11 +4,13 @@ from decimal import Decimal
 
 from ballast.contracts import ExitReason
 from ballast.contracts.exit_reason import LIMITS
-from ballast.metrics import metric_line, usd
+from ballast.metrics import MetricLine, metric_line, usd
 from ballast.money import TokenCounts
 
 
-def model_call(*, reserved_microusd: int, cost_microusd: int, tokens: TokenCounts | None, latency_ms: int) -> str:
+def model_call(
+    *, reserved_microusd: int, cost_microusd: int, tokens: TokenCounts | None, latency_ms: int
+) -> MetricLine:
     """Return the line that reports one settled model call: what was reserved for it, and what stayed charged."""
     values: dict[str, int | Decimal] = {
         "ReservedUsd": usd(reserved_microusd),

@@ -36,15 +36,17 @@ class PlannerSettings(Settings):
 def build(runtime: Runtime) -> Agent:
     """Put the agent together; once per runtime."""
     settings = PlannerSettings.of(runtime)
-    playbook = load_playbook(settings.playbook_dir)
+    prices = load_prices()
+    here = prices.tables[-1]  # which profiles there are does not depend on the day
+    playbook = load_playbook(settings.playbook_dir).in_region(runtime.region, here)
     return Agent(
         log=RunLog.of(runtime, Seal.of(runtime, playbook)),
         breakers=Breakers.of(runtime),
         model=Converse.of(runtime, endpoint_url=settings.model_endpoint_url, timeout_s=settings.model_timeout_s),
         circuits=Circuits.of(runtime, settings.model_circuits_table),
-        model_id=settings.model_id or playbook.agent.model,
+        model_id=here.in_region(settings.model_id, runtime.region) or playbook.agent.model,
         playbook=playbook,
-        prices=load_prices(),
+        prices=prices,
         clock=runtime.clock,
         sleep=sleep,
         emit=runtime.emit,

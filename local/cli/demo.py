@@ -43,9 +43,10 @@ def demo(typed: Namespace) -> int:
     if typed.by_hand:
         return _by_hand(typed, screen, Mailbox(home), journal)
     played = []
+    options = {"enforce_iam": False} if typed.no_iam else {}
     for scenario in scenarios:
         screen.line(f"{scenario.name}: {scenario.description}", "bold")
-        ended = play(scenario, screen=screen, journal=journal)
+        ended = play(scenario, screen=screen, journal=journal, **options)
         played.append(ended)
         screen.line()
         if len(scenarios) == 1:
@@ -53,9 +54,9 @@ def demo(typed: Namespace) -> int:
     return _verdict(played, screen)
 
 
-def play(scenario: Scenario, *, screen: Screen, journal: Journal) -> Played:
+def play(scenario: Scenario, *, screen: Screen, journal: Journal, enforce_iam: bool = True) -> Played:
     """Run one scenario in a local cloud of its own and compare how it ended with what it expects."""
-    with _stage(scenario, screen) as cloud:
+    with _stage(scenario, screen, enforce_iam) as cloud:
         people = ScriptedPeople(cloud, [answer.model_dump(exclude_none=True) for answer in scenario.people])
         title = f"demo {scenario.name}"
         made = watch(cloud, scenario.request, people, screen=screen, journal=journal, title=title)
@@ -67,7 +68,7 @@ def _by_hand(typed: Namespace, screen: Screen, mailbox: Mailbox, journal: Journa
     if typed.scenario == "all":
         raise InvalidInput("--by-hand goes with one scenario, such as `ballast demo escalation --by-hand`.")
     scenario = find(typed.scenario)
-    with _stage(scenario, screen) as cloud:
+    with _stage(scenario, screen, not typed.no_iam) as cloud:
         people = PeopleElsewhere(cloud, mailbox, screen)
         title = f"demo {scenario.name} --by-hand"
         made = watch(cloud, scenario.request, people, screen=screen, journal=journal, title=title)
@@ -76,11 +77,12 @@ def _by_hand(typed: Namespace, screen: Screen, mailbox: Mailbox, journal: Journa
     return exit_of(made.status)
 
 
-def _stage(scenario: Scenario, screen: Screen) -> AbstractContextManager["LocalCloud"]:
+def _stage(scenario: Scenario, screen: Screen, enforce_iam: bool) -> AbstractContextManager["LocalCloud"]:
     from local.converse import ScriptModel
 
     screen.line("Deploying template.yaml into a local cloud …", "dim")
-    return stage(ScriptModel.read(scenario.script), size=SMALL_STORE, clock=WallClock(sleep=shortened))
+    clock = WallClock(sleep=shortened)
+    return stage(ScriptModel.read(scenario.script), size=SMALL_STORE, clock=clock, enforce_iam=enforce_iam)
 
 
 def _item(cloud: "LocalCloud", table: str, key: dict[str, str]) -> dict[str, Any] | None:

@@ -156,6 +156,7 @@ def _taught(made: argparse.ArgumentParser, description: str, epilog: str = HELP)
 def _demo(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("scenario", nargs="?", default="happy-path", metavar="SCENARIO", help="a name, or `all`")
     sub.add_argument("--list", action="store_true", help="list the scenarios and stop")
+    _no_iam(sub)
     sub.add_argument("--by-hand", action="store_true", help="you are the person: `ballast answer` in another terminal")
     sub.add_argument("--full", action="store_true", help="shorten nothing in the trace")
 
@@ -163,6 +164,7 @@ def _demo(sub: argparse.ArgumentParser) -> None:
 def _run(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("file", nargs="?", metavar="REQUEST.json", help="the request; `-` reads standard input")
     sub.add_argument("--text", help="the request in words, instead of a file")
+    _no_iam(sub)
     sub.add_argument("--intent", help="what it is about; chooses the fallback")
     sub.add_argument(
         "--context",
@@ -190,6 +192,7 @@ def _up(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--port", type=int, default=8787, metavar="N", help="the port (default: 8787; 0: any free one)")
     sub.add_argument("--aws-port", type=int, metavar="N", help="the port for AWS SDKs (default: the next one, or any)")
     sub.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="127.0.0.1, ::1 or localhost")
+    _no_iam(sub)
     sub.add_argument("--model", metavar="SPEC", help="as for `ballast run` (default: $BALLAST_MODEL)")
     sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
     sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
@@ -215,6 +218,10 @@ def _parameter(sub: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="a parameter of template.yaml, e.g. TenantHourUsd=0.50. May be repeated",
     )
+
+
+def _no_iam(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--no-iam", action="store_true", help="let functions do what their roles do not allow")
 
 
 def _trace(sub: argparse.ArgumentParser) -> None:

@@ -15,8 +15,8 @@ _FORM = "A request has request_id and text, and may have agent, intent, context,
 _ONLY_WITH_TEXT = ("intent", "tenant")
 
 
-def request_of(typed: Namespace, *, agent: str) -> RunRequest:
-    """Return the request that was typed; ``agent`` is the playbook's, for a request that names none.
+def request_of(typed: Namespace, *, agent: str | None = None) -> RunRequest:
+    """Return the request that was typed; ``agent`` is the playbook's, for a request that names none, where it is known.
 
     Raises ``InvalidInput`` naming the option or the field and what to do.
     """
@@ -30,7 +30,8 @@ def request_of(typed: Namespace, *, agent: str) -> RunRequest:
         if typed.request_id is not None:
             fields["request_id"] = typed.request_id
     fields.setdefault("request_id", f"local-{uuid.uuid4().hex[:12]}")
-    fields.setdefault("agent", agent)
+    if agent is not None:
+        fields.setdefault("agent", agent)
     try:
         return parse(RunRequest, fields, what="The request")
     except InvalidInput as wrong:

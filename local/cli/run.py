@@ -45,7 +45,8 @@ def run(typed: Namespace) -> int:
     screen.line("Deploying template.yaml into a local cloud …", "dim")
     size = None if typed.playbook else STORE
     seed, wait = 1 if typed.seed is None else typed.seed, waits_for_people(typed)
-    with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters) as cloud:
+    iam = not typed.no_iam
+    with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters, enforce_iam=iam) as cloud:
         printed = PrintedOutput(home, screen, verbose=typed.verbose)
         cloud.printed.append(printed)
         people = PeopleElsewhere(cloud, Mailbox(home), screen) if wait else Nobody()

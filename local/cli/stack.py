@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from ballast.folds.evidence import Verdict
     from ballast.log import RunLog
 
-#: What the support desk of the template is called; another agent is named in the request.
-_AGENT: str = RunRequest.model_fields["agent"].default
 #: Seconds between two looks at a run. Every look is a request to AWS, which counts them.
 _EVERY_S = 1.0
 _LAST = ("run.ended", "run.refused")
@@ -169,7 +167,7 @@ def _run(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     for option in ("model", "playbook", "seed", "parameter", "verbose"):
         if getattr(typed, option) not in (None, [], False):
             raise InvalidInput(f"--{option} is of a local run; a stack has its own. Leave it out with --stack.")
-    request = request_of(typed, agent=_AGENT)
+    request = request_of(typed)
     journal, title = Journal(state_folder(os.environ)), f"run on {typed.stack}"
     # People have the escalation queue; nothing is taken out of it here. The log says when a run waits.
     wait = waits_for_people(typed)

@@ -33,17 +33,19 @@ def stage(
     size: dict[str, int] | None = None,
     clock: "Clock | None" = None,
     parameters: Mapping[str, str] | None = None,
+    enforce_iam: bool = True,
 ) -> Iterator["LocalCloud"]:
     """Yield a local cloud whose planner speaks to ``model`` and whose tables hold the playbook's store.
 
     seed, size  of the generated store
     clock       the cloud's; None is real time
     parameters  the template's, where they are not to have their defaults
+    enforce_iam whether a function has only the rights of its role
     Raises ``PlaybookInvalid``, and ``InvalidInput`` where Bedrock is wanted and there are no credentials.
     """
     with ExitStack() as stack:
         with no_collecting():
-            cloud = _set_up(stack, model, playbook, seed, size or {}, clock, parameters or {})
+            cloud = _set_up(stack, model, playbook, seed, size or {}, clock, parameters or {}, enforce_iam)
         yield cloud
 
 
@@ -55,6 +57,7 @@ def _set_up(
     size: dict[str, int],
     clock: "Clock | None",
     parameters: Mapping[str, str],
+    enforce_iam: bool,
 ) -> "LocalCloud":
     from local.clock import WallClock
     from local.cloud import PLAYBOOK, LocalCloud
@@ -63,6 +66,7 @@ def _set_up(
 
     loaded = load_playbook(playbook or PLAYBOOK)
     options: dict[str, Any] = {"playbook": playbook, "clock": clock or WallClock(), "parameters": parameters}
+    options["enforce_iam"] = enforce_iam
     if isinstance(model, Bedrock):
         options |= {"allow_bedrock": True, "parameters": {**parameters, "ModelId": model.model_id}}
     else:

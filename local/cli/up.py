@@ -63,7 +63,8 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
         try:
             screen.line("Deploying template.yaml into a local cloud …", "dim")
             seed, size = 1 if typed.seed is None else typed.seed, None if folder else STORE
-            with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters) as cloud:
+            iam = not typed.no_iam
+            with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters, enforce_iam=iam) as cloud:
                 _serve(cloud, server, aws, typed, role, screen, pause)
         except KeyboardInterrupt:
             screen.line()

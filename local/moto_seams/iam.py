@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
+from urllib.parse import parse_qs
 
 from local.access import Access, Account, needed
 from local.moto_seams.replaced import replaced
+from local.policies import missing
 
 #: Services that speak JSON: a denial has to, as well.
 _JSON = frozenset({"dynamodb", "events", "kms", "lambda", "sqs", "states"})
@@ -22,7 +25,8 @@ def requests_authorised(waits: Callable[[str], str | None]) -> Iterator[None]:
 
     Relies on moto's public ``enable_iam_authentication`` (who signed?) and on
     ``IAMRequestBase.check_action_permitted``, which moto asks with the resource ``*`` for nearly every
-    service, so that it would deny whatever a policy scopes; with ``_action``, ``_path``, ``_body`` and
+    service, so that it would deny whatever a policy scopes, and which takes ``.`` and ``?`` of a pattern for a regular
+    expression's and a condition that it does not know for one that fails; with ``_action``, ``_path``, ``_body`` and
     ``_access_key.collect_policies()``.
     """
     from moto.core.authorization import enable_iam_authentication
@@ -31,7 +35,10 @@ def requests_authorised(waits: Callable[[str], str | None]) -> Iterator[None]:
     def check_action_permitted(self: Any, resource: str) -> None:
         if self._action == "sts:GetCallerIdentity":
             return
-        where = Account(self._region, self.account_id, _waiting_for(self.account_id, self._region, waits))
+        account, region = self.account_id, self._region
+        where = Account(
+            region, account, _waiting_for(account, region, waits), _secret(account, region), _key(account, region)
+        )
         accesses = needed(self._action, resource, self._path, _parameters(self._body), where)
         missing = next(_not_permitted(self._access_key.collect_policies(), accesses), None)
         if missing is not None:
@@ -61,26 +68,54 @@ def denial(who: str, missing: Access) -> str:
 
 
 def _not_permitted(documents: Iterable[Any], accesses: Iterable[Access]) -> Iterator[Access]:
-    from moto.iam.access_control import IAMPolicy, PermissionResult
-
-    policies = [IAMPolicy(_text(document)) for document in documents]
-    for access in accesses:
-        results = [policy.is_action_permitted(access.action, access.resource) for policy in policies]
-        if PermissionResult.DENIED in results or PermissionResult.PERMITTED not in results:
-            yield access
+    return missing([_document(document) for document in documents], accesses)
 
 
-def _text(document: Any) -> Any:
-    """A role of a stack keeps its inline policies as mappings, where ``IAMPolicy`` wants their text."""
-    return json.dumps(document) if isinstance(document, dict) and "Statement" in document else document
+def _document(policy: Any) -> Mapping[str, Any]:
+    """Return a policy as moto keeps it, which has a form for each place: a mapping, its text, or a record of it."""
+    if isinstance(policy, Mapping) and "Statement" in policy:
+        return policy
+    if isinstance(policy, str):
+        return _parsed(policy)
+    if isinstance(policy, Mapping):
+        return _document(policy["policy_document"])
+    return _parsed(next(version.document for version in policy.versions if version.is_default))
+
+
+@lru_cache(maxsize=512)
+def _parsed(text: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(text)
+    return found
 
 
 def _parameters(body: Any) -> dict[str, Any]:
+    """Return a request's parameters: JSON's, or a form's."""
+    text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
     try:
-        parameters = json.loads(body)
-    except (TypeError, ValueError):
-        return {}
+        parameters = json.loads(text)
+    except ValueError:
+        return {name: values[0] for name, values in parse_qs(text).items()}
     return parameters if isinstance(parameters, dict) else {}
+
+
+def _secret(account: str, region: str) -> Callable[[str], str | None]:
+    def secret(name: str) -> str | None:
+        from moto.secretsmanager.models import secretsmanager_backends
+
+        found = secretsmanager_backends[account][region].secrets.get(name)
+        return None if found is None else str(found.arn)
+
+    return secret
+
+
+def _key(account: str, region: str) -> Callable[[str], str | None]:
+    def key(alias: str) -> str | None:
+        from moto.kms.models import kms_backends
+
+        found = kms_backends[account][region].get_key_id_from_alias(alias)
+        return None if found is None else str(found)
+
+    return key
 
 
 def _waiting_for(account: str, region: str, waits: Callable[[str], str | None]) -> Any:

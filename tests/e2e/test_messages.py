@@ -17,6 +17,7 @@ from ballast.contracts import RunRequest
 from local import schemas
 from local.clock import WallClock
 from local.cloud import FunctionError, LocalCloud
+from local.deploy import STACK
 
 ROOT = Path(__file__).parents[2]
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
@@ -108,7 +109,7 @@ def test_a_run_by_messages_from_the_event_that_asks_to_the_event_that_answers(cl
     reply_to = sqs.get_queue_url(QueueName="ballast-reply-default--tests")["QueueUrl"]
     fields = {"request_id": "by-event", "text": "Count.", "reply_to": reply_to}
     request = RunRequest.model_validate_json(json.dumps(fields))
-    detail = request.model_dump_json()
+    detail = json.dumps({"stack": STACK} | fields)
     valid(detail, "run-requested")
 
     def decide(message: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from local.cloud import LocalCloud
+from local.deploy import STACK
 from local.up import Served
 from tests.e2e.served import ask, served_cloud, waiting_run
 
@@ -138,7 +139,7 @@ def test_a_message_in_the_queue_becomes_a_run_that_the_api_shows(up: tuple[Local
     cloud, served = up
     request = {"request_id": "by-message", "text": "Hello.", "tenant": "queue"}
     cloud.session.client("events").put_events(
-        Entries=[{"Source": "ballast", "DetailType": "Run Requested", "Detail": json.dumps(request)}]
+        Entries=[{"Source": "ballast", "DetailType": "Run Requested", "Detail": json.dumps(request | {"stack": STACK})}]
     )
 
     until = time.monotonic() + 400

@@ -12,6 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from local.deploy import STACK
 from tests.faults.scenarios import Scenario
 from tests.faults.world import AGAIN_S, ATTEMPTS, InvokeFailed, World
 
@@ -51,7 +52,11 @@ class Outside:
             except ClientError as problem:
                 self.refused.append(str(problem))
         elif self._scenario.comes == "event":
-            entry = {"Source": "ballast", "DetailType": "Run Requested", "Detail": json.dumps(request)}
+            entry = {
+                "Source": "ballast",
+                "DetailType": "Run Requested",
+                "Detail": json.dumps(request | {"stack": STACK}),
+            }
             world.client("events").put_events(Entries=[entry])
         else:
             self._until_taken(lambda: world.invoke("IntakeFunction", request, "caller"))

@@ -163,7 +163,8 @@ class World:
         name = f"invocation-{invocation.number}" if invocation.number else f"again-{self._again}"
         context = Context(function, invocation, name, self.clock)
         # Each invocation in a process of its own, so that a case is the same wherever it begins.
-        process = Runtime(function.environ, session=self.wire.session, clock=self.clock, stdout=self.stdout)
+        environ = {"AWS_REGION": "eu-west-1", **function.environ}
+        process = Runtime(environ, session=self.wire.session, clock=self.clock, stdout=self.stdout)
         event = json.loads(json.dumps(invocation.payload))
         try:
             with self.wire.invoking(invocation):

@@ -54,6 +54,9 @@ LENDING = {
     "ACCOUNT_RUNS": "1000000",
     "ADMISSION_WAIT_S": "3600",
 }
+STACK_NAME = "ballast-test"
+#: What every function has: of Lambda, and of the template's Globals.
+_EVERY = {"AWS_REGION": "eu-west-1", "STACK_NAME": STACK_NAME}
 #: As in template.yaml.
 ENVIRONS: dict[str, dict[str, str]] = {
     "intake": LOG | _PLAYBOOK | {"STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent"},
@@ -87,7 +90,7 @@ ENVIRONS: dict[str, dict[str, str]] = {
     "trip": {"BUDGETS_TABLE": "budgets", "ACCOUNT_HOUR_USD": "10", "ACCOUNT_DAY_USD": "1000"}
     | {"BREAKER_ALARMS": '{"hourly-cost": "fallback_only", "runaway": "stopped"}'},
     "budget-api": {"BUDGETS_TABLE": "budgets"},
-    "touched": {"STACK_NAME": "ballast-test"},
+    "touched": {},
     "copy": {"LOG_COPY_BUCKET": "copies", "PAYLOAD_BUCKET": "payloads"},
     "people": LOG | _PLAYBOOK | {"ESCALATIONS_TABLE": "escalations"},
 }
@@ -193,7 +196,7 @@ class Cloud:
 
     def process(self, environ: dict[str, str], *, session: Any = SESSION) -> Runtime:
         """Return another process with that environment, and with clients of its own."""
-        return Runtime(environ, session=session, clock=self.clock, stdout=self.stdout)
+        return Runtime(_EVERY | environ, session=session, clock=self.clock, stdout=self.stdout)
 
     def usual_process(self, environ: dict[str, str]) -> Runtime:
         """Return another process, with the clients of all the others: to make one takes longer than most tests."""

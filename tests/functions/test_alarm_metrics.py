@@ -8,7 +8,7 @@ import pytest
 from ballast.errors import LogCorrupt, SettingInvalid, WindowFull
 from ballast.log import RunLog
 from ballast.metrics import METRICS, NAMESPACE
-from tests.functions.cloud import client
+from tests.functions.cloud import STACK_NAME, client
 from tests.functions.endpoint import Endpoint, reads, says
 from tests.functions.moves import PURSE, pay
 from tests.functions.roomy import opened
@@ -36,10 +36,14 @@ def emitted(lines: Iterable[Mapping[str, Any]]) -> set[Metric]:
 def asked_of(alarm: str) -> set[Metric]:
     """Return what an alarm watches of Ballast's own metrics."""
     return {
-        (metric["MetricName"], frozenset((one["Name"], one["Value"]) for one in metric["Dimensions"]))
+        (metric["MetricName"], frozenset((one["Name"], _here(one["Value"])) for one in metric["Dimensions"]))
         for metric in watched(alarm)
         if metric["Namespace"] == NAMESPACE
     }
+
+
+def _here(value: Any) -> str:
+    return STACK_NAME if value == {"Ref": "AWS::StackName"} else str(value)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ballast.metrics import METRICS, NAMESPACE, SERVICE
+from ballast.metrics import METRICS, NAMESPACE
 from tests.template.alarms import ALARMS, TEMPLATE, properties, watched
 from tests.template.rendered import ROOT, of_type
 
@@ -56,7 +56,7 @@ def test_an_alarm_watches_something_that_exists(name: str) -> None:
         first, *others = metric["Dimensions"]
         if metric["Namespace"] == NAMESPACE:
             assert metric["MetricName"] in METRICS
-            assert first == {"Name": "service", "Value": SERVICE}
+            assert first == {"Name": "service", "Value": {"Ref": "AWS::StackName"}}
             assert others in ([], [{"Name": "window", "Value": "day"}])
         else:
             assert metric["Namespace"].startswith("AWS/")
@@ -120,6 +120,8 @@ def test_the_dashboard_draws_metrics_that_there_are() -> None:
         names = [row[1] for row in widget["properties"].get("metrics", []) if len(row) > 1 and row[0] != "..."]
         drawn.update(names)
 
+    body = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
+    assert body.count('"Ballast"') == body.count('"service", "${AWS::StackName}"')
     assert drawn <= METRICS.keys()
     assert {"CostUsd", "ReservedUsd", "BreakerMode", "AnswerLatency"} <= drawn
 

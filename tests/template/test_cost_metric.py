@@ -10,13 +10,15 @@ def test_the_cost_alarm_watches_what_the_planner_emits() -> None:
     alarm = rendered.written()["Resources"]["HourlyCostAlarm"]["Properties"]
     (dimension,) = alarm["Dimensions"]
 
-    line = json.loads(model_call(reserved_microusd=4_000_000, cost_microusd=2_500_000, tokens=None, latency_ms=1))
+    made = model_call(reserved_microusd=4_000_000, cost_microusd=2_500_000, tokens=None, latency_ms=1)
+    line = json.loads(made.of("this-stack"))
 
     (described,) = line["_aws"]["CloudWatchMetrics"]
     assert described["Namespace"] == alarm["Namespace"]
     assert alarm["MetricName"] in {metric["Name"] for metric in described["Metrics"]}
     assert described["Dimensions"] == [[dimension["Name"]]]
-    assert line[dimension["Name"]] == dimension["Value"]
+    assert dimension["Value"] == {"Ref": "AWS::StackName"}
+    assert line[dimension["Name"]] == "this-stack"
     assert line[alarm["MetricName"]] in (2.5, [2.5])
 
 

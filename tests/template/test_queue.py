@@ -39,12 +39,16 @@ def test_only_the_messages_that_failed_come_again_and_concurrency_is_bounded() -
 def test_the_rule_passes_on_what_the_contract_names_and_may_send_to_the_queue() -> None:
     rule = RESOURCES["RunRequestedRule"]["Properties"]
     (target,) = rule["Targets"]
-    statements = RESOURCES["RunRequestQueuesPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    statements = RESOURCES["RunRequestQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
     (allowed,) = [statement for statement in statements if statement["Effect"] == "Allow"]
 
-    assert rule["EventPattern"] == {"source": [SOURCE], "detail-type": [RUN_REQUESTED]}
+    assert rule["EventPattern"] == {
+        "source": [SOURCE],
+        "detail-type": [RUN_REQUESTED],
+        "detail": {"stack": [{"Ref": "AWS::StackName"}]},
+    }
     assert target["Arn"] == {"Fn::GetAtt": ["RunRequestQueue", "Arn"]}
-    assert target["Arn"] in allowed["Resource"]
+    assert target["Arn"] == allowed["Resource"]
     assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["RunRequestedRule", "Arn"]}}}
 
 
@@ -59,7 +63,8 @@ def test_a_function_that_sends_events_can_send_notices_and_request_no_run(name: 
     ]
 
     assert all(
-        statement["Condition"] == {"StringEquals": {"events:source": SOURCE, "events:detail-type": [*NOTICES]}}
+        statement["Condition"]["ForAllValues:StringEquals"]
+        == {"events:source": SOURCE, "events:detail-type": [*NOTICES]}
         for statement in sends
     )
     assert RUN_REQUESTED not in NOTICES

@@ -7,11 +7,12 @@ import yaml
 
 from tests.template import rendered
 from tests.template.rendered import ROOT, Template, of_type
+from tests.template.yours import PLATFORM
 
 TEMPLATE = rendered.written()
 FUNCTIONS = sorted(of_type(TEMPLATE, "AWS::Serverless::Function"))
 TABLES = sorted(of_type(TEMPLATE, "AWS::DynamoDB::Table"))
-QUEUES = sorted(of_type(TEMPLATE, "AWS::SQS::Queue"))
+QUEUES = sorted(PLATFORM & of_type(TEMPLATE, "AWS::SQS::Queue").keys())
 DATA = [*TABLES, *QUEUES, "PayloadBucket", "LogCopyBucket"]
 
 
@@ -50,14 +51,14 @@ def test_a_function_is_imported_in_lambda_as_it_is_in_tests(name: str) -> None:
 
 
 def test_globals_name_no_resource_but_the_runtime() -> None:
-    assert "Environment" not in TEMPLATE["Globals"]["Function"]
+    assert TEMPLATE["Globals"]["Function"]["Environment"] == {"Variables": {"STACK_NAME": {"Ref": "AWS::StackName"}}}
     assert TEMPLATE["Globals"]["Function"]["Layers"] == [{"Ref": "BallastLayer"}]
 
 
 def test_only_functions_that_read_the_playbook_have_its_layer() -> None:
     for name in FUNCTIONS:
         function = properties(TEMPLATE, name)
-        told_where_it_is = "PLAYBOOK_DIR" in function["Environment"]["Variables"]
+        told_where_it_is = "PLAYBOOK_DIR" in function.get("Environment", {}).get("Variables", {})
 
         assert ({"Ref": "PlaybookLayer"} in function.get("Layers", [])) == told_where_it_is, name
 
@@ -66,7 +67,7 @@ def test_only_functions_that_read_the_playbook_have_its_layer() -> None:
 def test_data_outlives_its_stack(name: str) -> None:
     resource = TEMPLATE["Resources"][name]
 
-    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("Retain", "Retain")
+    assert (resource["DeletionPolicy"], resource["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -75,8 +76,28 @@ def test_a_table_is_recoverable_encrypted_protected_and_paid_by_use(name: str) -
 
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     assert table["SSESpecification"] == {"SSEEnabled": True}
-    assert table["DeletionProtectionEnabled"] is True
+    assert table["DeletionProtectionEnabled"] == {"Fn::If": ["TablesAreProtected", True, False]}
     assert table["BillingMode"] == "PAY_PER_REQUEST"
+
+
+def test_a_first_deploy_that_fails_leaves_nothing_but_where_tables_are_protected() -> None:
+    kept = {name for name, found in TEMPLATE["Resources"].items() if found.get("DeletionPolicy") == "Retain"}
+    protected = TEMPLATE["Conditions"]["TablesAreProtected"]
+
+    assert kept == set()
+    assert TEMPLATE["Parameters"]["Stage"]["Default"] == "dev"
+    assert protected == {"Fn::Not": [{"Fn::Equals": [{"Ref": "Stage"}, "dev"]}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"), [("ExecutorFunction", "ExecutorConcurrency"), ("SettleFunction", "SettleConcurrency")]
+)
+def test_what_records_effects_and_endings_can_be_kept_free_of_everybody_elses_load(name: str, parameter: str) -> None:
+    reserved = properties(TEMPLATE, name)["ReservedConcurrentExecutions"]["Fn::If"]
+
+    assert reserved[1:] == [{"Ref": parameter}, {"Ref": "AWS::NoValue"}]
+    assert TEMPLATE["Conditions"][reserved[0]] == {"Fn::Not": [{"Fn::Equals": [{"Ref": parameter}, "0"]}]}
+    assert TEMPLATE["Parameters"][parameter]["Default"] == "0"
 
 
 @pytest.mark.parametrize(
@@ -92,7 +113,8 @@ def test_a_table_is_recoverable_encrypted_protected_and_paid_by_use(name: str) -
 )
 def test_only_what_may_be_forgotten_expires(name: str, attribute: str) -> None:
     assert properties(TEMPLATE, name)["TimeToLiveSpecification"] == {"AttributeName": attribute, "Enabled": True}
-    forgetful = [table for table in TABLES if "TimeToLiveSpecification" in properties(TEMPLATE, table)]
+    ours = [table for table in TABLES if table in PLATFORM]
+    forgetful = [table for table in ours if "TimeToLiveSpecification" in properties(TEMPLATE, table)]
     assert forgetful == [
         *("BudgetsTable", "EscalationsTable", "IdempotencyTable", "ModelCircuitsTable", "MovesTable", "RunLogTable")
     ]

@@ -84,12 +84,12 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     ),
     "the planner writes orders": (
         _grant("PlannerFunction", "dynamodb:UpdateItem", _arn("OrdersTable")),
-        "PlannerFunction may touch the business's tables by dynamodb:UpdateItem on OrdersTable; "
+        "PlannerFunction may touch what is the business's by dynamodb:UpdateItem on OrdersTable; "
         "only ExecutorFunction may",
     ),
     "the planner reads an index of customers": (
         _grant("PlannerFunction", "dynamodb:Query", {"Fn::Sub": "${CustomersTable.Arn}/index/by_email"}),
-        "PlannerFunction may touch the business's tables by dynamodb:Query on CustomersTable/index/by_email; "
+        "PlannerFunction may touch what is the business's by dynamodb:Query on CustomersTable/index/by_email; "
         "only ExecutorFunction may",
     ),
     "the planner resets the breaker": (

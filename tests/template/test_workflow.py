@@ -32,8 +32,9 @@ def test_each_placeholder_is_substituted_and_each_substitution_is_used(deployed:
 
 
 def test_a_substitution_is_the_function_that_it_is_named_for(deployed: Template) -> None:
-    substitutions = machine(deployed)["DefinitionSubstitutions"]
+    substitutions = dict(machine(deployed)["DefinitionSubstitutions"])
 
+    assert substitutions.pop("Partition") == {"Ref": "AWS::Partition"}
     assert substitutions == {name: {"Fn::GetAtt": [name.removesuffix("Arn"), "Arn"]} for name in substitutions}
 
 

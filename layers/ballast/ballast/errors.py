@@ -25,6 +25,7 @@
     │   └── EffectUnknown                  it may have happened; never blindly repeated
     └── Stop                       stop    trying again cannot help
         ├── NotAdmitted                    the run does not start
+        │   ├── ExecutionMisnamed          the execution does not have the run's name
         │   ├── RequestConflict            the same request id with another body
         │   ├── BreakerStopped             the spend breaker lets no run start
         │   ├── WindowFull                 an hour or a day has no room for the run's ceiling
@@ -141,6 +142,10 @@ class NotAdmitted(Stop):
     def __init__(self, message: str = "", *, opens_at: str | None = None) -> None:
         super().__init__(message)
         self.opens_at = opens_at
+
+
+class ExecutionMisnamed(NotAdmitted):
+    """Somebody started an execution whose name is not the run's id, by which everything else finds it."""
 
 
 class RequestConflict(NotAdmitted):

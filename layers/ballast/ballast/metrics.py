@@ -1,9 +1,10 @@
 """What functions report to CloudWatch: one line of embedded metric format (EMF) for each occasion.
 
 A line is written where Lambda collects logs (``Runtime.emit``); CloudWatch makes metrics of it, and no function
-needs the right to put any. Every metric has the dimension ``service``; the second one, where there is one, has
-few and bounded values, so that an alarm can name them. Never a run, a tenant or a tool: each value of a
-dimension is a metric of its own, with a price of its own; those stand beside it, as plain fields of the line.
+needs the right to put any. Every metric has the dimension ``service``, which is the stack's name: the namespace is
+the account's. The second one, where there is one, has few and bounded values, so that an alarm can name them. Never
+a run, a tenant or a tool: each value of a dimension is a metric of its own, with a price of its own; those stand
+beside it, as plain fields of the line.
 
 Imports nothing of Ballast.
 """
@@ -13,6 +14,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 NAMESPACE = "Ballast"
+#: The service of what no stack has deployed.
 SERVICE = "ballast"
 
 #: Every metric and its unit. A name that is not here cannot be emitted.
@@ -57,12 +59,20 @@ METRICS: Mapping[str, str] = {
 }
 
 
+class MetricLine(str):
+    """A line of metrics, which says ``SERVICE`` until ``of`` says whose it is."""
+
+    def of(self, service: str) -> str:
+        """Return the line as the metrics of ``service``: the stack's name."""
+        return json.dumps(json.loads(self) | {"service": service})
+
+
 def metric_line(
     values: Mapping[str, int | Decimal],
     *,
     dimensions: Mapping[str, str] | None = None,
     fields: Mapping[str, str] | None = None,
-) -> str:
+) -> MetricLine:
     """Return the line that reports ``values``, by metric, with these ``dimensions`` besides ``service``.
 
     ``fields`` is what a person finds beside them in the log. Raises ``KeyError`` for a metric that is not listed.
@@ -80,7 +90,7 @@ def metric_line(
         line.add_metric(name, MetricUnit(METRICS[name]), float(value))
     for name, text in (fields or {}).items():
         line.add_metadata(name, text)
-    return json.dumps(line.serialize_metric_set())
+    return MetricLine(json.dumps(line.serialize_metric_set()))
 
 
 def usd(microusd: int) -> Decimal:

@@ -45,7 +45,8 @@ class Announcements:
         """Send ``notice`` and record that under the key ``mark``, unless ``events`` has it. Raises ``RetryLater``."""
         if any(event.seq == mark for event in events):
             return
-        entry = {"Source": SOURCE, "DetailType": notice.detail_type, "Detail": notice.detail}
+        detail = notice.of_stack(self.runtime.stack).detail
+        entry = {"Source": SOURCE, "DetailType": notice.detail_type, "Detail": detail}
         with consequences("EventBridge's default bus"):
             sent = self.runtime.client("events").put_events(Entries=[entry])
         if sent["FailedEntryCount"]:
@@ -92,7 +93,7 @@ class Replies:
             return
         if not self._allows(queue_url, requested(events).tenant):
             return
-        problem = self._refused(queue_url, notice)
+        problem = self._refused(queue_url, notice.of_stack(self.runtime.stack))
         self.log.append(notice.run_id, mark, {"event_id": notice.event_id, "reply_to": queue_url, "error": problem})
         if problem is not None:
             about = {"run_id": notice.run_id, "reply_to": queue_url, "error": problem}

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ballast.contracts.secret import masked_context
 from ballast.errors import SettingInvalid
+from ballast.metrics import SERVICE, MetricLine
 
 if TYPE_CHECKING:
     import boto3
@@ -73,9 +74,19 @@ class Runtime:
         """Return what becomes ``client(service)`` when it is first used: most invocations never need some."""
         return _Lazy(self, service)
 
+    @property
+    def stack(self) -> str:
+        """The name of the stack that the function belongs to: its STACK_NAME."""
+        return self.environ.get("STACK_NAME") or SERVICE
+
+    @property
+    def region(self) -> str:
+        """The region that Lambda says it runs in, or its session's; empty where neither is known."""
+        return self.environ.get("AWS_REGION") or getattr(self._session, "region_name", None) or ""
+
     def emit(self, line: str) -> None:
-        """Write one line where Lambda collects logs and embedded metrics."""
-        print(line, file=self._stdout, flush=True)
+        """Write one line where Lambda collects logs and embedded metrics. Metrics are the stack's own."""
+        print(line.of(self.stack) if isinstance(line, MetricLine) else line, file=self._stdout, flush=True)
 
     def mask_by(self, mask: Callable[[str, Any], str]) -> None:
         """Have ``masked`` go by ``mask`` as well: it gets a text and the event at hand."""

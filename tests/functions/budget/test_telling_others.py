@@ -8,7 +8,7 @@ import pytest
 
 from ballast.errors import NotAdmitted, RetryLater
 from tests.functions.budget.test_settle import answer, settle, status_change
-from tests.functions.cloud import client
+from tests.functions.cloud import STACK_NAME, client
 from tests.functions.heard import heard, listen, received
 from tests.functions.stack import LambdaDied, Stack, client_error, once
 
@@ -49,6 +49,7 @@ def test_an_answer_is_told_with_all_that_a_receiver_needs(stack: Stack) -> None:
     assert detail == {
         "version": "1",
         "event_id": detail["event_id"],
+        "stack": STACK_NAME,
         "run_id": run_id,
         "request_id": "told",
         "tenant": "acme",

@@ -108,7 +108,7 @@ CONTRACTS = [
         | {"tenant": "default", "limits": {"turns": 3}, "reply_to": QUEUE, "when_full": "wait"},
         {
             "request_id": [*NO_TEXT, "", " ", "a b", "a\n", "é", "\0", "x" * 129],
-            "agent": NO_NAME,
+            "agent": [bad for bad in NO_NAME if bad is not None],
             "intent": [bad for bad in NO_NAME if bad is not None],
             "text": [*NO_TEXT, "", " \n\t", "x" * 20_001, "\N{PILE OF POO}" * 11_000, "half \ud83d"],
             "context": [*NO_OBJECT, None, *({"x": bad} for bad in NO_JSON), {"x": "y" * 32_768}, {"x": "é" * 6_000}],

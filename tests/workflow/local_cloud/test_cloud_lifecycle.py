@@ -185,7 +185,7 @@ def test_real_bedrock_needs_the_users_own_credentials(monkeypatch: pytest.Monkey
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAUSERSOWN")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "theirs")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-west-2")
-    with LocalCloud(template=TEMPLATE, allow_bedrock=True) as cloud:
+    with LocalCloud(template=TEMPLATE, allow_bedrock=True, enforce_iam=False) as cloud:
         bedrock = cloud.runtime("WorkFunction").client("bedrock-runtime")
         assert bedrock.meta.region_name == "us-west-2"
         assert bedrock._request_signer._credentials.access_key == "AKIAUSERSOWN"

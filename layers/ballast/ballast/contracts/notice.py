@@ -7,7 +7,7 @@ are made of these models (``python -m local.schemas``).
 
 import base64
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field
 
@@ -59,6 +59,11 @@ class Notice(Sent):
     request_id: RequestId
     tenant: Name
     at: At
+    stack: Annotated[str, Field(description="The name of the stack that ran it.")] = ""
+
+    def of_stack(self, stack: str) -> Self:
+        """Return the notice as ``stack`` sends it."""
+        return self.model_copy(update={"stack": stack})
 
     @property
     def detail_type(self) -> str:

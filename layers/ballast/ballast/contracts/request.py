@@ -22,13 +22,15 @@ QueueUrl = Annotated[
 ]
 
 WhenFull = Literal["refuse", "wait"]
+#: What older versions took a request for that named no agent: repeats of theirs are to be found.
+_UNNAMED = "support"
 
 
 class RunRequest(Wire):
     """One request for a run.
 
     request_id  the caller's idempotency key, unique per tenant
-    agent       the playbook's agent that is wanted
+    agent       the playbook's agent that is wanted; the one that is deployed, where none is named
     intent      what the caller knows the request to be about; chooses the fallback
     text        the request in words: untrusted
     context     facts that the caller vouches for, such as an order id
@@ -41,7 +43,7 @@ class RunRequest(Wire):
     """
 
     request_id: RequestId
-    agent: Name = "support"
+    agent: Name | None = None
     intent: Name | None = None
     text: Annotated[Text, StringConstraints(max_length=MAX_TEXT_CHARS)]
     context: dict[str, Json] = Field(default_factory=dict)
@@ -67,4 +69,9 @@ class RunRequest(Wire):
     @property
     def digest(self) -> str:
         """Hex SHA-256 of the whole request: tells a repeat from a conflict."""
-        return sha256(canonical(self.model_dump(mode="json")))
+        whole = self.model_dump(mode="json")
+        return sha256(canonical(whole | {"agent": self.agent or _UNNAMED}))
+
+    def named(self, agent: str) -> "RunRequest":
+        """Return the request with the name of the ``agent`` that is deployed, where it names none."""
+        return self if self.agent is not None else self.model_copy(update={"agent": agent})

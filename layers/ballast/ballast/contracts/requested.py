@@ -1,19 +1,34 @@
 """A run that is requested by message: the request itself, or an EventBridge event that carries it."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from ballast.contracts.notice import SOURCE
 from ballast.contracts.request import RunRequest
 from ballast.contracts.wire import parse
 from ballast.errors import InvalidInput
 
-#: The ``detail-type`` of an event whose detail is a ``RunRequest``.
+#: The ``detail-type`` of an event whose detail is a ``RunRequested``.
 RUN_REQUESTED = "Run Requested"
 
 
-def requested(body: str) -> RunRequest:
-    """Return the request in a message's ``body``. Raises ``InvalidInput`` naming the field and the remedy."""
+class RunRequested(RunRequest):
+    """A request for a run, by event.
+
+    stack  the name of the stack that is meant: every stack of the account hears every event
+    """
+
+    stack: Annotated[str, Field(min_length=1, max_length=128, description="The name of the stack that is meant.")]
+
+
+def requested(body: str, stack: str | None = None) -> RunRequest:
+    """Return the request in a message's ``body``. Raises ``InvalidInput`` naming the field and the remedy.
+
+    ``stack`` is who took the message: an event that names another one is not for it. One that names none came past the
+    rule, by somebody who chose the queue; so does a plain request.
+    """
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -21,12 +36,17 @@ def requested(body: str) -> RunRequest:
             "body: is not JSON. Send a RunRequest, or an EventBridge event with one in detail."
         ) from None
     if isinstance(data, dict) and "detail-type" in data:
-        return parse(RunRequest, _detail(data), what="detail")
+        return parse(RunRequest, _detail(data, stack), what="detail")
     return parse(RunRequest, data, what="RunRequest")
 
 
-def _detail(event: dict[str, Any]) -> Any:
+def _detail(event: dict[str, Any], stack: str | None) -> Any:
     for name, wanted in (("source", SOURCE), ("detail-type", RUN_REQUESTED)):
         if event.get(name) != wanted:
             raise InvalidInput(f"{name}: must be {wanted!r} in an event that requests a run.")
-    return event.get("detail")
+    detail = event.get("detail")
+    if not isinstance(detail, dict) or "stack" not in detail:
+        return detail
+    if stack is not None and detail["stack"] != stack:
+        raise InvalidInput(f"detail.stack: this is the stack {stack!r}; send the event with its name, or to the other.")
+    return {name: value for name, value in detail.items() if name != "stack"}

@@ -3,6 +3,8 @@
 ::
 
     PriceBook ── at(moment) ──▶ PriceTable ── price(model, tier) ──▶ Price ── cost(tokens) ──▶ micro-dollars
+
+It also knows which inference profiles a model has, by geography. ``region.MODEL`` is the one of the stack's region.
 """
 
 import re
@@ -20,10 +22,29 @@ from ballast.errors import ModelRefused, SettingInvalid
 
 PRICES_FILE = Path(__file__).with_name("prices.yaml")
 _TOKENS_PER_PRICE = 1_000_000
-_PROFILE = re.compile(r"^(?:us|us-gov|eu|apac|jp|au|ca|sa|global)\.")
+_PROFILE = re.compile(r"^(us|us-gov|eu|apac|jp|au|ca|sa|global|region)\.")
+#: What stands for the geography of the region that the stack is in.
+FOLLOWS_REGION = "region."
+#: The geographies of profiles that a region can call, by the beginning of its name; the first one that a model has.
+_GEOGRAPHIES = {
+    "us-gov-": ("us-gov",),
+    "us-iso": (),
+    "cn-": (),
+    "us-": ("us", "global"),
+    "ca-": ("ca", "us", "global"),
+    "eu-": ("eu", "global"),
+    "ap-northeast-1": ("jp", "apac", "global"),
+    "ap-northeast-3": ("jp", "apac", "global"),
+    "ap-southeast-2": ("au", "apac", "global"),
+    "ap-southeast-4": ("au", "apac", "global"),
+    "ap-": ("apac", "global"),
+    "sa-": ("sa", "global"),
+    "": ("global",),
+}
 
 Rate = Annotated[int, Field(ge=0)]
 Percent = Annotated[int, Field(ge=1, le=1_000)]
+Geography = Annotated[str, Field(pattern=r"^(us|us-gov|eu|apac|jp|au|ca|sa|global)$")]
 
 
 @dataclass(frozen=True)
@@ -80,9 +101,14 @@ class Price(Wire):
 
 
 class ModelPrice(Price):
-    """A model's price, and what its other service tiers cost: a percentage of it, or a price of their own."""
+    """A model's price.
+
+    tiers     what its other service tiers cost: a percentage of it, or a price of their own
+    profiles  the geographies of its inference profiles, and what they cost: a percentage of it
+    """
 
     tiers: dict[ServiceTier, Percent | Price] = Field(default_factory=dict)
+    profiles: dict[Geography, Percent] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _default_is_the_price_itself(self) -> Self:
@@ -90,11 +116,17 @@ class ModelPrice(Price):
             raise ValueError("tiers: default is the price itself; leave it out")
         return self
 
-    def by_tier(self) -> dict[ServiceTier, Price]:
-        """Return the price of each tier that the model has."""
-        own = Price(**{name: getattr(self, name) for name in Price.model_fields})
-        others = {tier: own.times(made) if isinstance(made, int) else made for tier, made in self.tiers.items()}
+    def by_tier(self, percent: int = 100) -> dict[ServiceTier, Price]:
+        """Return ``percent`` hundredths of the price of each tier that the model has."""
+        own = Price(**{name: getattr(self, name) for name in Price.model_fields}).times(percent)
+        others = {
+            tier: own.times(made) if isinstance(made, int) else made.times(percent) for tier, made in self.tiers.items()
+        }
         return {ServiceTier.DEFAULT: own} | others
+
+    def percent(self, geography: str) -> int:
+        """Return what the profile of that geography costs; the dearest where it is not said."""
+        return self.profiles.get(geography, max(self.profiles.values(), default=100))
 
 
 class PriceTable(Wire):
@@ -133,7 +165,10 @@ class PriceTable(Wire):
 
     def knows(self, model_id: str) -> bool:
         """Say whether the model has a price."""
-        return any(name in self.models for name in (model_id, _PROFILE.sub("", model_id)))
+        try:
+            return bool(self._tiers(model_id))
+        except ModelRefused:
+            return False
 
     def is_cheaper(self, one: str, other: str, tier: ServiceTier = ServiceTier.DEFAULT) -> bool:
         """Say whether attempts with the model ``one`` cost less than with ``other``, and none of them more.
@@ -144,10 +179,24 @@ class PriceTable(Wire):
         mine, others = self.worst(one, tier).promised, self.worst(other, tier).promised
         return mine != others and all(rate <= theirs for rate, theirs in zip(mine, others, strict=True))
 
+    def in_region(self, model_id: str, region: str) -> str:
+        """Return ``model_id`` as ``region`` can call it: ``region.MODEL`` becomes the profile of its geography.
+
+        Where the model has none there, it is the model itself. Any other id stays as it is.
+        """
+        if not model_id.startswith(FOLLOWS_REGION):
+            return model_id
+        model = model_id.removeprefix(FOLLOWS_REGION)
+        has = self.models[model].profiles if model in self.models else {}
+        reaches = next(found for beginning, found in _GEOGRAPHIES.items() if region.startswith(beginning))
+        return next((f"{geography}.{model}" for geography in reaches if geography in has), model)
+
     def _tiers(self, model_id: str) -> dict[ServiceTier, Price]:
-        for name in (model_id, _PROFILE.sub("", model_id)):
-            if name in self.models:
-                return self.models[name].by_tier()
+        if model_id in self.models:
+            return self.models[model_id].by_tier()
+        profile = _PROFILE.match(model_id)
+        if profile is not None and (model := model_id[profile.end() :]) in self.models:
+            return self.models[model].by_tier(self.models[model].percent(profile[1]))
         raise ModelRefused(
             f"No price for the model {model_id!r} in version {self.version} of the price table, so it is not called. "
             f"Add it to {_WHERE}, or correct `model:` in agent.yaml."

@@ -4,7 +4,7 @@ import json
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
@@ -12,6 +12,7 @@ from ballast.contracts import Limits, LimitsPatch
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Json, Name, Text, Wire, complaints
 from ballast.errors import InvalidInput, PlaybookInvalid
+from ballast.money.prices import PriceTable
 from ballast.playbook.approval import OnUnanswered
 from ballast.playbook.moves import MovesConfig
 from ballast.validation import schema_complaint
@@ -65,7 +66,8 @@ class AgentConfig(Wire):
     """The content of ``agent.yaml``.
 
     name          what a request's ``agent`` must say
-    model         the Bedrock model id or inference profile; its price must be in the price table
+    model         the Bedrock model id or inference profile; its price must be in the price table. ``region.MODEL`` is
+                  the profile of the region that the stack is in, here and below
     service_tier  Bedrock's: default, priority, flex or reserved; the model needs a price for it
     second_model  the model to ask while the first one is throttled, down, or hung; it needs a price too
     cheaper_model  the model to use while the spend breaker says so, which must be cheaper; without one that mode
@@ -128,6 +130,11 @@ class AgentConfig(Wire):
         """Return the limits of a run with that intent."""
         known = self.intents.get(intent) if intent else None
         return self.limits.tightened(known.limits if known else None, by=f"intent {intent}")
+
+    def in_region(self, region: str, prices: PriceTable) -> Self:
+        """Return the same with its models as ``region`` can call them."""
+        named = {name: getattr(self, name) for name in ("model", "second_model", "cheaper_model")}
+        return self.model_copy(update={name: prices.in_region(one, region) for name, one in named.items() if one})
 
     def answer_schema(self, intent: str | None) -> dict[str, Json] | None:
         """Return what the answer to a request of that intent must fit, None where it is free."""

@@ -9,13 +9,15 @@ import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
+from typing import Self
 
 from ballast.errors import ModelRefused, PlaybookInvalid
 from ballast.money import PriceTable, load_prices
+from ballast.money.prices import FOLLOWS_REGION
 from ballast.playbook.agent import AgentConfig, read_agent
 from ballast.playbook.effects import Breaker, OnRollback
 from ballast.playbook.fallback import Fallback
@@ -34,6 +36,10 @@ class Playbook:
     agent: AgentConfig
     tools: Mapping[str, Tool]
     fallbacks: Mapping[str, Fallback]
+
+    def in_region(self, region: str, prices: PriceTable) -> Self:
+        """Return the same with the agent's models as ``region`` can call them."""
+        return replace(self, agent=self.agent.in_region(region, prices))
 
     @cached_property
     def code_sha256(self) -> str:
@@ -93,7 +99,8 @@ class Playbook:
 def load_playbook(folder: str | Path) -> Playbook:
     """Import ``folder`` (``agent.yaml``, ``tools/``, ``fallbacks/``) and check that it fits together.
 
-    The folder is a package; inside it, import relatively. Raises ``PlaybookInvalid``, and then
+    A folder without ``agent.yaml`` may hold the playbook's folder, whatever its name, among others: a deployed layer
+    does. The playbook's folder is a package; inside it, import relatively. Raises ``PlaybookInvalid``, and then
     nothing of it stays imported: once mended it loads as if it were new.
     """
     path = Path(folder).resolve()
@@ -101,6 +108,7 @@ def load_playbook(folder: str | Path) -> Playbook:
         raise PlaybookInvalid(
             f"{path}: no such folder. Point at a folder that holds agent.yaml, tools/ and fallbacks/."
         )
+    path = _playbook_in(path)
     agent = read_agent(path / "agent.yaml")
     with _LOCK:
         name = _package_name(path)
@@ -115,6 +123,17 @@ def load_playbook(folder: str | Path) -> Playbook:
             _forget(name, before)
             raise
     return Playbook(path, agent, dict(sorted(tools.items())), fallbacks)
+
+
+def _playbook_in(folder: Path) -> Path:
+    """Return ``folder``, or the one folder in it that is a playbook's."""
+    if (folder / "agent.yaml").is_file():
+        return folder
+    inside = sorted(found.parent for found in folder.glob("*/agent.yaml"))
+    if len(inside) > 1:
+        names = ", ".join(found.name for found in inside)
+        raise PlaybookInvalid(f"{folder}: holds several playbooks ({names}). Point at one of them, or ship one.")
+    return inside[0] if inside else folder
 
 
 def _found(path: Path, modules: Sequence[ModuleType]) -> tuple[dict[str, Tool], dict[str, Fallback]]:
@@ -166,13 +185,16 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
 def _check_cheaper(file: Path, agent: AgentConfig, prices: PriceTable) -> None:
     """Raise ``PlaybookInvalid`` where the spend breaker's mode ``cheaper`` would save nothing.
 
-    Without a price of the model there is nothing to compare with, and nothing is called. Tiers are compared before a
-    call: not every model has each.
+    Without a price of the model there is nothing to compare with, and nothing is called. Tiers and regions' profiles
+    are compared before a call: not every model has each.
     """
-    if agent.cheaper_model is None or not prices.knows(agent.model):
+    if agent.cheaper_model is None:
+        return
+    model, cheaper = (one.removeprefix(FOLLOWS_REGION) for one in (agent.model, agent.cheaper_model))
+    if not prices.knows(model):
         return
     try:
-        saves = prices.is_cheaper(agent.cheaper_model, agent.model)
+        saves = prices.is_cheaper(cheaper, model)
     except ModelRefused as unknown:
         raise PlaybookInvalid(f"{file}: cheaper_model cannot be compared with model: {unknown}") from None
     if not saves:
