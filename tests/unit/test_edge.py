@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
@@ -137,6 +137,7 @@ def test_an_error_that_caused_itself_comes_to_an_end() -> None:
     st.text(min_size=4, max_size=40).filter(lambda text: text.replace("\\", "").strip() != "" and len(set(text)) > 3)
 )
 def test_any_value_in_any_message_is_masked(value: str) -> None:
+    assume(Secret(value).is_searched)  # not a word of which every message is full
     finder = Finder.of([Secret(value)])
 
     for problem in (ValueError(f"<{value}>"), KeyError(value), ValueError({"a": [value]}), KeyError(json.dumps(value))):
