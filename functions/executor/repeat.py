@@ -51,10 +51,12 @@ def _repeated(attempt: Attempt) -> CallState | None:
     if free or attempt.state.status == "intended":
         return None
     task, playbook = attempt.task, attempt.playbook
-    return earlier(attempt.history.run, (task.turn, task.index), attempt.state.call, lambda call: _same(playbook, call))
+    return earlier(
+        attempt.history.run, (task.turn, task.index), attempt.state.call, lambda call: read_alike(playbook, call)
+    )
 
 
-def _same(playbook: Playbook, call: ToolCall) -> str:
+def read_alike(playbook: Playbook, call: ToolCall) -> str:
     """Return the call's identity as its tool reads the arguments: with defaults, 1.50 and "1.5" of an amount alike."""
     tool = playbook.tools.get(call.tool)
     if tool is None:
