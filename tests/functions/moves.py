@@ -42,7 +42,7 @@ def status(run_id: str, turn: int = 1, index: int = 1) -> str | None:
 def adds_up(stack: Stack, *run_ids: str, cut: bool = False) -> None:
     """Check that the windows count what the reservations say, and these what the logs of the runs say.
 
-    Of a run that was ``cut`` between two requests they may count more: what was begun is given back by its executor only.
+    Of a run that was ``cut`` between two requests they may count more: only the executor gives back what was begun.
     """
     table = items()
     sums: dict[tuple[str, str], int] = {}
