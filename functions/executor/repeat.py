@@ -46,9 +46,12 @@ def asks_again(attempt: Attempt) -> bool:
 
 
 def _repeated(attempt: Attempt) -> CallState | None:
-    """Return the call that this one repeats. The rollback undoes each effect by itself: it repeats nothing."""
+    """Return the call that this one repeats. The rollback undoes each effect by itself: it repeats nothing.
+
+    Also of a call that has begun: it repeats what it repeated then, and its intention could have been forged.
+    """
     free = attempt.tool.policy.repeat is Repeat.ALLOW or attempt.state.planner is Planner.ROLLBACK
-    if free or attempt.state.status == "intended":
+    if free:
         return None
     task, playbook = attempt.task, attempt.playbook
     return earlier(
