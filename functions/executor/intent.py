@@ -19,6 +19,7 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
     its ending says what became of its effects, and no other one may follow.
     """
     if attempt.state.status == "intended":
+        attempt.moving.begin()  # nothing, where it really has begun
         return False
     task, tool = attempt.task, attempt.tool
     moves = attempt.moving.begin()

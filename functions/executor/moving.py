@@ -79,16 +79,20 @@ class Moving:
             raise MoveRefused(why)
         self.no_room = why
 
-    def look(self, attempt: Attempt) -> None:
-        """Find what an earlier attempt reserved for a call that has begun. Reserves nothing."""
+    def resume(self, attempt: Attempt) -> None:
+        """Find what an earlier attempt reserved for a call that has begun; reserve where it did not.
+
+        The log's word that it has begun does not show that anything was reserved: the table does.
+        """
+        found = self._store.book().find(attempt.task.run_id, attempt.task.turn, attempt.task.index)
+        if found is None or found.status not in ("begun", "kept"):
+            self.reserve(attempt)
+            return
         try:
             move = self._described(attempt)
         except ToolFailed:  # what moves_key asked for is gone; that does not undo the beginning
             return
-        if move is None or not move.micro:
-            return
-        found = self._store.book().find(move.run_id, move.turn, move.index)
-        if found is not None and found.status != "returned":
+        if move is not None and move.micro:
             self._hold(found, move)
 
     def _hold(self, found: Reservation, move: Move) -> None:
@@ -150,7 +154,7 @@ class Moving:
 
         Raises ``RetryLater`` where nothing is reserved: no money moves without.
         """
-        if self._move is None or not self._move.micro:
+        if self._move is None or not self._move.micro or self.begun:
             return {}
         if self._held is None:
             raise RetryLater(f"{self._move.run_id} turn {self._move.turn}: its move is not reserved; try again.")
@@ -209,13 +213,16 @@ def reserved(attempt: Attempt) -> Outcome | None:
     if attempt.tool.moves is None:
         return None
     if attempt.state.status == "intended":
-        attempt.moving.look(attempt)
-        return None
+        return _reserved(attempt, attempt.moving.resume)
     rounds = approval_rounds(attempt.history.turn, attempt.task.turn, attempt.task.index)
     if rounds and not (rounds[-1].answer or {}).get("approve"):
         return None  # people are being asked, or said no: nothing moves now
+    return _reserved(attempt, attempt.moving.reserve)
+
+
+def _reserved(attempt: Attempt, reserve: Callable[[Attempt], None]) -> Outcome | None:
     try:
-        attempt.moving.reserve(attempt)
+        reserve(attempt)
     except ToolFailed as failed:  # what moves_key asked for is not there
         return {"status": "failed", "message": str(failed), "undo": None}
     return None
