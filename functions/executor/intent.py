@@ -19,7 +19,8 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
     its ending says what became of its effects, and no other one may follow.
     """
     if attempt.state.status == "intended":
-        attempt.moving.begin()  # nothing, where it really has begun
+        if not attempt.moving.begun:  # the log alone says that it has
+            attempt.moving.begin()
         return False
     task, tool = attempt.task, attempt.tool
     moves = attempt.moving.begin()

@@ -154,7 +154,7 @@ class Moving:
 
         Raises ``RetryLater`` where nothing is reserved: no money moves without.
         """
-        if self._move is None or not self._move.micro or self.begun:
+        if self._move is None or not self._move.micro:
             return {}
         if self._held is None:
             raise RetryLater(f"{self._move.run_id} turn {self._move.turn}: its move is not reserved; try again.")

@@ -5,6 +5,7 @@ agent that gives up, the undo of both, a script that pays a part. With IAM enfor
 each kind of event is put at each stage of it, as a new one and over those that are there.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -15,13 +16,13 @@ from typing import Any
 import pytest
 
 from ballast.contracts import Event, RunRequest
-from ballast.errors import AnswerUnsigned, EscalationClosed, LogCorrupt
 from ballast.folds import find_call
 from ballast.log.codec import decode, encode
 from ballast.money.moves import of_customer, units
 from local.clock import VirtualClock
 from local.cloud import ROOT, LocalCloud
 from local.converse.source import CallableModel, Reply, said, turns_taken
+from local.functions import FunctionError
 from tests.e2e.forged.tools.till import done
 
 PLAYBOOK = ROOT / "tests" / "e2e" / "forged"
@@ -247,7 +248,7 @@ class Played:
                 yes = approve and shown == call("pay", self.name, APPROVED)["arguments"]
                 answer = {"escalation_id": result["escalation_id"], "by": "ann", "approve": yes}
                 # Where something else stands in the place of their answer, they are told so.
-                with suppress(EscalationClosed, AnswerUnsigned, LogCorrupt):
+                with suppress(FunctionError):
                     cloud.invoke("AnswerEscalationFunction", answer)
                     self.approvals += yes
 
@@ -297,3 +298,45 @@ def test_as_it_should_be(cloud: LocalCloud) -> None:
     assert (played.counted, played.wrong) == (SCRIPTED, [])
     assert played.verdict is not None
     assert played.verdict.status == "fits", played.verdict
+
+
+#: What ``verify`` finds nothing wrong with, and docs/architecture.md says so: a new event that contradicts none.
+FITS = (
+    "the rollback",
+    "the script",
+    "the agent",
+    "a call",
+    "undos that nobody made",
+    "nobody answered",
+    "nothing was asked",
+    "another call was asked for",
+    "people were told",
+    "an approval is void",
+    "an escalation is open",
+    "a lease was extended",
+    "every call",
+)
+
+
+@pytest.mark.parametrize("what", FORGED)
+def test_nothing_that_is_forged_acts_or_gives_money_back(what: str, cloud: LocalCloud) -> None:
+    # All stages of all kinds are a quarter of an hour's work: FORGED=all.
+    number = list(FORGED).index(what)
+    for place, stage in enumerate(STAGES):
+        if os.environ.get("FORGED") != "all" and (place + number) % 4:
+            continue
+        played = Played(cloud, FORGED[what], stage)
+        verdict = played.verdict
+        assert played.was_put, stage
+        assert played.wrong == [], (stage, played.done)
+        assert verdict is not None
+        assert verdict.first is not None or what.startswith(FITS), stage
+
+
+def test_a_rejection_is_not_made_nobodys_with_the_planners_rights(cloud: LocalCloud) -> None:
+    played = Played(cloud, FORGED["nobody answered"], "once people were asked", approve=False)
+
+    assert f"pay {APPROVED}" not in played.done
+    assert played.wrong == []
+    assert played.verdict is not None
+    assert played.verdict.unsigned == ("0002.call.1.approval_answered",)
