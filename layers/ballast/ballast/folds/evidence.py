@@ -298,7 +298,9 @@ def _check_settled(it: _Check, names: Mapping[str, Event]) -> None:
         it.wrong.setdefault(
             seq, "is missing: the run has ended. If that was minutes ago, look again; else it was deleted"
         )
-    ended = run_seq("ended")
+    ended, ending = run_seq("ended"), names.get("run.ended")
+    if settled is not None and EVIDENCE in settled.body and ending is not None and EVIDENCE not in ending.body:
+        it.wrong.setdefault(ended, "has no evidence, and what came after it has: an older version's, or not Settle's")
     if "run.ended" not in names and ended not in it.broken:
         it.wrong.setdefault(ended, "is missing: the run was settled")
 
