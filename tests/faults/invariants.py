@@ -198,8 +198,8 @@ def windows_conserved(case: Case) -> Iterator[str]:
 def moves_conserved(case: Case) -> Iterator[str]:
     """What the windows count of the business's own money is what the log says was moved, and below every ceiling.
 
-    Where a run was cut between two requests of the executor they may count more: what was begun stays so, since nobody
-    else gives it back.
+    Where the executor died for good between two requests they may count more: what was begun stays so, since nobody else
+    gives it back.
     """
     logged = {(one.turn, one.index): one for one in moves(case.events)} if case.events else {}
     items: list[dict[str, Any]] = [
@@ -223,8 +223,14 @@ def moves_conserved(case: Case) -> Iterator[str]:
     yield from (
         f"{name} is {item['status']}, and no log has it"
         for name, item in reserved.items()
-        if item["status"] != "returned"
+        if item["status"] not in ("returned", "begun")
     )
+    for item in reserved.values():
+        if item["status"] == "begun":  # and its intention was never written
+            for account in (item["customer"], f"tenant#{item['tenant']}", "account"):
+                for window in (item["hour"], item["day"]):
+                    sums[account, window] += item["micro"]
+            sums[of_run(case.played.scenario.run_id), TOTAL] += item["micro"]
     counted = {(item["account"], item["window"]): item["moved"] for item in items if item.get("moved")}
     if counted != dict(sums):
         yield f"the windows count {counted}, the log {dict(sums)}"
