@@ -198,7 +198,7 @@ def windows_conserved(case: Case) -> Iterator[str]:
 def moves_conserved(case: Case) -> Iterator[str]:
     """What the windows count of the business's own money is what the log says was moved, and below every ceiling.
 
-    Where the executor died for good between two requests they may count more: what was begun stays so, since nobody else
+    Where the executor died for good between two requests they may count more: what was begun stays so: nobody else
     gives it back.
     """
     logged = {(one.turn, one.index): one for one in moves(case.events)} if case.events else {}
