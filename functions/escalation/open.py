@@ -80,7 +80,8 @@ class Escalations:
             decision = None
         question = asked(events, task.turn - 1) if task.kind == "question" else None
         now, opened_as = self.runtime.clock(), opening(events)
-        tenant = opened_as.request.tenant
+        # The execution's input says who asked, and for whom; the log could be made to say something else.
+        tenant = task.tenant or opened_as.request.tenant
         facts = {
             "escalation_id": escalation_id,
             "kind": task.kind,
@@ -89,7 +90,7 @@ class Escalations:
             "proposed_decision": decision,
             "answer_by": (now + timedelta(seconds=task.timeout_s)).isoformat(),
         }
-        requested_by = opened_as.requested_by
+        requested_by = task.requested_by or opened_as.requested_by
         proposed_by = proposer(events, task.turn, index) if is_approval else None
         if task.kind != "question":
             facts["may_not_answer"] = tuple(who for who in (requested_by, proposed_by) if who)

@@ -12,13 +12,17 @@ from ballast.errors import LogCorrupt
 
 @dataclass(frozen=True)
 class Given:
-    """One person's approval. ``number`` counts the answers to the question; ``sha256`` tells a repeat."""
+    """One person's approval. ``number`` counts the answers to the question; ``sha256`` tells a repeat.
+
+    group  the group that the tool asks for and that they are of; None where it asks for none
+    """
 
     by: str
     at: str
     sha256: str
     comment: str
     number: int
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,7 @@ class Question:
     attempts    how often the waiting run was told of an answer, or was about to be
     resumed     whether the run is known to have its answer
     answer_sha256, answered_by, comment  of the answer that decided it
+    tenant      whose run it is; None of an older version's question
     requested_by  who asked for the run: they do not decide
     proposed_by  the person who proposed the call, of an approval; None where a model or a script did
     changed_by   who changed the call's arguments last
@@ -54,6 +59,7 @@ class Question:
     answer_sha256: str | None = None
     answered_by: str | None = None
     comment: str = ""
+    tenant: str | None = None
     requested_by: str | None = None
     proposed_by: str | None = None
     changed_by: str | None = None
@@ -90,6 +96,7 @@ class Question:
             answer_sha256=text("answer_sha256"),
             answered_by=text("answered_by"),
             comment=text("answer_comment") or "",
+            tenant=text("tenant"),
             requested_by=text("requested_by"),
             proposed_by=text("proposed_by"),
             changed_by=text("changed_by"),

@@ -58,9 +58,10 @@ def proposer(events: Sequence[Event], turn: int, index: int) -> str | None:
 def check(question: Question, caller: Caller, events: Sequence[Event]) -> None:
     """Raise ``MayNotAnswer`` where the caller has no say in it at all."""
     where, who = question.escalation_id, caller.principal
-    tenant = opening(events).request.tenant
+    # The table's word first: it has it from the execution's input. The log's opening could be changed since.
+    tenant = question.tenant or opening(events).request.tenant
     if question.kind == "question":
-        asked = opening(events).requested_by
+        asked = question.requested_by or opening(events).requested_by
         if caller.reviews(tenant) or (asked is not None and caller.sees(tenant) and same_person(asked, who)):
             return
         raise MayNotAnswer(f"{where}: only who asked for this run, or a reviewer, replies to its question.")

@@ -169,9 +169,11 @@ CONTRACTS = [
     _contract(
         OpenTask,
         _TASK | {"kind": "approval", "reason": "deadline", "timeout_s": 60, "task_token": "t", "index": 1, "round": 2}
-        | {"handed_over": {"from": "agent", "reason": "deadline"}},
+        | {"handed_over": {"from": "agent", "reason": "deadline"}, "requested_by": "mia", "tenant": "acme"},
         _NO_TASK
         | {
+            "requested_by": [one for one in NO_TEXT if one is not None],
+            "tenant": [one for one in NO_TEXT if one is not None],
             "kind": [*NO_TEXT, "", "telegram"],
             "reason": NO_TEXT,
             "timeout_s": NO_POSITION,

@@ -1,4 +1,4 @@
-"""Replay a fallback's script over the recorded outcomes of its calls. Pure."""
+"""Replay a fallback's script over the recorded outcomes of its calls, to propose the next and to check it. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,8 @@ from pydantic import ValidationError
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, RunRequest, ToolCall
 from ballast.contracts.wire import canonical
 from ballast.folds import CallState, calls
-from ballast.playbook import CallFailed, Fallback, GiveUp, Playbook
+from ballast.playbook.fallback import CallFailed, Fallback, GiveUp
+from ballast.playbook.load import Playbook
 
 #: A script that wants more calls than this is going round in circles; no other limit stops it.
 MAX_CALLS = 100
