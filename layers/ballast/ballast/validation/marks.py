@@ -83,6 +83,12 @@ class Found:
         return is_choice(self.annotation)
 
 
+def is_default(model: type[BaseModel], found: Found) -> bool:
+    """Say whether an argument is what the model takes by default, so that its author chose it."""
+    field = model.model_fields.get(found.path)
+    return field is not None and not field.is_required() and bool(field.default == found.value)
+
+
 def is_choice(annotation: Any) -> bool:
     """Say whether the type lists its values: a Literal, an Enum, a boolean."""
     found = list(branches(annotation))
