@@ -38,8 +38,8 @@ _COUNT_NAMES = _set(
     "day week month year date time minutes seconds score points rank level version code zip postal phone card note "
     "reference ref invoice order room line row house street apartment floor seat gate zone district address latitude "
     "longitude lat lon lng altitude kg g gram grams mg lb lbs oz ounces m cm mm km miles meter meters metres inch "
-    "inches feet ft width height length depth volume area liters litres ml distance radius temperature degrees speed rating "
-    "stars reason method type status kind name text last4 digits account iban"
+    "inches feet ft width height length depth volume area liters litres ml distance radius temperature degrees speed "
+    "rating stars reason method type status kind name text last4 digits account iban"
 )
 #: Whole names, without underscores, of what chooses a part of a list.
 _PAGING_NAMES = _set(

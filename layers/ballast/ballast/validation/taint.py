@@ -7,7 +7,7 @@ otherwise it may have come out of the text.
 ============== ==========================================================================================
 text           trusted sources name it; or they name every word of it, its addresses and ids whole, and what
                is short (digits, letters) in the same order
-number, date   trusted sources name it, a percentage as "15 %" and a number up to twelve as a word, too
+number, date   trusted sources name it, a percentage as "15 %", a number up to twelve as a word, a day as "May 24"
 list           the same of each item; short items as they stand together
 choice         of a write: always (the author's own words). Of a read: see ``may_have_made``
 ============== ==========================================================================================
@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from ballast.validation.amounts import names_paging
+from ballast.validation.dates import Day, day_of, days_in
 from ballast.validation.marks import Found
 from ballast.validation.spelling import Token, even, tokens
 from ballast.validation.value import Kind, Leaf, Wanted, json_leaves
@@ -128,7 +129,8 @@ class Heard:
         if str(found.value).strip() == "":
             return True
         wanted = wanted_of(found)
-        if _among(self._trusted, wanted):
+        day = day_of(found.value)
+        if _among(self._trusted, wanted) or (day is not None and {day, (None, *day[1:])} & self._known.days):
             return True
         return self._has_words_of(wanted.leaf) if isinstance(wanted.leaf.value, str) else self._counts(wanted)
 
@@ -165,8 +167,9 @@ class _Words:
     def __init__(self) -> None:
         self._words: set[str] = set()
         self._telling: set[str] = set()
+        self._days: set[Day] = set()
         self._passages: set[tuple[str, ...]] = set()
-        self._new: dict[str, list[Said]] = {"words": [], "telling": [], "passages": []}
+        self._new: dict[str, list[Said]] = {"words": [], "telling": [], "days": [], "passages": []}
 
     def add(self, source: Said) -> None:
         for left in self._new.values():
@@ -185,6 +188,13 @@ class _Words:
             brought = {word for leaf in json_leaves(source.brought) for word in _telling(leaf)}
             self._telling.update(word for leaf in source.leaves for word in _telling(leaf) if word not in brought)
         return self._telling
+
+    @property
+    def days(self) -> set[Day]:
+        for source in _taken(self._new["days"]):
+            brought = {day[1:] for leaf in json_leaves(source.brought) for day in days_in(leaf.evened)}
+            self._days.update(day for leaf in source.leaves for day in days_in(leaf.evened) if day[1:] not in brought)
+        return self._days
 
     @property
     def passages(self) -> set[tuple[str, ...]]:
