@@ -20,8 +20,6 @@ _OF_NEWSLETTERS = re.compile(r"news|mail|market|adverti|subscri|consent|opt|abon
 _WORD = re.compile(r"[^\W_]{3,}")
 #: Words that a note may have of the desk's own.
 _DESKS_WORDS = frozenset({"customer", "asks", "asked", "wants", "please", "the", "and", "for", "has", "was", "that"})
-    {"customer", "asks", "asked", "wants", "please", "the", "and", "for", "has", "was", "that", "not"}
-)
 #: Reads that bring what others wrote.
 _READS = ("look_up_customer", "look_up_order", "search_docs")
 #: Where most customers live: a new address there is nothing unusual.
