@@ -162,7 +162,7 @@ def _two_terms(value: Decimal, known: Known) -> Ways:
     for others in (known.amounts, known.numbers):
         for one, where in known.amounts.items():
             other = value - one
-            if other in others and (others is known.numbers or other <= one):
+            if other in others and (other <= one or other not in known.amounts):
                 yield f"{_term(one, where)} + {_term(other, others[other])}"
             if -other in others:
                 yield f"{_term(one, where)} − {_term(-other, others[-other])}"

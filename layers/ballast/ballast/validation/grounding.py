@@ -59,7 +59,8 @@ def ground(
     arguments without a mark are held against untrusted text as well.
     """
     marked = [found for found in leaves(type(args), args, Grounded) if found.mark is not None and _says(found.value)]
-    plain = [found for found in _unmarked(args) if _origin(wanted_of(found), opening) is None] if unmarked else []
+    plain = [found for found in _unmarked(args) if found.in_list or _origin(wanted_of(found), opening) is None]
+    plain = plain if unmarked else []
     known: dict[str, str] = {}
     left: list[Found] = []
     for found in marked:
@@ -164,7 +165,7 @@ def _unvouched(args: BaseModel, plain: Sequence[Found], heard: Heard) -> list[Fo
     """Return the arguments without a mark that nothing trusted accounts for: one of something is no value."""
     own = [found for found in plain if not isinstance(found.mark, FreeText) and not found.chosen]
     missing = heard.unaccounted(found for found in own if not is_default(type(args), found))
-    return [found for found in missing if found.value not in (0, 1)]
+    return [found for found in missing if found.in_list or found.value not in (0, 1)]
 
 
 def _origin(wanted: Wanted, sources: Sequence[Source], *, trusted: bool = True) -> str | None:

@@ -82,6 +82,11 @@ class Found:
         """Whether it is one of the values that its type lists: the author's own words."""
         return is_choice(self.annotation)
 
+    @property
+    def in_list(self) -> bool:
+        """Whether it is an item of a list, or a key or a value of a mapping."""
+        return self.path.rpartition(".")[2].isdigit() or "*" in self.path
+
 
 def is_default(model: type[BaseModel], found: Found) -> bool:
     """Say whether an argument is what the model takes by default, so that its author chose it."""

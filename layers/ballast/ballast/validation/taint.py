@@ -154,7 +154,7 @@ class Heard:
 
     def _pages(self, found: Found) -> bool:
         value = found.value
-        if not isinstance(value, int) or not names_paging(found.field) or _in_list(found):
+        if not isinstance(value, int) or not names_paging(found.field) or found.in_list:
             return False
         return 0 <= value < _FEW or (
             _FEW <= value < _MANY and not _among(self._untrusted, wanted_of(found), perhaps=True)
@@ -272,15 +272,11 @@ def _lists(arguments: Iterable[Found]) -> Iterator[list[Found]]:
     """Yield the arguments, those of one list together."""
     found: dict[str, list[Found]] = {}
     for one in arguments:
-        found.setdefault(one.path.rpartition(".")[0] + ".*" if _in_list(one) else one.path, []).append(one)
+        found.setdefault(one.path.rpartition(".")[0] + ".*" if one.in_list else one.path, []).append(one)
     yield from found.values()
-
-
-def _in_list(found: Found) -> bool:
-    return found.path.rpartition(".")[2].isdigit() or "*" in found.path
 
 
 def _selects(found: Found) -> bool:
     """Say whether it is one choice among words that its author wrote."""
     letters = sum(map(str.isalpha, str(getattr(found.value, "value", found.value))))
-    return found.chosen and not _in_list(found) and letters >= _SHORT
+    return found.chosen and not found.in_list and letters >= _SHORT
