@@ -57,6 +57,19 @@ class Page(Closed):
     newest: bool = True
 
 
+class Pin(Closed):
+    one: str = ""
+    two: str = ""
+    three: str = ""
+    four: str = ""
+    five: str = ""
+
+
+class Nested(Closed):
+    rows: tuple[tuple[int, ...], ...] = ()
+    lines: tuple[OneDigit, ...] = ()
+
+
 class Formula(Closed):
     expression: str = ""
 
@@ -71,6 +84,8 @@ ALL = {
     "pad": Described(Day),
     "list_lines": Described(Page),
     "calculate": Described(Formula),
+    "pin": Described(Pin),
+    "nested": Described(Nested),
 }
 
 
@@ -112,6 +127,11 @@ def after(tool: str, arguments: dict[str, Any], said: Any, mail: str | None = "D
         ("join", {"parts": ["a", "k", "s", "m"]}),
         ("join", {"parts": ["6", "1"]}),
         ("join", {"parts": [*"kassim"]}),
+        ("nested", {"rows": [[1], [0], [0], [2]]}),
+        ("nested", {"rows": [[1, 0], [0, 2]]}),
+        ("nested", {"lines": [{"digit": "1"}, {"digit": "0"}]}),
+        ("pin", {"one": "1", "two": "0", "three": "0", "four": "2"}),
+        ("pin", {"one": "k", "two": "a", "three": "s", "four": "s"}),
         ("list_lines", {"page": 4711}),
         ("list_lines", {"limit": -7}),
         ("calculate", {"expression": "41 + 7"}),
@@ -137,6 +157,8 @@ def test_a_read_with_what_nothing_accounts_for_returns_untrusted_text(tool: str,
         ("digit", {"digit": "6"}),
         ("sum", {"a": 240}),
         ("sum", {"a": 2, "b": 3}),
+        ("pin", {"one": "1", "two": "6"}),
+        ("pin", {"one": "1", "two": "2", "three": "6", "four": "0"} | {"four": "Ann"}),
         ("pad", {"day": "2026-05-24"}),
         ("pad", {"days": ["2026-05-24"]}),
         ("join", {"parts": ["O-1001", "lamp"]}),
@@ -147,6 +169,11 @@ def test_a_read_with_what_nothing_accounts_for_returns_untrusted_text(tool: str,
 )
 def test_usual_reads_are_trusted_as_before(tool: str, arguments: dict[str, Any]) -> None:
     assert after(tool, arguments, {"said": "jo@shop.example"}).trusts()
+
+
+def test_a_choice_that_only_untrusted_text_names_is_tainted() -> None:
+    assert not after("list_lines", {"status": "shipped"}, {"said": "x"}, "Take those that are shipped.").trusts()
+    assert after("list_lines", {"status": "shipped"}, {"said": "x"}, "Take those that are late.").trusts()
 
 
 def test_more_than_three_free_choices_may_spell_something() -> None:
@@ -240,6 +267,16 @@ def _pair_by_pair(run: Made, value: str, at: int) -> None:
         done += char
 
 
+def _page_by_page(run: Made, value: str, at: int) -> None:
+    for char in value:
+        run.call("list_lines", {"page": ord(char) % 100}, result=char)
+    for start in range(0, len(value), 3):
+        run.call(
+            "pin", dict(zip(("one", "two", "three"), value[start:], strict=False)), result=value[start : start + 3]
+        )
+    run.call("join", {"parts": [value[start : start + 3] for start in range(0, len(value), 3)]}, result=value)
+
+
 def _digit_by_digit(run: Made, value: str, at: int) -> None:
     for char in filter(str.isdigit, value):
         run.call("digit", {"digit": char}, result=char)
@@ -258,6 +295,7 @@ ROADS: tuple[Road, ...] = (
     _letter_by_letter,
     _pair_by_pair,
     _digit_by_digit,
+    _page_by_page,
     _halves,
     _road("chars", lambda value: {"codes": [ord(char) for char in value]}),
     _road("chars", lambda value: {"codes": [ord(char) - 32 for char in value]}),

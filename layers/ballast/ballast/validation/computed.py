@@ -16,15 +16,18 @@ import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal, DecimalException
-from itertools import combinations, islice, product
+from functools import cached_property
+from itertools import combinations, product
+from typing import Any
 
 from ballast.validation.amounts import names_paging
-from ballast.validation.value import Leaf, Wanted
+from ballast.validation.value import Leaf, Wanted, json_leaves
 
 _CENT = Decimal("0.01")
 #: So many arguments are computed with, and so long are a text to put together and an expression.
-_NUMBERS, _FEW, _TEXT, _EXPRESSION = 60, 20, 200, 200
+_NUMBERS, _FEW, _TEXT, _PIECES, _EXPRESSION = 60, 20, 200, 300, 200
 #: Fewer letters read the same backwards by chance.
 _BACKWARDS = 5
 _OPERATORS: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
@@ -36,28 +39,57 @@ _OPERATORS: dict[type[ast.operator], Callable[[Decimal, Decimal], Decimal]] = {
 _LOOKS_COMPUTED = re.compile(r"[-+*/×x÷()0-9.\s]{3,}", re.ASCII | re.IGNORECASE)
 
 
-def is_computed(wanted: Wanted, brought: Sequence[Leaf]) -> bool:
-    """Say whether the value follows from these arguments."""
-    if not brought:
-        return False
-    if len(wanted.leaf.numbers) == 1 and is_number_computed(next(iter(wanted.leaf.numbers)), brought):
-        return True
-    return _is_put_together(wanted.leaf.compact, brought)
+@dataclass(frozen=True)
+class Brought:
+    """What a call was made with. What follows from it is worked out once, and only where something is asked."""
 
+    leaves: tuple[Leaf, ...]
 
-def is_number_computed(value: Decimal, brought: Sequence[Leaf]) -> bool:
-    """Say whether a number follows from the numbers among these arguments."""
-    terms = [abs(one) for leaf in brought if not names_paging(leaf.field) for one in leaf.numbers]
-    if not terms and not any(isinstance(leaf.value, str) for leaf in brought):
-        return False
-    cents = abs(value).quantize(_CENT, ROUND_HALF_UP)
-    results = islice((abs(one) for one in _results(list(dict.fromkeys(terms))[:_NUMBERS], terms, brought)), 40_000)
-    return any(one == abs(value) or (one.is_finite() and _cents(one) == cents) for one in results)
+    @classmethod
+    def of(cls, arguments: Any) -> "Brought":
+        """Return the arguments, JSON, as texts and numbers."""
+        return cls(json_leaves(arguments))
+
+    def makes(self, wanted: Wanted) -> bool:
+        """Say whether the value is one of the arguments, or follows from them."""
+        if not self.leaves:
+            return False
+        if any(map(wanted.may_occur_in, self.leaves)) or self.puts_together(wanted.leaf.compact):
+            return True
+        return len(wanted.leaf.numbers) == 1 and _cents(next(iter(wanted.leaf.numbers))) in self._results
+
+    def makes_number(self, value: Decimal) -> bool:
+        """Say the same of a number."""
+        return any(value in leaf.numbers for leaf in self.leaves) or _cents(value) in self._results
+
+    def puts_together(self, compact: str) -> bool:
+        """Say whether letters and digits are those of two or more arguments, or of one of them backwards."""
+        if not self._pieces or not 1 < len(compact) <= _TEXT:
+            return False
+        if len(compact) >= _BACKWARDS and compact[::-1] in self._pieces:
+            return True
+        pieces = [piece for piece in self._pieces if piece != compact and piece in compact]
+        reached = {0}
+        for at in range(len(compact) if pieces else 0):
+            if at in reached:
+                reached.update(at + len(piece) for piece in pieces if compact.startswith(piece, at))
+        return len(compact) in reached
+
+    @cached_property
+    def _pieces(self) -> frozenset[str]:
+        pieces = {leaf.compact for leaf in self.leaves if not names_paging(leaf.field)} - {""}
+        return frozenset(sorted((piece for piece in pieces if len(piece) <= _TEXT), key=len)[:_PIECES])
+
+    @cached_property
+    def _results(self) -> frozenset[Decimal]:
+        terms = [abs(one) for leaf in self.leaves if not names_paging(leaf.field) for one in leaf.numbers]
+        distinct = list(dict.fromkeys(terms))[:_NUMBERS]
+        return frozenset(map(_cents, _results(distinct, terms, self.leaves)))
 
 
 def _cents(value: Decimal) -> Decimal:
     try:
-        return value.quantize(_CENT, ROUND_HALF_UP)
+        return abs(value).quantize(_CENT, ROUND_HALF_UP)
     except DecimalException:
         return Decimal("NaN")
 
@@ -99,17 +131,3 @@ def _value(node: ast.expr, written: str) -> Decimal:
         case ast.BinOp() if type(node.op) in _OPERATORS:
             return _OPERATORS[type(node.op)](_value(node.left, written), _value(node.right, written))
     raise ValueError(type(node).__name__)
-
-
-def _is_put_together(compact: str, brought: Sequence[Leaf]) -> bool:
-    if not 1 < len(compact) <= _TEXT:
-        return False
-    pieces = {leaf.compact for leaf in brought} - {"", compact}
-    if len(compact) >= _BACKWARDS and compact[::-1] in pieces:
-        return True
-    pieces = {piece for piece in pieces if piece in compact}
-    reached = {0}
-    for at in range(len(compact)):
-        if at in reached:
-            reached.update(at + len(piece) for piece in pieces if compact.startswith(piece, at))
-    return len(compact) in reached

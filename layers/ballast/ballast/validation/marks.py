@@ -84,8 +84,13 @@ class Found:
 
     @property
     def in_list(self) -> bool:
-        """Whether it is an item of a list, or a key or a value of a mapping."""
-        return self.path.rpartition(".")[2].isdigit() or "*" in self.path
+        """Whether it is in an item of a list, or a key or a value of a mapping."""
+        return "*" in self.shape
+
+    @property
+    def shape(self) -> str:
+        """Its path with ``*`` for the place in a list: that of all that stand in the list as it does."""
+        return ".".join("*" if step.isdigit() else step for step in self.path.split("."))
 
 
 def is_default(model: type[BaseModel], found: Found) -> bool:

@@ -30,7 +30,7 @@ from pydantic import BaseModel, ValidationError
 from ballast.contracts import CallTools, Event, HandOver, Planner, RunRequest
 from ballast.contracts.wire import canonical
 from ballast.folds import CallState, calls, proposals
-from ballast.validation.computed import is_computed, is_number_computed
+from ballast.validation.computed import Brought
 from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, is_default, leaves
 from ballast.validation.taint import Heard
 from ballast.validation.value import Leaf, Wanted, json_leaves
@@ -71,19 +71,16 @@ class Source:
         ``perhaps``: it may have been taken from here.
         """
         occurs = wanted.may_occur_in if perhaps else wanted.occurs_in
-        if not any(map(occurs, self.leaves)) or any(map(wanted.may_occur_in, self._brought)):
-            return False
-        return not is_computed(wanted, self._brought)
+        return any(map(occurs, self.leaves)) and not self.arguments.makes(wanted)
 
     def teaches(self, number: Decimal) -> bool:
         """Say whether a number of this source was neither brought here nor computed from what was."""
-        if any(number in leaf.numbers for leaf in self._brought):
-            return False
-        return not is_number_computed(number, self._brought)
+        return not self.arguments.makes_number(number)
 
     @cached_property
-    def _brought(self) -> tuple[Leaf, ...]:
-        return json_leaves(self.brought)
+    def arguments(self) -> Brought:
+        """What the call brought, and what follows from it."""
+        return Brought.of(self.brought)
 
 
 def opening_sources(request: RunRequest, *, trust_text: bool = True) -> tuple[Source, ...]:

@@ -8,20 +8,21 @@ otherwise it may have come out of the text.
 text           trusted sources name it; or they name every word of it, its addresses and ids whole, and what
                is short (digits, letters) in the same order
 number, date   trusted sources name it, a percentage as "15 %", a number up to twelve as a word, a day as "May 24"
-list           the same of each item; short items as they stand together
+list           the same of each item; short items as they stand together, and so more than three short arguments
 choice         of a write: always (the author's own words). Of a read: see ``may_have_made``
 ============== ==========================================================================================
 """
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from ballast.validation.amounts import names_paging
+from ballast.validation.computed import Brought
 from ballast.validation.dates import Day, day_of, days_in
 from ballast.validation.marks import Found
 from ballast.validation.spelling import Token, even, tokens
-from ballast.validation.value import Kind, Leaf, Wanted, json_leaves
+from ballast.validation.value import Kind, Leaf, Wanted
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?([T ][0-9:.]{4,15}(Z|[+-][0-9:]{4,6})?)?", re.ASCII)
 #: A passage: so many words in a row.
@@ -56,8 +57,8 @@ class Said(Protocol):
         """Its texts and numbers."""
 
     @property
-    def brought(self) -> Any:
-        """The arguments of the call itself, JSON."""
+    def arguments(self) -> Brought:
+        """What the call itself was made with."""
 
     def holds(self, wanted: Wanted, *, perhaps: bool = False) -> bool:
         """Say whether the value occurs here, and was not brought here."""
@@ -84,24 +85,21 @@ class Heard:
 
         What nothing trusted accounts for taints the result, choices and small numbers too: a tool may put them
         together. Only what selects does not: a page or a limit, and up to three choices by words, booleans among
-        them (``switches``), that stand in no list.
+        them (``switches``), that stand in no list and that no untrusted text names.
         """
         if not self._untrusted:
             return False
-        left = [found for found in self.unaccounted(arguments) if not self._pages(found)]
-        return not all(map(_selects, left)) or (len(left) + switches > _CHOICES)
+        left = self.unaccounted(found for found in arguments if not self._pages(found))
+        return not all(map(self._selects, left)) or (len(left) + switches > _CHOICES)
 
     def unaccounted(self, arguments: Iterable[Found]) -> list[Found]:
         """Return the arguments that nothing trusted accounts for; none before untrusted text was heard."""
         if not self._untrusted:
             return []
         left: list[Found] = []
-        for together in _lists(arguments):
+        for together in _together(arguments):
             missing = [found for found in together if not self._accounts_for(found)]
-            if missing or all(map(self._is_run, _short_runs(together))):
-                left += missing
-            else:
-                left += together
+            left += missing if missing or all(map(self._is_run, _short_runs(together))) else together
         return left
 
     def names_alone(self, found: Found) -> bool:
@@ -152,6 +150,13 @@ class Heard:
     def _is_run(self, run: str) -> bool:
         return _among(self._trusted, Wanted(Leaf(run), (Kind.TEXT,)))
 
+    def _selects(self, found: Found) -> bool:
+        """Say whether it is one choice among words that its author wrote, and no text told which."""
+        text = str(getattr(found.value, "value", found.value))
+        if not found.chosen or found.in_list or sum(map(str.isalpha, text)) < _SHORT:
+            return False
+        return not _among(self._untrusted, Wanted.of(text), perhaps=True)
+
     def _pages(self, found: Found) -> bool:
         value = found.value
         if not isinstance(value, int) or not names_paging(found.field) or found.in_list:
@@ -178,21 +183,22 @@ class _Words:
     @property
     def words(self) -> set[str]:
         for source in _taken(self._new["words"]):
-            brought = {word for leaf in json_leaves(source.brought) for word in _words(leaf)}
-            self._words.update(word for leaf in source.leaves for word in _words(leaf) if word not in brought)
+            brought = {word for leaf in source.arguments.leaves for word in _words(leaf)}
+            new = {word for leaf in source.leaves for word in _words(leaf)} - brought
+            self._words.update(word for word in new if not source.arguments.puts_together(word))
         return self._words
 
     @property
     def telling(self) -> set[str]:
         for source in _taken(self._new["telling"]):
-            brought = {word for leaf in json_leaves(source.brought) for word in _telling(leaf)}
+            brought = {word for leaf in source.arguments.leaves for word in _telling(leaf)}
             self._telling.update(word for leaf in source.leaves for word in _telling(leaf) if word not in brought)
         return self._telling
 
     @property
     def days(self) -> set[Day]:
         for source in _taken(self._new["days"]):
-            brought = {day[1:] for leaf in json_leaves(source.brought) for day in days_in(leaf.evened)}
+            brought = {day[1:] for leaf in source.arguments.leaves for day in days_in(leaf.evened)}
             self._days.update(day for leaf in source.leaves for day in days_in(leaf.evened) if day[1:] not in brought)
         return self._days
 
@@ -268,15 +274,16 @@ def _short_runs(together: Sequence[Found]) -> Iterator[str]:
         run = []
 
 
-def _lists(arguments: Iterable[Found]) -> Iterator[list[Found]]:
-    """Yield the arguments, those of one list together."""
+def _together(arguments: Iterable[Found]) -> Iterator[list[Found]]:
+    """Yield the arguments, those of one list together, and what is short outside of lists if it is much."""
     found: dict[str, list[Found]] = {}
+    short: list[Found] = []
     for one in arguments:
-        found.setdefault(one.path.rpartition(".")[0] + ".*" if one.in_list else one.path, []).append(one)
+        if one.in_list:
+            found.setdefault(one.shape, []).append(one)
+        elif one.chosen or sum(map(str.isalnum, str(one.value))) >= _SHORT:
+            found[one.path] = [one]
+        else:
+            short.append(one)
     yield from found.values()
-
-
-def _selects(found: Found) -> bool:
-    """Say whether it is one choice among words that its author wrote."""
-    letters = sum(map(str.isalpha, str(getattr(found.value, "value", found.value))))
-    return found.chosen and not found.in_list and letters >= _SHORT
+    yield from [short] if len(short) > _CHOICES else ([one] for one in short)
