@@ -318,7 +318,7 @@ PLANTED = st.sampled_from(
     st.lists(st.tuples(st.sampled_from(ROADS), st.integers(0, 99)), max_size=4),
     st.booleans(),
 )
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_no_write_has_a_planted_value_without_a_person(
     value: str, form: int, roads: list[tuple[Road, int]], defect: bool
 ) -> None:
