@@ -117,13 +117,12 @@ def code_of(wanted: tuple[Token, ...]) -> str:
     code = "".join(token.text for token in wanted)
     if len(code) not in _CODE_LENGTHS or not code.isascii():
         return ""
+    is_iban = _is_iban(code)
+    if not is_iban and sum(map(str.isdigit, code)) < max(_CODE_DIGITS, len(code) / 2):
+        return ""
     if not all(_CODE_GAP.fullmatch(token.gap) for token in wanted[1:]):
         return ""
-    if _is_iban(code):
-        return code
-    if sum(map(str.isdigit, code)) < max(_CODE_DIGITS, len(code) / 2):
-        return ""
-    return code if all(token.kind == "d" or len(token.text) <= _CODE_WORD for token in wanted) else ""
+    return code if is_iban or all(token.kind == "d" or len(token.text) <= _CODE_WORD for token in wanted) else ""
 
 
 def _is_iban(code: str) -> bool:

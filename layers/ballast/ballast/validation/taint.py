@@ -128,9 +128,11 @@ class Heard:
             return True
         wanted = wanted_of(found)
         day = day_of(found.value)
-        if _among(self._trusted, wanted) or (day is not None and {day, (None, *day[1:])} & self._known.days):
+        if day is not None and {day, (None, *day[1:])} & self._known.days:
             return True
-        return self._has_words_of(wanted.leaf) if isinstance(wanted.leaf.value, str) else self._counts(wanted)
+        # By words first: that is a look into sets.
+        by_words = self._has_words_of(wanted.leaf) if isinstance(wanted.leaf.value, str) else self._counts(wanted)
+        return by_words or _among(self._trusted, wanted)
 
     def _counts(self, wanted: Wanted) -> bool:
         """Say whether a trusted source names a small number as a word."""

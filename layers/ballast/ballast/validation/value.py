@@ -170,6 +170,16 @@ class Leaf:
         return frozenset(filter(None, (_digits(found.group()) for found in _PHONE.finditer(self.evened))))
 
     @cached_property
+    def longest(self) -> str:
+        """The longest word of the text."""
+        return max((token.text for token in self.tokens), key=len, default="")
+
+    @cached_property
+    def code(self) -> str:
+        """The text as a long code, such as an IBAN; "" where it is something else."""
+        return code_of(self.tokens)
+
+    @cached_property
     def compact(self) -> str:
         """The letters and digits of the text."""
         return "".join(char for char in self.evened if char.isalnum())
@@ -278,11 +288,9 @@ def _url(wanted: Leaf, leaf: Leaf) -> bool:
 
 
 def _text(wanted: Leaf, leaf: Leaf) -> bool:
-    longest = max((token.text for token in wanted.tokens), key=len, default="")
-    if longest != "" and longest in leaf.evened and occurs(wanted.tokens, leaf.tokens):
+    if wanted.longest != "" and wanted.longest in leaf.evened and occurs(wanted.tokens, leaf.tokens):
         return True
-    code = code_of(wanted.tokens)
-    return code != "" and code in leaf.compact and code_occurs(code, leaf.tokens)
+    return wanted.code != "" and wanted.code in leaf.compact and code_occurs(wanted.code, leaf.tokens)
 
 
 _OCCURS = {
