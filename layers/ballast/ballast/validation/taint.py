@@ -142,8 +142,8 @@ class Heard:
         return _NUMBER_WORDS[value] in self._known.words
 
     def _has_words_of(self, leaf: Leaf) -> bool:
-        words = tokens(leaf.evened)
-        if not all(map(self._is_run, _telling(leaf) - self._known.telling)):
+        words, telling = leaf.tokens, _telling(leaf)
+        if telling and not all(map(self._is_run, telling - self._known.telling)):
             return False
         if any(not _is_short(word) and word.text not in self._known.words for word in words):
             return False
@@ -227,7 +227,7 @@ def _among(sources: Iterable[Said], wanted: Wanted, *, perhaps: bool = False) ->
 
 
 def _words(leaf: Leaf) -> set[str]:
-    return {token.text for token in tokens(leaf.evened)}
+    return {token.text for token in leaf.tokens or tokens(leaf.evened)}
 
 
 def _telling(leaf: Leaf) -> set[str]:
