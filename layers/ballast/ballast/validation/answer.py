@@ -66,7 +66,7 @@ def unknown_in(
 
 
 def _amounts(said: Sequence[str], known: Sequence[Leaf], own_words: Sequence[str]) -> Iterator[str]:
-    named = [(text, one) for text in map(even, said) for one in numbers(text) if one.currency]
+    named = [(text, one) for text in map(even, said) for one in numbers(text) if one.currency and one.certain]
     if not named:
         return
     everything = [one for leaf in (*known, *map(Leaf, own_words)) for one in leaf.named]

@@ -82,6 +82,22 @@ class Found:
         """Whether it is one of the values that its type lists: the author's own words."""
         return is_choice(self.annotation)
 
+    @property
+    def in_list(self) -> bool:
+        """Whether it is in an item of a list, or a key or a value of a mapping."""
+        return "*" in self.shape
+
+    @property
+    def shape(self) -> str:
+        """Its path with ``*`` for the place in a list: that of all that stand in the list as it does."""
+        return ".".join("*" if step.isdigit() else step for step in self.path.split("."))
+
+
+def is_default(model: type[BaseModel], found: Found) -> bool:
+    """Say whether an argument is what the model takes by default, so that its author chose it."""
+    field = model.model_fields.get(found.path)
+    return field is not None and not field.is_required() and bool(field.default == found.value)
+
 
 def is_choice(annotation: Any) -> bool:
     """Say whether the type lists its values: a Literal, an Enum, a boolean."""
