@@ -10,6 +10,7 @@
     RULES, in order ─▶ call.refused │ call.settled denied, or an earlier result │ ApprovalRequired (people are asked)
         ▼
     call.intended (key, undo) ─▶ the tool, once ─▶ call.settled ok │ failed │ unknown (a person looks)
+                                               └▶ call.doubted (tried, or asked after, again)
 
 Each rule is a ``Step`` in a module of its own, what a write goes through is in ``protocol``; this module is
 their order and nothing else.
@@ -179,6 +180,8 @@ class Executor:
             fit=partial(fitted, attempt),
             kept=lambda outcome: self.log.kept(attempt.task.run_id, {"tool": tool.name, **outcome}),
             unkept=partial(self.log.unkept, attempt.task.run_id),
+            doubts=attempt.doubts,
+            doubt=lambda message, ran: attempt.record_doubt(message, ran, invocation),
         )
         return write.carried_out(self.once, key, lambda_context)
 

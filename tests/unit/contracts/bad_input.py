@@ -169,9 +169,10 @@ CONTRACTS = [
     _contract(
         OpenTask,
         _TASK | {"kind": "approval", "reason": "deadline", "timeout_s": 60, "task_token": "t", "index": 1, "round": 2}
-        | {"handed_over": {"from": "agent", "reason": "deadline"}},
+        | {"handed_over": {"from": "agent", "reason": "deadline"}, "attempt": {"retries": 1}},
         _NO_TASK
         | {
+            "attempt": [None, 1, "x", {"retries": -1}, {"retries": 10_000}, {"redrives": "x"}, {"entered_at": 5}],
             "kind": [*NO_TEXT, "", "telegram"],
             "reason": NO_TEXT,
             "timeout_s": NO_POSITION,
