@@ -48,6 +48,7 @@ class Attempt:
     context   what the tool itself gets besides its arguments
     moving    what it moves of the business's own money
     append    writes an event of this run to the log; the first one under its key stands
+    cut       makes what an error says short enough to be recorded
     """
 
     task: ExecuteTask
@@ -59,6 +60,7 @@ class Attempt:
     context: ToolContext
     moving: "Moving"
     append: Callable[[str, Mapping[str, Any]], Event]
+    cut: Callable[[str], str]
 
     @property
     def request(self) -> RunRequest:

@@ -57,6 +57,8 @@ RULES: tuple[Step, ...] = (
     approved,
     within_ceiling,
 )
+#: So many characters of what an error of the playbook says are recorded.
+_ERROR_CHARS = 500
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,9 @@ class Executor:
             by_operator=decided_by_operator(history.turn, task.turn),
         )
         append = partial(self.log.append, task.run_id)
+        cut = partial(self.log.cut, task.run_id, most=_ERROR_CHARS, beside=state.call.model_dump(mode="json"))
         context = self._context(task, history)
-        attempt = Attempt(task, state, tool, args, history, self.playbook, context, moving, append)
+        attempt = Attempt(task, state, tool, args, history, self.playbook, context, moving, append, cut)
         for rule in RULES:
             outcome = rule(attempt)
             if outcome is not None:
@@ -154,7 +157,12 @@ class Executor:
         started = self.clock()
         outcome = self._outcome(attempt, lambda_context)
         latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
-        done = outcome | undo_of(attempt.tool, attempt.args, outcome) | {"latency_ms": latency_ms} | charge(attempt)
+        done = (
+            outcome
+            | undo_of(attempt.tool, attempt.args, outcome, attempt.cut)
+            | {"latency_ms": latency_ms}
+            | charge(attempt)
+        )
         settled = self._settle(attempt, done)
         attempt.moving.settle(attempt, str(settled["status"]))
         if settled["status"] == "ok":
@@ -171,13 +179,14 @@ class Executor:
         running = Running(tool, attempt.args, context, self.circuits)
         if tool.effect is Effect.READ:
             outcome = None if intend(self.log, attempt, invocation) else reserve_anew(attempt, invocation)
-            return outcome or fitted(attempt, run_read(tool, running.run))
+            return outcome or fitted(attempt, run_read(tool, running.run, attempt.cut))
         write = Write(
             tool=tool,
             intend=lambda: intend(self.log, attempt, invocation),
             run=running.run,
             verify=running.verify if tool.policy.verify else None,
             fit=partial(fitted, attempt),
+            cut=attempt.cut,
             kept=lambda outcome: self.log.kept(attempt.task.run_id, {"tool": tool.name, **outcome}),
             unkept=partial(self.log.unkept, attempt.task.run_id),
             doubts=attempt.doubts,
