@@ -18,7 +18,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,6
 #: them wrote must not be one that another cannot read.
 MAX_DEPTH = 64
 #: So many complaints, of so many characters, tell what to mend; whoever reads them pays for each.
-_MAX_COMPLAINTS, _MAX_COMPLAINT_CHARS = 8, 200
+_MAX_COMPLAINTS, _MAX_NAME_CHARS, _MAX_COMPLAINT_CHARS = 8, 200, 600
 
 
 def _plain(value: JsonValue) -> JsonValue:
@@ -90,7 +90,7 @@ def complaints(error: ValidationError) -> str:
     parts = []
     for item in error.errors(include_url=False, include_input=False):
         # A field that should not be there has a name that somebody else made up.
-        where = whole(".".join(str(step) for step in item["loc"]), _MAX_COMPLAINT_CHARS) or "(whole)"
+        where = whole(".".join(str(step) for step in item["loc"]), _MAX_NAME_CHARS) or "(whole)"
         what = " ".join(item["msg"].split())
         if item["type"] == "union_tag_invalid":  # its message would echo what was sent
             what = f"{item['ctx']['discriminator']} must be one of {item['ctx']['expected_tags']}"
@@ -134,5 +134,5 @@ def _no_json(data: Any) -> str:
         try:
             from_json(json.dumps(value, allow_nan=False))
         except (TypeError, ValueError, RecursionError):
-            wrong.append(whole(" ".join(str(name).split()), _MAX_COMPLAINT_CHARS))
+            wrong.append(whole(" ".join(str(name).split()), _MAX_NAME_CHARS))
     return ", ".join(wrong[:_MAX_COMPLAINTS]) or "(whole)"
