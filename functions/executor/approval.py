@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from ballast.contracts.event import approval_seq
+from ballast.contracts.person import how_many
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater
 from ballast.folds import ApprovalRound, approval_rounds
@@ -109,10 +110,10 @@ def _not_what_was_approved(attempt: Attempt, answer: Mapping[str, Any]) -> list[
 
     What people were asked is in the log, where others than the executor could have put it.
     """
-    given = {one["by"] for one in answer.get("approvals") or [{"by": answer.get("by")}]}
+    given = how_many(str(one["by"]) for one in answer.get("approvals") or [{"by": answer.get("by")}])
     seen = answer.get("call_sha256")
     other_call = seen is not None and seen != sha256(canonical(attempt.call_shown))
-    return ["approvals"] * (len(given) < attempt.tool.approvals) + ["call"] * other_call
+    return ["approvals"] * (given < attempt.tool.approvals) + ["call"] * other_call
 
 
 def _void(attempt: Attempt, rounds: Sequence[ApprovalRound], changed: list[str], now: dict[str, Any]) -> Outcome | None:
