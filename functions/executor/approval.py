@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from ballast.contracts.event import approval_seq
 from ballast.contracts.person import how_many
+from ballast.contracts.said import said
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater
 from ballast.folds import ApprovalRound, approval_rounds
@@ -46,7 +47,7 @@ def approved(attempt: Attempt) -> Outcome | None:
     try:
         return _approved(attempt)
     except ToolFailed as failed:
-        return {"status": "failed", "message": str(failed), "undo": None}
+        return {"status": "failed", "message": attempt.cut(said(failed)), "undo": None}
 
 
 def _approved(attempt: Attempt) -> Outcome | None:

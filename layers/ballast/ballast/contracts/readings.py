@@ -52,7 +52,7 @@ _DATES = tuple(
 )
 _TIME = re.compile(
     r"(?:T|[ ,]{1,2}(?:at |um |à )?)(?P<h>[0-9]{1,2})[:.](?P<min>[0-9]{2})(?:[:.](?P<s>[0-9]{2})(?:[.,][0-9]+)?)?"
-    r"(?: ?(?P<half>[ap])\.?m\b\.?)?(?:Z| ?UTC\b| ?GMT\b| ?[+-][0-9]{2}:?[0-9]{2})?",
+    r"(?: ?(?P<half>[ap])(?:m\b|\.m\.))?(?:Z| ?UTC\b| ?GMT\b| ?[ +-][0-9]{2}:?[0-9]{2})?",
     re.IGNORECASE,
 )
 
@@ -73,7 +73,8 @@ class Readings:
                 self._numbers.add(number)
             for start, end, day, clock in _dates(value.strip()):
                 if (start, end) == (0, len(value.strip())):
-                    self._dates.setdefault(day, set()).add(None if clock in ((0, 0, 0), (0, 0, None)) else clock)
+                    midnight = {None} if clock is not None and clock[:2] == (0, 0) and not clock[2] else set()
+                    self._dates.setdefault(day, set()).update({clock}, midnight)
         self._years = {f"{year % 100:02d}" for year, _, _ in self._dates}
 
     def spans(self, text: str) -> list[tuple[int, int]]:

@@ -2,7 +2,7 @@
 
 ============ ==========================================================================================
 as it is     the value
-escaped      as JSON, Python (also its bytes) and a URL escape it, several times over: ``\\"``, ``\\u00e9``, ``%22``
+escaped      as JSON, Python (also of bytes), a URL and HTML escape it: ``\\"``, ``\\u00e9``, ``%22``, ``+``, ``&#39;``
 regrouped    a value of six digits or more, and of letters and digits only: ``4111-1111…``, ``de89 3704…``
 meant        a number or a date in another form: ``readings``
 abbreviated  the beginning or the end of a long value beside an ellipsis, or so much of it that it is no chance
@@ -17,6 +17,7 @@ import unicodedata
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from html import unescape
 
 from ballast.contracts.readings import Readings
 
@@ -39,8 +40,10 @@ _ESCAPE = re.compile(
     rf"|(?P<bytes>(?:{_SLASHES}x{_HEX}{{2}})+)"
     rf"|{_SLASHES}(?:u(?P<u>{_HEX}{{4}})|U(?P<U>000{_HEX}{{5}}|0010{_HEX}{{4}})|(?P<c>[nrtbf]))"
     rf"|(?P<slash>{_SLASHES})|(?P<url>(?:%(?:25)*(?!5[cC]){_HEX}{{2}})+)|(?P<plus>\+)"
+    r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|amp|lt|gt|quot|apos|nbsp);)"
 )
 _PERCENT = re.compile(rf"%(?:25)*({_HEX}{{2}})")
+_HAS_BYTES = re.compile(rf"(?:\\|5[cC])x{_HEX}{{2}}")
 _BYTE = re.compile(rf"{_SLASHES}x({_HEX}{{2}})")
 _UNITS = re.compile(rf"u([dD]{_HEX}{{3}})")
 _CONTROL = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
@@ -70,7 +73,7 @@ def decoded(text: str, *, utf8: bool = True) -> Spelling:
 
     ``utf8``: whether bytes, as Python writes them (``\\xc3\\xbc``), are UTF-8 where they can be; else characters.
     """
-    if "\\" not in text and "%" not in text and "+" not in text:
+    if not any(begins in text for begins in "\\%+&"):
         return Spelling(text)
     made: list[str] = []
     starts: list[int] = []
@@ -95,6 +98,8 @@ def decoded(text: str, *, utf8: bool = True) -> Spelling:
             _put_bytes(_PERCENT, match, put, lambda two: f"%{two.upper()}", plus=" ")
         elif kind == "bytes":
             _put_bytes(_BYTE, match, put, lambda two: chr(int(two, 16)), longest=4 if utf8 else 0)
+        elif kind == "entity":
+            put(unescape(match[0]), match.start(), at)
         elif kind == "plus":
             put(" ", match.start(), at)
         elif kind == "c":
@@ -275,7 +280,7 @@ class Spelled:
         found = self._in(spelling)
         if spelling.starts is not None:  # "\\new" may be a newline and "ew", or a backslash and the value "new"
             found += self._exact.spans(text)
-            other = decoded(text, utf8=False) if _BYTE.search(text) else spelling
+            other = decoded(text, utf8=False) if _HAS_BYTES.search(text) else spelling
             if other.text != spelling.text:
                 found += self._in(other)
         return _merged(found)
