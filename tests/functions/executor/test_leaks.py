@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from ballast.contracts.event import plan_seq
+from ballast.errors import RetryLater
 from ballast.log import RunLog, Seal
 from ballast.playbook import load_playbook
 from functions.executor.outcome import run_tool
 from tests.functions.cloud import client
+from tests.functions.endpoint import Endpoint, fails
 from tests.functions.playbooks.leaky.tools.keep import WAYS
 from tests.functions.stack import Stack
 
@@ -106,6 +108,26 @@ def test_a_message_is_bounded_and_a_value_before_the_bound_can_be_opened_again(s
     message = next(one.body["message"] for one in log.read(run_id) if one.name == "call.settled")
     assert len(message) <= 500
     assert SECRETS[0] in message
+
+
+@pytest.mark.parametrize("before", [440, 470, 480, 485])
+@pytest.mark.parametrize("answer", [(400, "ValidationException"), (429, "ThrottlingException")])
+def test_what_a_provider_quotes_across_the_cut_is_left_nowhere(
+    stack: Stack, model: Endpoint, answer: tuple[int, str], before: int
+) -> None:
+    sealed(stack)
+    run_id = stack.open(context={"card": SECRETS[0]})
+    model.will(fails(*answer, message="x" * before + SECRETS[0] + "y" * 1_000))
+
+    raised = ""
+    try:
+        stack.plan(run_id)
+    except RetryLater as problem:
+        raised = "".join(traceback.format_exception(problem))
+
+    written = " ".join(json.dumps(one.body) for one in stack.events(run_id))
+    assert "xxxx" in written
+    assert [one for one in ("411", "11 1") if one in written.partition("xxxx")[2] + raised.partition("xxxx")[2]] == []
 
 
 def test_without_the_cut_a_piece_is_left(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
