@@ -14,7 +14,6 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
-from ballast.contracts.said import without_inputs
 from ballast.runtime import Runtime, lambda_runtime
 
 T = TypeVar("T")
@@ -33,7 +32,7 @@ def guarded(handler: Callable[..., T]) -> Callable[..., T]:
         try:
             return handler(event, context, runtime=mine, **more)
         except BaseException as problem:
-            hidden = masked_error(problem, lambda text: _bounded(mine.masked(without_inputs(text), event)))
+            hidden = masked_error(problem, lambda text: _bounded(mine.masked(text, event)))
             if hidden is problem:
                 raise
         # Raised outside of the except: else its context were the error itself, with all that is masked here.
