@@ -57,11 +57,19 @@ def cases(plan: GoldPlan) -> Iterator[Case]:
             yield Case(plan.domain, plan.task_id, position, fault)
 
 
-class BadLine(Downstream):
-    """A downstream to which the line is bad once, at the next request after ``spoil``."""
+class ServiceError(Exception):
+    """What a client raises that wraps every error of its transport: it has no cause, and nobody has heard of it."""
 
-    def __init__(self, environment: Tau2Environment) -> None:
+
+class BadLine(Downstream):
+    """A downstream to which the line is bad once, at the next request after ``spoil``.
+
+    ``wraps``: its client makes a ``ServiceError`` of a timeout.
+    """
+
+    def __init__(self, environment: Tau2Environment, *, wraps: bool = False) -> None:
         super().__init__(environment)
+        self._wraps = wraps
         self._fault: Fault | None = None
         self._deliver_again: Callable[[], Any] = lambda: None
 
@@ -70,7 +78,7 @@ class BadLine(Downstream):
         self._fault, self._deliver_again = fault, deliver_again
 
     def request(self, tool: str, arguments: Mapping[str, Any], *, key: str | None = None) -> Any:
-        """Send the request, over a line that may be bad. Raises ``ProcessDied`` and ``TimeoutError`` besides."""
+        """Send the request, over a line that may be bad. Raises ``ProcessDied`` and the client's error besides."""
         fault, self._fault = self._fault, None
         if fault is Fault.CRASH_BEFORE:
             raise ProcessDied
@@ -85,7 +93,7 @@ class BadLine(Downstream):
         if fault is Fault.CRASH_AFTER:
             raise ProcessDied
         if fault is Fault.TIMEOUT:
-            raise TimeoutError("The service did not answer in time.")
+            raise (ServiceError if self._wraps else TimeoutError)("The service did not answer in time.")
         if problem is not None:
             raise problem
         return answer

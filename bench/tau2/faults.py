@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         if options.case:
-            return _replay(options.case)
+            return _replay(options.case, wraps=options.wrapped)
         wanted = _wanted(options)
     except ImportError as missing:
         print(f"{missing}. Install tau2: make tau2", file=sys.stderr)
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.whole:
             _play_whole(wanted, played)
         else:
-            _play(wanted, options.workers, played)
+            _play(wanted, options.workers, played, **({"wraps": True} if options.wrapped else {}))
     except KeyboardInterrupt:
         stopped = True
         print(f"Stopped after {len(played)} of {len(wanted)} cases.", file=sys.stderr)
@@ -93,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--whole", type=_count, metavar="N", help="N of each, through the whole state machine")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="which ones these draw (%(default)s)")
     parser.add_argument("--case", metavar="NAME", help="play this one, and tell what happened")
+    parser.add_argument("--wrapped", action="store_true", help="by a client that wraps its errors; not with --whole")
     parser.add_argument("--workers", type=_count, default=os.cpu_count(), metavar="N", help="processes (%(default)s)")
     parser.add_argument("--json", action="store_true", help="one JSON object a case, for machines")
     return parser
@@ -119,9 +120,9 @@ def _wanted(options: argparse.Namespace) -> list[Case]:
     return found
 
 
-def _play(wanted: Sequence[Case], workers: int, played: list[Played]) -> None:
+def _play(wanted: Sequence[Case], workers: int, played: list[Played], *, wraps: bool = False) -> None:
     """Play the cases, add what comes of them to ``played``, and say how far it is."""
-    with _telling(len(wanted), played) as tell, players(wanted, workers) as tasks:
+    with _telling(len(wanted), played) as tell, players(wanted, workers, wraps=wraps) as tasks:
         for of_a_task in tasks:
             played += of_a_task
             tell()
@@ -154,7 +155,7 @@ def _telling(total: int, played: Sequence[Played]) -> Iterator[Callable[[], None
         yield tell
 
 
-def _replay(name: str) -> int:
+def _replay(name: str, *, wraps: bool) -> int:
     try:
         case = Case.named(name)
     except ValueError:
@@ -163,7 +164,7 @@ def _replay(name: str) -> int:
         raise ValueError(f"No case {name}: it is DOMAIN/TASK/CALL/FAULT, as in airline/2/4/crash_after.")
     clock = Clock()
     with virtual_time(clock):
-        played, heard = Player(clock).replay(case)
+        played, heard = Player(clock, wraps=wraps).replay(case)
     for line in heard:
         print(line)
     print(f"with the protocol: {played.protocol.came}{' (' + played.protocol.why + ')' if played.protocol.why else ''}")

@@ -9,7 +9,7 @@ from ballast.contracts import RunRequest, ToolCall
 from ballast.errors import RetryLater
 from ballast.folds import calls
 from ballast.playbook import Effect, Tool
-from bench.tau2.cases import BadLine, Case, Fault
+from bench.tau2.cases import BadLine, Case, Fault, ServiceError
 from bench.tau2.downstream import DOWNSTREAMS, Refused
 from bench.tau2.environments import Tau2Environment, alike, fresh_environment
 from bench.tau2.gold import CallOutcome, GoldCall, GoldPlan, play_directly
@@ -75,13 +75,13 @@ class Gold:
 class Protocol:
     """Plays a case through the executor, as the workflow does; a person answers what is escalated."""
 
-    def __init__(self, functions: Functions, gold: Gold, case: Case) -> None:
+    def __init__(self, functions: Functions, gold: Gold, case: Case, *, wraps: bool = False) -> None:
         functions.renew()
         self._functions, self._gold, self._case = functions, gold, case
         context: dict[str, Any] = {"task_id": case.task_id}
         request_id = sha256(case.name.encode()).hexdigest()
         request = RunRequest(request_id=request_id, agent=case.domain, text=gold.plan.text, context=context)
-        self._line = BadLine(fresh_environment(case.domain, case.task_id))
+        self._line = BadLine(fresh_environment(case.domain, case.task_id), wraps=wraps)
         DOWNSTREAMS.put(request.run_id, self._line)
         self._run_id, self._turn, self._why = functions.admit(request), 0, ""
         self._turns: dict[int, int] = {}
@@ -173,9 +173,9 @@ def decided(gold: Gold, position: int, environment: Tau2Environment) -> dict[str
     return {"kind": "call_tools", "calls": [call.model_dump(mode="json")]}
 
 
-def naively(gold: Gold, case: Case) -> Verdict:
+def naively(gold: Gold, case: Case, *, wraps: bool = False) -> Verdict:
     """Play the case without the protocol: the tool is called whenever the event comes, retried as the workflow does."""
-    line = BadLine(fresh_environment(case.domain, case.task_id))
+    line = BadLine(fresh_environment(case.domain, case.task_id), wraps=wraps)
     statuses: dict[int, str] = {}
     for position, call in enumerate(gold.plan.calls, start=1):
         deliver = _bare(line, call)
@@ -195,7 +195,7 @@ def _bare(line: BadLine, call: GoldCall) -> Callable[[], str]:
             line.request(call.tool, call.arguments)
         except Refused:
             return "failed"
-        except TimeoutError as late:
+        except (TimeoutError, ServiceError) as late:
             raise RetryLater(str(late)) from late
         return "ok"
 

@@ -38,24 +38,27 @@ def all_cases(domain: str) -> list[Case]:
 
 
 class Player:
-    """Plays cases one after the other; to be used within ``virtual_time(clock)``."""
+    """Plays cases one after the other; to be used within ``virtual_time(clock)``. ``wraps``: see ``BadLine``."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, *, wraps: bool = False) -> None:
+        self._clock, self._wraps = clock, wraps
         self._desks: dict[str, tuple[Functions, Mapping[str, Tool]]] = {}
 
     def play(self, task: Sequence[Case]) -> list[Played]:
         """Play cases of one task."""
         functions, tools = self._desk(task[0].domain)
         gold = Gold.of(plans_of(task[0].domain)[task[0].task_id], tools)
-        return [Played(Protocol(functions, gold, case).verdict(), naively(gold, case)) for case in task]
+        return [
+            Played(Protocol(functions, gold, case, wraps=self._wraps).verdict(), naively(gold, case, wraps=self._wraps))
+            for case in task
+        ]
 
     def replay(self, case: Case) -> tuple[Played, list[str]]:
         """Play one case and return besides what happened, line by line."""
         functions, tools = self._desk(case.domain)
         gold = Gold.of(plans_of(case.domain)[case.task_id], tools)
-        played = Protocol(functions, gold, case)
-        return Played(played.verdict(), naively(gold, case)), played.heard
+        played = Protocol(functions, gold, case, wraps=self._wraps)
+        return Played(played.verdict(), naively(gold, case, wraps=self._wraps)), played.heard
 
     def _desk(self, domain: str) -> tuple[Functions, Mapping[str, Tool]]:
         if domain not in self._desks:
@@ -68,12 +71,12 @@ _HERE: list[Player] = []
 _FOR_GOOD = ExitStack()
 
 
-def _begin() -> None:
+def _begin(wraps: bool) -> None:
     """Get a process ready."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for whoever shares out the work
     clock = Clock()
     _FOR_GOOD.enter_context(virtual_time(clock))
-    _HERE.append(Player(clock))
+    _HERE.append(Player(clock, wraps=wraps))
 
 
 def _play(task: Sequence[Case]) -> list[Played]:
@@ -84,11 +87,11 @@ def _play(task: Sequence[Case]) -> list[Played]:
 
 
 @contextmanager
-def players(wanted: Sequence[Case], workers: int) -> Iterator[Iterator[list[Played]]]:
+def players(wanted: Sequence[Case], workers: int, *, wraps: bool = False) -> Iterator[Iterator[list[Played]]]:
     """Yield what comes of the cases, task by task as they end. Leaving the block ends what is still at work."""
     by_task: dict[tuple[str, str], list[Case]] = {}
     for case in wanted:
         by_task.setdefault((case.domain, case.task_id), []).append(case)
     # Spawned, not forked: this process may have threads.
-    with get_context("spawn").Pool(workers, _begin) as pool:
+    with get_context("spawn").Pool(workers, _begin, (wraps,)) as pool:
         yield pool.imap_unordered(_play, list(by_task.values()))

@@ -5,6 +5,7 @@
     lease    Put lease (if there is none) · Update 4 windows (if it fits) · Update 2 counts of runs (if fewer)
     extend   Update lease (held, not for this turn yet) · Update 4 windows (if it fits)
     settle   Update lease (held, as it was read) · Update its windows · Update 2 counts of runs
+    true up  Update lease (settled, as it was read) · Update those of its windows that said something else
 
 All or nothing, so the item of the lease says whether its money was taken, and whether it went back. A
 request that is sent again finds its own lease; a settlement that is sent again finds it settled.
@@ -24,13 +25,15 @@ from pydantic import Field
 from ballast.errors import RetryLater
 from ballast.log.aws_errors import consequences
 from ballast.log.transaction import Transactions
-from ballast.money.lease import Lease, Part, settlement
+from ballast.money.lease import Lease, Part, correction, settlement
 from ballast.money.windows import ACCOUNT, LEASE, LIMITS, Claim, Full, WindowLimits, full, of_tenant
 from ballast.runtime import Runtime, Settings
 from functions.budget.items import Items, iso, key_of, lease_of, limits_of, shard_name, shard_of
 
 #: The sweeper first looks at a lease when nothing of its admission can be under way any more.
 GRACE = timedelta(minutes=15)
+#: So long after its settlement an outcome may still come: longer than any Lambda lives.
+LATE = timedelta(minutes=20)
 _SETTLE_ATTEMPTS = 3
 
 
@@ -136,21 +139,34 @@ class Books:
                 raise RetryLater(f"The lease of {wanted.run_id} has just changed; try again.")
         return full(never or tuple(claims[index - 1] for index in sorted(failed or ())))
 
-    def settle(self, lease: Lease, charged_microusd: int, log_sha256: str | None = None) -> None:
+    def settle(
+        self, lease: Lease, charged_microusd: int, log_sha256: str | None = None, *, outcomes_missing: bool = False
+    ) -> None:
         """Charge ``charged_microusd`` to the windows of ``lease`` and give back the rest, once.
 
-        ``log_sha256`` is the digest of the run's log, to be kept with the lease. Raises ``RetryLater``.
+        ``log_sha256`` is the digest of the run's log, to be kept with the lease. ``outcomes_missing``: attempts without
+        an outcome are charged in full, so it is looked at again after ``LATE``. Raises ``RetryLater``.
         """
+        now = self.runtime.clock()
+        look_at = now + LATE if outcomes_missing else None
         found: Lease | None = lease
         for _ in range(_SETTLE_ATTEMPTS):
             if found is None or not found.held:
                 return
             changes = map(self.items.changed, settlement(found, charged_microusd))
-            settled = self.items.settled(found, charged_microusd, self.runtime.clock(), log_sha256)
+            settled = self.items.settled(found, charged_microusd, now, log_sha256, look_at)
             if not self.transactions.write([settled, *changes]):
                 return
             found = self.find(lease.run_id)  # it was settled, or extended, in between
         raise RetryLater(f"The lease of {lease.run_id} keeps changing; try again.")
+
+    def true_up(self, lease: Lease, charged_microusd: int) -> None:
+        """Charge ``charged_microusd`` instead of what ``lease`` was settled at, once and for good.
+
+        Raises ``RetryLater``.
+        """
+        changes = map(self.items.changed, correction(lease, charged_microusd))
+        self.transactions.write([self.items.trued_up(lease, charged_microusd), *changes])  # or somebody else has
 
     def due(self, shard: int, until: datetime, limit: int) -> tuple[Due, ...]:
         """Return at most ``limit`` held leases of a shard whose time has come, the longest overdue first."""

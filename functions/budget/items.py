@@ -83,10 +83,18 @@ class Items:
             condition=f"{nothing_taken_yet} OR {it_fits}",
         )
 
-    def settled(self, lease: Lease, charged_microusd: int, now: datetime, log_sha256: str | None = None) -> Item:
+    def settled(
+        self,
+        lease: Lease,
+        charged_microusd: int,
+        now: datetime,
+        log_sha256: str | None = None,
+        look_at: datetime | None = None,
+    ) -> Item:
         """Return the update that settles a lease, if it is held and as it was read.
 
-        ``log_sha256``: the digest of the run's log, kept where no function that acts can write.
+        ``log_sha256``: the digest of the run's log, kept where no function that acts can write. ``look_at``: when the
+        sweeper looks at it again, for outcomes that come late; None where none can.
         """
         it_is_held = "#status = :held"
         as_it_was_read = "leased_microusd = :leased"
@@ -104,12 +112,30 @@ class Items:
         if self.retention_days:
             change += ", expires_at = :forgotten"
             values[":forgotten"] = self._forgotten(now)
+        if look_at is None:
+            change += " REMOVE held, look_at"
+        else:
+            change += ", look_at = :look_at"
+            values[":look_at"] = {"S": iso(look_at)}
         return self._update(
             (LEASE, lease.run_id),
-            f"{change} REMOVE held, look_at",
+            change,
             values,
             names={"#status": "status"},
             condition=f"{it_is_held} AND {as_it_was_read}",
+        )
+
+    def trued_up(self, lease: Lease, charged_microusd: int) -> Item:
+        """Return the update that settles for good a lease that was settled while outcomes were missing."""
+        it_is_settled = "#status = :settled"
+        as_it_was_read = "charged_microusd = :before AND attribute_exists(held)"
+        values = {":settled": {"S": "settled"}, ":before": _n(lease.charged_microusd), ":charged": _n(charged_microusd)}
+        return self._update(
+            (LEASE, lease.run_id),
+            "SET charged_microusd = :charged REMOVE held, look_at",
+            values,
+            names={"#status": "status"},
+            condition=f"{it_is_settled} AND {as_it_was_read}",
         )
 
     def changed(self, change: Change) -> Item:
@@ -156,12 +182,15 @@ def lease_of(item: Item) -> Lease:
         int(turn): Part(int(part["M"]["microusd"]["N"]), part["M"]["hour"]["S"], part["M"]["day"]["S"])
         for turn, part in item["parts"]["M"].items()
     }
+    late = item["status"]["S"] == "settled" and "held" in item
     return Lease(
         run_id=item["window"]["S"],
         tenant=item["tenant"]["S"],
         request_sha256=item["request_sha256"]["S"],
         parts=parts,
         held=item["status"]["S"] == "held",
+        charged_microusd=int(item["charged_microusd"]["N"]) if "charged_microusd" in item else 0,
+        open_since=datetime.fromisoformat(item["settled_at"]["S"]) if late else None,
     )
 
 

@@ -13,8 +13,9 @@ Both endings carry a digest of the log (``ballast.folds.evidence``), and before 
 against the first one and against the digest of every prompt. A log that does not fit is reported, and settled all the
 same: its money goes back.
 
-Whatever is reserved then and has no outcome is charged in full. A run that was never opened has its lease, if
-any, settled by the sweeper: an admission may still be under way.
+Whatever is reserved then and has no outcome is charged in full; the sweeper looks again when none can come any more,
+and the windows are trued up by what came late. A run that was never opened has its lease, if any, settled by the
+sweeper: an admission may still be under way.
 """
 
 from collections.abc import Sequence
@@ -30,6 +31,8 @@ from ballast.contracts.wire import Wire, parse
 from ballast.edge import guarded
 from ballast.errors import LogCorrupt
 from ballast.folds import (
+    Usage,
+    charged_at_last,
     effects,
     ending,
     moves,
@@ -41,13 +44,14 @@ from ballast.folds import (
     unfinished,
     usage,
 )
-from ballast.folds.evidence import Finding, check, evidence_sha256
+from ballast.folds.evidence import Finding, check, evidence_sha256, vouched_for
 from ballast.log import RunLog, Signatures
 from ballast.log.run_index import by_outcome
+from ballast.money.lease import Lease
 from ballast.moves import MovesBook
 from ballast.outbox import Announcements, Replies
 from ballast.runtime import Runtime, lambda_runtime
-from functions.budget.books import Books
+from functions.budget.books import LATE, Books
 from functions.budget.metrics import log_unfit, run_ended
 
 #: So many characters of prompts are rebuilt when a run is settled: a second's work, and 200 turns of 2 KB.
@@ -182,18 +186,32 @@ class Settlement:
         """Settle the run's lease, if it holds one. It has an ending on the record."""
         lease = self.books.find(run_id)
         if lease is None or not lease.held:
+            if lease is not None and lease.open_since is not None and self.runtime.clock() >= lease.open_since + LATE:
+                self._true_up(lease)
             return
         events = self._read(run_id)
         opened = any(event.name == "run.opened" for event in events)
-        # Before the lease: while it is held, the sweeper comes again.
-        if opened and (moves(events) or unfinished(events)):
+        if opened and (moves(events) or unfinished(events)):  # before the lease: while it is held, it is tried again
             self.runtime.get(MovesBook.of).end(run_id)
-        charged = usage(events).charged_microusd if opened else 0
+        used = usage(events) if opened else Usage()
+        charged = used.charged_microusd
         leased = lease.leased_microusd
         self._check(events, leased)
         body = {"leased_microusd": leased, "charged_microusd": charged, "returned_microusd": leased - charged}
         settled = self.log.append(run_id, run_seq("settled"), body, covers=events)
-        self.books.settle(lease, settled.body["charged_microusd"], evidence_sha256(settled))
+        self.books.settle(
+            lease,
+            settled.body["charged_microusd"],
+            evidence_sha256(settled),
+            outcomes_missing=used.reserved_microusd > 0 or settled.body["charged_microusd"] != charged,
+        )
+
+    def _true_up(self, lease: Lease) -> None:
+        """Give back what was charged for outcomes that were missing, and that came since and cost less."""
+        events = self._read(lease.run_id)
+        known = vouched_for(events)
+        charged = charged_at_last(events, known) if known else lease.charged_microusd
+        self.books.true_up(lease, min(charged, lease.charged_microusd))
 
     def _read(self, run_id: str) -> tuple[Event, ...]:
         try:

@@ -20,7 +20,7 @@ from ballast.outbox import Announcements
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.escalation.due import DUE, Telling
 from functions.escalation.messages import Messages
-from functions.escalation.rights import proposer
+from functions.escalation.rights import guides_of, proposer
 from functions.escalation.table import Forgetting
 
 #: A proposed decision larger than this is left to the log, so that the message stays small.
@@ -62,7 +62,8 @@ class Escalations:
         """Record the escalation, keep its token, tell the people.
 
         Opening again (a retried task has a new token) renews the token and may tell them twice,
-        under the same escalation id.
+        under the same escalation id. An attempt that the workflow has given up, and that comes after its own
+        retry, does nothing: the run waits for the retry's token.
         """
         events = self.log.read(task.run_id)
         is_approval = task.kind == "approval" and task.index is not None
@@ -92,8 +93,10 @@ class Escalations:
         }
         requested_by = task.requested_by or opened_as.requested_by
         proposed_by = proposer(events, task.turn, index) if is_approval else None
+        guided_by = guides_of(events, task.turn, index) if is_approval else ()
         if task.kind != "question":
-            facts["may_not_answer"] = tuple(who for who in (requested_by, proposed_by) if who)
+            parties = (requested_by, proposed_by, *guided_by)
+            facts["may_not_answer"] = tuple(dict.fromkeys(who for who in parties if who))
         if is_approval:
             facts |= _asked_of(events, task)
         telling = Telling(
@@ -103,7 +106,9 @@ class Escalations:
             asks_people=task.kind != "question",
         )
         who = {"requested_by": requested_by, "proposed_by": proposed_by}
-        self._keep(task, tenant, facts | {"call_sha256": call_sha256}, telling, who)
+        who |= {"guided_by": canonical(guided_by) if guided_by else None}
+        if not self._keep(task, tenant, facts | {"call_sha256": call_sha256}, telling, who):
+            return {"escalation_id": escalation_id}
         handed_over = task.handed_over.model_dump(mode="json", by_alias=True) if task.handed_over else None
         opened = self.log.append(task.run_id, seq, facts | {"handed_over": handed_over})
         if task.kind != "question":
@@ -126,7 +131,8 @@ class Escalations:
 
     def _keep(
         self, task: OpenTask, tenant: str, facts: dict[str, Any], telling: Telling, parties: dict[str, str | None]
-    ) -> None:
+    ) -> bool:
+        """Keep the question and its token; False where the table has a newer token."""
         now = telling.opened_at
         values: dict[str, str | int] = {
             "run_id": task.run_id,
@@ -142,6 +148,7 @@ class Escalations:
             "due": DUE,
             "due_at": telling.next_look(now).isoformat(),
             "task_token": task.task_token,
+            "token_order": task.attempt.order,
             "approvals_needed": facts.get("approvals_needed", 1),
         }
         why = canonical(list(facts["why"])) if facts.get("why") else None
@@ -156,14 +163,21 @@ class Escalations:
         told = {f":{name}": {"N": str(v)} if isinstance(v, int) else {"S": v} for name, v in values.items()}
         told |= {":now": {"S": now.isoformat()}, ":open": {"S": "open"}}
         update, told = self.forgetting.into(update, told)
+        nobody_kept_one_yet = "attribute_not_exists(#token_order)"
+        none_is_newer = "#token_order <= :token_order"
         with consequences(f"Table {self.settings.escalations_table} (ESCALATIONS_TABLE)"):
-            self.dynamodb.update_item(
-                TableName=self.settings.escalations_table,
-                Key={"escalation_id": {"S": facts["escalation_id"]}},
-                UpdateExpression=update,
-                ExpressionAttributeNames={"#status": "status"} | {f"#{name}": name for name in values},
-                ExpressionAttributeValues=told,
-            )
+            try:
+                self.dynamodb.update_item(
+                    TableName=self.settings.escalations_table,
+                    Key={"escalation_id": {"S": facts["escalation_id"]}},
+                    UpdateExpression=update,
+                    ConditionExpression=f"{nobody_kept_one_yet} OR {none_is_newer}",
+                    ExpressionAttributeNames={"#status": "status"} | {f"#{name}": name for name in values},
+                    ExpressionAttributeValues=told,
+                )
+            except self.dynamodb.exceptions.ConditionalCheckFailedException:
+                return False
+        return True
 
 
 def _asked_of(events: Sequence[Event], task: OpenTask) -> dict[str, Any]:

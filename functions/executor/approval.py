@@ -20,6 +20,8 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from ballast.contracts.event import approval_seq
+from ballast.contracts.person import how_many
+from ballast.contracts.said import said
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater
 from ballast.folds import ApprovalRound, approval_rounds
@@ -46,7 +48,7 @@ def approved(attempt: Attempt) -> Outcome | None:
     try:
         return _approved(attempt)
     except ToolFailed as failed:
-        return {"status": "failed", "message": str(failed), "undo": None}
+        return {"status": "failed", "message": attempt.cut(said(failed)), "undo": None}
 
 
 def _approved(attempt: Attempt) -> Outcome | None:
@@ -134,10 +136,10 @@ def _not_what_was_approved(attempt: Attempt, answer: Mapping[str, Any]) -> list[
     """
     group = attempt.tool.approvers
     approvals = answer.get("approvals") or [{"by": answer.get("by")}]
-    given = {one["by"] for one in approvals if group is None or one.get("group") == group}
+    given = how_many(str(one["by"]) for one in approvals if group is None or one.get("group") == group)
     seen = answer.get("call_sha256")
     other_call = seen is not None and seen != sha256(canonical(attempt.call_shown))
-    return ["approvals"] * (len(given) < attempt.tool.approvals) + ["call"] * other_call
+    return ["approvals"] * (given < attempt.tool.approvals) + ["call"] * other_call
 
 
 def _void(attempt: Attempt, rounds: Sequence[ApprovalRound], changed: list[str], now: dict[str, Any]) -> Outcome | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from ballast.contracts import Event, ExecuteTask, Planner, RunRequest
+from ballast.contracts.event import doubt_seq
 from ballast.contracts.wire import canonical, sha256
 from ballast.folds import CallState, find_call
 from ballast.playbook import Playbook, RunSoFar, Tool, ToolContext
@@ -26,6 +27,18 @@ _NEED_NO_GROUND = (Planner.ROLLBACK,)
 
 
 @dataclass(frozen=True)
+class Doubt:
+    """An attempt that ended with an error: what is in ``call.doubted``.
+
+    message  the error
+    ran      whether that was the tool's own; else it is of what was asked afterwards, ``verify`` or the tool again
+    """
+
+    message: str
+    ran: bool
+
+
+@dataclass(frozen=True)
 class Attempt:
     """A call that has passed the gate.
 
@@ -39,6 +52,7 @@ class Attempt:
     append    writes an event of this run to the log; the first one under its key stands
     disbelieve  reports an event of the log that was forged, which is no part of the run from then on
     undoes    the effect that it has claimed to undo; empty for most
+    cut       makes what an error says short enough to be recorded
     """
 
     task: ExecuteTask
@@ -52,6 +66,7 @@ class Attempt:
     recorded: "Recorded"
     append: Callable[[str, Mapping[str, Any]], Event]
     disbelieve: Callable[[Event], None]
+    cut: Callable[[str], str]
     undoes: list[tuple[int, int]] = field(default_factory=list)
 
     @property
@@ -121,10 +136,24 @@ class Attempt:
         return self.context.idempotency_key
 
     @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """The attempts at this call before this one that ended in doubt, in their order."""
+        return tuple(
+            Doubt(event.body["message"], event.body["ran"])
+            for event in self.history.turn
+            if event.name == "call.doubted" and (event.turn, event.index) == (self.task.turn, self.task.index)
+        )
+
+    def record_doubt(self, message: str, ran: bool, invocation: str) -> None:
+        """Record that this attempt ended in doubt."""
+        seq = doubt_seq(self.task.turn, self.task.index, len(self.doubts) + 1)
+        self.record(seq, {"tool": self.tool.name, "message": message, "ran": ran, "invocation": invocation})
+
+    @property
     def as_proposed(self) -> "Attempt":
         """The same attempt as it would be if the call had not been begun."""
         here = (self.task.turn, self.task.index)
-        begun = ("call.intended", "call.reserved")
+        begun = ("call.intended", "call.reserved", "call.doubted")
         turn = tuple(e for e in self.history.turn if (e.turn, e.index) != here or e.name not in begun)
         state = find_call(turn, *here) or self.state
         return replace(self, state=state, history=History(lambda: turn, lambda: self.history.run))

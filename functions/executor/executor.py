@@ -10,6 +10,7 @@
     RULES, in order ─▶ call.refused │ call.settled denied, or an earlier result │ ApprovalRequired (people are asked)
         ▼
     call.intended (key, undo) ─▶ the tool, once ─▶ call.settled ok │ failed │ unknown (a person looks)
+                                               └▶ call.doubted (tried, or asked after, again)
 
 Each rule is a ``Step`` in a module of its own, what a write goes through is in ``protocol``; this module is
 their order and nothing else.
@@ -62,6 +63,8 @@ RULES: tuple[Step, ...] = (
     within_ceiling,
     claimed,
 )
+#: So many characters of what an error of the playbook says are recorded.
+_ERROR_CHARS = 500
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,7 @@ class Executor:
             self.recorded,
             partial(self.log.append, task.run_id),
             self.log.disbelieve,
+            partial(self.log.cut, task.run_id, most=_ERROR_CHARS, beside=state.call.model_dump(mode="json")),
         )
         for rule in RULES:
             outcome = rule(attempt)
@@ -171,7 +175,8 @@ class Executor:
         outcome = self._outcome(attempt, lambda_context)
         latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
         undoes = (outcome.pop(ASIDE, None) or {}).get("undoes")
-        done = outcome | undo_of(attempt.tool, attempt.args, outcome) | {"latency_ms": latency_ms} | charge(attempt)
+        undo = undo_of(attempt.tool, attempt.args, outcome, attempt.cut)
+        done = outcome | undo | {"latency_ms": latency_ms} | charge(attempt)
         settled = self._settle(attempt, done)
         if attempt.tool.effect is Effect.READ:  # it has done nothing, and the first one recorded stands
             done = settled
@@ -194,22 +199,25 @@ class Executor:
         running = Running(tool, attempt.args, context, self.circuits)
         if tool.effect is Effect.READ:
             outcome = None if intend(self.log, attempt, invocation) else reserve_anew(attempt, invocation)
-            return outcome or fitted(attempt, run_read(tool, running.run))
+            return outcome or fitted(attempt, run_read(tool, running.run, attempt.cut))
         write = Write(
             tool=tool,
             intend=lambda: intend(self.log, attempt, invocation),
             run=running.run,
             verify=running.verify if tool.policy.verify else None,
             fit=partial(self._kept_with_its_undo, attempt),
+            cut=attempt.cut,
             kept=lambda outcome: self.log.kept(attempt.task.run_id, {"tool": tool.name, **outcome}),
             unkept=partial(self.log.unkept, attempt.task.run_id),
+            doubts=attempt.doubts,
+            doubt=lambda message, ran: attempt.record_doubt(message, ran, invocation),
         )
         return write.carried_out(self.once, key, lambda_context)
 
     def _kept_with_its_undo(self, attempt: Attempt, outcome: Outcome) -> Outcome:
         """Return what the executor keeps of a write for itself: also what undoes it, for the rollback to be held to."""
         outcome = fitted(attempt, outcome)
-        return outcome | undo_of(attempt.tool, attempt.args, outcome) | aside(attempt)
+        return outcome | undo_of(attempt.tool, attempt.args, outcome, attempt.cut) | aside(attempt)
 
     def _settle_by_own_record(self, task: ExecuteTask, tool: str) -> None:
         """Finish what an attempt that died after its record had left to do about what is moved."""

@@ -1,11 +1,14 @@
-"""What becomes of a tool's run, as an outcome in JSON or as one of three kinds of doubt. No request of its own."""
+"""What becomes of a tool's run, as an outcome in JSON or in doubt. No request of its own.
+
+Doubt is the default. A tool has failed where it says so (``ToolFailed``), and nothing was done where it says so
+(``RetryLater``) or where it was never begun (``CircuitOpen``). Whatever else it raises, an outage, a defect or an error
+of a client that nobody here has heard of, says nothing about its effect: the request may have arrived, or arrive yet.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import ValidationError
-
-from ballast.contracts.wire import complaints
+from ballast.contracts.said import said
 from ballast.errors import RetryLater, SettingInvalid
 from ballast.log.aws_errors import consequences
 from ballast.playbook import Tool, ToolFailed
@@ -13,87 +16,123 @@ from functions.executor.attempt import Outcome
 from functions.executor.circuit import CircuitOpen
 from functions.executor.timeout import TimedOut
 
+#: Makes a text short enough to be recorded, without parting a sensitive value.
+Cut = Callable[[str], str]
+
 
 class NothingDone(RetryLater):
     """The tool itself says that nothing was done and that it may be tried again."""
 
 
-class Lost(Exception):
-    """An outage or a timeout: the effect may have happened, and may still happen."""
+class InDoubt(Exception):
+    """The tool, or what it asked, ended with an error: its effect may have happened, and may still happen.
+
+    passes  whether the error looks like one that passes by itself. It decides how long a question is asked again,
+            and never whether something happened.
+    """
+
+    def __init__(self, message: str, *, passes: bool) -> None:
+        super().__init__(message)
+        self.passes = passes
 
 
-class Broken(Exception):
-    """A defect: how far the tool came is unknown, but it has come to an end."""
+class _Ended(Exception):
+    """The tool ended the process, or its event loop, instead of returning."""
 
 
 class NotAsPromised(Exception):
     """The tool returned, so its effect happened, but the result is not what it promises."""
 
 
-def run_tool(tool: Tool, call: Callable[[], Any]) -> Outcome:
-    """Run ``call`` and return its outcome as JSON: ok, or failed where the business says no.
+def run_tool(tool: Tool, call: Callable[[], Any], cut: Cut) -> Outcome:
+    """Run ``call`` and return its outcome as JSON: ok, or failed where the business says no. ``cut`` bounds errors.
 
-    Raises ``NothingDone``, ``Lost``, ``Broken``, ``NotAsPromised``, ``CircuitOpen`` and ``SettingInvalid``.
+    Raises ``NothingDone``, ``InDoubt``, ``NotAsPromised`` and ``CircuitOpen``.
     """
     try:
-        result = _called(tool, call)
+        result = _called(tool, call, cut)
     except ToolFailed as failed:
-        return {"status": "failed", "message": str(failed)}
-    return _ok(tool, result)
+        return {"status": "failed", "message": cut(said(failed))}
+    return _ok(tool, result, cut)
 
 
-def found(tool: Tool, verify: Callable[[], Any]) -> Outcome | None:
+def found(tool: Tool, verify: Callable[[], Any], cut: Cut) -> Outcome | None:
     """Return the outcome of the effect that ``verify`` found, or None. Raises as ``run_tool`` does."""
     try:
-        result = _called(tool, verify)
+        result = _called(tool, verify, cut)
     except ToolFailed as failed:
-        raise Broken(f"verify of {tool.name} failed: {failed}") from failed
+        raise InDoubt(cut(f"verify of {tool.name} failed: {said(failed)}"), passes=False) from failed
     if result is None:
         return None
-    return _ok(tool, None if result is True and tool.returns_nothing else result)
+    return _ok(tool, None if result is True and tool.returns_nothing else result, cut)
 
 
-def run_read(tool: Tool, call: Callable[[], Any]) -> Outcome:
+def run_read(tool: Tool, call: Callable[[], Any], cut: Cut) -> Outcome:
     """Run a tool that reads. It did nothing whatever went wrong, so the planner may go on.
 
     A ``defect`` was no outcome of the business: its message quotes whatever went wrong, so nobody vouches for it.
-    Raises ``RetryLater`` for an outage of AWS: another attempt reads again.
+    Raises ``RetryLater`` for an outage of AWS: another attempt reads again. Raises ``SettingInvalid``.
     """
     try:
-        return run_tool(tool, call)
-    except Lost as lost:
-        if isinstance(lost.__cause__, RetryLater):
-            raise RetryLater(str(lost)) from lost
-        return {"status": "failed", "message": str(lost), "defect": True}
+        return run_tool(tool, call, cut)
+    except InDoubt as doubt:
+        if isinstance(doubt.__cause__, SettingInvalid):
+            raise doubt.__cause__ from None
+        if isinstance(doubt.__cause__, RetryLater):
+            raise RetryLater(str(doubt)) from doubt
+        return {"status": "failed", "message": str(doubt), "defect": True}
     except CircuitOpen as rests:
         return {"status": "failed", "message": str(rests)}
-    except (Broken, NotAsPromised) as problem:
+    except NotAsPromised as problem:
         return {"status": "failed", "message": str(problem), "defect": True}
 
 
 def said_by_tool(function: Callable[[], Any]) -> Any:
-    """Return ``function()``; a ``RetryLater`` of the tool's own becomes ``NothingDone``."""
+    """Return ``function()``; a ``RetryLater`` of the tool's own becomes ``NothingDone``.
+
+    What ends an event loop or a process (``CancelledError``, ``sys.exit``) becomes an error like any other.
+    """
     try:
         return function()
-    except RetryLater as said:
-        raise NothingDone(str(said)) from said
+    except RetryLater as nothing:
+        raise NothingDone(said(nothing)) from nothing
+    except Exception:
+        raise
+    except BaseException as problem:
+        if type(problem).__module__ not in ("builtins", "asyncio.exceptions") or isinstance(problem, KeyboardInterrupt):
+            raise  # this process is ended
+        raise _Ended(f"{type(problem).__name__} {said(problem)}") from problem
 
 
-def _called(tool: Tool, call: Callable[[], Any]) -> Any:
+def _called(tool: Tool, call: Callable[[], Any], cut: Cut) -> Any:
     try:
         with consequences(f"What the tool {tool.name} uses"):
             return call()
-    except (ToolFailed, SettingInvalid, NothingDone, CircuitOpen):
+    except (ToolFailed, NothingDone, CircuitOpen):
         raise
-    except (RetryLater, TimedOut, ConnectionError, TimeoutError) as outage:
-        raise Lost(f"{tool.name}: {outage}"[:500]) from outage
-    except Exception as defect:
-        raise Broken(f"{tool.name} broke: {type(defect).__name__}: {defect}"[:500]) from defect
+    except Exception as problem:
+        ours = isinstance(problem, RetryLater | SettingInvalid | TimedOut)
+        what = said(problem) if ours else f"{type(problem).__name__}: {said(problem)}"
+        raise InDoubt(cut(f"{tool.name} broke: {what}"), passes=_passes(problem)) from problem
 
 
-def _ok(tool: Tool, result: Any) -> Outcome:
+def _passes(problem: BaseException) -> bool:
+    """Say whether an error looks like an outage: it, or what it was raised from, is the network's or ours."""
+    seen: set[int] = set()
+    left: list[BaseException | None] = [problem]
+    while left:
+        one = left.pop()
+        if one is None or id(one) in seen:
+            continue
+        if isinstance(one, OSError | RetryLater | TimedOut):
+            return True
+        seen.add(id(one))
+        left += [one.__cause__, one.__context__]
+    return False
+
+
+def _ok(tool: Tool, result: Any, cut: Cut) -> Outcome:
     try:
         return {"status": "ok", "result": tool.dump(result)}
-    except (ValueError, RecursionError) as problem:
-        why = complaints(problem) if isinstance(problem, ValidationError) else str(problem)
-        raise NotAsPromised(f"The result is not what {tool.name} promises: {why}.") from problem
+    except Exception as problem:  # a validator or a serializer of the result's type may raise whatever it likes
+        raise NotAsPromised(cut(f"The result is not what {tool.name} promises: {said(problem)}.")) from problem

@@ -2,36 +2,43 @@
 
 ::
 
-    first attempt   run ─ returned ──────────────────────────▶ ok │ failed
+    any attempt     run ─ returned ──────────────────────────▶ ok │ failed, where the tool says so
                         ├ nothing was done (it says so) ─────▶ try again; without a way to resolve: failed
-                        ├ outage, timeout ─ honours_key ─────▶ try again under the same key
-                        │                 ├ verify: happened ▶ ok
-                        │                 │        not (yet) ▶ wait for this attempt's lease, then resolve
-                        │                 └ neither ─────────▶ unknown
-                        └ defect ── verify: happened ────────▶ ok, not: failed; without verify: unknown
-    next attempt    the first is dead, or its answer was lost
+                        └ any other error: in doubt ─ verify: it happened ▶ ok
+                                                    ├ honours_key ───────▶ try again under the same key, TRIES times
+                                                    ├ verify: not (yet) ─▶ wait for this attempt's lease, then resolve
+                                                    └ neither ───────────▶ unknown
+    resolve         an earlier attempt is dead, or ended in doubt; nobody is at work on it any more
                         honours_key ─▶ run again under the same key
-                        verify ──────▶ happened: ok, not: run
+                        verify ──────▶ happened: ok, not: run again; after RUNS that ended in doubt: did not happen
                         neither ─────▶ unknown
 
 The lease is Powertools' record of an attempt in progress, as long as the Lambda lives: nobody resolves an
 effect whose attempt may still be at work. It is taken before ``call.intended`` is written, so that an intent
-in the log means that the tool itself was about to run.
+in the log means that the tool itself was about to run. Each attempt that ends in doubt leaves ``call.doubted``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ballast.errors import AttemptInProgress, RetryLater
 from ballast.playbook import Tool
-from functions.executor.attempt import Outcome
+from functions.executor.attempt import Doubt, Outcome
 from functions.executor.circuit import CircuitOpen
 from functions.executor.once import Once
-from functions.executor.outcome import Broken, Lost, NotAsPromised, NothingDone, found, run_tool
+from functions.executor.outcome import InDoubt, NotAsPromised, NothingDone, found, run_tool
+
+#: So often a write is tried under its key: as often as the state Execute tries.
+TRIES = 6
+#: So many runs of a write with ``verify`` may end in doubt; where it did not happen then, the planner is told so.
+RUNS = 2
+#: So many attempts may end in doubt where ``verify`` cannot be asked; then it is unknown.
+DOUBTS = 3
 
 
-class _InDoubt(BaseException):
+class _Waits(BaseException):
     """Leave the attempt in progress until its lease is over. No ``Exception``: Powertools would forget the attempt."""
 
 
@@ -44,7 +51,10 @@ class Write:
     run      the tool, with its breaker and its timeout
     verify   asks whether the effect happened, None where the tool cannot tell
     fit      makes of an outcome what can be recorded: a result may be too large
+    cut      makes what an error says short enough for it
     kept, unkept  close what is sensitive in an outcome before it is kept, and open it again
+    doubts   the attempts before this one that ended in doubt, in their order
+    doubt    records that this one did: (message, ran)
     """
 
     tool: Tool
@@ -52,8 +62,11 @@ class Write:
     run: Callable[[], Any]
     verify: Callable[[], Any] | None
     fit: Callable[[Outcome], Outcome]
+    cut: Callable[[str], str]
     kept: Callable[[Outcome], Outcome]
     unkept: Callable[[Outcome], Outcome]
+    doubts: Sequence[Doubt]
+    doubt: Callable[[str, bool], None]
 
     def carried_out(self, once: Once, key: str, lambda_context: Any) -> Outcome:
         """Carry it out at most once under ``key`` and return its outcome.
@@ -62,8 +75,8 @@ class Write:
         """
         try:
             return self.unkept(once.run(key, lambda: self.kept(self._attempted()), lambda_context))
-        except _InDoubt as doubt:
-            raise AttemptInProgress(f"{key}: whether it happened cannot be told yet. {doubt}") from doubt
+        except _Waits as waits:
+            raise AttemptInProgress(f"{key}: whether it happened cannot be told yet. {waits}") from waits
 
     def _attempted(self) -> Outcome:
         try:
@@ -79,48 +92,118 @@ class Write:
             return {"status": "failed", "message": str(rested)}
 
     def _resolved(self) -> Outcome:
-        """Resolve what an earlier attempt left behind."""
-        name = self.tool.name
-        try:
-            if self.tool.policy.honours_key:
-                return self._run()
+        """Resolve what earlier attempts left behind. Nobody is at work on it any more."""
+        policy, name = self.tool.policy, self.tool.name
+        if not policy.resolvable:
+            return _unknown(f"An attempt at {name} ended without a record, and nothing tells what it did.")
+        if not (policy.honours_key and self._runs < TRIES):
             if self.verify is None:
-                return _unknown(f"An attempt at {name} ended without a record, and nothing tells what it did.")
-            return self._happened() or self._run()
+                return _unknown(f"{_sentence(self._last)} It was tried {TRIES} times under its key.")
+            happened = self._asked(ran="")
+            if happened is not None:
+                return happened
+            if self._runs >= RUNS:
+                return {"status": "failed", "message": f"{_sentence(self._last)} It did not happen.", "defect": True}
+        try:
+            outcome = self._run()
         except CircuitOpen as rested:  # the earlier attempt may have had its effect
             raise RetryLater(str(rested)) from rested
+        return self._final(outcome) if outcome["status"] == "failed" else outcome
 
     def _run(self) -> Outcome:
         try:
-            return run_tool(self.tool, self.run)
+            return run_tool(self.tool, self.run, self.cut)
         except NothingDone as nothing:
             if self.tool.policy.resolvable:
                 raise RetryLater(str(nothing)) from nothing
             return {"status": "failed", "message": f"{nothing} It may be called again."}
-        except Lost as lost:
-            if self.tool.policy.honours_key:
-                raise RetryLater(str(lost)) from lost
-            happened = self._happened()
-            if happened is None and self.verify is not None:
-                raise _InDoubt(str(lost)) from lost
-            return happened or _unknown(str(lost))
-        except Broken as broken:
-            if self.verify is None:
-                return _unknown(str(broken))
-            return self._happened() or {"status": "failed", "message": f"{broken} It did not happen.", "defect": True}
         except NotAsPromised as odd:
-            return self._happened() or _unknown(str(odd))
+            problem, returned = str(odd), True
+        except InDoubt as doubt:
+            problem, returned = str(doubt), False
+        # Out of the handlers: what ``verify`` raises is not to be taken for a consequence of the tool's error.
+        if returned:
+            return self._found_at_once() or _unknown(problem)
+        return self._in_doubt(problem)
 
-    def _happened(self) -> Outcome | None:
-        """Return the outcome of what happened, as ``verify`` says, or None where nothing did or nobody can tell."""
+    def _in_doubt(self, problem: str) -> Outcome:
+        """Return what is known of a run that ended with ``problem``; raise where that is to be found out later."""
+        policy = self.tool.policy
+        if not policy.resolvable:
+            return _unknown(problem)
+        if policy.honours_key and self._runs + 1 < TRIES:
+            happened = self._found_at_once()
+            if happened is not None:
+                return happened
+            self._note(problem, ran=True)
+            raise RetryLater(problem)
+        if self.verify is None:
+            return _unknown(f"{_sentence(problem)} It was tried {TRIES} times under its key.")
+        happened = self._asked(ran=problem)
+        if happened is not None:
+            return happened
+        self._note(problem, ran=True)
+        raise _Waits(problem)
+
+    def _final(self, failed: Outcome) -> Outcome:
+        """Return ``failed``, what a tool says after an earlier attempt at the same call, once that is the last word.
+
+        The refusal may be the earlier attempt's own doing: its request is under way, or has arrived. ``verify`` knows,
+        where there is one. Under a key the tool is asked again when nobody can be at work any more; who honours it
+        answers as the first time then.
+        """
+        happened = self._found_at_once()
+        if happened is not None:
+            return happened
+        if self.tool.policy.honours_key and self.doubts and self.doubts[-1].ran:
+            self._note(str(failed["message"]), ran=False)
+            raise _Waits(str(failed["message"]))
+        return failed
+
+    def _asked(self, *, ran: str) -> Outcome | None:
+        """Return what ``verify`` finds, None where nothing. ``ran`` is the error of a run of this attempt.
+
+        Where it cannot be asked the attempt waits, or the effect is unknown.
+        """
         if self.verify is None:
             return None
         try:
-            return found(self.tool, self.verify)
-        except (Lost, NothingDone) as outage:
-            raise _InDoubt(str(outage)) from outage
-        except (Broken, NotAsPromised) as problem:
+            return found(self.tool, self.verify, self.cut)
+        except NothingDone as later:
+            problem, passes = str(later), True
+        except InDoubt as doubt:
+            problem, passes = str(doubt), doubt.passes
+        except NotAsPromised as odd:
+            problem, passes = str(odd), False
+        if not passes or len(self.doubts) + 1 >= DOUBTS:
             return _unknown(f"Whether it happened could not be verified. {problem}")
+        self._note(ran or f"Whether it happened could not be asked. {problem}", ran=bool(ran))
+        raise _Waits(problem)
+
+    def _found_at_once(self) -> Outcome | None:
+        """Return what ``verify`` finds, None where it finds nothing or cannot tell: it is asked again then."""
+        if self.verify is None:
+            return None
+        try:
+            return found(self.tool, self.verify, self.cut)
+        except (InDoubt, NothingDone, NotAsPromised):
+            return None
+
+    def _note(self, problem: str, *, ran: bool) -> None:
+        with suppress(Exception):  # where it cannot be recorded the lease must hold all the same
+            self.doubt(problem, ran)
+
+    @property
+    def _runs(self) -> int:
+        return sum(doubt.ran for doubt in self.doubts)
+
+    @property
+    def _last(self) -> str:
+        return next(doubt.message for doubt in reversed(self.doubts) if doubt.ran)
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _unknown(message: str) -> Outcome:

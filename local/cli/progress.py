@@ -70,6 +70,8 @@ def _about_call(name: str, body: Mapping[str, Any]) -> str:
             return f"{text(body, 'tool')} passes the gate ({text(body, 'effect')})"
         case "call.refused":
             return f"{text(body, 'tool')} REFUSED: {text(body, 'error')}: {text(body, 'message')}"
+        case "call.doubted":
+            return f"{text(body, 'tool')} in doubt: {text(body, 'message')}"
         case "call.settled":
             took = whole(body.get("latency_ms"))
             said = f": {text(body, 'message')}" if body.get("message") else ""

@@ -40,6 +40,8 @@ def _change(call: Call, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
             said |= {"outcome": "refused", "error": text(body, "error"), "message": text(body, "message")}
         case "call.intended":
             said |= {"effect": text(body, "effect")}
+        case "call.doubted":
+            said |= {"message": f"in doubt: {text(body, 'message')}"}
         case "call.settled":
             status = text(body, "status")
             said |= {

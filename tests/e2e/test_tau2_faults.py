@@ -70,6 +70,22 @@ def test_what_cannot_be_resolved_is_unknown_and_a_person_makes_it_right(played: 
         assert verdict.came == (UNKNOWN if verdict.case.fault in DEAD else EQUAL), verdict
 
 
+@pytest.fixture(scope="module")
+def wrapped() -> Iterator[list[Played]]:
+    """The same by a client that makes an error of its own of each of its transport's."""
+    clock = Clock()
+    with virtual_time(clock):
+        player = Player(clock, wraps=True)
+        yield [one for task_id in TASKS for one in player.play(list(cases(plans_of("telecom")[task_id])))]
+
+
+def test_a_client_that_wraps_its_errors_makes_no_difference(played: list[Played], wrapped: list[Played]) -> None:
+    assert [one.protocol for one in wrapped if fails(one)] == []
+    assert [(one.protocol.case, one.protocol.came) for one in wrapped] == [
+        (one.protocol.case, one.protocol.came) for one in played
+    ]
+
+
 def test_without_the_protocol_the_same_deliveries_leave_other_databases(played: list[Played]) -> None:
     wrong = {one.naive.case.fault for one in played if one.naive.came == WRONG}
 

@@ -287,6 +287,18 @@ def others_told(case: Case) -> Iterator[str]:
         yield "the caller got different replies"
 
 
+def answers_count(case: Case) -> Iterator[str]:
+    """Whoever answers in time is heard: no run ends, or asks again, for want of an answer that is in its log."""
+    if not case.survivable:
+        return
+    end = ending(case.events) if case.events else None
+    if end is None or end.body.get("status") != "unanswered":
+        return
+    asked = max((event.turn for event in case.events if event.name == "escalation.opened"), default=None)
+    if any(event.name == "escalation.answered" and event.turn == asked for event in case.events):
+        yield f"the question of turn {asked} was answered, and the run ended as if nobody had"
+
+
 def nothing_stuck(case: Case) -> Iterator[str]:
     """No message, token, escalation or claim is left behind."""
     world = case.world
@@ -328,6 +340,7 @@ RULES: Sequence[Callable[[Case], Iterator[str]]] = (
     log_complete,
     log_testifies,
     others_told,
+    answers_count,
     nothing_stuck,
 )
 

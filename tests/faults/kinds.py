@@ -185,6 +185,9 @@ class FinishesLate(AtRequest):
     it by then. In a thread of its own, which runs only while everybody else waits for it.
     """
 
+    #: So many invocations run before it goes on.
+    others = 2
+
     def __init__(self, invocation: int, request: int) -> None:
         super().__init__(invocation, request)
         self._stands, self._goes_on = Event(), Event()
@@ -221,7 +224,7 @@ class FinishesLate(AtRequest):
 
     def _count(self) -> None:
         self._since += self.happened
-        if self._since >= 2:
+        if self._since >= self.others:
             self._finish()
 
     def _finish(self) -> None:
@@ -241,6 +244,12 @@ class FinishesLate(AtRequest):
 
     def ending(self, world: World) -> None:
         self._finish()
+
+
+class FinishesBetween(FinishesLate):
+    """The same, but it finishes right after its retry: before anything, or anybody, follows that."""
+
+    others = 1
 
 
 class AtInvocation(Plan):

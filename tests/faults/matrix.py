@@ -190,6 +190,7 @@ def _at_request(scenario: Scenario, invocation: Invocation, request: Request, no
         yield Case(scenario, kind, where, invocation.number, partial(plan, *at))
     if request.changes_something:
         yield Case(scenario, "answer lost, sent again", where, invocation.number, partial(kinds.AnswerLost, *at))
+        yield Case(scenario, "finishes between", where, invocation.number, partial(kinds.FinishesBetween, *at))
         yield Case(scenario, "times out", where, invocation.number, partial(kinds.TimesOut, *at))
         made = partial(kinds.DiesForGood, *at)
         yield Case(scenario, "dies after, for good", where, invocation.number, made, survivable=False)

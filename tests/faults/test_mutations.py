@@ -120,6 +120,24 @@ def test_without_the_look_at_the_ending_a_run_that_was_cut_still_acts(world: Wor
     assert any("effects are frozen, and nobody was told" in wrong for wrong in found), found
 
 
+def test_without_the_order_of_tokens_a_given_up_attempt_takes_the_living_ones_place(world: World, before: Shop) -> None:
+    from ballast.contracts.task import Asked
+
+    scenario = BY_NAME["guided by a person"]
+    recorded = record(world, scenario)
+    opening = next(one for one in recorded.played.invocations if one.state == "Escalate")
+    between = [
+        Case(scenario, "finishes between", "", opening.number, partial(kinds.FinishesBetween, opening.number, number))
+        for number in (1, next(one.number for one in opening.requests if one.operation == "UpdateItem"))
+    ]
+
+    assert wrongs(world, before, between, recorded) == []
+    with replaced(Asked, "order", ""):
+        found = wrongs(world, before, between, recorded)
+
+    assert any("was answered, and the run ended as if nobody had" in wrong for wrong in found), found
+
+
 def _gives_up() -> Case:
     return Case(BY_NAME["gives up half way"], "nothing", "", 0, kinds.Plan)
 

@@ -3,6 +3,8 @@
 Lambda writes an error to CloudWatch, and Step Functions keeps it in the execution's history. So whatever a
 handler raises, also what a rule or a tool of the playbook or an SDK raised in it, is masked here, with its causes and
 notes. The class keeps its name, which ``statemachine/agent.asl.yaml`` matches, and what an ``except`` catches.
+Nothing is cut before it is masked: of a value that lies across the cut the mask would find nothing. So texts come here
+as long as they are, and are bounded here.
 
 Imports ``ballast.contracts``, ``ballast.runtime`` and what is below them.
 """
@@ -16,6 +18,9 @@ from ballast.runtime import Runtime, lambda_runtime
 
 T = TypeVar("T")
 
+#: Characters of an error's text that leave a function; Step Functions keeps 32,768 of all that is in a cause.
+MAX_CHARS = 4_000
+
 
 def guarded(handler: Callable[..., T]) -> Callable[..., T]:
     """Return the Lambda handler, whose errors are masked by what its runtime knows, and by its event."""
@@ -27,13 +32,17 @@ def guarded(handler: Callable[..., T]) -> Callable[..., T]:
         try:
             return handler(event, context, runtime=mine, **more)
         except BaseException as problem:
-            hidden = masked_error(problem, lambda text: mine.masked(text, event))
+            hidden = masked_error(problem, lambda text: _bounded(mine.masked(text, event)))
             if hidden is problem:
                 raise
         # Raised outside of the except: else its context were the error itself, with all that is masked here.
         raise hidden
 
     return lambda_handler
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= MAX_CHARS else f"{text[: MAX_CHARS - 1]}\u2026"
 
 
 def masked_error(problem: BaseException, masked: Callable[[str], str]) -> BaseException:

@@ -172,7 +172,7 @@ class Leases(RuleBasedStateMachine):
             if asked and request is not None and run_id == request.run_id:
                 cost = reserved * part // 100
                 self.cost[run_id] += cost - reserved
-                if self.world.charged(run_id) is not None:
+                if self.world.settled_for_good(run_id):  # later than any Lambda lives
                     self.late[run_id] = self.late.get(run_id, 0) + reserved - cost
                 self.world.respond(run_id, turn, cost)
                 del self.pending[run_id, turn]

@@ -8,7 +8,7 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.errors import RetryLater
 from functions.budget import sweep as sweeping
-from functions.budget.books import GRACE
+from functions.budget.books import GRACE, LATE
 from functions.budget.sweep import AGAIN_AFTER, SweepIncomplete
 from tests.functions.budget.world import Fuse, World, may_die
 
@@ -68,6 +68,88 @@ def test_a_run_whose_execution_is_gone_is_settled_and_has_an_ending(
     assert events["9999.run.settled"]["charged_microusd"] == 120
     assert set(world.windows().values()) == {(120, 120)}
     assert world.running() == {"account": 0, "tenant#acme": 0}
+
+
+# What comes after the settlement
+
+
+def settled_with(world: World, *reserved: int) -> str:
+    """Settle a run while attempts that reserved so much have no outcome."""
+    run_id = opened(world, "late", "SUCCEEDED")
+    for turn, microusd in enumerate(reserved, start=1):
+        world.reserve(run_id, turn, microusd)
+    world.settle(run_id, "failed")
+    assert set(world.windows().values()) == {(sum(reserved), sum(reserved))}
+    return run_id
+
+
+@pytest.mark.parametrize(
+    ("costs", "charged"), [([0], 220), ([30], 250), ([120], 340), ([30, 0], 30), ([120, 220], 340), ([], 340)]
+)
+def test_the_windows_are_trued_up_by_what_came_late(world: World, costs: list[int], charged: int) -> None:
+    run_id = settled_with(world, 120, 220)
+    world.clock.now += timedelta(minutes=3)
+    for turn, cost in enumerate(costs, start=1):
+        world.respond(run_id, turn, cost)
+    world.sweep()
+    assert set(world.windows().values()) == {(340, 340)}
+
+    world.clock.now += LATE
+    assert world.sweep()["settled"] == 1
+
+    assert set(world.windows().values()) == {(charged, charged)}
+    assert world.leases()[run_id].charged_microusd == charged
+    assert world.running() == {"account": 0, "tenant#acme": 0}
+    world.clock.now += LATE
+    assert sum(world.sweep().values()) == 0
+
+
+def test_an_answer_that_costs_more_than_was_reserved_takes_nothing_more(world: World) -> None:
+    run_id = settled_with(world, 120)
+    world.respond(run_id, 1, 5_000)
+    world.clock.now += LATE
+
+    world.sweep()
+
+    assert set(world.windows().values()) == {(120, 120)}
+
+
+def test_what_was_reserved_after_the_settlement_was_never_asked_for(world: World) -> None:
+    run_id = settled_with(world, 120)
+    world.reserve(run_id, 2, 200)
+    world.respond(run_id, 1, 20)
+    world.clock.now += LATE
+
+    world.sweep()
+
+    assert set(world.windows().values()) == {(20, 20)}
+
+
+def test_a_run_of_which_nothing_was_missing_is_not_looked_at_again(world: World) -> None:
+    run_id = opened(world, "whole", "SUCCEEDED")
+    world.reserve(run_id, 1, 120)
+    world.respond(run_id, 1, 100)
+    world.settle(run_id, "failed")
+    world.clock.now += LATE
+
+    assert sum(world.sweep().values()) == 0
+    assert set(world.windows().values()) == {(100, 100)}
+
+
+def test_whenever_it_dies_the_windows_are_trued_up_once(world: World, fuse: Fuse) -> None:
+    run_id = settled_with(world, 120, 220)
+    world.respond(run_id, 2, 20)
+    world.clock.now += LATE
+    for moment in range(40):
+        fuse.left = moment
+        with may_die():
+            world.sweep()
+        fuse.left = None
+        world.clock.now += AGAIN_AFTER
+
+    world.sweep()
+
+    assert set(world.windows().values()) == {(140, 140)}
 
 
 def test_a_run_that_goes_on_is_looked_at_again_an_hour_later(world: World) -> None:

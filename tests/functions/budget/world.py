@@ -17,7 +17,8 @@ from typing import Any
 
 from ballast.contracts import LimitsPatch, RunRequest
 from ballast.contracts.event import escalation_seq, model_seq, run_seq
-from ballast.folds import opening, usage
+from ballast.folds import charged_at_last, opening, usage
+from ballast.folds.evidence import vouched_for
 from ballast.log import RunLog, Signatures
 from ballast.money.lease import Lease, settlement
 from ballast.runtime import Runtime
@@ -268,9 +269,23 @@ class World:
         }
 
     def charged(self, run_id: str) -> int | None:
-        """Return what the log says that the run was charged; None where it was not settled."""
-        settled = [event for event in self.log.read(run_id) if event.seq == run_seq("settled")]
-        return int(settled[0].body["charged_microusd"]) if settled else None
+        """Return what the log says that the run was charged; None where it was not settled.
+
+        Once its lease is settled for good: by what came since as well.
+        """
+        events = self.log.read(run_id)
+        settled = [event for event in events if event.seq == run_seq("settled")]
+        if not settled:
+            return None
+        charged = int(settled[0].body["charged_microusd"])
+        if not self.settled_for_good(run_id):
+            return charged
+        return min(charged, charged_at_last(events, vouched_for(events)))
+
+    def settled_for_good(self, run_id: str) -> bool:
+        """Say whether no outcome that comes now is charged any more."""
+        item = self.tables.items["budgets"].get("lease", {}).get(run_id)
+        return item is not None and item["status"]["S"] == "settled" and "held" not in item
 
     def explained(self) -> dict[tuple[str, str], tuple[int, int]]:
         """Return what ``windows`` has to return, added up from leases and logs alone."""

@@ -1,6 +1,7 @@
 """People are told all that they need to act, and nothing with which somebody else could."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -226,3 +227,69 @@ def test_people_are_asked_even_while_no_event_can_be_sent(stack: Stack, code: st
     assert len(messages(run_id)) == 1
     assert heard(run_id) == []
     assert "0003.escalation.announced" not in stack.seqs(run_id)
+
+
+# The workflow's attempts at it: each has a token of its own
+
+
+def by(retries: int, entered_at: str = "2026-03-01T12:00:00.000Z", redrives: int = 0) -> dict[str, Any]:
+    """Return the workflow's attempt, and its token."""
+    attempt = {"redrives": redrives, "entered_at": entered_at, "retries": retries}
+    return {"attempt": attempt, "task_token": f"token {redrives} {entered_at} {retries}"}
+
+
+LATER = "2026-03-01T12:00:09.000Z"
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        (by(0), by(1)),
+        (by(1), by(2)),
+        (by(9), by(10)),
+        (by(5), by(0, LATER)),
+        (by(5, LATER), by(0, redrives=1)),
+        ({"task_token": "of an older version"}, by(0)),
+    ],
+)
+@pytest.mark.parametrize("make", [task, approval])
+def test_an_attempt_that_was_given_up_does_not_take_the_token_of_its_own_retry(
+    stack: Stack, make: Callable[..., dict[str, Any]], older: dict[str, Any], newer: dict[str, Any]
+) -> None:
+    run_id = stuck_run(stack)
+    opened = stack.invoke("open", make(run_id, **newer))
+    before = item(opened["escalation_id"])
+    messages(run_id)
+    stack.clock.advance(3)
+
+    late = stack.invoke("open", make(run_id, **older))
+
+    assert late == opened
+    assert item(opened["escalation_id"]) == before
+    assert messages(run_id) == []
+
+
+@pytest.mark.parametrize(("older", "newer"), [(by(0), by(1)), (by(3), by(3)), (by(5), by(0, LATER))])
+def test_a_newer_attempt_renews_the_token(stack: Stack, older: dict[str, Any], newer: dict[str, Any]) -> None:
+    run_id = stuck_run(stack)
+    stack.invoke("open", task(run_id, **older))
+
+    opened = stack.invoke("open", task(run_id, **newer))
+
+    assert item(opened["escalation_id"])["task_token"] == {"S": newer["task_token"]}
+
+
+def test_what_was_answered_is_not_opened_again_by_an_attempt_that_was_given_up(stack: Stack) -> None:
+    run_id = stuck_run(stack)
+    opened = stack.invoke("open", task(run_id, **by(1)))
+    client("dynamodb").update_item(
+        TableName="escalations",
+        Key={"escalation_id": {"S": opened["escalation_id"]}},
+        UpdateExpression="SET #status = :answered, resumed_at = :now",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues={":answered": {"S": "answered"}, ":now": {"S": "2026-03-01T12:00:05+00:00"}},
+    )
+
+    stack.invoke("open", task(run_id, **by(0)))
+
+    assert item(opened["escalation_id"])["resumed_at"] == {"S": "2026-03-01T12:00:05+00:00"}

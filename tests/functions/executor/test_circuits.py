@@ -1,27 +1,35 @@
 """A downstream that fails too often is left alone by every process: a call to it fails, and nothing is executed."""
 
 from collections.abc import Iterator
+from functools import partial
+from importlib.util import find_spec
 
 import pytest
 
 from ballast.errors import RetryLater
+from ballast.playbook import Breaker
+from functions.executor.circuit import CircuitOpen, Circuits
+from functions.executor.outcome import said_by_tool
 from tests.functions.cloud import client
+from tests.functions.executor.provider import MODULES, errors, raised
 from tests.functions.stack import LambdaDied, Stack, client_error
 from tests.functions.writes import add, at
 
 CIRCUIT = {"id": {"S": "circuit#carrier"}}
 
 
+def forget() -> None:
+    """Close the circuit, in the table and in what Powertools counts in this process."""
+    from aws_lambda_powertools.utilities.circuit_breaker import base
+
+    base._LOCAL_FAILURES.clear()
+    base._LAST_OBSERVED_STATE.clear()
+    client("dynamodb").delete_item(TableName="idempotency", Key=CIRCUIT)
+
+
 @pytest.fixture(autouse=True)
 def closed(writes: Stack) -> Iterator[None]:
     """Forget what Powertools counts in this process, and what the table says."""
-    from aws_lambda_powertools.utilities.circuit_breaker import base
-
-    def forget() -> None:
-        base._LOCAL_FAILURES.clear()
-        base._LAST_OBSERVED_STATE.clear()
-        client("dynamodb").delete_item(TableName="idempotency", Key=CIRCUIT)
-
     forget()
     writes.alone("executor")
     yield
@@ -33,6 +41,10 @@ def call(stack: Stack, tool: str, how: str, *, fresh: bool = False) -> str:
     run_id = stack.open()
     stack.propose(run_id, add(tool, how))
     return stack.execute(run_id, runtime=stack.cold("executor") if fresh else None)
+
+
+def _raise(problem: BaseException) -> None:
+    raise problem
 
 
 def open_it(stack: Stack) -> None:
@@ -58,6 +70,21 @@ def test_what_the_business_says_no_to_is_no_failure_of_the_downstream(writes: St
         assert call(writes, "carrier_add", "no") == "failed"
 
     assert call(writes, "carrier_add", "well") == "ok"
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_whatever_a_client_raises_is_a_failure_of_the_downstream(writes: Stack, module: str) -> None:
+    if find_spec(module.partition(".")[0]) is None:
+        pytest.skip(f"{module} is not installed: make unit installs it")
+    circuits = Circuits.of(writes.runtime("executor"))
+
+    for kind in errors(module):
+        forget()
+        for _ in range(2):
+            with pytest.raises(Exception):  # noqa: B017, PT011  whatever it is
+                circuits.call(Breaker("carrier", failures=2), partial(said_by_tool, partial(_raise, raised(kind))))
+        with pytest.raises(CircuitOpen):
+            circuits.call(Breaker("carrier", failures=2), lambda: "never")
 
 
 def test_after_a_while_one_call_probes_and_closes_it(writes: Stack) -> None:

@@ -254,13 +254,41 @@ def test_a_write_that_broke_after_its_effect_is_found_by_verify(writes: Stack) -
     assert writes.count("n-1") == 1
 
 
-def test_a_write_that_broke_before_its_effect_has_failed_where_verify_says_so(writes: Stack) -> None:
+def test_a_write_that_broke_before_its_effect_is_made_when_nobody_can_be_at_work_any_more(writes: Stack) -> None:
     run_id = proposed(writes, "verified_add", "defect_before")
 
-    assert writes.execute(run_id) == "failed"
+    for _ in range(2):
+        with pytest.raises(AttemptInProgress):
+            writes.execute(run_id)
+
+    assert writes.count("n-1") == 0
+    assert until_it_ends(writes, run_id) == "ok"
+    assert writes.count("n-1") == 1
+
+
+def test_a_write_that_breaks_each_time_before_its_effect_has_failed_where_verify_says_so(writes: Stack) -> None:
+    run_id = proposed(writes, "verified_add", "always_down")
+
+    assert until_it_ends(writes, run_id) == "failed"
 
     assert "It did not happen" in settled(writes, run_id)["message"]
     assert writes.count("n-1") == 0
+
+
+def test_a_write_that_breaks_each_time_under_its_key_is_unknown(writes: Stack) -> None:
+    run_id = proposed(writes, "keyed_add", "always_down")
+
+    assert until_it_ends(writes, run_id) == "unknown"
+
+    assert "tried 6 times under its key" in settled(writes, run_id)["message"]
+
+
+@pytest.mark.parametrize("how", ["defect", "defect_before"])
+def test_a_write_that_broke_is_made_again_under_its_key(writes: Stack, how: str) -> None:
+    run_id = proposed(writes, "keyed_add", how)
+
+    assert until_it_ends(writes, run_id) == "ok"
+    assert writes.count("n-1") == 1
 
 
 @pytest.mark.parametrize("how", ["defect", "defect_before", "odd"])

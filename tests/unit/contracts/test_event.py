@@ -33,6 +33,9 @@ WORK = [
     "0001.call.1.settled",
     "0001.call.2.refused",
     "0001.call.10.intended",
+    "0001.call.10.doubted",
+    "0001.call.10.doubted.2",
+    "0001.call.10.doubted.10",
     "0001.call.10.settled",
     "0002.model.requested",
     "0002.plan.decided",
@@ -61,7 +64,8 @@ def test_events_are_put_into_the_order_of_the_work(seed: int) -> None:
 
 
 def test_an_entry_of_a_later_version_sorts_into_its_turn() -> None:
-    later = [*WORK[:22], "0001.note.added", *WORK[22:]]
+    at = WORK.index("0002.model.requested")
+    later = [*WORK[:at], "0001.note.added", *WORK[at:]]
 
     assert [one.seq for one in sorted(map(event, reversed(later)), key=order)] == later
 

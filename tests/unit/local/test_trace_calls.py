@@ -156,3 +156,17 @@ def test_a_question_to_the_requester_is_a_turn_of_theirs_and_no_persons() -> Non
     assert [turn.planner for turn in replied_to.turns] == ["agent", "requester"]
     assert replied_to.turns[1].decided is not None
     assert replied_to.turns[1].decided.guidance == "O-1002"
+
+
+def test_a_call_in_doubt_says_why_until_its_outcome_is_known() -> None:
+    doubted = [
+        opened(),
+        replied(10, calls(LOOK_UP)),
+        at(20, "0001.call.1.intended", tool="look_up_order", effect="write"),
+        at(30, "0001.call.1.doubted", tool="look_up_order", message="It did not answer.", ran=True),
+    ]
+    settled = at(40, "0001.call.1.settled", tool="look_up_order", status="ok", result={})
+
+    assert timeline(doubted).turns[0].calls[0].message == "in doubt: It did not answer."
+    assert timeline(doubted).turns[0].calls[0].outcome == "open"
+    assert timeline([*doubted, settled]).turns[0].calls[0].message == ""

@@ -15,7 +15,7 @@ LAST_TURN = 9999
 
 _SEQ = re.compile(
     r"^(?P<turn>[0-9]{4})\.(?P<kind>[a-z_]+)(?:\.(?P<index>[0-9]+))?\."
-    r"(?:(?P<step>[a-z_.]+)|(?P<asked>approval_[a-z]+)\.(?P<round>[0-9]+)(?:\.(?P<number>[0-9]+))?)$"
+    r"(?:(?P<step>[a-z_.]+)|(?P<asked>approval_[a-z]+|doubted)\.(?P<round>[0-9]+)(?:\.(?P<number>[0-9]+))?)$"
 )
 # Within a turn: the attempts to ask, the completion that ended them, what was decided, what was done about it.
 _PHASES = ("run", "model", "model.responded", "plan", "escalation", "call")
@@ -33,6 +33,7 @@ _STEPS = (
     "answered",
     "intended",
     "reserved",
+    "doubted",
     "settled",
 )
 #: What the executor writes where nobody answered: it says nothing, and lets nothing happen.
@@ -103,7 +104,7 @@ class Event(Wire):
 
     @property
     def round(self) -> int:
-        """Which asking for an approval it belongs to, from 1."""
+        """Which asking for an approval, or which attempt in doubt, it belongs to, from 1."""
         return int(_parts(self.seq)["round"] or 1)
 
     @property
@@ -173,6 +174,12 @@ def plan_seq(turn: int) -> str:
 def call_seq(turn: int, index: int, step: str) -> str:
     """Return e.g. ``0003.call.1.settled``; ``index`` counts from 1."""
     return f"{turn:04d}.call.{index}.{step}"
+
+
+def doubt_seq(turn: int, index: int, number: int) -> str:
+    """Return ``0003.call.1.doubted`` for the first attempt that ended in doubt, ``….doubted.2`` for the second."""
+    seq = call_seq(turn, index, "doubted")
+    return seq if number == 1 else f"{seq}.{number}"
 
 
 def lease_seq(turn: int) -> str:

@@ -44,12 +44,31 @@ class ExecuteTask(Wire):
     unanswered: bool = False
 
 
+class Asked(Wire):
+    """Which attempt of the workflow's at a state a task is: each has a task token of its own.
+
+    redrives    how often the execution was put back to work before
+    entered_at  when the state was entered, ISO 8601
+    retries     how often it was tried before
+    """
+
+    redrives: Annotated[int, Field(ge=0, le=9_999)] = 0
+    entered_at: Annotated[str, Field(max_length=64)] = ""
+    retries: Annotated[int, Field(ge=0, le=9_999)] = 0
+
+    @property
+    def order(self) -> str:
+        """A text that sorts as the attempts came."""
+        return f"{self.redrives:04d} {self.entered_at} {self.retries:04d}"
+
+
 class OpenTask(Wire):
     """Tell the people, who have ``timeout_s`` to answer.
 
     ``index`` is the call that an approval is about, ``round`` how often it is asked with this time.
     A ``question`` is for the requester and not for the people. ``requested_by`` and ``tenant`` are those of the
     execution's input, which nobody can change; None from executions that an older version started.
+    ``attempt`` tells which of several tokens is the newest.
     """
 
     run_id: RunId
@@ -63,6 +82,7 @@ class OpenTask(Wire):
     handed_over: HandedOver | None = None
     requested_by: str | None = None
     tenant: str | None = None
+    attempt: Asked = Asked()
 
     @model_validator(mode="after")
     def _names_its_call(self) -> Self:

@@ -17,7 +17,7 @@ from ballast.folds.sameness import identity, identity_of
 from ballast.folds.saved import StoppedLoop, saved
 from ballast.folds.succession import successor
 from ballast.folds.summary import proposed, summary
-from ballast.folds.usage import Usage, usage
+from ballast.folds.usage import Usage, charged_at_last, usage
 
 __all__ = [
     "ApprovalRound",
@@ -35,6 +35,7 @@ __all__ = [
     "approval_given_up",
     "approval_rounds",
     "calls",
+    "charged_at_last",
     "committed",
     "counts",
     "decided_by_operator",

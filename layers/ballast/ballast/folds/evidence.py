@@ -126,6 +126,12 @@ def vouching(event: Event, covers: Sequence[Event], unsigned: Iterable[str] = ()
     return event.model_copy(update={"body": event.body | {EVIDENCE: evidence}})
 
 
+def vouched_for(events: Sequence[Event]) -> frozenset[str]:
+    """Return the keys of the events that the run's endings vouch for: what was there when it was settled."""
+    carriers = (event for event in events if event.name in _CARRIERS and EVIDENCE in event.body)
+    return frozenset(seq for carrier in carriers for seq in _vouched_for(carrier))
+
+
 def evidence_sha256(event: Event) -> str | None:
     """Return the digest that ``event`` carries; None where an older version wrote it."""
     evidence = event.body.get(EVIDENCE)

@@ -1,9 +1,10 @@
 """What a run has used: turns, calls, tokens and money."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from ballast.contracts import Event
+from ballast.contracts.event import call_seq, model_seq
 from ballast.folds.calls import proposals
 from ballast.folds.opening import opening
 
@@ -78,6 +79,23 @@ def usage(events: Sequence[Event]) -> Usage:
         + tools_reserved,
         tools_microusd=tools_spent + tools_reserved,
     )
+
+
+def charged_at_last(events: Sequence[Event], known: Set[str]) -> int:
+    """Return what was reserved when the run was settled comes to, in micro-dollars, by the outcomes that came since.
+
+    ``known``: the keys of the events that were there then. What was reserved later was never asked for: who reserves
+    looks for an ending before it asks.
+    """
+
+    def counts(event: Event) -> bool:
+        if event.seq in known:
+            return True
+        if event.name in ("model.responded", "model.failed"):
+            return model_seq(event.turn, event.body["attempt"], "requested") in known
+        return event.name == "call.settled" and call_seq(event.turn, event.index, "intended") in known
+
+    return usage([event for event in events if counts(event)]).charged_microusd
 
 
 def _tools(events: Sequence[Event]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ballast.contracts import Event
 from ballast.contracts.event import order, run_seq
-from ballast.contracts.secret import SEALED, Secret, sent
+from ballast.contracts.secret import SEALED, Finder, Secret, sent
 from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, LogCorrupt, RetryLater
 from ballast.folds.evidence import vouching
@@ -307,6 +307,14 @@ class RunLog:
     def shown(self, run_id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return ``body`` as everybody would see it in an event of that run that was appended now."""
         return body if self._seal is None else self._seal.shown(body, self._learned(run_id, body))
+
+    def cut(self, run_id: str, text: str, *, most: int, beside: Any = None) -> str:
+        """Return at most ``most`` characters of what will be recorded, without a part of a sensitive value.
+
+        ``beside``: what else of the run holds such values, as an event's body has it.
+        """
+        known = self._learned(run_id, beside)
+        return (Finder.of(known) if self._seal is None else self._seal.finder(known)).cut(text, most)
 
     def masked(self, text: str, event: Any = None) -> str:
         """Return ``text`` with the sensitive values masked that were met here, or that ``event`` brought."""

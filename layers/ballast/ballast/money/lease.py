@@ -7,6 +7,7 @@ over: that frees nothing today, and it makes the books of a past window say what
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from ballast.money.windows import ACCOUNT, RUNNING, of_tenant
 
@@ -30,6 +31,8 @@ class Lease:
     parts    by the turn that they were taken for; 0 is the admission
     request_sha256  of the request that it was given to
     held     false once it was settled
+    charged_microusd  what it was settled at
+    open_since        when it was settled, where attempts without an outcome were charged in full then; None: for good
     """
 
     run_id: str
@@ -37,6 +40,8 @@ class Lease:
     request_sha256: str
     parts: Mapping[int, Part]
     held: bool = True
+    charged_microusd: int = 0
+    open_since: datetime | None = None
 
     @property
     def leased_microusd(self) -> int:
@@ -80,3 +85,15 @@ def settlement(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
     )
     places = tuple(Change(account, RUNNING, runs=-1) for account in (ACCOUNT, of_tenant(lease.tenant)))
     return money + places
+
+
+def correction(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
+    """Return the changes that make of what ``lease`` was settled at ``charged_microusd``, one for each window."""
+    before = {(one.account, one.window): one for one in settlement(lease, lease.charged_microusd)}
+    after = (one for one in settlement(lease, charged_microusd) if one.window != RUNNING)
+    changes = ((one, before[one.account, one.window]) for one in after)
+    return tuple(
+        Change(one.account, one.window, taken=one.taken - was.taken, settled=one.settled - was.settled)
+        for one, was in changes
+        if one.settled != was.settled
+    )

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, RunRequest, ToolCall
+from ballast.contracts.said import said
 from ballast.contracts.wire import canonical
 from ballast.folds import CallState, calls
 from ballast.playbook.fallback import CallFailed, Fallback, GiveUp
@@ -35,7 +36,7 @@ def next_decision(
     except CallFailed as failed:
         return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), str(failed)
     except Exception as defect:
-        note = f"{script.function.__qualname__} failed: {type(defect).__name__}: {defect}"
+        note = f"{script.function.__qualname__} failed: {type(defect).__name__}: {said(defect)}"
         return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_FAILED), note
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ballast.validation.spelling import BREAKS, DASH_CLASS, DASHES
+from ballast.validation.spelling import BREAKS, DASH_CLASS, DASHES, EN_DASH, WORD
 
 _RUN = re.compile(r"[0-9]+(?:[.,'’ ][0-9]+)*")
 #: More digits than this are a code, and no amount or count.
@@ -37,9 +37,11 @@ _NO_CENTS = re.compile(rf"[.,]\s?[{DASH_CLASS}]{{1,2}}(?![^\W_])")
 #: Another number on the other side of a currency.
 _DIGIT_BEFORE, _DIGIT_AFTER = re.compile(r"[0-9] ?$"), re.compile(r" ?[0-9]")
 _NO_NUMBER_AFTER = re.compile(
-    rf"\s?%|{_LETTER}|(?![{BREAKS}][^0-9])[{DASH_CLASS}/:@][^\W_]"
+    rf"\s?%|{_LETTER}|(?![{BREAKS}][^0-9])(?!{EN_DASH}[^\W\d_]{{{WORD}}})[{DASH_CLASS}/:@][^\W_]"
     rf"|\s(?:thousand|millions?|mio|mrd|billions?|lakh|crore|dozen|percent)(?!{_LETTER})"
 )
+#: A word, and no part of a code, right before a dash.
+_AFTER_WORD = re.compile(rf"(?<![^\s(\[])[^\W\d_]{{{WORD},}}$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def _named(text: str, start: int, end: int) -> Named | None:
     certain = before is not None or after is not None
     after = after or _pounds(text, start, end)
     begin = before.start() if before else start
-    sign = _sign_before(text, begin)
+    sign = _sign_before(text, begin, currency=before is not None or after is not None)
     if value is None or sign is None or (after is None and _NO_NUMBER_AFTER.match(text, end)):
         return None
     currency = before is not None or after is not None
@@ -124,8 +126,11 @@ def _pounds(text: str, start: int, end: int) -> re.Match[str] | None:
     return None if _WEIGHS.search(text, max(0, start - 32), start) else _POUNDS.match(text, end)
 
 
-def _sign_before(text: str, start: int) -> int | None:
-    """Return 1 or -1 by what stands before a number, None where it is a part of something else."""
+def _sign_before(text: str, start: int, *, currency: bool) -> int | None:
+    """Return 1 or -1 by what stands before a number, None where it is a part of something else.
+
+    ``currency``: one stands at it, so that a hyphen behind a word is a dash: "what I paid-$84.50".
+    """
     before, further = text[start - 1 : start], text[start - 2 : start - 1]
     if not before or before.isspace():
         return 1
@@ -133,6 +138,8 @@ def _sign_before(text: str, start: int) -> int | None:
         return 1 if before >= "\u0e00" and not before.isdigit() else None
     if before in BREAKS:
         return None if further.isdigit() else 1
+    if (before == EN_DASH or (before == "-" and currency)) and _AFTER_WORD.search(text, max(0, start - 40), start - 1):
+        return 1
     if before in DASHES:
         return None if further.isalnum() else -1
     if before in ".,'’":

@@ -26,7 +26,7 @@ DASHES = f"\u2010\u2012\u2013\u2212{BREAKS}-"
 #: Between two tokens without a space, these make one word of them.
 _JOINERS = frozenset(DASHES + "_.@") - frozenset(BREAKS)
 #: Stands for a hyphen in an id, and for a dash beside a word of so many letters.
-_EN_DASH, _WORD = "\u2013", 3
+EN_DASH, WORD = "\u2013", 3
 #: The same, for the inside of a regular expression's brackets.
 DASH_CLASS = re.escape(DASHES)
 HYPHEN_CLASS = re.escape(DASHES.translate(dict.fromkeys(map(ord, BREAKS))))
@@ -46,6 +46,22 @@ _NAMES_END = (
     "jpg jpeg png gif svg pdf doc docx xls xlsx csv txt zip html htm xml json yaml eml msg mov heic bak exe"
 )
 _ENDINGS = frozenset(_NAMES_END.split())
+#: Words that say what a value is ("order-O-1002", "no.O-1002"), and words that go on after one ("O-1002-it came"). None
+#: of them is a part of a value; a hyphen beside any other word may join the two (photo-O-1002, SKU-100-blue).
+_BEFORE_VALUES = (
+    "order orders no nr num number id ref reference tracking invoice ticket case customer refund return parcel payment "
+    "is are was for about and my of cancel bestellung rechnung auftrag commande facture pedido factura ordine"
+)
+_AFTER_VALUES = (
+    "it its is was and but or that this these those which please thanks thank because then they the my we you not when "
+    "who has have had came come arrived for from with also und aber et mais y pero"
+)
+_HYPHEN_BEFORE = re.compile(
+    rf"(?<![^\s(\[\"'“‘«])((?i:{_BEFORE_VALUES.replace(' ', '|')}))[-.\u2010](?=[^\W\d_]{{0,6}}[-_]?[0-9])"
+)
+_HYPHEN_AFTER = re.compile(rf"(?<=[0-9])[-\u2010](?=(?:{_AFTER_VALUES.replace(' ', '|')})(?:[\s,;:.!?]|$))")
+#: From one id to another of the same kind: O-1002–O-1004.
+_RANGE = re.compile(r"(?<![^\s(\[,;:])([^\W\d_]{1,8}[-_ ]?)([0-9]{1,18})\u2013(?=\1[0-9])")
 #: What may stand between two groups of a long code, and how many letters and digits make one.
 _CODE_GAP = re.compile(rf"[ \u00a0.{DASH_CLASS}]?")
 _IBAN = re.compile(r"[a-z]{2}[0-9]{2}[a-z0-9]{11,30}", re.ASCII)
@@ -88,6 +104,13 @@ def unglued(text: str) -> str:
     if "." not in text:
         return text
     return _GLUE.sub(lambda stop: ". " if begins_sentence(stop.group(1)) else ".", text)
+
+
+def loosened(text: str) -> str:
+    """Return ``text`` with a space where a hyphen or a full stop sets a value apart from a word beside it."""
+    if "-" in text or "\u2010" in text or "." in text:
+        text = _HYPHEN_AFTER.sub(" - ", _HYPHEN_BEFORE.sub(r"\1 ", text))
+    return _RANGE.sub(r"\1\2 ", text) if EN_DASH in text else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +234,7 @@ def _apart(left: Token, right: Token) -> bool:
         return "i" in (left.kind, right.kind) or (left.kind != right.kind and _joins_numbers(left, right))
     if len(gap) > 1:
         return True
-    if gap == _EN_DASH and any(token.kind == "w" and len(token.text) >= _WORD for token in (left, right)):
+    if gap == EN_DASH and any(token.kind == "w" and len(token.text) >= WORD for token in (left, right)):
         return True
     return gap not in _JOINERS and not (gap in _NUMBER_JOINERS and left.kind == right.kind == "d")
 

@@ -39,6 +39,7 @@ from ballast.validation.spelling import (
     code_of,
     ends_address,
     even,
+    loosened,
     occurs,
     tokens,
     unglued,
@@ -55,7 +56,8 @@ _HOST = re.compile(r"(?:[\w-]{1,63}\.){1,12}[\w-]{2,63}(?::[0-9]{1,5})?(?=[/?#]|
 _AFTER_HOST = re.compile(r"(?<!:)[,;!](?=[^\W\d_])")
 _MAX_URL = 2_048
 _PHONE = re.compile(
-    rf"(?<![^\W_])(?<![{HYPHEN_CLASS}_.@/])(\+|00)?\(?[0-9](?:[ {DASH_CLASS}()./]{{0,3}}[0-9])+(?![^\W_]|[@_])"
+    rf"(?<![^\W_])(?:(?<![{HYPHEN_CLASS}_.@/])|(?<=\u2013)(?=\+))(\+|00)?"
+    rf"\(?[0-9](?:[ {DASH_CLASS}()./]{{0,3}}[0-9])+(?![^\W_]|[@_])"
 )
 #: How JSON's writers put a decimal into a text.
 _PROGRAMS_OWN = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}", re.ASCII)
@@ -102,6 +104,15 @@ class Leaf:
     def tokens(self) -> tuple[Token, ...]:
         """The words of the text; a number that is none has no words."""
         return () if isinstance(self.value, Decimal) else tokens(even(unglued(str(self.value))))
+
+    @cached_property
+    def loose_tokens(self) -> tuple[Token, ...]:
+        """The words of the text, with values set apart from words that they are glued to; empty where none is."""
+        if isinstance(self.value, Decimal):
+            return ()
+        text = str(self.value)
+        loosened_text = loosened(text)
+        return () if loosened_text == text else tokens(even(unglued(loosened_text)))
 
     @cached_property
     def named(self) -> tuple[Named, ...]:
@@ -288,7 +299,8 @@ def _url(wanted: Leaf, leaf: Leaf) -> bool:
 
 
 def _text(wanted: Leaf, leaf: Leaf) -> bool:
-    if wanted.longest != "" and wanted.longest in leaf.evened and occurs(wanted.tokens, leaf.tokens):
+    named = wanted.longest != "" and wanted.longest in leaf.evened
+    if named and (occurs(wanted.tokens, leaf.tokens) or occurs(wanted.tokens, leaf.loose_tokens)):
         return True
     return wanted.code != "" and wanted.code in leaf.compact and code_occurs(wanted.code, leaf.tokens)
 

@@ -1,0 +1,1 @@
+"""A playbook that pays invoices at a provider whose client fails in every way."""

@@ -1,0 +1,59 @@
+"""Pay at a provider: in every way in which a tool can, or cannot, tell what became of a payment."""
+
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from ballast.playbook import Effect, ToolContext, tool
+
+
+class Provider(Protocol):
+    """The provider behind a client that may fail."""
+
+    def pay(self, invoice: str, key: str) -> str:
+        """Pay and return the receipt."""
+
+    def find(self, key: str) -> str | None:
+        """Return the receipt of the payment under ``key``, None where there is none."""
+
+
+#: What a test puts here.
+PROVIDERS: list[Provider] = []
+
+
+class Pay(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    invoice: str
+
+
+def _pay(args: Pay, ctx: ToolContext) -> str:
+    return PROVIDERS[-1].pay(args.invoice, ctx.idempotency_key)
+
+
+def _find(args: Pay, ctx: ToolContext) -> str | None:
+    return PROVIDERS[-1].find(ctx.idempotency_key)
+
+
+@tool(effect=Effect.WRITE)
+def pay(args: Pay, ctx: ToolContext) -> str:
+    """Pay; nothing can tell what became of it."""
+    return _pay(args, ctx)
+
+
+@tool(effect=Effect.WRITE, honours_key=True)
+def pay_by_key(args: Pay, ctx: ToolContext) -> str:
+    """Pay once under a key."""
+    return _pay(args, ctx)
+
+
+@tool(effect=Effect.WRITE, verify=_find)
+def pay_verified(args: Pay, ctx: ToolContext) -> str:
+    """Pay; the provider can be asked about it."""
+    return _pay(args, ctx)
+
+
+@tool(effect=Effect.WRITE, honours_key=True, verify=_find)
+def pay_both(args: Pay, ctx: ToolContext) -> str:
+    """Pay once under a key; the provider can be asked about it as well."""
+    return _pay(args, ctx)
