@@ -14,7 +14,7 @@ from ballast.log.codec import encode
 from tests.functions.approvals import answered, asks
 from tests.functions.moves import aborted, pay, run, status, window
 from tests.functions.stack import LambdaDied, Stack, once
-from tests.functions.writes import leases_are_over
+from tests.functions.writes import add, leases_are_over
 
 ASKING = Path(__file__).parents[1] / "playbooks" / "asking"
 ANSWER = "0001.call.1.approval_answered"
@@ -151,6 +151,46 @@ def test_what_the_log_says_has_begun_is_reserved_all_the_same(
         with pytest.raises(EffectUnknown):  # it is said to have begun, so a person looks
             purse.execute(run_id)
     assert (purse.count("C-1"), window("C-1")) == (became == "ok", counted)
+
+
+# Repeats
+
+
+def begun(tool: str) -> Body:
+    return {
+        "tool": tool,
+        "effect": "write",
+        "planner": "agent",
+        "undo": None,
+        "invocation": "x",
+        "idempotency_key": "k",
+    }
+
+
+def test_a_repeat_that_the_log_says_has_begun_acts_no_second_time(writes: Stack) -> None:
+    run_id = writes.open()
+    writes.propose(run_id, add("keyed_add"))
+    assert writes.execute(run_id) == "ok"
+    writes.propose(run_id, add("keyed_add"), turn=2)
+    put(writes, run_id, "0002.call.1.intended", begun("keyed_add"))
+
+    assert writes.execute(run_id, 2) == "ok"
+
+    assert writes.body(run_id, "0002.call.1.settled")["repeat_of"] == [1, 1]
+    assert writes.count("n-1") == 1
+
+
+def test_a_repeat_that_a_person_must_approve_waits_although_the_log_says_it_has_begun(writes: Stack) -> None:
+    run_id = writes.open()
+    writes.propose(run_id, add("announce"))
+    writes.execute(run_id)
+    writes.propose(run_id, add("announce"), turn=2)
+    put(writes, run_id, "0002.call.1.intended", begun("announce"))
+
+    with pytest.raises((ApprovalRequired, EffectUnknown)):
+        writes.execute(run_id, 2)
+
+    assert writes.count("n-1") == 1
 
 
 # Undos
