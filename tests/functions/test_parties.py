@@ -56,9 +56,8 @@ class Run:
         task = {"run_id": self.id, "turn": turn, "kind": "escalation", "reason": "guidance", "timeout_s": 600}
         return str(self.stack.invoke("open", task | {"task_token": self.token})["escalation_id"])
 
-    def proposed(self, turn: int, by: str = "agent") -> str:
-        call = {"tool": "stamp", "arguments": {"note_id": "n-5", "times": 77}}
-        self.stack.propose(self.id, call, turn=turn, by=by)
+    def proposed(self, turn: int) -> str:
+        self.stack.propose(self.id, {"tool": "stamp", "arguments": {"note_id": "n-5", "times": 77}}, turn=turn)
         asks(self.stack, self.id, turn=turn)
         task = {"run_id": self.id, "turn": turn, "index": 1, "kind": "approval", "reason": "approval_required"}
         return str(self.stack.invoke("open", task | {"timeout_s": 600, "task_token": self.token})["escalation_id"])
@@ -123,21 +122,22 @@ def test_a_reply_in_the_requesters_place_guides_as_well(stack: Stack, waiting: W
     assert run.send(call, RAE, APPROVES) == 403
 
 
-@pytest.mark.parametrize(
-    ("decision", "by"),
-    [
-        (guided(guidance="", add_budget_microusd=1_000), "agent"),  # no words
-        (guided(guidance="  \n"), "agent"),
-        (SAYS, "fallback"),  # no script hears it
-    ],
-)
-def test_who_only_lets_it_go_on_is_no_party(stack: Stack, waiting: Waiting, decision: Any, by: str) -> None:
+@pytest.mark.parametrize("decision", [guided(guidance="", add_budget_microusd=1_000), guided(guidance="  \n")])
+def test_who_only_lets_it_go_on_is_no_party(stack: Stack, waiting: Waiting, decision: Any) -> None:
     run = Run(stack, waiting)
     assert run.send(run.waits(1), RAE, decision) == 200
-    call = run.proposed(2, by)
+    call = run.proposed(2)
 
     assert run.shown(call, RAE)["may_not_answer"] == ["mia"]
     assert run.send(call, RAE, APPROVES) == 200
+
+
+def test_who_guided_the_agent_is_no_party_to_what_the_script_calls(stack: Stack, waiting: Waiting) -> None:
+    run = Run(stack, waiting)
+    assert run.send(run.waits(1), RAE, SAYS) == 200
+    stack.propose(run.id, {"tool": "stamp", "arguments": {"note_id": "n-5", "times": 77}}, turn=2, by="fallback")
+
+    assert guides_of(stack.events(run.id), 2, 1) == ()  # no script hears words
 
 
 def test_a_guide_whose_words_were_taken_out_of_the_log_is_a_party_by_the_table(stack: Stack, waiting: Waiting) -> None:
