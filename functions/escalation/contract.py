@@ -78,7 +78,8 @@ class EscalationSummary(Wire):
     answer_by  after that it expires
     why        why a person must approve the call, of an approval
     approvals_needed  how many different people must approve, and ``approvals_given`` who has
-    may_not_answer    who asked for the run, proposed the call, or changed its arguments: they do not decide
+    may_not_answer    who asked for the run, proposed the call, guided the agent before it did, or changed its
+                      arguments: they do not decide
     approvers         the group whose members approve; null where every reviewer may
     reminded_at       when people were reminded, at half of the time
     """
@@ -108,8 +109,9 @@ class Escalation(EscalationSummary):
     binding     what an approval is bound to: send it back to approve exactly what is shown here
     changed_by  who has changed the arguments since it was proposed; ``proposed_decision`` has the changed ones
     asked       who is asked, of a question to the requester
-    you_may     what whoever asks may do about it: decide, grant (add budget), undo (call what only undoes), approve,
-                reject, change (the arguments), reply; nothing where ``you_may_not`` says why
+    you_may     what whoever asks may do about it: decide, grant (add budget), undo (call what only undoes, or hand
+                over to the rollback), approve, reject, change (the arguments), reply; nothing where
+                ``you_may_not`` says why
     you_may_grant_usd  with grant: how much you may still add to the run's budget; null where nothing bounds you
     """
 

@@ -20,7 +20,7 @@ from ballast.outbox import Announcements
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.escalation.due import DUE, Telling
 from functions.escalation.messages import Messages
-from functions.escalation.rights import proposer
+from functions.escalation.rights import guides_of, proposer
 from functions.escalation.table import Forgetting
 
 #: A proposed decision larger than this is left to the log, so that the message stays small.
@@ -81,7 +81,8 @@ class Escalations:
             decision = None
         question = asked(events, task.turn - 1) if task.kind == "question" else None
         now, opened_as = self.runtime.clock(), opening(events)
-        tenant = opened_as.request.tenant
+        # The execution's input says who asked, and for whom; the log could be made to say something else.
+        tenant = task.tenant or opened_as.request.tenant
         facts = {
             "escalation_id": escalation_id,
             "kind": task.kind,
@@ -90,10 +91,12 @@ class Escalations:
             "proposed_decision": decision,
             "answer_by": (now + timedelta(seconds=task.timeout_s)).isoformat(),
         }
-        requested_by = opened_as.requested_by
+        requested_by = task.requested_by or opened_as.requested_by
         proposed_by = proposer(events, task.turn, index) if is_approval else None
+        guided_by = guides_of(events, task.turn, index) if is_approval else ()
         if task.kind != "question":
-            facts["may_not_answer"] = tuple(who for who in (requested_by, proposed_by) if who)
+            parties = (requested_by, proposed_by, *guided_by)
+            facts["may_not_answer"] = tuple(dict.fromkeys(who for who in parties if who))
         if is_approval:
             facts |= _asked_of(events, task)
         telling = Telling(
@@ -103,6 +106,7 @@ class Escalations:
             asks_people=task.kind != "question",
         )
         who = {"requested_by": requested_by, "proposed_by": proposed_by}
+        who |= {"guided_by": canonical(guided_by) if guided_by else None}
         if not self._keep(task, tenant, facts | {"call_sha256": call_sha256}, telling, who):
             return {"escalation_id": escalation_id}
         handed_over = task.handed_over.model_dump(mode="json", by_alias=True) if task.handed_over else None

@@ -32,8 +32,8 @@ _NAMES = {"#status": "status"} | {f"#{name}": name for name in _SHOWN}
 _READ = ", ".join(_NAMES)
 #: What changes too often for the index, or is not needed to find anything.
 _MORE = (
-    "why, given, approvals_needed, requested_by, proposed_by, approvers, reminded_at, binding, arguments, changed_by, "
-    "call_sha256, turn, call_index, #round"
+    "why, given, approvals_needed, requested_by, proposed_by, guided_by, approvers, reminded_at, binding, arguments, "
+    "changed_by, call_sha256, turn, call_index, #round"
 )
 _MORE_NAMES = _NAMES | {"#round": "round"}
 #: How often what DynamoDB left unread is asked for again.
@@ -165,6 +165,7 @@ class Questions:
         facts: dict[str, Any] = {name: item[name]["S"] for name in (*_SHOWN, "reminded_at") if name in item}
         named = ("requested_by", "proposed_by", "changed_by") if facts["kind"] != "question" else ()
         parties = [who for name in named if (who := text_of(item, name))]
+        parties += json.loads(text_of(item, "guided_by") or "[]") if named else []
         facts |= {
             "why": tuple(json.loads(text_of(item, "why") or "[]")),
             "approvals_needed": int(item.get("approvals_needed", {}).get("N", 1)),

@@ -1,7 +1,7 @@
 """One attempt at one call: what the steps of the executor hand on to each other."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from functions.executor.history import History
 
 if TYPE_CHECKING:
     from functions.executor.moving import Moving
+    from functions.executor.recorded import Done, Recorded
 
 #: The body of ``call.settled`` as a step makes it: {"status", "result" or "message", …}.
 Outcome = dict[str, Any]
@@ -47,7 +48,11 @@ class Attempt:
     history   the run that the rules look at
     context   what the tool itself gets besides its arguments
     moving    what it moves of the business's own money
+    recorded  what the executor itself recorded of the run's writes
     append    writes an event of this run to the log; the first one under its key stands
+    disbelieve  reports an event of the log that was forged, which is no part of the run from then on
+    undoes    the effect that it has claimed to undo; empty for most
+    cut       makes what an error says short enough to be recorded
     """
 
     task: ExecuteTask
@@ -58,7 +63,11 @@ class Attempt:
     playbook: Playbook
     context: ToolContext
     moving: "Moving"
+    recorded: "Recorded"
     append: Callable[[str, Mapping[str, Any]], Event]
+    disbelieve: Callable[[Event], None]
+    cut: Callable[[str], str]
+    undoes: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def request(self) -> RunRequest:
@@ -84,6 +93,20 @@ class Attempt:
             ),
             unmarked=unmarked,
         )
+
+    @property
+    def at(self) -> tuple[int, int]:
+        """Its position: turn and index."""
+        return self.task.turn, self.task.index
+
+    @cached_property
+    def earlier_writes(self) -> Mapping[tuple[int, int], "Done"]:
+        """What is recorded of the run's writes before this call, by position.
+
+        The log says where there may be some: its keys, which nobody can take away, and not what stands under them.
+        """
+        calls = {(event.turn, event.index) for event in self.history.run if event.name.startswith("call.")}
+        return self.recorded.of(self.task.run_id, {at for at in calls if at < self.at})
 
     def so_far(self) -> RunSoFar:
         """Return the run before this call, with what was moved where the tool moves something."""

@@ -38,25 +38,33 @@ from functions.executor.despair import not_in_circles
 from functions.executor.grounding import grounded
 from functions.executor.history import History
 from functions.executor.intent import intend
-from functions.executor.moving import MovesStore, Moving, reserved, settled_by_the_log
+from functions.executor.moving import MovesStore, Moving, reserved, settled_by_own_record, undone
 from functions.executor.once import Once
 from functions.executor.outcome import run_read
 from functions.executor.protocol import Write
+from functions.executor.recorded import ASIDE, Recorded, effect_key, position_of
 from functions.executor.repeat import not_repeated
 from functions.executor.result import fitted
 from functions.executor.running import Running
+from functions.executor.scripted import scripted
 from functions.executor.timeout import seconds_for
 from functions.executor.undo import undo_of
+from functions.executor.undoing import aside, claimed, proven
 
-#: What a call must pass after the gate. A person is asked last, about what would really be done.
+#: What a call must pass after the gate: is it its planner's; is it allowed. A person is asked about what would be done.
 RULES: tuple[Step, ...] = (
+    proven,
+    scripted,
     not_in_circles,
     not_repeated,
     grounded,
     reserved,
     approved,
     within_ceiling,
+    claimed,
 )
+#: So many characters of what an error of the playbook says are recorded.
+_ERROR_CHARS = 500
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,7 @@ class Executor:
 
     log: RunLog
     once: Once
+    recorded: Recorded
     circuits: Circuits
     playbook: Playbook
     moves: MovesStore
@@ -85,7 +94,7 @@ class Executor:
         if state.status == "unknown":
             raise EffectUnknown(f"{task.run_id} turn {task.turn} call {task.index}: {state.message}")
         if state.ended:
-            self._settle_moves(task, state.call.tool, history, retried=True)
+            self._settle_by_own_record(task, state.call.tool)
             return state.status
         moving = Moving(self.moves, self.playbook, lambda_context.aws_request_id)
         try:
@@ -114,9 +123,20 @@ class Executor:
             run,
             by_operator=decided_by_operator(history.turn, task.turn),
         )
-        append = partial(self.log.append, task.run_id)
-        context = self._context(task, history)
-        attempt = Attempt(task, state, tool, args, history, self.playbook, context, moving, append)
+        attempt = Attempt(
+            task,
+            state,
+            tool,
+            args,
+            history,
+            self.playbook,
+            self._context(task, history),
+            moving,
+            self.recorded,
+            partial(self.log.append, task.run_id),
+            self.log.disbelieve,
+            partial(self.log.cut, task.run_id, most=_ERROR_CHARS, beside=state.call.model_dump(mode="json")),
+        )
         for rule in RULES:
             outcome = rule(attempt)
             if outcome is not None:
@@ -154,15 +174,23 @@ class Executor:
         started = self.clock()
         outcome = self._outcome(attempt, lambda_context)
         latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
-        done = outcome | undo_of(attempt.tool, attempt.args, outcome) | {"latency_ms": latency_ms} | charge(attempt)
+        undoes = (outcome.pop(ASIDE, None) or {}).get("undoes")
+        undo = undo_of(attempt.tool, attempt.args, outcome, attempt.cut)
+        done = outcome | undo | {"latency_ms": latency_ms} | charge(attempt)
         settled = self._settle(attempt, done)
-        attempt.moving.settle(attempt, str(settled["status"]))
-        if settled["status"] == "ok":
-            attempt.history.renew()
-            self._settle_moves(attempt.task, attempt.tool.name, attempt.history)
-        if settled["status"] == "unknown":
-            raise EffectUnknown(f"{attempt.idempotency_key}: {settled['message']}")
-        return str(settled["status"])
+        if attempt.tool.effect is Effect.READ:  # it has done nothing, and the first one recorded stands
+            done = settled
+        status = str(done["status"])
+        attempt.moving.settle(attempt, status)
+        if status == "ok" and undoes:
+            undone(self.moves, self.recorded, attempt.task.run_id, position_of(undoes))
+        if status == "unknown":
+            raise EffectUnknown(f"{attempt.idempotency_key}: {done['message']}")
+        if settled["status"] != status:
+            # Another attempt's doubt, or forged: either way a person looks.
+            said = f"the log says {settled['status']}. {settled.get('message', '')}".strip()
+            raise EffectUnknown(f"{attempt.idempotency_key}: it was {status}, and {said}")
+        return status
 
     def _outcome(self, attempt: Attempt, lambda_context: Any) -> Outcome:
         """Run the tool, a write at most once, and return its outcome as JSON."""
@@ -171,13 +199,14 @@ class Executor:
         running = Running(tool, attempt.args, context, self.circuits)
         if tool.effect is Effect.READ:
             outcome = None if intend(self.log, attempt, invocation) else reserve_anew(attempt, invocation)
-            return outcome or fitted(attempt, run_read(tool, running.run))
+            return outcome or fitted(attempt, run_read(tool, running.run, attempt.cut))
         write = Write(
             tool=tool,
             intend=lambda: intend(self.log, attempt, invocation),
             run=running.run,
             verify=running.verify if tool.policy.verify else None,
-            fit=partial(fitted, attempt),
+            fit=partial(self._kept_with_its_undo, attempt),
+            cut=attempt.cut,
             kept=lambda outcome: self.log.kept(attempt.task.run_id, {"tool": tool.name, **outcome}),
             unkept=partial(self.log.unkept, attempt.task.run_id),
             doubts=attempt.doubts,
@@ -185,15 +214,23 @@ class Executor:
         )
         return write.carried_out(self.once, key, lambda_context)
 
-    def _settle_moves(self, task: ExecuteTask, tool: str, history: History, *, retried: bool = False) -> None:
-        settled_by_the_log(self.moves, self.playbook, tool, task.run_id, lambda: history.run, retried=retried)
+    def _kept_with_its_undo(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+        """Return what the executor keeps of a write for itself: also what undoes it, for the rollback to be held to."""
+        outcome = fitted(attempt, outcome)
+        return outcome | undo_of(attempt.tool, attempt.args, outcome, attempt.cut) | aside(attempt)
+
+    def _settle_by_own_record(self, task: ExecuteTask, tool: str) -> None:
+        """Finish what an attempt that died after its record had left to do about what is moved."""
+        known = self.playbook.tools.get(tool)
+        if known is not None and (known.moves is not None or self.playbook.undoes(tool)):
+            settled_by_own_record(self.moves, self.recorded, task.run_id, (task.turn, task.index))
 
     def _context(self, task: ExecuteTask, history: History) -> ToolContext:
         return ToolContext(
             run_id=task.run_id,
             turn=task.turn,
             index=task.index,
-            idempotency_key=f"{task.run_id}.{task.turn:04d}.{task.index}",
+            idempotency_key=effect_key(task.run_id, (task.turn, task.index)),
             request=history.opening.request,
             now=self.clock(),
             environ=self.environ,

@@ -51,6 +51,7 @@ class Write:
     run      the tool, with its breaker and its timeout
     verify   asks whether the effect happened, None where the tool cannot tell
     fit      makes of an outcome what can be recorded: a result may be too large
+    cut      makes what an error says short enough for it
     kept, unkept  close what is sensitive in an outcome before it is kept, and open it again
     doubts   the attempts before this one that ended in doubt, in their order
     doubt    records that this one did: (message, ran)
@@ -61,6 +62,7 @@ class Write:
     run: Callable[[], Any]
     verify: Callable[[], Any] | None
     fit: Callable[[Outcome], Outcome]
+    cut: Callable[[str], str]
     kept: Callable[[Outcome], Outcome]
     unkept: Callable[[Outcome], Outcome]
     doubts: Sequence[Doubt]
@@ -110,7 +112,7 @@ class Write:
 
     def _run(self) -> Outcome:
         try:
-            return run_tool(self.tool, self.run)
+            return run_tool(self.tool, self.run, self.cut)
         except NothingDone as nothing:
             if self.tool.policy.resolvable:
                 raise RetryLater(str(nothing)) from nothing
@@ -166,7 +168,7 @@ class Write:
         if self.verify is None:
             return None
         try:
-            return found(self.tool, self.verify)
+            return found(self.tool, self.verify, self.cut)
         except NothingDone as later:
             problem, passes = str(later), True
         except InDoubt as doubt:
@@ -183,7 +185,7 @@ class Write:
         if self.verify is None:
             return None
         try:
-            return found(self.tool, self.verify)
+            return found(self.tool, self.verify, self.cut)
         except (InDoubt, NothingDone, NotAsPromised):
             return None
 

@@ -46,15 +46,20 @@ def asks_again(attempt: Attempt) -> bool:
 
 
 def _repeated(attempt: Attempt) -> CallState | None:
-    """Return the call that this one repeats. The rollback undoes each effect by itself: it repeats nothing."""
+    """Return the call that this one repeats. The rollback undoes each effect by itself: it repeats nothing.
+
+    Also of a call that has begun: it repeats what it repeated then, and its intention could have been forged.
+    """
     free = attempt.tool.policy.repeat is Repeat.ALLOW or attempt.state.planner is Planner.ROLLBACK
-    if free or attempt.state.status == "intended":
+    if free:
         return None
     task, playbook = attempt.task, attempt.playbook
-    return earlier(attempt.history.run, (task.turn, task.index), attempt.state.call, lambda call: _same(playbook, call))
+    return earlier(
+        attempt.history.run, (task.turn, task.index), attempt.state.call, lambda call: read_alike(playbook, call)
+    )
 
 
-def _same(playbook: Playbook, call: ToolCall) -> str:
+def read_alike(playbook: Playbook, call: ToolCall) -> str:
     """Return the call's identity as its tool reads the arguments: with defaults, 1.50 and "1.5" of an amount alike."""
     tool = playbook.tools.get(call.tool)
     if tool is None:

@@ -5,9 +5,11 @@ from typing import Any
 from pydantic import BaseModel
 
 from ballast.contracts import ToolCall
+from ballast.contracts.said import said
 from ballast.edge import note
 from ballast.playbook import Tool
 from functions.executor.attempt import Outcome
+from functions.executor.outcome import Cut
 
 
 def planned_undo(tool: Tool, args: BaseModel) -> dict[str, Any] | None:
@@ -18,8 +20,8 @@ def planned_undo(tool: Tool, args: BaseModel) -> dict[str, Any] | None:
     return {"tool": tool.undo, "arguments": arguments}
 
 
-def undo_of(tool: Tool, args: BaseModel, outcome: Outcome) -> Outcome:
-    """Return the undo of what happened, to be recorded with its outcome."""
+def undo_of(tool: Tool, args: BaseModel, outcome: Outcome, cut: Cut) -> Outcome:
+    """Return the undo of what happened, to be recorded with its outcome. ``cut`` bounds what went wrong with it."""
     if "undo" in outcome:
         return {}  # it was made of the whole result, before that was left out
     if tool.undo is None or outcome["status"] != "ok":
@@ -31,5 +33,5 @@ def undo_of(tool: Tool, args: BaseModel, outcome: Outcome) -> Outcome:
     except Exception as defect:
         note(defect)
         # The effect stands and must be recorded. What was intended as its undo will be refused, and a person looks.
-        message = f"Its undo {tool.undo} could not be made: {type(defect).__name__}: {defect}"[:500]
-        return {"undo": None, "message": message}
+        message = f"Its undo {tool.undo} could not be made: {type(defect).__name__}: {said(defect)}"
+        return {"undo": None, "message": cut(message)}

@@ -12,8 +12,8 @@ from ballast.folds import opening, proposals
 from ballast.log import RunLog, Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.answers import judged
+from ballast.playbook.script import next_decision
 from ballast.runtime import Runtime, Settings, lambda_runtime
-from functions.fallback.script import next_decision
 
 
 class FallbackSettings(Settings):

@@ -21,7 +21,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -49,6 +49,8 @@ from functions.planner.reported import DISBELIEVED
 from functions.planner.request import MODEL, converse_request
 from functions.planner.spending import asks_a_person
 
+#: So many characters of what a provider says of a failure are recorded.
+_DETAIL_CHARS = 500
 #: Seconds that are kept to record what came of a call, before the workflow or Lambda cuts this function.
 _RESERVE_S = 1
 
@@ -92,7 +94,8 @@ class Agent:
             except CircuitOpen as circuit:
                 passed_over[chosen.model] = str(circuit)
                 continue
-            except ModelFailure as failure:
+            except ModelFailure as raised:
+                failure = replace(raised, detail=self.log.cut(task.run_id, raised.detail, most=_DETAIL_CHARS))
                 events = self._failed(events, task, requested, failure, self._ms_since(started))
                 if not failure.again:
                     return self._hand_over(events, task, failure.reason, note=failure.detail)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ballast.contracts import ExitReason
+from ballast.contracts.said import said
 
 if TYPE_CHECKING:
     from ballast.runtime import Runtime
@@ -42,6 +43,7 @@ class ModelFailure(Exception):
 
     again    another attempt may succeed
     charged  the attempt may have cost something; its reservation stays charged
+    detail   what the provider says, as long as it is: it may quote the request, so it is cut where it is recorded
     retry_after_s  when the provider wants to be asked again, if it says so
     """
 
@@ -113,17 +115,17 @@ class Converse:
         except ClientError as problem:
             raise _failure(problem.response) from problem
         except ReadTimeoutError as problem:
-            raise ModelFailure(ExitReason.MODEL_TIMEOUT, True, True, str(problem)[:500]) from problem
+            raise ModelFailure(ExitReason.MODEL_TIMEOUT, True, True, said(problem)) from problem
         except (ConnectTimeoutError, EndpointConnectionError) as problem:
-            raise ModelFailure(ExitReason.MODEL_UNAVAILABLE, True, False, str(problem)[:500]) from problem
+            raise ModelFailure(ExitReason.MODEL_UNAVAILABLE, True, False, said(problem)) from problem
         except ParamValidationError as problem:
-            raise ModelFailure(ExitReason.MODEL_REFUSED, False, False, str(problem)[:500]) from problem
+            raise ModelFailure(ExitReason.MODEL_REFUSED, False, False, said(problem)) from problem
         except (HTTPClientError, BotoCoreError) as problem:
             # The connection broke: it may have been charged.
-            raise ModelFailure(ExitReason.MODEL_UNAVAILABLE, True, True, str(problem)[:500]) from problem
+            raise ModelFailure(ExitReason.MODEL_UNAVAILABLE, True, True, said(problem)) from problem
         except Exception as problem:
             # botocore's parser raises whatever a reply of another shape makes it stumble over.
-            detail = f"The reply is none of Converse's: {type(problem).__name__}: {problem}"[:500]
+            detail = f"The reply is none of Converse's: {type(problem).__name__}: {said(problem)}"
             raise ModelFailure(ExitReason.MALFORMED_MODEL_OUTPUT, False, True, detail) from problem
         return reply
 
@@ -134,7 +136,7 @@ def _failure(response: Mapping[str, Any]) -> ModelFailure:
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     known = _TRY_AGAIN.get(error.get("Code", "")) or _TRY_AGAIN_STATUS.get(status)
     reason, charged = known or (ExitReason.MODEL_REFUSED, False)
-    detail = f"{error.get('Code', '')}: {error.get('Message', '')}"[:500]
+    detail = f"{error.get('Code', '')}: {error.get('Message', '')}"
     return ModelFailure(reason, known is not None, charged, detail, _retry_after_s(response))
 
 

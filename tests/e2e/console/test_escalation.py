@@ -118,6 +118,21 @@ def test_an_answer_whose_fate_is_unknown_is_said_to_be_unknown(visit: Any, api: 
     expect(page.get_by_text("It may have arrived all the same. The same answer again is harmless")).to_be_visible()
 
 
+def test_a_refresh_that_fails_after_an_answer_is_tried_again(visit: Any, api: Any) -> None:
+    given = {"status": "answered", "answered_by": "dana@example.com", "answered_at": ago(minutes=1)}
+    api.answers[f"POST {APPROVAL}"] = {"escalation_id": esc_id("b"), "status": "answered"}
+    page = visit(f"#{APPROVAL}")
+    api.answers[f"GET {APPROVAL}"] = (503, {"detail": "Nobody is in."})
+
+    page.get_by_role("button", name="Approve …").click()
+    page.get_by_role("button", name="Yes, approve").click()
+    expect(page.get_by_text("Nobody is in.")).to_be_visible()
+    api.answers[f"GET {APPROVAL}"] = escalation("b", "approval", **given)
+    page.clock.fast_forward(5_000)
+
+    expect(page.get_by_role("region", name="The answer")).to_contain_text("dana@example.com")
+
+
 def test_what_is_being_typed_outlives_a_refresh(visit: Any) -> None:
     page = visit(f"#{DECISION}")
     page.get_by_text("Answer the requester").click()

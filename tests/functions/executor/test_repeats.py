@@ -10,9 +10,11 @@ from tests.functions.stack import LambdaDied, Stack, once
 from tests.functions.writes import add
 
 
-def twice(stack: Stack, first: dict[str, Any], second: dict[str, Any], *, by: str = "agent") -> str:
+def twice(
+    stack: Stack, first: dict[str, Any], second: dict[str, Any], *, by: str = "agent", intent: str | None = None
+) -> str:
     """Propose ``first`` and execute it, propose ``second`` in the next turn, and return the run id."""
-    run_id = stack.open()
+    run_id = stack.open(intent=intent)
     stack.propose(run_id, first)
     stack.execute(run_id)
     stack.propose(run_id, second, turn=2, by=by)
@@ -62,7 +64,8 @@ def test_within_one_reply_as_well(writes: Stack) -> None:
 
 @pytest.mark.parametrize("by", ["agent", "fallback", "human"])
 def test_whoever_proposes_it_again(writes: Stack, by: str) -> None:
-    run_id = twice(writes, add("keyed_add"), add("keyed_add"), by=by)
+    its = add("keyed_add", by=1.0, text="")  # as the script for ``clean`` asks for it
+    run_id = twice(writes, its, its, by=by, intent="clean")
 
     assert writes.execute(run_id, 2) == "ok"
     assert writes.count("n-1") == 1

@@ -169,9 +169,12 @@ CONTRACTS = [
     _contract(
         OpenTask,
         _TASK | {"kind": "approval", "reason": "deadline", "timeout_s": 60, "task_token": "t", "index": 1, "round": 2}
-        | {"handed_over": {"from": "agent", "reason": "deadline"}, "attempt": {"retries": 1}},
+        | {"handed_over": {"from": "agent", "reason": "deadline"}, "requested_by": "mia", "tenant": "acme"}
+        | {"attempt": {"retries": 1}},
         _NO_TASK
         | {
+            "requested_by": [one for one in NO_TEXT if one is not None],
+            "tenant": [one for one in NO_TEXT if one is not None],
             "attempt": [None, 1, "x", {"retries": -1}, {"retries": 10_000}, {"redrives": "x"}, {"entered_at": 5}],
             "kind": [*NO_TEXT, "", "telegram"],
             "reason": NO_TEXT,

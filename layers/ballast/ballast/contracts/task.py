@@ -66,7 +66,9 @@ class OpenTask(Wire):
     """Tell the people, who have ``timeout_s`` to answer.
 
     ``index`` is the call that an approval is about, ``round`` how often it is asked with this time.
-    A ``question`` is for the requester and not for the people. ``attempt`` tells which of several tokens is the newest.
+    A ``question`` is for the requester and not for the people. ``requested_by`` and ``tenant`` are those of the
+    execution's input, which nobody can change; None from executions that an older version started.
+    ``attempt`` tells which of several tokens is the newest.
     """
 
     run_id: RunId
@@ -78,6 +80,8 @@ class OpenTask(Wire):
     index: Annotated[int, Field(ge=1)] | None = None
     round: Annotated[int, Field(ge=1)] = 1
     handed_over: HandedOver | None = None
+    requested_by: str | None = None
+    tenant: str | None = None
     attempt: Asked = Asked()
 
     @model_validator(mode="after")

@@ -18,7 +18,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,6
 #: them wrote must not be one that another cannot read.
 MAX_DEPTH = 64
 #: So many complaints, of so many characters, tell what to mend; whoever reads them pays for each.
-_MAX_COMPLAINTS, _MAX_COMPLAINT_CHARS = 8, 200
+_MAX_COMPLAINTS, _MAX_NAME_CHARS, _MAX_COMPLAINT_CHARS = 8, 200, 600
 
 
 def _plain(value: JsonValue) -> JsonValue:
@@ -86,16 +86,26 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def whole(text: str, most: int) -> str:
+    """Return ``text``, or how long it is where it has more than ``most`` characters.
+
+    For a text that somebody else wrote: cut, it may end in a part of a sensitive value, which no mask finds.
+    """
+    return text if len(text) <= most else f"({len(text)} characters)"
+
+
 def complaints(error: ValidationError) -> str:
     """Return one short line that names the wrong fields and what is allowed, without echoing values."""
     parts = []
     for item in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(step) for step in item["loc"]) or "(whole)"
-        what = item["msg"]
+        # A field that should not be there has a name that somebody else made up.
+        where = whole(".".join(str(step) for step in item["loc"]), _MAX_NAME_CHARS) or "(whole)"
+        what = " ".join(item["msg"].split())
         if item["type"] == "union_tag_invalid":  # its message would echo what was sent
             what = f"{item['ctx']['discriminator']} must be one of {item['ctx']['expected_tags']}"
-        # A field that should not be there has a name that somebody else made up.
-        parts.append(" ".join(f"{where}: {what}".split())[:_MAX_COMPLAINT_CHARS])
+        if len(what) > _MAX_COMPLAINT_CHARS:  # a rule of the playbook says it, and may quote what it refuses
+            what = item["type"]
+        parts.append(f"{' '.join(where.split())}: {what}")
     more = len(parts) - _MAX_COMPLAINTS
     return "; ".join(parts[:_MAX_COMPLAINTS] + ([f"and {more} more"] if more > 0 else []))
 
@@ -133,5 +143,5 @@ def _no_json(data: Any) -> str:
         try:
             from_json(json.dumps(value, allow_nan=False))
         except (TypeError, ValueError, RecursionError):
-            wrong.append(" ".join(str(name).split())[:_MAX_COMPLAINT_CHARS])
+            wrong.append(whole(" ".join(str(name).split()), _MAX_NAME_CHARS))
     return ", ".join(wrong[:_MAX_COMPLAINTS]) or "(whole)"

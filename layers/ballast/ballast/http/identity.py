@@ -211,11 +211,6 @@ class Callers:
         return Caller(principal, tenant)
 
 
-def same_person(recorded: str, principal: str) -> bool:
-    """Whether a recorded identity is the caller's. Records of earlier versions have the session's name at the end."""
-    return recorded == principal or (":assumed-role/" in principal and recorded.startswith(f"{principal}/"))
-
-
 def _recorded(principal: str) -> str:
     if len(principal) <= MAX_PRINCIPAL_CHARS:
         return principal

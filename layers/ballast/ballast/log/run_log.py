@@ -11,7 +11,7 @@ from pydantic import Field
 
 from ballast.contracts import Event
 from ballast.contracts.event import order, run_seq
-from ballast.contracts.secret import SEALED, Secret, sent
+from ballast.contracts.secret import SEALED, Finder, Secret, sent
 from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, LogCorrupt, RetryLater
 from ballast.folds.evidence import vouching
@@ -249,9 +249,7 @@ class RunLog:
         try:
             event = self._decoded(item)
         except AnswerUnsigned as unsigned:
-            if len(self._unsigned) >= _KEPT_OPENINGS and unsigned.event.run_id not in self._unsigned:
-                self._unsigned.clear()
-            self._unsigned.setdefault(unsigned.event.run_id, {})[unsigned.event.seq] = unsigned.event
+            self._set_apart(unsigned.event)
             return None
         self._unsigned.get(event.run_id, {}).pop(event.seq, None)
         return event
@@ -259,6 +257,17 @@ class RunLog:
     def unsigned(self, run_id: str) -> tuple[Event, ...]:
         """Return what claims to be a person's in that run and is not signed, as it was last read here."""
         return tuple(sorted(self._unsigned.get(run_id, {}).values(), key=order))
+
+    def disbelieve(self, event: Event) -> None:
+        """Report an event in the place of a person's answer that was forged; ``unsigned`` has it from now on."""
+        self._set_apart(event)
+        if self._signatures is not None:
+            self._signatures.report(event, "it says that nobody answered, and the executor did not write that")
+
+    def _set_apart(self, event: Event) -> None:
+        if len(self._unsigned) >= _KEPT_OPENINGS and event.run_id not in self._unsigned:
+            self._unsigned.clear()
+        self._unsigned.setdefault(event.run_id, {})[event.seq] = event
 
     @property
     def _table(self) -> str:
@@ -298,6 +307,14 @@ class RunLog:
     def shown(self, run_id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return ``body`` as everybody would see it in an event of that run that was appended now."""
         return body if self._seal is None else self._seal.shown(body, self._learned(run_id, body))
+
+    def cut(self, run_id: str, text: str, *, most: int, beside: Any = None) -> str:
+        """Return at most ``most`` characters of what will be recorded, without a part of a sensitive value.
+
+        ``beside``: what else of the run holds such values, as an event's body has it.
+        """
+        known = self._learned(run_id, beside)
+        return (Finder.of(known) if self._seal is None else self._seal.finder(known)).cut(text, most)
 
     def masked(self, text: str, event: Any = None) -> str:
         """Return ``text`` with the sensitive values masked that were met here, or that ``event`` brought."""

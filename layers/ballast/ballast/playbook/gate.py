@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ballast.contracts import Planner, RunRequest, ToolCall
-from ballast.contracts.wire import canonical, complaints
+from ballast.contracts.wire import canonical, complaints, whole
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
 from ballast.playbook.load import Playbook
 from ballast.playbook.opening import ASK_REQUESTER
@@ -36,7 +36,7 @@ def admit_call(
     if call.tool == ASK_REQUESTER and playbook.agent.ask_requester:
         raise RuleViolation(f'{ASK_REQUESTER} must be the only call of its turn, with {{"question": "…"}}.')
     if tool is None:
-        raise UnknownTool(f"There is no tool named {call.tool[:80]!r}. Tools: {', '.join(known)}.")
+        raise UnknownTool(f"There is no tool named {whole(call.tool, 80)!r}. Tools: {', '.join(known)}.")
     undoes = by_operator and not tool.offered
     if tool.effect is Effect.WRITE and not (free or undoes) and not playbook.agent.may_write(tool.name, request.intent):
         raise RuleViolation(f"{tool.name} is not for a request about {request.intent}, whatever a text may say.")

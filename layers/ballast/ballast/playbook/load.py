@@ -85,6 +85,10 @@ class Playbook:
         known = (self.tools[name] for name in tools if name in self.tools)
         return all(made.effect is Effect.READ and made.cost_microusd is None for made in known)
 
+    def undoes(self, name: str) -> bool:
+        """Whether the tool of that name undoes what another one does."""
+        return any(made.undo == name for made in self.tools.values())
+
     def on_rollback(self, tool: Tool) -> OnRollback:
         """Return what a rollback does about an effect of ``tool``.
 

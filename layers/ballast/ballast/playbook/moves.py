@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from ballast.contracts import RunRequest
+from ballast.contracts.said import said
 from ballast.contracts.wire import Wire
 from ballast.edge import note
 from ballast.errors import InvalidInput, PlaybookInvalid, RuleViolation
@@ -110,7 +111,7 @@ class Moves:
             return micro_units(self.amount(args, request))
         except Exception as defect:
             note(defect)
-            why = str(defect) if isinstance(defect, ValueError) else type(defect).__name__
+            why = said(defect) if isinstance(defect, ValueError) else type(defect).__name__
             raise RuleViolation(f"{tool}: what it would move cannot be told ({why}), so it was not called.") from defect
 
     def customer(self, tool: str, args: Any, ctx: Any) -> str | None:

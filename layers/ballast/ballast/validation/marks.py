@@ -24,7 +24,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, RootModel
 
-from ballast.validation.shapes import branches, items_of, mark_of, marked_in, members_of, unwrapped
+from ballast.validation.shapes import branches, extras_of, items_of, mark_of, marked_in, members_of, unwrapped
 from ballast.validation.value import Kind
 
 
@@ -81,6 +81,22 @@ class Found:
     def chosen(self) -> bool:
         """Whether it is one of the values that its type lists: the author's own words."""
         return is_choice(self.annotation)
+
+    @property
+    def in_list(self) -> bool:
+        """Whether it is in an item of a list, or a key or a value of a mapping."""
+        return "*" in self.shape
+
+    @property
+    def shape(self) -> str:
+        """Its path with ``*`` for the place in a list: that of all that stand in the list as it does."""
+        return ".".join("*" if step.isdigit() else step for step in self.path.split("."))
+
+
+def is_default(model: type[BaseModel], found: Found) -> bool:
+    """Say whether an argument is what the model takes by default, so that its author chose it."""
+    field = model.model_fields.get(found.path)
+    return field is not None and not field.is_required() and bool(field.default == found.value)
 
 
 def is_choice(annotation: Any) -> bool:
@@ -139,6 +155,9 @@ def _undeclared(annotation: Any, path: str, above: tuple[int, ...]) -> Iterator[
             for name, member in members.items():
                 if mark_of(member.metadata, Grounded) is None and mark_of(member.metadata, FreeText) is None:
                     yield from _undeclared(member.annotation, _join(path, name), (*above, id(inner)))
+            extras = extras_of(branch)
+            if extras is not None and not extras.lost_in:
+                yield from _undeclared(extras.annotation, _join(path, "*"), (*above, id(inner)))
         elif isinstance(made, type) and arguments:
             for item in arguments:
                 if item is not Ellipsis:
@@ -157,16 +176,21 @@ def _inside(
         yield from _inside(annotation, value.root, mark, stands, path, field)
         return
     if isinstance(value, BaseModel):
-        value = {name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set}
+        given = {name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set}
+        value = given | (value.model_extra or {})
     elif is_dataclass(value) and not isinstance(value, type):
         value = {one.name: getattr(value, one.name) for one in fields(value)}
     if isinstance(value, Mapping):
         for key, inner in value.items():
             known = _field(annotation, str(key), mark, stands)
-            if known is None:  # a mapping's key is data; a model's is a name
+            if known is None:  # a mapping's key is data, and one that a model does not name; a model's own is a name
                 key_type, of = _mapping(annotation)
+                extra = next(filter(None, map(extras_of, branches(annotation))), None)
                 yield from _inside(key_type, str(key), mark, stands, _join(path, "*"), field)
-                yield from _inside(of, inner, mark, stands, _join(path, "*"), field)
+                if extra is not None:
+                    yield from _inside(extra.annotation, inner, mark, stands, _join(path, "*"), str(key))
+                else:
+                    yield from _inside(of, inner, mark, stands, _join(path, "*"), field)
             else:
                 yield from _inside(known[0], inner, mark, known[1], _join(path, key), str(key))
     elif isinstance(value, list | tuple | set | frozenset):
