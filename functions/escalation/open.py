@@ -74,7 +74,7 @@ class Escalations:
         decision: Any = proposed(events)
         call_sha256: str | None = None
         if is_approval and (state := find_call(events, task.turn, index)):
-            decision = {"kind": "call_tools", "calls": [state.call.model_dump(mode="json")]}
+            decision = {"kind": "call_tools", "calls": [state.as_admitted.model_dump(mode="json")]}
             call_sha256 = sha256(canonical(decision["calls"][0]))
         if decision is not None and len(canonical(decision)) > MAX_PROPOSED_BYTES:
             decision = None

@@ -112,6 +112,9 @@ def _not_what_was_approved(attempt: Attempt, answer: Mapping[str, Any]) -> list[
     given = {one["by"] for one in answer.get("approvals") or [{"by": answer.get("by")}]}
     seen = answer.get("call_sha256")
     other_call = seen is not None and seen != sha256(canonical(attempt.call_shown))
+    shown = attempt.arguments_asked
+    if shown is not None and "arguments" not in answer:
+        other_call = other_call or shown != attempt.state.call.arguments
     return ["approvals"] * (len(given) < attempt.tool.approvals) + ["call"] * other_call
 
 

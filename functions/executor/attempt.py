@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from ballast.contracts import Event, ExecuteTask, Planner, RunRequest
 from ballast.contracts.wire import canonical, sha256
+from ballast.errors import RuleViolation
 from ballast.folds import CallState, find_call
 from ballast.playbook import Playbook, RunSoFar, Tool, ToolContext
 from ballast.validation import Grounding, ground, opening_sources, run_sources
@@ -110,10 +111,25 @@ class Attempt:
 
     @property
     def call_shown(self) -> dict[str, Any]:
-        """The call as it was proposed and as people are shown it: with its sensitive values masked."""
-        state = self._shown
-        call: dict[str, Any] = (state.proposed or state.call).model_dump(mode="json")
-        return call
+        """The call as people were last asked about it: in its one form, with its sensitive values masked."""
+        call = self._shown.proposed or self._shown.call
+        here = (self.task.turn, self.task.index)
+        for event in self.history.turn:
+            if event.name == "call.approval_needed" and (event.turn, event.index) == here:
+                call = call.model_copy(update={"arguments": event.shown.get("arguments", call.arguments)})
+        shown: dict[str, Any] = call.model_dump(mode="json")
+        return shown
+
+    @property
+    def arguments_asked(self) -> Any:
+        """The arguments that people were last asked about, as the log has them; None where they were not."""
+        here = (self.task.turn, self.task.index)
+        asked = [
+            event.body.get("arguments")
+            for event in self.history.turn
+            if event.name == "call.approval_needed" and (event.turn, event.index) == here
+        ]
+        return asked[-1] if asked else None
 
     @property
     def call_sha256(self) -> str:
@@ -130,6 +146,18 @@ class Attempt:
         event = self.append(seq, body)
         self.history.add(event)
         return event
+
+
+def in_form(tool: Tool, args: BaseModel, state: CallState) -> CallState:
+    """Return the state with the call as it would be executed: its arguments in their one form.
+
+    Raises ``RuleViolation`` where a call that was begun was begun with others: the playbook has changed since.
+    """
+    call = state.call.model_copy(update={"arguments": tool.form.write(args)})
+    begun = state.admitted if state.status == "intended" else None
+    if begun is not None and begun.arguments not in (call.arguments, state.call.arguments):
+        raise RuleViolation(f"{tool.name}: its arguments are read in another way now than when it was begun.")
+    return replace(state, call=call)
 
 
 #: A rule before the effect: None lets the call go on, an outcome settles it without executing anything.

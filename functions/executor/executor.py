@@ -30,7 +30,7 @@ from ballast.metrics import metric_line
 from ballast.playbook import Effect, Playbook, ToolContext
 from ballast.playbook.gate import admit_call
 from functions.executor.approval import approved
-from functions.executor.attempt import Attempt, Outcome, Step
+from functions.executor.attempt import Attempt, Outcome, Step, in_form
 from functions.executor.circuit import Circuits
 from functions.executor.cost import charge, reserve_anew, within_ceiling
 from functions.executor.despair import not_in_circles
@@ -114,6 +114,7 @@ class Executor:
             by_operator=decided_by_operator(history.turn, task.turn),
         )
         append = partial(self.log.append, task.run_id)
+        state = in_form(tool, args, state)
         context = self._context(task, history)
         attempt = Attempt(task, state, tool, args, history, self.playbook, context, moving, append)
         for rule in RULES:
@@ -153,7 +154,7 @@ class Executor:
         started = self.clock()
         outcome = self._outcome(attempt, lambda_context)
         latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
-        done = outcome | undo_of(attempt.tool, attempt.args, outcome) | {"latency_ms": latency_ms} | charge(attempt)
+        done = outcome | undo_of(attempt, outcome) | {"latency_ms": latency_ms} | charge(attempt)
         settled = self._settle(attempt, done)
         attempt.moving.settle(attempt, str(settled["status"]))
         if settled["status"] == "ok":
