@@ -19,7 +19,6 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from ballast.contracts.event import approval_seq
-from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater
 from ballast.folds import ApprovalRound, approval_rounds
 from ballast.folds.opening import renewed
@@ -111,10 +110,7 @@ def _not_what_was_approved(attempt: Attempt, answer: Mapping[str, Any]) -> list[
     """
     given = {one["by"] for one in answer.get("approvals") or [{"by": answer.get("by")}]}
     seen = answer.get("call_sha256")
-    other_call = seen is not None and seen != sha256(canonical(attempt.call_shown))
-    shown = attempt.arguments_asked
-    if shown is not None and "arguments" not in answer:
-        other_call = other_call or shown != attempt.state.call.arguments
+    other_call = seen is not None and not attempt.was_shown(seen, changed="arguments" in answer)
     return ["approvals"] * (len(given) < attempt.tool.approvals) + ["call"] * other_call
 
 
@@ -181,6 +177,7 @@ def _ask(
     body = {
         "tool": attempt.tool.name,
         "arguments": attempt.state.call.arguments,
+        "proposed_sha256": attempt.proposed_sha256,
         "why": list(why),
         "approvals": attempt.tool.approvals,
         "approvers": attempt.tool.approvers,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 #: The body of ``call.settled`` as a step makes it: {"status", "result" or "message", …}.
 Outcome = dict[str, Any]
+_NEEDED = "call.approval_needed"
 #: An undo was made of what has happened: it need not find its values.
 _NEED_NO_GROUND = (Planner.ROLLBACK,)
 
@@ -109,27 +110,25 @@ class Attempt:
         state = find_call(turn, *here) or self.state
         return replace(self, state=state, history=History(lambda: turn, lambda: self.history.run))
 
-    @property
-    def call_shown(self) -> dict[str, Any]:
-        """The call as people were last asked about it: in its one form, with its sensitive values masked."""
-        call = self._shown.proposed or self._shown.call
+    def was_shown(self, call_sha256: str, *, changed: bool) -> bool:
+        """Say whether people who were shown the call with that hash were shown what would be executed.
+
+        They see the form that was recorded with the question, masked. ``changed``: they changed the arguments, and
+        were shown what those were before.
+        """
         here = (self.task.turn, self.task.index)
-        for event in self.history.turn:
-            if event.name == "call.approval_needed" and (event.turn, event.index) == here:
-                call = call.model_copy(update={"arguments": event.shown.get("arguments", call.arguments)})
-        shown: dict[str, Any] = call.model_dump(mode="json")
-        return shown
+        needed = [event for event in self.history.turn if (event.turn, event.index) == here and event.name == _NEEDED]
+        call = self._shown.proposed or self._shown.call
+        if needed and "proposed_sha256" in needed[-1].body:
+            call = call.model_copy(update={"arguments": needed[-1].shown["arguments"]})
+            if not changed and needed[-1].body["arguments"] != self.state.call.arguments:
+                return False
+        return call_sha256 == sha256(canonical(call.model_dump(mode="json")))
 
     @property
-    def arguments_asked(self) -> Any:
-        """The arguments that people were last asked about, as the log has them; None where they were not."""
-        here = (self.task.turn, self.task.index)
-        asked = [
-            event.body.get("arguments")
-            for event in self.history.turn
-            if event.name == "call.approval_needed" and (event.turn, event.index) == here
-        ]
-        return asked[-1] if asked else None
+    def proposed_sha256(self) -> str:
+        """The hash of the arguments as they were sent, in their masked form: what the form was made of."""
+        return sha256(canonical(self._shown.call.arguments))
 
     @property
     def call_sha256(self) -> str:

@@ -1,11 +1,10 @@
 """A run that is requested by message: the request itself, or an EventBridge event that carries it."""
 
-import json
 from typing import Any
 
 from ballast.contracts.notice import SOURCE
 from ballast.contracts.request import RunRequest
-from ballast.contracts.wire import parse
+from ballast.contracts.wire import parse, read_json
 from ballast.errors import InvalidInput
 
 #: The ``detail-type`` of an event whose detail is a ``RunRequest``.
@@ -15,11 +14,10 @@ RUN_REQUESTED = "Run Requested"
 def requested(body: str) -> RunRequest:
     """Return the request in a message's ``body``. Raises ``InvalidInput`` naming the field and the remedy."""
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        raise InvalidInput(
-            "body: is not JSON. Send a RunRequest, or an EventBridge event with one in detail."
-        ) from None
+        data = read_json(body)
+    except (ValueError, RecursionError) as problem:
+        why = str(problem) if "digits" in str(problem) else "is not JSON"
+        raise InvalidInput(f"body: {why}. Send a RunRequest, or an EventBridge event with one in detail.") from None
     if isinstance(data, dict) and "detail-type" in data:
         return parse(RunRequest, _detail(data), what="detail")
     return parse(RunRequest, data, what="RunRequest")

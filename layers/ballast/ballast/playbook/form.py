@@ -19,7 +19,7 @@ from enum import IntEnum
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticCustomError, SchemaSerializer, SchemaValidator
+from pydantic_core import PydanticCustomError, SchemaSerializer, SchemaValidator, to_jsonable_python
 
 from ballast.contracts.wire import canonical
 from ballast.errors import SchemaViolation
@@ -53,7 +53,7 @@ class Form:
         self._told_apart = writer(_by_value(self.schema)) if _has(self.schema, "decimal") else self._writer
 
     def read(self, arguments: Any) -> BaseModel:
-        """Return JSON ``arguments`` as the model. Raises ``ValidationError``, and ``SchemaViolation`` naming the field."""
+        """Return JSON ``arguments`` as the model. Raises ``ValidationError`` or ``SchemaViolation``."""
         if (large := out_of_bounds(arguments)) is not None:
             raise SchemaViolation(f"{large}: must be a finite number of at most {MAX_DIGITS} digits")
         made: BaseModel = self._reader.validate_json(canonical(arguments))
@@ -65,13 +65,12 @@ class Form:
         They may be what Python has (a ``Decimal``, a date) or JSON. Raises as ``read`` does.
         """
         try:
-            by_python = self.model.model_validate(dict(values), by_alias=True, by_name=True)
-        except ValidationError as problem:
-            try:
+            return self._settled(self.model.model_validate(dict(values), by_alias=True, by_name=True))
+        except (ValidationError, SchemaViolation) as problem:
+            try:  # by JSON's rules: a strict model takes a date or an amount as text
                 return self.read(dict(values))
             except (ValueError, TypeError, SchemaViolation):
                 raise problem from None
-        return self._settled(by_python)
 
     def write(self, args: BaseModel) -> dict[str, Any]:
         """Return the form of arguments that were read."""
@@ -188,6 +187,8 @@ def _hardened(node: Node, lax: Lax, beside: tuple[str, ...]) -> Node:
     for name in ONE:
         if isinstance(node.get(name), dict) and name != "python_schema":
             made[name] = _hardened(node[name], lax, beside if kind in ("nullable", "default") else ())
+    if "keys_schema" in node:  # a key of JSON is a text, whatever it stands for
+        made["keys_schema"] = _key(_hardened(node["keys_schema"], Lax.ALL, ()))
     for name in SEVERAL:
         if name in node:
             made[name] = _each(node[name], lambda one: _hardened(one, lax, choices))
@@ -237,9 +238,12 @@ def _leaf(node: Node, lax: Lax, beside: tuple[str, ...]) -> Node:
 def _collection(node: Node) -> Node:
     if node["type"] in ("set", "frozenset"):
         return {"serialization": {"type": "function-wrap", "function": in_order}} | node
-    if node["type"] == "dict" and node.get("keys_schema", {"type": "any"}) not in ({"type": "any"}, {"type": "str"}):
-        return _checked(node, None, wrap=_as_many)
     return node
+
+
+def _key(node: Node) -> Node:
+    """Let a key be written in one way only: of "5" and "05" one would be lost."""
+    return node if node["type"] == "any" or node == {"type": "str"} else _checked(node, wrap=_as_written)
 
 
 def _number(node: Node, lax: Lax) -> Node:
@@ -273,7 +277,9 @@ def _of_known(node: Node) -> Node:
     return _checked(node, check)
 
 
-def _checked(node: Node, before: Callable[[Any], Any] | None, *, wrap: Callable[[Any, Any], Any] | None = None) -> Node:
+def _checked(
+    node: Node, before: Callable[[Any], Any] | None = None, *, wrap: Callable[[Any, Any], Any] | None = None
+) -> Node:
     """Put a check before a node, or around it; what writes it stays what it was."""
     kind, function = ("function-before", before) if before else ("function-wrap", wrap)
     made: Node = {"type": kind, "function": {"type": "no-info", "function": function}, "schema": node}
@@ -302,10 +308,12 @@ def _no_number(value: Any) -> Any:
     return value
 
 
-def _as_many(value: Any, handler: Callable[[Any], Any]) -> Any:
+def _as_written(value: Any, handler: Callable[[Any], Any]) -> Any:
     made = handler(value)
-    if isinstance(value, dict) and len(made) != len(value):
-        raise PydanticCustomError("same_key", "holds two names for one key")
+    if isinstance(value, str):
+        [written_as] = to_jsonable_python({made: 0})
+        if written_as != value:
+            raise PydanticCustomError("key", "must be written as {key}", {"key": written_as[:MAX_DIGITS]})
     return made
 
 

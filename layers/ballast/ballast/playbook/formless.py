@@ -42,7 +42,7 @@ _CONFIG = {
 _TRIED: tuple[Any, ...] = (
     *("a", "AB", "ab cd", " x ", "", "1", "-2", "1.50", "40.00", "1e3", "true", "2026-01-02", "2026-01-02T03:04:05Z"),
     *("03:04:05", "PT1H", "O-1001", "C-1001", "R-1001", "a,b", "a1b2c3", "jo@example.org", "https://example.org/a"),
-    *("/tmp/a", "127.0.0.1", "::1", "+15550100", "EUR", "DE", "en", "#ff0000", "4111111111111111", "aGk=", "1MB"),
+    *("/a/b", "127.0.0.1", "::1", "+15550100", "EUR", "DE", "en", "#ff0000", "4111111111111111", "aGk=", "1MB"),
     *("12345678-1234-4234-8234-123456789012", "{}", "[1]", "A" * 20),
     *(0, 1, 2, -3, 7, 250, 1.5, -0.25, True, False, None),
     *([], ["a"], ["b", "a"], [1], [2, 1], [1.5], ["2026-01-02"], [[1]], [{}]),
@@ -161,25 +161,22 @@ class _Look:
         """Send values through what somebody's own function reads and writes."""
         read, write = self._both(node)
         for value in (*_TRIED, *self._samples(node)):
-            try:
-                made = read.validate_json(canonical(value))
-            except Exception:  # it takes other values
-                continue
-            try:
-                settled(read, write, made)
-            except Unsettled as problem:
-                if isinstance(made, _SECRETS):
-                    self._refuse(place, "is written as asterisks; write Annotated[str, Sensitive]")
-                self._refuse(place, f"does not survive model → JSON → model: {value!r} comes back changed ({problem})")
+            for made in _read(read, value):
+                self._survives(made, read, write, place)
 
     def _try_each(self, node: Node, place: _Place, values: Iterable[Any]) -> None:
         """Send the only values that there are through JSON."""
         read, write = self._both(node)
         for value in values:
-            try:
-                settled(read, write, value)
-            except Unsettled as problem:
-                self._refuse(place, f"does not survive model → JSON → model: {value!r} comes back changed ({problem})")
+            self._survives(value, read, write, place)
+
+    def _survives(self, value: Any, read: Any, write: Any, place: _Place) -> None:
+        try:
+            settled(read, write, value)
+        except Unsettled as problem:
+            if isinstance(value, _SECRETS):
+                self._refuse(place, "is written as asterisks; write Annotated[str, Sensitive]")
+            self._refuse(place, f"does not survive model → JSON → model: {value!r} comes back changed ({problem})")
 
     def _samples(self, node: Node) -> Iterator[Any]:
         with suppress(LookupError, RecursionError):
@@ -253,6 +250,12 @@ def _named(held: Any) -> Iterator[tuple[str, Node]]:
         inner = one[0] if isinstance(one, tuple) else one
         if isinstance(inner, dict):  # a dataclass also lists the names of its fields
             yield str(key), inner
+
+
+def _read(read: Any, value: Any) -> Iterator[Any]:
+    """Yield what JSON ``value`` is read as; nothing where it is not taken, whatever is raised."""
+    with suppress(Exception):
+        yield read.validate_json(canonical(value))
 
 
 def _is_ours(function: Any) -> bool:
