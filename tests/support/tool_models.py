@@ -92,18 +92,22 @@ LEAVES = [
 ]
 
 
+def _of(container: Any, *inside: Any) -> Any:
+    return container[inside]
+
+
 def _inside(known: Known) -> st.SearchStrategy[Known]:
     kind, sent = known.type, known.sent
     made = [
         Known(kind | None, st.none() | sent),
-        Known(list[kind], st.lists(sent, max_size=3)),
-        Known(tuple[kind, ...], st.lists(sent, max_size=3)),
-        Known(tuple[kind, str], st.tuples(sent, TEXT).map(list)),
-        Known(dict[str, kind], st.dictionaries(TEXT, sent, max_size=3)),
-        Known(dict[int, kind], st.dictionaries(st.integers(-99, 99).map(str), sent, max_size=3)),
+        Known(_of(list, kind), st.lists(sent, max_size=3)),
+        Known(_of(tuple, kind, ...), st.lists(sent, max_size=3)),
+        Known(_of(tuple, kind, str), st.tuples(sent, TEXT).map(list)),
+        Known(_of(dict, str, kind), st.dictionaries(TEXT, sent, max_size=3)),
+        Known(_of(dict, int, kind), st.dictionaries(st.integers(-99, 99).map(str), sent, max_size=3)),
     ]
     if kind in (str, int, bool, Decimal, date, uuid.UUID, Colour, Level):
-        made += [Known(one[kind], st.lists(sent, max_size=4)) for one in (set, frozenset)]
+        made += [Known(_of(one, kind), st.lists(sent, max_size=4)) for one in (set, frozenset)]
     return st.sampled_from(made)
 
 

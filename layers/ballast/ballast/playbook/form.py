@@ -15,6 +15,7 @@ of its own before it, takes texts as pydantic does; ``4.0`` is an integer in JSO
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from enum import IntEnum
 from typing import Any, cast
 
@@ -35,7 +36,7 @@ ONE = (
     *("schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "extras_keys_schema"),
     *("json_schema", "python_schema", "lax_schema", "strict_schema"),
 )
-SEVERAL = ("choices", "fields", "steps", "definitions")
+_SEVERAL = ("choices", "fields", "steps", "definitions")
 #: A validator of the author's that stands before what is inside it.
 _BEFORE = ("function-before", "function-wrap")
 _OF_TIME = ("date", "time", "datetime", "timedelta")
@@ -189,10 +190,16 @@ def _hardened(node: Node, lax: Lax, beside: tuple[str, ...]) -> Node:
             made[name] = _hardened(node[name], lax, beside if kind in ("nullable", "default") else ())
     if "keys_schema" in node:  # a key of JSON is a text, whatever it stands for
         made["keys_schema"] = _key(_hardened(node["keys_schema"], Lax.ALL, ()))
-    for name in SEVERAL:
-        if name in node:
-            made[name] = _each(node[name], lambda one: _hardened(one, lax, choices))
+    for name in several(node):
+        made[name] = _each(node[name], lambda one: _hardened(one, lax, choices))
     return _leaf(made, Lax.ALL if node.get("strict") is False and kind in _STRICT else lax, beside)
+
+
+def several(node: Node) -> Iterator[str]:
+    """Yield the names under which a node holds several schemas; those of a tuple's items are a list as well."""
+    yield from (name for name in _SEVERAL if name in node)
+    if isinstance(node.get("items_schema"), list):
+        yield "items_schema"
 
 
 def _each(held: Any, change: Callable[[Node], Node]) -> Any:
@@ -223,13 +230,15 @@ def _leaf(node: Node, lax: Lax, beside: tuple[str, ...]) -> Node:
         fractions = {"float", "decimal", "any"}.intersection(beside)
         return _number(node, lax) if lax or fractions else _checked(node | {"strict": True}, _whole)
     if kind == "decimal":
-        return node | {"allow_inf_nan": False} | _bounds(node)
+        bounded = node | {"allow_inf_nan": False} | _bounds(node)
+        # pydantic counts no more than 28 digits. In a union a check before it would let a text be no decimal.
+        return bounded if beside else _checked(bounded, _short_decimal)
     if lax is Lax.ALL:
         return node
     if kind == "bool":
         return _checked(node, _no_number) if lax else node | {"strict": True}
     if kind in _OF_TIME:
-        return node | {"strict": True} if beside and not lax else _checked(node, _no_number)
+        return node | {"strict": True} if beside and not lax else _checked(node, _only_text)
     if kind in ("literal", "enum"):
         return _of_known(node)
     return _collection(node)
@@ -302,6 +311,20 @@ def _short_and_no_bool(value: Any) -> Any:
     return _short(value)
 
 
+def _short_decimal(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > MAX_DIGITS:
+        whole, _, behind = value.partition(".")
+        if max(len(whole), len(behind)) > MAX_DIGITS:
+            raise PydanticCustomError("too_long", "must have at most {digits} digits", {"digits": MAX_DIGITS})
+    return value
+
+
+def _only_text(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise PydanticCustomError("json_type", "must be a text in ISO 8601")
+    return value
+
+
 def _no_number(value: Any) -> Any:
     if isinstance(value, int | float) and not isinstance(value, bool):
         raise PydanticCustomError("json_type", "must not be a number")
@@ -328,16 +351,20 @@ def _by_value(schema: Node) -> Node:
     for name in ONE:
         if isinstance(schema.get(name), dict):
             made[name] = _by_value(schema[name])
-    for name in SEVERAL:
-        if name in schema:
-            made[name] = _each(schema[name], _by_value)
+    for name in several(schema):
+        made[name] = _each(schema[name], _by_value)
     if schema["type"] == "decimal":
         return {"serialization": {"type": "function-plain", "function": _value_of}} | made
     return made
 
 
-def _value_of(value: Any) -> str:
-    return f"{value.normalize() + 0:f}"
+def _value_of(value: Any) -> Any:
+    if not isinstance(value, Decimal):
+        return value
+    sign, digits, exponent = value.as_tuple()  # exactly: ``normalize`` rounds
+    text = "".join(map(str, digits)).lstrip("0")
+    short = text.rstrip("0")
+    return f"{'-' if sign else ''}{short}E{int(exponent) + len(text) - len(short)}" if short else "0"
 
 
 def _has(schema: Any, kind: str) -> bool:

@@ -15,7 +15,7 @@ from pydantic._internal._validators import import_string
 
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid
-from ballast.playbook.form import ONE, SEVERAL, Form, Node, Unsettled, in_order, reader, settled, writer
+from ballast.playbook.form import ONE, Form, Node, Unsettled, in_order, reader, settled, several, writer
 
 #: Kinds of schema whose values JSON does not carry, and what to write instead.
 _NO_JSON = {
@@ -106,8 +106,8 @@ class _Look:
             if isinstance(node.get(name), dict) and name not in _OF_PYTHON.get(kind, ()):
                 again = tries or name in ("items_schema", "keys_schema", "values_schema")
                 self.at(node[name], place, tries=again and not owns)
-        for name in SEVERAL:
-            for key, one in _named(node.get(name)):
+        for name in several(node):
+            for key, one in _named(node[name]):
                 if one["type"] in _FIELDS:
                     self._field(one, str(one.get("name", key)), place, tries=not owns)
                 else:
@@ -246,7 +246,7 @@ def _read_as(field: Node, name: str, config: Node) -> Iterator[str]:
 
 def _named(held: Any) -> Iterator[tuple[str, Node]]:
     """Yield several schemas with their names, "" where they have none."""
-    for key, one in held.items() if isinstance(held, dict) else (("", one) for one in held or ()):
+    for key, one in held.items() if isinstance(held, dict) else (("", one) for one in held):
         inner = one[0] if isinstance(one, tuple) else one
         if isinstance(inner, dict):  # a dataclass also lists the names of its fields
             yield str(key), inner
