@@ -65,7 +65,6 @@ class Approvals:
 
         The same answer again is harmless. Raises ``InvalidInput`` and ``EscalationClosed``.
         """
-        answer = self._in_form(question, answer, events)
         for _ in range(_TRIES):
             known = question.given_by(answer.by)
             if answer.sha256 in (question.answer_sha256, known and known.sha256):
@@ -86,7 +85,7 @@ class Approvals:
             return self._finish(taken, answer, events)
         raise RetryLater(f"{question.escalation_id}: too many people answer at once; try again.")
 
-    def _in_form(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> PersonsAnswer:
+    def in_form(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> PersonsAnswer:
         """Return the answer with its arguments in their one form; what the tool cannot read stays as it is."""
         state = find_call(events, question.turn, question.index) if answer.arguments is not None else None
         tool = self.runtime.get(gates_playbook).tools.get(state.call.tool) if state is not None else None
