@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import Effects
+from ballast.contracts import Effects, Event
 from ballast.errors import ApprovalRequired, InvalidInput
 from ballast.folds import effects, standing
+from ballast.log.codec import encode
 from tests.functions.approvals import answered, asks
 from tests.functions.cloud import client
 from tests.functions.stack import Stack
@@ -187,20 +188,14 @@ def test_changed_arguments_are_kept_shown_and_done_in_their_form(forms: Stack) -
 
     forms.invoke("answer", answer)
     forms.invoke("answer", answer)  # a repeat is harmless
-    forms.invoke(
-        "answer", {"escalation_id": opened["escalation_id"], "by": "bob", "approve": True} | shown(forms, opened)
-    )
+    seen = [event.body["binding"] for event in forms.events(run_id) if event.name == "call.approval_given"][-1]
+    yes = {"escalation_id": opened["escalation_id"], "by": "bob", "approve": True, "binding": seen}
+    forms.invoke("answer", yes)
     assert forms.execute(run_id, asked=1) == "ok"
 
     form = FORM | {"amount": "150", "labels": ["y", "z"]}
     assert forms.body(run_id, "0001.call.1.approval_answered")["arguments"] == form
     assert forms.body(run_id, "0001.call.1.intended")["arguments"] == form
-
-
-def shown(stack: Stack, opened: dict[str, Any]) -> dict[str, Any]:
-    """Return the binding of what the next person sees."""
-    given = [event for event in stack.events(opened["run_id"]) if event.name == "call.approval_given"]
-    return {"binding": given[-1].body["binding"]}
 
 
 def test_an_approval_of_other_arguments_than_were_shown_is_void(forms: Stack) -> None:
@@ -224,9 +219,6 @@ def test_an_approval_of_other_arguments_than_were_shown_is_void(forms: Stack) ->
 
 
 def rewritten(stack: Stack, key: dict[str, Any], body: dict[str, Any]) -> dict[str, Any]:
-    from ballast.contracts import Event
-    from ballast.log.codec import encode
-
     run_id, seq = key["run_id"]["S"], key["seq"]["S"]
     return encode(Event(run_id=run_id, seq=seq, at=stack.clock().isoformat(), body=body), body)[0]
 
