@@ -1,4 +1,4 @@
-"""What was shown, approved, undone, repeated and handed on is what was executed: one JSON form, through the handlers."""
+"""What was shown, approved, undone, repeated and handed on is what is executed: one JSON form, through the handlers."""
 
 import json
 from pathlib import Path

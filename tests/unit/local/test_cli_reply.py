@@ -133,3 +133,11 @@ def test_other_arguments_go_with_the_approval() -> None:
 def test_arguments_that_do_not_fit_are_refused_by_name(words: tuple[str, ...], to: Any, complaint: str) -> None:
     with pytest.raises(InvalidInput, match=complaint):
         typed(*words, to=to)
+
+
+def test_arguments_keep_their_digits_or_are_refused() -> None:
+    kept = typed("--approve", "--arguments", '{"account": 9007199254740993, "share": 1.0}', to=APPROVAL)
+    assert kept["arguments"] == {"account": 9_007_199_254_740_993, "share": 1.0}
+
+    with pytest.raises(InvalidInput, match=r"12345678901234567\.89 has more digits .* send it as text"):
+        typed("--approve", "--arguments", '{"amount": 12345678901234567.89}', to=APPROVAL)

@@ -63,15 +63,13 @@ class Form:
     def made(self, values: Mapping[str, Any]) -> BaseModel:
         """Return the author's own ``values``, by the names of Python or of JSON, as the model.
 
-        They may be what Python has (a ``Decimal``, a date) or JSON. Raises as ``read`` does.
+        They may be JSON, and are read as JSON is, or what Python has: a ``Decimal``, a date. Raises as ``read`` does.
         """
         try:
-            return self._settled(self.model.model_validate(dict(values), by_alias=True, by_name=True))
-        except (ValidationError, SchemaViolation) as problem:
-            try:  # by JSON's rules: a strict model takes a date or an amount as text
-                return self.read(dict(values))
-            except (ValueError, TypeError, SchemaViolation):
-                raise problem from None
+            made: BaseModel = self._reader.validate_json(canonical(dict(values)), by_alias=True, by_name=True)
+        except (ValueError, TypeError):
+            made = self.model.model_validate(dict(values), by_alias=True, by_name=True)
+        return self._settled(made)
 
     def write(self, args: BaseModel) -> dict[str, Any]:
         """Return the form of arguments that were read."""
