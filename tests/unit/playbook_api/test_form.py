@@ -306,7 +306,6 @@ class OfBytes(BaseModel):
         Annotated[Decimal, PlainSerializer(lambda value: f"{value:.0f}")],
         Annotated[str, PlainSerializer(lambda value: value[:1])],
     ],
-    ids=str,
 )
 def test_a_type_that_json_does_not_carry_is_refused_at_load_by_name(kind: Any) -> None:
     with pytest.raises(PlaybookInvalid, match=r"Tool act .*Sent\.x"):
@@ -326,7 +325,6 @@ def test_a_type_that_json_does_not_carry_is_refused_at_load_by_name(kind: Any) -
         {"default": None},
         {"default": float("nan")},
     ],
-    ids=str,
 )
 def test_a_field_that_does_not_come_back_is_refused_at_load_by_name(field: dict[str, Any]) -> None:
     with pytest.raises(PlaybookInvalid, match=r"Sent\.x"):
@@ -342,7 +340,6 @@ def test_a_field_that_does_not_come_back_is_refused_at_load_by_name(field: dict[
         {"default_factory": lambda: 3},
         {"default": 1.0},
     ],
-    ids=str,
 )
 def test_a_field_that_comes_back_is_none(field: dict[str, Any]) -> None:
     assert of(model(int, **field)).argument_names
