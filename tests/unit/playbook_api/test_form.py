@@ -396,3 +396,11 @@ def test_what_is_the_same_call_says_the_type_of_the_field(kind: Any, one: Any, o
     first, second = (with_tool(made).identity(ToolCall(tool="act", arguments={"x": sent})) for sent in (one, other))
 
     assert (first == second) is same
+
+
+def test_the_names_of_json_come_before_those_of_python() -> None:
+    aliased = create_model("Aliased", __config__=CLOSED, name=(str | None, Field(default=None, alias="from")))
+    named = create_model("Named", __config__=CLOSED, name=(Level, ...))
+    made = of(create_model("Sent", __config__=CLOSED, x=(aliased | named, ...)))  # type: ignore[operator]
+
+    assert made.call(x={"name": 1}).arguments == {"x": {"name": 1}}

@@ -16,7 +16,7 @@ def requested(body: str) -> RunRequest:
     try:
         data = read_json(body)
     except (ValueError, RecursionError) as problem:
-        why = str(problem) if "digits" in str(problem) else "is not JSON"
+        why = str(problem) if "send it as text" in str(problem) else "is not JSON"
         raise InvalidInput(f"body: {why}. Send a RunRequest, or an EventBridge event with one in detail.") from None
     if isinstance(data, dict) and "detail-type" in data:
         return parse(RunRequest, _detail(data), what="detail")

@@ -15,6 +15,7 @@ of its own before it, takes texts as pydantic does; ``4.0`` is an integer in JSO
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from enum import IntEnum
 from typing import Any, cast
@@ -65,11 +66,11 @@ class Form:
 
         They may be JSON, and are read as JSON is, or what Python has: a ``Decimal``, a date. Raises as ``read`` does.
         """
-        try:
-            made: BaseModel = self._reader.validate_json(canonical(dict(values)), by_alias=True, by_name=True)
-        except (ValueError, TypeError):
-            made = self.model.model_validate(dict(values), by_alias=True, by_name=True)
-        return self._settled(made)
+        for by_name in (None, True):  # a nested model may have the one's name as the other's alias: JSON's come first
+            with suppress(ValueError, TypeError):
+                made: BaseModel = self._reader.validate_json(canonical(dict(values)), by_alias=True, by_name=by_name)
+                return self._settled(made)
+        return self._settled(self.model.model_validate(dict(values), by_alias=True, by_name=True))
 
     def write(self, args: BaseModel) -> dict[str, Any]:
         """Return the form of arguments that were read."""
