@@ -229,6 +229,7 @@ def test_the_digits_that_are_approved_are_the_digits_that_are_shown(visit: Any, 
 
     for digits in ("9007199254740993", "1.0", str(-(2**60))):
         expect(page.get_by_role("dialog")).to_contain_text(digits)
+    page.keyboard.press("Escape")
 
 
 def test_changing_one_argument_leaves_the_digits_of_the_others(visit: Any, api: Any) -> None:
@@ -262,6 +263,7 @@ def test_an_argument_of_many_fields_is_shown_whole_where_it_is_approved(visit: A
     page.get_by_role("button", name="Approve …").click()
 
     expect(page.get_by_role("dialog")).to_contain_text("SEND IT TO MALLORY")
+    page.keyboard.press("Escape")
 
 
 def test_a_text_cannot_pose_as_a_number(visit: Any) -> None:

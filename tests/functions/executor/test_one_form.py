@@ -245,3 +245,17 @@ def test_a_read_of_the_log_of_an_older_version_goes_on(forms: Stack) -> None:
 
     with pytest.raises(ApprovalRequired):
         forms.execute(run_id, asked=1)
+
+
+@pytest.mark.parametrize("sent", [{}, {"currency": "USD"}, {"digits": 2}])
+def test_a_default_is_the_authors_own_word(forms: Stack, sent: dict[str, Any]) -> None:
+    run_id = done(forms, call("look_up_rate", **sent))
+
+    assert forms.body(run_id, "0001.call.1.settled")["result"] == "USD"
+
+
+@pytest.mark.parametrize("sent", [{"currency": "EUR"}, {"digits": 3}])
+def test_any_other_value_needs_its_ground(forms: Stack, sent: dict[str, Any]) -> None:
+    run_id = done(forms, call("look_up_rate", **sent))
+
+    assert forms.body(run_id, "0001.call.1.refused")["error"] == "Ungrounded"

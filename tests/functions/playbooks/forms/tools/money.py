@@ -2,11 +2,11 @@
 
 from datetime import date
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ballast.playbook import Effect, ToolContext, tool
+from ballast.playbook import Effect, Grounded, ToolContext, tool
 
 
 class Closed(BaseModel):
@@ -29,6 +29,11 @@ class Transfer(Closed):
 
 class Charge(Closed):
     amount: float
+
+
+class Rate(Closed):
+    currency: Annotated[str, Grounded] = "USD"
+    digits: Annotated[int, Grounded] = 2
 
 
 class File(Closed):
@@ -84,3 +89,9 @@ def charge(args: Charge, ctx: ToolContext) -> float:
 def write_file(args: File, ctx: ToolContext) -> str:
     """Write a file."""
     return args.content
+
+
+@tool(effect=Effect.READ)
+def look_up_rate(args: Rate, ctx: ToolContext) -> str:
+    """Look up a rate."""
+    return args.currency
