@@ -135,6 +135,7 @@ class Crowd:
             request_id=f"r-{number}",
             agent="tester",
             text="Tidy.",
+            intent="tidy",
             tenant=TENANT,
             limits=LimitsPatch(cost_microusd=CEILING),
         )

@@ -26,7 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ballast.contracts import LimitsPatch, RunRequest
+from ballast.contracts import RunRequest
 from ballast.contracts.event import approval_seq, plan_seq
 from ballast.errors import ApprovalRequired, AttemptInProgress, EffectUnknown, RetryLater, RunEnded
 from ballast.folds import Moved, calls, moves
@@ -145,8 +145,7 @@ class Crowd:
     def run(self, number: int) -> str:
         """Play one run and return what became of it."""
         dice = self.dice.of_run = random.Random(f"{self.seed} {number}")  # noqa: S311  no secret
-        limits = LimitsPatch(cost_microusd=1_000)
-        request = RunRequest(request_id=f"r-{number}", agent="tester", text="Pay.", tenant=TENANT, limits=limits)
+        request = RunRequest(request_id=f"r-{number}", agent="tester", text="Pay.", tenant=TENANT)
         run_id, world = request.run_id, self.world
         try:
             self.again(lambda: world.admit(request))

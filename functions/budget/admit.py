@@ -115,8 +115,7 @@ class Admission:
         try:
             self.replies.check(request.reply_to, request.tenant)
             limits = self._limits(request)
-            self._check_affordable(request, limits)
-            self._check_breaker(request)
+            self._check_affordable(request, limits, self._check_breaker(request))
             came = how.entered_at or self.runtime.clock()
             lease = self.lending.lend(request, limits.cost_microusd, request.when_full or how.when_full, came)
             if lease.request_sha256 != request.digest:
@@ -182,22 +181,28 @@ class Admission:
             "requester_timeout_s": self.playbook.agent.requester_timeout_s,
         }
 
-    def _check_affordable(self, request: RunRequest, limits: Limits) -> None:
-        """Raise ``NotAdmitted`` where the model could not be asked once: such a run would only cost people's time."""
+    def _check_affordable(self, request: RunRequest, limits: Limits, mode: Mode) -> None:
+        """Raise ``NotAdmitted`` where all that the request's own limits let it do is to wake a person."""
+        agent = self.playbook.agent
+        if request.limits is None or request.intent in self.playbook.fallbacks:
+            return  # a script asks no model
+        model = (mode is Mode.CHEAPER and agent.cheaper_model) or self.model_id
         try:
-            price = self.prices.at(self.runtime.clock()).worst(self.model_id, self.playbook.agent.service_tier)
+            price = self.prices.at(self.runtime.clock()).worst(model, agent.service_tier)
         except ModelRefused:
             return  # what is wrong is the model's name: the run says so
         if why := why_no_attempt(self.playbook, request, limits, price):
             raise NotAdmitted(why)
 
-    def _check_breaker(self, request: RunRequest) -> None:
-        """Raise ``BreakerStopped`` where no run may start."""
-        if self.breakers.in_force(request.tenant, run_id=request.run_id).mode is Mode.STOPPED:
+    def _check_breaker(self, request: RunRequest) -> Mode:
+        """Return the spend breaker's mode. Raises ``BreakerStopped`` where no run may start."""
+        mode = self.breakers.in_force(request.tenant, run_id=request.run_id).mode
+        if mode is Mode.STOPPED:
             raise BreakerStopped(
                 "The spend breaker has stopped new runs; nothing was started and nothing was spent. "
                 "Send it under a new request_id once `GET /breaker` says another mode."
             )
+        return mode
 
     def _refuse(self, request: RunRequest, refusal: NotAdmitted | InvalidInput) -> None:
         """Record the refusal and tell of it."""

@@ -46,8 +46,8 @@ def get_breaker(
 )
 def set_breaker(body: NewMode) -> Response[BreakerReport]:
     """Set the mode, in the caller's name."""
-    if app.caller.tenant is not None:
-        raise Problem(403, "Forbidden", "Only an operator sets the breaker.")
+    if not app.caller.operates:
+        raise Problem(403, "Forbidden", "Only an operator sets the breaker; ask one (docs/http.md, Rights).")
     now, by = app.runtime.clock(), app.caller.principal
     app.runtime.get(Keeper.of).change(body.tenant, lambda breaker: body.applied(breaker, by=by, now=now))
     return Response(200, _JSON, _shown(body.tenant), dict(_FRESH))

@@ -24,7 +24,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict
 
 from ballast.contracts import Answer, Event, Planner
-from ballast.contracts.event import run_seq
+from ballast.contracts.event import order, run_seq
 from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire, parse
 from ballast.edge import guarded
@@ -204,7 +204,10 @@ class Settlement:
 
     def _check(self, events: Sequence[Event], leased_microusd: int) -> None:
         """Report the first event that does not fit, if there is one."""
-        found = check(events, settling=True, most_chars=_MOST_CHARS).first
+        unsigned = self.log.unsigned(events[0].run_id)
+        whole = sorted([*events, *unsigned], key=order)
+        forged = [event.seq for event in unsigned]
+        found = check(whole, settling=True, most_chars=_MOST_CHARS, unsigned=forged).first
         ended = ending(events)
         if found is None and ended is not None and ended.name == "run.ended" and evidence_sha256(ended) is None:
             found = Finding(ended.seq, "has no evidence: an older version wrote it, or it is not from Settle")

@@ -12,12 +12,14 @@ from ballast.http.describe import responses
 from ballast.http.front import Front
 from ballast.http.problem import not_found
 from ballast.log import RunLog
+from ballast.money import dollars
 from ballast.runtime import Runtime, lambda_runtime
 from functions.escalation.answer import Answers
+from functions.escalation.approve import gates_playbook
 from functions.escalation.contract import Answered, Escalation, EscalationPage, Message, Reply
 from functions.escalation.persons_answer import PersonsAnswer
 from functions.escalation.reading import Questions, State
-from functions.escalation.rights import you_may
+from functions.escalation.rights import grantable_microusd, you_may
 
 _ESCALATION_ID = re.compile(r"esc-[a-z2-7]{16}")
 _JSON = "application/json"
@@ -61,7 +63,9 @@ def get_escalation(escalation_id: AnEscalationId) -> Response[Escalation]:
     """Return the escalation."""
     found = _escalation(escalation_id)
     may, why_not = you_may(found, app.caller)
-    return Response(200, _JSON, found.model_copy(update={"you_may": may, "you_may_not": why_not}), dict(_FRESH))
+    left = _grantable(found.run_id) if "grant" in may and not app.caller.operates else None
+    yours = {"you_may": may, "you_may_not": why_not, "you_may_grant_usd": left}
+    return Response(200, _JSON, found.model_copy(update=yours), dict(_FRESH))
 
 
 @app.post(
@@ -108,6 +112,12 @@ def reply_to_question(run_id: ARunId, body: Message) -> Response[Answered]:
         raise not_found("run of that id")
     taken = app.runtime.get(Answers.of).reply(run_id, body.text, app.caller)
     return Response(202, _JSON, Answered.model_validate(taken), dict(_FRESH))
+
+
+def _grantable(run_id: str) -> str:
+    """Return what a reviewer may still add to the run's budget, in US dollars."""
+    left = grantable_microusd(app.runtime.get(RunLog.of).read(run_id), app.runtime.get(gates_playbook))
+    return dollars(max(left, 0))
 
 
 def _escalation(escalation_id: str) -> Escalation:

@@ -10,6 +10,7 @@ from ballast.contracts.task import RunId
 from ballast.contracts.wire import Json, Name, Wire
 from ballast.errors import InvalidInput
 
+Usd = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]{2,6}$", description="US dollars, exact", examples=["0.0123"])]
 Time = Annotated[str, Field(description="ISO 8601, UTC", examples=["2026-03-01T12:00:00+00:00"])]
 
 
@@ -109,6 +110,7 @@ class Escalation(EscalationSummary):
     asked       who is asked, of a question to the requester
     you_may     what whoever asks may do about it: decide, grant (add budget), undo (call what only undoes), approve,
                 reject, change (the arguments), reply; nothing where ``you_may_not`` says why
+    you_may_grant_usd  with grant: how much you may still add to the run's budget; null where nothing bounds you
     """
 
     proposed_decision: dict[str, JsonValue] | None = None
@@ -117,6 +119,7 @@ class Escalation(EscalationSummary):
     asked: tuple[str, ...] = ()
     you_may: tuple[Act, ...] = ()
     you_may_not: str | None = None
+    you_may_grant_usd: Usd | None = None
 
 
 class EscalationPage(Wire):

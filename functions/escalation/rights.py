@@ -85,9 +85,10 @@ def check_decision(
         if undoing:
             raise MayNotAnswer(f"{where}: {', '.join(undoing)} only undoes; an operator may call it, nobody else.")
     if isinstance(decision, HandOver) and decision.add_budget_microusd:
-        granted = granted_microusd(events) + decision.add_budget_microusd
-        most = playbook.agent.max_grant_microusd
-        if granted > most:
+        left = grantable_microusd(events, playbook)
+        if decision.add_budget_microusd > left:
+            most = playbook.agent.max_grant_microusd
+            granted = most - left + decision.add_budget_microusd
             raise MayNotAnswer(
                 f"{where}: decision.add_budget_microusd: with it {dollars(granted)} USD would be added to this run; "
                 f"reviewers may add {dollars(most)} (max_grant_usd in agent.yaml). Add less, or ask an operator."
@@ -115,6 +116,11 @@ def you_may(escalation: Escalation, caller: Caller) -> tuple[tuple[Act, ...], st
             return (), f"Only members of {escalation.approvers} approve this call."
         return ("approve", "reject", "change"), None
     return ("decide", "grant", "undo") if caller.operates else ("decide", "grant"), None
+
+
+def grantable_microusd(events: Sequence[Event], playbook: Playbook) -> int:
+    """Return how much a reviewer may still add to the run's budget."""
+    return playbook.agent.max_grant_microusd - granted_microusd(events)
 
 
 def granted_microusd(events: Sequence[Event]) -> int:

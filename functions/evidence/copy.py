@@ -41,7 +41,8 @@ class Copier:
     @classmethod
     def of(cls, runtime: Runtime) -> "Copier":
         """Return the copier of ``runtime``'s function."""
-        return cls(runtime.client("s3"), CopySettings.of(runtime))
+        settings = CopySettings.of(runtime)
+        return cls(runtime.client("s3"), settings)
 
     def copy(self, item: Mapping[str, Any]) -> bool:
         """Copy one item of the log, and its payload; return False where the payload is gone. Raises ``RetryLater``."""

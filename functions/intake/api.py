@@ -19,7 +19,7 @@ from ballast.http.front import Front
 from ballast.http.problem import conflict, invalid_fields, not_found
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, lambda_runtime
-from functions.intake.contract import ENDED, EventPage, NewRun, Run, RunPage, Status
+from functions.intake.contract import ENDED, EventPage, Me, NewRun, Run, RunPage, Status
 from functions.intake.listing import Listing, Wanted
 from functions.intake.preference import MAX_WAIT_S, preference
 from functions.intake.reading import Runs, pending
@@ -94,6 +94,25 @@ def start_run(
     # Of a run that was started just now there is nothing to read.
     run = None if started else runs.get(request.run_id)
     return Response(202, _JSON, run or pending(request), headers)
+
+
+@app.get(
+    "/me", summary="Show who you are", tags=["callers"], operation_id="getMe", responses=responses(ok="Your rights.")
+)
+def get_me(
+    tenant: Annotated[Name | None, Query(description="Whether you act for it: refused where it is not yours.")] = None,
+) -> Response[Me]:
+    """Return the caller's identity and rights."""
+    who = app.caller
+    who.tenant_for(tenant)
+    me = Me(
+        principal=who.principal,
+        role=who.role,
+        tenant=who.tenant,
+        groups=tuple(sorted(who.groups)),
+        you_may=who.rights,
+    )
+    return Response(200, _JSON, me, dict(_FRESH))
 
 
 @app.get(

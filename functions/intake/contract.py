@@ -8,6 +8,7 @@ from ballast.contracts.limits import LimitsPatch
 from ballast.contracts.request import MAX_TEXT_CHARS, QueueUrl, RequestId, WhenFull
 from ballast.contracts.task import RunId
 from ballast.contracts.wire import Json, Name, Wire
+from ballast.http.identity import Right, Role
 
 Status = Literal["running", "waiting", "answered", "refused", "unanswered", "failed", "aborted", "timed_out"]
 #: Those that an ended run has: its log's last event says which, and an index finds it by that.
@@ -39,6 +40,24 @@ class NewRun(Wire):
     tenant: Name | None = None
     reply_to: QueueUrl | None = None
     when_full: WhenFull | None = None
+
+
+class Me(Wire):
+    """Whoever asks, as their identity says.
+
+    principal  who it is, as it is recorded
+    role       member (of a tenant) | reviewer | operator
+    tenant     whose runs it sees; null for an operator, who sees all
+    groups     the groups whose approvals it may give
+    you_may    what it may do at all: start, read, cancel (what it sees), reply (to what it is asked), decide (what
+               somebody else asked for), operate (everything for every tenant, and the spend breaker)
+    """
+
+    principal: str
+    role: Role
+    tenant: Name | None
+    groups: tuple[str, ...]
+    you_may: tuple[Right, ...]
 
 
 class RunSummary(Wire):

@@ -91,11 +91,13 @@ def _command(name: str, *, on_stack: bool) -> Callable[[Namespace], int]:
 
 def _expected(problem: Exception) -> Exit | None:
     """Return the exit code for a failure that a person can mend; None for a defect."""
-    from ballast.errors import BallastError, NotAdmitted
+    from ballast.errors import BallastError, MayNotAnswer, NotAdmitted
     from local.cli.mailbox import NobodyWaits
 
     if isinstance(problem, NobodyWaits):
         return Exit.NOBODY_WAITS
+    if isinstance(problem, MayNotAnswer):
+        return Exit.MAY_NOT
     if isinstance(problem, NotAdmitted):
         return Exit.REFUSED
     return Exit.USAGE if isinstance(problem, BallastError) else None

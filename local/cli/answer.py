@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Mapping
 from typing import Any
 
-from ballast.errors import InvalidInput
+from ballast.errors import InvalidInput, MayNotAnswer
 from local.cli.asked import lines
 from local.cli.exits import Exit
 from local.cli.mailbox import Mailbox, NobodyWaits
@@ -37,9 +37,14 @@ def answer(typed: Namespace) -> int:
 
 
 def confirmed(escalation_id: str, result: Mapping[str, Any]) -> str:
-    """Return the run that goes on. Raises ``InvalidInput`` or ``NobodyWaits`` where the answer was not accepted."""
+    """Return the run that goes on.
+
+    Raises ``InvalidInput``, ``MayNotAnswer`` or ``NobodyWaits`` where the answer was not accepted.
+    """
     if result.get("ok") is not True:
         failure = f"{escalation_id}: not accepted: {result.get('message', 'no reason was given')}"
+        if result.get("error") == "MayNotAnswer":
+            raise MayNotAnswer(f"{failure} --by NAME says who answers, --group NAME whose approvals they give.")
         raise InvalidInput(failure) if result.get("error") == "InvalidInput" else NobodyWaits(failure)
     return str(result.get("run_id", ""))
 
@@ -70,10 +75,11 @@ def what_to_type(escalation_id: str, message: dict[str, object]) -> list[str]:
     """Return the command lines that would answer this escalation."""
     start = f"ballast answer {escalation_id}"
     if message.get("kind") == "approval":
+        group = f" --group {message['approvers']}" if message.get("approvers") else ""
         return [
-            f"{start} --approve",
-            f"{start} --approve --arguments JSON    # what it is called with instead",
-            f'{start} --reject --comment "why not"',
+            f"{start} --approve{group}",
+            f"{start} --approve{group} --arguments JSON    # what it is called with instead",
+            f'{start} --reject{group} --comment "why not"',
         ]
     proposed = [f"{start} --approve    # carry out what was proposed"] if message.get("proposed_decision") else []
     return [

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from local.cli.stack import DeployedCloud
     from local.cloud import LocalCloud
 
-_STANDS = ("kind", "status", "given", "approvals_needed", "requested_by", "why", "binding", "arguments", "changed_by")
+_PARTIES = ("requested_by", "proposed_by", "changed_by")
+_STANDS = ("kind", "status", "given", "approvals_needed", "approvers", "why", "binding", "arguments", *_PARTIES)
 
 
 def lines(message: Mapping[str, Any]) -> list[str]:
-    """Return what an approval is about, why it is wanted, who has given it and who may not."""
+    """Return what an approval is about, why it is wanted, who has given it; and of every question, who may not."""
+    parties = ", ".join(map(str, message.get("may_not_answer") or ()))
     if message.get("kind") != "approval":
-        return []
+        return [f"May not decide: {parties}, who asked for the run."] if parties else []
     found = [f"{_call(call)}" for call in _calls(message)]
     if message.get("changed_by"):
         found.append(f"  (arguments as {message['changed_by']} changed them)")
@@ -28,8 +30,10 @@ def lines(message: Mapping[str, Any]) -> list[str]:
     if needed > 1:
         by = f" ({', '.join(map(str, given))})" if given else ""
         found.append(f"Approved by {len(given)} of {needed} people{by}.")
-    if message.get("may_not_answer"):
-        found.append(f"May not approve: {', '.join(map(str, message['may_not_answer']))}, who asked for the run.")
+    if message.get("approvers"):
+        found.append(f"Only members of {message['approvers']} may approve it: --group {message['approvers']}.")
+    if parties:
+        found.append(f"May not approve: {parties}, who asked for the run, proposed the call, or changed it.")
     return found
 
 
@@ -44,6 +48,10 @@ def as_it_stands(cloud: LocalCloud | DeployedCloud, message: Mapping[str, Any]) 
         ConsistentRead=True,
     )
     item = {name: value.get("S", value.get("N")) for name, value in found.get("Item", {}).items()}
+    named = ("requested_by",) if item.get("kind") == "escalation" else _PARTIES
+    parties = list(dict.fromkeys(item[name] for name in named if item.get(name)))
+    if item.get("kind") == "escalation":
+        return {**message, "may_not_answer": parties}
     if item.get("kind") != "approval":
         return dict(message)
     arguments = json.loads(item["arguments"]) if "arguments" in item else None
@@ -51,7 +59,8 @@ def as_it_stands(cloud: LocalCloud | DeployedCloud, message: Mapping[str, Any]) 
         "why": json.loads(item.get("why", "[]")),
         "approvals_needed": int(item.get("approvals_needed", 1)),
         "approvals_given": [one["by"] for one in json.loads(item.get("given", "[]"))],
-        "may_not_answer": [item["requested_by"]] if "requested_by" in item else [],
+        "may_not_answer": parties,
+        "approvers": item.get("approvers"),
         "binding": binding_shown(item.get("binding"), arguments),
         "changed_by": item.get("changed_by"),
     }

@@ -14,6 +14,7 @@ class Exit(IntEnum):
     NOBODY_WAITS = 5
     UNFIT = 6
     NOT_COVERED = 7
+    MAY_NOT = 8
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 
@@ -28,6 +29,7 @@ exit codes:
   5    nobody waits for that escalation, or the answer was not confirmed
   6    a log is not as it was written (verify)
   7    no log is known to be changed, but some cannot be vouched for (verify)
+  8    somebody else has to answer: the message says who may (answer)
   130  interrupted (Ctrl-C)
 """
 

@@ -60,10 +60,20 @@ queue of requests polled, events delivered, escalations answered here or over HT
   ballast up --model local/scenarios/happy-path/script.yaml    no model needed: a script plays it
   ballast up --model http://localhost:11434/v1#qwen3 --port 9000
   ballast up --tenant acme        every request is acme's: see what a tenant sees
+  ballast up --role reviewer --group finance    and what a reviewer in that group may do
 
-Everybody who can reach the port is an operator (with --tenant: that tenant), so it listens on
-this machine only, and answers no page of another origin. Nothing stays when it ends but the
-logs of the runs (`ballast trace`). Ctrl-C ends it, with 0; what still runs is aborted.
+Nobody is checked here. Whoever reaches the port is you, an operator unless --role or --tenant says
+otherwise, so it listens on this machine only, and answers no page of another origin. A request may
+name somebody else, with a role: who asks for a run may not approve its calls, so try both sides.
+
+  curl -u mia:member localhost:8787/runs --json '{"text": "My tent O-1004 arrived torn."}'
+  curl -u rae:reviewer localhost:8787/escalations/ESCALATION --json '{"approve": true}'
+  curl -u fay:reviewer+finance …    for a tool with approvers="finance"
+  curl -u ann:operator …            more than max_grant_usd, what only undoes, the breaker
+  curl -u lee: …                    lee, with the rights of everybody here
+
+The console takes NAME:ROLE as its token. Nothing stays when `ballast up` ends but the logs of the
+runs (`ballast trace`). Ctrl-C ends it, with 0; what still runs is aborted.
 """
 
 _TRACE = """\
@@ -88,11 +98,19 @@ that wait. The answer goes through the deployed AnswerEscalation function.
                                                           with other arguments than proposed
   ballast answer esc-1 --reject --comment "Over the policy."
 
-Where a tool wants several people, each approves in turn; one rejection rejects.
+Where a tool wants several people, each approves in turn; one rejection rejects. Whoever asked for
+the run, proposed the call or changed it does not approve it: somebody else does, and says so with
+--by NAME. Where a tool names a group (approvers), --group NAME says that you are one of it:
+
+  ballast answer esc-1 --approve --by fay --group finance
+
+You answer as an operator, here and with --stack: there it takes the IAM right to invoke
+AnswerEscalationFunction, and your --by and --group are believed (docs/http.md, Rights). Who has
+fewer rights answers over HTTP or in the console.
 """
 
 _ESCALATIONS = """\
-List the escalations that wait for an answer, and what to type.
+List the escalations that wait for an answer, who may answer them, and what to type.
 
   ballast escalations                          of what runs on this machine, in this folder
   ballast escalations --watch                  and those that come, until Ctrl-C
@@ -165,7 +183,12 @@ def _up(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--model", metavar="SPEC", help="as for `ballast run` (default: $BALLAST_MODEL)")
     sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
     sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
-    sub.add_argument("--tenant", metavar="NAME", help="whoever asks is of this tenant (default: an operator)")
+    sub.add_argument("--tenant", metavar="NAME", help="whoever asks is of this tenant (default: `default`)")
+    roles = ("member", "reviewer", "operator")
+    sub.add_argument("--role", choices=roles, help="who asks (default: operator; with --tenant: member)")
+    sub.add_argument(
+        "--group", action="append", default=[], metavar="NAME", help="whose approvals they give. Repeatable"
+    )
     sub.add_argument(
         "--parameter",
         action="append",
@@ -200,3 +223,10 @@ def _answer(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--arguments", metavar="JSON", help="with --approve: what the call is made with instead")
     sub.add_argument("--comment", metavar="TEXT", help="with --approve or --reject: why")
     sub.add_argument("--by", metavar="NAME", help="who answers (default: your user name)")
+    sub.add_argument(
+        "--group",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a group whose approvals they give. May be repeated",
+    )

@@ -4,7 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 from ballast.contracts import ExitReason, Planner, parse_decision
-from ballast.contracts.wire import read_json
+from ballast.contracts.wire import Name, read_json
 from ballast.errors import InvalidInput
 from ballast.money import micro_dollars
 
@@ -15,9 +15,26 @@ def reply(typed: Namespace, message: dict[str, Any], *, by: str) -> dict[str, An
     """Return {"by", "decision"} or {"by", "approve", "comment", …}, as the escalation in ``message`` asks for.
 
     An approval is of what ``message`` shows: its binding goes with it, and other arguments where they were typed.
+    Groups go with either, where they were typed.
 
     Raises ``InvalidInput`` naming the option that does not fit.
     """
+    groups = {"groups": _groups(typed.group)} if typed.group else {}
+    return _answered(typed, message, by) | groups
+
+
+def _groups(typed: list[str]) -> list[str]:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(list[Name]).validate_python(typed)
+    except ValidationError:
+        raise InvalidInput(
+            f"--group {', '.join(typed)!r}: is no group's name (letters, digits, `.`, `_`, `-`)."
+        ) from None
+
+
+def _answered(typed: Namespace, message: dict[str, Any], by: str) -> dict[str, Any]:
     _check_companions(typed)
     asks_approval = message.get("kind") == "approval"
     if typed.approve or typed.reject:

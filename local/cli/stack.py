@@ -151,7 +151,8 @@ def on_stack(typed: Namespace, session: boto3.Session | None = None) -> int:
         return command(typed, DeployedCloud(session or users_session(typed), typed.stack), Screen())
     except botocore.exceptions.ClientError as problem:
         told = problem.response["Error"]
-        words = f"--stack {typed.stack}: {told.get('Code')}: {told.get('Message')} May you use what the stack has?"
+        words = f"--stack {typed.stack}: {told.get('Code')}: {told.get('Message')} May you use what the stack has? "
+        words += "docs/http.md, Rights, has the IAM rights that each command takes."
         raise InvalidInput(words) from None
     except botocore.exceptions.BotoCoreError as problem:
         raise InvalidInput(f"--stack {typed.stack}: {problem} Sign in, and check region and network.") from None

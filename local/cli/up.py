@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ballast.contracts.wire import Name
 from ballast.errors import InvalidInput
+from ballast.http.identity import DEFAULT_TENANT, Role
 from local.cli.answer import user
 from local.cli.exits import Exit
 from local.cli.mailbox import Mailbox
@@ -37,9 +38,9 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
     from local.converse import model_source
     from local.up import serve
     from local.up.endings import Endings
-    from local.up.identity import member_of, operator
+    from local.up.identity import CLAIMS, bearer_of
 
-    _check_tenant(typed.tenant)
+    role = _role(typed)
     source = model_source(chosen_model(typed))
     home, screen = state_folder(os.environ), _OneAtATime()
     folder = Path(typed.playbook) if typed.playbook else None
@@ -47,14 +48,15 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
     seed = 1 if typed.seed is None else typed.seed
     try:
         size = None if folder else STORE
-        with stage(source, playbook=folder, seed=seed, size=size, parameters=_parameters(typed.parameter)) as cloud:
-            claim = cloud.environ("ApiFunction")["TENANT_CLAIM"]
-            who = operator(user()) if typed.tenant is None else member_of(typed.tenant, user(), claim)
+        parameters = CLAIMS | _parameters(typed.parameter)
+        with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters) as cloud:
+            environ = cloud.environ("ApiFunction")
+            who = bearer_of(user(), role, environ, tenant=typed.tenant, groups=typed.group)
             people, endings, journal = PeopleElsewhere(cloud, Mailbox(home), screen), Endings(cloud), Journal(home)
             try:
                 told = _teller(screen)
                 with serve(cloud, authorizer=who, host=typed.host, port=typed.port, told=told) as served:
-                    _say_what_is_served(screen, served.url, typed.tenant)
+                    _say_what_is_served(screen, served.url, typed, role)
                     _attend(people, endings, journal, screen, pause)
             finally:
                 people.leave()
@@ -97,13 +99,20 @@ def _teller(screen: Screen) -> Callable[[Request, Reply], None]:
     return told
 
 
-def _say_what_is_served(screen: Screen, url: str, tenant: str | None) -> None:
-    who = "an operator" if tenant is None else f"somebody of the tenant {tenant}"
+def _say_what_is_served(screen: Screen, url: str, typed: Namespace, role: Role) -> None:
+    of = "" if role == "operator" else f" of the tenant {typed.tenant or DEFAULT_TENANT}"
+    groups = f", in {', '.join(typed.group)}" if typed.group else ""
+    who = f"{user()}, {'an' if role == 'operator' else 'a'} {role}{of}{groups}"
     screen.line(f"{url} serves the HTTP API; whoever asks is {who}. Ctrl-C ends it.", "bold")
     screen.line(f"  {url}/console for people, {url}/openapi.json for clients")
     screen.line()
     for line in examples(url):
         screen.line(f"  {line}")
+    screen.line()
+    screen.line("Who asks for a run does not approve its calls. Say who asks, and with which rights, as NAME:ROLE:")
+    screen.line(f"  curl -u mia:member {url}/runs …               mia asks for a run")
+    screen.line(f"  curl -u rae:reviewer {url}/escalations/ID …   rae decides; +GROUP names a group of hers")
+    screen.line("  In the console, `Token …` takes NAME:ROLE too.")
     screen.line()
 
 
@@ -133,13 +142,20 @@ def _parameters(typed: Sequence[str]) -> dict[str, str]:
     return made
 
 
-def _check_tenant(tenant: str | None) -> None:
+def _role(typed: Namespace) -> Role:
+    """Return the role of whoever asks. Raises ``InvalidInput`` for options that do not fit."""
     from pydantic import TypeAdapter, ValidationError
 
-    try:
-        TypeAdapter(Name | None).validate_python(tenant)
-    except ValidationError:
-        raise InvalidInput(f"--tenant {tenant!r}: is no tenant's name (letters, digits, `.`, `_`, `-`).") from None
+    for option, name in (("--tenant", typed.tenant), *(("--group", group) for group in typed.group)):
+        try:
+            TypeAdapter(Name | None).validate_python(name)
+        except ValidationError:
+            what = "tenant's" if option == "--tenant" else "group's"
+            raise InvalidInput(f"{option} {name!r}: is no {what} name (letters, digits, `.`, `_`, `-`).") from None
+    if typed.role == "operator" and typed.tenant is not None:
+        raise InvalidInput("--tenant: an operator is of no tenant, and sees all. Leave it out, or take another --role.")
+    role: Role = typed.role or ("operator" if typed.tenant is None else "member")
+    return role
 
 
 class _OneAtATime(Screen):

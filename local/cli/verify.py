@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 TEACHING = """\
 Check that the log of a run, or of all runs since a time, is as it was written: every event against the
 digest in the run's ending, every prompt against the one that was sent, with --stack also the ending against
-the run's settled lease. The first event that does not fit is named.
+the run's settled lease. The first event that does not fit is named, and every answer that claims to be a
+person's and is not signed.
 
   ballast verify run-abcd                            a saved run, by the beginning of its id
   ballast verify --since 1d                          the saved runs of the last day (m, h, d)
@@ -138,17 +139,24 @@ def _row(run_id: str, verdict: Verdict | None, stack: str | None) -> dict[str, A
         "covered": verdict.covered,
         "prompts": verdict.prompts,
         "late": list(verdict.late),
+        "unsigned": list(verdict.unsigned),
     }
     if verdict.first is not None:
-        row |= {"first": {"seq": verdict.first.seq, "why": verdict.first.why}, "do": _what_to_do(run_id, stack)}
+        forged = verdict.first.seq in verdict.unsigned
+        row |= {"first": {"seq": verdict.first.seq, "why": verdict.first.why}, "do": _what_to_do(run_id, stack, forged)}
     elif verdict.status in _WHY:
         row["why"] = _WHY[verdict.status]
     return row
 
 
-def _what_to_do(run_id: str, stack: str | None) -> str:
+def _what_to_do(run_id: str, stack: str | None, forged: bool) -> str:
     if stack is None:
         return "The file was edited, or the run's log was. Verify the run in the stack that it is of, or run it again."
+    if forged:
+        return (
+            'Change nothing. See "An answer that is not signed" in docs/operating.md: find in CloudTrail who wrote it, '
+            "and take that role's sessions away. No call that needs a person was made by it."
+        )
     return (
         'Change nothing. See "The log was touched" in docs/operating.md: restore the table to a time before it, '
         f"compare the events of {run_id}, and find in CloudTrail who wrote them."
@@ -165,5 +173,7 @@ def _show(row: dict[str, Any], screen: Screen) -> None:
         screen.line(f"  {row['do']}")
     if "why" in row:
         screen.line(f"  {row['why']}")
+    if row.get("unsigned"):
+        screen.line(f"  answers that no person signed: {', '.join(row['unsigned'])}")
     if row.get("late"):
         screen.line(f"  late, covered by no digest: {', '.join(row['late'])}")

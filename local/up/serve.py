@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ballast.errors import InvalidInput
 from ballast.runtime import utc_now
 from local.functions import FunctionError
 from local.up.gateway import Reply, Request, event_of, match, reply_of
@@ -39,7 +40,7 @@ def serve(
 ) -> Iterator[Served]:
     """Serve the cloud's HTTP API, poll its queues, keep its schedules, until the block ends. Raises ``InvalidInput``.
 
-    authorizer  who everybody is that asks; a request may change the name (``curl -u NAME:``), and nothing else
+    authorizer  who everybody is that asks, unless the request names another (``curl -u NAME:`` or ``NAME:ROLE``)
     told        called with each request and its reply, from many threads
     """
 
@@ -56,7 +57,10 @@ def _answer(cloud: LocalCloud, authorizer: Mapping[str, Any], request: Request) 
     matched = match(cloud.routes, request.method, request.path)
     if matched is None:
         return Reply.of_gateway(404, "Not Found")
-    who = named(authorizer, request)
+    try:
+        who = named(authorizer, request, cloud.environ("ApiFunction"))
+    except InvalidInput as problem:
+        return Reply.of_gateway(401, f"Unauthorized: {problem}")
     event = event_of(request, matched, authorizer=who, request_id=str(uuid.uuid4()), now=utc_now())
     try:
         return reply_of(cloud.invoke(matched.route.function, event))

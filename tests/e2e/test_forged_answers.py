@@ -3,6 +3,7 @@
 The whole workflow, with IAM enforced: everything is forged with the planner's own credentials.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -10,9 +11,12 @@ import pytest
 
 from ballast.contracts import Event, RunRequest
 from ballast.log.codec import decode, encode
+from local.cli.exits import Exit
 from local.clock import VirtualClock
 from local.cloud import ROOT, LocalCloud
 from local.converse.source import CallableModel, Reply, said, turns_taken
+from local.deploy import STACK
+from tests.e2e.test_up_command import on
 from tests.workflow.playbook.tools.counter import value_of
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
@@ -36,6 +40,7 @@ class Forger:
 
     def __init__(self, cloud: LocalCloud) -> None:
         self.cloud, self.done = cloud, False
+        self.wrote: list[str] = []
         self._client = cloud.runtime("PlannerFunction").client("dynamodb")
         self._table = cloud.physical_id("RunLogTable")
 
@@ -57,6 +62,7 @@ class Forger:
         event = Event(run_id=run_id, seq=seq, at=at, body=body)
         self._client.put_item(TableName=self._table, Item=encode(event, body)[0] | mac)
         self.done = True
+        self.wrote.append(seq)
 
 
 @pytest.fixture(scope="module")
@@ -149,9 +155,16 @@ def test_what_is_forged_with_the_planners_rights_does_nothing(what: str, cloud: 
     )["Item"]
     assert "5000000" not in str(lease)
     assert "lease.extended" not in [event.name for event in cloud.events(run_id)]
+    found = cloud.verdict(run_id)
+    assert found is not None
     if what != "a call that has begun":  # an intention is the executor's word, and no person's
         lines = [line for function in ACT for line in cloud.logs(function).splitlines()]
         assert any('"UnsignedAnswers"' in line and run_id in line for line in lines)
+        assert found.first is not None
+        assert (found.status, found.unsigned) == ("unfit", (found.first.seq,))
+        assert found.first.seq in forger.wrote
+    else:
+        assert found.unsigned == ()
 
 
 ACT = ("ExecutorFunction", "AdmitFunction", "SettleFunction", "SweepFunction", "PeopleApiFunction")
@@ -184,6 +197,10 @@ def test_a_rejection_that_was_made_an_approval_is_asked_again(cloud: LocalCloud)
     assert counter(cloud, name) == 0
     assert asked == [1, 2]
     assert forger.body(run_id, "0001.call.1.settled")["status"] == "denied"
+    # It has the signature of the rejection, so only who verified it can tell.
+    found = cloud.verdict(run_id)
+    assert found is not None
+    assert found.unsigned == (ANSWER,)
 
 
 def test_a_persons_own_approval_is_carried_out(cloud: LocalCloud) -> None:
@@ -201,6 +218,55 @@ def test_a_persons_own_approval_is_carried_out(cloud: LocalCloud) -> None:
         cloud.after_invoke.remove(answers)
 
     assert (ended.output["status"], counter(cloud, name)) == ("answered", 20)
+
+
+def test_verify_tells_a_woken_person_that_an_answer_was_forged(
+    cloud: LocalCloud, capsys: pytest.CaptureFixture[str]
+) -> None:
+    forger, name = Forger(cloud), "verified"
+
+    def forge(function: str, payload: Body) -> None:
+        approves_while_people_are_waited_for(forger, function, payload)
+
+    cloud.before_invoke.append(forge)
+    try:
+        run_id = cloud.start(RunRequest(request_id=name, text=name))
+        cloud.wait(run_id, 600)
+    finally:
+        cloud.before_invoke.remove(forge)
+
+    assert on(cloud, "verify", run_id, stack=STACK) == Exit.UNFIT
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"{run_id}: DOES NOT FIT" in printed
+    assert f"first: {ANSWER} says that a person decided, and no person's function signed it" in printed
+    assert "An answer that is not signed" in printed
+    assert on(cloud, "verify", run_id, "--json", stack=STACK) == Exit.UNFIT
+    (row,) = json.loads(capsys.readouterr().out)["runs"]
+    assert (row["first"]["seq"], row["unsigned"]) == (ANSWER, [ANSWER])
+
+
+def test_a_forged_answer_that_was_deleted_again_is_named_all_the_same(cloud: LocalCloud) -> None:
+    forger, name = Forger(cloud), "covered-up"
+
+    def forge(function: str, payload: Body) -> None:
+        approves_while_people_are_waited_for(forger, function, payload)
+
+    cloud.before_invoke.append(forge)
+    try:
+        run_id = cloud.start(RunRequest(request_id=name, text=name))
+        cloud.wait(run_id, 600)
+    finally:
+        cloud.before_invoke.remove(forge)
+    cloud.session.client("dynamodb").delete_item(
+        TableName=cloud.physical_id("RunLogTable"), Key={"run_id": {"S": run_id}, "seq": {"S": ANSWER}}
+    )
+
+    found = cloud.verdict(run_id)
+
+    assert found is not None
+    assert found.first is not None
+    assert found.first.seq == ANSWER
+    assert "deleted since" in found.first.why
 
 
 def counter(cloud: LocalCloud, name: str) -> int:

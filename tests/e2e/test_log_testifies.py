@@ -61,8 +61,10 @@ def test_a_run_that_nobody_touched_fits_and_costs_no_invocation(cloud: LocalClou
     verdict = cloud.verdict(run_id)
 
     assert verdict is not None
-    assert (verdict.status, verdict.late) == ("fits", ())
-    assert verdict.prompts >= 1
+    assert (verdict.status, verdict.late, verdict.unsigned) == ("fits", (), ())
+    asked = [event.seq for event in cloud.events(run_id) if event.name == "model.requested"]
+    assert asked == ["0001.model.requested", "0002.model.requested"]
+    assert (verdict.prompts, verdict.covered) == (len(asked), len(cloud.events(run_id)))
     assert told(cloud, run_id) == []
 
 

@@ -80,6 +80,40 @@ def verify_an_answer(client: Client, cloud: LocalCloud) -> object:
     return client("kms").verify_mac(**asked, Mac=b"x" * 32)
 
 
+def open_a_sealed_value(client: Client, cloud: LocalCloud) -> object:
+    key = cloud.physical_id("SensitiveKey")
+    sealed = cloud.session.client("kms").encrypt(KeyId=key, Plaintext=b"4111")["CiphertextBlob"]
+    return client("kms").decrypt(KeyId=key, CiphertextBlob=sealed)
+
+
+def change_a_question(client: Client, cloud: LocalCloud) -> object:
+    return client("dynamodb").update_item(
+        TableName=cloud.physical_id("EscalationsTable"),
+        Key={"escalation_id": {"S": "never"}},
+        UpdateExpression="SET summary = :s",
+        ExpressionAttributeValues={":s": {"S": "forged"}},
+    )
+
+
+def read_the_log(client: Client, cloud: LocalCloud) -> object:
+    return client("dynamodb").query(
+        TableName=cloud.physical_id("RunLogTable"),
+        KeyConditionExpression="run_id = :r",
+        ExpressionAttributeValues={":r": {"S": "never"}},
+    )
+
+
+def stop_a_run(client: Client, cloud: LocalCloud) -> object:
+    machine = cloud.physical_id("AgentStateMachine")
+    return client("stepfunctions").stop_execution(
+        executionArn=machine.replace(":stateMachine:", ":execution:") + ":never"
+    )
+
+
+def put_into(bucket: str, key: str) -> Attempt:
+    return lambda client, cloud: client("s3").put_object(Bucket=cloud.physical_id(bucket), Key=key, Body=b"forged")
+
+
 def delete_a_payload(client: Client, cloud: LocalCloud) -> object:
     return client("s3").delete_object(Bucket=cloud.physical_id("PayloadBucket"), Key="payloads/x")
 
@@ -93,6 +127,10 @@ def read_the_stream(client: Client, cloud: LocalCloud) -> object:
 #: What is tried, and who alone may do it.
 BUDGET = {"AdmitFunction", "SettleFunction", "SweepFunction", "TripFunction", "BudgetApiFunction"}
 SETTLES = {"AdmitFunction", "SettleFunction", "SweepFunction"}
+PLANNERS = {PLANNER, "FallbackFunction", "RollbackFunction"}
+ASKS = {"OpenEscalationFunction", "RemindFunction", *ANSWERS}
+#: PutItem cannot be bound to its condition, so who may append may overwrite.
+WRITES = {*PLANNERS, EXECUTOR, *SETTLES, *ANSWERS, "OpenEscalationFunction"}
 ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "call a model": (call_a_model, {PLANNER}),
     "read the business's orders": (get("OrdersTable", order_id="o"), {EXECUTOR}),
@@ -105,6 +143,13 @@ ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "verify a person's answer": (verify_an_answer, {EXECUTOR, *SETTLES}),
     "reserve what moves": (put("MovesTable", account="a", window="w"), {EXECUTOR}),
     "see what was moved": (get("MovesTable", account="a", window="w"), {EXECUTOR, *SETTLES}),
+    "read the log": (read_the_log, {*WRITES, "ApiFunction"}),
+    "write over an event": (put("RunLogTable", run_id="never", seq="0001.plan.decided"), WRITES),
+    "write over a payload": (put_into("PayloadBucket", "payloads/x"), WRITES),
+    "open a sealed value": (open_a_sealed_value, {*PLANNERS, EXECUTOR}),
+    "change what people are asked": (change_a_question, ASKS),
+    "stop a run": (stop_a_run, {"ApiFunction"}),
+    "write a copy of the log": (put_into("LogCopyBucket", "never/x.json"), {"LogCopyFunction"}),
     "delete from the log": (delete_from_the_log, set()),
     "change the log": (change_the_log, set()),
     "delete a payload": (delete_a_payload, set()),

@@ -61,17 +61,10 @@ ENVIRONS: dict[str, dict[str, str]] = {
         "STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent",
         "RUN_REQUEST_DEAD_LETTER_QUEUE_URL": DEAD_LETTERS_URL,
     },
-    # A model without a price, so that Admit lets through what does not pay for it: many tests begin with a run that is
-    # short of money. test_first_attempt.py has the usual model.
     "admit": LOG
     | _PLAYBOOK
     | LENDING
-    | {
-        "BUDGETS_TABLE": "budgets",
-        "MOVES_TABLE": "moves",
-        "REPLY_QUEUE_PREFIX": "reply-",
-        "MODEL_ID": "without.a-price",
-    },
+    | {"BUDGETS_TABLE": "budgets", "MOVES_TABLE": "moves", "REPLY_QUEUE_PREFIX": "reply-"},
     "settle": LOG | {"BUDGETS_TABLE": "budgets", "MOVES_TABLE": "moves", "REPLY_QUEUE_PREFIX": "reply-"},
     "sweep": LOG
     | {

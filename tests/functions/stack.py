@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from ballast.contracts import Event
 from ballast.contracts.event import call_seq, escalation_seq, lease_seq, plan_seq
+from ballast.log.codec import encode
 from ballast.runtime import Runtime
 from functions.budget import admit, settle, sweep, trip
 from functions.budget import api as budget_api
@@ -111,10 +112,26 @@ class Stack:
         result = handler(event, context or LambdaContext(), runtime=runtime or self.runtime(function))
         return json.loads(json.dumps(result, allow_nan=False))
 
-    def open(self, **fields: Any) -> str:
-        """Admit a request and return its run id."""
+    def open(self, *, limited: Mapping[str, int] | None = None, **fields: Any) -> str:
+        """Admit a request and return its run id.
+
+        limited  limits as a playbook may set them, also where they leave no room for a single attempt; a request that
+                 has such limits of its own is not admitted
+        """
         request = {"request_id": f"r-{next(_NUMBERS)}", "agent": "tester", "text": "Tidy my notes."} | fields
-        return str(self.invoke("admit", {"request": request})["run_id"])
+        run_id = str(self.invoke("admit", {"request": request})["run_id"])
+        if limited is not None:
+            self._limit(run_id, limited)
+        return run_id
+
+    def _limit(self, run_id: str, limited: Mapping[str, int]) -> None:
+        table = self.cloud.tables
+        [opened] = self.events(run_id)
+        found = table.get_item(TableName="run-log", Key={"run_id": {"S": run_id}, "seq": {"S": opened.seq}})["Item"]
+        body = opened.body | {"limits": opened.body["limits"] | limited}
+        changed = opened.model_copy(update={"body": body})
+        kept = {name: value for name, value in found.items() if name not in ("body", "packed")}
+        table.put_item(TableName="run-log", Item=kept | encode(changed, body)[0])
 
     def plan(self, run_id: str, turn: int = 1, *, by: str = "planner", **more: Any) -> dict[str, Any]:
         """Ask the planner ``by`` for the decision of that turn."""

@@ -131,7 +131,7 @@ MODELS: dict[str, tuple[Callable[[], Reply], dict[str, int], set[str | None]]] =
 @pytest.mark.parametrize("name", MODELS)
 def test_every_run_ends_inside_its_ceilings_with_the_right_reason(stack: Stack, model: Endpoint, name: str) -> None:
     makes, limits, reasons = MODELS[name]
-    run_id = stack.open(limits={"cost_microusd": CEILING} | limits)
+    run_id = stack.open(limited={"cost_microusd": CEILING} | limits)
     model.replies = _Endless(makes)  # type: ignore[assignment]
 
     decision = through(stack, run_id)
@@ -143,7 +143,7 @@ def test_every_run_ends_inside_its_ceilings_with_the_right_reason(stack: Stack, 
 def test_what_was_used_beyond_the_promise_is_charged_and_nothing_is_asked_after_it(
     stack: Stack, model: Endpoint
 ) -> None:
-    run_id = stack.open(limits={"cost_microusd": CEILING})
+    run_id = stack.open(limited={"cost_microusd": CEILING})
     model.will(reads("n-1", usage=usage_of(900_000, 0)), says("Done."))
 
     assert through(stack, run_id)["reason"] == "cost_limit"
@@ -156,7 +156,7 @@ def test_what_was_used_beyond_the_promise_is_charged_and_nothing_is_asked_after_
 def test_no_mixture_of_them_passes_a_ceiling(stack: Stack, model: Endpoint, seed: int) -> None:
     chance = random.Random(seed)
     makers = [makes for makes, _, _ in MODELS.values()]
-    run_id = stack.open(limits={"cost_microusd": chance.choice([30_000, 100_000, CEILING])})
+    run_id = stack.open(limited={"cost_microusd": chance.choice([30_000, 100_000, CEILING])})
     model.replies = _Endless(lambda: chance.choice(makers)())  # type: ignore[assignment]  # noqa: PLW0108  another each time
 
     through(stack, run_id)

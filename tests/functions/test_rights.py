@@ -67,6 +67,7 @@ MAY: dict[str, set[str]] = {
     "grant beyond bounds": {"operator"},
     "undo": {"operator"},
     "breaker": {"operator"},
+    "see the breaker": {"member", "requester", "reviewer", "proposer", "operator", "foreigner"},  # what holds for them
     "cancel": {"member", "requester", "reviewer", "proposer", "operator"},
 }
 
@@ -89,16 +90,18 @@ def waiting(stack: Stack, workflow: str) -> Iterator[Waiting]:
     made.stop()
 
 
-def opened(stack: Stack, waiting: Waiting, kind: str, requester: str, proposer: str) -> tuple[str, str]:
+def opened(
+    stack: Stack, waiting: Waiting, kind: str, requester: str, proposer: str, tool: str = "stamp"
+) -> tuple[str, str]:
     """Open a run of acme's that waits for people, and return its id and the escalation's.
 
-    An approval is about a call that ``proposer`` has proposed as a person.
+    An approval is about a call of ``tool`` that ``proposer`` has proposed as a person.
     """
     request = {"request_id": f"rights-{next(_SECONDS)}", "agent": "tester", "text": "Stamp n-1.", "tenant": "acme"}
     run_id = stack.invoke("admit", {"request": request, "requested_by": requester})["run_id"]
     task: dict[str, Any] = {"run_id": run_id, "turn": 1, "kind": kind, "reason": "guidance"}
     if kind == "approval":
-        decision = {"kind": "call_tools", "calls": [{"tool": "stamp", "arguments": {"note_id": "n-1", "times": 3}}]}
+        decision = {"kind": "call_tools", "calls": [{"tool": tool, "arguments": {"note_id": "n-1", "times": 3}}]}
         body = {
             "escalation_id": "esc-x",
             "kind": "escalation",
@@ -150,6 +153,7 @@ ACTIONS: dict[str, tuple[str, str, str, str, Any]] = {
         {"decision": {"kind": "call_tools", "calls": [{"tool": "unstamp", "arguments": {"note_id": "n-1"}}]}},
     ),
     "breaker": ("escalation", "budget-api", "POST", "/breaker", {"mode": "normal"}),
+    "see the breaker": ("escalation", "budget-api", "GET", "/breaker", None),
     "cancel": ("escalation", "api", "POST", "/runs/{run}/cancel", None),
 }
 
@@ -172,7 +176,7 @@ def test_every_caller_at_every_action(stack: Stack, waiting: Waiting, way: str, 
         seen[person] = ask(stack, function, event(method, filled, who=WAYS[way](person), body=body)).status
 
     wanted = {person: "may" if person in MAY[action] else 403 for person in PEOPLE} | {"nobody": 401}
-    if action not in ("start", "breaker"):
+    if action not in ("start", "breaker", "see the breaker"):
         wanted["foreigner"] = 404
     got = {person: "may" if status not in (401, 403, 404) else status for person, status in seen.items()}
     assert got == wanted, seen

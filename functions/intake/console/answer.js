@@ -7,12 +7,15 @@ import { microUsd, usd } from "./units.js";
 import { argumentList } from "./turn.js";
 import { object, list, text } from "./reading.js";
 
-/** Return the forms for an open escalation. `done(answer)` is called once the API has taken an answer. */
+/** Return the forms for what one may do about an open escalation. `done(answer)` is called once the API has taken an answer. */
 export function answerForms(escalation, done) {
   const said = el("div", { class: "outcome", role: "alert" });
-  const send = sender(escalation, said, done);
-  const forms = escalation.kind === "approval" ? [approval(escalation, send)] : [
-    proposedCalls(escalation) && carryOut(escalation, send), answer(send), backToAgent(send)];
+  const send = sender(`escalations/${escalation.escalation_id}`, said, done);
+  // An API that does not say what one may do refuses what one may not.
+  const may = (act) => !Array.isArray(escalation.you_may) || escalation.you_may.includes(act);
+  const decide = () => may("decide") && [proposedCalls(escalation) && carryOut(escalation, send), answer(send), backToAgent(escalation, may, send)];
+  const forms = escalation.kind === "approval" ? [approval(escalation, may, send)]
+    : escalation.kind === "question" ? [may("reply") && reply(escalation, send)] : decide() || [];
   return el("section", { class: "answers", "aria-label": "Your answer" }, forms.filter(Boolean), said);
 }
 
@@ -28,7 +31,7 @@ export function callLines(calls) {
     el("b", { class: "untrusted", text: brief(call.tool, 256) || "(no name)" }), argumentList(call.arguments, { whole: true })));
 }
 
-function approval(escalation, send) {
+function approval(escalation, may, send) {
   const comment = field("textarea", { id: "comment", rows: 2, maxLength: 2000 });
   const proposed = (proposedCalls(escalation) ?? [])[0];
   const before = stringify(proposed?.arguments ?? {}, null, 2);
@@ -48,9 +51,9 @@ function approval(escalation, send) {
   };
   return el("form", { class: "card answer-form", "aria-label": "Approve or reject", on: { submit: (event) => event.preventDefault() } },
     el("label", { for: "comment", text: "Comment (optional; recorded, and read by the agent)" }), comment,
-    proposed && el("details", {}, el("summary", { class: "choice", text: "Change the arguments" }),
+    proposed && may("change") && el("details", {}, el("summary", { class: "choice", text: "Change the arguments" }),
       el("label", { for: "arguments", text: "What the call is made with, as JSON; it passes the same checks" }), other),
-    el("div", { class: "row" }, button("Approve …", decide(true), "primary"), button("Reject …", decide(false), "danger")));
+    el("div", { class: "row" }, may("approve") && button("Approve …", decide(true), "primary"), may("reject") && button("Reject …", decide(false), "danger")));
 }
 
 /** The JSON object in `value`, null where there is none. */
@@ -81,39 +84,52 @@ function answer(send) {
       : complaint(say, "Write what the requester shall read.")));
 }
 
-function backToAgent(send) {
+/** The requester's reply, or a reviewer's in their place; it goes to the run. */
+function reply(escalation, send) {
+  const words = field("textarea", { id: "reply", rows: 3, required: true, maxLength: 20000 });
+  return form("Reply to the agent", [el("label", { for: "reply", text: "What the agent shall read" }), words], "Reply …", send,
+    () => (words.value.trim()
+      ? { title: "Send this reply?", lines: [quote(words.value), note("The run goes on with it.")], yes: "Yes, reply",
+        path: `runs/${escalation.run_id}/messages`, body: { text: words.value } }
+      : complaint(words, "Write what the agent shall read.")), true);
+}
+
+function backToAgent(escalation, may, send) {
   const guidance = field("textarea", { id: "guidance", rows: 3, required: true });
   const budget = field("input", { id: "budget", inputMode: "decimal", autocomplete: "off", placeholder: "0.00" });
+  const most = microUsd(escalation.you_may_grant_usd);
+  const bound = most === null ? "optional" : `optional; you may add up to ${usd(most)}, an operator more`;
   return form("Back to the agent", [
     el("label", { for: "guidance", text: "What it should do differently" }), guidance,
-    el("label", { for: "budget", text: "More budget in US dollars (optional)" }), budget,
+    may("grant") && [el("label", { for: "budget", text: `More budget in US dollars (${bound})` }), budget],
   ], "Back to the agent …", send, () => {
     if (!guidance.value.trim()) return complaint(guidance, "Say what the agent should do differently; without it, it would fail again.");
     const added = budget.value.trim() ? microUsd(budget.value) : 0;
     if (added === null) return complaint(budget, "Write it like 0.25: zero or more, with at most six decimals.");
+    if (most !== null && added > most) return complaint(budget, `You may add up to ${usd(most)} to this run. Add less, or ask an operator.`);
     return { title: "Hand the run back to the agent?", yes: "Yes, hand it back",
       lines: [quote(guidance.value), note(added ? `It may spend ${usd(added)} more.` : "It gets time and turns anew, and no more money.")],
       body: { decision: { kind: "hand_over", to: "agent", reason: "guidance", guidance: guidance.value, add_budget_microusd: added } } };
   });
 }
 
-/** A form whose `read` returns what to send, or null after it has complained. */
-function form(title, fields, label, send, read) {
+/** A form whose `read` returns what to send, or null after it has complained; folded away unless it is `open`. */
+export function form(title, fields, label, send, read, open = false) {
   const submit = (event) => {
     event.preventDefault();
     const wanted = read();
     if (wanted) send(event.currentTarget.querySelector("[type=submit]"), wanted);
   };
-  return el("details", { class: "card" }, el("summary", { class: "choice", text: title }),
+  return el("details", { class: "card", open }, el("summary", { class: "choice", text: title }),
     el("form", { class: "answer-form", noValidate: true, "aria-label": title, on: { submit } }, fields, el("div", { class: "row" }, el("button", { type: "submit", class: "primary", text: label }))));
 }
 
-function field(tag, props) {
+export function field(tag, props) {
   return el(tag, { ...props, "aria-describedby": `${props.id}-error` });
 }
 
 /** Say at the field what is wrong with it, until it changes. */
-function complaint(input, message) {
+export function complaint(input, message) {
   const said = el("p", { id: `${input.id}-error`, class: "field-error", role: "alert", text: message });
   document.getElementById(said.id)?.remove();
   input.after(said);
@@ -123,16 +139,16 @@ function complaint(input, message) {
   return null;
 }
 
-function sender(escalation, said, done) {
-  return async (pressed, { title, lines, yes, look, body }) => {
+/** Return what asks for a confirmation, posts to `to` (or the form's own path), and says in `said` what went wrong. */
+export function sender(to, said, done) {
+  return async (pressed, { title, lines, yes, look, body, path = to }) => {
     if (!await confirmed(title, lines, yes, look)) return pressed.focus();
     const section = said.parentElement;
     const buttons = [...section.querySelectorAll("button")];
     for (const each of buttons) each.disabled = true;
     said.replaceChildren(note("Sending …"));
     try {
-      const taken = await post(`escalations/${escalation.escalation_id}`, body);
-      done(taken);
+      done(await post(path, body));
     } catch (problem) {
       for (const each of buttons) each.disabled = false;
       said.replaceChildren(failure(problem, "The same answer again is harmless: it is taken once."));
@@ -152,7 +168,7 @@ export function failure(problem, again = "") {
   return el("div", { class: "notice bad" }, el("b", { text: "Not confirmed." }), el("p", { text: `${text(problem.message)} ${unsure}` }));
 }
 
-function note(line) {
+export function note(line) {
   return el("p", { text: line });
 }
 

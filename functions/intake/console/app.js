@@ -3,12 +3,14 @@ import { Problem, setToken, token } from "./api.js";
 import { readBreaker, showMode } from "./breaker.js";
 import { button, el } from "./dom.js";
 import { Escalation } from "./escalation.js";
+import { forgetMe, readMe, showMe } from "./me.js";
 import { Overview } from "./overview.js";
 import { Run } from "./run.js";
 import { brief } from "./text.js";
 import { clock, tick } from "./units.js";
 
 const EVERY_MS = 5000;
+const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
 const byId = (id) => document.getElementById(id);
 const [main, updated, trouble, pause] = ["main", "updated", "trouble", "pause"].map(byId);
 
@@ -45,6 +47,9 @@ async function refresh() {
   const mine = screen;
   const controller = working = new AbortController();
   try {
+    await readMe(controller.signal);
+    if (controller.signal.aborted) return;
+    showMe(byId("me"));
     await mine.refresh(controller.signal);
     if (controller.signal.aborted) return;
     lastGood = Date.now();
@@ -89,10 +94,11 @@ function openToken(open) {
   if (open) byId("token-panel").scrollIntoView({ block: "nearest" });
   if (!open || byId("token-panel").firstChild) return;
   const field = el("input", { id: "bearer", type: "password", autocomplete: "off", spellcheck: false });
-  const keep = (value) => { setToken(value); field.value = ""; byId("token-panel").replaceChildren(); openToken(false); show(); };
+  const keep = (value) => { setToken(value); forgetMe(); field.value = ""; byId("token-panel").replaceChildren(); openToken(false); show(); };
   const submit = (event) => { event.preventDefault(); if (field.value.trim()) keep(field.value); };
   byId("token-panel").replaceChildren(el("form", { on: { submit } },
     el("label", { for: "bearer", text: "Bearer token (JWT); kept in this tab only, until it is closed" }), field,
+    LOCAL.includes(location.hostname) && el("p", { class: "dim", text: "On `ballast up`: NAME:ROLE, such as mia:member, rae:reviewer+finance, ann:operator." }),
     el("div", { class: "row" }, el("button", { type: "submit", class: "primary", text: "Use it" }),
       token() ? button("Forget the one in use", () => keep("")) : null)));
 }

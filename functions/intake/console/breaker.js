@@ -1,6 +1,8 @@
 // The spend breaker: what holds, and what a person who was woken by it has to know.
 import { Problem, get } from "./api.js";
+import { complaint, field, form, note, sender } from "./answer.js";
 import { el } from "./dom.js";
+import { may } from "./me.js";
 import { list, object, text } from "./reading.js";
 import { brief } from "./text.js";
 import { age } from "./units.js";
@@ -62,5 +64,35 @@ export function breakerCard({ level, one }) {
   return el("li", { class: `card ${level}` }, el("div", { class: "card-link" },
     el("b", { class: "what", text: `Spend breaker: ${name(one.mode)}` }), el("span", { class: "ages" }, ...ages.filter(Boolean)),
     [look(one.mode)[1], half, who].filter(Boolean).map((line) => el("span", { class: "line untrusted", text: line })),
-    el("span", { class: "facts untrusted", text: `${whose} · ballast breaker says what to type` })));
+    el("span", { class: "facts untrusted", text: `${whose} · ${may("operate") ? "ballast breaker says what to type" : "an operator sets it"}` })));
+}
+
+/** Return the form that sets the breaker, for operators. `done()` is called once it is set. */
+export function breakerForm(done) {
+  const said = el("div", { class: "outcome", role: "alert" });
+  const mode = field("select", { id: "mode" });
+  mode.append(...Object.keys(MODES).map((one) => el("option", { value: one, text: `${name(one)}: ${MODES[one][1]}` })));
+  const tenant = field("input", { id: "breaker-tenant", autocomplete: "off", spellcheck: false });
+  const minutes = field("input", { id: "minutes", inputMode: "numeric", autocomplete: "off" });
+  const reason = field("input", { id: "reason", autocomplete: "off", maxLength: 500 });
+  const read = () => {
+    const typed = minutes.value.trim();
+    if (typed && !/^[1-9]\d{0,4}$/.test(typed)) return complaint(minutes, "Write a whole number of minutes, such as 60, or nothing.");
+    const body = { mode: mode.value, ...(tenant.value.trim() ? { tenant: tenant.value.trim() } : {}),
+      ...(typed ? { for_minutes: Number(typed) } : {}), ...(reason.value.trim() ? { reason: reason.value.trim() } : {}) };
+    const whose = body.tenant ? `the tenant ${brief(body.tenant, 60)}` : "everyone";
+    return { title: `Set the breaker to ${name(mode.value)} for ${whose}?`, yes: "Yes, set it", look: "danger", body,
+      lines: [note(look(mode.value)[1]), note(typed ? `It ends by itself after ${typed} min.` : "It holds until it is taken back.")] };
+  };
+  const set = sender("breaker", said, () => {
+    said.replaceChildren(el("p", { class: "notice good", role: "status", text: "The breaker is set. It holds before the next model call." }));
+    for (const each of said.parentElement.querySelectorAll("button")) each.disabled = false;
+    done();
+  });
+  return el("section", { "aria-label": "Spend breaker" }, form("Set the spend breaker", [
+    el("label", { for: "mode", text: "Mode" }), mode,
+    el("label", { for: "breaker-tenant", text: "Tenant (everyone if left out)" }), tenant,
+    el("label", { for: "minutes", text: "For so many minutes (optional)" }), minutes,
+    el("label", { for: "reason", text: "Reason (for whoever finds it)" }), reason,
+  ], "Set …", set, read), said);
 }

@@ -34,8 +34,9 @@ export class Escalation {
 
   // Only what the reader sees is in the signature: what is being typed into a form outlives a refresh.
   draw(escalation) {
-    const { status, kind, reason, summary, answered_by, approvals_given, binding } = escalation;
-    settle(this.node, [status, kind, reason, summary, answered_by, approvals_given, binding, this.sent], () => this.lines({ ...escalation, escalation_id: this.id }));
+    const { status, kind, reason, summary, answered_by, approvals_given, binding, you_may, you_may_not, you_may_grant_usd } = escalation;
+    const seen = [status, kind, reason, summary, answered_by, approvals_given, binding, you_may, you_may_not, you_may_grant_usd, this.sent];
+    settle(this.node, seen, () => this.lines({ ...escalation, escalation_id: this.id }));
   }
 
   lines(escalation) {
@@ -53,7 +54,7 @@ export class Escalation {
         !this.compact && run && el("p", {}, el("a", { href: `#/runs/${run}`, text: "See the whole run" }),
           escalation.tenant && el("span", { class: "dim untrusted", text: ` · tenant ${brief(escalation.tenant, 120)}` }))),
       calls && el("section", { class: "proposed", "aria-label": "Proposed" }, el("h2", { text: "Proposed" }), callLines(calls)),
-      approval && approvalLines(escalation),
+      approval ? approvalLines(escalation) : partiesLine(escalation),
       !this.compact && this.live && this.forms(escalation),
       !this.compact && el("section", { "aria-label": "Summary" }, el("h2", { text: "What happened" }),
         block(escalation.summary || "The escalation holds no summary.", { className: "summary", limit: 3000 })),
@@ -64,9 +65,8 @@ export class Escalation {
   }
 
   forms(escalation) {
-    if (escalation.kind === "question") {
-      return el("p", { class: "notice", text: "Only the requester can answer this: POST /runs/{id}/messages." });
-    }
+    const mayNot = text(escalation.you_may_not);
+    if (mayNot) return el("p", { class: "notice untrusted", text: `You cannot answer it. ${brief(mayNot, 300)}` });
     return answerForms(escalation, (taken) => {
       [this.sent, this.live, this.stillNeeded] = [true, false, object(taken).still_needed];
       settle(this.node, "sent", () => TAKEN(this.stillNeeded));
@@ -75,13 +75,20 @@ export class Escalation {
   }
 }
 
-/** Why a person must approve, how many, who has, who may not, and whether it is as it was proposed. */
-function approvalLines({ why, approvals_needed: needed, approvals_given: given, may_not_answer: mayNot, changed_by: changedBy }) {
-  const names = (values) => brief(list(values).map(text).filter(Boolean).join(", "), 400);
+const names = (values) => brief(list(values).map(text).filter(Boolean).join(", "), 400);
+
+/** Who does not decide, because it is their own run. */
+function partiesLine({ may_not_answer: mayNot }) {
+  return list(mayNot).length > 0 && el("p", { class: "dim untrusted", text: `${names(mayNot)} asked for this run: somebody else decides.` });
+}
+
+/** Why a person must approve, how many, of which group, who has, who may not, and whether it is as it was proposed. */
+function approvalLines({ why, approvals_needed: needed, approvals_given: given, approvers, may_not_answer: mayNot, changed_by: changedBy }) {
   const lines = [
     list(why).length > 0 && `A person must approve because ${names(why)}.`,
     needed > 1 && `Approved by ${list(given).length} of ${needed} people${list(given).length ? `: ${names(given)}` : ""}.`,
-    list(mayNot).length > 0 && `${names(mayNot)} asked for this run and may not approve it.`,
+    text(approvers) && `Only members of ${brief(approvers, 80)} may approve it.`,
+    list(mayNot).length > 0 && `${names(mayNot)} asked for this run, proposed this call or changed it, and may not approve it.`,
     text(changedBy) && `${brief(changedBy, 200)} has changed the arguments.`,
   ].filter(Boolean);
   return lines.length > 0 && el("section", { class: "approval-facts", "aria-label": "Approval" }, lines.map((line) => el("p", { class: "untrusted", text: line })));

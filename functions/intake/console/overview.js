@@ -1,7 +1,8 @@
 // The first screen: what is wrong, then the runs.
 import { asId, get } from "./api.js";
-import { breakerCard, brokenModes, readBreaker } from "./breaker.js";
+import { breakerCard, breakerForm, brokenModes, readBreaker } from "./breaker.js";
 import { badge, button, el, keyed, settle } from "./dom.js";
+import { may, operates, ownTenant } from "./me.js";
 import { list, object, text } from "./reading.js";
 import { brief } from "./text.js";
 import { age, instant, microUsd, usd } from "./units.js";
@@ -23,10 +24,11 @@ export class Overview {
     this.stale = []; // requests whose last answer was none
     this.verdict = el("section", { class: "verdict", role: "status" });
     this.wrong = el("ul", { class: "cards", "aria-label": "What is wrong" });
+    this.control = el("div", { class: "control" });
     this.money = el("p", { class: "money-line" });
     this.rows = el("ul", { class: "cards runs", "aria-label": "Runs" });
     this.more = el("div", { class: "row" });
-    this.node = el("div", {}, this.verdict, this.wrong,
+    this.node = el("div", {}, this.verdict, this.wrong, this.control,
       el("section", { "aria-labelledby": "runs-title" }, el("h2", { id: "runs-title", text: "Runs" }), this.filter(),
         this.money, this.rows, this.more));
   }
@@ -57,6 +59,7 @@ export class Overview {
     const wrong = this.problems();
     this.drawVerdict(wrong);
     keyed(this.wrong, wrong, { key: (item) => item.key, signature: (item) => item, build: (item) => (item.kind === "breaker" ? breakerCard(item) : problemCard(item)) });
+    settle(this.control, operates(), () => operates() && breakerForm(() => this.changed?.()));
     const first = runsOf(this.seen.page);
     const newest = new Set(first.map((run) => run.run_id));
     const shown = [...first, ...this.older.filter((run) => !newest.has(run.run_id))];
@@ -90,10 +93,11 @@ export class Overview {
     const headline = parts.length ? "Something is wrong" : unknown.length ? "Cannot tell" : "Nothing is wrong";
     const detail = [parts.join(" · "), unknown.length && `No fresh word about: ${unknown.join(", ")}`].filter(Boolean);
     this.count = wrong.length;
-    settle(this.verdict, [look, headline, detail, scope], () => {
+    settle(this.verdict, [look, headline, detail, scope, ownTenant()], () => {
       this.verdict.className = `verdict ${look}`;
       return [el("h1", { text: headline + scope }), ...detail.map((line) => el("p", { text: line })),
-        !this.tenant && el("p", { class: "scope", text: "Runs: your tenant's; an operator's are those of “default” unless filtered." })];
+        !this.tenant && el("p", { class: "scope untrusted", text: ownTenant() ? `Runs of the tenant ${brief(ownTenant(), 60)}.`
+          : `${operates() ? "Runs:" : "Runs: your tenant's; an operator's are"} those of “default” unless filtered.` })];
     });
   }
 
@@ -172,7 +176,8 @@ function problemCard({ kind, level, one }) {
   const tenant = one.tenant && `tenant ${one.tenant}`;
   if (kind === "escalation") {
     const ages = [age(one.opened_at, { since: "waits" }), one.answer_by && age(one.answer_by, { until: "gives up" })];
-    return card(level, `#/escalations/${one.escalation_id}`, one.kind === "approval" ? "Approve or reject" : "Decide",
+    const wanted = one.kind === "approval" ? "Approve or reject" : "Decide";
+    return card(level, `#/escalations/${one.escalation_id}`, may("decide") ? wanted : "Waits for a reviewer",
       [meaning(one.reason), firstRequest(one.summary)], [tenant, one.run_id], ages);
   }
   const href = `#/runs/${one.run_id}`;

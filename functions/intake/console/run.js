@@ -4,6 +4,7 @@ import { failure } from "./answer.js";
 import { badge, button, confirmed, el, keyed, settle } from "./dom.js";
 import { Escalation } from "./escalation.js";
 import { fold } from "./fold.js";
+import { may } from "./me.js";
 import { list, object, text } from "./reading.js";
 import { block, brief } from "./text.js";
 import { otherEntry, turnCard } from "./turn.js";
@@ -95,7 +96,7 @@ export class Run {
         el("details", {}, el("summary", { class: "dim untrusted", text: brief(run.run_id, 80) }),
           el("dl", { class: "arguments" }, facts(run, told).map(([name, value]) => el("div", {},
             el("dt", { text: name }), el("dd", {}, block(value)))))),
-        this.live && el("div", { class: "row" }, button("Cancel the run …", (event) => this.cancel(event.currentTarget), "danger")),
+        this.live && may("cancel") && el("div", { class: "row" }, button("Cancel the run …", (event) => this.cancel(event.currentTarget), "danger")),
         el("div", { class: "outcome", role: "alert" }),
       ];
     });

@@ -9,14 +9,16 @@ from playwright.sync_api import expect
 from ballast.contracts import RunRequest
 from local.clock import WallClock
 from local.cloud import LocalCloud
-from local.up.identity import operator
+from local.up.identity import CLAIMS, operator
 from local.up.serve import serve
-from tests.e2e.console.conftest import PHONE, Tabs
+from tests.e2e.console.conftest import DESKTOP, PHONE, Tabs
+from tests.e2e.served import ask
 
 
 @pytest.fixture
 def cloud() -> Iterator[LocalCloud]:
-    with LocalCloud(model_endpoint_url="http://127.0.0.1:9", clock=WallClock(sleep=lambda _: None)) as opened:
+    clock = WallClock(sleep=lambda _: None)
+    with LocalCloud(model_endpoint_url="http://127.0.0.1:9", clock=clock, parameters=CLAIMS) as opened:
         yield opened
 
 
@@ -46,3 +48,37 @@ def test_a_person_finds_the_escalation_answers_it_and_sees_the_run_end(browser: 
         page.close()
 
     assert complaints == []
+
+
+def test_each_person_is_offered_what_they_may(browser: Any, cloud: LocalCloud) -> None:
+    with serve(cloud, authorizer=operator("ann")) as server:
+        mia = {"Authorization": "Bearer mia:member"}
+        run_id = ask(server, "POST", "/runs", {"text": "Where is my tent?"}, mia)[1]["run_id"]
+        tabs = Tabs(browser, server.url)
+        page = tabs.open("#/", DESKTOP, now=None)
+        offered = {}
+        for who, label in (
+            ("mia:member", "Waits for a reviewer"),
+            ("rae:reviewer", "Decide"),
+            ("ann:operator", "Decide"),
+        ):
+            page.evaluate("(token) => sessionStorage.setItem('ballast.token', token)", who)
+            page.goto(f"{server.url}/console?{who}#/")
+            page.get_by_role("link", name=label).click(timeout=200_000)
+            expect(page.locator("#me")).to_contain_text(who.replace(":", " · "))
+            expect(page.get_by_role("region", name="Summary")).to_be_visible()
+            offered[who] = (
+                page.get_by_text("Back to the agent").count(),
+                page.get_by_text("You cannot answer it.").count(),
+            )
+            if who == "rae:reviewer":
+                page.get_by_text("Back to the agent").first.click()
+                expect(page.get_by_label("you may add up to $")).to_be_visible()
+        ask(server, "POST", f"/runs/{run_id}/cancel", {}, mia)
+        cloud.wait(run_id, timeout_s=600)
+        complaints = tabs.complaints(page)
+        page.close()
+
+    assert (offered["mia:member"], complaints) == ((0, 1), [])
+    assert [found[1] for found in offered.values()] == [1, 0, 0]
+    assert min(offered["rae:reviewer"][0], offered["ann:operator"][0]) >= 1

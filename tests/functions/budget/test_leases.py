@@ -49,6 +49,7 @@ def request(name: str, ceiling: int = 400, **fields: Any) -> dict[str, Any]:
         "request_id": f"{_NAMES['test']}-{name}",
         "agent": "tester",
         "text": "Tidy.",
+        "intent": "tidy",
         "tenant": "acme",
         "limits": {"cost_microusd": ceiling},
         **fields,

@@ -123,6 +123,7 @@ class Leases(RuleBasedStateMachine):
                 request_id=f"r-{len(self.requests)}",
                 agent="tester",
                 text="Tidy.",
+                intent="tidy",
                 tenant=tenant,
                 limits={"cost_microusd": ceiling},
                 when_full="wait" if waits else "refuse",

@@ -109,7 +109,7 @@ def test_what_is_still_reserved_at_the_end_is_on_the_record(stack: Stack, model:
 
 @pytest.mark.parametrize("ending", ["unanswered", "failed"])
 def test_nobodys_answer_and_nobody_to_ask_are_endings_with_a_reason(stack: Stack, ending: str) -> None:
-    run_id = stack.open(limits={"cost_microusd": 0})
+    run_id = stack.open(limited={"cost_microusd": 0})
     stack.plan(run_id)
 
     settled = settle(stack, run_id, ending)

@@ -24,7 +24,9 @@ def world(fuse: Fuse) -> World:
 
 
 def request(name: str, ceiling: int = 400) -> RunRequest:
-    return RunRequest(request_id=name, agent="tester", text="Tidy.", tenant="acme", limits={"cost_microusd": ceiling})
+    return RunRequest(
+        request_id=name, agent="tester", intent="tidy", text="Tidy.", tenant="acme", limits={"cost_microusd": ceiling}
+    )
 
 
 def opened(world: World, name: str, status: str = "RUNNING") -> str:

@@ -67,7 +67,7 @@ def test_an_answer_is_told_with_all_that_a_receiver_needs(stack: Stack) -> None:
 
 @pytest.mark.parametrize("ending", ["unanswered", "failed"])
 def test_a_run_without_an_answer_is_told_as_failed_with_its_reason(stack: Stack, ending: str) -> None:
-    run_id = stack.open(limits={"cost_microusd": 0})
+    run_id = stack.open(limited={"cost_microusd": 0})
     stack.plan(run_id)
 
     settle(stack, run_id, ending)

@@ -181,7 +181,7 @@ class World:
     def admit_one(self, name: str, ceiling: int, tenant: str = "acme") -> str:
         """Have a run of that ceiling admitted, and return its id."""
         limits = LimitsPatch(cost_microusd=ceiling)
-        request = RunRequest(request_id=name, agent="tester", text="Tidy.", tenant=tenant, limits=limits)
+        request = RunRequest(request_id=name, agent="tester", intent="tidy", text="Tidy.", tenant=tenant, limits=limits)
         return str(self.admit(request)["run_id"])
 
     def budget(self, order: Item) -> Any:

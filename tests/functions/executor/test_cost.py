@@ -12,7 +12,7 @@ from tests.functions.stack import LambdaDied, Stack, once
 
 def proposed(stack: Stack, tool: str, *, ceiling: int = 20_000, by: str = "agent", **arguments: Any) -> str:
     """Propose one call in a run that may spend ``ceiling``, and return the run id."""
-    run_id = stack.open(limits={"cost_microusd": ceiling})
+    run_id = stack.open(limited={"cost_microusd": ceiling})
     stack.propose(run_id, {"tool": tool, "arguments": {"pages": 5} | arguments}, by=by)
     return run_id
 
@@ -90,7 +90,7 @@ def test_a_call_whose_cost_cannot_be_told_is_not_made(stack: Stack, pages: int) 
 
 
 def test_what_earlier_calls_and_the_model_reserved_is_not_left(stack: Stack, model: Endpoint) -> None:
-    run_id = stack.open(limits={"cost_microusd": 55_000})
+    run_id = stack.open(limited={"cost_microusd": 55_000})
     used = {"inputTokens": 14_000, "outputTokens": 0}  # 42000 micro-dollars
     search = {"name": "paid_search", "input": {"pages": 7}}
     model.will(calls(search, search, usage=used))

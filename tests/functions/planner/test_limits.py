@@ -130,7 +130,7 @@ def test_tokens_of_the_run_are_promised_before_they_are_used(
     stack: Stack, model: Endpoint, left: int, sent: int | None
 ) -> None:
     bound = bound_of(stack, model)
-    run_id = stack.open(limits={"tokens_per_run": bound + left})
+    run_id = stack.open(limited={"tokens_per_run": bound + left})
     model.will(says("Done."))
 
     summary = stack.plan(run_id)
@@ -163,7 +163,7 @@ def test_a_person_who_hands_back_to_the_agent_grants_its_counts_anew(stack: Stac
 def test_a_limit_that_is_reached_is_counted_once_under_its_name(
     stack: Stack, model: Endpoint, limits: dict[str, int], counted: str
 ) -> None:
-    run_id = stack.open(limits=limits)
+    run_id = stack.open(limited=limits)
     model.will(reads("n-1"))
 
     stack.plan(run_id)
@@ -185,7 +185,7 @@ def test_a_completion_that_is_cut_off_at_its_tokens_is_counted_as_that_limit(sta
 @pytest.mark.parametrize(("above", "reason"), [(-1, "token_limit"), (0, None), (1, None)])
 def test_tokens_of_the_prompt(stack: Stack, model: Endpoint, above: int, reason: str | None) -> None:
     bound = bound_of(stack, model)
-    run_id = stack.open(limits={"input_tokens_per_turn": bound + above})
+    run_id = stack.open(limited={"input_tokens_per_turn": bound + above})
     model.will(says("Done."))
 
     summary = stack.plan(run_id)
@@ -241,7 +241,7 @@ def test_tokens_of_a_turn_are_what_the_model_is_asked_for(stack: Stack, model: E
 )
 def test_cost(stack: Stack, model: Endpoint, tokens_left: int, above: int, sent: int | None) -> None:
     prompt = -int(-bound_of(stack, model) * INPUT // 1)
-    run_id = stack.open(limits={"cost_microusd": prompt + tokens_left * OUTPUT + above})
+    run_id = stack.open(limited={"cost_microusd": prompt + tokens_left * OUTPUT + above})
     model.will(says("Done."))
 
     summary = stack.plan(run_id)
@@ -255,7 +255,7 @@ def test_what_is_reserved_for_an_attempt_without_an_outcome_cannot_be_spent_agai
 ) -> None:
     bound = bound_of(stack, model)
     one_attempt = -int(-bound * INPUT // 1) + 500 * OUTPUT
-    run_id = stack.open(limits={"cost_microusd": one_attempt + 100})
+    run_id = stack.open(limited={"cost_microusd": one_attempt + 100})
     stack.on("planner", "bedrock-runtime", "Converse", once(LambdaDied()))
     with pytest.raises(LambdaDied):
         stack.plan(run_id)
@@ -265,7 +265,7 @@ def test_what_is_reserved_for_an_attempt_without_an_outcome_cannot_be_spent_agai
 
 
 def test_a_run_without_money_never_calls(stack: Stack, model: Endpoint) -> None:
-    run_id = stack.open(limits={"cost_microusd": 0})
+    run_id = stack.open(limited={"cost_microusd": 0})
 
     assert stack.plan(run_id)["reason"] == "cost_limit"
     assert model.requests == []
@@ -292,7 +292,7 @@ def test_the_deadline_less_what_is_reserved_for_the_fallback(
 def test_what_the_agent_did_is_rolled_back_before_a_fallback_that_must_start_clean(
     writes: Stack, model: Endpoint, intent: str | None, to: str
 ) -> None:
-    run_id = writes.open(intent=intent, limits={"cost_microusd": 0})
+    run_id = writes.open(intent=intent, limited={"cost_microusd": 0})
     writes.propose(run_id, {"tool": "keyed_add", "arguments": {"note_id": "n-1"}})
     writes.execute(run_id)
 
@@ -303,7 +303,7 @@ def test_what_the_agent_did_is_rolled_back_before_a_fallback_that_must_start_cle
 def test_an_effect_that_freezes_goes_to_the_rollback_and_one_that_is_kept_does_not(
     writes: Stack, model: Endpoint, tool: str, to: str
 ) -> None:
-    run_id = writes.open(intent="clean", limits={"cost_microusd": 0})
+    run_id = writes.open(intent="clean", limited={"cost_microusd": 0})
     writes.propose(run_id, {"tool": tool, "arguments": {"note_id": "n-1"}})
     writes.execute(run_id)
 
@@ -325,7 +325,7 @@ def test_a_limit_hands_over_to_the_rollback_where_an_effect_has_to_be_undone(sta
 
 
 def test_a_hand_over_is_recorded_once_with_its_reason(stack: Stack, model: Endpoint) -> None:
-    run_id = stack.open(limits={"cost_microusd": 0})
+    run_id = stack.open(limited={"cost_microusd": 0})
 
     first, second = stack.plan(run_id), stack.plan(run_id)
 

@@ -238,7 +238,7 @@ def test_handed_back_after_an_empty_answer_the_prompt_is_legal(stack: Stack, mod
 
 
 def test_a_person_may_add_to_the_budget(stack: Stack, model: Endpoint) -> None:
-    run_id = stack.open(limits={"cost_microusd": 1})
+    run_id = stack.open(limited={"cost_microusd": 1})
     assert stack.plan(run_id)["reason"] == "cost_limit"
     stack.answered(run_id, 2, GUIDANCE | {"add_budget_microusd": 100_000})
     model.will(says("Done."))

@@ -10,12 +10,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import Answer, Event, Planner
-from ballast.contracts.event import order, run_seq
+from ballast.contracts.event import is_a_persons, order, run_seq
 from ballast.folds.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
 from tests.support.random_runs import runs
 from tests.support.runs import STARTED, Story, says, wants
 
 EXPIRES = {"expires_at": str(int(STARTED.timestamp()) + 30 * 86_400)}
+MAC = {"mac": "5e" * 32}
 LATER = STARTED + timedelta(hours=3)
 
 
@@ -43,9 +44,7 @@ class Log:
 
 def vouched(story: Story, *, after: int = 1) -> Log:
     """Return the run as Settle leaves it; ``after`` so many late events comes ``run.settled``."""
-    written = [
-        one.with_stored(EXPIRES | ({"tenant": "acme"} if one.name == "run.opened" else {})) for one in story.written
-    ]
+    written = [one.with_stored(EXPIRES | beside(one)) for one in story.written]
     seqs = [one.seq for one in written]
     end = seqs.index("9999.run.ended") if "9999.run.ended" in seqs else len(written)
     before, late = written[:end], written[end + 1 :]
@@ -54,6 +53,13 @@ def vouched(story: Story, *, after: int = 1) -> Log:
     settled = closing(story, "settled", {"charged_microusd": 7}, [*before, ended, *late[:after]])
     whole = tuple(sorted([*before, ended, *late, settled], key=order))
     return Log(whole, {one.seq for one in late[after:]})
+
+
+def beside(event: Event) -> dict[str, str]:
+    """Return what the log keeps beside an event, its expiry apart."""
+    if event.name == "run.opened":
+        return {"tenant": "acme"}
+    return MAC if is_a_persons(event.name, event.body) else {}
 
 
 def closing(story: Story, step: str, body: Any, covers: list[Event], index: dict[str, str] | None = None) -> Event:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ballast.contracts.notice import binding_shown
 from ballast.errors import InvalidInput
+from local.cli.asked import as_it_stands
 from local.cli.mailbox import Mailbox, NobodyWaits
 from local.cli.output import Screen
 from local.cli.people import PeopleElsewhere, ScriptedPeople
@@ -151,6 +152,42 @@ def test_what_an_approval_is_about_is_said_in_full(elsewhere: Elsewhere) -> None
         "--approve --arguments JSON",
     ):
         assert words in printed.getvalue()
+
+
+def test_who_may_approve_is_said_with_what_to_type(elsewhere: Elsewhere) -> None:
+    people, printed = elsewhere(Cloud(MESSAGE | {"approvers": "finance", "may_not_answer": ["mia", "pat"]}))
+
+    people.attend()
+
+    for words in (
+        "Only members of finance may approve it: --group finance.",
+        "May not approve: mia, pat, who asked for the run, proposed the call, or changed it.",
+        "ballast answer esc-a --approve --group finance",
+        "ballast answer esc-a --reject --group finance",
+    ):
+        assert words in printed.getvalue()
+
+
+def test_of_a_decision_too_it_is_said_who_does_not_take_it(elsewhere: Elsewhere) -> None:
+    people, printed = elsewhere(Cloud(MESSAGE | {"kind": "escalation", "may_not_answer": ["mia"]}))
+
+    people.attend()
+
+    assert "May not decide: mia, who asked for the run." in printed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "parties"), [("approval", ["mia", "pat", "rae"]), ("escalation", ["mia"]), ("question", None)]
+)
+def test_parties_and_groups_are_read_as_they_stand(kind: str, parties: list[str] | None) -> None:
+    cloud: Any = Cloud()
+    named = {"requested_by": "mia", "proposed_by": "pat", "changed_by": "rae", "approvers": "finance"}
+    cloud.item = {name: {"S": value} for name, value in {"kind": kind, **named}.items()}
+
+    stands = as_it_stands(cloud, {"escalation_id": "esc-a", "kind": kind})
+
+    assert stands.get("may_not_answer") == parties
+    assert stands.get("approvers") == ("finance" if kind == "approval" else None)
 
 
 def test_after_one_of_several_the_next_person_sees_how_it_stands(elsewhere: Elsewhere, tmp_path: Path) -> None:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from ballast.errors import InvalidInput
+from ballast.errors import InvalidInput, MayNotAnswer
+from local.cli.answer import confirmed
 from local.cli.parser import parser
 from local.cli.reply import reply
 
@@ -141,3 +142,17 @@ def test_arguments_keep_their_digits_or_are_refused() -> None:
 
     with pytest.raises(InvalidInput, match=r"12345678901234567\.89 has more digits .* send it as text"):
         typed("--approve", "--arguments", '{"amount": 12345678901234567.89}', to=APPROVAL)
+
+
+def test_groups_go_with_an_answer_and_a_wrong_one_is_named() -> None:
+    assert typed("--approve", "--group", "finance", "--group", "it", to=APPROVAL)["groups"] == ["finance", "it"]
+    assert "groups" not in typed("--approve", to=APPROVAL)
+    with pytest.raises(InvalidInput, match="--group 'a b'"):
+        typed("--approve", "--group", "a b", to=APPROVAL)
+
+
+def test_who_may_not_answer_is_told_who_may_and_how_to_say_so() -> None:
+    told = {"ok": False, "error": "MayNotAnswer", "message": "esc-1: only members of finance approve this call."}
+
+    with pytest.raises(MayNotAnswer, match=r"members of finance.*--by NAME.*--group NAME"):
+        confirmed("esc-1", told)

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
+from ballast.contracts.planner import Planner
 from ballast.contracts.wire import Wire, canonical, sha256
 
 #: The last turn number that a key can carry; the run's ending uses it, so it sorts last.
@@ -34,6 +35,8 @@ _STEPS = (
     "reserved",
     "settled",
 )
+#: What the executor writes where nobody answered: it says nothing, and lets nothing happen.
+_NOBODYS = {"escalation_id", "approve", "by", "comment", "agent_until_ms", "deadline_ms"}
 # Within a round of asking for an approval.
 _APPROVAL = (
     "approval_needed",
@@ -115,6 +118,19 @@ def _parts(seq: str) -> re.Match[str]:
     if match is None:
         raise ValueError(f"{seq!r} is no key of the log.")  # the pattern of ``seq`` lets none through
     return match
+
+
+def is_a_persons(name: str, body: Mapping[str, Any]) -> bool:
+    """Say whether only a person may make an event of that name with that body: it counts only with a signature.
+
+    Answers to escalations and questions, approvals and rejections; and whatever claims a person as its planner.
+    """
+    if name in ("escalation.answered", "call.approval_given"):
+        return True
+    if name == "call.approval_answered":
+        nobodys = body.get("approve", "") is None and body.get("by") is None and not body.get("comment")
+        return not nobodys or not set(body) <= _NOBODYS
+    return name == "plan.decided" and body.get("planner") not in (Planner.AGENT, Planner.FALLBACK, Planner.ROLLBACK)
 
 
 def order(event: Event) -> tuple[int, int, int, int, int, int, int, str]:

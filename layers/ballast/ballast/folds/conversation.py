@@ -98,15 +98,15 @@ class _Written:
 
 def changed_prompts(
     events: Sequence[Event], digests: Mapping[str, str], most_chars: int | None = None
-) -> dict[str, str]:
-    """Return what is wrong with the prompt of each ``model.requested`` of ``events``, by its key; empty if nothing is.
+) -> tuple[dict[str, str], int]:
+    """Return what is wrong with the prompt of each ``model.requested`` of ``events``, by its key, and how many fit.
 
     Each is rebuilt as everybody may see it and compared with its ``prompt_sha256``, in one pass. ``digests`` are the
     events' own, by key. After prompts of ``most_chars`` characters together only the newest one is compared: each
     holds all earlier ones, so that the work grows with the square of a run's length.
     """
     newest = next((event.seq for event in reversed(events) if event.name == "model.requested"), None)
-    read = 0
+    read = fit = 0
     by_seq = {event.seq: event for event in events}
     # By the completion that they end with.
     written: dict[str | None, _Written] = {None: _Written()}
@@ -124,6 +124,8 @@ def changed_prompts(
                     wrong[event.seq] = (
                         f"its prompt is not the one that was sent, or one of {_some(event.body['covers'])}"
                     )
+                else:
+                    fit += 1
             elif event.name == "model.responded":
                 requested = by_seq[model_seq(event.turn, event.body["attempt"], "requested")]
                 before = _extended(written[requested.shown["after"]], requested.shown, digests)
@@ -131,7 +133,7 @@ def changed_prompts(
                 written[event.seq] = _Written(before.system, before.tools, said, before.digests)
         except (KeyError, TypeError, AttributeError, ValueError) as missing:
             wrong[event.seq] = f"its prompt cannot be rebuilt: {missing}"
-    return wrong
+    return wrong, fit
 
 
 def _some(covers: Sequence[str]) -> str:

@@ -9,19 +9,22 @@ An event's *mark* is the SHA-256 of its key, its time, the digest of its body, a
 the attributes of the indexes, the expiry, the hash of its ciphertexts. ``sha256`` covers the whole marks in the order
 of the work. The first bytes of each are listed beside it, so that the event that does not fit can be named.
 
+A person's answer that was not signed is none: whoever settles a run verifies, and leaves it out of the marks. Its key
+is listed apart (``unsigned``, also in ``sha256``), so that who reads without the signing key can name it.
+
 The digest has no key: whoever may write the log can compute a new one. That is why ``run.settled``'s is kept in the
 settled lease as well, where only the functions of money write.
 """
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from ballast.contracts import Event
-from ballast.contracts.event import LAST_TURN, call_seq, escalation_seq, order, run_seq
+from ballast.contracts.event import LAST_TURN, call_seq, escalation_seq, is_a_persons, order, run_seq
 from ballast.contracts.wire import canonical
 from ballast.folds.conversation import changed_prompts
 
@@ -30,6 +33,10 @@ EVIDENCE = "evidence"
 #: So many bytes of a mark are listed: enough to name an event; the whole marks are in ``sha256``.
 _LISTED_BYTES = 6
 _CARRIERS = ("run.ended", "run.settled")
+_UNSIGNED = (
+    "says that a person decided, and no person's function signed it: somebody forged or changed it. "
+    "Nothing that acts believes it"
+)
 
 Status = Literal["fits", "unfit", "not_covered", "open", "refused"]
 
@@ -50,8 +57,9 @@ class Verdict:
              TTL; ``open``: not ended yet, and ``refused``: in both only prompts and single events were checked
     first    the first event that does not fit, in the order of the work
     covered  how many events a digest covers
-    prompts  how many prompts were rebuilt
+    prompts  how many prompts were rebuilt and are the ones that were sent
     late     keys of events that came after the ending, as work that was under way may; no digest covers them
+    unsigned  keys of events that claim to be a person's answer and are not signed: forged, and believed by nobody
     """
 
     status: Status
@@ -59,6 +67,7 @@ class Verdict:
     covered: int = 0
     prompts: int = 0
     late: tuple[str, ...] = ()
+    unsigned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,18 +94,22 @@ class _Check:
     covered: set[str] = field(default_factory=set)
 
 
-def vouching(event: Event, covers: Sequence[Event]) -> Event:
+def vouching(event: Event, covers: Sequence[Event], unsigned: Iterable[str] = ()) -> Event:
     """Return ``event`` with the evidence that it gives for ``covers`` and for itself.
 
-    ``covers`` is the run's log as it is known; what an earlier carrier in it vouches for is not listed again.
+    covers    the run's log as it is known; what an earlier carrier in it vouches for is not listed again
+    unsigned  the keys of what claims to be a person's answer there and is not signed
     """
     known = {seq for carrier in covers if carrier.name in _CARRIERS for seq in _vouched_for(carrier)}
     fresh = [one for one in sorted(covers, key=order) if one.seq not in known and one.seq != event.seq]
     marks = [_mark(one) for one in fresh]
     since = covers[0].at if covers else event.at
+    told = {seq for carrier in covers if carrier.name in _CARRIERS for seq in _listed_apart(carrier)}
+    apart = " ".join(sorted(set(unsigned) - told))
     evidence = {
-        "sha256": _whole(marks, since, event),
+        "sha256": _whole(marks, since, event, apart),
         "since": since,
+        **({"unsigned": apart} if apart else {}),
         "keys": " ".join(one.seq for one in fresh),
         "marks": base64.b64encode(b"".join(mark[:_LISTED_BYTES] for mark in marks)).decode("ascii"),
     }
@@ -118,6 +131,7 @@ def check(
     settling: bool = False,
     now: datetime | None = None,
     most_chars: int | None = None,
+    unsigned: Iterable[str] = (),
 ) -> Verdict:
     """Return whether the run of ``events`` (all of them, in the order of the work) is as it was written.
 
@@ -126,6 +140,8 @@ def check(
     settling    whether ``run.settled`` is only about to be written
     now         the time, for events that TTL may have removed by now; None: none may be
     most_chars  how much of the prompts is rebuilt, together; the newest one always is. None: all of all
+    unsigned    keys of people's answers that a reader with the key did not believe; without the key they are told by
+                what the endings list, and by the answers that have no signature at all
     """
     names = {event.name: event for event in events}
     digests = {event.seq: event.digest for event in events}
@@ -138,17 +154,17 @@ def check(
         if carrier.seq not in it.wrong:
             _check_carrier(it, carrier)
     forgotten = now is not None and _forgets(carriers, now) and _only_missing(it)
+    prompts = 0
     if not forgotten:
-        it.wrong.update(
-            {seq: why for seq, why in changed_prompts(events, digests, most_chars).items() if seq not in it.wrong}
-        )
+        changed, prompts = changed_prompts(events, digests, most_chars)
+        it.wrong.update({seq: why for seq, why in changed.items() if seq not in it.wrong})
+    forged = _check_answers(it, carriers, names, frozenset(unsigned))
     whole = carriers and "run.ended" in names and not {run_seq("ended"), run_seq("settled")} & it.wrong.keys()
     late = _check_uncovered(it, names) if whole else ()
     if carriers and not settling:
         _check_settled(it, names)
     _check_anchor(it, names, anchor)
-    prompts = sum(event.name == "model.requested" for event in events)
-    first = None if forgotten and _only_missing(it) else _first(it)
+    first = _first(it, besides=it.missing if forgotten else set())
     status: Status
     if first is not None:
         status = "unfit"
@@ -158,7 +174,7 @@ def check(
         status = "open"
     else:
         status = "fits" if carriers and not forgotten else "not_covered"
-    return Verdict(status, first, len(it.covered), prompts, late)
+    return Verdict(status, first, len(it.covered), prompts, late, forged)
 
 
 def _check_carrier(it: _Check, carrier: Event) -> None:
@@ -183,8 +199,29 @@ def _check_carrier(it: _Check, carrier: Event) -> None:
             it.missing.add(seq)
         said = f"is missing: {carrier.seq} vouches for it" if mark is None else f"was changed after {carrier.seq}"
         it.wrong.setdefault(seq, said)
-    if fits and _whole(whole, evidence.get("since"), _without_evidence(carrier)) != evidence.get("sha256"):
+    if fits and _whole(
+        whole, evidence.get("since"), _without_evidence(carrier), evidence.get("unsigned", "")
+    ) != evidence.get("sha256"):
         it.wrong[carrier.seq] = "was changed: it, its time, its index or what it says of the others is not what it was"
+
+
+def _check_answers(
+    it: _Check, carriers: Sequence[Event], names: Mapping[str, Event], unsigned: frozenset[str]
+) -> tuple[str, ...]:
+    """Find what claims to be a person's answer and is not signed; what an older version ended has no signatures."""
+    there = {event.seq for event in it.events}
+    forged = unsigned | {seq for carrier in carriers for seq in _listed_apart(carrier)}
+    # A file of an older version does not say what stood beside any event.
+    known = any(event.stored for event in it.events)
+    if known and (carriers or "run.ended" not in names):
+        forged |= {
+            event.seq
+            for event in it.events
+            if is_a_persons(event.name, event.body) and event.seq not in it.covered and "mac" not in dict(event.stored)
+        }
+    for seq in forged:
+        it.wrong[seq] = _UNSIGNED if seq in there else f"{_UNSIGNED}. It has been deleted since"
+    return tuple(sorted(forged, key=_place))
 
 
 def _check_uncovered(it: _Check, names: Mapping[str, Event]) -> tuple[str, ...]:
@@ -198,7 +235,7 @@ def _check_uncovered(it: _Check, names: Mapping[str, Event]) -> tuple[str, ...]:
             continue
         if not _may_be_late(event, by_it, ended):
             it.wrong.setdefault(event.seq, "was added: nothing that was under way when the run ended writes it")
-        elif event.seq not in it.covered:
+        elif event.seq not in it.covered and event.seq not in it.wrong:
             late.append(event.seq)
     return tuple(late)
 
@@ -259,11 +296,9 @@ def _check_anchor(it: _Check, names: Mapping[str, Event], anchor: Anchor | None)
         )
 
 
-def _first(it: _Check) -> Finding | None:
-    if not it.wrong:
-        return None
-    seq = min(it.wrong, key=_place)
-    return Finding(seq, it.wrong[seq])
+def _first(it: _Check, besides: set[str]) -> Finding | None:
+    seq = min(it.wrong.keys() - besides, key=_place, default=None)
+    return None if seq is None else Finding(seq, it.wrong[seq])
 
 
 def _place(seq: str) -> tuple[Any, ...]:
@@ -300,6 +335,14 @@ def _vouched_for(carrier: Event) -> Iterator[str]:
         yield from keys.split()
 
 
+def _listed_apart(carrier: Event) -> Iterator[str]:
+    """Yield the keys of people's answers that were not signed when ``carrier`` was written."""
+    evidence = carrier.body.get(EVIDENCE)
+    keys = evidence.get("unsigned") if isinstance(evidence, Mapping) else None
+    if isinstance(keys, str):
+        yield from keys.split()
+
+
 def _listed(evidence: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
     """Yield each key and the beginning of its mark. Raises where ``evidence`` is garbled."""
     marks, keys = base64.b64decode(evidence["marks"], validate=True), evidence["keys"].split()
@@ -316,12 +359,14 @@ def _mark(event: Event, digest: str | None = None) -> bytes:
     return hashlib.sha256(told.encode("ascii")).digest()
 
 
-def _whole(marks: Sequence[bytes], since: Any, carrier: Event) -> str:
+def _whole(marks: Sequence[bytes], since: Any, carrier: Event, apart: Any) -> str:
     """Return the digest of the marks of what ``carrier`` (without its evidence) vouches for, and of its own.
 
-    ``since`` is when the first event was written.
+    since  when the first event was written
+    apart  the keys of answers that are not signed; "" where there is none, and in what older versions wrote
     """
-    return hashlib.sha256(b"".join([*marks, _mark(carrier), canonical(since).encode("ascii")])).hexdigest()
+    beside = [since, apart] if apart != "" else since
+    return hashlib.sha256(b"".join([*marks, _mark(carrier), canonical(beside).encode("ascii")])).hexdigest()
 
 
 def _without_evidence(carrier: Event) -> Event:

@@ -33,6 +33,18 @@ MAX_PRINCIPAL_CHARS = 256
 
 Role = Literal["member", "reviewer", "operator"]
 
+#: Claims whose text is a list of words, RFC 8693 section 4.2; the second is what Microsoft calls it.
+_SCOPES = ("scope", "scp")
+#: What a caller may do at all; about one escalation, ``functions/escalation/rights.py`` says more.
+Right = Literal["start", "read", "cancel", "reply", "decide", "operate"]
+
+_MEMBER: tuple[Right, ...] = ("start", "read", "cancel", "reply")
+_RIGHTS: dict[Role, tuple[Right, ...]] = {
+    "member": _MEMBER,
+    "reviewer": (*_MEMBER, "decide"),
+    "operator": (*_MEMBER, "decide", "operate"),
+}
+
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
@@ -45,7 +57,8 @@ class CallerSettings(Settings):
     group_claim           the claim of a JWT that lists the groups that a tool's ``approvers`` may name; "" is none
     iam_tenant_pattern    regular expression for the ARN of a member's role or user; its group ``tenant`` is the tenant
     iam_reviewer_pattern  the same for reviewers; an optional group ``group`` is the group that they approve for
-    iam_operator_pattern  regular expression for the ARN of an operator's role or user; "" is none
+    iam_operator_pattern  regular expression for the ARN of an operator's role or user, with such a group or without;
+                          "" is none
     iam_person_pattern    for the ARNs of roles whose session names are forced to be people's; "" is none: all who
                           share a role are one person, since a caller chooses the name of a session
     """
@@ -55,8 +68,8 @@ class CallerSettings(Settings):
     operator_claim: str = ""
     group_claim: str = ""
     iam_tenant_pattern: str = r":assumed-role/ballast-tenant-(?P<tenant>[A-Za-z0-9._-]+)/"
-    iam_reviewer_pattern: str = r":(assumed-role|user)/ballast-reviewer-(?P<tenant>[A-Za-z0-9._-]+)/"
-    iam_operator_pattern: str = r":(assumed-role|user)/ballast-operator/"
+    iam_reviewer_pattern: str = r":(assumed-role|user)/ballast-reviewer-(?P<tenant>[A-Za-z0-9._-]+)(/|$)"
+    iam_operator_pattern: str = r":(assumed-role|user)/ballast-operator(/|$)"
     iam_person_pattern: str = ""
 
 
@@ -76,9 +89,14 @@ class Caller:
     groups: frozenset[str] = frozenset()
 
     @property
+    def rights(self) -> tuple[Right, ...]:
+        """What it may do at all, with what it sees."""
+        return _RIGHTS[self.role]
+
+    @property
     def operates(self) -> bool:
         """Whether it is an operator."""
-        return self.role == "operator"
+        return "operate" in self.rights
 
     def sees(self, tenant: str) -> bool:
         """Whether this tenant's runs and escalations exist, for this caller."""
@@ -86,7 +104,7 @@ class Caller:
 
     def reviews(self, tenant: str) -> bool:
         """Whether it decides what this tenant's runs ask people."""
-        return self.role != "member" and self.sees(tenant)
+        return "decide" in self.rights and self.sees(tenant)
 
     def tenant_for(self, named: str | None) -> str:
         """Return the tenant to act for, where the request names ``named``; raise 403 for another's."""
@@ -147,7 +165,11 @@ class Callers:
             raise Problem(403, "Forbidden", "The token says nothing of whom it is for: it has no claim 'sub'.")
         principal = _recorded(principal)
         settings = self.settings
-        groups = frozenset(_values(claims.get(settings.group_claim))) if settings.group_claim else frozenset[str]()
+        groups = (
+            frozenset(_values(settings.group_claim, claims.get(settings.group_claim)))
+            if settings.group_claim
+            else frozenset[str]()
+        )
         if _has(claims, scopes, settings.operator_claim):
             return Caller(principal, None, "operator", groups)
         tenant = _name(claims.get(settings.tenant_claim), f"The token's claim {settings.tenant_claim!r}")
@@ -170,8 +192,9 @@ class Callers:
             raise Problem(
                 403, "Forbidden", "By the stack's patterns the role is an operator's and a tenant's; mend them."
             )
+        groups = frozenset(name for match in found.values() if (name := match.groupdict().get("group")))
         if "operator" in found:
-            return Caller(principal, None, "operator")
+            return Caller(principal, None, "operator", groups)
         tenants = {match["tenant"] for match in found.values()}
         if len(tenants) > 1:
             raise Problem(403, "Forbidden", "The role is two tenants' by the stack's patterns; mend them.")
@@ -184,8 +207,7 @@ class Callers:
             )
         tenant = _name(tenants.pop(), "The role's name")
         if "reviewer" in found:
-            group = found["reviewer"].groupdict().get("group")
-            return Caller(principal, tenant, "reviewer", frozenset({group} if group else ()))
+            return Caller(principal, tenant, "reviewer", groups)
         return Caller(principal, tenant)
 
 
@@ -205,15 +227,20 @@ def _has(claims: Mapping[str, Any], scopes: Any, wanted: str) -> bool:
     claim, _, value = wanted.partition("=")
     if not claim or not value:
         return False
-    held = set(_values(claims.get(claim)))
-    return value in held or (claim == "scope" and value in _values(scopes))
+    held = set(_values(claim, claims.get(claim)))
+    return value in held or (claim == "scope" and value in _values(claim, scopes))
 
 
-def _values(claim: Any) -> Iterable[str]:
-    """Return a claim's values: API Gateway writes a list as the text ``[a b]``, and scopes come as ``a b``."""
+def _values(name: str, claim: Any) -> Iterable[str]:
+    """Return a claim's values. A text is one value, whatever is in it.
+
+    Only scopes come as ``a b``, and API Gateway writes a list as the text ``[a b]``: of a list no value may have a
+    space, see docs/http.md.
+    """
     if isinstance(claim, str):
-        listed = claim[1:-1] if claim.startswith("[") and claim.endswith("]") else claim
-        return re.split(r"[\s,]+", listed.strip()) if listed.strip() else ()
+        if claim.startswith("[") and claim.endswith("]"):
+            return [value.rstrip(",") for value in claim[1:-1].split()]
+        return claim.split() if name in _SCOPES else (claim,)
     if isinstance(claim, list | tuple):
         return [value for value in claim if isinstance(value, str)]
     return ()

@@ -118,7 +118,7 @@ class RunLog:
             beside |= self._signatures.sign(event, written)
         event = event.with_stored(kept_beside(beside, written.get(SEALED, {})))
         if covers is not None:
-            event = vouching(event, covers)
+            event = vouching(event, covers, [one.seq for one in self.unsigned(run_id)])
             written = event.body
         item, payload = encode(event, written)
         item |= beside
@@ -145,6 +145,7 @@ class RunLog:
         Strongly consistent. A person's answer that is not signed is not among them, see ``unsigned``.
         Raises ``LogCorrupt`` where a digest does not match.
         """
+        self._unsigned.pop(run_id, None)
         return self._query(run_id, "run_id = :run_id", {})
 
     def examine(self, run_id: str) -> tuple[tuple[Event, ...], dict[str, str]]:
@@ -248,7 +249,7 @@ class RunLog:
         try:
             event = self._decoded(item)
         except AnswerUnsigned as unsigned:
-            if len(self._unsigned) >= _KEPT_OPENINGS:
+            if len(self._unsigned) >= _KEPT_OPENINGS and unsigned.event.run_id not in self._unsigned:
                 self._unsigned.clear()
             self._unsigned.setdefault(unsigned.event.run_id, {})[unsigned.event.seq] = unsigned.event
             return None

@@ -20,7 +20,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ballast.contracts import Event, Planner
+from ballast.contracts import Event
+from ballast.contracts.event import is_a_persons
 from ballast.contracts.wire import canonical, sha256
 from ballast.log.aws_errors import consequences
 from ballast.metrics import metric_line
@@ -30,8 +31,6 @@ from ballast.runtime import Runtime, Settings
 DOMAIN = "ballast person's answer 1"
 ALGORITHM = "HMAC_SHA_256"
 _MAC_BYTES = 32
-#: What the executor writes where nobody answered: it says nothing, and lets nothing happen.
-_NOBODYS = {"escalation_id", "approve", "by", "comment", "agent_until_ms", "deadline_ms"}
 #: A warm function remembers what it has verified.
 _KEPT_VERDICTS = 1_024
 
@@ -40,19 +39,6 @@ class SignatureSettings(Settings):
     """answer_key_arn: the KMS key of people's answers; by its role a function may sign with it, or verify."""
 
     answer_key_arn: Annotated[str, Field(min_length=1)]
-
-
-def is_a_persons(name: str, body: Mapping[str, Any]) -> bool:
-    """Say whether only a person may make an event of that name with that body. Pure.
-
-    Answers to escalations and questions, approvals and rejections; and whatever claims a person as its planner.
-    """
-    if name in ("escalation.answered", "call.approval_given"):
-        return True
-    if name == "call.approval_answered":
-        nobodys = body.get("approve", "") is None and body.get("by") is None and not body.get("comment")
-        return not nobodys or not set(body) <= _NOBODYS
-    return name == "plan.decided" and body.get("planner") not in (Planner.AGENT, Planner.FALLBACK, Planner.ROLLBACK)
 
 
 def message(run_id: str, seq: str, at: str, body: Mapping[str, Any]) -> bytes:

@@ -90,7 +90,10 @@ def attempt_within(
 
 
 def why_no_attempt(playbook: Playbook, request: RunRequest, limits: Limits, price: Price) -> str | None:
-    """Return why a run with these limits could not ask the model even once, and the remedy; None where it could."""
+    """Return which of the request's own limits forbids the first attempt, and the remedy; None where none does.
+
+    ``limits`` are the run's, the request's among them. What the playbook's forbid is no fault of the request.
+    """
     prompt = opening_prompt(playbook, request)
     bound = input_bound(prompt.system, prompt.tools, list(prompt.messages)) + PROVIDER_OVERHEAD_TOKENS
     reason = attempt_within(limits, price, bound=bound, tokens_so_far=0, left_microusd=limits.cost_microusd)
@@ -101,9 +104,9 @@ def why_no_attempt(playbook: Playbook, request: RunRequest, limits: Limits, pric
         ExitReason.TOKEN_LIMIT: ("input_tokens_per_turn", bound),
         ExitReason.RUN_TOKEN_LIMIT: ("tokens_per_run", bound + useful),
     }.get(reason, ("cost_microusd", worst_cost(price, input_bound=bound, max_tokens=useful)))
-    tightened = getattr(request.limits, name, None) is not None
-    remedy = "Send so much or more, or leave it out" if tightened else "Send less text, or raise it in agent.yaml"
+    if getattr(request.limits, name, None) is None:
+        return None
     return (
-        f"limits.{name} is {getattr(limits, name)} and does not pay for a single attempt at the model, which may "
-        f"take {least} for this request. {remedy}."
+        f"request: limits.{name} is {getattr(limits, name)}, and one attempt at the model may take {least}. Nothing "
+        f"was started, since all that the run could do is to ask a person. Send {least} or more, or leave it out."
     )

@@ -62,6 +62,12 @@ def stamp_with_two(args: Stamp, ctx: ToolContext) -> int:
     return _put(args, ctx)
 
 
+@tool(effect=Effect.WRITE, approve_if=_many, approvers="finance", honours_key=True)
+def stamp_for_finance(args: Stamp, ctx: ToolContext) -> int:
+    """Stamp a note; somebody of one group looks first."""
+    return _put(args, ctx)
+
+
 @tool(effect=Effect.WRITE, approve_if=_many, on_unanswered="fallback", honours_key=True)
 def stamp_or_give_up(args: Stamp, ctx: ToolContext) -> int:
     """Stamp a note, or let somebody else go on."""
