@@ -34,7 +34,7 @@ export function callLines(calls) {
 function approval(escalation, may, send) {
   const comment = field("textarea", { id: "comment", rows: 2, maxLength: 2000 });
   const proposed = (proposedCalls(escalation) ?? [])[0];
-  const before = stringify(proposed?.arguments ?? {}, null, 2);
+  const before = stringify(proposed?.arguments ?? {}, 2);
   const other = field("textarea", { id: "arguments", rows: 6, spellcheck: false, value: before });
   const decide = (approve) => (event) => {
     const changed = approve && other.value.trim() !== before ? parsedObject(other.value) : undefined;
