@@ -55,6 +55,7 @@ class Answers:
         """
         question = self.table.find(answer.escalation_id)
         events = self.log.read(question.run_id)
+        answer = self.approvals.in_form(question, answer, events)
         decision = checked(question, answer)
         question = wants(question, events, self.runtime.get(gates_playbook)).of(question)
         if not repeats(question, answer) and not changed_to(question, answer):  # else it was decided before

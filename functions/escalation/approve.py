@@ -8,6 +8,7 @@
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from ballast.contracts import Event
 from ballast.contracts.event import approval_seq
 from ballast.contracts.wire import canonical
-from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater
+from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater, SchemaViolation
 from ballast.folds import decided_by_operator, find_call, opening
 from ballast.folds.opening import renewed
 from ballast.http.identity import Caller
@@ -87,6 +88,17 @@ class Approvals:
             return self._finish(wanted.of(taken), answer, events)
         raise RetryLater(f"{question.escalation_id}: too many people answer at once; try again.")
 
+    def in_form(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> PersonsAnswer:
+        """Return the answer with its arguments in their one form; what the tool cannot read stays as it is."""
+        state = find_call(events, question.turn, question.index) if answer.arguments is not None else None
+        tool = self.runtime.get(gates_playbook).tools.get(state.call.tool) if state is not None else None
+        if tool is None or marks_arguments(tool):
+            return answer
+        with suppress(ValueError, SchemaViolation):
+            form = tool.form.write(tool.form.read(answer.arguments))
+            return answer.model_copy(update={"arguments": form})
+        return answer
+
     def _changed(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> dict[str, Any] | None:
         """Return the changed arguments, None where they are as people see them. Raises ``InvalidInput``."""
         if answer.binding not in (None, question.shown):
@@ -98,7 +110,7 @@ class Approvals:
         state = find_call(events, question.turn, question.index)
         if answer.arguments is None or state is None:
             return None
-        current = state.call.arguments if question.arguments is None else question.arguments
+        current = state.as_admitted.arguments if question.arguments is None else question.arguments
         if canonical(answer.arguments) == canonical(current):
             return None
         playbook = self.runtime.get(gates_playbook)

@@ -2,17 +2,17 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from ballast.contracts import Event, HandOver, OpenTask
+from ballast.contracts import Event, HandOver, OpenTask, ToolCall
 from ballast.contracts.event import approval_seq, escalation_seq
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical, parse, sha256
 from ballast.edge import guarded
-from ballast.folds import approval_rounds, find_call, opening, proposals, proposed, summary, to_announce
+from ballast.folds import CallState, approval_rounds, find_call, opening, proposals, proposed, summary, to_announce
 from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
 from ballast.metrics import metric_line
@@ -75,7 +75,7 @@ class Escalations:
         decision: Any = proposed(events)
         call_sha256: str | None = None
         if is_approval and (state := find_call(events, task.turn, index)):
-            decision = {"kind": "call_tools", "calls": [state.call.model_dump(mode="json")]}
+            decision = {"kind": "call_tools", "calls": [_asked_about(events, task, state).model_dump(mode="json")]}
             call_sha256 = sha256(canonical(decision["calls"][0]))
         if decision is not None and len(canonical(decision)) > MAX_PROPOSED_BYTES:
             decision = None
@@ -180,10 +180,20 @@ class Escalations:
         return True
 
 
+def _asked_about(events: Sequence[Event], task: OpenTask, state: CallState) -> ToolCall:
+    """Return the call as people see it: in its one form, where that was made of what is proposed now."""
+    made_of = sha256(canonical(state.call.arguments))
+    return state.as_admitted if _needed(events, task).get("proposed_sha256") == made_of else state.call
+
+
+def _needed(events: Sequence[Event], task: OpenTask) -> Mapping[str, Any]:
+    rounds = {one.number: one for one in approval_rounds(events, task.turn, task.index or 1)}
+    return getattr(rounds.get(task.round), "needed", None) or {}
+
+
 def _asked_of(events: Sequence[Event], task: OpenTask) -> dict[str, Any]:
     """Return what the people are told of an approval besides: why, how many, of which group, bound to what."""
-    rounds = {one.number: one for one in approval_rounds(events, task.turn, task.index or 1)}
-    needed = getattr(rounds.get(task.round), "needed", None) or {}
+    needed = _needed(events, task)
     return {
         "why": tuple(needed.get("why", ())),
         "approvals_needed": needed.get("approvals", 1),

@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 from ballast.contracts.event import approval_seq
 from ballast.contracts.person import how_many
 from ballast.contracts.said import said
-from ballast.contracts.wire import canonical, sha256
+from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater
 from ballast.folds import ApprovalRound, approval_rounds
 from ballast.folds.opening import renewed
@@ -138,7 +138,7 @@ def _not_what_was_approved(attempt: Attempt, answer: Mapping[str, Any]) -> list[
     approvals = answer.get("approvals") or [{"by": answer.get("by")}]
     given = how_many(str(one["by"]) for one in approvals if group is None or one.get("group") == group)
     seen = answer.get("call_sha256")
-    other_call = seen is not None and seen != sha256(canonical(attempt.call_shown))
+    other_call = seen is not None and not attempt.was_shown(seen, changed="arguments" in answer)
     return ["approvals"] * (given < attempt.tool.approvals) + ["call"] * other_call
 
 
@@ -212,6 +212,7 @@ def _ask(
     body = {
         "tool": attempt.tool.name,
         "arguments": attempt.state.call.arguments,
+        "proposed_sha256": attempt.proposed_sha256,
         "why": list(why),
         "approvals": attempt.tool.approvals,
         "approvers": attempt.tool.approvers,

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from ballast.contracts import Event, ExecuteTask, Planner, RunRequest
 from ballast.contracts.event import doubt_seq
 from ballast.contracts.wire import canonical, sha256
+from ballast.errors import RuleViolation
 from ballast.folds import CallState, find_call
 from ballast.playbook import Playbook, RunSoFar, Tool, ToolContext
 from ballast.validation import Grounding, ground, opening_sources, run_sources
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 #: The body of ``call.settled`` as a step makes it: {"status", "result" or "message", …}.
 Outcome = dict[str, Any]
+_NEEDED = "call.approval_needed"
 #: An undo was made of what has happened: it need not find its values.
 _NEED_NO_GROUND = (Planner.ROLLBACK,)
 
@@ -158,12 +160,25 @@ class Attempt:
         state = find_call(turn, *here) or self.state
         return replace(self, state=state, history=History(lambda: turn, lambda: self.history.run))
 
+    def was_shown(self, call_sha256: str, *, changed: bool) -> bool:
+        """Say whether people who were shown the call with that hash were shown what would be executed.
+
+        They see the form that was recorded with the question, masked. ``changed``: they changed the arguments, and
+        were shown what those were before.
+        """
+        here = (self.task.turn, self.task.index)
+        needed = [event for event in self.history.turn if (event.turn, event.index) == here and event.name == _NEEDED]
+        call = self._shown.proposed or self._shown.call
+        if needed and "proposed_sha256" in needed[-1].body:
+            call = call.model_copy(update={"arguments": needed[-1].shown["arguments"]})
+            if not changed and needed[-1].body["arguments"] != self.state.call.arguments:
+                return False
+        return call_sha256 == sha256(canonical(call.model_dump(mode="json")))
+
     @property
-    def call_shown(self) -> dict[str, Any]:
-        """The call as it was proposed and as people are shown it: with its sensitive values masked."""
-        state = self._shown
-        call: dict[str, Any] = (state.proposed or state.call).model_dump(mode="json")
-        return call
+    def proposed_sha256(self) -> str:
+        """The hash of the arguments as they were sent, in their masked form: what the form was made of."""
+        return sha256(canonical(self._shown.call.arguments))
 
     @property
     def call_sha256(self) -> str:
@@ -180,6 +195,18 @@ class Attempt:
         event = self.append(seq, body)
         self.history.add(event)
         return event
+
+
+def in_form(tool: Tool, args: BaseModel, state: CallState) -> CallState:
+    """Return the state with the call as it would be executed: its arguments in their one form.
+
+    Raises ``RuleViolation`` where a call that was begun was begun with others: the playbook has changed since.
+    """
+    call = state.call.model_copy(update={"arguments": tool.form.write(args)})
+    begun = state.admitted if state.status == "intended" else None
+    if begun is not None and begun.arguments not in (call.arguments, state.call.arguments):
+        raise RuleViolation(f"{tool.name}: its arguments are read in another way now than when it was begun.")
+    return replace(state, call=call)
 
 
 #: A rule before the effect: None lets the call go on, an outcome settles it without executing anything.

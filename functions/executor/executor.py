@@ -31,7 +31,7 @@ from ballast.metrics import metric_line
 from ballast.playbook import Effect, Playbook, ToolContext
 from ballast.playbook.gate import admit_call
 from functions.executor.approval import approved
-from functions.executor.attempt import Attempt, Outcome, Step
+from functions.executor.attempt import Attempt, Outcome, Step, in_form
 from functions.executor.circuit import Circuits
 from functions.executor.cost import charge, reserve_anew, within_ceiling
 from functions.executor.despair import not_in_circles
@@ -123,6 +123,7 @@ class Executor:
             run,
             by_operator=decided_by_operator(history.turn, task.turn),
         )
+        state = in_form(tool, args, state)
         attempt = Attempt(
             task,
             state,
@@ -175,7 +176,7 @@ class Executor:
         outcome = self._outcome(attempt, lambda_context)
         latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
         undoes = (outcome.pop(ASIDE, None) or {}).get("undoes")
-        undo = undo_of(attempt.tool, attempt.args, outcome, attempt.cut)
+        undo = undo_of(attempt, outcome)
         done = outcome | undo | {"latency_ms": latency_ms} | charge(attempt)
         settled = self._settle(attempt, done)
         if attempt.tool.effect is Effect.READ:  # it has done nothing, and the first one recorded stands
@@ -217,7 +218,7 @@ class Executor:
     def _kept_with_its_undo(self, attempt: Attempt, outcome: Outcome) -> Outcome:
         """Return what the executor keeps of a write for itself: also what undoes it, for the rollback to be held to."""
         outcome = fitted(attempt, outcome)
-        return outcome | undo_of(attempt.tool, attempt.args, outcome, attempt.cut) | aside(attempt)
+        return outcome | undo_of(attempt, outcome) | aside(attempt)
 
     def _settle_by_own_record(self, task: ExecuteTask, tool: str) -> None:
         """Finish what an attempt that died after its record had left to do about what is moved."""

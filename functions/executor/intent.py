@@ -30,7 +30,7 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
         "effect": tool.effect,
         "planner": attempt.state.planner,
         "idempotency_key": attempt.idempotency_key,
-        "undo": planned_undo(tool, attempt.args),
+        "undo": planned_undo(attempt),
         "invocation": invocation,
         **consumed(attempt),
         **provenance(attempt),

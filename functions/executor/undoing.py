@@ -19,7 +19,6 @@ from ballast.folds import proposals
 from ballast.playbook import Effect
 from functions.executor.attempt import Attempt, Outcome
 from functions.executor.recorded import ASIDE, Done, Position, named
-from functions.executor.repeat import read_alike
 
 
 def proven(attempt: Attempt) -> Outcome | None:
@@ -75,14 +74,14 @@ def aside(attempt: Attempt) -> dict[str, Any]:
 
 def _effect(attempt: Attempt) -> Done | None:
     """Return the effect that the call undoes: the one that it has claimed, that the rollback names, or the newest."""
-    here, does, records = attempt.at, read_alike(attempt.playbook, attempt.state.call), attempt.earlier_writes
+    here, does, records = attempt.at, attempt.playbook.identity(attempt.state.call), attempt.earlier_writes
     by_rollback = attempt.state.planner is Planner.ROLLBACK
     fit = [
         one
         for _, one in sorted(records.items(), reverse=True)
         if one.status == "ok"
         and one.undo is not None
-        and read_alike(attempt.playbook, one.undo) == does
+        and attempt.playbook.identity(one.undo) == does
         and (one.undone_by == here or not _is_undone(records, one))
         and (one.on_rollback == "undo" or not by_rollback)
     ]

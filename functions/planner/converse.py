@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ballast.contracts import ExitReason
 from ballast.contracts.said import said
+from ballast.contracts.wire import read_digits
 
 if TYPE_CHECKING:
     from ballast.runtime import Runtime
@@ -33,6 +35,8 @@ _TRY_AGAIN_STATUS: dict[int, tuple[ExitReason, bool]] = {
     503: (ExitReason.MODEL_UNAVAILABLE, False),
     504: (ExitReason.MODEL_TIMEOUT, True),
 }
+#: More digits than each double keeps, with a point or an exponent.
+_LONG_FRACTION = re.compile(rb"[0-9][0-9.]{15,}")
 #: A call that was given less time than this and did not answer may just have been cut too early.
 _FAIR_S = 10
 
@@ -79,7 +83,9 @@ class Converse:
             )
             # botocore knows no timeout of a single request: each timeout has a client, made when it is needed.
             variant = "" if seconds == timeout_s else f"{seconds}s"
-            return runtime.client("bedrock-runtime", config, endpoint_url or None, variant=variant)
+            made = runtime.client("bedrock-runtime", config, endpoint_url or None, variant=variant)
+            made.meta.events.register("after-call.bedrock-runtime.Converse", _keep_digits, unique_id="ballast-digits")
+            return made
 
         client(timeout_s)
         return cls(client, timeout_s)
@@ -128,6 +134,21 @@ class Converse:
             detail = f"The reply is none of Converse's: {type(problem).__name__}: {said(problem)}"
             raise ModelFailure(ExitReason.MALFORMED_MODEL_OUTPUT, False, True, detail) from problem
         return reply
+
+
+def _keep_digits(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+    """Give the calls of a reply the numbers that a double would have changed, as text: 12345678901234567.89.
+
+    botocore reads every fraction as a double. A tool that takes a Decimal gets it as it was sent, any other refuses it.
+    """
+    body: bytes = http_response.content
+    if http_response.status_code >= 300 or not _LONG_FRACTION.search(body):
+        return
+    with suppress(ValueError, LookupError, TypeError, RecursionError):  # no reply at all: others say so
+        exact = read_digits(body)["output"]["message"]["content"]
+        for block, read in zip(parsed["output"]["message"]["content"], exact, strict=True):
+            if "toolUse" in block:
+                block["toolUse"]["input"] = read["toolUse"].get("input", {})
 
 
 def _failure(response: Mapping[str, Any]) -> ModelFailure:

@@ -15,7 +15,7 @@ from ballast.playbook import Playbook
 
 def circles(events: Sequence[Event], playbook: Playbook) -> Despair:
     """Return what the log says about circles. ``Rung.LOOP``: told, forbidden the tool, and the agent still goes on."""
-    return despair(events, polled=_polled(playbook))
+    return despair(events, polled=_polled(playbook), same=playbook.identity)
 
 
 def verdict(
@@ -24,7 +24,7 @@ def verdict(
     """Return what is recorded with the decision of ``turn``; ``events`` is the log before it. Nothing, as a rule."""
     if not isinstance(decision, CallTools):
         return {}
-    found = recorded(verdicts(events, turn, decision.calls, polled=_polled(playbook)))
+    found = recorded(verdicts(events, turn, decision.calls, polled=_polled(playbook), same=playbook.identity))
     return {"despair": found} if found else {}
 
 

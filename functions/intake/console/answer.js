@@ -1,6 +1,7 @@
 // The ways to answer an escalation: forms, a confirmation, the request, and what came of it.
 import { Problem, Unreachable, post } from "./api.js";
 import { button, confirmed, el } from "./dom.js";
+import { Digits, parse, stringify } from "./json.js";
 import { brief } from "./text.js";
 import { microUsd, usd } from "./units.js";
 import { argumentList } from "./turn.js";
@@ -27,13 +28,13 @@ export function proposedCalls(escalation) {
 
 export function callLines(calls) {
   return (calls ?? []).map((call) => el("div", { class: "call" },
-    el("b", { class: "untrusted", text: brief(call.tool, 256) || "(no name)" }), argumentList(call.arguments)));
+    el("b", { class: "untrusted", text: brief(call.tool, 256) || "(no name)" }), argumentList(call.arguments, { whole: true })));
 }
 
 function approval(escalation, may, send) {
   const comment = field("textarea", { id: "comment", rows: 2, maxLength: 2000 });
   const proposed = (proposedCalls(escalation) ?? [])[0];
-  const before = JSON.stringify(proposed?.arguments ?? {}, null, 2);
+  const before = stringify(proposed?.arguments ?? {}, 2);
   const other = field("textarea", { id: "arguments", rows: 6, spellcheck: false, value: before });
   const decide = (approve) => (event) => {
     const changed = approve && other.value.trim() !== before ? parsedObject(other.value) : undefined;
@@ -58,8 +59,8 @@ function approval(escalation, may, send) {
 /** The JSON object in `value`, null where there is none. */
 function parsedObject(value) {
   try {
-    const parsed = JSON.parse(value);
-    return parsed && typeof parsed === "object" && !Array.isArray(parsed) ? parsed : null;
+    const parsed = parse(value);
+    return parsed && typeof parsed === "object" && !Array.isArray(parsed) && !(parsed instanceof Digits) ? parsed : null;
   } catch {
     return null;
   }

@@ -1,6 +1,7 @@
 // One turn as a card: who was in charge, what was asked, proposed, done and refused, and what it cost.
 import { badge, el } from "./dom.js";
 import { asId } from "./api.js";
+import { Digits } from "./json.js";
 import { block, brief } from "./text.js";
 import { instant, span, usd } from "./units.js";
 import { count, meaning, outcomeLook } from "./words.js";
@@ -117,12 +118,13 @@ function callCard(call) {
     call.undo && call.outcome === "ok" && el("p", { class: "dim figures", text: `can be undone with ${brief(call.undo.tool, 256)}` }));
 }
 
-/** Arguments as names and values, one a line; anything that is no object as it is. */
-export function argumentList(given) {
+/** Arguments as names and values, one a line; anything that is no object as it is. `whole`: nothing is clipped. */
+export function argumentList(given, { whole = false } = {}) {
   if (given === null || given === undefined) return null;
-  if (typeof given !== "object" || Array.isArray(given)) return block(given, { className: "data" });
+  const limit = whole ? Infinity : 300;
+  if (typeof given !== "object" || Array.isArray(given) || given instanceof Digits) return block(given, { className: "data", ...(whole && { limit }) });
   return el("dl", { class: "arguments" }, Object.entries(given).map(([name, value]) => el("div", {},
-    el("dt", { class: "untrusted", text: brief(name, 120) }), el("dd", {}, block(value, { limit: 300, compact: true })))));
+    el("dt", { class: "untrusted", text: brief(name, 120) }), el("dd", {}, block(value, { limit, compact: true })))));
 }
 
 function approvalLine(approval) {

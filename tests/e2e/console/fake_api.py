@@ -18,13 +18,14 @@ POLICY = (
 
 @dataclass(frozen=True)
 class Request:
-    """What the page asked for. ``query`` has one value a name; ``body`` is parsed JSON."""
+    """What the page asked for. ``query`` has one value a name; ``body`` is parsed JSON, ``text`` as it came."""
 
     method: str
     path: str
     query: dict[str, str]
     body: Any
     headers: dict[str, str]
+    text: str = ""
 
 
 @dataclass
@@ -100,7 +101,14 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             sent = self.rfile.read(int(self.headers.get("content-length") or 0))
             query = {name: values[0] for name, values in parse_qs(target.query).items()}
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(self.command, target.path, query, json.loads(sent) if sent else None, headers)
+            request = Request(
+                self.command,
+                target.path,
+                query,
+                json.loads(sent) if sent else None,
+                headers,
+                bytes(sent or b"").decode(),
+            )
             api.requests.append(request)
             status, body = api.answer(request)
             kind = "application/json" if status < 400 else "application/problem+json"

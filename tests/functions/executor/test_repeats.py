@@ -27,7 +27,7 @@ def twice(
         add("keyed_add"),
         add("keyed_add", by=1),
         add("keyed_add", by=1.0),
-        {"tool": "keyed_add", "arguments": {"text": "", "how": "well", "note_id": " n-1 "}},
+        {"tool": "keyed_add", "arguments": {"text": "", "how": "well", "note_id": "n-1"}},
     ],
 )
 def test_the_same_arguments_however_they_are_written_act_once(writes: Stack, again: dict[str, Any]) -> None:
@@ -43,7 +43,9 @@ def test_the_same_arguments_however_they_are_written_act_once(writes: Stack, aga
     assert writes.count("n-1") == 1
 
 
-@pytest.mark.parametrize("other", [add("keyed_add", by=2), add("keyed_add", text="1"), add("verified_add")])
+@pytest.mark.parametrize(
+    "other", [add("keyed_add", by=2), add("keyed_add", text="1"), add("keyed_add", text=" "), add("verified_add")]
+)
 def test_other_arguments_or_another_tool_are_no_repeat(writes: Stack, other: dict[str, Any]) -> None:
     run_id = twice(writes, add("keyed_add"), other)
 

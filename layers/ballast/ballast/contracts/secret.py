@@ -41,8 +41,9 @@ _OURS = frozenset(
             "call_sha256 changed_by decided_by detail_type digest effect effects escalation_id event_id exit_reason",
             "from handed_over id idempotency_key intent",
             "invocation kind may_not_answer mode model moved on_rollback opens_at passed_over planner policy",
-            "precondition_sha256 price_version prompt_sha256 proposed_by reason repeat repeat_of reply_to request_id",
-            "request_sha256 requested_by role run_id seq service_tier sha256 shown signals signature status",
+            "precondition_sha256 price_version prompt_sha256 proposed_by proposed_sha256 reason repeat",
+            "repeat_of reply_to request_id request_sha256 requested_by role run_id seq service_tier sha256 shown",
+            "signals signature status",
             "stop_reason tenant to toolUseId type unanswered window windows",
         )
     ).split()

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
@@ -74,6 +75,45 @@ def utf8_size(value: Any) -> int:
     """
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def read_json(text: str | bytes) -> Any:
+    """Return what JSON ``text`` says. Raises ``ValueError``, also for a number whose digits would be lost."""
+    return json.loads(text, parse_float=_exactly)
+
+
+def read_digits(text: str | bytes) -> Any:
+    """Return what JSON ``text`` says, with a number whose digits would be lost as the text that it is written as."""
+    return json.loads(text, parse_float=_or_as_text)
+
+
+def _exactly(digits: str) -> float:
+    number = _or_as_text(digits)
+    if isinstance(number, str):
+        raise ValueError(f"the number {digits[:40]} has more digits than JSON's numbers keep; send it as text")
+    return number
+
+
+def _or_as_text(digits: str) -> float | str:
+    """Return the number, where a double keeps its digits: 0.1 and 1.10 it does, 12345678901234567.89 it does not."""
+    number = float(digits)
+    return number if math.isfinite(number) and Decimal(repr(number)) == Decimal(digits) else digits
+
+
+#: No JSON parser loses a digit of a whole number up to here: a double holds it.
+MAX_WHOLE = 2**53
+
+
+def beyond_doubles(value: Any, path: str) -> str | None:
+    """Return where JSON ``value`` has a whole number that a double does not hold; None where it has none."""
+    if isinstance(value, dict):
+        inside: Iterable[tuple[object, Any]] = value.items()
+    elif isinstance(value, list | tuple):
+        inside = enumerate(value)
+    else:
+        too_long = isinstance(value, int) and not isinstance(value, bool) and abs(value) > MAX_WHOLE
+        return path if too_long else None
+    return next((found for name, one in inside if (found := beyond_doubles(one, f"{path}.{name}"))), None)
 
 
 def plain(text: str) -> str:

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from ballast.contracts import Planner, RunRequest, ToolCall
-from ballast.contracts.wire import canonical, complaints, whole
+from ballast.contracts.wire import whole
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
+from ballast.playbook.form import MAX_DIGITS, out_of_bounds
 from ballast.playbook.load import Playbook
 from ballast.playbook.opening import ASK_REQUESTER
 from ballast.playbook.run import RunSoFar
@@ -24,7 +25,7 @@ def admit_call(
     *,
     by_operator: bool = False,
 ) -> tuple[Tool, BaseModel]:
-    """Return the tool and its checked arguments, or raise a ``CallRefused`` that says what to mend.
+    """Return the tool and its arguments, as their one JSON form says them, or raise a ``CallRefused`` that says why.
 
     In order: unknown tool (for the agent and for people: also one that is not offered, which only an operator
     may call), a write that is not for the request's intent (for the same), malformed JSON, size, schema, the tool's
@@ -40,13 +41,7 @@ def admit_call(
     undoes = by_operator and not tool.offered
     if tool.effect is Effect.WRITE and not (free or undoes) and not playbook.agent.may_write(tool.name, request.intent):
         raise RuleViolation(f"{tool.name} is not for a request about {request.intent}, whatever a text may say.")
-    arguments = _object(tool, call.arguments)
-    try:
-        checked = tool.arguments.model_validate_json(canonical(arguments))
-    except ValidationError as problem:
-        raise SchemaViolation(
-            f"{tool.name}: {complaints(problem)}. Its arguments are: {', '.join(tool.arguments.model_fields)}."
-        ) from None
+    checked = tool.read(_object(tool, call.arguments))
     complaint = tool.complaint(checked, request, run)
     if complaint:
         raise RuleViolation(f"{tool.name}: {complaint}")
@@ -60,8 +55,10 @@ def _object(tool: Tool, arguments: Any) -> dict[str, Any]:
             why = why_no_object(arguments) or "it is an object inside a text; send the object itself"
         raise MalformedArguments(
             f"{tool.name}: the arguments must be one JSON object, not {type(arguments).__name__}"
-            f"{f' ({why})' if why else ''}. Send an object with: {', '.join(tool.arguments.model_fields)}."
+            f"{f' ({why})' if why else ''}. Send an object with: {', '.join(tool.argument_names)}."
         )
+    if (where := out_of_bounds(arguments)) is not None:
+        raise SchemaViolation(f"{tool.name}: {where}: must be a finite number of at most {MAX_DIGITS} digits.")
     problem = too_large(arguments, max_bytes=tool.argument_bytes, max_depth=tool.depth)
     if problem:
         raise TooLarge(f"{tool.name}: the arguments are {problem}.")

@@ -23,6 +23,7 @@ from types import NoneType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, RootModel
+from pydantic.fields import FieldInfo
 
 from ballast.validation.shapes import branches, extras_of, items_of, mark_of, marked_in, members_of, unwrapped
 from ballast.validation.value import Kind
@@ -115,7 +116,8 @@ def leaves(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[Found]:
     """Yield every text and number of ``value``, an instance or JSON of ``annotation``, with its mark of that type.
 
     A key of a mapping is a text as well, ``*`` in the path: who reads the path may not read the key. ``None`` is
-    neither, a boolean only where it may be ``Sensitive``, and what a model was not given is the tool's own default.
+    neither, a boolean only where it may be ``Sensitive``, and a default is the tool's own word. A model's field has the
+    name that it has in JSON.
     """
     yield from _inside(annotation, value, mark, None, "", "")
 
@@ -176,8 +178,10 @@ def _inside(
         yield from _inside(annotation, value.root, mark, stands, path, field)
         return
     if isinstance(value, BaseModel):
-        given = {name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set}
-        value = given | (value.model_extra or {})
+        for sent_as, name, inner in _given(value):
+            annotated, marked = _field(annotation, name, mark, stands) or (Any, stands)
+            yield from _inside(annotated, inner, mark, marked, _join(path, sent_as), name)
+        value = value.model_extra or {}
     elif is_dataclass(value) and not isinstance(value, type):
         value = {one.name: getattr(value, one.name) for one in fields(value)}
     if isinstance(value, Mapping):
@@ -199,6 +203,25 @@ def _inside(
             yield from _inside(of, inner, mark, stands, _join(path, position), field)
     else:
         yield Found(path, value, stands, field, annotation)
+
+
+def _given(model: BaseModel) -> Iterator[tuple[str, str, Any]]:
+    """Yield the fields of a model that hold something else than their default: name in JSON, name, value.
+
+    A default is the author's own word, whether it was sent or not.
+    """
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
+        if name not in model.model_fields_set or (not info.is_required() and _is_default(info, value)):
+            continue
+        yield info.serialization_alias or info.alias or name, name, value
+
+
+def _is_default(info: FieldInfo, value: Any) -> bool:
+    if info.default_factory is not None and info.default_factory_takes_validated_data:
+        return False
+    default = info.get_default(call_default_factory=True)
+    return type(default) is type(value) and bool(default == value)
 
 
 def _join(path: str, step: object) -> str:

@@ -8,6 +8,7 @@ from ballast.folds.calls import CallState, calls
 from ballast.folds.despair.ladder import Kind, Ladder, Rung, Sign, rung_of
 from ballast.folds.despair.memory import Cycles, Errors, Position, Repeats, Results, Searches
 from ballast.folds.despair.resemblance import Search, error_class, search_of
+from ballast.folds.effects import Identity
 from ballast.folds.sameness import identity
 
 #: What the executor records where it obeyed; such a call had no outcome of its own.
@@ -34,35 +35,40 @@ class Despair:
     loop: Position | None
 
 
-def despair(events: Sequence[Event], *, polled: Collection[str] = ()) -> Despair:
-    """Return the verdict over ``events``. ``polled``: tools that may ask the same again and again."""
-    watch = _watched(events, polled)
+def despair(events: Sequence[Event], *, polled: Collection[str] = (), same: Identity = identity) -> Despair:
+    """Return the verdict over ``events``. ``polled``: tools that may ask the same again; ``same`` tells equal calls."""
+    watch = _watched(events, polled, same)
     return Despair(watch.ladder.rung, watch.signs, watch.ladder.forbidden, watch.ladder.loop)
 
 
 def verdicts(
-    events: Sequence[Event], turn: int, proposed: Sequence[ToolCall], *, polled: Collection[str] = ()
+    events: Sequence[Event],
+    turn: int,
+    proposed: Sequence[ToolCall],
+    *,
+    polled: Collection[str] = (),
+    same: Identity = identity,
 ) -> Mapping[int, Sign]:
     """Return what is to be done about the calls that the agent proposes in ``turn``, by position, counted from 1.
 
     ``events`` is the log before them. Calls without a signal are not there.
     """
-    watch = _watched(events, polled)
+    watch = _watched(events, polled, same)
     signs = {index: watch.propose((turn, index), call) for index, call in enumerate(proposed, start=1)}
     return {index: sign for index, sign in signs.items() if sign is not None}
 
 
-def _watched(events: Sequence[Event], polled: Collection[str]) -> "_Watch":
+def _watched(events: Sequence[Event], polled: Collection[str], same: Identity) -> "_Watch":
     """Whatever people answer lets the count begin anew: there is something new to know, and time has passed."""
     by_turn: dict[int, list[CallState]] = {}
     for state in calls(events):
         by_turn.setdefault(state.turn, []).append(state)
     answered = {event.turn for event in events if event.name == "escalation.answered"}
     approved = {event.turn for event in events if event.name == "call.approval_answered"}
-    watch = _Watch(frozenset(polled))
+    watch = _Watch(frozenset(polled), same)
     for turn in sorted(by_turn.keys() | answered):
         if turn in answered:
-            watch = _Watch(watch.polled, signs=watch.signs)
+            watch = _Watch(watch.polled, same, signs=watch.signs)
         states = by_turn.get(turn, [])
         for state in states:
             if state.planner is Planner.AGENT:
@@ -81,6 +87,7 @@ class _Watch:
     """The memories and the ladder since anything was last answered by people."""
 
     polled: frozenset[str]
+    same: Identity
     signs: dict[Position, Sign] = field(default_factory=dict)
     asked: dict[Position, tuple[str, Search | None]] = field(default_factory=dict)
     ladder: Ladder = field(default_factory=Ladder)
@@ -94,7 +101,7 @@ class _Watch:
         """Take note of a proposed call and return its signal, if it has one."""
         if call.tool in self.polled:
             return None
-        key, search = self.asked[at] = identity(call), search_of(call)
+        key, search = self.asked[at] = self.same(call), search_of(call)
         same = self.repeats.see(key, at)
         lap = self.cycles.see(key, call.tool, at)
         near = self.searches.see(search, at) if search else None
