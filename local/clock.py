@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from ballast.runtime import utc_now
+from local.stdout import not_of_a_handler
 
 #: When a virtual clock begins.
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -96,7 +97,7 @@ class WallClock:
 
     def thread(self, work: Callable[[], None], name: str) -> threading.Thread:
         """See ``Clock``."""
-        thread = threading.Thread(target=work, name=name, daemon=True)
+        thread = not_of_a_handler(threading.Thread(target=work, name=name, daemon=True))
         thread.start()
         return thread
 
@@ -149,7 +150,7 @@ class VirtualClock:
                     self._working.discard(thread)
                     self._move()
 
-        thread = threading.Thread(target=tracked, name=name, daemon=True)
+        thread = not_of_a_handler(threading.Thread(target=tracked, name=name, daemon=True))
         with self._lock:
             self._working.add(thread)
             self._starting.add(thread)  # until it runs, Python says that it is not alive

@@ -26,6 +26,7 @@ from local.functions import (
     Functions,
     Handler,
     Hook,
+    Printed,
     ServiceFault,
     imported_handler,
 )
@@ -100,6 +101,12 @@ class LocalCloud:
         self._stack = ExitStack()
         self._runtimes: dict[str, Runtime] = {}
         self._making_runtimes = Lock()
+        #: Called with each message that comes into a queue (the queue's name, the body); it stays in the queue.
+        self.message_sent: list[Callable[[str, str], None]] = []
+        #: Called with the id of each run whose execution has ended, once its event was delivered.
+        self.run_ended: list[Callable[[str], None]] = []
+        #: Called with what an invocation printed; see ``Functions.printed``.
+        self.printed: list[Printed] = []
         #: Called before and after each handler; what they raise counts as raised by the handler.
         self.before_invoke: list[Hook] = []
         self.after_invoke: list[AfterHook] = []
@@ -133,11 +140,12 @@ class LocalCloud:
         functions = Functions(
             {}, self.runtime, self.before_invoke, self.after_invoke, clock=self._clock, handler_of=self._handler_of
         )
-        executions = Executions(self._clock)
+        functions.printed = self.printed
+        executions = Executions(self._clock, self.run_ended)
         engine = Engine(functions.invoke, self._clock, lambda run: executions.ended(reflect(run)))
         stack.enter_context(stdout_restored())
         streams = Streams((), functions, self._clock)
-        stack.enter_context(moto_cloud(engine, executions, self._clock, to_bedrock, streams))
+        stack.enter_context(moto_cloud(engine, executions, self._clock, to_bedrock, streams, self._sent))
         self.session = LocalSession(Keys(), gate, models=models)
         self._deployment = deploy(self.session, self._template, self._parameters, self._overrides)
         functions.all = self._deployment.functions
@@ -223,11 +231,18 @@ class LocalCloud:
 
         Raises ``FunctionError`` when the handler raised.
         """
-        body, error = self._functions.invoke(function, json.dumps(payload).encode())
+        body, error = self.invoke_raw(function, json.dumps(payload).encode())
         result = json.loads(body)
         if error is not None:
             raise FunctionError(result["errorType"], result["errorMessage"], result.get("stackTrace", []))
         return result
+
+    def invoke_raw(self, function: str, payload: bytes) -> tuple[bytes, str | None]:
+        """Invoke a function, also by its name or ARN, as Lambda does; return the response and its ``FunctionError``.
+
+        Raises ``ClientError`` where Lambda itself would refuse.
+        """
+        return self._functions.invoke(function, payload)
 
     def start(self, request: RunRequest) -> str:
         """Start a run through the front door and return its id. Raises ``FunctionError``."""
@@ -261,6 +276,15 @@ class LocalCloud:
     def status(self, run_id: str) -> str:
         """Return RUNNING until ``wait`` would return, then the execution's status."""
         return self._executions.status(run_id)
+
+    @property
+    def invocations(self) -> int:
+        """How many invocations of functions have ended: where no function ran, nothing of a run has changed."""
+        return self._functions.ended
+
+    def _sent(self, queue: str, body: str) -> None:
+        for told in self.message_sent:
+            told(queue, body)
 
     def logs(self, function: str) -> str:
         """Return what the function printed lately, its metrics among it: its log group."""

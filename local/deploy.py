@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from local.functions import Function
 from local.http_routes import HttpRoute, without_http_api
 from local.moto_seams.deployment import resolved
+from local.parameters import complaints
 from local.sessions import ACCOUNT, REGION, LocalSession
 from local.streams import StreamSource, filters_of
 from local.template import TemplateInvalid, load_template, to_cloudformation
@@ -50,9 +51,9 @@ def deploy(
     ``TemplateInvalid``.
     """
     sam = load_template(template)
-    unknown = set(parameters) - set(sam.get("Parameters", {}))
-    if unknown:
-        raise TemplateInvalid(f"{template}: has no parameter {', '.join(sorted(unknown))}.")
+    wrong = complaints(sam.get("Parameters", {}), parameters)
+    if wrong:
+        raise TemplateInvalid(f"{template}: {' '.join(wrong)}")
     made, routes = without_http_api(_without_dashboards(to_cloudformation(sam, template.parent, parameters)))
     made = _with_alarms_names(made)
     cloudformation = admin.client("cloudformation")

@@ -9,6 +9,7 @@ import json
 import logging
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -78,6 +79,7 @@ class Run:
     record: Any
     ended_at: datetime | None = None
     waiting: set[Signal] = field(default_factory=set)
+    tokens: list[str] = field(default_factory=list)
 
 
 class Engine:
@@ -85,7 +87,7 @@ class Engine:
 
     invoke  runs a function
     ended   called in the execution's thread once it has ended, however it did
-    kept    of so many ended executions the history is kept, of older ones the outcome
+    kept    of so many ended executions the history is kept; older ones are forgotten, but for what the API keeps
     """
 
     def __init__(self, invoke: Invoke, clock: Clock, ended: Callable[[Run], None], kept: int = 200) -> None:
@@ -93,7 +95,9 @@ class Engine:
         self._lock = threading.Lock()
         self._runs: dict[str, Run] = {}
         self._tasks: dict[str, _Task] = {}
-        self._past: list[Run] = []
+        self._past: deque[Run] = deque()
+        #: Tokens of executions that are forgotten: who answers late is told that it is over.
+        self._spent: set[str] = set()
         self._definitions: dict[str, Mapping[str, Any]] = {}
         self._threads: list[threading.Thread] = []
 
@@ -135,9 +139,11 @@ class Engine:
             self._threads = [*(one for one in self._threads if one.is_alive()), thread]
         return run
 
-    def stop(self, arn: str, error: str | None = None, cause: str | None = None) -> Run:
-        """End an execution at once, whatever it waits for, and return it."""
-        run = self._runs[arn]
+    def stop(self, arn: str, error: str | None = None, cause: str | None = None) -> Run | None:
+        """End an execution at once, whatever it waits for, and return it; None where it is forgotten."""
+        run = self._runs.get(arn)
+        if run is None:
+            return None
         with self._lock:
             if run.execution.status != "RUNNING":
                 return run
@@ -153,7 +159,7 @@ class Engine:
         with self._lock:
             task = self._tasks.get(token)
             if task is None:
-                raise TokenRefused(over=False)
+                raise TokenRefused(over=token in self._spent)
             if task.over or task.answer is not None:
                 raise TokenRefused(over=True)
             task.answer = answer
@@ -166,12 +172,12 @@ class Engine:
 
     def knows(self, token: str) -> bool:
         """Say whether there ever was such a task."""
-        return token in self._tasks
+        return token in self._tasks or token in self._spent
 
     def history(self, arn: str) -> list[dict[str, Any]]:
-        """Return the events of an execution so far."""
-        history = self._runs[arn].execution.history
-        return list(history.events) if history is not None else []
+        """Return the events of an execution so far; none of one that is forgotten."""
+        run = self._runs.get(arn)
+        return [] if run is None or run.execution.history is None else list(run.execution.history.events)
 
     def join(self, timeout_s: float) -> None:
         """Wait, ``timeout_s`` for each, for the threads of the executions."""
@@ -182,11 +188,17 @@ class Engine:
         run.ended_at = self._clock()
         with self._lock:
             self._past.append(run)
-            forgotten = self._past[: -self._kept]
-            del self._past[: -self._kept]
-        for old in forgotten:
-            old.execution.history = None
+            while len(self._past) > self._kept:
+                self._forget(self._past.popleft())
         self._ended(run)
+
+    def _forget(self, run: Run) -> None:
+        """Let go of what an ended execution did; under the lock."""
+        run.execution.history = None
+        self._runs.pop(run.execution.arn, None)
+        for token in run.tokens:
+            self._tasks.pop(token, None)
+        self._spent.update(run.tokens)
 
     def _wake(self, run: Run) -> None:
         run.stopped.set()
@@ -230,6 +242,7 @@ class _World:
         token = f"{uuid.uuid4()}"
         with self._engine._lock:
             self._engine._tasks[token] = _Task(self._run.machine_arn, self._engine._clock.signal())
+            self._run.tokens.append(token)
         return token
 
     def wait(self, token: str, timeout_s: float) -> Any:

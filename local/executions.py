@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -44,12 +44,18 @@ def _output(described: Mapping[str, Any]) -> Any:
 
 
 class Executions:
-    """Connected once the stack stands; told of each execution's end by ``ended``."""
+    """Connected once the stack stands; told of each execution's end by ``ended``, and then tells ``told`` (a run's id).
 
-    def __init__(self, clock: Clock) -> None:
+    It remembers who waits for an end, and nothing of what has ended.
+    """
+
+    def __init__(self, clock: Clock, told: Sequence[Callable[[str], None]] = ()) -> None:
         self._clock = clock
+        self._told = told
         self._lock = threading.Lock()
-        self._served: dict[str, Signal] = {}
+        #: By ARN: which have ended and are served, and what is waited for. A set of names is small, whatever they did.
+        self._served: set[str] = set()
+        self._awaited: dict[str, Signal] = {}
         self._threads: list[threading.Thread] = []
         self._rules: EventRules | None = None
         self._closing = clock.signal()
@@ -66,18 +72,28 @@ class Executions:
 
     def ended(self, described: Mapping[str, Any]) -> None:
         """Take note that an execution ended, and deliver its event: called in the execution's thread."""
-        served = self._signal(described["executionArn"])
+        arn = described["executionArn"]
         if self._rules is None or self._closing.is_set():
-            served.set()
+            self._serve(arn)
             return
         event = status_change(described)
         with suppress(SandboxEnded):  # the cloud was closed meanwhile
             try:
                 not_taken = self._rules.deliver(event)
             finally:
-                served.set()
-            for arn in not_taken:
-                self._rules.deliver_again(event, arn)
+                self._serve(arn)
+            for target in not_taken:
+                self._rules.deliver_again(event, target)
+
+    def _serve(self, arn: str) -> None:
+        """Let those go on who wait for the end of an execution, now that its event was delivered or tried to be."""
+        with self._lock:
+            self._served.add(arn)
+            awaited = self._awaited.pop(arn, None)
+        if awaited is not None:
+            awaited.set()
+        for told in self._told:
+            told(arn.rpartition(":")[2])
 
     def invoked_by_event(self, function_arn: str, event: Mapping[str, Any]) -> None:
         """Invoke a function that is the target of a rule, and do not wait for it."""
@@ -90,16 +106,19 @@ class Executions:
         thread = self._clock.thread(invoke, "rules")
         self._threads = [*(one for one in self._threads if one.is_alive()), thread]
 
-    def _signal(self, arn: str) -> Signal:
-        """Return what is set once the execution ended and its event was delivered, or tried to be."""
+    def _is_served_within(self, arn: str, timeout_s: float) -> bool:
+        """Wait until the execution has ended and its event was delivered, or tried to be; say whether it is so."""
         with self._lock:
-            return self._served.setdefault(arn, self._clock.signal())
+            if arn in self._served:
+                return True
+            signal = self._awaited.setdefault(arn, self._clock.signal())
+        return signal.wait(timeout_s)
 
     def wait(self, run_id: str, timeout_s: float) -> Execution:
         """See ``LocalCloud.wait``."""
         arn = self.arn(run_id)
         described = self._describe(arn, run_id)
-        if not self._signal(arn).wait(timeout_s):
+        if not self._is_served_within(arn, timeout_s):
             last = [event for event in self.history(run_id) if "stateEnteredEventDetails" in event][-1:]
             where = f", in {last[0]['stateEnteredEventDetails']['name']}" if last else ""
             raise TimeoutError(f"{run_id} has not ended after {timeout_s} s; it is {described['status']}{where}.")
@@ -115,7 +134,8 @@ class Executions:
     def status(self, run_id: str) -> str:
         """See ``LocalCloud.status``."""
         arn = self.arn(run_id)
-        served = self._signal(arn).is_set()
+        with self._lock:
+            served = arn in self._served
         status: str = self._describe(arn, run_id)["status"]
         return status if served else "RUNNING"
 

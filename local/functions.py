@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
+import threading
 import traceback
 import uuid
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -15,19 +17,26 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ballast.contracts.secret import masked_context
 from ballast.runtime import Runtime
 from local import sandbox
 from local.clock import Clock, Signal, WallClock
 from local.sandbox import Context, GaveUp, TimedOut, run
+from local.stdout import Sink
 
 #: Lambda's limit of a synchronous request and of a response, in bytes.
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
 
 _OURS = (__file__, sandbox.__file__)
 
+#: Of two imports at once of modules that import each other in a circle, one finds the other's half. In Lambda each
+#: function has a process of its own.
+_IMPORTING = threading.RLock()
+
 Hook = Callable[[str, dict[str, Any]], None]
 AfterHook = Callable[[str, dict[str, Any], Any], None]
 Handler = Callable[..., Any]
+Printed = Callable[[str, Any, str], None]
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,8 @@ def imported_handler(function: Function) -> Handler:
     """Return the function's handler, imported into this process."""
     module, _, name = function.handler.rpartition(".")
     try:
-        loaded = importlib.import_module(module)
+        with _IMPORTING:
+            loaded = importlib.import_module(module)
     except Exception as problem:
         raise _Reported("Runtime.ImportModuleError", f"Unable to import module '{module}': {problem}") from problem
     try:
@@ -108,6 +118,8 @@ class Functions:
     runtime_of     what a function's handler gets
     before, after  called around each handler; an exception counts as the handler's
     logs           what handlers printed lately: (logical id, text)
+    printed        called after an invocation that printed something or failed: the function's logical id, the event,
+                   and what it printed, with the sensitive values masked that it has met
     may_invoke     whether a state machine's role may invoke a function (two ARNs)
     clock          by which they are cut
     handler_of     loads a function's handler
@@ -118,9 +130,13 @@ class Functions:
     before: list[Hook] = field(default_factory=list)
     after: list[AfterHook] = field(default_factory=list)
     logs: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=10_000))
+    printed: list[Printed] = field(default_factory=list)
     may_invoke: Callable[[str, str], bool] = _anybody_may
     clock: Clock = field(default_factory=WallClock)
     handler_of: Callable[[Function], Handler] = imported_handler
+    #: How many invocations have ended.
+    ended: int = 0
+    _count: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
 
     def find(self, function: str) -> Function:
         """Return the function, or raise ``KeyError`` that names those there are."""
@@ -159,9 +175,11 @@ class Functions:
         if len(payload) > MAX_PAYLOAD_BYTES:
             words = f"Request must be smaller than {MAX_PAYLOAD_BYTES} bytes"
             raise ServiceFault("RequestTooLargeException", words).as_client_error()
-        request_id = str(uuid.uuid4())
+        request_id, said = str(uuid.uuid4()), list[str]()
+        event: Any = None
         try:
-            return self._respond(found, json.loads(payload), request_id, within_s, waiting), None
+            event = json.loads(payload)
+            return self._respond(found, event, request_id, within_s, waiting, said.append), None
         except ServiceFault as fault:
             raise fault.as_client_error() from None
         except (GaveUp, KeyboardInterrupt):
@@ -169,8 +187,24 @@ class Functions:
         except BaseException as problem:
             report = _as_lambda_reports(problem, found, request_id)
             trace = "".join(report["stackTrace"])
-            self._log(found, f"[ERROR] {report['errorType']}: {report['errorMessage']}\n{trace}")
+            text = f"[ERROR] {report['errorType']}: {report['errorMessage']}\n{trace}"
+            self._log(found, text)
+            said.append(text)
             return json.dumps(report).encode(), "Unhandled"
+        finally:
+            self._tell(found, event, "".join(said))
+            self.ended = next(self._count)
+
+    def _tell(self, function: Function, event: Any, text: str) -> None:
+        """Tell who listens what an invocation printed. At its end, since only then all is known that is sensitive."""
+        if not text or not self.printed:
+            return
+        try:
+            masked = self.runtime_of(function.logical_id).masked(text, event)
+        except Exception:  # a function that cannot even be set up has met nothing
+            masked = masked_context(text, event)
+        for told in list(self.printed):
+            told(function.logical_id, event, masked)
 
     def _log(self, function: Function, text: str) -> None:
         self.logs.append((function.logical_id, text))
@@ -182,6 +216,7 @@ class Functions:
         request_id: str,
         within_s: float | None,
         waiting: Callable[[Signal], AbstractContextManager[None]] | None,
+        said: Sink,
     ) -> bytes:
         handler = self.handler_of(function)
         runtime = self.runtime_of(function.logical_id)
@@ -196,10 +231,14 @@ class Functions:
                 after(function.logical_id, event, result)
             return result
 
+        def print_both(text: str) -> None:
+            self._log(function, text)
+            said(text)
+
         result = run(
             work,
             function.timeout_s,
-            lambda text: self._log(function, text),
+            print_both,
             self.clock,
             within_s=within_s,
             waiting=waiting,

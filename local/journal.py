@@ -22,6 +22,8 @@ from ballast.errors import InvalidInput
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = 1
+#: By this title older versions said that a run was cut off.
+_CUT_OFF = "up, cut off"
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
@@ -58,11 +60,15 @@ def write_whole(file: Path, text: str) -> None:
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A run in the journal. ``title`` says what it was started as, e.g. ``demo loop``."""
+    """A run in the journal. ``title`` says what it was started as, e.g. ``demo loop``.
+
+    cut_off  the process that ran it ended before the run did: nothing goes on, although its log has no end
+    """
 
     run_id: str
     title: str
     events: tuple[Event, ...]
+    cut_off: bool = False
 
 
 class Journal:
@@ -72,8 +78,8 @@ class Journal:
         self._folder = folder / "runs"
         self._home = folder
 
-    def save(self, run_id: str, title: str, events: Iterable[Event]) -> Path:
-        """Keep the log of a run, in place of an earlier one of the same id; return the file."""
+    def save(self, run_id: str, title: str, events: Iterable[Event], *, cut_off: bool = False) -> Path:
+        """Keep the log of a run, in place of an earlier one of the same id; return the file. See ``SavedRun``."""
         if not _RUN_ID.fullmatch(run_id):
             raise InvalidInput(f"{run_id!r} is not a run id.")
         private_folder(self._home)
@@ -87,6 +93,7 @@ class Journal:
             "events": [event.model_dump(mode="json") for event in kept],
             # What `ballast verify` needs besides.
             "stored": [dict(event.stored) for event in kept],
+            **({"cut_off": True} if cut_off else {}),
         }
         write_whole(file, json.dumps(content, indent=1))
         return file
@@ -144,7 +151,9 @@ def _read(file: Path) -> SavedRun:
         )
         if not events:
             raise InvalidInput(f"{file}: holds no entry: the run was cut off before it was admitted. {remedy}")
-        return SavedRun(run_id=str(content["run_id"]), title=str(content.get("title", "")), events=events)
+        title = str(content.get("title", ""))
+        cut_off = content.get("cut_off", title == _CUT_OFF) is True
+        return SavedRun(run_id=str(content["run_id"]), title=title, events=events, cut_off=cut_off)
     except OSError as problem:
         raise InvalidInput(f"{file}: cannot be read ({problem.strerror}).") from None
     except ValidationError as problem:

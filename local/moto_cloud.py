@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ from local.moto_seams.events import functions_are_targets
 from local.moto_seams.interpreter import executions_run_by, validated_once
 from local.moto_seams.jsonata import jsonata_clock
 from local.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
+from local.moto_seams.sqs import messages_told_to
 from local.streams import Streams
 
 _LOOPBACK = r"https?://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?(/|$)"
@@ -33,9 +34,14 @@ _BEDROCK = r"https?://bedrock-runtime[.-]"
 
 @contextmanager
 def moto_cloud(
-    engine: Engine, executions: Executions, clock: Clock, allow_bedrock: bool, streams: Streams
+    engine: Engine,
+    executions: Executions,
+    clock: Clock,
+    allow_bedrock: bool,
+    streams: Streams,
+    sent: Callable[[str, str], None],
 ) -> Iterator[None]:
-    """An empty cloud whose state machines ``engine`` runs."""
+    """An empty cloud whose state machines ``engine`` runs; ``sent`` is told of each message (queue, body)."""
     passed = [_LOOPBACK, *([_BEDROCK] if allow_bedrock else [])]
     config: Any = {
         "stepfunctions": {"execute_state_machine": True},
@@ -62,6 +68,7 @@ def moto_cloud(
         no_key_pairs_for_secret_keys(),
         keys_as_the_template_says(),
         functions_are_targets(executions.invoked_by_event),
+        messages_told_to(sent),
         mock_aws(config=config),
     ):
         yield

@@ -1,7 +1,8 @@
 """What handlers print, kept apart from what this process prints.
 
-Lambda sends a function's standard output to its log group, metrics in embedded metric format
-among it. Here each thread that runs a handler has a sink of its own; all others print as before.
+Lambda sends a function's standard output and standard error to its log group, metrics in embedded metric format
+among it. Here each thread that runs a handler has a sink of its own, and hands it on to the threads that it starts;
+all others print as before.
 """
 
 from __future__ import annotations
@@ -11,27 +12,31 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Any, TextIO
 
-_THIS_THREAD = threading.local()
+from local.moto_seams.replaced import replaced
+
 _ONE_AT_A_TIME = threading.Lock()
+_STREAMS = ("stdout", "stderr")
+#: The attribute of a thread that has a sink.
+_SINK = "_ballast_sink"
 
 Sink = Callable[[str], None]
 
 
 class _ByThread(io.TextIOBase):
-    def __init__(self, before: TextIO) -> None:
-        self.before = before
+    def __init__(self, name: str, before: TextIO) -> None:
+        self.stream, self.before = name, before
 
     def write(self, text: str) -> int:
-        sink: Sink | None = getattr(_THIS_THREAD, "sink", None)
+        sink = _sink()
         if sink is not None:
             sink(text)
             return len(text)
         return self._elsewhere().write(text)
 
     def flush(self) -> None:
-        if getattr(_THIS_THREAD, "sink", None) is None:
+        if _sink() is None:
             self._elsewhere().flush()
 
     def isatty(self) -> bool:
@@ -46,24 +51,47 @@ class _ByThread(io.TextIOBase):
 
     def _elsewhere(self) -> TextIO:
         # A logger that a handler made keeps this object beyond the block.
-        return sys.stdout if not isinstance(sys.stdout, _ByThread) else self.before
+        now: TextIO = getattr(sys, self.stream)
+        return now if not isinstance(now, _ByThread) else self.before
+
+
+def _sink() -> Sink | None:
+    return getattr(threading.current_thread(), _SINK, None)
+
+
+def not_of_a_handler(thread: threading.Thread) -> threading.Thread:
+    """Return the thread, which is the cloud's own: whoever starts it hands no sink on to it."""
+    setattr(thread, _SINK, None)
+    return thread
 
 
 def printing_to(sink: Sink) -> None:
-    """Let this thread print to ``sink``, for the rest of its life."""
-    _THIS_THREAD.sink = sink
+    """Let this thread, and those that it starts, print to ``sink`` for the rest of their lives."""
+    setattr(threading.current_thread(), _SINK, sink)
     with _ONE_AT_A_TIME:
         # Anew each time: others exchange ``sys.stdout`` as well, e.g. pytest for a test.
-        if not isinstance(sys.stdout, _ByThread):
-            sys.stdout = _ByThread(sys.stdout)
+        for name in _STREAMS:
+            now = getattr(sys, name)
+            if not isinstance(now, _ByThread):
+                setattr(sys, name, _ByThread(name, now))
 
 
 @contextmanager
 def stdout_restored() -> Iterator[None]:
-    """After the block, ``sys.stdout`` is what it was without ``printing_to``."""
+    """Within the block sinks are handed on to new threads; after it ``sys.stdout`` and ``sys.stderr`` are as before."""
+
+    def start(self: Any) -> None:
+        sink = _sink()
+        if sink is not None and not hasattr(self, _SINK):
+            setattr(self, _SINK, sink)
+        before(self)
+
     try:
-        yield
+        with replaced(threading.Thread, "start", start) as before:
+            yield
     finally:
         with _ONE_AT_A_TIME:
-            if isinstance(sys.stdout, _ByThread):
-                sys.stdout = sys.stdout.before
+            for name in _STREAMS:
+                now = getattr(sys, name)
+                if isinstance(now, _ByThread):
+                    setattr(sys, name, now.before)

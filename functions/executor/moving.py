@@ -20,6 +20,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ballast.contracts import Event, ExecuteTask
+from ballast.edge import note
 from ballast.errors import BallastError, MoveRefused, RetryLater, RuleViolation
 from ballast.folds import approval_rounds, moves
 from ballast.log.aws_errors import consequences
@@ -174,6 +175,7 @@ class Moving:
         except (BallastError, ToolFailed):
             raise
         except Exception as defect:
+            note(defect)
             raise RuleViolation(
                 f"{tool.name}: whose money it would move cannot be told ({type(defect).__name__}); it was not called."
             ) from defect

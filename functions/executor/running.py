@@ -5,10 +5,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ballast.playbook import Tool, ToolContext
+from ballast.edge import note
+from ballast.playbook import Tool, ToolContext, ToolFailed
 from functions.executor.circuit import Circuits
-from functions.executor.outcome import said_by_tool
-from functions.executor.timeout import within
+from functions.executor.outcome import NothingDone, said_by_tool
+from functions.executor.timeout import TimedOut, within
 
 
 @dataclass(frozen=True)
@@ -33,4 +34,10 @@ class Running:
         return self._bounded(self.tool.policy.verify)
 
     def _bounded(self, function: Any) -> Any:
-        return within(self.context.timeout_s, lambda: said_by_tool(lambda: function(self.args, self.context)))
+        try:
+            return within(self.context.timeout_s, lambda: said_by_tool(lambda: function(self.args, self.context)))
+        except (ToolFailed, NothingDone, TimedOut):
+            raise  # the tool's own word, or its time
+        except Exception as problem:
+            note(problem)  # it becomes an outcome, which has its text alone
+            raise

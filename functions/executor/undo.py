@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ballast.contracts import ToolCall
+from ballast.edge import note
 from ballast.playbook import Tool
 from functions.executor.attempt import Outcome
 
@@ -28,6 +29,7 @@ def undo_of(tool: Tool, args: BaseModel, outcome: Outcome) -> Outcome:
         undo = ToolCall(tool=tool.undo, arguments=dict(make(args, outcome["result"])))
         return {"undo": undo.model_dump(mode="json")}
     except Exception as defect:
+        note(defect)
         # The effect stands and must be recorded. What was intended as its undo will be refused, and a person looks.
         message = f"Its undo {tool.undo} could not be made: {type(defect).__name__}: {defect}"[:500]
         return {"undo": None, "message": message}

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, RunRequest, ToolCall
 from ballast.contracts.wire import canonical
+from ballast.edge import note
 from ballast.folds import CallState, calls
 from ballast.playbook import CallFailed, Fallback, GiveUp, Playbook
 
@@ -34,8 +35,9 @@ def next_decision(
     except CallFailed as failed:
         return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), str(failed)
     except Exception as defect:
-        note = f"{script.function.__qualname__} failed: {type(defect).__name__}: {defect}"
-        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_FAILED), note
+        note(defect)
+        what = f"{script.function.__qualname__} failed: {type(defect).__name__}: {defect}"
+        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_FAILED), what
 
 
 def _replay(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from local.cli.exits import Exit
 from local.cli.parser import parser
-from local.cli.startup import end_quickly, no_collecting
+from local.cli.startup import end_quickly, interruptible, no_collecting
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,9 +21,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("moto").addHandler(logging.NullHandler())
     end_quickly()
     try:
-        with no_collecting():
-            command = _command(typed.command, on_stack=typed.stack is not None)
-        return command(typed)
+        with interruptible():
+            with no_collecting():
+                command = _command(typed.command, on_stack=typed.stack is not None)
+            return command(typed)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return Exit.INTERRUPTED
@@ -93,6 +94,7 @@ def _expected(problem: Exception) -> Exit | None:
     """Return the exit code for a failure that a person can mend; None for a defect."""
     from ballast.errors import BallastError, MayNotAnswer, NotAdmitted
     from local.cli.mailbox import NobodyWaits
+    from local.template import TemplateInvalid
 
     if isinstance(problem, NobodyWaits):
         return Exit.NOBODY_WAITS
@@ -100,4 +102,4 @@ def _expected(problem: Exception) -> Exit | None:
         return Exit.MAY_NOT
     if isinstance(problem, NotAdmitted):
         return Exit.REFUSED
-    return Exit.USAGE if isinstance(problem, BallastError) else None
+    return Exit.USAGE if isinstance(problem, BallastError | TemplateInvalid) else None

@@ -58,7 +58,10 @@ def breaker(typed: Namespace) -> int:
 
     new = _new(typed)
     query = "" if new or typed.tenant is None else f"?tenant={quote(typed.tenant)}"
-    show(_asked(f"http://127.0.0.1:{typed.port}/breaker{query}", new), Screen())
+    url, screen = f"http://127.0.0.1:{typed.port}", Screen()
+    shown = _asked(f"{url}/breaker{query}", new)
+    screen.line(f"Of the `ballast up` at {url}:", "dim")  # it may be another folder's
+    show(shown, screen)
     return Exit.OK
 
 

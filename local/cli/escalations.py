@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from local.cli.answer import what_to_type
@@ -16,11 +16,12 @@ from local.cli.output import Screen
 from local.journal import state_folder
 
 if TYPE_CHECKING:
+    from ballast.contracts import Event
     from local.cli.stack import DeployedCloud
 
 _EVERY_S = 2.0
 #: What is shown of an escalation; its task token is not among it, and not in the index.
-_SHOWN = ("escalation_id", "run_id", "tenant", "kind", "reason", "summary", "answer_by")
+_SHOWN = ("escalation_id", "run_id", "tenant", "kind", "reason", "summary", "opened_at", "answer_by", "reminded_at")
 
 Waiting = Sequence[dict[str, Any]]
 
@@ -61,6 +62,9 @@ def show(waiting: Waiting, screen: Screen) -> None:
         head = f"{message['escalation_id']}  {message.get('kind', '')}  {message.get('reason', '')}"
         screen.line(f"{head}  until {until} UTC" if until else head, "bold")
         screen.line(f"{message.get('summary', '')}")
+        if whose := [f"{name} {message[name]}" for name in ("tenant", "run_id") if message.get(name)]:
+            opened = str(message.get("opened_at", ""))[:16].replace("T", " ")
+            screen.line(" · ".join([*whose, *([f"asked {opened} UTC"] if opened else [])]), "dim")
         for told in lines(message):
             screen.line(told)
         for typing in what_to_type(message["escalation_id"], message):
@@ -69,24 +73,71 @@ def show(waiting: Waiting, screen: Screen) -> None:
 
 
 def listed(cloud: DeployedCloud) -> Waiting:
-    """Return the stack's open escalations whose time has not passed, oldest first, through the index."""
+    """Return the escalations that ``GET /escalations`` shows as open, newest first, each with what it is about.
+
+    So not those that were answered meanwhile, whose time has passed, whose run has ended, or that are the requester's.
+    """
+    from ballast.contracts.event import run_seq
     from ballast.runtime import utc_now
 
-    names = {"#status": "status"} | {f"#{name}": name for name in _SHOWN}
-    pages = (
-        cloud.session.client("dynamodb")
-        .get_paginator("query")
-        .paginate(
-            TableName=cloud.physical_id("EscalationsTable"),
-            IndexName="by_status",
-            KeyConditionExpression="#status = :open",
+    now = utc_now().isoformat()
+    waiting = [item for item in _open(cloud) if item.get("answer_by", now) >= now]
+    ended = cloud.entries([(item["run_id"], run_seq("ended")) for item in waiting])
+    waiting = [item for item in waiting if (item["run_id"], run_seq("ended")) not in ended]
+    asked = cloud.entries([(item["run_id"], _seq(item)) for item in waiting])
+    found = []
+    for item in waiting:
+        opened = asked.get((item["run_id"], _seq(item)))
+        message = {name: item[name] for name in _SHOWN if name in item} | _about(item, opened)
+        found.append(as_it_stands(cloud, message))
+    return found
+
+
+def _open(cloud: DeployedCloud) -> list[dict[str, Any]]:
+    """Return the open questions to people by the index, newest first, each as the table has it now."""
+    dynamodb, table = cloud.session.client("dynamodb"), cloud.physical_id("EscalationsTable")
+    pages = dynamodb.get_paginator("query").paginate(
+        TableName=table,
+        IndexName="by_status",
+        KeyConditionExpression="#status = :open",
+        ProjectionExpression="escalation_id",
+        ExpressionAttributeNames={"#status": "status"},
+        ExpressionAttributeValues={":open": {"S": "open"}},
+        ScanIndexForward=False,
+    )
+    names = {f"#{name}": name for name in (*_SHOWN, "status", "turn", "call_index", "round", "call_sha256")}
+    found = []
+    for key in [item for page in pages for item in page["Items"]]:
+        item = dynamodb.get_item(  # the index is behind
+            TableName=table,
+            Key={"escalation_id": key["escalation_id"]},
             ProjectionExpression=", ".join(names),
             ExpressionAttributeNames=names,
-            ExpressionAttributeValues={":open": {"S": "open"}},
-        )
+            ConsistentRead=True,
+        ).get("Item", {})
+        plain = {name: next(iter(value.values())) for name, value in item.items()}
+        if plain.get("status") == "open" and plain.get("kind") != "question" and "tenant" in plain:
+            found.append(plain)
+    return found
+
+
+def _seq(item: Mapping[str, Any]) -> str:
+    """Return the key of the log's entry with which people were asked."""
+    from ballast.contracts.event import approval_seq, escalation_seq
+
+    turn, index = int(item.get("turn", 0)), int(item.get("call_index", 0))
+    return (
+        approval_seq(turn, index, "requested", int(item.get("round", 1))) if index else escalation_seq(turn, "opened")
     )
-    found = [{name: item[name]["S"] for name in _SHOWN if name in item} for page in pages for item in page["Items"]]
-    now = utc_now().isoformat()
-    return [
-        as_it_stands(cloud, item) for item in found if item["kind"] != "question" and item.get("answer_by", now) >= now
-    ]
+
+
+def _about(item: Mapping[str, Any], opened: Event | None) -> dict[str, Any]:
+    """Return what was proposed; where the log has another call by now than people were asked about, that instead."""
+    from ballast.contracts.wire import canonical, sha256
+
+    decision = opened.body.get("proposed_decision") if opened else None
+    calls, asked = (decision or {}).get("calls"), item.get("call_sha256")
+    if asked is not None and calls and sha256(canonical(calls[0])) != asked:
+        changed = "NOT SHOWN: the call behind it was changed in the log after people were asked. Do not answer it;"
+        return {"summary": f"{changed} see `ballast --stack NAME verify {item['run_id']}`."}
+    return {"proposed_decision": decision} if decision else {}

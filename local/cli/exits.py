@@ -25,12 +25,13 @@ exit codes:
   1    a scenario ended otherwise than expected, or a defect in the command
   2    wrong usage or invalid input; the message names the field and the remedy
   3    the run was refused: not admitted, nothing was spent
-  4    the run ended without an answer: failed, unanswered, aborted, timed out
+  4    the run ended without an answer: failed, unanswered, aborted, timed out; or it asks a
+       person, who is not waited for (--no-wait)
   5    nobody waits for that escalation, or the answer was not confirmed
   6    a log is not as it was written (verify)
   7    no log is known to be changed, but some cannot be vouched for (verify)
   8    somebody else has to answer: the message says who may (answer)
-  130  interrupted (Ctrl-C)
+  130  interrupted (Ctrl-C, SIGTERM)
 """
 
 

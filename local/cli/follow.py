@@ -11,6 +11,8 @@ from local.cli.people import People
 EVERY_S = 0.04
 #: An ended execution is settled by a rule where the workflow itself did not; that takes a moment.
 SETTLED_WITHIN_S = 30.0
+#: With these entries of its log a run asks a person, and waits.
+ASKS = ("escalation.opened", "call.approval_requested")
 
 
 class Cloud(Protocol):
@@ -41,8 +43,12 @@ def follow(
     *,
     every_s: float = EVERY_S,
     sleep: Callable[[float], None] = time.sleep,
+    wait: bool = True,
 ) -> tuple[Event, ...]:
-    """Call ``saw`` once for each entry of the log, in order, and return all of them when the run has ended."""
+    """Call ``saw`` once for each entry of the log, in order, and return all of them when the run has ended.
+
+    Without ``wait`` also when it asks a person: the last entry is then no ending.
+    """
     states = cloud.session.client("stepfunctions")
     machine = cloud.physical_id("AgentStateMachine")
     arn = f"{machine.replace(':stateMachine:', ':execution:')}:{run_id}"
@@ -53,11 +59,11 @@ def follow(
         if not running:
             cloud.wait(run_id, SETTLED_WITHIN_S)
         events = cloud.events(run_id)
-        for event in events:
-            if event.seq not in seen:
-                seen.add(event.seq)
-                saw(event)
-        if not running:
+        new = [event for event in events if event.seq not in seen]
+        for event in new:
+            seen.add(event.seq)
+            saw(event)
+        if not running or (not wait and any(event.name in ASKS for event in new)):
             return events
         people.attend()
         sleep(every_s)

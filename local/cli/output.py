@@ -3,8 +3,10 @@
 import sys
 
 from rich.console import Console, RenderableType
+from rich.text import Text
 
 from local.trace.clean import clean
+from local.trace.layout import Plain
 from local.trace.timeline import Timeline
 
 
@@ -23,6 +25,15 @@ class Screen:
     def show(self, drawn: RenderableType) -> None:
         """Print something drawn."""
         self._console.print(drawn, crop=False)
+
+    def row(self, row: Text, below: str = "") -> None:
+        """Print one row of a list: one line in a pipe; in a terminal ``below`` is a line of its own."""
+        if self._console.is_terminal:
+            self.show(Plain(row))
+            if below:
+                self.line(f"{'':22}{below}", "dim")
+        else:
+            self._console.print(row.append(f"  {clean(below, lines=False)}" if below else ""), soft_wrap=True)
 
     def trace(self, made: Timeline, *, full: bool = False) -> None:
         """Draw a run's timeline."""

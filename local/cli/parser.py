@@ -21,7 +21,8 @@ handlers, on moto instead of AWS. No account, no network, nothing left behind bu
 
 _FILES = """\
 files: .ballast/ in the current folder, or the folder named by $BALLAST_HOME, holds the logs of
-finished runs (runs/) and the escalations that wait for an answer (escalations/).
+finished runs (runs/), what their functions and tools printed (logs/), and the escalations that
+wait for an answer (escalations/).
 """
 
 _DEMO = """\
@@ -50,7 +51,8 @@ The model is one of
 and may be set once and for all: export BALLAST_MODEL=http://localhost:11434/v1#qwen3
 
 A request file holds {"request_id", "text"} and optionally "intent", "context", "tenant",
-"agent", "limits". A run that needs a person says what to type, and waits.
+"agent", "limits". A run that asks a person says what to type, and waits; without a terminal, or with
+--no-wait, it is aborted then, and the command ends with 4 (on a stack it goes on).
 """
 
 _UP = """\
@@ -174,11 +176,19 @@ def _run(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--model", metavar="SPEC", help="which model (default: $BALLAST_MODEL); see above")
     sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
     sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
+    _parameter(sub)
+    _verbose(sub)
+    sub.add_argument(
+        "--wait",
+        action=argparse.BooleanOptionalAction,
+        help="wait for a person where the run asks one (default: where standard output is a terminal)",
+    )
     sub.add_argument("--full", action="store_true", help="shorten nothing in the trace")
 
 
 def _up(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--port", type=int, default=8787, metavar="N", help="the port (default: 8787; 0: any free one)")
+    sub.add_argument("--aws-port", type=int, metavar="N", help="the port for AWS SDKs (default: the next one, or any)")
     sub.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="127.0.0.1, ::1 or localhost")
     sub.add_argument("--model", metavar="SPEC", help="as for `ballast run` (default: $BALLAST_MODEL)")
     sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
@@ -189,6 +199,15 @@ def _up(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--group", action="append", default=[], metavar="NAME", help="whose approvals they give. Repeatable"
     )
+    _parameter(sub)
+    _verbose(sub)
+
+
+def _verbose(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--verbose", action="store_true", help="show what functions and tools print, and their tracebacks")
+
+
+def _parameter(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "--parameter",
         action="append",

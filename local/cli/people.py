@@ -28,6 +28,16 @@ class People(Protocol):
         """Nobody answers any more."""
 
 
+class Nobody:
+    """Nobody answers here."""
+
+    def attend(self) -> None:
+        """Nothing to do."""
+
+    def leave(self) -> None:
+        """Nothing is held."""
+
+
 class ScriptedPeople:
     """Answers each escalation with the next of ``answers``, which are payloads without the escalation's id.
 
@@ -54,10 +64,13 @@ class ScriptedPeople:
 
 
 class PeopleElsewhere:
-    """Says what to type, and waits for ``ballast answer`` in another terminal."""
+    """Says what to type, and waits for ``ballast answer`` in another terminal.
 
-    def __init__(self, cloud: "LocalCloud", mailbox: Mailbox, screen: Screen) -> None:
-        self._cloud, self._queue = cloud, EscalationQueue(cloud)
+    ``queue`` is where the messages come from; by default they are taken out of the queue.
+    """
+
+    def __init__(self, cloud: "LocalCloud", mailbox: Mailbox, screen: Screen, queue: "Messages | None" = None) -> None:
+        self._cloud, self._queue = cloud, queue or EscalationQueue(cloud)
         self._mailbox, self._screen = mailbox, screen
         self._waiting: dict[str, None] = {}
 
@@ -131,6 +144,32 @@ class PeopleElsewhere:
         if self._mailbox.find(escalation_id).message != message:
             self._mailbox.close(escalation_id)
             self._mailbox.post(Notice(escalation_id, message))
+
+
+class Messages(Protocol):
+    """Where the messages to people come from."""
+
+    def received(self) -> Iterator[dict[str, Any]]:
+        """Yield the bodies of those that are new."""
+
+
+class OverheardQueue:
+    """What is sent to the queue that people read: seen when it is sent, and left for whoever consumes the queue."""
+
+    def __init__(self, cloud: "LocalCloud") -> None:
+        self._name = cloud.physical_id("EscalationQueue").rpartition("/")[2]
+        self._new: deque[str] = deque()
+        cloud.message_sent.append(self._sent)
+
+    def _sent(self, queue: str, body: str) -> None:
+        if queue == self._name:
+            self._new.append(body)
+
+    def received(self) -> Iterator[dict[str, Any]]:
+        """Yield the bodies of the messages that were sent since the last call; no request is made."""
+        while self._new:
+            body: dict[str, Any] = json.loads(self._new.popleft())
+            yield body
 
 
 class EscalationQueue:

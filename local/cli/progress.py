@@ -5,6 +5,7 @@ from typing import Any
 
 from ballast.contracts import Event
 from ballast.contracts.event import LAST_TURN
+from local.cli.follow import ASKS
 from local.trace.clean import clean, cut_short
 from local.trace.reading import listed, mapping, number, text, whole
 from local.trace.words import meaning, span, usd
@@ -12,7 +13,6 @@ from local.trace.words import meaning, span, usd
 _STYLES = {"call.refused": "red", "model.failed": "red", "run.refused": "red", "run.ended": "bold"}
 #: Characters of one line: what does not fit is in the trace.
 _MOST = 68
-_WAITS = ("escalation.opened", "call.approval_requested")
 
 
 def progress(event: Event) -> tuple[str, str] | None:
@@ -25,7 +25,7 @@ def progress(event: Event) -> tuple[str, str] | None:
     if told or (event.name == "call.intended" and event.body.get("effect") == "read"):
         return None
     turn = f"turn {event.turn:<3}" if 0 < event.turn < LAST_TURN else f"{'run':8}"
-    style = "magenta" if event.name in _WAITS else _STYLES.get(event.name, "")
+    style = "magenta" if event.name in ASKS else _STYLES.get(event.name, "")
     said = clean(_said(event), lines=False)
     return f"  {turn}  {said if len(said) <= _MOST else cut_short(said, _MOST - 2)}", style
 

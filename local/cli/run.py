@@ -1,6 +1,7 @@
 """``ballast run``: one request in a local cloud, on the screen."""
 
 import os
+import sys
 from argparse import Namespace
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from ballast.playbook import load_playbook
 from local.cli.exits import exit_of
 from local.cli.mailbox import Mailbox
 from local.cli.output import Screen
-from local.cli.people import PeopleElsewhere
+from local.cli.people import Nobody, PeopleElsewhere
+from local.cli.printed import PrintedOutput
 from local.cli.request import request_of
-from local.cli.stage import STORE, stage
+from local.cli.stage import STORE, parameters_of, stage
 from local.cli.watch import watch
 from local.journal import Journal, state_folder
 
@@ -30,20 +32,29 @@ def run(typed: Namespace) -> int:
     """
     spec = chosen_model(typed)
     from local.cloud import PLAYBOOK
-    from local.converse import model_source
+    from local.converse import check_that_it_answers, model_source
 
     folder = Path(typed.playbook) if typed.playbook else PLAYBOOK
     request = request_of(typed, agent=load_playbook(folder).agent.name)
-    source = model_source(spec)
+    source, parameters = model_source(spec), parameters_of(typed.parameter)
     home = state_folder(os.environ)
     screen = Screen()
+    if spec.startswith(("http", "bedrock:")):
+        screen.line("Asking the model whether it answers …", "dim")
+        check_that_it_answers(source, spec)
     screen.line("Deploying template.yaml into a local cloud …", "dim")
     size = None if typed.playbook else STORE
-    with stage(source, playbook=folder, seed=1 if typed.seed is None else typed.seed, size=size) as cloud:
-        people = PeopleElsewhere(cloud, Mailbox(home), screen)
-        made = watch(cloud, request, people, screen=screen, journal=Journal(home), title=f"run with {spec}")
+    seed, wait = 1 if typed.seed is None else typed.seed, waits_for_people(typed)
+    with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters) as cloud:
+        printed = PrintedOutput(home, screen, verbose=typed.verbose)
+        cloud.printed.append(printed)
+        people = PeopleElsewhere(cloud, Mailbox(home), screen) if wait else Nobody()
+        title = f"run with {spec}"
+        made = watch(cloud, request, people, screen=screen, journal=Journal(home), title=title, wait=wait)
         screen.line()
     screen.trace(made, full=typed.full)
+    if printed.file(made.run_id).exists():
+        screen.line(f"What its functions printed is in {printed.file(made.run_id)}.", "dim")
     return exit_of(made.status)
 
 
@@ -53,3 +64,8 @@ def chosen_model(typed: Namespace) -> str:
     if not spec:
         raise InvalidInput(_NO_MODEL)
     return str(spec)
+
+
+def waits_for_people(typed: Namespace) -> bool:
+    """Say whether a run that asks a person is waited for: as typed, else where a terminal shows what to type."""
+    return bool(sys.stdout.isatty() if typed.wait is None else typed.wait)

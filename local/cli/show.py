@@ -2,6 +2,7 @@
 
 import os
 from argparse import Namespace
+from dataclasses import replace
 
 from ballast.errors import InvalidInput
 from local.cli.exits import Exit
@@ -17,7 +18,7 @@ def trace(typed: Namespace) -> int:
         if typed.full:
             raise InvalidInput("--full goes with a RUN. `ballast trace` without an argument lists the saved runs.")
         return _list(journal.recent(), as_json=typed.json)
-    made = timeline(journal.find(typed.run).events)
+    made = _timeline(journal.find(typed.run))
     if typed.json:
         print(made.to_json())
     else:
@@ -27,8 +28,16 @@ def trace(typed: Namespace) -> int:
     return Exit.OK
 
 
+def _timeline(saved: SavedRun) -> Timeline:
+    """Return the run's timeline; one that was cut off does not go on, and waits for nobody."""
+    made = timeline(saved.events)
+    if not saved.cut_off or made.status not in ("open", "waiting"):
+        return made
+    return replace(made, status="aborted", ending=f"Cut off: its process ended before it did. {made.ending}")
+
+
 def _list(runs: list[SavedRun], *, as_json: bool) -> int:
-    found = [(saved, timeline(saved.events)) for saved in runs]
+    found = [(saved, _timeline(saved)) for saved in runs]
     if as_json:
         import json
 
@@ -44,9 +53,7 @@ def _list(runs: list[SavedRun], *, as_json: bool) -> int:
         screen.line("No saved run here. `ballast demo` makes one.")
     for saved, made in found:
         line = Text(made.opened_at[:19].replace("T", " ") + "Z  ", "dim")
-        screen.show(line.append_text(headline(made)))
-        if saved.title:
-            screen.line(f"{'':22}{saved.title}", "dim")
+        screen.row(line.append_text(headline(made)), saved.title)
     return Exit.OK
 
 

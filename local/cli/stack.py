@@ -6,7 +6,7 @@ import json
 import os
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,10 @@ from local.cli.answer import confirmed, goes_on, user
 from local.cli.breaker import of_stack
 from local.cli.exits import Exit, exit_of
 from local.cli.output import Screen
+from local.cli.people import Nobody
 from local.cli.reply import reply
 from local.cli.request import request_of
+from local.cli.run import waits_for_people
 from local.cli.watch import watch
 from local.deployed import output, stack_outputs
 from local.functions import FunctionError
@@ -96,6 +98,10 @@ class DeployedCloud:
         """Return the run's log."""
         return self._log().read(run_id)
 
+    def entries(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Event]:
+        """Return the entries of logs under those (run id, key); what is not there is left out."""
+        return self._log().read_keys(keys) if keys else {}
+
     def verdict(self, run_id: str, now: datetime) -> Verdict | None:
         """Return whether the run's log is as it was written; None where there is none."""
         from local.evidence import verdict_on
@@ -123,16 +129,6 @@ class DeployedCloud:
         index = RunIndex(self.session.client("dynamodb"), self.physical_id("RunLogTable"))
         found, _ = index.find(by_tenant(tenant), since=since.astimezone(UTC).isoformat(), limit=most + 1)
         return list(dict.fromkeys(one.run_id for one in found))
-
-
-class PeopleOfTheStack:
-    """They have the escalation queue; nothing is taken out of it here. The log says when a run waits."""
-
-    def attend(self) -> None:
-        """Nothing to do."""
-
-    def leave(self) -> None:
-        """Nothing is held."""
 
 
 def on_stack(typed: Namespace, session: boto3.Session | None = None) -> int:
@@ -170,12 +166,14 @@ def users_session(typed: Namespace) -> boto3.Session:
 
 
 def _run(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
-    for option in ("model", "playbook", "seed"):
-        if getattr(typed, option) is not None:
+    for option in ("model", "playbook", "seed", "parameter", "verbose"):
+        if getattr(typed, option) not in (None, [], False):
             raise InvalidInput(f"--{option} is of a local run; a stack has its own. Leave it out with --stack.")
     request = request_of(typed, agent=_AGENT)
     journal, title = Journal(state_folder(os.environ)), f"run on {typed.stack}"
-    made = watch(cloud, request, PeopleOfTheStack(), screen=screen, journal=journal, title=title, every_s=_EVERY_S)
+    # People have the escalation queue; nothing is taken out of it here. The log says when a run waits.
+    wait = waits_for_people(typed)
+    made = watch(cloud, request, Nobody(), screen=screen, journal=journal, title=title, every_s=_EVERY_S, wait=wait)
     screen.line()
     screen.trace(made, full=typed.full)
     return exit_of(made.status)

@@ -3,9 +3,10 @@
 import importlib
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
 
 from ballast.errors import InvalidInput, PlaybookInvalid
@@ -74,6 +75,18 @@ def _set_up(
     return cloud
 
 
+def parameters_of(words: Sequence[str]) -> dict[str, str]:
+    """Return the template's parameters of ``NAME=VALUE`` words. Raises ``InvalidInput`` for what it does not take."""
+    from local.cloud import ROOT
+    from local.parameters import typed as parameters
+    from local.template import load_template
+
+    try:
+        return parameters(load_template(ROOT / "template.yaml")["Parameters"], words)
+    except ValueError as problem:
+        raise InvalidInput(f"--parameter: {problem}") from None
+
+
 def shortened(seconds: float) -> None:
     """Wait as a retry does, but never so long that a demo becomes dull."""
     time.sleep(min(seconds, 0.1))
@@ -82,7 +95,7 @@ def shortened(seconds: float) -> None:
 def seed_store(cloud: "LocalCloud", playbook: Playbook, seed: int, size: dict[str, int]) -> None:
     """Fill the business's tables, where the playbook has a ``store`` package with ``seed_store``.
 
-    Raises ``PlaybookInvalid`` where there is one that cannot be imported.
+    Raises ``PlaybookInvalid`` where there is one that cannot be imported, or that fails.
     """
     name = f"{package_of(playbook)}.store"
     try:
@@ -95,7 +108,14 @@ def seed_store(cloud: "LocalCloud", playbook: Playbook, seed: int, size: dict[st
         text = f"{playbook.folder}: its store cannot be imported: {type(problem).__name__}: {problem}"
         raise PlaybookInvalid(text) from problem
     client = cloud.session.client("dynamodb")
-    store.seed_store(client, cloud.environ("ExecutorFunction"), today=utc_now().date(), seed=seed, **size)
+    try:
+        store.seed_store(client, cloud.environ("ExecutorFunction"), today=utc_now().date(), seed=seed, **size)
+    except Exception as problem:
+        # The last frame of the playbook's own says where.
+        at = [frame for frame in extract_tb(problem.__traceback__) if str(playbook.folder) in frame.filename][-1:]
+        where = f" ({at[0].filename}, line {at[0].lineno})" if at else ""
+        text = f"{playbook.folder}: seed_store of its store failed: {type(problem).__name__}: {problem}{where}"
+        raise PlaybookInvalid(text) from problem
 
 
 def package_of(playbook: Playbook) -> str:

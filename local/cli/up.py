@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -13,20 +14,28 @@ from typing import TYPE_CHECKING
 from ballast.contracts.wire import Name
 from ballast.errors import InvalidInput
 from ballast.http.identity import DEFAULT_TENANT, Role
+from ballast.playbook import load_playbook
 from local.cli.answer import user
 from local.cli.exits import Exit
 from local.cli.mailbox import Mailbox
 from local.cli.output import Screen
-from local.cli.people import PeopleElsewhere
+from local.cli.people import OverheardQueue, PeopleElsewhere
+from local.cli.printed import PrintedOutput
 from local.cli.stage import STORE, stage
+from local.cli.stage import parameters_of as _parameters
+from local.cli.watch import close, has_ended
 from local.journal import Journal, state_folder
 
 if TYPE_CHECKING:
+    from local.cloud import LocalCloud
     from local.up.endings import Endings
     from local.up.gateway import Reply, Request
+    from local.up.server import HttpServer
 
 #: How often endings and answers are looked for.
 _EVERY_S = 0.2
+#: The claims of a token that say who somebody is: a parameter and a variable each.
+_CLAIMED = ("tenant", "reviewer", "operator", "group")
 
 
 def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
@@ -36,50 +45,99 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
     """
     from local.cli.run import chosen_model
     from local.converse import model_source
-    from local.up import serve
-    from local.up.endings import Endings
     from local.up.identity import CLAIMS, bearer_of
+    from local.up.server import HttpServer
 
+    # What can be wrong in what was typed is found before anything is deployed.
     role = _role(typed)
-    source = model_source(chosen_model(typed))
-    home, screen = state_folder(os.environ), _OneAtATime()
+    source, parameters = model_source(chosen_model(typed)), CLAIMS | _parameters(typed.parameter)
+    claims = {f"{name.upper()}_CLAIM": parameters.get(f"{name.capitalize()}Claim", name) for name in _CLAIMED}
+    bearer_of(user(), role, claims, tenant=typed.tenant, groups=typed.group)
     folder = Path(typed.playbook) if typed.playbook else None
-    screen.line("Deploying template.yaml into a local cloud …", "dim")
-    seed = 1 if typed.seed is None else typed.seed
-    try:
-        size = None if folder else STORE
-        parameters = CLAIMS | _parameters(typed.parameter)
-        with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters) as cloud:
-            environ = cloud.environ("ApiFunction")
-            who = bearer_of(user(), role, environ, tenant=typed.tenant, groups=typed.group)
-            people, endings, journal = PeopleElsewhere(cloud, Mailbox(home), screen), Endings(cloud), Journal(home)
-            try:
-                told = _teller(screen)
-                with serve(cloud, authorizer=who, host=typed.host, port=typed.port, told=told) as served:
-                    _say_what_is_served(screen, served.url, typed, role)
-                    _attend(people, endings, journal, screen, pause)
-            finally:
-                people.leave()
-                for run_id, events in endings.going_on():
-                    if events:
-                        journal.save(run_id, "up, cut off", events)
-    except KeyboardInterrupt:
-        screen.line()
-        screen.line("Stopped.")
+    if folder is not None:
+        load_playbook(folder)
+    screen = _OneAtATime()
+    with ExitStack() as ports:
+        server = ports.enter_context(closing(HttpServer(host=typed.host, port=typed.port)))
+        aws = ports.enter_context(closing(_aws_server(typed, server.port)))
+        try:
+            screen.line("Deploying template.yaml into a local cloud …", "dim")
+            seed, size = 1 if typed.seed is None else typed.seed, None if folder else STORE
+            with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters) as cloud:
+                _serve(cloud, server, aws, typed, role, screen, pause)
+        except KeyboardInterrupt:
+            screen.line()
+            screen.line("Stopped.")
     return Exit.OK
 
 
-def _attend(
-    people: PeopleElsewhere, endings: Endings, journal: Journal, screen: Screen, pause: Callable[[float], None]
+def _aws_server(typed: Namespace, port: int) -> HttpServer:
+    """Return a server for AWS's SDKs: on the port that was typed, else on the next one after the API's, or any."""
+    from local.up.server import HttpServer
+
+    if typed.aws_port is not None:
+        return HttpServer(host=typed.host, port=typed.aws_port, option="--aws-port")
+    try:
+        return HttpServer(host=typed.host, port=port + 1 if typed.port else 0)
+    except InvalidInput:  # taken
+        return HttpServer(host=typed.host, port=0)
+
+
+def _serve(
+    cloud: LocalCloud,
+    server: HttpServer,
+    aws: HttpServer,
+    typed: Namespace,
+    role: Role,
+    screen: Screen,
+    pause: Callable[[float], None],
 ) -> None:
-    """Print endings, keep logs, pass answers on; does not return."""
+    """Serve until ``pause`` raises; then close the runs that go on, and keep their logs."""
+    from local.up import serve
+    from local.up.aws import AwsEndpoint
+    from local.up.endings import Endings
+    from local.up.identity import bearer_of
+
+    home = state_folder(os.environ)
+    who = bearer_of(user(), role, cloud.environ("ApiFunction"), tenant=typed.tenant, groups=typed.group)
+    people = PeopleElsewhere(cloud, Mailbox(home), screen, OverheardQueue(cloud))
+    endings, journal = Endings(cloud), Journal(home)
+    cloud.printed.append(PrintedOutput(home, screen, verbose=typed.verbose))
+    try:
+        aws.answer = AwsEndpoint(cloud)
+        with serve(cloud, authorizer=who, told=_teller(screen), on=server) as served, aws:
+            _say_what_is_served(screen, served.url, typed, role)
+            _say_where_aws_is(screen, aws.url)
+            _attend(cloud, people, endings, journal, screen, pause)
+    finally:
+        people.leave()
+        close(cloud, endings.going_on())
+        for run_id in endings.going_on():
+            if events := cloud.events(run_id):
+                journal.save(run_id, "up, cut off", events, cut_off=not has_ended(events))
+
+
+def _attend(
+    cloud: LocalCloud,
+    people: PeopleElsewhere,
+    endings: Endings,
+    journal: Journal,
+    screen: Screen,
+    pause: Callable[[float], None],
+) -> None:
+    """Print endings, keep logs, pass answers on; does not return. Where no function ran, it asks the cloud nothing."""
     from local.trace.fold import timeline
     from local.trace.words import usd
 
+    seen = -1
     while True:
         people.attend()
-        people.withdraw_what_is_closed()
+        ran = cloud.invocations
+        if ran != seen:
+            seen = ran
+            people.withdraw_what_is_closed()
         for run_id, events in endings.new():
+            people.withdraw_what_is_closed()
             if not events:
                 screen.line(f"{run_id}  ended before anything was in its log", "bold")
                 continue
@@ -116,6 +174,18 @@ def _say_what_is_served(screen: Screen, url: str, typed: Namespace, role: Role) 
     screen.line()
 
 
+def _say_where_aws_is(screen: Screen, url: str) -> None:
+    from local.deploy import STACK
+    from local.sessions import REGION
+
+    screen.line("Queues, events and functions, for other processes and any AWS SDK:", "bold")
+    screen.line(f"  export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION={REGION} AWS_ACCESS_KEY_ID=local \\")
+    screen.line("      AWS_SECRET_ACCESS_KEY=local")
+    screen.line(f"  python docs/examples/escalation_consumer.py --stack {STACK}")
+    screen.line("  aws events put-events --entries file://request.json    # docs/events/README.md")
+    screen.line()
+
+
 def examples(url: str) -> list[str]:
     """Return what to try first."""
     body = '{"text": "Please cancel order O-1002.", "context": {"order_id": "O-1002", "customer_id": "C-1001"}}'
@@ -125,21 +195,6 @@ def examples(url: str) -> list[str]:
         f"curl -s {url}/runs/RUN_ID/events",
         f"curl -s {url}/escalations",
     ]
-
-
-def _parameters(typed: Sequence[str]) -> dict[str, str]:
-    """Return parameters of the template by name. Raises ``InvalidInput`` for one that it does not have."""
-    from local.cloud import ROOT
-    from local.template import load_template
-
-    known = load_template(ROOT / "template.yaml")["Parameters"]
-    made = {}
-    for text in typed:
-        name, found, value = text.partition("=")
-        if not found or name not in known:
-            raise InvalidInput(f"--parameter {text[:80]!r}: write NAME=VALUE; template.yaml has {', '.join(known)}.")
-        made[name] = value
-    return made
 
 
 def _role(typed: Namespace) -> Role:

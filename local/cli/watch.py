@@ -1,14 +1,33 @@
 """One run on the screen: started, followed, saved, and whatever happens, never lost."""
 
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
 from ballast.contracts import Event, RunRequest
 from ballast.errors import InvalidInput, NotAdmitted
-from local.cli.follow import EVERY_S, Cloud, follow
+from local.cli.follow import ASKS, EVERY_S, Cloud, follow
 from local.cli.output import Screen
 from local.cli.people import People
 from local.cli.progress import progress
 from local.journal import Journal
 from local.trace.fold import timeline
 from local.trace.timeline import Timeline
+
+#: So long the runs that are cut off may take to be closed: aborted, and settled in their log.
+CLOSED_WITHIN_S = 10.0
+_LAST = ("run.ended", "run.refused")
+
+
+class Mortal(Protocol):
+    """A cloud that ends with this process, and its runs with it."""
+
+    def stop(self, run_id: str) -> None:
+        """Abort the run's execution."""
+
+    def wait(self, run_id: str, timeout_s: float) -> object:
+        """Wait until the run has ended and is settled. Raises ``TimeoutError``."""
 
 
 def watch(
@@ -20,10 +39,13 @@ def watch(
     journal: Journal,
     title: str,
     every_s: float = EVERY_S,
+    wait: bool = True,
 ) -> Timeline:
     """Run ``request`` and return its timeline; print each entry of the log as it appears.
 
-    The log is saved in the journal when the run ends, and also when this is interrupted.
+    The log is saved in the journal when the run ends, and also when this is interrupted: then the run of a local
+    cloud is aborted first, so that its log says how it ended. Without ``wait`` a run that asks a person is taken as
+    interrupted too; one of a deployed stack goes on there.
     Raises ``InvalidInput`` or ``NotAdmitted`` where the front door refuses.
     """
     run_id = start(cloud, request)
@@ -34,14 +56,18 @@ def watch(
             screen.line(*line)
 
     try:
-        events = follow(cloud, run_id, people, saw, every_s=every_s)
+        events = follow(cloud, run_id, people, saw, every_s=every_s, wait=wait)
     except BaseException:
-        if events := cloud.events(run_id):
-            journal.save(run_id, title, events)
-            screen.line(f"The log so far is kept: ballast trace {run_id}", "yellow")
+        if events := keep(cloud, run_id, journal, title):
+            how = "goes on" if timeline(events).status in ("open", "waiting") else "is aborted"
+            screen.line(f"The run {how}. The log so far is kept: ballast trace {run_id}", "yellow")
         raise
     finally:
         people.leave()
+    if not wait and not has_ended(events) and any(event.name in ASKS for event in events):
+        events = keep(cloud, run_id, journal, title)
+        screen.line(_not_waited_for(cloud, events), "yellow")
+        return timeline(events)
     if not events:
         ended = cloud.wait(run_id, 0)
         refused = isinstance(ended.output, dict) and ended.output.get("status") == "refused"
@@ -50,6 +76,45 @@ def watch(
         return Timeline(run_id=run_id, status="refused" if refused else "failed", ending=sentence)
     journal.save(run_id, title, events)
     return timeline(events)
+
+
+def close(cloud: Mortal, run_ids: Sequence[str], within_s: float = CLOSED_WITHIN_S) -> None:
+    """Abort runs of a cloud that ends, and let each be settled, so that its log says how it ended.
+
+    What is not settled in time, or when Ctrl-C comes again, is left as it is.
+    """
+    until = time.monotonic() + within_s
+    try:
+        for act in (cloud.stop, lambda run_id: cloud.wait(run_id, max(0.0, until - time.monotonic()))):
+            for run_id in run_ids:
+                with suppress(Exception):  # the journal notes which of them were cut off
+                    act(run_id)
+    except KeyboardInterrupt:
+        return
+
+
+def keep(cloud: Cloud, run_id: str, journal: Journal, title: str) -> tuple[Event, ...]:
+    """Save the log of a run that is not followed any more, and return it; a run of a local cloud is closed first."""
+    ends_here = hasattr(cloud, "stop")
+    if ends_here:
+        close(cloud, [run_id])  # type: ignore[arg-type]
+    events = cloud.events(run_id)
+    if events:
+        journal.save(run_id, title, events, cut_off=ends_here and not has_ended(events))
+    return events
+
+
+def has_ended(events: Sequence[Event]) -> bool:
+    """Say whether the log has the run's end."""
+    return any(event.name in _LAST for event in events)
+
+
+def _not_waited_for(cloud: Cloud, events: Sequence[Event]) -> str:
+    asked = next(event.body for event in reversed(events) if event.name in ASKS)
+    what = f"It asks a person ({asked.get('reason', 'approval')}), and nobody waits for the answer here"
+    if hasattr(cloud, "stop"):
+        return f"{what}: the run is aborted. With --wait it waits for `ballast answer`."
+    return f"{what}: the run goes on. `ballast escalations` and `ballast answer` with --stack answer it."
 
 
 def start(cloud: Cloud, request: RunRequest) -> str:

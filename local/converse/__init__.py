@@ -10,7 +10,7 @@
     choose     the values of ``--model``
 """
 
-from local.converse.choose import Bedrock, model_source
+from local.converse.choose import Bedrock, check_that_it_answers, model_source
 from local.converse.openai import OpenAIModel
 from local.converse.recorded import RecordedModel
 from local.converse.script import ScriptModel
@@ -27,6 +27,7 @@ __all__ = [
     "Reply",
     "ScriptModel",
     "Source",
+    "check_that_it_answers",
     "model_source",
     "said",
 ]

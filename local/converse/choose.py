@@ -4,20 +4,36 @@ from __future__ import annotations
 
 import json
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ballast.errors import InvalidInput
 
 if TYPE_CHECKING:
     from local.converse.source import Source
 
+Pause = Callable[[float], None]
+
 _URL = re.compile(r"^(?P<url>https?://[^#\s]+)#(?P<name>\S+)$")
 _HELP = (
     "Give a script (PATH.yaml), a recorded run (PATH.json), an OpenAI-compatible server "
     "(http://localhost:11434/v1#MODEL_NAME) or Bedrock itself (bedrock:MODEL_ID)."
 )
+
+
+#: The smallest conversation there is: who cannot answer this answers nothing.
+_HELLO: dict[str, Any] = {
+    "messages": [{"role": "user", "content": [{"text": "Say OK."}]}],
+    "inferenceConfig": {"maxTokens": 16},
+}
+#: So long a model has for it: a server on this machine may have to load it first.
+_HELLO_WITHIN_S = 60.0
+#: What may be over in a moment: asked again after so many seconds.
+_PASSES = ("ThrottlingException", "ServiceUnavailableException", "InternalServerException", "ModelNotReadyException")
+_AGAIN_AFTER_S = (1.0, 3.0)
 
 
 @dataclass(frozen=True)
@@ -60,3 +76,66 @@ def _from_file(path: Path) -> Source:
         if isinstance(log, list):
             return RecordedModel.of(log)
     return ScriptModel.read(path)
+
+
+def check_that_it_answers(
+    model: Source | Bedrock, spec: str, *, pause: Pause = time.sleep, within_s: float = _HELLO_WITHIN_S
+) -> None:
+    """Ask a model that is elsewhere for a word. Raises ``InvalidInput`` with the reason where none comes.
+
+    A script and a recorded run are files: they are not asked.
+    """
+    from local.converse.openai import OpenAIModel
+
+    if isinstance(model, Bedrock):
+        ask: Callable[[], object] = _hello_to_bedrock(model, within_s)
+    elif isinstance(model, OpenAIModel):
+        patient = model.within(within_s)
+
+        def ask() -> object:
+            return patient.reply(_HELLO, "")
+
+    else:
+        return
+    code, why = "", ""
+    for wait_s in (0.0, *_AGAIN_AFTER_S):
+        if wait_s:
+            pause(wait_s)
+        code, why = _refusal(ask)
+        if not why:
+            return
+        if code not in _PASSES or "cannot be reached" in why:
+            break
+    raise InvalidInput(f"--model {spec}: the model does not answer, so nothing was started. {code}: {why}")
+
+
+def _refusal(ask: Callable[[], object]) -> tuple[str, str]:
+    """Return the error's name and text where ``ask`` has no answer."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from local.converse.source import ModelError
+
+    try:
+        ask()
+    except ModelError as problem:
+        return problem.code, problem.message
+    except ClientError as problem:
+        return problem.response["Error"]["Code"], problem.response["Error"]["Message"]
+    except BotoCoreError as problem:
+        return type(problem).__name__, str(problem)
+    return "", ""
+
+
+def _hello_to_bedrock(model: Bedrock, within_s: float) -> Callable[[], object]:
+    import boto3
+    from botocore.config import Config
+
+    from local.sessions import NotLocal, users_bedrock
+
+    try:
+        users = users_bedrock()
+    except NotLocal as problem:
+        raise InvalidInput(f"--model: {problem}") from None
+    config = Config(read_timeout=within_s, connect_timeout=10, retries={"total_max_attempts": 1})
+    client = boto3.Session().client("bedrock-runtime", **users.options(config))
+    return lambda: client.converse(modelId=model.model_id, **_HELLO)

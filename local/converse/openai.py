@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -37,6 +38,12 @@ class OpenAIModel:
         if api_key:
             self._headers["Authorization"] = f"Bearer {api_key}"
         self._opener = _opener(url)
+
+    def within(self, timeout_s: float) -> OpenAIModel:
+        """Return the same model, for which nobody waits longer than ``timeout_s``."""
+        other = copy.copy(self)
+        other._timeout_s = min(timeout_s, self._timeout_s)
+        return other
 
     def reply(self, request: Mapping[str, Any], _model_id: str, /) -> Reply:
         """Ask the server. Raises ``ModelError`` for whatever keeps it from a reply."""

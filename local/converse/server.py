@@ -37,7 +37,7 @@ class ConverseServer:
         self._server.double = self
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="converse", daemon=True
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name="converse", daemon=True
         )
         self._thread.start()
         return self

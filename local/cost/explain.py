@@ -40,7 +40,9 @@ class Explanation:
         one_run = len(self.runs) == 1
         tables: dict[str, list[Sum]] = {}
         if one_run:
-            tables["turn"] = sorted(summed(self.charges, lambda charge: f"{charge.turn:>4}"), key=lambda one: one.name)
+            tables["turn"] = sorted(
+                summed(self.charges, lambda charge: str(charge.turn)), key=lambda one: int(one.name)
+            )
         else:
             tables["tenant"] = summed(self.charges, lambda charge: charge.tenant)
             tables["run"] = summed(self.charges, lambda charge: charge.run_id)

@@ -3,22 +3,22 @@
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from ballast.money.amounts import dollars
 from local.cost.explain import Explanation
-from local.cost.sums import Sum
+from local.cost.sums import Sum, added
 from local.trace.clean import clean
+from local.trace.layout import Columns, Plain
 
-#: Rows of a table; the rest is one row more.
+#: Rows of a table in a terminal; the rest is one row more.
 _MOST = 12
 
 
 def render(made: Explanation) -> RenderableType:
     """Draw it: what it came to, then where it went."""
     tables = [_table(name, sums) for name, sums in made.tables().items() if sums]
-    return Group(*_head(made), *tables)
+    return Group(*map(Plain, _head(made)), *tables)
 
 
 def _head(made: Explanation) -> list[Text]:
@@ -29,7 +29,10 @@ def _head(made: Explanation) -> list[Text]:
         Text(f"  reserved ${dollars(sums.reserved)} attempt by attempt, of which {_came_back(sums)}"),
     ]
     rest = "goes back to the windows when they end" if made.running else "went back to the windows"
-    lines.append(Text(f"  ${dollars(made.unspent)} of the ceiling {rest}"))
+    if made.unspent >= 0:
+        lines.append(Text(f"  ${dollars(made.unspent)} of the ceiling {rest}"))
+    else:
+        lines.append(Text(f"  ${dollars(-made.unspent)} more than the ceiling was charged", "red"))
     unknown = [charge for charge in made.charges if charge.outcome == "open"]
     if unknown:
         worst = dollars(sum(charge.charged for charge in unknown))
@@ -51,29 +54,17 @@ def _came_back(sums: Sum) -> str:
     return f"${dollars(returned)} came back"
 
 
-def _table(name: str, sums: Sequence[Sum]) -> Table:
-    table = Table(
-        title=f"by {name}", title_justify="left", title_style="bold", box=None, pad_edge=False, padding=(0, 2)
-    )
-    for heading in (name, "charges", "tokens in", "out", "reserved $", "charged $"):
-        table.add_column(heading, justify="left" if heading == name else "right", overflow="fold")
-    for one in sums[:_MOST]:
-        _row(table, one)
-    if len(sums) > _MOST:
-        rest = Sum(f"and {len(sums) - _MOST} more")
-        for one in sums[_MOST:]:
-            rest = Sum(
-                rest.name,
-                rest.count + one.count,
-                rest.reserved + one.reserved,
-                rest.charged + one.charged,
-                rest.input_tokens + one.input_tokens,
-                rest.output_tokens + one.output_tokens,
-            )
-        _row(table, rest)
-    return table
+def _table(name: str, sums: Sequence[Sum]) -> Columns:
+    shown = [(one.name, one) for one in sums[:_MOST]]
+    rest = sums[_MOST:]
+    if rest:
+        shown.append((f"and {len(rest)} more", added(rest)))
+    heads = (name, "charges", "tokens in", "out", "reserved $", "charged $")
+    rows = [_row(label, one, comma=True) for label, one in shown]
+    return Columns(f"by {name}", heads, rows, piped=[_row(one.name, one, comma=False) for one in sums])
 
 
-def _row(table: Table, one: Sum) -> None:
-    numbers = (f"{one.count:,}", f"{one.input_tokens:,}", f"{one.output_tokens:,}")
-    table.add_row(clean(one.name), *numbers, dollars(one.reserved), dollars(one.charged))
+def _row(label: str, one: Sum, *, comma: bool) -> tuple[str, ...]:
+    numbers = (one.count, one.input_tokens, one.output_tokens)
+    counted = [f"{number:,}" if comma else str(number) for number in numbers]
+    return (clean(label, lines=False), *counted, dollars(one.reserved), dollars(one.charged))

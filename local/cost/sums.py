@@ -73,6 +73,21 @@ def _parts(charge: Charge) -> list[Charge]:
     return parts
 
 
+def added(sums: Sequence[Sum]) -> Sum:
+    """Return the sum of sums."""
+    made = Sum("total")
+    for one in sums:
+        made = Sum(
+            made.name,
+            made.count + one.count,
+            made.reserved + one.reserved,
+            made.charged + one.charged,
+            made.input_tokens + one.input_tokens,
+            made.output_tokens + one.output_tokens,
+        )
+    return made
+
+
 def total(charges: Iterable[Charge]) -> Sum:
     """Return the sum of all."""
     made = Sum("total")

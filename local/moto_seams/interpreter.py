@@ -33,7 +33,9 @@ def executions_run_by(engine: Engine) -> Iterator[None]:
         self.exec_worker = engine.begin(made, machine.definition, machine.arn, self.role_arn, record=self)
 
     def stop(self: Any, stop_date: Any, error: str | None, cause: str | None) -> None:
-        reflect(engine.stop(self.exec_arn, error, cause))
+        run = engine.stop(self.exec_arn, error, cause)
+        if run is not None:  # else it ended long ago
+            reflect(run)
 
     def to_history_output(self: Any) -> Any:
         return {"events": engine.history(self.exec_arn)}
@@ -59,6 +61,8 @@ def reflect(run: Run) -> Any:
     record.error, record.cause = execution.error, execution.cause
     record.output = execution.output if execution.status == "SUCCEEDED" else None
     record.stop_date = run.ended_at if execution.status != "RUNNING" else None
+    if run.ended_at is not None:
+        record.exec_worker = None  # it would keep all that the execution did
     return record.to_describe_output()
 
 

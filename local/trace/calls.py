@@ -35,6 +35,8 @@ def _change(call: Call, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
     undo = mapping(body, "undo")
     if undo:
         said["undo"] = Proposal(tool=text(undo, "tool"), arguments=undo.get("arguments"))
+    elif name == "call.settled" and "undo" in body:
+        said["undo"] = None  # what was intended as its undo could not be made, or there is nothing to undo
     match name:
         case "call.refused":
             said |= {"outcome": "refused", "error": text(body, "error"), "message": text(body, "message")}

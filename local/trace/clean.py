@@ -7,12 +7,16 @@ printer. Such characters become visible escapes. Markup is harmless because the 
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 # Format characters that are innocent inside words of real languages and emoji.
 _JOINERS = {"\u200c", "\u200d"}
+#: What may be an id, which is of use only whole; longer ones are texts.
+_ID = re.compile(r"[\w.:-]+")
+_LONGEST_ID = 128
 #: A field of so many characters is shown whole.
 _SHORT = 40
 _DANGEROUS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -53,10 +57,7 @@ def clipped(text: str, limit: int | None) -> str:
     """Return at most about ``limit`` characters of ``text``, cut between words, saying how many are left out."""
     if limit is None or len(text) <= limit:
         return text
-    kept = text[:limit]
-    at_space = kept.rfind(" ")
-    if at_space > limit // 2:
-        kept = kept[:at_space]
+    kept = _beginning(text, limit)
     return f"{kept.rstrip()} … (+{len(text) - len(kept):,} characters)"
 
 
@@ -96,6 +97,17 @@ def json_text(value: Any) -> str:
 
 def cut_short(text: str, limit: int) -> str:
     """Return about ``limit`` characters of ``text``, cut between words where there is one, and marked."""
-    kept = text[:limit]
-    at_space = kept.rfind(" ")
-    return f"{kept[:at_space] if at_space > limit // 2 else kept} …"
+    return f"{_beginning(text, limit).rstrip()} …"
+
+
+def _beginning(text: str, limit: int) -> str:
+    """Return about ``limit`` characters: cut between words, or between parts of a word, and never within an id."""
+    at_space = text.rfind(" ", 0, limit)
+    if at_space > limit // 2:
+        return text[:at_space]
+    for part in _ID.finditer(text):
+        if part.start() >= limit:
+            break
+        if part.end() > limit and len(part[0]) <= _LONGEST_ID:
+            return text[: part.start()] if part.start() > limit // 2 else text[: part.end()]
+    return text[:limit]

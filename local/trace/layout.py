@@ -5,7 +5,7 @@ is piped into a file or pasted into a ticket.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -15,6 +15,8 @@ from rich.text import Text
 
 #: Width of the label column, its indent included.
 LABEL = 12
+#: What stays together in a word that is too long: an id, or one other character.
+_PARTS = re.compile(r"[\w.:-]+|[^\w.:-]")
 #: A space at which no line is broken.
 NO_BREAK = "\u00a0"
 
@@ -35,7 +37,8 @@ FULL = Detail(text=None, data=None, prompt=None)
 class Labelled:
     """One entry: ``label`` in the left column, ``body`` in the right one.
 
-    In a terminal a word that is longer than the line goes on in the next one; in a pipe it stays whole.
+    In a terminal a word that is longer than the line goes on in the next one; in a pipe it stays whole. An id in it
+    that fits into a line is never broken: it is there to be copied.
     """
 
     def __init__(self, label: str, body: Text, *, style: str = "dim", indent: int = 2) -> None:
@@ -83,10 +86,7 @@ def _wrapped(text: Text, width: int, *, cut: bool) -> list[Text]:
             if used and used + needed > width:
                 breaks.append(word.start())
                 used = 0
-            if cut and needed > width:
-                used = _cut(word, width, breaks)
-            else:
-                used += cell_len(word[0])
+            used = _cut(word, width, breaks) if cut and needed > width else used + cell_len(word[0])
         lines += paragraph.divide(breaks)
     for line in lines:
         line.rstrip()
@@ -97,12 +97,50 @@ def _wrapped(text: Text, width: int, *, cut: bool) -> list[Text]:
 def _cut(word: re.Match[str], width: int, breaks: list[int]) -> int:
     """Add the places at which a word that is wider than the line is broken; return the cells in its last line."""
     used = 0
-    for position, char in enumerate(word[0], start=word.start()):
-        if used + cell_len(char) > width:
-            breaks.append(position)
+    for part in _PARTS.finditer(word[0].rstrip()):
+        size, start = cell_len(part[0]), word.start() + part.start()
+        if used and used + size > width:
+            breaks.append(start)
             used = 0
-        used += cell_len(char)
-    return used
+        if size <= width:
+            used += size
+            continue
+        for position, char in enumerate(part[0], start=start):
+            if used + cell_len(char) > width:
+                breaks.append(position)
+                used = 0
+            used += cell_len(char)
+    return used + len(word[0]) - len(word[0].rstrip())
+
+
+class Columns:
+    """A titled table whose first column is text and whose others are numbers, as text. No cell is ever broken.
+
+    In a terminal a row that is too wide has its numbers in a line below its name. In a pipe each row is one line, and
+    ``piped`` takes the place of ``rows``: all of them, with numbers as machines read them.
+    """
+
+    def __init__(
+        self, title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, piped: Sequence[Sequence[str]]
+    ) -> None:
+        self.title, self.heads, self.rows, self.piped = title, heads, rows, piped
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the lines as segments, without padding at their ends."""
+        rows = [self.heads, *(self.rows if console.is_terminal else self.piped)]
+        widths = [max(cell_len(row[at]) for row in rows) for at in range(len(self.heads))]
+        numbers_wide = sum(widths[1:]) + 2 * len(widths[1:])
+        fits = not console.is_terminal or widths[0] + numbers_wide <= options.max_width
+        yield from _painted(Text(self.title, "bold"), console)
+        yield Segment.line()
+        for row in rows:
+            numbers = "".join(
+                f"  {' ' * (width - cell_len(cell))}{cell}" for cell, width in zip(row[1:], widths[1:], strict=True)
+            )
+            name = row[0] + " " * (widths[0] - cell_len(row[0])) if fits else row[0]
+            for line in [name + numbers] if fits else [name, numbers]:
+                yield from _painted(Text(line.rstrip()), console)
+                yield Segment.line()
 
 
 class Heading:

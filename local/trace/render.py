@@ -28,12 +28,12 @@ def render(timeline: Timeline, *, full: bool = False) -> RenderableType:
     """Return the whole trace; ``full`` leaves nothing out."""
     detail = FULL if full else Detail()
     ending = Plain(Text(clean(timeline.ending)))
-    lines: list[RenderableType] = [headline(timeline), ending, Plain(_figures(timeline)), Text("")]
+    lines: list[RenderableType] = [Plain(headline(timeline)), ending, Plain(_figures(timeline)), Text("")]
     lines += _request(timeline, detail)
     for turn in timeline.turns:
         lines += [Text(""), *turn_lines(turn, detail, request=as_text(timeline.request.get("text")))]
     if timeline.turns:
-        lines += [Text(""), Heading(Text(f"after {span(timeline.duration_ms)}")), headline(timeline)]
+        lines += [Text(""), Heading(Text(f"after {span(timeline.duration_ms)}")), Plain(headline(timeline))]
     return Group(*lines)
 
 

@@ -118,6 +118,8 @@ def _call(call: Call, detail: Detail) -> Iterator[RenderableType]:
     yield Labelled(label, _outcome(call, detail, style), style=style, indent=4)
     if call.circles:
         yield Labelled("circles", Text(_flat(call.circles), "bold yellow"), indent=4)
+    if call.outcome == "ok" and call.message:
+        yield Labelled("note", Text(clipped(clean(call.message), detail.text), "yellow"), indent=4)
     if call.undo and call.outcome != "refused":
         undo = f"{_flat(call.undo.tool)}({_arguments(call.undo.arguments, detail)})"
         yield Labelled("undo", Text(undo, "dim"), indent=4)

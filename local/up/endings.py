@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,10 @@ class Endings:
     def __init__(self, cloud: LocalCloud) -> None:
         self._cloud = cloud
         self._going_on: dict[str, None] = {}
+        self._ended: deque[str] = deque()
         self._one_at_a_time = Lock()
         cloud.before_invoke.append(self._invoked)
+        cloud.run_ended.append(self._ended.append)
 
     def _invoked(self, function: str, payload: Mapping[str, Any]) -> None:
         if function != "AdmitFunction":
@@ -35,17 +38,15 @@ class Endings:
 
     def new(self) -> Iterator[tuple[str, tuple[Event, ...]]]:
         """Yield the id and the log of each run that ended since the last call."""
-        with self._one_at_a_time:
-            going_on = list(self._going_on)
-        for run_id in going_on:
-            if self._cloud.status(run_id) != "RUNNING":
-                with self._one_at_a_time:
-                    self._going_on.pop(run_id, None)
+        while self._ended:
+            run_id = self._ended.popleft()
+            with self._one_at_a_time:
+                admitted = run_id in self._going_on
+                self._going_on.pop(run_id, None)
+            if admitted:
                 yield run_id, self._cloud.events(run_id)
 
-    def going_on(self) -> Iterator[tuple[str, tuple[Event, ...]]]:
-        """Yield the id and the log so far of each run that has not ended."""
+    def going_on(self) -> list[str]:
+        """Return the ids of the runs that have not ended, or whose end was not told yet."""
         with self._one_at_a_time:
-            going_on = list(self._going_on)
-        for run_id in going_on:
-            yield run_id, self._cloud.events(run_id)
+            return list(self._going_on)

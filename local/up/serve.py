@@ -37,11 +37,13 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 0,
     told: Told = lambda _request, _reply: None,
+    on: HttpServer | None = None,
 ) -> Iterator[Served]:
     """Serve the cloud's HTTP API, poll its queues, keep its schedules, until the block ends. Raises ``InvalidInput``.
 
     authorizer  who everybody is that asks, unless the request names another (``curl -u NAME:`` or ``NAME:ROLE``)
     told        called with each request and its reply, from many threads
+    on          a server that has its port already, instead of ``host`` and ``port``
     """
 
     def answer(request: Request) -> Reply:
@@ -49,7 +51,9 @@ def serve(
         told(request, reply)
         return reply
 
-    with HttpServer(answer, host, port) as server, cloud.polling(), cloud.ticking():
+    server = HttpServer(answer, host, port) if on is None else on
+    server.answer = answer
+    with server, cloud.polling(), cloud.ticking():
         yield Served(server.url, server.port)
 
 

@@ -20,40 +20,56 @@ Answer = Callable[[Request], Reply]
 
 #: The names by which this machine may be asked.
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+#: So often the server looks whether it is to end; a request is taken at once.
+_LOOK_S = 0.2
 #: Seconds without a byte before a connection is given up.
 _SILENCE_S = 30
 _LENGTH_UNKNOWN = "Send Content-Length: this server reads no chunks."
 
 
 class HttpServer:
-    """A context manager that serves ``answer`` on a loopback address. ``port`` 0 takes a free one."""
+    """A context manager that serves ``answer`` on a loopback address. ``port`` 0 takes a free one.
 
-    def __init__(self, answer: Answer, host: str = "127.0.0.1", port: int = 0) -> None:
+    The port is taken at once and served within the block: who asks before waits, and who wants it too is told so.
+    Raises ``InvalidInput`` that names ``option``.
+    """
+
+    def __init__(
+        self, answer: Answer | None = None, host: str = "127.0.0.1", port: int = 0, *, option: str = "--port"
+    ) -> None:
         if host not in LOCAL_NAMES:
             names = ", ".join(sorted(LOCAL_NAMES))
             raise InvalidInput(
                 f"--host {host}: nobody but this machine may ask, which has no locks. Take one of {names}."
             )
-        handler = type("_Handler", (_Handler,), {"answer": staticmethod(answer)})
+        self.answer = answer
+        handler = type("_Handler", (_Handler,), {"answer": staticmethod(self._answer)})
         try:
             self._server = _Server((host, port), handler)
         except (OSError, OverflowError) as problem:
             why = getattr(problem, "strerror", None) or problem
             raise InvalidInput(
-                f"--port {port}: cannot be used on {host} ({why}). Take another, or 0 for any."
+                f"{option} {port}: cannot be used on {host} ({why}). Take another, or 0 for any."
             ) from None
         self.port: int = self._server.server_address[1]
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
+    def _answer(self, request: Request) -> Reply:
+        return Reply.of_gateway(503, "Service Unavailable") if self.answer is None else self.answer(request)
+
+    def close(self) -> None:
+        """Give the port back, served or not."""
+        self._server.server_close()
+
     def __enter__(self) -> Self:
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="http", daemon=True)
+        self._thread = Thread(target=self._server.serve_forever, args=(_LOOK_S,), name="http", daemon=True)
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._thread.join()
-        self._server.server_close()
+        self.close()
 
 
 class _Server(ThreadingHTTPServer):

@@ -1,10 +1,12 @@
 """The command as people use it: in processes of its own, in two terminals, interrupted."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -88,7 +90,7 @@ def test_an_escalation_is_answered_from_another_terminal(
     scenario = find("escalation")
     request = home / "request.json"
     request.write_text(scenario.request.model_dump_json(exclude_none=True))
-    run = ballast("run", str(request), "--model", str(scenario.script))
+    run = ballast("run", str(request), "--model", str(scenario.script), "--wait")
     waiting: list[Notice] = []
     until(lambda: waiting.extend(Mailbox(home).waiting()) or waiting, run)
     escalation_id = waiting[0].escalation_id
@@ -122,8 +124,9 @@ def test_a_scenario_can_be_answered_by_hand(ballast: Callable[..., "subprocess.P
     assert demo.returncode == 0
 
 
-def test_an_interrupted_run_leaves_its_log_and_no_traceback(
-    ballast: Callable[..., "subprocess.Popen[str]"], home: Path
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_run_is_closed_in_its_log_and_leaves_no_traceback(
+    ballast: Callable[..., "subprocess.Popen[str]"], home: Path, by: signal.Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     script = home / "hangs.yaml"
     script.write_text("turns: [{hang_s: 600}]")
@@ -133,14 +136,83 @@ def test_an_interrupted_run_leaves_its_log_and_no_traceback(
         if "asks the model" in line:
             break
 
-    run.send_signal(signal.SIGINT)
+    run.send_signal(by)
     printed, complaints = run.communicate(timeout=SOON_S)
 
     assert (run.returncode, complaints) == (130, "\nInterrupted.\n")
     [saved] = Journal(home).recent()
     assert f"The log so far is kept: ballast trace {saved.run_id}" in printed
-    assert timeline(saved.events).status == "open"
+    assert timeline(saved.events).status == "aborted"
+    assert not saved.cut_off
     assert timeline(saved.events).turns[0].attempts[0].state == "open"
+    assert main(["trace"]) == 0
+    assert f"{saved.run_id}  ABORTED" in capsys.readouterr().out
+    assert main(["verify", saved.run_id]) == 0
+
+
+@pytest.mark.parametrize("words", [(), ("--no-wait",)])
+@pytest.mark.parametrize("scenario", ["escalation", "approval"])
+def test_without_a_terminal_nobody_is_waited_for(
+    ballast: Callable[..., "subprocess.Popen[str]"], home: Path, scenario: str, words: tuple[str, ...]
+) -> None:
+    found = find(scenario)
+    request = home / "request.json"
+    request.write_text(found.request.model_dump_json(exclude_none=True))
+
+    run = ballast("run", str(request), "--model", str(found.script), *words)
+    printed, complaints = run.communicate(timeout=SOON_S)
+
+    assert (run.returncode, complaints) == (4, "")
+    assert "It asks a person (" in printed
+    assert "With --wait it waits" in printed
+    [saved] = Journal(home).recent()
+    assert timeline(saved.events).status == "aborted"
+    assert Mailbox(home).waiting() == []
+
+
+def test_with_a_terminal_a_person_is_waited_for_unless_one_says_no_wait(home: Path) -> None:
+    import pty
+
+    found = find("escalation")
+    request = home / "request.json"
+    request.write_text(found.request.model_dump_json(exclude_none=True))
+    path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "ballast")])
+    ours, theirs = pty.openpty()
+    environ = os.environ | {"PYTHONPATH": path, "BALLAST_HOME": str(home), "COLUMNS": "80"}
+    words = [sys.executable, "-m", "local.cli", "run", str(request), "--model", str(found.script)]
+    with subprocess.Popen(words, env=environ, stdout=theirs, stderr=subprocess.DEVNULL) as run:
+        os.close(theirs)
+        reading = threading.Thread(target=read_all, args=(ours,), daemon=True)
+        reading.start()
+        try:
+            deadline = time.monotonic() + SOON_S
+            while not (waiting := Mailbox(home).waiting()):
+                assert run.poll() is None
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert main(["answer", waiting[0].escalation_id, "--say", "We send a new one.", "--by", "Dana"]) == 0
+            assert run.wait(SOON_S) == 0
+        finally:
+            run.kill()
+
+
+def read_all(terminal: int) -> None:
+    """Take what is written to a terminal, until it is closed."""
+    with contextlib.suppress(OSError):
+        while os.read(terminal, 65_536):
+            pass
+
+
+def test_a_model_that_does_not_answer_is_found_before_anything_is_started(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", "--text", "Hi", "--model", "http://127.0.0.1:9/v1#llama"]) == 2
+
+    printed = capsys.readouterr()
+    assert "the model does not answer" in printed.err
+    assert "Is the server running?" in printed.err
+    assert "Deploying" not in printed.out
+    assert Journal(home).recent() == []
 
 
 def test_a_request_that_is_not_admitted_ends_with_3_and_says_what_there_is(

@@ -20,12 +20,12 @@ import pytest
 
 from ballast.errors import InvalidInput
 from local.cli import main
-from local.cli.escalations import watched
+from local.cli.escalations import listed, watched
 from local.cli.exits import Exit
 from local.cli.mailbox import Mailbox
 from local.cli.output import Screen
 from local.cli.parser import parser
-from local.cli.stack import on_stack
+from local.cli.stack import DeployedCloud, on_stack
 from local.cli.up import up
 from local.cloud import FunctionError, LocalCloud
 from local.deploy import STACK
@@ -264,3 +264,42 @@ def test_without_credentials_the_remedy_is_named(
     assert "credentials" in capsys.readouterr().err
     assert main(["--stack", "ballast-dev", "--profile", "nobody", "escalations"]) == Exit.USAGE
     assert "nobody" in capsys.readouterr().err
+
+
+def test_the_stacks_escalations_are_those_that_the_api_shows(
+    deployed: tuple[LocalCloud, Served], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud, served = deployed
+    runs = {name: waiting_run(served) for name in ("waits", "aborted", "answered", "expired", "changed")}
+    cloud.stop(runs["aborted"]["run_id"])
+    cloud.wait(runs["aborted"]["run_id"], 600)
+    reply = {"decision": {"kind": "answer", "text": "Easy."}}
+    lee = {"Authorization": f"Basic {base64.b64encode(b'lee:').decode()}"}
+    assert ask(served, "POST", f"/escalations/{runs['answered']['escalation_id']}", reply, lee)[0] == 200
+    table, dynamodb = cloud.physical_id("EscalationsTable"), cloud.session.client("dynamodb")
+
+    def change(name: str, attribute: str, value: dict[str, str]) -> None:
+        dynamodb.update_item(
+            TableName=table,
+            Key={"escalation_id": {"S": runs[name]["escalation_id"]}},
+            UpdateExpression="SET #a = :value",
+            ExpressionAttributeNames={"#a": attribute},
+            ExpressionAttributeValues={":value": value},
+        )
+
+    change("expired", "answer_by", {"S": "2020-01-01T00:00:00+00:00"})
+
+    shown = ask(served, "GET", "/escalations?limit=50")[1]["escalations"]
+    listing = listed(DeployedCloud(DeployedSession(cloud), STACK))  # type: ignore[arg-type]
+
+    assert [one["escalation_id"] for one in listing] == [one["escalation_id"] for one in shown]
+    assert {runs["waits"]["escalation_id"], runs["changed"]["escalation_id"]} <= {one["escalation_id"] for one in shown}
+    gone = {runs[name]["escalation_id"] for name in ("aborted", "answered", "expired")}
+    assert not gone & {one["escalation_id"] for one in listing}
+    for mine, theirs in zip(listing, shown, strict=True):
+        for name in ("run_id", "tenant", "kind", "reason", "summary", "opened_at", "answer_by"):
+            assert mine[name] == theirs[name]
+        assert on(cloud, "escalations") == Exit.OK
+        printed = capsys.readouterr().out
+        assert f"tenant {theirs['tenant']}" in printed
+        assert theirs["run_id"] in printed

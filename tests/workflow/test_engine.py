@@ -182,3 +182,24 @@ def test_a_defect_of_the_interpreter_fails_the_execution_and_leaves_nobody_waiti
     ended = world.play({"A": {"Type": "Pass", "Next": "Nowhere"}})
 
     assert (ended.status, ended.error) == ("FAILED", "States.Runtime")
+
+
+def test_of_older_executions_nothing_is_kept_and_their_tokens_are_over() -> None:
+    world = World(kept=1)
+    world.begin({"A": asks()}, name="e0")
+    world.clock.pause(1)
+    [token] = world.tokens
+    world.engine.answer(token, lambda: "yes")
+    assert world._done["e0"].wait(10**7)
+    for number in range(1, 4):
+        world.play({"A": {"Type": "Succeed"}}, name=f"e{number}")
+
+    assert set(world.engine._runs) == {"arn:e3"}
+    assert world.engine._tasks == {}
+    assert world.engine.stop("arn:e0") is None
+    assert world.engine.history("arn:e0") == []
+    assert world.engine.knows(token)
+    assert world.engine.waits(token) is None
+    with pytest.raises(TokenRefused) as refused:
+        world.engine.answer(token, lambda: "again")
+    assert refused.value.over

@@ -4,17 +4,36 @@ Lambda writes an error to CloudWatch, and Step Functions keeps it in the executi
 handler raises, also what a rule or a tool of the playbook or an SDK raised in it, is masked here, with its causes and
 notes. The class keeps its name, which ``statemachine/agent.asl.yaml`` matches, and what an ``except`` catches.
 
+An error of the playbook's code that becomes an outcome, and so is raised by nobody, is printed here with its traceback,
+masked too: ``note`` takes it where it is caught.
+
 Imports ``ballast.contracts``, ``ballast.runtime`` and what is below them.
 """
 
+import json
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from contextvars import ContextVar
 from functools import wraps
 from typing import Any, TypeVar
 
 from ballast.runtime import Runtime, lambda_runtime
 
 T = TypeVar("T")
+
+#: Errors that were caught in this invocation, and are to be seen by whoever looks for them.
+_NOTED: ContextVar[list[BaseException] | None] = ContextVar("noted", default=None)
+_MOST_NOTED = 20
+#: Characters of a traceback: its end says most.
+_MOST_TRACEBACK = 8_000
+
+
+def note(problem: BaseException) -> None:
+    """Have the traceback of a caught error printed when the invocation ends: the log has its text alone."""
+    noted = _NOTED.get()
+    if noted is not None and len(noted) < _MOST_NOTED:
+        noted.append(problem)
 
 
 def guarded(handler: Callable[..., T]) -> Callable[..., T]:
@@ -24,16 +43,37 @@ def guarded(handler: Callable[..., T]) -> Callable[..., T]:
     def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None, **more: Any) -> T:
         mine = runtime or lambda_runtime()
         hidden: BaseException
+        noted: list[BaseException] = []
+        before = _NOTED.set(noted)
         try:
             return handler(event, context, runtime=mine, **more)
         except BaseException as problem:
             hidden = masked_error(problem, lambda text: mine.masked(text, event))
             if hidden is problem:
                 raise
+        finally:
+            _NOTED.reset(before)
+            for one in noted:
+                with suppress(Exception):  # what is only said must not change what is done
+                    mine.emit(_line(one, event, mine))
         # Raised outside of the except: else its context were the error itself, with all that is masked here.
         raise hidden
 
     return lambda_handler
+
+
+def _line(problem: BaseException, event: Any, runtime: Runtime) -> str:
+    """Return the line that tells of a caught error: JSON, with its traceback as one text."""
+    text = "".join(traceback.format_exception(problem))
+    run_id = event.get("run_id") if isinstance(event, dict) else None
+    told = {
+        "level": "ERROR",
+        "run_id": run_id,
+        "error": type(problem).__name__,
+        # Masked whole, before it is cut: half of a value would not be found.
+        "trace": runtime.masked(text, event)[-_MOST_TRACEBACK:],
+    }
+    return json.dumps(told)
 
 
 def masked_error(problem: BaseException, masked: Callable[[str], str]) -> BaseException:

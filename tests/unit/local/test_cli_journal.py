@@ -9,6 +9,7 @@ import pytest
 
 from ballast.contracts import Event
 from ballast.errors import InvalidInput
+from local.cli import main
 from local.journal import Journal, state_folder, write_whole
 
 RUN = "run-" + "a" * 24
@@ -135,3 +136,26 @@ def test_a_saved_run_is_plain_json(tmp_path: Path) -> None:
     file = Journal(tmp_path).save(RUN, "t", [entry(a=1)])
 
     assert json.loads(file.read_text())["events"][0]["body"] == {"a": 1}
+
+
+def test_a_run_that_was_cut_off_is_shown_as_aborted_and_not_as_one_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BALLAST_HOME", str(tmp_path))
+    opened = Event(run_id=RUN, seq="0000.run.opened", at="2025-06-01T03:00:00+00:00", body={"request": {}})
+    ended = Event(run_id=RUN, seq="9999.run.ended", at="2025-06-01T03:00:01+00:00", body={"status": "answered"})
+    journal = Journal(tmp_path)
+    for title, cut_off, events, shown in (
+        ("run with x", True, [opened], "ABORTED"),
+        ("run with x", False, [opened], "OPEN"),
+        ("up, cut off", False, [opened], "ABORTED"),  # by an older version
+        ("run with x", True, [opened, ended], "ANSWERED"),
+    ):
+        journal.save(RUN, title, events, cut_off=cut_off)
+
+        assert main(["trace"]) == 0
+        assert f"{RUN}  {shown}" in capsys.readouterr().out
+        assert main(["trace", RUN]) == 0
+        printed = capsys.readouterr().out
+        assert f"{RUN}  {shown}" in printed
+        assert ("Cut off" in printed) == (shown == "ABORTED")

@@ -14,7 +14,7 @@ from ballast.errors import InvalidInput
 from local.cli.asked import as_it_stands
 from local.cli.mailbox import Mailbox, NobodyWaits
 from local.cli.output import Screen
-from local.cli.people import PeopleElsewhere, ScriptedPeople
+from local.cli.people import OverheardQueue, PeopleElsewhere, ScriptedPeople
 from local.cloud import FunctionError
 
 MESSAGE = {"escalation_id": "esc-a", "kind": "approval", "reason": "approval_required", "summary": "Look \x1b[2J here."}
@@ -212,3 +212,19 @@ def test_after_one_of_several_the_next_person_sees_how_it_stands(elsewhere: Else
     assert notice.message["approvals_given"] == ["Lee"]
     assert notice.message["proposed_decision"]["calls"][0]["arguments"] == {"times": 2}
     assert notice.message["binding"] == binding_shown("b" * 64, {"times": 2})
+
+
+def test_what_is_overheard_is_posted_and_left_in_the_queue(tmp_path: Path) -> None:
+    cloud: Any = Cloud()
+    cloud.message_sent = []
+    cloud.physical_id = lambda name: f"https://sqs.eu-west-1.amazonaws.com/123456789012/its-{name}"
+    people = PeopleElsewhere(cloud, Mailbox(tmp_path), Screen(Console(file=io.StringIO())), OverheardQueue(cloud))
+    (sent,) = cloud.message_sent
+    cloud.receive_message = cloud.delete_message = None  # nothing is taken out of a queue
+
+    sent("its-EscalationQueue", json.dumps(MESSAGE))
+    sent("another-queue", json.dumps(MESSAGE | {"escalation_id": "esc-b"}))
+    people.attend()
+
+    assert [notice.escalation_id for notice in Mailbox(tmp_path).waiting()] == ["esc-a"]
+    people.leave()

@@ -73,3 +73,11 @@ def test_a_store_that_cannot_be_imported_is_named(folder: Path, content: str) ->
 
     with pytest.raises(PlaybookInvalid, match="other-desk: its store cannot be imported"):
         seed_store(CLOUD, load_playbook(folder), 1, {})
+
+
+def test_a_store_that_fails_says_where_and_why(folder: Path) -> None:
+    (folder / "store.py").write_text("def seed_store(client, environ, **_):\n    environ['ACCOUNTS_TABLE']\n")
+    playbook = load_playbook(folder)
+
+    with pytest.raises(PlaybookInvalid, match=r"seed_store.*failed: KeyError.*ACCOUNTS_TABLE.*store.py, line 2"):
+        seed_store(CLOUD, playbook, 7, {})

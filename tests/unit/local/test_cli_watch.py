@@ -9,10 +9,12 @@ from rich.console import Console
 
 from ballast.contracts import Event, RunRequest
 from ballast.errors import InvalidInput, NotAdmitted
+from local.cli.exits import Exit, exit_of
 from local.cli.output import Screen
 from local.cli.watch import watch
 from local.cloud import Execution, FunctionError
 from local.journal import Journal
+from local.trace.fold import timeline
 
 REQUEST = RunRequest(request_id="r-1", text="Hi")
 OPENED = Event(run_id=REQUEST.run_id, seq="0000.run.opened", at="2025-06-01T03:00:00+00:00", body={})
@@ -137,3 +139,81 @@ def test_the_front_doors_refusals_keep_their_meaning(tmp_path: Path, name: str, 
 
     with pytest.raises(expected, match="the reason"):
         watched(cloud, Nobody(), tmp_path)
+
+
+ASKED = Event(
+    run_id=REQUEST.run_id,
+    seq="0001.escalation.opened",
+    at="2025-06-01T03:00:01+00:00",
+    body={"reason": "guardrail_intervened", "escalation_id": "esc-a"},
+)
+ABORTED = Event(run_id=REQUEST.run_id, seq="9999.run.ended", at="2025-06-01T03:00:02+00:00", body={"status": "aborted"})
+
+
+class Mortal(Cloud):
+    """A local cloud: a run that is stopped is settled, unless ``settles`` is false."""
+
+    def __init__(self, *log: Event, settles: bool = True) -> None:
+        super().__init__(*log, execution=done("ABORTED"))
+        self.settles, self.stopped = settles, list[str]()
+
+    def stop(self, run_id: str) -> None:
+        self.stopped.append(run_id)
+        if self.settles:
+            self.log = (*self.log[: self.looks], ABORTED)
+            self.looks = len(self.log)
+
+    def wait(self, run_id: str, timeout_s: float) -> Execution:
+        if not self.settles:
+            raise TimeoutError
+        return self.execution
+
+
+@pytest.mark.parametrize(("settles", "status"), [(True, "aborted"), (False, "open")])
+def test_an_interrupted_run_of_a_local_cloud_is_closed(
+    tmp_path: Path, settles: bool, status: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud = Mortal(OPENED, ENDED, settles=settles)
+
+    with pytest.raises(KeyboardInterrupt):
+        watched(cloud, Nobody(KeyboardInterrupt()), tmp_path)
+
+    saved = Journal(tmp_path).find(REQUEST.run_id)
+    assert cloud.stopped == [REQUEST.run_id]
+    assert timeline(saved.events).status == status
+    assert saved.cut_off is (status == "open")
+
+
+def test_a_second_ctrl_c_while_it_is_closed_keeps_the_log_all_the_same(tmp_path: Path) -> None:
+    class Impatient(Mortal):
+        def stop(self, run_id: str) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        watched(Impatient(OPENED, ENDED), Nobody(KeyboardInterrupt()), tmp_path)
+
+    assert Journal(tmp_path).find(REQUEST.run_id).cut_off
+
+
+def test_a_run_that_asks_a_person_is_not_waited_for_where_nobody_shall_be(tmp_path: Path) -> None:
+    printed = io.StringIO()
+    screen, journal = Screen(Console(file=printed, width=200)), Journal(tmp_path)
+    local, stack = Mortal(OPENED, ASKED, ENDED), Cloud(OPENED, ASKED, ENDED, execution=done())
+
+    for cloud, status, words in ((local, "aborted", "the run is aborted"), (stack, "waiting", "the run goes on")):
+        made = watch(cloud, REQUEST, Nobody(), screen=screen, journal=journal, title="test", wait=False)
+
+        assert made.status == status
+        assert exit_of(made.status) == Exit.UNANSWERED
+        assert words in printed.getvalue()
+        assert not journal.find(REQUEST.run_id).cut_off
+
+
+def test_a_run_that_asks_nobody_is_followed_to_its_end_without_waiting(tmp_path: Path) -> None:
+    screen = Screen(Console(file=io.StringIO()))
+
+    made = watch(
+        Mortal(OPENED, ENDED), REQUEST, Nobody(), screen=screen, journal=Journal(tmp_path), title="test", wait=False
+    )
+
+    assert made.status == "answered"

@@ -1,12 +1,24 @@
 """The values of --model."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ballast.errors import InvalidInput
-from local.converse import Bedrock, OpenAIModel, RecordedModel, ScriptModel, model_source
+from local.converse import (
+    Bedrock,
+    ModelError,
+    OpenAIModel,
+    RecordedModel,
+    Reply,
+    ScriptModel,
+    check_that_it_answers,
+    model_source,
+    said,
+)
 
 EVENT = {
     "run_id": "run-" + "a" * 24,
@@ -55,3 +67,66 @@ def test_a_file_that_is_no_json_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InvalidInput, match="is not JSON"):
         model_source(str(tmp_path / "x.json"))
+
+
+class Server(OpenAIModel):
+    """A model that raises one error after the other, and then answers."""
+
+    def __init__(self, *errors: ModelError) -> None:
+        super().__init__("http://localhost:1/v1", "llama")
+        self.errors, self.asked = list(errors), 0
+
+    def within(self, timeout_s: float) -> "Server":
+        return self
+
+    def reply(self, request: Mapping[str, Any], _model_id: str, /) -> Reply:
+        self.asked += 1
+        assert request["inferenceConfig"]["maxTokens"] <= 16
+        if self.errors:
+            raise self.errors.pop(0)
+        return said([{"text": "OK"}], "end_turn", request)
+
+
+BUSY = ModelError("ThrottlingException", "slow down")
+LOADING = ModelError("ServiceUnavailableException", "answered 503: loading")
+GONE = ModelError("ServiceUnavailableException", "cannot be reached (refused). Is the server running?")
+UNKNOWN = ModelError("ResourceNotFoundException", "answered 404: no such model")
+
+
+@pytest.mark.parametrize("errors", [(), (BUSY,), (LOADING, BUSY)])
+def test_a_model_that_answers_at_last_is_taken(errors: tuple[ModelError, ...]) -> None:
+    server, pauses = Server(*errors), list[float]()
+
+    check_that_it_answers(server, "spec", pause=pauses.append)
+
+    assert server.asked == len(pauses) + 1 == len(errors) + 1
+
+
+@pytest.mark.parametrize(
+    ("errors", "asked", "words"),
+    [
+        ((GONE,), 1, "Is the server running"),
+        ((UNKNOWN,), 1, "no such model"),
+        ((BUSY,) * 3, 3, "slow down"),
+        ((LOADING, UNKNOWN), 2, "no such model"),
+        ((ModelError("ModelErrorException", "sent no chat completion"),), 1, "no chat completion"),
+        ((ModelError("ModelTimeoutException", "did not answer within 60 s."),), 1, "within 60 s"),
+        ((ModelError("AccessDeniedException", "answered 401: bad key"),), 1, "bad key"),
+    ],
+)
+def test_a_model_that_does_not_answer_is_refused_with_its_reason(
+    errors: tuple[ModelError, ...], asked: int, words: str
+) -> None:
+    server = Server(*errors)
+
+    with pytest.raises(InvalidInput, match=rf"--model http.*does not answer.*nothing was started.*{words}"):
+        check_that_it_answers(server, "http://localhost:1/v1#llama", pause=lambda _: None)
+
+    assert server.asked == asked
+
+
+def test_files_are_not_asked(tmp_path: Path) -> None:
+    script = tmp_path / "script.yaml"
+    script.write_text("turns: [{error: ThrottlingException}]")
+
+    check_that_it_answers(model_source(str(script)), str(script))

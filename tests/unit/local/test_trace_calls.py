@@ -1,10 +1,13 @@
 """The calls of a turn: proposed, refused, waited for, done; and questions to the requester."""
 
+import io
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from ballast.contracts import Event
+from local.cli.output import Screen
 from local.trace import timeline
 from local.trace.timeline import Approval
 
@@ -156,3 +159,23 @@ def test_a_question_to_the_requester_is_a_turn_of_theirs_and_no_persons() -> Non
     assert [turn.planner for turn in replied_to.turns] == ["agent", "requester"]
     assert replied_to.turns[1].decided is not None
     assert replied_to.turns[1].decided.guidance == "O-1002"
+
+
+def test_an_undo_that_could_not_be_made_is_not_shown_and_the_log_says_why() -> None:
+    intended = {"tool": "send", "effect": "write", "undo": {"tool": "take_back", "arguments": {}}}
+    why = "Its undo take_back could not be made: KeyError: 'id'"
+    events = [
+        opened(),
+        replied(10, calls({"tool": "send", "arguments": {}})),
+        at(20, "0001.call.1.intended", **intended),
+        at(30, "0001.call.1.settled", tool="send", status="ok", result=1, undo=None, message=why),
+    ]
+
+    made = timeline(events)
+    drawn = io.StringIO()
+    Screen(Console(file=drawn, width=120)).trace(made, full=True)
+
+    assert made.turns[0].calls[0].undo is None
+    assert "take_back()" not in drawn.getvalue()
+    assert why in drawn.getvalue()
+    assert timeline(events[:3]).turns[0].calls[0].undo is not None

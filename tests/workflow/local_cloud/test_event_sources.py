@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 
 from local.cloud import LocalCloud
+from local.moto_seams.sqs import waits
+from local.sessions import ACCOUNT, REGION
+from local.up.aws import AwsEndpoint
+from local.up.gateway import Request
 from tests.workflow.local_cloud.conftest import TEMPLATE, eventually
 
 
@@ -136,3 +140,46 @@ def test_moto_delivers_nothing_by_itself(cloud: LocalCloud, bench: Any) -> None:
 
     assert bench.batches == []
     assert left(cloud, "Requests") == ["waits"]
+
+
+def test_what_waits_in_a_queue_is_seen_without_a_request_and_told_when_it_is_sent(cloud: LocalCloud) -> None:
+    sqs, url = cloud.session.client("sqs"), cloud.physical_id("Requests")
+    queue, told = url.rpartition("/")[2], list[tuple[str, str]]()
+    cloud.message_sent.append(lambda *message: told.append(message))
+    seen = [waits(ACCOUNT, REGION, queue)]
+
+    sqs.send_message(QueueUrl=url, MessageBody="hello")
+    seen.append(waits(ACCOUNT, REGION, queue))
+    (message,) = sqs.receive_message(QueueUrl=url, VisibilityTimeout=600)["Messages"]
+    seen.append(waits(ACCOUNT, REGION, queue))
+    sqs.change_message_visibility(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0)
+    seen.append(waits(ACCOUNT, REGION, queue))
+    (message,) = sqs.receive_message(QueueUrl=url)["Messages"]
+    sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    sqs.send_message(QueueUrl=url, MessageBody="later", DelaySeconds=600)
+    seen.append(waits(ACCOUNT, REGION, queue))
+
+    assert seen == [False, True, False, True, False]
+    assert told == [(queue, "hello"), (queue, "later")]
+    sqs.purge_queue(QueueUrl=url)
+
+
+def test_the_endpoint_for_others_works_with_the_walls_up_and_for_any_keys(cloud: LocalCloud) -> None:
+    url = cloud.physical_id("Requests")
+    body = json.dumps({"QueueUrl": url, "MessageBody": "from outside"}).encode()
+    scope = "AWS4-HMAC-SHA256 Credential=ANY/20261128/us-east-1/{}/aws4_request, SignedHeaders=host, Signature=0"
+    headers = [
+        ("Content-Type", "application/x-amz-json-1.0"),
+        ("X-Amz-Target", "AmazonSQS.SendMessage"),
+        ("X-Amz-Security-Token", "stale"),
+        ("Host", "127.0.0.1:1"),
+    ]
+    endpoint = AwsEndpoint(cloud)
+
+    sent = endpoint(Request("POST", "/", [*headers, ("Authorization", scope.format("sqs"))], body))
+    unsigned = endpoint(Request("POST", "/", headers, body))
+    other = endpoint(Request("POST", "/", [*headers, ("authorization", scope.format("iam"))], body))
+
+    assert (sent.status, unsigned.status, other.status) == (200, 403, 501)
+    assert "MessageId" in json.loads(sent.body)
+    assert left(cloud, "Requests") == ["from outside"]

@@ -1,6 +1,10 @@
 """Functions run in this process as Lambda runs them: errors by name, JSON in and out, limits kept."""
 
 import json
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +12,8 @@ from botocore.exceptions import ClientError
 
 from local.clock import VirtualClock
 from local.cloud import FunctionError, LocalCloud, ServiceFault
-from local.functions import MAX_PAYLOAD_BYTES
+from local.functions import MAX_PAYLOAD_BYTES, Function, imported_handler
+from local.stdout import not_of_a_handler, printing_to, stdout_restored
 
 
 @pytest.fixture
@@ -143,3 +148,47 @@ def test_what_a_handler_prints_goes_to_its_log(cloud: LocalCloud, capsys: pytest
     assert '{"_aws": {}}\n' in cloud.logs("WorkFunction")
     assert '{"_aws": {}}\n' not in cloud.logs("SettleFunction")
     assert capsys.readouterr().out == "mine\n"
+
+
+def test_handlers_whose_modules_import_each_other_are_imported_one_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ringed").mkdir()
+    slowly = "import time\ntime.sleep(0.3)\n"
+    (tmp_path / "ringed" / "__init__.py").write_text(f"{slowly}from ringed.sub import thing\ndef handler(): pass\n")
+    (tmp_path / "ringed" / "sub.py").write_text(f"import ringed.other\n{slowly}thing = 1\ndef handler(): pass\n")
+    (tmp_path / "ringed" / "other.py").write_text("import ringed.sub\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    functions = [Function(name, name, name, f"{name}.handler", {}, "", 3, 128) for name in ("ringed", "ringed.sub")]
+
+    with ThreadPoolExecutor(2) as threads:
+        handlers = list(threads.map(imported_handler, functions))
+
+    assert [handler.__module__ for handler in handlers] == ["ringed", "ringed.sub"]
+
+
+def test_a_thread_that_a_handler_starts_prints_where_the_handler_does() -> None:
+    printed: list[str] = []
+
+    def handler() -> None:
+        printing_to(printed.append)
+        print("mine")  # noqa: T201
+        for target in (lambda: print("my thread's"), lambda: print("complaint", file=sys.stderr)):  # noqa: T201
+            thread = threading.Thread(target=target)
+            thread.start()
+            thread.join()
+        cloud = not_of_a_handler(threading.Thread(target=lambda: others.append(threading.current_thread())))
+        cloud.start()
+        cloud.join()
+
+    others: list[threading.Thread] = []
+    with stdout_restored():
+        thread = threading.Thread(target=handler)
+        thread.start()
+        thread.join()
+        before = list(printed)
+        print("the test's own")  # noqa: T201
+
+    assert [text for text in before if text.strip()] == ["mine", "my thread's", "complaint"]
+    assert printed == before
+    assert len(others) == 1

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import RunRequest
+from ballast.edge import note
 from ballast.errors import PlaybookInvalid, RuleViolation
 
 #: Micro-dollars, or a function of (arguments, request) that returns them.
@@ -53,6 +54,7 @@ def worst_cost(name: str, cost: Cost | None, args: Any, request: RunRequest) -> 
     try:
         worst = cost(args, request)
     except Exception as defect:
+        note(defect)
         raise RuleViolation(
             f"{name}: what it would cost cannot be told ({type(defect).__name__}), so it was not called."
         ) from defect

@@ -18,6 +18,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer
 
 from ballast.contracts import RunRequest
 from ballast.contracts.wire import Wire
+from ballast.edge import note
 from ballast.errors import InvalidInput, PlaybookInvalid, RuleViolation
 from ballast.money.amounts import MICRO, dollars, micro_dollars
 from ballast.money.moves import Ceilings, micro_units
@@ -108,6 +109,7 @@ class Moves:
         try:
             return micro_units(self.amount(args, request))
         except Exception as defect:
+            note(defect)
             why = str(defect) if isinstance(defect, ValueError) else type(defect).__name__
             raise RuleViolation(f"{tool}: what it would move cannot be told ({why}), so it was not called.") from defect
 
