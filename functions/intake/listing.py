@@ -104,8 +104,8 @@ class Listing:
 
 
 def _wants(wanted: Wanted, run: RunSummary) -> bool:
-    """Say whether the run is asked for: an index found it by its ending, or its log says how it stands."""
-    return wanted.status in (None, run.status) or (wanted.status in ENDED and run.status == "corrupt")
+    """Say whether the run is asked for; of one that cannot be read nobody can say that it is not."""
+    return wanted.status in (None, run.status) or run.status == "corrupt"
 
 
 def _line(run: Run) -> RunSummary:

@@ -61,6 +61,7 @@ const STATUSES = {
   failed: ["failed", "bad"],
   aborted: ["aborted", "warn"],
   timed_out: ["timed out", "bad"],
+  corrupt: ["log corrupt", "bad"],
 };
 
 export const STATUS_NAMES = Object.keys(STATUSES);
@@ -86,6 +87,6 @@ export function outcomeLook(outcome) {
 }
 
 /** Return "1 run", "2 runs". */
-export function count(number, noun) {
-  return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+export function count(number, noun, plural = `${noun}s`) {
+  return `${number.toLocaleString("en")} ${number === 1 ? noun : plural}`;
 }
