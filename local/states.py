@@ -199,7 +199,7 @@ class _Branch:
     def _context(self, name: str, item: Mapping[str, Any]) -> dict[str, Any]:
         execution, now = self._execution, self._tasks.now().strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
         about = {"Id": execution.arn, "Name": execution.name, "Input": execution.input}
-        state = {"Name": name, "EnteredTime": now}
+        state = {"Name": name, "EnteredTime": now, "RetryCount": 0}
         return {"Execution": about, "State": state, **({"Map": {"Item": item}} if item else {})}
 
     def _check_size(self, value: Any) -> None:
@@ -252,6 +252,7 @@ class _Branch:
                     return step.caught(failed)
                 self._tasks.pause(wait_s)
                 self._go_on()
+                step.states["context"]["State"]["RetryCount"] += 1
 
     def _task(self, step: _State) -> Any:
         waits = step.state["Resource"].endswith(_TOKEN)

@@ -1,5 +1,6 @@
 """Every edge of the state machine, taken by real handlers on moto."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -179,6 +180,13 @@ CASES = [
         intent="count",
         by="fallback",
     ),
+    Case(
+        "a person has more calls made than fit",
+        says=["guardrail_intervened"],
+        answers=({"decision": {"kind": "call_tools", "calls": [{"tool": "read", "arguments": {"name": "x"}}] * 500}},),
+        status="FAILED",
+        by=None,
+    ),
     Case("a loop", says=[[call("read", name="a loop")]] * 9, intent="count", by="fallback"),
 ]
 
@@ -208,6 +216,7 @@ class Played:
     taken: set[Edge]
     state_bytes: int
     counter: int
+    counted: list[tuple[int, int]]
 
 
 class People:
@@ -277,8 +286,6 @@ def played() -> Iterator[dict[str, Played]]:
 
 
 def _json(value: Any) -> str:
-    import json
-
     return json.dumps(value)
 
 
@@ -297,8 +304,22 @@ def _played(cloud: LocalCloud, request: RunRequest, definition: dict[str, Any]) 
         execution=execution,
         taken=edges_taken(history, definition),
         state_bytes=max(map(len, inputs[1:]), default=0),
+        counted=[
+            (json.loads(event["taskScheduledEventDetails"]["parameters"])["Payload"]["history"], event["id"] - 2)
+            for event in history
+            if "'history'" in str(event.get("taskScheduledEventDetails")).replace('"', "'")
+        ],
         counter=value_of(cloud.session.client("dynamodb"), cloud.physical_id("OrdersTable"), request.text),
     )
+
+
+def test_the_workflow_counts_its_history(played: dict[str, Played]) -> None:
+    """Each Plan is told how many events there were before it: never fewer, and exactly so many as a rule."""
+    counted = [pair for run in played.values() for pair in run.counted]
+
+    assert len(counted) > 40
+    assert not [pair for pair in counted if pair[0] < pair[1]]
+    assert sum(told == real for told, real in counted) > 0.8 * len(counted)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
