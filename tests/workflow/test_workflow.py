@@ -180,13 +180,8 @@ CASES = [
         intent="count",
         by="fallback",
     ),
-    Case(
-        "a person has more calls made than fit",
-        says=["guardrail_intervened"],
-        answers=({"decision": {"kind": "call_tools", "calls": [{"tool": "read", "arguments": {"name": "x"}}] * 500}},),
-        status="FAILED",
-        by=None,
-    ),
+    # As it would be after some 1,300 turns: more calls are proposed than there is room for (`_fill`).
+    Case("the history is full", says=[[call("read", name="x")]], status="FAILED", by=None),
     Case("a loop", says=[[call("read", name="a loop")]] * 9, intent="count", by="fallback"),
 ]
 
@@ -279,6 +274,10 @@ def played() -> Iterator[dict[str, Played]]:
 
         cloud.before_invoke.append(_except_intake(break_it))
         cloud.after_invoke.append(People(cloud, clock, cases).after)
+        full = requests["the history is full"].run_id
+        cloud.after_invoke.append(
+            lambda _function, payload, result: _fill(result) if payload.get("run_id") == full else None
+        )
         for request in requests.values():
             cloud.start(request)
         definition = load_definition()
@@ -287,6 +286,11 @@ def played() -> Iterator[dict[str, Played]]:
 
 def _json(value: Any) -> str:
     return json.dumps(value)
+
+
+def _fill(result: Any) -> None:
+    if result.get("kind") == "call_tools":
+        result["calls"] = list(range(1, 501))
 
 
 def _except_intake(hook: Callable[[str, dict[str, Any]], None]) -> Callable[[str, dict[str, Any]], None]:
