@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ballast.contracts import Event
 from ballast.contracts.event import order, run_seq
@@ -22,6 +22,8 @@ from ballast.log.seal import Seal, shown, split
 from ballast.log.signature import Signatures
 from ballast.runtime import Runtime, Settings
 
+#: As long as an execution may run (``TimeoutSeconds`` in statemachine/agent.asl.yaml), waits for people included.
+LONGEST_RUN_DAYS = 40
 _BEGINS = "run_id = :run_id AND begins_with(seq, :begin)"
 #: A warm function serves a few runs at a time.
 _KEPT_OPENINGS = 64
@@ -45,18 +47,24 @@ class Unreadable:
     beside: Mapping[str, str]
 
 
+def _outlives_a_run(days: int) -> int:
+    if days != 0 and days <= LONGEST_RUN_DAYS:
+        raise ValueError(f"must be 0 or more than {LONGEST_RUN_DAYS}")
+    return days
+
+
 class LogSettings(Settings):
     """What every function that touches the log needs.
 
     run_log_table   the table
     payload_bucket  where large bodies go
-    retention_days  after this many days DynamoDB's TTL removes an event; 0 keeps it for ever
+    retention_days  after this many days DynamoDB's TTL removes an event; 0 keeps it for ever. A run may wait for
+                    people for 40 days, and what it was opened with must be there when it goes on: 1 to 40 are refused
     """
 
     run_log_table: Annotated[str, Field(min_length=1)]
     payload_bucket: Annotated[str, Field(min_length=1)]
-    # A negative one would let DynamoDB remove an event as soon as it is written.
-    retention_days: Annotated[int, Field(ge=0)] = 0
+    retention_days: Annotated[int, AfterValidator(_outlives_a_run)] = 0
 
     def expires_at(self, now: datetime) -> int | None:
         """Return when TTL removes what is written ``now``, in seconds of Unix time; None where never."""
