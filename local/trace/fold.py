@@ -41,9 +41,7 @@ def timeline(events: Iterable[Event], corrupt: Mapping[str, str] | None = None, 
         run_id=log[0].run_id,
         status=status,
         corrupt=wrong,
-        ending=_UNREADABLE
-        if status == "corrupt"
-        else ending(status, text(ended, "by"), _reason(bodies), made, text(bodies.get("run.refused", {}), "message")),
+        ending=told,
         by=text(ended, "by"),
         degraded=ended.get("degraded") is True,
         reason=_reason(bodies) or (_first_pivot(made) if ended.get("degraded") is True else ""),
