@@ -1,7 +1,5 @@
 """A run ends by its own rule before Step Functions ends its execution at 25,000 events."""
 
-from typing import Any
-
 import pytest
 
 from ballast.contracts.history import AGENT_STOPS, CALL, MOST_CALLS, MOST_TURNS, SCRIPTS_STOP, TURN, UNDO
@@ -12,11 +10,11 @@ from tests.functions.stack import Stack
 
 #: What a turn with one call takes of the agent's room.
 ONE = TURN + CALL
+LAST, SCRIPTS_LAST = AGENT_STOPS - ONE, SCRIPTS_STOP - ONE
+TOO_MANY = [({"turns": MOST_TURNS + 1}, "turns"), ({"tool_calls": MOST_CALLS + 1}, "tool_calls")]
 
 
-@pytest.mark.parametrize(
-    ("history", "reason"), [(0, None), (AGENT_STOPS - ONE, None), (AGENT_STOPS - ONE + 1, "history_limit")]
-)
+@pytest.mark.parametrize(("history", "reason"), [(0, None), (LAST, None), (LAST + 1, "history_limit")])
 def test_the_agent_hands_over_where_another_turn_does_not_fit(
     stack: Stack, model: Endpoint, history: int, reason: str | None
 ) -> None:
@@ -52,9 +50,7 @@ def test_what_must_be_undone_keeps_its_room(stack: Stack, model: Endpoint, room:
     assert stack.plan(run_id, 3, history=AGENT_STOPS - ONE - 2 * UNDO + room)["reason"] == reason
 
 
-@pytest.mark.parametrize(
-    ("history", "kind"), [(SCRIPTS_STOP - ONE, "call_tools"), (SCRIPTS_STOP - ONE + 1, "hand_over")]
-)
+@pytest.mark.parametrize(("history", "kind"), [(SCRIPTS_LAST, "call_tools"), (SCRIPTS_LAST + 1, "hand_over")])
 @pytest.mark.parametrize("planner", ["rollback", "fallback"])
 def test_rollback_and_fallback_stop_before_the_end(stack: Stack, planner: str, history: int, kind: str) -> None:
     run_id = stack.open(intent="tidy")
@@ -73,7 +69,7 @@ def test_rollback_and_fallback_stop_before_the_end(stack: Stack, planner: str, h
     ("limits", "field"), [({"turns": MOST_TURNS + 1}, "turns"), ({"tool_calls": MOST_CALLS + 1}, "tool_calls")]
 )
 def test_limits_that_no_run_can_reach_are_refused_with_the_most(
-    tmp_path: Any, limits: dict[str, int], field: str
+    tmp_path: Path, limits: dict[str, int], field: str
 ) -> None:
     file = tmp_path / "agent.yaml"
     text = "name: a\nmodel: m\ninstructions: x\nlimits: "

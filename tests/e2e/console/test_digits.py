@@ -35,7 +35,7 @@ def shown(arguments: str) -> str:
 @pytest.mark.parametrize("number", [*NUMBERS, "1", "0", "-17", "2.5"])
 def test_a_number_goes_through_as_it_was_sent(visit: Any, number: str) -> None:
     page = visit()
-    text = '{"a":' + number + ',"b":["' + number + '",[' + number + ']],"' + number + '":"\\\\\\" ' + number + '"}'
+    text = '{"a":' + number + ',"b":["' + number + '",[' + number + ']],"n' + number + '":"\\\\\\" ' + number + '"}'
 
     assert page.evaluate(JSON, ["there and back", text]) == text
 
@@ -85,6 +85,7 @@ def test_nothing_of_a_call_is_clipped_where_it_is_decided(visit: Any, api: Any, 
     page.get_by_role("button", name="Approve …").click()
     expect(page.get_by_role("dialog")).to_contain_text(last)
     expect(page.get_by_role("dialog").get_by_role("button", name="Show all")).to_have_count(0)
+    page.get_by_role("button", name="Back", exact=True).click()
 
 
 def test_what_cannot_be_shown_cannot_be_approved(visit: Any, api: Any) -> None:
