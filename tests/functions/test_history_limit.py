@@ -1,5 +1,7 @@
 """A run ends by its own rule before Step Functions ends its execution at 25,000 events."""
 
+from pathlib import Path
+
 import pytest
 
 from ballast.contracts.history import AGENT_STOPS, CALL, MOST_CALLS, MOST_TURNS, SCRIPTS_STOP, TURN, UNDO
