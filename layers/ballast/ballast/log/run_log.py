@@ -22,6 +22,10 @@ from ballast.log.seal import Seal, shown, split
 from ballast.log.signature import Signatures
 from ballast.runtime import Runtime, Settings
 
+_FORGED = (
+    "it claims to be a person's and is not signed; somebody forged or changed it. "
+    "See UnsignedAnswersAlarm in docs/operating.md."
+)
 #: As long as an execution may run (``TimeoutSeconds`` in statemachine/agent.asl.yaml), waits for people included.
 LONGEST_RUN_DAYS = 40
 _BEGINS = "run_id = :run_id AND begins_with(seq, :begin)"
@@ -183,7 +187,8 @@ class RunLog:
     def examine(self, run_id: str) -> tuple[tuple[Event, ...], dict[str, str]]:
         """Return as ``read`` what can be read of the run, and by its key what is wrong with each other event."""
         events, unreadable = self.read_all(run_id)
-        return events, {one.seq: one.why for one in unreadable}
+        forged = {event.seq: _FORGED for event in self.unsigned(run_id)}
+        return events, forged | {one.seq: one.why for one in unreadable}
 
     def read_turn(self, run_id: str, turn: int) -> tuple[Event, ...]:
         """Return the run's opening and the events of one turn: what it takes to execute a call.
@@ -323,8 +328,7 @@ class RunLog:
         if digest != item.get("digest", {}).get("S"):
             raise LogCorrupt(f"{event.run_id} {seq}: the content does not match its digest; somebody changed the log.")
         if self._signatures is not None and not self._signatures.hold(stored, item):
-            what = f"{event.run_id} {seq}: it claims to be a person's and is not signed; somebody forged or changed it."
-            raise AnswerUnsigned(f"{what} See UnsignedAnswersAlarm in docs/operating.md.", event=event)
+            raise AnswerUnsigned(f"{event.run_id} {seq}: {_FORGED}", event=event)
         if self._seal is not None and self._seal.opens and tokens:
             event = self._seal.open(event, body, tokens)
             self._learned(event.run_id, event.body)
