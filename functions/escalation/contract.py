@@ -104,8 +104,9 @@ class EscalationSummary(Wire):
 
 
 class Escalation(EscalationSummary):
-    """A question to people, with what would be done: null where nothing was proposed, or it was too large.
+    """A question to people, with what would be done: null where nothing was proposed, or it cannot be shown.
 
+    corrupt     why the log's entry of what was proposed cannot be read, where somebody changed it
     binding     what an approval is bound to: send it back to approve exactly what is shown here
     changed_by  who has changed the arguments since it was proposed; ``proposed_decision`` has the changed ones
     asked       who is asked, of a question to the requester
@@ -116,6 +117,7 @@ class Escalation(EscalationSummary):
     """
 
     proposed_decision: dict[str, JsonValue] | None = None
+    corrupt: str | None = None
     binding: str | None = None
     changed_by: str | None = None
     asked: tuple[str, ...] = ()

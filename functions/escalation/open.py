@@ -20,11 +20,9 @@ from ballast.outbox import Announcements
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.escalation.due import DUE, Telling
 from functions.escalation.messages import Messages
+from functions.escalation.question import in_a_message
 from functions.escalation.rights import guides_of, proposer
 from functions.escalation.table import Forgetting
-
-#: A proposed decision larger than this is left to the log, so that the message stays small.
-MAX_PROPOSED_BYTES = 64 * 1024
 
 
 class OpenSettings(Settings):
@@ -77,8 +75,6 @@ class Escalations:
         if is_approval and (state := find_call(events, task.turn, index)):
             decision = {"kind": "call_tools", "calls": [_asked_about(events, task, state).model_dump(mode="json")]}
             call_sha256 = sha256(canonical(decision["calls"][0]))
-        if decision is not None and len(canonical(decision)) > MAX_PROPOSED_BYTES:
-            decision = None
         question = asked(events, task.turn - 1) if task.kind == "question" else None
         now, opened_as = self.runtime.clock(), opening(events)
         # The execution's input says who asked, and for whom; the log could be made to say something else.
@@ -114,7 +110,8 @@ class Escalations:
         if task.kind != "question":
             if not any(event.seq == seq for event in events):
                 self.runtime.emit(metric_line({"Escalations": 1}))
-            message = EscalationMessage(run_id=task.run_id, tenant=tenant, opened_at=now.isoformat(), **facts)
+            told = facts | {"proposed_decision": in_a_message(decision)}
+            message = EscalationMessage(run_id=task.run_id, tenant=tenant, opened_at=now.isoformat(), **told)
             self.messages.send(message, now, look_at=telling.told(now).next_look(now))
         self._announce((*events, opened))
         return {"escalation_id": escalation_id}

@@ -10,6 +10,9 @@ from ballast.contracts.person import same_person
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import LogCorrupt
 
+#: A proposed decision larger than this is left out of messages; the log and the API have it.
+MAX_PROPOSED_BYTES = 64 * 1024
+
 
 @dataclass(frozen=True)
 class Given:
@@ -132,6 +135,12 @@ def check_shown(item: Mapping[str, Any], decision: Any) -> None:
     if asked is not None and calls and sha256(canonical(calls[0])) != asked:
         run_id, escalation_id = item["run_id"]["S"], item["escalation_id"]["S"]
         raise LogCorrupt(f"{run_id}: the call behind {escalation_id} was changed in the log after people were asked.")
+
+
+def in_a_message(decision: Any) -> Any:
+    """Return the proposed decision as a message has it: None where it is too large."""
+    fits = decision is None or len(canonical(decision)) <= MAX_PROPOSED_BYTES
+    return decision if fits else None
 
 
 def text_of(item: Mapping[str, Any], name: str) -> str | None:

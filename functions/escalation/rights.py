@@ -140,6 +140,8 @@ def you_may(escalation: Escalation, caller: Caller) -> tuple[tuple[Act, ...], st
     if escalation.kind == "approval":
         if escalation.approvers and escalation.approvers not in caller.groups:
             return (), f"Only members of {escalation.approvers} approve this call."
+        if escalation.proposed_decision is None:  # nobody approves what they cannot see
+            return ("reject",), None
         return ("approve", "reject", "change"), None
     return ("decide", "grant", "undo") if caller.operates else ("decide", "grant"), None
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.event import plan_seq
+from ballast.contracts.history import HistoryUsed
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
 from ballast.folds import opening, proposals
@@ -47,6 +48,9 @@ class FallbackPlanner:
                 note: str | None = f"The playbook has no fallback for the intent {request.intent!r}."
             else:
                 decision, note = next_decision(self.playbook, script, request, events)
+                room = HistoryUsed(events=task.history)
+                if isinstance(decision, CallTools) and not room.script_has_room(len(decision.calls)):
+                    decision, note = HandOver(to=Planner.HUMAN, reason=ExitReason.HISTORY_LIMIT), None
                 if isinstance(decision, Answer):
                     decision, note = self._sendable(events, task.turn, decision)
             body: dict[str, Any] = {

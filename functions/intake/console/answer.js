@@ -2,7 +2,7 @@
 import { Problem, Unreachable, post } from "./api.js";
 import { button, confirmed, el } from "./dom.js";
 import { Digits, parse, stringify } from "./json.js";
-import { brief } from "./text.js";
+import { brief, visible } from "./text.js";
 import { microUsd, usd } from "./units.js";
 import { argumentList } from "./turn.js";
 import { object, list, text } from "./reading.js";
@@ -50,10 +50,11 @@ function approval(escalation, may, send) {
     });
   };
   return el("form", { class: "card answer-form", "aria-label": "Approve or reject", on: { submit: (event) => event.preventDefault() } },
+    !proposed && el("p", { class: "notice warn", text: "The call cannot be shown here, so it cannot be approved here. See it with `ballast trace`." }),
     el("label", { for: "comment", text: "Comment (optional; recorded, and read by the agent)" }), comment,
     proposed && may("change") && el("details", {}, el("summary", { class: "choice", text: "Change the arguments" }),
       el("label", { for: "arguments", text: "What the call is made with, as JSON; it passes the same checks" }), other),
-    el("div", { class: "row" }, may("approve") && button("Approve …", decide(true), "primary"), may("reject") && button("Reject …", decide(false), "danger")));
+    el("div", { class: "row" }, proposed && may("approve") && button("Approve …", decide(true), "primary"), may("reject") && button("Reject …", decide(false), "danger")));
 }
 
 /** The JSON object in `value`, null where there is none. */
@@ -173,5 +174,5 @@ export function note(line) {
 }
 
 function quote(value) {
-  return el("blockquote", { class: "untrusted", text: brief(value, 400) });
+  return el("blockquote", { class: "untrusted", text: visible(value) });
 }

@@ -1,4 +1,5 @@
 // The HTTP API as this page uses it. Every answer is data from elsewhere: shapes are checked where they are read.
+import { parse, stringify } from "./json.js";
 
 import { parse, stringify } from "./json.js";
 

@@ -1,5 +1,6 @@
 // Text from the log is untrusted: whoever wrote it must not steer what the reader sees.
 // It only ever becomes text nodes; this module makes visible what a text node would still obey.
+import { stringify } from "./json.js";
 
 import { stringify } from "./json.js";
 

@@ -32,11 +32,14 @@ class Request:
 class FakeApi:
     """Answers by "GET /runs" or, narrower, by "GET /runs?status=failed"; what it does not know is 404.
 
-    An answer is a body (200), or a pair of status and body.
+    An answer is a body (200), or a pair of status and body. ``raw`` has answers by their very text; ``sent`` the texts
+    of what was posted.
     """
 
     answers: dict[str, Any] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    raw: dict[str, str] = field(default_factory=dict)
+    sent: list[str] = field(default_factory=list)
     url: str = ""
 
     def asked(self, method: str, path: str) -> list[Request]:
@@ -110,7 +113,10 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
                 bytes(sent or b"").decode(),
             )
             api.requests.append(request)
-            status, body = api.answer(request)
+            if sent:
+                api.sent.append(sent.decode())
+            text = api.raw.get(f"{request.method} {request.path}")
+            status, body = (200, text.encode()) if text is not None else api.answer(request)
             kind = "application/json" if status < 400 else "application/problem+json"
             self._send(status, kind, json.dumps(body).encode() if not isinstance(body, bytes) else body)
 

@@ -160,11 +160,15 @@ CONTRACTS = [
         {"from": "agent", "reason": "model_timeout", "error": "X"},
         {"from": NO_PLANNER, "reason": NO_REASON, "error": [1, ["x"]]},
     ),
-    _contract(PlanTask, _TASK | {"handed_over": None}, _NO_TASK | {"handed_over": _NO_HAND_OVER}),
+    _contract(
+        PlanTask,
+        _TASK | {"handed_over": None, "history": 40},
+        _NO_TASK | {"handed_over": _NO_HAND_OVER, "history": NO_COUNT},
+    ),
     _contract(
         ExecuteTask,
-        _TASK | {"index": 1, "asked": 1, "unanswered": True},
-        _NO_TASK | {"index": NO_POSITION, "asked": NO_COUNT, "unanswered": NO_FLAG},
+        _TASK | {"index": 1, "asked": 1, "unanswered": True, "events": 2},
+        _NO_TASK | {"index": NO_POSITION, "asked": NO_COUNT, "unanswered": NO_FLAG, "events": NO_COUNT},
     ),
     _contract(
         OpenTask,

@@ -23,11 +23,12 @@ class HandedOver(Wire):
 
 
 class PlanTask(Wire):
-    """Propose one decision for this turn."""
+    """Propose one decision for this turn. ``history``: events of the execution's history so far."""
 
     run_id: RunId
     turn: Turn
     handed_over: HandedOver | None = None
+    history: Annotated[int, Field(ge=0)] = 0
 
 
 class ExecuteTask(Wire):
@@ -35,6 +36,7 @@ class ExecuteTask(Wire):
 
     asked       how often people were asked for its approval so far
     unanswered  the last time was in vain
+    events      what the call has taken of the execution's history; the workflow counts it
     """
 
     run_id: RunId
@@ -42,6 +44,7 @@ class ExecuteTask(Wire):
     index: Annotated[int, Field(ge=1)]
     asked: Annotated[int, Field(ge=0)] = 0
     unanswered: bool = False
+    events: Annotated[int, Field(ge=0)] = 0
 
 
 class Asked(Wire):

@@ -98,7 +98,7 @@ class Caller:
         """Whether it is an operator."""
         return "operate" in self.rights
 
-    def sees(self, tenant: str) -> bool:
+    def sees(self, tenant: str | None) -> bool:
         """Whether this tenant's runs and escalations exist, for this caller."""
         return self.tenant is None or self.tenant == tenant
 

@@ -1,20 +1,21 @@
 """Read the log as a sequence of calls and led it down the ladder."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ballast.contracts import Event, Planner, ToolCall
 from ballast.folds.calls import CallState, calls
 from ballast.folds.despair.ladder import Kind, Ladder, Rung, Sign, rung_of
-from ballast.folds.despair.memory import Cycles, Errors, Position, Repeats, Results, Searches
-from ballast.folds.despair.resemblance import Search, error_class, search_of
+from ballast.folds.despair.memory import Cycles, Errors, Position, Repeats, Results, Searches, Writes
+from ballast.folds.despair.resemblance import Search, error_class, search_of, target_of
 from ballast.folds.effects import Identity
 from ballast.folds.sameness import identity
 
+Target = Callable[[ToolCall], str | None]
 #: What the executor records where it obeyed; such a call had no outcome of its own.
 FORBIDDEN = "ToolForbidden"
 #: Of two signals at one call that lead as far, the one that says more.
-_TELLING = {Kind.CYCLE: 3, Kind.SAME_CALL: 2, Kind.NEAR_EQUAL: 1}
+_TELLING = {Kind.CYCLE: 3, Kind.SAME_CALL: 2, Kind.NEAR_EQUAL: 1, Kind.SPIRAL: 0}
 #: Errors of a call's form: whatever is written, the same call is refused again.
 _LASTING = frozenset({"UnknownTool", "MalformedArguments", "SchemaViolation"})
 
@@ -35,9 +36,20 @@ class Despair:
     loop: Position | None
 
 
-def despair(events: Sequence[Event], *, polled: Collection[str] = (), same: Identity = identity) -> Despair:
-    """Return the verdict over ``events``. ``polled``: tools that may ask the same again; ``same`` tells equal calls."""
-    watch = _watched(events, polled, same)
+def despair(
+    events: Sequence[Event],
+    *,
+    polled: Collection[str] = (),
+    same: Identity = identity,
+    target: Target = target_of,
+) -> Despair:
+    """Return the verdict over ``events``.
+
+    polled  tools that may ask the same again and again
+    same    tells equal calls
+    target  says what a call writes about, whatever words it has: such calls are counted
+    """
+    watch = _watched(events, polled, same, target)
     return Despair(watch.ladder.rung, watch.signs, watch.ladder.forbidden, watch.ladder.loop)
 
 
@@ -48,27 +60,28 @@ def verdicts(
     *,
     polled: Collection[str] = (),
     same: Identity = identity,
+    target: Target = target_of,
 ) -> Mapping[int, Sign]:
     """Return what is to be done about the calls that the agent proposes in ``turn``, by position, counted from 1.
 
     ``events`` is the log before them. Calls without a signal are not there.
     """
-    watch = _watched(events, polled, same)
+    watch = _watched(events, polled, same, target)
     signs = {index: watch.propose((turn, index), call) for index, call in enumerate(proposed, start=1)}
     return {index: sign for index, sign in signs.items() if sign is not None}
 
 
-def _watched(events: Sequence[Event], polled: Collection[str], same: Identity) -> "_Watch":
+def _watched(events: Sequence[Event], polled: Collection[str], same: Identity, target: Target) -> "_Watch":
     """Whatever people answer lets the count begin anew: there is something new to know, and time has passed."""
     by_turn: dict[int, list[CallState]] = {}
     for state in calls(events):
         by_turn.setdefault(state.turn, []).append(state)
     answered = {event.turn for event in events if event.name == "escalation.answered"}
     approved = {event.turn for event in events if event.name == "call.approval_answered"}
-    watch = _Watch(frozenset(polled), same)
+    watch = _Watch(frozenset(polled), same, target)
     for turn in sorted(by_turn.keys() | answered):
         if turn in answered:
-            watch = _Watch(watch.polled, same, signs=watch.signs)
+            watch = _Watch(watch.polled, same, target, signs=watch.signs)
         states = by_turn.get(turn, [])
         for state in states:
             if state.planner is Planner.AGENT:
@@ -88,6 +101,7 @@ class _Watch:
 
     polled: frozenset[str]
     same: Identity
+    target: Target
     signs: dict[Position, Sign] = field(default_factory=dict)
     asked: dict[Position, tuple[str, Search | None]] = field(default_factory=dict)
     ladder: Ladder = field(default_factory=Ladder)
@@ -96,6 +110,7 @@ class _Watch:
     searches: Searches = field(default_factory=Searches)
     errors: Errors = field(default_factory=Errors)
     results: Results = field(default_factory=Results)
+    writes: Writes = field(default_factory=Writes)
 
     def propose(self, at: Position, call: ToolCall) -> Sign | None:
         """Take note of a proposed call and return its signal, if it has one."""
@@ -110,14 +125,18 @@ class _Watch:
             found.append(Sign(Kind.CYCLE, rung_of(Kind.CYCLE, lap.laps + (not lap.writes)), lap.laps + 1, lap.first))
         if near:
             found.append(Sign(Kind.NEAR_EQUAL, rung_of(Kind.NEAR_EQUAL, near.count), near.count, near.first))
+        if again := self.writes.see(self.target(call)):
+            found.append(Sign(Kind.SPIRAL, rung_of(Kind.SPIRAL, again.count), again.count, again.first))
         sign = max(found, key=lambda one: (one.rung, _TELLING[one.kind]))
         if sign.kind is Kind.SAME_CALL:
             sign = replace(sign, answer=same.answered is not None)
-        why = self.ladder.defy(call.tool, at, repeats=same.count > 1 or (near is not None and near.count > 1))
+        why = self.ladder.defy(
+            call.tool, at, repeats=same.count > 1 or again is not None or (near is not None and near.count > 1)
+        )
         if why:
             return self._noted(at, replace(why, rung=Rung.FORBID, answer=False))
         in_cycle = lap if sign.kind is Kind.CYCLE else None
-        besides, lasts = (in_cycle.tools, in_cycle.writes) if in_cycle else ((), False)
+        besides, lasts = (in_cycle.tools, in_cycle.writes) if in_cycle else ((), sign.kind is Kind.SPIRAL)
         return self._noted(at, self.ladder.climb(call.tool, at[0], sign, besides=besides, lasts=lasts))
 
     def settle(self, state: CallState) -> None:
@@ -125,6 +144,8 @@ class _Watch:
         at, tool = (state.turn, state.index), state.call.tool
         wrote = state.effect == "write" and state.status in ("ok", "unknown")
         watched = state.planner is Planner.AGENT and tool not in self.polled
+        if wrote and watched and state.repeat_of is None:
+            self.writes.happened(self.target(state.call), at)
         if watched and state.error != FORBIDDEN:
             self._learn(state, at, tool, wrote=wrote)
         if wrote:
