@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from ballast.runtime import Runtime
 from local import sandbox
 from local.clock import Clock, Signal, WallClock
-from local.sandbox import Context, GaveUp, TimedOut, run
+from local.sandbox import Context, Died, GaveUp, TimedOut, run
 
 #: Lambda's limit of a synchronous request and of a response, in bytes.
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
@@ -230,6 +230,8 @@ def _as_lambda_reports(problem: BaseException, function: Function, request_id: s
     elif isinstance(problem, TimedOut):
         name = "Sandbox.Timedout"
         message = f"RequestId: {request_id} Error: Task timed out after {function.timeout_s:.2f} seconds"
+    elif isinstance(problem, Died):
+        name, message = "Runtime.ExitError", f"RequestId: {request_id} Error: {message}"
     elif not isinstance(problem, Exception):
         name, message = "Runtime.ExitError", f"RequestId: {request_id} Error: {name}: {message}"
     return {
