@@ -44,6 +44,9 @@ class Signal(Protocol):
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is set, at most ``timeout`` seconds; return whether it is."""
 
+    def wait_for(self, thread: threading.Thread, timeout: float) -> bool:
+        """As ``wait``, for what ``thread`` will set; no longer than it lives."""
+
 
 class Clock(Protocol):
     """What the local cloud asks for the time, and waits by."""
@@ -84,7 +87,7 @@ class WallClock:
 
     def signal(self) -> Signal:
         """See ``Clock``."""
-        return threading.Event()
+        return _WallSignal()
 
     def pause(self, seconds: float, until: Signal | None = None) -> None:
         """See ``Clock``."""
@@ -100,6 +103,15 @@ class WallClock:
         thread = not_of_a_handler(threading.Thread(target=work, name=name, daemon=True))
         thread.start()
         return thread
+
+
+class _WallSignal(threading.Event):
+    def wait_for(self, thread: threading.Thread, timeout: float) -> bool:
+        until = time.monotonic() + timeout
+        while not self.wait(max(0.0, min(_LOOK_S, until - time.monotonic()))):
+            if time.monotonic() >= until or not thread.is_alive():
+                return self.is_set()
+        return True
 
 
 class StandsStill(RuntimeError):
@@ -159,7 +171,7 @@ class VirtualClock:
             self._starting.discard(thread)
         return thread
 
-    def _wait(self, signal: _VirtualSignal, timeout: float | None) -> bool:
+    def _wait(self, signal: _VirtualSignal, timeout: float | None, setter: threading.Thread | None = None) -> bool:
         me = threading.current_thread()
         with self._lock:
             if signal.set_:
@@ -175,6 +187,9 @@ class VirtualClock:
         while not waiter.woken.wait(_LOOK_S):
             with self._lock:
                 self._working = {one for one in self._working if one.is_alive() or one in self._starting}
+                if setter is not None and not setter.is_alive():
+                    self._wake(waiter)
+                    break
                 self._move()
                 if waiter.woken.is_set():
                     break
@@ -237,6 +252,9 @@ class _VirtualSignal:
 
     def wait(self, timeout: float | None = None) -> bool:
         return self._clock._wait(self, timeout)
+
+    def wait_for(self, thread: threading.Thread, timeout: float) -> bool:
+        return self._clock._wait(self, timeout, thread)
 
     def __repr__(self) -> str:
         return f"<signal, {'set' if self.set_ else 'not set'}>"

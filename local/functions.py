@@ -21,7 +21,7 @@ from ballast.contracts.secret import masked_context
 from ballast.runtime import Runtime
 from local import sandbox
 from local.clock import Clock, Signal, WallClock
-from local.sandbox import Context, GaveUp, TimedOut, run
+from local.sandbox import Context, Died, GaveUp, TimedOut, run
 from local.stdout import Sink
 
 #: Lambda's limit of a synchronous request and of a response, in bytes.
@@ -269,6 +269,8 @@ def _as_lambda_reports(problem: BaseException, function: Function, request_id: s
     elif isinstance(problem, TimedOut):
         name = "Sandbox.Timedout"
         message = f"RequestId: {request_id} Error: Task timed out after {function.timeout_s:.2f} seconds"
+    elif isinstance(problem, Died):
+        name, message = "Runtime.ExitError", f"RequestId: {request_id} Error: {message}"
     elif not isinstance(problem, Exception):
         name, message = "Runtime.ExitError", f"RequestId: {request_id} Error: {name}: {message}"
     return {

@@ -24,6 +24,10 @@ class TimedOut(Exception):
     """The handler ran longer than its function's timeout."""
 
 
+class Died(Exception):
+    """The handler's thread ended and said nothing: no result, no error."""
+
+
 class GaveUp(Exception):
     """Whoever asked for the handler waits no longer."""
 
@@ -74,7 +78,8 @@ def run(
     within_s  the caller waits no longer than that
     waiting   entered with the signal that the caller waits for: who sets it ends the wait
 
-    Raises ``TimedOut`` after ``timeout_s``, ``GaveUp`` where the caller waits no longer. The thread cannot be
+    Raises ``TimedOut`` after ``timeout_s``, ``GaveUp`` where the caller waits no longer, ``Died`` where nothing can
+    come any more. The thread cannot be
     ended from outside: it is left behind, and ends with ``SandboxEnded`` if it wants anything from AWS after its time.
     """
     outcome: list[Any] = []
@@ -82,20 +87,24 @@ def run(
     done, sandbox = clock.signal(), _Sandbox(clock, timeout_s)
 
     def target() -> None:
-        _THIS_THREAD.sandbox = sandbox
-        printing_to(sink)
         try:
+            _THIS_THREAD.sandbox = sandbox
+            printing_to(sink)
             outcome.append(work())
         except BaseException as raised:
             problem.append(raised)
         done.set()
 
     with nullcontext() if waiting is None else waiting(done):
-        clock.thread(target, "handler")
-        done.wait(timeout_s if within_s is None else min(timeout_s, within_s))
+        thread = clock.thread(target, "handler")
+        done.wait_for(thread, timeout_s if within_s is None else min(timeout_s, within_s))
+    # Asked first: a thread that is dead adds nothing to them afterwards.
+    dead = not thread.is_alive()
     if problem:
         raise problem[0]
     if not outcome:
+        if dead:
+            raise Died("Runtime exited without providing a reason")
         raise TimedOut if sandbox.over else GaveUp
     return outcome[0]
 

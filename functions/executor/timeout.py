@@ -40,20 +40,38 @@ def within(seconds: float | None, function: Callable[[], T]) -> T:
         return function()
     results: list[T] = []
     problems: list[BaseException] = []
+    # Told to stop before its work or after it, a thread would stop in Python's own code; and if it has ended, another
+    # would that was given its number. So it is told while it works, and its result counts only where it was not told.
+    telling = threading.Lock()
+    begun = given_up = False
 
     def run() -> None:
+        nonlocal begun
         try:
-            results.append(function())
-        except BaseException as problem:
-            problems.append(problem)
+            with telling:
+                if given_up:
+                    return
+                begun = True
+            try:
+                result = function()
+            except BaseException as problem:
+                with telling:
+                    problems.append(problem)
+            else:
+                with telling:
+                    results.append(result)
+        except _GivenUp:
+            """Between the work and its result."""
 
     thread = threading.Thread(target=contextvars.copy_context().run, args=(run,), name="tool", daemon=True)
     thread.start()
     thread.join(seconds)
-    if thread.is_alive():
-        # The only way that CPython has; where the thread has just ended it finds nobody and does nothing.
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident or 0), ctypes.py_object(_GivenUp))
-        if not results:
+    with telling:
+        if not results and not problems:
+            given_up = True
+            if begun:  # the only way that CPython has
+                number = ctypes.c_ulong(thread.ident or 0)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(number, ctypes.py_object(_GivenUp))
             raise TimedOut(f"It took longer than {seconds:g} s.")
     if problems:
         raise problems[0]

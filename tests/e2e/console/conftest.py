@@ -33,6 +33,9 @@ GO_TO = """(hash) => new Promise((there) => {
 })"""
 WATCH = """window.violations = [];
 addEventListener("securitypolicyviolation", (e) => violations.push(`${e.violatedDirective}: ${e.blockedURI}`));"""
+#: The console gives a request up after 15 s, which on a busy machine it may take: here only a hang reaches the limit.
+PATIENT = """const limit = AbortSignal.timeout.bind(AbortSignal);
+AbortSignal.timeout = (ms) => limit(20 * ms);"""
 
 
 @pytest.fixture(scope="package")
@@ -69,6 +72,7 @@ class Tabs:
         if now is not None:
             page.clock.install(time=now)
         page.add_init_script(WATCH)
+        page.add_init_script(PATIENT)
         page.on("dialog", self._dismiss)
         page.on("pageerror", lambda error: self.wrong.append(f"error: {error}"))
         page.on("popup", lambda popup: self.wrong.append(f"popup: {popup.url}"))

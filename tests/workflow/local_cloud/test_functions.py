@@ -3,14 +3,16 @@
 import json
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from local.clock import VirtualClock
+from local.clock import Clock, VirtualClock, WallClock
 from local.cloud import FunctionError, LocalCloud, ServiceFault
 from local.functions import MAX_PAYLOAD_BYTES, Function, imported_handler
 from local.stdout import not_of_a_handler, printing_to, stdout_restored
@@ -85,8 +87,6 @@ def test_a_handler_gets_its_own_copy_of_the_event(cloud: LocalCloud) -> None:
     ],
 )
 def test_a_handler_that_is_not_there_is_reported(cloud: LocalCloud, handler: str, name: str, words: str) -> None:
-    from dataclasses import replace
-
     functions = cloud._functions
     broken = replace(functions, all={"X": replace(functions.find("WorkFunction"), logical_id="X", handler=handler)})
 
@@ -108,6 +108,29 @@ def test_a_function_is_cut_at_its_timeout_and_can_do_nothing_more(
     clock.pause(1)
     clock.pause(1)
     assert bench.after_the_hang == ["before"]  # the write after the timeout was not made
+
+
+class WallClockOfDeath(WallClock):
+    def thread(self, work: Callable[[], None], name: str) -> threading.Thread:
+        return super().thread(lambda: None, name)
+
+
+class VirtualClockOfDeath(VirtualClock):
+    def thread(self, work: Callable[[], None], name: str) -> threading.Thread:
+        return super().thread(lambda: None, name)
+
+
+@pytest.mark.parametrize("its_clock", [WallClockOfDeath(), VirtualClockOfDeath()])
+def test_a_thread_that_dies_without_a_word_is_not_waited_for(cloud: LocalCloud, its_clock: Clock) -> None:
+    functions = cloud._functions
+    dies = replace(functions, clock=its_clock)
+    hour = replace(functions.find("WorkFunction"), timeout_s=3_600)
+
+    body, error = replace(dies, all={"X": hour}).invoke(hour.name, b"{}")
+
+    report = json.loads(body)
+    assert (error, report["errorType"]) == ("Unhandled", "Runtime.ExitError")
+    assert "Runtime exited without providing a reason" in report["errorMessage"]
 
 
 def test_a_hook_may_fail_before_the_handler_and_after_it(cloud: LocalCloud, bench: Any) -> None:

@@ -22,7 +22,7 @@ from ballast.playbook.effects import Breaker, EffectPolicy, effect_policy
 from ballast.playbook.form import Form
 from ballast.playbook.formless import refuse_formless
 from ballast.playbook.moves import Moves, declared_moves
-from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Grounded, Taint, has_mark
+from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Grounded, Sensitive, Taint, has_mark
 
 if TYPE_CHECKING:
     from ballast.playbook.run import RunSoFar
@@ -137,6 +137,16 @@ class Tool:
     def grounds(self) -> bool:
         """Whether any of its arguments must be grounded."""
         return has_mark(self.arguments, Grounded)
+
+    @cached_property
+    def marks_arguments(self) -> bool:
+        """Whether any of its arguments is sensitive."""
+        return has_mark(self.arguments, Sensitive)
+
+    @cached_property
+    def marks_result(self) -> bool:
+        """Whether something that it returns is sensitive."""
+        return has_mark(self.returns, Sensitive)
 
     def complaint(self, args: BaseModel, request: RunRequest, run: "Callable[[], RunSoFar]") -> str | None:
         """Return what the tool's own rule says against the call; ``run`` is read only for a rule that takes it."""
