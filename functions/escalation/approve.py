@@ -91,7 +91,7 @@ class Approvals:
         """Return the answer with its arguments in their one form; what the tool cannot read stays as it is."""
         state = find_call(events, question.turn, question.index) if answer.arguments is not None else None
         tool = self.runtime.get(gates_playbook).tools.get(state.call.tool) if state is not None else None
-        if tool is None or marks_arguments(tool):
+        if tool is None or tool.marks_arguments:
             return answer
         with suppress(ValueError, SchemaViolation):
             form = tool.form.write(tool.form.read(answer.arguments))
