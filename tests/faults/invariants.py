@@ -198,8 +198,8 @@ def windows_conserved(case: Case) -> Iterator[str]:
 def moves_conserved(case: Case) -> Iterator[str]:
     """What the windows count of the business's own money is what the log says was moved, and below every ceiling.
 
-    Where the executor died for good between two requests they may count more: what was begun stays so: nobody else
-    gives it back.
+    Where the executor died for good between two requests they may count more: what was begun stays so, and what was
+    undone stays counted, since nobody else gives it back.
     """
     logged = {(one.turn, one.index): one for one in moves(case.events)} if case.events else {}
     items: list[dict[str, Any]] = [
@@ -212,7 +212,7 @@ def moves_conserved(case: Case) -> Iterator[str]:
     cut = ended is not None and ended.body.get("status") != "answered"
     for (turn, index), one in logged.items():
         item = reserved.pop(call_window(turn, index), {"status": "not there"})
-        stays = cut and item["status"] == "begun"
+        stays = cut and (item["status"] == "begun" or (one.became, item["status"]) == ("undone", "kept"))
         if item["status"] != expected[one.became] and not stays:
             yield f"the move of turn {turn}, call {index} is {one.became} by the log and {item['status']} in the table"
         if one.counts or stays:
