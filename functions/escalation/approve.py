@@ -22,7 +22,6 @@ from ballast.http.identity import Caller
 from ballast.log import RunLog, Signatures
 from ballast.playbook import Playbook, RunSoFar, load_playbook
 from ballast.playbook.gate import admit_call
-from ballast.playbook.sensitive import marks_arguments
 from ballast.runtime import Runtime, Settings
 from functions.escalation.due import DUE
 from functions.escalation.persons_answer import PersonsAnswer
@@ -103,7 +102,7 @@ class Approvals:
             return None
         playbook = self.runtime.get(gates_playbook)
         tool = playbook.tools.get(state.call.tool)
-        if tool is not None and marks_arguments(tool):
+        if tool is not None and tool.marks_arguments:
             raise InvalidInput(
                 f"arguments: some of {tool.name} are sensitive, and masked where you look, so they cannot be changed "
                 "here. Reject with a comment that says what to do instead; the escalation stays open."

@@ -18,7 +18,7 @@ from ballast.errors import PlaybookInvalid
 from ballast.playbook.agent import AgentConfig, read_agent
 from ballast.playbook.effects import Breaker, OnRollback
 from ballast.playbook.fallback import Fallback
-from ballast.playbook.sensitive import marks_arguments, marks_result, own_names
+from ballast.playbook.sensitive import own_names
 from ballast.playbook.tool import Effect, Tool
 from ballast.validation import Untrusted, has_mark
 
@@ -46,7 +46,7 @@ class Playbook:
     @cached_property
     def marks_sensitive(self) -> bool:
         """Whether anything in it is marked as sensitive."""
-        marked = any(marks_arguments(tool) or marks_result(tool) for tool in self.tools.values())
+        marked = any(tool.marks_arguments or tool.marks_result for tool in self.tools.values())
         return marked or bool(self.agent.sensitive.context)
 
     @cached_property
@@ -148,7 +148,7 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
         breaker = made.policy.breaker
         if breaker and breakers.setdefault(breaker.name, breaker) != breaker:
             raise PlaybookInvalid(f"{path}: the tools of breaker {breaker.name} disagree on its numbers.")
-        if agent.sensitive.policy == "mask" and marks_arguments(made):
+        if agent.sensitive.policy == "mask" and made.marks_arguments:
             raise PlaybookInvalid(
                 f"{path}: {made.name} marks arguments as sensitive, which agent.yaml's `sensitive.policy: mask` would "
                 "take from the tool as well. Use `encrypt`, or take the marks off."

@@ -12,21 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from ballast.contracts.secret import MASK, Secret, as_text
 from ballast.playbook.tool import Tool
-from ballast.validation import Sensitive, has_mark, leaves
+from ballast.validation import Sensitive, leaves
 from ballast.validation.shapes import marked_in, members_of
 
 if TYPE_CHECKING:
     from ballast.playbook.load import Playbook
-
-
-def marks_arguments(tool: Tool) -> bool:
-    """Say whether an argument of the tool is sensitive."""
-    return has_mark(tool.arguments, Sensitive)
-
-
-def marks_result(tool: Tool) -> bool:
-    """Say whether something that the tool returns is sensitive."""
-    return has_mark(tool.returns, Sensitive)
 
 
 def own_names(playbook: Playbook) -> frozenset[str]:

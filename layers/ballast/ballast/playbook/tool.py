@@ -20,7 +20,7 @@ from ballast.playbook.context import ToolContext
 from ballast.playbook.cost import Cost, checked_cost, worst_cost
 from ballast.playbook.effects import Breaker, EffectPolicy, effect_policy
 from ballast.playbook.moves import Moves, declared_moves
-from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Grounded, Taint, has_mark
+from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Grounded, Sensitive, Taint, has_mark
 
 if TYPE_CHECKING:
     from ballast.playbook.run import RunSoFar
@@ -107,6 +107,16 @@ class Tool:
     def grounds(self) -> bool:
         """Whether any of its arguments must be grounded."""
         return has_mark(self.arguments, Grounded)
+
+    @cached_property
+    def marks_arguments(self) -> bool:
+        """Whether any of its arguments is sensitive."""
+        return has_mark(self.arguments, Sensitive)
+
+    @cached_property
+    def marks_result(self) -> bool:
+        """Whether something that it returns is sensitive."""
+        return has_mark(self.returns, Sensitive)
 
     def complaint(self, args: BaseModel, request: RunRequest, run: "Callable[[], RunSoFar]") -> str | None:
         """Return what the tool's own rule says against the call; ``run`` is read only for a rule that takes it."""

@@ -3,6 +3,7 @@
 ``how`` says what goes wrong, in the first attempt at a call only.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Literal, cast
@@ -58,7 +59,8 @@ def _first(ctx: ToolContext) -> bool:
 
 
 def _hang() -> None:
-    """Go on for longer than anybody waits, but not for ever."""
+    """Go on for longer than anybody waits, but not for ever; the thread's name says so to the test."""
+    threading.current_thread().name = "tool that hangs"
     for _ in range(400):
         time.sleep(0.01)
 
