@@ -6,8 +6,8 @@ UV     ?= $(shell command -v uv 2>/dev/null)
 VENV   := .venv
 BIN    := $(VENV)/bin
 OWN    := layers functions local
-# By file, since the tests of a file share a cloud; in the order of the folders, so that the files of tests/unit, which
-# are short, come last: xdist's own order is by the number of tests, and long tests are few in a file.
+# By file, since the tests of a file share a cloud. In the order of the folders, so that the long files of tests/artifacts
+# and tests/e2e come first: xdist's own order is by the number of tests, and long tests are few in a file.
 WORKERS := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 BENCHES := evidence turns overhead cold_import despair leases moves hot_window deadline
 
@@ -38,7 +38,7 @@ help: ## List the targets.
 demo: $(READY) ## Watch an agent run, on this machine. Another scenario: make demo SCENARIO=name
 	@$(BIN)/ballast demo $(SCENARIO)
 
-test: lint ## The gate: lint, types and the whole suite (3 minutes). A part of it: make test ARGS=tests/template
+test: lint ## The gate: lint, types and the whole suite (6 minutes). A part of it: make test ARGS=tests/template
 	$(call pytest,pytest,$(BIN)/pytest $(WORKERS) $(ARGS))
 
 unit: $(READY) ## The tests that need no cloud, no socket and no process (20 seconds).
