@@ -24,6 +24,7 @@ from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, Not
 from ballast.folds import ApprovalRound, approval_rounds
 from ballast.folds.opening import renewed
 from ballast.playbook import OnUnanswered, ToolFailed
+from ballast.playbook.defect import said
 from functions.executor.attempt import Attempt, Outcome
 from functions.executor.binding import binding_of, moved, same_call
 from functions.executor.reasons import why_a_person_must_approve
@@ -45,7 +46,7 @@ def approved(attempt: Attempt) -> Outcome | None:
     try:
         return _approved(attempt)
     except ToolFailed as failed:
-        return {"status": "failed", "message": str(failed), "undo": None}
+        return {"status": "failed", "message": said(failed), "undo": None}
 
 
 def _approved(attempt: Attempt) -> Outcome | None:

@@ -29,6 +29,7 @@ from ballast.folds import CallState, decided_by_operator, find_call
 from ballast.log import RunLog
 from ballast.metrics import metric_line
 from ballast.playbook import Effect, Playbook, ToolContext
+from ballast.playbook.defect import ERROR_BYTES, said, shortened
 from ballast.playbook.gate import admit_call
 from functions.executor.approval import approved
 from functions.executor.attempt import Attempt, Outcome, Step
@@ -48,15 +49,17 @@ from functions.executor.running import Running
 from functions.executor.timeout import seconds_for
 from functions.executor.undo import undo_of
 
-#: What a call must pass after the gate. A person is asked last, about what would really be done.
+#: What a call must pass after the gate. A person is asked last, about what would really be done and can be paid.
 RULES: tuple[Step, ...] = (
     not_in_circles,
     not_repeated,
     grounded,
+    within_ceiling,
     reserved,
     approved,
-    within_ceiling,
 )
+#: An error may have so many bytes, also of a tool whose results must be smaller.
+_LEAST_ERROR_BYTES = 500
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,7 @@ class Executor:
     def _refuse(self, task: ExecuteTask, state: CallState, refused: CallRefused) -> str:
         if state.status == "intended" and state.effect == Effect.WRITE:
             # It passed before, so the playbook was changed under it; what its earlier attempt did stays done.
-            message = f"It was begun, and is not allowed any more: {refused}"
+            message = f"It was begun, and is not allowed any more: {said(refused)}"
             seq = call_seq(task.turn, task.index, "settled")
             lost = {"tool": state.call.tool, "status": "unknown", "message": message, "undo": None}
             raise EffectUnknown(str(self.log.append(task.run_id, seq, lost).body["message"]))
@@ -136,7 +139,7 @@ class Executor:
             "tool": state.call.tool,
             "arguments": state.call.arguments,
             "error": type(refused).__name__,
-            "message": str(refused),
+            "message": said(refused),
         }
         self.log.append(task.run_id, call_seq(task.turn, task.index, "refused"), body)
         return "refused"
@@ -202,5 +205,8 @@ class Executor:
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> Outcome:
         """Record ``outcome`` and return what is recorded: the earlier one where another attempt was first."""
+        if "message" in outcome:
+            most = max(_LEAST_ERROR_BYTES, min(ERROR_BYTES, attempt.tool.result_bytes))
+            outcome = outcome | {"message": shortened(outcome["message"], most)}
         seq = call_seq(attempt.task.turn, attempt.task.index, "settled")
         return self.log.append(attempt.task.run_id, seq, {"tool": attempt.tool.name, **outcome}).body

@@ -14,12 +14,10 @@ from ballast.contracts.wire import complaints
 from ballast.errors import RetryLater, SettingInvalid
 from ballast.log.aws_errors import consequences
 from ballast.playbook import Tool, ToolFailed
+from ballast.playbook.defect import ends_the_process, said
 from functions.executor.attempt import Outcome
 from functions.executor.circuit import CircuitOpen
 from functions.executor.timeout import TimedOut
-
-#: So many characters of an error are kept.
-_ERROR_CHARS = 500
 
 
 class NothingDone(RetryLater):
@@ -101,18 +99,9 @@ def said_by_tool(function: Callable[[], Any]) -> Any:
     except Exception:
         raise
     except BaseException as problem:
-        if type(problem).__module__ not in ("builtins", "asyncio.exceptions") or isinstance(problem, KeyboardInterrupt):
-            raise  # this process is ended
+        if ends_the_process(problem):
+            raise
         raise _Ended(f"{type(problem).__name__} {said(problem)}") from problem
-
-
-def said(problem: BaseException) -> str:
-    """Return an error's text as it can be recorded, whatever its class makes of ``str``."""
-    try:
-        text = str(problem)
-    except Exception:
-        text = "(its text cannot be made)"
-    return text[:_ERROR_CHARS].encode("utf-8", "replace").decode("utf-8")
 
 
 def _called(tool: Tool, call: Callable[[], Any]) -> Any:
@@ -123,8 +112,8 @@ def _called(tool: Tool, call: Callable[[], Any]) -> Any:
         raise
     except Exception as problem:
         ours = isinstance(problem, RetryLater | SettingInvalid | TimedOut)
-        what = said(problem) if ours else f"{type(problem).__name__}: {said(problem)}"
-        raise InDoubt(f"{tool.name} broke: {what}"[:_ERROR_CHARS], passes=_passes(problem)) from problem
+        what = said(problem) if ours else f"{type(problem).__name__}: {said(problem, most=500)}"
+        raise InDoubt(f"{tool.name} broke: {what}", passes=_passes(problem)) from problem
 
 
 def _passes(problem: BaseException) -> bool:
@@ -146,5 +135,5 @@ def _ok(tool: Tool, result: Any) -> Outcome:
     try:
         return {"status": "ok", "result": tool.dump(result)}
     except Exception as problem:  # a validator or a serializer of the result's type may raise whatever it likes
-        why = complaints(problem) if isinstance(problem, ValidationError) else said(problem)
+        why = complaints(problem) if isinstance(problem, ValidationError) else said(problem, most=500)
         raise NotAsPromised(f"The result is not what {tool.name} promises: {why}.") from problem

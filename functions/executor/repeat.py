@@ -1,7 +1,5 @@
 """Whether a call repeats an earlier one of its run. A step of the executor; a fold over the whole log."""
 
-from pydantic import ValidationError
-
 from ballast.contracts import Planner, ToolCall
 from ballast.contracts.wire import canonical
 from ballast.errors import RepeatRefused
@@ -61,5 +59,5 @@ def _same(playbook: Playbook, call: ToolCall) -> str:
         return identity(call)
     try:
         return identity_of(tool.name, tool.arguments.model_validate_json(canonical(call.arguments)).model_dump())
-    except (ValidationError, ValueError):
+    except Exception:  # a validator may raise whatever it likes
         return identity(call)

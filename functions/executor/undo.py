@@ -7,6 +7,7 @@ from pydantic import BaseModel
 from ballast.contracts import ToolCall
 from ballast.edge import note
 from ballast.playbook import Tool
+from ballast.playbook.defect import described
 from functions.executor.attempt import Outcome
 
 
@@ -31,5 +32,5 @@ def undo_of(tool: Tool, args: BaseModel, outcome: Outcome) -> Outcome:
     except Exception as defect:
         note(defect)
         # The effect stands and must be recorded. What was intended as its undo will be refused, and a person looks.
-        message = f"Its undo {tool.undo} could not be made: {type(defect).__name__}: {defect}"[:500]
+        message = f"Its undo {tool.undo} could not be made: {described(defect, make)}"
         return {"undo": None, "message": message}

@@ -10,6 +10,7 @@ from ballast.contracts.wire import canonical
 from ballast.edge import note
 from ballast.folds import CallState, calls
 from ballast.playbook import CallFailed, Fallback, GiveUp, Playbook
+from ballast.playbook.defect import described, ends_the_process, said
 
 #: A script that wants more calls than this is going round in circles; no other limit stops it.
 MAX_CALLS = 100
@@ -31,12 +32,14 @@ def next_decision(
     try:
         return _replay(playbook, script, request, outcomes), None
     except GiveUp as given_up:
-        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), str(given_up)
+        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), said(given_up)
     except CallFailed as failed:
-        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), str(failed)
-    except Exception as defect:
+        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), said(failed)
+    except BaseException as defect:
+        if ends_the_process(defect):
+            raise
         note(defect)
-        what = f"{script.function.__qualname__} failed: {type(defect).__name__}: {defect}"
+        what = f"{script.function.__qualname__} failed: {described(defect, script.function)}"
         return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_FAILED), what
 
 

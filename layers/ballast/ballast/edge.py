@@ -25,6 +25,8 @@ T = TypeVar("T")
 #: Errors that were caught in this invocation, and are to be seen by whoever looks for them.
 _NOTED: ContextVar[list[BaseException] | None] = ContextVar("noted", default=None)
 _MOST_NOTED = 20
+#: Masks a text by what this invocation knows.
+_MASK: ContextVar[Callable[[str], str] | None] = ContextVar("mask", default=None)
 #: Characters of a traceback: its end says most.
 _MOST_TRACEBACK = 8_000
 
@@ -36,6 +38,15 @@ def note(problem: BaseException) -> None:
         noted.append(problem)
 
 
+def masked_here(text: str) -> str:
+    """Return ``text`` without the sensitive values that this invocation knows: for what is cut before it is recorded.
+
+    Half of a value would not be found.
+    """
+    mask = _MASK.get()
+    return text if mask is None else mask(text)
+
+
 def guarded(handler: Callable[..., T]) -> Callable[..., T]:
     """Return the Lambda handler, whose errors are masked by what its runtime knows, and by its event."""
 
@@ -44,7 +55,7 @@ def guarded(handler: Callable[..., T]) -> Callable[..., T]:
         mine = runtime or lambda_runtime()
         hidden: BaseException
         noted: list[BaseException] = []
-        before = _NOTED.set(noted)
+        before, mask = _NOTED.set(noted), _MASK.set(lambda text: mine.masked(text, event))
         try:
             return handler(event, context, runtime=mine, **more)
         except BaseException as problem:
@@ -53,6 +64,7 @@ def guarded(handler: Callable[..., T]) -> Callable[..., T]:
                 raise
         finally:
             _NOTED.reset(before)
+            _MASK.reset(mask)
             for one in noted:
                 with suppress(Exception):  # what is only said must not change what is done
                     mine.emit(_line(one, event, mine))

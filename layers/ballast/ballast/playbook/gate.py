@@ -8,6 +8,7 @@ from pydantic import BaseModel, ValidationError
 from ballast.contracts import Planner, RunRequest, ToolCall
 from ballast.contracts.wire import canonical, complaints
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
+from ballast.playbook.defect import ask
 from ballast.playbook.load import Playbook
 from ballast.playbook.opening import ASK_REQUESTER
 from ballast.playbook.run import RunSoFar
@@ -41,16 +42,20 @@ def admit_call(
     if tool.effect is Effect.WRITE and not (free or undoes) and not playbook.agent.may_write(tool.name, request.intent):
         raise RuleViolation(f"{tool.name} is not for a request about {request.intent}, whatever a text may say.")
     arguments = _object(tool, call.arguments)
-    try:
-        checked = tool.arguments.model_validate_json(canonical(arguments))
-    except ValidationError as problem:
-        raise SchemaViolation(
-            f"{tool.name}: {complaints(problem)}. Its arguments are: {', '.join(tool.arguments.model_fields)}."
-        ) from None
+    checked = ask(f"{tool.name}: a validator of its arguments", lambda: _read(tool, arguments), tool.arguments)
     complaint = tool.complaint(checked, request, run)
     if complaint:
         raise RuleViolation(f"{tool.name}: {complaint}")
     return tool, checked
+
+
+def _read(tool: Tool, arguments: Any) -> BaseModel:
+    try:
+        return tool.arguments.model_validate_json(canonical(arguments))
+    except ValidationError as problem:
+        raise SchemaViolation(
+            f"{tool.name}: {complaints(problem)}. Its arguments are: {', '.join(tool.arguments.model_fields)}."
+        ) from None
 
 
 def _object(tool: Tool, arguments: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from ballast.contracts import CallTools, Event, HandOver, Planner, RunRequest
 from ballast.contracts.wire import canonical
@@ -161,7 +161,7 @@ def _results(events: Sequence[Event], tools: Mapping[str, Described], told: _Tol
 def _arguments(tool: Described, state: CallState) -> Iterator[Found]:
     """Yield the arguments as the tool got them: "1" of a Decimal is a number."""
     made: Any = state.call.arguments
-    with suppress(ValidationError, ValueError):
+    with suppress(Exception):  # a validator may raise whatever it likes
         made = tool.arguments.model_validate_json(canonical(made))
     return leaves(tool.arguments, made, Grounded)
 
