@@ -6,7 +6,8 @@ day and customer need a person. Before and after each request a process may die;
 payment may fail, or lose its answer; a third of the runs is cut from outside, and of a half of those nobody hears.
 
 What has to be zero: what is moved beyond any window at any moment, payments that were made twice, what a customer got
-beyond 100 with nobody asked, and the difference between what the windows count and what the logs say.
+beyond 100 with nobody asked, and the difference between what the windows count and what the logs say (with what an
+executor had begun when it died for good: nobody else gives that back).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,7 +31,7 @@ from ballast.contracts import RunRequest
 from ballast.contracts.event import approval_seq, plan_seq
 from ballast.errors import ApprovalRequired, AttemptInProgress, EffectUnknown, RetryLater, RunEnded
 from ballast.folds import Moved, calls, moves
-from ballast.money.moves import units
+from ballast.money.moves import call_window, units
 from ballast.playbook import load_playbook
 from bench import NotMeasured, require
 from tests.functions.budget.world import Died, World
@@ -225,6 +226,7 @@ def measure(runs: int, threads: int, seed: int) -> Figures:
                 logged.update(_counted(run_id, one))
                 if not made[one.turn, one.index].approved_by:
                     unasked[str(one.customer)] += one.micro
+        logged.update(_left_begun(tables.items["moves"].get(f"moves#{run_id}", {}), moves(events)))
     counted = {
         (account, window): int(item["moved"]["N"])
         for account, windows in tables.items["moves"].items()
@@ -253,6 +255,19 @@ def measure(runs: int, threads: int, seed: int) -> Figures:
     told = f"Of {runs} runs came {payments} payments, {found.asked} questions and {found.refused} refusals"
     require(payments > 0 and found.asked > 0, f"{told}; nothing was measured.")
     return found
+
+
+def _left_begun(own: Mapping[str, Mapping[str, Any]], moved: Sequence[Moved]) -> Counter[tuple[str, str]]:
+    """Return what the windows count of calls whose executor died before it could give back: it alone does that."""
+    counts = {call_window(one.turn, one.index) for one in moved if one.counts}
+    left: Counter[tuple[str, str]] = Counter()
+    for name, item in own.items():
+        if not name.startswith("call#") or item["status"]["S"] != "begun" or name in counts:
+            continue
+        accounts = (item["customer"]["S"], f"tenant#{TENANT}", "account")
+        places = [(account, item[window]["S"]) for account in accounts for window in ("hour", "day")]
+        left.update(dict.fromkeys([(item["account"]["S"], "total"), *places], int(item["micro"]["N"])))
+    return left
 
 
 def _counted(run_id: str, one: Moved) -> dict[tuple[str, str], int]:

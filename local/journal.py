@@ -10,7 +10,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,7 @@ def write_whole(file: Path, text: str) -> None:
 class SavedRun:
     """A run in the journal. ``title`` says what it was started as, e.g. ``demo loop``.
 
+    corrupt  what is wrong with entries that are not valid, by their key
     cut_off  the process that ran it ended before the run did: nothing goes on, although its log has no end
     """
 
@@ -69,6 +70,7 @@ class SavedRun:
     title: str
     events: tuple[Event, ...]
     cut_off: bool = False
+    corrupt: Mapping[str, str] = field(default_factory=dict)
 
 
 class Journal:
@@ -145,18 +147,27 @@ def _read(file: Path) -> SavedRun:
         if content["version"] != _VERSION:
             raise InvalidInput(f"{file}: was written by another version of Ballast. {remedy}")
         stored = content.get("stored") or [{}] * len(content["events"])
-        events = tuple(
-            Event.model_validate(event).with_stored({str(name): str(value) for name, value in beside.items()})
-            for event, beside in zip(content["events"], stored, strict=True)
-        )
+        events: list[Event] = []
+        corrupt: dict[str, str] = {}
+        for number, (event, beside) in enumerate(zip(content["events"], stored, strict=True), start=1):
+            kept = {str(name): str(value) for name, value in beside.items()}
+            try:
+                events.append(Event.model_validate(event).with_stored(kept))
+            except ValidationError as problem:  # one entry that cannot be read hides no other
+                corrupt[_key(event, number)] = complaints(problem)
+        if corrupt and not events:
+            raise InvalidInput(f"{file}: an entry is not valid: {next(iter(corrupt.values()))}. {remedy}")
         if not events:
             raise InvalidInput(f"{file}: holds no entry: the run was cut off before it was admitted. {remedy}")
         title = str(content.get("title", ""))
         cut_off = content.get("cut_off", title == _CUT_OFF) is True
-        return SavedRun(run_id=str(content["run_id"]), title=title, events=events, cut_off=cut_off)
+        return SavedRun(str(content["run_id"]), title, tuple(events), cut_off, corrupt)
     except OSError as problem:
         raise InvalidInput(f"{file}: cannot be read ({problem.strerror}).") from None
-    except ValidationError as problem:
-        raise InvalidInput(f"{file}: an entry is not valid: {complaints(problem)}. {remedy}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise InvalidInput(f"{file}: is not a saved run ({type(problem).__name__}). {remedy}") from None
+
+
+def _key(event: Any, number: int) -> str:
+    named = event.get("seq") if isinstance(event, dict) else None
+    return named if isinstance(named, str) else f"entry {number}"

@@ -85,7 +85,8 @@ class MovesAllowances:
         if held is None:
             raise InvalidInput(f"{where} has reserved nothing. `ballast trace` shows the calls of a run.")
         state = find_call(events, move.turn, move.index)
-        doubtful = state is not None and (state.status == "unknown" or (state.status == "intended" and ending(events)))
+        # Of a run that has ended nobody else settles it, whatever the log says of the call.
+        doubtful = ending(events) is not None or (state is not None and state.status == "unknown")
         if held.status != "begun" or not doubtful:
             raise InvalidInput(f"{where} is {held.status} and in no doubt; only an unknown effect is settled by hand.")
         if not book.settle(held, "kept" if move.happened else "returned"):

@@ -5,7 +5,7 @@
     9999.run.ended ── read the log again ── 9999.run.settled (the charge) ── lease and windows, one transaction
                    │        │                                             └ dies here: the retry finds the charge in
                    │        │                                               the log, and a lease that is held or is not
-                   │        └ what it reserved of the business's own money is settled by the log, too
+                   │        └ what it reserved of the business's own money and never began goes back, too
                    └ a planner that is still about records its reservation before it asks the model, and looks for
                      an ending after that: either it finds this one and asks nothing, or we find the reservation
 
@@ -191,9 +191,8 @@ class Settlement:
             return
         events = self._read(run_id)
         opened = any(event.name == "run.opened" for event in events)
-        moved = moves(events)
-        if opened and (moved or unfinished(events)):  # before the lease: while it is held, the sweeper comes again
-            self.runtime.get(MovesBook.of).end(run_id, moved)
+        if opened and (moves(events) or unfinished(events)):  # before the lease: while it is held, it is tried again
+            self.runtime.get(MovesBook.of).end(run_id)
         used = usage(events) if opened else Usage()
         charged = used.charged_microusd
         leased = lease.leased_microusd

@@ -14,7 +14,7 @@ from ballast.folds.opening import renewed
 from ballast.http.identity import Caller
 from ballast.log import RunLog, Seal, Signatures
 from ballast.runtime import Runtime, lambda_runtime
-from functions.escalation.approve import Approvals, changed_to, gates_playbook
+from functions.escalation.approve import Approvals, changed_to, gates_playbook, wants
 from functions.escalation.persons_answer import PersonsAnswer, checked
 from functions.escalation.question import Question
 from functions.escalation.resume import Resumption, closed, went_on
@@ -55,7 +55,9 @@ class Answers:
         """
         question = self.table.find(answer.escalation_id)
         events = self.log.read(question.run_id)
+        answer = self.approvals.in_form(question, answer, events)
         decision = checked(question, answer)
+        question = wants(question, events, self.runtime.get(gates_playbook)).of(question)
         if not repeats(question, answer) and not changed_to(question, answer):  # else it was decided before
             check(question, caller, events)
             if decision is not None:
@@ -64,7 +66,7 @@ class Answers:
         if ending(events) is not None:
             self._check_that_it_counted(question, answer, events)
         elif decision is None:
-            still_needed = self.approvals.take(question, answer, events)
+            still_needed = self.approvals.take(question, answer, caller, events)
         else:
             self._take(question, answer, decision, caller, events)
         return {

@@ -8,16 +8,18 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from ballast.contracts import Event
 from ballast.contracts.event import approval_seq
 from ballast.contracts.wire import canonical
-from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater
+from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater, SchemaViolation
 from ballast.folds import decided_by_operator, find_call, opening
 from ballast.folds.opening import renewed
+from ballast.http.identity import Caller
 from ballast.log import RunLog, Signatures
 from ballast.playbook import Playbook, RunSoFar, load_playbook
 from ballast.playbook.gate import admit_call
@@ -59,12 +61,14 @@ class Approvals:
         log = RunLog.of(runtime, signatures=runtime.get(Signatures.signing))
         return cls(log, runtime.get(EscalationsTable.of), runtime.get(Resumption.of), runtime)
 
-    def take(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> int:
-        """Take one person's answer and return how many more must approve: 0 where the run goes on.
+    def take(self, question: Question, answer: PersonsAnswer, caller: Caller, events: Sequence[Event]) -> int:
+        """Take the caller's answer and return how many more must approve: 0 where the run goes on.
 
         The same answer again is harmless. Raises ``InvalidInput`` and ``EscalationClosed``.
         """
+        wanted = wants(question, events, self.runtime.get(gates_playbook))
         for _ in range(_TRIES):
+            question = wanted.of(question)
             known = question.given_by(answer.by)
             if answer.sha256 in (question.answer_sha256, known and known.sha256):
                 return self._finish(question, answer, events)  # a repeat: complete what it began
@@ -77,12 +81,23 @@ class Approvals:
                 raise EscalationClosed(f"{question.escalation_id}: {answer.by} has approved already.")
             arguments = self._changed(question, answer, events)
             try:
-                taken = self._consume(question, answer, arguments)
+                taken = self._consume(question, answer, caller, arguments)
             except Changed:
                 question = self.table.find(question.escalation_id)
                 continue
-            return self._finish(taken, answer, events)
+            return self._finish(wanted.of(taken), answer, events)
         raise RetryLater(f"{question.escalation_id}: too many people answer at once; try again.")
+
+    def in_form(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> PersonsAnswer:
+        """Return the answer with its arguments in their one form; what the tool cannot read stays as it is."""
+        state = find_call(events, question.turn, question.index) if answer.arguments is not None else None
+        tool = self.runtime.get(gates_playbook).tools.get(state.call.tool) if state is not None else None
+        if tool is None or marks_arguments(tool):
+            return answer
+        with suppress(ValueError, SchemaViolation):
+            form = tool.form.write(tool.form.read(answer.arguments))
+            return answer.model_copy(update={"arguments": form})
+        return answer
 
     def _changed(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> dict[str, Any] | None:
         """Return the changed arguments, None where they are as people see them. Raises ``InvalidInput``."""
@@ -95,7 +110,7 @@ class Approvals:
         state = find_call(events, question.turn, question.index)
         if answer.arguments is None or state is None:
             return None
-        current = state.call.arguments if question.arguments is None else question.arguments
+        current = state.as_admitted.arguments if question.arguments is None else question.arguments
         if canonical(answer.arguments) == canonical(current):
             return None
         playbook = self.runtime.get(gates_playbook)
@@ -114,10 +129,13 @@ class Approvals:
             raise InvalidInput(f"arguments: {refused} Nothing was answered; the escalation stays open.") from None
         return answer.arguments
 
-    def _consume(self, question: Question, answer: PersonsAnswer, arguments: dict[str, Any] | None) -> Question:
+    def _consume(
+        self, question: Question, answer: PersonsAnswer, caller: Caller, arguments: dict[str, Any] | None
+    ) -> Question:
         """Take the answer, once. Raises ``Changed`` where another one was faster."""
         now = self.runtime.clock().isoformat()
-        mine = Given(answer.by, now, answer.sha256, answer.comment, question.answers + 1)
+        group = question.approvers if question.approvers in caller.groups else None
+        mine = Given(answer.by, now, answer.sha256, answer.comment, question.answers + 1, group)
         given = question.given
         if answer.approve:  # who approved other arguments has not approved these, and who changed them proposes them
             given = () if arguments is not None else (*given, mine)
@@ -176,7 +194,7 @@ class Approvals:
             "by": question.answered_by,
             "approve": approved,
             "comment": question.comment,
-            "approvals": [{"by": one.by, "at": one.at, "comment": one.comment} for one in question.given],
+            "approvals": [_signed(one) for one in question.given],
             "binding": question.binding,
         }
         if question.call_sha256 is not None:
@@ -187,6 +205,31 @@ class Approvals:
         seq = approval_seq(question.turn, question.index, "answered", question.round)
         if self.log.append(question.run_id, seq, body).body["approve"] is None:
             raise closed(question)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the playbook wants of those who approve a call: members of which group, and how many."""
+
+    approvers: str | None = None
+    approvals: int = 1
+
+    def of(self, question: Question) -> Question:
+        """Return the question as the playbook has it; its item was written by what the log said of it."""
+        needed = max(question.approvals_needed, self.approvals)
+        return replace(question, approvers=self.approvers or question.approvers, approvals_needed=needed)
+
+
+def wants(question: Question, events: Sequence[Event], playbook: Playbook) -> Wanted:
+    """Return what the tool of the call behind ``question`` wants. Of what is no approval: nothing."""
+    state = find_call(events, question.turn, question.index) if question.kind == "approval" else None
+    tool = playbook.tools.get(state.call.tool) if state is not None else None
+    return Wanted() if tool is None else Wanted(tool.approvers, tool.approvals)
+
+
+def _signed(one: Given) -> dict[str, str]:
+    """Return what is signed of one person's approval."""
+    return {"by": one.by, "at": one.at, "comment": one.comment} | ({"group": one.group} if one.group else {})
 
 
 def changed_to(question: Question, answer: PersonsAnswer) -> bool:

@@ -78,7 +78,8 @@ class EscalationSummary(Wire):
     answer_by  after that it expires
     why        why a person must approve the call, of an approval
     approvals_needed  how many different people must approve, and ``approvals_given`` who has
-    may_not_answer    who asked for the run, proposed the call, or changed its arguments: they do not decide
+    may_not_answer    who asked for the run, proposed the call, guided the agent before it did, or changed its
+                      arguments: they do not decide
     approvers         the group whose members approve; null where every reviewer may
     reminded_at       when people were reminded, at half of the time
     """
@@ -103,17 +104,20 @@ class EscalationSummary(Wire):
 
 
 class Escalation(EscalationSummary):
-    """A question to people, with what would be done: null where nothing was proposed, or it was too large.
+    """A question to people, with what would be done: null where nothing was proposed, or it cannot be shown.
 
+    corrupt     why the log's entry of what was proposed cannot be read, where somebody changed it
     binding     what an approval is bound to: send it back to approve exactly what is shown here
     changed_by  who has changed the arguments since it was proposed; ``proposed_decision`` has the changed ones
     asked       who is asked, of a question to the requester
-    you_may     what whoever asks may do about it: decide, grant (add budget), undo (call what only undoes), approve,
-                reject, change (the arguments), reply; nothing where ``you_may_not`` says why
+    you_may     what whoever asks may do about it: decide, grant (add budget), undo (call what only undoes, or hand
+                over to the rollback), approve, reject, change (the arguments), reply; nothing where
+                ``you_may_not`` says why
     you_may_grant_usd  with grant: how much you may still add to the run's budget; null where nothing bounds you
     """
 
     proposed_decision: dict[str, JsonValue] | None = None
+    corrupt: str | None = None
     binding: str | None = None
     changed_by: str | None = None
     asked: tuple[str, ...] = ()

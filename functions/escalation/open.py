@@ -2,17 +2,17 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from ballast.contracts import Event, HandOver, OpenTask
+from ballast.contracts import Event, HandOver, OpenTask, ToolCall
 from ballast.contracts.event import approval_seq, escalation_seq
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical, parse, sha256
 from ballast.edge import guarded
-from ballast.folds import approval_rounds, find_call, opening, proposals, proposed, summary, to_announce
+from ballast.folds import CallState, approval_rounds, find_call, opening, proposals, proposed, summary, to_announce
 from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
 from ballast.metrics import metric_line
@@ -20,11 +20,9 @@ from ballast.outbox import Announcements
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.escalation.due import DUE, Telling
 from functions.escalation.messages import Messages
-from functions.escalation.rights import proposer
+from functions.escalation.question import in_a_message
+from functions.escalation.rights import guides_of, proposer
 from functions.escalation.table import Forgetting
-
-#: A proposed decision larger than this is left to the log, so that the message stays small.
-MAX_PROPOSED_BYTES = 64 * 1024
 
 
 class OpenSettings(Settings):
@@ -75,13 +73,12 @@ class Escalations:
         decision: Any = proposed(events)
         call_sha256: str | None = None
         if is_approval and (state := find_call(events, task.turn, index)):
-            decision = {"kind": "call_tools", "calls": [state.call.model_dump(mode="json")]}
+            decision = {"kind": "call_tools", "calls": [_asked_about(events, task, state).model_dump(mode="json")]}
             call_sha256 = sha256(canonical(decision["calls"][0]))
-        if decision is not None and len(canonical(decision)) > MAX_PROPOSED_BYTES:
-            decision = None
         question = asked(events, task.turn - 1) if task.kind == "question" else None
         now, opened_as = self.runtime.clock(), opening(events)
-        tenant = opened_as.request.tenant
+        # The execution's input says who asked, and for whom; the log could be made to say something else.
+        tenant = task.tenant or opened_as.request.tenant
         facts = {
             "escalation_id": escalation_id,
             "kind": task.kind,
@@ -90,10 +87,12 @@ class Escalations:
             "proposed_decision": decision,
             "answer_by": (now + timedelta(seconds=task.timeout_s)).isoformat(),
         }
-        requested_by = opened_as.requested_by
+        requested_by = task.requested_by or opened_as.requested_by
         proposed_by = proposer(events, task.turn, index) if is_approval else None
+        guided_by = guides_of(events, task.turn, index) if is_approval else ()
         if task.kind != "question":
-            facts["may_not_answer"] = tuple(who for who in (requested_by, proposed_by) if who)
+            parties = (requested_by, proposed_by, *guided_by)
+            facts["may_not_answer"] = tuple(dict.fromkeys(who for who in parties if who))
         if is_approval:
             facts |= _asked_of(events, task)
         telling = Telling(
@@ -103,6 +102,7 @@ class Escalations:
             asks_people=task.kind != "question",
         )
         who = {"requested_by": requested_by, "proposed_by": proposed_by}
+        who |= {"guided_by": canonical(guided_by) if guided_by else None}
         if not self._keep(task, tenant, facts | {"call_sha256": call_sha256}, telling, who):
             return {"escalation_id": escalation_id}
         handed_over = task.handed_over.model_dump(mode="json", by_alias=True) if task.handed_over else None
@@ -110,7 +110,8 @@ class Escalations:
         if task.kind != "question":
             if not any(event.seq == seq for event in events):
                 self.runtime.emit(metric_line({"Escalations": 1}))
-            message = EscalationMessage(run_id=task.run_id, tenant=tenant, opened_at=now.isoformat(), **facts)
+            told = facts | {"proposed_decision": in_a_message(decision)}
+            message = EscalationMessage(run_id=task.run_id, tenant=tenant, opened_at=now.isoformat(), **told)
             self.messages.send(message, now, look_at=telling.told(now).next_look(now))
         self._announce((*events, opened))
         return {"escalation_id": escalation_id}
@@ -176,10 +177,20 @@ class Escalations:
         return True
 
 
+def _asked_about(events: Sequence[Event], task: OpenTask, state: CallState) -> ToolCall:
+    """Return the call as people see it: in its one form, where that was made of what is proposed now."""
+    made_of = sha256(canonical(state.call.arguments))
+    return state.as_admitted if _needed(events, task).get("proposed_sha256") == made_of else state.call
+
+
+def _needed(events: Sequence[Event], task: OpenTask) -> Mapping[str, Any]:
+    rounds = {one.number: one for one in approval_rounds(events, task.turn, task.index or 1)}
+    return getattr(rounds.get(task.round), "needed", None) or {}
+
+
 def _asked_of(events: Sequence[Event], task: OpenTask) -> dict[str, Any]:
     """Return what the people are told of an approval besides: why, how many, of which group, bound to what."""
-    rounds = {one.number: one for one in approval_rounds(events, task.turn, task.index or 1)}
-    needed = getattr(rounds.get(task.round), "needed", None) or {}
+    needed = _needed(events, task)
     return {
         "why": tuple(needed.get("why", ())),
         "approvals_needed": needed.get("approvals", 1),

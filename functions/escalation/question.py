@@ -6,19 +6,27 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ballast.contracts.notice import binding_shown
+from ballast.contracts.person import same_person
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import LogCorrupt
+
+#: A proposed decision larger than this is left out of messages; the log and the API have it.
+MAX_PROPOSED_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
 class Given:
-    """One person's approval. ``number`` counts the answers to the question; ``sha256`` tells a repeat."""
+    """One person's approval. ``number`` counts the answers to the question; ``sha256`` tells a repeat.
+
+    group  the group that the tool asks for and that they are of; None where it asks for none
+    """
 
     by: str
     at: str
     sha256: str
     comment: str
     number: int
+    group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -30,8 +38,10 @@ class Question:
     attempts    how often the waiting run was told of an answer, or was about to be
     resumed     whether the run is known to have its answer
     answer_sha256, answered_by, comment  of the answer that decided it
+    tenant      whose run it is; None of an older version's question
     requested_by  who asked for the run: they do not decide
     proposed_by  the person who proposed the call, of an approval; None where a model or a script did
+    guided_by    who had guided the agent when it proposed the call
     changed_by   who changed the call's arguments last
     approvers    the group whose members approve; None where every reviewer may
     approvals_needed, given  how many people must approve, and who has
@@ -54,8 +64,10 @@ class Question:
     answer_sha256: str | None = None
     answered_by: str | None = None
     comment: str = ""
+    tenant: str | None = None
     requested_by: str | None = None
     proposed_by: str | None = None
+    guided_by: tuple[str, ...] = ()
     changed_by: str | None = None
     approvers: str | None = None
     approvals_needed: int = 1
@@ -90,8 +102,10 @@ class Question:
             answer_sha256=text("answer_sha256"),
             answered_by=text("answered_by"),
             comment=text("answer_comment") or "",
+            tenant=text("tenant"),
             requested_by=text("requested_by"),
             proposed_by=text("proposed_by"),
+            guided_by=tuple(json.loads(text("guided_by") or "[]")),
             changed_by=text("changed_by"),
             approvers=text("approvers"),
             approvals_needed=number("approvals_needed", 1),
@@ -109,7 +123,7 @@ class Question:
 
     def given_by(self, person: str) -> Given | None:
         """Return that person's approval, if it still counts."""
-        return next((one for one in self.given if one.by == person), None)
+        return next((one for one in self.given if same_person(one.by, person)), None)
 
 
 def check_shown(item: Mapping[str, Any], decision: Any) -> None:
@@ -121,6 +135,12 @@ def check_shown(item: Mapping[str, Any], decision: Any) -> None:
     if asked is not None and calls and sha256(canonical(calls[0])) != asked:
         run_id, escalation_id = item["run_id"]["S"], item["escalation_id"]["S"]
         raise LogCorrupt(f"{run_id}: the call behind {escalation_id} was changed in the log after people were asked.")
+
+
+def in_a_message(decision: Any) -> Any:
+    """Return the proposed decision as a message has it: None where it is too large."""
+    fits = decision is None or len(canonical(decision)) <= MAX_PROPOSED_BYTES
+    return decision if fits else None
 
 
 def text_of(item: Mapping[str, Any], name: str) -> str | None:

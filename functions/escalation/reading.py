@@ -10,8 +10,8 @@ from typing import Any, Literal
 from ballast.contracts.event import approval_seq, escalation_seq, run_seq
 from ballast.contracts.notice import binding_shown
 from ballast.errors import RetryLater
-from ballast.http.paging import key_of, token
-from ballast.log import RunLog
+from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
+from ballast.log import RunLog, Unreadable
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime
 from functions.escalation.contract import Escalation, EscalationPage, EscalationSummary
@@ -32,8 +32,8 @@ _NAMES = {"#status": "status"} | {f"#{name}": name for name in _SHOWN}
 _READ = ", ".join(_NAMES)
 #: What changes too often for the index, or is not needed to find anything.
 _MORE = (
-    "why, given, approvals_needed, requested_by, proposed_by, approvers, reminded_at, binding, arguments, changed_by, "
-    "call_sha256, turn, call_index, #round"
+    "why, given, approvals_needed, requested_by, proposed_by, guided_by, approvers, reminded_at, binding, arguments, "
+    "changed_by, call_sha256, turn, call_index, #round"
 )
 _MORE_NAMES = _NAMES | {"#round": "round"}
 #: How often what DynamoDB left unread is asked for again.
@@ -73,19 +73,25 @@ class Questions:
         seq = escalation_seq(turn, "opened")
         if index:
             seq = approval_seq(turn, index, "requested", int(item.get("round", {}).get("N", 1)))
-        events = self.log.read_keys([(run_id, seq), (run_id, run_seq("ended"))])
+        unreadable: list[Unreadable] = []
+        events = self.log.read_keys([(run_id, seq), (run_id, run_seq("ended"))], unreadable)
         opened = events.get((run_id, seq))
-        facts = self._facts(item, ended=(run_id, run_seq("ended")) in events)
+        wrong = {one.seq: one.why for one in unreadable}
+        facts = self._facts(item, ended=(run_id, run_seq("ended")) in events or run_seq("ended") in wrong)
         binding, arguments = text_of(item, "binding"), text_of(item, "arguments")
         decision = opened.body.get("proposed_decision") if opened else None
         check_shown(item, decision)
+        if sent_bytes(decision) > PAGE_BYTES:
+            decision = None
         if arguments is not None and decision:
             decision = {**decision, "calls": [decision["calls"][0] | {"arguments": json.loads(arguments)}]}
         requested_by = text_of(item, "requested_by")
         asked = (requested_by,) if facts["kind"] == "question" and requested_by else ()
         facts |= {"binding": binding_shown(binding, None if arguments is None else json.loads(arguments))}
         return Escalation.model_validate(
-            facts | {"changed_by": text_of(item, "changed_by"), "asked": asked, "proposed_decision": decision}
+            facts
+            | {"changed_by": text_of(item, "changed_by"), "asked": asked, "proposed_decision": decision}
+            | {"corrupt": wrong.get(seq)}
         )
 
     def page(self, state: State, tenant: str | None, limit: int, next_token: str | None) -> EscalationPage:
@@ -96,10 +102,17 @@ class Questions:
         asked = {"status": state, "tenant": tenant}
         after = key_of(next_token, asked, _KEY) if next_token is not None else None
         found: list[EscalationSummary] = []
-        more = True
+        more, size = True, 0
         for _ in range(_MAX_LOOKS):
             items, last = self._look(state, tenant, limit - len(found), after)
-            found += [one for one in self._summaries(self._whole(items)) if one.status == state]
+            for one in self._summaries(self._whole(items)):
+                if one.status != state:
+                    continue
+                size += sent_bytes(one.model_dump(mode="json"))
+                if found and size > PAGE_BYTES:  # the page is full by its bytes: the next one begins here
+                    key = {name: getattr(found[-1], name) for name in _KEY}
+                    return EscalationPage(escalations=tuple(found), next=token(asked, key))
+                found.append(one)
             more, after = last is not None, last or after
             if not more or len(found) >= limit:
                 break
@@ -155,8 +168,9 @@ class Questions:
 
     def _summaries(self, items: Sequence[dict[str, Any]]) -> list[EscalationSummary]:
         waiting = {item["run_id"]["S"] for item in items if item["status"]["S"] == "open"}
-        ended = self.log.read_keys([(run_id, run_seq("ended")) for run_id in sorted(waiting)])
-        runs = {run_id for run_id, _ in ended}
+        unreadable: list[Unreadable] = []
+        ended = self.log.read_keys([(run_id, run_seq("ended")) for run_id in sorted(waiting)], unreadable)
+        runs = {run_id for run_id, _ in ended} | {one.run_id for one in unreadable}
         return [
             EscalationSummary.model_validate(self._facts(item, ended=item["run_id"]["S"] in runs)) for item in items
         ]
@@ -165,6 +179,7 @@ class Questions:
         facts: dict[str, Any] = {name: item[name]["S"] for name in (*_SHOWN, "reminded_at") if name in item}
         named = ("requested_by", "proposed_by", "changed_by") if facts["kind"] != "question" else ()
         parties = [who for name in named if (who := text_of(item, name))]
+        parties += json.loads(text_of(item, "guided_by") or "[]") if named else []
         facts |= {
             "why": tuple(json.loads(text_of(item, "why") or "[]")),
             "approvals_needed": int(item.get("approvals_needed", {}).get("N", 1)),

@@ -21,7 +21,7 @@ from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, lambda_runtime
 from functions.escalation.due import DUE, Telling
 from functions.escalation.messages import Messages
-from functions.escalation.question import Question, check_shown, text_of
+from functions.escalation.question import Question, check_shown, in_a_message, text_of
 
 #: So many questions are looked at in one invocation, at most.
 MOST_LOOKS = 200
@@ -123,6 +123,7 @@ def message_of(
     if question.arguments is not None and decision:
         facts["proposed_decision"] = decision | {"calls": [decision["calls"][0] | {"arguments": question.arguments}]}
     facts |= {
+        "proposed_decision": in_a_message(facts.get("proposed_decision")),
         "run_id": question.run_id,
         "tenant": item["tenant"]["S"],
         "opened_at": item["opened_at"]["S"],

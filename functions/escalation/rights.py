@@ -4,9 +4,10 @@
 
     a question to the requester ── only the requester, or a reviewer
     any other question ─────────── a reviewer, who is no party to it
-      parties: who asked for the run; of an approval also who proposed the call, and who changed its arguments
+      parties: who asked for the run; of an approval also who proposed the call, who changed its arguments, and of
+               an agent's call everybody who guided the agent before: its words may be theirs
       approvers: of an approval, the group that the tool names
-      more than the playbook's max_grant_usd, or a call that only undoes: an operator
+      more than the playbook's max_grant_usd, a call that only undoes, or the rollback: an operator
 """
 
 from __future__ import annotations
@@ -15,9 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ballast.contracts import Answer, CallTools, Event, HandOver, Planner
+from ballast.contracts.person import same_person
 from ballast.errors import MayNotAnswer
 from ballast.folds import find_call, opening
-from ballast.http.identity import Caller, same_person
+from ballast.http.identity import Caller
 from ballast.money import dollars
 from ballast.playbook import Playbook
 from functions.escalation.contract import Act, Escalation
@@ -41,6 +43,8 @@ def parties(question: Question, events: Sequence[Event]) -> tuple[Party, ...]:
     if question.kind == "approval":
         proposers = {question.proposed_by, proposer(events, question.turn, question.index)}
         found += [Party(who, "proposed this call and may not approve it") for who in proposers if who]
+        guides = dict.fromkeys((*question.guided_by, *guides_of(events, question.turn, question.index)))
+        found += [Party(who, "guided the agent to this call and may not approve it") for who in guides]
         if question.changed_by:
             found.append(Party(question.changed_by, "changed this call's arguments and may not approve them"))
     return tuple(found)
@@ -55,12 +59,26 @@ def proposer(events: Sequence[Event], turn: int, index: int) -> str | None:
     return next(said, None)
 
 
+def guides_of(events: Sequence[Event], turn: int, index: int) -> tuple[str, ...]:
+    """Return who told the agent in words what to do before it proposed the call; nobody where it did not propose it.
+
+    All of them: what the first one said is in the prompt for as long as the run lasts.
+    """
+    state = find_call(events, turn, index)
+    if state is None or state.planner is not Planner.AGENT:
+        return ()
+    answers = (event.body for event in events if event.turn <= turn and event.name == "escalation.answered")
+    guided = (body["by"] for body in answers if body.get("by") and str(body["decision"].get("guidance") or "").strip())
+    return tuple(dict.fromkeys(guided))
+
+
 def check(question: Question, caller: Caller, events: Sequence[Event]) -> None:
     """Raise ``MayNotAnswer`` where the caller has no say in it at all."""
     where, who = question.escalation_id, caller.principal
-    tenant = opening(events).request.tenant
+    # The table's word first: it has it from the execution's input. The log's opening could be changed since.
+    tenant = question.tenant or opening(events).request.tenant
     if question.kind == "question":
-        asked = opening(events).requested_by
+        asked = question.requested_by or opening(events).requested_by
         if caller.reviews(tenant) or (asked is not None and caller.sees(tenant) and same_person(asked, who)):
             return
         raise MayNotAnswer(f"{where}: only who asked for this run, or a reviewer, replies to its question.")
@@ -84,6 +102,11 @@ def check_decision(
         undoing = [call.tool for call in decision.calls if (tool := playbook.tools.get(call.tool)) and not tool.offered]
         if undoing:
             raise MayNotAnswer(f"{where}: {', '.join(undoing)} only undoes; an operator may call it, nobody else.")
+    if isinstance(decision, HandOver) and decision.to is Planner.ROLLBACK:
+        raise MayNotAnswer(
+            f"{where}: decision.to: the rollback undoes what the run did; only an operator may hand over to it. "
+            "Hand over to the agent or the fallback, answer, or ask an operator."
+        )
     if isinstance(decision, HandOver) and decision.add_budget_microusd:
         left = grantable_microusd(events, playbook)
         if decision.add_budget_microusd > left:
@@ -108,12 +131,17 @@ def you_may(escalation: Escalation, caller: Caller) -> tuple[tuple[Act, ...], st
         reason = "Only who asked for the run, or a reviewer, replies."
         return (("reply",), None) if asked or caller.reviews(escalation.tenant) else ((), reason)
     if any(same_person(one, who) for one in escalation.may_not_answer):
-        return (), "You asked for this run, proposed this call, or changed it: somebody else decides."
+        return (
+            (),
+            "You asked for this run, proposed or changed this call, or guided the agent to it: somebody else decides.",
+        )
     if not caller.reviews(escalation.tenant):
         return (), "Only reviewers decide."
     if escalation.kind == "approval":
         if escalation.approvers and escalation.approvers not in caller.groups:
             return (), f"Only members of {escalation.approvers} approve this call."
+        if escalation.proposed_decision is None:  # nobody approves what they cannot see
+            return ("reject",), None
         return ("approve", "reject", "change"), None
     return ("decide", "grant", "undo") if caller.operates else ("decide", "grant"), None
 

@@ -9,6 +9,7 @@
                                                         └ moved ─▶ approval_void ─▶ asked again, 3 times at most
       not signed (forged, or changed since) ─▶ as if nobody had answered; where people were waited for: approval_void
       nobody in time ─▶ approval_answered by nobody ─▶ refuse │ fallback: denied │ park: asked anew, ApprovalParked
+        (believed only as the executor noted it in a table of its own: else it is forged, as if it were not signed)
 
 ``approval_answered`` has one key a round: whoever writes it first, a person's answer or the executor that
 no longer waits, decides. So an answer at the last moment either counts or is told that it came too late.
@@ -19,12 +20,13 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from ballast.contracts.event import approval_seq
-from ballast.contracts.wire import canonical, sha256
+from ballast.contracts.person import how_many
+from ballast.contracts.said import said
+from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater
 from ballast.folds import ApprovalRound, approval_rounds
 from ballast.folds.opening import renewed
 from ballast.playbook import OnUnanswered, ToolFailed
-from ballast.playbook.defect import said
 from functions.executor.attempt import Attempt, Outcome
 from functions.executor.binding import binding_of, moved, same_call
 from functions.executor.reasons import why_a_person_must_approve
@@ -46,7 +48,7 @@ def approved(attempt: Attempt) -> Outcome | None:
     try:
         return _approved(attempt)
     except ToolFailed as failed:
-        return {"status": "failed", "message": said(failed), "undo": None}
+        return {"status": "failed", "message": attempt.cut(said(failed)), "undo": None}
 
 
 def _approved(attempt: Attempt) -> Outcome | None:
@@ -54,6 +56,7 @@ def _approved(attempt: Attempt) -> Outcome | None:
     if not rounds:
         why = why_a_person_must_approve(attempt)
         return _ask(attempt, 1, why, binding_of(attempt)) if why else None
+    rounds = (*rounds[:-1], _believed(attempt, rounds[-1]))
     latest = rounds[-1]
     if _was_forged(attempt, latest):
         return _void(attempt, rounds, ["signature"], binding_of(attempt))
@@ -87,6 +90,26 @@ def _check_begun(attempt: Attempt) -> None:
         raise NotSigned("It needs an approval that a person has signed, and there is none.")
 
 
+def _believed(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
+    """Return the round, without an answer that says that nobody answered where the executor itself did not say so.
+
+    It is unsigned, so it could have been put over a person's rejection, or before anybody was asked.
+    """
+    if latest.answer is None or not latest.unanswered:
+        return latest
+    if attempt.recorded.said_nobody(attempt.task.run_id, attempt.at, latest.number, latest.answer):
+        return latest
+    _disbelieve(attempt, latest.number)
+    return replace(latest, answer=None)
+
+
+def _disbelieve(attempt: Attempt, number: int) -> None:
+    seq = _seq(attempt, "answered", number)
+    for event in attempt.history.turn:
+        if event.seq == seq:
+            attempt.disbelieve(event)
+
+
 def _was_forged(attempt: Attempt, latest: ApprovalRound) -> bool:
     """Say whether people were waited for, and what stands in the place of their answer is not signed."""
     if latest.answer is not None or attempt.task.unanswered or attempt.task.asked < latest.number:
@@ -106,14 +129,17 @@ def _moved(attempt: Attempt, latest: ApprovalRound, now: dict[str, Any]) -> list
 
 
 def _not_what_was_approved(attempt: Attempt, answer: Mapping[str, Any]) -> list[str]:
-    """Return what of the answer does not fit, besides what it is bound to: the call that people saw, how many they are.
+    """Return what of the answer does not fit, besides what it is bound to: the call that people saw, how many they are
+    and whether they are of the group that the tool asks for.
 
     What people were asked is in the log, where others than the executor could have put it.
     """
-    given = {one["by"] for one in answer.get("approvals") or [{"by": answer.get("by")}]}
+    group = attempt.tool.approvers
+    approvals = answer.get("approvals") or [{"by": answer.get("by")}]
+    given = how_many(str(one["by"]) for one in approvals if group is None or one.get("group") == group)
     seen = answer.get("call_sha256")
-    other_call = seen is not None and seen != sha256(canonical(attempt.call_shown))
-    return ["approvals"] * (len(given) < attempt.tool.approvals) + ["call"] * other_call
+    other_call = seen is not None and not attempt.was_shown(seen, changed="arguments" in answer)
+    return ["approvals"] * (given < attempt.tool.approvals) + ["call"] * other_call
 
 
 def _void(attempt: Attempt, rounds: Sequence[ApprovalRound], changed: list[str], now: dict[str, Any]) -> Outcome | None:
@@ -121,7 +147,7 @@ def _void(attempt: Attempt, rounds: Sequence[ApprovalRound], changed: list[str],
     latest = rounds[-1]
     if latest.void is None:
         body = {"tool": attempt.tool.name, "moved": changed, "binding": now}
-        attempt.record(_seq(attempt, "void", latest.number), body)
+        latest = replace(latest, void=attempt.record(_seq(attempt, "void", latest.number), body).body)
     return _asked_again(attempt, latest, now, voids=1 + sum(one.void is not None for one in rounds[:-1]))
 
 
@@ -133,6 +159,8 @@ def _asked_again(attempt: Attempt, latest: ApprovalRound, now: dict[str, Any], *
             "before it could act. Nothing was done."
         )
     why = why_a_person_must_approve(attempt)
+    if why and latest.void is not None and "signature" in latest.void["moved"]:
+        why = [*why, "somebody has forged or changed the last answer to this question in the log"]
     return _ask(attempt, latest.number + 1, why, now, parked=latest.parked) if why else None
 
 
@@ -154,13 +182,18 @@ def _nobody_answered(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
     asked = latest.requested or {}
     nobody = {"escalation_id": asked.get("escalation_id"), "approve": None, "by": None, "comment": ""}
     body = nobody | renewed(attempt.history.opening.limits, attempt.now)
+    said = attempt.recorded.nobody(attempt.task.run_id, attempt.at, latest.number, body)
     try:
-        recorded = attempt.record(_seq(attempt, "answered", latest.number), body).body
+        recorded = attempt.record(_seq(attempt, "answered", latest.number), said).body
     except AnswerUnsigned:  # nobody's answer is in the place of it
-        recorded = body
-    if recorded["approve"] is not None:
+        return replace(latest, answer=said)
+    if recorded.get("approve") is not None:
         raise RetryLater(f"{attempt.idempotency_key}: an answer came at the last moment; it counts.")
-    return replace(latest, answer=recorded)
+    if canonical(recorded) != canonical(said):  # the same, but of somebody who could not know
+        _disbelieve(attempt, latest.number)
+        body = {"tool": attempt.tool.name, "moved": ["signature"], "binding": None}
+        attempt.record(_seq(attempt, "void", latest.number), body)
+    return replace(latest, answer=said)
 
 
 def _unanswered(attempt: Attempt, latest: ApprovalRound) -> Outcome:
@@ -179,7 +212,8 @@ def _ask(
     body = {
         "tool": attempt.tool.name,
         "arguments": attempt.state.call.arguments,
-        "why": list(why),
+        "proposed_sha256": attempt.proposed_sha256,
+        "why": [attempt.cut(one) for one in why],
         "approvals": attempt.tool.approvals,
         "approvers": attempt.tool.approvers,
         "binding": binding,

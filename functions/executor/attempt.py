@@ -1,7 +1,7 @@
 """One attempt at one call: what the steps of the executor hand on to each other."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from ballast.contracts import Event, ExecuteTask, Planner, RunRequest
 from ballast.contracts.event import doubt_seq
 from ballast.contracts.wire import canonical, sha256
+from ballast.errors import RuleViolation
 from ballast.folds import CallState, find_call
 from ballast.playbook import Playbook, RunSoFar, Tool, ToolContext
 from ballast.validation import Grounding, ground, opening_sources, run_sources
@@ -18,9 +19,11 @@ from functions.executor.history import History
 
 if TYPE_CHECKING:
     from functions.executor.moving import Moving
+    from functions.executor.recorded import Done, Recorded
 
 #: The body of ``call.settled`` as a step makes it: {"status", "result" or "message", …}.
 Outcome = dict[str, Any]
+_NEEDED = "call.approval_needed"
 #: An undo was made of what has happened: it need not find its values.
 _NEED_NO_GROUND = (Planner.ROLLBACK,)
 
@@ -47,7 +50,11 @@ class Attempt:
     history   the run that the rules look at
     context   what the tool itself gets besides its arguments
     moving    what it moves of the business's own money
+    recorded  what the executor itself recorded of the run's writes
     append    writes an event of this run to the log; the first one under its key stands
+    disbelieve  reports an event of the log that was forged, which is no part of the run from then on
+    undoes    the effect that it has claimed to undo; empty for most
+    cut       makes what an error says short enough to be recorded
     """
 
     task: ExecuteTask
@@ -58,7 +65,11 @@ class Attempt:
     playbook: Playbook
     context: ToolContext
     moving: "Moving"
+    recorded: "Recorded"
     append: Callable[[str, Mapping[str, Any]], Event]
+    disbelieve: Callable[[Event], None]
+    cut: Callable[[str], str]
+    undoes: list[tuple[int, int]] = field(default_factory=list)
 
     @property
     def request(self) -> RunRequest:
@@ -84,6 +95,20 @@ class Attempt:
             ),
             unmarked=unmarked,
         )
+
+    @property
+    def at(self) -> tuple[int, int]:
+        """Its position: turn and index."""
+        return self.task.turn, self.task.index
+
+    @cached_property
+    def earlier_writes(self) -> Mapping[tuple[int, int], "Done"]:
+        """What is recorded of the run's writes before this call, by position.
+
+        The log says where there may be some: its keys, which nobody can take away, and not what stands under them.
+        """
+        calls = {(event.turn, event.index) for event in self.history.run if event.name.startswith("call.")}
+        return self.recorded.of(self.task.run_id, {at for at in calls if at < self.at})
 
     def so_far(self) -> RunSoFar:
         """Return the run before this call, with what was moved where the tool moves something."""
@@ -116,15 +141,33 @@ class Attempt:
     def doubts(self) -> tuple[Doubt, ...]:
         """The attempts at this call before this one that ended in doubt, in their order."""
         return tuple(
-            Doubt(event.body["message"], event.body["ran"])
-            for event in self.history.turn
-            if event.name == "call.doubted" and (event.turn, event.index) == (self.task.turn, self.task.index)
+            Doubt(event.body["message"], event.body["ran"]) for event in self._tries if "nothing" not in event.body
         )
 
-    def record_doubt(self, message: str, ran: bool, invocation: str) -> None:
-        """Record that this attempt ended in doubt."""
-        seq = doubt_seq(self.task.turn, self.task.index, len(self.doubts) + 1)
-        self.record(seq, {"tool": self.tool.name, "message": message, "ran": ran, "invocation": invocation})
+    @property
+    def nothing(self) -> str | None:
+        """What the last attempt before this one said, where each of them said that nothing was done; else None.
+
+        The log has each of them but the first as two events: it begins, it has done nothing. Who died between them has
+        left the first one alone, and nobody knows what it did.
+        """
+        said = [event.body.get("nothing") for event in self._tries]
+        if not said or said != (["done", "begins"] * len(said))[: len(said)] or said[-1] != "done":
+            return None
+        return str(self._tries[-1].body["message"])
+
+    @property
+    def _tries(self) -> tuple[Event, ...]:
+        here = (self.task.turn, self.task.index)
+        return tuple(
+            event for event in self.history.turn if event.name == "call.doubted" and (event.turn, event.index) == here
+        )
+
+    def record_doubt(self, message: str, ran: bool, invocation: str, nothing: str | None = None) -> None:
+        """Record that this attempt ended in doubt; ``nothing``: that it "begins", or has "done" nothing."""
+        seq = doubt_seq(self.task.turn, self.task.index, len(self._tries) + 1)
+        body = {"tool": self.tool.name, "message": message, "ran": ran, "invocation": invocation}
+        self.record(seq, body | ({"nothing": nothing} if nothing else {}))
 
     @property
     def as_proposed(self) -> "Attempt":
@@ -135,12 +178,25 @@ class Attempt:
         state = find_call(turn, *here) or self.state
         return replace(self, state=state, history=History(lambda: turn, lambda: self.history.run))
 
+    def was_shown(self, call_sha256: str, *, changed: bool) -> bool:
+        """Say whether people who were shown the call with that hash were shown what would be executed.
+
+        They see the form that was recorded with the question, masked. ``changed``: they changed the arguments, and
+        were shown what those were before.
+        """
+        here = (self.task.turn, self.task.index)
+        needed = [event for event in self.history.turn if (event.turn, event.index) == here and event.name == _NEEDED]
+        call = self._shown.proposed or self._shown.call
+        if needed and "proposed_sha256" in needed[-1].body:
+            call = call.model_copy(update={"arguments": needed[-1].shown["arguments"]})
+            if not changed and needed[-1].body["arguments"] != self.state.call.arguments:
+                return False
+        return call_sha256 == sha256(canonical(call.model_dump(mode="json")))
+
     @property
-    def call_shown(self) -> dict[str, Any]:
-        """The call as it was proposed and as people are shown it: with its sensitive values masked."""
-        state = self._shown
-        call: dict[str, Any] = (state.proposed or state.call).model_dump(mode="json")
-        return call
+    def proposed_sha256(self) -> str:
+        """The hash of the arguments as they were sent, in their masked form: what the form was made of."""
+        return sha256(canonical(self._shown.call.arguments))
 
     @property
     def call_sha256(self) -> str:
@@ -157,6 +213,18 @@ class Attempt:
         event = self.append(seq, body)
         self.history.add(event)
         return event
+
+
+def in_form(tool: Tool, args: BaseModel, state: CallState) -> CallState:
+    """Return the state with the call as it would be executed: its arguments in their one form.
+
+    Raises ``RuleViolation`` where a call that was begun was begun with others: the playbook has changed since.
+    """
+    call = state.call.model_copy(update={"arguments": tool.form.write(args)})
+    begun = state.admitted if state.status == "intended" else None
+    if begun is not None and begun.arguments not in (call.arguments, state.call.arguments):
+        raise RuleViolation(f"{tool.name}: its arguments are read in another way now than when it was begun.")
+    return replace(state, call=call)
 
 
 #: A rule before the effect: None lets the call go on, an outcome settles it without executing anything.

@@ -13,7 +13,8 @@ from functions.executor.circuit import Circuits
 from functions.executor.executor import Executor
 from functions.executor.history import History
 from functions.executor.moving import MovesStore
-from functions.executor.once import Once
+from functions.executor.once import Once, OnceSettings
+from functions.executor.recorded import Recorded
 
 
 class ExecutorSettings(Settings):
@@ -29,8 +30,10 @@ class ExecutorSettings(Settings):
 def build(runtime: Runtime) -> Executor:
     """Put the executor together; once per runtime."""
     playbook = load_playbook(ExecutorSettings.of(runtime).playbook_dir)
+    log = RunLog.of(runtime, Seal.of(runtime, playbook), runtime.get(Signatures.of))
     return Executor(
-        log=RunLog.of(runtime, Seal.of(runtime, playbook), runtime.get(Signatures.of)),
+        log=log,
+        recorded=Recorded(runtime.client("dynamodb"), OnceSettings.of(runtime).idempotency_table, log, runtime.clock),
         once=Once.of(runtime),
         circuits=Circuits.of(runtime),
         playbook=playbook,

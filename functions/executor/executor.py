@@ -24,42 +24,57 @@ from typing import Any
 
 from ballast.contracts import ExecuteTask
 from ballast.contracts.event import call_seq
-from ballast.errors import CallRefused, EffectUnknown, InvalidInput, MoveRefused, NotSigned
+from ballast.contracts.said import said
+from ballast.errors import (
+    ApprovalParked,
+    ApprovalRequired,
+    CallRefused,
+    EffectUnknown,
+    InvalidInput,
+    MoveRefused,
+    NotSigned,
+    RetryLater,
+)
 from ballast.folds import CallState, decided_by_operator, find_call
 from ballast.log import RunLog
 from ballast.metrics import metric_line
 from ballast.playbook import Effect, Playbook, ToolContext
-from ballast.playbook.defect import ERROR_BYTES, said, shortened
 from ballast.playbook.gate import admit_call
 from functions.executor.approval import approved
-from functions.executor.attempt import Attempt, Outcome, Step
+from functions.executor.attempt import Attempt, Outcome, Step, in_form
 from functions.executor.circuit import Circuits
 from functions.executor.cost import charge, reserve_anew, within_ceiling
 from functions.executor.despair import not_in_circles
 from functions.executor.grounding import grounded
 from functions.executor.history import History
 from functions.executor.intent import intend
-from functions.executor.moving import MovesStore, Moving, reserved, settled_by_the_log
+from functions.executor.moving import MovesStore, Moving, reserved, settled_by_own_record, undone
 from functions.executor.once import Once
 from functions.executor.outcome import run_read
 from functions.executor.protocol import Write
+from functions.executor.recorded import ASIDE, Recorded, effect_key, position_of
 from functions.executor.repeat import not_repeated
 from functions.executor.result import fitted
 from functions.executor.running import Running
+from functions.executor.scripted import scripted
 from functions.executor.timeout import seconds_for
 from functions.executor.undo import undo_of
+from functions.executor.undoing import aside, claimed, proven
 
 #: What a call must pass after the gate. A person is asked last, about what would really be done and can be paid.
 RULES: tuple[Step, ...] = (
+    proven,
+    scripted,
     not_in_circles,
     not_repeated,
     grounded,
     within_ceiling,
     reserved,
     approved,
+    claimed,
 )
-#: An error may have so many bytes, also of a tool whose results must be smaller.
-_LEAST_ERROR_BYTES = 500
+#: So many characters of what an error of the playbook says are recorded; of a refusal, which says what there is, more.
+_ERROR_CHARS, _REFUSAL_CHARS = 500, 4_000
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,7 @@ class Executor:
 
     log: RunLog
     once: Once
+    recorded: Recorded
     circuits: Circuits
     playbook: Playbook
     moves: MovesStore
@@ -88,8 +104,10 @@ class Executor:
         if state.status == "unknown":
             raise EffectUnknown(f"{task.run_id} turn {task.turn} call {task.index}: {state.message}")
         if state.ended:
-            self._settle_moves(task, state.call.tool, history, retried=True)
+            self._settle_by_own_record(task, state.call.tool)
             return state.status
+        if task.given_up is not None:
+            return self._given_up(task, state, history, lambda_context)
         moving = Moving(self.moves, self.playbook, lambda_context.aws_request_id)
         try:
             attempt, outcome = self._checked(task, state, history, moving)
@@ -104,10 +122,44 @@ class Executor:
             return str(self._settle(attempt, outcome)["status"])
         return self._act(attempt, lambda_context)
 
+    def _given_up(self, task: ExecuteTask, state: CallState, history: History, lambda_context: Any) -> str:
+        """Settle a call that nobody tries again, and return its status: what did nothing has failed, and no more.
+
+        Raises ``EffectUnknown`` for a write that may have acted, ``AttemptInProgress`` while an attempt may be at work.
+        """
+        name, why = state.call.tool, f"It was tried again and again, and did not end ({task.given_up})."
+        known = self.playbook.tools.get(name)
+        if known is not None and known.effect is Effect.WRITE:
+            try:
+                moving = Moving(self.moves, self.playbook, lambda_context.aws_request_id)
+                attempt = self._admitted(task, state, history, moving)
+                charge(attempt)  # it may have no cost to tell
+            except CallRefused as refused:
+                return self._refuse(task, state, refused)
+            return self._act(attempt, lambda_context, given_up=f"{name}: {why}")
+        if task.given_up == RetryLater.__name__:
+            try:  # once more, for its outcome or its words
+                return self.execute(task.model_copy(update={"given_up": None}), history, lambda_context)
+            except (RetryLater, ApprovalRequired, ApprovalParked) as last:
+                why = said(last)
+        why = self._cut(task, state, f"{name}: {why}")
+        outcome = {"tool": name, "status": "failed", "message": f"{why} Nothing was done.", "defect": True}
+        seq = call_seq(task.turn, task.index, "settled")
+        return str(self.log.append(task.run_id, seq, outcome).body["status"])
+
     def _checked(
         self, task: ExecuteTask, state: CallState, history: History, moving: Moving
     ) -> tuple[Attempt, Outcome | None]:
         """Return the call past the gate and what a rule settled it with; None where it may act."""
+        attempt = self._admitted(task, state, history, moving)
+        for rule in RULES:
+            outcome = rule(attempt)
+            if outcome is not None:
+                return attempt, outcome
+        return attempt, None
+
+    def _admitted(self, task: ExecuteTask, state: CallState, history: History, moving: Moving) -> Attempt:
+        """Return the call past the gate. Raises ``CallRefused``."""
         run = partial(history.so_far, task)
         tool, args = admit_call(
             self.playbook,
@@ -117,19 +169,27 @@ class Executor:
             run,
             by_operator=decided_by_operator(history.turn, task.turn),
         )
-        append = partial(self.log.append, task.run_id)
-        context = self._context(task, history)
-        attempt = Attempt(task, state, tool, args, history, self.playbook, context, moving, append)
-        for rule in RULES:
-            outcome = rule(attempt)
-            if outcome is not None:
-                return attempt, outcome
-        return attempt, None
+        state = in_form(tool, args, state)
+        return Attempt(
+            task,
+            state,
+            tool,
+            args,
+            history,
+            self.playbook,
+            self._context(task, history),
+            moving,
+            self.recorded,
+            partial(self.log.append, task.run_id),
+            self.log.disbelieve,
+            partial(self._cut, task, state),
+        )
 
     def _refuse(self, task: ExecuteTask, state: CallState, refused: CallRefused) -> str:
+        why = self._cut(task, state, said(refused), _REFUSAL_CHARS)
         if state.status == "intended" and state.effect == Effect.WRITE:
             # It passed before, so the playbook was changed under it; what its earlier attempt did stays done.
-            message = f"It was begun, and is not allowed any more: {said(refused)}"
+            message = f"It was begun, and is not allowed any more: {why}"
             seq = call_seq(task.turn, task.index, "settled")
             lost = {"tool": state.call.tool, "status": "unknown", "message": message, "undo": None}
             raise EffectUnknown(str(self.log.append(task.run_id, seq, lost).body["message"]))
@@ -139,10 +199,14 @@ class Executor:
             "tool": state.call.tool,
             "arguments": state.call.arguments,
             "error": type(refused).__name__,
-            "message": said(refused),
+            "message": why,
         }
         self.log.append(task.run_id, call_seq(task.turn, task.index, "refused"), body)
         return "refused"
+
+    def _cut(self, task: ExecuteTask, state: CallState, text: str, most: int = _ERROR_CHARS) -> str:
+        """Return at most so many characters of what an error of the call says, without a part of a sensitive value."""
+        return self.log.cut(task.run_id, text, most=most, beside=state.call.model_dump(mode="json"))
 
     def _refuse_unsigned(self, task: ExecuteTask, history: History) -> str:
         """Refuse a call that a person is said to have decided on, without their signature; return its status."""
@@ -153,50 +217,75 @@ class Executor:
             return said.status
         return self._refuse(task, said, NotSigned("A person is said to have decided on it, and has not signed that."))
 
-    def _act(self, attempt: Attempt, lambda_context: Any) -> str:
+    def _act(self, attempt: Attempt, lambda_context: Any, *, given_up: str | None = None) -> str:
         started = self.clock()
-        outcome = self._outcome(attempt, lambda_context)
+        outcome = self._outcome(attempt, lambda_context, given_up)
         latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
-        done = outcome | undo_of(attempt.tool, attempt.args, outcome) | {"latency_ms": latency_ms} | charge(attempt)
+        undoes = (outcome.pop(ASIDE, None) or {}).get("undoes")
+        undo = undo_of(attempt, outcome)
+        done = outcome | undo | {"latency_ms": latency_ms} | charge(attempt)
         settled = self._settle(attempt, done)
-        attempt.moving.settle(attempt, str(settled["status"]))
-        if settled["status"] == "ok":
-            attempt.history.renew()
-            self._settle_moves(attempt.task, attempt.tool.name, attempt.history)
-        if settled["status"] == "unknown":
-            raise EffectUnknown(f"{attempt.idempotency_key}: {settled['message']}")
-        return str(settled["status"])
+        if attempt.tool.effect is Effect.READ:  # it has done nothing, and the first one recorded stands
+            done = settled
+        status = str(done["status"])
+        attempt.moving.settle(attempt, status)
+        if status == "ok" and undoes:
+            undone(self.moves, self.recorded, attempt.task.run_id, position_of(undoes))
+        if status == "unknown":
+            raise EffectUnknown(f"{attempt.idempotency_key}: {done['message']}")
+        if settled["status"] != status:
+            # Another attempt's doubt, or forged: either way a person looks.
+            said = f"the log says {settled['status']}. {settled.get('message', '')}".strip()
+            raise EffectUnknown(f"{attempt.idempotency_key}: it was {status}, and {said}")
+        return status
 
-    def _outcome(self, attempt: Attempt, lambda_context: Any) -> Outcome:
-        """Run the tool, a write at most once, and return its outcome as JSON."""
+    def _outcome(self, attempt: Attempt, lambda_context: Any, given_up: str | None) -> Outcome:
+        """Run the tool, a write at most once, and return its outcome as JSON; ``given_up``: why it is run no more."""
         tool, key, invocation = attempt.tool, attempt.idempotency_key, lambda_context.aws_request_id
         context = replace(attempt.context, timeout_s=seconds_for(tool.policy.timeout_s, lambda_context))
         running = Running(tool, attempt.args, context, self.circuits)
         if tool.effect is Effect.READ:
             outcome = None if intend(self.log, attempt, invocation) else reserve_anew(attempt, invocation)
-            return outcome or fitted(attempt, run_read(tool, running.run))
+            return outcome or fitted(attempt, run_read(tool, running.run, attempt.cut))
         write = Write(
             tool=tool,
             intend=lambda: intend(self.log, attempt, invocation),
             run=running.run,
             verify=running.verify if tool.policy.verify else None,
-            fit=partial(fitted, attempt),
+            fit=partial(self._kept_with_its_undo, attempt),
+            cut=attempt.cut,
             kept=lambda outcome: self.log.kept(attempt.task.run_id, {"tool": tool.name, **outcome}),
             unkept=partial(self.log.unkept, attempt.task.run_id),
             doubts=attempt.doubts,
-            doubt=lambda message, ran: attempt.record_doubt(message, ran, invocation),
+            doubt=lambda message, ran, *nothing: attempt.record_doubt(message, ran, invocation, *nothing),
+            nothing=attempt.nothing,
         )
+        if given_up is not None:
+            return write.given_up(self.once, key, partial(self._begun, attempt.task), given_up, lambda_context)
         return write.carried_out(self.once, key, lambda_context)
 
-    def _settle_moves(self, task: ExecuteTask, tool: str, history: History, *, retried: bool = False) -> None:
-        settled_by_the_log(self.moves, self.playbook, tool, task.run_id, lambda: history.run, retried=retried)
+    def _begun(self, task: ExecuteTask) -> bool:
+        """Read whether the log has the call's intention, or its outcome."""
+        found = find_call(self.log.read_turn(task.run_id, task.turn), task.turn, task.index)
+        return found is None or found.status != "proposed"
+
+    def _kept_with_its_undo(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+        """Return what the executor keeps of a write for itself: also what undoes it, for the rollback to be held to."""
+        outcome = fitted(attempt, outcome)
+        return outcome | undo_of(attempt, outcome) | aside(attempt)
+
+    def _settle_by_own_record(self, task: ExecuteTask, tool: str) -> None:
+        """Finish what an attempt that died after its record had left to do about what is moved."""
+        known = self.playbook.tools.get(tool)
+        if known is not None and (known.moves is not None or self.playbook.undoes(tool)):
+            settled_by_own_record(self.moves, self.recorded, task.run_id, (task.turn, task.index))
 
     def _context(self, task: ExecuteTask, history: History) -> ToolContext:
         return ToolContext(
             run_id=task.run_id,
             turn=task.turn,
             index=task.index,
-            idempotency_key=f"{task.run_id}.{task.turn:04d}.{task.index}",
+            idempotency_key=effect_key(task.run_id, (task.turn, task.index)),
             request=history.opening.request,
             now=self.clock(),
             environ=self.environ,
@@ -206,7 +295,7 @@ class Executor:
     def _settle(self, attempt: Attempt, outcome: Outcome) -> Outcome:
         """Record ``outcome`` and return what is recorded: the earlier one where another attempt was first."""
         if "message" in outcome:
-            most = max(_LEAST_ERROR_BYTES, min(ERROR_BYTES, attempt.tool.result_bytes))
-            outcome = outcome | {"message": shortened(outcome["message"], most)}
+            message = self._cut(attempt.task, attempt.state, outcome["message"], _REFUSAL_CHARS)
+            outcome = outcome | {"message": message}
         seq = call_seq(attempt.task.turn, attempt.task.index, "settled")
         return self.log.append(attempt.task.run_id, seq, {"tool": attempt.tool.name, **outcome}).body

@@ -8,6 +8,7 @@
     one occurs only in untrusted text ─▶ the tool's ``taint``: refuse ─▶ Tainted
                                                                approve ─▶ a reason to ask a person
                                                                allow ──▶ goes on, and its result is untrusted, too
+    one without a mark is accounted for by nothing trusted ─▶ a reason to ask, once untrusted text was heard
     a person proposes the call ─▶ either is a reason to ask another person
 """
 
@@ -46,6 +47,17 @@ def tainted(attempt: Attempt) -> str | None:
         return None
     where = ", ".join(sorted(set(found.values())))
     return f"{_listed(found)} occurs only in text that nobody vouches for ({where})"
+
+
+def unvouched(attempt: Attempt) -> str | None:
+    """Return why a person must approve arguments without a mark that may have come out of untrusted text."""
+    found = attempt.grounding.unvouched
+    if not found or attempt.tool.taint == "allow" or attempt.state.planner is Planner.HUMAN:
+        return None
+    return (
+        f"nothing that somebody vouches for names {_listed(found)}, and the run has read text that nobody vouches for: "
+        "it may have come out of that text"
+    )
 
 
 def typed(attempt: Attempt) -> str | None:

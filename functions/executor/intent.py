@@ -19,6 +19,8 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
     its ending says what became of its effects, and no other one may follow.
     """
     if attempt.state.status == "intended":
+        if not attempt.moving.begun:  # the log alone says that it has
+            attempt.moving.begin()
         return False
     task, tool = attempt.task, attempt.tool
     moves = attempt.moving.begin()
@@ -28,7 +30,7 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
         "effect": tool.effect,
         "planner": attempt.state.planner,
         "idempotency_key": attempt.idempotency_key,
-        "undo": planned_undo(tool, attempt.args),
+        "undo": planned_undo(attempt),
         "invocation": invocation,
         **consumed(attempt),
         **provenance(attempt),

@@ -13,24 +13,26 @@ are asked: the windows that count are those of the time when the money moves. A 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
 
-from ballast.contracts import Event, ExecuteTask
+from ballast.contracts import ExecuteTask
+from ballast.contracts.said import said
 from ballast.errors import MoveRefused, RetryLater
-from ballast.folds import approval_rounds, moves
+from ballast.folds import approval_rounds
 from ballast.log.aws_errors import consequences
 from ballast.money.moves import Ceilings, Move, of_customer, of_run, units, whose
 from ballast.money.windows import ACCOUNT, ends, of_tenant
-from ballast.moves import CeilingsSet, MovesBook, NoRoom, Reservation
+from ballast.moves import CeilingsSet, MovesBook, NoRoom, Reservation, Status
 from ballast.playbook import Playbook, Tool, ToolContext, ToolFailed
-from ballast.playbook.defect import ask, said
+from ballast.playbook.defect import ask
 from ballast.playbook.run import InWindow, MovedSoFar
 from ballast.runtime import Runtime
 from functions.executor.attempt import Attempt, Outcome
+from functions.executor.recorded import Position, Recorded
 
 
 @dataclass(frozen=True)
@@ -79,16 +81,20 @@ class Moving:
             raise MoveRefused(why)
         self.no_room = why
 
-    def look(self, attempt: Attempt) -> None:
-        """Find what an earlier attempt reserved for a call that has begun. Reserves nothing."""
+    def resume(self, attempt: Attempt) -> None:
+        """Find what an earlier attempt reserved for a call that has begun; reserve where it did not.
+
+        The log's word that it has begun does not show that anything was reserved: the table does.
+        """
+        found = self._store.book().find(attempt.task.run_id, attempt.task.turn, attempt.task.index)
+        if found is None or found.status not in ("begun", "kept"):
+            self.reserve(attempt)
+            return
         try:
             move = self._described(attempt)
         except ToolFailed:  # what moves_key asked for is gone; that does not undo the beginning
             return
-        if move is None or not move.micro:
-            return
-        found = self._store.book().find(move.run_id, move.turn, move.index)
-        if found is not None and found.status != "returned":
+        if move is not None and move.micro:
             self._hold(found, move)
 
     def _hold(self, found: Reservation, move: Move) -> None:
@@ -158,14 +164,14 @@ class Moving:
         return {"moves": self._held.move.recorded(back=self._back, unit=self._config.currency)}
 
     def settle(self, attempt: Attempt, status: str) -> None:
-        """Settle the reservation once the call's outcome is in the log; what is unknown stays held."""
-        if attempt.tool.moves is None or status not in ("ok", "failed", "denied"):
+        """Settle the reservation by what came of the tool, whatever the log says; what is unknown stays held."""
+        if attempt.tool.moves is None or status not in _SETTLED:
             return
         task = attempt.task
         # What this attempt has not begun itself, another one may have taken over.
         held = self._held if self.begun else self._store.book().find(task.run_id, task.turn, task.index)
         if held is not None and held.status in ("held", "begun"):
-            self._store.book().settle(held, "kept" if status == "ok" else "returned")
+            self._store.book().settle(held, _SETTLED[status])
 
     def _customer(self, tool: Tool, args: BaseModel, context: ToolContext) -> str | None:
         moves = tool.moves
@@ -197,6 +203,8 @@ class Moving:
         )
 
 
+#: What becomes of a move by its call's outcome; any other leaves it begun.
+_SETTLED: Mapping[str, Status] = {"ok": "kept", "failed": "returned"}
 #: Whose amounts the model is told; those of a tenant or of all are nobody's business.
 _TOLD = ("moves", "customer")
 
@@ -206,32 +214,42 @@ def reserved(attempt: Attempt) -> Outcome | None:
     if attempt.tool.moves is None:
         return None
     if attempt.state.status == "intended":
-        attempt.moving.look(attempt)
-        return None
+        return _reserved(attempt, attempt.moving.resume)
     rounds = approval_rounds(attempt.history.turn, attempt.task.turn, attempt.task.index)
     if rounds and not (rounds[-1].answer or {}).get("approve"):
         return None  # people are being asked, or said no: nothing moves now
+    return _reserved(attempt, attempt.moving.reserve)
+
+
+def _reserved(attempt: Attempt, reserve: Callable[[Attempt], None]) -> Outcome | None:
     try:
-        attempt.moving.reserve(attempt)
+        reserve(attempt)
     except ToolFailed as failed:  # what moves_key asked for is not there
-        return {"status": "failed", "message": said(failed), "undo": None}
+        return {"status": "failed", "message": attempt.cut(said(failed)), "undo": None}
     return None
 
 
-def settled_by_the_log(
-    store: MovesStore,
-    playbook: Playbook,
-    tool: str,
-    run_id: str,
-    events: Callable[[], Sequence[Event]],
-    *,
-    retried: bool,
-) -> None:
-    """Settle moves by the log: what an undo undid, and, ``retried``, the call of an attempt that died after its record.
+def settled_by_own_record(store: MovesStore, recorded: Recorded, run_id: str, at: Position) -> None:
+    """Settle the move of a call whose attempt died after it had recorded the outcome, and of what the call undid.
 
-    ``events`` returns the whole log; it is read only for a tool that moves, or that undoes such a tool.
+    By the executor's own record alone: the log could say anything. Raises ``RetryLater``.
     """
-    known = playbook.tools.get(tool)
-    undoes = any(one.undo == tool and one.moves and one.moves.back for one in playbook.tools.values())
-    if undoes or (retried and known is not None and known.moves is not None):
-        store.book().follow(run_id, moves(events()))
+    done = recorded.find(run_id, at)
+    if done is None or done.status not in _SETTLED:
+        return
+    _settle(store, run_id, at, ("held", "begun"), _SETTLED[done.status])
+    if done.status == "ok" and done.undoes is not None:
+        undone(store, recorded, run_id, done.undoes)
+
+
+def undone(store: MovesStore, recorded: Recorded, run_id: str, effect: Position) -> None:
+    """Give back to the windows what ``effect`` took, now that a call has undone it, where its tool says so."""
+    done = recorded.find(run_id, effect)
+    if done is not None and done.gives_back:
+        _settle(store, run_id, effect, ("begun", "kept"), "undone")
+
+
+def _settle(store: MovesStore, run_id: str, at: Position, was: tuple[Status, ...], to: Status) -> None:
+    held = store.book().find(run_id, *at)
+    if held is not None and held.status in was and not store.book().settle(held, to):
+        raise RetryLater(f"{run_id} turn {at[0]} call {at[1]}: its reservation keeps changing; try again.")

@@ -22,6 +22,8 @@ from ballast.runtime import Runtime, Settings
 
 #: Longer than any run lives: the state machine is cut after 40 days.
 KEPT_S = 45 * 24 * 3600
+#: What the ids of outcomes begin with.
+PREFIX = "call"
 
 
 class OnceSettings(Settings):
@@ -74,7 +76,7 @@ class Once:
             data_keyword_argument="key",
             persistence_store=self._persistence,
             config=config,
-            key_prefix="call",
+            key_prefix=PREFIX,
         )
         try:
             return once(key=key)

@@ -8,16 +8,16 @@ of a client that nobody here has heard of, says nothing about its effect: the re
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import ValidationError
-
-from ballast.contracts.wire import complaints
+from ballast.contracts.said import said
 from ballast.errors import RetryLater, SettingInvalid
 from ballast.log.aws_errors import consequences
 from ballast.playbook import Tool, ToolFailed
-from ballast.playbook.defect import ends_the_process, said
 from functions.executor.attempt import Outcome
 from functions.executor.circuit import CircuitOpen
 from functions.executor.timeout import TimedOut
+
+#: Makes a text short enough to be recorded, without parting a sensitive value.
+Cut = Callable[[str], str]
 
 
 class NothingDone(RetryLater):
@@ -44,37 +44,39 @@ class NotAsPromised(Exception):
     """The tool returned, so its effect happened, but the result is not what it promises."""
 
 
-def run_tool(tool: Tool, call: Callable[[], Any]) -> Outcome:
-    """Run ``call`` and return its outcome as JSON: ok, or failed where the business says no.
+def run_tool(tool: Tool, call: Callable[[], Any], cut: Cut) -> Outcome:
+    """Run ``call`` and return its outcome as JSON: ok, or failed where the business says no. ``cut`` bounds errors.
 
     Raises ``NothingDone``, ``InDoubt``, ``NotAsPromised`` and ``CircuitOpen``.
     """
     try:
-        result = _called(tool, call)
+        result = _called(tool, call, cut)
     except ToolFailed as failed:
-        return {"status": "failed", "message": said(failed)}
-    return _ok(tool, result)
+        return {"status": "failed", "message": cut(said(failed))}
+    return _ok(tool, result, cut)
 
 
-def found(tool: Tool, verify: Callable[[], Any]) -> Outcome | None:
+def found(tool: Tool, verify: Callable[[], Any], cut: Cut) -> Outcome | None:
     """Return the outcome of the effect that ``verify`` found, or None. Raises as ``run_tool`` does."""
     try:
-        result = _called(tool, verify)
+        result = _called(tool, verify, cut)
     except ToolFailed as failed:
-        raise InDoubt(f"verify of {tool.name} failed: {said(failed)}", passes=False) from failed
+        raise InDoubt(cut(f"verify of {tool.name} failed: {said(failed)}"), passes=False) from failed
     if result is None:
         return None
-    return _ok(tool, None if result is True and tool.returns_nothing else result)
+    return _ok(tool, None if result is True and tool.returns_nothing else result, cut)
 
 
-def run_read(tool: Tool, call: Callable[[], Any]) -> Outcome:
+def run_read(tool: Tool, call: Callable[[], Any], cut: Cut) -> Outcome:
     """Run a tool that reads. It did nothing whatever went wrong, so the planner may go on.
 
     A ``defect`` was no outcome of the business: its message quotes whatever went wrong, so nobody vouches for it.
     Raises ``RetryLater`` for an outage of AWS: another attempt reads again. Raises ``SettingInvalid``.
     """
     try:
-        return run_tool(tool, call)
+        return run_tool(tool, call, cut)
+    except NothingDone as nothing:  # by the name that the workflow tries again for
+        raise RetryLater(cut(str(nothing))) from nothing
     except InDoubt as doubt:
         if isinstance(doubt.__cause__, SettingInvalid):
             raise doubt.__cause__ from None
@@ -99,12 +101,12 @@ def said_by_tool(function: Callable[[], Any]) -> Any:
     except Exception:
         raise
     except BaseException as problem:
-        if ends_the_process(problem):
-            raise
+        if type(problem).__module__ not in ("builtins", "asyncio.exceptions") or isinstance(problem, KeyboardInterrupt):
+            raise  # this process is ended
         raise _Ended(f"{type(problem).__name__} {said(problem)}") from problem
 
 
-def _called(tool: Tool, call: Callable[[], Any]) -> Any:
+def _called(tool: Tool, call: Callable[[], Any], cut: Cut) -> Any:
     try:
         with consequences(f"What the tool {tool.name} uses"):
             return call()
@@ -112,8 +114,8 @@ def _called(tool: Tool, call: Callable[[], Any]) -> Any:
         raise
     except Exception as problem:
         ours = isinstance(problem, RetryLater | SettingInvalid | TimedOut)
-        what = said(problem) if ours else f"{type(problem).__name__}: {said(problem, most=500)}"
-        raise InDoubt(f"{tool.name} broke: {what}", passes=_passes(problem)) from problem
+        what = said(problem) if ours else f"{type(problem).__name__}: {said(problem)}"
+        raise InDoubt(cut(f"{tool.name} broke: {what}"), passes=_passes(problem)) from problem
 
 
 def _passes(problem: BaseException) -> bool:
@@ -131,9 +133,8 @@ def _passes(problem: BaseException) -> bool:
     return False
 
 
-def _ok(tool: Tool, result: Any) -> Outcome:
+def _ok(tool: Tool, result: Any, cut: Cut) -> Outcome:
     try:
         return {"status": "ok", "result": tool.dump(result)}
     except Exception as problem:  # a validator or a serializer of the result's type may raise whatever it likes
-        why = complaints(problem) if isinstance(problem, ValidationError) else said(problem, most=500)
-        raise NotAsPromised(f"The result is not what {tool.name} promises: {why}.") from problem
+        raise NotAsPromised(cut(f"The result is not what {tool.name} promises: {said(problem)}.")) from problem

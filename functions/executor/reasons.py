@@ -5,7 +5,7 @@ from collections.abc import Callable
 from ballast.money.amounts import dollars
 from ballast.playbook.approval import why_the_rule_asks
 from functions.executor.attempt import Attempt
-from functions.executor.grounding import derived, tainted, typed
+from functions.executor.grounding import derived, tainted, typed, unvouched
 from functions.executor.repeat import asks_again
 
 #: Returns a text that goes on after "Asked because …", or None.
@@ -42,7 +42,7 @@ def declared_cost(attempt: Attempt) -> int | None:
 
 
 #: All of them, in the order in which people read them.
-REASONS: tuple[Reason, ...] = (own_rule, no_room, too_costly, made_before, tainted, derived, typed)
+REASONS: tuple[Reason, ...] = (own_rule, no_room, too_costly, made_before, tainted, unvouched, derived, typed)
 
 
 def why_a_person_must_approve(attempt: Attempt) -> list[str]:

@@ -1,11 +1,10 @@
 """Whether a call repeats an earlier one of its run. A step of the executor; a fold over the whole log."""
 
-from ballast.contracts import Planner, ToolCall
-from ballast.contracts.wire import canonical
+from ballast.contracts import Planner
 from ballast.errors import RepeatRefused
-from ballast.folds import CallState, earlier, identity, identity_of
+from ballast.folds import CallState, earlier
 from ballast.folds.effects import UNKNOWN
-from ballast.playbook import Playbook, Repeat
+from ballast.playbook import Repeat
 from functions.executor.attempt import Attempt, Outcome
 
 
@@ -44,20 +43,12 @@ def asks_again(attempt: Attempt) -> bool:
 
 
 def _repeated(attempt: Attempt) -> CallState | None:
-    """Return the call that this one repeats. The rollback undoes each effect by itself: it repeats nothing."""
+    """Return the call that this one repeats. The rollback undoes each effect by itself: it repeats nothing.
+
+    Also of a call that has begun: it repeats what it repeated then, and its intention could have been forged.
+    """
     free = attempt.tool.policy.repeat is Repeat.ALLOW or attempt.state.planner is Planner.ROLLBACK
-    if free or attempt.state.status == "intended":
+    if free:
         return None
     task, playbook = attempt.task, attempt.playbook
-    return earlier(attempt.history.run, (task.turn, task.index), attempt.state.call, lambda call: _same(playbook, call))
-
-
-def _same(playbook: Playbook, call: ToolCall) -> str:
-    """Return the call's identity as its tool reads the arguments: with defaults, 1.50 and "1.5" of an amount alike."""
-    tool = playbook.tools.get(call.tool)
-    if tool is None:
-        return identity(call)
-    try:
-        return identity_of(tool.name, tool.arguments.model_validate_json(canonical(call.arguments)).model_dump())
-    except Exception:  # a validator may raise whatever it likes
-        return identity(call)
+    return earlier(attempt.history.run, (task.turn, task.index), attempt.state.call, playbook.identity)

@@ -24,7 +24,7 @@ def fitted(attempt: Attempt, outcome: Outcome) -> Outcome:
     text = canonical(result)
     left_out = {"bytes": len(text), "sha256": sha256(text)}
     message = f"It was done. Its result is left out: {problem}."
-    undo = undo_of(tool, attempt.args, outcome)
+    undo = undo_of(attempt, outcome)
     if "message" in undo:
         message = f"{message} {undo['message']}"
     return outcome | undo | {"result": None, "left_out": left_out, "message": message, "notice": message}

@@ -6,14 +6,18 @@ from typing import Any
 
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.event import plan_seq
+from ballast.contracts.history import HistoryUsed
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
 from ballast.folds import opening, proposals
 from ballast.log import RunLog, Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.answers import judged
+from ballast.playbook.script import next_decision
 from ballast.runtime import Runtime, Settings, lambda_runtime
-from functions.fallback.script import next_decision
+
+#: So many characters of why a script went no further are recorded.
+_NOTE_CHARS = 2_000
 
 
 class FallbackSettings(Settings):
@@ -47,6 +51,9 @@ class FallbackPlanner:
                 note: str | None = f"The playbook has no fallback for the intent {request.intent!r}."
             else:
                 decision, note = next_decision(self.playbook, script, request, events)
+                room = HistoryUsed(events=task.history)
+                if isinstance(decision, CallTools) and not room.script_has_room(len(decision.calls)):
+                    decision, note = HandOver(to=Planner.HUMAN, reason=ExitReason.HISTORY_LIMIT), None
                 if isinstance(decision, Answer):
                     decision, note = self._sendable(events, task.turn, decision)
             body: dict[str, Any] = {
@@ -56,7 +63,7 @@ class FallbackPlanner:
                 and self.playbook.side_by_side(call.tool for call in decision.calls),
             }
             if note:
-                body["note"] = note
+                body["note"] = self.log.cut(task.run_id, note, most=_NOTE_CHARS)
             if task.handed_over:
                 body["handed_over"] = task.handed_over.model_dump(mode="json", by_alias=True)
             recorded = self.log.append(task.run_id, plan_seq(task.turn), body)

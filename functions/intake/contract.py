@@ -10,7 +10,7 @@ from ballast.contracts.task import RunId
 from ballast.contracts.wire import Json, Name, Wire
 from ballast.http.identity import Right, Role
 
-Status = Literal["running", "waiting", "answered", "refused", "unanswered", "failed", "aborted", "timed_out"]
+Status = Literal["running", "waiting", "answered", "refused", "unanswered", "failed", "aborted", "timed_out", "corrupt"]
 #: Those that an ended run has: its log's last event says which, and an index finds it by that.
 ENDED: frozenset[str] = frozenset({"answered", "refused", "unanswered", "failed", "aborted", "timed_out"})
 
@@ -64,7 +64,8 @@ class RunSummary(Wire):
     """A run in a line.
 
     agent      null before it is admitted, where the request names none
-    status     running | waiting (for a person) | how it ended
+    status     running | waiting (for a person) | how it ended | corrupt: its log cannot be read where it would say so,
+               and what depends on that is null
     by         whose answer it is: agent, fallback, human, …
     degraded   whether an answer, or its absence, is not the agent's
     reason     why it waits, was refused, or ended as it did
@@ -73,11 +74,11 @@ class RunSummary(Wire):
     """
 
     run_id: RunId
-    request_id: RequestId
-    tenant: Name
-    agent: Name | None
-    intent: Name | None
-    text: str
+    request_id: RequestId | None = None
+    tenant: Name | None = None
+    agent: Name | None = None
+    intent: Name | None = None
+    text: str = ""
     status: Status
     by: str | None = None
     degraded: bool | None = None
@@ -86,6 +87,13 @@ class RunSummary(Wire):
     opened_at: Time | None = None
     deadline_at: Time | None = None
     ended_at: Time | None = None
+
+
+class CorruptEvent(Wire):
+    """An entry of the log that cannot be read, and why: somebody changed it."""
+
+    seq: str
+    why: str
 
 
 class Run(RunSummary):
@@ -98,6 +106,7 @@ class Run(RunSummary):
     question       what the agent asks the requester; POST /runs/{run_id}/messages replies
     message        why it was refused, and what to mend
     opens_at       when there will be room, where it was refused for want of it
+    corrupt        the entries of its log that cannot be read; the rest is told by the others
     """
 
     answer: str | None = None
@@ -107,6 +116,7 @@ class Run(RunSummary):
     question: str | None = None
     message: str | None = None
     opens_at: Time | None = None
+    corrupt: tuple[CorruptEvent, ...] = ()
 
 
 class RunPage(Wire):
@@ -117,11 +127,17 @@ class RunPage(Wire):
 
 
 class LoggedEvent(Wire):
-    """An entry of the log. ``seq`` is its key: turn, subject, position, step."""
+    """An entry of the log. ``seq`` is its key: turn, subject, position, step.
+
+    corrupt    why it cannot be read, where somebody changed it; its body is empty then
+    left_out   the bytes of a body that is too large for a page, and is empty here
+    """
 
     seq: str
-    at: Time
+    at: str
     body: dict[str, Any]
+    corrupt: str | None = None
+    left_out: int | None = None
 
 
 class EventPage(Wire):

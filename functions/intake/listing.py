@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 
 from ballast.contracts import Event
 from ballast.contracts.event import run_seq
-from ballast.folds import requested
-from ballast.http.paging import key_of, token
+from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
 from ballast.http.problem import invalid
-from ballast.log import Found, RunIndex, RunLog
+from ballast.log import Found, RunIndex, RunLog, Unreadable
 from ballast.log.run_index import by_outcome, by_tenant
 from ballast.runtime import Runtime
-from functions.intake.contract import ENDED, RunPage, RunSummary, Status
-from functions.intake.reading import about, ended_as, run_of
+from functions.intake.contract import ENDED, Run, RunPage, RunSummary, Status
+from functions.intake.reading import line_of, run_of
 
 #: So many pages of the index are looked through for a page of runs; then the caller asks for the next.
 _MAX_LOOKS = 4
@@ -65,11 +64,16 @@ class Listing:
         if after and ((since and after.at < since) or (until and after.at > until)):
             raise invalid("next", "is no token of this API; send what the last page gave, or leave it out")
         runs: list[RunSummary] = []
-        more = True
+        more, size = True, 0
         for _ in range(_MAX_LOOKS):
             found, more = self._look(wanted, limit - len(runs), after)
-            runs += [run for run in self._summaries(found) if wanted.status in (None, run.status)]
-            after = found[-1] if found else after
+            for one, run in self._summaries(found):
+                if run is not None and _wants(wanted, run):
+                    size += sent_bytes(run.model_dump(mode="json"))
+                    if runs and size > PAGE_BYTES:  # the page is full by its bytes: the next one begins here
+                        return RunPage(runs=tuple(runs), next=token(asked, asdict(after)) if after else None)
+                    runs.append(run)
+                after = one
             if not more or len(runs) >= limit:
                 break
         return RunPage(runs=tuple(runs), next=token(asked, asdict(after)) if more and after else None)
@@ -79,25 +83,33 @@ class Listing:
         index = by_outcome(wanted.tenant, str(wanted.status)) if by_ending else by_tenant(wanted.tenant)
         return self.index.find(index, since=_utc(wanted.since), until=_utc(wanted.until), limit=limit, after=after)
 
-    def _summaries(self, found: tuple[Found, ...]) -> list[RunSummary]:
+    def _summaries(self, found: tuple[Found, ...]) -> list[tuple[Found, RunSummary | None]]:
+        """Return each run in a line; None where its events are gone. One that cannot be read hides no other."""
         steps = ("opened", "refused", "ended")
-        events = self.log.read_keys([(one.run_id, run_seq(step)) for one in found for step in steps])
-        made = []
+        unreadable: list[Unreadable] = []
+        events = self.log.read_keys([(one.run_id, run_seq(step)) for one in found for step in steps], unreadable)
+        made: list[tuple[Found, RunSummary | None]] = []
         for one in found:
             of_run = [events[key] for step in steps if (key := (one.run_id, run_seq(step))) in events]
-            if of_run:
-                made.append(self._summary(of_run))
+            wrong = [other for other in unreadable if other.run_id == one.run_id]
+            made.append((one, self._summary(of_run, wrong) if of_run or wrong else None))
         return made
 
-    def _summary(self, of_run: list[Event]) -> RunSummary:
-        first, last = of_run[0], of_run[-1]
-        if last.name == "run.opened":
+    def _summary(self, of_run: list[Event], wrong: list[Unreadable]) -> RunSummary:
+        run = None
+        if not wrong and of_run[-1].name == "run.opened":
             # Whether it runs or waits, only the whole log says.
-            run = run_of(self.log.read(first.run_id))
-            return RunSummary.model_validate(run.model_dump(include=set(RunSummary.model_fields)))
-        facts = about(requested(of_run)) | ended_as(last) | {"run_id": first.run_id}
-        facts |= {"opened_at": first.at} if first.name == "run.opened" else {}
-        return RunSummary.model_validate({name: facts[name] for name in facts if name in RunSummary.model_fields})
+            run = run_of(*self.log.read_all(of_run[0].run_id))
+        return line_of(of_run, wrong) if run is None else _line(run)
+
+
+def _wants(wanted: Wanted, run: RunSummary) -> bool:
+    """Say whether the run is asked for; of one that cannot be read nobody can say that it is not."""
+    return wanted.status in (None, run.status) or run.status == "corrupt"
+
+
+def _line(run: Run) -> RunSummary:
+    return RunSummary.model_validate(run.model_dump(include=set(RunSummary.model_fields)))
 
 
 def _utc(time: datetime | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,17 +15,22 @@ from ballast.contracts.event import order, run_seq
 from ballast.contracts.wire import parse, plain
 from ballast.errors import LogCorrupt
 from ballast.folds import ending, opening, progress, requested, usage
-from ballast.log import RunLog
+from ballast.http.paging import PAGE_BYTES, sent_bytes
+from ballast.log import RunLog, Unreadable
 from ballast.log.aws_errors import consequences
 from ballast.money import dollars
 from ballast.runtime import Runtime
-from functions.intake.contract import EventPage, LoggedEvent, Run
+from functions.intake.contract import CorruptEvent, EventPage, LoggedEvent, Run, RunSummary
 from functions.intake.start import IntakeSettings
 
 #: Seconds between two looks at a run that is waited for.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
-#: Lambda answers with 6 MB at most; one event alone may be half of that.
-_MAX_PAGE_BYTES = 2_500_000
+#: What a fold raises where an event is not of the form that it had: somebody wrote it anew, with its digest.
+_GARBLED = (LogCorrupt, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+_FIRST_AND_LAST = tuple(run_seq(step) for step in ("opened", "refused", "ended"))
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+#: No tenant has this name.
+_NOBODY = "-"
 #: What an execution's status is to a run that never came to write its log.
 _WITHOUT_A_LOG = {"RUNNING": "running", "ABORTED": "aborted", "TIMED_OUT": "timed_out", "SUCCEEDED": "refused"}
 
@@ -49,14 +55,18 @@ class Runs:
 
     def get(self, run_id: str) -> Run | None:
         """Return the run, None where there is none."""
-        events = self.log.read(run_id)
-        return run_of(events) if events else self._not_opened_yet(run_id)
+        events, unreadable = self.log.read_all(run_id)
+        return run_of(events, unreadable) if events or unreadable else self._not_opened_yet(run_id)
 
     def tenant(self, run_id: str) -> str | None:
-        """Return whose the run is, None where there is none; reads its first event, and no more."""
-        first = self.log.read_keys([(run_id, run_seq("opened")), (run_id, run_seq("refused"))])
-        if first:
-            return requested(tuple(first.values())).tenant
+        """Return whose the run is, None where there is none; reads its first event, and no more.
+
+        No tenant's name where its first event cannot be read and is in no index: an operator sees it, nobody else.
+        """
+        unreadable: list[Unreadable] = []
+        first = self.log.read_keys([(run_id, run_seq("opened")), (run_id, run_seq("refused"))], unreadable)
+        if first or unreadable:
+            return _tenant(tuple(first.values()), unreadable)
         run = self._not_opened_yet(run_id)
         return run.tenant if run else None
 
@@ -81,27 +91,40 @@ class Runs:
 
     def ended(self, run_id: str) -> bool:
         """Say whether the run's log has its ending; reads that, and no more."""
-        return bool(self.log.read_keys([(run_id, run_seq("ended")), (run_id, run_seq("refused"))]))
+        unreadable: list[Unreadable] = []
+        found = self.log.read_keys([(run_id, run_seq("ended")), (run_id, run_seq("refused"))], unreadable)
+        return bool(found or unreadable)
 
     def events(self, run_id: str, after: str | None, limit: int) -> EventPage:
-        """Return at most ``limit`` events, those that come after the one with the key ``after``."""
+        """Return at most ``limit`` events, those that come after the one with the key ``after``.
+
+        Fewer where they have many bytes. What cannot be read is in its place, and says so.
+        """
         cursor = Event(run_id=run_id, seq=after or "0000.run.a", at="", body={})
         begins = cursor.turn
+        unreadable: list[Unreadable] = []
         found: list[Event] = []
         more = True
         while more and len(found) <= limit:
-            events, more = self.log.read_turns(run_id, begins, at_least=limit + 1)
-            found += [event for event in events if after is None or order(event) > order(cursor)]
+            events, more = self.log.read_turns(run_id, begins, limit + 1, unreadable)
+            wrong, known = {one.seq: one for one in unreadable}, {one.seq for one in found}
+            events = tuple(sorted([*events, *filter(None, map(_placeholder, unreadable))], key=order))
+            new = (one for one in events if one.seq not in known)
+            found += [one for one in new if after is None or order(one) > order(cursor)]
             begins = events[-1].turn + 1 if events else begins
+            more = more and bool(events)
         page: list[LoggedEvent] = []
         size = 0
         for event in found[:limit]:
-            text = plain(json.dumps(event.body, ensure_ascii=False))
-            size += len(text)
-            if page and size > _MAX_PAGE_BYTES:
+            one = _logged(event, wrong.get(event.seq))
+            size += sent_bytes(one.model_dump(mode="json"))
+            if page and size > PAGE_BYTES:
                 break
-            page.append(LoggedEvent(seq=event.seq, at=event.at, body=json.loads(text)))
-        return EventPage(events=tuple(page), next=page[-1].seq if len(page) < len(found) else None)
+            page.append(one)
+        goes_on = len(page) < len(found)
+        if not goes_on:  # keys of no form that Ballast writes have no place; nothing is hidden
+            page += [_logged(None, one) for one in unreadable if _placeholder(one) is None]
+        return EventPage(events=tuple(page), next=page[-1].seq if goes_on else None)
 
     def _not_opened_yet(self, run_id: str) -> Run | None:
         """The execution exists a moment before the log does, and without it where the run could not be admitted."""
@@ -120,8 +143,71 @@ def pending(request: RunRequest, status: str = "running") -> Run:
     return Run.model_validate(about(request) | {"run_id": request.run_id, "status": status})
 
 
-def run_of(events: Sequence[Event]) -> Run:
-    """Return the run that ``events``, all of its log, tell of."""
+def run_of(events: Sequence[Event], unreadable: Sequence[Unreadable] = ()) -> Run:
+    """Return the run that ``events``, all of its log that can be read, tell of."""
+    wrong = tuple(CorruptEvent(seq=one.seq, why=one.why) for one in unreadable)
+    if not any(one.seq.startswith(_FIRST_AND_LAST) for one in unreadable):
+        try:
+            return Run.model_validate(_told(events) | {"corrupt": wrong})
+        except _GARBLED as problem:
+            if not wrong:
+                wrong = (CorruptEvent(seq="", why=f"the log does not add up: {_brief(problem)}"),)
+    line = line_of([event for event in events if event.seq.startswith(_FIRST_AND_LAST)], unreadable)
+    return Run.model_validate(line.model_dump() | {"corrupt": wrong})
+
+
+def line_of(of_run: Sequence[Event], unreadable: Sequence[Unreadable] = ()) -> RunSummary:
+    """Return what a run's first and last event say of it; what they do not say, because they cannot be read, is None.
+
+    ``of_run`` is both, where there are both; ``unreadable`` those of them, or of the run, that cannot be read.
+    """
+    tenant = _tenant(of_run, unreadable)
+    known = {"run_id": (of_run or unreadable)[0].run_id, "tenant": None if tenant == _NOBODY else tenant}
+    facts: dict[str, Any] = known | {"status": "corrupt"}
+    ends = [event for event in of_run if event.name in ("run.ended", "run.refused")]
+    try:
+        first = of_run[0]
+        facts |= about(requested(of_run)) | ({"opened_at": first.at} if first.name == "run.opened" else {})
+        if not any(one.seq.startswith(_FIRST_AND_LAST) for one in unreadable) and ends:
+            facts |= ended_as(ends[-1])
+        return RunSummary.model_validate({name: facts[name] for name in facts if name in RunSummary.model_fields})
+    except _GARBLED:
+        return RunSummary.model_validate(known | {"status": "corrupt"})
+
+
+def _tenant(of_run: Sequence[Event], unreadable: Sequence[Unreadable]) -> str:
+    """Return whose the run is: by its first event, else by what an index finds it by."""
+    try:
+        return requested(tuple(of_run)).tenant
+    except _GARBLED:
+        indexed = [dict(event.stored).get("tenant") for event in of_run]
+        indexed += [one.beside.get("tenant") for one in unreadable]
+        return next((name for name in indexed if name and _NAME.fullmatch(name)), _NOBODY)
+
+
+def _placeholder(wrong: Unreadable) -> Event | None:
+    """Return an event in the place of one that cannot be read; None where its key has no place."""
+    try:
+        return Event(run_id=wrong.run_id, seq=wrong.seq, at=wrong.at, body={})
+    except ValueError:
+        return None
+
+
+def _logged(event: Event | None, wrong: Unreadable | None) -> LoggedEvent:
+    if wrong is not None or event is None:
+        seq, at, why = (wrong.seq, wrong.at, wrong.why) if wrong is not None else ("", "", "")
+        return LoggedEvent(seq=plain(seq), at=plain(at), body={}, corrupt=plain(why))
+    size = sent_bytes(event.body)
+    if size > PAGE_BYTES:
+        return LoggedEvent(seq=event.seq, at=event.at, body={}, left_out=size)
+    return LoggedEvent(seq=event.seq, at=event.at, body=json.loads(plain(json.dumps(event.body, ensure_ascii=False))))
+
+
+def _brief(problem: Exception) -> str:
+    return f"{type(problem).__name__}: {problem}"[:300]
+
+
+def _told(events: Sequence[Event]) -> dict[str, Any]:
     stands, used = progress(events), usage(events)
     facts = about(requested(events)) | {
         "run_id": events[0].run_id,
@@ -140,7 +226,7 @@ def run_of(events: Sequence[Event]) -> Run:
         facts |= {"deadline_at": datetime.fromtimestamp(opened.deadline_ms / 1000, UTC).isoformat()}
     if (end := ending(events)) is not None:
         facts |= ended_as(end) | {"deadline_at": None}
-    return Run.model_validate(facts)
+    return facts
 
 
 def about(request: RunRequest) -> dict[str, Any]:

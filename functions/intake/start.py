@@ -6,7 +6,7 @@ from typing import Any
 
 from ballast.contracts import RunRequest
 from ballast.contracts.request import WhenFull
-from ballast.contracts.wire import canonical, parse
+from ballast.contracts.wire import MAX_WHOLE, beyond_doubles, canonical, parse
 from ballast.edge import guarded
 from ballast.errors import InvalidInput, RequestConflict, RetryLater
 from ballast.log.aws_errors import consequences
@@ -38,13 +38,17 @@ class Intake:
         requested_by: str | None = None,
         answer_within_s: int | None = None,
     ) -> dict[str, Any]:
-        """Start the run of ``request``, or find it started. Raises ``RequestConflict`` and ``RetryLater``.
+        """Start the run of ``request``, or find it started. Raises ``RequestConflict``, ``RetryLater`` and
+        ``InvalidInput``.
 
         The execution's name is the run id, so Step Functions itself refuses the second one. ``when_full`` is
         for a request that does not say it itself: it belongs to the way that it came, not to what was asked for.
         Neither does ``requested_by``: the same request by somebody else is the same run, and who sent it first
         counts. Nor ``answer_within_s``, for how long the caller waits: a repeat that waits longer is the same run.
         """
+        if (where := beyond_doubles(request.context, "context")) is not None:
+            # It goes through Step Functions, whose numbers are doubles.
+            raise InvalidInput(f"{where}: is a number above {MAX_WHOLE}, whose digits are not kept. Send it as text.")
         # Without a name no field of it: an Admit that is not upgraded yet puts its own there.
         wanted = request.model_dump(mode="json", exclude=None if request.agent else {"agent"})
         sent: dict[str, Any] = {"request": wanted, "when_full": when_full}

@@ -21,7 +21,7 @@
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -29,8 +29,9 @@ from typing import Any
 from ballast.breaker import Breakers
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.event import model_seq, plan_seq
+from ballast.contracts.history import HistoryUsed
 from ballast.errors import AttemptInProgress, RetryLater, RunEnded
-from ballast.folds import counts, opening, proposals, successor
+from ballast.folds import counts, opening, proposals, successor, to_undo
 from ballast.log import RunLog
 from ballast.money import PriceBook, TokenCounts
 from ballast.playbook import Playbook
@@ -49,6 +50,8 @@ from functions.planner.reported import DISBELIEVED
 from functions.planner.request import MODEL, converse_request
 from functions.planner.spending import asks_a_person
 
+#: So many characters of what a provider says of a failure are recorded.
+_DETAIL_CHARS = 500
 #: Seconds that are kept to record what came of a call, before the workflow or Lambda cuts this function.
 _RESERVE_S = 1
 
@@ -79,8 +82,9 @@ class Agent:
         if decided is not None:
             return PlanSummary.of(decided.decision, parallel=decided.parallel)
         passed_over: dict[str, str] = {}
+        history = HistoryUsed(events=task.history, to_undo=len(to_undo(events)))
         while True:  # each lap makes an attempt, or passes one model over
-            chosen = self._choice().next(events, task.turn, passed_over)
+            chosen = self._choice().next(events, task.turn, passed_over, history)
             if isinstance(chosen, GiveUp):
                 return self._hand_over(events, task, chosen.reason, **chosen.more)
             requested = chosen.body | {"invocation": invocation}
@@ -92,14 +96,15 @@ class Agent:
             except CircuitOpen as circuit:
                 passed_over[chosen.model] = str(circuit)
                 continue
-            except ModelFailure as failure:
+            except ModelFailure as raised:
+                failure = replace(raised, detail=self.log.cut(task.run_id, raised.detail, most=_DETAIL_CHARS))
                 events = self._failed(events, task, requested, failure, self._ms_since(started))
                 if not failure.again:
                     return self._hand_over(events, task, failure.reason, note=failure.detail)
                 self._wait(events, task, chosen, failure, passed_over, remaining_ms)
                 continue
             completion = read_completion(reply, task.turn)
-            return self._responded(events, task, requested, completion, self._ms_since(started))
+            return self._responded(events, task, requested, completion, history, self._ms_since(started))
 
     def _choice(self) -> Choice:
         return Choice(self.breakers, self.prices, self.playbook, self.model_id, self.clock, self.log.shown)
@@ -142,10 +147,11 @@ class Agent:
         task: PlanTask,
         requested: dict[str, Any],
         completion: Completion,
+        history: HistoryUsed,
         latency_ms: int,
     ) -> PlanSummary:
         attempt = requested["attempt"]
-        decision = self._within_limits(events, completion)
+        decision = self._within_limits(events, completion, history)
         decision, refused = checked(events, self.playbook, task.turn, decision, partial(self._successor, events))
         parallel = isinstance(decision, CallTools) and self.playbook.side_by_side(call.tool for call in decision.calls)
         charge = settling.settled(requested, completion, self.prices) | {"latency_ms": latency_ms}
@@ -173,11 +179,15 @@ class Agent:
         self._count(stands.decision)
         return PlanSummary.of(stands.decision, parallel=stands.parallel)
 
-    def _within_limits(self, events: Sequence[Event], completion: Completion) -> CallTools | Answer | HandOver:
+    def _within_limits(
+        self, events: Sequence[Event], completion: Completion, history: HistoryUsed
+    ) -> CallTools | Answer | HandOver:
         """Return the completion's decision, or the hand-over where it has none or asks for too many calls."""
         decision, reason = completion.decision, completion.reason
         if isinstance(decision, CallTools):
             too_many = calls_limit(opening(events).limits, counts(events), decision.calls)
+            if too_many is None and not history.agent_has_room(len(decision.calls)):
+                too_many = ExitReason.HISTORY_LIMIT
             if too_many is not None:
                 decision, reason = None, too_many
             elif self.playbook.agent.ask_requester and (question := asked(decision)):

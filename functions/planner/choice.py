@@ -14,6 +14,7 @@ from typing import Any
 
 from ballast.breaker import Breakers
 from ballast.contracts import Event, ExitReason
+from ballast.contracts.history import HistoryUsed
 from ballast.errors import ModelRefused
 from ballast.folds import approval_given_up, counts, opening, usage
 from ballast.folds.despair import Despair, Rung
@@ -57,7 +58,9 @@ class Choice:
     clock: Callable[[], datetime]
     shown: Callable[[str, dict[str, Any]], dict[str, Any]]
 
-    def next(self, events: Sequence[Event], turn: int, passed_over: Mapping[str, str]) -> Next | GiveUp:
+    def next(
+        self, events: Sequence[Event], turn: int, passed_over: Mapping[str, str], history: HistoryUsed
+    ) -> Next | GiveUp:
         """Return the next attempt at ``turn``; ``passed_over`` says which models are not asked, and why."""
         opened, attempts, now = opening(events), Attempts.of(events, turn), self.clock()
         reason = limit_reached(
@@ -72,6 +75,8 @@ class Choice:
             reason = ExitReason.MODEL_TIMEOUT
         if approval_given_up(events, turn - 1):
             reason = ExitReason.APPROVAL_UNANSWERED
+        if reason is None and not history.agent_has_room():
+            reason = ExitReason.HISTORY_LIMIT
         found = circles(events, self.playbook)
         if reason is None and found.rung is Rung.LOOP:
             reason = ExitReason.LOOP

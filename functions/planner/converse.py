@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ballast.contracts import ExitReason
+from ballast.contracts.said import said
+from ballast.contracts.wire import read_digits
 
 if TYPE_CHECKING:
     from ballast.runtime import Runtime
@@ -32,6 +35,8 @@ _TRY_AGAIN_STATUS: dict[int, tuple[ExitReason, bool]] = {
     503: (ExitReason.MODEL_UNAVAILABLE, False),
     504: (ExitReason.MODEL_TIMEOUT, True),
 }
+#: More digits than each double keeps, with a point or an exponent.
+_LONG_FRACTION = re.compile(rb"[0-9][0-9.]{15,}")
 #: A call that was given less time than this and did not answer may just have been cut too early.
 _FAIR_S = 10
 
@@ -42,6 +47,7 @@ class ModelFailure(Exception):
 
     again    another attempt may succeed
     charged  the attempt may have cost something; its reservation stays charged
+    detail   what the provider says, as long as it is: it may quote the request, so it is cut where it is recorded
     retry_after_s  when the provider wants to be asked again, if it says so
     """
 
@@ -77,7 +83,9 @@ class Converse:
             )
             # botocore knows no timeout of a single request: each timeout has a client, made when it is needed.
             variant = "" if seconds == timeout_s else f"{seconds}s"
-            return runtime.client("bedrock-runtime", config, endpoint_url or None, variant=variant)
+            made = runtime.client("bedrock-runtime", config, endpoint_url or None, variant=variant)
+            made.meta.events.register("after-call.bedrock-runtime.Converse", _keep_digits, unique_id="ballast-digits")
+            return made
 
         client(timeout_s)
         return cls(client, timeout_s)
@@ -113,19 +121,34 @@ class Converse:
         except ClientError as problem:
             raise _failure(problem.response) from problem
         except ReadTimeoutError as problem:
-            raise ModelFailure(ExitReason.MODEL_TIMEOUT, True, True, str(problem)[:500]) from problem
+            raise ModelFailure(ExitReason.MODEL_TIMEOUT, True, True, said(problem)) from problem
         except (ConnectTimeoutError, EndpointConnectionError) as problem:
-            raise ModelFailure(ExitReason.MODEL_UNAVAILABLE, True, False, str(problem)[:500]) from problem
+            raise ModelFailure(ExitReason.MODEL_UNAVAILABLE, True, False, said(problem)) from problem
         except ParamValidationError as problem:
-            raise ModelFailure(ExitReason.MODEL_REFUSED, False, False, str(problem)[:500]) from problem
+            raise ModelFailure(ExitReason.MODEL_REFUSED, False, False, said(problem)) from problem
         except (HTTPClientError, BotoCoreError) as problem:
             # The connection broke: it may have been charged.
-            raise ModelFailure(ExitReason.MODEL_UNAVAILABLE, True, True, str(problem)[:500]) from problem
+            raise ModelFailure(ExitReason.MODEL_UNAVAILABLE, True, True, said(problem)) from problem
         except Exception as problem:
             # botocore's parser raises whatever a reply of another shape makes it stumble over.
-            detail = f"The reply is none of Converse's: {type(problem).__name__}: {problem}"[:500]
+            detail = f"The reply is none of Converse's: {type(problem).__name__}: {said(problem)}"
             raise ModelFailure(ExitReason.MALFORMED_MODEL_OUTPUT, False, True, detail) from problem
         return reply
+
+
+def _keep_digits(http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+    """Give the calls of a reply the numbers that a double would have changed, as text: 12345678901234567.89.
+
+    botocore reads every fraction as a double. A tool that takes a Decimal gets it as it was sent, any other refuses it.
+    """
+    body: bytes = http_response.content
+    if http_response.status_code >= 300 or not _LONG_FRACTION.search(body):
+        return
+    with suppress(ValueError, LookupError, TypeError, RecursionError):  # no reply at all: others say so
+        exact = read_digits(body)["output"]["message"]["content"]
+        for block, read in zip(parsed["output"]["message"]["content"], exact, strict=True):
+            if "toolUse" in block:
+                block["toolUse"]["input"] = read["toolUse"].get("input", {})
 
 
 def _failure(response: Mapping[str, Any]) -> ModelFailure:
@@ -134,7 +157,7 @@ def _failure(response: Mapping[str, Any]) -> ModelFailure:
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     known = _TRY_AGAIN.get(error.get("Code", "")) or _TRY_AGAIN_STATUS.get(status)
     reason, charged = known or (ExitReason.MODEL_REFUSED, False)
-    detail = f"{error.get('Code', '')}: {error.get('Message', '')}"[:500]
+    detail = f"{error.get('Code', '')}: {error.get('Message', '')}"
     return ModelFailure(reason, known is not None, charged, detail, _retry_after_s(response))
 
 

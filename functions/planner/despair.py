@@ -3,19 +3,26 @@
 The executor obeys what is recorded with a decision; the ladder itself is ``ballast.folds.despair``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
-from ballast.contracts import Answer, CallTools, Event, HandOver
+from pydantic import ValidationError
+
+from ballast.contracts import Answer, CallTools, Event, HandOver, ToolCall
+from ballast.contracts.wire import canonical
 from ballast.folds import Prompt, saved
-from ballast.folds.despair import Despair, Sign, despair, recorded, verdicts
+from ballast.folds.despair import Despair, Sign, despair, recorded, target_of, verdicts
 from ballast.metrics import metric_line, usd
-from ballast.playbook import Playbook
+from ballast.playbook import Effect, Playbook, Tool
+from ballast.validation import Grounded, Kind, leaves
+from ballast.validation.marks import Found
 
 
 def circles(events: Sequence[Event], playbook: Playbook) -> Despair:
     """Return what the log says about circles. ``Rung.LOOP``: told, forbidden the tool, and the agent still goes on."""
-    return despair(events, polled=_polled(playbook))
+    return despair(events, polled=_polled(playbook), same=playbook.identity, target=partial(_target, playbook))
 
 
 def verdict(
@@ -24,7 +31,8 @@ def verdict(
     """Return what is recorded with the decision of ``turn``; ``events`` is the log before it. Nothing, as a rule."""
     if not isinstance(decision, CallTools):
         return {}
-    found = recorded(verdicts(events, turn, decision.calls, polled=_polled(playbook)))
+    polled, target = _polled(playbook), partial(_target, playbook)
+    found = recorded(verdicts(events, turn, decision.calls, polled=polled, same=playbook.identity, target=target))
     return {"despair": found} if found else {}
 
 
@@ -39,6 +47,28 @@ def noticed(found: Despair, prompt: Prompt) -> Mapping[int, Sign]:
 def loop_stopped(events: Sequence[Event]) -> str:
     """Return the line that reports the newest hand-over for ``loop``."""
     return metric_line({"LoopsStopped": 1, "SavedUsd": usd(saved(events)[-1].saved_microusd)})
+
+
+def _target(playbook: Playbook, call: ToolCall) -> str | None:
+    """Return what a write is about: its tool and the ids that it must be grounded in, else all but its free text."""
+    tool = playbook.tools.get(call.tool)
+    if tool is None or tool.effect is not Effect.WRITE:
+        return None
+    ids = sorted({f"{found.path}={found.value}" for found in _grounded(tool, call) if not _is_amount(found)})
+    return canonical([call.tool, ids]) if ids else target_of(call)
+
+
+def _grounded(tool: Tool, call: ToolCall) -> Iterator[Found]:
+    """Yield the arguments that must be grounded, as the tool would get them: "1" of a Decimal is a number."""
+    made: Any = call.arguments
+    with suppress(ValidationError, ValueError):
+        made = tool.arguments.model_validate_json(canonical(made))
+    return leaves(tool.arguments, made, Grounded)
+
+
+def _is_amount(found: Found) -> bool:
+    kind = found.mark.kind if isinstance(found.mark, Grounded) else None
+    return kind is Kind.AMOUNT or (kind is None and not isinstance(found.value, str))
 
 
 def _polled(playbook: Playbook) -> frozenset[str]:

@@ -71,7 +71,7 @@ def _changed(state: CallState | None) -> list[dict[str, Any]]:
     """Tell what the call really was, where a person changed its arguments before they approved it."""
     if state is None or state.proposed is None:
         return []
-    arguments = json.dumps(state.call.arguments, ensure_ascii=False, sort_keys=True)
+    arguments = json.dumps(state.as_admitted.arguments, ensure_ascii=False, sort_keys=True)
     return [{"text": f"A person changed the arguments of this call to {arguments} and approved that instead."}]
 
 
@@ -103,7 +103,7 @@ def _notes(events: Sequence[Event], prompt: Prompt) -> list[dict[str, Any]]:
             continue
         for state in calls(events):
             if state.turn == turn:
-                arguments = json.dumps(state.call.arguments, ensure_ascii=False, sort_keys=True)
+                arguments = json.dumps(state.as_admitted.arguments, ensure_ascii=False, sort_keys=True)
                 notes.append(f"{made.planner} called {state.call.tool}({arguments}): {state.status}.")
         if isinstance(made.decision, HandOver) and made.decision.guidance:
             notes.append(f"A person says: {made.decision.guidance}")

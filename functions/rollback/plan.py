@@ -6,6 +6,7 @@ from typing import Any
 
 from ballast.contracts import CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.event import plan_seq
+from ballast.contracts.history import HistoryUsed
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
 from ballast.folds import CallState, calls, frozen, opening, proposals, successor, to_undo
@@ -38,14 +39,14 @@ class RollbackPlanner:
         events = self.log.read(task.run_id)
         decided = proposals(events).get(task.turn)
         if decided is None or decided.planner is not Planner.ROLLBACK:
-            body = self._decide(events)
+            body = self._decide(events, HistoryUsed(events=task.history))
             if task.handed_over:
                 body["handed_over"] = task.handed_over.model_dump(mode="json", by_alias=True)
             recorded = self.log.append(task.run_id, plan_seq(task.turn), body)
             decided = proposals([*events, recorded])[task.turn]
         return PlanSummary.of(decided.decision, parallel=decided.parallel)
 
-    def _decide(self, events: Sequence[Event]) -> dict[str, Any]:
+    def _decide(self, events: Sequence[Event], history: HistoryUsed) -> dict[str, Any]:
         failed = [state for state in calls(events) if state.planner is Planner.ROLLBACK and state.status != "ok"]
         if failed:
             # An undo that did not work leaves a state that only a person can judge.
@@ -61,6 +62,9 @@ class RollbackPlanner:
             note = f"Nothing more is undone: {'; '.join(_why_frozen(state) for state in stuck)}"
             return _decided(HandOver(to=Planner.HUMAN, reason=ExitReason.EFFECT_FROZEN), note=note)
         left = to_undo(events)
+        if left and not history.script_has_room():
+            note = f"Of what was done, {len(left)} effects are still to be undone."
+            return _decided(HandOver(to=Planner.HUMAN, reason=ExitReason.HISTORY_LIMIT), note=note)
         if left and left[0].undo is not None:
             return _decided(CallTools(calls=(left[0].undo,)), undoes=[left[0].turn, left[0].index])
         return _decided(HandOver(to=to, reason=ExitReason.ROLLED_BACK))

@@ -6,8 +6,9 @@ import argparse
 import json
 import os
 import re
+import sys
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,9 @@ def cost(typed: Namespace) -> int:
 def cost_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     """Explain runs of a deployed stack and return the exit code. Raises ``InvalidInput``."""
     if wants_one(typed):
-        events = cloud.events(typed.run)
+        events, corrupt = cloud.read_all(typed.run)
+        if corrupt:
+            raise InvalidInput(f"{typed.run}: {_cannot_be_read(corrupt)}, so what it cost cannot be told.")
         if not events:
             raise InvalidInput(f"{typed.run}: the stack has no log of it. A run's whole id is needed here.")
         return _explain([events], typed, screen)
@@ -73,7 +76,18 @@ def cost_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int
     found = [run_id for tenant in tenants for run_id in cloud.runs_since(tenant, since, MOST_RUNS)]
     if len(found) > MOST_RUNS:
         raise InvalidInput(f"--since {typed.since}: more than {MOST_RUNS} runs; name a later time, or fewer tenants.")
-    return _explain([cloud.events(run_id) for run_id in found], typed, screen)
+    logs = []
+    for run_id in found:
+        events, corrupt = cloud.read_all(run_id)
+        if corrupt:  # one that cannot be told hides no other
+            print(f"Left out: {run_id}: {_cannot_be_read(corrupt)}.", file=sys.stderr)
+        elif events:
+            logs.append(events)
+    return _explain(logs, typed, screen)
+
+
+def _cannot_be_read(corrupt: Mapping[str, str]) -> str:
+    return "its log cannot be read (" + "; ".join(f"{seq}: {why.rstrip('.')}" for seq, why in corrupt.items()) + ")"
 
 
 def _now() -> datetime:

@@ -1,11 +1,10 @@
 """What a person typed after ``ballast answer``, as the payload of the AnswerEscalation function. Pure."""
 
-import json
 from argparse import Namespace
 from typing import Any
 
 from ballast.contracts import ExitReason, Planner, parse_decision
-from ballast.contracts.wire import Name
+from ballast.contracts.wire import Name, read_json
 from ballast.errors import InvalidInput
 from ballast.money import micro_dollars
 
@@ -106,7 +105,7 @@ def _call(tool: str, text: str) -> dict[str, Any]:
 
 def _object(option: str, text: str) -> dict[str, Any]:
     try:
-        arguments = json.loads(text)
+        arguments = read_json(text)
     except ValueError as problem:
         raise InvalidInput(f"{option}: the arguments are not JSON ({problem}).") from None
     if not isinstance(arguments, dict):

@@ -30,7 +30,7 @@ def trace(typed: Namespace) -> int:
 
 def _timeline(saved: SavedRun) -> Timeline:
     """Return the run's timeline; one that was cut off does not go on, and waits for nobody."""
-    made = timeline(saved.events)
+    made = timeline(saved.events, saved.corrupt)
     if not saved.cut_off or made.status not in ("open", "waiting"):
         return made
     return replace(made, status="aborted", ending=f"Cut off: its process ended before it did. {made.ending}")

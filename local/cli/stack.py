@@ -96,9 +96,13 @@ class DeployedCloud:
         """Return the run's log."""
         return self._log().read(run_id)
 
+    def read_all(self, run_id: str) -> tuple[tuple[Event, ...], dict[str, str]]:
+        """Return what of the run's log can be read, and by its key what is wrong with each other entry."""
+        return self._log().examine(run_id)
+
     def entries(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Event]:
-        """Return the entries of logs under those (run id, key); what is not there is left out."""
-        return self._log().read_keys(keys) if keys else {}
+        """Return the entries of logs under those (run id, key); what is not there, or cannot be read, is left out."""
+        return self._log().read_keys(keys, []) if keys else {}
 
     def verdict(self, run_id: str, now: datetime) -> Verdict | None:
         """Return whether the run's log is as it was written; None where there is none."""
@@ -182,10 +186,10 @@ def _trace(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
 
     if typed.run is None:
         raise InvalidInput("RUN: name it. `ballast trace` without --stack lists the runs that were started from here.")
-    events = cloud.events(typed.run)
-    if not events:
+    events, corrupt = cloud.read_all(typed.run)
+    if not events and not corrupt:
         raise InvalidInput(f"{typed.run}: the stack {typed.stack} has no log of it. A run's whole id is needed here.")
-    made = timeline(events)
+    made = timeline(events, corrupt, run_id=typed.run)
     if typed.json:
         print(made.to_json())
     else:

@@ -75,7 +75,7 @@ def verify(typed: Namespace) -> int:
         since = moment(typed.since, now)
         saved = [one for one in journal.recent(most=100_000) if _began(one.events[0].at) >= since]
         saved = [one for one in saved if is_of(one.events, typed.tenant)]
-    return _report(((one.run_id, check(one.events, now=now)) for one in saved), typed, Screen())
+    return _report(((one.run_id, check(one.events, broken=one.corrupt, now=now)) for one in saved), typed, Screen())
 
 
 def verify_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:

@@ -1,6 +1,6 @@
 """From the log to the timeline: a pure function of the entries, whole or cut off anywhere."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import get_args
 
 from ballast.contracts import Event
@@ -10,12 +10,20 @@ from local.trace.reading import between, mapping, text, whole
 from local.trace.timeline import Ceilings, Status, Timeline, Turn
 from local.trace.turns import turns
 
-_ENDED = frozenset(get_args(Status))
+_ENDINGS = frozenset({"0000.run.refused", "9999.run.ended"})
+_UNREADABLE = 'How it stands cannot be read: somebody changed its log. See "The log was touched" in docs/operating.md.'
+_ENDED = frozenset(get_args(Status)) - {"corrupt"}
 
 
-def timeline(events: Iterable[Event]) -> Timeline:
-    """Return the timeline of one run. Raises ``ValueError`` where there is no entry at all."""
+def timeline(events: Iterable[Event], corrupt: Mapping[str, str] | None = None, *, run_id: str = "") -> Timeline:
+    """Return the timeline of one run. Raises ``ValueError`` where there is no entry at all.
+
+    ``corrupt`` says what is wrong with entries that cannot be read, by key; the others are told all the same.
+    """
     log = sorted(events, key=order)
+    wrong = tuple(f"{seq}: {why}" for seq, why in (corrupt or {}).items())
+    if not log and wrong:
+        return Timeline(run_id=run_id, status="corrupt", ending=_UNREADABLE, corrupt=wrong)
     if not log:
         raise ValueError("The log holds no entry of this run.")
     bodies = {event.name: event.body for event in log if event.name.startswith("run.")}
@@ -24,11 +32,16 @@ def timeline(events: Iterable[Event]) -> Timeline:
     limits = mapping(opened, "limits")
     made = turns(log, log[0].at, whole(limits.get("cost_microusd")))
     status = _status(bodies.keys(), text(ended, "status"), made)
+    if status in ("open", "waiting") and (corrupt or {}).keys() & _ENDINGS:
+        status = "corrupt"
+    refused = text(bodies.get("run.refused", {}), "message")
+    told = _UNREADABLE if status == "corrupt" else ending(status, text(ended, "by"), _reason(bodies), made, refused)
     last = made[-1] if made else Turn(turn=0, planner="")
     return Timeline(
         run_id=log[0].run_id,
         status=status,
-        ending=ending(status, text(ended, "by"), _reason(bodies), made, text(bodies.get("run.refused", {}), "message")),
+        corrupt=wrong,
+        ending=told,
         by=text(ended, "by"),
         degraded=ended.get("degraded") is True,
         reason=_reason(bodies) or (_first_pivot(made) if ended.get("degraded") is True else ""),

@@ -21,6 +21,7 @@ STATUS_STYLES = {
     "timed_out": "bold red",
     "waiting": "bold yellow",
     "open": "bold cyan",
+    "corrupt": "bold white on red",
 }
 
 
@@ -29,6 +30,7 @@ def render(timeline: Timeline, *, full: bool = False) -> RenderableType:
     detail = FULL if full else Detail()
     ending = Plain(Text(clean(timeline.ending)))
     lines: list[RenderableType] = [Plain(headline(timeline)), ending, Plain(_figures(timeline)), Text("")]
+    lines += [Labelled("CORRUPT", Text(clean(one), "bold red")) for one in timeline.corrupt]
     lines += _request(timeline, detail)
     for turn in timeline.turns:
         lines += [Text(""), *turn_lines(turn, detail, request=as_text(timeline.request.get("text")))]

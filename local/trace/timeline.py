@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Status = Literal["answered", "unanswered", "failed", "aborted", "timed_out", "refused", "waiting", "open"]
+Status = Literal["answered", "unanswered", "failed", "aborted", "timed_out", "refused", "waiting", "open", "corrupt"]
 Outcome = Literal["ok", "failed", "denied", "unknown", "refused", "waiting", "open"]
 
 
@@ -181,6 +181,7 @@ class Timeline:
     spent_microusd     charged for certain
     reserved_microusd  set aside by attempts whose outcome is not recorded
     effects            how the writes of an ended run ended: none, kept, undone or frozen; "" where the log does not say
+    corrupt            entries of the log that cannot be read, each with its reason; the rest is told without them
     agent_turns        turns in which a model was asked; ``agent_calls`` what it proposed there
     """
 
@@ -207,6 +208,7 @@ class Timeline:
     tool_calls: int = 0
     refused_calls: int = 0
     turns: tuple[Turn, ...] = ()
+    corrupt: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Return the timeline as JSON in ASCII: whatever the text holds, a terminal stays unharmed."""

@@ -22,6 +22,7 @@ REASONS: dict[str, str] = {
     "run_token_limit": "the run's limit of tokens was reached",
     "cost_limit": "the next attempt could have passed the cost ceiling",
     "deadline": "its time was up",
+    "history_limit": "its execution has no room for more steps",
     "breaker_open": "the spend breaker lets no model be called",
     "breaker_stopped": "the spend breaker has stopped the agent",
     "loop": "it went round in circles, was told so, and went on",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ballast.errors import InvalidInput
 from ballast.runtime import utc_now
-from local.functions import FunctionError
+from local.functions import MAX_PAYLOAD_BYTES, FunctionError
 from local.up.gateway import Reply, Request, event_of, match, reply_of
 from local.up.identity import named
 from local.up.server import HttpServer
@@ -66,6 +67,8 @@ def _answer(cloud: LocalCloud, authorizer: Mapping[str, Any], request: Request) 
     except InvalidInput as problem:
         return Reply.of_gateway(401, f"Unauthorized: {problem}")
     event = event_of(request, matched, authorizer=who, request_id=str(uuid.uuid4()), now=utc_now())
+    if len(json.dumps(event)) > MAX_PAYLOAD_BYTES:  # Lambda would take no such event
+        return Reply.of_gateway(413, "Request Entity Too Large")
     try:
         return reply_of(cloud.invoke(matched.route.function, event))
     except FunctionError as problem:

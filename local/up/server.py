@@ -7,6 +7,8 @@ A browser on this machine runs pages of strangers. They must reach nothing here:
 from __future__ import annotations
 
 import socket
+import time
+import traceback
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -24,6 +26,8 @@ LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _LOOK_S = 0.2
 #: Seconds without a byte before a connection is given up.
 _SILENCE_S = 30
+#: So much of a body that is refused is read and forgotten: bytes, and seconds.
+_MOST_DRAINED, _DRAIN_S = 256 * 1024 * 1024, 10
 _LENGTH_UNKNOWN = "Send Content-Length: this server reads no chunks."
 
 
@@ -107,11 +111,26 @@ class _Handler(BaseHTTPRequestHandler):
         if refusal is not None:
             self.close_connection = True  # the body was not read
             self._send(refusal)
+            self._drain()
             return
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         sent_by = self.client_address[0]
         request = Request(self.command, self.path, self.headers.items(), body, sent_by, self.request_version)
-        self._send(type(self).answer(request))
+        try:
+            reply = type(self).answer(request)
+        except Exception:  # a defect here: whoever asks hears of it, as from API Gateway
+            traceback.print_exc()
+            reply = Reply.of_gateway(500, "Internal Server Error")
+        self._send(reply)
+
+    def _drain(self) -> None:
+        """Read and forget what is still being sent, within bounds: who sends it hears the reply only after that."""
+        lengths = self.headers.get_all("Content-Length", [])
+        left = min(int(lengths[0][:20]), _MOST_DRAINED) if len(lengths) == 1 and lengths[0].isdecimal() else 0
+        until = time.monotonic() + _DRAIN_S
+        self.connection.settimeout(_DRAIN_S)
+        while left > 0 and time.monotonic() < until and (read := self.rfile.read1(min(left, 1 << 16))):
+            left -= len(read)
 
     def _refusal(self) -> Reply | None:
         """Return why the request is not even read; None where it is."""

@@ -207,7 +207,7 @@ def test_a_sealed_value_that_was_exchanged_for_another_is_noticed(played: Played
 def test_who_has_no_right_to_open_them_cannot(played: Played, function: str) -> None:
     runtime = played.cloud.runtime(function)
     environ = {**runtime.environ, "SENSITIVE_KEY_ARN": played.cloud.physical_id("SensitiveKey")}
-    curious = Runtime({**environ, "RETENTION_DAYS": "1"}, session=runtime._session)
+    curious = Runtime({**environ, "RETENTION_DAYS": "41"}, session=runtime._session)
 
     with pytest.raises(ClientError, match="AccessDenied"):
         RunLog.of(curious, Seal.of(curious, load_playbook(VAULT))).read(played.run_id)

@@ -121,6 +121,21 @@ def test_who_and_what_may_not_come_in(up: tuple[LocalCloud, Served], headers: di
     connection.close()
 
 
+@pytest.mark.parametrize("kind", ["application/json", "application/octet-stream", "text/plain"])
+@pytest.mark.parametrize("megabytes", [1, 5, 6, 9, 11, 30])
+def test_a_large_body_is_answered_413_while_it_is_sent(
+    up: tuple[LocalCloud, Served], megabytes: int, kind: str
+) -> None:
+    """Who has not sent all of it hears the answer all the same, and the server goes on."""
+    _cloud, served = up
+    body = '"' + "x" * (megabytes * 1_000_000) + '"'
+
+    status, _ = ask(served, "POST", "/runs", body, {"Content-Type": kind})
+
+    assert status == 413
+    assert ask(served, "GET", "/runs")[0] == 200
+
+
 def test_with_a_tenant_a_foreign_run_does_not_exist(up: tuple[LocalCloud, Served]) -> None:
     from local.up import serve
     from local.up.identity import member_of

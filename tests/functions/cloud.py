@@ -42,7 +42,7 @@ KEY_ALIAS, ANSWER_KEY_ALIAS = "alias/sensitive", "alias/answers"
 LOG = {
     "RUN_LOG_TABLE": "run-log",
     "PAYLOAD_BUCKET": "payloads",
-    "RETENTION_DAYS": "30",
+    "RETENTION_DAYS": "60",
     "SENSITIVE_KEY_ARN": f"arn:aws:kms:eu-west-1:123456789012:{KEY_ALIAS}",
     "ANSWER_KEY_ARN": f"arn:aws:kms:eu-west-1:123456789012:{ANSWER_KEY_ALIAS}",
 }

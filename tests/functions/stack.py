@@ -135,8 +135,9 @@ class Stack:
 
     def plan(self, run_id: str, turn: int = 1, *, by: str = "planner", **more: Any) -> dict[str, Any]:
         """Ask the planner ``by`` for the decision of that turn."""
-        handed_over = more.pop("handed_over", None)
-        return dict(self.invoke(by, {"run_id": run_id, "turn": turn, "handed_over": handed_over}, **more))
+        event = {"run_id": run_id, "turn": turn, "handed_over": more.pop("handed_over", None)}
+        event |= {"history": more.pop("history")} if "history" in more else {}
+        return dict(self.invoke(by, event, **more))
 
     def execute(self, run_id: str, turn: int = 1, index: int = 1, **more: Any) -> str:
         """Execute one call and return its status."""

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ballast.log.run_log import LONGEST_RUN_DAYS
 from tests.template import rendered
 from tests.template.rendered import ROOT, Template, of_type
 from tests.template.yours import PLATFORM
@@ -125,6 +126,7 @@ def test_what_is_kept_of_a_run_outlives_the_longest_run() -> None:
     least_days = TEMPLATE["Parameters"]["RunRetentionDays"]["MinValue"]
 
     assert least_days * 86_400 > definition["TimeoutSeconds"]
+    assert (least_days, definition["TimeoutSeconds"]) == (LONGEST_RUN_DAYS + 1, LONGEST_RUN_DAYS * 86_400)
 
 
 def test_the_payload_bucket_is_private_encrypted_versioned_and_forgets_with_the_log() -> None:

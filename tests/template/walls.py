@@ -95,7 +95,8 @@ MAY: dict[str, Row] = {
     | SEAL_AND_OPEN
     | BELIEVE_PEOPLE
     | {
-        "IdempotencyTable": "dynamodb:GetItem dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
+        "IdempotencyTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:PutItem dynamodb:UpdateItem "
+        "dynamodb:DeleteItem",
         "BudgetsTable": "dynamodb:BatchGetItem",
         "MovesTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:PutItem dynamodb:UpdateItem",
     },

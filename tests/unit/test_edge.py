@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from ballast.contracts.secret import MASK, Finder, Secret
-from ballast.edge import guarded, masked_error
+from ballast.edge import MAX_CHARS, guarded, masked_error
 from ballast.errors import ApprovalRequired, EffectUnknown, NotAdmitted, RetryLater
 from ballast.runtime import Runtime
 from local.sandbox import SandboxEnded
@@ -142,6 +142,30 @@ def test_any_value_in_any_message_is_masked(value: str) -> None:
 
     for problem in (ValueError(f"<{value}>"), KeyError(value), ValueError({"a": [value]}), KeyError(json.dumps(value))):
         assert MASK in str(masked_error(problem, finder.masked))
+
+
+@pytest.mark.parametrize("before", range(MAX_CHARS - 22, MAX_CHARS + 1))
+def test_a_long_text_is_masked_before_it_is_cut(before: int) -> None:
+    hidden = raised_by_a_handler(_caused(RetryLater("x" * before + CARD + "y" * 100), ValueError("x" * before + CARD)))
+
+    for said in (str(hidden), str(hidden.__cause__)):
+        assert "4" not in said
+        assert "1" not in said
+        assert len(said) <= MAX_CHARS
+    assert isinstance(hidden, RetryLater)
+
+
+def test_what_pydantic_quotes_is_left_out_also_where_nothing_is_known_to_be_sensitive() -> None:
+    street = "-".join(["Haupt", "strasse"])  # the traceback has the lines of this file
+    with pytest.raises(ValidationError) as raised:
+        Card.model_validate({"number": street})
+
+    hidden = raised_by_a_handler(_caused(RetryLater(f"no: {raised.value}"), raised.value))
+
+    told = "".join(traceback.format_exception(hidden))
+    assert street in str(raised.value)
+    assert street not in told
+    assert "valid integer" in told
 
 
 def raised_by_a_handler(problem: BaseException) -> BaseException:

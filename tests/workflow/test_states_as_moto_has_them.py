@@ -186,6 +186,7 @@ def person(**decision: Any) -> Says:
 
 
 CALLS, ANSWER = decides("call_tools", calls=[1, 2]), decides("answer")
+TOO_MANY = decides("call_tools", calls=list(range(1, 501)))
 TO_HUMAN, TO_FALLBACK = decides("hand_over", to="human", reason="r"), decides("hand_over", to="fallback", reason="r")
 DONE = Says({"status": "answered", "agent_until_ms": 1, "deadline_ms": 1})
 USUAL = {"Admit": [ADMITTED], "Settle": [DONE], "Executor": [DONE], "Planner": [CALLS, ANSWER], "Fallback": [ANSWER]}
@@ -248,6 +249,14 @@ AGENT = [
         },
     ),
     Case("settling is broken", {"request": {}}, None, USUAL | {"Settle": [BOOM]}),
+    Case("has no room for so many calls", {"request": {}}, None, USUAL | {"Planner": [TOO_MANY]}),
+    Case(
+        "counts what is tried again",
+        {"request": {}},
+        None,
+        USUAL
+        | {"Admit": [Says(error="RetryLater"), *USUAL["Admit"]], "Planner": [Says(error="RetryLater"), CALLS, ANSWER]},
+    ),
 ]
 CASES = [*SMALL, *AGENT]
 

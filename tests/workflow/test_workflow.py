@@ -1,5 +1,6 @@
 """Every edge of the state machine, taken by real handlers on moto."""
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -179,6 +180,8 @@ CASES = [
         intent="count",
         by="fallback",
     ),
+    # As it would be after some 1,300 turns: more calls are proposed than there is room for (`_fill`).
+    Case("the history is full", says=[[call("read", name="x")]], status="FAILED", by=None),
     Case("a loop", says=[[call("read", name="a loop")]] * 9, intent="count", by="fallback"),
 ]
 
@@ -208,6 +211,7 @@ class Played:
     taken: set[Edge]
     state_bytes: int
     counter: int
+    counted: list[tuple[int, int]]
 
 
 class People:
@@ -270,6 +274,10 @@ def played() -> Iterator[dict[str, Played]]:
 
         cloud.before_invoke.append(_except_intake(break_it))
         cloud.after_invoke.append(People(cloud, clock, cases).after)
+        full = requests["the history is full"].run_id
+        cloud.after_invoke.append(
+            lambda _function, payload, result: _fill(result) if payload.get("run_id") == full else None
+        )
         for request in requests.values():
             cloud.start(request)
         definition = load_definition()
@@ -277,9 +285,12 @@ def played() -> Iterator[dict[str, Played]]:
 
 
 def _json(value: Any) -> str:
-    import json
-
     return json.dumps(value)
+
+
+def _fill(result: Any) -> None:
+    if result.get("kind") == "call_tools":
+        result["calls"] = list(range(1, 501))
 
 
 def _except_intake(hook: Callable[[str, dict[str, Any]], None]) -> Callable[[str, dict[str, Any]], None]:
@@ -297,8 +308,22 @@ def _played(cloud: LocalCloud, request: RunRequest, definition: dict[str, Any]) 
         execution=execution,
         taken=edges_taken(history, definition),
         state_bytes=max(map(len, inputs[1:]), default=0),
+        counted=[
+            (json.loads(event["taskScheduledEventDetails"]["parameters"])["Payload"]["history"], event["id"] - 2)
+            for event in history
+            if "'history'" in str(event.get("taskScheduledEventDetails")).replace('"', "'")
+        ],
         counter=value_of(cloud.session.client("dynamodb"), cloud.physical_id("OrdersTable"), request.text),
     )
+
+
+def test_the_workflow_counts_its_history(played: dict[str, Played]) -> None:
+    """Each Plan is told how many events there were before it: never fewer, and exactly so many as a rule."""
+    counted = [pair for run in played.values() for pair in run.counted]
+
+    assert len(counted) > 40
+    assert not [pair for pair in counted if pair[0] < pair[1]]
+    assert sum(told == real for told, real in counted) > 0.8 * len(counted)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -1,7 +1,8 @@
 // The ways to answer an escalation: forms, a confirmation, the request, and what came of it.
 import { Problem, Unreachable, post } from "./api.js";
 import { button, confirmed, el } from "./dom.js";
-import { brief } from "./text.js";
+import { Digits, parse, stringify } from "./json.js";
+import { brief, visible } from "./text.js";
 import { microUsd, usd } from "./units.js";
 import { argumentList } from "./turn.js";
 import { object, list, text } from "./reading.js";
@@ -27,13 +28,13 @@ export function proposedCalls(escalation) {
 
 export function callLines(calls) {
   return (calls ?? []).map((call) => el("div", { class: "call" },
-    el("b", { class: "untrusted", text: brief(call.tool, 256) || "(no name)" }), argumentList(call.arguments)));
+    el("b", { class: "untrusted", text: brief(call.tool, 256) || "(no name)" }), argumentList(call.arguments, { whole: true })));
 }
 
 function approval(escalation, may, send) {
   const comment = field("textarea", { id: "comment", rows: 2, maxLength: 2000 });
   const proposed = (proposedCalls(escalation) ?? [])[0];
-  const before = JSON.stringify(proposed?.arguments ?? {}, null, 2);
+  const before = stringify(proposed?.arguments ?? {}, 2);
   const other = field("textarea", { id: "arguments", rows: 6, spellcheck: false, value: before });
   const decide = (approve) => (event) => {
     const changed = approve && other.value.trim() !== before ? parsedObject(other.value) : undefined;
@@ -49,17 +50,18 @@ function approval(escalation, may, send) {
     });
   };
   return el("form", { class: "card answer-form", "aria-label": "Approve or reject", on: { submit: (event) => event.preventDefault() } },
+    !proposed && el("p", { class: "notice warn", text: "The call cannot be shown here, so it cannot be approved here. See it with `ballast trace`." }),
     el("label", { for: "comment", text: "Comment (optional; recorded, and read by the agent)" }), comment,
     proposed && may("change") && el("details", {}, el("summary", { class: "choice", text: "Change the arguments" }),
       el("label", { for: "arguments", text: "What the call is made with, as JSON; it passes the same checks" }), other),
-    el("div", { class: "row" }, may("approve") && button("Approve …", decide(true), "primary"), may("reject") && button("Reject …", decide(false), "danger")));
+    el("div", { class: "row" }, proposed && may("approve") && button("Approve …", decide(true), "primary"), may("reject") && button("Reject …", decide(false), "danger")));
 }
 
 /** The JSON object in `value`, null where there is none. */
 function parsedObject(value) {
   try {
-    const parsed = JSON.parse(value);
-    return parsed && typeof parsed === "object" && !Array.isArray(parsed) ? parsed : null;
+    const parsed = parse(value);
+    return parsed && typeof parsed === "object" && !Array.isArray(parsed) && !(parsed instanceof Digits) ? parsed : null;
   } catch {
     return null;
   }
@@ -172,5 +174,5 @@ export function note(line) {
 }
 
 function quote(value) {
-  return el("blockquote", { class: "untrusted", text: brief(value, 400) });
+  return el("blockquote", { class: "untrusted", text: visible(value) });
 }

@@ -1,4 +1,7 @@
 // The HTTP API as this page uses it. Every answer is data from elsewhere: shapes are checked where they are read.
+import { parse, stringify } from "./json.js";
+
+import { parse, stringify } from "./json.js";
 
 const ROOT = new URL("../", import.meta.url); // the API's root: this file is at <root>console/api.js
 const TOKEN = "ballast.token"; // in sessionStorage only: it goes when the tab goes
@@ -42,7 +45,7 @@ export function get(path, query = {}, signal = undefined) {
 
 /** POST JSON and return the object that came back. */
 export function post(path, body = {}) {
-  const options = { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } };
+  const options = { method: "POST", body: stringify(body), headers: { "Content-Type": "application/json" } };
   return request(new URL(path, ROOT), options);
 }
 
@@ -75,7 +78,7 @@ async function request(url, options, signal) {
 
 function parsed(body) {
   try {
-    const data = JSON.parse(body);
+    const data = parse(body);
     return data && typeof data === "object" && !Array.isArray(data) ? data : null;
   } catch {
     return null;

@@ -46,6 +46,7 @@ async function refresh() {
   clearTimeout(timer);
   const mine = screen;
   const controller = working = new AbortController();
+  let missed = false;
   try {
     await readMe(controller.signal);
     if (controller.signal.aborted) return;
@@ -56,13 +57,14 @@ async function refresh() {
     trouble.hidden = true;
   } catch (problem) {
     if (controller.signal.aborted) return;
+    missed = true;
     failed(problem);
   }
   main.setAttribute("aria-busy", "false");
   updated.textContent = lastGood ? `updated ${clock(lastGood)}` : "nothing loaded";
   document.title = `${mine.count ? `(${mine.count}) ` : ""}${mine.title} · Ballast`;
   showBreaker(mine, controller.signal);
-  if (!paused && !document.hidden && mine.live !== false) timer = setTimeout(refresh, EVERY_MS);
+  if (!paused && !document.hidden && (missed || mine.live !== false)) timer = setTimeout(refresh, EVERY_MS);
 }
 
 /** Say that the refresh failed; what was drawn before stays. */

@@ -34,8 +34,8 @@ export class Escalation {
 
   // Only what the reader sees is in the signature: what is being typed into a form outlives a refresh.
   draw(escalation) {
-    const { status, kind, reason, summary, answered_by, approvals_given, binding, you_may, you_may_not, you_may_grant_usd } = escalation;
-    const seen = [status, kind, reason, summary, answered_by, approvals_given, binding, you_may, you_may_not, you_may_grant_usd, this.sent];
+    const { status, kind, reason, summary, answered_by, approvals_given, binding, you_may, you_may_not, you_may_grant_usd, corrupt } = escalation;
+    const seen = [status, kind, reason, summary, answered_by, approvals_given, binding, you_may, you_may_not, you_may_grant_usd, corrupt, this.sent];
     settle(this.node, seen, () => this.lines({ ...escalation, escalation_id: this.id }));
   }
 
@@ -53,6 +53,7 @@ export class Escalation {
             escalation.answer_by && age(escalation.answer_by, { until: "gives up" }), "."]),
         !this.compact && run && el("p", {}, el("a", { href: `#/runs/${run}`, text: "See the whole run" }),
           escalation.tenant && el("span", { class: "dim untrusted", text: ` · tenant ${brief(escalation.tenant, 120)}` }))),
+      text(escalation.corrupt) && el("p", { class: "notice bad untrusted", text: `The log's entry of what was proposed cannot be read: ${brief(escalation.corrupt, 300)}` }),
       calls && el("section", { class: "proposed", "aria-label": "Proposed" }, el("h2", { text: "Proposed" }), callLines(calls)),
       approval ? approvalLines(escalation) : partiesLine(escalation),
       !this.compact && this.live && this.forms(escalation),

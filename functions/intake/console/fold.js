@@ -19,16 +19,18 @@ const SHOWN = new Set(["model.requested", "model.responded", "model.failed", "pl
  * `other` are entries of no kind that is known here; amounts are micro-USD.
  */
 export function fold(entries) {
-  const log = entries.map(parsed).sort(byOrder);
+  const all = entries.map(parsed).sort(byOrder);
+  const log = all.filter(({ unread }) => !unread);
   const bodyOf = (name) => log.find((event) => event.name === name)?.body ?? null;
   const opened = bodyOf("run.opened") ?? bodyOf("run.refused") ?? {};
   const ceiling = whole(object(opened.limits).cost_microusd);
-  const turns = summed(withPlanners(inTurns(log)), ceiling);
+  const turns = summed(withPlanners(inTurns(log, all)), ceiling);
   const last = turns.at(-1) ?? { spent: 0, reserved: 0, ceiling };
   const placed = (event) => event.turn > 0 && event.turn < LAST_TURN;
   const known = (event) => event.name.startsWith("run.");
   return {
     opened, refused: bodyOf("run.refused"), ended: bodyOf("run.ended"), at: log[0]?.at ?? "", turns,
+    unread: all.filter(({ unread }) => unread),
     other: log.filter((event) => !placed(event) && !known(event)),
     spent: last.spent, reserved: last.reserved, ceiling: last.ceiling,
   };
@@ -39,7 +41,13 @@ function parsed(entry) {
   const found = SEQ.exec(seq);
   const [turn, kind, index, step] = found ? [Number(found[1]), found[2], Number(found[3] ?? 1), found[4]] : [0, "", 1, ""];
   const [round, number] = [Number(found?.[5] ?? 1), Number(found?.[6] ?? 0)];
-  return { seq, turn, kind, index, step, round, number, name: `${kind}.${step}`, at: text(entry?.at), body: object(entry?.body) };
+  return { seq, turn, kind, index, step, round, number, name: `${kind}.${step}`, at: text(entry?.at), body: object(entry?.body), unread: unread(entry) };
+}
+
+/** Why an entry cannot be shown; nothing where it can. */
+function unread(entry) {
+  const bytes = whole(entry?.left_out);
+  return text(entry?.corrupt) || (bytes === null ? "" : `It has ${bytes.toLocaleString("en")} bytes, too many for this page.`);
 }
 
 function byOrder(one, other) {
@@ -54,13 +62,14 @@ function byOrder(one, other) {
   return differs < 0 ? (one.seq < other.seq ? -1 : Number(one.seq > other.seq)) : left[differs] - right[differs];
 }
 
-function inTurns(log) {
+function inTurns(log, all) {
   const circles = noticed(log);
-  const grouped = Map.groupBy(log.filter(({ turn }) => turn > 0 && turn < LAST_TURN), ({ turn }) => turn);
-  return [...grouped].map(([number, events]) => {
+  const grouped = Map.groupBy(all.filter(({ turn }) => turn > 0 && turn < LAST_TURN), ({ turn }) => turn);
+  return [...grouped].map(([number, found]) => {
+    const events = found.filter((event) => !event.unread);
     const { decision, decided, undoes } = decisionOf(events);
     return {
-      turn: number, at: events[0].at, seqs: events.map(({ seq }) => seq), planner: plannerOf(events),
+      turn: number, at: found[0].at, seqs: found.map(({ seq }) => seq), unread: found.filter((event) => event.unread), planner: plannerOf(events),
       attempts: attempts(events), asked: asked(events), decided,
       calls: calls(decision.calls, events, undoes).map((call) => ({ ...call, circles: circles.get(`${number}.${call.index}`) ?? "" })),
       handedOver: object(events.find(({ body }) => body.handed_over)?.body.handed_over),

@@ -4,13 +4,13 @@ import { breakerCard, breakerForm, brokenModes, readBreaker } from "./breaker.js
 import { badge, button, el, keyed, settle } from "./dom.js";
 import { may, operates, ownTenant } from "./me.js";
 import { list, object, text } from "./reading.js";
+import { Sweep } from "./sweep.js";
 import { brief } from "./text.js";
 import { age, instant, microUsd, usd } from "./units.js";
 import { STATUS_NAMES, count, meaning, statusLook } from "./words.js";
 
 const DAY_MS = 24 * 3600 * 1000;
 const ENDED_BADLY = ["failed", "timed_out", "unanswered"];
-const PAGES_OF_ESCALATIONS = 4;
 
 /** The overview for `query` (URLSearchParams: tenant, status). */
 export class Overview {
@@ -20,6 +20,8 @@ export class Overview {
     this.tenant = query.get("tenant") ?? "";
     this.status = query.get("status") ?? "";
     this.older = []; // pages that a person asked for, as they were then
+    this.asked = new Sweep((next, signal) => get("escalations", { status: "open", limit: "50", next }, signal), "escalations", "escalation_id");
+    this.going = new Sweep((next, signal) => get("runs", { tenant: this.tenant, status: "running", limit: "50", next }, signal), "runs", "run_id");
     this.seen = {}; // the newest good answer of each request
     this.stale = []; // requests whose last answer was none
     this.verdict = el("section", { class: "verdict", role: "status" });
@@ -39,8 +41,8 @@ export class Overview {
     const runs = (query) => get("runs", { tenant: this.tenant, ...query }, signal);
     const wanted = {
       breaker: readBreaker(signal),
-      escalations: openEscalations(signal),
-      running: runs({ status: "running", limit: "50" }),
+      escalations: this.asked.read(signal),
+      running: this.going.read(signal),
       page: runs({ status: this.status, limit: "25" }),
       ...Object.fromEntries(ENDED_BADLY.map((status) => [status, runs({ status, since, limit: "20" })])),
     };
@@ -72,26 +74,34 @@ export class Overview {
     const mine = list(this.seen.escalations?.found).filter((one) => !this.tenant || one.tenant === this.tenant);
     // A question to the requester is nobody else's to answer.
     const open = mine.filter(({ escalation_id, kind }) => asId(escalation_id) && kind !== "question").sort(oldestFirst);
-    const late = runsOf(this.seen.running).filter((run) => run.status === "running" && isLate(run)).sort(oldestFirst);
+    const late = runsOf({ runs: list(this.seen.running?.found) }).filter((run) => run.status === "running" && isLate(run)).sort(oldestFirst);
     const ended = ENDED_BADLY.flatMap((status) => runsOf(this.seen[status])).filter(({ status }) => ENDED_BADLY.includes(status));
+    const corrupt = new Map([this.seen.page, { runs: list(this.seen.running?.found) }, ...ENDED_BADLY.map((status) => this.seen[status])].flatMap(runsOf)
+      .filter((run) => run.status === "corrupt").map((run) => [run.run_id, run]));
     const newest = ended.sort((one, other) => -oldestFirst(one, other));
-    return [...brokenModes(this.breaker, this.tenant), ...open.map(tell("escalation", "warn")), ...late.map(tell("late", "bad")), ...newest.map(tell("ended", "bad"))];
+    return [...brokenModes(this.breaker, this.tenant), ...open.map(tell("escalation", "warn")), ...late.map(tell("late", "bad")), ...[...corrupt.values()].map(tell("corrupt", "bad")), ...newest.map(tell("ended", "bad"))];
   }
 
   drawVerdict(wrong) {
     const number = (kind) => wrong.filter((item) => item.kind === kind).length;
-    const [broken, open, late, ended] = ["breaker", "escalation", "late", "ended"].map(number);
+    const [broken, open, late, corrupt, ended] = ["breaker", "escalation", "late", "corrupt", "ended"].map(number);
+    const whole = (name) => this.seen[name]?.whole !== false;
     const parts = [
       broken && "the spend breaker is not at normal",
-      open && (open === 1 ? "1 decision is wanted" : `${open}${this.seen.escalations.more ? "+" : ""} decisions are wanted`),
+      open && (open === 1 ? "1 decision is wanted" : `${open}${whole("escalations") ? "" : "+"} decisions are wanted`),
       late && `${count(late, "run")} past the deadline`,
+      corrupt && `the log of ${count(corrupt, "run")} cannot be read`,
       ended && `${count(ended, "run")} ended badly in 24 h`,
     ].filter(Boolean);
     const unknown = this.stale.filter((name) => name !== "page").map((name) => name.replace("_", " "));
+    // What is on a page that was not read yet, nobody knows.
+    const unread = [!whole("escalations") && "decisions", !whole("running") && "running runs",
+      ...ENDED_BADLY.map((status) => text(object(this.seen[status]).next) && !runsOf(this.seen[status]).length && `runs that ended as ${status}`)].filter(Boolean);
     const scope = this.tenant ? ` (tenant ${brief(this.tenant, 60)})` : "";
-    const look = parts.length ? "bad" : unknown.length ? "warn" : "good";
-    const headline = parts.length ? "Something is wrong" : unknown.length ? "Cannot tell" : "Nothing is wrong";
-    const detail = [parts.join(" · "), unknown.length && `No fresh word about: ${unknown.join(", ")}`].filter(Boolean);
+    const look = parts.length ? "bad" : unknown.length || unread.length ? "warn" : "good";
+    const headline = parts.length ? "Something is wrong" : unknown.length || unread.length ? "Cannot tell" : "Nothing is wrong";
+    const detail = [parts.join(" · "), unknown.length && `No fresh word about: ${unknown.join(", ")}`,
+      unread.length && `Not read to the end yet: ${unread.join(", ")}`].filter(Boolean);
     this.count = wrong.length;
     settle(this.verdict, [look, headline, detail, scope, ownTenant()], () => {
       this.verdict.className = `verdict ${look}`;
@@ -145,19 +155,6 @@ export class Overview {
   }
 }
 
-/** They come newest first: only all of them say which is the oldest. */
-async function openEscalations(signal) {
-  const found = [];
-  let next = "";
-  for (let page = 0; page < PAGES_OF_ESCALATIONS; page += 1) {
-    const answer = await get("escalations", { status: "open", limit: "50", next }, signal);
-    found.push(...list(answer.escalations).map(object));
-    next = text(answer.next);
-    if (!next) break;
-  }
-  return { found, more: Boolean(next) };
-}
-
 function runsOf(answer) {
   return list(object(answer).runs).map(object).filter((run) => asId(run.run_id));
 }
@@ -181,6 +178,9 @@ function problemCard({ kind, level, one }) {
       [meaning(one.reason), firstRequest(one.summary)], [tenant, one.run_id], ages);
   }
   const href = `#/runs/${one.run_id}`;
+  if (kind === "corrupt") {
+    return card(level, href, "Log corrupt", ["Somebody changed its log: see “The log was touched” in docs/operating.md.", one.text], [one.intent, tenant, one.run_id], []);
+  }
   if (kind === "late") {
     return card(level, href, "Past its deadline", [one.text], [one.intent, tenant, one.run_id], [age(one.deadline_at, { until: "deadline" })]);
   }

@@ -7,7 +7,7 @@ import { fold } from "./fold.js";
 import { may } from "./me.js";
 import { list, object, text } from "./reading.js";
 import { block, brief } from "./text.js";
-import { otherEntry, turnCard } from "./turn.js";
+import { otherEntry, turnCard, unreadEntry } from "./turn.js";
 import { age, instant, microUsd, span, usd } from "./units.js";
 import { count, meaning, statusLook } from "./words.js";
 
@@ -70,10 +70,11 @@ export class Run {
       key: ({ turn }) => String(turn), signature: ({ seqs, planner, ceiling, handOver }) => [seqs, planner, ceiling, handOver],
       build: (turn) => turnCard(turn, told.at),
     });
-    settle(this.end, [told.other.length, this.unread, told.turns.length === 0, this.live], () => [
+    const outside = told.unread.filter(({ turn }) => turn <= 0 || turn >= 9999);
+    settle(this.end, [told.other.length, outside.length, this.unread, told.turns.length === 0, this.live], () => [
       told.turns.length === 0 && el("p", { class: "dim", text: this.live ? "No turn yet." : "The log holds no turn." }),
       this.unread && el("p", { class: "notice warn", text: "The log is longer than what is shown. Refresh reads on." }),
-      ...told.other.map(otherEntry)]);
+      ...outside.map(unreadEntry), ...told.other.map(otherEntry)]);
   }
 
   drawHead(told) {
@@ -88,6 +89,7 @@ export class Run {
       return [
         el("h1", {}, badge([brief(label, 40), `${look} big`]), el("span", { text: by })),
         run.reason && el("p", { class: "reason untrusted", text: `${brief(meaning(run.reason), 240)} (${brief(run.reason, 80)})` }),
+        corruptLines(run),
         moneyBar(spent, told.reserved, ceiling),
         el("p", { class: "figures" }, count(Math.max(told.turns.length, run.turns ?? 0), "turn"), " · ", ...duration(run)),
         said && el("div", { class: "labelled" }, el("span", { class: "label", text: "request" }), block(said)),
@@ -127,6 +129,16 @@ export class Run {
       said.replaceChildren(failure(problem, "Cancelling again is harmless."));
     }
   }
+}
+
+/** What of the log cannot be read: what is shown may lack what it said. */
+function corruptLines(run) {
+  const found = list(run.corrupt).map(object);
+  if (!found.length && run.status !== "corrupt") return null;
+  const says = found.length ? `${count(found.length, "entry of the log", "entries of the log")} cannot be read, and what is shown may lack what they said:` : "The log cannot be read where it says how the run stands.";
+  return el("div", { class: "notice bad" }, el("b", { text: says }),
+    el("ul", {}, found.slice(0, 20).map(({ seq, why }) => el("li", { class: "untrusted", text: `${brief(seq, 80)} ${brief(why, 200)}` }))),
+    el("p", { text: "See “The log was touched” in docs/operating.md." }));
 }
 
 function moneyBar(spent, reserved, ceiling) {

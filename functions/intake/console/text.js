@@ -1,5 +1,8 @@
 // Text from the log is untrusted: whoever wrote it must not steer what the reader sees.
 // It only ever becomes text nodes; this module makes visible what a text node would still obey.
+import { stringify } from "./json.js";
+
+import { stringify } from "./json.js";
 
 const TOO_LONG = 500;
 
@@ -27,7 +30,7 @@ export function brief(value, limit = 160) {
 /** Return a JSON value as text: a string as it is, null and absent as nothing, else indented JSON. */
 export function asText(value) {
   if (value === null || value === undefined) return "";
-  return typeof value === "string" ? value : JSON.stringify(value, null, 2);
+  return typeof value === "string" ? value : stringify(value, 2);
 }
 
 /**
@@ -64,7 +67,7 @@ function rest(whole, text, left) {
 
 /** Return JSON in one line, with spaces to wrap at. */
 function spaced(value) {
-  return value === null ? "null" : JSON.stringify(value, null, 1).replace(/\n\s*/g, " ");
+  return value === null ? "null" : stringify(value, 1).replace(/\n\s*/g, " ");
 }
 
 /** Return the beginning and how many characters are left out. Never cuts a character in two. */

@@ -1,7 +1,8 @@
 // One turn as a card: who was in charge, what was asked, proposed, done and refused, and what it cost.
 import { badge, el } from "./dom.js";
 import { asId } from "./api.js";
-import { block, brief } from "./text.js";
+import { Digits } from "./json.js";
+import { block, brief, visible } from "./text.js";
 import { instant, span, usd } from "./units.js";
 import { count, meaning, outcomeLook } from "./words.js";
 
@@ -24,7 +25,14 @@ export function turnCard(turn, openedAt) {
     turn.decided && decidedLines(turn.decided, turn.asked),
     turn.calls.map(callCard),
     turn.handOver && handOverLine(turn.handOver),
+    turn.unread.map(unreadEntry),
     turn.other.map(otherEntry));
+}
+
+/** An entry that cannot be shown: somebody changed it, or it is too large. */
+export function unreadEntry({ seq, unread }) {
+  return el("p", { class: "notice bad unread" }, "This entry of the log cannot be read: ", el("code", { class: "untrusted", text: brief(seq, 80) || "without a key" }),
+    el("span", { class: "untrusted", text: ` ${brief(unread, 300)}` }));
 }
 
 /** An entry of a kind that this page does not know: shown as it is. */
@@ -117,12 +125,13 @@ function callCard(call) {
     call.undo && call.outcome === "ok" && el("p", { class: "dim figures", text: `can be undone with ${brief(call.undo.tool, 256)}` }));
 }
 
-/** Arguments as names and values, one a line; anything that is no object as it is. */
-export function argumentList(given) {
+/** Arguments as names and values, one a line; anything that is no object as it is. `whole` clips nothing: somebody decides by it. */
+export function argumentList(given, { whole = false } = {}) {
   if (given === null || given === undefined) return null;
-  if (typeof given !== "object" || Array.isArray(given)) return block(given, { className: "data" });
+  if (typeof given !== "object" || Array.isArray(given) || given instanceof Digits) return block(given, { className: "data", limit: whole ? Infinity : undefined });
   return el("dl", { class: "arguments" }, Object.entries(given).map(([name, value]) => el("div", {},
-    el("dt", { class: "untrusted", text: brief(name, 120) }), el("dd", {}, block(value, { limit: 300, compact: true })))));
+    el("dt", { class: "untrusted", text: whole ? visible(name) : brief(name, 120) }),
+    el("dd", {}, block(value, { limit: whole ? Infinity : 300, compact: true })))));
 }
 
 function approvalLine(approval) {

@@ -19,6 +19,7 @@ const REASONS = {
   run_token_limit: "the run's limit of tokens was reached",
   cost_limit: "the next attempt could have passed the cost ceiling",
   deadline: "its time was up",
+  history_limit: "its execution has no room for more steps",
   breaker_open: "the spend breaker lets no model be called",
   breaker_stopped: "the spend breaker has stopped the agent",
   loop: "it went round in circles, was told so, and went on",
@@ -61,6 +62,7 @@ const STATUSES = {
   failed: ["failed", "bad"],
   aborted: ["aborted", "warn"],
   timed_out: ["timed out", "bad"],
+  corrupt: ["log corrupt", "bad"],
 };
 
 export const STATUS_NAMES = Object.keys(STATUSES);
@@ -86,6 +88,6 @@ export function outcomeLook(outcome) {
 }
 
 /** Return "1 run", "2 runs". */
-export function count(number, noun) {
-  return `${number.toLocaleString("en")} ${noun}${number === 1 ? "" : "s"}`;
+export function count(number, noun, plural = `${noun}s`) {
+  return `${number.toLocaleString("en")} ${number === 1 ? noun : plural}`;
 }

@@ -3,6 +3,8 @@
 Lambda writes an error to CloudWatch, and Step Functions keeps it in the execution's history. So whatever a
 handler raises, also what a rule or a tool of the playbook or an SDK raised in it, is masked here, with its causes and
 notes. The class keeps its name, which ``statemachine/agent.asl.yaml`` matches, and what an ``except`` catches.
+Nothing is cut before it is masked: of a value that lies across the cut the mask would find nothing. So texts come here
+as long as they are, and are bounded here.
 
 An error of the playbook's code that becomes an outcome, and so is raised by nobody, is printed here with its traceback,
 masked too: ``note`` takes it where it is caught.
@@ -22,11 +24,11 @@ from ballast.runtime import Runtime, lambda_runtime
 
 T = TypeVar("T")
 
+#: Characters of an error's text that leave a function; Step Functions keeps 32,768 of all that is in a cause.
+MAX_CHARS = 4_000
 #: Errors that were caught in this invocation, and are to be seen by whoever looks for them.
 _NOTED: ContextVar[list[BaseException] | None] = ContextVar("noted", default=None)
 _MOST_NOTED = 20
-#: Masks a text by what this invocation knows.
-_MASK: ContextVar[Callable[[str], str] | None] = ContextVar("mask", default=None)
 #: Characters of a traceback: its end says most.
 _MOST_TRACEBACK = 8_000
 
@@ -38,15 +40,6 @@ def note(problem: BaseException) -> None:
         noted.append(problem)
 
 
-def masked_here(text: str) -> str:
-    """Return ``text`` without the sensitive values that this invocation knows: for what is cut before it is recorded.
-
-    Half of a value would not be found.
-    """
-    mask = _MASK.get()
-    return text if mask is None else mask(text)
-
-
 def guarded(handler: Callable[..., T]) -> Callable[..., T]:
     """Return the Lambda handler, whose errors are masked by what its runtime knows, and by its event."""
 
@@ -55,16 +48,15 @@ def guarded(handler: Callable[..., T]) -> Callable[..., T]:
         mine = runtime or lambda_runtime()
         hidden: BaseException
         noted: list[BaseException] = []
-        before, mask = _NOTED.set(noted), _MASK.set(lambda text: mine.masked(text, event))
+        before = _NOTED.set(noted)
         try:
             return handler(event, context, runtime=mine, **more)
         except BaseException as problem:
-            hidden = masked_error(problem, lambda text: mine.masked(text, event))
+            hidden = masked_error(problem, lambda text: _bounded(mine.masked(text, event)))
             if hidden is problem:
                 raise
         finally:
             _NOTED.reset(before)
-            _MASK.reset(mask)
             for one in noted:
                 with suppress(Exception):  # what is only said must not change what is done
                     mine.emit(_line(one, event, mine))
@@ -86,6 +78,10 @@ def _line(problem: BaseException, event: Any, runtime: Runtime) -> str:
         "trace": runtime.masked(text, event)[-_MOST_TRACEBACK:],
     }
     return json.dumps(told)
+
+
+def _bounded(text: str) -> str:
+    return text if len(text) <= MAX_CHARS else f"{text[: MAX_CHARS - 1]}\u2026"
 
 
 def masked_error(problem: BaseException, masked: Callable[[str], str]) -> BaseException:

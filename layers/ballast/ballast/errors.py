@@ -18,7 +18,8 @@
     │   ├── Tainted                        a value that only untrusted text names
     │   ├── ToolForbidden                  the agent goes round in circles with this tool
     │   ├── RepeatRefused                  the same call may have happened already; nobody knows
-    │   └── NotSigned                      a person is said to have decided or approved it, and did not sign that
+    │   ├── NotSigned                      a person is said to have decided or approved it, and did not sign that
+    │   └── NotVouched                     said to be the rollback's or the script's, and nothing shows that
     ├── AskHuman                   ask     somebody has to decide
     │   ├── ApprovalRequired
     │   ├── ApprovalParked                 nobody answered; ask again, with a long time to answer
@@ -114,6 +115,10 @@ class RepeatRefused(CallRefused):
 
 class NotSigned(CallRefused):
     """A person is said to have decided on the call, or approved it, and there is no signature of that."""
+
+
+class NotVouched(CallRefused):
+    """The rollback or the fallback's script is said to propose the call, and what nobody can forge does not show it."""
 
 
 class AskHuman(BallastError):

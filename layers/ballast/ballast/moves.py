@@ -8,7 +8,7 @@
     undo      kept ─▶ undone, its windows with it, where the tool said undo_gives_back
 
 All or nothing, so a call's item says whether its windows count it. An attempt that dies leaves what it reserved; the
-next attempt finds it, and the end of the run returns what the log shows as never begun. ``close`` bars reservations
+next attempt finds it, and the end of the run returns what was never begun. ``close`` bars reservations
 after that. What operators set is in the budgets table, which the executor can only read: it cannot raise a ceiling.
 
 Imports ``ballast.log``, ``ballast.money``, ``ballast.runtime`` and what is below them.
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Annotated, Any, Literal
@@ -26,7 +26,6 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from ballast.errors import RetryLater, RunEnded
-from ballast.folds import Moved
 from ballast.log.aws_errors import consequences
 from ballast.log.transaction import Transactions
 from ballast.money.moves import FOR_EACH, OWN, TOTAL, Ceilings, Move, call_window, of_run
@@ -208,32 +207,17 @@ class MovesBook:
 
     # The end of a run
 
-    def end(self, run_id: str, moved: Sequence[Moved]) -> None:
-        """Bar further reservations of a run that has ended, and settle those that it has by its log.
+    def end(self, run_id: str) -> None:
+        """Bar further reservations of a run that has ended, and return those that were never begun.
 
-        What is unknown stays. Raises ``RetryLater``.
+        What was begun stays as the executor left it: the log could say anything. Raises ``RetryLater``.
         """
         self._close(run_id)
         for held in self._of_run(run_id):
-            self._by_the_log(held, moved)
-
-    def follow(self, run_id: str, moved: Sequence[Moved]) -> None:
-        """Settle those reservations of a run that goes on which its log shows as settled."""
-        for one in moved:
-            held = self.find(run_id, one.turn, one.index) if one.became != "held" else None
-            if held is not None:
-                self._by_the_log(held, moved)
-
-    def _by_the_log(self, held: Reservation, moved: Sequence[Moved]) -> None:
-        at = held.move.turn, held.move.index
-        known = next((one for one in moved if (one.turn, one.index) == at), None)
-        # No intention in the log: the tool was not started, and finds the run's ending before it starts.
-        to: Status = "returned" if known is None else "begun" if known.became == "held" else known.became
-        if held.status in ("returned", "undone") or to == "begun":
-            return
-        if not self.settle(held, to):
-            again = self.find(held.move.run_id, *at)
-            if again is not None and again.status not in (to, "returned", "undone") and not self.settle(again, to):
+            if held.status != "held" or self.settle(held, "returned"):
+                continue
+            again = self.find(run_id, held.move.turn, held.move.index)
+            if again is not None and again.status == "held" and not self.settle(again, "returned"):
                 raise RetryLater(f"{_named(held.move)}: its reservation keeps changing; try again.")
 
     def _of_run(self, run_id: str) -> list[Reservation]:

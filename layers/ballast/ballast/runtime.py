@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TextIO, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ballast.contracts.said import without_inputs
 from ballast.contracts.secret import masked_context
 from ballast.errors import SettingInvalid
 from ballast.metrics import SERVICE, MetricLine
@@ -95,8 +96,10 @@ class Runtime:
     def masked(self, text: str, event: Any = None) -> str:
         """Return ``text`` as it may leave the function: without the sensitive values that it has met.
 
+        Nor has it what pydantic quotes of a value that it refused: abbreviated, no mask would find it.
         A function that does not know which of a request's values are sensitive takes each of them for one.
         """
+        text = without_inputs(text)
         for mask in self._masks or (masked_context,):
             text = mask(text, event)
         return text

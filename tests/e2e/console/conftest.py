@@ -101,7 +101,7 @@ def server() -> Iterator[FakeApi]:
 @pytest.fixture
 def api(server: FakeApi) -> FakeApi:
     """Trouble at night; a test changes ``answers`` before it looks, or while it does."""
-    server.answers, server.requests = night(), []
+    server.answers, server.requests, server.raw, server.sent = night(), [], {}, []
     return server
 
 

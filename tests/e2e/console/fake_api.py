@@ -18,24 +18,28 @@ POLICY = (
 
 @dataclass(frozen=True)
 class Request:
-    """What the page asked for. ``query`` has one value a name; ``body`` is parsed JSON."""
+    """What the page asked for. ``query`` has one value a name; ``body`` is parsed JSON, ``text`` as it came."""
 
     method: str
     path: str
     query: dict[str, str]
     body: Any
     headers: dict[str, str]
+    text: str = ""
 
 
 @dataclass
 class FakeApi:
     """Answers by "GET /runs" or, narrower, by "GET /runs?status=failed"; what it does not know is 404.
 
-    An answer is a body (200), or a pair of status and body.
+    An answer is a body (200), or a pair of status and body. ``raw`` has answers by their very text; ``sent`` the texts
+    of what was posted.
     """
 
     answers: dict[str, Any] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
+    raw: dict[str, str] = field(default_factory=dict)
+    sent: list[str] = field(default_factory=list)
     url: str = ""
 
     def asked(self, method: str, path: str) -> list[Request]:
@@ -100,9 +104,19 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             sent = self.rfile.read(int(self.headers.get("content-length") or 0))
             query = {name: values[0] for name, values in parse_qs(target.query).items()}
             headers = {name.lower(): value for name, value in self.headers.items()}
-            request = Request(self.command, target.path, query, json.loads(sent) if sent else None, headers)
+            request = Request(
+                self.command,
+                target.path,
+                query,
+                json.loads(sent) if sent else None,
+                headers,
+                bytes(sent or b"").decode(),
+            )
             api.requests.append(request)
-            status, body = api.answer(request)
+            if sent:
+                api.sent.append(sent.decode())
+            text = api.raw.get(f"{request.method} {request.path}")
+            status, body = (200, text.encode()) if text is not None else api.answer(request)
             kind = "application/json" if status < 400 else "application/problem+json"
             self._send(status, kind, json.dumps(body).encode() if not isinstance(body, bytes) else body)
 

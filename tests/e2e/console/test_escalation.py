@@ -118,6 +118,21 @@ def test_an_answer_whose_fate_is_unknown_is_said_to_be_unknown(visit: Any, api: 
     expect(page.get_by_text("It may have arrived all the same. The same answer again is harmless")).to_be_visible()
 
 
+def test_a_refresh_that_fails_after_an_answer_is_tried_again(visit: Any, api: Any) -> None:
+    given = {"status": "answered", "answered_by": "dana@example.com", "answered_at": ago(minutes=1)}
+    api.answers[f"POST {APPROVAL}"] = {"escalation_id": esc_id("b"), "status": "answered"}
+    page = visit(f"#{APPROVAL}")
+    api.answers[f"GET {APPROVAL}"] = (503, {"detail": "Nobody is in."})
+
+    page.get_by_role("button", name="Approve …").click()
+    page.get_by_role("button", name="Yes, approve").click()
+    expect(page.get_by_text("Nobody is in.")).to_be_visible()
+    api.answers[f"GET {APPROVAL}"] = escalation("b", "approval", **given)
+    page.clock.fast_forward(5_000)
+
+    expect(page.get_by_role("region", name="The answer")).to_contain_text("dana@example.com")
+
+
 def test_what_is_being_typed_outlives_a_refresh(visit: Any) -> None:
     page = visit(f"#{DECISION}")
     page.get_by_text("Answer the requester").click()
@@ -207,3 +222,68 @@ def test_arguments_that_are_no_object_are_not_sent(visit: Any, api: Any, typed: 
 
     expect(page.get_by_role("alert").filter(has_text="one JSON object")).to_be_visible()
     assert sent(api, APPROVAL) == []
+
+
+#: What a JavaScript number changes: digits beyond 2**53, and a point with nothing behind it.
+DIGITS = {"account": 9_007_199_254_740_993, "share": 1.0, "lines": [{"ids": [-(2**60), 5]}], "note": "1.0 of 2"}
+
+
+def with_digits(api: Any) -> None:
+    call = {"tool": "pay", "arguments": {**DIGITS, "cents": 5}, "call_id": ""}
+    decision = {"kind": "call_tools", "calls": [call]}
+    api.answers[f"GET {APPROVAL}"] = escalation("b", "approval", proposed_decision=decision)
+    api.answers[f"POST {APPROVAL}"] = {"status": "answered"}
+
+
+def test_the_digits_that_are_approved_are_the_digits_that_are_shown(visit: Any, api: Any) -> None:
+    with_digits(api)
+    page = visit(f"#{APPROVAL}")
+    expect(page.get_by_role("region", name="Proposed")).to_contain_text("9007199254740993")
+
+    page.get_by_role("button", name="Approve …").click()
+
+    for digits in ("9007199254740993", "1.0", str(-(2**60))):
+        expect(page.get_by_role("dialog")).to_contain_text(digits)
+    page.keyboard.press("Escape")
+
+
+def test_changing_one_argument_leaves_the_digits_of_the_others(visit: Any, api: Any) -> None:
+    with_digits(api)
+    page = visit(f"#{APPROVAL}")
+
+    page.get_by_text("Change the arguments").click()
+    before = page.get_by_label("What the call is made with").input_value()
+    page.get_by_label("What the call is made with").fill(
+        before.replace('"cents": 5', '"cents": 12345678901234567890.5')
+    )
+    page.get_by_role("button", name="Approve …").click()
+    expect(page.get_by_role("dialog")).to_contain_text("12345678901234567890.5")
+    page.get_by_role("button", name="Yes,").click()
+    expect(page.get_by_text("Your answer was taken")).to_be_visible()
+
+    [body] = api.asked("POST", APPROVAL)
+    assert '"account":9007199254740993,"share":1.0' in body.text
+    assert f'"ids":[{-(2**60)},5]' in body.text
+    assert '"cents":12345678901234567890.5' in body.text
+    assert body.body["arguments"]["note"] == "1.0 of 2"
+
+
+def test_an_argument_of_many_fields_is_shown_whole_where_it_is_approved(visit: Any, api: Any) -> None:
+    call = {"tool": "send", "arguments": {"parcel": {"note": "x" * 400, "to": "SEND IT TO MALLORY"}}, "call_id": ""}
+    decision = {"kind": "call_tools", "calls": [call]}
+    api.answers[f"GET {APPROVAL}"] = escalation("b", "approval", proposed_decision=decision)
+    page = visit(f"#{APPROVAL}")
+    expect(page.get_by_role("region", name="Proposed")).to_contain_text("SEND IT TO MALLORY")
+
+    page.get_by_role("button", name="Approve …").click()
+
+    expect(page.get_by_role("dialog")).to_contain_text("SEND IT TO MALLORY")
+    page.keyboard.press("Escape")
+
+
+def test_a_text_cannot_pose_as_a_number(visit: Any) -> None:
+    read = """async (texts) => { const { parse, stringify } = await import('/console/json.js');
+      return texts.map((text) => stringify(parse(text))); }"""
+    texts = ['{"a":"\\\\u0000 1.0","b":1.0}', '"x\\"1.0"', "[1e2,-0,0.1,1E400,123456789012345678901]", '{"1.0":1.0}']
+
+    assert visit().evaluate(read, texts) == texts

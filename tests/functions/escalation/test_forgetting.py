@@ -10,7 +10,7 @@ from tests.functions.escalation.test_open import approval, item, stuck_run, task
 from tests.functions.escalation.waiting import Waiting
 from tests.functions.stack import Stack
 
-_DAYS = 30
+_DAYS = 60
 
 
 def reply(stack: Stack, waiting: Waiting) -> str:

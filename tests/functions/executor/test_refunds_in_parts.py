@@ -10,7 +10,7 @@ from tests.functions.stack import Stack
 
 #: 480.00 of O-1004, as an agent paid it without a person before there was a ceiling.
 PARTS = ("100.00", "99.99", "99.98", "99.97", "80.06")
-TEXT = f"Please refund O-1004, all of it: 480.00 USD, that is {', '.join(PARTS)}."
+TEXT = f"Please refund O-1004, all of it: 480.00 USD, that is {' USD, '.join(PARTS)} USD."
 
 
 @pytest.fixture(scope="module", autouse=True)

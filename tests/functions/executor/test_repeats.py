@@ -10,9 +10,11 @@ from tests.functions.stack import LambdaDied, Stack, once
 from tests.functions.writes import add
 
 
-def twice(stack: Stack, first: dict[str, Any], second: dict[str, Any], *, by: str = "agent") -> str:
+def twice(
+    stack: Stack, first: dict[str, Any], second: dict[str, Any], *, by: str = "agent", intent: str | None = None
+) -> str:
     """Propose ``first`` and execute it, propose ``second`` in the next turn, and return the run id."""
-    run_id = stack.open()
+    run_id = stack.open(intent=intent)
     stack.propose(run_id, first)
     stack.execute(run_id)
     stack.propose(run_id, second, turn=2, by=by)
@@ -25,7 +27,7 @@ def twice(stack: Stack, first: dict[str, Any], second: dict[str, Any], *, by: st
         add("keyed_add"),
         add("keyed_add", by=1),
         add("keyed_add", by=1.0),
-        {"tool": "keyed_add", "arguments": {"text": "", "how": "well", "note_id": " n-1 "}},
+        {"tool": "keyed_add", "arguments": {"text": "", "how": "well", "note_id": "n-1"}},
     ],
 )
 def test_the_same_arguments_however_they_are_written_act_once(writes: Stack, again: dict[str, Any]) -> None:
@@ -41,7 +43,9 @@ def test_the_same_arguments_however_they_are_written_act_once(writes: Stack, aga
     assert writes.count("n-1") == 1
 
 
-@pytest.mark.parametrize("other", [add("keyed_add", by=2), add("keyed_add", text="1"), add("verified_add")])
+@pytest.mark.parametrize(
+    "other", [add("keyed_add", by=2), add("keyed_add", text="1"), add("keyed_add", text=" "), add("verified_add")]
+)
 def test_other_arguments_or_another_tool_are_no_repeat(writes: Stack, other: dict[str, Any]) -> None:
     run_id = twice(writes, add("keyed_add"), other)
 
@@ -62,7 +66,8 @@ def test_within_one_reply_as_well(writes: Stack) -> None:
 
 @pytest.mark.parametrize("by", ["agent", "fallback", "human"])
 def test_whoever_proposes_it_again(writes: Stack, by: str) -> None:
-    run_id = twice(writes, add("keyed_add"), add("keyed_add"), by=by)
+    its = add("keyed_add", by=1.0, text="")  # as the script for ``clean`` asks for it
+    run_id = twice(writes, its, its, by=by, intent="clean")
 
     assert writes.execute(run_id, 2) == "ok"
     assert writes.count("n-1") == 1

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from functions.fallback import script
+from ballast.playbook import script
 from tests.functions.stack import LambdaDied, Stack, once
 
 NOTE = {"note_id": "n-1", "text": "milk", "price": "1.50", "written": "2026-01-02"}

@@ -240,3 +240,33 @@ def test_an_event_that_is_none_of_the_apis_is_refused(stack: Stack, request_: An
 
 def test_what_may_be_posted_is_a_run_request_without_its_key() -> None:
     assert NewRun.model_fields.keys() == RunRequest.model_fields.keys() - {"request_id"}
+
+
+@pytest.mark.parametrize("number", ["12345678901234567.89", "0.12345678901234567890", "1e-400"])
+def test_a_number_whose_digits_would_be_lost_is_refused_with_the_remedy(stack: Stack, number: str) -> None:
+    before = started()
+    body = f'{{"text": "x", "context": {{"amount": {number}}}}}'
+
+    reply = ask(stack, "api", event("POST", "/runs", body=body))
+
+    assert reply.status == 400
+    assert f"{number[:40]} has more digits" in reply.text
+    assert "send it as text" in reply.text
+    assert started() == before
+
+
+@pytest.mark.parametrize("number", ["1.10", "0.1", "1e2", "123456789.25", str(2**53)])
+def test_a_number_that_keeps_its_digits_is_taken(stack: Stack, number: str) -> None:
+    body = f'{{"text": "x", "context": {{"amount": {number}}}}}'
+
+    assert ask(stack, "api", event("POST", "/runs", body=body)).status == 202
+
+
+def test_a_whole_number_that_the_workflow_would_change_is_refused_by_its_field(stack: Stack) -> None:
+    body = {"text": "x", "context": {"account": 2**53 + 1}}
+
+    reply = ask(stack, "api", event("POST", "/runs", body=body))
+
+    assert reply.status == 422
+    assert "context.account" in reply.text
+    assert "Send it as text" in reply.text

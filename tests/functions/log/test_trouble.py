@@ -169,8 +169,8 @@ def test_a_setting_that_is_missing_is_named_by_its_variable(aws: BrokenLog, name
         RunLog.of(Runtime(environ))
 
 
-@pytest.mark.parametrize("days", ["-1", "a week", "1.5", ""])
+@pytest.mark.parametrize("days", ["-1", "a week", "1.5", "", "1", "7", "40"])
 def test_a_retention_that_is_no_number_of_days_is_refused(aws: BrokenLog, days: str) -> None:
-    """A negative one would have DynamoDB remove each event as soon as it is written."""
+    """A negative one would have DynamoDB remove each event as it is written; a short one while the run waits."""
     with pytest.raises(SettingInvalid, match="RETENTION_DAYS"):
         RunLog.of(Runtime(aws.environ | {"RETENTION_DAYS": days}))

@@ -299,3 +299,31 @@ def test_a_body_that_is_no_reply_is_malformed_output_and_stays_charged(
     ended = [event for event in stack.events(run_id) if event.name in ("model.responded", "model.failed")]
     reserved = stack.body(run_id, "0001.model.requested")["reserved_microusd"]
     assert [event.body["cost_microusd"] for event in ended] == [reserved]
+
+
+# Digits
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("12345678901234567.89", "12345678901234567.89"),
+        ("0.12345678901234567890", "0.12345678901234567890"),
+        ("1.10", 1.1),
+        ("0.1", 0.1),
+        ("9007199254740993", 9_007_199_254_740_993),
+        ("1.0", 1.0),
+    ],
+)
+def test_a_number_comes_with_the_digits_that_were_sent(
+    stack: Stack, model: Endpoint, written: str, read: int | float | str
+) -> None:
+    run_id = stack.open()
+    made = calls({"name": "read_note", "input": {"note_id": "n-1", "of": ["@", {"x": "@"}]}})
+    model.will(Reply(made.body.replace(b'"@"', written.encode())))
+
+    stack.plan(run_id)
+
+    [call] = stack.body(run_id, "0001.model.responded")["decision"]["calls"]
+    assert call["arguments"] == {"note_id": "n-1", "of": [read, {"x": read}]}
+    assert type(call["arguments"]["of"][0]) is type(read)

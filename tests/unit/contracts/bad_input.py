@@ -160,18 +160,25 @@ CONTRACTS = [
         {"from": "agent", "reason": "model_timeout", "error": "X"},
         {"from": NO_PLANNER, "reason": NO_REASON, "error": [1, ["x"]]},
     ),
-    _contract(PlanTask, _TASK | {"handed_over": None}, _NO_TASK | {"handed_over": _NO_HAND_OVER}),
+    _contract(
+        PlanTask,
+        _TASK | {"handed_over": None, "history": 40},
+        _NO_TASK | {"handed_over": _NO_HAND_OVER, "history": NO_COUNT},
+    ),
     _contract(
         ExecuteTask,
-        _TASK | {"index": 1, "asked": 1, "unanswered": True},
-        _NO_TASK | {"index": NO_POSITION, "asked": NO_COUNT, "unanswered": NO_FLAG},
+        _TASK | {"index": 1, "asked": 1, "unanswered": True, "events": 2},
+        _NO_TASK | {"index": NO_POSITION, "asked": NO_COUNT, "unanswered": NO_FLAG, "events": NO_COUNT},
     ),
     _contract(
         OpenTask,
         _TASK | {"kind": "approval", "reason": "deadline", "timeout_s": 60, "task_token": "t", "index": 1, "round": 2}
-        | {"handed_over": {"from": "agent", "reason": "deadline"}, "attempt": {"retries": 1}},
+        | {"handed_over": {"from": "agent", "reason": "deadline"}, "requested_by": "mia", "tenant": "acme"}
+        | {"attempt": {"retries": 1}},
         _NO_TASK
         | {
+            "requested_by": [one for one in NO_TEXT if one is not None],
+            "tenant": [one for one in NO_TEXT if one is not None],
             "attempt": [None, 1, "x", {"retries": -1}, {"retries": 10_000}, {"redrives": "x"}, {"entered_at": 5}],
             "kind": [*NO_TEXT, "", "telegram"],
             "reason": NO_TEXT,

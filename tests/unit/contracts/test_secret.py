@@ -1,5 +1,6 @@
 """Sensitive values are found wherever they stand, in every spelling, replaced, and found again."""
 
+import html
 import json
 import time
 import urllib.parse
@@ -117,6 +118,9 @@ SPELT: list[Callable[[str], str]] = [
     lambda text: urllib.parse.quote_plus(text, errors="surrogatepass"),
     lambda text: f"\\{text}\\",
     lambda text: f"C:\\\\{text}%20",
+    lambda text: repr(text.encode("utf-8", "surrogatepass")),
+    lambda text: json.dumps(str(text.encode("utf-8", "surrogatepass"))),
+    html.escape,
 ]
 
 

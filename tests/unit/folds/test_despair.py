@@ -1,7 +1,6 @@
 """Despair: what is noticed, when a tool is forbidden, when the agent has to hand over, and what starts it all anew."""
 
 import random
-import unicodedata
 from collections.abc import Callable
 from itertools import cycle, islice
 from typing import Any
@@ -226,15 +225,14 @@ VALUES = st.recursive(
 
 
 def otherwise(value: Any, chance: random.Random) -> Any:
-    """Return the same value, written otherwise: keys in another order, floats, spaces, decomposed characters."""
+    """Return the same value, written otherwise: keys in another order, floats."""
     match value:
         case bool() | None:
             return value
         case int():
             return float(value) if chance.random() < 0.5 else value
         case str():
-            spaced = "".join(f" {one}" if one.isspace() else one for one in value)
-            return f" {unicodedata.normalize(chance.choice(['NFC', 'NFD']), spaced)}\n"
+            return value
         case list():
             return [otherwise(one, chance) for one in value]
         case _:
@@ -256,7 +254,7 @@ def test_however_it_is_written_it_is_the_same_call(arguments: dict[str, Any], se
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("1", 1), (1, True), (0, False), ("a", "A"), (None, "null"), ([1], 1), (1, 1.5)]
+    ("one", "other"), [("1", 1), (1, True), (0, False), ("a", "A"), (None, "null"), ([1], 1), (1, 1.5), ("a", " a")]
 )
 def test_what_is_not_the_same_call(one: Any, other: Any) -> None:
     assert Circles().reads("look", {"x": one}).on("look", {"x": other}) is None

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -116,9 +115,7 @@ def test_a_repeat_that_got_a_recorded_result_is_no_effect() -> None:
     [
         ({"a": 1, "b": 2}, {"b": 2, "a": 1}),
         ({"a": 1}, {"a": 1.0}),
-        ({"a": 1.5}, {"a": Decimal("1.50")}),
         ({"a": 100}, {"a": 1e2}),
-        ({"a": "x  y"}, {"a": " x y\n"}),
         ({"a": [1, {"b": 0}]}, {"a": [1.0, {"b": -0.0}]}),
     ],
 )
@@ -135,6 +132,11 @@ def test_what_makes_no_difference_is_the_same(one: Any, other: Any) -> None:
         ({"a": True}, {"a": 1}),
         ({"a": None}, {}),
         ({"a": "X"}, {"a": "x"}),
+        ({"a": "x  y"}, {"a": "x y"}),
+        ({"a": "if x:\n    y"}, {"a": "if x:\ny"}),
+        ({"a": "x"}, {"a": "x\n"}),
+        ({"a": "\u00e9"}, {"a": "e\u0301"}),
+        ({"\u00e9": 1}, {"e\u0301": 1}),
         ({"a": [1, 2]}, {"a": [2, 1]}),
         ({"a": 0.1}, {"a": 0.10000000000000002}),
         ({"a": "None"}, {"a": None}),

@@ -1,5 +1,6 @@
 """A run's ending vouches for its log: an untouched one fits, and any single change is named by its event."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from ballast.contracts import Answer, Event, Planner
 from ballast.contracts.event import is_a_persons, order, run_seq
+from ballast.contracts.wire import canonical
 from ballast.folds.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
 from tests.support.random_runs import runs
 from tests.support.runs import STARTED, Story, says, wants
@@ -359,6 +361,51 @@ def test_what_ttl_removed_is_not_covered_and_what_was_deleted_before_is_missing(
     assert check(left, now=expires + timedelta(days=1)).status == "not_covered"
     touched = log.but(_body(log.at("0001.call.1.settled")), without="0000.run.opened").events
     assert check(touched, now=expires + timedelta(days=1)).status == "unfit"
+
+
+@pytest.mark.parametrize("gone", ["0001.call.1.settled", "0000.run.opened", "9999.run.ended"])
+@pytest.mark.parametrize("seqs", [["9999.run.settled"], ["9999.run.ended"], ["9999.run.ended", "9999.run.settled"]])
+@pytest.mark.parametrize("anchored", [True, False])
+def test_an_expiry_that_was_lowered_excuses_no_deletion(gone: str, seqs: list[str], anchored: bool) -> None:
+    log = vouched(story())
+    touched = log.but(*[_expiry(log.at(seq)) for seq in seqs if seq != gone], without=gone)
+
+    found = check(touched.events, now=STARTED + timedelta(days=1), anchor=log.anchor if anchored else None)
+
+    assert found.status == "unfit"
+
+
+def test_an_expiry_that_was_lowered_excuses_it_not_even_where_all_else_is_gone() -> None:
+    log = vouched(story())
+    left = [_expiry(log.at("9999.run.settled"))]
+
+    assert check(left, now=STARTED + timedelta(days=1), anchor=log.anchor).status == "unfit"
+    late = datetime.fromtimestamp(int(EXPIRES["expires_at"]), UTC) + timedelta(days=1)
+    assert check([log.at("9999.run.settled")], now=late, anchor=log.anchor).status == "not_covered"
+
+
+def test_an_ending_of_an_older_version_is_checked_as_long_as_all_of_it_is_there() -> None:
+    log = vouched(story())
+    before = [one for one in log.events if one.turn < 9999]
+    ended = log.at("9999.run.ended")
+    own = ended.model_copy(update={"body": {k: v for k, v in ended.body.items() if k != EVIDENCE}})
+    evidence = {k: v for k, v in ended.body[EVIDENCE].items() if k != "events"}
+    marks = [evidence_of_a_mark(one) for one in before]
+    evidence["sha256"] = sha256(b"".join([*marks, evidence_of_a_mark(own), canonical(evidence["since"]).encode()]))
+    old = ended.model_copy(update={"body": own.body | {EVIDENCE: evidence}})
+
+    # An older version of ``run.settled``, too, would vouch for this one; here it is about to be written.
+    assert check([*before, old], settling=True).status == "fits"
+    assert check([*before, _expiry(old)], settling=True).status == "unfit"
+    assert check([*before[:-1], old], settling=True, now=STARTED + timedelta(days=400)).status == "unfit"
+
+
+def evidence_of_a_mark(event: Event) -> bytes:
+    return hashlib.sha256(canonical([event.seq, event.at, event.digest, event.stored]).encode("ascii")).digest()
+
+
+def sha256(told: bytes) -> str:
+    return hashlib.sha256(told).hexdigest()
 
 
 def test_of_a_run_that_is_too_long_the_newest_prompt_is_checked_and_the_first_ones() -> None:

@@ -136,6 +136,14 @@ def test_arguments_that_do_not_fit_are_refused_by_name(words: tuple[str, ...], t
         typed(*words, to=to)
 
 
+def test_arguments_keep_their_digits_or_are_refused() -> None:
+    kept = typed("--approve", "--arguments", '{"account": 9007199254740993, "share": 1.0}', to=APPROVAL)
+    assert kept["arguments"] == {"account": 9_007_199_254_740_993, "share": 1.0}
+
+    with pytest.raises(InvalidInput, match=r"12345678901234567\.89 has more digits .* send it as text"):
+        typed("--approve", "--arguments", '{"amount": 12345678901234567.89}', to=APPROVAL)
+
+
 def test_groups_go_with_an_answer_and_a_wrong_one_is_named() -> None:
     assert typed("--approve", "--group", "finance", "--group", "it", to=APPROVAL)["groups"] == ["finance", "it"]
     assert "groups" not in typed("--approve", to=APPROVAL)

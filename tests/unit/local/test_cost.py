@@ -188,8 +188,8 @@ class Stack:
         self.asked.append((tenant, since))
         return [f"{tenant}-{number}" for number in range(self.most)]
 
-    def events(self, run_id: str) -> tuple[Event, ...]:
-        return written().events if not run_id.startswith("run-") else ()
+    def read_all(self, run_id: str) -> tuple[tuple[Event, ...], dict[str, str]]:
+        return (written().events if not run_id.startswith("run-") else ()), {}
 
 
 def typed(**given: object) -> Namespace:

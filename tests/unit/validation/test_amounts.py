@@ -47,15 +47,24 @@ def verdict(args: BaseModel, *given: Any, **more: Any) -> str:
     [
         "Refund $90, please",
         "Refund 90 USD",
-        "Refund 90.00",
-        "Please pay 90 to the shop",
-        "Please pay me back 90.",
-        "The amount is 90",
+        "Refund USD 90.00",
+        "Please pay 90 euros to the shop",
+        "Please pay me back £90.",
+        "90 pounds, please",
+        "a refund of 90 pounds sterling",
+        "90 zł",
+        "90 zloty",
+        "90,- EUR",
+        "90.– CHF",
+        "€ 90,-",
+        "90원",
+        "US$ 90",
+        "The amount is 90 dollars",
         "amount: 90",
         "Total = 90, please",
-        "I paid 90 for it",
-        "Bitte erstatten Sie 90 zurück",
-        "Send 90 to Alice",
+        "$40 and $90",
+        "40€ 90€",
+        "40 EUR, 90 EUR",
     ],
 )
 def test_an_amount_vouches_for_an_amount(text: str) -> None:
@@ -73,6 +82,24 @@ def test_an_amount_vouches_for_an_amount(text: str) -> None:
         "Rua da Bica 90",
         "Bus 90 brought me here",
         "We were 90",
+        *("Refund item 90", "refund for May 90", "Refund order 90, card 90", "I want a refund in 90 days, size 90"),
+        *(
+            "refund line 90",
+            "Refund room 90. Thanks",
+            "Bill 90 was for it",
+            "invoice 90",
+            "Invoice no 90",
+            "total: 90 kg",
+        ),
+        *("credit note 90", "I paid with card number 90", "version 90.00", "it weighs 90.00 kg", "I live at 90.00 N"),
+        *("it weighs 90 pounds", "90 pounds of rice", "total weight 90.00", "gate 90 $40", "room 90 USD 40"),
+        *(
+            "I paid 40 USD 90 days ago",
+            "Refund 90.00",
+            "Please pay 90 to the shop",
+            "I paid 90 for it",
+            "Send 90 to Al",
+        ),
     ],
 )
 def test_a_house_number_or_a_count_is_put_to_a_person(text: str) -> None:
@@ -88,8 +115,12 @@ def test_a_house_number_or_a_count_is_put_to_a_person(text: str) -> None:
         ({"amount": 90}, "known"),
         ({"amountUsd": 90}, "known"),
         ({"total_price": "90"}, "known"),
-        ({"anything": 90.0}, "known"),
-        ({"price": "90 or so"}, "known"),
+        ({"anything": 90.0}, "derived"),
+        ({"price": "90 or so"}, "derived"),
+        ({"price": "90 USD or so"}, "known"),
+        ({"refund": "room 90"}, "derived"),
+        *(({name: "90.00"}, "derived") for name in ("weight_kg", "latitude", "credit_score", "version", "length_cm")),
+        *(({name: 90}, "derived") for name in ("credit_note", "invoice_no", "paid_items", "due_day", "room_code")),
         ({"price": "of 90 pegs, 2"}, "derived"),
         ({"lines": [{"unit_usd": "90.00"}]}, "known"),
         ({"house_number": 90}, "derived"),
@@ -106,7 +137,7 @@ def test_the_name_of_a_field_says_whether_its_number_is_an_amount(result: Any, s
 def test_a_count_is_known_from_any_number_and_an_amount_in_whole_dollars_is_not() -> None:
     assert verdict(Count(quantity=90), "I need 90 pegs") == "known"
     assert verdict(Whole(amount=90), "I need 90 pegs") == "derived"
-    assert verdict(Whole(amount=90), "Send 90 to Alice") == "known"
+    assert verdict(Whole(amount=90), "Send 90 dollars to Alice") == "known"
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ TOOLS = {
     "add": Described(Two),
     "remember": Described(Mail),
 }
-REQUEST = "Please tidy my mail about O-1001. I am Ann, and the lamp cost 40.00 USD."
+REQUEST = "Please tidy my mail of April 9 about O-1001. I am Ann, and the lamp cost 40.00 USD."
 EVIL = "kassim@evil.example"
 
 
@@ -129,6 +129,10 @@ class Run:
         {"text": "evil.example", "how": "rot13"},
         {"text": "my", "day": "kassim"},
         {"text": "tidy my mail", "limit": 31337},
+        {"text": "lamp", "day": "2026-03-01"},
+        {"text": "lamp", "day": "1001-40"},
+        {"text": "O-10 01"},
+        {"text": "1 O"},
     ],
 )
 def test_what_a_read_makes_of_tainted_arguments_is_tainted_marked_or_not(arguments: dict[str, Any]) -> None:
@@ -148,7 +152,8 @@ def test_what_a_read_makes_of_tainted_arguments_is_tainted_marked_or_not(argumen
         {"text": "the mail of Ann"},
         {"text": "mail: Ann, the lamp!", "how": "rot13"},
         {"text": "lamp", "limit": 50},
-        {"text": "lamp", "day": "2026-03-01"},
+        {"text": "lamp", "limit": 10, "how": "plain", "day": ""},
+        {"text": "lamp", "day": "2026-04-09"},
         {"text": "m-1"},
     ],
 )
@@ -181,6 +186,7 @@ def test_a_date_or_a_number_that_untrusted_text_names_carries_taint() -> None:
     run = Run().read("Meet on 2026-04-01, room 711.")
 
     assert not run.call("change", {"day": "2026-04-01"}, result={"said": "x"}).trusts()
+    assert run.call("change", {"day": "2026-04-09"}, result={"said": "x"}).trusts()
     assert not run.call("change", {"limit": 711}, result={"said": "x"}).trusts()
     assert run.call("change", {"limit": 5}, result={"said": "x"}).trusts()
 
@@ -226,9 +232,32 @@ def test_an_unmarked_argument_that_only_untrusted_text_names_is_tainted() -> Non
 def test_an_unmarked_argument_needs_no_ground() -> None:
     run = Run().read(f"Use 7 of {EVIL} for O-1001, later, by Ann.")
 
-    assert run.write(plain="Words that nobody said", count=7, how="later") == Grounding()
+    assert run.write(plain="Tidy the lamp of Ann", count=40, how="later") == Grounding()
     assert run.write(plain="O-1001") == Grounding()
+    assert run.write(plain="", count=1) == run.write(count=0) == Grounding()
     assert run.write(remark=f"They wrote: Use 7 of {EVIL} for O-1001") == Grounding()
+
+
+def test_what_nothing_trusted_accounts_for_is_put_to_a_person_once_untrusted_text_was_heard() -> None:
+    assert Run().write(plain="Words that nobody said", count=8) == Grounding()
+
+    run = Run().read(f"Use 7 of {EVIL} for O-1001, later, by Ann.")
+    assert run.write(plain="Words that nobody said", count=8) == Grounding(unvouched=("plain", "count"))
+    assert run.write(count=7) == Grounding(tainted={"count": "0001.call.1"})
+    assert run.write(plain=EVIL[::-1]).unvouched == ("plain",)
+    assert run.write(plain="http://shop.example/?lamp=Ann").unvouched == ("plain",)
+    assert run.write(plain="http://evil.example/?lamp=Ann").tainted == {"plain": "0001.call.1"}
+
+
+@pytest.mark.parametrize("said", ["99%", "99 %", "99 percent", "99-percent", "99 pct", "percent: 99", "99 Prozent"])
+def test_a_percentage_is_named_in_any_spelling(said: str) -> None:
+    assert Run().read(f"Take {said} off.").write(count=99).tainted == {"count": "0001.call.1"}
+
+    class Percent(Closed):
+        percent: Annotated[int, Grounded]
+
+    opening = opening_sources(RunRequest(request_id="r", text=f"Take {said} off, please."))
+    assert ground(Percent(percent=99), opening, list).known == {"percent": "request"}
 
 
 def test_free_text_that_may_not_quote_may_name_and_may_not_repeat_a_passage() -> None:

@@ -96,8 +96,14 @@ MANY = [
 @pytest.mark.parametrize(
     ("value", "texts"), [("40.00", FORTY), ("1234.50", MANY), ("1234567", ["12,34,567", "1.234.567"])]
 )
-def test_an_amount_is_found_in_any_format(value: str, texts: list[str]) -> None:
-    assert [text for text in texts if not occurs(Decimal(value), f"Pay me {text} now.")] == []
+def test_a_number_is_found_in_any_format(value: str, texts: list[str]) -> None:
+    number = Wanted.of(Decimal(value), Kind.NUMBER)
+    assert [text for text in texts if not number.occurs_in(Leaf(f"Pay me {text} now."))] == []
+
+
+@pytest.mark.parametrize("text", FORTY)
+def test_only_with_a_currency_it_is_an_amount(text: str) -> None:
+    assert occurs(Decimal(40), f"Pay me {text} now.") is (text not in ("40", "40.00"))
 
 
 @pytest.mark.parametrize(
@@ -135,10 +141,11 @@ def test_another_number_is_not_that_amount(value: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("number", [40, 40.0, Decimal("40.00"), "40.00"])
-def test_a_number_of_json_is_an_amount(number: Any) -> None:
-    assert occurs(Decimal("40"), number)
+def test_a_number_of_json_is_an_amount_where_its_field_says_so(number: Any) -> None:
+    assert Wanted.of(Decimal("40")).occurs_in(Leaf.of(number, "total"))
+    assert not Wanted.of(Decimal("4")).occurs_in(Leaf.of(number, "total"))
+    assert not occurs(Decimal("40"), number)
     assert occurs(40, number)
-    assert not occurs(Decimal("4"), number)
 
 
 @pytest.mark.parametrize(

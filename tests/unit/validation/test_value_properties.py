@@ -23,7 +23,7 @@ def western(cents: int, thousands: str, decimal: str) -> str:
 
 FORMATS = st.sampled_from([(",", "."), (".", ","), ("'", "."), (" ", ","), ("", "."), ("", ",")])
 CURRENCY = st.sampled_from(
-    [("", ""), ("$", ""), ("US$ ", ""), ("€", ""), ("", " €"), ("", " USD"), ("EUR ", ""), ("", "-dollar")]
+    [("$", ""), ("US$ ", ""), ("€", ""), ("", " €"), ("", " USD"), ("EUR ", ""), ("", "-dollar")]
 )
 
 
@@ -47,7 +47,7 @@ def test_another_amount_is_never_found(
 
 @given(CENTS, CENTS)
 def test_json_numbers_are_compared_exactly(mine: int, theirs: int) -> None:
-    assert Wanted.of(Decimal(mine) / 100).occurs_in(Leaf.of(theirs / 100)) is (mine == theirs)
+    assert Wanted.of(Decimal(mine) / 100).occurs_in(Leaf.of(theirs / 100, "paid")) is (mine == theirs)
 
 
 def spelled(draw: st.DrawFn, value: str) -> str:

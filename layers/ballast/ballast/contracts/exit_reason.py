@@ -33,6 +33,9 @@ class ExitReason(StrEnum):
     COST_LIMIT = "cost_limit"
     DEADLINE = "deadline"
 
+    # The workflow's execution has no room for more steps: Step Functions ends it at 25,000 events.
+    HISTORY_LIMIT = "history_limit"
+
     # The spend breaker lets no model be called: the planners that need none go on, or a person.
     BREAKER_OPEN = "breaker_open"
     BREAKER_STOPPED = "breaker_stopped"

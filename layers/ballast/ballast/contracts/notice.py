@@ -140,7 +140,7 @@ class EscalationMessage(Sent):
     answer_by          after that nobody waits for the answer
     why                why a person must approve the call, of an approval
     approvals_needed   how many different people must approve, and ``approvals_given`` who has
-    may_not_answer     who asked for the run, and who proposed the call: they do not decide
+    may_not_answer     who asked for the run, proposed the call, or guided the agent before it did: they do not decide
     approvers          the group whose members approve; null where every reviewer may
     binding            what an approval is bound to; send it back to approve exactly this
     reminder           half of the time has passed, and nobody has answered

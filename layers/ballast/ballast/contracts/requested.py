@@ -1,13 +1,12 @@
 """A run that is requested by message: the request itself, or an EventBridge event that carries it."""
 
-import json
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from ballast.contracts.notice import SOURCE
 from ballast.contracts.request import RunRequest
-from ballast.contracts.wire import parse
+from ballast.contracts.wire import parse, read_json
 from ballast.errors import InvalidInput
 
 #: The ``detail-type`` of an event whose detail is a ``RunRequested``.
@@ -30,11 +29,10 @@ def requested(body: str, stack: str | None = None) -> RunRequest:
     rule, by somebody who chose the queue; so does a plain request.
     """
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        raise InvalidInput(
-            "body: is not JSON. Send a RunRequest, or an EventBridge event with one in detail."
-        ) from None
+        data = read_json(body)
+    except (ValueError, RecursionError) as problem:
+        why = str(problem) if "send it as text" in str(problem) else "is not JSON"
+        raise InvalidInput(f"body: {why}. Send a RunRequest, or an EventBridge event with one in detail.") from None
     if isinstance(data, dict) and "detail-type" in data:
         return parse(RunRequest, _detail(data, stack), what="detail")
     return parse(RunRequest, data, what="RunRequest")

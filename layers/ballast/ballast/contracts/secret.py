@@ -41,8 +41,9 @@ _OURS = frozenset(
             "call_sha256 changed_by decided_by detail_type digest effect effects escalation_id event_id exit_reason",
             "from handed_over id idempotency_key intent",
             "invocation kind may_not_answer mode model moved on_rollback opens_at passed_over planner policy",
-            "precondition_sha256 price_version prompt_sha256 proposed_by reason repeat repeat_of reply_to request_id",
-            "request_sha256 requested_by role run_id seq service_tier sha256 shown signals signature status",
+            "precondition_sha256 price_version prompt_sha256 proposed_by proposed_sha256 reason repeat",
+            "repeat_of reply_to request_id request_sha256 requested_by role run_id seq service_tier sha256 shown",
+            "signals signature status",
             "stop_reason tenant to toolUseId type unanswered window windows",
         )
     ).split()
@@ -111,9 +112,8 @@ class Finder:
 
     def text(self, text: str, put: Callable[[str], str]) -> str:
         """Return a text with every secret in it replaced."""
-        spans = sorted([*self._spelled.spans(text), *self._named(text)])
         made, end = [], 0
-        for start, stop in spans:
+        for start, stop in self._spans(text):
             if start < end:  # a named one inside one that was found
                 continue
             made += [text[end:start], put(text[start:stop])]
@@ -123,6 +123,22 @@ class Finder:
     def masked(self, text: str) -> str:
         """Return a text with every secret masked."""
         return self.text(text, lambda _: MASK)
+
+    def cut(self, text: str, most: int) -> str:
+        """Return at most ``most`` characters of a text, not one of them of a secret that the cut would part.
+
+        Of a part that was left no mask would know whose it is.
+        """
+        if len(text) <= most:
+            return text
+        end = most - 1
+        for start, stop in self._spans(text):
+            if start < end < stop:
+                end = start
+        return f"{text[:end]}\u2026"
+
+    def _spans(self, text: str) -> list[tuple[int, int]]:
+        return sorted([*self._spelled.spans(text), *self._named(text)])
 
     def _ours(self, value: Any, key: str, tool: str, put: Put) -> Any:
         if isinstance(value, str):

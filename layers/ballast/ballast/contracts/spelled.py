@@ -2,8 +2,10 @@
 
 ============ ==========================================================================================
 as it is     the value
-escaped      as JSON, Python and a URL escape it, also several times over: ``\\"``, ``\\u00e9``, ``%22``, ``+``
+escaped      as JSON, Python (also of bytes), a URL and HTML escape it: ``\\"``, ``\\u00e9``, ``%22``, ``+``, ``&#39;``
 regrouped    a value of six digits or more, and of letters and digits only: ``4111-1111…``, ``de89 3704…``
+meant        a number or a date in another form: ``readings``
+abbreviated  the beginning or the end of a long value beside an ellipsis, or so much of it that it is no chance
 ============ ==========================================================================================
 
 A text is decoded once, with a note of where each piece came from, and one automaton (Aho and Corasick) looks for
@@ -12,8 +14,12 @@ all values at the same time: the time grows with the text, not with the number o
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from html import unescape
+
+from ballast.contracts.readings import Readings
 
 #: What one writer puts between groups of digits or letters, and another leaves out.
 _BETWEEN = " \t\n\r\u00a0\u2007\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2212\u00b7-./()_,:+'"
@@ -21,15 +27,24 @@ _BETWEEN = " \t\n\r\u00a0\u2007\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2212\
 _WIDEST_GAP = 3
 #: A value with fewer digits is not looked for in other groups: "12-34" is no "1234".
 _LEAST_DIGITS = 6
+#: So many characters of a value's beginning or end are taken for it beside an ellipsis, and so many anywhere.
+_LEAST_PART, _TELLING_PART = 8, 40
+#: What stands where something was left out, behind a beginning and before an end.
+_LEFT_OUT_AFTER = re.compile(r"[ \"'\[(<{]{0,2}(?:\.\.\.|\u2026)")
+_LEFT_OUT_BEFORE = re.compile(r"[ \"'\])>}]{0,2}(?:\.\.\.|\u2026)")  # in a text read backwards
 
 _HEX = "[0-9a-fA-F]"
 _SLASHES = r"(?:\\|%(?:25)*5[cC])+"
 _ESCAPE = re.compile(
     rf"(?P<pair>{_SLASHES}u[dD][89abAB]{_HEX}{{2}}{_SLASHES}u[dD][c-fC-F]{_HEX}{{2}})"
-    rf"|{_SLASHES}(?:u(?P<u>{_HEX}{{4}})|U(?P<U>000{_HEX}{{5}}|0010{_HEX}{{4}})|x(?P<x>{_HEX}{{2}})|(?P<c>[nrtbf]))"
+    rf"|(?P<bytes>(?:{_SLASHES}x{_HEX}{{2}})+)"
+    rf"|{_SLASHES}(?:u(?P<u>{_HEX}{{4}})|U(?P<U>000{_HEX}{{5}}|0010{_HEX}{{4}})|(?P<c>[nrtbf]))"
     rf"|(?P<slash>{_SLASHES})|(?P<url>(?:%(?:25)*(?!5[cC]){_HEX}{{2}})+)|(?P<plus>\+)"
+    r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|amp|lt|gt|quot|apos|nbsp);)"
 )
 _PERCENT = re.compile(rf"%(?:25)*({_HEX}{{2}})")
+_HAS_BYTES = re.compile(rf"(?:\\|5[cC])x{_HEX}{{2}}")
+_BYTE = re.compile(rf"{_SLASHES}x({_HEX}{{2}})")
 _UNITS = re.compile(rf"u([dD]{_HEX}{{3}})")
 _CONTROL = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _BARRIER = "\ue000"
@@ -53,9 +68,12 @@ class Spelling:
         return self.starts[start], self.ends[end - 1]
 
 
-def decoded(text: str) -> Spelling:
-    """Return ``text`` without escapes; a backslash that escapes nothing that is known is left out."""
-    if "\\" not in text and "%" not in text and "+" not in text:
+def decoded(text: str, *, utf8: bool = True) -> Spelling:
+    """Return ``text`` without escapes; a backslash that escapes nothing that is known is left out.
+
+    ``utf8``: whether bytes, as Python writes them (``\\xc3\\xbc``), are UTF-8 where they can be; else characters.
+    """
+    if not any(begins in text for begins in "\\%+&"):
         return Spelling(text)
     made: list[str] = []
     starts: list[int] = []
@@ -77,7 +95,11 @@ def decoded(text: str) -> Spelling:
         at = match.end()
         kind = match.lastgroup
         if kind == "url":
-            _put_url(text, match, put)
+            _put_bytes(_PERCENT, match, put, lambda two: f"%{two.upper()}", plus=" ")
+        elif kind == "bytes":
+            _put_bytes(_BYTE, match, put, lambda two: chr(int(two, 16)), longest=4 if utf8 else 0)
+        elif kind == "entity":
+            put(unescape(match[0]), match.start(), at)
         elif kind == "plus":
             put(" ", match.start(), at)
         elif kind == "c":
@@ -91,12 +113,20 @@ def decoded(text: str) -> Spelling:
     return Spelling("".join(made), starts, ends)
 
 
-def _put_url(text: str, match: re.Match[str], put: Callable[[str, int, int], None]) -> None:
-    """Decode a run of ``%XX`` as UTF-8, character by character; what is none stays ``%XX``."""
-    parts = list(_PERCENT.finditer(text, match.start(), match.end()))
+def _put_bytes(
+    byte: re.Pattern[str],
+    match: re.Match[str],
+    put: Callable[[str, int, int], None],
+    otherwise: Callable[[str], str],
+    *,
+    plus: str = "+",
+    longest: int = 4,
+) -> None:
+    """Decode a run of bytes as UTF-8, character by character, of ``longest`` bytes; what is none is ``otherwise``."""
+    parts = list(byte.finditer(match.string, match.start(), match.end()))
     at = 0
     while at < len(parts):
-        for length in (1, 2, 3, 4):
+        for length in range(1, longest + 1):
             some = parts[at : at + length]
             try:
                 char = bytes(int(one[1], 16) for one in some).decode("utf-8", "surrogatepass")
@@ -106,9 +136,9 @@ def _put_url(text: str, match: re.Match[str], put: Callable[[str, int, int], Non
         else:
             some, char = parts[at : at + 1], ""
         if len(char) == 1:  # a plus may be a space, so each is taken for one
-            put(" " if char == "+" else char, some[0].start(), some[-1].end())
+            put(plus if char == "+" else char, some[0].start(), some[-1].end())
         else:
-            put(f"%{some[0][1].upper()}", some[0].start(), some[0].end())
+            put(otherwise(some[0][1]), some[0].start(), some[0].end())
         at += len(some)
 
 
@@ -241,17 +271,80 @@ class Spelled:
         self._plain = Automaton.of(text for value, text in plain.items() if len(text) >= min(len(value), 4))
         codes = {made for value in known if (made := code(value)) is not None}
         self._codes = Automaton.of(codes) if codes else None
+        self._parts = _Parts(plain.values())
+        self._readings = Readings(known)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where values stand in ``text``, in order; those that overlap are one."""
         spelling = decoded(text)
-        found = [spelling.span(*span) for span in self._plain.spans(spelling.text)]
+        found = self._in(spelling)
         if spelling.starts is not None:  # "\\new" may be a newline and "ew", or a backslash and the value "new"
             found += self._exact.spans(text)
-        if self._codes is not None and _may_hold(self._codes, spelling.text):
+            other = decoded(text, utf8=False) if _HAS_BYTES.search(text) else spelling
+            if other.text != spelling.text:
+                found += self._in(other)
+        return _merged(found)
+
+    def _in(self, spelling: Spelling) -> list[tuple[int, int]]:
+        text = spelling.text
+        spans = [*self._plain.spans(text), *self._parts.spans(text), *self._readings.spans(text)]
+        found = [spelling.span(*span) for span in spans]
+        if self._codes is not None and _may_hold(self._codes, text):
             bare = ungrouped(spelling)
             found += [bare.span(*span) for span in self._codes.spans(bare.text)]
-        return _merged(found)
+        return found
+
+
+class _Parts:
+    """Looks for the beginnings and the ends of long values: somebody has abbreviated or cut them."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        long = [value for value in values if len(value) > _LEAST_PART]
+        self._beginnings = _Beginnings(long, _LEFT_OUT_AFTER)
+        self._ends = _Beginnings([value[::-1] for value in long], _LEFT_OUT_BEFORE)
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        ends = self._ends.spans(text[::-1])
+        return [*self._beginnings.spans(text), *((len(text) - end, len(text) - start) for start, end in ends)]
+
+
+class _Beginnings:
+    """Looks for the beginnings of values. ``left_out`` is what stands behind one that was cut."""
+
+    def __init__(self, values: Iterable[str], left_out: re.Pattern[str]) -> None:
+        self._sorted = sorted(values)
+        self._automaton = Automaton.of({value[:_LEAST_PART] for value in self._sorted})
+        self._left_out = left_out
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        found, known = [], 0
+        for start, end in self._automaton.spans(text):
+            if start < known:
+                continue
+            length = max(_alike(text, start, value) for value in self._nearest(text[start : start + _TELLING_PART]))
+            # A value's own full stop may be the ellipsis' first one.
+            places = range(max(end, start + length - 2), start + length + 1)
+            if length >= _TELLING_PART or any(self._left_out.match(text, at) for at in places):
+                known = start + length
+                found.append((start, known))
+        return found
+
+    def _nearest(self, text: str) -> Sequence[str]:
+        """Return the values around ``text`` in their order: one of them begins most like it."""
+        at = bisect_left(self._sorted, text)
+        return self._sorted[max(0, at - 1) : at + 1]
+
+
+def _alike(text: str, start: int, value: str) -> int:
+    """Return how many characters of the value stand in the text from ``start`` on."""
+    least, most = 0, len(value)
+    while least < most:
+        middle = (least + most + 1) // 2
+        if text.startswith(value[:middle], start):
+            least = middle
+        else:
+            most = middle - 1
+    return least
 
 
 def _may_hold(codes: Automaton, text: str) -> bool:

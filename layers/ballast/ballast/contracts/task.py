@@ -23,11 +23,12 @@ class HandedOver(Wire):
 
 
 class PlanTask(Wire):
-    """Propose one decision for this turn."""
+    """Propose one decision for this turn. ``history``: events of the execution's history so far."""
 
     run_id: RunId
     turn: Turn
     handed_over: HandedOver | None = None
+    history: Annotated[int, Field(ge=0)] = 0
 
 
 class ExecuteTask(Wire):
@@ -35,6 +36,8 @@ class ExecuteTask(Wire):
 
     asked       how often people were asked for its approval so far
     unanswered  the last time was in vain
+    events      what the call has taken of the execution's history; the workflow counts it
+    given_up    the error of the last of all attempts: there will be no other one, so the call is settled as it stands
     """
 
     run_id: RunId
@@ -42,6 +45,8 @@ class ExecuteTask(Wire):
     index: Annotated[int, Field(ge=1)]
     asked: Annotated[int, Field(ge=0)] = 0
     unanswered: bool = False
+    events: Annotated[int, Field(ge=0)] = 0
+    given_up: Annotated[str, Field(min_length=1, max_length=256)] | None = None
 
 
 class Asked(Wire):
@@ -66,7 +71,9 @@ class OpenTask(Wire):
     """Tell the people, who have ``timeout_s`` to answer.
 
     ``index`` is the call that an approval is about, ``round`` how often it is asked with this time.
-    A ``question`` is for the requester and not for the people. ``attempt`` tells which of several tokens is the newest.
+    A ``question`` is for the requester and not for the people. ``requested_by`` and ``tenant`` are those of the
+    execution's input, which nobody can change; None from executions that an older version started.
+    ``attempt`` tells which of several tokens is the newest.
     """
 
     run_id: RunId
@@ -78,6 +85,8 @@ class OpenTask(Wire):
     index: Annotated[int, Field(ge=1)] | None = None
     round: Annotated[int, Field(ge=1)] = 1
     handed_over: HandedOver | None = None
+    requested_by: str | None = None
+    tenant: str | None = None
     attempt: Asked = Asked()
 
     @model_validator(mode="after")

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue, StringConstraints, ValidationError
@@ -18,7 +19,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,6
 #: them wrote must not be one that another cannot read.
 MAX_DEPTH = 64
 #: So many complaints, of so many characters, tell what to mend; whoever reads them pays for each.
-_MAX_COMPLAINTS, _MAX_COMPLAINT_CHARS = 8, 200
+_MAX_COMPLAINTS, _MAX_NAME_CHARS, _MAX_COMPLAINT_CHARS = 8, 200, 600
 
 
 def _plain(value: JsonValue) -> JsonValue:
@@ -76,6 +77,45 @@ def utf8_size(value: Any) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
+def read_json(text: str | bytes) -> Any:
+    """Return what JSON ``text`` says. Raises ``ValueError``, also for a number whose digits would be lost."""
+    return json.loads(text, parse_float=_exactly)
+
+
+def read_digits(text: str | bytes) -> Any:
+    """Return what JSON ``text`` says, with a number whose digits would be lost as the text that it is written as."""
+    return json.loads(text, parse_float=_or_as_text)
+
+
+def _exactly(digits: str) -> float:
+    number = _or_as_text(digits)
+    if isinstance(number, str):
+        raise ValueError(f"the number {digits[:40]} has more digits than JSON's numbers keep; send it as text")
+    return number
+
+
+def _or_as_text(digits: str) -> float | str:
+    """Return the number, where a double keeps its digits: 0.1 and 1.10 it does, 12345678901234567.89 it does not."""
+    number = float(digits)
+    return number if math.isfinite(number) and Decimal(repr(number)) == Decimal(digits) else digits
+
+
+#: No JSON parser loses a digit of a whole number up to here: a double holds it.
+MAX_WHOLE = 2**53
+
+
+def beyond_doubles(value: Any, path: str) -> str | None:
+    """Return where JSON ``value`` has a whole number that a double does not hold; None where it has none."""
+    if isinstance(value, dict):
+        inside: Iterable[tuple[object, Any]] = value.items()
+    elif isinstance(value, list | tuple):
+        inside = enumerate(value)
+    else:
+        too_long = isinstance(value, int) and not isinstance(value, bool) and abs(value) > MAX_WHOLE
+        return path if too_long else None
+    return next((found for name, one in inside if (found := beyond_doubles(one, f"{path}.{name}"))), None)
+
+
 def plain(text: str) -> str:
     """Return ``text`` without lone surrogates, which a model may write and no other parser takes."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -86,16 +126,26 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def whole(text: str, most: int) -> str:
+    """Return ``text``, or how long it is where it has more than ``most`` characters.
+
+    For a text that somebody else wrote: cut, it may end in a part of a sensitive value, which no mask finds.
+    """
+    return text if len(text) <= most else f"({len(text)} characters)"
+
+
 def complaints(error: ValidationError) -> str:
     """Return one short line that names the wrong fields and what is allowed, without echoing values."""
     parts = []
     for item in error.errors(include_url=False, include_input=False):
-        where = ".".join(str(step) for step in item["loc"]) or "(whole)"
-        what = item["msg"]
+        # A field that should not be there has a name that somebody else made up.
+        where = whole(".".join(str(step) for step in item["loc"]), _MAX_NAME_CHARS) or "(whole)"
+        what = " ".join(item["msg"].split())
         if item["type"] == "union_tag_invalid":  # its message would echo what was sent
             what = f"{item['ctx']['discriminator']} must be one of {item['ctx']['expected_tags']}"
-        # A field that should not be there has a name that somebody else made up.
-        parts.append(" ".join(f"{where}: {what}".split())[:_MAX_COMPLAINT_CHARS])
+        if len(what) > _MAX_COMPLAINT_CHARS:  # a rule of the playbook says it, and may quote what it refuses
+            what = item["type"]
+        parts.append(f"{' '.join(where.split())}: {what}")
     more = len(parts) - _MAX_COMPLAINTS
     return "; ".join(parts[:_MAX_COMPLAINTS] + ([f"and {more} more"] if more > 0 else []))
 
@@ -133,5 +183,5 @@ def _no_json(data: Any) -> str:
         try:
             from_json(json.dumps(value, allow_nan=False))
         except (TypeError, ValueError, RecursionError):
-            wrong.append(" ".join(str(name).split())[:_MAX_COMPLAINT_CHARS])
+            wrong.append(whole(" ".join(str(name).split()), _MAX_NAME_CHARS))
     return ", ".join(wrong[:_MAX_COMPLAINTS]) or "(whole)"

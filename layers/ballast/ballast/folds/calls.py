@@ -38,6 +38,7 @@ class CallState:
     on_rollback  what a rollback does about the effect: undo, keep or freeze; recorded before it
     approved_by  who let it happen
     proposed     what the planner had proposed, where a person changed the arguments; ``call`` is what may act
+    admitted     the call with its arguments in their one form, as the gate recorded it; None before the gate
     """
 
     turn: int
@@ -56,6 +57,12 @@ class CallState:
     on_rollback: str | None = None
     approved_by: tuple[str, ...] = ()
     proposed: ToolCall | None = None
+    admitted: ToolCall | None = None
+
+    @property
+    def as_admitted(self) -> ToolCall:
+        """The call as it is compared and shown: in its one form, where the gate has recorded that."""
+        return self.admitted or self.call
 
     @property
     def ended(self) -> bool:
@@ -113,7 +120,10 @@ def _after(state: CallState, event: Event) -> CallState:
             effect=body["effect"],
             undo=_call(body.get("undo")),
             on_rollback=body.get("on_rollback"),
+            admitted=_admitted(state, body),
         )
+    if event.name == "call.approval_needed":
+        return replace(state, admitted=_admitted(state, body))
     if event.name == "call.refused":
         return replace(state, status="refused", message=body["message"], error=body.get("error", ""))
     if event.name == "call.approval_answered":
@@ -146,7 +156,14 @@ def _answered(state: CallState, body: Mapping[str, Any]) -> CallState:
     if not approve or "arguments" not in body:
         return state
     changed = state.call.model_copy(update={"arguments": body["arguments"]})
-    return replace(state, call=changed, proposed=state.proposed or state.call)
+    return replace(state, call=changed, proposed=state.proposed or state.call, admitted=None)
+
+
+def _admitted(state: CallState, body: Mapping[str, Any]) -> ToolCall | None:
+    """Return the call as the gate recorded it; an older version recorded none with an approval."""
+    if "arguments" not in body:
+        return state.admitted
+    return state.call.model_copy(update={"arguments": body["arguments"]})
 
 
 def _call(data: Any) -> ToolCall | None:

@@ -63,7 +63,7 @@ def _undone_by(
     """Return the effect that ``state`` undid: the one that the rollback names, or the newest with that undo."""
     if marked is not None and state.planner is Planner.ROLLBACK:
         return _newest(writes, lambda one: position(one) == marked)
-    does = same(state.call)
+    does = same(state.as_admitted)
     return _newest(writes, lambda one: one.undo is not None and same(one.undo) == does)
 
 
@@ -72,7 +72,7 @@ def _taken_back_by(state: CallState, writes: Sequence[CallState], same: Identity
     if state.undo is None:
         return None
     undo = same(state.undo)
-    return _newest(writes, lambda one: same(one.call) == undo)
+    return _newest(writes, lambda one: same(one.as_admitted) == undo)
 
 
 def _newest(writes: Sequence[CallState], fits: Callable[[CallState], bool]) -> CallState | None:
@@ -87,7 +87,7 @@ def earlier(events: Sequence[Event], at: Position, call: ToolCall, same: Identit
     """
     before = [event for event in events if not event.name.startswith("call.") or (event.turn, event.index) < at]
     reads = [state for state in calls(before) if state.effect == "read" and state.status == "ok"]
-    found = [state for state in (*reads, *standing(before, same).writes) if same(state.call) == same(call)]
+    found = [state for state in (*reads, *standing(before, same).writes) if same(state.as_admitted) == same(call)]
     return max(found, key=lambda state: (state.status in UNKNOWN, position(state)), default=None)
 
 

@@ -5,6 +5,9 @@ ending, for what came in between, and for itself::
 
     opened … settled ─▶ run.ended ─▶ announced · replied · what came late ─▶ run.settled ─▶ the lease, in another table
 
+``sha256`` is computed over the digest of all those marks (``events``) and the carrier's own, with its expiry. So the
+carrier can be checked against the lease also where TTL has removed some of what it vouches for.
+
 An event's *mark* is the SHA-256 of its key, its time, the digest of its body, and what the log keeps beside the body:
 the attributes of the indexes, the expiry, the hash of its ciphertexts. ``sha256`` covers the whole marks in the order
 of the work. The first bytes of each are listed beside it, so that the event that does not fit can be named.
@@ -24,7 +27,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ballast.contracts import Event
-from ballast.contracts.event import LAST_TURN, call_seq, escalation_seq, is_a_persons, order, run_seq
+from ballast.contracts.event import LAST_TURN, approval_seq, call_seq, escalation_seq, is_a_persons, order, run_seq
 from ballast.contracts.wire import canonical
 from ballast.folds.conversation import changed_prompts
 
@@ -37,6 +40,7 @@ _UNSIGNED = (
     "says that a person decided, and no person's function signed it: somebody forged or changed it. "
     "Nothing that acts believes it"
 )
+_NOT_NOBODYS = "says that nobody answered, and the executor, which waited, did not write that: somebody forged it"
 
 Status = Literal["fits", "unfit", "not_covered", "open", "refused"]
 
@@ -84,7 +88,10 @@ class Anchor:
 
 @dataclass
 class _Check:
-    """What one check has found so far. ``marks``: those of the events that are there, by key."""
+    """What one check has found so far. ``marks``: those of the events that are there, by key.
+
+    checked  the carriers whose own digest is what they say, whatever is missing of the events that they vouch for
+    """
 
     events: Sequence[Event]
     broken: Mapping[str, str]
@@ -92,6 +99,7 @@ class _Check:
     wrong: dict[str, str] = field(default_factory=dict)
     missing: set[str] = field(default_factory=set)
     covered: set[str] = field(default_factory=set)
+    checked: set[str] = field(default_factory=set)
 
 
 def vouching(event: Event, covers: Sequence[Event], unsigned: Iterable[str] = ()) -> Event:
@@ -106,8 +114,10 @@ def vouching(event: Event, covers: Sequence[Event], unsigned: Iterable[str] = ()
     since = covers[0].at if covers else event.at
     told = {seq for carrier in covers if carrier.name in _CARRIERS for seq in _listed_apart(carrier)}
     apart = " ".join(sorted(set(unsigned) - told))
+    together = _together(marks)
     evidence = {
-        "sha256": _whole(marks, since, event, apart),
+        "sha256": _whole(together, since, event, apart),
+        "events": together,
         "since": since,
         **({"unsigned": apart} if apart else {}),
         "keys": " ".join(one.seq for one in fresh),
@@ -159,7 +169,9 @@ def check(
     for carrier in reversed(carriers):
         if carrier.seq not in it.wrong:
             _check_carrier(it, carrier)
-    forgotten = now is not None and _forgets(carriers, now) and _only_missing(it)
+    _check_anchor(it, names, anchor)
+    believed = [carrier for carrier in carriers if carrier.seq in it.checked and carrier.seq not in it.wrong]
+    forgotten = now is not None and _forgets(believed, now) and _only_missing(it)
     prompts = 0
     if not forgotten:
         changed, prompts = changed_prompts(events, digests, most_chars)
@@ -169,7 +181,6 @@ def check(
     late = _check_uncovered(it, names) if whole else ()
     if carriers and not settling:
         _check_settled(it, names)
-    _check_anchor(it, names, anchor)
     first = _first(it, besides=it.missing if forgotten else set())
     status: Status
     if first is not None:
@@ -205,10 +216,17 @@ def _check_carrier(it: _Check, carrier: Event) -> None:
             it.missing.add(seq)
         said = f"is missing: {carrier.seq} vouches for it" if mark is None else f"was changed after {carrier.seq}"
         it.wrong.setdefault(seq, said)
-    if fits and _whole(
-        whole, evidence.get("since"), _without_evidence(carrier), evidence.get("unsigned", "")
-    ) != evidence.get("sha256"):
+    since, own, apart = evidence.get("since"), _without_evidence(carrier), evidence.get("unsigned", "")
+    if "events" in evidence:
+        right = _whole(evidence["events"], since, own, apart) == evidence.get("sha256")
+        if right and fits:
+            right = _together(whole) == evidence["events"]
+    else:  # an older version's, which can only be checked while all that it vouches for is there
+        right = not fits or _whole_before(whole, since, own, apart) == evidence.get("sha256")
+    if not right:
         it.wrong[carrier.seq] = "was changed: it, its time, its index or what it says of the others is not what it was"
+    elif fits or "events" in evidence:
+        it.checked.add(carrier.seq)
 
 
 def _check_answers(
@@ -227,7 +245,14 @@ def _check_answers(
         }
     for seq in forged:
         it.wrong[seq] = _UNSIGNED if seq in there else f"{_UNSIGNED}. It has been deleted since"
-    return tuple(sorted(forged, key=_place))
+    voided = {
+        approval_seq(event.turn, event.index, "answered", event.round)
+        for event in it.events
+        if event.name == "call.approval_void" and "signature" in event.body.get("moved", ())
+    }
+    nobodys = {e.seq for e in it.events if e.seq in voided and not is_a_persons(e.name, e.body)} - forged
+    it.wrong |= dict.fromkeys(nobodys, _NOT_NOBODYS)
+    return tuple(sorted(forged | nobodys, key=_place))
 
 
 def _check_uncovered(it: _Check, names: Mapping[str, Event]) -> tuple[str, ...]:
@@ -279,7 +304,9 @@ def _check_settled(it: _Check, names: Mapping[str, Event]) -> None:
         it.wrong.setdefault(
             seq, "is missing: the run has ended. If that was minutes ago, look again; else it was deleted"
         )
-    ended = run_seq("ended")
+    ended, ending = run_seq("ended"), names.get("run.ended")
+    if settled is not None and EVIDENCE in settled.body and ending is not None and EVIDENCE not in ending.body:
+        it.wrong.setdefault(ended, "has no evidence, and what came after it has: an older version's, or not Settle's")
     if "run.ended" not in names and ended not in it.broken:
         it.wrong.setdefault(ended, "is missing: the run was settled")
 
@@ -320,7 +347,7 @@ def _only_missing(it: _Check) -> bool:
 
 
 def _forgets(carriers: Sequence[Event], now: datetime) -> bool:
-    """Say whether TTL removes events of this run by now."""
+    """Say whether TTL removes events of this run by now, by the expiry of ``carriers`` whose own digest was checked."""
     for carrier in carriers:
         try:
             expires_at = int(dict(carrier.stored)["expires_at"])
@@ -365,12 +392,22 @@ def _mark(event: Event, digest: str | None = None) -> bytes:
     return hashlib.sha256(told.encode("ascii")).digest()
 
 
-def _whole(marks: Sequence[bytes], since: Any, carrier: Event, apart: Any) -> str:
-    """Return the digest of the marks of what ``carrier`` (without its evidence) vouches for, and of its own.
+def _together(marks: Sequence[bytes]) -> str:
+    return hashlib.sha256(b"".join(marks)).hexdigest()
+
+
+def _whole(together: Any, since: Any, carrier: Event, apart: Any) -> str:
+    """Return the digest of what ``carrier`` (without its evidence) vouches for (``together``), and of itself.
 
     since  when the first event was written
-    apart  the keys of answers that are not signed; "" where there is none, and in what older versions wrote
+    apart  the keys of answers that are not signed; "" where there is none
     """
+    own = base64.b64encode(_mark(carrier)).decode("ascii")
+    return hashlib.sha256(canonical([together, own, since, apart]).encode("ascii")).hexdigest()
+
+
+def _whole_before(marks: Sequence[bytes], since: Any, carrier: Event, apart: Any) -> str:
+    """Return the same as an older version computed it."""
     beside = [since, apart] if apart != "" else since
     return hashlib.sha256(b"".join([*marks, _mark(carrier), canonical(beside).encode("ascii")])).hexdigest()
 

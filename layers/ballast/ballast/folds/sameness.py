@@ -1,39 +1,27 @@
-"""When two calls are the same: the tool's name, and arguments that say the same."""
+"""When two calls are the same: the tool's name, and arguments that are equal JSON."""
 
-from collections.abc import Mapping
-from datetime import date, datetime, time
 from decimal import Decimal
-from enum import Enum
 from typing import Any
-from unicodedata import normalize
 
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical, sha256
 
 
 def same(value: Any) -> Any:
-    """Return ``value`` (JSON, or a model's dump) without what makes no difference.
+    """Return JSON ``value`` without what makes no difference: the order of keys, and 1 and 1.0.
 
-    Order of keys, spaces around and between words, the Unicode normal form, 1 and 1.0. A text that looks
-    like a number stays a text: an id "007" is not "7".
+    Texts are the same when they are the same: where spaces or case say nothing, the field's own type says so
+    (``StringConstraints(strip_whitespace=True)``). A text that looks like a number stays a text: an id "007" is no "7".
     """
-    match value:
-        case None | bool():
-            return value
-        case Enum():
-            return same(value.value)
-        case int() | float() | Decimal():
-            return _number(value)
-        case str():
-            return f"'{' '.join(normalize('NFC', value).split())}"
-        case date() | datetime() | time():
-            return f"'{value.isoformat()}"
-        case Mapping():
-            return {normalize("NFC", str(key)): same(inner) for key, inner in value.items()}
-        case list() | tuple() | set() | frozenset():
-            return [same(inner) for inner in value]
-        case _:
-            return f"'{value}"
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return _number(value)
+    if isinstance(value, dict):
+        return {key: same(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [same(inner) for inner in value]
+    return f"'{value}"
 
 
 def identity(call: ToolCall) -> str:
@@ -42,11 +30,11 @@ def identity(call: ToolCall) -> str:
 
 
 def identity_of(tool: str, arguments: Any) -> str:
-    """Return the identity of a call of ``tool``; ``arguments`` as JSON or as a model dumped them."""
+    """Return the identity of a call of ``tool`` with these arguments, JSON."""
     return sha256(canonical([tool, same(arguments)]))
 
 
-def _number(value: int | float | Decimal) -> str:
+def _number(value: int | float) -> str:
     """Return the number's digits and exponent, exactly: no rounding, whatever its size."""
     sign, digits, exponent = Decimal(value if isinstance(value, int) else str(value)).as_tuple()
     if isinstance(exponent, str):  # a NaN or an infinity

@@ -56,7 +56,7 @@ def _line(state: CallState) -> str:
     outcome = _short(canonical(state.result)) if state.status == "ok" else _short(state.message)
     if state.status == "intended" and state.effect == "write":
         outcome = "It was begun, and nobody knows whether it happened."
-    arguments = _short(canonical(state.call.arguments))
+    arguments = _short(canonical(state.as_admitted.arguments))
     return f"- turn {state.turn}, {state.planner}: {state.call.tool}{effect} {arguments}: {state.status}. {outcome}"
 
 

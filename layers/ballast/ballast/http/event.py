@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
+from ballast.contracts.wire import read_json
 from ballast.http.problem import Problem, invalid
 
 #: What a run's request may be at most; Step Functions takes no more as an execution's input.
@@ -78,6 +79,7 @@ def read_body(text: str) -> dict[str, Any]:
     """
     try:
         value = from_json(text, allow_inf_nan=False)
+        read_json(text)  # for the digits of its numbers
     except ValueError as problem:
         raise Problem(400, "Bad request", f"The body is not JSON: {' '.join(str(problem).split())[:200]}.") from None
     if not isinstance(value, dict):

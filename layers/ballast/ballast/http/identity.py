@@ -98,7 +98,7 @@ class Caller:
         """Whether it is an operator."""
         return "operate" in self.rights
 
-    def sees(self, tenant: str) -> bool:
+    def sees(self, tenant: str | None) -> bool:
         """Whether this tenant's runs and escalations exist, for this caller."""
         return self.tenant is None or self.tenant == tenant
 
@@ -209,11 +209,6 @@ class Callers:
         if "reviewer" in found:
             return Caller(principal, tenant, "reviewer", groups)
         return Caller(principal, tenant)
-
-
-def same_person(recorded: str, principal: str) -> bool:
-    """Whether a recorded identity is the caller's. Records of earlier versions have the session's name at the end."""
-    return recorded == principal or (":assumed-role/" in principal and recorded.startswith(f"{principal}/"))
 
 
 def _recorded(principal: str) -> str:

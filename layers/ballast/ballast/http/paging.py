@@ -1,4 +1,6 @@
-"""Page tokens: opaque to the caller, checked when they come back, and good for one query only.
+"""Pages: how many bytes one may have, and the tokens that lead on.
+
+A page token is opaque to the caller, checked when it comes back, and good for one query only.
 
 A token holds the key of the last item that was seen. It grants nothing: the partition that is read
 comes from the caller's identity and the query, so a forged token can only begin elsewhere in it.
@@ -11,9 +13,22 @@ import binascii
 import json
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from ballast.contracts.wire import canonical, sha256
 from ballast.http.problem import Problem, invalid
+
+#: Lambda answers with 6 MB at most, headers and all. What a page holds is less: its last item may be as large again.
+PAGE_BYTES = 2_500_000
+
+
+def sent_bytes(value: Any) -> int:
+    """Return the bytes that ``value`` (JSON) takes in a function's response at most.
+
+    There it is JSON as a text within JSON: in ASCII, and each of its quotes and backslashes escaped once more.
+    """
+    text = json.dumps(value, separators=(",", ":"))
+    return len(text) + text.count('"') + text.count("\\")
 
 
 def token(query: Mapping[str, str | None], key: Mapping[str, str]) -> str:

@@ -14,7 +14,7 @@ from ballast.errors import AnswerUnsigned, EscalationClosed, InvalidInput, MayNo
 
 CONTENT_TYPE = "application/problem+json"
 #: So many wrong fields, in so many characters, tell what to mend.
-_MAX_FIELDS, _MAX_CHARS = 20, 300
+_MAX_FIELDS, _MAX_CHARS, _MAX_DETAIL_CHARS = 20, 300, 1_000
 _NAMED = re.compile(r"([a-z_]+(?:\.[a-z_]+)*): (.+)", re.DOTALL)
 
 
@@ -65,11 +65,13 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
     def masked(self, mask: Callable[[str], str]) -> Problem:
-        """Return the same problem with its texts masked."""
+        """Return the same problem with its texts masked, and then cut where they are long."""
         errors = self.details.errors and tuple(
-            one.model_copy(update={"message": mask(one.message)}) for one in self.details.errors
+            one.model_copy(update={"field": mask(one.field)[:_MAX_CHARS], "message": mask(one.message)[:_MAX_CHARS]})
+            for one in self.details.errors
         )
-        self.details = self.details.model_copy(update={"detail": mask(self.details.detail), "errors": errors})
+        detail = mask(self.details.detail)[:_MAX_DETAIL_CHARS]
+        self.details = self.details.model_copy(update={"detail": detail, "errors": errors})
         return self
 
     def response(self) -> dict[str, Any]:
@@ -146,4 +148,4 @@ def _field(location: Sequence[str | int]) -> str:
 
 
 def _clean(text: str) -> str:
-    return plain(" ".join(text.split()))[:_MAX_CHARS].removeprefix("Value error, ")
+    return plain(" ".join(text.split())).removeprefix("Value error, ")

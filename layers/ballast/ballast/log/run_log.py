@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from ballast.contracts import Event
 from ballast.contracts.event import order, run_seq
-from ballast.contracts.secret import SEALED, Secret, sent
+from ballast.contracts.secret import SEALED, Finder, Secret, sent
 from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, LogCorrupt, RetryLater
 from ballast.folds.evidence import vouching
@@ -21,6 +22,12 @@ from ballast.log.seal import Seal, shown, split
 from ballast.log.signature import Signatures
 from ballast.runtime import Runtime, Settings
 
+_FORGED = (
+    "it claims to be a person's and is not signed; somebody forged or changed it. "
+    "See UnsignedAnswersAlarm in docs/operating.md."
+)
+#: As long as an execution may run (``TimeoutSeconds`` in statemachine/agent.asl.yaml), waits for people included.
+LONGEST_RUN_DAYS = 40
 _BEGINS = "run_id = :run_id AND begins_with(seq, :begin)"
 #: A warm function serves a few runs at a time.
 _KEPT_OPENINGS = 64
@@ -28,18 +35,40 @@ _KEPT_OPENINGS = 64
 _KEYS_A_BATCH, _BATCH_ATTEMPTS = 100, 5
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """An event that is in the log and cannot be read: not decoded, or another than its digest says.
+
+    at      what the item says of its time; as untrusted as the rest
+    why     what is wrong with it
+    beside  what the item has beside its event, such as the attributes of indexes
+    """
+
+    run_id: str
+    seq: str
+    at: str
+    why: str
+    beside: Mapping[str, str]
+
+
+def _outlives_a_run(days: int) -> int:
+    if days != 0 and days <= LONGEST_RUN_DAYS:
+        raise ValueError(f"must be 0 or more than {LONGEST_RUN_DAYS}")
+    return days
+
+
 class LogSettings(Settings):
     """What every function that touches the log needs.
 
     run_log_table   the table
     payload_bucket  where large bodies go
-    retention_days  after this many days DynamoDB's TTL removes an event; 0 keeps it for ever
+    retention_days  after this many days DynamoDB's TTL removes an event; 0 keeps it for ever. A run may wait for
+                    people for 40 days, and what it was opened with must be there when it goes on: 1 to 40 are refused
     """
 
     run_log_table: Annotated[str, Field(min_length=1)]
     payload_bucket: Annotated[str, Field(min_length=1)]
-    # A negative one would let DynamoDB remove an event as soon as it is written.
-    retention_days: Annotated[int, Field(ge=0)] = 0
+    retention_days: Annotated[int, AfterValidator(_outlives_a_run)] = 0
 
     def expires_at(self, now: datetime) -> int | None:
         """Return when TTL removes what is written ``now``, in seconds of Unix time; None where never."""
@@ -148,17 +177,18 @@ class RunLog:
         self._unsigned.pop(run_id, None)
         return self._query(run_id, "run_id = :run_id", {})
 
+    def read_all(self, run_id: str) -> tuple[tuple[Event, ...], tuple[Unreadable, ...]]:
+        """Return as ``read`` what can be read of the run, and what cannot: for who shows a run, and does not act."""
+        unreadable: list[Unreadable] = []
+        self._unsigned.pop(run_id, None)
+        items = self._items(self._asking(run_id, "run_id = :run_id", {}))
+        return self._in_order(items, unreadable), tuple(unreadable)
+
     def examine(self, run_id: str) -> tuple[tuple[Event, ...], dict[str, str]]:
         """Return as ``read`` what can be read of the run, and by its key what is wrong with each other event."""
-        wrong: dict[str, str] = {}
-        found = self._items(self._asking(run_id, "run_id = :run_id", {}))
-        events = []
-        for item in found:
-            try:
-                events.append(self._decoded(item))
-            except LogCorrupt as problem:
-                wrong[item["seq"]["S"]] = str(problem).partition(": ")[2]
-        return tuple(sorted(events, key=order)), wrong
+        events, unreadable = self.read_all(run_id)
+        forged = {event.seq: _FORGED for event in self.unsigned(run_id)}
+        return events, forged | {one.seq: one.why for one in unreadable}
 
     def read_turn(self, run_id: str, turn: int) -> tuple[Event, ...]:
         """Return the run's opening and the events of one turn: what it takes to execute a call.
@@ -177,10 +207,13 @@ class RunLog:
         with consequences(self._table):
             return bool(self._dynamodb.query(**query, Select="COUNT", Limit=1)["Count"])
 
-    def read_keys(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Event]:
+    def read_keys(
+        self, keys: Sequence[tuple[str, str]], unreadable: list[Unreadable] | None = None
+    ) -> dict[tuple[str, str], Event]:
         """Return the events under those (run id, seq), by key; strongly consistent. What is not there is left out.
 
-        Raises ``RetryLater`` where DynamoDB keeps leaving some unread.
+        With ``unreadable`` what cannot be read is added there, and hides nothing else. Raises ``RetryLater`` where
+        DynamoDB keeps leaving some unread, and ``LogCorrupt``.
         """
         table = self._settings.run_log_table
         found: dict[tuple[str, str], Event] = {}
@@ -191,7 +224,7 @@ class RunLog:
             for _ in range(_BATCH_ATTEMPTS):
                 with consequences(self._table):
                     page = self._dynamodb.batch_get_item(RequestItems={table: {"Keys": wanted, "ConsistentRead": True}})
-                for event in self._in_order(page["Responses"].get(table, [])):
+                for event in self._in_order(page["Responses"].get(table, []), unreadable):
                     found[event.run_id, event.seq] = event
                 wanted = page.get("UnprocessedKeys", {}).get(table, {}).get("Keys")
                 if not wanted:
@@ -200,10 +233,12 @@ class RunLog:
                 raise RetryLater(f"{self._table} leaves keys unread; try again.")
         return found
 
-    def read_turns(self, run_id: str, from_turn: int, at_least: int) -> tuple[tuple[Event, ...], bool]:
+    def read_turns(
+        self, run_id: str, from_turn: int, at_least: int, unreadable: list[Unreadable] | None = None
+    ) -> tuple[tuple[Event, ...], bool]:
         """Return whole turns from ``from_turn`` on, ``at_least`` so many events, and whether there are more.
 
-        In the order of the work; reads no more of a long run than that.
+        In the order of the work; reads no more of a long run than that. ``unreadable``: as in ``read_keys``.
         """
         items: list[dict[str, Any]] = []
         query = self._asking(run_id, "run_id = :run_id AND seq >= :begin", {":begin": {"S": f"{from_turn:04d}."}})
@@ -213,11 +248,11 @@ class RunLog:
                 page = self._dynamodb.query(**query)
             items += page["Items"]
             if "LastEvaluatedKey" not in page:
-                return self._in_order(items), False
+                return self._in_order(items, unreadable), False
             # The newest turn may be cut in the middle.
             whole = [item for item in items if item["seq"]["S"][:4] != items[-1]["seq"]["S"][:4]]
             if len(whole) >= at_least:
-                return self._in_order(whole), True
+                return self._in_order(whole, unreadable), True
             query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def _query(self, run_id: str, condition: str, values: dict[str, Any]) -> tuple[Event, ...]:
@@ -241,17 +276,29 @@ class RunLog:
             "ConsistentRead": True,
         }
 
-    def _in_order(self, items: list[dict[str, Any]]) -> tuple[Event, ...]:
-        return tuple(sorted(filter(None, map(self._believed, items)), key=order))
+    def _in_order(
+        self, items: Iterable[dict[str, Any]], unreadable: list[Unreadable] | None = None
+    ) -> tuple[Event, ...]:
+        """Return the events of ``items``. What cannot be read raises ``LogCorrupt``, or is added to ``unreadable``."""
+        events = []
+        for item in items:
+            try:
+                events.append(self._believed(item))
+            except LogCorrupt as problem:
+                if unreadable is None:
+                    raise
+                why = str(problem).partition(": ")[2]
+                at = str(item.get("at", {}).get("S", ""))
+                beside = kept_beside(item, {})
+                unreadable.append(Unreadable(item["run_id"]["S"], item["seq"]["S"], at, why, beside))
+        return tuple(sorted(filter(None, events), key=order))
 
     def _believed(self, item: dict[str, Any]) -> Event | None:
         """Return the event, None where it claims to be a person's and is not signed."""
         try:
             event = self._decoded(item)
         except AnswerUnsigned as unsigned:
-            if len(self._unsigned) >= _KEPT_OPENINGS and unsigned.event.run_id not in self._unsigned:
-                self._unsigned.clear()
-            self._unsigned.setdefault(unsigned.event.run_id, {})[unsigned.event.seq] = unsigned.event
+            self._set_apart(unsigned.event)
             return None
         self._unsigned.get(event.run_id, {}).pop(event.seq, None)
         return event
@@ -259,6 +306,17 @@ class RunLog:
     def unsigned(self, run_id: str) -> tuple[Event, ...]:
         """Return what claims to be a person's in that run and is not signed, as it was last read here."""
         return tuple(sorted(self._unsigned.get(run_id, {}).values(), key=order))
+
+    def disbelieve(self, event: Event) -> None:
+        """Report an event in the place of a person's answer that was forged; ``unsigned`` has it from now on."""
+        self._set_apart(event)
+        if self._signatures is not None:
+            self._signatures.report(event, "it says that nobody answered, and the executor did not write that")
+
+    def _set_apart(self, event: Event) -> None:
+        if len(self._unsigned) >= _KEPT_OPENINGS and event.run_id not in self._unsigned:
+            self._unsigned.clear()
+        self._unsigned.setdefault(event.run_id, {})[event.seq] = event
 
     @property
     def _table(self) -> str:
@@ -270,17 +328,16 @@ class RunLog:
             payload = self._payload(item, key)
         seq = item["seq"]["S"]
         try:
-            event = decode(item, payload)
-            body, tokens = split(event.body)
-        except ValueError as problem:
+            stored = decode(item, payload)
+            body, tokens = split(stored.body)
+            event = stored.model_copy(update={"body": shown(body, tokens)}).with_stored(kept_beside(item, tokens))
+            digest = event.digest
+        except (ValueError, RecursionError) as problem:
             raise LogCorrupt(f"{item['run_id']['S']} {seq}: cannot be decoded: {problem}.") from None
-        stored = event
-        event = event.model_copy(update={"body": shown(body, tokens)}).with_stored(kept_beside(item, tokens))
-        if event.digest != item.get("digest", {}).get("S"):
+        if digest != item.get("digest", {}).get("S"):
             raise LogCorrupt(f"{event.run_id} {seq}: the content does not match its digest; somebody changed the log.")
         if self._signatures is not None and not self._signatures.hold(stored, item):
-            what = f"{event.run_id} {seq}: it claims to be a person's and is not signed; somebody forged or changed it."
-            raise AnswerUnsigned(f"{what} See UnsignedAnswersAlarm in docs/operating.md.", event=event)
+            raise AnswerUnsigned(f"{event.run_id} {seq}: {_FORGED}", event=event)
         if self._seal is not None and self._seal.opens and tokens:
             event = self._seal.open(event, body, tokens)
             self._learned(event.run_id, event.body)
@@ -298,6 +355,14 @@ class RunLog:
     def shown(self, run_id: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return ``body`` as everybody would see it in an event of that run that was appended now."""
         return body if self._seal is None else self._seal.shown(body, self._learned(run_id, body))
+
+    def cut(self, run_id: str, text: str, *, most: int, beside: Any = None) -> str:
+        """Return at most ``most`` characters of what will be recorded, without a part of a sensitive value.
+
+        ``beside``: what else of the run holds such values, as an event's body has it.
+        """
+        known = self._learned(run_id, beside)
+        return (Finder.of(known) if self._seal is None else self._seal.finder(known)).cut(text, most)
 
     def masked(self, text: str, event: Any = None) -> str:
         """Return ``text`` with the sensitive values masked that were met here, or that ``event`` brought."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -158,7 +157,7 @@ def split(body: Body) -> tuple[Body, dict[str, list[str]]]:
         return body, {}
     whole = isinstance(tokens, dict) and all(isinstance(parts, list) for parts in tokens.values())
     if not whole:
-        raise ValueError(f"its {SEALED} is no mapping of tokens: {json.dumps(tokens)[:80]}")
+        raise ValueError(f"its {SEALED} is no mapping of tokens to texts")
     if any(token_of(parts) != token for token, parts in tokens.items()):
         raise ValueError("a sealed value is not the one that was written; somebody exchanged it")
     return {name: value for name, value in body.items() if name != SEALED}, tokens

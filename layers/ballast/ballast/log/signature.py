@@ -97,7 +97,7 @@ class Signatures:
                 self._verdicts.clear()
             self._verdicts[known] = valid
             if not valid:
-                self._report(event, has_mac=bool(mac))
+                self.report(event, "its signature is not that of what it says" if mac else "it is not signed")
         return self._verdicts[known]
 
     def _valid(self, signed: bytes, mac: bytes) -> bool:
@@ -115,8 +115,8 @@ class Signatures:
             made = self.kms.generate_mac(KeyId=self.key_arn, MacAlgorithm=ALGORITHM, Message=signed)
         return bytes(made["Mac"])
 
-    def _report(self, event: Event, *, has_mac: bool) -> None:
-        why = "its signature is not that of what it says" if has_mac else "it is not signed"
+    def report(self, event: Event, why: str) -> None:
+        """Say that ``event`` is not believed, which wakes somebody."""
         fields = {"run_id": event.run_id, "seq": event.seq, "message": f"A person's answer is not believed: {why}."}
         self.emit(metric_line({"UnsignedAnswers": 1}, fields=fields))
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from ballast.contracts import Limits, LimitsPatch
+from ballast.contracts.history import MOST_CALLS, MOST_TURNS
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Json, Name, Text, Wire, complaints
 from ballast.errors import InvalidInput, PlaybookInvalid
@@ -192,6 +193,12 @@ def read_agent(file: Path) -> AgentConfig:
             config.limits_for(name)
         except InvalidInput as looser:
             raise PlaybookInvalid(f"{file}: {looser}") from None
+    for name, most in (("turns", MOST_TURNS), ("tool_calls", MOST_CALLS)):
+        if (wanted := getattr(config.limits, name)) > most:
+            raise PlaybookInvalid(
+                f"{file}: limits.{name} is {wanted}, and no run comes further than {most}: Step Functions ends an "
+                f"execution at 25,000 events, and a run ends before that (history_limit). Write {most} or less."
+            )
     if config.limits.fallback_reserve_s >= config.limits.deadline_s:
         raise PlaybookInvalid(f"{file}: limits.fallback_reserve_s must be less than limits.deadline_s.")
     return config

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from ballast.contracts import RunRequest
 from ballast.contracts.wire import Name
 from ballast.errors import PlaybookInvalid
-from ballast.playbook.defect import ask, shortened
+from ballast.playbook.defect import ask
 
 if TYPE_CHECKING:
     from ballast.playbook.run import RunSoFar
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 _GROUP: TypeAdapter[str] = TypeAdapter(Name)
 #: More people than this nobody finds.
 MAX_APPROVALS = 9
-#: Of a rule's reason people read so many bytes.
-_WHY_BYTES = 1_000
 
 
 class OnUnanswered(StrEnum):
@@ -73,7 +71,7 @@ def why_the_rule_asks(
     def asks() -> str | None:
         said = rule(*given)
         if isinstance(said, str):
-            return shortened(said, _WHY_BYTES) or None
+            return said or None
         return f"the rule of {tool} asks for it" if said else None
 
     return ask(what, asks, rule)

@@ -1,14 +1,15 @@
-"""Ask a function of the playbook that judges a call, and put what it raises into words of a bounded length.
+"""Ask a function of the playbook that judges a call, and refuse the call where that breaks.
 
 ::
 
     what a rule returns ─▶ goes on
     RetryLater ──────────▶ raised: what it reads is down for a while
     CallRefused ─────────▶ raised: its own word
-    anything else ───────▶ RuleViolation: the rule's name, the error, the place in the playbook; nothing was done
+    anything else ───────▶ RuleViolation: the rule's name, the place in the playbook, the error; nothing was done
 
 A rule does nothing, so its defect is harmless: the call that it judges is refused, and the planner goes on. The
-traceback is printed for whoever runs the playbook (``ballast.edge.note``).
+traceback is printed for whoever runs the playbook (``ballast.edge.note``). Who records the text masks and bounds it
+(``RunLog.cut``): what is cut off first is the error's own words, not its name and place.
 """
 
 import sys
@@ -17,16 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from ballast.contracts.wire import plain
-from ballast.edge import masked_here, note
+from ballast.contracts.said import said
+from ballast.edge import note
 from ballast.errors import CallRefused, RetryLater, RuleViolation
 
 T = TypeVar("T")
-
-#: Bytes of an error's text, in UTF-8, that are recorded and read by a model or a person.
-ERROR_BYTES = 4 * 1024
-#: Of a defect's text less is kept: its class and its place say most.
-_DEFECT_BYTES = 500
 
 
 def ask(
@@ -50,10 +46,11 @@ def ask(
         if ends_the_process(problem) or isinstance(problem, may_raise):
             raise
         note(problem)
-        told = described(problem, owner)
+        told = f"{type(problem).__name__}: {said(problem)}"
         if not quoted and not isinstance(problem, ValueError):
-            told = f"({type(problem).__name__}) in {place(problem, owner) or 'Ballast'}"
-        raise RuleViolation(f"{what} broke, so nothing was done: {told}") from problem
+            told = f"({type(problem).__name__})"
+        where = place(problem, owner)
+        raise RuleViolation(f"{what} broke{where and f' in {where}'}, so nothing was done: {told}") from problem
 
 
 def ends_the_process(problem: BaseException) -> bool:
@@ -66,40 +63,11 @@ def ends_the_process(problem: BaseException) -> bool:
     return type(problem).__module__ not in ("builtins", "asyncio.exceptions") or isinstance(problem, KeyboardInterrupt)
 
 
-def described(problem: BaseException, owner: object) -> str:
-    """Return the error's class, its text and its place, such as ``KeyError: 'boom' (tools/refund.py, line 12)``."""
-    where = place(problem, owner)
-    text = said(problem, most=_DEFECT_BYTES)
-    return f"{type(problem).__name__}{f': {text}' if text else ''}{f' ({where})' if where else ''}"
-
-
-def said(problem: BaseException, *, most: int = ERROR_BYTES) -> str:
-    """Return an error's text as it can be recorded, whatever its class makes of ``str``."""
-    try:
-        text = str(problem)
-    except Exception:
-        text = "(its text cannot be made)"
-    return shortened(text, most)
-
-
-def shortened(text: str, most: int = ERROR_BYTES) -> str:
-    """Return ``text``, or its head and its tail where it has more than ``most`` bytes of UTF-8, with what is left out.
-
-    What is cut off is counted, so that nobody takes the rest for the whole. It is masked before it is cut.
-    """
-    text = plain(text)
-    if len(text) <= most and len(text.encode()) <= most:
-        return text
-    data = masked_here(text).encode()
-    if len(data) <= most:
-        return data.decode()
-    half = max(0, most - 60) // 2
-    head, tail = (part.decode(errors="ignore") for part in (data[:half], data[len(data) - half :]))
-    return f"{head} … ({len(data) - 2 * half} bytes left out) … {tail}"
-
-
 def place(problem: BaseException, owner: object) -> str:
-    """Return the innermost place of an error in the package of ``owner``, "" where it has none there."""
+    """Return the innermost place of an error in the package of ``owner``, such as ``tools/refund.py, line 12``.
+
+    "" where it has none there: a function that was made elsewhere, such as in a library.
+    """
     package = str(getattr(owner, "__module__", "")).partition(".")[0]
     roots = [Path(root).resolve() for root in getattr(sys.modules.get(package), "__path__", ())]
     for frame in reversed(traceback.extract_tb(problem.__traceback__)):

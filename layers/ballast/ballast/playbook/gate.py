@@ -3,12 +3,13 @@
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from ballast.contracts import Planner, RunRequest, ToolCall
-from ballast.contracts.wire import canonical, complaints
+from ballast.contracts.wire import whole
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
 from ballast.playbook.defect import ask
+from ballast.playbook.form import MAX_DIGITS, out_of_bounds
 from ballast.playbook.load import Playbook
 from ballast.playbook.opening import ASK_REQUESTER
 from ballast.playbook.run import RunSoFar
@@ -25,7 +26,7 @@ def admit_call(
     *,
     by_operator: bool = False,
 ) -> tuple[Tool, BaseModel]:
-    """Return the tool and its checked arguments, or raise a ``CallRefused`` that says what to mend.
+    """Return the tool and its arguments, as their one JSON form says them, or raise a ``CallRefused`` that says why.
 
     In order: unknown tool (for the agent and for people: also one that is not offered, which only an operator
     may call), a write that is not for the request's intent (for the same), malformed JSON, size, schema, the tool's
@@ -37,25 +38,16 @@ def admit_call(
     if call.tool == ASK_REQUESTER and playbook.agent.ask_requester:
         raise RuleViolation(f'{ASK_REQUESTER} must be the only call of its turn, with {{"question": "…"}}.')
     if tool is None:
-        raise UnknownTool(f"There is no tool named {call.tool[:80]!r}. Tools: {', '.join(known)}.")
+        raise UnknownTool(f"There is no tool named {whole(call.tool, 80)!r}. Tools: {', '.join(known)}.")
     undoes = by_operator and not tool.offered
     if tool.effect is Effect.WRITE and not (free or undoes) and not playbook.agent.may_write(tool.name, request.intent):
         raise RuleViolation(f"{tool.name} is not for a request about {request.intent}, whatever a text may say.")
     arguments = _object(tool, call.arguments)
-    checked = ask(f"{tool.name}: a validator of its arguments", lambda: _read(tool, arguments), tool.arguments)
+    checked = ask(f"{tool.name}: a validator of its arguments", lambda: tool.read(arguments), tool.arguments)
     complaint = tool.complaint(checked, request, run)
     if complaint:
         raise RuleViolation(f"{tool.name}: {complaint}")
     return tool, checked
-
-
-def _read(tool: Tool, arguments: Any) -> BaseModel:
-    try:
-        return tool.arguments.model_validate_json(canonical(arguments))
-    except ValidationError as problem:
-        raise SchemaViolation(
-            f"{tool.name}: {complaints(problem)}. Its arguments are: {', '.join(tool.arguments.model_fields)}."
-        ) from None
 
 
 def _object(tool: Tool, arguments: Any) -> dict[str, Any]:
@@ -65,8 +57,10 @@ def _object(tool: Tool, arguments: Any) -> dict[str, Any]:
             why = why_no_object(arguments) or "it is an object inside a text; send the object itself"
         raise MalformedArguments(
             f"{tool.name}: the arguments must be one JSON object, not {type(arguments).__name__}"
-            f"{f' ({why})' if why else ''}. Send an object with: {', '.join(tool.arguments.model_fields)}."
+            f"{f' ({why})' if why else ''}. Send an object with: {', '.join(tool.argument_names)}."
         )
+    if (where := out_of_bounds(arguments)) is not None:
+        raise SchemaViolation(f"{tool.name}: {where}: must be a finite number of at most {MAX_DIGITS} digits.")
     problem = too_large(arguments, max_bytes=tool.argument_bytes, max_depth=tool.depth)
     if problem:
         raise TooLarge(f"{tool.name}: the arguments are {problem}.")

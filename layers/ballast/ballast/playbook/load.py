@@ -8,14 +8,16 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import Self
 
-from ballast.errors import ModelRefused, PlaybookInvalid
+from ballast.contracts import ToolCall
+from ballast.errors import ModelRefused, PlaybookInvalid, SchemaViolation
+from ballast.folds import identity, identity_of
 from ballast.money import PriceTable, load_prices
 from ballast.money.prices import FOLLOWS_REGION
 from ballast.playbook.agent import AgentConfig, read_agent
@@ -61,6 +63,18 @@ class Playbook:
         """The names of its tools, their fields and its intents."""
         return own_names(self)
 
+    def identity(self, call: ToolCall) -> str:
+        """Return what a call has in common with every other that asks its tool for the same: a SHA-256.
+
+        Its arguments count as the tool reads them: with defaults, and with 1.50 of an amount as 1.5. What no tool
+        reads counts as it was sent.
+        """
+        tool = self.tools.get(call.tool)
+        if tool is not None:
+            with suppress(ValueError, SchemaViolation):
+                return identity_of(tool.name, tool.form.value(tool.form.read(call.arguments)))
+        return identity(call)
+
     @cached_property
     def moves_money(self) -> bool:
         """Whether any of its tools moves the business's own money."""
@@ -84,6 +98,10 @@ class Playbook:
         """
         known = (self.tools[name] for name in tools if name in self.tools)
         return all(made.effect is Effect.READ and made.cost_microusd is None for made in known)
+
+    def undoes(self, name: str) -> bool:
+        """Whether the tool of that name undoes what another one does."""
+        return any(made.undo == name for made in self.tools.values())
 
     def on_rollback(self, tool: Tool) -> OnRollback:
         """Return what a rollback does about an effect of ``tool``.

@@ -20,6 +20,8 @@ from ballast.playbook.context import ToolContext
 from ballast.playbook.cost import Cost, checked_cost, worst_cost
 from ballast.playbook.defect import ask
 from ballast.playbook.effects import Breaker, EffectPolicy, effect_policy
+from ballast.playbook.form import Form
+from ballast.playbook.formless import refuse_formless
 from ballast.playbook.moves import Moves, declared_moves
 from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Grounded, Taint, has_mark
 
@@ -98,11 +100,39 @@ class Tool:
         return self.function(args, ctx)
 
     def call(self, **arguments: Any) -> ToolCall:
-        """Return a proposed call, for a fallback to ``yield``. Raises ``SchemaViolation``."""
+        """Return a proposed call, for a fallback to ``yield``; fields by Python's names or by JSON's (aliases).
+
+        Raises ``SchemaViolation``.
+        """
         try:
-            return ToolCall(tool=self.name, arguments=self.arguments(**arguments).model_dump(mode="json"))
+            return ToolCall(tool=self.name, arguments=self.form.write(self.form.made(arguments)))
         except ValidationError as problem:
             raise SchemaViolation(f"{self.name}: {complaints(problem)}") from None
+        except SchemaViolation as problem:
+            raise SchemaViolation(f"{self.name}: {problem}.") from None
+
+    @cached_property
+    def form(self) -> Form:
+        """Reads and writes its arguments in their one JSON form."""
+        return Form(self.arguments)
+
+    def read(self, arguments: Any) -> BaseModel:
+        """Return JSON ``arguments`` checked. Raises ``SchemaViolation`` by the names that a model sends."""
+        try:
+            return self.form.read(arguments)
+        except ValidationError as problem:
+            said = complaints(problem)
+        except SchemaViolation as problem:
+            said = str(problem)
+        raise SchemaViolation(f"{self.name}: {said}. Its arguments are: {', '.join(self.argument_names)}.")
+
+    @cached_property
+    def argument_names(self) -> tuple[str, ...]:
+        """The names of its arguments, as a model sends them."""
+        schema = self.schema
+        if "$ref" in schema:  # a model that holds itself
+            schema = schema["$defs"][schema["$ref"].rpartition("/")[2]]
+        return tuple(schema.get("properties", ()))
 
     @cached_property
     def grounds(self) -> bool:
@@ -186,8 +216,8 @@ def tool(
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a tool of ``function(args: Model, ctx: ToolContext) -> Result``.
 
-    The model must be a frozen pydantic model that forbids extra fields; the docstring is what
-    the language model reads; the return annotation is checked and must be JSON-like. Without
+    The model must be a frozen pydantic model that forbids extra fields, of types whose values survive JSON;
+    the docstring is what the language model reads; the return annotation is checked and must be JSON-like. Without
     ``undo_arguments`` the undo gets the arguments of the call itself. A tool that only undoes is
     best not ``offered``: it would cost tokens in every prompt and invite misuse. Where ``taint`` is not
     given it is "approve" for a write and for a read that is ``outward``, "allow" for any other read.
@@ -261,6 +291,7 @@ def tool(
                 f"{where}: {model.__name__} cannot become a JSON schema: {problem.message}. "
                 "Use types that JSON has: str, int, Decimal, bool, Literal, list, or a nested model."
             ) from None
+        refuse_formless(made.form, where)
         return made
 
     return decorate

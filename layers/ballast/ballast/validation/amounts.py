@@ -1,8 +1,9 @@
 """What is an amount of money, and which amounts follow from known ones. Pure.
 
-An amount is vouched for by an amount: a number with a currency or with decimals, one behind a word of money ("pay me
-40"), or the number of a field that is named as one (``amount_usd``, ``total``). A house number, a count or a number of
-unknown meaning is none. What nobody named may follow from what somebody did, and then a person looks:
+An amount is vouched for by an amount: a number with a currency (``$40``, ``40 EUR``, ``40 dollars``), or the number of
+a field that is named as one (``amount_usd``, ``total``). A house number, a weight, a version, the number of an invoice
+or a number of unknown meaning is none. What nobody named may follow from what somebody did, and then a person looks;
+there a number with decimals and one behind a word of money ("pay me 40") count as amounts as well:
 
 ======================= =======================================================
 sum, difference         1100.00 + 100.00, 480.00 − 80.00; three terms at most
@@ -32,8 +33,18 @@ _AMOUNT_NAMES = _set(
     "discount tip bill fare cents dollars euros owed spent"
 )
 _COUNT_NAMES = _set(
-    "count counts quantity qty number numbers num no items units pieces nights days hours weeks months years age id "
-    "ids percent percentage pct rate ratio page pages limit offset index position size weight"
+    "count counts quantity qty number numbers num no nr items item units pieces nights days hours weeks months years "
+    "age id ids percent percentage pct rate ratio page pages limit offset index position size weight "
+    "day week month year date time minutes seconds score points rank level version code zip postal phone card note "
+    "reference ref invoice order room line row house street apartment floor seat gate zone district address latitude "
+    "longitude lat lon lng altitude kg g gram grams mg lb lbs oz ounces m cm mm km miles meter meters metres inch "
+    "inches feet ft width height length depth volume area liters litres ml distance radius temperature degrees speed "
+    "rating stars reason method type status kind name text last4 digits account iban"
+)
+#: Whole names, without underscores, of what chooses a part of a list.
+_PAGING_NAMES = _set(
+    "page pageno pagenum pagenumber pageindex pagesize perpage limit maxresults numresults resultlimit offset skip top "
+    "topk topn take first last pagelimit resultsperpage itemsperpage maxitems maxhits pagetoken"
 )
 _PERCENT_NAMES = frozenset({"percent", "percentage", "pct"})
 #: Words that speak of money, as far before a number as two more words; and words that no count is of.
@@ -43,12 +54,20 @@ _SPEAKS_OF_MONEY = re.compile(
     r"|zahl\w*|bezahl\w*|überweis\w*|erstatt\w*|betrag|preis|kostet|rembours\w*|montant|prix|pagar?|importe|precio)"
     r"(?:[\s:=(]+[^\W\d_]+){0,2}[\s:=(]{1,3}$"
 )
+_LABEL = re.compile(
+    r"(?<![^\W_])(?:amount|amt|total|subtotal|price|sum|cost|fee|balance|betrag|summe|preis|montant|prix|importe|precio)"
+    r"\s?[:=]\s?$"
+)
+_ENDS = re.compile(r"\s*(?:$|[.;!?,)\n](?![0-9]))")
 _GOES_ON = re.compile(
     r"\s+(?!(?:now|please|for|to|from|back|and|or|on|in|at|as|of|via|by|if|because|today|only|again|thanks|instead|each"
     r"|more|less|in|total|bitte|für|an|von|zurück|und|pour|por|para)(?![^\W_]))[^\W\d_]"
 )
 _BEFORE = 48
-_PERCENT = re.compile(r"(?<![\w.,])([0-9]{1,3}(?:[.,][0-9]{1,2})?)\s?(?:%|percent\b|per cent\b|prozent\b)")
+_PERCENT = re.compile(
+    r"(?<![\w.,])([0-9]{1,4}(?:[.,][0-9]{1,2})?)[\s-]{0,2}"
+    r"(?:%|٪|pct\b|percent(?:age)?\b|per cent\b|prozent\b|procent\b|pour cent\b|por ?ciento\b|por cento\b|per ?cento\b)"
+)
 #: So many amounts and percentages are looked at; more of them would derive nearly any number.
 _AMOUNTS, _PERCENTS, _TERMS, _PARTS = 400, 12, 40, range(2, 13)
 #: So many ways of the simplest kind are shown: a number may follow in more than one.
@@ -62,6 +81,16 @@ def names_amount(name: str) -> bool:
     return bool(parts & _AMOUNT_NAMES) and not parts & _COUNT_NAMES
 
 
+def names_paging(name: str) -> bool:
+    """Say whether a field of that name chooses which part of a list is read, and how much of it."""
+    return name[:100].replace("_", "").replace("-", "").lower() in _PAGING_NAMES
+
+
+def names_percentage(name: str) -> bool:
+    """Say whether a field of that name holds a percentage."""
+    return bool(_parts(name) & _PERCENT_NAMES)
+
+
 def names_count(name: str) -> bool:
     """Say whether a field of that name holds a count, a share or a number that identifies."""
     return bool(_parts(name) & _COUNT_NAMES)
@@ -71,8 +100,15 @@ def _parts(name: str) -> frozenset[str]:
     return frozenset(part.lower() for part in _NAME.findall(name[:100]))
 
 
-def is_amount(evened: str, named: Named) -> bool:
-    """Say whether a number that a text names is an amount there, and no count, house number or the like."""
+def is_labelled(evened: str, named: Named) -> bool:
+    """Say whether a text names a number as money as a field does: "amount: 40", "Total = 40.00"."""
+    if _LABEL.search(evened[max(0, named.start - _BEFORE) : named.start]) is None:
+        return False
+    return _ENDS.match(evened, named.end) is not None
+
+
+def may_be_amount(evened: str, named: Named) -> bool:
+    """Say whether a number that a text names may be meant as an amount, although no currency stands at it."""
     if named.money or named.value != named.value.to_integral_value():
         return True
     if _GOES_ON.match(evened, named.end):
@@ -85,7 +121,14 @@ def percentages(evened: str, name: str, number: Decimal | None) -> Iterator[Deci
     if number is not None:
         if _parts(name) & _PERCENT_NAMES:
             yield number
-    elif "%" in evened or "cent" in evened or "prozent" in evened:
+    elif (
+        "%" in evened
+        or "٪" in evened
+        or "pct" in evened
+        or "cent" in evened
+        or "ciento" in evened
+        or "prozent" in evened
+    ):
         for found in _PERCENT.findall(evened):
             yield Decimal(found.replace(",", "."))
 
@@ -119,7 +162,7 @@ def _two_terms(value: Decimal, known: Known) -> Ways:
     for others in (known.amounts, known.numbers):
         for one, where in known.amounts.items():
             other = value - one
-            if other in others and (others is known.numbers or other <= one):
+            if other in others and (other <= one or other not in known.amounts):
                 yield f"{_term(one, where)} + {_term(other, others[other])}"
             if -other in others:
                 yield f"{_term(one, where)} − {_term(-other, others[-other])}"

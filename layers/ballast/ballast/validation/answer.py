@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Any
 
 from ballast.contracts import Answer
-from ballast.contracts.wire import utf8_size
+from ballast.contracts.wire import utf8_size, whole
 from ballast.validation.numbers import numbers
 from ballast.validation.schema import Schema, complaints_of
 from ballast.validation.sizes import why_no_object
@@ -75,7 +75,7 @@ def unknown_in(
 
 
 def _amounts(said: Sequence[str], known: Sequence[Leaf], own_words: Sequence[str]) -> Iterator[str]:
-    named = [(text, one) for text in map(even, said) for one in numbers(text) if one.currency]
+    named = [(text, one) for text in map(even, said) for one in numbers(text) if one.currency and one.certain]
     if not named:
         return
     everything = [one for leaf in (*known, *map(Leaf, own_words)) for one in leaf.named]
@@ -84,7 +84,7 @@ def _amounts(said: Sequence[str], known: Sequence[Leaf], own_words: Sequence[str
     for text, one in named:
         value = abs(one.value)
         if value not in values and not _of_two(value, money):
-            yield f"the amount {text[one.start : one.end].strip()[:_MAX_CHARS]}"
+            yield f"the amount {whole(text[one.start : one.end].strip(), _MAX_CHARS)}"
 
 
 def _of_two(value: Decimal, money: set[Decimal]) -> bool:
@@ -96,7 +96,7 @@ def _ids(said: Sequence[str], known: Sequence[Leaf], ids: Sequence[str]) -> Iter
     for found in dict.fromkeys(match.group() for text in said for one in ids for match in re.finditer(one, text)):
         wanted = Wanted.of(found, Kind.TEXT)
         if found and not any(wanted.occurs_in(leaf) for leaf in known):
-            yield f"{found[:_MAX_CHARS]}"
+            yield whole(found, _MAX_CHARS)
 
 
 def _texts(data: Any) -> Iterator[str]:

@@ -4,8 +4,9 @@ An argument marked ``Grounded`` must occur in what the run knows: one that does 
 occurs only where nobody vouches for the text is tainted, and what follows is the tool's to say. An amount that nobody
 names but that follows from known ones is derived: a person looks at how.
 
-An argument without a mark needs no ground; where only untrusted text names it, it is tainted all the same. ``FreeText``
-says that it is the model's own words.
+An argument without a mark needs no ground; where only untrusted text names it, it is tainted all the same, and where
+nothing trusted accounts for it although untrusted text was heard, it may have come out of that text (decoded, in other
+words): a person looks. ``FreeText`` says that it is the model's own words.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,11 +16,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from ballast.validation.amounts import Known, percentages
-from ballast.validation.marks import Found, FreeText, Grounded, Sensitive, leaves
+from ballast.validation.amounts import Known
+from ballast.validation.marks import Found, FreeText, Grounded, Sensitive, is_default, leaves
 from ballast.validation.sources import Source
 from ballast.validation.taint import Heard, wanted_of
-from ballast.validation.value import Wanted, json_leaves
+from ballast.validation.value import Wanted
 
 #: What a tool does with values that only untrusted text names: let a person decide, refuse the call, or allow it.
 Taint = Literal["approve", "refuse", "allow"]
@@ -35,12 +36,14 @@ class Grounding:
     tainted     from untrusted text only: the path and the source
     derived     an amount that nobody names: the path and how it follows from what is known
     ungrounded  from nowhere
+    unvouched   arguments without a mark that nothing trusted accounts for, although untrusted text was heard
     """
 
     known: Mapping[str, str] = field(default_factory=dict)
     tainted: Mapping[str, str] = field(default_factory=dict)
     ungrounded: tuple[str, ...] = ()
     derived: Mapping[str, str] = field(default_factory=dict)
+    unvouched: tuple[str, ...] = ()
 
 
 def ground(
@@ -56,7 +59,8 @@ def ground(
     arguments without a mark are held against untrusted text as well.
     """
     marked = [found for found in leaves(type(args), args, Grounded) if found.mark is not None and _says(found.value)]
-    plain = [found for found in _unmarked(args) if _origin(wanted_of(found), opening) is None] if unmarked else []
+    plain = [found for found in _unmarked(args) if found.in_list or _origin(wanted_of(found), opening) is None]
+    plain = plain if unmarked else []
     known: dict[str, str] = {}
     left: list[Found] = []
     for found in marked:
@@ -74,7 +78,11 @@ def ground(
     for found in left:
         found_out.seek(found)
     return Grounding(
-        known | found_out.known, tainted | found_out.tainted, tuple(found_out.ungrounded), found_out.derived
+        known | found_out.known,
+        tainted | found_out.tainted,
+        tuple(found_out.ungrounded),
+        found_out.derived,
+        tuple(dict.fromkeys(one.path for one in _unvouched(args, plain, heard) if one.path not in tainted)),
     )
 
 
@@ -118,13 +126,11 @@ def known_amounts(sources: Iterable[Source]) -> Known:
     percents: dict[Decimal, str] = {}
     numbers: dict[Decimal, str] = {}
     for source in sources:
-        brought = {value for leaf in json_leaves(source.brought) for value in leaf.numbers}
         for leaf in source.leaves:
-            for value in leaf.amounts:
-                if value not in brought:
+            for value in leaf.perhaps_amounts:
+                if source.teaches(value):
                     amounts.setdefault(abs(value), source.where)
-            number = None if isinstance(leaf.value, str) else next(iter(leaf.numbers), None)
-            for percent in percentages(leaf.evened, leaf.field, number):
+            for percent in leaf.percentages:
                 percents.setdefault(percent, source.where)
             if source.where in _PEOPLES:
                 numbers |= {value: source.where for value in leaf.numbers if value > 0}
@@ -153,6 +159,13 @@ def _taints(found: Found, sources: Sequence[Source], heard: Heard) -> str | None
         return None
     wanted = wanted_of(found)
     return _origin(wanted, sources, trusted=False) or next(one.where for one in sources if not one.trusted)
+
+
+def _unvouched(args: BaseModel, plain: Sequence[Found], heard: Heard) -> list[Found]:
+    """Return the arguments without a mark that nothing trusted accounts for: one of something is no value."""
+    own = [found for found in plain if not isinstance(found.mark, FreeText) and not found.chosen]
+    missing = heard.unaccounted(found for found in own if not is_default(type(args), found))
+    return [found for found in missing if found.in_list or found.value not in (0, 1)]
 
 
 def _origin(wanted: Wanted, sources: Sequence[Source], *, trusted: bool = True) -> str | None:

@@ -23,8 +23,9 @@ from types import NoneType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, RootModel
+from pydantic.fields import FieldInfo
 
-from ballast.validation.shapes import branches, items_of, mark_of, marked_in, members_of, unwrapped
+from ballast.validation.shapes import branches, extras_of, items_of, mark_of, marked_in, members_of, unwrapped
 from ballast.validation.value import Kind
 
 
@@ -82,6 +83,22 @@ class Found:
         """Whether it is one of the values that its type lists: the author's own words."""
         return is_choice(self.annotation)
 
+    @property
+    def in_list(self) -> bool:
+        """Whether it is in an item of a list, or a key or a value of a mapping."""
+        return "*" in self.shape
+
+    @property
+    def shape(self) -> str:
+        """Its path with ``*`` for the place in a list: that of all that stand in the list as it does."""
+        return ".".join("*" if step.isdigit() else step for step in self.path.split("."))
+
+
+def is_default(model: type[BaseModel], found: Found) -> bool:
+    """Say whether an argument is what the model takes by default, so that its author chose it."""
+    field = model.model_fields.get(found.path)
+    return field is not None and not field.is_required() and bool(field.default == found.value)
+
 
 def is_choice(annotation: Any) -> bool:
     """Say whether the type lists its values: a Literal, an Enum, a boolean."""
@@ -99,7 +116,8 @@ def leaves(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[Found]:
     """Yield every text and number of ``value``, an instance or JSON of ``annotation``, with its mark of that type.
 
     A key of a mapping is a text as well, ``*`` in the path: who reads the path may not read the key. ``None`` is
-    neither, a boolean only where it may be ``Sensitive``, and what a model was not given is the tool's own default.
+    neither, a boolean only where it may be ``Sensitive``, and a default is the tool's own word. A model's field has the
+    name that it has in JSON.
     """
     yield from _inside(annotation, value, mark, None, "", "")
 
@@ -139,6 +157,9 @@ def _undeclared(annotation: Any, path: str, above: tuple[int, ...]) -> Iterator[
             for name, member in members.items():
                 if mark_of(member.metadata, Grounded) is None and mark_of(member.metadata, FreeText) is None:
                     yield from _undeclared(member.annotation, _join(path, name), (*above, id(inner)))
+            extras = extras_of(branch)
+            if extras is not None and not extras.lost_in:
+                yield from _undeclared(extras.annotation, _join(path, "*"), (*above, id(inner)))
         elif isinstance(made, type) and arguments:
             for item in arguments:
                 if item is not Ellipsis:
@@ -157,16 +178,23 @@ def _inside(
         yield from _inside(annotation, value.root, mark, stands, path, field)
         return
     if isinstance(value, BaseModel):
-        value = {name: getattr(value, name) for name in type(value).model_fields if name in value.model_fields_set}
+        for sent_as, name, inner in _given(value):
+            annotated, marked = _field(annotation, name, mark, stands) or (Any, stands)
+            yield from _inside(annotated, inner, mark, marked, _join(path, sent_as), name)
+        value = value.model_extra or {}
     elif is_dataclass(value) and not isinstance(value, type):
         value = {one.name: getattr(value, one.name) for one in fields(value)}
     if isinstance(value, Mapping):
         for key, inner in value.items():
             known = _field(annotation, str(key), mark, stands)
-            if known is None:  # a mapping's key is data; a model's is a name
+            if known is None:  # a mapping's key is data, and one that a model does not name; a model's own is a name
                 key_type, of = _mapping(annotation)
+                extra = next(filter(None, map(extras_of, branches(annotation))), None)
                 yield from _inside(key_type, str(key), mark, stands, _join(path, "*"), field)
-                yield from _inside(of, inner, mark, stands, _join(path, "*"), field)
+                if extra is not None:
+                    yield from _inside(extra.annotation, inner, mark, stands, _join(path, "*"), str(key))
+                else:
+                    yield from _inside(of, inner, mark, stands, _join(path, "*"), field)
             else:
                 yield from _inside(known[0], inner, mark, known[1], _join(path, key), str(key))
     elif isinstance(value, list | tuple | set | frozenset):
@@ -175,6 +203,25 @@ def _inside(
             yield from _inside(of, inner, mark, stands, _join(path, position), field)
     else:
         yield Found(path, value, stands, field, annotation)
+
+
+def _given(model: BaseModel) -> Iterator[tuple[str, str, Any]]:
+    """Yield the fields of a model that hold something else than their default: name in JSON, name, value.
+
+    A default is the author's own word, whether it was sent or not.
+    """
+    for name, info in type(model).model_fields.items():
+        value = getattr(model, name)
+        if name not in model.model_fields_set or (not info.is_required() and _is_default(info, value)):
+            continue
+        yield info.serialization_alias or info.alias or name, name, value
+
+
+def _is_default(info: FieldInfo, value: Any) -> bool:
+    if info.default_factory is not None and info.default_factory_takes_validated_data:
+        return False
+    default = info.get_default(call_default_factory=True)
+    return type(default) is type(value) and bool(default == value)
 
 
 def _join(path: str, step: object) -> str:

@@ -15,14 +15,27 @@ from ballast.validation.spelling import BREAKS, DASH_CLASS, DASHES, EN_DASH, WOR
 _RUN = re.compile(r"[0-9]+(?:[.,'’ ][0-9]+)*")
 #: More digits than this are a code, and no amount or count.
 _MAX_DIGITS = 18
-#: Currencies as people write them. Pounds are not among them: five pounds may be a weight.
+#: Currencies as people write them.
 _SIGN = r"[$€£¥₩₹₽₺₫₱₪₦฿¢]"
-_CODES = "usd|eur|gbp|chf|jpy|cny|inr|brl|cad|aud|nzd|sek|nok|dkk|pln|czk|mxn|kr"
-_WORDS = rf"(?:{_CODES}|dollars?|euros?|francs?|yen|rupees?|bucks)"
+_CODES = (
+    "usd|eur|gbp|chf|jpy|cny|inr|brl|cad|aud|nzd|sek|nok|dkk|pln|czk|mxn|huf|hkd|sgd|krw|zar|ils|aed|thb|twd|uah|rub|kr"
+    "|zł|zl|kč"
+)
+_WORDS = (
+    rf"(?:{_CODES}|dollars?|euros?|francs?|franken|yen|yuan|rupees?|rupien|bucks|quid|zlot[a-z]{{1,2}}|złot[a-zy]{{1,2}}"
+    r"|kron(?:a|or|er|e|en)|pesos?|reais|rubles?|forints?|shekels?)"
+)
 #: A letter that may not touch a number. Those of other scripts may: 退款40元, 40원.
 _LETTER = r"[a-z_\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f]"
 _BEFORE = re.compile(rf"(?:(?:(?<!{_LETTER})[a-z]{{1,3}})?{_SIGN}|(?<!{_LETTER})(?:{_CODES}|rs\.?))\s?$")
-_AFTER = re.compile(rf"\s?{_SIGN}|[ -]?{_WORDS}(?!{_LETTER})")
+_AFTER = re.compile(rf"\s?(?:{_SIGN}|[원円元圆圓])|[ -]?{_WORDS}(?!{_LETTER})")
+#: Pounds may be a weight: those of something, and those that something weighs.
+_POUNDS = re.compile(rf"[ -]?pounds?(?: sterling)?(?!{_LETTER})(?!\s+(?:of|heavy|heavier|light|lighter|in weight)\b)")
+_WEIGHS = re.compile(r"(?:weigh|heav|gewicht|wieg|pesa)[^.!?]{0,24}$")
+#: How no cents are written: 40,- and 40.—
+_NO_CENTS = re.compile(rf"[.,]\s?[{DASH_CLASS}]{{1,2}}(?![^\W_])")
+#: Another number on the other side of a currency.
+_DIGIT_BEFORE, _DIGIT_AFTER = re.compile(r"[0-9] ?$"), re.compile(r" ?[0-9]")
 _NO_NUMBER_AFTER = re.compile(
     rf"\s?%|{_LETTER}|(?![{BREAKS}][^0-9])(?!{EN_DASH}[^\W\d_]{{{WORD}}})[{DASH_CLASS}/:@][^\W_]"
     rf"|\s(?:thousand|millions?|mio|mrd|billions?|lakh|crore|dozen|percent)(?!{_LETTER})"
@@ -39,6 +52,7 @@ class Named:
     money     whether it is written as money is: with a currency, or with two decimals
     currency  whether a currency stands at it
     start, end  where, in the evened text
+    certain   False: the currency is pounds, which may be a weight as well
     """
 
     value: Decimal
@@ -46,6 +60,7 @@ class Named:
     currency: bool
     start: int
     end: int
+    certain: bool = True
 
 
 def numbers(evened: str) -> Iterator[Named]:
@@ -76,15 +91,39 @@ def _named(text: str, start: int, end: int) -> Named | None:
     if sum(char.isdigit() for char in text[start:end]) > _MAX_DIGITS:
         return None
     value = _value(text[start:end])
-    before = _BEFORE.search(text, max(0, start - 8), start)
-    after = _AFTER.match(text, end)
+    no_cents = _NO_CENTS.match(text, end)
+    end_of_number, end = end, no_cents.end() if no_cents else end
+    before, after = _currency(text, start, end)
+    certain = before is not None or after is not None
+    after = after or _pounds(text, start, end)
     begin = before.start() if before else start
     sign = _sign_before(text, begin, currency=before is not None or after is not None)
     if value is None or sign is None or (after is None and _NO_NUMBER_AFTER.match(text, end)):
         return None
     currency = before is not None or after is not None
-    decimals = re.search(r"[.,][0-9]{2}$", text[start:end]) is not None
-    return Named(sign * value, currency or decimals, currency, begin, after.end() if after else end)
+    decimals = re.search(r"[.,][0-9]{2}$", text[start:end_of_number]) is not None
+    return Named(sign * value, currency or decimals, currency, begin, after.end() if after else end, certain)
+
+
+def _currency(text: str, start: int, end: int) -> tuple[re.Match[str] | None, re.Match[str] | None]:
+    """Return the currency before a number and the one behind it, without one that may be the next number's.
+
+    Between two numbers it is the nearer one's: "room 12 $40", "40€ 50€"; of "12 USD 40" it is nobody's.
+    """
+    before, after = _BEFORE.search(text, max(0, start - 8), start), _AFTER.match(text, end)
+    if before and (last := _DIGIT_BEFORE.search(text, max(0, before.start() - 2), before.start())):
+        before = before if len(last.group()) - 1 > _gap(before.group()) else None
+    if after and (following := _DIGIT_AFTER.match(text, after.end())):
+        after = after if len(following.group()) - 1 > _gap(after.group()) else None
+    return before, after
+
+
+def _gap(currency: str) -> int:
+    return len(currency) - len(currency.strip(" -"))
+
+
+def _pounds(text: str, start: int, end: int) -> re.Match[str] | None:
+    return None if _WEIGHS.search(text, max(0, start - 32), start) else _POUNDS.match(text, end)
 
 
 def _sign_before(text: str, start: int, *, currency: bool) -> int | None:

@@ -1,20 +1,22 @@
 """The shapes of type in which an author may write a mark, and where the marks of a type stand. Pure.
 
 Models, dataclasses, typed dictionaries, named tuples, lists and mappings of them, unions, aliases, and each of these
-inside another. What is none of them, or writes itself in a form of its own, carries no mark: ``marked_in`` says so.
+inside another. What is none of them, writes itself in a form of its own, or is not written at all (what is excluded,
+private, of the class, or said of a serializer) carries no mark: ``marked_in`` says so.
 """
 
 import types
 import typing
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, is_dataclass
+from dataclasses import InitVar, dataclass, is_dataclass
 from functools import lru_cache
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 import typing_extensions
 from pydantic import AliasChoices, BaseModel, PlainSerializer, RootModel, WrapSerializer
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 T = typing.TypeVar("T")
 
@@ -72,6 +74,9 @@ def unwrapped(annotation: Any, mark: type[Any], stands: Any) -> tuple[Any, Any]:
             annotation = annotation.__supertype__
         elif get_origin(annotation) in _AROUND and get_args(annotation):
             annotation = get_args(annotation)[0]
+        elif isinstance(annotation, typing.TypeVar):
+            constraints: Any = annotation.__constraints__ or (Any,)
+            annotation = annotation.__bound__ or Union[constraints]  # noqa: UP007  how many is not known here
         elif get_origin(annotation) is Annotated:
             annotation, *metadata = get_args(annotation)
             stands = mark_of(metadata, mark) or stands
@@ -134,11 +139,7 @@ def _members(branch: Any) -> Mapping[str, Member] | None:
     if not isinstance(made, type):
         return None
     if issubclass(made, BaseModel):
-        found = _of_fields(made, made.model_fields)
-        for name, computed in made.model_computed_fields.items():
-            for known in {name, computed.alias or name}:
-                found[known] = Member(computed.return_type)
-        return found
+        return _of_fields(made, made.model_fields)
     if is_dataclass(made) or is_typeddict(made) or typing_extensions.is_typeddict(made):
         known_fields = getattr(made, "__pydantic_fields__", None)
         if isinstance(known_fields, dict):
@@ -158,6 +159,8 @@ def _of_fields(made: type, fields: Mapping[str, FieldInfo]) -> dict[str, Member]
     found: dict[str, Member] = {}
     for name, info in fields.items():
         lost_in = f"{made.__name__} has a model_serializer" if own_form else ""
+        if info.exclude or getattr(info, "exclude_if", None):
+            lost_in = lost_in or "it is excluded from what is written"
         names = {name, info.alias, info.serialization_alias}
         if isinstance(info.validation_alias, AliasChoices):
             choices = info.validation_alias.choices
@@ -172,7 +175,71 @@ def _of_fields(made: type, fields: Mapping[str, FieldInfo]) -> dict[str, Member]
         metadata = (*info.metadata, *((_WRITTEN,) if inside else ()))
         for known in filter(None, names):
             found[known] = Member(info.annotation, metadata, lost_in)
+    for name, decorator in decorators.computed_fields.items() if decorators else ():
+        computed = decorator.info
+        returns = _returned(computed.wrapped_property) if computed.return_type is PydanticUndefined else None
+        for known in {name, computed.alias or name}:
+            found[known] = Member(returns or computed.return_type)
     return found
+
+
+def extras_of(branch: Any) -> Member | None:
+    """Return the type of the fields that a model or a typed dictionary does not name; None where it says nothing."""
+    made = get_origin(branch) or branch
+    if not isinstance(made, type):
+        return None
+    items = getattr(made, "__extra_items__", None)
+    if items is not None:
+        return Member(items)
+    if not issubclass(made, BaseModel):
+        return None
+    arguments: dict[Any, Any] = {}
+    for one in made.__mro__:
+        generic = getattr(one, "__pydantic_generic_metadata__", None) or {}
+        parameters = getattr(generic.get("origin"), "__pydantic_generic_metadata__", generic).get("parameters", ())
+        arguments |= dict(zip(parameters, generic.get("args", ()), strict=False))
+    with suppress(NameError, TypeError, AttributeError):
+        hint = _substituted(_hints(made).get("__pydantic_extra__"), arguments)
+        values = [get_args(one)[1] for one in branches(hint) if len(get_args(one)) == 2]
+        if values and values[0] is not Any:
+            allowed = made.model_config.get("extra") == "allow"
+            return Member(values[0], lost_in="" if allowed else f"{made.__name__} allows no extra fields")
+    return None
+
+
+def _returned(function: Any) -> Any:
+    """Return the type that a function, method or property says it returns; None where it says nothing."""
+    function = getattr(function, "fget", None) or getattr(function, "func", None) or function
+    with suppress(NameError, TypeError, AttributeError):
+        return get_type_hints(getattr(function, "__func__", function), include_extras=True).get("return")
+    return None
+
+
+#: What is beside a type may name another one: what a serializer returns, or what JSON may have in place of it.
+_NAMED_BESIDE = ("return_type", "json_schema_input_type")
+
+
+def _unwritten(made: Any, fields: Collection[str]) -> Iterator[tuple[str, Any, str]]:
+    """Yield what else of a class has a type: its name, its type, and why a mark there would say nothing."""
+    decorators: Any = getattr(made, "__pydantic_decorators__", None)
+    if decorators is not None:
+        for one in (*decorators.field_serializers.values(), *decorators.model_serializers.values()):
+            name = f"{one.cls_var_name}()"
+            yield name, _returned(one.func), "it is of what a serializer returns"
+            yield name, one.info.return_type, "it is of what a serializer returns"
+    with suppress(NameError, TypeError, AttributeError):
+        for name, hint in _hints(made).items():
+            if name not in fields and not name.startswith("__"):
+                yield name, hint, f"{made.__name__} does not write it"
+
+
+def _beside(metadata: Iterable[object]) -> Iterator[Any]:
+    """Yield the types that stand in what is beside a type."""
+    for one in metadata:
+        for name in _NAMED_BESIDE:
+            yield getattr(one, name, None)
+        if _writes_itself(one):
+            yield _returned(getattr(one, "func", None))
 
 
 class _Written:
@@ -217,7 +284,13 @@ def _marked_in(annotation: Any, mark: type[Any], path: str, lost_in: str, seen: 
     if key in seen:
         return
     seen[key] = annotation  # kept, so that its id stays its own
+    if isinstance(annotation, InitVar):
+        yield from _marked_in(annotation.type, mark, path, lost_in or "an InitVar is not written", seen)
+        return
     inner, stands = unwrapped(annotation, mark, None)
+    if get_origin(annotation) is Annotated:
+        for named in _beside(annotation.__metadata__):
+            yield from _marked_in(named, mark, path, lost_in or "it is of what stands beside a type", seen)
     if isinstance(annotation, type) and issubclass(annotation, RootModel):
         own_form = annotation.__pydantic_decorators__.model_serializers
         lost_in = lost_in or (f"{annotation.__name__} has a model_serializer" if own_form else "")
@@ -235,9 +308,17 @@ def _marked_in(annotation: Any, mark: type[Any], path: str, lost_in: str, seen: 
             where, lost = f"{path}.{name}" if path else name, lost_in or member.lost_in
             if mark_of(member.metadata, mark) is not None:
                 yield Marked(where, lost)
+            for named in _beside(member.metadata):
+                yield from _marked_in(named, mark, where, lost or "it is of what stands beside a type", seen)
             if any(map(_writes_itself, member.metadata)):
                 lost = lost or "a serializer of its own writes what is around it"
             yield from _marked_in(member.annotation, mark, where, lost, seen)
+        extras = extras_of(inner)
+        if extras is not None:
+            where = f"{path}.*" if path else "*"
+            yield from _marked_in(extras.annotation, mark, where, lost_in or extras.lost_in, seen)
+        for name, hint, lost in _unwritten(get_origin(inner) or inner, members):
+            yield from _marked_in(hint, mark, f"{path}.{name}" if path else name, lost_in or lost, seen)
         return
     made, arguments = get_origin(inner) or inner, get_args(inner)
     if isinstance(made, type) and issubclass(made, tuple) and hasattr(made, "_fields"):

@@ -8,12 +8,13 @@ requester    as the text  replies to the agent's questions
 0002.call.1  as the tool  the result of a call, or what it said when it failed
 ============ ========== ==================================================================================
 
-The model's own words are no source. Neither is a value that comes back from a call that brought it:
-who looks an invented id up has not learned it.
+The model's own words are no source. Neither is a value that comes back from a call that brought it, or that is
+merely computed from what the call brought (``ballast.validation.computed``): who looks an invented id up, or adds
+invented amounts, has not learned anything.
 
 A result is worth no more than the arguments that it was made of, marked or not: once the run has heard untrusted text,
-an argument that nothing trusted names may have come out of it, whole, in pieces or in another form, and all that the
-call returns is untrusted (``ballast.validation.taint``). What a failure says is untrusted where the tool returns or
+an argument that nothing trusted accounts for may have come out of it, whole, in pieces or in another form, and all that
+the call returns is untrusted (``ballast.validation.taint``). What a failure says is untrusted where the tool returns or
 takes untrusted text, and where it was no outcome of the business but a defect: that quotes whatever there was.
 """
 
@@ -21,6 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Protocol
 
 from pydantic import BaseModel
@@ -28,7 +30,8 @@ from pydantic import BaseModel
 from ballast.contracts import CallTools, Event, HandOver, Planner, RunRequest
 from ballast.contracts.wire import canonical
 from ballast.folds import CallState, calls, proposals
-from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, leaves
+from ballast.validation.computed import Brought
+from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, is_default, leaves
 from ballast.validation.taint import Heard
 from ballast.validation.value import Leaf, Wanted, json_leaves
 
@@ -63,9 +66,21 @@ class Source:
     brought: Any = None
 
     def holds(self, wanted: Wanted, *, perhaps: bool = False) -> bool:
-        """Say whether the value occurs here, and was not brought here; ``perhaps``: may have been taken from here."""
+        """Say whether the value occurs here, and was not brought here nor computed from what was.
+
+        ``perhaps``: it may have been taken from here.
+        """
         occurs = wanted.may_occur_in if perhaps else wanted.occurs_in
-        return any(map(occurs, self.leaves)) and not any(map(wanted.may_occur_in, json_leaves(self.brought)))
+        return any(map(occurs, self.leaves)) and not self.arguments.makes(wanted)
+
+    def teaches(self, number: Decimal) -> bool:
+        """Say whether a number of this source was neither brought here nor computed from what was."""
+        return not self.arguments.makes_number(number)
+
+    @cached_property
+    def arguments(self) -> Brought:
+        """What the call brought, and what follows from it."""
+        return Brought.of(self.brought)
 
 
 def opening_sources(request: RunRequest, *, trust_text: bool = True) -> tuple[Source, ...]:
@@ -141,9 +156,10 @@ def _results(events: Sequence[Event], tools: Mapping[str, Described], told: _Tol
             continue
         tool = tools.get(state.call.tool)
         trusted = tool is not None and not tool.untrusted and not intended.body.get("tainted")
-        # What a person approved they have vouched for.
-        if tool is not None and trusted and state.approval is not True:
-            trusted = not told.before(state.turn).may_have_made(_arguments(tool, state))
+        # What a person approved or proposed they have vouched for.
+        if tool is not None and trusted and state.approval is not True and state.planner is not Planner.HUMAN:
+            made, switches = _arguments(tool, state)
+            trusted = not told.before(state.turn).may_have_made(made, switches=switches)
         where, brought = f"{state.turn:04d}.call.{state.index}", state.call.arguments
         if state.status == "failed":
             vouched = tool is not None and not (marked[state.call.tool] or has_mark(tool.arguments, Untrusted))
@@ -158,12 +174,28 @@ def _results(events: Sequence[Event], tools: Mapping[str, Described], told: _Tol
                 yield source
 
 
-def _arguments(tool: Described, state: CallState) -> Iterator[Found]:
-    """Yield the arguments as the tool got them: "1" of a Decimal is a number."""
+def _arguments(tool: Described, state: CallState) -> tuple[list[Found], int]:
+    """Return the arguments as the tool got them ("1" of a Decimal is a number), and how many booleans are among them.
+
+    Those that say what the tool takes by default are left out.
+    """
     made: Any = state.call.arguments
+    switches = sum(1 for _ in _booleans(made))
     with suppress(Exception):  # a validator may raise whatever it likes
         made = tool.arguments.model_validate_json(canonical(made))
-    return leaves(tool.arguments, made, Grounded)
+    return [
+        found for found in leaves(tool.arguments, made, Grounded) if not is_default(tool.arguments, found)
+    ], switches
+
+
+def _booleans(value: Any) -> Iterator[bool]:
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, bool):
+            yield one
+        elif isinstance(one, dict | list):
+            left.extend(one.values() if isinstance(one, dict) else one)
 
 
 def _is_defect(state: CallState, settled: Event) -> bool:

@@ -63,15 +63,20 @@ _HYPHEN_AFTER = re.compile(rf"(?<=[0-9])[-\u2010](?=(?:{_AFTER_VALUES.replace(' 
 #: From one id to another of the same kind: O-1002–O-1004.
 _RANGE = re.compile(r"(?<![^\s(\[,;:])([^\W\d_]{1,8}[-_ ]?)([0-9]{1,18})\u2013(?=\1[0-9])")
 #: What may stand between two groups of a long code, and how many letters and digits make one.
-_CODE_GAP = re.compile(rf"[ \u00a0{DASH_CLASS}]?")
+_CODE_GAP = re.compile(rf"[ \u00a0.{DASH_CLASS}]?")
+_IBAN = re.compile(r"[a-z]{2}[0-9]{2}[a-z0-9]{11,30}", re.ASCII)
 _CODE_LENGTHS, _CODE_DIGITS, _CODE_WORD = range(10, 41), 6, 4
 
 
-def even(text: str) -> str:
-    """Return ``text`` without the differences that no reader sees or means: case, width, invisible characters."""
+def even(text: str, *, case: bool = False) -> str:
+    """Return ``text`` without the differences that no reader sees or means: case, width, invisible characters.
+
+    With ``case`` the case stays: the path of a web address has one.
+    """
     if text.isascii():
-        return text.lower()
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        return text if case else text.lower()
+    folded = unicodedata.normalize("NFKC", text)
+    folded = folded if case else unicodedata.normalize("NFKC", folded.casefold())
     return "".join(_even(char) for char in folded)
 
 
@@ -133,11 +138,20 @@ def tokens(evened: str) -> tuple[Token, ...]:
 def code_of(wanted: tuple[Token, ...]) -> str:
     """Return the letters and digits of a long code, such as an IBAN; "" where the words are something else."""
     code = "".join(token.text for token in wanted)
-    if len(code) not in _CODE_LENGTHS or not code.isascii() or sum(map(str.isdigit, code)) * 2 < len(code):
+    if len(code) not in _CODE_LENGTHS or not code.isascii():
         return ""
-    if sum(map(str.isdigit, code)) < _CODE_DIGITS or not all(_CODE_GAP.fullmatch(token.gap) for token in wanted[1:]):
+    is_iban = _is_iban(code)
+    if not is_iban and sum(map(str.isdigit, code)) < max(_CODE_DIGITS, len(code) / 2):
         return ""
-    return code if all(token.kind == "d" or len(token.text) <= _CODE_WORD for token in wanted) else ""
+    if not all(_CODE_GAP.fullmatch(token.gap) for token in wanted[1:]):
+        return ""
+    return code if is_iban or all(token.kind == "d" or len(token.text) <= _CODE_WORD for token in wanted) else ""
+
+
+def _is_iban(code: str) -> bool:
+    """Say whether the check digits are those of an IBAN; some have long words in them."""
+    moved = code[4:] + code[:4]
+    return _IBAN.fullmatch(code) is not None and int("".join(str(int(char, 36)) for char in moved)) % 97 == 1
 
 
 def code_occurs(code: str, text: tuple[Token, ...]) -> bool:

@@ -1,29 +1,48 @@
 """Whether a value may have come out of text that nobody vouches for. Pure.
 
-A model that read a planted text may hand it on whole, in pieces, in other words or decoded. So an argument is clean
-only where trusted sources name it, or all its words; a choice of the tool's own (a Literal, a boolean) is always
-clean, and a count or a date is unless untrusted text names it.
+A model that read a planted text may hand it on whole, in pieces, in other words, decoded, or letter by letter as
+numbers. So nothing is asked about what the text says: an argument is accounted for where trusted sources name it, and
+otherwise it may have come out of the text.
+
+============== ==========================================================================================
+text           trusted sources name it; or they name every word of it, its addresses and ids whole, and what
+               is short (digits, letters) in the same order
+number, date   trusted sources name it, a percentage as "15 %", a number up to twelve as a word, a day as "May 24"
+list           the same of each item; short items as they stand together, and so more than three short arguments
+choice         of a write: always (the author's own words). Of a read: see ``may_have_made``
+============== ==========================================================================================
 """
 
 import re
-from collections.abc import Iterable
-from datetime import date, time
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
-from ballast.validation.amounts import names_amount
+from ballast.validation.amounts import names_paging
+from ballast.validation.computed import Brought
+from ballast.validation.dates import Day, day_of, days_in
 from ballast.validation.marks import Found
-from ballast.validation.spelling import Token, tokens
-from ballast.validation.value import Leaf, Wanted, json_leaves
+from ballast.validation.spelling import Token, even, tokens
+from ballast.validation.value import Kind, Leaf, Wanted
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?([T ][0-9:.]{4,15}(Z|[+-][0-9:]{4,6})?)?", re.ASCII)
 #: A passage: so many words in a row.
 _PASSAGE = 6
 #: Words that carry nothing.
 _FUNCTION_WORDS = frozenset(
-    {"of", "the", "to", "in", "on", "for", "and", "or", "by", "with", "from", "is", "are", "an"}
+    {*("of", "the", "to", "in", "on", "for", "and", "or", "by", "with", "from", "is", "are", "an", "at", "as", "be")}
+    | {*("it", "my", "me", "we", "he", "no", "not", "so", "up", "do", "if", "us")}
 )
-#: Numbers below this count something, wherever else they stand; up to the second one they may, or be a year.
+#: A word with fewer letters, or of digits, is a piece of something; a list may be put together of such.
+_SHORT = 3
+#: Pages below the first number are chosen freely, up to the second where untrusted text does not name them.
 _FEW, _MANY = 100, 2_100
+#: So many free choices select what a read returns; more of them may spell something.
+_CHOICES = 3
+_NUMBER_WORDS = dict(
+    enumerate(
+        ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+    )
+)
 
 
 class Said(Protocol):
@@ -38,8 +57,8 @@ class Said(Protocol):
         """Its texts and numbers."""
 
     @property
-    def brought(self) -> Any:
-        """The arguments of the call itself, JSON."""
+    def arguments(self) -> Brought:
+        """What the call itself was made with."""
 
     def holds(self, wanted: Wanted, *, perhaps: bool = False) -> bool:
         """Say whether the value occurs here, and was not brought here."""
@@ -61,19 +80,38 @@ class Heard:
         (self._trusted if source.trusted else self._untrusted).append(source)
         (self._known if source.trusted else self._planted).add(source)
 
-    def may_have_made(self, arguments: Iterable[Found]) -> bool:
-        """Say whether untrusted text may have made one of these arguments of a call."""
-        return bool(self._untrusted) and any(self._may_have_made(found) for found in arguments)
+    def may_have_made(self, arguments: Sequence[Found], *, switches: int = 0) -> bool:
+        """Say whether untrusted text may have made one of these arguments of a read, so that its result is tainted.
+
+        What nothing trusted accounts for taints the result, choices and small numbers too: a tool may put them
+        together. Only what selects does not: a page or a limit, and up to three choices by words, booleans among
+        them (``switches``), that stand in no list and that no untrusted text names.
+        """
+        if not self._untrusted:
+            return False
+        left = self.unaccounted(found for found in arguments if not self._pages(found))
+        return not all(map(self._selects, left)) or (len(left) + switches > _CHOICES)
+
+    def unaccounted(self, arguments: Iterable[Found]) -> list[Found]:
+        """Return the arguments that nothing trusted accounts for; none before untrusted text was heard."""
+        if not self._untrusted:
+            return []
+        left: list[Found] = []
+        for together in _together(arguments):
+            missing = [found for found in together if not self._accounts_for(found)]
+            left += missing if missing or all(map(self._is_run, _short_runs(together))) else together
+        return left
 
     def names_alone(self, found: Found) -> bool:
         """Say whether only untrusted text names the value of an argument, or a telling value in it.
 
-        Telling are e-mail and web addresses and words with a digit: what a text may smuggle into one's own words.
+        Telling are e-mail and web addresses, their hosts, and words with a digit: what a text may smuggle into one's
+        own words.
         """
-        if found.chosen or not self._untrusted or _counts(found, _FEW):
+        if found.chosen or not self._untrusted:
             return False
         wanted = wanted_of(found)
-        if _among(self._trusted, wanted):
+        if _among(self._trusted, wanted) or self._counts(wanted):
             return False
         if _among(self._untrusted, wanted, perhaps=True):
             return True
@@ -85,16 +123,49 @@ class Heard:
         mine = _passages(Leaf(text).tokens)
         return bool((self._planted.passages & mine) - self._known.passages) if mine and self._untrusted else False
 
-    def _may_have_made(self, found: Found) -> bool:
-        if found.chosen or str(found.value).strip() == "":
-            return False
+    def _accounts_for(self, found: Found) -> bool:
+        if str(found.value).strip() == "":
+            return True
         wanted = wanted_of(found)
-        if _counts(found, _MANY) or _is_date(found):
-            few = _counts(found, _FEW) or _among(self._trusted, wanted)
-            return not few and _among(self._untrusted, wanted, perhaps=True)
-        if isinstance(wanted.leaf.value, str) and _words(wanted.leaf) - _FUNCTION_WORDS <= self._known.words:
+        day = day_of(found.value)
+        if day is not None and {day, (None, *day[1:])} & self._known.days:
+            return True
+        # By words first: that is a look into sets.
+        by_words = self._has_words_of(wanted.leaf) if isinstance(wanted.leaf.value, str) else self._counts(wanted)
+        return by_words or _among(self._trusted, wanted)
+
+    def _counts(self, wanted: Wanted) -> bool:
+        """Say whether a trusted source names a small number as a word."""
+        value = wanted.leaf.value
+        if not isinstance(value, int) or not 0 <= value < len(_NUMBER_WORDS) or wanted.amount is not None:
             return False
-        return not _among(self._trusted, wanted)
+        return _NUMBER_WORDS[value] in self._known.words
+
+    def _has_words_of(self, leaf: Leaf) -> bool:
+        words, telling = leaf.tokens, _telling(leaf)
+        if telling and not all(map(self._is_run, telling - self._known.telling)):
+            return False
+        if any(not _is_short(word) and word.text not in self._known.words for word in words):
+            return False
+        return all(map(self._is_run, _runs(words)))
+
+    def _is_run(self, run: str) -> bool:
+        return _among(self._trusted, Wanted(Leaf(run), (Kind.TEXT,)))
+
+    def _selects(self, found: Found) -> bool:
+        """Say whether it is one choice among words that its author wrote, and no text told which."""
+        text = str(getattr(found.value, "value", found.value))
+        if not found.chosen or found.in_list or sum(map(str.isalpha, text)) < _SHORT:
+            return False
+        return not _among(self._untrusted, Wanted.of(text), perhaps=True)
+
+    def _pages(self, found: Found) -> bool:
+        value = found.value
+        if not isinstance(value, int) or not names_paging(found.field) or found.in_list:
+            return False
+        return 0 <= value < _FEW or (
+            _FEW <= value < _MANY and not _among(self._untrusted, wanted_of(found), perhaps=True)
+        )
 
 
 class _Words:
@@ -103,8 +174,9 @@ class _Words:
     def __init__(self) -> None:
         self._words: set[str] = set()
         self._telling: set[str] = set()
+        self._days: set[Day] = set()
         self._passages: set[tuple[str, ...]] = set()
-        self._new: dict[str, list[Said]] = {"words": [], "telling": [], "passages": []}
+        self._new: dict[str, list[Said]] = {"words": [], "telling": [], "days": [], "passages": []}
 
     def add(self, source: Said) -> None:
         for left in self._new.values():
@@ -113,16 +185,24 @@ class _Words:
     @property
     def words(self) -> set[str]:
         for source in _taken(self._new["words"]):
-            brought = {word for leaf in json_leaves(source.brought) for word in _words(leaf)}
-            self._words.update(word for leaf in source.leaves for word in _words(leaf) if word not in brought)
+            brought = {word for leaf in source.arguments.leaves for word in _words(leaf)}
+            new = {word for leaf in source.leaves for word in _words(leaf)} - brought
+            self._words.update(word for word in new if not source.arguments.puts_together(word))
         return self._words
 
     @property
     def telling(self) -> set[str]:
         for source in _taken(self._new["telling"]):
-            brought = {word for leaf in json_leaves(source.brought) for word in _telling(leaf)}
+            brought = {word for leaf in source.arguments.leaves for word in _telling(leaf)}
             self._telling.update(word for leaf in source.leaves for word in _telling(leaf) if word not in brought)
         return self._telling
+
+    @property
+    def days(self) -> set[Day]:
+        for source in _taken(self._new["days"]):
+            brought = {day[1:] for leaf in source.arguments.leaves for day in days_in(leaf.evened)}
+            self._days.update(day for leaf in source.leaves for day in days_in(leaf.evened) if day[1:] not in brought)
+        return self._days
 
     @property
     def passages(self) -> set[tuple[str, ...]]:
@@ -147,12 +227,12 @@ def _among(sources: Iterable[Said], wanted: Wanted, *, perhaps: bool = False) ->
 
 
 def _words(leaf: Leaf) -> set[str]:
-    return {token.text for token in tokens(leaf.evened)}
+    return {token.text for token in leaf.tokens or tokens(leaf.evened)}
 
 
 def _telling(leaf: Leaf) -> set[str]:
-    """Return the addresses and the words with a digit; a word with joined parts, such as an id, is one."""
-    found: set[str] = {*leaf.emails, *leaf.urls}
+    """Return the addresses, their hosts and the words with a digit; a word with joined parts, such as an id, is one."""
+    found: set[str] = {*leaf.emails, *leaf.urls, *(f"//{host}" for host in leaf.hosts)}
     word = ""
     for token in (*leaf.tokens, Token("", "", " ")):
         if token.gap not in ("", "-", "_") and word:
@@ -168,11 +248,44 @@ def _passages(words: tuple[Token, ...]) -> set[tuple[str, ...]]:
     return {tuple(texts[at : at + _PASSAGE]) for at in range(len(texts) - _PASSAGE + 1)}
 
 
-def _is_date(found: Found) -> bool:
-    return isinstance(found.value, date | time) or _DATE.fullmatch(str(found.value)) is not None
+def _is_short(token: Token) -> bool:
+    return token.kind != "w" or len(token.text) < _SHORT
 
 
-def _counts(found: Found, below: int) -> bool:
-    """Say whether it is a whole number below that and no amount: pages, pieces, days."""
-    value = found.value
-    return isinstance(value, int) and abs(value) < below and not names_amount(found.field)
+def _runs(words: Iterable[Token]) -> Iterator[str]:
+    """Yield what is short in a text, as far as it stands together: "o 10 02", and not the words that carry nothing."""
+    run = ""
+    for token in (*words, Token("", "w", " ")):
+        if token.text and _is_short(token) and token.text not in _FUNCTION_WORDS:
+            run += (token.gap if run else "") + token.text
+        elif run:
+            yield run
+            run = ""
+
+
+def _short_runs(together: Sequence[Found]) -> Iterator[str]:
+    """Yield what is short in a list, as far as it stands together; a single item stands for itself."""
+    run: list[str] = []
+    for text in (*(even(str(found.value)) for found in together), "end"):
+        compact = [char for char in text if char.isalnum()]
+        if len(compact) < _SHORT:
+            run.append(text)
+            continue
+        if len(run) > 1:
+            yield " ".join(run)
+        run = []
+
+
+def _together(arguments: Iterable[Found]) -> Iterator[list[Found]]:
+    """Yield the arguments, those of one list together, and what is short outside of lists if it is much."""
+    found: dict[str, list[Found]] = {}
+    short: list[Found] = []
+    for one in arguments:
+        if one.in_list:
+            found.setdefault(one.shape, []).append(one)
+        elif one.chosen or sum(map(str.isalnum, str(one.value))) >= _SHORT:
+            found[one.path] = [one]
+        else:
+            short.append(one)
+    yield from found.values()
+    yield from [short] if len(short) > _CHOICES else ([one] for one in short)

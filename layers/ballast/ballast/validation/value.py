@@ -1,12 +1,13 @@
 """Whether a value occurs in a text or in another value, whatever the spelling. Pure.
 
 ============ ===========================================================================================
-amount       equal amounts of money: ``40.00``, ``$40``, ``1.234,50`` and ``1,234.50``; never 4 in 40, and
+amount       equal amounts of money: ``40 USD``, ``$40``, ``1.234,50 €`` and ``€1,234.50``; never 4 in 40, and
              never a house number or a count (``ballast.validation.amounts``)
-number       equal numbers, whatever they count
+number       equal numbers, whatever they count; a percentage also as ``15 %`` and ``15 percent``
 email        equal addresses, without regard to case; never a part of a longer address
 phone        equal digits with their country code, however they are grouped; 00 is a +
-url          equal addresses, with or without http(s):// and the slash at the end; never a part of a longer one
+url          equal addresses, with or without http(s)://, its port, www. and the slash at the end; never a part of
+             a longer one. The case of a path counts
 text         the same words and digits in the same order, without regard to case and separators:
              O-1001, o1001, "O 1001"; never O-100 in O-1001. An IBAN or a tracking number also in groups
 ============ ===========================================================================================
@@ -20,7 +21,14 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from ballast.validation.amounts import is_amount, names_amount, names_count
+from ballast.validation.amounts import (
+    is_labelled,
+    may_be_amount,
+    names_amount,
+    names_count,
+    names_percentage,
+    percentages,
+)
 from ballast.validation.numbers import Named, numbers
 from ballast.validation.spelling import (
     BREAKS,
@@ -41,6 +49,7 @@ from ballast.validation.spelling import (
 _QUOTES = '"“”„‟«»‹›‘’‚`'
 _NO_EMAIL = re.compile(rf"[\s<>()\[\]',;:|!?{_QUOTES}{BREAKS}\u2013…]+")
 _NO_URL = re.compile(rf"[\s<>'|\\^{{}}{_QUOTES}{BREAKS}\u2013…]+")
+_PATH = re.compile(r"[/?#]")
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _HOST = re.compile(r"(?:[\w-]{1,63}\.){1,12}[\w-]{2,63}(?::[0-9]{1,5})?(?=[/?#]|$)")
 #: What ends a host that is written without a path.
@@ -122,13 +131,33 @@ class Leaf:
 
     @cached_property
     def amounts(self) -> frozenset[Decimal]:
-        """The amounts of money in it."""
-        if names_amount(self.field) and len(self.named) == 1:
+        """The amounts of money in it: numbers with a currency, or the one of a field that is named as money."""
+        if names_amount(self.field) and self._is_number:
             return self.numbers
-        if isinstance(self.value, str) and not _INTEGER.fullmatch(self.value):
-            return frozenset(named.value for named in self.named if is_amount(self.evened, named))
+        return frozenset(one.value for one in self.named if one.currency or is_labelled(self.evened, one))
+
+    @cached_property
+    def perhaps_amounts(self) -> frozenset[Decimal]:
+        """The amounts and what may be meant as one: with decimals, or behind a word of money."""
+        if names_count(self.field):
+            return self.amounts
+        if not self._is_number:
+            return self.amounts | {one.value for one in self.named if may_be_amount(self.evened, one)}
         is_one = self.field == "" and not isinstance(self.value, str)
-        return frozenset(one.value for one in self.named if is_one or (one.money and not names_count(self.field)))
+        return self.amounts | {one.value for one in self.named if is_one or one.money}
+
+    @cached_property
+    def percentages(self) -> frozenset[Decimal]:
+        """The percentages in it."""
+        number = None if isinstance(self.value, str) else next(iter(self.numbers), None)
+        return frozenset(percentages(self.evened, self.field, number))
+
+    @property
+    def _is_number(self) -> bool:
+        """Whether it is one number and nothing else."""
+        if not isinstance(self.value, str) or _INTEGER.fullmatch(self.value):
+            return True
+        return len(self.named) == 1 and self.named[0].end - self.named[0].start == len(self.evened.strip())
 
     @cached_property
     def emails(self) -> frozenset[str]:
@@ -137,13 +166,29 @@ class Leaf:
 
     @cached_property
     def urls(self) -> frozenset[str]:
-        """The web addresses in it, without scheme and final slash."""
+        """The web addresses in it, without scheme, www. and final slash."""
         return frozenset(_urls(str(self.value))) if "." in self.evened or "://" in self.evened else frozenset()
+
+    @cached_property
+    def hosts(self) -> frozenset[str]:
+        """The hosts of the web and e-mail addresses in it."""
+        mail = {address.rpartition("@")[2] for address in self.emails}
+        return frozenset(mail | {_PATH.split(url, maxsplit=1)[0].rpartition("@")[2] for url in self.urls})
 
     @cached_property
     def phones(self) -> frozenset[str]:
         """The digits of everything in it that may be a phone number."""
         return frozenset(filter(None, (_digits(found.group()) for found in _PHONE.finditer(self.evened))))
+
+    @cached_property
+    def longest(self) -> str:
+        """The longest word of the text."""
+        return max((token.text for token in self.tokens), key=len, default="")
+
+    @cached_property
+    def code(self) -> str:
+        """The text as a long code, such as an IBAN; "" where it is something else."""
+        return code_of(self.tokens)
 
     @cached_property
     def compact(self) -> str:
@@ -193,7 +238,11 @@ class Wanted:
 
     def may_occur_in(self, leaf: Leaf) -> bool:
         """Say whether it may have been taken from ``leaf``: an amount also from a number of unknown meaning."""
-        return self.occurs_in(leaf) or (Kind.AMOUNT in self.kinds and _number(self.leaf, leaf))
+        if self.occurs_in(leaf):
+            return True
+        if not {Kind.AMOUNT, Kind.NUMBER} & {*self.kinds}:
+            return False
+        return _number(self.leaf, leaf) or bool(self.leaf.numbers & leaf.percentages)
 
 
 def _kinds(leaf: Leaf) -> tuple[Kind, ...]:
@@ -210,7 +259,7 @@ def _kinds(leaf: Leaf) -> tuple[Kind, ...]:
             return (Kind.AMOUNT, Kind.TEXT)
     if _PHONE_SHAPE.fullmatch(text) and len(_digits(text)) >= _PHONE_DIGITS:
         return (Kind.PHONE,) if text.startswith("+") else (Kind.PHONE, Kind.TEXT)
-    if set(_urls(text)) == {_address_of_url(text)}:
+    if set(_urls(str(leaf.value).strip())) == {address_of_url(str(leaf.value))}:
         return (Kind.URL,) if _SCHEME.match(text) or text.startswith("www.") else (Kind.URL, Kind.TEXT)
     return (Kind.TEXT,)
 
@@ -226,6 +275,8 @@ def _number(wanted: Leaf, leaf: Leaf) -> bool:
     if len(wanted.numbers) != 1:
         return False
     [value] = wanted.numbers
+    if names_percentage(wanted.field) and value in leaf.percentages:
+        return True
     # However the thousands are grouped, the last three digits before the decimals stand together.
     ending = str(int(abs(value)))[-3:]
     return (not isinstance(leaf.value, str) or ending in leaf.evened) and value in leaf.numbers
@@ -242,17 +293,16 @@ def _phone(wanted: Leaf, leaf: Leaf) -> bool:
 
 
 def _url(wanted: Leaf, leaf: Leaf) -> bool:
-    address = _address_of_url(wanted.evened)
-    return address != "" and address in leaf.evened and address in leaf.urls
+    address = address_of_url(str(wanted.value))
+    host = _PATH.split(address, maxsplit=1)[0]
+    return address != "" and (host in leaf.evened or "xn--" in host) and address in leaf.urls
 
 
 def _text(wanted: Leaf, leaf: Leaf) -> bool:
-    longest = max((token.text for token in wanted.tokens), key=len, default="")
-    named = longest != "" and longest in leaf.evened
+    named = wanted.longest != "" and wanted.longest in leaf.evened
     if named and (occurs(wanted.tokens, leaf.tokens) or occurs(wanted.tokens, leaf.loose_tokens)):
         return True
-    code = code_of(wanted.tokens)
-    return code != "" and code in leaf.compact and code_occurs(code, leaf.tokens)
+    return wanted.code != "" and wanted.code in leaf.compact and code_occurs(wanted.code, leaf.tokens)
 
 
 _OCCURS = {
@@ -292,14 +342,33 @@ def _urls(text: str) -> Iterator[str]:
                 found = found.partition(closing)[0]
         if not scheme and not _HOST.match(found):
             continue
-        yield _address_of_url(even(found))
+        yield address_of_url(found)
         whole, _, sentence = found.rpartition(".")
         if not ends_address(sentence) and (scheme or _HOST.match(whole)) and "." in _SCHEME.sub("", whole):
-            yield _address_of_url(even(whole))
+            yield address_of_url(whole)
 
 
-def _address_of_url(evened: str) -> str:
-    return _SCHEME.sub("", evened.strip(), count=1).rstrip("/")
+def address_of_url(text: str) -> str:
+    """Return a web address as it is compared: the host evened, its path, query and fragment in their case."""
+    scheme = _SCHEME.match(text.strip())
+    address = even(_SCHEME.sub("", text.strip(), count=1), case=True)
+    host = _PATH.split(address, maxsplit=1)[0]
+    path = address[len(host) :]
+    host = even(host)
+    ports = (":443", ":80") if scheme is None else (":443",) if scheme.group()[4:5] in "sS" else (":80",)
+    for port in ports:
+        host = host.removesuffix(port)
+    if host.startswith("www.") and "." in host[4:]:
+        host = host[4:]
+    return (_ascii(host) + path).rstrip("/")
+
+
+def _ascii(host: str) -> str:
+    """Return the host as the network has it: münchen.example is xn--mnchen-3ya.example."""
+    try:
+        return host if host.isascii() else host.encode("idna").decode()
+    except UnicodeError:
+        return host
 
 
 def _address(text: str) -> str:

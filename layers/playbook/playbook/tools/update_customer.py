@@ -1,7 +1,7 @@
 """Change a customer's details in the CRM."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -17,6 +17,11 @@ from ..records.table import CUSTOMERS
 #: What a request says that speaks of a phone, or of the newsletter.
 _OF_PHONES = re.compile(r"phone|number|mobile|telef|call|nummer|numéro|número|电话|電話|전화", re.IGNORECASE)
 _OF_NEWSLETTERS = re.compile(r"news|mail|market|adverti|subscri|consent|opt|abonn|werb|promo|邮件|広告", re.IGNORECASE)
+_WORD = re.compile(r"[^\W_]{3,}")
+#: Words that a note may have of the desk's own.
+_DESKS_WORDS = frozenset({"customer", "asks", "asked", "wants", "please", "the", "and", "for", "has", "was", "that"})
+#: Reads that bring what others wrote.
+_READS = ("look_up_customer", "look_up_order", "search_docs")
 #: Where most customers live: a new address there is nothing unusual.
 _HOME = "US"
 
@@ -107,8 +112,22 @@ def _unasked(args: UpdateCustomer, request: RunRequest, run: RunSoFar) -> str | 
         "it moves the customer to another country": args.address is not None and args.address.country not in countries,
         "it takes away what the desk has noted": args.notes is not None
         and any(record["notes"] and record["notes"] not in args.notes for record in known),
+        "it notes what the request does not say": args.notes is not None
+        and any(run.done(name) for name in _READS)
+        and not _words(_added(args.notes, known)) <= _words(request.text) | _DESKS_WORDS,
     }
     return ", and ".join(reason for reason, holds in reasons.items() if holds) or False
+
+
+def _added(notes: str, known: Sequence[Mapping[str, Any]]) -> str:
+    """Return what is new in the notes: what should stay is repeated."""
+    for record in known:
+        notes = notes.replace(record["notes"] or "", "", 1)
+    return notes
+
+
+def _words(text: str) -> set[str]:
+    return {word.casefold() for word in _WORD.findall(text)}
 
 
 def _undo(_: UpdateCustomer, result: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,19 +1,21 @@
 """Read the log as a sequence of calls and led it down the ladder."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ballast.contracts import Event, Planner, ToolCall
 from ballast.folds.calls import CallState, calls
 from ballast.folds.despair.ladder import Kind, Ladder, Rung, Sign, rung_of
-from ballast.folds.despair.memory import Cycles, Errors, Position, Repeats, Results, Searches
-from ballast.folds.despair.resemblance import Search, error_class, search_of
+from ballast.folds.despair.memory import Cycles, Errors, Position, Repeats, Results, Searches, Writes
+from ballast.folds.despair.resemblance import Search, error_class, search_of, target_of
+from ballast.folds.effects import Identity
 from ballast.folds.sameness import identity
 
+Target = Callable[[ToolCall], str | None]
 #: What the executor records where it obeyed; such a call had no outcome of its own.
 FORBIDDEN = "ToolForbidden"
 #: Of two signals at one call that lead as far, the one that says more.
-_TELLING = {Kind.CYCLE: 3, Kind.SAME_CALL: 2, Kind.NEAR_EQUAL: 1}
+_TELLING = {Kind.CYCLE: 3, Kind.SAME_CALL: 2, Kind.NEAR_EQUAL: 1, Kind.SPIRAL: 0}
 #: Errors of a call's form: whatever is written, the same call is refused again.
 _LASTING = frozenset({"UnknownTool", "MalformedArguments", "SchemaViolation"})
 
@@ -34,35 +36,52 @@ class Despair:
     loop: Position | None
 
 
-def despair(events: Sequence[Event], *, polled: Collection[str] = ()) -> Despair:
-    """Return the verdict over ``events``. ``polled``: tools that may ask the same again and again."""
-    watch = _watched(events, polled)
+def despair(
+    events: Sequence[Event],
+    *,
+    polled: Collection[str] = (),
+    same: Identity = identity,
+    target: Target = target_of,
+) -> Despair:
+    """Return the verdict over ``events``.
+
+    polled  tools that may ask the same again and again
+    same    tells equal calls
+    target  says what a call writes about, whatever words it has: such calls are counted
+    """
+    watch = _watched(events, polled, same, target)
     return Despair(watch.ladder.rung, watch.signs, watch.ladder.forbidden, watch.ladder.loop)
 
 
 def verdicts(
-    events: Sequence[Event], turn: int, proposed: Sequence[ToolCall], *, polled: Collection[str] = ()
+    events: Sequence[Event],
+    turn: int,
+    proposed: Sequence[ToolCall],
+    *,
+    polled: Collection[str] = (),
+    same: Identity = identity,
+    target: Target = target_of,
 ) -> Mapping[int, Sign]:
     """Return what is to be done about the calls that the agent proposes in ``turn``, by position, counted from 1.
 
     ``events`` is the log before them. Calls without a signal are not there.
     """
-    watch = _watched(events, polled)
+    watch = _watched(events, polled, same, target)
     signs = {index: watch.propose((turn, index), call) for index, call in enumerate(proposed, start=1)}
     return {index: sign for index, sign in signs.items() if sign is not None}
 
 
-def _watched(events: Sequence[Event], polled: Collection[str]) -> "_Watch":
+def _watched(events: Sequence[Event], polled: Collection[str], same: Identity, target: Target) -> "_Watch":
     """Whatever people answer lets the count begin anew: there is something new to know, and time has passed."""
     by_turn: dict[int, list[CallState]] = {}
     for state in calls(events):
         by_turn.setdefault(state.turn, []).append(state)
     answered = {event.turn for event in events if event.name == "escalation.answered"}
     approved = {event.turn for event in events if event.name == "call.approval_answered"}
-    watch = _Watch(frozenset(polled))
+    watch = _Watch(frozenset(polled), same, target)
     for turn in sorted(by_turn.keys() | answered):
         if turn in answered:
-            watch = _Watch(watch.polled, signs=watch.signs)
+            watch = _Watch(watch.polled, same, target, signs=watch.signs)
         states = by_turn.get(turn, [])
         for state in states:
             if state.planner is Planner.AGENT:
@@ -81,6 +100,8 @@ class _Watch:
     """The memories and the ladder since anything was last answered by people."""
 
     polled: frozenset[str]
+    same: Identity
+    target: Target
     signs: dict[Position, Sign] = field(default_factory=dict)
     asked: dict[Position, tuple[str, Search | None]] = field(default_factory=dict)
     ladder: Ladder = field(default_factory=Ladder)
@@ -89,12 +110,13 @@ class _Watch:
     searches: Searches = field(default_factory=Searches)
     errors: Errors = field(default_factory=Errors)
     results: Results = field(default_factory=Results)
+    writes: Writes = field(default_factory=Writes)
 
     def propose(self, at: Position, call: ToolCall) -> Sign | None:
         """Take note of a proposed call and return its signal, if it has one."""
         if call.tool in self.polled:
             return None
-        key, search = self.asked[at] = identity(call), search_of(call)
+        key, search = self.asked[at] = self.same(call), search_of(call)
         same = self.repeats.see(key, at)
         lap = self.cycles.see(key, call.tool, at)
         near = self.searches.see(search, at) if search else None
@@ -103,14 +125,18 @@ class _Watch:
             found.append(Sign(Kind.CYCLE, rung_of(Kind.CYCLE, lap.laps + (not lap.writes)), lap.laps + 1, lap.first))
         if near:
             found.append(Sign(Kind.NEAR_EQUAL, rung_of(Kind.NEAR_EQUAL, near.count), near.count, near.first))
+        if again := self.writes.see(self.target(call)):
+            found.append(Sign(Kind.SPIRAL, rung_of(Kind.SPIRAL, again.count), again.count, again.first))
         sign = max(found, key=lambda one: (one.rung, _TELLING[one.kind]))
         if sign.kind is Kind.SAME_CALL:
             sign = replace(sign, answer=same.answered is not None)
-        why = self.ladder.defy(call.tool, at, repeats=same.count > 1 or (near is not None and near.count > 1))
+        why = self.ladder.defy(
+            call.tool, at, repeats=same.count > 1 or again is not None or (near is not None and near.count > 1)
+        )
         if why:
             return self._noted(at, replace(why, rung=Rung.FORBID, answer=False))
         in_cycle = lap if sign.kind is Kind.CYCLE else None
-        besides, lasts = (in_cycle.tools, in_cycle.writes) if in_cycle else ((), False)
+        besides, lasts = (in_cycle.tools, in_cycle.writes) if in_cycle else ((), sign.kind is Kind.SPIRAL)
         return self._noted(at, self.ladder.climb(call.tool, at[0], sign, besides=besides, lasts=lasts))
 
     def settle(self, state: CallState) -> None:
@@ -118,6 +144,8 @@ class _Watch:
         at, tool = (state.turn, state.index), state.call.tool
         wrote = state.effect == "write" and state.status in ("ok", "unknown")
         watched = state.planner is Planner.AGENT and tool not in self.polled
+        if wrote and watched and state.repeat_of is None:
+            self.writes.happened(self.target(state.call), at)
         if watched and state.error != FORBIDDEN:
             self._learn(state, at, tool, wrote=wrote)
         if wrote:

@@ -15,6 +15,7 @@ class Kind(StrEnum):
     NEAR_EQUAL = "near_equal"
     SAME_ERROR = "same_error"
     UNCHANGED = "unchanged_result"
+    SPIRAL = "write_spiral"
 
 
 class Rung(IntEnum):
@@ -50,6 +51,7 @@ THRESHOLDS: dict[Kind, tuple[int, int]] = {
     Kind.NEAR_EQUAL: (2, 4),
     Kind.SAME_ERROR: (3, 4),
     Kind.UNCHANGED: (3, 5),
+    Kind.SPIRAL: (4, 7),
 }
 #: A forbidden tool was called again: a call that was made before weighs as much as two new ones.
 _DEFIANCE = 2

@@ -142,6 +142,27 @@ class Searches:
 
 
 @dataclass
+class Writes:
+    """Writes of one tool about the same things, that happened: other writes in between change nothing about it."""
+
+    _done: dict[str, Chain] = field(default_factory=dict)
+
+    def see(self, target: str | None) -> Chain | None:
+        """Return the chain that a proposed call goes on with, counting it; None where nothing like it was written."""
+        done = self._done.get(target) if target is not None else None
+        return None if done is None else Chain(done.first, done.count + 1)
+
+    def happened(self, target: str | None, at: Position) -> None:
+        """Count a write that happened."""
+        if target is None:
+            return
+        if (chain := self._done.get(target)) is None:
+            self._done[target] = Chain(at)
+        else:
+            chain.count += 1
+
+
+@dataclass
 class Errors:
     """Errors of one class in a row, by tool. Lasting ones come of the call's form: no write mends them."""
 

@@ -63,6 +63,8 @@ def seen(tool: str, sign: Sign) -> str:
             return f"{tool} has failed in the same way {sign.count} times in a row, since {first}."
         case Kind.UNCHANGED:
             return f"{tool} has brought the same result for {sign.count} different calls in a row, since {first}."
+        case Kind.SPIRAL:
+            return f"{tool} writes about the same things as {first}, in other words, for the {_nth(sign.count)} time."
 
 
 def notice(tool: str, sign: Sign) -> str:

@@ -73,6 +73,12 @@ def search_of(call: ToolCall) -> Search | None:
     return Search(frozenset(words), canonical([call.tool, rest])) if words else None
 
 
+def target_of(call: ToolCall) -> str | None:
+    """Return what a call is about, whatever its free text says; None where it has no free text."""
+    search = search_of(call)
+    return None if search is None else search.rest
+
+
 def _words(text: str) -> frozenset[str]:
     plain = unicodedata.normalize("NFKC", text).casefold()
     return frozenset(_singular(word) for word in _WORD.findall(plain) if word not in _STOP_WORDS)

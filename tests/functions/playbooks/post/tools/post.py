@@ -32,6 +32,19 @@ class Parts(Closed):
     parts: tuple[str, ...]
 
 
+class Two(Closed):
+    a: int
+    b: int
+
+
+class Sum(Closed):
+    total_usd: int
+
+
+class Codes(Closed):
+    codes: tuple[int, ...]
+
+
 class Url(Closed):
     url: Annotated[str, Grounded]
 
@@ -51,6 +64,11 @@ class Payment(Closed):
 
 class Entry(Closed):
     text: str
+
+
+class Discount(Closed):
+    percent: int
+    days: int = 1
 
 
 def _mail(ctx: ToolContext) -> str:
@@ -100,6 +118,18 @@ def join_texts(args: Parts, ctx: ToolContext) -> str:
     return "".join(args.parts)
 
 
+@tool(effect=Effect.READ)
+def add(args: Two, ctx: ToolContext) -> Sum:
+    """Add two numbers."""
+    return Sum(total_usd=args.a + args.b)
+
+
+@tool(effect=Effect.READ)
+def spell(args: Codes, ctx: ToolContext) -> str:
+    """Put characters together by their codes."""
+    return "".join(map(chr, args.codes))
+
+
 @tool(effect=Effect.READ, outward=True)
 def open_page(args: Url, ctx: ToolContext) -> dict[str, Any]:
     """Open a page."""
@@ -137,5 +167,12 @@ def pay(args: Payment, ctx: ToolContext) -> str:
 @tool(effect=Effect.WRITE, honours_key=True)
 def write_down(args: Entry, ctx: ToolContext) -> str:
     """Write something down; its text has no mark."""
+    _count(ctx)
+    return "done"
+
+
+@tool(effect=Effect.WRITE, honours_key=True)
+def set_discount(args: Discount, ctx: ToolContext) -> str:
+    """Set a discount; its numbers have no mark."""
     _count(ctx)
     return "done"

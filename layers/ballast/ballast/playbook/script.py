@@ -1,4 +1,4 @@
-"""Replay a fallback's script over the recorded outcomes of its calls. Pure."""
+"""Replay a fallback's script over the recorded outcomes of its calls, to propose the next and to check it. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,11 +6,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, RunRequest, ToolCall
+from ballast.contracts.said import said
 from ballast.contracts.wire import canonical
 from ballast.edge import note
 from ballast.folds import CallState, calls
-from ballast.playbook import CallFailed, Fallback, GiveUp, Playbook
-from ballast.playbook.defect import described, ends_the_process, said
+from ballast.playbook.defect import ends_the_process, place
+from ballast.playbook.fallback import CallFailed, Fallback, GiveUp
+from ballast.playbook.load import Playbook
 
 #: A script that wants more calls than this is going round in circles; no other limit stops it.
 MAX_CALLS = 100
@@ -39,7 +41,10 @@ def next_decision(
         if ends_the_process(defect):
             raise
         note(defect)
-        what = f"{script.function.__qualname__} failed: {described(defect, script.function)}"
+        where = place(defect, script.function)
+        what = (
+            f"{script.function.__qualname__} failed{where and f' in {where}'}: {type(defect).__name__}: {said(defect)}"
+        )
         return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_FAILED), what
 
 

@@ -1,0 +1,153 @@
+"""Numbers and dates in a text, by what they mean and not by how they are written. Pure.
+
+======= =======================================================================================================
+number  ``52345.60``: 52345.6, 52,345.60, 52.345,60, 52 345.60, 52'345.6
+date    ``1990-05-17``: 17.05.1990, 17/5/90, 05/17/1990, 19900517, 17 May 1990, May 17th, 1990, 17. Mai 1990
+time    ``1990-05-17T01:02:03``: 1990-05-17 01:02:03, 17.05.1990 1:02, 17 May 1990, 1:02 am
+======= =======================================================================================================
+
+A date that may be read in two ways (05/06/1990) is taken for both.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+
+#: A number with fewer characters is too common to be looked for.
+_SHORTEST = 4
+_NUMBER = re.compile(r"(?<![0-9])(?<![0-9][.,'’])[-\u2212]?[0-9][0-9.,'’_]*")
+_SPACED = re.compile(
+    r"(?<![0-9])(?<![0-9][.,'’])[-\u2212]?[0-9]{1,3}(?:[ \u00a0\u2007\u2009\u202f][0-9]{3})+(?:[.,][0-9]+)?(?![0-9])"
+)
+_PLAIN = re.compile(r"-?(0|[1-9][0-9]{0,39})(?:\.([0-9]{1,40}))?")
+
+_MONTHS = (
+    "january januar janvier enero gennaio jan janv ene gen",
+    "february februar février fevrier febrero febbraio feb févr fevr",
+    "march märz maerz mars marzo mar mär mrz",
+    "april avril abril aprile apr avr abr",
+    "may mai mayo maggio mag",
+    "june juni juin junio giugno jun giu",
+    "july juli juillet julio luglio jul juil lug",
+    "august août aout agosto aug ago",
+    "september septembre septiembre settembre sep sept set",
+    "october oktober octobre octubre ottobre oct okt ott",
+    "november novembre noviembre nov",
+    "december dezember décembre decembre diciembre dicembre dec dez déc dic",
+)
+_MONTH = {name: number for number, names in enumerate(_MONTHS, 1) for name in names.split()}
+_NAMED = "|".join(sorted(_MONTH, key=len, reverse=True))
+_ORDINAL = r"(?:st|nd|rd|th|er|\.|º)?"
+_YEAR = r"(?P<y>[0-9]{4}|'?[0-9]{2})(?![0-9])"
+_DATES = tuple(
+    re.compile(rf"(?<![0-9])(?:{one})", re.IGNORECASE)
+    for one in (
+        r"(?P<y>[0-9]{4})[-./](?P<a>[0-9]{1,2})[-./](?P<b>[0-9]{1,2})(?![0-9])",
+        r"(?P<y>[0-9]{4})(?P<a>[0-9]{2})(?P<b>[0-9]{2})(?![0-9])",
+        rf"(?P<a>[0-9]{{1,2}})(?P<by>\.\ |[-./ ])(?P<b>[0-9]{{1,2}})(?P=by){_YEAR}",
+        rf"(?P<a>[0-9]{{1,2}}){_ORDINAL}[-./ ]?(?:de |of )?(?P<m>{_NAMED})(?![^\W\d_])\.?,?[-/ ]?(?:de |of )?{_YEAR}",
+        rf"(?<!\w)(?P<m>{_NAMED})\.?[- ]?(?P<a>[0-9]{{1,2}}){_ORDINAL},?[- ]?(?:de |of )?{_YEAR}",
+        rf"(?P<y>[0-9]{{4}})[-/ ](?P<m>{_NAMED})[-/ ](?P<a>[0-9]{{1,2}})(?![0-9])",
+    )
+)
+_TIME = re.compile(
+    r"(?:T|[ ,]{1,2}(?:at |um |à )?)(?P<h>[0-9]{1,2})[:.](?P<min>[0-9]{2})(?:[:.](?P<s>[0-9]{2})(?:[.,][0-9]+)?)?"
+    r"(?: ?(?P<half>[ap])(?:m\b|\.m\.))?(?:Z| ?UTC\b| ?GMT\b| ?[ +-][0-9]{2}:?[0-9]{2})?",
+    re.IGNORECASE,
+)
+
+Day = tuple[int, int, int]
+#: Hour, minute and second; None of a second that is not said.
+Clock = tuple[int, int, int | None]
+
+
+class Readings:
+    """Looks for numbers and dates in texts, whatever their spelling."""
+
+    def __init__(self, values: Iterable[str]) -> None:
+        self._numbers: set[str] = set()
+        self._dates: dict[Day, set[Clock | None]] = {}
+        for value in values:
+            number = _plain_number(value)
+            if number is not None and len(number) >= _SHORTEST:
+                self._numbers.add(number)
+            for start, end, day, clock in _dates(value.strip()):
+                if (start, end) == (0, len(value.strip())):
+                    midnight = {None} if clock is not None and clock[:2] == (0, 0) and not clock[2] else set()
+                    self._dates.setdefault(day, set()).update({clock}, midnight)
+        self._years = {f"{year % 100:02d}" for year, _, _ in self._dates}
+
+    def spans(self, text: str) -> list[tuple[int, int]]:
+        """Return where a number or a date stands in ``text`` that means one of the values."""
+        found: list[tuple[int, int]] = []
+        if self._numbers:
+            for match in chain(_NUMBER.finditer(text), _SPACED.finditer(text)):
+                said = match[0].rstrip(".,'’_")
+                if any(one in self._numbers for one in _numbers(said)):
+                    found.append((match.start(), match.start() + len(said)))
+        if self._dates and any(year in text for year in self._years):
+            found += [(start, end) for start, end, day, clock in _dates(text) if self._is_known(day, clock)]
+        return found
+
+    def _is_known(self, day: Day, clock: Clock | None) -> bool:
+        known = self._dates.get(day, set())
+        return any(one is None if clock is None else one is not None and _same(one, clock) for one in known)
+
+
+def _same(one: Clock, other: Clock) -> bool:
+    return one[:2] == other[:2] and (None in (one[2], other[2]) or one[2] == other[2])
+
+
+def _plain_number(text: str) -> str | None:
+    """Return a number as JSON or Python writes it without what does not change it; None where it is none."""
+    match = _PLAIN.fullmatch(text)
+    return None if match is None else _joined(match[1], match[2] or "")
+
+
+def _joined(whole: str, fraction: str) -> str:
+    fraction = fraction.rstrip("0")
+    return f"{whole}.{fraction}" if fraction else whole
+
+
+def _numbers(said: str) -> Iterator[str]:
+    """Yield what a number in digits with points, commas and other separators may be."""
+    digits = re.sub(r"[^0-9.,]", "", said)
+    parts = re.split(r"[.,]", digits)
+    if len(parts) == 1 or len(parts[-1]) == 3:
+        yield "".join(parts)
+    if len(parts) > 1:
+        yield _joined("".join(parts[:-1]), parts[-1])
+
+
+def _dates(text: str) -> Iterator[tuple[int, int, Day, Clock | None]]:
+    """Yield each date, alone and with the time behind it, and where it stands."""
+    for pattern in _DATES:
+        for match in pattern.finditer(text):
+            for day in _days(match):
+                yield match.start(), match.end(), day, None
+                time = _TIME.match(text, match.end())
+                if time is not None:
+                    yield match.start(), time.end(), day, _clock(time)
+
+
+def _days(match: re.Match[str]) -> Iterator[Day]:
+    said = match.groupdict()
+    digits = said["y"].lstrip("'")
+    years = (int(digits),) if len(digits) == 4 else (1900 + int(digits), 2000 + int(digits))
+    first = int(said["a"])
+    if said.get("m"):
+        pairs = {(_MONTH[said["m"].lower()], first)}
+    else:
+        second = int(said["b"])
+        pairs = {(first, second), (second, first)}
+    for year in years:
+        for month, day in pairs:
+            if 1 <= month <= 12 and 1 <= day <= 31:
+                yield year, month, day
+
+
+def _clock(match: re.Match[str]) -> Clock:
+    hour = int(match["h"])
+    if match["half"]:
+        hour = hour % 12 + (12 if match["half"].lower() == "p" else 0)
+    return hour, int(match["min"]), int(match["s"]) if match["s"] else None

@@ -1,0 +1,28 @@
+"""The text of an error, as it may be recorded or raised further. Pure.
+
+pydantic quotes the values that it refuses, and of a long one only its beginning and its end, which no mask finds. So
+what it quotes is left out, also of its text in another error's.
+"""
+
+import re
+
+from pydantic import ValidationError
+
+from ballast.contracts.secret import MASK
+from ballast.contracts.wire import complaints
+
+_QUOTED = re.compile(r"input_value=.*?, input_type=[\w.<>]{1,200}\](?=\s|$|\\n|[\"'),.;:\]}])", re.DOTALL)
+
+
+def said(problem: BaseException) -> str:
+    """Return what an error says, whatever its class makes of ``str``, as text that UTF-8 has."""
+    try:
+        text = complaints(problem) if isinstance(problem, ValidationError) else str(problem)
+    except Exception:
+        text = "(its text cannot be made)"
+    return without_inputs(text).encode("utf-8", "replace").decode("utf-8")
+
+
+def without_inputs(text: str) -> str:
+    """Return ``text`` without the values that pydantic quotes in it."""
+    return _QUOTED.sub(f"input_value={MASK}]", text) if "input_value=" in text else text

@@ -1,0 +1,262 @@
+"""Refuse a tool whose arguments have no JSON form (``ballast.playbook.form``), by field and type, when it is made.
+
+Three ways to find out: a kind of type that JSON cannot carry; names, defaults and factories that do not come back; and
+values that are tried where a validator or serializer of somebody's own stands. What none of them finds is refused call
+by call: ``Form.read`` compares.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any, NoReturn, get_args
+
+from pydantic import Secret, SecretBytes, SecretStr
+from pydantic._internal._validators import import_string
+
+from ballast.contracts.wire import canonical
+from ballast.errors import PlaybookInvalid
+from ballast.playbook.form import ONE, Form, Node, Unsettled, in_order, reader, settled, several, writer
+
+#: Kinds of schema whose values JSON does not carry, and what to write instead.
+_NO_JSON = {
+    "generator": "is read once and then gone; write list[…]",
+    "callable": "is code",
+    "is-instance": "is a class that JSON does not have; give it a pydantic model, or a validator and a serializer",
+    "is-subclass": "is a class",
+    "complex": "is no number of JSON; write two fields",
+    "call": "is a tuple with names; write a pydantic model",
+    "arguments": "is the arguments of a function",
+    "arguments-v3": "is the arguments of a function",
+}
+#: Where the branch that is only for Python's own values is left out.
+_OF_PYTHON = {"json-or-python": ("python_schema",)}
+_FUNCTIONS = ("function-before", "function-after", "function-wrap", "function-plain")
+_SECRETS = (Secret, SecretStr, SecretBytes)
+_FIELDS = ("model-field", "dataclass-field", "typed-dict-field")
+#: Settings of a model by which it writes what it does not read.
+_CONFIG = {
+    "ser_json_timedelta": ("float", "seconds_float", "milliseconds_float"),
+    "ser_json_temporal": ("seconds", "milliseconds"),
+}
+#: What is tried where somebody's own function reads or writes.
+_TRIED: tuple[Any, ...] = (
+    *("a", "AB", "ab cd", " x ", "", "1", "-2", "1.50", "40.00", "1e3", "true", "2026-01-02", "2026-01-02T03:04:05Z"),
+    *("03:04:05", "PT1H", "O-1001", "C-1001", "R-1001", "a,b", "a1b2c3", "jo@example.org", "https://example.org/a"),
+    *("/a/b", "127.0.0.1", "::1", "+15550100", "EUR", "DE", "en", "#ff0000", "4111111111111111", "aGk=", "1MB"),
+    *("12345678-1234-4234-8234-123456789012", "{}", "[1]", "A" * 20),
+    *(0, 1, 2, -3, 7, 250, 1.5, -0.25, True, False, None),
+    *([], ["a"], ["b", "a"], [1], [2, 1], [1.5], ["2026-01-02"], [[1]], [{}]),
+    *({}, {"a": "b"}, {"a": 1}, {"1": "a"}, {"b": 1, "a": 2}),
+)
+
+
+def refuse_formless(form: Form, where: str) -> None:
+    """Raise ``PlaybookInvalid`` where values of the form's model would not survive model → JSON → model."""
+    _Look(where, _definitions(form.schema)).at(form.schema, _Place(form.model.__name__), tries=True)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a node stands: the path of its field, the field's type, the model around it and that model's settings."""
+
+    path: str
+    type_name: str = ""
+    owner: Any = None
+    config: Node = field(default_factory=dict)
+
+    def within(self, node: Node) -> "_Place":
+        if node["type"] not in ("model", "dataclass", "typed-dict"):
+            return self
+        return replace(self, owner=node.get("cls"), config=node.get("config") or {})
+
+    def at(self, name: str) -> "_Place":
+        annotation = getattr(getattr(self.owner, "__pydantic_fields__", {}).get(name), "annotation", None)
+        known = annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
+        known = "" if annotation is None else known.replace("typing.", "")
+        return replace(self, path=f"{self.path}.{name}", type_name=known)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """Looks through one model. ``where`` names the tool."""
+
+    where: str
+    definitions: Mapping[str, Node]
+
+    def at(self, node: Node, place: _Place, *, tries: bool) -> None:
+        """Check a node and what is inside it; ``tries``: what somebody's own functions make is tried here."""
+        kind = node["type"]
+        if kind in _NO_JSON:
+            self._refuse(place, _NO_JSON[kind])
+        a_set = kind in ("set", "frozenset")
+        if a_set and node["serialization"].get("function") is not in_order:
+            self._refuse(place, "has no order, and a serializer of its own; write list[…]")
+        place = place.within(node)
+        self._check_config(place)
+        self._check_class(node, place)
+        owns = "serialization" in node and not a_set
+        if kind in ("enum", "literal"):
+            self._try_each(node, place, node["members"] if kind == "enum" else node["expected"])
+        if kind in _FUNCTIONS and node["function"]["function"] is import_string:
+            self._refuse(place, "imports what it is told to; write str, and choose by it in the tool")
+        if tries and (owns or (kind in _FUNCTIONS and not _is_ours(node["function"]["function"]))):
+            self._try(node, place)
+            tries = False
+        for name in ONE:
+            if isinstance(node.get(name), dict) and name not in _OF_PYTHON.get(kind, ()):
+                again = tries or name in ("items_schema", "keys_schema", "values_schema")
+                self.at(node[name], place, tries=again and not owns)
+        for name in several(node):
+            for key, one in _named(node[name]):
+                if one["type"] in _FIELDS:
+                    self._field(one, str(one.get("name", key)), place, tries=not owns)
+                else:
+                    self.at(one, place, tries=not owns)
+
+    def _field(self, node: Node, name: str, place: _Place, *, tries: bool) -> None:
+        here = place.at(name)
+        if node.get("serialization_exclude") or "serialization_exclude_if" in node:
+            self._refuse(here, "is left out where it is written; take `exclude` off")
+        if node.get("init_only"):
+            self._refuse(here, "is not kept; make it a field")
+        named, known = node.get("serialization_alias", name), list(_read_as(node, name, place.config))
+        if named not in known:
+            read_as = " or ".join(known) or "a path"
+            self._refuse(here, f"is written as {named} and read as {read_as}; give it one name: Field(alias=…)")
+        self._default(node["schema"], here)
+        self.at(node["schema"], here, tries=tries)
+
+    def _default(self, schema: Node, place: _Place) -> None:
+        if schema["type"] != "default" or schema.get("default_factory_takes_data"):
+            return
+        factory = schema.get("default_factory")
+        default = factory() if factory else schema["default"]
+        if factory and factory() != default:
+            self._refuse(place, "has a default that is another one each time; take it from ctx in the tool")
+        if default is None and schema["schema"]["type"] == "nullable":
+            return
+        try:
+            settled(*self._both(schema), default)
+        except Unsettled as problem:
+            self._refuse(place, f"has a default that does not come back from JSON ({problem})")
+
+    def _check_class(self, node: Node, place: _Place) -> None:
+        made: Any = node.get("cls")
+        if node["type"] == "dataclass" and getattr(made, "__eq__", None) is object.__eq__:
+            self._refuse(place, f"holds {made.__name__}, which does not say when two are equal; take eq=False off")
+        for name, private in getattr(made, "__private_attributes__", {}).items():
+            factory = getattr(private, "default_factory", None)
+            if factory is not None and factory() != factory():
+                self._refuse(place.at(name), "is another one each time; make it in the tool")
+
+    def _check_config(self, place: _Place) -> None:
+        config = place.config
+        if config.get("ser_json_bytes", "utf8") != config.get("val_json_bytes", "utf8"):
+            self._refuse(place, "writes bytes as it does not read them; set val_json_bytes as ser_json_bytes")
+        for name, values in _CONFIG.items():
+            if config.get(name) in values:
+                self._refuse(place, f"writes times as numbers, which are not read again; take {name} off")
+
+    def _try(self, node: Node, place: _Place) -> None:
+        """Send values through what somebody's own function reads and writes."""
+        read, write = self._both(node)
+        for value in (*_TRIED, *self._samples(node)):
+            for made in _read(read, value):
+                self._survives(made, read, write, place)
+
+    def _try_each(self, node: Node, place: _Place, values: Iterable[Any]) -> None:
+        """Send the only values that there are through JSON."""
+        read, write = self._both(node)
+        for value in values:
+            self._survives(value, read, write, place)
+
+    def _survives(self, value: Any, read: Any, write: Any, place: _Place) -> None:
+        try:
+            settled(read, write, value)
+        except Unsettled as problem:
+            if isinstance(value, _SECRETS):
+                self._refuse(place, "is written as asterisks; write Annotated[str, Sensitive]")
+            self._refuse(place, f"does not survive model → JSON → model: {value!r} comes back changed ({problem})")
+
+    def _samples(self, node: Node) -> Iterator[Any]:
+        with suppress(LookupError, RecursionError):
+            yield self._sample(node, 0)
+
+    def _sample(self, node: Node, deep: int) -> Any:
+        """Return a value that the node may take. Raises ``LookupError`` where none is known."""
+        if deep > 8:
+            raise LookupError
+        if node["type"] == "definition-ref":
+            return self._sample(self.definitions[node["schema_ref"]], deep + 1)
+        if node["type"] in ("model", "dataclass", *(_FUNCTIONS)) and "schema" in node:
+            return self._sample(node["schema"], deep + 1)
+        if node["type"] in ("model-fields", "dataclass-args", "typed-dict"):
+            fields = node["fields"]
+            named = fields.items() if isinstance(fields, dict) else ((one["name"], one) for one in fields)
+            return {
+                next(iter(_read_as(one, name, {})), name): self._sample(one["schema"], deep + 1)
+                for name, one in named
+                if one["schema"]["type"] != "default"
+            }
+        read = reader(self._whole(node))
+        for value in _TRIED:
+            with suppress(Exception):
+                read.validate_json(canonical(value))
+                return value
+        raise LookupError
+
+    def _both(self, node: Node) -> tuple[Any, Any]:
+        whole = self._whole(node)
+        return reader(whole), writer(whole)
+
+    def _whole(self, node: Node) -> Node:
+        if not self.definitions:
+            return node
+        # A node that is referred to may not be there twice.
+        alone = {name: value for name, value in node.items() if name != "ref"}
+        return {"type": "definitions", "schema": alone, "definitions": list(self.definitions.values())}
+
+    def _refuse(self, place: _Place, why: str) -> NoReturn:
+        named = f"{place.path} ({place.type_name})" if place.type_name else place.path
+        raise PlaybookInvalid(f"{self.where}: {named} {why}. An argument must be the same value after JSON.")
+
+
+def _definitions(schema: Node) -> dict[str, Node]:
+    if schema["type"] != "definitions":
+        return {}
+    return {str(one["ref"]): one for one in schema["definitions"]}
+
+
+def _read_as(field: Node, name: str, config: Node) -> Iterator[str]:
+    """Yield the names under which a field is read."""
+    by_name = config.get("validate_by_name") or config.get("populate_by_name")
+    alias = field.get("validation_alias")
+    if alias is None:
+        yield name
+        return
+    if config.get("validate_by_alias", True):
+        whole = alias if isinstance(alias, list) and isinstance(alias[0], list) else [alias]
+        for one in whole:
+            steps = [one] if isinstance(one, str) else one
+            if len(steps) == 1 and isinstance(steps[0], str):
+                yield steps[0]
+    if by_name:
+        yield name
+
+
+def _named(held: Any) -> Iterator[tuple[str, Node]]:
+    """Yield several schemas with their names, "" where they have none."""
+    for key, one in held.items() if isinstance(held, dict) else (("", one) for one in held):
+        inner = one[0] if isinstance(one, tuple) else one
+        if isinstance(inner, dict):  # a dataclass also lists the names of its fields
+            yield str(key), inner
+
+
+def _read(read: Any, value: Any) -> Iterator[Any]:
+    """Yield what JSON ``value`` is read as; nothing where it is not taken, whatever is raised."""
+    with suppress(Exception):
+        yield read.validate_json(canonical(value))
+
+
+def _is_ours(function: Any) -> bool:
+    return str(getattr(function, "__module__", "")) == Form.__module__

@@ -1,0 +1,157 @@
+"""Who decides sees all of a call, digit by digit, and sends what they saw; what cannot be read is said to be so."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.e2e.console.canned import ago, esc_id, escalation, event, quiet, run, run_id
+
+APPROVAL = f"/escalations/{esc_id('b')}"
+#: What a JavaScript number, or its writing, would change.
+NUMBERS = [
+    *("9007199254740993", "-9007199254740993", "12345678901234567890", "1.0", "0.10", "-0", "1e3", "1E400", "5e-324"),
+    *("0.1000000000000000055", "100000000000000000000000", "3.141592653589793238"),
+]
+JSON = """async ([name, given]) => {
+  const { parse, stringify } = await import('/console/json.js');
+  return name === "there and back" ? stringify(parse(given)) : String(parse(given));
+}"""
+
+
+def raw(api: Any, path: str, text: str) -> None:
+    """Let the API answer with this very text."""
+    api.raw[f"GET {path}"] = text
+
+
+def shown(arguments: str) -> str:
+    import json
+
+    item = escalation("b", "approval", proposed_decision="HERE")
+    call = '{"kind": "call_tools", "calls": [{"tool": "pay", "call_id": "", "arguments": ' + arguments + "}]}"
+    return json.dumps(item).replace('"HERE"', call)
+
+
+@pytest.mark.parametrize("number", [*NUMBERS, "1", "0", "-17", "2.5"])
+def test_a_number_goes_through_as_it_was_sent(visit: Any, number: str) -> None:
+    page = visit()
+    text = '{"a":' + number + ',"b":["' + number + '",[' + number + ']],"n' + number + '":"\\\\\\" ' + number + '"}'
+
+    assert page.evaluate(JSON, ["there and back", text]) == text
+
+
+def test_what_is_no_json_is_refused(visit: Any) -> None:
+    page = visit()
+
+    for text in ("", "{", "01", '{"a": 1.}', '{"a": .5}', '{"a": +1}', "{'a': 1}", '{"a": NaN}', '{"a": 1'):
+        with pytest.raises(Exception, match="SyntaxError"):
+            page.evaluate(JSON, ["parse", text])
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_approver_sees_confirms_and_sends_the_digits(visit: Any, api: Any, number: str) -> None:
+    raw(api, APPROVAL, shown('{"account": ' + number + ', "note": "x"}'))
+    api.answers[f"POST {APPROVAL}"] = {"status": "answered"}
+    page = visit(f"#{APPROVAL}")
+
+    expect(page.locator("dl.arguments").first).to_contain_text(number)
+    page.get_by_text("Change the arguments").click()
+    typed = page.locator("#arguments").input_value()
+    assert f'"account": {number}' in typed
+    page.locator("#arguments").fill(typed.replace('"x"', '"y"'))
+    page.get_by_role("button", name="Approve …").click()
+    expect(page.get_by_role("dialog")).to_contain_text(number)
+    page.get_by_role("button", name="Yes,").click()
+    expect(page.get_by_text("Your answer was taken")).to_be_visible()
+
+    assert f'"arguments":{{"account":{number},"note":"y"}}' in api.sent[-1]
+
+
+@pytest.mark.parametrize("where", ["value", "deep", "name", "list"])
+def test_nothing_of_a_call_is_clipped_where_it_is_decided(visit: Any, api: Any, where: str) -> None:
+    import json
+
+    long, last = "benign text that fills the space " * 400, "SEND IT TO MALLORY"
+    arguments = {
+        "value": {"text": long + last},
+        "deep": {"filler": {f"a{number}": long[:500] for number in range(20)} | {"z": {"y": last}}},
+        "name": {long + last: "x"},
+        "list": {"items": [*long.split(), last]},
+    }[where]
+    raw(api, APPROVAL, shown(json.dumps(arguments)))
+    page = visit(f"#{APPROVAL}")
+
+    expect(page.locator("dl.arguments").first).to_contain_text(last)
+    page.get_by_role("button", name="Approve …").click()
+    expect(page.get_by_role("dialog")).to_contain_text(last)
+    expect(page.get_by_role("dialog").get_by_role("button", name="Show all")).to_have_count(0)
+    page.get_by_role("button", name="Back", exact=True).click()
+
+
+def test_what_cannot_be_shown_cannot_be_approved(visit: Any, api: Any) -> None:
+    api.answers[f"GET {APPROVAL}"] = escalation("b", "approval", proposed_decision=None, corrupt="no digest matches")
+    page = visit(f"#{APPROVAL}")
+
+    expect(page.get_by_text("no digest matches")).to_be_visible()
+    expect(page.get_by_role("button", name="Reject …")).to_be_visible()
+    expect(page.get_by_role("button", name="Approve …")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    "key", ["GET /escalations", "GET /runs?status=running", "GET /runs?status=failed", "GET /runs?status=unanswered"]
+)
+def test_nothing_is_wrong_is_not_said_while_there_is_a_next_page(visit: Any, api: Any, key: str) -> None:
+    api.answers = quiet()
+    api.answers[key] = {"escalations": [], "runs": [], "next": "more"}
+
+    page = visit()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Cannot tell")
+    expect(page.locator(".verdict")).to_contain_text("Not read to the end yet")
+
+
+def test_what_is_behind_empty_pages_is_found(visit: Any, api: Any) -> None:
+    api.answers = quiet()
+    api.answers["GET /escalations"] = {"escalations": [], "next": "page-1"}
+    for number in range(1, 9):
+        api.answers[f"GET /escalations?next=page-{number}"] = {"escalations": [], "next": f"page-{number + 1}"}
+    api.answers["GET /escalations?next=page-9"] = {"escalations": [escalation("q", "escalation")], "next": None}
+
+    page = visit()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Cannot tell")
+    page.get_by_role("button", name="Refresh").click()
+
+    expect(page.locator(".verdict")).to_contain_text("1 decision is wanted")
+
+
+def test_a_corrupt_run_is_a_problem_and_the_others_are_listed(visit: Any, api: Any) -> None:
+    api.answers = quiet()
+    torn = run("c", "corrupt", text="", request_id=None, agent=None, opened_at=None)
+    api.answers["GET /runs"] = {"runs": [run("a", "answered"), torn], "next": None}
+
+    page = visit()
+
+    expect(page.get_by_role("heading", level=1)).to_have_text("Something is wrong")
+    expect(page.locator(".verdict")).to_contain_text("the log of 1 run cannot be read")
+    expect(page.get_by_role("list", name="Runs").get_by_role("listitem")).to_have_count(2)
+
+
+def test_a_corrupt_entry_is_shown_in_its_place_with_all_others(visit: Any, api: Any) -> None:
+    path = f"/runs/{run_id('k')}"
+    api.answers[f"GET {path}"] = run("k", "answered", corrupt=[{"seq": "0001.call.1.settled", "why": "digest"}])
+    decision = {"kind": "call_tools", "calls": [{"tool": "look", "arguments": {"id": 1}}]}
+    entries = [
+        event("0000.run.opened", 0, request={"text": "Where is it?"}, limits={}),
+        event("0001.plan.decided", 1, planner="fallback", decision=decision),
+        event("0001.call.1.settled", 2) | {"corrupt": "the content does not match its digest", "left_out": None},
+        event("0002.plan.decided", 3, planner="fallback", decision={"kind": "answer", "text": "There."}),
+        event("9999.run.ended", 4) | {"at": ago(minutes=1), "corrupt": "cannot be decoded"},
+    ]
+    api.answers[f"GET {path}/events"] = {"events": entries, "next": None}
+
+    page = visit(f"#{path}")
+
+    expect(page.get_by_role("region", name="Run")).to_contain_text("1 entry of the log cannot be read")
+    expect(page.get_by_role("listitem", name="Turn 1, fallback")).to_contain_text("does not match its digest")
+    expect(page.get_by_role("listitem", name="Turn 2, fallback")).to_contain_text("There.")
+    expect(page.get_by_text("cannot be decoded")).to_be_visible()

@@ -1,0 +1,1 @@
+"""A playbook whose tools, rules and undos break and quote a sensitive value."""

@@ -1,0 +1,63 @@
+"""An agent that keeps writing about the same things, in ever new words."""
+
+from typing import Any
+
+import pytest
+
+from ballast.folds.despair import Kind, Rung
+from tests.unit.folds.circles import Circles
+
+SPIRAL = ["first draft", "a better draft", "one more word", "now with a title", "and an end", "a new end", "the last"]
+
+
+def test_ever_new_text_for_the_same_thing_is_noticed_then_forbidden_and_handed_over() -> None:
+    run = Circles()
+    rungs = []
+
+    for words in [*SPIRAL, "really the last"]:
+        sign = run.on("append", {"file": "F-13", "text": words})
+        rungs.append((sign.kind, sign.rung) if sign else None)
+        forbidden = sign is not None and sign.rung is Rung.FORBID
+        arguments = {"file": "F-13", "text": words}
+        run = run.refused("append", arguments, error="ToolForbidden") if forbidden else run.writes("append", arguments)
+
+    told, stopped = (Kind.SPIRAL, Rung.NOTICE), (Kind.SPIRAL, Rung.FORBID)
+    assert rungs == [None, None, None, told, told, told, stopped, stopped]
+    assert run.verdict.rung is Rung.LOOP
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        lambda n: {"file": f"F-{n}", "text": f"some words, {SPIRAL[n % 7]}"},  # other things
+        lambda n: {"file": "F-13", "amount": n},  # no free text: other values
+        lambda n: {"file": "F-13", "line": n, "text": SPIRAL[n % 7]},  # another place each time
+    ],
+)
+def test_many_writes_about_other_things_are_no_spiral(arguments: Any) -> None:
+    run = Circles()
+
+    for number in range(20):
+        assert run.on("append", arguments(number)) is None
+        run = run.writes("append", arguments(number))
+
+
+def test_a_spiral_outlives_other_writes_and_ends_when_a_person_speaks() -> None:
+    run = Circles()
+    for words in SPIRAL[:4]:
+        run = run.writes("append", {"file": "F-13", "text": words}).writes("send", {"to": f"{words} x"})
+
+    sign = run.on("append", {"file": "F-13", "text": "again and again"})
+    assert sign is not None
+    assert (sign.kind, sign.count) == (Kind.SPIRAL, 5)
+    assert run.person().on("append", {"file": "F-13", "text": "again and again"}) is None
+
+
+def test_writes_that_failed_are_no_spiral() -> None:
+    run = Circles()
+    for number, words in enumerate(SPIRAL):
+        run = run.writes("append", {"file": "F-13", "text": words}, status="failed" if number % 2 else "ok")
+
+    sign = run.on("append", {"file": "F-13", "text": "again and again"})
+    assert sign is not None
+    assert (sign.kind, sign.count) == (Kind.SPIRAL, 5)
