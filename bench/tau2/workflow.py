@@ -81,7 +81,7 @@ def _escalation(error: str, run_id: str, turn: int) -> dict[str, Any]:
     (caught,) = (rule for rule in _states()["ExecuteCalls"]["Catch"] if rule["ErrorEquals"] == ["States.ALL"])
     assert caught["Next"] == "Escalate"
     variables: dict[str, Any] = {"run_id": run_id, "turn": turn, "planner": "agent", "escalation_timeout_s": 86_400}
-    variables |= {"requested_by": "bench", "tenant": "default"}
+    variables |= {"requested_by": "bench", "tenant": "default", "history": 6}
     states = {"input": {}, "context": {"Task": {"Token": "token"}}, "result": None, "errorOutput": {"Error": error}}
     variables |= {name: evaluate(text[2:-2], variables, states) for name, text in caught["Assign"].items()}
     payload = _states()["Escalate"]["Arguments"]["Payload"]

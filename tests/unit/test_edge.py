@@ -133,9 +133,8 @@ def test_an_error_that_caused_itself_comes_to_an_end() -> None:
     assert str(masked_error(one, FINDER.masked)) == MASK
 
 
-@given(
-    st.text(min_size=4, max_size=40).filter(lambda text: text.replace("\\", "").strip() != "" and len(set(text)) > 3)
-)
+# Backslashes do not count: each writer of escapes has its own number of them.
+@given(st.text(min_size=4, max_size=40).filter(lambda text: len(set(text.replace("\\", "").strip())) > 3))
 def test_any_value_in_any_message_is_masked(value: str) -> None:
     assume(Secret(value).is_searched)  # not a word of which every message is full
     finder = Finder.of([Secret(value)])

@@ -265,6 +265,7 @@ def definition_of(case: Case) -> dict[str, Any]:
     if case.states is not None:
         return {"QueryLanguage": "JSONata", "StartAt": "A", "States": dict(case.states)}
     text = re.sub(r"\$\{(\w+)FunctionArn\}", lambda found: ARN + found[1], json.dumps(load_definition()))
+    text = text.replace("${Partition}", "aws")
     made: dict[str, Any] = json.loads(text)
     return made
 

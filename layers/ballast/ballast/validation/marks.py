@@ -169,18 +169,26 @@ def _undeclared(annotation: Any, path: str, above: tuple[int, ...]) -> Iterator[
 
 
 def _inside(
-    annotation: Any, value: Any, mark: type[MarkT], stands: Mark | None, path: str, field: str
+    annotation: Any,
+    value: Any,
+    mark: type[MarkT],
+    stands: Mark | None,
+    path: str,
+    field: str,
+    *,
+    repeated: bool = False,
 ) -> Iterator[Found]:
+    """Yield what is in ``value``. ``repeated``: it stands in a list, where a default that was sent is a choice."""
     if value is None or (isinstance(value, bool) and mark is not Sensitive):
         return
     annotation, stands = unwrapped(annotation, mark, stands)
     if isinstance(value, RootModel):
-        yield from _inside(annotation, value.root, mark, stands, path, field)
+        yield from _inside(annotation, value.root, mark, stands, path, field, repeated=repeated)
         return
     if isinstance(value, BaseModel):
-        for sent_as, name, inner in _given(value):
+        for sent_as, name, inner in _given(value, repeated):
             annotated, marked = _field(annotation, name, mark, stands) or (Any, stands)
-            yield from _inside(annotated, inner, mark, marked, _join(path, sent_as), name)
+            yield from _inside(annotated, inner, mark, marked, _join(path, sent_as), name, repeated=repeated)
         value = value.model_extra or {}
     elif is_dataclass(value) and not isinstance(value, type):
         value = {one.name: getattr(value, one.name) for one in fields(value)}
@@ -194,25 +202,27 @@ def _inside(
                 if extra is not None:
                     yield from _inside(extra.annotation, inner, mark, stands, _join(path, "*"), str(key))
                 else:
-                    yield from _inside(of, inner, mark, stands, _join(path, "*"), field)
+                    yield from _inside(of, inner, mark, stands, _join(path, "*"), field, repeated=True)
             else:
                 yield from _inside(known[0], inner, mark, known[1], _join(path, key), str(key))
     elif isinstance(value, list | tuple | set | frozenset):
         for position, inner in enumerate(value):
             of = Union[tuple(items_of(annotation, position)) or (Any,)]  # noqa: UP007
-            yield from _inside(of, inner, mark, stands, _join(path, position), field)
+            yield from _inside(of, inner, mark, stands, _join(path, position), field, repeated=True)
     else:
         yield Found(path, value, stands, field, annotation)
 
 
-def _given(model: BaseModel) -> Iterator[tuple[str, str, Any]]:
+def _given(model: BaseModel, repeated: bool) -> Iterator[tuple[str, str, Any]]:
     """Yield the fields of a model that hold something else than their default: name in JSON, name, value.
 
-    A default is the author's own word, whether it was sent or not.
+    A default is the author's own word, whether it was sent or not; but where it is ``repeated``, a row of defaults and
+    of other choices spells something, so what was sent is yielded.
     """
     for name, info in type(model).model_fields.items():
         value = getattr(model, name)
-        if name not in model.model_fields_set or (not info.is_required() and _is_default(info, value)):
+        own = not repeated and not info.is_required() and _is_default(info, value)
+        if own or name not in model.model_fields_set:
             continue
         yield info.serialization_alias or info.alias or name, name, value
 
