@@ -21,7 +21,7 @@ from ballast.log import RunLog, Unreadable
 from ballast.log.aws_errors import consequences
 from ballast.money import dollars
 from ballast.runtime import Runtime
-from functions.intake.contract import CorruptEvent, EventPage, LoggedEvent, Run, RunSummary
+from functions.intake.contract import CorruptEvent, EventPage, LoggedEvent, Run, RunSummary, Written
 from functions.intake.start import IntakeSettings
 
 #: Seconds between two looks at a run that is waited for.
@@ -233,20 +233,22 @@ def _told(events: Sequence[Event]) -> dict[str, Any]:
     return facts
 
 
-def _done(events: Sequence[Event]) -> list[dict[str, Any]]:
+def _done(events: Sequence[Event]) -> tuple[Written, ...]:
     """Return the writes that happened, or may have."""
     stand = {position(state) for state in standing(events).effects}
-    return [
-        {
-            "turn": state.turn,
-            "index": state.index,
-            "tool": state.call.tool,
-            "by": state.planner,
-            "status": state.status,
-            "undone": position(state) not in stand,
-        }
+    return tuple(
+        Written.model_validate(
+            {
+                "turn": state.turn,
+                "index": state.index,
+                "tool": state.call.tool,
+                "by": str(state.planner),
+                "status": state.status,
+                "undone": position(state) not in stand,
+            }
+        )
         for state in committed(events)
-    ]
+    )
 
 
 def about(request: RunRequest) -> dict[str, Any]:

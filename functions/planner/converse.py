@@ -43,7 +43,7 @@ _TOO_LONG = re.compile(
     r"|\btoo many (?:input |prompt )?tokens\b"
     r"|\b(?:context|input|prompt|sequence)[ _-]?(?:window|length|size)\b[^.]{0,80}\b(?:exceed|limit|maximum|too)"
     r"|\b(?:exceed\w*|maximum|beyond|larger than|longer than)\b[^.]{0,80}"
-    r"\b(?:context|input|prompt)[ _-]?(?:window|length|limit|tokens?)\b"
+    r"\b(?:context|input|prompt)[ _-]?(?:window|length|limit|size|tokens?)\b"
     r"|\bcontext_length_exceeded\b",
     re.IGNORECASE,
 )
