@@ -93,7 +93,7 @@ def test_a_message_in_the_queue_starts_a_run(up: Up) -> None:
 
 
 def test_an_event_starts_a_run(up: Up) -> None:
-    detail = json.dumps({"request_id": "by-event", **REFUND})
+    detail = json.dumps({"stack": STACK, "request_id": "by-event", **REFUND})
 
     put = up.client("events").put_events(
         Entries=[{"Source": "ballast", "DetailType": "Run Requested", "Detail": detail}]

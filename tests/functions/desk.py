@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -59,7 +59,6 @@ class Desk:
     @classmethod
     def of(cls, stack: Stack, model: Endpoint) -> Desk:
         """Point the functions at the support desk's playbook, and fill its shop."""
-        load_playbook(FOLDER)
         for environ in stack.environs.values():
             if "PLAYBOOK_DIR" in environ:
                 environ["PLAYBOOK_DIR"] = str(FOLDER)
@@ -70,10 +69,10 @@ class Desk:
 
     def restock(self) -> None:
         """Put the shop's records back as they were."""
-        from playbook.store import seed_store
+        store = _module("store")
 
         def fill() -> None:
-            seed_store(client("dynamodb"), TABLES, today=self.today, customers=5, orders=10)
+            store.seed_store(client("dynamodb"), TABLES, today=self.today, customers=5, orders=10)
 
         self.stack.cloud.fill(fill, *_KEYS)
 
@@ -153,9 +152,15 @@ class Ran:
         return str(self.desk.stack.body(self.run_id, f"{turn:04d}.call.{index}.refused")["message"])
 
 
+def _module(name: str) -> Any:
+    """Import a module of the support desk. Its package has an alias where another ``playbook`` was loaded before."""
+    package, _, _ = load_playbook(FOLDER).tools["search_docs"].function.__module__.partition(".")
+    return importlib.import_module(f"{package}.{name}")
+
+
 def articles(folder: Path) -> Callable[[], None]:
     """Let search_docs search the files of ``folder`` from now on; return what puts its own back."""
-    module: Any = sys.modules["playbook.tools.search_docs"]
+    module = _module("tools.search_docs")
     before = module.KNOWLEDGE
 
     def use(this: Path) -> None:

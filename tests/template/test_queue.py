@@ -1,14 +1,19 @@
 """The queue of requests: what feeds it, what takes from it, and which events may be sent by whom."""
 
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ballast.contracts.notice import NOTICES, SOURCE
-from ballast.contracts.requested import RUN_REQUESTED
+from ballast.contracts.requested import RUN_REQUESTED, RunRequested
+from ballast.contracts.wire import parse
 from tests.template import rendered
 from tests.template.rendered import of_type
 
+ROOT = Path(__file__).parents[2]
 RESOURCES: dict[str, Any] = rendered.written()["Resources"]
 
 
@@ -50,6 +55,18 @@ def test_the_rule_passes_on_what_the_contract_names_and_may_send_to_the_queue() 
     assert target["Arn"] == {"Fn::GetAtt": ["RunRequestQueue", "Arn"]}
     assert target["Arn"] == allowed["Resource"]
     assert allowed["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["RunRequestedRule", "Arn"]}}}
+
+
+@pytest.mark.parametrize("page", ["http.md", "events/README.md"])
+def test_the_commands_of_the_docs_put_events_that_the_rule_passes_on(page: str) -> None:
+    commands = re.findall(r"put-events --entries '(.*?)'", (ROOT / "docs" / page).read_text(), re.DOTALL)
+
+    entries = [entry for command in commands for entry in json.loads(command)]
+
+    assert entries
+    for entry in entries:
+        assert (entry["Source"], entry["DetailType"]) == (SOURCE, RUN_REQUESTED)
+        assert parse(RunRequested, json.loads(entry["Detail"]), what="detail").stack
 
 
 @pytest.mark.parametrize("name", sorted(of_type(rendered.written(), "AWS::Serverless::Function")))

@@ -1,11 +1,13 @@
 """The state machine in the template fits the definition in its file."""
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
 
+from ballast.contracts.history import CALL
 from tests.template.rendered import WORKFLOW, Template, of_type, workflow
 
 
@@ -81,3 +83,26 @@ def test_a_run_that_ended_from_outside_is_settled(deployed: Template) -> None:
     assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UnsettledRunsQueue", "Arn"]}}
     assert permission["Properties"]["SourceArn"] == {"Fn::GetAtt": ["RunEndedRule", "Arn"]}
     assert permission["Properties"]["FunctionName"] == {"Ref": "SettleFunction"}
+
+
+def test_no_call_takes_more_of_the_history_than_is_kept_for_it() -> None:
+    states = workflow()["States"]
+    calls = states["ExecuteCalls"]
+    execute, ask = (calls["ItemProcessor"]["States"][name] for name in ("Execute", "AskApproval"))
+
+    began = calls["ItemSelector"]["events"]
+    once, retried = _events(execute["Output"])
+    asked, _ = _events(ask["Output"]["events"])
+
+    retries = sum(rule["MaxAttempts"] for rule in execute["Retry"])
+    assert began + once + retried * retries <= CALL
+    assert began + once + 3 * (asked + once) <= CALL
+    # What the workflow takes for a call where nothing says how far it came, and looks for before it begins one.
+    taken = re.findall(r"(\d+) \* \$count\(\$decision\.calls\)", json.dumps(states))
+    assert taken == [str(CALL)] * 2
+
+
+def _events(output: str) -> tuple[int, int]:
+    """Return how many events a state adds up: of its first attempt, and of each retry."""
+    [(once, retried)] = re.findall(r"\.events \+ (\d+) \+ (\d+) \* \$max", output)
+    return int(once), int(retried)

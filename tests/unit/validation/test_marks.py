@@ -7,8 +7,9 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field, StringConstraints
 
+from ballast.playbook.form import Form as JsonForm
 from ballast.validation import FreeText, Grounded, Kind, Untrusted, has_mark
-from ballast.validation.marks import is_choice, leaves, undeclared
+from ballast.validation.marks import is_choice, leaves, spelled, undeclared
 
 Short = Annotated[str, StringConstraints(max_length=10)]
 
@@ -185,3 +186,45 @@ def test_what_nobody_has_declared_is_listed_by_its_path() -> None:
 )
 def test_a_choice_can_only_be_what_its_type_lists(annotation: Any, choice: bool) -> None:
     assert is_choice(annotation) is choice
+
+
+class Parcel(BaseModel):
+    sku: str
+    unit: Annotated[str, Grounded] = "piece"
+    labels: tuple[str, ...] = ("fragile",)
+
+
+class Shipment(BaseModel):
+    parcels: tuple[Parcel, ...] = ()
+    by_name: dict[str, Parcel] = {}
+    first: Parcel | None = None
+    unit: str = "piece"
+
+
+A, B, BOX = {"sku": "A"}, {"sku": "B"}, {"sku": "B", "unit": "box"}
+
+
+@pytest.mark.parametrize(
+    ("sent", "said", "row"),
+    [
+        ({"parcels": [A, B]}, ["parcels.0.sku", "parcels.1.sku"], []),
+        ({"parcels": [A | {"unit": "piece"}]}, ["parcels.0.sku"], []),
+        ({"parcels": [A, BOX]}, ["parcels.0.sku", "parcels.1.sku", "parcels.1.unit"], ["parcels.0.unit"]),
+        ({"by_name": {"a": A}}, ["by_name.*", "by_name.*.sku"], []),
+        ({"by_name": {"a": A, "b": BOX}}, ["by_name.*", "by_name.*.sku"] * 2 + ["by_name.*.unit"], ["by_name.*.unit"]),
+        (
+            {"parcels": [A, B | {"labels": ["x"]}]},
+            ["parcels.0.sku", "parcels.1.sku", "parcels.1.labels.0"],
+            ["parcels.0.labels.0"],
+        ),
+        ({"first": A}, ["first.sku"], []),
+        ({"first": A | {"unit": "box"}, "unit": "piece"}, ["first.sku", "first.unit"], []),
+    ],
+)
+def test_a_default_is_the_tools_own_word_and_a_part_of_a_row_that_has_others(
+    sent: dict[str, Any], said: list[str], row: list[str]
+) -> None:
+    args = JsonForm(Shipment).read(sent)  # the form has every default
+
+    assert [one.path for one in leaves(Shipment, args, Grounded)] == said
+    assert sorted(one.path for one in spelled(Shipment, args, Grounded)) == sorted([*said, *row])

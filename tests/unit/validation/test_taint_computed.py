@@ -130,6 +130,7 @@ def after(tool: str, arguments: dict[str, Any], said: Any, mail: str | None = "D
         ("nested", {"rows": [[1], [0], [0], [2]]}),
         ("nested", {"rows": [[1, 0], [0, 2]]}),
         ("nested", {"lines": [{"digit": "1"}, {"digit": "0"}]}),
+        ("nested", {"lines": [{"digit": "1"}, {}, {"digit": "0"}, {"digit": "2"}]}),
         ("pin", {"one": "1", "two": "0", "three": "0", "four": "2"}),
         ("pin", {"one": "k", "two": "a", "three": "s", "four": "s"}),
         ("list_lines", {"page": 4711}),

@@ -97,7 +97,7 @@ def test_a_letter_that_is_not_mended_is_not_put_back(sqs: Any, capsys: Any, tmp_
 
 
 def test_all_puts_back_what_is_a_request_and_keeps_the_rest(sqs: Any, capsys: Any) -> None:
-    event = {"source": "ballast", "detail-type": "Run Requested", "detail": REQUEST}
+    event = {"source": "ballast", "detail-type": "Run Requested", "detail": REQUEST | {"stack": "deployed"}}
     for body in (*[{**REQUEST, "request_id": f"r-{n}"} for n in range(12)], event, "no json"):
         bury(sqs, body)
 

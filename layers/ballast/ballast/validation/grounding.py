@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from ballast.validation.amounts import Known
-from ballast.validation.marks import Found, FreeText, Grounded, Sensitive, is_default, leaves
+from ballast.validation.marks import Found, FreeText, Grounded, Sensitive, is_default, leaves, spelled
 from ballast.validation.sources import Source
 from ballast.validation.taint import Heard, wanted_of
 from ballast.validation.value import Wanted
@@ -144,7 +144,7 @@ def _bare(wanted: Wanted, value: Decimal, sources: Sequence[Source]) -> str | No
 
 def _unmarked(args: BaseModel) -> list[Found]:
     """Return the values that are neither to be grounded nor free text, and free text that may not quote."""
-    grounded, free = leaves(type(args), args, Grounded), leaves(type(args), args, FreeText)
+    grounded, free = spelled(type(args), args, Grounded), spelled(type(args), args, FreeText)
     both = zip(grounded, free, strict=True)
     return [
         said

@@ -70,6 +70,7 @@ class Found:
     """A value inside a model or JSON: its path, such as ``address.street`` or ``lines.0.sku``, and the mark on it.
 
     field  the name of the field that it stands in, or in whose list or mapping it stands; "" outside of all
+    own    whether its field takes it by default, so that it is the author's word
     """
 
     path: str
@@ -77,6 +78,7 @@ class Found:
     mark: Mark | None
     field: str = ""
     annotation: Any = dataclasses.field(default=None, compare=False, repr=False)
+    own: bool = dataclasses.field(default=False, compare=False, repr=False)
 
     @property
     def chosen(self) -> bool:
@@ -119,7 +121,18 @@ def leaves(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[Found]:
     neither, a boolean only where it may be ``Sensitive``, and a default is the tool's own word. A model's field has the
     name that it has in JSON.
     """
-    yield from _inside(annotation, value, mark, None, "", "")
+    return (found for found in _inside(annotation, value, mark, None, "", "") if not found.own)
+
+
+def spelled(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[Found]:
+    """Yield the same, and the defaults that stand in a list beside other values of their field.
+
+    A row of them spells something: of the digits 1, 0, 0, 2 a default of "0" is as much chosen as the others. Where
+    all of the row is the default, nobody chose; arguments in their form cannot tell a default that was sent.
+    """
+    everything = list(_inside(annotation, value, mark, None, "", ""))
+    chosen = {found.shape for found in everything if not found.own}
+    return (found for found in everything if not found.own or found.shape in chosen)
 
 
 def has_mark(annotation: Any, mark: type[MarkT]) -> bool:
@@ -177,18 +190,26 @@ def _inside(
     field: str,
     *,
     repeated: bool = False,
+    own: bool = False,
 ) -> Iterator[Found]:
-    """Yield what is in ``value``. ``repeated``: it stands in a list, where a default that was sent is a choice."""
+    """Yield what is in ``value``, also defaults in lists.
+
+    repeated  it stands in a list or a mapping
+    own       it is, or is in, what a field takes by default
+    """
     if value is None or (isinstance(value, bool) and mark is not Sensitive):
         return
     annotation, stands = unwrapped(annotation, mark, stands)
     if isinstance(value, RootModel):
-        yield from _inside(annotation, value.root, mark, stands, path, field, repeated=repeated)
+        yield from _inside(annotation, value.root, mark, stands, path, field, repeated=repeated, own=own)
         return
     if isinstance(value, BaseModel):
-        for sent_as, name, inner in _given(value, repeated):
+        for sent_as, name, inner, default in _given(value):
+            if default and not repeated:
+                continue
             annotated, marked = _field(annotation, name, mark, stands) or (Any, stands)
-            yield from _inside(annotated, inner, mark, marked, _join(path, sent_as), name, repeated=repeated)
+            at, by_default = _join(path, sent_as), own or default
+            yield from _inside(annotated, inner, mark, marked, at, name, repeated=repeated, own=by_default)
         value = value.model_extra or {}
     elif is_dataclass(value) and not isinstance(value, type):
         value = {one.name: getattr(value, one.name) for one in fields(value)}
@@ -198,33 +219,30 @@ def _inside(
             if known is None:  # a mapping's key is data, and one that a model does not name; a model's own is a name
                 key_type, of = _mapping(annotation)
                 extra = next(filter(None, map(extras_of, branches(annotation))), None)
-                yield from _inside(key_type, str(key), mark, stands, _join(path, "*"), field)
+                yield from _inside(key_type, str(key), mark, stands, _join(path, "*"), field, own=own)
                 if extra is not None:
-                    yield from _inside(extra.annotation, inner, mark, stands, _join(path, "*"), str(key))
+                    at, inside = _join(path, "*"), extra.annotation
+                    yield from _inside(inside, inner, mark, stands, at, str(key), repeated=repeated, own=own)
                 else:
-                    yield from _inside(of, inner, mark, stands, _join(path, "*"), field, repeated=True)
+                    yield from _inside(of, inner, mark, stands, _join(path, "*"), field, repeated=True, own=own)
             else:
-                yield from _inside(known[0], inner, mark, known[1], _join(path, key), str(key))
+                at = _join(path, key)
+                yield from _inside(known[0], inner, mark, known[1], at, str(key), repeated=repeated, own=own)
     elif isinstance(value, list | tuple | set | frozenset):
         for position, inner in enumerate(value):
             of = Union[tuple(items_of(annotation, position)) or (Any,)]  # noqa: UP007
-            yield from _inside(of, inner, mark, stands, _join(path, position), field, repeated=True)
+            yield from _inside(of, inner, mark, stands, _join(path, position), field, repeated=True, own=own)
     else:
-        yield Found(path, value, stands, field, annotation)
+        yield Found(path, value, stands, field, annotation, own)
 
 
-def _given(model: BaseModel, repeated: bool) -> Iterator[tuple[str, str, Any]]:
-    """Yield the fields of a model that hold something else than their default: name in JSON, name, value.
-
-    A default is the author's own word, whether it was sent or not; but where it is ``repeated``, a row of defaults and
-    of other choices spells something, so what was sent is yielded.
-    """
+def _given(model: BaseModel) -> Iterator[tuple[str, str, Any, bool]]:
+    """Yield the fields of a model that were set: name in JSON, name, value, whether the field takes that by default."""
     for name, info in type(model).model_fields.items():
-        value = getattr(model, name)
-        own = not repeated and not info.is_required() and _is_default(info, value)
-        if own or name not in model.model_fields_set:
-            continue
-        yield info.serialization_alias or info.alias or name, name, value
+        if name in model.model_fields_set:
+            value = getattr(model, name)
+            default = not info.is_required() and _is_default(info, value)
+            yield info.serialization_alias or info.alias or name, name, value, default
 
 
 def _is_default(info: FieldInfo, value: Any) -> bool:

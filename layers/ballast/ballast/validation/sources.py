@@ -31,7 +31,7 @@ from ballast.contracts import CallTools, Event, HandOver, Planner, RunRequest
 from ballast.contracts.wire import canonical
 from ballast.folds import CallState, calls, proposals
 from ballast.validation.computed import Brought
-from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, is_default, leaves
+from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, is_default, leaves, spelled
 from ballast.validation.taint import Heard
 from ballast.validation.value import Leaf, Wanted, json_leaves
 
@@ -184,7 +184,7 @@ def _arguments(tool: Described, state: CallState) -> tuple[list[Found], int]:
     with suppress(Exception):  # a validator may raise whatever it likes
         made = tool.arguments.model_validate_json(canonical(made))
     return [
-        found for found in leaves(tool.arguments, made, Grounded) if not is_default(tool.arguments, found)
+        found for found in spelled(tool.arguments, made, Grounded) if not is_default(tool.arguments, found)
     ], switches
 
 
