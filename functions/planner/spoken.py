@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ballast.contracts.wire import whole
+
 _THOUGHT = (
     r"think(?:ing)?|thoughts?|reason(?:ing)?|reflections?|scratch_?pad|(?:inner|internal)_(?:monologue|thoughts?)|"
     r"antthinking|analysis|chain_of_thought|cot"
@@ -135,13 +137,13 @@ def call_in_prose(text: str, tools: Collection[str], *, formal: bool = False) ->
     """
     found = _MARKER.search(text)
     if found:
-        return f"it has {' '.join(found.group().split())[:40]!r}, a call of a tool written as text"
+        return f"it has {whole(' '.join(found.group().split()), 40)!r}, a call of a tool written as text"
     fenced = _FENCED.match(text.strip())
     bare = (fenced["text"] if fenced else text).strip()
     name = _as_object(bare, tools, formal) or _by_name(text, tools)
     if name is None and not formal and bare.endswith((")", ")]", ");")) and _ONLY_CALLS.match(bare):
         name = bare.lstrip("[ \n").partition("(")[0]
-    return None if name is None else f"it has a call of {name[:64]} written as text"
+    return None if name is None else f"it has a call of {whole(name, 64)} written as text"
 
 
 def _final(text: str) -> str:

@@ -1,5 +1,6 @@
 """Whatever a handler raises leaves it without sensitive values, under the name that the workflow matches."""
 
+import io
 import json
 import traceback
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
 from ballast.contracts.secret import MASK, Finder, Secret
-from ballast.edge import MAX_CHARS, guarded, masked_error
+from ballast.edge import MAX_CHARS, guarded, masked_error, note
 from ballast.errors import ApprovalRequired, EffectUnknown, NotAdmitted, RetryLater
 from ballast.runtime import Runtime
 from local.sandbox import SandboxEnded
@@ -165,6 +166,40 @@ def test_what_pydantic_quotes_is_left_out_also_where_nothing_is_known_to_be_sens
     assert street in str(raised.value)
     assert street not in told
     assert "valid integer" in told
+
+
+@pytest.mark.parametrize("made", PROBLEMS, ids=[str(number) for number in range(len(PROBLEMS))])
+def test_an_error_that_became_an_outcome_is_printed_as_masked_as_one_that_is_raised(
+    made: Callable[[], BaseException],
+) -> None:
+    problem = made()
+
+    printed = printed_of(problem)
+
+    assert "4111" not in printed
+    assert json.loads(printed)["error"] == type(problem).__name__
+
+
+def test_nor_is_printed_what_pydantic_quotes() -> None:
+    street = "-".join(["Haupt", "strasse"])
+    with pytest.raises(ValidationError) as raised:
+        Card.model_validate({"number": street})
+
+    assert street not in printed_of(raised.value)
+
+
+def printed_of(problem: BaseException) -> str:
+    """Return what a guarded handler prints that notes ``problem``."""
+
+    @guarded
+    def lambda_handler(event: Any, context: Any, *, runtime: Runtime) -> None:
+        note(problem)
+
+    printed = io.StringIO()
+    runtime = Runtime({}, stdout=printed)
+    runtime.mask_by(lambda text, _: FINDER.masked(text))
+    lambda_handler({}, None, runtime=runtime)
+    return printed.getvalue()
 
 
 def raised_by_a_handler(problem: BaseException) -> BaseException:

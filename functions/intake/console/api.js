@@ -1,8 +1,6 @@
 // The HTTP API as this page uses it. Every answer is data from elsewhere: shapes are checked where they are read.
 import { parse, stringify } from "./json.js";
 
-import { parse, stringify } from "./json.js";
-
 const ROOT = new URL("../", import.meta.url); // the API's root: this file is at <root>console/api.js
 const TOKEN = "ballast.token"; // in sessionStorage only: it goes when the tab goes
 const TIMEOUT_MS = 15_000;

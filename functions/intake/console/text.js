@@ -2,8 +2,6 @@
 // It only ever becomes text nodes; this module makes visible what a text node would still obey.
 import { stringify } from "./json.js";
 
-import { stringify } from "./json.js";
-
 const TOO_LONG = 500;
 
 // Controls, format characters (bidi overrides, zero widths), lone surrogates, line and paragraph separators.

@@ -135,6 +135,17 @@ def test_where_an_object_was_asked_for_only_a_known_name_makes_a_call_of_it() ->
     assert call_in_prose(data.replace("Ann", "search"), TOOLS, formal=True)
 
 
+@pytest.mark.parametrize("before", range(40, 76, 3))
+@pytest.mark.parametrize("shape", ["Action: {}\nAction Input: x", '{{"name": "{}", "arguments": {{}}}}', "{}(a=1)"])
+def test_what_is_said_of_a_call_in_prose_ends_in_no_part_of_a_value(shape: str, before: int) -> None:
+    value = "ZQJWZQJWZQJWZQJW"
+
+    said = call_in_prose(shape.format("x" * (before - 20) + value + "x"), TOOLS)
+
+    assert said
+    assert "Z" not in said.replace(value, "")
+
+
 # Through the planner
 
 

@@ -355,6 +355,25 @@ def test_what_no_sample_shows_is_refused_when_it_is_called() -> None:
         made.read({"x": "secret-1"})
 
 
+@pytest.mark.parametrize("before", [10, 180, 400])
+def test_why_it_does_not_come_back_ends_in_no_part_of_a_value(before: int) -> None:
+    value = "ZQJWZQJWZQJWZQJW"
+
+    def refused(text: str) -> str:
+        if text == "written":
+            raise ValueError("x" * before + value)
+        return text
+
+    def other(text: str) -> str:
+        return "written" if text == value else text
+
+    made = of(model(Annotated[str, AfterValidator(refused), PlainSerializer(other)]))
+
+    with pytest.raises(SchemaViolation, match=r"act: .* is another value once") as raised:
+        made.read({"x": value})
+    assert "Z" not in str(raised.value).replace(value, "")
+
+
 def test_what_is_only_computed_is_no_part_of_the_form() -> None:
     class Sent(BaseModel):
         model_config = CLOSED

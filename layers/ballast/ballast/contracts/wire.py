@@ -90,7 +90,7 @@ def read_digits(text: str | bytes) -> Any:
 def _exactly(digits: str) -> float:
     number = _or_as_text(digits)
     if isinstance(number, str):
-        raise ValueError(f"the number {digits[:40]} has more digits than JSON's numbers keep; send it as text")
+        raise ValueError(f"the number {whole(digits, 40)} has more digits than JSON's numbers keep; send it as text")
     return number
 
 

@@ -23,7 +23,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError, SchemaSerializer, SchemaValidator, to_jsonable_python
 
-from ballast.contracts.wire import canonical
+from ballast.contracts.wire import canonical, complaints, whole
 from ballast.errors import SchemaViolation
 
 #: A number has at most so many digits before its point, and as many behind it.
@@ -120,7 +120,7 @@ def settled(read: SchemaValidator, write: SchemaSerializer, value: Any) -> tuple
             once_more = written(write, again)
         same = again == value and canonical(once_more) == canonical(form)
     except ValidationError as problem:
-        raise Unsettled(problem.errors(include_url=False, include_input=False)[0]["msg"][:200]) from None
+        raise Unsettled(complaints(problem)) from None
     except Exception as problem:  # whatever a serializer or validator of the author's raises
         raise Unsettled(type(problem).__name__) from None
     if not same:
@@ -335,7 +335,7 @@ def _as_written(value: Any, handler: Callable[[Any], Any]) -> Any:
     if isinstance(value, str):
         [written_as] = to_jsonable_python({made: 0})
         if written_as != value:
-            raise PydanticCustomError("key", "must be written as {key}", {"key": written_as[:MAX_DIGITS]})
+            raise PydanticCustomError("key", "must be written as {key}", {"key": whole(written_as, MAX_DIGITS)})
     return made
 
 
