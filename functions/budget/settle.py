@@ -43,6 +43,7 @@ from ballast.folds import (
     to_announce,
     unfinished,
     usage,
+    why_it_stopped,
 )
 from ballast.folds.evidence import Finding, check, evidence_sha256, vouched_for
 from ballast.log import RunLog, Signatures
@@ -94,12 +95,17 @@ def how_it_ended(events: Sequence[Event], status: str) -> dict[str, Any]:
     if status == "answered" and made:
         last = made[max(made)]
         answers = isinstance(last.decision, Answer)
-        return body | {
-            "by": last.planner,
-            "degraded": last.planner is not Planner.AGENT,
-            "answer": last.decision.text if isinstance(last.decision, Answer) else None,
-            "turn": last.turn if answers else None,
-        }
+        why = why_it_stopped(events) if last.planner is not Planner.AGENT else None
+        return (
+            body
+            | ({"reason": why} if why else {})
+            | {
+                "by": last.planner,
+                "degraded": last.planner is not Planner.AGENT,
+                "answer": last.decision.text if isinstance(last.decision, Answer) else None,
+                "turn": last.turn if answers else None,
+            }
+        )
     return body | {"reason": _reason(events)}
 
 

@@ -213,7 +213,7 @@ def _ask(
         "tool": attempt.tool.name,
         "arguments": attempt.state.call.arguments,
         "proposed_sha256": attempt.proposed_sha256,
-        "why": list(why),
+        "why": [attempt.cut(one) for one in why],
         "approvals": attempt.tool.approvals,
         "approvers": attempt.tool.approvers,
         "binding": binding,

@@ -141,15 +141,33 @@ class Attempt:
     def doubts(self) -> tuple[Doubt, ...]:
         """The attempts at this call before this one that ended in doubt, in their order."""
         return tuple(
-            Doubt(event.body["message"], event.body["ran"])
-            for event in self.history.turn
-            if event.name == "call.doubted" and (event.turn, event.index) == (self.task.turn, self.task.index)
+            Doubt(event.body["message"], event.body["ran"]) for event in self._tries if "nothing" not in event.body
         )
 
-    def record_doubt(self, message: str, ran: bool, invocation: str) -> None:
-        """Record that this attempt ended in doubt."""
-        seq = doubt_seq(self.task.turn, self.task.index, len(self.doubts) + 1)
-        self.record(seq, {"tool": self.tool.name, "message": message, "ran": ran, "invocation": invocation})
+    @property
+    def nothing(self) -> str | None:
+        """What the last attempt before this one said, where each of them said that nothing was done; else None.
+
+        The log has each of them but the first as two events: it begins, it has done nothing. Who died between them has
+        left the first one alone, and nobody knows what it did.
+        """
+        said = [event.body.get("nothing") for event in self._tries]
+        if not said or said != (["done", "begins"] * len(said))[: len(said)] or said[-1] != "done":
+            return None
+        return str(self._tries[-1].body["message"])
+
+    @property
+    def _tries(self) -> tuple[Event, ...]:
+        here = (self.task.turn, self.task.index)
+        return tuple(
+            event for event in self.history.turn if event.name == "call.doubted" and (event.turn, event.index) == here
+        )
+
+    def record_doubt(self, message: str, ran: bool, invocation: str, nothing: str | None = None) -> None:
+        """Record that this attempt ended in doubt; ``nothing``: that it "begins", or has "done" nothing."""
+        seq = doubt_seq(self.task.turn, self.task.index, len(self._tries) + 1)
+        body = {"tool": self.tool.name, "message": message, "ran": ran, "invocation": invocation}
+        self.record(seq, body | ({"nothing": nothing} if nothing else {}))
 
     @property
     def as_proposed(self) -> "Attempt":

@@ -6,6 +6,8 @@ from typing import Any
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical, sha256
 from ballast.log.aws_errors import consequences
+from ballast.playbook import ToolFailed
+from ballast.playbook.defect import ask
 from ballast.playbook.policy import policy_version
 from functions.executor.attempt import Attempt
 from functions.executor.reasons import declared_cost
@@ -18,7 +20,8 @@ _PARTS = {"tool", "arguments_sha256", "policy", "cost_microusd", "precondition_s
 def binding_of(attempt: Attempt) -> dict[str, Any]:
     """Return the binding of the call as it stands: a hash of all, and of each part.
 
-    Raises ``ToolFailed`` where the precondition cannot be met, ``RetryLater`` for an outage behind it.
+    Raises ``ToolFailed`` where the precondition cannot be met, ``RuleViolation`` where it breaks, ``RetryLater`` for an
+    outage behind it.
     """
     read = _precondition(attempt)
     parts: dict[str, Any] = {
@@ -75,7 +78,14 @@ def _whole(parts: Mapping[str, Any]) -> str:
 
 
 def _precondition(attempt: Attempt) -> Any:
-    if attempt.tool.precondition is None:
+    rule, name = attempt.tool.precondition, attempt.tool.name
+    if rule is None:
         return None
-    with consequences(f"What the precondition of {attempt.tool.name} reads"):
-        return attempt.tool.precondition(attempt.args, attempt.context)
+
+    def reads() -> Any:
+        with consequences(f"What the precondition of {name} reads"):
+            read = rule(attempt.args, attempt.context)
+        canonical(read)  # what could not be hashed or recorded must fail here
+        return read
+
+    return ask(f"{name}: precondition", reads, rule, may_raise=(ToolFailed,))

@@ -14,15 +14,22 @@ from typing import Any
 
 from ballast.contracts.event import call_seq
 from ballast.errors import AttemptInProgress, RunEnded, Unaffordable
-from ballast.folds import ending, opening, usage
+from ballast.folds import approval_rounds, ending, opening, usage
 from ballast.money.amounts import dollars
 from functions.executor.attempt import Attempt, Outcome
 
 
 def within_ceiling(attempt: Attempt) -> Outcome | None:
-    """Let the call go on where the run can afford it. A step of the executor. Raises ``Unaffordable``."""
-    if attempt.state.status != "intended":  # else it is reserved already
-        _check(attempt)
+    """Let the call go on where the run can afford it. A step of the executor. Raises ``Unaffordable``.
+
+    It comes before people are asked, and again once they have approved: others may have spent meanwhile.
+    """
+    if attempt.state.status == "intended":
+        return None  # it is reserved already
+    rounds = approval_rounds(attempt.history.turn, attempt.task.turn, attempt.task.index)
+    if rounds and not (rounds[-1].answer or {}).get("approve"):
+        return None  # people are being asked, or said no: that is what becomes of it
+    _check(attempt)
     return None
 
 

@@ -24,7 +24,17 @@ from typing import Any
 
 from ballast.contracts import ExecuteTask
 from ballast.contracts.event import call_seq
-from ballast.errors import CallRefused, EffectUnknown, InvalidInput, MoveRefused, NotSigned
+from ballast.contracts.said import said
+from ballast.errors import (
+    ApprovalParked,
+    ApprovalRequired,
+    CallRefused,
+    EffectUnknown,
+    InvalidInput,
+    MoveRefused,
+    NotSigned,
+    RetryLater,
+)
 from ballast.folds import CallState, decided_by_operator, find_call
 from ballast.log import RunLog
 from ballast.metrics import metric_line
@@ -51,20 +61,20 @@ from functions.executor.timeout import seconds_for
 from functions.executor.undo import undo_of
 from functions.executor.undoing import aside, claimed, proven
 
-#: What a call must pass after the gate: is it its planner's; is it allowed. A person is asked about what would be done.
+#: What a call must pass after the gate. A person is asked last, about what would really be done and can be paid.
 RULES: tuple[Step, ...] = (
     proven,
     scripted,
     not_in_circles,
     not_repeated,
     grounded,
+    within_ceiling,
     reserved,
     approved,
-    within_ceiling,
     claimed,
 )
-#: So many characters of what an error of the playbook says are recorded.
-_ERROR_CHARS = 500
+#: So many characters of what an error of the playbook says are recorded; of a refusal, which says what there is, more.
+_ERROR_CHARS, _REFUSAL_CHARS = 500, 4_000
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,8 @@ class Executor:
         if state.ended:
             self._settle_by_own_record(task, state.call.tool)
             return state.status
+        if task.given_up is not None:
+            return self._given_up(task, state, history, lambda_context)
         moving = Moving(self.moves, self.playbook, lambda_context.aws_request_id)
         try:
             attempt, outcome = self._checked(task, state, history, moving)
@@ -110,10 +122,44 @@ class Executor:
             return str(self._settle(attempt, outcome)["status"])
         return self._act(attempt, lambda_context)
 
+    def _given_up(self, task: ExecuteTask, state: CallState, history: History, lambda_context: Any) -> str:
+        """Settle a call that nobody tries again, and return its status: what did nothing has failed, and no more.
+
+        Raises ``EffectUnknown`` for a write that may have acted, ``AttemptInProgress`` while an attempt may be at work.
+        """
+        name, why = state.call.tool, f"It was tried again and again, and did not end ({task.given_up})."
+        known = self.playbook.tools.get(name)
+        if known is not None and known.effect is Effect.WRITE:
+            try:
+                moving = Moving(self.moves, self.playbook, lambda_context.aws_request_id)
+                attempt = self._admitted(task, state, history, moving)
+                charge(attempt)  # it may have no cost to tell
+            except CallRefused as refused:
+                return self._refuse(task, state, refused)
+            return self._act(attempt, lambda_context, given_up=f"{name}: {why}")
+        if task.given_up == RetryLater.__name__:
+            try:  # once more, for its outcome or its words
+                return self.execute(task.model_copy(update={"given_up": None}), history, lambda_context)
+            except (RetryLater, ApprovalRequired, ApprovalParked) as last:
+                why = said(last)
+        why = self._cut(task, state, f"{name}: {why}")
+        outcome = {"tool": name, "status": "failed", "message": f"{why} Nothing was done.", "defect": True}
+        seq = call_seq(task.turn, task.index, "settled")
+        return str(self.log.append(task.run_id, seq, outcome).body["status"])
+
     def _checked(
         self, task: ExecuteTask, state: CallState, history: History, moving: Moving
     ) -> tuple[Attempt, Outcome | None]:
         """Return the call past the gate and what a rule settled it with; None where it may act."""
+        attempt = self._admitted(task, state, history, moving)
+        for rule in RULES:
+            outcome = rule(attempt)
+            if outcome is not None:
+                return attempt, outcome
+        return attempt, None
+
+    def _admitted(self, task: ExecuteTask, state: CallState, history: History, moving: Moving) -> Attempt:
+        """Return the call past the gate. Raises ``CallRefused``."""
         run = partial(history.so_far, task)
         tool, args = admit_call(
             self.playbook,
@@ -124,7 +170,7 @@ class Executor:
             by_operator=decided_by_operator(history.turn, task.turn),
         )
         state = in_form(tool, args, state)
-        attempt = Attempt(
+        return Attempt(
             task,
             state,
             tool,
@@ -136,18 +182,14 @@ class Executor:
             self.recorded,
             partial(self.log.append, task.run_id),
             self.log.disbelieve,
-            partial(self.log.cut, task.run_id, most=_ERROR_CHARS, beside=state.call.model_dump(mode="json")),
+            partial(self._cut, task, state),
         )
-        for rule in RULES:
-            outcome = rule(attempt)
-            if outcome is not None:
-                return attempt, outcome
-        return attempt, None
 
     def _refuse(self, task: ExecuteTask, state: CallState, refused: CallRefused) -> str:
+        why = self._cut(task, state, said(refused), _REFUSAL_CHARS)
         if state.status == "intended" and state.effect == Effect.WRITE:
             # It passed before, so the playbook was changed under it; what its earlier attempt did stays done.
-            message = f"It was begun, and is not allowed any more: {refused}"
+            message = f"It was begun, and is not allowed any more: {why}"
             seq = call_seq(task.turn, task.index, "settled")
             lost = {"tool": state.call.tool, "status": "unknown", "message": message, "undo": None}
             raise EffectUnknown(str(self.log.append(task.run_id, seq, lost).body["message"]))
@@ -157,10 +199,14 @@ class Executor:
             "tool": state.call.tool,
             "arguments": state.call.arguments,
             "error": type(refused).__name__,
-            "message": str(refused),
+            "message": why,
         }
         self.log.append(task.run_id, call_seq(task.turn, task.index, "refused"), body)
         return "refused"
+
+    def _cut(self, task: ExecuteTask, state: CallState, text: str, most: int = _ERROR_CHARS) -> str:
+        """Return at most so many characters of what an error of the call says, without a part of a sensitive value."""
+        return self.log.cut(task.run_id, text, most=most, beside=state.call.model_dump(mode="json"))
 
     def _refuse_unsigned(self, task: ExecuteTask, history: History) -> str:
         """Refuse a call that a person is said to have decided on, without their signature; return its status."""
@@ -171,9 +217,9 @@ class Executor:
             return said.status
         return self._refuse(task, said, NotSigned("A person is said to have decided on it, and has not signed that."))
 
-    def _act(self, attempt: Attempt, lambda_context: Any) -> str:
+    def _act(self, attempt: Attempt, lambda_context: Any, *, given_up: str | None = None) -> str:
         started = self.clock()
-        outcome = self._outcome(attempt, lambda_context)
+        outcome = self._outcome(attempt, lambda_context, given_up)
         latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
         undoes = (outcome.pop(ASIDE, None) or {}).get("undoes")
         undo = undo_of(attempt, outcome)
@@ -193,8 +239,8 @@ class Executor:
             raise EffectUnknown(f"{attempt.idempotency_key}: it was {status}, and {said}")
         return status
 
-    def _outcome(self, attempt: Attempt, lambda_context: Any) -> Outcome:
-        """Run the tool, a write at most once, and return its outcome as JSON."""
+    def _outcome(self, attempt: Attempt, lambda_context: Any, given_up: str | None) -> Outcome:
+        """Run the tool, a write at most once, and return its outcome as JSON; ``given_up``: why it is run no more."""
         tool, key, invocation = attempt.tool, attempt.idempotency_key, lambda_context.aws_request_id
         context = replace(attempt.context, timeout_s=seconds_for(tool.policy.timeout_s, lambda_context))
         running = Running(tool, attempt.args, context, self.circuits)
@@ -211,9 +257,17 @@ class Executor:
             kept=lambda outcome: self.log.kept(attempt.task.run_id, {"tool": tool.name, **outcome}),
             unkept=partial(self.log.unkept, attempt.task.run_id),
             doubts=attempt.doubts,
-            doubt=lambda message, ran: attempt.record_doubt(message, ran, invocation),
+            doubt=lambda message, ran, *nothing: attempt.record_doubt(message, ran, invocation, *nothing),
+            nothing=attempt.nothing,
         )
+        if given_up is not None:
+            return write.given_up(self.once, key, partial(self._begun, attempt.task), given_up, lambda_context)
         return write.carried_out(self.once, key, lambda_context)
+
+    def _begun(self, task: ExecuteTask) -> bool:
+        """Read whether the log has the call's intention, or its outcome."""
+        found = find_call(self.log.read_turn(task.run_id, task.turn), task.turn, task.index)
+        return found is None or found.status != "proposed"
 
     def _kept_with_its_undo(self, attempt: Attempt, outcome: Outcome) -> Outcome:
         """Return what the executor keeps of a write for itself: also what undoes it, for the rollback to be held to."""
@@ -240,5 +294,8 @@ class Executor:
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> Outcome:
         """Record ``outcome`` and return what is recorded: the earlier one where another attempt was first."""
+        if "message" in outcome:
+            message = self._cut(attempt.task, attempt.state, outcome["message"], _REFUSAL_CHARS)
+            outcome = outcome | {"message": message}
         seq = call_seq(attempt.task.turn, attempt.task.index, "settled")
         return self.log.append(attempt.task.run_id, seq, {"tool": attempt.tool.name, **outcome}).body

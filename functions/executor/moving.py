@@ -20,14 +20,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from ballast.contracts import ExecuteTask
-from ballast.edge import note
-from ballast.errors import BallastError, MoveRefused, RetryLater, RuleViolation
+from ballast.contracts.said import said
+from ballast.errors import MoveRefused, RetryLater
 from ballast.folds import approval_rounds
 from ballast.log.aws_errors import consequences
 from ballast.money.moves import Ceilings, Move, of_customer, of_run, units, whose
 from ballast.money.windows import ACCOUNT, ends, of_tenant
 from ballast.moves import CeilingsSet, MovesBook, NoRoom, Reservation, Status
 from ballast.playbook import Playbook, Tool, ToolContext, ToolFailed
+from ballast.playbook.defect import ask
 from ballast.playbook.run import InWindow, MovedSoFar
 from ballast.runtime import Runtime
 from functions.executor.attempt import Attempt, Outcome
@@ -173,17 +174,15 @@ class Moving:
             self._store.book().settle(held, _SETTLED[status])
 
     def _customer(self, tool: Tool, args: BaseModel, context: ToolContext) -> str | None:
-        assert tool.moves is not None
-        try:
+        moves = tool.moves
+        assert moves is not None
+
+        def key() -> str | None:
             with consequences(f"What moves_key of {tool.name} reads"):
-                return tool.moves.customer(tool.name, args, context)
-        except (BallastError, ToolFailed):
-            raise
-        except Exception as defect:
-            note(defect)
-            raise RuleViolation(
-                f"{tool.name}: whose money it would move cannot be told ({type(defect).__name__}); it was not called."
-            ) from defect
+                return moves.customer(tool.name, args, context)
+
+        what = f"{tool.name}: whose money it would move cannot be told; moves_key"
+        return ask(what, key, moves.key, may_raise=(ToolFailed,), quoted=False)
 
     def _said(self, tool: str, full: NoRoom, ceilings: Ceilings) -> str:
         """Return what has no room, in words for the model; only the run's and the customer's amounts are told."""
@@ -226,7 +225,7 @@ def _reserved(attempt: Attempt, reserve: Callable[[Attempt], None]) -> Outcome |
     try:
         reserve(attempt)
     except ToolFailed as failed:  # what moves_key asked for is not there
-        return {"status": "failed", "message": str(failed), "undo": None}
+        return {"status": "failed", "message": attempt.cut(said(failed)), "undo": None}
     return None
 
 

@@ -75,6 +75,8 @@ def run_read(tool: Tool, call: Callable[[], Any], cut: Cut) -> Outcome:
     """
     try:
         return run_tool(tool, call, cut)
+    except NothingDone as nothing:  # by the name that the workflow tries again for
+        raise RetryLater(cut(str(nothing))) from nothing
     except InDoubt as doubt:
         if isinstance(doubt.__cause__, SettingInvalid):
             raise doubt.__cause__ from None

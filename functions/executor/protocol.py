@@ -54,7 +54,8 @@ class Write:
     cut      makes what an error says short enough for it
     kept, unkept  close what is sensitive in an outcome before it is kept, and open it again
     doubts   the attempts before this one that ended in doubt, in their order
-    doubt    records that this one did: (message, ran)
+    doubt    records that this one did: (message, ran); or, with a third word, that it "begins" or has "done" nothing
+    nothing  what the last attempt before this one said, where each of them said that nothing was done; else None
     """
 
     tool: Tool
@@ -66,17 +67,38 @@ class Write:
     kept: Callable[[Outcome], Outcome]
     unkept: Callable[[Outcome], Outcome]
     doubts: Sequence[Doubt]
-    doubt: Callable[[str, bool], None]
+    doubt: Callable[..., None]
+    nothing: str | None = None
 
     def carried_out(self, once: Once, key: str, lambda_context: Any) -> Outcome:
         """Carry it out at most once under ``key`` and return its outcome.
 
         Raises ``AttemptInProgress`` while another attempt may be at work, ``RetryLater`` where to try again.
         """
+        return self._leased(once, key, self._attempted, lambda_context)
+
+    def given_up(self, once: Once, key: str, begun: Callable[[], bool], why: str, lambda_context: Any) -> Outcome:
+        """Return what is known of it, and never run it again: its last attempt has ended, without an outcome.
+
+        ``begun`` reads whether there is an intention; the lease is held then, so nobody writes one meanwhile. Raises
+        ``AttemptInProgress`` while another attempt may be at work.
+        """
+        return self._leased(once, key, lambda: self.fit(self._left(begun, why)), lambda_context)
+
+    def _leased(self, once: Once, key: str, outcome: Callable[[], Outcome], lambda_context: Any) -> Outcome:
         try:
-            return self.unkept(once.run(key, lambda: self.kept(self._attempted()), lambda_context))
+            return self.unkept(once.run(key, lambda: self.kept(outcome()), lambda_context))
         except _Waits as waits:
             raise AttemptInProgress(f"{key}: whether it happened cannot be told yet. {waits}") from waits
+
+    def _left(self, begun: Callable[[], bool], why: str) -> Outcome:
+        if not begun():
+            return {"status": "failed", "message": f"{why} It was not begun: nothing was done."}
+        if self.nothing is not None:
+            return {"status": "failed", "message": f"{_sentence(self.nothing)} Nothing was done. {why}"}
+        if self.verify is None:
+            return _unknown(why)
+        return self._asked(ran="") or {"status": "failed", "message": f"{why} It did not happen.", "defect": True}
 
     def _attempted(self) -> Outcome:
         try:
@@ -87,7 +109,7 @@ class Write:
 
     def _first(self) -> Outcome:
         try:
-            return self._run()
+            return self._run(clean=True)
         except CircuitOpen as rested:
             return {"status": "failed", "message": str(rested)}
 
@@ -104,19 +126,26 @@ class Write:
                 return happened
             if self._runs >= RUNS:
                 return {"status": "failed", "message": f"{_sentence(self._last)} It did not happen.", "defect": True}
+        if self.nothing is not None:  # so far; if this attempt dies, nobody can say so any more
+            self.doubt("It is tried again.", False, "begins")
         try:
-            outcome = self._run()
+            outcome = self._run(clean=self.nothing is not None)
         except CircuitOpen as rested:  # the earlier attempt may have had its effect
             raise RetryLater(str(rested)) from rested
         return self._final(outcome) if outcome["status"] == "failed" else outcome
 
-    def _run(self) -> Outcome:
+    def _run(self, *, clean: bool) -> Outcome:
+        """Run the tool. ``clean``: whether no attempt before this one can have done anything."""
         try:
             return run_tool(self.tool, self.run, self.cut)
         except NothingDone as nothing:
-            if self.tool.policy.resolvable:
-                raise RetryLater(str(nothing)) from nothing
-            return {"status": "failed", "message": f"{nothing} It may be called again."}
+            said = self.cut(str(nothing))
+            if not self.tool.policy.resolvable:
+                return {"status": "failed", "message": f"{said} It may be called again."}
+            if clean:
+                with suppress(Exception):  # it is unknown then, if no later attempt tells
+                    self.doubt(said, False, "done")
+            raise RetryLater(said) from nothing
         except NotAsPromised as odd:
             problem, returned = str(odd), True
         except InDoubt as doubt:

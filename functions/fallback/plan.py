@@ -16,6 +16,9 @@ from ballast.playbook.answers import judged
 from ballast.playbook.script import next_decision
 from ballast.runtime import Runtime, Settings, lambda_runtime
 
+#: So many characters of why a script went no further are recorded.
+_NOTE_CHARS = 2_000
+
 
 class FallbackSettings(Settings):
     """The fallback's environment. playbook_dir: folder of the playbook."""
@@ -60,7 +63,7 @@ class FallbackPlanner:
                 and self.playbook.side_by_side(call.tool for call in decision.calls),
             }
             if note:
-                body["note"] = note
+                body["note"] = self.log.cut(task.run_id, note, most=_NOTE_CHARS)
             if task.handed_over:
                 body["handed_over"] = task.handed_over.model_dump(mode="json", by_alias=True)
             recorded = self.log.append(task.run_id, plan_seq(task.turn), body)

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ballast.contracts.effects import Effects
 from ballast.contracts.limits import LimitsPatch
 from ballast.contracts.request import MAX_TEXT_CHARS, QueueUrl, RequestId, WhenFull
 from ballast.contracts.task import RunId
@@ -68,7 +69,7 @@ class RunSummary(Wire):
                and what depends on that is null
     by         whose answer it is: agent, fallback, human, …
     degraded   whether an answer, or its absence, is not the agent's
-    reason     why it waits, was refused, or ended as it did
+    reason     why it waits, was refused, or ended as it did; of a degraded answer, why the agent was stopped
     cost_usd   what its model calls cost, reservations without an outcome included
     deadline_at  until when it is meant to be answered; null where it has ended
     """
@@ -96,6 +97,23 @@ class CorruptEvent(Wire):
     why: str
 
 
+class Written(Wire):
+    """A write that happened, or may have. Its arguments and its result are in the run's events.
+
+    turn, index  where it stands
+    by           who proposed it: agent, fallback, rollback, human
+    status       ok; unknown where nobody knows whether it happened; intended while it is at work
+    undone       whether it no longer stands: it was undone, or it is what undid another one
+    """
+
+    turn: int
+    index: int
+    tool: str
+    by: str
+    status: Literal["ok", "unknown", "intended"]
+    undone: bool
+
+
 class Run(RunSummary):
     """A run.
 
@@ -104,6 +122,8 @@ class Run(RunSummary):
     turns          the newest turn with an entry in the log
     escalation_id  what waits for a person or for the requester, if anything does
     question       what the agent asks the requester; POST /runs/{run_id}/messages replies
+    effects        what became of what it wrote, once it has ended: none, kept, undone, or frozen (for a person)
+    done           what it wrote, in the order of the work
     message        why it was refused, and what to mend
     opens_at       when there will be room, where it was refused for want of it
     corrupt        the entries of its log that cannot be read; the rest is told by the others
@@ -114,6 +134,8 @@ class Run(RunSummary):
     turns: int = 0
     escalation_id: str | None = None
     question: str | None = None
+    effects: Effects | None = None
+    done: tuple[Written, ...] = ()
     message: str | None = None
     opens_at: Time | None = None
     corrupt: tuple[CorruptEvent, ...] = ()

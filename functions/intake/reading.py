@@ -14,13 +14,14 @@ from ballast.contracts import Event, RunRequest
 from ballast.contracts.event import order, run_seq
 from ballast.contracts.wire import parse, plain
 from ballast.errors import LogCorrupt
-from ballast.folds import ending, opening, progress, requested, usage
+from ballast.folds import committed, ending, opening, progress, requested, standing, usage
+from ballast.folds.effects import ended_effects, position
 from ballast.http.paging import PAGE_BYTES, sent_bytes
 from ballast.log import RunLog, Unreadable
 from ballast.log.aws_errors import consequences
 from ballast.money import dollars
 from ballast.runtime import Runtime
-from functions.intake.contract import CorruptEvent, EventPage, LoggedEvent, Run, RunSummary
+from functions.intake.contract import CorruptEvent, EventPage, LoggedEvent, Run, RunSummary, Written
 from functions.intake.start import IntakeSettings
 
 #: Seconds between two looks at a run that is waited for.
@@ -221,12 +222,33 @@ def _told(events: Sequence[Event]) -> dict[str, Any]:
         "question": _question(events, stands.escalation_id),
     }
     if stands.status != "refused":
+        facts["done"] = _done(events)
         opened = opening(events)
         facts |= {"opened_at": events[0].at, "ceiling_usd": dollars(opened.cost_ceiling_microusd)}
         facts |= {"deadline_at": datetime.fromtimestamp(opened.deadline_ms / 1000, UTC).isoformat()}
     if (end := ending(events)) is not None:
         facts |= ended_as(end) | {"deadline_at": None}
+        if end.name == "run.ended":
+            facts["effects"] = ended_effects(events, end.body)
     return facts
+
+
+def _done(events: Sequence[Event]) -> tuple[Written, ...]:
+    """Return the writes that happened, or may have."""
+    stand = {position(state) for state in standing(events).effects}
+    return tuple(
+        Written.model_validate(
+            {
+                "turn": state.turn,
+                "index": state.index,
+                "tool": state.call.tool,
+                "by": str(state.planner),
+                "status": state.status,
+                "undone": position(state) not in stand,
+            }
+        )
+        for state in committed(events)
+    )
 
 
 def about(request: RunRequest) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from ballast.contracts.event import plan_seq
 from ballast.contracts.history import HistoryUsed
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
-from ballast.folds import CallState, calls, frozen, opening, proposals, successor, to_undo
+from ballast.folds import CallState, calls, frozen, opening, proposals, successor, to_undo, why_it_stopped
 from ballast.log import RunLog, Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
@@ -39,14 +39,14 @@ class RollbackPlanner:
         events = self.log.read(task.run_id)
         decided = proposals(events).get(task.turn)
         if decided is None or decided.planner is not Planner.ROLLBACK:
-            body = self._decide(events, HistoryUsed(events=task.history))
+            body = self._decide(task, events, HistoryUsed(events=task.history))
             if task.handed_over:
                 body["handed_over"] = task.handed_over.model_dump(mode="json", by_alias=True)
             recorded = self.log.append(task.run_id, plan_seq(task.turn), body)
             decided = proposals([*events, recorded])[task.turn]
         return PlanSummary.of(decided.decision, parallel=decided.parallel)
 
-    def _decide(self, events: Sequence[Event], history: HistoryUsed) -> dict[str, Any]:
+    def _decide(self, task: PlanTask, events: Sequence[Event], history: HistoryUsed) -> dict[str, Any]:
         failed = [state for state in calls(events) if state.planner is Planner.ROLLBACK and state.status != "ok"]
         if failed:
             # An undo that did not work leaves a state that only a person can judge.
@@ -67,7 +67,21 @@ class RollbackPlanner:
             return _decided(HandOver(to=Planner.HUMAN, reason=ExitReason.HISTORY_LIMIT), note=note)
         if left and left[0].undo is not None:
             return _decided(CallTools(calls=(left[0].undo,)), undoes=[left[0].turn, left[0].index])
-        return _decided(HandOver(to=to, reason=ExitReason.ROLLED_BACK))
+        return self._done(task, events, to)
+
+    def _done(self, task: PlanTask, events: Sequence[Event], to: Planner) -> dict[str, Any]:
+        """Hand over, with nothing left to undo.
+
+        A person is told what stopped the agent, and so is everybody where nothing was undone. That it was rolled back
+        is a consequence; the note says it.
+        """
+        undone = sum(state.planner is Planner.ROLLBACK and state.status == "ok" for state in calls(events))
+        why = task.handed_over.reason if task.handed_over else why_it_stopped(events)
+        reason = ExitReason.ROLLED_BACK if why is None or (undone and to is not Planner.HUMAN) else why
+        note = (
+            {"note": f"What was done is undone: {undone} {'effect' if undone == 1 else 'effects'}."} if undone else {}
+        )
+        return _decided(HandOver(to=to, reason=reason), **note)
 
 
 def _decided(decision: CallTools | HandOver, **more: Any) -> dict[str, Any]:

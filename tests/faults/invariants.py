@@ -135,10 +135,20 @@ def effects_end_as_somebody_chose(case: Case) -> Iterator[str]:
         yield "effects are frozen, and nobody was told"
 
 
+#: Reasons by which the rollback says that something still stands.
+_NOT_UNDONE = (
+    ExitReason.ROLLBACK_INCOMPLETE,
+    ExitReason.EFFECT_FROZEN,
+    ExitReason.EFFECTS_KEPT,
+    ExitReason.HISTORY_LIMIT,
+)
+
+
 def given_up_is_undone(case: Case) -> Iterator[str]:
     """Where the rollback says that it is done, every write of the agent that has an undo was undone."""
     made = proposals(case.events)
-    done = [turn for turn, one in made.items() if _reason(one.decision) == ExitReason.ROLLED_BACK]
+    gave_way = [turn for turn, one in made.items() if one.planner is Planner.ROLLBACK and _reason(one.decision)]
+    done = [turn for turn in gave_way if _reason(made[turn].decision) not in _NOT_UNDONE]
     if not done:
         return
     states = calls(case.events)

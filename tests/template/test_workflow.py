@@ -67,7 +67,7 @@ def test_a_function_is_never_cut_by_its_state_before_it_could_end(deployed: Temp
         seen.add(name)
 
         assert state["TimeoutSeconds"] >= deployed["Resources"][function]["Properties"]["Timeout"], name
-    assert seen == {"Admit", "Execute", "ExtendLease", "Settle"}
+    assert seen == {"Admit", "Execute", "ExtendLease", "GiveUp", "Settle"}
 
 
 def test_a_run_that_ended_from_outside_is_settled(deployed: Template) -> None:

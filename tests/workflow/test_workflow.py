@@ -11,7 +11,7 @@ import pytest
 
 from ballast.contracts import RunRequest
 from ballast.contracts.notice import binding_shown
-from ballast.errors import BallastError
+from ballast.errors import BallastError, RetryLater
 from functions.budget.admit import Admit
 from local.clock import VirtualClock
 from local.cloud import Execution, LocalCloud
@@ -56,6 +56,17 @@ def broken(payload: dict[str, Any]) -> None:
 def broken_escalation(payload: dict[str, Any]) -> None:
     if payload["kind"] == "escalation":
         raise Broken("a defect")
+
+
+def down(payload: dict[str, Any]) -> None:
+    """Every attempt at a call is out of luck; who settles it is not."""
+    if "given_up" not in payload:
+        raise RetryLater("no room")
+
+
+def down_for_good(payload: dict[str, Any]) -> None:
+    down(payload)
+    raise Broken("a defect")
 
 
 BACK = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "Look again."}
@@ -166,6 +177,35 @@ CASES = [
         "the executor is broken",
         says=[[call("raise_by", name="the executor is broken", by=1)]],
         breaks={"ExecutorFunction": broken},
+        answers=({"decision": {"kind": "answer", "text": "By hand."}},),
+        by="human",
+    ),
+    # The retries take the agent's time, so the script answers. Nobody is asked.
+    Case(
+        "a read is out of retries",
+        says=[[call("read", name="x")], "Done."],
+        intent="count",
+        breaks={"ExecutorFunction": down},
+        by="fallback",
+    ),
+    Case(
+        "a write that was never begun is out of retries",
+        says=[[call("raise_by", name="a write that was never begun is out of retries", by=1)], "Done."],
+        intent="count",
+        breaks={"ExecutorFunction": down},
+        by="fallback",
+    ),
+    Case(
+        "a call cannot be settled",
+        says=[[call("read", name="x")]],
+        breaks={"ExecutorFunction": down_for_good},
+        answers=({"decision": {"kind": "answer", "text": "By hand."}},),
+        by="human",
+    ),
+    Case(
+        "the model hangs, nothing was written, and there is no fallback",
+        says=["hang"],
+        limits={"deadline_s": 2},
         answers=({"decision": {"kind": "answer", "text": "By hand."}},),
         by="human",
     ),

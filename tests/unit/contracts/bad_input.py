@@ -167,8 +167,9 @@ CONTRACTS = [
     ),
     _contract(
         ExecuteTask,
-        _TASK | {"index": 1, "asked": 1, "unanswered": True, "events": 2},
-        _NO_TASK | {"index": NO_POSITION, "asked": NO_COUNT, "unanswered": NO_FLAG, "events": NO_COUNT},
+        _TASK | {"index": 1, "asked": 1, "unanswered": True, "events": 2, "given_up": "RetryLater"},
+        _NO_TASK | {"index": NO_POSITION, "asked": NO_COUNT, "unanswered": NO_FLAG, "events": NO_COUNT}
+        | {"given_up": [1, "", "x" * 257, ["x"]]},
     ),
     _contract(
         OpenTask,

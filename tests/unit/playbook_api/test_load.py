@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ballast.contracts import RunRequest
+from ballast.errors import PlaybookInvalid
 from ballast.playbook import Effect, Playbook, ToolContext, load_playbook
 from tests.unit.playbook_api.written import FALLBACK, TOOL, tool_with, written
 
@@ -33,6 +34,14 @@ def test_a_playbook_is_its_agent_its_tools_and_its_fallbacks(tmp_path: Path) -> 
     assert playbook.agent.limits_for(None).turns == 5
     assert looked_up(playbook) == {"id": "O-1"}
     assert next(playbook.fallbacks["order_status"](REQUEST)).tool == "look_up"
+
+
+def test_a_name_of_ballasts_own_is_no_tools(tmp_path: Path) -> None:
+    folder = written(tmp_path / "desk_of_a_test")
+    (folder / "tools" / "asking.py").write_text(TOOL.replace("look_up", "ask_requester"))
+
+    with pytest.raises(PlaybookInvalid, match="ask_requester is Ballast's own"):
+        load_playbook(folder)
 
 
 def test_two_playbooks_of_the_same_name_do_not_mix(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ class ExecuteTask(Wire):
     asked       how often people were asked for its approval so far
     unanswered  the last time was in vain
     events      what the call has taken of the execution's history; the workflow counts it
+    given_up    the error of the last of all attempts: there will be no other one, so the call is settled as it stands
     """
 
     run_id: RunId
@@ -45,6 +46,7 @@ class ExecuteTask(Wire):
     asked: Annotated[int, Field(ge=0)] = 0
     unanswered: bool = False
     events: Annotated[int, Field(ge=0)] = 0
+    given_up: Annotated[str, Field(min_length=1, max_length=256)] | None = None
 
 
 class Asked(Wire):

@@ -15,7 +15,7 @@ from ballast.folds.outcome import outcome, requested, to_announce
 from ballast.folds.progress import Progress, progress
 from ballast.folds.sameness import identity, identity_of
 from ballast.folds.saved import StoppedLoop, saved
-from ballast.folds.succession import successor
+from ballast.folds.succession import successor, why_it_stopped
 from ballast.folds.summary import proposed, summary
 from ballast.folds.usage import Usage, charged_at_last, usage
 
@@ -65,4 +65,5 @@ __all__ = [
     "unfinished",
     "unseen",
     "usage",
+    "why_it_stopped",
 ]

@@ -2,16 +2,23 @@
 
 from collections.abc import Sequence
 
-from ballast.contracts import CallTools, Event
+from ballast.contracts import CallTools, Effects, Event
 from ballast.contracts.wire import canonical
 from ballast.folds.calls import CallState, calls, proposals
+from ballast.folds.effects import effects
 from ballast.folds.opening import opening
+from ballast.folds.succession import why_it_stopped
 from ballast.folds.usage import usage
 from ballast.money.amounts import dollars
 
 #: The newest calls say most; older ones are in the log.
 _SHOWN_CALLS = 12
 _SHOWN_CHARS = 400
+#: What became of what was written so far; where nothing was there is nothing to say.
+_EFFECTS = {
+    Effects.FROZEN: "what was written stands, or may stand",
+    Effects.UNDONE: "what was written is undone",
+}
 
 
 def summary(events: Sequence[Event], reason: str) -> str:
@@ -21,8 +28,11 @@ def summary(events: Sequence[Event], reason: str) -> str:
     """
     opened, used = opening(events), usage(events)
     request = opened.request
+    why = why_it_stopped(events)
     lines = [
         f"Reason: {reason}.",
+        *([f"The agent was stopped by: {why}."] if why and why != reason else []),
+        *([f"Effects: {_EFFECTS[stands]}."] if (stands := effects(events, "waiting")) in _EFFECTS else []),
         f"Request ({request.intent or 'no intent'}): {_short(request.text)}",
     ]
     if request.context:

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from ballast.contracts import RunRequest
 from ballast.contracts.wire import Name
 from ballast.errors import PlaybookInvalid
+from ballast.playbook.defect import ask
 
 if TYPE_CHECKING:
     from ballast.playbook.run import RunSoFar
@@ -58,12 +59,19 @@ def why_the_rule_asks(
 ) -> str | None:
     """Return why a tool's ``approve_if`` wants a person's approval, None where it does not.
 
-    ``run`` is called only for a rule with three parameters: it reads the whole log.
+    ``run`` is called only for a rule with three parameters: it reads the whole log. Raises ``RuleViolation`` where the
+    rule breaks.
     """
     if rule is None:
         return None
-    wants_run = len(inspect.signature(rule).parameters) > 2
-    said = rule(args, request, run()) if wants_run else rule(args, request)
-    if isinstance(said, str):
-        return said or None
-    return f"the rule of {tool} asks for it" if said else None
+    what = f"{tool}: approve_if"
+    wants_run = ask(what, lambda: len(inspect.signature(rule).parameters) > 2, rule)
+    given = (args, request, run()) if wants_run else (args, request)
+
+    def asks() -> str | None:
+        said = rule(*given)
+        if isinstance(said, str):
+            return said or None
+        return f"the rule of {tool} asks for it" if said else None
+
+    return ask(what, asks, rule)

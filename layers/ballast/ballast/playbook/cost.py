@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import RunRequest
-from ballast.edge import note
 from ballast.errors import PlaybookInvalid, RuleViolation
+from ballast.playbook.defect import ask
 
 #: Micro-dollars, or a function of (arguments, request) that returns them.
 Cost = int | Callable[[Any, RunRequest], int]
@@ -51,13 +51,9 @@ def worst_cost(name: str, cost: Cost | None, args: Any, request: RunRequest) -> 
     """
     if not callable(cost):
         return cost
-    try:
-        worst = cost(args, request)
-    except Exception as defect:
-        note(defect)
-        raise RuleViolation(
-            f"{name}: what it would cost cannot be told ({type(defect).__name__}), so it was not called."
-        ) from defect
+    worst: int = ask(
+        f"{name}: what it would cost cannot be told; cost_microusd", lambda: cost(args, request), cost, quoted=False
+    )
     if not _is_amount(worst):
         raise RuleViolation(f"{name}: what it would cost cannot be told, so it was not called.")
     return worst

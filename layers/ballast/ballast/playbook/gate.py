@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from ballast.contracts import Planner, RunRequest, ToolCall
 from ballast.contracts.wire import whole
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
+from ballast.playbook.defect import ask
 from ballast.playbook.form import MAX_DIGITS, out_of_bounds
 from ballast.playbook.load import Playbook
 from ballast.playbook.opening import ASK_REQUESTER
@@ -41,7 +42,8 @@ def admit_call(
     undoes = by_operator and not tool.offered
     if tool.effect is Effect.WRITE and not (free or undoes) and not playbook.agent.may_write(tool.name, request.intent):
         raise RuleViolation(f"{tool.name} is not for a request about {request.intent}, whatever a text may say.")
-    checked = tool.read(_object(tool, call.arguments))
+    arguments = _object(tool, call.arguments)
+    checked = ask(f"{tool.name}: a validator of its arguments", lambda: tool.read(arguments), tool.arguments)
     complaint = tool.complaint(checked, request, run)
     if complaint:
         raise RuleViolation(f"{tool.name}: {complaint}")

@@ -23,6 +23,7 @@ from ballast.money.prices import FOLLOWS_REGION
 from ballast.playbook.agent import AgentConfig, read_agent
 from ballast.playbook.effects import Breaker, OnRollback
 from ballast.playbook.fallback import Fallback
+from ballast.playbook.opening import ASK_REQUESTER
 from ballast.playbook.sensitive import own_names
 from ballast.playbook.tool import Effect, Tool
 from ballast.validation import Untrusted, has_mark
@@ -170,6 +171,8 @@ def _found(path: Path, modules: Sequence[ModuleType]) -> tuple[dict[str, Tool], 
 def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks: Mapping[str, Fallback]) -> None:
     if not tools:
         raise PlaybookInvalid(f"{path / 'tools'}: holds no tool. Write one function decorated with @tool.")
+    if ASK_REQUESTER in tools:
+        raise PlaybookInvalid(f"{path / 'tools'}: the name {ASK_REQUESTER} is Ballast's own. Rename that tool.")
     for made in tools.values():
         if made.undo is not None and made.undo not in tools:
             raise PlaybookInvalid(f"{path}: {made.name} names {made.undo} as its undo, but there is no such tool.")

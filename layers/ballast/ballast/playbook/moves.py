@@ -17,12 +17,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from ballast.contracts import RunRequest
-from ballast.contracts.said import said
 from ballast.contracts.wire import Wire
-from ballast.edge import note
 from ballast.errors import InvalidInput, PlaybookInvalid, RuleViolation
 from ballast.money.amounts import MICRO, dollars, micro_dollars
 from ballast.money.moves import Ceilings, micro_units
+from ballast.playbook.defect import ask
 
 _MAX_KEY = 256
 
@@ -107,12 +106,8 @@ class Moves:
 
     def micro(self, tool: str, args: Any, request: RunRequest) -> int:
         """Return what the call moves, in micro-units. Raises ``RuleViolation`` where that cannot be told."""
-        try:
-            return micro_units(self.amount(args, request))
-        except Exception as defect:
-            note(defect)
-            why = said(defect) if isinstance(defect, ValueError) else type(defect).__name__
-            raise RuleViolation(f"{tool}: what it would move cannot be told ({why}), so it was not called.") from defect
+        what = f"{tool}: what it would move cannot be told; moves"
+        return ask(what, lambda: micro_units(self.amount(args, request)), self.amount, quoted=False)
 
     def customer(self, tool: str, args: Any, ctx: Any) -> str | None:
         """Return the customer's key. Raises ``RuleViolation`` where there is none, and what ``key`` raises."""

@@ -10,6 +10,7 @@ from ballast.contracts.said import said
 from ballast.contracts.wire import canonical
 from ballast.edge import note
 from ballast.folds import CallState, calls
+from ballast.playbook.defect import ends_the_process, place
 from ballast.playbook.fallback import CallFailed, Fallback, GiveUp
 from ballast.playbook.load import Playbook
 
@@ -33,12 +34,17 @@ def next_decision(
     try:
         return _replay(playbook, script, request, outcomes), None
     except GiveUp as given_up:
-        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), str(given_up)
+        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), said(given_up)
     except CallFailed as failed:
-        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), str(failed)
-    except Exception as defect:
+        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), said(failed)
+    except BaseException as defect:
+        if ends_the_process(defect):
+            raise
         note(defect)
-        what = f"{script.function.__qualname__} failed: {type(defect).__name__}: {said(defect)}"
+        where = place(defect, script.function)
+        what = (
+            f"{script.function.__qualname__} failed{where and f' in {where}'}: {type(defect).__name__}: {said(defect)}"
+        )
         return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_FAILED), what
 
 

@@ -18,6 +18,7 @@ from ballast.playbook.annotations import annotations, takes_run
 from ballast.playbook.approval import OnUnanswered, choice, group
 from ballast.playbook.context import ToolContext
 from ballast.playbook.cost import Cost, checked_cost, worst_cost
+from ballast.playbook.defect import ask
 from ballast.playbook.effects import Breaker, EffectPolicy, effect_policy
 from ballast.playbook.form import Form
 from ballast.playbook.formless import refuse_formless
@@ -149,10 +150,20 @@ class Tool:
         return has_mark(self.returns, Sensitive)
 
     def complaint(self, args: BaseModel, request: RunRequest, run: "Callable[[], RunSoFar]") -> str | None:
-        """Return what the tool's own rule says against the call; ``run`` is read only for a rule that takes it."""
-        if self.validate is None:
+        """Return what the tool's own rule says against the call; ``run`` is read only for a rule that takes it.
+
+        Raises ``RuleViolation`` where the rule breaks.
+        """
+        rule = self.validate
+        if rule is None:
             return None
-        return self.validate(args, request, run()) if self.asks_run else self.validate(args, request)
+        given = (args, request, run()) if self.asks_run else (args, request)
+
+        def said() -> str | None:
+            complaint = rule(*given)
+            return str(complaint) if complaint else None
+
+        return ask(f"{self.name}: validate", said, rule)
 
     def worst_cost(self, args: BaseModel, request: RunRequest) -> int | None:
         """Return what the call may cost at most, None where nothing. Raises ``RuleViolation`` where it cannot say."""

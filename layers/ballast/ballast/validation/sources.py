@@ -25,7 +25,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Protocol
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from ballast.contracts import CallTools, Event, HandOver, Planner, RunRequest
 from ballast.contracts.wire import canonical
@@ -181,7 +181,7 @@ def _arguments(tool: Described, state: CallState) -> tuple[list[Found], int]:
     """
     made: Any = state.call.arguments
     switches = sum(1 for _ in _booleans(made))
-    with suppress(ValidationError, ValueError):
+    with suppress(Exception):  # a validator may raise whatever it likes
         made = tool.arguments.model_validate_json(canonical(made))
     return [
         found for found in spelled(tool.arguments, made, Grounded) if not is_default(tool.arguments, found)

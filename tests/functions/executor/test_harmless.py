@@ -1,0 +1,302 @@
+"""A harmless failure is harmless: what did nothing is told to the planner, and wakes nobody."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ballast.errors import ApprovalRequired, AttemptInProgress, EffectUnknown, RetryLater
+from tests.functions.approvals import answered, asks
+from tests.functions.stack import LambdaContext, LambdaDied, Stack, client_error, once
+from tests.functions.writes import leases_are_over
+
+HARMLESS = Path(__file__).parents[1] / "playbooks" / "harmless"
+#: As often as the state Execute tries.
+TRIES = 6
+
+
+@pytest.fixture
+def stack(stack: Stack) -> Stack:
+    for function in ("admit", "executor", "planner", "answer"):
+        stack.environs[function]["PLAYBOOK_DIR"] = str(HARMLESS)
+    return stack
+
+
+def proposed(stack: Stack, tool: str, **arguments: Any) -> str:
+    run_id = stack.open()
+    stack.propose(run_id, {"tool": tool, "arguments": arguments})
+    return run_id
+
+
+def refusal(stack: Stack, run_id: str) -> dict[str, Any]:
+    return stack.body(run_id, "0001.call.1.refused")
+
+
+# A rule that breaks
+
+
+@pytest.mark.parametrize(
+    ("where", "rule"),
+    [
+        *(("validate", "validate"), ("approve_if", "approve_if"), ("precondition", "precondition")),
+        *(("cost", "cost_microusd"), ("moves", "moves"), ("moves_key", "moves_key")),
+    ],
+)
+@pytest.mark.parametrize("what", ["KeyError", "TypeError", "Speechless", "exit", "long", "secret", "Setting"])
+def test_a_rule_that_breaks_refuses_the_call_with_its_name_and_its_place(
+    stack: Stack, where: str, rule: str, what: str
+) -> None:
+    run_id = proposed(stack, "act", where=where, what=what, pin="4711-0815-99")
+
+    assert stack.execute(run_id) == "refused"
+
+    refused = refusal(stack, run_id)
+    name = {"exit": "SystemExit", "long": "RuntimeError", "secret": "RuntimeError", "Setting": "SettingInvalid"}
+    assert refused["error"] == "RuleViolation"
+    assert f"{rule} broke in tools/notes.py, line " in refused["message"]
+    assert name.get(what, what) in refused["message"]
+    assert len(refused["message"]) <= 4_000
+    assert stack.notes() == {}
+    assert "4711-0815-99" not in json.dumps(refused)
+
+
+@pytest.mark.parametrize("where", ["validate", "approve_if", "precondition"])
+def test_so_does_one_of_a_read(stack: Stack, where: str) -> None:
+    run_id = proposed(stack, "look", where=where)
+
+    assert stack.execute(run_id) == "refused"
+    assert f"{where} broke in tools/notes.py, line " in refusal(stack, run_id)["message"]
+
+
+def test_a_validator_of_the_arguments_that_breaks_refuses_the_call(stack: Stack) -> None:
+    run_id = proposed(stack, "act", touched=13)
+
+    assert stack.execute(run_id) == "refused"
+    assert "a validator of its arguments broke in tools/notes.py, line" in refusal(stack, run_id)["message"]
+    assert "KeyError" in refusal(stack, run_id)["message"]
+
+
+def test_the_next_call_of_the_turn_is_made_all_the_same(stack: Stack) -> None:
+    run_id = stack.open()
+    stack.propose(run_id, *({"tool": "act", "arguments": {"where": where}} for where in ("approve_if", "nowhere")))
+
+    assert [stack.execute(run_id, 1, index) for index in (1, 2)] == ["refused", "ok"]
+
+
+def test_its_traceback_is_printed_and_masked(stack: Stack) -> None:
+    stack.execute(proposed(stack, "act", where="approve_if", what="secret", pin="4711-0815-99"))
+
+    [line] = [line for line in stack.lines() if line.get("error") == "RuntimeError"]
+    assert "notes.py" in line["trace"]
+    assert "4711-0815-99" not in line["trace"]
+
+
+def test_an_outage_of_what_a_rule_reads_is_no_defect(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_id = proposed(stack, "act")
+    stack.on("executor", "dynamodb", "BatchGetItem", once(client_error("ThrottlingException")))
+
+    with pytest.raises(RetryLater):
+        stack.execute(run_id)
+    assert stack.execute(run_id) == "ok"
+
+
+def test_a_rule_that_breaks_after_the_call_was_begun_leaves_it_unknown(stack: Stack) -> None:
+    run_id = proposed(stack, "write_plain", how="later", up_from=0)
+    stack.after("executor", "dynamodb", "UpdateItem", once(LambdaDied()))
+    with pytest.raises(LambdaDied):
+        stack.execute(run_id, context=LambdaContext(remaining_ms=0))
+    leases_are_over()
+
+    with pytest.raises(EffectUnknown):
+        stack.execute(run_id, runtime=stack.cold("executor"))
+
+
+# A read that is out of retries
+
+
+@pytest.mark.parametrize(("how", "says"), [("later", "no room"), ("throttled", "ThrottlingException"), ("long", "ж")])
+def test_a_read_out_of_retries_has_failed_and_is_told_to_the_planner(stack: Stack, how: str, says: str) -> None:
+    run_id = proposed(stack, "read_down", how=how)
+    for _ in range(TRIES):
+        with pytest.raises(RetryLater) as raised:
+            stack.execute(run_id)
+        assert type(raised.value).__name__ == "RetryLater"  # the name that the workflow knows
+
+    assert stack.execute(run_id, given_up="RetryLater") == "failed"
+
+    settled = stack.body(run_id, "0001.call.1.settled")
+    assert says in settled["message"]
+    assert "Nothing was done." in settled["message"]
+    assert len(settled["message"]) <= 600
+    assert stack.execute(run_id) == "failed"  # and stays so
+
+
+def test_what_is_up_again_at_the_last_moment_counts(stack: Stack) -> None:
+    run_id = proposed(stack, "read_down", up_from=2)
+    with pytest.raises(RetryLater):
+        stack.execute(run_id)
+
+    assert stack.execute(run_id, given_up="RetryLater") == "ok"
+
+
+@pytest.mark.parametrize("error", ["Sandbox.Timedout", "Lambda.Unknown", "States.Timeout", "AttemptInProgress"])
+def test_a_read_that_hung_or_died_has_failed_without_another_try(stack: Stack, error: str) -> None:
+    run_id = proposed(stack, "read_down", up_from=0)
+
+    assert stack.execute(run_id, given_up=error) == "failed"
+    assert error in stack.body(run_id, "0001.call.1.settled")["message"]
+
+
+def test_a_read_beside_others_does_not_take_them_along(stack: Stack) -> None:
+    run_id = stack.open()
+    stack.propose(run_id, *({"tool": "read_down", "arguments": {"up_from": up}} for up in (99, 0)))
+
+    assert [stack.execute(run_id, 1, 1, given_up="RetryLater"), stack.execute(run_id, 1, 2)] == ["failed", "ok"]
+
+
+# A write that is out of retries
+
+
+@pytest.mark.parametrize("tool", ["write_down", "write_verified", "write_plain"])
+def test_a_write_that_was_never_begun_has_failed(stack: Stack, tool: str) -> None:
+    run_id = proposed(stack, tool)
+
+    assert stack.execute(run_id, given_up="Lambda.Unknown") == "failed"
+    assert "not begun: nothing was done" in stack.body(run_id, "0001.call.1.settled")["message"]
+    assert "0001.call.1.intended" not in stack.seqs(run_id)
+
+
+def test_a_late_process_finds_a_call_that_was_given_up_and_does_nothing(stack: Stack) -> None:
+    run_id = proposed(stack, "write_down", up_from=0)
+    late: list[str] = []
+
+    def give_up(params: dict[str, Any]) -> None:
+        if params.get("Item", {}).get("id", {}).get("S", "").startswith("call#") and not late:
+            late.append("now")
+            late.append(stack.invoke("executor", task | {"given_up": "Lambda.Unknown"}, runtime=other)["status"])
+
+    other, task = stack.cold("executor"), {"run_id": run_id, "turn": 1, "index": 1}
+    stack.on("executor", "dynamodb", "PutItem", give_up)
+
+    assert stack.execute(run_id) == "failed"
+
+    assert late == ["now", "failed"]
+    assert stack.count("n-1") == 0
+
+
+@pytest.mark.parametrize("tool", ["write_down", "write_verified"])
+def test_a_write_that_says_each_time_that_nothing_was_done_has_failed(stack: Stack, tool: str) -> None:
+    run_id = proposed(stack, tool)
+    for _ in range(TRIES):
+        with pytest.raises(RetryLater, match="no room"):
+            stack.execute(run_id)
+
+    assert stack.execute(run_id, given_up="RetryLater") == "failed"
+
+    settled = stack.body(run_id, "0001.call.1.settled")
+    assert "no room" in settled["message"]
+    assert stack.count("n-1") == 0
+
+
+def test_a_write_of_which_one_attempt_died_is_for_a_person_whatever_the_others_say(stack: Stack) -> None:
+    run_id = proposed(stack, "write_down")
+    with pytest.raises(RetryLater):
+        stack.execute(run_id)
+    stack.after("executor", "dynamodb", "UpdateItem", once(LambdaDied()))
+    with pytest.raises(LambdaDied):
+        stack.execute(run_id, context=LambdaContext(remaining_ms=0))
+    stack.forget("executor")
+    leases_are_over()
+    for _ in range(3):
+        with pytest.raises(RetryLater):
+            stack.execute(run_id)
+
+    with pytest.raises(EffectUnknown):
+        stack.execute(run_id, given_up="RetryLater")
+
+
+def test_a_write_whose_attempt_was_lost_is_for_a_person_or_for_verify(stack: Stack) -> None:
+    for tool, ends in (("write_down", "unknown"), ("write_verified", "failed")):
+        run_id = proposed(stack, tool, how="lost")
+        with pytest.raises(RetryLater):
+            stack.execute(run_id, context=LambdaContext(remaining_ms=0))
+        leases_are_over()
+
+        try:
+            status = stack.execute(run_id, given_up="RetryLater")
+        except EffectUnknown:
+            status = stack.body(run_id, "0001.call.1.settled")["status"]
+        assert status == ends
+
+
+def test_while_an_attempt_may_be_at_work_nothing_is_given_up(stack: Stack) -> None:
+    run_id = proposed(stack, "write_down", up_from=0)
+    stack.after("executor", "dynamodb", "UpdateItem", once(LambdaDied()))
+    with pytest.raises(LambdaDied):
+        stack.execute(run_id, context=LambdaContext(remaining_ms=30_000))
+
+    with pytest.raises(AttemptInProgress):
+        stack.execute(run_id, runtime=stack.cold("executor"), given_up="Lambda.Unknown")
+
+
+@pytest.mark.parametrize("tool", ["write_down", "write_verified", "write_plain"])
+def test_a_write_that_failed_before_it_acted_says_so(stack: Stack, tool: str) -> None:
+    run_id = proposed(stack, tool, how="failed")
+
+    assert stack.execute(run_id) == "failed"
+    assert stack.body(run_id, "0001.call.1.settled")["message"] == "It is not configured here; nothing was sent."
+
+
+# What cannot be afforded
+
+
+def test_what_the_run_cannot_afford_is_refused_before_a_person_is_asked(stack: Stack) -> None:
+    run_id = proposed(stack, "buy", microusd=2_600_000_000)
+
+    assert stack.execute(run_id) == "refused"
+
+    assert refusal(stack, run_id)["error"] == "Unaffordable"
+    assert not [seq for seq in stack.seqs(run_id) if "approval" in seq]
+
+
+def test_what_has_no_room_in_a_window_is_refused_before_a_person_is_asked(stack: Stack) -> None:
+    run_id = proposed(stack, "buy", usd="400.01")
+
+    assert stack.execute(run_id) == "refused"
+
+    assert refusal(stack, run_id)["error"] == "MoveRefused"
+    assert not [seq for seq in stack.seqs(run_id) if "approval" in seq]
+
+
+def test_what_can_be_afforded_is_asked_for_and_checked_again_when_it_is_approved(stack: Stack) -> None:
+    run_id = stack.open(limited={"cost_microusd": 1_000})
+    stack.propose(run_id, *({"tool": "buy", "arguments": {"microusd": cost}} for cost in (600, 500)))
+    for index in (1, 2):
+        asks(stack, run_id, index)
+        answered(stack, run_id, approve=True, index=index)
+
+    assert [stack.execute(run_id, 1, index, asked=1) for index in (1, 2)] == ["ok", "refused"]
+    assert stack.body(run_id, "0001.call.2.refused")["error"] == "Unaffordable"
+
+
+def test_a_persons_no_stays_a_no_where_the_money_is_gone_meanwhile(stack: Stack) -> None:
+    run_id = stack.open(limited={"cost_microusd": 1_000})
+    stack.propose(run_id, *({"tool": "buy", "arguments": {"microusd": cost}} for cost in (600, 500)))
+    for index, approve in ((1, True), (2, False)):
+        asks(stack, run_id, index)
+        answered(stack, run_id, approve=approve, index=index)
+
+    assert [stack.execute(run_id, 1, index, asked=1) for index in (1, 2)] == ["ok", "denied"]
+
+
+def test_people_who_are_asked_wait_on_where_the_money_is_gone_meanwhile(stack: Stack) -> None:
+    run_id = stack.open(limited={"cost_microusd": 1_000})
+    stack.propose(run_id, *({"tool": "buy", "arguments": {"microusd": cost}} for cost in (600, 500)))
+    for index in (1, 2):
+        asks(stack, run_id, index)
+    answered(stack, run_id, approve=True, index=1)
+    assert stack.execute(run_id, 1, 1, asked=1) == "ok"
+
+    with pytest.raises(ApprovalRequired):
+        stack.execute(run_id, 1, 2)

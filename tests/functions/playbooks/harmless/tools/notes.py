@@ -1,0 +1,211 @@
+"""Tools whose rules break in every way, and tools that are down for good."""
+
+import sys
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from botocore.exceptions import ClientError
+from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator
+
+from ballast.errors import RetryLater, SettingInvalid
+from ballast.playbook import Effect, ToolContext, ToolFailed, tool
+from ballast.validation import Sensitive
+
+Where = Literal["nowhere", "field", "validate", "approve_if", "precondition", "cost", "moves", "moves_key", "undo"]
+What = Literal["KeyError", "TypeError", "Speechless", "exit", "long", "secret", "Setting", "ToolFailed"]
+
+
+class Speechless(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def breaks(args: Any, where: Where) -> None:
+    """Raise what the arguments want, where they want it."""
+    if args.where == where:
+        fail(args.what, args.pin)
+
+
+def fail(what: What, pin: str) -> None:
+    match what:
+        case "KeyError":
+            raise KeyError("boom")
+        case "TypeError":
+            raise TypeError("no way")
+        case "Speechless":
+            raise Speechless
+        case "exit":
+            sys.exit("so long")
+        case "long":
+            raise RuntimeError("начало" + "ж" * 200_000)
+        case "secret":
+            raise RuntimeError(f"the pin {pin} is wrong")
+        case "Setting":
+            raise SettingInvalid("NO_SUCH_TABLE is missing")
+        case "ToolFailed":
+            raise ToolFailed("the rule says no")
+
+
+class Act(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    pin: Annotated[str, Sensitive()] = "4711-0815-99"
+    where: Where = "nowhere"
+    what: What = "KeyError"
+    touched: Annotated[int, AfterValidator(lambda n: n)] = 0
+
+    @field_validator("touched")
+    @classmethod
+    def _no_thirteen(cls, touched: int) -> int:
+        if touched == 13:
+            raise KeyError("thirteen")
+        return touched
+
+
+class Acted(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    note: str
+
+
+def _validate(args: Act, _: Any) -> str | None:
+    breaks(args, "validate")
+    return None
+
+
+def _approve(args: Act, _: Any) -> bool:
+    breaks(args, "approve_if")
+    return args.where == "precondition"
+
+
+def _precondition(args: Act, _: ToolContext) -> Any:
+    breaks(args, "precondition")
+    return {}
+
+
+def _cost(args: Act, _: Any) -> int:
+    breaks(args, "cost")
+    return 10
+
+
+def _moves(args: Act, _: Any) -> Decimal:
+    breaks(args, "moves")
+    return Decimal(1)
+
+
+def _key(args: Act, _: ToolContext) -> str:
+    breaks(args, "moves_key")
+    return "C-1"
+
+
+def _add(ctx: ToolContext) -> None:
+    ctx.client("dynamodb").update_item(
+        TableName=ctx.environ["NOTES_TABLE"],
+        Key={"note_id": {"S": "n-1"}},
+        UpdateExpression="ADD writes :one",
+        ExpressionAttributeValues={":one": {"N": "1"}},
+    )
+
+
+@tool(
+    effect=Effect.WRITE,
+    validate=_validate,
+    approve_if=_approve,
+    precondition=_precondition,
+    cost_microusd=_cost,
+    moves=_moves,
+    moves_key=_key,
+)
+def act(args: Act, ctx: ToolContext) -> Acted:
+    """Write, unless a rule breaks."""
+    _add(ctx)
+    return Acted(note="n-1")
+
+
+@tool(effect=Effect.READ, validate=_validate, approve_if=_approve, precondition=_precondition)
+def look(args: Act, ctx: ToolContext) -> Acted:
+    """Read, unless a rule breaks."""
+    return Acted(note="n-1")
+
+
+class Down(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    how: Literal["later", "throttled", "lost", "failed", "long"] = "later"
+    up_from: int = 99
+
+
+def _attempts(ctx: ToolContext) -> int:
+    made = ctx.client("dynamodb").update_item(
+        TableName=ctx.environ["NOTES_TABLE"],
+        Key={"note_id": {"S": f"marker#{ctx.idempotency_key}"}},
+        UpdateExpression="ADD attempts :one",
+        ExpressionAttributeValues={":one": {"N": "1"}},
+        ReturnValues="UPDATED_NEW",
+    )
+    return int(made["Attributes"]["attempts"]["N"])
+
+
+def _down(args: Down, ctx: ToolContext) -> Acted:
+    if _attempts(ctx) < args.up_from:
+        match args.how:
+            case "later":
+                raise RetryLater("The provider has no room; nothing was done.")
+            case "throttled":
+                raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "slow"}}, "GetItem")
+            case "lost":
+                raise TimeoutError("no answer")
+            case "failed":
+                raise ToolFailed("It is not configured here; nothing was sent.")
+            case "long":
+                raise RetryLater("ж" * 200_000)
+    return Acted(note="n-1")
+
+
+@tool(effect=Effect.READ)
+def read_down(args: Down, ctx: ToolContext) -> Acted:
+    """Read what is down."""
+    return _down(args, ctx)
+
+
+@tool(effect=Effect.WRITE, honours_key=True)
+def write_down(args: Down, ctx: ToolContext) -> Acted:
+    """Write under a key what is down."""
+    done = _down(args, ctx)
+    _add(ctx)
+    return done
+
+
+@tool(effect=Effect.WRITE, verify=lambda args, ctx: None)
+def write_verified(args: Down, ctx: ToolContext) -> Acted:
+    """Write what can be asked after."""
+    done = _down(args, ctx)
+    _add(ctx)
+    return done
+
+
+@tool(effect=Effect.WRITE)
+def write_plain(args: Down, ctx: ToolContext) -> Acted:
+    """Write what nothing tells of."""
+    done = _down(args, ctx)
+    _add(ctx)
+    return done
+
+
+class Dear(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    microusd: int = 0
+    usd: Decimal = Decimal(0)
+
+
+@tool(
+    effect=Effect.WRITE,
+    cost_microusd=lambda args, _: args.microusd,
+    moves=lambda args, _: args.usd,
+    approve_if=lambda *_: "somebody must look",
+)
+def buy(args: Dear, ctx: ToolContext) -> Acted:
+    """Buy; a person approves."""
+    _add(ctx)
+    return Acted(note="n-1")
