@@ -128,11 +128,27 @@ class Heard:
             return True
         wanted = wanted_of(found)
         day = day_of(found.value)
-        if day is not None and {day, (None, *day[1:])} & self._known.days:
+        if day is not None and self._is_known_day(day):
             return True
         # By words first: that is a look into sets.
         by_words = self._has_words_of(wanted.leaf) if isinstance(wanted.leaf.value, str) else self._counts(wanted)
         return by_words or _among(self._trusted, wanted)
+
+    def _is_known_day(self, day: Day) -> bool:
+        """Say whether a trusted source names the day; one without a year stands for the years that others are of.
+
+        Where no trusted source has a year, it stands for any that no untrusted text names.
+        """
+        known = self._known.days
+        if day in known:
+            return True
+        year = day[0]
+        if year is None or (None, *day[1:]) not in known:
+            return False
+        years = {one[0] for one in known if one[0] is not None}
+        if years:
+            return any(abs(year - one) <= 1 for one in years)
+        return year not in {one[0] for one in self._planted.days} and str(year) not in self._planted.words
 
     def _counts(self, wanted: Wanted) -> bool:
         """Say whether a trusted source names a small number as a word."""
