@@ -121,6 +121,7 @@ def deployed(build: Build, lambdas: Lambdas) -> Iterator[Stack]:
             clock=in_no_time,
             parameters={"ModelEndpointUrl": model.url, "LogCopyDays": "1"},
             handler_of=lambdas.handler_of,
+            enforce_iam=False,  # their processes have made-up credentials; what they may use is compared below
         ) as cloud,
         Endpoint() as aws,
     ):
