@@ -57,7 +57,15 @@ class Runs:
     def get(self, run_id: str) -> Run | None:
         """Return the run, None where there is none."""
         events, unreadable = self.log.read_all(run_id)
-        return run_of(events, unreadable) if events or unreadable else self._not_opened_yet(run_id)
+        if not (events or unreadable):
+            run = self._not_opened_yet(run_id)
+            if run is None or run.status == "running":
+                return run
+            # It has ended since the log was read: what is there now says why.
+            events, unreadable = self.log.read_all(run_id)
+            if not (events or unreadable):
+                return run
+        return run_of(events, unreadable)
 
     def tenant(self, run_id: str) -> str | None:
         """Return whose the run is, None where there is none; reads its first event, and no more.

@@ -306,6 +306,22 @@ def once_stopped(run_id: str) -> dict[str, Any]:
     raise TimeoutError("it was never stopped")
 
 
+def test_a_run_that_is_refused_while_somebody_asks_says_why(stack: Stack) -> None:
+    sent = {"text": "Long.", "agent": "tester"}
+    run_id = ask(stack, "api", event("POST", "/runs", body=sent)).body["run_id"]
+    ask(stack, "api", event("POST", f"/runs/{run_id}/cancel"))
+    once_stopped(run_id)
+
+    def refuse(_: Any) -> None:  # after the log was read, and before the execution is looked at
+        request = RunRequest(request_id="r", agent="tester", text="Long.").model_dump(mode="json")
+        body = {"request": request, "request_sha256": "x", "reason": "BreakerStopped", "message": "Stopped."}
+        stack.log.append(run_id, "0000.run.refused", body)
+
+    stack.on("api", "stepfunctions", "DescribeExecution", refuse)
+
+    assert get(stack, f"/runs/{run_id}").body["reason"] == "BreakerStopped"
+
+
 def test_a_run_that_has_ended_cannot_be_cancelled(stack: Stack) -> None:
     reply = ask(stack, "api", event("POST", f"/runs/{answered(stack)}/cancel"))
 
