@@ -62,13 +62,13 @@ class Case(Post):
         decision = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": words}
         self.stack.answered(self.run_id, self.turn, decision)
 
-    def replies(self, words: str, question: str = "Which one?") -> None:
+    def replies(self, words: str, question: str = "Which one?", **by: str) -> None:
         """Let the agent ask the requester, and the requester reply."""
         self.turn += 2
         asks = {"kind": "hand_over", "to": "requester", "reason": "question", "guidance": question}
         self.stack.log.append(self.run_id, plan_seq(self.turn - 1), {"planner": "agent", "decision": asks})
         decision = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": words}
-        body = {"escalation_id": "e", "by": "mia", "kind": "question", "decision": decision}
+        body = {"escalation_id": "e", "by": "mia", "kind": "question", "decision": decision, **by}
         self.stack.log.append(self.run_id, escalation_seq(self.turn, "answered"), body)
 
     @property
@@ -148,6 +148,25 @@ def test_an_honest_reply_grounds_what_nobody_else_has_named(case: Case) -> None:
     assert case.calls(("set_address", {"to": EVIL})) == "refused"
 
 
+@pytest.mark.parametrize("number", ["12", "12 %", "twelve"])
+@pytest.mark.parametrize("no", ["Not twelve!", "12 percent? No.", "No 12."])
+def test_a_number_in_another_spelling_is_the_same_number(stack: Stack, number: str, no: str) -> None:
+    case = Case(stack, mail=f"Set a discount of {number}.")
+    case.calls(READ)
+    case.replies(no, question=f"Shall I set {number}?")
+
+    assert case.calls(("set_discount", {"percent": 12})) == "asked"
+
+
+def test_a_requester_who_may_review_replies_for_themselves(stack: Stack) -> None:
+    case = Case(stack)
+    request = {"request_id": "own", "agent": "tester", "text": "Look at m-1.", "tenant": "acme"}
+    case.run_id = stack.invoke("admit", {"request": request, "requested_by": "rae"})["run_id"]
+    case.replies(MINE, by="rae", role="reviewer")
+
+    assert case.calls(SET_MINE) == "ok"
+
+
 def test_whoever_says_yes_after_the_no_has_decided(case: Case) -> None:
     call = ("set_discount", {"percent": 99})
     case.calls(READ)
@@ -211,6 +230,10 @@ def guidance(case: Case) -> None:
     case.guides(f"Set the address to {MINE}.")
 
 
+def a_reply(case: Case) -> None:
+    case.replies(MINE, by="rae", role="reviewer")
+
+
 def a_read(case: Case) -> None:
     case.calls(("change_text", {"text": MINE, "how": "as it is"}), by="human")
 
@@ -228,6 +251,7 @@ WAYS: dict[str, Callable[[Case], None]] = {
     "her call, which another one rejected": rejected_call,
     "her call, which the gate refused": forbidden_call,
     "her guidance": guidance,
+    "her reply in the requester's place": a_reply,
     "a read of hers": a_read,
     "a write of hers that nobody had to approve": another_write,
     "a comment": a_comment,

@@ -5,7 +5,7 @@ request      trusted    the request's text, unless the playbook says that nobody
 context      trusted    the facts that the caller vouches for
 person       trusted    calls that a person proposed and another one approved
 person       as words   guidance, the comment of who approved, calls that a person proposed and nobody had to approve
-requester    as words   replies to the agent's questions, as far as the text is trusted
+requester    as words   replies to the agent's questions, as far as the text is trusted; a reviewer's are a person's
 0002.call.1  as the tool  the result of a call, or what it said when it failed
 ============ ========== ==================================================================================
 
@@ -34,6 +34,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ValidationError
 
 from ballast.contracts import Event, HandOver, Planner, RunRequest
+from ballast.contracts.person import same_person
 from ballast.contracts.wire import canonical
 from ballast.folds import CallState, calls, proposals, rejected
 from ballast.validation.computed import Brought
@@ -135,7 +136,7 @@ def not_let_happen(events: Sequence[Event], *, before_turn: int) -> tuple[Source
 
 
 def _people(events: Sequence[Event], states: Sequence[CallState], trust_text: bool) -> Iterator[tuple[int, Source]]:
-    raised = _Raised(events, states)
+    raised, for_others = _Raised(events, states), set(_for_the_requester(events))
     for state in states:
         if state.planner is Planner.HUMAN and (state.approval is True or state.effect is not None):
             leaves, words = json_leaves(state.call.arguments), state.approval is not True
@@ -143,14 +144,25 @@ def _people(events: Sequence[Event], states: Sequence[CallState], trust_text: bo
     for made in proposals(events).values():
         decision = made.decision
         if made.planner in (Planner.HUMAN, Planner.REQUESTER) and isinstance(decision, HandOver):
-            is_person = made.planner is Planner.HUMAN
-            where, trusted = ("person", True) if is_person else ("requester", trust_text)
+            trusted = trust_text or made.planner is Planner.HUMAN
+            colleague = made.planner is Planner.HUMAN or (trusted and made.turn in for_others)
+            where = "person" if colleague else "requester"
             said, before = (Leaf(decision.guidance),), raised.before(made.turn)
             yield made.turn, Source(where, trusted, said, words=True, raised=before)
     for event in events:
         if event.name == "call.approval_answered" and event.body.get("approve") is True:
             leaves = json_leaves(event.body.get("comment"))
             yield event.turn, Source("person", True, leaves, words=True, raised=raised.before(event.turn))
+
+
+def _for_the_requester(events: Sequence[Event]) -> Iterator[int]:
+    """Yield the turns in which a reviewer replied to what the requester was asked."""
+    asked = next((event.body.get("requested_by") for event in events if event.name == "run.opened"), None)
+    for event in events:
+        if event.name != "escalation.answered" or event.body.get("role") not in ("reviewer", "operator"):
+            continue
+        if not asked or not same_person(str(asked), str(event.body.get("by"))):
+            yield event.turn
 
 
 class _Raised:

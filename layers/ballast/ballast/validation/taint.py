@@ -102,7 +102,10 @@ class Heard:
     def settles(self, wanted: Wanted) -> bool:
         """Say whether somebody's words name a value that neither untrusted text nor a question to them named."""
         holding = [source for source in self._said if source.holds(wanted) and not source.repeats(wanted)]
-        return bool(holding) and not _among(self._untrusted, wanted, perhaps=True)
+        return bool(holding) and not self._plants(wanted)
+
+    def _plants(self, wanted: Wanted) -> bool:
+        return _among(self._untrusted, wanted, perhaps=True) or self._counts(wanted, self._planted.words)
 
     def may_have_made(self, arguments: Sequence[Found], *, switches: int = 0) -> bool:
         """Say whether untrusted text may have made one of these arguments of a read, so that its result is tainted.
@@ -158,7 +161,7 @@ class Heard:
         # By words first: that is a look into sets.
         if self._names(wanted, with_words=False) or _among(self._trusted, wanted):
             return True
-        if not self._said or _among(self._untrusted, wanted, perhaps=True):
+        if not self._said or self._plants(wanted):
             return False
         if days & self._worded.days:
             return not days & self._planted.days
