@@ -5,7 +5,7 @@
     a question to the requester ── only the requester, or a reviewer
     any other question ─────────── a reviewer, who is no party to it
       parties: who asked for the run; of an approval also who proposed the call, who changed its arguments, and of
-               an agent's call everybody who guided the agent before: its words may be theirs
+               an agent's call everybody who guided the agent before: its words, or its values, may be theirs
       approvers: of an approval, the group that the tool names
       more than the playbook's max_grant_usd, a call that only undoes, or the rollback: an operator
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ballast.contracts import Answer, CallTools, Event, HandOver, Planner
 from ballast.contracts.person import same_person
@@ -22,6 +23,7 @@ from ballast.folds import find_call, opening
 from ballast.http.identity import Caller
 from ballast.money import dollars
 from ballast.playbook import Playbook
+from ballast.validation.value import Wanted, json_leaves
 from functions.escalation.contract import Act, Escalation
 from functions.escalation.question import Question
 
@@ -62,14 +64,33 @@ def proposer(events: Sequence[Event], turn: int, index: int) -> str | None:
 def guides_of(events: Sequence[Event], turn: int, index: int) -> tuple[str, ...]:
     """Return who told the agent in words what to do before it proposed the call; nobody where it did not propose it.
 
-    All of them: what the first one said is in the prompt for as long as the run lasts.
+    All of them: what the first one said is in the prompt for as long as the run lasts. So is a call that a person made,
+    also where another one rejected it: whoever made one with a value of this call has guided the agent, and so has who
+    named one when they approved another call.
     """
     state = find_call(events, turn, index)
     if state is None or state.planner is not Planner.AGENT:
         return ()
-    answers = (event.body for event in events if event.turn <= turn and event.name == "escalation.answered")
-    guided = (body["by"] for body in answers if body.get("by") and str(body["decision"].get("guidance") or "").strip())
-    return tuple(dict.fromkeys(guided))
+    leaves = json_leaves(state.as_admitted.arguments)
+    wanted = [Wanted.of(leaf.value, field=leaf.field) for leaf in leaves if leaf.field]
+    before = (event for event in events if event.turn <= turn and event.body.get("by"))
+    return tuple(dict.fromkeys(str(event.body["by"]) for event in before if _guides(event, turn, wanted)))
+
+
+def _guides(event: Event, turn: int, wanted: Sequence[Wanted]) -> bool:
+    if event.name == "escalation.answered":
+        decision = event.body["decision"]
+        calls = [call["arguments"] for call in decision.get("calls") or ()]
+        return bool(str(decision.get("guidance") or "").strip()) or _names(calls, wanted)
+    approves = event.name == "call.approval_answered" and event.body.get("approve") is True
+    return approves and event.turn < turn and _names(event.body.get("comment"), wanted)
+
+
+def _names(said: Any, wanted: Sequence[Wanted]) -> bool:
+    """Say whether what somebody said names a telling one of these values: 0 and 1 tell nothing."""
+    leaves = json_leaves(said)
+    telling = (one for one in wanted if str(one.leaf.value).strip() not in ("", "0", "1"))
+    return any(one.may_occur_in(leaf) for one in telling for leaf in leaves)
 
 
 def check(question: Question, caller: Caller, events: Sequence[Event]) -> None:

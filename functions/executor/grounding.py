@@ -10,6 +10,8 @@
                                                                allow ──▶ goes on, and its result is untrusted, too
     one without a mark is accounted for by nothing trusted ─▶ a reason to ask, once untrusted text was heard
     a person proposes the call ─▶ either is a reason to ask another person
+    one is named by a colleague's words alone ─▶ a reason to ask another person, whoever proposes the call
+    one is named by the requester's words, and by others ─▶ a reason to ask: the words may be a "no" to them
 """
 
 from typing import Any
@@ -17,6 +19,7 @@ from typing import Any
 from ballast.contracts import Planner
 from ballast.errors import Tainted, Ungrounded
 from ballast.playbook import Effect
+from ballast.validation import Worded
 from functions.executor.attempt import Attempt, Outcome
 
 
@@ -51,7 +54,7 @@ def tainted(attempt: Attempt) -> str | None:
 
 def unvouched(attempt: Attempt) -> str | None:
     """Return why a person must approve arguments without a mark that may have come out of untrusted text."""
-    found = attempt.grounding.unvouched
+    found = [path for path in attempt.grounding.unvouched if path not in attempt.grounding.worded]
     if not found or attempt.tool.taint == "allow" or attempt.state.planner is Planner.HUMAN:
         return None
     return (
@@ -66,6 +69,30 @@ def typed(attempt: Attempt) -> str | None:
     if not found or not _by_a_person(attempt):
         return None
     return f"a person typed {_listed(found)}, which the run has from nowhere else"
+
+
+def worded(attempt: Attempt) -> str | None:
+    """Return why a person must approve values that only somebody's words name, with the words.
+
+    They may as well say that it is not to be done, and who says a value does not approve it. The requester's words
+    settle it where nobody else has named the value, and for whoever proposes the call as a person.
+    """
+    found = {path: said for path, said in attempt.grounding.worded.items() if _is_asked(attempt, path, said)}
+    if not found:
+        return None
+    quotes = dict.fromkeys(f'"{said.quote}" ({said.where})' for said in found.values() if said.quote)
+    disputed = any(said.disputed for said in found.values())
+    others = ", which untrusted text, a question or a rejected call names as well" if disputed else ""
+    return f"only somebody's words name {_listed(found)}{others}: {'; '.join([*quotes][:4]) or 'not shown'}"
+
+
+def _is_asked(attempt: Attempt, path: str, said: Worded) -> bool:
+    tool, unmarked = attempt.tool, path in attempt.grounding.unvouched
+    if tool.taint == "allow" and (said.disputed or unmarked):
+        return False
+    if attempt.state.planner is Planner.HUMAN:
+        return said.where == "person" and _by_a_person(attempt) and not unmarked
+    return tool.taint != "allow" or tool.effect is Effect.WRITE
 
 
 def _by_a_person(attempt: Attempt) -> bool:

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from ballast.money.amounts import dollars
 from ballast.playbook.approval import why_the_rule_asks
 from functions.executor.attempt import Attempt
-from functions.executor.grounding import derived, tainted, typed, unvouched
-from functions.executor.repeat import asks_again
+from functions.executor.grounding import derived, tainted, typed, unvouched, worded
+from functions.executor.repeat import asks_again, last_rejection
 
+#: So many characters of a comment are quoted.
+_QUOTED = 200
 #: Returns a text that goes on after "Asked because …", or None.
 Reason = Callable[[Attempt], str | None]
 
@@ -36,13 +38,33 @@ def made_before(attempt: Attempt) -> str | None:
     return "the same call was made before in this run" if asks_again(attempt) else None
 
 
+def rejected(attempt: Attempt) -> str | None:
+    """People have rejected the same call in this run: they said no to it, and nobody has said yes since."""
+    before = last_rejection(attempt)
+    if before is None:
+        return None
+    words = f': "{before.comment[:_QUOTED]}"' if before.comment else ""
+    return f"{before.by} has rejected the same call in this run (turn {before.turn}, call {before.index}){words}"
+
+
 def declared_cost(attempt: Attempt) -> int | None:
     """Return what the tool declares as the worst cost of a call; None where it declares none."""
     return attempt.cost_microusd
 
 
 #: All of them, in the order in which people read them.
-REASONS: tuple[Reason, ...] = (own_rule, no_room, too_costly, made_before, tainted, unvouched, derived, typed)
+REASONS: tuple[Reason, ...] = (
+    own_rule,
+    no_room,
+    too_costly,
+    made_before,
+    rejected,
+    tainted,
+    unvouched,
+    derived,
+    typed,
+    worded,
+)
 
 
 def why_a_person_must_approve(attempt: Attempt) -> list[str]:

@@ -2,9 +2,9 @@
 
 from ballast.contracts import Planner
 from ballast.errors import RepeatRefused
-from ballast.folds import CallState, earlier
+from ballast.folds import CallState, Rejection, earlier, rejected_before
 from ballast.folds.effects import UNKNOWN
-from ballast.playbook import Repeat
+from ballast.playbook import Effect, Repeat
 from functions.executor.attempt import Attempt, Outcome
 
 
@@ -40,6 +40,19 @@ def asks_again(attempt: Attempt) -> bool:
     if attempt.tool.policy.repeat is not Repeat.ASK:
         return False
     return _repeated(attempt) is not None
+
+
+def last_rejection(attempt: Attempt) -> Rejection | None:
+    """Return the rejection of the same call earlier in the run; None where there is none, or a yes since.
+
+    A read that nobody is ever asked about costs no look at the run. The rollback undoes what happened.
+    """
+    tool, task = attempt.tool, attempt.task
+    plain = tool.effect is Effect.READ and tool.taint == "allow" and tool.approve_if is None
+    if attempt.state.planner is Planner.ROLLBACK or (plain and attempt.cost_microusd is None and tool.moves is None):
+        return None
+    run, at = attempt.history.run, (task.turn, task.index)
+    return rejected_before(run, at, attempt.state.call, attempt.playbook.identity)
 
 
 def _repeated(attempt: Attempt) -> CallState | None:

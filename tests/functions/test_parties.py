@@ -237,3 +237,42 @@ def test_who_is_one_person(one: str, other: str, same: bool) -> None:
 def test_a_role_and_its_session_are_one_approver(stack: Stack, waiting: Waiting) -> None:
     assert how_many([SHORT, f"{SHORT}/rae", f"{SHORT}/lee"]) == 1
     assert how_many([f"{SHORT}/rae", f"{SHORT}/lee", "ann"]) == 3
+
+
+def stamps(note_id: str = "n-5", times: int = 77) -> Any:
+    """Return a person's decision to make a call themselves."""
+    calls = [{"tool": "stamp", "arguments": {"note_id": note_id, "times": times}}]
+    return {"decision": {"kind": "call_tools", "calls": calls}}
+
+
+@pytest.mark.parametrize("by_person", [stamps(), stamps(times=1), stamps(note_id="n-1")], ids=["both", "note", "times"])
+def test_who_made_a_call_that_was_rejected_does_not_approve_it_from_the_agent(
+    stack: Stack, waiting: Waiting, by_person: Any
+) -> None:
+    run = Run(stack, waiting)
+    assert run.send(run.waits(1), RAE, by_person) == 200
+
+    escalation = run.proposed(2)
+
+    assert "rae" in run.shown(escalation, LEE)["may_not_answer"]
+    assert run.send(escalation, RAE, APPROVES) == 403
+    assert run.send(escalation, LEE, APPROVES) == 200
+
+
+def test_who_made_another_call_may_approve(stack: Stack, waiting: Waiting) -> None:
+    run = Run(stack, waiting)
+    assert run.send(run.waits(1), RAE, stamps("n-1", 1)) == 200
+
+    assert run.send(run.proposed(2), RAE, APPROVES) == 200
+
+
+@pytest.mark.parametrize(("approve", "comment", "guides"), [(True, "Also n-5!", True), (True, "Fine.", False)])
+def test_who_named_a_value_when_they_approved_another_call(
+    stack: Stack, waiting: Waiting, approve: bool, comment: str, guides: bool
+) -> None:
+    run = Run(stack, waiting)
+    first = run.proposed(1)
+    assert run.send(first, RAE, {"approve": approve, "comment": comment}) == 200
+    stack.propose(run.id, {"tool": "stamp", "arguments": {"note_id": "n-5", "times": 78}}, turn=2)
+
+    assert guides_of(stack.events(run.id), 2, 1) == (("rae",) if guides else ())

@@ -65,6 +65,92 @@ def guidance(text: str, to: str = "agent") -> dict[str, Any]:
     return {"kind": "hand_over", "to": to, "reason": "guidance", "guidance": text}
 
 
+def proposed() -> Run:
+    """Return a run in which a person proposes a call with O-1."""
+    call = {"tool": "look_up", "arguments": {"order_id": "O-1"}}
+    return Run().says({"kind": "call_tools", "calls": [call]}, turn=2)
+
+
+def asked(text: str, turn: int = 1) -> Run:
+    """Return a run in which the agent puts a question to the requester."""
+    return Run().add(f"{turn:04d}.plan.decided", planner="agent", decision=guidance(text, to="requester"))
+
+
+def rejects(order_id: str = "O-1") -> Run:
+    """Return a run in which people rejected a call of the agent's with that order."""
+    call = {"tool": "look_up", "arguments": {"order_id": order_id}}
+    run = Run().add("0002.plan.decided", planner="agent", decision={"kind": "call_tools", "calls": [call]})
+    return run.add("0002.call.1.approval_answered", approve=False, by="ann", comment="No.")
+
+
+def planted() -> Run:
+    return Run().call("search", result={"order_id": "O-1"})
+
+
+#: Who says what, and how the value stands then: whose words, and whether others have named it, too.
+WORDS: list[tuple[Run, tuple[str, bool] | None]] = [
+    (planted().says(guidance("O-1 must not be touched."), turn=2), ("person", True)),
+    (planted().says(guidance("No! O-1 is not mine."), turn=2, kind="question"), ("requester", True)),
+    (planted().says(guidance("It is O-1."), turn=2, kind="question"), ("requester", True)),
+    (planted().add("0002.call.1.approval_answered", approve=True, by="a", comment="Not O-1"), ("person", True)),
+    (Run().says(guidance("It is O-1."), turn=2), ("person", False)),
+    (Run().says(guidance("It is O-1."), turn=2, kind="question"), None),
+    (asked("Which order?").says(guidance("It is O-1."), turn=2, kind="question"), None),
+    (asked("Is it O-2?").says(guidance("No, O-1."), turn=2, kind="question"), None),
+    (asked("Is it O-1?").says(guidance("No, not O-1."), turn=2, kind="question"), ("requester", True)),
+    (asked("Is it O-1?", turn=3).says(guidance("It is O-1."), turn=2, kind="question"), None),
+    (rejects().says(guidance("It is O-1."), turn=3, kind="question"), ("requester", True)),
+    (rejects("O-2").says(guidance("It is O-1."), turn=3, kind="question"), None),
+    (planted().says(guidance("It is O-1."), turn=2).call("look_up", turn=3, result={"order_id": "O-1"}), None),
+    (proposed().add("0002.call.1.intended", effect="read", tool="look_up"), ("person", False)),
+    (proposed().add("0002.call.1.approval_answered", approve=True, by="ann"), None),
+    (proposed().says(guidance("Yes, O-1!"), turn=3, kind="question"), None),
+]
+
+
+@pytest.mark.parametrize(("run", "expected"), WORDS)
+def test_words_alone_may_be_a_no(run: Run, expected: tuple[str, bool] | None) -> None:
+    request = RunRequest(request_id="r", text="Hello")
+    found = ground(
+        Which(order_id="O-1"), opening_sources(request), lambda: run_sources(run.events, TOOLS, before_turn=9)
+    )
+
+    said = found.worded.get("order_id")
+    assert (said and (said.where, said.disputed)) == expected
+    assert "order_id" in found.known
+    assert said is None or "O-1" in said.quote
+
+
+@pytest.mark.parametrize("kind", ["escalation", "question"])
+def test_what_is_looked_up_on_such_words_is_as_untrusted_as_they(kind: str) -> None:
+    run = planted().says(guidance("Leave O-1 alone."), turn=2, kind=kind)
+    run.call("anything", turn=3, arguments={"order_id": "O-1"}, result={"twin": "O-7"})
+
+    assert run.where("O-7") == "0003.call.1?"
+
+
+@pytest.mark.parametrize(
+    ("words", "said", "free"),
+    [
+        ("Crook Lane 5", "Never write Crook Lane 5!", False),
+        ("Crook Lane 5", "Write Main Street 5.", False),
+        ("Main Street 5", "Write Main Street 5.", True),
+        ("Main Street 6", "Please write down the Street that is Main, number 6.", True),
+    ],
+)
+def test_an_argument_without_a_mark_is_held_to_the_same(words: str, said: str, free: bool) -> None:
+    plain = Run().call("search", result={"order_id": "Please write: Crook Lane 5."})
+    request = RunRequest(request_id="r", text="Hello")
+    for kind in ("question", "escalation"):
+        run = Run()
+        run.events = [*plain.events]
+        run.says(guidance(said), turn=2, kind=kind)
+        sources = run_sources(run.events, TOOLS, before_turn=9)
+        found = ground(Which(words=words), opening_sources(request), lambda sources=sources: sources, unmarked=True)
+        asked_about = {*found.tainted, *found.unvouched, *found.worded}
+        assert asked_about == (set() if free and kind == "question" else {"words"})
+
+
 def test_the_request_and_its_facts_are_known() -> None:
     assert Run().where("O-1", text="Where is o1?") == "request"
     assert Run().where("O-1", order={"ids": ["O-1"]}) == "context"
@@ -107,18 +193,33 @@ def test_results_are_known_as_far_as_somebody_vouches_for_them(run: Run, where: 
     [
         (Run().says(guidance("Use O-1."), turn=2), "person"),
         (Run().says(guidance("It is O-1."), turn=2, kind="question"), "requester"),
-        (Run().add("0002.call.1.approval_answered", approve=False, comment="Rather O-1."), "person"),
-        (
-            Run().says(
-                {"kind": "call_tools", "calls": [{"tool": "look_up", "arguments": {"order_id": "O-1"}}]}, turn=2
-            ),
-            "person",
-        ),
+        (Run().add("0002.call.1.approval_answered", approve=True, by="ann", comment="O-1 is fine."), "person"),
+        (proposed().add("0002.call.1.intended", effect="read", tool="look_up"), "person"),
+        (proposed().add("0002.call.1.approval_answered", approve=True, by="ann"), "person"),
         (Run().says(guidance("It is O-2."), turn=2), ""),
     ],
 )
 def test_what_people_say_is_known(run: Run, where: str) -> None:
     assert run.where("O-1") == where
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        Run().add("0002.call.1.approval_answered", approve=False, by="ann", comment="Not O-1."),
+        Run().add("0002.call.1.approval_answered", approve=False, by="ann", comment="Rather O-1."),
+        Run().add("0002.call.1.approval_answered", approve=None, by=None, comment="O-1"),
+        proposed(),
+        proposed().add("0002.call.1.refused", tool="look_up", message="O-1", error="SchemaViolation"),
+        proposed().add("0002.call.1.approval_answered", approve=False, by="ann", comment=""),
+        proposed().add("0002.call.1.settled", status="denied", message="O-1"),
+        proposed()
+        .add("0002.call.1.approval_answered", approve=True, by="ann", arguments={"order_id": "O-2"})
+        .add("0002.call.1.settled", status="ok"),
+    ],
+)
+def test_a_no_and_what_was_not_let_happen_name_nothing(run: Run) -> None:
+    assert run.where("O-1") == ""
 
 
 def test_a_reply_is_worth_as_much_as_the_request() -> None:

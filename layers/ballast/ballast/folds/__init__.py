@@ -13,6 +13,7 @@ from ballast.folds.moves import Moved, moves, unfinished
 from ballast.folds.opening import Opening, ending, opening
 from ballast.folds.outcome import outcome, requested, to_announce
 from ballast.folds.progress import Progress, progress
+from ballast.folds.rejections import Rejection, rejected, rejected_before
 from ballast.folds.sameness import identity, identity_of
 from ballast.folds.saved import StoppedLoop, saved
 from ballast.folds.succession import successor, why_it_stopped
@@ -28,6 +29,7 @@ __all__ = [
     "Progress",
     "Prompt",
     "Proposed",
+    "Rejection",
     "Standing",
     "StoppedLoop",
     "Usage",
@@ -55,6 +57,8 @@ __all__ = [
     "proposals",
     "proposed",
     "rebuild",
+    "rejected",
+    "rejected_before",
     "requested",
     "saved",
     "standing",

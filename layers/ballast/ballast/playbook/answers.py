@@ -7,6 +7,7 @@ from ballast.folds import opening
 from ballast.playbook.load import Playbook
 from ballast.validation import in_form, opening_sources, run_sources, too_long, unknown_in
 from ballast.validation.answer import Read
+from ballast.validation.sources import not_let_happen
 
 
 def judged(events: Sequence[Event], playbook: Playbook, turn: int, answer: Answer) -> Read:
@@ -19,6 +20,7 @@ def judged(events: Sequence[Event], playbook: Playbook, turn: int, answer: Answe
     if read.complaints or not agent.ground_answers:
         return read
     sources = (*opening_sources(request), *run_sources(events, playbook.tools, before_turn=turn))
+    sources = (*sources, *not_let_happen(events, before_turn=turn))
     own_words = [agent.instructions, *(made.summary for made in playbook.tools.values())]
     unknown = unknown_in(read.answer, sources, own_words, agent.answer_ids)
     return Read(read.answer, tuple(f"{what} occurs in no request, fact or result" for what in unknown))

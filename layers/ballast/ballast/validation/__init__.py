@@ -4,7 +4,7 @@ Imports ``ballast.folds``, ``ballast.contracts`` and ``ballast.errors`` only.
 """
 
 from ballast.validation.answer import ANSWER_BYTES, in_form, too_long, unknown_in
-from ballast.validation.grounding import Grounding, Taint, ground
+from ballast.validation.grounding import Grounding, Taint, Worded, ground
 from ballast.validation.marks import FreeText, Grounded, Sensitive, Untrusted, has_mark, leaves, lost_marks
 from ballast.validation.schema import schema_complaint
 from ballast.validation.sizes import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, too_large, why_no_object
@@ -24,6 +24,7 @@ __all__ = [
     "Source",
     "Taint",
     "Untrusted",
+    "Worded",
     "ground",
     "has_mark",
     "in_form",

@@ -7,10 +7,13 @@ names but that follows from known ones is derived: a person looks at how.
 An argument without a mark needs no ground; where only untrusted text names it, it is tainted all the same, and where
 nothing trusted accounts for it although untrusted text was heard, it may have come out of that text (decoded, in other
 words): a person looks. ``FreeText`` says that it is the model's own words.
+
+What people say in words names a value and need not mean it: "O-1002 must not be touched". So a value that only words
+name, and others too, or that only a colleague's words name, is ``worded``: another person sees the words.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -20,12 +23,30 @@ from ballast.validation.amounts import Known
 from ballast.validation.marks import Found, FreeText, Grounded, Sensitive, is_default, leaves, spelled
 from ballast.validation.sources import Source
 from ballast.validation.taint import Heard, wanted_of
-from ballast.validation.value import Wanted
+from ballast.validation.value import Leaf, Wanted
 
 #: What a tool does with values that only untrusted text names: let a person decide, refuse the call, or allow it.
 Taint = Literal["approve", "refuse", "allow"]
 #: Sources whose bare numbers may be added to an amount: "raise my rent by 100".
 _PEOPLES = ("request", "requester", "person")
+#: A colleague's words: who says a value does not approve it.
+_PERSON = "person"
+#: So many characters of what was said are shown.
+_QUOTED = 200
+
+
+@dataclass(frozen=True)
+class Worded:
+    """What vouches for a value where only words do.
+
+    where     whose they are: ``person`` or ``requester``
+    quote     the words; "" where they may not be shown
+    disputed  whether others have named the value, too
+    """
+
+    where: str
+    quote: str
+    disputed: bool
 
 
 @dataclass(frozen=True)
@@ -37,6 +58,7 @@ class Grounding:
     derived     an amount that nobody names: the path and how it follows from what is known
     ungrounded  from nowhere
     unvouched   arguments without a mark that nothing trusted accounts for, although untrusted text was heard
+    worded      from words alone that may say no, or that are a colleague's; a marked one is ``known``, too
     """
 
     known: Mapping[str, str] = field(default_factory=dict)
@@ -44,6 +66,7 @@ class Grounding:
     ungrounded: tuple[str, ...] = ()
     derived: Mapping[str, str] = field(default_factory=dict)
     unvouched: tuple[str, ...] = ()
+    worded: Mapping[str, Worded] = field(default_factory=dict)
 
 
 def ground(
@@ -72,34 +95,76 @@ def ground(
     if not left and not plain:
         return Grounding(known=known)
     everything = [*opening, *run()]
-    heard = Heard(everything)
-    tainted = {found.path: where for found in plain if (where := _taints(found, everything, heard)) is not None}
-    found_out = _Sought(everything, {one.path for one in leaves(type(args), args, Sensitive) if one.mark is not None})
+    secret = {one.path for one in leaves(type(args), args, Sensitive) if one.mark is not None}
+    sought = _Sought(everything, secret)
+    for found in plain:
+        sought.hold_against_untrusted(found)
+    sought.hold_all_against_untrusted(args, plain)
     for found in left:
-        found_out.seek(found)
+        sought.seek(found)
     return Grounding(
-        known | found_out.known,
-        tainted | found_out.tainted,
-        tuple(found_out.ungrounded),
-        found_out.derived,
-        tuple(dict.fromkeys(one.path for one in _unvouched(args, plain, heard) if one.path not in tainted)),
+        known | sought.known,
+        sought.tainted,
+        tuple(sought.ungrounded),
+        sought.derived,
+        tuple(sought.unvouched),
+        sought.worded,
     )
 
 
 class _Sought:
-    """Where the values come from that the opening does not name."""
+    """Where the values come from that the opening does not name.
+
+    A colleague's words account for nothing at first; what they alone account for is ``worded``.
+    """
 
     def __init__(self, sources: Sequence[Source], secret: set[str]) -> None:
         self._sources, self._secret = sources, secret
+        self._firm = [source for source in sources if not source.words]
+        self._worded = [source for source in sources if source.words and source.trusted]
+        self._taken = self._heard = self._taken_at_their_word = Heard(sources)
+        if self._worded:
+            self._heard = Heard(one for one in sources if one not in self._worded or one.where != _PERSON)
+            # As it would be if all that people say were meant.
+            self._taken_at_their_word = Heard(replace(source, words=False) for source in sources)
         self.known: dict[str, str] = {}
         self.tainted: dict[str, str] = {}
         self.derived: dict[str, str] = {}
         self.ungrounded: dict[str, None] = {}
+        self.unvouched: dict[str, None] = {}
+        self.worded: dict[str, Worded] = {}
+
+    def hold_against_untrusted(self, found: Found) -> None:
+        """Say of an argument without a mark whether only untrusted text names it, or words do as well."""
+        where = _taints(found, self._sources, self._heard)
+        if where is None:
+            return
+        if _taints(found, self._sources, self._taken_at_their_word) is None:
+            self._says_words(found, disputed=True)
+        else:
+            self.tainted[found.path] = where
+
+    def hold_all_against_untrusted(self, args: BaseModel, plain: Sequence[Found]) -> None:
+        """Say of all arguments without a mark which may have come out of untrusted text."""
+        missing = [one for one in _unvouched(args, plain, self._heard) if one.path not in self.tainted]
+        if not missing:
+            return
+        unsaid = {one.path for one in _unvouched(args, plain, self._taken_at_their_word)}
+        for found in missing:
+            if found.path in self.worded:
+                continue
+            self.unvouched[found.path] = None
+            if found.path not in unsaid:
+                self._says_words(found, disputed=not self._taken.settles(wanted_of(found)))
 
     def seek(self, found: Found) -> None:
         path, wanted = found.path, wanted_of(found)
-        if (origin := _origin(wanted, self._sources)) is not None:
+        if (origin := _origin(wanted, self._firm)) is not None:
             self.known[path] = origin
+            return
+        if (origin := _origin(wanted, self._worded)) is not None:
+            self.known[path] = origin
+            self._has_words(found)
             return
         named = _origin(wanted, self._sources, trusted=False)
         how = self._derived(wanted, path, trusted_only=True)
@@ -111,6 +176,22 @@ class _Sought:
             self.derived[path] = how
         if named is None and how is None:
             self.ungrounded[path] = None
+
+    def _has_words(self, found: Found) -> None:
+        """Note that only words name a marked value, unless they are the requester's and settle it."""
+        wanted = wanted_of(found)
+        if not self._heard.settles(wanted):
+            self._says_words(found, disputed=not self._taken.settles(wanted))
+
+    def _says_words(self, found: Found, *, disputed: bool) -> None:
+        wanted = wanted_of(found)
+        # Arguments are put together out of several: then the newest words are shown.
+        holding = [one for one in self._worded if one.holds(wanted, perhaps=True)] or self._worded[-1:]
+        source = next((one for one in holding if one.where == _PERSON), holding[0])
+        leaf = next(filter(wanted.may_occur_in, source.leaves), source.leaves[0] if source.leaves else Leaf(""))
+        quote = "" if found.path in self._secret else " ".join(str(leaf.value).split())
+        quote = quote if len(quote) <= _QUOTED else f"{quote[:_QUOTED]}…"
+        self.worded[found.path] = Worded(source.where, quote, disputed)
 
     def _derived(self, wanted: Wanted, path: str, *, trusted_only: bool) -> str | None:
         if wanted.amount is None:

@@ -3,10 +3,16 @@
 ============ ========== ==================================================================================
 request      trusted    the request's text, unless the playbook says that nobody vouches for it
 context      trusted    the facts that the caller vouches for
-person       trusted    guidance, comments on an approval, calls that a person proposed
-requester    as the text  replies to the agent's questions
+person       trusted    calls that a person proposed and another one approved
+person       as words   guidance, the comment of who approved, calls that a person proposed and nobody had to approve
+requester    as words   replies to the agent's questions, as far as the text is trusted; a reviewer's are a person's
 0002.call.1  as the tool  the result of a call, or what it said when it failed
 ============ ========== ==================================================================================
+
+Words are trusted as far as they go: nobody can tell "cancel O-1002" from "never cancel O-1002". So they name a value,
+and where others had named it (untrusted text, the agent in a question before, a call that people rejected) they settle
+nothing (``ballast.validation.grounding``). The words of a rejection are no source, nor is a call that was not let
+happen.
 
 The model's own words are no source. Neither is a value that comes back from a call that brought it, or that is
 merely computed from what the call brought (``ballast.validation.computed``): who looks an invented id up, or adds
@@ -27,9 +33,10 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from ballast.contracts import CallTools, Event, HandOver, Planner, RunRequest
+from ballast.contracts import Event, HandOver, Planner, RunRequest
+from ballast.contracts.person import same_person
 from ballast.contracts.wire import canonical
-from ballast.folds import CallState, calls, proposals
+from ballast.folds import CallState, calls, proposals, rejected
 from ballast.validation.computed import Brought
 from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, is_default, leaves, spelled
 from ballast.validation.taint import Heard
@@ -58,12 +65,16 @@ class Source:
 
     where    for people: request, context, person, requester, or the position of a call
     brought  the arguments that the call itself was made with, JSON
+    words    whether it is somebody's word alone, which nobody else has agreed to and which may be a "no"
+    raised   what others had named to people for them to say yes or no, of such words
     """
 
     where: str
     trusted: bool
     leaves: tuple[Leaf, ...]
     brought: Any = None
+    words: bool = False
+    raised: tuple[Leaf, ...] = ()
 
     def holds(self, wanted: Wanted, *, perhaps: bool = False) -> bool:
         """Say whether the value occurs here, and was not brought here nor computed from what was.
@@ -72,6 +83,10 @@ class Source:
         """
         occurs = wanted.may_occur_in if perhaps else wanted.occurs_in
         return any(map(occurs, self.leaves)) and not self.arguments.makes(wanted)
+
+    def repeats(self, wanted: Wanted) -> bool:
+        """Say whether the value was named to people before: what they say of it may be a "no"."""
+        return any(map(wanted.may_occur_in, self.raised))
 
     def teaches(self, number: Decimal) -> bool:
         """Say whether a number of this source was neither brought here nor computed from what was."""
@@ -104,22 +119,66 @@ def run_sources(
     ``opening`` is what it knew from its beginning: arguments that are named there carry no taint.
     """
     past = [event for event in events if event.turn < before_turn]
-    people = list(_people(past, trust_text))
-    return (*(source for _, source in people), *_results(past, tools, _Told(opening, people)))
+    states = calls(past)
+    people = list(_people(past, states, trust_text))
+    return (*(source for _, source in people), *_results(past, states, tools, _Told(opening, people)))
 
 
-def _people(events: Sequence[Event], trust_text: bool) -> Iterator[tuple[int, Source]]:
+def not_let_happen(events: Sequence[Event], *, before_turn: int) -> tuple[Source, ...]:
+    """Return what people said that vouches for nothing: rejections, and calls of theirs that were not let happen.
+
+    An answer may speak of it.
+    """
+    past = [event for event in events if event.turn < before_turn]
+    said = [event.body.get("comment") for event in past if event.name == "call.approval_answered"]
+    proposed = [state.call.arguments for state in calls(past) if state.planner is Planner.HUMAN]
+    return (Source("person", False, json_leaves([*said, *proposed])),)
+
+
+def _people(events: Sequence[Event], states: Sequence[CallState], trust_text: bool) -> Iterator[tuple[int, Source]]:
+    raised, for_others = _Raised(events, states), set(_for_the_requester(events))
+    for state in states:
+        if state.planner is Planner.HUMAN and (state.approval is True or state.effect is not None):
+            leaves, words = json_leaves(state.call.arguments), state.approval is not True
+            yield state.turn, Source("person", True, leaves, words=words, raised=raised.before(state.turn))
     for made in proposals(events).values():
         decision = made.decision
-        if made.planner is Planner.HUMAN and isinstance(decision, CallTools):
-            yield made.turn, Source("person", True, json_leaves([call.arguments for call in decision.calls]))
-        elif made.planner in (Planner.HUMAN, Planner.REQUESTER) and isinstance(decision, HandOver):
-            is_person = made.planner is Planner.HUMAN
-            where, trusted = ("person", True) if is_person else ("requester", trust_text)
-            yield made.turn, Source(where, trusted, (Leaf(decision.guidance),))
+        if made.planner in (Planner.HUMAN, Planner.REQUESTER) and isinstance(decision, HandOver):
+            trusted = trust_text or made.planner is Planner.HUMAN
+            colleague = made.planner is Planner.HUMAN or (trusted and made.turn in for_others)
+            where = "person" if colleague else "requester"
+            said, before = (Leaf(decision.guidance),), raised.before(made.turn)
+            yield made.turn, Source(where, trusted, said, words=True, raised=before)
     for event in events:
-        if event.name == "call.approval_answered":
-            yield event.turn, Source("person", True, json_leaves(event.body.get("comment")))
+        if event.name == "call.approval_answered" and event.body.get("approve") is True:
+            leaves = json_leaves(event.body.get("comment"))
+            yield event.turn, Source("person", True, leaves, words=True, raised=raised.before(event.turn))
+
+
+def _for_the_requester(events: Sequence[Event]) -> Iterator[int]:
+    """Yield the turns in which a reviewer replied to what the requester was asked."""
+    asked = next((event.body.get("requested_by") for event in events if event.name == "run.opened"), None)
+    for event in events:
+        if event.name != "escalation.answered" or event.body.get("role") not in ("reviewer", "operator"):
+            continue
+        if not asked or not same_person(str(asked), str(event.body.get("by"))):
+            yield event.turn
+
+
+class _Raised:
+    """What was named to people for them to say yes or no: what the agent had asked by then, and what they rejected."""
+
+    def __init__(self, events: Sequence[Event], states: Sequence[CallState]) -> None:
+        self._asked = [
+            (made.turn, Leaf(made.decision.guidance))
+            for made in proposals(events).values()
+            if isinstance(made.decision, HandOver) and made.planner not in (Planner.HUMAN, Planner.REQUESTER)
+        ]
+        no = [call.arguments for state in states for call in rejected(events, state)]
+        self._rejected = json_leaves(no)
+
+    def before(self, turn: int) -> tuple[Leaf, ...]:
+        return (*(leaf for asked, leaf in self._asked if asked < turn), *self._rejected)
 
 
 class _Told:
@@ -144,12 +203,14 @@ class _Told:
         return self._heard
 
 
-def _results(events: Sequence[Event], tools: Mapping[str, Described], told: _Told) -> Iterator[Source]:
+def _results(
+    events: Sequence[Event], states: Sequence[CallState], tools: Mapping[str, Described], told: _Told
+) -> Iterator[Source]:
     # A call without an intention got the result of an earlier one, which is a source already.
     marked = {name: has_mark(made.returns, Untrusted) for name, made in tools.items()}
     begun = {(event.turn, event.index): event for event in events if event.name == "call.intended"}
     ended = {(event.turn, event.index): event for event in events if event.name == "call.settled"}
-    for state in calls(events):
+    for state in states:
         at = state.turn, state.index
         intended = begun.get(at)
         if intended is None or state.status not in ("ok", "failed"):

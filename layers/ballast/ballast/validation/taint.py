@@ -15,7 +15,7 @@ choice         of a write: always (the author's own words). Of a read: see ``may
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ballast.validation.amounts import names_paging
 from ballast.validation.computed import Brought
@@ -60,25 +60,52 @@ class Said(Protocol):
     def arguments(self) -> Brought:
         """What the call itself was made with."""
 
+    @property
+    def words(self) -> bool:
+        """Whether it is somebody's word alone, which may be a "no"."""
+
     def holds(self, wanted: Wanted, *, perhaps: bool = False) -> bool:
         """Say whether the value occurs here, and was not brought here."""
 
+    def repeats(self, wanted: Wanted) -> bool:
+        """Say whether the value was named to people before they said this."""
+
 
 class Heard:
-    """What a run has heard so far, by trust. Each text is taken apart once, and only where something is asked."""
+    """What a run has heard so far, by trust. Each text is taken apart once, and only where something is asked.
+
+    Somebody's words alone account for what neither untrusted text nor the agent, in a question, has named as well:
+    they may be a "no" to that.
+    """
 
     def __init__(self, sources: Iterable[Said] = ()) -> None:
         self._trusted: list[Said] = []
+        self._said: list[Said] = []
         self._untrusted: list[Said] = []
         self._known = _Words()
+        self._worded = _Words()
         self._planted = _Words()
         for source in sources:
             self.add(source)
 
     def add(self, source: Said) -> None:
         """Take note of a source."""
-        (self._trusted if source.trusted else self._untrusted).append(source)
-        (self._known if source.trusted else self._planted).add(source)
+        if not source.trusted:
+            sources, words = self._untrusted, self._planted
+        elif source.words:
+            sources, words = self._said, self._worded
+        else:
+            sources, words = self._trusted, self._known
+        sources.append(source)
+        words.add(source)
+
+    def settles(self, wanted: Wanted) -> bool:
+        """Say whether somebody's words name a value that neither untrusted text nor a question to them named."""
+        holding = [source for source in self._said if source.holds(wanted) and not source.repeats(wanted)]
+        return bool(holding) and not self._plants(wanted)
+
+    def _plants(self, wanted: Wanted) -> bool:
+        return _among(self._untrusted, wanted, perhaps=True) or self._counts(wanted, self._planted.words)
 
     def may_have_made(self, arguments: Sequence[Found], *, switches: int = 0) -> bool:
         """Say whether untrusted text may have made one of these arguments of a read, so that its result is tainted.
@@ -111,7 +138,7 @@ class Heard:
         if found.chosen or not self._untrusted:
             return False
         wanted = wanted_of(found)
-        if _among(self._trusted, wanted) or self._counts(wanted):
+        if _among(self._trusted, wanted) or self._counts(wanted, self._known.words):
             return False
         if _among(self._untrusted, wanted, perhaps=True):
             return True
@@ -128,18 +155,25 @@ class Heard:
             return True
         wanted = wanted_of(found)
         day = day_of(found.value)
-        if day is not None and self._is_known_day(day):
+        if day is not None and self._is_known_day(day, self._known.days):
             return True
         # By words first: that is a look into sets.
-        by_words = self._has_words_of(wanted.leaf) if isinstance(wanted.leaf.value, str) else self._counts(wanted)
-        return by_words or _among(self._trusted, wanted)
+        if self._names(wanted, with_words=False) or _among(self._trusted, wanted):
+            return True
+        if not self._said or self._plants(wanted):
+            return False
+        if day is not None and self._is_known_day(day, self._worded.days):
+            return not {day, (None, *day[1:])} & self._planted.days
+        if _among(self._said, wanted):
+            return self.settles(wanted)
+        return self._names(wanted, with_words=True)
 
-    def _is_known_day(self, day: Day) -> bool:
-        """Say whether a trusted source names the day; one without a year stands for the years that others are of.
+    def _is_known_day(self, day: Day, known: set[Day]) -> bool:
+        """Say whether one of the days that sources name is that day.
 
-        Where no trusted source has a year, it stands for any that no untrusted text names.
+        One without a year stands for the years that others are of. Where none of them has a year, it stands for any
+        year that no untrusted text names, alone or with that day.
         """
-        known = self._known.days
         if day in known:
             return True
         year = day[0]
@@ -148,25 +182,45 @@ class Heard:
         years = {one[0] for one in known if one[0] is not None}
         if years:
             return any(abs(year - one) <= 1 for one in years)
-        return year not in {one[0] for one in self._planted.days} and str(year) not in self._planted.words
+        planted = self._planted.days
+        alone = str(year) in self._planted.words and year not in {one[0] for one in planted}
+        return day not in planted and not alone
 
-    def _counts(self, wanted: Wanted) -> bool:
-        """Say whether a trusted source names a small number as a word."""
+    def _names(self, wanted: Wanted, *, with_words: bool) -> bool:
+        if isinstance(wanted.leaf.value, str):
+            return self._has_words_of(wanted.leaf, with_words=with_words)
+        return self._counts(wanted, self._known.words) or (with_words and self._counts(wanted, self._worded.words))
+
+    def _counts(self, wanted: Wanted, words: set[str]) -> bool:
+        """Say whether one of the words is a small number's."""
         value = wanted.leaf.value
         if not isinstance(value, int) or not 0 <= value < len(_NUMBER_WORDS) or wanted.amount is not None:
             return False
-        return _NUMBER_WORDS[value] in self._known.words
+        return _NUMBER_WORDS[value] in words
 
-    def _has_words_of(self, leaf: Leaf) -> bool:
-        words, telling = leaf.tokens, _telling(leaf)
-        if telling and not all(map(self._is_run, telling - self._known.telling)):
+    def _has_words_of(self, leaf: Leaf, *, with_words: bool) -> bool:
+        words, is_run = leaf.tokens, self._is_run if with_words else self._is_known_run
+        telling = {word for word in _telling(leaf) if not self._knows(word, "telling", with_words=with_words)}
+        if telling and not all(map(is_run, telling)):
             return False
-        if any(not _is_short(word) and word.text not in self._known.words for word in words):
+        if any(not _is_short(word) and not self._knows(word.text, "words", with_words=with_words) for word in words):
             return False
-        return all(map(self._is_run, _runs(words)))
+        return all(map(is_run, _runs(words)))
+
+    def _knows(self, word: str, which: Literal["words", "telling"], *, with_words: bool) -> bool:
+        if word in getattr(self._known, which):
+            return True
+        if not with_words or word not in getattr(self._worded, which):
+            return False
+        if which == "telling" and not word.startswith("//"):
+            return self.settles(Wanted.of(word))
+        return word in _FUNCTION_WORDS or word not in getattr(self._planted, which)
+
+    def _is_known_run(self, run: str) -> bool:
+        return _among(self._trusted, Wanted(Leaf(run), (Kind.TEXT,)))
 
     def _is_run(self, run: str) -> bool:
-        return _among(self._trusted, Wanted(Leaf(run), (Kind.TEXT,)))
+        return self._is_known_run(run) or self.settles(Wanted(Leaf(run), (Kind.TEXT,)))
 
     def _selects(self, found: Found) -> bool:
         """Say whether it is one choice among words that its author wrote, and no text told which."""
