@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from ballast.contracts.sent import is_name, sent
 from ballast.contracts.spelled import Spelled
 
 #: As Powertools' data masking writes it.
@@ -277,24 +278,11 @@ def masked_context(text: str, event: Any) -> str:
 def _brought(value: Any, below: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for name, inner in value.items():
+            if not is_name(name):
+                yield below, name
             yield from _brought(inner, name if name in _DATA else below)
     elif isinstance(value, list):
         for inner in value:
             yield from _brought(inner, below)
     elif value is not None and not isinstance(value, bool):
         yield below, as_text(value)
-
-
-def sent(event: Any) -> Any:
-    """Return what a function was invoked with, and what is JSON text in it (an HTTP body, a message) read as well."""
-    if isinstance(event, Mapping):
-        return {name: sent(inner) for name, inner in event.items()} | _read(event.get("body"))
-    return [sent(inner) for inner in event] if isinstance(event, list) else event
-
-
-def _read(body: Any) -> dict[str, Any]:
-    try:
-        read = json.loads(body) if isinstance(body, str) else None
-    except (ValueError, RecursionError):
-        read = None
-    return {"request": read, "body_as_json": read} if isinstance(read, dict) else {}

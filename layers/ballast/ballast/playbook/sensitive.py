@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from ballast.contracts.secret import MASK, Secret, as_text
+from ballast.contracts.sent import values_in
 from ballast.playbook.tool import Tool
 from ballast.validation import Sensitive, has_mark, leaves
 from ballast.validation.shapes import marked_in, members_of
@@ -89,6 +90,7 @@ def _marked(annotation: Any, value: Any, where: str, tool: str) -> Iterator[Secr
         text = as_text(leaf.value)
         if leaf.mark and text not in ("", MASK):
             yield Secret(text, leaf.field or where, tool)
+            yield from _in_text(leaf.value, leaf.field or where, tool)
 
 
 def _in_no_form(tool: Tool, arguments: Any) -> Iterator[Secret]:
@@ -118,3 +120,10 @@ def _leaves(value: Any, field: str, tool: str = "") -> Iterator[Secret]:
             yield from _leaves(inner, field, tool)
     elif value is not None and value not in ("", MASK):
         yield Secret(as_text(value), field, tool)
+        yield from _in_text(value, field, tool)
+
+
+def _in_text(value: Any, field: str, tool: str) -> Iterator[Secret]:
+    """Yield what is in a sensitive text that is JSON: whoever reads it shows the values and not the text."""
+    if isinstance(value, str):
+        yield from (Secret(as_text(one), field, tool) for one in values_in(value) if one not in ("", MASK))
