@@ -99,7 +99,8 @@ class Finder:
         short = sorted({secret.field for secret in self.secrets if secret.field and not secret.is_searched})
         words = "|".join(map(re.escape, short))
         said = rf"(?:[\"'](?P<quoted>{words})\\{{0,8}}[\"']\s*[:=]|\b(?P<bare>{words})=)\s*(?:\\{{0,8}}[\"'])?"
-        object.__setattr__(self, "_spelled", Spelled(searched))
+        exactly = {value for value in searched if value.lower() in _COMMON}
+        object.__setattr__(self, "_spelled", Spelled(searched - exactly, exactly=exactly))
         object.__setattr__(self, "_at", at)
         object.__setattr__(self, "_said", re.compile(said) if short else None)
 
@@ -201,7 +202,8 @@ class Finder:
         for match in self._said.finditer(text) if self._said is not None else ():
             name = match["quoted"] or match["bare"]
             for value in sorted(self._marked(name, None), key=len, reverse=True):
-                for spelt in {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}:
+                pythons = value.capitalize() if value in ("true", "false") else value
+                for spelt in {value, pythons, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}:
                     end = match.end() + len(spelt)
                     if spelt and text.startswith(spelt, match.end()) and not text[end : end + 1].isalnum():
                         found.append((match.end(), end))
