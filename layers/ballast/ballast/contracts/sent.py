@@ -6,9 +6,9 @@
     {"Records": [{"body": "{\\"Message\\": …}"}]}      SQS, and in it SNS or EventBridge
     {"context": {"x": "{\\"card\\": …}"}}              JSON that a caller has put into a text
 
-Whoever masks what was brought must see what the function saw. A text is read in a text so many times, all texts
-together up to so many characters, and JSON so deep; what is below that is a list of its values. A text that begins as
-JSON and is none gives the pairs in it.
+Whoever masks what was brought must see what the function saw. What is base64 of JSON is read whoever says so. A text
+is read in a text so many times, all texts together up to so many characters, and JSON so deep; what is below that is a
+list of its values. A text that begins as JSON and is none gives the pairs in it.
 """
 
 import base64
@@ -83,8 +83,7 @@ class _Reading:
         for name, inner in value.items():
             inside = within or name == "context"
             fields[name] = self.of(inner, depth + 1, levels, within=inside)
-            encoded = name == "body" and value.get("isBase64Encoded") is True and isinstance(inner, str)
-            read += self._text(_from_base64(inner) if encoded else inner, depth, levels, within=inside)
+            read += self._text(inner, depth, levels, within=inside)
         if not within and isinstance(fields.get("context"), Mapping):
             self.requests.append({"request": {"context": fields["context"]}})
         return fields | ({"$read": read} if read else {})
