@@ -59,11 +59,58 @@ def shown(value: str, text: str) -> str:
         ("1990-05-17T13:02:03", "05/17/1990 1:02 PM"),
         ("1990-05-17T13:02:03.250000", "17 May 1990, 13:02:03"),
         ("1990-05-17T00:00:00", "17.05.1990"),
+        ("10:31:00", "10:31"),
+        ("10:31:00", "10:31 AM"),
+        ("22:31", "10:31:00 pm"),
+        ("1990-05-17T01:31:44+02:00", "1990-05-16 23:31:44"),
+        ("1990-05-17T10:31:44Z", "642940304"),
+        ("1990-05-17T10:31:44Z", "642940304000"),
+        ("1990-05-17T10:31:44.250Z", "642940304.25"),
+        ("PT37H31M", "1 day, 13:31:00"),
+        ("PT37H31M", "135060.0"),
+        ("P12W", "84 days, 0:00:00"),
+        ("PT0.5S", "0:00:00.500000"),
     ],
 )
 def test_a_value_is_found_in_its_usual_spellings(value: str, spelt: str) -> None:
     assert shown(value, f"it is {spelt}, or {spelt}.") == f"it is {MASK}, or {MASK}."
     assert shown(value, spelt) == MASK
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("1990-05-17", "datetime.date({})"),
+        ("1990-05-17", "datetime.datetime({}, 0, 0)"),
+        ("17.05.1990", "date({})"),
+        ("1990-05-17", "DateTime(year={}, month=5, day=17)"),
+        ("1990-05-17T10:31:44", "datetime.datetime({})"),
+        ("1990-05-17T10:31:44Z", "datetime.datetime({}, tzinfo=datetime.timezone.utc)"),
+        ("1990-05-17T10:31:44.250Z", "datetime.datetime({}, tzinfo=TzInfo(UTC))"),
+        ("10:31:44", "datetime.time({})"),
+        ("10:31:00", "datetime.time({}, tzinfo=TzInfo(UTC))"),
+        ("PT37H31M", "datetime.timedelta({})"),
+        ("-P3DT31M", "datetime.timedelta({})"),
+    ],
+)
+def test_a_value_is_found_as_python_writes_it(value: str, written: str) -> None:
+    before, _, after = written.partition("{}")
+    made = {
+        "1990-05-17": "1990, 5, 17" if "year" not in before else "1990",
+        "17.05.1990": "1990, 5, 17",
+        "1990-05-17T10:31:44": "1990, 5, 17, 10, 31, 44",
+        "1990-05-17T10:31:44Z": "1990, 5, 17, 10, 31, 44",
+        "1990-05-17T10:31:44.250Z": "1990, 5, 17, 10, 31, 44, 250000",
+        "10:31:44": "10, 31, 44",
+        "10:31:00": "10, 31",
+        "PT37H31M": "days=1, seconds=48660",
+        "-P3DT31M": "days=-4, seconds=84540",
+    }[value]
+
+    masked_text = shown(value, f"it is {before}{made}{after}")
+
+    assert MASK in masked_text
+    assert not [part for part in ("1990", "31", "17", "48660", "84540") if part in masked_text]
 
 
 @pytest.mark.parametrize(
@@ -84,6 +131,10 @@ def test_a_value_is_found_in_its_usual_spellings(value: str, spelt: str) -> None
         ("1990-05-17", "May 1990"),
         ("1990-05-17T01:02:03", "1990-05-17 01:03:03"),
         ("1990-05-17T01:02:03", "17.05.1990"),
+        ("1990-05-17", "datetime.date(1990, 5, 18)"),
+        ("10:31:00", "10:32"),
+        ("10:31:44", "10:31:45"),
+        ("PT37H31M", "1 day, 13:32:00"),
     ],
 )
 def test_another_value_stays(value: str, other: str) -> None:
@@ -149,10 +200,20 @@ def test_a_cut_leaves_no_part_of_a_value(most: int, before: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a", "ab", "a" * 9 + "c", "1 111 111 ", "52345.61 ", "12 may 90 ", "1990-05-18 ", "&#39;"]
+    "text",
+    ["a", "ab", "a" * 9 + "c", "1 111 111 ", "52345.61 ", "12 may 90 ", "1990-05-18 ", "&#39;", "10:31:", "1990, 5, "],
 )
 def test_hard_texts_take_their_length(text: str) -> None:
-    values = ["a" * 2_000, "ab" * 1_000 + "c", "a" * 9 + "b", "52345.60", "1990-05-17T01:02:03", "'" * 500]
+    values = [
+        "a" * 2_000,
+        "ab" * 1_000 + "c",
+        "a" * 9 + "b",
+        "52345.60",
+        "1990-05-17T01:02:03",
+        "'" * 500,
+        "10:31:00",
+        "P3D",
+    ]
     finds = Spelled([*values, *(f"customer-{one}-{one * 7}" for one in range(1_000))])
 
     finds.spans(text * (60_000 // len(text)))  # the test's own time is the bound

@@ -161,6 +161,35 @@ def test_a_value_is_found_in_other_groups(value: str, spelt: str) -> None:
     assert shown.endswith(", yes.")
 
 
+@pytest.mark.parametrize(
+    ("value", "spelt"),
+    [
+        ("Mia.Lee@Shop.example", "mia.lee@shop.example"),
+        ("Mia.Lee@Shop.example", "MIA.LEE@SHOP.EXAMPLE"),
+        ("maria muster", "Maria Muster"),
+        ("Hauptstraße", "HAUPTSTRASSE"),
+        ("ZOË ÅBERG", "zoë åberg"),
+        ("ZOË ÅBERG", "zo\\u00eb %C3%A5berg"),
+        ("Σίσυφος", "ΣΊΣΥΦΟΣ"),
+        ("İzmir Kaya", "İZMİR KAYA"),
+        ("Maria Muster ", "Maria Muster"),
+        ("\tMaria Muster\n", "maria muster"),
+        ("Maria Muster, Hauptweg 12", "MARIA MUS..."),
+    ],
+)
+def test_a_value_is_found_in_any_case_and_without_the_space_around_it(value: str, spelt: str) -> None:
+    shown = Finder.of([Secret(value)]).masked(f"<{spelt}>")
+
+    assert shown.removesuffix("...>").removesuffix(">") == f"<{MASK}"
+
+
+@pytest.mark.parametrize("word", ["True", "ERROR", "Failed", "NULL"])
+def test_a_word_of_every_text_is_looked_for_as_it_is_written(word: str) -> None:
+    finder = Finder.of([Secret(word)])
+
+    assert finder.masked(f"{word.swapcase()} {word.lower()}") == f"{word.swapcase()} {word.lower()}"
+
+
 @pytest.mark.parametrize("value", ["new-value", "u0041bcdef", "x41bcdef", "%41bcd", "\\\\\\\\", "tail\\"])
 @pytest.mark.parametrize("text", ["CORP\\{}", "CORP\\\\{}", "%{}", "a+{}", "{}\\", "{}41"])
 def test_a_value_is_found_next_to_what_may_be_an_escape(value: str, text: str) -> None:

@@ -134,6 +134,71 @@ def test_the_name_of_a_field_says_whether_its_number_is_an_amount(result: Any, s
     assert verdict(Pay(amount_usd=Decimal("90.00")), "Please.", result) == says
 
 
+MONEY = (
+    "order_total invoice_total line_total lineItemTotal invoiceAmount item_price items_total room_price order_amount "
+    "unit_price price_per_item price_per_night pricePerNight total_of_order cost_per_unit total_for_room "
+    "total_with_vat card_balance account_balance order_value hourly_rate nightly_rate room_rate room_rent phone_bill "
+    "seat_price size_fee time_fee note_amount reference_price weight_charge amount_requested balance_available "
+    "total_net monthTotal day_rate daily_amount zone_fare page_cost interestDue number_fee "
+    "price_quote tip"
+)
+OTHERS = (
+    "paid_at cost_center costCenter refund_window payment_terms paymentAttempts bill_to billTo fare_class rent_floor "
+    "fee_schedule tip_pool charge_port balance_sheet budget_year chargeback price_list_version credit_limit_days "
+    "tax_rate interest_rate exchange_rate rate value gross number_of_dollars days_total nights_paid hours_spent "
+    "timeSpent points_balance pages_total weight_total count_total percent_paid paid_by payment_method refund_policy "
+    "tax_id per_cost_center cost_center_of_refund attempts_per_payment pay_grade price_tier due_date sensor_value "
+    "amount_day"
+)
+
+
+@pytest.mark.parametrize("name", MONEY.split())
+@pytest.mark.parametrize("value", ["90.00", 90, 90.0])
+def test_a_field_whose_head_is_money_is_an_amount_whatever_else_its_name_says(name: str, value: Any) -> None:
+    assert verdict(Pay(amount_usd=Decimal("90.00")), "Please.", {name: value}) == "known"
+
+
+@pytest.mark.parametrize("name", OTHERS.split())
+@pytest.mark.parametrize("value", ["90.00", 90, 90.0])
+def test_a_field_whose_head_is_something_else_is_no_amount(name: str, value: Any) -> None:
+    assert verdict(Pay(amount_usd=Decimal("90.00")), "Please.", {name: value}) == "derived"
+
+
+def test_an_argument_whose_head_is_money_is_not_known_from_a_count() -> None:
+    class Order(BaseModel):
+        order_total: Annotated[Decimal, Grounded]
+
+    assert verdict(Order(order_total=Decimal(90)), "I need 90 pegs") == "derived"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("size 90 EUR shoes", "EUR 90 shoe size", "my shoe size is 90 EUR", "Schuhe, Größe 90 EUR", "EUR 90 boots"),
+        *("order 90 USD", "Order no. 90 EUR", "invoice 90 USD, please", "item 90 EUR", "#90 USD", "room 90 usd plan"),
+        *("Rechnung 90 EUR", "line 90 USD", "invoice number 90 EUR", "version 90 USD", "90 EUR pallets"),
+        *("I lost 90 pounds", "my dog has 90 pounds", "He gained about 90 pounds", "It dropped 90 pounds of fat"),
+        *("90 pounds overweight", "90 pounds on the scale", "a 90 pounds suitcase", "my luggage is 90 pounds"),
+        *("she lost over 90 pounds", "90 quid pro quo", "I had 90 pounds", "carries up to 90 pounds"),
+    ],
+)
+def test_a_number_beside_a_currency_that_is_something_else_is_put_to_a_person(text: str) -> None:
+    assert verdict(Pay(amount_usd=Decimal("90.00")), text) == "derived"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("order total 90 USD", "My order: 90 USD", "order, 90 EUR", "Invoice: $90", "item $90", "item 90.00 EUR"),
+        *("Order 7: 90 EUR", "order 7 for 90 USD", "the invoice of 90 EUR", "order $90 of it", "room 7 was 90 EUR"),
+        *("I have £90", "I lost £90", "I lost 90 pounds sterling", "I paid 90 pounds", "my luggage cost 90 pounds"),
+        *("shoes for 90 EUR", "90 EUR for shoes", "$90 shoes", "€90 boots", "size 7, 90 EUR", "refund 90 pounds"),
+    ],
+)
+def test_an_amount_beside_such_words_stays_one(text: str) -> None:
+    assert verdict(Pay(amount_usd=Decimal("90.00")), text) == "known"
+
+
 def test_a_count_is_known_from_any_number_and_an_amount_in_whole_dollars_is_not() -> None:
     assert verdict(Count(quantity=90), "I need 90 pegs") == "known"
     assert verdict(Whole(amount=90), "I need 90 pegs") == "derived"

@@ -3,15 +3,26 @@
 ======= =======================================================================================================
 number  ``52345.60``: 52345.6, 52,345.60, 52.345,60, 52 345.60, 52'345.6
 date    ``1990-05-17``: 17.05.1990, 17/5/90, 05/17/1990, 19900517, 17 May 1990, May 17th, 1990, 17. Mai 1990
-time    ``1990-05-17T01:02:03``: 1990-05-17 01:02:03, 17.05.1990 1:02, 17 May 1990, 1:02 am
+time    ``1990-05-17T01:02:03``: 1990-05-17 01:02:03, 17.05.1990 1:02, 17 May 1990, 1:02 am; ``01:02:03``: 1:02 am
 ======= =======================================================================================================
 
-A date that may be read in two ways (05/06/1990) is taken for both.
+A date that may be read in two ways (05/06/1990) is taken for both. A moment is also looked for in UTC, and in seconds
+or milliseconds since 1970; a duration (``PT1H30M``) in seconds. ``written`` is how Python writes all these.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from itertools import chain
+
+from ballast.contracts.written import (
+    clocks_written,
+    days_written,
+    duration_of,
+    durations_written,
+    moment_of,
+    moments_written,
+    other_zones,
+)
 
 #: A number with fewer characters is too common to be looked for.
 _SHORTEST = 4
@@ -56,6 +67,12 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 
+_CLOCK = re.compile(
+    r"(?<![0-9:.T])(?P<h>[0-9]{1,2}):(?P<min>[0-9]{2})(?::(?P<s>[0-9]{2})(?:[.,][0-9]{1,9})?)?"
+    r"(?: ?(?P<half>[ap])(?:m\b|\.m\.))?(?![0-9:])(?:Z|[+-][0-9]{2}:?[0-9]{2})?",
+    re.IGNORECASE,
+)
+
 Day = tuple[int, int, int]
 #: Hour, minute and second; None of a second that is not said.
 Clock = tuple[int, int, int | None]
@@ -67,15 +84,45 @@ class Readings:
     def __init__(self, values: Iterable[str]) -> None:
         self._numbers: set[str] = set()
         self._dates: dict[Day, set[Clock | None]] = {}
+        self._clocks: set[Clock] = set()
+        #: How Python writes these dates, times and durations.
+        self.written: set[str] = set()
         for value in values:
-            number = _plain_number(value)
-            if number is not None and len(number) >= _SHORTEST:
-                self._numbers.add(number)
-            for start, end, day, clock in _dates(value.strip()):
-                if (start, end) == (0, len(value.strip())):
-                    midnight = {None} if clock is not None and clock[:2] == (0, 0) and not clock[2] else set()
-                    self._dates.setdefault(day, set()).update({clock}, midnight)
+            self._learn_number(_plain_number(value))
+            said = value.strip()
+            self._learn_date(said)
+            self._learn_moment(said)
+            if (time := _CLOCK.fullmatch(said)) is not None:
+                self._clocks.add(_clock(time))
+                self.written.update(clocks_written(_clock(time)))
+            if (duration := duration_of(said)) is not None:
+                self.written.update(durations_written(duration))
+                self._learn_number(_plain_number(f"{abs(duration.total_seconds()):.6f}"))
         self._years = {f"{year % 100:02d}" for year, _, _ in self._dates}
+
+    def _learn_number(self, number: str | None) -> None:
+        if number is not None and len(number) >= _SHORTEST:
+            self._numbers.add(number)
+
+    def _learn_date(self, said: str) -> None:
+        for start, end, day, clock in _dates(said):
+            if (start, end) == (0, len(said)):
+                midnight = {None} if clock is not None and clock[:2] == (0, 0) and not clock[2] else set()
+                known = {clock} | midnight
+                self._dates.setdefault(day, set()).update(known)
+                self.written.update(days_written(day) if None in known else ())
+
+    def _learn_moment(self, said: str) -> None:
+        moment = moment_of(said)
+        if moment is None:
+            return
+        self.written.update(moments_written(moment))
+        for other in other_zones(moment):
+            clock = (other.hour, other.minute, other.second)
+            self._dates.setdefault((other.year, other.month, other.day), set()).add(clock)
+        for factor in (1, 1000):
+            self._learn_number(_plain_number(f"{abs(moment.timestamp() * factor):.6f}"))
+            self._learn_number(_plain_number(str(int(abs(moment.timestamp()) * factor))))
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where a number or a date stands in ``text`` that means one of the values."""
@@ -87,6 +134,9 @@ class Readings:
                     found.append((match.start(), match.start() + len(said)))
         if self._dates and any(year in text for year in self._years):
             found += [(start, end) for start, end, day, clock in _dates(text) if self._is_known(day, clock)]
+        if self._clocks and ":" in text:
+            clocks = ((match, _clock(match)) for match in _CLOCK.finditer(text))
+            found += [match.span() for match, clock in clocks if any(_same(one, clock) for one in self._clocks)]
         return found
 
     def _is_known(self, day: Day, clock: Clock | None) -> bool:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from ballast.contracts.sent import is_name, sent
 from ballast.contracts.spelled import Spelled
 
 #: As Powertools' data masking writes it.
@@ -98,7 +99,8 @@ class Finder:
         short = sorted({secret.field for secret in self.secrets if secret.field and not secret.is_searched})
         words = "|".join(map(re.escape, short))
         said = rf"(?:[\"'](?P<quoted>{words})\\{{0,8}}[\"']\s*[:=]|\b(?P<bare>{words})=)\s*(?:\\{{0,8}}[\"'])?"
-        object.__setattr__(self, "_spelled", Spelled(searched))
+        exactly = {value for value in searched if value.lower() in _COMMON}
+        object.__setattr__(self, "_spelled", Spelled(searched - exactly, exactly=exactly))
         object.__setattr__(self, "_at", at)
         object.__setattr__(self, "_said", re.compile(said) if short else None)
 
@@ -200,7 +202,8 @@ class Finder:
         for match in self._said.finditer(text) if self._said is not None else ():
             name = match["quoted"] or match["bare"]
             for value in sorted(self._marked(name, None), key=len, reverse=True):
-                for spelt in {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}:
+                pythons = value.capitalize() if value in ("true", "false") else value
+                for spelt in {value, pythons, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}:
                     end = match.end() + len(spelt)
                     if spelt and text.startswith(spelt, match.end()) and not text[end : end + 1].isalnum():
                         found.append((match.end(), end))
@@ -277,24 +280,11 @@ def masked_context(text: str, event: Any) -> str:
 def _brought(value: Any, below: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for name, inner in value.items():
+            if not is_name(name):
+                yield below, name
             yield from _brought(inner, name if name in _DATA else below)
     elif isinstance(value, list):
         for inner in value:
             yield from _brought(inner, below)
     elif value is not None and not isinstance(value, bool):
         yield below, as_text(value)
-
-
-def sent(event: Any) -> Any:
-    """Return what a function was invoked with, and what is JSON text in it (an HTTP body, a message) read as well."""
-    if isinstance(event, Mapping):
-        return {name: sent(inner) for name, inner in event.items()} | _read(event.get("body"))
-    return [sent(inner) for inner in event] if isinstance(event, list) else event
-
-
-def _read(body: Any) -> dict[str, Any]:
-    try:
-        read = json.loads(body) if isinstance(body, str) else None
-    except (ValueError, RecursionError):
-        read = None
-    return {"request": read, "body_as_json": read} if isinstance(read, dict) else {}

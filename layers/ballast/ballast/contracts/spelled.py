@@ -1,10 +1,10 @@
 """Find known values in a text, in every spelling in which Ballast itself or a tool writes them. Pure.
 
 ============ ==========================================================================================
-as it is     the value
+as it is     the value, in any case, and without the space around it
 escaped      as JSON, Python (also of bytes), a URL and HTML escape it: ``\\"``, ``\\u00e9``, ``%22``, ``+``, ``&#39;``
 regrouped    a value of six digits or more, and of letters and digits only: ``4111-1111…``, ``de89 3704…``
-meant        a number or a date in another form: ``readings``
+meant        a number, a date or a time in another form: ``readings``; as Python writes those: ``written``
 abbreviated  the beginning or the end of a long value beside an ellipsis, or so much of it that it is no chance
 ============ ==========================================================================================
 
@@ -173,10 +173,7 @@ def _folded(char: str) -> str:
     if char < "\x80":
         return char.lower()
     digit = unicodedata.decimal(char, None)
-    if digit is not None:
-        return str(digit)
-    lower = char.lower()
-    return lower if len(lower) == 1 else char
+    return _small(char) if digit is None else str(digit)
 
 
 def code(value: str) -> str | None:
@@ -261,25 +258,28 @@ class Automaton:
 
 
 class Spelled:
-    """Looks for values in texts, in every spelling."""
+    """Looks for values in texts, in every spelling. ``exactly``: in another case some are words of every text."""
 
-    def __init__(self, values: Iterable[str]) -> None:
-        known = sorted(set(values))
+    def __init__(self, values: Iterable[str], *, exactly: Iterable[str] = ()) -> None:
+        self._as_written = Automaton.of(exactly)
+        given = set(values)
+        self._readings = Readings(sorted(given))
+        known = sorted({one for value in given for one in _alike_in_case(value)})
         plain = {value: decoded(value).text for value in known}
         self._exact = Automaton.of(known)
         # Of a value that is all backslashes little is left; it is looked for as it is.
-        self._plain = Automaton.of(text for value, text in plain.items() if len(text) >= min(len(value), 4))
+        wanted = [text for value, text in plain.items() if len(text) >= min(len(value), 4)]
+        self._plain = Automaton.of({*map(lowered, wanted), *self._readings.written})
         codes = {made for value in known if (made := code(value)) is not None}
         self._codes = Automaton.of(codes) if codes else None
-        self._parts = _Parts(plain.values())
-        self._readings = Readings(known)
+        self._parts = _Parts({lowered(decoded(value).text) for value in given})
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where values stand in ``text``, in order; those that overlap are one."""
         spelling = decoded(text)
         found = self._in(spelling)
         if spelling.starts is not None:  # "\\new" may be a newline and "ew", or a backslash and the value "new"
-            found += self._exact.spans(text)
+            found += self._exact.spans(lowered(text)) + self._as_written.spans(text)
             other = decoded(text, utf8=False) if _HAS_BYTES.search(text) else spelling
             if other.text != spelling.text:
                 found += self._in(other)
@@ -287,12 +287,37 @@ class Spelled:
 
     def _in(self, spelling: Spelling) -> list[tuple[int, int]]:
         text = spelling.text
-        spans = [*self._plain.spans(text), *self._parts.spans(text), *self._readings.spans(text)]
-        found = [spelling.span(*span) for span in spans]
+        lower = lowered(text)
+        spans = [*self._plain.spans(lower), *self._parts.spans(lower), *self._readings.spans(text)]
+        found = [spelling.span(*span) for span in [*spans, *self._as_written.spans(text)]]
         if self._codes is not None and _may_hold(self._codes, text):
             bare = ungrouped(spelling)
             found += [bare.span(*span) for span in self._codes.spans(bare.text)]
         return found
+
+
+#: A shorter text is in every other.
+_SHORTEST_BARE = 4
+
+
+def _alike_in_case(value: str) -> Iterable[str]:
+    """Return a value and it without the space around it, as they are looked for where case says nothing.
+
+    Some letters have another small one once they were capitals: ß was SS.
+    """
+    bare = value.strip()
+    both = (value, bare) if len(bare) >= _SHORTEST_BARE else (value,)
+    return {lowered(one) for text in both for one in (text, text.upper())}
+
+
+def lowered(text: str) -> str:
+    """Return a text in small letters, each where it was."""
+    lower = text.lower()
+    return lower if len(lower) == len(text) else "".join(map(_small, text))
+
+
+def _small(char: str) -> str:
+    return char.lower()[0]  # of a capital I with a dot it is an i and the dot
 
 
 class _Parts:

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, Field
 
 from ballast.contracts import Event
 from ballast.contracts.event import order, run_seq
-from ballast.contracts.secret import SEALED, Finder, Secret, sent
+from ballast.contracts.secret import SEALED, Finder, Secret
+from ballast.contracts.sent import sent
 from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, LogCorrupt, RetryLater
 from ballast.folds.evidence import vouching

@@ -6,11 +6,18 @@ the undo of a call, the blocks of a model's message) and in the context of a req
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+from pydantic_core import from_json, to_jsonable_python
+
 from ballast.contracts.secret import MASK, Secret, as_text
+from ballast.contracts.sent import values_in
+from ballast.contracts.written import as_python_writes
 from ballast.playbook.tool import Tool
 from ballast.validation import Sensitive, leaves
 from ballast.validation.shapes import marked_in, members_of
@@ -60,6 +67,7 @@ def _of_call(playbook: Playbook, body: Mapping[str, Any]) -> Iterator[Secret]:
         if tool is None:
             continue
         yield from _marked(tool.arguments, body.get(arguments), arguments, tool.name)
+        yield from _as_validated(tool, body.get(arguments))
         yield from _in_no_form(tool, body.get(arguments))
         yield from _marked(tool.returns, body.get("result"), "result", tool.name)
 
@@ -79,6 +87,54 @@ def _marked(annotation: Any, value: Any, where: str, tool: str) -> Iterator[Secr
         text = as_text(leaf.value)
         if leaf.mark and text not in ("", MASK):
             yield Secret(text, leaf.field or where, tool)
+            yield from _in_text(leaf.value, leaf.field or where, tool)
+
+
+def _as_validated(tool: Tool, arguments: Any) -> Iterator[Secret]:
+    """Yield the sensitive arguments as the tool has them and as they are written down: stripped, parsed, in a type.
+
+    A tool quotes what it has, and Python writes that in its own way.
+    """
+    if arguments and tool.marks_arguments:
+        try:
+            args = tool.form.read(from_json(arguments) if isinstance(arguments, str) else arguments)
+            form = tool.form.write(args)
+        except Exception:  # whatever a validator of the author's raises: then no tool has them
+            return
+        yield from _marked(tool.arguments, form, "arguments", tool.name)
+        for leaf in leaves(tool.arguments, args, Sensitive):
+            if leaf.mark:
+                own = isinstance(leaf.value, str | int | float)
+                texts = {*as_python_writes(leaf.value)} - {"", MASK}
+                yield from (Secret(text, (leaf.field or "arguments") if own else "", tool.name) for text in texts)
+                if isinstance(leaf.value, str):
+                    yield from _in_text(leaf.value, leaf.field, tool.name)
+                if leaf.in_list and len(str(leaf.value)) < _SHORT:
+                    yield from _as_a_list(args, form, leaf.path.partition(".")[0], tool.name)
+
+
+#: A value that is shorter is not looked for outside of its field.
+_SHORT = 4
+_SEPARATORS = ((",", ":"), (", ", ": "))
+
+
+def _as_a_list(args: BaseModel, form: Mapping[str, Any], sent_as: str, tool: str) -> Iterator[Secret]:
+    """Yield all items of a field at once, as Python and JSON write them: each item is too short to be looked for.
+
+    ``[7]`` is too short as well, and looked for behind its name.
+    """
+    for name, info in type(args).model_fields.items():
+        if sent_as in (name, info.alias, info.serialization_alias):
+            value = getattr(args, name)
+            as_json = (form.get(sent_as), to_jsonable_python(value, fallback=str))
+            said = {repr(items) for items in (value, *as_json)}
+            said |= {json.dumps(items, separators=by) for items, by in product(as_json, _SEPARATORS)}
+            for items in said:
+                if len(items) >= _SHORT:
+                    yield Secret(items, "", tool)
+                else:
+                    behind = (f"{name}=", f"'{name}': ", f'"{name}": ', f'"{name}":', f'"{sent_as}": ', f'"{sent_as}":')
+                    yield from (Secret(f"{before}{items}", "", tool) for before in behind)
 
 
 def _in_no_form(tool: Tool, arguments: Any) -> Iterator[Secret]:
@@ -108,3 +164,10 @@ def _leaves(value: Any, field: str, tool: str = "") -> Iterator[Secret]:
             yield from _leaves(inner, field, tool)
     elif value is not None and value not in ("", MASK):
         yield Secret(as_text(value), field, tool)
+        yield from _in_text(value, field, tool)
+
+
+def _in_text(value: Any, field: str, tool: str) -> Iterator[Secret]:
+    """Yield what is in a sensitive text that is JSON: whoever reads it shows the values and not the text."""
+    if isinstance(value, str):
+        yield from (Secret(as_text(one), field, tool) for one in values_in(value) if one not in ("", MASK))

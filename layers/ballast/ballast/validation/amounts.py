@@ -26,12 +26,33 @@ def _set(words: str) -> frozenset[str]:
 
 
 _NAME = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
-#: Parts of a field's name that make an amount of it, and those that make something else of it.
-_AMOUNT_NAMES = _set(
-    "amount amounts amt price prices cost costs total subtotal sum fee fees charge charges balance paid pay payment "
-    "refund refunded refundable due usd eur gbp chf jpy money credit debit deposit rent salary wage budget tax vat "
-    "discount tip bill fare cents dollars euros owed spent"
+#: Heads of a field's name that make an amount of it, whatever stands before them.
+_MONEY_HEADS = _set(
+    "amt price prices cost costs fee fees charge charges pay payment payments refund refunds refunded refundable usd "
+    "eur gbp chf jpy money debit deposit rent salary wage tax vat discount tip bill fare cents dollars euros"
 )
+#: Heads that make one of it unless a measure stands before them: ``order_total`` is one, ``hours_spent`` is none.
+_SUM_HEADS = _set("amount amounts total totals subtotal sum balance due paid credit budget owed spent")
+#: Heads that make one of it behind such a word only: ``hourly_rate`` and no ``tax_rate``, ``order_value``.
+_HEADS_BEHIND = {
+    "rate": _set("hourly daily nightly weekly monthly yearly annual hour day night week month room rental wage pay"),
+    "value": _set("order cart basket invoice deal contract purchase transaction sale sales price amount total refund"),
+    "quote": _set("price cost fee"),
+    "estimate": _set("price cost fee"),
+}
+_MEASURES = _set(
+    "count counts quantity qty number numbers num no nr units pieces seconds minutes hours days nights weeks months "
+    "years time age percent percentage pct points score rating stars pages rows attempts weight size kg g gram grams "
+    "mg lb lbs oz ounces km miles meters metres length distance volume area liters litres leave vacation loyalty"
+)
+#: What stands behind the head it belongs to: the words behind it say of what, or which one.
+_OF = _set("per of for with without incl including excl excluding")
+_WHICH = _set(
+    "net gross each available outstanding remaining current original final estimated before after min max pending "
+    "payable requested approved received transferred withheld issued saved sent applied included collected returned "
+    "captured authorized held claimed billed invoiced deducted charged"
+)
+#: Parts of a field's name that make a count of it, a share or what identifies.
 _COUNT_NAMES = _set(
     "count counts quantity qty number numbers num no nr items item units pieces nights days hours weeks months years "
     "age id ids percent percentage pct rate ratio page pages limit offset index position size weight "
@@ -58,6 +79,17 @@ _LABEL = re.compile(
     r"(?<![^\W_])(?:amount|amt|total|subtotal|price|sum|cost|fee|balance|betrag|summe|preis|montant|prix|importe|precio)"
     r"\s?[:=]\s?$"
 )
+#: What a number beside a currency may be if no amount: a size ("size 44 EUR"), what a label names ("order 1001 USD").
+_SIZE = r"(?:sizes?|größen?|grösse|groesse|taille|talla|taglia)"
+_SIZE_BEFORE = re.compile(rf"(?<![^\W_]){_SIZE}(?: is| of| in)?[\s:=(#-]{{1,3}}$")
+_SIZE_AFTER = re.compile(rf"[\s-](?:[^\W\d_]+[\s-])?{_SIZE}(?![^\W_])|[\s-]?(?:pallets?|paletten?)(?![^\W_])")
+_FOOTWEAR = re.compile(r"\s(?:shoes?|boots?|sneakers?|sandals?|trainers|heels|slippers|schuhe?|stiefel)(?![^\W_])")
+_IDENTIFIES = re.compile(
+    r"(?:(?<![^\W_])(?:orders?|invoices?|items?|number|num|nr|no|id|ids|ref|reference|article|model|version|line|row|page"
+    r"|room|gate|seat|floor|table|house|apartment|apt|bus|flight|step|level|question|chapter|sku|bestellung|rechnung"
+    r"|artikel|nummer|zimmer|commande|facture|pedido|factura)(?:\.?\s|\.)|\#\s?)$"
+)
+_DECIMALS = re.compile(r"[0-9][0-9.,' ]*[.,][0-9]{2}(?![0-9])")
 _ENDS = re.compile(r"\s*(?:$|[.;!?,)\n](?![0-9]))")
 _GOES_ON = re.compile(
     r"\s+(?!(?:now|please|for|to|from|back|and|or|on|in|at|as|of|via|by|if|because|today|only|again|thanks|instead|each"
@@ -76,9 +108,26 @@ _CENT = Decimal("0.01")
 
 
 def names_amount(name: str) -> bool:
-    """Say whether a field of that name holds an amount of money."""
-    parts = _parts(name)
-    return bool(parts & _AMOUNT_NAMES) and not parts & _COUNT_NAMES
+    """Say whether a field of that name holds an amount of money: its head does, and not any part of it.
+
+    The head is the last word, or the one before per, of and for: ``lineItemTotal``, ``price_per_item``. What has
+    another one is none, such as ``cost_center`` and ``paid_at``.
+    """
+    before, head = _head(name)
+    if head in _MONEY_HEADS:
+        return True
+    if head in _SUM_HEADS:
+        return before not in _MEASURES
+    return before in _HEADS_BEHIND.get(head, ())
+
+
+def _head(name: str) -> tuple[str, str]:
+    """Return the head of a compound and the word before it; "" where there is none."""
+    words = [part.lower() for part in _NAME.findall(name[:100])]
+    words = words[: next((at for at, word in enumerate(words) if at and word in _OF), None)]
+    while len(words) > 1 and words[-1] in _WHICH:
+        words.pop()
+    return (words[-2] if len(words) > 1 else "", words[-1]) if words else ("", "")
 
 
 def names_paging(name: str) -> bool:
@@ -93,14 +142,29 @@ def names_percentage(name: str) -> bool:
 
 def names_count(name: str) -> bool:
     """Say whether a field of that name holds a count, a share or a number that identifies."""
-    return bool(_parts(name) & _COUNT_NAMES)
+    return bool(_parts(name) & _COUNT_NAMES) and not names_amount(name)
 
 
 def _parts(name: str) -> frozenset[str]:
     return frozenset(part.lower() for part in _NAME.findall(name[:100]))
 
 
-def is_labelled(evened: str, named: Named) -> bool:
+def is_amount(evened: str, named: Named) -> bool:
+    """Say whether a text names a number as an amount: with a currency and as nothing else, or behind its label."""
+    if not named.currency:
+        return _is_labelled(evened, named)
+    if _SIZE_BEFORE.search(evened, max(0, named.start - _BEFORE), named.start) or _SIZE_AFTER.match(evened, named.end):
+        return False
+    if _FOOTWEAR.match(evened, named.end) and "eur" in evened[named.start : named.end].replace("euro", ""):
+        return False
+    # What identifies is whole, and no currency stands between it and its label: "item $12" is a price.
+    whole = evened[named.start : named.start + 1].isdigit() and named.value == named.value.to_integral_value()
+    decimals = _DECIMALS.match(evened, named.start) is not None
+    labelled = _IDENTIFIES.search(evened, max(0, named.start - _BEFORE), named.start)
+    return not (whole and not decimals and labelled)
+
+
+def _is_labelled(evened: str, named: Named) -> bool:
     """Say whether a text names a number as money as a field does: "amount: 40", "Total = 40.00"."""
     if _LABEL.search(evened[max(0, named.start - _BEFORE) : named.start]) is None:
         return False

@@ -22,16 +22,27 @@ _CODES = (
     "|zł|zl|kč"
 )
 _WORDS = (
-    rf"(?:{_CODES}|dollars?|euros?|francs?|franken|yen|yuan|rupees?|rupien|bucks|quid|zlot[a-z]{{1,2}}|złot[a-zy]{{1,2}}"
-    r"|kron(?:a|or|er|e|en)|pesos?|reais|rubles?|forints?|shekels?)"
+    rf"(?:{_CODES}|dollars?|euros?|francs?|franken|yen|yuan|rupees?|rupien|bucks|quid(?! pro quo)"
+    r"|zlot[a-z]{1,2}|złot[a-zy]{1,2}|kron(?:a|or|er|e|en)|pesos?|reais|rubles?|forints?|shekels?)"
 )
 #: A letter that may not touch a number. Those of other scripts may: 退款40元, 40원.
 _LETTER = r"[a-z_\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f]"
 _BEFORE = re.compile(rf"(?:(?:(?<!{_LETTER})[a-z]{{1,3}})?{_SIGN}|(?<!{_LETTER})(?:{_CODES}|rs\.?))\s?$")
 _AFTER = re.compile(rf"\s?(?:{_SIGN}|[원円元圆圓])|[ -]?{_WORDS}(?!{_LETTER})")
-#: Pounds may be a weight: those of something, and those that something weighs.
-_POUNDS = re.compile(rf"[ -]?pounds?(?: sterling)?(?!{_LETTER})(?!\s+(?:of|heavy|heavier|light|lighter|in weight)\b)")
-_WEIGHS = re.compile(r"(?:weigh|heav|gewicht|wieg|pesa)[^.!?]{0,24}$")
+#: Pounds may be a weight: those of something, those that something weighs or has, and those that somebody lost.
+_POUNDS = re.compile(
+    rf"[ -]?pounds?(?:(?P<money> sterling)|(?!\s+(?:of|heav(?:y|ier)|light(?:er)?|over ?weight|under ?weight|in weight"
+    rf"|on (?:the|a|my|your) scales?|bag|bags|baggage|luggage|suitcases?|dumbbells?|weights?|parcels?|packages?)\b))"
+    rf"(?!{_LETTER})"
+)
+_ABOUT = r"(?: (?:about|around|over|almost|nearly|another|only|just|some|at least|up to|more than|less than|roughly))?"
+_WEIGHS = re.compile(
+    r"(?:weigh|heav|gewicht|wieg|pesa)[^.!?]{0,24}$"
+    r"|(?:bagg?age|luggage|suitcase|dumbbell|scales?|lift|carr(?:y|ie))(?:(?!cost|pa(?:y|id)|pric|refund|worth|fee|charg)"
+    r"[^.!?,;:]){0,24}$"
+    rf"|(?<![^\W_])(?:ha[sd]|have|having|los(?:t|es?|ing)|gain(?:s|ed|ing)?|put(?:s|ting)? on|shed|drop(?:s|ped|ping)?)"
+    rf"{_ABOUT} $"
+)
 #: How no cents are written: 40,- and 40.—
 _NO_CENTS = re.compile(rf"[.,]\s?[{DASH_CLASS}]{{1,2}}(?![^\W_])")
 #: Another number on the other side of a currency.
@@ -123,7 +134,10 @@ def _gap(currency: str) -> int:
 
 
 def _pounds(text: str, start: int, end: int) -> re.Match[str] | None:
-    return None if _WEIGHS.search(text, max(0, start - 32), start) else _POUNDS.match(text, end)
+    found = _POUNDS.match(text, end)
+    if found is None or found["money"]:
+        return found
+    return None if _WEIGHS.search(text, max(0, start - 40), start) else found
 
 
 def _sign_before(text: str, start: int, *, currency: bool) -> int | None:

@@ -22,7 +22,7 @@ from functools import cached_property
 from typing import Any
 
 from ballast.validation.amounts import (
-    is_labelled,
+    is_amount,
     may_be_amount,
     names_amount,
     names_count,
@@ -134,7 +134,7 @@ class Leaf:
         """The amounts of money in it: numbers with a currency, or the one of a field that is named as money."""
         if names_amount(self.field) and self._is_number:
             return self.numbers
-        return frozenset(one.value for one in self.named if one.currency or is_labelled(self.evened, one))
+        return frozenset(one.value for one in self.named if is_amount(self.evened, one))
 
     @cached_property
     def perhaps_amounts(self) -> frozenset[Decimal]:

@@ -1,0 +1,151 @@
+"""What a function was invoked with, read as far as a function reads it: JSON in texts, base64, envelopes. Pure.
+
+::
+
+    {"body": "eyJ0ZXh0…", "isBase64Encoded": true}   API Gateway
+    {"Records": [{"body": "{\\"Message\\": …}"}]}      SQS, and in it SNS or EventBridge
+    {"context": {"x": "{\\"card\\": …}"}}              JSON that a caller has put into a text
+
+Whoever masks what was brought must see what the function saw. What is base64 of JSON is read whoever says so. A text
+is read in a text so many times, all texts together up to so many characters, and JSON so deep; what is below that is a
+list of its values. A text that begins as JSON and is none gives the pairs in it.
+"""
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic_core import from_json
+
+#: How often a text is read that was in a text, how deep JSON is, and how many characters are read in all.
+_LEVELS, _DEEPEST, _MOST_CHARS = 6, 100, 16_000_000
+_BLANK = "\ufeff \t\r\n"
+_BASE64 = re.compile(r"[A-Za-z0-9+/_\r\n-]{8,}={0,2}\s*")
+#: A string, which a cut may have left open, a number, or what follows a name.
+_TOKEN = re.compile(r'"(?P<text>(?:[^"\\]+|\\.)*)"?|(?P<number>-?[0-9][0-9.eE+-]*)|(?P<colon>:)', re.DOTALL)
+#: A key that names something. Any other key is data: a number of a card, an address, a person's name.
+_NAME = re.compile(r"[$A-Za-z_][A-Za-z_.:$-]{0,39}[0-9]{0,2}")
+
+
+def sent(event: Any) -> Any:
+    """Return ``event`` with what is JSON in its texts below ``$read``, and each request in it as ``request``."""
+    reading = _Reading()
+    return {"event": reading.of(event, 0, _LEVELS), "requests": reading.requests}
+
+
+def read_text(text: str) -> Any:
+    """Return what JSON, or base64 of JSON, says; the pairs of what begins as an object; None where it is neither.
+
+    A text that is quoted twice is JSON of a text: that text is returned.
+    """
+    said = text.strip(_BLANK)
+    if said[:1] in ("{", "[", '"'):
+        try:
+            return from_json(said)
+        except ValueError:
+            return _pairs(said) if said[0] != '"' else None
+    inner = _from_base64(said)
+    return inner if inner is not None and inner.strip(_BLANK)[:1] in ("{", "[", '"') else None
+
+
+def values_in(text: str) -> Iterator[Any]:
+    """Yield the texts and numbers in a text that is JSON, and those keys that are data."""
+    reading = _Reading()
+    yield from _flat(reading.of([text], 0, _LEVELS, within=True)[1:])
+
+
+def is_name(key: str) -> bool:
+    """Say whether a key of JSON names something, and is no data."""
+    return _NAME.fullmatch(key) is not None
+
+
+class _Reading:
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        self._left = _MOST_CHARS
+
+    def of(self, value: Any, depth: int, levels: int, *, within: bool = False) -> Any:
+        """Return ``value`` read. ``within``: it is in a request's context, which has no other request."""
+        if not isinstance(value, Mapping | list):
+            return value
+        if depth >= _DEEPEST:
+            return list(_flat(value))
+        read: list[Any] = []
+        if isinstance(value, list):
+            made = [self.of(inner, depth + 1, levels, within=within) for inner in value]
+            for inner in value:
+                read += self._text(inner, depth, levels, within=within)
+            return made + read
+        fields: dict[str, Any] = {}
+        for name, inner in value.items():
+            inside = within or name == "context"
+            fields[name] = self.of(inner, depth + 1, levels, within=inside)
+            read += self._text(inner, depth, levels, within=inside)
+        if not within and isinstance(fields.get("context"), Mapping):
+            self.requests.append({"request": {"context": fields["context"]}})
+        return fields | ({"$read": read} if read else {})
+
+    def _text(self, text: Any, depth: int, levels: int, *, within: bool) -> list[Any]:
+        if not isinstance(text, str) or not levels or len(text) > self._left:
+            return []
+        inner = read_text(text)
+        if inner is None or (within and isinstance(inner, _Pairs)):  # a text that only begins with a bracket
+            return []
+        self._left -= len(text)
+        if isinstance(inner, _Pairs):
+            self.requests.append({"request": {"context": inner}})
+        if isinstance(inner, str):
+            return [inner, *self._text(inner, depth, levels - 1, within=within)]
+        return [self.of(inner, depth + 1, levels - 1, within=within)]
+
+
+class _Pairs(dict[str, list[Any]]):
+    """The values behind each name in a text that is no JSON."""
+
+
+def _pairs(text: str) -> _Pairs:
+    made, last, name = _Pairs(), None, ""
+    for token in _TOKEN.finditer(text):
+        if token["colon"]:
+            name, last = str(last if last is not None else name), None
+            continue
+        if last is not None:
+            made.setdefault(name, []).append(last)
+        last = token["number"] if token["number"] else _unquoted(token["text"])
+    if last is not None:
+        made.setdefault(name, []).append(last)
+    return made
+
+
+def _unquoted(text: str) -> str:
+    try:
+        return str(json.loads(f'"{text}"', strict=False))
+    except ValueError:
+        return text
+
+
+def _from_base64(text: str) -> str | None:
+    if len(text) > _MOST_CHARS or not _BASE64.fullmatch(text):
+        return None
+    plain = "".join(text.split()).rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode()
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    """Yield the texts and numbers in JSON, however deep, and those keys that are data."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, Mapping):
+            yield from (key for key in one if not is_name(key))
+            left.extend(one.values())
+        elif isinstance(one, list):
+            left.extend(one)
+        elif one is not None and not isinstance(one, bool):
+            yield one
