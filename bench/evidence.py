@@ -17,8 +17,7 @@ from typing import Any
 from ballast.contracts import Event, RunRequest
 from ballast.contracts.event import run_seq
 from ballast.contracts.wire import canonical
-from ballast.folds.evidence import check, vouching
-from ballast.folds.evidence_marks import EVIDENCE
+from ballast.folds.evidence import EVIDENCE, check, vouching
 from ballast.log import RunLog
 from ballast.log.codec import encode
 from bench import NotMeasured, require

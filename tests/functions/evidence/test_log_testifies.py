@@ -12,8 +12,7 @@ import pytest
 from ballast.contracts import Event
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
-from ballast.folds.evidence import Verdict, vouching
-from ballast.folds.evidence_marks import EVIDENCE
+from ballast.folds.evidence import EVIDENCE, Verdict, vouching
 from ballast.log import RunLog, Seal
 from ballast.log.codec import decode, encode
 from ballast.log.seal import token_of

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from ballast.contracts import Answer, Event, Planner
 from ballast.contracts.event import is_a_persons, order, run_seq
 from ballast.contracts.wire import canonical
-from ballast.folds.evidence import Anchor, Verdict, check, evidence_sha256, vouching
-from ballast.folds.evidence_marks import EVIDENCE
+from ballast.folds.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
 from tests.support.random_runs import runs
 from tests.support.runs import STARTED, Story, says, wants
 

@@ -6,8 +6,7 @@ import pytest
 
 from ballast.contracts import Event
 from ballast.contracts.event import order, run_seq
-from ballast.folds.evidence import Anchor, Verdict, check, evidence_sha256, vouching
-from ballast.folds.evidence_marks import EVIDENCE
+from ballast.folds.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
 from tests.support.runs import Story
 from tests.unit.folds.test_evidence import EXPIRES, LATER, MAC, story
 

@@ -20,29 +20,21 @@ settled lease as well, where only the functions of money write.
 """
 
 import base64
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from ballast.contracts import Event
 from ballast.contracts.event import LAST_TURN, approval_seq, call_seq, escalation_seq, is_a_persons, order, run_seq
+from ballast.contracts.wire import canonical
 from ballast.folds.conversation import changed_prompts
-from ballast.folds.evidence_marks import (
-    EVIDENCE,
-    LISTED_BYTES,
-    keys_vouched_for,
-    listed_apart,
-    listed_marks,
-    mark_of,
-    place,
-    texts,
-    together_digest,
-    whole_before,
-    whole_digest,
-    without_evidence,
-)
 
+#: What a body has its evidence under.
+EVIDENCE = "evidence"
+#: So many bytes of a mark are listed: enough to name an event; the whole marks are in ``sha256``.
+_LISTED_BYTES = 6
 _CARRIERS = ("run.ended", "run.settled")
 _UNSIGNED = (
     "says that a person decided, and no person's function signed it: somebody forged or changed it. "
@@ -116,20 +108,20 @@ def vouching(event: Event, covers: Sequence[Event], unsigned: Iterable[str] = ()
     covers    the run's log as it is known; what an earlier carrier in it vouches for is not listed again
     unsigned  the keys of what claims to be a person's answer there and is not signed
     """
-    known = {seq for carrier in covers if carrier.name in _CARRIERS for seq in keys_vouched_for(carrier)}
+    known = {seq for carrier in covers if carrier.name in _CARRIERS for seq in _vouched_for(carrier)}
     fresh = [one for one in sorted(covers, key=order) if one.seq not in known and one.seq != event.seq]
-    marks = [mark_of(one) for one in fresh]
+    marks = [_mark(one) for one in fresh]
     since = covers[0].at if covers else event.at
-    told = {seq for carrier in covers if carrier.name in _CARRIERS for seq in listed_apart(carrier)}
+    told = {seq for carrier in covers if carrier.name in _CARRIERS for seq in _listed_apart(carrier)}
     apart = " ".join(sorted(set(unsigned) - told))
-    together = together_digest(marks)
+    together = _together(marks)
     evidence = {
-        "sha256": whole_digest(together, since, event, apart),
+        "sha256": _whole(together, since, event, apart),
         "events": together,
         "since": since,
         **({"unsigned": apart} if apart else {}),
         "keys": " ".join(one.seq for one in fresh),
-        "marks": base64.b64encode(b"".join(mark[:LISTED_BYTES] for mark in marks)).decode("ascii"),
+        "marks": base64.b64encode(b"".join(mark[:_LISTED_BYTES] for mark in marks)).decode("ascii"),
     }
     return event.model_copy(update={"body": event.body | {EVIDENCE: evidence}})
 
@@ -137,7 +129,7 @@ def vouching(event: Event, covers: Sequence[Event], unsigned: Iterable[str] = ()
 def vouched_for(events: Sequence[Event]) -> frozenset[str]:
     """Return the keys of the events that the run's endings vouch for: what was there when it was settled."""
     carriers = (event for event in events if event.name in _CARRIERS and EVIDENCE in event.body)
-    return frozenset(seq for carrier in carriers for seq in keys_vouched_for(carrier))
+    return frozenset(seq for carrier in carriers for seq in _vouched_for(carrier))
 
 
 def evidence_sha256(event: Event) -> str | None:
@@ -208,7 +200,7 @@ def _checked(
 ) -> Verdict:
     names = {event.name: event for event in events}
     digests = {event.seq: event.digest for event in events}
-    marks = {event.seq: mark_of(event, digests[event.seq]) for event in events}
+    marks = {event.seq: _mark(event, digests[event.seq]) for event in events}
     it = _Check(events, broken, marks)
     it.wrong.update(it.broken)
     carriers = [event for event in events if event.name in _CARRIERS and EVIDENCE in event.body]
@@ -246,7 +238,7 @@ def _check_carrier(it: _Check, carrier: Event) -> None:
     evidence = carrier.body[EVIDENCE]
     it.covered.add(carrier.seq)
     try:
-        listed = list(listed_marks(evidence))
+        listed = list(_listed(evidence))
     except (KeyError, TypeError, ValueError, AttributeError):
         it.wrong.setdefault(carrier.seq, "its evidence cannot be read")
         return
@@ -255,7 +247,7 @@ def _check_carrier(it: _Check, carrier: Event) -> None:
     for seq, beginning in listed:
         it.covered.add(seq)
         mark = it.marks.get(seq)
-        if mark is not None and mark[:LISTED_BYTES] == beginning:
+        if mark is not None and mark[:_LISTED_BYTES] == beginning:
             whole.append(mark)
             continue
         fits = False
@@ -263,13 +255,13 @@ def _check_carrier(it: _Check, carrier: Event) -> None:
             it.missing.add(seq)
         said = f"is missing: {carrier.seq} vouches for it" if mark is None else f"was changed after {carrier.seq}"
         it.wrong.setdefault(seq, said)
-    since, own, apart = evidence.get("since"), without_evidence(carrier), evidence.get("unsigned", "")
+    since, own, apart = evidence.get("since"), _without_evidence(carrier), evidence.get("unsigned", "")
     if "events" in evidence:
-        right = whole_digest(evidence["events"], since, own, apart) == evidence.get("sha256")
+        right = _whole(evidence["events"], since, own, apart) == evidence.get("sha256")
         if right and fits:
-            right = together_digest(whole) == evidence["events"]
+            right = _together(whole) == evidence["events"]
     else:  # an older version's, which can only be checked while all that it vouches for is there
-        right = not fits or whole_before(whole, since, own, apart) == evidence.get("sha256")
+        right = not fits or _whole_before(whole, since, own, apart) == evidence.get("sha256")
     if not right:
         it.wrong[carrier.seq] = "was changed: it, its time, its index or what it says of the others is not what it was"
     elif fits or "events" in evidence:
@@ -281,7 +273,7 @@ def _check_answers(
 ) -> tuple[str, ...]:
     """Find what claims to be a person's answer and is not signed; what an older version ended has no signatures."""
     there = {event.seq for event in it.events}
-    forged = unsigned | {seq for carrier in carriers for seq in listed_apart(carrier)}
+    forged = unsigned | {seq for carrier in carriers for seq in _listed_apart(carrier)}
     # A file of an older version does not say what stood beside any event.
     known = any(event.stored for event in it.events)
     if known and (carriers or "run.ended" not in names):
@@ -295,18 +287,18 @@ def _check_answers(
     voided = {
         approval_seq(event.turn, event.index, "answered", event.round)
         for event in it.events
-        if event.name == "call.approval_void" and "signature" in texts(event.body.get("moved"))
+        if event.name == "call.approval_void" and "signature" in _texts(event.body.get("moved"))
     }
     nobodys = {e.seq for e in it.events if e.seq in voided and not is_a_persons(e.name, e.body)} - forged
     it.wrong |= dict.fromkeys(nobodys, _NOT_NOBODYS)
-    return tuple(sorted(forged | nobodys, key=place))
+    return tuple(sorted(forged | nobodys, key=_place))
 
 
 def _check_uncovered(it: _Check, names: Mapping[str, Event]) -> tuple[str, ...]:
     """Find what no carrier vouches for: late work that had been under way, or something that was added."""
     late = []
     ended = names.get("run.ended")
-    told = set(keys_vouched_for(ended)) if ended is not None and EVIDENCE in ended.body else it.covered
+    told = set(_vouched_for(ended)) if ended is not None and EVIDENCE in ended.body else it.covered
     by_it = [event for event in it.events if event.seq in told]
     for event in it.events:
         if event.name in _CARRIERS or event.seq in told:
@@ -377,8 +369,16 @@ def _check_anchor(it: _Check, names: Mapping[str, Event], anchor: Anchor | None)
 
 
 def _first(it: _Check, besides: set[str]) -> Finding | None:
-    seq = min(it.wrong.keys() - besides, key=place, default=None)
+    seq = min(it.wrong.keys() - besides, key=_place, default=None)
     return None if seq is None else Finding(seq, it.wrong[seq])
+
+
+def _place(seq: str) -> tuple[Any, ...]:
+    """Return the place of a key in the order of the work; what is no key comes last."""
+    try:
+        return 0, order(Event(run_id="", seq=seq, at="", body={})), seq
+    except ValueError:
+        return 1, (), seq
 
 
 def _only_missing(it: _Check) -> bool:
@@ -397,3 +397,64 @@ def _forgets(carriers: Sequence[Event], now: datetime) -> bool:
         if now.timestamp() > began.timestamp() + kept_s:
             return True
     return False
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list | tuple) else ()
+
+
+def _vouched_for(carrier: Event) -> Iterator[str]:
+    """Yield the keys that ``carrier`` vouches for."""
+    evidence = carrier.body.get(EVIDENCE)
+    keys = evidence.get("keys") if isinstance(evidence, Mapping) else None
+    if isinstance(keys, str):
+        yield from keys.split()
+
+
+def _listed_apart(carrier: Event) -> Iterator[str]:
+    """Yield the keys of people's answers that were not signed when ``carrier`` was written."""
+    evidence = carrier.body.get(EVIDENCE)
+    keys = evidence.get("unsigned") if isinstance(evidence, Mapping) else None
+    if isinstance(keys, str):
+        yield from keys.split()
+
+
+def _listed(evidence: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    """Yield each key and the beginning of its mark. Raises where ``evidence`` is garbled."""
+    marks, keys = base64.b64decode(evidence["marks"], validate=True), evidence["keys"].split()
+    if len(marks) != len(keys) * _LISTED_BYTES:
+        raise ValueError("there is not one mark for each key")
+    for number, seq in enumerate(keys):
+        if _place(seq)[0]:
+            raise ValueError("there is something among the keys that is none")
+        yield seq, marks[number * _LISTED_BYTES : (number + 1) * _LISTED_BYTES]
+
+
+def _mark(event: Event, digest: str | None = None) -> bytes:
+    told = canonical([event.seq, event.at, digest or event.digest, event.stored])
+    return hashlib.sha256(told.encode("ascii")).digest()
+
+
+def _together(marks: Sequence[bytes]) -> str:
+    return hashlib.sha256(b"".join(marks)).hexdigest()
+
+
+def _whole(together: Any, since: Any, carrier: Event, apart: Any) -> str:
+    """Return the digest of what ``carrier`` (without its evidence) vouches for (``together``), and of itself.
+
+    since  when the first event was written
+    apart  the keys of answers that are not signed; "" where there is none
+    """
+    own = base64.b64encode(_mark(carrier)).decode("ascii")
+    return hashlib.sha256(canonical([together, own, since, apart]).encode("ascii")).hexdigest()
+
+
+def _whole_before(marks: Sequence[bytes], since: Any, carrier: Event, apart: Any) -> str:
+    """Return the same as an older version computed it."""
+    beside = [since, apart] if apart != "" else since
+    return hashlib.sha256(b"".join([*marks, _mark(carrier), canonical(beside).encode("ascii")])).hexdigest()
+
+
+def _without_evidence(carrier: Event) -> Event:
+    body = {name: value for name, value in carrier.body.items() if name != EVIDENCE}
+    return carrier.model_copy(update={"body": body})
