@@ -137,10 +137,6 @@ def _reason(events: Sequence[Event]) -> str | None:
     return str(reason) if reason else None
 
 
-#: What a fold raises where a body is not what its event's name says.
-_GARBLED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
-
-
 @dataclass(frozen=True)
 class Settlement:
     """Closes runs, and tells others of it."""
@@ -163,23 +159,8 @@ class Settlement:
         )
 
     def settle(self, run_id: str, status: str) -> dict[str, Any] | None:
-        """Record the ending, tell of it and return the run's coordinates; None where no such run was opened.
-
-        Raises ``LogCorrupt``, and says which event, where somebody put something into the log that cannot be read.
-        """
-        try:
-            return self._settle(run_id, status)
-        except (LogCorrupt, *_GARBLED) as problem:
-            events, broken = self.log.examine(run_id)
-            first = check(events, broken=broken, settling=True, most_chars=_MOST_CHARS).first
-            seq, why = (first.seq, first.why) if first is not None else ("", str(problem) or type(problem).__name__)
-            self.runtime.emit(log_unfit(run_id, seq, why))
-            if isinstance(problem, LogCorrupt):
-                raise
-            raise LogCorrupt(f"{run_id} {seq}: {why}.") from problem
-
-    def _settle(self, run_id: str, status: str) -> dict[str, Any] | None:
-        events = self.log.read(run_id)
+        """Record the ending, tell of it and return the run's coordinates; None where no such run was opened."""
+        events = self._read(run_id)
         if not events:
             return None
         ended = ending(events)
@@ -190,7 +171,7 @@ class Settlement:
             ended = self.log.append(run_id, run_seq("ended"), how_it_ended(events, status), index=index, covers=events)
             self.runtime.emit(run_ended(events, ended))
             # A write may have been begun since, of a run that was cut. One that begins from now on finds the ending.
-            events = (*events, ended) if status == "answered" else self.log.read(run_id)
+            events = (*events, ended) if status == "answered" else self._read(run_id)
         try:
             self._tell(events)
         finally:  # neither waits for the other's trouble
@@ -214,7 +195,7 @@ class Settlement:
             if lease is not None and lease.open_since is not None and self.runtime.clock() >= lease.open_since + LATE:
                 self._true_up(lease)
             return
-        events = self.log.read(run_id)
+        events = self._read(run_id)
         opened = any(event.name == "run.opened" for event in events)
         if opened and (moves(events) or unfinished(events)):  # before the lease: while it is held, it is tried again
             self.runtime.get(MovesBook.of).end(run_id)
@@ -237,10 +218,17 @@ class Settlement:
 
     def _true_up(self, lease: Lease) -> None:
         """Give back what was charged for outcomes that were missing, and that came since and cost less."""
-        events = self.log.read(lease.run_id)
+        events = self._read(lease.run_id)
         known = vouched_for(events)
         charged = charged_at_last(events, known) if known else lease.charged_microusd
         self.books.true_up(lease, min(charged, lease.charged_microusd))
+
+    def _read(self, run_id: str) -> tuple[Event, ...]:
+        try:
+            return self.log.read(run_id)
+        except LogCorrupt as problem:
+            self.runtime.emit(log_unfit(run_id, "", str(problem)))
+            raise
 
     def _check(self, events: Sequence[Event], leased_microusd: int) -> None:
         """Report the first event that does not fit, if there is one."""

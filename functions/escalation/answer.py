@@ -61,9 +61,7 @@ class Answers:
         if not repeats(question, answer) and not changed_to(question, answer):  # else it was decided before
             check(question, caller, events)
             if decision is not None:
-                unsigned = self.log.unsigned(question.run_id)
-                playbook = self.runtime.get(gates_playbook)
-                check_decision(question, decision, caller, events, playbook, unsigned=unsigned)
+                check_decision(question, decision, caller, events, self.runtime.get(gates_playbook))
         still_needed = 0
         if ending(events) is not None:
             self._check_that_it_counted(question, answer, events)

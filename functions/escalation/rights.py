@@ -113,18 +113,9 @@ def check(question: Question, caller: Caller, events: Sequence[Event]) -> None:
 
 
 def check_decision(
-    question: Question,
-    decision: Decision,
-    caller: Caller,
-    events: Sequence[Event],
-    playbook: Playbook,
-    *,
-    unsigned: Sequence[Event] = (),
+    question: Question, decision: Decision, caller: Caller, events: Sequence[Event], playbook: Playbook
 ) -> None:
-    """Raise ``MayNotAnswer`` where the decision is beyond the rights of a caller who may decide.
-
-    ``unsigned``: what claims to be a person's in that run's log, and is not signed.
-    """
+    """Raise ``MayNotAnswer`` where the decision is beyond the rights of a caller who may decide."""
     if caller.operates:
         return
     where = question.escalation_id
@@ -138,11 +129,6 @@ def check_decision(
             "Hand over to the agent or the fallback, answer, or ask an operator."
         )
     if isinstance(decision, HandOver) and decision.add_budget_microusd:
-        if any(event.name == "escalation.answered" for event in unsigned):
-            raise MayNotAnswer(
-                f"{where}: decision.add_budget_microusd: an earlier answer of this run was changed in the log, so what "
-                "was added before is not known. Add nothing, or ask an operator."
-            )
         left = grantable_microusd(events, playbook)
         if decision.add_budget_microusd > left:
             most = playbook.agent.max_grant_microusd

@@ -3,7 +3,6 @@
 Only deployed where the stack's parameter ``LogCopyDays`` asks for it::
 
     run-…/0003.call.1.settled.json   the item as it was written, in DynamoDB's JSON (binary values as base64)
-    odd/…                            the same, where the key is too long for a name
     payloads/…                       what the item points to, under the same key as in the payload bucket
 
 What is there already stays: a record that comes again, or an event that was written anew, changes nothing.
@@ -13,15 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.contracts.wire import canonical, sha256
+from ballast.contracts.wire import canonical
 from ballast.edge import guarded
-from ballast.log.aws_errors import consequences, is_gone
+from ballast.log.aws_errors import consequences
 from ballast.log.codec import payload_of
 from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings, lambda_runtime
-
-#: S3's limit, in bytes.
-_LONGEST_NAME = 1024
 
 
 class CopySettings(Settings):
@@ -49,23 +45,16 @@ class Copier:
         return cls(runtime.client("s3"), settings)
 
     def copy(self, item: Mapping[str, Any]) -> bool:
-        """Copy an item of the log, and its payload; return False where that is gone, or none. Raises ``RetryLater``."""
+        """Copy one item of the log, and its payload; return False where the payload is gone. Raises ``RetryLater``."""
         name = f"{item['run_id']['S']}/{item['seq']['S']}.json"
-        if len(name.encode("utf-8")) > _LONGEST_NAME:  # no key of ours
-            name = f"odd/{sha256(name)}.json"
         self._put(name, canonical(item).encode("ascii"))
-        try:
-            key = payload_of(dict(item))
-        except (ValueError, AttributeError):
-            return False  # somebody made it up: the item itself is copied
+        key = payload_of(dict(item))
         if key is None:
             return True
         with consequences(f"Bucket {self.settings.payload_bucket} (PAYLOAD_BUCKET)"):
             try:
                 found = self.s3.get_object(Bucket=self.settings.payload_bucket, Key=key)
-            except self.s3.exceptions.ClientError as problem:
-                if not is_gone(problem):
-                    raise
+            except self.s3.exceptions.NoSuchKey:
                 return False  # nor will it be there the next time
         self._put(key, found["Body"].read())
         return True
@@ -90,24 +79,17 @@ class Copier:
 
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> None:
-    """Copy the new events of ``event``, the stream's. Raises what failed: the stream sends the batch again.
-
-    One that cannot be copied holds up no other of its batch.
-    """
+    """Copy the new events of ``event``, the stream's. Raises what failed: the stream sends the batch again."""
     process = runtime or lambda_runtime()
     copier = process.get(Copier.of)
-    failed: list[Exception] = []
     for record in event["Records"]:
         if record["eventName"] != "INSERT":
             continue
         whole = False
         try:
             whole = copier.copy(record["dynamodb"]["NewImage"])
-        except Exception as problem:
-            failed.append(problem)
-        if not whole:
-            keys = record["dynamodb"].get("Keys", {})
-            about = {name: str(keys.get(name, {}).get("S", "?")) for name in ("run_id", "seq")}
-            process.emit(metric_line({"LogCopiesFailed": 1}, fields=about))
-    if failed:
-        raise failed[0]
+        finally:
+            if not whole:
+                keys = record["dynamodb"].get("Keys", {})
+                about = {name: str(keys.get(name, {}).get("S", "?")) for name in ("run_id", "seq")}
+                process.emit(metric_line({"LogCopiesFailed": 1}, fields=about))

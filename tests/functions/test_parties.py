@@ -151,23 +151,6 @@ def test_a_guide_whose_words_were_taken_out_of_the_log_is_a_party_by_the_table(s
     assert run.send(call, RAE, APPROVES) == 403
 
 
-def test_where_an_earlier_answer_was_changed_in_the_log_only_an_operator_adds_budget(
-    stack: Stack, waiting: Waiting, workflow: str
-) -> None:
-    run = Run(stack, waiting)
-    assert run.send(run.waits(1), RAE, guided(guidance="", add_budget_microusd=1_000)) == 200
-    key = {"run_id": {"S": run.id}, "seq": {"S": escalation_seq(1, "answered")}}
-    spoiled = stack.cloud.tables.get_item(TableName="run-log", Key=key)["Item"] | {"mac": {"S": "00" * 32}}
-    stack.cloud.tables.put_item(TableName="run-log", Item=spoiled)
-    again = Waiting.begin(workflow)
-    run.token = again.token
-    escalation = run.waits(3)
-
-    adds = guided(guidance="", add_budget_microusd=1)
-    assert [run.send(escalation, who, adds) for who in (RAE, ANN)] == [403, 200]
-    again.stop()
-
-
 def test_only_an_operator_hands_over_to_the_rollback(stack: Stack, waiting: Waiting) -> None:
     run = Run(stack, waiting)
     escalation = run.waits(1)

@@ -1,19 +1,13 @@
 """``ballast verify`` on saved runs: what it says, how it ends, and that an old run is never called fine."""
 
 import json
-from argparse import Namespace
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ballast.contracts import Event
-from ballast.folds.evidence import Verdict, check
 from local.cli import main
 from local.cli.exits import Exit
-from local.cli.output import Screen
-from local.cli.verify import verify_on_stack
 from local.journal import Journal
 from tests.unit.folds.test_evidence import story, vouched
 
@@ -111,35 +105,6 @@ def test_runs_that_go_on_make_a_sweep_of_all_runs_neither_unfit_nor_uncovered(
     assert main(["verify", "--since", "2020-01-01T00:00Z"]) == Exit.OK
     assert main(["verify", RUN]) == Exit.NOT_COVERED
     assert "1 runs: 1 goes on." in capsys.readouterr().out
-
-
-class ThreeRuns:
-    """A stack with a run that cannot be checked between a good one and one that was edited."""
-
-    def executions_since(self, since: datetime) -> list[str]:
-        return ["run-good", "run-odd", "run-edited"]
-
-    def verdict(self, run_id: str, now: datetime) -> Verdict | None:
-        log = vouched(story())
-        if run_id == "run-odd":
-            raise RuntimeError("S3 says no.")
-        edited = [log.events[0].model_copy(update={"at": "2020-01-01T00:00:00+00:00"}), *log.events[1:]]
-        return check(log.events if run_id == "run-good" else edited)
-
-
-def test_a_run_that_cannot_be_checked_hides_no_other(capsys: pytest.CaptureFixture[str]) -> None:
-    stack: Any = ThreeRuns()
-    typed = Namespace(run=None, since="1d", tenant=None, json=True, stack="ballast-dev")
-
-    assert verify_on_stack(typed, stack, Screen()) == Exit.UNFIT
-
-    rows = {row["run_id"]: row for row in json.loads(capsys.readouterr().out)["runs"]}
-    assert {run_id: row["status"] for run_id, row in rows.items()} == {
-        "run-good": "fits",
-        "run-odd": "unfit",
-        "run-edited": "unfit",
-    }
-    assert "S3 says no." in rows["run-odd"]["first"]["why"]
 
 
 @pytest.mark.parametrize("words", [[], [RUN, "--since", "1d"], ["--since", "soon"], [RUN, "--tenant", "acme"]])

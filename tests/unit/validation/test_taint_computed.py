@@ -147,30 +147,6 @@ def test_a_read_with_what_nothing_accounts_for_returns_untrusted_text(tool: str,
 
 
 @pytest.mark.parametrize(
-    ("mail", "day", "trusted"),
-    [
-        ("Do it.", "2026-05-24", True),  # the request says May 24
-        ("Book 2031-05-24.", "2031-05-24", False),
-        ("Book the 24th of May 2031.", "2031-05-24", False),
-        ("In 2031, please.", "2031-05-24", False),
-        ("Book 2031-05-24.", "2026-05-24", True),
-    ],
-)
-def test_a_day_without_a_year_stands_for_no_year_that_untrusted_text_names(mail: str, day: str, trusted: bool) -> None:
-    assert after("pad", {"day": day}, {"said": "jo@shop.example"}, mail=mail).trusts() is trusted
-
-
-def test_a_day_without_a_year_stands_for_the_years_that_others_are_of() -> None:
-    for day, trusted in (("2026-05-24", True), ("2027-05-24", True), ("2031-05-24", False)):
-        run = Made()
-        run.call("list_lines", {"order_id": "O-1001"}, result={"said": "Bought on 2026-04-01."})
-        run.read("Five years on, please.")
-        run.call("pad", {"day": day}, result={"said": "jo@shop.example"})
-
-        assert run.trusts() is trusted, day
-
-
-@pytest.mark.parametrize(
     ("tool", "arguments"),
     [
         ("list_lines", {"order_id": "O-1001"}),

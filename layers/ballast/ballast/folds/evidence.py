@@ -21,7 +21,7 @@ settled lease as well, where only the functions of money write.
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
@@ -159,49 +159,10 @@ def check(
     unsigned    keys of people's answers that a reader with the key did not believe; without the key they are told by
                 what the endings list, and by the answers that have no signature at all
     """
-    found = dict(broken or {})
-    forged = frozenset(unsigned)
-
-    def checked(some: Sequence[Event]) -> Verdict:
-        return _checked(some, found, anchor, settling, now, most_chars, forged)
-
-    there = list(events)
-    while True:
-        try:
-            return checked(there)
-        except Exception as problem:  # a body is whatever somebody put there: what nobody can fold is a finding
-            if not there:
-                raise
-            at = _breaks(there, checked)
-            found[there.pop(at).seq] = f"holds what no fold can read ({type(problem).__name__})"
-
-
-def _breaks(events: Sequence[Event], checked: Callable[[Sequence[Event]], Verdict]) -> int:
-    """Return the place of the event with which the check of the first ones begins to fail."""
-    low, high = 0, len(events)
-    while high - low > 1:
-        middle = (low + high) // 2
-        try:
-            checked(events[:middle])
-            low = middle
-        except Exception:
-            high = middle
-    return high - 1
-
-
-def _checked(
-    events: Sequence[Event],
-    broken: Mapping[str, str],
-    anchor: Anchor | None,
-    settling: bool,
-    now: datetime | None,
-    most_chars: int | None,
-    unsigned: frozenset[str],
-) -> Verdict:
     names = {event.name: event for event in events}
     digests = {event.seq: event.digest for event in events}
     marks = {event.seq: _mark(event, digests[event.seq]) for event in events}
-    it = _Check(events, broken, marks)
+    it = _Check(events, dict(broken or {}), marks)
     it.wrong.update(it.broken)
     carriers = [event for event in events if event.name in _CARRIERS and EVIDENCE in event.body]
     # The newest first: what it says of an earlier one decides whether that one is believed.
@@ -215,7 +176,7 @@ def _checked(
     if not forgotten:
         changed, prompts = changed_prompts(events, digests, most_chars)
         it.wrong.update({seq: why for seq, why in changed.items() if seq not in it.wrong})
-    forged = _check_answers(it, carriers, names, unsigned)
+    forged = _check_answers(it, carriers, names, frozenset(unsigned))
     whole = carriers and "run.ended" in names and not {run_seq("ended"), run_seq("settled")} & it.wrong.keys()
     late = _check_uncovered(it, names) if whole else ()
     if carriers and not settling:
@@ -287,7 +248,7 @@ def _check_answers(
     voided = {
         approval_seq(event.turn, event.index, "answered", event.round)
         for event in it.events
-        if event.name == "call.approval_void" and "signature" in _texts(event.body.get("moved"))
+        if event.name == "call.approval_void" and "signature" in event.body.get("moved", ())
     }
     nobodys = {e.seq for e in it.events if e.seq in voided and not is_a_persons(e.name, e.body)} - forged
     it.wrong |= dict.fromkeys(nobodys, _NOT_NOBODYS)
@@ -397,10 +358,6 @@ def _forgets(carriers: Sequence[Event], now: datetime) -> bool:
         if now.timestamp() > began.timestamp() + kept_s:
             return True
     return False
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(one for one in value if isinstance(one, str)) if isinstance(value, list | tuple) else ()
 
 
 def _vouched_for(carrier: Event) -> Iterator[str]:

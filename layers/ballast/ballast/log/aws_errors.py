@@ -40,18 +40,6 @@ _ABSENT_CODES = frozenset(
     {"ResourceNotFoundException", "NotFoundException", "NoSuchBucket", "QueueDoesNotExist", "StateMachineDoesNotExist"}
 )
 
-#: What S3 answers for an object that is not there; without ``s3:ListBucket`` it says that it may not be read.
-_GONE_CODES = frozenset({"NoSuchKey", "404", "NotFound", "AccessDenied", "403", "Forbidden"})
-
-
-def is_gone(problem: Any) -> bool:
-    """Say whether a ``ClientError`` of S3 means that an object is not there, or that this role may not read it.
-
-    S3 tells the two apart only for who may list the bucket, and no role may.
-    Source: https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html, "Permissions".
-    """
-    return problem.response.get("Error", {}).get("Code", "") in _GONE_CODES
-
 
 @contextmanager
 def consequences(resource: str) -> Iterator[None]:

@@ -17,7 +17,7 @@ from ballast.contracts.sent import sent
 from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, LogCorrupt, RetryLater
 from ballast.folds.evidence import vouching
-from ballast.log.aws_errors import consequences, is_gone
+from ballast.log.aws_errors import consequences
 from ballast.log.codec import decode, encode, kept_beside, payload_of
 from ballast.log.seal import Seal, shown, split
 from ballast.log.signature import Signatures
@@ -27,8 +27,6 @@ _FORGED = (
     "it claims to be a person's and is not signed; somebody forged or changed it. "
     "See UnsignedAnswersAlarm in docs/operating.md."
 )
-#: What decoding something that anybody may have put there raises.
-_GARBLED = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 #: As long as an execution may run (``TimeoutSeconds`` in statemachine/agent.asl.yaml), waits for people included.
 LONGEST_RUN_DAYS = 40
 _BEGINS = "run_id = :run_id AND begins_with(seq, :begin)"
@@ -327,15 +325,15 @@ class RunLog:
 
     def _decoded(self, item: dict[str, Any]) -> Event:
         payload = None
+        if key := payload_of(item):
+            payload = self._payload(item, key)
         seq = item["seq"]["S"]
         try:
-            if key := payload_of(item):
-                payload = self._payload(item, key)
             stored = decode(item, payload)
             body, tokens = split(stored.body)
             event = stored.model_copy(update={"body": shown(body, tokens)}).with_stored(kept_beside(item, tokens))
             digest = event.digest
-        except _GARBLED as problem:
+        except (ValueError, RecursionError) as problem:
             raise LogCorrupt(f"{item['run_id']['S']} {seq}: cannot be decoded: {problem}.") from None
         if digest != item.get("digest", {}).get("S"):
             raise LogCorrupt(f"{event.run_id} {seq}: the content does not match its digest; somebody changed the log.")
@@ -388,10 +386,7 @@ class RunLog:
         with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):
             try:
                 payload: bytes = self._s3.get_object(Bucket=self._settings.payload_bucket, Key=key)["Body"].read()
-            except self._s3.exceptions.ClientError as problem:
-                if not is_gone(problem):
-                    raise
+            except self._s3.exceptions.NoSuchKey:
                 where = f"{item['run_id']['S']} {item['seq']['S']}"
-                found = f"s3://{self._settings.payload_bucket}/{key}"
-                raise LogCorrupt(f"{where}: its content is gone, or may not be read by who asks: {found}.") from None
+                raise LogCorrupt(f"{where}: its content is gone: s3://{self._settings.payload_bucket}/{key}.") from None
         return payload

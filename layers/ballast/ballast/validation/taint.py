@@ -155,36 +155,19 @@ class Heard:
             return True
         wanted = wanted_of(found)
         day = day_of(found.value)
-        if day is not None and self._is_known_day(day, self._known.days):
+        days = set() if day is None else {day, (None, *day[1:])}
+        if days & self._known.days:
             return True
         # By words first: that is a look into sets.
         if self._names(wanted, with_words=False) or _among(self._trusted, wanted):
             return True
         if not self._said or self._plants(wanted):
             return False
-        if day is not None and self._is_known_day(day, self._worded.days):
-            return not {day, (None, *day[1:])} & self._planted.days
+        if days & self._worded.days:
+            return not days & self._planted.days
         if _among(self._said, wanted):
             return self.settles(wanted)
         return self._names(wanted, with_words=True)
-
-    def _is_known_day(self, day: Day, known: set[Day]) -> bool:
-        """Say whether one of the days that sources name is that day.
-
-        One without a year stands for the years that others are of. Where none of them has a year, it stands for any
-        year that no untrusted text names, alone or with that day.
-        """
-        if day in known:
-            return True
-        year = day[0]
-        if year is None or (None, *day[1:]) not in known:
-            return False
-        years = {one[0] for one in known if one[0] is not None}
-        if years:
-            return any(abs(year - one) <= 1 for one in years)
-        planted = self._planted.days
-        alone = str(year) in self._planted.words and year not in {one[0] for one in planted}
-        return day not in planted and not alone
 
     def _names(self, wanted: Wanted, *, with_words: bool) -> bool:
         if isinstance(wanted.leaf.value, str):
