@@ -7,7 +7,8 @@ otherwise it may have come out of the text.
 ============== ==========================================================================================
 text           trusted sources name it; or they name every word of it, its addresses and ids whole, and what
                is short (digits, letters) in the same order
-number, date   trusted sources name it, a percentage as "15 %", a number up to twelve as a word, a day as "May 24"
+number, date   trusted sources name it, a percentage as "15 %", a number up to twelve as a word, the nearest day as
+               "May 24"
 list           the same of each item; short items as they stand together, and so more than three short arguments
 choice         of a write: always (the author's own words). Of a read: see ``may_have_made``
 ============== ==========================================================================================
@@ -15,11 +16,12 @@ choice         of a write: always (the author's own words). Of a read: see ``may
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from typing import Protocol
 
 from ballast.validation.amounts import names_paging
 from ballast.validation.computed import Brought
-from ballast.validation.dates import Day, day_of, days_in
+from ballast.validation.dates import Day, day_of, days_in, is_nearest
 from ballast.validation.marks import Found
 from ballast.validation.spelling import Token, even, tokens
 from ballast.validation.value import Kind, Leaf, Wanted
@@ -57,6 +59,10 @@ class Said(Protocol):
         """Its texts and numbers."""
 
     @property
+    def on(self) -> date | None:
+        """The day on which the run was opened, where it is known."""
+
+    @property
     def arguments(self) -> Brought:
         """What the call itself was made with."""
 
@@ -67,16 +73,18 @@ class Said(Protocol):
 class Heard:
     """What a run has heard so far, by trust. Each text is taken apart once, and only where something is asked."""
 
-    def __init__(self, sources: Iterable[Said] = ()) -> None:
+    def __init__(self, sources: Iterable[Said] = (), on: date | None = None) -> None:
         self._trusted: list[Said] = []
         self._untrusted: list[Said] = []
         self._known = _Words()
         self._planted = _Words()
+        self._on = on
         for source in sources:
             self.add(source)
 
     def add(self, source: Said) -> None:
         """Take note of a source."""
+        self._on = self._on or source.on
         (self._trusted if source.trusted else self._untrusted).append(source)
         (self._known if source.trusted else self._planted).add(source)
 
@@ -128,11 +136,22 @@ class Heard:
             return True
         wanted = wanted_of(found)
         day = day_of(found.value)
-        if day is not None and {day, (None, *day[1:])} & self._known.days:
+        if day is not None and self._names_day(date(*day)):
             return True
         # By words first: that is a look into sets.
         by_words = self._has_words_of(wanted.leaf) if isinstance(wanted.leaf.value, str) else self._counts(wanted)
         return by_words or _among(self._trusted, wanted)
+
+    def _names_day(self, day: date) -> bool:
+        """Say whether trusted sources name the day; one without a year is the nearest, and not whichever."""
+        known = self._known.days
+        if (day.year, day.month, day.day) in known:
+            return True
+        if (None, day.month, day.day) not in known:
+            return False
+        if self._on is not None:
+            return is_nearest(day, self._on)
+        return str(day.year) in self._known.words or str(day.year) not in self._planted.words
 
     def _counts(self, wanted: Wanted) -> bool:
         """Say whether a trusted source names a small number as a word."""
