@@ -8,16 +8,15 @@ import os
 import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ballast.errors import InvalidInput, LogCorrupt, SettingInvalid
+from ballast.errors import InvalidInput, SettingInvalid
 from local.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from ballast.contracts import Event
     from ballast.folds.evidence import Verdict
     from local.cli.output import Screen
     from local.cli.stack import DeployedCloud
@@ -69,7 +68,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 def verify(typed: Namespace) -> int:
     """Check saved runs and return the exit code. Raises ``InvalidInput``."""
     from ballast.folds.evidence import check
-    from local.cli.cost import moment, wants_one
+    from local.cli.cost import may_be_of, moment, opened_at, wants_one
     from local.cli.output import Screen
     from local.journal import Journal, state_folder
 
@@ -79,8 +78,8 @@ def verify(typed: Namespace) -> int:
         saved = [journal.find(typed.run)]
     else:
         since = moment(typed.since, now)
-        saved = [one for one in journal.recent(100_000, unreadable) if _began(one.events[0].at) >= since]
-        saved = [one for one in saved if _is_of(one.events, typed.tenant)]
+        saved = [one for one in journal.recent(100_000, unreadable) if opened_at(one.events) >= since]
+        saved = [one for one in saved if may_be_of(one.events, typed.tenant)]
     by_id = {one.run_id: one for one in saved}
     found = _each(by_id, lambda run_id: check(by_id[run_id].events, broken=by_id[run_id].corrupt, now=now))
     return _report(chain(found, unreadable.items()), typed, Screen())
@@ -114,24 +113,6 @@ def _each(run_ids: Iterable[str], verdict_on: Callable[[str], Verdict | None]) -
             raise
         except Exception as problem:
             yield run_id, f"{type(problem).__name__}: {problem}"
-
-
-def _is_of(events: Sequence[Event], tenants: Sequence[str] | None) -> bool:
-    from ballast.contracts.event import GARBLED
-    from local.cli.cost import is_of
-
-    try:
-        return is_of(events, tenants)
-    except (LogCorrupt, *GARBLED):  # whose it is cannot be told: it is looked at in any case
-        return True
-
-
-def _began(at: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(at)
-    except ValueError:  # somebody changed it: it is looked at in any case
-        return datetime.max.replace(tzinfo=UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _report(found: Iterator[tuple[str, Found]], typed: Namespace, screen: Screen) -> int:

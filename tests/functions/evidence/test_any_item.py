@@ -22,6 +22,7 @@ from ballast.playbook import load_playbook
 from local.cli.exits import Exit
 from local.cli.output import Screen
 from local.cli.verify import _each, _report
+from local.cost.explain import explained
 from local.evidence import verdict_on
 from tests.functions.budget.test_settle import settle
 from tests.functions.cloud import LOG, client
@@ -162,6 +163,21 @@ def test_since_names_a_run_that_cannot_be_read_and_goes_on(capsys: pytest.Captur
     rows = json.loads(capsys.readouterr().out)["runs"]
     assert [row["status"] for row in rows] == ["unread", "unread", "fits"]
     assert "AccessDenied" in rows[0]["why"]
+
+
+@pytest.mark.parametrize("value", [None, 1, [1], "x", {"a": {}}])
+def test_cost_leaves_a_run_with_an_odd_event_out_and_names_it(stack: Stack, run: str, value: Any) -> None:
+    plain = stack.open()
+    for seq in stack.seqs(run):
+        before = item(run, seq)
+        rewrite(run, seq, lambda body: dict.fromkeys(body, value))
+        left_out: dict[str, str] = {}
+
+        made = explained([stack.log.read(run), stack.log.read(plain)], left_out)
+
+        assert plain in made.runs
+        assert {*made.runs, *left_out} == {run, plain}
+        put(before)
 
 
 @pytest.mark.parametrize("code", ["AccessDenied", "403", "NoSuchKey", "404"])
