@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ballast.contracts import Event
+from ballast.contracts.event import GARBLED
 from ballast.contracts.wire import complaints
 from ballast.errors import InvalidInput
 
@@ -56,6 +57,10 @@ def write_whole(file: Path, text: str) -> None:
     except BaseException:
         os.unlink(made)
         raise
+
+
+class _NothingInIt(InvalidInput):
+    """A file without an entry: there is nothing to check, and nothing was changed."""
 
 
 @dataclass(frozen=True)
@@ -100,16 +105,17 @@ class Journal:
         write_whole(file, json.dumps(content, indent=1))
         return file
 
-    def recent(self, most: int = 20) -> list[SavedRun]:
-        """Return the newest runs, newest first; a file that cannot be read is left out."""
+    def recent(self, most: int = 20, unreadable: dict[str, str] | None = None) -> list[SavedRun]:
+        """Return the newest runs, newest first; a file that cannot be read is left out, and named in ``unreadable``."""
         runs: list[SavedRun] = []
         for file in sorted(self._files(), key=_age):
             if len(runs) == most:
                 break
             try:
                 runs.append(_read(file))
-            except InvalidInput:
-                continue
+            except InvalidInput as problem:
+                if unreadable is not None and not isinstance(problem, _NothingInIt):
+                    unreadable[file.stem] = str(problem)
         return runs
 
     def find(self, prefix: str) -> SavedRun:
@@ -158,13 +164,13 @@ def _read(file: Path) -> SavedRun:
         if corrupt and not events:
             raise InvalidInput(f"{file}: an entry is not valid: {next(iter(corrupt.values()))}. {remedy}")
         if not events:
-            raise InvalidInput(f"{file}: holds no entry: the run was cut off before it was admitted. {remedy}")
+            raise _NothingInIt(f"{file}: holds no entry: the run was cut off before it was admitted. {remedy}")
         title = str(content.get("title", ""))
         cut_off = content.get("cut_off", title == _CUT_OFF) is True
         return SavedRun(str(content["run_id"]), title, tuple(events), cut_off, corrupt)
     except OSError as problem:
         raise InvalidInput(f"{file}: cannot be read ({problem.strerror}).") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as problem:
+    except GARBLED as problem:
         raise InvalidInput(f"{file}: is not a saved run ({type(problem).__name__}). {remedy}") from None
 
 

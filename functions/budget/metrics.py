@@ -25,6 +25,11 @@ def run_ended(events: Sequence[Event], ended: Event) -> str:
     return metric_line(values, fields={"run_id": ended.run_id, "status": body["status"]})
 
 
+def run_failed(run_id: str) -> str:
+    """Return the line for a run of which the log does not say how it ended."""
+    return metric_line({"Runs": 1}, fields={"run_id": run_id, "status": "failed"})
+
+
 def log_unfit(run_id: str, seq: str, why: str) -> str:
     """Return the line that reports a log that is not as it was written, and the first event that does not fit."""
     return metric_line({"LogsUnfit": 1}, fields={"run_id": run_id, "seq": seq, "why": why})

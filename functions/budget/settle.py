@@ -11,21 +11,24 @@
 
 Both endings carry a digest of the log (``ballast.folds.evidence``), and before the charge is written the log is checked
 against the first one and against the digest of every prompt. A log that does not fit is reported, and settled all the
-same: its money goes back.
+same: its money goes back. Where an event is not as Ballast writes it, the least is believed: the run failed, its
+effects wait for a person, and all that it leased is charged. A log that cannot be read at all is reported, and left.
 
 Whatever is reserved then and has no outcome is charged in full; the sweeper looks again when none can come any more,
 and the windows are trued up by what came late. A run that was never opened has its lease, if any, settled by the
 sweeper: an admission may still be under way.
 """
 
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict
 
-from ballast.contracts import Answer, Event, Planner
-from ballast.contracts.event import order, run_seq
+from ballast.contracts import Answer, Effects, Event, Planner
+from ballast.contracts.event import GARBLED, order, run_seq
+from ballast.contracts.notice import RunEscalated
 from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire, parse
 from ballast.edge import guarded
@@ -53,7 +56,9 @@ from ballast.moves import MovesBook
 from ballast.outbox import Announcements, Replies
 from ballast.runtime import Runtime, lambda_runtime
 from functions.budget.books import LATE, Books
-from functions.budget.metrics import charge_disbelieved, log_unfit, run_ended
+from functions.budget.metrics import charge_disbelieved, log_unfit, run_ended, run_failed
+
+T = TypeVar("T")
 
 #: So many characters of prompts are rebuilt when a run is settled: a second's work, and 200 turns of 2 KB.
 _MOST_CHARS = 64_000_000
@@ -76,13 +81,21 @@ class StatusChange(Wire):
     status: Literal["ABORTED", "TIMED_OUT", "FAILED"]
 
 
+def _counted(events: Sequence[Event]) -> Usage:
+    """Return what the run used. Raises ``TypeError`` where money is not in whole numbers."""
+    used = usage(events)
+    if type(used.spent_microusd) is not int or type(used.reserved_microusd) is not int:
+        raise TypeError("money is counted in whole micro-dollars")
+    return used
+
+
 def how_it_ended(events: Sequence[Event], status: str) -> dict[str, Any]:
     """Return the body of ``run.ended`` for a run that ended with ``status``. Pure.
 
     ``by`` is the planner whose answer it is; ``degraded`` is true when that is not the agent; ``effects`` is
     none, kept, undone or frozen.
     """
-    used = usage(events)
+    used = _counted(events)
     body: dict[str, Any] = {
         "status": status,
         "by": None,
@@ -109,6 +122,32 @@ def how_it_ended(events: Sequence[Event], status: str) -> dict[str, Any]:
     return body | {"reason": _reason(events)}
 
 
+def _unknown(status: str) -> dict[str, Any]:
+    """Return the body of ``run.ended`` where the log does not say how the run ended."""
+    return {
+        "status": "failed" if status == "answered" else status,
+        "by": None,
+        "degraded": True,
+        "spent_microusd": 0,
+        "reserved_microusd": 0,
+        "effects": Effects.FROZEN,
+        "reason": None,
+    }
+
+
+def _culprit(events: Sequence[Event], fold: Callable[[Sequence[Event]], Any]) -> str:
+    """Return the key of the event without which ``fold``, which fails, would not: the last of the least that fails."""
+
+    def fails(number: int) -> bool:
+        try:
+            fold(events[:number])
+        except (LogCorrupt, *GARBLED):
+            return True
+        return False
+
+    return events[bisect_left(range(1, len(events)), True, key=fails)].seq
+
+
 def _is_answered(events: Sequence[Event]) -> bool:
     made = proposals(events)
     return bool(made) and isinstance(made[max(made)].decision, Answer)
@@ -120,7 +159,7 @@ def _beyond(events: Sequence[Event], leased_microusd: int) -> Finding | None:
         return None
     try:
         ceiling = opening(events).cost_ceiling_microusd
-    except (LogCorrupt, KeyError, TypeError, ValueError) as problem:
+    except (LogCorrupt, *GARBLED) as problem:
         return Finding(run_seq("opened"), f"cannot be read: {type(problem).__name__}")
     why = f"{ceiling} micro-dollars were given to the run and {leased_microusd} leased for it"
     return Finding(run_seq("opened"), why) if ceiling > leased_microusd else None
@@ -165,21 +204,26 @@ class Settlement:
             return None
         ended = ending(events)
         if ended is None:
-            if status == "answered" and self.log.unsigned(run_id) and not _is_answered(events):
-                status = "failed"  # what was said to be a person's answer is nobody's
-            index = by_outcome(requested(events).tenant, status)
-            ended = self.log.append(run_id, run_seq("ended"), how_it_ended(events, status), index=index, covers=events)
-            self.runtime.emit(run_ended(events, ended))
+            if status == "answered" and self.log.unsigned(run_id):
+                # What was said to be a person's answer is nobody's.
+                status = status if self._folded(events, _is_answered, False) else "failed"
+            asked = status
+            body = self._folded(events, lambda some: how_it_ended(some, asked), _unknown(status))
+            status = body["status"]
+            index = self._folded(events, lambda some: by_outcome(requested(some).tenant, body["status"]), None)
+            ended = self.log.append(run_id, run_seq("ended"), body, index=index, covers=events)
+            recorded = ended
+            self.runtime.emit(self._folded(events, lambda some: run_ended(some, recorded), run_failed(run_id)))
             # A write may have been begun since, of a run that was cut. One that begins from now on finds the ending.
             events = (*events, ended) if status == "answered" else self._read(run_id)
         try:
             self._tell(events)
         finally:  # neither waits for the other's trouble
             self._give_back(run_id)
-        body = ended.body
+        said = ended.body
         if ended.name == "run.refused":
-            return {"run_id": run_id, "status": "refused", "reason": body["reason"]}
-        return {"run_id": run_id, "status": body["status"], "by": body["by"], "degraded": body["degraded"]}
+            return {"run_id": run_id, "status": "refused", "reason": said.get("reason")}
+        return {"run_id": run_id, **{name: said.get(name) for name in ("status", "by", "degraded")}}
 
     def sweep(self, run_id: str, status: str) -> None:
         """Settle a run whose execution is gone, and that nobody settled; also one that was never opened."""
@@ -197,11 +241,13 @@ class Settlement:
             return
         events = self._read(run_id)
         opened = any(event.name == "run.opened" for event in events)
-        if opened and (moves(events) or unfinished(events)):  # before the lease: while it is held, it is tried again
+        if opened and self._folded(events, lambda some: bool(moves(some)) or unfinished(some), True):
+            # Before the lease: while it is held, it is tried again.
             self.runtime.get(MovesBook.of).end(run_id)
-        used = usage(events) if opened else Usage()
-        charged = used.charged_microusd
         leased = lease.leased_microusd
+        # Where nobody knows what it used, it is charged for all that it might have.
+        used = self._folded(events, _counted, Usage(spent_microusd=leased)) if opened else Usage()
+        charged = used.charged_microusd
         self._check(events, leased)
         owed = bounded(charged, leased)
         body = {"leased_microusd": leased, "charged_microusd": owed, "returned_microusd": leased - owed}
@@ -209,18 +255,18 @@ class Settlement:
             body["beyond_microusd"] = charged - owed
             self.runtime.emit(charge_disbelieved(run_id, charged, leased))
         settled = self.log.append(run_id, run_seq("settled"), body, covers=events)
-        self.books.settle(
-            lease,
-            settled.body["charged_microusd"],
-            evidence_sha256(settled),
-            outcomes_missing=used.reserved_microusd > 0 or settled.body["charged_microusd"] != owed,
-        )
+        said = settled.body.get("charged_microusd")  # somebody may have been there before
+        taken = said if type(said) is int and 0 <= said <= leased else leased
+        missing = used.reserved_microusd > 0 or taken != owed
+        self.books.settle(lease, taken, evidence_sha256(settled), outcomes_missing=missing)
 
     def _true_up(self, lease: Lease) -> None:
         """Give back what was charged for outcomes that were missing, and that came since and cost less."""
         events = self._read(lease.run_id)
         known = vouched_for(events)
-        charged = charged_at_last(events, known) if known else lease.charged_microusd
+        charged = lease.charged_microusd
+        if known:
+            charged = self._folded(events, lambda some: charged_at_last(some, known), charged)
         self.books.true_up(lease, min(charged, lease.charged_microusd))
 
     def _read(self, run_id: str) -> tuple[Event, ...]:
@@ -229,6 +275,15 @@ class Settlement:
         except LogCorrupt as problem:
             self.runtime.emit(log_unfit(run_id, "", str(problem)))
             raise
+
+    def _folded(self, events: Sequence[Event], fold: Callable[[Sequence[Event]], T], otherwise: T) -> T:
+        """Return what ``fold`` makes of the log; ``otherwise`` where it makes nothing, and report why."""
+        try:
+            return fold(events)
+        except (LogCorrupt, *GARBLED) as problem:
+            seq, why = _culprit(events, fold), f"cannot be read ({type(problem).__name__})"
+            self.runtime.emit(log_unfit(events[0].run_id, seq, why))
+            return otherwise
 
     def _check(self, events: Sequence[Event], leased_microusd: int) -> None:
         """Report the first event that does not fit, if there is one."""
@@ -245,9 +300,10 @@ class Settlement:
             self.runtime.emit(log_unfit(events[0].run_id, found.seq, found.why))
 
     def _tell(self, events: Sequence[Event]) -> None:
-        for mark, escalated in to_announce(events):  # those that could not be told when they opened
+        none: tuple[tuple[str, RunEscalated], ...] = ()
+        for mark, escalated in self._folded(events, to_announce, none):  # those that could not be told when they opened
             self.announcements.send(events, mark, escalated)
-        notice = outcome(events)
+        notice = self._folded(events, outcome, None)
         if notice is not None:
             self.announcements.send(events, run_seq("announced"), notice)
             self.replies.send(events, requested(events).reply_to, notice)

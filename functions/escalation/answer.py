@@ -18,7 +18,7 @@ from functions.escalation.approve import Approvals, changed_to, gates_playbook, 
 from functions.escalation.persons_answer import PersonsAnswer, checked
 from functions.escalation.question import Question
 from functions.escalation.resume import Resumption, closed, went_on
-from functions.escalation.rights import check, check_decision
+from functions.escalation.rights import check, check_decision, granted_microusd
 from functions.escalation.table import Changed, EscalationsTable
 
 
@@ -61,7 +61,10 @@ class Answers:
         if not repeats(question, answer) and not changed_to(question, answer):  # else it was decided before
             check(question, caller, events)
             if decision is not None:
-                check_decision(question, decision, caller, events, self.runtime.get(gates_playbook))
+                run_id = question.run_id
+                check_decision(
+                    question, decision, caller, lambda: self.granted_microusd(run_id), self.runtime.get(gates_playbook)
+                )
         still_needed = 0
         if ending(events) is not None:
             self._check_that_it_counted(question, answer, events)
@@ -75,6 +78,11 @@ class Answers:
             "status": "waiting" if still_needed else "answered",
             "still_needed": still_needed,
         }
+
+    def granted_microusd(self, run_id: str) -> int:
+        """Return what people have added to the run's budget so far, in micro-dollars."""
+        events, kept = self.log.read(run_id), self.table.granted(run_id)
+        return granted_microusd(events, self.log.unsigned(run_id), kept, self.runtime.get(gates_playbook))
 
     def reply(self, run_id: str, text: str, caller: Caller) -> dict[str, Any]:
         """Take the requester's ``text`` as the reply to the question that the run waits with.
@@ -99,6 +107,9 @@ class Answers:
     ) -> None:
         question = self._consume(answer)
         if not question.resumed:  # else the run has this very answer already
+            if isinstance(decision, HandOver) and decision.add_budget_microusd:
+                # Before the log has it: what was granted counts, whatever becomes of that entry.
+                self.table.grant(question.run_id, question.turn, decision.add_budget_microusd)
             recorded = self._record(question, answer, decision, caller, events)
             self.resumption.resume(question, recorded, claimed=False)
 

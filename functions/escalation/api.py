@@ -19,7 +19,7 @@ from functions.escalation.approve import gates_playbook
 from functions.escalation.contract import Answered, Escalation, EscalationPage, Message, Reply
 from functions.escalation.persons_answer import PersonsAnswer
 from functions.escalation.reading import Questions, State
-from functions.escalation.rights import grantable_microusd, you_may
+from functions.escalation.rights import you_may
 
 _ESCALATION_ID = re.compile(r"esc-[a-z2-7]{16}")
 _JSON = "application/json"
@@ -116,8 +116,8 @@ def reply_to_question(run_id: ARunId, body: Message) -> Response[Answered]:
 
 def _grantable(run_id: str) -> str:
     """Return what a reviewer may still add to the run's budget, in US dollars."""
-    left = grantable_microusd(app.runtime.get(RunLog.of).read(run_id), app.runtime.get(gates_playbook))
-    return dollars(max(left, 0))
+    most = app.runtime.get(gates_playbook).agent.max_grant_microusd
+    return dollars(max(most - app.runtime.get(Answers.of).granted_microusd(run_id), 0))
 
 
 def _escalation(escalation_id: str) -> Escalation:

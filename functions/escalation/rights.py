@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,9 +113,12 @@ def check(question: Question, caller: Caller, events: Sequence[Event]) -> None:
 
 
 def check_decision(
-    question: Question, decision: Decision, caller: Caller, events: Sequence[Event], playbook: Playbook
+    question: Question, decision: Decision, caller: Caller, granted: Callable[[], int], playbook: Playbook
 ) -> None:
-    """Raise ``MayNotAnswer`` where the decision is beyond the rights of a caller who may decide."""
+    """Raise ``MayNotAnswer`` where the decision is beyond the rights of a caller who may decide.
+
+    ``granted`` says what was added to the run's budget before, in micro-dollars.
+    """
     if caller.operates:
         return
     where = question.escalation_id
@@ -129,12 +132,10 @@ def check_decision(
             "Hand over to the agent or the fallback, answer, or ask an operator."
         )
     if isinstance(decision, HandOver) and decision.add_budget_microusd:
-        left = grantable_microusd(events, playbook)
-        if decision.add_budget_microusd > left:
-            most = playbook.agent.max_grant_microusd
-            granted = most - left + decision.add_budget_microusd
+        most, together = playbook.agent.max_grant_microusd, granted() + decision.add_budget_microusd
+        if together > most:
             raise MayNotAnswer(
-                f"{where}: decision.add_budget_microusd: with it {dollars(granted)} USD would be added to this run; "
+                f"{where}: decision.add_budget_microusd: with it {dollars(together)} USD would be added to this run; "
                 f"reviewers may add {dollars(most)} (max_grant_usd in agent.yaml). Add less, or ask an operator."
             )
 
@@ -167,12 +168,24 @@ def you_may(escalation: Escalation, caller: Caller) -> tuple[tuple[Act, ...], st
     return ("decide", "grant", "undo") if caller.operates else ("decide", "grant"), None
 
 
-def grantable_microusd(events: Sequence[Event], playbook: Playbook) -> int:
-    """Return how much a reviewer may still add to the run's budget."""
-    return playbook.agent.max_grant_microusd - granted_microusd(events)
+def granted_microusd(
+    events: Sequence[Event], unsigned: Sequence[Event], kept: Mapping[int, int], playbook: Playbook
+) -> int:
+    """Return what people have added to the run's budget so far, by whatever says the most: nothing of it is forgotten.
+
+    unsigned  what claims to be a person's answer and is not signed any more: it grants nothing, and counts
+    kept      by turn what the table of escalations has; no other function writes that
+    """
+    most = playbook.agent.max_grant_microusd
+    added = dict(kept)
+    for event in (*events, *unsigned):
+        if event.name == "escalation.answered":
+            added[event.turn] = max(added.get(event.turn, 0), _added(event.body, most))
+    return sum(added.values())
 
 
-def granted_microusd(events: Sequence[Event]) -> int:
-    """Return what people have added to the run's budget so far."""
-    answers = (event.body for event in events if event.name == "escalation.answered")
-    return sum(int(body["decision"].get("add_budget_microusd") or 0) for body in answers)
+def _added(body: Mapping[str, Any], most: int) -> int:
+    """Return what an answer adds; all that may be added where it says something that is no amount."""
+    decision = body.get("decision")
+    added = decision.get("add_budget_microusd", 0) if isinstance(decision, Mapping) else most
+    return added if type(added) is int and added >= 0 else most

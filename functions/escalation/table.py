@@ -42,6 +42,14 @@ class Forgetting:
         return update, {**values, ":expires_at": {"N": str(expires_at)}}
 
 
+#: An item beside the questions: what was added to one run's budget, by turn. Only people's functions write it.
+_GRANTED = "granted_"
+
+
+def _grants_of(run_id: str) -> dict[str, Any]:
+    return {"escalation_id": {"S": f"grants-{run_id}"}}
+
+
 class Changed(Exception):
     """Somebody else changed the question in between; look again."""
 
@@ -95,6 +103,24 @@ class EscalationsTable:
             except self.dynamodb.exceptions.ConditionalCheckFailedException:
                 raise Changed(escalation_id) from None
         return Question.of(changed["Attributes"])
+
+    def granted(self, run_id: str) -> dict[int, int]:
+        """Return what people added to the run's budget, in micro-dollars by turn, whatever its log says by now."""
+        with consequences(self.what):
+            found = self.dynamodb.get_item(TableName=self.name, Key=_grants_of(run_id), ConsistentRead=True)
+        kept = found.get("Item", {}).items()
+        return {int(name[len(_GRANTED) :]): int(value["N"]) for name, value in kept if name.startswith(_GRANTED)}
+
+    def grant(self, run_id: str, turn: int, microusd: int) -> None:
+        """Remember that a person's answer in that turn added so much; the same again changes nothing."""
+        update, told = self.forgetting.into(f"SET {_GRANTED}{turn:04d} = :added", {":added": {"N": str(microusd)}})
+        with consequences(self.what):
+            self.dynamodb.update_item(
+                TableName=self.name,
+                Key=_grants_of(run_id),
+                UpdateExpression=update,
+                ExpressionAttributeValues=told,
+            )
 
     @property
     def what(self) -> str:

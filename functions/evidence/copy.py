@@ -5,19 +5,26 @@ Only deployed where the stack's parameter ``LogCopyDays`` asks for it::
     run-…/0003.call.1.settled.json   the item as it was written, in DynamoDB's JSON (binary values as base64)
     payloads/…                       what the item points to, under the same key as in the payload bucket
 
-What is there already stays: a record that comes again, or an event that was written anew, changes nothing.
+An item that nothing of Ballast wrote is copied as it is, and reported where its payload cannot be: what is behind it is
+copied all the same. What is there already stays: a record that comes again, or an event that was written anew, changes
+nothing.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ballast.contracts.event import GARBLED
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
-from ballast.log.aws_errors import consequences
+from ballast.log.aws_errors import consequences, readable
 from ballast.log.codec import payload_of
 from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings, lambda_runtime
+
+#: A key of S3 has no more; those of a table may be longer.
+_KEY_BYTES = 1_024
 
 
 class CopySettings(Settings):
@@ -44,20 +51,29 @@ class Copier:
         settings = CopySettings.of(runtime)
         return cls(runtime.client("s3"), settings)
 
-    def copy(self, item: Mapping[str, Any]) -> bool:
-        """Copy one item of the log, and its payload; return False where the payload is gone. Raises ``RetryLater``."""
+    def copy(self, item: Mapping[str, Any]) -> str | None:
+        """Copy one item of the log, whatever it is, and its payload; return what of it could not be copied, if any.
+
+        That will not be there the next time either. Raises ``RetryLater``, and what else is not the item's fault.
+        """
         name = f"{item['run_id']['S']}/{item['seq']['S']}.json"
-        self._put(name, canonical(item).encode("ascii"))
-        key = payload_of(dict(item))
+        content = canonical(item).encode("ascii")
+        if len(name.encode("utf-8", "surrogatepass")) > _KEY_BYTES:
+            name = f"odd/{hashlib.sha256(content).hexdigest()}.json"
+        self._put(name, content)
+        try:
+            key = payload_of(item)
+        except (ValueError, AttributeError):
+            return "its payload is no key of a payload"
         if key is None:
-            return True
+            return None
         with consequences(f"Bucket {self.settings.payload_bucket} (PAYLOAD_BUCKET)"):
-            try:
-                found = self.s3.get_object(Bucket=self.settings.payload_bucket, Key=key)
-            except self.s3.exceptions.NoSuchKey:
-                return False  # nor will it be there the next time
-        self._put(key, found["Body"].read())
-        return True
+            found = readable(self.s3, self.settings.payload_bucket, key)
+            if found is None:
+                return "its payload is gone, or there is no right to read it"
+            content = found["Body"].read()
+        self._put(key, content)
+        return None
 
     def _put(self, key: str, content: bytes) -> None:
         from botocore.exceptions import ClientError
@@ -79,17 +95,32 @@ class Copier:
 
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> None:
-    """Copy the new events of ``event``, the stream's. Raises what failed: the stream sends the batch again."""
+    """Copy the new events of ``event``, the stream's.
+
+    An item that cannot be copied whole is reported, and holds up no other. Raises at the end what failed for another
+    reason: then the stream sends the batch again.
+    """
     process = runtime or lambda_runtime()
     copier = process.get(Copier.of)
+    failed: Exception | None = None
     for record in event["Records"]:
         if record["eventName"] != "INSERT":
             continue
-        whole = False
+        change = record["dynamodb"]
         try:
-            whole = copier.copy(record["dynamodb"]["NewImage"])
-        finally:
-            if not whole:
-                keys = record["dynamodb"].get("Keys", {})
-                about = {name: str(keys.get(name, {}).get("S", "?")) for name in ("run_id", "seq")}
-                process.emit(metric_line({"LogCopiesFailed": 1}, fields=about))
+            why = copier.copy(change["NewImage"])
+        except GARBLED as problem:
+            why = f"it is no item of the log ({type(problem).__name__})"
+        except Exception as problem:
+            failed, why = failed or problem, type(problem).__name__
+        if why is not None:
+            about = {name: _named(change, name) for name in ("run_id", "seq")}
+            process.emit(metric_line({"LogCopiesFailed": 1}, fields=about | {"why": why}))
+    if failed is not None:
+        raise failed
+
+
+def _named(change: Mapping[str, Any], name: str) -> str:
+    keys = change.get("Keys")
+    found = keys.get(name) if isinstance(keys, Mapping) else None
+    return str(found.get("S", "?")) if isinstance(found, Mapping) else "?"

@@ -59,7 +59,7 @@ def cost(typed: Namespace) -> int:
         return _explain([journal.find(typed.run).events], typed, Screen())
     since = moment(typed.since, _now())
     logs = [saved.events for saved in journal.recent(most=10_000)]
-    wanted = [log for log in logs if datetime.fromisoformat(log[0].at) >= since and is_of(log, typed.tenant)]
+    wanted = [log for log in logs if opened_at(log) >= since and may_be_of(log, typed.tenant)]
     return _explain(wanted, typed, Screen())
 
 
@@ -115,17 +115,35 @@ def wants_one(typed: Namespace) -> bool:
     return typed.run is not None
 
 
-def is_of(log: Sequence[Event], tenants: Sequence[str] | None) -> bool:
-    """Say whether the run is of one of ``tenants``; of any where none is named."""
+def may_be_of(log: Sequence[Event], tenants: Sequence[str] | None) -> bool:
+    """Say whether the run is of one of ``tenants``; of any where none is named, or where the log does not tell."""
+    from ballast.errors import LogCorrupt
     from ballast.folds import requested
 
-    return not tenants or requested(log).tenant in tenants
+    try:
+        return not tenants or requested(log).tenant in tenants
+    except LogCorrupt:  # somebody changed it: it is looked at in any case
+        return True
+
+
+def opened_at(log: Sequence[Event]) -> datetime:
+    """Return when the run was opened; as late as can be where somebody changed that: it is looked at in any case."""
+    try:
+        found = datetime.fromisoformat(log[0].at)
+    except ValueError:
+        return datetime.max.replace(tzinfo=UTC)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _explain(logs: Iterable[Sequence[Event]], typed: Namespace, screen: Screen) -> int:
     from local.cost.explain import explained
 
-    made = explained(logs)
+    left_out: dict[str, str] = {}
+    made = explained(logs, left_out)
+    for run_id, why in left_out.items():
+        print(f"Left out: {run_id}: its log has an event that cannot be read ({why}); verify it.", file=sys.stderr)
+    if left_out and typed.run is not None:
+        raise InvalidInput(f"{typed.run}: what it cost cannot be told.")
     if typed.json:
         print(json.dumps(made.as_data(), indent=2))
         return Exit.OK

@@ -8,11 +8,12 @@ import os
 import sys
 from argparse import Namespace
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from ballast.errors import InvalidInput
+from ballast.errors import InvalidInput, SettingInvalid
 from local.cli.exits import Exit
 
 if TYPE_CHECKING:
@@ -32,14 +33,17 @@ person's and is not signed.
   ballast --stack ballast-dev verify --since 6h      every run whose execution began since then
   ballast --stack ballast-dev verify --since 6h --json || page-someone
 
-Ends with 0 where all fit, 6 where one does not, 7 where none is known to be changed but one that ended, or the
-one that was named, is covered by no digest: it goes on, was refused, or an older version ended it.
+Ends with 0 where all fit, 6 where one does not or could not be read, 7 where none is known to be changed but one
+that ended, or the one that was named, is covered by no digest: it goes on, was refused, or an older version ended it.
 """
+#: A verdict; None where there is no log; or why the run could not be read.
+Found: TypeAlias = "Verdict | str | None"
 #: So many runs are checked between two lines of progress.
 _EVERY = 50
 _SAYS = {
     "fits": "fits",
     "unfit": "DOES NOT FIT",
+    "unread": "COULD NOT BE READ",
     "not_covered": "not covered",
     "open": "goes on",
     "refused": "refused",
@@ -64,18 +68,21 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 def verify(typed: Namespace) -> int:
     """Check saved runs and return the exit code. Raises ``InvalidInput``."""
     from ballast.folds.evidence import check
-    from local.cli.cost import is_of, moment, wants_one
+    from local.cli.cost import may_be_of, moment, opened_at, wants_one
     from local.cli.output import Screen
     from local.journal import Journal, state_folder
 
     journal, now = Journal(state_folder(os.environ)), datetime.now(UTC)
+    unreadable: dict[str, str] = {}
     if wants_one(typed):
         saved = [journal.find(typed.run)]
     else:
         since = moment(typed.since, now)
-        saved = [one for one in journal.recent(most=100_000) if _began(one.events[0].at) >= since]
-        saved = [one for one in saved if is_of(one.events, typed.tenant)]
-    return _report(((one.run_id, check(one.events, broken=one.corrupt, now=now)) for one in saved), typed, Screen())
+        saved = [one for one in journal.recent(100_000, unreadable) if opened_at(one.events) >= since]
+        saved = [one for one in saved if may_be_of(one.events, typed.tenant)]
+    by_id = {one.run_id: one for one in saved}
+    found = _each(by_id, lambda run_id: check(by_id[run_id].events, broken=by_id[run_id].corrupt, now=now))
+    return _report(chain(found, unreadable.items()), typed, Screen())
 
 
 def verify_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
@@ -85,27 +92,30 @@ def verify_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> i
     now = datetime.now(UTC)
     run_ids: Iterable[str]
     if wants_one(typed):
-        verdict = cloud.verdict(typed.run, now)
-        if verdict is None:
+        one = list(_each([typed.run], lambda run_id: cloud.verdict(run_id, now)))
+        if one == [(typed.run, None)]:
             raise InvalidInput(f"{typed.run}: the stack has no log of it. A run's whole id is needed here.")
-        return _report(iter([(typed.run, verdict)]), typed, screen)
+        return _report(iter(one), typed, screen)
     if typed.tenant:
         since = moment(typed.since, now)
         run_ids = (run for tenant in typed.tenant for run in cloud.runs_since(tenant, since, 100_000))
     else:
         run_ids = cloud.executions_since(moment(typed.since, now))
-    return _report(((run_id, cloud.verdict(run_id, now)) for run_id in run_ids), typed, screen)
+    return _report(_each(run_ids, lambda run_id: cloud.verdict(run_id, now)), typed, screen)
 
 
-def _began(at: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(at)
-    except ValueError:  # somebody changed it: it is looked at in any case
-        return datetime.max.replace(tzinfo=UTC)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+def _each(run_ids: Iterable[str], verdict_on: Callable[[str], Verdict | None]) -> Iterator[tuple[str, Found]]:
+    """Yield what is found of each run. One that cannot be read, whatever the reason, does not end the others'."""
+    for run_id in run_ids:
+        try:
+            yield run_id, verdict_on(run_id)
+        except (InvalidInput, SettingInvalid):  # what was typed, or the stack: it is so of every run
+            raise
+        except Exception as problem:
+            yield run_id, f"{type(problem).__name__}: {problem}"
 
 
-def _report(found: Iterator[tuple[str, Verdict | None]], typed: Namespace, screen: Screen) -> int:
+def _report(found: Iterator[tuple[str, Found]], typed: Namespace, screen: Screen) -> int:
     """Print each verdict as it comes, and the sum; return the exit code."""
     counts: Counter[str] = Counter()
     rows: list[dict[str, Any]] = []
@@ -114,7 +124,7 @@ def _report(found: Iterator[tuple[str, Verdict | None]], typed: Namespace, scree
         counts[row["status"]] += 1
         if typed.json:
             rows.append(row)
-        elif typed.run is not None or row["status"] in ("unfit", "not_covered"):
+        elif typed.run is not None or row["status"] in ("unfit", "unread", "not_covered"):
             _show(row, screen)
         if counts.total() % _EVERY == 0:
             print(f"{counts.total()} runs checked …", file=sys.stderr)
@@ -123,14 +133,16 @@ def _report(found: Iterator[tuple[str, Verdict | None]], typed: Namespace, scree
     elif typed.run is None:
         summed = ", ".join(f"{counts[status]} {says}" for status, says in _SAYS.items() if counts[status])
         screen.line(f"{counts.total()} runs: {summed}." if counts else f"No run since {typed.since}.")
-    if counts["unfit"]:
+    if counts["unfit"] or counts["unread"]:
         return Exit.UNFIT
     if counts["not_covered"] or (typed.run is not None and not counts["fits"]):
         return Exit.NOT_COVERED
     return Exit.OK
 
 
-def _row(run_id: str, verdict: Verdict | None, stack: str | None) -> dict[str, Any]:
+def _row(run_id: str, verdict: Found, stack: str | None) -> dict[str, Any]:
+    if isinstance(verdict, str):
+        return {"run_id": run_id, "status": "unread", "why": verdict}
     if verdict is None:
         return {"run_id": run_id, "status": "no_log", "why": _WHY["no_log"]}
     row: dict[str, Any] = {
@@ -166,7 +178,7 @@ def _what_to_do(run_id: str, stack: str | None, forged: bool) -> str:
 def _show(row: dict[str, Any], screen: Screen) -> None:
     status = row["status"]
     checked = f", {row['covered']} events and {row['prompts']} prompts checked" if status == "fits" else ""
-    style = {"fits": "green", "unfit": "red"}.get(status, "yellow")
+    style = {"fits": "green", "unfit": "red", "unread": "red"}.get(status, "yellow")
     screen.line(f"{row['run_id']}: {_SAYS[status]}{checked}", style)
     if "first" in row:
         screen.line(f"  first: {row['first']['seq']} {row['first']['why']}")

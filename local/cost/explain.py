@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ballast.contracts import Event
+from ballast.contracts.event import GARBLED
+from ballast.errors import LogCorrupt
 from ballast.folds import ending, opening, saved
 from local.cost.charges import Charge, charges
 from local.cost.sums import Sum, by_tool, summed, total
@@ -67,16 +69,35 @@ class Explanation:
         }
 
 
-def explained(logs: Iterable[Sequence[Event]]) -> Explanation:
-    """Explain the runs of these logs."""
+def _of_one(events: Sequence[Event]) -> tuple[Sequence[Charge], bool, int, int]:
+    """Return a run's charges, whether it goes on, its ceiling, and what was saved."""
+    charged, open_ = charges(events), ending(events) is None
+    if not any(event.name == "run.opened" for event in events):
+        return charged, open_, 0, 0
+    return charged, open_, opening(events).cost_ceiling_microusd, sum(loop.saved_microusd for loop in saved(events))
+
+
+def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None = None) -> Explanation:
+    """Explain the runs of these logs.
+
+    With ``left_out`` a run with an event that Ballast does not write, as whoever may write the log can, is named there,
+    and hides no other.
+    """
     runs: list[str] = []
     found: list[Charge] = []
     ceiling = running = spared = 0
     for events in logs:
-        runs.append(events[0].run_id)
-        found += charges(events)
-        running += ending(events) is None
-        if any(event.name == "run.opened" for event in events):
-            ceiling += opening(events).cost_ceiling_microusd
-            spared += sum(loop.saved_microusd for loop in saved(events))
+        run_id = events[0].run_id
+        try:
+            charged, open_, leased, saved_ = _of_one(events)
+        except (LogCorrupt, *GARBLED) as problem:
+            if left_out is None:
+                raise
+            left_out[run_id] = type(problem).__name__
+            continue
+        runs.append(run_id)
+        found += charged
+        running += open_
+        ceiling += leased
+        spared += saved_
     return Explanation(tuple(runs), tuple(found), ceiling, running, spared)

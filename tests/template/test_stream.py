@@ -7,6 +7,7 @@ import pytest
 from local.moto_seams.events import matches
 from local.moto_seams.imports import import_moto
 from tests.template import rendered
+from tests.template.alarms import watched
 
 TEMPLATE = rendered.written()
 TTL = {"type": "Service", "principalId": "dynamodb.amazonaws.com"}
@@ -42,13 +43,23 @@ def test_only_what_touches_an_event_is_watched_and_only_what_adds_one_is_copied(
     assert (reaches("LogTouchedSource", record), reaches("LogCopySource", record)) == (watched, copied)
 
 
-def test_both_read_the_logs_stream_from_its_beginning_and_nothing_is_given_up() -> None:
+def test_both_read_the_logs_stream_from_its_beginning_and_put_aside_what_keeps_failing() -> None:
     for mapping in ("LogTouchedSource", "LogCopySource"):
         properties = TEMPLATE["Resources"][mapping]["Properties"]
         assert properties["EventSourceArn"] == {"Fn::GetAtt": ["RunLogTable", "StreamArn"]}
         assert properties["StartingPosition"] == "TRIM_HORIZON"
-        assert "MaximumRetryAttempts" not in properties
-        assert "MaximumRecordAgeInSeconds" not in properties
+        assert properties["BisectBatchOnFunctionError"]
+        assert 0 < properties["MaximumRetryAttempts"] <= 1_000
+        # So much before the stream forgets it that somebody can still fetch it.
+        assert 3_600 <= properties["MaximumRecordAgeInSeconds"] <= 12 * 3_600
+        aside = properties["DestinationConfig"]["OnFailure"]["Destination"]
+        assert aside == {"Fn::GetAtt": ["UnreadStreamQueue", "Arn"]}
+
+
+def test_what_is_put_aside_is_somebodys_ticket() -> None:
+    (queue,) = watched("UnreadStreamAlarm")
+
+    assert queue["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["UnreadStreamQueue", "QueueName"]}}]
 
 
 def test_the_stream_has_what_was_there_and_what_is_there_now() -> None:

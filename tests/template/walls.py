@@ -101,9 +101,10 @@ MAY: dict[str, Row] = {
         "MovesTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:PutItem dynamodb:UpdateItem",
     },
     # evidence
-    "LogTouchedFunction": {"RunLogTable/stream": READ_STREAM},
+    "LogTouchedFunction": {"RunLogTable/stream": READ_STREAM, "UnreadStreamQueue": "sqs:SendMessage"},
     "LogCopyFunction": {
         "RunLogTable/stream": READ_STREAM,
+        "UnreadStreamQueue": "sqs:SendMessage",
         "PayloadBucket/payloads/*": "s3:GetObject",
         "LogCopyBucket/*": "s3:PutObject",
     },

@@ -19,7 +19,7 @@ PLATFORM = frozenset(
         *("BudgetsTable", "EscalationsTable", "IdempotencyTable", "ModelCircuitsTable", "MovesTable", "RunLogTable"),
         *("EscalationDeadLetterQueue", "EscalationQueue", "RunRequestDeadLetterQueue", "RunRequestQueue"),
         *("AlarmTopic", "AnswerKey", "LogCopyBucket", "PayloadBucket", "SensitiveKey", "TicketTopic"),
-        "UnsettledRunsQueue",
+        *("UnreadStreamQueue", "UnsettledRunsQueue"),
     }
 )
 #: Types that hold data or reach somebody: what a tool works with.

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 
 from ballast.errors import SettingInvalid
 from tests.functions.cloud import client
@@ -115,3 +117,67 @@ def test_what_cannot_be_copied_is_reported_and_comes_again(stack: Stack) -> None
         copy(stack, record("INSERT", new=OLD))
 
     assert [line["seq"] for line in stack.lines() if "LogCopiesFailed" in line] == ["0001.call.1.settled"]
+
+
+ODD: dict[str, Body] = {
+    "payload a number": {"payload": {"N": "1"}},
+    "payload null": {"payload": {"NULL": True}},
+    "payload nothing": {"payload": {"S": ""}},
+    "payload elsewhere": {"payload": {"S": "elsewhere/x"}},
+    "payload above": {"payload": {"S": "payloads/../x"}},
+    "payload not there": {"payload": {"S": "payloads/gone"}},
+}
+
+
+@pytest.mark.parametrize("odd", ODD.values(), ids=ODD)
+def test_an_odd_item_is_copied_as_it_is_and_reported_and_holds_up_no_other(
+    stack: Stack, copies: Any, odd: Body
+) -> None:
+    before, behind = keyed("run-a", "0001"), keyed("run-a", "0003")
+
+    copy(stack, before, keyed("run-a", "0002", **odd), behind)
+
+    assert copies().keys() == {f"run-a/{seq}.json" for seq in ("0001", "0002", "0003")}
+    assert json.loads(copies()["run-a/0002.json"])["payload"] == odd["payload"]
+    assert [line["seq"] for line in stack.lines() if "LogCopiesFailed" in line] == ["0002"]
+
+
+def test_a_key_that_is_too_long_for_s3_is_copied_under_its_hash(stack: Stack, copies: Any) -> None:
+    copy(stack, keyed("r" * 1_500, "0001"), keyed("run-a", "0002"))
+
+    odd, plain = sorted(copies())
+    assert odd.startswith("odd/")
+    assert json.loads(copies()[odd])["run_id"]["S"] == "r" * 1_500
+    assert plain == "run-a/0002.json"
+
+
+@pytest.mark.parametrize(
+    "record", [{}, {"dynamodb": {}}, {"dynamodb": {"Keys": None, "NewImage": {"run_id": {"S": 1}}}}]
+)
+def test_a_record_of_another_shape_holds_up_no_other(stack: Stack, copies: Any, record: Body) -> None:
+    copy(stack, {"eventName": "INSERT", "dynamodb": {"NewImage": {}}} | record, keyed("run-a", "0002"))
+
+    assert copies().keys() == {"run-a/0002.json"}
+
+
+def test_s3_that_denies_a_payload_holds_up_no_other(stack: Stack, copies: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def denied(self: Any, operation: str, asked: Any) -> Any:
+        if operation == "GetObject" and asked["Bucket"] == "payloads":
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "s3:ListBucket"}}, operation)
+        return real(self, operation, asked)
+
+    real = BaseClient._make_api_call  # type: ignore[attr-defined]
+    monkeypatch.setattr(BaseClient, "_make_api_call", denied)
+
+    copy(stack, keyed("run-a", "0001", payload={"S": "payloads/abc"}), keyed("run-a", "0002"))
+
+    assert copies().keys() == {"run-a/0001.json", "run-a/0002.json"}
+    assert ["gone, or there is no right" in line["why"] for line in stack.lines() if "LogCopiesFailed" in line] == [
+        True
+    ]
+
+
+def keyed(run_id: str, seq: str, **more: Any) -> Body:
+    """Return a record of an item that was added."""
+    keys = {"run_id": {"S": run_id}, "seq": {"S": seq}}
+    return {"eventName": "INSERT", "dynamodb": {"Keys": keys, "NewImage": keys | more}}

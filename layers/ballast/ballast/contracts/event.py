@@ -37,6 +37,8 @@ _STEPS = (
     "settled",
     "corrected",
 )
+#: What reading an event raises that is not as Ballast writes it. Whoever may write the log may put any item there.
+GARBLED = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError)
 #: What the executor writes where nobody answered: it says nothing, and lets nothing happen.
 _NOBODYS = {"escalation_id", "approve", "by", "comment", "agent_until_ms", "deadline_ms"}
 # Within a round of asking for an approval.

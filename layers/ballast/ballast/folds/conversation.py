@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import Event
-from ballast.contracts.event import model_seq
+from ballast.contracts.event import GARBLED, model_seq
 from ballast.contracts.wire import canonical, sha256
 
 #: What of a request, beside the prompt, its digest covers: ``gen_ai.request.…``.
@@ -131,7 +131,7 @@ def changed_prompts(
                 before = _extended(written[requested.shown["after"]], requested.shown, digests)
                 said = (*before.messages, canonical(event.shown["message"]))
                 written[event.seq] = _Written(before.system, before.tools, said, before.digests)
-        except (KeyError, TypeError, AttributeError, ValueError) as missing:
+        except GARBLED as missing:
             wrong[event.seq] = f"its prompt cannot be rebuilt: {missing}"
     return wrong, fit
 

@@ -19,23 +19,36 @@ The digest has no key: whoever may write the log can compute a new one. That is 
 settled lease as well, where only the functions of money write.
 """
 
-import base64
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
 from ballast.contracts import Event
-from ballast.contracts.event import LAST_TURN, approval_seq, call_seq, escalation_seq, is_a_persons, order, run_seq
-from ballast.contracts.wire import canonical
+from ballast.contracts.event import GARBLED, LAST_TURN, approval_seq, call_seq, escalation_seq, is_a_persons, run_seq
 from ballast.folds.conversation import changed_prompts
+from ballast.folds.vouching import (
+    CARRIERS,
+    EVIDENCE,
+    LISTED_BYTES,
+    evidence_sha256,
+    listed,
+    mark_of,
+    place_of,
+    together_of,
+    unsigned_keys,
+    vouched_for,
+    vouched_keys,
+    vouching,
+    whole_before,
+    whole_of,
+    without_evidence,
+)
 
-#: What a body has its evidence under.
-EVIDENCE = "evidence"
-#: So many bytes of a mark are listed: enough to name an event; the whole marks are in ``sha256``.
-_LISTED_BYTES = 6
-_CARRIERS = ("run.ended", "run.settled")
+__all__ = ["EVIDENCE", "Anchor", "Finding", "Verdict", "check", "evidence_sha256", "vouched_for", "vouching"]
+
+_ODD = "nothing of Ballast writes such a body; somebody changed or added it"
 _UNSIGNED = (
     "says that a person decided, and no person's function signed it: somebody forged or changed it. "
     "Nothing that acts believes it"
@@ -102,43 +115,6 @@ class _Check:
     checked: set[str] = field(default_factory=set)
 
 
-def vouching(event: Event, covers: Sequence[Event], unsigned: Iterable[str] = ()) -> Event:
-    """Return ``event`` with the evidence that it gives for ``covers`` and for itself.
-
-    covers    the run's log as it is known; what an earlier carrier in it vouches for is not listed again
-    unsigned  the keys of what claims to be a person's answer there and is not signed
-    """
-    known = {seq for carrier in covers if carrier.name in _CARRIERS for seq in _vouched_for(carrier)}
-    fresh = [one for one in sorted(covers, key=order) if one.seq not in known and one.seq != event.seq]
-    marks = [_mark(one) for one in fresh]
-    since = covers[0].at if covers else event.at
-    told = {seq for carrier in covers if carrier.name in _CARRIERS for seq in _listed_apart(carrier)}
-    apart = " ".join(sorted(set(unsigned) - told))
-    together = _together(marks)
-    evidence = {
-        "sha256": _whole(together, since, event, apart),
-        "events": together,
-        "since": since,
-        **({"unsigned": apart} if apart else {}),
-        "keys": " ".join(one.seq for one in fresh),
-        "marks": base64.b64encode(b"".join(mark[:_LISTED_BYTES] for mark in marks)).decode("ascii"),
-    }
-    return event.model_copy(update={"body": event.body | {EVIDENCE: evidence}})
-
-
-def vouched_for(events: Sequence[Event]) -> frozenset[str]:
-    """Return the keys of the events that the run's endings vouch for: what was there when it was settled."""
-    carriers = (event for event in events if event.name in _CARRIERS and EVIDENCE in event.body)
-    return frozenset(seq for carrier in carriers for seq in _vouched_for(carrier))
-
-
-def evidence_sha256(event: Event) -> str | None:
-    """Return the digest that ``event`` carries; None where an older version wrote it."""
-    evidence = event.body.get(EVIDENCE)
-    found = evidence.get("sha256") if isinstance(evidence, Mapping) else None
-    return found if isinstance(found, str) else None
-
-
 def check(
     events: Sequence[Event],
     *,
@@ -159,16 +135,39 @@ def check(
     unsigned    keys of people's answers that a reader with the key did not believe; without the key they are told by
                 what the endings list, and by the answers that have no signature at all
     """
+    try:
+        return _verdict(events, dict(broken or {}), anchor, settling, now, most_chars, frozenset(unsigned))
+    except GARBLED as problem:  # a body that no line here expects: it is no reason to look at no other run
+        return Verdict("unfit", Finding("", f"the run cannot be checked ({type(problem).__name__}): {_ODD}"))
+
+
+def _verdict(
+    events: Sequence[Event],
+    broken: dict[str, str],
+    anchor: Anchor | None,
+    settling: bool,
+    now: datetime | None,
+    most_chars: int | None,
+    unsigned: frozenset[str],
+) -> Verdict:
     names = {event.name: event for event in events}
-    digests = {event.seq: event.digest for event in events}
-    marks = {event.seq: _mark(event, digests[event.seq]) for event in events}
-    it = _Check(events, dict(broken or {}), marks)
+    digests: dict[str, str] = {}
+    marks: dict[str, bytes] = {}
+    for event in events:
+        try:
+            digests[event.seq] = event.digest
+            marks[event.seq] = mark_of(event, digests[event.seq])
+        except GARBLED as problem:
+            broken.setdefault(event.seq, _unreadable(problem))
+    events = [event for event in events if event.seq in marks]
+    it = _Check(events, broken, marks)
     it.wrong.update(it.broken)
-    carriers = [event for event in events if event.name in _CARRIERS and EVIDENCE in event.body]
+    carriers = [event for event in events if event.name in CARRIERS and EVIDENCE in event.body]
     # The newest first: what it says of an earlier one decides whether that one is believed.
     for carrier in reversed(carriers):
         if carrier.seq not in it.wrong:
-            _check_carrier(it, carrier)
+            with _finding(it, carrier):
+                _check_carrier(it, carrier)
     _check_anchor(it, names, anchor)
     believed = [carrier for carrier in carriers if carrier.seq in it.checked and carrier.seq not in it.wrong]
     forgotten = now is not None and _forgets(believed, now) and _only_missing(it)
@@ -176,7 +175,7 @@ def check(
     if not forgotten:
         changed, prompts = changed_prompts(events, digests, most_chars)
         it.wrong.update({seq: why for seq, why in changed.items() if seq not in it.wrong})
-    forged = _check_answers(it, carriers, names, frozenset(unsigned))
+    forged = _check_answers(it, carriers, names, unsigned)
     whole = carriers and "run.ended" in names and not {run_seq("ended"), run_seq("settled")} & it.wrong.keys()
     late = _check_uncovered(it, names) if whole else ()
     if carriers and not settling:
@@ -194,21 +193,34 @@ def check(
     return Verdict(status, first, len(it.covered), prompts, late, forged)
 
 
+@contextmanager
+def _finding(it: _Check, event: Event) -> Iterator[None]:
+    """Name ``event`` where it cannot be checked: whoever may write the log may put any body there."""
+    try:
+        yield
+    except GARBLED as problem:
+        it.wrong.setdefault(event.seq, _unreadable(problem))
+
+
+def _unreadable(problem: Exception) -> str:
+    return f"cannot be checked ({type(problem).__name__}): {_ODD}"
+
+
 def _check_carrier(it: _Check, carrier: Event) -> None:
     """Compare what is there with what ``carrier`` vouches for."""
     evidence = carrier.body[EVIDENCE]
     it.covered.add(carrier.seq)
     try:
-        listed = list(_listed(evidence))
-    except (KeyError, TypeError, ValueError, AttributeError):
+        keys = list(listed(evidence))
+    except GARBLED:
         it.wrong.setdefault(carrier.seq, "its evidence cannot be read")
         return
     whole: list[bytes] = []
     fits = True
-    for seq, beginning in listed:
+    for seq, beginning in keys:
         it.covered.add(seq)
         mark = it.marks.get(seq)
-        if mark is not None and mark[:_LISTED_BYTES] == beginning:
+        if mark is not None and mark[:LISTED_BYTES] == beginning:
             whole.append(mark)
             continue
         fits = False
@@ -216,13 +228,13 @@ def _check_carrier(it: _Check, carrier: Event) -> None:
             it.missing.add(seq)
         said = f"is missing: {carrier.seq} vouches for it" if mark is None else f"was changed after {carrier.seq}"
         it.wrong.setdefault(seq, said)
-    since, own, apart = evidence.get("since"), _without_evidence(carrier), evidence.get("unsigned", "")
+    since, own, apart = evidence.get("since"), without_evidence(carrier), evidence.get("unsigned", "")
     if "events" in evidence:
-        right = _whole(evidence["events"], since, own, apart) == evidence.get("sha256")
+        right = whole_of(evidence["events"], since, own, apart) == evidence.get("sha256")
         if right and fits:
-            right = _together(whole) == evidence["events"]
+            right = together_of(whole) == evidence["events"]
     else:  # an older version's, which can only be checked while all that it vouches for is there
-        right = not fits or _whole_before(whole, since, own, apart) == evidence.get("sha256")
+        right = not fits or whole_before(whole, since, own, apart) == evidence.get("sha256")
     if not right:
         it.wrong[carrier.seq] = "was changed: it, its time, its index or what it says of the others is not what it was"
     elif fits or "events" in evidence:
@@ -234,37 +246,40 @@ def _check_answers(
 ) -> tuple[str, ...]:
     """Find what claims to be a person's answer and is not signed; what an older version ended has no signatures."""
     there = {event.seq for event in it.events}
-    forged = unsigned | {seq for carrier in carriers for seq in _listed_apart(carrier)}
+    forged = {*unsigned} | {seq for carrier in carriers for seq in unsigned_keys(carrier)}
     # A file of an older version does not say what stood beside any event.
     known = any(event.stored for event in it.events)
     if known and (carriers or "run.ended" not in names):
-        forged |= {
-            event.seq
-            for event in it.events
-            if is_a_persons(event.name, event.body) and event.seq not in it.covered and "mac" not in dict(event.stored)
-        }
+        for event in it.events:
+            with _finding(it, event):
+                signed = event.seq in it.covered or "mac" in dict(event.stored)
+                if not signed and is_a_persons(event.name, event.body):
+                    forged.add(event.seq)
     for seq in forged:
         it.wrong[seq] = _UNSIGNED if seq in there else f"{_UNSIGNED}. It has been deleted since"
     voided = {
         approval_seq(event.turn, event.index, "answered", event.round)
         for event in it.events
-        if event.name == "call.approval_void" and "signature" in event.body.get("moved", ())
+        if event.name == "call.approval_void" and "signature" in _list(event.body.get("moved"))
     }
     nobodys = {e.seq for e in it.events if e.seq in voided and not is_a_persons(e.name, e.body)} - forged
     it.wrong |= dict.fromkeys(nobodys, _NOT_NOBODYS)
-    return tuple(sorted(forged | nobodys, key=_place))
+    return tuple(sorted(forged | nobodys, key=place_of))
 
 
 def _check_uncovered(it: _Check, names: Mapping[str, Event]) -> tuple[str, ...]:
     """Find what no carrier vouches for: late work that had been under way, or something that was added."""
     late = []
     ended = names.get("run.ended")
-    told = set(_vouched_for(ended)) if ended is not None and EVIDENCE in ended.body else it.covered
+    told = set(vouched_keys(ended)) if ended is not None and EVIDENCE in ended.body else it.covered
     by_it = [event for event in it.events if event.seq in told]
     for event in it.events:
-        if event.name in _CARRIERS or event.seq in told:
+        if event.name in CARRIERS or event.seq in told:
             continue
-        if not _may_be_late(event, by_it, ended):
+        may_be = False
+        with _finding(it, event):
+            may_be = _may_be_late(event, by_it, ended)
+        if not may_be:
             it.wrong.setdefault(event.seq, "was added: nothing that was under way when the run ended writes it")
         elif event.seq not in it.covered and event.seq not in it.wrong:
             late.append(event.seq)
@@ -284,7 +299,7 @@ def _may_be_late(event: Event, told: Sequence[Event], ended: Event | None) -> bo
         return True
     if event.name.startswith("model.") or event.name == "plan.decided":
         of_the_turn = [one for one in told if one.turn == event.turn and one.name.startswith("model.")]
-        over = {one.body.get("attempt") for one in of_the_turn if one.name != "model.requested"}
+        over = [one.body.get("attempt") for one in of_the_turn if one.name != "model.requested"]
         if any(one.name == "model.requested" and one.body.get("attempt") not in over for one in of_the_turn):
             return True
     if ended is None or ended.body.get("status") == "answered":
@@ -330,16 +345,12 @@ def _check_anchor(it: _Check, names: Mapping[str, Event], anchor: Anchor | None)
 
 
 def _first(it: _Check, besides: set[str]) -> Finding | None:
-    seq = min(it.wrong.keys() - besides, key=_place, default=None)
+    seq = min(it.wrong.keys() - besides, key=place_of, default=None)
     return None if seq is None else Finding(seq, it.wrong[seq])
 
 
-def _place(seq: str) -> tuple[Any, ...]:
-    """Return the place of a key in the order of the work; what is no key comes last."""
-    try:
-        return 0, order(Event(run_id="", seq=seq, at="", body={})), seq
-    except ValueError:
-        return 1, (), seq
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _only_missing(it: _Check) -> bool:
@@ -353,65 +364,9 @@ def _forgets(carriers: Sequence[Event], now: datetime) -> bool:
             expires_at = int(dict(carrier.stored)["expires_at"])
             kept_s = expires_at - int(datetime.fromisoformat(carrier.at).timestamp())
             began = datetime.fromisoformat(carrier.body[EVIDENCE]["since"])
-        except (KeyError, TypeError, ValueError):
+            over = now.timestamp() > began.timestamp() + kept_s
+        except GARBLED:
             continue
-        if now.timestamp() > began.timestamp() + kept_s:
+        if over:
             return True
     return False
-
-
-def _vouched_for(carrier: Event) -> Iterator[str]:
-    """Yield the keys that ``carrier`` vouches for."""
-    evidence = carrier.body.get(EVIDENCE)
-    keys = evidence.get("keys") if isinstance(evidence, Mapping) else None
-    if isinstance(keys, str):
-        yield from keys.split()
-
-
-def _listed_apart(carrier: Event) -> Iterator[str]:
-    """Yield the keys of people's answers that were not signed when ``carrier`` was written."""
-    evidence = carrier.body.get(EVIDENCE)
-    keys = evidence.get("unsigned") if isinstance(evidence, Mapping) else None
-    if isinstance(keys, str):
-        yield from keys.split()
-
-
-def _listed(evidence: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
-    """Yield each key and the beginning of its mark. Raises where ``evidence`` is garbled."""
-    marks, keys = base64.b64decode(evidence["marks"], validate=True), evidence["keys"].split()
-    if len(marks) != len(keys) * _LISTED_BYTES:
-        raise ValueError("there is not one mark for each key")
-    for number, seq in enumerate(keys):
-        if _place(seq)[0]:
-            raise ValueError("there is something among the keys that is none")
-        yield seq, marks[number * _LISTED_BYTES : (number + 1) * _LISTED_BYTES]
-
-
-def _mark(event: Event, digest: str | None = None) -> bytes:
-    told = canonical([event.seq, event.at, digest or event.digest, event.stored])
-    return hashlib.sha256(told.encode("ascii")).digest()
-
-
-def _together(marks: Sequence[bytes]) -> str:
-    return hashlib.sha256(b"".join(marks)).hexdigest()
-
-
-def _whole(together: Any, since: Any, carrier: Event, apart: Any) -> str:
-    """Return the digest of what ``carrier`` (without its evidence) vouches for (``together``), and of itself.
-
-    since  when the first event was written
-    apart  the keys of answers that are not signed; "" where there is none
-    """
-    own = base64.b64encode(_mark(carrier)).decode("ascii")
-    return hashlib.sha256(canonical([together, own, since, apart]).encode("ascii")).hexdigest()
-
-
-def _whole_before(marks: Sequence[bytes], since: Any, carrier: Event, apart: Any) -> str:
-    """Return the same as an older version computed it."""
-    beside = [since, apart] if apart != "" else since
-    return hashlib.sha256(b"".join([*marks, _mark(carrier), canonical(beside).encode("ascii")])).hexdigest()
-
-
-def _without_evidence(carrier: Event) -> Event:
-    body = {name: value for name, value in carrier.body.items() if name != EVIDENCE}
-    return carrier.model_copy(update={"body": body})

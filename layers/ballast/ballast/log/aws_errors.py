@@ -40,6 +40,24 @@ _ABSENT_CODES = frozenset(
     {"ResourceNotFoundException", "NotFoundException", "NoSuchBucket", "QueueDoesNotExist", "StateMachineDoesNotExist"}
 )
 
+#: S3 says the second of what is not there to who may not list the bucket, which none of our roles may.
+_UNREADABLE_CODES = frozenset(
+    {"NoSuchKey", "AccessDenied", "404", "403", "NotFound", "Forbidden", "InvalidObjectState"}
+)
+
+
+def readable(s3: Any, bucket: str, key: str) -> Mapping[str, Any] | None:
+    """Return S3's answer to ``GetObject``; None where the object is gone, or there is no right to read it."""
+    from botocore.exceptions import ClientError
+
+    try:
+        found: Mapping[str, Any] = s3.get_object(Bucket=bucket, Key=key)
+    except ClientError as problem:
+        if problem.response.get("Error", {}).get("Code") in _UNREADABLE_CODES:
+            return None
+        raise
+    return found
+
 
 @contextmanager
 def consequences(resource: str) -> Iterator[None]:

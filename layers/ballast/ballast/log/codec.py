@@ -6,6 +6,7 @@ smaller, and as a pointer to S3 (claim check) where even that is large. Pure: no
 
 import hashlib
 import json
+import re
 import zlib
 from collections.abc import Mapping
 from typing import Any
@@ -20,8 +21,12 @@ from ballast.contracts.wire import canonical, complaints, sha256
 COMPRESS_OVER_BYTES = 1_024
 #: Larger items go to S3: from here one S3 PUT is cheaper than DynamoDB's write units (one a KiB).
 CLAIM_CHECK_OVER_BYTES = 32 * 1024
+#: No writer of ours makes more bytes or levels of JSON of one event.
+MOST_BYTES, MOST_LEVELS = 64 * 1024 * 1024, 160
+_PAYLOAD_KEY = re.compile(r"payloads/[0-9A-Za-z]{1,128}", re.ASCII)
+_CONTENT = frozenset({"body", "packed", "payload"})
 #: An item's attributes that are the event itself.
-_OF_THE_EVENT = frozenset({"run_id", "seq", "at", "digest", "body", "packed", "payload"})
+_OF_THE_EVENT = frozenset({"run_id", "seq", "at", "digest"}) | _CONTENT
 
 
 def encode(event: Event, written: Mapping[str, Any]) -> tuple[dict[str, Any], bytes | None]:
@@ -49,10 +54,14 @@ def payload_key(packed: bytes) -> str:
     return f"payloads/{hashlib.sha256(packed).hexdigest()}"
 
 
-def payload_of(item: dict[str, Any]) -> str | None:
-    """Return the S3 key that ``item`` points to, if any."""
-    pointer = item.get("payload")
-    return str(pointer["S"]) if pointer else None
+def payload_of(item: Mapping[str, Any]) -> str | None:
+    """Return the S3 key that ``item`` points to, if any. Raises ``ValueError`` if that is no payload's key."""
+    if "payload" not in item:
+        return None
+    key = item["payload"].get("S")
+    if not isinstance(key, str) or not _PAYLOAD_KEY.fullmatch(key):
+        raise ValueError("its payload is no key of a payload")
+    return key
 
 
 def kept_beside(item: Mapping[str, Any], tokens: Mapping[str, Any]) -> dict[str, str]:
@@ -66,18 +75,53 @@ def _plain(value: Mapping[str, Any]) -> str:
     return bytes(kept).hex() if isinstance(kept, bytes | bytearray) else str(kept)
 
 
-def decode(item: dict[str, Any], payload: bytes | None) -> Event:
-    """Return the event of ``item``; ``payload`` is what S3 held for it. Raises ``ValueError`` if it is garbled."""
+def decode(item: Mapping[str, Any], payload: bytes | None) -> Event:
+    """Return the event of ``item``; ``payload`` is what S3 held for it. Raises ``ValueError`` if it is garbled.
+
+    Whoever may write the log may put any item there. So whatever is wrong with one is that error, and nothing else.
+    """
+    if len(_CONTENT & item.keys()) != 1:
+        raise ValueError("it has no content, or more than one")
     try:
         if "body" in item:
             text = item["body"]["S"]
         else:
-            packed = payload if payload is not None else item["packed"]["B"]
-            text = zlib.decompress(packed).decode("ascii")
-        return Event(run_id=item["run_id"]["S"], seq=item["seq"]["S"], at=item["at"]["S"], body=json.loads(text))
+            text = _unpacked(payload if payload is not None else item["packed"]["B"])
+        body = json.loads(text, parse_constant=_no_number)
+        if text.count("[") + text.count("{") > MOST_LEVELS:
+            _check_levels(body)
+        return Event(run_id=item["run_id"]["S"], seq=item["seq"]["S"], at=item["at"]["S"], body=body)
     except ValidationError as problem:
         raise ValueError(complaints(problem)) from None
     except KeyError as problem:
         raise ValueError(f"it has no {problem}") from None
     except zlib.error as problem:
         raise ValueError(f"it cannot be decompressed ({problem})") from None
+    except RecursionError:
+        raise ValueError(f"it is nested more than {MOST_LEVELS} levels deep") from None
+    except (TypeError, AttributeError) as problem:
+        raise ValueError(f"it is no item of the log ({type(problem).__name__})") from None
+
+
+def _unpacked(packed: bytes) -> str:
+    unpacking = zlib.decompressobj()
+    content = unpacking.decompress(packed, MOST_BYTES)
+    if unpacking.unconsumed_tail:
+        raise ValueError(f"it has more than {MOST_BYTES} bytes")
+    if not unpacking.eof:
+        raise ValueError("it cannot be decompressed (it is cut off)")
+    return content.decode("ascii")
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _check_levels(body: Any) -> None:
+    level = [body] if isinstance(body, dict | list) else []
+    for _ in range(MOST_LEVELS):
+        inside = (inner for one in level for inner in (one.values() if isinstance(one, dict) else one))
+        level = [inner for inner in inside if isinstance(inner, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {MOST_LEVELS} levels deep")

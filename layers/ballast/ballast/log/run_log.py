@@ -11,14 +11,14 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from ballast.contracts import Event
-from ballast.contracts.event import order, run_seq
+from ballast.contracts.event import GARBLED, order, run_seq
 from ballast.contracts.secret import SEALED, Finder, Secret
 from ballast.contracts.sent import sent
 from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, LogCorrupt, RetryLater
 from ballast.folds.evidence import vouching
-from ballast.log.aws_errors import consequences
-from ballast.log.codec import decode, encode, kept_beside, payload_of
+from ballast.log.aws_errors import consequences, readable
+from ballast.log.codec import MOST_BYTES, decode, encode, kept_beside, payload_of
 from ballast.log.seal import Seal, shown, split
 from ballast.log.signature import Signatures
 from ballast.runtime import Runtime, Settings
@@ -50,6 +50,11 @@ class Unreadable:
     at: str
     why: str
     beside: Mapping[str, str]
+
+
+def _said(problem: Exception) -> str:
+    """Return what is wrong, without what was found there: only our own words are sure not to quote it."""
+    return str(problem) if isinstance(problem, ValueError | LogCorrupt) else type(problem).__name__
 
 
 def _outlives_a_run(days: int) -> int:
@@ -324,24 +329,29 @@ class RunLog:
         return f"Table {self._settings.run_log_table} (RUN_LOG_TABLE)"
 
     def _decoded(self, item: dict[str, Any]) -> Event:
-        payload = None
-        if key := payload_of(item):
-            payload = self._payload(item, key)
-        seq = item["seq"]["S"]
+        """Return the event of ``item``. Whatever is wrong with that is ``LogCorrupt``, and names the event.
+
+        Whoever may write the log may put any item there: no reader falls over it.
+        """
+        where = f"{item['run_id']['S']} {item['seq']['S']}"
         try:
-            stored = decode(item, payload)
+            key = payload_of(item)
+            stored = decode(item, None if key is None else self._payload(key))
             body, tokens = split(stored.body)
             event = stored.model_copy(update={"body": shown(body, tokens)}).with_stored(kept_beside(item, tokens))
             digest = event.digest
-        except (ValueError, RecursionError) as problem:
-            raise LogCorrupt(f"{item['run_id']['S']} {seq}: cannot be decoded: {problem}.") from None
+        except GARBLED as problem:
+            raise LogCorrupt(f"{where}: cannot be decoded: {_said(problem)}.") from None
         if digest != item.get("digest", {}).get("S"):
-            raise LogCorrupt(f"{event.run_id} {seq}: the content does not match its digest; somebody changed the log.")
+            raise LogCorrupt(f"{where}: the content does not match its digest; somebody changed the log.")
         if self._signatures is not None and not self._signatures.hold(stored, item):
-            raise AnswerUnsigned(f"{event.run_id} {seq}: {_FORGED}", event=event)
+            raise AnswerUnsigned(f"{where}: {_FORGED}", event=event)
         if self._seal is not None and self._seal.opens and tokens:
-            event = self._seal.open(event, body, tokens)
-            self._learned(event.run_id, event.body)
+            try:
+                event = self._seal.open(event, body, tokens)
+                self._learned(event.run_id, event.body)
+            except (LogCorrupt, *GARBLED) as problem:
+                raise LogCorrupt(f"{where}: a sealed value cannot be opened: {_said(problem)}.") from None
         return event
 
     def kept(self, run_id: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -382,11 +392,14 @@ class RunLog:
             self._secrets[run_id] = known
         return known
 
-    def _payload(self, item: dict[str, Any], key: str) -> bytes:
+    def _payload(self, key: str) -> bytes:
+        """Return what S3 has under ``key``. Raises ``ValueError`` where it has nothing, or does not let us see it."""
+        where = f"s3://{self._settings.payload_bucket}/{key}"
         with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):
-            try:
-                payload: bytes = self._s3.get_object(Bucket=self._settings.payload_bucket, Key=key)["Body"].read()
-            except self._s3.exceptions.NoSuchKey:
-                where = f"{item['run_id']['S']} {item['seq']['S']}"
-                raise LogCorrupt(f"{where}: its content is gone: s3://{self._settings.payload_bucket}/{key}.") from None
+            found = readable(self._s3, self._settings.payload_bucket, key)
+            if found is None:
+                raise ValueError(f"its content is gone, or there is no right to read it: {where}")
+            if found.get("ContentLength", 0) > MOST_BYTES:
+                raise ValueError(f"its content has more than {MOST_BYTES} bytes: {where}")
+            payload: bytes = found["Body"].read()
         return payload

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: What KMS takes at once.
 _MAX_BYTES = 4_096
+#: What KMS says of something that our key did not make.
+_NOT_OURS = frozenset({"InvalidCiphertextException", "IncorrectKeyException", "ValidationException"})
 
 Body = dict[str, Any]
 
@@ -135,6 +137,8 @@ class Seal:
         return parts
 
     def _decrypted(self, run_id: str, parts: list[str]) -> str:
+        from botocore.exceptions import ClientError, ParamValidationError
+
         data = b""
         for part in parts:
             with consequences(f"Key {self.key_arn} (SENSITIVE_KEY_ARN)"):
@@ -144,10 +148,17 @@ class Seal:
                         CiphertextBlob=base64.b64decode(part),
                         EncryptionContext={"run_id": run_id},
                     )
-                except (self.kms.exceptions.InvalidCiphertextException, ValueError) as problem:
+                except ClientError as problem:
+                    if problem.response.get("Error", {}).get("Code") not in _NOT_OURS:
+                        raise
                     raise LogCorrupt(f"{run_id}: a sealed value cannot be opened ({problem}).") from None
+                except (ParamValidationError, ValueError, TypeError) as problem:
+                    raise LogCorrupt(f"{run_id}: a sealed value cannot be opened ({type(problem).__name__}).") from None
             data += made["Plaintext"]
-        return data.decode("utf-8", "surrogatepass")
+        try:
+            return data.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError:
+            raise LogCorrupt(f"{run_id}: a sealed value is no text.") from None
 
 
 def split(body: Body) -> tuple[Body, dict[str, list[str]]]:

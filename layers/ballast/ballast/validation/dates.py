@@ -23,6 +23,8 @@ _SPELLINGS = (
 _NUMERIC = re.compile(r"(?<![\w./-])([0-3]?[0-9])([./])([0-3]?[0-9])(?:\2((?:19|20)?[0-9]{2})?)?(?![\w/])")
 _ISO = re.compile(r"((?:19|20)[0-9]{2})-([01][0-9])-([0-3][0-9])", re.ASCII)
 
+_HALF_A_YEAR = 183
+
 
 def days_in(evened: str) -> Iterator[Day]:
     """Yield the days that an evened text names."""
@@ -37,11 +39,23 @@ def days_in(evened: str) -> Iterator[Day]:
         yield full, int(other), int(one)
 
 
+def is_nearest(day: date, on: date) -> bool:
+    """Say whether who names month and day without a year on ``on`` means ``day``: this year's, or the next to come.
+
+    Or last year's, where that is at most six months ago.
+    """
+    if day.year == on.year:
+        return True
+    if day.year == on.year + 1:
+        return (day.month, day.day) < (on.month, on.day)
+    return day.year == on.year - 1 and (on - day).days <= _HALF_A_YEAR
+
+
 def _month(name: str) -> int:
     return next(at for at, start in enumerate(_MONTHS, start=1) if name.startswith(tuple(start.split("|"))))
 
 
-def day_of(value: object) -> Day | None:
+def day_of(value: object) -> tuple[int, int, int] | None:
     """Return the day that a value is; None where it is something else, or a day with a time."""
     found = _ISO.fullmatch(str(value))
     if found is None:

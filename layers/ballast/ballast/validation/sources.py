@@ -26,7 +26,8 @@ takes untrusted text, and where it was no outcome of the business but a defect: 
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Protocol
@@ -67,6 +68,7 @@ class Source:
     brought  the arguments that the call itself was made with, JSON
     words    whether it is somebody's word alone, which nobody else has agreed to and which may be a "no"
     raised   what others had named to people for them to say yes or no, of such words
+    on       the day on which the run was opened, where it is known: what a day without a year is near to
     """
 
     where: str
@@ -75,6 +77,7 @@ class Source:
     brought: Any = None
     words: bool = False
     raised: tuple[Leaf, ...] = ()
+    on: date | None = None
 
     def holds(self, wanted: Wanted, *, perhaps: bool = False) -> bool:
         """Say whether the value occurs here, and was not brought here nor computed from what was.
@@ -119,9 +122,17 @@ def run_sources(
     ``opening`` is what it knew from its beginning: arguments that are named there carry no taint.
     """
     past = [event for event in events if event.turn < before_turn]
-    states = calls(past)
-    people = list(_people(past, states, trust_text))
-    return (*(source for _, source in people), *_results(past, states, tools, _Told(opening, people)))
+    states, on = calls(past), _opened_on(events)
+    people = [(turn, replace(source, on=on)) for turn, source in _people(past, states, trust_text)]
+    return (*(source for _, source in people), *_results(past, states, tools, _Told(opening, people, on), on))
+
+
+def _opened_on(events: Sequence[Event]) -> date | None:
+    """Return the day of the run's opening, or of its first event; None where that says no time."""
+    first = next((event for event in events if event.name == "run.opened"), events[0] if events else None)
+    with suppress(ValueError):  # somebody may have changed it
+        return None if first is None else datetime.fromisoformat(first.at).date()
+    return None
 
 
 def not_let_happen(events: Sequence[Event], *, before_turn: int) -> tuple[Source, ...]:
@@ -184,8 +195,8 @@ class _Raised:
 class _Told:
     """What the run had heard before each turn: calls of one turn have not read each other's results."""
 
-    def __init__(self, opening: Sequence[Source], people: Sequence[tuple[int, Source]]) -> None:
-        self._heard = Heard()
+    def __init__(self, opening: Sequence[Source], people: Sequence[tuple[int, Source]], on: date | None) -> None:
+        self._heard = Heard(on=on)
         self._later = [*people]
         for source in opening:
             self._heard.add(source)
@@ -204,7 +215,11 @@ class _Told:
 
 
 def _results(
-    events: Sequence[Event], states: Sequence[CallState], tools: Mapping[str, Described], told: _Told
+    events: Sequence[Event],
+    states: Sequence[CallState],
+    tools: Mapping[str, Described],
+    told: _Told,
+    on: date | None,
 ) -> Iterator[Source]:
     # A call without an intention got the result of an earlier one, which is a source already.
     marked = {name: has_mark(made.returns, Untrusted) for name, made in tools.items()}
@@ -225,10 +240,10 @@ def _results(
         if state.status == "failed":
             vouched = tool is not None and not (marked[state.call.tool] or has_mark(tool.arguments, Untrusted))
             vouched = vouched and not _is_defect(state, ended[at])
-            sources = [Source(where, trusted and vouched, (Leaf(state.message),), brought)]
+            sources = [Source(where, trusted and vouched, (Leaf(state.message),), brought, on=on)]
         else:
             ours, theirs = _split(state, tool, marked)
-            sources = [Source(where, trusted, ours, brought), Source(where, False, theirs, brought)]
+            sources = [Source(where, trusted, ours, brought, on=on), Source(where, False, theirs, brought, on=on)]
         for source in sources:
             if source.leaves:
                 told.add(state.turn, source)

@@ -7,7 +7,8 @@ otherwise it may have come out of the text.
 ============== ==========================================================================================
 text           trusted sources name it; or they name every word of it, its addresses and ids whole, and what
                is short (digits, letters) in the same order
-number, date   trusted sources name it, a percentage as "15 %", a number up to twelve as a word, a day as "May 24"
+number, date   trusted sources name it, a percentage as "15 %", a number up to twelve as a word, the nearest day as
+               "May 24"
 list           the same of each item; short items as they stand together, and so more than three short arguments
 choice         of a write: always (the author's own words). Of a read: see ``may_have_made``
 ============== ==========================================================================================
@@ -15,11 +16,12 @@ choice         of a write: always (the author's own words). Of a read: see ``may
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import date
 from typing import Literal, Protocol
 
 from ballast.validation.amounts import names_paging
 from ballast.validation.computed import Brought
-from ballast.validation.dates import Day, day_of, days_in
+from ballast.validation.dates import Day, day_of, days_in, is_nearest
 from ballast.validation.marks import Found
 from ballast.validation.spelling import Token, even, tokens
 from ballast.validation.value import Kind, Leaf, Wanted
@@ -57,6 +59,10 @@ class Said(Protocol):
         """Its texts and numbers."""
 
     @property
+    def on(self) -> date | None:
+        """The day on which the run was opened, where it is known."""
+
+    @property
     def arguments(self) -> Brought:
         """What the call itself was made with."""
 
@@ -78,18 +84,20 @@ class Heard:
     they may be a "no" to that.
     """
 
-    def __init__(self, sources: Iterable[Said] = ()) -> None:
+    def __init__(self, sources: Iterable[Said] = (), on: date | None = None) -> None:
         self._trusted: list[Said] = []
         self._said: list[Said] = []
         self._untrusted: list[Said] = []
         self._known = _Words()
         self._worded = _Words()
         self._planted = _Words()
+        self._on = on
         for source in sources:
             self.add(source)
 
     def add(self, source: Said) -> None:
         """Take note of a source."""
+        self._on = self._on or source.on
         if not source.trusted:
             sources, words = self._untrusted, self._planted
         elif source.words:
@@ -155,19 +163,29 @@ class Heard:
             return True
         wanted = wanted_of(found)
         day = day_of(found.value)
-        days = set() if day is None else {day, (None, *day[1:])}
-        if days & self._known.days:
+        if day is not None and self._names_day(day, self._known):
             return True
         # By words first: that is a look into sets.
         if self._names(wanted, with_words=False) or _among(self._trusted, wanted):
             return True
         if not self._said or self._plants(wanted):
             return False
-        if days & self._worded.days:
-            return not days & self._planted.days
+        if day is not None and self._names_day(day, self._worded):
+            return not {day, (None, *day[1:])} & self._planted.days
         if _among(self._said, wanted):
             return self.settles(wanted)
         return self._names(wanted, with_words=True)
+
+    def _names_day(self, day: tuple[int, int, int], words: "_Words") -> bool:
+        """Say whether these sources name the day; one without a year is the nearest, and not whichever."""
+        if day in words.days:
+            return True
+        if (None, *day[1:]) not in words.days:
+            return False
+        if self._on is not None:
+            return is_nearest(date(*day), self._on)
+        year = str(day[0])
+        return year in self._known.words or year not in self._planted.words
 
     def _names(self, wanted: Wanted, *, with_words: bool) -> bool:
         if isinstance(wanted.leaf.value, str):
