@@ -188,7 +188,7 @@ class World:
     def left_behind(self) -> bool:
         """Whether anything is left for what runs on a schedule, or for an operator."""
         held = any("held" in item for item in self.items("BudgetsTable"))
-        asked = any(item["status"] == {"S": "open"} for item in self.items("EscalationsTable"))
+        asked = any(item.get("status") == {"S": "open"} for item in self.items("EscalationsTable"))
         return held or asked or bool(self.dead_letters)
 
     def housekeeping(self) -> None:
