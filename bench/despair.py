@@ -16,10 +16,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ballast.contracts import Event
 from ballast.folds import calls
 from ballast.folds.despair import Rung, despair
 from ballast.folds.usage import INPUT_TOKENS, OUTPUT_TOKENS
+from ballast.log.event import Event
 from bench import NotMeasured, planted, require
 from bench.transcripts import TAU_BENCH, Transcript, transcripts
 

@@ -14,12 +14,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ballast.contracts import Event, RunRequest
-from ballast.contracts.event import run_seq
+from ballast.contracts import RunRequest
 from ballast.contracts.wire import canonical
 from ballast.folds.evidence import EVIDENCE, check, vouching
-from ballast.log import RunLog
 from ballast.log.codec import encode
+from ballast.log.event import Event
+from ballast.log.keys import run_seq
+from ballast.log.run_log import RunLog
 from bench import NotMeasured, require
 from local.cloud import LocalCloud
 from tests.support.runs import Story, says, wants

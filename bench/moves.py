@@ -28,9 +28,9 @@ from pathlib import Path
 from typing import Any
 
 from ballast.contracts import RunRequest
-from ballast.contracts.event import approval_seq, plan_seq
 from ballast.errors import ApprovalRequired, AttemptInProgress, EffectUnknown, RetryLater, RunEnded
 from ballast.folds import Moved, calls, moves
+from ballast.log.keys import approval_seq, plan_seq
 from ballast.money.moves import call_window, units
 from ballast.playbook import load_playbook
 from bench import NotMeasured, require

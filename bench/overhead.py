@@ -17,9 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ballast.contracts import Event, Planner, RunRequest, ToolCall
-from ballast.contracts.event import call_seq, plan_seq
-from ballast.log import RunLog
+from ballast.contracts import Planner, RunRequest, ToolCall
+from ballast.log.event import Event
+from ballast.log.keys import call_seq, plan_seq
+from ballast.log.run_log import RunLog
 from ballast.playbook import RunSoFar, Tool, ToolContext, load_playbook
 from ballast.playbook.gate import admit_call
 from ballast.runtime import utc_now

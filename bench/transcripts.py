@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, RunRequest, ToolCall
-from ballast.contracts.event import call_seq, escalation_seq, model_seq, run_seq
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, RunRequest, ToolCall
 from ballast.contracts.limits import Limits
 from ballast.folds.usage import INPUT_TOKENS, OUTPUT_TOKENS
+from ballast.log.event import Event
+from ballast.log.keys import call_seq, escalation_seq, model_seq, run_seq
 
 TRACES = Path(__file__).resolve().parents[2] / "shared" / "traces"
 TAU_BENCH, POLICY = TRACES / "tau-bench-airline-gpt-4o.jsonl", TRACES / "tau-bench-airline-policy.md"

@@ -18,9 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
 from ballast.contracts.wire import canonical
 from ballast.log.codec import encode
+from ballast.log.event import Event
 from bench import NotMeasured, require
 from local.cloud import LocalCloud
 from local.converse.server import ConverseServer

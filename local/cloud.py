@@ -12,7 +12,8 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
+from ballast.log.event import Event
 from ballast.runtime import Runtime, utc_now
 from local.clock import Clock, VirtualClock, as_clock
 from local.converse.inline import answer_inline
@@ -38,7 +39,7 @@ from local.virtual_time import virtual_time
 
 if TYPE_CHECKING:
     from ballast.folds.evidence import Verdict
-    from ballast.log import RunLog
+    from ballast.log.run_log import RunLog
 
 __all__ = ["Execution", "FunctionError", "LocalCloud", "ServiceFault"]
 
@@ -325,7 +326,7 @@ class LocalCloud:
         return verdict_on(self._log(), dynamodb, self.physical_id("BudgetsTable"), run_id, self._clock())
 
     def _log(self) -> RunLog:
-        from ballast.log import RunLog
+        from ballast.log.run_log import RunLog
 
         names = {"RUN_LOG_TABLE": self.physical_id("RunLogTable"), "PAYLOAD_BUCKET": self.physical_id("PayloadBucket")}
         return RunLog.of(Runtime(names, session=self.session, clock=self._clock))

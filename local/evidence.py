@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ballast.folds.evidence import Anchor, Verdict, check
-from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
+from ballast.log.run_log import RunLog
 from ballast.money.windows import LEASE
 
 

@@ -16,10 +16,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ballast.contracts import Event
-from ballast.contracts.event import GARBLED
 from ballast.contracts.wire import complaints
 from ballast.errors import InvalidInput
+from ballast.log.event import GARBLED, Event
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = 1

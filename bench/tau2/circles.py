@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ballast.contracts import Event, ToolCall
+from ballast.contracts import ToolCall
 from ballast.folds.despair import Rung, despair
+from ballast.log.event import Event
 from ballast.playbook import load_playbook
 from bench.tau2.environments import DOMAINS
 from bench.tau2.gold import CallOutcome, GoldPlan, gold_plans, play_directly

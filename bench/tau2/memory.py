@@ -16,9 +16,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ballast.contracts import Event, RunRequest, ToolCall
-from ballast.contracts.event import escalation_seq, plan_seq
-from ballast.log import RunLog, Signatures
+from ballast.contracts import RunRequest, ToolCall
+from ballast.log.event import Event
+from ballast.log.keys import escalation_seq, plan_seq
+from ballast.log.run_log import RunLog
+from ballast.log.signature import Signatures
 from ballast.runtime import Runtime
 from functions.budget import admit
 from functions.escalation import open as escalation_open

@@ -21,8 +21,7 @@ from pydantic import AwareDatetime, Field
 
 from ballast import errors
 from ballast.breaker import Breakers
-from ballast.contracts import Event, Limits, RunRequest
-from ballast.contracts.event import run_seq
+from ballast.contracts import Limits, RunRequest
 from ballast.contracts.notice import RunRefused
 from ballast.contracts.request import WhenFull
 from ballast.contracts.wire import Wire, parse
@@ -37,8 +36,11 @@ from ballast.errors import (
     WindowFull,
 )
 from ballast.folds import ending, outcome, requested
-from ballast.log import RunLog, Seal
+from ballast.log.event import Event
+from ballast.log.keys import run_seq
 from ballast.log.run_index import by_outcome, by_tenant
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal
 from ballast.metrics import metric_line
 from ballast.money import PriceBook, load_prices
 from ballast.money.breaker import Mode

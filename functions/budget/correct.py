@@ -16,11 +16,11 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ballast.contracts.event import corrected_seq
 from ballast.contracts.task import RunId
 from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput, RetryLater
-from ballast.log import RunLog
+from ballast.log.keys import corrected_seq
+from ballast.log.run_log import RunLog
 from ballast.money.lease import Lease
 from ballast.runtime import Runtime
 from functions.budget.books import Books

@@ -15,12 +15,13 @@ from typing import Any
 
 from ballast.contracts import HandOver, Planner
 from ballast.contracts.decision import recorded_decision
-from ballast.contracts.event import lease_seq
 from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput, RunEnded, WindowFull
 from ballast.folds import ending
-from ballast.log import RunLog, Signatures
+from ballast.log.keys import lease_seq
+from ballast.log.run_log import RunLog
+from ballast.log.signature import Signatures
 from ballast.money.lease import MAX_PARTS
 from ballast.runtime import Runtime
 from functions.budget.lending import Lending

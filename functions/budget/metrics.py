@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from ballast.contracts import Event, Planner
-from ballast.contracts.event import run_seq
+from ballast.contracts import Planner
 from ballast.folds import proposals
+from ballast.log.event import Event
+from ballast.log.keys import run_seq
 from ballast.metrics import metric_line, usd
 
 

@@ -11,7 +11,7 @@ from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput, RetryLater
 from ballast.folds import ending, find_call
-from ballast.log import RunLog
+from ballast.log.run_log import RunLog
 from ballast.money.moves import OWN, Ceilings, Move, of_customer
 from ballast.moves import CeilingsSet, MovesBook
 from ballast.playbook import Playbook, load_playbook

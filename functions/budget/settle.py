@@ -26,8 +26,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict
 
-from ballast.contracts import Answer, Effects, Event, Planner
-from ballast.contracts.event import GARBLED, order, run_seq
+from ballast.contracts import Answer, Effects, Planner
 from ballast.contracts.notice import RunEscalated
 from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire, parse
@@ -49,8 +48,11 @@ from ballast.folds import (
     why_it_stopped,
 )
 from ballast.folds.evidence import Finding, check, evidence_sha256, vouched_for
-from ballast.log import RunLog, Signatures
+from ballast.log.event import GARBLED, Event, order
+from ballast.log.keys import run_seq
 from ballast.log.run_index import by_outcome
+from ballast.log.run_log import RunLog
+from ballast.log.signature import Signatures
 from ballast.money.lease import Lease, bounded
 from ballast.moves import MovesBook
 from ballast.outbox import Announcements, Replies

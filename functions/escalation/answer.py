@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, parse_decision
-from ballast.contracts.event import escalation_seq
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, parse_decision
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
 from ballast.errors import EscalationClosed
 from ballast.folds import ending, opening, progress
 from ballast.folds.opening import renewed
 from ballast.http.identity import Caller
-from ballast.log import RunLog, Seal, Signatures
+from ballast.log.event import Event
+from ballast.log.keys import escalation_seq
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal
+from ballast.log.signature import Signatures
 from ballast.runtime import Runtime, lambda_runtime
 from functions.escalation.approve import Approvals, changed_to, gates_playbook, wants
 from functions.escalation.persons_answer import PersonsAnswer, checked

@@ -11,7 +11,7 @@ from ballast.folds.outcome import requested
 from ballast.http.describe import responses
 from ballast.http.front import Front
 from ballast.http.problem import not_found
-from ballast.log import RunLog
+from ballast.log.run_log import RunLog
 from ballast.money import dollars
 from ballast.runtime import Runtime, lambda_runtime
 from functions.escalation.answer import Answers

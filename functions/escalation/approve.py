@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from ballast.contracts import Event
-from ballast.contracts.event import approval_seq
 from ballast.contracts.wire import canonical
 from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater, SchemaViolation
 from ballast.folds import decided_by_operator, find_call, opening
 from ballast.folds.opening import renewed
 from ballast.http.identity import Caller
-from ballast.log import RunLog, Signatures
+from ballast.log.event import Event
+from ballast.log.keys import approval_seq
+from ballast.log.run_log import RunLog
+from ballast.log.signature import Signatures
 from ballast.playbook import Playbook, RunSoFar, load_playbook
 from ballast.playbook.gate import admit_call
 from ballast.runtime import Runtime, Settings

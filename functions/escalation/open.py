@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from ballast.contracts import Event, HandOver, OpenTask, ToolCall
-from ballast.contracts.event import approval_seq, escalation_seq
+from ballast.contracts import HandOver, OpenTask, ToolCall
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical, parse, sha256
 from ballast.edge import guarded
 from ballast.folds import CallState, approval_rounds, find_call, opening, proposals, proposed, summary, to_announce
-from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
+from ballast.log.event import Event
+from ballast.log.keys import approval_seq, escalation_seq
+from ballast.log.run_log import RunLog
 from ballast.metrics import metric_line
 from ballast.outbox import Announcements
 from ballast.runtime import Runtime, Settings, lambda_runtime

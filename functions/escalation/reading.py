@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ballast.contracts.event import approval_seq, escalation_seq, run_seq
 from ballast.contracts.notice import binding_shown
 from ballast.errors import RetryLater
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
-from ballast.log import RunLog, Unreadable
 from ballast.log.aws_errors import consequences
+from ballast.log.keys import approval_seq, escalation_seq, run_seq
+from ballast.log.run_log import RunLog, Unreadable
 from ballast.runtime import Runtime
 from functions.escalation.contract import Escalation, EscalationPage, EscalationSummary
 from functions.escalation.question import check_shown, text_of

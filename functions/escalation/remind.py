@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from ballast.contracts import Event
-from ballast.contracts.event import approval_seq, escalation_seq, run_seq
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
 from ballast.errors import BallastError
-from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
+from ballast.log.event import Event
+from ballast.log.keys import approval_seq, escalation_seq, run_seq
+from ballast.log.run_log import RunLog
 from ballast.runtime import Runtime, lambda_runtime
 from functions.escalation.due import DUE, Telling
 from functions.escalation.messages import Messages

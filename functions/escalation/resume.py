@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.contracts import Event
-from ballast.contracts.event import LAST_TURN
+from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import canonical
 from ballast.errors import EscalationClosed, RetryLater
 from ballast.folds import approval_rounds, ending
-from ballast.log import RunLog, Signatures
 from ballast.log.aws_errors import consequences
+from ballast.log.event import Event
+from ballast.log.run_log import RunLog
+from ballast.log.signature import Signatures
 from ballast.runtime import Runtime
 from functions.escalation.question import Question
 from functions.escalation.table import EscalationsTable

@@ -16,11 +16,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.contracts import Answer, CallTools, Event, HandOver, Planner
+from ballast.contracts import Answer, CallTools, HandOver, Planner
 from ballast.contracts.person import same_person
 from ballast.errors import MayNotAnswer
 from ballast.folds import find_call, opening
 from ballast.http.identity import Caller
+from ballast.log.event import Event
 from ballast.money import dollars
 from ballast.playbook import Playbook
 from ballast.validation.value import Wanted, json_leaves

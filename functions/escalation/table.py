@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from ballast.errors import InvalidInput
-from ballast.log import LogSettings
 from ballast.log.aws_errors import consequences
+from ballast.log.run_log import LogSettings
 from ballast.runtime import Runtime, Settings
 from functions.escalation.question import Question
 

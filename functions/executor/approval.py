@@ -19,13 +19,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from ballast.contracts.event import approval_seq
 from ballast.contracts.person import how_many
 from ballast.contracts.said import said
 from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater
 from ballast.folds import ApprovalRound, approval_rounds
 from ballast.folds.opening import renewed
+from ballast.log.keys import approval_seq
 from ballast.playbook import OnUnanswered, ToolFailed
 from functions.executor.attempt import Attempt, Outcome
 from functions.executor.binding import binding_of, moved, same_call

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
-from ballast.contracts import Event, ExecuteTask, Planner, RunRequest
-from ballast.contracts.event import doubt_seq
+from ballast.contracts import ExecuteTask, Planner, RunRequest
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import RuleViolation
 from ballast.folds import CallState, find_call
+from ballast.log.event import Event
+from ballast.log.keys import doubt_seq
 from ballast.playbook import Playbook, RunSoFar, Tool, ToolContext
 from ballast.validation import Grounding, ground, opening_sources, run_sources
 from functions.executor.history import History

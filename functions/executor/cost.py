@@ -12,9 +12,9 @@ by side, so that each sees what the others have reserved.
 
 from typing import Any
 
-from ballast.contracts.event import call_seq
 from ballast.errors import AttemptInProgress, RunEnded, Unaffordable
 from ballast.folds import approval_rounds, ending, opening, usage
+from ballast.log.keys import call_seq
 from ballast.money.amounts import dollars
 from functions.executor.attempt import Attempt, Outcome
 

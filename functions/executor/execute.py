@@ -5,7 +5,9 @@ from typing import Any
 from ballast.contracts import ExecuteTask
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
-from ballast.log import RunLog, Seal, Signatures
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal
+from ballast.log.signature import Signatures
 from ballast.metrics import metric_line
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime

@@ -23,7 +23,6 @@ from functools import partial
 from typing import Any
 
 from ballast.contracts import ExecuteTask
-from ballast.contracts.event import call_seq
 from ballast.contracts.said import said
 from ballast.errors import (
     ApprovalParked,
@@ -36,7 +35,8 @@ from ballast.errors import (
     RetryLater,
 )
 from ballast.folds import CallState, decided_by_operator, find_call
-from ballast.log import RunLog
+from ballast.log.keys import call_seq
+from ballast.log.run_log import RunLog
 from ballast.metrics import metric_line
 from ballast.playbook import Effect, Playbook, ToolContext
 from ballast.playbook.gate import admit_call

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from functools import cached_property
 
-from ballast.contracts import Event, ExecuteTask
-from ballast.contracts.event import order
+from ballast.contracts import ExecuteTask
 from ballast.folds import CallState, Opening, find_call, opening
-from ballast.log import RunLog
+from ballast.log.event import Event, order
+from ballast.log.run_log import RunLog
 from ballast.playbook import RunSoFar
 from ballast.playbook.run import MovedSoFar
 

@@ -1,8 +1,8 @@
 """What is written before a tool runs: its key, its undo, and what a rollback would do about it."""
 
-from ballast.contracts.event import call_seq
 from ballast.errors import RunEnded
-from ballast.log import RunLog
+from ballast.log.keys import call_seq
+from ballast.log.run_log import RunLog
 from ballast.playbook import Effect
 from functions.executor.approval import consumed
 from functions.executor.attempt import Attempt

@@ -22,8 +22,8 @@ from typing import Any
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical
 from ballast.errors import RetryLater
-from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
+from ballast.log.run_log import RunLog
 from functions.executor.once import KEPT_S, PREFIX
 
 Position = tuple[int, int]

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
-from ballast.contracts.event import plan_seq
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.history import HistoryUsed
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
 from ballast.folds import opening, proposals
-from ballast.log import RunLog, Seal
+from ballast.log.event import Event
+from ballast.log.keys import plan_seq
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.answers import judged
 from ballast.playbook.script import next_decision

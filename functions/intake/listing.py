@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-from ballast.contracts import Event
-from ballast.contracts.event import run_seq
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
 from ballast.http.problem import invalid
-from ballast.log import Found, RunIndex, RunLog, Unreadable
-from ballast.log.run_index import by_outcome, by_tenant
+from ballast.log.event import Event
+from ballast.log.keys import run_seq
+from ballast.log.run_index import Found, RunIndex, by_outcome, by_tenant
+from ballast.log.run_log import RunLog, Unreadable
 from ballast.runtime import Runtime
 from functions.intake.contract import ENDED, Run, RunPage, RunSummary, Status
 from functions.intake.reading import line_of, run_of

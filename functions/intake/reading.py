@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ballast.contracts import Event, RunRequest
-from ballast.contracts.event import order, run_seq
+from ballast.contracts import RunRequest
 from ballast.contracts.wire import parse, plain
 from ballast.errors import LogCorrupt
 from ballast.folds import committed, ending, opening, progress, requested, standing, usage
 from ballast.folds.effects import ended_effects, position
 from ballast.http.paging import PAGE_BYTES, sent_bytes
-from ballast.log import RunLog, Unreadable
 from ballast.log.aws_errors import consequences
+from ballast.log.event import Event, order
+from ballast.log.keys import run_seq
+from ballast.log.run_log import RunLog, Unreadable
 from ballast.money import dollars
 from ballast.runtime import Runtime
 from functions.intake.contract import CorruptEvent, EventPage, LoggedEvent, Run, RunSummary, Written

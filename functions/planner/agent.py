@@ -27,12 +27,13 @@ from functools import partial
 from typing import Any
 
 from ballast.breaker import Breakers
-from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
-from ballast.contracts.event import model_seq, plan_seq
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.history import HistoryUsed
 from ballast.errors import AttemptInProgress, RetryLater, RunEnded
 from ballast.folds import counts, opening, proposals, successor, to_undo
-from ballast.log import RunLog
+from ballast.log.event import Event
+from ballast.log.keys import model_seq, plan_seq
+from ballast.log.run_log import RunLog
 from ballast.money import PriceBook, TokenCounts
 from ballast.playbook import Playbook
 from functions.planner import settling

@@ -14,8 +14,9 @@ Where no turn is left, the model is not asked once more.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner
 from ballast.folds import Prompt, opening, proposals, standing
+from ballast.log.event import Event
 from ballast.playbook import Playbook
 from ballast.playbook.answers import judged
 from ballast.playbook.opening import ASK_REQUESTER

@@ -13,11 +13,12 @@ from functools import partial
 from typing import Any
 
 from ballast.breaker import Breakers
-from ballast.contracts import Event, ExitReason
+from ballast.contracts import ExitReason
 from ballast.contracts.history import HistoryUsed
 from ballast.errors import ModelRefused
 from ballast.folds import approval_given_up, counts, opening, usage
 from ballast.folds.despair import Despair, Rung
+from ballast.log.event import Event
 from ballast.money import PriceBook
 from ballast.playbook import Playbook
 from functions.planner.despair import circles

@@ -10,10 +10,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ballast.contracts import Answer, CallTools, Event, HandOver, ToolCall
+from ballast.contracts import Answer, CallTools, HandOver, ToolCall
 from ballast.contracts.wire import canonical
 from ballast.folds import Prompt, saved
 from ballast.folds.despair import Despair, Sign, despair, recorded, target_of, verdicts
+from ballast.log.event import Event
 from ballast.metrics import metric_line, usd
 from ballast.playbook import Effect, Playbook, Tool
 from ballast.validation import Grounded, Kind, leaves

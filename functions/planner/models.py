@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from ballast.contracts import Event, ExitReason
+from ballast.contracts import ExitReason
 from ballast.contracts.service_tier import ServiceTier
 from ballast.errors import ModelRefused
+from ballast.log.event import Event
 from ballast.money import PriceTable
 
 #: Attempts at one turn, by all models together, each with its own reservation.

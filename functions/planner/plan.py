@@ -7,7 +7,8 @@ from ballast.breaker import Breakers
 from ballast.contracts import PlanTask
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
-from ballast.log import RunLog, Seal
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal
 from ballast.money import load_prices
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime

@@ -4,10 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ballast.contracts import Event, HandOver, Planner
+from ballast.contracts import HandOver, Planner
 from ballast.errors import ToolForbidden
 from ballast.folds import CallState, Prompt, calls, opening, proposals, unseen
 from ballast.folds.despair import Sign, notice
+from ballast.log.event import Event
 from ballast.playbook.opening import request_blocks
 from functions.planner.answering import sent_back
 from functions.planner.completion import call_id

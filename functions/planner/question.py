@@ -6,8 +6,9 @@ that asks, and asks only, is a hand-over to the requester, whose reply is the ca
 
 from pydantic import ValidationError
 
-from ballast.contracts import CallTools, Event, ExitReason, HandOver, Planner
+from ballast.contracts import CallTools, ExitReason, HandOver, Planner
 from ballast.folds import proposals
+from ballast.log.event import Event
 from ballast.playbook.opening import ASK_REQUESTER, Question
 from functions.planner.spoken import spoken
 

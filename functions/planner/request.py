@@ -3,13 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ballast.contracts import Event, ExitReason
-from ballast.contracts.event import model_seq
+from ballast.contracts import ExitReason
 from ballast.contracts.service_tier import ServiceTier
 from ballast.folds import answered_prompt, counts, opening, prompt_digest, unseen, usage
 from ballast.folds.conversation import extended
 from ballast.folds.despair import Despair, recorded
 from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
+from ballast.log.event import Event
+from ballast.log.keys import model_seq
 from ballast.money import PriceTable
 from ballast.playbook import Playbook
 from ballast.playbook.opening import PROVIDER_OVERHEAD_TOKENS, attempt_within, input_bound, opening_prompt

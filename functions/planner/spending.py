@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from ballast.contracts import Event, ExitReason, HandOver, Planner
+from ballast.contracts import ExitReason, HandOver, Planner
 from ballast.contracts.decision import recorded_decision
 from ballast.errors import ModelRefused
+from ballast.log.event import Event
 from ballast.money import PriceTable
 from ballast.money.breaker import Force, Mode
 from ballast.playbook.agent import AgentConfig

@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.contracts import CallTools, Event, ExitReason, HandOver, Planner, PlanSummary, PlanTask
-from ballast.contracts.event import plan_seq
+from ballast.contracts import CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.history import HistoryUsed
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
 from ballast.folds import CallState, calls, frozen, opening, proposals, successor, to_undo, why_it_stopped
-from ballast.log import RunLog, Seal
+from ballast.log.event import Event
+from ballast.log.keys import plan_seq
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime, Settings, lambda_runtime
 

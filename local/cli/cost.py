@@ -16,7 +16,7 @@ from ballast.errors import InvalidInput
 from local.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from ballast.contracts import Event
+    from ballast.log.event import Event
     from local.cli.output import Screen
     from local.cli.stack import DeployedCloud
 

@@ -16,7 +16,7 @@ from local.cli.output import Screen
 from local.journal import state_folder
 
 if TYPE_CHECKING:
-    from ballast.contracts import Event
+    from ballast.log.event import Event
     from local.cli.stack import DeployedCloud
 
 _EVERY_S = 2.0
@@ -77,7 +77,7 @@ def listed(cloud: DeployedCloud) -> Waiting:
 
     So not those that were answered meanwhile, whose time has passed, whose run has ended, or that are the requester's.
     """
-    from ballast.contracts.event import run_seq
+    from ballast.log.keys import run_seq
     from ballast.runtime import utc_now
 
     now = utc_now().isoformat()
@@ -123,7 +123,7 @@ def _open(cloud: DeployedCloud) -> list[dict[str, Any]]:
 
 def _seq(item: Mapping[str, Any]) -> str:
     """Return the key of the log's entry with which people were asked."""
-    from ballast.contracts.event import approval_seq, escalation_seq
+    from ballast.log.keys import approval_seq, escalation_seq
 
     turn, index = int(item.get("turn", 0)), int(item.get("call_index", 0))
     return (

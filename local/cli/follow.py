@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
+from ballast.log.event import Event
 from local.cli.people import People
 
 #: How often the log and the queue are looked at. A person cannot read faster.

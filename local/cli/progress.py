@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ballast.contracts import Event
-from ballast.contracts.event import LAST_TURN
+from ballast.contracts.task import LAST_TURN
+from ballast.log.event import Event
 from local.cli.follow import ASKS
 from local.trace.clean import clean, cut_short
 from local.trace.reading import listed, mapping, number, text, whole

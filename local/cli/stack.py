@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
 from ballast.errors import InvalidInput
+from ballast.log.event import Event
 from ballast.runtime import Runtime
 from local.cli import budget
 from local.cli.answer import confirmed, goes_on, user
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import boto3
 
     from ballast.folds.evidence import Verdict
-    from ballast.log import RunLog
+    from ballast.log.run_log import RunLog
 
 #: Seconds between two looks at a run. Every look is a request to AWS, which counts them.
 _EVERY_S = 1.0
@@ -118,15 +119,14 @@ class DeployedCloud:
         return executions_since(self.session.client("stepfunctions"), self.physical_id("AgentStateMachine"), since)
 
     def _log(self) -> RunLog:
-        from ballast.log import RunLog
+        from ballast.log.run_log import RunLog
 
         names = {"RUN_LOG_TABLE": self.physical_id("RunLogTable"), "PAYLOAD_BUCKET": self.physical_id("PayloadBucket")}
         return RunLog.of(Runtime(names, session=self.session))
 
     def runs_since(self, tenant: str, since: datetime, most: int) -> list[str]:
         """Return the ids of the tenant's runs that were opened since then, newest first; ``most`` and one at most."""
-        from ballast.log import RunIndex
-        from ballast.log.run_index import by_tenant
+        from ballast.log.run_index import RunIndex, by_tenant
 
         index = RunIndex(self.session.client("dynamodb"), self.physical_id("RunLogTable"))
         found, _ = index.find(by_tenant(tenant), since=since.astimezone(UTC).isoformat(), limit=most + 1)

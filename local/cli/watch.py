@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
 from ballast.errors import InvalidInput, NotAdmitted
+from ballast.log.event import Event
 from local.cli.follow import ASKS, EVERY_S, Cloud, follow
 from local.cli.output import Screen
 from local.cli.people import People

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ballast.contracts import Event
-from ballast.contracts.event import order
 from ballast.contracts.wire import parse
 from ballast.errors import InvalidInput
 from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
+from ballast.log.event import Event, order
 from local.converse.source import ModelError, Reply, said, turns_taken
 
 _USAGE = {

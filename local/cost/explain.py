@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ballast.contracts import Event
-from ballast.contracts.event import GARBLED
 from ballast.errors import LogCorrupt
 from ballast.folds import ending, opening, saved
+from ballast.log.event import GARBLED, Event
 from local.cost.charges import Charge, charges
 from local.cost.sums import Sum, by_tool, summed, total
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ballast.contracts import Event
+from ballast.log.event import Event
 from local.trace.reading import number, pieces, text, whole
 from local.trace.timeline import Attempt
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, get_args
 
-from ballast.contracts import Event
+from ballast.log.event import Event
 from local.trace.reading import listed, mapping, text, whole
 from local.trace.timeline import Approval, Call, Outcome, Proposal
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ballast.contracts import Event
+from ballast.log.event import Event
 from local.trace.reading import listed, text, whole
 
 #: What was noticed, by its name in the log; {first} is the call that it began with.

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import get_args
 
-from ballast.contracts import Event
-from ballast.contracts.event import order
+from ballast.log.event import Event, order
 from local.trace.ending import ending
 from local.trace.reading import between, mapping, text, whole
 from local.trace.timeline import Ceilings, Status, Timeline, Turn

@@ -5,8 +5,8 @@ from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
-from ballast.contracts import Event
-from ballast.contracts.event import LAST_TURN
+from ballast.contracts.task import LAST_TURN
+from ballast.log.event import Event
 from local.trace.attempts import attempts
 from local.trace.calls import calls
 from local.trace.circles import noticed

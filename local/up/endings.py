@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
+from ballast.log.event import Event
 
 if TYPE_CHECKING:
     from local.cloud import LocalCloud

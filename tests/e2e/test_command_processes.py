@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ballast.contracts import Event
+from ballast.log.event import Event
 from local.cli.mailbox import Mailbox, NobodyWaits
 from local.journal import Journal
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
 from ballast.log.codec import decode, encode
+from ballast.log.event import Event
 from local.cli.exits import Exit
 from local.clock import VirtualClock
 from local.cloud import ROOT, LocalCloud

@@ -15,9 +15,10 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
 from ballast.folds import find_call
 from ballast.log.codec import decode, encode
+from ballast.log.event import Event
 from ballast.money.moves import of_customer, units
 from local.clock import VirtualClock
 from local.cloud import ROOT, LocalCloud

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
 from ballast.log.codec import decode, encode
+from ballast.log.event import Event
 from local.cli.exits import Exit
 from local.clock import VirtualClock
 from local.cloud import LocalCloud

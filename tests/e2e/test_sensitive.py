@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
 from ballast.contracts.secret import MASK
 from ballast.errors import PlaybookInvalid
 from ballast.folds import prompt_digest, rebuild
-from ballast.log import RunLog, Seal
-from ballast.log.seal import split
+from ballast.log.event import Event
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal, split
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime
 from local.clock import WallClock

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner
 from ballast.contracts.notice import RunFailed
 from ballast.errors import LogCorrupt
 from ballast.folds import CallState, calls, ending, moves, opening, outcome, proposals, requested, usage
 from ballast.folds.conversation import prompt_digest, rebuild
 from ballast.folds.evidence import check
+from ballast.log.event import Event
 from ballast.money import TokenCounts, load_prices
 from ballast.money.moves import TOTAL, call_window, of_run
 from ballast.money.windows import LEASE, RUNNING

@@ -103,7 +103,7 @@ def test_an_ending_that_says_nothing_of_what_stands_is_found_out(world: World, b
 
 @pytest.mark.deep
 def test_without_the_look_at_the_ending_a_run_that_was_cut_still_acts(world: World, before: Shop) -> None:
-    from ballast.log import RunLog
+    from ballast.log.run_log import RunLog
 
     scenario = BY_NAME["cancelled in the act"]
     recorded = record(world, scenario)

@@ -24,8 +24,9 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from ballast.contracts import Event
-from ballast.log import RunLog, Seal
+from ballast.log.event import Event
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime
 from local.cli.stage import package_of

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts.event import approval_seq
 from ballast.errors import ApprovalParked, ApprovalRequired
+from ballast.log.keys import approval_seq
 from tests.functions.stack import Stack
 
 

@@ -15,7 +15,8 @@ from typing import Any
 
 import boto3
 
-from ballast.log import RunLog, Signatures
+from ballast.log.run_log import RunLog
+from ballast.log.signature import Signatures
 from ballast.runtime import Runtime
 from local.moto_seams.imports import import_moto
 from local.sessions import core_session

@@ -4,7 +4,7 @@ from itertools import count
 from typing import Any
 
 from ballast.contracts import RunRequest
-from ballast.contracts.event import run_seq
+from ballast.log.keys import run_seq
 from tests.functions.stack import Stack
 
 _NUMBERS = count(1)

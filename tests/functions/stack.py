@@ -9,9 +9,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ballast.contracts import Event
-from ballast.contracts.event import call_seq, escalation_seq, lease_seq, plan_seq
 from ballast.log.codec import encode
+from ballast.log.event import Event
+from ballast.log.keys import call_seq, escalation_seq, lease_seq, plan_seq
 from ballast.runtime import Runtime
 from functions.budget import admit, settle, sweep, trip
 from functions.budget import api as budget_api

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import Event
 from ballast.errors import RetryLater
 from ballast.folds import counts, opening, usage
+from ballast.log.event import Event
 from tests.functions.endpoint import Endpoint, Reply, calls, fails, reads, reply, says
 from tests.functions.stack import Stack
 

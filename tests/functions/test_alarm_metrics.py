@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import LogCorrupt, SettingInvalid, WindowFull
-from ballast.log import RunLog
+from ballast.log.run_log import RunLog
 from ballast.metrics import METRICS, NAMESPACE
 from tests.functions.cloud import STACK_NAME, client
 from tests.functions.endpoint import Endpoint, reads, says

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts.event import escalation_seq
 from ballast.contracts.person import how_many, same_person
+from ballast.log.keys import escalation_seq
 from functions.escalation.rights import guides_of
 from tests.functions.approvals import asks
 from tests.functions.cloud import Cloud

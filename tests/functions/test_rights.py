@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts.event import escalation_seq, plan_seq
+from ballast.log.keys import escalation_seq, plan_seq
 from tests.functions.approvals import asks
 from tests.functions.cloud import Cloud
 from tests.functions.escalation.waiting import Waiting, create_workflow

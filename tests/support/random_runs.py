@@ -8,8 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, RunRequest, ToolCall
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, RunRequest, ToolCall
 from ballast.folds import calls, proposals, successor, to_undo
+from ballast.log.event import Event
 from tests.support.runs import Decided, Story
 
 _TOOLS = ("look_up_order", "refund_order", "send_letter", "invented")

@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Limits, Planner, RunRequest, ToolCall
-from ballast.contracts.event import call_seq, escalation_seq, model_seq, order, plan_seq, run_seq
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner, RunRequest, ToolCall
 from ballast.contracts.wire import canonical
 from ballast.folds import answered_prompt, opening, prompt_digest, proposals, successor, unseen, usage
 from ballast.folds.conversation import extended
 from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
+from ballast.log.event import Event, order
+from ballast.log.keys import call_seq, escalation_seq, model_seq, plan_seq, run_seq
 from functions.escalation.open import escalation_id_of
 from functions.planner.completion import read_completion
 from functions.planner.prompt import new_messages

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts.event import is_a_persons
+from ballast.log.event import is_a_persons
 from ballast.log.signature import DOMAIN, message
 
 NOBODYS: dict[str, Any] = {"escalation_id": "esc-x", "approve": None, "by": None, "comment": ""}

@@ -13,6 +13,7 @@ No model client and no business code lives here. Modules import downwards only::
     runtime            a function's environment, clients and clock
     folds              pure functions of a run's events
     money              prices, reservations, amounts
+    log.events         the events of a run: a model for each, its key, its envelope
     contracts          the values that cross a wall
     errors             each named by its consequence
     metrics            what CloudWatch is told

@@ -18,13 +18,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ballast.contracts import Event
-from ballast.contracts.event import run_seq
 from ballast.contracts.notice import SOURCE, Notice
 from ballast.errors import NotAdmitted, RetryLater, SettingInvalid
 from ballast.folds import requested
-from ballast.log import RunLog
 from ballast.log.aws_errors import consequences
+from ballast.log.event import Event
+from ballast.log.keys import run_seq
+from ballast.log.run_log import RunLog
 from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings
 

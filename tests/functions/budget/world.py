@@ -16,10 +16,11 @@ from itertools import count
 from typing import Any
 
 from ballast.contracts import LimitsPatch, RunRequest
-from ballast.contracts.event import escalation_seq, model_seq, run_seq
 from ballast.folds import charged_at_last, opening, usage
 from ballast.folds.evidence import vouched_for
-from ballast.log import RunLog, Signatures
+from ballast.log.keys import escalation_seq, model_seq, run_seq
+from ballast.log.run_log import RunLog
+from ballast.log.signature import Signatures
 from ballast.money.lease import Lease, settlement
 from ballast.runtime import Runtime
 from functions.budget import admit, settle, sweep

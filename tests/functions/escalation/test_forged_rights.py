@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import Event
 from ballast.errors import ApprovalRequired
 from ballast.log.codec import decode, encode
+from ballast.log.event import Event
 from tests.functions.approvals import asks
 from tests.functions.cloud import Cloud
 from tests.functions.escalation.waiting import Waiting, create_workflow

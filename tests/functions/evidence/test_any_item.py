@@ -11,13 +11,13 @@ from botocore.exceptions import ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts import Event
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
 from ballast.folds.evidence import Verdict
-from ballast.log import RunLog, Seal
 from ballast.log.codec import MOST_LEVELS, encode, kept_beside
-from ballast.log.seal import token_of
+from ballast.log.event import Event
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal, token_of
 from ballast.playbook import load_playbook
 from local.cli.exits import Exit
 from local.cli.output import Screen

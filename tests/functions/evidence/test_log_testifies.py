@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import Event
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
 from ballast.folds.evidence import EVIDENCE, Verdict, vouching
-from ballast.log import RunLog, Seal
 from ballast.log.codec import decode, encode
-from ballast.log.seal import token_of
+from ballast.log.event import Event
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal, token_of
 from ballast.playbook import load_playbook
 from local.evidence import verdict_on
 from tests.functions.budget.test_settle import settle

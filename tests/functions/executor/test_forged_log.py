@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import Event
-from ballast.contracts.event import approval_seq
 from ballast.errors import ApprovalParked, ApprovalRequired, EffectUnknown
 from ballast.folds.evidence import check
 from ballast.log.codec import encode
+from ballast.log.event import Event
+from ballast.log.keys import approval_seq
 from tests.functions.approvals import answered, asks
 from tests.functions.moves import aborted, pay, run, status, window
 from tests.functions.stack import LambdaDied, Stack, once

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts.event import plan_seq
 from ballast.errors import RetryLater
-from ballast.log import RunLog, Seal
+from ballast.log.keys import plan_seq
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal
 from ballast.playbook import load_playbook
 from functions.executor.outcome import run_tool
 from tests.functions.cloud import client

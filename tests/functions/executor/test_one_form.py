@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import Effects, Event
+from ballast.contracts import Effects
 from ballast.errors import ApprovalRequired, InvalidInput
 from ballast.folds import effects, standing
 from ballast.log.codec import encode
+from ballast.log.event import Event
 from tests.functions.approvals import answered, asks
 from tests.functions.cloud import client
 from tests.functions.stack import Stack

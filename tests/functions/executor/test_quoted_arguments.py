@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ballast.contracts.event import plan_seq
-from ballast.log import RunLog, Seal
+from ballast.log.keys import plan_seq
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal
 from ballast.playbook import load_playbook
 from tests.functions.playbooks.quoting.tools.quote import WAYS, forms
 from tests.functions.stack import Stack

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ballast.contracts import Event
 from ballast.errors import (
     AnswerUnsigned,
     ApprovalRequired,
@@ -22,9 +21,11 @@ from ballast.errors import (
     SettingInvalid,
 )
 from ballast.folds import opening
-from ballast.log import RunLog, Seal, Signatures
 from ballast.log.codec import decode, encode
-from ballast.log.seal import token_of
+from ballast.log.event import Event
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal, token_of
+from ballast.log.signature import Signatures
 from ballast.playbook import load_playbook
 from ballast.validation import run_sources
 from functions.escalation.remind import RemindIncomplete

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts.event import approval_seq, escalation_seq, plan_seq
 from ballast.errors import ApprovalRequired
+from ballast.log.keys import approval_seq, escalation_seq, plan_seq
 from tests.functions.executor.test_taint import EVIL, MAIL, READ, Post
 from tests.functions.stack import Stack
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts import Event, RunRequest
-from ballast.contracts.event import order
+from ballast.contracts import RunRequest
+from ballast.log.event import Event, order
 from functions.intake.api import _SEQ
 from tests.functions.cloud import client
 from tests.functions.http import Reply, ask, event, key

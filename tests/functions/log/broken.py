@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from moto import mock_aws
 
-from ballast.log import RunLog
+from ballast.log.run_log import RunLog
 from ballast.runtime import Runtime
 from tests.support.dynamodb_client import answer_requests
 from tests.support.tables_in_memory import Tables

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import ExitReason
-from ballast.contracts.event import order
 from ballast.log.codec import CLAIM_CHECK_OVER_BYTES, COMPRESS_OVER_BYTES
+from ballast.log.event import order
 from tests.functions.log.broken import BUCKET, NOW, BrokenLog
 from tests.support.random_runs import runs
 from tests.support.runs import Story

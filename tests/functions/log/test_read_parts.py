@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts.event import order
 from ballast.errors import RetryLater
+from ballast.log.event import order
 from tests.functions.log.broken import TABLE, BrokenLog
 
 SEQ = "0001.call.1.settled"

@@ -14,8 +14,8 @@ from botocore.exceptions import (
 )
 
 from ballast.errors import LogCorrupt, RetryLater, SettingInvalid
-from ballast.log import RunLog
 from ballast.log.aws_errors import RETRYABLE_CODES, consequences
+from ballast.log.run_log import RunLog
 from ballast.runtime import Runtime
 from tests.functions.log.broken import BUCKET, BrokenLog
 from tests.functions.log.test_append_and_read import NOISE

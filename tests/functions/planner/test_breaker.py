@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts.event import escalation_seq
 from ballast.errors import PlaybookInvalid, RetryLater, SettingInvalid
+from ballast.log.keys import escalation_seq
 from ballast.money.breaker import OPEN_FOR, Mode, is_probe
 from ballast.playbook import load_playbook
 from tests.functions.breakers import by_hand, trip

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast.contracts import Event, ExitReason
-from ballast.contracts.event import model_seq
+from ballast.contracts import ExitReason
 from ballast.contracts.service_tier import ServiceTier
+from ballast.log.event import Event
+from ballast.log.keys import model_seq
 from ballast.money import ModelPrice, PriceTable
 from functions.planner.models import MAX_ATTEMPTS, Attempts, call_s, candidates, next_model, pause_s
 

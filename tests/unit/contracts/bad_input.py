@@ -7,7 +7,6 @@ from typing import Any
 from ballast.contracts import (
     Answer,
     CallTools,
-    Event,
     ExecuteTask,
     HandedOver,
     HandOver,
@@ -21,6 +20,7 @@ from ballast.contracts import (
     parse_decision,
 )
 from ballast.contracts.wire import MAX_DEPTH, Wire, parse
+from ballast.log.event import Event
 from ballast.playbook import AgentConfig, Intent
 
 RUN_ID = "run-" + "a" * 24

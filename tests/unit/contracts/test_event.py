@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast.contracts import Event
-from ballast.contracts.event import approval_seq, call_seq, escalation_seq, model_seq, order, plan_seq, run_seq
+from ballast.log.event import Event, order
+from ballast.log.keys import approval_seq, call_seq, escalation_seq, model_seq, plan_seq, run_seq
 
 #: A run in which much happened, in the order of the work.
 WORK = [

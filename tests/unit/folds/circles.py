@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ballast.contracts import CallTools, Event, ExitReason, HandOver, Planner, ToolCall
-from ballast.contracts.event import call_seq, escalation_seq, model_seq
+from ballast.contracts import CallTools, ExitReason, HandOver, Planner, ToolCall
 from ballast.folds.despair import Despair, Sign, despair, verdicts
+from ballast.log.event import Event
+from ballast.log.keys import call_seq, escalation_seq, model_seq
 
 RUN, AT = "run-circles", "2026-11-01T09:00:00+00:00"
 

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts import Event, Planner
-from ballast.contracts.event import order
+from ballast.contracts import Planner
 from ballast.folds import (
     Usage,
     answered_prompt,
@@ -34,6 +33,7 @@ from ballast.folds import (
 )
 from ballast.folds.despair import despair
 from ballast.folds.outcome import outcome, to_announce
+from ballast.log.event import Event, order
 from tests.support.random_runs import runs
 from tests.support.runs import Story
 

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ballast.contracts import Event, ToolCall
-from ballast.contracts.event import call_seq, model_seq, plan_seq
+from ballast.contracts import ToolCall
 from ballast.folds import Counts, counts
 from ballast.folds.sameness import identity
 from ballast.folds.usage import INPUT_TOKENS, OUTPUT_TOKENS
+from ballast.log.event import Event
+from ballast.log.keys import call_seq, model_seq, plan_seq
 
 PROMISE = 1_000 + 200
 

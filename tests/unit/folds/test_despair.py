@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts import Event, ToolCall
+from ballast.contracts import ToolCall
 from ballast.folds.calls import proposals
 from ballast.folds.despair import Kind, Rung, despair, verdicts
 from ballast.folds.despair.resemblance import Search
 from ballast.folds.sameness import identity
+from ballast.log.event import Event
 from tests.unit.folds.circles import Circles
 
 A, B, C, D = ({"order_id": f"O-{number}"} for number in (1, 2, 3, 4))

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts import Effects, Event, ExitReason, Planner
-from ballast.contracts.event import call_seq, order, plan_seq
+from ballast.contracts import Effects, ExitReason, Planner
 from ballast.folds import earlier, effects, frozen, identity_of, must_roll_back, standing, successor, to_undo
 from ballast.folds.effects import position
 from ballast.folds.sameness import same
+from ballast.log.event import Event, order
+from ballast.log.keys import call_seq, plan_seq
 
 
 @dataclass

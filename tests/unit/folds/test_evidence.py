@@ -10,10 +10,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts import Answer, Event, Planner
-from ballast.contracts.event import is_a_persons, order, run_seq
+from ballast.contracts import Answer, Planner
 from ballast.contracts.wire import canonical
 from ballast.folds.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
+from ballast.log.event import Event, is_a_persons, order
+from ballast.log.keys import run_seq
 from tests.support.random_runs import runs
 from tests.support.runs import STARTED, Story, says, wants
 

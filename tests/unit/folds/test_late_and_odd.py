@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, ToolCall
-from ballast.contracts.event import LAST_TURN
+from ballast.contracts.task import LAST_TURN
 from ballast.errors import LogCorrupt
 from ballast.folds import (
     answered_prompt,

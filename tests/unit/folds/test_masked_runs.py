@@ -6,10 +6,10 @@ from typing import Any
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts import Event
 from ballast.contracts.secret import Finder, Secret, as_text, masked
 from ballast.errors import NAMES
 from ballast.folds import calls, effects, ending, opening, proposals, successor, usage
+from ballast.log.event import Event
 from tests.support.random_runs import _TOOLS, runs
 from tests.support.runs import Story
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import Event
-from ballast.contracts.event import order, run_seq
 from ballast.folds.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
+from ballast.log.event import Event, order
+from ballast.log.keys import run_seq
 from tests.support.runs import Story
 from tests.unit.folds.test_evidence import EXPIRES, LATER, MAC, story
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from ballast.contracts import Event
 from ballast.contracts.wire import canonical, sha256
+from ballast.log.event import Event
 from local.cli.escalations import listed
 
 CALL = {"tool": "refund_order", "arguments": {"order_id": "O-1", "amount_usd": "40.00"}}

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ballast.contracts import Event
 from ballast.errors import InvalidInput
+from ballast.log.event import Event
 from local.cli import main
 from local.journal import Journal, state_folder, write_whole
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ballast.contracts import Event
-from ballast.contracts.event import call_seq
+from ballast.log.event import Event
+from ballast.log.keys import call_seq
 from local.cli import main
 from local.cli.exits import exit_of
 from local.cli.progress import progress

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ballast.contracts import Event
+from ballast.log.event import Event
 from local.cli import main
 from local.cli.exits import Exit
 from local.journal import Journal

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
 from ballast.errors import InvalidInput, NotAdmitted
+from ballast.log.event import Event
 from local.cli.exits import Exit, exit_of
 from local.cli.output import Screen
 from local.cli.watch import watch

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from ballast.contracts import CallTools, Event, ExitReason, HandOver, Limits, Planner, ToolCall
-from ballast.contracts.event import call_seq
+from ballast.contracts import CallTools, ExitReason, HandOver, Limits, Planner, ToolCall
 from ballast.errors import InvalidInput
 from ballast.folds import usage
+from ballast.log.event import Event
+from ballast.log.keys import call_seq
 from local.cli import cost as command
 from local.cli import main
 from local.cost.charges import charges

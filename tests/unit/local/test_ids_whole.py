@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 from rich.text import Text
 
-from ballast.contracts import Event
+from ballast.log.event import Event
 from local.cli.output import Screen
 from local.cost.explain import explained
 from local.cost.render import render as render_costs

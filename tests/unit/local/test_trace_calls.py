@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ballast.contracts import Event
+from ballast.log.event import Event
 from local.cli.output import Screen
 from local.trace import timeline
 from local.trace.timeline import Approval

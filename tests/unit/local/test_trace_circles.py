@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ballast.contracts import Event
+from ballast.log.event import Event
 from local.trace import render, timeline
 
 RUN = "run-" + "a" * 24

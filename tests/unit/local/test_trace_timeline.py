@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts import Event, ExitReason
+from ballast.contracts import ExitReason
+from ballast.log.event import Event
 from local.trace import timeline
 from local.trace.words import REASONS
 

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
+from ballast.log.event import Event
 from ballast.validation import Untrusted, ground, opening_sources, run_sources
 from ballast.validation.dates import is_nearest
 from tests.unit.validation.test_taint import Described

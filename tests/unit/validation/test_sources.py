@@ -5,7 +5,8 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
+from ballast.log.event import Event
 from ballast.validation import Grounded, Grounding, Untrusted, ground, opening_sources, run_sources
 
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
+from ballast.log.event import Event
 from ballast.validation import FreeText, Grounded, Grounding, Kind, Untrusted, ground, opening_sources, run_sources
 from ballast.validation.sources import Source
 

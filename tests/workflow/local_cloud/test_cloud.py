@@ -160,7 +160,7 @@ def test_a_run_that_never_was_is_named(cloud: LocalCloud) -> None:
 
 
 def test_a_runs_log_is_read_back(cloud: LocalCloud) -> None:
-    from ballast.log import RunLog
+    from ballast.log.run_log import RunLog
     from ballast.runtime import Runtime
 
     names = {"RUN_LOG_TABLE": cloud.physical_id("RunLogTable"), "PAYLOAD_BUCKET": cloud.physical_id("PayloadBucket")}

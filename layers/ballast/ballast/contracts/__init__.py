@@ -1,11 +1,10 @@
-"""The values that cross a wall: requests, decisions, limits, tasks and log events.
+"""The values that cross a wall: requests, decisions, limits and tasks.
 
 All are frozen pydantic models that forbid extra fields. Imports only ``ballast.errors``.
 """
 
 from ballast.contracts.decision import Answer, CallTools, Decision, HandOver, ToolCall, parse_decision
 from ballast.contracts.effects import Effects
-from ballast.contracts.event import Event
 from ballast.contracts.exit_reason import ExitReason
 from ballast.contracts.limits import Limits, LimitsPatch
 from ballast.contracts.planner import Planner
@@ -17,7 +16,6 @@ __all__ = [
     "CallTools",
     "Decision",
     "Effects",
-    "Event",
     "ExecuteTask",
     "ExitReason",
     "HandOver",

@@ -5,11 +5,12 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from ballast.contracts.decision import Answer, CallTools, HandOver
-from ballast.contracts.event import LAST_TURN
 from ballast.contracts.exit_reason import ExitReason
 from ballast.contracts.planner import Planner
 from ballast.contracts.wire import Wire
 
+#: The last turn number that a key of the log can carry; a run's ending uses it, so that it sorts last.
+LAST_TURN = 9999
 Turn = Annotated[int, Field(ge=1, lt=LAST_TURN)]
 RunId = Annotated[str, Field(pattern=r"^run-[a-z2-7]{24}$")]
 

@@ -1,6 +1,6 @@
 """Pure functions of a run's events: the prompt, the money, the calls, who is next, where it stands.
 
-Each takes the events in the order of ``ballast.contracts.event.order``, any prefix of them, and
+Each takes the events in the order of ``ballast.log.event.order``, any prefix of them, and
 remembers nothing. Imports ``ballast.contracts``, ``ballast.errors`` and ``ballast.money.amounts`` only.
 """
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ballast.contracts import Event
+from ballast.log.event import Event
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ballast.contracts import Answer, CallTools, Event, HandOver, Planner, ToolCall
+from ballast.contracts import Answer, CallTools, HandOver, Planner, ToolCall
 from ballast.contracts.decision import recorded_decision
+from ballast.log.event import Event
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.contracts import Event
-from ballast.contracts.event import GARBLED, model_seq
 from ballast.contracts.wire import canonical, sha256
+from ballast.log.event import GARBLED, Event
+from ballast.log.keys import model_seq
 
 #: What of a request, beside the prompt, its digest covers: ``gen_ai.request.…``.
 _INFERENCE = ("model", "max_tokens", "temperature")

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ballast.contracts import Event, Planner, ToolCall
+from ballast.contracts import Planner, ToolCall
 from ballast.folds.calls import Proposed, proposals
 from ballast.folds.opening import opening
 from ballast.folds.sameness import identity
 from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
+from ballast.log.event import Event
 
 _TOKENS = (INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS)
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.contracts import Effects, Event, ExitReason, HandOver, Planner, ToolCall
+from ballast.contracts import Effects, ExitReason, HandOver, Planner, ToolCall
 from ballast.folds.calls import CallState, calls, committed, proposals
 from ballast.folds.sameness import identity
+from ballast.log.event import Event
 
 Position = tuple[int, int]
 Identity = Callable[[ToolCall], str]

@@ -25,8 +25,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from ballast.contracts import Event
-from ballast.contracts.event import GARBLED, LAST_TURN, approval_seq, call_seq, escalation_seq, is_a_persons, run_seq
+from ballast.contracts.task import LAST_TURN
 from ballast.folds.conversation import changed_prompts
 from ballast.folds.vouching import (
     CARRIERS,
@@ -45,6 +44,8 @@ from ballast.folds.vouching import (
     whole_of,
     without_evidence,
 )
+from ballast.log.event import GARBLED, Event, is_a_persons
+from ballast.log.keys import approval_seq, call_seq, escalation_seq, run_seq
 
 __all__ = ["EVIDENCE", "Anchor", "Finding", "Verdict", "check", "evidence_sha256", "vouched_for", "vouching"]
 

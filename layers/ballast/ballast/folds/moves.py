@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ballast.contracts import Event
 from ballast.folds.calls import calls
 from ballast.folds.effects import position, standing
+from ballast.log.event import Event
 
 Became = Literal["held", "kept", "returned", "undone"]
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ballast.contracts import Event, HandOver, Limits, Planner, RunRequest
+from ballast.contracts import HandOver, Limits, Planner, RunRequest
 from ballast.contracts.decision import recorded_decision
 from ballast.contracts.wire import parse
 from ballast.errors import LogCorrupt
+from ballast.log.event import Event
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ballast.contracts import Event, RunRequest
-from ballast.contracts.event import escalation_seq
+from ballast.contracts import RunRequest
 from ballast.contracts.notice import (
     MAX_ANSWER_BYTES,
     Outcome,
@@ -18,6 +17,8 @@ from ballast.contracts.wire import canonical, parse
 from ballast.errors import LogCorrupt
 from ballast.folds.effects import ended_effects
 from ballast.folds.opening import ending
+from ballast.log.event import Event
+from ballast.log.keys import escalation_seq
 from ballast.money.amounts import dollars
 
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ballast.contracts import Event, HandOver, Planner
-from ballast.contracts.event import LAST_TURN
+from ballast.contracts import HandOver, Planner
+from ballast.contracts.task import LAST_TURN
 from ballast.folds.calls import CallState, calls, committed, proposals
 from ballast.folds.opening import ending
+from ballast.log.event import Event
 
 Status = Literal["unknown", "running", "waiting", "ended", "refused"]
 

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.contracts import Event, ToolCall
+from ballast.contracts import ToolCall
 from ballast.folds.approvals import approval_rounds
 from ballast.folds.calls import CallState, calls
 from ballast.folds.sameness import identity
+from ballast.log.event import Event
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ballast.contracts import Event, ExitReason, HandOver, Planner
+from ballast.contracts import ExitReason, HandOver, Planner
 from ballast.folds.calls import proposals
 from ballast.folds.opening import opening
 from ballast.folds.usage import usage
+from ballast.log.event import Event
 
 
 @dataclass(frozen=True)

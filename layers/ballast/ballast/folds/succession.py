@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-from ballast.contracts import Event, HandOver, Planner
+from ballast.contracts import HandOver, Planner
 from ballast.contracts.exit_reason import ExitReason
 from ballast.folds.calls import proposals
 from ballast.folds.effects import must_roll_back
+from ballast.log.event import Event
 
 
 def successor(of: Planner, events: Sequence[Event], *, has_fallback: bool, starts_clean: bool = True) -> Planner:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 
-from ballast.contracts import CallTools, Effects, Event
+from ballast.contracts import CallTools, Effects
 from ballast.contracts.wire import canonical
 from ballast.folds.calls import CallState, calls, proposals
 from ballast.folds.effects import effects
 from ballast.folds.opening import opening
 from ballast.folds.succession import why_it_stopped
 from ballast.folds.usage import usage
+from ballast.log.event import Event
 from ballast.money.amounts import dollars
 
 #: The newest calls say most; older ones are in the log.

@@ -3,10 +3,10 @@
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from ballast.contracts import Event
-from ballast.contracts.event import call_seq, model_seq
 from ballast.folds.calls import proposals
 from ballast.folds.opening import opening
+from ballast.log.event import Event
+from ballast.log.keys import call_seq, model_seq
 
 
 @dataclass(frozen=True)

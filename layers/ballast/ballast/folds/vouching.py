@@ -8,9 +8,8 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ballast.contracts import Event
-from ballast.contracts.event import order
 from ballast.contracts.wire import canonical
+from ballast.log.event import Event, order
 
 #: What a body has its evidence under.
 EVIDENCE = "evidence"

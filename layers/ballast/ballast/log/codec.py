@@ -13,9 +13,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ballast.contracts import Event
 from ballast.contracts.secret import SEALED
 from ballast.contracts.wire import canonical, complaints, sha256
+from ballast.log.event import Event
 
 #: Shorter bodies are left as readable text in the table.
 COMPRESS_OVER_BYTES = 1_024

@@ -10,8 +10,6 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from ballast.contracts import Event
-from ballast.contracts.event import GARBLED, order, run_seq
 from ballast.contracts.secret import SEALED, Finder, Secret
 from ballast.contracts.sent import sent
 from ballast.contracts.wire import canonical
@@ -19,6 +17,8 @@ from ballast.errors import AnswerUnsigned, LogCorrupt, RetryLater
 from ballast.folds.evidence import vouching
 from ballast.log.aws_errors import consequences, readable
 from ballast.log.codec import MOST_BYTES, decode, encode, kept_beside, payload_of
+from ballast.log.event import GARBLED, Event, order
+from ballast.log.keys import run_seq
 from ballast.log.seal import Seal, shown, split
 from ballast.log.signature import Signatures
 from ballast.runtime import Runtime, Settings

@@ -18,11 +18,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ballast.contracts import Event
 from ballast.contracts.secret import SEALED, Finder, Secret, masked, opened, sealed, without_tokens
 from ballast.errors import NAMES as OUR_NAMES
 from ballast.errors import LogCorrupt, SettingInvalid
 from ballast.log.aws_errors import consequences
+from ballast.log.event import Event
 from ballast.runtime import Runtime, Settings
 
 if TYPE_CHECKING:

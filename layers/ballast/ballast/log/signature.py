@@ -20,10 +20,9 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ballast.contracts import Event
-from ballast.contracts.event import is_a_persons
 from ballast.contracts.wire import canonical, sha256
 from ballast.log.aws_errors import consequences
+from ballast.log.event import Event, is_a_persons
 from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings
 

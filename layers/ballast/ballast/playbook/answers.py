@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from ballast.contracts import Answer, Event
+from ballast.contracts import Answer
 from ballast.folds import opening
+from ballast.log.event import Event
 from ballast.playbook.load import Playbook
 from ballast.validation import in_form, opening_sources, run_sources, too_long, unknown_in
 from ballast.validation.answer import Read

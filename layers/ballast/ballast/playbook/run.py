@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ballast.contracts import Event
 from ballast.folds import CallState, Usage, calls, moves, usage
+from ballast.log.event import Event
 from ballast.money.moves import units
 
 

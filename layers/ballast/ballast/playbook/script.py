@@ -5,11 +5,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner, RunRequest, ToolCall
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, RunRequest, ToolCall
 from ballast.contracts.said import said
 from ballast.contracts.wire import canonical
 from ballast.edge import note
 from ballast.folds import CallState, calls
+from ballast.log.event import Event
 from ballast.playbook.defect import ends_the_process, place
 from ballast.playbook.fallback import CallFailed, Fallback, GiveUp
 from ballast.playbook.load import Playbook

@@ -34,10 +34,11 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-from ballast.contracts import Event, HandOver, Planner, RunRequest
+from ballast.contracts import HandOver, Planner, RunRequest
 from ballast.contracts.person import same_person
 from ballast.contracts.wire import canonical
 from ballast.folds import CallState, calls, proposals, rejected
+from ballast.log.event import Event
 from ballast.validation.computed import Brought
 from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, is_default, leaves, spelled
 from ballast.validation.taint import Heard

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ballast.contracts import Event, Planner, ToolCall
+from ballast.contracts import Planner, ToolCall
 from ballast.folds.calls import CallState, calls
 from ballast.folds.despair.ladder import Kind, Ladder, Rung, Sign, rung_of
 from ballast.folds.despair.memory import Cycles, Errors, Position, Repeats, Results, Searches, Writes
 from ballast.folds.despair.resemblance import Search, error_class, search_of, target_of
 from ballast.folds.effects import Identity
 from ballast.folds.sameness import identity
+from ballast.log.event import Event
 
 Target = Callable[[ToolCall], str | None]
 #: What the executor records where it obeyed; such a call had no outcome of its own.

@@ -12,9 +12,9 @@ comes ``after``, now that their outcomes are known.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ballast.contracts import Event
 from ballast.folds.despair.ladder import Kind, Rung, Sign
 from ballast.folds.despair.memory import Position
+from ballast.log.event import Event
 
 _STEPS = {Rung.NOTICE: "notice", Rung.FORBID: "forbid"}
 _RUNGS = {step: rung for rung, step in _STEPS.items()}
