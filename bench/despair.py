@@ -20,6 +20,7 @@ from ballast.folds import calls
 from ballast.folds.despair import Rung, despair
 from ballast.folds.usage import INPUT_TOKENS, OUTPUT_TOKENS
 from ballast.log.event import Event
+from ballast.run import Run
 from bench import NotMeasured, planted, require
 from bench.transcripts import TAU_BENCH, Transcript, transcripts
 
@@ -49,13 +50,13 @@ class Verdict:
 
 def judge(run: Transcript) -> Verdict:
     """Return what the ladder would have done in ``run``, turn by turn."""
-    signs = despair(run.events).signs
+    signs = despair(Run.of(run.events)).signs
     first = min((turn for (turn, _), sign in signs.items() if sign.rung >= Rung.FORBID), default=None)
     reached: dict[Rung, int] = {}
     for turn, before in _prefixes(run.events):
         if first is None or turn <= first:  # a rung a turn: until then there are notices only
             continue
-        rung = despair(before).rung
+        rung = despair(Run.of(before)).rung
         for step in (Rung.FORBID, Rung.LOOP):
             if rung >= step:
                 reached.setdefault(step, turn)

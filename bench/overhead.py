@@ -23,6 +23,7 @@ from ballast.log.keys import call_seq, plan_seq
 from ballast.log.run_log import RunLog
 from ballast.playbook import RunSoFar, Tool, ToolContext, load_playbook
 from ballast.playbook.gate import admit_call
+from ballast.run import Run
 from ballast.runtime import utc_now
 from ballast.validation import ground, opening_sources, run_sources
 from bench import NotMeasured, require
@@ -118,7 +119,7 @@ def _none(service: str) -> Any:
 
 def _gate(playbook: Any, request: RunRequest) -> None:
     call = ToolCall(tool="quote_payment", arguments=ARGUMENTS)
-    admit_call(playbook, call, request, Planner.AGENT, lambda: RunSoFar.before((), 1, 1))
+    admit_call(playbook, call, request, Planner.AGENT, lambda: RunSoFar.before(Run.of(()), 1, 1))
 
 
 def _ground(request: RunRequest, tool: Tool, args: Any, run: tuple[Event, ...]) -> None:

@@ -7,6 +7,7 @@ from ballast.folds import CallState, calls
 from ballast.folds.despair import Rung, despair
 from ballast.folds.despair.memory import LONGEST_CYCLE
 from ballast.folds.sameness import identity
+from ballast.run import Run
 from bench import require
 from bench.transcripts import Transcript, executed
 
@@ -33,7 +34,7 @@ def _until_found(run: Transcript, lap: Sequence[CallState]) -> int | None:
     """Return how many calls an agent makes that repeats ``lap`` at the end of ``run`` before it has to hand over."""
     events, turn = list(run.events), run.events[-1].turn
     for made in range(LAPS * len(lap)):
-        if despair(events).rung is Rung.LOOP:
+        if despair(Run.of(events)).rung is Rung.LOOP:
             return made
         turn += 1
         again = lap[made % len(lap)]

@@ -14,6 +14,7 @@ from ballast.contracts import ToolCall
 from ballast.folds.despair import Rung, despair
 from ballast.log.event import Event
 from ballast.playbook import load_playbook
+from ballast.run import Run
 from bench.tau2.environments import DOMAINS
 from bench.tau2.gold import CallOutcome, GoldPlan, gold_plans, play_directly
 from bench.transcripts import executed
@@ -43,7 +44,7 @@ def alarms(domain: str, plans: Sequence[GoldPlan]) -> Alarms:
     rungs: Counter[Rung] = Counter()
     for plan in plans:
         _, outcomes = play_directly(plan)
-        signs = despair(tuple(_log(plan, outcomes, effects))).signs
+        signs = despair(Run.of(tuple(_log(plan, outcomes, effects)))).signs
         calls += len(outcomes)
         rungs.update(sign.rung for sign in signs.values())
         given = [(turn, sign.same_as[0]) for (turn, _), sign in signs.items() if sign.answer]

@@ -4,6 +4,7 @@ from ballast.errors import ToolForbidden
 from ballast.folds import committed, find_call
 from ballast.folds.despair import Rung, refusal, verdict_on
 from ballast.playbook import Effect
+from ballast.run import Run
 from functions.executor.attempt import Attempt, Outcome
 
 
@@ -14,7 +15,7 @@ def not_in_circles(attempt: Attempt) -> Outcome | None:
     different now, and whether a write may be repeated is its tool's own policy.
     """
     turn = attempt.history.turn
-    sign = verdict_on(turn, (attempt.task.turn, attempt.task.index))
+    sign = verdict_on(Run.of(turn), (attempt.task.turn, attempt.task.index))
     # An attempt that crashed goes on as it began. What was written in this turn, before this call, may have
     # changed what it asks for; the decision was made before.
     if sign is None or attempt.state.status == "intended" or committed(turn):

@@ -4,6 +4,7 @@ from ballast.contracts import CallTools, Planner
 from ballast.contracts.wire import canonical
 from ballast.errors import NotVouched
 from ballast.playbook.script import next_decision
+from ballast.run import Run
 from functions.executor.attempt import Attempt, Outcome
 
 
@@ -18,7 +19,7 @@ def scripted(attempt: Attempt) -> Outcome | None:
     task, playbook = attempt.task, attempt.playbook
     script = playbook.fallbacks.get(attempt.request.intent or "")
     before = [event for event in attempt.history.run if event.turn < task.turn]
-    decision = next_decision(playbook, script, attempt.request, before)[0] if script is not None else None
+    decision = next_decision(playbook, script, attempt.request, Run.of(before))[0] if script is not None else None
     asked = decision.calls if isinstance(decision, CallTools) else ()
     call = attempt.state.proposed or attempt.state.call
     its = asked[task.index - 1] if task.index <= len(asked) else None

@@ -16,6 +16,7 @@ from ballast.log.seal import Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.answers import judged
 from ballast.playbook.script import next_decision
+from ballast.run import Run
 from ballast.runtime import Runtime, Settings, lambda_runtime
 
 #: So many characters of why a script went no further are recorded.
@@ -52,7 +53,7 @@ class FallbackPlanner:
                 decision: Any = HandOver(to=Planner.HUMAN, reason=ExitReason.NO_FALLBACK)
                 note: str | None = f"The playbook has no fallback for the intent {request.intent!r}."
             else:
-                decision, note = next_decision(self.playbook, script, request, events)
+                decision, note = next_decision(self.playbook, script, request, Run.of(events))
                 room = HistoryUsed(events=task.history)
                 if isinstance(decision, CallTools) and not room.script_has_room(len(decision.calls)):
                     decision, note = HandOver(to=Planner.HUMAN, reason=ExitReason.HISTORY_LIMIT), None
@@ -74,7 +75,7 @@ class FallbackPlanner:
 
     def _sendable(self, events: Sequence[Event], turn: int, answer: Answer) -> tuple[Answer | HandOver, str | None]:
         """Return the script's answer, or the hand-over to a person where it may not be sent."""
-        read = judged(events, self.playbook, turn, answer)
+        read = judged(Run.of(events), self.playbook, turn, answer)
         if not read.complaints:
             return read.answer, None
         return HandOver(to=Planner.HUMAN, reason=ExitReason.ANSWER_INVALID), "; ".join(read.complaints)

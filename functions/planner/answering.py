@@ -20,6 +20,7 @@ from ballast.log.event import Event
 from ballast.playbook import Playbook
 from ballast.playbook.answers import judged
 from ballast.playbook.opening import ASK_REQUESTER
+from ballast.run import Run
 from functions.planner.spoken import call_in_prose
 
 #: Where ``model.responded`` says what was against its answer.
@@ -42,7 +43,7 @@ def checked(
         return HandOver(to=Planner.AGENT, reason=ExitReason.EMPTY_ANSWER), {REFUSED: ["it said nothing"]}
     if not isinstance(decision, Answer):
         return decision, {}
-    read = judged(events, playbook, turn, decision)
+    read = judged(Run.of(events), playbook, turn, decision)
     complaints = _called(events, playbook, decision) or read.complaints
     if not complaints:
         return read.answer, {}

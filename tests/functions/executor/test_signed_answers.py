@@ -27,6 +27,7 @@ from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal, token_of
 from ballast.log.signature import Signatures
 from ballast.playbook import load_playbook
+from ballast.run import Run
 from ballast.validation import run_sources
 from functions.escalation.remind import RemindIncomplete
 from tests.functions.approvals import answered, asks
@@ -408,10 +409,10 @@ def test_what_nobody_replied_is_no_source_of_values(kind: str, stack: Stack) -> 
     put(stack, run_id, ANSWER, nobody)
     process = stack.cloud.usual_process(LOG)
 
-    known = run_sources(RunLog.of(process, signatures=Signatures.of(process)).read(run_id), {}, before_turn=9)
+    known = run_sources(Run.of(RunLog.of(process, signatures=Signatures.of(process)).read(run_id)), {}, before_turn=9)
 
     assert "kassim" not in str(known)
-    assert "kassim" in str(run_sources(RunLog.of(process).read(run_id), {}, before_turn=9))
+    assert "kassim" in str(run_sources(Run.of(RunLog.of(process).read(run_id)), {}, before_turn=9))
 
 
 def test_a_forged_grant_grants_nothing(stack: Stack) -> None:

@@ -1,7 +1,7 @@
 """Logs of an agent that goes round in circles, written call by call.
 
 run = Circles().reads("search", {"query": "late order"}, result=["a"]).reads(…)
-despair(run.events).rung
+despair(Run.of(run.events)).rung
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from ballast.contracts import CallTools, ExitReason, HandOver, Planner, ToolCall
 from ballast.folds.despair import Despair, Sign, despair, verdicts
 from ballast.log.event import Event
 from ballast.log.keys import call_seq, escalation_seq, model_seq
+from ballast.run import Run
 
 RUN, AT = "run-circles", "2026-11-01T09:00:00+00:00"
 
@@ -29,7 +30,7 @@ class Circles:
 
     @property
     def verdict(self) -> Despair:
-        return despair(self.events)
+        return despair(Run.of(self.events))
 
     def reads(self, tool: str = "look", arguments: Any = None, *, result: Any = "a result") -> "Circles":
         """A call that is answered with ``result``."""
@@ -74,7 +75,7 @@ class Circles:
 
     def on(self, tool: str = "look", arguments: Any = None) -> Sign | None:
         """Return the verdict on such a call, were it proposed now."""
-        return verdicts(self.events, self.turn + 1, [ToolCall(tool=tool, arguments=arguments)]).get(1)
+        return verdicts(Run.of(self.events), self.turn + 1, [ToolCall(tool=tool, arguments=arguments)]).get(1)
 
     def person(self, *, kind: str = "escalation") -> "Circles":
         """Somebody answers: a person hands back to the agent, or the requester replies (``question``)."""

@@ -18,6 +18,7 @@ from ballast.folds import (
     effects,
     frozen,
     opening,
+    outcome,
     progress,
     prompt_digest,
     proposals,
@@ -27,12 +28,12 @@ from ballast.folds import (
     standing,
     successor,
     summary,
+    to_announce,
     to_undo,
     unseen,
     usage,
 )
 from ballast.folds.despair import despair
-from ballast.folds.outcome import outcome, to_announce
 from ballast.log.event import Event, order
 from tests.support.random_runs import runs
 from tests.support.runs import Story

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import ToolCall
-from ballast.folds.calls import proposals
+from ballast.folds import proposals
 from ballast.folds.despair import Kind, Rung, despair, verdicts
 from ballast.folds.despair.resemblance import Search
 from ballast.folds.sameness import identity
 from ballast.log.event import Event
+from ballast.run import Run
 from tests.unit.folds.circles import Circles
 
 A, B, C, D = ({"order_id": f"O-{number}"} for number in (1, 2, 3, 4))
@@ -23,7 +24,7 @@ QUERY = "late order of the customer"
 
 def rungs(run: Circles) -> list[int]:
     """Return the rung after each event of the run's turns."""
-    return [despair(run.events[:length]).rung for length in range(1, len(run.events) + 1)]
+    return [despair(Run.of(run.events[:length])).rung for length in range(1, len(run.events) + 1)]
 
 
 # The ladder
@@ -328,7 +329,7 @@ def test_a_tool_that_is_polled_may_ask_the_same_again() -> None:
     for _ in range(10):
         run.reads("job_status", A, result="pending")
 
-    assert despair(run.events, polled={"job_status"}).rung is Rung.NONE
+    assert despair(Run.of(run.events), polled={"job_status"}).rung is Rung.NONE
 
 
 # What holds for any run
@@ -378,14 +379,16 @@ def test_nothing_but_a_write_or_a_person_leads_up_the_ladder(steps: list[tuple[s
 @given(STEPS)
 def test_the_fold_says_later_what_it_said_when_the_call_was_proposed(steps: list[tuple[str, str, Any]]) -> None:
     run = played(steps)
-    final = despair(run.events)
+    final = despair(Run.of(run.events))
 
     for at in range(len(run.events)):
         if run.events[at].name == "model.responded":
             before, turn = run.events[:at], run.events[at].turn
-            now = despair(run.events[: at + 1]).signs
+            now = despair(Run.of(run.events[: at + 1])).signs
             proposed = proposals(run.events)[turn].calls
-            assert verdicts(before, turn, proposed) == {index: sign for (t, index), sign in now.items() if t == turn}
+            assert verdicts(Run.of(before), turn, proposed) == {
+                index: sign for (t, index), sign in now.items() if t == turn
+            }
             for key, sign in now.items():
                 assert final.signs[key].rung >= sign.rung
 
@@ -409,7 +412,7 @@ def test_a_long_run_costs_in_proportion_to_its_length(monkeypatch: pytest.Monkey
                 "search", {"query": f"{'x' * (number % 60)}{'y' * (number // 60)} thing {'z' * number}"}, result=number
             )
         compared = 0
-        despair(run.events)
+        despair(Run.of(run.events))
         counts.append(compared)
 
     assert counts[1] <= 5 * counts[0]

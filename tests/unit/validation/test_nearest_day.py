@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ballast.contracts import RunRequest
 from ballast.log.event import Event
+from ballast.run import Run
 from ballast.validation import Untrusted, ground, opening_sources, run_sources
 from ballast.validation.dates import is_nearest
 from tests.unit.validation.test_taint import Described
@@ -49,7 +50,7 @@ def sources(mail: str, text: str, opened_at: str, tool: str = "on_day", day: str
         }.items():
             events.append(Event(run_id="r", seq=f"{turn:04d}.{step}", at=opened_at, body=body))
     opening = opening_sources(RunRequest(request_id="r", text=text))
-    return opening, run_sources(events, TOOLS, before_turn=9, opening=opening)
+    return opening, run_sources(Run.of(events), TOOLS, before_turn=9, opening=opening)
 
 
 @pytest.mark.parametrize("tool", ["on_day", "on_day_text"])

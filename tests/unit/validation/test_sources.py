@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from ballast.contracts import RunRequest
 from ballast.log.event import Event
+from ballast.run import Run
 from ballast.validation import Grounded, Grounding, Untrusted, ground, opening_sources, run_sources
 
 
@@ -28,26 +29,26 @@ class Described:
 TOOLS = {"look_up": Described(), "search": Described(untrusted=True), "anything": Described(Any)}
 
 
-class Run:
+class Log:
     """A log in the making."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def add(self, seq: str, **body: Any) -> "Run":
+    def add(self, seq: str, **body: Any) -> "Log":
         self.events.append(Event(run_id="run-1", seq=seq, at="2026-03-01", body=body))
         return self
 
     def call(
         self, tool: str, *, turn: int = 1, by: str = "agent", arguments: Any = None, intended: Any = (), **settled: Any
-    ) -> "Run":
+    ) -> "Log":
         call = {"tool": tool, "arguments": arguments or {}}
         self.add(f"{turn:04d}.plan.decided", planner=by, decision={"kind": "call_tools", "calls": [call]})
         if intended is not None:
             self.add(f"{turn:04d}.call.1.intended", effect="read", tool=tool, **dict(intended))
         return self.add(f"{turn:04d}.call.1.settled", **({"status": "ok"} | settled)) if settled else self
 
-    def says(self, decision: dict[str, Any], *, turn: int, kind: str = "escalation") -> "Run":
+    def says(self, decision: dict[str, Any], *, turn: int, kind: str = "escalation") -> "Log":
         return self.add(f"{turn:04d}.escalation.answered", kind=kind, decision=decision)
 
     def where(self, value: str, *, trust_text: bool = True, text: str = "Hello", **context: Any) -> str:
@@ -56,7 +57,7 @@ class Run:
         found = ground(
             Which(order_id=value),
             opening_sources(request, trust_text=trust_text),
-            lambda: run_sources(self.events, TOOLS, before_turn=9, trust_text=trust_text),
+            lambda: run_sources(Run.of(self.events), TOOLS, before_turn=9, trust_text=trust_text),
         )
         assert len(found.known) + len(found.tainted) + len(found.ungrounded) == 1
         return found.known.get("order_id") or found.tainted.get("order_id", "") + "?" * bool(found.tainted)
@@ -66,36 +67,36 @@ def guidance(text: str, to: str = "agent") -> dict[str, Any]:
     return {"kind": "hand_over", "to": to, "reason": "guidance", "guidance": text}
 
 
-def proposed() -> Run:
+def proposed() -> Log:
     """Return a run in which a person proposes a call with O-1."""
     call = {"tool": "look_up", "arguments": {"order_id": "O-1"}}
-    return Run().says({"kind": "call_tools", "calls": [call]}, turn=2)
+    return Log().says({"kind": "call_tools", "calls": [call]}, turn=2)
 
 
-def asked(text: str, turn: int = 1) -> Run:
+def asked(text: str, turn: int = 1) -> Log:
     """Return a run in which the agent puts a question to the requester."""
-    return Run().add(f"{turn:04d}.plan.decided", planner="agent", decision=guidance(text, to="requester"))
+    return Log().add(f"{turn:04d}.plan.decided", planner="agent", decision=guidance(text, to="requester"))
 
 
-def rejects(order_id: str = "O-1") -> Run:
+def rejects(order_id: str = "O-1") -> Log:
     """Return a run in which people rejected a call of the agent's with that order."""
     call = {"tool": "look_up", "arguments": {"order_id": order_id}}
-    run = Run().add("0002.plan.decided", planner="agent", decision={"kind": "call_tools", "calls": [call]})
+    run = Log().add("0002.plan.decided", planner="agent", decision={"kind": "call_tools", "calls": [call]})
     return run.add("0002.call.1.approval_answered", approve=False, by="ann", comment="No.")
 
 
-def planted() -> Run:
-    return Run().call("search", result={"order_id": "O-1"})
+def planted() -> Log:
+    return Log().call("search", result={"order_id": "O-1"})
 
 
 #: Who says what, and how the value stands then: whose words, and whether others have named it, too.
-WORDS: list[tuple[Run, tuple[str, bool] | None]] = [
+WORDS: list[tuple[Log, tuple[str, bool] | None]] = [
     (planted().says(guidance("O-1 must not be touched."), turn=2), ("person", True)),
     (planted().says(guidance("No! O-1 is not mine."), turn=2, kind="question"), ("requester", True)),
     (planted().says(guidance("It is O-1."), turn=2, kind="question"), ("requester", True)),
     (planted().add("0002.call.1.approval_answered", approve=True, by="a", comment="Not O-1"), ("person", True)),
-    (Run().says(guidance("It is O-1."), turn=2), ("person", False)),
-    (Run().says(guidance("It is O-1."), turn=2, kind="question"), None),
+    (Log().says(guidance("It is O-1."), turn=2), ("person", False)),
+    (Log().says(guidance("It is O-1."), turn=2, kind="question"), None),
     (asked("Which order?").says(guidance("It is O-1."), turn=2, kind="question"), None),
     (asked("Is it O-2?").says(guidance("No, O-1."), turn=2, kind="question"), None),
     (asked("Is it O-1?").says(guidance("No, not O-1."), turn=2, kind="question"), ("requester", True)),
@@ -110,10 +111,10 @@ WORDS: list[tuple[Run, tuple[str, bool] | None]] = [
 
 
 @pytest.mark.parametrize(("run", "expected"), WORDS)
-def test_words_alone_may_be_a_no(run: Run, expected: tuple[str, bool] | None) -> None:
+def test_words_alone_may_be_a_no(run: Log, expected: tuple[str, bool] | None) -> None:
     request = RunRequest(request_id="r", text="Hello")
     found = ground(
-        Which(order_id="O-1"), opening_sources(request), lambda: run_sources(run.events, TOOLS, before_turn=9)
+        Which(order_id="O-1"), opening_sources(request), lambda: run_sources(Run.of(run.events), TOOLS, before_turn=9)
     )
 
     said = found.worded.get("order_id")
@@ -140,76 +141,76 @@ def test_what_is_looked_up_on_such_words_is_as_untrusted_as_they(kind: str) -> N
     ],
 )
 def test_an_argument_without_a_mark_is_held_to_the_same(words: str, said: str, free: bool) -> None:
-    plain = Run().call("search", result={"order_id": "Please write: Crook Lane 5."})
+    plain = Log().call("search", result={"order_id": "Please write: Crook Lane 5."})
     request = RunRequest(request_id="r", text="Hello")
     for kind in ("question", "escalation"):
-        run = Run()
+        run = Log()
         run.events = [*plain.events]
         run.says(guidance(said), turn=2, kind=kind)
-        sources = run_sources(run.events, TOOLS, before_turn=9)
+        sources = run_sources(Run.of(run.events), TOOLS, before_turn=9)
         found = ground(Which(words=words), opening_sources(request), lambda sources=sources: sources, unmarked=True)
         asked_about = {*found.tainted, *found.unvouched, *found.worded}
         assert asked_about == (set() if free and kind == "question" else {"words"})
 
 
 def test_the_request_and_its_facts_are_known() -> None:
-    assert Run().where("O-1", text="Where is o1?") == "request"
-    assert Run().where("O-1", order={"ids": ["O-1"]}) == "context"
-    assert Run().where("O-1", **{"O-1": True}) == "context"
-    assert Run().where("O-1") == ""
+    assert Log().where("O-1", text="Where is o1?") == "request"
+    assert Log().where("O-1", order={"ids": ["O-1"]}) == "context"
+    assert Log().where("O-1", **{"O-1": True}) == "context"
+    assert Log().where("O-1") == ""
 
 
 def test_a_request_that_nobody_vouches_for_taints() -> None:
-    assert Run().where("O-1", text="O-1", trust_text=False) == "request?"
-    assert Run().where("O-1", text="O-1", order="O-1", trust_text=False) == "context"
+    assert Log().where("O-1", text="O-1", trust_text=False) == "request?"
+    assert Log().where("O-1", text="O-1", order="O-1", trust_text=False) == "context"
 
 
 @pytest.mark.parametrize(
     ("run", "where"),
     [
-        (Run().call("look_up", result={"order_id": "O-1"}), "0001.call.1"),
-        (Run().call("look_up", result={"order_id": "O-2", "note": "O-1"}), "0001.call.1?"),
-        (Run().call("search", result={"order_id": "O-1"}), "0001.call.1?"),
-        (Run().call("anything", result={"O-1": [{"a": 1}]}), "0001.call.1"),
-        (Run().call("gone_from_the_playbook", result={"order_id": "O-1"}), "0001.call.1?"),
-        (Run().call("look_up", status="failed", message="Did you mean O-1?"), "0001.call.1?"),
-        (Run().call("anything", status="failed", message="Did you mean O-1?"), "0001.call.1"),
-        (Run().call("anything", status="failed", message="O-1", defect=True), "0001.call.1?"),
-        (Run().call("anything", status="failed", message="anything broke: ValueError: O-1"), "0001.call.1?"),
-        (Run().call("search", status="failed", message="Did you mean O-1?"), "0001.call.1?"),
-        (Run().call("look_up", status="unknown", message="O-1"), ""),
-        (Run().call("look_up", status="denied", message="O-1"), ""),
-        (Run().call("look_up", result={"order_id": "O-1"}, turn=9), ""),  # its own turn: nobody has read it
-        (Run().call("look_up", result={"order_id": "O-1"}, intended={"tainted": {"order_id": "x"}}), "0001.call.1?"),
-        (Run().call("look_up", result={"order_id": "O-1"}, intended=None), ""),  # an earlier call's result, again
-        (Run().call("look_up"), ""),
+        (Log().call("look_up", result={"order_id": "O-1"}), "0001.call.1"),
+        (Log().call("look_up", result={"order_id": "O-2", "note": "O-1"}), "0001.call.1?"),
+        (Log().call("search", result={"order_id": "O-1"}), "0001.call.1?"),
+        (Log().call("anything", result={"O-1": [{"a": 1}]}), "0001.call.1"),
+        (Log().call("gone_from_the_playbook", result={"order_id": "O-1"}), "0001.call.1?"),
+        (Log().call("look_up", status="failed", message="Did you mean O-1?"), "0001.call.1?"),
+        (Log().call("anything", status="failed", message="Did you mean O-1?"), "0001.call.1"),
+        (Log().call("anything", status="failed", message="O-1", defect=True), "0001.call.1?"),
+        (Log().call("anything", status="failed", message="anything broke: ValueError: O-1"), "0001.call.1?"),
+        (Log().call("search", status="failed", message="Did you mean O-1?"), "0001.call.1?"),
+        (Log().call("look_up", status="unknown", message="O-1"), ""),
+        (Log().call("look_up", status="denied", message="O-1"), ""),
+        (Log().call("look_up", result={"order_id": "O-1"}, turn=9), ""),  # its own turn: nobody has read it
+        (Log().call("look_up", result={"order_id": "O-1"}, intended={"tainted": {"order_id": "x"}}), "0001.call.1?"),
+        (Log().call("look_up", result={"order_id": "O-1"}, intended=None), ""),  # an earlier call's result, again
+        (Log().call("look_up"), ""),
     ],
 )
-def test_results_are_known_as_far_as_somebody_vouches_for_them(run: Run, where: str) -> None:
+def test_results_are_known_as_far_as_somebody_vouches_for_them(run: Log, where: str) -> None:
     assert run.where("O-1") == where
 
 
 @pytest.mark.parametrize(
     ("run", "where"),
     [
-        (Run().says(guidance("Use O-1."), turn=2), "person"),
-        (Run().says(guidance("It is O-1."), turn=2, kind="question"), "requester"),
-        (Run().add("0002.call.1.approval_answered", approve=True, by="ann", comment="O-1 is fine."), "person"),
+        (Log().says(guidance("Use O-1."), turn=2), "person"),
+        (Log().says(guidance("It is O-1."), turn=2, kind="question"), "requester"),
+        (Log().add("0002.call.1.approval_answered", approve=True, by="ann", comment="O-1 is fine."), "person"),
         (proposed().add("0002.call.1.intended", effect="read", tool="look_up"), "person"),
         (proposed().add("0002.call.1.approval_answered", approve=True, by="ann"), "person"),
-        (Run().says(guidance("It is O-2."), turn=2), ""),
+        (Log().says(guidance("It is O-2."), turn=2), ""),
     ],
 )
-def test_what_people_say_is_known(run: Run, where: str) -> None:
+def test_what_people_say_is_known(run: Log, where: str) -> None:
     assert run.where("O-1") == where
 
 
 @pytest.mark.parametrize(
     "run",
     [
-        Run().add("0002.call.1.approval_answered", approve=False, by="ann", comment="Not O-1."),
-        Run().add("0002.call.1.approval_answered", approve=False, by="ann", comment="Rather O-1."),
-        Run().add("0002.call.1.approval_answered", approve=None, by=None, comment="O-1"),
+        Log().add("0002.call.1.approval_answered", approve=False, by="ann", comment="Not O-1."),
+        Log().add("0002.call.1.approval_answered", approve=False, by="ann", comment="Rather O-1."),
+        Log().add("0002.call.1.approval_answered", approve=None, by=None, comment="O-1"),
         proposed(),
         proposed().add("0002.call.1.refused", tool="look_up", message="O-1", error="SchemaViolation"),
         proposed().add("0002.call.1.approval_answered", approve=False, by="ann", comment=""),
@@ -219,32 +220,32 @@ def test_what_people_say_is_known(run: Run, where: str) -> None:
         .add("0002.call.1.settled", status="ok"),
     ],
 )
-def test_a_no_and_what_was_not_let_happen_name_nothing(run: Run) -> None:
+def test_a_no_and_what_was_not_let_happen_name_nothing(run: Log) -> None:
     assert run.where("O-1") == ""
 
 
 def test_a_reply_is_worth_as_much_as_the_request() -> None:
-    assert Run().says(guidance("It is O-1."), turn=2, kind="question").where("O-1", trust_text=False) == "requester?"
-    assert Run().says(guidance("It is O-1."), turn=2).where("O-1", trust_text=False) == "person"
+    assert Log().says(guidance("It is O-1."), turn=2, kind="question").where("O-1", trust_text=False) == "requester?"
+    assert Log().says(guidance("It is O-1."), turn=2).where("O-1", trust_text=False) == "person"
 
 
 def test_the_models_own_words_are_not_known() -> None:
     message = {"role": "assistant", "content": [{"text": "O-1"}]}
     decision = {"kind": "call_tools", "calls": [{"tool": "look_up", "arguments": {"order_id": "O-1"}}]}
 
-    assert Run().add("0001.model.responded", message=message, decision=decision).where("O-1") == ""
+    assert Log().add("0001.model.responded", message=message, decision=decision).where("O-1") == ""
 
 
 def test_a_value_that_a_call_brought_is_not_learned_from_its_result() -> None:
-    echo = Run().call("look_up", arguments={"words": "O-1"}, result={"order_id": "O-1"})
-    other = Run().call("look_up", arguments={"words": "O-2"}, result={"order_id": "O-1"})
+    echo = Log().call("look_up", arguments={"words": "O-1"}, result={"order_id": "O-1"})
+    other = Log().call("look_up", arguments={"words": "O-2"}, result={"order_id": "O-1"})
 
     assert (echo.where("O-1"), other.where("O-1")) == ("", "0001.call.1")
     assert echo.where("O-1", text="O-1") == "request"
 
 
 def test_of_two_sources_the_one_that_somebody_vouches_for_counts() -> None:
-    run = Run().call("search", result={"order_id": "O-1"}).call("look_up", turn=2, result={"order_id": "O-1"})
+    run = Log().call("search", result={"order_id": "O-1"}).call("look_up", turn=2, result={"order_id": "O-1"})
 
     assert run.where("O-1") == "0002.call.1"
 

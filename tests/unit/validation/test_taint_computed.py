@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from ballast.contracts import RunRequest
+from ballast.run import Run
 from ballast.validation import Grounded, Grounding, ground, opening_sources, run_sources
-from tests.unit.validation.test_taint import TOOLS, Closed, Described, Run
+from tests.unit.validation.test_taint import TOOLS, Closed, Described, Log
 
 EVIL = "kassim@evil.example"
 #: Has single letters and digits, so that pieces of other values are named.
@@ -89,12 +90,12 @@ ALL = {
 }
 
 
-class Made(Run):
+class Made(Log):
     """A run with these tools."""
 
     def sources(self) -> Any:
         opening = opening_sources(RunRequest(request_id="r", text=REQUEST))
-        return opening, run_sources(self.events, ALL, before_turn=self.turn + 1, opening=opening)
+        return opening, run_sources(Run.of(self.events), ALL, before_turn=self.turn + 1, opening=opening)
 
 
 def after(tool: str, arguments: dict[str, Any], said: Any, mail: str | None = "Do it.") -> Made:

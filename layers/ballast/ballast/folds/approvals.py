@@ -7,11 +7,24 @@ A round is one asking. An approval that no longer holds is void, and a new round
       ─▶ void (what it was bound to has moved) ─▶ needed, round 2
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from __future__ import annotations
 
-from ballast.log.event import Event
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ballast.log.events import (
+    ApprovalAnswered,
+    ApprovalGiven,
+    ApprovalNeeded,
+    ApprovalRequested,
+    ApprovalVoid,
+    CallSettled,
+    EscalationAnswered,
+    Fact,
+)
+
+if TYPE_CHECKING:
+    from ballast.run import Run
 
 
 @dataclass(frozen=True)
@@ -26,58 +39,53 @@ class ApprovalRound:
     """
 
     number: int
-    needed: Mapping[str, Any] | None = None
-    requested: Mapping[str, Any] | None = None
-    given: tuple[Mapping[str, Any], ...] = ()
-    answer: Mapping[str, Any] | None = None
-    void: Mapping[str, Any] | None = None
+    needed: ApprovalNeeded | None = None
+    requested: ApprovalRequested | None = None
+    given: tuple[ApprovalGiven, ...] = ()
+    answer: ApprovalAnswered | None = None
+    void: ApprovalVoid | None = None
 
     @property
     def unanswered(self) -> bool:
         """Whether it was waited for in vain. That is no rejection."""
-        return self.answer is not None and self.answer.get("approve") is None
+        return self.answer is not None and self.answer.approve is None
 
     @property
     def parked(self) -> bool:
         """Whether people were given the long time, after nobody had answered in the short one."""
-        return bool((self.needed or {}).get("parked"))
+        return self.needed is not None and self.needed.parked
+
+    def _after(self, fact: Fact) -> ApprovalRound:
+        match fact:
+            case ApprovalNeeded():
+                return replace(self, needed=fact)
+            case ApprovalRequested():
+                return replace(self, requested=fact)
+            case ApprovalGiven():
+                return replace(self, given=(*self.given, fact))
+            case ApprovalAnswered():
+                return replace(self, answer=fact)
+            case ApprovalVoid():
+                return replace(self, void=fact)
+        return self
 
 
-def approval_rounds(events: Sequence[Event], turn: int, index: int) -> tuple[ApprovalRound, ...]:
+def approval_rounds(run: Run, turn: int, index: int) -> tuple[ApprovalRound, ...]:
     """Return the rounds of asking about the call at that position, oldest first; none where nobody was asked."""
     rounds: dict[int, ApprovalRound] = {}
-    for event in events:
-        if event.turn != turn or event.index != index or not event.name.startswith("call.approval_"):
-            continue
-        known = rounds.get(event.round, ApprovalRound(event.round))
-        rounds[event.round] = _after(known, event)
+    for event in run:
+        if event.turn == turn and event.index == index and event.name.startswith("call.approval_"):
+            known = rounds.get(event.round, ApprovalRound(event.round))
+            rounds[event.round] = known._after(event.fact)
     return tuple(rounds[number] for number in sorted(rounds))
 
 
-def _after(known: ApprovalRound, event: Event) -> ApprovalRound:
-    match event.name:
-        case "call.approval_needed":
-            return replace(known, needed=event.body)
-        case "call.approval_requested":
-            return replace(known, requested=event.body)
-        case "call.approval_given":
-            return replace(known, given=(*known.given, event.body))
-        case "call.approval_answered":
-            return replace(known, answer=event.body)
-        case "call.approval_void":
-            return replace(known, void=event.body)
-    return known
-
-
-def approval_given_up(events: Sequence[Event], turn: int) -> bool:
+def approval_given_up(run: Run, turn: int) -> bool:
     """Say whether in that turn a call waited for an approval in vain, and its tool wants another planner then."""
-    return any(
-        event.turn == turn and event.name == "call.settled" and event.body.get("unanswered") == "fallback"
-        for event in events
-    )
+    return any(settled.turn == turn and settled.unanswered == "fallback" for settled in run.facts(CallSettled))
 
 
-def decided_by_operator(events: Sequence[Event], turn: int) -> bool:
+def decided_by_operator(run: Run, turn: int) -> bool:
     """Say whether an operator proposed the calls of that turn."""
-    answers = (event for event in events if event.turn == turn and event.name == "escalation.answered")
-    return any(event.body.get("role") == "operator" for event in answers)
+    answered = run.fact(EscalationAnswered, turn)
+    return answered is not None and answered.role == "operator"

@@ -1,12 +1,27 @@
-"""What was proposed in each turn, what became of each call, and what would have to be undone."""
+"""What was proposed in each turn, and what became of each call."""
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ballast.contracts import Answer, CallTools, HandOver, Planner, ToolCall
-from ballast.contracts.decision import recorded_decision
-from ballast.log.event import Event
+from ballast.log.events import (
+    ApprovalAnswered,
+    ApprovalNeeded,
+    ApprovalVoid,
+    CallIntended,
+    CallRefused,
+    CallSettled,
+    EscalationAnswered,
+    Fact,
+    ModelResponded,
+    PlanDecided,
+)
+
+if TYPE_CHECKING:
+    from ballast.run import Run
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,11 @@ class CallState:
     admitted: ToolCall | None = None
 
     @property
+    def position(self) -> tuple[int, int]:
+        """The turn and the index."""
+        return self.turn, self.index
+
+    @property
     def as_admitted(self) -> ToolCall:
         """The call as it is compared and shown: in its one form, where the gate has recorded that."""
         return self.admitted or self.call
@@ -70,114 +90,84 @@ class CallState:
         """Whether its outcome is recorded."""
         return self.status not in ("proposed", "intended")
 
+    def _after(self, fact: Fact) -> CallState:
+        match fact:
+            case CallIntended():
+                return replace(
+                    self,
+                    status="intended",
+                    effect=fact.effect,
+                    undo=fact.undo,
+                    on_rollback=fact.on_rollback,
+                    admitted=self._admitted(fact),
+                )
+            case ApprovalNeeded():
+                return replace(self, admitted=self._admitted(fact))
+            case CallRefused():
+                return replace(self, status="refused", message=fact.message, error=fact.error)
+            case ApprovalAnswered():
+                return self._answered(fact)
+            case ApprovalVoid():
+                return replace(self, approval=None, approved_by=(), message="")
+            case CallSettled():
+                return replace(
+                    self,
+                    status=fact.status,
+                    result=fact.result,
+                    message=fact.message,
+                    undo=fact.undo or self.undo,
+                    notice=fact.notice,
+                    repeat_of=fact.repeat_of,
+                )
+        return self
 
-def proposals(events: Sequence[Event]) -> Mapping[int, Proposed]:
+    def _answered(self, fact: ApprovalAnswered) -> CallState:
+        by = tuple(one.by for one in fact.approvals) or (fact.by or "",)
+        state = replace(self, approval=fact.approve, approved_by=by if fact.approve else (), message=fact.comment)
+        if not fact.approve or not fact.changes_arguments:
+            return state
+        changed = state.call.model_copy(update={"arguments": fact.arguments})
+        return replace(state, call=changed, proposed=state.proposed or state.call, admitted=None)
+
+    def _admitted(self, fact: CallIntended | ApprovalNeeded) -> ToolCall | None:
+        """Return the call as the gate recorded it; an older version recorded none with an approval."""
+        if "arguments" not in fact.model_fields_set:
+            return self.admitted
+        return self.call.model_copy(update={"arguments": fact.arguments})
+
+
+def proposals(run: Run) -> Mapping[int, Proposed]:
     """Return the decision of each turn, by turn.
 
     A completion that came after its turn was cut is there as well; it was never executed.
     """
     found: dict[int, Proposed] = {}
-    for event in events:
-        if event.name == "model.responded":
-            planner = Planner.AGENT
-        elif event.name == "plan.decided":
-            planner = Planner(event.body["planner"])
-        elif event.name == "escalation.answered":
-            planner = Planner.REQUESTER if event.body.get("kind") == "question" else Planner.HUMAN
-        else:
+    for event in run:
+        if event.name not in _DECIDING:
             continue
-        undoes = event.body.get("undoes")
-        found[event.turn] = Proposed(
-            turn=event.turn,
-            planner=planner,
-            decision=recorded_decision(event.body["decision"]),
-            parallel=bool(event.body.get("parallel", False)),
-            undoes=(undoes[0], undoes[1]) if undoes else None,
-        )
+        match event.fact:
+            case ModelResponded() as fact:
+                found[event.turn] = Proposed(event.turn, Planner.AGENT, fact.decision, fact.parallel)
+            case PlanDecided() as fact:
+                found[event.turn] = Proposed(event.turn, fact.planner, fact.decision, fact.parallel, fact.undoes)
+            case EscalationAnswered() as fact:
+                planner = Planner.REQUESTER if fact.kind == "question" else Planner.HUMAN
+                found[event.turn] = Proposed(event.turn, planner, fact.decision, parallel=False)
     return found
 
 
-def calls(events: Sequence[Event]) -> tuple[CallState, ...]:
+_DECIDING = frozenset({ModelResponded.NAME, PlanDecided.NAME, EscalationAnswered.NAME})
+
+
+def calls(run: Run) -> tuple[CallState, ...]:
     """Return every proposed call with its outcome, in the order of the work."""
     states = {
-        (made.turn, position): CallState(made.turn, position, made.planner, call)
-        for made in proposals(events).values()
-        for position, call in enumerate(made.calls, start=1)
+        (made.turn, index): CallState(made.turn, index, made.planner, call)
+        for made in run.proposals.values()
+        for index, call in enumerate(made.calls, start=1)
     }
-    for event in events:
-        key = (event.turn, event.index)
-        if not event.name.startswith("call.") or key not in states:
-            continue
-        states[key] = _after(states[key], event)
-    return tuple(states[key] for key in sorted(states))
-
-
-def _after(state: CallState, event: Event) -> CallState:
-    body = event.body
-    if event.name == "call.intended":
-        return replace(
-            state,
-            status="intended",
-            effect=body["effect"],
-            undo=_call(body.get("undo")),
-            on_rollback=body.get("on_rollback"),
-            admitted=_admitted(state, body),
-        )
-    if event.name == "call.approval_needed":
-        return replace(state, admitted=_admitted(state, body))
-    if event.name == "call.refused":
-        return replace(state, status="refused", message=body["message"], error=body.get("error", ""))
-    if event.name == "call.approval_answered":
-        return _answered(state, body)
-    if event.name == "call.approval_void":
-        return replace(state, approval=None, approved_by=(), message="")
-    if event.name == "call.settled":
-        repeat_of = body.get("repeat_of")
-        return replace(
-            state,
-            status=body["status"],
-            result=body.get("result"),
-            message=body.get("message", ""),
-            undo=_call(body.get("undo")) or state.undo,
-            notice=body.get("notice", ""),
-            repeat_of=(repeat_of[0], repeat_of[1]) if repeat_of else None,
-        )
-    return state
-
-
-def _answered(state: CallState, body: Mapping[str, Any]) -> CallState:
-    approve = body["approve"]
-    given = body.get("approvals") or [{"by": body.get("by", "")}]
-    state = replace(
-        state,
-        approval=approve,
-        approved_by=tuple(one["by"] for one in given) if approve else (),
-        message=body.get("comment", ""),
-    )
-    if not approve or "arguments" not in body:
-        return state
-    changed = state.call.model_copy(update={"arguments": body["arguments"]})
-    return replace(state, call=changed, proposed=state.proposed or state.call, admitted=None)
-
-
-def _admitted(state: CallState, body: Mapping[str, Any]) -> ToolCall | None:
-    """Return the call as the gate recorded it; an older version recorded none with an approval."""
-    if "arguments" not in body:
-        return state.admitted
-    return state.call.model_copy(update={"arguments": body["arguments"]})
-
-
-def _call(data: Any) -> ToolCall | None:
-    return ToolCall(tool=data["tool"], arguments=data["arguments"]) if data else None
-
-
-def find_call(events: Sequence[Event], turn: int, index: int) -> CallState | None:
-    """Return the call at that position, or None where nobody proposed it."""
-    return next((state for state in calls(events) if (state.turn, state.index) == (turn, index)), None)
-
-
-def committed(events: Sequence[Event]) -> tuple[CallState, ...]:
-    """Return the writes that happened, or may have happened, in order."""
-    return tuple(
-        state for state in calls(events) if state.effect == "write" and state.status in ("ok", "intended", "unknown")
-    )
+    for event in run:
+        at = (event.turn, event.index)
+        if event.name.startswith("call.") and at in states:
+            states[at] = states[at]._after(event.fact)
+    return tuple(states[at] for at in sorted(states))

@@ -9,16 +9,19 @@ A request that was never answered, or whose answer came after another planner ha
 is not on the chain of later requests; it still counts for the money.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from ballast.contracts.wire import canonical, sha256
-from ballast.log.event import GARBLED, Event
-from ballast.log.keys import model_seq
+from ballast.errors import LogCorrupt
+from ballast.log.event import GARBLED
+from ballast.log.events import ModelRequested, ModelResponded
 
-#: What of a request, beside the prompt, its digest covers: ``gen_ai.request.…``.
-_INFERENCE = ("model", "max_tokens", "temperature")
+if TYPE_CHECKING:
+    from ballast.run import Run
 
 
 @dataclass(frozen=True)
@@ -31,40 +34,36 @@ class Prompt:
     covers: tuple[str, ...] = ()
     after: str | None = None
 
-
-def answered_prompt(events: Sequence[Event], *, as_shown: bool = False) -> Prompt:
-    """Return the conversation up to and with the newest completion; empty before the first.
-
-    ``as_shown``: with sensitive values masked, as everybody may see it.
-    """
-    newest = next((event for event in reversed(events) if event.name == "model.responded"), None)
-    return _through(events, newest.seq if newest else None, as_shown=as_shown)
-
-
-def rebuild(events: Sequence[Event], requested: Event, *, as_shown: bool = False) -> Prompt:
-    """Return the exact prompt that ``requested`` (a ``model.requested``) was sent with; ``as_shown`` as above."""
-    body = requested.shown if as_shown else requested.body
-    return extended(_through(events, requested.body["after"], as_shown=as_shown), body)
+    def extended(self, requested: ModelRequested) -> Prompt:
+        """Return the prompt with the delta that ``requested`` records."""
+        given = requested.model_fields_set
+        return Prompt(
+            system=requested.system if "system" in given else self.system,
+            tools=requested.tools if "tools" in given else self.tools,
+            messages=(*self.messages, *requested.messages),
+            covers=(*self.covers, *requested.covers),
+            after=self.after,
+        )
 
 
-def extended(before: Prompt, requested: dict[str, Any]) -> Prompt:
-    """Return ``before`` with the delta that the body of a ``model.requested`` records."""
-    return Prompt(
-        system=requested.get("system", before.system),
-        tools=requested.get("tools", before.tools),
-        messages=(*before.messages, *requested["messages"]),
-        covers=(*before.covers, *requested["covers"]),
-        after=before.after,
-    )
+def extended(before: Prompt, body: Mapping[str, Any]) -> Prompt:
+    """Return the prompt with the delta of a body that is not in the log yet."""
+    known = {name: body[name] for name in ("system", "tools", "messages", "covers") if name in body}
+    return before.extended(ModelRequested(turn=1, attempt=1, reserved_microusd=0, **known))
 
 
-def unseen(events: Sequence[Event], prompt: Prompt) -> tuple[Event, ...]:
-    """Return the events that no request on ``prompt``'s chain covered."""
-    covered = set(prompt.covers)
-    return tuple(event for event in events if event.seq not in covered)
+def answered_prompt(run: Run) -> Prompt:
+    """Return the conversation up to and with the newest completion; empty before the first."""
+    responded = run.facts(ModelResponded)
+    return _through(run, responded[-1] if responded else None)
 
 
-def prompt_digest(events: Sequence[Event], prompt: Prompt, inference: dict[str, Any]) -> str:
+def rebuild(run: Run, requested: ModelRequested) -> Prompt:
+    """Return the exact prompt that ``requested`` was sent with. Raises ``LookupError`` where a part of it is gone."""
+    return _through(run, _continued(run, requested)).extended(requested)
+
+
+def prompt_digest(run: Run, prompt: Prompt, inference: Mapping[str, Any]) -> str:
     """Return the hex SHA-256 of the exact prompt, its inference settings and every event that it covers.
 
     ``inference`` is {"model": …, "max_tokens": …, "temperature": …}. Changing, removing or
@@ -72,10 +71,9 @@ def prompt_digest(events: Sequence[Event], prompt: Prompt, inference: dict[str, 
     it is the same for who may see sensitive values and who may not, and no help in guessing one.
     Raises ``KeyError`` where a covered event is gone.
     """
-    digests = {event.seq: event.digest for event in events}
     messages = [canonical(message) for message in prompt.messages]
     head = canonical(prompt.system), canonical(prompt.tools)
-    return _digest([digests[seq] for seq in prompt.covers], inference, messages, *head)
+    return _digest([run.by_seq[seq].digest for seq in prompt.covers], inference, messages, *head)
 
 
 def _digest(digests: Sequence[str], inference: Any, messages: Sequence[str], system: str, tools: str) -> str:
@@ -95,43 +93,51 @@ class _Written:
     messages: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
 
+    def extended(self, requested: ModelRequested, digests: Mapping[str, str]) -> _Written:
+        given = requested.model_fields_set
+        return _Written(
+            canonical(requested.system) if "system" in given else self.system,
+            canonical(requested.tools) if "tools" in given else self.tools,
+            (*self.messages, *map(canonical, requested.messages)),
+            (*self.digests, *(digests[seq] for seq in requested.covers)),
+        )
 
-def changed_prompts(
-    events: Sequence[Event], digests: Mapping[str, str], most_chars: int | None = None
-) -> tuple[dict[str, str], int]:
-    """Return what is wrong with the prompt of each ``model.requested`` of ``events``, by its key, and how many fit.
+    def answered(self, message: Any) -> _Written:
+        return replace(self, messages=(*self.messages, canonical(message)))
+
+
+def changed_prompts(run: Run, digests: Mapping[str, str], most_chars: int | None = None) -> tuple[dict[str, str], int]:
+    """Return what is wrong with the prompt of each ``model.requested`` of the run, by its key, and how many fit.
 
     Each is rebuilt as everybody may see it and compared with its ``prompt_sha256``, in one pass. ``digests`` are the
     events' own, by key. After prompts of ``most_chars`` characters together only the newest one is compared: each
     holds all earlier ones, so that the work grows with the square of a run's length.
     """
-    newest = next((event.seq for event in reversed(events) if event.name == "model.requested"), None)
+    newest = next((event.seq for event in reversed(run.events) if event.name == ModelRequested.NAME), None)
     read = fit = 0
-    by_seq = {event.seq: event for event in events}
     # By the completion that they end with.
     written: dict[str | None, _Written] = {None: _Written()}
     wrong: dict[str, str] = {}
-    for event in events:
+    for event in run.as_shown:
+        if event.name not in (ModelRequested.NAME, ModelResponded.NAME):
+            continue
         try:
-            if event.name == "model.requested":
-                prompt = _extended(written[event.shown["after"]], event.shown, digests)
-                read += sum(map(len, prompt.messages))
-                if most_chars is not None and read > most_chars and event.seq != newest:
-                    continue
-                inference = {name: event.body[f"gen_ai.request.{name}"] for name in _INFERENCE}
-                made = _digest(prompt.digests, inference, prompt.messages, prompt.system, prompt.tools)
-                if made != event.body["prompt_sha256"]:
-                    wrong[event.seq] = (
-                        f"its prompt is not the one that was sent, or one of {_some(event.body['covers'])}"
-                    )
-                else:
-                    fit += 1
-            elif event.name == "model.responded":
-                requested = by_seq[model_seq(event.turn, event.body["attempt"], "requested")]
-                before = _extended(written[requested.shown["after"]], requested.shown, digests)
-                said = (*before.messages, canonical(event.shown["message"]))
-                written[event.seq] = _Written(before.system, before.tools, said, before.digests)
-        except GARBLED as missing:
+            match event.fact:
+                case ModelRequested() as asked:
+                    prompt = written[asked.after].extended(asked, digests)
+                    read += sum(map(len, prompt.messages))
+                    if most_chars is not None and read > most_chars and event.seq != newest:
+                        continue
+                    made = _digest(prompt.digests, asked.inference, prompt.messages, prompt.system, prompt.tools)
+                    if made != asked.prompt_sha256:
+                        wrong[event.seq] = f"its prompt is not the one that was sent, or one of {_some(asked.covers)}"
+                    else:
+                        fit += 1
+                case ModelResponded() as responded:
+                    asked = _asked(run.as_shown, responded)
+                    before = written[asked.after].extended(asked, digests)
+                    written[event.seq] = before.answered(said(responded))
+        except (LogCorrupt, *GARBLED) as missing:
             wrong[event.seq] = f"its prompt cannot be rebuilt: {missing}"
     return wrong, fit
 
@@ -140,33 +146,40 @@ def _some(covers: Sequence[str]) -> str:
     return ", ".join(covers[:8]) + (" and others" if len(covers) > 8 else "")
 
 
-def _extended(before: _Written, requested: dict[str, Any], digests: Mapping[str, str]) -> _Written:
-    return _Written(
-        canonical(requested["system"]) if "system" in requested else before.system,
-        canonical(requested["tools"]) if "tools" in requested else before.tools,
-        (*before.messages, *map(canonical, requested["messages"])),
-        (*before.digests, *(digests[seq] for seq in requested["covers"])),
-    )
+def _asked(run: Run, responded: ModelResponded) -> ModelRequested:
+    """Return the request that brought that completion. Raises ``LookupError`` where it is gone."""
+    asked = run.fact(ModelRequested, responded.turn, responded.attempt)
+    if asked is None:
+        raise LookupError(ModelRequested.key(responded.turn, responded.attempt))
+    return asked
 
 
-def _through(events: Sequence[Event], responded_seq: str | None, *, as_shown: bool) -> Prompt:
-    by_seq = {event.seq: event for event in events}
-    chain: list[tuple[Event, Event]] = []
-    seq = responded_seq
-    while seq is not None:
-        responded = by_seq[seq]
-        requested = by_seq[model_seq(responded.turn, responded.body["attempt"], "requested")]
+def said(responded: ModelResponded) -> dict[str, Any]:
+    """Return the completion's message. Raises ``LookupError`` where it is gone."""
+    if responded.message is None:
+        raise LookupError(f"{responded.seq} has no message")
+    return responded.message
+
+
+def _continued(run: Run, requested: ModelRequested) -> ModelResponded | None:
+    """Return the completion that ``requested`` continues; None where it is the first."""
+    if requested.after is None:
+        return None
+    responded = run.by_seq[requested.after].fact
+    if not isinstance(responded, ModelResponded):
+        raise LookupError(requested.after)
+    return responded
+
+
+def _through(run: Run, responded: ModelResponded | None) -> Prompt:
+    """Return the conversation up to and with ``responded``."""
+    chain: list[tuple[ModelRequested, ModelResponded]] = []
+    while responded is not None:
+        requested = _asked(run, responded)
         chain.append((requested, responded))
-        seq = requested.body["after"]
+        responded = _continued(run, requested)
     prompt = Prompt()
     for requested, responded in reversed(chain):
-        said = responded.shown if as_shown else responded.body
-        prompt = extended(prompt, requested.shown if as_shown else requested.body)
-        prompt = Prompt(
-            system=prompt.system,
-            tools=prompt.tools,
-            messages=(*prompt.messages, said["message"]),
-            covers=prompt.covers,
-            after=responded.seq,
-        )
+        prompt = prompt.extended(requested)
+        prompt = replace(prompt, messages=(*prompt.messages, said(responded)), after=responded.seq)
     return prompt

@@ -3,18 +3,20 @@
 A person who hands the run back to the agent grants it all of this anew; the money only where they add some.
 """
 
+from __future__ import annotations
+
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from ballast.contracts import Planner, ToolCall
-from ballast.folds.calls import Proposed, proposals
-from ballast.folds.opening import opening
 from ballast.folds.sameness import identity
-from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
-from ballast.log.event import Event
+from ballast.log.events import CallRefused, ModelFailed, ModelRequested, ModelResponded
 
-_TOKENS = (INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS)
+if TYPE_CHECKING:
+    from ballast.folds.calls import Proposed
+    from ballast.run import Run
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class Counts:
         """Calls that asked again what an earlier one had asked."""
         return sum(number - 1 for number in self.same.values())
 
-    def with_calls(self, calls: Sequence[ToolCall]) -> "Counts":
+    def with_calls(self, calls: Sequence[ToolCall]) -> Counts:
         """Return the counts as they would be after these calls too."""
         tools, same = Counter(self.calls), Counter(self.same)
         tools.update(call.tool for call in calls)
@@ -52,15 +54,15 @@ class Counts:
         return Counts(self.turns, self.tokens, tools, same, self.refused_calls)
 
 
-def counts(events: Sequence[Event]) -> Counts:
-    """Fold ``events`` into what the agent has used of its limits."""
-    granted = opening(events).granted_turn if any(event.name == "run.opened" for event in events) else 0
-    recent = [event for event in events if event.turn > granted]
-    made = {turn: one for turn, one in proposals(events).items() if turn > granted}
+def counts(run: Run) -> Counts:
+    """Return what the agent has used of its limits."""
+    granted = run.opening.granted_turn if run.is_open else 0
+    made = {turn: one for turn, one in run.proposals.items() if turn > granted}
+    refused = [one for one in run.facts(CallRefused) if _is_agents(made.get(one.turn))]
     return Counts(
-        turns=len({event.turn for event in recent if event.name == "model.requested"}),
-        tokens=_tokens(recent),
-        refused_calls=sum(event.name == "call.refused" and _is_agents(made.get(event.turn)) for event in recent),
+        turns=len({one.turn for one in run.facts(ModelRequested) if one.turn > granted}),
+        tokens=_tokens(run, granted),
+        refused_calls=len(refused),
     ).with_calls([call for one in made.values() if _is_agents(one) for call in one.calls])
 
 
@@ -68,21 +70,20 @@ def _is_agents(made: Proposed | None) -> bool:
     return made is not None and made.planner is Planner.AGENT
 
 
-def _tokens(events: Sequence[Event]) -> int:
-    promised: dict[tuple[int, int], int] = {}
+def _tokens(run: Run, granted: int) -> int:
+    """Return the tokens since ``granted``: as reported, else as promised."""
+    promised = {
+        (asked.turn, asked.attempt): (asked.prompt_bound or 0) + asked.max_tokens
+        for asked in run.facts(ModelRequested)
+        if asked.turn > granted
+    }
     total = 0
-    for event in events:
-        if event.name == "model.requested":
-            body = event.body
-            promise = body.get("input_tokens_bound", 0) + body.get("gen_ai.request.max_tokens", 0)
-            promised[event.turn, event.index] = promise
-    for event in events:
-        if event.name not in ("model.responded", "model.failed"):
+    for charged in (*run.facts(ModelResponded), *run.facts(ModelFailed)):
+        if charged.turn <= granted:
             continue
-        attempt = (event.turn, event.body["attempt"])
-        if INPUT_TOKENS in event.body:
-            total += sum(event.body.get(name, 0) for name in _TOKENS)
-        elif event.name == "model.responded" or event.body["cost_microusd"] > 0:
-            continue  # it may have used all that it was promised, also where that costs nothing
-        promised.pop(attempt, None)
+        if charged.input_tokens is not None:
+            total += charged.tokens
+        elif isinstance(charged, ModelResponded) or charged.cost_microusd > 0:
+            continue  # it may have used all that it was promised, even if that costs nothing
+        promised.pop((charged.turn, charged.attempt), None)
     return total + sum(promised.values())

@@ -4,17 +4,21 @@ An effect stands from its intent until another call has undone it. An undo is an
 the same effect once more takes back: cancel, reinstate, cancel leaves one cancellation.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ballast.contracts import Effects, ExitReason, HandOver, Planner, ToolCall
-from ballast.folds.calls import CallState, calls, committed, proposals
-from ballast.folds.sameness import identity
-from ballast.log.event import Event
+from ballast.folds.calls import CallState
+from ballast.folds.sameness import Identity, identity
+from ballast.log.events import RunEnded
+
+if TYPE_CHECKING:
+    from ballast.run import Run
 
 Position = tuple[int, int]
-Identity = Callable[[ToolCall], str]
 #: Begun, and nobody knows whether it happened.
 UNKNOWN = ("unknown", "intended")
 
@@ -37,15 +41,15 @@ class Standing:
 
 def position(state: CallState) -> Position:
     """Return the turn and the index of a call."""
-    return state.turn, state.index
+    return state.position
 
 
-def standing(events: Sequence[Event], same: Identity = identity) -> Standing:
+def standing(run: Run, same: Identity = identity) -> Standing:
     """Return the writes that happened, or may have, and were not undone since. ``same`` tells equal calls."""
-    marked = {turn: made.undoes for turn, made in proposals(events).items() if made.undoes}
+    marked = {turn: made.undoes for turn, made in run.proposals.items() if made.undoes}
     writes: list[CallState] = []
     undoing: set[Position] = set()
-    for state in committed(events):
+    for state in run.committed:
         if state.status == "ok":
             undone = _undone_by(state, writes, marked.get(state.turn), same)
             if undone is not None:
@@ -80,14 +84,14 @@ def _newest(writes: Sequence[CallState], fits: Callable[[CallState], bool]) -> C
     return next((one for one in reversed(writes) if one.status == "ok" and fits(one)), None)
 
 
-def earlier(events: Sequence[Event], at: Position, call: ToolCall, same: Identity = identity) -> CallState | None:
+def earlier(run: Run, at: Position, call: ToolCall, same: Identity = identity) -> CallState | None:
     """Return the call before ``at`` that ``call`` repeats, or None.
 
     One whose effect is unknown comes first, since nothing may be done about it; else the newest.
     A read is repeated by the same read; an effect that was undone, by nothing.
     """
-    before = [event for event in events if not event.name.startswith("call.") or (event.turn, event.index) < at]
-    reads = [state for state in calls(before) if state.effect == "read" and state.status == "ok"]
+    before = run.only(lambda event: not event.name.startswith("call.") or (event.turn, event.index) < at)
+    reads = [state for state in before.calls if state.effect == "read" and state.status == "ok"]
     found = [state for state in (*reads, *standing(before, same).writes) if same(state.as_admitted) == same(call)]
     return max(found, key=lambda state: (state.status in UNKNOWN, position(state)), default=None)
 
@@ -99,17 +103,16 @@ def _disposition(state: CallState) -> str:
     return state.on_rollback or ("undo" if state.undo else "keep")
 
 
-def to_undo(events: Sequence[Event]) -> tuple[CallState, ...]:
+def to_undo(run: Run) -> tuple[CallState, ...]:
     """Return the effects with a recorded undo that nobody undid yet, newest first.
 
     The rollback's own writes are not among them: an undo is not undone. Neither is what was tried to
     be undone and could not be.
     """
-    states = {position(state): state for state in calls(events)}
-    tried = {made.undoes for made in proposals(events).values() if made.undoes and states[(made.turn, 1)].ended}
+    tried = {made.undoes for made in run.proposals.values() if made.undoes and _ended(run, made.turn)}
     return tuple(
         state
-        for state in reversed(standing(events).effects)
+        for state in reversed(run.standing.effects)
         if state.planner is not Planner.ROLLBACK
         and state.status == "ok"
         and state.undo is not None
@@ -118,9 +121,16 @@ def to_undo(events: Sequence[Event]) -> tuple[CallState, ...]:
     )
 
 
-def frozen(events: Sequence[Event]) -> tuple[CallState, ...]:
+def _ended(run: Run, turn: int) -> bool:
+    undo = run.call(turn, 1)
+    if undo is None:
+        raise LookupError(f"turn {turn} undoes a call and has none")
+    return undo.ended
+
+
+def frozen(run: Run) -> tuple[CallState, ...]:
     """Return the effects that stop a rollback: unknown ones, and those that the playbook leaves to a person."""
-    stand = standing(events)
+    stand = run.standing
     unknown = [state for state in stand.writes if state.status in UNKNOWN]
     left_to_people = [
         state
@@ -130,45 +140,41 @@ def frozen(events: Sequence[Event]) -> tuple[CallState, ...]:
     return tuple(sorted((*unknown, *left_to_people), key=position))
 
 
-def must_roll_back(events: Sequence[Event]) -> bool:
-    """Say whether a rollback has something to do, or to stop at."""
-    return bool(to_undo(events) or frozen(events))
-
-
-def effects(events: Sequence[Event], status: str) -> Effects:
+def effects(run: Run, status: str) -> Effects:
     """Return how the effects of a run that ends with ``status`` ended.
 
     Only an answer keeps them: where a run breaks off nobody chose what stands.
     """
-    stand = standing(events)
+    stand = run.standing
     if any(state.status in UNKNOWN for state in stand.writes):
         return Effects.FROZEN
     if not stand.effects:
-        return Effects.UNDONE if committed(events) else Effects.NONE
-    gave_up = status != "answered" or _last_rollback(events) in (
+        return Effects.UNDONE if run.committed else Effects.NONE
+    gave_up = status != "answered" or _last_rollback(run) in (
         ExitReason.EFFECT_FROZEN,
         ExitReason.ROLLBACK_INCOMPLETE,
     )
     return Effects.FROZEN if gave_up else Effects.KEPT
 
 
-def ended_effects(events: Sequence[Event], body: Mapping[str, Any]) -> Effects | None:
-    """Return how the effects ended by ``body`` of ``run.ended``; None where it does not say.
+def ended_effects(run: Run) -> Effects | None:
+    """Return how the effects ended by ``run.ended``; None where there is none, or it does not say.
 
     A run may be cut while a write begins: then the ending was written by who did not see it yet.
     """
-    if "effects" not in body:
+    ended = run.ending
+    if not isinstance(ended, RunEnded) or ended.effects is None:
         return None
-    if body["status"] != "answered" and effects(events, body["status"]) is Effects.FROZEN:
+    if ended.status != "answered" and effects(run, ended.status) is Effects.FROZEN:
         return Effects.FROZEN
-    return Effects(body["effects"])
+    return ended.effects
 
 
-def _last_rollback(events: Sequence[Event]) -> ExitReason | None:
+def _last_rollback(run: Run) -> ExitReason | None:
     """Return why the rollback last gave the run away."""
     over = [
         made.decision.reason
-        for _, made in sorted(proposals(events).items())
+        for _, made in sorted(run.proposals.items())
         if made.planner is Planner.ROLLBACK and isinstance(made.decision, HandOver)
     ]
     return over[-1] if over else None

@@ -46,6 +46,7 @@ from ballast.folds.vouching import (
 )
 from ballast.log.event import GARBLED, Event, is_a_persons
 from ballast.log.keys import approval_seq, call_seq, escalation_seq, run_seq
+from ballast.run import Run
 
 __all__ = ["EVIDENCE", "Anchor", "Finding", "Verdict", "check", "evidence_sha256", "vouched_for", "vouching"]
 
@@ -174,7 +175,7 @@ def _verdict(
     forgotten = now is not None and _forgets(believed, now) and _only_missing(it)
     prompts = 0
     if not forgotten:
-        changed, prompts = changed_prompts(events, digests, most_chars)
+        changed, prompts = changed_prompts(Run(events), digests, most_chars)
         it.wrong.update({seq: why for seq, why in changed.items() if seq not in it.wrong})
     forged = _check_answers(it, carriers, names, unsigned)
     whole = carriers and "run.ended" in names and not {run_seq("ended"), run_seq("settled")} & it.wrong.keys()

@@ -4,13 +4,15 @@ A move is held while its effect is unknown; it is kept where the effect happened
 undone where another call took it back and the tool said that this frees the windows.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from __future__ import annotations
 
-from ballast.folds.calls import calls
-from ballast.folds.effects import position, standing
-from ballast.log.event import Event
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from ballast.log.events import CallIntended
+
+if TYPE_CHECKING:
+    from ballast.run import Run
 
 Became = Literal["held", "kept", "returned", "undone"]
 
@@ -33,29 +35,19 @@ class Moved:
         return self.became in ("held", "kept")
 
 
-def moves(events: Sequence[Event]) -> tuple[Moved, ...]:
+def moves(run: Run) -> tuple[Moved, ...]:
     """Return the moves that were begun, in the order of the log."""
-    begun = {
-        (event.turn, event.index): event.body["moves"]
-        for event in events
-        if event.name == "call.intended" and event.body.get("moves")
-    }
+    begun = {intended.at: intended.moves for intended in run.facts(CallIntended) if intended.moves is not None}
     if not begun:
         return ()
-    states = {position(state): state for state in calls(events)}
-    stand = {position(state) for state in standing(events).writes}
+    stand = {state.position for state in run.standing.writes}
     found = []
     for at, move in begun.items():
-        state = states.get(at)
+        state = run.call(*at)
         became: Became = "held"
         if state is not None and state.status in ("failed", "denied", "refused"):
             became = "returned"
         elif state is not None and state.status == "ok":
-            became = "undone" if move["back"] and at not in stand else "kept"
-        found.append(Moved(*at, move["micro"], move["customer"], move["hour"], move["day"], became))
+            became = "undone" if move.back and at not in stand else "kept"
+        found.append(Moved(*at, move.micro, move.customer, move.hour, move.day, became))
     return tuple(found)
-
-
-def unfinished(events: Sequence[Event]) -> bool:
-    """Say whether a proposed call has no outcome: an attempt at it may have reserved and left no trace in the log."""
-    return any(not state.ended for state in calls(events))

@@ -1,14 +1,18 @@
 """How a run began, what was granted to it since, and how it ended."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from ballast.contracts import HandOver, Limits, Planner, RunRequest
-from ballast.contracts.decision import recorded_decision
 from ballast.contracts.wire import parse
 from ballast.errors import LogCorrupt
-from ballast.log.event import Event
+from ballast.log.events import ApprovalAnswered, EscalationAnswered, LeaseExtended, RunOpened, RunRefused
+
+if TYPE_CHECKING:
+    from ballast.run import Run
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class Opening:
     """
 
     request: RunRequest
-    request_sha256: str
+    request_sha256: str | None
     limits: Limits
     cost_ceiling_microusd: int
     agent_until_ms: int
@@ -34,39 +38,48 @@ class Opening:
     requested_by: str | None = None
 
 
-def opening(events: Sequence[Event]) -> Opening:
-    """Return how the run of ``events`` was opened. Raises ``LogCorrupt`` where it was not."""
-    first = next((event for event in events if event.name == "run.opened"), None)
-    if first is None:
+def opening(run: Run) -> Opening:
+    """Return how the run was opened. Raises ``LogCorrupt`` if it was not."""
+    opened = run.fact(RunOpened)
+    if opened is None:
         raise LogCorrupt("The log has no 0000.run.opened: the run was not admitted, or its log is incomplete.")
-    body = first.body
-    limits = parse(Limits, body["limits"], what="limits", error=LogCorrupt)
+    limits = parse(Limits, opened.limits, what="limits", error=LogCorrupt)
     ceiling, granted = limits.cost_microusd, 0
-    leased = "lease" in body  # a log from before there were leases has no lease.extended either
-    agent_until_ms, deadline_ms = body["agent_until_ms"], body["deadline_ms"]
-    extended = {event.turn: event.body["microusd"] for event in events if event.name == "lease.extended"}
-    for event in events:
-        if event.name not in ("escalation.answered", "call.approval_answered"):
+    leased = opened.lease is not None  # a log from before there were leases has no lease.extended either
+    agent_until_ms, deadline_ms = opened.agent_until_ms, opened.deadline_ms
+    extended = {one.turn: one.microusd for one in run.facts(LeaseExtended)}
+    for event in run:
+        if event.name not in (EscalationAnswered.NAME, ApprovalAnswered.NAME):
             continue
-        agent_until_ms = event.body.get("agent_until_ms", agent_until_ms)
-        deadline_ms = event.body.get("deadline_ms", deadline_ms)
-        if event.name == "call.approval_answered" or event.body.get("kind") == "question":
+        answered = event.fact
+        assert isinstance(answered, EscalationAnswered | ApprovalAnswered)
+        agent_until_ms = agent_until_ms if answered.agent_until_ms is None else answered.agent_until_ms
+        deadline_ms = deadline_ms if answered.deadline_ms is None else answered.deadline_ms
+        if isinstance(answered, ApprovalAnswered) or answered.kind == "question":
             continue  # it gives the agent time, but nobody granted it anything
-        decision = recorded_decision(event.body["decision"])
+        decision = answered.decision
         if isinstance(decision, HandOver) and decision.to is Planner.AGENT:
             added = decision.add_budget_microusd
-            ceiling += min(added, extended.get(event.turn, 0)) if leased else added
-            granted = event.turn
+            ceiling += min(added, extended.get(answered.turn, 0)) if leased else added
+            granted = answered.turn
     return Opening(
-        request=parse(RunRequest, body["request"], what="request", error=LogCorrupt),
-        request_sha256=body["request_sha256"],
+        request=parse(RunRequest, opened.request, what="request", error=LogCorrupt),
+        request_sha256=opened.request_sha256,
         limits=limits,
         cost_ceiling_microusd=ceiling,
         agent_until_ms=agent_until_ms,
         deadline_ms=deadline_ms,
         granted_turn=granted,
-        requested_by=body.get("requested_by"),
+        requested_by=opened.requested_by,
     )
+
+
+def requested(run: Run) -> RunRequest:
+    """Return what was asked for, whether it was admitted or not. Raises ``LogCorrupt``."""
+    first = run.fact(RunOpened) or run.fact(RunRefused)
+    if first is None:
+        raise LogCorrupt("The log has neither 0000.run.opened nor 0000.run.refused: it is incomplete.")
+    return parse(RunRequest, first.request, what="request", error=LogCorrupt)
 
 
 def renewed(limits: Limits, now: datetime) -> dict[str, int]:
@@ -76,8 +89,3 @@ def renewed(limits: Limits, now: datetime) -> dict[str, int]:
         "agent_until_ms": now_ms + (limits.deadline_s - limits.fallback_reserve_s) * 1000,
         "deadline_ms": now_ms + limits.deadline_s * 1000,
     }
-
-
-def ending(events: Sequence[Event]) -> Event | None:
-    """Return the event that ended the run, or None while it goes on."""
-    return next((event for event in events if event.name in ("run.ended", "run.refused")), None)

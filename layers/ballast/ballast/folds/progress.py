@@ -1,14 +1,27 @@
 """Where a run stands: what a status display or a person on call asks first."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ballast.contracts import HandOver, Planner
 from ballast.contracts.task import LAST_TURN
-from ballast.folds.calls import CallState, calls, committed, proposals
-from ballast.folds.opening import ending
-from ballast.log.event import Event
+from ballast.log.events import (
+    ApprovalAnswered,
+    ApprovalRequested,
+    EscalationAnswered,
+    EscalationOpened,
+    ModelRequested,
+    ModelResponded,
+    PlanDecided,
+    RunEnded,
+    RunRefused,
+)
+
+if TYPE_CHECKING:
+    from ballast.folds.calls import CallState
+    from ballast.run import Run
 
 Status = Literal["unknown", "running", "waiting", "ended", "refused"]
 
@@ -38,53 +51,54 @@ class Progress:
     reason: str | None = None
 
 
-def progress(events: Sequence[Event]) -> Progress:
-    """Fold ``events`` into where the run stands."""
-    end = ending(events)
-    if end is not None and end.name == "run.refused":
-        return Progress(status="refused", reason=end.body["reason"])
-    if not any(event.name == "run.opened" for event in events):
+def progress(run: Run) -> Progress:
+    """Return where the run stands."""
+    ended = run.ending
+    if isinstance(ended, RunRefused):
+        return Progress(status="refused", reason=ended.reason)
+    if not run.is_open:
         return Progress(status="unknown")
-    turn = max(event.turn for event in events if event.turn < LAST_TURN)
-    planner, done = _in_charge(events), committed(events)
-    if end is not None:
+    turn = max(event.turn for event in run if event.turn < LAST_TURN)
+    planner = _in_charge(run)
+    if isinstance(ended, RunEnded):
         return Progress(
             status="ended",
             turn=turn,
             planner=planner,
-            committed=done,
-            by=end.body["by"],
-            degraded=end.body["degraded"],
-            reason=end.body.get("reason"),
+            committed=run.committed,
+            by=ended.by,
+            degraded=ended.degraded,
+            reason=ended.reason,
         )
-    pending = tuple(state for state in calls(events) if state.turn == turn and not state.ended)
-    question = _open_question(events, turn, {state.index for state in pending})
+    pending = tuple(state for state in run.calls if state.turn == turn and not state.ended)
+    asked = _open_question(run, turn, {state.index for state in pending})
     return Progress(
-        status="waiting" if question else "running",
+        status="waiting" if asked else "running",
         turn=turn,
         planner=planner,
         pending=pending,
-        committed=done,
-        escalation_id=question.body["escalation_id"] if question else None,
-        reason=question.body["reason"] if question else None,
+        committed=run.committed,
+        escalation_id=asked.escalation_id if asked else None,
+        reason=asked.reason if asked else None,
     )
 
 
 #: They are asked and answer; whoever was in charge before goes on, if they name nobody else.
 _PEOPLE = (Planner.HUMAN, Planner.REQUESTER)
+_DECIDING = frozenset({ModelResponded.NAME, PlanDecided.NAME, EscalationAnswered.NAME})
 
 
-def _in_charge(events: Sequence[Event]) -> Planner:
+def _in_charge(run: Run) -> Planner:
     """Return who plans, or is asked."""
-    made = proposals(events)
     planner = resting = Planner.AGENT
-    for event in events:
-        if event.name == "model.requested":
+    for event in run:
+        if event.name == ModelRequested.NAME:
             planner = resting = Planner.AGENT
-        elif event.name == "escalation.opened":
-            planner = Planner.REQUESTER if event.body.get("kind") == "question" else Planner.HUMAN
-        elif event.name in ("model.responded", "plan.decided", "escalation.answered"):
-            stands = made[event.turn]
+        elif event.name == EscalationOpened.NAME:
+            opened = run.fact(EscalationOpened, event.turn)
+            planner = Planner.REQUESTER if opened is not None and opened.kind == "question" else Planner.HUMAN
+        elif event.name in _DECIDING:
+            stands = run.proposals[event.turn]
             if stands.planner not in _PEOPLE:
                 resting = stands.planner
             planner = stands.decision.to if isinstance(stands.decision, HandOver) else resting
@@ -93,14 +107,15 @@ def _in_charge(events: Sequence[Event]) -> Planner:
     return planner
 
 
-def _open_question(events: Sequence[Event], turn: int, pending: set[int]) -> Event | None:
+def _open_question(run: Run, turn: int, pending: set[int]) -> EscalationOpened | ApprovalRequested | None:
     """Return the oldest question of ``turn`` that no person has answered; earlier turns wait for nobody."""
-    now = [event for event in events if event.turn == turn]
-    answered = {(event.name, event.index, event.round) for event in now}
-    for event in now:
-        if event.name == "escalation.opened" and ("escalation.answered", event.index, 1) not in answered:
-            return event
-        asks = event.name == "call.approval_requested" and event.index in pending
-        if asks and ("call.approval_answered", event.index, event.round) not in answered:
-            return event
+    for event in run:
+        if event.turn != turn:
+            continue
+        if event.name == EscalationOpened.NAME and EscalationAnswered.key(turn) not in run.by_seq:
+            return run.fact(EscalationOpened, turn)
+        if event.name == ApprovalRequested.NAME and event.index in pending:
+            at = turn, event.index, event.round
+            if ApprovalAnswered.key(*at) not in run.by_seq:
+                return run.fact(ApprovalRequested, *at)
     return None

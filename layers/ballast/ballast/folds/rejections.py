@@ -1,14 +1,17 @@
 """Which calls people were asked about and said no to."""
 
-from collections.abc import Callable, Mapping, Sequence
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ballast.contracts import ToolCall
-from ballast.folds.approvals import approval_rounds
-from ballast.folds.calls import CallState, calls
-from ballast.folds.sameness import identity
-from ballast.log.event import Event
+from ballast.folds.sameness import Identity, identity
+from ballast.log.events import ApprovalGiven
+
+if TYPE_CHECKING:
+    from ballast.folds.calls import CallState
+    from ballast.run import Run
 
 
 @dataclass(frozen=True)
@@ -21,35 +24,35 @@ class Rejection:
     comment: str
 
 
-def rejected(events: Sequence[Event], state: CallState) -> tuple[ToolCall, ...]:
+def rejected(run: Run, state: CallState) -> tuple[ToolCall, ...]:
     """Return the call that people rejected, in each form that it had: as proposed, and as somebody changed it.
 
     Empty where nobody did. That nobody answered is no rejection.
     """
     if state.approval is not False:
         return ()
-    given = (event.body for event in events if (event.turn, event.index) == (state.turn, state.index))
-    changed = [body["arguments"] for body in given if body.get("changed") and "arguments" in body]
-    return (state.as_admitted, *(state.call.model_copy(update={"arguments": arguments}) for arguments in changed))
+    changed = [given for given in run.facts(ApprovalGiven) if given.at == state.position and given.changes_arguments]
+    return (state.as_admitted, *(state.call.model_copy(update={"arguments": one.arguments}) for one in changed))
 
 
 def rejected_before(
-    events: Sequence[Event],
+    run: Run,
     at: tuple[int, int],
     call: ToolCall,
-    same: Callable[[ToolCall], str] = identity,
+    same: Identity = identity,
 ) -> Rejection | None:
     """Return the rejection of the same call before ``at``, where that is the last that people said to it; else None."""
-    before = [state for state in calls(events) if (state.turn, state.index) < at and state.approval is not None]
+    before = [state for state in run.calls if state.position < at and state.approval is not None]
     wanted = same(call)
-    for state in sorted(before, key=lambda one: (one.turn, one.index), reverse=True):
-        forms = rejected(events, state) or (state.as_admitted,)
+    for state in sorted(before, key=lambda one: one.position, reverse=True):
+        forms = rejected(run, state) or (state.as_admitted,)
         if wanted in map(same, forms):
-            return None if state.approval else _rejection(events, state)
+            return None if state.approval else _rejection(run, state)
     return None
 
 
-def _rejection(events: Sequence[Event], state: CallState) -> Rejection:
-    answers = (one.answer for one in approval_rounds(events, state.turn, state.index))
-    said: Mapping[str, Any] = next((one for one in answers if one is not None and one.get("approve") is False), {})
-    return Rejection(state.turn, state.index, str(said.get("by") or "a person"), str(said.get("comment") or ""))
+def _rejection(run: Run, state: CallState) -> Rejection:
+    answers = (one.answer for one in run.approvals(*state.position))
+    said = next((one for one in answers if one is not None and one.approve is False), None)
+    by, comment = (said.by, said.comment) if said is not None else (None, "")
+    return Rejection(*state.position, by or "a person", comment)

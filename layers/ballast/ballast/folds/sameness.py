@@ -1,10 +1,14 @@
 """When two calls are the same: the tool's name, and arguments that are equal JSON."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical, sha256
+
+#: Tells equal calls: what a call has in common with every other that asks for the same.
+Identity = Callable[[ToolCall], str]
 
 
 def same(value: Any) -> Any:

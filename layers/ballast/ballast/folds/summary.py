@@ -1,16 +1,17 @@
 """What a person must know to decide, in a few lines of plain text."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from ballast.contracts import CallTools, Effects
 from ballast.contracts.wire import canonical
-from ballast.folds.calls import CallState, calls, proposals
-from ballast.folds.effects import effects
-from ballast.folds.opening import opening
-from ballast.folds.succession import why_it_stopped
-from ballast.folds.usage import usage
-from ballast.log.event import Event
+from ballast.log.events import PlanDecided
 from ballast.money.amounts import dollars
+
+if TYPE_CHECKING:
+    from ballast.folds.calls import CallState
+    from ballast.run import Run
 
 #: The newest calls say most; older ones are in the log.
 _SHOWN_CALLS = 12
@@ -22,27 +23,27 @@ _EFFECTS = {
 }
 
 
-def summary(events: Sequence[Event], reason: str) -> str:
+def summary(run: Run, reason: str) -> str:
     """Return the request, why a person is asked, what was done so far, and what it cost.
 
     Its text is untrusted where it quotes the request, the model or a tool.
     """
-    opened, used = opening(events), usage(events)
+    opened, used = run.opening, run.usage
     request = opened.request
-    why = why_it_stopped(events)
+    why = run.why_it_stopped
     lines = [
         f"Reason: {reason}.",
         *([f"The agent was stopped by: {why}."] if why and why != reason else []),
-        *([f"Effects: {_EFFECTS[stands]}."] if (stands := effects(events, "waiting")) in _EFFECTS else []),
+        *([f"Effects: {_EFFECTS[stands]}."] if (stands := run.effects("waiting")) in _EFFECTS else []),
         f"Request ({request.intent or 'no intent'}): {_short(request.text)}",
     ]
     if request.context:
         lines.append(f"Facts from the caller: {_short(canonical(request.context))}")
-    made = calls(events)
+    made = run.calls
     if len(made) > _SHOWN_CALLS:
         lines.append(f"Calls: {len(made)}, the last {_SHOWN_CALLS}:")
     lines += [_line(state) for state in made[-_SHOWN_CALLS:]]
-    notes = [event.body["note"] for event in events if event.body.get("note")]
+    notes = [decided.note for decided in run.facts(PlanDecided) if decided.note]
     lines += [f"Note: {_short(note)}" for note in notes[-2:]]
     lines.append(
         f"Used: {used.turns} turns, {len(made)} calls, "
@@ -51,13 +52,12 @@ def summary(events: Sequence[Event], reason: str) -> str:
     return "\n".join(lines)
 
 
-def proposed(events: Sequence[Event]) -> dict[str, object] | None:
+def proposed(run: Run) -> dict[str, object] | None:
     """Return the newest decision that calls tools and was not carried out, as JSON, if there is one."""
-    states = calls(events)
-    for turn in sorted(proposals(events), reverse=True):
-        made = proposals(events)[turn]
+    for turn in sorted(run.proposals, reverse=True):
+        made = run.proposals[turn]
         if isinstance(made.decision, CallTools):
-            waiting = any(state.turn == turn and not state.ended for state in states)
+            waiting = any(state.turn == turn and not state.ended for state in run.calls)
             return made.decision.model_dump(mode="json") if waiting else None
     return None
 

@@ -1,12 +1,26 @@
 """What a run has used: turns, calls, tokens and money."""
 
-from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from __future__ import annotations
 
-from ballast.folds.calls import proposals
-from ballast.folds.opening import opening
+from collections.abc import Set
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ballast.contracts import Planner
 from ballast.log.event import Event
-from ballast.log.keys import call_seq, model_seq
+from ballast.log.events import (
+    CallIntended,
+    CallRefused,
+    CallReserved,
+    CallSettled,
+    ModelFailed,
+    ModelRequested,
+    ModelResponded,
+    Reserves,
+)
+
+if TYPE_CHECKING:
+    from ballast.run import Run
 
 
 @dataclass(frozen=True)
@@ -41,47 +55,32 @@ class Usage:
         return self.spent_microusd + self.reserved_microusd
 
 
-def usage(events: Sequence[Event]) -> Usage:
-    """Fold ``events`` into what was used."""
-    granted = opening(events).granted_turn if any(event.name == "run.opened" for event in events) else 0
-    turns: set[int] = set()
-    reserved: dict[tuple[int, int], int] = {}
-    tokens = dict.fromkeys(_TOKENS, 0)
-    spent = refused = 0
-    for event in events:
-        if event.name == "model.requested":
-            reserved[event.turn, event.index] = event.body["reserved_microusd"]
-            if event.turn > granted:
-                turns.add(event.turn)
-        elif event.name in ("model.responded", "model.failed"):
-            spent += event.body["cost_microusd"]
-            for attribute in _TOKENS:
-                tokens[attribute] += event.body.get(attribute, 0)
-        elif event.name == "call.refused":
-            refused += 1
-    settled = {
-        (event.turn, event.body["attempt"]) for event in events if event.name in ("model.responded", "model.failed")
-    }
-    tools_spent, tools_reserved = _tools(events)
+def usage(run: Run) -> Usage:
+    """Return what the run has used."""
+    granted = run.opening.granted_turn if run.is_open else 0
+    asked = run.facts(ModelRequested)
+    charged = (*run.facts(ModelResponded), *run.facts(ModelFailed))
+    outcomes = {(one.turn, one.attempt) for one in charged}
+    tools_spent, tools_reserved = _tools(run)
     return Usage(
-        turns=len(turns),
+        turns=len({one.turn for one in asked if one.turn > granted}),
         tool_calls=sum(
-            len(made.calls) for turn, made in proposals(events).items() if turn > granted and made.planner == "agent"
+            len(made.calls) for turn, made in run.proposals.items() if turn > granted and made.planner is Planner.AGENT
         ),
-        model_calls=len(reserved),
-        refused_calls=refused,
-        input_tokens=tokens[INPUT_TOKENS],
-        output_tokens=tokens[OUTPUT_TOKENS],
-        cache_read_tokens=tokens[CACHE_READ_TOKENS],
-        cache_write_tokens=tokens[CACHE_WRITE_TOKENS],
-        spent_microusd=spent + tools_spent,
-        reserved_microusd=sum(amount for attempt, amount in reserved.items() if attempt not in settled)
+        model_calls=len(asked),
+        refused_calls=len(run.facts(CallRefused)),
+        input_tokens=sum(one.input_tokens or 0 for one in charged),
+        output_tokens=sum(one.output_tokens or 0 for one in charged),
+        cache_read_tokens=sum(one.cache_read_tokens or 0 for one in charged),
+        cache_write_tokens=sum(one.cache_write_tokens or 0 for one in charged),
+        spent_microusd=sum(one.cost_microusd for one in charged) + tools_spent,
+        reserved_microusd=sum(one.reserved_microusd for one in asked if (one.turn, one.attempt) not in outcomes)
         + tools_reserved,
         tools_microusd=tools_spent + tools_reserved,
     )
 
 
-def charged_at_last(events: Sequence[Event], known: Set[str]) -> int:
+def charged_at_last(run: Run, known: Set[str]) -> int:
     """Return what was reserved when the run was settled comes to, in micro-dollars, by the outcomes that came since.
 
     ``known``: the keys of the events that were there then. What was reserved later was never asked for: who reserves
@@ -91,30 +90,31 @@ def charged_at_last(events: Sequence[Event], known: Set[str]) -> int:
     def counts(event: Event) -> bool:
         if event.seq in known:
             return True
-        if event.name in ("model.responded", "model.failed"):
-            return model_seq(event.turn, event.body["attempt"], "requested") in known
-        return event.name == "call.settled" and call_seq(event.turn, event.index, "intended") in known
+        if event.name not in (ModelResponded.NAME, ModelFailed.NAME, CallSettled.NAME):
+            return False
+        match event.fact:
+            case ModelResponded() | ModelFailed() as outcome:
+                return ModelRequested.key(outcome.turn, outcome.attempt) in known
+            case CallSettled() as settled:
+                return CallIntended.key(*settled.at) in known
+        return False
 
-    return usage([event for event in events if counts(event)]).charged_microusd
+    return run.only(counts).usage.charged_microusd
 
 
-def _tools(events: Sequence[Event]) -> tuple[int, int]:
+def _tools(run: Run) -> tuple[int, int]:
     """Return what calls of tools cost, and what is reserved for those without an outcome.
 
     The outcome is the last attempt's; an attempt before it stays charged.
     """
     reserved: dict[tuple[int, int], list[int]] = {}
-    settled: dict[tuple[int, int], int | None] = {}
-    for event in events:
-        call = event.turn, event.index
-        if event.name in ("call.intended", "call.reserved"):
-            reserved.setdefault(call, []).append(event.body.get("reserved_microusd", 0))
-        elif event.name == "call.settled":
-            settled[call] = event.body.get("cost_microusd")
+    setting_aside: tuple[Reserves, ...] = (*run.facts(CallIntended), *run.facts(CallReserved))
+    for one in setting_aside:
+        reserved.setdefault(one.at, []).append(one.reserved_microusd)
     spent = 0
-    for call, cost in settled.items():
-        promised = reserved[call].pop() if reserved.get(call) else 0
-        spent += promised if cost is None else cost
+    for settled in run.facts(CallSettled):
+        promised = reserved[settled.at].pop() if reserved.get(settled.at) else 0
+        spent += promised if settled.cost_microusd is None else settled.cost_microusd
     return spent, sum(sum(left) for left in reserved.values())
 
 

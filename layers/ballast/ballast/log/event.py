@@ -14,7 +14,7 @@ from ballast.log.events import KINDS, Fact, Other
 from ballast.log.keys import SEQ, Key
 
 #: What reading an event raises that is not as Ballast writes it. Whoever may write the log may put any item there.
-GARBLED = (TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError)
+GARBLED = (LogCorrupt, TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError)
 FactT = TypeVar("FactT", bound=Fact)
 
 
@@ -83,6 +83,8 @@ class Event(Wire):
                 self._known["fact"] = kind.read(self.key, self.body)
             except ValidationError as problem:
                 raise LogCorrupt(f"{self.run_id} {self.seq}: {complaints(problem)}.") from None
+            except ValueError as problem:
+                raise LogCorrupt(f"{self.run_id} {self.seq}: {problem}.") from None
         fact: Fact = self._known["fact"]
         return fact
 

@@ -30,6 +30,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PlainSerializer, PlainValidator, Strict
 
 from ballast.contracts.decision import Decision, ToolCall, recorded_decision
+from ballast.contracts.effects import Effects
 from ballast.contracts.planner import Planner
 from ballast.contracts.task import LAST_TURN, HandedOver
 from ballast.log.keys import Key
@@ -118,7 +119,9 @@ class _OfTurn(Fact):
         return f"{at[0]:04d}.{cls.NAME}"
 
 
-class _OfCall(Fact):
+class OfCall(Fact):
+    """A fact about one call."""
+
     AT: ClassVar[tuple[str, ...]] = ("turn", "index")
     turn: int
     index: int
@@ -133,7 +136,7 @@ class _OfCall(Fact):
         return f"{at[0]:04d}.call.{at[1]}.{cls.NAME.partition('.')[2]}"
 
 
-class _OfRound(_OfCall):
+class _OfRound(OfCall):
     AT: ClassVar[tuple[str, ...]] = ("turn", "index", "round")
     round: int = 1
 
@@ -207,7 +210,7 @@ class RunEnded(_OfRun):
     degraded: Bool = False
     spent_microusd: Int
     reserved_microusd: Int
-    effects: Str | None = None
+    effects: Effects | None = None
     reason: Str | None = None
     answer: Str | None = None
     answer_turn: Int | None = Field(default=None, alias="turn")
@@ -265,6 +268,18 @@ class RunReplied(_OfRun):
 # ── the model ────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _attempt_key(kind: type[Fact], turn: int, attempt: int = 1) -> str:
+    step = kind.NAME.partition(".")[2]
+    return f"{turn:04d}.model.{step}" if attempt == 1 else f"{turn:04d}.model.{attempt}.{step}"
+
+
+def _read_attempt(kind: type[Fact], key: Key, body: Mapping[str, Any]) -> Fact:
+    """Return the fact of an attempt, whose number stands in its key and in its body."""
+    if body.get("attempt", key.index) != key.index:
+        raise ValueError(f"attempt: its key says {key.index}")
+    return kind.model_validate({"attempt": key.index, **body, "turn": key.turn})
+
+
 class LoopSignal(Part):
     """A signal that the agent repeats itself, at one call; see ``ballast.folds.despair``."""
 
@@ -308,16 +323,20 @@ class ModelRequested(_OfTurn):
 
     @classmethod
     def read(cls, key: Key, body: Mapping[str, Any]) -> Fact:
-        return cls.model_validate({"attempt": key.index, **body, "turn": key.turn})
+        return _read_attempt(cls, key, body)
 
     @classmethod
     def key(cls, *at: int) -> str:
-        turn, attempt, step = at[0], at[1] if len(at) > 1 else 1, cls.NAME.partition(".")[2]
-        return f"{turn:04d}.model.{step}" if attempt == 1 else f"{turn:04d}.model.{attempt}.{step}"
+        return _attempt_key(cls, *at)
 
     @property
     def seq(self) -> str:
         return self.key(self.turn, self.attempt)
+
+    @property
+    def inference(self) -> dict[str, Any]:
+        """What the prompt's digest covers beside the prompt."""
+        return {"model": self.model, "max_tokens": self.max_tokens, "temperature": self.temperature}
 
 
 class Charged(_OfTurn):
@@ -338,12 +357,18 @@ class Charged(_OfTurn):
     latency_ms: Int | None = None
     exit_reason: Str | None = None
 
+    @property
+    def tokens(self) -> int:
+        """All tokens that were charged."""
+        parts = (self.input_tokens, self.output_tokens, self.cache_read_tokens, self.cache_write_tokens)
+        return sum(part or 0 for part in parts)
+
 
 class ModelResponded(Charged):
     """The turn's completion, and what was decided by it. ``refused_answer``: why its answer was not sent."""
 
     NAME = "model.responded"
-    message: _Json
+    message: _Json | None = None
     stop_reason: Str | None = None
     decision: _Decided
     parallel: Bool = False
@@ -359,12 +384,11 @@ class ModelFailed(Charged):
 
     @classmethod
     def read(cls, key: Key, body: Mapping[str, Any]) -> Fact:
-        return cls.model_validate({"attempt": key.index, **body, "turn": key.turn})
+        return _read_attempt(cls, key, body)
 
     @classmethod
     def key(cls, *at: int) -> str:
-        turn, attempt = at[0], at[1] if len(at) > 1 else 1
-        return f"{turn:04d}.model.failed" if attempt == 1 else f"{turn:04d}.model.{attempt}.failed"
+        return _attempt_key(cls, *at)
 
     @property
     def seq(self) -> str:
@@ -406,7 +430,7 @@ class EscalationOpened(_OfTurn):
 
     NAME = "escalation.opened"
     escalation_id: Str
-    kind: Str = "escalation"
+    kind: Str | None = None
     reason: Str = ""
     summary: Str = ""
     proposed_decision: Any = None
@@ -459,7 +483,13 @@ class Moves(Part):
     back: Bool
 
 
-class CallIntended(_OfCall):
+class Reserves(OfCall):
+    """A fact that sets money aside for a call of a tool that costs."""
+
+    reserved_microusd: Int = 0
+
+
+class CallIntended(Reserves):
     """The call is about to be executed: its one form, its key, what would undo it and what a rollback does."""
 
     NAME = "call.intended"
@@ -474,18 +504,16 @@ class CallIntended(_OfCall):
     grounded: _Json | None = None
     tainted: _Json | None = None
     derived: _Json | None = None
-    reserved_microusd: Int = 0
     moves: Moves | None = None
     repeat: Str | None = None
     on_rollback: Str | None = None
 
 
-class CallReserved(_OfCall):
+class CallReserved(Reserves):
     """Money was reserved again, for the second attempt at a read that costs."""
 
     NAME = "call.reserved"
     tool: Str | None = None
-    reserved_microusd: Int = 0
     invocation: Str | None = None
 
 
@@ -511,7 +539,7 @@ class LeftOut(Part):
     sha256: Str
 
 
-class CallSettled(_OfCall):
+class CallSettled(OfCall):
     """The call's outcome: ok, failed, denied or unknown.
 
     undo         the call that undoes the effect
@@ -536,7 +564,7 @@ class CallSettled(_OfCall):
     cost_microusd: Int | None = None
 
 
-class CallRefused(_OfCall):
+class CallRefused(OfCall):
     """The call did not pass the gate or a rule; it reached no tool. ``error`` is the name of the error."""
 
     NAME = "call.refused"
@@ -592,6 +620,11 @@ class ApprovalGiven(_OfRound):
     binding: Str | None = None
     changed: Bool = False
     arguments: Any = None
+
+    @property
+    def changes_arguments(self) -> bool:
+        """Whether this answer changed the arguments, and to what is known."""
+        return self.changed and "arguments" in self.model_fields_set
 
     @classmethod
     def key(cls, *at: int) -> str:

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from ballast.contracts import ExitReason, Limits, RunRequest
 from ballast.contracts.wire import Wire, utf8_size
-from ballast.folds import Prompt
+from ballast.folds.conversation import Prompt
 from ballast.money import LEAST_USEFUL_TOKENS, Price, Reservation, affordable, worst_cost
 
 if TYPE_CHECKING:

@@ -1,12 +1,12 @@
 """What a rule of a tool may look at besides the call itself: the run so far, and what was moved so far."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ballast.folds import CallState, Usage, calls, moves, usage
-from ballast.log.event import Event
+from ballast.folds.calls import CallState
+from ballast.folds.usage import Usage
 from ballast.money.moves import units
+from ballast.run import Run
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,13 @@ class RunSoFar:
     windows: MovedSoFar | None = None
 
     @classmethod
-    def before(cls, events: Sequence[Event], turn: int, index: int, windows: MovedSoFar | None = None) -> "RunSoFar":
+    def before(cls, run: Run, turn: int, index: int, windows: MovedSoFar | None = None) -> "RunSoFar":
         """Return what the log says of the run before the call at that position."""
-        earlier = tuple(state for state in calls(events) if (state.turn, state.index) < (turn, index))
+        earlier = tuple(state for state in run.calls if state.position < (turn, index))
         if windows is not None:
-            return cls(earlier, usage(events), windows.run, windows)
-        micro = sum(move.micro for move in moves(events) if move.counts and (move.turn, move.index) < (turn, index))
-        return cls(earlier, usage(events), units(micro))
+            return cls(earlier, run.usage, windows.run, windows)
+        micro = sum(move.micro for move in run.moves if move.counts and (move.turn, move.index) < (turn, index))
+        return cls(earlier, run.usage, units(micro))
 
     def done(self, tool: str) -> tuple[CallState, ...]:
         """Return the calls of that tool that happened."""

@@ -9,11 +9,11 @@ from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, 
 from ballast.contracts.said import said
 from ballast.contracts.wire import canonical
 from ballast.edge import note
-from ballast.folds import CallState, calls
-from ballast.log.event import Event
+from ballast.folds.calls import CallState
 from ballast.playbook.defect import ends_the_process, place
 from ballast.playbook.fallback import CallFailed, Fallback, GiveUp
 from ballast.playbook.load import Playbook
+from ballast.run import Run
 
 #: A script that wants more calls than this is going round in circles; no other limit stops it.
 MAX_CALLS = 100
@@ -24,14 +24,14 @@ class Diverged(Exception):
 
 
 def next_decision(
-    playbook: Playbook, script: Fallback, request: RunRequest, events: Sequence[Event]
+    playbook: Playbook, script: Fallback, request: RunRequest, run: Run
 ) -> tuple[CallTools | Answer | HandOver, str | None]:
     """Return the script's next decision and a note for people.
 
     Whatever the script raises ends in a hand-over to a human, never in an exception.
     """
     # A call that was proposed and never begun left no trace in the script: it is proposed again.
-    outcomes = [state for state in calls(events) if state.planner is Planner.FALLBACK and state.status != "proposed"]
+    outcomes = [state for state in run.calls if state.planner is Planner.FALLBACK and state.status != "proposed"]
     try:
         return _replay(playbook, script, request, outcomes), None
     except GiveUp as given_up:

@@ -37,8 +37,9 @@ from pydantic import BaseModel
 from ballast.contracts import HandOver, Planner, RunRequest
 from ballast.contracts.person import same_person
 from ballast.contracts.wire import canonical
-from ballast.folds import CallState, calls, proposals, rejected
-from ballast.log.event import Event
+from ballast.folds.calls import CallState
+from ballast.log.events import ApprovalAnswered, CallIntended, CallSettled, EscalationAnswered, RunOpened
+from ballast.run import Run
 from ballast.validation.computed import Brought
 from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, is_default, leaves, spelled
 from ballast.validation.taint import Heard
@@ -111,7 +112,7 @@ def opening_sources(request: RunRequest, *, trust_text: bool = True) -> tuple[So
 
 
 def run_sources(
-    events: Sequence[Event],
+    run: Run,
     tools: Mapping[str, Described],
     *,
     before_turn: int,
@@ -122,38 +123,37 @@ def run_sources(
 
     ``opening`` is what it knew from its beginning: arguments that are named there carry no taint.
     """
-    past = [event for event in events if event.turn < before_turn]
-    states, on = calls(past), _opened_on(events)
-    people = [(turn, replace(source, on=on)) for turn, source in _people(past, states, trust_text)]
-    return (*(source for _, source in people), *_results(past, states, tools, _Told(opening, people, on), on))
+    past, on = run.before(before_turn), _opened_on(run)
+    people = [(turn, replace(source, on=on)) for turn, source in _people(past, trust_text)]
+    return (*(source for _, source in people), *_results(past, tools, _Told(opening, people, on), on))
 
 
-def _opened_on(events: Sequence[Event]) -> date | None:
+def _opened_on(run: Run) -> date | None:
     """Return the day of the run's opening, or of its first event; None where that says no time."""
-    first = next((event for event in events if event.name == "run.opened"), events[0] if events else None)
+    first = run.by_seq.get(RunOpened.key(), run[0] if run else None)
     with suppress(ValueError):  # somebody may have changed it
         return None if first is None else datetime.fromisoformat(first.at).date()
     return None
 
 
-def not_let_happen(events: Sequence[Event], *, before_turn: int) -> tuple[Source, ...]:
+def not_let_happen(run: Run, *, before_turn: int) -> tuple[Source, ...]:
     """Return what people said that vouches for nothing: rejections, and calls of theirs that were not let happen.
 
     An answer may speak of it.
     """
-    past = [event for event in events if event.turn < before_turn]
-    said = [event.body.get("comment") for event in past if event.name == "call.approval_answered"]
-    proposed = [state.call.arguments for state in calls(past) if state.planner is Planner.HUMAN]
+    past = run.before(before_turn)
+    said = [answered.comment for answered in past.facts(ApprovalAnswered)]
+    proposed = [state.call.arguments for state in past.calls if state.planner is Planner.HUMAN]
     return (Source("person", False, json_leaves([*said, *proposed])),)
 
 
-def _people(events: Sequence[Event], states: Sequence[CallState], trust_text: bool) -> Iterator[tuple[int, Source]]:
-    raised, for_others = _Raised(events, states), set(_for_the_requester(events))
-    for state in states:
+def _people(run: Run, trust_text: bool) -> Iterator[tuple[int, Source]]:
+    raised, for_others = _Raised(run), set(_for_the_requester(run))
+    for state in run.calls:
         if state.planner is Planner.HUMAN and (state.approval is True or state.effect is not None):
             leaves, words = json_leaves(state.call.arguments), state.approval is not True
             yield state.turn, Source("person", True, leaves, words=words, raised=raised.before(state.turn))
-    for made in proposals(events).values():
+    for made in run.proposals.values():
         decision = made.decision
         if made.planner in (Planner.HUMAN, Planner.REQUESTER) and isinstance(decision, HandOver):
             trusted = trust_text or made.planner is Planner.HUMAN
@@ -161,32 +161,32 @@ def _people(events: Sequence[Event], states: Sequence[CallState], trust_text: bo
             where = "person" if colleague else "requester"
             said, before = (Leaf(decision.guidance),), raised.before(made.turn)
             yield made.turn, Source(where, trusted, said, words=True, raised=before)
-    for event in events:
-        if event.name == "call.approval_answered" and event.body.get("approve") is True:
-            leaves = json_leaves(event.body.get("comment"))
-            yield event.turn, Source("person", True, leaves, words=True, raised=raised.before(event.turn))
+    for answered in run.facts(ApprovalAnswered):
+        if answered.approve is True:
+            leaves = json_leaves(answered.comment)
+            yield answered.turn, Source("person", True, leaves, words=True, raised=raised.before(answered.turn))
 
 
-def _for_the_requester(events: Sequence[Event]) -> Iterator[int]:
+def _for_the_requester(run: Run) -> Iterator[int]:
     """Yield the turns in which a reviewer replied to what the requester was asked."""
-    asked = next((event.body.get("requested_by") for event in events if event.name == "run.opened"), None)
-    for event in events:
-        if event.name != "escalation.answered" or event.body.get("role") not in ("reviewer", "operator"):
-            continue
-        if not asked or not same_person(str(asked), str(event.body.get("by"))):
-            yield event.turn
+    opened = run.fact(RunOpened)
+    asked = opened.requested_by if opened is not None else None
+    for answered in run.facts(EscalationAnswered):
+        reviews = answered.role in ("reviewer", "operator")
+        if reviews and not (asked and same_person(asked, str(answered.by))):
+            yield answered.turn
 
 
 class _Raised:
     """What was named to people for them to say yes or no: what the agent had asked by then, and what they rejected."""
 
-    def __init__(self, events: Sequence[Event], states: Sequence[CallState]) -> None:
+    def __init__(self, run: Run) -> None:
         self._asked = [
             (made.turn, Leaf(made.decision.guidance))
-            for made in proposals(events).values()
+            for made in run.proposals.values()
             if isinstance(made.decision, HandOver) and made.planner not in (Planner.HUMAN, Planner.REQUESTER)
         ]
-        no = [call.arguments for state in states for call in rejected(events, state)]
+        no = [call.arguments for state in run.calls for call in run.rejected(state)]
         self._rejected = json_leaves(no)
 
     def before(self, turn: int) -> tuple[Leaf, ...]:
@@ -216,23 +216,19 @@ class _Told:
 
 
 def _results(
-    events: Sequence[Event],
-    states: Sequence[CallState],
+    run: Run,
     tools: Mapping[str, Described],
     told: _Told,
     on: date | None,
 ) -> Iterator[Source]:
     # A call without an intention got the result of an earlier one, which is a source already.
     marked = {name: has_mark(made.returns, Untrusted) for name, made in tools.items()}
-    begun = {(event.turn, event.index): event for event in events if event.name == "call.intended"}
-    ended = {(event.turn, event.index): event for event in events if event.name == "call.settled"}
-    for state in states:
-        at = state.turn, state.index
-        intended = begun.get(at)
+    for state in run.calls:
+        intended = run.fact(CallIntended, *state.position)
         if intended is None or state.status not in ("ok", "failed"):
             continue
         tool = tools.get(state.call.tool)
-        trusted = tool is not None and not tool.untrusted and not intended.body.get("tainted")
+        trusted = tool is not None and not tool.untrusted and not intended.tainted
         # What a person approved or proposed they have vouched for.
         if tool is not None and trusted and state.approval is not True and state.planner is not Planner.HUMAN:
             made, switches = _arguments(tool, state)
@@ -240,7 +236,7 @@ def _results(
         where, brought = f"{state.turn:04d}.call.{state.index}", state.call.arguments
         if state.status == "failed":
             vouched = tool is not None and not (marked[state.call.tool] or has_mark(tool.arguments, Untrusted))
-            vouched = vouched and not _is_defect(state, ended[at])
+            vouched = vouched and not _is_defect(state, run.fact(CallSettled, *state.position))
             sources = [Source(where, trusted and vouched, (Leaf(state.message),), brought, on=on)]
         else:
             ours, theirs = _split(state, tool, marked)
@@ -275,11 +271,13 @@ def _booleans(value: Any) -> Iterator[bool]:
             left.extend(one.values() if isinstance(one, dict) else one)
 
 
-def _is_defect(state: CallState, settled: Event) -> bool:
+def _is_defect(state: CallState, settled: CallSettled | None) -> bool:
     """Say whether a failure was no outcome of the business. Before 2026-11-28 only its first words said so."""
     name, message = state.call.tool, state.message
-    return bool(settled.body.get("defect")) or message.startswith(
-        (f"{name} broke: ", f"{name}: ", f"The result is not what {name} promises")
+    return (
+        settled is None
+        or settled.defect
+        or message.startswith((f"{name} broke: ", f"{name}: ", f"The result is not what {name} promises"))
     )
 
 

@@ -1,16 +1,21 @@
 """Read the log as a sequence of calls and led it down the ladder."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from ballast.contracts import Planner, ToolCall
-from ballast.folds.calls import CallState, calls
 from ballast.folds.despair.ladder import Kind, Ladder, Rung, Sign, rung_of
 from ballast.folds.despair.memory import Cycles, Errors, Position, Repeats, Results, Searches, Writes
 from ballast.folds.despair.resemblance import Search, error_class, search_of, target_of
-from ballast.folds.effects import Identity
-from ballast.folds.sameness import identity
-from ballast.log.event import Event
+from ballast.folds.sameness import Identity, identity
+from ballast.log.events import ApprovalAnswered, EscalationAnswered
+
+if TYPE_CHECKING:
+    from ballast.folds.calls import CallState
+    from ballast.run import Run
 
 Target = Callable[[ToolCall], str | None]
 #: What the executor records where it obeyed; such a call had no outcome of its own.
@@ -38,24 +43,24 @@ class Despair:
 
 
 def despair(
-    events: Sequence[Event],
+    run: Run,
     *,
     polled: Collection[str] = (),
     same: Identity = identity,
     target: Target = target_of,
 ) -> Despair:
-    """Return the verdict over ``events``.
+    """Return the verdict over the run.
 
     polled  tools that may ask the same again and again
     same    tells equal calls
     target  says what a call writes about, whatever words it has: such calls are counted
     """
-    watch = _watched(events, polled, same, target)
+    watch = _watched(run, polled, same, target)
     return Despair(watch.ladder.rung, watch.signs, watch.ladder.forbidden, watch.ladder.loop)
 
 
 def verdicts(
-    events: Sequence[Event],
+    run: Run,
     turn: int,
     proposed: Sequence[ToolCall],
     *,
@@ -65,20 +70,20 @@ def verdicts(
 ) -> Mapping[int, Sign]:
     """Return what is to be done about the calls that the agent proposes in ``turn``, by position, counted from 1.
 
-    ``events`` is the log before them. Calls without a signal are not there.
+    ``run`` is what was before them. Calls without a signal are not there.
     """
-    watch = _watched(events, polled, same, target)
+    watch = _watched(run, polled, same, target)
     signs = {index: watch.propose((turn, index), call) for index, call in enumerate(proposed, start=1)}
     return {index: sign for index, sign in signs.items() if sign is not None}
 
 
-def _watched(events: Sequence[Event], polled: Collection[str], same: Identity, target: Target) -> "_Watch":
+def _watched(run: Run, polled: Collection[str], same: Identity, target: Target) -> _Watch:
     """Whatever people answer lets the count begin anew: there is something new to know, and time has passed."""
     by_turn: dict[int, list[CallState]] = {}
-    for state in calls(events):
+    for state in run.calls:
         by_turn.setdefault(state.turn, []).append(state)
-    answered = {event.turn for event in events if event.name == "escalation.answered"}
-    approved = {event.turn for event in events if event.name == "call.approval_answered"}
+    answered = {one.turn for one in run.facts(EscalationAnswered)}
+    approved = {one.turn for one in run.facts(ApprovalAnswered)}
     watch = _Watch(frozenset(polled), same, target)
     for turn in sorted(by_turn.keys() | answered):
         if turn in answered:

@@ -9,43 +9,45 @@ the fold's thresholds are by then::
 comes ``after``, now that their outcomes are known.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ballast.folds.despair.ladder import Kind, Rung, Sign
 from ballast.folds.despair.memory import Position
-from ballast.log.event import Event
+from ballast.log.events import LoopSignal, ModelResponded
+
+if TYPE_CHECKING:
+    from ballast.run import Run
 
 _STEPS = {Rung.NOTICE: "notice", Rung.FORBID: "forbid"}
 _RUNGS = {step: rung for rung, step in _STEPS.items()}
 
 
-def recorded(signs: Mapping[int, Sign]) -> list[dict[str, Any]]:
+def recorded(signs: Mapping[int, Sign]) -> tuple[LoopSignal, ...]:
     """Return the signals of one turn, by the position of their calls, as they are recorded."""
-    return [
-        {
-            "index": index,
-            "step": _STEPS[sign.rung],
-            "kind": sign.kind.value,
-            "count": sign.count,
-            "same_as": list(sign.same_as),
-            "answer": sign.answer,
-        }
+    return tuple(
+        LoopSignal(
+            index=index,
+            step=_STEPS[sign.rung],
+            kind=sign.kind.value,
+            count=sign.count,
+            same_as=sign.same_as,
+            answer=sign.answer,
+        )
         for index, sign in sorted(signs.items())
-    ]
+    )
 
 
-def verdict_on(events: Sequence[Event], at: Position) -> Sign | None:
+def verdict_on(run: Run, at: Position) -> Sign | None:
     """Return what was recorded with the decision about the call at ``at``, if anything."""
     turn, index = at
-    for event in events:
-        if event.name == "model.responded" and event.turn == turn:
-            found = next((one for one in event.body.get("despair", ()) if one["index"] == index), None)
-            if found is not None:
-                same = found["same_as"]
-                rung, kind = _RUNGS[found["step"]], Kind(found["kind"])
-                return Sign(kind, rung, found["count"], (same[0], same[1]), found["answer"])
-    return None
+    responded = run.fact(ModelResponded, turn)
+    found = next((one for one in responded.despair if one.index == index), None) if responded is not None else None
+    if found is None:
+        return None
+    return Sign(Kind(found.kind), _RUNGS[found.step], found.count, found.same_as, found.answer)
 
 
 def seen(tool: str, sign: Sign) -> str:
