@@ -100,7 +100,7 @@ class World:
             stateMachineArn=self.physical_id("AgentStateMachine")
         )
         self.definition: Mapping[str, Any] = json.loads(machine["definition"])
-        self._interpreter = Interpreter(self.definition, _Workflow(self))
+        self._interpreter = Interpreter(self.definition, _Workflow(self), lambda: self.plan.jitter())
         self.keep()
         self.renew(None)
 
