@@ -122,9 +122,8 @@ class Interpreter:
         """Run ``execution`` to its end, and write its history."""
         history = execution.history = execution.history or History(self._tasks.now)
         history.add("ExecutionStarted", 0, executionStartedEventDetails={"input": _text(execution.input)})
-        branch = _Branch(
-            self._tasks, execution, history, 0, self._draw
-        )  # the first state has no event before it, as on AWS
+        # The first state has no event before it, as on AWS.
+        branch = _Branch(self._tasks, execution, history, 0, self._draw)
         try:
             execution.output = branch.states(self._definition, execution.input, {})
         except Stopped:

@@ -154,7 +154,7 @@ def test_a_rule_that_says_no_after_the_call_was_begun_leaves_it_unknown(
     run_id = begun(stack)
     monkeypatch.setattr(executor, "RULES", (lambda _: {"status": status, "message": "There is no such purse."},))
 
-    with pytest.raises(EffectUnknown, match="was begun.*no such purse"):
+    with pytest.raises(EffectUnknown, match=r"was begun.*no such purse"):
         stack.execute(run_id, runtime=stack.cold("executor"))
 
 
