@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from ballast.contracts import ExecuteTask
 from ballast.contracts.event import call_seq
@@ -119,6 +119,8 @@ class Executor:
             raise
         if outcome is not None:
             moving.release(task, state.call.tool)
+            if outcome["status"] != "ok" and _begun_as_a_write(state):
+                return self._lost(task, state, str(outcome["message"]))
             return str(self._settle(attempt, outcome)["status"])
         return self._act(attempt, lambda_context)
 
@@ -129,7 +131,7 @@ class Executor:
         """
         name, why = state.call.tool, f"It was tried again and again, and did not end ({task.given_up})."
         known = self.playbook.tools.get(name)
-        if known is not None and known.effect is Effect.WRITE:
+        if _begun_as_a_write(state) or (known is not None and known.effect is Effect.WRITE):
             try:
                 moving = Moving(self.moves, self.playbook, lambda_context.aws_request_id)
                 attempt = self._admitted(task, state, history, moving)
@@ -187,12 +189,8 @@ class Executor:
 
     def _refuse(self, task: ExecuteTask, state: CallState, refused: CallRefused) -> str:
         why = self._cut(task, state, said(refused), _REFUSAL_CHARS)
-        if state.status == "intended" and state.effect == Effect.WRITE:
-            # It passed before, so the playbook was changed under it; what its earlier attempt did stays done.
-            message = f"It was begun, and is not allowed any more: {why}"
-            seq = call_seq(task.turn, task.index, "settled")
-            lost = {"tool": state.call.tool, "status": "unknown", "message": message, "undo": None}
-            raise EffectUnknown(str(self.log.append(task.run_id, seq, lost).body["message"]))
+        if _begun_as_a_write(state):
+            return self._lost(task, state, why)
         if isinstance(refused, MoveRefused):
             self.emit(metric_line({"MovesRefused": 1}, fields={"run_id": task.run_id, "tool": state.call.tool}))
         body = {
@@ -203,6 +201,13 @@ class Executor:
         }
         self.log.append(task.run_id, call_seq(task.turn, task.index, "refused"), body)
         return "refused"
+
+    def _lost(self, task: ExecuteTask, state: CallState, why: str) -> NoReturn:
+        """Settle a write as unknown that passed before, so the world was changed under it: what it did stays done."""
+        message = f"It was begun, and is not allowed any more: {why}"
+        seq = call_seq(task.turn, task.index, "settled")
+        lost = {"tool": state.call.tool, "status": "unknown", "message": message, "undo": None}
+        raise EffectUnknown(str(self.log.append(task.run_id, seq, lost).body["message"]))
 
     def _cut(self, task: ExecuteTask, state: CallState, text: str, most: int = _ERROR_CHARS) -> str:
         """Return at most so many characters of what an error of the call says, without a part of a sensitive value."""
@@ -247,26 +252,37 @@ class Executor:
         if tool.effect is Effect.READ:
             outcome = None if intend(self.log, attempt, invocation) else reserve_anew(attempt, invocation)
             return outcome or fitted(attempt, run_read(tool, running.run, attempt.cut))
+        now_ms = int(self.clock().timestamp() * 1000)
         write = Write(
             tool=tool,
-            intend=lambda: intend(self.log, attempt, invocation),
+            intend=partial(self._intended, attempt, invocation),
             run=running.run,
+            begun=lambda: context.bill.begun,
+            now_ms=now_ms,
             verify=running.verify if tool.policy.verify else None,
             fit=partial(self._kept_with_its_undo, attempt),
             cut=attempt.cut,
             kept=lambda outcome: self.log.kept(attempt.task.run_id, {"tool": tool.name, **outcome}),
             unkept=partial(self.log.unkept, attempt.task.run_id),
-            doubts=attempt.doubts,
-            doubt=lambda message, ran, *nothing: attempt.record_doubt(message, ran, invocation, *nothing),
-            nothing=attempt.nothing,
+            doubts=lambda: attempt.doubts,
+            doubt=partial(attempt.record_doubt, invocation, now_ms + lambda_context.get_remaining_time_in_millis()),
+            nothing=lambda: attempt.nothing,
         )
         if given_up is not None:
-            return write.given_up(self.once, key, partial(self._begun, attempt.task), given_up, lambda_context)
+            return write.given_up(self.once, key, partial(self._begun, attempt), given_up, lambda_context)
         return write.carried_out(self.once, key, lambda_context)
 
-    def _begun(self, task: ExecuteTask) -> bool:
-        """Read whether the log has the call's intention, or its outcome."""
-        found = find_call(self.log.read_turn(task.run_id, task.turn), task.turn, task.index)
+    def _intended(self, attempt: Attempt, invocation: str) -> bool:
+        """Record the intention and say whether it is the first; else read what others have left, under the lease."""
+        first = intend(self.log, attempt, invocation)
+        if not first:
+            attempt.history.read_again()
+        return first
+
+    def _begun(self, attempt: Attempt) -> bool:
+        """Read, under the lease, whether the log has the call's intention, or its outcome."""
+        attempt.history.read_again()
+        found = attempt.history.call(*attempt.at)
         return found is None or found.status != "proposed"
 
     def _kept_with_its_undo(self, attempt: Attempt, outcome: Outcome) -> Outcome:
@@ -299,3 +315,8 @@ class Executor:
             outcome = outcome | {"message": message}
         seq = call_seq(attempt.task.turn, attempt.task.index, "settled")
         return self.log.append(attempt.task.run_id, seq, {"tool": attempt.tool.name, **outcome}).body
+
+
+def _begun_as_a_write(state: CallState) -> bool:
+    """Say whether an attempt was about to act: only what resolves the call can say then that nothing was done."""
+    return state.status == "intended" and state.effect == Effect.WRITE

@@ -209,6 +209,14 @@ class AnswerUnsigned(LogCorrupt):
         self.event = event
 
 
+class ProcessEnds(BaseException):
+    """This process, or the thread of a tool, is at its end: nobody takes it for an error of the code that ran.
+
+    Whatever else a tool or a rule raises is an error of theirs, whether or not it is an ``Exception``. What plays the
+    death of a process derives from this.
+    """
+
+
 def _named(error: type[BallastError]) -> set[str]:
     return {error.__name__}.union(*map(_named, error.__subclasses__()))
 

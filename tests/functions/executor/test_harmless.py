@@ -1,12 +1,18 @@
 """A harmless failure is harmless: what did nothing is told to the planner, and wakes nobody."""
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ballast.errors import ApprovalRequired, AttemptInProgress, EffectUnknown, RetryLater
+from ballast.errors import ApprovalRequired, AtCapacity, AttemptInProgress, EffectUnknown, RetryLater, RuleViolation
+from ballast.playbook import Effect
+from ballast.playbook.defect import ask
+from functions.executor import executor
+from functions.executor.execute import build
 from tests.functions.approvals import answered, asks
 from tests.functions.stack import LambdaContext, LambdaDied, Stack, client_error, once
 from tests.functions.writes import leases_are_over
@@ -110,6 +116,74 @@ def test_a_rule_that_breaks_after_the_call_was_begun_leaves_it_unknown(stack: St
 
     with pytest.raises(EffectUnknown):
         stack.execute(run_id, runtime=stack.cold("executor"))
+
+
+def begun(stack: Stack) -> str:
+    """Let an attempt at a write die after its effect, and return the run."""
+    run_id = proposed(stack, "write_plain", how="later", up_from=0)
+    stack.after("executor", "dynamodb", "UpdateItem", once(LambdaDied()))
+    with pytest.raises(LambdaDied):
+        stack.execute(run_id, context=LambdaContext(remaining_ms=0))
+    stack.forget("executor")
+    leases_are_over()
+    return run_id
+
+
+@pytest.mark.parametrize("more", [{}, {"given_up": "Lambda.Unknown"}, {"given_up": "RetryLater"}], ids=str)
+@pytest.mark.parametrize("change", ["is gone", "reads"])
+def test_what_was_begun_as_a_write_is_one_whatever_the_playbook_says_now(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, change: str, more: dict[str, str]
+) -> None:
+    run_id, other = begun(stack), stack.cold("executor")
+    tools: Any = other.get(build).playbook.tools
+    if change == "is gone":
+        monkeypatch.delitem(tools, "write_plain")
+    else:
+        monkeypatch.setitem(tools, "write_plain", replace(tools["write_plain"], effect=Effect.READ))
+
+    with pytest.raises(EffectUnknown, match="was begun"):
+        stack.execute(run_id, runtime=other, **more)
+
+    assert stack.body(run_id, "0001.call.1.settled")["status"] == "unknown"
+
+
+@pytest.mark.parametrize("status", ["failed", "denied"])
+def test_a_rule_that_says_no_after_the_call_was_begun_leaves_it_unknown(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    run_id = begun(stack)
+    monkeypatch.setattr(executor, "RULES", (lambda _: {"status": status, "message": "There is no such purse."},))
+
+    with pytest.raises(EffectUnknown, match=r"was begun.*no such purse"):
+        stack.execute(run_id, runtime=stack.cold("executor"))
+
+
+class Panic(BaseException):
+    """What a client in Rust raises when it breaks."""
+
+
+@pytest.mark.parametrize("problem", [Panic("it broke"), SystemExit(1)])
+def test_a_rule_that_breaks_without_an_exception_refuses_the_call(problem: BaseException) -> None:
+    with pytest.raises(RuleViolation, match="validate broke"):
+        ask("validate", partial(_raise, problem), ask)
+
+
+@pytest.mark.parametrize("kind", [RetryLater, AttemptInProgress, AtCapacity, type("ProviderBusy", (RetryLater,), {})])
+def test_a_rule_that_is_to_be_asked_later_says_so_by_the_name_that_the_workflow_knows(kind: type[RetryLater]) -> None:
+    with pytest.raises(RetryLater, match="it is busy") as raised:
+        ask("validate", partial(_raise, kind("it is busy")), ask)
+
+    assert type(raised.value) is RetryLater
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), LambdaDied()])
+def test_the_end_of_the_process_is_no_rules_error(problem: BaseException) -> None:
+    with pytest.raises(type(problem)):
+        ask("validate", partial(_raise, problem), ask)
+
+
+def _raise(problem: BaseException) -> Any:
+    raise problem
 
 
 # A read that is out of retries

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from ballast.contracts.said import said
 from ballast.edge import note
-from ballast.errors import CallRefused, RetryLater, RuleViolation
+from ballast.errors import CallRefused, ProcessEnds, RetryLater, RuleViolation
 
 T = TypeVar("T")
 
@@ -40,7 +40,12 @@ def ask(
     """
     try:
         return rule()
-    except (RetryLater, CallRefused):
+    except RetryLater as later:
+        if type(later) is RetryLater:
+            raise
+        # The workflow goes by the name, and knows none that a playbook has made.
+        raise RetryLater(said(later)) from later
+    except CallRefused:
         raise
     except BaseException as problem:
         if ends_the_process(problem) or isinstance(problem, may_raise):
@@ -56,11 +61,10 @@ def ask(
 def ends_the_process(problem: BaseException) -> bool:
     """Say whether an error is the end of this process, and no error of the code that ran.
 
-    ``sys.exit`` and a cancelled event loop are errors of that code.
+    ``sys.exit``, a cancelled event loop, the panic of a client in Rust and the timeout of a green thread are errors of
+    that code: they are no ``Exception``, and no list of them would be whole.
     """
-    if isinstance(problem, Exception):
-        return False
-    return type(problem).__module__ not in ("builtins", "asyncio.exceptions") or isinstance(problem, KeyboardInterrupt)
+    return isinstance(problem, KeyboardInterrupt | ProcessEnds)
 
 
 def place(problem: BaseException, owner: object) -> str:
