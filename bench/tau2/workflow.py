@@ -11,12 +11,13 @@ from typing import Any
 
 import yaml
 
+from ballast.errors import ProcessEnds
 from local.moto_seams.jsonata import evaluate
 
 DEFINITION = Path(__file__).resolve().parents[2] / "statemachine" / "agent.asl.yaml"
 
 
-class ProcessDied(BaseException):
+class ProcessDied(ProcessEnds):
     """The process of a function is gone: no ``Exception``, so that no handler catches it."""
 
 
