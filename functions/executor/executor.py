@@ -159,9 +159,7 @@ class Executor:
         seq = call_seq(task.turn, task.index, "settled")
         return str(self.log.append(task.run_id, seq, outcome).body["status"])
 
-    def _unbegun(
-        self, task: ExecuteTask, state: CallState, tool: Tool, why: str, lambda_context: Any
-    ) -> str | None:
+    def _unbegun(self, task: ExecuteTask, state: CallState, tool: Tool, why: str, lambda_context: Any) -> str | None:
         """Settle a write as failed that nobody began, and return its status; None where it was begun.
 
         No rule of it is asked: it may be the rule that is down. The lease of its key is held meanwhile, and its record

@@ -76,6 +76,13 @@ class Returned(Exception):
         super().__init__(f"it returned {type(value).__name__}; it must return {may_be}.")
 
 
+def ran(value: T, may_be: str) -> T:
+    """Return what a rule returned, where it ran. Raises ``Returned`` for a coroutine or a generator: it did not."""
+    if inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value):
+        raise Returned(value, may_be)
+    return value
+
+
 def plain(function: object) -> bool:
     """Say whether calling ``function`` runs it: neither a coroutine nor a generator, also under ``partial``.
 

@@ -22,7 +22,7 @@ from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.money.amounts import MICRO, dollars, micro_dollars
 from ballast.money.moves import Ceilings, micro_units
-from ballast.playbook.defect import Returned, ask
+from ballast.playbook.defect import Returned, ask, ran
 
 _MAX_KEY = 256
 
@@ -108,7 +108,11 @@ class Moves:
     def micro(self, tool: str, args: Any, request: RunRequest) -> int:
         """Return what the call moves, in micro-units. Raises ``RuleViolation`` where that cannot be told."""
         what = f"{tool}: what it would move cannot be told; moves"
-        return ask(what, lambda: micro_units(self.amount(args, request)), self.amount, quoted=False)
+
+        def micro() -> int:
+            return micro_units(ran(self.amount(args, request), "a Decimal or an integer"))
+
+        return ask(what, micro, self.amount, quoted=False)
 
     def customer(self, tool: str, args: Any, ctx: Any) -> str | None:
         """Return the customer's key. Raises ``Returned`` where there is none, and what ``key`` raises."""
