@@ -8,7 +8,6 @@
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 from ballast.contracts import Event
 from ballast.contracts.event import approval_seq
 from ballast.contracts.wire import canonical
-from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater, SchemaViolation
+from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater, whatever_it_raises
 from ballast.folds import decided_by_operator, find_call, opening
 from ballast.folds.opening import renewed
 from ballast.http.identity import Caller
@@ -93,7 +92,7 @@ class Approvals:
         tool = self.runtime.get(gates_playbook).tools.get(state.call.tool) if state is not None else None
         if tool is None or tool.marks_arguments:
             return answer
-        with suppress(ValueError, SchemaViolation):
+        with whatever_it_raises():  # in a validator of the author's: the gate says so
             form = tool.form.write(tool.form.read(answer.arguments))
             return answer.model_copy(update={"arguments": form})
         return answer

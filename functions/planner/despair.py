@@ -4,14 +4,12 @@ The executor obeys what is recorded with a decision; the ladder itself is ``ball
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from pydantic import ValidationError
-
 from ballast.contracts import Answer, CallTools, Event, HandOver, ToolCall
 from ballast.contracts.wire import canonical
+from ballast.errors import whatever_it_raises
 from ballast.folds import Prompt, saved
 from ballast.folds.despair import Despair, Sign, despair, recorded, target_of, verdicts
 from ballast.metrics import metric_line, usd
@@ -61,7 +59,7 @@ def _target(playbook: Playbook, call: ToolCall) -> str | None:
 def _grounded(tool: Tool, call: ToolCall) -> Iterator[Found]:
     """Yield the arguments that must be grounded, as the tool would get them: "1" of a Decimal is a number."""
     made: Any = call.arguments
-    with suppress(ValidationError, ValueError):
+    with whatever_it_raises():  # in a validator of the author's: it stays as it was sent
         made = tool.arguments.model_validate_json(canonical(made))
     return leaves(tool.arguments, made, Grounded)
 

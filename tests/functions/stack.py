@@ -143,7 +143,7 @@ class Stack:
     def execute(self, run_id: str, turn: int = 1, index: int = 1, **more: Any) -> str:
         """Execute one call and return its status."""
         event: dict[str, Any] = {"run_id": run_id, "turn": turn, "index": index}
-        event |= {name: more.pop(name) for name in ("asked", "unanswered", "given_up") if name in more}
+        event |= {name: more.pop(name) for name in ("asked", "unanswered", "given_up", "cause") if name in more}
         return str(self.invoke("executor", event, **more)["status"])
 
     # The log

@@ -217,6 +217,26 @@ class ProcessEnds(BaseException):
     """
 
 
+def ends_the_process(problem: BaseException) -> bool:
+    """Say whether an error is the end of this process, and no error of the code that ran.
+
+    ``sys.exit``, a cancelled event loop, the panic of a client in Rust and the timeout of a green thread are errors of
+    that code: they are no ``Exception``, and no list of them would be whole.
+    """
+    return isinstance(problem, KeyboardInterrupt | ProcessEnds)
+
+
+class whatever_it_raises:  # noqa: N801  it is written as ``contextlib.suppress`` is
+    """Leave the block where code of the playbook's author raises in it, whatever that is; others say what follows."""
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(self, _kind: object, problem: BaseException | None, _trace: object) -> bool:
+        """Say whether the block is left as if nothing had been raised."""
+        return problem is not None and not ends_the_process(problem)
+
+
 def _named(error: type[BallastError]) -> set[str]:
     return {error.__name__}.union(*map(_named, error.__subclasses__()))
 

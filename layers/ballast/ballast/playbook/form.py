@@ -24,7 +24,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticCustomError, SchemaSerializer, SchemaValidator, to_jsonable_python
 
 from ballast.contracts.wire import canonical, complaints, whole
-from ballast.errors import SchemaViolation
+from ballast.errors import SchemaViolation, ends_the_process, whatever_it_raises
 
 #: A number has at most so many digits before its point, and as many behind it.
 MAX_DIGITS = 100
@@ -93,10 +93,10 @@ class Form:
 
     def _lost(self, args: BaseModel) -> Iterator[str]:
         """Yield the names of the fields that are other ones after the way through JSON."""
-        try:
-            form = written(self._writer, args)
-            again = self._reader.validate_json(canonical(form))
-        except Exception:
+        again: Any = None
+        with whatever_it_raises():
+            again = self._reader.validate_json(canonical(written(self._writer, args)))
+        if again is None:
             return
         for name, info in type(args).model_fields.items():
             if getattr(args, name, None) != getattr(again, name, None):
@@ -121,7 +121,9 @@ def settled(read: SchemaValidator, write: SchemaSerializer, value: Any) -> tuple
         same = again == value and canonical(once_more) == canonical(form)
     except ValidationError as problem:
         raise Unsettled(complaints(problem)) from None
-    except Exception as problem:  # whatever a serializer or validator of the author's raises
+    except BaseException as problem:  # whatever a serializer or validator of the author's raises
+        if ends_the_process(problem):
+            raise
         raise Unsettled(type(problem).__name__) from None
     if not same:
         raise Unsettled("it does not come back as it was")

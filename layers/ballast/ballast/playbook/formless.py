@@ -14,7 +14,7 @@ from pydantic import Secret, SecretBytes, SecretStr
 from pydantic._internal._validators import import_string
 
 from ballast.contracts.wire import canonical
-from ballast.errors import PlaybookInvalid
+from ballast.errors import PlaybookInvalid, whatever_it_raises
 from ballast.playbook.form import ONE, Form, Node, Unsettled, in_order, reader, settled, several, writer
 
 #: Kinds of schema whose values JSON does not carry, and what to write instead.
@@ -200,7 +200,7 @@ class _Look:
             }
         read = reader(self._whole(node))
         for value in _TRIED:
-            with suppress(Exception):
+            with whatever_it_raises():
                 read.validate_json(canonical(value))
                 return value
         raise LookupError
@@ -253,9 +253,10 @@ def _named(held: Any) -> Iterator[tuple[str, Node]]:
 
 
 def _read(read: Any, value: Any) -> Iterator[Any]:
-    """Yield what JSON ``value`` is read as; nothing where it is not taken, whatever is raised."""
-    with suppress(Exception):
-        yield read.validate_json(canonical(value))
+    """Return what JSON ``value`` is read as; nothing where it is not taken, whatever is raised."""
+    with whatever_it_raises():
+        return iter((read.validate_json(canonical(value)),))
+    return iter(())
 
 
 def _is_ours(function: Any) -> bool:

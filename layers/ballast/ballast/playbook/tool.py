@@ -18,7 +18,7 @@ from ballast.playbook.annotations import annotations, takes_run
 from ballast.playbook.approval import OnUnanswered, choice, group
 from ballast.playbook.context import ToolContext
 from ballast.playbook.cost import Cost, checked_cost, worst_cost
-from ballast.playbook.defect import ask
+from ballast.playbook.defect import Returned, ask, refuse_unplain
 from ballast.playbook.effects import Breaker, EffectPolicy, effect_policy
 from ballast.playbook.form import Form
 from ballast.playbook.formless import refuse_formless
@@ -160,8 +160,12 @@ class Tool:
         given = (args, request, run()) if self.asks_run else (args, request)
 
         def said() -> str | None:
-            complaint = rule(*given)
-            return str(complaint) if complaint else None
+            complaint: Any = rule(*given)
+            if complaint is None or complaint is False:
+                return None
+            if not isinstance(complaint, str):
+                raise Returned(complaint, "a text that says what is wrong, or None")
+            return complaint or None
 
         return ask(f"{self.name}: validate", said, rule)
 
@@ -248,6 +252,17 @@ def tool(
             raise PlaybookInvalid(f'{where}: taint must be "approve", "refuse" or "allow", not {taint!r}.')
         if not isinstance(outward, bool):
             raise PlaybookInvalid(f"{where}: outward must be True or False, not {outward!r}.")
+        refuse_unplain(
+            where,
+            validate=validate,
+            approve_if=approve_if,
+            precondition=precondition,
+            cost_microusd=cost_microusd,
+            moves=moves,
+            moves_key=moves_key,
+            undo_arguments=undo_arguments,
+            verify=verify,
+        )
         model, returns, result = annotations(function, where)
         made = Tool(
             name=name,

@@ -37,6 +37,7 @@ from pydantic import BaseModel
 from ballast.contracts import Event, HandOver, Planner, RunRequest
 from ballast.contracts.person import same_person
 from ballast.contracts.wire import canonical
+from ballast.errors import whatever_it_raises
 from ballast.folds import CallState, calls, proposals, rejected
 from ballast.validation.computed import Brought
 from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, is_default, leaves, spelled
@@ -257,7 +258,7 @@ def _arguments(tool: Described, state: CallState) -> tuple[list[Found], int]:
     """
     made: Any = state.call.arguments
     switches = sum(1 for _ in _booleans(made))
-    with suppress(Exception):  # a validator may raise whatever it likes
+    with whatever_it_raises():  # a validator of the author's
         made = tool.arguments.model_validate_json(canonical(made))
     return [
         found for found in spelled(tool.arguments, made, Grounded) if not is_default(tool.arguments, found)
