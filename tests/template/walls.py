@@ -161,7 +161,7 @@ PLANNER, EXECUTOR = "PlannerFunction", "ExecutorFunction"
 PLANNERS = "PlannerFunction FallbackFunction RollbackFunction"
 INTAKE, API = "IntakeFunction QueueFunction ApiFunction", "ApiFunction"
 ANSWER = "AnswerEscalationFunction PeopleApiFunction"
-#: The functions of the people's side. The latter two answer nothing: they tell runs what others have answered and signed.
+#: The side of the people. The latter two answer nothing: they tell runs what others have answered and signed.
 PEOPLE = f"{ANSWER} OpenEscalationFunction RemindFunction"
 BUDGET = "AdmitFunction SettleFunction SweepFunction"
 #: They set the breaker, and have no part in any run.

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from ballast.errors import EscalationClosed, NotYetResumed, RetryLater
+from ballast.errors import EscalationClosed, RetryLater
 from functions.escalation.resume import Resumption
 from tests.functions.approvals import asks
 from tests.functions.cloud import client
-from tests.functions.escalation.test_open import item, messages
 from tests.functions.escalation.test_approving import ASKING
+from tests.functions.escalation.test_open import item, messages
 from tests.functions.escalation.waiting import Waiting
 from tests.functions.http import ask, event
 from tests.functions.stack import LambdaDied, Stack, client_error, once
