@@ -14,7 +14,7 @@ from ballast.contracts import Event, RunRequest
 from ballast.contracts.event import order, run_seq
 from ballast.contracts.wire import parse, plain
 from ballast.errors import LogCorrupt
-from ballast.folds import committed, ending, opening, progress, requested, standing, usage
+from ballast.folds import committed, cost, ending, opening, progress, requested, standing, usage
 from ballast.folds.effects import ended_effects, position
 from ballast.folds.evidence import forgets
 from ballast.http.paging import PAGE_BYTES, fitting, sent_bytes
@@ -177,7 +177,8 @@ def run_of(events: Sequence[Event], unreadable: Sequence[Unreadable] = ()) -> Ru
         except _GARBLED as problem:
             if not wrong:
                 wrong = (CorruptEvent(seq="", why=f"the log does not add up: {_brief(problem)}"),)
-    line = line_of([event for event in events if event.seq.startswith(_FIRST_AND_LAST)], unreadable)
+    told = [event for event in events if event.seq.startswith(_FIRST_AND_LAST) or event.name == "run.corrected"]
+    line = line_of(told, unreadable)
     return Run.model_validate(line.model_dump() | {"corrupt": wrong})
 
 
@@ -204,7 +205,7 @@ def is_expired(events: Sequence[Event], now: datetime) -> bool:
 def line_of(of_run: Sequence[Event], unreadable: Sequence[Unreadable] = ()) -> RunSummary:
     """Return what a run's first and last event say of it; what they do not say, because they cannot be read, is None.
 
-    ``of_run`` is both, where there are both; ``unreadable`` those of them, or of the run, that cannot be read.
+    ``of_run`` is both, where there are both, and its corrections; ``unreadable`` those, or others, that cannot be read.
     """
     tenant = _tenant(of_run, unreadable)
     known = {"run_id": (of_run or unreadable)[0].run_id, "tenant": None if tenant == _NOBODY else tenant}
@@ -214,7 +215,7 @@ def line_of(of_run: Sequence[Event], unreadable: Sequence[Unreadable] = ()) -> R
         first = of_run[0]
         facts |= about(requested(of_run)) | ({"opened_at": first.at} if first.name == "run.opened" else {})
         if not any(one.seq.startswith(_FIRST_AND_LAST) for one in unreadable) and ends:
-            facts |= ended_as(ends[-1])
+            facts |= ended_as(ends[-1]) | _cost(of_run)
         return RunSummary.model_validate({name: facts[name] for name in facts if name in RunSummary.model_fields})
     except _GARBLED:
         return RunSummary.model_validate(known | {"status": "corrupt"})
@@ -253,14 +254,15 @@ def _brief(problem: Exception) -> str:
 
 
 def _told(events: Sequence[Event]) -> dict[str, Any]:
-    stands, used = progress(events), usage(events)
+    usage(events)  # it raises where the amounts of a run do not add up, also of one whose ending says a sum
+    stands = progress(events)
     facts = about(requested(events)) | {
         "run_id": events[0].run_id,
         "status": stands.status,
         "by": stands.by,
         "degraded": stands.degraded,
         "reason": stands.reason,
-        "cost_usd": dollars(used.charged_microusd),
+        **_cost(events),
         "turns": stands.turn,
         "escalation_id": stands.escalation_id,
         "question": _question(events, stands.escalation_id),
@@ -320,9 +322,15 @@ def ended_as(end: Event) -> dict[str, Any]:
         "degraded": body["degraded"],
         "reason": body.get("reason"),
         "answer": None if answer is None else plain(answer),
-        "cost_usd": dollars(body["spent_microusd"] + body["reserved_microusd"]),
         "ended_at": end.at,
     }
+
+
+def _cost(events: Sequence[Event]) -> dict[str, Any]:
+    """Return what the run cost by ``events``, and what an operator says instead."""
+    came_to = cost(events)
+    told = None if came_to.corrected is None else came_to.corrected.told
+    return {"cost_usd": dollars(came_to.counted_microusd), "corrected": told}
 
 
 def _question(events: Sequence[Event], escalation_id: str | None) -> str | None:
