@@ -1,6 +1,6 @@
 """A text without what hides its marks: entities, backslashes, full-width letters and characters without a width. Pure.
 
-``&lt;think&gt;``, ``\\\\<think\\\\>`` and full-width brackets all read ``<think>``; so does one with a soft hyphen in it.
+``&lt;think&gt;``, full-width brackets and brackets after a backslash all read ``<think>``.
 What is found in the evened text is cut out of the text itself, by ``Evened.origin``: nothing else of it is changed.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 #: Look-alikes that NFKC does not take for one another.
 _ALIKE = {
-    "‹": "<", "⟨": "<", "〈": "<", "〈": "<", "❮": "<", "❬": "<", "❰": "<", "◁": "<",
-    "›": ">", "⟩": ">", "〉": ">", "〉": ">", "❯": ">", "❭": ">", "❱": ">", "▷": ">",
+    "‹": "<", "⟨": "<", "\u3008": "<", "❮": "<", "❬": "<", "❰": "<", "◁": "<",
+    "›": ">", "⟩": ">", "\u3009": ">", "❯": ">", "❭": ">", "❱": ">", "▷": ">",
     "∣": "|", "│": "|", "❘": "|", "▁": "_", "‐": "-", "‑": "-",
     "“": '"', "”": '"', "‘": "'", "’": "'",
 }  # fmt: skip

@@ -266,8 +266,8 @@ def _anywhere(name: str) -> list[str]:
     return [
         rf"[\"'](?:{'|'.join(_WHAT)})[\"']\s{{0,4}}[:=]\s{{0,4}}[\"'](?:functions\.)?{name}[\"']"
         rf"(?=[^{{}}]{{0,400}}[\"'](?:{'|'.join(_WITH)})[\"']\s{{0,4}}[:=])",
-        rf"^[ \t>*`#-]{{0,12}}(?i:{_WORDS_WHAT})[*` \t]{{0,4}}[:=][ \t*`\"']{{0,6}}(?:functions\.)?{name}\b[^\n]{{0,200}}\n"
-        rf"(?:[^\n]{{0,200}}\n){{0,2}}?[ \t>*`#-]{{0,12}}(?i:{_WORDS_WITH})[*` \t]{{0,4}}[:=]",
+        rf"^[ \t>*`#-]{{0,12}}(?i:{_WORDS_WHAT})[*` \t]{{0,4}}[:=][ \t*`\"']{{0,6}}(?:functions\.)?{name}\b"
+        rf"[^\n]{{0,200}}\n(?:[^\n]{{0,200}}\n){{0,2}}?[ \t>*`#-]{{0,12}}(?i:{_WORDS_WITH})[*` \t]{{0,4}}[:=]",
         rf"^[ \t*>#]{{0,8}}Action[ \t*]{{0,4}}:[ \t*`]{{0,6}}{name}[ \t*`]{{0,6}}(?:$|[\[({{])",
         rf"<(?P<around>tool|function|tool_name|function_name|action|name)>\s{{0,9}}{name}\s{{0,9}}</",
         rf"\bto={name}\b",
@@ -287,12 +287,13 @@ def _distinct_calls(tool: str) -> re.Pattern[str]:
         rf"(?<![\w\"'-]){name}[\s`*:=>→-]{{0,8}}(?:(?:with|using)\s(?:\w{{1,20}}[:\s]{{1,2}}){{0,3}})?(?:json\s{{0,4}})?"
         rf"\{{\s{{0,20}}[\"'}}]",
         rf"</?{name}(?:\s[^<>]{{0,200}})?/?>",
-        rf"^[ \t*#>]{{0,8}}(?i:tool|function)[ _-]?(?i:calls?|use|request|invocation)[*` \t]{{0,4}}:[*`\"' \t]{{0,6}}{name}\b",
+        rf"^[ \t*#>]{{0,8}}(?i:tool|function)[ _-]?(?i:calls?|use|request|invocation)[*` \t]{{0,4}}:"
+        rf"[*`\"' \t]{{0,6}}{name}\b",
         rf"[\[*]\s?(?i:calls?|calling|invok\w{{1,5}}|execut\w{{1,5}})\s(?:the\s)?(?:tool\s|function\s)?[`\"']?{name}\b",
         rf"{_LINE}[/@]{name}\b",
         rf"{_LINE}{name}\s{{1,4}}[a-z_]\w{{0,40}}=\S",
-        rf"{_LINE}{name}[`*]{{0,3}}:?[`*]{{0,3}}[ \t]{{0,4}}\n(?:[ \t]{{1,8}}[-\s]{{0,3}}[a-z]\w{{0,40}}|[a-z]{{1,20}}_\w{{1,40}})"
-        r":[ \t]{0,4}\S",
+        rf"{_LINE}{name}[`*]{{0,3}}:?[`*]{{0,3}}[ \t]{{0,4}}\n"
+        r"(?:[ \t]{1,8}[-\s]{0,3}[a-z]\w{0,40}|[a-z]{1,20}_\w{1,40}):[ \t]{0,4}\S",
         rf"\bfunctions\.{name}\s{{0,3}}[({{:]",
         *_anywhere(name),
     ]

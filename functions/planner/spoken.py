@@ -54,14 +54,14 @@ _FENCE = re.compile(r"^[ \t>*-]{0,12}```+(?P<info>[^`\n]*)$", re.MULTILINE)
 #: Harmony, the form of gpt-oss: ``<|channel|>analysis<|message|>…<|end|>…<|channel|>final<|message|>…``
 _CHANNEL = re.compile(r"<\|channel\|>\s*(?P<channel>[a-z]{1,20})[^<]{0,200}(?:<\|constrain\|>\w{0,20})?<\|message\|>")
 _SPECIAL = re.compile(r"<\|(?:start|end|return|message|channel|im_end|eot_id)\|>(?:assistant\b)?")
-_BARE_HARMONY = re.compile(r"\A\s*(?:assistant\s)?\s*analysis(?=[A-Z\s]).*?assistant\s?final(?=\s*\S)", re.DOTALL)
+_BARE_HARMONY = re.compile(r"\A\s*(?:assistant\s)?\s*analysis(?=[A-Z\s]).*?assistant\n?final(?=\s*\S)", re.DOTALL)
 _WRAPPED = re.compile(
     r"\A<(?P<tag>answer|final_answer|final|response|reply|output)>(?P<text>.*)</(?P=tag)>\Z", re.DOTALL | re.IGNORECASE
 )
 #: ``Thought: … Final Answer: …``, each at the beginning of a line.
 _LABEL = re.compile(
-    r"\A[\s*_#>]{0,10}(?:thoughts?|thinking(?: process)?|reasoning|analysis|reflection|scratchpad|chain[ -]of[ -]thought|"
-    r"(?:inner|internal) (?:monologue|reasoning|thoughts?))[ \t*_]{0,6}:",
+    r"\A[\s*_#>]{0,10}(?:thoughts?|thinking(?: process)?|reasoning|analysis|reflection|scratchpad|"
+    r"chain[ -]of[ -]thought|(?:inner|internal) (?:monologue|reasoning|thoughts?))[ \t*_]{0,6}:",
     re.IGNORECASE,
 )
 _ANSWER_LABEL = re.compile(
@@ -234,7 +234,7 @@ class _Code:
         self._bare = [not found["info"].strip() for found in fences]  # one with a language closes none
         self._ticks = [found.start() for found in re.finditer("`+", text)] if "`" in text else []
         self._lines = [found.start() for found in re.finditer("\n", text)] if self._ticks else []
-        # Whether all is closed at the end, by how many fences are left: where none is open before them, and where one is.
+        # Whether all is closed at the end, by how many fences are left: where none is open before, and where one is.
         closed, opened = [True], [False]
         for bare in reversed(self._bare):
             was_closed = closed[-1]
