@@ -234,13 +234,12 @@ class _Code:
         self._bare = [not found["info"].strip() for found in fences]  # one with a language closes none
         self._ticks = [found.start() for found in re.finditer("`+", text)] if "`" in text else []
         self._lines = [found.start() for found in re.finditer("\n", text)] if self._ticks else []
-        # Whether all is closed at the end, by how many fences are left: where none is open before, and where one is.
-        closed, opened = [True], [False]
+        # Whether all is closed at the end, from each fence on: where none is open before it, and where one is.
+        closed, opened = True, [False]
         for bare in reversed(self._bare):
-            was_closed = closed[-1]
-            closed.append(opened[-1])
-            opened.append(was_closed and bare)
-        self._closed, self._open = closed[::-1], opened[::-1]
+            closed, was_open = opened[-1], closed and bare
+            opened.append(was_open)
+        self._open = opened[::-1]
         self._base, self._next, self._is_open, self._shown = 0, 0, False, 0
 
     def begin_at(self, at: int) -> None:
@@ -253,7 +252,7 @@ class _Code:
         if not self._ticks:
             return False
         self._pass(start)
-        shown = self._in_line(start, end, closes=closes) or self._in_fence(closes=closes)
+        shown = self._in_line(start, end, closes=closes) or self._in_fence()
         if shown:
             self._shown = max(0, self._shown + (-1 if closes else 1))
         return shown
@@ -264,11 +263,9 @@ class _Code:
                 self._is_open, self._shown = not self._is_open, 0
             self._next += 1
 
-    def _in_fence(self, *, closes: bool) -> bool:
-        if not self._is_open or not self._open[self._next]:
-            return False
-        # An end without its beginning is meant where what follows it is whole without the fence before it.
-        return not closes or self._shown > 0 or not self._closed[self._next]
+    def _in_fence(self) -> bool:
+        """Say whether a fence is open that has its end: all that follows is whole with it, and would not be without."""
+        return self._is_open and self._open[self._next]
 
     def _in_line(self, start: int, end: int, *, closes: bool) -> bool:
         line = bisect_left(self._lines, start)

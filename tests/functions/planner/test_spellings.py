@@ -175,6 +175,8 @@ WORDS = [
     "Refund (id: 12): done",
 ]
 THOUGHT = [
+    ("Hm.\n```\nx\n</think>\n\nHere:\n```\ny\n```", "Here:\n```\ny\n```"),
+    ("Hm.\n```json\n{}\n</think>\n\nHere:\n```json\n{}\n```", "Here:\n```json\n{}\n```"),
     ("<thought_process>Hm.</thought_process>Done.", "Done."),
     ("<internal_reasoning>Hm.</internal_reasoning>Done.", "Done."),
     ("<inner_thoughts>Hm.</inner_thoughts>Done.", "Done."),
