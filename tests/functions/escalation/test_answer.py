@@ -34,6 +34,17 @@ def take(stack: Stack, to: dict[str, Any], **answer: Any) -> dict[str, Any]:
 APPROVAL = {"turn": 1, "index": 1, "kind": "approval", "reason": "approval_required"}
 
 
+@pytest.mark.parametrize(
+    "text", ["<think>milk</think>", "write_note(note_id='n-1')", '{"tool": "read_note"}', "&lt;b&gt;"]
+)
+def test_a_person_answers_with_any_words(stack: Stack, waiting: Waiting, text: str) -> None:
+    to = opened(stack, waiting)
+
+    take(stack, to, decision={"kind": "answer", "text": text})
+
+    assert stack.body(to["run_id"], "0002.escalation.answered")["decision"]["text"] == text
+
+
 def test_an_answer_is_recorded_and_the_run_goes_on_with_it(stack: Stack, waiting: Waiting) -> None:
     to = opened(stack, waiting)
 

@@ -36,7 +36,8 @@ def admit_call(
     known = {name: made for name, made in playbook.tools.items() if made.offered or free or by_operator}
     tool = known.get(call.tool)
     if call.tool == ASK_REQUESTER and playbook.agent.ask_requester:
-        raise RuleViolation(f'{ASK_REQUESTER} must be the only call of its turn, with {{"question": "…"}}.')
+        form = '{"question": "…"} in at most 2000 characters of plain words, without reasoning or calls in them'
+        raise RuleViolation(f"{ASK_REQUESTER} must be the only call of its turn, with {form}.")
     if tool is None:
         raise UnknownTool(f"There is no tool named {whole(call.tool, 80)!r}. Tools: {', '.join(known)}.")
     undoes = by_operator and not tool.offered
