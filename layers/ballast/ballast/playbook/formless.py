@@ -15,7 +15,8 @@ from pydantic._internal._validators import import_string
 
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid
-from ballast.playbook.form import ONE, Form, Node, Unsettled, in_order, reader, settled, several, writer
+from ballast.playbook.form import Form, Unsettled, reader, settled, writer
+from ballast.playbook.hardened import ONE, Node, in_order, several
 
 #: Kinds of schema whose values JSON does not carry, and what to write instead.
 _NO_JSON = {
@@ -259,4 +260,4 @@ def _read(read: Any, value: Any) -> Iterator[Any]:
 
 
 def _is_ours(function: Any) -> bool:
-    return str(getattr(function, "__module__", "")) == Form.__module__
+    return str(getattr(function, "__module__", "")) == in_order.__module__
