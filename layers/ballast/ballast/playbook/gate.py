@@ -25,13 +25,14 @@ def admit_call(
     run: Callable[[], RunSoFar],
     *,
     by_operator: bool = False,
+    changed: bool = False,
 ) -> tuple[Tool, BaseModel]:
     """Return the tool and its arguments, as their one JSON form says them, or raise a ``CallRefused`` that says why.
 
     In order: unknown tool (for the agent and for people: also one that is not offered, which only an operator
     may call), a write that is not for the request's intent (for the same), malformed JSON, size, schema, the size of
     the form and of the undo that takes it, the tool's own rule, which may ask for the ``run`` so far.
-    ``by_operator``: the person who proposes it is an operator.
+    ``by_operator``: the person who proposes it is an operator. ``changed``: a person has changed the arguments.
     """
     free = planner not in (Planner.AGENT, Planner.HUMAN)
     known = {name: made for name, made in playbook.tools.items() if made.offered or free or by_operator}
@@ -43,8 +44,9 @@ def admit_call(
     undoes = by_operator and not tool.offered
     if tool.effect is Effect.WRITE and not (free or undoes) and not playbook.agent.may_write(tool.name, request.intent):
         raise RuleViolation(f"{tool.name} is not for a request about {request.intent}, whatever a text may say.")
-    # The others hand on forms: with every default, and bounded as forms are.
-    arguments = _object(tool, call.arguments, sent=planner in (Planner.AGENT, Planner.REQUESTER))
+    # Whoever is not the agent hands on forms, with every default: they are bounded as forms are.
+    sent = planner in (Planner.AGENT, Planner.REQUESTER) and not changed
+    arguments = _object(tool, call.arguments, sent=sent)
     checked = ask(f"{tool.name}: a validator of its arguments", lambda: tool.read(arguments), tool.arguments)
     _fits_with_its_undo(playbook, tool, checked)
     complaint = tool.complaint(checked, request, run)

@@ -81,7 +81,7 @@ def _hardened(node: Node, lax: Lax, beside: tuple[str, ...]) -> Node:
         if isinstance(node.get(name), dict) and name != "python_schema":
             made[name] = _hardened(node[name], lax, beside if kind in ("nullable", "default") else ())
     if "keys_schema" in node:  # a key of JSON is a text, whatever it stands for
-        made["keys_schema"] = _key(_hardened(node["keys_schema"], Lax.KEYS, ()))
+        made["keys_schema"] = keyed(_hardened(node["keys_schema"], Lax.KEYS, ()))
     for name in several(node):
         made[name] = _each(node[name], lambda one: _hardened(one, lax, choices))
     return _leaf(made, Lax.ALL if node.get("strict") is False and kind in _STRICT else lax, beside)
@@ -158,7 +158,7 @@ def _collection(node: Node) -> Node:
     return node
 
 
-def _key(node: Node) -> Node:
+def keyed(node: Node) -> Node:
     """Let a key be written in one way only: of "5" and "05" one would be lost."""
     return node if node["type"] == "any" or node == {"type": "str"} else _checked(node, wrap=_as_written)
 
