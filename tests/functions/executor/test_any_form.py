@@ -49,7 +49,7 @@ def with_playbook(stack: Stack, tools: dict[str, Tool]) -> Playbook:
 
 
 @settings(
-    max_examples=30,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.filter_too_much],
 )

@@ -201,6 +201,11 @@ class ByName(BaseModel):
     from_: int = Field(alias="from", default=0)
 
 
+class Optioned(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    from_: int | None = Field(alias="from", default=None)
+
+
 class Swapped(BaseModel):
     model_config = ConfigDict(populate_by_name=True, extra="forbid")
     a: int = Field(alias="b")
@@ -243,6 +248,8 @@ LOWER, STRIPPED = ConfigDict(str_to_lower=True), ConfigDict(str_strip_whitespace
         (Plain, {"z": 1}, {}),
         (Open, {"from": 1, "from_": 2}, {}),
         (ByName, {"from": 1, "from_": 2}, {}),
+        (Optioned, {"from_": 2}, {}),
+        (list[Optioned], [{"from_": 2}], {}),
         (dict[int, ByName], {"5": {"from": 1, "from_": 2}}, {}),
     ],
 )
@@ -354,6 +361,13 @@ def test_what_a_fallback_hands_on_is_coerced_no_more_than_what_a_model_sends(kin
 )
 def test_what_python_has_and_json_has_not_is_written(kind: Any, value: Any, form: Any) -> None:
     assert of(model(kind)).call(x=value).arguments == {"x": form}
+
+
+def test_a_fallback_loses_nothing_by_a_name_of_pythons() -> None:
+    made = of(model(Optioned, alias="to"))
+
+    assert made.call(x={"from_": 2}).arguments == {"to": {"from": 2}}
+    assert made.call(x=Optioned.model_validate({"from": 2})).arguments == {"to": {"from": 2}}
 
 
 def test_a_call_of_a_fallback_is_as_small_as_any_other() -> None:

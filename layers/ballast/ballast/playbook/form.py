@@ -9,7 +9,8 @@ read. Reading the form gives the same arguments, and writing those the same form
 A type that cannot survive this is refused when the tool is made (``ballast.playbook.formless``).
 
 Reading is as strict as JSON is: a number is no text, true is no 1, and numbers are finite and bounded before a
-validator of the author's computes with them. A field with ``strict=False`` (or its model's config), or with a validator
+validator of the author's computes with them; nothing that was sent is dropped (``ballast.playbook.hardened``, ``kept``).
+A field with ``strict=False`` (or its model's config), or with a validator
 of its own before it, takes texts as pydantic does; ``4.0`` is an integer in JSON, too.
 """
 
@@ -78,7 +79,7 @@ class Form:
             raise SchemaViolation(f"{large}: must be a finite number of at most {MAX_DIGITS} digits")
         text, by_alias = canonical(arguments), True if by_name else None
         first: BaseModel = self._reader.validate_json(text, by_alias=by_alias, by_name=by_name)
-        if (what := lost(arguments, first)) is not None:
+        if (what := lost(arguments, first, by_name=bool(by_name))) is not None:
             raise SchemaViolation(what)
         again: BaseModel = self._reader.validate_json(text, by_alias=by_alias, by_name=by_name)
         if first != again:

@@ -13,21 +13,22 @@ from ballast.playbook.hardened import holds
 _MAX_NAME_CHARS = 80
 
 
-def lost(sent: Any, read: Any, path: str = "") -> str | None:
+def lost(sent: Any, read: Any, path: str = "", *, by_name: bool = False) -> str | None:
     """Return where JSON ``sent`` has what ``read``, made of it, does not have, and why; None where all of it came.
 
+    ``by_name``: it was read by Python's names as well, also where a model does not say so.
     A value that has another shape than what was sent is a validator's work, and is not looked into.
     """
     if isinstance(sent, Mapping):
-        return _lost_of_object(sent, read, path)
+        return _lost_of_object(sent, read, path, by_name)
     if isinstance(sent, list | tuple):
-        return _lost_of_list(sent, read, path)
+        return _lost_of_list(sent, read, path, by_name)
     if _rounded(sent, read):
         return f"{path or '(whole)'}: has more digits than its number keeps"
     return None
 
 
-def _lost_of_object(sent: Mapping[str, Any], read: Any, path: str) -> str | None:
+def _lost_of_object(sent: Mapping[str, Any], read: Any, path: str, by_name: bool) -> str | None:
     where = path or "(whole)"
     if isinstance(read, Mapping):
         if len(read) < len(sent):
@@ -40,6 +41,11 @@ def _lost_of_object(sent: Mapping[str, Any], read: Any, path: str) -> str | None
         if twice is not None:
             return f"{where}: {' and '.join(sorted(twice & set(sent)))} are one field; send one of them"
         extras = getattr(read, "__pydantic_extra__", None) or {}
+        # Pydantic takes the name of an aliased field, reads nothing by it, and calls it no extra one.
+        passed = next((name for name in sent if name in _unread(read, by_name) and name not in extras), None)
+        if passed is not None:
+            names = " or ".join(sorted(known[passed] - {passed}))
+            return f"{f'{path}.{passed}'.lstrip('.')}: is not its name; send {names}"
         by_sent = {name: field for field, names in known.items() for name in names}
         inside = (
             (name, extras[name] if name in extras else getattr(read, by_sent[name], None))
@@ -49,11 +55,12 @@ def _lost_of_object(sent: Mapping[str, Any], read: Any, path: str) -> str | None
     else:
         return None
     return _first(
-        lost(sent[name], value, f"{path}.{whole(str(name), _MAX_NAME_CHARS)}".lstrip(".")) for name, value in inside
+        lost(sent[name], value, f"{path}.{whole(str(name), _MAX_NAME_CHARS)}".lstrip("."), by_name=by_name)
+        for name, value in inside
     )
 
 
-def _lost_of_list(sent: list[Any] | tuple[Any, ...], read: Any, path: str) -> str | None:
+def _lost_of_list(sent: list[Any] | tuple[Any, ...], read: Any, path: str, by_name: bool) -> str | None:
     where = path or "(whole)"
     if isinstance(read, set | frozenset):
         if len(read) < len({canonical(one) for one in sent}):
@@ -64,7 +71,7 @@ def _lost_of_list(sent: list[Any] | tuple[Any, ...], read: Any, path: str) -> st
     if isinstance(read, str | bytes | Mapping) or not isinstance(read, Collection) or len(read) != len(sent):
         return None
     pairs = zip(sent, read, strict=True)
-    return _first(lost(one, item, f"{path}.{at}".lstrip(".")) for at, (one, item) in enumerate(pairs))
+    return _first(lost(one, item, f"{path}.{at}".lstrip("."), by_name=by_name) for at, (one, item) in enumerate(pairs))
 
 
 def _names(read: Any) -> Iterator[tuple[str, frozenset[str]]]:
@@ -78,6 +85,18 @@ def _names(read: Any) -> Iterator[tuple[str, frozenset[str]]]:
     for name in infos:
         others = {alias for other, names in aliases.items() if other != name for alias in names}
         yield name, aliases[name] | ({name} - others)
+
+
+def _unread(read: Any, by_name: bool) -> frozenset[str]:
+    """Return the names of Python's that a model's fields are not read by."""
+    config = getattr(read, "model_config", None) or getattr(type(read), "__pydantic_config__", None) or {}
+    if by_name or config.get("validate_by_name") or config.get("populate_by_name"):
+        return frozenset()
+    known = dict(_names(read))
+    infos = getattr(type(read), "__pydantic_fields__", None) or {}
+    aliases = {name: frozenset(_aliases(info)) for name, info in infos.items()}
+    others = frozenset(alias for names in aliases.values() for alias in names)
+    return frozenset(name for name in known if aliases.get(name) and name not in others)
 
 
 def _aliases(info: Any) -> Iterator[str]:
