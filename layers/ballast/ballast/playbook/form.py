@@ -9,9 +9,9 @@ read. Reading the form gives the same arguments, and writing those the same form
 A type that cannot survive this is refused when the tool is made (``ballast.playbook.formless``).
 
 Reading is as strict as JSON is: a number is no text, true is no 1, and numbers are finite and bounded before a
-validator of the author's computes with them; nothing that was sent is dropped (``ballast.playbook.hardened``, ``kept``).
-A field with ``strict=False`` (or its model's config), or with a validator
-of its own before it, takes texts as pydantic does; ``4.0`` is an integer in JSON, too.
+validator of the author's computes with them; nothing that was sent is dropped (``hardened`` and ``kept``, beside this).
+A field with ``strict=False`` (or its model's config), or with a validator of its own before it, takes texts as pydantic
+does; ``4.0`` is an integer in JSON, too.
 """
 
 from collections.abc import Callable, Iterator, Mapping
