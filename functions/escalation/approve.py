@@ -122,7 +122,7 @@ class Approvals:
         try:
             run = partial(RunSoFar.before, events, question.turn, question.index)
             operates = decided_by_operator(events, question.turn)
-            admit_call(playbook, call, opening(events).request, state.planner, run, by_operator=operates)
+            admit_call(playbook, call, opening(events).request, state.planner, run, by_operator=operates, changed=True)
         except CallRefused as refused:
             raise InvalidInput(f"arguments: {refused} Nothing was answered; the escalation stays open.") from None
         return answer.arguments

@@ -245,8 +245,16 @@ def in_form(tool: Tool, args: BaseModel, state: CallState) -> CallState:
     call = state.call.model_copy(update={"arguments": tool.form.write(args)})
     begun = state.admitted if state.status == "intended" else None
     if begun is not None and begun.arguments not in (call.arguments, state.call.arguments):
-        raise RuleViolation(f"{tool.name}: its arguments are read in another way now than when it was begun.")
+        fields = differing(begun.arguments, call.arguments)
+        raise RuleViolation(f"{tool.name}: {fields}: its arguments are read in another way now than when it was begun.")
     return replace(state, call=call)
+
+
+def differing(one: Any, other: Any) -> str:
+    """Return the names that are not the same in two forms; of what is no object, that it is the whole."""
+    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+        return "(whole)"
+    return ", ".join(sorted(name for name in {*one, *other} if one.get(name) != other.get(name))) or "(whole)"
 
 
 #: A rule before the effect: None lets the call go on, an outcome settles it without executing anything.

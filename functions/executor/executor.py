@@ -215,6 +215,7 @@ class Executor:
             state.planner,
             run,
             by_operator=decided_by_operator(history.turn, task.turn),
+            changed=state.proposed is not None,
         )
         state = in_form(tool, args, state)
         return Attempt(
