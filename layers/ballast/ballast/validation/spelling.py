@@ -135,6 +135,19 @@ def tokens(evened: str) -> tuple[Token, ...]:
     return tuple(found)
 
 
+def alike(words: tuple[Token, ...]) -> str:
+    """Return what the spellings of one value have in common: O-1001, "o 1001" and o1001, and not O-10-01."""
+    made = ""
+    for at, token in enumerate(words):
+        before = words[at - 1] if at else token
+        if token.kind == before.kind == "d" and at:
+            made += "-" if _DIGITS_GAP.fullmatch(token.gap) else token.gap
+        elif at and (token.kind == before.kind or not (_ID_GAP.fullmatch(token.gap) or _TEXT_GAP.fullmatch(token.gap))):
+            made += " " if _TEXT_GAP.fullmatch(token.gap) else token.gap
+        made += token.text
+    return made
+
+
 def code_of(wanted: tuple[Token, ...]) -> str:
     """Return the letters and digits of a long code, such as an IBAN; "" where the words are something else."""
     code = "".join(token.text for token in wanted)

@@ -35,6 +35,7 @@ from ballast.validation.spelling import (
     DASH_CLASS,
     HYPHEN_CLASS,
     Token,
+    alike,
     code_occurs,
     code_of,
     ends_address,
@@ -231,6 +232,19 @@ class Wanted:
         return (
             next(iter(self.leaf.numbers), None) if Kind.AMOUNT in self.kinds and len(self.leaf.numbers) == 1 else None
         )
+
+    @property
+    def alike(self) -> str:
+        """What all spellings of the value have in common, as far as they are taken for one."""
+        kind, leaf = self.kinds[0], self.leaf
+        if kind in (Kind.AMOUNT, Kind.NUMBER) and len(leaf.numbers) == 1:
+            return str(next(iter(leaf.numbers)).normalize())
+        made = {
+            Kind.EMAIL: lambda: _address(leaf.evened),
+            Kind.URL: lambda: address_of_url(str(leaf.value)),
+            Kind.PHONE: lambda: _digits(leaf.evened),
+        }.get(kind, lambda: leaf.code or alike(leaf.tokens))()
+        return made or leaf.evened.strip()
 
     def occurs_in(self, leaf: Leaf) -> bool:
         """Say whether the value stands in ``leaf``, whole."""
