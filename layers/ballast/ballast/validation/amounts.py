@@ -81,7 +81,7 @@ _LABEL = re.compile(
 )
 #: What a number beside a currency may be if no amount: a size ("size 44 EUR"), what a label names ("order 1001 USD").
 _SIZE = r"(?:sizes?|größen?|grösse|groesse|taille|talla|taglia)"
-_SIZE_BEFORE = re.compile(rf"(?<![^\W_]){_SIZE}(?: is| of| in)?[\s:=(#-]{{1,3}}$")
+_SIZE_BEFORE = re.compile(rf"(?<![^\W_]){_SIZE}(?: is| of| in)?[\s:=(#-]{{0,3}}$")
 _SIZE_AFTER = re.compile(rf"[\s-](?:[^\W\d_]+[\s-])?{_SIZE}(?![^\W_])|[\s-]?(?:pallets?|paletten?)(?![^\W_])")
 _FOOTWEAR = re.compile(r"\s(?:shoes?|boots?|sneakers?|sandals?|trainers|heels|slippers|schuhe?|stiefel)(?![^\W_])")
 _IDENTIFIES = re.compile(

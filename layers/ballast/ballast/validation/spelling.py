@@ -12,6 +12,8 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
+from ballast.contracts.spelled import UNSEEN, dashes
+
 #: Written without spaces between words, so each sign stands for itself.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 #: Marks that change the letter or digit before them.
@@ -20,9 +22,9 @@ _TOKEN = re.compile(rf"(?P<d>[0-9]+)|(?P<i>[{_UNSPACED}])|(?P<w>(?:[^\W\d_{_UNSP
 #: Below this code point: Latin, Greek, Cyrillic. Letters of other scripts stand next to a number as a space would.
 _CASED = 0x0530
 
-#: Dashes that set words apart, also where they touch them.
-BREAKS = "\u2014\u2015"
-DASHES = f"\u2010\u2012\u2013\u2212{BREAKS}-"
+#: A dash that sets words apart, also where it touches them. All dashes are one of three: ``dashes``.
+BREAKS = "\u2014"
+DASHES = f"\u2013{BREAKS}-"
 #: Between two tokens without a space, these make one word of them.
 _JOINERS = frozenset(DASHES + "_.@") - frozenset(BREAKS)
 #: Stands for a hyphen in an id, and for a dash beside a word of so many letters.
@@ -48,18 +50,27 @@ _NAMES_END = (
 _ENDINGS = frozenset(_NAMES_END.split())
 #: Words that say what a value is ("order-O-1002", "no.O-1002"), and words that go on after one ("O-1002-it came"). None
 #: of them is a part of a value; a hyphen beside any other word may join the two (photo-O-1002, SKU-100-blue).
-_BEFORE_VALUES = (
-    "order orders no nr num number id ref reference tracking invoice ticket case customer refund return parcel payment "
-    "is are was for about and my of cancel bestellung rechnung auftrag commande facture pedido factura ordine"
+_KINDS = (
+    "order orders number reference tracking invoice ticket case code customer refund return parcel payment cancel "
+    "bestellung rechnung auftrag commande facture pedido factura ordine"
 )
+_BEFORE_VALUES = f"{_KINDS} no nr num id ref is are was for about and my of"
 _AFTER_VALUES = (
     "it its is was and but or that this these those which please thanks thank because then they the my we you not when "
-    "who has have had came come arrived for from with also und aber et mais y pero"
+    "who has have had came come arrived for from with also here there und aber et mais y pero"
 )
+_WORD_BEGINS = rf"(?<![^\s(\[\"'“‘«:;,{re.escape(DASHES.rstrip('-'))}])"
 _HYPHEN_BEFORE = re.compile(
-    rf"(?<![^\s(\[\"'“‘«])((?i:{_BEFORE_VALUES.replace(' ', '|')}))[-.\u2010](?=[^\W\d_]{{0,6}}[-_]?[0-9])"
+    rf"{_WORD_BEGINS}((?i:{_BEFORE_VALUES.replace(' ', '|')}))[-.](?=[^\W\d_]{{0,6}}[-_]?[0-9])"
 )
-_HYPHEN_AFTER = re.compile(rf"(?<=[0-9])[-\u2010](?=(?:{_AFTER_VALUES.replace(' ', '|')})(?:[\s,;:.!?]|$))")
+_KIND = "|".join(f"[{word[0]}{word[0].upper()}]{word[1:]}" for word in _KINDS.split())
+_HYPHEN_AFTER = re.compile(rf"(?<=[0-9])-(?=(?:{_AFTER_VALUES.replace(' ', '|')}|{_KIND})(?:[\s,;:.!?]|$))")
+#: The same words glued to a value that begins with a capital: orderO-1002.
+_GLUED_BEFORE = re.compile(rf"{_WORD_BEGINS}({_KIND})(?=[A-Z]{{1,6}}[-_]?[0-9])")
+#: Signs that nobody sees between a word and a value: a soft hyphen, a zero-width space.
+_UNSEEN_BESIDE = re.compile(
+    rf"(?<=[^\W\d_]{{{WORD}}})[{UNSEEN}]+(?=[^\W\d_]{{0,6}}[-_$€£¥]?[0-9])|(?<=[0-9])[{UNSEEN}]+(?=[^\W\d_]{{{WORD}}})"
+)
 #: From one id to another of the same kind: O-1002–O-1004.
 _RANGE = re.compile(r"(?<![^\s(\[,;:])([^\W\d_]{1,8}[-_ ]?)([0-9]{1,18})\u2013(?=\1[0-9])")
 #: What may stand between two groups of a long code, and how many letters and digits make one.
@@ -75,7 +86,7 @@ def even(text: str, *, case: bool = False) -> str:
     """
     if text.isascii():
         return text if case else text.lower()
-    folded = unicodedata.normalize("NFKC", text)
+    folded = unicodedata.normalize("NFKC", dashes(text))
     folded = folded if case else unicodedata.normalize("NFKC", folded.casefold())
     return "".join(_even(char) for char in folded)
 
@@ -107,10 +118,19 @@ def unglued(text: str) -> str:
 
 
 def loosened(text: str) -> str:
-    """Return ``text`` with a space where a hyphen or a full stop sets a value apart from a word beside it."""
-    if "-" in text or "\u2010" in text or "." in text:
+    """Return ``text`` with a space where a value is set apart from a word beside it: by a hyphen, a full stop, nothing.
+
+    Its dashes are ``dashes``.
+    """
+    text = _GLUED_BEFORE.sub(r"\1 ", set_apart(text))
+    if "-" in text or "." in text:
         text = _HYPHEN_AFTER.sub(" - ", _HYPHEN_BEFORE.sub(r"\1 ", text))
     return _RANGE.sub(r"\1\2 ", text) if EN_DASH in text else text
+
+
+def set_apart(text: str) -> str:
+    """Return ``text`` with a space for what nobody sees between a word of three letters or more and a value."""
+    return text if text.isascii() else _UNSEEN_BESIDE.sub(" ", text)
 
 
 @dataclass(frozen=True, slots=True)
