@@ -256,6 +256,29 @@ class Wanted:
         }.get(kind, lambda: leaf.code or alike(leaf.tokens))()
         return made or leaf.evened.strip()
 
+    def sought(self, *, perhaps: bool = False) -> Iterator[tuple[str, Any]]:
+        """Yield what is looked for beside words: the name of a set of a leaf, and what is in it where the value is.
+
+        ``perhaps`` as in ``may_occur_in``.
+        """
+        leaf = self.leaf
+        value = next(iter(leaf.numbers)) if len(leaf.numbers) == 1 else None
+        for kind in self.kinds:
+            if kind is Kind.EMAIL:
+                yield "emails", _address(leaf.evened)
+            elif kind is Kind.URL:
+                yield "urls", address_of_url(str(leaf.value))
+            elif kind is Kind.PHONE:
+                yield "phones", _digits(leaf.evened)
+            elif kind is not Kind.TEXT and value is not None:
+                yield ("amounts" if kind is Kind.AMOUNT else "numbers"), value
+                if kind is Kind.NUMBER and names_percentage(leaf.field):
+                    yield "percentages", value
+        if perhaps and {Kind.AMOUNT, Kind.NUMBER} & {*self.kinds}:
+            yield from (("percentages", one) for one in leaf.numbers)
+            if value is not None:
+                yield "numbers", value
+
     def occurs_in(self, leaf: Leaf) -> bool:
         """Say whether the value stands in ``leaf``, whole."""
         return any(_OCCURS[kind](self.leaf, leaf) for kind in self.kinds)
