@@ -170,7 +170,7 @@ _PUT: Any = _Put()
 
 @pytest.mark.parametrize("case", CASES)
 def test_twice_as_much_of_both_is_twice_the_work(case: str) -> None:
-    some, more = work(CASES[case](500)), work(CASES[case](1_000))
+    some, more = work(CASES[case](300)), work(CASES[case](600))
 
     assert more <= 2.6 * some, f"{some} calls, then {more}"
 
