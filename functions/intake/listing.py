@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ from ballast.log import Found, RunIndex, RunLog, Unreadable
 from ballast.log.run_index import by_outcome, by_tenant
 from ballast.runtime import Runtime
 from functions.intake.contract import ENDED, Run, RunPage, RunSummary, Status
-from functions.intake.reading import line_of, run_of
+from functions.intake.reading import is_expired, line_of, run_of
 
 #: So many pages of the index are looked through for a page of runs; then the caller asks for the next.
 _MAX_LOOKS = 4
@@ -44,11 +45,12 @@ class Listing:
 
     index: RunIndex
     log: RunLog
+    clock: Callable[[], datetime]
 
     @classmethod
     def of(cls, runtime: Runtime) -> Listing:
         """Put it together; once per runtime."""
-        return cls(runtime.get(RunIndex.of), runtime.get(RunLog.of))
+        return cls(runtime.get(RunIndex.of), runtime.get(RunLog.of), runtime.clock)
 
     def page(self, wanted: Wanted, limit: int, next_token: str | None) -> RunPage:
         """Return one page, newest first.
@@ -92,7 +94,8 @@ class Listing:
         for one in found:
             of_run = [events[key] for step in steps if (key := (one.run_id, run_seq(step))) in events]
             wrong = [other for other in unreadable if other.run_id == one.run_id]
-            made.append((one, self._summary(of_run, wrong) if of_run or wrong else None))
+            there = bool(of_run or wrong) and not is_expired(of_run, self.clock())
+            made.append((one, self._summary(of_run, wrong) if there else None))
         return made
 
     def _summary(self, of_run: list[Event], wrong: list[Unreadable]) -> RunSummary:

@@ -46,7 +46,17 @@ from ballast.folds.vouching import (
     without_evidence,
 )
 
-__all__ = ["EVIDENCE", "Anchor", "Finding", "Verdict", "check", "evidence_sha256", "vouched_for", "vouching"]
+__all__ = [
+    "EVIDENCE",
+    "Anchor",
+    "Finding",
+    "Verdict",
+    "check",
+    "evidence_sha256",
+    "forgets",
+    "vouched_for",
+    "vouching",
+]
 
 _ODD = "nothing of Ballast writes such a body; somebody changed or added it"
 _UNSIGNED = (
@@ -170,7 +180,7 @@ def _verdict(
                 _check_carrier(it, carrier)
     _check_anchor(it, names, anchor)
     believed = [carrier for carrier in carriers if carrier.seq in it.checked and carrier.seq not in it.wrong]
-    forgotten = now is not None and _forgets(believed, now) and _only_missing(it)
+    forgotten = now is not None and forgets(believed, now) and _only_missing(it)
     prompts = 0
     if not forgotten:
         changed, prompts = changed_prompts(events, digests, most_chars)
@@ -357,8 +367,11 @@ def _only_missing(it: _Check) -> bool:
     return it.wrong.keys() <= it.missing
 
 
-def _forgets(carriers: Sequence[Event], now: datetime) -> bool:
-    """Say whether TTL removes events of this run by now, by the expiry of ``carriers`` whose own digest was checked."""
+def forgets(carriers: Iterable[Event], now: datetime) -> bool:
+    """Say whether TTL removes events of this run by now: the retention of its endings, counted from its first event.
+
+    ``carriers``: its endings; whoever acts on it gives those whose own digest was checked.
+    """
     for carrier in carriers:
         try:
             expires_at = int(dict(carrier.stored)["expires_at"])
