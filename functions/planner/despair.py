@@ -3,6 +3,7 @@
 The executor obeys what is recorded with a decision; the ladder itself is ``ballast.folds.despair``.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
