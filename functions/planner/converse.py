@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ballast.contracts import ExitReason
 from ballast.contracts.said import said
 from ballast.contracts.wire import read_digits
+from ballast.errors import ends_the_process
 from functions.planner.too_long import is_too_long
 
 if TYPE_CHECKING:
@@ -130,7 +131,9 @@ class Converse:
         except (HTTPClientError, BotoCoreError) as problem:
             # The connection broke: it may have been charged.
             raise ModelFailure(ExitReason.MODEL_UNAVAILABLE, True, True, said(problem)) from problem
-        except Exception as problem:
+        except BaseException as problem:
+            if ends_the_process(problem):
+                raise
             # botocore's parser raises whatever a reply of another shape makes it stumble over.
             detail = f"The reply is none of Converse's: {type(problem).__name__}: {said(problem)}"
             raise ModelFailure(ExitReason.MALFORMED_MODEL_OUTPUT, False, True, detail) from problem

@@ -57,6 +57,10 @@ class RetryLater(BallastError):
     """Nothing was done; the same task may be tried again."""
 
 
+class NotYetResumed(RetryLater):
+    """A person's answer is on record, and nobody can say yet whether its run goes on with it."""
+
+
 class AttemptInProgress(RetryLater):
     """Another attempt at the same call has not ended yet."""
 

@@ -220,6 +220,10 @@ class World:
         """Sweep once."""
         return sweep.lambda_handler({}, Context(), runtime=self._runtimes["sweep"])
 
+    def process(self, function: str) -> Runtime:
+        """Return the function's process."""
+        return self._runtimes[function]
+
     def printed(self, function: str) -> str:
         """Return what the function wrote to standard output."""
         return self._printed[function].getvalue()

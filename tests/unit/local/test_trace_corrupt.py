@@ -1,4 +1,4 @@
-"""A run with an entry that cannot be read in `ballast trace`: the entry is named, the others are told."""
+"""A run with an entry that cannot be read, as ``ballast trace`` tells of it: named, and the others are told."""
 
 import io
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from ballast.contracts import RunRequest, ToolCall
-from ballast.contracts.wire import canonical, complaints
-from ballast.errors import PlaybookInvalid, SchemaViolation
+from ballast.contracts.wire import MAX_DEPTH, canonical, complaints
+from ballast.errors import PlaybookInvalid, SchemaViolation, TooLarge
 from ballast.playbook.annotations import annotations, takes_run
 from ballast.playbook.approval import OnUnanswered, choice, group
 from ballast.playbook.context import ToolContext
@@ -22,12 +22,16 @@ from ballast.playbook.defect import Returned, ask, refuse_unplain
 from ballast.playbook.effects import Breaker, EffectPolicy, effect_policy
 from ballast.playbook.form import Form
 from ballast.playbook.formless import refuse_formless
+from ballast.playbook.hardened import MAX_DIGITS, out_of_bounds
 from ballast.playbook.moves import Moves, declared_moves
-from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Grounded, Sensitive, Taint, has_mark
+from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Grounded, Sensitive, Taint, has_mark, too_large
 
 if TYPE_CHECKING:
     from ballast.playbook.run import RunSoFar
 
+#: A form, with its defaults, has at most so many times the bytes that a tool takes, and so many levels: the log's
+#: readers take 64 around it.
+FORM_TIMES, FORM_DEPTH = 16, MAX_DEPTH - 2
 #: What Converse takes as the name of a tool.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -102,14 +106,29 @@ class Tool:
     def call(self, **arguments: Any) -> ToolCall:
         """Return a proposed call, for a fallback to ``yield``; fields by Python's names or by JSON's (aliases).
 
-        Raises ``SchemaViolation``.
+        It is held to what the gate will hold it to. Raises ``SchemaViolation`` or ``TooLarge``.
         """
         try:
-            return ToolCall(tool=self.name, arguments=self.form.write(self.form.made(arguments)))
+            return ToolCall(tool=self.name, arguments=self.fitting(self.form.made(arguments)))
         except ValidationError as problem:
-            raise SchemaViolation(f"{self.name}: {complaints(problem)}") from None
+            raise SchemaViolation(f"{self.name}: {complaints(problem, missing_first=True)}") from None
         except SchemaViolation as problem:
             raise SchemaViolation(f"{self.name}: {problem}.") from None
+
+    def fitting(self, args: BaseModel) -> dict[str, Any]:
+        """Return the form of arguments that were read, held to the tool's limits.
+
+        Defaults do not count: they are not the caller's, and a form that is sent again is no larger than it was. All
+        together it has at most so many times its limit. Raises ``TooLarge``, ``SchemaViolation`` for a number.
+        """
+        form = self.form.write(args)
+        if (where := out_of_bounds(form)) is not None:
+            raise SchemaViolation(f"{where}: must be a finite number of at most {MAX_DIGITS} digits")
+        problem = too_large(self.form.said(args), max_bytes=self.argument_bytes, max_depth=self.depth)
+        problem = problem or too_large(form, max_bytes=FORM_TIMES * self.argument_bytes, max_depth=FORM_DEPTH)
+        if problem:
+            raise TooLarge(f"{self.name}: the arguments as they are read are {problem}.")
+        return form
 
     @cached_property
     def form(self) -> Form:
