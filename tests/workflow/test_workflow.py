@@ -11,11 +11,12 @@ import pytest
 
 from ballast.contracts import RunRequest
 from ballast.contracts.notice import binding_shown
-from ballast.errors import BallastError, EffectUnknown, RetryLater
+from ballast.errors import BallastError
 from functions.budget.admit import Admit
 from local.clock import VirtualClock
 from local.cloud import Execution, LocalCloud
 from local.converse.source import CallableModel, ModelError, Reply, said, turns_taken
+from tests.workflow.breaks import broken, died, doubted, down, down_for_good, out_of_memory
 from tests.workflow.edges import Edge, edges_of, edges_taken, load_definition, states_of
 from tests.workflow.playbook.tools.counter import value_of
 
@@ -43,46 +44,6 @@ class Case:
     breaks: Mapping[str, Callable[[dict[str, Any]], None]] = field(default_factory=dict)
     answers: tuple[dict[str, Any] | None, ...] = ()
     counter: int = 0
-
-
-class Broken(Exception):
-    """A defect, by a name that the workflow does not know."""
-
-
-def broken(payload: dict[str, Any]) -> None:
-    raise Broken("a defect")
-
-
-def broken_escalation(payload: dict[str, Any]) -> None:
-    if payload["kind"] == "escalation":
-        raise Broken("a defect")
-
-
-def down(payload: dict[str, Any]) -> None:
-    """Every attempt at a call is out of luck; who settles it is not."""
-    if "given_up" not in payload:
-        raise RetryLater("no room")
-
-
-def doubted(payload: dict[str, Any]) -> None:
-    raise EffectUnknown("It may have happened.")
-
-
-def died(payload: dict[str, Any]) -> None:
-    """Every attempt at a call ends under a name that nothing lists; who settles it does not."""
-    if "given_up" not in payload:
-        raise Broken("a defect")
-
-
-def out_of_memory(payload: dict[str, Any]) -> None:
-    """Every attempt at the agent's call dies; the script's calls are made."""
-    if "given_up" not in payload and payload["turn"] == 1:
-        raise type("Runtime.OutOfMemory", (Exception,), {})("Signal: killed")
-
-
-def down_for_good(payload: dict[str, Any]) -> None:
-    down(payload)
-    raise Broken("a defect")
 
 
 BACK = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "Look again."}

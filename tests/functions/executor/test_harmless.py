@@ -10,7 +10,6 @@ import pytest
 
 from ballast.contracts import CallTools, ToolCall
 from ballast.errors import (
-    ApprovalRequired,
     AtCapacity,
     AttemptInProgress,
     EffectUnknown,
@@ -18,13 +17,11 @@ from ballast.errors import (
     RuleViolation,
     SettingInvalid,
 )
-from ballast.moves import MovesBook
 from ballast.playbook import Effect, load_playbook
 from ballast.playbook.defect import ask
 from functions.executor import executor
 from functions.executor.execute import build
 from functions.planner.despair import verdict
-from tests.functions.approvals import answered, asks
 from tests.functions.stack import LambdaContext, LambdaDied, Stack, client_error, once
 from tests.functions.writes import leases_are_over
 
@@ -308,98 +305,6 @@ def test_a_read_has_failed_whatever_the_name_of_its_end(stack: Stack, error: str
 # A write that is out of retries
 
 
-def cause_of(problem: BaseException, **more: Any) -> str:
-    """Return what the workflow is told with an error: Lambda's report as JSON."""
-    return json.dumps({"errorMessage": str(problem), "errorType": type(problem).__name__, **more})
-
-
-@pytest.mark.parametrize(
-    ("tool", "arguments"),
-    [
-        *(("act", {"where": where, "what": "later"}) for where in ("validate", "approve_if", "precondition")),
-        *(("look", {"where": where, "what": "later"}) for where in ("validate", "approve_if", "precondition")),
-        *(("act", {"where": where, "what": "later"}) for where in ("cost", "moves")),
-        *(("act", {"where": "moves_key", "what": "busy"}), ("act", {"touched": 15}), ("look", {"touched": 15})),
-    ],
-)
-def test_a_call_whose_rule_is_down_for_good_has_failed_and_says_what_the_rule_said(
-    stack: Stack, tool: str, arguments: dict[str, Any]
-) -> None:
-    run_id = proposed(stack, tool, **arguments)
-    for _ in range(TRIES):
-        with pytest.raises(RetryLater) as raised:
-            stack.execute(run_id)
-        assert type(raised.value).__name__ == "RetryLater"
-
-    assert stack.execute(run_id, given_up="RetryLater", cause=cause_of(raised.value)) == "failed"
-
-    settled = stack.body(run_id, "0001.call.1.settled")
-    assert "othing was done" in settled["message"]
-    assert str(raised.value) in settled["message"]
-    assert settled["defect"] is True
-    assert stack.seqs(run_id)[-2:] == ["0001.plan.decided", "0001.call.1.settled"]
-    assert stack.notes() == {}
-
-
-def test_nobody_asks_a_rule_of_a_write_that_was_never_begun(stack: Stack) -> None:
-    run_id = proposed(stack, "act", where="validate", what="KeyError")
-
-    assert stack.execute(run_id, given_up="Sandbox.Timedout") == "failed"
-    assert "validate" not in stack.body(run_id, "0001.call.1.settled")["message"]
-
-
-def test_who_settles_it_and_dies_settles_it_all_the_same_the_next_time(stack: Stack) -> None:
-    run_id = proposed(stack, "act", where="validate", what="later")
-    stack.on("executor", "dynamodb", "PutItem", once(LambdaDied(), seq="0001.call.1.settled"))
-    with pytest.raises(LambdaDied):
-        stack.execute(run_id, given_up="RetryLater")
-
-    assert stack.execute(run_id, runtime=stack.cold("executor"), given_up="RetryLater") == "failed"
-
-
-def test_what_was_reserved_for_it_is_given_back(stack: Stack) -> None:
-    run_id = proposed(stack, "act")
-    stack.on("executor", "dynamodb", "PutItem", once(LambdaDied(), seq="0001.call.1.intended"))
-    with pytest.raises(LambdaDied):
-        stack.execute(run_id, context=LambdaContext(remaining_ms=0))
-    leases_are_over()
-    book = stack.runtime("executor").get(MovesBook.of)
-    held = book.find(run_id, 1, 1)
-    assert held is not None
-    assert held.status == "begun"
-
-    assert stack.execute(run_id, runtime=stack.cold("executor"), given_up="Runtime.ExitError") == "failed"
-
-    left = book.find(run_id, 1, 1)
-    assert left is not None
-    assert left.status == "returned"
-    assert stack.body(run_id, "0001.call.1.settled")["cost_microusd"] == 0
-
-
-@pytest.mark.parametrize(
-    ("cause", "says"),
-    [
-        (json.dumps({"errorMessage": 'a "quoted" \n \ud800 line'}), 'a "quoted" \n ? line'),
-        ('{"errorMessage": "cut in the mid', ""),
-        ('{"errorMessage": "whole", "stackTrace": ["cut', "whole"),
-        ("no JSON", ""),
-        ("", ""),
-        (None, ""),
-        ('{"errorMessage": 5}', ""),
-        (json.dumps({"errorMessage": "\\" * 10_000}), "\\" * 300),
-    ],
-)
-def test_whatever_the_cause_is_the_call_is_settled(stack: Stack, cause: str | None, says: str) -> None:
-    run_id = proposed(stack, "act", where="validate", what="later")
-
-    assert stack.execute(run_id, given_up="RetryLater", cause=cause) == "failed"
-
-    message = stack.body(run_id, "0001.call.1.settled")["message"]
-    assert says in message
-    assert ("Its last words" in message) is bool(says)
-    assert len(message) <= 600
-
-
 @pytest.mark.parametrize("tool", ["write_down", "write_verified", "write_plain"])
 def test_a_write_that_was_never_begun_has_failed(stack: Stack, tool: str) -> None:
     run_id = proposed(stack, tool)
@@ -488,57 +393,3 @@ def test_a_write_that_failed_before_it_acted_says_so(stack: Stack, tool: str) ->
 
     assert stack.execute(run_id) == "failed"
     assert stack.body(run_id, "0001.call.1.settled")["message"] == "It is not configured here; nothing was sent."
-
-
-# What cannot be afforded
-
-
-def test_what_the_run_cannot_afford_is_refused_before_a_person_is_asked(stack: Stack) -> None:
-    run_id = proposed(stack, "buy", microusd=2_600_000_000)
-
-    assert stack.execute(run_id) == "refused"
-
-    assert refusal(stack, run_id)["error"] == "Unaffordable"
-    assert not [seq for seq in stack.seqs(run_id) if "approval" in seq]
-
-
-def test_what_has_no_room_in_a_window_is_refused_before_a_person_is_asked(stack: Stack) -> None:
-    run_id = proposed(stack, "buy", usd="400.01")
-
-    assert stack.execute(run_id) == "refused"
-
-    assert refusal(stack, run_id)["error"] == "MoveRefused"
-    assert not [seq for seq in stack.seqs(run_id) if "approval" in seq]
-
-
-def test_what_can_be_afforded_is_asked_for_and_checked_again_when_it_is_approved(stack: Stack) -> None:
-    run_id = stack.open(limited={"cost_microusd": 1_000})
-    stack.propose(run_id, *({"tool": "buy", "arguments": {"microusd": cost}} for cost in (600, 500)))
-    for index in (1, 2):
-        asks(stack, run_id, index)
-        answered(stack, run_id, approve=True, index=index)
-
-    assert [stack.execute(run_id, 1, index, asked=1) for index in (1, 2)] == ["ok", "refused"]
-    assert stack.body(run_id, "0001.call.2.refused")["error"] == "Unaffordable"
-
-
-def test_a_persons_no_stays_a_no_where_the_money_is_gone_meanwhile(stack: Stack) -> None:
-    run_id = stack.open(limited={"cost_microusd": 1_000})
-    stack.propose(run_id, *({"tool": "buy", "arguments": {"microusd": cost}} for cost in (600, 500)))
-    for index, approve in ((1, True), (2, False)):
-        asks(stack, run_id, index)
-        answered(stack, run_id, approve=approve, index=index)
-
-    assert [stack.execute(run_id, 1, index, asked=1) for index in (1, 2)] == ["ok", "denied"]
-
-
-def test_people_who_are_asked_wait_on_where_the_money_is_gone_meanwhile(stack: Stack) -> None:
-    run_id = stack.open(limited={"cost_microusd": 1_000})
-    stack.propose(run_id, *({"tool": "buy", "arguments": {"microusd": cost}} for cost in (600, 500)))
-    for index in (1, 2):
-        asks(stack, run_id, index)
-    answered(stack, run_id, approve=True, index=1)
-    assert stack.execute(run_id, 1, 1, asked=1) == "ok"
-
-    with pytest.raises(ApprovalRequired):
-        stack.execute(run_id, 1, 2)
