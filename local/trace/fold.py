@@ -5,6 +5,7 @@ from typing import get_args
 
 from ballast.contracts import Event
 from ballast.contracts.event import order
+from ballast.folds import corrected
 from local.trace.ending import ending
 from local.trace.reading import between, mapping, text, whole
 from local.trace.timeline import Ceilings, Status, Timeline, Turn
@@ -59,6 +60,7 @@ def timeline(events: Iterable[Event], corrupt: Mapping[str, str] | None = None, 
         ),
         spent_microusd=_or(whole(ended.get("spent_microusd")), last.spent_microusd),
         reserved_microusd=_or(whole(ended.get("reserved_microusd")), last.reserved_microusd),
+        corrected=corrected(log),
         effects=text(ended, "effects"),
         input_tokens=last.input_tokens,
         output_tokens=last.output_tokens,

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from ballast.contracts import Event
 from ballast.contracts.event import call_seq, escalation_seq, lease_seq, plan_seq
+from ballast.errors import ProcessEnds
 from ballast.log.codec import encode
 from ballast.runtime import Runtime
 from functions.budget import admit, settle, sweep, trip
@@ -49,7 +50,7 @@ HANDLERS: dict[str, Any] = {
 _NUMBERS = count(1)
 
 
-class LambdaDied(BaseException):
+class LambdaDied(ProcessEnds):
     """The process is gone: no handler of ours catches it."""
 
 
@@ -142,7 +143,7 @@ class Stack:
     def execute(self, run_id: str, turn: int = 1, index: int = 1, **more: Any) -> str:
         """Execute one call and return its status."""
         event: dict[str, Any] = {"run_id": run_id, "turn": turn, "index": index}
-        event |= {name: more.pop(name) for name in ("asked", "unanswered", "given_up") if name in more}
+        event |= {name: more.pop(name) for name in ("asked", "unanswered", "given_up", "cause") if name in more}
         return str(self.invoke("executor", event, **more)["status"])
 
     # The log

@@ -109,14 +109,22 @@ MAY: dict[str, Row] = {
         "LogCopyBucket/*": "s3:PutObject",
     },
     # people
-    "OpenEscalationFunction": APPEND_LOG
-    | TELL_OTHERS
-    | {"EscalationsTable": "dynamodb:UpdateItem", "EscalationQueue": "sqs:SendMessage"},
+    "OpenEscalationFunction": {
+        **APPEND_LOG,
+        **TELL_OTHERS,
+        **BELIEVE_PEOPLE,
+        "RunLogTable": f"{APPEND_LOG['RunLogTable']} dynamodb:BatchGetItem",
+        "EscalationsTable": "dynamodb:UpdateItem",
+        "EscalationQueue": "sqs:SendMessage",
+        "AgentStateMachine": "states:SendTaskSuccess",
+    },
     "AnswerEscalationFunction": APPEND_LOG
     | SEAL
     | SIGN_ANSWERS
     | {"EscalationsTable": "dynamodb:GetItem dynamodb:UpdateItem", "AgentStateMachine": "states:SendTaskSuccess"},
     "RemindFunction": {
+        **BELIEVE_PEOPLE,
+        "AgentStateMachine": "states:SendTaskSuccess",
         "RunLogTable": "dynamodb:BatchGetItem",
         "PayloadBucket/payloads/*": "s3:GetObject",
         "EscalationsTable": "dynamodb:GetItem dynamodb:UpdateItem",
@@ -153,6 +161,8 @@ PLANNER, EXECUTOR = "PlannerFunction", "ExecutorFunction"
 PLANNERS = "PlannerFunction FallbackFunction RollbackFunction"
 INTAKE, API = "IntakeFunction QueueFunction ApiFunction", "ApiFunction"
 ANSWER = "AnswerEscalationFunction PeopleApiFunction"
+#: The side of the people. The latter two answer nothing: they tell runs what others have answered and signed.
+PEOPLE = f"{ANSWER} OpenEscalationFunction RemindFunction"
 BUDGET = "AdmitFunction SettleFunction SweepFunction"
 #: They set the breaker, and have no part in any run.
 BREAKER = "TripFunction BudgetApiFunction"
@@ -167,8 +177,9 @@ ONLY: list[tuple[str, str, str, str]] = [
     (EXECUTOR, "remember effects", "dynamodb:*", "IdempotencyTable"),
     (INTAKE, "start an execution", "states:StartExecution states:StartSyncExecution states:RedriveExecution", "*"),
     (API, "stop an execution", "states:StopExecution", "*"),
-    (ANSWER, "answer a task token", "states:SendTask*", "*"),
-    (f"{ANSWER} OpenEscalationFunction RemindFunction", "see or change a question", "dynamodb:*", "EscalationsTable"),
+    (PEOPLE, "answer a task token", "states:SendTaskSuccess", "*"),
+    (NOBODY, "fail a task, or prolong its wait", "states:SendTaskFailure states:SendTaskHeartbeat", "*"),
+    (PEOPLE, "see or change a question", "dynamodb:*", "EscalationsTable"),
     (INTAKE, "take requests from the queue", "sqs:ReceiveMessage sqs:DeleteMessage sqs:PurgeQueue", "RunRequestQueue"),
     (f"{BUDGET} OpenEscalationFunction", "send events", "events:*", "*"),
     (
@@ -182,7 +193,12 @@ ONLY: list[tuple[str, str, str, str]] = [
     (NOBODY, "forget what was moved", "dynamodb:DeleteItem dynamodb:BatchWriteItem dynamodb:PartiQL*", "MovesTable"),
     (f"{PLANNERS} {EXECUTOR}", "open sealed values", "kms:Decrypt kms:ReEncrypt* kms:CreateGrant", "*"),
     (ANSWER, "sign a person's answer", "kms:GenerateMac kms:Sign kms:CreateGrant kms:PutKeyPolicy", "*"),
-    (f"{EXECUTOR} {BUDGET}", "act on a person's answer", "kms:VerifyMac kms:Verify", "*"),
+    (
+        f"{EXECUTOR} {BUDGET} OpenEscalationFunction RemindFunction",
+        "act on a person's answer",
+        "kms:VerifyMac kms:Verify",
+        "*",
+    ),
     (NOBODY, "change or delete what is in the log", "dynamodb:UpdateItem dynamodb:DeleteItem", "RunLogTable"),
     (NOBODY, "write the log without its condition", "dynamodb:BatchWriteItem dynamodb:PartiQL*", "RunLogTable"),
     (EVIDENCE, "read the log's stream", READ_STREAM, "*"),

@@ -11,7 +11,7 @@ import pytest
 
 from ballast.contracts import RunRequest
 from ballast.contracts.notice import binding_shown
-from ballast.errors import BallastError, RetryLater
+from ballast.errors import BallastError, EffectUnknown, RetryLater
 from functions.budget.admit import Admit
 from local.clock import VirtualClock
 from local.cloud import Execution, LocalCloud
@@ -62,6 +62,22 @@ def down(payload: dict[str, Any]) -> None:
     """Every attempt at a call is out of luck; who settles it is not."""
     if "given_up" not in payload:
         raise RetryLater("no room")
+
+
+def doubted(payload: dict[str, Any]) -> None:
+    raise EffectUnknown("It may have happened.")
+
+
+def died(payload: dict[str, Any]) -> None:
+    """Every attempt at a call ends under a name that nothing lists; who settles it does not."""
+    if "given_up" not in payload:
+        raise Broken("a defect")
+
+
+def out_of_memory(payload: dict[str, Any]) -> None:
+    """Every attempt at the agent's call dies; the script's calls are made."""
+    if "given_up" not in payload and payload["turn"] == 1:
+        raise type("Runtime.OutOfMemory", (Exception,), {})("Signal: killed")
 
 
 def down_for_good(payload: dict[str, Any]) -> None:
@@ -193,6 +209,32 @@ CASES = [
         says=[[call("raise_by", name="a write that was never begun is out of retries", by=1)], "Done."],
         intent="count",
         breaks={"ExecutorFunction": down},
+        by="fallback",
+    ),
+    Case(
+        "an effect is unknown",
+        says=[[call("raise_by", name="an effect is unknown", by=1)]],
+        breaks={"ExecutorFunction": doubted},
+        answers=({"decision": {"kind": "answer", "text": "By hand."}},),
+        by="human",
+    ),
+    # Nobody tries a defect again, so the agent has time for its answer.
+    Case(
+        "a read dies under another name",
+        says=[[call("read", name="x")], "Done."],
+        breaks={"ExecutorFunction": died},
+    ),
+    Case(
+        "a write dies under another name before it is begun",
+        says=[[call("raise_by", name="a write dies under another name before it is begun", by=1)], "Done."],
+        breaks={"ExecutorFunction": died},
+        counter=0,
+    ),
+    Case(
+        "a read is out of memory",
+        says=[[call("read", name="x")], "Done."],
+        intent="count",
+        breaks={"ExecutorFunction": out_of_memory},
         by="fallback",
     ),
     Case(

@@ -1,12 +1,29 @@
 """A harmless failure is harmless: what did nothing is told to the planner, and wakes nobody."""
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ballast.errors import ApprovalRequired, AttemptInProgress, EffectUnknown, RetryLater
+from ballast.contracts import CallTools, ToolCall
+from ballast.errors import (
+    ApprovalRequired,
+    AtCapacity,
+    AttemptInProgress,
+    EffectUnknown,
+    RetryLater,
+    RuleViolation,
+    SettingInvalid,
+)
+from ballast.moves import MovesBook
+from ballast.playbook import Effect, load_playbook
+from ballast.playbook.defect import ask
+from functions.executor import executor
+from functions.executor.execute import build
+from functions.planner.despair import verdict
 from tests.functions.approvals import answered, asks
 from tests.functions.stack import LambdaContext, LambdaDied, Stack, client_error, once
 from tests.functions.writes import leases_are_over
@@ -43,7 +60,13 @@ def refusal(stack: Stack, run_id: str) -> dict[str, Any]:
         *(("cost", "cost_microusd"), ("moves", "moves"), ("moves_key", "moves_key")),
     ],
 )
-@pytest.mark.parametrize("what", ["KeyError", "TypeError", "Speechless", "exit", "long", "secret", "Setting"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("KeyError", "TypeError", "Speechless", "exit", "long", "secret", "Setting"),
+        *("Panic", "Mute", "group", "generator"),
+    ],
+)
 def test_a_rule_that_breaks_refuses_the_call_with_its_name_and_its_place(
     stack: Stack, where: str, rule: str, what: str
 ) -> None:
@@ -53,6 +76,7 @@ def test_a_rule_that_breaks_refuses_the_call_with_its_name_and_its_place(
 
     refused = refusal(stack, run_id)
     name = {"exit": "SystemExit", "long": "RuntimeError", "secret": "RuntimeError", "Setting": "SettingInvalid"}
+    name |= {"group": "BaseExceptionGroup", "generator": "GeneratorExit"}
     assert refused["error"] == "RuleViolation"
     assert f"{rule} broke in tools/notes.py, line " in refused["message"]
     assert name.get(what, what) in refused["message"]
@@ -69,12 +93,53 @@ def test_so_does_one_of_a_read(stack: Stack, where: str) -> None:
     assert f"{where} broke in tools/notes.py, line " in refusal(stack, run_id)["message"]
 
 
-def test_a_validator_of_the_arguments_that_breaks_refuses_the_call(stack: Stack) -> None:
-    run_id = proposed(stack, "act", touched=13)
+@pytest.mark.parametrize(("touched", "name"), [(13, "KeyError"), (14, "Panic")])
+def test_a_validator_of_the_arguments_that_breaks_refuses_the_call(stack: Stack, touched: int, name: str) -> None:
+    run_id = proposed(stack, "act", touched=touched)
 
     assert stack.execute(run_id) == "refused"
     assert "a validator of its arguments broke in tools/notes.py, line" in refusal(stack, run_id)["message"]
-    assert "KeyError" in refusal(stack, run_id)["message"]
+    assert name in refusal(stack, run_id)["message"]
+
+
+@pytest.mark.parametrize("touched", [13, 14, 15])
+def test_nor_does_it_break_what_else_reads_the_arguments(stack: Stack, touched: int) -> None:
+    run_id = proposed(stack, "act", touched=touched)
+    playbook = load_playbook(HARMLESS)
+    calls = [ToolCall(tool="act", arguments={"touched": touched})] * 3
+
+    assert playbook.identity(calls[0]) == playbook.identity(calls[1])
+    assert verdict(stack.events(run_id), 2, CallTools(calls=tuple(calls)), playbook) is not None
+
+
+RULES = {
+    **{where: where for where in ("validate", "approve_if", "precondition", "moves", "moves_key")},
+    "cost": "cost_microusd",
+}
+RETURNED = ("coroutine", "list", "bytes", "number", "generator", "true", "surrogate")
+#: A text, an answer, or JSON.
+FITS = {
+    "validate": ("surrogate",),
+    "approve_if": ("true", "surrogate"),
+    "precondition": ("list", "number", "true", "surrogate"),
+}
+
+
+@pytest.mark.parametrize(
+    ("where", "returns"), [(rule, one) for rule in RULES for one in RETURNED if one not in FITS.get(rule, ())]
+)
+@pytest.mark.filterwarnings("error")  # nobody is told later that a coroutine was never awaited
+def test_a_rule_that_returns_what_it_may_not_refuses_the_call_with_its_name_and_its_place(
+    stack: Stack, where: str, returns: str
+) -> None:
+    run_id = proposed(stack, "act", where=where, returns=returns)
+
+    assert stack.execute(run_id) == "refused"
+
+    refused = refusal(stack, run_id)
+    assert f"{RULES[where]} broke in tools/notes.py, line " in refused["message"]
+    assert "object at 0x" not in refused["message"]
+    assert stack.notes() == {}
 
 
 def test_the_next_call_of_the_turn_is_made_all_the_same(stack: Stack) -> None:
@@ -110,6 +175,74 @@ def test_a_rule_that_breaks_after_the_call_was_begun_leaves_it_unknown(stack: St
 
     with pytest.raises(EffectUnknown):
         stack.execute(run_id, runtime=stack.cold("executor"))
+
+
+def begun(stack: Stack) -> str:
+    """Let an attempt at a write die after its effect, and return the run."""
+    run_id = proposed(stack, "write_plain", how="later", up_from=0)
+    stack.after("executor", "dynamodb", "UpdateItem", once(LambdaDied()))
+    with pytest.raises(LambdaDied):
+        stack.execute(run_id, context=LambdaContext(remaining_ms=0))
+    stack.forget("executor")
+    leases_are_over()
+    return run_id
+
+
+@pytest.mark.parametrize("more", [{}, {"given_up": "Lambda.Unknown"}, {"given_up": "RetryLater"}], ids=str)
+@pytest.mark.parametrize("change", ["is gone", "reads"])
+def test_what_was_begun_as_a_write_is_one_whatever_the_playbook_says_now(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, change: str, more: dict[str, str]
+) -> None:
+    run_id, other = begun(stack), stack.cold("executor")
+    tools: Any = other.get(build).playbook.tools
+    if change == "is gone":
+        monkeypatch.delitem(tools, "write_plain")
+    else:
+        monkeypatch.setitem(tools, "write_plain", replace(tools["write_plain"], effect=Effect.READ))
+
+    with pytest.raises(EffectUnknown, match="was begun"):
+        stack.execute(run_id, runtime=other, **more)
+
+    assert stack.body(run_id, "0001.call.1.settled")["status"] == "unknown"
+
+
+@pytest.mark.parametrize("status", ["failed", "denied"])
+def test_a_rule_that_says_no_after_the_call_was_begun_leaves_it_unknown(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    run_id = begun(stack)
+    monkeypatch.setattr(executor, "RULES", (lambda _: {"status": status, "message": "There is no such purse."},))
+
+    with pytest.raises(EffectUnknown, match=r"was begun.*no such purse"):
+        stack.execute(run_id, runtime=stack.cold("executor"))
+
+
+class Panic(BaseException):
+    """What a client in Rust raises when it breaks."""
+
+
+@pytest.mark.parametrize("problem", [Panic("it broke"), SystemExit(1)])
+def test_a_rule_that_breaks_without_an_exception_refuses_the_call(problem: BaseException) -> None:
+    with pytest.raises(RuleViolation, match="validate broke"):
+        ask("validate", partial(_raise, problem), ask)
+
+
+@pytest.mark.parametrize("kind", [RetryLater, AttemptInProgress, AtCapacity, type("ProviderBusy", (RetryLater,), {})])
+def test_a_rule_that_is_to_be_asked_later_says_so_by_the_name_that_the_workflow_knows(kind: type[RetryLater]) -> None:
+    with pytest.raises(RetryLater, match="it is busy") as raised:
+        ask("validate", partial(_raise, kind("it is busy")), ask)
+
+    assert type(raised.value) is RetryLater
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), LambdaDied()])
+def test_the_end_of_the_process_is_no_rules_error(problem: BaseException) -> None:
+    with pytest.raises(type(problem)):
+        ask("validate", partial(_raise, problem), ask)
+
+
+def _raise(problem: BaseException) -> Any:
+    raise problem
 
 
 # A read that is out of retries
@@ -155,7 +288,116 @@ def test_a_read_beside_others_does_not_take_them_along(stack: Stack) -> None:
     assert [stack.execute(run_id, 1, 1, given_up="RetryLater"), stack.execute(run_id, 1, 2)] == ["failed", "ok"]
 
 
+def test_a_setting_that_is_missing_is_for_whoever_runs_the_stack(stack: Stack) -> None:
+    run_id = proposed(stack, "read_set")
+
+    with pytest.raises(SettingInvalid):
+        stack.execute(run_id, given_up="SettingInvalid")
+
+
+@pytest.mark.parametrize(
+    "error", ["Runtime.OutOfMemory", "Lambda.ResourceNotReadyException", "KeyError", "RunEnded", "x" * 256]
+)
+def test_a_read_has_failed_whatever_the_name_of_its_end(stack: Stack, error: str) -> None:
+    run_id = proposed(stack, "read_down", up_from=0)
+
+    assert stack.execute(run_id, given_up=error, cause="Signal: killed") == "failed"
+    assert error in stack.body(run_id, "0001.call.1.settled")["message"]
+
+
 # A write that is out of retries
+
+
+def cause_of(problem: BaseException, **more: Any) -> str:
+    """Return what the workflow is told with an error: Lambda's report as JSON."""
+    return json.dumps({"errorMessage": str(problem), "errorType": type(problem).__name__, **more})
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        *(("act", {"where": where, "what": "later"}) for where in ("validate", "approve_if", "precondition")),
+        *(("look", {"where": where, "what": "later"}) for where in ("validate", "approve_if", "precondition")),
+        *(("act", {"where": where, "what": "later"}) for where in ("cost", "moves")),
+        *(("act", {"where": "moves_key", "what": "busy"}), ("act", {"touched": 15}), ("look", {"touched": 15})),
+    ],
+)
+def test_a_call_whose_rule_is_down_for_good_has_failed_and_says_what_the_rule_said(
+    stack: Stack, tool: str, arguments: dict[str, Any]
+) -> None:
+    run_id = proposed(stack, tool, **arguments)
+    for _ in range(TRIES):
+        with pytest.raises(RetryLater) as raised:
+            stack.execute(run_id)
+        assert type(raised.value).__name__ == "RetryLater"
+
+    assert stack.execute(run_id, given_up="RetryLater", cause=cause_of(raised.value)) == "failed"
+
+    settled = stack.body(run_id, "0001.call.1.settled")
+    assert "othing was done" in settled["message"]
+    assert str(raised.value) in settled["message"]
+    assert settled["defect"] is True
+    assert stack.seqs(run_id)[-2:] == ["0001.plan.decided", "0001.call.1.settled"]
+    assert stack.notes() == {}
+
+
+def test_nobody_asks_a_rule_of_a_write_that_was_never_begun(stack: Stack) -> None:
+    run_id = proposed(stack, "act", where="validate", what="KeyError")
+
+    assert stack.execute(run_id, given_up="Sandbox.Timedout") == "failed"
+    assert "validate" not in stack.body(run_id, "0001.call.1.settled")["message"]
+
+
+def test_who_settles_it_and_dies_settles_it_all_the_same_the_next_time(stack: Stack) -> None:
+    run_id = proposed(stack, "act", where="validate", what="later")
+    stack.on("executor", "dynamodb", "PutItem", once(LambdaDied(), seq="0001.call.1.settled"))
+    with pytest.raises(LambdaDied):
+        stack.execute(run_id, given_up="RetryLater")
+
+    assert stack.execute(run_id, runtime=stack.cold("executor"), given_up="RetryLater") == "failed"
+
+
+def test_what_was_reserved_for_it_is_given_back(stack: Stack) -> None:
+    run_id = proposed(stack, "act")
+    stack.on("executor", "dynamodb", "PutItem", once(LambdaDied(), seq="0001.call.1.intended"))
+    with pytest.raises(LambdaDied):
+        stack.execute(run_id, context=LambdaContext(remaining_ms=0))
+    leases_are_over()
+    book = stack.runtime("executor").get(MovesBook.of)
+    held = book.find(run_id, 1, 1)
+    assert held is not None
+    assert held.status == "begun"
+
+    assert stack.execute(run_id, runtime=stack.cold("executor"), given_up="Runtime.ExitError") == "failed"
+
+    left = book.find(run_id, 1, 1)
+    assert left is not None
+    assert left.status == "returned"
+    assert stack.body(run_id, "0001.call.1.settled")["cost_microusd"] == 0
+
+
+@pytest.mark.parametrize(
+    ("cause", "says"),
+    [
+        (json.dumps({"errorMessage": 'a "quoted" \n \ud800 line'}), 'a "quoted" \n ? line'),
+        ('{"errorMessage": "cut in the mid', ""),
+        ('{"errorMessage": "whole", "stackTrace": ["cut', "whole"),
+        ("no JSON", ""),
+        ("", ""),
+        (None, ""),
+        ('{"errorMessage": 5}', ""),
+        (json.dumps({"errorMessage": "\\" * 10_000}), "\\" * 300),
+    ],
+)
+def test_whatever_the_cause_is_the_call_is_settled(stack: Stack, cause: str | None, says: str) -> None:
+    run_id = proposed(stack, "act", where="validate", what="later")
+
+    assert stack.execute(run_id, given_up="RetryLater", cause=cause) == "failed"
+
+    message = stack.body(run_id, "0001.call.1.settled")["message"]
+    assert says in message
+    assert ("Its last words" in message) is bool(says)
+    assert len(message) <= 600
 
 
 @pytest.mark.parametrize("tool", ["write_down", "write_verified", "write_plain"])

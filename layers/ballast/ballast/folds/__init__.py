@@ -7,6 +7,7 @@ remembers nothing. Imports ``ballast.contracts``, ``ballast.errors`` and ``balla
 from ballast.folds.approvals import ApprovalRound, approval_given_up, approval_rounds, decided_by_operator
 from ballast.folds.calls import CallState, Proposed, calls, committed, find_call, proposals
 from ballast.folds.conversation import Prompt, answered_prompt, prompt_digest, rebuild, unseen
+from ballast.folds.cost import Correction, Cost, corrected, cost
 from ballast.folds.counts import Counts, counts
 from ballast.folds.effects import Standing, earlier, effects, frozen, must_roll_back, standing, to_undo
 from ballast.folds.moves import Moved, moves, unfinished
@@ -23,6 +24,8 @@ from ballast.folds.usage import Usage, charged_at_last, usage
 __all__ = [
     "ApprovalRound",
     "CallState",
+    "Correction",
+    "Cost",
     "Counts",
     "Moved",
     "Opening",
@@ -39,6 +42,8 @@ __all__ = [
     "calls",
     "charged_at_last",
     "committed",
+    "corrected",
+    "cost",
     "counts",
     "decided_by_operator",
     "earlier",

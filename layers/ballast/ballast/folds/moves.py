@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ballast.contracts import Event
+from ballast.contracts.event import call_seq
+from ballast.folds.amount import amount
 from ballast.folds.calls import calls
 from ballast.folds.effects import position, standing
 
@@ -52,7 +54,8 @@ def moves(events: Sequence[Event]) -> tuple[Moved, ...]:
             became = "returned"
         elif state is not None and state.status == "ok":
             became = "undone" if move["back"] and at not in stand else "kept"
-        found.append(Moved(*at, move["micro"], move["customer"], move["hour"], move["day"], became))
+        micro = amount(call_seq(*at, "intended"), move, "micro")
+        found.append(Moved(*at, micro, move["customer"], move["hour"], move["day"], became))
     return tuple(found)
 
 

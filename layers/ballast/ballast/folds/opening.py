@@ -8,6 +8,7 @@ from ballast.contracts import Event, HandOver, Limits, Planner, RunRequest
 from ballast.contracts.decision import recorded_decision
 from ballast.contracts.wire import parse
 from ballast.errors import LogCorrupt
+from ballast.folds.amount import amount
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def opening(events: Sequence[Event]) -> Opening:
     ceiling, granted = limits.cost_microusd, 0
     leased = "lease" in body  # a log from before there were leases has no lease.extended either
     agent_until_ms, deadline_ms = body["agent_until_ms"], body["deadline_ms"]
-    extended = {event.turn: event.body["microusd"] for event in events if event.name == "lease.extended"}
+    extended = {e.turn: amount(e.seq, e.body, "microusd") for e in events if e.name == "lease.extended"}
     for event in events:
         if event.name not in ("escalation.answered", "call.approval_answered"):
             continue

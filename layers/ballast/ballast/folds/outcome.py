@@ -16,6 +16,7 @@ from ballast.contracts.notice import (
 )
 from ballast.contracts.wire import canonical, parse
 from ballast.errors import LogCorrupt
+from ballast.folds.cost import cost
 from ballast.folds.effects import ended_effects
 from ballast.folds.opening import ending
 from ballast.money.amounts import dollars
@@ -39,11 +40,13 @@ def outcome(events: Sequence[Event]) -> Outcome | None:
         return RunRefused(
             **about, reason=body["reason"], message=_plain(body["message"]), opens_at=body.get("opens_at")
         )
+    came_to = cost(events)
     about |= {
         "by": body["by"],
         "degraded": body["degraded"],
         "effects": ended_effects(events, body),
-        "cost_usd": dollars(max(0, body["spent_microusd"] + body["reserved_microusd"])),
+        "cost_usd": dollars(came_to.counted_microusd),
+        "corrected": came_to.corrected.told if came_to.corrected else None,
     }
     if body["status"] != "answered":
         return RunFailed(**about, status=body["status"], reason=body.get("reason"))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ballast.contracts import Event, ExitReason, HandOver, Planner
+from ballast.folds.amount import amount
 from ballast.folds.calls import proposals
 from ballast.folds.opening import opening
 from ballast.folds.usage import usage
@@ -35,6 +36,6 @@ def _left(before: Sequence[Event]) -> int:
     opened, used = opening(before), usage(before)
     charges = [event for event in before if event.name in ("model.responded", "model.failed")]
     newest = max((event.turn for event in charges), default=0)
-    last_turn: int = sum(event.body["cost_microusd"] for event in charges if event.turn == newest)
+    last_turn = sum(amount(event.seq, event.body, "cost_microusd") for event in charges if event.turn == newest)
     turns = max(0, opened.limits.turns - used.turns)
     return min(turns * last_turn, max(0, opened.cost_ceiling_microusd - used.charged_microusd))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ballast.contracts import Event
 from ballast.contracts.event import call_seq, model_seq
+from ballast.folds.amount import amount
 from ballast.folds.calls import proposals
 from ballast.folds.opening import opening
 
@@ -42,7 +43,7 @@ class Usage:
 
 
 def usage(events: Sequence[Event]) -> Usage:
-    """Fold ``events`` into what was used."""
+    """Fold ``events`` into what was used. Raises ``LogCorrupt`` where an amount of money is none."""
     granted = opening(events).granted_turn if any(event.name == "run.opened" for event in events) else 0
     turns: set[int] = set()
     reserved: dict[tuple[int, int], int] = {}
@@ -50,11 +51,11 @@ def usage(events: Sequence[Event]) -> Usage:
     spent = refused = 0
     for event in events:
         if event.name == "model.requested":
-            reserved[event.turn, event.index] = event.body["reserved_microusd"]
+            reserved[event.turn, event.index] = amount(event.seq, event.body, "reserved_microusd")
             if event.turn > granted:
                 turns.add(event.turn)
         elif event.name in ("model.responded", "model.failed"):
-            spent += event.body["cost_microusd"]
+            spent += amount(event.seq, event.body, "cost_microusd")
             for attribute in _TOKENS:
                 tokens[attribute] += event.body.get(attribute, 0)
         elif event.name == "call.refused":
@@ -108,9 +109,11 @@ def _tools(events: Sequence[Event]) -> tuple[int, int]:
     for event in events:
         call = event.turn, event.index
         if event.name in ("call.intended", "call.reserved"):
-            reserved.setdefault(call, []).append(event.body.get("reserved_microusd", 0))
+            promised = amount(event.seq, event.body, "reserved_microusd") if "reserved_microusd" in event.body else 0
+            reserved.setdefault(call, []).append(promised)
         elif event.name == "call.settled":
-            settled[call] = event.body.get("cost_microusd")
+            cost = event.body.get("cost_microusd")
+            settled[call] = None if cost is None else amount(event.seq, event.body, "cost_microusd")
     spent = 0
     for call, cost in settled.items():
         promised = reserved[call].pop() if reserved.get(call) else 0

@@ -37,8 +37,10 @@ from pydantic import BaseModel
 from ballast.contracts import Event, HandOver, Planner, RunRequest
 from ballast.contracts.person import same_person
 from ballast.contracts.wire import canonical
-from ballast.folds import CallState, calls, proposals, rejected
+from ballast.errors import whatever_it_raises
+from ballast.folds import CallState, Proposed, calls, proposals, rejected
 from ballast.validation.computed import Brought
+from ballast.validation.index import Index
 from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, is_default, leaves, spelled
 from ballast.validation.taint import Heard
 from ballast.validation.value import Leaf, Wanted, json_leaves
@@ -84,16 +86,24 @@ class Source:
 
         ``perhaps``: it may have been taken from here.
         """
-        occurs = wanted.may_occur_in if perhaps else wanted.occurs_in
-        return any(map(occurs, self.leaves)) and not self.arguments.makes(wanted)
+        return self.index.holds(wanted, perhaps=perhaps) and not self.arguments.makes(wanted)
 
     def repeats(self, wanted: Wanted) -> bool:
         """Say whether the value was named to people before: what they say of it may be a "no"."""
-        return any(map(wanted.may_occur_in, self.raised))
+        return self._raised.holds(wanted, perhaps=True)
 
     def teaches(self, number: Decimal) -> bool:
         """Say whether a number of this source was neither brought here nor computed from what was."""
         return not self.arguments.makes_number(number)
+
+    @cached_property
+    def index(self) -> Index:
+        """Who holds a value among the leaves."""
+        return Index(self.leaves)
+
+    @cached_property
+    def _raised(self) -> Index:
+        return Index(self.raised)
 
     @cached_property
     def arguments(self) -> Brought:
@@ -147,12 +157,13 @@ def not_let_happen(events: Sequence[Event], *, before_turn: int) -> tuple[Source
 
 
 def _people(events: Sequence[Event], states: Sequence[CallState], trust_text: bool) -> Iterator[tuple[int, Source]]:
-    raised, for_others = _Raised(events, states), set(_for_the_requester(events))
+    proposed = [*proposals(events).values()]
+    raised, for_others = _Raised(events, states, proposed), set(_for_the_requester(events))
     for state in states:
         if state.planner is Planner.HUMAN and (state.approval is True or state.effect is not None):
             leaves, words = json_leaves(state.call.arguments), state.approval is not True
             yield state.turn, Source("person", True, leaves, words=words, raised=raised.before(state.turn))
-    for made in proposals(events).values():
+    for made in proposed:
         decision = made.decision
         if made.planner in (Planner.HUMAN, Planner.REQUESTER) and isinstance(decision, HandOver):
             trusted = trust_text or made.planner is Planner.HUMAN
@@ -179,10 +190,10 @@ def _for_the_requester(events: Sequence[Event]) -> Iterator[int]:
 class _Raised:
     """What was named to people for them to say yes or no: what the agent had asked by then, and what they rejected."""
 
-    def __init__(self, events: Sequence[Event], states: Sequence[CallState]) -> None:
+    def __init__(self, events: Sequence[Event], states: Sequence[CallState], proposed: Sequence[Proposed]) -> None:
         self._asked = [
             (made.turn, Leaf(made.decision.guidance))
-            for made in proposals(events).values()
+            for made in proposed
             if isinstance(made.decision, HandOver) and made.planner not in (Planner.HUMAN, Planner.REQUESTER)
         ]
         no = [call.arguments for state in states for call in rejected(events, state)]
@@ -234,8 +245,10 @@ def _results(
         trusted = tool is not None and not tool.untrusted and not intended.body.get("tainted")
         # What a person approved or proposed they have vouched for.
         if tool is not None and trusted and state.approval is not True and state.planner is not Planner.HUMAN:
-            made, switches = _arguments(tool, state)
-            trusted = not told.before(state.turn).may_have_made(made, switches=switches)
+            heard = told.before(state.turn)
+            if heard.untrusted_text:
+                made, switches = _arguments(tool, state)
+                trusted = not heard.may_have_made(made, switches=switches)
         where, brought = f"{state.turn:04d}.call.{state.index}", state.call.arguments
         if state.status == "failed":
             vouched = tool is not None and not (marked[state.call.tool] or has_mark(tool.arguments, Untrusted))
@@ -257,7 +270,7 @@ def _arguments(tool: Described, state: CallState) -> tuple[list[Found], int]:
     """
     made: Any = state.call.arguments
     switches = sum(1 for _ in _booleans(made))
-    with suppress(Exception):  # a validator may raise whatever it likes
+    with whatever_it_raises():  # a validator of the author's
         made = tool.arguments.model_validate_json(canonical(made))
     return [
         found for found in spelled(tool.arguments, made, Grounded) if not is_default(tool.arguments, found)
