@@ -66,4 +66,4 @@ def test_a_run_whose_reader_goes_away_is_closed_and_kept(tmp_path: Path) -> None
     assert (done.returncode, done.stderr) == (141, "")
     assert done.stdout.splitlines()[-1].endswith(" started")
     (kept,) = Journal(tmp_path).recent()
-    assert kept.events[-1].name == "run.ended" or kept.cut_off
+    assert "run.ended" in {event.name for event in kept.events} or kept.cut_off

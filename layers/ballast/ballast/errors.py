@@ -4,6 +4,7 @@
 
     BallastError
     ├── RetryLater                 retry   nothing was done; the same task may be tried again
+    │   ├── NotYetResumed                  an answer is on record; whether the run goes on with it shows later
     │   ├── AttemptInProgress              another attempt holds the call; wait for its outcome
     │   └── AtCapacity                     no room for the run's money now, and its request waits
     ├── CallRefused                repair  goes back to the model as a tool result
