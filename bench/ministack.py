@@ -4,8 +4,8 @@
 
 ``sam deploy`` sends the unmodified build; beside Lambda's native code lies this machine's, since the emulator runs
 functions here. What it lacks of AWS is in ``bench/ministack_seams.py``. Where ministack or the SAM CLI cannot be had,
-nothing is tested, which is said; with ``--required`` that is a failure. It takes about two minutes and stops what it
-started.
+nothing is tested, which is said; with ``--required`` that is a failure. It takes about two minutes on a quiet machine,
+says on standard error where it is, ends where a step takes longer than it may, and stops what it started.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -35,19 +36,44 @@ from botocore.credentials import Credentials
 from ballast.contracts import RunRequest
 from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said
-from tests.artifacts.build import ROOT, Build, Tools, Unavailable, find_python
+from tests.artifacts.build import ROOT, Build, BuildFailed, Tools, Unavailable, find_python
 from tests.artifacts.cache import Cache, cache_root
 
 REGION, STACK = "eu-west-1", "ballast"
 REQUIREMENTS = ROOT / "requirements" / "ministack.txt"
 SEAMS = ROOT / "bench" / "ministack_seams.py"
-_START_S, _RUN_S = 60, 90
+#: How long each step may take, in seconds: twenty times what it takes on a quiet machine, or what a download may.
+_INSTALL_S, _BUILD_S, _START_S, _DEPLOY_S, _RUN_S = 600, 900, 120, 900, 180
 _PIP = ("-m", "pip", "install", "--quiet", "--requirement")
 
 
 def answers(request: Mapping[str, Any], _: str) -> Reply:
     """Answer at once."""
     return said([{"text": "Your order is on its way."}], "end_turn", request)
+
+
+@contextmanager
+def step(what: str, within_s: float) -> Iterator[None]:
+    """Say what begins and what it took, on standard error. Raises ``TimeoutError`` where it takes longer than it may.
+
+    In the main thread; a command that runs in it is killed.
+    """
+
+    def late(*_: Any) -> None:
+        raise TimeoutError(f"{what}: not done within {within_s:.0f} s")
+
+    began = time.monotonic()
+    before = signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, within_s)
+    sys.stderr.write(f"{what} … (at most {within_s:.0f} s)\n")
+    sys.stderr.flush()
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    sys.stderr.write(f"{what}: {time.monotonic() - began:.1f} s\n")
+    sys.stderr.flush()
 
 
 def python_with_ministack(cache: Cache) -> Path:
@@ -77,11 +103,15 @@ def emulator(python: Path, folder: Path) -> Iterator[str]:
         command = [str(python), "-P", str(SEAMS)]
         server = subprocess.Popen(command, env=environ, stdout=log, stderr=subprocess.STDOUT)  # noqa: S603 - ours
         try:
-            _eventually(lambda: _answers(port), _START_S, "ministack did not start")
+            with step("start ministack", _START_S):
+                _eventually(lambda: _answers(port), _START_S, "ministack did not start")
             yield f"http://localhost:{port}"
         finally:
             server.terminate()
-            server.wait(timeout=20)
+            try:
+                server.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                server.kill()
 
 
 def _answers(port: int) -> bool:
@@ -201,8 +231,9 @@ def play(url: str) -> list[str]:
     doors = {"function": stack.by_function, "queue": stack.by_message, "event": stack.by_event, "http": stack.over_http}
     for name, knock in doors.items():
         began = time.monotonic()
-        knock(f"by-{name}")
-        ended = stack.ending(f"by-{name}")
+        with step(f"a run by {name}", _RUN_S):
+            knock(f"by-{name}")
+            ended = stack.ending(f"by-{name}")
         if (ended.get("status"), ended.get("by")) != ("answered", "agent"):
             raise RuntimeError(f"by {name}: {ended}")
         lines.append(f"{name:<9} answered by the agent, {time.monotonic() - began:.1f} s")
@@ -217,16 +248,24 @@ def main(argv: Sequence[str]) -> int:
     cache = Cache(cache_root(os.environ))
     tools = Tools(cache)
     try:
-        python = python_with_ministack(cache)
-        build = tools.build()
+        with step("look for ministack, or install it", _INSTALL_S):
+            python = python_with_ministack(cache)
+        with step("look for the SAM CLI, or install it", _INSTALL_S):
+            _ = tools.python
+        with step("sam build", _BUILD_S):
+            build = tools.build()
     except Unavailable as problem:
         sys.stderr.write(f"NO MINISTACK: {problem} The deployment was NOT tested.\n")
         return 1 if typed.required else 0
+    except (BuildFailed, TimeoutError) as problem:
+        sys.stderr.write(f"{problem}\n")
+        return 1
     with tempfile.TemporaryDirectory() as made, ConverseServer(CallableModel(answers)) as model:
         folder = Path(made)
         try:
             with emulator(python, folder) as url:
-                deploy(tools, build, folder, url, model.url)
+                with step("sam deploy", _DEPLOY_S):
+                    deploy(tools, build, folder, url, model.url)
                 print(*play(url), sep="\n")
         except (RuntimeError, TimeoutError) as problem:
             sys.stderr.write(f"{problem}\n{(folder / 'ministack.log').read_text()[-3000:]}\n")

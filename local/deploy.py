@@ -197,4 +197,6 @@ def _create_alarms(admin: LocalSession, template: Mapping[str, Any], stack: str,
     client = admin.client("cloudwatch")
     for name, alarm in alarms.items():
         properties = resolved(ACCOUNT, REGION, stack_id, alarm["Properties"])
-        client.put_metric_alarm(**{"AlarmName": _alarm(stack, name), **properties})
+        # CloudFormation makes a number of a parameter's text.
+        numbers = {"Threshold": float(properties["Threshold"])} if "Threshold" in properties else {}
+        client.put_metric_alarm(**{"AlarmName": _alarm(stack, name), **properties, **numbers})

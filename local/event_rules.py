@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from local.functions import Functions
 from local.moto_seams.events import matches
+from local.sandbox import SandboxEnded
 from local.sessions import ACCOUNT, REGION, LocalSession
 
 LOG = logging.getLogger(__name__)
@@ -94,12 +95,20 @@ class EventRules:
         self._bury(arn, payload, refusal or "")
 
     def _refusal(self, arn: str, payload: bytes) -> str | None:
-        """Invoke the function; return why it did not take the event, ``None`` where it did."""
+        """Invoke the function; return why it did not take the event, ``None`` where it did.
+
+        Raises ``SandboxEnded`` where the cloud was closed meanwhile: the event is nobody's any more.
+        """
         try:
             body, error = self._functions.invoke(arn, payload)
         except ClientError as problem:
             return str(problem)
-        return None if error is None else str(json.loads(body)["errorMessage"])
+        if error is None:
+            return None
+        why = str(json.loads(body)["errorMessage"])
+        if f"{SandboxEnded.__name__}: " in why:
+            raise SandboxEnded(why)
+        return why
 
     def _bury(self, arn: str, payload: bytes, why: str) -> None:
         """Send what a function did not take to its dead-letter queue, as Lambda does."""

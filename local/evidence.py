@@ -28,7 +28,17 @@ def anchor_of(dynamodb: Any, budgets_table: str, run_id: str) -> Anchor | None:
         found = dynamodb.get_item(TableName=budgets_table, Key=key, ConsistentRead=True).get("Item")
     if found is None:
         return None
-    return Anchor(found.get("status", {}).get("S") == "settled", found.get("log_sha256", {}).get("S"))
+    order = found.get("corrected", {}).get("M")
+    return Anchor(
+        settled=found.get("status", {}).get("S") == "settled",
+        sha256=found.get("log_sha256", {}).get("S"),
+        corrections=int(found.get("corrections", {}).get("N", 0)),
+        corrected=None if order is None else {name: _plain(value) for name, value in order.items()},
+    )
+
+
+def _plain(value: dict[str, Any]) -> int | str:
+    return int(value["N"]) if "N" in value else str(value["S"])
 
 
 def executions_since(states: Any, state_machine_arn: str, since: datetime) -> Iterator[str]:

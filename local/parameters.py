@@ -1,6 +1,7 @@
 """Values for the template's parameters, held to what the template says of each, before anything is deployed. Pure.
 
-moto takes any text for any parameter and fails elsewhere; CloudFormation refuses these before it creates anything.
+moto takes any text for any parameter and fails elsewhere; CloudFormation refuses these before it creates anything. What
+no change set can see is refused here as well: an expression that its function cannot use (``[z-a]``).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ Declared = Mapping[str, Mapping[str, Any]]
 
 _LISTS = ("CommaDelimitedList", "List<")
 #: A number as CloudFormation takes one.
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def complaints(declared: Declared, given: Mapping[str, str]) -> list[str]:
@@ -29,7 +31,7 @@ def complaints(declared: Declared, given: Mapping[str, str]) -> list[str]:
     missing = [name for name, one in declared.items() if "Default" not in one and name not in given]
     found += [f"{name}: has no default; give it a value." for name in missing]
     for name, text in given.items():
-        if name in declared and (wrong := _wrong(declared[name], text)):
+        if name in declared and (wrong := _wrong(declared[name], text) or _unusable(name, text)):
             about = declared[name].get("ConstraintDescription") or declared[name].get("Description")
             found.append(f"{name}={text[:80]}: {wrong}.{f' ({about})' if about else ''}")
     return found
@@ -63,6 +65,13 @@ def _wrong(parameter: Mapping[str, Any], text: str) -> str | None:
     return None
 
 
+def _unusable(name: str, text: str) -> str | None:
+    """Ask the function that reads it whether it could use the text; the setting is called as its parameter is."""
+    from ballast.http.identity import why_unusable
+
+    return why_unusable(_WORD.sub("_", name).lower(), text)
+
+
 def _wrong_part(parameter: Mapping[str, Any], kind: str, text: str) -> str | None:
     number: Decimal | None = None
     if kind == "Number":
@@ -75,7 +84,7 @@ def _wrong_part(parameter: Mapping[str, Any], kind: str, text: str) -> str | Non
         return f"may be {', '.join(allowed)}"
     pattern = parameter.get("AllowedPattern")
     if pattern is not None and not _fits(str(pattern), text):
-        return f"does not fit {pattern}"
+        return f"does not fit {pattern if len(pattern) <= 100 else 'its pattern'}"
     for bound, size in (("Value", number), ("Length", Decimal(len(text)) if kind == "String" else None)):
         least, most = _number(str(parameter.get(f"Min{bound}"))), _number(str(parameter.get(f"Max{bound}")))
         what = "must be" if bound == "Value" else "must have a length of"
@@ -96,8 +105,11 @@ def _number(text: str) -> Decimal | None:
 
 
 def _fits(pattern: str, text: str) -> bool:
-    """CloudFormation holds the whole value to the pattern; one that Python cannot read is left to CloudFormation."""
+    """CloudFormation holds the whole value to the pattern; one that Python cannot read is left to CloudFormation.
+
+    Its classes (``\\s``, ``\\w``) are of ASCII.
+    """
     try:
-        return re.fullmatch(pattern, text) is not None
+        return re.fullmatch(pattern, text, re.ASCII) is not None
     except re.error:
         return True

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from ballast.errors import ProcessEnds
 from local.clock import Clock, Signal
 from local.stdout import Sink, printing_to
 
 _THIS_THREAD = threading.local()
 
 
-class SandboxEnded(BaseException):
+class SandboxEnded(ProcessEnds):
     """Raised in a handler that goes on after Lambda would have ended its sandbox.
 
     No ``Exception``, so that no handler of errors takes it for one.

@@ -110,16 +110,20 @@ class Execution:
 
 
 class Interpreter:
-    """Runs executions of one definition, which ``check`` has passed."""
+    """Runs executions of one definition, which ``check`` has passed.
 
-    def __init__(self, definition: Mapping[str, Any], tasks: Tasks) -> None:
-        self._definition, self._tasks = definition, tasks
+    ``draw`` says what a wait with jitter is multiplied by, 0 to 1: the longest wait is waited where nobody draws.
+    """
+
+    def __init__(self, definition: Mapping[str, Any], tasks: Tasks, draw: Callable[[], float] = lambda: 1.0) -> None:
+        self._definition, self._tasks, self._draw = definition, tasks, draw
 
     def run(self, execution: Execution) -> None:
         """Run ``execution`` to its end, and write its history."""
         history = execution.history = execution.history or History(self._tasks.now)
         history.add("ExecutionStarted", 0, executionStartedEventDetails={"input": _text(execution.input)})
-        branch = _Branch(self._tasks, execution, history, 0)  # the first state has no event before it, as on AWS
+        # The first state has no event before it, as on AWS.
+        branch = _Branch(self._tasks, execution, history, 0, self._draw)
         try:
             execution.output = branch.states(self._definition, execution.input, {})
         except Stopped:
@@ -159,8 +163,10 @@ def _states(machine: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 class _Branch:
     """The states of an execution, or of one iteration of a Map, one after the other. ``last`` is its latest event."""
 
-    def __init__(self, tasks: Tasks, execution: Execution, history: History, last: int) -> None:
-        self._tasks, self._execution, self._history, self.last = tasks, execution, history, last
+    def __init__(
+        self, tasks: Tasks, execution: Execution, history: History, last: int, draw: Callable[[], float]
+    ) -> None:
+        self._tasks, self._execution, self._history, self.last, self._draw = tasks, execution, history, last, draw
         #: Set where another iteration of the same Map failed.
         self.given_up = False
 
@@ -247,7 +253,7 @@ class _Branch:
             except StateFailed as failed:
                 self._go_on()
                 self._note_evaluation(step, failed)
-                wait_s = _retried(step.state.get("Retry", ()), failed.error, tried)
+                wait_s = _retried(step.state.get("Retry", ()), failed.error, tried, self._draw)
                 if wait_s is None:
                     return step.caught(failed)
                 self._tasks.pause(wait_s)
@@ -301,7 +307,8 @@ class _Branch:
         items = step.value(step.state["Items"])
         at_once = int(step.value(step.state.get("MaxConcurrency", 0)))
         self._note("MapStateStarted", mapStateStartedEventDetails={"length": len(items)})
-        started, branches = self.last, [_Branch(self._tasks, self._execution, self._history, 0) for _ in items]
+        started = self.last
+        branches = [_Branch(self._tasks, self._execution, self._history, 0, self._draw) for _ in items]
 
         def iterate(index: int, item: Any) -> Any:
             branch, about = branches[index], {"Index": index, "Value": item}
@@ -398,8 +405,10 @@ def _fits(names: Sequence[str], error: str) -> bool:
     return ("States.ALL" in names or task_failed) and error not in _TERMINAL
 
 
-def _retried(retriers: Sequence[Mapping[str, Any]], error: str, tried: dict[int, int]) -> float | None:
-    """Return after how many seconds to try again, None where not. A jitter is not drawn: the longest wait is waited."""
+def _retried(
+    retriers: Sequence[Mapping[str, Any]], error: str, tried: dict[int, int], draw: Callable[[], float]
+) -> float | None:
+    """Return after how many seconds to try again, None where not."""
     for position, rule in enumerate(retriers):
         if _fits(rule["ErrorEquals"], error):
             done = tried.get(position, 0)
@@ -407,7 +416,8 @@ def _retried(retriers: Sequence[Mapping[str, Any]], error: str, tried: dict[int,
                 return None
             tried[position] = done + 1
             wait_s = rule.get("IntervalSeconds", 1) * rule.get("BackoffRate", 2.0) ** done
-            return float(min(wait_s, rule.get("MaxDelaySeconds", wait_s)))
+            wait_s = float(min(wait_s, rule.get("MaxDelaySeconds", wait_s)))
+            return wait_s * draw() if rule.get("JitterStrategy") == "FULL" else wait_s
     return None
 
 

@@ -24,9 +24,32 @@ _SINK = "_ballast_sink"
 Sink = Callable[[str], None]
 
 
+class _Bytes(io.RawIOBase):
+    """The binary side: what is written there is text for the same place. Lambda's streams have one, too."""
+
+    def __init__(self, text: Any) -> None:
+        self._text = text
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        given = bytes(data)
+        self._text.write(given.decode("utf-8", "backslashreplace"))
+        return len(given)
+
+
 class _ByThread(io.TextIOBase):
     def __init__(self, name: str, before: TextIO) -> None:
         self.stream, self.before = name, before
+        self.name = f"<{name}>"
+        self.buffer = _Bytes(self)
+
+    def writable(self) -> bool:
+        return True
+
+    def reconfigure(self, **_how: Any) -> None:
+        """Change nothing: a handler's output is text in UTF-8, whatever it wants of its stream."""
 
     def write(self, text: str) -> int:
         sink = _sink()
@@ -51,8 +74,9 @@ class _ByThread(io.TextIOBase):
 
     def _elsewhere(self) -> TextIO:
         # A logger that a handler made keeps this object beyond the block.
-        now: TextIO = getattr(sys, self.stream)
-        return now if not isinstance(now, _ByThread) else self.before
+        now: Any = getattr(sys, self.stream)
+        elsewhere: TextIO = self.before if isinstance(now, _ByThread) else now
+        return elsewhere
 
 
 def _sink() -> Sink | None:

@@ -117,10 +117,10 @@ class Protocol:
             self._delivered_again()
         return outcome if isinstance(outcome, Escalated) else None
 
-    def _invoked(self) -> str:
+    def _invoked(self, **more: Any) -> str:
         at = f"+{(self._functions.clock.now.timestamp()) % 3600:.0f} s, turn {self._turn}: the executor"
         try:
-            status = self._functions.execute(call_of(self._run_id, self._turn))
+            status = self._functions.execute(call_of(self._run_id, self._turn), **more)
         except BaseException as problem:
             self.heard.append(f"{at} raised {type(problem).__name__}: {problem}")
             raise

@@ -137,9 +137,10 @@ class Functions:
         decision = {"kind": "call_tools", "calls": [call.model_dump(mode="json")]}
         self.log.append(run_id, plan_seq(turn), {"planner": "agent", "decision": decision})
 
-    def execute(self, event: Mapping[str, Any]) -> str:
-        """Invoke the executor and return the call's status."""
-        return str(execute.lambda_handler(dict(event), Context(), runtime=self._runtimes["executor"])["status"])
+    def execute(self, event: Mapping[str, Any], **more: Any) -> str:
+        """Invoke the executor and return the call's status; ``more``: what the state adds to the event (given_up)."""
+        event = {**event, **more}
+        return str(execute.lambda_handler(event, Context(), runtime=self._runtimes["executor"])["status"])
 
     def escalate(self, payload: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Open an escalation and return the message that people got, None where they got none."""

@@ -1,22 +1,24 @@
 """What the state machine does about an executor's invocation that did not return: read off ``agent.asl.yaml``.
 
-Only the state that executes a call and what follows from its failure; ``run.py`` plays the whole machine.
+Only the state that executes a call, the one that settles a call which nobody tries again, and what follows from their
+failure; ``run.py`` plays the whole machine.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ballast.errors import ProcessEnds
 from local.moto_seams.jsonata import evaluate
 
 DEFINITION = Path(__file__).resolve().parents[2] / "statemachine" / "agent.asl.yaml"
 
 
-class ProcessDied(BaseException):
+class ProcessDied(ProcessEnds):
     """The process of a function is gone: no ``Exception``, so that no handler catches it."""
 
 
@@ -43,11 +45,35 @@ def call_of(run_id: str, turn: int) -> dict[str, Any]:
     return {"run_id": run_id, "turn": turn, "index": 1, "asked": 0}
 
 
-def executed(invoke: Callable[[], str], wait_s: Callable[[float], None], *, run_id: str, turn: int) -> str | Escalated:
-    """Invoke the executor as the state Execute does, again where it says so, and return the call's status.
+def executed(
+    invoke: Callable[..., str],
+    wait_s: Callable[[float], None],
+    *,
+    run_id: str,
+    turn: int,
+    draw: Callable[[], float] = lambda: 1.0,
+) -> str | Escalated:
+    """Invoke the executor as the states Execute and GiveUp do, again where they say so, and return the call's status.
 
-    Backoff is taken in full, where the state machine draws from it.
+    invoke  the executor's invocation; GiveUp's is ``invoke(given_up=error)``
+    draw    what a backoff with jitter is multiplied by, 0 to 1; in full unless told otherwise
     """
+    ended = _played("Execute", invoke, wait_s, draw)
+    if isinstance(ended, _Failed) and _caught("Execute", ended.error) == "GiveUp":
+        ended = _played("GiveUp", partial(invoke, given_up=ended.error), wait_s, draw)
+    return ended if isinstance(ended, str) else Escalated(ended.error, _escalation(ended.error, run_id, turn))
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """A state that is out of retries."""
+
+    error: str
+
+
+def _played(
+    name: str, invoke: Callable[[], str], wait_s: Callable[[float], None], draw: Callable[[], float]
+) -> str | _Failed:
     tried: dict[int, int] = {}
     while True:
         try:
@@ -56,24 +82,37 @@ def executed(invoke: Callable[[], str], wait_s: Callable[[float], None], *, run_
             error = _DIED
         except Exception as problem:
             error = type(problem).__name__
-        pause = _pause_s(error, tried)
+        pause = _pause_s(name, error, tried, draw)
         if pause is None:
-            return Escalated(error, _escalation(error, run_id, turn))
+            return _Failed(error)
         wait_s(pause)
 
 
-def _pause_s(error: str, tried: dict[int, int]) -> float | None:
+def _pause_s(name: str, error: str, tried: dict[int, int], draw: Callable[[], float]) -> float | None:
     """Return after how long the state tries again, None where it does not. ``tried`` counts by rule."""
-    execute = _states()["ExecuteCalls"]["ItemProcessor"]["States"]["Execute"]
-    for number, rule in enumerate(execute["Retry"]):
+    for number, rule in enumerate(_of_a_call(name)["Retry"]):
         if error in rule["ErrorEquals"]:
             before = tried.get(number, 0)
             if before >= rule["MaxAttempts"]:
                 return None
             tried[number] = before + 1
             pause = float(rule["IntervalSeconds"] * rule["BackoffRate"] ** before)
-            return min(pause, float(rule.get("MaxDelaySeconds", pause)))
+            pause = min(pause, float(rule.get("MaxDelaySeconds", pause)))
+            return pause * draw() if rule.get("JitterStrategy") == "FULL" else pause
     return None
+
+
+def _caught(name: str, error: str) -> str | None:
+    """Return the state that follows an error, None where nothing of the call catches it."""
+    for rule in _of_a_call(name)["Catch"]:
+        if error in rule["ErrorEquals"] or "States.ALL" in rule["ErrorEquals"]:
+            return str(rule["Next"])
+    return None
+
+
+def _of_a_call(name: str) -> Mapping[str, Any]:
+    state: Mapping[str, Any] = _states()["ExecuteCalls"]["ItemProcessor"]["States"][name]
+    return state
 
 
 def _escalation(error: str, run_id: str, turn: int) -> dict[str, Any]:

@@ -9,14 +9,17 @@
     correct  Update lease (settled, as it was read) · Update those of its windows that said something else
 
 All or nothing, so the item of the lease says whether its money was taken, and whether it went back. A
-request that is sent again finds its own lease; a settlement that is sent again finds it settled.
+request that is sent again finds its own lease; a settlement that is sent again finds it settled. A window that TTL has
+removed is left out, and is not made anew.
+
+No charge comes in here but a whole number from 0 to what the lease allows, whatever a log says (``lease.charge``).
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -26,7 +29,7 @@ from pydantic import Field
 from ballast.errors import RetryLater
 from ballast.log.aws_errors import consequences
 from ballast.log.transaction import Transactions
-from ballast.money.lease import Lease, Part, correction, settlement
+from ballast.money.lease import Change, Corrected, Lease, Part, correction, settlement
 from ballast.money.windows import ACCOUNT, LEASE, LIMITS, Claim, Full, WindowLimits, full, of_tenant
 from ballast.runtime import Runtime, Settings
 from functions.budget.items import Items, iso, key_of, lease_of, limits_of, shard_name, shard_of
@@ -148,34 +151,39 @@ class Books:
         ``log_sha256`` is the digest of the run's log, to be kept with the lease. ``outcomes_missing``: attempts without
         an outcome are charged in full, so it is looked at again after ``LATE``. Raises ``RetryLater``.
         """
+        _refuse_other_than(charged_microusd, lease.leased_microusd)
         now = self.runtime.clock()
         look_at = now + LATE if outcomes_missing else None
         found: Lease | None = lease
         for _ in range(_SETTLE_ATTEMPTS):
             if found is None or not found.held:
                 return
-            changes = map(self.items.changed, settlement(found, charged_microusd))
             settled = self.items.settled(found, charged_microusd, now, log_sha256, look_at)
-            if not self.transactions.write([settled, *changes]):
+            if self._written(settled, settlement(found, charged_microusd)):
                 return
             found = self.find(lease.run_id)  # it was settled, or extended, in between
         raise RetryLater(f"The lease of {lease.run_id} keeps changing; try again.")
 
     def true_up(self, lease: Lease, charged_microusd: int) -> None:
-        """Charge ``charged_microusd`` instead of what ``lease`` was settled at, once and for good.
+        """Charge ``charged_microusd`` instead of the no smaller sum that ``lease`` was settled at, once and for good.
 
         Raises ``RetryLater``.
         """
-        changes = map(self.items.changed, correction(lease, charged_microusd))
-        self.transactions.write([self.items.trued_up(lease, charged_microusd), *changes])  # or somebody else has
+        _refuse_other_than(charged_microusd, lease.charged_microusd)
+        # Or somebody else has.
+        self._written(self.items.trued_up(lease, charged_microusd), correction(lease, charged_microusd))
 
-    def correct(self, lease: Lease, charged_microusd: int) -> bool:
-        """Charge ``charged_microusd`` to the windows instead of what ``lease`` was settled at, once.
+    def correct(self, lease: Lease, order: Corrected) -> bool:
+        """Charge what ``order`` says to the windows instead of what ``lease`` was settled at, once, and keep the order.
 
         Return whether this did it; not where the lease has changed since it was read. Raises ``RetryLater``.
         """
-        changes = map(self.items.changed, correction(lease, charged_microusd))
-        return not self.transactions.write([self.items.corrected(lease, charged_microusd), *changes])
+        _refuse_other_than(order.charged_microusd, order.charged_microusd)  # whatever it is, an operator has said so
+        return self._written(self.items.corrected(lease, order), correction(lease, order.charged_microusd))
+
+    def _written(self, lease: dict[str, Any], changes: Iterable[Change]) -> bool:
+        """Write the update of a lease with those of its windows that are still there; say whether it was as it was."""
+        return self.transactions.write_with(lease, [self.items.changed(one) for one in changes])
 
     def due(self, shard: int, until: datetime, limit: int) -> tuple[Due, ...]:
         """Return at most ``limit`` held leases of a shard whose time has come, the longest overdue first."""
@@ -203,3 +211,8 @@ class Books:
                 )
             except self.dynamodb.exceptions.ConditionalCheckFailedException:
                 return
+
+
+def _refuse_other_than(charged_microusd: int, most_microusd: int) -> None:
+    if type(charged_microusd) is not int or not 0 <= charged_microusd <= most_microusd:
+        raise ValueError(f"A charge is a whole number from 0 to {most_microusd}, not {charged_microusd!r}.")

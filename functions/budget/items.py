@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ballast.money.lease import Change, Lease, Part
+from ballast.money.lease import Change, Corrected, Lease, Part
 from ballast.money.windows import LEASE, RUNNING, Claim, WindowLimits, ends
 
 #: The index of held leases has so many partitions: one alone would take 1,000 writes a second and no more.
@@ -138,32 +138,42 @@ class Items:
             condition=f"{it_is_settled} AND {as_it_was_read}",
         )
 
-    def corrected(self, lease: Lease, charged_microusd: int) -> Item:
-        """Return the update of a settled lease whose charge an operator corrects, if it is as it was read."""
+    def corrected(self, lease: Lease, order: Corrected) -> Item:
+        """Return the update of a settled lease whose charge an operator corrects, if it is as it was read.
+
+        The order stays in the lease: of who writes the log only the functions of money can write here.
+        """
         it_is_settled = "#status = :settled"
         as_it_was_read = "charged_microusd = :before"
         nobody_corrected_it_since = "corrections = :times" if lease.corrections else "attribute_not_exists(corrections)"
         values = {
             ":settled": {"S": "settled"},
             ":before": _n(lease.charged_microusd),
-            ":charged": _n(charged_microusd),
+            ":charged": _n(order.charged_microusd),
             ":next": _n(lease.corrections + 1),
+            ":order": _order(order),
         }
         return self._update(
             (LEASE, lease.run_id),
-            "SET charged_microusd = :charged, corrections = :next REMOVE held, look_at",  # it is for good then
+            # It is for good then.
+            "SET charged_microusd = :charged, corrections = :next, corrected = :order REMOVE held, look_at",
             values | ({":times": _n(lease.corrections)} if lease.corrections else {}),
             names={"#status": "status"},
             condition=f"{it_is_settled} AND {as_it_was_read} AND {nobody_corrected_it_since}",
         )
 
     def changed(self, change: Change) -> Item:
-        """Return the update of one item that a settlement changes."""
+        """Return the update of one item that a settlement changes, if TTL has not removed it.
+
+        Made anew it would hold the change alone, often less than nothing, and never expire.
+        """
         key = (change.account, change.window)
+        it_is_there = "attribute_exists(account)"
         if change.window == RUNNING:
-            return self._update(key, "ADD runs :runs", {":runs": _n(change.runs)})
+            return self._update(key, "ADD runs :runs", {":runs": _n(change.runs)}, condition=it_is_there)
         values = {":taken": _n(change.taken), ":settled": _n(change.settled)}
-        return self._update(key, "ADD taken_microusd :taken, settled_microusd :settled", values)
+        adds = "ADD taken_microusd :taken, settled_microusd :settled"
+        return self._update(key, adds, values, condition=it_is_there)
 
     def _forgotten(self, since: datetime) -> Item:
         return _n(int((since + timedelta(days=self.retention_days)).timestamp()))
@@ -211,7 +221,13 @@ def lease_of(item: Item) -> Lease:
         charged_microusd=int(item["charged_microusd"]["N"]) if "charged_microusd" in item else 0,
         open_since=datetime.fromisoformat(item["settled_at"]["S"]) if late else None,
         corrections=int(item["corrections"]["N"]) if "corrections" in item else 0,
+        corrected=_corrected(item["corrected"]["M"]) if "corrected" in item else None,
     )
+
+
+def _corrected(order: Item) -> Corrected:
+    was, charged = int(order["was_microusd"]["N"]), int(order["charged_microusd"]["N"])
+    return Corrected(was, charged, order["by"]["S"], order["reason"]["S"])
 
 
 def limits_of(item: Item, default: WindowLimits) -> WindowLimits:
@@ -246,5 +262,13 @@ def _part(part: Part) -> Item:
     return {"M": {"microusd": _n(part.microusd), "hour": {"S": part.hour}, "day": {"S": part.day}}}
 
 
+def _order(order: Corrected) -> Item:
+    amounts = {"was_microusd": _n(order.was_microusd), "charged_microusd": _n(order.charged_microusd)}
+    return {"M": {**amounts, "by": {"S": order.by}, "reason": {"S": order.reason}}}
+
+
 def _n(number: int) -> Item:
+    """Return a number as an attribute. Raises ``TypeError`` for a fraction: no reader could read it."""
+    if type(number) is not int:
+        raise TypeError(f"The books have whole numbers, not {number!r}.")
     return {"N": str(number)}

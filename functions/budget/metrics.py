@@ -36,7 +36,7 @@ def log_unfit(run_id: str, seq: str, why: str) -> str:
     return metric_line({"LogsUnfit": 1}, fields={"run_id": run_id, "seq": seq, "why": why})
 
 
-def charge_disbelieved(run_id: str, charged_microusd: int, leased_microusd: int) -> str:
-    """Return the line that reports a run which was charged more than it leased: its windows take the lease."""
-    why = f"{charged_microusd} micro-dollars were charged and {leased_microusd} leased"
+def charge_disbelieved(run_id: str, charged_microusd: int, most_microusd: int) -> str:
+    """Return the line that reports a run whose log says more than its lease allows, which the windows take."""
+    why = f"{charged_microusd} micro-dollars were charged, and its lease allows {most_microusd}"
     return metric_line({"UsageDisbelieved": 1}, fields={"run_id": run_id, "seq": run_seq("settled"), "why": why})

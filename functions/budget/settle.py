@@ -53,7 +53,7 @@ from ballast.log.keys import run_seq
 from ballast.log.run_index import by_outcome
 from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures
-from ballast.money.lease import Lease, bounded
+from ballast.money.lease import Lease, charge
 from ballast.moves import MovesBook
 from ballast.outbox import Announcements, Replies
 from ballast.runtime import Runtime, lambda_runtime
@@ -83,21 +83,13 @@ class StatusChange(Wire):
     status: Literal["ABORTED", "TIMED_OUT", "FAILED"]
 
 
-def _counted(events: Sequence[Event]) -> Usage:
-    """Return what the run used. Raises ``TypeError`` where money is not in whole numbers."""
-    used = usage(events)
-    if type(used.spent_microusd) is not int or type(used.reserved_microusd) is not int:
-        raise TypeError("money is counted in whole micro-dollars")
-    return used
-
-
 def how_it_ended(events: Sequence[Event], status: str) -> dict[str, Any]:
     """Return the body of ``run.ended`` for a run that ended with ``status``. Pure.
 
     ``by`` is the planner whose answer it is; ``degraded`` is true when that is not the agent; ``effects`` is
     none, kept, undone or frozen.
     """
-    used = _counted(events)
+    used = usage(events)
     body: dict[str, Any] = {
         "status": status,
         "by": None,
@@ -248,28 +240,31 @@ class Settlement:
             self.runtime.get(MovesBook.of).end(run_id)
         leased = lease.leased_microusd
         # Where nobody knows what it used, it is charged for all that it might have.
-        used = self._folded(events, _counted, Usage(spent_microusd=leased)) if opened else Usage()
+        used = self._folded(events, usage, Usage(spent_microusd=leased)) if opened else Usage()
         charged = used.charged_microusd
         self._check(events, leased)
-        owed = bounded(charged, leased)
+        owed = charge(charged, leased)
         body = {"leased_microusd": leased, "charged_microusd": owed, "returned_microusd": leased - owed}
         if owed != charged:
             body["beyond_microusd"] = charged - owed
             self.runtime.emit(charge_disbelieved(run_id, charged, leased))
         settled = self.log.append(run_id, run_seq("settled"), body, covers=events)
         said = settled.body.get("charged_microusd")  # somebody may have been there before
-        taken = said if type(said) is int and 0 <= said <= leased else leased
+        taken = charge(said, leased)
+        if taken is not said:
+            self.runtime.emit(log_unfit(run_id, settled.seq, "says a charge that its lease does not allow"))
         missing = used.reserved_microusd > 0 or taken != owed
         self.books.settle(lease, taken, evidence_sha256(settled), outcomes_missing=missing)
 
     def _true_up(self, lease: Lease) -> None:
         """Give back what was charged for outcomes that were missing, and that came since and cost less."""
         events = self._read(lease.run_id)
-        known = vouched_for(events)
-        charged = lease.charged_microusd
-        if known:
-            charged = self._folded(events, lambda some: charged_at_last(some, known), charged)
-        self.books.true_up(lease, min(charged, lease.charged_microusd))
+        known, before = vouched_for(events), lease.charged_microusd
+        said = self._folded(events, lambda some: charged_at_last(some, known), before) if known else before
+        charged = charge(said, before)
+        if charged != said:
+            self.runtime.emit(charge_disbelieved(lease.run_id, said, before))
+        self.books.true_up(lease, charged)
 
     def _read(self, run_id: str) -> tuple[Event, ...]:
         try:

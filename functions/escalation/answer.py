@@ -1,10 +1,10 @@
 """Lambda: a person's answer. Recorded first, then the waiting run goes on with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, parse_decision
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
 from ballast.errors import EscalationClosed
@@ -18,6 +18,7 @@ from ballast.log.seal import Seal
 from ballast.log.signature import Signatures
 from ballast.runtime import Runtime, lambda_runtime
 from functions.escalation.approve import Approvals, changed_to, gates_playbook, wants
+from functions.escalation.due import DUE, TOLD_WITHIN
 from functions.escalation.persons_answer import PersonsAnswer, checked
 from functions.escalation.question import Question
 from functions.escalation.resume import Resumption, closed, went_on
@@ -92,13 +93,16 @@ class Answers:
 
         Raises ``EscalationClosed`` where it asks nothing.
         """
-        waiting = progress(self.log.read(run_id))
-        if waiting.escalation_id is None or waiting.reason != ExitReason.QUESTION:
-            raise EscalationClosed(f"{run_id} asks the requester nothing now; see its status.")
+        events = self.log.read(run_id)
+        waiting = progress(events)
         decision = HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance=text)
         said = decision.model_dump(mode="json")
-        reply = PersonsAnswer(escalation_id=waiting.escalation_id, by=caller.principal, decision=said)
-        return self.take(reply, caller)
+        asked = waiting.escalation_id if waiting.reason == ExitReason.QUESTION else None
+        if asked is None:  # it has a reply on record: the same one again finishes what it began
+            asked = _replied_last(events, caller.principal, said)
+        if asked is None:
+            raise EscalationClosed(f"{run_id} asks the requester nothing now; see its status.")
+        return self.take(PersonsAnswer(escalation_id=asked, by=caller.principal, decision=said), caller)
 
     def _take(
         self,
@@ -108,8 +112,10 @@ class Answers:
         caller: Caller,
         events: Sequence[Event],
     ) -> None:
+        if question.resumed and repeats(question, answer):
+            return  # the run has this very answer already
         question = self._consume(answer)
-        if not question.resumed:  # else the run has this very answer already
+        if not question.resumed:
             if isinstance(decision, HandOver) and decision.add_budget_microusd:
                 # Before the log has it: what was granted counts, whatever becomes of that entry.
                 self.table.grant(question.run_id, question.turn, decision.add_budget_microusd)
@@ -125,14 +131,17 @@ class Answers:
         """Mark the escalation as answered, once; the same answer may come again to finish what it began."""
         nobody_answered = "#status = :open"
         the_same_answer = "answer_sha256 = :sha256"
-        values = {"open": "open", "answered": "answered", "sha256": answer.sha256, "by": answer.by, "one": 1}
+        now = self.runtime.clock()
+        values = {"open": "open", "answered": "answered", "sha256": answer.sha256, "by": answer.by}
+        # Until the run is known to have it: should this process die once it is recorded, Remind tells the run.
+        values |= {"now": now.isoformat(), "due": DUE, "due_at": (now + TOLD_WITHIN).isoformat()}
         try:
             return self.table.change(
                 answer.escalation_id,
-                "SET #status = :answered, answer_sha256 = :sha256, answered_by = :by, answered_at = :now "
-                "ADD attempts :one REMOVE due, due_at",
+                "SET #status = :answered, answer_sha256 = :sha256, answered_by = :by, answered_at = :now, "
+                "due = :due, due_at = :due_at",
                 f"{nobody_answered} OR {the_same_answer}",
-                values | {"now": self.runtime.clock().isoformat()},
+                values,
             )
         except Changed:
             raise EscalationClosed(f"{answer.escalation_id} was answered already, in another way.") from None
@@ -144,9 +153,9 @@ class Answers:
         decision: Answer | CallTools | HandOver,
         caller: Caller,
         events: Sequence[Event],
-    ) -> dict[str, Any]:
-        """Record the decision and return what the workflow goes on with: of the recorded one."""
-        recorded = self.log.append(
+    ) -> Event:
+        """Record the decision and return what is on record."""
+        return self.log.append(
             question.run_id,
             escalation_seq(question.turn, "answered"),
             {
@@ -158,12 +167,14 @@ class Answers:
                 **renewed(opening(events).limits, self.runtime.clock()),
             },
         )
-        summary = PlanSummary.of(parse_decision(recorded.body["decision"]))
-        return {
-            "decision": summary.model_dump(mode="json"),
-            "agent_until_ms": recorded.body["agent_until_ms"],
-            "deadline_ms": recorded.body["deadline_ms"],
-        }
+
+
+def _replied_last(events: Sequence[Event], by: str, said: dict[str, Any]) -> str | None:
+    """Return the question that was replied to last, where that person said these very words; None otherwise."""
+    replies = [event.body for event in events if event.name == "escalation.answered"]
+    last: Mapping[str, Any] = next((body for body in reversed(replies) if body.get("kind") == ExitReason.QUESTION), {})
+    same = (last.get("by"), last.get("decision")) == (by, said)
+    return str(last["escalation_id"]) if same else None
 
 
 def repeats(question: Question, answer: PersonsAnswer) -> bool:

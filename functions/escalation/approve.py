@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from ballast.contracts.wire import canonical
-from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater, SchemaViolation
+from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater, whatever_it_raises
 from ballast.folds import decided_by_operator, find_call, opening
 from ballast.folds.opening import renewed
 from ballast.http.identity import Caller
@@ -25,7 +25,7 @@ from ballast.log.signature import Signatures
 from ballast.playbook import Playbook, RunSoFar, load_playbook
 from ballast.playbook.gate import admit_call
 from ballast.runtime import Runtime, Settings
-from functions.escalation.due import DUE
+from functions.escalation.due import DUE, TOLD_WITHIN
 from functions.escalation.persons_answer import PersonsAnswer
 from functions.escalation.question import Given, Question, as_text
 from functions.escalation.resume import Resumption, closed
@@ -71,7 +71,7 @@ class Approvals:
             question = wanted.of(question)
             known = question.given_by(answer.by)
             if answer.sha256 in (question.answer_sha256, known and known.sha256):
-                return self._finish(question, answer, events)  # a repeat: complete what it began
+                return self._finish(self._looked_after(question), answer, events)  # a repeat: complete what it began
             if question.status != "open":
                 raise EscalationClosed(f"{question.escalation_id} was answered already, in another way.")
             if changed_to(question, answer):
@@ -94,7 +94,7 @@ class Approvals:
         tool = self.runtime.get(gates_playbook).tools.get(state.call.tool) if state is not None else None
         if tool is None or tool.marks_arguments:
             return answer
-        with suppress(ValueError, SchemaViolation):
+        with whatever_it_raises():  # in a validator of the author's: the gate says so
             form = tool.form.write(tool.form.read(answer.arguments))
             return answer.model_copy(update={"arguments": form})
         return answer
@@ -124,7 +124,7 @@ class Approvals:
         try:
             run = partial(RunSoFar.before, events, question.turn, question.index)
             operates = decided_by_operator(events, question.turn)
-            admit_call(playbook, call, opening(events).request, state.planner, run, by_operator=operates)
+            admit_call(playbook, call, opening(events).request, state.planner, run, by_operator=operates, changed=True)
         except CallRefused as refused:
             raise InvalidInput(f"arguments: {refused} Nothing was answered; the escalation stays open.") from None
         return answer.arguments
@@ -133,7 +133,8 @@ class Approvals:
         self, question: Question, answer: PersonsAnswer, caller: Caller, arguments: dict[str, Any] | None
     ) -> Question:
         """Take the answer, once. Raises ``Changed`` where another one was faster."""
-        now = self.runtime.clock().isoformat()
+        at = self.runtime.clock()
+        now = at.isoformat()
         group = question.approvers if question.approvers in caller.groups else None
         mine = Given(answer.by, now, answer.sha256, answer.comment, question.answers + 1, group)
         given = question.given
@@ -146,9 +147,9 @@ class Approvals:
             update += ", arguments = :arguments, changed_by = :by"
         if not answer.approve or len(given) >= question.approvals_needed:
             values.update({"answered": "answered", "sha256": answer.sha256, "by": answer.by, "now": now})
-            values["comment"] = answer.comment
+            values.update({"comment": answer.comment, "due": DUE, "due_at": (at + TOLD_WITHIN).isoformat()})
             update += ", #status = :answered, answer_sha256 = :sha256, answered_by = :by, answered_at = :now"
-            update += ", answer_comment = :comment REMOVE due, due_at"
+            update += ", answer_comment = :comment, due = :due, due_at = :due_at"
         else:  # the others have to see what is new
             values.update({"due": DUE, "now": now})
             update += ", due = :due, due_at = :now, changed_at = :now"
@@ -165,9 +166,18 @@ class Approvals:
             self._record_one(question, answer)
             return question.approvals_needed - len(question.given)
         if not question.resumed:
-            self._record_all(question, events)
-            self.resumption.resume(question, {}, claimed=True)
+            self.resumption.resume(question, self._record_all(question, events), claimed=True)
         return 0
+
+    def _looked_after(self, question: Question) -> Question:
+        """Have Remind look after an answered question, should this process die, until its run has the answer."""
+        if question.status == "open" or question.resumed:
+            return question
+        due_at = (self.runtime.clock() + TOLD_WITHIN).isoformat()
+        with suppress(Changed):
+            not_resumed, values = "attribute_not_exists(resumed_at)", {"due": DUE, "due_at": due_at}
+            self.table.change(question.escalation_id, "SET due = :due, due_at = :due_at", not_resumed, values)
+        return question
 
     def _record_one(self, question: Question, answer: PersonsAnswer) -> None:
         mine = question.given_by(answer.by)
@@ -186,8 +196,11 @@ class Approvals:
         body |= {"given": 0, "needed": question.approvals_needed, "binding": question.shown}
         self.log.append(question.run_id, seq, body | {"arguments": question.arguments})
 
-    def _record_all(self, question: Question, events: Sequence[Event]) -> None:
-        """Record the answer that decides. Raises ``EscalationClosed`` where the run no longer waited for one."""
+    def _record_all(self, question: Question, events: Sequence[Event]) -> Event:
+        """Record the answer that decides, and return what is on record.
+
+        Raises ``EscalationClosed`` where the run no longer waited for one.
+        """
         approved = len(question.given) >= question.approvals_needed
         body: dict[str, Any] = {
             "escalation_id": question.escalation_id,
@@ -203,8 +216,10 @@ class Approvals:
             body |= {"arguments": question.arguments, "shown": question.shown}
         body |= renewed(opening(events).limits, self.runtime.clock())
         seq = approval_seq(question.turn, question.index, "answered", question.round)
-        if self.log.append(question.run_id, seq, body).body["approve"] is None:
+        recorded = self.log.append(question.run_id, seq, body)
+        if recorded.body["approve"] is None:
             raise closed(question)
+        return recorded
 
 
 @dataclass(frozen=True)

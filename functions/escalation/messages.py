@@ -19,7 +19,7 @@ from functions.escalation.table import Forgetting
 _READ = (
     *("escalation_id", "run_id", "tenant", "kind", "status", "turn", "call_index", "round", "opened_at", "answer_by"),
     *("remind_at", "reminded_at", "sent", "sent_at", "changed_at", "given", "approvals_needed", "binding", "arguments"),
-    "call_sha256",
+    *("call_sha256", "resumed_at"),
 )
 
 

@@ -1,4 +1,4 @@
-"""Lambda: tell the people, and keep the task token where only the answer can find it."""
+"""Lambda: tell the people, and keep the task token where only their answer finds it; where it came before, go on."""
 
 import base64
 import hashlib
@@ -21,7 +21,8 @@ from ballast.outbox import Announcements
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.escalation.due import DUE, Telling
 from functions.escalation.messages import Messages
-from functions.escalation.question import in_a_message
+from functions.escalation.question import Question, in_a_message
+from functions.escalation.resume import Resumption, seq_of_answer
 from functions.escalation.rights import guides_of, proposer
 from functions.escalation.table import Forgetting
 
@@ -60,9 +61,9 @@ class Escalations:
     def open(self, task: OpenTask) -> dict[str, Any]:
         """Record the escalation, keep its token, tell the people.
 
-        Opening again (a retried task has a new token) renews the token and may tell them twice,
-        under the same escalation id. An attempt that the workflow has given up, and that comes after its own
-        retry, does nothing: the run waits for the retry's token.
+        Opening again (a retried task has a new token) renews the token and may tell them twice, under the same
+        escalation id; where people have answered by then, the run goes on at once. An attempt that the workflow has
+        given up, and that comes after its own retry, does nothing: the run waits for the retry's token.
         """
         events = self.log.read(task.run_id)
         is_approval = task.kind == "approval" and task.index is not None
@@ -104,13 +105,18 @@ class Escalations:
         )
         who = {"requested_by": requested_by, "proposed_by": proposed_by}
         who |= {"guided_by": canonical(guided_by) if guided_by else None}
-        if not self._keep(task, tenant, facts | {"call_sha256": call_sha256}, telling, who):
+        kept = self._keep(task, tenant, facts | {"call_sha256": call_sha256}, telling, who)
+        if kept is None:
             return {"escalation_id": escalation_id}
         handed_over = task.handed_over.model_dump(mode="json", by_alias=True) if task.handed_over else None
         opened = self.log.append(task.run_id, seq, facts | {"handed_over": handed_over})
-        if task.kind != "question":
-            if not any(event.seq == seq for event in events):
-                self.runtime.emit(metric_line({"Escalations": 1}))
+        if task.kind != "question" and not any(event.seq == seq for event in events):
+            self.runtime.emit(metric_line({"Escalations": 1}))
+        # Whoever answers from now on finds this token. Whoever did before may have found one that nobody waits by.
+        may_be_answered = kept.status == "answered" or any(event.seq == seq_of_answer(kept) for event in events)
+        if may_be_answered and self.runtime.get(Resumption.verifying).deliver_to(kept):
+            return {"escalation_id": escalation_id}
+        if task.kind != "question" and kept.status == "open":
             told = facts | {"proposed_decision": in_a_message(decision)}
             message = EscalationMessage(run_id=task.run_id, tenant=tenant, opened_at=now.isoformat(), **told)
             self.messages.send(message, now, look_at=telling.told(now).next_look(now))
@@ -129,8 +135,8 @@ class Escalations:
 
     def _keep(
         self, task: OpenTask, tenant: str, facts: dict[str, Any], telling: Telling, parties: dict[str, str | None]
-    ) -> bool:
-        """Keep the question and its token; False where the table has a newer token."""
+    ) -> Question | None:
+        """Keep the question and its token, and return it as it is then; None where the table has a newer token."""
         now = telling.opened_at
         values: dict[str, str | int] = {
             "run_id": task.run_id,
@@ -156,7 +162,7 @@ class Escalations:
         # An answer that came before the retry stays; the token is renewed, and the run waits again.
         update = (
             "SET " + ", ".join(f"#{name} = :{name}" for name in values) + ", opened_at = if_not_exists(opened_at, :now)"
-            ", #status = if_not_exists(#status, :open) REMOVE resumed_at, attempts, reminded_at"
+            ", #status = if_not_exists(#status, :open) REMOVE resumed_at, reminded_at"
         )
         told = {f":{name}": {"N": str(v)} if isinstance(v, int) else {"S": v} for name, v in values.items()}
         told |= {":now": {"S": now.isoformat()}, ":open": {"S": "open"}}
@@ -165,17 +171,18 @@ class Escalations:
         none_is_newer = "#token_order <= :token_order"
         with consequences(f"Table {self.settings.escalations_table} (ESCALATIONS_TABLE)"):
             try:
-                self.dynamodb.update_item(
+                kept = self.dynamodb.update_item(
                     TableName=self.settings.escalations_table,
                     Key={"escalation_id": {"S": facts["escalation_id"]}},
                     UpdateExpression=update,
                     ConditionExpression=f"{nobody_kept_one_yet} OR {none_is_newer}",
                     ExpressionAttributeNames={"#status": "status"} | {f"#{name}": name for name in values},
                     ExpressionAttributeValues=told,
+                    ReturnValues="ALL_NEW",
                 )
             except self.dynamodb.exceptions.ConditionalCheckFailedException:
-                return False
-        return True
+                return None
+        return Question.of(kept["Attributes"])
 
 
 def _asked_about(events: Sequence[Event], task: OpenTask, state: CallState) -> ToolCall:

@@ -35,7 +35,6 @@ class Question:
 
     round       which asking about its call it is, of an approval
     task_token  empty where it was left out
-    attempts    how often the waiting run was told of an answer, or was about to be
     resumed     whether the run is known to have its answer
     answer_sha256, answered_by, comment  of the answer that decided it
     tenant      whose run it is; None of an older version's question
@@ -59,7 +58,6 @@ class Question:
     index: int
     round: int
     task_token: str
-    attempts: int = 0
     resumed: bool = False
     answer_sha256: str | None = None
     answered_by: str | None = None
@@ -97,7 +95,6 @@ class Question:
             index=number("call_index"),
             round=number("round", 1),
             task_token=text("task_token") or "",
-            attempts=number("attempts"),
             resumed="resumed_at" in item,
             answer_sha256=text("answer_sha256"),
             answered_by=text("answered_by"),

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ballast.contracts.decision import recorded_decision
 from ballast.contracts.notice import binding_shown
-from ballast.errors import RetryLater
+from ballast.contracts.said import said
+from ballast.errors import LogCorrupt, RetryLater
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
 from ballast.log.aws_errors import consequences
+from ballast.log.event import GARBLED, Event
 from ballast.log.keys import approval_seq, escalation_seq, run_seq
 from ballast.log.run_log import RunLog, Unreadable
 from ballast.runtime import Runtime
@@ -40,6 +43,18 @@ _MORE_NAMES = _NAMES | {"#round": "round"}
 _BATCH_ATTEMPTS = 5
 
 State = Literal["open", "answered"]
+
+
+def _decision_of(opened: Event | None) -> tuple[dict[str, Any] | None, str | None]:
+    """Return the decision that people were shown, and what is wrong with it: it is used as what it claims to be."""
+    proposed = opened.body.get("proposed_decision") if opened is not None else None
+    if proposed is None:
+        return None, None
+    try:
+        recorded_decision(proposed)
+    except (LogCorrupt, *GARBLED) as problem:
+        return None, f"proposed_decision: {said(problem)}"
+    return proposed, None
 
 
 @dataclass(frozen=True)
@@ -79,7 +94,9 @@ class Questions:
         wrong = {one.seq: one.why for one in unreadable}
         facts = self._facts(item, ended=(run_id, run_seq("ended")) in events or run_seq("ended") in wrong)
         binding, arguments = text_of(item, "binding"), text_of(item, "arguments")
-        decision = opened.body.get("proposed_decision") if opened else None
+        decision, odd = _decision_of(opened)
+        if opened is not None and odd is not None:
+            wrong[seq] = odd
         check_shown(item, decision)
         if sent_bytes(decision) > PAGE_BYTES:
             decision = None

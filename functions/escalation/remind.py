@@ -1,8 +1,10 @@
-"""Lambda, on a schedule: send the questions that were never sent, again those that nobody answered, and reminders.
+"""Lambda, on a schedule: send again questions that nobody answered, remind, and resume runs whose answer got stuck.
 
 A message in the queue may be lost: a consumer that deletes it and dies, a crash between table and queue, fourteen
 days. The table is the truth. An open question is in a sparse index under the time when it wants to be looked at
 (``due``), so each look costs only what is due, and what was not done in one invocation is at the head of the next.
+
+A question stays there when it is answered, until its run is known to have the answer: whoever took it may have died.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,6 +24,7 @@ from ballast.runtime import Runtime, lambda_runtime
 from functions.escalation.due import DUE, Telling
 from functions.escalation.messages import Messages
 from functions.escalation.question import Question, check_shown, in_a_message, text_of
+from functions.escalation.resume import Resumption
 
 #: So many questions are looked at in one invocation, at most.
 MOST_LOOKS = 200
@@ -37,16 +40,17 @@ class RemindIncomplete(BallastError):
 
 @dataclass(frozen=True)
 class Reminders:
-    """Looks after questions that nobody answered yet."""
+    """Looks after questions that nobody answered yet, and answers that their runs may not have."""
 
     log: RunLog
     messages: Messages
+    resumption: Resumption
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Reminders":
         """Put it together; once per runtime."""
-        return cls(runtime.get(RunLog.of), runtime.get(Messages.of), runtime)
+        return cls(runtime.get(RunLog.of), runtime.get(Messages.of), runtime.get(Resumption.verifying), runtime)
 
     def sweep(self, left_ms: Callable[[], int]) -> dict[str, int]:
         """Look at what is due, as long as ``left_ms`` says that there is time. Return what was done, counted.
@@ -74,8 +78,7 @@ class Reminders:
     def _look(self, escalation_id: str, now: datetime) -> str:
         item = self.messages.item(escalation_id)
         if item is None or item["status"]["S"] != "open":
-            self.messages.forget(escalation_id)
-            return "answered"
+            return self._resumed(escalation_id, item or {})
         question, telling = Question.of(item), Telling.of(item)
         seq = escalation_seq(question.turn, "opened")
         if question.kind == "approval":
@@ -94,6 +97,14 @@ class Reminders:
             message = message_of(item, question, opened, sent=told.sent, reminder=step == "remind")
             self.messages.send(message, now, look_at=told.next_look(now))
         return step
+
+    def _resumed(self, escalation_id: str, item: dict[str, Any]) -> str:
+        """Tell the run of an answer that it may not have. Where it waits by no token, who opens it again tells it."""
+        answered = item.get("status", {}).get("S") == "answered" and "resumed_at" not in item
+        if answered and self.resumption.deliver(escalation_id):
+            return "resumed"
+        self.messages.forget(escalation_id)
+        return "answered"
 
     def _due(self, now: datetime) -> Iterator[str]:
         """Yield the ids of the questions that are due, longest overdue first."""

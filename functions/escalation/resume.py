@@ -1,30 +1,40 @@
 """Let the waiting run go on with an answer, and know whether it has it.
 
-The answer is in the log before the run is told, and a token is good for one telling::
+The answer is in the log before the run is told. A token is good for one telling, and for none once its attempt at the
+state has failed; the attempt after it has another. Whoever comes last tells the newest::
 
-    SendTaskSuccess ── taken ──▶ resumed_at
-      │ crash here: the run has the answer, and nobody noted it
-      ▼ the same answer again
-    SendTaskSuccess ── no such token ──▶ did the run go on? the log says so ─▶ resumed_at, "answered"
-                                          it has ended otherwise           ─▶ EscalationClosed
-                                          neither yet                      ─▶ RetryLater
+    answered, recorded ── SendTaskSuccess ── taken ──▶ resumed_at, if the table still has that token
+                            │                            └ it has a newer one: tell that
+                            └ no such token: does the table have a newer one, or the log what followed?
+                                a newer token ─▶ tell that                 the run went on ─▶ resumed_at, "answered"
+                                it has ended otherwise ─▶ EscalationClosed      neither yet ─▶ NotYetResumed
+    opened again ── the log has the answer ─▶ tell the new token at once
+    died between recording and telling ─▶ Remind tells
+
+So every token that was kept after the answer is told by who kept it, and every one before by who answered.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ballast.contracts import ExitReason, Planner, PlanSummary
+from ballast.contracts.decision import recorded_decision
 from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import canonical
-from ballast.errors import EscalationClosed, RetryLater
+from ballast.errors import EscalationClosed, NotYetResumed, RetryLater
 from ballast.folds import approval_rounds, ending
 from ballast.log.aws_errors import consequences
 from ballast.log.event import Event
+from ballast.log.keys import approval_seq, escalation_seq
 from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures
 from ballast.runtime import Runtime
 from functions.escalation.question import Question
-from functions.escalation.table import EscalationsTable
+from functions.escalation.table import Changed, EscalationsTable
+
+#: So many newer tokens may come while one is told.
+_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -38,55 +48,141 @@ class Resumption:
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Resumption":
-        """Put it together; once per runtime."""
+        """Put it together for who takes answers; once per runtime."""
+        return cls._by(runtime, runtime.get(Signatures.signing))
+
+    @classmethod
+    def verifying(cls, runtime: Runtime) -> "Resumption":
+        """Put it together for who tells what others have taken; once per runtime."""
+        return cls._by(runtime, runtime.get(Signatures.of))
+
+    @classmethod
+    def _by(cls, runtime: Runtime, signatures: Signatures) -> "Resumption":
         from botocore.config import Config
 
         # One attempt a call: where the first was lost on the way back, a second would find its token used.
         client = runtime.client("stepfunctions", config=Config(retries={"total_max_attempts": 1, "mode": "standard"}))
-        log = RunLog.of(runtime, signatures=runtime.get(Signatures.signing))
-        return cls(log, runtime.get(EscalationsTable.of), client, runtime)
+        return cls(RunLog.of(runtime, signatures=signatures), runtime.get(EscalationsTable.of), client, runtime)
 
-    def resume(self, question: Question, output: dict[str, Any], *, claimed: bool) -> None:
-        """Tell the run that waits behind ``question``.
+    def resume(self, question: Question, answered: Event, *, claimed: bool) -> None:
+        """Tell the run that waits behind ``question``, by its newest token.
 
         ``claimed``: the log lets nothing but this answer decide, so the run goes on with it whether it
-        still waits for its token or has just given up waiting. Raises ``EscalationClosed`` and ``RetryLater``.
+        still waits for its token or has just given up waiting. Raises ``EscalationClosed`` and ``NotYetResumed``.
         """
+        question = self._tell_newest(question, answered)
         if question.resumed:
             return
-        if not self._told(question, output) and not claimed:
-            self._has_it(question)
-        now = {"now": self.runtime.clock().isoformat()}
-        self.table.change(question.escalation_id, "SET resumed_at = :now", "", now)
+        events = self.log.read(question.run_id)
+        if went_on(events, question):
+            self._note(question)
+        elif ending(events) is not None:
+            raise closed(question)
+        elif not claimed:
+            raise NotYetResumed(
+                f"{question.escalation_id}: the answer is on record, and the run does not wait for it at this moment. "
+                "It goes on with it when it asks again, or ends. Send the same answer again to learn which."
+            )
 
-    def _told(self, question: Question, output: dict[str, Any]) -> bool:
+    def deliver(self, escalation_id: str) -> bool:
+        """Tell the run of an answer that is on record; False where none is, or nobody waits for it any more."""
+        question = self.table.find(escalation_id)
+        answered = self._recorded(question)
+        return answered is not None and self._tell_newest(question, answered).resumed
+
+    def deliver_to(self, question: Question) -> bool:
+        """The same with the token of ``question``, whatever came since: whoever keeps a newer one tells that."""
+        answered = self._recorded(question)
+        return answered is not None and self._tell(question, answered)
+
+    def _recorded(self, question: Question) -> Event | None:
+        """Return people's answer as the log has it, signed; None where nobody has answered."""
+        key = question.run_id, seq_of_answer(question)
+        found = self.log.read_keys([key]).get(key)
+        return None if found is None or found.body.get("approve", True) is None else found
+
+    def _tell(self, question: Question, answered: Event) -> bool:
+        """Tell that one token; say whether the run took it, and nobody keeps a newer one."""
         client = self.stepfunctions
         with consequences("Step Functions"):
             try:
-                client.send_task_success(taskToken=question.task_token, output=canonical(output))
+                client.send_task_success(taskToken=question.task_token, output=canonical(_output(answered)))
             except (client.exceptions.TaskTimedOut, client.exceptions.TaskDoesNotExist, client.exceptions.InvalidToken):
                 return False
+        return self._note(question)
+
+    def _tell_newest(self, question: Question, answered: Event) -> Question:
+        """Tell until no newer token comes; return the question as it is then: resumed, or nobody waits by its token."""
+        for _ in range(_TRIES):
+            if question.resumed:
+                return question
+            if self._tell(question, answered):
+                return replace(question, resumed=True)
+            newest = self.table.find(question.escalation_id)
+            if newest.task_token == question.task_token:
+                return newest
+            question = newest
+        raise RetryLater(f"{question.escalation_id}: it is opened again and again; try again.")
+
+    def _note(self, question: Question) -> bool:
+        """Note that the run has the answer; False where it waits by a newer token now."""
+        values = {"now": self.runtime.clock().isoformat(), "told": question.task_token}
+        no_newer_one = "task_token = :told"
+        try:
+            self.table.change(question.escalation_id, "SET resumed_at = :now REMOVE due, due_at", no_newer_one, values)
+        except Changed:
+            return False
         return True
 
-    def _has_it(self, question: Question) -> None:
-        """Return where the run is known to have the answer, though its token was good for nothing."""
-        now, events = self.table.find(question.escalation_id), self.log.read(question.run_id)
-        if now.resumed or went_on(events, question):
-            return
-        if ending(events) is None and now.attempts > 1:
-            raise RetryLater(f"{question.escalation_id}: the run was told before, and has not gone on yet; try again.")
-        raise closed(question)
+
+def seq_of_answer(question: Question) -> str:
+    """Return the key of people's answer in the log."""
+    if question.kind == "approval":
+        return approval_seq(question.turn, question.index, "answered", question.round)
+    return escalation_seq(question.turn, "answered")
+
+
+def _output(answered: Event) -> dict[str, Any]:
+    """Return what the workflow goes on with: of what is recorded."""
+    if answered.name == "call.approval_answered":
+        return {}
+    summary = PlanSummary.of(recorded_decision(answered.body["decision"]))
+    return {
+        "decision": summary.model_dump(mode="json"),
+        "agent_until_ms": answered.body["agent_until_ms"],
+        "deadline_ms": answered.body["deadline_ms"],
+    }
 
 
 def went_on(events: Sequence[Event], question: Question) -> bool:
     """Say whether the log shows that the run went on with the people's answer to ``question``."""
-    turn, ended = question.turn, ending(events)
+    turn = question.turn
     if question.kind == "approval":
-        rounds = approval_rounds(events, turn, question.index)
-        return any(one.number == question.round and one.answer and not one.unanswered for one in rounds)
-    by_that_answer = ended is not None and ended.body.get("turn") == turn
-    later = any(turn < event.turn < LAST_TURN for event in events)
-    return by_that_answer or later or any(event.turn == turn and event.name.startswith("call.") for event in events)
+        rounds = {one.number: one for one in approval_rounds(events, turn, question.index)}
+        asked = rounds.get(question.round)
+        if asked is None or asked.answer is None or asked.unanswered:
+            return False
+        acted = (one for one in events if (one.turn, one.index) == (turn, question.index))
+        return bool(asked.void) or any(_of_the_call_itself(one) for one in acted)
+    later = [event for event in events if turn < event.turn < LAST_TURN]
+    if question.kind == "question":  # without a reply the run goes on, too: with the rollback
+        return any(event.turn == later[0].turn and _of_the_agent(event) for event in later)
+    ended = ending(events)
+    if ended is not None and (ended.body.get("status"), ended.body.get("turn")) == ("answered", turn):
+        return True
+    return bool(later) or any(event.turn == turn and event.name.startswith("call.") for event in events)
+
+
+def _of_the_call_itself(event: Event) -> bool:
+    return event.name.startswith("call.") and not event.name.startswith("call.approval_")
+
+
+def _of_the_agent(event: Event) -> bool:
+    """Whether the event shows that the agent was in charge, which only a reply has it be after a question."""
+    cut = event.body.get("handed_over") or {}
+    planned = event.name == "plan.decided" and event.body.get("planner") == Planner.AGENT
+    gave_way = cut.get("from") == Planner.AGENT and cut.get("reason") != ExitReason.REQUESTER_SILENT
+    return event.name.startswith("model.") or planned or gave_way
 
 
 def closed(question: Question) -> EscalationClosed:

@@ -24,6 +24,7 @@ from ballast.http.identity import Caller
 from ballast.log.event import Event
 from ballast.money import dollars
 from ballast.playbook import Playbook
+from ballast.validation.index import Index
 from ballast.validation.value import Wanted, json_leaves
 from functions.escalation.contract import Act, Escalation
 from functions.escalation.question import Question
@@ -89,9 +90,9 @@ def _guides(event: Event, turn: int, wanted: Sequence[Wanted]) -> bool:
 
 def _names(said: Any, wanted: Sequence[Wanted]) -> bool:
     """Say whether what somebody said names a telling one of these values: 0 and 1 tell nothing."""
-    leaves = json_leaves(said)
+    index = Index(json_leaves(said))
     telling = (one for one in wanted if str(one.leaf.value).strip() not in ("", "0", "1"))
-    return any(one.may_occur_in(leaf) for one in telling for leaf in leaves)
+    return any(index.holds(one, perhaps=True) for one in telling)
 
 
 def check(question: Question, caller: Caller, events: Sequence[Event]) -> None:

@@ -22,12 +22,12 @@ from typing import Any, NoReturn
 from ballast.contracts.person import how_many
 from ballast.contracts.said import said
 from ballast.contracts.wire import canonical
-from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater
+from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater, RuleViolation
 from ballast.folds import ApprovalRound, approval_rounds
 from ballast.folds.opening import renewed
 from ballast.log.keys import approval_seq
 from ballast.playbook import OnUnanswered, ToolFailed
-from functions.executor.attempt import Attempt, Outcome
+from functions.executor.attempt import Attempt, Outcome, differing
 from functions.executor.binding import binding_of, moved, same_call
 from functions.executor.reasons import why_a_person_must_approve
 
@@ -70,9 +70,22 @@ def _approved(attempt: Attempt) -> Outcome | None:
         return _denied(f"A person rejected it. {latest.answer.get('comment', '')}".strip())
     now = binding_of(attempt)
     changed = [] if latest.void is not None else _moved(attempt, latest, now)
+    if "arguments" in changed and "policy" not in changed:
+        _check_stable(attempt, latest)
     if latest.void is None and not changed:
         return None
     return _void(attempt, rounds, changed, now)
+
+
+def _check_stable(attempt: Attempt, latest: ApprovalRound) -> None:
+    """Raise ``RuleViolation`` where the same proposal, by the same code, is read as other arguments than people saw.
+
+    Asking again would not help: what is done would be another call than what is approved each time.
+    """
+    needed = latest.needed or {}
+    if attempt.state.proposed is None and needed.get("proposed_sha256") == attempt.proposed_sha256:
+        fields = differing(needed["arguments"], attempt.state.call.arguments)
+        raise RuleViolation(f"{attempt.tool.name}: {fields}: is not stable, it was another value when it was approved.")
 
 
 def _check_begun(attempt: Attempt) -> None:

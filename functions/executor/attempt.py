@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: The body of ``call.settled`` as a step makes it: {"status", "result" or "message", …}.
 Outcome = dict[str, Any]
 _NEEDED = "call.approval_needed"
+#: So long an attempt lived at most before ``call.doubted`` said how long: the executor's timeout in template.yaml.
+_LIVED_MS = 60_000
 #: An undo was made of what has happened: it need not find its values.
 _NEED_NO_GROUND = (Planner.ROLLBACK,)
 
@@ -33,12 +35,14 @@ _NEED_NO_GROUND = (Planner.ROLLBACK,)
 class Doubt:
     """An attempt that ended with an error: what is in ``call.doubted``.
 
-    message  the error
-    ran      whether that was the tool's own; else it is of what was asked afterwards, ``verify`` or the tool again
+    message   the error
+    ran       whether that was the tool's own; else it is of what was asked afterwards, ``verify`` or the tool again
+    until_ms  until when what it sent may still arrive, milliseconds since 1970; 0 where its lease lasted as long
     """
 
     message: str
     ran: bool
+    until_ms: int
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,9 @@ class Attempt:
     def doubts(self) -> tuple[Doubt, ...]:
         """The attempts at this call before this one that ended in doubt, in their order."""
         return tuple(
-            Doubt(event.body["message"], event.body["ran"]) for event in self._tries if "nothing" not in event.body
+            Doubt(event.body["message"], event.body["ran"], _until_ms(event))
+            for event in self._tries
+            if "nothing" not in event.body
         )
 
     @property
@@ -164,11 +170,17 @@ class Attempt:
             event for event in self.history.turn if event.name == "call.doubted" and (event.turn, event.index) == here
         )
 
-    def record_doubt(self, message: str, ran: bool, invocation: str, nothing: str | None = None) -> None:
-        """Record that this attempt ended in doubt; ``nothing``: that it "begins", or has "done" nothing."""
+    def record_doubt(
+        self, invocation: str, until_ms: int, message: str, ran: bool, gives_back: bool, nothing: str | None = None
+    ) -> None:
+        """Record that this attempt ended in doubt; ``nothing``: that it "begins", or has "done" nothing.
+
+        ``until_ms``: when its lease ends. It is in the log where the attempt ``gives_back`` its lease before that.
+        """
         seq = doubt_seq(self.task.turn, self.task.index, len(self._tries) + 1)
         body = {"tool": self.tool.name, "message": message, "ran": ran, "invocation": invocation}
-        self.record(seq, body | ({"nothing": nothing} if nothing else {}))
+        body |= {"nothing": nothing} if nothing else {"until_ms": until_ms if gives_back else 0}
+        self.record(seq, body)
 
     @property
     def as_proposed(self) -> "Attempt":
@@ -216,16 +228,34 @@ class Attempt:
         return event
 
 
+def _until_ms(event: Event) -> int:
+    until_ms = event.body.get("until_ms")
+    if isinstance(until_ms, int):
+        return until_ms
+    return int(datetime.fromisoformat(event.at).timestamp() * 1000) + _LIVED_MS
+
+
 def in_form(tool: Tool, args: BaseModel, state: CallState) -> CallState:
     """Return the state with the call as it would be executed: its arguments in their one form.
 
-    Raises ``RuleViolation`` where a call that was begun was begun with others: the playbook has changed since.
+    Raises ``RuleViolation`` where a call that was begun was begun with others, or as a tool with another effect: the
+    playbook has changed since.
     """
+    if state.status == "intended" and state.effect is not None and state.effect != tool.effect:
+        raise RuleViolation(f"{tool.name}: its effect was {state.effect} when it was begun, and is {tool.effect} now.")
     call = state.call.model_copy(update={"arguments": tool.form.write(args)})
     begun = state.admitted if state.status == "intended" else None
     if begun is not None and begun.arguments not in (call.arguments, state.call.arguments):
-        raise RuleViolation(f"{tool.name}: its arguments are read in another way now than when it was begun.")
+        fields = differing(begun.arguments, call.arguments)
+        raise RuleViolation(f"{tool.name}: {fields}: its arguments are read in another way now than when it was begun.")
     return replace(state, call=call)
+
+
+def differing(one: Any, other: Any) -> str:
+    """Return the names that are not the same in two forms; of what is no object, that it is the whole."""
+    if not isinstance(one, Mapping) or not isinstance(other, Mapping):
+        return "(whole)"
+    return ", ".join(sorted(name for name in {*one, *other} if one.get(name) != other.get(name))) or "(whole)"
 
 
 #: A rule before the effect: None lets the call go on, an outcome settles it without executing anything.

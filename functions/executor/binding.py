@@ -7,7 +7,7 @@ from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical, sha256
 from ballast.log.aws_errors import consequences
 from ballast.playbook import ToolFailed
-from ballast.playbook.defect import ask
+from ballast.playbook.defect import ask, ran
 from ballast.playbook.policy import policy_version
 from functions.executor.attempt import Attempt
 from functions.executor.reasons import declared_cost
@@ -84,7 +84,7 @@ def _precondition(attempt: Attempt) -> Any:
 
     def reads() -> Any:
         with consequences(f"What the precondition of {name} reads"):
-            read = rule(attempt.args, attempt.context)
+            read = ran(rule(attempt.args, attempt.context), "JSON")
         canonical(read)  # what could not be hashed or recorded must fail here
         return read
 

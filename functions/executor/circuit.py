@@ -44,7 +44,8 @@ class Circuits:
     def call(self, breaker: Breaker | None, function: Callable[[], T]) -> T:
         """Return ``function()``, or raise ``CircuitOpen`` without calling it.
 
-        Whatever it raises counts as a failure of the downstream, except what the business said no to.
+        Whatever it raises counts as a failure of the downstream, except what the business said no to. A client may have
+        a breaker by Powertools of its own: what that raises comes from ``function``, and passes as any other error.
         """
         if breaker is None:
             return function()
@@ -61,10 +62,19 @@ class Circuits:
             ignored_exceptions=(ToolFailed, SettingInvalid),
         )
         self._made = self._made or self._make_store()
-        guarded: Callable[[], T] = circuit_breaker(f"circuit#{breaker.name}", self._made, config=config)(function)
+        begun = False
+
+        def begin() -> T:
+            nonlocal begun
+            begun = True
+            return function()
+
+        guarded: Callable[[], T] = circuit_breaker(f"circuit#{breaker.name}", self._made, config=config)(begin)
         try:
             return guarded()
         except CircuitBreakerOpenError:
+            if begun:
+                raise
             raise CircuitOpen(
                 f"{breaker.name} failed too often and is left alone for a while. Nothing was executed."
             ) from None

@@ -16,14 +16,16 @@ Each rule is a ``Step`` in a module of its own, what a write goes through is in 
 their order and nothing else.
 """
 
+import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from ballast.contracts import ExecuteTask
-from ballast.contracts.said import said
+from ballast.contracts.said import in_utf8, said
 from ballast.errors import (
     ApprovalParked,
     ApprovalRequired,
@@ -33,12 +35,13 @@ from ballast.errors import (
     MoveRefused,
     NotSigned,
     RetryLater,
+    SettingInvalid,
 )
 from ballast.folds import CallState, decided_by_operator, find_call
 from ballast.log.keys import call_seq
 from ballast.log.run_log import RunLog
 from ballast.metrics import metric_line
-from ballast.playbook import Effect, Playbook, ToolContext
+from ballast.playbook import Effect, Playbook, Tool, ToolContext
 from ballast.playbook.gate import admit_call
 from functions.executor.approval import approved
 from functions.executor.attempt import Attempt, Outcome, Step, in_form
@@ -48,7 +51,7 @@ from functions.executor.despair import not_in_circles
 from functions.executor.grounding import grounded
 from functions.executor.history import History
 from functions.executor.intent import intend
-from functions.executor.moving import MovesStore, Moving, reserved, settled_by_own_record, undone
+from functions.executor.moving import MovesStore, Moving, reserved, returned, settled_by_own_record, undone
 from functions.executor.once import Once
 from functions.executor.outcome import run_read
 from functions.executor.protocol import Write
@@ -75,6 +78,12 @@ RULES: tuple[Step, ...] = (
 )
 #: So many characters of what an error of the playbook says are recorded; of a refusal, which says what there is, more.
 _ERROR_CHARS, _REFUSAL_CHARS = 500, 4_000
+#: The text of an error at the head of what Lambda reports of it.
+_SAID = re.compile(r'\s*\{\s*"errorMessage"\s*:\s*("(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\["\\/bfnrt])*")')
+
+
+class _Begun(Exception):
+    """There is an intention, so the call is not settled without what resolves it."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,8 @@ class Executor:
             raise
         if outcome is not None:
             moving.release(task, state.call.tool)
+            if outcome["status"] != "ok" and _begun_as_a_write(state):
+                return self._lost(task, state, str(outcome["message"]))
             return str(self._settle(attempt, outcome)["status"])
         return self._act(attempt, lambda_context)
 
@@ -127,9 +138,14 @@ class Executor:
 
         Raises ``EffectUnknown`` for a write that may have acted, ``AttemptInProgress`` while an attempt may be at work.
         """
-        name, why = state.call.tool, f"It was tried again and again, and did not end ({task.given_up})."
+        name, why = state.call.tool, f"It did not end ({task.given_up}), and is not tried again."
         known = self.playbook.tools.get(name)
-        if known is not None and known.effect is Effect.WRITE:
+        if _begun_as_a_write(state) or (known is not None and known.effect is Effect.WRITE):
+            unbegun = None
+            if known is not None and not _begun_as_a_write(state):
+                unbegun = self._unbegun(task, state, history, known, why, lambda_context)
+            if unbegun is not None:
+                return unbegun
             try:
                 moving = Moving(self.moves, self.playbook, lambda_context.aws_request_id)
                 attempt = self._admitted(task, state, history, moving)
@@ -137,8 +153,8 @@ class Executor:
             except CallRefused as refused:
                 return self._refuse(task, state, refused)
             return self._act(attempt, lambda_context, given_up=f"{name}: {why}")
-        if task.given_up == RetryLater.__name__:
-            try:  # once more, for its outcome or its words
+        if task.given_up in (RetryLater.__name__, SettingInvalid.__name__):
+            try:  # once more, for its outcome or its words; a setting is for who runs the stack
                 return self.execute(task.model_copy(update={"given_up": None}), history, lambda_context)
             except (RetryLater, ApprovalRequired, ApprovalParked) as last:
                 why = said(last)
@@ -146,6 +162,37 @@ class Executor:
         outcome = {"tool": name, "status": "failed", "message": f"{why} Nothing was done.", "defect": True}
         seq = call_seq(task.turn, task.index, "settled")
         return str(self.log.append(task.run_id, seq, outcome).body["status"])
+
+    def _unbegun(
+        self, task: ExecuteTask, state: CallState, history: History, tool: Tool, why: str, lambda_context: Any
+    ) -> str | None:
+        """Settle a write as failed that nobody began, and return its status; None where it was begun.
+
+        No rule of it is asked: it may be the rule that is down. The lease of its key is held meanwhile, and its record
+        stays, so nobody begins it later. Raises ``AttemptInProgress`` while another attempt may be at work.
+        """
+        at = task.turn, task.index
+        message, words = f"{tool.name}: {why} It was not begun: nothing was done.", _words(task)
+        failed: Outcome = {"status": "failed", "message": message, "undo": None}
+        if words:  # last, where they may be cut; and nobody vouches for what a rule says
+            failed |= {"message": self._cut(task, state, f"{message} Its last words: {words}"), "defect": True}
+
+        def fail() -> Outcome:
+            if self._begun(history, at):
+                raise _Begun
+            return self.log.kept(task.run_id, {"tool": tool.name, **failed})
+
+        try:
+            self.once.run(effect_key(task.run_id, at), fail, lambda_context)
+        except _Begun:
+            return None
+        if self._begun(history, at):  # the record is of an earlier attempt
+            return None
+        if tool.moves is not None:
+            returned(self.moves, task.run_id, at)
+        costs = {} if tool.cost_microusd is None else {"cost_microusd": 0}
+        seq = call_seq(task.turn, task.index, "settled")
+        return str(self.log.append(task.run_id, seq, {"tool": tool.name, **failed, **costs}).body["status"])
 
     def _checked(
         self, task: ExecuteTask, state: CallState, history: History, moving: Moving
@@ -168,6 +215,7 @@ class Executor:
             state.planner,
             run,
             by_operator=decided_by_operator(history.turn, task.turn),
+            changed=state.proposed is not None,
         )
         state = in_form(tool, args, state)
         return Attempt(
@@ -187,12 +235,8 @@ class Executor:
 
     def _refuse(self, task: ExecuteTask, state: CallState, refused: CallRefused) -> str:
         why = self._cut(task, state, said(refused), _REFUSAL_CHARS)
-        if state.status == "intended" and state.effect == Effect.WRITE:
-            # It passed before, so the playbook was changed under it; what its earlier attempt did stays done.
-            message = f"It was begun, and is not allowed any more: {why}"
-            seq = call_seq(task.turn, task.index, "settled")
-            lost = {"tool": state.call.tool, "status": "unknown", "message": message, "undo": None}
-            raise EffectUnknown(str(self.log.append(task.run_id, seq, lost).body["message"]))
+        if _begun_as_a_write(state):
+            return self._lost(task, state, why)
         if isinstance(refused, MoveRefused):
             self.emit(metric_line({"MovesRefused": 1}, fields={"run_id": task.run_id, "tool": state.call.tool}))
         body = {
@@ -203,6 +247,13 @@ class Executor:
         }
         self.log.append(task.run_id, call_seq(task.turn, task.index, "refused"), body)
         return "refused"
+
+    def _lost(self, task: ExecuteTask, state: CallState, why: str) -> NoReturn:
+        """Settle a write as unknown that passed before, so the world was changed under it: what it did stays done."""
+        message = f"It was begun, and is not allowed any more: {why}"
+        seq = call_seq(task.turn, task.index, "settled")
+        lost = {"tool": state.call.tool, "status": "unknown", "message": message, "undo": None}
+        raise EffectUnknown(str(self.log.append(task.run_id, seq, lost).body["message"]))
 
     def _cut(self, task: ExecuteTask, state: CallState, text: str, most: int = _ERROR_CHARS) -> str:
         """Return at most so many characters of what an error of the call says, without a part of a sensitive value."""
@@ -247,26 +298,39 @@ class Executor:
         if tool.effect is Effect.READ:
             outcome = None if intend(self.log, attempt, invocation) else reserve_anew(attempt, invocation)
             return outcome or fitted(attempt, run_read(tool, running.run, attempt.cut))
+        now_ms = int(self.clock().timestamp() * 1000)
         write = Write(
             tool=tool,
-            intend=lambda: intend(self.log, attempt, invocation),
+            intend=partial(self._intended, attempt, invocation),
             run=running.run,
+            begun=lambda: context.bill.begun,
+            now_ms=now_ms,
             verify=running.verify if tool.policy.verify else None,
             fit=partial(self._kept_with_its_undo, attempt),
             cut=attempt.cut,
             kept=lambda outcome: self.log.kept(attempt.task.run_id, {"tool": tool.name, **outcome}),
             unkept=partial(self.log.unkept, attempt.task.run_id),
-            doubts=attempt.doubts,
-            doubt=lambda message, ran, *nothing: attempt.record_doubt(message, ran, invocation, *nothing),
-            nothing=attempt.nothing,
+            doubts=lambda: attempt.doubts,
+            doubt=partial(attempt.record_doubt, invocation, now_ms + lambda_context.get_remaining_time_in_millis()),
+            nothing=lambda: attempt.nothing,
         )
         if given_up is not None:
-            return write.given_up(self.once, key, partial(self._begun, attempt.task), given_up, lambda_context)
+            return write.given_up(
+                self.once, key, partial(self._begun, attempt.history, attempt.at), given_up, lambda_context
+            )
         return write.carried_out(self.once, key, lambda_context)
 
-    def _begun(self, task: ExecuteTask) -> bool:
-        """Read whether the log has the call's intention, or its outcome."""
-        found = find_call(self.log.read_turn(task.run_id, task.turn), task.turn, task.index)
+    def _intended(self, attempt: Attempt, invocation: str) -> bool:
+        """Record the intention and say whether it is the first; else read what others have left, under the lease."""
+        first = intend(self.log, attempt, invocation)
+        if not first:
+            attempt.history.read_again()
+        return first
+
+    def _begun(self, history: History, at: tuple[int, int]) -> bool:
+        """Read, under the lease, whether the log has the call's intention, or its outcome."""
+        history.read_again()
+        found = history.call(*at)
         return found is None or found.status != "proposed"
 
     def _kept_with_its_undo(self, attempt: Attempt, outcome: Outcome) -> Outcome:
@@ -299,3 +363,17 @@ class Executor:
             outcome = outcome | {"message": message}
         seq = call_seq(attempt.task.turn, attempt.task.index, "settled")
         return self.log.append(attempt.task.run_id, seq, {"tool": attempt.tool.name, **outcome}).body
+
+
+def _begun_as_a_write(state: CallState) -> bool:
+    """Say whether an attempt was about to act: only what resolves the call can say then that nothing was done."""
+    return state.status == "intended" and state.effect == Effect.WRITE
+
+
+def _words(task: ExecuteTask) -> str:
+    """Return what a rule or a tool said each time: the text of the last attempt's ``RetryLater``; else nothing.
+
+    Lambda gives an error to the workflow as JSON, which Step Functions may have cut.
+    """
+    found = _SAID.match(task.cause or "") if task.given_up == RetryLater.__name__ else None
+    return in_utf8(json.loads(found[1], strict=False)) if found else ""

@@ -60,6 +60,11 @@ class History:
         self.turn = tuple(sorted({event.seq: event, **{one.seq: one for one in self.turn}}.values(), key=order))
         self.renew()
 
+    def read_again(self) -> None:
+        """Read the task's turn again when it is asked for: another attempt may have written since."""
+        vars(self).pop("turn", None)
+        self.renew()
+
     def renew(self) -> None:
         """Read the whole run again when it is asked for."""
         for stale in ("run", "opening"):

@@ -242,6 +242,11 @@ def settled_by_own_record(store: MovesStore, recorded: Recorded, run_id: str, at
         undone(store, recorded, run_id, done.undoes)
 
 
+def returned(store: MovesStore, run_id: str, at: Position) -> None:
+    """Give back what was reserved for a call that nobody has begun, and nobody will. Raises ``RetryLater``."""
+    _settle(store, run_id, at, ("held", "begun"), "returned")
+
+
 def undone(store: MovesStore, recorded: Recorded, run_id: str, effect: Position) -> None:
     """Give back to the windows what ``effect`` took, now that a call has undone it, where its tool says so."""
     done = recorded.find(run_id, effect)

@@ -66,8 +66,11 @@ class Once:
         config.register_lambda_context(context)
 
         outcomes: list[dict[str, Any]] = []
+        begun = False
 
         def run(**_: Any) -> dict[str, Any]:
+            nonlocal begun
+            begun = True
             outcomes.append(effect())
             return outcomes[0]
 
@@ -81,6 +84,8 @@ class Once:
         try:
             return once(key=key)
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as running:
+            if begun:  # it is an error of the effect's own
+                raise
             raise AttemptInProgress(f"{key}: another attempt at this call has not ended.") from running
         except IdempotencyPersistenceLayerError as problem:
             if outcomes:  # it is known and will be in the log; only this second record of it is not

@@ -12,6 +12,7 @@ from ballast.contracts.said import said
 from ballast.errors import RetryLater, SettingInvalid
 from ballast.log.aws_errors import consequences
 from ballast.playbook import Tool, ToolFailed
+from ballast.playbook.defect import ends_the_process
 from functions.executor.attempt import Outcome
 from functions.executor.circuit import CircuitOpen
 from functions.executor.timeout import TimedOut
@@ -37,7 +38,7 @@ class InDoubt(Exception):
 
 
 class _Ended(Exception):
-    """The tool ended the process, or its event loop, instead of returning."""
+    """The tool raised what is no ``Exception``: ``sys.exit``, a cancelled event loop, a panic of its client."""
 
 
 class NotAsPromised(Exception):
@@ -92,7 +93,8 @@ def run_read(tool: Tool, call: Callable[[], Any], cut: Cut) -> Outcome:
 def said_by_tool(function: Callable[[], Any]) -> Any:
     """Return ``function()``; a ``RetryLater`` of the tool's own becomes ``NothingDone``.
 
-    What ends an event loop or a process (``CancelledError``, ``sys.exit``) becomes an error like any other.
+    What is no ``Exception`` becomes an error like any other, so that it leaves the tool in doubt and its breaker counts
+    it; only the end of this very process passes.
     """
     try:
         return function()
@@ -101,9 +103,9 @@ def said_by_tool(function: Callable[[], Any]) -> Any:
     except Exception:
         raise
     except BaseException as problem:
-        if type(problem).__module__ not in ("builtins", "asyncio.exceptions") or isinstance(problem, KeyboardInterrupt):
-            raise  # this process is ended
-        raise _Ended(f"{type(problem).__name__} {said(problem)}") from problem
+        if ends_the_process(problem):
+            raise
+        raise _Ended(f"{type(problem).__name__}: {said(problem)}") from problem
 
 
 def _called(tool: Tool, call: Callable[[], Any], cut: Cut) -> Any:
@@ -113,7 +115,7 @@ def _called(tool: Tool, call: Callable[[], Any], cut: Cut) -> Any:
     except (ToolFailed, NothingDone, CircuitOpen):
         raise
     except Exception as problem:
-        ours = isinstance(problem, RetryLater | SettingInvalid | TimedOut)
+        ours = isinstance(problem, RetryLater | SettingInvalid | TimedOut | _Ended)
         what = said(problem) if ours else f"{type(problem).__name__}: {said(problem)}"
         raise InDoubt(cut(f"{tool.name} broke: {what}"), passes=_passes(problem)) from problem
 
@@ -136,5 +138,7 @@ def _passes(problem: BaseException) -> bool:
 def _ok(tool: Tool, result: Any, cut: Cut) -> Outcome:
     try:
         return {"status": "ok", "result": tool.dump(result)}
-    except Exception as problem:  # a validator or a serializer of the result's type may raise whatever it likes
+    except BaseException as problem:  # a validator or a serializer of the result's type may raise whatever it likes
+        if ends_the_process(problem):
+            raise
         raise NotAsPromised(cut(f"The result is not what {tool.name} promises: {said(problem)}.")) from problem

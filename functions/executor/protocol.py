@@ -8,14 +8,22 @@
                                                     ├ honours_key ───────▶ try again under the same key, TRIES times
                                                     ├ verify: not (yet) ─▶ wait for this attempt's lease, then resolve
                                                     └ neither ───────────▶ unknown
-    resolve         an earlier attempt is dead, or ended in doubt; nobody is at work on it any more
+    resolve         an earlier attempt is dead, or ended in doubt; none is at work on it any more
                         honours_key ─▶ run again under the same key
                         verify ──────▶ happened: ok, not: run again; after RUNS that ended in doubt: did not happen
                         neither ─────▶ unknown
+    give up         nobody tries it again
+                        verify ──────▶ happened: ok, not: did not happen
+                        else ────────▶ unknown
 
 The lease is Powertools' record of an attempt in progress, as long as the Lambda lives: nobody resolves an
 effect whose attempt may still be at work. It is taken before ``call.intended`` is written, so that an intent
-in the log means that the tool itself was about to run. Each attempt that ends in doubt leaves ``call.doubted``.
+in the log means that the tool itself was about to run.
+
+One rule: "it did not happen" needs proof that every attempt that ran is over. What an attempt has sent may arrive until
+its lease ends. So an attempt gives its lease back only where it knows its outcome, or says that it did nothing, or has
+left ``call.doubted`` with the time at which the lease would have ended. Whoever asks ``verify``, or hears a refusal,
+before each of these has passed believes what it finds, and never that nothing is there.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +31,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.errors import AttemptInProgress, RetryLater
+from ballast.contracts.said import said
+from ballast.errors import AttemptInProgress, ProcessEnds, RetryLater
 from ballast.playbook import Tool
 from functions.executor.attempt import Doubt, Outcome
 from functions.executor.circuit import CircuitOpen
@@ -38,8 +47,16 @@ RUNS = 2
 DOUBTS = 3
 
 
-class _Waits(BaseException):
+class _Waits(ProcessEnds):
     """Leave the attempt in progress until its lease is over. No ``Exception``: Powertools would forget the attempt."""
+
+
+class _TooEarly(Exception):
+    """An attempt before this one may still have its effect. This one has done nothing, and gives its lease back."""
+
+
+class _Again(Exception):
+    """To be tried again at once: this attempt did nothing, or its doubt is in the log. It gives its lease back."""
 
 
 @dataclass(frozen=True)
@@ -49,26 +66,31 @@ class Write:
     intend   records the intent and says whether it is this attempt's own: nobody was here before. ``NothingDone``
              where it is too late for it
     run      the tool, with its breaker and its timeout
+    begun    says whether ``run`` has come to the tool itself
+    now_ms   when this attempt began, milliseconds since 1970
     verify   asks whether the effect happened, None where the tool cannot tell
     fit      makes of an outcome what can be recorded: a result may be too large
     cut      makes what an error says short enough for it
     kept, unkept  close what is sensitive in an outcome before it is kept, and open it again
-    doubts   the attempts before this one that ended in doubt, in their order
-    doubt    records that this one did: (message, ran); or, with a third word, that it "begins" or has "done" nothing
-    nothing  what the last attempt before this one said, where each of them said that nothing was done; else None
+    doubts   reads the attempts before this one that ended in doubt, in their order; once the lease is held
+    doubt    records that this one did: (message, ran, gives_back), the last where it gives its lease back; or,
+             with a fourth word, that it "begins" or has "done" nothing
+    nothing  reads what the last attempt before this one said, where each of them said that nothing was done; else None
     """
 
     tool: Tool
     intend: Callable[[], bool]
     run: Callable[[], Any]
+    begun: Callable[[], bool]
+    now_ms: int
     verify: Callable[[], Any] | None
     fit: Callable[[Outcome], Outcome]
     cut: Callable[[str], str]
     kept: Callable[[Outcome], Outcome]
     unkept: Callable[[Outcome], Outcome]
-    doubts: Sequence[Doubt]
+    doubts: Callable[[], Sequence[Doubt]]
     doubt: Callable[..., None]
-    nothing: str | None = None
+    nothing: Callable[[], str | None]
 
     def carried_out(self, once: Once, key: str, lambda_context: Any) -> Outcome:
         """Carry it out at most once under ``key`` and return its outcome.
@@ -77,28 +99,46 @@ class Write:
         """
         return self._leased(once, key, self._attempted, lambda_context)
 
-    def given_up(self, once: Once, key: str, begun: Callable[[], bool], why: str, lambda_context: Any) -> Outcome:
+    def given_up(self, once: Once, key: str, intended: Callable[[], bool], why: str, lambda_context: Any) -> Outcome:
         """Return what is known of it, and never run it again: its last attempt has ended, without an outcome.
 
-        ``begun`` reads whether there is an intention; the lease is held then, so nobody writes one meanwhile. Raises
-        ``AttemptInProgress`` while another attempt may be at work.
+        ``intended`` reads whether there is an intention; the lease is held then, so nobody writes one meanwhile. Raises
+        ``AttemptInProgress`` while what another attempt has sent may still arrive.
         """
-        return self._leased(once, key, lambda: self.fit(self._left(begun, why)), lambda_context)
+        return self._leased(once, key, lambda: self.fit(self._left(intended, why)), lambda_context)
 
     def _leased(self, once: Once, key: str, outcome: Callable[[], Outcome], lambda_context: Any) -> Outcome:
         try:
-            return self.unkept(once.run(key, lambda: self.kept(outcome()), lambda_context))
-        except _Waits as waits:
+            return self.unkept(once.run(key, lambda: self._held(outcome), lambda_context))
+        except (_Waits, _TooEarly) as waits:
             raise AttemptInProgress(f"{key}: whether it happened cannot be told yet. {waits}") from waits
+        except _Again as again:
+            raise RetryLater(str(again)) from again
 
-    def _left(self, begun: Callable[[], bool], why: str) -> Outcome:
-        if not begun():
+    def _held(self, outcome: Callable[[], Outcome]) -> Outcome:
+        """Return what is to be kept. An error that nobody foresaw gives no lease back once the tool has begun."""
+        try:
+            return self.kept(outcome())
+        except (_TooEarly, _Again):
+            raise
+        except Exception as problem:
+            if not self.begun():
+                raise
+            raise _Waits(self.cut(said(problem))) from problem
+
+    def _left(self, intended: Callable[[], bool], why: str) -> Outcome:
+        if not intended():
             return {"status": "failed", "message": f"{why} It was not begun: nothing was done."}
-        if self.nothing is not None:
-            return {"status": "failed", "message": f"{_sentence(self.nothing)} Nothing was done. {why}"}
+        nothing = self.nothing()
+        if nothing is not None:
+            return {"status": "failed", "message": f"{_sentence(nothing)} Nothing was done. {why}"}
         if self.verify is None:
             return _unknown(why)
-        return self._asked(ran="") or {"status": "failed", "message": f"{why} It did not happen.", "defect": True}
+        try:
+            happened = self._asked(ran="")
+        except _Waits as waits:  # it may be asked again sooner than that: this attempt runs nothing
+            raise _TooEarly(str(waits)) from waits
+        return happened or {"status": "failed", "message": f"{why} It did not happen.", "defect": True}
 
     def _attempted(self) -> Outcome:
         try:
@@ -126,12 +166,13 @@ class Write:
                 return happened
             if self._runs >= RUNS:
                 return {"status": "failed", "message": f"{_sentence(self._last)} It did not happen.", "defect": True}
-        if self.nothing is not None:  # so far; if this attempt dies, nobody can say so any more
-            self.doubt("It is tried again.", False, "begins")
+        clean = self.nothing() is not None
+        if clean:  # so far; if this attempt dies, nobody can say so any more
+            self.doubt("It is tried again.", False, False, "begins")
         try:
-            outcome = self._run(clean=self.nothing is not None)
+            outcome = self._run(clean=clean)
         except CircuitOpen as rested:  # the earlier attempt may have had its effect
-            raise RetryLater(str(rested)) from rested
+            raise _Again(str(rested)) from rested
         return self._final(outcome) if outcome["status"] == "failed" else outcome
 
     def _run(self, *, clean: bool) -> Outcome:
@@ -139,13 +180,13 @@ class Write:
         try:
             return run_tool(self.tool, self.run, self.cut)
         except NothingDone as nothing:
-            said = self.cut(str(nothing))
+            told = self.cut(str(nothing))
             if not self.tool.policy.resolvable:
-                return {"status": "failed", "message": f"{said} It may be called again."}
+                return {"status": "failed", "message": f"{told} It may be called again."}
             if clean:
                 with suppress(Exception):  # it is unknown then, if no later attempt tells
-                    self.doubt(said, False, "done")
-            raise RetryLater(said) from nothing
+                    self.doubt(told, False, False, "done")
+            raise _Again(told) from nothing
         except NotAsPromised as odd:
             problem, returned = str(odd), True
         except InDoubt as doubt:
@@ -164,8 +205,9 @@ class Write:
             happened = self._found_at_once()
             if happened is not None:
                 return happened
-            self._note(problem, ran=True)
-            raise RetryLater(problem)
+            if self._note(problem, ran=True, gives_back=True):
+                raise _Again(problem)
+            raise _Waits(problem)
         if self.verify is None:
             return _unknown(f"{_sentence(problem)} It was tried {TRIES} times under its key.")
         happened = self._asked(ran=problem)
@@ -178,13 +220,13 @@ class Write:
         """Return ``failed``, what a tool says after an earlier attempt at the same call, once that is the last word.
 
         The refusal may be the earlier attempt's own doing: its request is under way, or has arrived. ``verify`` knows,
-        where there is one. Under a key the tool is asked again when nobody can be at work any more; who honours it
+        where there is one. Under a key the tool is asked again when every attempt that ran is over; who honours it
         answers as the first time then.
         """
         happened = self._found_at_once()
         if happened is not None:
             return happened
-        if self.tool.policy.honours_key and self.doubts and self.doubts[-1].ran:
+        if not self._all_over:
             self._note(str(failed["message"]), ran=False)
             raise _Waits(str(failed["message"]))
         return failed
@@ -192,10 +234,13 @@ class Write:
     def _asked(self, *, ran: str) -> Outcome | None:
         """Return what ``verify`` finds, None where nothing. ``ran`` is the error of a run of this attempt.
 
-        Where it cannot be asked the attempt waits, or the effect is unknown.
+        Where this attempt ran nothing, None is proof: it is asked when every attempt that ran is over. Where it cannot
+        be asked the attempt waits, or the effect is unknown.
         """
         if self.verify is None:
             return None
+        if not ran and not self._all_over:
+            raise _TooEarly(f"What {self.tool.name} has sent may still arrive.")
         try:
             return found(self.tool, self.verify, self.cut)
         except NothingDone as later:
@@ -204,7 +249,7 @@ class Write:
             problem, passes = str(doubt), doubt.passes
         except NotAsPromised as odd:
             problem, passes = str(odd), False
-        if not passes or len(self.doubts) + 1 >= DOUBTS:
+        if not passes or len(self.doubts()) + 1 >= DOUBTS:
             return _unknown(f"Whether it happened could not be verified. {problem}")
         self._note(ran or f"Whether it happened could not be asked. {problem}", ran=bool(ran))
         raise _Waits(problem)
@@ -218,17 +263,26 @@ class Write:
         except (InDoubt, NothingDone, NotAsPromised):
             return None
 
-    def _note(self, problem: str, *, ran: bool) -> None:
-        with suppress(Exception):  # where it cannot be recorded the lease must hold all the same
-            self.doubt(problem, ran)
+    def _note(self, problem: str, *, ran: bool, gives_back: bool = False) -> bool:
+        """Record the doubt, and say whether it is recorded: where it is not, the lease must hold."""
+        try:
+            self.doubt(problem, ran, gives_back)
+        except Exception:
+            return False
+        return True
+
+    @property
+    def _all_over(self) -> bool:
+        """Whether nothing that an attempt before this one has sent can still arrive."""
+        return all(doubt.until_ms <= self.now_ms for doubt in self.doubts() if doubt.ran)
 
     @property
     def _runs(self) -> int:
-        return sum(doubt.ran for doubt in self.doubts)
+        return sum(doubt.ran for doubt in self.doubts())
 
     @property
     def _last(self) -> str:
-        return next(doubt.message for doubt in reversed(self.doubts) if doubt.ran)
+        return next(doubt.message for doubt in reversed(self.doubts()) if doubt.ran)
 
 
 def _sentence(text: str) -> str:

@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from ballast.errors import ProcessEnds
+
 T = TypeVar("T")
 
 #: What the executor keeps of the Lambda's time to record what came of the call.
@@ -21,7 +23,7 @@ class TimedOut(Exception):
     """The tool took longer than it may. A write may have happened, or may happen yet."""
 
 
-class _GivenUp(BaseException):
+class _GivenUp(ProcessEnds):
     """Raised inside the tool's thread: nobody waits for it any more."""
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from ballast.contracts import ToolCall
 from ballast.contracts.said import said
 from ballast.edge import note
+from ballast.playbook.defect import ends_the_process
 from functions.executor.attempt import Attempt, Outcome
 
 
@@ -19,7 +20,10 @@ def planned_undo(attempt: Attempt) -> dict[str, Any] | None:
     arguments = _own(attempt)
     try:
         return _call(_undo(attempt, arguments))
-    except Exception:  # its outcome says so
+    except BaseException as defect:
+        if ends_the_process(defect):
+            raise
+        # Its outcome says so.
         return {"tool": tool.undo, "arguments": arguments}
 
 
@@ -33,7 +37,9 @@ def undo_of(attempt: Attempt, outcome: Outcome) -> Outcome:
     make = tool.undo_arguments or (lambda _args, _result: _own(attempt))
     try:
         return {"undo": _call(_undo(attempt, dict(make(attempt.args, outcome["result"]))))}
-    except Exception as defect:
+    except BaseException as defect:
+        if ends_the_process(defect):
+            raise
         note(defect)
         # The effect stands and must be recorded. What was intended as its undo will be refused, and a person looks.
         message = f"Its undo {tool.undo} could not be made: {type(defect).__name__}: {said(defect)}"

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from ballast.contracts.effects import Effects
 from ballast.contracts.limits import LimitsPatch
+from ballast.contracts.notice import Corrected
 from ballast.contracts.request import MAX_TEXT_CHARS, QueueUrl, RequestId, WhenFull
 from ballast.contracts.task import RunId
 from ballast.contracts.wire import Json, Name, Wire
@@ -70,7 +71,8 @@ class RunSummary(Wire):
     by         whose answer it is: agent, fallback, human, …
     degraded   whether an answer, or its absence, is not the agent's
     reason     why it waits, was refused, or ended as it did; of a degraded answer, why the agent was stopped
-    cost_usd   what its model calls cost, reservations without an outcome included
+    cost_usd   what its log counts for models and tools, reservations without an outcome included
+    corrected  what an operator says that it cost instead, by whom and why; null where nobody does
     deadline_at  until when it is meant to be answered; null where it has ended
     """
 
@@ -85,6 +87,7 @@ class RunSummary(Wire):
     degraded: bool | None = None
     reason: str | None = None
     cost_usd: Usd = "0.00"
+    corrected: Corrected | None = None
     opened_at: Time | None = None
     deadline_at: Time | None = None
     ended_at: Time | None = None

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from ballast.contracts.task import LAST_TURN
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
 from ballast.http.problem import invalid
 from ballast.log.event import Event
-from ballast.log.keys import run_seq
+from ballast.log.keys import corrected_seq, run_seq
 from ballast.log.run_index import Found, RunIndex, by_outcome, by_tenant
 from ballast.log.run_log import RunLog, Unreadable
 from ballast.runtime import Runtime
 from functions.intake.contract import ENDED, Run, RunPage, RunSummary, Status
-from functions.intake.reading import line_of, run_of
+from functions.intake.reading import is_expired, line_of, run_of
 
 #: So many pages of the index are looked through for a page of runs; then the caller asks for the next.
 _MAX_LOOKS = 4
@@ -44,11 +46,12 @@ class Listing:
 
     index: RunIndex
     log: RunLog
+    clock: Callable[[], datetime]
 
     @classmethod
     def of(cls, runtime: Runtime) -> Listing:
         """Put it together; once per runtime."""
-        return cls(runtime.get(RunIndex.of), runtime.get(RunLog.of))
+        return cls(runtime.get(RunIndex.of), runtime.get(RunLog.of), runtime.clock)
 
     def page(self, wanted: Wanted, limit: int, next_token: str | None) -> RunPage:
         """Return one page, newest first.
@@ -85,19 +88,28 @@ class Listing:
 
     def _summaries(self, found: tuple[Found, ...]) -> list[tuple[Found, RunSummary | None]]:
         """Return each run in a line; None where its events are gone. One that cannot be read hides no other."""
-        steps = ("opened", "refused", "ended")
+        seqs = [*map(run_seq, ("opened", "refused", "ended")), corrected_seq(1)]
         unreadable: list[Unreadable] = []
-        events = self.log.read_keys([(one.run_id, run_seq(step)) for one in found for step in steps], unreadable)
+        events = self.log.read_keys([(one.run_id, seq) for one in found for seq in seqs], unreadable)
         made: list[tuple[Found, RunSummary | None]] = []
         for one in found:
-            of_run = [events[key] for step in steps if (key := (one.run_id, run_seq(step))) in events]
-            wrong = [other for other in unreadable if other.run_id == one.run_id]
-            made.append((one, self._summary(of_run, wrong) if of_run or wrong else None))
+            of_run = [events[key] for seq in seqs[:-1] if (key := (one.run_id, seq)) in events]
+            mine = [other for other in unreadable if other.run_id == one.run_id]
+            wrong = [other for other in mine if other.seq != seqs[-1]]
+            if of_run and (len(wrong) < len(mine) or (one.run_id, seqs[-1]) in events):
+                of_run += self._corrections(one.run_id)
+            there = bool(of_run or wrong) and not is_expired(of_run, self.clock())
+            made.append((one, self._summary(of_run, wrong) if there else None))
         return made
+
+    def _corrections(self, run_id: str) -> list[Event]:
+        """Return all that says that it is a correction: mostly there is none, so a list reads the first one's key."""
+        after_the_end, _ = self.log.read_turns(run_id, LAST_TURN, 1, [])
+        return [event for event in after_the_end if event.name == "run.corrected"]
 
     def _summary(self, of_run: list[Event], wrong: list[Unreadable]) -> RunSummary:
         run = None
-        if not wrong and of_run[-1].name == "run.opened":
+        if not wrong and not any(event.name in ("run.refused", "run.ended") for event in of_run):
             # Whether it runs or waits, only the whole log says.
             run = run_of(*self.log.read_all(of_run[0].run_id))
         return line_of(of_run, wrong) if run is None else _line(run)

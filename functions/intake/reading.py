@@ -13,9 +13,10 @@ from typing import Any
 from ballast.contracts import RunRequest
 from ballast.contracts.wire import parse, plain
 from ballast.errors import LogCorrupt
-from ballast.folds import committed, ending, opening, progress, requested, standing, usage
+from ballast.folds import committed, cost, ending, opening, progress, requested, standing, usage
 from ballast.folds.effects import ended_effects, position
-from ballast.http.paging import PAGE_BYTES, sent_bytes
+from ballast.folds.evidence import forgets
+from ballast.http.paging import PAGE_BYTES, fitting, sent_bytes
 from ballast.log.aws_errors import consequences
 from ballast.log.event import Event, order
 from ballast.log.keys import run_seq
@@ -30,6 +31,10 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 #: What a fold raises where an event is not of the form that it had: somebody wrote it anew, with its digest.
 _GARBLED = (LogCorrupt, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 _FIRST_AND_LAST = tuple(run_seq(step) for step in ("opened", "refused", "ended"))
+#: Every key that Ballast writes comes after it.
+_FIRST = "0000."
+#: So many bytes tell of entries that cannot be read, beside a run or at the end of its events.
+_CORRUPT_BYTES = 500_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: No tenant has this name.
 _NOBODY = "-"
@@ -44,19 +49,20 @@ class Runs:
     log: RunLog
     stepfunctions: Any
     state_machine_arn: str
+    clock: Callable[[], datetime]
 
     @classmethod
     def of(cls, runtime: Runtime) -> Runs:
         """Put it together; once per runtime."""
         arn = IntakeSettings.of(runtime).state_machine_arn
-        return cls(runtime.get(RunLog.of), runtime.client("stepfunctions"), arn)
+        return cls(runtime.get(RunLog.of), runtime.client("stepfunctions"), arn, runtime.clock)
 
     def execution_arn(self, run_id: str) -> str:
         """Return the ARN of the run's execution."""
         return f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{run_id}"
 
     def get(self, run_id: str) -> Run | None:
-        """Return the run, None where there is none."""
+        """Return the run, None where there is none, or TTL has begun to remove it."""
         events, unreadable = self.log.read_all(run_id)
         if not (events or unreadable):
             run = self._not_opened_yet(run_id)
@@ -66,7 +72,7 @@ class Runs:
             events, unreadable = self.log.read_all(run_id)
             if not (events or unreadable):
                 return run
-        return run_of(events, unreadable)
+        return None if is_expired(events, self.clock()) else run_of(events, unreadable)
 
     def tenant(self, run_id: str) -> str | None:
         """Return whose the run is, None where there is none; reads its first event, and no more.
@@ -132,9 +138,13 @@ class Runs:
                 break
             page.append(one)
         goes_on = len(page) < len(found)
-        if not goes_on:  # keys of no form that Ballast writes have no place; nothing is hidden
-            page += [_logged(None, one) for one in unreadable if _placeholder(one) is None]
-        return EventPage(events=tuple(page), next=page[-1].seq if goes_on else None)
+        # Keys of no form that Ballast writes have no place; nothing is hidden. Those before every other are on the
+        # first page, the others on the last.
+        odd = {one.seq: one for one in unreadable if _placeholder(one) is None}.values()
+        early = [one for one in odd if one.seq < _FIRST] if after is None else []
+        late = [one for one in odd if one.seq >= _FIRST] if not goes_on else []
+        whole = (*_odd(early), *page, *_odd(late))
+        return EventPage(events=whole, next=page[-1].seq if goes_on else None)
 
     def _not_opened_yet(self, run_id: str) -> Run | None:
         """The execution exists a moment before the log does, and without it where the run could not be admitted."""
@@ -155,21 +165,48 @@ def pending(request: RunRequest, status: str = "running") -> Run:
 
 def run_of(events: Sequence[Event], unreadable: Sequence[Unreadable] = ()) -> Run:
     """Return the run that ``events``, all of its log that can be read, tell of."""
-    wrong = tuple(CorruptEvent(seq=one.seq, why=one.why) for one in unreadable)
+    wrong, left_out = fitting(
+        (CorruptEvent(seq=plain(one.seq), why=plain(one.why)) for one in unreadable),
+        _CORRUPT_BYTES,
+        lambda one: sent_bytes(one.model_dump(mode="json")),
+    )
+    if left_out:
+        wrong = (*wrong, CorruptEvent(seq="", why=_more(left_out)))
     if not any(one.seq.startswith(_FIRST_AND_LAST) for one in unreadable):
         try:
             return Run.model_validate(_told(events) | {"corrupt": wrong})
         except _GARBLED as problem:
             if not wrong:
                 wrong = (CorruptEvent(seq="", why=f"the log does not add up: {_brief(problem)}"),)
-    line = line_of([event for event in events if event.seq.startswith(_FIRST_AND_LAST)], unreadable)
+    told = [event for event in events if event.seq.startswith(_FIRST_AND_LAST) or event.name == "run.corrected"]
+    line = line_of(told, unreadable)
     return Run.model_validate(line.model_dump() | {"corrupt": wrong})
+
+
+def _odd(entries: Sequence[Unreadable]) -> tuple[LoggedEvent, ...]:
+    """Return entries under keys of no form that Ballast writes, as many as fit."""
+    some, left_out = fitting(
+        (_logged(None, one) for one in entries), _CORRUPT_BYTES, lambda one: sent_bytes(one.model_dump(mode="json"))
+    )
+    return (*some, *([LoggedEvent(seq="", at="", body={}, corrupt=_more(left_out))] if left_out else []))
+
+
+def _more(left_out: int) -> str:
+    return f"and {left_out} more entries that cannot be read"
+
+
+def is_expired(events: Sequence[Event], now: datetime) -> bool:
+    """Say whether the run's first event is gone, and by its ending it must be: TTL removes the oldest first."""
+    names = {event.name for event in events}
+    if not events or names & {"run.opened", "run.refused"}:
+        return False
+    return forgets((event for event in events if event.name in ("run.ended", "run.settled")), now)
 
 
 def line_of(of_run: Sequence[Event], unreadable: Sequence[Unreadable] = ()) -> RunSummary:
     """Return what a run's first and last event say of it; what they do not say, because they cannot be read, is None.
 
-    ``of_run`` is both, where there are both; ``unreadable`` those of them, or of the run, that cannot be read.
+    ``of_run`` is both, where there are both, and its corrections; ``unreadable`` those, or others, that cannot be read.
     """
     tenant = _tenant(of_run, unreadable)
     known = {"run_id": (of_run or unreadable)[0].run_id, "tenant": None if tenant == _NOBODY else tenant}
@@ -179,7 +216,7 @@ def line_of(of_run: Sequence[Event], unreadable: Sequence[Unreadable] = ()) -> R
         first = of_run[0]
         facts |= about(requested(of_run)) | ({"opened_at": first.at} if first.name == "run.opened" else {})
         if not any(one.seq.startswith(_FIRST_AND_LAST) for one in unreadable) and ends:
-            facts |= ended_as(ends[-1])
+            facts |= ended_as(ends[-1]) | _cost(of_run)
         return RunSummary.model_validate({name: facts[name] for name in facts if name in RunSummary.model_fields})
     except _GARBLED:
         return RunSummary.model_validate(known | {"status": "corrupt"})
@@ -218,14 +255,15 @@ def _brief(problem: Exception) -> str:
 
 
 def _told(events: Sequence[Event]) -> dict[str, Any]:
-    stands, used = progress(events), usage(events)
+    usage(events)  # it raises where the amounts of a run do not add up, also of one whose ending says a sum
+    stands = progress(events)
     facts = about(requested(events)) | {
         "run_id": events[0].run_id,
         "status": stands.status,
         "by": stands.by,
         "degraded": stands.degraded,
         "reason": stands.reason,
-        "cost_usd": dollars(used.charged_microusd),
+        **_cost(events),
         "turns": stands.turn,
         "escalation_id": stands.escalation_id,
         "question": _question(events, stands.escalation_id),
@@ -285,9 +323,15 @@ def ended_as(end: Event) -> dict[str, Any]:
         "degraded": body["degraded"],
         "reason": body.get("reason"),
         "answer": None if answer is None else plain(answer),
-        "cost_usd": dollars(body["spent_microusd"] + body["reserved_microusd"]),
         "ended_at": end.at,
     }
+
+
+def _cost(events: Sequence[Event]) -> dict[str, Any]:
+    """Return what the run cost by ``events``, and what an operator says instead."""
+    came_to = cost(events)
+    told = None if came_to.corrected is None else came_to.corrected.told
+    return {"cost_usd": dollars(came_to.counted_microusd), "corrected": told}
 
 
 def _question(events: Sequence[Event], escalation_id: str | None) -> str | None:

@@ -153,7 +153,9 @@ class Agent:
     ) -> PlanSummary:
         attempt = requested["attempt"]
         decision = self._within_limits(events, completion, history)
-        decision, refused = checked(events, self.playbook, task.turn, decision, partial(self._successor, events))
+        decision, refused = checked(
+            events, self.playbook, task.turn, decision, partial(self._successor, events), nothing=completion.nothing
+        )
         parallel = isinstance(decision, CallTools) and self.playbook.side_by_side(call.tool for call in decision.calls)
         charge = settling.settled(requested, completion, self.prices) | {"latency_ms": latency_ms}
         body = charge | {
@@ -191,7 +193,7 @@ class Agent:
                 too_many = ExitReason.HISTORY_LIMIT
             if too_many is not None:
                 decision, reason = None, too_many
-            elif self.playbook.agent.ask_requester and (question := asked(decision)):
+            elif self.playbook.agent.ask_requester and (question := asked(decision, self.playbook.tools)):
                 return question
         return decision or HandOver(to=self._successor(events, reason), reason=reason)
 

@@ -5,8 +5,8 @@
     answer ─ nothing against it ─▶ sent
            └ complaints ─▶ hand-over to the agent itself (``refused_answer`` in ``model.responded``)
                              └ complaints again ─▶ hand-over with ``answer_invalid``; where writes stand, to a person
-    nothing, or reasoning alone ─▶ hand-over to the agent itself
-                             └ nothing again ─▶ hand-over with ``empty_answer``
+    nothing, or reasoning alone ─▶ hand-over to the agent itself, whatever the stop reason
+                             └ nothing again ─▶ hand-over with ``empty_answer``, or what the stop reason says
 
 Where no turn is left, the model is not asked once more.
 """
@@ -21,10 +21,12 @@ from ballast.playbook import Playbook
 from ballast.playbook.answers import judged
 from ballast.playbook.opening import ASK_REQUESTER
 from ballast.run import Run
-from functions.planner.spoken import call_in_prose
+from ballast.validation import too_long
+from functions.planner.prose import call_in_prose
 
 #: Where ``model.responded`` says what was against its answer.
 REFUSED = "refused_answer"
+_NOTHING = "it said nothing"
 
 Decided = CallTools | Answer | HandOver
 
@@ -35,12 +37,14 @@ def checked(
     turn: int,
     decision: Decided,
     successor: Callable[[ExitReason], Planner],
+    *,
+    nothing: bool,
 ) -> tuple[Decided, dict[str, Any]]:
-    """Return what stands of ``decision``, and what is recorded with it."""
-    if isinstance(decision, HandOver) and decision.reason is ExitReason.EMPTY_ANSWER:
+    """Return what stands of ``decision``, and what is recorded with it. ``nothing``: ``Completion.nothing``."""
+    if isinstance(decision, HandOver) and nothing:
         if _said_nothing_before(events) or not _has_turn_left(events, turn):
             return decision, {}
-        return HandOver(to=Planner.AGENT, reason=ExitReason.EMPTY_ANSWER), {REFUSED: ["it said nothing"]}
+        return HandOver(to=Planner.AGENT, reason=ExitReason.EMPTY_ANSWER), {REFUSED: [_NOTHING]}
     if not isinstance(decision, Answer):
         return decision, {}
     read = judged(Run.of(events), playbook, turn, decision)
@@ -55,7 +59,9 @@ def checked(
 
 
 def _called(events: Sequence[Event], playbook: Playbook, answer: Answer) -> tuple[str, ...]:
-    """Return what is against an answer that is a call written as text."""
+    """Return what is against an answer that is a call written as text; one that is too long is not searched."""
+    if too_long(answer):
+        return ()
     formal = playbook.agent.answer_schema(opening(events).request.intent) is not None
     found = call_in_prose(answer.text, {*playbook.tools, ASK_REQUESTER}, formal=formal)
     return (f"{found}; make the call itself if you need it",) if found else ()
@@ -67,8 +73,10 @@ def sent_back(events: Sequence[Event], prompt: Prompt) -> list[dict[str, Any]]:
     complaints = last.body.get(REFUSED) if last is not None else None
     if last is None or not complaints:
         return []
-    if last.body.get("exit_reason") == ExitReason.EMPTY_ANSWER:
-        return [{"text": "Your last reply said nothing. Write the answer in plain words, or call a tool."}]
+    if complaints == [_NOTHING]:
+        cut = last.body.get("stop_reason") == ExitReason.MAX_TOKENS
+        why = " It was cut at its limit of tokens: think less." if cut else ""
+        return [{"text": f"Your last reply said nothing.{why} Write the answer in plain words, or call a tool."}]
     text = (
         f"Your answer was not sent: {'; '.join(complaints)}. Write the whole answer again without that. "
         "Name only amounts and numbers that the request, a fact or a result names."
@@ -85,7 +93,7 @@ def _refused_before(events: Sequence[Event]) -> bool:
 def _said_nothing_before(events: Sequence[Event]) -> bool:
     """Say whether the completion before this one said nothing either, and nobody else has decided since."""
     last = next((event for event in reversed(events) if event.name == "model.responded"), None)
-    if last is None or last.body.get("exit_reason") != ExitReason.EMPTY_ANSWER or REFUSED not in last.body:
+    if last is None or last.body.get(REFUSED) != [_NOTHING]:
         return False
     return max(proposals(events)) == last.turn
 

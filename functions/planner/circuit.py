@@ -50,11 +50,21 @@ class Circuits:
         )
 
     def call(self, model_id: str, ask: Callable[[], T]) -> T:
-        """Return ``ask()`` where the circuit lets it through. Raises ``CircuitOpen``, and what ``ask`` raises."""
+        """Return ``ask()`` where the circuit lets it through. Raises ``CircuitOpen``, and what ``ask`` raises.
+
+        ``CircuitOpen`` says that the model was not asked. So the error of a breaker within ``ask`` is none.
+        """
         if self._store is None:
             return ask()
         from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerConfig, circuit_breaker
         from aws_lambda_powertools.utilities.circuit_breaker.exceptions import CircuitBreakerOpenError
+
+        begun = False
+
+        def begin() -> T:
+            nonlocal begun
+            begun = True
+            return ask()
 
         guarded: Callable[[], T] = circuit_breaker(
             # Powertools counts by this name in the whole process, where the local cloud has more than one stack.
@@ -68,10 +78,12 @@ class Circuits:
                 success_threshold=1,
                 handled_exceptions=ModelAway,
             ),
-        )(ask)
+        )(begin)
         try:
             return guarded()
         except CircuitBreakerOpenError:
+            if begun:
+                raise
             raise CircuitOpen(f"The circuit of {model_id} is open: it failed {FAILURES} times in a row.") from None
 
     def _tell(self, transition: Any) -> None:

@@ -32,6 +32,15 @@ _DOCUMENTS = ("input", "json")
 #: A block of a kind that this botocore does not know comes as this; it refuses to send it.
 _UNKNOWN_BLOCK = "SDK_UNKNOWN_MEMBER"
 
+#: With these a reply decides something.
+_DECIDES = (ExitReason.TOOL_USE, ExitReason.END_TURN, ExitReason.STOP_SEQUENCE)
+#: These say why a reply may be empty; to ask for it once more would bring the same.
+_SAYS_WHY = (
+    ExitReason.GUARDRAIL_INTERVENED,
+    ExitReason.CONTENT_FILTERED,
+    ExitReason.MODEL_CONTEXT_WINDOW_EXCEEDED,
+)
+
 
 @dataclass(frozen=True)
 class Completion:
@@ -41,6 +50,7 @@ class Completion:
     usage     what it says that it used, as far as the reply itself does not speak against it
     tier      the service tier that it was served in, as reported; None where it does not say
     decision  None where ``reason`` asks for a hand-over
+    nothing   whether it neither calls anything nor says anything but reasoning, and its reason does not say why
     """
 
     message: dict[str, Any]
@@ -49,6 +59,7 @@ class Completion:
     usage: Weighed
     tier: str | None
     decision: CallTools | Answer | None
+    nothing: bool = False
 
     @property
     def tokens(self) -> TokenCounts | None:
@@ -62,24 +73,29 @@ def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
     reason = from_stop_reason(stop_reason)
     output = reply.get("output")
     message = output.get("message") if isinstance(output, Mapping) else None
+    is_reply = isinstance(message, Mapping) or stop_reason is not None
     content = message.get("content") if isinstance(message, Mapping) else None
     blocks = [block for block in content if isinstance(block, Mapping)] if isinstance(content, Sequence) else []
     proposed = _client_calls(blocks) if len(blocks) <= MAX_BLOCKS else []
     content = _recordable(blocks, proposed, turn) if len(blocks) <= MAX_BLOCKS else None
-    decision, reason = _decide(reason, blocks, proposed) if content is not None else (None, _too_large(reason))
+    text = "" if content is None or proposed else spoken(plain(text_of(blocks))).text
+    decision, because = _decide(reason, text, proposed) if content is not None else (None, _too_large(reason))
     return Completion(
         message={"role": "assistant", "content": content or [{"text": "(not recorded: larger than a reply can be)"}]},
         stop_reason=plain(str(stop_reason)[:64]),
-        reason=reason,
+        reason=because,
         usage=read_usage(reply.get("usage"), blocks),
         tier=tier_of(reply),
         decision=decision,
+        nothing=content is not None and not (proposed or text) and is_reply and reason not in _SAYS_WHY,
     )
 
 
 def _decide(
-    reason: ExitReason, blocks: Sequence[Mapping[str, Any]], proposed: Sequence[Mapping[str, Any]]
+    reason: ExitReason, text: str, proposed: Sequence[Mapping[str, Any]]
 ) -> tuple[CallTools | Answer | None, ExitReason]:
+    if not (proposed or text) and reason in _DECIDES:
+        return None, ExitReason.EMPTY_ANSWER
     if reason is ExitReason.TOOL_USE:
         if not 1 <= len(proposed) <= MAX_CALLS_A_TURN:
             return None, ExitReason.MALFORMED_TOOL_USE
@@ -87,18 +103,15 @@ def _decide(
             return CallTools(calls=tuple(_call(use) for use in proposed)), reason
         except ValidationError:
             return None, ExitReason.MALFORMED_TOOL_USE
-    if reason in (ExitReason.END_TURN, ExitReason.STOP_SEQUENCE):
-        if proposed:  # it asks for calls and says that it is done: neither can be trusted
-            return None, ExitReason.MALFORMED_TOOL_USE
-        text = spoken(plain(text_of(blocks))).text
-        return (Answer(text=text), reason) if text else (None, ExitReason.EMPTY_ANSWER)
+    if reason in _DECIDES:
+        # Where it asks for calls and says that it is done, neither can be trusted.
+        return (None, ExitReason.MALFORMED_TOOL_USE) if proposed else (Answer(text=text), reason)
     return None, reason
 
 
 def _too_large(reason: ExitReason) -> ExitReason:
     """Return why a reply that is larger than any can be has no decision: its own reason, where that asks for none."""
-    decides = reason in (ExitReason.TOOL_USE, ExitReason.END_TURN, ExitReason.STOP_SEQUENCE)
-    return ExitReason.MALFORMED_MODEL_OUTPUT if decides else reason
+    return ExitReason.MALFORMED_MODEL_OUTPUT if reason in _DECIDES else reason
 
 
 def _call(use: Mapping[str, Any]) -> ToolCall:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ballast.contracts import ExitReason
 from ballast.contracts.said import said
 from ballast.contracts.wire import read_digits
+from ballast.errors import ends_the_process
+from functions.planner.too_long import is_too_long
 
 if TYPE_CHECKING:
     from ballast.runtime import Runtime
@@ -37,17 +39,6 @@ _TRY_AGAIN_STATUS: dict[int, tuple[ExitReason, bool]] = {
 }
 #: More digits than each double keeps, with a point or an exponent.
 _LONG_FRACTION = re.compile(rb"[0-9][0-9.]{15,}")
-#: How providers say that a prompt is longer than the model takes: in words, under the name of any other mistake.
-_TOO_LONG = re.compile(
-    r"\b(?:input|prompt|request|conversation|messages?)\b[^.]{0,60}\b(?:is|are|was)?\s*too (?:long|large)\b"
-    r"|\btoo many (?:input |prompt )?tokens\b"
-    r"|\b(?:context|input|prompt|sequence)[ _-]?(?:window|length|size)\b[^.]{0,80}\b(?:exceed|limit|maximum|too)"
-    r"|\b(?:exceed\w*|maximum|beyond|larger than|longer than)\b[^.]{0,80}"
-    r"\b(?:context|input|prompt)[ _-]?(?:window|length|limit|size|tokens?)\b"
-    r"|\bcontext_length_exceeded\b",
-    re.IGNORECASE,
-)
-_MESSAGE_CHARS = 2_000
 #: A call that was given less time than this and did not answer may just have been cut too early.
 _FAIR_S = 10
 
@@ -140,7 +131,9 @@ class Converse:
         except (HTTPClientError, BotoCoreError) as problem:
             # The connection broke: it may have been charged.
             raise ModelFailure(ExitReason.MODEL_UNAVAILABLE, True, True, said(problem)) from problem
-        except Exception as problem:
+        except BaseException as problem:
+            if ends_the_process(problem):
+                raise
             # botocore's parser raises whatever a reply of another shape makes it stumble over.
             detail = f"The reply is none of Converse's: {type(problem).__name__}: {said(problem)}"
             raise ModelFailure(ExitReason.MALFORMED_MODEL_OUTPUT, False, True, detail) from problem
@@ -167,7 +160,7 @@ def _failure(response: Mapping[str, Any]) -> ModelFailure:
     error = response.get("Error", {})
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     known = _TRY_AGAIN.get(error.get("Code", "")) or _TRY_AGAIN_STATUS.get(status)
-    too_long = known is None and _TOO_LONG.search(str(error.get("Message", ""))[:_MESSAGE_CHARS]) is not None
+    too_long = known is None and is_too_long(str(error.get("Code", "")), str(error.get("Message", "")))
     otherwise = ExitReason.MODEL_CONTEXT_WINDOW_EXCEEDED if too_long else ExitReason.MODEL_REFUSED
     reason, charged = known or (otherwise, False)
     detail = f"{error.get('Code', '')}: {error.get('Message', '')}"

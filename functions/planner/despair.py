@@ -3,23 +3,23 @@
 The executor obeys what is recorded with a decision; the ladder itself is ``ballast.folds.despair``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from pydantic import ValidationError
-
 from ballast.contracts import Answer, CallTools, HandOver, ToolCall
 from ballast.contracts.wire import canonical
+from ballast.errors import whatever_it_raises
 from ballast.folds import Prompt, saved
 from ballast.folds.despair import Despair, Sign, despair, recorded, target_of, verdicts
+from ballast.folds.sameness import same
 from ballast.log.event import Event
 from ballast.metrics import metric_line, usd
-from ballast.playbook import Effect, Playbook, Tool
+from ballast.playbook import Effect, Playbook
 from ballast.run import Run
-from ballast.validation import Grounded, Kind, leaves
-from ballast.validation.marks import Found
+from ballast.validation import FreeText, Grounded, Kind, leaves
+from ballast.validation.taint import wanted_of
+from ballast.validation.value import Wanted
 
 
 def circles(events: Sequence[Event], playbook: Playbook) -> Despair:
@@ -54,25 +54,28 @@ def loop_stopped(events: Sequence[Event]) -> str:
 
 
 def _target(playbook: Playbook, call: ToolCall) -> str | None:
-    """Return what a write is about: its tool and the ids that it must be grounded in, else all but its free text."""
+    """Return what a write is about: its tool and the ids that it must be grounded in, else all but its texts.
+
+    Ids are the values with a mark that are no amounts, as a set: neither their spelling nor their order counts.
+    """
     tool = playbook.tools.get(call.tool)
     if tool is None or tool.effect is not Effect.WRITE:
         return None
-    ids = sorted({f"{found.path}={found.value}" for found in _grounded(tool, call) if not _is_amount(found)})
-    return canonical([call.tool, ids]) if ids else target_of(call)
+    args = arguments = None
+    with whatever_it_raises():  # in a validator of the author's; or the tool was another one when it was called
+        args = tool.form.read(call.arguments)
+        arguments = tool.form.value(args)
+    if args is None:
+        return target_of(call)
+    marked = [wanted_of(found) for found in leaves(type(args), args, Grounded) if found.mark is not None]
+    if ids := sorted({one.alike for one in marked if Kind.AMOUNT not in one.kinds}):
+        return canonical([call.tool, ids])
+    free = {str(found.value) for found in leaves(type(args), args, FreeText) if found.mark is not None}
+    return target_of(call.model_copy(update={"arguments": arguments}), free=free, spelled=_spelled)
 
 
-def _grounded(tool: Tool, call: ToolCall) -> Iterator[Found]:
-    """Yield the arguments that must be grounded, as the tool would get them: "1" of a Decimal is a number."""
-    made: Any = call.arguments
-    with suppress(ValidationError, ValueError):
-        made = tool.arguments.model_validate_json(canonical(made))
-    return leaves(tool.arguments, made, Grounded)
-
-
-def _is_amount(found: Found) -> bool:
-    kind = found.mark.kind if isinstance(found.mark, Grounded) else None
-    return kind is Kind.AMOUNT or (kind is None and not isinstance(found.value, str))
+def _spelled(name: str, value: Any) -> Any:
+    return same(value) if value is None or isinstance(value, bool) else Wanted.of(value, field=name).alike
 
 
 def _polled(playbook: Playbook) -> frozenset[str]:

@@ -4,17 +4,24 @@ The model sees it like any other tool, where the playbook allows it. Nothing exe
 that asks, and asks only, is a hand-over to the requester, whose reply is the call's result.
 """
 
+from collections.abc import Collection
+
 from pydantic import ValidationError
 
 from ballast.contracts import CallTools, ExitReason, HandOver, Planner
 from ballast.folds import proposals
 from ballast.log.event import Event
 from ballast.playbook.opening import ASK_REQUESTER, Question
+from functions.planner.prose import call_in_prose
 from functions.planner.spoken import spoken
 
 
-def asked(decision: CallTools) -> HandOver | None:
-    """Return the hand-over to the requester where ``decision`` is one well-formed question, else None."""
+def asked(decision: CallTools, tools: Collection[str] = ()) -> HandOver | None:
+    """Return the hand-over to the requester where ``decision`` is one well-formed question, else None.
+
+    It is well formed in words alone: without its reasoning, and without a call of one of the ``tools`` written as text.
+    The executor refuses the call of any other one, and the model reads why.
+    """
     if len(decision.calls) != 1 or decision.calls[0].tool != ASK_REQUESTER:
         return None
     try:
@@ -22,7 +29,9 @@ def asked(decision: CallTools) -> HandOver | None:
     except ValidationError:
         return None
     said = spoken(sent.question).text
-    return HandOver(to=Planner.REQUESTER, reason=ExitReason.QUESTION, guidance=said) if said else None
+    if not said or call_in_prose(said, {*tools, ASK_REQUESTER}):
+        return None
+    return HandOver(to=Planner.REQUESTER, reason=ExitReason.QUESTION, guidance=said)
 
 
 def reply_to(events: tuple[Event, ...] | list[Event], turn: int) -> str | None:

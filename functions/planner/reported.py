@@ -3,17 +3,20 @@
 ::
 
     a part is no count, or fewer tokens than the texts can have   no usage: the reservation stays charged
+    (a reply that says, thinks or calls anything has one)
     more prompt or output than the attempt could have used        charged at the bound of that part
     anything else                                                 charged as reported
 
 What cannot be right is named (``why``), recorded with the charge and counted (``UsageDisbelieved``).
 """
 
+import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ballast.contracts.wire import plain, utf8_size
+from ballast.contracts.wire import plain
 from ballast.money import TokenCounts
 from functions.planner.spoken import cited_text
 
@@ -24,9 +27,16 @@ DISBELIEVED = "usage_disbelieved"
 
 #: More tokens than any provider counts in one reply are no count.
 _MOST_TOKENS = 10**12
-#: A token of any vocabulary has fewer bytes on average, by far; and a short text proves nothing. A prompt is rendered
-#: by the provider, so that less is certain of it; the next prompt's bound asks for more (``request``).
-_MOST_BYTES, _MOST_PROMPT_BYTES, _FREE_BYTES = 64, 512, 1_024
+#: Text has no more bytes a token than that: up to 17 were measured, for a text of nothing but the longest words that
+#: are one token in the vocabularies of today. A single token may have 61, so that few bytes prove only that there is
+#: one. Of one mark repeated (spaces, dashes) a token may have 128: a run of it counts as a few.
+_MOST_BYTES, _ONE_TOKEN_BYTES = 24, 64
+_RUN = re.compile(r"([^\w])\1{7,}")
+_RUN_SHORT = r"\1" * 8
+#: A prompt is rendered by the provider: of a short one, that is wrapping and schemas for the most part, little is
+#: certain. The next prompt's bound asks for more (``request``).
+_SHORT_PROMPT_BYTES, _MOST_SHORT_PROMPT_BYTES = 4_096, 600
+_NO_TEXT = frozenset(("reasoningContent", "image", "document", "video", "audio"))
 # Two spellings were seen on the wire for each.
 _CACHE_READ = ("cacheReadInputTokens", "cacheReadInputTokenCount")
 _CACHE_WRITE = ("cacheWriteInputTokens", "cacheWriteInputTokenCount")
@@ -73,12 +83,35 @@ def read_usage(usage: Any, blocks: Sequence[Mapping[str, Any]]) -> Weighed:
     tokens = tokens_of(usage)
     if tokens is None:
         return Weighed(None, why="a part of the usage is no count" if usage else None)
-    made = [part for block in blocks for part in (block.get("text"), cited_text(block))]
-    made += [use.get("input") for block in blocks if isinstance(use := block.get("toolUse"), Mapping)]
-    size = sum(len(str(one).encode("utf-8", "surrogatepass")) for one in made if one is not None)
-    if tokens.output < _least(size, _MOST_BYTES):
+    made = [part for block in blocks for part in _made(block)]
+    size = sum(_bytes(part) for part in made)
+    least = max(int(bool(made)), _least(size - _ONE_TOKEN_BYTES, _MOST_BYTES))
+    if tokens.output < least:
         return Weighed(None, why=f"{tokens.output} output tokens for {size} bytes of text")
     return Weighed(tokens)
+
+
+def _made(block: Mapping[str, Any]) -> list[str]:
+    """Return the texts of a block that the model made: words, reasoning and calls, with their names.
+
+    Reasoning that is encrypted has as many bytes as it likes; that there is some is all that it says.
+    """
+    texts = [block.get("text"), cited_text(block)]
+    thought, use = block.get("reasoningContent"), block.get("toolUse")
+    if isinstance(thought, Mapping):
+        told = thought.get("reasoningText")
+        texts.append(told.get("text") if isinstance(told, Mapping) else None)
+    made = [text for text in texts if isinstance(text, str) and text.strip()]
+    if isinstance(thought, Mapping) and thought.get("redactedContent"):
+        made.append("-")
+    if isinstance(use, Mapping):
+        made += [str(use.get("name") or "-"), "" if use.get("input") is None else str(use["input"])]
+    return made
+
+
+def _bytes(text: str) -> int:
+    """Return the bytes of a text in UTF-8, a run of one mark counted as a few of it."""
+    return len(_RUN.sub(_RUN_SHORT, text).encode("utf-8", "surrogatepass"))
 
 
 def weighed(usage: Weighed, requested: Mapping[str, Any]) -> Weighed:
@@ -89,7 +122,8 @@ def weighed(usage: Weighed, requested: Mapping[str, Any]) -> Weighed:
     tokens, sent = usage.tokens, requested.get(SENT_BYTES, 0)
     if tokens is None:
         return usage
-    if tokens.prompt < max(min(sent, 1), _least(sent, _MOST_PROMPT_BYTES)):
+    short, long = _least(sent, _MOST_SHORT_PROMPT_BYTES), _least(sent - _SHORT_PROMPT_BYTES, _MOST_BYTES)
+    if tokens.prompt < max(short, long):
         return Weighed(None, why=f"{tokens.prompt} prompt tokens for {sent} bytes of prompt")
     why = []
     prompt_bound, output_bound = requested.get(PROMPT_BOUND), requested.get(OUTPUT_BOUND)
@@ -112,13 +146,17 @@ def _at_most(tokens: TokenCounts, prompt: int) -> TokenCounts:
 
 
 def sent_bytes(system: Any, tools: Any, messages: Sequence[Mapping[str, Any]]) -> int:
-    """Return the bytes of a prompt that every provider counts: all but earlier reasoning, which some leave out."""
+    """Return the bytes of a prompt that every provider counts as text.
+
+    Not earlier reasoning, which some leave out, nor pictures and documents, which none counts by their bytes. A run
+    of one mark counts as a few of it, as tokenizers count it.
+    """
     told = [
-        [block for block in message["content"] if "reasoningContent" not in block]
+        [block for block in message["content"] if not _NO_TEXT & block.keys()]
         for message in messages
         if isinstance(message.get("content"), list)
     ]
-    return utf8_size([system, tools, told])
+    return _bytes(json.dumps([system, tools, told], ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 
 def tier_of(reply: Mapping[str, Any]) -> str | None:
@@ -130,7 +168,7 @@ def tier_of(reply: Mapping[str, Any]) -> str | None:
 
 def _least(size: int, most_bytes: int) -> int:
     """Return how many tokens ``size`` bytes of text have at least, of ``most_bytes`` each."""
-    return max(0, -(-(size - _FREE_BYTES) // most_bytes))
+    return max(0, -(-size // most_bytes))
 
 
 def _largest(usage: Mapping[str, Any], names: tuple[str, ...], *, absent: int | None = None) -> int | None:

@@ -1,65 +1,75 @@
-"""What of a model's text is said to the requester: not its reasoning, and no call that it wrote as prose. Pure.
+"""What of a model's text is said to the requester: not its reasoning. Pure.
 
-Models leak both: reasoning in tags (``<think>…</think>``), and calls as text in the form that they were trained with
-(``<function=…>``, ``[TOOL_CALLS]…``, ``[look_up_order(order_id="O-1")]``). Reasoning is taken out; a text with a call,
-or with reasoning whose end cannot be found, is not sent.
+Models leak it in tags (``<think>…</think>``), in the special tokens of their templates, and under labels
+(``Thought: … Final Answer: …``). A name with a part that means reasoning makes a tag one, however it is spelled.
+Reasoning is taken out; a text with reasoning whose end cannot be found says nothing.
 """
 
-import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from ballast.contracts.wire import whole
+from ballast.validation import ANSWER_BYTES
+from functions.planner.evened import evened
+from functions.planner.prose import call_in_prose, parts_of
 
-_THOUGHT = (
-    r"think(?:ing)?|thoughts?|reason(?:ing)?|reflections?|scratch_?pad|(?:inner|internal)_(?:monologue|thoughts?)|"
-    r"antthinking|analysis|chain_of_thought|cot"
+__all__ = ["Spoken", "call_in_prose", "cited_text", "spoken", "text_of"]
+
+#: Eight times what an answer may have.
+_MOST_CHARS = 8 * ANSWER_BYTES
+#: A part of a tag's name that means reasoning.
+_THOUGHT = re.compile(
+    r"\w*(?:think|thought)\w*|reason(?:s|ed|er|ings?)?|reflect\w*|reflexions?|rationales?|monolog(?:ue)?s?|cots?|"
+    r"scratchpads?|deliberat\w+|introspect\w+|contemplat\w+|ponder\w*|brainstorm\w*|musings?|ruminat\w+"
 )
-#: Where reasoning begins and ends, in the spellings of the models that are about. HTML's escapes are spellings, too.
+#: These mean it as the whole name, or beside a word for what nobody else sees.
+_WHOLE = frozenset(("analysis", "planning"))
+_INWARD = frozenset(("inner", "internal", "hidden", "private"))
+_KEPT_INSIDE = frozenset(("analysis", "dialog", "dialogue", "notes", "plan", "planning", "process", "state", "voice"))
+#: Beside ``reason`` these make it data: ``<refund_reason>``, ``<reason_code>``.
+_DATA = frozenset(
+    (
+        "code", "id", "refund", "return", "cancel", "cancellation", "decline", "denial", "rejection", "reject", "error",
+        "failure", "fail", "exit", "status", "phrase", "stop", "finish", "dispute", "chargeback",
+    )
+)  # fmt: skip
+_ENDS = frozenset(("end", "close", "stop", "eot", "finish"))
+#: Gemma's ends of reasoning are two of its unused tokens.
+_UNUSED = {"unused94": False, "unused95": True}
+
+#: Whatever may begin or end reasoning, in evened text: tags, special tokens, words in square brackets.
 _TAG = re.compile(
-    rf"(?:<|&lt;)(?P<slash>/?)(?:[a-z]{{2,12}}:)?(?:{_THOUGHT})(?:\s[^<>\n]{{0,200}})?(?:>|&gt;)"
-    r"|\[(?P<square>/?)(?:THINK|REASONING)\]"
-    r"|◁(?P<kimi>/?)think▷"
-    r"|<\|(?P<word>begin_of_|end_of_|start_|end_)(?:thought|thinking|think|reasoning)\|>",
+    r"<details(?:\s[^<>]{0,200})?>\s{0,20}<summary(?:\s[^<>]{0,200})?>(?P<summary>[^<>]{0,60})</summary>"
+    r"|<{1,2}\s{0,3}(?:!--\s{0,3})?(?P<slash>/?)\s{0,3}(?P<name>[a-z][\w:-]{0,60})"
+    r"(?P<more>(?:\s[^<>]{0,200}?)?)(?P<empty>/?)(?:--)?>{1,2}"
+    r"|<(?P<before>/?)\|(?P<inside>/?)(?P<token>[\w. -]{1,60})(?P<after>/?)\|>"
+    r"|\[(?P<square_slash>/?)(?P<square>[a-z][a-z_ ]{2,30})\](?![(\[:])",
     re.IGNORECASE,
 )
-#: Code that a text shows: a tag in it is quoted and not meant.
-_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`", re.DOTALL)
-_THOUGHT_FENCE = re.compile(rf"^```[ \t]*(?:{_THOUGHT})[ \t]*\n.*?(?:^```[ \t]*$|\Z)", re.DOTALL | re.MULTILINE | re.I)
+_THOUGHT_FENCE = re.compile(r"^```[ \t]*(?P<name>[a-z_-]{3,40})[ \t]*\n.*?(?:^```[ \t]*$|\Z)", re.S | re.M | re.I)
+_FENCE = re.compile(r"^[ \t>*-]{0,12}```+(?P<info>[^`\n]*)$", re.MULTILINE)
 #: Harmony, the form of gpt-oss: ``<|channel|>analysis<|message|>…<|end|>…<|channel|>final<|message|>…``
 _CHANNEL = re.compile(r"<\|channel\|>\s*(?P<channel>[a-z]{1,20})[^<]{0,200}(?:<\|constrain\|>\w{0,20})?<\|message\|>")
 _SPECIAL = re.compile(r"<\|(?:start|end|return|message|channel|im_end|eot_id)\|>(?:assistant\b)?")
-_BARE_HARMONY = re.compile(r"\A\s*analysis(?=[A-Z ]).*?assistantfinal(?=\s*\S)", re.DOTALL)
+_BARE_HARMONY = re.compile(r"\A\s*(?:assistant\s)?\s*analysis(?=[A-Z\s]).*?assistant\n?final(?=\s*\S)", re.DOTALL)
 _WRAPPED = re.compile(
     r"\A<(?P<tag>answer|final_answer|final|response|reply|output)>(?P<text>.*)</(?P=tag)>\Z", re.DOTALL | re.IGNORECASE
 )
-
-#: What only a model writes that means to call a tool, whatever the tool's name.
-_MARKER = re.compile(
-    r"</?(?:[a-z]{2,12}:)?(?:[a-z]{1,20}_)?(?:tool|function)_?(?:calls?|use|code|name|input|parameter|request|invocation)s?(?=[\s=>/])"
-    r"|</?(?:[a-z]{2,12}:)?invoke(?:\s+name\s*=|>)"
-    r"|<(?:function|tool)(?:\s+name)?\s*="
-    r"|<[|｜][^|｜<>\n]{0,40}(?:tool|function|python_tag|action_start|call)[^|｜<>\n]{0,40}[|｜]>"
-    r"|\[/?(?:TOOL_CALLS?|TOOL_REQUEST|FUNCTION_CALLS?|END_TOOL_REQUEST)\]"
-    r"|\bfunctools\s?\["
-    r"|\bto=functions\.\w"
-    r"|```[ \t]*(?:tool_code|tool_calls?|tool_use|function_calls?)\b"
-    r"|^[ \t*]*Action[ \t*]*:.{0,200}\n[\s*]{0,20}Action[ _]Input[ \t*]*:",
+#: ``Thought: … Final Answer: …``, each at the beginning of a line.
+_LABEL = re.compile(
+    r"\A[\s*_#>]{0,10}(?:thoughts?|thinking(?: process)?|reasoning|analysis|reflection|scratchpad|"
+    r"chain[ -]of[ -]thought|(?:inner|internal) (?:monologue|reasoning|thoughts?))[ \t*_]{0,6}:",
+    re.IGNORECASE,
+)
+_ANSWER_LABEL = re.compile(
+    r"^[ \t*_#>]{0,10}(?:(?P<final>final)[ _](?:answer|response|reply|output)|answer|response|reply|final)"
+    r"[ \t*_]{0,6}:[ \t*_]{0,6}",
     re.IGNORECASE | re.MULTILINE,
 )
-#: Keys of a call as an object: what is called, and with what.
-_WHAT = ("name", "tool", "tool_name", "toolName", "function", "function_name", "action", "recipient_name")
-_WITH = (
-    "arguments", "parameters", "args", "params", "kwargs", "input", "tool_input", "toolInput", "action_input",
-    "tool_parameters", "tool_args",
-)  # fmt: skip
-_BESIDE = frozenset(("type", "id", "call_id", "tool_call_id", "toolUseId", "index", "version", "thought"))
-_AROUND = ("tool_calls", "toolUse", "tool_use", "function_call", "function_calls", "tool_uses", "calls", "toolCalls")
-#: A text that is nothing but calls, of whatever names: ``[get_weather(city="Berlin"), get_time()]``.
-_ONLY_CALLS = re.compile(r"\[?\s*(?:print\()?[A-Za-z_][\w.]{0,80}\((?=\s*(?:\)|[A-Za-z_]\w{0,80}\s*=[^=]|[\"'{\[]))")
-_FENCED = re.compile(r"\A```[\w-]{0,20}[ \t]*\n(?P<text>.*?)\n?```\Z", re.DOTALL)
+_ACTION_LABEL = re.compile(r"^[ \t*_#>]{0,10}(?:action|observation)[ \t*_]{0,6}:", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -99,51 +109,44 @@ def cited_text(block: Mapping[str, Any]) -> str | None:
 
 
 def spoken(text: str) -> Spoken:
-    """Return what ``text`` says to whoever reads it, without the reasoning in it. Linear in its length."""
+    """Return what ``text`` says to whoever reads it, without the reasoning in it. Linear in its length.
+
+    A text that is far too long for an answer is returned as it is: it is refused for its length.
+    """
+    if len(text) > _MOST_CHARS:
+        return Spoken(text)
     bare = _BARE_HARMONY.sub("", text, count=1) if "final" in text else text
     if "<|channel|>" in bare:
         bare = _final(bare)
     elif "```" in bare:
-        bare = _THOUGHT_FENCE.sub("", bare)
-    code = [found.span() for found in _CODE.finditer(bare)] if "`" in bare else []
-    kept, since, depth, at = [""], 0, 0, 0
-    for tag in _TAG.finditer(bare):
-        while at < len(code) and code[at][1] <= tag.start():
-            at += 1
-        if at < len(code) and code[at][0] <= tag.start():
+        bare = _THOUGHT_FENCE.sub(lambda fence: "" if _is_thought(fence["name"]) else fence.group(), bare)
+    seen = evened(bare)
+    code = _Code(seen.text)
+    kept, since, depth, details = [""], 0, 0, 0
+    for tag in _TAG.finditer(seen.text):
+        closes = _closes(tag, seen.text, in_details=details > 0)
+        if closes is None or code.quotes(tag.start(), tag.end(), closes=closes):
             continue
-        if not _closes(tag):
+        if not closes:
             if not depth:
-                kept.append(bare[since : tag.start()])
-            depth += 1
-        elif depth:
-            depth -= 1
-            since = tag.end()
-        else:  # the beginning stood in the prompt: what came before was reasoning
-            kept, since = [""], tag.end()
+                kept.append(bare[since : seen.origin(tag.start())])
+            depth += 0 if tag["empty"] else 1
+            details += 1 if tag["summary"] is not None or (tag["name"] or "").lower() == "details" else 0
+            since = seen.origin(tag.end())
+            continue
+        if not depth:  # the beginning stood in the prompt: what came before was reasoning
+            kept = [""]
+        depth = max(0, depth - 1)
+        details = max(0, details - 1) if (tag["name"] or "").lower() == "details" else details
+        since = seen.origin(tag.end())
+        if not depth:
+            code.begin_at(tag.end())
     if depth:
         return Spoken("", unclosed=True)
     said = "".join([*kept, bare[since:]])
-    said = (_SPECIAL.sub("", said) if "<|" in said else said).strip()
+    said = _labelled((_SPECIAL.sub("", said) if "<|" in said else said).strip())
     wrapped = _WRAPPED.match(said) if said != text.strip() else None
     return Spoken(wrapped["text"].strip() if wrapped else said)
-
-
-def call_in_prose(text: str, tools: Collection[str], *, formal: bool = False) -> str | None:
-    """Return what in ``text`` is a call of a tool written as prose, in words for the model; None where nothing is.
-
-    tools   the names that the agent knows
-    formal  whether an object is what was asked for: then only a known name makes a call of it
-    """
-    found = _MARKER.search(text)
-    if found:
-        return f"it has {whole(' '.join(found.group().split()), 40)!r}, a call of a tool written as text"
-    fenced = _FENCED.match(text.strip())
-    bare = (fenced["text"] if fenced else text).strip()
-    name = _as_object(bare, tools, formal) or _by_name(text, tools)
-    if name is None and not formal and bare.endswith((")", ")]", ");")) and _ONLY_CALLS.match(bare):
-        name = bare.lstrip("[ \n").partition("(")[0]
-    return None if name is None else f"it has a call of {whole(name, 64)} written as text"
 
 
 def _final(text: str) -> str:
@@ -156,65 +159,121 @@ def _final(text: str) -> str:
     return "".join(final)
 
 
-def _closes(tag: re.Match[str]) -> bool:
-    return bool(tag["slash"] or tag["square"] or tag["kimi"] or (tag["word"] or "").lower().startswith("end"))
+def _labelled(text: str) -> str:
+    """Return what stands under the label of an answer, where the text begins with a label of reasoning.
+
+    One with an action in between is left as it is: what it answers with, it made up.
+    """
+    if not _LABEL.match(text):
+        return text
+    answers = list(_ANSWER_LABEL.finditer(text))
+    found = next((one for one in answers if one["final"]), answers[0] if answers else None)
+    if found is None or _ACTION_LABEL.search(text, 0, found.start()):
+        return text
+    return text[found.end() :].strip()
 
 
-def _as_object(text: str, tools: Collection[str], formal: bool) -> str | None:
-    """Return the name in a text that is a call as JSON, or a list of such, or several one after the other."""
-    if text[:1] not in "[{" or not text:
+def _closes(tag: re.Match[str], text: str, *, in_details: bool) -> bool | None:
+    """Say whether the tag ends reasoning; None where it has nothing to do with it."""
+    if tag["summary"] is not None:
+        return False if _is_thought("_".join(tag["summary"].split())) else None
+    if tag["square"]:
+        return _square_closes(tag, text)
+    if tag["token"]:
+        slash = bool(tag["before"] or tag["inside"] or tag["after"])
+        return _by_name(tag["token"], slash=slash)
+    name = tag["name"].lower()
+    if name in _UNUSED:
+        return _UNUSED[name]
+    if name == "details":
+        if tag["slash"]:
+            return True if in_details else None
+        return False if re.search(r"type\s?=\s?[\"']?(?:reasoning|thinking)", tag["more"], re.IGNORECASE) else None
+    return _by_name(tag["name"].rpartition(":")[2].rstrip("-"), slash=bool(tag["slash"]))
+
+
+@lru_cache(maxsize=1_024)
+def _by_name(name: str, *, slash: bool) -> bool | None:
+    if not _is_thought(name):
         return None
-    decoder, at = json.JSONDecoder(), 0
-    while at < len(text):
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError):
-            return None
-        for one in value if isinstance(value, list) else [value]:
-            name = _called(one, tools, formal)
-            if name is not None:
-                return name
-        between = re.compile(r"[\s;,]*").match(text, end)
-        at = between.end() if between else len(text)
-    return None
+    words = parts_of(name)
+    return slash or words[0] in _ENDS or words[-1] in _ENDS
 
 
-def _called(value: Any, tools: Collection[str], formal: bool) -> str | None:
-    if not isinstance(value, dict):
+def _square_closes(tag: re.Match[str], text: str) -> bool | None:
+    """Say the same of words in square brackets: without a slash they may be anything."""
+    if not _is_thought(tag["square"]):
         return None
-    for around in _AROUND:
-        inner = value.get(around)
-        for one in inner if isinstance(inner, list) else [inner]:
-            name = _called(one, tools, formal)
-            if name is not None:
-                return name
-    inner = value.get("function")
-    if isinstance(inner, dict):
-        return _called(inner, tools, formal)
-    what = [key for key in _WHAT if isinstance(value.get(key), str)]
-    given = [key for key in _WITH if key in value]
-    for key in what:
-        name = str(value[key]).removeprefix("functions.")
-        if given and (name in tools or (not formal and value.keys() <= {key, *given, *_BESIDE})):
-            return name
-    [only] = value if len(value) == 1 else [None]
-    return only if only in tools and isinstance(value[only], dict) else None
+    if tag["square_slash"]:
+        return True
+    alone = tag["square"] in ("THINK", "THINKING", "THOUGHT", "REASONING")
+    return False if alone or f"[/{tag['square']}]" in text else None
 
 
-def _by_name(text: str, tools: Collection[str]) -> str | None:
-    """Return the known tool that the text calls: ``name(…)``, ``name {"…"}``, ``<name>``, ``tool: name … args: …``."""
-    known = [re.escape(name) for name in sorted(tools, key=len, reverse=True) if name in text]
-    if not known:
-        return None
-    name = "|".join(known)
-    found = re.search(
-        rf"(?<![\w-])(?P<a>{name})\((?=\s*(?:\)|\{{|\*\*|[A-Za-z_]\w{{0,80}}\s*=[^=]|[\"'\[]))"
-        rf"|(?<![\w\"'-])(?P<b>{name})[\s`*:=>→-]{{0,8}}(?:json\s{{0,4}})?\{{\s{{0,20}}[\"'}}]"
-        rf"|<(?P<c>{name})(?:\s[^<>]{{0,200}})?/?>"
-        rf"|\b(?:{'|'.join(_WHAT)})[\"']?\s{{0,4}}[:=]\s{{0,4}}[\"'`]?(?:functions\.)?(?P<d>{name})\b"
-        rf"(?=[^{{}}]{{0,400}}\b(?:{'|'.join(_WITH)})[\"']?\s{{0,4}}[:=])"
-        rf"|^[ \t*]*Action[ \t*]*:[ \t*`]*(?P<e>{name})\b",
-        text,
-        re.MULTILINE,
-    )
-    return next((one for one in found.groups() if one), None) if found else None
+@lru_cache(maxsize=1_024)
+def _is_thought(name: str) -> bool:
+    """Say whether a tag of that name holds reasoning."""
+    words = parts_of(name)
+    if "".join(words) in ("cot", "scratchpad", "scratchpads") or (len(words) == 1 and words[0] in _WHOLE):
+        return True
+    if _INWARD & set(words) and _KEPT_INSIDE & set(words):
+        return True
+    told = [word for word in words if _THOUGHT.fullmatch(word)]
+    return bool(told) and not (told == ["reason"] and _DATA & set(words))
+
+
+class _Code:
+    """Where code begins and ends, so that a tag that a text only shows is told from one that is meant.
+
+    Fences are lines of their own; one that is never closed shows nothing.
+    """
+
+    def __init__(self, text: str) -> None:
+        fences = list(_FENCE.finditer(text)) if "```" in text else []
+        self._text, self._fences = text, [found.start() for found in fences]
+        self._bare = [not found["info"].strip() for found in fences]  # one with a language closes none
+        self._ticks = [found.start() for found in re.finditer("`+", text)] if "`" in text else []
+        self._lines = [found.start() for found in re.finditer("\n", text)] if self._ticks else []
+        # Whether all is closed at the end, from each fence on: where none is open before it, and where one is.
+        closed, opened = True, [False]
+        for bare in reversed(self._bare):
+            closed, was_open = opened[-1], closed and bare
+            opened.append(was_open)
+        self._open = opened[::-1]
+        self._base, self._next, self._is_open, self._shown = 0, 0, False, 0
+
+    def begin_at(self, at: int) -> None:
+        """Take the text from ``at`` on for one of its own."""
+        self._pass(at)
+        self._base, self._is_open, self._shown = at, False, 0
+
+    def quotes(self, start: int, end: int, *, closes: bool) -> bool:
+        """Say whether the tag there is only shown. To be asked from left to right."""
+        if not self._ticks:
+            return False
+        self._pass(start)
+        shown = self._in_line(start, end, closes=closes) or self._in_fence()
+        if shown:
+            self._shown = max(0, self._shown + (-1 if closes else 1))
+        return shown
+
+    def _pass(self, at: int) -> None:
+        while self._next < len(self._fences) and self._fences[self._next] < at:
+            if not self._is_open or self._bare[self._next]:
+                self._is_open, self._shown = not self._is_open, 0
+            self._next += 1
+
+    def _in_fence(self) -> bool:
+        """Say whether a fence is open that has its end: all that follows is whole with it, and would not be without."""
+        return self._is_open and self._open[self._next]
+
+    def _in_line(self, start: int, end: int, *, closes: bool) -> bool:
+        line = bisect_left(self._lines, start)
+        first = max(self._base, self._lines[line - 1] if line else 0)
+        line = bisect_left(self._lines, end)
+        last = self._lines[line] if line < len(self._lines) else len(self._text)
+        before = bisect_left(self._ticks, start) - bisect_left(self._ticks, first)
+        after = bisect_left(self._ticks, last) - bisect_left(self._ticks, end)
+        if before % 2 == 0 or after % 2 == 0:
+            return False
+        return not closes or self._shown > 0 or self._text[start - 1] == "`"

@@ -37,6 +37,9 @@ What a run was charged can be corrected once it is settled, in its log and in th
 
   ballast --stack ballast-dev budget --correct RUN --charged 0.0123 --reason "by the bill of May"
 
+A charge above what was leased for the run takes room from other runs: it needs --above-lease, and is ten times the
+lease at most.
+
 A new limit holds from the next admission on. A local cloud forgets everything when it ends; give it other
 limits when it starts: ballast up --parameter TenantHourUsd=0.50
 """
@@ -75,6 +78,7 @@ def arguments(sub: ArgumentParser) -> None:
     sub.add_argument("--correct", metavar="RUN", help="correct what this settled run was charged; its whole id")
     sub.add_argument("--charged", metavar="USD", help="with --correct: what it really cost, all in all")
     sub.add_argument("--reason", metavar="TEXT", help="with --correct: why, for the run's log")
+    sub.add_argument("--above-lease", action="store_true", help="with --correct: more than the run leased is meant")
     sub.add_argument("--by", metavar="NAME", help="with --correct: who says so (default: your user name)")
 
 
@@ -116,8 +120,10 @@ def order(typed: Namespace) -> dict[str, Any]:
         made["move"] = _call(typed.move) | {"happened": typed.happened == "yes"}
     if typed.correct is not None or typed.charged is not None:
         made["correct"] = _correction(typed)
-    elif typed.reason is not None or typed.by is not None:
-        raise InvalidInput("--reason and --by go with --correct: --correct RUN --charged 0.0123 --reason WHY")
+    elif typed.reason is not None or typed.by is not None or typed.above_lease:
+        raise InvalidInput(
+            "--reason, --by and --above-lease go with --correct: --correct RUN --charged 0.0123 --reason WHY"
+        )
     return made | ({"forget": forget} if forget else {})
 
 
@@ -133,6 +139,7 @@ def _correction(typed: Namespace) -> dict[str, Any]:
         "charged_microusd": charged,
         "by": typed.by or user(),
         "reason": typed.reason or "",
+        **({"above_lease": True} if typed.above_lease else {}),
     }
 
 

@@ -10,6 +10,9 @@ from local.cli.people import People
 
 #: How often the log and the queue are looked at. A person cannot read faster.
 EVERY_S = 0.04
+#: After so many looks that brought nothing new, as while a person thinks, each pause is longer than the last one,
+#: up to so many seconds.
+_QUIET_LOOKS, _LONGER, _LONGEST_S = 50, 1.2, 0.5
 #: An ended execution is settled by a rule where the workflow itself did not; that takes a moment.
 SETTLED_WITHIN_S = 30.0
 #: With these entries of its log a run asks a person, and waits.
@@ -54,6 +57,7 @@ def follow(
     machine = cloud.physical_id("AgentStateMachine")
     arn = f"{machine.replace(':stateMachine:', ':execution:')}:{run_id}"
     seen: set[str] = set()
+    quiet, pause_s = 0, every_s
     while True:
         # First the execution, then the log: what was written before the end is then in the log for certain.
         running = states.describe_execution(executionArn=arn)["status"] == "RUNNING"
@@ -67,4 +71,6 @@ def follow(
         if not running or (not wait and any(event.name in ASKS for event in new)):
             return events
         people.attend()
-        sleep(every_s)
+        quiet = 0 if new else quiet + 1
+        pause_s = every_s if quiet < _QUIET_LOOKS else max(every_s, min(pause_s * _LONGER, _LONGEST_S))
+        sleep(pause_s)

@@ -10,11 +10,19 @@ from local.trace.layout import Plain
 from local.trace.timeline import Timeline
 
 
+class _Piped(Console):
+    """A console that leaves it to the command what follows when the reader of its output has gone away."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise the error; rich itself would end the process."""
+        raise BrokenPipeError
+
+
 class Screen:
     """Standard output. ``line`` neutralises its text, so that it may come from a log."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(markup=False, highlight=False, emoji=False)
+        self._console = console or _Piped(markup=False, highlight=False, emoji=False)
 
     def line(self, text: str = "", style: str | None = None) -> None:
         """Print one line, or several; long ones wrap in a terminal and stay whole in a pipe."""

@@ -66,4 +66,5 @@ def _entry(saved: SavedRun, made: Timeline) -> dict[str, object]:
         "degraded": made.degraded,
         "opened_at": made.opened_at,
         "spent_microusd": made.spent_microusd,
+        "corrected_microusd": made.corrected.charged_microusd if made.corrected else None,
     }

@@ -83,12 +83,17 @@ def parameters_of(words: Sequence[str]) -> dict[str, str]:
     """Return the template's parameters of ``NAME=VALUE`` words. Raises ``InvalidInput`` for what it does not take."""
     from local.cloud import ROOT
     from local.parameters import typed as parameters
+    from local.rules import broken
     from local.template import load_template
 
+    template = load_template(ROOT / "template.yaml")
     try:
-        return parameters(load_template(ROOT / "template.yaml")["Parameters"], words)
+        given = parameters(template["Parameters"], words)
     except ValueError as problem:
         raise InvalidInput(f"--parameter: {problem}") from None
+    if wrong := broken(template, given):
+        raise InvalidInput(f"--parameter: {' '.join(wrong)}")
+    return given
 
 
 def shortened(seconds: float) -> None:

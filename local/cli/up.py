@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from argparse import Namespace
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from ballast.contracts.wire import Name
 from ballast.errors import InvalidInput
 from ballast.http.identity import DEFAULT_TENANT, Role
-from ballast.playbook import load_playbook
+from ballast.playbook import Playbook, load_playbook
 from local.cli.answer import user
 from local.cli.exits import Exit
 from local.cli.mailbox import Mailbox
@@ -165,7 +166,7 @@ def _say_what_is_served(screen: Screen, url: str, typed: Namespace, role: Role) 
     screen.line(f"{url} serves the HTTP API; whoever asks is {who}. Ctrl-C ends it.", "bold")
     screen.line(f"  {url}/console for people, {url}/openapi.json for clients")
     screen.line()
-    for line in examples(url):
+    for line in examples(url, example_of(load_playbook(Path(typed.playbook)) if typed.playbook else None)):
         screen.line(f"  {line}")
     screen.line()
     screen.line("Who asks for a run does not approve its calls. Say who asks, and with which rights, as NAME:ROLE:")
@@ -187,9 +188,16 @@ def _say_where_aws_is(screen: Screen, url: str) -> None:
     screen.line()
 
 
-def examples(url: str) -> list[str]:
-    """Return what to try first."""
-    body = '{"text": "Please cancel order O-1002.", "context": {"order_id": "O-1002", "customer_id": "C-1001"}}'
+def example_of(playbook: Playbook | None) -> str:
+    """Return a request to try first, as JSON. ``playbook``: one's own; None for the support desk."""
+    if playbook is None:
+        return '{"text": "Please cancel order O-1002.", "context": {"order_id": "O-1002", "customer_id": "C-1001"}}'
+    intent = next(iter(playbook.agent.intents), None)
+    return json.dumps({"agent": playbook.agent.name, "text": "YOUR REQUEST"} | ({"intent": intent} if intent else {}))
+
+
+def examples(url: str, body: str) -> list[str]:
+    """Return what to try first; ``body`` is a request."""
     return [
         f"curl -s {url}/runs --json '{body}' -H 'Prefer: wait=20'",
         f"curl -s {url}/runs",

@@ -49,17 +49,20 @@ def watch(
     interrupted too; one of a deployed stack goes on there.
     Raises ``InvalidInput`` or ``NotAdmitted`` where the front door refuses.
     """
-    run_id = start(cloud, request)
-    screen.line(f"{run_id} started")
+    run_id, begun = request.run_id, False
 
     def saw(event: Event) -> None:
         if line := progress(event):
             screen.line(*line)
 
     try:
+        start(cloud, request)
+        begun = True
+        screen.line(f"{run_id} started")
         events = follow(cloud, run_id, people, saw, every_s=every_s, wait=wait)
-    except BaseException:
-        if events := keep(cloud, run_id, journal, title):
+    except BaseException as problem:
+        refused = not begun and isinstance(problem, InvalidInput | NotAdmitted)  # then there is no run
+        if not refused and (events := keep(cloud, run_id, journal, title)):
             how = "goes on" if timeline(events).status in ("open", "waiting") else "is aborted"
             screen.line(f"The run {how}. The log so far is kept: ballast trace {run_id}", "yellow")
         raise

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,8 +31,13 @@ _HELLO: dict[str, Any] = {
 }
 #: So long a model has for it: a server on this machine may have to load it first.
 _HELLO_WITHIN_S = 60.0
+#: An answer with nothing in it. A small model may give one now and then; a proxy that is misconfigured gives no other.
+_NOTHING = "EmptyReply"
 #: What may be over in a moment: asked again after so many seconds.
-_PASSES = ("ThrottlingException", "ServiceUnavailableException", "InternalServerException", "ModelNotReadyException")
+_PASSES = (
+    *("ThrottlingException", "ServiceUnavailableException", "InternalServerException", "ModelNotReadyException"),
+    _NOTHING,
+)
 _AGAIN_AFTER_S = (1.0, 3.0)
 
 
@@ -93,7 +98,7 @@ def check_that_it_answers(
         patient = model.within(within_s)
 
         def ask() -> object:
-            return patient.reply(_HELLO, "")
+            return patient.reply(_HELLO, "").body
 
     else:
         return
@@ -110,20 +115,31 @@ def check_that_it_answers(
 
 
 def _refusal(ask: Callable[[], object]) -> tuple[str, str]:
-    """Return the error's name and text where ``ask`` has no answer."""
-    from botocore.exceptions import BotoCoreError, ClientError
+    """Return the error's name and text where ``ask`` has no answer, or one with nothing in it."""
+    from botocore.exceptions import ClientError
 
     from local.converse.source import ModelError
 
     try:
-        ask()
+        reply = ask()
     except ModelError as problem:
         return problem.code, problem.message
     except ClientError as problem:
         return problem.response["Error"]["Code"], problem.response["Error"]["Message"]
-    except BotoCoreError as problem:
+    except Exception as problem:  # botocore's own, and what its parser stumbles over in a reply of another shape
         return type(problem).__name__, str(problem)
+    if not _says_something(reply):
+        return _NOTHING, "it answered with success and without a message. Is this the right endpoint?"
     return "", ""
+
+
+def _says_something(reply: object) -> bool:
+    """Say whether there is a message of Converse's with a block in it, or one that was cut while the model thought."""
+    output = reply.get("output") if isinstance(reply, Mapping) else None
+    message = output.get("message") if isinstance(output, Mapping) else None
+    if not isinstance(reply, Mapping) or not isinstance(message, Mapping):
+        return False
+    return bool(message.get("content")) or reply.get("stopReason") == "max_tokens"
 
 
 def _hello_to_bedrock(model: Bedrock, within_s: float) -> Callable[[], object]:

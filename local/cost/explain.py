@@ -1,11 +1,11 @@
 """What the charges of one run, or of several, amount to: one value, for a screen and for machines. Pure."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ballast.errors import LogCorrupt
-from ballast.folds import ending, opening, saved
+from ballast.folds import Correction, corrected, ending, opening, saved, usage
 from ballast.log.event import GARBLED, Event
 from local.cost.charges import Charge, charges
 from local.cost.sums import Sum, by_tool, summed, total
@@ -18,6 +18,7 @@ class Explanation:
     ceiling   what they were admitted with and what people added
     running   how many of them have not ended: their rest is still leased
     saved     what loops that were stopped would have burned by their limits; no part of any sum
+    corrected  what operators say that some of them cost instead, by run; no part of any sum
     """
 
     runs: tuple[str, ...]
@@ -25,6 +26,13 @@ class Explanation:
     ceiling: int
     running: int
     saved: int
+    corrected: Mapping[str, Correction] = field(default_factory=dict)
+
+    @property
+    def as_corrected(self) -> int:
+        """What they cost with those that were corrected at what operators say."""
+        others = sum(one.charged for one in self.charges if one.run_id not in self.corrected)
+        return others + sum(one.charged_microusd for one in self.corrected.values())
 
     @property
     def total(self) -> Sum:
@@ -63,6 +71,8 @@ class Explanation:
             "returned_microusd": self.total.reserved - self.total.charged,
             "unspent_microusd": self.unspent,
             "saved_microusd": self.saved,
+            "as_corrected_microusd": self.as_corrected,
+            "corrected": {run_id: asdict(one) for run_id, one in self.corrected.items()},
             "by": {name: [asdict(one) for one in sums] for name, sums in self.tables().items()},
             "charges": [asdict(charge) for charge in self.charges],
         }
@@ -70,6 +80,7 @@ class Explanation:
 
 def _of_one(events: Sequence[Event]) -> tuple[Sequence[Charge], bool, int, int]:
     """Return a run's charges, whether it goes on, its ceiling, and what was saved."""
+    usage(events)  # it raises where an amount is none, which a sum would hide
     charged, open_ = charges(events), ending(events) is None
     if not any(event.name == "run.opened" for event in events):
         return charged, open_, 0, 0
@@ -84,6 +95,7 @@ def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None =
     """
     runs: list[str] = []
     found: list[Charge] = []
+    said: dict[str, Correction] = {}
     ceiling = running = spared = 0
     for events in logs:
         run_id = events[0].run_id
@@ -99,4 +111,6 @@ def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None =
         running += open_
         ceiling += leased
         spared += saved_
-    return Explanation(tuple(runs), tuple(found), ceiling, running, spared)
+        if (one := corrected(events)) is not None:
+            said[run_id] = one
+    return Explanation(tuple(runs), tuple(found), ceiling, running, spared, said)

@@ -10,6 +10,7 @@ from local.cost.explain import Explanation
 from local.cost.sums import Sum, added
 from local.trace.clean import clean
 from local.trace.layout import Columns, Plain
+from local.trace.render import corrected
 
 #: Rows of a table in a terminal; the rest is one row more.
 _MOST = 12
@@ -33,6 +34,7 @@ def _head(made: Explanation) -> list[Text]:
         lines.append(Text(f"  ${dollars(made.unspent)} of the ceiling {rest}"))
     else:
         lines.append(Text(f"  ${dollars(-made.unspent)} more than the ceiling was charged", "red"))
+    lines += _corrected(made)
     unknown = [charge for charge in made.charges if charge.outcome == "open"]
     if unknown:
         worst = dollars(sum(charge.charged for charge in unknown))
@@ -44,6 +46,19 @@ def _head(made: Explanation) -> list[Text]:
     versions = sorted({charge.price_version for charge in made.charges if charge.price_version})
     if versions:
         lines.append(Text(f"  prices: version {', '.join(versions)}", "dim"))
+    return lines
+
+
+def _corrected(made: Explanation) -> list[Text]:
+    """Return what operators say that runs cost instead, and what that makes of the whole."""
+    lines = []
+    for run_id, said in list(made.corrected.items())[:_MOST]:
+        whose = "  " if len(made.runs) == 1 else f"  {clean(run_id, lines=False)} "
+        lines.append(Text(f"{whose}{corrected(said)}", "bold yellow"))
+    if len(made.corrected) > _MOST:
+        lines.append(Text(f"  and {len(made.corrected) - _MOST} more were corrected", "bold yellow"))
+    if made.corrected and len(made.runs) > 1:
+        lines.append(Text(f"  with these corrections it is ${dollars(made.as_corrected)}", "bold"))
     return lines
 
 

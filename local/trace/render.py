@@ -6,6 +6,7 @@ Everything that came out of the log goes through ``clean`` and becomes plain ``T
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from ballast.folds import Correction
 from local.trace.clean import as_text, clean, clipped
 from local.trace.layout import FULL, Detail, Heading, Labelled, Plain, joined
 from local.trace.render_turn import turn_lines
@@ -66,12 +67,21 @@ def _figures(timeline: Timeline) -> Text:
         [
             Text(cost, "bold"),
             Text(reserved, "yellow"),
+            Text(corrected(timeline.corrected), "bold yellow"),
             f"{count(len(timeline.turns), 'turn')}, {_of(timeline.agent_turns, limits.turns)} by the agent",
             calls,
             _effects(timeline.effects),
             span(timeline.duration_ms),
         ]
     )
+
+
+def corrected(said: Correction | None) -> str:
+    """Return what an operator says that a run cost, and who; nothing where nobody does."""
+    if said is None:
+        return ""
+    by, reason = clean(said.by, lines=False), clean(said.reason, lines=False)
+    return f"corrected to {usd(said.charged_microusd)}, by {by}{f': {reason}' if reason else ''}"
 
 
 def _effects(effects: str) -> Text:

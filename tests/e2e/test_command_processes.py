@@ -51,3 +51,19 @@ def test_a_process_that_was_killed_no_longer_waits(tmp_path: Path) -> None:
     assert (tmp_path / "escalations" / "esc-dead.json").exists()
     with pytest.raises(NobodyWaits):
         Mailbox(tmp_path).find("esc-dead")
+
+
+def test_a_run_whose_reader_goes_away_is_closed_and_kept(tmp_path: Path) -> None:
+    script = ROOT / "local" / "scenarios" / "happy-path" / "script.yaml"
+    words = f"-m local.cli run --no-wait --model {script} --text 'Where is order O-1001?'"
+    environ = ENVIRON | {"BALLAST_HOME": str(tmp_path)}
+    command = f"{sys.executable} {words} | head -n 2; exit ${{PIPESTATUS[0]}}"
+
+    done = subprocess.run(
+        ["bash", "-c", command], check=False, capture_output=True, text=True, env=environ, cwd=ROOT, timeout=120
+    )
+
+    assert (done.returncode, done.stderr) == (141, "")
+    assert done.stdout.splitlines()[-1].endswith(" started")
+    (kept,) = Journal(tmp_path).recent()
+    assert "run.ended" in {event.name for event in kept.events} or kept.cut_off

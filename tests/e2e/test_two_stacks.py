@@ -79,7 +79,19 @@ def test_an_event_starts_one_run_in_the_stack_that_it_names(
     assert told["stack"] == stack
 
 
-@pytest.mark.parametrize("named", [{}, {"stack": "a-third"}, {"stack": ""}, {"stack": None}, {"stack": "ballast"}])
+@pytest.mark.parametrize(
+    "named",
+    [
+        *({}, {"stack": "a-third"}, {"stack": ""}, {"stack": None}, {"stack": "ballast"}),
+        *(
+            {"stack": [OTHER]},
+            {"stack": [STACK, OTHER]},
+            {"stack": "OTHER"},
+            {"stack": "*"},
+            {"stack": "ballast-loca*"},
+        ),
+    ],
+)
 def test_an_event_that_names_neither_starts_nothing(cloud: LocalCloud, named: dict[str, Any]) -> None:
     run_id = put(cloud, f"nobody-{json.dumps(named)}".replace(" ", ""), **named)
 
@@ -115,6 +127,24 @@ def test_metrics_and_what_alarms_watch_are_one_stacks(cloud: LocalCloud) -> None
         if alarm.get("Namespace") == "Ballast" and one["Name"] == "service"
     }
     assert watched == {(STACK, STACK), (OTHER, OTHER)}
+
+
+def test_an_alarm_trips_the_breaker_of_its_own_stack_alone(cloud: LocalCloud) -> None:
+    detail = {
+        "alarmName": f"{OTHER}-HourlyCostAlarm",
+        "state": {"value": "ALARM", "reason": "It costs.", "timestamp": "2026-03-01T12:00:00.000+0000"},
+        "previousState": {"value": "OK"},
+    }
+    rings = {"source": "aws.cloudwatch", "detail-type": "CloudWatch Alarm State Change", "detail": detail}
+
+    for prefix in ("", f"{OTHER}."):
+        cloud.invoke(f"{prefix}TripFunction", rings)
+
+    dynamodb, tripped = cloud.session.client("dynamodb"), []
+    for prefix in ("", f"{OTHER}."):
+        items = dynamodb.scan(TableName=cloud.physical_id(f"{prefix}BudgetsTable"))["Items"]
+        tripped.append(any(f"{OTHER}-HourlyCostAlarm" in json.dumps(item) for item in items))
+    assert tripped == [False, True]
 
 
 def test_one_stacks_roles_reach_nothing_of_the_other(cloud: LocalCloud) -> None:

@@ -31,9 +31,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("words", "named"),
     [
-        (["--parameter", "TenantHourUsd=abc"], "--parameter: TenantHourUsd=abc: 'abc' is no number"),
+        (["--parameter", "TenantHourUsd=abc"], "--parameter: TenantHourUsd=abc: does not fit"),
         (["--parameter", "Stage=test"], "may be dev, staging, prod"),
         (["--parameter", "RunRetentionDays=1"], "must be 41 or more"),
+        (["--parameter", "RunRetentionDays=41.5"], "a whole number of days"),
+        (["--parameter", "TenantHourUsd=1e400"], "written like 99.50"),
+        (["--parameter", "IamTenantPattern=(?P<tenant>[z-a])"], "bad character range z-a"),
+        (["--parameter", "AuthMode=JWT"], "AuthMode JWT needs JwtIssuer"),
         (["--parameter", "TenantRuns=1", "--parameter", "TenantRuns=2"], "is given twice"),
         (["--playbook", "/nowhere/at/all"], "/nowhere/at/all"),
         (["--port", "TAKEN"], "cannot be used on 127.0.0.1"),

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner
@@ -31,6 +32,8 @@ from tests.faults.world import World
 STATUSES = ("answered", "refused", *get_args(RunFailed.model_fields["status"].annotation))
 #: A call that may have happened, and nobody can say.
 _OPEN = ("intended", "unknown")
+#: An answered question is no reason to wait any longer than the retries of a step take.
+_GOES_ON_WITHIN = timedelta(minutes=30)
 
 
 @dataclass(frozen=True)
@@ -299,9 +302,22 @@ def others_told(case: Case) -> Iterator[str]:
 
 
 def answers_count(case: Case) -> Iterator[str]:
-    """Whoever answers in time is heard: no run ends, or asks again, for want of an answer that is in its log."""
+    """Whoever answers in time is heard: no run ends, or waits, for want of an answer that is in its log.
+
+    Nobody is told that their answer came too late where the run went on with it.
+    """
     if not case.survivable:
         return
+    answers = [event for event in case.events if event.name in ("escalation.answered", "call.approval_answered")]
+    for event in answers:
+        follows = min((one.at for one in case.events if one.at > event.at), default=None)
+        waited = follows is not None and datetime.fromisoformat(follows) - datetime.fromisoformat(event.at)
+        if waited and waited > _GOES_ON_WITHIN:
+            yield f"{event.seq} is in the log, and the run waited {waited} all the same"
+        told = [one for one in case.played.refused if f"{event.body.get('escalation_id')}: the run" in one]
+        end = ending(case.events)
+        if told and event.body.get("by") and end is not None and end.body.get("status") == "answered":
+            yield f"{event.seq}: the run went on with it, and the person was told: {told[0]}"
     end = ending(case.events) if case.events else None
     if end is None or end.body.get("status") != "unanswered":
         return

@@ -160,6 +160,30 @@ class AnsweredEarly(AtRequest):
         return response
 
 
+class AnsweredBetween(DiesAfter):
+    """The attempt dies, and a person answers before the workflow tries again: nobody waits by any token then.
+
+    ``attempts``: so many attempts die in a row, and the person answers before the last one's retry.
+    """
+
+    def __init__(self, invocation: int, request: int, attempts: int = 1) -> None:
+        super().__init__(invocation, request)
+        self._left, self._key = attempts, ("", "")
+
+    def here(self, world: World, invocation: Invocation, request: Request, prepared: Any, perform: Perform) -> Any:
+        self._key = invocation.function, invocation.state
+        return super().here(world, invocation, request, prepared, perform)
+
+    def invoking(self, world: World, invocation: Invocation, run: Callable[[], Any]) -> Any:
+        if (invocation.function, invocation.state) != self._key or not self._left:
+            return run()
+        self._left -= 1
+        if self._left:
+            raise InvokeFailed("Lambda.SdkClientException", "the connection broke")
+        world.people()
+        return run()
+
+
 class Outage(AtRequest):
     """From this request on, its service answers nobody for ``seconds``."""
 

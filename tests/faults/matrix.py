@@ -201,6 +201,10 @@ def _at_request(scenario: Scenario, invocation: Invocation, request: Request, no
         yield Case(scenario, "answered early", where, invocation.number, partial(kinds.AnsweredEarly, *at))
         made = partial(kinds.AnsweredEarly, *at, dies=True)
         yield Case(scenario, "answered early, asked again", where, invocation.number, made)
+        made = partial(kinds.AnsweredBetween, *at)
+        yield Case(scenario, "answered between two attempts", where, invocation.number, made)
+        made = partial(kinds.AnsweredBetween, *at, attempts=3)
+        yield Case(scenario, "answered between two attempts", f"{where}, after three", invocation.number, made)
 
 
 def _at_invocation(

@@ -31,6 +31,8 @@ class Mix(Plan):
     """As many faults as ``draw`` says, wherever it says. ``injected`` names those that happened."""
 
     def __init__(self, draw: Random) -> None:
+        self._jitter = Random()
+        self._jitter.setstate(draw.getstate())  # a source of its own: what else is drawn stays as it was
         self._draw, self._left = draw, draw.randint(1, MOST)
         self.injected: list[str] = []
         self._down: dict[str, float] = {}
@@ -139,6 +141,9 @@ class Mix(Plan):
         elif how == "late":
             self._late.append(answer)
         return None
+
+    def jitter(self) -> float:
+        return self._jitter.random()
 
     def replying(self, world: World, turn: int, reply: Reply) -> Reply:
         if not self._now(AT_A_TURN):

@@ -37,6 +37,10 @@ class Plan:
         """A function sends a request; ``perform`` carries it out."""
         return perform()
 
+    def jitter(self) -> float:
+        """The workflow waits before it tries again; return what its longest wait is multiplied by."""
+        return 1.0
+
     def replying(self, world: World, turn: int, reply: Reply) -> Reply:
         """The model says something, in its turn (from 1) of the conversation."""
         return reply

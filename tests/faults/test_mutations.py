@@ -139,6 +139,30 @@ def test_without_the_order_of_tokens_a_given_up_attempt_takes_the_living_ones_pl
     assert any("was answered, and the run ended as if nobody had" in wrong for wrong in found), found
 
 
+@pytest.mark.parametrize("name", ["guided by a person", "asks the requester"])
+def test_without_telling_the_newest_token_an_answer_between_two_attempts_is_lost(
+    world: World, before: Shop, name: str
+) -> None:
+    from functions.escalation.resume import Resumption
+
+    recorded = record(world, BY_NAME[name])
+    asking = next(one for one in recorded.played.invocations if one.function == "OpenEscalationFunction")
+    last = asking.requests[-1].number
+    between = [
+        Case(recorded.played.scenario, "answered between two attempts", "", asking.number, made)
+        for made in (
+            partial(kinds.AnsweredBetween, asking.number, last),
+            partial(kinds.AnsweredBetween, asking.number, last, attempts=3),
+        )
+    ]
+
+    assert wrongs(world, before, between, recorded) == []
+    with replaced(Resumption, "deliver_to", lambda *_: False):
+        found = wrongs(world, before, between, recorded)
+
+    assert any("and the run waited" in wrong for wrong in found), found
+
+
 def _gives_up() -> Case:
     return Case(BY_NAME["gives up half way"], "nothing", "", 0, kinds.Plan)
 

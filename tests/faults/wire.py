@@ -15,6 +15,7 @@ import boto3
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ReadTimeoutError
 
+from ballast.errors import ProcessEnds
 from local.converse.source import STATUS, ModelError, Source
 from local.sessions import REGION, Models, core_session
 from local.states import Execution
@@ -25,7 +26,7 @@ from tests.faults.quick import SIGNATURE, quick_clients
 REQUEST_S = 0.01
 
 
-class LambdaDied(BaseException):
+class LambdaDied(ProcessEnds):
     """The process is gone: no handler of ours catches it. ``error`` is how Lambda reports it."""
 
     def __init__(self, error: str) -> None:

@@ -101,7 +101,7 @@ class World:
             stateMachineArn=self.physical_id("AgentStateMachine")
         )
         self.definition: Mapping[str, Any] = json.loads(machine["definition"])
-        self._interpreter = Interpreter(self.definition, _Workflow(self))
+        self._interpreter = Interpreter(self.definition, _Workflow(self), self._jitter)
         self.keep()
         self.renew(None)
 
@@ -175,6 +175,9 @@ class World:
             raise InvokeFailed(died.error, "the process is gone") from None
         except Exception as problem:
             raise InvokeFailed(type(problem).__name__, str(problem)) from problem
+
+    def _jitter(self) -> float:
+        return self.plan.jitter()
 
     # What goes on by itself
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from ballast.errors import ProcessEnds
 from ballast.log.codec import encode
 from ballast.log.event import Event
 from ballast.log.keys import call_seq, escalation_seq, lease_seq, plan_seq
@@ -49,7 +50,7 @@ HANDLERS: dict[str, Any] = {
 _NUMBERS = count(1)
 
 
-class LambdaDied(BaseException):
+class LambdaDied(ProcessEnds):
     """The process is gone: no handler of ours catches it."""
 
 
@@ -142,7 +143,7 @@ class Stack:
     def execute(self, run_id: str, turn: int = 1, index: int = 1, **more: Any) -> str:
         """Execute one call and return its status."""
         event: dict[str, Any] = {"run_id": run_id, "turn": turn, "index": index}
-        event |= {name: more.pop(name) for name in ("asked", "unanswered", "given_up") if name in more}
+        event |= {name: more.pop(name) for name in ("asked", "unanswered", "given_up", "cause") if name in more}
         return str(self.invoke("executor", event, **more)["status"])
 
     # The log

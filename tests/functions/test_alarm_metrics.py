@@ -10,6 +10,7 @@ from ballast.log.run_log import RunLog
 from ballast.metrics import METRICS, NAMESPACE
 from tests.functions.cloud import STACK_NAME, client
 from tests.functions.endpoint import Endpoint, reads, says
+from tests.functions.http import ask, event
 from tests.functions.moves import PURSE, pay
 from tests.functions.roomy import opened
 from tests.functions.stack import Stack
@@ -82,6 +83,9 @@ def seen(stack: Stack, model: Endpoint) -> set[Metric]:
     with pytest.raises(WindowFull):
         stack.open()
     stack.environs["admit"].pop("TENANT_HOUR_USD")
+
+    stack.environs["api"]["IAM_TENANT_PATTERN"] = "[z-a]"
+    ask(stack, "api", event("GET", "/runs"))
 
     touch_the_log(stack, circles)
     return emitted(stack.lines())

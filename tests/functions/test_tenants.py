@@ -7,7 +7,7 @@ import pytest
 
 from tests.functions.cloud import Cloud
 from tests.functions.escalation.waiting import Waiting, create_workflow
-from tests.functions.http import ACME, GLOBEX, OPERATOR, ask, event, token
+from tests.functions.http import ACME, GLOBEX, OPERATOR, REVIEWER, ask, event, token
 from tests.functions.stack import Stack, client_error
 
 CALLERS: dict[str, Any] = {
@@ -175,13 +175,78 @@ def test_the_console_serves_its_own_files_only(stack: Stack, name: str) -> None:
     assert ask(stack, "api", event("GET", f"/console/{name}", who=None)).status in (401, 404)
 
 
-@pytest.mark.parametrize(
-    ("variable", "value"),
-    [("IAM_TENANT_PATTERN", "("), ("IAM_TENANT_PATTERN", "no group"), ("RUN_LOG_TABLE", "")],
-)
-def test_a_setting_that_cannot_be_used_lets_nobody_in(stack: Stack, variable: str, value: str) -> None:
-    stack.environs["api"] = stack.environs["api"] | {variable: value}
+def test_a_setting_without_which_nothing_can_be_answered_is_told_to_the_log_alone(stack: Stack) -> None:
+    stack.environs["api"] = stack.environs["api"] | {"RUN_LOG_TABLE": ""}
 
     reply = ask(stack, "api", event("GET", "/runs"))
 
-    assert (reply.status, "IAM_TENANT" in reply.text) == (500, False)
+    assert (reply.status, "RUN_LOG_TABLE" in reply.text) == (500, False)
+
+
+#: Expressions of which a change set cannot see that they are none, and some that it can.
+UNUSABLE = [
+    "[z-a](?P<tenant>a)",
+    "(?P<tenant>a{2,1})",
+    "(?P<tenant>a)(?P<tenant>b)",
+    "(",
+    "*",
+    "(?P=nope)",
+    "\\y",
+    "no group",
+]
+
+
+def unusable(stack: Stack) -> list[tuple[str, str]]:
+    """Return which settings were reported, and why."""
+    return [(line["setting"], line["why"]) for line in stack.lines() if "SettingsUnusable" in line]
+
+
+@pytest.mark.parametrize("pattern", UNUSABLE)
+@pytest.mark.parametrize("function", ["api", "people"])
+def test_a_pattern_that_cannot_be_used_knows_nobody_and_is_reported(stack: Stack, function: str, pattern: str) -> None:
+    path = "/runs" if function == "api" else "/escalations"
+    stack.environs[function] = stack.environs[function] | {"IAM_TENANT_PATTERN": pattern}
+
+    member, reviewer, operator = (
+        ask(stack, function, event("GET", path, who=who)) for who in (ACME, REVIEWER, OPERATOR)
+    )
+
+    assert (member.status, reviewer.status, operator.status) == (403, 200, 200)
+    assert "IAM_TENANT_PATTERN of the stack cannot be used" in member.text
+    [(setting, why), *others] = unusable(stack)
+    assert setting == "IAM_TENANT_PATTERN"
+    assert "it is no regular expression" in why or "it has no group" in why
+    assert len(others) == 2  # with each request, so that the alarm rings for as long as it matters
+
+
+@pytest.mark.parametrize("name", ["IAM_REVIEWER_PATTERN", "IAM_OPERATOR_PATTERN", "IAM_PERSON_PATTERN"])
+def test_another_pattern_that_cannot_be_used_takes_nothing_from_the_others(stack: Stack, name: str) -> None:
+    stack.environs["api"] = stack.environs["api"] | {name: "[z-a]"}
+
+    callers = {"IAM_REVIEWER_PATTERN": REVIEWER, "IAM_OPERATOR_PATTERN": OPERATOR, "IAM_PERSON_PATTERN": ""}
+    status = {who: ask(stack, "api", event("GET", "/runs", who=who)).status for who in (ACME, REVIEWER, OPERATOR)}
+
+    assert status == {who: 403 if who == callers[name] else 200 for who in status}
+    assert {setting for setting, _ in unusable(stack)} == {name}
+
+
+def test_an_empty_pattern_knows_nobody_and_is_no_mistake(stack: Stack) -> None:
+    empty = dict.fromkeys(("IAM_TENANT_PATTERN", "IAM_REVIEWER_PATTERN", "IAM_PERSON_PATTERN"), "")
+    stack.environs["api"] = stack.environs["api"] | empty
+
+    status = [
+        ask(stack, "api", event("GET", "/runs", who=who)).status for who in (ACME, REVIEWER, OPERATOR, token("acme"))
+    ]
+
+    assert status == [403, 403, 200, 200]
+    assert unusable(stack) == []
+
+
+@pytest.mark.parametrize("claim", ["REVIEWER_CLAIM", "OPERATOR_CLAIM"])
+def test_a_claim_that_is_none_makes_nobody_more_than_a_member(stack: Stack, claim: str) -> None:
+    stack.environs["api"] = stack.environs["api"] | {claim: "operators"}
+
+    told = ask(stack, "api", event("GET", "/me", who=token("acme", operators="", **{"cognito:groups": "operators"})))
+
+    assert (told.status, told.body["role"]) == (200, "member")
+    assert unusable(stack) == [(claim, "it must be CLAIM=VALUE, or empty")]

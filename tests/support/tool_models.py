@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum, IntEnum
-from typing import Any, Literal, Union
+from typing import Annotated, Any, Literal, Union
 
 from hypothesis import strategies as st
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, create_model
 
 CLOSED = ConfigDict(extra="forbid", frozen=True)
 #: Names that JSON has and Python does not take.
@@ -115,6 +116,29 @@ def _or(one: Known, other: Known) -> Known:
     return Known(Union[one.type, other.type], one.sent | other.sent)  # noqa: UP007
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
+def _checked(kind: Any) -> st.SearchStrategy[Any]:
+    """Return the type, now and then behind a function of an author's that changes nothing, or strips a text."""
+    made = [kind, kind, Annotated[kind, AfterValidator(_same)]]
+    if kind is str:
+        made.append(Annotated[str, StringConstraints(strip_whitespace=True)])
+    return st.sampled_from(made)
+
+
+def respelled(value: Any, chance: Any) -> Any:
+    """Return JSON that says the same otherwise: objects in another order."""
+    if isinstance(value, list):
+        return [respelled(one, chance) for one in value]
+    if not isinstance(value, dict):
+        return value
+    items = list(value.items())
+    chance.shuffle(items)
+    return {name: respelled(one, chance) for name, one in items}
+
+
 @st.composite
 def _model(draw: st.DrawFn, inner: st.SearchStrategy[Known]) -> Known:
     fields: dict[str, Any] = {}
@@ -123,10 +147,16 @@ def _model(draw: st.DrawFn, inner: st.SearchStrategy[Known]) -> Known:
     for position, known in enumerate(draw(st.lists(inner, min_size=1, max_size=4))):
         alias = draw(st.sampled_from([None, ALIASES[position]]))
         name = f"field_{position}"
-        optional = draw(st.booleans())
-        kind = known.type | None if optional else known.type
-        fields[name] = (kind, Field(default=None, alias=alias) if optional else Field(alias=alias))
-        (left_out if optional else sent)[alias or name] = known.sent
+        default = draw(st.sampled_from([None, None, "none", "value"]))
+        kind = known.type | None if default == "none" else known.type
+        made: Any = Field(alias=alias)
+        if default == "none":
+            made = Field(default=None, alias=alias)
+        elif default == "value":
+            value = TypeAdapter(kind).validate_json(json.dumps(draw(known.sent)))
+            made = Field(default=value, alias=alias)
+        fields[name] = (draw(_checked(kind)), made)
+        (left_out if default else sent)[alias or name] = known.sent
     model = create_model("Sent", __config__=CLOSED, **fields)
     return Known(model, st.fixed_dictionaries(sent, optional=left_out))
 

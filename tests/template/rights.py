@@ -1,11 +1,14 @@
 """What a role of the rendered template may do, as ``(action, resource)`` pairs."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, field
 from typing import Any
 
+from tests.template.arns import Unreadable, could_be, meet, names
 from tests.template.rendered import Template, of_type
+
+#: Parameters of the platform whose value may be any text. What another parameter names is the business's.
+FREE_PARAMETERS = frozenset({"ReplyQueuePrefix", "ModelId", "ModelEndpointUrl"})
 
 
 @dataclass(frozen=True, order=True)
@@ -14,42 +17,60 @@ class Right:
 
     action    ``dynamodb:PutItem``; ``managed`` for a policy of AWS's own
     resource  logical id and what follows it (``RunLogTable``, ``PayloadBucket/payloads/*``), or an ARN
-              without its beginning
+              without its beginning; ``unreadable: …`` where nobody can tell
+    ids       the logical ids that stand in it anywhere
+    arn       the ARN as a pattern
     """
 
     action: str
     resource: str
+    ids: frozenset[str] = field(default=frozenset(), compare=False)
+    arn: str = field(default="", compare=False)
 
-    def touches(self, action: str, resource: str) -> bool:
-        """Say whether the right covers any of what two patterns name; IAM ignores an action's case."""
-        return _overlap(self.action.lower(), action.lower()) and _overlap(self.resource, resource)
+    @property
+    def readable(self) -> bool:
+        """Whether anybody can tell what it is on."""
+        return not self.resource.startswith("unreadable: ")
+
+    def does(self, action: str) -> bool:
+        """Say whether the right covers any of the actions; IAM ignores their case."""
+        return meet(self.action.lower(), action.lower())
+
+    def reaches(self, template: Template, logical_id: str) -> bool:
+        """Say whether the right is on that resource or on something below it, or could be by an ARN's wildcards."""
+        if logical_id in self.ids or self.resource == "*" or not self.readable:
+            return True
+        return not self.ids and could_be(template, self.arn, logical_id, FREE_PARAMETERS)
 
     def __str__(self) -> str:
         return f"{self.action} on {self.resource}"
 
 
-def _overlap(one: str, other: str) -> bool:
-    return fnmatchcase(one, other) or fnmatchcase(other, one)
-
-
 def role_of(template: Template, logical_id: str) -> str:
-    """Return the logical id of the role that a function or a state machine runs under."""
+    """Return the logical id of the role that a function or a state machine runs under; an ARN if it is elsewhere."""
     properties = template["Resources"][logical_id]["Properties"]
-    return _name(properties.get("Role") or properties.get("RoleArn"))
+    (role,) = names(template, properties.get("Role") or properties.get("RoleArn"))
+    return role.text
 
 
 def rights_of(template: Template, role: str) -> set[Right]:
-    """Return all rights of ``role``, whichever way they were given to it."""
+    """Return all rights of ``role``, whichever way they were given to it; none of one that is not in the template."""
+    if role not in template["Resources"]:
+        return set()
     properties = template["Resources"][role]["Properties"]
-    rights = {Right("managed", arn.rsplit("/", 1)[-1]) for arn in properties.get("ManagedPolicyArns", [])}
-    documents = [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
-    for policy in of_type(template, "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy").values():
+    rights, documents = set(), [policy["PolicyDocument"] for policy in properties.get("Policies", [])]
+    attached = [found for arn in properties.get("ManagedPolicyArns", []) for found in names(template, arn)]
+    for name, policy in of_type(
+        template, "AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"
+    ).items():
         held_by = [*policy["Properties"].get("Roles", []), policy["Properties"].get("RoleName")]
-        if {"Ref": role} in held_by:
+        if {"Ref": role} in held_by or name in [found.text for found in attached]:
             documents.append(policy["Properties"]["PolicyDocument"])
+            attached = [found for found in attached if found.text != name]
+    rights |= {Right("managed", found.text.rsplit("/", 1)[-1]) for found in attached}
     for document in documents:
-        for statement in _listed(document["Statement"]):
-            rights.update(_rights(statement))
+        for statement in _statements(document["Statement"]):
+            rights.update(_rights(template, statement))
     return rights
 
 
@@ -59,30 +80,27 @@ def trusted_by(template: Template, role: str) -> set[str]:
     return {service for statement in statements for service in _listed(statement["Principal"]["Service"])}
 
 
-def _rights(statement: dict[str, Any]) -> Iterator[Right]:
+def _statements(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield each statement, of both sides of an ``Fn::If``."""
+    for one in _listed(value):
+        if "Fn::If" in one:
+            yield from _statements(one["Fn::If"][1:])
+        elif "Effect" in one:
+            yield one
+
+
+def _rights(template: Template, statement: dict[str, Any]) -> Iterator[Right]:
     # A statement that says what it does not cover, covers everything else: no row allows that.
-    if statement["Effect"] != "Allow":
+    if statement["Effect"] == "Deny":
         return
-    actions = _listed(statement["Action"]) if "Action" in statement else ["*"]
-    resources = _listed(statement["Resource"]) if "Resource" in statement else ["*"]
-    for action in actions:
-        for resource in resources:
-            yield Right(action, _name(resource))
-
-
-def _name(resource: Any) -> str:
-    match resource:
-        case str():
-            return resource
-        case {"Ref": name}:
-            return str(name)
-        case {"Fn::GetAtt": [name, "Arn"]}:
-            return str(name)
-        case {"Fn::GetAtt": [name, "StreamArn"]}:
-            return f"{name}/stream"
-        case {"Fn::Sub": str(text)}:
-            return text.removeprefix("arn:${AWS::Partition}:").removeprefix("${").replace(".Arn}", "", 1)
-    raise AssertionError(f"no name for {resource}")
+    actions = _listed(statement.get("Action", "*"))
+    for action in (one if isinstance(one, str) else "*" for one in actions):
+        for resource in _listed(statement.get("Resource", "*")):
+            try:
+                for found in names(template, resource):
+                    yield Right(action, found.text, found.ids, found.arn)
+            except Unreadable as problem:
+                yield Right(action, f"unreadable: {problem}")
 
 
 def _listed(value: Any) -> list[Any]:

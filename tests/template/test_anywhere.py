@@ -237,13 +237,3 @@ def test_parameters_that_fail_together_are_refused_before_anything_is_made(
 def test_the_local_cloud_refuses_what_the_rules_refuse() -> None:
     with pytest.raises(TemplateInvalid, match="AuthMode JWT needs JwtIssuer"):
         LocalCloud(parameters={"AuthMode": "JWT"}).__enter__()
-
-
-def test_every_text_that_is_a_number_somewhere_is_held_to_one() -> None:
-    """CloudFormation's Number takes 1.5, and what is read as a whole number would break at the first run."""
-    reads_whole = re.compile(r"(Runs|Seconds|Concurrency|PerSecond)$")
-    parameters = load_template(TEMPLATE)["Parameters"]
-    loose = {name for name, one in parameters.items() if reads_whole.search(name) and one["Type"] == "Number"}
-
-    # An alarm's threshold may have a fraction; Lambda refuses one for a mapping before anything runs.
-    assert loose == {"EscalationAgeAlarmSeconds", "QueueConcurrency"}

@@ -1,5 +1,6 @@
 """What every function, every store of data and every alarm has, whoever adds one."""
 
+import re
 from typing import Any
 
 import pytest
@@ -123,7 +124,8 @@ def test_only_what_may_be_forgotten_expires(name: str, attribute: str) -> None:
 
 def test_what_is_kept_of_a_run_outlives_the_longest_run() -> None:
     definition = yaml.safe_load((ROOT / "statemachine" / "agent.asl.yaml").read_text())
-    least_days = TEMPLATE["Parameters"]["RunRetentionDays"]["MinValue"]
+    pattern = TEMPLATE["Parameters"]["RunRetentionDays"]["AllowedPattern"]
+    least_days = min(days for days in range(4_000) if re.fullmatch(pattern, str(days)))
 
     assert least_days * 86_400 > definition["TimeoutSeconds"]
     assert (least_days, definition["TimeoutSeconds"]) == (LONGEST_RUN_DAYS + 1, LONGEST_RUN_DAYS * 86_400)
@@ -176,8 +178,8 @@ def test_nothing_travels_unencrypted(name: str) -> None:
 def test_the_copies_are_private_encrypted_locked_and_off_unless_asked_for() -> None:
     bucket = properties(TEMPLATE, "LogCopyBucket")
 
-    assert TEMPLATE["Parameters"]["LogCopyDays"]["Default"] == 0
-    assert TEMPLATE["Conditions"]["LogIsCopied"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "LogCopyDays"}, 0]}]}
+    assert TEMPLATE["Parameters"]["LogCopyDays"]["Default"] == "0"
+    assert TEMPLATE["Conditions"]["LogIsCopied"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "LogCopyDays"}, "0"]}]}
     of_copies = {name for name, found in TEMPLATE["Resources"].items() if found.get("Condition") == "LogIsCopied"}
     assert of_copies == {
         *("LogCopyBucket", "LogCopyBucketPolicy", "LogCopyFunction", "LogCopyLogGroup", "LogCopySource"),

@@ -8,7 +8,7 @@ import pytest
 
 from tests.template.rendered import Template, of_type
 from tests.template.rights import rights_of, role_of
-from tests.template.walls import ANSWER, BREAKER, EVIDENCE, INTAKE, MAY, breaches
+from tests.template.walls import ANSWER, BREAKER, EVIDENCE, INTAKE, MAY, PEOPLE, breaches
 
 
 def test_no_role_breaks_a_wall(deployed: Template) -> None:
@@ -117,12 +117,16 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     ),
     "the executor approves its own calls": (
         _grant("ExecutorFunction", "states:SendTaskSuccess", "*"),
-        f"ExecutorFunction may answer a task token by states:SendTaskSuccess on *; only {ANSWER} may",
+        f"ExecutorFunction may answer a task token by states:SendTaskSuccess on *; only {PEOPLE} may",
     ),
-    "the asker answers": (
+    "the asker lets the wait fail": (
         _grant("OpenEscalationFunction", "states:SendTaskFailure", {"Ref": "AgentStateMachine"}),
-        "OpenEscalationFunction may answer a task token by states:SendTaskFailure on AgentStateMachine; "
-        f"only {ANSWER} may",
+        "OpenEscalationFunction may fail a task, or prolong its wait by states:SendTaskFailure on AgentStateMachine; "
+        "nobody may",
+    ),
+    "the asker signs an answer, and resumes the run with it": (
+        _grant("OpenEscalationFunction", "kms:GenerateMac", _arn("AnswerKey")),
+        f"OpenEscalationFunction may sign a person's answer by kms:GenerateMac on AnswerKey; only {ANSWER} may",
     ),
     "the planner cuts runs short": (
         _grant("PlannerFunction", "states:StopExecution", "*"),
@@ -130,8 +134,7 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     ),
     "the API of runs reads task tokens": (
         _grant("ApiFunction", "dynamodb:GetItem", _arn("EscalationsTable")),
-        "ApiFunction may see or change a question by dynamodb:GetItem on EscalationsTable; "
-        f"only {ANSWER} OpenEscalationFunction RemindFunction may",
+        f"ApiFunction may see or change a question by dynamodb:GetItem on EscalationsTable; only {PEOPLE} may",
     ),
     "the fallback forgets effects": (
         _grant("FallbackFunction", "dynamodb:DeleteItem", _arn("IdempotencyTable")),

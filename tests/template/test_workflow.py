@@ -88,18 +88,23 @@ def test_a_run_that_ended_from_outside_is_settled(deployed: Template) -> None:
 def test_no_call_takes_more_of_the_history_than_is_kept_for_it() -> None:
     states = workflow()["States"]
     calls = states["ExecuteCalls"]
-    execute, ask = (calls["ItemProcessor"]["States"][name] for name in ("Execute", "AskApproval"))
+    execute, give_up, ask = (calls["ItemProcessor"]["States"][name] for name in ("Execute", "GiveUp", "AskApproval"))
 
     began = calls["ItemSelector"]["events"]
     once, retried = _events(execute["Output"])
     asked, _ = _events(ask["Output"]["events"])
 
-    retries = sum(rule["MaxAttempts"] for rule in execute["Retry"])
-    assert began + once + retried * retries <= CALL
+    tried = sum(_events(state["Output"])[1] * _retries(state) for state in (execute, give_up))
+    assert (retried, _events(give_up["Output"])) == (3, (once, retried))
+    assert began + 2 * once + tried <= CALL
     assert began + once + 3 * (asked + once) <= CALL
     # What the workflow takes for a call where nothing says how far it came, and looks for before it begins one.
     taken = re.findall(r"(\d+) \* \$count\(\$decision\.calls\)", json.dumps(states))
     assert taken == [str(CALL)] * 2
+
+
+def _retries(state: dict[str, Any]) -> int:
+    return sum(rule["MaxAttempts"] for rule in state["Retry"])
 
 
 def _events(output: str) -> tuple[int, int]:

@@ -1,12 +1,17 @@
 """A business's own resources, added as docs/adding-a-tool.md says, pass the gate; beyond them the walls stand."""
 
 import copy
+from fnmatch import fnmatchcase
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.template import rendered
+from tests.template.arns import meet
 from tests.template.rendered import Template
 from tests.template.walls import breaches
 from tests.template.yours import named_in, needed_by, resources
@@ -34,27 +39,214 @@ def with_yours(*policies: dict[str, Any], function: str = "ExecutorFunction", **
     return rendered.translated(template)
 
 
-@pytest.mark.parametrize(
-    ("policy", "made"),
-    [
-        (allow(["dynamodb:GetItem", "dynamodb:Query"], arn("AccountsTable")), {"AccountsTable": TABLE}),
-        (allow("dynamodb:Query", {"Fn::Sub": "${AccountsTable.Arn}/index/by_email"}), {"AccountsTable": TABLE}),
-        (allow("dynamodb:*Item", arn("AccountsTable")), {"AccountsTable": TABLE}),
-        (allow("secretsmanager:GetSecretValue", {"Ref": "IdpSecret"}), {"IdpSecret": SECRET}),
-        (allow("sqs:SendMessage", arn("OutQueue")), {"OutQueue": {"Type": "AWS::SQS::Queue"}}),
-        (allow("s3:GetObject", {"Fn::Sub": "${Invoices.Arn}/*"}), {"Invoices": {"Type": "AWS::S3::Bucket"}}),
-        (
-            allow(
-                "secretsmanager:GetSecretValue",
-                {"Fn::Sub": "arn:${AWS::Partition}:secretsmanager:${AWS::Region}:${AWS::AccountId}:secret:idp-*"},
-            ),
-            {},
+def there(service: str, name: str) -> dict[str, Any]:
+    """Return the ARN of something of this account that no resource of the template is."""
+    return {"Fn::Sub": f"arn:${{AWS::Partition}}:{service}:{HERE}:{name}"}
+
+
+QUEUE, BUCKET = {"Type": "AWS::SQS::Queue"}, {"Type": "AWS::S3::Bucket"}
+STREAM, PARAMETER = {"Type": "AWS::Kinesis::Stream"}, {"Type": "AWS::SSM::Parameter"}
+CLUSTER, TOPIC = {"Type": "AWS::RDS::DBCluster"}, {"Type": "AWS::SNS::Topic"}
+GET, READ_SECRET, READ_PARAMETER = "dynamodb:GetItem", "secretsmanager:GetSecretValue", "ssm:GetParameter"
+
+#: (the policy as it stands in the template, what is made for it)
+ADDED: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "a table": (allow([GET, "dynamodb:Query"], arn("AccountsTable")), {"AccountsTable": TABLE}),
+    "an index": (allow("dynamodb:Query", {"Fn::Sub": "${A.Arn}/index/by_email"}), {"A": TABLE}),
+    "several": (allow([GET, "dynamodb:BatchGetItem"], [arn("A"), {"Fn::Sub": "${A.Arn}/index/*"}]), {"A": TABLE}),
+    "actions with a wildcard": (allow("dynamodb:*Item", arn("AccountsTable")), {"AccountsTable": TABLE}),
+    "a simple table": (allow(GET, arn("A")), {"A": {"Type": "AWS::Serverless::SimpleTable"}}),
+    "a global table": (allow(GET, arn("A")), {"A": {"Type": "AWS::DynamoDB::GlobalTable", "Properties": {}}}),
+    "a secret": (allow(READ_SECRET, {"Ref": "IdpSecret"}), {"IdpSecret": SECRET}),
+    "a queue": (allow("sqs:SendMessage", arn("OutQueue")), {"OutQueue": QUEUE}),
+    "a bucket": (allow("s3:GetObject", {"Fn::Sub": "${Invoices.Arn}/*"}), {"Invoices": BUCKET}),
+    "a stream": (allow("kinesis:PutRecord", arn("Clicks")), {"Clicks": STREAM}),
+    "a topic": (allow("sns:Publish", {"Ref": "News"}), {"News": TOPIC}),
+    "a cluster": (allow("rds-data:ExecuteStatement", {"Fn::GetAtt": ["Db", "DBClusterArn"]}), {"Db": CLUSTER}),
+    # names that the platform's begin with
+    "Budgets": (allow(GET, arn("Budgets")), {"Budgets": TABLE}),
+    "Run": (allow(GET, arn("Run")), {"Run": TABLE}),
+    "RunLog": (allow(GET, arn("RunLog")), {"RunLog": TABLE}),
+    "Moves": (allow("dynamodb:DeleteItem", arn("Moves")), {"Moves": TABLE}),
+    "Answer": (allow(READ_SECRET, {"Ref": "Answer"}), {"Answer": SECRET}),
+    "S": (allow("kinesis:PutRecord", arn("S")), {"S": STREAM}),
+    "RunLogTable2": (allow("dynamodb:UpdateItem", arn("RunLogTable2")), {"RunLogTable2": TABLE}),
+    "MyRunLogTable": (allow("dynamodb:UpdateItem", arn("MyRunLogTable")), {"MyRunLogTable": TABLE}),
+    "events": (allow(GET, arn("events")), {"events": TABLE}),
+    # parameters, whose names may begin with a slash
+    "a parameter": (allow(READ_PARAMETER, there("ssm", "parameter${P}")), {"P": PARAMETER}),
+    "a parameter, slash": (allow(READ_PARAMETER, there("ssm", "parameter/${P}")), {"P": PARAMETER}),
+    "parameters by path": (allow("ssm:GetParametersByPath", there("ssm", "parameter/shop/*")), {}),
+    # put together
+    "joined": (allow("s3:GetObject", {"Fn::Join": ["", [arn("Inv"), "/*"]]}), {"Inv": BUCKET}),
+    "joined by slashes": (allow(GET, {"Fn::Join": ["/", [arn("A"), "index", "x"]]}), {"A": TABLE}),
+    "a whole ARN, joined": (
+        allow(
+            GET,
+            {
+                "Fn::Join": [
+                    ":",
+                    [
+                        *("arn", {"Ref": "AWS::Partition"}, "dynamodb", {"Ref": "AWS::Region"}),
+                        *({"Ref": "AWS::AccountId"}, {"Fn::Sub": "table/${A}"}),
+                    ],
+                ]
+            },
         ),
-        (allow("ses:SendEmail", {"Fn::Sub": f"arn:${{AWS::Partition}}:ses:{HERE}:identity/x"}), {}),
-    ],
-)  # fmt: skip
+        {"A": TABLE},
+    ),
+    "a map": (allow(GET, {"Fn::Sub": ["${T}/index/${I}", {"T": arn("A"), "I": "x"}]}), {"A": TABLE}),
+    "either": (allow(GET, {"Fn::If": ["TablesAreProtected", arn("A"), arn("B")]}), {"A": TABLE, "B": TABLE}),
+    "or nothing": (allow(GET, [{"Fn::If": ["LogIsCopied", arn("A"), {"Ref": "AWS::NoValue"}]}]), {"A": TABLE}),
+    "SAM, read and write": ({"DynamoDBCrudPolicy": {"TableName": {"Ref": "A"}}}, {"A": TABLE}),
+    "SAM, read": ({"DynamoDBReadPolicy": {"TableName": {"Ref": "A"}}}, {"A": TABLE}),
+    "SAM, send": ({"SQSSendMessagePolicy": {"QueueName": {"Fn::GetAtt": ["Q", "QueueName"]}}}, {"Q": QUEUE}),
+    "SAM, secret": ({"AWSSecretsManagerGetSecretValuePolicy": {"SecretArn": {"Ref": "S"}}}, {"S": SECRET}),
+    "SAM, bucket": ({"S3ReadPolicy": {"BucketName": {"Ref": "B"}}}, {"B": BUCKET}),
+    "SAM, topic": ({"SNSPublishMessagePolicy": {"TopicName": {"Fn::GetAtt": ["T", "TopicName"]}}}, {"T": TOPIC}),
+    "SAM, parameter": ({"SSMParameterReadPolicy": {"ParameterName": {"Ref": "P"}}}, {"P": PARAMETER}),
+    # outside of the stack
+    "a name's beginning": (allow(READ_SECRET, there("secretsmanager", "secret:idp-*")), {}),
+    "an identity": (allow("ses:SendEmail", there("ses", "identity/x")), {}),
+    "a table elsewhere": (allow(GET, "arn:aws:dynamodb:eu-west-1:111122223333:table/Accounts"), {}),
+    "a bucket elsewhere": (allow("s3:GetObject", "arn:aws:s3:::partners-prices/*"), {}),
+    "an API": (allow("execute-api:Invoke", there("execute-api", "abc123/prod/POST/*")), {}),
+    "another stack's": (allow(GET, {"Fn::ImportValue": "erp-accounts-arn"}), {}),
+}
+
+
+@pytest.mark.parametrize(("policy", "made"), ADDED.values(), ids=ADDED.keys())
 def test_what_is_added_for_a_tool_breaks_no_wall(policy: dict[str, Any], made: dict[str, Any]) -> None:
     assert breaches(with_yours(policy, **made)) == []
+
+
+@pytest.mark.parametrize("name", ["CatalogArn", "CatalogName"])
+def test_what_a_parameter_of_ones_own_names_is_ones_own(name: str) -> None:
+    template = copy.deepcopy(rendered.written())
+    template["Parameters"][name] = {"Type": "String"}
+    resource = {"Ref": name} if name.endswith("Arn") else there("dynamodb", f"table/${{{name}}}")
+    template["Resources"]["ExecutorFunction"]["Properties"]["Policies"].append(allow(GET, resource))
+
+    assert breaches(rendered.translated(template)) == []
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        {"Fn::FindInMap": ["A", "B", "C"]},
+        {"Fn::Select": [0, ["x"]]},
+        {"Fn::Join": ["", {"Ref": "Stage"}]},
+        {"Fn::Sub": ["${x}", {"x": {"Fn::Split": [",", "a"]}}]},
+        ["nested"],
+    ],
+)
+def test_what_cannot_be_read_is_a_breach_that_says_how_to_write_it(resource: Any) -> None:
+    (found, *_) = breaches(with_yours(allow(GET, [resource])))
+
+    assert found.startswith("ExecutorFunction has dynamodb:GetItem on unreadable: ")
+    assert "write it with Ref, GetAtt, Sub, Join or If, which its row does not allow" in found
+
+
+def written_out(name: str, service: str = "dynamodb") -> str:
+    return f"arn:aws:{service}:eu-west-1:123456789012:{name}"
+
+
+#: ARNs that are, or could be, of something of the platform's.
+THEIRS: dict[str, tuple[str, Any]] = {
+    "one letter": ("dynamodb:PutItem", written_out("table/b?llast-RunLogTable-ABC")),
+    "the middle": ("dynamodb:PutItem", written_out("table/ballast-*-X")),
+    "written out": ("dynamodb:PutItem", written_out("table/ballast-RunLogTable-1ABC")),
+    "all tables": ("dynamodb:PutItem", written_out("table/*")),
+    "all there is": ("dynamodb:PutItem", written_out("*")),
+    "a stack": ("dynamodb:PutItem", {"Fn::Sub": "arn:aws:dynamodb:*:*:table/${AWS::StackName}-*"}),
+    "somewhere in it": ("dynamodb:PutItem", written_out("table/*RunLogTable*")),
+    "in part": ("dynamodb:PutItem", written_out("table/*-RunLog*")),
+    "the end": ("dynamodb:PutItem", written_out("table/*X")),
+    "the beginning": ("dynamodb:PutItem", written_out("table/shop*")),
+    "an index": ("dynamodb:Query", written_out("table/shop-RunLogTable-1/index/by_tenant")),
+    "the service": ("dynamodb:PutItem", written_out("table/shop-BudgetsTable-1", "d*b")),
+    "joined": ("dynamodb:PutItem", {"Fn::Join": ["-", [written_out("table/x"), "RunLogTable", "1"]]}),
+    "substituted": ("dynamodb:PutItem", {"Fn::Sub": [written_out("table/x-${y}-1"), {"y": "MovesTable"}]}),
+    "the end of a name, substituted": ("dynamodb:PutItem", there("dynamodb", "table/${AWS::StackName}-RunLogTable*")),
+    "a queue": ("sqs:SendMessage", written_out("shop-EscalationQueue-1", "sqs")),
+    "a queue by the callers' prefix": ("sqs:SendMessage", there("sqs", "${ReplyQueuePrefix}x")),
+    "a bucket": ("s3:GetObject", "arn:aws:s3:::shop-payloadbucket-1/*"),
+    "buckets": ("s3:GetObject", "arn:aws:s3:::shop-*"),
+    "keys": ("kms:Decrypt", written_out("key/12*", "kms")),
+    "an execution": ("states:DescribeExecution", written_out("execution:AgentStateMachine-1:*", "states")),
+    "a log group": ("logs:GetLogEvents", written_out("log-group:shop-PlannerLogGroup-1", "logs")),
+    "a secret of any name": ("secretsmanager:GetSecretValue", written_out("secret:*", "secretsmanager")),
+    "by its name": ("dynamodb:UpdateItem", there("dynamodb", "table/${RunLogTable}")),
+    "by a part of it": ("dynamodb:PutItem", there("dynamodb", "table/x-${BudgetsTable}-*")),
+    "a managed policy": ("*", "arn:aws:s3:::partners-prices/*"),
+    "wildcards that delete": ("dynamodb:Delete*", arn("AccountsTable")),
+    "whatever can be done": ("d*:GetItem", arn("AccountsTable")),
+}
+
+
+@pytest.mark.parametrize(("action", "resource"), THEIRS.values(), ids=THEIRS.keys())
+def test_an_arn_that_could_be_the_platforms_is_a_breach(action: str, resource: Any) -> None:
+    found = breaches(with_yours(allow(action, resource), AccountsTable=TABLE))
+
+    assert any(one.startswith(f"ExecutorFunction has {action} on") for one in found), found
+
+
+def test_a_function_that_is_not_the_executor_reaches_nothing_of_the_businesss_by_a_wildcard() -> None:
+    found = breaches(with_yours(allow(GET, written_out("table/x-A*")), function="PlannerFunction", AccountsTable=TABLE))
+
+    assert any("PlannerFunction may touch what is the business's" in one for one in found), found
+
+
+def test_a_policy_template_for_what_is_the_platforms_is_a_breach() -> None:
+    found = breaches(with_yours({"DynamoDBCrudPolicy": {"TableName": {"Ref": "RunLogTable"}}}))
+
+    assert any("change or delete what is in the log by dynamodb:DeleteItem on RunLogTable" in one for one in found)
+
+
+def test_a_managed_policy_of_ones_own_is_read() -> None:
+    document = {"Statement": [{"Effect": "Allow", "Action": "dynamodb:UpdateItem", "Resource": arn("RunLogTable")}]}
+    policy = {"Type": "AWS::IAM::ManagedPolicy", "Properties": {"PolicyDocument": document}}
+    template = copy.deepcopy(rendered.written())
+    template["Resources"]["Mine"] = policy
+    template["Resources"]["ExecutorFunction"]["Properties"]["Policies"].append({"Ref": "Mine"})
+
+    found = breaches(rendered.translated(template))
+
+    assert any("change or delete what is in the log by dynamodb:UpdateItem on RunLogTable" in one for one in found)
+
+
+def test_a_role_from_elsewhere_is_a_breach_and_not_an_error() -> None:
+    machine = {"Type": "AWS::StepFunctions::StateMachine", "Properties": {"RoleArn": "arn:aws:iam::1:role/x"}}
+
+    found = breaches(with_yours(allow("states:StartExecution", {"Ref": "Mine"}), Mine=machine))
+
+    assert "Mine runs under arn:aws:iam::1:role/x, which is no role of the template" in found
+
+
+@given(st.text("ab*?", max_size=8), st.text("ab*?", max_size=8))
+def test_two_patterns_meet_where_a_text_fits_both(one: str, other: str) -> None:
+    texts = ("".join(letters) for size in range(5) for letters in product("ab", repeat=size))
+
+    if any(fnmatchcase(text, one) and fnmatchcase(text, other) for text in texts):
+        assert meet(one, other)
+    assert meet(one, one)
+    assert meet(one, other) == meet(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "met"),
+    [
+        ("a*c", "ab*", True),
+        ("a?c", "ab*", True),
+        ("a*", "b*", False),
+        ("*a", "*b", False),
+        ("a", "a?", False),
+        ("", "*", True),
+        ("?", "", False),
+    ],
+)
+def test_patterns_that_meet_and_that_do_not(one: str, other: str, met: bool) -> None:
+    assert meet(one, other) is met
 
 
 def test_without_the_example_business_no_wall_is_broken() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from tests.template.rendered import Template, of_type
 from tests.template.rights import Right, rights_of, role_of, trusted_by
-from tests.template.yours import is_yours
+from tests.template.yours import is_yours, touches
 from tests.template.yours import resources as resources_of_yours
 
 Row = dict[str, str]
@@ -109,14 +109,22 @@ MAY: dict[str, Row] = {
         "LogCopyBucket/*": "s3:PutObject",
     },
     # people
-    "OpenEscalationFunction": APPEND_LOG
-    | TELL_OTHERS
-    | {"EscalationsTable": "dynamodb:UpdateItem", "EscalationQueue": "sqs:SendMessage"},
+    "OpenEscalationFunction": {
+        **APPEND_LOG,
+        **TELL_OTHERS,
+        **BELIEVE_PEOPLE,
+        "RunLogTable": f"{APPEND_LOG['RunLogTable']} dynamodb:BatchGetItem",
+        "EscalationsTable": "dynamodb:UpdateItem",
+        "EscalationQueue": "sqs:SendMessage",
+        "AgentStateMachine": "states:SendTaskSuccess",
+    },
     "AnswerEscalationFunction": APPEND_LOG
     | SEAL
     | SIGN_ANSWERS
     | {"EscalationsTable": "dynamodb:GetItem dynamodb:UpdateItem", "AgentStateMachine": "states:SendTaskSuccess"},
     "RemindFunction": {
+        **BELIEVE_PEOPLE,
+        "AgentStateMachine": "states:SendTaskSuccess",
         "RunLogTable": "dynamodb:BatchGetItem",
         "PayloadBucket/payloads/*": "s3:GetObject",
         "EscalationsTable": "dynamodb:GetItem dynamodb:UpdateItem",
@@ -153,6 +161,8 @@ PLANNER, EXECUTOR = "PlannerFunction", "ExecutorFunction"
 PLANNERS = "PlannerFunction FallbackFunction RollbackFunction"
 INTAKE, API = "IntakeFunction QueueFunction ApiFunction", "ApiFunction"
 ANSWER = "AnswerEscalationFunction PeopleApiFunction"
+#: The side of the people. The latter two answer nothing: they tell runs what others have answered and signed.
+PEOPLE = f"{ANSWER} OpenEscalationFunction RemindFunction"
 BUDGET = "AdmitFunction SettleFunction SweepFunction"
 #: They set the breaker, and have no part in any run.
 BREAKER = "TripFunction BudgetApiFunction"
@@ -160,18 +170,16 @@ BREAKER = "TripFunction BudgetApiFunction"
 EVIDENCE = "LogTouchedFunction LogCopyFunction"
 NOBODY = ""
 
-#: Actions on what holds the business's data.
-HOLDING = "dynamodb:* kinesis:* kms:* s3:* secretsmanager:* sns:* sqs:* ssm:*"
-
-#: (who only, may do what, by these actions, on these resources)
+#: (who only, may do what, by these actions, on this resource or anything below it; ``*`` for any)
 ONLY: list[tuple[str, str, str, str]] = [
     (PLANNER, "call a model", "bedrock*:*", "*"),
-    (PLANNER, "say that a model is away", "dynamodb:*", "ModelCircuitsTable*"),
-    (EXECUTOR, "remember effects", "dynamodb:*", "IdempotencyTable*"),
+    (PLANNER, "say that a model is away", "dynamodb:*", "ModelCircuitsTable"),
+    (EXECUTOR, "remember effects", "dynamodb:*", "IdempotencyTable"),
     (INTAKE, "start an execution", "states:StartExecution states:StartSyncExecution states:RedriveExecution", "*"),
     (API, "stop an execution", "states:StopExecution", "*"),
-    (ANSWER, "answer a task token", "states:SendTask*", "*"),
-    (f"{ANSWER} OpenEscalationFunction RemindFunction", "see or change a question", "dynamodb:*", "EscalationsTable*"),
+    (PEOPLE, "answer a task token", "states:SendTaskSuccess", "*"),
+    (NOBODY, "fail a task, or prolong its wait", "states:SendTaskFailure states:SendTaskHeartbeat", "*"),
+    (PEOPLE, "see or change a question", "dynamodb:*", "EscalationsTable"),
     (INTAKE, "take requests from the queue", "sqs:ReceiveMessage sqs:DeleteMessage sqs:PurgeQueue", "RunRequestQueue"),
     (f"{BUDGET} OpenEscalationFunction", "send events", "events:*", "*"),
     (
@@ -181,18 +189,23 @@ ONLY: list[tuple[str, str, str, str]] = [
         "BudgetsTable",
     ),
     (EXECUTOR, "reserve what moves", "dynamodb:PutItem", "MovesTable"),
-    (f"{BUDGET} {EXECUTOR}", "see or change what was moved", "dynamodb:*", "MovesTable*"),
-    (NOBODY, "forget what was moved", "dynamodb:DeleteItem dynamodb:BatchWriteItem dynamodb:PartiQL*", "MovesTable*"),
+    (f"{BUDGET} {EXECUTOR}", "see or change what was moved", "dynamodb:*", "MovesTable"),
+    (NOBODY, "forget what was moved", "dynamodb:DeleteItem dynamodb:BatchWriteItem dynamodb:PartiQL*", "MovesTable"),
     (f"{PLANNERS} {EXECUTOR}", "open sealed values", "kms:Decrypt kms:ReEncrypt* kms:CreateGrant", "*"),
     (ANSWER, "sign a person's answer", "kms:GenerateMac kms:Sign kms:CreateGrant kms:PutKeyPolicy", "*"),
-    (f"{EXECUTOR} {BUDGET}", "act on a person's answer", "kms:VerifyMac kms:Verify", "*"),
+    (
+        f"{EXECUTOR} {BUDGET} OpenEscalationFunction RemindFunction",
+        "act on a person's answer",
+        "kms:VerifyMac kms:Verify",
+        "*",
+    ),
     (NOBODY, "change or delete what is in the log", "dynamodb:UpdateItem dynamodb:DeleteItem", "RunLogTable"),
     (NOBODY, "write the log without its condition", "dynamodb:BatchWriteItem dynamodb:PartiQL*", "RunLogTable"),
     (EVIDENCE, "read the log's stream", READ_STREAM, "*"),
-    ("LogCopyFunction", "keep copies of the log", "s3:*", "LogCopyBucket*"),
+    ("LogCopyFunction", "keep copies of the log", "s3:*", "LogCopyBucket"),
     (NOBODY, "unlock a copy", "s3:BypassGovernanceRetention s3:PutObjectRetention s3:PutObjectLegalHold", "*"),
-    (NOBODY, "delete a copy", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucket*", "LogCopyBucket*"),
-    (NOBODY, "delete a payload", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucketVersioning", "PayloadBucket*"),
+    (NOBODY, "delete a copy", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucket*", "LogCopyBucket"),
+    (NOBODY, "delete a payload", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucketVersioning", "PayloadBucket"),
     (NOBODY, "call another function past the workflow", "lambda:Invoke*", "*"),
     (NOBODY, "change rights or take on other roles", "iam:* sts:*", "*"),
 ]
@@ -214,14 +227,18 @@ def _wrong_rows(template: Template) -> Iterator[str]:
 
 
 def _broken_walls(template: Template) -> Iterator[str]:
-    yours = " ".join(f"{name}*" for name in sorted(resources_of_yours(template)))
-    walls = [*ONLY, (EXECUTOR, "touch what is the business's", HOLDING, yours)]
+    yours = sorted(resources_of_yours(template))
     for name in of_type(template, "AWS::Lambda::Function"):
+        row = {Right(action, resource) for resource, of in MAY.get(name, {}).items() for action in of.split()}
         for right in sorted(rights_of(template, role_of(template, name))):
-            for who, what, actions, resources in walls:
-                covered = any(right.touches(a, r) for a in actions.split() for r in resources.split())
+            for who, what, actions, resource in ONLY:
+                covered = any(map(right.does, actions.split())) and (
+                    resource == "*" or right.reaches(template, resource)
+                )
                 if covered and name not in who.split():
                     yield f"{name} may {what} by {right}; {f'only {who}' if who else 'nobody'} may"
+            if name != EXECUTOR and right not in row and any(touches(template, right, one) for one in yours):
+                yield f"{name} may touch what is the business's by {right}; only {EXECUTOR} may"
 
 
 def _shared_roles(template: Template) -> Iterator[str]:
@@ -235,6 +252,9 @@ def _shared_roles(template: Template) -> Iterator[str]:
         if role in taken:
             yield f"{name} shares {role} with {taken[role]}"
         taken[role] = name
+        if role not in template["Resources"]:
+            yield f"{name} runs under {role}, which is no role of the template"
+            continue
         for service in sorted(trusted_by(template, role) - {sides[resource["Type"]]}):
             yield f"{role} can be taken on by {service}"
         if resource["Type"] == "AWS::Lambda::Function" and name not in MAY:

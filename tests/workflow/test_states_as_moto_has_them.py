@@ -384,6 +384,7 @@ def test_the_cases_take_the_edges_of_the_real_workflow_that_need_no_timeout(moto
         ("Execute", "catch 1"),
         # Behind all retries of Execute, half a minute in moto; ``test_workflow`` takes them on virtual time.
         ("Execute", "catch 2"),
+        ("Execute", "catch 3"),
         ("GiveUp", "end"),
         ("GiveUp", "catch 0"),
     }

@@ -11,11 +11,12 @@ import pytest
 
 from ballast.contracts import RunRequest
 from ballast.contracts.notice import binding_shown
-from ballast.errors import BallastError, RetryLater
+from ballast.errors import BallastError
 from functions.budget.admit import Admit
 from local.clock import VirtualClock
 from local.cloud import Execution, LocalCloud
 from local.converse.source import CallableModel, ModelError, Reply, said, turns_taken
+from tests.workflow.breaks import broken, died, doubted, down, down_for_good, out_of_memory
 from tests.workflow.edges import Edge, edges_of, edges_taken, load_definition, states_of
 from tests.workflow.playbook.tools.counter import value_of
 
@@ -43,30 +44,6 @@ class Case:
     breaks: Mapping[str, Callable[[dict[str, Any]], None]] = field(default_factory=dict)
     answers: tuple[dict[str, Any] | None, ...] = ()
     counter: int = 0
-
-
-class Broken(Exception):
-    """A defect, by a name that the workflow does not know."""
-
-
-def broken(payload: dict[str, Any]) -> None:
-    raise Broken("a defect")
-
-
-def broken_escalation(payload: dict[str, Any]) -> None:
-    if payload["kind"] == "escalation":
-        raise Broken("a defect")
-
-
-def down(payload: dict[str, Any]) -> None:
-    """Every attempt at a call is out of luck; who settles it is not."""
-    if "given_up" not in payload:
-        raise RetryLater("no room")
-
-
-def down_for_good(payload: dict[str, Any]) -> None:
-    down(payload)
-    raise Broken("a defect")
 
 
 BACK = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "Look again."}
@@ -193,6 +170,32 @@ CASES = [
         says=[[call("raise_by", name="a write that was never begun is out of retries", by=1)], "Done."],
         intent="count",
         breaks={"ExecutorFunction": down},
+        by="fallback",
+    ),
+    Case(
+        "an effect is unknown",
+        says=[[call("raise_by", name="an effect is unknown", by=1)]],
+        breaks={"ExecutorFunction": doubted},
+        answers=({"decision": {"kind": "answer", "text": "By hand."}},),
+        by="human",
+    ),
+    # Nobody tries a defect again, so the agent has time for its answer.
+    Case(
+        "a read dies under another name",
+        says=[[call("read", name="x")], "Done."],
+        breaks={"ExecutorFunction": died},
+    ),
+    Case(
+        "a write dies under another name before it is begun",
+        says=[[call("raise_by", name="a write dies under another name before it is begun", by=1)], "Done."],
+        breaks={"ExecutorFunction": died},
+        counter=0,
+    ),
+    Case(
+        "a read is out of memory",
+        says=[[call("read", name="x")], "Done."],
+        intent="count",
+        breaks={"ExecutorFunction": out_of_memory},
         by="fallback",
     ),
     Case(

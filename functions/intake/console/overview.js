@@ -114,10 +114,12 @@ export class Overview {
   drawRuns(shown) {
     const costs = shown.map((run) => microUsd(run.cost_usd) ?? 0);
     const total = costs.reduce((sum, cost) => sum + cost, 0);
+    const said = shown.reduce((sum, run, position) => sum + (microUsd(object(run.corrected).cost_usd) ?? costs[position]), 0);
     const most = shown[costs.indexOf(Math.max(0, ...costs))];
-    settle(this.money, [shown.length, total, most?.run_id], () => (shown.length
+    settle(this.money, [shown.length, total, said, most?.run_id], () => (shown.length
       ? [`${count(shown.length, "run")} shown cost `, el("b", { text: usd(total) }),
-        total ? ", the dearest " : ".", total ? runLink(most, usd(Math.max(...costs))) : null]
+        total ? ", the dearest " : ".", total ? runLink(most, usd(Math.max(...costs))) : null,
+        said === total ? null : `; as operators corrected it, ${usd(said)}`]
       : [this.tenant || this.status ? "No run fits this filter." : "No run yet. Start one: POST /runs, or `ballast run`."]));
     keyed(this.rows, shown, { key: (run) => String(run.run_id), signature: (run) => run, build: runRow });
     const next = this.older.length ? this.next : text(object(this.seen.page).next);
@@ -206,10 +208,11 @@ function runLink(run, label) {
 
 function runRow(run) {
   const cost = microUsd(run.cost_usd);
+  const said = microUsd(object(run.corrected).cost_usd);
   const who = run.by ? `by ${brief(run.by, 40)}` : "";
   return el("li", { class: "card" }, el("a", { class: "card-link", href: `#/runs/${run.run_id}` },
     badge(statusLook(run.status, run.degraded === true).map((word) => brief(word, 30))),
-    el("span", { class: "who", text: who }), el("span", { class: "cost", text: cost === null ? "" : usd(cost) }),
+    el("span", { class: "who", text: who }), el("span", { class: "cost", text: `${cost === null ? "" : usd(cost)}${said === null ? "" : `, corrected to ${usd(said)}`}` }),
     el("span", { class: "ages" }, age(run.opened_at ?? run.ended_at)),
     run.text && el("span", { class: "line untrusted", text: brief(run.text, 120) }),
     facts([run.intent, run.tenant && `tenant ${run.tenant}`, run.run_id])));

@@ -91,6 +91,7 @@ export class Run {
         run.reason && el("p", { class: "reason untrusted", text: `${brief(meaning(run.reason), 240)} (${brief(run.reason, 80)})` }),
         corruptLines(run),
         moneyBar(spent, told.reserved, ceiling),
+        correctedLine(run.corrected),
         el("p", { class: "figures" }, count(Math.max(told.turns.length, run.turns ?? 0), "turn"), " · ", ...duration(run)),
         said && el("div", { class: "labelled" }, el("span", { class: "label", text: "request" }), block(said)),
         text(run.answer) && el("div", { class: "labelled" }, el("span", { class: "label", text: "answer" }), block(run.answer, { className: "answer" })),
@@ -148,6 +149,15 @@ function moneyBar(spent, reserved, ceiling) {
     value: Math.min(ceiling, spent + reserved), "aria-label": `Cost: ${words}`,
   });
   return el("div", { class: "bar-line" }, el("span", { class: "money", text: words }), bar);
+}
+
+/** What an operator says that the run cost instead: beside what its log counts. */
+function correctedLine(said) {
+  const one = object(said);
+  const cost = microUsd(one.cost_usd);
+  if (cost === null) return null;
+  const why = text(one.reason) ? `: ${brief(one.reason, 500)}` : "";
+  return el("p", { class: "corrected untrusted", text: `corrected to ${usd(cost)}, by ${brief(one.by, 256)}${why}` });
 }
 
 function duration(run) {

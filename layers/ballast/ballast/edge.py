@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import Any, TypeVar
 
+from ballast.errors import ends_the_process
 from ballast.runtime import Runtime, lambda_runtime
 
 T = TypeVar("T")
@@ -115,7 +116,9 @@ def _is_clean(problem: BaseException, masked: Callable[[str], str]) -> bool:
 def _text(one: object) -> str:
     try:
         return str(one)
-    except Exception:
+    except BaseException as broken:
+        if ends_the_process(broken):
+            raise
         return repr(type(one))
 
 

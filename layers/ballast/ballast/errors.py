@@ -4,6 +4,7 @@
 
     BallastError
     ├── RetryLater                 retry   nothing was done; the same task may be tried again
+    │   ├── NotYetResumed                  an answer is on record; whether the run goes on with it shows later
     │   ├── AttemptInProgress              another attempt holds the call; wait for its outcome
     │   └── AtCapacity                     no room for the run's money now, and its request waits
     ├── CallRefused                repair  goes back to the model as a tool result
@@ -55,6 +56,10 @@ class BallastError(Exception):
 
 class RetryLater(BallastError):
     """Nothing was done; the same task may be tried again."""
+
+
+class NotYetResumed(RetryLater):
+    """A person's answer is on record, and nobody can say yet whether its run goes on with it."""
 
 
 class AttemptInProgress(RetryLater):
@@ -207,6 +212,34 @@ class AnswerUnsigned(LogCorrupt):
     def __init__(self, message: str = "", *, event: Any = None) -> None:
         super().__init__(message)
         self.event = event
+
+
+class ProcessEnds(BaseException):
+    """This process, or the thread of a tool, is at its end: nobody takes it for an error of the code that ran.
+
+    Whatever else a tool or a rule raises is an error of theirs, whether or not it is an ``Exception``. What plays the
+    death of a process derives from this.
+    """
+
+
+def ends_the_process(problem: BaseException) -> bool:
+    """Say whether an error is the end of this process, and no error of the code that ran.
+
+    ``sys.exit``, a cancelled event loop, the panic of a client in Rust and the timeout of a green thread are errors of
+    that code: they are no ``Exception``, and no list of them would be whole.
+    """
+    return isinstance(problem, KeyboardInterrupt | ProcessEnds)
+
+
+class whatever_it_raises:  # noqa: N801  it is written as ``contextlib.suppress`` is
+    """Leave the block where code of the playbook's author raises in it, whatever that is; others say what follows."""
+
+    def __enter__(self) -> None:
+        """Begin the block."""
+
+    def __exit__(self, _kind: object, problem: BaseException | None, _trace: object) -> bool:
+        """Say whether the block is left as if nothing had been raised."""
+        return problem is not None and not ends_the_process(problem)
 
 
 def _named(error: type[BallastError]) -> set[str]:

@@ -50,6 +50,8 @@ METRICS: Mapping[str, str] = {
     "LogCopiesFailed": "Count",
     "LogTouched": "Count",
     "LogsUnfit": "Count",
+    # Of requests over HTTP: a setting that says who callers are cannot be used, and knows nobody.
+    "SettingsUnusable": "Count",
     # Of people asked, and of callers who could not be told.
     "Escalations": "Count",
     # Of what claims to be a person's answer in the log and is not signed: once a function that acts on answers.

@@ -183,8 +183,9 @@ class MovesBook:
             return self._changed(before.move, change, as_it_was, values)
         update = self._update(_place(before.move), change, values, as_it_was)
         amount = {":back": {"N": str(-before.move.micro)}}
-        freed = [self._update(place, "ADD moved :back", amount) for place in before.move.places]
-        return not self.transactions.write([update, *freed])
+        it_is_there = "attribute_exists(account)"  # TTL may have removed it; made anew it would be below nothing
+        freed = [self._update(place, "ADD moved :back", amount, it_is_there) for place in before.move.places]
+        return self.transactions.write_with(update, freed)
 
     def find(self, run_id: str, turn: int, index: int) -> Reservation | None:
         """Return the call's reservation, None where it never had one. Strongly consistent."""

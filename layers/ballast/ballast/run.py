@@ -23,6 +23,7 @@ from ballast.contracts.notice import Outcome, RunEscalated
 from ballast.folds.approvals import ApprovalRound, approval_given_up, approval_rounds, decided_by_operator
 from ballast.folds.calls import CallState, Proposed, calls, proposals
 from ballast.folds.conversation import Prompt, answered_prompt
+from ballast.folds.cost import Cost, cost
 from ballast.folds.counts import Counts, counts
 from ballast.folds.effects import Standing, earlier, effects, ended_effects, frozen, standing, to_undo
 from ballast.folds.moves import Moved, moves
@@ -272,6 +273,11 @@ class Run(Sequence[Event]):
         return ended_effects(self)
 
     # ── money ────────────────────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What it cost: what its log counts, and what an operator says instead."""
+        return cost(self)
 
     @cached_property
     def usage(self) -> Usage:

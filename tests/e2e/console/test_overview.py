@@ -224,3 +224,17 @@ def test_cards_lead_to_the_escalation_and_to_the_run(visit: Any) -> None:
 
     expect(page).to_have_url(re.compile(f"#/runs/{run_id('w')}$"))
     expect(page.get_by_role("heading", name="Timeline")).to_be_visible()
+
+
+def test_runs_that_were_corrected_say_so_in_their_lines_and_in_the_sum(visit: Any, api: Any) -> None:
+    said = {"cost_usd": "1.00", "by": "ann", "reason": "", "at": ago(minutes=1)}
+    runs = [run("a", "answered", cost_usd="0.25", corrected=said), run("b", "answered", cost_usd="0.50")]
+    api.answers = quiet() | {"GET /runs": {"runs": runs, "next": None}}
+
+    page = visit()
+
+    expect(page.locator(".money-line")).to_contain_text("2 runs shown cost $0.75")
+    expect(page.locator(".money-line")).to_contain_text("as operators corrected it, $1.50")
+    lines = page.get_by_role("list", name="Runs").get_by_role("listitem")
+    expect(lines.nth(0).locator(".cost")).to_have_text("$0.25, corrected to $1.00")
+    expect(lines.nth(1).locator(".cost")).to_have_text("$0.50")

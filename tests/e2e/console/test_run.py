@@ -26,6 +26,16 @@ def test_the_header_says_how_the_run_stands_and_what_it_cost_of_its_ceiling(visi
     assert meter.evaluate("(bar) => [bar.min, bar.value, bar.max]") == [0, 28_140, 40_000]
 
 
+def test_a_correction_stands_beside_the_cost_with_who_and_why(visit: Any, api: Any) -> None:
+    said = {"cost_usd": "0.01", "by": "ann <b>", "reason": "by the bill", "at": "2026-11-22T03:00:00+00:00"}
+    api.answers[f"GET {RUN}"] = run("w", "answered", corrected=said)
+
+    page = visit(f"#{RUN}")
+
+    expect(page.locator(".bar-line .money")).to_contain_text("$0.0158")
+    expect(page.locator(".corrected")).to_have_text("corrected to $0.01, by ann <b>: by the bill")
+
+
 def test_a_turn_shows_prompt_completion_calls_refusals_and_the_money_so_far(visit: Any) -> None:
     page = visit(f"#{RUN}")
 

@@ -5,7 +5,11 @@ from typing import Any
 import pytest
 
 from ballast.errors import InvalidInput
+from ballast.folds import corrected, cost
 from ballast.folds.evidence import check
+from ballast.log.keys import corrected_seq, model_seq, run_seq
+from ballast.money.lease import Corrected
+from functions.budget.books import LATE, Books
 from tests.functions.budget.world import Fuse, World, may_die
 from tests.functions.cloud import LENDING
 from tests.functions.endpoint import Endpoint, says
@@ -52,7 +56,7 @@ def test_the_windows_take_what_it_really_cost_in_both_directions(world: World, r
     run_id = settled(world)
     assert in_windows(world) == {(60_000, 60_000)}
 
-    shown = correct(world, run_id, real)
+    shown = correct(world, run_id, real, **({"above_lease": True} if real > 100_000 else {}))
 
     assert shown["corrected"] == {"run_id": run_id, "was_microusd": 60_000, "charged_microusd": real}
     assert in_windows(world) == {(real, real)}
@@ -217,12 +221,193 @@ def test_a_log_that_was_charged_more_than_it_leased_takes_no_room_from_others(
     assert ("UsageDisbelieved" in said) == (beyond is not None)
 
 
-@pytest.mark.parametrize("cost", [-1, -(10**12)])
-def test_a_log_that_was_charged_less_than_nothing_gives_others_no_room_either(world: World, cost: int) -> None:
+#: What stands in a log where an amount belongs, and is none.
+NO_AMOUNTS = [-1, -(10**12), 1.5, 1e300, True, False, "5", None, [], {}]
+
+
+@pytest.mark.parametrize("cost", NO_AMOUNTS)
+def test_a_cost_that_is_no_amount_gives_others_no_room_either(world: World, cost: Any) -> None:
+    """All that it leased is charged, and the event is named; also where others in the log make up for it."""
     run_id = world.admit_one("a", 100_000)
-    world.reserve(run_id, 1, 1)
-    world.respond(run_id, 1, cost)
+    world.reserve(run_id, 1, 60_000)
+    world.reserve(run_id, 2, 20_000)
+    world.respond(run_id, 1, 50_000)
+    world.respond(run_id, 2, cost)
 
     world.settle(run_id)
 
-    assert in_windows(world) == {(0, 0)}
+    assert in_windows(world) == {(100_000, 100_000)}
+    assert world.leases()[run_id].charged_microusd == 100_000
+    assert "0002.model.failed" in world.printed("settle")
+
+
+@pytest.mark.parametrize("reserved", [*NO_AMOUNTS, "gone"])
+def test_a_reservation_that_is_no_amount_does_not_either(world: World, reserved: Any) -> None:
+    run_id = world.admit_one("a", 100_000)
+    world.log.append(
+        run_id, model_seq(1, 1, "requested"), {} if reserved == "gone" else {"reserved_microusd": reserved}
+    )
+
+    world.settle(run_id)
+
+    assert in_windows(world) == {(100_000, 100_000)}
+
+
+@pytest.mark.parametrize("said", [*NO_AMOUNTS, 100_001, 10**12])
+def test_a_settlement_that_was_forged_before_is_held_to_the_lease(world: World, said: Any) -> None:
+    run_id = world.admit_one("a", 100_000)
+    world.log.append(run_id, run_seq("settled"), {"charged_microusd": said})
+
+    world.settle(run_id)
+
+    assert in_windows(world) == {(100_000, 100_000)}
+    assert "9999.run.settled" in world.printed("settle")
+
+
+# What comes after it
+
+
+@pytest.mark.parametrize("cost", [*NO_AMOUNTS, 60_001, 10**12])
+@pytest.mark.parametrize("step", ["failed", "responded"])
+def test_a_late_event_takes_and_gives_no_room(world: World, cost: Any, step: str) -> None:
+    run_id = settled(world)
+    world.executions.status[run_id] = "SUCCEEDED"
+    world.log.append(run_id, model_seq(1, 1, step), {"attempt": 1, "cost_microusd": cost})
+    world.clock.now += LATE
+
+    assert world.sweep()["settled"] == 1
+
+    assert in_windows(world) == {(60_000, 60_000)}
+    assert world.leases()[run_id].charged_microusd == 60_000
+    said = world.printed("sweep")
+    assert "LogsUnfit" in said or "UsageDisbelieved" in said
+    # And everybody goes on.
+    world.admit_one("b", 1_000)
+    world.admit_one("c", 1_000, tenant="globex")
+    assert world.leases()[run_id].open_since is None
+
+
+@pytest.mark.parametrize("charged", [*NO_AMOUNTS, 100_001])
+@pytest.mark.parametrize("how", ["settle", "true_up", "correct"])
+def test_the_books_take_nothing_but_a_whole_number_within_the_lease(world: World, how: str, charged: Any) -> None:
+    run_id = world.admit_one("a", 100_000)
+    books = Books.of(world.process("admit"))
+    if how != "settle":
+        books.settle(books.find(run_id), 100_000, outcomes_missing=True)  # type: ignore[arg-type]
+    before = world.windows()
+    lease = books.find(run_id)
+    assert lease is not None
+    if how == "correct" and charged == 100_001:
+        return  # an operator may say so
+
+    with pytest.raises((ValueError, TypeError)):
+        {
+            "settle": lambda: books.settle(lease, charged),
+            "true_up": lambda: books.true_up(lease, charged),
+            "correct": lambda: books.correct(lease, Corrected(0, charged, "ann", "")),
+        }[how]()
+
+    assert world.windows() == before
+
+
+# Corrections that nobody ordered
+
+FORGED = [
+    {"was_microusd": 60_000, "charged_microusd": amount, "by": "x", "reason": ""}
+    for amount in [*NO_AMOUNTS, 0, 25_000, 10**12, 10**30]
+] + [{}, {"charged_microusd": 25_000}, {"by": "ann"}]
+
+
+@pytest.mark.parametrize("many", [1, 5])
+@pytest.mark.parametrize("body", FORGED)
+def test_what_others_put_in_the_place_of_a_correction_is_not_carried_out(
+    world: World, body: dict[str, Any], many: int
+) -> None:
+    run_id = settled(world)
+    for number in range(1, many + 1):
+        world.log.append(run_id, corrected_seq(number), body)
+
+    shown = correct(world, run_id, 30_000)
+
+    assert shown["corrected"] == {"run_id": run_id, "was_microusd": 60_000, "charged_microusd": 30_000}
+    assert in_windows(world) == {(30_000, 30_000)}
+    assert world.leases()[run_id].charged_microusd == 30_000
+    [copy] = [event for event in world.log.read(run_id) if event.body.get("by") == "ops-ann"]
+    assert copy.seq == corrected_seq(many + 1)
+    assert "9999.run.corrected" in world.printed("admit")
+    assert "LogsUnfit" in world.printed("admit")
+    assert cost(world.log.read(run_id)).corrected == corrected([copy])
+
+
+def test_what_cannot_be_read_there_is_not_in_the_way(world: World) -> None:
+    run_id = settled(world)
+    world.log.append(run_id, corrected_seq(1), {"charged_microusd": 5})
+    world.tables.items["run-log"][run_id][corrected_seq(1)]["body"] = {"S": "{"}
+
+    correct(world, run_id, 30_000)
+
+    assert in_windows(world) == {(30_000, 30_000)}
+
+
+def test_the_order_stays_in_the_lease(world: World) -> None:
+    run_id = settled(world)
+
+    correct(world, run_id, 30_000, by="ann", reason="")
+
+    lease = world.leases()[run_id]
+    assert lease.corrected == Corrected(60_000, 30_000, "ann", "")
+    assert lease.corrections == 1
+
+
+# Slips of the finger, and windows that are gone
+
+
+@pytest.mark.parametrize(
+    ("charged", "flag", "names"),
+    [
+        (100_001, False, "--above-lease"), (1_000_000, False, "--above-lease"),
+        (1_000_001, True, "10 times"), (10**12, True, "10 times"), (10**15, True, "10 times"),
+        (10**12, False, "10 times"),
+    ],
+)  # fmt: skip
+def test_a_charge_above_the_lease_is_asked_for_twice_and_has_a_bound(
+    world: World, charged: int, flag: bool, names: str
+) -> None:
+    run_id = settled(world)
+
+    with pytest.raises(InvalidInput, match=names) as refused:
+        correct(world, run_id, charged, **({"above_lease": True} if flag else {}))
+
+    assert "charged_microusd" in str(refused.value)
+    assert in_windows(world) == {(60_000, 60_000)}
+    assert corrections(world, run_id) == []
+
+
+@pytest.mark.parametrize("gone", [("hour#",), ("day#",), ("hour#", "day#"), ("running",), ("hour#", "day#", "running")])
+@pytest.mark.parametrize("how", ["settle", "late", "correct"])
+def test_a_window_that_was_forgotten_is_not_made_anew(world: World, gone: tuple[str, ...], how: str) -> None:
+    if how == "settle":
+        run_id = world.admit_one("a", 100_000)
+        world.reserve(run_id, 1, 25_000)
+    else:
+        run_id = settled(world)
+    world.executions.status[run_id] = "SUCCEEDED"
+    items = world.tables.items["budgets"]
+    for account in [one for one in items if one != "lease"]:
+        for window in [one for one in items[account] if one.startswith(gone)]:
+            del items[account][window]
+    left = set(world.windows())
+
+    if how == "late":
+        world.respond(run_id, 1, 25_000)
+        world.clock.now += LATE
+        world.sweep()
+    elif how == "correct":
+        correct(world, run_id, 25_000)
+    else:
+        world.settle(run_id)
+
+    assert set(world.windows()) == left
+    assert in_windows(world) <= {(25_000, 25_000)}
+    assert world.leases()[run_id].charged_microusd == 25_000
+    assert not any(runs < 0 for runs in world.running().values())

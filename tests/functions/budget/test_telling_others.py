@@ -61,6 +61,7 @@ def test_an_answer_is_told_with_all_that_a_receiver_needs(stack: Stack) -> None:
         "answer_in_log": False,
         "effects": "none",
         "cost_usd": "0.00",
+        "corrected": None,
         "at": "2026-03-01T12:00:00+00:00",
     }
     assert stack.body(run_id, "9999.run.announced") == {"event_id": detail["event_id"], "detail_type": "Run Answered"}

@@ -16,6 +16,7 @@ from itertools import count
 from typing import Any
 
 from ballast.contracts import LimitsPatch, RunRequest
+from ballast.errors import ProcessEnds
 from ballast.folds import charged_at_last, opening, usage
 from ballast.folds.evidence import vouched_for
 from ballast.log.keys import escalation_seq, model_seq, run_seq
@@ -36,7 +37,7 @@ ARN = "arn:aws:states:eu-west-1:123456789012:stateMachine:agent"
 BUDGETS = {"BUDGETS_TABLE": "budgets", "REPLY_QUEUE_PREFIX": "reply-"}
 
 
-class Died(BaseException):
+class Died(ProcessEnds):
     """The process is gone; no handler of ours catches it."""
 
 
@@ -219,6 +220,10 @@ class World:
     def sweep(self) -> Any:
         """Sweep once."""
         return sweep.lambda_handler({}, Context(), runtime=self._runtimes["sweep"])
+
+    def process(self, function: str) -> Runtime:
+        """Return the function's process."""
+        return self._runtimes[function]
 
     def printed(self, function: str) -> str:
         """Return what the function wrote to standard output."""

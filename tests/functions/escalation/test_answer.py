@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ballast.errors import EscalationClosed, InvalidInput, RetryLater
+from ballast.errors import EscalationClosed, InvalidInput, NotYetResumed, RetryLater
 from tests.functions.approvals import asks
 from tests.functions.escalation.waiting import Waiting
 from tests.functions.stack import LambdaDied, Stack, client_error, once
@@ -32,6 +32,17 @@ def take(stack: Stack, to: dict[str, Any], **answer: Any) -> dict[str, Any]:
 
 
 APPROVAL = {"turn": 1, "index": 1, "kind": "approval", "reason": "approval_required"}
+
+
+@pytest.mark.parametrize(
+    "text", ["<think>milk</think>", "write_note(note_id='n-1')", '{"tool": "read_note"}', "&lt;b&gt;"]
+)
+def test_a_person_answers_with_any_words(stack: Stack, waiting: Waiting, text: str) -> None:
+    to = opened(stack, waiting)
+
+    take(stack, to, decision={"kind": "answer", "text": text})
+
+    assert stack.body(to["run_id"], "0002.escalation.answered")["decision"]["text"] == text
 
 
 def test_an_answer_is_recorded_and_the_run_goes_on_with_it(stack: Stack, waiting: Waiting) -> None:
@@ -130,6 +141,9 @@ def test_a_rejection_after_an_approval_comes_too_late(stack: Stack, waiting: Wai
 def test_an_answer_to_a_run_that_waits_no_longer_is_refused(stack: Stack, waiting: Waiting) -> None:
     to = opened(stack, waiting)
     waiting.stop()
+    with pytest.raises(NotYetResumed):  # whether its opening is tried again, nobody knows yet
+        take(stack, to, decision=ANSWER)
+    stack.invoke("settle", {"run_id": to["run_id"], "turn": 1, "ending": "unanswered"})
 
     with pytest.raises(EscalationClosed, match="no longer waits"):
         take(stack, to, decision=ANSWER)
@@ -271,7 +285,7 @@ def test_while_nobody_can_say_whether_the_run_has_it_the_person_is_asked_to_try_
     to = opened(stack, waiting)
     told_but_not_noted(stack, to, waiting, decision=ANSWER)
 
-    with pytest.raises(RetryLater):
+    with pytest.raises(NotYetResumed):
         take(stack, to, decision=ANSWER)
 
 
@@ -341,8 +355,7 @@ def test_opening_again_does_not_invite_another_answer(stack: Stack, waiting: Wai
     with pytest.raises(EscalationClosed):
         take(stack, to, decision=GUIDANCE)
 
-    assert retried.waits
-    retried.stop()
+    assert retried.output()["decision"]["kind"] == "answer"
 
 
 def test_an_answer_that_came_before_the_retry_of_its_opening_can_be_sent_again(

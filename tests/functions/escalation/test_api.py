@@ -101,10 +101,16 @@ def test_the_same_answer_again_is_harmless_and_another_is_refused(stack: Stack, 
 
 
 def test_an_answer_that_comes_too_late_is_refused(stack: Stack, waiting: Waiting) -> None:
-    _, escalation_id = opened(stack, waiting.token)
+    run_id, escalation_id = opened(stack, waiting.token)
     waiting.stop()
+    early = post(stack, escalation_id, ANSWER)
+    stack.log.append(run_id, "9999.run.ended", {"status": "unanswered", "by": None, "degraded": True})
 
-    assert post(stack, escalation_id, ANSWER).status == 409
+    late = post(stack, escalation_id, ANSWER)
+
+    assert (early.status, early.body["title"]) == (503, "Not yet resumed")
+    assert "is on record" in early.body["detail"]
+    assert late.status == 409
 
 
 def test_approving_is_recorded_with_its_comment(stack: Stack, waiting: Waiting) -> None:

@@ -2,16 +2,18 @@
 
 import importlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from ballast.contracts import RunRequest, ToolCall
 from ballast.folds import CallState, calls
+from ballast.log.event import Event
 from ballast.playbook import load_playbook
 from bench.tau2.memory import Clock, Functions, virtual_time
 from bench.tau2.workflow import Escalated, call_of, executed
@@ -19,6 +21,10 @@ from bench.tau2.workflow import Escalated, call_of, executed
 PAYMENTS = Path(__file__).parents[1] / "playbooks" / "payments"
 #: The executor's time: until then a request of a dead attempt may arrive.
 LEASE_S = 60
+
+
+#: What Step Functions hears of an invocation that Lambda did not begin.
+_THROTTLED = type("Lambda.TooManyRequestsException", (Exception,), {})()
 
 
 class PaymentsSdkError(Exception):
@@ -160,14 +166,36 @@ class Ended:
 
 
 class Desk:
-    """The executor in memory, its clock, and an agent that tries again where it is told that nothing happened."""
+    """The executor in memory, its clock, and an agent that tries again where it is told that nothing happened.
+
+    events  the log of the last run
+    """
 
     def __init__(self, clock: Clock) -> None:
         self.clock, self._functions = clock, Functions(PAYMENTS, clock)
+        self.events: tuple[Event, ...] = ()
         load_playbook(PAYMENTS)
 
-    def play(self, tool: str, provider: Provider, turns: int = 2) -> Ended:
-        """Pay by ``tool`` as the workflow does; in another turn again where the call is said to have failed."""
+    def play(
+        self,
+        tool: str,
+        provider: Provider,
+        turns: int = 2,
+        draw: Callable[[], float] = lambda: 1.0,
+        throttled: Collection[int] = (),
+    ) -> Ended:
+        """Pay by ``tool`` as the workflow does; in another turn again where the call is said to have failed.
+
+        draw       what a backoff is multiplied by
+        throttled  the invocations of the executor, from 1, that Lambda does not begin
+        """
+        numbers = count(1)
+
+        def invoke(event: Mapping[str, Any], **more: Any) -> str:
+            if next(numbers) in throttled:
+                raise _THROTTLED
+            return self._functions.execute(event, **more)
+
         module: Any = importlib.import_module("payments.tools.pay")
         self._functions.renew()
         started, escalated = self.clock.now, None
@@ -176,8 +204,8 @@ class Desk:
         try:
             for turn in range(1, turns + 1):
                 self._functions.propose(run_id, turn, ToolCall(tool=tool, arguments={"invoice": "I-1"}))
-                event = call_of(run_id, turn)
-                ended = executed(partial(self._functions.execute, event), self.clock.wait_s, run_id=run_id, turn=turn)
+                delivered = partial(invoke, call_of(run_id, turn))
+                ended = executed(delivered, self.clock.wait_s, run_id=run_id, turn=turn, draw=draw)
                 if isinstance(ended, Escalated):
                     escalated = ended.error
                 if ended != "failed":
@@ -187,7 +215,7 @@ class Desk:
         seconds = (self.clock.now - started).total_seconds()
         self.clock.wait_s(10 * LEASE_S)
         provider.arrive()
-        events = self._functions.events(run_id)
+        events = self.events = self._functions.events(run_id)
         seqs = tuple(event.seq for event in events)
         return Ended(seqs, calls(events), tuple(provider.paid), escalated, seconds)
 

@@ -5,6 +5,7 @@ from functools import partial
 from importlib.util import find_spec
 
 import pytest
+from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenError
 
 from ballast.errors import RetryLater
 from ballast.playbook import Breaker
@@ -85,6 +86,18 @@ def test_whatever_a_client_raises_is_a_failure_of_the_downstream(writes: Stack, 
                 circuits.call(Breaker("carrier", failures=2), partial(said_by_tool, partial(_raise, raised(kind))))
         with pytest.raises(CircuitOpen):
             circuits.call(Breaker("carrier", failures=2), lambda: "never")
+
+
+def test_the_breaker_of_a_client_is_not_ours(writes: Stack) -> None:
+    circuits = Circuits.of(writes.runtime("executor"))
+    theirs = CircuitBreakerOpenError("the client has left its provider alone")
+
+    for _ in range(2):
+        with pytest.raises(CircuitBreakerOpenError, match="the client"):
+            circuits.call(Breaker("carrier", failures=2), partial(_raise, theirs))
+
+    with pytest.raises(CircuitOpen):  # it counts as any other error
+        circuits.call(Breaker("carrier", failures=2), lambda: "never")
 
 
 def test_after_a_while_one_call_probes_and_closes_it(writes: Stack) -> None:

@@ -1,13 +1,27 @@
 """A harmless failure is harmless: what did nothing is told to the planner, and wakes nobody."""
 
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ballast.errors import ApprovalRequired, AttemptInProgress, EffectUnknown, RetryLater
-from tests.functions.approvals import answered, asks
+from ballast.contracts import CallTools, ToolCall
+from ballast.errors import (
+    AtCapacity,
+    AttemptInProgress,
+    EffectUnknown,
+    RetryLater,
+    RuleViolation,
+    SettingInvalid,
+)
+from ballast.playbook import Effect, load_playbook
+from ballast.playbook.defect import ask
+from functions.executor import executor
+from functions.executor.execute import build
+from functions.planner.despair import verdict
 from tests.functions.stack import LambdaContext, LambdaDied, Stack, client_error, once
 from tests.functions.writes import leases_are_over
 
@@ -43,7 +57,13 @@ def refusal(stack: Stack, run_id: str) -> dict[str, Any]:
         *(("cost", "cost_microusd"), ("moves", "moves"), ("moves_key", "moves_key")),
     ],
 )
-@pytest.mark.parametrize("what", ["KeyError", "TypeError", "Speechless", "exit", "long", "secret", "Setting"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        *("KeyError", "TypeError", "Speechless", "exit", "long", "secret", "Setting"),
+        *("Panic", "Mute", "group", "generator"),
+    ],
+)
 def test_a_rule_that_breaks_refuses_the_call_with_its_name_and_its_place(
     stack: Stack, where: str, rule: str, what: str
 ) -> None:
@@ -53,6 +73,7 @@ def test_a_rule_that_breaks_refuses_the_call_with_its_name_and_its_place(
 
     refused = refusal(stack, run_id)
     name = {"exit": "SystemExit", "long": "RuntimeError", "secret": "RuntimeError", "Setting": "SettingInvalid"}
+    name |= {"group": "BaseExceptionGroup", "generator": "GeneratorExit"}
     assert refused["error"] == "RuleViolation"
     assert f"{rule} broke in tools/notes.py, line " in refused["message"]
     assert name.get(what, what) in refused["message"]
@@ -69,12 +90,53 @@ def test_so_does_one_of_a_read(stack: Stack, where: str) -> None:
     assert f"{where} broke in tools/notes.py, line " in refusal(stack, run_id)["message"]
 
 
-def test_a_validator_of_the_arguments_that_breaks_refuses_the_call(stack: Stack) -> None:
-    run_id = proposed(stack, "act", touched=13)
+@pytest.mark.parametrize(("touched", "name"), [(13, "KeyError"), (14, "Panic")])
+def test_a_validator_of_the_arguments_that_breaks_refuses_the_call(stack: Stack, touched: int, name: str) -> None:
+    run_id = proposed(stack, "act", touched=touched)
 
     assert stack.execute(run_id) == "refused"
     assert "a validator of its arguments broke in tools/notes.py, line" in refusal(stack, run_id)["message"]
-    assert "KeyError" in refusal(stack, run_id)["message"]
+    assert name in refusal(stack, run_id)["message"]
+
+
+@pytest.mark.parametrize("touched", [13, 14, 15])
+def test_nor_does_it_break_what_else_reads_the_arguments(stack: Stack, touched: int) -> None:
+    run_id = proposed(stack, "act", touched=touched)
+    playbook = load_playbook(HARMLESS)
+    calls = [ToolCall(tool="act", arguments={"touched": touched})] * 3
+
+    assert playbook.identity(calls[0]) == playbook.identity(calls[1])
+    assert verdict(stack.events(run_id), 2, CallTools(calls=tuple(calls)), playbook) is not None
+
+
+RULES = {
+    **{where: where for where in ("validate", "approve_if", "precondition", "moves", "moves_key")},
+    "cost": "cost_microusd",
+}
+RETURNED = ("coroutine", "list", "bytes", "number", "generator", "true", "surrogate")
+#: A text, an answer, or JSON.
+FITS = {
+    "validate": ("surrogate",),
+    "approve_if": ("true", "surrogate"),
+    "precondition": ("list", "number", "true", "surrogate"),
+}
+
+
+@pytest.mark.parametrize(
+    ("where", "returns"), [(rule, one) for rule in RULES for one in RETURNED if one not in FITS.get(rule, ())]
+)
+@pytest.mark.filterwarnings("error")  # nobody is told later that a coroutine was never awaited
+def test_a_rule_that_returns_what_it_may_not_refuses_the_call_with_its_name_and_its_place(
+    stack: Stack, where: str, returns: str
+) -> None:
+    run_id = proposed(stack, "act", where=where, returns=returns)
+
+    assert stack.execute(run_id) == "refused"
+
+    refused = refusal(stack, run_id)
+    assert f"{RULES[where]} broke in tools/notes.py, line " in refused["message"]
+    assert "object at 0x" not in refused["message"]
+    assert stack.notes() == {}
 
 
 def test_the_next_call_of_the_turn_is_made_all_the_same(stack: Stack) -> None:
@@ -110,6 +172,74 @@ def test_a_rule_that_breaks_after_the_call_was_begun_leaves_it_unknown(stack: St
 
     with pytest.raises(EffectUnknown):
         stack.execute(run_id, runtime=stack.cold("executor"))
+
+
+def begun(stack: Stack) -> str:
+    """Let an attempt at a write die after its effect, and return the run."""
+    run_id = proposed(stack, "write_plain", how="later", up_from=0)
+    stack.after("executor", "dynamodb", "UpdateItem", once(LambdaDied()))
+    with pytest.raises(LambdaDied):
+        stack.execute(run_id, context=LambdaContext(remaining_ms=0))
+    stack.forget("executor")
+    leases_are_over()
+    return run_id
+
+
+@pytest.mark.parametrize("more", [{}, {"given_up": "Lambda.Unknown"}, {"given_up": "RetryLater"}], ids=str)
+@pytest.mark.parametrize("change", ["is gone", "reads"])
+def test_what_was_begun_as_a_write_is_one_whatever_the_playbook_says_now(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, change: str, more: dict[str, str]
+) -> None:
+    run_id, other = begun(stack), stack.cold("executor")
+    tools: Any = other.get(build).playbook.tools
+    if change == "is gone":
+        monkeypatch.delitem(tools, "write_plain")
+    else:
+        monkeypatch.setitem(tools, "write_plain", replace(tools["write_plain"], effect=Effect.READ))
+
+    with pytest.raises(EffectUnknown, match="was begun"):
+        stack.execute(run_id, runtime=other, **more)
+
+    assert stack.body(run_id, "0001.call.1.settled")["status"] == "unknown"
+
+
+@pytest.mark.parametrize("status", ["failed", "denied"])
+def test_a_rule_that_says_no_after_the_call_was_begun_leaves_it_unknown(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    run_id = begun(stack)
+    monkeypatch.setattr(executor, "RULES", (lambda _: {"status": status, "message": "There is no such purse."},))
+
+    with pytest.raises(EffectUnknown, match=r"was begun.*no such purse"):
+        stack.execute(run_id, runtime=stack.cold("executor"))
+
+
+class Panic(BaseException):
+    """What a client in Rust raises when it breaks."""
+
+
+@pytest.mark.parametrize("problem", [Panic("it broke"), SystemExit(1)])
+def test_a_rule_that_breaks_without_an_exception_refuses_the_call(problem: BaseException) -> None:
+    with pytest.raises(RuleViolation, match="validate broke"):
+        ask("validate", partial(_raise, problem), ask)
+
+
+@pytest.mark.parametrize("kind", [RetryLater, AttemptInProgress, AtCapacity, type("ProviderBusy", (RetryLater,), {})])
+def test_a_rule_that_is_to_be_asked_later_says_so_by_the_name_that_the_workflow_knows(kind: type[RetryLater]) -> None:
+    with pytest.raises(RetryLater, match="it is busy") as raised:
+        ask("validate", partial(_raise, kind("it is busy")), ask)
+
+    assert type(raised.value) is RetryLater
+
+
+@pytest.mark.parametrize("problem", [KeyboardInterrupt(), LambdaDied()])
+def test_the_end_of_the_process_is_no_rules_error(problem: BaseException) -> None:
+    with pytest.raises(type(problem)):
+        ask("validate", partial(_raise, problem), ask)
+
+
+def _raise(problem: BaseException) -> Any:
+    raise problem
 
 
 # A read that is out of retries
@@ -153,6 +283,23 @@ def test_a_read_beside_others_does_not_take_them_along(stack: Stack) -> None:
     stack.propose(run_id, *({"tool": "read_down", "arguments": {"up_from": up}} for up in (99, 0)))
 
     assert [stack.execute(run_id, 1, 1, given_up="RetryLater"), stack.execute(run_id, 1, 2)] == ["failed", "ok"]
+
+
+def test_a_setting_that_is_missing_is_for_whoever_runs_the_stack(stack: Stack) -> None:
+    run_id = proposed(stack, "read_set")
+
+    with pytest.raises(SettingInvalid):
+        stack.execute(run_id, given_up="SettingInvalid")
+
+
+@pytest.mark.parametrize(
+    "error", ["Runtime.OutOfMemory", "Lambda.ResourceNotReadyException", "KeyError", "RunEnded", "x" * 256]
+)
+def test_a_read_has_failed_whatever_the_name_of_its_end(stack: Stack, error: str) -> None:
+    run_id = proposed(stack, "read_down", up_from=0)
+
+    assert stack.execute(run_id, given_up=error, cause="Signal: killed") == "failed"
+    assert error in stack.body(run_id, "0001.call.1.settled")["message"]
 
 
 # A write that is out of retries
@@ -246,57 +393,3 @@ def test_a_write_that_failed_before_it_acted_says_so(stack: Stack, tool: str) ->
 
     assert stack.execute(run_id) == "failed"
     assert stack.body(run_id, "0001.call.1.settled")["message"] == "It is not configured here; nothing was sent."
-
-
-# What cannot be afforded
-
-
-def test_what_the_run_cannot_afford_is_refused_before_a_person_is_asked(stack: Stack) -> None:
-    run_id = proposed(stack, "buy", microusd=2_600_000_000)
-
-    assert stack.execute(run_id) == "refused"
-
-    assert refusal(stack, run_id)["error"] == "Unaffordable"
-    assert not [seq for seq in stack.seqs(run_id) if "approval" in seq]
-
-
-def test_what_has_no_room_in_a_window_is_refused_before_a_person_is_asked(stack: Stack) -> None:
-    run_id = proposed(stack, "buy", usd="400.01")
-
-    assert stack.execute(run_id) == "refused"
-
-    assert refusal(stack, run_id)["error"] == "MoveRefused"
-    assert not [seq for seq in stack.seqs(run_id) if "approval" in seq]
-
-
-def test_what_can_be_afforded_is_asked_for_and_checked_again_when_it_is_approved(stack: Stack) -> None:
-    run_id = stack.open(limited={"cost_microusd": 1_000})
-    stack.propose(run_id, *({"tool": "buy", "arguments": {"microusd": cost}} for cost in (600, 500)))
-    for index in (1, 2):
-        asks(stack, run_id, index)
-        answered(stack, run_id, approve=True, index=index)
-
-    assert [stack.execute(run_id, 1, index, asked=1) for index in (1, 2)] == ["ok", "refused"]
-    assert stack.body(run_id, "0001.call.2.refused")["error"] == "Unaffordable"
-
-
-def test_a_persons_no_stays_a_no_where_the_money_is_gone_meanwhile(stack: Stack) -> None:
-    run_id = stack.open(limited={"cost_microusd": 1_000})
-    stack.propose(run_id, *({"tool": "buy", "arguments": {"microusd": cost}} for cost in (600, 500)))
-    for index, approve in ((1, True), (2, False)):
-        asks(stack, run_id, index)
-        answered(stack, run_id, approve=approve, index=index)
-
-    assert [stack.execute(run_id, 1, index, asked=1) for index in (1, 2)] == ["ok", "denied"]
-
-
-def test_people_who_are_asked_wait_on_where_the_money_is_gone_meanwhile(stack: Stack) -> None:
-    run_id = stack.open(limited={"cost_microusd": 1_000})
-    stack.propose(run_id, *({"tool": "buy", "arguments": {"microusd": cost}} for cost in (600, 500)))
-    for index in (1, 2):
-        asks(stack, run_id, index)
-    answered(stack, run_id, approve=True, index=1)
-    assert stack.execute(run_id, 1, 1, asked=1) == "ok"
-
-    with pytest.raises(ApprovalRequired):
-        stack.execute(run_id, 1, 2)

@@ -9,6 +9,7 @@ import pytest
 
 from ballast.errors import ApprovalRequired, EffectUnknown, InvalidInput, RetryLater
 from tests.functions.approvals import answered, asks
+from tests.functions.cloud import client
 from tests.functions.moves import DAY, HOUR, PURSE, aborted, adds_up, items, pay, run, status, window
 from tests.functions.stack import LambdaDied, Stack, once
 from tests.functions.writes import add
@@ -386,3 +387,17 @@ def test_a_call_in_no_doubt_is_not_settled_by_hand(purse: Stack) -> None:
     with pytest.raises(InvalidInput, match="in no doubt"):
         purse.invoke("admit", {"budget": order})
     assert window("account") == 50
+
+
+def test_a_window_that_ttl_removed_is_not_made_anew_by_what_goes_back(purse: Stack) -> None:
+    run_id = run(purse, pay("50", "pay_blindly", how="lost"))
+    with pytest.raises(EffectUnknown):
+        purse.execute(run_id)
+    aborted(purse, run_id)
+    for account, name in [key for key in items() if key[1] == HOUR]:
+        client("dynamodb").delete_item(TableName="moves", Key={"account": {"S": account}, "window": {"S": name}})
+
+    purse.invoke("admit", {"budget": {"move": {"run_id": run_id, "turn": 1, "index": 1, "happened": False}}})
+
+    assert (status(run_id), window("account", DAY)) == ("returned", 0)
+    assert not [key for key in items() if key[1] == HOUR]

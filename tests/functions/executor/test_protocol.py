@@ -227,6 +227,25 @@ def test_what_verify_does_not_find_yet_is_not_repeated_before_the_lease_is_over(
     assert writes.count("n-1") == 1
 
 
+def test_an_attempt_in_between_leaves_its_own_doubt(writes: Stack) -> None:
+    """Else the log says an earlier end of what was sent, and a call is given up before that is over."""
+    run_id, other = proposed(writes, "keyed_add", "always_down"), writes.cold("executor")
+    between: list[str] = []
+
+    def another(params: dict[str, Any]) -> None:
+        if params.get("Item", {}).get("id", {}).get("S", "").startswith("call#") and not between:
+            between.append("now")
+            with pytest.raises(RetryLater):
+                writes.execute(run_id, runtime=other)
+
+    writes.on("executor", "dynamodb", "PutItem", another)
+    with pytest.raises(RetryLater):
+        writes.execute(run_id)
+
+    assert between
+    assert [seq for seq in writes.seqs(run_id) if "doubted" in seq] == ["0001.call.1.doubted", "0001.call.1.doubted.2"]
+
+
 @pytest.mark.parametrize("tool", RESOLVABLE)
 def test_a_tool_that_says_that_nothing_was_done_is_tried_again(writes: Stack, tool: str) -> None:
     run_id = proposed(writes, tool, "nothing_done")

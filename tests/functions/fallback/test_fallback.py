@@ -63,6 +63,15 @@ def test_a_result_comes_back_with_its_types(stack: Stack) -> None:
     assert decision["text"] == "milk: 2.50 on 02.01.2026"
 
 
+@pytest.mark.parametrize(
+    "text", ["<think>milk</think>", "write_note(note_id='n-1')", '{"tool": "read_note"}', "&lt;b&gt;"]
+)
+def test_a_script_answers_with_any_words_it_is_no_model(stack: Stack, text: str) -> None:
+    _, decision, _ = after_its_call(stack, "dated", result=NOTE | {"text": text})
+
+    assert decision["text"] == f"{text}: 2.50 on 02.01.2026"
+
+
 @pytest.mark.parametrize("status", ["failed", "refused", "denied", "unknown"])
 def test_a_call_that_went_wrong_is_thrown_into_the_script(stack: Stack, status: str) -> None:
     _, decision, _ = after_its_call(stack, "recovers", status, message="No such note.")
@@ -82,6 +91,7 @@ def test_a_script_that_does_not_catch_it_gives_up_and_says_why(stack: Stack) -> 
     [
         ("gives_up", "fallback_gave_up", "Only the archive knows."),
         ("nonsense", "fallback_failed", "returned int"),
+        ("panics", "fallback_failed", "Panic: (its text cannot be made)"),
         ("to_itself", "fallback_failed", "hand-over to itself"),
     ],
 )

@@ -1,5 +1,6 @@
 """What a model lets slip: reasoning is taken out, a call written as prose is not sent, nothing is no answer."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,9 +8,10 @@ import pytest
 from ballast.contracts import CallTools, ToolCall
 from functions.planner.question import asked
 from functions.planner.spoken import call_in_prose, spoken
-from tests.functions.endpoint import Endpoint, reads, reply, says
+from tests.functions.endpoint import Endpoint, calls, reads, reply, says
 from tests.functions.planner.legal import complaints
 from tests.functions.stack import Stack
+from tests.functions.variants import ledger_with
 
 TOOLS = {"look_up_order", "refund_order", "search"}
 PROSE = [
@@ -216,6 +218,48 @@ def test_a_reply_that_says_nothing_is_asked_for_once_more(
     assert any("text" in block for block in asked["messages"][1]["content"])  # no model takes reasoning alone back
 
 
+REASONING = {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "s"}}}
+STOPS = ["tool_use", "max_tokens", "stop_sequence", None, "a_reason_of_next_year", "malformed_model_output"]
+
+
+@pytest.mark.parametrize("stop", [*STOPS, "malformed_tool_use"])
+@pytest.mark.parametrize("content", [[], [{"text": " "}], [REASONING], [{"text": "<think>Hm."}]])
+def test_so_it_is_whatever_the_stop_reason(stack: Stack, model: Endpoint, content: list[Any], stop: Any) -> None:
+    run_id = stack.open(intent="recovers")
+    model.will(reply(*content, stop=stop), reply(*content, stop=stop))
+
+    first, second = stack.plan(run_id), stack.plan(run_id, 2)
+
+    assert (first["kind"], first["to"], first["reason"]) == ("hand_over", "agent", "empty_answer")
+    told = model.requests[1]["messages"][-1]["content"][0]["text"]
+    assert ("said nothing" in told, "cut at its limit" in told) == (True, stop == "max_tokens")
+    assert complaints(model.requests[1]) == []
+    named = {"tool_use": "empty_answer", "stop_sequence": "empty_answer", None: "malformed_model_output"}
+    named["a_reason_of_next_year"] = "malformed_model_output"
+    assert (second["to"], second["reason"]) == ("fallback", named.get(stop, stop))
+    assert stack.body(run_id, "0001.model.responded")["stop_reason"] == str(stop)
+
+
+@pytest.mark.parametrize("stop", ["content_filtered", "guardrail_intervened", "model_context_window_exceeded"])
+def test_what_says_why_it_is_empty_is_not_asked_again(stack: Stack, model: Endpoint, stop: str) -> None:
+    run_id = stack.open()
+    model.will(reply(stop=stop))
+
+    decision = stack.plan(run_id)
+
+    assert (decision["to"], decision["reason"]) == ("human", stop)
+
+
+@pytest.mark.parametrize("stop", ["tool_use", "max_tokens", None])
+def test_words_that_were_cut_or_belong_to_no_call_are_for_others_at_once(
+    stack: Stack, model: Endpoint, stop: Any
+) -> None:
+    run_id = stack.open()
+    model.will(says("I will", stop=stop))
+
+    assert stack.plan(run_id)["to"] == "human"
+
+
 def test_nothing_twice_is_for_others(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open(intent="recovers")
     model.will(reply(), reply())
@@ -265,9 +309,46 @@ def test_asking_once_more_is_charged_like_any_turn(stack: Stack, model: Endpoint
 def test_the_requester_is_asked_without_the_reasoning(question: str, guidance: str | None) -> None:
     call = ToolCall(tool="ask_requester", arguments={"question": question})
 
-    decision = asked(CallTools(calls=(call,)))
+    decision = asked(CallTools(calls=(call,)), TOOLS)
 
     assert (decision.guidance if decision else None) == guidance
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        '<function=refund_order>{"order_id": "O-1"}</function>',
+        'write_note(note_id="n-1")',
+        'Which one? <tool_call>{"name": "x", "arguments": {}}</tool_call>',
+        '<think>Hm.</think>ask_requester(question="Which?")',
+        "<think>Hm.</think>",
+        "x" * 2_001,
+    ],
+)
+def test_a_question_that_is_no_question_is_refused_and_the_model_told_why(
+    stack: Stack, model: Endpoint, tmp_path: Path, question: str
+) -> None:
+    for name in ("planner", "executor"):
+        stack.environs[name] |= {"PLAYBOOK_DIR": ledger_with(tmp_path / name, ask_requester=True)}
+    run_id = stack.open()
+    model.will(calls({"name": "ask_requester", "input": {"question": question}}), says("Done."))
+
+    assert stack.plan(run_id)["kind"] == "call_tools"
+    assert stack.execute(run_id) == "refused"
+    assert stack.plan(run_id, 2)["kind"] == "answer"
+
+    assert "of plain words" in str(model.requests[1]["messages"][-1])
+
+
+@pytest.mark.parametrize(
+    "question", ["Which order do you mean?", "<think>Hm.</think>Shall I search for it (by number)?"]
+)
+def test_a_question_in_words_is_asked(stack: Stack, model: Endpoint, tmp_path: Path, question: str) -> None:
+    stack.environs["planner"] |= {"PLAYBOOK_DIR": ledger_with(tmp_path, ask_requester=True)}
+    run_id = stack.open()
+    model.will(calls({"name": "ask_requester", "input": {"question": question}}))
+
+    assert stack.plan(run_id)["to"] == "requester"
 
 
 # Citations

@@ -9,6 +9,7 @@ from ballast.contracts.service_tier import ServiceTier
 from ballast.folds import usage
 from ballast.money import TokenCounts, load_prices
 from functions.planner.completion import read_completion
+from functions.planner.reported import SENT_BYTES, Weighed, sent_bytes, weighed
 from functions.planner.settling import settled
 from tests.functions.endpoint import Endpoint, fails, reads, says
 from tests.functions.stack import Stack
@@ -21,7 +22,7 @@ def used(*, written: int = 0, kept: int | None = None, details: Any = None, **mo
     """Return a usage that wrote to the cache, ``kept`` of it for an hour."""
     if kept is not None:
         details = [{"ttl": "1h", "inputTokens": kept}]
-    usage: dict[str, Any] = {"inputTokens": 0, "outputTokens": 0, "cacheWriteInputTokens": written} | more
+    usage: dict[str, Any] = {"inputTokens": 0, "outputTokens": 1, "cacheWriteInputTokens": written} | more
     return usage | ({} if details is None else {"cacheDetails": details})
 
 
@@ -29,23 +30,26 @@ def used(*, written: int = 0, kept: int | None = None, details: Any = None, **mo
     ("reported", "cost"),
     [
         ({"inputTokens": 100, "outputTokens": 10}, 100 * 3 + 10 * 15),
-        ({"inputTokens": 31, "outputTokens": 0, "cacheReadInputTokens": 1}, 94),  # 93.3, rounded up
-        ({"inputTokens": 0, "outputTokens": 0, "cacheReadInputTokens": 1000}, 300),
-        ({"inputTokens": 0, "outputTokens": 0, "cacheWriteInputTokens": 1000}, 3750),
+        ({"inputTokens": 31, "outputTokens": 1, "cacheReadInputTokens": 1}, 109),  # 108.3, rounded up
+        ({"inputTokens": 0, "outputTokens": 1, "cacheReadInputTokens": 1000}, 315),
+        ({"inputTokens": 0, "outputTokens": 1, "cacheWriteInputTokens": 1000}, 3765),
         # An hour in the cache costs more than five minutes; the details say how the sum divides.
-        (used(written=1000, kept=1000), 6000),
-        (used(written=1000, kept=400), 600 * 3.75 + 400 * 6),
-        (used(written=400, kept=1000), 6000),  # the details say more than the sum
-        (used(written=1000, kept=0), 3750),
-        (used(written=10, details=[{"ttl": "5m", "inputTokens": 10}]), 38),
-        (used(written=10, details=[{"ttl": "3h", "inputTokens": 10}]), 60),
+        (used(written=1000, kept=1000), 6015),
+        (used(written=1000, kept=400), 600 * 3.75 + 400 * 6 + 15),
+        (used(written=400, kept=1000), 6015),  # the details say more than the sum
+        (used(written=1000, kept=0), 3765),
+        (used(written=10, details=[{"ttl": "5m", "inputTokens": 10}]), 53),
+        (used(written=10, details=[{"ttl": "3h", "inputTokens": 10}]), 75),
         # More than the attempt could have used is charged at its bound; in the dearest class that is what was reserved.
         (used(written=10**12, kept=10**12, outputTokens=10**12), None),
         ({"inputTokens": 100, "outputTokens": 501}, 100 * 3 + 500 * 15),
         ({"inputTokens": 100, "outputTokens": 10**12}, 100 * 3 + 500 * 15),
-        # Less than the prompt can have is none.
+        # Less than the prompt can have is none, and so is nothing for a reply.
         ({"inputTokens": 0, "outputTokens": 0}, None),
+        ({"inputTokens": 0, "outputTokens": 1}, None),
         ({"inputTokens": 1, "outputTokens": 1}, None),
+        ({"inputTokens": 6, "outputTokens": 1}, None),
+        ({"inputTokens": 900, "outputTokens": 0}, None),
         ({"inputTokens": 1, "outputTokens": 0, "cacheReadInputTokens": 1}, None),
         # No usage that can be trusted: the reservation stays.
         (False, None),
@@ -101,11 +105,16 @@ def test_cache_tokens_count_under_both_of_their_spellings(reported: Any, tokens:
 @pytest.mark.parametrize(
     ("block", "believed"),
     [
-        ({"text": "x" * 1_664}, True),  # 64 characters a token, and 1024 for nothing
-        ({"text": "x" * 1_665}, False),
-        ({"toolUse": {"name": "t", "toolUseId": "1", "input": {"note": "x" * 2_000}}}, False),
-        ({"toolUse": {"name": "t", "toolUseId": "1", "input": {"note": "x" * 1_000}}}, True),
+        ({"text": "x" * 304}, True),  # 24 characters a token, and 64 for nothing
+        ({"text": "x" * 305}, False),
+        ({"citationsContent": {"content": [{"text": "x" * 305}]}}, False),
+        ({"toolUse": {"name": "t", "toolUseId": "1", "input": {"note": "x" * 300}}}, False),
+        ({"toolUse": {"name": "t", "toolUseId": "1", "input": {"note": "x" * 200}}}, True),
+        ({"toolUse": {"name": "t" * 305, "toolUseId": "1", "input": {}}}, False),
+        ({"reasoningContent": {"reasoningText": {"text": "x" * 305, "signature": "s"}}}, False),
         ({"reasoningContent": {"reasoningText": {"text": "", "signature": "x" * 9_000}}}, True),  # no tokens of its own
+        ({"reasoningContent": {"redactedContent": b"x" * 9_000}}, True),  # encrypted: no length of its own
+        ({"text": " " * 9_000 + "-" * 9_000 + "."}, True),  # a token may be 128 of one mark
         ({"toolResult": {"toolUseId": "s", "content": [{"text": "x" * 9_000}]}}, True),  # a server-side tool's
     ],
 )
@@ -117,6 +126,49 @@ def test_fewer_tokens_than_the_reply_can_have_are_no_usage(block: dict[str, Any]
     }
 
     assert (read_completion(reply, turn=1).tokens is not None) == believed
+
+
+@pytest.mark.parametrize(
+    ("block", "believed"),
+    [
+        ({"text": "."}, False),
+        ({"text": " \n"}, True),
+        ({"citationsContent": {"content": [{"text": "Hm."}]}}, False),
+        ({"toolUse": {"name": "", "toolUseId": "1", "input": {}}}, False),
+        ({"toolUse": {"name": "t", "toolUseId": "1"}}, False),
+        ({"reasoningContent": {"reasoningText": {"text": "Hm."}}}, False),
+        ({"reasoningContent": {"redactedContent": b"x"}}, False),
+        ({"toolResult": {"toolUseId": "s", "content": [{"text": "x"}]}}, True),
+    ],
+)
+@pytest.mark.parametrize("stop", ["end_turn", "tool_use", "max_tokens", None])
+def test_whatever_says_thinks_or_calls_has_a_token(block: dict[str, Any], believed: bool, stop: Any) -> None:
+    reply = {
+        "output": {"message": {"role": "assistant", "content": [block]}},
+        "stopReason": stop,
+        "usage": {"inputTokens": 100, "outputTokens": 0},
+    }
+
+    assert (read_completion(reply, turn=1).tokens is not None) == believed
+
+
+@pytest.mark.parametrize(
+    ("sent", "least"), [(0, 0), (1, 1), (1_536, 3), (4_096, 7), (4_400, 13), (15_000, 455), (100_000, 3_996)]
+)
+def test_a_prompt_has_a_least_number_of_tokens_for_its_bytes(sent: int, least: int) -> None:
+    requested = {SENT_BYTES: sent}
+
+    assert weighed(Weighed(TokenCounts(least, 1)), requested).tokens
+    assert not least or weighed(Weighed(TokenCounts(least - 1, 1)), requested).tokens is None
+    assert not least or weighed(Weighed(TokenCounts(0, 1, cache_read=least - 1)), requested).why
+
+
+def test_only_what_is_counted_as_text_counts_as_sent() -> None:
+    said = {"role": "user", "content": [{"text": "Hm."}]}
+    more = [{"reasoningContent": {}}, {"image": {"source": "x" * 900}}, {"document": {"source": "x" * 900}}]
+
+    assert sent_bytes([], {}, [said]) == sent_bytes([], {}, [said | {"content": [*said["content"], *more]}])
+    assert sent_bytes([], {}, [said | {"content": [{"text": "Hm." + " " * 900}]}]) < 50
 
 
 def test_a_usage_above_the_bound_costs_the_bound_and_is_reported_and_the_run_goes_on(

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from ballast.contracts import ExitReason
+from functions.planner.completion import read_completion
+from functions.planner.reported import SENT_BYTES, sent_bytes, weighed
 from tests.functions.endpoint import Endpoint, Reply, says
 from tests.functions.planner.legal import complaints
 from tests.functions.stack import Stack
@@ -68,6 +70,18 @@ def row(stack: Stack, model: Endpoint, number: int, exchange: dict[str, Any]) ->
         outcome=came_to,
         cost={0: "nothing", reserved: "reserved"}.get(ended["cost_microusd"], "as used"),
     )
+
+
+def test_the_usage_of_each_recorded_reply_is_believed_of_its_own_prompt() -> None:
+    for line in RECORDED.read_text(encoding="utf-8").splitlines():
+        exchange = json.loads(line)
+        asked, reply = exchange["request"], exchange["response"]
+        sent = sent_bytes(asked.get("system"), asked.get("toolConfig"), asked["messages"])
+
+        usage = weighed(read_completion(reply, 1).usage, {SENT_BYTES: sent})
+
+        counted = {"inputTokens", "outputTokens"} <= (reply.get("usage") or {}).keys()
+        assert (usage.tokens is not None) == counted, usage.why
 
 
 def test_each_recorded_reply_ends_in_a_decision_or_a_named_reason(stack: Stack, model: Endpoint) -> None:

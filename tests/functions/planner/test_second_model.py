@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from itertools import count, pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenError
 
 from ballast.errors import RetryLater
 from ballast.folds import usage
 from functions.planner import plan as planner
-from functions.planner.circuit import FAILURES, RECOVERY_S
+from functions.planner.circuit import FAILURES, RECOVERY_S, Circuits
 from functions.planner.converse import _ladder
 from tests.functions.cloud import client
 from tests.functions.endpoint import Endpoint, fails, reads, says
@@ -194,6 +197,35 @@ def test_the_timeouts_that_there_are_clients_for_waste_a_fifth_at_most(longest: 
 
 
 # Circuits
+
+
+class Panic(BaseException):
+    """What a client in Rust raises when it breaks."""
+
+
+def _raise(problem: BaseException, *_: Any, **__: Any) -> Any:
+    raise problem
+
+
+def test_the_breaker_of_a_client_is_no_circuit_of_a_model(stack: Stack, table: str) -> None:
+    circuits = Circuits.of(stack.runtime("planner"), table)
+
+    with pytest.raises(CircuitBreakerOpenError, match="its own"):
+        circuits.call(FIRST, partial(_raise, CircuitBreakerOpenError("its own")))
+
+
+@pytest.mark.parametrize("problem", [CircuitBreakerOpenError("its own"), Panic("rust panicked")])
+def test_whatever_a_client_raises_the_reservation_stays_charged(
+    stack: Stack, table: str, monkeypatch: pytest.MonkeyPatch, problem: BaseException
+) -> None:
+    client = SimpleNamespace(converse=partial(_raise, problem))
+    monkeypatch.setattr(stack.runtime("planner").get(planner.build).model, "_client", lambda _: client)
+    run_id = stack.open()
+
+    assert stack.plan(run_id)["reason"] == "malformed_model_output"
+
+    reserved = stack.body(run_id, "0001.model.requested")["reserved_microusd"]
+    assert usage(stack.events(run_id)).charged_microusd == reserved > 0
 
 
 @pytest.fixture

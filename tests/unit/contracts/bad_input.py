@@ -167,9 +167,9 @@ CONTRACTS = [
     ),
     _contract(
         ExecuteTask,
-        _TASK | {"index": 1, "asked": 1, "unanswered": True, "events": 2, "given_up": "RetryLater"},
+        _TASK | {"index": 1, "asked": 1, "unanswered": True, "events": 2, "given_up": "RetryLater", "cause": "x"},
         _NO_TASK | {"index": NO_POSITION, "asked": NO_COUNT, "unanswered": NO_FLAG, "events": NO_COUNT}
-        | {"given_up": [1, "", "x" * 257, ["x"]]},
+        | {"given_up": [1, "", "x" * 257, ["x"]], "cause": [1, "x" * 32_769, ["x"]]},
     ),
     _contract(
         OpenTask,

@@ -7,7 +7,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError, field_validator
 
 from ballast.contracts.said import said, without_inputs
 from ballast.contracts.wire import Wire, complaints, parse
-from ballast.errors import InvalidInput
+from ballast.errors import InvalidInput, ProcessEnds
 
 LONG = "Meyer-Lübbenau, 4711 open sesame,\n, input_type=str] Hauptstraße 12, 10115 Berlin, behind the stairs"
 
@@ -27,6 +27,29 @@ class Order(BaseModel):
 
 class Wired(Wire):
     number: int
+
+
+class Panic(BaseException):
+    """As a panic in Rust is: no ``Exception``."""
+
+
+class Mute(Exception):
+    def __init__(self, breaks: type[BaseException]) -> None:
+        self.breaks = breaks
+
+    def __str__(self) -> str:
+        raise self.breaks
+
+
+@pytest.mark.parametrize("breaks", [ValueError, Panic, SystemExit, GeneratorExit])
+def test_what_cannot_be_said_is_no_error_of_its_own(breaks: type[BaseException]) -> None:
+    assert said(Mute(breaks)) == "(its text cannot be made)"
+
+
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, ProcessEnds])
+def test_the_end_of_the_process_is(ends: type[BaseException]) -> None:
+    with pytest.raises(ends):
+        said(Mute(ends))
 
 
 def refused(data: object) -> ValidationError:

@@ -262,3 +262,29 @@ def test_who_does_not_know_what_is_sensitive_hides_what_a_request_brought() -> N
 
     assert masked_context("Hello 4111111111111111 and 123456", event) == f"Hello {MASK} and {MASK}"
     assert masked_context("Hello 7", {"request": {"context": {"a": 7}}}) == "Hello 7"
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    [
+        *(
+            "Anna\u2011Maria M\u00fcller",
+            "Anna\u2013Maria M\u00fcller",
+            "Anna\u2212Maria M\u00fcller",
+            "Anna\uff0dMaria M\u00fcller",
+        ),
+        *(
+            "Anna-\u00adMaria M\u00fcl\u00adler",
+            "Anna\u2010Ma\u200bria M\u00fcller",
+            "An\\u00adna\\u2011Maria M\\u00fcller",
+        ),
+    ],
+)
+def test_a_value_is_found_with_another_dash_and_with_signs_that_nobody_sees(spelt: str) -> None:
+    assert Finder.of([Secret("Anna-Maria M\u00fcller")]).masked(f"It is {spelt}, he said.") == "It is *****, he said."
+
+
+@pytest.mark.parametrize("dash", ["\u2010", "\u2011", "\u2015", "\u2e3a", "\ufe63", "\uff0d", "\u00ad", "\u200b"])
+def test_groups_of_a_code_may_stand_beside_any_dash(dash: str) -> None:
+    assert Finder.of([Secret("4111111111111111")]).masked(f"x {dash.join(['4111'] + ['1111'] * 3)} y") == "x ***** y"
+    assert Finder.of([Secret(f"4111{dash}1111")]).masked("x 4111-1111, 41111111 y") == "x *****, ***** y"

@@ -14,7 +14,7 @@ from ballast.contracts import Answer, Planner
 from ballast.contracts.wire import canonical
 from ballast.folds.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
 from ballast.log.event import Event, is_a_persons, order
-from ballast.log.keys import run_seq
+from ballast.log.keys import corrected_seq, run_seq
 from tests.support.random_runs import runs
 from tests.support.runs import STARTED, Story, says, wants
 
@@ -425,3 +425,48 @@ def test_of_a_run_that_is_too_long_the_newest_prompt_is_checked_and_the_first_on
     # What was changed is told by the newest one all the same: it covers every earlier event.
     assert first("0003.model.requested", most_chars=10) == "0005.model.requested"
     assert first("0001.model.requested", most_chars=10_000) == "0001.model.requested"
+
+
+# Corrections: the lease has the orders, the log copies of them
+
+ORDER = {"was_microusd": 7, "charged_microusd": 5, "by": "ann", "reason": ""}
+EARLIER = ORDER | {"was_microusd": 9, "charged_microusd": 7}
+LOWER = ORDER | {"charged_microusd": 0, "by": "eve"}
+
+
+@pytest.mark.parametrize(
+    ("ordered", "last", "bodies", "wrong"),
+    [
+        (0, None, [], set()),
+        (0, None, [LOWER], {1}),
+        (1, ORDER, [ORDER], set()),
+        (1, ORDER, [LOWER, ORDER], {1}),
+        (1, ORDER, [ORDER, LOWER], {2}),
+        (1, ORDER, [ORDER, LOWER, LOWER], {2, 3}),
+        (2, ORDER, [EARLIER, ORDER], set()),
+        (2, ORDER, [EARLIER, ORDER, LOWER], {3}),
+        (1, ORDER, [], {1}),
+        (1, ORDER, [LOWER], {1}),
+        (1, None, [ORDER], set()),  # of an older version, which kept no order in the lease
+        (None, None, [LOWER], set()),  # without the lease nobody knows
+        (0, None, [{}], {1}),
+        (None, None, [{}], {1}),  # no order of an operator reads so
+        (None, None, [ORDER | {"charged_microusd": -1}], {1}),
+    ],
+)
+def test_a_correction_that_no_operator_ordered_is_named(
+    ordered: int | None, last: dict[str, Any] | None, bodies: list[dict[str, Any]], wrong: set[int]
+) -> None:
+    story = Story().opened()
+    story.replies(story.asks(1), says("Done."))
+    log = vouched(story.ends(), after=0)
+    copies = [
+        Event(run_id=log.events[0].run_id, seq=corrected_seq(number), at=STARTED.isoformat(), body=body)
+        for number, body in enumerate(bodies, start=1)
+    ]
+    anchor = Anchor(True, log.anchor.sha256, ordered, last)
+
+    verdict = check(log.but(*copies).events, anchor=anchor)
+
+    assert (verdict.status == "fits") == (not wrong), verdict
+    assert verdict.first is None or verdict.first.seq == corrected_seq(min(wrong))

@@ -35,6 +35,9 @@ def typed(*words: str) -> Any:
          {"move": {"run_id": "run-1a2b", "turn": 3, "index": 1, "happened": False}}),
         (["--correct", "run-1a2b", "--charged", "0.0123", "--reason", "by the bill", "--by", "ann"],
          {"correct": {"run_id": "run-1a2b", "charged_microusd": 12_300, "by": "ann", "reason": "by the bill"}}),
+        (["--correct", "run-1a2b", "--charged", "2", "--by", "ann", "--above-lease"],
+         {"correct": {"run_id": "run-1a2b", "charged_microusd": 2_000_000, "by": "ann", "reason": "",
+                      "above_lease": True}}),
     ],
 )  # fmt: skip
 def test_what_was_typed_is_sent_in_micro_dollars(words: list[str], sent: dict[str, Any]) -> None:
@@ -58,6 +61,7 @@ def test_what_is_no_amount_names_its_option(words: list[str], names: str) -> Non
         (["--happened", "yes"], "--move"),
         (["--move", "run-1", "--happened", "yes"], "RUN.TURN.CALL"),
         (["--correct", "run-1"], "--charged"),
+        (["--above-lease"], "--correct"),
         (["--charged", "1"], "--correct"),
         (["--correct", "run-1", "--charged", "much"], "--charged"),
         (["--reason", "why"], "--correct"),

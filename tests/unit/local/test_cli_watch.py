@@ -1,5 +1,6 @@
 """A run on the screen: every entry once, and its log is kept however it ends."""
 
+import contextlib
 import io
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ballast.contracts import RunRequest
 from ballast.errors import InvalidInput, NotAdmitted
 from ballast.log.event import Event
 from local.cli.exits import Exit, exit_of
+from local.cli.follow import EVERY_S, follow
 from local.cli.output import Screen
 from local.cli.watch import watch
 from local.cloud import Execution, FunctionError
@@ -103,6 +105,46 @@ def test_a_run_that_is_cut_off_keeps_what_it_has(tmp_path: Path, problem: BaseEx
 
     assert Journal(tmp_path).find(REQUEST.run_id).events == (OPENED,)
     assert people.left
+
+
+class GoneAfter(Screen):
+    """A screen whose reader goes away after so many lines, as `| head` does."""
+
+    def __init__(self, lines: int) -> None:
+        super().__init__(Console(file=io.StringIO()))
+        self.left = lines
+
+    def line(self, text: str = "", style: str | None = None) -> None:
+        if not self.left:
+            raise BrokenPipeError
+        self.left -= 1
+
+
+@pytest.mark.parametrize("lines", range(4))
+def test_a_run_whose_reader_goes_away_keeps_what_it_has(tmp_path: Path, lines: int) -> None:
+    people, cloud = Nobody(), Cloud(OPENED, ENDED, execution=done())
+    cloud.looks = 1  # the run goes on, whoever reads about it
+
+    with contextlib.suppress(BrokenPipeError):
+        watch(cloud, REQUEST, people, screen=GoneAfter(lines), journal=Journal(tmp_path), title="test")
+
+    assert OPENED in Journal(tmp_path).find(REQUEST.run_id).events
+    assert people.left
+
+
+def test_while_nothing_happens_it_looks_ever_more_seldom(tmp_path: Path) -> None:
+    """A person may think for an hour: nobody needs 25 looks a second for that."""
+    cloud = Cloud(*[OPENED] * 400, execution=done())
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    follow(cloud, REQUEST.run_id, Nobody(), lambda event: None, sleep=sleep)
+
+    assert pauses[:50] == [EVERY_S] * 50
+    assert pauses[50:] == sorted(pauses[50:])
+    assert pauses[-1] == 0.5
 
 
 def test_a_run_that_is_cut_off_before_its_first_entry_leaves_nothing(tmp_path: Path) -> None:

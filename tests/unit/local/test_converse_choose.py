@@ -125,6 +125,44 @@ def test_a_model_that_does_not_answer_is_refused_with_its_reason(
     assert server.asked == asked
 
 
+class Odd(Server):
+    """A server that answers each time with ``body``."""
+
+    def __init__(self, body: Mapping[str, Any]) -> None:
+        super().__init__()
+        self.body = body
+
+    def reply(self, request: Mapping[str, Any], _model_id: str, /) -> Reply:
+        self.asked += 1
+        return Reply(self.body)
+
+
+def _answer(content: list[Any], stop: str = "end_turn") -> dict[str, Any]:
+    return {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": stop}
+
+
+@pytest.mark.parametrize("body", [{}, {"ResponseMetadata": {}}, {"output": {}}, {"output": None}, _answer([])])
+def test_an_answer_with_nothing_in_it_is_none(body: dict[str, Any]) -> None:
+    server = Odd(body)
+
+    with pytest.raises(InvalidInput, match=r"does not answer.*nothing was started.*without a message"):
+        check_that_it_answers(server, "http://localhost:1/v1#llama", pause=lambda _: None)
+
+    assert server.asked == 3
+
+
+@pytest.mark.parametrize("body", [_answer([{"text": "OK"}]), _answer([], "max_tokens")])
+def test_a_model_that_was_cut_while_it_thought_has_answered(body: dict[str, Any]) -> None:
+    check_that_it_answers(Odd(body), "spec", pause=lambda _: None)
+
+
+def test_bedrock_that_answers_with_an_empty_200_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("local.converse.choose._hello_to_bedrock", lambda *_: lambda: {"ResponseMetadata": {}})
+
+    with pytest.raises(InvalidInput, match="EmptyReply"):
+        check_that_it_answers(Bedrock("some-model"), "bedrock:some-model", pause=lambda _: None)
+
+
 def test_files_are_not_asked(tmp_path: Path) -> None:
     script = tmp_path / "script.yaml"
     script.write_text("turns: [{error: ThrottlingException}]")

@@ -93,6 +93,18 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
         r"holds no tool\. Write one function decorated with @tool",
     ),
     ("no tools/", {name: None for name in GOOD if "/" in name}, "tools", r"holds no tool"),
+    (
+        "an import that ends the process",
+        tool_with("class Args", "raise SystemExit(3)\nclass Args"),
+        LOOK_UP,
+        r"SystemExit: 3",
+    ),
+    (
+        "an import that panics",
+        tool_with("class Args", "raise type('Panic', (BaseException,), {})('no')\nclass Args"),
+        LOOK_UP,
+        r"cannot be imported: Panic: no",
+    ),
     ("a syntax error", tool_with("class Args", "class Args Args"), LOOK_UP, r"line 5: cannot be imported: SyntaxError"),
     (
         "a missing module",

@@ -1,6 +1,5 @@
 """A call's arguments have one JSON form: what is compared, undone, passed on, shown and executed is the same."""
 
-import random
 import uuid
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -41,7 +40,7 @@ from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid, SchemaViolation
 from ballast.playbook import AgentConfig, Effect, Playbook, Tool, ToolContext, tool
 from ballast.playbook.gate import admit_call
-from tests.support.tool_models import CLOSED, MODELS, Known, Level, Mixed, Tree
+from tests.support.tool_models import CLOSED, MODELS, Known, Level, Mixed, Tree, respelled
 
 REQUEST = RunRequest(request_id="r", text="x")
 AGENT = AgentConfig.model_validate({"name": "a", "model": "m", "instructions": "x", "limits": {}})
@@ -64,16 +63,6 @@ def with_tool(made: Tool) -> Playbook:
     return Playbook(Path(), AGENT, {made.name: made}, {})
 
 
-def shuffled(value: Any, chance: random.Random) -> Any:
-    if isinstance(value, list):
-        return [shuffled(one, chance) for one in value]
-    if not isinstance(value, dict):
-        return value
-    items = list(value.items())
-    chance.shuffle(items)
-    return {name: shuffled(one, chance) for name, one in items}
-
-
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(known=MODELS, data=st.data(), chance=st.randoms(use_true_random=False))
 def test_every_way_to_a_call_ends_in_one_form(known: Known, data: st.DataObject, chance: Any) -> None:
@@ -87,12 +76,12 @@ def test_every_way_to_a_call_ends_in_one_form(known: Known, data: st.DataObject,
     again = admitted(playbook, made, form)
     assert again == args
     assert canonical(made.form.write(again)) == canonical(form)
-    assert canonical(made.form.write(admitted(playbook, made, shuffled(sent, chance)))) == canonical(form)
+    assert canonical(made.form.write(admitted(playbook, made, respelled(sent, chance)))) == canonical(form)
     # A fallback, and an undo, give what Python has, or the form itself.
     fields = {name: getattr(args, name) for name in type(args).model_fields}
     assert canonical(made.call(**fields).arguments) == canonical(form)
     assert canonical(made.call(**form).arguments) == canonical(form)
-    calls = [ToolCall(tool=made.name, arguments=one) for one in (sent, form, shuffled(sent, chance))]
+    calls = [ToolCall(tool=made.name, arguments=one) for one in (sent, form, respelled(sent, chance))]
     assert len({playbook.identity(call) for call in calls}) == 1
 
 

@@ -1,6 +1,7 @@
 """What a tool tells the model, and what of its result is recorded."""
 
-from collections.abc import Callable
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -9,7 +10,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from ballast.errors import PlaybookInvalid, SchemaViolation
-from ballast.playbook import Effect, Tool, ToolContext, tool
+from ballast.playbook import Effect, Tool, ToolContext, fallback, tool
 
 
 class Args(BaseModel):
@@ -125,3 +126,82 @@ def test_a_read_that_leaves_the_house_has_the_taint_of_a_write(
         return ""
 
     assert tool(effect=effect, **more)(open_page).taint == taint
+
+
+async def awaited(*_: Any) -> Any:
+    return None
+
+
+def stepped(*_: Any) -> Iterator[None]:
+    yield
+
+
+async def streamed(*_: Any) -> AsyncIterator[None]:
+    yield
+
+
+class Awaited:
+    async def __call__(self, *_: Any) -> Any:
+        return None
+
+
+class Inherited(Awaited):
+    async def rule(self, *_: Any) -> Any:
+        return None
+
+
+def plainly(*_: Any) -> Any:
+    return None
+
+
+NOT_PLAIN = [awaited, stepped, streamed, Awaited(), Inherited(), Inherited().rule, functools.partial(awaited, 1)]
+RULES = ("validate", "approve_if", "precondition", "cost_microusd", "moves", "moves_key", "undo_arguments", "verify")
+
+
+def declared(rule: str, function: Any) -> Tool:
+    def pay(args: Args, ctx: ToolContext) -> str:
+        """Pay an order."""
+        return ""
+
+    beside = {"moves": plainly} if rule == "moves_key" else {}
+    return tool(effect=Effect.WRITE, **{**beside, rule: function})(pay)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("function", NOT_PLAIN)
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_that_nobody_would_run_is_refused_when_it_is_loaded(rule: str, function: Any) -> None:
+    with pytest.raises(PlaybookInvalid, match=f"Tool pay .*: {rule} must be a plain function"):
+        declared(rule, function)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_any_other_is_taken(rule: str) -> None:
+    for function in (lambda a, b: None, functools.partial(plainly, 1) if rule != "validate" else lambda a, b, c: None):
+        assert declared(rule, function).name == "pay"
+
+
+async def awaited_tool(args: Args, ctx: ToolContext) -> str:
+    """Pay."""
+    return ""
+
+
+def stepped_tool(args: Args, ctx: ToolContext) -> Iterator[str]:
+    """Pay."""
+    yield ""
+
+
+async def streamed_tool(args: Args, ctx: ToolContext) -> AsyncIterator[str]:
+    """Pay."""
+    yield ""
+
+
+@pytest.mark.parametrize("function", [awaited_tool, stepped_tool, streamed_tool])
+def test_so_is_a_tool_that_nobody_would_run(function: Any) -> None:
+    with pytest.raises(PlaybookInvalid, match="must be written"):
+        tool(effect=Effect.READ)(function)
+
+
+@pytest.mark.parametrize("function", [awaited, streamed, plainly])
+def test_a_script_that_does_not_go_step_by_step_is_refused(function: Any) -> None:
+    with pytest.raises(PlaybookInvalid, match="must be a generator"):
+        fallback(intent="pay")(function)

@@ -1,9 +1,14 @@
 """Spellings that people and models use for the same value, and those by which one value poses as another."""
 
+import re
+import sys
+import unicodedata
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from ballast.contracts.spelled import UNSEEN, dashes
 from ballast.validation import Kind
 from ballast.validation.value import Leaf, Wanted
 
@@ -197,3 +202,103 @@ def test_a_long_text_takes_a_time_that_grows_with_its_length(name: str) -> None:
     wanted = {"mail": "x@y.zz", "url": "http://x.zz", "code": IBAN, "amount": "41.00", "text": "a b c"}
 
     assert occurs(wanted[name], texts[name]) is (name in ("mail", "url", "code"))
+
+
+#: Dashes and minus signs beside those that a keyboard has: of word processors, other scripts, full width.
+DASHES = [
+    char for char in map(chr, range(sys.maxunicode)) if unicodedata.category(char) == "Pd" or char in "\u2212\u2043"
+]
+UNSEEN_SIGNS = ["\u00ad", "\u200b", "\u200c", "\u2060", "\ufeff"]
+
+
+def test_every_dash_is_one_of_three_and_every_unseen_sign_is_known() -> None:
+    assert {dashes(char) for char in DASHES} == {"-", "\u2013", "\u2014"}
+    unseen = re.compile(f"[{UNSEEN}]")
+    signs = [char for char in map(chr, range(0xFFFF)) if unicodedata.category(char) == "Cf"]
+    assert [char for char in signs if not unseen.fullmatch(char)] == []
+
+
+@pytest.mark.parametrize("dash", DASHES + UNSEEN_SIGNS, ids=ascii)
+def test_a_value_behind_a_tight_dash_is_found(dash: str) -> None:
+    assert occurs("O-1002", f"my order{dash}O-1002{dash}and the rest")
+    assert occurs("O-1002", f"O-1002{dash}please cancel it")
+    assert occurs(Decimal("84.50"), f"I paid{dash}84.50 dollars", Kind.AMOUNT)
+    assert occurs(Decimal("84.50"), f"I paid{dash}$84.50{dash}back", Kind.AMOUNT)
+    assert dash in UNSEEN_SIGNS or occurs("+1 555 0101", f"my phone{dash}+1 555 0101{dash}is new")
+
+
+@pytest.mark.parametrize("dash", DASHES + UNSEEN_SIGNS, ids=ascii)
+def test_any_dash_or_none_inside_a_value_is_the_same(dash: str) -> None:
+    assert occurs("O-1002", f"O{dash}1002")
+    assert occurs("O-1002", f"order O{dash}1002, please") or dash == "\u2014"
+
+
+@pytest.mark.parametrize("dash", [dash for dash in DASHES if dashes(dash) == "-"] + UNSEEN_SIGNS, ids=ascii)
+def test_another_value_is_not_found_behind_what_joins(dash: str) -> None:
+    assert not occurs("O-1002", f"A{dash}O-1002")
+    assert not occurs("O-100", f"O-100{dash}2")
+    assert not occurs(Decimal("84.50"), f"O{dash}84.50 dollars", Kind.AMOUNT)
+    assert not occurs(Decimal("1002"), f"O{dash}1002 dollars", Kind.AMOUNT)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "RE:O-1002-Refund",
+            "Re:O-1002-refund",
+            "orderO-1002",
+            "OrderO-1002",
+            "refundO-1002,please",
+            "code-O-1002-here",
+        ),
+        *("orders O-1001\u2012O-1002", "orders O-1001\u2212O-1002", "invoiceO-1002-thanks", "RE:order-O-1002"),
+    ],
+)
+def test_an_id_is_found_beside_a_word_of_what_it_is(text: str) -> None:
+    assert occurs("O-1002", text)
+
+
+@pytest.mark.parametrize("text", ["photoO-1002", "reorderO-1002", "ORDERO-1002", "O-1002-REFUND2", "O-1002-Refunds"])
+def test_an_id_is_not_found_beside_another_word(text: str) -> None:
+    assert not occurs("O-1002", text)
+
+
+RANGES = (
+    "$80\u2013$84.50",
+    "80\u201384.50 dollars",
+    "$80\u201384.50",
+    "$80-$84.50",
+    "80-84.50 dollars",
+    "80\u201284.50 USD",
+)
+GLUED = (
+    *("\u202684.50 dollars", "$84.50/month", "$84.50/night.", "84.50 US dollars", "84.50 U.S. dollars", "84.50 US$"),
+    *("refund84.50 dollars", "refund$84.50", "paid84.50USD", "84.50 Canadian dollars", "between 80\u201484.50 euros"),
+)
+
+
+@pytest.mark.parametrize("text", RANGES + GLUED)
+def test_an_amount_is_found_in_a_range_and_beside_words(text: str) -> None:
+    assert occurs(Decimal("84.50"), text, Kind.AMOUNT)
+    assert text not in RANGES or occurs(Decimal(80), text, Kind.AMOUNT)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("20", "O-1001\u201320 dollars"),
+        ("20", "order 10-20 dollars"),
+        ("46", "size 44\u201346 EUR"),
+        ("14", "room 12\u201314 USD"),
+        ("25", "2026\u201311\u201325 USD"),
+        ("44.50", "size44.50 EUR"),
+        ("84", "photo84 dollars"),
+        ("84.50", "A84.50 dollars"),
+        ("84.50", "v.84.50"),
+        ("84.50", "80\u201384.50"),
+        ("5", "$5/2"),
+    ],
+)
+def test_a_number_that_is_something_else_is_no_end_of_a_range(value: str, text: str) -> None:
+    assert not occurs(Decimal(value), text, Kind.AMOUNT)

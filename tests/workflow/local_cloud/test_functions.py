@@ -215,3 +215,23 @@ def test_a_thread_that_a_handler_starts_prints_where_the_handler_does() -> None:
     assert [text for text in before if text.strip()] == ["mine", "my thread's", "complaint"]
     assert printed == before
     assert len(others) == 1
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_what_a_handler_writes_in_bytes_is_printed_as_its_text(stream: str) -> None:
+    """Lambda's streams have a ``buffer`` and take ``reconfigure``; a tool that works there works here."""
+    printed: list[str] = []
+
+    def handler() -> None:
+        printing_to(printed.append)
+        mine = getattr(sys, stream)
+        mine.reconfigure(line_buffering=True)
+        mine.buffer.write("naïve\n".encode() + b"\xff")
+        mine.buffer.flush()
+
+    with stdout_restored():
+        thread = threading.Thread(target=handler)
+        thread.start()
+        thread.join()
+
+    assert "".join(printed) == "naïve\n\\xff"

@@ -14,8 +14,9 @@ from ballast.contracts.wire import Wire
 AGENT_STOPS, SCRIPTS_STOP = 22_000, 24_300
 #: Events of a turn beside its calls: Plan with its retries, Decide, the Map.
 TURN = 26
-#: Events of a call at most: three rounds of approval, or retries of every kind. ``agent.asl.yaml`` has the same number.
-CALL = 100
+#: Events of a call at most: three rounds of approval, or retries of every kind, of Execute and of GiveUp.
+#: ``agent.asl.yaml`` has the same number.
+CALL = 150
 #: Events of a turn that undoes one effect, with a retry or two.
 UNDO = 26
 #: What a turn with one call takes where nothing goes wrong: more turns, and more calls, can never be reached.

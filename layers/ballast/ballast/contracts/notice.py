@@ -50,6 +50,18 @@ class Sent(Wire):
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
+class Corrected(Sent):
+    """What an operator says that a run cost, all in all, once it was settled: who, why, and when.
+
+    It stands beside the cost that the run's own log counts, which stays what it is.
+    """
+
+    cost_usd: Usd
+    by: Annotated[str, Field(description="Who says so, as the operator gave it.")]
+    reason: Annotated[str, Field(description="Why; empty where nothing was given.")] = ""
+    at: At
+
+
 class Notice(Sent):
     """The detail of an event: which run it is about, and whose."""
 
@@ -83,6 +95,8 @@ class Outcome(Notice):
     degraded  it is not the agent's own answer
     reason    why it ended so; null where it was answered
     effects   what became of what it wrote; ``frozen`` is for a person to look at
+    cost_usd  what its log counts, reservations without an outcome included
+    corrected  what an operator says that it cost, where one had corrected it before this was sent
     """
 
     status: str
@@ -95,6 +109,7 @@ class Outcome(Notice):
         False
     )
     cost_usd: Usd
+    corrected: Corrected | None = None
 
 
 class RunAnswered(Outcome):

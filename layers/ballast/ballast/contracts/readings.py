@@ -11,7 +11,7 @@ or milliseconds since 1970; a duration (``PT1H30M``) in seconds. ``written`` is 
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import chain
 
 from ballast.contracts.written import (
@@ -98,6 +98,11 @@ class Readings:
             if (duration := duration_of(said)) is not None:
                 self.written.update(durations_written(duration))
                 self._learn_number(_plain_number(f"{abs(duration.total_seconds()):.6f}"))
+        # What a time without seconds may be.
+        self._minutes: set[tuple[Day | None, int, int]] = {
+            (day, *one[:2]) for day, times in self._dates.items() for one in times if one is not None
+        }
+        self._minutes |= {(None, *one[:2]) for one in self._clocks}
         self._years = {f"{year % 100:02d}" for year, _, _ in self._dates}
 
     def _learn_number(self, number: str | None) -> None:
@@ -136,16 +141,18 @@ class Readings:
             found += [(start, end) for start, end, day, clock in _dates(text) if self._is_known(day, clock)]
         if self._clocks and ":" in text:
             clocks = ((match, _clock(match)) for match in _CLOCK.finditer(text))
-            found += [match.span() for match, clock in clocks if any(_same(one, clock) for one in self._clocks)]
+            found += [match.span() for match, clock in clocks if self._has(None, self._clocks, clock)]
         return found
 
     def _is_known(self, day: Day, clock: Clock | None) -> bool:
         known = self._dates.get(day, set())
-        return any(one is None if clock is None else one is not None and _same(one, clock) for one in known)
+        return None in known if clock is None else self._has(day, known, clock)
 
-
-def _same(one: Clock, other: Clock) -> bool:
-    return one[:2] == other[:2] and (None in (one[2], other[2]) or one[2] == other[2])
+    def _has(self, day: Day | None, known: Collection[Clock | None], clock: Clock) -> bool:
+        """Say whether a time is one of these; one without seconds is any of its minute."""
+        if clock[2] is None:
+            return (day, *clock[:2]) in self._minutes
+        return clock in known or (*clock[:2], None) in known
 
 
 def _plain_number(text: str) -> str | None:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from ballast.contracts.secret import MASK
 from ballast.contracts.wire import complaints
+from ballast.errors import ends_the_process
 
 _QUOTED = re.compile(r"input_value=.*?, input_type=[\w.<>]{1,200}\](?=\s|$|\\n|[\"'),.;:\]}])", re.DOTALL)
 
@@ -18,9 +19,16 @@ def said(problem: BaseException) -> str:
     """Return what an error says, whatever its class makes of ``str``, as text that UTF-8 has."""
     try:
         text = complaints(problem) if isinstance(problem, ValidationError) else str(problem)
-    except Exception:
+    except BaseException as broken:
+        if ends_the_process(broken):
+            raise
         text = "(its text cannot be made)"
-    return without_inputs(text).encode("utf-8", "replace").decode("utf-8")
+    return in_utf8(without_inputs(text))
+
+
+def in_utf8(text: str) -> str:
+    """Return ``text`` with ? for each half of a surrogate pair: no table, queue or browser takes one."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def without_inputs(text: str) -> str:

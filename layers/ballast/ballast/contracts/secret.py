@@ -27,6 +27,8 @@ MASK = "*****"
 #: Where a body keeps what its tokens stand for.
 SEALED = "$sealed"
 _SHORTEST_INSIDE = 4
+#: A longer one is found by itself, wherever it stands; this is three signs as JSON escapes them.
+_LONGEST_NAMED = 40
 #: As long as others, and in every text.
 _COMMON = frozenset({"true", "false", "null", "none", "None", "True", "False", "0000", "error", "failed"})
 
@@ -52,6 +54,14 @@ _OURS = frozenset(
 #: Names under which a tool is named; a name that no tool has is somebody's text.
 _TOOL = ("tool", "name")
 _PROGRAM = "gen_ai."
+
+
+#: Sets of values, any of which may stand somewhere.
+Marked = tuple[frozenset[str], ...]
+
+
+def _is_in(value: str, marked: Marked) -> bool:
+    return any(value in some for some in marked)
 
 
 @dataclass(frozen=True, order=True)
@@ -82,7 +92,8 @@ class Finder:
     secrets: frozenset[Secret]
     names: frozenset[str] = frozenset()
     _spelled: Spelled = field(init=False, repr=False, compare=False)
-    _at: dict[str, dict[str, set[str]]] = field(init=False, repr=False, compare=False)
+    _at: dict[str, dict[str | None, frozenset[str]]] = field(init=False, repr=False, compare=False)
+    _short: dict[str, dict[int, frozenset[str]]] = field(init=False, repr=False, compare=False)
     _said: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
 
     @classmethod
@@ -101,7 +112,8 @@ class Finder:
         said = rf"(?:[\"'](?P<quoted>{words})\\{{0,8}}[\"']\s*[:=]|\b(?P<bare>{words})=)\s*(?:\\{{0,8}}[\"'])?"
         exactly = {value for value in searched if value.lower() in _COMMON}
         object.__setattr__(self, "_spelled", Spelled(searched - exactly, exactly=exactly))
-        object.__setattr__(self, "_at", at)
+        object.__setattr__(self, "_at", {name: _by_tool(values) for name, values in at.items()})
+        object.__setattr__(self, "_short", {name: _by_length(at[name]) for name in short})
         object.__setattr__(self, "_said", re.compile(said) if short else None)
 
     def event(self, body: Any, put: Put) -> Any:
@@ -160,38 +172,38 @@ class Finder:
             return [self._ours(inner, key, tool, put) for inner in value]
         return value
 
-    def _data(self, value: Any, key: str, tool: str | None, put: Put, marked: frozenset[str] = frozenset()) -> Any:
+    def _data(self, value: Any, key: str, tool: str | None, put: Put, marked: Marked = ()) -> Any:
         """``tool``: whose data it is; None where nobody knows. ``marked``: what stands at the field ``key``."""
         if isinstance(value, Mapping):
             return {
-                self._key(name, marked, put): self._data(inner, name, tool, put, marked | self._marked(name, tool))
+                self._key(name, marked, put): self._data(inner, name, tool, put, self._with(marked, name, tool))
                 for name, inner in value.items()
             }
         if isinstance(value, list | tuple):
-            marked = marked | self._marked(key, tool)
+            marked = self._with(marked, key, tool)
             return [self._data(inner, key, tool, put, marked) for inner in value]
         if value is None:
             return value
-        marked = marked | self._marked(key, tool)
+        marked = self._with(marked, key, tool)
         if isinstance(value, str):
-            return put.inside(value) if value in marked and value else self.text(value, put.inside)
+            return put.inside(value) if value and _is_in(value, marked) else self.text(value, put.inside)
         text = as_text(value)
-        if text in marked or (not isinstance(value, bool) and self._is_whole(text)):
+        if _is_in(text, marked) or (not isinstance(value, bool) and self._is_whole(text)):
             return put.whole(text)
         return value
 
-    def _key(self, name: str, marked: frozenset[str], put: Put) -> str:
-        if name in marked:
+    def _key(self, name: str, marked: Marked, put: Put) -> str:
+        if _is_in(name, marked):
             return put.inside(name)
         return name if name in self.names else self.text(name, put.inside)
 
+    def _with(self, marked: Marked, name: str, tool: str | None) -> Marked:
+        """Return the sets of values that stand here, with those of a field; it has as many as there are such fields."""
+        more = self._marked(name, tool)
+        return (*marked, more) if more and not any(one is more for one in marked) else marked
+
     def _marked(self, name: str, tool: str | None) -> frozenset[str]:
-        by_tool = self._at.get(name)
-        if not by_tool:
-            return frozenset()
-        if tool is None:
-            return frozenset().union(*by_tool.values())
-        return frozenset(by_tool.get(tool, ()))
+        return self._at.get(name, {}).get(tool, frozenset())
 
     def _is_whole(self, text: str) -> bool:
         return len(text) >= _SHORTEST_INSIDE and self._spelled.spans(text) == [(0, len(text))]
@@ -201,13 +213,27 @@ class Finder:
         found = []
         for match in self._said.finditer(text) if self._said is not None else ():
             name = match["quoted"] or match["bare"]
-            for value in sorted(self._marked(name, None), key=len, reverse=True):
-                pythons = value.capitalize() if value in ("true", "false") else value
-                for spelt in {value, pythons, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}:
-                    end = match.end() + len(spelt)
-                    if spelt and text.startswith(spelt, match.end()) and not text[end : end + 1].isalnum():
-                        found.append((match.end(), end))
+            for length, spelt in self._short[name].items():
+                end = match.end() + length
+                if text[match.end() : end] in spelt and not text[end : end + 1].isalnum():
+                    found.append((match.end(), end))
         return found
+
+
+def _by_tool(values: Mapping[str, set[str]]) -> dict[str | None, frozenset[str]]:
+    """Return the values of a field by its tool; those of all at None."""
+    return {None: frozenset().union(*values.values()), **{tool: frozenset(some) for tool, some in values.items()}}
+
+
+def _by_length(values: Mapping[str, set[str]]) -> dict[int, frozenset[str]]:
+    """Return a field's short values as Ballast and JSON write them, by their length, the longest first."""
+    found: dict[int, set[str]] = {}
+    for value in set().union(*values.values()):
+        pythons = value.capitalize() if value in ("true", "false") else value
+        for spelt in (value, pythons, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]):
+            if 0 < len(spelt) <= _LONGEST_NAMED:
+                found.setdefault(len(spelt), set()).add(spelt)
+    return {length: frozenset(found[length]) for length in sorted(found, reverse=True)}
 
 
 @dataclass(frozen=True)

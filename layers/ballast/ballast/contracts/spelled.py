@@ -21,8 +21,21 @@ from html import unescape
 
 from ballast.contracts.readings import Readings
 
+#: Dashes, and minus signs, by what they stand for: a hyphen, which joins; what may part or join; what parts.
+_HYPHENS = "-\u058a\u05be\u1400\u1806\u2010\u2011\u2e17\u2e1a\u2e40\u2e5d\u30a0\ufe63\uff0d\U00010ead"
+_EN_DASHES, _EM_DASHES = (
+    "\u2013\u2012\u2212\ufe32\u207b\u208b",
+    "\u2014\u2015\u2043\u2e3a\u2e3b\u301c\u3030\ufe31\ufe58",
+)
+_DASHES = {ord(char): kind[0] for kind in (_HYPHENS, _EN_DASHES, _EM_DASHES) for char in kind}
+_ALL_DASHES = dict.fromkeys(_DASHES, "-")
+#: What nobody sees, for the inside of a regular expression's brackets: a soft hyphen, a zero-width space, marks.
+UNSEEN = (
+    "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
+    "\ufff9-\ufffb\U000e0001\U000e0020-\U000e007f"
+)
 #: What one writer puts between groups of digits or letters, and another leaves out.
-_BETWEEN = " \t\n\r\u00a0\u2007\u2009\u202f\u2010\u2011\u2012\u2013\u2014\u2212\u00b7-./()_,:+'"
+_BETWEEN = " \t\n\r\u00a0\u2002\u2003\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\u00b7-./()_,:+'"
 #: So many of these at most stand within a value.
 _WIDEST_GAP = 3
 #: A value with fewer digits is not looked for in other groups: "12-34" is no "1234".
@@ -40,14 +53,21 @@ _ESCAPE = re.compile(
     rf"|(?P<bytes>(?:{_SLASHES}x{_HEX}{{2}})+)"
     rf"|{_SLASHES}(?:u(?P<u>{_HEX}{{4}})|U(?P<U>000{_HEX}{{5}}|0010{_HEX}{{4}})|(?P<c>[nrtbf]))"
     rf"|(?P<slash>{_SLASHES})|(?P<url>(?:%(?:25)*(?!5[cC]){_HEX}{{2}})+)|(?P<plus>\+)"
+    rf"|(?P<unseen>[{UNSEEN}]+)"
     r"|(?P<entity>&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|amp|lt|gt|quot|apos|nbsp);)"
 )
+_SEEN_BY_NOBODY = re.compile(f"[{UNSEEN}]")
 _PERCENT = re.compile(rf"%(?:25)*({_HEX}{{2}})")
 _HAS_BYTES = re.compile(rf"(?:\\|5[cC])x{_HEX}{{2}}")
 _BYTE = re.compile(rf"{_SLASHES}x({_HEX}{{2}})")
 _UNITS = re.compile(rf"u([dD]{_HEX}{{3}})")
 _CONTROL = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 _BARRIER = "\ue000"
+
+
+def dashes(text: str) -> str:
+    """Return ``text`` with each dash as one of three, each where it was: a hyphen, an en dash, an em dash."""
+    return text if text.isascii() else text.translate(_DASHES)
 
 
 @dataclass(frozen=True)
@@ -73,7 +93,9 @@ def decoded(text: str, *, utf8: bool = True) -> Spelling:
 
     ``utf8``: whether bytes, as Python writes them (``\\xc3\\xbc``), are UTF-8 where they can be; else characters.
     """
-    if not any(begins in text for begins in "\\%+&"):
+    if not text.isascii():
+        text = text.translate(_ALL_DASHES)
+    if not any(begins in text for begins in "\\%+&") and (text.isascii() or not _SEEN_BY_NOBODY.search(text)):
         return Spelling(text)
     made: list[str] = []
     starts: list[int] = []
@@ -81,6 +103,7 @@ def decoded(text: str, *, utf8: bool = True) -> Spelling:
     at = 0
 
     def put(chars: str, start: int, end: int) -> None:
+        chars = "" if _SEEN_BY_NOBODY.match(chars) else chars.translate(_ALL_DASHES)
         made.append(chars)
         starts.extend([start] * len(chars))
         ends.extend([end] * len(chars))
@@ -107,7 +130,7 @@ def decoded(text: str, *, utf8: bool = True) -> Spelling:
         elif kind == "pair":
             high, low = (int(part, 16) for part in _UNITS.findall(match[0]))
             put(chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00)), match.start(), at)
-        elif kind != "slash":
+        elif kind not in ("slash", "unseen"):
             put(chr(int(match[kind or ""], 16)), match.start(), at)
     as_it_is(at, len(text))
     return Spelling("".join(made), starts, ends)
@@ -178,7 +201,7 @@ def _folded(char: str) -> str:
 
 def code(value: str) -> str | None:
     """Return a value as it is looked for in other groups; None where it is none of letters and digits."""
-    made = ungrouped(Spelling(value)).text
+    made = ungrouped(Spelling(_SEEN_BY_NOBODY.sub("", value.translate(_ALL_DASHES)))).text
     if not all(char.isalnum() for char in made):
         return None
     return made if sum(char.isdigit() for char in made) >= _LEAST_DIGITS else None

@@ -12,6 +12,8 @@ from ballast.contracts.wire import Wire
 #: The last turn number that a key of the log can carry; a run's ending uses it, so that it sorts last.
 LAST_TURN = 9999
 Turn = Annotated[int, Field(ge=1, lt=LAST_TURN)]
+#: Characters of a cause at most: as many as Step Functions keeps.
+MAX_CAUSE = 32_768
 RunId = Annotated[str, Field(pattern=r"^run-[a-z2-7]{24}$")]
 
 
@@ -39,6 +41,7 @@ class ExecuteTask(Wire):
     unanswered  the last time was in vain
     events      what the call has taken of the execution's history; the workflow counts it
     given_up    the error of the last of all attempts: there will be no other one, so the call is settled as it stands
+    cause       what the workflow was told with it
     """
 
     run_id: RunId
@@ -48,6 +51,7 @@ class ExecuteTask(Wire):
     unanswered: bool = False
     events: Annotated[int, Field(ge=0)] = 0
     given_up: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    cause: Annotated[str, Field(max_length=MAX_CAUSE)] | None = None
 
 
 class Asked(Wire):

@@ -82,9 +82,18 @@ def read_json(text: str | bytes) -> Any:
     return json.loads(text, parse_float=_exactly)
 
 
-def read_digits(text: str | bytes) -> Any:
-    """Return what JSON ``text`` says, with a number whose digits would be lost as the text that it is written as."""
-    return json.loads(text, parse_float=_or_as_text)
+def read_digits(text: str | bytes, *, once: bool = False) -> Any:
+    """Return what JSON ``text`` says, with a number whose digits would be lost as the text that it is written as.
+
+    ``once``: raises ``ValueError`` also for a name that an object has twice.
+    """
+    return json.loads(text, parse_float=_or_as_text, object_pairs_hook=_once if once else None)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(made := dict(pairs)) != len(pairs):
+        raise ValueError("a name occurs twice in one object")
+    return made
 
 
 def _exactly(digits: str) -> float:
@@ -134,10 +143,11 @@ def whole(text: str, most: int) -> str:
     return text if len(text) <= most else f"({len(text)} characters)"
 
 
-def complaints(error: ValidationError) -> str:
+def complaints(error: ValidationError, *, missing_first: bool = False) -> str:
     """Return one short line that names the wrong fields and what is allowed, without echoing values."""
     parts = []
-    for item in error.errors(include_url=False, include_input=False):
+    items = error.errors(include_url=False, include_input=False)
+    for item in sorted(items, key=lambda one: missing_first and one["type"] != "missing"):
         # A field that should not be there has a name that somebody else made up.
         where = whole(".".join(str(step) for step in item["loc"]), _MAX_NAME_CHARS) or "(whole)"
         what = " ".join(item["msg"].split())

@@ -13,6 +13,7 @@ from ballast.folds import (
     approvals as _approvals,
     calls as _calls,
     conversation as _conversation,
+    cost as _cost,
     counts as _counts,
     effects as _effects,
     moves as _moves,
@@ -29,6 +30,7 @@ from ballast.folds import (
 from ballast.folds.approvals import ApprovalRound
 from ballast.folds.calls import CallState, Proposed
 from ballast.folds.conversation import Prompt, prompt_digest as _prompt_digest, rebuild as _rebuild
+from ballast.folds.cost import Correction, Cost
 from ballast.folds.counts import Counts
 from ballast.folds.effects import Standing
 from ballast.folds.moves import Moved
@@ -69,6 +71,14 @@ def charged_at_last(events: Any, known: Any) -> int:
 
 def committed(events: Any) -> Any:
     return _run(events).committed
+
+
+def cost(events: Any) -> Any:
+    return _run(events).cost
+
+
+def corrected(events: Any) -> Any:
+    return _cost.corrected(_run(events))
 
 
 def counts(events: Any) -> Any:

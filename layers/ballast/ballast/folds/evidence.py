@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 from ballast.contracts.task import LAST_TURN
 from ballast.folds.conversation import changed_prompts
+from ballast.folds.cost import correction_of
 from ballast.folds.vouching import (
     CARRIERS,
     EVIDENCE,
@@ -45,10 +46,20 @@ from ballast.folds.vouching import (
     without_evidence,
 )
 from ballast.log.event import GARBLED, Event, is_a_persons
-from ballast.log.keys import approval_seq, call_seq, escalation_seq, run_seq
+from ballast.log.keys import approval_seq, call_seq, corrected_seq, escalation_seq, run_seq
 from ballast.run import Run
 
-__all__ = ["EVIDENCE", "Anchor", "Finding", "Verdict", "check", "evidence_sha256", "vouched_for", "vouching"]
+__all__ = [
+    "EVIDENCE",
+    "Anchor",
+    "Finding",
+    "Verdict",
+    "check",
+    "evidence_sha256",
+    "forgets",
+    "vouched_for",
+    "vouching",
+]
 
 _ODD = "nothing of Ballast writes such a body; somebody changed or added it"
 _UNSIGNED = (
@@ -95,10 +106,14 @@ class Anchor:
 
     settled  whether the lease was settled
     sha256   of the evidence in ``run.settled``; None where an older version settled it
+    corrections  how often an operator has corrected its charge; None where that is not known
+    corrected    the body of the last correction; None where there is none, or an older version wrote it
     """
 
     settled: bool
     sha256: str | None
+    corrections: int | None = None
+    corrected: Mapping[str, Any] | None = None
 
 
 @dataclass
@@ -171,8 +186,9 @@ def _verdict(
             with _finding(it, carrier):
                 _check_carrier(it, carrier)
     _check_anchor(it, names, anchor)
+    _check_corrections(it, anchor)
     believed = [carrier for carrier in carriers if carrier.seq in it.checked and carrier.seq not in it.wrong]
-    forgotten = now is not None and _forgets(believed, now) and _only_missing(it)
+    forgotten = now is not None and forgets(believed, now) and _only_missing(it)
     prompts = 0
     if not forgotten:
         changed, prompts = changed_prompts(Run(events), digests, most_chars)
@@ -291,8 +307,10 @@ def _check_uncovered(it: _Check, names: Mapping[str, Event]) -> tuple[str, ...]:
 def _may_be_late(event: Event, told: Sequence[Event], ended: Event | None) -> bool:
     """Say whether work that was under way when the run ended writes such an event, or an operator who corrects it."""
     seqs = {one.seq for one in told}
-    if event.seq in (run_seq("announced"), run_seq("replied")) or event.name == "run.corrected":
+    if event.seq in (run_seq("announced"), run_seq("replied")):
         return True
+    if event.name == "run.corrected":
+        return correction_of(event) is not None
     begun = {
         "escalation.announced": escalation_seq(event.turn, "opened"),
         "call.settled": call_seq(event.turn, event.index, "intended"),
@@ -346,6 +364,23 @@ def _check_anchor(it: _Check, names: Mapping[str, Event], anchor: Anchor | None)
         )
 
 
+def _check_corrections(it: _Check, anchor: Anchor | None) -> None:
+    """Name the corrections that no operator ordered, newest first: the lease has the orders, the log copies of them."""
+    if anchor is None or not anchor.settled or anchor.corrections is None:
+        return
+    told = [event for event in it.events if event.name == "run.corrected"]
+    copied = anchor.corrected is None or any(event.body == anchor.corrected for event in told)
+    others = [event for event in told if event.body != anchor.corrected]
+    ordered = anchor.corrections - (anchor.corrected is not None)
+    for event in others[ordered:]:
+        it.wrong.setdefault(event.seq, "says a correction that the run's lease has not: no operator ordered it")
+    if not copied:
+        it.wrong.setdefault(
+            corrected_seq(anchor.corrections),
+            "is missing: an operator corrected the run's lease. The same order once more writes it",
+        )
+
+
 def _first(it: _Check, besides: set[str]) -> Finding | None:
     seq = min(it.wrong.keys() - besides, key=place_of, default=None)
     return None if seq is None else Finding(seq, it.wrong[seq])
@@ -359,8 +394,11 @@ def _only_missing(it: _Check) -> bool:
     return it.wrong.keys() <= it.missing
 
 
-def _forgets(carriers: Sequence[Event], now: datetime) -> bool:
-    """Say whether TTL removes events of this run by now, by the expiry of ``carriers`` whose own digest was checked."""
+def forgets(carriers: Iterable[Event], now: datetime) -> bool:
+    """Say whether TTL removes events of this run by now: the retention of its endings, counted from its first event.
+
+    ``carriers``: its endings; whoever acts on it gives those whose own digest was checked.
+    """
     for carrier in carriers:
         try:
             expires_at = int(dict(carrier.stored)["expires_at"])

@@ -22,11 +22,13 @@ def outcome(run: Run) -> Outcome | None:
     about = _about(run, ended)
     if isinstance(ended, RunRefused):
         return notice.RunRefused(**about, reason=ended.reason, message=plain(ended.message), opens_at=ended.opens_at)
+    came_to = run.cost
     about |= {
         "by": ended.by,
         "degraded": ended.degraded,
         "effects": run.ended_effects,
-        "cost_usd": dollars(max(0, ended.spent_microusd + ended.reserved_microusd)),
+        "cost_usd": dollars(came_to.counted_microusd),
+        "corrected": came_to.corrected.told if came_to.corrected else None,
     }
     if ended.status != "answered":
         return RunFailed(**about, status=ended.status, reason=ended.reason)

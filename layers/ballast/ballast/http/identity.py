@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -22,8 +23,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from ballast.contracts import RunRequest
 from ballast.contracts.wire import Name
-from ballast.errors import SettingInvalid
 from ballast.http.problem import Problem
+from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings
 
 #: On whose account an operator's run goes who names no tenant.
@@ -61,6 +62,9 @@ class CallerSettings(Settings):
                           "" is none
     iam_person_pattern    for the ARNs of roles whose session names are forced to be people's; "" is none: all who
                           share a role are one person, since a caller chooses the name of a session
+
+    A claim or a pattern that is "", or that cannot be used, knows nobody. The latter is reported whenever it is needed
+    (``SettingsUnusable``): a mistake in one of them takes nobody else's access away.
     """
 
     tenant_claim: str = "tenant"
@@ -117,33 +121,31 @@ class Caller:
 
 @dataclass(frozen=True)
 class Callers:
-    """Reads identities out of requests."""
+    """Reads identities out of requests.
+
+    unusable  settings that know nobody since they are no such thing, by name, and what is wrong with each
+    """
 
     settings: CallerSettings
-    tenant: re.Pattern[str]
+    tenant: re.Pattern[str] | None
     reviewer: re.Pattern[str] | None
     operator: re.Pattern[str] | None
     person: re.Pattern[str] | None
+    unusable: Mapping[str, str]
+    emit: Callable[[str], None]
 
     @classmethod
     def of(cls, runtime: Runtime) -> Callers:
-        """Read the settings; once per runtime. Raises ``SettingInvalid``."""
+        """Read the settings; once per runtime."""
         settings = CallerSettings.of(runtime)
-        for name in ("reviewer_claim", "operator_claim"):
-            wanted = getattr(settings, name)
-            claim, _, value = wanted.partition("=")
-            if wanted and not (claim and value):
-                raise SettingInvalid(f"{name.upper()} is {wanted!r}; it must be CLAIM=VALUE, or empty.")
-        tenant = _pattern("IAM_TENANT_PATTERN", settings.iam_tenant_pattern, names_tenant=True)
-        if tenant is None:
-            raise SettingInvalid("IAM_TENANT_PATTERN is empty; it must say which ARNs are a tenant's.")
-        return cls(
-            settings,
-            tenant,
-            _pattern("IAM_REVIEWER_PATTERN", settings.iam_reviewer_pattern, names_tenant=True),
-            _pattern("IAM_OPERATOR_PATTERN", settings.iam_operator_pattern),
-            _pattern("IAM_PERSON_PATTERN", settings.iam_person_pattern),
+        read = settings.model_dump()
+        unusable = {name: why for name, text in read.items() if (why := why_unusable(name, text)) is not None}
+        settings = settings.model_copy(update=dict.fromkeys(unusable, ""))
+        tenant, reviewer, operator, person = (
+            re.compile(text) if (text := getattr(settings, f"iam_{whose}_pattern")) else None
+            for whose in ("tenant", "reviewer", "operator", "person")
         )
+        return cls(settings, tenant, reviewer, operator, person, unusable, runtime.emit)
 
     def identify(self, authorizer: Any) -> Caller:
         """Return the caller that ``requestContext.authorizer`` vouches for.
@@ -152,11 +154,25 @@ class Callers:
         """
         match authorizer:
             case {"jwt": {"claims": Mapping() as claims}}:
+                self._report("_claim")
                 return self._by_token(claims, authorizer["jwt"].get("scopes"))
             case {"iam": {"userArn": str(arn)}} if arn:
+                self._report("_pattern")
                 return self._by_arn(arn)
         raise Problem(
             401, "Not authorised", "The request carries no identity. Sign it (SigV4), or send a token, as configured."
+        )
+
+    def _report(self, kind: str) -> None:
+        """Say in the log and in a metric which settings of that kind know nobody and should."""
+        for name, why in self.unusable.items():
+            if name.endswith(kind):
+                self.emit(metric_line({"SettingsUnusable": 1}, fields={"setting": name.upper(), "why": why}))
+
+    def _hint(self) -> str:
+        patterns = [name.upper() for name in self.unusable if name.endswith("_pattern")]
+        return f" Tell an operator: {', '.join(patterns)} of the stack cannot be used and knows nobody." * bool(
+            patterns
         )
 
     def _by_token(self, claims: Mapping[str, Any], scopes: Any) -> Caller:
@@ -203,7 +219,8 @@ class Callers:
                 403,
                 "Forbidden",
                 "This identity is no tenant's, no reviewer's and no operator's here: its ARN matches none of "
-                "IamTenantPattern, IamReviewerPattern and IamOperatorPattern. Check the name of the role.",
+                "IamTenantPattern, IamReviewerPattern and IamOperatorPattern. Check the name of the role."
+                f"{self._hint()}",
             )
         tenant = _name(tenants.pop(), "The role's name")
         if "reviewer" in found:
@@ -241,16 +258,27 @@ def _values(name: str, claim: Any) -> Iterable[str]:
     return ()
 
 
-def _pattern(setting: str, text: str, *, names_tenant: bool = False) -> re.Pattern[str] | None:
+def why_unusable(setting: str, text: str) -> str | None:
+    """Return why nobody can be known by ``text``, a value of that setting; None where it can be used, or is "".
+
+    ``setting`` is a field of ``CallerSettings``.
+    """
     if not text:
         return None
+    if setting in ("reviewer_claim", "operator_claim"):
+        claim, _, value = text.partition("=")
+        return None if claim and value else "it must be CLAIM=VALUE, or empty"
+    if not setting.endswith("_pattern"):
+        return None
     try:
-        pattern = re.compile(text)
-    except re.error as problem:
-        raise SettingInvalid(f"{setting} is no regular expression: {problem}.") from None
-    if names_tenant and "tenant" not in pattern.groupindex:
-        raise SettingInvalid(f"{setting} has no group (?P<tenant>…), which says who the tenant is.")
-    return pattern
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what a later Python may read otherwise
+            pattern = re.compile(text)
+    except (re.error, OverflowError, RecursionError) as problem:
+        return f"it is no regular expression: {problem}"
+    if setting in ("iam_tenant_pattern", "iam_reviewer_pattern") and "tenant" not in pattern.groupindex:
+        return "it has no group (?P<tenant>…), which says who the tenant is"
+    return None
 
 
 def _name(tenant: Any, what: str) -> str:

@@ -12,11 +12,13 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from ballast.contracts.wire import canonical, sha256
 from ballast.http.problem import Problem, invalid
+
+T = TypeVar("T")
 
 #: Lambda answers with 6 MB at most, headers and all. What a page holds is less: its last item may be as large again.
 PAGE_BYTES = 2_500_000
@@ -29,6 +31,19 @@ def sent_bytes(value: Any) -> int:
     """
     text = json.dumps(value, separators=(",", ":"))
     return len(text) + text.count('"') + text.count("\\")
+
+
+def fitting(items: Iterable[T], most: int, bytes_of: Callable[[T], int]) -> tuple[tuple[T, ...], int]:
+    """Return the first of ``items`` that have ``most`` bytes together, and how many are left out."""
+    kept: list[T] = []
+    size = left_out = 0
+    for item in items:
+        size += bytes_of(item)
+        if left_out or size > most:
+            left_out += 1
+        else:
+            kept.append(item)
+    return tuple(kept), left_out
 
 
 def token(query: Mapping[str, str | None], key: Mapping[str, str]) -> str:

@@ -10,7 +10,15 @@ from typing import Any
 from pydantic import Field
 
 from ballast.contracts.wire import Wire, plain
-from ballast.errors import AnswerUnsigned, EscalationClosed, InvalidInput, MayNotAnswer, RequestConflict, RetryLater
+from ballast.errors import (
+    AnswerUnsigned,
+    EscalationClosed,
+    InvalidInput,
+    MayNotAnswer,
+    NotYetResumed,
+    RequestConflict,
+    RetryLater,
+)
 
 CONTENT_TYPE = "application/problem+json"
 #: So many wrong fields, in so many characters, tell what to mend.
@@ -126,6 +134,8 @@ def problem_of(error: Exception) -> Problem | None:
             return Problem(403, "Forbidden", str(error))
         case InvalidInput():
             return _invalid_input(str(error))
+        case NotYetResumed():
+            return Problem(503, "Not yet resumed", str(error), headers={"Retry-After": "5"})
         case RetryLater():
             detail = "The service is busy and has done nothing. Send the same request again."
             return Problem(503, "Try again later", detail, headers={"Retry-After": "1"})

@@ -61,6 +61,8 @@ Int = Annotated[int, Strict()]
 #: Any text, also one with a lone surrogate, which a model may write.
 Str = InstanceOf[str]
 Bool = Annotated[bool, Strict()]
+#: An amount: whole millionths, 0 or more. Less than nothing would give room, and a fraction would spoil the books.
+Micro = Annotated[int, Strict(), Field(ge=0)]
 _Json = dict[str, Any]
 # Read by JSON's rules, and written as they were given.
 _Decided = Annotated[Decision, PlainValidator(_decision), PlainSerializer(_whole)]
@@ -208,8 +210,8 @@ class RunEnded(_OfRun):
     status: Str
     by: Planner | None = None
     degraded: Bool = False
-    spent_microusd: Int
-    reserved_microusd: Int
+    spent_microusd: Micro
+    reserved_microusd: Micro
     effects: Effects | None = None
     reason: Str | None = None
     answer: Str | None = None
@@ -221,10 +223,10 @@ class RunSettled(_OfRun):
     """The lease was settled. ``beyond_microusd``: what the log claims above it, and nobody is charged for."""
 
     NAME = "run.settled"
-    leased_microusd: Int
-    charged_microusd: Int
-    returned_microusd: Int
-    beyond_microusd: Int = 0
+    leased_microusd: Micro
+    charged_microusd: Micro
+    returned_microusd: Micro
+    beyond_microusd: Micro = 0
     evidence: _Json | None = None
 
 
@@ -234,8 +236,8 @@ class RunCorrected(_OfRun):
     NAME = "run.corrected"
     AT: ClassVar[tuple[str, ...]] = ("number",)
     number: int = 1
-    was_microusd: Int
-    charged_microusd: Int
+    was_microusd: Micro
+    charged_microusd: Micro
     by: Str
     reason: Str = ""
 
@@ -313,7 +315,7 @@ class ModelRequested(_OfTurn):
     temperature: Str | None = Field(default=None, alias="gen_ai.request.temperature")
     prompt_bound: Int | None = Field(default=None, alias="input_tokens_bound")
     sent_bytes: Int = 0
-    reserved_microusd: Int
+    reserved_microusd: Micro
     price_version: Str = ""
     service_tier: Str | None = None
     prompt_sha256: Str = ""
@@ -343,7 +345,7 @@ class Charged(_OfTurn):
     """What an attempt cost, and the tokens that this is computed from; None where no usage is believed."""
 
     attempt: Int
-    cost_microusd: Int
+    cost_microusd: Micro
     model: Str = Field(default="", alias="gen_ai.request.model")
     price_version: Str = ""
     service_tier: Str | None = None
@@ -464,7 +466,7 @@ class LeaseExtended(_OfTurn):
     """The budget that a person added in that turn was taken from the windows."""
 
     NAME = "lease.extended"
-    microusd: Int
+    microusd: Micro
     hour: Str | None = None
     day: Str | None = None
 
@@ -475,7 +477,7 @@ class LeaseExtended(_OfTurn):
 class Moves(Part):
     """What a call moves of the business's own money, in micro-units. ``back``: its undo gives it back."""
 
-    micro: Int
+    micro: Micro
     unit: Str | None = None
     customer: Str | None = None
     hour: Str
@@ -486,7 +488,7 @@ class Moves(Part):
 class Reserves(OfCall):
     """A fact that sets money aside for a call of a tool that costs."""
 
-    reserved_microusd: Int = 0
+    reserved_microusd: Micro = 0
 
 
 class CallIntended(Reserves):
@@ -561,7 +563,7 @@ class CallSettled(OfCall):
     defect: Bool = False
     left_out: LeftOut | None = None
     latency_ms: Int | None = None
-    cost_microusd: Int | None = None
+    cost_microusd: Micro | None = None
 
 
 class CallRefused(OfCall):

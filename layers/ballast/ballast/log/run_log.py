@@ -247,7 +247,9 @@ class RunLog:
         In the order of the work; reads no more of a long run than that. ``unreadable``: as in ``read_keys``.
         """
         items: list[dict[str, Any]] = []
-        query = self._asking(run_id, "run_id = :run_id AND seq >= :begin", {":begin": {"S": f"{from_turn:04d}."}})
+        # Before the first turn there may be keys of no form that Ballast writes; they are told, too.
+        begin = f"{from_turn:04d}." if from_turn else "\x00"
+        query = self._asking(run_id, "run_id = :run_id AND seq >= :begin", {":begin": {"S": begin}})
         query["Limit"] = at_least + 1
         while True:
             with consequences(self._table):

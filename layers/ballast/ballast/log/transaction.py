@@ -45,6 +45,19 @@ class Transactions:
                 return failed
         raise RetryLater(f"{self.resource}: other transactions were in the way {ATTEMPTS} times; try again.")
 
+    def write_with(self, first: dict[str, Any], others: Sequence[dict[str, Any]]) -> bool:
+        """Write ``first`` with those of ``others`` whose conditions hold; False, and nothing, where its own does not.
+
+        For changes of items that may be gone by now: TTL has removed them, and nobody counts by them. Raises as
+        ``write``.
+        """
+        left = list(others)
+        while failed := self.write([first, *left]):
+            if 0 in failed:
+                return False
+            left = [item for place, item in enumerate(left, start=1) if place not in failed]
+        return True
+
     def _attempt(self, items: Sequence[dict[str, Any]]) -> list[str]:
         """Return the reasons of the cancellation, item by item; none where it was written."""
         with consequences(self.resource):

@@ -25,6 +25,16 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Corrected:
+    """What an operator ordered: charge so much instead of what it was, in micro-dollars; who says so, and why."""
+
+    was_microusd: int
+    charged_microusd: int
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Lease:
     """One run's lease.
 
@@ -33,7 +43,7 @@ class Lease:
     held     false once it was settled
     charged_microusd  what it was settled at
     open_since        when it was settled, where attempts without an outcome were charged in full then; None: for good
-    corrections       how often an operator has corrected that
+    corrections       how often an operator has corrected that, and ``corrected`` the last time
     """
 
     run_id: str
@@ -44,6 +54,7 @@ class Lease:
     charged_microusd: int = 0
     open_since: datetime | None = None
     corrections: int = 0
+    corrected: Corrected | None = None
 
     @property
     def leased_microusd(self) -> int:
@@ -66,7 +77,7 @@ def settlement(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
     """Return the changes that settle ``lease``, one for each item that it touches.
 
     The charge fills the parts in the order in which they were taken. What exceeds all of them falls on the last: an
-    operator who corrects a settlement may say so (``bounded`` lets nobody else).
+    operator who corrects a settlement may say so (``charge`` lets nobody else).
     """
     taken: dict[tuple[str, str], int] = {}
     settled: dict[tuple[str, str], int] = {}
@@ -89,13 +100,14 @@ def settlement(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
     return money + places
 
 
-def bounded(charged_microusd: int, leased_microusd: int) -> int:
-    """Return what of a run's charge its windows take: no more than it leased, so that it never takes others' room.
+def charge(said: object, most_microusd: int) -> int:
+    """Return what windows take of the charge that a log says: a whole number from 0 to ``most_microusd``, else all.
 
-    Models are charged within their reservations, which are within the lease. A tool may report more, and so may a log
-    that somebody has changed: that is reported, and an operator's to correct.
+    ``most_microusd`` is what the lease says: what was leased, or charged before. Whoever may write the log may say
+    anything there; so it never takes others' room, and never gives any. Models are charged within their reservations,
+    which are within the lease; a tool may report more. The caller reports it, and an operator corrects it.
     """
-    return max(0, min(charged_microusd, leased_microusd))
+    return said if type(said) is int and 0 <= said <= most_microusd else most_microusd
 
 
 def correction(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:

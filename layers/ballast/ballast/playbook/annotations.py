@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from ballast.errors import PlaybookInvalid
+from ballast.playbook.defect import plain
 from ballast.validation import lost_marks
 
 
@@ -21,8 +22,7 @@ def annotations(function: Callable[..., Any], where: str) -> tuple[type[BaseMode
     parameters = inspect.signature(function).parameters.values()
     model = next((hints.get(one.name) for one in parameters), None)
     two = len(parameters) == 2 and all(one.kind is one.POSITIONAL_OR_KEYWORD for one in parameters)
-    plain = not (inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function))
-    if not (two and plain and isinstance(model, type) and issubclass(model, BaseModel)):
+    if not (two and plain(function) and isinstance(model, type) and issubclass(model, BaseModel)):
         raise PlaybookInvalid(f"{where} must be written `def {function.__name__}(args: Model, ctx: ToolContext)`.")
     if model.model_config.get("extra") != "forbid" or not model.model_config.get("frozen"):
         raise PlaybookInvalid(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from ballast.contracts import RunRequest
+from ballast.contracts.said import in_utf8
 from ballast.contracts.wire import Name
 from ballast.errors import PlaybookInvalid
-from ballast.playbook.defect import ask
+from ballast.playbook.defect import Returned, ask
 
 if TYPE_CHECKING:
     from ballast.playbook.run import RunSoFar
@@ -69,9 +70,11 @@ def why_the_rule_asks(
     given = (args, request, run()) if wants_run else (args, request)
 
     def asks() -> str | None:
-        said = rule(*given)
+        said: Any = rule(*given)
         if isinstance(said, str):
-            return said or None
-        return f"the rule of {tool} asks for it" if said else None
+            return in_utf8(said) or None
+        if said is None or isinstance(said, bool):
+            return f"the rule of {tool} asks for it" if said else None
+        raise Returned(said, "True, False, None, or a text that says why a person must look")
 
     return ask(what, asks, rule)

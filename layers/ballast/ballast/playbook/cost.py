@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import RunRequest
-from ballast.errors import PlaybookInvalid, RuleViolation
-from ballast.playbook.defect import ask
+from ballast.errors import PlaybookInvalid
+from ballast.playbook.defect import Returned, ask
 
 #: Micro-dollars, or a function of (arguments, request) that returns them.
 Cost = int | Callable[[Any, RunRequest], int]
@@ -51,12 +51,14 @@ def worst_cost(name: str, cost: Cost | None, args: Any, request: RunRequest) -> 
     """
     if not callable(cost):
         return cost
-    worst: int = ask(
-        f"{name}: what it would cost cannot be told; cost_microusd", lambda: cost(args, request), cost, quoted=False
-    )
-    if not _is_amount(worst):
-        raise RuleViolation(f"{name}: what it would cost cannot be told, so it was not called.")
-    return worst
+
+    def said() -> int:
+        worst: Any = cost(args, request)
+        if isinstance(worst, int) and _is_amount(worst):
+            return worst
+        raise Returned(worst, "an integer of micro-dollars, 0 or more")
+
+    return ask(f"{name}: what it would cost cannot be told; cost_microusd", said, cost, quoted=False)
 
 
 def _is_amount(value: object) -> bool:

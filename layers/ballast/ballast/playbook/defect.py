@@ -4,6 +4,7 @@
 
     what a rule returns ─▶ goes on
     RetryLater ──────────▶ raised: what it reads is down for a while
+    what it may not ─────▶ RuleViolation, as for an error: a coroutine, a list or a number is no yes and no complaint
     CallRefused ─────────▶ raised: its own word
     anything else ───────▶ RuleViolation: the rule's name, the place in the playbook, the error; nothing was done
 
@@ -12,15 +13,19 @@ traceback is printed for whoever runs the playbook (``ballast.edge.note``). Who 
 (``RunLog.cut``): what is cut off first is the error's own words, not its name and place.
 """
 
+import functools
+import inspect
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from types import MethodType
+from typing import Any, TypeVar
 
 from ballast.contracts.said import said
 from ballast.edge import note
-from ballast.errors import CallRefused, RetryLater, RuleViolation
+from ballast.errors import CallRefused, PlaybookInvalid, RetryLater, RuleViolation
+from ballast.errors import ends_the_process as ends_the_process
 
 T = TypeVar("T")
 
@@ -36,11 +41,20 @@ def ask(
     """Return ``rule()``. ``what`` names the rule and its tool, ``owner`` is the function or class of the playbook.
 
     Raises ``RuleViolation`` for whatever it raises, but ``RetryLater``, ``CallRefused`` and ``may_raise``. Where it is
-    not ``quoted`` only a ``ValueError`` has its text in it: any other may quote what the rule has read.
+    not ``quoted`` only a ``ValueError`` has its text in it: any other may quote what the rule has read. ``rule`` raises
+    ``Returned`` where what the function returned is of no use.
     """
     try:
         return rule()
-    except (RetryLater, CallRefused):
+    except Returned as odd:
+        where = place_of(owner)
+        raise RuleViolation(f"{what} broke{where and f' in {where}'}, so nothing was done: {odd}") from None
+    except RetryLater as later:
+        if type(later) is RetryLater:
+            raise
+        # The workflow goes by the name, and knows none that a playbook has made.
+        raise RetryLater(said(later)) from later
+    except CallRefused:
         raise
     except BaseException as problem:
         if ends_the_process(problem) or isinstance(problem, may_raise):
@@ -49,18 +63,43 @@ def ask(
         told = f"{type(problem).__name__}: {said(problem)}"
         if not quoted and not isinstance(problem, ValueError):
             told = f"({type(problem).__name__})"
-        where = place(problem, owner)
+        where = place(problem, owner) or place_of(owner)
         raise RuleViolation(f"{what} broke{where and f' in {where}'}, so nothing was done: {told}") from problem
 
 
-def ends_the_process(problem: BaseException) -> bool:
-    """Say whether an error is the end of this process, and no error of the code that ran.
+class Returned(Exception):
+    """A rule returned what its kind of rule never returns. Its text says what, and what it may be."""
 
-    ``sys.exit`` and a cancelled event loop are errors of that code.
+    def __init__(self, value: object, may_be: str) -> None:
+        if inspect.iscoroutine(value):
+            value.close()  # else Python warns later, somewhere else, that nobody awaited it
+        super().__init__(f"it returned {type(value).__name__}; it must return {may_be}.")
+
+
+def ran(value: T, may_be: str) -> T:
+    """Return what a rule returned, where it ran. Raises ``Returned`` for a coroutine or a generator: it did not."""
+    if inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value):
+        raise Returned(value, may_be)
+    return value
+
+
+def plain(function: object) -> bool:
+    """Say whether calling ``function`` runs it: neither a coroutine nor a generator, also under ``partial``.
+
+    What an ``async def`` or a generator function returns was not run, and its mere being there would count as a yes.
     """
-    if isinstance(problem, Exception):
-        return False
-    return type(problem).__module__ not in ("builtins", "asyncio.exceptions") or isinstance(problem, KeyboardInterrupt)
+    function = _itself(function)
+    kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
+    return not any(kind(one) for one in (function, _called(function)) for kind in kinds)
+
+
+def refuse_unplain(where: str, **functions: Any) -> None:
+    """Raise ``PlaybookInvalid`` for the first of a tool's functions, by the name of its argument, that is not plain."""
+    for name, function in functions.items():
+        if callable(function) and not plain(function):
+            raise PlaybookInvalid(
+                f"{where}: {name} must be a plain function, `def` without `yield`; nobody awaits it or runs it through."
+            )
 
 
 def place(problem: BaseException, owner: object) -> str:
@@ -68,11 +107,36 @@ def place(problem: BaseException, owner: object) -> str:
 
     "" where it has none there: a function that was made elsewhere, such as in a library.
     """
-    package = str(getattr(owner, "__module__", "")).partition(".")[0]
-    roots = [Path(root).resolve() for root in getattr(sys.modules.get(package), "__path__", ())]
     for frame in reversed(traceback.extract_tb(problem.__traceback__)):
-        file = Path(frame.filename)
-        for root in roots:
-            if file.is_relative_to(root):
-                return f"{file.relative_to(root)}, line {frame.lineno}"
+        if where := _within(owner, frame.filename, frame.lineno):
+            return where
+    return ""
+
+
+def place_of(function: object) -> str:
+    """Return the place in its package where a function begins; "" where that is not known."""
+    function = _itself(function)
+    code = getattr(function, "__code__", None) or getattr(_called(function), "__code__", None)
+    return _within(function, code.co_filename, code.co_firstlineno) if code is not None else ""
+
+
+def _itself(function: object) -> object:
+    """Return the function that a ``partial`` or a bound method calls."""
+    while isinstance(function, functools.partial | functools.partialmethod | MethodType):
+        function = function.__func__ if isinstance(function, MethodType) else function.func
+    return function
+
+
+def _called(function: object) -> object:
+    """Return what calling an object runs, where it is none of Python's own functions."""
+    return inspect.getattr_static(type(function), "__call__", None)
+
+
+def _within(owner: object, filename: str, line: int | None) -> str:
+    package = str(getattr(_itself(owner), "__module__", "")).partition(".")[0]
+    roots = [Path(root).resolve() for root in getattr(sys.modules.get(package), "__path__", ())]
+    file = Path(filename)
+    for root in roots:
+        if file.is_relative_to(root):
+            return f"{file.relative_to(root)}, line {line}"
     return ""

@@ -1,21 +1,25 @@
 """Refuse a tool whose arguments have no JSON form (``ballast.playbook.form``), by field and type, when it is made.
 
-Three ways to find out: a kind of type that JSON cannot carry; names, defaults and factories that do not come back; and
-values that are tried where a validator or serializer of somebody's own stands. What none of them finds is refused call
+Four ways to find out: a kind of type that JSON cannot carry; names and defaults that do not come back; functions that
+make another value each time (``ballast.playbook.steady``); and values that are tried, twice, where a validator or
+serializer of somebody's own stands. What none of them finds is refused call
 by call: ``Form.read`` compares.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, get_args
 
 from pydantic import Secret, SecretBytes, SecretStr
 from pydantic._internal._validators import import_string
+from pydantic_core import to_jsonable_python
 
 from ballast.contracts.wire import canonical
-from ballast.errors import PlaybookInvalid
-from ballast.playbook.form import ONE, Form, Node, Unsettled, in_order, reader, settled, several, writer
+from ballast.errors import PlaybookInvalid, whatever_it_raises
+from ballast.playbook.form import Form, Unsettled, reader, settled, writer
+from ballast.playbook.hardened import ONE, Node, in_order, is_pydantics, keyed, several
+from ballast.playbook.steady import unsteady_factory, unsteady_validator
 
 #: Kinds of schema whose values JSON does not carry, and what to write instead.
 _NO_JSON = {
@@ -32,6 +36,8 @@ _NO_JSON = {
 _OF_PYTHON = {"json-or-python": ("python_schema",)}
 _FUNCTIONS = ("function-before", "function-after", "function-wrap", "function-plain")
 _SECRETS = (Secret, SecretStr, SecretBytes)
+#: What no name in JSON stands for.
+_NO_KEYS = ("none", "tuple", "list", "set", "frozenset", "dict", "model", "dataclass", "typed-dict", "json")
 _FIELDS = ("model-field", "dataclass-field", "typed-dict-field")
 #: Settings of a model by which it writes what it does not read.
 _CONFIG = {
@@ -92,6 +98,9 @@ class _Look:
         if a_set and node["serialization"].get("function") is not in_order:
             self._refuse(place, "has no order, and a serializer of its own; write list[…]")
         place = place.within(node)
+        self._steady(node, place)
+        if kind == "dict" and (why := _no_key(self._unwrapped(node.get("keys_schema")), self._both)) is not None:
+            self._refuse(place, f"has keys that no name of JSON is ({why}); write dict[str, …], or a list")
         self._check_config(place)
         self._check_class(node, place)
         owns = "serialization" in node and not a_set
@@ -127,9 +136,18 @@ class _Look:
         self.at(node["schema"], here, tries=tries)
 
     def _default(self, schema: Node, place: _Place) -> None:
-        if schema["type"] != "default" or schema.get("default_factory_takes_data"):
+        if schema["type"] != "default":
             return
         factory = schema.get("default_factory")
+        why = unsteady_factory(factory) if factory else None
+        if why is not None:
+            self._refuse(
+                place,
+                f"has a default that may be another one each time ({why}): a clock, chance, the environment. Take it "
+                "from ctx in the tool, or make the default of constants and plain types",
+            )
+        if schema.get("default_factory_takes_data"):
+            return
         default = factory() if factory else schema["default"]
         if factory and factory() != default:
             self._refuse(place, "has a default that is another one each time; take it from ctx in the tool")
@@ -140,13 +158,35 @@ class _Look:
         except Unsettled as problem:
             self._refuse(place, f"has a default that does not come back from JSON ({problem})")
 
+    def _steady(self, node: Node, place: _Place) -> None:
+        """Refuse a function of the author's that makes another value each time."""
+        functions = [node["function"]["function"]] if node["type"] in _FUNCTIONS else []
+        functions.append(node.get("serialization", {}).get("function"))
+        post_init = {"model": node.get("post_init"), "dataclass": "__post_init__"}.get(node["type"])
+        functions.append(getattr(node.get("cls"), post_init, None) if post_init else None)
+        if node.get("custom_init"):
+            functions.append(node["cls"].__init__)
+        for function in functions:
+            if function is None or is_pydantics(function) or _is_ours(function):
+                continue
+            if (why := unsteady_validator(function)) is not None:
+                name = getattr(function, "__qualname__", "a validator")
+                self._refuse(place, f"is not stable: {name} {why}. Take it from ctx in the tool, or only check there")
+
+    def _unwrapped(self, node: Node | None) -> Node:
+        """Return the node inside of checks and of what says no more than another one does."""
+        node = node or {"type": "any"}
+        while node["type"] in ("nullable", "definition-ref", "function-before", "function-after", "function-wrap"):
+            node = self.definitions[node["schema_ref"]] if node["type"] == "definition-ref" else node["schema"]
+        return node
+
     def _check_class(self, node: Node, place: _Place) -> None:
         made: Any = node.get("cls")
         if node["type"] == "dataclass" and getattr(made, "__eq__", None) is object.__eq__:
             self._refuse(place, f"holds {made.__name__}, which does not say when two are equal; take eq=False off")
         for name, private in getattr(made, "__private_attributes__", {}).items():
             factory = getattr(private, "default_factory", None)
-            if factory is not None and factory() != factory():
+            if factory is not None and (unsteady_factory(factory) or factory() != factory()):
                 self._refuse(place.at(name), "is another one each time; make it in the tool")
 
     def _check_config(self, place: _Place) -> None:
@@ -162,6 +202,8 @@ class _Look:
         read, write = self._both(node)
         for value in (*_TRIED, *self._samples(node)):
             for made in _read(read, value):
+                if any(made != again for again in _read(read, value)):
+                    self._refuse(place, f"is not stable: {value!r} is read as another value each time")
                 self._survives(made, read, write, place)
 
     def _try_each(self, node: Node, place: _Place, values: Iterable[Any]) -> None:
@@ -200,7 +242,7 @@ class _Look:
             }
         read = reader(self._whole(node))
         for value in _TRIED:
-            with suppress(Exception):
+            with whatever_it_raises():
                 read.validate_json(canonical(value))
                 return value
         raise LookupError
@@ -253,10 +295,27 @@ def _named(held: Any) -> Iterator[tuple[str, Node]]:
 
 
 def _read(read: Any, value: Any) -> Iterator[Any]:
-    """Yield what JSON ``value`` is read as; nothing where it is not taken, whatever is raised."""
-    with suppress(Exception):
-        yield read.validate_json(canonical(value))
+    """Return what JSON ``value`` is read as; nothing where it is not taken, whatever is raised."""
+    with whatever_it_raises():
+        return iter((read.validate_json(canonical(value)),))
+    return iter(())
+
+
+def _no_key(node: Node, both: Callable[[Node], tuple[Any, Any]]) -> str | None:
+    """Return the type of a dict's keys where no text is one of them; None where one is."""
+    kind = str(node["type"])
+    if kind in _NO_KEYS:
+        return kind
+    if kind not in ("literal", "enum"):
+        return None
+    values = node["members"] if kind == "enum" else node["expected"]
+    read, _ = both({"type": "dict", "keys_schema": keyed(node)})
+    for value in values:
+        [name] = to_jsonable_python({value: 0})
+        if not any(made == {value: 0} for made in _read(read, {name: 0})):
+            return f"{value!r} of the {kind}"
+    return None
 
 
 def _is_ours(function: Any) -> bool:
-    return str(getattr(function, "__module__", "")) == Form.__module__
+    return str(getattr(function, "__module__", "")) == in_order.__module__

@@ -9,11 +9,11 @@ from ballast.contracts import Planner, RunRequest, ToolCall
 from ballast.contracts.wire import whole
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
 from ballast.playbook.defect import ask
-from ballast.playbook.form import MAX_DIGITS, out_of_bounds
+from ballast.playbook.hardened import MAX_DIGITS, out_of_bounds
 from ballast.playbook.load import Playbook
 from ballast.playbook.opening import ASK_REQUESTER
 from ballast.playbook.run import RunSoFar
-from ballast.playbook.tool import Effect, Tool
+from ballast.playbook.tool import FORM_DEPTH, FORM_TIMES, Effect, Tool
 from ballast.validation import too_large, why_no_object
 
 
@@ -25,32 +25,38 @@ def admit_call(
     run: Callable[[], RunSoFar],
     *,
     by_operator: bool = False,
+    changed: bool = False,
 ) -> tuple[Tool, BaseModel]:
     """Return the tool and its arguments, as their one JSON form says them, or raise a ``CallRefused`` that says why.
 
     In order: unknown tool (for the agent and for people: also one that is not offered, which only an operator
-    may call), a write that is not for the request's intent (for the same), malformed JSON, size, schema, the tool's
-    own rule, which may ask for the ``run`` so far. ``by_operator``: the person who proposes it is an operator.
+    may call), a write that is not for the request's intent (for the same), malformed JSON, size, schema, the size of
+    the form and of the undo that takes it, the tool's own rule, which may ask for the ``run`` so far.
+    ``by_operator``: the person who proposes it is an operator. ``changed``: a person has changed the arguments.
     """
     free = planner not in (Planner.AGENT, Planner.HUMAN)
     known = {name: made for name, made in playbook.tools.items() if made.offered or free or by_operator}
     tool = known.get(call.tool)
     if call.tool == ASK_REQUESTER and playbook.agent.ask_requester:
-        raise RuleViolation(f'{ASK_REQUESTER} must be the only call of its turn, with {{"question": "…"}}.')
+        form = '{"question": "…"} in at most 2000 characters of plain words, without reasoning or calls in them'
+        raise RuleViolation(f"{ASK_REQUESTER} must be the only call of its turn, with {form}.")
     if tool is None:
         raise UnknownTool(f"There is no tool named {whole(call.tool, 80)!r}. Tools: {', '.join(known)}.")
     undoes = by_operator and not tool.offered
     if tool.effect is Effect.WRITE and not (free or undoes) and not playbook.agent.may_write(tool.name, request.intent):
         raise RuleViolation(f"{tool.name} is not for a request about {request.intent}, whatever a text may say.")
-    arguments = _object(tool, call.arguments)
+    # Whoever is not the agent hands on forms, with every default: they are bounded as forms are.
+    sent = planner in (Planner.AGENT, Planner.REQUESTER) and not changed
+    arguments = _object(tool, call.arguments, sent=sent)
     checked = ask(f"{tool.name}: a validator of its arguments", lambda: tool.read(arguments), tool.arguments)
+    _fits_with_its_undo(playbook, tool, checked)
     complaint = tool.complaint(checked, request, run)
     if complaint:
         raise RuleViolation(f"{tool.name}: {complaint}")
     return tool, checked
 
 
-def _object(tool: Tool, arguments: Any) -> dict[str, Any]:
+def _object(tool: Tool, arguments: Any, *, sent: bool) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         why = ""
         if isinstance(arguments, str):
@@ -61,7 +67,27 @@ def _object(tool: Tool, arguments: Any) -> dict[str, Any]:
         )
     if (where := out_of_bounds(arguments)) is not None:
         raise SchemaViolation(f"{tool.name}: {where}: must be a finite number of at most {MAX_DIGITS} digits.")
-    problem = too_large(arguments, max_bytes=tool.argument_bytes, max_depth=tool.depth)
+    limits = (tool.argument_bytes, tool.depth) if sent else (FORM_TIMES * tool.argument_bytes, FORM_DEPTH)
+    problem = too_large(arguments, max_bytes=limits[0], max_depth=limits[1])
     if problem:
         raise TooLarge(f"{tool.name}: the arguments are {problem}.")
     return arguments
+
+
+def _fits_with_its_undo(playbook: Playbook, tool: Tool, checked: BaseModel) -> None:
+    """Hold the form to the tool's limits, and its undo to those of its own tool: what cannot be undone is not done.
+
+    Only of an undo that takes the call's own arguments all is known before the effect.
+    """
+    try:
+        form = tool.fitting(checked)
+    except SchemaViolation as number:
+        raise SchemaViolation(f"{tool.name}: {number}.") from None
+    undo = playbook.tools.get(tool.undo or "")
+    if undo is None or tool.undo_arguments is not None:
+        return
+    try:
+        undo.call(**form)
+    except (SchemaViolation, TooLarge) as refused:
+        why = f"its undo would be refused, so nothing was done: {refused}"
+        raise type(refused)(f"{tool.name}: {why}") from None

@@ -8,7 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,8 @@ from types import ModuleType
 from typing import Self
 
 from ballast.contracts import ToolCall
-from ballast.errors import ModelRefused, PlaybookInvalid, SchemaViolation
+from ballast.contracts.said import said
+from ballast.errors import ModelRefused, PlaybookInvalid, ends_the_process, whatever_it_raises
 from ballast.folds import identity, identity_of
 from ballast.money import PriceTable, load_prices
 from ballast.money.prices import FOLLOWS_REGION
@@ -72,7 +73,7 @@ class Playbook:
         """
         tool = self.tools.get(call.tool)
         if tool is not None:
-            with suppress(ValueError, SchemaViolation):
+            with whatever_it_raises():  # in a validator of the author's: no tool reads it then
                 return identity_of(tool.name, tool.form.value(tool.form.read(call.arguments)))
         return identity(call)
 
@@ -266,14 +267,16 @@ def _blaming(file: Path) -> Iterator[None]:
     """Turn whatever the import of ``file`` raises into ``PlaybookInvalid``, naming the file and line at fault."""
     try:
         yield
-    except Exception as problem:
-        why = str(problem)
+    except BaseException as problem:
+        if ends_the_process(problem):
+            raise
+        why = said(problem)
         if not isinstance(problem, PlaybookInvalid):
-            why = f"cannot be imported: {type(problem).__name__}: {problem}"
+            why = f"cannot be imported: {type(problem).__name__}: {why}"
         raise PlaybookInvalid(f"{_at_fault(problem, file)}: {why}") from problem
 
 
-def _at_fault(problem: Exception, file: Path) -> str:
+def _at_fault(problem: BaseException, file: Path) -> str:
     """Return the innermost place in the playbook; one file may import another, where the fault is."""
     if isinstance(problem, SyntaxError) and problem.filename:
         return f"{problem.filename}, line {problem.lineno}"

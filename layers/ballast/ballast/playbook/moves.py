@@ -17,11 +17,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from ballast.contracts import RunRequest
+from ballast.contracts.said import in_utf8
 from ballast.contracts.wire import Wire
-from ballast.errors import InvalidInput, PlaybookInvalid, RuleViolation
+from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.money.amounts import MICRO, dollars, micro_dollars
 from ballast.money.moves import Ceilings, micro_units
-from ballast.playbook.defect import ask
+from ballast.playbook.defect import Returned, ask, ran
 
 _MAX_KEY = 256
 
@@ -107,15 +108,19 @@ class Moves:
     def micro(self, tool: str, args: Any, request: RunRequest) -> int:
         """Return what the call moves, in micro-units. Raises ``RuleViolation`` where that cannot be told."""
         what = f"{tool}: what it would move cannot be told; moves"
-        return ask(what, lambda: micro_units(self.amount(args, request)), self.amount, quoted=False)
+
+        def micro() -> int:
+            return micro_units(ran(self.amount(args, request), "a Decimal or an integer"))
+
+        return ask(what, micro, self.amount, quoted=False)
 
     def customer(self, tool: str, args: Any, ctx: Any) -> str | None:
-        """Return the customer's key. Raises ``RuleViolation`` where there is none, and what ``key`` raises."""
+        """Return the customer's key. Raises ``Returned`` where there is none, and what ``key`` raises."""
         if self.key is None:
             return None
         key: object = self.key(args, ctx)
-        if not isinstance(key, str) or not 0 < len(key.strip()) <= _MAX_KEY:
-            raise RuleViolation(f"{tool}: whose money it would move cannot be told, so it was not called.")
+        if not isinstance(key, str) or not 0 < len(key.strip()) <= _MAX_KEY or key != in_utf8(key):
+            raise Returned(key, f"a text of 1 to {_MAX_KEY} characters that UTF-8 has")
         return key.strip()
 
 

@@ -34,6 +34,7 @@ class Question(Wire):
     question: Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
+_OURS = ("title", "description")
 ASK_REQUESTER_SPEC: dict[str, Any] = {
     "toolSpec": {
         "name": ASK_REQUESTER,
@@ -41,7 +42,8 @@ ASK_REQUESTER_SPEC: dict[str, Any] = {
             "Ask the person who sent the request one question, and wait for the reply. Only for what nobody "
             "else can know; it may take long. It must be the only call of its turn."
         ),
-        "inputSchema": {"json": Question.model_json_schema()},
+        # Without the words that are for whoever reads this module.
+        "inputSchema": {"json": {k: v for k, v in Question.model_json_schema().items() if k not in _OURS}},
     }
 }
 

@@ -18,6 +18,7 @@ from pydantic_core import from_json, to_jsonable_python
 from ballast.contracts.secret import MASK, Secret, as_text
 from ballast.contracts.sent import values_in
 from ballast.contracts.written import as_python_writes
+from ballast.errors import whatever_it_raises
 from ballast.playbook.tool import Tool
 from ballast.validation import Sensitive, leaves
 from ballast.validation.shapes import marked_in, members_of
@@ -96,10 +97,11 @@ def _as_validated(tool: Tool, arguments: Any) -> Iterator[Secret]:
     A tool quotes what it has, and Python writes that in its own way.
     """
     if arguments and tool.marks_arguments:
-        try:
+        form: Any = None
+        with whatever_it_raises():  # in a validator of the author's: then no tool has them
             args = tool.form.read(from_json(arguments) if isinstance(arguments, str) else arguments)
             form = tool.form.write(args)
-        except Exception:  # whatever a validator of the author's raises: then no tool has them
+        if form is None:
             return
         yield from _marked(tool.arguments, form, "arguments", tool.name)
         for leaf in leaves(tool.arguments, args, Sensitive):

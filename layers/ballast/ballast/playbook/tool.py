@@ -12,22 +12,26 @@ from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
 from ballast.contracts import RunRequest, ToolCall
-from ballast.contracts.wire import canonical, complaints
-from ballast.errors import PlaybookInvalid, SchemaViolation
+from ballast.contracts.wire import MAX_DEPTH, canonical, complaints
+from ballast.errors import PlaybookInvalid, SchemaViolation, TooLarge
 from ballast.playbook.annotations import annotations, takes_run
 from ballast.playbook.approval import OnUnanswered, choice, group
 from ballast.playbook.context import ToolContext
 from ballast.playbook.cost import Cost, checked_cost, worst_cost
-from ballast.playbook.defect import ask
+from ballast.playbook.defect import Returned, ask, refuse_unplain
 from ballast.playbook.effects import Breaker, EffectPolicy, effect_policy
 from ballast.playbook.form import Form
 from ballast.playbook.formless import refuse_formless
+from ballast.playbook.hardened import MAX_DIGITS, out_of_bounds
 from ballast.playbook.moves import Moves, declared_moves
-from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Grounded, Sensitive, Taint, has_mark
+from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Grounded, Sensitive, Taint, has_mark, too_large
 
 if TYPE_CHECKING:
     from ballast.playbook.run import RunSoFar
 
+#: A form, with its defaults, has at most so many times the bytes that a tool takes, and so many levels: the log's
+#: readers take 64 around it.
+FORM_TIMES, FORM_DEPTH = 16, MAX_DEPTH - 2
 #: What Converse takes as the name of a tool.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -102,14 +106,29 @@ class Tool:
     def call(self, **arguments: Any) -> ToolCall:
         """Return a proposed call, for a fallback to ``yield``; fields by Python's names or by JSON's (aliases).
 
-        Raises ``SchemaViolation``.
+        It is held to what the gate will hold it to. Raises ``SchemaViolation`` or ``TooLarge``.
         """
         try:
-            return ToolCall(tool=self.name, arguments=self.form.write(self.form.made(arguments)))
+            return ToolCall(tool=self.name, arguments=self.fitting(self.form.made(arguments)))
         except ValidationError as problem:
-            raise SchemaViolation(f"{self.name}: {complaints(problem)}") from None
+            raise SchemaViolation(f"{self.name}: {complaints(problem, missing_first=True)}") from None
         except SchemaViolation as problem:
             raise SchemaViolation(f"{self.name}: {problem}.") from None
+
+    def fitting(self, args: BaseModel) -> dict[str, Any]:
+        """Return the form of arguments that were read, held to the tool's limits.
+
+        Defaults do not count: they are not the caller's, and a form that is sent again is no larger than it was. All
+        together it has at most so many times its limit. Raises ``TooLarge``, ``SchemaViolation`` for a number.
+        """
+        form = self.form.write(args)
+        if (where := out_of_bounds(form)) is not None:
+            raise SchemaViolation(f"{where}: must be a finite number of at most {MAX_DIGITS} digits")
+        problem = too_large(self.form.said(args), max_bytes=self.argument_bytes, max_depth=self.depth)
+        problem = problem or too_large(form, max_bytes=FORM_TIMES * self.argument_bytes, max_depth=FORM_DEPTH)
+        if problem:
+            raise TooLarge(f"{self.name}: the arguments as they are read are {problem}.")
+        return form
 
     @cached_property
     def form(self) -> Form:
@@ -160,8 +179,12 @@ class Tool:
         given = (args, request, run()) if self.asks_run else (args, request)
 
         def said() -> str | None:
-            complaint = rule(*given)
-            return str(complaint) if complaint else None
+            complaint: Any = rule(*given)
+            if complaint is None or complaint is False:
+                return None
+            if not isinstance(complaint, str):
+                raise Returned(complaint, "a text that says what is wrong, or None")
+            return complaint or None
 
         return ask(f"{self.name}: validate", said, rule)
 
@@ -248,6 +271,17 @@ def tool(
             raise PlaybookInvalid(f'{where}: taint must be "approve", "refuse" or "allow", not {taint!r}.')
         if not isinstance(outward, bool):
             raise PlaybookInvalid(f"{where}: outward must be True or False, not {outward!r}.")
+        refuse_unplain(
+            where,
+            validate=validate,
+            approve_if=approve_if,
+            precondition=precondition,
+            cost_microusd=cost_microusd,
+            moves=moves,
+            moves_key=moves_key,
+            undo_arguments=undo_arguments,
+            verify=verify,
+        )
         model, returns, result = annotations(function, where)
         made = Tool(
             name=name,

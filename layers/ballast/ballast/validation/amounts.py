@@ -16,7 +16,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
-from itertools import combinations, islice
+from functools import cached_property
+from itertools import islice
 
 from ballast.validation.numbers import Named
 
@@ -81,7 +82,7 @@ _LABEL = re.compile(
 )
 #: What a number beside a currency may be if no amount: a size ("size 44 EUR"), what a label names ("order 1001 USD").
 _SIZE = r"(?:sizes?|größen?|grösse|groesse|taille|talla|taglia)"
-_SIZE_BEFORE = re.compile(rf"(?<![^\W_]){_SIZE}(?: is| of| in)?[\s:=(#-]{{1,3}}$")
+_SIZE_BEFORE = re.compile(rf"(?<![^\W_]){_SIZE}(?: is| of| in)?[\s:=(#-]{{0,3}}$")
 _SIZE_AFTER = re.compile(rf"[\s-](?:[^\W\d_]+[\s-])?{_SIZE}(?![^\W_])|[\s-]?(?:pallets?|paletten?)(?![^\W_])")
 _FOOTWEAR = re.compile(r"\s(?:shoes?|boots?|sneakers?|sandals?|trainers|heels|slippers|schuhe?|stiefel)(?![^\W_])")
 _IDENTIFIES = re.compile(
@@ -212,67 +213,84 @@ class Known:
         """Return how ``value`` follows from what is known, the simplest way; None where it does not."""
         if value <= 0:
             return None
-        few = Known(dict(islice(self.amounts.items(), _AMOUNTS)), self.percents, self.numbers)
-        for way in _WAYS:
-            if found := list(islice(dict.fromkeys(way(value, few)), _SHOWN)):
+        for way in (self._two_terms, self._share, self._three_terms, self._equal_parts):
+            if found := list(islice(dict.fromkeys(way(value)), _SHOWN)):
                 return ", or ".join(found)
         return None
 
+    @cached_property
+    def _few(self) -> Mapping[Decimal, str]:
+        return dict(islice(self.amounts.items(), _AMOUNTS))
 
-Ways = Iterator[str]
+    def _two_terms(self, value: Decimal) -> Iterator[str]:
+        for others in filter(None, (self._few, self.numbers)):
+            for one, where in self._few.items():
+                other = value - one
+                if abs(other) not in others:
+                    continue
+                if other < 0:
+                    yield f"{_term(one, where)} − {_term(-other, others[-other])}"
+                elif other <= one or other not in self._few:
+                    yield f"{_term(one, where)} + {_term(other, others[other])}"
 
+    # What does not depend on the value is worked out once, however many values are asked for.
 
-def _two_terms(value: Decimal, known: Known) -> Ways:
-    for others in (known.amounts, known.numbers):
-        for one, where in known.amounts.items():
-            other = value - one
-            if other in others and (other <= one or other not in known.amounts):
-                yield f"{_term(one, where)} + {_term(other, others[other])}"
-            if -other in others:
-                yield f"{_term(one, where)} − {_term(-other, others[-other])}"
+    @cached_property
+    def _shares(self) -> Mapping[Decimal, list[tuple[str, Decimal, Decimal]]]:
+        found: dict[Decimal, list[tuple[str, Decimal, Decimal]]] = {}
+        for percent in islice(self.percents, _PERCENTS):
+            for one in self._few:
+                part = (one * percent / 100).quantize(_CENT, ROUND_HALF_UP)
+                for result, how in {one + part: "plus", one - part: "less", part: ""}.items():
+                    found.setdefault(result, []).append((how, percent, one))
+        return found
 
+    def _share(self, value: Decimal) -> Iterator[str]:
+        for how, percent, one in self._shares.get(value, ()):
+            term = _term(one, self._few[one])
+            of = f"{percent} % ({self.percents[percent]}) of {term}"
+            yield f"{term} {how} {of}" if how else of
 
-def _share(value: Decimal, known: Known) -> Ways:
-    for percent, said in islice(known.percents.items(), _PERCENTS):
-        for one, where in known.amounts.items():
-            part = (one * percent / 100).quantize(_CENT, ROUND_HALF_UP)
-            of = f"{percent} % ({said}) of {_term(one, where)}"
-            if value == part:
-                yield of
-            elif value == one - part:
-                yield f"{_term(one, where)} less {of}"
-            elif value == one + part:
-                yield f"{_term(one, where)} plus {of}"
+    @cached_property
+    def _sums(self) -> Mapping[Decimal, list[tuple[Decimal, Decimal, Decimal]]]:
+        found: dict[Decimal, list[tuple[Decimal, Decimal, Decimal]]] = {}
+        few = sorted(islice(self._few, _TERMS))
+        for at, one in enumerate(few):
+            for position, other in enumerate(few[at + 1 :], start=at + 1):
+                for last in few[position:]:
+                    found.setdefault(one + other + last, []).append((one, other, last))
+        return found
 
+    def _three_terms(self, value: Decimal) -> Iterator[str]:
+        for terms in self._sums.get(value, ()):
+            yield " + ".join(_term(one, self._few[one]) for one in terms)
 
-def _three_terms(value: Decimal, known: Known) -> Ways:
-    few = dict(sorted(islice(known.amounts.items(), _TERMS)))
-    for one, other in combinations(few, 2):
-        last = value - one - other
-        if last in few and last >= other:
-            yield f"{_term(one, few[one])} + {_term(other, few[other])} + {_term(last, few[last])}"
+    @cached_property
+    def _parts(self) -> Mapping[Decimal, list[tuple[str, int, Decimal]]]:
+        found: dict[Decimal, list[tuple[str, int, Decimal]]] = {}
+        for one in self._few:
+            for parts in _PARTS:
+                share = (one / parts).quantize(_CENT, ROUND_HALF_UP)
+                found.setdefault(share, []).append(("/", parts, one))
+                found.setdefault(one * parts, []).append(("×", parts, one))
+        return found
 
+    @cached_property
+    def _halves(self) -> Mapping[Decimal, Decimal]:
+        return {one: (one / _PARTS.start).quantize(_CENT, ROUND_HALF_UP) for one in self._few}
 
-def _equal_parts(value: Decimal, known: Known) -> Ways:
-    others = {**known.numbers, **known.amounts}
-    half: list[str] = []
-    for one, where in known.amounts.items():
-        for parts in _PARTS:
-            share = (one / parts).quantize(_CENT, ROUND_HALF_UP)
-            if value == share:
-                yield f"{_term(one, where)} / {parts}"
-            if value == one * parts:
-                yield f"{parts} × {_term(one, where)}"
-            if parts == _PARTS.start and value - share in others:
-                half.append(f"{_term(one, where)} / {parts} + {_term(value - share, others[value - share])}")
-            elif parts == _PARTS.start and share - value in others:
-                half.append(f"{_term(one, where)} / {parts} − {_term(share - value, others[share - value])}")
-    yield from half
+    def _equal_parts(self, value: Decimal) -> Iterator[str]:
+        for how, parts, one in self._parts.get(value, ()):
+            term = _term(one, self._few[one])
+            yield f"{term} / {parts}" if how == "/" else f"{parts} × {term}"
+        for one, share in self._halves.items():
+            other = value - share
+            where = self._few.get(abs(other)) or self.numbers.get(abs(other))
+            if where is not None:
+                sign = "+" if other > 0 else "−"
+                yield f"{_term(one, self._few[one])} / {_PARTS.start} {sign} {_term(abs(other), where)}"
 
 
 def _term(value: Decimal, where: str) -> str:
     cents = value.quantize(_CENT)
     return f"{cents if cents == value else value} ({where})"
-
-
-_WAYS = (_two_terms, _share, _three_terms, _equal_parts)

@@ -7,13 +7,15 @@ money: what is left of a payment, two items together. A third term would let nea
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 from ballast.contracts import Answer
 from ballast.contracts.wire import utf8_size, whole
+from ballast.validation.index import Index
 from ballast.validation.numbers import numbers
 from ballast.validation.schema import Schema, complaints_of
 from ballast.validation.sizes import why_no_object
@@ -26,6 +28,8 @@ ANSWER_BYTES = 64 * 1024
 _FENCE = re.compile(r"\A```(?:json)?\s*\n(.*?)\n?```\Z", re.DOTALL)
 #: So many complaints, of so many characters, tell what to mend.
 _MAX_COMPLAINTS, _MAX_CHARS = 6, 60
+#: So many amounts, the newest, are taken for terms of a sum; with more of them nearly any number would be one.
+_TERMS = 400
 
 
 @dataclass(frozen=True)
@@ -80,22 +84,23 @@ def _amounts(said: Sequence[str], known: Sequence[Leaf], own_words: Sequence[str
         return
     everything = [one for leaf in (*known, *map(Leaf, own_words)) for one in leaf.named]
     values = {abs(one.value) for one in everything}
-    money = {abs(one.value) for one in everything if one.money}
+    money = dict.fromkeys(abs(one.value) for one in reversed(everything) if one.money)
+    newest = [*islice(money, _TERMS)]
+    unknown = {value: not _of_two(value, newest, money) for value in {abs(one.value) for _, one in named} - values}
     for text, one in named:
-        value = abs(one.value)
-        if value not in values and not _of_two(value, money):
+        if unknown.get(abs(one.value)):
             yield f"the amount {whole(text[one.start : one.end].strip(), _MAX_CHARS)}"
 
 
-def _of_two(value: Decimal, money: set[Decimal]) -> bool:
-    """Say whether the value is the sum or the difference of two known amounts."""
-    return any(value - one in money or value + one in money for one in money)
+def _of_two(value: Decimal, newest: Sequence[Decimal], money: Collection[Decimal]) -> bool:
+    """Say whether the value is the sum or the difference of two known amounts, one of them among the newest."""
+    return any(value - one in money or value + one in money or one - value in money for one in newest)
 
 
 def _ids(said: Sequence[str], known: Sequence[Leaf], ids: Sequence[str]) -> Iterator[str]:
+    index = Index(known)
     for found in dict.fromkeys(match.group() for text in said for one in ids for match in re.finditer(one, text)):
-        wanted = Wanted.of(found, Kind.TEXT)
-        if found and not any(wanted.occurs_in(leaf) for leaf in known):
+        if found and not index.holds(Wanted.of(found, Kind.TEXT)):
             yield whole(found, _MAX_CHARS)
 
 

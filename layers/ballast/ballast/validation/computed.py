@@ -23,6 +23,7 @@ from itertools import combinations, product
 from typing import Any
 
 from ballast.validation.amounts import names_paging
+from ballast.validation.index import Index
 from ballast.validation.value import Leaf, Wanted, json_leaves
 
 _CENT = Decimal("0.01")
@@ -54,13 +55,13 @@ class Brought:
         """Say whether the value is one of the arguments, or follows from them."""
         if not self.leaves:
             return False
-        if any(map(wanted.may_occur_in, self.leaves)) or self.puts_together(wanted.leaf.compact):
+        if self._index.holds(wanted, perhaps=True) or self.puts_together(wanted.leaf.compact):
             return True
         return len(wanted.leaf.numbers) == 1 and _cents(next(iter(wanted.leaf.numbers))) in self._results
 
     def makes_number(self, value: Decimal) -> bool:
         """Say the same of a number."""
-        return any(value in leaf.numbers for leaf in self.leaves) or _cents(value) in self._results
+        return value in self._numbers or _cents(value) in self._results
 
     def puts_together(self, compact: str) -> bool:
         """Say whether letters and digits are those of two or more arguments, or of one of them backwards."""
@@ -74,6 +75,14 @@ class Brought:
             if at in reached:
                 reached.update(at + len(piece) for piece in pieces if compact.startswith(piece, at))
         return len(compact) in reached
+
+    @cached_property
+    def _index(self) -> Index:
+        return Index(self.leaves)
+
+    @cached_property
+    def _numbers(self) -> frozenset[Decimal]:
+        return frozenset(number for leaf in self.leaves for number in leaf.numbers)
 
     @cached_property
     def _pieces(self) -> frozenset[str]:

@@ -20,6 +20,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from ballast.validation.amounts import Known
+from ballast.validation.index import Group
 from ballast.validation.marks import Found, FreeText, Grounded, Sensitive, is_default, leaves, spelled
 from ballast.validation.sources import Source
 from ballast.validation.taint import Heard, wanted_of
@@ -82,12 +83,13 @@ def ground(
     arguments without a mark are held against untrusted text as well.
     """
     marked = [found for found in leaves(type(args), args, Grounded) if found.mark is not None and _says(found.value)]
-    plain = [found for found in _unmarked(args) if found.in_list or _origin(wanted_of(found), opening) is None]
-    plain = plain if unmarked else []
+    firm = Group(source for source in opening if source.trusted)
+    plain = _unmarked(args) if unmarked else []
+    plain = [found for found in plain if found.in_list or not firm.names(wanted_of(found))]
     known: dict[str, str] = {}
     left: list[Found] = []
     for found in marked:
-        origin = _origin(wanted_of(found), opening)
+        origin = _origin(wanted_of(found), firm)
         if origin is None:
             left.append(found)
         else:
@@ -120,11 +122,14 @@ class _Sought:
 
     def __init__(self, sources: Sequence[Source], secret: set[str]) -> None:
         self._sources, self._secret = sources, secret
-        self._firm = [source for source in sources if not source.words]
-        self._worded = [source for source in sources if source.words and source.trusted]
+        self._firm = Group(source for source in sources if source.trusted and not source.words)
+        self._worded = Group(source for source in sources if source.trusted and source.words)
+        self._untrusted = Group(source for source in sources if not source.trusted)
+        self._trusted = Group(source for source in sources if source.trusted)
+        self._amounts: dict[bool, Known] = {}
         self._taken = self._heard = self._taken_at_their_word = Heard(sources)
         if self._worded:
-            self._heard = Heard(one for one in sources if one not in self._worded or one.where != _PERSON)
+            self._heard = Heard(one for one in sources if not (one.words and one.trusted) or one.where != _PERSON)
             # As it would be if all that people say were meant.
             self._taken_at_their_word = Heard(replace(source, words=False) for source in sources)
         self.known: dict[str, str] = {}
@@ -136,10 +141,10 @@ class _Sought:
 
     def hold_against_untrusted(self, found: Found) -> None:
         """Say of an argument without a mark whether only untrusted text names it, or words do as well."""
-        where = _taints(found, self._sources, self._heard)
+        where = _taints(found, self._untrusted, self._heard)
         if where is None:
             return
-        if _taints(found, self._sources, self._taken_at_their_word) is None:
+        if _taints(found, self._untrusted, self._taken_at_their_word) is None:
             self._says_words(found, disputed=True)
         else:
             self.tainted[found.path] = where
@@ -166,7 +171,7 @@ class _Sought:
             self.known[path] = origin
             self._has_words(found)
             return
-        named = _origin(wanted, self._sources, trusted=False)
+        named = _origin(wanted, self._untrusted, perhaps=True)
         how = self._derived(wanted, path, trusted_only=True)
         if how is None and named is None and (how := self._derived(wanted, path, trusted_only=False)) is not None:
             named = "computed from it"
@@ -186,9 +191,10 @@ class _Sought:
     def _says_words(self, found: Found, *, disputed: bool) -> None:
         wanted = wanted_of(found)
         # Arguments are put together out of several: then the newest words are shown.
-        holding = [one for one in self._worded if one.holds(wanted, perhaps=True)] or self._worded[-1:]
+        holding = [*self._worded.naming(wanted, perhaps=True)] or [*self._worded][-1:]
         source = next((one for one in holding if one.where == _PERSON), holding[0])
-        leaf = next(filter(wanted.may_occur_in, source.leaves), source.leaves[0] if source.leaves else Leaf(""))
+        at = next(source.index.holding(wanted, perhaps=True), 0)
+        leaf = source.leaves[at] if source.leaves else Leaf("")
         quote = "" if found.path in self._secret else " ".join(str(leaf.value).split())
         quote = quote if len(quote) <= _QUOTED else f"{quote[:_QUOTED]}…"
         self.worded[found.path] = Worded(source.where, quote, disputed)
@@ -196,8 +202,10 @@ class _Sought:
     def _derived(self, wanted: Wanted, path: str, *, trusted_only: bool) -> str | None:
         if wanted.amount is None:
             return None
-        sources = [source for source in self._sources if source.trusted or not trusted_only]
-        how = known_amounts(sources).derive(wanted.amount) or _bare(wanted, wanted.amount, sources)
+        if trusted_only not in self._amounts:
+            sources = [source for source in self._sources if source.trusted or not trusted_only]
+            self._amounts[trusted_only] = known_amounts(sources)
+        how = self._amounts[trusted_only].derive(wanted.amount) or _bare(wanted, wanted.amount, self._trusted)
         return "it follows from known amounts" if how and path in self._secret else how
 
 
@@ -218,8 +226,8 @@ def known_amounts(sources: Iterable[Source]) -> Known:
     return Known({value: where for value, where in amounts.items() if value}, percents, numbers)
 
 
-def _bare(wanted: Wanted, value: Decimal, sources: Sequence[Source]) -> str | None:
-    where = next((source.where for source in sources if source.trusted and source.holds(wanted, perhaps=True)), None)
+def _bare(wanted: Wanted, value: Decimal, trusted: Group[Source]) -> str | None:
+    where = _origin(wanted, trusted, perhaps=True)
     return None if where is None else f"{value} stands in {where}, but not as an amount of money"
 
 
@@ -234,12 +242,11 @@ def _unmarked(args: BaseModel) -> list[Found]:
     ]
 
 
-def _taints(found: Found, sources: Sequence[Source], heard: Heard) -> str | None:
+def _taints(found: Found, untrusted: Group[Source], heard: Heard) -> str | None:
     taints = heard.is_quoted_by(str(found.value)) if isinstance(found.mark, FreeText) else heard.names_alone(found)
     if not taints:
         return None
-    wanted = wanted_of(found)
-    return _origin(wanted, sources, trusted=False) or next(one.where for one in sources if not one.trusted)
+    return _origin(wanted_of(found), untrusted, perhaps=True) or next(one.where for one in untrusted)
 
 
 def _unvouched(args: BaseModel, plain: Sequence[Found], heard: Heard) -> list[Found]:
@@ -249,9 +256,8 @@ def _unvouched(args: BaseModel, plain: Sequence[Found], heard: Heard) -> list[Fo
     return [found for found in missing if found.in_list or found.value not in (0, 1)]
 
 
-def _origin(wanted: Wanted, sources: Sequence[Source], *, trusted: bool = True) -> str | None:
-    holding = (one for one in sources if one.trusted is trusted and one.holds(wanted, perhaps=not trusted))
-    return next((source.where for source in holding), None)
+def _origin(wanted: Wanted, sources: Group[Source], *, perhaps: bool = False) -> str | None:
+    return next((source.where for source in sources.naming(wanted, perhaps=perhaps)), None)
 
 
 def _says(value: Any) -> bool:

@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
+from functools import cached_property
 from types import NoneType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -26,7 +27,7 @@ from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
 from ballast.validation.shapes import branches, extras_of, items_of, mark_of, marked_in, members_of, unwrapped
-from ballast.validation.value import Kind
+from ballast.validation.value import Kind, Wanted
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,11 @@ class Found:
     field: str = ""
     annotation: Any = dataclasses.field(default=None, compare=False, repr=False)
     own: bool = dataclasses.field(default=False, compare=False, repr=False)
+
+    @cached_property
+    def wanted(self) -> Wanted:
+        """What to look for: the value, compared as its mark says or as its name and type tell."""
+        return Wanted.of(self.value, getattr(self.mark, "kind", None), self.field)
 
     @property
     def chosen(self) -> bool:

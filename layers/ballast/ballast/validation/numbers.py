@@ -28,7 +28,8 @@ _WORDS = (
 #: A letter that may not touch a number. Those of other scripts may: 退款40元, 40원.
 _LETTER = r"[a-z_\u00b5\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f]"
 _BEFORE = re.compile(rf"(?:(?:(?<!{_LETTER})[a-z]{{1,3}})?{_SIGN}|(?<!{_LETTER})(?:{_CODES}|rs\.?))\s?$")
-_AFTER = re.compile(rf"\s?(?:{_SIGN}|[원円元圆圓])|[ -]?{_WORDS}(?!{_LETTER})")
+_WHOSE = r"(?:us|u\.s\.|american|canadian|australian|singapore|hong kong|new zealand|mexican|swiss)"
+_AFTER = re.compile(rf"\s?(?:(?:us|ca|au|nz|hk|sg)?{_SIGN}|[원円元圆圓])|[ -]?(?:{_WHOSE}[ -])?{_WORDS}(?!{_LETTER})")
 #: Pounds may be a weight: those of something, those that something weighs or has, and those that somebody lost.
 _POUNDS = re.compile(
     rf"[ -]?pounds?(?:(?P<money> sterling)|(?!\s+(?:of|heav(?:y|ier)|light(?:er)?|over ?weight|under ?weight|in weight"
@@ -51,7 +52,19 @@ _NO_NUMBER_AFTER = re.compile(
     rf"\s?%|{_LETTER}|(?![{BREAKS}][^0-9])(?!{EN_DASH}[^\W\d_]{{{WORD}}})[{DASH_CLASS}/:@][^\W_]"
     rf"|\s(?:thousand|millions?|mio|mrd|billions?|lakh|crore|dozen|percent)(?!{_LETTER})"
 )
-#: A word, and no part of a code, right before a dash.
+#: What such a price is for, or what goes on behind it: $84.50/month, $84.50-and
+_PER = re.compile(rf"/{_LETTER}|-{_LETTER}{{{WORD}}}")
+#: The two ends of a range: $80–$84.50, 80–84.50 dollars. A hyphen stands in many codes; there it must look like money.
+_PLAIN = r"[0-9]{1,9}(?:[.,][0-9]{3}){0,3}(?:[.,][0-9]{1,2})?"
+_FROM = re.compile(
+    rf"(?<![^\s(\[:=~])(?P<sign>(?:[a-z]{{0,3}}{_SIGN}|(?:{_CODES}))\s?)?{_PLAIN}"
+    rf"(?P<after>\s?{_SIGN}|\s?(?:{_CODES}))?(?P<dash>[{DASH_CLASS}])$"
+)
+_TO = re.compile(
+    rf"(?P<dash>[{DASH_CLASS}])(?P<sign>(?:[a-z]{{0,3}}{_SIGN}|(?:{_CODES}))\s?)?{_PLAIN}(?P<cents>(?<=[.,][0-9]{{2}}))?"
+    rf"(?P<after>{_AFTER.pattern})?(?![^\W_]|[.,]?[{DASH_CLASS}/.,:][0-9])"
+)
+#: A word, and no part of a code, right before a dash, or glued to an amount.
 _AFTER_WORD = re.compile(rf"(?<![^\s(\[])[^\W\d_]{{{WORD},}}$")
 
 
@@ -107,13 +120,33 @@ def _named(text: str, start: int, end: int) -> Named | None:
     before, after = _currency(text, start, end)
     certain = before is not None or after is not None
     after = after or _pounds(text, start, end)
-    begin = before.start() if before else start
-    sign = _sign_before(text, begin, currency=before is not None or after is not None)
-    if value is None or sign is None or (after is None and _NO_NUMBER_AFTER.match(text, end)):
-        return None
     currency = before is not None or after is not None
     decimals = re.search(r"[.,][0-9]{2}$", text[start:end_of_number]) is not None
-    return Named(sign * value, currency or decimals, currency, begin, after.end() if after else end, certain)
+    begin, end = before.start() if before else start, after.end() if after else end
+    looks_like_money = before is not None or (decimals and currency)
+    first, second = _range(text, begin, end, currency=currency, looks_like_money=looks_like_money)
+    sign = 1 if first is not None else _sign_before(text, begin, currency=currency, glued=looks_like_money)
+    goes_on = after is None and not second and _NO_NUMBER_AFTER.match(text, end)
+    if value is None or sign is None or (goes_on and not (before and _PER.match(text, end))):
+        return None
+    certain, currency = certain or second or first is not None, currency or second or first is not None
+    # A label before a range is one of both ends.
+    return Named(sign * value, currency or decimals, currency, begin if first is None else first, end, certain)
+
+
+def _range(text: str, begin: int, end: int, *, currency: bool, looks_like_money: bool) -> tuple[int | None, bool]:
+    """Return where the range begins that an amount ends, and whether one begins with it; either end has a currency."""
+    first = _FROM.search(text, max(0, begin - 32), begin)
+    if first and not (currency or first["sign"] or first["after"]):
+        first = None
+    if first and first["dash"] == "-" and not (looks_like_money or first["sign"]):
+        first = None
+    second = _TO.match(text, end)
+    if second and not (currency or second["sign"] or second["after"]):
+        second = None
+    if second and second["dash"] == "-" and not (second["sign"] or second["cents"] is not None):
+        second = None
+    return first.start() if first else None, second is not None
 
 
 def _currency(text: str, start: int, end: int) -> tuple[re.Match[str] | None, re.Match[str] | None]:
@@ -140,13 +173,16 @@ def _pounds(text: str, start: int, end: int) -> re.Match[str] | None:
     return None if _WEIGHS.search(text, max(0, start - 40), start) else found
 
 
-def _sign_before(text: str, start: int, *, currency: bool) -> int | None:
+def _sign_before(text: str, start: int, *, currency: bool, glued: bool) -> int | None:
     """Return 1 or -1 by what stands before a number, None where it is a part of something else.
 
-    ``currency``: one stands at it, so that a hyphen behind a word is a dash: "what I paid-$84.50".
+    ``currency``: one stands at it, so that a hyphen behind a word is a dash: "what I paid-$84.50". ``glued``: it looks
+    like money, so that a word may touch it: "refund84.50 dollars".
     """
     before, further = text[start - 1 : start], text[start - 2 : start - 1]
     if not before or before.isspace():
+        return 1
+    if glued and before.isalpha() and _AFTER_WORD.search(text, max(0, start - 40), start):
         return 1
     if before.isalnum() or before in "_@":
         return 1 if before >= "\u0e00" and not before.isdigit() else None
@@ -157,7 +193,7 @@ def _sign_before(text: str, start: int, *, currency: bool) -> int | None:
     if before in DASHES:
         return None if further.isalnum() else -1
     if before in ".,'’":
-        return None if before == "." or further.isdigit() else 1
+        return None if (before == "." and further != ".") or further.isdigit() else 1
     if before in ":/":
         return None if further.isdigit() else 1
     return 1

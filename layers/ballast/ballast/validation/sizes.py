@@ -31,12 +31,13 @@ def depth(value: Any, enough: int) -> int:
 
 def why_no_object(text: str) -> str | None:
     """Return why a text is not one JSON object: no JSON, ambiguous, or something else; None where it is one."""
-    doubled: list[str] = []
+    doubled = False
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:
-        names = [name for name, _ in items]
-        doubled.extend(name for name in names if names.count(name) > 1)
-        return dict(items)
+        nonlocal doubled
+        made = dict(items)
+        doubled = doubled or len(made) < len(items)
+        return made
 
     def no_number(name: str) -> Any:
         raise ValueError(f"{name} is no JSON")

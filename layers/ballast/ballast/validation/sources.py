@@ -37,10 +37,12 @@ from pydantic import BaseModel
 from ballast.contracts import HandOver, Planner, RunRequest
 from ballast.contracts.person import same_person
 from ballast.contracts.wire import canonical
+from ballast.errors import whatever_it_raises
 from ballast.folds.calls import CallState
 from ballast.log.events import ApprovalAnswered, CallIntended, CallSettled, EscalationAnswered, RunOpened
 from ballast.run import Run
 from ballast.validation.computed import Brought
+from ballast.validation.index import Index
 from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, is_default, leaves, spelled
 from ballast.validation.taint import Heard
 from ballast.validation.value import Leaf, Wanted, json_leaves
@@ -86,16 +88,24 @@ class Source:
 
         ``perhaps``: it may have been taken from here.
         """
-        occurs = wanted.may_occur_in if perhaps else wanted.occurs_in
-        return any(map(occurs, self.leaves)) and not self.arguments.makes(wanted)
+        return self.index.holds(wanted, perhaps=perhaps) and not self.arguments.makes(wanted)
 
     def repeats(self, wanted: Wanted) -> bool:
         """Say whether the value was named to people before: what they say of it may be a "no"."""
-        return any(map(wanted.may_occur_in, self.raised))
+        return self._raised.holds(wanted, perhaps=True)
 
     def teaches(self, number: Decimal) -> bool:
         """Say whether a number of this source was neither brought here nor computed from what was."""
         return not self.arguments.makes_number(number)
+
+    @cached_property
+    def index(self) -> Index:
+        """Who holds a value among the leaves."""
+        return Index(self.leaves)
+
+    @cached_property
+    def _raised(self) -> Index:
+        return Index(self.raised)
 
     @cached_property
     def arguments(self) -> Brought:
@@ -231,8 +241,10 @@ def _results(
         trusted = tool is not None and not tool.untrusted and not intended.tainted
         # What a person approved or proposed they have vouched for.
         if tool is not None and trusted and state.approval is not True and state.planner is not Planner.HUMAN:
-            made, switches = _arguments(tool, state)
-            trusted = not told.before(state.turn).may_have_made(made, switches=switches)
+            heard = told.before(state.turn)
+            if heard.untrusted_text:
+                made, switches = _arguments(tool, state)
+                trusted = not heard.may_have_made(made, switches=switches)
         where, brought = f"{state.turn:04d}.call.{state.index}", state.call.arguments
         if state.status == "failed":
             vouched = tool is not None and not (marked[state.call.tool] or has_mark(tool.arguments, Untrusted))
@@ -254,7 +266,7 @@ def _arguments(tool: Described, state: CallState) -> tuple[list[Found], int]:
     """
     made: Any = state.call.arguments
     switches = sum(1 for _ in _booleans(made))
-    with suppress(Exception):  # a validator may raise whatever it likes
+    with whatever_it_raises():  # a validator of the author's
         made = tool.arguments.model_validate_json(canonical(made))
     return [
         found for found in spelled(tool.arguments, made, Grounded) if not is_default(tool.arguments, found)

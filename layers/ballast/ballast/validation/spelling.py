@@ -10,7 +10,12 @@ What stands between two words may set them apart or join them: "O-1001—thanks"
 
 import re
 import unicodedata
+from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from ballast.contracts.spelled import UNSEEN, dashes
 
 #: Written without spaces between words, so each sign stands for itself.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -20,9 +25,9 @@ _TOKEN = re.compile(rf"(?P<d>[0-9]+)|(?P<i>[{_UNSPACED}])|(?P<w>(?:[^\W\d_{_UNSP
 #: Below this code point: Latin, Greek, Cyrillic. Letters of other scripts stand next to a number as a space would.
 _CASED = 0x0530
 
-#: Dashes that set words apart, also where they touch them.
-BREAKS = "\u2014\u2015"
-DASHES = f"\u2010\u2012\u2013\u2212{BREAKS}-"
+#: A dash that sets words apart, also where it touches them. All dashes are one of three: ``dashes``.
+BREAKS = "\u2014"
+DASHES = f"\u2013{BREAKS}-"
 #: Between two tokens without a space, these make one word of them.
 _JOINERS = frozenset(DASHES + "_.@") - frozenset(BREAKS)
 #: Stands for a hyphen in an id, and for a dash beside a word of so many letters.
@@ -48,18 +53,27 @@ _NAMES_END = (
 _ENDINGS = frozenset(_NAMES_END.split())
 #: Words that say what a value is ("order-O-1002", "no.O-1002"), and words that go on after one ("O-1002-it came"). None
 #: of them is a part of a value; a hyphen beside any other word may join the two (photo-O-1002, SKU-100-blue).
-_BEFORE_VALUES = (
-    "order orders no nr num number id ref reference tracking invoice ticket case customer refund return parcel payment "
-    "is are was for about and my of cancel bestellung rechnung auftrag commande facture pedido factura ordine"
+_KINDS = (
+    "order orders number reference tracking invoice ticket case code customer refund return parcel payment cancel "
+    "bestellung rechnung auftrag commande facture pedido factura ordine"
 )
+_BEFORE_VALUES = f"{_KINDS} no nr num id ref is are was for about and my of"
 _AFTER_VALUES = (
     "it its is was and but or that this these those which please thanks thank because then they the my we you not when "
-    "who has have had came come arrived for from with also und aber et mais y pero"
+    "who has have had came come arrived for from with also here there und aber et mais y pero"
 )
+_WORD_BEGINS = rf"(?<![^\s(\[\"'“‘«:;,{re.escape(DASHES.rstrip('-'))}])"
 _HYPHEN_BEFORE = re.compile(
-    rf"(?<![^\s(\[\"'“‘«])((?i:{_BEFORE_VALUES.replace(' ', '|')}))[-.\u2010](?=[^\W\d_]{{0,6}}[-_]?[0-9])"
+    rf"{_WORD_BEGINS}((?i:{_BEFORE_VALUES.replace(' ', '|')}))[-.](?=[^\W\d_]{{0,6}}[-_]?[0-9])"
 )
-_HYPHEN_AFTER = re.compile(rf"(?<=[0-9])[-\u2010](?=(?:{_AFTER_VALUES.replace(' ', '|')})(?:[\s,;:.!?]|$))")
+_KIND = "|".join(f"[{word[0]}{word[0].upper()}]{word[1:]}" for word in _KINDS.split())
+_HYPHEN_AFTER = re.compile(rf"(?<=[0-9])-(?=(?:{_AFTER_VALUES.replace(' ', '|')}|{_KIND})(?:[\s,;:.!?]|$))")
+#: The same words glued to a value that begins with a capital: orderO-1002.
+_GLUED_BEFORE = re.compile(rf"{_WORD_BEGINS}({_KIND})(?=[A-Z]{{1,6}}[-_]?[0-9])")
+#: Signs that nobody sees between a word and a value: a soft hyphen, a zero-width space.
+_UNSEEN_BESIDE = re.compile(
+    rf"(?<=[^\W\d_]{{{WORD}}})[{UNSEEN}]+(?=[^\W\d_]{{0,6}}[-_$€£¥]?[0-9])|(?<=[0-9])[{UNSEEN}]+(?=[^\W\d_]{{{WORD}}})"
+)
 #: From one id to another of the same kind: O-1002–O-1004.
 _RANGE = re.compile(r"(?<![^\s(\[,;:])([^\W\d_]{1,8}[-_ ]?)([0-9]{1,18})\u2013(?=\1[0-9])")
 #: What may stand between two groups of a long code, and how many letters and digits make one.
@@ -75,7 +89,7 @@ def even(text: str, *, case: bool = False) -> str:
     """
     if text.isascii():
         return text if case else text.lower()
-    folded = unicodedata.normalize("NFKC", text)
+    folded = unicodedata.normalize("NFKC", dashes(text))
     folded = folded if case else unicodedata.normalize("NFKC", folded.casefold())
     return "".join(_even(char) for char in folded)
 
@@ -107,10 +121,19 @@ def unglued(text: str) -> str:
 
 
 def loosened(text: str) -> str:
-    """Return ``text`` with a space where a hyphen or a full stop sets a value apart from a word beside it."""
-    if "-" in text or "\u2010" in text or "." in text:
+    """Return ``text`` with a space where a value is set apart from a word beside it: by a hyphen, a full stop, nothing.
+
+    Its dashes are ``dashes``.
+    """
+    text = _GLUED_BEFORE.sub(r"\1 ", set_apart(text))
+    if "-" in text or "." in text:
         text = _HYPHEN_AFTER.sub(" - ", _HYPHEN_BEFORE.sub(r"\1 ", text))
     return _RANGE.sub(r"\1\2 ", text) if EN_DASH in text else text
+
+
+def set_apart(text: str) -> str:
+    """Return ``text`` with a space for what nobody sees between a word of three letters or more and a value."""
+    return text if text.isascii() else _UNSEEN_BESIDE.sub(" ", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +156,19 @@ def tokens(evened: str) -> tuple[Token, ...]:
         found.append(Token(match.group(), match.lastgroup or "", evened[end : match.start()]))
         end = match.end()
     return tuple(found)
+
+
+def alike(words: tuple[Token, ...]) -> str:
+    """Return what the spellings of one value have in common: O-1001, "o 1001" and o1001, and not O-10-01."""
+    made = ""
+    for at, token in enumerate(words):
+        before = words[at - 1] if at else token
+        if token.kind == before.kind == "d" and at:
+            made += "-" if _DIGITS_GAP.fullmatch(token.gap) else token.gap
+        elif at and (token.kind == before.kind or not (_ID_GAP.fullmatch(token.gap) or _TEXT_GAP.fullmatch(token.gap))):
+            made += " " if _TEXT_GAP.fullmatch(token.gap) else token.gap
+        made += token.text
+    return made
 
 
 def code_of(wanted: tuple[Token, ...]) -> str:
@@ -202,20 +238,14 @@ class _Pattern:
     """Which tokens of ``wanted`` a token of a text may be, as bits: by its word, and by what stands before it."""
 
     def __init__(self, wanted: tuple[Token, ...]) -> None:
-        spaced = any(char.isspace() for token in wanted[1:] for char in token.gap)
         self._same_gap: dict[tuple[str, str], int] = {}
+        spaced = _is_spaced(wanted)
         # By word, where another gap does as well: one that parts words, that parts digits, or that an id may have.
         self._other_gap: dict[re.Pattern[str], dict[str, int]] = {_TEXT_GAP: {}, _DIGITS_GAP: {}, _ID_GAP: {}}
         for at, mine in enumerate(wanted[1:], start=1):
             bit = 1 << at
             self._same_gap[mine.text, mine.gap] = self._same_gap.get((mine.text, mine.gap), 0) | bit
-            if spaced:
-                gaps, fits = _TEXT_GAP, mine.gap != ""
-            elif mine.kind == wanted[at - 1].kind == "d":
-                gaps, fits = _DIGITS_GAP, _DIGITS_GAP.fullmatch(mine.gap) is not None
-            else:
-                gaps, fits = _ID_GAP, True
-            if fits:
+            if (gaps := _gap_rule(wanted, at, spaced=spaced)) is not None:
                 self._other_gap[gaps][mine.text] = self._other_gap[gaps].get(mine.text, 0) | bit
 
     def follows(self, token: Token) -> int:
@@ -242,3 +272,121 @@ def _apart(left: Token, right: Token) -> bool:
 def _joins_numbers(left: Token, right: Token) -> bool:
     """Say whether one of two that touch is a word of a script that writes its words next to numbers: O-1001을."""
     return any(token.kind == "w" and ord(token.text[0]) >= _CASED for token in (left, right))
+
+
+def _is_spaced(wanted: tuple[Token, ...]) -> bool:
+    return any(char.isspace() for token in wanted[1:] for char in token.gap)
+
+
+def _gap_rule(wanted: tuple[Token, ...], at: int, *, spaced: bool) -> re.Pattern[str] | None:
+    """Return what may stand before that token beside its own gap: in a text, an id, between digits."""
+    mine = wanted[at]
+    if spaced:
+        return _TEXT_GAP if mine.gap != "" else None
+    if mine.kind == wanted[at - 1].kind == "d":
+        return _DIGITS_GAP if _DIGITS_GAP.fullmatch(mine.gap) else None
+    return _ID_GAP
+
+
+def _fits(mine: Token, theirs: Token, gaps: re.Pattern[str] | None) -> bool:
+    return mine.gap == theirs.gap or (gaps is not None and gaps.fullmatch(theirs.gap) is not None)
+
+
+class Words:
+    """The words of texts, one text behind the other, and where runs of them stand.
+
+    Runs are named by doubling: a run of 2n words is a pair of runs of n, so naming those of a length takes one pass.
+    A run of any length is told by its first and its last part, which overlap.
+    """
+
+    def __init__(self, texts: Sequence[tuple[Token, ...]]) -> None:
+        self._tokens = [token for text in texts for token in text]
+        self._owners = array("l", (at for at, text in enumerate(texts) for _ in text))
+        names: dict[Any, int] = {}
+        self._names = [names]
+        self._runs = [array("l", (names.setdefault(token.text, len(names)) for token in self._tokens))]
+        self._places: dict[int, tuple[dict[tuple[int, int], int], Sequence[int]]] = {}
+        self._codes: dict[int, dict[str, list[int]]] = {}
+        neighbours = range(1, len(self._tokens))
+        parts = [self._is_first(at) or _apart(self._tokens[at - 1], self._tokens[at]) for at in neighbours]
+        self._begins, self._ends = [True, *parts], [*parts, True]
+
+    def owners(self, wanted: tuple[Token, ...]) -> set[int]:
+        """Return which texts have these words, whole."""
+        key = self._key(wanted) if wanted and self._tokens else None
+        if key is None:
+            return set()
+        size = len(wanted)
+        newest, earlier = self._of_size(size)
+        spaced = _is_spaced(wanted)
+        rules = [_gap_rule(wanted, at, spaced=spaced) for at in range(1, size)]
+        found: set[int] = set()
+        at = newest.get(key, -1)
+        while at >= 0:
+            owner = self._owners[at]
+            theirs = self._tokens[at + 1 : at + size] if owner not in found else ()
+            if owner not in found and all(map(_fits, wanted[1:], theirs, rules)):
+                found.add(owner)
+            at = earlier[at]
+        return found
+
+    def owners_of_code(self, code: str) -> list[int]:
+        """Return which texts have a long code, in whatever groups."""
+        size = len(code)
+        if size not in self._codes:
+            made = self._codes[size] = {}
+            for start, owner in enumerate(self._owners):
+                if (written := self._code_at(start, size)) is not None:
+                    made.setdefault(written, []).append(owner)
+        return self._codes[size].get(code, [])
+
+    def _code_at(self, start: int, size: int) -> str | None:
+        """Return the code of that many letters and digits that begins at a word, whole; None where none does."""
+        tokens = self._tokens
+        if not self._is_first(start) and not _ends_code(tokens[start - 1], tokens[start]):
+            return None
+        written, end = tokens[start].text, start + 1
+        while len(written) < size and not self._is_first(end) and _CODE_GAP.fullmatch(tokens[end].gap):
+            written += tokens[end].text
+            end += 1
+        whole = len(written) == size and (self._is_first(end) or _ends_code(tokens[end - 1], tokens[end]))
+        return written if whole else None
+
+    def _is_first(self, at: int) -> bool:
+        """Say whether a text begins here, or the last one ends."""
+        return at in (0, len(self._owners)) or self._owners[at - 1] != self._owners[at]
+
+    def _key(self, wanted: tuple[Token, ...]) -> tuple[int, int] | None:
+        """Return the names of the first and the last part of a run; None where no text has one of its parts."""
+        row = [self._names[0].get(token.text, -1) for token in wanted]
+        half = 1
+        while -1 not in row and 2 * half <= len(wanted):
+            names = self._level((2 * half).bit_length() - 1)
+            row = [names.get(pair, -1) for pair in zip(row, row[half:], strict=False)]
+            half *= 2
+        return None if -1 in row else (row[0], row[-1])
+
+    def _level(self, level: int) -> dict[Any, int]:
+        while len(self._runs) <= level:
+            half, runs = 2 ** (len(self._runs) - 1), self._runs[-1]
+            names: dict[Any, int] = {}
+            pairs = zip(runs, runs[half:], strict=False)
+            self._runs.append(array("l", (names.setdefault(pair, len(names)) for pair in pairs)))
+            self._names.append(names)
+        return self._names[level]
+
+    def _of_size(self, size: int) -> tuple[dict[tuple[int, int], int], Sequence[int]]:
+        """Return the newest place of each run of that many words, by its key, and for each place the one before it."""
+        if size not in self._places:
+            level = size.bit_length() - 1
+            runs, shift = self._runs[level], size - 2**level
+            newest: dict[tuple[int, int], int] = {}
+            earlier = array("l", [-1]) * len(self._tokens)
+            for at in range(len(self._tokens) - size + 1):
+                end = at + size - 1
+                if self._begins[at] and self._ends[end] and self._owners[at] == self._owners[end]:
+                    key = runs[at], runs[at + shift]
+                    earlier[at] = newest.get(key, -1)
+                    newest[key] = at
+            self._places[size] = newest, earlier
+        return self._places[size]

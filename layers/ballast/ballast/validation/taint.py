@@ -22,6 +22,7 @@ from typing import Literal, Protocol
 from ballast.validation.amounts import names_paging
 from ballast.validation.computed import Brought
 from ballast.validation.dates import Day, day_of, days_in, is_nearest
+from ballast.validation.index import Group
 from ballast.validation.marks import Found
 from ballast.validation.spelling import Token, even, tokens
 from ballast.validation.value import Kind, Leaf, Wanted
@@ -85,9 +86,7 @@ class Heard:
     """
 
     def __init__(self, sources: Iterable[Said] = (), on: date | None = None) -> None:
-        self._trusted: list[Said] = []
-        self._said: list[Said] = []
-        self._untrusted: list[Said] = []
+        self._trusted, self._said, self._untrusted = Group[Said](), Group[Said](), Group[Said]()
         self._known = _Words()
         self._worded = _Words()
         self._planted = _Words()
@@ -104,16 +103,21 @@ class Heard:
             sources, words = self._said, self._worded
         else:
             sources, words = self._trusted, self._known
-        sources.append(source)
+        sources.add(source)
         words.add(source)
+
+    @property
+    def untrusted_text(self) -> bool:
+        """Whether any text was heard that nobody vouches for."""
+        return bool(self._untrusted)
 
     def settles(self, wanted: Wanted) -> bool:
         """Say whether somebody's words name a value that neither untrusted text nor a question to them named."""
-        holding = [source for source in self._said if source.holds(wanted) and not source.repeats(wanted)]
-        return bool(holding) and not self._plants(wanted)
+        named = any(not source.repeats(wanted) for source in self._said.naming(wanted))
+        return named and not self._plants(wanted)
 
     def _plants(self, wanted: Wanted) -> bool:
-        return _among(self._untrusted, wanted, perhaps=True) or self._counts(wanted, self._planted.words)
+        return self._untrusted.names(wanted, perhaps=True) or self._counts(wanted, self._planted.words)
 
     def may_have_made(self, arguments: Sequence[Found], *, switches: int = 0) -> bool:
         """Say whether untrusted text may have made one of these arguments of a read, so that its result is tainted.
@@ -146,9 +150,9 @@ class Heard:
         if found.chosen or not self._untrusted:
             return False
         wanted = wanted_of(found)
-        if _among(self._trusted, wanted) or self._counts(wanted, self._known.words):
+        if self._trusted.names(wanted) or self._counts(wanted, self._known.words):
             return False
-        if _among(self._untrusted, wanted, perhaps=True):
+        if self._untrusted.names(wanted, perhaps=True):
             return True
         leaf = wanted.leaf
         return isinstance(leaf.value, str) and bool((self._planted.telling & _telling(leaf)) - self._known.telling)
@@ -166,13 +170,13 @@ class Heard:
         if day is not None and self._names_day(day, self._known):
             return True
         # By words first: that is a look into sets.
-        if self._names(wanted, with_words=False) or _among(self._trusted, wanted):
+        if self._names(wanted, with_words=False) or self._trusted.names(wanted):
             return True
         if not self._said or self._plants(wanted):
             return False
         if day is not None and self._names_day(day, self._worded):
             return not {day, (None, *day[1:])} & self._planted.days
-        if _among(self._said, wanted):
+        if self._said.names(wanted):
             return self.settles(wanted)
         return self._names(wanted, with_words=True)
 
@@ -218,7 +222,7 @@ class Heard:
         return word in _FUNCTION_WORDS or word not in getattr(self._planted, which)
 
     def _is_known_run(self, run: str) -> bool:
-        return _among(self._trusted, Wanted(Leaf(run), (Kind.TEXT,)))
+        return self._trusted.names(Wanted(Leaf(run), (Kind.TEXT,)))
 
     def _is_run(self, run: str) -> bool:
         return self._is_known_run(run) or self.settles(Wanted(Leaf(run), (Kind.TEXT,)))
@@ -228,14 +232,14 @@ class Heard:
         text = str(getattr(found.value, "value", found.value))
         if not found.chosen or found.in_list or sum(map(str.isalpha, text)) < _SHORT:
             return False
-        return not _among(self._untrusted, Wanted.of(text), perhaps=True)
+        return not self._untrusted.names(Wanted.of(text), perhaps=True)
 
     def _pages(self, found: Found) -> bool:
         value = found.value
         if not isinstance(value, int) or not names_paging(found.field) or found.in_list:
             return False
         return 0 <= value < _FEW or (
-            _FEW <= value < _MANY and not _among(self._untrusted, wanted_of(found), perhaps=True)
+            _FEW <= value < _MANY and not self._untrusted.names(wanted_of(found), perhaps=True)
         )
 
 
@@ -284,17 +288,13 @@ class _Words:
 
 def wanted_of(found: Found) -> Wanted:
     """Return what to look for: the value of an argument, compared as its mark says or as its name and type tell."""
-    return Wanted.of(found.value, getattr(found.mark, "kind", None), found.field)
+    return found.wanted
 
 
 def _taken(left: list[Said]) -> list[Said]:
     taken = [*left]
     left.clear()
     return taken
-
-
-def _among(sources: Iterable[Said], wanted: Wanted, *, perhaps: bool = False) -> bool:
-    return any(source.holds(wanted, perhaps=perhaps) for source in sources)
 
 
 def _words(leaf: Leaf) -> set[str]:

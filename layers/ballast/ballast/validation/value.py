@@ -21,6 +21,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
+from ballast.contracts.spelled import dashes
 from ballast.validation.amounts import (
     is_amount,
     may_be_amount,
@@ -35,12 +36,14 @@ from ballast.validation.spelling import (
     DASH_CLASS,
     HYPHEN_CLASS,
     Token,
+    alike,
     code_occurs,
     code_of,
     ends_address,
     even,
     loosened,
     occurs,
+    set_apart,
     tokens,
     unglued,
 )
@@ -56,7 +59,7 @@ _HOST = re.compile(r"(?:[\w-]{1,63}\.){1,12}[\w-]{2,63}(?::[0-9]{1,5})?(?=[/?#]|
 _AFTER_HOST = re.compile(r"(?<!:)[,;!](?=[^\W\d_])")
 _MAX_URL = 2_048
 _PHONE = re.compile(
-    rf"(?<![^\W_])(?:(?<![{HYPHEN_CLASS}_.@/])|(?<=\u2013)(?=\+))(\+|00)?"
+    rf"(?<![^\W_])(?:(?<![{HYPHEN_CLASS}_.@/])|(?<=[{HYPHEN_CLASS}])(?=\+))(\+|00)?"
     rf"\(?[0-9](?:[ {DASH_CLASS}()./]{{0,3}}[0-9])+(?![^\W_]|[@_])"
 )
 #: How JSON's writers put a decimal into a text.
@@ -101,28 +104,36 @@ class Leaf:
         return even(str(self.value))
 
     @cached_property
+    def _text(self) -> str:
+        return dashes(str(self.value))
+
+    @cached_property
+    def parted(self) -> str:
+        """The text, evened, with a space for what nobody sees between a word and a value: where numbers stand."""
+        return even(set_apart(self._text))
+
+    @cached_property
     def tokens(self) -> tuple[Token, ...]:
         """The words of the text; a number that is none has no words."""
-        return () if isinstance(self.value, Decimal) else tokens(even(unglued(str(self.value))))
+        return () if isinstance(self.value, Decimal) else tokens(even(unglued(self._text)))
 
     @cached_property
     def loose_tokens(self) -> tuple[Token, ...]:
         """The words of the text, with values set apart from words that they are glued to; empty where none is."""
         if isinstance(self.value, Decimal):
             return ()
-        text = str(self.value)
-        loosened_text = loosened(text)
-        return () if loosened_text == text else tokens(even(unglued(loosened_text)))
+        loosened_text = loosened(self._text)
+        return () if loosened_text == self._text else tokens(even(unglued(loosened_text)))
 
     @cached_property
     def named(self) -> tuple[Named, ...]:
         """The numbers that the text names, or the one that it is: a program's own format has one reading."""
         if isinstance(self.value, str) and not _PROGRAMS_OWN.fullmatch(self.value):
-            return tuple(numbers(self.evened))
+            return tuple(numbers(self.parted))
         value = Decimal(self.value)
         if not value.is_finite() or value.adjusted() > _MAX_ADJUSTED:
             return ()
-        return (Named(value, "." in str(self.value), False, 0, len(self.evened)),)
+        return (Named(value, "." in str(self.value), False, 0, len(self.parted)),)
 
     @cached_property
     def numbers(self) -> frozenset[Decimal]:
@@ -134,7 +145,7 @@ class Leaf:
         """The amounts of money in it: numbers with a currency, or the one of a field that is named as money."""
         if names_amount(self.field) and self._is_number:
             return self.numbers
-        return frozenset(one.value for one in self.named if is_amount(self.evened, one))
+        return frozenset(one.value for one in self.named if is_amount(self.parted, one))
 
     @cached_property
     def perhaps_amounts(self) -> frozenset[Decimal]:
@@ -142,7 +153,7 @@ class Leaf:
         if names_count(self.field):
             return self.amounts
         if not self._is_number:
-            return self.amounts | {one.value for one in self.named if may_be_amount(self.evened, one)}
+            return self.amounts | {one.value for one in self.named if may_be_amount(self.parted, one)}
         is_one = self.field == "" and not isinstance(self.value, str)
         return self.amounts | {one.value for one in self.named if is_one or one.money}
 
@@ -157,17 +168,17 @@ class Leaf:
         """Whether it is one number and nothing else."""
         if not isinstance(self.value, str) or _INTEGER.fullmatch(self.value):
             return True
-        return len(self.named) == 1 and self.named[0].end - self.named[0].start == len(self.evened.strip())
+        return len(self.named) == 1 and self.named[0].end - self.named[0].start == len(self.parted.strip())
 
     @cached_property
     def emails(self) -> frozenset[str]:
         """The e-mail addresses in it."""
-        return frozenset(_emails(str(self.value))) if "@" in self.evened else frozenset()
+        return frozenset(_emails(self._text)) if "@" in self.evened else frozenset()
 
     @cached_property
     def urls(self) -> frozenset[str]:
         """The web addresses in it, without scheme, www. and final slash."""
-        return frozenset(_urls(str(self.value))) if "." in self.evened or "://" in self.evened else frozenset()
+        return frozenset(_urls(self._text)) if "." in self.evened or "://" in self.evened else frozenset()
 
     @cached_property
     def hosts(self) -> frozenset[str]:
@@ -231,6 +242,42 @@ class Wanted:
         return (
             next(iter(self.leaf.numbers), None) if Kind.AMOUNT in self.kinds and len(self.leaf.numbers) == 1 else None
         )
+
+    @property
+    def alike(self) -> str:
+        """What all spellings of the value have in common, as far as they are taken for one."""
+        kind, leaf = self.kinds[0], self.leaf
+        if kind in (Kind.AMOUNT, Kind.NUMBER) and len(leaf.numbers) == 1:
+            return str(next(iter(leaf.numbers)).normalize())
+        made = {
+            Kind.EMAIL: lambda: _address(leaf.evened),
+            Kind.URL: lambda: address_of_url(str(leaf.value)),
+            Kind.PHONE: lambda: _digits(leaf.evened),
+        }.get(kind, lambda: leaf.code or alike(leaf.tokens))()
+        return made or leaf.evened.strip()
+
+    def sought(self, *, perhaps: bool = False) -> Iterator[tuple[str, Any]]:
+        """Yield what is looked for beside words: the name of a set of a leaf, and what is in it where the value is.
+
+        ``perhaps`` as in ``may_occur_in``.
+        """
+        leaf = self.leaf
+        value = next(iter(leaf.numbers)) if len(leaf.numbers) == 1 else None
+        for kind in self.kinds:
+            if kind is Kind.EMAIL:
+                yield "emails", _address(leaf.evened)
+            elif kind is Kind.URL:
+                yield "urls", address_of_url(str(leaf.value))
+            elif kind is Kind.PHONE:
+                yield "phones", _digits(leaf.evened)
+            elif kind is not Kind.TEXT and value is not None:
+                yield ("amounts" if kind is Kind.AMOUNT else "numbers"), value
+                if kind is Kind.NUMBER and names_percentage(leaf.field):
+                    yield "percentages", value
+        if perhaps and {Kind.AMOUNT, Kind.NUMBER} & {*self.kinds}:
+            yield from (("percentages", one) for one in leaf.numbers)
+            if value is not None:
+                yield "numbers", value
 
     def occurs_in(self, leaf: Leaf) -> bool:
         """Say whether the value stands in ``leaf``, whole."""

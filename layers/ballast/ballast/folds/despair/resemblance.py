@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Any
@@ -23,6 +23,34 @@ _DIGIT = re.compile(r"\d")
 #: From letter to letter: "o-1001", "don't", "c++" without its signs.
 _WORD = re.compile(r"\w(?:\S*\w)?")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+#: Longer words are compared whole: nobody misspells them, and difflib takes long.
+_LONGEST_WORD = 400
+_NAME_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+#: What the last word of a field's name says: it holds words, or it says which thing.
+_HOLDS_TEXT = _set(
+    "text txt content contents body message msg note notes comment comments remark remarks description summary reason "
+    "explanation reply answer headline caption paragraph sentence line lines entry snippet markdown html json data "
+    "draft words value instruction instructions prompt feedback review details"
+)
+_SAYS_WHICH = _set(
+    "id ids key keys name names path file filename folder directory dir url uri link to cc bcc from recipient "
+    "recipients email mail phone address number no nr ref reference sku user username member customer person owner "
+    "account assignee channel room queue table column row cell sheet page section day date time month year tag label "
+    "status state type kind category city country language locale currency unit branch repo repository host tenant"
+)
+#: Written without spaces, so that a text of more than some signs has words.
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]{6}")
+#: The name of somebody, a street or a folder has so many words at most.
+_WORDS_OF_A_NAME = 6
+_A_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
+#: What names a thing in one word: no sign in it that only code or prose has, and not as long as those.
+_A_NAME = re.compile(r"(?:https?://\S+|[\w.:/#@+~\\-]{1,80})")
 
 
 @dataclass(frozen=True)
@@ -48,6 +76,8 @@ class Search:
 
 
 def _edited(some: frozenset[str], others: frozenset[str]) -> bool:
+    if any(len(word) > _LONGEST_WORD for word in some | others):
+        return False
     left = set(others)
     for word in sorted(some):
         match = next((one for one in sorted(left) if SequenceMatcher(None, word, one).ratio() >= _ALIKE), None)
@@ -73,10 +103,54 @@ def search_of(call: ToolCall) -> Search | None:
     return Search(frozenset(words), canonical([call.tool, rest])) if words else None
 
 
-def target_of(call: ToolCall) -> str | None:
-    """Return what a call is about, whatever its free text says; None where it has no free text."""
-    search = search_of(call)
-    return None if search is None else search.rest
+def target_of(
+    call: ToolCall, *, free: Collection[str] = (), spelled: Callable[[str, Any], Any] = lambda _, value: same(value)
+) -> str | None:
+    """Return what a call is about, whatever its texts say; None where it has no text.
+
+    Its values count as a set, without their places. A text is what the tool says is ``free``, what stands in a field
+    that is named as one (``body``, ``note_text``), several words, and code. One word is a text where something else
+    says which thing the call is about. ``spelled`` makes one of the spellings of a value; it gets the field's name.
+    """
+    about, texts, words = set(), set(), {}
+    for name, value in _values(call.arguments, ""):
+        if isinstance(value, str) and (value in free or _is_text(name, value)):
+            texts.add(name)
+        elif isinstance(value, str) and _A_WORD.fullmatch(value) and _head(name) not in _SAYS_WHICH:
+            words[name, value] = canonical([name, spelled(name, value)])
+        else:
+            about.add((name, canonical([name, spelled(name, value)]), isinstance(value, str)))
+    if words and any(is_text or _head(name) in _SAYS_WHICH for name, _, is_text in about):
+        texts.update(name for name, _ in words)
+        words = {}
+    known = {made for _, made, _ in about} | {*words.values()} | {canonical([name, "…"]) for name in texts}
+    return canonical([call.tool, sorted(known)]) if texts else None
+
+
+def _values(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield each value of JSON with the name that it stands under."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _values(inner, str(key))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _values(inner, name)
+    else:
+        yield name, value
+
+
+def _is_text(name: str, value: str) -> bool:
+    if _head(name) in _HOLDS_TEXT:
+        return True
+    several = len(value.split())
+    if several > 1 or _head(name) in _SAYS_WHICH:
+        least = _WORDS_OF_A_NAME if _head(name) in _SAYS_WHICH else 1
+        return several > least and any(not _DIGIT.search(word) for word in _words(value))
+    return _UNSPACED.search(value) is not None or (value != "" and _A_NAME.fullmatch(value) is None)
+
+
+def _head(name: str) -> str:
+    return next((part.lower() for part in reversed(_NAME_PARTS.findall(name[:100]))), "")
 
 
 def _words(text: str) -> frozenset[str]:

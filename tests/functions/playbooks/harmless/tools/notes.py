@@ -1,6 +1,7 @@
 """Tools whose rules break in every way, and tools that are down for good."""
 
 import sys
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -12,12 +13,28 @@ from ballast.playbook import Effect, ToolContext, ToolFailed, tool
 from ballast.validation import Sensitive
 
 Where = Literal["nowhere", "field", "validate", "approve_if", "precondition", "cost", "moves", "moves_key", "undo"]
-What = Literal["KeyError", "TypeError", "Speechless", "exit", "long", "secret", "Setting", "ToolFailed"]
+Odd = Literal["Panic", "Mute", "group", "generator", "later", "busy"]
+What = Literal["KeyError", "TypeError", "Speechless", "exit", "long", "secret", "Setting", "ToolFailed", Odd]
+#: What a rule returns instead of raising; "" where it raises.
+Returns = Literal["", "coroutine", "list", "bytes", "number", "generator", "true", "surrogate"]
 
 
 class Speechless(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no words")
+
+
+class Panic(BaseException):
+    """As a panic in Rust is (pyo3), or the timeout of a green thread: no ``Exception``."""
+
+
+class Mute(BaseException):
+    def __str__(self) -> str:
+        raise Panic("no words")
+
+
+class Busy(RetryLater):
+    """A name that no workflow knows."""
 
 
 def breaks(args: Any, where: Where) -> None:
@@ -44,6 +61,36 @@ def fail(what: What, pin: str) -> None:
             raise SettingInvalid("NO_SUCH_TABLE is missing")
         case "ToolFailed":
             raise ToolFailed("the rule says no")
+        case "Panic":
+            raise Panic("called unwrap on None")
+        case "Mute":
+            raise Mute
+        case "group":
+            raise BaseExceptionGroup("two", [Panic("one"), KeyError("two")])
+        case "generator":
+            raise GeneratorExit
+        case "later":
+            raise RetryLater("The register is closed.")
+        case "busy":
+            raise Busy("The register is busy.")
+
+
+async def _nothing() -> bool:
+    return False
+
+
+def odd(returns: Returns) -> Any:
+    """Return what no rule may."""
+    made: dict[str, Callable[[], Any]] = {
+        "coroutine": _nothing,
+        "list": lambda: ["no"],
+        "bytes": lambda: b"no",
+        "number": lambda: 1.5,
+        "generator": lambda: (one for one in "no"),
+        "true": lambda: True,
+        "surrogate": lambda: "\ud800",
+    }
+    return made[returns]()
 
 
 class Act(BaseModel):
@@ -52,6 +99,7 @@ class Act(BaseModel):
     pin: Annotated[str, Sensitive()] = "4711-0815-99"
     where: Where = "nowhere"
     what: What = "KeyError"
+    returns: Returns = ""
     touched: Annotated[int, AfterValidator(lambda n: n)] = 0
 
     @field_validator("touched")
@@ -59,6 +107,10 @@ class Act(BaseModel):
     def _no_thirteen(cls, touched: int) -> int:
         if touched == 13:
             raise KeyError("thirteen")
+        if touched == 14:
+            raise Panic("fourteen")
+        if touched == 15:
+            raise RetryLater("The register is closed.")
         return touched
 
 
@@ -68,34 +120,35 @@ class Acted(BaseModel):
     note: str
 
 
-def _validate(args: Act, _: Any) -> str | None:
-    breaks(args, "validate")
-    return None
+def _validate(args: Act, _: Any) -> Any:
+    return _said(args, "validate", None)
 
 
-def _approve(args: Act, _: Any) -> bool:
-    breaks(args, "approve_if")
-    return args.where == "precondition"
+def _approve(args: Act, _: Any) -> Any:
+    return _said(args, "approve_if", args.where == "precondition")
 
 
 def _precondition(args: Act, _: ToolContext) -> Any:
-    breaks(args, "precondition")
-    return {}
+    return _said(args, "precondition", {})
 
 
-def _cost(args: Act, _: Any) -> int:
-    breaks(args, "cost")
-    return 10
+def _cost(args: Act, _: Any) -> Any:
+    return _said(args, "cost", 10)
 
 
-def _moves(args: Act, _: Any) -> Decimal:
-    breaks(args, "moves")
-    return Decimal(1)
+def _moves(args: Act, _: Any) -> Any:
+    return _said(args, "moves", Decimal(1))
 
 
-def _key(args: Act, _: ToolContext) -> str:
-    breaks(args, "moves_key")
-    return "C-1"
+def _key(args: Act, _: ToolContext) -> Any:
+    return _said(args, "moves_key", "C-1")
+
+
+def _said(args: Act, where: Where, usual: Any) -> Any:
+    if args.where == where and args.returns:
+        return odd(args.returns)
+    breaks(args, where)
+    return usual
 
 
 def _add(ctx: ToolContext) -> None:
@@ -166,6 +219,12 @@ def _down(args: Down, ctx: ToolContext) -> Acted:
 def read_down(args: Down, ctx: ToolContext) -> Acted:
     """Read what is down."""
     return _down(args, ctx)
+
+
+@tool(effect=Effect.READ)
+def read_set(args: Down, ctx: ToolContext) -> Acted:
+    """Read what the deployment must have set."""
+    raise SettingInvalid("NOTES_TABLE is missing.")
 
 
 @tool(effect=Effect.WRITE, honours_key=True)

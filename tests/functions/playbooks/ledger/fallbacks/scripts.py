@@ -60,6 +60,19 @@ def silent(request: RunRequest) -> Script:
     return "Nothing to do."
 
 
+class Panic(BaseException):
+    """As a panic in Rust is: no ``Exception``, and without words."""
+
+    def __str__(self) -> str:
+        raise Panic
+
+
+@fallback(intent="panics")
+def panics(request: RunRequest) -> Script:
+    yield read_note.call(note_id="n-1")
+    raise Panic
+
+
 @fallback(intent="nonsense")
 def nonsense(request: RunRequest) -> Any:
     yield read_note.call(note_id="n-1")

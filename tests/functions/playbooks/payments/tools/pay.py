@@ -4,7 +4,7 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Effect, ToolContext, tool
+from ballast.playbook import Breaker, Effect, ToolContext, tool
 
 
 class Provider(Protocol):
@@ -35,6 +35,10 @@ def _find(args: Pay, ctx: ToolContext) -> str | None:
     return PROVIDERS[-1].find(ctx.idempotency_key)
 
 
+#: Leaves the provider alone after one error.
+_STRICT = Breaker("provider", failures=1, recovery_s=600)
+
+
 @tool(effect=Effect.WRITE)
 def pay(args: Pay, ctx: ToolContext) -> str:
     """Pay; nothing can tell what became of it."""
@@ -56,4 +60,28 @@ def pay_verified(args: Pay, ctx: ToolContext) -> str:
 @tool(effect=Effect.WRITE, honours_key=True, verify=_find)
 def pay_both(args: Pay, ctx: ToolContext) -> str:
     """Pay once under a key; the provider can be asked about it as well."""
+    return _pay(args, ctx)
+
+
+@tool(effect=Effect.WRITE, breaker=_STRICT)
+def pay_guarded(args: Pay, ctx: ToolContext) -> str:
+    """Pay, unless the provider is left alone; nothing can tell what became of it."""
+    return _pay(args, ctx)
+
+
+@tool(effect=Effect.WRITE, verify=_find, breaker=_STRICT)
+def pay_verified_guarded(args: Pay, ctx: ToolContext) -> str:
+    """Pay, unless the provider is left alone; it can be asked about it."""
+    return _pay(args, ctx)
+
+
+@tool(effect=Effect.WRITE, honours_key=True, breaker=_STRICT)
+def pay_by_key_guarded(args: Pay, ctx: ToolContext) -> str:
+    """Pay once under a key, unless the provider is left alone."""
+    return _pay(args, ctx)
+
+
+@tool(effect=Effect.WRITE, honours_key=True, verify=_find, breaker=_STRICT)
+def pay_both_guarded(args: Pay, ctx: ToolContext) -> str:
+    """Pay once under a key, unless the provider is left alone; it can be asked about it as well."""
     return _pay(args, ctx)

@@ -1,0 +1,102 @@
+"""Entries of no form that Ballast writes, and runs that TTL has begun to remove: bounded, told, and no false alarm."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from ballast.log.codec import encode
+from tests.functions.cloud import client
+from tests.functions.http import ACME, ask, event
+from tests.functions.intake.test_api_read import answered, get
+from tests.functions.intake.test_corrupt import HAND_OVER, LAMBDA_BYTES, everything
+from tests.functions.stack import Stack
+
+pytestmark = pytest.mark.usefixtures("waiting_workflow")
+
+
+def plant(stack: Stack, run_id: str, *seqs: str) -> None:
+    """Put entries there that cannot be read, as whoever may append could."""
+    for seq in seqs:
+        odd = {"run_id": {"S": run_id}, "seq": {"S": seq}, "at": {"S": "x"}, "digest": {"S": "0"}, "body": {"S": "{}"}}
+        client("dynamodb").put_item(TableName=stack.environs["api"]["RUN_LOG_TABLE"], Item=odd)
+
+
+def forget(stack: Stack, run_id: str, *seqs: str) -> None:
+    """Remove entries as TTL does."""
+    for seq in seqs:
+        key = {"run_id": {"S": run_id}, "seq": {"S": seq}}
+        client("dynamodb").delete_item(TableName=stack.environs["api"]["RUN_LOG_TABLE"], Key=key)
+
+
+def test_odd_entries_have_a_bound_of_bytes_and_are_counted(stack: Stack) -> None:
+    run_id = answered(stack)
+    plant(stack, run_id, *(f"5zz{number:05d}" + "é" * 400 for number in range(1_000)))
+
+    run, events = get(stack, f"/runs/{run_id}"), get(stack, f"/runs/{run_id}/events")
+
+    assert (run.status, run.body["status"], events.status) == (200, "answered", 200)
+    assert len(json.dumps({"body": run.text})) < LAMBDA_BYTES / 4
+    assert len(json.dumps({"body": events.text})) < LAMBDA_BYTES / 4
+    *told, more = run.body["corrupt"]
+    assert more["why"] == f"and {1_000 - len(told)} more entries that cannot be read"
+    odd = [one for one in events.body["events"] if one["corrupt"] is not None]
+    assert odd[-1]["corrupt"] == f"and {1_000 - len(odd) + 1} more entries that cannot be read"
+    assert events.body["events"][0]["seq"] == "0000.run.opened"
+
+
+def test_an_entry_before_every_other_key_is_told_on_the_first_page(stack: Stack) -> None:
+    run_id = answered(stack)
+    plant(stack, run_id, "!hidden", "zzz")
+
+    pages = everything(stack, f"/runs/{run_id}/events", "events", "after", limit=1)
+
+    seqs = [one["seq"] for one in pages]
+    assert (seqs[0], seqs[-1], len(seqs)) == ("!hidden", "zzz", len(set(seqs)))
+    assert seqs[1] == "0000.run.opened"
+
+
+@pytest.mark.parametrize("gone", [["0000.run.opened"], ["0000.run.opened", "0001.plan.decided"]])
+def test_a_run_that_ttl_has_begun_to_remove_is_gone_and_nobody_changed_it(stack: Stack, gone: list[str]) -> None:
+    """The retention is 60 days from when each event was written, and the oldest go first."""
+    tenant = f"expired-{len(gone)}"
+    run_id = answered(stack, tenant=tenant)
+    forget(stack, run_id, *gone)
+
+    assert listed(stack, tenant) == {run_id: "corrupt"}, "its events cannot have expired yet: somebody deleted them"
+    stack.clock.now += timedelta(days=61)
+
+    assert listed(stack, tenant) == {}
+    assert get(stack, f"/runs/{run_id}").status == 404
+    assert ask(stack, "api", event("GET", f"/runs/{run_id}", who=ACME)).status == 404
+
+
+def listed(stack: Stack, tenant: str) -> dict[str, Any]:
+    return {
+        one["run_id"]: one["status"]
+        for one in everything(stack, "/runs", "runs", "next", tenant=tenant, status="answered")
+    }
+
+
+ODD: list[Any] = [5, "x", True, [], [1], {"a": 1}, {"kind": "call_tools", "calls": [{}]}, {"kind": "call_tools"}]
+
+
+@pytest.mark.parametrize("proposed", ODD, ids=str)
+def test_an_odd_proposal_is_shown_as_corrupt_and_hides_nothing_else(stack: Stack, proposed: Any) -> None:
+    run_id = stack.open(tenant="acme")
+    stack.log.append(run_id, "0001.plan.decided", {"planner": "agent", "decision": HAND_OVER})
+    task = {"run_id": run_id, "turn": 2, "kind": "escalation", "reason": "guidance", "timeout_s": 60}
+    escalation_id = stack.invoke("open", task | {"task_token": "t"})["escalation_id"]
+    opened = next(one for one in stack.log.read(run_id) if one.seq == "0002.escalation.opened")
+    changed = opened.model_copy(update={"body": opened.body | {"proposed_decision": proposed}})
+    item, _ = encode(changed, changed.body)
+    client("dynamodb").put_item(TableName=stack.environs["api"]["RUN_LOG_TABLE"], Item=item)
+
+    shown = ask(stack, "people", event("GET", f"/escalations/{escalation_id}"))
+
+    assert (shown.status, shown.body["proposed_decision"]) == (200, None)
+    assert shown.body["corrupt"].startswith("proposed_decision: ")
+    assert shown.body["summary"]

@@ -1,0 +1,251 @@
+"""The planner's signal for writes about the same things in ever new words, over the argument models of real tools."""
+
+import enum
+import uuid
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
+
+from ballast.contracts import CallTools, ToolCall
+from ballast.folds.despair import Rung
+from ballast.playbook import AgentConfig, Effect, FreeText, Grounded, Playbook, tool
+from functions.planner.despair import circles, verdict
+from tests.functions.endpoint import Endpoint, calls
+from tests.functions.roomy import opened
+from tests.functions.stack import Stack
+from tests.unit.folds.circles import Circles
+
+AGENT = AgentConfig.model_validate({"name": "a", "model": "m", "instructions": "x", "limits": {}})
+WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu")
+LAPS = 9
+#: Told at the fourth, forbidden at the seventh.
+SEEN = [None, None, None, "notice", "notice", "notice", "forbid", "forbid", "forbid"]
+
+Id = Annotated[str, Grounded]
+Make = Callable[[int], dict[str, Any]]
+
+
+class Order(enum.Enum):
+    FIRST = "O-1001"
+    SECOND = "O-1002"
+
+
+def model(**fields: Any) -> type[BaseModel]:
+    made: type[BaseModel] = create_model(
+        "Sent", __config__=ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True), **fields
+    )
+    return made
+
+
+def playbook_of(arguments: type[BaseModel], **declared: Any) -> Playbook:
+    def act(args: Any, ctx: Any) -> None:
+        """Act."""
+
+    act.__annotations__["args"] = arguments
+    return Playbook(Path(), AGENT, {"act": tool(effect=Effect.WRITE, **declared)(act)}, {})
+
+
+def steps(playbook: Playbook, make: Make, laps: int = LAPS) -> list[str | None]:
+    """Play so many writes, obeying the verdicts; return the step that was recorded with each, where one was."""
+    run, found = Circles(), []
+    for lap in range(laps):
+        arguments = make(lap)
+        decision = CallTools(calls=(ToolCall(tool="act", arguments=arguments),))
+        signs = verdict(run.events, run.turn + 1, decision, playbook).get("despair")
+        found.append(signs[0]["step"] if signs else None)
+        forbidden = found[-1] == "forbid"
+        run = run.refused("act", arguments, error="ToolForbidden") if forbidden else run.writes("act", arguments)
+    assert (circles(run.events, playbook).rung is Rung.LOOP) is ("forbid" in found)
+    return found
+
+
+def said(lap: int) -> str:
+    return f"new words, {WORDS[lap]}"
+
+
+ONE_LINE = model(order_id=(Id, ...), text=(str, ...))
+
+SPIRALS: dict[str, tuple[type[BaseModel], Make]] = {
+    "an id and a text": (ONE_LINE, lambda n: {"order_id": "O-1001", "text": said(n)}),
+    "an id and a word": (ONE_LINE, lambda n: {"order_id": "O-1001", "text": WORDS[n]}),
+    "the id spelt otherwise": (
+        ONE_LINE,
+        lambda n: {"order_id": ["O-1001", "o-1001", "O 1001", "O1001", " O-1001", "#O-1001"][n % 6], "text": said(n)},
+    ),
+    "an address in another case": (
+        model(to=(Id, ...), text=(str, ...)),
+        lambda n: {"to": ["Jo@example.org", "jo@example.org"][n % 2], "text": said(n)},
+    ),
+    "a whole number as an id": (
+        model(order=(Annotated[int, Grounded], ...), text=(str, ...)),
+        lambda n: {"order": 1001, "text": WORDS[n]},
+    ),
+    "a whole number, and an amount": (
+        model(order=(Annotated[int, Grounded], ...), amount=(Decimal, ...)),
+        lambda n: {"order": 1001, "amount": f"{n + 1}.50"},
+    ),
+    "another number beside the id": (
+        model(order_id=(Id, ...), priority=(int, ...), text=(str, ...)),
+        lambda n: {"order_id": "O-1001", "priority": n, "text": said(n)},
+    ),
+    "a grounded amount": (
+        model(order_id=(Id, ...), amount=(Annotated[Decimal, Grounded], ...)),
+        lambda n: {"order_id": "O-1001", "amount": f"{n + 1}.50"},
+    ),
+    "a grounded amount, as a text": (
+        model(order_id=(Id, ...), total=(Id, ...)),
+        lambda n: {"order_id": "O-1001", "total": f"{n + 1}.50"},
+    ),
+    "ids in another order": (
+        model(ids=(list[Id], ...), text=(str, ...)),
+        lambda n: {"ids": [["O-1", "O-2", "O-3"], ["O-3", "O-1", "O-2"]][n % 2], "text": said(n)},
+    ),
+    "an id once more each time": (
+        model(ids=(list[Id], ...), text=(str, ...)),
+        lambda n: {"ids": ["O-1"] * (n + 1), "text": said(n)},
+    ),
+    "a set of ids": (
+        model(ids=(set[Id], ...), text=(str, ...)),
+        lambda n: {"ids": ["O-1", "O-2"][:: (-1) ** n], "text": said(n)},
+    ),
+    "a mapping by id": (model(notes=(dict[Id, str], ...)), lambda n: {"notes": {"O-1001": said(n)}}),
+    "rows with an id": (
+        model(notes=(list[ONE_LINE], ...)),  # type: ignore[valid-type]
+        lambda n: {"notes": [{"order_id": "O-1001", "text": said(n)}] * (1 + n % 3)},
+    ),
+    "a UUID": (
+        model(order_id=(Annotated[uuid.UUID, Grounded], ...), text=(str, ...)),
+        lambda n: {"order_id": "12345678-1234-4234-8234-123456789012", "text": WORDS[n]},
+    ),
+    "a choice": (
+        model(order_id=(Annotated[Order, Grounded], ...), text=(str, ...)),
+        lambda n: {"order_id": "O-1001", "text": WORDS[n]},
+    ),
+    "an alias": (
+        model(order_id=(Id, Field(alias="from")), text=(str, ...)),
+        lambda n: {"from": "O-1001", "text": WORDS[n]},
+    ),
+    "a validator that strips": (
+        model(order_id=(Annotated[str, BeforeValidator(lambda v: v.strip().upper()), Grounded], ...), text=(str, ...)),
+        lambda n: {"order_id": ["o-1001", " O-1001", "O-1001 "][n % 3], "text": WORDS[n]},
+    ),
+    "an id in a model that is marked whole": (
+        model(target=(Annotated[model(id=(str, ...), kind=(str, ...)), Grounded], ...), text=(str, ...)),
+        lambda n: {"target": {"id": "O-1", "kind": "order"}, "text": WORDS[n]},
+    ),
+    "an optional id that is not given": (
+        model(order_id=(Annotated[str | None, Grounded], None), path=(str, ...), text=(str, ...)),
+        lambda n: {"path": "a.txt", "text": said(n)},
+    ),
+    "no mark: a path and a word": (
+        model(path=(str, ...), text=(str, ...)),
+        lambda n: {"path": "a.txt", "text": WORDS[n]},
+    ),
+    "no mark: code without spaces": (
+        model(path=(str, ...), text=(str, ...)),
+        lambda n: {"path": "a.txt", "text": f"x={n}"},
+    ),
+    "no mark: a field with another name": (
+        model(doc=(str, ...), addition=(str, ...)),
+        lambda n: {"doc": "F-13", "addition": WORDS[n]},
+    ),
+    "no mark: words of a script without spaces": (
+        model(path=(str, ...), x=(str, ...)),
+        lambda n: {"path": "a.txt", "x": "订单已经发货了" + "好" * n},
+    ),
+    "no mark: the path spelt otherwise": (
+        model(path=(str, ...), text=(str, ...)),
+        lambda n: {"path": ["a.txt", "A.txt"][n % 2], "text": said(n)},
+    ),
+    "no mark: a default that is sent now and then": (
+        model(path=(str, ...), mode=(str, "append"), text=(str, ...)),
+        lambda n: {"path": "a.txt", "text": said(n)} | ({"mode": "append"} if n % 2 else {}),
+    ),
+    "words of the model's own by the mark": (
+        model(path=(str, ...), x=(Annotated[str, FreeText], ...)),
+        lambda n: {"path": "a.txt", "x": f"v-{n}"},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPIRALS)
+def test_ever_new_words_about_the_same_things_are_noticed_then_forbidden(case: str) -> None:
+    arguments, make = SPIRALS[case]
+
+    assert steps(playbook_of(arguments), make) == SEEN
+
+
+def test_a_write_that_may_be_repeated_spirals_as_well() -> None:
+    arguments, make = SPIRALS["an id and a text"]
+
+    assert steps(playbook_of(arguments, repeat="allow"), make) == SEEN
+
+
+OTHERS: dict[str, tuple[type[BaseModel], Make]] = {
+    "other ids": (ONE_LINE, lambda n: {"order_id": f"O-{n}", "text": said(n)}),
+    "ids of other groups of digits": (ONE_LINE, lambda n: {"order_id": f"O-{n}-{20 - n}", "text": said(n)}),
+    "other whole numbers": (
+        model(order=(Annotated[int, Grounded], ...), text=(str, ...)),
+        lambda n: {"order": n, "text": WORDS[n]},
+    ),
+    "another item of a list": (
+        model(ids=(list[Id], ...), text=(str, ...)),
+        lambda n: {"ids": ["O-1", f"O-{n + 2}"], "text": said(n)},
+    ),
+    "other days": (
+        model(order_id=(Id, ...), on=(Annotated[date, Grounded], ...), text=(str, ...)),
+        lambda n: {"order_id": "O-1", "on": f"2026-01-{n + 1:02d}", "text": "a b"},
+    ),
+    "no mark: other paths": (
+        model(path=(str, ...), text=(str, ...)),
+        lambda n: {"path": f"notes/{WORDS[n]}.txt", "text": said(n)},
+    ),
+    "no mark: another place": (
+        model(path=(str, ...), line=(int, ...), text=(str, ...)),
+        lambda n: {"path": "a.txt", "line": n, "text": said(n)},
+    ),
+    "no mark: no text at all": (
+        model(path=(str, ...), size=(int, ...)),
+        lambda n: {"path": "a.txt", "size": n},
+    ),
+    "no mark: members of a team": (
+        model(team=(str, ...), user=(str, ...)),
+        lambda n: {"team": "core", "user": WORDS[n]},
+    ),
+    "no mark: two names": (model(parent=(str, ...), child=(str, ...)), lambda n: {"parent": "x", "child": WORDS[n]}),
+    "no mark: folders": (
+        model(folder=(str, ...), name=(str, ...)),
+        lambda n: {"folder": "a/b", "name": f"New {WORDS[n]}"},
+    ),
+    "no mark: on and off": (
+        model(path=(str, ...), locked=(bool, ...), version=(int, ...), text=(str, ...)),
+        lambda n: {"path": "a.txt", "locked": n % 2 == 0, "version": n // 2, "text": said(n)},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_writes_about_other_things_are_none(case: str) -> None:
+    arguments, make = OTHERS[case]
+
+    assert steps(playbook_of(arguments), make, laps=12) == [None] * 12
+
+
+def test_the_executor_refuses_the_seventh(stack: Stack, model: Endpoint) -> None:
+    run_id = opened(stack)
+    statuses, recorded = [], []
+
+    for turn in range(1, LAPS):
+        model.will(calls({"name": "write_note", "input": {"note_id": "n-1", "text": WORDS[turn]}}))
+        stack.plan(run_id, turn)
+        statuses.append(stack.execute(run_id, turn))
+        recorded.append(stack.body(run_id, f"{turn:04d}.model.responded").get("despair"))
+
+    assert statuses == ["ok"] * 6 + ["refused"] * 2
+    assert [signs[0]["step"] if signs else None for signs in recorded] == SEEN[:8]
+    assert recorded[3][0]["kind"] == "write_spiral"

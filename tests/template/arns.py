@@ -1,0 +1,227 @@
+"""What a policy's ``Resource`` names: a resource by its logical id, however that is put together, or a written-out ARN.
+
+::
+
+    {"Ref": "OutQueue"}, GetAtt, "${Table.Arn}/index/x"       a resource of the template, by its logical id
+    Fn::Join, Fn::Sub with a map, SAM's policy templates      the same, once their text is put together
+    arn:aws:dynamodb:…:table/ballast-*-X                      whatever of the template could be called so
+
+CloudFormation calls what it makes ``STACK-LOGICALID-RANDOM``, and nobody knows here what the stack will be called.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+Template = dict[str, Any]
+
+#: Of each type: the service, what stands before the name in an ARN, and whether the name has the logical id in it.
+FORMS: Mapping[str, tuple[str, tuple[str, ...], bool]] = {
+    "AWS::CloudWatch::Alarm": ("cloudwatch", ("alarm:",), True),
+    "AWS::CloudWatch::CompositeAlarm": ("cloudwatch", ("alarm:",), True),
+    "AWS::DynamoDB::GlobalTable": ("dynamodb", ("table/",), True),
+    "AWS::DynamoDB::Table": ("dynamodb", ("table/",), True),
+    "AWS::Events::EventBus": ("events", ("event-bus/",), True),
+    "AWS::Events::Rule": ("events", ("rule/",), True),
+    "AWS::KMS::Key": ("kms", ("key/",), False),
+    "AWS::Kinesis::Stream": ("kinesis", ("stream/",), True),
+    "AWS::Lambda::Function": ("lambda", ("function:",), True),
+    "AWS::Logs::LogGroup": ("logs", ("log-group:",), True),
+    "AWS::S3::Bucket": ("s3", ("",), True),
+    "AWS::SNS::Topic": ("sns", ("",), True),
+    "AWS::SQS::Queue": ("sqs", ("",), True),
+    "AWS::SSM::Parameter": ("ssm", ("parameter/",), True),
+    "AWS::SecretsManager::Secret": ("secretsmanager", ("secret:",), True),
+    "AWS::StepFunctions::StateMachine": ("states", ("stateMachine:", "execution:", "express:"), True),
+}
+#: A parameter whose value nobody knows here stands for any text; of one's own parameters, for something of one's own.
+OPAQUE = "\0"
+_PART = r"(?:[^:${}]|\$\{[^}]*\})*"
+_ARN = re.compile(rf"arn:{_PART}:(?P<service>{_PART}):{_PART}:{_PART}:(?P<rest>.*)", re.DOTALL)
+_PLACE = re.compile(r"\$\{([^}]+)\}")
+
+
+class Unreadable(Exception):
+    """Nobody can tell what is named; the text says how to write it instead."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a policy names.
+
+    text  a logical id and what follows it (``PayloadBucket/payloads/*``), or an ARN without ``arn:PARTITION:``
+    ids   the logical ids that stand in it anywhere
+    arn   the ARN that it is, with ``${…}`` for what is not known yet
+    """
+
+    text: str
+    ids: frozenset[str]
+    arn: str
+
+
+def names(template: Template, resource: Any) -> Iterator[Named]:
+    """Yield what ``resource`` may name: one thing, or one for each side of an ``Fn::If``. Raises ``Unreadable``."""
+    for text in _texts(resource):
+        places = _PLACE.findall(text)
+        ids = frozenset(place.split(".")[0] for place in places) & template["Resources"].keys()
+        yield Named(_short(template, text), ids, text)
+
+
+def _short(template: Template, text: str) -> str:
+    """Return the logical id and the rest, where the text is the ARN of a resource, or something below it."""
+    own = re.match(r"\$\{(\w+)(\.\w+)?\}", text)
+    if own is not None:
+        between = "/stream" if own[2] == ".StreamArn" else ""
+        return f"{own[1]}{between}{text[own.end() :]}"
+    arn = _ARN.fullmatch(text)
+    if arn is not None:
+        for name, one in template["Resources"].items():
+            service, (before, *_), _ = FORMS.get(one["Type"], ("", ("",), False))
+            slash = "?" if before.endswith("/") else ""  # a parameter's name may begin with it
+            below = re.fullmatch(rf"{before}{slash}\$\{{{name}(\.\w+)?\}}(?P<rest>.*)", arn["rest"], re.DOTALL)
+            if arn["service"] == service and below is not None:
+                return f"{name}{below['rest']}"
+    return text.removeprefix("arn:${AWS::Partition}:")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield what ``value`` can be as a text: ``${Id.Attribute}`` for what CloudFormation puts in."""
+    match value:
+        case str():
+            yield value
+        case {"Ref": "AWS::NoValue"}:
+            return
+        case {"Ref": str(name)}:
+            yield f"${{{name}}}"
+        case {"Fn::GetAtt": [str(name), *attributes]}:
+            yield f"${{{'.'.join([name, *map(str, attributes)])}}}"
+        case {"Fn::GetAtt": str(name)}:
+            yield f"${{{name}}}"
+        case {"Fn::ImportValue": _}:
+            yield OPAQUE  # this template exports nothing, so it is another stack's
+        case {"Fn::If": [_, one, other]}:
+            yield from _texts(one)
+            yield from _texts(other)
+        case {"Fn::Join": [str(between), list(parts)]}:
+            yield from _joined(between, parts)
+        case {"Fn::Sub": str(text)}:
+            yield text
+        case {"Fn::Sub": [str(text), dict(given)]}:
+            yield from _substituted(text, given)
+        case _:
+            raise Unreadable(f"{json.dumps(value)[:200]}: write it with Ref, GetAtt, Sub, Join or If")
+
+
+def _joined(between: str, parts: list[Any]) -> Iterator[str]:
+    texts = [""]
+    for number, part in enumerate(parts):
+        texts = [f"{text}{between if number else ''}{more}" for text in texts for more in _texts(part)]
+    yield from texts
+
+
+def _substituted(text: str, given: Mapping[str, Any]) -> Iterator[str]:
+    texts = [text]
+    for name, value in given.items():
+        texts = [one.replace(f"${{{name}}}", more) for one in texts for more in _texts(value)]
+    yield from texts
+
+
+def names_all(arn: str) -> bool:
+    """Say whether an ARN names all that there is of its type, since nothing of a name stands before a wildcard."""
+    found = _ARN.fullmatch(arn)
+    if found is None:
+        return True
+    wild = re.search(r"[*?]", found["rest"])
+    befores = [before for service, befores, _ in FORMS.values() if service == found["service"] for before in befores]
+    kind = re.match(r"[A-Za-z-]+[:/]", found["rest"])
+    before = next((one for one in befores if one and found["rest"].startswith(one)), None)
+    if before is None:
+        before = kind[0] if kind is not None and "" not in befores and found["service"] != "execute-api" else ""
+    return any(part in "*?" for part in found["service"]) or (wild is not None and wild.start() <= len(before))
+
+
+def could_be(template: Template, arn: str, logical_id: str, free: frozenset[str]) -> bool:
+    """Say whether an ARN that is written out, wildcards and all, could name that resource or something below it.
+
+    ``free`` are the parameters whose value may be anything.
+    """
+    form = FORMS.get(template["Resources"][logical_id]["Type"])
+    if form is None:
+        return False
+    service, befores, has_id = form
+    pattern = tuple(_pattern(arn, free))
+    if has_id:
+        called = logical_id.lower() if service == "s3" else logical_id
+        made: list[tuple[Kind, ...]] = [(_NAME, *f"-{called}-", _NAME), (*called, "-", _NAME), tuple(called)]
+    else:
+        # A key's name is random: whoever writes one out knows which it is, and a wildcard may be any.
+        made = [(_NAME,)] if {_ANY, _ONE} & set(_pattern(arn.rpartition("/")[2], free)) else []
+    start = (*"arn:", _SEGMENT, *f":{service}:", _SEGMENT, ":", _SEGMENT, ":")
+    rests: list[tuple[Kind, ...]] = [(), ("/", _ANY), (":", _ANY)]
+    return any(_meet(pattern, (*start, *before, *name, *rest)) for before in befores for name in made for rest in rests)
+
+
+@dataclass(frozen=True)
+class _Characters:
+    """Characters that are not known: of which kind, and whether it is one or any number of them."""
+
+    of: str = "."
+    many: bool = True
+
+
+Kind = str | _Characters
+_ANY, _ONE, _SEGMENT, _NAME = _Characters(), _Characters(many=False), _Characters("[^:]"), _Characters(r"[\w.-]")
+
+
+def _pattern(arn: str, free: frozenset[str]) -> Iterator[Kind]:
+    """Yield an ARN of a policy, character by character."""
+    for number, part in enumerate(_PLACE.split(arn)):
+        if number % 2 == 0:
+            yield from ({"*": _ANY, "?": _ONE}.get(character, character) for character in part)
+        elif part.startswith("AWS::"):
+            yield _SEGMENT
+        else:  # IAM's own variables have a colon, or had a mark of exclamation
+            yield _ANY if part in free or not re.fullmatch(r"[A-Za-z0-9.]+", part) else OPAQUE
+
+
+def _meet(one: tuple[Kind, ...], other: tuple[Kind, ...]) -> bool:
+    """Say whether there is a text that both patterns match."""
+    waiting, seen = [(0, 0)], {(0, 0)}
+    while waiting:
+        at = waiting.pop()
+        if at == (len(one), len(other)):
+            return True
+        for step in _steps(one[at[0] :][:1], other[at[1] :][:1]):
+            there = (at[0] + step[0], at[1] + step[1])
+            if there not in seen:
+                seen.add(there)
+                waiting.append(there)
+    return False
+
+
+def _steps(here: tuple[Kind, ...], there: tuple[Kind, ...]) -> Iterator[tuple[int, int]]:
+    """Yield how far to go in both patterns, from what stands here and there; nothing at an end."""
+    many = [any(isinstance(kind, _Characters) and kind.many for kind in side) for side in (here, there)]
+    if many[0]:
+        yield (1, 0)
+    if many[1]:
+        yield (0, 1)
+    if here and there and _same(here[0], there[0]):
+        yield (0 if many[0] else 1, 0 if many[1] else 1)
+
+
+def _same(one: Kind, other: Kind) -> bool:
+    if isinstance(one, str) and isinstance(other, str):
+        return one == other
+    known, kind = (one, other) if isinstance(one, str) else (other, one)
+    return not isinstance(known, str) or re.fullmatch(getattr(kind, "of", "."), known, re.DOTALL) is not None
+
+
+@cache
+def meet(one: str, other: str) -> bool:
+    """Say whether two patterns with ``*`` and ``?`` have a text in common."""
+    nothing: frozenset[str] = frozenset()
+    return _meet(tuple(_pattern(one, nothing)), tuple(_pattern(other, nothing)))
