@@ -31,7 +31,7 @@ def outcome(run: Run) -> Outcome | None:
         "corrected": came_to.corrected.told if came_to.corrected else None,
     }
     if ended.status != "answered":
-        return RunFailed(**about, status=ended.status, reason=ended.reason)
+        return RunFailed(**about | {"status": ended.status, "reason": ended.reason})
     if ended.answer is not None and len(canonical(ended.answer)) > MAX_ANSWER_BYTES:
         return RunAnswered(**about, answer_in_log=True)
     return RunAnswered(**about, answer=None if ended.answer is None else plain(ended.answer))
@@ -48,12 +48,8 @@ def to_announce(run: Run) -> tuple[tuple[str, RunEscalated], ...]:
 
 
 def _escalated(run: Run, opened: EscalationOpened) -> RunEscalated:
-    return RunEscalated(
-        **_about(run, opened),
-        escalation_id=opened.escalation_id,
-        reason=opened.reason,
-        answer_by=opened.answer_by,
-    )
+    asked = {"escalation_id": opened.escalation_id, "reason": opened.reason, "answer_by": opened.answer_by}
+    return RunEscalated(**_about(run, opened) | asked)
 
 
 def _about(run: Run, fact: EscalationOpened | RunEnded | RunRefused) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field
 
@@ -18,11 +18,14 @@ from ballast.folds.evidence import vouching
 from ballast.log.aws_errors import consequences, readable
 from ballast.log.codec import MOST_BYTES, decode, encode, kept_beside, payload_of
 from ballast.log.event import GARBLED, Event, order
+from ballast.log.events import Fact
 from ballast.log.keys import run_seq
 from ballast.log.seal import Seal, shown, split
 from ballast.log.signature import Signatures
+from ballast.run import Run
 from ballast.runtime import Runtime, Settings
 
+FactT = TypeVar("FactT", bound=Fact)
 _FORGED = (
     "it claims to be a person's and is not signed; somebody forged or changed it. "
     "See UnsignedAnswersAlarm in docs/operating.md."
@@ -124,22 +127,32 @@ class RunLog:
             runtime.mask_by(made.masked)
         return made
 
+    def record(self, run_id: str, fact: FactT) -> FactT:
+        """Record ``fact`` and return what is on record: the earlier one of its kind and place, if there is one.
+
+        Raises as ``append`` does.
+        """
+        recorded = self.append(run_id, fact).fact
+        assert isinstance(recorded, type(fact))
+        return recorded
+
     def append(
         self,
         run_id: str,
-        seq: str,
-        body: Mapping[str, Any],
+        what: Fact | str,
+        body: Mapping[str, Any] | None = None,
         *,
         index: Mapping[str, str] | None = None,
         covers: Sequence[Event] | None = None,
     ) -> Event:
-        """Record ``body`` under ``seq`` and return the recorded event: the earlier one where there is one.
+        """Record a fact and return the recorded event: the earlier one under its key, if there is one.
 
         ``index`` is by what ``RunIndex`` finds it; no part of what the event's own digest covers. With ``covers``
         the event vouches for these and for itself (``ballast.folds.evidence``); for writers without a seal.
         Raises ``RetryLater`` on throttles, ``SettingInvalid`` where the table is missing and ``AnswerUnsigned``
         where something that claims to be a person's is in its place.
         """
+        seq, body = (what.seq, what.body) if isinstance(what, Fact) else (what, body or {})
         now = self._clock()
         # What is returned is what any later read returns: JSON, with no tuple and no enum in it.
         event = Event(run_id=run_id, seq=seq, at=now.isoformat(), body=json.loads(canonical(dict(body))))
@@ -174,29 +187,29 @@ class RunLog:
                 return self._decoded(already.response["Item"])
         return event
 
-    def read(self, run_id: str) -> tuple[Event, ...]:
-        """Return all events of the run in the order of the work; empty where there is no such run.
+    def read(self, run_id: str) -> Run:
+        """Return the run with all its events; it has none if there is no such run.
 
         Strongly consistent. A person's answer that is not signed is not among them, see ``unsigned``.
         Raises ``LogCorrupt`` where a digest does not match.
         """
         self._unsigned.pop(run_id, None)
-        return self._query(run_id, "run_id = :run_id", {})
+        return Run(self._query(run_id, "run_id = :run_id", {}), self.unsigned(run_id))
 
-    def read_all(self, run_id: str) -> tuple[tuple[Event, ...], tuple[Unreadable, ...]]:
+    def read_all(self, run_id: str) -> tuple[Run, tuple[Unreadable, ...]]:
         """Return as ``read`` what can be read of the run, and what cannot: for who shows a run, and does not act."""
         unreadable: list[Unreadable] = []
         self._unsigned.pop(run_id, None)
         items = self._items(self._asking(run_id, "run_id = :run_id", {}))
-        return self._in_order(items, unreadable), tuple(unreadable)
+        return Run(self._in_order(items, unreadable), self.unsigned(run_id)), tuple(unreadable)
 
-    def examine(self, run_id: str) -> tuple[tuple[Event, ...], dict[str, str]]:
+    def examine(self, run_id: str) -> tuple[Run, dict[str, str]]:
         """Return as ``read`` what can be read of the run, and by its key what is wrong with each other event."""
         events, unreadable = self.read_all(run_id)
         forged = {event.seq: _FORGED for event in self.unsigned(run_id)}
         return events, forged | {one.seq: one.why for one in unreadable}
 
-    def read_turn(self, run_id: str, turn: int) -> tuple[Event, ...]:
+    def read_turn(self, run_id: str, turn: int) -> Run:
         """Return the run's opening and the events of one turn: what it takes to execute a call.
 
         As many bytes however long the run is. The opening never changes, so it is read once.
@@ -205,7 +218,8 @@ class RunLog:
         if len(self._openings) >= _KEPT_OPENINGS:
             self._openings.clear()
         self._openings[run_id] = opening
-        return opening + self._query(run_id, _BEGINS, {":begin": {"S": f"{turn:04d}."}})
+        found = self._query(run_id, _BEGINS, {":begin": {"S": f"{turn:04d}."}})
+        return Run(opening + found, self.unsigned(run_id))
 
     def has_ended(self, run_id: str) -> bool:
         """Say whether the run's ending is on the record; strongly consistent, and one small read."""
