@@ -248,5 +248,5 @@ def test_the_executor_refuses_the_seventh(stack: Stack, model: Endpoint) -> None
         recorded.append(stack.body(run_id, f"{turn:04d}.model.responded").get("despair"))
 
     assert statuses == ["ok"] * 6 + ["refused"] * 2
-    assert [signs[0].step if signs else None for signs in recorded] == SEEN[:8]
+    assert [signs[0]["step"] if signs else None for signs in recorded] == SEEN[:8]
     assert recorded[3][0]["kind"] == "write_spiral"
