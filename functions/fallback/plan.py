@@ -1,6 +1,5 @@
 """Lambda: one decision of the fallback, the deterministic script for the run's intent."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +7,7 @@ from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, 
 from ballast.contracts.history import HistoryUsed
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
-from ballast.folds import opening, proposals
-from ballast.log.event import Event
-from ballast.log.keys import plan_seq
+from ballast.log.events import PlanDecided
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal
 from ballast.playbook import Playbook, load_playbook
@@ -44,38 +41,41 @@ class FallbackPlanner:
 
     def plan(self, task: PlanTask) -> PlanSummary:
         """Return this turn's decision, recorded; a retry returns the recorded one."""
-        events = self.log.read(task.run_id)
-        decided = proposals(events).get(task.turn)
-        if decided is None or decided.planner is not Planner.FALLBACK:
-            request = opening(events).request
-            script = self.playbook.fallbacks.get(request.intent or "")
-            if script is None:
-                decision: Any = HandOver(to=Planner.HUMAN, reason=ExitReason.NO_FALLBACK)
-                note: str | None = f"The playbook has no fallback for the intent {request.intent!r}."
-            else:
-                decision, note = next_decision(self.playbook, script, request, Run.of(events))
-                room = HistoryUsed(events=task.history)
-                if isinstance(decision, CallTools) and not room.script_has_room(len(decision.calls)):
-                    decision, note = HandOver(to=Planner.HUMAN, reason=ExitReason.HISTORY_LIMIT), None
-                if isinstance(decision, Answer):
-                    decision, note = self._sendable(events, task.turn, decision)
-            body: dict[str, Any] = {
-                "planner": Planner.FALLBACK,
-                "decision": decision.model_dump(mode="json"),
-                "parallel": isinstance(decision, CallTools)
-                and self.playbook.side_by_side(call.tool for call in decision.calls),
-            }
-            if note:
-                body["note"] = self.log.cut(task.run_id, note, most=_NOTE_CHARS)
-            if task.handed_over:
-                body["handed_over"] = task.handed_over.model_dump(mode="json", by_alias=True)
-            recorded = self.log.append(task.run_id, plan_seq(task.turn), body)
-            decided = proposals([*events, recorded])[task.turn]
-        return PlanSummary.of(decided.decision, parallel=decided.parallel)
+        run = self.log.read(task.run_id)
+        known = run.proposals.get(task.turn)
+        if known is not None and known.planner is Planner.FALLBACK:
+            return PlanSummary.of(known.decision, parallel=known.parallel)
+        decision, note = self._decide(run, task)
+        decided = PlanDecided(
+            turn=task.turn,
+            planner=Planner.FALLBACK,
+            decision=decision,
+            parallel=isinstance(decision, CallTools)
+            and self.playbook.side_by_side(call.tool for call in decision.calls),
+            **({"note": self.log.cut(task.run_id, note, most=_NOTE_CHARS)} if note else {}),
+            **({"handed_over": task.handed_over} if task.handed_over else {}),
+        )
+        stands = self.log.record(task.run_id, decided)
+        return PlanSummary.of(stands.decision, parallel=stands.parallel)
 
-    def _sendable(self, events: Sequence[Event], turn: int, answer: Answer) -> tuple[Answer | HandOver, str | None]:
+    def _decide(self, run: Run, task: PlanTask) -> tuple[CallTools | Answer | HandOver, str | None]:
+        """Return the decision, and a note for people."""
+        request = run.opening.request
+        script = self.playbook.fallbacks.get(request.intent or "")
+        if script is None:
+            note = f"The playbook has no fallback for the intent {request.intent!r}."
+            return HandOver(to=Planner.HUMAN, reason=ExitReason.NO_FALLBACK), note
+        decision, why = next_decision(self.playbook, script, request, run)
+        room = HistoryUsed(events=task.history)
+        if isinstance(decision, CallTools) and not room.script_has_room(len(decision.calls)):
+            return HandOver(to=Planner.HUMAN, reason=ExitReason.HISTORY_LIMIT), None
+        if isinstance(decision, Answer):
+            return self._sendable(run, task.turn, decision)
+        return decision, why
+
+    def _sendable(self, run: Run, turn: int, answer: Answer) -> tuple[Answer | HandOver, str | None]:
         """Return the script's answer, or the hand-over to a person where it may not be sent."""
-        read = judged(Run.of(events), self.playbook, turn, answer)
+        read = judged(run, self.playbook, turn, answer)
         if not read.complaints:
             return read.answer, None
         return HandOver(to=Planner.HUMAN, reason=ExitReason.ANSWER_INVALID), "; ".join(read.complaints)

@@ -20,22 +20,20 @@
     model.requested (the reservation) ─▶ Converse ─▶ model.responded │ model.failed ─▶ again, or the next model
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import partial
 from typing import Any
 
 from ballast.breaker import Breakers
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.history import HistoryUsed
 from ballast.errors import AttemptInProgress, RetryLater, RunEnded
-from ballast.folds import counts, opening, proposals, successor, to_undo
-from ballast.log.event import Event
-from ballast.log.keys import model_seq, plan_seq
+from ballast.log.events import Charged, ModelFailed, ModelRequested, ModelResponded, PlanDecided
 from ballast.log.run_log import RunLog
 from ballast.money import PriceBook, TokenCounts
 from ballast.playbook import Playbook
+from ballast.run import Run
 from functions.planner import settling
 from functions.planner.answering import checked
 from functions.planner.choice import Choice, GiveUp, Next
@@ -47,8 +45,7 @@ from functions.planner.limits import calls_limit
 from functions.planner.metrics import limit_line, model_call, usage_disbelieved
 from functions.planner.models import Attempts, call_s, next_model, pause_s
 from functions.planner.question import asked
-from functions.planner.reported import DISBELIEVED
-from functions.planner.request import MODEL, converse_request
+from functions.planner.request import converse_request
 from functions.planner.spending import asks_a_person
 
 #: So many characters of what a provider says of a failure are recorded.
@@ -78,52 +75,53 @@ class Agent:
         ``invocation`` tells this attempt from a concurrent one; ``remaining_ms`` says how long this Lambda still
         lives. Raises ``RetryLater`` where another attempt may help.
         """
-        events = self.log.read(task.run_id)
-        decided = proposals(events).get(task.turn)
+        run = self.log.read(task.run_id)
+        decided = run.proposals.get(task.turn)
         if decided is not None:
             return PlanSummary.of(decided.decision, parallel=decided.parallel)
         passed_over: dict[str, str] = {}
-        history = HistoryUsed(events=task.history, to_undo=len(to_undo(events)))
+        history = HistoryUsed(events=task.history, to_undo=len(run.to_undo))
         while True:  # each lap makes an attempt, or passes one model over
-            chosen = self._choice().next(events, task.turn, passed_over, history)
+            chosen = self._choice().next(run, task.turn, passed_over, history)
             if isinstance(chosen, GiveUp):
-                return self._hand_over(events, task, chosen.reason, **chosen.more)
-            requested = chosen.body | {"invocation": invocation}
-            left_s = min(self._left_s(events), remaining_ms() / 1000) - _RESERVE_S
+                return self._hand_over(run, task, chosen)
+            requested = chosen.requested.model_copy(update={"invocation": invocation})
+            left_s = min(self._left_s(run), remaining_ms() / 1000) - _RESERVE_S
             within_s = call_s(left_s=left_s, more_to_ask=len(chosen.models) > 1)
             started = self.clock()
             try:
-                reply = self.circuits.call(chosen.model, lambda: self._ask(events, task, requested, within_s))  # noqa: B023  called now
+                reply = self.circuits.call(requested.model, lambda: self._ask(run, requested, within_s))  # noqa: B023  called now
             except CircuitOpen as circuit:
-                passed_over[chosen.model] = str(circuit)
+                passed_over[requested.model] = str(circuit)
                 continue
             except ModelFailure as raised:
                 failure = replace(raised, detail=self.log.cut(task.run_id, raised.detail, most=_DETAIL_CHARS))
-                events = self._failed(events, task, requested, failure, self._ms_since(started))
+                run = self._failed(run, requested, failure, self._ms_since(started))
                 if not failure.again:
-                    return self._hand_over(events, task, failure.reason, note=failure.detail)
-                self._wait(events, task, chosen, failure, passed_over, remaining_ms)
+                    return self._hand_over(run, task, GiveUp(failure.reason, note=failure.detail))
+                self._wait(run, task, chosen, failure, passed_over, remaining_ms)
                 continue
             completion = read_completion(reply, task.turn)
-            return self._responded(events, task, requested, completion, history, self._ms_since(started))
+            return self._responded(run, requested, completion, history, self._ms_since(started))
 
     def _choice(self) -> Choice:
         return Choice(self.breakers, self.prices, self.playbook, self.model_id, self.clock, self.log.shown)
 
-    def _ask(self, events: Sequence[Event], task: PlanTask, body: dict[str, Any], within_s: float) -> dict[str, Any]:
+    def _ask(self, run: Run, requested: ModelRequested, within_s: float) -> dict[str, Any]:
         """Reserve, ask, and return the reply. Raises ``ModelFailure``, ``AttemptInProgress``."""
-        requested = self.log.append(task.run_id, model_seq(task.turn, body["attempt"], "requested"), body)
-        if requested.body["invocation"] != body["invocation"]:
-            raise AttemptInProgress(f"{task.run_id} turn {task.turn}: another attempt has asked the model already.")
+        run_id = run.run_id
+        recorded = self.log.record(run_id, requested)
+        if recorded.invocation != requested.invocation:
+            raise AttemptInProgress(f"{run_id} turn {requested.turn}: another attempt has asked the model already.")
         # Settle records the ending before it adds up what is charged: without this look, a planner that was
         # cut from outside and is still about could spend what has gone back to the windows already.
-        if self.log.has_ended(task.run_id):
-            raise RunEnded(f"{task.run_id} has ended; the model is not asked for it any more.")
-        return self.model.reply(converse_request(events, body), within_s=within_s)
+        if self.log.has_ended(run_id):
+            raise RunEnded(f"{run_id} has ended; the model is not asked for it any more.")
+        return self.model.reply(converse_request(run, requested), within_s=within_s)
 
     def _wait(
         self,
-        events: Sequence[Event],
+        run: Run,
         task: PlanTask,
         chosen: Next,
         failure: ModelFailure,
@@ -131,122 +129,125 @@ class Agent:
         remaining_ms: Callable[[], int],
     ) -> None:
         """Return where another model is asked at once, or none any more. Raises ``RetryLater`` to wait for this one."""
-        attempts = Attempts.of(events, task.turn)
-        if next_model(chosen.models, attempts, passed_over) != chosen.model:
+        attempts, model = Attempts.of(run, task.turn), chosen.requested.model
+        if next_model(chosen.models, attempts, passed_over) != model:
             return
-        left_s = self._left_s(events)
+        left_s = self._left_s(run)
         pause = pause_s(attempts, failure.retry_after_s, left_s=left_s)
         if pause is None:
-            passed_over[chosen.model] = f"{chosen.model} has no time to be waited for."
+            passed_over[model] = f"{model} has no time to be waited for."
             return
         self.sleep(max(0.0, min(pause, remaining_ms() / 1000 - _RESERVE_S)))
         raise RetryLater(f"{task.run_id} turn {task.turn}, attempt {attempts.number}: {failure.detail}")
 
     def _responded(
         self,
-        events: Sequence[Event],
-        task: PlanTask,
-        requested: dict[str, Any],
+        run: Run,
+        requested: ModelRequested,
         completion: Completion,
         history: HistoryUsed,
         latency_ms: int,
     ) -> PlanSummary:
-        attempt = requested["attempt"]
-        decision = self._within_limits(events, completion, history)
+        turn, attempt = requested.turn, requested.attempt
         decision, refused = checked(
-            events, self.playbook, task.turn, decision, partial(self._successor, events), nothing=completion.nothing
+            run,
+            self.playbook,
+            turn,
+            self._within_limits(run, completion, history),
+            lambda reason: self._successor(run, reason),
+            nothing=completion.nothing,
         )
-        parallel = isinstance(decision, CallTools) and self.playbook.side_by_side(call.tool for call in decision.calls)
-        charge = settling.settled(requested, completion, self.prices) | {"latency_ms": latency_ms}
-        body = charge | {
-            "message": completion.message,
-            "stop_reason": completion.stop_reason,
-            "exit_reason": completion.reason,
-            "decision": decision.model_dump(mode="json"),
-            "parallel": parallel,
-            **verdict(events, task.turn, decision, self.playbook),
-            **refused,
-        }
-        recorded = self.log.append(task.run_id, model_seq(task.turn, attempt, "responded"), body)
+        signs = verdict(run, turn, decision, self.playbook)
+        charge = settling.settled(requested, completion, self.prices)
+        stands = self.log.record(
+            run.run_id,
+            ModelResponded(
+                **settling.given(charge),
+                latency_ms=latency_ms,
+                message=completion.message,
+                stop_reason=completion.stop_reason,
+                exit_reason=completion.reason,
+                decision=decision,
+                parallel=isinstance(decision, CallTools) and self.playbook.side_by_side(c.tool for c in decision.calls),
+                **({"despair": signs} if signs else {}),
+                **({"refused_answer": refused} if refused else {}),
+            ),
+        )
         self._report(requested, charge, completion.tokens, latency_ms)
-        if why := charge.get(DISBELIEVED):
-            self.emit(usage_disbelieved(task.run_id, model_seq(task.turn, attempt, "requested"), requested[MODEL], why))
-        if recorded.body["attempt"] != attempt:
+        if why := charge.usage_disbelieved:
+            self.emit(usage_disbelieved(run.run_id, requested.seq, requested.model, why))
+        if stands.attempt != attempt:
             # Another attempt at this turn answered first: its decision stands, ours only cost money.
-            self.log.append(
-                task.run_id,
-                model_seq(task.turn, attempt, "failed"),
-                charge | {"exit_reason": completion.reason, "error": "another attempt answered first"},
+            late = ModelFailed(
+                **settling.given(charge),
+                latency_ms=latency_ms,
+                exit_reason=completion.reason,
+                error="another attempt answered first",
             )
-        stands = proposals([*events, recorded])[task.turn]
+            self.log.record(run.run_id, late)
         self._count(stands.decision)
         return PlanSummary.of(stands.decision, parallel=stands.parallel)
 
-    def _within_limits(
-        self, events: Sequence[Event], completion: Completion, history: HistoryUsed
-    ) -> CallTools | Answer | HandOver:
+    def _within_limits(self, run: Run, completion: Completion, history: HistoryUsed) -> CallTools | Answer | HandOver:
         """Return the completion's decision, or the hand-over where it has none or asks for too many calls."""
         decision, reason = completion.decision, completion.reason
         if isinstance(decision, CallTools):
-            too_many = calls_limit(opening(events).limits, counts(events), decision.calls)
+            too_many = calls_limit(run.opening.limits, run.counts, decision.calls)
             if too_many is None and not history.agent_has_room(len(decision.calls)):
                 too_many = ExitReason.HISTORY_LIMIT
             if too_many is not None:
                 decision, reason = None, too_many
             elif self.playbook.agent.ask_requester and (question := asked(decision, self.playbook.tools)):
                 return question
-        return decision or HandOver(to=self._successor(events, reason), reason=reason)
+        return decision or HandOver(to=self._successor(run, reason), reason=reason)
 
-    def _failed(
-        self,
-        events: Sequence[Event],
-        task: PlanTask,
-        requested: dict[str, Any],
-        failure: ModelFailure,
-        latency_ms: int,
-    ) -> tuple[Event, ...]:
-        """Record that the attempt brought nothing, and return the events with it."""
+    def _failed(self, run: Run, requested: ModelRequested, failure: ModelFailure, latency_ms: int) -> Run:
+        """Record that the attempt brought nothing, and return the run with it."""
         charge = settling.failed(requested, charged=failure.charged)
-        self.log.append(
-            task.run_id,
-            model_seq(task.turn, requested["attempt"], "failed"),
-            charge | {"exit_reason": failure.reason, "error": failure.detail, "latency_ms": latency_ms},
+        self.log.record(
+            run.run_id,
+            ModelFailed(
+                **settling.given(charge), exit_reason=failure.reason, error=failure.detail, latency_ms=latency_ms
+            ),
         )
         self._report(requested, charge, None, latency_ms)
-        return self.log.read(task.run_id)
+        return self.log.read(run.run_id)
 
-    def _hand_over(self, events: Sequence[Event], task: PlanTask, reason: ExitReason, **more: Any) -> PlanSummary:
-        decision = HandOver(to=self._successor(events, reason), reason=reason)
-        body: dict[str, Any] = {"planner": Planner.AGENT, "decision": decision.model_dump(mode="json")}
-        recorded = self.log.append(task.run_id, plan_seq(task.turn), body | more)
-        stands = proposals([*events, recorded])[task.turn]
-        self._count(stands.decision)
-        if isinstance(stands.decision, HandOver) and stands.decision.reason is ExitReason.LOOP:
-            self.emit(loop_stopped([*events, recorded]))
-        return PlanSummary.of(stands.decision)
+    def _hand_over(self, run: Run, task: PlanTask, because: GiveUp) -> PlanSummary:
+        decided = PlanDecided(
+            turn=task.turn,
+            planner=Planner.AGENT,
+            decision=HandOver(to=self._successor(run, because.reason), reason=because.reason),
+            **({} if because.note is None else {"note": because.note}),
+            **({} if because.breaker is None else {"breaker": because.breaker}),
+        )
+        run = run.with_event(self.log.append(task.run_id, decided))
+        stands = run.proposals[task.turn].decision
+        self._count(stands)
+        if isinstance(stands, HandOver) and stands.reason is ExitReason.LOOP:
+            self.emit(loop_stopped(run))
+        return PlanSummary.of(stands)
 
     def _count(self, decision: CallTools | Answer | HandOver) -> None:
         line = limit_line(decision.reason) if isinstance(decision, HandOver) else None
         if line is not None:
             self.emit(line)
 
-    def _successor(self, events: Sequence[Event], reason: ExitReason) -> Planner:
+    def _successor(self, run: Run, reason: ExitReason) -> Planner:
         if asks_a_person(reason, self.playbook.agent):
             return Planner.HUMAN
-        intent = opening(events).request.intent
+        intent = run.opening.request.intent
         starts_clean = self.playbook.agent.starts_clean(intent)
         has_fallback = intent in self.playbook.fallbacks
-        return successor(Planner.AGENT, events, has_fallback=has_fallback, starts_clean=starts_clean)
+        return run.successor(Planner.AGENT, has_fallback=has_fallback, starts_clean=starts_clean)
 
-    def _report(
-        self, requested: dict[str, Any], charge: dict[str, Any], tokens: TokenCounts | None, latency_ms: int
-    ) -> None:
-        reserved, cost = requested["reserved_microusd"], charge["cost_microusd"]
+    def _report(self, requested: ModelRequested, charge: Charged, tokens: TokenCounts | None, latency_ms: int) -> None:
+        reserved, cost = requested.reserved_microusd, charge.cost_microusd
         self.emit(model_call(reserved_microusd=reserved, cost_microusd=cost, tokens=tokens, latency_ms=latency_ms))
 
-    def _left_s(self, events: Sequence[Event]) -> float:
+    def _left_s(self, run: Run) -> float:
         """Return the seconds until the workflow cuts the agent."""
-        return (opening(events).agent_until_ms - self._now_ms()) / 1000
+        return (run.opening.agent_until_ms - self._now_ms()) / 1000
 
     def _now_ms(self) -> int:
         return int(self.clock().timestamp() * 1000)

@@ -6,8 +6,8 @@
       └───────────┴──────────────────┴────────────────────┴──────────────▶ GiveUp
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -16,11 +16,11 @@ from ballast.breaker import Breakers
 from ballast.contracts import ExitReason
 from ballast.contracts.history import HistoryUsed
 from ballast.errors import ModelRefused
-from ballast.folds import approval_given_up, counts, opening, usage
 from ballast.folds.despair import Despair, Rung
-from ballast.log.event import Event
+from ballast.log.events import BreakerHeld, ModelRequested
 from ballast.money import PriceBook
 from ballast.playbook import Playbook
+from ballast.run import Run
 from functions.planner.despair import circles
 from functions.planner.limits import limit_reached
 from functions.planner.models import Attempts, candidates, next_model
@@ -30,19 +30,19 @@ from functions.planner.spending import held, passed, permitted
 
 @dataclass(frozen=True)
 class Next:
-    """The next attempt: the model that is asked, all that could be, and the body of ``model.requested``."""
+    """The next attempt, and the models that could be asked for it: the one that is, among others."""
 
-    model: str
+    requested: ModelRequested
     models: tuple[str, ...]
-    body: dict[str, Any]
 
 
 @dataclass(frozen=True)
 class GiveUp:
-    """Nothing is asked; ``more`` is recorded with the hand-over."""
+    """Nothing is asked; the note, and the breaker that held, are recorded with the hand-over."""
 
     reason: ExitReason
-    more: Mapping[str, Any] = field(default_factory=dict)
+    note: str | None = None
+    breaker: BreakerHeld | None = None
 
 
 @dataclass(frozen=True)
@@ -59,42 +59,41 @@ class Choice:
     clock: Callable[[], datetime]
     shown: Callable[[str, dict[str, Any]], dict[str, Any]]
 
-    def next(
-        self, events: Sequence[Event], turn: int, passed_over: Mapping[str, str], history: HistoryUsed
-    ) -> Next | GiveUp:
+    def next(self, run: Run, turn: int, passed_over: Mapping[str, str], history: HistoryUsed) -> Next | GiveUp:
         """Return the next attempt at ``turn``; ``passed_over`` says which models are not asked, and why."""
-        opened, attempts, now = opening(events), Attempts.of(events, turn), self.clock()
+        opened, attempts, now = run.opening, Attempts.of(run, turn), self.clock()
         reason = limit_reached(
             opened,
-            usage(events),
-            counts(events),
+            run.usage,
+            run.counts,
             new_turn=attempts.number == 0,
             now_ms=int(now.timestamp() * 1000),
         )
         if reason is ExitReason.DEADLINE and attempts.reason is ExitReason.MODEL_TIMEOUT:
             # The call was cut because the time was up: one moment, and the workflow, which cuts too, names the model.
             reason = ExitReason.MODEL_TIMEOUT
-        if approval_given_up(events, turn - 1):
+        if run.approval_given_up(turn - 1):
             reason = ExitReason.APPROVAL_UNANSWERED
         if reason is None and not history.agent_has_room():
             reason = ExitReason.HISTORY_LIMIT
-        found = circles(events, self.playbook)
+        found = circles(run, self.playbook)
         if reason is None and found.rung is Rung.LOOP:
             reason = ExitReason.LOOP
         if reason is not None:
             return GiveUp(reason)
-        force = self.breakers.in_force(opened.request.tenant, run_id=events[0].run_id, passed=passed(events))
+        force = self.breakers.in_force(opened.request.tenant, run_id=run.run_id, passed=passed(run))
         try:
             model = permitted(force, self.playbook.agent, self.model_id, self.prices.at(now))
             if isinstance(model, ExitReason):
-                return GiveUp(model, held(force, now))
-            return self._afford(events, attempts, model, passed_over, found)
+                return GiveUp(model, breaker=held(force, now))
+            return self._afford(run, turn, attempts, model, passed_over, found)
         except ModelRefused as refused:
-            return GiveUp(ExitReason.MODEL_REFUSED, {"note": str(refused)})
+            return GiveUp(ExitReason.MODEL_REFUSED, note=str(refused))
 
     def _afford(
         self,
-        events: Sequence[Event],
+        run: Run,
+        turn: int,
         attempts: Attempts,
         model: str,
         passed_over: Mapping[str, str],
@@ -107,19 +106,19 @@ class Choice:
         if chosen is None:
             notes = [*passed_over.values(), *filter(None, [attempts.error])]
             reason = attempts.reason or ExitReason.MODEL_UNAVAILABLE
-            return GiveUp(reason, {"note": "; ".join(notes)} if notes else {})
-        number = attempts.number + 1
-        body = compose(
-            events,
-            attempt=number,
+            return GiveUp(reason, note="; ".join(notes) if notes else None)
+        requested = compose(
+            run,
+            turn,
+            attempt=attempts.number + 1,
             model_id=chosen,
             playbook=self.playbook,
             prices=prices,
             found=found,
-            shown=partial(self.shown, events[0].run_id),
+            shown=partial(self.shown, run.run_id),
         )
-        if isinstance(body, ExitReason):
-            return GiveUp(body)
+        if isinstance(requested, ExitReason):
+            return GiveUp(requested)
         if passed_over:
-            body["passed_over"] = dict(passed_over)
-        return Next(chosen, tuple(one for one in models if one not in passed_over), body)
+            requested = requested.model_copy(update={"passed_over": dict(passed_over)})
+        return Next(requested, tuple(one for one in models if one not in passed_over))

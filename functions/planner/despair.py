@@ -3,17 +3,17 @@
 The executor obeys what is recorded with a decision; the ladder itself is ``ballast.folds.despair``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 from ballast.contracts import Answer, CallTools, HandOver, ToolCall
 from ballast.contracts.wire import canonical
 from ballast.errors import whatever_it_raises
-from ballast.folds import Prompt, saved
 from ballast.folds.despair import Despair, Sign, despair, recorded, target_of, verdicts
 from ballast.folds.sameness import same
-from ballast.log.event import Event
+from ballast.log.events import LoopSignal
+from ballast.log.keys import Key
 from ballast.metrics import metric_line, usd
 from ballast.playbook import Effect, Playbook
 from ballast.run import Run
@@ -22,35 +22,30 @@ from ballast.validation.taint import wanted_of
 from ballast.validation.value import Wanted
 
 
-def circles(events: Sequence[Event], playbook: Playbook) -> Despair:
+def circles(run: Run, playbook: Playbook) -> Despair:
     """Return what the log says about circles. ``Rung.LOOP``: told, forbidden the tool, and the agent still goes on."""
-    return despair(Run.of(events), polled=_polled(playbook), same=playbook.identity, target=partial(_target, playbook))
+    return despair(run, polled=_polled(playbook), same=playbook.identity, target=partial(_target, playbook))
 
 
-def verdict(
-    events: Sequence[Event], turn: int, decision: CallTools | Answer | HandOver, playbook: Playbook
-) -> dict[str, Any]:
-    """Return what is recorded with the decision of ``turn``; ``events`` is the log before it. Nothing, as a rule."""
+def verdict(run: Run, turn: int, decision: CallTools | Answer | HandOver, playbook: Playbook) -> tuple[LoopSignal, ...]:
+    """Return the signals that are recorded with the decision of ``turn``; ``run`` is the run before it."""
     if not isinstance(decision, CallTools):
-        return {}
+        return ()
     polled, target = _polled(playbook), partial(_target, playbook)
-    found = recorded(
-        verdicts(Run.of(events), turn, decision.calls, polled=polled, same=playbook.identity, target=target)
-    )
-    return {"despair": found} if found else {}
+    return recorded(verdicts(run, turn, decision.calls, polled=polled, same=playbook.identity, target=target))
 
 
-def noticed(found: Despair, prompt: Prompt) -> Mapping[int, Sign]:
-    """Return the signals at the calls that ``prompt`` ends with, now that their outcomes are known, by position."""
-    if prompt.after is None:
+def noticed(found: Despair, run: Run) -> Mapping[int, Sign]:
+    """Return the signals at the calls of the newest completion, now that their outcomes are known, by position."""
+    if run.prompt.after is None:
         return {}
-    turn = int(prompt.after[:4])
+    turn = Key.of(run.prompt.after).turn
     return {index: sign for (at, index), sign in found.signs.items() if at == turn}
 
 
-def loop_stopped(events: Sequence[Event]) -> str:
+def loop_stopped(run: Run) -> str:
     """Return the line that reports the newest hand-over for ``loop``."""
-    return metric_line({"LoopsStopped": 1, "SavedUsd": usd(saved(events)[-1].saved_microusd)})
+    return metric_line({"LoopsStopped": 1, "SavedUsd": usd(run.stopped_loops[-1].saved_microusd)})
 
 
 def _target(playbook: Playbook, call: ToolCall) -> str | None:

@@ -9,7 +9,9 @@
 from collections.abc import Sequence
 
 from ballast.contracts import ExitReason, Limits, ToolCall
-from ballast.folds import Counts, Opening, Usage
+from ballast.folds.counts import Counts
+from ballast.folds.opening import Opening
+from ballast.folds.usage import Usage
 
 
 def limit_reached(opened: Opening, used: Usage, made: Counts, *, new_turn: bool, now_ms: int) -> ExitReason | None:

@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from ballast.contracts import ExitReason
 from ballast.contracts.service_tier import ServiceTier
 from ballast.errors import ModelRefused
-from ballast.log.event import Event
+from ballast.log.events import ModelFailed, ModelRequested
 from ballast.money import PriceTable
+from ballast.run import Run
 
 #: Attempts at one turn, by all models together, each with its own reservation.
 MAX_ATTEMPTS = 4
@@ -39,14 +40,13 @@ class Attempts:
     error: str | None = None
 
     @classmethod
-    def of(cls, events: Sequence[Event], turn: int) -> "Attempts":
-        """Fold the run's events."""
-        mine = [event for event in events if event.turn == turn]
-        tried = Counter(event.body["gen_ai.request.model"] for event in mine if event.name == "model.requested")
-        failed = [event.body for event in mine if event.name == "model.failed"]
+    def of(cls, run: Run, turn: int) -> "Attempts":
+        """Return what the run's log says of ``turn``."""
+        tried = Counter(asked.model for asked in run.facts(ModelRequested) if asked.turn == turn)
+        failed = [one for one in run.facts(ModelFailed) if one.turn == turn]
         if not failed:
             return cls(tried)
-        return cls(tried, ExitReason(failed[-1]["exit_reason"]), failed[-1]["error"])
+        return cls(tried, ExitReason(failed[-1].exit_reason or ""), failed[-1].error)
 
     @property
     def number(self) -> int:

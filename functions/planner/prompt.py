@@ -1,47 +1,41 @@
 """Write what is new for the model: one user message from the events that it has not seen. Pure."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ballast.contracts import HandOver, Planner
 from ballast.errors import ToolForbidden
-from ballast.folds import CallState, Prompt, calls, opening, proposals, unseen
+from ballast.folds.calls import CallState
 from ballast.folds.despair import Sign, notice
-from ballast.log.event import Event
+from ballast.log.events import EscalationAnnounced
+from ballast.log.keys import Key
 from ballast.playbook.opening import request_blocks
+from ballast.run import Run
 from functions.planner.answering import sent_back
 from functions.planner.completion import call_id
 from functions.planner.question import reply_to
 
 
-def new_messages(
-    events: Sequence[Event], prompt: Prompt, noticed: Mapping[int, Sign] | None = None
-) -> list[dict[str, Any]]:
+def new_messages(run: Run, noticed: Mapping[int, Sign] | None = None) -> list[dict[str, Any]]:
     """Return the delta: the request at first, later the results of the calls and what others did.
 
     Every call of the last completion gets a result, executed or not: Converse demands it. ``noticed``: at
     which of them, by position, the agent is told that it goes round in circles.
     """
-    if prompt.after is None:
-        return [{"role": "user", "content": _request(events)}]
-    blocks = _results(events, prompt, noticed or {}) + sent_back(events, prompt) + _notes(events, prompt)
+    if run.prompt.after is None:
+        return [{"role": "user", "content": request_blocks(run.opening.request) + _notes(run)}]
+    blocks = _results(run, Key.of(run.prompt.after).turn, noticed or {}) + sent_back(run) + _notes(run)
     return [{"role": "user", "content": blocks or [{"text": "Go on."}]}]
 
 
-def _request(events: Sequence[Event]) -> list[dict[str, Any]]:
-    return request_blocks(opening(events).request) + _notes(events, Prompt())
-
-
-def _results(events: Sequence[Event], prompt: Prompt, noticed: Mapping[int, Sign]) -> list[dict[str, Any]]:
-    if prompt.after is None:
-        return []
-    turn = int(prompt.after[:4])
-    states = {state.index: state for state in calls(events) if state.turn == turn and state.planner is Planner.AGENT}
+def _results(run: Run, turn: int, noticed: Mapping[int, Sign]) -> list[dict[str, Any]]:
+    """Return the results of the calls of ``turn``, with whose completion the prompt ends so far."""
+    states = {state.index: state for state in run.calls if state.turn == turn and state.planner is Planner.AGENT}
     # A server-side tool's call is among them, under an id that is no ``call_id``.
-    ids = [block["toolUse"]["toolUseId"] for block in prompt.messages[-1]["content"] if "toolUse" in block]
+    ids = [block["toolUse"]["toolUseId"] for block in run.prompt.messages[-1]["content"] if "toolUse" in block]
     wanted = [(index, call_id(turn, index)) for index in range(1, len(ids) + 1)]
-    reply = reply_to(list(events), turn)
+    reply = reply_to(run, turn)
     if reply is not None:
         return [{"toolResult": _reply(reply, key)} for _, key in wanted if key in ids]
     return [
@@ -94,15 +88,15 @@ def _why_not(state: CallState | None) -> str:
     return "It is unknown whether this happened. Do not repeat it."
 
 
-def _notes(events: Sequence[Event], prompt: Prompt) -> list[dict[str, Any]]:
+def _notes(run: Run) -> list[dict[str, Any]]:
     """Tell what other planners did and what a person asks for, in order."""
     # That others were told of an escalation is recorded late, perhaps after the agent has seen how it was answered.
-    fresh = {event.turn for event in unseen(events, prompt) if event.turn > 0 and event.name != "escalation.announced"}
+    fresh = {event.turn for event in run.unseen if event.turn > 0 and event.name != EscalationAnnounced.NAME}
     notes: list[str] = []
-    for turn, made in proposals(events).items():
+    for turn, made in run.proposals.items():
         if turn not in fresh or made.planner in (Planner.AGENT, Planner.REQUESTER):
             continue
-        for state in calls(events):
+        for state in run.calls:
             if state.turn == turn:
                 arguments = json.dumps(state.as_admitted.arguments, ensure_ascii=False, sort_keys=True)
                 notes.append(f"{made.planner} called {state.call.tool}({arguments}): {state.status}.")

@@ -9,9 +9,8 @@ from collections.abc import Collection
 from pydantic import ValidationError
 
 from ballast.contracts import CallTools, ExitReason, HandOver, Planner
-from ballast.folds import proposals
-from ballast.log.event import Event
 from ballast.playbook.opening import ASK_REQUESTER, Question
+from ballast.run import Run
 from functions.planner.prose import call_in_prose
 from functions.planner.spoken import spoken
 
@@ -34,16 +33,15 @@ def asked(decision: CallTools, tools: Collection[str] = ()) -> HandOver | None:
     return HandOver(to=Planner.REQUESTER, reason=ExitReason.QUESTION, guidance=said)
 
 
-def reply_to(events: tuple[Event, ...] | list[Event], turn: int) -> str | None:
+def reply_to(run: Run, turn: int) -> str | None:
     """Return what the requester replied to the question of ``turn``; None where it asked none.
 
     A question without a reply has the empty text.
     """
-    made = proposals(events)
-    asking = made.get(turn)
+    asking = run.proposals.get(turn)
     if asking is None or not isinstance(asking.decision, HandOver) or asking.decision.to is not Planner.REQUESTER:
         return None
-    reply = made.get(turn + 1)
+    reply = run.proposals.get(turn + 1)
     if reply is None or reply.planner is not Planner.REQUESTER or not isinstance(reply.decision, HandOver):
         return ""
     return reply.decision.guidance

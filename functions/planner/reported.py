@@ -17,13 +17,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ballast.contracts.wire import plain
+from ballast.log.events import ModelRequested
 from ballast.money import TokenCounts
 from functions.planner.spoken import cited_text
-
-#: Where ``model.requested`` says what its attempt can use at most, and how many bytes of text it sent.
-PROMPT_BOUND, OUTPUT_BOUND, SENT_BYTES = "input_tokens_bound", "gen_ai.request.max_tokens", "sent_bytes"
-#: Where ``model.responded`` says what of its usage cannot be right.
-DISBELIEVED = "usage_disbelieved"
 
 #: More tokens than any provider counts in one reply are no count.
 _MOST_TOKENS = 10**12
@@ -114,19 +110,19 @@ def _bytes(text: str) -> int:
     return len(_RUN.sub(_RUN_SHORT, text).encode("utf-8", "surrogatepass"))
 
 
-def weighed(usage: Weighed, requested: Mapping[str, Any]) -> Weighed:
+def weighed(usage: Weighed, requested: ModelRequested) -> Weighed:
     """Return ``usage`` held against its attempt's ``model.requested`` as well.
 
     What the attempt says nothing of is no bound: an older version wrote it.
     """
-    tokens, sent = usage.tokens, requested.get(SENT_BYTES, 0)
+    tokens, sent = usage.tokens, requested.sent_bytes
     if tokens is None:
         return usage
     short, long = _least(sent, _MOST_SHORT_PROMPT_BYTES), _least(sent - _SHORT_PROMPT_BYTES, _MOST_BYTES)
     if tokens.prompt < max(short, long):
         return Weighed(None, why=f"{tokens.prompt} prompt tokens for {sent} bytes of prompt")
     why = []
-    prompt_bound, output_bound = requested.get(PROMPT_BOUND), requested.get(OUTPUT_BOUND)
+    prompt_bound, output_bound = requested.prompt_bound, requested.max_tokens or None
     if prompt_bound is not None and tokens.prompt > prompt_bound:
         why.append(f"{tokens.prompt} prompt tokens where {prompt_bound} are possible")
         tokens = _at_most(tokens, prompt_bound)

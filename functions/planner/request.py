@@ -1,31 +1,30 @@
 """What one attempt sends and reserves: the prompt's delta, the worst case, the digest. Pure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from ballast.contracts import ExitReason
 from ballast.contracts.service_tier import ServiceTier
-from ballast.folds import answered_prompt, counts, opening, prompt_digest, unseen, usage
-from ballast.folds.conversation import extended
+from ballast.folds.conversation import Prompt, prompt_digest
 from ballast.folds.despair import Despair, recorded
-from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
-from ballast.log.event import Event
-from ballast.log.keys import model_seq
+from ballast.log.events import ModelRequested, ModelResponded
+from ballast.log.keys import Key
 from ballast.money import PriceTable
 from ballast.playbook import Playbook
 from ballast.playbook.opening import PROVIDER_OVERHEAD_TOKENS, attempt_within, input_bound, opening_prompt
+from ballast.run import Run
 from functions.planner.completion import sendable
 from functions.planner.despair import noticed
 from functions.planner.prompt import new_messages
-from functions.planner.reported import DISBELIEVED, OUTPUT_BOUND, PROMPT_BOUND, SENT_BYTES, sent_bytes
+from functions.planner.reported import sent_bytes
 
-MODEL = "gen_ai.request.model"
 #: Prompts have about 4 bytes a token. A count by which they had more than so many may be right; no bound relies on it.
 _USUAL_BYTES = 16
 
 
 def compose(
-    events: Sequence[Event],
+    run: Run,
+    turn: int,
     *,
     attempt: int,
     model_id: str,
@@ -33,100 +32,103 @@ def compose(
     prices: PriceTable,
     found: Despair,
     shown: Callable[[dict[str, Any]], dict[str, Any]],
-) -> dict[str, Any] | ExitReason:
-    """Return the body of ``model.requested``, or the limit that forbids the call.
+) -> ModelRequested | ExitReason:
+    """Return what is recorded before the call, or the limit that forbids it.
 
     ``found``: what the fold says about circles. ``shown``: a body of the run as everybody may see it.
     Raises ``ModelRefused`` where the model has no price.
     """
-    opened, used = opening(events), usage(events)
+    opened = run.opening
     tier = playbook.agent.service_tier
     price = prices.worst(model_id, tier)
-    before = answered_prompt(events)
-    told = noticed(found, before)
-    body: dict[str, Any] = {
-        "attempt": attempt,
-        "after": before.after,
-        "covers": [event.seq for event in unseen(events, before)],
-        "messages": new_messages(events, before, told),
+    told = noticed(found, run)
+    delta = ModelRequested(
+        turn=turn,
+        attempt=attempt,
+        after=run.prompt.after,
+        covers=[event.seq for event in run.unseen],
+        messages=new_messages(run, told),
+        model=model_id,
+        temperature=str(playbook.agent.temperature),
+        reserved_microusd=0,
+        price_version=prices.version,
+        service_tier=tier,
+        **_other_than(run.prompt, opening_prompt(playbook, opened.request)),
         **({"despair": recorded(told)} if told else {}),
-    }
-    told_first = opening_prompt(playbook, opened.request)
-    if told_first.system != before.system:
-        body["system"] = told_first.system
-    if told_first.tools != before.tools:
-        body["tools"] = told_first.tools
-    bound = _input_bound(events, body, model_id)
+    )
+    bound = _input_bound(run, delta)
     reservation = attempt_within(
         opened.limits,
         price,
         bound=bound,
-        tokens_so_far=counts(events).tokens,
-        left_microusd=opened.cost_ceiling_microusd - used.charged_microusd,
+        tokens_so_far=run.counts.tokens,
+        left_microusd=opened.cost_ceiling_microusd - run.usage.charged_microusd,
     )
     if isinstance(reservation, ExitReason):
         return reservation
-    seen = answered_prompt(events, as_shown=True)
-    whole = extended(before, body)
-    inference = {
-        "model": model_id,
-        "max_tokens": reservation.max_tokens,
-        "temperature": str(playbook.agent.temperature),
-    }
-    return body | {
-        MODEL: inference["model"],
-        OUTPUT_BOUND: inference["max_tokens"],
-        "gen_ai.request.temperature": inference["temperature"],
-        PROMPT_BOUND: bound,
-        SENT_BYTES: sent_bytes(whole.system, whole.tools, whole.messages),
-        "reserved_microusd": reservation.microusd,
-        "price_version": prices.version,
-        "service_tier": tier,
-        "prompt_sha256": prompt_digest(events, extended(seen, shown(body)), inference),
-    }
+    whole = run.prompt.extended(delta)
+    requested = delta.model_copy(
+        update={
+            "max_tokens": reservation.max_tokens,
+            "prompt_bound": bound,
+            "sent_bytes": sent_bytes(whole.system, whole.tools, whole.messages),
+            "reserved_microusd": reservation.microusd,
+        }
+    )
+    seen = run.as_shown.prompt.extended(_as_shown(requested, shown))
+    return requested.model_copy(update={"prompt_sha256": prompt_digest(run, seen, requested.inference)})
 
 
-def _input_bound(events: Sequence[Event], delta: dict[str, Any], model_id: str) -> int:
+def _other_than(before: Prompt, first: Prompt) -> dict[str, Any]:
+    """Return the instructions and the tools where they are others than ``before``."""
+    system = {"system": first.system} if first.system != before.system else {}
+    return system | ({"tools": first.tools} if first.tools != before.tools else {})
+
+
+def _as_shown(requested: ModelRequested, shown: Callable[[dict[str, Any]], dict[str, Any]]) -> ModelRequested:
+    made = ModelRequested.read(Key.of(requested.seq), shown(requested.body))
+    assert isinstance(made, ModelRequested)
+    return made
+
+
+def _input_bound(run: Run, delta: ModelRequested) -> int:
     """Return an upper bound of the prompt's tokens: the last exact count and the bytes of what is new.
 
     A count by another model says nothing, and neither does one that could not be right, or is hardly right.
     """
-    new = input_bound(delta.get("system"), delta.get("tools"), delta["messages"])
-    last = next((event for event in events if event.seq == delta["after"]), None)
-    if last is None:
+    new = input_bound(delta.system, delta.tools, delta.messages)
+    if delta.after is None:
         return new + PROVIDER_OVERHEAD_TOKENS
-    known = _exact(events, last, model_id)
+    known = _exact(run, run.facts(ModelResponded)[-1], delta.model)
     if known is not None:
         return known + new
-    before = answered_prompt(events)
-    return new + input_bound(before.system, before.tools, list(before.messages)) + PROVIDER_OVERHEAD_TOKENS
+    before = run.prompt
+    return new + input_bound(before.system, before.tools, before.messages) + PROVIDER_OVERHEAD_TOKENS
 
 
-def _exact(events: Sequence[Event], last: Event, model_id: str) -> int | None:
+def _exact(run: Run, last: ModelResponded, model_id: str) -> int | None:
     """Return the tokens of ``last``, prompt and output, where its usage can be built on."""
-    body = last.body
-    if INPUT_TOKENS not in body or DISBELIEVED in body or body.get(MODEL) != model_id:
+    if last.input_tokens is None or last.usage_disbelieved is not None or last.model != model_id:
         return None
-    prompt = sum(body.get(name, 0) for name in (INPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS))
-    asked = model_seq(last.turn, body["attempt"], "requested")
-    sent = next((event.body.get(SENT_BYTES, 0) for event in events if event.seq == asked), 0)
-    return None if prompt * _USUAL_BYTES < sent else int(prompt + body.get(OUTPUT_TOKENS, 0))
+    asked = run.fact(ModelRequested, last.turn, last.attempt)
+    prompt, sent = last.tokens - (last.output_tokens or 0), asked.sent_bytes if asked is not None else 0
+    return None if prompt * _USUAL_BYTES < sent else last.tokens
 
 
-def converse_request(events: Sequence[Event], body: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of ``converse`` for the attempt with that ``model.requested``."""
-    prompt = extended(answered_prompt(events), body)
-    tier = body.get("service_tier", ServiceTier.DEFAULT)
+def converse_request(run: Run, requested: ModelRequested) -> dict[str, Any]:
+    """Return the arguments of ``converse`` for an attempt that the run does not have yet."""
+    prompt = run.prompt.extended(requested)
+    tier = requested.service_tier or ServiceTier.DEFAULT
     # The default one is not named: a model without tiers refuses the field.
     named = {} if tier == ServiceTier.DEFAULT else {"serviceTier": {"type": tier}}
     return named | {
-        "modelId": body[MODEL],
+        "modelId": requested.model,
         "system": sendable(prompt.system),
         "messages": sendable(prompt.messages),
         "toolConfig": sendable(prompt.tools),
         "inferenceConfig": {
-            "maxTokens": body[OUTPUT_BOUND],
+            "maxTokens": requested.max_tokens,
             # boto3 takes a float here and nothing else.
-            "temperature": float(body["gen_ai.request.temperature"]),
+            "temperature": float(requested.temperature or 0),
         },
     }

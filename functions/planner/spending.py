@@ -4,20 +4,15 @@ A run that the breaker handed to a person passes it once that person hands it ba
 what held when it was handed over stops it no longer; what trips later does.
 """
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 from ballast.contracts import ExitReason, HandOver, Planner
-from ballast.contracts.decision import recorded_decision
 from ballast.errors import ModelRefused
-from ballast.log.event import Event
+from ballast.log.events import BreakerHeld, EscalationAnswered, LeaseExtended, PlanDecided, RunOpened
 from ballast.money import PriceTable
 from ballast.money.breaker import Force, Mode
 from ballast.playbook.agent import AgentConfig
-
-#: Where ``plan.decided`` says what held when the breaker handed the run over.
-HELD = "breaker"
+from ballast.run import Run
 
 
 def permitted(force: Force, agent: AgentConfig, model_id: str, prices: PriceTable) -> str | ExitReason:
@@ -43,27 +38,30 @@ def asks_a_person(reason: ExitReason, agent: AgentConfig) -> bool:
     return reason is ExitReason.BREAKER_STOPPED or (reason is ExitReason.COST_LIMIT and agent.out_of_budget == "ask")
 
 
-def held(force: Force, now: datetime) -> dict[str, Any]:
+def held(force: Force, now: datetime) -> BreakerHeld:
     """Return what is recorded with a hand-over: what held, and the time up to which a person's grant passes it."""
     # Whoever tripped it may have a clock that is ahead of this one.
     seen = max(now, force.since or now)
-    return {HELD: {"mode": force.mode.value, "by": force.by, "reason": force.reason, "at": seen.isoformat()}}
+    return BreakerHeld(mode=force.mode.value, by=force.by, reason=force.reason, at=seen.isoformat())
 
 
-def passed(events: Sequence[Event]) -> datetime | None:
+def passed(run: Run) -> datetime | None:
     """Return the time whose breaker a person let this run pass; None where nobody did.
 
     Like the ceiling it follows the lease: added budget that no window had room for grants nothing.
     """
-    leases = any(event.name == "run.opened" and "lease" in event.body for event in events)
-    extended = {event.turn for event in events if event.name == "lease.extended"}
+    opened = run.fact(RunOpened)
+    leases = opened is not None and opened.lease is not None
+    extended = {one.turn for one in run.facts(LeaseExtended)}
     handed_over = granted = None
-    for event in events:
-        if event.name == "plan.decided" and HELD in event.body:
-            handed_over = datetime.fromisoformat(event.body[HELD]["at"])
-        elif event.name == "escalation.answered" and event.body.get("kind") != "question":
-            decision = recorded_decision(event.body["decision"])
-            back = isinstance(decision, HandOver) and decision.to is Planner.AGENT and decision.add_budget_microusd > 0
-            if back and handed_over is not None and (not leases or event.turn in extended):
-                granted = handed_over
+    for event in run:
+        if event.name not in (PlanDecided.NAME, EscalationAnswered.NAME):
+            continue
+        match event.fact:
+            case PlanDecided(breaker=BreakerHeld(at=at)):
+                handed_over = datetime.fromisoformat(at)
+            case EscalationAnswered(decision=HandOver(to=Planner.AGENT) as back) as answered:
+                adds = answered.kind != "question" and back.add_budget_microusd > 0
+                if adds and handed_over is not None and (not leases or answered.turn in extended):
+                    granted = handed_over
     return granted

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from ballast.contracts import CallTools, ToolCall
-from ballast.folds import saved
 from functions.planner.despair import verdict
 from functions.planner.plan import build
 from tests.functions.endpoint import Endpoint, calls, reads, says
@@ -160,7 +159,7 @@ def test_a_stopped_loop_is_reported_with_what_it_saved(stack: Stack, model: Endp
     for _ in range(2):
         stack.plan(run_id, 5)
 
-    (stopped,) = saved(stack.events(run_id))
+    (stopped,) = stack.log.read(run_id).stopped_loops
     last = stack.body(run_id, "0004.model.responded")["cost_microusd"]
     lines = [line for line in stack.lines() if "LoopsStopped" in line]
     assert stopped.saved_microusd == 8 * last
@@ -201,9 +200,9 @@ def test_a_read_that_says_it_may_be_repeated_is_polled(stack: Stack, model: Endp
     playbook = replace(agent.playbook, tools=tools)
     run_id = opened(stack)
     goes_round(stack, model, run_id, 2)
-    events = stack.events(run_id)
+    run = stack.log.read(run_id)
 
     again = CallTools(calls=(ToolCall(tool="read_note", arguments={"note_id": "n-1"}),))
 
-    assert verdict(events, 3, again, agent.playbook)
-    assert verdict(events, 3, again, playbook) == {}
+    assert verdict(run, 3, again, agent.playbook)
+    assert verdict(run, 3, again, playbook) == ()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ballast.contracts import ExitReason
 from ballast.contracts.exit_reason import STOP_REASONS
 from ballast.errors import RetryLater
-from ballast.folds import opening, usage
+from ballast.log.events import ModelFailed, ModelRequested, ModelResponded
 from ballast.money import dollars, load_prices
 from functions.planner.completion import read_completion
 from functions.planner.settling import settled
@@ -104,13 +104,12 @@ def test_windows_never_take_more_than_was_reserved_and_other_tenants_notice_noth
             break
     stack.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "failed"})
 
-    events = stack.events(run_id)
-    reserved = {event.turn: event.body["reserved_microusd"] for event in events if event.name == "model.requested"}
-    for event in events:
-        if event.name in ("model.responded", "model.failed"):
-            assert 0 <= event.body["cost_microusd"] <= reserved[event.turn]
-    charged = usage(events).charged_microusd
-    assert charged <= min(sum(reserved.values()), opening(events).cost_ceiling_microusd)
+    run = stack.log.read(run_id)
+    reserved = {asked.turn: asked.reserved_microusd for asked in run.facts(ModelRequested)}
+    for outcome in (*run.facts(ModelResponded), *run.facts(ModelFailed)):
+        assert 0 <= outcome.cost_microusd <= reserved[outcome.turn]
+    charged = run.usage.charged_microusd
+    assert charged <= min(sum(reserved.values()), run.opening.cost_ceiling_microusd)
     for window in (HOUR, DAY):
         assert taken(f"tenant#{tenant}", window) == spent(f"tenant#{tenant}", window) == charged
         assert taken("account", window) - before[window] == charged
@@ -134,26 +133,27 @@ def test_a_reply_costs_no_more_than_was_reserved_and_nothing_is_disbelieved_in_s
     table = load_prices().tables[-1]
     asked = asked if model.startswith("eu.amazon") else "default"
     price = table.worst(model, asked)  # type: ignore[arg-type]
-    requested = {
-        "attempt": 1,
-        "gen_ai.request.model": model,
-        "gen_ai.request.max_tokens": most,
-        "input_tokens_bound": bound,
-        "sent_bytes": min(sent, bound),
-        "reserved_microusd": price.worst_input_cost(bound) + -(-most * price.output // 1_000_000),
-        "price_version": table.version,
-        "service_tier": asked,
-    }
+    requested = ModelRequested(
+        turn=1,
+        attempt=1,
+        model=model,
+        max_tokens=most,
+        prompt_bound=bound,
+        sent_bytes=min(sent, bound),
+        reserved_microusd=price.worst_input_cost(bound) + -(-most * price.output // 1_000_000),
+        price_version=table.version,
+        service_tier=asked,
+    )
 
     charge = settled(requested, read_completion(body(said), 1), load_prices())
 
-    assert 0 <= charge["cost_microusd"] <= requested["reserved_microusd"]
-    tokens = {name: value for name, value in charge.items() if name.startswith(("gen_ai.usage", "ballast.usage"))}
+    assert 0 <= charge.cost_microusd <= requested.reserved_microusd
+    tokens = {name: value for name, value in charge.body.items() if name.startswith(("gen_ai.usage", "ballast.usage"))}
     assert tokens.get("gen_ai.usage.output_tokens", 0) <= most
     assert sum(value for name, value in tokens.items() if "output" not in name and "1h" not in name) <= bound
     if not tokens:
-        assert charge["cost_microusd"] == requested["reserved_microusd"]
-        assert not said["usage"] or charge["usage_disbelieved"]
+        assert charge.cost_microusd == requested.reserved_microusd
+        assert not said["usage"] or charge.usage_disbelieved
 
 
 @pytest.mark.parametrize("tokens", [900_000, 10**12])

@@ -9,7 +9,6 @@ from typing import Any
 from hypothesis import strategies as st
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, RunRequest, ToolCall
-from ballast.folds import calls, proposals, successor, to_undo
 from ballast.log.event import Event
 from tests.support.runs import Decided, Story
 
@@ -117,12 +116,12 @@ class _Walk:
                 return self._fallback()
 
     def _agent(self) -> Decided:
-        over = HandOver(to=successor(Planner.AGENT, self.story.events, has_fallback=True), reason=ExitReason.TURN_LIMIT)
+        over = HandOver(to=self.story.run.successor(Planner.AGENT, has_fallback=True), reason=ExitReason.TURN_LIMIT)
         if self._one(*[False] * 7, True):
             return self.story.decides(self.turn, Planner.AGENT, over)
         for _ in range(3):
-            if self.turn in proposals(self.story.events):
-                return proposals(self.story.events)[self.turn].decision
+            if self.turn in self.story.run.proposals:
+                return self.story.run.proposals[self.turn].decision
             asked = self.story.asks(self.turn, reserved=self._one(5_000, 9_000))
             match self._one(*["reply"] * 6, "fail", "crash", "hang"):
                 case "reply":
@@ -139,9 +138,9 @@ class _Walk:
         return self.story.decides(self.turn, Planner.AGENT, over, note="The model did not answer.")
 
     def _rollback(self) -> Decided:
-        events = self.story.events
-        failed = [one for one in calls(events) if one.planner is Planner.ROLLBACK and one.status != "ok"]
-        left = to_undo(events)
+        run = self.story.run
+        failed = [one for one in run.calls if one.planner is Planner.ROLLBACK and one.status != "ok"]
+        left = run.to_undo
         if failed:
             over = HandOver(to=Planner.HUMAN, reason=ExitReason.ROLLBACK_INCOMPLETE)
             return self.story.decides(self.turn, Planner.ROLLBACK, over, note="The undo did not work.")
@@ -149,7 +148,7 @@ class _Walk:
             undo = CallTools(calls=(left[0].undo,))
             undoes = [left[0].turn, left[0].index]
             return self.story.decides(self.turn, Planner.ROLLBACK, undo, undoes=undoes)
-        to = successor(Planner.ROLLBACK, events, has_fallback=self._one(True, False))
+        to = run.successor(Planner.ROLLBACK, has_fallback=self._one(True, False))
         return self.story.decides(self.turn, Planner.ROLLBACK, HandOver(to=to, reason=ExitReason.ROLLED_BACK))
 
     def _fallback(self) -> Decided:
@@ -221,7 +220,7 @@ class _Walk:
     def _execute(self, decision: CallTools) -> bool:
         """Execute the calls; return whether the executor broke on the way."""
         positions = range(1, len(decision.calls) + 1)
-        reads_only = proposals(self.story.events)[self.turn].parallel
+        reads_only = self.story.run.proposals[self.turn].parallel
         for index in self.draw(st.permutations(positions)) if reads_only else positions:
             status = self._one(*["ok"] * 6, "failed", "refused", "denied", "unknown", "crashed")
             if self._one(*[False] * 5, True):

@@ -4,7 +4,7 @@
     asked = story.asks(1)
     story.replies(asked, wants(("look_up_order", {"order_id": "O-1"})))
     story.executes(1, 1, "ok", {"status": "shipped"})
-    usage(story.events)
+    story.run.usage
 
 ``written`` is the order of writing, which is what a crash cuts off; ``events`` the order in which
 the log is read. Requests are composed by the planner's own code, so their hashes are real.
@@ -18,11 +18,11 @@ from typing import Any
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner, RunRequest, ToolCall
 from ballast.contracts.wire import canonical
-from ballast.folds import answered_prompt, opening, prompt_digest, proposals, successor, unseen, usage
-from ballast.folds.conversation import extended
-from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
+from ballast.folds.conversation import prompt_digest
 from ballast.log.event import Event, order
-from ballast.log.keys import call_seq, escalation_seq, model_seq, plan_seq, run_seq
+from ballast.log.events import Fact, ModelFailed, ModelRequested, ModelResponded, PlanDecided
+from ballast.log.keys import call_seq, escalation_seq, run_seq
+from ballast.run import Run
 from functions.escalation.open import escalation_id_of
 from functions.planner.completion import read_completion
 from functions.planner.prompt import new_messages
@@ -53,6 +53,15 @@ class Story:
     def events(self) -> tuple[Event, ...]:
         """Everything that was written, in the order of the work."""
         return tuple(sorted(self.written, key=order))
+
+    @property
+    def run(self) -> Run:
+        """The run as it is read now."""
+        return Run(self.events)
+
+    def record(self, fact: Fact) -> Event:
+        """Record once, as the log does."""
+        return self.write(fact.seq, fact.body)
 
     def write(self, seq: str, body: Mapping[str, Any]) -> Event:
         """Append once, as the log does: the first body under a key stays."""
@@ -85,59 +94,69 @@ class Story:
 
     def asks(self, turn: int, *, reserved: int = 10_000) -> Event:
         """Reserve and ask the model: the next attempt at ``turn``."""
-        events = self.events
-        attempt = 1 + sum(event.name == "model.requested" and event.turn == turn for event in events)
-        before = answered_prompt(events)
-        body: dict[str, Any] = {
-            "attempt": attempt,
-            "after": before.after,
-            "covers": [event.seq for event in unseen(events, before)],
-            "messages": new_messages(events, before),
-            "reserved_microusd": reserved,
-        }
-        if before.system != SYSTEM:
-            body |= {"system": SYSTEM, "tools": TOOLS}
-        inference = {"model": "test-model", "max_tokens": 1024, "temperature": "0"}
-        body |= {f"gen_ai.request.{name}": value for name, value in inference.items()}
-        body["prompt_sha256"] = prompt_digest(events, extended(before, body), inference)
-        return self.write(model_seq(turn, attempt, "requested"), body)
+        run = self.run
+        attempt = 1 + sum(one.turn == turn for one in run.facts(ModelRequested))
+        first = {"system": SYSTEM, "tools": TOOLS} if run.prompt.system != SYSTEM else {}
+        asked = ModelRequested(
+            turn=turn,
+            attempt=attempt,
+            after=run.prompt.after,
+            covers=[event.seq for event in run.unseen],
+            messages=new_messages(run),
+            reserved_microusd=reserved,
+            model="test-model",
+            max_tokens=1024,
+            temperature="0",
+            **first,
+        )
+        digest = prompt_digest(run, run.prompt.extended(asked), asked.inference)
+        return self.record(asked.model_copy(update={"prompt_sha256": digest}))
 
     def replies(self, asked: Event, reply: Mapping[str, Any], *, cost: int = 4_000) -> Decided:
         """Record the completion of one attempt and return the decision that stands for its turn."""
-        turn, attempt = asked.turn, asked.body["attempt"]
+        requested = _requested(asked)
+        turn, attempt = requested.turn, requested.attempt
         completion = read_completion(reply, turn)
-        to = successor(Planner.AGENT, self.events, has_fallback=True)
+        to = self.run.successor(Planner.AGENT, has_fallback=True)
         decision = completion.decision or HandOver(to=to, reason=completion.reason)
         if isinstance(decision, CallTools):
             decision = asked_of_requester(decision) or decision
-        settled: dict[str, Any] = {"attempt": attempt, "cost_microusd": asked.body["reserved_microusd"]}
+        charge: dict[str, Any] = {"turn": turn, "attempt": attempt, "cost_microusd": requested.reserved_microusd}
         if tokens := completion.tokens:
-            settled["cost_microusd"] = min(cost, asked.body["reserved_microusd"])
-            settled |= {INPUT_TOKENS: tokens.input, OUTPUT_TOKENS: tokens.output}
-            settled |= {CACHE_READ_TOKENS: tokens.cache_read, CACHE_WRITE_TOKENS: tokens.cache_write}
-        body = settled | {
-            "message": completion.message,
-            "stop_reason": completion.stop_reason,
-            "exit_reason": completion.reason,
-            "decision": decision.model_dump(mode="json"),
-            "parallel": isinstance(decision, CallTools) and not any(call.tool in UNDO for call in decision.calls),
-        }
-        recorded = self.write(model_seq(turn, attempt, "responded"), body)
-        if recorded.body["attempt"] != attempt:
-            self.write(model_seq(turn, attempt, "failed"), settled | {"exit_reason": completion.reason})
-        return proposals(self.events)[turn].decision
+            charge["cost_microusd"] = min(cost, requested.reserved_microusd)
+            charge |= {"input_tokens": tokens.input, "output_tokens": tokens.output}
+            charge |= {"cache_read_tokens": tokens.cache_read, "cache_write_tokens": tokens.cache_write}
+        responded = ModelResponded(
+            **charge,
+            message=completion.message,
+            stop_reason=completion.stop_reason,
+            exit_reason=completion.reason,
+            decision=decision,
+            parallel=isinstance(decision, CallTools) and not any(call.tool in UNDO for call in decision.calls),
+        )
+        recorded = self.record(responded).fact
+        assert isinstance(recorded, ModelResponded)
+        if recorded.attempt != attempt:
+            self.record(ModelFailed(**charge, exit_reason=completion.reason))
+        return self.run.proposals[turn].decision
 
     def breaks(self, asked: Event, reason: ExitReason = ExitReason.MODEL_THROTTLED, *, charged: bool = False) -> None:
         """Record that an attempt brought no completion."""
-        attempt = asked.body["attempt"]
-        cost = asked.body["reserved_microusd"] if charged else 0
-        body = {"attempt": attempt, "exit_reason": reason, "error": "…", "cost_microusd": cost, "latency_ms": 3}
-        self.write(model_seq(asked.turn, attempt, "failed"), body)
+        requested = _requested(asked)
+        failed = ModelFailed(
+            turn=requested.turn,
+            attempt=requested.attempt,
+            exit_reason=reason,
+            error="…",
+            cost_microusd=requested.reserved_microusd if charged else 0,
+            latency_ms=3,
+        )
+        self.record(failed)
 
     def decides(self, turn: int, planner: Planner, decision: Decided, **more: Any) -> Decided:
         """Record a decision that no completion made; ``more`` is ``undoes``, ``note``, ``parallel``, …"""
-        self.write(plan_seq(turn), {"planner": planner, "decision": decision.model_dump(mode="json"), **more})
-        return proposals(self.events)[turn].decision
+        self.record(PlanDecided(turn=turn, planner=planner, decision=decision, **more))
+        return self.run.proposals[turn].decision
 
     def asks_approval(self, turn: int, index: int) -> str:
         seq = call_seq(turn, index, "approval_requested")
@@ -161,7 +180,7 @@ class Story:
 
     def executes(self, turn: int, index: int, status: str = "ok", result: Any = None) -> None:
         """Execute a proposed call to its end: ok, failed, unknown, denied or refused."""
-        call = proposals(self.events)[turn].calls[index - 1]
+        call = self.run.proposals[turn].calls[index - 1]
         if status == "refused":
             body = {"tool": call.tool, "arguments": call.arguments, "error": "UnknownTool", "message": "No such tool."}
             self.write(call_seq(turn, index, "refused"), body)
@@ -198,7 +217,7 @@ class Story:
         return decision
 
     def ends(self, status: str = "answered", by: str | None = "agent") -> "Story":
-        used = usage(self.events)
+        used = self.run.usage
         body: dict[str, Any] = {"status": status, "by": by, "degraded": by != "agent"}
         body |= {"spent_microusd": used.spent_microusd, "reserved_microusd": used.reserved_microusd}
         self.write(run_seq("ended"), body | ({"answer": "Done."} if by else {"reason": "deadline"}))
@@ -207,7 +226,13 @@ class Story:
     @property
     def ceiling(self) -> int:
         """What the run may spend, with what people added."""
-        return opening(self.events).cost_ceiling_microusd
+        return self.run.opening.cost_ceiling_microusd
+
+
+def _requested(asked: Event) -> ModelRequested:
+    fact = asked.fact
+    assert isinstance(fact, ModelRequested)
+    return fact
 
 
 def says(text: str, stop_reason: str = "end_turn") -> dict[str, Any]:

@@ -8,7 +8,6 @@ import boto3
 import pytest
 
 from ballast.errors import AttemptInProgress, RetryLater
-from ballast.folds import usage
 from ballast.runtime import Runtime
 from tests.functions.endpoint import Endpoint, Reply, fails, reads, says
 from tests.functions.stack import HANDLERS, LambdaContext, LambdaDied, Stack, client_error, once
@@ -209,7 +208,7 @@ def test_whenever_the_planner_dies_the_next_attempt_decides_and_all_is_charged(
     summary = stack.plan(run_id, runtime=stack.cold("planner"))
 
     assert summary["kind"] == "answer"
-    used = usage(stack.events(run_id))
+    used = stack.log.read(run_id).usage
     if moment == "after the record":
         assert (used.model_calls, used.spent_microusd, used.reserved_microusd) == (1, 450, 0)
     else:
@@ -249,7 +248,7 @@ def test_of_two_invocations_at_once_one_asks_and_the_other_is_told_to_wait(stack
 
     assert sorted(outcomes) == ["AttemptInProgress", "answer"]
     assert len(model.requests) == 1
-    assert usage(stack.events(run_id)).charged_microusd == 450
+    assert stack.log.read(run_id).usage.charged_microusd == 450
 
 
 def side_by_side(stack: Stack, run_id: str, number: int) -> list[str]:
@@ -284,7 +283,7 @@ def test_of_two_completions_of_a_turn_the_first_one_stands_and_both_are_paid(sta
     assert late == fast
     assert fast["kind"] == "answer"
     assert stack.plan(run_id) == fast
-    used = usage(stack.events(run_id))
+    used = stack.log.read(run_id).usage
     assert (used.spent_microusd, used.reserved_microusd) == (900, 0)
     assert stack.body(run_id, "0001.model.failed")["error"] == "another attempt answered first"
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import PlaybookInvalid, RetryLater, SettingInvalid
-from ballast.log.keys import escalation_seq
+from ballast.log.events import EscalationAnswered
 from ballast.money.breaker import OPEN_FOR, Mode, is_probe
 from ballast.playbook import load_playbook
 from tests.functions.breakers import by_hand, trip
@@ -360,8 +360,11 @@ def test_a_grant_that_no_window_had_room_for_is_none(stack: Stack, model: Endpoi
     run_id = begun(stack, model)
     trip(stack, Mode.STOPPED)
     stack.plan(run_id, 2)
-    body = {"escalation_id": "esc-x", "by": "ann", "decision": GRANT, "agent_until_ms": 10**13, "deadline_ms": 10**13}
-    stack.log.append(run_id, escalation_seq(3, "answered"), body)  # and no 0003.lease.extended
+    late = 10**13
+    granted = EscalationAnswered(
+        turn=3, escalation_id="esc-x", by="ann", decision=GRANT, agent_until_ms=late, deadline_ms=late
+    )
+    stack.log.record(run_id, granted)  # and no 0003.lease.extended
 
     assert stack.plan(run_id, 4)["reason"] == "breaker_stopped"
 

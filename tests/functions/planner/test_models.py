@@ -1,7 +1,5 @@
 """Which model is asked next, and how long it may be waited for."""
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,26 +7,27 @@ from hypothesis import strategies as st
 from ballast.contracts import ExitReason
 from ballast.contracts.service_tier import ServiceTier
 from ballast.log.event import Event
-from ballast.log.keys import model_seq
+from ballast.log.events import Fact, ModelFailed, ModelRequested
 from ballast.money import ModelPrice, PriceTable
+from ballast.run import Run
 from functions.planner.models import MAX_ATTEMPTS, Attempts, call_s, candidates, next_model, pause_s
 
 CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 
 
-def event(turn: int, attempt: int, step: str, **body: Any) -> Event:
-    return Event(run_id="run-x", seq=model_seq(turn, attempt, step), at="2026-03-01T12:00:00+00:00", body=body)
+def run_of(*facts: Fact) -> Run:
+    at = "2026-03-01T12:00:00+00:00"
+    return Run(Event(run_id="run-x", seq=fact.seq, at=at, body=fact.body) for fact in facts)
+
+
+def asked(turn: int, attempt: int, model: str) -> ModelRequested:
+    return ModelRequested(turn=turn, attempt=attempt, model=model, reserved_microusd=0)
 
 
 def test_attempts_are_counted_by_model_whatever_came_of_them() -> None:
-    events = [
-        event(1, 1, "requested", **{"gen_ai.request.model": "a"}),
-        event(2, 1, "requested", **{"gen_ai.request.model": "a"}),
-        event(2, 1, "failed", exit_reason="model_throttled", error="Slow down."),
-        event(2, 2, "requested", **{"gen_ai.request.model": "b"}),
-    ]
+    throttled = ModelFailed(turn=2, attempt=1, cost_microusd=0, exit_reason="model_throttled", error="Slow down.")
 
-    attempts = Attempts.of(events, 2)
+    attempts = Attempts.of(run_of(asked(1, 1, "a"), asked(2, 1, "a"), throttled, asked(2, 2, "b")), 2)
 
     assert attempts == Attempts({"a": 1, "b": 1}, ExitReason.MODEL_THROTTLED, "Slow down.")
     assert attempts.number == 2

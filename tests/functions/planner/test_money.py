@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from ballast.contracts.service_tier import ServiceTier
-from ballast.folds import usage
+from ballast.log.events import ModelRequested
 from ballast.money import TokenCounts, load_prices
 from functions.planner.completion import read_completion
-from functions.planner.reported import SENT_BYTES, Weighed, sent_bytes, weighed
+from functions.planner.reported import Weighed, sent_bytes, weighed
 from functions.planner.settling import settled
 from tests.functions.endpoint import Endpoint, fails, reads, says
 from tests.functions.stack import Stack
@@ -74,7 +74,7 @@ def test_a_completion_costs_what_it_reports_or_what_was_reserved(
     reserved = stack.body(run_id, "0001.model.requested")["reserved_microusd"]
     expected = reserved if cost is None else cost
     assert stack.body(run_id, "0001.model.responded")["cost_microusd"] == expected
-    used = usage(stack.events(run_id))
+    used = stack.log.read(run_id).usage
     assert (used.spent_microusd, used.reserved_microusd) == (expected, 0)
 
 
@@ -156,7 +156,7 @@ def test_whatever_says_thinks_or_calls_has_a_token(block: dict[str, Any], believ
     ("sent", "least"), [(0, 0), (1, 1), (1_536, 3), (4_096, 7), (4_400, 13), (15_000, 455), (100_000, 3_996)]
 )
 def test_a_prompt_has_a_least_number_of_tokens_for_its_bytes(sent: int, least: int) -> None:
-    requested = {SENT_BYTES: sent}
+    requested = ModelRequested(turn=1, attempt=1, reserved_microusd=0, sent_bytes=sent)
 
     assert weighed(Weighed(TokenCounts(least, 1)), requested).tokens
     assert not least or weighed(Weighed(TokenCounts(least - 1, 1)), requested).tokens is None
@@ -231,18 +231,19 @@ def test_nothing_is_built_on_a_count_that_is_hardly_right(stack: Stack, model: E
 def test_a_tier_costs_no_more_than_was_reserved_and_no_less_than_was_asked_for(
     asked: str, served: str, cost: int, why: str | None
 ) -> None:
-    requested = {
-        "attempt": 1,
-        "gen_ai.request.model": NOVA_PRO,
-        "reserved_microusd": 900,
-        "price_version": load_prices().tables[0].version,
-        "service_tier": asked,
-    }
+    requested = ModelRequested(
+        turn=1,
+        attempt=1,
+        model=NOVA_PRO,
+        reserved_microusd=900,
+        price_version=load_prices().tables[0].version,
+        service_tier=asked,
+    )
     reply = {"usage": {"inputTokens": 1_000, "outputTokens": 0}, "serviceTier": {"type": served}}
 
     charge = settled(requested, read_completion(reply, turn=1), load_prices())
 
-    assert (charge["cost_microusd"], charge.get("usage_disbelieved")) == (cost, why)
+    assert (charge.cost_microusd, charge.usage_disbelieved) == (cost, why)
 
 
 def test_every_charge_says_by_which_prices(stack: Stack, model: Endpoint) -> None:
@@ -289,20 +290,21 @@ def test_what_stays_charged_of_a_failed_call_is_reported_too(stack: Stack, model
     ("reported", "cost"), [(None, 800), ("default", 800), ("flex", 400), ("priority", 1400), ("turbo", 1400), (7, 1400)]
 )
 def test_a_completion_is_charged_by_the_tier_that_it_says_it_was_served_in(reported: Any, cost: int) -> None:
-    requested = {
-        "attempt": 1,
-        "gen_ai.request.model": NOVA_PRO,
-        "reserved_microusd": 9_999,
-        "price_version": load_prices().tables[0].version,
-    }
+    requested = ModelRequested(
+        turn=1,
+        attempt=1,
+        model=NOVA_PRO,
+        reserved_microusd=9_999,
+        price_version=load_prices().tables[0].version,
+    )
     reply = {"usage": {"inputTokens": 1_000, "outputTokens": 0}}
     if reported is not None:
         reply["serviceTier"] = {"type": reported}
 
     charge = settled(requested, read_completion(reply, turn=1), load_prices())
 
-    assert charge["cost_microusd"] == cost
-    assert charge["service_tier"] == str(reported or "default")
+    assert charge.cost_microusd == cost
+    assert charge.service_tier == str(reported or "default")
 
 
 def test_the_playbooks_tier_is_asked_for_reserved_for_and_recorded(

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from ballast.folds import prompt_digest, rebuild
+from ballast.folds.conversation import prompt_digest, rebuild
+from ballast.log.events import ModelRequested
 from tests.functions.approvals import asks
 from tests.functions.endpoint import Endpoint, calls, reads, says
 from tests.functions.planner.legal import complaints
@@ -23,11 +24,10 @@ def results(message: dict[str, Any]) -> list[dict[str, Any]]:
 
 def digests_hold(stack: Stack, run_id: str) -> bool:
     """Say whether each prompt, rebuilt from the log, has the digest that was recorded before it was sent."""
-    events = stack.events(run_id)
-    requested = [event for event in events if event.name == "model.requested"]
-    for event in requested:
-        inference = {name: event.body[f"gen_ai.request.{name}"] for name in ("model", "max_tokens", "temperature")}
-        if prompt_digest(events, rebuild(events, event), inference) != event.body["prompt_sha256"]:
+    run = stack.log.read(run_id)
+    requested = run.facts(ModelRequested)
+    for asked in requested:
+        if prompt_digest(run, rebuild(run, asked), asked.inference) != asked.prompt_sha256:
             return False
     return bool(requested)
 
@@ -121,8 +121,8 @@ def test_a_prompt_rebuilt_from_the_log_is_the_one_that_was_sent(stack: Stack, mo
         stack.plan(run_id, turn)
         stack.execute(run_id, 1, 1)
 
-    events = stack.events(run_id)
-    rebuilt = [rebuild(events, event) for event in events if event.name == "model.requested"]
+    run = stack.log.read(run_id)
+    rebuilt = [rebuild(run, asked) for asked in run.facts(ModelRequested)]
 
     assert [list(prompt.messages) for prompt in rebuilt] == [request["messages"] for request in model.requests]
     assert [prompt.system for prompt in rebuilt] == [request["system"] for request in model.requests]

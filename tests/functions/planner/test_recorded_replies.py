@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from ballast.contracts import ExitReason
+from ballast.log.events import ModelRequested
 from functions.planner.completion import read_completion
-from functions.planner.reported import SENT_BYTES, sent_bytes, weighed
+from functions.planner.reported import sent_bytes, weighed
 from tests.functions.endpoint import Endpoint, Reply, says
 from tests.functions.planner.legal import complaints
 from tests.functions.stack import Stack
@@ -78,7 +79,8 @@ def test_the_usage_of_each_recorded_reply_is_believed_of_its_own_prompt() -> Non
         asked, reply = exchange["request"], exchange["response"]
         sent = sent_bytes(asked.get("system"), asked.get("toolConfig"), asked["messages"])
 
-        usage = weighed(read_completion(reply, 1).usage, {SENT_BYTES: sent})
+        requested = ModelRequested(turn=1, attempt=1, reserved_microusd=0, sent_bytes=sent)
+        usage = weighed(read_completion(reply, 1).usage, requested)
 
         counted = {"inputTokens", "outputTokens"} <= (reply.get("usage") or {}).keys()
         assert (usage.tokens is not None) == counted, usage.why

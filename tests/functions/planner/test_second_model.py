@@ -13,7 +13,6 @@ import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenError
 
 from ballast.errors import RetryLater
-from ballast.folds import usage
 from functions.planner import plan as planner
 from functions.planner.circuit import FAILURES, RECOVERY_S, Circuits
 from functions.planner.converse import _ladder
@@ -78,7 +77,7 @@ def test_when_both_are_away_the_fallback_goes_on_and_every_attempt_was_reserved(
 
     assert (summary["to"], summary["reason"]) == ("fallback", "model_unavailable")
     assert asked(model) == [FIRST, FIRST, SECOND, SECOND]
-    used = usage(two.events(run_id))
+    used = two.log.read(run_id).usage
     asks = [event for event in two.events(run_id) if event.name == "model.requested"]
     assert used.spent_microusd == sum(event.body["reserved_microusd"] for event in asks)
 
@@ -225,7 +224,7 @@ def test_whatever_a_client_raises_the_reservation_stays_charged(
     assert stack.plan(run_id)["reason"] == "malformed_model_output"
 
     reserved = stack.body(run_id, "0001.model.requested")["reserved_microusd"]
-    assert usage(stack.events(run_id)).charged_microusd == reserved > 0
+    assert stack.log.read(run_id).usage.charged_microusd == reserved > 0
 
 
 @pytest.fixture

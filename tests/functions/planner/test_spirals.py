@@ -14,6 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from ballast.contracts import CallTools, ToolCall
 from ballast.folds.despair import Rung
 from ballast.playbook import AgentConfig, Effect, FreeText, Grounded, Playbook, tool
+from ballast.run import Run
 from functions.planner.despair import circles, verdict
 from tests.functions.endpoint import Endpoint, calls
 from tests.functions.roomy import opened
@@ -56,11 +57,11 @@ def steps(playbook: Playbook, make: Make, laps: int = LAPS) -> list[str | None]:
     for lap in range(laps):
         arguments = make(lap)
         decision = CallTools(calls=(ToolCall(tool="act", arguments=arguments),))
-        signs = verdict(run.events, run.turn + 1, decision, playbook).get("despair")
-        found.append(signs[0]["step"] if signs else None)
+        signs = verdict(Run(run.events), run.turn + 1, decision, playbook)
+        found.append(signs[0].step if signs else None)
         forbidden = found[-1] == "forbid"
         run = run.refused("act", arguments, error="ToolForbidden") if forbidden else run.writes("act", arguments)
-    assert (circles(run.events, playbook).rung is Rung.LOOP) is ("forbid" in found)
+    assert (circles(Run(run.events), playbook).rung is Rung.LOOP) is ("forbid" in found)
     return found
 
 

@@ -46,12 +46,6 @@ class Prompt:
         )
 
 
-def extended(before: Prompt, body: Mapping[str, Any]) -> Prompt:
-    """Return the prompt with the delta of a body that is not in the log yet."""
-    known = {name: body[name] for name in ("system", "tools", "messages", "covers") if name in body}
-    return before.extended(ModelRequested(turn=1, attempt=1, reserved_microusd=0, **known))
-
-
 def answered_prompt(run: Run) -> Prompt:
     """Return the conversation up to and with the newest completion; empty before the first."""
     responded = run.facts(ModelResponded)

@@ -123,6 +123,3 @@ INPUT_TOKENS = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
 CACHE_READ_TOKENS = "gen_ai.usage.cache_read.input_tokens"
 CACHE_WRITE_TOKENS = "gen_ai.usage.cache_creation.input_tokens"
-# Of those, the ones that are kept for an hour and cost more; there is no convention for them.
-CACHE_WRITE_1H_TOKENS = "ballast.usage.cache_creation_1h.input_tokens"
-_TOKENS = (INPUT_TOKENS, OUTPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS)

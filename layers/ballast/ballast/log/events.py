@@ -67,7 +67,7 @@ _Json = dict[str, Any]
 # Read by JSON's rules, and written as they were given.
 _Decided = Annotated[Decision, PlainValidator(_decision), PlainSerializer(_whole)]
 _Call = Annotated[ToolCall, PlainValidator(_call), PlainSerializer(_given)]
-_Cut = Annotated[HandedOver, PlainValidator(_cut), PlainSerializer(_given)]
+_Cut = Annotated[HandedOver, PlainValidator(_cut), PlainSerializer(_whole)]
 
 
 class Part(BaseModel):
