@@ -17,10 +17,10 @@ from types import SimpleNamespace
 from typing import Any
 
 from ballast.contracts import RunRequest, ToolCall
-from ballast.log.event import Event
 from ballast.log.keys import escalation_seq, plan_seq
 from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures
+from ballast.run import Run
 from ballast.runtime import Runtime
 from functions.budget import admit
 from functions.escalation import open as escalation_open
@@ -156,7 +156,7 @@ class Functions:
             run_id, escalation_seq(turn, "answered"), body | {"agent_until_ms": until, "deadline_ms": until}
         )
 
-    def events(self, run_id: str) -> tuple[Event, ...]:
+    def events(self, run_id: str) -> Run:
         """Return the run's log."""
         return self.log.read(run_id)
 

@@ -15,7 +15,7 @@
 no longer waits, decides. So an answer at the last moment either counts or is told that it came too late.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -23,19 +23,20 @@ from ballast.contracts.person import how_many
 from ballast.contracts.said import said
 from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater, RuleViolation
-from ballast.folds import ApprovalRound, approval_rounds
+from ballast.folds.approvals import ApprovalRound
 from ballast.folds.opening import renewed
-from ballast.log.keys import approval_seq
+from ballast.log.events import ApprovalAnswered, ApprovalNeeded, ApprovalVoid, Approved
 from ballast.playbook import OnUnanswered, ToolFailed
-from functions.executor.attempt import Attempt, Outcome, differing
-from functions.executor.binding import binding_of, moved, same_call
+from functions.executor.attempt import Attempt, differing
+from functions.executor.binding import Binding, binding_of, moved, same_call
+from functions.executor.call_outcome import CallOutcome
 from functions.executor.reasons import why_a_person_must_approve
 
 #: An approval that became void so often is not asked for again: the world moves faster than people answer.
 MAX_VOIDS = 3
 
 
-def approved(attempt: Attempt) -> Outcome | None:
+def approved(attempt: Attempt) -> CallOutcome | None:
     """Return the denial of a call that may not act; None where it may.
 
     Raises ``ApprovalRequired`` or ``ApprovalParked`` where people have to be asked first.
@@ -48,11 +49,11 @@ def approved(attempt: Attempt) -> Outcome | None:
     try:
         return _approved(attempt)
     except ToolFailed as failed:
-        return {"status": "failed", "message": attempt.cut(said(failed)), "undo": None}
+        return CallOutcome.without_effect("failed", attempt.cut(said(failed)))
 
 
-def _approved(attempt: Attempt) -> Outcome | None:
-    rounds = approval_rounds(attempt.history.turn, attempt.task.turn, attempt.task.index)
+def _approved(attempt: Attempt) -> CallOutcome | None:
+    rounds = attempt.rounds
     if not rounds:
         why = why_a_person_must_approve(attempt)
         return _ask(attempt, 1, why, binding_of(attempt)) if why else None
@@ -66,8 +67,8 @@ def _approved(attempt: Attempt) -> Outcome | None:
         raise _waits(attempt, parked=latest.parked)
     if latest.unanswered:
         return _unanswered(attempt, latest)
-    if not latest.answer["approve"]:
-        return _denied(f"A person rejected it. {latest.answer.get('comment', '')}".strip())
+    if not latest.answer.approve:
+        return _denied(f"A person rejected it. {latest.answer.comment}".strip())
     now = binding_of(attempt)
     changed = [] if latest.void is not None else _moved(attempt, latest, now)
     if "arguments" in changed and "policy" not in changed:
@@ -82,9 +83,11 @@ def _check_stable(attempt: Attempt, latest: ApprovalRound) -> None:
 
     Asking again would not help: what is done would be another call than what is approved each time.
     """
-    needed = latest.needed or {}
-    if attempt.state.proposed is None and needed.get("proposed_sha256") == attempt.proposed_sha256:
-        fields = differing(needed["arguments"], attempt.state.call.arguments)
+    needed = latest.needed
+    if needed is None or attempt.state.proposed is not None:
+        return
+    if needed.proposed_sha256 == attempt.proposed_sha256:
+        fields = differing(needed.arguments, attempt.state.call.arguments)
         raise RuleViolation(f"{attempt.tool.name}: {fields}: is not stable, it was another value when it was approved.")
 
 
@@ -93,11 +96,11 @@ def _check_begun(attempt: Attempt) -> None:
 
     Its intention alone does not show that it was approved: whoever appends to the log could have written it.
     """
-    rounds = approval_rounds(attempt.history.turn, attempt.task.turn, attempt.task.index)
+    rounds = attempt.rounds
     latest = rounds[-1] if rounds else None
-    if latest is not None and latest.answer is not None and latest.void is None and latest.answer["approve"]:
-        asked = (latest.needed or {}).get("binding") or {}
-        if same_call(asked, latest.answer, attempt.state.call) and not _not_what_was_approved(attempt, latest.answer):
+    if latest is not None and latest.answer is not None and latest.void is None and latest.answer.approve:
+        same = same_call(_asked(latest), latest.answer, attempt.state.call)
+        if same and not _not_what_was_approved(attempt, latest.answer):
             return
     if why_a_person_must_approve(attempt.as_proposed):
         raise NotSigned("It needs an approval that a person has signed, and there is none.")
@@ -110,17 +113,16 @@ def _believed(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
     """
     if latest.answer is None or not latest.unanswered:
         return latest
-    if attempt.recorded.said_nobody(attempt.task.run_id, attempt.at, latest.number, latest.answer):
+    if attempt.recorded.said_nobody(attempt.task.run_id, latest.answer):
         return latest
     _disbelieve(attempt, latest.number)
     return replace(latest, answer=None)
 
 
 def _disbelieve(attempt: Attempt, number: int) -> None:
-    seq = _seq(attempt, "answered", number)
-    for event in attempt.history.turn:
-        if event.seq == seq:
-            attempt.disbelieve(event)
+    event = attempt.history.turn.by_seq.get(ApprovalAnswered.key(*attempt.at, number))
+    if event is not None:
+        attempt.disbelieve(event)
 
 
 def _was_forged(attempt: Attempt, latest: ApprovalRound) -> bool:
@@ -129,42 +131,59 @@ def _was_forged(attempt: Attempt, latest: ApprovalRound) -> bool:
         return False
     here = (attempt.task.index, latest.number)
     return any(
-        event.name == "call.approval_answered" and (event.index, event.round) == here
-        for event in attempt.history.unsigned
+        event.name == ApprovalAnswered.NAME and (event.index, event.round) == here for event in attempt.history.unsigned
     )
 
 
-def _moved(attempt: Attempt, latest: ApprovalRound, now: dict[str, Any]) -> list[str]:
+def _moved(attempt: Attempt, latest: ApprovalRound, now: Binding) -> list[str]:
     """Return the names of what is not as it was approved."""
-    answer = latest.answer or {}
-    bound = moved((latest.needed or {}).get("binding") or {}, answer, now)
-    return sorted({*bound, *_not_what_was_approved(attempt, answer)})
+    answer = latest.answer
+    assert answer is not None
+    return sorted({*moved(_asked(latest), answer, now), *_not_what_was_approved(attempt, answer)})
 
 
-def _not_what_was_approved(attempt: Attempt, answer: Mapping[str, Any]) -> list[str]:
+def _asked(latest: ApprovalRound) -> Binding | None:
+    """Return to what people were asked to bind their answer."""
+    return Binding.read(latest.needed.binding) if latest.needed is not None else None
+
+
+def _not_what_was_approved(attempt: Attempt, answer: ApprovalAnswered) -> list[str]:
     """Return what of the answer does not fit, besides what it is bound to: the call that people saw, how many they are
     and whether they are of the group that the tool asks for.
 
     What people were asked is in the log, where others than the executor could have put it.
     """
     group = attempt.tool.approvers
-    approvals = answer.get("approvals") or [{"by": answer.get("by")}]
-    given = how_many(str(one["by"]) for one in approvals if group is None or one.get("group") == group)
-    seen = answer.get("call_sha256")
-    other_call = seen is not None and not attempt.was_shown(seen, changed="arguments" in answer)
+    approvals = answer.approvals or (Approved(by=str(answer.by)),)
+    given = how_many(one.by for one in approvals if group is None or one.group == group)
+    seen = answer.call_sha256
+    other_call = seen is not None and not attempt.was_shown(seen, changed=answer.changes_arguments)
     return ["approvals"] * (given < attempt.tool.approvals) + ["call"] * other_call
 
 
-def _void(attempt: Attempt, rounds: Sequence[ApprovalRound], changed: list[str], now: dict[str, Any]) -> Outcome | None:
+def _void(
+    attempt: Attempt, rounds: Sequence[ApprovalRound], changed: Sequence[str], now: Binding
+) -> CallOutcome | None:
     """Record that an approval does not hold, where that is not on the record yet, and ask again."""
     latest = rounds[-1]
     if latest.void is None:
-        body = {"tool": attempt.tool.name, "moved": changed, "binding": now}
-        latest = replace(latest, void=attempt.record(_seq(attempt, "void", latest.number), body).body)
+        latest = replace(latest, void=_record_void(attempt, latest.number, changed, now))
     return _asked_again(attempt, latest, now, voids=1 + sum(one.void is not None for one in rounds[:-1]))
 
 
-def _asked_again(attempt: Attempt, latest: ApprovalRound, now: dict[str, Any], *, voids: int) -> Outcome | None:
+def _record_void(attempt: Attempt, number: int, changed: Sequence[str], now: Binding | None) -> ApprovalVoid:
+    void = ApprovalVoid(
+        turn=attempt.task.turn,
+        index=attempt.task.index,
+        round=number,
+        tool=attempt.tool.name,
+        moved=tuple(changed),
+        binding=now.recorded if now is not None else None,
+    )
+    return attempt.record(void)
+
+
+def _asked_again(attempt: Attempt, latest: ApprovalRound, now: Binding, *, voids: int) -> CallOutcome | None:
     """Ask again after an approval became void, a few times; return None where nobody need be asked any more."""
     if voids >= MAX_VOIDS:
         return _denied(
@@ -172,19 +191,19 @@ def _asked_again(attempt: Attempt, latest: ApprovalRound, now: dict[str, Any], *
             "before it could act. Nothing was done."
         )
     why = why_a_person_must_approve(attempt)
-    if why and latest.void is not None and "signature" in latest.void["moved"]:
+    if why and latest.void is not None and "signature" in latest.void.moved:
         why = [*why, "somebody has forged or changed the last answer to this question in the log"]
     return _ask(attempt, latest.number + 1, why, now, parked=latest.parked) if why else None
 
 
-def consumed(attempt: Attempt) -> dict[str, Any]:
+def consumed(attempt: Attempt) -> dict[str, Any] | None:
     """Return the approval that a call acts on, to be recorded with its intention: that is what consumes it."""
-    rounds = approval_rounds(attempt.history.turn, attempt.task.turn, attempt.task.index)
+    rounds = attempt.rounds
     if not rounds or rounds[-1].void is not None or not attempt.state.approved_by:
-        return {}
+        return None
     latest = rounds[-1]
-    asked = {"round": latest.number, "binding": ((latest.needed or {}).get("binding") or {}).get("sha256")}
-    return {"approval": asked | {"by": list(attempt.state.approved_by)}}
+    bound = (latest.needed.binding if latest.needed is not None else None) or {}
+    return {"round": latest.number, "binding": bound.get("sha256"), "by": list(attempt.state.approved_by)}
 
 
 def _nobody_answered(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
@@ -192,48 +211,55 @@ def _nobody_answered(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
 
     Raises ``RetryLater`` where a person was faster: what they approved may be other arguments than these.
     """
-    asked = latest.requested or {}
-    nobody = {"escalation_id": asked.get("escalation_id"), "approve": None, "by": None, "comment": ""}
-    body = nobody | renewed(attempt.history.opening.limits, attempt.now)
-    said = attempt.recorded.nobody(attempt.task.run_id, attempt.at, latest.number, body)
+    nobody = ApprovalAnswered(
+        turn=attempt.task.turn,
+        index=attempt.task.index,
+        round=latest.number,
+        escalation_id=latest.requested.escalation_id if latest.requested is not None else None,
+        approve=None,
+        by=None,
+        comment="",
+        **renewed(attempt.history.opening.limits, attempt.now),
+    )
+    said = attempt.recorded.nobody(attempt.task.run_id, nobody)
     try:
-        recorded = attempt.record(_seq(attempt, "answered", latest.number), said).body
+        recorded = attempt.record(said)
     except AnswerUnsigned:  # nobody's answer is in the place of it
         return replace(latest, answer=said)
-    if recorded.get("approve") is not None:
+    if recorded.approve is not None:
         raise RetryLater(f"{attempt.idempotency_key}: an answer came at the last moment; it counts.")
-    if canonical(recorded) != canonical(said):  # the same, but of somebody who could not know
+    if canonical(recorded.body) != canonical(said.body):  # the same, but of somebody who could not know
         _disbelieve(attempt, latest.number)
-        body = {"tool": attempt.tool.name, "moved": ["signature"], "binding": None}
-        attempt.record(_seq(attempt, "void", latest.number), body)
+        _record_void(attempt, latest.number, ["signature"], None)
     return replace(latest, answer=said)
 
 
-def _unanswered(attempt: Attempt, latest: ApprovalRound) -> Outcome:
+def _unanswered(attempt: Attempt, latest: ApprovalRound) -> CallOutcome:
     choice = attempt.tool.on_unanswered or attempt.playbook.agent.on_unanswered
     if choice is OnUnanswered.PARK and not latest.parked:
-        why = (latest.needed or {}).get("why") or why_a_person_must_approve(attempt)
+        asked_because = latest.needed.why if latest.needed is not None else ()
+        why = asked_because or why_a_person_must_approve(attempt)
         _ask(attempt, latest.number + 1, why, binding_of(attempt), parked=True)
     followed = OnUnanswered.REFUSE if choice is OnUnanswered.PARK else choice
-    return _denied("It needs a person's approval, and nobody answered in time.") | {"unanswered": followed}
+    return replace(_denied("It needs a person's approval, and nobody answered in time."), unanswered=followed)
 
 
-def _ask(
-    attempt: Attempt, number: int, why: Sequence[str], binding: dict[str, Any], *, parked: bool = False
-) -> NoReturn:
+def _ask(attempt: Attempt, number: int, why: Sequence[str], binding: Binding, *, parked: bool = False) -> NoReturn:
     """Record what people are asked and to what their answer is bound; then let the workflow ask them."""
-    body = {
-        "tool": attempt.tool.name,
-        "arguments": attempt.state.call.arguments,
-        "proposed_sha256": attempt.proposed_sha256,
-        "why": [attempt.cut(one) for one in why],
-        "approvals": attempt.tool.approvals,
-        "approvers": attempt.tool.approvers,
-        "binding": binding,
-        "parked": parked,
-    }
-    recorded = attempt.record(_seq(attempt, "needed", number), body)
-    raise _waits(attempt, parked=bool(recorded.body["parked"]))
+    needed = ApprovalNeeded(
+        turn=attempt.task.turn,
+        index=attempt.task.index,
+        round=number,
+        tool=attempt.tool.name,
+        arguments=attempt.state.call.arguments,
+        proposed_sha256=attempt.proposed_sha256,
+        why=tuple(attempt.cut(one) for one in why),
+        approvals=attempt.tool.approvals,
+        approvers=attempt.tool.approvers,
+        binding=binding.recorded,
+        parked=parked,
+    )
+    raise _waits(attempt, parked=attempt.record(needed).parked)
 
 
 def _waits(attempt: Attempt, *, parked: bool) -> ApprovalRequired | ApprovalParked:
@@ -242,9 +268,5 @@ def _waits(attempt: Attempt, *, parked: bool) -> ApprovalRequired | ApprovalPark
     return ApprovalRequired(f"{attempt.tool.name} needs a person's approval.")
 
 
-def _seq(attempt: Attempt, step: str, number: int) -> str:
-    return approval_seq(attempt.task.turn, attempt.task.index, step, number)
-
-
-def _denied(message: str) -> Outcome:
-    return {"status": "denied", "message": message, "undo": None}
+def _denied(message: str) -> CallOutcome:
+    return CallOutcome.without_effect("denied", message)

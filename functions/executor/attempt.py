@@ -4,27 +4,28 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
 from ballast.contracts import ExecuteTask, Planner, RunRequest
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import RuleViolation
-from ballast.folds import CallState, find_call
+from ballast.folds.approvals import ApprovalRound
+from ballast.folds.calls import CallState
 from ballast.log.event import Event
-from ballast.log.keys import doubt_seq
+from ballast.log.events import ApprovalNeeded, CallDoubted, CallIntended, CallReserved, Fact
 from ballast.playbook import Playbook, RunSoFar, Tool, ToolContext
+from ballast.run import Run
 from ballast.validation import Grounding, ground, opening_sources, run_sources
+from functions.executor.call_outcome import CallOutcome, Position
 from functions.executor.history import History
 
 if TYPE_CHECKING:
     from functions.executor.moving import Moving
     from functions.executor.recorded import Done, Recorded
 
-#: The body of ``call.settled`` as a step makes it: {"status", "result" or "message", …}.
-Outcome = dict[str, Any]
-_NEEDED = "call.approval_needed"
+FactT = TypeVar("FactT", bound=Fact)
 #: So long an attempt lived at most before ``call.doubted`` said how long: the executor's timeout in template.yaml.
 _LIVED_MS = 60_000
 #: An undo was made of what has happened: it need not find its values.
@@ -56,7 +57,7 @@ class Attempt:
     context   what the tool itself gets besides its arguments
     moving    what it moves of the business's own money
     recorded  what the executor itself recorded of the run's writes
-    append    writes an event of this run to the log; the first one under its key stands
+    append    writes a fact of this run to the log; the first one under its key stands
     disbelieve  reports an event of the log that was forged, which is no part of the run from then on
     undoes    the effect that it has claimed to undo; empty for most
     cut       makes what an error says short enough to be recorded
@@ -71,10 +72,10 @@ class Attempt:
     context: ToolContext
     moving: "Moving"
     recorded: "Recorded"
-    append: Callable[[str, Mapping[str, Any]], Event]
+    append: Callable[[Fact], Event]
     disbelieve: Callable[[Event], None]
     cut: Callable[[str], str]
-    undoes: list[tuple[int, int]] = field(default_factory=list)
+    undoes: list[Position] = field(default_factory=list)
 
     @property
     def request(self) -> RunRequest:
@@ -102,12 +103,12 @@ class Attempt:
         )
 
     @property
-    def at(self) -> tuple[int, int]:
+    def at(self) -> Position:
         """Its position: turn and index."""
         return self.task.turn, self.task.index
 
     @cached_property
-    def earlier_writes(self) -> Mapping[tuple[int, int], "Done"]:
+    def earlier_writes(self) -> Mapping[Position, "Done"]:
         """What is recorded of the run's writes before this call, by position.
 
         The log says where there may be some: its keys, which nobody can take away, and not what stands under them.
@@ -130,12 +131,21 @@ class Attempt:
 
         What an earlier attempt has reserved stands, whatever the tool would say now.
         """
-        here = (self.task.turn, self.task.index)
-        for event in self.history.turn:
-            if event.name == "call.intended" and (event.turn, event.index) == here:
-                reserved: int | None = event.body.get("reserved_microusd")
-                return reserved
-        return self.tool.worst_cost(self.args, self.request)
+        intended = self.history.turn.fact(CallIntended, *self.at)
+        if intended is None:
+            return self.tool.worst_cost(self.args, self.request)
+        return intended.reserved_microusd if "reserved_microusd" in intended.model_fields_set else None
+
+    @property
+    def rounds(self) -> tuple[ApprovalRound, ...]:
+        """The rounds of asking people about the call, oldest first."""
+        return self.history.turn.approvals(*self.at)
+
+    @property
+    def is_with_people(self) -> bool:
+        """Whether people are being asked, or said no: that is what becomes of the call."""
+        rounds = self.rounds
+        return bool(rounds) and (rounds[-1].answer is None or not rounds[-1].answer.approve)
 
     @property
     def idempotency_key(self) -> str:
@@ -146,9 +156,9 @@ class Attempt:
     def doubts(self) -> tuple[Doubt, ...]:
         """The attempts at this call before this one that ended in doubt, in their order."""
         return tuple(
-            Doubt(event.body["message"], event.body["ran"], _until_ms(event))
-            for event in self._tries
-            if "nothing" not in event.body
+            Doubt(doubted.message, doubted.ran, _until_ms(doubted, event.at))
+            for event, doubted in self._tries
+            if doubted.nothing is None
         )
 
     @property
@@ -158,17 +168,16 @@ class Attempt:
         The log has each of them but the first as two events: it begins, it has done nothing. Who died between them has
         left the first one alone, and nobody knows what it did.
         """
-        said = [event.body.get("nothing") for event in self._tries]
+        said = [doubted.nothing for _, doubted in self._tries]
         if not said or said != (["done", "begins"] * len(said))[: len(said)] or said[-1] != "done":
             return None
-        return str(self._tries[-1].body["message"])
+        return self._tries[-1][1].message
 
     @property
-    def _tries(self) -> tuple[Event, ...]:
-        here = (self.task.turn, self.task.index)
-        return tuple(
-            event for event in self.history.turn if event.name == "call.doubted" and (event.turn, event.index) == here
-        )
+    def _tries(self) -> tuple[tuple[Event, CallDoubted], ...]:
+        events = [event for event in self.history.turn if event.name == CallDoubted.NAME]
+        tries = zip(events, self.history.turn.facts(CallDoubted), strict=True)
+        return tuple((event, doubted) for event, doubted in tries if doubted.at == self.at)
 
     def record_doubt(
         self, invocation: str, until_ms: int, message: str, ran: bool, gives_back: bool, nothing: str | None = None
@@ -177,18 +186,24 @@ class Attempt:
 
         ``until_ms``: when its lease ends. It is in the log where the attempt ``gives_back`` its lease before that.
         """
-        seq = doubt_seq(self.task.turn, self.task.index, len(self._tries) + 1)
-        body = {"tool": self.tool.name, "message": message, "ran": ran, "invocation": invocation}
-        body |= {"nothing": nothing} if nothing else {"until_ms": until_ms if gives_back else 0}
-        self.record(seq, body)
+        doubted = CallDoubted(
+            turn=self.task.turn,
+            index=self.task.index,
+            round=len(self._tries) + 1,
+            tool=self.tool.name,
+            message=message,
+            ran=ran,
+            invocation=invocation,
+        )
+        how = {"nothing": nothing} if nothing else {"until_ms": until_ms if gives_back else 0}
+        self.record(doubted.model_copy(update=how))
 
     @property
     def as_proposed(self) -> "Attempt":
         """The same attempt as it would be if the call had not been begun."""
-        here = (self.task.turn, self.task.index)
-        begun = ("call.intended", "call.reserved", "call.doubted")
-        turn = tuple(e for e in self.history.turn if (e.turn, e.index) != here or e.name not in begun)
-        state = find_call(turn, *here) or self.state
+        begun = (CallIntended.NAME, CallReserved.NAME, CallDoubted.NAME)
+        turn = self.history.turn.only(lambda one: (one.turn, one.index) != self.at or one.name not in begun)
+        state = turn.call(*self.at) or self.state
         return replace(self, state=state, history=History(lambda: turn, lambda: self.history.run))
 
     def was_shown(self, call_sha256: str, *, changed: bool) -> bool:
@@ -197,14 +212,18 @@ class Attempt:
         They see the form that was recorded with the question, masked. ``changed``: they changed the arguments, and
         were shown what those were before.
         """
-        here = (self.task.turn, self.task.index)
-        needed = [event for event in self.history.turn if (event.turn, event.index) == here and event.name == _NEEDED]
         call = self._shown.proposed or self._shown.call
-        if needed and "proposed_sha256" in needed[-1].body:
-            call = call.model_copy(update={"arguments": needed[-1].shown["arguments"]})
-            if not changed and needed[-1].body["arguments"] != self.state.call.arguments:
+        needed = self._needed(self.history.turn)
+        if needed is not None and "proposed_sha256" in needed.model_fields_set:
+            masked = self._needed(self.history.turn.as_shown)
+            call = call.model_copy(update={"arguments": masked.arguments if masked is not None else None})
+            if not changed and needed.arguments != self.state.call.arguments:
                 return False
         return call_sha256 == sha256(canonical(call.model_dump(mode="json")))
+
+    def _needed(self, turn: Run) -> ApprovalNeeded | None:
+        """Return what the last question to people said."""
+        return next((one for one in reversed(turn.facts(ApprovalNeeded)) if one.at == self.at), None)
 
     @property
     def proposed_sha256(self) -> str:
@@ -218,21 +237,21 @@ class Attempt:
 
     @property
     def _shown(self) -> CallState:
-        shown = tuple(event.model_copy(update={"body": event.shown}) for event in self.history.turn)
-        return find_call(shown, self.task.turn, self.task.index) or self.state
+        return self.history.turn.as_shown.call(*self.at) or self.state
 
-    def record(self, seq: str, body: Mapping[str, Any]) -> Event:
+    def record(self, fact: FactT) -> FactT:
         """Append to the log and return what is recorded, which the history has from then on."""
-        event = self.append(seq, body)
+        event = self.append(fact)
         self.history.add(event)
-        return event
+        recorded = event.fact
+        assert isinstance(recorded, type(fact))
+        return recorded
 
 
-def _until_ms(event: Event) -> int:
-    until_ms = event.body.get("until_ms")
-    if isinstance(until_ms, int):
-        return until_ms
-    return int(datetime.fromisoformat(event.at).timestamp() * 1000) + _LIVED_MS
+def _until_ms(doubted: CallDoubted, at: str) -> int:
+    if doubted.until_ms is not None:
+        return doubted.until_ms
+    return int(datetime.fromisoformat(at).timestamp() * 1000) + _LIVED_MS
 
 
 def in_form(tool: Tool, args: BaseModel, state: CallState) -> CallState:
@@ -260,4 +279,4 @@ def differing(one: Any, other: Any) -> str:
 
 #: A rule before the effect: None lets the call go on, an outcome settles it without executing anything.
 #: It may raise a ``CallRefused``, or ``ApprovalRequired`` where a person must be asked first.
-Step = Callable[[Attempt], Outcome | None]
+Step = Callable[[Attempt], CallOutcome | None]

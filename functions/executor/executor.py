@@ -37,14 +37,17 @@ from ballast.errors import (
     RetryLater,
     SettingInvalid,
 )
-from ballast.folds import CallState, decided_by_operator, find_call
-from ballast.log.keys import call_seq
+from ballast.folds.calls import CallState
+from ballast.log.events import CallRefused as RefusedCall
+from ballast.log.events import CallSettled
 from ballast.log.run_log import RunLog
 from ballast.metrics import metric_line
 from ballast.playbook import Effect, Playbook, Tool, ToolContext
 from ballast.playbook.gate import admit_call
+from ballast.run import Run
 from functions.executor.approval import approved
-from functions.executor.attempt import Attempt, Outcome, Step, in_form
+from functions.executor.attempt import Attempt, Step, in_form
+from functions.executor.call_outcome import CallOutcome, Position
 from functions.executor.circuit import Circuits
 from functions.executor.cost import charge, reserve_anew, within_ceiling
 from functions.executor.despair import not_in_circles
@@ -55,13 +58,13 @@ from functions.executor.moving import MovesStore, Moving, reserved, returned, se
 from functions.executor.once import Once
 from functions.executor.outcome import run_read
 from functions.executor.protocol import Write
-from functions.executor.recorded import ASIDE, Recorded, effect_key, position_of
+from functions.executor.recorded import Recorded, effect_key
 from functions.executor.repeat import not_repeated
 from functions.executor.result import fitted
 from functions.executor.running import Running
 from functions.executor.scripted import scripted
 from functions.executor.timeout import seconds_for
-from functions.executor.undo import undo_of
+from functions.executor.undo import with_undo
 from functions.executor.undoing import aside, claimed, proven
 
 #: What a call must pass after the gate. A person is asked last, about what would really be done and can be paid.
@@ -128,9 +131,9 @@ class Executor:
             raise
         if outcome is not None:
             moving.release(task, state.call.tool)
-            if outcome["status"] != "ok" and _begun_as_a_write(state):
-                return self._lost(task, state, str(outcome["message"]))
-            return str(self._settle(attempt, outcome)["status"])
+            if outcome.status != "ok" and _begun_as_a_write(state):
+                return self._lost(task, state, outcome.message or "")
+            return self._settle(attempt, outcome).status
         return self._act(attempt, lambda_context)
 
     def _given_up(self, task: ExecuteTask, state: CallState, history: History, lambda_context: Any) -> str:
@@ -159,9 +162,8 @@ class Executor:
             except (RetryLater, ApprovalRequired, ApprovalParked) as last:
                 why = said(last)
         why = self._cut(task, state, f"{name}: {why}")
-        outcome = {"tool": name, "status": "failed", "message": f"{why} Nothing was done.", "defect": True}
-        seq = call_seq(task.turn, task.index, "settled")
-        return str(self.log.append(task.run_id, seq, outcome).body["status"])
+        outcome = CallOutcome("failed", message=f"{why} Nothing was done.", defect=True)
+        return self._recorded(task, outcome, name).status
 
     def _unbegun(
         self, task: ExecuteTask, state: CallState, history: History, tool: Tool, why: str, lambda_context: Any
@@ -173,14 +175,15 @@ class Executor:
         """
         at = task.turn, task.index
         message, words = f"{tool.name}: {why} It was not begun: nothing was done.", _words(task)
-        failed: Outcome = {"status": "failed", "message": message, "undo": None}
+        failed = CallOutcome.without_effect("failed", message)
         if words:  # last, where they may be cut; and nobody vouches for what a rule says
-            failed |= {"message": self._cut(task, state, f"{message} Its last words: {words}"), "defect": True}
+            message = self._cut(task, state, f"{message} Its last words: {words}")
+            failed = replace(failed, message=message, defect=True)
 
-        def fail() -> Outcome:
+        def fail() -> dict[str, Any]:
             if self._begun(history, at):
                 raise _Begun
-            return self.log.kept(task.run_id, {"tool": tool.name, **failed})
+            return self.log.kept(task.run_id, failed.kept(tool.name))
 
         try:
             self.once.run(effect_key(task.run_id, at), fail, lambda_context)
@@ -190,13 +193,13 @@ class Executor:
             return None
         if tool.moves is not None:
             returned(self.moves, task.run_id, at)
-        costs = {} if tool.cost_microusd is None else {"cost_microusd": 0}
-        seq = call_seq(task.turn, task.index, "settled")
-        return str(self.log.append(task.run_id, seq, {"tool": tool.name, **failed, **costs}).body["status"])
+        if tool.cost_microusd is not None:
+            failed = replace(failed, cost_microusd=0)
+        return self._recorded(task, failed, tool.name).status
 
     def _checked(
         self, task: ExecuteTask, state: CallState, history: History, moving: Moving
-    ) -> tuple[Attempt, Outcome | None]:
+    ) -> tuple[Attempt, CallOutcome | None]:
         """Return the call past the gate and what a rule settled it with; None where it may act."""
         attempt = self._admitted(task, state, history, moving)
         for rule in RULES:
@@ -214,7 +217,7 @@ class Executor:
             history.opening.request,
             state.planner,
             run,
-            by_operator=decided_by_operator(history.turn, task.turn),
+            by_operator=history.turn.decided_by_operator(task.turn),
             changed=state.proposed is not None,
         )
         state = in_form(tool, args, state)
@@ -239,21 +242,22 @@ class Executor:
             return self._lost(task, state, why)
         if isinstance(refused, MoveRefused):
             self.emit(metric_line({"MovesRefused": 1}, fields={"run_id": task.run_id, "tool": state.call.tool}))
-        body = {
-            "tool": state.call.tool,
-            "arguments": state.call.arguments,
-            "error": type(refused).__name__,
-            "message": why,
-        }
-        self.log.append(task.run_id, call_seq(task.turn, task.index, "refused"), body)
+        fact = RefusedCall(
+            turn=task.turn,
+            index=task.index,
+            tool=state.call.tool,
+            arguments=state.call.arguments,
+            error=type(refused).__name__,
+            message=why,
+        )
+        self.log.record(task.run_id, fact)
         return "refused"
 
     def _lost(self, task: ExecuteTask, state: CallState, why: str) -> NoReturn:
         """Settle a write as unknown that passed before, so the world was changed under it: what it did stays done."""
         message = f"It was begun, and is not allowed any more: {why}"
-        seq = call_seq(task.turn, task.index, "settled")
-        lost = {"tool": state.call.tool, "status": "unknown", "message": message, "undo": None}
-        raise EffectUnknown(str(self.log.append(task.run_id, seq, lost).body["message"]))
+        lost = CallOutcome.without_effect("unknown", message)
+        raise EffectUnknown(self._recorded(task, lost, state.call.tool).message)
 
     def _cut(self, task: ExecuteTask, state: CallState, text: str, most: int = _ERROR_CHARS) -> str:
         """Return at most so many characters of what an error of the call says, without a part of a sensitive value."""
@@ -261,7 +265,7 @@ class Executor:
 
     def _refuse_unsigned(self, task: ExecuteTask, history: History) -> str:
         """Refuse a call that a person is said to have decided on, without their signature; return its status."""
-        said = find_call((*history.turn, *history.unsigned), task.turn, task.index)
+        said = Run((*history.turn, *history.unsigned)).call(task.turn, task.index)
         if said is None:
             raise InvalidInput(f"{task.run_id}: turn {task.turn} has no call {task.index}; nothing was executed.")
         if said.ended:
@@ -272,26 +276,24 @@ class Executor:
         started = self.clock()
         outcome = self._outcome(attempt, lambda_context, given_up)
         latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
-        undoes = (outcome.pop(ASIDE, None) or {}).get("undoes")
-        undo = undo_of(attempt, outcome)
-        done = outcome | undo | {"latency_ms": latency_ms} | charge(attempt)
+        done = replace(with_undo(attempt, outcome), latency_ms=latency_ms, cost_microusd=charge(attempt))
         settled = self._settle(attempt, done)
-        if attempt.tool.effect is Effect.READ:  # it has done nothing, and the first one recorded stands
-            done = settled
-        status = str(done["status"])
+        # A read has done nothing, and the first one recorded stands.
+        read = attempt.tool.effect is Effect.READ
+        status, message = (settled.status, settled.message) if read else (done.status, done.message)
         attempt.moving.settle(attempt, status)
-        if status == "ok" and undoes:
-            undone(self.moves, self.recorded, attempt.task.run_id, position_of(undoes))
+        if status == "ok" and outcome.aside is not None and outcome.aside.undoes is not None:
+            undone(self.moves, self.recorded, attempt.task.run_id, outcome.aside.undoes)
         if status == "unknown":
-            raise EffectUnknown(f"{attempt.idempotency_key}: {done['message']}")
-        if settled["status"] != status:
+            raise EffectUnknown(f"{attempt.idempotency_key}: {message}")
+        if settled.status != status:
             # Another attempt's doubt, or forged: either way a person looks.
-            said = f"the log says {settled['status']}. {settled.get('message', '')}".strip()
+            said = f"the log says {settled.status}. {settled.message}".strip()
             raise EffectUnknown(f"{attempt.idempotency_key}: it was {status}, and {said}")
         return status
 
-    def _outcome(self, attempt: Attempt, lambda_context: Any, given_up: str | None) -> Outcome:
-        """Run the tool, a write at most once, and return its outcome as JSON; ``given_up``: why it is run no more."""
+    def _outcome(self, attempt: Attempt, lambda_context: Any, given_up: str | None) -> CallOutcome:
+        """Run the tool, a write at most once, and return its outcome; ``given_up``: why it is run no more."""
         tool, key, invocation = attempt.tool, attempt.idempotency_key, lambda_context.aws_request_id
         context = replace(attempt.context, timeout_s=seconds_for(tool.policy.timeout_s, lambda_context))
         running = Running(tool, attempt.args, context, self.circuits)
@@ -308,8 +310,8 @@ class Executor:
             verify=running.verify if tool.policy.verify else None,
             fit=partial(self._kept_with_its_undo, attempt),
             cut=attempt.cut,
-            kept=lambda outcome: self.log.kept(attempt.task.run_id, {"tool": tool.name, **outcome}),
-            unkept=partial(self.log.unkept, attempt.task.run_id),
+            kept=lambda outcome: self.log.kept(attempt.task.run_id, outcome.kept(tool.name)),
+            unkept=lambda kept: CallOutcome.read(self.log.unkept(attempt.task.run_id, kept)),
             doubts=lambda: attempt.doubts,
             doubt=partial(attempt.record_doubt, invocation, now_ms + lambda_context.get_remaining_time_in_millis()),
             nothing=lambda: attempt.nothing,
@@ -327,16 +329,15 @@ class Executor:
             attempt.history.read_again()
         return first
 
-    def _begun(self, history: History, at: tuple[int, int]) -> bool:
+    def _begun(self, history: History, at: Position) -> bool:
         """Read, under the lease, whether the log has the call's intention, or its outcome."""
         history.read_again()
         found = history.call(*at)
         return found is None or found.status != "proposed"
 
-    def _kept_with_its_undo(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+    def _kept_with_its_undo(self, attempt: Attempt, outcome: CallOutcome) -> CallOutcome:
         """Return what the executor keeps of a write for itself: also what undoes it, for the rollback to be held to."""
-        outcome = fitted(attempt, outcome)
-        return outcome | undo_of(attempt, outcome) | aside(attempt)
+        return replace(with_undo(attempt, fitted(attempt, outcome)), aside=aside(attempt))
 
     def _settle_by_own_record(self, task: ExecuteTask, tool: str) -> None:
         """Finish what an attempt that died after its record had left to do about what is moved."""
@@ -356,13 +357,15 @@ class Executor:
             client=self.client,
         )
 
-    def _settle(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+    def _settle(self, attempt: Attempt, outcome: CallOutcome) -> CallSettled:
         """Record ``outcome`` and return what is recorded: the earlier one where another attempt was first."""
-        if "message" in outcome:
-            message = self._cut(attempt.task, attempt.state, outcome["message"], _REFUSAL_CHARS)
-            outcome = outcome | {"message": message}
-        seq = call_seq(attempt.task.turn, attempt.task.index, "settled")
-        return self.log.append(attempt.task.run_id, seq, {"tool": attempt.tool.name, **outcome}).body
+        if outcome.message is not None:
+            message = self._cut(attempt.task, attempt.state, outcome.message, _REFUSAL_CHARS)
+            outcome = replace(outcome, message=message)
+        return self._recorded(attempt.task, outcome, attempt.tool.name)
+
+    def _recorded(self, task: ExecuteTask, outcome: CallOutcome, tool: str) -> CallSettled:
+        return self.log.record(task.run_id, outcome.settled((task.turn, task.index), tool))
 
 
 def _begun_as_a_write(state: CallState) -> bool:

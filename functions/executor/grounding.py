@@ -20,10 +20,11 @@ from ballast.contracts import Planner
 from ballast.errors import Tainted, Ungrounded
 from ballast.playbook import Effect
 from ballast.validation import Worded
-from functions.executor.attempt import Attempt, Outcome
+from functions.executor.attempt import Attempt
+from functions.executor.call_outcome import CallOutcome
 
 
-def grounded(attempt: Attempt) -> Outcome | None:
+def grounded(attempt: Attempt) -> CallOutcome | None:
     """Let the call go on where its values are known; raise ``Ungrounded`` or ``Tainted`` where they are not."""
     # What a person approved, or changed before approving, they have vouched for.
     if attempt.state.approval is True or attempt.state.planner is Planner.HUMAN:
@@ -108,13 +109,15 @@ def derived(attempt: Attempt) -> str | None:
     return f"nobody named this amount, it was computed: {how}"
 
 
-def provenance(attempt: Attempt) -> dict[str, Any]:
-    """Return where the values came from, to be recorded with the call's intention; nothing where none is marked."""
+def provenance(attempt: Attempt) -> dict[str, dict[str, str]]:
+    """Return where the values came from, the intention's ``grounded`` and so on; nothing where none is marked."""
     found = attempt.grounding
     if attempt.state.approval is True or not (found.known or found.tainted or found.derived):
         return {}
     where = {"grounded": dict(found.known), "tainted": dict(found.tainted)}
-    return where | ({"derived": dict(found.derived)} if found.derived else {})
+    if found.derived:
+        where["derived"] = dict(found.derived)
+    return where
 
 
 def _listed(fields: Any) -> str:

@@ -1,14 +1,18 @@
 """What a step of the executor reads of the run: one turn at first, the whole log where a rule needs it."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from functools import cached_property
 
 from ballast.contracts import ExecuteTask
-from ballast.folds import CallState, Opening, find_call, opening
-from ballast.log.event import Event, order
+from ballast.folds.calls import CallState
+from ballast.folds.opening import Opening
+from ballast.log.event import Event
 from ballast.log.run_log import RunLog
 from ballast.playbook import RunSoFar
 from ballast.playbook.run import MovedSoFar
+from ballast.run import Run
 
 
 class History:
@@ -20,14 +24,14 @@ class History:
 
     def __init__(
         self,
-        turn: Callable[[], tuple[Event, ...]],
-        run: Callable[[], tuple[Event, ...]],
+        turn: Callable[[], Run],
+        run: Callable[[], Run],
         unsigned: Callable[[], tuple[Event, ...]] = tuple,
     ) -> None:
         self._read_turn, self._read_run, self._read_unsigned = turn, run, unsigned
 
     @classmethod
-    def of(cls, log: RunLog, task: ExecuteTask) -> "History":
+    def of(cls, log: RunLog, task: ExecuteTask) -> History:
         """Return the history that ``log`` has of the task's run."""
         return cls(
             lambda: log.read_turn(task.run_id, task.turn),
@@ -36,7 +40,7 @@ class History:
         )
 
     @cached_property
-    def turn(self) -> tuple[Event, ...]:
+    def turn(self) -> Run:
         """The run's opening and the events of the task's turn."""
         return self._read_turn()
 
@@ -46,18 +50,19 @@ class History:
         return self._read_unsigned() if self.turn else ()
 
     @cached_property
-    def run(self) -> tuple[Event, ...]:
+    def run(self) -> Run:
         """The whole log, strongly consistent. Not older than ``turn``."""
         return self._read_run()
 
-    @cached_property
+    @property
     def opening(self) -> Opening:
         """How the run began, with the deadlines as its turn renewed them."""
-        return opening(self.turn)
+        return self.turn.opening
 
     def add(self, event: Event) -> None:
         """Take note of what this attempt itself has recorded in the task's turn."""
-        self.turn = tuple(sorted({event.seq: event, **{one.seq: one for one in self.turn}}.values(), key=order))
+        if event.seq not in self.turn.by_seq:
+            self.turn = self.turn.with_event(event)
         self.renew()
 
     def read_again(self) -> None:
@@ -67,12 +72,11 @@ class History:
 
     def renew(self) -> None:
         """Read the whole run again when it is asked for."""
-        for stale in ("run", "opening"):
-            vars(self).pop(stale, None)
+        vars(self).pop("run", None)
 
     def call(self, turn: int, index: int) -> CallState | None:
         """Return the call at that position of the task's turn, or None where nobody proposed it."""
-        return find_call(self.turn, turn, index)
+        return self.turn.call(turn, index)
 
     def so_far(self, task: ExecuteTask, windows: MovedSoFar | None = None) -> RunSoFar:
         """Return the run before the task's call, for a rule of its tool; ``windows``: what was moved by all runs."""

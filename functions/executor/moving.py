@@ -15,15 +15,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import BaseModel
 
 from ballast.contracts import ExecuteTask
 from ballast.contracts.said import said
 from ballast.errors import MoveRefused, RetryLater
-from ballast.folds import approval_rounds
 from ballast.log.aws_errors import consequences
+from ballast.log.events import Moves
 from ballast.money.moves import Ceilings, Move, of_customer, of_run, units, whose
 from ballast.money.windows import ACCOUNT, ends, of_tenant
 from ballast.moves import CeilingsSet, MovesBook, NoRoom, Reservation, Status
@@ -31,8 +30,9 @@ from ballast.playbook import Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.defect import ask
 from ballast.playbook.run import InWindow, MovedSoFar
 from ballast.runtime import Runtime
-from functions.executor.attempt import Attempt, Outcome
-from functions.executor.recorded import Position, Recorded
+from functions.executor.attempt import Attempt
+from functions.executor.call_outcome import CallOutcome, Position
+from functions.executor.recorded import Recorded
 
 
 @dataclass(frozen=True)
@@ -151,17 +151,17 @@ class Moving:
         if held is not None:
             self._store.book().release(held)
 
-    def begin(self) -> dict[str, Any]:
-        """Mark that the tool is about to run, and return what ``call.intended`` says of the move.
+    def begin(self) -> Moves | None:
+        """Mark that the tool is about to run, and return what ``call.intended`` says of the move; None without one.
 
         Raises ``RetryLater`` where nothing is reserved: no money moves without.
         """
         if self._move is None or not self._move.micro:
-            return {}
+            return None
         if self._held is None:
             raise RetryLater(f"{self._move.run_id} turn {self._move.turn}: its move is not reserved; try again.")
         self._held = self._store.book().begin(self._held)
-        return {"moves": self._held.move.recorded(back=self._back, unit=self._config.currency)}
+        return Moves(**self._held.move.recorded(back=self._back, unit=self._config.currency))
 
     def settle(self, attempt: Attempt, status: str) -> None:
         """Settle the reservation by what came of the tool, whatever the log says; what is unknown stays held."""
@@ -209,23 +209,22 @@ _SETTLED: Mapping[str, Status] = {"ok": "kept", "failed": "returned"}
 _TOLD = ("moves", "customer")
 
 
-def reserved(attempt: Attempt) -> Outcome | None:
+def reserved(attempt: Attempt) -> CallOutcome | None:
     """Reserve what the call moves. A step of the executor. Raises ``MoveRefused``."""
     if attempt.tool.moves is None:
         return None
     if attempt.state.status == "intended":
         return _reserved(attempt, attempt.moving.resume)
-    rounds = approval_rounds(attempt.history.turn, attempt.task.turn, attempt.task.index)
-    if rounds and not (rounds[-1].answer or {}).get("approve"):
-        return None  # people are being asked, or said no: nothing moves now
+    if attempt.is_with_people:
+        return None  # nothing moves now
     return _reserved(attempt, attempt.moving.reserve)
 
 
-def _reserved(attempt: Attempt, reserve: Callable[[Attempt], None]) -> Outcome | None:
+def _reserved(attempt: Attempt, reserve: Callable[[Attempt], None]) -> CallOutcome | None:
     try:
         reserve(attempt)
     except ToolFailed as failed:  # what moves_key asked for is not there
-        return {"status": "failed", "message": attempt.cut(said(failed)), "undo": None}
+        return CallOutcome.without_effect("failed", attempt.cut(said(failed)))
     return None
 
 

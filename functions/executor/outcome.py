@@ -1,4 +1,4 @@
-"""What becomes of a tool's run, as an outcome in JSON or in doubt. No request of its own.
+"""What becomes of a tool's run, as an outcome or in doubt. No request of its own.
 
 Doubt is the default. A tool has failed where it says so (``ToolFailed``), and nothing was done where it says so
 (``RetryLater``) or where it was never begun (``CircuitOpen``). Whatever else it raises, an outage, a defect or an error
@@ -13,7 +13,7 @@ from ballast.errors import RetryLater, SettingInvalid
 from ballast.log.aws_errors import consequences
 from ballast.playbook import Tool, ToolFailed
 from ballast.playbook.defect import ends_the_process
-from functions.executor.attempt import Outcome
+from functions.executor.call_outcome import CallOutcome
 from functions.executor.circuit import CircuitOpen
 from functions.executor.timeout import TimedOut
 
@@ -45,19 +45,19 @@ class NotAsPromised(Exception):
     """The tool returned, so its effect happened, but the result is not what it promises."""
 
 
-def run_tool(tool: Tool, call: Callable[[], Any], cut: Cut) -> Outcome:
-    """Run ``call`` and return its outcome as JSON: ok, or failed where the business says no. ``cut`` bounds errors.
+def run_tool(tool: Tool, call: Callable[[], Any], cut: Cut) -> CallOutcome:
+    """Run ``call`` and return its outcome: ok, or failed where the business says no. ``cut`` bounds errors.
 
     Raises ``NothingDone``, ``InDoubt``, ``NotAsPromised`` and ``CircuitOpen``.
     """
     try:
         result = _called(tool, call, cut)
     except ToolFailed as failed:
-        return {"status": "failed", "message": cut(said(failed))}
+        return CallOutcome("failed", message=cut(said(failed)))
     return _ok(tool, result, cut)
 
 
-def found(tool: Tool, verify: Callable[[], Any], cut: Cut) -> Outcome | None:
+def found(tool: Tool, verify: Callable[[], Any], cut: Cut) -> CallOutcome | None:
     """Return the outcome of the effect that ``verify`` found, or None. Raises as ``run_tool`` does."""
     try:
         result = _called(tool, verify, cut)
@@ -68,7 +68,7 @@ def found(tool: Tool, verify: Callable[[], Any], cut: Cut) -> Outcome | None:
     return _ok(tool, None if result is True and tool.returns_nothing else result, cut)
 
 
-def run_read(tool: Tool, call: Callable[[], Any], cut: Cut) -> Outcome:
+def run_read(tool: Tool, call: Callable[[], Any], cut: Cut) -> CallOutcome:
     """Run a tool that reads. It did nothing whatever went wrong, so the planner may go on.
 
     A ``defect`` was no outcome of the business: its message quotes whatever went wrong, so nobody vouches for it.
@@ -83,11 +83,11 @@ def run_read(tool: Tool, call: Callable[[], Any], cut: Cut) -> Outcome:
             raise doubt.__cause__ from None
         if isinstance(doubt.__cause__, RetryLater):
             raise RetryLater(str(doubt)) from doubt
-        return {"status": "failed", "message": str(doubt), "defect": True}
+        return CallOutcome("failed", message=str(doubt), defect=True)
     except CircuitOpen as rests:
-        return {"status": "failed", "message": str(rests)}
+        return CallOutcome("failed", message=str(rests))
     except NotAsPromised as problem:
-        return {"status": "failed", "message": str(problem), "defect": True}
+        return CallOutcome("failed", message=str(problem), defect=True)
 
 
 def said_by_tool(function: Callable[[], Any]) -> Any:
@@ -135,9 +135,9 @@ def _passes(problem: BaseException) -> bool:
     return False
 
 
-def _ok(tool: Tool, result: Any, cut: Cut) -> Outcome:
+def _ok(tool: Tool, result: Any, cut: Cut) -> CallOutcome:
     try:
-        return {"status": "ok", "result": tool.dump(result)}
+        return CallOutcome("ok", result=tool.dump(result))
     except BaseException as problem:  # a validator or a serializer of the result's type may raise whatever it likes
         if ends_the_process(problem):
             raise

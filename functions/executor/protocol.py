@@ -34,7 +34,8 @@ from typing import Any
 from ballast.contracts.said import said
 from ballast.errors import AttemptInProgress, ProcessEnds, RetryLater
 from ballast.playbook import Tool
-from functions.executor.attempt import Doubt, Outcome
+from functions.executor.attempt import Doubt
+from functions.executor.call_outcome import CallOutcome
 from functions.executor.circuit import CircuitOpen
 from functions.executor.once import Once
 from functions.executor.outcome import InDoubt, NotAsPromised, NothingDone, found, run_tool
@@ -71,7 +72,7 @@ class Write:
     verify   asks whether the effect happened, None where the tool cannot tell
     fit      makes of an outcome what can be recorded: a result may be too large
     cut      makes what an error says short enough for it
-    kept, unkept  close what is sensitive in an outcome before it is kept, and open it again
+    kept, unkept  make JSON of an outcome, with what is sensitive closed, and read it again
     doubts   reads the attempts before this one that ended in doubt, in their order; once the lease is held
     doubt    records that this one did: (message, ran, gives_back), the last where it gives its lease back; or,
              with a fourth word, that it "begins" or has "done" nothing
@@ -84,22 +85,24 @@ class Write:
     begun: Callable[[], bool]
     now_ms: int
     verify: Callable[[], Any] | None
-    fit: Callable[[Outcome], Outcome]
+    fit: Callable[[CallOutcome], CallOutcome]
     cut: Callable[[str], str]
-    kept: Callable[[Outcome], Outcome]
-    unkept: Callable[[Outcome], Outcome]
+    kept: Callable[[CallOutcome], dict[str, Any]]
+    unkept: Callable[[dict[str, Any]], CallOutcome]
     doubts: Callable[[], Sequence[Doubt]]
     doubt: Callable[..., None]
     nothing: Callable[[], str | None]
 
-    def carried_out(self, once: Once, key: str, lambda_context: Any) -> Outcome:
+    def carried_out(self, once: Once, key: str, lambda_context: Any) -> CallOutcome:
         """Carry it out at most once under ``key`` and return its outcome.
 
         Raises ``AttemptInProgress`` while another attempt may be at work, ``RetryLater`` where to try again.
         """
         return self._leased(once, key, self._attempted, lambda_context)
 
-    def given_up(self, once: Once, key: str, intended: Callable[[], bool], why: str, lambda_context: Any) -> Outcome:
+    def given_up(
+        self, once: Once, key: str, intended: Callable[[], bool], why: str, lambda_context: Any
+    ) -> CallOutcome:
         """Return what is known of it, and never run it again: its last attempt has ended, without an outcome.
 
         ``intended`` reads whether there is an intention; the lease is held then, so nobody writes one meanwhile. Raises
@@ -107,7 +110,7 @@ class Write:
         """
         return self._leased(once, key, lambda: self.fit(self._left(intended, why)), lambda_context)
 
-    def _leased(self, once: Once, key: str, outcome: Callable[[], Outcome], lambda_context: Any) -> Outcome:
+    def _leased(self, once: Once, key: str, outcome: Callable[[], CallOutcome], lambda_context: Any) -> CallOutcome:
         try:
             return self.unkept(once.run(key, lambda: self._held(outcome), lambda_context))
         except (_Waits, _TooEarly) as waits:
@@ -115,7 +118,7 @@ class Write:
         except _Again as again:
             raise RetryLater(str(again)) from again
 
-    def _held(self, outcome: Callable[[], Outcome]) -> Outcome:
+    def _held(self, outcome: Callable[[], CallOutcome]) -> dict[str, Any]:
         """Return what is to be kept. An error that nobody foresaw gives no lease back once the tool has begun."""
         try:
             return self.kept(outcome())
@@ -126,34 +129,34 @@ class Write:
                 raise
             raise _Waits(self.cut(said(problem))) from problem
 
-    def _left(self, intended: Callable[[], bool], why: str) -> Outcome:
+    def _left(self, intended: Callable[[], bool], why: str) -> CallOutcome:
         if not intended():
-            return {"status": "failed", "message": f"{why} It was not begun: nothing was done."}
+            return CallOutcome("failed", message=f"{why} It was not begun: nothing was done.")
         nothing = self.nothing()
         if nothing is not None:
-            return {"status": "failed", "message": f"{_sentence(nothing)} Nothing was done. {why}"}
+            return CallOutcome("failed", message=f"{_sentence(nothing)} Nothing was done. {why}")
         if self.verify is None:
             return _unknown(why)
         try:
             happened = self._asked(ran="")
         except _Waits as waits:  # it may be asked again sooner than that: this attempt runs nothing
             raise _TooEarly(str(waits)) from waits
-        return happened or {"status": "failed", "message": f"{why} It did not happen.", "defect": True}
+        return happened or CallOutcome("failed", message=f"{why} It did not happen.", defect=True)
 
-    def _attempted(self) -> Outcome:
+    def _attempted(self) -> CallOutcome:
         try:
             is_first = self.intend()
         except NothingDone as too_late:
-            return {"status": "failed", "message": str(too_late)}
+            return CallOutcome("failed", message=str(too_late))
         return self.fit(self._first() if is_first else self._resolved())
 
-    def _first(self) -> Outcome:
+    def _first(self) -> CallOutcome:
         try:
             return self._run(clean=True)
         except CircuitOpen as rested:
-            return {"status": "failed", "message": str(rested)}
+            return CallOutcome("failed", message=str(rested))
 
-    def _resolved(self) -> Outcome:
+    def _resolved(self) -> CallOutcome:
         """Resolve what earlier attempts left behind. Nobody is at work on it any more."""
         policy, name = self.tool.policy, self.tool.name
         if not policy.resolvable:
@@ -165,7 +168,7 @@ class Write:
             if happened is not None:
                 return happened
             if self._runs >= RUNS:
-                return {"status": "failed", "message": f"{_sentence(self._last)} It did not happen.", "defect": True}
+                return CallOutcome("failed", message=f"{_sentence(self._last)} It did not happen.", defect=True)
         clean = self.nothing() is not None
         if clean:  # so far; if this attempt dies, nobody can say so any more
             self.doubt("It is tried again.", False, False, "begins")
@@ -173,16 +176,16 @@ class Write:
             outcome = self._run(clean=clean)
         except CircuitOpen as rested:  # the earlier attempt may have had its effect
             raise _Again(str(rested)) from rested
-        return self._final(outcome) if outcome["status"] == "failed" else outcome
+        return self._final(outcome) if outcome.status == "failed" else outcome
 
-    def _run(self, *, clean: bool) -> Outcome:
+    def _run(self, *, clean: bool) -> CallOutcome:
         """Run the tool. ``clean``: whether no attempt before this one can have done anything."""
         try:
             return run_tool(self.tool, self.run, self.cut)
         except NothingDone as nothing:
             told = self.cut(str(nothing))
             if not self.tool.policy.resolvable:
-                return {"status": "failed", "message": f"{told} It may be called again."}
+                return CallOutcome("failed", message=f"{told} It may be called again.")
             if clean:
                 with suppress(Exception):  # it is unknown then, if no later attempt tells
                     self.doubt(told, False, False, "done")
@@ -196,7 +199,7 @@ class Write:
             return self._found_at_once() or _unknown(problem)
         return self._in_doubt(problem)
 
-    def _in_doubt(self, problem: str) -> Outcome:
+    def _in_doubt(self, problem: str) -> CallOutcome:
         """Return what is known of a run that ended with ``problem``; raise where that is to be found out later."""
         policy = self.tool.policy
         if not policy.resolvable:
@@ -216,7 +219,7 @@ class Write:
         self._note(problem, ran=True)
         raise _Waits(problem)
 
-    def _final(self, failed: Outcome) -> Outcome:
+    def _final(self, failed: CallOutcome) -> CallOutcome:
         """Return ``failed``, what a tool says after an earlier attempt at the same call, once that is the last word.
 
         The refusal may be the earlier attempt's own doing: its request is under way, or has arrived. ``verify`` knows,
@@ -227,11 +230,11 @@ class Write:
         if happened is not None:
             return happened
         if not self._all_over:
-            self._note(str(failed["message"]), ran=False)
-            raise _Waits(str(failed["message"]))
+            self._note(failed.message or "", ran=False)
+            raise _Waits(failed.message or "")
         return failed
 
-    def _asked(self, *, ran: str) -> Outcome | None:
+    def _asked(self, *, ran: str) -> CallOutcome | None:
         """Return what ``verify`` finds, None where nothing. ``ran`` is the error of a run of this attempt.
 
         Where this attempt ran nothing, None is proof: it is asked when every attempt that ran is over. Where it cannot
@@ -254,7 +257,7 @@ class Write:
         self._note(ran or f"Whether it happened could not be asked. {problem}", ran=bool(ran))
         raise _Waits(problem)
 
-    def _found_at_once(self) -> Outcome | None:
+    def _found_at_once(self) -> CallOutcome | None:
         """Return what ``verify`` finds, None where it finds nothing or cannot tell: it is asked again then."""
         if self.verify is None:
             return None
@@ -289,5 +292,5 @@ def _sentence(text: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _unknown(message: str) -> Outcome:
-    return {"status": "unknown", "message": message}
+def _unknown(message: str) -> CallOutcome:
+    return CallOutcome("unknown", message=message)

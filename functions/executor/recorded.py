@@ -23,13 +23,13 @@ from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical
 from ballast.errors import RetryLater
 from ballast.log.aws_errors import consequences
+from ballast.log.events import ApprovalAnswered
+from ballast.log.keys import Key
 from ballast.log.run_log import RunLog
+from functions.executor.call_outcome import Aside, CallOutcome, Position, named, position_of
 from functions.executor.once import KEPT_S, PREFIX
 
-Position = tuple[int, int]
 Item = dict[str, Any]
-#: What is kept with an outcome, and is no part of it in the log.
-ASIDE = "aside"
 #: So many positions, with two items each, in one request.
 _POSITIONS_A_BATCH, _ATTEMPTS = 50, 5
 
@@ -87,32 +87,35 @@ class Recorded:
         item = {"undone_by": {"S": named(by)}}
         return self._put(_undone(run_id, effect), item, f"{nobody_yet} OR {mine} OR {its}", values) is None
 
-    def nobody(self, run_id: str, at: Position, number: int, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Note that nobody answered in that round, and return what the log is to say of it: as it was first noted."""
-        item = {"body": {"S": canonical(dict(body))}}
-        before = self._put(_nobody(run_id, at, number), item, "attribute_not_exists(id)", None)
-        return dict(body) if before is None else dict(json.loads(before["body"]["S"]))
+    def nobody(self, run_id: str, answer: ApprovalAnswered) -> ApprovalAnswered:
+        """Note that nobody answered in a round, and return what the log is to say of it: as it was first noted."""
+        item = {"body": {"S": canonical(answer.body)}}
+        before = self._put(_nobody(run_id, answer), item, "attribute_not_exists(id)", None)
+        if before is None:
+            return answer
+        noted = ApprovalAnswered.read(Key.of(answer.seq), json.loads(before["body"]["S"]))
+        assert isinstance(noted, ApprovalAnswered)
+        return noted
 
-    def said_nobody(self, run_id: str, at: Position, number: int, body: Mapping[str, Any]) -> bool:
+    def said_nobody(self, run_id: str, answer: ApprovalAnswered) -> bool:
         """Say whether the executor itself noted that nobody answered in that round, word for word."""
-        name = _nobody(run_id, at, number)
+        name = _nobody(run_id, answer)
         found = self._read([name]).get(name)
-        return found is not None and found["body"]["S"] == canonical(dict(body))
+        return found is not None and found["body"]["S"] == canonical(answer.body)
 
     def _done(self, run_id: str, at: Position, found: Mapping[str, Item]) -> Done | None:
         item = found.get(_outcome(run_id, at), {})
         if item.get("status", {}).get("S") != "COMPLETED":
             return None
-        kept = self.log.unkept(run_id, json.loads(item["data"]["S"]))
-        aside, undo = kept.get(ASIDE) or {}, kept.get("undo")
-        undone = found.get(_undone(run_id, at))
+        kept = CallOutcome.read(self.log.unkept(run_id, json.loads(item["data"]["S"])))
+        aside, undone = kept.aside or Aside(), found.get(_undone(run_id, at))
         return Done(
             at=at,
-            status=kept["status"],
-            undo=ToolCall(tool=undo["tool"], arguments=undo["arguments"]) if undo else None,
-            on_rollback=aside.get("on_rollback", ""),
-            gives_back=bool(aside.get("gives_back")),
-            undoes=position_of(aside["undoes"]) if aside.get("undoes") else None,
+            status=kept.status,
+            undo=kept.undo,
+            on_rollback=aside.on_rollback,
+            gives_back=aside.gives_back,
+            undoes=aside.undoes,
             undone_by=position_of(undone["undone_by"]["S"]) if undone else None,
         )
 
@@ -165,16 +168,5 @@ def _undone(run_id: str, at: Position) -> str:
     return f"undone#{effect_key(run_id, at)}"
 
 
-def _nobody(run_id: str, at: Position, number: int) -> str:
-    return f"nobody#{effect_key(run_id, at)}.{number}"
-
-
-def named(at: Position) -> str:
-    """Return the name of a position: ``0003.1`` is turn 3, call 1."""
-    return f"{at[0]:04d}.{at[1]}"
-
-
-def position_of(text: str) -> Position:
-    """Return what ``0003.1`` names: turn 3, call 1."""
-    turn, _, index = text.partition(".")
-    return int(turn), int(index)
+def _nobody(run_id: str, answer: ApprovalAnswered) -> str:
+    return f"nobody#{effect_key(run_id, answer.at)}.{answer.round}"

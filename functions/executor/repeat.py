@@ -2,13 +2,15 @@
 
 from ballast.contracts import Planner
 from ballast.errors import RepeatRefused
-from ballast.folds import CallState, Rejection, earlier, rejected_before
+from ballast.folds.calls import CallState
 from ballast.folds.effects import UNKNOWN
+from ballast.folds.rejections import Rejection
 from ballast.playbook import Effect, Repeat
-from functions.executor.attempt import Attempt, Outcome
+from functions.executor.attempt import Attempt
+from functions.executor.call_outcome import CallOutcome
 
 
-def not_repeated(attempt: Attempt) -> Outcome | None:
+def not_repeated(attempt: Attempt) -> CallOutcome | None:
     """Return the recorded result where the call repeats one that may act only once; None where it may act.
 
     Raises ``RepeatRefused`` where the earlier one is unknown: only a person may propose it again then.
@@ -26,13 +28,13 @@ def not_repeated(attempt: Attempt) -> Outcome | None:
         )
     if attempt.tool.policy.repeat is Repeat.ASK:
         return None  # ``approved`` asks
-    return {
-        "status": "ok",
-        "result": before.result,
-        "undo": None,
-        "repeat_of": [before.turn, before.index],
-        "notice": f"Not executed again: this is the recorded result of the same call before ({where}).",
-    }
+    return CallOutcome(
+        "ok",
+        result=before.result,
+        undo_made=True,
+        repeat_of=before.position,
+        notice=f"Not executed again: this is the recorded result of the same call before ({where}).",
+    )
 
 
 def asks_again(attempt: Attempt) -> bool:
@@ -47,12 +49,11 @@ def last_rejection(attempt: Attempt) -> Rejection | None:
 
     A read that nobody is ever asked about costs no look at the run. The rollback undoes what happened.
     """
-    tool, task = attempt.tool, attempt.task
+    tool = attempt.tool
     plain = tool.effect is Effect.READ and tool.taint == "allow" and tool.approve_if is None
     if attempt.state.planner is Planner.ROLLBACK or (plain and attempt.cost_microusd is None and tool.moves is None):
         return None
-    run, at = attempt.history.run, (task.turn, task.index)
-    return rejected_before(run, at, attempt.state.call, attempt.playbook.identity)
+    return attempt.history.run.rejected_before(attempt.at, attempt.state.call, attempt.playbook.identity)
 
 
 def _repeated(attempt: Attempt) -> CallState | None:
@@ -63,5 +64,4 @@ def _repeated(attempt: Attempt) -> CallState | None:
     free = attempt.tool.policy.repeat is Repeat.ALLOW or attempt.state.planner is Planner.ROLLBACK
     if free:
         return None
-    task, playbook = attempt.task, attempt.playbook
-    return earlier(attempt.history.run, (task.turn, task.index), attempt.state.call, playbook.identity)
+    return attempt.history.run.earlier(attempt.at, attempt.state.call, attempt.playbook.identity)

@@ -4,11 +4,11 @@ from ballast.contracts import CallTools, Planner
 from ballast.contracts.wire import canonical
 from ballast.errors import NotVouched
 from ballast.playbook.script import next_decision
-from ballast.run import Run
-from functions.executor.attempt import Attempt, Outcome
+from functions.executor.attempt import Attempt
+from functions.executor.call_outcome import CallOutcome
 
 
-def scripted(attempt: Attempt) -> Outcome | None:
+def scripted(attempt: Attempt) -> CallOutcome | None:
     """Let the fallback go on with what its script asks for here. Raises ``NotVouched``.
 
     A script is a pure function of the request and the results, so the executor runs it, too: what the log says that it
@@ -18,8 +18,8 @@ def scripted(attempt: Attempt) -> Outcome | None:
         return None
     task, playbook = attempt.task, attempt.playbook
     script = playbook.fallbacks.get(attempt.request.intent or "")
-    before = [event for event in attempt.history.run if event.turn < task.turn]
-    decision = next_decision(playbook, script, attempt.request, Run.of(before))[0] if script is not None else None
+    before = attempt.history.run.before(task.turn)
+    decision = next_decision(playbook, script, attempt.request, before)[0] if script is not None else None
     asked = decision.calls if isinstance(decision, CallTools) else ()
     call = attempt.state.proposed or attempt.state.call
     its = asked[task.index - 1] if task.index <= len(asked) else None

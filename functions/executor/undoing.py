@@ -11,17 +11,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from ballast.contracts import Planner
 from ballast.errors import NotVouched
-from ballast.folds import proposals
 from ballast.playbook import Effect
-from functions.executor.attempt import Attempt, Outcome
-from functions.executor.recorded import ASIDE, Done, Position, named
+from functions.executor.attempt import Attempt
+from functions.executor.call_outcome import Aside, CallOutcome, Position
+from functions.executor.recorded import Done
 
 
-def proven(attempt: Attempt) -> Outcome | None:
+def proven(attempt: Attempt) -> CallOutcome | None:
     """Let the rollback go on with what was recorded as the undo of what it did. A step of the executor.
 
     Raises ``NotVouched``: the log alone, in the rollback's name, lets nothing happen.
@@ -41,7 +40,7 @@ def proven(attempt: Attempt) -> Outcome | None:
     return None
 
 
-def claimed(attempt: Attempt) -> Outcome | None:
+def claimed(attempt: Attempt) -> CallOutcome | None:
     """Claim the effect that the call undoes, so that nothing else undoes it. The last step."""
     tool = attempt.tool
     if tool.effect is not Effect.WRITE or not attempt.playbook.undoes(tool.name):
@@ -57,19 +56,14 @@ def claimed(attempt: Attempt) -> Outcome | None:
     return None
 
 
-def aside(attempt: Attempt) -> dict[str, Any]:
+def aside(attempt: Attempt) -> Aside:
     """Return what is kept with the outcome of a write, for whoever would undo it later."""
     tool = attempt.tool
     # A person decided on it; and an undo is not undone.
     stays = attempt.state.planner in (Planner.HUMAN, Planner.ROLLBACK)
     on_rollback = "keep" if stays else str(attempt.playbook.on_rollback(tool))
     back = tool.moves is not None and tool.moves.back
-    kept: dict[str, Any] = {"on_rollback": on_rollback}
-    if back:
-        kept["gives_back"] = True
-    if attempt.undoes:
-        kept["undoes"] = named(attempt.undoes[-1])
-    return {ASIDE: kept}
+    return Aside(on_rollback, back, attempt.undoes[-1] if attempt.undoes else None)
 
 
 def _effect(attempt: Attempt) -> Done | None:
@@ -85,7 +79,7 @@ def _effect(attempt: Attempt) -> Done | None:
         and (one.undone_by == here or not _is_undone(records, one))
         and (one.on_rollback == "undo" or not by_rollback)
     ]
-    made = proposals(attempt.history.turn).get(attempt.task.turn)
+    made = attempt.history.turn.proposals.get(attempt.task.turn)
     named = made.undoes if made is not None and by_rollback else None
     return min(fit, key=lambda one: (one.undone_by != here, one.at != named), default=None)
 

@@ -11,8 +11,8 @@ from botocore.exceptions import ClientError
 
 from ballast.errors import ProcessEnds
 from ballast.log.codec import encode
-from ballast.log.event import Event
 from ballast.log.keys import call_seq, escalation_seq, lease_seq, plan_seq
+from ballast.run import Run
 from ballast.runtime import Runtime
 from functions.budget import admit, settle, sweep, trip
 from functions.budget import api as budget_api
@@ -148,7 +148,7 @@ class Stack:
 
     # The log
 
-    def events(self, run_id: str) -> tuple[Event, ...]:
+    def events(self, run_id: str) -> Run:
         """Return the run's log."""
         return self.log.read(run_id)
 

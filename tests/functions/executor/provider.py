@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ballast.contracts import RunRequest, ToolCall
-from ballast.folds import CallState, calls
-from ballast.log.event import Event
+from ballast.folds.calls import CallState
 from ballast.playbook import load_playbook
+from ballast.run import Run
 from bench.tau2.memory import Clock, Functions, virtual_time
 from bench.tau2.workflow import Escalated, call_of, executed
 
@@ -173,7 +173,7 @@ class Desk:
 
     def __init__(self, clock: Clock) -> None:
         self.clock, self._functions = clock, Functions(PAYMENTS, clock)
-        self.events: tuple[Event, ...] = ()
+        self.events = Run()
         load_playbook(PAYMENTS)
 
     def play(
@@ -217,7 +217,7 @@ class Desk:
         provider.arrive()
         events = self.events = self._functions.events(run_id)
         seqs = tuple(event.seq for event in events)
-        return Ended(seqs, calls(events), tuple(provider.paid), escalated, seconds)
+        return Ended(seqs, events.calls, tuple(provider.paid), escalated, seconds)
 
 
 @contextmanager

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid, SchemaViolation, TooLarge
-from ballast.folds import find_call
-from ballast.log.keys import plan_seq
+from ballast.log.events import PlanDecided
 from ballast.playbook import Effect, Playbook, Tool, ToolContext, tool
 from functions.executor.execute import build
 from tests.functions.approvals import answered, asks
@@ -77,11 +76,11 @@ def test_any_call_is_one_call_all_the_way(stack: Stack, known: Known, data: st.D
     undo = bodies["0001.call.1.settled"]["undo"]
     decision = {"kind": "call_tools", "calls": [undo]}
     repeated = stack.execute(run_id, 1, 2)
-    stack.log.append(run_id, plan_seq(2), {"planner": "rollback", "decision": decision, "undoes": [1, 1]})
+    stack.log.record(run_id, PlanDecided(turn=2, planner="rollback", decision=decision, undoes=(1, 1)))
     assert stack.execute(run_id, 2) == "ok"
 
     # What people saw, what was about to be done, what was recorded to undo it, and what shows the call.
-    shown = find_call(stack.events(run_id), 1, 1)
+    shown = stack.events(run_id).call(1, 1)
     assert shown is not None
     said = [needed["arguments"], bodies["0001.call.1.intended"]["arguments"], undo["arguments"]]
     assert {canonical(one) for one in (*said, shown.as_admitted.arguments)} == {canonical(form)}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import ApprovalParked, ApprovalRequired, AttemptInProgress, RetryLater
-from ballast.folds import approval_given_up, find_call, opening
+from ballast.log.events import ApprovalAnswered, ApprovalRequested
 from tests.functions.approvals import answered, asks
 from tests.functions.cloud import client
 from tests.functions.endpoint import Endpoint, calls, says
@@ -143,8 +143,8 @@ def test_an_answer_to_another_question_is_no_approval(stack: Stack) -> None:
 
 def test_an_approval_of_a_version_that_bound_it_to_nothing_is_asked_again(stack: Stack) -> None:
     run_id = proposed(stack)
-    stack.log.append(run_id, "0001.call.1.approval_requested", {"escalation_id": "esc-x", "reason": "r"})
-    stack.log.append(run_id, "0001.call.1.approval_answered", {"by": "ann", "approve": True, "comment": ""})
+    stack.log.record(run_id, ApprovalRequested(turn=1, index=1, escalation_id="esc-x", reason="r"))
+    stack.log.record(run_id, ApprovalAnswered(turn=1, index=1, by="ann", approve=True, comment=""))
 
     assert asks(stack, run_id, asked=1)["round"] == 2
 
@@ -218,7 +218,7 @@ def test_changed_arguments_are_what_is_done_undone_and_told(stack: Stack, model:
     assert stack.count("n-1") == 2
     assert stack.body(run_id, "0001.call.1.intended")["arguments"]["times"] == 2
     assert stack.body(run_id, "0001.call.1.settled")["undo"]["arguments"] == {"note_id": "n-1", "times": 2}
-    state = find_call(stack.events(run_id), 1, 1)
+    state = stack.events(run_id).call(1, 1)
     assert state is not None
     assert (state.call.arguments, state.proposed and state.proposed.arguments) == (
         {"note_id": "n-1", "times": 2},
@@ -266,7 +266,7 @@ def test_a_call_that_nobody_answers_for_is_denied_and_the_run_has_time_again(sta
     settled = stack.body(run_id, "0001.call.1.settled")
     assert "nobody answered in time" in settled["message"]
     assert "rejected" not in settled["message"]
-    assert opening(stack.events(run_id)).agent_until_ms > stack.clock().timestamp() * 1000
+    assert stack.events(run_id).opening.agent_until_ms > stack.clock().timestamp() * 1000
 
 
 def test_a_late_retry_of_waiting_in_vain_is_about_its_own_asking(stack: Stack) -> None:
@@ -303,7 +303,7 @@ def test_where_the_tool_says_so_another_planner_goes_on(stack: Stack, model: End
     assert stack.execute(run_id, asked=1, unanswered=True) == "denied"
     decision = stack.plan(run_id, 2)
 
-    assert approval_given_up(stack.events(run_id), 1)
+    assert stack.events(run_id).approval_given_up(1)
     assert (decision["kind"], decision["to"], decision["reason"]) == ("hand_over", "human", "approval_unanswered")
     assert model.requests == []
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from ballast.folds import to_undo
 from tests.functions.stack import LambdaContext, LambdaDied, Stack, once
 
 
@@ -45,7 +44,7 @@ def test_a_write_whose_result_is_too_large_has_happened_and_can_be_undone(stack:
     assert body["result"] is None
     assert body["left_out"]["bytes"] > 600_000
     assert len(body["left_out"]["sha256"]) == 64
-    [effect] = to_undo(stack.events(run_id))
+    [effect] = stack.events(run_id).to_undo
     assert effect.undo is not None
     assert effect.undo.arguments == {"note_id": "n-8"}
 

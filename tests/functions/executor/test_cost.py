@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from ballast.errors import RetryLater, RunEnded
-from ballast.folds import usage
 from tests.functions.endpoint import Endpoint, calls
 from tests.functions.stack import LambdaDied, Stack, once
 
@@ -19,7 +18,7 @@ def proposed(stack: Stack, tool: str, *, ceiling: int = 20_000, by: str = "agent
 
 def charged(stack: Stack, run_id: str) -> tuple[int, int]:
     """Return what is spent and what is reserved."""
-    used = usage(stack.events(run_id))
+    used = stack.events(run_id).usage
     return used.spent_microusd, used.reserved_microusd
 
 
@@ -68,7 +67,7 @@ def test_a_call_is_settled_by_what_it_reports_or_by_what_was_reserved(
     assert stack.body(run_id, "0001.call.1.intended")["reserved_microusd"] == 5_000
     assert stack.body(run_id, "0001.call.1.settled")["cost_microusd"] == cost
     assert charged(stack, run_id) == (cost, 0)
-    assert usage(stack.events(run_id)).tools_microusd == cost
+    assert stack.events(run_id).usage.tools_microusd == cost
 
 
 def test_a_cost_that_was_not_declared_is_charged_all_the_same(stack: Stack) -> None:

@@ -10,6 +10,7 @@ from ballast.errors import SettingInvalid
 from ballast.playbook import ToolFailed
 from bench.tau2.workflow import DEFINITION
 from functions.executor.attempt import Attempt
+from functions.executor.call_outcome import CallOutcome
 from functions.executor.protocol import TRIES, Write
 from tests.functions.executor.provider import LEASE_S, MODULES, Desk, PaymentsSdkError, Provider, desk, errors, raised
 
@@ -176,8 +177,8 @@ def test_a_doubt_that_cannot_be_recorded_does_not_end_the_lease(
 def test_without_the_wait_the_planner_is_told_what_is_not_true_and_pays_twice(
     payments: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def at_once(self: Write, problem: str) -> dict[str, object]:
-        return self._found_at_once() or {"status": "failed", "message": f"{problem} It did not happen."}
+    def at_once(self: Write, problem: str) -> CallOutcome:
+        return self._found_at_once() or CallOutcome("failed", message=f"{problem} It did not happen.")
 
     monkeypatch.setattr(Write, "_in_doubt", at_once)
 

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater, SettingInvalid
-from ballast.folds import find_call, to_undo
 from tests.functions.cloud import client
 from tests.functions.stack import LambdaContext, LambdaDied, Stack, client_error, once
 
@@ -307,7 +306,7 @@ def test_an_effect_whose_undo_cannot_be_made_is_recorded_as_done(stack: Stack) -
 
     settled = stack.body(run_id, "0001.call.1.settled")
     assert "erase_note could not be made: KeyError" in settled["message"]
-    [left] = to_undo(stack.events(run_id))  # the rollback proposes what was intended; the gate refuses it
+    [left] = stack.events(run_id).to_undo  # the rollback proposes what was intended; the gate refuses it
     assert left.undo is not None
     assert left.undo.arguments == {}
 
@@ -337,6 +336,6 @@ def test_a_read_that_was_begun_is_read_again_and_the_first_recorded_outcome_stan
     assert stack.execute(run_id) == "ok"
 
     assert stack.count("n-0") == 2
-    state = find_call(stack.events(run_id), 1, 1)
+    state = stack.events(run_id).call(1, 1)
     assert state is not None
     assert (state.status, state.result) == ("ok", 1.0)

@@ -10,7 +10,7 @@ from ballast.errors import ApprovalParked, ApprovalRequired, EffectUnknown
 from ballast.folds.evidence import check
 from ballast.log.codec import encode
 from ballast.log.event import Event
-from ballast.log.keys import approval_seq
+from ballast.log.events import ApprovalNeeded
 from tests.functions.approvals import answered, asks
 from tests.functions.moves import aborted, pay, run, status, window
 from tests.functions.stack import LambdaDied, Stack, once
@@ -338,7 +338,7 @@ def test_where_nobody_answered_what_was_forged_before_is_reported_and_the_execut
 
 
 def test_nobodys_answer_of_the_executor_holds_whenever_it_dies(asking: Stack) -> None:
-    for seq in (ANSWER, approval_seq(1, 1, "needed", 2)):
+    for seq in (ANSWER, ApprovalNeeded.key(1, 1, 2)):
         run_id = asking.open()
         asking.propose(run_id, {"tool": "stamp_patiently", "arguments": {"note_id": "n-1", "times": 3}})
         asks(asking, run_id)

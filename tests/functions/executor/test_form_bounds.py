@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from ballast.errors import EffectUnknown, RetryLater
-from ballast.folds import standing
 from tests.functions.approvals import answered, asks
 from tests.functions.stack import Stack
 
@@ -50,7 +49,7 @@ def test_what_its_defaults_make_larger_is_undone(forms: Stack, tool: str, argume
     forms.plan(run_id, 2, by="rollback")
 
     assert forms.execute(run_id, 2) == "ok"
-    assert not standing(forms.events(run_id)).effects
+    assert not forms.events(run_id).standing.effects
 
 
 @pytest.mark.parametrize(

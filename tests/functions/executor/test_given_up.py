@@ -15,6 +15,7 @@ from aws_lambda_powertools.utilities.idempotency.exceptions import (
 )
 
 from ballast.errors import ApprovalRequired, AtCapacity, AttemptInProgress, ProcessEnds, RetryLater, SchemaViolation
+from ballast.log.events import CallDoubted
 from ballast.playbook import ToolFailed
 from bench.tau2.memory import NOON
 from bench.tau2.workflow import DEFINITION, ProcessDied
@@ -226,11 +227,12 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_lease_of_a_tool_that_has_
 def test_a_doubt_of_an_older_version_is_over_a_minute_later(payments: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     record = Attempt.record_doubt
 
+    def old(doubted: CallDoubted) -> dict[str, object]:
+        return doubted.model_dump(exclude_unset=True, exclude={"until_ms"})
+
     def without(attempt: Attempt, *given: object) -> None:
         append = attempt.append
-        object.__setattr__(
-            attempt, "append", lambda seq, body: append(seq, {k: v for k, v in body.items() if k != "until_ms"})
-        )
+        object.__setattr__(attempt, "append", lambda fact: append(CallDoubted(**old(fact))))
         record(attempt, *given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(Attempt, "record_doubt", without)

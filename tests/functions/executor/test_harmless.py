@@ -20,6 +20,7 @@ from ballast.errors import (
 from ballast.playbook import Effect, load_playbook
 from ballast.playbook.defect import ask
 from functions.executor import executor
+from functions.executor.call_outcome import CallOutcome
 from functions.executor.execute import build
 from functions.planner.despair import verdict
 from tests.functions.stack import LambdaContext, LambdaDied, Stack, client_error, once
@@ -208,7 +209,7 @@ def test_a_rule_that_says_no_after_the_call_was_begun_leaves_it_unknown(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, status: str
 ) -> None:
     run_id = begun(stack)
-    monkeypatch.setattr(executor, "RULES", (lambda _: {"status": status, "message": "There is no such purse."},))
+    monkeypatch.setattr(executor, "RULES", (lambda _: CallOutcome(status, message="There is no such purse."),))
 
     with pytest.raises(EffectUnknown, match=r"was begun.*no such purse"):
         stack.execute(run_id, runtime=stack.cold("executor"))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ballast.log.events import ApprovalAnswered
 from tests.functions import desk as shop
 from tests.functions.desk import Call, Desk
 from tests.functions.endpoint import Endpoint
@@ -254,7 +255,7 @@ def test_a_person_who_approves_a_tainted_value_vouches_for_it(desk: Desk) -> Non
     assert "amount_usd, order_id occurs only in text that nobody vouches for (0001.call.1)" in needed["why"]
 
     answer = {"escalation_id": "esc-x", "by": "ann", "approve": True, "binding": needed["binding"]["sha256"]}
-    desk.stack.log.append(ran.run_id, "0002.call.1.approval_answered", answer | {"comment": ""})
+    desk.stack.log.record(ran.run_id, ApprovalAnswered(turn=2, index=1, comment="", **answer))
 
     assert desk.stack.execute(ran.run_id, 2) == "ok"
     assert "tainted" not in desk.stack.body(ran.run_id, "0002.call.1.intended")

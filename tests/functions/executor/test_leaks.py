@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import RetryLater
-from ballast.log.keys import plan_seq
+from ballast.log.events import PlanDecided
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal
 from ballast.playbook import load_playbook
@@ -49,7 +49,7 @@ def played(stack: Stack, log: RunLog, secret: str, at: str, how: str) -> dict[st
     run_id = stack.open(text="Keep it.")
     call = {"tool": "look" if at == "read" else "keep", "arguments": {"secret": secret, "at": at, "how": how}}
     decision = {"kind": "call_tools", "calls": [call]}
-    log.append(run_id, plan_seq(1), {"planner": "agent", "decision": decision})
+    log.record(run_id, PlanDecided(turn=1, planner="agent", decision=decision))
     raised = ""
     try:
         stack.execute(run_id)
@@ -102,7 +102,8 @@ def test_a_message_is_bounded_and_a_value_before_the_bound_can_be_opened_again(s
     log = sealed(stack)
     run_id = stack.open(text="Keep it.")
     call = {"tool": "look", "arguments": {"secret": SECRETS[0], "at": "read", "how": "across 500, barely"}}
-    log.append(run_id, plan_seq(1), {"planner": "agent", "decision": {"kind": "call_tools", "calls": [call]}})
+    decision = {"kind": "call_tools", "calls": [call]}
+    log.record(run_id, PlanDecided(turn=1, planner="agent", decision=decision))
 
     stack.execute(run_id)
 

@@ -8,7 +8,6 @@ import pytest
 
 from ballast.contracts import Effects
 from ballast.errors import ApprovalRequired, InvalidInput
-from ballast.folds import effects, standing
 from ballast.log.codec import encode
 from ballast.log.event import Event
 from tests.functions.approvals import answered, asks
@@ -87,7 +86,7 @@ def test_an_effect_with_an_alias_is_undone(forms: Stack, tool: str, amount: str)
     assert forms.execute(run_id, 2) == "ok"
 
     assert forms.body(run_id, "0002.call.1.intended")["arguments"] == FORM | {"amount": amount}
-    assert not standing(forms.events(run_id)).effects
+    assert not forms.events(run_id).standing.effects
     assert forms.plan(run_id, 3, by="rollback")["kind"] == "hand_over"
 
 
@@ -96,8 +95,8 @@ def test_an_undo_that_the_agent_wrote_in_its_own_way_is_one(forms: Stack) -> Non
 
     run_id = done(forms, transfer(amount=7.5), call("take_back", **again))
 
-    assert not standing(forms.events(run_id)).effects
-    assert effects(forms.events(run_id), "answered") is Effects.UNDONE
+    assert not forms.events(run_id).standing.effects
+    assert forms.events(run_id).effects("answered") is Effects.UNDONE
 
 
 def test_a_fallback_hands_on_what_python_has(forms: Stack) -> None:

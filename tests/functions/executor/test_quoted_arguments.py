@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ballast.log.keys import plan_seq
+from ballast.log.events import PlanDecided
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal
 from ballast.playbook import load_playbook
@@ -30,7 +30,8 @@ def test_nothing_of_a_quoted_argument_is_left(stack: Stack, name: str, how: str)
     log = RunLog.of(runtime, Seal.of(runtime, load_playbook(str(QUOTING))))
     run_id = stack.open(text="Keep it.")
     call = {"tool": name, "arguments": forms() | {"how": how}}
-    log.append(run_id, plan_seq(1), {"planner": "agent", "decision": {"kind": "call_tools", "calls": [call]}})
+    decision = {"kind": "call_tools", "calls": [call]}
+    log.record(run_id, PlanDecided(turn=1, planner="agent", decision=decision))
     stack.stdout.seek(0)
     stack.stdout.truncate()
     raised = ""

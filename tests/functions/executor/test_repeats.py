@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from ballast.errors import ApprovalRequired, EffectUnknown
-from ballast.folds import find_call
 from tests.functions.stack import LambdaDied, Stack, once
 from tests.functions.writes import add
 
@@ -177,7 +176,7 @@ def test_a_read_that_says_once_is_read_once(writes: Stack) -> None:
 
     assert writes.execute(run_id, 2) == "ok"
 
-    state = find_call(writes.events(run_id), 2, 1)
+    state = writes.events(run_id).call(2, 1)
     assert state is not None
     assert (state.result, state.repeat_of) == (1.0, (1, 1))
     assert writes.count("n-1") == 1

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import ApprovalRequired
+from ballast.log.events import ApprovalAnswered
 from ballast.playbook import load_playbook, undeclared_arguments
 from tests.functions.cloud import client
 from tests.functions.stack import Stack
@@ -117,7 +118,7 @@ def test_an_amount_that_follows_from_known_ones_is_put_to_a_person_with_the_way(
 
     needed = post.stack.body(post.run_id, "0001.call.1.approval_needed")
     answer = {"escalation_id": "esc-x", "by": "ann", "approve": True, "binding": needed["binding"]["sha256"]}
-    post.stack.log.append(post.run_id, "0001.call.1.approval_answered", answer | {"comment": ""})
+    post.stack.log.record(post.run_id, ApprovalAnswered(turn=1, index=1, comment="", **answer))
 
     assert post.stack.execute(post.run_id, 1) == "ok"
     assert post.stack.count("n-1") == 1

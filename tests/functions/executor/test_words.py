@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import ApprovalRequired
-from ballast.log.keys import approval_seq, escalation_seq, plan_seq
+from ballast.log.events import ApprovalAnswered, EscalationAnswered, PlanDecided
 from tests.functions.executor.test_taint import EVIL, MAIL, READ, Post
 from tests.functions.stack import Stack
 
@@ -52,9 +52,17 @@ class Case(Post):
     def answers(self, *, approve: bool, comment: str = "", by: str = "ann", **more: Any) -> str:
         """Let a person answer about the call of this turn and return what came of it."""
         needed = self.stack.body(self.run_id, f"{self.turn:04d}.call.1.approval_needed")
-        body = {"escalation_id": "e", "by": by, "approve": approve, "comment": comment, **more}
-        body["binding"] = needed["binding"]["sha256"]
-        self.stack.log.append(self.run_id, approval_seq(self.turn, 1, "answered", 1), body)
+        answered = ApprovalAnswered(
+            turn=self.turn,
+            index=1,
+            escalation_id="e",
+            by=by,
+            approve=approve,
+            comment=comment,
+            binding=needed["binding"]["sha256"],
+            **more,
+        )
+        self.stack.log.record(self.run_id, answered)
         return self.again()
 
     def guides(self, words: str) -> None:
@@ -66,10 +74,10 @@ class Case(Post):
         """Let the agent ask the requester, and the requester reply."""
         self.turn += 2
         asks = {"kind": "hand_over", "to": "requester", "reason": "question", "guidance": question}
-        self.stack.log.append(self.run_id, plan_seq(self.turn - 1), {"planner": "agent", "decision": asks})
+        self.stack.log.record(self.run_id, PlanDecided(turn=self.turn - 1, planner="agent", decision=asks))
         decision = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": words}
-        body = {"escalation_id": "e", "by": "mia", "kind": "question", "decision": decision, **by}
-        self.stack.log.append(self.run_id, escalation_seq(self.turn, "answered"), body)
+        said = {"escalation_id": "e", "by": "mia", "kind": "question", "decision": decision, **by}
+        self.stack.log.record(self.run_id, EscalationAnswered(turn=self.turn, **said))
 
     @property
     def asked_why(self) -> str:

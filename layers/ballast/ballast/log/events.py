@@ -24,6 +24,7 @@ writing a body again gives the same body. What is absent stays absent. Imports `
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
@@ -33,6 +34,7 @@ from ballast.contracts.decision import Decision, ToolCall, recorded_decision
 from ballast.contracts.effects import Effects
 from ballast.contracts.planner import Planner
 from ballast.contracts.task import LAST_TURN, HandedOver
+from ballast.contracts.wire import canonical
 from ballast.log.keys import Key
 
 
@@ -100,8 +102,10 @@ class Fact(Part):
 
     @property
     def body(self) -> dict[str, Any]:
-        """The body as JSON: what was given, and nothing else."""
-        return self.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude=set(self.AT))
+        """The body as JSON: what was given, and nothing else. Any text is taken, also one that is no Unicode."""
+        given = self.model_dump(by_alias=True, exclude_unset=True, exclude=set(self.AT))
+        body: dict[str, Any] = json.loads(canonical(given))
+        return body
 
 
 class _OfRun(Fact):
@@ -522,8 +526,9 @@ class CallReserved(Reserves):
 class CallDoubted(_OfRound):
     """An attempt ended in doubt.
 
-    ran      the error was the tool's own; else of what was asked afterwards
-    nothing  the tool said that nothing was done ("done"), or that it begins again after that ("begins")
+    ran       the error was the tool's own; else of what was asked afterwards
+    nothing   the tool said that nothing was done ("done"), or that it begins again after that ("begins")
+    until_ms  when its lease ends, epoch milliseconds; 0 where it kept it until then
     """
 
     NAME = "call.doubted"
@@ -532,6 +537,7 @@ class CallDoubted(_OfRound):
     ran: Bool
     invocation: Str | None = None
     nothing: Str | None = None
+    until_ms: Int | None = None
 
 
 class LeftOut(Part):
