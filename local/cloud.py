@@ -39,7 +39,7 @@ from local.template import TemplateInvalid
 from local.virtual_time import virtual_time
 
 if TYPE_CHECKING:
-    from ballast.folds.evidence import Verdict
+    from ballast.log.evidence import Verdict
     from ballast.log.run_log import RunLog
 
 __all__ = ["Execution", "FunctionError", "LocalCloud", "ServiceFault"]

@@ -9,7 +9,7 @@
                    └ a planner that is still about records its reservation before it asks the model, and looks for
                      an ending after that: either it finds this one and asks nothing, or we find the reservation
 
-Both endings carry a digest of the log (``ballast.folds.evidence``), and before the charge is written the log is checked
+Both endings carry a digest of the log (``ballast.log.evidence``), and before the charge is written the log is checked
 against the first one and against the digest of every prompt. A log that does not fit is reported, and settled all the
 same: its money goes back. Where an event is not as Ballast writes it, the least is believed: the run failed, its
 effects wait for a person, and all that it leased is charged. A log that cannot be read at all is reported, and left.
@@ -47,7 +47,7 @@ from ballast.folds import (
     usage,
     why_it_stopped,
 )
-from ballast.folds.evidence import Finding, check, evidence_sha256, vouched_for
+from ballast.log.evidence import Finding, check, evidence_sha256, vouched_for
 from ballast.log.event import GARBLED, Event, order
 from ballast.log.keys import run_seq
 from ballast.log.run_index import by_outcome

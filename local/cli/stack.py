@@ -32,7 +32,7 @@ from local.journal import Journal, state_folder
 if TYPE_CHECKING:
     import boto3
 
-    from ballast.folds.evidence import Verdict
+    from ballast.log.evidence import Verdict
     from ballast.log.run_log import RunLog
 
 #: Seconds between two looks at a run. Every look is a request to AWS, which counts them.

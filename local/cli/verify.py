@@ -18,7 +18,7 @@ from ballast.run import Run
 from local.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from ballast.folds.evidence import Verdict
+    from ballast.log.evidence import Verdict
     from local.cli.output import Screen
     from local.cli.stack import DeployedCloud
 
@@ -68,7 +68,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 def verify(typed: Namespace) -> int:
     """Check saved runs and return the exit code. Raises ``InvalidInput``."""
-    from ballast.folds.evidence import check
+    from ballast.log.evidence import check
     from local.cli.cost import may_be_of, moment, opened_at, wants_one
     from local.cli.output import Screen
     from local.journal import Journal, state_folder

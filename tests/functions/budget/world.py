@@ -18,7 +18,7 @@ from typing import Any
 from ballast.contracts import LimitsPatch, RunRequest
 from ballast.errors import ProcessEnds
 from ballast.folds import charged_at_last, opening, usage
-from ballast.folds.evidence import vouched_for
+from ballast.log.evidence import vouched_for
 from ballast.log.keys import escalation_seq, model_seq, run_seq
 from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures

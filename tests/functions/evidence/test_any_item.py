@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
-from ballast.folds.evidence import Verdict
+from ballast.log.evidence import Verdict
 from ballast.log.codec import MOST_LEVELS, encode, kept_beside
 from ballast.log.event import Event
 from ballast.log.run_log import RunLog
@@ -80,7 +80,7 @@ def test_what_no_check_expects_is_a_finding_of_the_run(stack: Stack, run: str, m
     def falls(*_: Any) -> Any:
         raise TypeError
 
-    monkeypatch.setattr("ballast.folds.evidence.changed_prompts", falls)
+    monkeypatch.setattr("ballast.log.evidence.changed_prompts", falls)
 
     found = verdict(stack, run)
 

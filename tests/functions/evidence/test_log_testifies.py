@@ -11,7 +11,7 @@ import pytest
 
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
-from ballast.folds.evidence import EVIDENCE, Verdict, vouching
+from ballast.log.evidence import EVIDENCE, Verdict, vouching
 from ballast.log.codec import decode, encode
 from ballast.log.event import Event
 from ballast.log.run_log import RunLog

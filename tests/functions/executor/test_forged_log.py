@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import ApprovalParked, ApprovalRequired, EffectUnknown
-from ballast.folds.evidence import check
+from ballast.log.evidence import check
 from ballast.log.codec import encode
 from ballast.log.event import Event
 from ballast.log.keys import approval_seq

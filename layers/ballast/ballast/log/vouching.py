@@ -1,6 +1,6 @@
 """What a run's endings carry: which events they vouch for, the mark of each, and the digest over all. Pure.
 
-``ballast.folds.evidence`` says what it is for, and checks it.
+``ballast.log.evidence`` says what it is for, and checks it.
 """
 
 import base64

@@ -28,7 +28,7 @@ from typing import Any, Literal
 from ballast.contracts.task import LAST_TURN
 from ballast.folds.conversation import changed_prompts
 from ballast.folds.cost import correction_of
-from ballast.folds.vouching import (
+from ballast.log.vouching import (
     CARRIERS,
     EVIDENCE,
     LISTED_BYTES,
