@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
-from ballast.log.evidence import Verdict
 from ballast.log.codec import MOST_LEVELS, encode, kept_beside
 from ballast.log.event import Event
+from ballast.log.evidence import Verdict
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal, token_of
 from ballast.playbook import load_playbook

@@ -11,9 +11,9 @@ import pytest
 
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
-from ballast.log.evidence import EVIDENCE, Verdict, vouching
 from ballast.log.codec import decode, encode
 from ballast.log.event import Event
+from ballast.log.evidence import EVIDENCE, Verdict, vouching
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal, token_of
 from ballast.playbook import load_playbook

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ballast.contracts import Answer, Planner
 from ballast.contracts.wire import canonical
-from ballast.log.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
 from ballast.log.event import Event, is_a_persons, order
+from ballast.log.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
 from ballast.log.keys import corrected_seq, run_seq
 from tests.support.random_runs import runs
 from tests.support.runs import STARTED, Story, says, wants
