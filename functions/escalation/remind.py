@@ -128,7 +128,7 @@ def message_of(
 
     Raises ``LogCorrupt`` where its call is another one by now.
     """
-    fields = EscalationMessage.model_fields.keys()
+    fields = set(EscalationMessage.model_fields)
     facts = opened.fact.model_dump(mode="json", exclude_unset=True, include=fields)
     decision = facts.get("proposed_decision")
     check_shown(item, decision)

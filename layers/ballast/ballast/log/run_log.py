@@ -14,11 +14,11 @@ from ballast.contracts.secret import SEALED, Finder, Secret
 from ballast.contracts.sent import sent
 from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, LogCorrupt, RetryLater
-from ballast.log.evidence import vouching
 from ballast.log.aws_errors import consequences, readable
 from ballast.log.codec import MOST_BYTES, decode, encode, kept_beside, payload_of
 from ballast.log.event import GARBLED, Event, order
 from ballast.log.events import Fact
+from ballast.log.evidence import vouching
 from ballast.log.keys import run_seq
 from ballast.log.seal import Seal, shown, split
 from ballast.log.signature import Signatures
