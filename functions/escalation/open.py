@@ -108,13 +108,14 @@ class Escalations:
         kept = self._keep(task, tenant, told | {"call_sha256": call_sha256}, telling, who)
         if kept is None:
             return {"escalation_id": escalation_id}
+        cut = task.handed_over
+        if cut is not None:  # recorded whole, with the error that it has not
+            cut = cut.model_copy(update={"error": cut.error})
         opened: EscalationOpened | ApprovalRequested
         if is_approval:
-            opened = ApprovalRequested(
-                turn=task.turn, index=index, round=task.round, handed_over=task.handed_over, **told
-            )
+            opened = ApprovalRequested(turn=task.turn, index=index, round=task.round, handed_over=cut, **told)
         else:
-            opened = EscalationOpened(turn=task.turn, handed_over=task.handed_over, **told)
+            opened = EscalationOpened(turn=task.turn, handed_over=cut, **told)
         recorded = self.log.append(task.run_id, opened)
         if task.kind != "question" and seq not in run.by_seq:
             self.runtime.emit(metric_line({"Escalations": 1}))

@@ -22,7 +22,7 @@ from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import canonical
 from ballast.errors import EscalationClosed, NotYetResumed, RetryLater
 from ballast.log.aws_errors import consequences
-from ballast.log.event import Event
+from ballast.log.event import GARBLED, Event
 from ballast.log.events import (
     ApprovalAnswered,
     ApprovalRequested,
@@ -178,10 +178,18 @@ def went_on(run: Run, question: Question) -> bool:
     later = [event for event in run if turn < event.turn < LAST_TURN]
     if question.kind == "question":  # without a reply the run goes on, too: with the rollback
         return any(event.turn == later[0].turn and _of_the_agent(event) for event in later)
-    ended = run.ending
-    if isinstance(ended, RunEnded) and (ended.status, ended.answer_turn) == ("answered", turn):
+    if _answered_in(run) == turn:
         return True
     return bool(later) or any(event.turn == turn and event.name.startswith("call.") for event in run)
+
+
+def _answered_in(run: Run) -> int | None:
+    """Return the turn whose answer the run ended with; None where there is none, or its ending cannot be read."""
+    try:
+        ended = run.ending
+    except GARBLED:
+        return None
+    return ended.answer_turn if isinstance(ended, RunEnded) and ended.status == "answered" else None
 
 
 def _of_the_call_itself(event: Event) -> bool:

@@ -14,7 +14,6 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ballast.errors import InvalidInput, SettingInvalid
-from ballast.run import Run
 from local.cli.exits import Exit
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def _each(run_ids: Iterable[str], verdict_on: Callable[[str], Verdict | None]) -
     """Yield what is found of each run. One that cannot be read, whatever the reason, does not end the others'."""
     for run_id in run_ids:
         try:
-            yield run_id, verdict_on(Run.of(run_id))
+            yield run_id, verdict_on(run_id)
         except (InvalidInput, SettingInvalid):  # what was typed, or the stack: it is so of every run
             raise
         except Exception as problem:
