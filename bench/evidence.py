@@ -16,9 +16,9 @@ from typing import Any
 
 from ballast.contracts import RunRequest
 from ballast.contracts.wire import canonical
-from ballast.folds.evidence import EVIDENCE, check, vouching
 from ballast.log.codec import encode
 from ballast.log.event import Event
+from ballast.log.evidence import EVIDENCE, check, vouching
 from ballast.log.keys import run_seq
 from ballast.log.run_log import RunLog
 from bench import NotMeasured, require

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from ballast.contracts import RunRequest
 from ballast.log.event import Event
-from ballast.run import Run
 from ballast.runtime import Runtime, utc_now
 from local.clock import Clock, VirtualClock, as_clock
 from local.converse.inline import answer_inline
@@ -39,7 +38,7 @@ from local.template import TemplateInvalid
 from local.virtual_time import virtual_time
 
 if TYPE_CHECKING:
-    from ballast.folds.evidence import Verdict
+    from ballast.log.evidence import Verdict
     from ballast.log.run_log import RunLog
 
 __all__ = ["Execution", "FunctionError", "LocalCloud", "ServiceFault"]
@@ -324,7 +323,7 @@ class LocalCloud:
         from local.evidence import verdict_on
 
         dynamodb = self.session.client("dynamodb")
-        return verdict_on(Run.of(self._log()), dynamodb, self.physical_id("BudgetsTable"), run_id, self._clock())
+        return verdict_on(self._log(), dynamodb, self.physical_id("BudgetsTable"), run_id, self._clock())
 
     def _log(self) -> RunLog:
         from ballast.log.run_log import RunLog

@@ -13,7 +13,6 @@ Once more, for a budget that a person added (``extend``): the windows first, the
 and only what that event says raises the run's ceiling.
 """
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -21,8 +20,7 @@ from pydantic import AwareDatetime, Field
 
 from ballast import errors
 from ballast.breaker import Breakers
-from ballast.contracts import Limits, RunRequest
-from ballast.contracts.notice import RunRefused
+from ballast.contracts import Limits, RunRequest, notice
 from ballast.contracts.request import WhenFull
 from ballast.contracts.wire import Wire, parse
 from ballast.edge import guarded
@@ -35,9 +33,7 @@ from ballast.errors import (
     RequestConflict,
     WindowFull,
 )
-from ballast.folds import ending, outcome, requested
-from ballast.log.event import Event
-from ballast.log.keys import run_seq
+from ballast.log.events import RunAnnounced, RunOpened, RunRefused
 from ballast.log.run_index import by_outcome, by_tenant
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal
@@ -48,6 +44,7 @@ from ballast.money.lease import Lease
 from ballast.outbox import Announcements, Replies
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.opening import why_no_attempt
+from ballast.run import Run
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.budget.allowance import Allowances, Order
 from functions.budget.deadline import deadline
@@ -164,38 +161,35 @@ class Admission:
             answer_within_s=how.answer_within_s,
             has_fallback=request.intent in self.playbook.fallbacks,
         )
-        opened = self.log.append(
-            request.run_id,
-            run_seq("opened"),
-            {
-                "request": request.named(self.playbook.agent.name).model_dump(mode="json"),
-                "request_sha256": request.digest,
-                "limits": limits.model_dump(mode="json"),
-                "agent": self.playbook.agent.name,
-                "model": self.playbook.agent.model,
-                "agent_until_ms": until.agent_until_ms,
-                "deadline_ms": until.deadline_ms,
-                "lease": asdict(lease.parts[0]),
-                **({"requested_by": how.requested_by} if how.requested_by else {}),
-            },
-            index=by_tenant(request.tenant),
+        opened = RunOpened(
+            request=request.named(self.playbook.agent.name).model_dump(mode="json"),
+            request_sha256=request.digest,
+            limits=limits.model_dump(mode="json"),
+            agent=self.playbook.agent.name,
+            model=self.playbook.agent.model,
+            agent_until_ms=until.agent_until_ms,
+            deadline_ms=until.deadline_ms,
+            lease=asdict(lease.parts[0]),
         )
-        return self._as_before(request, (opened,))
+        if how.requested_by:
+            opened = opened.model_copy(update={"requested_by": how.requested_by})
+        return self._as_before(request, Run([self.log.append(request.run_id, opened, index=by_tenant(request.tenant))]))
 
-    def _as_before(self, request: RunRequest, begun: Sequence[Event]) -> Coordinates:
+    def _as_before(self, request: RunRequest, begun: Run) -> Coordinates:
         """Return what was admitted, or raise how it was refused: what is on the record is not decided anew."""
         # By what was recorded of it: the request itself may be there with its sensitive values masked.
-        if begun[0].body.get("request_sha256", requested(begun).digest) != request.digest:
+        opened, refused, known = begun.fact(RunOpened), begun.fact(RunRefused), begun.request.digest
+        recorded = (opened.request_sha256 if opened else None) or (refused.request_sha256 if refused else None)
+        if (recorded or known) != request.digest:
             raise _conflict(request)
-        end = ending(begun)
-        if end is not None and end.name == "run.refused":
+        if refused is not None:
             self._tell(request)
-            raise _recorded(end)
-        opened = next(event for event in begun if event.name == "run.opened")
+            raise _recorded(refused)
+        assert opened is not None  # its request was read
         return {
             "run_id": request.run_id,
-            "agent_until_ms": opened.body["agent_until_ms"],
-            "deadline_ms": opened.body["deadline_ms"],
+            "agent_until_ms": opened.agent_until_ms,
+            "deadline_ms": opened.deadline_ms,
             "escalation_timeout_s": self.playbook.agent.escalation_timeout_s,
             "approval_timeout_s": self.playbook.agent.approval_timeout_s,
             "park_timeout_s": self.playbook.agent.park_timeout_s,
@@ -230,26 +224,24 @@ class Admission:
         if isinstance(refusal, WindowFull):
             self.runtime.emit(metric_line({"WindowsFull": 1}, fields={"tenant": request.tenant}))
         opens_at = refusal.opens_at if isinstance(refusal, NotAdmitted) else None
-        self.log.append(
-            request.run_id,
-            run_seq("refused"),
-            {
-                "request": request.named(self.playbook.agent.name).model_dump(mode="json"),
-                "request_sha256": request.digest,
-                "reason": type(refusal).__name__,
-                "message": str(refusal),
-                **({"opens_at": opens_at} if opens_at else {}),
-            },
-            index=by_tenant(request.tenant) | by_outcome(request.tenant, "refused"),
+        refused = RunRefused(
+            request=request.named(self.playbook.agent.name).model_dump(mode="json"),
+            request_sha256=request.digest,
+            reason=type(refusal).__name__,
+            message=str(refusal),
         )
+        if opens_at:
+            refused = refused.model_copy(update={"opens_at": opens_at})
+        index = by_tenant(request.tenant) | by_outcome(request.tenant, "refused")
+        self.log.append(request.run_id, refused, index=index)
         self._tell(request)
 
     def _tell(self, request: RunRequest) -> None:
-        events = self.log.read(request.run_id)
-        notice = outcome(events)
-        if isinstance(notice, RunRefused):
-            self.announcements.send(events, run_seq("announced"), notice)
-            self.replies.send(events, request.reply_to, notice)
+        run = self.log.read(request.run_id)
+        told = run.outcome
+        if isinstance(told, notice.RunRefused):
+            self.announcements.send(run, RunAnnounced.key(), told)
+            self.replies.send(run, request.reply_to, told)
 
     def _limits(self, request: RunRequest) -> Limits:
         agent = self.playbook.agent
@@ -273,11 +265,11 @@ def _conflict(request: RunRequest) -> RequestConflict:
     )
 
 
-def _recorded(refused: Event) -> NotAdmitted:
+def _recorded(refused: RunRefused) -> NotAdmitted:
     """Return the refusal that the log has."""
-    error = getattr(errors, refused.body["reason"], NotAdmitted)
+    error = getattr(errors, refused.reason, NotAdmitted)
     kind = error if isinstance(error, type) and issubclass(error, NotAdmitted) else NotAdmitted
-    return kind(refused.body["message"], opens_at=refused.body.get("opens_at"))
+    return kind(refused.message, opens_at=refused.opens_at)
 
 
 @guarded

@@ -20,7 +20,7 @@ from pydantic import Field
 from ballast.contracts.task import RunId
 from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput, LogCorrupt, RetryLater
-from ballast.log.keys import corrected_seq
+from ballast.log.events import RunCorrected
 from ballast.log.run_log import RunLog
 from ballast.money.amounts import dollars
 from ballast.money.lease import Corrected, Lease
@@ -86,13 +86,13 @@ class Corrections:
             return
         order = asdict(lease.corrected)
         for number in range(lease.corrections, lease.corrections + _KEYS):
-            seq = corrected_seq(number)
+            copy = RunCorrected(number=number, **order)
             try:
-                if self.log.append(lease.run_id, seq, order).body == order:
+                if self.log.record(lease.run_id, copy).body == order:
                     return
             except LogCorrupt:
                 pass  # what is there cannot be read, and so is no copy either
-            self.runtime.emit(log_unfit(lease.run_id, seq, "is not the correction that the run's lease has"))
+            self.runtime.emit(log_unfit(lease.run_id, copy.seq, "is not the correction that the run's lease has"))
 
     def _settled(self, run_id: str) -> Lease:
         lease = self.books.find(run_id)

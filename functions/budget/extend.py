@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import HandOver, Planner
-from ballast.contracts.decision import recorded_decision
 from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput, RunEnded, WindowFull
-from ballast.folds import ending
-from ballast.log.keys import lease_seq
+from ballast.log.events import EscalationAnswered, LeaseExtended
 from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures
 from ballast.money.lease import MAX_PARTS
@@ -51,13 +49,13 @@ class Extension:
 
         Raises ``WindowFull``, and ``RunEnded`` where there is nothing to extend any more.
         """
-        events = self.log.read(task.run_id)
-        added = next((e for e in events if e.name == "escalation.answered" and e.turn == task.turn), None)
-        decision = recorded_decision(added.body["decision"]) if added else None
+        run = self.log.read(task.run_id)
+        added = run.fact(EscalationAnswered, task.turn)
+        decision = added.decision if added else None
         if not isinstance(decision, HandOver) or decision.to is not Planner.AGENT:
             raise InvalidInput(f"{task.run_id} turn {task.turn}: nobody added a budget there.")
         lease = self.lending.books.find(task.run_id)
-        if ending(events) or lease is None or not lease.held:
+        if run.has_ended or lease is None or not lease.held:
             raise RunEnded(f"{task.run_id} has ended; no budget can be added to it.")
         if task.turn not in lease.parts:
             if len(lease.parts) >= MAX_PARTS:
@@ -66,7 +64,6 @@ class Extension:
         if task.turn not in lease.parts:
             raise RunEnded(f"{task.run_id} has ended; no budget can be added to it.")
         part = lease.parts[task.turn]
-        self.log.append(
-            task.run_id, lease_seq(task.turn), {"microusd": part.microusd, "hour": part.hour, "day": part.day}
-        )
+        extended = LeaseExtended(turn=task.turn, microusd=part.microusd, hour=part.hour, day=part.day)
+        self.log.append(task.run_id, extended)
         return {"run_id": task.run_id, "turn": task.turn, "leased_microusd": lease.leased_microusd}

@@ -1,29 +1,29 @@
 """What an ended run reports, one line."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
 from ballast.contracts import Planner
-from ballast.folds import proposals
 from ballast.log.event import Event
-from ballast.log.keys import run_seq
+from ballast.log.events import RunEnded, RunSettled
 from ballast.metrics import metric_line, usd
+from ballast.run import Run
 
 
-def run_ended(events: Sequence[Event], ended: Event) -> str:
+def run_ended(run: Run, ended: Event) -> str:
     """Return the line for the run that ``ended`` (``run.ended``) closes; its latency only where it was answered."""
-    body = ended.body
-    fell_back = any(made.planner is Planner.FALLBACK for made in proposals(events).values())
+    said = ended.fact
+    assert isinstance(said, RunEnded)
+    fell_back = any(made.planner is Planner.FALLBACK for made in run.proposals.values())
     values: dict[str, int | Decimal] = {
         "Runs": 1,
-        "RunCostUsd": usd(body["spent_microusd"] + body["reserved_microusd"]),
+        "RunCostUsd": usd(said.spent_microusd + said.reserved_microusd),
         "Fallbacks": int(fell_back),
     }
-    if body["status"] == "answered":
-        took = datetime.fromisoformat(ended.at) - datetime.fromisoformat(events[0].at)
+    if said.status == "answered":
+        took = datetime.fromisoformat(ended.at) - datetime.fromisoformat(run[0].at)
         values["AnswerLatency"] = max(0, int(took.total_seconds() * 1000))
-    return metric_line(values, fields={"run_id": ended.run_id, "status": body["status"]})
+    return metric_line(values, fields={"run_id": ended.run_id, "status": said.status})
 
 
 def run_failed(run_id: str) -> str:
@@ -39,4 +39,4 @@ def log_unfit(run_id: str, seq: str, why: str) -> str:
 def charge_disbelieved(run_id: str, charged_microusd: int, most_microusd: int) -> str:
     """Return the line that reports a run whose log says more than its lease allows, which the windows take."""
     why = f"{charged_microusd} micro-dollars were charged, and its lease allows {most_microusd}"
-    return metric_line({"UsageDisbelieved": 1}, fields={"run_id": run_id, "seq": run_seq("settled"), "why": why})
+    return metric_line({"UsageDisbelieved": 1}, fields={"run_id": run_id, "seq": RunSettled.key(), "why": why})

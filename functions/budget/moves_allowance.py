@@ -10,7 +10,6 @@ from pydantic import Field
 from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput, RetryLater
-from ballast.folds import ending, find_call
 from ballast.log.run_log import RunLog
 from ballast.money.moves import OWN, Ceilings, Move, of_customer
 from ballast.moves import CeilingsSet, MovesBook
@@ -79,14 +78,14 @@ class MovesAllowances:
 
     def correct(self, move: DoubtfulMove) -> None:
         """Settle the reservation of a call whose effect is unknown, as a person found it. Raises ``InvalidInput``."""
-        book, events = self.runtime.get(MovesBook.of), self.log.read(move.run_id)
+        book, run = self.runtime.get(MovesBook.of), self.log.read(move.run_id)
         where = f"move: {move.run_id} turn {move.turn} call {move.index}"
         held = book.find(move.run_id, move.turn, move.index)
         if held is None:
             raise InvalidInput(f"{where} has reserved nothing. `ballast trace` shows the calls of a run.")
-        state = find_call(events, move.turn, move.index)
+        state = run.call(move.turn, move.index)
         # Of a run that has ended nobody else settles it, whatever the log says of the call.
-        doubtful = ending(events) is not None or (state is not None and state.status == "unknown")
+        doubtful = run.has_ended or (state is not None and state.status == "unknown")
         if held.status != "begun" or not doubtful:
             raise InvalidInput(f"{where} is {held.status} and in no doubt; only an unknown effect is settled by hand.")
         if not book.settle(held, "kept" if move.happened else "returned"):

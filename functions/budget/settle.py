@@ -9,7 +9,7 @@
                    └ a planner that is still about records its reservation before it asks the model, and looks for
                      an ending after that: either it finds this one and asks nothing, or we find the reservation
 
-Both endings carry a digest of the log (``ballast.folds.evidence``), and before the charge is written the log is checked
+Both endings carry a digest of the log (``ballast.log.evidence``), and before the charge is written the log is checked
 against the first one and against the digest of every prompt. A log that does not fit is reported, and settled all the
 same: its money goes back. Where an event is not as Ballast writes it, the least is believed: the run failed, its
 effects wait for a person, and all that it leased is charged. A log that cannot be read at all is reported, and left.
@@ -20,7 +20,7 @@ sweeper: an admission may still be under way.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
@@ -32,30 +32,17 @@ from ballast.contracts.task import RunId, Turn
 from ballast.contracts.wire import Wire, parse
 from ballast.edge import guarded
 from ballast.errors import LogCorrupt
-from ballast.folds import (
-    Usage,
-    charged_at_last,
-    effects,
-    ending,
-    moves,
-    opening,
-    outcome,
-    proposals,
-    requested,
-    to_announce,
-    unfinished,
-    usage,
-    why_it_stopped,
-)
-from ballast.folds.evidence import Finding, check, evidence_sha256, vouched_for
-from ballast.log.event import GARBLED, Event, order
-from ballast.log.keys import run_seq
+from ballast.folds.usage import Usage, charged_at_last
+from ballast.log.event import GARBLED, Event
+from ballast.log.events import EscalationOpened, RunAnnounced, RunEnded, RunOpened, RunRefused, RunSettled
+from ballast.log.evidence import Finding, check, evidence_sha256, vouched_for
 from ballast.log.run_index import by_outcome
 from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures
 from ballast.money.lease import Lease, charge
 from ballast.moves import MovesBook
 from ballast.outbox import Announcements, Replies
+from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime
 from functions.budget.books import LATE, Books
 from functions.budget.metrics import charge_disbelieved, log_unfit, run_ended, run_failed
@@ -83,89 +70,85 @@ class StatusChange(Wire):
     status: Literal["ABORTED", "TIMED_OUT", "FAILED"]
 
 
-def how_it_ended(events: Sequence[Event], status: str) -> dict[str, Any]:
-    """Return the body of ``run.ended`` for a run that ended with ``status``. Pure.
+def how_it_ended(run: Run, status: str) -> RunEnded:
+    """Return the ending of a run that ended with ``status``. Pure.
 
     ``by`` is the planner whose answer it is; ``degraded`` is true when that is not the agent; ``effects`` is
     none, kept, undone or frozen.
     """
-    used = usage(events)
-    body: dict[str, Any] = {
-        "status": status,
-        "by": None,
-        "degraded": True,
-        "spent_microusd": used.spent_microusd,
-        "reserved_microusd": used.reserved_microusd,
-        "effects": effects(events, status),
+    ended = RunEnded(
+        status=status,
+        by=None,
+        degraded=True,
+        spent_microusd=run.usage.spent_microusd,
+        reserved_microusd=run.usage.reserved_microusd,
+        effects=run.effects(status),
+    )
+    made = run.proposals
+    if status != "answered" or not made:
+        return ended.model_copy(update={"reason": _reason(run)})
+    last = made[max(made)]
+    is_agents, answer = last.planner is Planner.AGENT, last.decision if isinstance(last.decision, Answer) else None
+    said = {
+        "by": last.planner,
+        "degraded": not is_agents,
+        "answer": answer.text if answer else None,
+        "answer_turn": last.turn if answer else None,
     }
-    made = proposals(events)
-    if status == "answered" and made:
-        last = made[max(made)]
-        answers = isinstance(last.decision, Answer)
-        why = why_it_stopped(events) if last.planner is not Planner.AGENT else None
-        return (
-            body
-            | ({"reason": why} if why else {})
-            | {
-                "by": last.planner,
-                "degraded": last.planner is not Planner.AGENT,
-                "answer": last.decision.text if isinstance(last.decision, Answer) else None,
-                "turn": last.turn if answers else None,
-            }
-        )
-    return body | {"reason": _reason(events)}
+    why = None if is_agents else run.why_it_stopped
+    return ended.model_copy(update=said | ({"reason": str(why)} if why else {}))
 
 
-def _unknown(status: str) -> dict[str, Any]:
-    """Return the body of ``run.ended`` where the log does not say how the run ended."""
-    return {
-        "status": "failed" if status == "answered" else status,
-        "by": None,
-        "degraded": True,
-        "spent_microusd": 0,
-        "reserved_microusd": 0,
-        "effects": Effects.FROZEN,
-        "reason": None,
-    }
+def _unknown(status: str) -> RunEnded:
+    """Return the ending of a run of which the log does not say how it ended."""
+    return RunEnded(
+        status="failed" if status == "answered" else status,
+        by=None,
+        degraded=True,
+        spent_microusd=0,
+        reserved_microusd=0,
+        effects=Effects.FROZEN,
+        reason=None,
+    )
 
 
-def _culprit(events: Sequence[Event], fold: Callable[[Sequence[Event]], Any]) -> str:
+def _culprit(run: Run, fold: Callable[[Run], Any]) -> str:
     """Return the key of the event without which ``fold``, which fails, would not: the last of the least that fails."""
 
     def fails(number: int) -> bool:
         try:
-            fold(events[:number])
+            fold(Run(run[:number]))
         except (LogCorrupt, *GARBLED):
             return True
         return False
 
-    return events[bisect_left(range(1, len(events)), True, key=fails)].seq
+    return run[bisect_left(range(1, len(run)), True, key=fails)].seq
 
 
-def _is_answered(events: Sequence[Event]) -> bool:
-    made = proposals(events)
+def _is_answered(run: Run) -> bool:
+    made = run.proposals
     return bool(made) and isinstance(made[max(made)].decision, Answer)
 
 
-def _beyond(events: Sequence[Event], leased_microusd: int) -> Finding | None:
+def _beyond(run: Run, leased_microusd: int) -> Finding | None:
     """Find that the run might have spent more, by its log, than was leased for it, in micro-dollars."""
-    if not any(event.name == "run.opened" for event in events):
+    if not run.is_open:
         return None
     try:
-        ceiling = opening(events).cost_ceiling_microusd
+        ceiling = run.opening.cost_ceiling_microusd
     except (LogCorrupt, *GARBLED) as problem:
-        return Finding(run_seq("opened"), f"cannot be read: {type(problem).__name__}")
+        return Finding(RunOpened.key(), f"cannot be read: {type(problem).__name__}")
     why = f"{ceiling} micro-dollars were given to the run and {leased_microusd} leased for it"
-    return Finding(run_seq("opened"), why) if ceiling > leased_microusd else None
+    return Finding(RunOpened.key(), why) if ceiling > leased_microusd else None
 
 
-def _reason(events: Sequence[Event]) -> str | None:
+def _reason(run: Run) -> str | None:
     """Return why the run was where it ended: the reason of what people were asked, or of the last hand-over."""
-    made = proposals(events)
+    made = run.proposals
     last_turn = max(made, default=0)
-    asked = [event for event in events if event.name == "escalation.opened" and event.turn > last_turn]
+    asked = [opened for opened in run.facts(EscalationOpened) if opened.turn > last_turn]
     if asked:
-        return str(asked[-1].body["reason"])
+        return asked[-1].reason
     reason = getattr(made[last_turn].decision, "reason", None) if made else None
     return str(reason) if reason else None
 
@@ -193,31 +176,25 @@ class Settlement:
 
     def settle(self, run_id: str, status: str) -> dict[str, Any] | None:
         """Record the ending, tell of it and return the run's coordinates; None where no such run was opened."""
-        events = self._read(run_id)
-        if not events:
+        run = self._read(run_id)
+        if not run:
             return None
-        ended = ending(events)
-        if ended is None:
+        if not run.has_ended:
             if status == "answered" and self.log.unsigned(run_id):
                 # What was said to be a person's answer is nobody's.
-                status = status if self._folded(events, _is_answered, False) else "failed"
+                status = status if self._folded(run, _is_answered, False) else "failed"
             asked = status
-            body = self._folded(events, lambda some: how_it_ended(some, asked), _unknown(status))
-            status = body["status"]
-            index = self._folded(events, lambda some: by_outcome(requested(some).tenant, body["status"]), None)
-            ended = self.log.append(run_id, run_seq("ended"), body, index=index, covers=events)
-            recorded = ended
-            self.runtime.emit(self._folded(events, lambda some: run_ended(some, recorded), run_failed(run_id)))
+            fact = self._folded(run, lambda some: how_it_ended(some, asked), _unknown(status))
+            index = self._folded(run, lambda some: by_outcome(some.request.tenant, fact.status), None)
+            ended = self.log.append(run_id, fact, index=index, covers=run)
+            self.runtime.emit(self._folded(run, lambda some: run_ended(some, ended), run_failed(run_id)))
             # A write may have been begun since, of a run that was cut. One that begins from now on finds the ending.
-            events = (*events, ended) if status == "answered" else self._read(run_id)
+            run = run.with_event(ended) if fact.status == "answered" else self._read(run_id)
         try:
-            self._tell(events)
+            self._tell(run)
         finally:  # neither waits for the other's trouble
             self._give_back(run_id)
-        said = ended.body
-        if ended.name == "run.refused":
-            return {"run_id": run_id, "status": "refused", "reason": said.get("reason")}
-        return {"run_id": run_id, **{name: said.get(name) for name in ("status", "by", "degraded")}}
+        return _coordinates(run)
 
     def sweep(self, run_id: str, status: str) -> None:
         """Settle a run whose execution is gone, and that nobody settled; also one that was never opened."""
@@ -233,23 +210,23 @@ class Settlement:
             if lease is not None and lease.open_since is not None and self.runtime.clock() >= lease.open_since + LATE:
                 self._true_up(lease)
             return
-        events = self._read(run_id)
-        opened = any(event.name == "run.opened" for event in events)
-        if opened and self._folded(events, lambda some: bool(moves(some)) or unfinished(some), True):
+        run = self._read(run_id)
+        if run.is_open and self._folded(run, lambda some: bool(some.moves) or some.is_unfinished, True):
             # Before the lease: while it is held, it is tried again.
             self.runtime.get(MovesBook.of).end(run_id)
         leased = lease.leased_microusd
         # Where nobody knows what it used, it is charged for all that it might have.
-        used = self._folded(events, usage, Usage(spent_microusd=leased)) if opened else Usage()
+        most = Usage(spent_microusd=leased)
+        used = self._folded(run, lambda some: some.usage, most) if run.is_open else Usage()
         charged = used.charged_microusd
-        self._check(events, leased)
+        self._check(run, leased)
         owed = charge(charged, leased)
-        body = {"leased_microusd": leased, "charged_microusd": owed, "returned_microusd": leased - owed}
+        fact = RunSettled(leased_microusd=leased, charged_microusd=owed, returned_microusd=leased - owed)
         if owed != charged:
-            body["beyond_microusd"] = charged - owed
+            fact = fact.model_copy(update={"beyond_microusd": charged - owed})
             self.runtime.emit(charge_disbelieved(run_id, charged, leased))
-        settled = self.log.append(run_id, run_seq("settled"), body, covers=events)
-        said = settled.body.get("charged_microusd")  # somebody may have been there before
+        settled = self.log.append(run_id, fact, covers=run)
+        said = _charged(settled)  # somebody may have been there before
         taken = charge(said, leased)
         if taken is not said:
             self.runtime.emit(log_unfit(run_id, settled.seq, "says a charge that its lease does not allow"))
@@ -258,52 +235,73 @@ class Settlement:
 
     def _true_up(self, lease: Lease) -> None:
         """Give back what was charged for outcomes that were missing, and that came since and cost less."""
-        events = self._read(lease.run_id)
-        known, before = vouched_for(events), lease.charged_microusd
-        said = self._folded(events, lambda some: charged_at_last(some, known), before) if known else before
+        run = self._read(lease.run_id)
+        known, before = vouched_for(run), lease.charged_microusd
+        said = self._folded(run, lambda some: charged_at_last(some, known), before) if known else before
         charged = charge(said, before)
         if charged != said:
             self.runtime.emit(charge_disbelieved(lease.run_id, said, before))
         self.books.true_up(lease, charged)
 
-    def _read(self, run_id: str) -> tuple[Event, ...]:
+    def _read(self, run_id: str) -> Run:
         try:
             return self.log.read(run_id)
         except LogCorrupt as problem:
             self.runtime.emit(log_unfit(run_id, "", str(problem)))
             raise
 
-    def _folded(self, events: Sequence[Event], fold: Callable[[Sequence[Event]], T], otherwise: T) -> T:
+    def _folded(self, run: Run, fold: Callable[[Run], T], otherwise: T) -> T:
         """Return what ``fold`` makes of the log; ``otherwise`` where it makes nothing, and report why."""
         try:
-            return fold(events)
+            return fold(run)
         except (LogCorrupt, *GARBLED) as problem:
-            seq, why = _culprit(events, fold), f"cannot be read ({type(problem).__name__})"
-            self.runtime.emit(log_unfit(events[0].run_id, seq, why))
+            seq, why = _culprit(run, fold), f"cannot be read ({type(problem).__name__})"
+            self.runtime.emit(log_unfit(run.run_id, seq, why))
             return otherwise
 
-    def _check(self, events: Sequence[Event], leased_microusd: int) -> None:
+    def _check(self, run: Run, leased_microusd: int) -> None:
         """Report the first event that does not fit, if there is one."""
-        unsigned = self.log.unsigned(events[0].run_id)
-        whole = sorted([*events, *unsigned], key=order)
-        forged = [event.seq for event in unsigned]
+        unsigned = self.log.unsigned(run.run_id)
+        whole, forged = run.with_event(*unsigned), [event.seq for event in unsigned]
         found = check(whole, settling=True, most_chars=_MOST_CHARS, unsigned=forged).first
-        ended = ending(events)
-        if found is None and ended is not None and ended.name == "run.ended" and evidence_sha256(ended) is None:
+        ended = run.by_seq.get(RunEnded.key())
+        if found is None and ended is not None and evidence_sha256(ended) is None:
             found = Finding(ended.seq, "has no evidence: an older version wrote it, or it is not from Settle")
         if found is None:
-            found = _beyond(events, leased_microusd)
+            found = _beyond(run, leased_microusd)
         if found is not None:
-            self.runtime.emit(log_unfit(events[0].run_id, found.seq, found.why))
+            self.runtime.emit(log_unfit(run.run_id, found.seq, found.why))
 
-    def _tell(self, events: Sequence[Event]) -> None:
+    def _tell(self, run: Run) -> None:
         none: tuple[tuple[str, RunEscalated], ...] = ()
-        for mark, escalated in self._folded(events, to_announce, none):  # those that could not be told when they opened
-            self.announcements.send(events, mark, escalated)
-        notice = self._folded(events, outcome, None)
+        untold = self._folded(run, lambda some: some.to_announce, none)
+        for mark, escalated in untold:  # those that could not be told when they opened
+            self.announcements.send(run, mark, escalated)
+        notice = self._folded(run, lambda some: some.outcome, None)
         if notice is not None:
-            self.announcements.send(events, run_seq("announced"), notice)
-            self.replies.send(events, requested(events).reply_to, notice)
+            self.announcements.send(run, RunAnnounced.key(), notice)
+            self.replies.send(run, run.request.reply_to, notice)
+
+
+def _coordinates(run: Run) -> dict[str, Any]:
+    """Return how the run ended, for the workflow; nulls where its ending cannot be read."""
+    try:
+        ended = run.ending
+    except GARBLED:
+        ended = None
+    if isinstance(ended, RunRefused):
+        return {"run_id": run.run_id, "status": "refused", "reason": ended.reason}
+    status, by, degraded = (ended.status, ended.by, ended.degraded) if ended else (None, None, None)
+    return {"run_id": run.run_id, "status": status, "by": by, "degraded": degraded}
+
+
+def _charged(settled: Event) -> int | None:
+    """Return what ``run.settled`` says that the run was charged; None where it cannot be read."""
+    try:
+        fact = settled.fact
+    except GARBLED:
+        return None
+    return fact.charged_microusd if isinstance(fact, RunSettled) else None
 
 
 @guarded

@@ -1,6 +1,5 @@
 """Lambda: a person's answer. Recorded first, then the waiting run goes on with it."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,14 +7,13 @@ from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
 from ballast.errors import EscalationClosed
-from ballast.folds import ending, opening, progress
 from ballast.folds.opening import renewed
 from ballast.http.identity import Caller
-from ballast.log.event import Event
-from ballast.log.keys import escalation_seq
+from ballast.log.events import EscalationAnswered
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal
 from ballast.log.signature import Signatures
+from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime
 from functions.escalation.approve import Approvals, changed_to, gates_playbook, wants
 from functions.escalation.due import DUE, TOLD_WITHIN
@@ -58,24 +56,24 @@ class Answers:
         Raises ``InvalidInput``, ``MayNotAnswer`` and ``EscalationClosed``.
         """
         question = self.table.find(answer.escalation_id)
-        events = self.log.read(question.run_id)
-        answer = self.approvals.in_form(question, answer, events)
+        run = self.log.read(question.run_id)
+        answer = self.approvals.in_form(question, answer, run)
         decision = checked(question, answer)
-        question = wants(question, events, self.runtime.get(gates_playbook)).of(question)
+        question = wants(question, run, self.runtime.get(gates_playbook)).of(question)
         if not repeats(question, answer) and not changed_to(question, answer):  # else it was decided before
-            check(question, caller, events)
+            check(question, caller, run)
             if decision is not None:
                 run_id = question.run_id
                 check_decision(
                     question, decision, caller, lambda: self.granted_microusd(run_id), self.runtime.get(gates_playbook)
                 )
         still_needed = 0
-        if ending(events) is not None:
-            self._check_that_it_counted(question, answer, events)
+        if run.has_ended:
+            self._check_that_it_counted(question, answer, run)
         elif decision is None:
-            still_needed = self.approvals.take(question, answer, caller, events)
+            still_needed = self.approvals.take(question, answer, caller, run)
         else:
-            self._take(question, answer, decision, caller, events)
+            self._take(question, answer, decision, caller, run)
         return {
             "escalation_id": answer.escalation_id,
             "run_id": question.run_id,
@@ -85,23 +83,23 @@ class Answers:
 
     def granted_microusd(self, run_id: str) -> int:
         """Return what people have added to the run's budget so far, in micro-dollars."""
-        events, kept = self.log.read(run_id), self.table.granted(run_id)
-        return granted_microusd(events, self.log.unsigned(run_id), kept, self.runtime.get(gates_playbook))
+        run, kept = self.log.read(run_id), self.table.granted(run_id)
+        return granted_microusd(run, kept, self.runtime.get(gates_playbook))
 
     def reply(self, run_id: str, text: str, caller: Caller) -> dict[str, Any]:
         """Take the requester's ``text`` as the reply to the question that the run waits with.
 
         Raises ``EscalationClosed`` where it asks nothing.
         """
-        events = self.log.read(run_id)
-        waiting = progress(events)
+        run = self.log.read(run_id)
+        waiting = run.progress
         decision = HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance=text)
-        said = decision.model_dump(mode="json")
         asked = waiting.escalation_id if waiting.reason == ExitReason.QUESTION else None
         if asked is None:  # it has a reply on record: the same one again finishes what it began
-            asked = _replied_last(events, caller.principal, said)
+            asked = _replied_last(run, caller.principal, decision)
         if asked is None:
             raise EscalationClosed(f"{run_id} asks the requester nothing now; see its status.")
+        said = decision.model_dump(mode="json")
         return self.take(PersonsAnswer(escalation_id=asked, by=caller.principal, decision=said), caller)
 
     def _take(
@@ -110,7 +108,7 @@ class Answers:
         answer: PersonsAnswer,
         decision: Answer | CallTools | HandOver,
         caller: Caller,
-        events: Sequence[Event],
+        run: Run,
     ) -> None:
         if question.resumed and repeats(question, answer):
             return  # the run has this very answer already
@@ -119,12 +117,12 @@ class Answers:
             if isinstance(decision, HandOver) and decision.add_budget_microusd:
                 # Before the log has it: what was granted counts, whatever becomes of that entry.
                 self.table.grant(question.run_id, question.turn, decision.add_budget_microusd)
-            recorded = self._record(question, answer, decision, caller, events)
+            recorded = self._record(question, answer, decision, caller, run)
             self.resumption.resume(question, recorded, claimed=False)
 
-    def _check_that_it_counted(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> None:
+    def _check_that_it_counted(self, question: Question, answer: PersonsAnswer, run: Run) -> None:
         """Return where this very answer is one that the run, which has ended, went on with."""
-        if not repeats(question, answer) or not (question.resumed or went_on(events, question)):
+        if not repeats(question, answer) or not (question.resumed or went_on(run, question)):
             raise closed(question)
 
     def _consume(self, answer: PersonsAnswer) -> Question:
@@ -152,29 +150,27 @@ class Answers:
         answer: PersonsAnswer,
         decision: Answer | CallTools | HandOver,
         caller: Caller,
-        events: Sequence[Event],
-    ) -> Event:
+        run: Run,
+    ) -> EscalationAnswered:
         """Record the decision and return what is on record."""
-        return self.log.append(
-            question.run_id,
-            escalation_seq(question.turn, "answered"),
-            {
-                "escalation_id": answer.escalation_id,
-                "kind": question.kind,
-                "by": answer.by,
-                "role": caller.role,
-                "decision": decision.model_dump(mode="json"),
-                **renewed(opening(events).limits, self.runtime.clock()),
-            },
+        answered = EscalationAnswered(
+            turn=question.turn,
+            escalation_id=answer.escalation_id,
+            kind=question.kind,
+            by=answer.by,
+            role=caller.role,
+            decision=decision,
         )
+        until = renewed(run.opening.limits, self.runtime.clock())
+        return self.log.record(question.run_id, answered.model_copy(update=until))
 
 
-def _replied_last(events: Sequence[Event], by: str, said: dict[str, Any]) -> str | None:
+def _replied_last(run: Run, by: str, said: HandOver) -> str | None:
     """Return the question that was replied to last, where that person said these very words; None otherwise."""
-    replies = [event.body for event in events if event.name == "escalation.answered"]
-    last: Mapping[str, Any] = next((body for body in reversed(replies) if body.get("kind") == ExitReason.QUESTION), {})
-    same = (last.get("by"), last.get("decision")) == (by, said)
-    return str(last["escalation_id"]) if same else None
+    replies = [one for one in run.facts(EscalationAnswered) if one.kind == ExitReason.QUESTION]
+    if not replies or (replies[-1].by, replies[-1].decision) != (by, said):
+        return None
+    return replies[-1].escalation_id
 
 
 def repeats(question: Question, answer: PersonsAnswer) -> bool:

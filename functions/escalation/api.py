@@ -7,7 +7,6 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Path, Query
 
 from ballast.edge import guarded
-from ballast.folds.outcome import requested
 from ballast.http.describe import responses
 from ballast.http.front import Front
 from ballast.http.problem import not_found
@@ -107,8 +106,8 @@ def reply_to_question(run_id: ARunId, body: Message) -> Response[Answered]:
     """Take the requester's reply, in the caller's name."""
     if not _RUN_ID.fullmatch(run_id):
         raise not_found("run of that id")
-    events = app.runtime.get(RunLog.of).read(run_id)
-    if not events or not app.caller.sees(requested(events).tenant):
+    run = app.runtime.get(RunLog.of).read(run_id)
+    if not run or not app.caller.sees(run.request.tenant):
         raise not_found("run of that id")
     taken = app.runtime.get(Answers.of).reply(run_id, body.text, app.caller)
     return Response(202, _JSON, Answered.model_validate(taken), dict(_FRESH))

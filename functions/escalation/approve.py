@@ -7,7 +7,6 @@
       └ reject, by anybody, at any time ─▶ answered: rejected
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,15 +14,14 @@ from typing import Any
 
 from ballast.contracts.wire import canonical
 from ballast.errors import CallRefused, EscalationClosed, InvalidInput, RetryLater, whatever_it_raises
-from ballast.folds import decided_by_operator, find_call, opening
 from ballast.folds.opening import renewed
 from ballast.http.identity import Caller
-from ballast.log.event import Event
-from ballast.log.keys import approval_seq
+from ballast.log.events import ApprovalAnswered, ApprovalGiven, Approved
 from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures
 from ballast.playbook import Playbook, RunSoFar, load_playbook
 from ballast.playbook.gate import admit_call
+from ballast.run import Run
 from ballast.runtime import Runtime, Settings
 from functions.escalation.due import DUE, TOLD_WITHIN
 from functions.escalation.persons_answer import PersonsAnswer
@@ -61,17 +59,17 @@ class Approvals:
         log = RunLog.of(runtime, signatures=runtime.get(Signatures.signing))
         return cls(log, runtime.get(EscalationsTable.of), runtime.get(Resumption.of), runtime)
 
-    def take(self, question: Question, answer: PersonsAnswer, caller: Caller, events: Sequence[Event]) -> int:
+    def take(self, question: Question, answer: PersonsAnswer, caller: Caller, run: Run) -> int:
         """Take the caller's answer and return how many more must approve: 0 where the run goes on.
 
         The same answer again is harmless. Raises ``InvalidInput`` and ``EscalationClosed``.
         """
-        wanted = wants(question, events, self.runtime.get(gates_playbook))
+        wanted = wants(question, run, self.runtime.get(gates_playbook))
         for _ in range(_TRIES):
             question = wanted.of(question)
             known = question.given_by(answer.by)
             if answer.sha256 in (question.answer_sha256, known and known.sha256):
-                return self._finish(self._looked_after(question), answer, events)  # a repeat: complete what it began
+                return self._finish(self._looked_after(question), answer, run)  # a repeat: complete what it began
             if question.status != "open":
                 raise EscalationClosed(f"{question.escalation_id} was answered already, in another way.")
             if changed_to(question, answer):
@@ -79,18 +77,18 @@ class Approvals:
                 return question.approvals_needed - len(question.given)
             if known is not None and answer.approve:
                 raise EscalationClosed(f"{question.escalation_id}: {answer.by} has approved already.")
-            arguments = self._changed(question, answer, events)
+            arguments = self._changed(question, answer, run)
             try:
                 taken = self._consume(question, answer, caller, arguments)
             except Changed:
                 question = self.table.find(question.escalation_id)
                 continue
-            return self._finish(wanted.of(taken), answer, events)
+            return self._finish(wanted.of(taken), answer, run)
         raise RetryLater(f"{question.escalation_id}: too many people answer at once; try again.")
 
-    def in_form(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> PersonsAnswer:
+    def in_form(self, question: Question, answer: PersonsAnswer, run: Run) -> PersonsAnswer:
         """Return the answer with its arguments in their one form; what the tool cannot read stays as it is."""
-        state = find_call(events, question.turn, question.index) if answer.arguments is not None else None
+        state = run.call(question.turn, question.index) if answer.arguments is not None else None
         tool = self.runtime.get(gates_playbook).tools.get(state.call.tool) if state is not None else None
         if tool is None or tool.marks_arguments:
             return answer
@@ -99,7 +97,7 @@ class Approvals:
             return answer.model_copy(update={"arguments": form})
         return answer
 
-    def _changed(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> dict[str, Any] | None:
+    def _changed(self, question: Question, answer: PersonsAnswer, run: Run) -> dict[str, Any] | None:
         """Return the changed arguments, None where they are as people see them. Raises ``InvalidInput``."""
         if answer.binding not in (None, question.shown):
             raise EscalationClosed(f"{question.escalation_id}: it has changed since you looked. Look again.")
@@ -107,7 +105,7 @@ class Approvals:
             raise InvalidInput(
                 "binding: somebody has changed the arguments. Look again, and send the binding of what you saw."
             )
-        state = find_call(events, question.turn, question.index)
+        state = run.call(question.turn, question.index)
         if answer.arguments is None or state is None:
             return None
         current = state.as_admitted.arguments if question.arguments is None else question.arguments
@@ -122,9 +120,9 @@ class Approvals:
             )
         call = state.call.model_copy(update={"arguments": answer.arguments})
         try:
-            run = partial(RunSoFar.before, events, question.turn, question.index)
-            operates = decided_by_operator(events, question.turn)
-            admit_call(playbook, call, opening(events).request, state.planner, run, by_operator=operates, changed=True)
+            so_far = partial(RunSoFar.before, run, question.turn, question.index)
+            operates = run.decided_by_operator(question.turn)
+            admit_call(playbook, call, run.opening.request, state.planner, so_far, by_operator=operates, changed=True)
         except CallRefused as refused:
             raise InvalidInput(f"arguments: {refused} Nothing was answered; the escalation stays open.") from None
         return answer.arguments
@@ -158,7 +156,7 @@ class Approvals:
             only_if = "#status = :open AND answers = :before"
         return self.table.change(question.escalation_id, update, only_if, values)
 
-    def _finish(self, question: Question, answer: PersonsAnswer, events: Sequence[Event]) -> int:
+    def _finish(self, question: Question, answer: PersonsAnswer, run: Run) -> int:
         """Record what the table has taken, and let the run go on where that decides. Repeatable."""
         if question.status == "open":
             if changed_to(question, answer):
@@ -166,7 +164,7 @@ class Approvals:
             self._record_one(question, answer)
             return question.approvals_needed - len(question.given)
         if not question.resumed:
-            self.resumption.resume(question, self._record_all(question, events), claimed=True)
+            self.resumption.resume(question, self._record_all(question, run), claimed=True)
         return 0
 
     def _looked_after(self, question: Question) -> Question:
@@ -183,41 +181,40 @@ class Approvals:
         mine = question.given_by(answer.by)
         if mine is None:
             return
-        seq = approval_seq(question.turn, question.index, "given", question.round, mine.number)
-        body: dict[str, Any] = {"escalation_id": question.escalation_id, "by": mine.by, "comment": mine.comment}
-        body |= {"given": len(question.given), "needed": question.approvals_needed, "binding": question.shown}
-        changed = {"arguments": question.arguments} if question.arguments is not None else {}
-        self.log.append(question.run_id, seq, body | changed)
+        given = _given(question, mine.number, mine.by, mine.comment, len(question.given))
+        if question.arguments is not None:
+            given = given.model_copy(update={"arguments": question.arguments})
+        self.log.append(question.run_id, given)
 
     def _record_change(self, question: Question, answer: PersonsAnswer) -> None:
         """Record who changed the arguments, under the number of that answer."""
-        seq = approval_seq(question.turn, question.index, "given", question.round, question.answers)
-        body = {"escalation_id": question.escalation_id, "by": answer.by, "comment": answer.comment, "changed": True}
-        body |= {"given": 0, "needed": question.approvals_needed, "binding": question.shown}
-        self.log.append(question.run_id, seq, body | {"arguments": question.arguments})
+        given = _given(question, question.answers, answer.by, answer.comment, 0)
+        changed = {"changed": True, "arguments": question.arguments}
+        self.log.append(question.run_id, given.model_copy(update=changed))
 
-    def _record_all(self, question: Question, events: Sequence[Event]) -> Event:
+    def _record_all(self, question: Question, run: Run) -> ApprovalAnswered:
         """Record the answer that decides, and return what is on record.
 
         Raises ``EscalationClosed`` where the run no longer waited for one.
         """
         approved = len(question.given) >= question.approvals_needed
-        body: dict[str, Any] = {
-            "escalation_id": question.escalation_id,
-            "by": question.answered_by,
-            "approve": approved,
-            "comment": question.comment,
-            "approvals": [_signed(one) for one in question.given],
-            "binding": question.binding,
-        }
-        if question.call_sha256 is not None:
-            body["call_sha256"] = question.call_sha256
+        answered = ApprovalAnswered(
+            turn=question.turn,
+            index=question.index,
+            round=question.round,
+            escalation_id=question.escalation_id,
+            by=question.answered_by,
+            approve=approved,
+            comment=question.comment,
+            approvals=tuple(_signed(one) for one in question.given),
+            binding=question.binding,
+        )
+        more: dict[str, Any] = {} if question.call_sha256 is None else {"call_sha256": question.call_sha256}
         if approved and question.arguments is not None:
-            body |= {"arguments": question.arguments, "shown": question.shown}
-        body |= renewed(opening(events).limits, self.runtime.clock())
-        seq = approval_seq(question.turn, question.index, "answered", question.round)
-        recorded = self.log.append(question.run_id, seq, body)
-        if recorded.body["approve"] is None:
+            more |= {"arguments": question.arguments, "shown": question.shown}
+        more |= renewed(run.opening.limits, self.runtime.clock())
+        recorded = self.log.record(question.run_id, answered.model_copy(update=more))
+        if recorded.approve is None:
             raise closed(question)
         return recorded
 
@@ -235,16 +232,33 @@ class Wanted:
         return replace(question, approvers=self.approvers or question.approvers, approvals_needed=needed)
 
 
-def wants(question: Question, events: Sequence[Event], playbook: Playbook) -> Wanted:
+def wants(question: Question, run: Run, playbook: Playbook) -> Wanted:
     """Return what the tool of the call behind ``question`` wants. Of what is no approval: nothing."""
-    state = find_call(events, question.turn, question.index) if question.kind == "approval" else None
+    state = run.call(question.turn, question.index) if question.kind == "approval" else None
     tool = playbook.tools.get(state.call.tool) if state is not None else None
     return Wanted() if tool is None else Wanted(tool.approvers, tool.approvals)
 
 
-def _signed(one: Given) -> dict[str, str]:
+def _given(question: Question, number: int, by: str, comment: str, given: int) -> ApprovalGiven:
+    """Return an answer that does not decide alone, ``given`` being the approvals that count with it."""
+    return ApprovalGiven(
+        turn=question.turn,
+        index=question.index,
+        round=question.round,
+        number=number,
+        escalation_id=question.escalation_id,
+        by=by,
+        comment=comment,
+        given=given,
+        needed=question.approvals_needed,
+        binding=question.shown,
+    )
+
+
+def _signed(one: Given) -> Approved:
     """Return what is signed of one person's approval."""
-    return {"by": one.by, "at": one.at, "comment": one.comment} | ({"group": one.group} if one.group else {})
+    signed = Approved(by=one.by, at=one.at, comment=one.comment)
+    return signed.model_copy(update={"group": one.group}) if one.group else signed
 
 
 def changed_to(question: Question, answer: PersonsAnswer) -> bool:

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -11,13 +10,13 @@ from ballast.contracts import HandOver, OpenTask, ToolCall
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical, parse, sha256
 from ballast.edge import guarded
-from ballast.folds import CallState, approval_rounds, find_call, opening, proposals, proposed, summary, to_announce
+from ballast.folds.calls import CallState
 from ballast.log.aws_errors import consequences
-from ballast.log.event import Event
-from ballast.log.keys import approval_seq, escalation_seq
+from ballast.log.events import ApprovalNeeded, ApprovalRequested, EscalationOpened
 from ballast.log.run_log import RunLog
 from ballast.metrics import metric_line
 from ballast.outbox import Announcements
+from ballast.run import Run
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.escalation.due import DUE, Telling
 from functions.escalation.messages import Messages
@@ -65,69 +64,77 @@ class Escalations:
         escalation id; where people have answered by then, the run goes on at once. An attempt that the workflow has
         given up, and that comes after its own retry, does nothing: the run waits for the retry's token.
         """
-        events = self.log.read(task.run_id)
+        run = self.log.read(task.run_id)
         is_approval = task.kind == "approval" and task.index is not None
         index = task.index or 1
-        seq = escalation_seq(task.turn, "opened")
+        seq = EscalationOpened.key(task.turn)
         if is_approval:
-            seq = approval_seq(task.turn, index, "requested", task.round)
+            seq = ApprovalRequested.key(task.turn, index, task.round)
         escalation_id = escalation_id_of(task.run_id, seq)
-        decision: Any = proposed(events)
+        decision: Any = run.proposed
         call_sha256: str | None = None
-        if is_approval and (state := find_call(events, task.turn, index)):
-            decision = {"kind": "call_tools", "calls": [_asked_about(events, task, state).model_dump(mode="json")]}
+        if is_approval and (state := run.call(task.turn, index)):
+            decision = {"kind": "call_tools", "calls": [_asked_about(run, task, state).model_dump(mode="json")]}
             call_sha256 = sha256(canonical(decision["calls"][0]))
-        question = asked(events, task.turn - 1) if task.kind == "question" else None
-        now, opened_as = self.runtime.clock(), opening(events)
+        question = asked(run, task.turn - 1) if task.kind == "question" else None
+        now, opened_as = self.runtime.clock(), run.opening
         # The execution's input says who asked, and for whom; the log could be made to say something else.
         tenant = task.tenant or opened_as.request.tenant
-        facts = {
+        answer_by = now + timedelta(seconds=task.timeout_s)
+        told: dict[str, Any] = {
             "escalation_id": escalation_id,
             "kind": task.kind,
             "reason": task.reason,
-            "summary": question or summary(events, task.reason),
+            "summary": question or run.summary(task.reason),
             "proposed_decision": decision,
-            "answer_by": (now + timedelta(seconds=task.timeout_s)).isoformat(),
+            "answer_by": answer_by.isoformat(),
         }
         requested_by = task.requested_by or opened_as.requested_by
-        proposed_by = proposer(events, task.turn, index) if is_approval else None
-        guided_by = guides_of(events, task.turn, index) if is_approval else ()
+        proposed_by = proposer(run, task.turn, index) if is_approval else None
+        guided_by = guides_of(run, task.turn, index) if is_approval else ()
         if task.kind != "question":
             parties = (requested_by, proposed_by, *guided_by)
-            facts["may_not_answer"] = tuple(dict.fromkeys(who for who in parties if who))
+            told["may_not_answer"] = tuple(dict.fromkeys(who for who in parties if who))
         if is_approval:
-            facts |= _asked_of(events, task)
+            told |= _asked_of(run, task)
         telling = Telling(
             opened_at=now,
-            answer_by=now + timedelta(seconds=task.timeout_s),
+            answer_by=answer_by,
             remind_at=now + timedelta(seconds=task.timeout_s / 2),
             asks_people=task.kind != "question",
         )
         who = {"requested_by": requested_by, "proposed_by": proposed_by}
         who |= {"guided_by": canonical(guided_by) if guided_by else None}
-        kept = self._keep(task, tenant, facts | {"call_sha256": call_sha256}, telling, who)
+        kept = self._keep(task, tenant, told | {"call_sha256": call_sha256}, telling, who)
         if kept is None:
             return {"escalation_id": escalation_id}
-        handed_over = task.handed_over.model_dump(mode="json", by_alias=True) if task.handed_over else None
-        opened = self.log.append(task.run_id, seq, facts | {"handed_over": handed_over})
-        if task.kind != "question" and not any(event.seq == seq for event in events):
+        cut = task.handed_over
+        if cut is not None:  # recorded whole, with the error that it has not
+            cut = cut.model_copy(update={"error": cut.error})
+        opened: EscalationOpened | ApprovalRequested
+        if is_approval:
+            opened = ApprovalRequested(turn=task.turn, index=index, round=task.round, handed_over=cut, **told)
+        else:
+            opened = EscalationOpened(turn=task.turn, handed_over=cut, **told)
+        recorded = self.log.append(task.run_id, opened)
+        if task.kind != "question" and seq not in run.by_seq:
             self.runtime.emit(metric_line({"Escalations": 1}))
         # Whoever answers from now on finds this token. Whoever did before may have found one that nobody waits by.
-        may_be_answered = kept.status == "answered" or any(event.seq == seq_of_answer(kept) for event in events)
+        may_be_answered = kept.status == "answered" or seq_of_answer(kept) in run.by_seq
         if may_be_answered and self.runtime.get(Resumption.verifying).deliver_to(kept):
             return {"escalation_id": escalation_id}
         if task.kind != "question" and kept.status == "open":
-            told = facts | {"proposed_decision": in_a_message(decision)}
+            told["proposed_decision"] = in_a_message(decision)
             message = EscalationMessage(run_id=task.run_id, tenant=tenant, opened_at=now.isoformat(), **told)
             self.messages.send(message, now, look_at=telling.told(now).next_look(now))
-        self._announce((*events, opened))
+        self._announce(run if seq in run.by_seq else run.with_event(recorded))
         return {"escalation_id": escalation_id}
 
-    def _announce(self, events: Sequence[Event]) -> None:
+    def _announce(self, run: Run) -> None:
         """Tell of an escalation, once. The people have it already: whatever is wrong, no event is worth the run."""
         try:
-            for mark, notice in to_announce(events):
-                self.announcements.send(events, mark, notice)
+            for mark, notice in run.to_announce:
+                self.announcements.send(run, mark, notice)
         except Exception as problem:
             # Settle makes up for it when the run ends.
             why = f"{type(problem).__name__}: {problem}"
@@ -185,31 +192,32 @@ class Escalations:
         return Question.of(kept["Attributes"])
 
 
-def _asked_about(events: Sequence[Event], task: OpenTask, state: CallState) -> ToolCall:
+def _asked_about(run: Run, task: OpenTask, state: CallState) -> ToolCall:
     """Return the call as people see it: in its one form, where that was made of what is proposed now."""
     made_of = sha256(canonical(state.call.arguments))
-    return state.as_admitted if _needed(events, task).get("proposed_sha256") == made_of else state.call
+    needed = _needed(run, task)
+    return state.as_admitted if needed is not None and needed.proposed_sha256 == made_of else state.call
 
 
-def _needed(events: Sequence[Event], task: OpenTask) -> Mapping[str, Any]:
-    rounds = {one.number: one for one in approval_rounds(events, task.turn, task.index or 1)}
-    return getattr(rounds.get(task.round), "needed", None) or {}
+def _needed(run: Run, task: OpenTask) -> ApprovalNeeded | None:
+    rounds = {one.number: one for one in run.approvals(task.turn, task.index or 1)}
+    return rounds[task.round].needed if task.round in rounds else None
 
 
-def _asked_of(events: Sequence[Event], task: OpenTask) -> dict[str, Any]:
+def _asked_of(run: Run, task: OpenTask) -> dict[str, Any]:
     """Return what the people are told of an approval besides: why, how many, of which group, bound to what."""
-    needed = _needed(events, task)
+    needed = _needed(run, task)
     return {
-        "why": tuple(needed.get("why", ())),
-        "approvals_needed": needed.get("approvals", 1),
-        "approvers": needed.get("approvers"),
-        "binding": (needed.get("binding") or {}).get("sha256"),
+        "why": needed.why if needed else (),
+        "approvals_needed": needed.approvals if needed else 1,
+        "approvers": needed.approvers if needed else None,
+        "binding": (needed.binding or {}).get("sha256") if needed else None,
     }
 
 
-def asked(events: Sequence[Event], turn: int) -> str:
+def asked(run: Run, turn: int) -> str:
     """Return the question that the decision of ``turn`` puts to the requester."""
-    made = proposals(events).get(turn)
+    made = run.proposals.get(turn)
     return made.decision.guidance if made is not None and isinstance(made.decision, HandOver) else ""
 
 

@@ -14,7 +14,7 @@ from ballast.errors import LogCorrupt, RetryLater
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
 from ballast.log.aws_errors import consequences
 from ballast.log.event import GARBLED, Event
-from ballast.log.keys import approval_seq, escalation_seq, run_seq
+from ballast.log.events import ApprovalRequested, EscalationOpened, RunEnded
 from ballast.log.run_log import RunLog, Unreadable
 from ballast.runtime import Runtime
 from functions.escalation.contract import Escalation, EscalationPage, EscalationSummary
@@ -47,7 +47,13 @@ State = Literal["open", "answered"]
 
 def _decision_of(opened: Event | None) -> tuple[dict[str, Any] | None, str | None]:
     """Return the decision that people were shown, and what is wrong with it: it is used as what it claims to be."""
-    proposed = opened.body.get("proposed_decision") if opened is not None else None
+    if opened is None:
+        return None, None
+    try:
+        fact = opened.fact
+    except GARBLED as problem:
+        return None, said(problem)
+    proposed = fact.proposed_decision if isinstance(fact, EscalationOpened | ApprovalRequested) else None
     if proposed is None:
         return None, None
     try:
@@ -85,14 +91,14 @@ class Questions:
         if item is None or "tenant" not in item:
             return None
         run_id, turn, index = item["run_id"]["S"], int(item["turn"]["N"]), int(item["call_index"]["N"])
-        seq = escalation_seq(turn, "opened")
+        seq = EscalationOpened.key(turn)
         if index:
-            seq = approval_seq(turn, index, "requested", int(item.get("round", {}).get("N", 1)))
+            seq = ApprovalRequested.key(turn, index, int(item.get("round", {}).get("N", 1)))
         unreadable: list[Unreadable] = []
-        events = self.log.read_keys([(run_id, seq), (run_id, run_seq("ended"))], unreadable)
+        events = self.log.read_keys([(run_id, seq), (run_id, RunEnded.key())], unreadable)
         opened = events.get((run_id, seq))
         wrong = {one.seq: one.why for one in unreadable}
-        facts = self._facts(item, ended=(run_id, run_seq("ended")) in events or run_seq("ended") in wrong)
+        facts = self._facts(item, ended=(run_id, RunEnded.key()) in events or RunEnded.key() in wrong)
         binding, arguments = text_of(item, "binding"), text_of(item, "arguments")
         decision, odd = _decision_of(opened)
         if opened is not None and odd is not None:
@@ -186,7 +192,7 @@ class Questions:
     def _summaries(self, items: Sequence[dict[str, Any]]) -> list[EscalationSummary]:
         waiting = {item["run_id"]["S"] for item in items if item["status"]["S"] == "open"}
         unreadable: list[Unreadable] = []
-        ended = self.log.read_keys([(run_id, run_seq("ended")) for run_id in sorted(waiting)], unreadable)
+        ended = self.log.read_keys([(run_id, RunEnded.key()) for run_id in sorted(waiting)], unreadable)
         runs = {run_id for run_id, _ in ended} | {one.run_id for one in unreadable}
         return [
             EscalationSummary.model_validate(self._facts(item, ended=item["run_id"]["S"] in runs)) for item in items

@@ -18,7 +18,7 @@ from ballast.edge import guarded
 from ballast.errors import BallastError
 from ballast.log.aws_errors import consequences
 from ballast.log.event import Event
-from ballast.log.keys import approval_seq, escalation_seq, run_seq
+from ballast.log.events import ApprovalRequested, EscalationOpened, RunEnded
 from ballast.log.run_log import RunLog
 from ballast.runtime import Runtime, lambda_runtime
 from functions.escalation.due import DUE, Telling
@@ -80,10 +80,10 @@ class Reminders:
         if item is None or item["status"]["S"] != "open":
             return self._resumed(escalation_id, item or {})
         question, telling = Question.of(item), Telling.of(item)
-        seq = escalation_seq(question.turn, "opened")
+        seq = EscalationOpened.key(question.turn)
         if question.kind == "approval":
-            seq = approval_seq(question.turn, question.index, "requested", question.round)
-        run_id, ended = question.run_id, run_seq("ended")
+            seq = ApprovalRequested.key(question.turn, question.index, question.round)
+        run_id, ended = question.run_id, RunEnded.key()
         events = self.log.read_keys([(run_id, seq), (run_id, ended)])
         step = "close" if (run_id, ended) in events else telling.step(now)
         opened = events.get((run_id, seq))
@@ -128,7 +128,8 @@ def message_of(
 
     Raises ``LogCorrupt`` where its call is another one by now.
     """
-    facts = {name: value for name, value in opened.body.items() if name in EscalationMessage.model_fields}
+    fields = set(EscalationMessage.model_fields)
+    facts = opened.fact.model_dump(mode="json", exclude_unset=True, include=fields)
     decision = facts.get("proposed_decision")
     check_shown(item, decision)
     if question.arguments is not None and decision:

@@ -14,27 +14,36 @@ state has failed; the attempt after it has another. Whoever comes last tells the
 So every token that was kept after the answer is told by who kept it, and every one before by who answered.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ballast.contracts import ExitReason, Planner, PlanSummary
-from ballast.contracts.decision import recorded_decision
 from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import canonical
 from ballast.errors import EscalationClosed, NotYetResumed, RetryLater
-from ballast.folds import approval_rounds, ending
 from ballast.log.aws_errors import consequences
-from ballast.log.event import Event
-from ballast.log.keys import approval_seq, escalation_seq
+from ballast.log.event import GARBLED, Event
+from ballast.log.events import (
+    ApprovalAnswered,
+    ApprovalRequested,
+    EscalationAnswered,
+    EscalationOpened,
+    PlanDecided,
+    RunEnded,
+)
 from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures
+from ballast.run import Run
 from ballast.runtime import Runtime
 from functions.escalation.question import Question
 from functions.escalation.table import Changed, EscalationsTable
 
 #: So many newer tokens may come while one is told.
 _TRIES = 5
+
+
+#: People's answer, of whatever they were asked.
+Answered = EscalationAnswered | ApprovalAnswered
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class Resumption:
         client = runtime.client("stepfunctions", config=Config(retries={"total_max_attempts": 1, "mode": "standard"}))
         return cls(RunLog.of(runtime, signatures=signatures), runtime.get(EscalationsTable.of), client, runtime)
 
-    def resume(self, question: Question, answered: Event, *, claimed: bool) -> None:
+    def resume(self, question: Question, answered: Answered, *, claimed: bool) -> None:
         """Tell the run that waits behind ``question``, by its newest token.
 
         ``claimed``: the log lets nothing but this answer decide, so the run goes on with it whether it
@@ -73,10 +82,10 @@ class Resumption:
         question = self._tell_newest(question, answered)
         if question.resumed:
             return
-        events = self.log.read(question.run_id)
-        if went_on(events, question):
+        run = self.log.read(question.run_id)
+        if went_on(run, question):
             self._note(question)
-        elif ending(events) is not None:
+        elif run.has_ended:
             raise closed(question)
         elif not claimed:
             raise NotYetResumed(
@@ -95,13 +104,15 @@ class Resumption:
         answered = self._recorded(question)
         return answered is not None and self._tell(question, answered)
 
-    def _recorded(self, question: Question) -> Event | None:
+    def _recorded(self, question: Question) -> Answered | None:
         """Return people's answer as the log has it, signed; None where nobody has answered."""
         key = question.run_id, seq_of_answer(question)
         found = self.log.read_keys([key]).get(key)
-        return None if found is None or found.body.get("approve", True) is None else found
+        fact = found.fact if found is not None else None
+        assert fact is None or isinstance(fact, Answered)
+        return None if isinstance(fact, ApprovalAnswered) and fact.approve is None else fact
 
-    def _tell(self, question: Question, answered: Event) -> bool:
+    def _tell(self, question: Question, answered: Answered) -> bool:
         """Tell that one token; say whether the run took it, and nobody keeps a newer one."""
         client = self.stepfunctions
         with consequences("Step Functions"):
@@ -111,7 +122,7 @@ class Resumption:
                 return False
         return self._note(question)
 
-    def _tell_newest(self, question: Question, answered: Event) -> Question:
+    def _tell_newest(self, question: Question, answered: Answered) -> Question:
         """Tell until no newer token comes; return the question as it is then: resumed, or nobody waits by its token."""
         for _ in range(_TRIES):
             if question.resumed:
@@ -138,39 +149,47 @@ class Resumption:
 def seq_of_answer(question: Question) -> str:
     """Return the key of people's answer in the log."""
     if question.kind == "approval":
-        return approval_seq(question.turn, question.index, "answered", question.round)
-    return escalation_seq(question.turn, "answered")
+        return ApprovalAnswered.key(question.turn, question.index, question.round)
+    return EscalationAnswered.key(question.turn)
 
 
-def _output(answered: Event) -> dict[str, Any]:
+def _output(answered: Answered) -> dict[str, Any]:
     """Return what the workflow goes on with: of what is recorded."""
-    if answered.name == "call.approval_answered":
+    if isinstance(answered, ApprovalAnswered):
         return {}
-    summary = PlanSummary.of(recorded_decision(answered.body["decision"]))
+    summary = PlanSummary.of(answered.decision)
     return {
         "decision": summary.model_dump(mode="json"),
-        "agent_until_ms": answered.body["agent_until_ms"],
-        "deadline_ms": answered.body["deadline_ms"],
+        "agent_until_ms": answered.agent_until_ms,
+        "deadline_ms": answered.deadline_ms,
     }
 
 
-def went_on(events: Sequence[Event], question: Question) -> bool:
+def went_on(run: Run, question: Question) -> bool:
     """Say whether the log shows that the run went on with the people's answer to ``question``."""
     turn = question.turn
     if question.kind == "approval":
-        rounds = {one.number: one for one in approval_rounds(events, turn, question.index)}
+        rounds = {one.number: one for one in run.approvals(turn, question.index)}
         asked = rounds.get(question.round)
         if asked is None or asked.answer is None or asked.unanswered:
             return False
-        acted = (one for one in events if (one.turn, one.index) == (turn, question.index))
+        acted = (one for one in run if (one.turn, one.index) == (turn, question.index))
         return bool(asked.void) or any(_of_the_call_itself(one) for one in acted)
-    later = [event for event in events if turn < event.turn < LAST_TURN]
+    later = [event for event in run if turn < event.turn < LAST_TURN]
     if question.kind == "question":  # without a reply the run goes on, too: with the rollback
         return any(event.turn == later[0].turn and _of_the_agent(event) for event in later)
-    ended = ending(events)
-    if ended is not None and (ended.body.get("status"), ended.body.get("turn")) == ("answered", turn):
+    if _answered_in(run) == turn:
         return True
-    return bool(later) or any(event.turn == turn and event.name.startswith("call.") for event in events)
+    return bool(later) or any(event.turn == turn and event.name.startswith("call.") for event in run)
+
+
+def _answered_in(run: Run) -> int | None:
+    """Return the turn whose answer the run ended with; None where there is none, or its ending cannot be read."""
+    try:
+        ended = run.ending
+    except GARBLED:
+        return None
+    return ended.answer_turn if isinstance(ended, RunEnded) and ended.status == "answered" else None
 
 
 def _of_the_call_itself(event: Event) -> bool:
@@ -179,10 +198,13 @@ def _of_the_call_itself(event: Event) -> bool:
 
 def _of_the_agent(event: Event) -> bool:
     """Whether the event shows that the agent was in charge, which only a reply has it be after a question."""
-    cut = event.body.get("handed_over") or {}
-    planned = event.name == "plan.decided" and event.body.get("planner") == Planner.AGENT
-    gave_way = cut.get("from") == Planner.AGENT and cut.get("reason") != ExitReason.REQUESTER_SILENT
-    return event.name.startswith("model.") or planned or gave_way
+    if event.name.startswith("model."):
+        return True
+    fact = event.fact
+    if isinstance(fact, PlanDecided) and fact.planner is Planner.AGENT:
+        return True
+    cut = fact.handed_over if isinstance(fact, PlanDecided | EscalationOpened | ApprovalRequested) else None
+    return cut is not None and cut.planner is Planner.AGENT and cut.reason is not ExitReason.REQUESTER_SILENT
 
 
 def closed(question: Question) -> EscalationClosed:

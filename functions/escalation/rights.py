@@ -19,11 +19,12 @@ from typing import Any
 from ballast.contracts import Answer, CallTools, HandOver, Planner
 from ballast.contracts.person import same_person
 from ballast.errors import MayNotAnswer
-from ballast.folds import find_call, opening
 from ballast.http.identity import Caller
-from ballast.log.event import Event
+from ballast.log.event import GARBLED, Event
+from ballast.log.events import ApprovalAnswered, EscalationAnswered
 from ballast.money import dollars
 from ballast.playbook import Playbook
+from ballast.run import Run
 from ballast.validation.index import Index
 from ballast.validation.value import Wanted, json_leaves
 from functions.escalation.contract import Act, Escalation
@@ -40,52 +41,60 @@ class Party:
     why: str
 
 
-def parties(question: Question, events: Sequence[Event]) -> tuple[Party, ...]:
+def parties(question: Question, run: Run) -> tuple[Party, ...]:
     """Return who does not decide it: as the table has it and as the log has it, whichever says more."""
-    asked = {question.requested_by, opening(events).requested_by}
+    asked = {question.requested_by, run.opening.requested_by}
     found = [Party(who, "asked for this run and decides nothing about it") for who in asked if who]
     if question.kind == "approval":
-        proposers = {question.proposed_by, proposer(events, question.turn, question.index)}
+        proposers = {question.proposed_by, proposer(run, question.turn, question.index)}
         found += [Party(who, "proposed this call and may not approve it") for who in proposers if who]
-        guides = dict.fromkeys((*question.guided_by, *guides_of(events, question.turn, question.index)))
+        guides = dict.fromkeys((*question.guided_by, *guides_of(run, question.turn, question.index)))
         found += [Party(who, "guided the agent to this call and may not approve it") for who in guides]
         if question.changed_by:
             found.append(Party(question.changed_by, "changed this call's arguments and may not approve them"))
     return tuple(found)
 
 
-def proposer(events: Sequence[Event], turn: int, index: int) -> str | None:
+def proposer(run: Run, turn: int, index: int) -> str | None:
     """Return the person who proposed the call; None where a model or a script did."""
-    state = find_call(events, turn, index)
+    state = run.call(turn, index)
     if state is None or state.planner is not Planner.HUMAN:
         return None
-    said = (event.body.get("by") for event in events if event.turn == turn and event.name == "escalation.answered")
-    return next(said, None)
+    answered = run.fact(EscalationAnswered, turn)
+    return answered.by if answered is not None else None
 
 
-def guides_of(events: Sequence[Event], turn: int, index: int) -> tuple[str, ...]:
+def guides_of(run: Run, turn: int, index: int) -> tuple[str, ...]:
     """Return who told the agent in words what to do before it proposed the call; nobody where it did not propose it.
 
     All of them: what the first one said is in the prompt for as long as the run lasts. So is a call that a person made,
     also where another one rejected it: whoever made one with a value of this call has guided the agent, and so has who
     named one when they approved another call.
     """
-    state = find_call(events, turn, index)
+    state = run.call(turn, index)
     if state is None or state.planner is not Planner.AGENT:
         return ()
     leaves = json_leaves(state.as_admitted.arguments)
     wanted = [Wanted.of(leaf.value, field=leaf.field) for leaf in leaves if leaf.field]
-    before = (event for event in events if event.turn <= turn and event.body.get("by"))
-    return tuple(dict.fromkeys(str(event.body["by"]) for event in before if _guides(event, turn, wanted)))
+    said = [event for event in run if event.name in (EscalationAnswered.NAME, ApprovalAnswered.NAME)]
+    before = [event.fact for event in said if event.turn <= turn]
+    guiding = (
+        fact.by
+        for fact in before
+        if isinstance(fact, EscalationAnswered | ApprovalAnswered) and fact.by and _guides(fact, turn, wanted)
+    )
+    return tuple(dict.fromkeys(guiding))
 
 
-def _guides(event: Event, turn: int, wanted: Sequence[Wanted]) -> bool:
-    if event.name == "escalation.answered":
-        decision = event.body["decision"]
-        calls = [call["arguments"] for call in decision.get("calls") or ()]
-        return bool(str(decision.get("guidance") or "").strip()) or _names(calls, wanted)
-    approves = event.name == "call.approval_answered" and event.body.get("approve") is True
-    return approves and event.turn < turn and _names(event.body.get("comment"), wanted)
+def _guides(answered: EscalationAnswered | ApprovalAnswered, turn: int, wanted: Sequence[Wanted]) -> bool:
+    match answered:
+        case EscalationAnswered(decision=HandOver() as decision):
+            return bool(decision.guidance.strip())
+        case EscalationAnswered(decision=CallTools() as decision):
+            return _names([call.arguments for call in decision.calls], wanted)
+        case ApprovalAnswered(approve=True):
+            return answered.turn < turn and _names(answered.comment, wanted)
+    return False
 
 
 def _names(said: Any, wanted: Sequence[Wanted]) -> bool:
@@ -95,17 +104,17 @@ def _names(said: Any, wanted: Sequence[Wanted]) -> bool:
     return any(index.holds(one, perhaps=True) for one in telling)
 
 
-def check(question: Question, caller: Caller, events: Sequence[Event]) -> None:
+def check(question: Question, caller: Caller, run: Run) -> None:
     """Raise ``MayNotAnswer`` where the caller has no say in it at all."""
     where, who = question.escalation_id, caller.principal
     # The table's word first: it has it from the execution's input. The log's opening could be changed since.
-    tenant = question.tenant or opening(events).request.tenant
+    tenant = question.tenant or run.opening.request.tenant
     if question.kind == "question":
-        asked = question.requested_by or opening(events).requested_by
+        asked = question.requested_by or run.opening.requested_by
         if caller.reviews(tenant) or (asked is not None and caller.sees(tenant) and same_person(asked, who)):
             return
         raise MayNotAnswer(f"{where}: only who asked for this run, or a reviewer, replies to its question.")
-    for party in parties(question, events):
+    for party in parties(question, run):
         if same_person(party.who, who):
             raise MayNotAnswer(f"{where}: {who} {party.why}; somebody else has to.")
     if not caller.reviews(tenant):
@@ -170,24 +179,25 @@ def you_may(escalation: Escalation, caller: Caller) -> tuple[tuple[Act, ...], st
     return ("decide", "grant", "undo") if caller.operates else ("decide", "grant"), None
 
 
-def granted_microusd(
-    events: Sequence[Event], unsigned: Sequence[Event], kept: Mapping[int, int], playbook: Playbook
-) -> int:
+def granted_microusd(run: Run, kept: Mapping[int, int], playbook: Playbook) -> int:
     """Return what people have added to the run's budget so far, by whatever says the most: nothing of it is forgotten.
 
-    unsigned  what claims to be a person's answer and is not signed any more: it grants nothing, and counts
-    kept      by turn what the table of escalations has; no other function writes that
+    What claims to be a person's answer and is not signed any more (``run.unsigned``) grants nothing, and counts.
+    ``kept``: by turn what the table of escalations has; no other function writes that.
     """
     most = playbook.agent.max_grant_microusd
     added = dict(kept)
-    for event in (*events, *unsigned):
-        if event.name == "escalation.answered":
-            added[event.turn] = max(added.get(event.turn, 0), _added(event.body, most))
+    for event in (*run, *run.unsigned):
+        if event.name == EscalationAnswered.NAME:
+            added[event.turn] = max(added.get(event.turn, 0), _added(event, most))
     return sum(added.values())
 
 
-def _added(body: Mapping[str, Any], most: int) -> int:
-    """Return what an answer adds; all that may be added where it says something that is no amount."""
-    decision = body.get("decision")
-    added = decision.get("add_budget_microusd", 0) if isinstance(decision, Mapping) else most
-    return added if type(added) is int and added >= 0 else most
+def _added(event: Event, most: int) -> int:
+    """Return what an answer adds; all that may be added where it cannot be read."""
+    try:
+        fact = event.fact
+    except GARBLED:
+        return most
+    decision = fact.decision if isinstance(fact, EscalationAnswered) else None
+    return decision.add_budget_microusd if isinstance(decision, HandOver) else 0

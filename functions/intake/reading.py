@@ -15,7 +15,7 @@ from ballast.contracts.wire import parse, plain
 from ballast.errors import LogCorrupt
 from ballast.folds import committed, cost, ending, opening, progress, requested, standing, usage
 from ballast.folds.effects import ended_effects, position
-from ballast.folds.evidence import forgets
+from ballast.log.evidence import forgets
 from ballast.http.paging import PAGE_BYTES, fitting, sent_bytes
 from ballast.log.aws_errors import consequences
 from ballast.log.event import Event, order

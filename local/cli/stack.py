@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from ballast.contracts import RunRequest
 from ballast.errors import InvalidInput
 from ballast.log.event import Event
-from ballast.run import Run
 from ballast.runtime import Runtime
 from local.cli import budget
 from local.cli.answer import confirmed, goes_on, user
@@ -32,7 +31,7 @@ from local.journal import Journal, state_folder
 if TYPE_CHECKING:
     import boto3
 
-    from ballast.folds.evidence import Verdict
+    from ballast.log.evidence import Verdict
     from ballast.log.run_log import RunLog
 
 #: Seconds between two looks at a run. Every look is a request to AWS, which counts them.
@@ -111,7 +110,7 @@ class DeployedCloud:
         from local.evidence import verdict_on
 
         dynamodb = self.session.client("dynamodb")
-        return verdict_on(Run.of(self._log()), dynamodb, self.physical_id("BudgetsTable"), run_id, now)
+        return verdict_on(self._log(), dynamodb, self.physical_id("BudgetsTable"), run_id, now)
 
     def executions_since(self, since: datetime) -> Iterator[str]:
         """Yield the ids of the runs whose executions were started since then, newest first."""

@@ -14,11 +14,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ballast.errors import InvalidInput, SettingInvalid
-from ballast.run import Run
 from local.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from ballast.folds.evidence import Verdict
+    from ballast.log.evidence import Verdict
     from local.cli.output import Screen
     from local.cli.stack import DeployedCloud
 
@@ -68,7 +67,7 @@ def arguments(sub: argparse.ArgumentParser) -> None:
 
 def verify(typed: Namespace) -> int:
     """Check saved runs and return the exit code. Raises ``InvalidInput``."""
-    from ballast.folds.evidence import check
+    from ballast.log.evidence import check
     from local.cli.cost import may_be_of, moment, opened_at, wants_one
     from local.cli.output import Screen
     from local.journal import Journal, state_folder
@@ -109,7 +108,7 @@ def _each(run_ids: Iterable[str], verdict_on: Callable[[str], Verdict | None]) -
     """Yield what is found of each run. One that cannot be read, whatever the reason, does not end the others'."""
     for run_id in run_ids:
         try:
-            yield run_id, verdict_on(Run.of(run_id))
+            yield run_id, verdict_on(run_id)
         except (InvalidInput, SettingInvalid):  # what was typed, or the stack: it is so of every run
             raise
         except Exception as problem:

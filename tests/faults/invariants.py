@@ -14,8 +14,8 @@ from ballast.contracts.notice import RunFailed
 from ballast.errors import LogCorrupt
 from ballast.folds import CallState, calls, ending, moves, opening, outcome, proposals, requested, usage
 from ballast.folds.conversation import prompt_digest, rebuild
-from ballast.folds.evidence import check
 from ballast.log.event import Event
+from ballast.log.evidence import check
 from ballast.money import TokenCounts, load_prices
 from ballast.money.moves import TOTAL, call_window, of_run
 from ballast.money.windows import LEASE, RUNNING

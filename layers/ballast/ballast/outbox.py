@@ -14,18 +14,17 @@ Imports ``ballast.log``, ``ballast.runtime`` and what is below them.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from ballast.contracts.notice import SOURCE, Notice
 from ballast.errors import NotAdmitted, RetryLater, SettingInvalid
-from ballast.folds import requested
 from ballast.log.aws_errors import consequences
-from ballast.log.event import Event
-from ballast.log.keys import run_seq
+from ballast.log.events import EscalationAnnounced, RunAnnounced, RunReplied
+from ballast.log.keys import Key
 from ballast.log.run_log import RunLog
 from ballast.metrics import metric_line
+from ballast.run import Run
 from ballast.runtime import Runtime, Settings
 
 
@@ -41,9 +40,12 @@ class Announcements:
         """Put it together; once per runtime."""
         return cls(runtime.get(RunLog.of), runtime)
 
-    def send(self, events: Sequence[Event], mark: str, notice: Notice) -> None:
-        """Send ``notice`` and record that under the key ``mark``, unless ``events`` has it. Raises ``RetryLater``."""
-        if any(event.seq == mark for event in events):
+    def send(self, run: Run, mark: str, notice: Notice) -> None:
+        """Send ``notice`` and record that under the key ``mark``, unless ``run`` has it. Raises ``RetryLater``.
+
+        ``mark``: of ``RunAnnounced``, or of a turn's ``EscalationAnnounced``.
+        """
+        if mark in run.by_seq:
             return
         detail = notice.of_stack(self.runtime.stack).detail
         entry = {"Source": SOURCE, "DetailType": notice.detail_type, "Detail": detail}
@@ -52,7 +54,11 @@ class Announcements:
         if sent["FailedEntryCount"]:
             code = sent["Entries"][0].get("ErrorCode", "no error code")
             raise RetryLater(f"EventBridge did not take {notice.detail_type} of {notice.run_id}: {code}; try again.")
-        self.log.append(notice.run_id, mark, {"event_id": notice.event_id, "detail_type": notice.detail_type})
+        key, told = Key.of(mark), {"event_id": notice.event_id, "detail_type": notice.detail_type}
+        of_the_run = key.name == RunAnnounced.NAME
+        self.log.append(
+            notice.run_id, RunAnnounced(**told) if of_the_run else EscalationAnnounced(turn=key.turn, **told)
+        )
 
 
 class ReplySettings(Settings):
@@ -83,18 +89,17 @@ class Replies:
                 "ReplyQueuePrefix, then the tenant. Name such a queue, or leave reply_to out."
             )
 
-    def send(self, events: Sequence[Event], queue_url: str | None, notice: Notice) -> None:
+    def send(self, run: Run, queue_url: str | None, notice: Notice) -> None:
         """Send ``notice`` once. A queue that does not take it is recorded and reported, not tried again.
 
         Raises ``RetryLater`` on throttles and outages.
         """
-        mark = run_seq("replied")
-        if queue_url is None or any(event.seq == mark for event in events):
+        if queue_url is None or RunReplied.key() in run.by_seq:
             return
-        if not self._allows(queue_url, requested(events).tenant):
+        if not self._allows(queue_url, run.request.tenant):
             return
         problem = self._refused(queue_url, notice.of_stack(self.runtime.stack))
-        self.log.append(notice.run_id, mark, {"event_id": notice.event_id, "reply_to": queue_url, "error": problem})
+        self.log.append(notice.run_id, RunReplied(event_id=notice.event_id, reply_to=queue_url, error=problem))
         if problem is not None:
             about = {"run_id": notice.run_id, "reply_to": queue_url, "error": problem}
             self.runtime.emit(metric_line({"RepliesNotSent": 1}, fields=about))

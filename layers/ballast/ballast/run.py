@@ -133,6 +133,11 @@ class Run(Sequence[Event]):
         """Whether it was admitted."""
         return RunOpened.NAME in self.names
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has an ending on record, also one that cannot be read."""
+        return not self.names.isdisjoint((RunEnded.NAME, RunRefused.NAME))
+
     @cached_property
     def request(self) -> RunRequest:
         """What was asked for, whether it was admitted or not. Raises ``LogCorrupt``."""

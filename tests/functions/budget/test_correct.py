@@ -6,7 +6,7 @@ import pytest
 
 from ballast.errors import InvalidInput
 from ballast.folds import corrected, cost
-from ballast.folds.evidence import check
+from ballast.log.evidence import check
 from ballast.log.keys import corrected_seq, model_seq, run_seq
 from ballast.money.lease import Corrected
 from functions.budget.books import LATE, Books

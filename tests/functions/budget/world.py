@@ -16,10 +16,11 @@ from itertools import count
 from typing import Any
 
 from ballast.contracts import LimitsPatch, RunRequest
+from ballast.contracts.decision import recorded_decision
 from ballast.errors import ProcessEnds
-from ballast.folds import charged_at_last, opening, usage
-from ballast.folds.evidence import vouched_for
-from ballast.log.keys import escalation_seq, model_seq, run_seq
+from ballast.folds.usage import charged_at_last
+from ballast.log.events import EscalationAnswered, ModelFailed, ModelRequested, RunSettled
+from ballast.log.evidence import vouched_for
 from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures
 from ballast.money.lease import Lease, settlement
@@ -233,28 +234,34 @@ class World:
 
     def reserve(self, run_id: str, turn: int, microusd: int) -> int:
         """Reserve for a model attempt what the run can afford of ``microusd``; return how much, 0 for nothing."""
-        events = self.log.read(run_id)
-        if not any(event.name == "run.opened" for event in events):
+        run = self.log.read(run_id)
+        if not run.is_open:
             return 0
-        left = opening(events).cost_ceiling_microusd - usage(events).charged_microusd
+        left = run.opening.cost_ceiling_microusd - run.usage.charged_microusd
         reserved = min(left, microusd)
         if reserved > 0:
-            self.log.append(run_id, model_seq(turn, 1, "requested"), {"reserved_microusd": reserved})
+            self.log.append(run_id, ModelRequested(turn=turn, attempt=1, reserved_microusd=reserved))
         return max(0, reserved)
 
     def respond(self, run_id: str, turn: int, microusd: int) -> None:
         """Record what the attempt cost."""
-        body = {"attempt": 1, "cost_microusd": microusd, "exit_reason": "model_unavailable", "error": ""}
-        self.log.append(run_id, model_seq(turn, 1, "failed"), body)
+        failed = ModelFailed(turn=turn, attempt=1, cost_microusd=microusd, exit_reason="model_unavailable", error="")
+        self.log.append(run_id, failed)
 
     def grant(self, run_id: str, turn: int, microusd: int) -> None:
         """Record that a person hands back to the agent with more budget."""
         decision = {"kind": "hand_over", "to": "agent", "reason": "guidance", "add_budget_microusd": microusd}
         until = int((self.clock.now + timedelta(hours=1)).timestamp() * 1000)
-        body = {"escalation_id": "esc-x", "by": "ann", "decision": decision, "kind": "escalation"}
-        self.log.append(
-            run_id, escalation_seq(turn, "answered"), body | {"agent_until_ms": until, "deadline_ms": until}
+        answered = EscalationAnswered(
+            turn=turn,
+            escalation_id="esc-x",
+            by="ann",
+            decision=recorded_decision(decision),
+            kind="escalation",
+            agent_until_ms=until,
+            deadline_ms=until,
         )
+        self.log.append(run_id, answered)
 
     # What the books say
 
@@ -285,14 +292,14 @@ class World:
 
         Once its lease is settled for good: by what came since as well.
         """
-        events = self.log.read(run_id)
-        settled = [event for event in events if event.seq == run_seq("settled")]
-        if not settled:
+        run = self.log.read(run_id)
+        settled = run.fact(RunSettled)
+        if settled is None:
             return None
-        charged = int(settled[0].body["charged_microusd"])
+        charged = settled.charged_microusd
         if not self.settled_for_good(run_id):
             return charged
-        return min(charged, charged_at_last(events, vouched_for(events)))
+        return min(charged, charged_at_last(run, vouched_for(run)))
 
     def settled_for_good(self, run_id: str) -> bool:
         """Say whether no outcome that comes now is charged any more."""

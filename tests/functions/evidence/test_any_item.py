@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
-from ballast.folds.evidence import Verdict
 from ballast.log.codec import MOST_LEVELS, encode, kept_beside
 from ballast.log.event import Event
+from ballast.log.evidence import Verdict
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal, token_of
 from ballast.playbook import load_playbook
-from ballast.run import Run
 from local.cli.exits import Exit
 from local.cli.output import Screen
 from local.cli.verify import _each, _report
@@ -80,7 +79,7 @@ def test_what_no_check_expects_is_a_finding_of_the_run(stack: Stack, run: str, m
     def falls(*_: Any) -> Any:
         raise TypeError
 
-    monkeypatch.setattr("ballast.folds.evidence.changed_prompts", falls)
+    monkeypatch.setattr("ballast.log.evidence.changed_prompts", falls)
 
     found = verdict(stack, run)
 
@@ -205,7 +204,7 @@ def test_a_payload_that_cannot_be_read_is_a_finding_whatever_s3_says(
     log = RunLog.of(stack.cloud.usual_process(LOG))
     monkeypatch.setattr(log, "_s3", _Denies(denied))
 
-    verdict = verdict_on(Run.of(log), client("dynamodb"), "budgets", run, stack.clock())
+    verdict = verdict_on(log, client("dynamodb"), "budgets", run, stack.clock())
 
     assert verdict is not None
     assert verdict.first is not None

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ballast.contracts import Answer, Planner
 from ballast.contracts.wire import canonical
-from ballast.folds.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
 from ballast.log.event import Event, is_a_persons, order
+from ballast.log.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
 from ballast.log.keys import corrected_seq, run_seq
 from tests.support.random_runs import runs
 from tests.support.runs import STARTED, Story, says, wants
@@ -51,7 +51,8 @@ def vouched(story: Story, *, after: int = 1) -> Log:
     seqs = [one.seq for one in written]
     end = seqs.index("9999.run.ended") if "9999.run.ended" in seqs else len(written)
     before, late = written[:end], written[end + 1 :]
-    body = written[end].body if end < len(written) else {"status": "aborted", "by": None}
+    cut = {"status": "aborted", "by": None, "degraded": True, "spent_microusd": 0, "reserved_microusd": 0}
+    body = written[end].body if end < len(written) else cut
     ended = closing(story, "ended", body, before, {"outcome": f"acme#{body['status']}"})
     settled = closing(story, "settled", {"charged_microusd": 7}, [*before, ended, *late[:after]])
     whole = tuple(sorted([*before, ended, *late, settled], key=order))

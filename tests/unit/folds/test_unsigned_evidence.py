@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ballast.folds.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
 from ballast.log.event import Event, order
+from ballast.log.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
 from ballast.log.keys import run_seq
 from tests.support.runs import Story
 from tests.unit.folds.test_evidence import EXPIRES, LATER, MAC, story

@@ -18,6 +18,7 @@ from ballast.contracts import Answer, RunRequest
 from ballast.contracts.secret import Finder, Secret
 from ballast.log.event import Event
 from ballast.playbook import Grounded
+from ballast.run import Run
 from ballast.validation import ground, opening_sources, unknown_in, why_no_object
 from ballast.validation.amounts import Known
 from ballast.validation.computed import Brought
@@ -104,7 +105,7 @@ def guided(values: list[str], said: list[str]) -> Callable[[], Any]:
     call = {"tool": "act", "arguments": {"ids": values}}
     approved = event("0001.call.1.approval_answered", by="mia", approve=True, comment=" ".join(said))
     log = [approved, event("0002.plan.decided", planner="agent", decision={"kind": "call_tools", "calls": [call]})]
-    return lambda: guides_of(log, 2, 1)
+    return lambda: guides_of(Run(log), 2, 1)
 
 
 def notes(count: int) -> list[str]:

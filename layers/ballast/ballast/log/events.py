@@ -191,7 +191,7 @@ class RunRefused(_OfRun):
 
 
 class Evidence(Part):
-    """What an ending vouches for; see ``ballast.folds.evidence``."""
+    """What an ending vouches for; see ``ballast.log.evidence``."""
 
     sha256: Str | None = None
     events: Str | None = None

@@ -14,11 +14,11 @@ from ballast.contracts.secret import SEALED, Finder, Secret
 from ballast.contracts.sent import sent
 from ballast.contracts.wire import canonical
 from ballast.errors import AnswerUnsigned, LogCorrupt, RetryLater
-from ballast.folds.evidence import vouching
 from ballast.log.aws_errors import consequences, readable
 from ballast.log.codec import MOST_BYTES, decode, encode, kept_beside, payload_of
 from ballast.log.event import GARBLED, Event, order
 from ballast.log.events import Fact
+from ballast.log.evidence import vouching
 from ballast.log.keys import run_seq
 from ballast.log.seal import Seal, shown, split
 from ballast.log.signature import Signatures
@@ -148,7 +148,7 @@ class RunLog:
         """Record a fact and return the recorded event: the earlier one under its key, if there is one.
 
         ``index`` is by what ``RunIndex`` finds it; no part of what the event's own digest covers. With ``covers``
-        the event vouches for these and for itself (``ballast.folds.evidence``); for writers without a seal.
+        the event vouches for these and for itself (``ballast.log.evidence``); for writers without a seal.
         Raises ``RetryLater`` on throttles, ``SettingInvalid`` where the table is missing and ``AnswerUnsigned``
         where something that claims to be a person's is in its place.
         """

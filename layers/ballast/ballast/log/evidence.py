@@ -28,10 +28,31 @@ from typing import Any, Literal
 from ballast.contracts.task import LAST_TURN
 from ballast.folds.conversation import changed_prompts
 from ballast.folds.cost import correction_of
-from ballast.folds.vouching import (
+from ballast.log.event import GARBLED, Event, is_a_persons
+from ballast.log.events import (
+    ApprovalAnswered,
+    ApprovalVoid,
+    CallIntended,
+    CallSettled,
+    EscalationAnnounced,
+    EscalationOpened,
+    ModelFailed,
+    ModelRequested,
+    ModelResponded,
+    PlanDecided,
+    RunAnnounced,
+    RunCorrected,
+    RunEnded,
+    RunOpened,
+    RunRefused,
+    RunReplied,
+    RunSettled,
+)
+from ballast.log.vouching import (
     CARRIERS,
     EVIDENCE,
     LISTED_BYTES,
+    carries,
     evidence_sha256,
     listed,
     mark_of,
@@ -45,8 +66,6 @@ from ballast.folds.vouching import (
     whole_of,
     without_evidence,
 )
-from ballast.log.event import GARBLED, Event, is_a_persons
-from ballast.log.keys import approval_seq, call_seq, corrected_seq, escalation_seq, run_seq
 from ballast.run import Run
 
 __all__ = [
@@ -123,7 +142,7 @@ class _Check:
     checked  the carriers whose own digest is what they say, whatever is missing of the events that they vouch for
     """
 
-    events: Sequence[Event]
+    run: Run
     broken: Mapping[str, str]
     marks: dict[str, bytes]
     wrong: dict[str, str] = field(default_factory=dict)
@@ -133,7 +152,7 @@ class _Check:
 
 
 def check(
-    events: Sequence[Event],
+    events: Iterable[Event],
     *,
     broken: Mapping[str, str] | None = None,
     anchor: Anchor | None = None,
@@ -153,13 +172,13 @@ def check(
                 what the endings list, and by the answers that have no signature at all
     """
     try:
-        return _verdict(events, dict(broken or {}), anchor, settling, now, most_chars, frozenset(unsigned))
+        return _verdict(Run.of(events), dict(broken or {}), anchor, settling, now, most_chars, frozenset(unsigned))
     except GARBLED as problem:  # a body that no line here expects: it is no reason to look at no other run
         return Verdict("unfit", Finding("", f"the run cannot be checked ({type(problem).__name__}): {_ODD}"))
 
 
 def _verdict(
-    events: Sequence[Event],
+    run: Run,
     broken: dict[str, str],
     anchor: Anchor | None,
     settling: bool,
@@ -167,44 +186,43 @@ def _verdict(
     most_chars: int | None,
     unsigned: frozenset[str],
 ) -> Verdict:
-    names = {event.name: event for event in events}
     digests: dict[str, str] = {}
     marks: dict[str, bytes] = {}
-    for event in events:
+    for event in run:
         try:
             digests[event.seq] = event.digest
             marks[event.seq] = mark_of(event, digests[event.seq])
         except GARBLED as problem:
             broken.setdefault(event.seq, _unreadable(problem))
-    events = [event for event in events if event.seq in marks]
-    it = _Check(events, broken, marks)
+    names, whole = run.names, run.only(lambda event: event.seq in marks)
+    it = _Check(whole, broken, marks)
     it.wrong.update(it.broken)
-    carriers = [event for event in events if event.name in CARRIERS and EVIDENCE in event.body]
+    carriers = [event for event in whole if carries(event)]
     # The newest first: what it says of an earlier one decides whether that one is believed.
     for carrier in reversed(carriers):
         if carrier.seq not in it.wrong:
             with _finding(it, carrier):
                 _check_carrier(it, carrier)
-    _check_anchor(it, names, anchor)
+    _check_anchor(it, run, anchor)
     _check_corrections(it, anchor)
     believed = [carrier for carrier in carriers if carrier.seq in it.checked and carrier.seq not in it.wrong]
     forgotten = now is not None and forgets(believed, now) and _only_missing(it)
     prompts = 0
     if not forgotten:
-        changed, prompts = changed_prompts(Run(events), digests, most_chars)
+        changed, prompts = changed_prompts(whole, digests, most_chars)
         it.wrong.update({seq: why for seq, why in changed.items() if seq not in it.wrong})
-    forged = _check_answers(it, carriers, names, unsigned)
-    whole = carriers and "run.ended" in names and not {run_seq("ended"), run_seq("settled")} & it.wrong.keys()
-    late = _check_uncovered(it, names) if whole else ()
+    forged = _check_answers(it, carriers, unsigned, ended=RunEnded.NAME in names)
+    trusted = carriers and RunEnded.NAME in names and not {RunEnded.key(), RunSettled.key()} & it.wrong.keys()
+    late = _check_uncovered(it) if trusted else ()
     if carriers and not settling:
-        _check_settled(it, names)
+        _check_settled(it, run)
     first = _first(it, besides=it.missing if forgotten else set())
     status: Status
     if first is not None:
         status = "unfit"
-    elif "run.refused" in names:
+    elif RunRefused.NAME in names:
         status = "refused"
-    elif "run.ended" not in names and not carriers:
+    elif RunEnded.NAME not in names and not carriers:
         status = "open"
     else:
         status = "fits" if carriers and not forgotten else "not_covered"
@@ -259,44 +277,48 @@ def _check_carrier(it: _Check, carrier: Event) -> None:
         it.checked.add(carrier.seq)
 
 
-def _check_answers(
-    it: _Check, carriers: Sequence[Event], names: Mapping[str, Event], unsigned: frozenset[str]
-) -> tuple[str, ...]:
+def _check_answers(it: _Check, carriers: Sequence[Event], unsigned: frozenset[str], *, ended: bool) -> tuple[str, ...]:
     """Find what claims to be a person's answer and is not signed; what an older version ended has no signatures."""
-    there = {event.seq for event in it.events}
     forged = {*unsigned} | {seq for carrier in carriers for seq in unsigned_keys(carrier)}
     # A file of an older version does not say what stood beside any event.
-    known = any(event.stored for event in it.events)
-    if known and (carriers or "run.ended" not in names):
-        for event in it.events:
+    known = any(event.stored for event in it.run)
+    if known and (carriers or not ended):
+        for event in it.run:
             with _finding(it, event):
                 signed = event.seq in it.covered or "mac" in dict(event.stored)
                 if not signed and is_a_persons(event.name, event.body):
                     forged.add(event.seq)
     for seq in forged:
-        it.wrong[seq] = _UNSIGNED if seq in there else f"{_UNSIGNED}. It has been deleted since"
+        it.wrong[seq] = _UNSIGNED if seq in it.run.by_seq else f"{_UNSIGNED}. It has been deleted since"
     voided = {
-        approval_seq(event.turn, event.index, "answered", event.round)
-        for event in it.events
-        if event.name == "call.approval_void" and "signature" in _list(event.body.get("moved"))
+        ApprovalAnswered.key(event.turn, event.index, event.round) for event in it.run if _lacks_a_signature(event)
     }
-    nobodys = {e.seq for e in it.events if e.seq in voided and not is_a_persons(e.name, e.body)} - forged
+    nobodys = {e.seq for e in it.run if e.seq in voided and not is_a_persons(e.name, e.body)} - forged
     it.wrong |= dict.fromkeys(nobodys, _NOT_NOBODYS)
     return tuple(sorted(forged | nobodys, key=place_of))
 
 
-def _check_uncovered(it: _Check, names: Mapping[str, Event]) -> tuple[str, ...]:
+def _lacks_a_signature(event: Event) -> bool:
+    """Say whether it is an approval that is void because nobody signed it."""
+    try:
+        fact = event.fact if event.name == ApprovalVoid.NAME else None
+    except GARBLED:
+        return False
+    return isinstance(fact, ApprovalVoid) and "signature" in fact.moved
+
+
+def _check_uncovered(it: _Check) -> tuple[str, ...]:
     """Find what no carrier vouches for: late work that had been under way, or something that was added."""
     late = []
-    ended = names.get("run.ended")
-    told = set(vouched_keys(ended)) if ended is not None and EVIDENCE in ended.body else it.covered
-    by_it = [event for event in it.events if event.seq in told]
-    for event in it.events:
+    ended = it.run.by_seq.get(RunEnded.key())
+    told = set(vouched_keys(ended)) if ended is not None and carries(ended) else it.covered
+    by_it = it.run.only(lambda event: event.seq in told)
+    for event in it.run:
         if event.name in CARRIERS or event.seq in told:
             continue
         may_be = False
         with _finding(it, event):
-            may_be = _may_be_late(event, by_it, ended)
+            may_be = _may_be_late(event, by_it, it.run)
         if not may_be:
             it.wrong.setdefault(event.seq, "was added: nothing that was under way when the run ended writes it")
         elif event.seq not in it.covered and event.seq not in it.wrong:
@@ -304,56 +326,66 @@ def _check_uncovered(it: _Check, names: Mapping[str, Event]) -> tuple[str, ...]:
     return tuple(late)
 
 
-def _may_be_late(event: Event, told: Sequence[Event], ended: Event | None) -> bool:
-    """Say whether work that was under way when the run ended writes such an event, or an operator who corrects it."""
-    seqs = {one.seq for one in told}
-    if event.seq in (run_seq("announced"), run_seq("replied")):
+def _may_be_late(event: Event, told: Run, run: Run) -> bool:
+    """Say whether work that was under way when the run ended writes such an event, or an operator who corrects it.
+
+    ``told``: the run as its ending vouches for it.
+    """
+    if event.seq in (RunAnnounced.key(), RunReplied.key()):
         return True
-    if event.name == "run.corrected":
+    if event.name == RunCorrected.NAME:
         return correction_of(event) is not None
     begun = {
-        "escalation.announced": escalation_seq(event.turn, "opened"),
-        "call.settled": call_seq(event.turn, event.index, "intended"),
+        EscalationAnnounced.NAME: EscalationOpened.key(event.turn),
+        CallSettled.NAME: CallIntended.key(event.turn, event.index),
     }
-    if begun.get(event.name) in seqs:
+    if begun.get(event.name) in told.by_seq:
         return True
-    if event.name.startswith("model.") or event.name == "plan.decided":
-        of_the_turn = [one for one in told if one.turn == event.turn and one.name.startswith("model.")]
-        over = [one.body.get("attempt") for one in of_the_turn if one.name != "model.requested"]
-        if any(one.name == "model.requested" and one.body.get("attempt") not in over for one in of_the_turn):
+    if event.name in (ModelRequested.NAME, ModelResponded.NAME, ModelFailed.NAME, PlanDecided.NAME):
+        asked, over = told.facts(ModelRequested), (*told.facts(ModelResponded), *told.facts(ModelFailed))
+        begun_attempts = {one.attempt for one in asked if one.turn == event.turn}
+        if begun_attempts - {one.attempt for one in over if one.turn == event.turn}:
             return True
-    if ended is None or ended.body.get("status") == "answered":
+    ended = run.fact(RunEnded)
+    if ended is None or ended.status == "answered":
         return False
     # It was cut, in the middle of whatever it did.
     last = max((one.turn for one in told if one.turn < LAST_TURN), default=0)
     return max(1, last) <= event.turn <= last + 1
 
 
-def _check_settled(it: _Check, names: Mapping[str, Event]) -> None:
+def _check_settled(it: _Check, run: Run) -> None:
     """Find that ``run.settled`` is gone, or has lost its evidence, where there must be one."""
-    opened, settled = names.get("run.opened"), names.get("run.settled")
-    seq = run_seq("settled")
-    if settled is not None and EVIDENCE not in settled.body:
+    seq, settled = RunSettled.key(), run.by_seq.get(RunSettled.key())
+    if settled is not None and not carries(settled):
         it.wrong.setdefault(seq, "has no evidence, and the ending has: somebody changed it")
-    if settled is None and seq not in it.broken and (opened is None or "lease" in opened.body):
+    if settled is None and seq not in it.broken and _had_a_lease(run):
         it.wrong.setdefault(
             seq, "is missing: the run has ended. If that was minutes ago, look again; else it was deleted"
         )
-    ended, ending = run_seq("ended"), names.get("run.ended")
-    if settled is not None and EVIDENCE in settled.body and ending is not None and EVIDENCE not in ending.body:
+    ended, ending = RunEnded.key(), run.by_seq.get(RunEnded.key())
+    if settled is not None and carries(settled) and ending is not None and not carries(ending):
         it.wrong.setdefault(ended, "has no evidence, and what came after it has: an older version's, or not Settle's")
-    if "run.ended" not in names and ended not in it.broken:
+    if ending is None and ended not in it.broken:
         it.wrong.setdefault(ended, "is missing: the run was settled")
 
 
-def _check_anchor(it: _Check, names: Mapping[str, Event], anchor: Anchor | None) -> None:
+def _had_a_lease(run: Run) -> bool:
+    """Say whether the run leased its money, as every run does by now; its opening may be gone or garbled."""
+    try:
+        opened = run.fact(RunOpened)
+    except GARBLED:
+        return True
+    return opened is None or opened.lease is not None
+
+
+def _check_anchor(it: _Check, run: Run, anchor: Anchor | None) -> None:
     """Compare the ending with what the settled lease says of it."""
     if anchor is None or not anchor.settled or anchor.sha256 is None:
         return
-    settled = names.get("run.settled")
-    seq = run_seq("settled")
-    if "run.ended" not in names and run_seq("ended") not in it.broken:
-        it.wrong.setdefault(run_seq("ended"), "is missing: the run's lease was settled")
+    seq, settled = RunSettled.key(), run.by_seq.get(RunSettled.key())
+    if RunEnded.NAME not in run.names and RunEnded.key() not in it.broken:
+        it.wrong.setdefault(RunEnded.key(), "is missing: the run's lease was settled")
     if settled is None:
         if seq not in it.broken:
             it.missing.discard(seq)
@@ -368,15 +400,15 @@ def _check_corrections(it: _Check, anchor: Anchor | None) -> None:
     """Name the corrections that no operator ordered, newest first: the lease has the orders, the log copies of them."""
     if anchor is None or not anchor.settled or anchor.corrections is None:
         return
-    told = [event for event in it.events if event.name == "run.corrected"]
-    copied = anchor.corrected is None or any(event.body == anchor.corrected for event in told)
-    others = [event for event in told if event.body != anchor.corrected]
+    told = [event for event in it.run if event.name == RunCorrected.NAME]
+    others = [event for event in told if not _is_copy(event, anchor.corrected)]
+    copied = anchor.corrected is None or len(others) < len(told)
     ordered = anchor.corrections - (anchor.corrected is not None)
     for event in others[ordered:]:
         it.wrong.setdefault(event.seq, "says a correction that the run's lease has not: no operator ordered it")
     if not copied:
         it.wrong.setdefault(
-            corrected_seq(anchor.corrections),
+            RunCorrected.key(anchor.corrections),
             "is missing: an operator corrected the run's lease. The same order once more writes it",
         )
 
@@ -386,8 +418,12 @@ def _first(it: _Check, besides: set[str]) -> Finding | None:
     return None if seq is None else Finding(seq, it.wrong[seq])
 
 
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
+def _is_copy(event: Event, ordered: Mapping[str, Any] | None) -> bool:
+    """Say whether a correction is the copy of what an operator ordered."""
+    try:
+        return event.fact.body == ordered
+    except GARBLED:
+        return False
 
 
 def _only_missing(it: _Check) -> bool:

@@ -1,6 +1,6 @@
 """What a run's endings carry: which events they vouch for, the mark of each, and the digest over all. Pure.
 
-``ballast.folds.evidence`` says what it is for, and checks it.
+``ballast.log.evidence`` says what it is for, and checks it.
 """
 
 import base64
@@ -10,12 +10,13 @@ from typing import Any
 
 from ballast.contracts.wire import canonical
 from ballast.log.event import Event, order
+from ballast.log.events import RunEnded, RunSettled
 
 #: What a body has its evidence under.
 EVIDENCE = "evidence"
 #: So many bytes of a mark are listed: enough to name an event; the whole marks are in ``sha256``.
 LISTED_BYTES = 6
-CARRIERS = ("run.ended", "run.settled")
+CARRIERS = (RunEnded.NAME, RunSettled.NAME)
 
 
 def vouching(event: Event, covers: Sequence[Event], unsigned: Iterable[str] = ()) -> Event:
@@ -42,10 +43,14 @@ def vouching(event: Event, covers: Sequence[Event], unsigned: Iterable[str] = ()
     return event.model_copy(update={"body": event.body | {EVIDENCE: evidence}})
 
 
-def vouched_for(events: Sequence[Event]) -> frozenset[str]:
+def vouched_for(run: Iterable[Event]) -> frozenset[str]:
     """Return the keys of the events that the run's endings vouch for: what was there when it was settled."""
-    carriers = (event for event in events if event.name in CARRIERS and EVIDENCE in event.body)
-    return frozenset(seq for carrier in carriers for seq in vouched_keys(carrier))
+    return frozenset(seq for event in run if carries(event) for seq in vouched_keys(event))
+
+
+def carries(event: Event) -> bool:
+    """Say whether ``event`` is an ending that carries evidence."""
+    return event.name in CARRIERS and EVIDENCE in event.body
 
 
 def evidence_sha256(event: Event) -> str | None:
