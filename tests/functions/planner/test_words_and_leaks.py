@@ -1,0 +1,151 @@
+"""Honest answers that look like reasoning or like a call, and beside them the leaks that they look like."""
+
+import pytest
+
+from functions.planner.spoken import answer_of_object, spoken
+from tests.functions.endpoint import Endpoint, says
+from tests.functions.planner.legal import complaints
+from tests.functions.stack import Stack
+
+SENTENCES = [
+    "Your note is there. To change it write: 'I change n-1 because <reason>.'",
+    "Send an e-mail with: Order: <order number>, Reason: <reason for return>.",
+    "Fill in the form: name <your name>, reason <reason>.",
+    "The e-mail from Ann <thinker> has arrived.",
+    "Your laptop <ThinkPad X1> was sent today.",
+    "Your <ThinkPad> was sent today.",
+    "<ThinkPad X1>: sent today.",
+    "Write [REASONING] in front.",
+    "<br>Write [REASONING] in front.",
+    "The book 'Rethinking <Thought>' was refunded.",
+    "Dear <Ponder Stibbons>, your order is sent.",
+    "<think-tank> is the channel's name.",
+    "The channel is <think-tank>",
+    "In our forum, use <thinking> around your idea, like so: `<thinking>`.",
+    "The elements <analysis> and <report> are both in the file.",
+    "5 < think > 3",
+    "if a <reasoning and b> c",
+    "a <think b> c",
+    "x <thoughts> y",
+    "List<Thought> ideas = none;",
+    "&lt;think&gt; is how we mark ideas.",
+    "Use \\<think\\> to escape it.",
+    "The API answers with <Reason>Damaged</Reason> in that case.",
+    "<reasons>too late, too big</reasons> were given",
+    "<p>Sent.</p><reason>none</reason>",
+    "It is done; the tag </think> in it stays.",
+    "The </think> bug is fixed in version 2; update your app.",
+    'It ends with "</think>", says the manual.',
+    "Das Tag </think> bleibt darin.",
+    "Put <think> before your idea, and </think> after it.",
+    "- <think> opens it\n- </think> closes it",
+    "Press ``` to open the console. <think> is shown? Update.",
+    "Notes [internal plan] and [/internal plan] end",
+    "Book: Thinking [Reason] fast [/Reason] and slow",
+]
+LEAKS = [
+    ("Hm, let me see…\n</think>\n\nDone.", "Done."),
+    ("Hm, let me see </think>\n\nDone.", "Done."),
+    ("Hm, the tag is shown. </think> Done.", "Done."),
+    ("Hm.</think>Done.", "Done."),
+    ("Hm, it is sent</think>it is sent.", "it is sent."),
+    ("<think>The tag <think> is asked for.\n</think>Done.", "Done."),
+    ("<think> is it sent? Yes.\n</think>\nDone.", "Done."),
+    ("The parcel <think>was it sent?</think>is here.", "The parcel is here."),
+    ("Use <think> like so.\n<think>Hm.</think>Done.", "Use <think> like so.\nDone."),
+    ("One. <think>Hm.</think>Two.", "One. Two."),
+    ("- <think>Hm.</think>Done.", "- Done."),
+    ("<think>Hm.</think>Done.</think>", "Done."),
+    ('<thinking budget="5" mode=deep>Hm.</thinking>Done.', "Done."),
+    ("<model_reason>Hm.</model_reason>Done.", "Done."),
+    ("<|channel>thought\nHm.<channel|>Done.", "Done."),
+    ("<|inner_prefix|>Hm.<|inner_suffix|>Done.", "Done."),
+    ("Thinking...\nHm.\n...done thinking.\n\nDone.", "Done."),
+    ("assistantanalysisHm.assistantfinalDone.", "Done."),
+    ("### Reasoning\nHm.\n### Answer\nDone.", "Done."),
+    ("**Thinking**\n\nHm.\n\n**Answer**\n\nDone.", "Done."),
+    ("## Thought process:\nHm.\n## Final answer:\nDone.", "Done."),
+    ("~~~thinking\nHm.\n~~~\nDone.", "Done."),
+    ("````thinking\nHm.\n```\nx\n```\n````\nDone.", "Done."),
+    ("<|START_RESPONSE|>Done.<|END_RESPONSE|>", "Done."),
+    ("<|begin_of_solution|>Done.<|end_of_solution|>", "Done."),
+]
+NOTHING = ["<thinking>Hm.", "Done. <think>Or is it", "Done.\n<thinking>Hm.", "Hm.</think>", "<|channel>thought\nHm."]
+OBJECTS = [
+    ('{"thought": "Hm.", "answer": "Done."}', "Done."),
+    ('{"reasoning": "Hm.", "response": "Done."}', "Done."),
+    ('```json\n{"thinking":"Hm.","answer":"Done."}\n```', "Done."),
+    *(
+        (text, text)
+        for text in (
+            '{"answer": "Done."}',
+            '{"thought": "It may be late."}',
+            '{"thought": "Hm.", "answer": "Done.", "order": "O-1"}',
+            '{"thought": "Hm.", "answer": {"order": "O-1"}}',
+            '{"thought": "Hm.", "answer": "Done."} is what it sent.',
+        )
+    ),
+]
+
+
+@pytest.mark.parametrize("text", SENTENCES)
+def test_a_sentence_that_speaks_of_a_tag_stays(text: str) -> None:
+    assert spoken(text).text == text
+
+
+@pytest.mark.parametrize(("text", "said"), LEAKS)
+def test_reasoning_is_taken_out_beside_such_sentences(text: str, said: str) -> None:
+    assert spoken(text).text == said
+
+
+@pytest.mark.parametrize("text", NOTHING)
+def test_reasoning_that_begins_a_sentence_and_has_no_end_says_nothing(text: str) -> None:
+    assert spoken(text).text == ""
+
+
+@pytest.mark.parametrize(("text", "said"), OBJECTS)
+def test_of_an_object_of_reasoning_and_an_answer_the_answer_is_said(text: str, said: str) -> None:
+    assert answer_of_object(text) == said
+
+
+# Through the planner
+
+
+def test_the_requester_gets_the_answer_of_an_object(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+    model.will(says('{"thought": "Hm.", "answer": "Done."}'))
+
+    assert stack.plan(run_id)["kind"] == "answer"
+
+    assert stack.body(run_id, "0001.model.responded")["decision"]["text"] == "Done."
+
+
+def wrote(stack: Stack) -> str:
+    """Return a run whose first turn did a write that can be undone."""
+    run_id = stack.open(intent="tidy")
+    stack.wrote(run_id, 1, undo={"tool": "erase_note", "arguments": {"note_id": "n-1"}})
+    return run_id
+
+
+@pytest.mark.parametrize("text", SENTENCES)
+def test_what_was_done_and_is_said_so_is_answered(stack: Stack, model: Endpoint, text: str) -> None:
+    run_id = wrote(stack)
+    model.will(says(text))
+
+    assert stack.plan(run_id, 2)["kind"] == "answer"
+
+
+@pytest.mark.parametrize("text", ["<private_notes> The note is there.", "[/REASONING]", "<think>The note is there."])
+def test_a_text_that_says_nothing_rolls_nothing_back_and_its_tag_is_named(
+    stack: Stack, model: Endpoint, text: str
+) -> None:
+    run_id = wrote(stack)
+    model.will(says(text), says(text))
+
+    first, second = stack.plan(run_id, 2), stack.plan(run_id, 3)
+
+    assert (first["to"], first["reason"]) == ("agent", "empty_answer")
+    tag = text.partition(" ")[0].partition("The")[0]
+    assert f"What '{tag}' marks" in str(model.requests[1]["messages"][-1])
+    assert complaints(model.requests[1]) == []
+    assert (second["to"], second["reason"]) == ("human", "empty_answer")
