@@ -48,10 +48,8 @@ def checked(
             ended = decision.reason is ExitReason.EMPTY_ANSWER and completion.written
             stays = ended and standing(events).effects
             return (HandOver(to=Planner.HUMAN, reason=decision.reason) if stays else decision), {}
-        tag = whole(" ".join(completion.tag.split()), 40) if completion.tag else None
-        return HandOver(to=Planner.AGENT, reason=ExitReason.EMPTY_ANSWER), {
-            REFUSED: [_NOTHING, *([tag] if tag else [])]
-        }
+        tag = [whole(" ".join(completion.tag.split()), 40)] if completion.tag else []
+        return HandOver(to=Planner.AGENT, reason=ExitReason.EMPTY_ANSWER), {REFUSED: [_NOTHING, *tag]}
     if not isinstance(decision, Answer):
         return decision, {}
     if not _is_formal(events, playbook):

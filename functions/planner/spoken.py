@@ -3,8 +3,7 @@
 Models leak it in tags (``<think>…</think>``), in the special tokens of their templates, and under labels
 (``Thought: … Final Answer: …``). A name with a part that means reasoning makes a tag one, however it is spelled.
 Reasoning is taken out; a text with reasoning whose end cannot be found says nothing. A tag that a sentence speaks of
-(``write </think> to end it``, ``because <reason>.``) is a word of it: reasoning has its end, or begins a reply, a line or
-a sentence.
+(``write </think> to end it``, ``because <reason>.``) is a word of it: reasoning has its end, or begins a sentence.
 """
 
 import json

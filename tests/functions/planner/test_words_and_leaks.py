@@ -2,11 +2,12 @@
 
 import pytest
 
-from functions.planner.spoken import answer_of_object, spoken
+from functions.planner.spoken import answer_of_object, call_in_prose, spoken
 from tests.functions.endpoint import Endpoint, says
 from tests.functions.planner.legal import complaints
 from tests.functions.stack import Stack
 
+TOOLS = {"look_up_order", "refund_order", "search", "cancel"}
 SENTENCES = [
     "Your note is there. To change it write: 'I change n-1 because <reason>.'",
     "Send an e-mail with: Order: <order number>, Reason: <reason for return>.",
@@ -149,3 +150,111 @@ def test_a_text_that_says_nothing_rolls_nothing_back_and_its_tag_is_named(
     assert f"What '{tag}' marks" in str(model.requests[1]["messages"][-1])
     assert complaints(model.requests[1]) == []
     assert (second["to"], second["reason"]) == ("human", "empty_answer")
+
+
+# Calls
+
+
+NO_CALLS = [
+    "There is a bug in functions.py:12, and the note says so.",
+    "functions.php:3 is where the error is",
+    "functions.c:7: undeclared",
+    "functions.search(x) in our docs",
+    "See https://x.com/?to=write_note&id=5, or https://x.com/?q=1&to=search.",
+    "https://x.com/?to=look_up_order&amp;to=functions.x",
+    "[Calling tool support costs 5 cents a minute]",
+    "[Tool use is not possible here] Please call us.",
+    "The [tool_box] section of the site, and the [function_list] page",
+    "tool calls: [see page 5]",
+    "Function call: {x | x > 0}",
+    'The bot showed "<tool_call>"; ignore it.',
+    "The bot showed '<tool_call>'; ignore it.",
+    "The bot showed “<tool_call>”; ignore it.",
+    "✿Thanks✿ for your order!",
+    "functools [a python module]",
+    'functools["reduce"]',
+    "Action: We refunded it.\nAction Input: none",
+    '{"name": "Blue mug", "content": "350 ml"}',
+    '{"name":"Ann","input":"yes","id":5}',
+    '{"action": "refund", "content": "We refund $5."}',
+    '{"name":"Order O-1","parameters":"none"}',
+    '[{"name":"mug","content":"1"},{"name":"cup","content":"2"}]',
+    '{"method": "POST", "params": {"page": 1}}',
+    "NOW()",
+    "`TODAY()`",
+    'SUM("A1")',
+    'print("Hello")',
+    'sorted("abc")',
+    "<name>search</name><price>5</price>",
+    "<action>cancel</action>",
+    "<search>mugs</search>",
+    "<b>refund_order</b> is what pays.",
+    "We use look_up_order() for that; it is our system.",
+    "We use refund_order() and look_up_order() for that.",
+    "Tool: hammer\nUse: nails",
+    "[look_up_order](https://x.example) is described there.",
+    "Code: 1234\n```\nsearch it\n```",
+    "look_up_order(order_id: str) is its signature.",
+    '{"search results": "none"}',
+    'The price list <tool name="hammer" price="5">',
+]
+LEAKED_CALLS = [
+    'functions.get_weather:0 {"city": "Berlin"}',
+    'assistant to=functions.get_weather {"city": "Berlin"}',
+    'assistant to=search json\n{"query": "O-1"}',
+    '[Calling tool get_weather with {"city": "Berlin"}]',
+    "[tool_call_begin]",
+    'tool calls: [{"name": "x"}]',
+    'The bot: <tool_call>{"name": "x"}',
+    "✿FUNCTION✿: get_weather",
+    'functools[{"name": "x", "arguments": {}}]',
+    "Action: get_weather\nAction Input: Berlin",
+    '{"name": "get_weather", "arguments": {"city": "Berlin"}}',
+    '{"name": "get_weather", "input": {"city": "Berlin"}}',
+    '{"name": "get_weather", "arguments": "{}"}',
+    '[get_weather("Berlin")]',
+    'get_weather(city="Berlin")',
+    'search("O-1")',
+    'search(\n  query="O-1"\n)',
+    'look_up_order.run("O-1")',
+    "look_up_order()",
+    "I will look.\nlook_up_order()",
+    "<search><query>mugs</query></search>",
+    '<search query="mugs"/>',
+    '<search query="mugs">',
+    "<tool>search</tool>",
+    'look_up_order[ARGS]{"order_id":"O-1"}',
+    'search[ARGS]{"query":"O-1"}',
+    'look_up_order(order_id: "O-1")',
+    'look_up_order (order_id: "O-1")',
+    '{name: "look_up_order", arguments: {order_id: "O-1"}}',
+    "{tool: 'search', args: {query: 'O-1'}}",
+    '{"method":"look_up_order","params":{"order_id":"O-1"}}',
+    '{"jsonrpc": "2.0", "id": 1, "method": "search", "params": {"query": "O-1"}}',
+    'I\'ll check. {"type":"tool_use","id":"t1","name":"get_weather","input":{"city":"Berlin"}}',
+    '{"search":"O-1"}',
+    "Tool: search\nQuery: O-1",
+    "**Tool:** `search`\n**Query:** O-1",
+    "Using tool: search\nInput: O-1",
+    "Using tool: look_up_order\norder: O-1",
+    "<command>refund_order O-1</command>",
+    "<api_call>look_up_order</api_call>",
+    "<api_call>search O-1</api_call>",
+    "<execute>search O-1</execute>",
+    'Code:\n```py\nresult = look_up_order(order_id="O-1")\nprint(result)\n```<end_code>',
+    "Thought: look.\nCode:\n```python\nresult = search(query)\n```",
+    'look_up_order <- {"order_id":"O-1"}',
+    "(calls look_up_order)",
+    "[look_up_order O-1]",
+]
+
+
+@pytest.mark.parametrize("text", NO_CALLS)
+def test_an_honest_answer_is_no_call(text: str) -> None:
+    assert spoken(text).text == text
+    assert call_in_prose(text, TOOLS | {"write_note"}) is None
+
+
+@pytest.mark.parametrize("text", LEAKED_CALLS)
+def test_a_call_beside_such_answers_is_seen(text: str) -> None:
+    assert call_in_prose(spoken(text).text, TOOLS)
