@@ -61,6 +61,8 @@ _SPEAKS_OF = re.compile(
     r"[\"')]?\s{1,3}(?:is|are|was|were|means?|stands?|has|had|does|will|can|may|must|marks?|begins?|starts?|opens?|closes?|"
     r"ends?|stays?|tags?|and|or)\b"
 )
+#: An element that a sentence shows: with one word in it, an ellipsis, or nothing.
+_SHOWN = re.compile(r"\s?(?:…|\.{3}|\w{0,20})\s?(?P<end><\s?/[^<>]{1,60}>)")
 _STANDS_AS_WORD = re.compile(r"[\"')\],;:.!?\s]|\Z")
 _A_NOUN_FOLLOWS = re.compile(
     r"\b(?:the|an?|this|that|tags?|your|element|marker|token|with|by|and|or|of)\s\Z", re.IGNORECASE
@@ -201,13 +203,21 @@ def _without_reasoning(bare: str, words: frozenset[int]) -> _Read:
     kept, since, details, last = [""], 0, 0, None
     opened: list[re.Match[str]] = []
     spoken_of: re.Match[str] | None = None  # an opening that may be a word, for an ending that is none
-    taken = False
+    taken, shown = False, -1
     for tag in _TAG.finditer(seen.text):
         closes = _closes(tag, seen.text, in_details=details > 0)
-        if closes is None or tag.start() in words or code.quotes(tag.start(), tag.end(), closes=closes):
+        if (
+            closes is None
+            or tag.start() == shown
+            or tag.start() in words
+            or code.quotes(tag.start(), tag.end(), closes=closes)
+        ):
             continue
         is_word = _is_word(tag, seen.text, closes=closes)
         if not closes:
+            if not opened and (end := _end_of_shown(tag, seen.text)) is not None:
+                shown = end
+                continue
             if is_word:
                 spoken_of = spoken_of or (None if opened else tag)
                 continue
@@ -236,6 +246,12 @@ def _without_reasoning(bare: str, words: frozenset[int]) -> _Read:
     within = frozenset(tag.start() for tag in opened if _is_within(tag, seen.text)) if not words else frozenset()
     named = bare[seen.origin(last.start()) : seen.origin(last.end())] if last else None
     return _Read("".join([*kept, bare[since:]]), bool(opened), named, within)
+
+
+def _end_of_shown(tag: re.Match[str], text: str) -> int | None:
+    """Return where the end of an element begins that a sentence only shows; None where it shows none there."""
+    found = _SHOWN.match(text, tag.end()) if _is_within(tag, text) else None
+    return found.start("end") if found and _GOES_ON.match(text, found.end()) else None
 
 
 def _is_within(tag: re.Match[str], text: str) -> bool:
