@@ -280,15 +280,15 @@ _WORDS_WHAT = "|".join(re.escape(" ".join(parts_of(one))).replace(r"\ ", "[ _]?"
 _WORDS_WITH = "|".join(re.escape(" ".join(parts_of(one))).replace(r"\ ", "[ _]?") for one in _WITH if one != "content")
 
 
-def _anywhere(name: str) -> list[str]:
-    """Return the shapes that make a call of any name."""
+def _anywhere(name: str, labels: str) -> list[str]:
+    """Return the shapes that make a call of any name, one after each of the ``labels`` with its arguments below."""
     what, with_ = "|".join(_WHAT), "|".join(_WITH)
     return [
         rf"[\"'](?:{what})[\"']\s{{0,4}}[:=]\s{{0,4}}[\"'](?:functions\.)?{name}[\"']"
         rf"(?=[^{{}}]{{0,400}}[\"'](?:{with_})[\"']\s{{0,4}}[:=])",
         rf"[{{,]\s{{0,20}}(?:{what})\s{{0,4}}:\s{{0,4}}[\"'](?:functions\.)?{name}[\"']"
         rf"(?=\s{{0,9}},[^{{}}]{{0,400}}\b(?:{with_})\s{{0,4}}:)",
-        rf"^[ \t>*`#-]{{0,12}}(?i:{_WORDS_WHAT})[*` \t]{{0,4}}[:=][ \t*`\"']{{0,6}}(?:functions\.)?{name}[`\"'*]{{0,3}}"
+        rf"^[ \t>*`#-]{{0,12}}(?i:{labels})[*` \t]{{0,4}}[:=][ \t*`\"']{{0,6}}(?:functions\.)?{name}[`\"'*]{{0,3}}"
         rf"[ \t]{{0,4}}\n(?:[^\n]{{0,200}}\n){{0,2}}?[ \t>*`#-]{{0,12}}(?i:{_WORDS_WITH})[*` \t]{{0,4}}[:=]",
         rf"^[ \t>*`#-]{{0,12}}(?i:(?:using|calling|invoking)?\s?(?:tool|function)(?:[ _]name)?)[*` \t]{{0,4}}[:=]"
         rf"[ \t*`\"']{{0,6}}{name}[`\"'*]{{0,3}}[ \t]{{0,4}}\n[ \t>*`-]{{0,8}}"
@@ -330,7 +330,7 @@ def _distinct_calls(tool: str) -> re.Pattern[str]:
         r"(?:[ \t]{1,8}[-\s]{0,3}[a-z]\w{0,40}|[a-z]{1,20}_\w{1,40}):[ \t]{0,4}\S",
         rf"\bfunctions\.{name}\s{{0,3}}[({{:]",
         rf"(?<![?&\w])to={name}\b",
-        *_anywhere(name),
+        *_anywhere(name, _WORDS_WHAT),
     ]
     return re.compile("|".join(shapes), re.MULTILINE)
 
@@ -345,7 +345,7 @@ def _word_calls(tool: str) -> re.Pattern[str]:
         rf"\A[`\s]{{0,9}}{name}\(\)[`\s;]{{0,9}}\Z",
         rf"\bfunctions\.{name}\((?=[\"'{{\[]|{_KEYWORD})",
         rf"(?<![?&\w])to={name}\b(?=[^\n{{]{{0,40}}\n?[ \t]{{0,4}}\{{)",
-        *_anywhere(name),
+        *_anywhere(name, "tool(?:[ _]?name)?|function(?:[ _]?name)?"),
     ]
     return re.compile("|".join(shapes), re.MULTILINE)
 

@@ -165,6 +165,26 @@ def test_a_text_that_says_nothing_rolls_nothing_back_and_its_tag_is_named(
     assert (second["to"], second["reason"]) == ("human", "empty_answer")
 
 
+def test_without_a_turn_left_a_person_reads_it_at_once(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open(intent="tidy", limits={"turns": 2})
+    stack.wrote(run_id, 1, undo={"tool": "erase_note", "arguments": {"note_id": "n-1"}})
+    model.will(says("<think>The note is there."), says("<think>The note is there."))
+
+    last = stack.plan(run_id, 2)
+    last = stack.plan(run_id, 3) if last["to"] == "agent" else last
+
+    assert (last["to"], last["reason"]) == ("human", "empty_answer")
+
+
+def test_a_reply_without_any_text_goes_where_it_went(stack: Stack, model: Endpoint) -> None:
+    run_id = wrote(stack)
+    model.will(says(" "), says(" "))
+    stack.plan(run_id, 2)
+
+    assert (second := stack.plan(run_id, 3))["reason"] == "empty_answer"
+    assert second["to"] == "rollback"
+
+
 # Calls
 
 
@@ -205,6 +225,7 @@ NO_CALLS = [
     "We use look_up_order() for that; it is our system.",
     "We use refund_order() and look_up_order() for that.",
     "Tool: hammer\nUse: nails",
+    "name: search\ninput: type your order number",
     "[look_up_order](https://x.example) is described there.",
     "Code: 1234\n```\nsearch it\n```",
     "look_up_order(order_id: str) is its signature.",
@@ -247,6 +268,8 @@ LEAKED_CALLS = [
     'I\'ll check. {"type":"tool_use","id":"t1","name":"get_weather","input":{"city":"Berlin"}}',
     '{"search":"O-1"}',
     "Tool: search\nQuery: O-1",
+    "tool_name: search\narguments: O-1",
+    "Name: look_up_order\nArguments: O-1",
     "**Tool:** `search`\n**Query:** O-1",
     "Using tool: search\nInput: O-1",
     "Using tool: look_up_order\norder: O-1",
