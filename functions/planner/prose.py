@@ -45,11 +45,13 @@ _TOKEN = re.compile(r"</?\|/?(?P<token>[^|<>\n]{1,60})/?\|(?P<tail>/?[\w=. -]{0,
 _FENCE = re.compile(r"```[ \t]*(?P<name>[\w-]{3,40})\b")
 #: What else only a model writes that means to call a tool, whatever the tool's name.
 _MARKER = re.compile(
-    r"\[/?(?:[a-z]{1,20}_){0,3}(?:tool|function)s?(?:_(?!(?:box|kit|tip|bar|menu|icon|button|list|page|shop|set)(?:e?s)?\])"
+    r"\[/?(?:[a-z]{1,20}_){0,3}(?:tool|function)s?"
+    r"(?:_(?!(?:box|kit|tip|bar|menu|icon|button|list|page|shop|set)(?:e?s)?\])"
     r"[a-z]{1,20}){1,3}\](?!\()"
     r"|\[/?(?:[a-z]{1,20}_){1,3}(?:tool|function)s?\](?!\()"
     r"|\[\s?(?:(?:calling|invoking|executing)\s(?:the\s)?(?:tool|function)|(?:tool|function)[ _-](?:call|use|request|"
-    r"invocation))s?(?:\s?:\s?|\s)(?=[`\"']?[a-z]\w{0,30}_\w{1,40}|[`\"']?[\w.-]{1,64}[`\"']?(?:\s?[({:\]]|\s(?:with|for)\b))"
+    r"invocation))s?(?:\s?:\s?|\s)"
+    r"(?=[`\"']?[a-z]\w{0,30}_\w{1,40}|[`\"']?[\w.-]{1,64}[`\"']?(?:\s?[({:\]]|\s(?:with|for)\b))"
     r"[^\]\n]{1,400}\](?!\()"
     r"|✿(?:function|args|result|return)✿"
     r"|\bfunctools\s?\[\s{0,4}\{"
