@@ -316,12 +316,13 @@ def _distinct_calls(tool: str) -> re.Pattern[str]:
         rf"(?<![\w-]){name}\s{{1,4}}\((?=\s{{0,9}}(?:\{{|{_KEYWORD}|{typed}))",
         rf"{_LINE}(?:print\(|await\s|[A-Za-z_]\w{{0,40}}\s?=\s?)?(?:[A-Za-z_]\w{{0,40}}\.){{0,3}}{name}\(\s{{0,9}}\)"
         r"[ \t`;)\],.]{0,4}$",
-        rf"(?<![\w\"'-]){name}[\s`*:=>→<-]{{0,8}}(?:(?:with|using)\s(?:\w{{1,20}}[:\s]{{1,2}}){{0,3}})?(?:json\s{{0,4}})?"
-        rf"\{{\s{{0,20}}[\"'}}]",
+        rf"(?<![\w\"'-]){name}[\s`*:=>→<-]{{0,8}}(?:(?:with|using)\s(?:\w{{1,20}}[:\s]{{1,2}}){{0,3}})?"
+        rf"(?:json\s{{0,4}})?\{{\s{{0,20}}[\"'}}]",
         rf"</?{name}(?:\s[^<>]{{0,200}})?/?>",
         rf"^[ \t*#>]{{0,8}}(?i:tool|function)[ _-]?(?i:calls?|use|request|invocation)[*` \t]{{0,4}}:"
         rf"[*`\"' \t]{{0,6}}{name}\b",
-        rf"[\[*(]\s?(?i:calls?|calling|invok\w{{1,5}}|execut\w{{1,5}})\s(?:the\s)?(?:tool\s|function\s)?[`\"']?{name}\b",
+        rf"[\[*(]\s?(?i:calls?|calling|invok\w{{1,5}}|execut\w{{1,5}})\s(?:the\s)?(?:tool\s|function\s)?"
+        rf"[`\"']?{name}\b",
         rf"<(?P<element>command|cmd|call|run|action|name|method_call|fncall|api)>\s{{0,9}}{name}\b[^<>\n]{{0,400}}</",
         rf"{_LINE}[/@]{name}\b",
         rf"^\$ {name}\b",

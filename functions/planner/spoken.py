@@ -24,7 +24,8 @@ __all__ = ["Spoken", "answer_of_object", "call_in_prose", "cited_text", "spoken"
 _MOST_CHARS = 8 * ANSWER_BYTES
 #: A part of a tag's name that means reasoning.
 _THOUGHT = re.compile(
-    r"\w*(?:think|thought)(?!(?:er|able|ful|less)(?:s|ly|ness)?\Z|pads?\Z|tanks?\Z)\w*|reason(?:s|ings?)?|reflect\w*|reflexions?|rationales?|monolog(?:ue)?s?|cots?|"
+    r"\w*(?:think|thought)(?!(?:er|able|ful|less)(?:s|ly|ness)?\Z|pads?\Z|tanks?\Z)\w*|"
+    r"reason(?:s|ings?)?|reflect\w*|reflexions?|rationales?|monolog(?:ue)?s?|cots?|"
     r"scratchpads?|deliberat\w+|introspect\w+|contemplat\w+|ponder\w*|brainstorm\w*|musings?|ruminat\w+"
 )
 #: These mean it as the whole name, or beside a word for what nobody else sees.
@@ -58,7 +59,8 @@ _ATTRIBUTES = re.compile(r"(?:\s+[\w:.-]{1,60}\s?=\s?(?:\"[^\"]*\"|'[^']*'|[^\s\
 #: A sentence that goes on after a tag, and one that says something of the tag that it begins with.
 _GOES_ON = re.compile(r"[\"')\],;:.!?]|\s{1,3}[^\W\d_A-Z]|\s{0,3}\Z")
 _SPEAKS_OF = re.compile(
-    r"[\"')]?\s{1,3}(?:is|are|was|were|means?|stands?|has|had|does|will|can|may|must|marks?|begins?|starts?|opens?|closes?|"
+    r"[\"')]?\s{1,3}(?:is|are|was|were|means?|stands?|has|had|does|will|can|may|must|marks?|begins?|"
+    r"starts?|opens?|closes?|"
     r"ends?|stays?|tags?|and|or)\b"
 )
 #: An element that a sentence shows: with one word in it, an ellipsis, or nothing.
