@@ -153,7 +153,7 @@ class Agent:
         attempt = requested["attempt"]
         decision = self._within_limits(events, completion, history)
         decision, refused = checked(
-            events, self.playbook, task.turn, decision, partial(self._successor, events), nothing=completion.nothing
+            events, self.playbook, task.turn, decision, partial(self._successor, events), completion
         )
         parallel = isinstance(decision, CallTools) and self.playbook.side_by_side(call.tool for call in decision.calls)
         charge = settling.settled(requested, completion, self.prices) | {"latency_ms": latency_ms}

@@ -6,7 +6,8 @@
            └ complaints ─▶ hand-over to the agent itself (``refused_answer`` in ``model.responded``)
                              └ complaints again ─▶ hand-over with ``answer_invalid``; where writes stand, to a person
     nothing, or reasoning alone ─▶ hand-over to the agent itself, whatever the stop reason
-                             └ nothing again ─▶ hand-over with ``empty_answer``, or what the stop reason says
+                             └ nothing again ─▶ hand-over with ``empty_answer``, or what the stop reason says; where
+                                                there is a text and writes stand, to a person
 
 Where no turn is left, the model is not asked once more.
 """
@@ -15,12 +16,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ballast.contracts import Answer, CallTools, Event, ExitReason, HandOver, Planner
+from ballast.contracts.wire import whole
 from ballast.folds import Prompt, opening, proposals, standing
 from ballast.playbook import Playbook
 from ballast.playbook.answers import judged
 from ballast.playbook.opening import ASK_REQUESTER
 from ballast.validation import too_long
+from functions.planner.completion import Completion
 from functions.planner.prose import call_in_prose
+from functions.planner.spoken import answer_of_object
 
 #: Where ``model.responded`` says what was against its answer.
 REFUSED = "refused_answer"
@@ -35,16 +39,21 @@ def checked(
     turn: int,
     decision: Decided,
     successor: Callable[[ExitReason], Planner],
-    *,
-    nothing: bool,
+    completion: Completion,
 ) -> tuple[Decided, dict[str, Any]]:
-    """Return what stands of ``decision``, and what is recorded with it. ``nothing``: ``Completion.nothing``."""
-    if isinstance(decision, HandOver) and nothing:
+    """Return what stands of ``decision``, and what is recorded with it; ``completion`` is what it was read from."""
+    if isinstance(decision, HandOver) and completion.nothing:
         if _said_nothing_before(events) or not _has_turn_left(events, turn):
-            return decision, {}
-        return HandOver(to=Planner.AGENT, reason=ExitReason.EMPTY_ANSWER), {REFUSED: [_NOTHING]}
+            # The words may be an answer that only looks like reasoning: a person reads it, nothing is rolled back.
+            ended = decision.reason is ExitReason.EMPTY_ANSWER and completion.written
+            stays = ended and standing(events).effects
+            return (HandOver(to=Planner.HUMAN, reason=decision.reason) if stays else decision), {}
+        tag = [whole(" ".join(completion.tag.split()), 40)] if completion.tag else []
+        return HandOver(to=Planner.AGENT, reason=ExitReason.EMPTY_ANSWER), {REFUSED: [_NOTHING, *tag]}
     if not isinstance(decision, Answer):
         return decision, {}
+    if not _is_formal(events, playbook):
+        decision = decision.model_copy(update={"text": answer_of_object(decision.text)})
     read = judged(events, playbook, turn, decision)
     complaints = _called(events, playbook, decision) or read.complaints
     if not complaints:
@@ -60,9 +69,12 @@ def _called(events: Sequence[Event], playbook: Playbook, answer: Answer) -> tupl
     """Return what is against an answer that is a call written as text; one that is too long is not searched."""
     if too_long(answer):
         return ()
-    formal = playbook.agent.answer_schema(opening(events).request.intent) is not None
-    found = call_in_prose(answer.text, {*playbook.tools, ASK_REQUESTER}, formal=formal)
-    return (f"{found}; make the call itself if you need it",) if found else ()
+    found = call_in_prose(answer.text, {*playbook.tools, ASK_REQUESTER}, formal=_is_formal(events, playbook))
+    return (f"{found}; make the call itself if you need it, or write it in other words",) if found else ()
+
+
+def _is_formal(events: Sequence[Event], playbook: Playbook) -> bool:
+    return playbook.agent.answer_schema(opening(events).request.intent) is not None
 
 
 def sent_back(events: Sequence[Event], prompt: Prompt) -> list[dict[str, Any]]:
@@ -71,9 +83,11 @@ def sent_back(events: Sequence[Event], prompt: Prompt) -> list[dict[str, Any]]:
     complaints = last.body.get(REFUSED) if last is not None else None
     if last is None or not complaints:
         return []
-    if complaints == [_NOTHING]:
+    if complaints[0] == _NOTHING:
         cut = last.body.get("stop_reason") == ExitReason.MAX_TOKENS
         why = " It was cut at its limit of tokens: think less." if cut else ""
+        if not why and complaints[1:]:
+            why = f" What {complaints[1]!r} marks was read as reasoning: if it is none, name no such tag."
         return [{"text": f"Your last reply said nothing.{why} Write the answer in plain words, or call a tool."}]
     text = (
         f"Your answer was not sent: {'; '.join(complaints)}. Write the whole answer again without that. "
@@ -91,7 +105,7 @@ def _refused_before(events: Sequence[Event]) -> bool:
 def _said_nothing_before(events: Sequence[Event]) -> bool:
     """Say whether the completion before this one said nothing either, and nobody else has decided since."""
     last = next((event for event in reversed(events) if event.name == "model.responded"), None)
-    if last is None or last.body.get(REFUSED) != [_NOTHING]:
+    if last is None or (last.body.get(REFUSED) or [None])[0] != _NOTHING:
         return False
     return max(proposals(events)) == last.turn
 
