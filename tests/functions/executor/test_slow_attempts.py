@@ -87,7 +87,11 @@ def too_dear(*_: Any) -> int:
     return 10**12
 
 
-LETS = {"validate": lambda *_: None, "approve_if": lambda *_: False, "cost": lambda *_: 1000}
+LETS: dict[str, Callable[..., Any]] = {
+    "validate": lambda *_: None,
+    "approve_if": lambda *_: False,
+    "cost": lambda *_: 1000,
+}
 ENDS: list[tuple[str, Callable[..., Any]]] = [
     ("validate", breaks),
     ("validate", says_no),
