@@ -30,6 +30,7 @@ from ballast.contracts.said import in_utf8, said
 from ballast.errors import (
     ApprovalParked,
     ApprovalRequired,
+    AttemptInProgress,
     CallRefused,
     EffectUnknown,
     InvalidInput,
@@ -55,7 +56,7 @@ from functions.executor.moving import MovesStore, Moving, reserved, returned, se
 from functions.executor.once import Once
 from functions.executor.outcome import run_read
 from functions.executor.protocol import Write
-from functions.executor.recorded import ASIDE, Recorded, effect_key, position_of
+from functions.executor.recorded import ASIDE, UNBEGUN, Recorded, effect_key, position_of, unbegun
 from functions.executor.repeat import not_repeated
 from functions.executor.result import fitted
 from functions.executor.running import Running
@@ -122,7 +123,7 @@ class Executor:
             attempt, outcome = self._checked(task, state, history, moving)
         except CallRefused as refused:
             moving.release(task, state.call.tool)
-            return self._refuse(task, state, refused)
+            return self._refuse(task, state, refused, history, lambda_context)
         except Exception:  # people are asked, or it is tried again: nothing moves now
             moving.release(task, state.call.tool)
             raise
@@ -130,7 +131,11 @@ class Executor:
             moving.release(task, state.call.tool)
             if outcome["status"] != "ok" and _begun_as_a_write(state):
                 return self._lost(task, state, str(outcome["message"]))
-            return str(self._settle(attempt, outcome)["status"])
+            if attempt.tool.effect is Effect.READ:
+                return str(self._settle(attempt, outcome)["status"])
+            settled = {"tool": attempt.tool.name, **self._bounded(attempt, outcome)}
+            status = self._end_unbegun(task, state, history, "settled", settled, lambda_context)
+            return status or self._began_meanwhile(task)
         return self._act(attempt, lambda_context)
 
     def _given_up(self, task: ExecuteTask, state: CallState, history: History, lambda_context: Any) -> str:
@@ -141,17 +146,19 @@ class Executor:
         name, why = state.call.tool, f"It did not end ({task.given_up}), and is not tried again."
         known = self.playbook.tools.get(name)
         if _begun_as_a_write(state) or (known is not None and known.effect is Effect.WRITE):
-            unbegun = None
             if known is not None and not _begun_as_a_write(state):
                 unbegun = self._unbegun(task, state, history, known, why, lambda_context)
-            if unbegun is not None:
-                return unbegun
+                if unbegun is not None:
+                    return unbegun
+                state = history.call(task.turn, task.index) or state
+                if state.ended:
+                    return self.execute(task, history, lambda_context)
             try:
                 moving = Moving(self.moves, self.playbook, lambda_context.aws_request_id)
                 attempt = self._admitted(task, state, history, moving)
                 charge(attempt)  # it may have no cost to tell
             except CallRefused as refused:
-                return self._refuse(task, state, refused)
+                return self._refuse(task, state, refused, history, lambda_context)
             return self._act(attempt, lambda_context, given_up=f"{name}: {why}")
         if task.given_up in (RetryLater.__name__, SettingInvalid.__name__):
             try:  # once more, for its outcome or its words; a setting is for who runs the stack
@@ -171,28 +178,55 @@ class Executor:
         No rule of it is asked: it may be the rule that is down. The lease of its key is held meanwhile, and its record
         stays, so nobody begins it later. Raises ``AttemptInProgress`` while another attempt may be at work.
         """
-        at = task.turn, task.index
         message, words = f"{tool.name}: {why} It was not begun: nothing was done.", _words(task)
         failed: Outcome = {"status": "failed", "message": message, "undo": None}
         if words:  # last, where they may be cut; and nobody vouches for what a rule says
             failed |= {"message": self._cut(task, state, f"{message} Its last words: {words}"), "defect": True}
 
-        def fail() -> Outcome:
+        costs = {} if tool.cost_microusd is None else {"cost_microusd": 0}
+        body = {"tool": tool.name, **failed, **costs}
+        return self._end_unbegun(task, state, history, "settled", body, lambda_context)
+
+    def _end_unbegun(
+        self, task: ExecuteTask, state: CallState, history: History, name: str, body: Outcome, lambda_context: Any
+    ) -> str | None:
+        """Record how a write ends that nobody has begun, and return its status; None where it was begun meanwhile.
+
+        The lease of its key is held while the log is read again, and ``body`` stays as the key's record: a slow attempt
+        that read the call before begins it no more. ``name``: the event, "refused" or "settled". Raises
+        ``AttemptInProgress`` while another attempt may be at work, ``RetryLater``.
+        """
+        at = task.turn, task.index
+
+        def end() -> Outcome:
             if self._begun(history, at):
                 raise _Begun
-            return self.log.kept(task.run_id, {"tool": tool.name, **failed})
+            return self.log.kept(task.run_id, unbegun(name, body))
 
         try:
-            self.once.run(effect_key(task.run_id, at), fail, lambda_context)
+            record = self.log.unkept(task.run_id, self.once.run(effect_key(task.run_id, at), end, lambda_context))
         except _Begun:
             return None
-        if self._begun(history, at):  # the record is of an earlier attempt
-            return None
-        if tool.moves is not None:
-            returned(self.moves, task.run_id, at)
-        costs = {} if tool.cost_microusd is None else {"cost_microusd": 0}
-        seq = call_seq(task.turn, task.index, "settled")
-        return str(self.log.append(task.run_id, seq, {"tool": tool.name, **failed, **costs}).body["status"])
+        if UNBEGUN not in record:  # of an attempt that acted; or as an earlier version kept that nobody began it
+            if self._begun(history, at) or record["status"] != "failed":
+                return None
+            record = unbegun("settled", {**body, **record} if name == "settled" else record)
+        return self._ended_unbegun(task, state, record)
+
+    def _ended_unbegun(self, task: ExecuteTask, state: CallState, record: Outcome) -> str:
+        """Bring the log in step with the record of a write that nobody began, and return its status."""
+        name, body = record[UNBEGUN]["event"], record[UNBEGUN]["body"]
+        known = self.playbook.tools.get(state.call.tool)
+        if known is not None and known.moves is not None:
+            returned(self.moves, task.run_id, (task.turn, task.index))
+        if name == "refused":
+            body = {**body, "arguments": state.call.arguments}
+        recorded = self.log.append(task.run_id, call_seq(task.turn, task.index, name), body).body
+        return "refused" if name == "refused" else str(recorded["status"])
+
+    def _began_meanwhile(self, task: ExecuteTask) -> NoReturn:
+        key = effect_key(task.run_id, (task.turn, task.index))
+        raise AttemptInProgress(f"{key}: another attempt began it while its rules were asked here.")
 
     def _checked(
         self, task: ExecuteTask, state: CallState, history: History, moving: Moving
@@ -233,20 +267,21 @@ class Executor:
             partial(self._cut, task, state),
         )
 
-    def _refuse(self, task: ExecuteTask, state: CallState, refused: CallRefused) -> str:
+    def _refuse(
+        self, task: ExecuteTask, state: CallState, refused: CallRefused, history: History, lambda_context: Any
+    ) -> str:
+        """Record that the call is refused, and return its status; of a write under its lease. See ``_end_unbegun``."""
         why = self._cut(task, state, said(refused), _REFUSAL_CHARS)
         if _begun_as_a_write(state):
             return self._lost(task, state, why)
         if isinstance(refused, MoveRefused):
             self.emit(metric_line({"MovesRefused": 1}, fields={"run_id": task.run_id, "tool": state.call.tool}))
-        body = {
-            "tool": state.call.tool,
-            "arguments": state.call.arguments,
-            "error": type(refused).__name__,
-            "message": why,
-        }
-        self.log.append(task.run_id, call_seq(task.turn, task.index, "refused"), body)
-        return "refused"
+        body = {"tool": state.call.tool, "error": type(refused).__name__, "message": why}
+        known = self.playbook.tools.get(state.call.tool)
+        if known is not None and known.effect is Effect.WRITE:
+            status = self._end_unbegun(task, state, history, "refused", body, lambda_context)
+            return status or self._began_meanwhile(task)
+        return self._ended_unbegun(task, state, unbegun("refused", body))
 
     def _lost(self, task: ExecuteTask, state: CallState, why: str) -> NoReturn:
         """Settle a write as unknown that passed before, so the world was changed under it: what it did stays done."""
@@ -266,11 +301,18 @@ class Executor:
             raise InvalidInput(f"{task.run_id}: turn {task.turn} has no call {task.index}; nothing was executed.")
         if said.ended:
             return said.status
-        return self._refuse(task, said, NotSigned("A person is said to have decided on it, and has not signed that."))
+        unsigned = NotSigned("A person is said to have decided on it, and has not signed that.")
+        if _begun_as_a_write(said):
+            return self._lost(task, said, str(unsigned))
+        body = {"tool": said.call.tool, "error": type(unsigned).__name__, "message": str(unsigned)}
+        return self._ended_unbegun(task, said, unbegun("refused", body))  # no attempt passes it: none can begin it
 
     def _act(self, attempt: Attempt, lambda_context: Any, *, given_up: str | None = None) -> str:
         started = self.clock()
         outcome = self._outcome(attempt, lambda_context, given_up)
+        if UNBEGUN in outcome:
+            attempt.moving.release(attempt.task, attempt.tool.name)
+            return self._ended_unbegun(attempt.task, attempt.state, outcome)
         latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
         undoes = (outcome.pop(ASIDE, None) or {}).get("undoes")
         undo = undo_of(attempt, outcome)
@@ -358,11 +400,14 @@ class Executor:
 
     def _settle(self, attempt: Attempt, outcome: Outcome) -> Outcome:
         """Record ``outcome`` and return what is recorded: the earlier one where another attempt was first."""
-        if "message" in outcome:
-            message = self._cut(attempt.task, attempt.state, outcome["message"], _REFUSAL_CHARS)
-            outcome = outcome | {"message": message}
+        outcome = self._bounded(attempt, outcome)
         seq = call_seq(attempt.task.turn, attempt.task.index, "settled")
         return self.log.append(attempt.task.run_id, seq, {"tool": attempt.tool.name, **outcome}).body
+
+    def _bounded(self, attempt: Attempt, outcome: Outcome) -> Outcome:
+        if "message" not in outcome:
+            return outcome
+        return outcome | {"message": self._cut(attempt.task, attempt.state, outcome["message"], _REFUSAL_CHARS)}
 
 
 def _begun_as_a_write(state: CallState) -> bool:

@@ -30,6 +30,8 @@ Position = tuple[int, int]
 Item = dict[str, Any]
 #: What is kept with an outcome, and is no part of it in the log.
 ASIDE = "aside"
+#: What is kept of a write that ended before anybody began it: the event that says so.
+UNBEGUN = "unbegun"
 #: So many positions, with two items each, in one request.
 _POSITIONS_A_BATCH, _ATTEMPTS = 50, 5
 
@@ -38,7 +40,7 @@ _POSITIONS_A_BATCH, _ATTEMPTS = 50, 5
 class Done:
     """A write of this run that came to an end, as the executor recorded it.
 
-    status       ok, failed or unknown
+    status       ok, failed or unknown; refused, denied or repeated where nobody began it
     undo         the call that undoes it; None where nothing does
     on_rollback  what a rollback does about it: undo, keep or freeze; "" in what an older version recorded
     gives_back   whether its undo gives its money back to the windows
@@ -149,6 +151,16 @@ class Recorded:
     @property
     def _resource(self) -> str:
         return f"Table {self.table} (IDEMPOTENCY_TABLE)"
+
+
+def unbegun(event: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the record of a write that nobody began: its status is never ok, and nothing undoes it.
+
+    ``event``: "refused" or "settled"; ``body``: what it says in the log, of a refusal without the arguments.
+    """
+    status = "refused" if event == "refused" else body["status"]
+    told = "repeated" if status == "ok" else status
+    return {"status": told, "undo": None, UNBEGUN: {"event": event, "body": dict(body)}}
 
 
 def effect_key(run_id: str, at: Position) -> str:
