@@ -176,7 +176,7 @@ class _Look:
         for function in functions:
             if function is None or is_pydantics(function) or _is_ours(function):
                 continue
-            if (why := unsteady_validator(function)) is not None:
+            if (why := unsteady_validator(function, place.owner)) is not None:
                 name = getattr(function, "__qualname__", "a validator")
                 self._refuse(place, f"is not stable: {name} {why}. Take it from ctx in the tool, or only check there")
 
