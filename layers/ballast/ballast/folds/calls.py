@@ -111,6 +111,11 @@ def calls(events: Sequence[Event]) -> tuple[CallState, ...]:
     return tuple(states[key] for key in sorted(states))
 
 
+def as_sent(events: Sequence[Event], at: tuple[int, int], call: ToolCall) -> ToolCall:
+    """Return the call at a position as it was proposed, or as people changed it; ``call`` where none is there."""
+    return next((state.call for state in calls(events) if (state.turn, state.index) == at), call)
+
+
 def _after(state: CallState, event: Event) -> CallState:
     body = event.body
     if event.name == "call.intended":

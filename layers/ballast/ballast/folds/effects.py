@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import Effects, Event, ExitReason, HandOver, Planner, ToolCall
-from ballast.folds.calls import CallState, calls, committed, proposals
-from ballast.folds.sameness import identity
+from ballast.folds.calls import CallState, as_sent, calls, committed, proposals
+from ballast.folds.sameness import asks_the_same, identity
 
 Position = tuple[int, int]
 Identity = Callable[[ToolCall], str]
@@ -87,7 +87,8 @@ def earlier(events: Sequence[Event], at: Position, call: ToolCall, same: Identit
     """
     before = [event for event in events if not event.name.startswith("call.") or (event.turn, event.index) < at]
     reads = [state for state in calls(before) if state.effect == "read" and state.status == "ok"]
-    found = [state for state in (*reads, *standing(before, same).writes) if same(state.as_admitted) == same(call)]
+    stand, sent = (*reads, *standing(before, same).writes), as_sent(events, at, call)
+    found = [state for state in stand if asks_the_same(call, sent, state.as_admitted, state.call, same)]
     return max(found, key=lambda state: (state.status in UNKNOWN, position(state)), default=None)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from ballast.contracts import Event, ToolCall
 from ballast.folds.approvals import approval_rounds
-from ballast.folds.calls import CallState, calls
-from ballast.folds.sameness import identity
+from ballast.folds.calls import CallState, as_sent, calls
+from ballast.folds.sameness import asks_the_same, identity
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ def rejected_before(
 ) -> Rejection | None:
     """Return the rejection of the same call before ``at``, where that is the last that people said to it; else None."""
     before = [state for state in calls(events) if (state.turn, state.index) < at and state.approval is not None]
-    wanted = same(call)
+    sent = as_sent(events, at, call)
     for state in sorted(before, key=lambda one: (one.turn, one.index), reverse=True):
         forms = rejected(events, state) or (state.as_admitted,)
-        if wanted in map(same, forms):
+        if any(asks_the_same(call, sent, form, state.call, same) for form in forms):
             return None if state.approval else _rejection(events, state)
     return None
 

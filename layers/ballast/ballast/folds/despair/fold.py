@@ -104,6 +104,7 @@ class _Watch:
     target: Target
     signs: dict[Position, Sign] = field(default_factory=dict)
     asked: dict[Position, tuple[str, Search | None]] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
     ladder: Ladder = field(default_factory=Ladder)
     repeats: Repeats = field(default_factory=Repeats)
     cycles: Cycles = field(default_factory=Cycles)
@@ -112,11 +113,18 @@ class _Watch:
     results: Results = field(default_factory=Results)
     writes: Writes = field(default_factory=Writes)
 
+    def _key(self, call: ToolCall) -> str:
+        """Return what equal calls share. What is sent twice is one call, whatever its tool makes of it each time."""
+        sent = identity(call)
+        if sent not in self.keys:
+            self.keys[sent] = self.same(call)
+        return self.keys[sent]
+
     def propose(self, at: Position, call: ToolCall) -> Sign | None:
         """Take note of a proposed call and return its signal, if it has one."""
         if call.tool in self.polled:
             return None
-        key, search = self.asked[at] = self.same(call), search_of(call)
+        key, search = self.asked[at] = self._key(call), search_of(call)
         same = self.repeats.see(key, at)
         lap = self.cycles.see(key, call.tool, at)
         near = self.searches.see(search, at) if search else None
