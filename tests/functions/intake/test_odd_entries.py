@@ -12,8 +12,8 @@ from ballast.contracts import Event
 from ballast.log.codec import encode
 from tests.functions.cloud import client
 from tests.functions.http import ACME, ask, event
-from tests.functions.intake.test_api_read import answered, get
-from tests.functions.intake.test_corrupt import HAND_OVER, LAMBDA_BYTES, everything
+from tests.functions.intake.test_api_read import answered, everything, get
+from tests.functions.intake.test_corrupt import HAND_OVER, LAMBDA_BYTES
 from tests.functions.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("waiting_workflow")
