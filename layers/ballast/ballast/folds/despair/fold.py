@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 
 from ballast.contracts import Event, Planner, ToolCall
 from ballast.folds.calls import CallState, calls
-from ballast.folds.despair.ladder import Kind, Ladder, Rung, Sign, rung_of
+from ballast.folds.despair.ladder import Kind, Ladder, Rung, Sign, rung_of, rung_of_spiral
 from ballast.folds.despair.memory import Cycles, Errors, Position, Repeats, Results, Searches, Writes
 from ballast.folds.despair.resemblance import Search, error_class, search_of, target_of
 from ballast.folds.effects import Identity
 from ballast.folds.sameness import identity
 
-Target = Callable[[ToolCall], str | None]
+Target = Callable[[ToolCall], Search | None]
 #: What the executor records where it obeyed; such a call had no outcome of its own.
 FORBIDDEN = "ToolForbidden"
 #: Of two signals at one call that lead as far, the one that says more.
@@ -47,7 +47,7 @@ def despair(
 
     polled  tools that may ask the same again and again
     same    tells equal calls
-    target  says what a call writes about, whatever words it has: such calls are counted
+    target  says what a call writes about (``rest``), and in which words: such calls are counted
     """
     watch = _watched(events, polled, same, target)
     return Despair(watch.ladder.rung, watch.signs, watch.ladder.forbidden, watch.ladder.loop)
@@ -134,7 +134,8 @@ class _Watch:
         if near:
             found.append(Sign(Kind.NEAR_EQUAL, rung_of(Kind.NEAR_EQUAL, near.count), near.count, near.first))
         if again := self.writes.see(self.target(call)):
-            found.append(Sign(Kind.SPIRAL, rung_of(Kind.SPIRAL, again.count), again.count, again.first))
+            written, alike = again
+            found.append(Sign(Kind.SPIRAL, rung_of_spiral(written.count, alike), written.count, written.first))
         sign = max(found, key=lambda one: (one.rung, _TELLING[one.kind]))
         if sign.kind is Kind.SAME_CALL:
             sign = replace(sign, answer=same.answered is not None)
