@@ -131,7 +131,9 @@ class Executor:
             moving.release(task, state.call.tool)
             if outcome["status"] != "ok" and _begun_as_a_write(state):
                 return self._lost(task, state, str(outcome["message"]))
-            if attempt.tool.effect is Effect.READ:
+            if attempt.tool.effect is Effect.READ or _begun_as_a_write(
+                state
+            ):  # of a repeat that the log says has begun
                 return str(self._settle(attempt, outcome)["status"])
             settled = {"tool": attempt.tool.name, **self._bounded(attempt, outcome)}
             status = self._end_unbegun(task, state, history, "settled", settled, lambda_context)
