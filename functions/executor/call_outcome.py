@@ -7,11 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import ToolCall
-from ballast.log.events import CallSettled, LeftOut
+from ballast.log.events import CallRefused, CallSettled, LeftOut
 
 Position = tuple[int, int]
 #: What is kept with an outcome, and is no part of it in the log.
 _ASIDE = "aside"
+#: What is kept of a write that ended before anybody began it: the event that says so.
+_UNBEGUN = "unbegun"
+#: What the log says of a call that ended.
+Ends = CallRefused | CallSettled
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class CallOutcome:
     cost_microusd  what is charged for it
     aside        what only the executor keeps
     tool         the tool as an earlier attempt kept it; None for the call's own
+    unbegun      what the log says of a write that ended before anybody began it, a refusal without its arguments
     """
 
     status: str
@@ -78,6 +83,13 @@ class CallOutcome:
     cost_microusd: int | None = None
     aside: Aside | None = None
     tool: str | None = None
+    unbegun: Ends | None = None
+
+    @classmethod
+    def never_begun(cls, ends: Ends) -> CallOutcome:
+        """Return the record of a write that nobody began: its status is never ok, and nothing undoes it."""
+        status = "refused" if isinstance(ends, CallRefused) else ends.status
+        return cls("repeated" if status == "ok" else status, undo_made=True, unbegun=ends)
 
     @classmethod
     def without_effect(cls, status: str, message: str) -> CallOutcome:
@@ -103,12 +115,17 @@ class CallOutcome:
             cost_microusd=settled.cost_microusd,
             aside=Aside.read(kept[_ASIDE]) if kept.get(_ASIDE) else None,
             tool=settled.tool,
+            unbegun=_read_unbegun(kept[_UNBEGUN]) if kept.get(_UNBEGUN) else None,
         )
 
     def kept(self, tool: str) -> dict[str, Any]:
         """Return it as JSON, for the executor's own record of a call of ``tool``."""
         body = self.settled((0, 0), tool).body
-        return body if self.aside is None else body | {_ASIDE: self.aside.kept}
+        if self.aside is not None:
+            body |= {_ASIDE: self.aside.kept}
+        if self.unbegun is not None:
+            body |= {_UNBEGUN: {"event": self.unbegun.NAME.partition(".")[2], "body": self.unbegun.body}}
+        return body
 
     def settled(self, at: Position, tool: str) -> CallSettled:
         """Return what the log says of the call of ``tool`` at that position."""
@@ -128,6 +145,11 @@ class CallOutcome:
         if self.undo_made:
             given["undo"] = self.undo
         return CallSettled(turn=at[0], index=at[1], tool=self.tool or tool, status=self.status, **given)
+
+
+def _read_unbegun(kept: Mapping[str, Any]) -> Ends:
+    kind = CallRefused if kept["event"] == "refused" else CallSettled
+    return kind.model_validate({**_NOWHERE, **kept["body"]})
 
 
 #: In the executor's own record the key of the item tells the position.

@@ -29,6 +29,7 @@ from ballast.contracts.said import in_utf8, said
 from ballast.errors import (
     ApprovalParked,
     ApprovalRequired,
+    AttemptInProgress,
     CallRefused,
     EffectUnknown,
     InvalidInput,
@@ -47,7 +48,7 @@ from ballast.playbook.gate import admit_call
 from ballast.run import Run
 from functions.executor.approval import approved
 from functions.executor.attempt import Attempt, Step, in_form
-from functions.executor.call_outcome import CallOutcome, Position
+from functions.executor.call_outcome import CallOutcome, Ends, Position
 from functions.executor.circuit import Circuits
 from functions.executor.cost import charge, reserve_anew, within_ceiling
 from functions.executor.despair import not_in_circles
@@ -125,7 +126,7 @@ class Executor:
             attempt, outcome = self._checked(task, state, history, moving)
         except CallRefused as refused:
             moving.release(task, state.call.tool)
-            return self._refuse(task, state, refused)
+            return self._refuse(task, state, refused, history, lambda_context)
         except Exception:  # people are asked, or it is tried again: nothing moves now
             moving.release(task, state.call.tool)
             raise
@@ -133,7 +134,10 @@ class Executor:
             moving.release(task, state.call.tool)
             if outcome.status != "ok" and _begun_as_a_write(state):
                 return self._lost(task, state, outcome.message or "")
-            return self._settle(attempt, outcome).status
+            if attempt.tool.effect is Effect.READ or _begun_as_a_write(state):  # a repeat that the log says has begun
+                return self._settle(attempt, outcome).status
+            settled = self._bounded(attempt, outcome).settled(attempt.at, attempt.tool.name)
+            return self._end_unbegun(task, state, history, settled, lambda_context) or self._began_meanwhile(task)
         return self._act(attempt, lambda_context)
 
     def _given_up(self, task: ExecuteTask, state: CallState, history: History, lambda_context: Any) -> str:
@@ -144,17 +148,19 @@ class Executor:
         name, why = state.call.tool, f"It did not end ({task.given_up}), and is not tried again."
         known = self.playbook.tools.get(name)
         if _begun_as_a_write(state) or (known is not None and known.effect is Effect.WRITE):
-            unbegun = None
             if known is not None and not _begun_as_a_write(state):
                 unbegun = self._unbegun(task, state, history, known, why, lambda_context)
-            if unbegun is not None:
-                return unbegun
+                if unbegun is not None:
+                    return unbegun
+                state = history.call(task.turn, task.index) or state
+                if state.ended:
+                    return self.execute(task, history, lambda_context)
             try:
                 moving = Moving(self.moves, self.playbook, lambda_context.aws_request_id)
                 attempt = self._admitted(task, state, history, moving)
                 charge(attempt)  # it may have no cost to tell
             except CallRefused as refused:
-                return self._refuse(task, state, refused)
+                return self._refuse(task, state, refused, history, lambda_context)
             return self._act(attempt, lambda_context, given_up=f"{name}: {why}")
         if task.given_up in (RetryLater.__name__, SettingInvalid.__name__):
             try:  # once more, for its outcome or its words; a setting is for who runs the stack
@@ -173,29 +179,61 @@ class Executor:
         No rule of it is asked: it may be the rule that is down. The lease of its key is held meanwhile, and its record
         stays, so nobody begins it later. Raises ``AttemptInProgress`` while another attempt may be at work.
         """
-        at = task.turn, task.index
         message, words = f"{tool.name}: {why} It was not begun: nothing was done.", _words(task)
         failed = CallOutcome.without_effect("failed", message)
         if words:  # last, where they may be cut; and nobody vouches for what a rule says
             message = self._cut(task, state, f"{message} Its last words: {words}")
             failed = replace(failed, message=message, defect=True)
 
-        def fail() -> dict[str, Any]:
-            if self._begun(history, at):
-                raise _Begun
-            return self.log.kept(task.run_id, failed.kept(tool.name))
-
-        try:
-            self.once.run(effect_key(task.run_id, at), fail, lambda_context)
-        except _Begun:
-            return None
-        if self._begun(history, at):  # the record is of an earlier attempt
-            return None
-        if tool.moves is not None:
-            returned(self.moves, task.run_id, at)
         if tool.cost_microusd is not None:
             failed = replace(failed, cost_microusd=0)
-        return self._recorded(task, failed, tool.name).status
+        settled = failed.settled((task.turn, task.index), tool.name)
+        return self._end_unbegun(task, state, history, settled, lambda_context)
+
+    def _end_unbegun(
+        self, task: ExecuteTask, state: CallState, history: History, ends: Ends, lambda_context: Any
+    ) -> str | None:
+        """Record how a write ends that nobody has begun, and return its status; None where it was begun meanwhile.
+
+        The lease of its key is held while the log is read again, and what the log is to say stays as the key's record: a
+        slow attempt that read the call before begins it no more. Raises ``AttemptInProgress`` while another attempt may
+        be at work, ``RetryLater``.
+        """
+        at = task.turn, task.index
+
+        def end() -> dict[str, Any]:
+            if self._begun(history, at):
+                raise _Begun
+            return self.log.kept(task.run_id, CallOutcome.never_begun(ends).kept(state.call.tool))
+
+        try:
+            record = self.log.unkept(task.run_id, self.once.run(effect_key(task.run_id, at), end, lambda_context))
+        except _Begun:
+            return None
+        outcome = CallOutcome.read(record)
+        if outcome.unbegun is not None:
+            return self._ended_unbegun(task, state, outcome.unbegun)
+        # Of an attempt that acted; or as an earlier version kept that nobody began it.
+        if self._begun(history, at) or outcome.status != "failed":
+            return None
+        if isinstance(ends, CallSettled):
+            outcome = replace(outcome, cost_microusd=ends.cost_microusd)
+        return self._ended_unbegun(task, state, outcome.settled(at, state.call.tool))
+
+    def _ended_unbegun(self, task: ExecuteTask, state: CallState, ends: Ends) -> str:
+        """Bring the log in step with the record of a write that nobody began, and return its status."""
+        known = self.playbook.tools.get(state.call.tool)
+        if known is not None and known.moves is not None:
+            returned(self.moves, task.run_id, (task.turn, task.index))
+        here: dict[str, Any] = {"turn": task.turn, "index": task.index}
+        if isinstance(ends, RefusedCall):
+            self.log.record(task.run_id, ends.model_copy(update=here | {"arguments": state.call.arguments}))
+            return "refused"
+        return self.log.record(task.run_id, ends.model_copy(update=here)).status
+
+    def _began_meanwhile(self, task: ExecuteTask) -> NoReturn:
+        key = effect_key(task.run_id, (task.turn, task.index))
+        raise AttemptInProgress(f"{key}: another attempt began it while its rules were asked here.")
 
     def _checked(
         self, task: ExecuteTask, state: CallState, history: History, moving: Moving
@@ -236,22 +274,21 @@ class Executor:
             partial(self._cut, task, state),
         )
 
-    def _refuse(self, task: ExecuteTask, state: CallState, refused: CallRefused) -> str:
+    def _refuse(
+        self, task: ExecuteTask, state: CallState, refused: CallRefused, history: History, lambda_context: Any
+    ) -> str:
+        """Record that the call is refused, and return its status; of a write under its lease. See ``_end_unbegun``."""
         why = self._cut(task, state, said(refused), _REFUSAL_CHARS)
         if _begun_as_a_write(state):
             return self._lost(task, state, why)
         if isinstance(refused, MoveRefused):
             self.emit(metric_line({"MovesRefused": 1}, fields={"run_id": task.run_id, "tool": state.call.tool}))
-        fact = RefusedCall(
-            turn=task.turn,
-            index=task.index,
-            tool=state.call.tool,
-            arguments=state.call.arguments,
-            error=type(refused).__name__,
-            message=why,
-        )
-        self.log.record(task.run_id, fact)
-        return "refused"
+        refusal = _refusal(task, state, refused, why)
+        known = self.playbook.tools.get(state.call.tool)
+        if known is not None and known.effect is Effect.WRITE:
+            status = self._end_unbegun(task, state, history, refusal, lambda_context)
+            return status or self._began_meanwhile(task)
+        return self._ended_unbegun(task, state, refusal)
 
     def _lost(self, task: ExecuteTask, state: CallState, why: str) -> NoReturn:
         """Settle a write as unknown that passed before, so the world was changed under it: what it did stays done."""
@@ -270,11 +307,18 @@ class Executor:
             raise InvalidInput(f"{task.run_id}: turn {task.turn} has no call {task.index}; nothing was executed.")
         if said.ended:
             return said.status
-        return self._refuse(task, said, NotSigned("A person is said to have decided on it, and has not signed that."))
+        unsigned = NotSigned("A person is said to have decided on it, and has not signed that.")
+        if _begun_as_a_write(said):
+            return self._lost(task, said, str(unsigned))
+        # No attempt passes it: none can begin it.
+        return self._ended_unbegun(task, said, _refusal(task, said, unsigned, str(unsigned)))
 
     def _act(self, attempt: Attempt, lambda_context: Any, *, given_up: str | None = None) -> str:
         started = self.clock()
         outcome = self._outcome(attempt, lambda_context, given_up)
+        if outcome.unbegun is not None:
+            attempt.moving.release(attempt.task, attempt.tool.name)
+            return self._ended_unbegun(attempt.task, attempt.state, outcome.unbegun)
         latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
         done = replace(with_undo(attempt, outcome), latency_ms=latency_ms, cost_microusd=charge(attempt))
         settled = self._settle(attempt, done)
@@ -359,18 +403,27 @@ class Executor:
 
     def _settle(self, attempt: Attempt, outcome: CallOutcome) -> CallSettled:
         """Record ``outcome`` and return what is recorded: the earlier one where another attempt was first."""
-        if outcome.message is not None:
-            message = self._cut(attempt.task, attempt.state, outcome.message, _REFUSAL_CHARS)
-            outcome = replace(outcome, message=message)
-        return self._recorded(attempt.task, outcome, attempt.tool.name)
+        return self._recorded(attempt.task, self._bounded(attempt, outcome), attempt.tool.name)
 
     def _recorded(self, task: ExecuteTask, outcome: CallOutcome, tool: str) -> CallSettled:
         return self.log.record(task.run_id, outcome.settled((task.turn, task.index), tool))
+
+    def _bounded(self, attempt: Attempt, outcome: CallOutcome) -> CallOutcome:
+        if outcome.message is None:
+            return outcome
+        return replace(outcome, message=self._cut(attempt.task, attempt.state, outcome.message, _REFUSAL_CHARS))
 
 
 def _begun_as_a_write(state: CallState) -> bool:
     """Say whether an attempt was about to act: only what resolves the call can say then that nothing was done."""
     return state.status == "intended" and state.effect == Effect.WRITE
+
+
+def _refusal(task: ExecuteTask, state: CallState, refused: CallRefused, why: str) -> RefusedCall:
+    """Return what the log is to say of a refused call, without the arguments: they come with the record of it."""
+    return RefusedCall(
+        turn=task.turn, index=task.index, tool=state.call.tool, error=type(refused).__name__, message=why
+    )
 
 
 def _words(task: ExecuteTask) -> str:

@@ -6,6 +6,7 @@ of a client that nobody here has heard of, says nothing about its effect: the re
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from ballast.contracts.said import said
@@ -19,6 +20,8 @@ from functions.executor.timeout import TimedOut
 
 #: Makes a text short enough to be recorded, without parting a sensitive value.
 Cut = Callable[[str], str]
+#: What nobody can tell from "nothing was found" where it is empty, or 0.
+_MAY_BE_EMPTY = (bool, int, float, complex, Decimal, str, bytes, bytearray, list, tuple, dict, set, frozenset)
 
 
 class NothingDone(RetryLater):
@@ -26,15 +29,7 @@ class NothingDone(RetryLater):
 
 
 class InDoubt(Exception):
-    """The tool, or what it asked, ended with an error: its effect may have happened, and may still happen.
-
-    passes  whether the error looks like one that passes by itself. It decides how long a question is asked again,
-            and never whether something happened.
-    """
-
-    def __init__(self, message: str, *, passes: bool) -> None:
-        super().__init__(message)
-        self.passes = passes
+    """The tool, or what it asked, ended with an error: its effect may have happened, and may still happen."""
 
 
 class _Ended(Exception):
@@ -58,14 +53,31 @@ def run_tool(tool: Tool, call: Callable[[], Any], cut: Cut) -> CallOutcome:
 
 
 def found(tool: Tool, verify: Callable[[], Any], cut: Cut) -> CallOutcome | None:
-    """Return the outcome of the effect that ``verify`` found, or None. Raises as ``run_tool`` does."""
+    """Return the outcome of the effect that ``verify`` found, or None. Raises as ``run_tool`` does.
+
+    None says that nothing was found, and False where it can be no result. Any other empty value is ``NotAsPromised``.
+    """
     try:
         result = _called(tool, verify, cut)
     except ToolFailed as failed:
-        raise InDoubt(cut(f"verify of {tool.name} failed: {said(failed)}"), passes=False) from failed
-    if result is None:
+        raise InDoubt(cut(f"verify of {tool.name} failed: {said(failed)}")) from failed
+    if result is None or (result is False and not _may_return_false(tool)):
         return None
+    if isinstance(result, _MAY_BE_EMPTY) and not result:
+        told = repr(result) if isinstance(result, bool | int | float) else f"an empty {type(result).__name__}"
+        raise NotAsPromised(f"verify of {tool.name} returned {told}, which says nothing: None where it did not happen.")
     return _ok(tool, None if result is True and tool.returns_nothing else result, cut)
+
+
+def _may_return_false(tool: Tool) -> bool:
+    """Say whether False may be the result of the effect, so that it does not tell whether that happened."""
+    if tool.returns_nothing:
+        return False
+    try:
+        tool.dump(False)
+    except Exception:
+        return False
+    return True
 
 
 def run_read(tool: Tool, call: Callable[[], Any], cut: Cut) -> CallOutcome:
@@ -117,22 +129,7 @@ def _called(tool: Tool, call: Callable[[], Any], cut: Cut) -> Any:
     except Exception as problem:
         ours = isinstance(problem, RetryLater | SettingInvalid | TimedOut | _Ended)
         what = said(problem) if ours else f"{type(problem).__name__}: {said(problem)}"
-        raise InDoubt(cut(f"{tool.name} broke: {what}"), passes=_passes(problem)) from problem
-
-
-def _passes(problem: BaseException) -> bool:
-    """Say whether an error looks like an outage: it, or what it was raised from, is the network's or ours."""
-    seen: set[int] = set()
-    left: list[BaseException | None] = [problem]
-    while left:
-        one = left.pop()
-        if one is None or id(one) in seen:
-            continue
-        if isinstance(one, OSError | RetryLater | TimedOut):
-            return True
-        seen.add(id(one))
-        left += [one.__cause__, one.__context__]
-    return False
+        raise InDoubt(cut(f"{tool.name} broke: {what}")) from problem
 
 
 def _ok(tool: Tool, result: Any, cut: Cut) -> CallOutcome:

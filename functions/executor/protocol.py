@@ -44,8 +44,10 @@ from functions.executor.outcome import InDoubt, NotAsPromised, NothingDone, foun
 TRIES = 6
 #: So many runs of a write with ``verify`` may end in doubt; where it did not happen then, the planner is told so.
 RUNS = 2
-#: So many attempts may end in doubt where ``verify`` cannot be asked; then it is unknown.
+#: So often ``verify`` may be asked in vain, whatever runs came before; then it is unknown.
 DOUBTS = 3
+#: How the log begins what it says of such a question.
+_NOT_ASKED = "Whether it happened could not be asked."
 
 
 class _Waits(ProcessEnds):
@@ -247,14 +249,14 @@ class Write:
         try:
             return found(self.tool, self.verify, self.cut)
         except NothingDone as later:
-            problem, passes = str(later), True
+            problem = str(later)
         except InDoubt as doubt:
-            problem, passes = str(doubt), doubt.passes
-        except NotAsPromised as odd:
-            problem, passes = str(odd), False
-        if not passes or len(self.doubts()) + 1 >= DOUBTS:
+            problem = str(doubt)
+        except NotAsPromised as odd:  # it answers, and not as it should: it will not answer otherwise
+            return _unknown(f"Whether it happened could not be verified. {odd}")
+        if sum(not doubt.ran and doubt.message.startswith(_NOT_ASKED) for doubt in self.doubts()) + 1 >= DOUBTS:
             return _unknown(f"Whether it happened could not be verified. {problem}")
-        self._note(ran or f"Whether it happened could not be asked. {problem}", ran=bool(ran))
+        self._note(ran or f"{_NOT_ASKED} {problem}", ran=bool(ran))
         raise _Waits(problem)
 
     def _found_at_once(self) -> CallOutcome | None:

@@ -38,7 +38,7 @@ _POSITIONS_A_BATCH, _ATTEMPTS = 50, 5
 class Done:
     """A write of this run that came to an end, as the executor recorded it.
 
-    status       ok, failed or unknown
+    status       ok, failed or unknown; refused, denied or repeated where nobody began it
     undo         the call that undoes it; None where nothing does
     on_rollback  what a rollback does about it: undo, keep or freeze; "" in what an older version recorded
     gives_back   whether its undo gives its money back to the windows

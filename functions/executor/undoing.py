@@ -87,7 +87,7 @@ def _effect(attempt: Attempt) -> Done | None:
 def _is_undone(records: Mapping[Position, Done], one: Done) -> bool:
     """Say whether a call has undone it, or may have."""
     by = records.get(one.undone_by) if one.undone_by is not None else None
-    return one.undone_by is not None and (by is None or by.status not in ("failed", "denied"))
+    return one.undone_by is not None and (by is None or by.status not in ("failed", "denied", "refused"))
 
 
 def _freezes(records: Mapping[Position, Done], one: Done) -> bool:

@@ -99,7 +99,7 @@ class Listing:
             if of_run and (len(wrong) < len(mine) or (one.run_id, seqs[-1]) in events):
                 of_run += self._corrections(one.run_id)
             there = bool(of_run or wrong) and not is_expired(of_run, self.clock())
-            made.append((one, self._summary(of_run, wrong) if there else None))
+            made.append((one, self._summary(one.run_id, of_run, wrong) if there else None))
         return made
 
     def _corrections(self, run_id: str) -> list[Event]:
@@ -107,12 +107,12 @@ class Listing:
         after_the_end, _ = self.log.read_turns(run_id, LAST_TURN, 1, [])
         return [event for event in after_the_end if event.name == "run.corrected"]
 
-    def _summary(self, of_run: list[Event], wrong: list[Unreadable]) -> RunSummary:
-        run = None
-        if not wrong and not any(event.name in ("run.refused", "run.ended") for event in of_run):
-            # Whether it runs or waits, only the whole log says.
-            run = run_of(*self.log.read_all(of_run[0].run_id))
-        return line_of(of_run, wrong) if run is None else _line(run)
+    def _summary(self, run_id: str, of_run: list[Event], wrong: list[Unreadable]) -> RunSummary | None:
+        if wrong or any(event.name in ("run.refused", "run.ended") for event in of_run):
+            return line_of(of_run, wrong, run_id)
+        # Whether it runs or waits, only the whole log says.
+        events, unreadable = self.log.read_all(run_id)
+        return None if is_expired(events, self.clock()) else _line(run_of(events, unreadable, run_id))
 
 
 def _wants(wanted: Wanted, run: RunSummary) -> bool:

@@ -20,7 +20,7 @@ from ballast.http.paging import PAGE_BYTES, fitting, sent_bytes
 from ballast.log.aws_errors import consequences
 from ballast.log.event import Event, order
 from ballast.log.keys import run_seq
-from ballast.log.run_log import RunLog, Unreadable
+from ballast.log.run_log import LONGEST_RUN_DAYS, RunLog, Unreadable
 from ballast.money import dollars
 from ballast.runtime import Runtime
 from functions.intake.contract import CorruptEvent, EventPage, LoggedEvent, Run, RunSummary, Written
@@ -72,7 +72,7 @@ class Runs:
             events, unreadable = self.log.read_all(run_id)
             if not (events or unreadable):
                 return run
-        return None if is_expired(events, self.clock()) else run_of(events, unreadable)
+        return None if is_expired(events, self.clock()) else run_of(events, unreadable, run_id)
 
     def tenant(self, run_id: str) -> str | None:
         """Return whose the run is, None where there is none; reads its first event, and no more.
@@ -163,8 +163,8 @@ def pending(request: RunRequest, status: str = "running") -> Run:
     return Run.model_validate(about(request) | {"run_id": request.run_id, "status": status})
 
 
-def run_of(events: Sequence[Event], unreadable: Sequence[Unreadable] = ()) -> Run:
-    """Return the run that ``events``, all of its log that can be read, tell of."""
+def run_of(events: Sequence[Event], unreadable: Sequence[Unreadable], run_id: str) -> Run:
+    """Return the run that ``events``, all of its log that can be read, tell of; whatever is left of it."""
     wrong, left_out = fitting(
         (CorruptEvent(seq=plain(one.seq), why=plain(one.why)) for one in unreadable),
         _CORRUPT_BYTES,
@@ -179,7 +179,7 @@ def run_of(events: Sequence[Event], unreadable: Sequence[Unreadable] = ()) -> Ru
             if not wrong:
                 wrong = (CorruptEvent(seq="", why=f"the log does not add up: {_brief(problem)}"),)
     told = [event for event in events if event.seq.startswith(_FIRST_AND_LAST) or event.name == "run.corrected"]
-    line = line_of(told, unreadable)
+    line = line_of(told, unreadable, run_id)
     return Run.model_validate(line.model_dump() | {"corrupt": wrong})
 
 
@@ -196,20 +196,38 @@ def _more(left_out: int) -> str:
 
 
 def is_expired(events: Sequence[Event], now: datetime) -> bool:
-    """Say whether the run's first event is gone, and by its ending it must be: TTL removes the oldest first."""
-    names = {event.name for event in events}
-    if not events or names & {"run.opened", "run.refused"}:
+    """Say whether TTL removes the run by now, in whatever order: the own time of one of its events is over.
+
+    Where its first event is gone it is over as soon as its endings tell that this was the oldest.
+    """
+    first = next((event for event in events if event.name in ("run.opened", "run.refused")), None)
+    if any(_is_over(event, now, first) for event in events):
+        return True
+    return first is None and forgets((event for event in events if event.name in ("run.ended", "run.settled")), now)
+
+
+def _is_over(event: Event, now: datetime, first: Event | None) -> bool:
+    """Say whether TTL removes the event by now.
+
+    Believed of what is kept as long as a run may last, and is no older than the run: whoever may append an event that
+    says otherwise hides no run that is going on.
+    """
+    try:
+        expires_at = int(dict(event.stored)["expires_at"])
+        written = datetime.fromisoformat(event.at).timestamp()
+        since = written if first is None else datetime.fromisoformat(first.at).timestamp()
+    except _GARBLED:
         return False
-    return forgets((event for event in events if event.name in ("run.ended", "run.settled")), now)
+    return since <= written <= expires_at - LONGEST_RUN_DAYS * 86_400 and expires_at < now.timestamp()
 
 
-def line_of(of_run: Sequence[Event], unreadable: Sequence[Unreadable] = ()) -> RunSummary:
+def line_of(of_run: Sequence[Event], unreadable: Sequence[Unreadable], run_id: str) -> RunSummary:
     """Return what a run's first and last event say of it; what they do not say, because they cannot be read, is None.
 
     ``of_run`` is both, where there are both, and its corrections; ``unreadable`` those, or others, that cannot be read.
     """
     tenant = _tenant(of_run, unreadable)
-    known = {"run_id": (of_run or unreadable)[0].run_id, "tenant": None if tenant == _NOBODY else tenant}
+    known = {"run_id": run_id, "tenant": None if tenant == _NOBODY else tenant}
     facts: dict[str, Any] = known | {"status": "corrupt"}
     ends = [event for event in of_run if event.name in ("run.ended", "run.refused")]
     try:

@@ -155,7 +155,7 @@ class Agent:
             turn,
             self._within_limits(run, completion, history),
             lambda reason: self._successor(run, reason),
-            nothing=completion.nothing,
+            completion,
         )
         signs = verdict(run, turn, decision, self.playbook)
         charge = settling.settled(requested, completion, self.prices)

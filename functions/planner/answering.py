@@ -6,7 +6,8 @@
            └ complaints ─▶ hand-over to the agent itself (``refused_answer`` in ``model.responded``)
                              └ complaints again ─▶ hand-over with ``answer_invalid``; where writes stand, to a person
     nothing, or reasoning alone ─▶ hand-over to the agent itself, whatever the stop reason
-                             └ nothing again ─▶ hand-over with ``empty_answer``, or what the stop reason says
+                             └ nothing again ─▶ hand-over with ``empty_answer``, or what the stop reason says; where
+                                                there is a text and writes stand, to a person
 
 Where no turn is left, the model is not asked once more.
 """
@@ -15,13 +16,16 @@ from collections.abc import Callable
 from typing import Any
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner
+from ballast.contracts.wire import whole
 from ballast.log.events import ModelRequested, ModelResponded
 from ballast.playbook import Playbook
 from ballast.playbook.answers import judged
 from ballast.playbook.opening import ASK_REQUESTER
 from ballast.run import Run
 from ballast.validation import too_long
+from functions.planner.completion import Completion
 from functions.planner.prose import call_in_prose
+from functions.planner.spoken import answer_of_object
 
 #: What is recorded against a reply that is no answer.
 _NOTHING = "it said nothing"
@@ -35,16 +39,21 @@ def checked(
     turn: int,
     decision: Decided,
     successor: Callable[[ExitReason], Planner],
-    *,
-    nothing: bool,
+    completion: Completion,
 ) -> tuple[Decided, tuple[str, ...]]:
-    """Return what stands of ``decision``, and the complaints against it. ``nothing``: ``Completion.nothing``."""
-    if isinstance(decision, HandOver) and nothing:
+    """Return what stands of ``decision``, and the complaints against it; ``completion`` is what it was read from."""
+    if isinstance(decision, HandOver) and completion.nothing:
         if _said_nothing_before(run) or not _has_turn_left(run, turn):
-            return decision, ()
-        return HandOver(to=Planner.AGENT, reason=ExitReason.EMPTY_ANSWER), (_NOTHING,)
+            # The words may be an answer that only looks like reasoning: a person reads it, nothing is rolled back.
+            ended = decision.reason is ExitReason.EMPTY_ANSWER and completion.written
+            stays = ended and run.standing.effects
+            return (HandOver(to=Planner.HUMAN, reason=decision.reason) if stays else decision), ()
+        tag = (whole(" ".join(completion.tag.split()), 40),) if completion.tag else ()
+        return HandOver(to=Planner.AGENT, reason=ExitReason.EMPTY_ANSWER), (_NOTHING, *tag)
     if not isinstance(decision, Answer):
         return decision, ()
+    if not _is_formal(run, playbook):
+        decision = decision.model_copy(update={"text": answer_of_object(decision.text)})
     read = judged(run, playbook, turn, decision)
     complaints = _called(run, playbook, decision) or read.complaints
     if not complaints:
@@ -60,9 +69,12 @@ def _called(run: Run, playbook: Playbook, answer: Answer) -> tuple[str, ...]:
     """Return what is against an answer that is a call written as text; one that is too long is not searched."""
     if too_long(answer):
         return ()
-    formal = playbook.agent.answer_schema(run.opening.request.intent) is not None
-    found = call_in_prose(answer.text, {*playbook.tools, ASK_REQUESTER}, formal=formal)
-    return (f"{found}; make the call itself if you need it",) if found else ()
+    found = call_in_prose(answer.text, {*playbook.tools, ASK_REQUESTER}, formal=_is_formal(run, playbook))
+    return (f"{found}; make the call itself if you need it, or write it in other words",) if found else ()
+
+
+def _is_formal(run: Run, playbook: Playbook) -> bool:
+    return playbook.agent.answer_schema(run.opening.request.intent) is not None
 
 
 def sent_back(run: Run) -> list[dict[str, Any]]:
@@ -73,6 +85,8 @@ def sent_back(run: Run) -> list[dict[str, Any]]:
     if _says_nothing(last):
         cut = last.stop_reason == ExitReason.MAX_TOKENS
         why = " It was cut at its limit of tokens: think less." if cut else ""
+        if not why and last.refused_answer[1:]:
+            why = f" What {last.refused_answer[1]!r} marks was read as reasoning: if it is none, name no such tag."
         return [{"text": f"Your last reply said nothing.{why} Write the answer in plain words, or call a tool."}]
     text = (
         f"Your answer was not sent: {'; '.join(last.refused_answer)}. Write the whole answer again without that. "
@@ -88,7 +102,7 @@ def _newest(run: Run) -> ModelResponded | None:
 
 
 def _says_nothing(completion: ModelResponded) -> bool:
-    return completion.refused_answer == (_NOTHING,)
+    return (completion.refused_answer or ("",))[0] == _NOTHING
 
 
 def _refused_before(run: Run) -> bool:

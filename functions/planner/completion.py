@@ -51,6 +51,8 @@ class Completion:
     tier      the service tier that it was served in, as reported; None where it does not say
     decision  None where ``reason`` asks for a hand-over
     nothing   whether it neither calls anything nor says anything but reasoning, and its reason does not say why
+    written   whether there is any text in it, be it reasoning
+    tag       the tag of its reasoning, where it says nothing else
     """
 
     message: dict[str, Any]
@@ -60,6 +62,8 @@ class Completion:
     tier: str | None
     decision: CallTools | Answer | None
     nothing: bool = False
+    written: bool = False
+    tag: str | None = None
 
     @property
     def tokens(self) -> TokenCounts | None:
@@ -78,7 +82,9 @@ def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
     blocks = [block for block in content if isinstance(block, Mapping)] if isinstance(content, Sequence) else []
     proposed = _client_calls(blocks) if len(blocks) <= MAX_BLOCKS else []
     content = _recordable(blocks, proposed, turn) if len(blocks) <= MAX_BLOCKS else None
-    text = "" if content is None or proposed else spoken(plain(text_of(blocks))).text
+    written = "" if content is None or proposed else plain(text_of(blocks))
+    said = spoken(written)
+    text = said.text
     decision, because = _decide(reason, text, proposed) if content is not None else (None, _too_large(reason))
     return Completion(
         message={"role": "assistant", "content": content or [{"text": "(not recorded: larger than a reply can be)"}]},
@@ -88,6 +94,8 @@ def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
         tier=tier_of(reply),
         decision=decision,
         nothing=content is not None and not (proposed or text) and is_reply and reason not in _SAYS_WHY,
+        written=bool(written),
+        tag=None if text else said.tag,
     )
 
 

@@ -4,13 +4,13 @@ The executor obeys what is recorded with a decision; the ladder itself is ``ball
 """
 
 from collections.abc import Mapping
+from enum import Enum
 from functools import partial
 from typing import Any
 
 from ballast.contracts import Answer, CallTools, HandOver, ToolCall
-from ballast.contracts.wire import canonical
 from ballast.errors import whatever_it_raises
-from ballast.folds.despair import Despair, Sign, despair, recorded, target_of, verdicts
+from ballast.folds.despair import Despair, Search, Sign, despair, recorded, target_of, verdicts
 from ballast.folds.sameness import same
 from ballast.log.events import LoopSignal
 from ballast.log.keys import Key
@@ -18,6 +18,7 @@ from ballast.metrics import metric_line, usd
 from ballast.playbook import Effect, Playbook
 from ballast.run import Run
 from ballast.validation import FreeText, Grounded, Kind, leaves
+from ballast.validation.amounts import names_amount
 from ballast.validation.taint import wanted_of
 from ballast.validation.value import Wanted
 
@@ -48,10 +49,11 @@ def loop_stopped(run: Run) -> str:
     return metric_line({"LoopsStopped": 1, "SavedUsd": usd(run.stopped_loops[-1].saved_microusd)})
 
 
-def _target(playbook: Playbook, call: ToolCall) -> str | None:
-    """Return what a write is about: its tool and the ids that it must be grounded in, else all but its texts.
+def _target(playbook: Playbook, call: ToolCall) -> Search | None:
+    """Return what a write is about, and in which words: its tool, the ids that it must be grounded in, all but texts.
 
-    Ids are the values with a mark that are no amounts, as a set: neither their spelling nor their order counts.
+    Ids are the values with a mark that are no amounts, as a set: neither their spelling nor their order counts. Beside
+    them, and without a mark, each value says which thing is meant (a day, a line, a tag), unless it is a text.
     """
     tool = playbook.tools.get(call.tool)
     if tool is None or tool.effect is not Effect.WRITE:
@@ -62,11 +64,26 @@ def _target(playbook: Playbook, call: ToolCall) -> str | None:
         arguments = tool.form.value(args)
     if args is None:
         return target_of(call)
-    marked = [wanted_of(found) for found in leaves(type(args), args, Grounded) if found.mark is not None]
-    if ids := sorted({one.alike for one in marked if Kind.AMOUNT not in one.kinds}):
-        return canonical([call.tool, ids])
-    free = {str(found.value) for found in leaves(type(args), args, FreeText) if found.mark is not None}
-    return target_of(call.model_copy(update={"arguments": arguments}), free=free, spelled=_spelled)
+    marked = [found for found in leaves(type(args), args, Grounded) if found.mark is not None]
+    ids = {one.alike for one in map(wanted_of, marked) if Kind.AMOUNT not in one.kinds}
+    texts = list(leaves(type(args), args, FreeText))
+    return target_of(
+        call.model_copy(update={"arguments": arguments}),
+        ids=ids,
+        marked={_as_sent(found.value) for found in marked} if ids else (),
+        free={str(found.value) for found in texts if found.mark is not None},
+        chosen={_as_sent(found.value) for found in texts if found.chosen},
+        spelled=_which if ids else _spelled,
+    )
+
+
+def _as_sent(value: Any) -> str:
+    return str(value.value if isinstance(value, Enum) else value)
+
+
+def _which(name: str, value: Any) -> Any:
+    """Return the same for all spellings of a value that says which; None where it says how much."""
+    return None if names_amount(name) else _spelled(name, value)
 
 
 def _spelled(name: str, value: Any) -> Any:

@@ -17,7 +17,7 @@ from functions.planner.evened import Evened, evened
 #: Keys of a call as an object: what is called, and with what.
 _WHAT = (
     "name", "tool", "tool_name", "toolName", "function", "function_name", "functionName", "action", "recipient_name",
-    "recipient",
+    "recipient", "method",
 )  # fmt: skip
 _WITH = (
     "arguments", "parameters", "args", "params", "kwargs", "input", "tool_input", "toolInput", "action_input",
@@ -28,6 +28,8 @@ _AROUND = ("tool_calls", "toolUse", "tool_use", "function_call", "function_calls
 #: Those that say of themselves that a tool is meant, and its arguments.
 _SURELY_WHAT = frozenset(("tool", "tool_name", "toolName", "function", "function_name", "functionName"))
 _SURELY_WITH = frozenset(_WITH) - {"input", "params", "content", "action_input"}
+#: What an object says that it is, where it is a call.
+_TYPES = ("tool_use", "tool_call", "function_call", "function", "server_tool_use")
 
 #: Words that make a call of a tag, a token or a fence whose name has them.
 _TOOL = re.compile(r"tools?|functions?|invokes?|(?:tool|function|func)(?:calls?|use|code|names?|input|args?|results?)")
@@ -43,16 +45,22 @@ _TOKEN = re.compile(r"</?\|/?(?P<token>[^|<>\n]{1,60})/?\|(?P<tail>/?[\w=. -]{0,
 _FENCE = re.compile(r"```[ \t]*(?P<name>[\w-]{3,40})\b")
 #: What else only a model writes that means to call a tool, whatever the tool's name.
 _MARKER = re.compile(
-    r"\[/?(?:[a-z]{1,20}_){0,3}(?:tool|function)s?(?:_[a-z]{1,20}){1,3}\](?!\()"
+    r"\[/?(?:[a-z]{1,20}_){0,3}(?:tool|function)s?"
+    r"(?:_(?!(?:box|kit|tip|bar|menu|icon|button|list|page|shop|set)(?:e?s)?\])"
+    r"[a-z]{1,20}){1,3}\](?!\()"
     r"|\[/?(?:[a-z]{1,20}_){1,3}(?:tool|function)s?\](?!\()"
     r"|\[\s?(?:(?:calling|invoking|executing)\s(?:the\s)?(?:tool|function)|(?:tool|function)[ _-](?:call|use|request|"
-    r"invocation))s?(?:\s?:|\s)[^\]\n]{1,400}\](?!\()"
-    r"|✿\w{2,20}✿"
-    r"|\bfunctools\s?\["
-    r"|\bto=functions\.\w"
-    r"|\bfunctions\.[a-z_][\w-]{0,63}:\d"
-    r"|^[ \t*#>]{0,8}(?:tool|function)[ _-]?calls?[ \t*`]{0,6}:[ \t*`]{0,6}(?:[\[{]|[a-z]\w{0,60}_\w{1,60}\()"
-    r"|^[ \t*]{0,8}Action[ \t*]{0,4}:.{0,200}\n[\s*]{0,20}Action[ _]Input[ \t*]{0,4}:"
+    r"invocation))s?(?:\s?:\s?|\s)"
+    r"(?=[`\"']?[a-z]\w{0,30}_\w{1,40}|[`\"']?[\w.-]{1,64}[`\"']?(?:\s?[({:\]]|\s(?:with|for)\b))"
+    r"[^\]\n]{1,400}\](?!\()"
+    r"|✿(?:function|args|result|return)✿"
+    r"|\bfunctools\s?\[\s{0,4}\{"
+    r"|(?<![?&\w])to=functions\.\w"
+    r"|\bfunctions\.[a-z_][\w-]{0,63}:\d{1,6}\s{0,9}\{"
+    r"|<end_code>"
+    r"|^[ \t*#>]{0,8}(?:tool|function)[ _-]?calls?[ \t*`]{0,6}:[ \t*`]{0,6}"
+    r"(?:[\[{]\s{0,9}[\[{\"']|[a-z]\w{0,60}_\w{1,60}\()"
+    r"|^[ \t*]{0,8}Action[ \t*]{0,4}:[ \t*`]{0,6}[\w.-]{1,99}[ \t*`]{0,6}\n[\s*]{0,20}Action[ _]Input[ \t*]{0,4}:"
     r"|<(?P<of>tool|function|tool_name|function_name)>\s{0,9}[a-z]\w{0,60}_\w{1,60}\s{0,9}</",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -64,8 +72,11 @@ _IN_TEXT = re.compile(
     re.IGNORECASE,
 )
 _MOST_OBJECTS = 40
-#: A text that is nothing but calls, of whatever names: ``[get_weather(city="Berlin"), get_time()]``.
-_ONLY_CALLS = re.compile(r"\[?\s*(?:print\()?[A-Za-z_][\w.]{0,80}\((?=\s*(?:\)|[A-Za-z_]\w{0,80}\s*=[^=]|[\"'{\[]))")
+#: A text that is nothing but calls. One without a list around it or a keyword in it may be a formula: ``SUM("A1")``.
+_ONLY_CALLS = re.compile(
+    r"(?P<list>\[?)\s*(?:print\()?(?P<name>[A-Za-z_][\w.]{0,80})"
+    r"\((?=\s*(?:\)|(?P<keyword>[A-Za-z_]\w{0,80}\s*=[^=])|[\"'{\[]))"
+)
 _FENCED = re.compile(r"\A(?P<ticks>`{1,3})[\w-]{0,20}[ \t]*\n?(?P<text>.*?)\n?(?P=ticks)\Z", re.DOTALL)
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -82,8 +93,9 @@ def call_in_prose(text: str, tools: Collection[str], *, formal: bool = False) ->
         return f"it has {whole(' '.join(marker.split()), 40)!r}, a call of a tool written as text"
     name = _as_object(text, seen.text, tools, formal) or _by_name(seen.text, tools, formal)
     bare = _bare(seen.text)
-    if name is None and not formal and bare.endswith((")", ")]", ");")) and _ONLY_CALLS.match(bare):
-        name = bare.lstrip("[ \n").partition("(")[0]
+    if name is None and not formal and bare.endswith((")", ")]", ");")) and (only := _ONLY_CALLS.match(bare)):
+        known = any(_names_one(part, tools) for part in only["name"].split("."))
+        name = only["name"] if known or only["list"] or only["keyword"] else None
     return None if name is None else f"it has a call of {whole(name, 64)} written as text"
 
 
@@ -102,13 +114,16 @@ def _marked(text: str, seen: Evened) -> str | None:
 
 
 def _is_quoted(text: str, found: re.Match[str]) -> bool:
-    """Say whether it stands alone between backticks, as what a sentence speaks of."""
-    return text[max(0, found.start() - 1) : found.start()] == "`" and text[found.end() : found.end() + 1] == "`"
+    """Say whether it stands alone between backticks or quotes, as what a sentence speaks of."""
+    before = text[max(0, found.start() - 1) : found.start()]
+    return before in ("`", '"', "'") and before == text[found.end() : found.end() + 1]
 
 
 def _is_call_tag(tag: re.Match[str]) -> bool:
     words = parts_of(tag["name"])
     told = [word for word in words if _TOOL.fullmatch(word)]
+    if words in (["function"], ["tool"]) and re.search(r"\b(?:price|class|style|href|size)\s?=", tag["more"]):
+        return False
     if told and not _ELEMENTS & set(words):
         glued = any(word not in ("tool", "tools", "function", "functions") for word in told)
         return glued or len(words) > 1 or bool(tag["is"] or tag["named"] or tag["opens"])
@@ -211,19 +226,25 @@ def _called(value: Any, tools: Collection[str], formal: bool, *, alone: bool) ->
             return name
         if formal:
             continue
-        closed = bool(given) and value.keys() <= {key, *given, *_BESIDE}
-        if closed and (alone or _means_arguments(name, value, given)):
+        closed = bool(given) and key != "method" and value.keys() <= {key, *given, *_BESIDE}
+        if closed and _means_arguments(name, value, given, alone=alone):
             return name
         if alone and key in _SURELY_WHAT and _is_distinct(name):
             return name
     [only] = value if len(value) == 1 else [None]
-    return only if alone and only in tools and isinstance(value[only], dict) else None
+    takes = dict if formal else dict | str
+    return only if alone and only in tools and isinstance(value[only], takes) else None
 
 
-def _means_arguments(name: str, value: dict[str, Any], given: list[str]) -> bool:
-    """Say whether an object in the middle of a text calls a tool that nobody knows."""
-    surely = _SURELY_WITH & set(given) and any(isinstance(value[key], dict | str) for key in given)
-    return bool(re.fullmatch(r"[A-Za-z_][\w.-]{0,63}", name) and surely)
+def _means_arguments(name: str, value: dict[str, Any], given: list[str], *, alone: bool) -> bool:
+    """Say whether an object calls a tool that nobody knows: its name can be one, and it says that it has arguments."""
+    if not re.fullmatch(r"[A-Za-z_][\w.-]{0,99}", name):
+        return False
+    objects = any(isinstance(value[key], dict) for key in given)
+    if objects and (alone or value.get("type") in _TYPES):
+        return True
+    surely = _SURELY_WITH | {"action_input"} if alone else _SURELY_WITH
+    return bool(surely & set(given)) and any(isinstance(value[key], dict | str) for key in given)
 
 
 # Names
@@ -261,16 +282,24 @@ _WORDS_WHAT = "|".join(re.escape(" ".join(parts_of(one))).replace(r"\ ", "[ _]?"
 _WORDS_WITH = "|".join(re.escape(" ".join(parts_of(one))).replace(r"\ ", "[ _]?") for one in _WITH if one != "content")
 
 
-def _anywhere(name: str) -> list[str]:
-    """Return the shapes that make a call of any name."""
+def _anywhere(name: str, labels: str) -> list[str]:
+    """Return the shapes that make a call of any name, one after each of the ``labels`` with its arguments below."""
+    what, with_ = "|".join(_WHAT), "|".join(_WITH)
     return [
-        rf"[\"'](?:{'|'.join(_WHAT)})[\"']\s{{0,4}}[:=]\s{{0,4}}[\"'](?:functions\.)?{name}[\"']"
-        rf"(?=[^{{}}]{{0,400}}[\"'](?:{'|'.join(_WITH)})[\"']\s{{0,4}}[:=])",
-        rf"^[ \t>*`#-]{{0,12}}(?i:{_WORDS_WHAT})[*` \t]{{0,4}}[:=][ \t*`\"']{{0,6}}(?:functions\.)?{name}\b"
-        rf"[^\n]{{0,200}}\n(?:[^\n]{{0,200}}\n){{0,2}}?[ \t>*`#-]{{0,12}}(?i:{_WORDS_WITH})[*` \t]{{0,4}}[:=]",
+        rf"[\"'](?:{what})[\"']\s{{0,4}}[:=]\s{{0,4}}[\"'](?:functions\.)?{name}[\"']"
+        rf"(?=[^{{}}]{{0,400}}[\"'](?:{with_})[\"']\s{{0,4}}[:=])",
+        rf"[{{,]\s{{0,20}}(?:{what})\s{{0,4}}:\s{{0,4}}[\"'](?:functions\.)?{name}[\"']"
+        rf"(?=\s{{0,9}},[^{{}}]{{0,400}}\b(?:{with_})\s{{0,4}}:)",
+        rf"^[ \t>*`#-]{{0,12}}(?i:{labels})[*` \t]{{0,4}}[:=][ \t*`\"']{{0,6}}(?:functions\.)?{name}[`\"'*]{{0,3}}"
+        rf"[ \t]{{0,4}}\n(?:[^\n]{{0,200}}\n){{0,2}}?[ \t>*`#-]{{0,12}}(?i:{_WORDS_WITH})[*` \t]{{0,4}}[:=]",
+        rf"^[ \t>*`#-]{{0,12}}(?i:(?:using|calling|invoking)?\s?(?:tool|function)(?:[ _]name)?)[*` \t]{{0,4}}[:=]"
+        rf"[ \t*`\"']{{0,6}}{name}[`\"'*]{{0,3}}[ \t]{{0,4}}\n[ \t>*`-]{{0,8}}"
+        rf"[A-Za-z][\w ]{{0,30}}[*`]{{0,3}}:[ \t]{{0,4}}\S",
         rf"^[ \t*>#]{{0,8}}Action[ \t*]{{0,4}}:[ \t*`]{{0,6}}{name}[ \t*`]{{0,6}}(?:$|[\[({{])",
-        rf"<(?P<around>tool|function|tool_name|function_name|action|name)>\s{{0,9}}{name}\s{{0,9}}</",
-        rf"\bto={name}\b",
+        rf"<(?P<around>tool|function|tool_name|function_name)>\s{{0,9}}{name}\s{{0,9}}</",
+        rf"<(?P<carries>execute|api_call|use_tool|tool|function_call|run_tool)>\s{{0,9}}{name}\b[^<>\n]{{0,400}}</",
+        rf"\b{name}\s?\[ARGS\]",
+        rf"^Code:[ \t]{{0,4}}\n```[^`]{{0,2000}}?\b{name}\(",
         rf"{_LINE}(?:print\(|await\s|[A-Za-z_]\w{{0,40}}\s?=\s?)?(?:[A-Za-z_]\w{{0,40}}\.){{0,3}}{name}"
         rf"\((?=[\"'\[{{\d-]|{_KEYWORD})[^\n]{{0,2000}}\)[ \t`;)\]]{{0,4}}$",
     ]
@@ -280,22 +309,31 @@ def _anywhere(name: str) -> list[str]:
 def _distinct_calls(tool: str) -> re.Pattern[str]:
     """Return the calls of a tool whose name nobody writes by chance, in any spelling of the name."""
     name = "(?i:" + "[_-]?".join(parts_of(tool)) + ")"
-    value = rf"\)|\{{|\*\*|{_KEYWORD}|[\"'\[]|[A-Za-z]{{0,8}}[-#]?\d"
+    typed = r"[A-Za-z_]\w{0,80}\s{0,4}:\s{0,4}[\"'\d\[{]"
+    value = rf"\{{|\*\*|{_KEYWORD}|{typed}|[\"'\[]|[A-Za-z]{{0,8}}[-#]?\d"
     shapes = [
         rf"(?<![\w-]){name}\((?=\s{{0,9}}(?:{value}))",
-        rf"(?<![\w-]){name}\s{{1,4}}\((?=\s{{0,9}}(?:\{{|{_KEYWORD}))",
-        rf"(?<![\w\"'-]){name}[\s`*:=>→-]{{0,8}}(?:(?:with|using)\s(?:\w{{1,20}}[:\s]{{1,2}}){{0,3}})?(?:json\s{{0,4}})?"
-        rf"\{{\s{{0,20}}[\"'}}]",
+        rf"(?<![\w-]){name}\s{{1,4}}\((?=\s{{0,9}}(?:\{{|{_KEYWORD}|{typed}))",
+        rf"{_LINE}(?:print\(|await\s|[A-Za-z_]\w{{0,40}}\s?=\s?)?(?:[A-Za-z_]\w{{0,40}}\.){{0,3}}{name}\(\s{{0,9}}\)"
+        r"[ \t`;)\],.]{0,4}$",
+        rf"(?<![\w\"'-]){name}[\s`*:=>→<-]{{0,8}}(?:(?:with|using)\s(?:\w{{1,20}}[:\s]{{1,2}}){{0,3}})?"
+        rf"(?:json\s{{0,4}})?\{{\s{{0,20}}[\"'}}]",
         rf"</?{name}(?:\s[^<>]{{0,200}})?/?>",
         rf"^[ \t*#>]{{0,8}}(?i:tool|function)[ _-]?(?i:calls?|use|request|invocation)[*` \t]{{0,4}}:"
         rf"[*`\"' \t]{{0,6}}{name}\b",
-        rf"[\[*]\s?(?i:calls?|calling|invok\w{{1,5}}|execut\w{{1,5}})\s(?:the\s)?(?:tool\s|function\s)?[`\"']?{name}\b",
+        rf"[\[*(]\s?(?i:calls?|calling|invok\w{{1,5}}|execut\w{{1,5}})\s(?:the\s)?(?:tool\s|function\s)?"
+        rf"[`\"']?{name}\b",
+        rf"<(?P<element>command|cmd|call|run|action|name|method_call|fncall|api)>\s{{0,9}}{name}\b[^<>\n]{{0,400}}</",
         rf"{_LINE}[/@]{name}\b",
+        rf"^\$ {name}\b",
+        rf"\{{[{{%]\s?{name}\b",
+        rf"^[ \t]{{0,8}}\[{name}\b[^\]\n(]{{0,400}}\](?!\()[ \t]{{0,8}}$",
         rf"{_LINE}{name}\s{{1,4}}[a-z_]\w{{0,40}}=\S",
         rf"{_LINE}{name}[`*]{{0,3}}:?[`*]{{0,3}}[ \t]{{0,4}}\n"
         r"(?:[ \t]{1,8}[-\s]{0,3}[a-z]\w{0,40}|[a-z]{1,20}_\w{1,40}):[ \t]{0,4}\S",
         rf"\bfunctions\.{name}\s{{0,3}}[({{:]",
-        *_anywhere(name),
+        rf"(?<![?&\w])to={name}\b",
+        *_anywhere(name, _WORDS_WHAT),
     ]
     return re.compile("|".join(shapes), re.MULTILINE)
 
@@ -308,14 +346,17 @@ def _word_calls(tool: str) -> re.Pattern[str]:
         rf"(?<![\w`-]){name}\((?=[A-Za-z_]\w{{0,80}}\s{{0,4}}=\s{{0,4}}(?:[\"'\[{{\d-]|True\b|False\b|None\b))",
         rf"{_LINE}{name}[\s`*:=>-]{{0,8}}(?:json\s{{0,4}})?\{{\s{{0,20}}[\"'][\w-]{{1,64}}[\"']\s{{0,4}}:",
         rf"\A[`\s]{{0,9}}{name}\(\)[`\s;]{{0,9}}\Z",
-        rf"\bfunctions\.{name}\(",
-        *_anywhere(name),
+        rf"\bfunctions\.{name}\((?=[\"'{{\[]|{_KEYWORD})",
+        rf"(?<![?&\w])to={name}\b(?=[^\n{{]{{0,40}}\n?[ \t]{{0,4}}\{{)",
+        *_anywhere(name, "tool(?:[ _]?name)?|function(?:[ _]?name)?"),
     ]
     return re.compile("|".join(shapes), re.MULTILINE)
 
 
 def _element(tool: str, text: str) -> re.Match[str] | None:
-    """Return where the tool is an element with an end; without one, a word between brackets is no call."""
+    """Return where the tool is an element with its arguments; without any, a word between brackets is no call."""
     name = re.escape(tool)
-    found = re.search(rf"<{name}(?:\s[^<>]{{0,200}})?/>|<{name}(?:\s[^<>]{{0,200}})?>", text)
-    return found if found and (found.group().endswith("/>") or f"</{tool}>" in text[found.end() :]) else None
+    found = re.search(
+        rf"<{name}(?:\s[^<>]{{0,200}})?/>|<{name}\s[\w-]{{1,40}}\s?=[^<>]{{0,200}}>|<{name}>\s{{0,9}}<\w", text
+    )
+    return found if found and ("<" not in found.group()[1:] or f"</{tool}>" in text[found.end() :]) else None

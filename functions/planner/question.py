@@ -12,7 +12,7 @@ from ballast.contracts import CallTools, ExitReason, HandOver, Planner
 from ballast.playbook.opening import ASK_REQUESTER, Question
 from ballast.run import Run
 from functions.planner.prose import call_in_prose
-from functions.planner.spoken import spoken
+from functions.planner.spoken import answer_of_object, spoken
 
 
 def asked(decision: CallTools, tools: Collection[str] = ()) -> HandOver | None:
@@ -27,7 +27,7 @@ def asked(decision: CallTools, tools: Collection[str] = ()) -> HandOver | None:
         sent = Question.model_validate(decision.calls[0].arguments)
     except ValidationError:
         return None
-    said = spoken(sent.question).text
+    said = answer_of_object(spoken(sent.question).text)
     if not said or call_in_prose(said, {*tools, ASK_REQUESTER}):
         return None
     return HandOver(to=Planner.REQUESTER, reason=ExitReason.QUESTION, guidance=said)

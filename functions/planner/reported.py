@@ -25,10 +25,11 @@ from functions.planner.spoken import cited_text
 _MOST_TOKENS = 10**12
 #: Text has no more bytes a token than that: up to 17 were measured, for a text of nothing but the longest words that
 #: are one token in the vocabularies of today. A single token may have 61, so that few bytes prove only that there is
-#: one. Of one mark repeated (spaces, dashes) a token may have 128: a run of it counts as a few.
+#: one. Of one mark repeated (spaces, dashes, underscores) a token may have 128 bytes: a run of it counts as a few, with
+#: as much room again, so that the longest run has a token for 256.
 _MOST_BYTES, _ONE_TOKEN_BYTES = 24, 64
-_RUN = re.compile(r"([^\w])\1{7,}")
-_RUN_SHORT = r"\1" * 8
+_RUN = re.compile(r"(\r\n|[\W_])\1{7,}")
+_RUN_MARKS, _RUN_BYTES = 8, 256
 #: A prompt is rendered by the provider: of a short one, that is wrapping and schemas for the most part, little is
 #: certain. The next prompt's bound asks for more (``request``).
 _SHORT_PROMPT_BYTES, _MOST_SHORT_PROMPT_BYTES = 4_096, 600
@@ -81,9 +82,11 @@ def read_usage(usage: Any, blocks: Sequence[Mapping[str, Any]]) -> Weighed:
         return Weighed(None, why="a part of the usage is no count" if usage else None)
     made = [part for block in blocks for part in _made(block)]
     size = sum(_bytes(part) for part in made)
-    least = max(int(bool(made)), _least(size - _ONE_TOKEN_BYTES, _MOST_BYTES))
+    calls = sum(isinstance(block.get("toolUse"), Mapping) for block in blocks)  # each has a token for its own
+    least = max(int(bool(made)), calls, _least(size - _ONE_TOKEN_BYTES, _MOST_BYTES))
     if tokens.output < least:
-        return Weighed(None, why=f"{tokens.output} output tokens for {size} bytes of text")
+        called = f" and {calls} calls" if calls else ""
+        return Weighed(None, why=f"{tokens.output} output tokens for {size} bytes of text{called}")
     return Weighed(tokens)
 
 
@@ -92,12 +95,12 @@ def _made(block: Mapping[str, Any]) -> list[str]:
 
     Reasoning that is encrypted has as many bytes as it likes; that there is some is all that it says.
     """
-    texts = [block.get("text"), cited_text(block)]
-    thought, use = block.get("reasoningContent"), block.get("toolUse")
-    if isinstance(thought, Mapping):
-        told = thought.get("reasoningText")
-        texts.append(told.get("text") if isinstance(told, Mapping) else None)
-    made = [text for text in texts if isinstance(text, str) and text.strip()]
+    thought, use, guarded = block.get("reasoningContent"), block.get("toolUse"), block.get("guardContent")
+    told = thought.get("reasoningText") if isinstance(thought, Mapping) else None
+    shown = guarded.get("text") if isinstance(guarded, Mapping) else None
+    texts = [block.get("text"), cited_text(block), *(_text_of(one) for one in (told, shown))]
+    # A text that is none, as a list of them, is as long as it is written.
+    made = [text for text in (one if isinstance(one, str) else str(one) for one in texts if one) if text.strip()]
     if isinstance(thought, Mapping) and thought.get("redactedContent"):
         made.append("-")
     if isinstance(use, Mapping):
@@ -105,9 +108,19 @@ def _made(block: Mapping[str, Any]) -> list[str]:
     return made
 
 
+def _text_of(part: Any) -> Any:
+    return part.get("text") if isinstance(part, Mapping) else part
+
+
 def _bytes(text: str) -> int:
     """Return the bytes of a text in UTF-8, a run of one mark counted as a few of it."""
-    return len(_RUN.sub(_RUN_SHORT, text).encode("utf-8", "surrogatepass"))
+    runs = [(len(_utf8(run[1])), len(_utf8(run.group()))) for run in _RUN.finditer(text)]
+    counted = sum(min(whole, max(_RUN_MARKS * mark, whole * _MOST_BYTES // _RUN_BYTES)) for mark, whole in runs)
+    return len(_utf8(text)) - sum(whole for _, whole in runs) + counted
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
 
 
 def weighed(usage: Weighed, requested: ModelRequested) -> Weighed:

@@ -2,9 +2,11 @@
 
 Models leak it in tags (``<think>…</think>``), in the special tokens of their templates, and under labels
 (``Thought: … Final Answer: …``). A name with a part that means reasoning makes a tag one, however it is spelled.
-Reasoning is taken out; a text with reasoning whose end cannot be found says nothing.
+Reasoning is taken out; a text with reasoning whose end cannot be found says nothing. A tag that a sentence speaks of
+(``write </think> to end it``, ``because <reason>.``) is a word of it: reasoning has its end, or begins a sentence.
 """
 
+import json
 import re
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -16,13 +18,14 @@ from ballast.validation import ANSWER_BYTES
 from functions.planner.evened import evened
 from functions.planner.prose import call_in_prose, parts_of
 
-__all__ = ["Spoken", "call_in_prose", "cited_text", "spoken", "text_of"]
+__all__ = ["Spoken", "answer_of_object", "call_in_prose", "cited_text", "spoken", "text_of"]
 
 #: Eight times what an answer may have.
 _MOST_CHARS = 8 * ANSWER_BYTES
 #: A part of a tag's name that means reasoning.
 _THOUGHT = re.compile(
-    r"\w*(?:think|thought)\w*|reason(?:s|ed|er|ings?)?|reflect\w*|reflexions?|rationales?|monolog(?:ue)?s?|cots?|"
+    r"\w*(?:think|thought)(?!(?:er|able|ful|less)(?:s|ly|ness)?\Z|pads?\Z|tanks?\Z)\w*|"
+    r"reason(?:s|ings?)?|reflect\w*|reflexions?|rationales?|monolog(?:ue)?s?|cots?|"
     r"scratchpads?|deliberat\w+|introspect\w+|contemplat\w+|ponder\w*|brainstorm\w*|musings?|ruminat\w+"
 )
 #: These mean it as the whole name, or beside a word for what nobody else sees.
@@ -36,7 +39,9 @@ _DATA = frozenset(
         "failure", "fail", "exit", "status", "phrase", "stop", "finish", "dispute", "chargeback",
     )
 )  # fmt: skip
-_ENDS = frozenset(("end", "close", "stop", "eot", "finish"))
+#: Beside ``think`` these make it the name of something: ``<ThinkPad>``, ``<think-tank>``.
+_NAMES = frozenset(("pad", "pads", "tank", "tanks", "piece", "pieces"))
+_ENDS = frozenset(("end", "close", "stop", "eot", "finish", "suffix"))
 #: Gemma's ends of reasoning are two of its unused tokens.
 _UNUSED = {"unused94": False, "unused95": True}
 
@@ -49,12 +54,48 @@ _TAG = re.compile(
     r"|\[(?P<square_slash>/?)(?P<square>[a-z][a-z_ ]{2,30})\](?![(\[:])",
     re.IGNORECASE,
 )
-_THOUGHT_FENCE = re.compile(r"^```[ \t]*(?P<name>[a-z_-]{3,40})[ \t]*\n.*?(?:^```[ \t]*$|\Z)", re.S | re.M | re.I)
+#: What stands for nothing but values: ``<ThinkPad X1>`` is no tag.
+_ATTRIBUTES = re.compile(r"(?:\s+[\w:.-]{1,60}\s?=\s?(?:\"[^\"]*\"|'[^']*'|[^\s\"'=]+))*\s*(?:--)?")
+#: A sentence that goes on after a tag, and one that says something of the tag that it begins with.
+_GOES_ON = re.compile(r"[\"')\],;:.!?]|\s{1,3}[^\W\d_A-Z]|\s{0,3}\Z")
+_SPEAKS_OF = re.compile(
+    r"[\"')]?\s{1,3}(?:is|are|was|were|means?|stands?|has|had|does|will|can|may|must|marks?|begins?|"
+    r"starts?|opens?|closes?|"
+    r"ends?|stays?|tags?|and|or)\b"
+)
+#: An element that a sentence shows: with one word in it, an ellipsis, or nothing.
+_SHOWN = re.compile(r"\s?(?:…|\.{3}|\w{0,20})\s?(?P<end><\s?/[^<>]{1,60}>)")
+_STANDS_AS_WORD = re.compile(r"[\"')\],;:.!?\s]|\Z")
+_A_NOUN_FOLLOWS = re.compile(
+    r"\b(?:the|an?|this|that|tags?|your|element|marker|token|with|by|and|or|of)\s\Z", re.IGNORECASE
+)
+_THOUGHT_FENCE = re.compile(
+    r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<name>[a-z_-]{3,40})[ \t]*\n.*?(?:^(?P=fence)[`~]*[ \t]*$|\Z)", re.S | re.M | re.I
+)
 _FENCE = re.compile(r"^[ \t>*-]{0,12}```+(?P<info>[^`\n]*)$", re.MULTILINE)
 #: Harmony, the form of gpt-oss: ``<|channel|>analysis<|message|>…<|end|>…<|channel|>final<|message|>…``
 _CHANNEL = re.compile(r"<\|channel\|>\s*(?P<channel>[a-z]{1,20})[^<]{0,200}(?:<\|constrain\|>\w{0,20})?<\|message\|>")
-_SPECIAL = re.compile(r"<\|(?:start|end|return|message|channel|im_end|eot_id)\|>(?:assistant\b)?")
-_BARE_HARMONY = re.compile(r"\A\s*(?:assistant\s)?\s*analysis(?=[A-Z\s]).*?assistant\n?final(?=\s*\S)", re.DOTALL)
+_SPECIAL = re.compile(
+    r"<\|(?:start|end|return|message|channel|im_end|eot_id)\|>(?:assistant\b)?"
+    r"|<\|(?:START|END)_RESPONSE\|>|<\|(?:begin|end)_of_(?:solution|answer|box)\|>"
+)
+#: Blocks with an end of their own: Gemma's channel, and what a command line prints.
+_BLOCK = re.compile(
+    r"<\|channel>\s*(?:thought|analysis)\b.*?(?:<channel\|>|\Z)"
+    r"|\A\s*Thinking(?:\.\.\.|…)[ \t]*\n.*?^(?:\.\.\.|…)\s?done thinking\.?[ \t]*$",
+    re.DOTALL | re.MULTILINE,
+)
+#: ``### Reasoning … ### Answer``
+_HEADED = re.compile(
+    r"\A\s*(?:#{1,6}[ \t]*|\*\*|__)(?:thoughts?|thinking|(?:thought|thinking) process|(?:my |internal )?reasoning|"
+    r"chain[ -]of[ -]thought|scratchpad)[ \t]*(?:\*\*|__|:){0,2}[ \t]*\n.*?"
+    r"^(?:#{1,6}[ \t]*|\*\*|__)(?:final )?(?:answer|response|reply)[ \t]*(?:\*\*|__|:){0,2}[ \t]*$",
+    re.DOTALL | re.MULTILINE | re.IGNORECASE,
+)
+_THOUGHT_KEYS = frozenset(("thought", "thoughts", "thinking", "reasoning", "scratchpad", "chain_of_thought"))
+_ANSWER_KEYS = frozenset(("answer", "response", "reply", "final_answer", "final"))
+_FENCED = re.compile(r"\A```(?:json)?[ \t]*\n(?P<text>.*)\n```\Z", re.DOTALL | re.IGNORECASE)
+_BARE_HARMONY = re.compile(r"\A\s*(?:assistant\s?)?\s*analysis(?=[A-Z\s]).*?assistant\n?final(?=\s*\S)", re.DOTALL)
 _WRAPPED = re.compile(
     r"\A<(?P<tag>answer|final_answer|final|response|reply|output)>(?P<text>.*)</(?P=tag)>\Z", re.DOTALL | re.IGNORECASE
 )
@@ -78,10 +119,12 @@ class Spoken:
 
     text      without the reasoning; empty where it is nothing else
     unclosed  whether reasoning begins and its end is not found, so that nobody knows what is said
+    tag       the tag that the last reasoning begins or ends with, as it is written; None where there is none
     """
 
     text: str
     unclosed: bool = False
+    tag: str | None = None
 
 
 def text_of(blocks: Sequence[Mapping[str, Any]]) -> str:
@@ -118,35 +161,122 @@ def spoken(text: str) -> Spoken:
     bare = _BARE_HARMONY.sub("", text, count=1) if "final" in text else text
     if "<|channel|>" in bare:
         bare = _final(bare)
-    elif "```" in bare:
+    else:
         bare = _THOUGHT_FENCE.sub(lambda fence: "" if _is_thought(fence["name"]) else fence.group(), bare)
+    if "<|channel>" in bare or "done thinking" in bare:
+        bare = _BLOCK.sub("", bare)
+    read = _without_reasoning(bare, frozenset())
+    if read.words:  # openings that a sentence has, without an end anywhere: words of it
+        read = _without_reasoning(bare, read.words)
+    if read.unclosed:
+        return Spoken("", unclosed=True, tag=read.tag)
+    said = _labelled((_SPECIAL.sub("", read.text) if "<|" in read.text else read.text).strip())
+    wrapped = _WRAPPED.match(said) if said != text.strip() else None
+    return Spoken(wrapped["text"].strip() if wrapped else said, tag=read.tag)
+
+
+def answer_of_object(text: str) -> str:
+    """Return the answer of a text that is an object of reasoning and an answer; any other text as it is."""
+    fenced = _FENCED.match(text.strip())
+    try:
+        value = json.loads(fenced["text"] if fenced else text)
+    except (ValueError, RecursionError):
+        return text
+    if not isinstance(value, dict) or not _THOUGHT_KEYS & value.keys():
+        return text
+    answers = [value[key] for key in value if key in _ANSWER_KEYS]
+    alone = value.keys() <= _THOUGHT_KEYS | _ANSWER_KEYS and len(answers) == 1
+    return answers[0].strip() if alone and isinstance(answers[0], str) and answers[0].strip() else text
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A text without its reasoning; ``words`` are the places of openings in a sentence that have no end."""
+
+    text: str
+    unclosed: bool
+    tag: str | None
+    words: frozenset[int]
+
+
+def _without_reasoning(bare: str, words: frozenset[int]) -> _Read:
     seen = evened(bare)
     code = _Code(seen.text)
-    kept, since, depth, details = [""], 0, 0, 0
+    kept, since, details, last = [""], 0, 0, None
+    opened: list[re.Match[str]] = []
+    spoken_of: re.Match[str] | None = None  # an opening that may be a word, for an ending that is none
+    taken, shown = False, -1
     for tag in _TAG.finditer(seen.text):
         closes = _closes(tag, seen.text, in_details=details > 0)
-        if closes is None or code.quotes(tag.start(), tag.end(), closes=closes):
+        if (
+            closes is None
+            or tag.start() == shown
+            or tag.start() in words
+            or code.quotes(tag.start(), tag.end(), closes=closes)
+        ):
             continue
+        is_word = _is_word(tag, seen.text, closes=closes)
         if not closes:
-            if not depth:
+            if not opened and (end := _end_of_shown(tag, seen.text)) is not None:
+                shown = end
+                continue
+            if is_word:
+                spoken_of = spoken_of or (None if opened else tag)
+                continue
+            if not opened:
                 kept.append(bare[since : seen.origin(tag.start())])
-            depth += 0 if tag["empty"] else 1
+            if not tag["empty"]:
+                opened.append(tag)
             details += 1 if tag["summary"] is not None or (tag["name"] or "").lower() == "details" else 0
-            since = seen.origin(tag.end())
+            since, last = seen.origin(tag.end()), tag
             continue
-        if not depth:  # the beginning stood in the prompt: what came before was reasoning
+        if not opened and is_word:
+            spoken_of = None
+            continue
+        if not opened and taken and not seen.text[tag.end() :].strip():  # one ending too many, and nothing after it
+            kept.append(bare[since : seen.origin(tag.start())])
+        elif not opened and spoken_of is not None:
+            kept.append(bare[since : seen.origin(spoken_of.start())])
+        elif not opened:  # the beginning stood in the prompt: what came before was reasoning
             kept = [""]
-        depth = max(0, depth - 1)
+        del opened[-1:]
         details = max(0, details - 1) if (tag["name"] or "").lower() == "details" else details
-        since = seen.origin(tag.end())
-        if not depth:
+        since, last, spoken_of = seen.origin(tag.end()), tag, None
+        if not opened:
             code.begin_at(tag.end())
-    if depth:
-        return Spoken("", unclosed=True)
-    said = "".join([*kept, bare[since:]])
-    said = _labelled((_SPECIAL.sub("", said) if "<|" in said else said).strip())
-    wrapped = _WRAPPED.match(said) if said != text.strip() else None
-    return Spoken(wrapped["text"].strip() if wrapped else said)
+            taken = True
+    within = frozenset(tag.start() for tag in opened if _is_within(tag, seen.text)) if not words else frozenset()
+    named = bare[seen.origin(last.start()) : seen.origin(last.end())] if last else None
+    return _Read("".join([*kept, bare[since:]]), bool(opened), named, within)
+
+
+def _end_of_shown(tag: re.Match[str], text: str) -> int | None:
+    """Return where the end of an element begins that a sentence only shows; None where it shows none there."""
+    found = _SHOWN.match(text, tag.end()) if _is_within(tag, text) else None
+    return found.start("end") if found and _GOES_ON.match(text, found.end()) else None
+
+
+def _is_within(tag: re.Match[str], text: str) -> bool:
+    """Say whether the tag stands in the middle of a sentence."""
+    if tag["token"] or tag["summary"] is not None:
+        return False
+    before = text[max(0, tag.start() - 40) : tag.start()].rpartition("\n")[2].rstrip(" \t\"'(*_")
+    return bool(before.strip(" \t>*#-")) and before[-1] not in ".!?…。！？>}"
+
+
+def _is_word(tag: re.Match[str], text: str, *, closes: bool) -> bool:
+    """Say whether the tag stands as a word in a sentence that speaks of it."""
+    if tag["token"] or tag["summary"] is not None or (tag["name"] or "").lower() == "details":
+        return False
+    before = text[max(0, tag.start() - 1) : tag.start()]
+    if before not in ("", " ", "\n", '"', "'", "(") or not _STANDS_AS_WORD.match(text, tag.end()):
+        return False
+    if _SPEAKS_OF.match(text, tag.end()):
+        return True
+    if not _is_within(tag, text):
+        return False
+    noun = _A_NOUN_FOLLOWS.search(text[max(0, tag.start() - 12) : tag.start()])
+    return not closes or bool(noun or (_GOES_ON.match(text, tag.end()) and text[tag.end() :].strip()))
 
 
 def _final(text: str) -> str:
@@ -164,6 +294,9 @@ def _labelled(text: str) -> str:
 
     One with an action in between is left as it is: what it answers with, it made up.
     """
+    headed = _HEADED.match(text)
+    if headed:
+        return text[headed.end() :].strip() or text
     if not _LABEL.match(text):
         return text
     answers = list(_ANSWER_LABEL.finditer(text))
@@ -189,6 +322,8 @@ def _closes(tag: re.Match[str], text: str, *, in_details: bool) -> bool | None:
         if tag["slash"]:
             return True if in_details else None
         return False if re.search(r"type\s?=\s?[\"']?(?:reasoning|thinking)", tag["more"], re.IGNORECASE) else None
+    if not _ATTRIBUTES.fullmatch(tag["more"]):
+        return None
     return _by_name(tag["name"].rpartition(":")[2].rstrip("-"), slash=bool(tag["slash"]))
 
 
@@ -214,12 +349,16 @@ def _square_closes(tag: re.Match[str], text: str) -> bool | None:
 def _is_thought(name: str) -> bool:
     """Say whether a tag of that name holds reasoning."""
     words = parts_of(name)
+    if words in (["inner", "prefix"], ["inner", "suffix"]):
+        return True
     if "".join(words) in ("cot", "scratchpad", "scratchpads") or (len(words) == 1 and words[0] in _WHOLE):
         return True
     if _INWARD & set(words) and _KEPT_INSIDE & set(words):
         return True
     told = [word for word in words if _THOUGHT.fullmatch(word)]
-    return bool(told) and not (told == ["reason"] and _DATA & set(words))
+    if told in (["reason"], ["reasons"]):
+        return len(words) > 1 and not _DATA & set(words)
+    return bool(told) and not (told == ["think"] and _NAMES & set(words))
 
 
 class _Code:

@@ -66,7 +66,7 @@ def test_the_people_and_the_api_say_what_stopped_it_what_was_done_and_what_becam
     summary = stack.body(run_id, "0004.escalation.opened")["summary"]
     assert "Reason: model_timeout." in summary
     assert "Effects: what was written is undone." in summary
-    waits = run_of(stack.events(run_id))
+    waits = run_of(stack.events(run_id), (), run_id)
     assert (waits.reason, waits.effects) == ("model_timeout", None)
     assert [(one.tool, one.by, one.status, one.undone) for one in waits.done] == [
         ("write_note", "agent", "ok", True),
@@ -75,7 +75,7 @@ def test_the_people_and_the_api_say_what_stopped_it_what_was_done_and_what_becam
 
     stack.invoke("settle", {"run_id": run_id, "turn": 4, "ending": "unanswered"})
 
-    ended = run_of(stack.events(run_id))
+    ended = run_of(stack.events(run_id), (), run_id)
     assert (ended.status, ended.reason, ended.effects) == ("unanswered", "model_timeout", "undone")
 
 
@@ -93,7 +93,7 @@ def test_a_degraded_answer_says_what_stopped_the_agent(stack: Stack, by: str) ->
 
     stack.invoke("settle", {"run_id": run_id, "turn": 3, "ending": "answer"})
 
-    run = run_of(stack.events(run_id))
+    run = run_of(stack.events(run_id), (), run_id)
     assert (run.status, run.degraded, run.reason, run.effects) == ("answered", True, "model_unavailable", "kept")
     assert [(one.tool, one.undone) for one in run.done] == [("write_note", False)]
 
@@ -106,7 +106,7 @@ def test_the_agents_own_answer_has_no_reason(stack: Stack) -> None:
 
     stack.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "answer"})
 
-    run = run_of(stack.events(run_id))
+    run = run_of(stack.events(run_id), (), run_id)
     assert (run.reason, run.effects, run.done) == (None, "none", ())
 
 

@@ -7,6 +7,7 @@
     arn:aws:dynamodb:…:table/ballast-*-X                      whatever of the template could be called so
 
 CloudFormation calls what it makes ``STACK-LOGICALID-RANDOM``, and nobody knows here what the stack will be called.
+What has a fixed name is compared by that name: behind ``${Table.Arn}*`` is whatever begins like it.
 """
 
 import json
@@ -39,6 +40,17 @@ FORMS: Mapping[str, tuple[str, tuple[str, ...], bool]] = {
 }
 #: A parameter whose value nobody knows here stands for any text; of one's own parameters, for something of one's own.
 OPAQUE = "\0"
+#: What stands for the stack's name, and for a region or a partition, whatever they are here.
+_STACK, _SOME = "\1", "\2"
+#: Where a resource's fixed name stands; no type has two of them.
+_NAMES = (
+    *("TableName", "BucketName", "QueueName", "TopicName", "LogGroupName", "FunctionName", "StateMachineName"),
+    *("AlarmName", "Name"),
+)
+#: Types whose attributes may be any text: what another template or a function of somebody's says.
+_SAYS_ANYTHING = re.compile(r"Custom::|AWS::CloudFormation::(CustomResource|Stack)$|AWS::Serverless::Application$")
+#: A name that is put together of more names than these may be any.
+_DEEPEST = 8
 _PART = r"(?:[^:${}]|\$\{[^}]*\})*"
 _ARN = re.compile(rf"arn:{_PART}:(?P<service>{_PART}):{_PART}:{_PART}:(?P<rest>.*)", re.DOTALL)
 _PLACE = re.compile(r"\$\{([^}]+)\}")
@@ -149,13 +161,49 @@ def could_be(template: Template, arn: str, logical_id: str, free: frozenset[str]
     ``free`` are the parameters whose value may be anything.
     """
     form = FORMS.get(template["Resources"][logical_id]["Type"])
-    if form is None:
-        return False
+    return form is not None and any(_could_be(one, form, logical_id, free) for one in _put_in(template, arn))
+
+
+def _put_in(template: Template, arn: str, depth: int = 0) -> Iterator[str]:
+    """Yield what an ARN can be, once all that is known of its places is put in: fixed names, values to choose from."""
+    for place in _PLACE.finditer(arn):
+        known = ["*"] if depth >= _DEEPEST else _known(template, place[1], at_start=place.start() == 0)
+        if known is not None:
+            for text in known:
+                yield from _put_in(template, f"{arn[: place.start()]}{text}{arn[place.end() :]}", depth + 1)
+            return
+    yield arn
+
+
+def _known(template: Template, place: str, *, at_start: bool) -> list[str] | None:
+    """Return what can stand in a place, None where nothing of it is known. An ARN begins with a whole one."""
+    name, _, attribute = place.partition(".")
+    if values := template.get("Parameters", {}).get(name, {}).get("AllowedValues"):
+        return [str(value) for value in values]
+    resource = template["Resources"].get(name)
+    if resource is None:
+        return None
+    if _SAYS_ANYTHING.match(resource["Type"]) or (resource["Type"], attribute) == ("AWS::SSM::Parameter", "Value"):
+        return ["*"]
+    properties = resource.get("Properties", {})
+    fixed = next((properties[key] for key in _NAMES if key in properties), None)
+    if resource["Type"] not in FORMS or fixed is None:
+        return None
+    service, (before, *_), _ = FORMS[resource["Type"]]
+    start = f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{before}" if at_start else ""
+    try:
+        return [f"{start}{text.removeprefix('/') if before.endswith('/') else text}" for text in _texts(fixed)]
+    except Unreadable:
+        return [f"{start}*"]
+
+
+def _could_be(arn: str, form: tuple[str, tuple[str, ...], bool], logical_id: str, free: frozenset[str]) -> bool:
     service, befores, has_id = form
     pattern = tuple(_pattern(arn, free))
+    stack = _STACK if _STACK in pattern else _NAME
     if has_id:
         called = logical_id.lower() if service == "s3" else logical_id
-        made: list[tuple[Kind, ...]] = [(_NAME, *f"-{called}-", _NAME), (*called, "-", _NAME), tuple(called)]
+        made: list[tuple[Kind, ...]] = [(stack, *f"-{called}-", _NAME), (*called, "-", _NAME), tuple(called)]
     else:
         # A key's name is random: whoever writes one out knows which it is, and a wildcard may be any.
         made = [(_NAME,)] if {_ANY, _ONE} & set(_pattern(arn.rpartition("/")[2], free)) else []
@@ -173,7 +221,14 @@ class _Characters:
 
 
 Kind = str | _Characters
-_ANY, _ONE, _SEGMENT, _NAME = _Characters(), _Characters(many=False), _Characters("[^:]"), _Characters(r"[\w.-]")
+_ANY, _ONE, _SEGMENT = _Characters(), _Characters(many=False), _Characters("[^:]")
+_NAME, _DIGIT = _Characters(rf"[\w.{_SOME}-]"), _Characters("[0-9]", many=False)
+_PSEUDO: Mapping[str, tuple[Kind, ...]] = {
+    "AWS::AccountId": (_DIGIT,) * 12,
+    "AWS::Partition": (_SOME,),
+    "AWS::Region": (_SOME,),
+    "AWS::StackName": (_STACK,),
+}
 
 
 def _pattern(arn: str, free: frozenset[str]) -> Iterator[Kind]:
@@ -182,7 +237,7 @@ def _pattern(arn: str, free: frozenset[str]) -> Iterator[Kind]:
         if number % 2 == 0:
             yield from ({"*": _ANY, "?": _ONE}.get(character, character) for character in part)
         elif part.startswith("AWS::"):
-            yield _SEGMENT
+            yield from _PSEUDO.get(part, (_SEGMENT,))
         else:  # IAM's own variables have a colon, or had a mark of exclamation
             yield _ANY if part in free or not re.fullmatch(r"[A-Za-z0-9.]+", part) else OPAQUE
 

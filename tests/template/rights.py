@@ -40,7 +40,7 @@ class Right:
         """Say whether the right is on that resource or on something below it, or could be by an ARN's wildcards."""
         if logical_id in self.ids or self.resource == "*" or not self.readable:
             return True
-        return not self.ids and could_be(template, self.arn, logical_id, FREE_PARAMETERS)
+        return could_be(template, self.arn, logical_id, FREE_PARAMETERS)
 
     def __str__(self) -> str:
         return f"{self.action} on {self.resource}"

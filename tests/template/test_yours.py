@@ -191,6 +191,92 @@ def test_an_arn_that_could_be_the_platforms_is_a_breach(action: str, resource: A
     assert any(one.startswith(f"ExecutorFunction has {action} on") for one in found), found
 
 
+def named(kind: str, **properties: Any) -> dict[str, Any]:
+    return {"Type": f"AWS::{kind}", "Properties": properties}
+
+
+MINE_BALLAST = named("DynamoDB::Table", TableName="ballast")
+CUSTOM = {"Type": "Custom::Made", "Properties": {"ServiceToken": "x"}}
+OFFERED = "dynamodb:DeleteItem"
+
+#: A wildcard behind something of one's own whose name is fixed, and what may name anything.
+BEHIND: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "a table": (OFFERED, {"Fn::Sub": "${A.Arn}*"}, MINE_BALLAST),
+    "a table, dash": (OFFERED, {"Fn::Sub": "${A.Arn}-*"}, MINE_BALLAST),
+    "a table by its name": (OFFERED, there("dynamodb", "table/${A}*"), MINE_BALLAST),
+    "one sign": (OFFERED, {"Fn::Sub": "${A.Arn}-RunLogTable-?BC"}, MINE_BALLAST),
+    "no wildcard": (OFFERED, {"Fn::Sub": "${A.Arn}-RunLogTable-ABC"}, MINE_BALLAST),
+    "joined": (OFFERED, {"Fn::Join": ["", [arn("A"), "*"]]}, MINE_BALLAST),
+    "a name by the stage": (
+        OFFERED,
+        {"Fn::Sub": "${A.Arn}*"},
+        named("DynamoDB::Table", TableName={"Fn::Sub": "${Stage}"}),
+    ),
+    "a name by the stack": (
+        OFFERED,
+        {"Fn::Sub": "${A.Arn}*"},
+        named("DynamoDB::Table", TableName={"Ref": "AWS::StackName"}),
+    ),
+    "a name that nobody can read": (
+        OFFERED,
+        {"Fn::Sub": "${A.Arn}-*"},
+        named("DynamoDB::Table", TableName={"Fn::Select": [0, ["ballast"]]}),
+    ),
+    "a global table": (OFFERED, {"Fn::Sub": "${A.Arn}*"}, named("DynamoDB::GlobalTable", TableName="ballast")),
+    "a bucket": ("s3:DeleteObject", {"Fn::Sub": "${A.Arn}*"}, named("S3::Bucket", BucketName="ballast")),
+    "objects": ("s3:GetObject", {"Fn::Sub": "${A.Arn}-*/payloads/*"}, named("S3::Bucket", BucketName="ballast")),
+    "a queue": ("sqs:SendMessage", {"Fn::Sub": "${A.Arn}*"}, named("SQS::Queue", QueueName="ballast")),
+    "a topic": ("sns:Publish", {"Fn::Sub": "${A}*"}, named("SNS::Topic", TopicName="ballast")),
+    "the stage": (OFFERED, there("dynamodb", "table/${Stage}-*"), TABLE),
+    "the stage, glued": (OFFERED, there("dynamodb", "table/${Stage}*"), TABLE),
+    "the stage and a name": (OFFERED, there("dynamodb", "table/${Stage}-RunLogTable-*"), TABLE),
+    "a custom resource": (OFFERED, arn("A"), CUSTOM),
+    "a custom resource's name": (OFFERED, there("dynamodb", "table/${A}"), CUSTOM),
+    "an output of a stack": (
+        OFFERED,
+        {"Fn::GetAtt": ["A", "Outputs.TableArn"]},
+        named("CloudFormation::Stack", TemplateURL="x"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("action", "resource", "made"), BEHIND.values(), ids=BEHIND.keys())
+def test_a_wildcard_behind_ones_own_is_held_against_what_it_could_name(
+    action: str, resource: Any, made: dict[str, Any]
+) -> None:
+    found = breaches(with_yours(allow(action, resource), A=made))
+
+    assert any(one.startswith(f"ExecutorFunction has {action} on") for one in found), found
+
+
+#: Names as people give them, with what tells one account, region or stack from another.
+HONEST: dict[str, tuple[str, Any, dict[str, Any]]] = {
+    "an account": ("s3:GetObject", "arn:aws:s3:::acme-invoices-${AWS::AccountId}/*", BUCKET),
+    "a region": ("s3:GetObject", "arn:aws:s3:::acme-invoices-${AWS::AccountId}-${AWS::Region}/*", BUCKET),
+    "a stack's bucket": ("s3:GetObject", "arn:aws:s3:::${AWS::StackName}-invoices/*", BUCKET),
+    "a stack's table": (GET, f"arn:aws:dynamodb:{HERE}:table/${{AWS::StackName}}-Accounts", TABLE),
+    "a stage's table": (GET, f"arn:aws:dynamodb:{HERE}:table/${{Stage}}-Accounts", TABLE),
+    "objects": ("s3:GetObject", "${A.Arn}/*", named("S3::Bucket", BucketName="acme-invoices")),
+    "objects, account": (
+        "s3:GetObject",
+        "${A.Arn}/*",
+        named("S3::Bucket", BucketName={"Fn::Sub": "acme-invoices-${AWS::AccountId}"}),
+    ),
+    "an index": (GET, "${A.Arn}/index/*", named("DynamoDB::Table", TableName="Accounts")),
+    "an index, stack": (
+        GET,
+        "${A.Arn}/index/*",
+        named("DynamoDB::Table", TableName={"Fn::Sub": "${AWS::StackName}-Accounts"}),
+    ),
+    "a table of no fixed name": (GET, "${A.Arn}/*", TABLE),
+}
+
+
+@pytest.mark.parametrize(("action", "resource", "made"), HONEST.values(), ids=HONEST.keys())
+def test_an_honest_name_is_none_of_the_platforms(action: str, resource: str, made: dict[str, Any]) -> None:
+    assert breaches(with_yours(allow(action, {"Fn::Sub": resource}), A=made)) == []
+
+
 def test_a_function_that_is_not_the_executor_reaches_nothing_of_the_businesss_by_a_wildcard() -> None:
     found = breaches(with_yours(allow(GET, written_out("table/x-A*")), function="PlannerFunction", AccountsTable=TABLE))
 

@@ -189,6 +189,19 @@ def test_a_token_that_is_renewed_while_the_run_is_told_is_told(
     asked.goes_on()
 
 
+def test_only_the_token_that_was_told_is_noted_as_told(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    def renewed_and_not_told() -> None:
+        asked.stack.on("open", "stepfunctions", "SendTaskSuccess", once(client_error("ThrottlingException")))
+        with pytest.raises(RetryLater):
+            asked.tried()
+
+    in_between(monkeypatch, "_note", renewed_and_not_told)
+
+    assert asked.say() == "answered"
+
+    asked.goes_on()
+
+
 def test_a_token_that_is_renewed_before_the_answer_is_on_record_is_told(
     asked: Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:

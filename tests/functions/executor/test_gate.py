@@ -109,7 +109,7 @@ def test_arguments_as_large_as_they_may_be_are_not(stack: Stack) -> None:
     assert stack.execute(run_id) == "ok"
 
 
-def test_a_refusal_is_final_and_touches_nothing(stack: Stack) -> None:
+def test_a_refusal_is_final_and_keeps_nothing_but_its_record(stack: Stack) -> None:
     run_id = stack.open()
     stack.propose(run_id, {"tool": "write_note", "arguments": {}})
     before = client("dynamodb").scan(TableName="idempotency")["Count"]
@@ -118,7 +118,8 @@ def test_a_refusal_is_final_and_touches_nothing(stack: Stack) -> None:
 
     assert statuses == ["refused", "refused"]
     assert stack.seqs(run_id) == ["0000.run.opened", "0001.plan.decided", "0001.call.1.refused"]
-    assert client("dynamodb").scan(TableName="idempotency")["Count"] == before
+    assert client("dynamodb").scan(TableName="idempotency")["Count"] == before + 1
+    assert stack.notes() == {}
 
 
 @pytest.mark.parametrize(("turn", "index"), [(1, 3), (2, 1)])

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from ballast.contracts import Event
 from ballast.log.codec import encode
 from tests.functions.cloud import client
 from tests.functions.http import ACME, ask, event
-from tests.functions.intake.test_api_read import answered, get
-from tests.functions.intake.test_corrupt import HAND_OVER, LAMBDA_BYTES, everything
+from tests.functions.intake.test_api_read import answered, everything, get
+from tests.functions.intake.test_corrupt import HAND_OVER, LAMBDA_BYTES
 from tests.functions.stack import Stack
 
 pytestmark = pytest.mark.usefixtures("waiting_workflow")
@@ -72,6 +73,61 @@ def test_a_run_that_ttl_has_begun_to_remove_is_gone_and_nobody_changed_it(stack:
     assert listed(stack, tenant) == {}
     assert get(stack, f"/runs/{run_id}").status == 404
     assert ask(stack, "api", event("GET", f"/runs/{run_id}", who=ACME)).status == 404
+
+
+GONE = {
+    "its opening and its endings": ("0000.run.", "9999."),
+    "its endings": ("9999.",),
+    "all but its opening": ("0001.", "9999."),
+    "all but its ending": ("0000.", "0001.", "9999.run.settled"),
+    "all but its settlement": ("0000.", "0001.", "9999.run.ended"),
+}
+
+
+@pytest.mark.parametrize("which", GONE)
+def test_a_run_of_which_ttl_left_anything_is_gone_whatever_it_is(stack: Stack, which: str) -> None:
+    tenant = f"left-{list(GONE).index(which)}"
+    run_id = answered(stack, tenant=tenant)
+    forget(stack, run_id, *(one.seq for one in stack.log.read(run_id) if one.seq.startswith(GONE[which])))
+    assert stack.log.read(run_id)
+    assert get(stack, f"/runs/{run_id}").body["status"] in ("running", "corrupt"), "it has not expired yet"
+
+    stack.clock.now += timedelta(days=61)
+
+    assert get(stack, f"/runs/{run_id}").status == 404
+    for status in (None, "running", "answered", "corrupt"):
+        asked = {"tenant": tenant} | ({"status": status} if status else {})
+        assert everything(stack, "/runs", "runs", "next", **asked) == [], status
+
+
+def test_of_a_run_whose_middle_alone_is_left_nobody_knows_how_it_stands(stack: Stack) -> None:
+    run_id = answered(stack, tenant="middle")
+    forget(stack, run_id, *(one.seq for one in stack.log.read(run_id) if ".run." in one.seq))
+
+    shown = get(stack, f"/runs/{run_id}")
+
+    assert [one.seq for one in stack.log.read(run_id)] == ["0001.plan.decided"]
+    assert (shown.status, shown.body["status"], shown.body["run_id"]) == (200, "corrupt", run_id)
+
+
+@pytest.mark.parametrize(
+    ("written_days_ago", "over_days_ago"),
+    [(0, 1), (30, 1), (100, 1), (1_000, 900)],
+)
+def test_an_event_that_says_it_expired_hides_no_run_that_goes_on(
+    stack: Stack, written_days_ago: int, over_days_ago: int
+) -> None:
+    tenant = f"planted-{written_days_ago}"
+    run_id = stack.open(tenant=tenant)
+    at = stack.clock.now - timedelta(days=written_days_ago)
+    planted = Event(run_id=run_id, seq="0007.plan.decided", at=at.isoformat(), body={})
+    item, _ = encode(planted, {})
+    over = stack.clock.now - timedelta(days=over_days_ago)
+    item["expires_at"] = {"N": str(int(over.timestamp()))}
+    client("dynamodb").put_item(TableName=stack.environs["api"]["RUN_LOG_TABLE"], Item=item)
+
+    assert get(stack, f"/runs/{run_id}").status == 200
+    assert [one["run_id"] for one in everything(stack, "/runs", "runs", "next", tenant=tenant)] == [run_id]
 
 
 def listed(stack: Stack, tenant: str) -> dict[str, Any]:

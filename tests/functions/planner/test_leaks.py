@@ -304,7 +304,13 @@ def test_asking_once_more_is_charged_like_any_turn(stack: Stack, model: Endpoint
 
 @pytest.mark.parametrize(
     ("question", "guidance"),
-    [("<think>Who is it?</think>Which order?", "Which order?"), ("Which order?", "Which order?"), ("<think>Hm.", None)],
+    [
+        ("<think>Who is it?</think>Which order?", "Which order?"),
+        ('{"thought": "Hm.", "response": "Which order?"}', "Which order?"),
+        ("Which order, and <reason>?", "Which order, and <reason>?"),
+        ("Which order?", "Which order?"),
+        ("<think>Hm.", None),
+    ],
 )
 def test_the_requester_is_asked_without_the_reasoning(question: str, guidance: str | None) -> None:
     call = ToolCall(tool="ask_requester", arguments={"question": question})

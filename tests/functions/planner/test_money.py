@@ -114,7 +114,15 @@ def test_cache_tokens_count_under_both_of_their_spellings(reported: Any, tokens:
         ({"reasoningContent": {"reasoningText": {"text": "x" * 305, "signature": "s"}}}, False),
         ({"reasoningContent": {"reasoningText": {"text": "", "signature": "x" * 9_000}}}, True),  # no tokens of its own
         ({"reasoningContent": {"redactedContent": b"x" * 9_000}}, True),  # encrypted: no length of its own
-        ({"text": " " * 9_000 + "-" * 9_000 + "."}, True),  # a token may be 128 of one mark
+        ({"text": " " * 1_200 + "_" * 1_200 + "."}, True),  # a token may be 128 of one mark
+        ({"text": "\r\n" * 300 + "Name: " + "_" * 2_000}, True),
+        ({"text": " " * 9_000 + "-" * 9_000 + "."}, False),
+        ({"text": "\u3000" * 6_000 + "."}, False),
+        ({"guardContent": {"text": {"text": "x" * 305}}}, False),
+        ({"guardContent": {"text": {"text": "x" * 304}}}, True),
+        ({"reasoningContent": {"reasoningText": {"text": ["x" * 305]}}}, False),
+        ({"reasoningContent": {"reasoningText": "x" * 305}}, False),
+        ({"text": ["x" * 305]}, False),
         ({"toolResult": {"toolUseId": "s", "content": [{"text": "x" * 9_000}]}}, True),  # a server-side tool's
     ],
 )
@@ -123,6 +131,17 @@ def test_fewer_tokens_than_the_reply_can_have_are_no_usage(block: dict[str, Any]
         "output": {"message": {"role": "assistant", "content": [block]}},
         "stopReason": "end_turn",
         "usage": {"inputTokens": 100, "outputTokens": 10},
+    }
+
+    assert (read_completion(reply, turn=1).tokens is not None) == believed
+
+
+@pytest.mark.parametrize(("made", "believed"), [(1, False), (19, False), (20, True)])
+def test_each_call_has_a_token(made: int, believed: bool) -> None:
+    call = {"toolUse": {"name": "t", "toolUseId": "1", "input": {}}}
+    reply = {
+        "output": {"message": {"role": "assistant", "content": [call] * 20}},
+        "usage": {"inputTokens": 100, "outputTokens": made},
     }
 
     assert (read_completion(reply, turn=1).tokens is not None) == believed
@@ -168,7 +187,7 @@ def test_only_what_is_counted_as_text_counts_as_sent() -> None:
     more = [{"reasoningContent": {}}, {"image": {"source": "x" * 900}}, {"document": {"source": "x" * 900}}]
 
     assert sent_bytes([], {}, [said]) == sent_bytes([], {}, [said | {"content": [*said["content"], *more]}])
-    assert sent_bytes([], {}, [said | {"content": [{"text": "Hm." + " " * 900}]}]) < 50
+    assert sent_bytes([], {}, [said | {"content": [{"text": "Hm." + " " * 900}]}]) < 150
 
 
 def test_a_usage_above_the_bound_costs_the_bound_and_is_reported_and_the_run_goes_on(

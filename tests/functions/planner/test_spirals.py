@@ -5,8 +5,9 @@ import uuid
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from itertools import permutations
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
@@ -23,9 +24,10 @@ from tests.unit.folds.circles import Circles
 
 AGENT = AgentConfig.model_validate({"name": "a", "model": "m", "instructions": "x", "limits": {}})
 WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu")
-LAPS = 9
-#: Told at the fourth, forbidden at the seventh.
-SEEN = [None, None, None, "notice", "notice", "notice", "forbid", "forbid", "forbid"]
+LAPS = 13
+#: Told at the sixth, forbidden at the twelfth; where the words resemble each other at the fourth and the seventh.
+SEEN = [None] * 5 + ["notice"] * 6 + ["forbid"] * 2
+SEEN_ALIKE = [None] * 3 + ["notice"] * 3 + ["forbid"] * 7
 
 Id = Annotated[str, Grounded]
 Make = Callable[[int], dict[str, Any]]
@@ -65,6 +67,11 @@ def steps(playbook: Playbook, make: Make, laps: int = LAPS) -> list[str | None]:
     return found
 
 
+def reworded(lap: int) -> str:
+    """Return the same words in another order."""
+    return " ".join(list(permutations(["late", "parcel", "again", "today"]))[lap])
+
+
 def said(lap: int) -> str:
     return f"new words, {WORDS[lap]}"
 
@@ -85,22 +92,6 @@ SPIRALS: dict[str, tuple[type[BaseModel], Make]] = {
     "a whole number as an id": (
         model(order=(Annotated[int, Grounded], ...), text=(str, ...)),
         lambda n: {"order": 1001, "text": WORDS[n]},
-    ),
-    "a whole number, and an amount": (
-        model(order=(Annotated[int, Grounded], ...), amount=(Decimal, ...)),
-        lambda n: {"order": 1001, "amount": f"{n + 1}.50"},
-    ),
-    "another number beside the id": (
-        model(order_id=(Id, ...), priority=(int, ...), text=(str, ...)),
-        lambda n: {"order_id": "O-1001", "priority": n, "text": said(n)},
-    ),
-    "a grounded amount": (
-        model(order_id=(Id, ...), amount=(Annotated[Decimal, Grounded], ...)),
-        lambda n: {"order_id": "O-1001", "amount": f"{n + 1}.50"},
-    ),
-    "a grounded amount, as a text": (
-        model(order_id=(Id, ...), total=(Id, ...)),
-        lambda n: {"order_id": "O-1001", "total": f"{n + 1}.50"},
     ),
     "ids in another order": (
         model(ids=(list[Id], ...), text=(str, ...)),
@@ -155,10 +146,6 @@ SPIRALS: dict[str, tuple[type[BaseModel], Make]] = {
         model(doc=(str, ...), addition=(str, ...)),
         lambda n: {"doc": "F-13", "addition": WORDS[n]},
     ),
-    "no mark: words of a script without spaces": (
-        model(path=(str, ...), x=(str, ...)),
-        lambda n: {"path": "a.txt", "x": "订单已经发货了" + "好" * n},
-    ),
     "no mark: the path spelt otherwise": (
         model(path=(str, ...), text=(str, ...)),
         lambda n: {"path": ["a.txt", "A.txt"][n % 2], "text": said(n)},
@@ -172,6 +159,48 @@ SPIRALS: dict[str, tuple[type[BaseModel], Make]] = {
         lambda n: {"path": "a.txt", "x": f"v-{n}"},
     ),
 }
+
+
+ALIKE: dict[str, tuple[type[BaseModel], Make]] = {
+    "a whole number, and an amount": (
+        model(order=(Annotated[int, Grounded], ...), amount=(Decimal, ...)),
+        lambda n: {"order": 1001, "amount": f"{n + 1}.50"},
+    ),
+    "a grounded amount": (
+        model(order_id=(Id, ...), amount=(Annotated[Decimal, Grounded], ...)),
+        lambda n: {"order_id": "O-1001", "amount": f"{n + 1}.50"},
+    ),
+    "a grounded amount, as a text": (
+        model(order_id=(Id, ...), total=(Id, ...)),
+        lambda n: {"order_id": "O-1001", "total": f"{n + 1}.50"},
+    ),
+    "no mark: words of a script without spaces": (
+        model(path=(str, ...), x=(str, ...)),
+        lambda n: {"path": "a.txt", "x": "订单已经发货了" + "好" * n},
+    ),
+    "an id and a text": (ONE_LINE, lambda n: {"order_id": "O-1001", "text": reworded(n)}),
+    "small words": (ONE_LINE, lambda n: {"order_id": "O-1001", "text": f"{'the ' * n}parcel is late"}),
+    "two texts by turns": (
+        ONE_LINE,
+        lambda n: {"order_id": "O-1001", "text": reworded(n) if n % 2 == 0 else f"{'the ' * n}customer called"},
+    ),
+    "no mark: mails": (
+        model(to=(str, ...), subject=(str, ...), body=(str, ...)),
+        lambda n: {"to": "jo@example.org", "subject": "Your parcel", "body": reworded(n)},
+    ),
+    "a text and an amount": (
+        model(order_id=(Id, ...), amount=(Decimal, ...), text=(str, ...)),
+        lambda n: {"order_id": "O-1001", "amount": f"{n + 1}.50", "text": reworded(n)},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ALIKE)
+def test_nearly_the_same_words_about_the_same_things_are_forbidden_sooner(case: str) -> None:
+    arguments, make = ALIKE[case]
+    found = steps(playbook_of(arguments), make)
+
+    assert found == (SEEN_ALIKE if case != "two texts by turns" else SEEN)
 
 
 @pytest.mark.parametrize("case", SPIRALS)
@@ -201,6 +230,47 @@ OTHERS: dict[str, tuple[type[BaseModel], Make]] = {
     "other days": (
         model(order_id=(Id, ...), on=(Annotated[date, Grounded], ...), text=(str, ...)),
         lambda n: {"order_id": "O-1", "on": f"2026-01-{n + 1:02d}", "text": "a b"},
+    ),
+    "another number beside the id": (
+        model(order_id=(Id, ...), priority=(int, ...), text=(str, ...)),
+        lambda n: {"order_id": "O-1001", "priority": n, "text": said(n)},
+    ),
+    "lines of an order, only the order marked": (
+        model(order_id=(Id, ...), sku=(str, ...), qty=(int, ...)),
+        lambda n: {"order_id": "O-1", "sku": f"SKU-{n}", "qty": 1},
+    ),
+    "refunds line by line": (
+        model(order_id=(Id, ...), line=(int, ...), amount=(Annotated[Decimal, Grounded], ...)),
+        lambda n: {"order_id": "O-1", "line": n, "amount": f"{n + 1}.50"},
+    ),
+    "days of one employee": (
+        model(employee_id=(Id, ...), day=(date, ...), hours=(Decimal, ...)),
+        lambda n: {"employee_id": "E-1", "day": f"2026-01-{n + 1:02d}", "hours": "8"},
+    ),
+    "choices of several words": (
+        model(order_id=(Id, ...), note=(Literal[tuple(f"step {word}" for word in WORDS)], ...)),
+        lambda n: {"order_id": "O-1", "note": f"step {WORDS[n]}"},
+    ),
+    "tags": (model(ticket_id=(Id, ...), tag=(str, ...)), lambda n: {"ticket_id": "T-1", "tag": WORDS[n]}),
+    "rights": (
+        model(user_id=(Id, ...), permission=(str, ...)),
+        lambda n: {"user_id": "U-1", "permission": f"{WORDS[n]}:read"},
+    ),
+    "photos": (
+        model(listing_id=(Id, ...), photo_url=(str, ...)),
+        lambda n: {"listing_id": "L-1", "photo_url": f"https://x/{n}.png"},
+    ),
+    "fields of a customer": (
+        model(customer_id=(Id, ...), field=(str, ...), value=(str, ...)),
+        lambda n: {"customer_id": "C-1", "field": WORDS[n], "value": said(n)},
+    ),
+    "seats": (
+        model(booking_id=(Id, ...), passenger=(str, ...), seat=(str, ...)),
+        lambda n: {"booking_id": "B-1", "passenger": f"Ms {WORDS[n]}", "seat": f"{n}A"},
+    ),
+    "no mark: rows of a table": (
+        model(table=(str, ...), row=(dict[str, str], ...)),
+        lambda n: {"table": "t", "row": {"a": WORDS[n], "b": "x y"}},
     ),
     "no mark: other paths": (
         model(path=(str, ...), text=(str, ...)),
@@ -241,12 +311,12 @@ def test_the_executor_refuses_the_seventh(stack: Stack, model: Endpoint) -> None
     run_id = opened(stack)
     statuses, recorded = [], []
 
-    for turn in range(1, LAPS):
-        model.will(calls({"name": "write_note", "input": {"note_id": "n-1", "text": WORDS[turn]}}))
+    for turn in range(1, 9):
+        model.will(calls({"name": "write_note", "input": {"note_id": "n-1", "text": reworded(turn)}}))
         stack.plan(run_id, turn)
         statuses.append(stack.execute(run_id, turn))
         recorded.append(stack.body(run_id, f"{turn:04d}.model.responded").get("despair"))
 
     assert statuses == ["ok"] * 6 + ["refused"] * 2
-    assert [signs[0]["step"] if signs else None for signs in recorded] == SEEN[:8]
+    assert [signs[0]["step"] if signs else None for signs in recorded] == SEEN_ALIKE[:8]
     assert recorded[3][0]["kind"] == "write_spiral"

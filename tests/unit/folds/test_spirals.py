@@ -7,14 +7,15 @@ import pytest
 from ballast.folds.despair import Kind, Rung
 from tests.unit.folds.circles import Circles
 
-SPIRAL = ["first draft", "a better draft", "one more word", "now with a title", "and an end", "a new end", "the last"]
+#: The same words, over and over.
+SPIRAL = [f"{'the ' * n}draft of a report" for n in range(7)]
 
 
 def test_ever_new_text_for_the_same_thing_is_noticed_then_forbidden_and_handed_over() -> None:
     run = Circles()
     rungs = []
 
-    for words in [*SPIRAL, "really the last"]:
+    for words in [*SPIRAL, "report, the draft"]:
         sign = run.on("append", {"file": "F-13", "text": words})
         rungs.append((sign.kind, sign.rung) if sign else None)
         forbidden = sign is not None and sign.rung is Rung.FORBID
@@ -47,10 +48,10 @@ def test_a_spiral_outlives_other_writes_and_ends_when_a_person_speaks() -> None:
     for words in SPIRAL[:4]:
         run = run.writes("append", {"file": "F-13", "text": words}).writes("send", {"to": f"{words} x"})
 
-    sign = run.on("append", {"file": "F-13", "text": "again and again"})
+    sign = run.on("append", {"file": "F-13", "text": "the report: a draft"})
     assert sign is not None
     assert (sign.kind, sign.count) == (Kind.SPIRAL, 5)
-    assert run.person().on("append", {"file": "F-13", "text": "again and again"}) is None
+    assert run.person().on("append", {"file": "F-13", "text": "the report: a draft"}) is None
 
 
 def test_writes_that_failed_are_no_spiral() -> None:
@@ -58,6 +59,23 @@ def test_writes_that_failed_are_no_spiral() -> None:
     for number, words in enumerate(SPIRAL):
         run = run.writes("append", {"file": "F-13", "text": words}, status="failed" if number % 2 else "ok")
 
-    sign = run.on("append", {"file": "F-13", "text": "again and again"})
+    sign = run.on("append", {"file": "F-13", "text": "the report: a draft"})
     assert sign is not None
     assert (sign.kind, sign.count) == (Kind.SPIRAL, 5)
+
+
+def test_words_that_do_not_resemble_each_other_are_noticed_and_forbidden_later() -> None:
+    run = Circles()
+    words = ["called", "lost", "refunded", "replaced", "mailed", "closed", "opened", "asked", "paid", "sent"]
+    for number, word in enumerate(words[:5]):
+        assert run.on("append", {"file": "F-13", "text": f"customer {word}"}) is None, number
+        run = run.writes("append", {"file": "F-13", "text": f"customer {word}"})
+
+    for word in [*words[5:], "weighed"]:
+        sign = run.on("append", {"file": "F-13", "text": f"customer {word}"})
+        assert sign is not None
+        assert (sign.kind, sign.rung) == (Kind.SPIRAL, Rung.NOTICE)
+        run = run.writes("append", {"file": "F-13", "text": f"customer {word}"})
+    sign = run.on("append", {"file": "F-13", "text": "customer quarrelled"})
+    assert sign is not None
+    assert (sign.rung, sign.count) == (Rung.FORBID, 12)

@@ -17,6 +17,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network
+from itertools import permutations
 from typing import Any
 from uuid import UUID
 
@@ -26,6 +27,8 @@ _PLAIN = (str, int, float)
 _NETWORK = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
 #: A number with more digits is not written out.
 _MOST_DIGITS = 100
+#: Of a set with more members its own order alone is known.
+_MOST_OF_A_SET = 5
 _DURATION = re.compile(
     r"(?P<sign>[-+]?)P(?:(?P<weeks>[0-9]{1,9})W)?(?:(?P<days>[0-9]{1,9}(?:\.[0-9]{1,9})?)D)?"
     r"(?:T(?:(?P<hours>[0-9]{1,9}(?:\.[0-9]{1,9})?)H)?(?:(?P<minutes>[0-9]{1,9}(?:\.[0-9]{1,9})?)M)?"
@@ -59,6 +62,9 @@ def as_python_writes(value: Any) -> Iterator[str]:
         yield str(value.pattern)
     elif isinstance(value, NameEmail):
         yield from (value.name, value.email)
+    elif isinstance(value, set | frozenset) and len(value) <= _MOST_OF_A_SET:
+        # The same set has another order where it was made in another one.
+        yield from (f"{{{', '.join(way)}}}" for way in permutations(map(repr, value)))
     if not isinstance(value, _PLAIN) or isinstance(value, Enum):
         yield from (str(value), repr(value))
 

@@ -171,3 +171,9 @@ def calls(run: Run) -> tuple[CallState, ...]:
         if event.name.startswith("call.") and at in states:
             states[at] = states[at]._after(event.fact)
     return tuple(states[at] for at in sorted(states))
+
+
+def as_sent(run: Run, at: tuple[int, int], call: ToolCall) -> ToolCall:
+    """Return the call at a position as it was proposed, or as people changed it; ``call`` where none is there."""
+    found = run.call(*at)
+    return call if found is None else found.call

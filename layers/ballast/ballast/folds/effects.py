@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ballast.contracts import Effects, ExitReason, HandOver, Planner, ToolCall
-from ballast.folds.calls import CallState
-from ballast.folds.sameness import Identity, identity
+from ballast.folds.calls import CallState, as_sent
+from ballast.folds.sameness import Identity, asks_the_same, identity
 from ballast.log.events import RunEnded
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def earlier(run: Run, at: Position, call: ToolCall, same: Identity = identity) -
     """
     before = run.only(lambda event: not event.name.startswith("call.") or (event.turn, event.index) < at)
     reads = [state for state in before.calls if state.effect == "read" and state.status == "ok"]
-    found = [state for state in (*reads, *standing(before, same).writes) if same(state.as_admitted) == same(call)]
+    stand, sent = (*reads, *standing(before, same).writes), as_sent(run, at, call)
+    found = [state for state in stand if asks_the_same(call, sent, state.as_admitted, state.call, same)]
     return max(found, key=lambda state: (state.status in UNKNOWN, position(state)), default=None)
 
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ballast.contracts import ToolCall
-from ballast.folds.sameness import Identity, identity
+from ballast.folds.calls import as_sent
+from ballast.folds.sameness import Identity, asks_the_same, identity
 from ballast.log.events import ApprovalGiven
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ def rejected_before(
 ) -> Rejection | None:
     """Return the rejection of the same call before ``at``, where that is the last that people said to it; else None."""
     before = [state for state in run.calls if state.position < at and state.approval is not None]
-    wanted = same(call)
+    sent = as_sent(run, at, call)
     for state in sorted(before, key=lambda one: one.position, reverse=True):
         forms = rejected(run, state) or (state.as_admitted,)
-        if wanted in map(same, forms):
+        if any(asks_the_same(call, sent, form, state.call, same) for form in forms):
             return None if state.approval else _rejection(run, state)
     return None
 

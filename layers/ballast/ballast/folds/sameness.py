@@ -38,6 +38,18 @@ def identity_of(tool: str, arguments: Any) -> str:
     return sha256(canonical([tool, same(arguments)]))
 
 
+def asks_the_same(
+    call: ToolCall, sent: ToolCall, before: ToolCall, sent_before: ToolCall, same: Callable[[ToolCall], str]
+) -> bool:
+    """Say whether a call asks for what an earlier one did: as its tool reads both, or as both were sent.
+
+    What was sent twice is one call, whatever a validator of the tool's puts into its arguments each time, such as a
+    time. ``call`` and ``before`` are in the form that the gate gave them; ``sent`` and ``sent_before`` are as they were
+    proposed, or as people changed them.
+    """
+    return same(before) == same(call) or identity(sent) in (identity(before), identity(sent_before))
+
+
 def _number(value: int | float) -> str:
     """Return the number's digits and exponent, exactly: no rounding, whatever its size."""
     sign, digits, exponent = Decimal(value if isinstance(value, int) else str(value)).as_tuple()

@@ -6,7 +6,7 @@ serializer of somebody's own stands. What none of them finds is refused call
 by call: ``Form.read`` compares.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, get_args
@@ -39,6 +39,8 @@ _SECRETS = (Secret, SecretStr, SecretBytes)
 #: What no name in JSON stands for.
 _NO_KEYS = ("none", "tuple", "list", "set", "frozenset", "dict", "model", "dataclass", "typed-dict", "json")
 _FIELDS = ("model-field", "dataclass-field", "typed-dict-field")
+#: What is no value yet: the fields of a model, before there is the model.
+_FIELDS_OF = ("model-fields", "dataclass-args")
 #: Settings of a model by which it writes what it does not read.
 _CONFIG = {
     "ser_json_timedelta": ("float", "seconds_float", "milliseconds_float"),
@@ -63,23 +65,28 @@ def refuse_formless(form: Form, where: str) -> None:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a node stands: the path of its field, the field's type, the model around it and that model's settings."""
+    """Where a node stands: the path of its field, the field's type, the model around it and that model's settings.
+
+    around  the model's own node; ``name`` is what its field is read as, "" outside of one
+    """
 
     path: str
     type_name: str = ""
     owner: Any = None
     config: Node = field(default_factory=dict)
+    around: Node | None = None
+    name: str = ""
 
     def within(self, node: Node) -> "_Place":
         if node["type"] not in ("model", "dataclass", "typed-dict"):
             return self
-        return replace(self, owner=node.get("cls"), config=node.get("config") or {})
+        return replace(self, owner=node.get("cls"), config=node.get("config") or {}, around=node, name="")
 
-    def at(self, name: str) -> "_Place":
+    def at(self, name: str, read_as: str = "") -> "_Place":
         annotation = getattr(getattr(self.owner, "__pydantic_fields__", {}).get(name), "annotation", None)
         known = annotation.__name__ if isinstance(annotation, type) and not get_args(annotation) else str(annotation)
         known = "" if annotation is None else known.replace("typing.", "")
-        return replace(self, path=f"{self.path}.{name}", type_name=known)
+        return replace(self, path=f"{self.path}.{name}", type_name=known, name=read_as)
 
 
 @dataclass(frozen=True)
@@ -104,7 +111,7 @@ class _Look:
         self._check_config(place)
         self._check_class(node, place)
         owns = "serialization" in node and not a_set
-        if kind in ("enum", "literal"):
+        if kind in ("enum", "literal") and not _needs_its_model(node):
             self._try_each(node, place, node["members"] if kind == "enum" else node["expected"])
         if kind in _FUNCTIONS and node["function"]["function"] is import_string:
             self._refuse(place, "imports what it is told to; write str, and choose by it in the tool")
@@ -123,12 +130,12 @@ class _Look:
                     self.at(one, place, tries=not owns)
 
     def _field(self, node: Node, name: str, place: _Place, *, tries: bool) -> None:
-        here = place.at(name)
+        named, known = node.get("serialization_alias", name), list(_read_as(node, name, place.config))
+        here = place.at(name, next(iter(known), name))
         if node.get("serialization_exclude") or "serialization_exclude_if" in node:
             self._refuse(here, "is left out where it is written; take `exclude` off")
         if node.get("init_only"):
             self._refuse(here, "is not kept; make it a field")
-        named, known = node.get("serialization_alias", name), list(_read_as(node, name, place.config))
         if named not in known:
             read_as = " or ".join(known) or "a path"
             self._refuse(here, f"is written as {named} and read as {read_as}; give it one name: Field(alias=…)")
@@ -146,7 +153,7 @@ class _Look:
                 f"has a default that may be another one each time ({why}): a clock, chance, the environment. Take it "
                 "from ctx in the tool, or make the default of constants and plain types",
             )
-        if schema.get("default_factory_takes_data"):
+        if schema.get("default_factory_takes_data") or _needs_its_model(schema):  # tried within its model
             return
         default = factory() if factory else schema["default"]
         if factory and factory() != default:
@@ -169,7 +176,7 @@ class _Look:
         for function in functions:
             if function is None or is_pydantics(function) or _is_ours(function):
                 continue
-            if (why := unsteady_validator(function)) is not None:
+            if (why := unsteady_validator(function, place.owner)) is not None:
                 name = getattr(function, "__qualname__", "a validator")
                 self._refuse(place, f"is not stable: {name} {why}. Take it from ctx in the tool, or only check there")
 
@@ -198,9 +205,20 @@ class _Look:
                 self._refuse(place, f"writes times as numbers, which are not read again; take {name} off")
 
     def _try(self, node: Node, place: _Place) -> None:
-        """Send values through what somebody's own function reads and writes."""
-        read, write = self._both(node)
-        for value in (*_TRIED, *self._samples(node)):
+        """Send values through what somebody's own function reads and writes.
+
+        A function around a model's fields, and a method that writes one of them, know the model alone: that is tried.
+        """
+        needs, values = _needs_its_model(node), (*_TRIED, *self._samples(node), *_members(node))
+        whole = node
+        if place.around is not None and (needs or self._unwrapped(node)["type"] in _FIELDS_OF):
+            whole = place.around
+        if needs and place.name:
+            others = next((dict(one) for one in self._samples(whole)), {})
+            without = {name: value for name, value in others.items() if name != place.name}
+            values = (without, *({**without, place.name: value} for value in values))
+        read, write = self._both(whole)
+        for value in values:
             for made in _read(read, value):
                 if any(made != again for again in _read(read, value)):
                     self._refuse(place, f"is not stable: {value!r} is read as another value each time")
@@ -221,27 +239,29 @@ class _Look:
             self._refuse(place, f"does not survive model → JSON → model: {value!r} comes back changed ({problem})")
 
     def _samples(self, node: Node) -> Iterator[Any]:
-        with suppress(LookupError, RecursionError):
-            yield self._sample(node, 0)
+        """Yield values that the node may take: of texts where it takes them, and of numbers."""
+        for values in (_TRIED, _TRIED[::-1]):
+            with suppress(LookupError, RecursionError):
+                yield self._sample(node, 0, values)
 
-    def _sample(self, node: Node, deep: int) -> Any:
-        """Return a value that the node may take. Raises ``LookupError`` where none is known."""
+    def _sample(self, node: Node, deep: int, values: Sequence[Any]) -> Any:
+        """Return what the node may take, of the first of ``values``. Raises ``LookupError`` where none is known."""
         if deep > 8:
             raise LookupError
         if node["type"] == "definition-ref":
-            return self._sample(self.definitions[node["schema_ref"]], deep + 1)
+            return self._sample(self.definitions[node["schema_ref"]], deep + 1, values)
         if node["type"] in ("model", "dataclass", *(_FUNCTIONS)) and "schema" in node:
-            return self._sample(node["schema"], deep + 1)
+            return self._sample(node["schema"], deep + 1, values)
         if node["type"] in ("model-fields", "dataclass-args", "typed-dict"):
             fields = node["fields"]
             named = fields.items() if isinstance(fields, dict) else ((one["name"], one) for one in fields)
             return {
-                next(iter(_read_as(one, name, {})), name): self._sample(one["schema"], deep + 1)
+                next(iter(_read_as(one, name, {})), name): self._sample(one["schema"], deep + 1, values)
                 for name, one in named
                 if one["schema"]["type"] != "default"
             }
         read = reader(self._whole(node))
-        for value in _TRIED:
+        for value in values:
             with whatever_it_raises():
                 read.validate_json(canonical(value))
                 return value
@@ -261,6 +281,19 @@ class _Look:
     def _refuse(self, place: _Place, why: str) -> NoReturn:
         named = f"{place.path} ({place.type_name})" if place.type_name else place.path
         raise PlaybookInvalid(f"{self.where}: {named} {why}. An argument must be the same value after JSON.")
+
+
+def _needs_its_model(node: Node) -> bool:
+    """Say whether a node is written by a method of the model around it (``@field_serializer``)."""
+    return bool(node.get("serialization", {}).get("is_field_serializer"))
+
+
+def _members(node: Node) -> Iterator[Any]:
+    """Yield the only values that there are, as JSON has them."""
+    while node["type"] in ("default", "nullable"):
+        node = node["schema"]
+    with whatever_it_raises():
+        yield from to_jsonable_python(list(node.get("members") or node.get("expected") or ()))
 
 
 def _definitions(schema: Node) -> dict[str, Node]:

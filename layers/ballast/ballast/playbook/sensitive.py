@@ -129,7 +129,7 @@ def _as_a_list(args: BaseModel, form: Mapping[str, Any], sent_as: str, tool: str
         if sent_as in (name, info.alias, info.serialization_alias):
             value = getattr(args, name)
             as_json = (form.get(sent_as), to_jsonable_python(value, fallback=str))
-            said = {repr(items) for items in (value, *as_json)}
+            said = {text for items in (value, *as_json) for text in as_python_writes(items)}
             said |= {json.dumps(items, separators=by) for items, by in product(as_json, _SEPARATORS)}
             for items in said:
                 if len(items) >= _SHORT:

@@ -13,6 +13,7 @@ import builtins
 import dis
 import functools
 import inspect
+import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from contextlib import suppress
@@ -31,12 +32,30 @@ _CONTAINERS = (list, dict, set, frozenset, tuple, deque, Counter, OrderedDict, d
 _TYPES = (*_PLAIN, *_CONTAINERS, datetime)
 _FUNCTIONS = (len, min, max, sum, sorted, abs, round, range, zip, enumerate, any, all, reversed, isinstance)
 #: The methods of these types are functions of what they are called with, but those that read a clock or the process.
-_CLOCKS = frozenset({"now", "utcnow", "today", "fromtimestamp"})
+_CLOCKS = frozenset({"now", "utcnow", "today"})
+#: What modules of clocks and chance have that is a function of its arguments alone.
+_PURE = frozenset({"strptime", "mktime", "struct_time", "compare_digest"})
 _CLOCK_MODULES = frozenset({"time", "_time"})
 _CHANCE_MODULES = frozenset({"random", "_random", "secrets", "numpy.random", "faker"})
 _CHANCE = frozenset({"uuid1", "uuid4", "urandom", "getrandom", "SystemRandom", "getpid", "token_hex", "token_urlsafe"})
-_CHANGES = frozenset({"__setattr__", "setdefault", "update", "append", "extend", "insert", "add", "pop", "__dict__"})
-_STORES = ("STORE_ATTR", "STORE_SUBSCR")
+_CHANGES = frozenset(
+    {
+        "__setattr__",
+        "__setitem__",
+        "__delitem__",
+        "clear",
+        "remove",
+        "setdefault",
+        "update",
+        "append",
+        "extend",
+        "insert",
+        "add",
+        "pop",
+        "__dict__",
+    }
+)
+_STORES = ("STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE", "DELETE_SUBSCR")
 #: Functions are followed so deep.
 _DEEP = 6
 
@@ -46,18 +65,24 @@ def unsteady_factory(factory: Any) -> str | None:
     return _why_not_plain(factory, _DEEP)
 
 
-def unsteady_validator(function: Any) -> str | None:
-    """Return what a validator puts into a value that is another one each time; None where it puts in nothing."""
+def unsteady_validator(function: Any, owner: type | None = None) -> str | None:
+    """Return what a validator puts into a value that is another one each time; None where it puts in nothing.
+
+    ``owner`` is the model whose methods it may call.
+    """
+    given = (*_given(function), *([owner] if owner is not None else []))
     function = _unwrapped(function)
     if not isinstance(function, FunctionType):
+        function = _unwrapped(vars(type(function)).get("__call__"))  # an object that is called
+    if not isinstance(function, FunctionType):
         return None
-    found = dict(_sources(function, _DEEP))
+    found = dict(_sources(function, _DEEP, given))
     chance = next((name for name, clock in found.items() if not clock), None)
     if chance is not None:
         return f"takes chance or the process into it ({chance})"
     clock = next(iter(found), None)
     if clock is not None and not _returns_what_it_was_given(function):
-        return f"reads a clock ({clock}) and returns something else than it was given"
+        return f"reads a clock or the process ({clock}) and returns something else than it was given"
     return None
 
 
@@ -97,28 +122,65 @@ def _is_dataclass(kind: type) -> bool:
     return hasattr(kind, "__dataclass_fields__")
 
 
-def _sources(function: FunctionType, deep: int) -> Iterator[tuple[str, bool]]:
+def _given(function: Any) -> tuple[Any, ...]:
+    """Return what ``partial`` gives to a function besides the value."""
+    if not isinstance(function, functools.partial):
+        return ()
+    return (*function.args, *function.keywords.values(), *_given(function.func))
+
+
+def _sources(function: FunctionType, deep: int, given: tuple[Any, ...] = ()) -> Iterator[tuple[str, bool]]:
     """Yield what a function names that is another one each time, and whether that is a clock."""
     attributes = set(_attributes(function.__code__))
-    for name, known in _named(function):
+    named = [*_named(function), *((str(getattr(one, "__name__", type(one).__name__)), one) for one in given)]
+    for name, known in named:
+        if known is builtins.__import__:
+            yield name, True
+        if known is getattr:  # the name is a text
+            attributes |= {one for code in _codes(function.__code__) for one in code.co_consts if isinstance(one, str)}
+    for name, known in [(name, part) for name, whole in named for part in _parts(whole)]:
         module = str(getattr(known, "__module__", None) or "")
         if isinstance(known, ModuleType):
             yield from ((f"{name}.{one}", clock) for one, clock in _of_module(known, attributes))
         elif known is hash or known is id:
-            yield name, False
+            yield name, True  # the same within a process: a check by it changes nothing
         elif isinstance(known, type) and issubclass(known, date):
             yield from ((f"{name}.{one}", True) for one in sorted(_CLOCKS & attributes))
+        elif getattr(known, "__name__", "") in _PURE and module in (*_CHANCE_MODULES, *_CLOCK_MODULES):
+            continue
         elif module in _CHANCE_MODULES or getattr(known, "__name__", "") in _CHANCE:
             yield name, False
         elif module in _CLOCK_MODULES and callable(known) and not isinstance(known, type):
             yield name, True
         elif type(known).__module__ == "itertools" or inspect.isgenerator(known):
             yield name, False
-        elif isinstance(known, FunctionType) and deep:
-            yield from _sources(known, deep - 1)
+        elif deep:
+            for one in _followed(known, attributes):
+                yield from _sources(one, deep - 1)
+
+
+def _parts(known: Any) -> tuple[Any, ...]:
+    """Return what stands in a table or list of functions, and what any other value is: itself."""
+    if isinstance(known, dict):
+        return tuple(known.values())
+    return tuple(known) if isinstance(known, list | tuple) else (known,)
+
+
+def _followed(known: Any, attributes: set[str]) -> Iterator[FunctionType]:
+    """Yield the functions of the author's by which a named value is used: itself, or what an object or class has."""
+    whole = _unwrapped(known)
+    if isinstance(whole, FunctionType):
+        yield whole
+        return
+    kind = known if isinstance(known, type) else type(known)
+    for name in sorted(attributes):
+        held = _unwrapped(vars(kind).get(name))
+        if isinstance(held, FunctionType) and held.__module__.partition(".")[0] not in sys.stdlib_module_names:
+            yield held
 
 
 def _of_module(module: ModuleType, attributes: set[str]) -> Iterator[tuple[str, bool]]:
+    attributes = attributes - _PURE
     if module.__name__ in _CHANCE_MODULES:
         yield from ((one, False) for one in sorted(attributes) if hasattr(module, one))
     elif module.__name__ in _CLOCK_MODULES:
@@ -134,7 +196,7 @@ def _returns_what_it_was_given(function: FunctionType) -> bool:
     given = set(function.__code__.co_varnames[: function.__code__.co_argcount])
     steps = [one for one in dis.get_instructions(function) if one.opname not in ("CACHE", "RESUME", "NOP")]
     for before, step in zip([None, *steps], steps, strict=False):
-        if step.opname in _STORES or (step.opname in ("STORE_FAST", "DELETE_FAST") and step.argval in given):
+        if step.opname in _STORES or given.intersection(_put(step)):
             return False
         if step.opname == "RETURN_CONST" and step.argval is not None:
             return False
@@ -142,9 +204,25 @@ def _returns_what_it_was_given(function: FunctionType) -> bool:
             return False
         if step.opname == "RETURN_VALUE" and before is not None:
             nothing = before.opname == "LOAD_CONST" and before.argval is None
-            if not nothing and not (before.opname.startswith("LOAD_FAST") and before.argval in given):
+            if not nothing and _loaded(before) not in given:
                 return False
     return not _CHANGES.intersection(_attributes(function.__code__)) and "setattr" not in function.__code__.co_names
+
+
+def _put(step: dis.Instruction) -> tuple[str, ...]:
+    """Return the local names that a step stores or deletes: Python 3.13 has steps for two of them."""
+    if step.opname == "STORE_FAST_LOAD_FAST":
+        return step.argval[:1]  # type: ignore[no-any-return]
+    if step.opname == "STORE_FAST_STORE_FAST":
+        return tuple(step.argval)
+    return (step.argval,) if step.opname.startswith(("STORE_FAST", "DELETE_FAST")) else ()
+
+
+def _loaded(step: dis.Instruction) -> str | None:
+    """Return the local name that a step loads last; None where it loads none."""
+    if step.opname in ("STORE_FAST_LOAD_FAST", "LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW"):
+        return str(step.argval[-1])
+    return str(step.argval) if step.opname.startswith("LOAD_FAST") else None
 
 
 def _unwrapped(function: Any) -> Any:
@@ -165,8 +243,22 @@ def _named(function: FunctionType) -> Iterator[tuple[str, Any]]:
             yield name, function.__globals__[name]
         elif hasattr(builtins, name):
             yield name, getattr(builtins, name)
+    yield from _imported(function.__code__)
     given = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
     yield from ((str(getattr(one, "__name__", type(one).__name__)), one) for one in given)
+
+
+def _imported(code: CodeType) -> Iterator[tuple[str, Any]]:
+    """Yield the modules that a function imports itself, and what it takes from them, as far as they are loaded."""
+    for one in _codes(code):
+        module: Any = None
+        for step in dis.get_instructions(one):
+            if step.opname == "IMPORT_NAME":
+                module = sys.modules.get(step.argval)
+                if module is not None:
+                    yield step.argval, module
+            elif step.opname == "IMPORT_FROM" and hasattr(module, step.argval):
+                yield step.argval, getattr(module, step.argval)
 
 
 def _globals(code: CodeType) -> Iterator[str]:

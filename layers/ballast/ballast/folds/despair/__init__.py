@@ -7,7 +7,8 @@
     a cycle of two to four calls           2nd lap 3rd lap  (a lap more where it writes) all its tools at once
     the same class of error                    3rd     4th  forbid: ToolForbidden, until something is written
     varied calls, the same result              3rd     5th          or a person speaks
-    writes about the same, in other words      4th     7th  (no write takes it back)
+    writes about the same, in like words       4th     7th  (no write takes it back)
+    writes about the same, in other words      6th    12th  (no write takes it back)
     nearly the same search                     2nd     4th  a forbidden tool is called again: hand over, ``loop``
 
 A tool is forbidden only after an earlier turn told the agent so: nobody is punished for what one reply repeats.
@@ -18,12 +19,13 @@ reasons: docs/despair.md. One pass over the calls; nothing is compared with more
 from ballast.folds.despair.fold import Despair, despair, verdicts
 from ballast.folds.despair.ladder import Kind, Rung, Sign
 from ballast.folds.despair.record import notice, recorded, refusal, seen, verdict_on
-from ballast.folds.despair.resemblance import target_of
+from ballast.folds.despair.resemblance import Search, target_of
 
 __all__ = [
     "Despair",
     "Kind",
     "Rung",
+    "Search",
     "Sign",
     "despair",
     "notice",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ballast.contracts import Planner, ToolCall
-from ballast.folds.despair.ladder import Kind, Ladder, Rung, Sign, rung_of
+from ballast.folds.despair.ladder import Kind, Ladder, Rung, Sign, rung_of, rung_of_spiral
 from ballast.folds.despair.memory import Cycles, Errors, Position, Repeats, Results, Searches, Writes
 from ballast.folds.despair.resemblance import Search, error_class, search_of, target_of
 from ballast.folds.sameness import Identity, identity
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ballast.folds.calls import CallState
     from ballast.run import Run
 
-Target = Callable[[ToolCall], str | None]
+Target = Callable[[ToolCall], Search | None]
 #: What the executor records where it obeyed; such a call had no outcome of its own.
 FORBIDDEN = "ToolForbidden"
 #: Of two signals at one call that lead as far, the one that says more.
@@ -53,7 +53,7 @@ def despair(
 
     polled  tools that may ask the same again and again
     same    tells equal calls
-    target  says what a call writes about, whatever words it has: such calls are counted
+    target  says what a call writes about (``rest``), and in which words: such calls are counted
     """
     watch = _watched(run, polled, same, target)
     return Despair(watch.ladder.rung, watch.signs, watch.ladder.forbidden, watch.ladder.loop)
@@ -110,6 +110,7 @@ class _Watch:
     target: Target
     signs: dict[Position, Sign] = field(default_factory=dict)
     asked: dict[Position, tuple[str, Search | None]] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
     ladder: Ladder = field(default_factory=Ladder)
     repeats: Repeats = field(default_factory=Repeats)
     cycles: Cycles = field(default_factory=Cycles)
@@ -118,11 +119,18 @@ class _Watch:
     results: Results = field(default_factory=Results)
     writes: Writes = field(default_factory=Writes)
 
+    def _key(self, call: ToolCall) -> str:
+        """Return what equal calls share. What is sent twice is one call, whatever its tool makes of it each time."""
+        sent = identity(call)
+        if sent not in self.keys:
+            self.keys[sent] = self.same(call)
+        return self.keys[sent]
+
     def propose(self, at: Position, call: ToolCall) -> Sign | None:
         """Take note of a proposed call and return its signal, if it has one."""
         if call.tool in self.polled:
             return None
-        key, search = self.asked[at] = self.same(call), search_of(call)
+        key, search = self.asked[at] = self._key(call), search_of(call)
         same = self.repeats.see(key, at)
         lap = self.cycles.see(key, call.tool, at)
         near = self.searches.see(search, at) if search else None
@@ -132,7 +140,8 @@ class _Watch:
         if near:
             found.append(Sign(Kind.NEAR_EQUAL, rung_of(Kind.NEAR_EQUAL, near.count), near.count, near.first))
         if again := self.writes.see(self.target(call)):
-            found.append(Sign(Kind.SPIRAL, rung_of(Kind.SPIRAL, again.count), again.count, again.first))
+            written, alike = again
+            found.append(Sign(Kind.SPIRAL, rung_of_spiral(written.count, alike), written.count, written.first))
         sign = max(found, key=lambda one: (one.rung, _TELLING[one.kind]))
         if sign.kind is Kind.SAME_CALL:
             sign = replace(sign, answer=same.answered is not None)

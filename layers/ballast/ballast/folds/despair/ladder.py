@@ -53,13 +53,24 @@ THRESHOLDS: dict[Kind, tuple[int, int]] = {
     Kind.UNCHANGED: (3, 5),
     Kind.SPIRAL: (4, 7),
 }
+#: The same for writes about the same things whose words do not resemble each other: each may say something new.
+_OTHER_WORDS = (6, 12)
 #: A forbidden tool was called again: a call that was made before weighs as much as two new ones.
 _DEFIANCE = 2
 
 
 def rung_of(kind: Kind, count: int) -> Rung:
     """Return how far down that many of a kind lead, whatever was said before."""
-    notice, forbid = THRESHOLDS[kind]
+    return _rung(THRESHOLDS[kind], count)
+
+
+def rung_of_spiral(count: int, alike: int) -> Rung:
+    """Return how far down ``count`` writes about the same things lead, ``alike`` of them in like words."""
+    return max(_rung(_OTHER_WORDS, count), _rung(THRESHOLDS[Kind.SPIRAL], alike))
+
+
+def _rung(thresholds: tuple[int, int], count: int) -> Rung:
+    notice, forbid = thresholds
     return Rung.FORBID if count >= forbid else Rung.NOTICE if count >= notice else Rung.NONE
 
 

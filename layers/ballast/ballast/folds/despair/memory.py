@@ -142,24 +142,47 @@ class Searches:
 
 
 @dataclass
+class Written:
+    """Writes about the same things: all of them, and those whose words resemble each other, the newest."""
+
+    all: Chain
+    alike: deque[tuple[Search, Chain]] = field(default_factory=lambda: deque(maxlen=_COMPARED_SEARCHES))
+
+    def resembling(self, said: Search) -> Chain | None:
+        """Return the chain of those whose words the new ones resemble."""
+        return next((chain for earlier, chain in reversed(self.alike) if said.resembles(earlier)), None)
+
+
+@dataclass
 class Writes:
     """Writes of one tool about the same things, that happened: other writes in between change nothing about it."""
 
-    _done: dict[str, Chain] = field(default_factory=dict)
+    _done: dict[str, Written] = field(default_factory=dict)
 
-    def see(self, target: str | None) -> Chain | None:
-        """Return the chain that a proposed call goes on with, counting it; None where nothing like it was written."""
-        done = self._done.get(target) if target is not None else None
-        return None if done is None else Chain(done.first, done.count + 1)
+    def see(self, said: Search | None) -> tuple[Chain, int] | None:
+        """Return the chain that a proposed call goes on with, counting it, and how many of it have words like its own.
 
-    def happened(self, target: str | None, at: Position) -> None:
+        None where nothing was written about the same things.
+        """
+        done = self._done.get(said.rest) if said is not None else None
+        if said is None or done is None:
+            return None
+        alike = done.resembling(said)
+        return Chain(done.all.first, done.all.count + 1), 1 + (alike.count if alike else 0)
+
+    def happened(self, said: Search | None, at: Position) -> None:
         """Count a write that happened."""
-        if target is None:
+        if said is None:
             return
-        if (chain := self._done.get(target)) is None:
-            self._done[target] = Chain(at)
+        if (done := self._done.get(said.rest)) is None:
+            done = self._done[said.rest] = Written(Chain(at))
+        else:
+            done.all.count += 1
+        if (chain := done.resembling(said)) is None:
+            chain = Chain(at)
         else:
             chain.count += 1
+        done.alike.append((said, chain))
 
 
 @dataclass

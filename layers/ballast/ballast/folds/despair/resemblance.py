@@ -34,9 +34,10 @@ def _set(words: str) -> frozenset[str]:
 
 #: What the last word of a field's name says: it holds words, or it says which thing.
 _HOLDS_TEXT = _set(
-    "text txt content contents body message msg note notes comment comments remark remarks description summary reason "
-    "explanation reply answer headline caption paragraph sentence line lines entry snippet markdown html json data "
-    "draft words value instruction instructions prompt feedback review details"
+    "text txt content contents body message msg note notes comment comments remark remarks description summary "
+    "reason explanation reply answer title subject heading headline caption addition paragraph sentence line "
+    "lines entry snippet markdown html json data draft words value instruction instructions prompt feedback "
+    "review details"
 )
 _SAYS_WHICH = _set(
     "id ids key keys name names path file filename folder directory dir url uri link to cc bcc from recipient "
@@ -48,7 +49,6 @@ _SAYS_WHICH = _set(
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]{6}")
 #: The name of somebody, a street or a folder has so many words at most.
 _WORDS_OF_A_NAME = 6
-_A_WORD = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*")
 #: What names a thing in one word: no sign in it that only code or prose has, and not as long as those.
 _A_NAME = re.compile(r"(?:https?://\S+|[\w.:/#@+~\\-]{1,80})")
 
@@ -104,27 +104,33 @@ def search_of(call: ToolCall) -> Search | None:
 
 
 def target_of(
-    call: ToolCall, *, free: Collection[str] = (), spelled: Callable[[str, Any], Any] = lambda _, value: same(value)
-) -> str | None:
-    """Return what a call is about, whatever its texts say; None where it has no text.
+    call: ToolCall,
+    *,
+    ids: Collection[str] = (),
+    marked: Collection[str] = (),
+    free: Collection[str] = (),
+    chosen: Collection[str] = (),
+    spelled: Callable[[str, Any], Any] = lambda _, value: same(value),
+) -> Search | None:
+    """Return what a call is about, and the words that it says of it; None where nothing of it is only said.
 
-    Its values count as a set, without their places. A text is what the tool says is ``free``, what stands in a field
-    that is named as one (``body``, ``note_text``), several words, and code. One word is a text where something else
-    says which thing the call is about. ``spelled`` makes one of the spellings of a value; it gets the field's name.
+    What it is about are ``ids`` and all values but its texts, as a set, without their places. A text is what the tool
+    says is ``free``, what stands in a field that is named as one (``body``, ``note_text``), several words, and code;
+    not what is ``chosen`` from a list of the author's. ``marked`` values are in ``ids`` already, or say how much.
+    ``spelled`` makes one of the spellings of a value, None of one that says how much; it gets the field's name.
     """
-    about, texts, words = set(), set(), {}
+    about, texts, words = set(), set(), set[str]()
     for name, value in _values(call.arguments, ""):
-        if isinstance(value, str) and (value in free or _is_text(name, value)):
-            texts.add(name)
-        elif isinstance(value, str) and _A_WORD.fullmatch(value) and _head(name) not in _SAYS_WHICH:
-            words[name, value] = canonical([name, spelled(name, value)])
-        else:
-            about.add((name, canonical([name, spelled(name, value)]), isinstance(value, str)))
-    if words and any(is_text or _head(name) in _SAYS_WHICH for name, _, is_text in about):
-        texts.update(name for name, _ in words)
-        words = {}
-    known = {made for _, made, _ in about} | {*words.values()} | {canonical([name, "…"]) for name in texts}
-    return canonical([call.tool, sorted(known)]) if texts else None
+        if str(value) in marked:
+            continue
+        if isinstance(value, str) and (value in free or (value not in chosen and _is_text(name, value))):
+            texts.add(canonical([name, "…"]))
+            words |= _words(value)
+        elif (made := spelled(name, value)) is not None or value is None or not ids:
+            about.add(canonical([name, made]))
+    if not (texts or ids):
+        return None
+    return Search(frozenset(words), canonical([call.tool, sorted(ids), sorted(about | (set() if ids else texts))]))
 
 
 def _values(value: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -1,6 +1,7 @@
 """Pay at a provider: in every way in which a tool can, or cannot, tell what became of a payment."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
@@ -84,4 +85,46 @@ def pay_by_key_guarded(args: Pay, ctx: ToolContext) -> str:
 @tool(effect=Effect.WRITE, honours_key=True, verify=_find, breaker=_STRICT)
 def pay_both_guarded(args: Pay, ctx: ToolContext) -> str:
     """Pay once under a key, unless the provider is left alone; it can be asked about it as well."""
+    return _pay(args, ctx)
+
+
+#: What a test says instead of a rule, by ``validate``, ``approve_if`` and ``cost``.
+RULES: dict[str, Callable[..., Any]] = {}
+
+
+def _validate(args: Pay, request: Any) -> str | None:
+    said: str | None = RULES["validate"](args) if "validate" in RULES else None
+    return said
+
+
+def _approve_if(args: Pay, request: Any) -> bool:
+    return bool(RULES["approve_if"](args)) if "approve_if" in RULES else False
+
+
+def _cost(args: Pay, request: Any) -> int:
+    return int(RULES["cost"](args)) if "cost" in RULES else 1000
+
+
+@tool(effect=Effect.WRITE, validate=_validate, approve_if=_approve_if, cost_microusd=_cost)
+def pay_ruled(args: Pay, ctx: ToolContext) -> str:
+    """Pay where the rules let it; nothing can tell what became of it."""
+    return _pay(args, ctx)
+
+
+@tool(effect=Effect.WRITE, validate=_validate, approve_if=_approve_if, cost_microusd=_cost, verify=_find)
+def pay_ruled_verified(args: Pay, ctx: ToolContext) -> str:
+    """Pay where the rules let it; the provider can be asked about it."""
+    return _pay(args, ctx)
+
+
+@tool(
+    effect=Effect.WRITE,
+    validate=_validate,
+    approve_if=_approve_if,
+    cost_microusd=_cost,
+    verify=_find,
+    honours_key=True,
+)
+def pay_ruled_both(args: Pay, ctx: ToolContext) -> str:
+    """Pay once under a key where the rules let it; the provider can be asked about it as well."""
     return _pay(args, ctx)

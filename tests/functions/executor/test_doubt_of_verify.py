@@ -1,0 +1,68 @@
+"""What ``verify`` says, and how often it is asked."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict
+
+from ballast.playbook import Effect, Tool, tool
+from functions.executor.outcome import NotAsPromised, found
+from tests.functions.executor.provider import Desk, PaymentsSdkError, Provider, SpeechlessError, desk
+
+
+class _Nothing(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@pytest.fixture(scope="module")
+def payments() -> Iterator[Desk]:
+    with desk() as opened:
+        yield opened
+
+
+def returning(kind: Any) -> Tool:
+    def act(args: Any, ctx: Any) -> Any:
+        """Act."""
+
+    act.__annotations__ = {"args": _Nothing, "ctx": Any, "return": kind}
+    made: Tool = tool(effect=Effect.WRITE)(act)
+    return made
+
+
+def said(kind: Any, value: Any) -> Any:
+    return found(returning(kind), lambda: value, str)
+
+
+@pytest.mark.parametrize("kind", [None, str, list[str], dict[str, str], bool, int])
+@pytest.mark.parametrize("value", [0, 0.0, "", b"", [], (), {}, set()])
+def test_an_empty_answer_is_no_effect(kind: Any, value: Any) -> None:
+    with pytest.raises(NotAsPromised, match="verify of act returned"):
+        said(kind, value)
+
+
+@pytest.mark.parametrize("kind", [None, str, list[str], dict[str, str]])
+def test_false_is_no_where_it_can_be_no_result(kind: Any) -> None:
+    assert said(kind, False) is None
+    assert said(kind, None) is None
+
+
+def test_false_of_a_tool_that_may_return_it_is_told_by_name() -> None:
+    with pytest.raises(NotAsPromised, match="verify of act returned False"):
+        said(bool, False)
+    assert said(bool, True) == {"status": "ok", "result": True}
+
+
+@pytest.mark.parametrize("error", [lambda: PaymentsSdkError("away"), KeyError, SpeechlessError, ConnectionError])
+@pytest.mark.parametrize("tool_name", ["pay_verified", "pay_both"])
+@pytest.mark.parametrize(("away", "asks"), [(1, False), (2, False), (30, True)])
+def test_verify_is_asked_again_whatever_it_raises(
+    payments: Desk, error: Any, tool_name: str, away: int, asks: bool
+) -> None:
+    # Its request arrives late, and nothing but verify can tell of it.
+    provider = Provider(payments.clock, error, 1.0, by_key=True, fails=9, verify_fails=away)
+
+    ended = payments.play(tool_name, provider)
+
+    assert not ended.wrong
+    assert (ended.escalated is not None) is asks
