@@ -15,10 +15,10 @@ from ballast.contracts.wire import parse, plain
 from ballast.errors import LogCorrupt
 from ballast.folds import committed, cost, ending, opening, progress, requested, standing, usage
 from ballast.folds.effects import ended_effects, position
-from ballast.log.evidence import forgets
 from ballast.http.paging import PAGE_BYTES, fitting, sent_bytes
 from ballast.log.aws_errors import consequences
 from ballast.log.event import Event, order
+from ballast.log.evidence import forgets
 from ballast.log.keys import run_seq
 from ballast.log.run_log import LONGEST_RUN_DAYS, RunLog, Unreadable
 from ballast.money import dollars
