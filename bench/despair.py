@@ -16,7 +16,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ballast.folds import calls
 from ballast.folds.despair import Rung, despair
 from ballast.folds.usage import INPUT_TOKENS, OUTPUT_TOKENS
 from ballast.log.event import Event
@@ -77,7 +76,7 @@ def _stop(run: Transcript, turn: int | None) -> Stop | None:
         return None
     later = [event.body for event in run.events if event.turn >= turn]
     tokens = sum(body.get(INPUT_TOKENS, 0) + body.get(OUTPUT_TOKENS, 0) for body in later)
-    return Stop(turn, sum(state.turn >= turn for state in calls(run.events)), tokens)
+    return Stop(turn, sum(state.turn >= turn for state in Run.of(run.events).calls), tokens)
 
 
 def deaf(run: Transcript) -> Transcript:

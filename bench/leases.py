@@ -25,7 +25,7 @@ from typing import Any
 
 from ballast.contracts import LimitsPatch, RunRequest
 from ballast.errors import NotAdmitted, RetryLater
-from ballast.folds import usage
+from ballast.run import Run
 from bench import NotMeasured, require
 from tests.functions.budget.world import Died, World
 from tests.support.tables_in_memory import Tables
@@ -184,7 +184,7 @@ def measure(runs: int, threads: int, seed: int) -> Figures:
         swept=swept,
         peak_microusd=crowd.tables.peaks[f"tenant#{TENANT}", WINDOW],
         windows_microusd=world.windows()[f"tenant#{TENANT}", WINDOW][0],
-        logs_microusd=sum(usage(world.log.read(run)).charged_microusd for run in opened),
+        logs_microusd=sum(Run.of(world.log.read(run)).usage.charged_microusd for run in opened),
         lost_leases=sum(lease.held for lease in leases.values()) + sum(not leases[run].parts for run in opened),
         seconds=time.perf_counter() - started,
     )

@@ -29,10 +29,11 @@ from typing import Any
 
 from ballast.contracts import RunRequest
 from ballast.errors import ApprovalRequired, AttemptInProgress, EffectUnknown, RetryLater, RunEnded
-from ballast.folds import Moved, calls, moves
+from ballast.folds.moves import Moved
 from ballast.log.keys import approval_seq, plan_seq
 from ballast.money.moves import call_window, units
 from ballast.playbook import load_playbook
+from ballast.run import Run
 from bench import NotMeasured, require
 from tests.functions.budget.world import Died, World
 from tests.support.attributes import Schema
@@ -218,15 +219,15 @@ def measure(runs: int, threads: int, seed: int) -> Figures:
     payments = 0
     for run_id in world.leases():
         events = world.log.read(run_id)
-        made = {(state.turn, state.index): state for state in calls(events)}
+        made = {(state.turn, state.index): state for state in Run.of(events).calls}
         states.update(state.error or state.status for state in made.values())
-        for one in moves(events):
+        for one in Run.of(events).moves:
             if one.counts:
                 payments += 1
                 logged.update(_counted(run_id, one))
                 if not made[one.turn, one.index].approved_by:
                     unasked[str(one.customer)] += one.micro
-        logged.update(_left_begun(tables.items["moves"].get(f"moves#{run_id}", {}), moves(events)))
+        logged.update(_left_begun(tables.items["moves"].get(f"moves#{run_id}", {}), Run.of(events).moves))
     counted = {
         (account, window): int(item["moved"]["N"])
         for account, windows in tables.items["moves"].items()

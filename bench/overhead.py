@@ -51,7 +51,7 @@ def microseconds(work: Callable[[], Any], calls: int) -> float:
     return sorted(times)[len(times) // 2] * 1e6
 
 
-def events(request: RunRequest, turns: int) -> tuple[Event, ...]:
+def events(request: RunRequest, turns: int) -> Run:
     """Return a run of so many turns; the first result names what is paid later, every other one something else."""
     log = []
 
@@ -66,7 +66,7 @@ def events(request: RunRequest, turns: int) -> tuple[Event, ...]:
         add(plan_seq(turn), planner="agent", decision={"kind": "call_tools", "calls": [call]})
         add(call_seq(turn, 1, "intended"), tool="quote_payment", effect="read", planner="agent")
         add(call_seq(turn, 1, "settled"), tool="quote_payment", status="ok", result=result)
-    return tuple(log)
+    return Run(log)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def pure(calls: int, turns: Sequence[int]) -> Iterator[Row]:
         ("its arguments by pydantic alone", lambda: tool.arguments(**ARGUMENTS)),
         ("the gate: JSON, size, schema, rule", lambda: _gate(playbook, request)),
         ("its result, checked", lambda: tool.dump(tool(args, context))),
-        ("grounding: 3 values, all in the request", lambda: _ground(named, tool, args, ())),
+        ("grounding: 3 values, all in the request", lambda: _ground(named, tool, args, Run())),
     ]
     for name, work in works:
         yield Row(name, microseconds(work, calls))
@@ -122,7 +122,7 @@ def _gate(playbook: Any, request: RunRequest) -> None:
     admit_call(playbook, call, request, Planner.AGENT, lambda: RunSoFar.before(Run.of(()), 1, 1))
 
 
-def _ground(request: RunRequest, tool: Tool, args: Any, run: tuple[Event, ...]) -> None:
+def _ground(request: RunRequest, tool: Tool, args: Any, run: Run) -> None:
     tools = {tool.name: tool}
     found = ground(args, opening_sources(request), lambda: run_sources(run, tools, before_turn=999))
     wanted = 3 if run or "O-1003" in request.text else 0

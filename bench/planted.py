@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from statistics import median_high
 
-from ballast.folds import CallState, calls
+from ballast.folds.calls import CallState
 from ballast.folds.despair import Rung, despair
 from ballast.folds.despair.memory import LONGEST_CYCLE
 from ballast.folds.sameness import identity
@@ -27,7 +27,7 @@ def rows(runs: Sequence[Transcript]) -> Iterator[str]:
 
 
 def _different_reads(run: Transcript) -> list[CallState]:
-    return list({identity(state.call): state for state in calls(run.events) if state.effect == "read"}.values())
+    return list({identity(state.call): state for state in Run.of(run.events).calls if state.effect == "read"}.values())
 
 
 def _until_found(run: Transcript, lap: Sequence[CallState]) -> int | None:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from ballast.contracts import RunRequest
-from ballast.log.event import Event
+from ballast.run import Run
 from ballast.runtime import Runtime, utc_now
 from local.clock import Clock, VirtualClock, as_clock
 from local.converse.inline import answer_inline
@@ -314,7 +314,7 @@ class LocalCloud:
         """Return the execution's history, as GetExecutionHistory does."""
         return self._executions.history(run_id)
 
-    def events(self, run_id: str) -> tuple[Event, ...]:
+    def events(self, run_id: str) -> Run:
         """Return the run's log."""
         return self._log().read(run_id)
 

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from ballast.contracts.wire import complaints
 from ballast.errors import InvalidInput
 from ballast.log.event import GARBLED, Event
+from ballast.run import Run
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = 1
@@ -72,7 +73,7 @@ class SavedRun:
 
     run_id: str
     title: str
-    events: tuple[Event, ...]
+    events: Run
     cut_off: bool = False
     corrupt: Mapping[str, str] = field(default_factory=dict)
 
@@ -166,7 +167,7 @@ def _read(file: Path) -> SavedRun:
             raise _NothingInIt(f"{file}: holds no entry: the run was cut off before it was admitted. {remedy}")
         title = str(content.get("title", ""))
         cut_off = content.get("cut_off", title == _CUT_OFF) is True
-        return SavedRun(str(content["run_id"]), title, tuple(events), cut_off, corrupt)
+        return SavedRun(str(content["run_id"]), title, Run(events), cut_off, corrupt)
     except OSError as problem:
         raise InvalidInput(f"{file}: cannot be read ({problem.strerror}).") from None
     except GARBLED as problem:

@@ -7,8 +7,8 @@ from typing import Any
 
 from ballast.contracts import RunRequest, ToolCall
 from ballast.errors import RetryLater
-from ballast.folds import calls
 from ballast.playbook import Effect, Tool
+from ballast.run import Run
 from bench.tau2.cases import BadLine, Case, Fault, ServiceError
 from bench.tau2.downstream import DOWNSTREAMS, Refused
 from bench.tau2.environments import Tau2Environment, alike, fresh_environment
@@ -138,7 +138,7 @@ class Protocol:
     def _person(self, escalated: Escalated, position: int) -> bool:
         """Let a person look at tau2's databases and answer. False where nothing was escalated that is unknown."""
         message = self._functions.escalate(escalated.payload)
-        unknown = [state for state in calls(self._functions.events(self._run_id)) if state.status == "unknown"]
+        unknown = [state for state in Run.of(self._functions.events(self._run_id)).calls if state.status == "unknown"]
         self._turn += 1
         if message is None or message["reason"] != "effect_unknown" or not unknown:
             self._why = f"{escalated.error} at call {position}, and nobody was told that an effect is unknown"
@@ -156,7 +156,7 @@ class Protocol:
 
     def _statuses(self) -> dict[int, str]:
         """Return how the calls ended, by position; what is unknown was never told."""
-        ended = (state for state in calls(self._functions.events(self._run_id)) if state.status != "unknown")
+        ended = (state for state in Run.of(self._functions.events(self._run_id)).calls if state.status != "unknown")
         return {self._turns[state.turn]: state.status for state in ended}
 
 

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from ballast.contracts import RunRequest
-from ballast.folds import calls
+from ballast.run import Run
 from bench.tau2.downstream import DOWNSTREAMS
 from bench.tau2.environments import Tau2Environment, hashes, toolkits, unmet
 from bench.tau2.gold import CallOutcome, GoldModel, GoldPlan, play_directly
@@ -73,7 +73,7 @@ def play(cloud: LocalCloud, plan: GoldPlan) -> Outcome:
     reached = DOWNSTREAMS.take(run_id, plan.domain, plan.task_id)
     made = tuple(
         CallOutcome(state.status, state.result if state.status == "ok" else state.message)
-        for state in calls(cloud.events(run_id))
+        for state in Run.of(cloud.events(run_id)).calls
     )
     differences += _calls(plan, expected, made)
     hash_equal = hashes(gold) == hashes(reached)

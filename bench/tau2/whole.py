@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ballast.contracts import Planner, RunRequest
-from ballast.folds import calls
 from ballast.playbook import load_playbook
+from ballast.run import Run
 from bench.tau2.cases import BadLine, Case, Fault
 from bench.tau2.downstream import DOWNSTREAMS
 from bench.tau2.environments import alike, fresh_environment
@@ -100,7 +100,7 @@ class _Run:
 
     def _answered(self, run_id: str, opened: Mapping[str, Any]) -> str:
         """Let a person look and answer; return what is wrong."""
-        unknown = [state for state in calls(self._cloud.events(run_id)) if state.status == "unknown"]
+        unknown = [state for state in Run.of(self._cloud.events(run_id)).calls if state.status == "unknown"]
         if opened["reason"] != "effect_unknown" or not unknown:
             return f"escalated for {opened['reason']}, and no effect is unknown"
         decision = decided(self._gold, self._case.position, self._line.environment)
@@ -112,7 +112,7 @@ class _Run:
 
     def _statuses(self, run_id: str) -> dict[int, str]:
         """Return how the calls ended, by position. A person made the one that was unknown."""
-        states = calls(self._cloud.events(run_id))
+        states = Run.of(self._cloud.events(run_id)).calls
         agents = [state for state in states if state.planner is Planner.AGENT]
         ended = {at: state.status for at, state in enumerate(agents, start=1) if state.status != "unknown"}
         again = [state.status for state in states if state.planner is Planner.HUMAN]

@@ -195,9 +195,9 @@ class Executor:
     ) -> str | None:
         """Record how a write ends that nobody has begun, and return its status; None where it was begun meanwhile.
 
-        The lease of its key is held while the log is read again, and what the log is to say stays as the key's record: a
-        slow attempt that read the call before begins it no more. Raises ``AttemptInProgress`` while another attempt may
-        be at work, ``RetryLater``.
+        The lease of its key is held while the log is read again, and what the log is to say stays as the key's record:
+        a slow attempt that read the call before begins it no more. Raises ``AttemptInProgress`` while another attempt
+        may be at work, ``RetryLater``.
         """
         at = task.turn, task.index
 

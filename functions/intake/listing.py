@@ -10,11 +10,12 @@ from ballast.contracts.task import LAST_TURN
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
 from ballast.http.problem import invalid
 from ballast.log.event import Event
-from ballast.log.keys import corrected_seq, run_seq
+from ballast.log.events import RunCorrected, RunEnded, RunOpened, RunRefused
 from ballast.log.run_index import Found, RunIndex, by_outcome, by_tenant
 from ballast.log.run_log import RunLog, Unreadable
+from ballast.run import Run
 from ballast.runtime import Runtime
-from functions.intake.contract import ENDED, Run, RunPage, RunSummary, Status
+from functions.intake.contract import ENDED, RunPage, RunSummary, Status
 from functions.intake.reading import is_expired, line_of, run_of
 
 #: So many pages of the index are looked through for a page of runs; then the caller asks for the next.
@@ -88,7 +89,7 @@ class Listing:
 
     def _summaries(self, found: tuple[Found, ...]) -> list[tuple[Found, RunSummary | None]]:
         """Return each run in a line; None where its events are gone. One that cannot be read hides no other."""
-        seqs = [*map(run_seq, ("opened", "refused", "ended")), corrected_seq(1)]
+        seqs = [RunOpened.key(), RunRefused.key(), RunEnded.key(), RunCorrected.key(1)]
         unreadable: list[Unreadable] = []
         events = self.log.read_keys([(one.run_id, seq) for one in found for seq in seqs], unreadable)
         made: list[tuple[Found, RunSummary | None]] = []
@@ -98,30 +99,30 @@ class Listing:
             wrong = [other for other in mine if other.seq != seqs[-1]]
             if of_run and (len(wrong) < len(mine) or (one.run_id, seqs[-1]) in events):
                 of_run += self._corrections(one.run_id)
-            there = bool(of_run or wrong) and not is_expired(of_run, self.clock())
-            made.append((one, self._summary(one.run_id, of_run, wrong) if there else None))
+            run = Run(of_run)
+            there = bool(run or wrong) and not is_expired(run, self.clock())
+            made.append((one, self._summary(one.run_id, run, wrong) if there else None))
         return made
 
     def _corrections(self, run_id: str) -> list[Event]:
         """Return all that says that it is a correction: mostly there is none, so a list reads the first one's key."""
         after_the_end, _ = self.log.read_turns(run_id, LAST_TURN, 1, [])
-        return [event for event in after_the_end if event.name == "run.corrected"]
+        return [event for event in after_the_end if event.name == RunCorrected.NAME]
 
-    def _summary(self, run_id: str, of_run: list[Event], wrong: list[Unreadable]) -> RunSummary | None:
-        if wrong or any(event.name in ("run.refused", "run.ended") for event in of_run):
+    def _summary(self, run_id: str, of_run: Run, wrong: list[Unreadable]) -> RunSummary | None:
+        if wrong or of_run.has_ended:
             return line_of(of_run, wrong, run_id)
         # Whether it runs or waits, only the whole log says.
-        events, unreadable = self.log.read_all(run_id)
-        return None if is_expired(events, self.clock()) else _line(run_of(events, unreadable, run_id))
+        run, unreadable = self.log.read_all(run_id)
+        if is_expired(run, self.clock()):
+            return None
+        shown = run_of(run, unreadable, run_id)
+        return RunSummary.model_validate(shown.model_dump(include=set(RunSummary.model_fields)))
 
 
 def _wants(wanted: Wanted, run: RunSummary) -> bool:
     """Say whether the run is asked for; of one that cannot be read nobody can say that it is not."""
     return wanted.status in (None, run.status) or run.status == "corrupt"
-
-
-def _line(run: Run) -> RunSummary:
-    return RunSummary.model_validate(run.model_dump(include=set(RunSummary.model_fields)))
 
 
 def _utc(time: datetime | None) -> str | None:

@@ -13,24 +13,22 @@ from typing import Any
 from ballast.contracts import RunRequest
 from ballast.contracts.wire import parse, plain
 from ballast.errors import LogCorrupt
-from ballast.folds import committed, cost, ending, opening, progress, requested, standing, usage
-from ballast.folds.effects import ended_effects, position
 from ballast.http.paging import PAGE_BYTES, fitting, sent_bytes
 from ballast.log.aws_errors import consequences
-from ballast.log.event import Event, order
+from ballast.log.event import GARBLED, Event, order
+from ballast.log.events import EscalationOpened, RunCorrected, RunEnded, RunOpened, RunRefused, RunSettled
 from ballast.log.evidence import forgets
-from ballast.log.keys import run_seq
 from ballast.log.run_log import LONGEST_RUN_DAYS, RunLog, Unreadable
 from ballast.money import dollars
+from ballast.run import Run
 from ballast.runtime import Runtime
-from functions.intake.contract import CorruptEvent, EventPage, LoggedEvent, Run, RunSummary, Written
+from functions.intake.contract import CorruptEvent, EventPage, LoggedEvent, RunSummary, Written
+from functions.intake.contract import Run as ShownRun
 from functions.intake.start import IntakeSettings
 
 #: Seconds between two looks at a run that is waited for.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
-#: What a fold raises where an event is not of the form that it had: somebody wrote it anew, with its digest.
-_GARBLED = (LogCorrupt, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
-_FIRST_AND_LAST = tuple(run_seq(step) for step in ("opened", "refused", "ended"))
+_FIRST_AND_LAST = (RunOpened.key(), RunRefused.key(), RunEnded.key())
 #: Every key that Ballast writes comes after it.
 _FIRST = "0000."
 #: So many bytes tell of entries that cannot be read, beside a run or at the end of its events.
@@ -61,18 +59,18 @@ class Runs:
         """Return the ARN of the run's execution."""
         return f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{run_id}"
 
-    def get(self, run_id: str) -> Run | None:
+    def get(self, run_id: str) -> ShownRun | None:
         """Return the run, None where there is none, or TTL has begun to remove it."""
-        events, unreadable = self.log.read_all(run_id)
-        if not (events or unreadable):
-            run = self._not_opened_yet(run_id)
-            if run is None or run.status == "running":
-                return run
+        run, unreadable = self.log.read_all(run_id)
+        if not (run or unreadable):
+            unopened = self._not_opened_yet(run_id)
+            if unopened is None or unopened.status == "running":
+                return unopened
             # It has ended since the log was read: what is there now says why.
-            events, unreadable = self.log.read_all(run_id)
-            if not (events or unreadable):
-                return run
-        return None if is_expired(events, self.clock()) else run_of(events, unreadable, run_id)
+            run, unreadable = self.log.read_all(run_id)
+            if not (run or unreadable):
+                return unopened
+        return None if is_expired(run, self.clock()) else run_of(run, unreadable, run_id)
 
     def tenant(self, run_id: str) -> str | None:
         """Return whose the run is, None where there is none; reads its first event, and no more.
@@ -80,9 +78,9 @@ class Runs:
         No tenant's name where its first event cannot be read and is in no index: an operator sees it, nobody else.
         """
         unreadable: list[Unreadable] = []
-        first = self.log.read_keys([(run_id, run_seq("opened")), (run_id, run_seq("refused"))], unreadable)
+        first = self.log.read_keys([(run_id, RunOpened.key()), (run_id, RunRefused.key())], unreadable)
         if first or unreadable:
-            return _tenant(tuple(first.values()), unreadable)
+            return _tenant(Run(first.values()), unreadable)
         run = self._not_opened_yet(run_id)
         return run.tenant if run else None
 
@@ -108,7 +106,7 @@ class Runs:
     def ended(self, run_id: str) -> bool:
         """Say whether the run's log has its ending; reads that, and no more."""
         unreadable: list[Unreadable] = []
-        found = self.log.read_keys([(run_id, run_seq("ended")), (run_id, run_seq("refused"))], unreadable)
+        found = self.log.read_keys([(run_id, RunEnded.key()), (run_id, RunRefused.key())], unreadable)
         return bool(found or unreadable)
 
     def events(self, run_id: str, after: str | None, limit: int) -> EventPage:
@@ -146,7 +144,7 @@ class Runs:
         whole = (*_odd(early), *page, *_odd(late))
         return EventPage(events=whole, next=page[-1].seq if goes_on else None)
 
-    def _not_opened_yet(self, run_id: str) -> Run | None:
+    def _not_opened_yet(self, run_id: str) -> ShownRun | None:
         """The execution exists a moment before the log does, and without it where the run could not be admitted."""
         with consequences(f"State machine {self.state_machine_arn} (STATE_MACHINE_ARN)"):
             try:
@@ -158,13 +156,13 @@ class Runs:
         return pending(request, _WITHOUT_A_LOG.get(found["status"], "failed"))
 
 
-def pending(request: RunRequest, status: str = "running") -> Run:
+def pending(request: RunRequest, status: str = "running") -> ShownRun:
     """Return a run of which nothing is recorded yet."""
-    return Run.model_validate(about(request) | {"run_id": request.run_id, "status": status})
+    return ShownRun.model_validate(about(request) | {"run_id": request.run_id, "status": status})
 
 
-def run_of(events: Sequence[Event], unreadable: Sequence[Unreadable], run_id: str) -> Run:
-    """Return the run that ``events``, all of its log that can be read, tell of; whatever is left of it."""
+def run_of(run: Run, unreadable: Sequence[Unreadable], run_id: str) -> ShownRun:
+    """Return a run as the API shows it: all of its log that can be read, whatever is left of it."""
     wrong, left_out = fitting(
         (CorruptEvent(seq=plain(one.seq), why=plain(one.why)) for one in unreadable),
         _CORRUPT_BYTES,
@@ -174,13 +172,13 @@ def run_of(events: Sequence[Event], unreadable: Sequence[Unreadable], run_id: st
         wrong = (*wrong, CorruptEvent(seq="", why=_more(left_out)))
     if not any(one.seq.startswith(_FIRST_AND_LAST) for one in unreadable):
         try:
-            return Run.model_validate(_told(events) | {"corrupt": wrong})
-        except _GARBLED as problem:
+            return ShownRun.model_validate(_told(run) | {"corrupt": wrong})
+        except GARBLED as problem:
             if not wrong:
                 wrong = (CorruptEvent(seq="", why=f"the log does not add up: {_brief(problem)}"),)
-    told = [event for event in events if event.seq.startswith(_FIRST_AND_LAST) or event.name == "run.corrected"]
+    told = run.only(lambda event: event.seq.startswith(_FIRST_AND_LAST) or event.name == RunCorrected.NAME)
     line = line_of(told, unreadable, run_id)
-    return Run.model_validate(line.model_dump() | {"corrupt": wrong})
+    return ShownRun.model_validate(line.model_dump() | {"corrupt": wrong})
 
 
 def _odd(entries: Sequence[Unreadable]) -> tuple[LoggedEvent, ...]:
@@ -195,15 +193,15 @@ def _more(left_out: int) -> str:
     return f"and {left_out} more entries that cannot be read"
 
 
-def is_expired(events: Sequence[Event], now: datetime) -> bool:
+def is_expired(run: Run, now: datetime) -> bool:
     """Say whether TTL removes the run by now, in whatever order: the own time of one of its events is over.
 
     Where its first event is gone it is over as soon as its endings tell that this was the oldest.
     """
-    first = next((event for event in events if event.name in ("run.opened", "run.refused")), None)
-    if any(_is_over(event, now, first) for event in events):
+    first = next((event for event in run if event.name in (RunOpened.NAME, RunRefused.NAME)), None)
+    if any(_is_over(event, now, first) for event in run):
         return True
-    return first is None and forgets((event for event in events if event.name in ("run.ended", "run.settled")), now)
+    return first is None and forgets((event for event in run if event.name in (RunEnded.NAME, RunSettled.NAME)), now)
 
 
 def _is_over(event: Event, now: datetime, first: Event | None) -> bool:
@@ -216,36 +214,34 @@ def _is_over(event: Event, now: datetime, first: Event | None) -> bool:
         expires_at = int(dict(event.stored)["expires_at"])
         written = datetime.fromisoformat(event.at).timestamp()
         since = written if first is None else datetime.fromisoformat(first.at).timestamp()
-    except _GARBLED:
+    except GARBLED:
         return False
     return since <= written <= expires_at - LONGEST_RUN_DAYS * 86_400 and expires_at < now.timestamp()
 
 
-def line_of(of_run: Sequence[Event], unreadable: Sequence[Unreadable], run_id: str) -> RunSummary:
+def line_of(run: Run, unreadable: Sequence[Unreadable], run_id: str) -> RunSummary:
     """Return what a run's first and last event say of it; what they do not say, because they cannot be read, is None.
 
-    ``of_run`` is both, where there are both, and its corrections; ``unreadable`` those, or others, that cannot be read.
+    ``run`` is both, where there are both, and its corrections; ``unreadable`` those, or others, that cannot be read.
     """
-    tenant = _tenant(of_run, unreadable)
+    tenant = _tenant(run, unreadable)
     known = {"run_id": run_id, "tenant": None if tenant == _NOBODY else tenant}
-    facts: dict[str, Any] = known | {"status": "corrupt"}
-    ends = [event for event in of_run if event.name in ("run.ended", "run.refused")]
+    told: dict[str, Any] = known | {"status": "corrupt"}
     try:
-        first = of_run[0]
-        facts |= about(requested(of_run)) | ({"opened_at": first.at} if first.name == "run.opened" else {})
-        if not any(one.seq.startswith(_FIRST_AND_LAST) for one in unreadable) and ends:
-            facts |= ended_as(ends[-1]) | _cost(of_run)
-        return RunSummary.model_validate({name: facts[name] for name in facts if name in RunSummary.model_fields})
-    except _GARBLED:
+        told |= about(run.request) | ({"opened_at": run[0].at} if run.is_open else {})
+        if not any(one.seq.startswith(_FIRST_AND_LAST) for one in unreadable) and run.has_ended:
+            told |= _ended_as(run) | _cost(run)
+        return RunSummary.model_validate({name: told[name] for name in told if name in RunSummary.model_fields})
+    except GARBLED:
         return RunSummary.model_validate(known | {"status": "corrupt"})
 
 
-def _tenant(of_run: Sequence[Event], unreadable: Sequence[Unreadable]) -> str:
+def _tenant(run: Run, unreadable: Sequence[Unreadable]) -> str:
     """Return whose the run is: by its first event, else by what an index finds it by."""
     try:
-        return requested(tuple(of_run)).tenant
-    except _GARBLED:
-        indexed = [dict(event.stored).get("tenant") for event in of_run]
+        return run.request.tenant
+    except GARBLED:
+        indexed = [dict(event.stored).get("tenant") for event in run]
         indexed += [one.beside.get("tenant") for one in unreadable]
         return next((name for name in indexed if name and _NAME.fullmatch(name)), _NOBODY)
 
@@ -272,35 +268,38 @@ def _brief(problem: Exception) -> str:
     return f"{type(problem).__name__}: {problem}"[:300]
 
 
-def _told(events: Sequence[Event]) -> dict[str, Any]:
-    usage(events)  # it raises where the amounts of a run do not add up, also of one whose ending says a sum
-    stands = progress(events)
-    facts = about(requested(events)) | {
-        "run_id": events[0].run_id,
+def _told(run: Run) -> dict[str, Any]:
+    _ = run.usage  # it raises where the amounts of a run do not add up, also of one whose ending says a sum
+    stands = run.progress
+    told = about(run.request) | {
+        "run_id": run.run_id,
         "status": stands.status,
         "by": stands.by,
         "degraded": stands.degraded,
         "reason": stands.reason,
-        **_cost(events),
+        **_cost(run),
         "turns": stands.turn,
         "escalation_id": stands.escalation_id,
-        "question": _question(events, stands.escalation_id),
+        "question": _question(run, stands.escalation_id),
     }
     if stands.status != "refused":
-        facts["done"] = _done(events)
-        opened = opening(events)
-        facts |= {"opened_at": events[0].at, "ceiling_usd": dollars(opened.cost_ceiling_microusd)}
-        facts |= {"deadline_at": datetime.fromtimestamp(opened.deadline_ms / 1000, UTC).isoformat()}
-    if (end := ending(events)) is not None:
-        facts |= ended_as(end) | {"deadline_at": None}
-        if end.name == "run.ended":
-            facts["effects"] = ended_effects(events, end.body)
-    return facts
+        opened = run.opening
+        told |= {
+            "done": _done(run),
+            "opened_at": run[0].at,
+            "ceiling_usd": dollars(opened.cost_ceiling_microusd),
+            "deadline_at": datetime.fromtimestamp(opened.deadline_ms / 1000, UTC).isoformat(),
+        }
+    if run.ending is not None:
+        told |= _ended_as(run) | {"deadline_at": None}
+        if isinstance(run.ending, RunEnded):
+            told["effects"] = run.ended_effects
+    return told
 
 
-def _done(events: Sequence[Event]) -> tuple[Written, ...]:
+def _done(run: Run) -> tuple[Written, ...]:
     """Return the writes that happened, or may have."""
-    stand = {position(state) for state in standing(events).effects}
+    stand = {state.position for state in run.standing.effects}
     return tuple(
         Written.model_validate(
             {
@@ -309,10 +308,10 @@ def _done(events: Sequence[Event]) -> tuple[Written, ...]:
                 "tool": state.call.tool,
                 "by": str(state.planner),
                 "status": state.status,
-                "undone": position(state) not in stand,
+                "undone": state.position not in stand,
             }
         )
-        for state in committed(events)
+        for state in run.committed
     )
 
 
@@ -327,35 +326,35 @@ def about(request: RunRequest) -> dict[str, Any]:
     }
 
 
-def ended_as(end: Event) -> dict[str, Any]:
-    """Return what a run's last event says of it."""
-    body = end.body
-    if end.name == "run.refused":
-        refusal = {"reason": body["reason"], "message": plain(body["message"])}
-        refusal["opens_at"] = body.get("opens_at")
-        return {"status": "refused", "ended_at": end.at, **refusal}
-    answer = body.get("answer")
+def _ended_as(run: Run) -> dict[str, Any]:
+    """Return what the ending of a run says of it."""
+    end = run.ending
+    assert end is not None
+    at = run.by_seq[end.seq].at
+    if isinstance(end, RunRefused):
+        refusal = {"reason": end.reason, "message": plain(end.message), "opens_at": end.opens_at}
+        return {"status": "refused", "ended_at": at, **refusal}
     return {
-        "status": body["status"],
-        "by": body["by"],
-        "degraded": body["degraded"],
-        "reason": body.get("reason"),
-        "answer": None if answer is None else plain(answer),
-        "ended_at": end.at,
+        "status": end.status,
+        "by": end.by,
+        "degraded": end.degraded,
+        "reason": end.reason,
+        "answer": None if end.answer is None else plain(end.answer),
+        "ended_at": at,
     }
 
 
-def _cost(events: Sequence[Event]) -> dict[str, Any]:
-    """Return what the run cost by ``events``, and what an operator says instead."""
-    came_to = cost(events)
-    told = None if came_to.corrected is None else came_to.corrected.told
-    return {"cost_usd": dollars(came_to.counted_microusd), "corrected": told}
+def _cost(run: Run) -> dict[str, Any]:
+    """Return what the run cost, and what an operator says instead."""
+    told = None if run.cost.corrected is None else run.cost.corrected.told
+    return {"cost_usd": dollars(run.cost.counted_microusd), "corrected": told}
 
 
-def _question(events: Sequence[Event], escalation_id: str | None) -> str | None:
+def _question(run: Run, escalation_id: str | None) -> str | None:
     """Return what the requester is asked, where it is they who are asked."""
-    opened = (event.body for event in events if event.name == "escalation.opened")
-    for body in opened:
-        if escalation_id is not None and body["escalation_id"] == escalation_id and body.get("kind") == "question":
-            return plain(body["summary"])
+    if escalation_id is None:
+        return None
+    for opened in run.facts(EscalationOpened):
+        if opened.escalation_id == escalation_id and opened.kind == "question":
+            return plain(opened.summary)
     return None

@@ -16,7 +16,7 @@ from ballast.errors import InvalidInput
 from local.cli.exits import Exit
 
 if TYPE_CHECKING:
-    from ballast.log.event import Event
+    from ballast.run import Run
     from local.cli.output import Screen
     from local.cli.stack import DeployedCloud
 
@@ -115,18 +115,17 @@ def wants_one(typed: Namespace) -> bool:
     return typed.run is not None
 
 
-def may_be_of(log: Sequence[Event], tenants: Sequence[str] | None) -> bool:
+def may_be_of(log: Run, tenants: Sequence[str] | None) -> bool:
     """Say whether the run is of one of ``tenants``; of any where none is named, or where the log does not tell."""
     from ballast.errors import LogCorrupt
-    from ballast.folds import requested
 
     try:
-        return not tenants or requested(log).tenant in tenants
+        return not tenants or log.request.tenant in tenants
     except LogCorrupt:  # somebody changed it: it is looked at in any case
         return True
 
 
-def opened_at(log: Sequence[Event]) -> datetime:
+def opened_at(log: Run) -> datetime:
     """Return when the run was opened; as late as can be where somebody changed that: it is looked at in any case."""
     try:
         found = datetime.fromisoformat(log[0].at)
@@ -135,7 +134,7 @@ def opened_at(log: Sequence[Event]) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def _explain(logs: Iterable[Sequence[Event]], typed: Namespace, screen: Screen) -> int:
+def _explain(logs: Iterable[Run], typed: Namespace, screen: Screen) -> int:
     from local.cost.explain import explained
 
     left_out: dict[str, str] = {}

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 
 from ballast.contracts import RunRequest
 from ballast.log.event import Event
+from ballast.log.events import ApprovalRequested, EscalationOpened
+from ballast.run import Run
 from local.cli.people import People
 
 #: How often the log and the queue are looked at. A person cannot read faster.
@@ -16,7 +18,7 @@ _QUIET_LOOKS, _LONGER, _LONGEST_S = 50, 1.2, 0.5
 #: An ended execution is settled by a rule where the workflow itself did not; that takes a moment.
 SETTLED_WITHIN_S = 30.0
 #: With these entries of its log a run asks a person, and waits.
-ASKS = ("escalation.opened", "call.approval_requested")
+ASKS = (EscalationOpened.NAME, ApprovalRequested.NAME)
 
 
 class Cloud(Protocol):
@@ -35,7 +37,7 @@ class Cloud(Protocol):
     def wait(self, run_id: str, timeout_s: float) -> Any:
         """Return the run's execution once it has ended."""
 
-    def events(self, run_id: str) -> tuple[Event, ...]:
+    def events(self, run_id: str) -> Run:
         """Return the run's log."""
 
 
@@ -48,7 +50,7 @@ def follow(
     every_s: float = EVERY_S,
     sleep: Callable[[float], None] = time.sleep,
     wait: bool = True,
-) -> tuple[Event, ...]:
+) -> Run:
     """Call ``saw`` once for each entry of the log, in order, and return all of them when the run has ended.
 
     Without ``wait`` also when it asks a person: the last entry is then no ending.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ballast.contracts import RunRequest
 from ballast.errors import InvalidInput
 from ballast.log.event import Event
+from ballast.run import Run
 from ballast.runtime import Runtime
 from local.cli import budget
 from local.cli.answer import confirmed, goes_on, user
@@ -93,11 +94,11 @@ class DeployedCloud:
         answer = json.loads(found["output"]) if "output" in found else None
         return Execution(run_id, found["status"], answer, found.get("error"), found.get("cause"))
 
-    def events(self, run_id: str) -> tuple[Event, ...]:
+    def events(self, run_id: str) -> Run:
         """Return the run's log."""
         return self._log().read(run_id)
 
-    def read_all(self, run_id: str) -> tuple[tuple[Event, ...], dict[str, str]]:
+    def read_all(self, run_id: str) -> tuple[Run, dict[str, str]]:
         """Return what of the run's log can be read, and by its key what is wrong with each other entry."""
         return self._log().examine(run_id)
 

@@ -24,7 +24,7 @@ from local.cli.people import OverheardQueue, PeopleElsewhere
 from local.cli.printed import PrintedOutput
 from local.cli.stage import STORE, stage
 from local.cli.stage import parameters_of as _parameters
-from local.cli.watch import close, has_ended
+from local.cli.watch import close
 from local.journal import Journal, state_folder
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _serve(
         close(cloud, endings.going_on())
         for run_id in endings.going_on():
             if events := cloud.events(run_id):
-                journal.save(run_id, "up, cut off", events, cut_off=not has_ended(events))
+                journal.save(run_id, "up, cut off", events, cut_off=not events.has_ended)
 
 
 def _attend(

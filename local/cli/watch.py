@@ -8,6 +8,8 @@ from typing import Protocol
 from ballast.contracts import RunRequest
 from ballast.errors import InvalidInput, NotAdmitted
 from ballast.log.event import Event
+from ballast.log.events import ApprovalRequested, EscalationOpened
+from ballast.run import Run
 from local.cli.follow import ASKS, EVERY_S, Cloud, follow
 from local.cli.output import Screen
 from local.cli.people import People
@@ -18,7 +20,6 @@ from local.trace.timeline import Timeline
 
 #: So long the runs that are cut off may take to be closed: aborted, and settled in their log.
 CLOSED_WITHIN_S = 10.0
-_LAST = ("run.ended", "run.refused")
 
 
 class Mortal(Protocol):
@@ -68,7 +69,7 @@ def watch(
         raise
     finally:
         people.leave()
-    if not wait and not has_ended(events) and any(event.name in ASKS for event in events):
+    if not wait and not events.has_ended and any(event.name in ASKS for event in events):
         events = keep(cloud, run_id, journal, title)
         screen.line(_not_waited_for(cloud, events), "yellow")
         return timeline(events)
@@ -97,25 +98,21 @@ def close(cloud: Mortal, run_ids: Sequence[str], within_s: float = CLOSED_WITHIN
         return
 
 
-def keep(cloud: Cloud, run_id: str, journal: Journal, title: str) -> tuple[Event, ...]:
+def keep(cloud: Cloud, run_id: str, journal: Journal, title: str) -> Run:
     """Save the log of a run that is not followed any more, and return it; a run of a local cloud is closed first."""
     ends_here = hasattr(cloud, "stop")
     if ends_here:
         close(cloud, [run_id])  # type: ignore[arg-type]
     events = cloud.events(run_id)
     if events:
-        journal.save(run_id, title, events, cut_off=ends_here and not has_ended(events))
+        journal.save(run_id, title, events, cut_off=ends_here and not events.has_ended)
     return events
 
 
-def has_ended(events: Sequence[Event]) -> bool:
-    """Say whether the log has the run's end."""
-    return any(event.name in _LAST for event in events)
-
-
-def _not_waited_for(cloud: Cloud, events: Sequence[Event]) -> str:
-    asked = next(event.body for event in reversed(events) if event.name in ASKS)
-    what = f"It asks a person ({asked.get('reason', 'approval')}), and nobody waits for the answer here"
+def _not_waited_for(cloud: Cloud, run: Run) -> str:
+    asked: list[EscalationOpened | ApprovalRequested]
+    asked = [*run.facts(EscalationOpened), *run.facts(ApprovalRequested)]
+    what = f"It asks a person ({asked[-1].reason or 'approval'}), and nobody waits for the answer here"
     if hasattr(cloud, "stop"):
         return f"{what}: the run is aborted. With --wait it waits for `ballast answer`."
     return f"{what}: the run goes on. `ballast escalations` and `ballast answer` with --stack answer it."

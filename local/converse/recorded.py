@@ -7,15 +7,16 @@ from typing import Any
 
 from ballast.contracts.wire import parse
 from ballast.errors import InvalidInput
-from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
 from ballast.log.event import Event, order
+from ballast.log.events import ModelResponded
+from ballast.run import Run
 from local.converse.source import ModelError, Reply, said, turns_taken
 
 _USAGE = {
-    "inputTokens": INPUT_TOKENS,
-    "outputTokens": OUTPUT_TOKENS,
-    "cacheReadInputTokens": CACHE_READ_TOKENS,
-    "cacheWriteInputTokens": CACHE_WRITE_TOKENS,
+    "inputTokens": "input_tokens",
+    "outputTokens": "output_tokens",
+    "cacheReadInputTokens": "cache_read_tokens",
+    "cacheWriteInputTokens": "cache_write_tokens",
 }
 
 
@@ -23,8 +24,7 @@ class RecordedModel:
     """Replays the ``model.responded`` events of one run's log, in the order of the work."""
 
     def __init__(self, events: Sequence[Event]) -> None:
-        ordered = sorted(events, key=order)
-        self._completions = [event.body for event in ordered if event.name == "model.responded"]
+        self._completions = Run(sorted(events, key=order)).facts(ModelResponded)
         if not self._completions:
             raise InvalidInput("The recorded run holds no completion (model.responded) to replay.")
 
@@ -40,10 +40,11 @@ class RecordedModel:
             raise ModelError(
                 "ValidationException", f"The recorded run ended: it has {len(self._completions)} completions."
             )
-        body = self._completions[position]
-        usage = {name: body[attribute] for name, attribute in _USAGE.items() if attribute in body}
-        content = [_on_the_wire(block) for block in body["message"]["content"]]
-        return said(content, body["stop_reason"], request, usage=usage or None)
+        said_then = self._completions[position]
+        counted = {name: getattr(said_then, field) for name, field in _USAGE.items()}
+        usage = {name: tokens for name, tokens in counted.items() if tokens is not None}
+        content = [_on_the_wire(block) for block in (said_then.message or {})["content"]]
+        return said(content, said_then.stop_reason or "", request, usage=usage or None)
 
 
 def _on_the_wire(value: Any) -> Any:

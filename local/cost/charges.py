@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ballast.contracts import CallTools
-from ballast.folds import proposals, requested
 from ballast.folds.usage import CACHE_READ_TOKENS, CACHE_WRITE_TOKENS, INPUT_TOKENS, OUTPUT_TOKENS
 from ballast.log.event import Event
+from ballast.run import Run
 
 _IN = (INPUT_TOKENS, CACHE_READ_TOKENS, CACHE_WRITE_TOKENS)
 
@@ -56,7 +56,7 @@ def _of_models(events: Sequence[Event]) -> list[Charge]:
         for event in events
         if event.name in ("model.responded", "model.failed")
     }
-    tenant, made = requested(events).tenant, proposals(events)
+    tenant, made = Run.of(events).request.tenant, Run.of(events).proposals
     found = []
     for event in events:
         if event.name != "model.requested":
@@ -89,7 +89,7 @@ def _of_models(events: Sequence[Event]) -> list[Charge]:
 def _of_tools(events: Sequence[Event]) -> list[Charge]:
     settled = {(event.turn, event.index): event for event in events if event.name == "call.settled"}
     again = {(event.turn, event.index) for event in events if event.name == "call.reserved"}
-    tenant, made = requested(events).tenant, proposals(events)
+    tenant, made = Run.of(events).request.tenant, Run.of(events).proposals
     found = []
     for event in events:
         if event.name not in ("call.intended", "call.reserved"):

@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ballast.errors import LogCorrupt
-from ballast.folds import Correction, corrected, ending, opening, saved, usage
+from ballast.folds.cost import Correction, corrected
 from ballast.log.event import GARBLED, Event
+from ballast.run import Run
 from local.cost.charges import Charge, charges
 from local.cost.sums import Sum, by_tool, summed, total
 
@@ -80,11 +81,13 @@ class Explanation:
 
 def _of_one(events: Sequence[Event]) -> tuple[Sequence[Charge], bool, int, int]:
     """Return a run's charges, whether it goes on, its ceiling, and what was saved."""
-    usage(events)  # it raises where an amount is none, which a sum would hide
-    charged, open_ = charges(events), ending(events) is None
-    if not any(event.name == "run.opened" for event in events):
-        return charged, open_, 0, 0
-    return charged, open_, opening(events).cost_ceiling_microusd, sum(loop.saved_microusd for loop in saved(events))
+    run = Run.of(events)
+    _ = run.usage  # it raises where an amount is none, which a sum would hide
+    charged = charges(run)
+    if not run.is_open:
+        return charged, not run.has_ended, 0, 0
+    spared = sum(loop.saved_microusd for loop in run.stopped_loops)
+    return charged, not run.has_ended, run.opening.cost_ceiling_microusd, spared
 
 
 def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None = None) -> Explanation:
@@ -111,6 +114,6 @@ def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None =
         running += open_
         ceiling += leased
         spared += saved_
-        if (one := corrected(events)) is not None:
+        if (one := corrected(Run.of(events))) is not None:
             said[run_id] = one
     return Explanation(tuple(runs), tuple(found), ceiling, running, spared, said)

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from typing import get_args
 
-from ballast.folds import corrected
+from ballast.folds.cost import corrected
 from ballast.log.event import Event, order
+from ballast.run import Run
 from local.trace.ending import ending
 from local.trace.reading import between, mapping, text, whole
 from local.trace.timeline import Ceilings, Status, Timeline, Turn
@@ -59,7 +60,7 @@ def timeline(events: Iterable[Event], corrupt: Mapping[str, str] | None = None, 
         ),
         spent_microusd=_or(whole(ended.get("spent_microusd")), last.spent_microusd),
         reserved_microusd=_or(whole(ended.get("reserved_microusd")), last.reserved_microusd),
-        corrected=corrected(log),
+        corrected=corrected(Run.of(log)),
         effects=text(ended, "effects"),
         input_tokens=last.input_tokens,
         output_tokens=last.output_tokens,

@@ -6,7 +6,7 @@ Everything that came out of the log goes through ``clean`` and becomes plain ``T
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ballast.folds import Correction
+from ballast.folds.cost import Correction
 from local.trace.clean import as_text, clean, clipped
 from local.trace.layout import FULL, Detail, Heading, Labelled, Plain, joined
 from local.trace.render_turn import turn_lines

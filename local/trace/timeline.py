@@ -9,7 +9,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ballast.folds import Correction
+from ballast.folds.cost import Correction
 
 Status = Literal["answered", "unanswered", "failed", "aborted", "timed_out", "refused", "waiting", "open", "corrupt"]
 Outcome = Literal["ok", "failed", "denied", "unknown", "refused", "waiting", "open"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ballast.contracts import RunRequest
-from ballast.log.event import Event
+from ballast.run import Run
 
 if TYPE_CHECKING:
     from local.cloud import LocalCloud
@@ -37,7 +37,7 @@ class Endings:
         with self._one_at_a_time:
             self._going_on[request.run_id] = None
 
-    def new(self) -> Iterator[tuple[str, tuple[Event, ...]]]:
+    def new(self) -> Iterator[tuple[str, Run]]:
         """Yield the id and the log of each run that ended since the last call."""
         while self._ended:
             run_id = self._ended.popleft()

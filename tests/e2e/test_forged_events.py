@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from ballast.contracts import RunRequest
-from ballast.folds import find_call
 from ballast.log.codec import decode, encode
 from ballast.log.event import Event
 from ballast.money.moves import of_customer, units
+from ballast.run import Run
 from local.clock import VirtualClock
 from local.cloud import ROOT, LocalCloud
 from local.converse.source import CallableModel, Reply, said, turns_taken
@@ -288,7 +288,7 @@ class Played:
 
 def asked(cloud: LocalCloud, payload: Body) -> Any:
     """Return the arguments of the call that people are shown."""
-    state = find_call(cloud.events(payload["run_id"]), payload["turn"], payload["index"])
+    state = Run.of(cloud.events(payload["run_id"])).call(payload["turn"], payload["index"])
     return None if state is None else state.call.arguments
 
 

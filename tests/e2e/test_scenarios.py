@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from ballast.folds import usage
+from ballast.run import Run
 from local.cli.demo import Played, play
 from local.cli.output import Screen
 from local.journal import Journal
@@ -30,7 +30,7 @@ def test_a_scenario_ends_as_its_name_says(name: str, tmp_path: Path) -> None:
     assert "goes back to the windows" in settled
     saved = Journal(tmp_path).find(ended.timeline.run_id)
     assert timeline(saved.events) == ended.timeline
-    used = usage(saved.events)
+    used = Run.of(saved.events).usage
     assert (ended.timeline.spent_microusd, ended.timeline.reserved_microusd) == (
         used.spent_microusd,
         used.reserved_microusd,

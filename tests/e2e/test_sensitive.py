@@ -18,11 +18,12 @@ from botocore.exceptions import ClientError
 from ballast.contracts import RunRequest
 from ballast.contracts.secret import MASK
 from ballast.errors import PlaybookInvalid
-from ballast.folds import prompt_digest, rebuild
+from ballast.folds.conversation import prompt_digest, rebuild
 from ballast.log.event import Event
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal, split
 from ballast.playbook import load_playbook
+from ballast.run import Run
 from ballast.runtime import Runtime
 from local.clock import WallClock
 from local.cloud import LocalCloud
@@ -189,7 +190,7 @@ def test_who_may_open_them_reads_the_log_as_it_was_and_its_digests_hold_for_ever
                 names = ("model", "max_tokens", "temperature")
                 inference = {name: event.body[f"gen_ai.request.{name}"] for name in names}
                 prompt = rebuild(events, event, as_shown=True)
-                assert prompt_digest(events, prompt, inference) == event.body["prompt_sha256"]
+                assert prompt_digest(Run.of(events), prompt, inference) == event.body["prompt_sha256"]
 
 
 def test_a_sealed_value_that_was_exchanged_for_another_is_noticed(played: Played) -> None:

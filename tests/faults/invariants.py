@@ -12,13 +12,15 @@ from typing import Any, get_args
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner
 from ballast.contracts.notice import RunFailed
 from ballast.errors import LogCorrupt
-from ballast.folds import CallState, calls, ending, moves, opening, outcome, proposals, requested, usage
+from ballast.folds.calls import CallState
 from ballast.folds.conversation import prompt_digest, rebuild
 from ballast.log.event import Event
+from ballast.log.events import ModelRequested, RunEnded, RunRefused
 from ballast.log.evidence import check
 from ballast.money import TokenCounts, load_prices
 from ballast.money.moves import TOTAL, call_window, of_run
 from ballast.money.windows import LEASE, RUNNING
+from ballast.run import Run
 from local.clock import NOON
 from tests.faults.people import http_event
 from tests.faults.plan import Plan
@@ -45,9 +47,14 @@ class Case:
 
     world: World
     played: Played
-    events: tuple[Event, ...]
+    run: Run
     before: Shop
     survivable: bool
+
+    @property
+    def events(self) -> Run:
+        """The run's events, in the order of the work."""
+        return self.run
 
     @property
     def failed(self) -> bool:
@@ -78,13 +85,13 @@ def ended(case: Case) -> Iterator[str]:
         return
     if execution.status == "FAILED" and (case.survivable or execution.error != "BallastFailed"):
         yield f"the execution failed: {execution.error} {execution.cause}"
-    end = ending(case.events)
+    end = case.run.ending
     if end is None:
         if case.events or execution.status == "SUCCEEDED":
             yield f"the log has no ending; the execution is {execution.status}"
         return
-    status = "refused" if end.name == "run.refused" else end.body["status"]
-    if status not in STATUSES or outcome(case.events) is None:
+    status = "refused" if isinstance(end, RunRefused) else end.status
+    if status not in STATUSES or case.run.outcome is None:
         yield f"{status!r} is no named outcome"
     if execution.status == "SUCCEEDED" and execution.output["status"] != status:
         yield f"the workflow says {execution.output['status']}, the log {status}"
@@ -95,7 +102,7 @@ def ended(case: Case) -> Iterator[str]:
 def effects_as_the_log_says(case: Case) -> Iterator[str]:
     """Each write happened once where the log says so, else never; the shop holds what follows, and nothing else."""
     done = _done(case.world)
-    for call in calls(case.events) if case.events else ():
+    for call in case.run.calls if case.events else ():
         times = done.pop((call.turn, call.index), 0)
         may = {"ok": (1,), "intended": (0, 1), "unknown": (0, 1)}.get(call.status, (0,))
         if call.effect != "write":
@@ -112,7 +119,7 @@ def effects_as_the_log_says(case: Case) -> Iterator[str]:
 def by_the_log(case: Case) -> Shop:
     """Return the shop as it must be by the log; of an effect that is unknown there, as what was seen of it."""
     expected, done = case.before.copy(), _done(case.world)
-    for call in calls(case.events) if case.events else ():
+    for call in case.run.calls if case.events else ():
         happened = call.status == "ok" or (call.status in _OPEN and done[call.turn, call.index])
         if call.effect == "write" and happened and call.repeat_of is None:
             expected.apply(call if call.result else replace(call, result=None))
@@ -121,13 +128,13 @@ def by_the_log(case: Case) -> Shop:
 
 def effects_end_as_somebody_chose(case: Case) -> Iterator[str]:
     """At the end every effect is kept, undone, or frozen with a person told; what others hear of it is so."""
-    notice = outcome(case.events) if case.events else None
+    notice = case.run.outcome if case.events else None
     said = getattr(notice, "effects", None)
     if notice is None or said is None:
         if notice is not None and notice.status != "refused":
             yield "the ending says nothing of the effects"
         return
-    writes = [call for call in calls(case.events) if call.effect == "write" and call.status in ("ok", *_OPEN)]
+    writes = [call for call in case.run.calls if call.effect == "write" and call.status in ("ok", *_OPEN)]
     stands = shop_now(case.world).stands != case.before.stands
     if said == "none" and writes:
         yield f"no effects, says the ending, and {writes[0].call.tool} is {writes[0].status}"
@@ -150,12 +157,12 @@ _NOT_UNDONE = (
 
 def given_up_is_undone(case: Case) -> Iterator[str]:
     """Where the rollback says that it is done, every write of the agent that has an undo was undone."""
-    made = proposals(case.events)
+    made = case.run.proposals
     gave_way = [turn for turn, one in made.items() if one.planner is Planner.ROLLBACK and _reason(one.decision)]
     done = [turn for turn in gave_way if _reason(made[turn].decision) not in _NOT_UNDONE]
     if not done:
         return
-    states = calls(case.events)
+    states = case.run.calls
     undos = [call.call.tool for call in states if call.planner is Planner.ROLLBACK and call.status == "ok"]
     for call in states:
         tool = case.world.playbook.tools.get(call.call.tool)
@@ -172,17 +179,18 @@ def budgets_conserved(case: Case) -> Iterator[str]:
     """Whatever the provider bills was reserved or recorded before, within the ceiling; the ending says the same."""
     if not any(event.name == "run.opened" for event in case.events):
         return
-    used, prices = usage(case.events), load_prices().at(NOON)
+    used, prices = case.run.usage, load_prices().at(NOON)
     billed = sum(_cost(prices, call.model, call.usage) for call in case.world.wire.model_calls)
     if billed > used.charged_microusd:
         yield f"the provider bills {billed} micro-dollars, the log has {used.charged_microusd}"
-    ceiling = opening(case.events).cost_ceiling_microusd
+    ceiling = case.run.opening.cost_ceiling_microusd
     if used.charged_microusd > ceiling:
         yield f"{used.charged_microusd} micro-dollars are charged, the ceiling is {ceiling}"
-    end = ending(case.events)
-    late = end is not None and any(event.name.startswith("model.") and event.at > end.at for event in case.events)
+    end = case.run.fact(RunEnded)
+    ended_at = next((event.at for event in case.events if event.name == RunEnded.NAME), "")
+    late = any(event.name.startswith("model.") and event.at > ended_at for event in case.events)
     if end is not None and not late:
-        said = end.body["spent_microusd"], end.body["reserved_microusd"]
+        said = end.spent_microusd, end.reserved_microusd
         if said != (used.spent_microusd, used.reserved_microusd):
             yield f"the ending says {said}, the log {(used.spent_microusd, used.reserved_microusd)}"
 
@@ -198,8 +206,8 @@ def windows_conserved(case: Case) -> Iterator[str]:
         if lease["status"] == "held":
             yield f"the lease of {lease['window']} is still held"
     opened = any(event.name == "run.opened" for event in case.events)
-    if opened and leases and leases[0].get("charged_microusd") != usage(case.events).charged_microusd:
-        yield f"the lease was charged {leases[0].get('charged_microusd')}, the log has {usage(case.events)}"
+    if opened and leases and leases[0].get("charged_microusd") != case.run.usage.charged_microusd:
+        yield f"the lease was charged {leases[0].get('charged_microusd')}, the log has {case.run.usage}"
     for item in items:
         if item["window"] == RUNNING and item["runs"] != 0:
             yield f"{item['account']}: {item['runs']} runs hold a place"
@@ -215,22 +223,22 @@ def moves_conserved(case: Case) -> Iterator[str]:
     Where the executor died for good between two requests they may count more: what was begun stays so, and what was
     undone stays counted, since nobody else gives it back.
     """
-    logged = {(one.turn, one.index): one for one in moves(case.events)} if case.events else {}
+    logged = {(one.turn, one.index): one for one in case.run.moves} if case.events else {}
     items: list[dict[str, Any]] = [
         {name: _plain(value) for name, value in item.items()} for item in case.world.items("MovesTable")
     ]
     sums: Counter[tuple[str, str]] = Counter()
     expected = {"held": "begun", "kept": "kept", "returned": "returned", "undone": "undone"}
     reserved = {item["window"]: item for item in items if item["window"].startswith("call#")}
-    ended = ending(case.events)
-    cut = ended is not None and ended.body.get("status") != "answered"
+    ended = case.run.ending
+    cut = ended is not None and getattr(ended, "status", None) != "answered"
     for (turn, index), one in logged.items():
         item = reserved.pop(call_window(turn, index), {"status": "not there"})
         stays = cut and (item["status"] == "begun" or (one.became, item["status"]) == ("undone", "kept"))
         if item["status"] != expected[one.became] and not stays:
             yield f"the move of turn {turn}, call {index} is {one.became} by the log and {item['status']} in the table"
         if one.counts or stays:
-            for account in (one.customer, f"tenant#{requested(case.events).tenant}", "account"):
+            for account in (one.customer, f"tenant#{case.run.request.tenant}", "account"):
                 for window in (one.hour, one.day):
                     sums[account or "", window] += one.micro
             sums[of_run(case.played.scenario.run_id), TOTAL] += one.micro
@@ -262,13 +270,9 @@ def log_complete(case: Case) -> Iterator[str]:
     if case.events and names["run.opened"] + names["run.refused"] != 1:
         yield f"opened {names['run.opened']} times, refused {names['run.refused']} times"
     shown = case.world.events(case.played.scenario.run_id, opens=False)
-    for event in shown:  # the digests are of what everybody may see
-        if event.name != "model.requested":
-            continue
-        body = event.body
-        inference = {name: body[f"gen_ai.request.{name}"] for name in ("model", "max_tokens", "temperature")}
-        if prompt_digest(shown, rebuild(shown, event), inference) != body["prompt_sha256"]:
-            yield f"{event.seq}: the prompt's digest is wrong"
+    for asked in shown.facts(ModelRequested):  # the digests are of what everybody may see
+        if prompt_digest(shown, rebuild(shown, asked), asked.inference) != asked.prompt_sha256:
+            yield f"{asked.seq}: the prompt's digest is wrong"
     performed = {request.body["Item"]["seq"]["S"] for request in _appends(case)}
     lost = performed - {event.seq for event in case.events}
     if lost:
@@ -286,7 +290,7 @@ def log_testifies(case: Case) -> Iterator[str]:
 
 def others_told(case: Case) -> Iterator[str]:
     """The outcome was announced, under one id however often; the caller's queue has it."""
-    notice = outcome(case.events) if case.events else None
+    notice = case.run.outcome if case.events else None
     if notice is None:
         return
     told = [json.loads(entry["Detail"]) for entry in case.world.wire.heard if entry["DetailType"] != "Run Escalated"]
@@ -315,11 +319,11 @@ def answers_count(case: Case) -> Iterator[str]:
         if waited and waited > _GOES_ON_WITHIN:
             yield f"{event.seq} is in the log, and the run waited {waited} all the same"
         told = [one for one in case.played.refused if f"{event.body.get('escalation_id')}: the run" in one]
-        end = ending(case.events)
-        if told and event.body.get("by") and end is not None and end.body.get("status") == "answered":
+        end = case.run.fact(RunEnded)
+        if told and event.body.get("by") and end is not None and end.status == "answered":
             yield f"{event.seq}: the run went on with it, and the person was told: {told[0]}"
-    end = ending(case.events) if case.events else None
-    if end is None or end.body.get("status") != "unanswered":
+    end = case.run.fact(RunEnded)
+    if end is None or end.status != "unanswered":
         return
     asked = max((event.turn for event in case.events if event.name == "escalation.opened"), default=None)
     if any(event.name == "escalation.answered" and event.turn == asked for event in case.events):
@@ -340,14 +344,12 @@ def nothing_stuck(case: Case) -> Iterator[str]:
     states = world.wire.states
     if waiting := states.waiting - states.over - set(states.answers):
         yield f"task tokens that nobody waits for or answers: {sorted(waiting)}"
-    if case.events and ending(case.events) and world.items("EscalationsTable"):
+    if case.events and case.run.ending and world.items("EscalationsTable"):
         shown = world.run(Invocation(0, "PeopleApiFunction", "test", http_event("GET", "/escalations")))
         if json.loads(shown["body"])["escalations"]:
             yield "an escalation of an ended run is still shown as open"
     settled = (
-        {f"{call.turn:04d}.{call.index}" for call in calls(case.events) if call.status == "ok"}
-        if case.events
-        else set()
+        {f"{call.turn:04d}.{call.index}" for call in case.run.calls if call.status == "ok"} if case.events else set()
     )
     for item in world.items("IdempotencyTable"):
         position = item["id"]["S"].rpartition(case.played.scenario.run_id + ".")[2]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ballast.folds import ending
+from ballast.log.events import RunRefused
+from ballast.run import Run
 from local.converse.script import ScriptModel
 from local.states import Execution
 from tests.faults.people import Outside
@@ -44,9 +45,9 @@ def play(world: World, scenario: Scenario, plan: Plan | None = None) -> Played:
 
 def how_it_ended(world: World, played: Played) -> str:
     """Return the ending in words, e.g. ``answered by agent``."""
-    end = ending(world.events(played.scenario.run_id))
+    end = Run.of(world.events(played.scenario.run_id)).ending
     if end is None:
         return "not started" if played.execution is None else f"{played.execution.status} without a log"
-    if end.name == "run.refused":
+    if isinstance(end, RunRefused):
         return "refused"
-    return " by ".join(filter(None, (end.body["status"], end.body["by"])))
+    return " by ".join(filter(None, (end.status, end.by)))

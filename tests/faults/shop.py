@@ -14,7 +14,7 @@ from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer
 
-from ballast.folds import CallState
+from ballast.folds.calls import CallState
 
 _READ = TypeDeserializer().deserialize
 Item = dict[str, Any]

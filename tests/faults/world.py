@@ -24,10 +24,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from ballast.log.event import Event
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal
 from ballast.playbook import Playbook, load_playbook
+from ballast.run import Run
 from ballast.runtime import Runtime
 from local.cli.stage import package_of
 from local.clock import NOON
@@ -286,7 +286,7 @@ class World:
         runtime = Runtime(names, session=self._admin, clock=self.clock)
         return RunLog.of(runtime, Seal.of(runtime, self.playbook) if opens else None)
 
-    def events(self, run_id: str, *, opens: bool = True) -> tuple[Event, ...]:
+    def events(self, run_id: str, *, opens: bool = True) -> Run:
         """Return a run's log."""
         return self.log(opens=opens).read(run_id)
 

@@ -4,8 +4,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from ballast.folds import moves
 from ballast.money.moves import of_customer, of_run, units
+from ballast.run import Run
 from tests.functions.cloud import client
 from tests.functions.stack import Stack
 
@@ -58,7 +58,7 @@ def adds_up(stack: Stack, *run_ids: str, cut: bool = False) -> None:
     counted = {place: int(item["moved"]["N"]) for place, item in table.items() if "moved" in item}
     assert {place: micro for place, micro in counted.items() if micro} == sums
     for run_id in run_ids:
-        logged = sum(one.micro for one in moves(stack.events(run_id)) if one.counts)
+        logged = sum(one.micro for one in Run.of(stack.events(run_id)).moves if one.counts)
         total = counted.get((of_run(run_id), "total"), 0)
         assert total == logged or (cut and total > logged), run_id
 

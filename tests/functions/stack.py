@@ -150,7 +150,7 @@ class Stack:
 
     def events(self, run_id: str) -> Run:
         """Return the run's log."""
-        return self.log.read(run_id).events
+        return self.log.read(run_id)
 
     def body(self, run_id: str, seq: str) -> dict[str, Any]:
         """Return the body of one event. Raises ``KeyError`` where it is not there."""

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ballast.errors import RetryLater
-from ballast.folds import counts, opening, usage
 from ballast.log.event import Event
+from ballast.run import Run
 from tests.functions.endpoint import Endpoint, Reply, calls, fails, reads, reply, says
 from tests.functions.stack import Stack
 
@@ -38,18 +38,18 @@ def through(stack: Stack, run_id: str) -> dict[str, Any]:
 
 def nothing_was_reserved_beyond_the_ceiling(events: tuple[Event, ...]) -> None:
     """Whatever is asked or called was affordable with all that was charged before, at the moment it was reserved."""
-    ceiling = opening(events).cost_ceiling_microusd
+    ceiling = Run.of(events).opening.cost_ceiling_microusd
     for position, event in enumerate(events, start=1):
         if event.body.get("reserved_microusd"):
-            assert usage(events[:position]).charged_microusd <= ceiling, event.seq
+            assert Run.of(events[:position]).usage.charged_microusd <= ceiling, event.seq
 
 
 def within_every_limit(stack: Stack, run_id: str) -> None:
     """The run's counts against its limits; a refused call is one too many at most, in the turn that made it."""
     events = stack.events(run_id)
-    limits, made = opening(events).limits, counts(events)
+    limits, made = Run.of(events).opening.limits, Run.of(events).counts
     nothing_was_reserved_beyond_the_ceiling(events)
-    assert usage(events).charged_microusd <= opening(events).cost_ceiling_microusd
+    assert Run.of(events).usage.charged_microusd <= Run.of(events).opening.cost_ceiling_microusd
     executed = sum(event.name == "call.intended" for event in events)
     assert made.turns <= limits.turns
     assert executed <= limits.tool_calls

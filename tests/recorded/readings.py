@@ -30,14 +30,18 @@ from botocore.exceptions import ClientError
 from pydantic import BaseModel
 from rich.console import Console
 
-from ballast import folds
-from ballast.contracts import Event
-from ballast.contracts.event import order
 from ballast.contracts.wire import canonical
 from ballast.errors import BallastError
-from ballast.folds.evidence import check, vouched_for
-from ballast.log import RunLog, Seal, Signatures
+from ballast.folds.conversation import prompt_digest, rebuild
+from ballast.folds.usage import charged_at_last
+from ballast.log.event import Event, order
+from ballast.log.events import ModelRequested
+from ballast.log.evidence import check, vouched_for
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal
+from ballast.log.signature import Signatures
 from ballast.playbook import load_playbook
+from ballast.run import Run
 from ballast.runtime import Runtime
 from functions.budget.books import Books
 from functions.escalation import api as people_api
@@ -60,7 +64,6 @@ _OPERATOR = "arn:aws:iam::123456789012:user/ballast-operator/ann"
 _MOST_CHARS, _BEGINNING = 3_000, 200
 #: What a prompt's tools are called in ``model.requested``; they are long, and the same in every run of a playbook.
 _TOOLS = "tools"
-_INFERENCE = ("model", "max_tokens", "temperature")
 
 
 def readings(recording: Recording) -> dict[str, Any]:
@@ -144,7 +147,7 @@ class _World:
             "people": RunLog.of(self.runtime, closes, Signatures.signing(self.runtime)),
         }
 
-    def examined(self, reader: str) -> tuple[tuple[Event, ...], dict[str, str]]:
+    def examined(self, reader: str) -> tuple[Run, dict[str, str]]:
         """Return the events that ``reader`` sees, and what is wrong with those that it does not."""
         return self.readers[reader].examine(self.run_id)
 
@@ -217,13 +220,13 @@ def _verdicts(world: _World) -> dict[str, Any]:
 
 
 def _money(world: _World) -> dict[str, Any]:
-    events, _ = world.examined("shows")
+    run, _ = world.examined("shows")
     return {
         "lease": _or_error(lambda: Books.of(world.runtime).find(world.run_id)),
         "anchor": plain(anchor_of(world.tables, _TABLES["budgets"], world.run_id)),
-        "usage": _or_error(lambda: folds.usage(events)),
-        "charged_at_last": _or_error(lambda: folds.charged_at_last(events, vouched_for(events))),
-        "moves": _or_error(lambda: folds.moves(events)),
+        "usage": _or_error(lambda: run.usage),
+        "charged_at_last": _or_error(lambda: charged_at_last(run, vouched_for(run))),
+        "moves": _or_error(lambda: run.moves),
     }
 
 
@@ -233,49 +236,47 @@ def _folds(world: _World) -> dict[str, Any]:
     return {"shows": shown, "acts": {name: value for name, value in acts.items() if value != shown[name]}}
 
 
-def _folded(events: Sequence[Event]) -> dict[str, Any]:
+def _folded(run: Run) -> dict[str, Any]:
     one_a_fold: dict[str, Callable[[], Any]] = {
-        "opening": lambda: folds.opening(events),
-        "usage": lambda: folds.usage(events),
-        "counts": lambda: folds.counts(events),
-        "proposals": lambda: {f"{turn:04d}": made for turn, made in folds.proposals(events).items()},
-        "calls": lambda: folds.calls(events),
-        "standing": lambda: folds.standing(events),
-        "effects": lambda: folds.effects(events, "waiting"),
-        "moves": lambda: folds.moves(events),
-        "unfinished": lambda: folds.unfinished(events),
-        "progress": lambda: folds.progress(events),
+        "opening": lambda: run.opening,
+        "usage": lambda: run.usage,
+        "counts": lambda: run.counts,
+        "proposals": lambda: {f"{turn:04d}": made for turn, made in run.proposals.items()},
+        "calls": lambda: run.calls,
+        "standing": lambda: run.standing,
+        "effects": lambda: run.effects("waiting"),
+        "moves": lambda: run.moves,
+        "unfinished": lambda: run.is_unfinished,
+        "progress": lambda: run.progress,
         "approvals": lambda: {
             f"{state.turn:04d}.{state.index}": rounds
-            for state in folds.calls(events)
-            if (rounds := folds.approval_rounds(events, state.turn, state.index))
+            for state in run.calls
+            if (rounds := run.approvals(state.turn, state.index))
         },
-        "saved": lambda: folds.saved(events),
-        "summary": lambda: folds.summary(events, "recorded"),
-        "proposed": lambda: folds.proposed(events),
-        "why_it_stopped": lambda: folds.why_it_stopped(events),
-        "outcome": lambda: folds.outcome(events),
-        "to_announce": lambda: folds.to_announce(events),
-        "to_undo": lambda: folds.to_undo(events),
-        "prompts": lambda: _prompts(events),
+        "saved": lambda: run.stopped_loops,
+        "summary": lambda: run.summary("recorded"),
+        "proposed": lambda: run.proposed,
+        "why_it_stopped": lambda: run.why_it_stopped,
+        "outcome": lambda: run.outcome,
+        "to_announce": lambda: run.to_announce,
+        "to_undo": lambda: run.to_undo,
+        "prompts": lambda: _prompts(run),
     }
     return {name: _or_error(fold) for name, fold in one_a_fold.items()}
 
 
-def _prompts(events: Sequence[Event]) -> dict[str, Any]:
+def _prompts(run: Run) -> dict[str, Any]:
     """Return of each request to the model what was recorded of its prompt, and what it is when it is rebuilt."""
     found = {}
-    for event in events:
-        if event.name == "model.requested":
-            inference = {name: event.body[f"gen_ai.request.{name}"] for name in _INFERENCE}
-            shown, exact = folds.rebuild(events, event, as_shown=True), folds.rebuild(events, event)
-            found[event.seq] = {
-                "recorded_sha256": event.body["prompt_sha256"],
-                "rebuilt_sha256": folds.prompt_digest(events, shown, inference),
-                "exact_sha256": _sha256(canonical([exact.system, exact.tools, list(exact.messages)])),
-                "messages": len(exact.messages),
-                "covers": list(exact.covers),
-            }
+    for asked in run.facts(ModelRequested):
+        shown, exact = rebuild(run.as_shown, asked), rebuild(run, asked)
+        found[asked.seq] = {
+            "recorded_sha256": asked.prompt_sha256,
+            "rebuilt_sha256": prompt_digest(run, shown, asked.inference),
+            "exact_sha256": _sha256(canonical([exact.system, exact.tools, list(exact.messages)])),
+            "messages": len(exact.messages),
+            "covers": list(exact.covers),
+        }
     return found
 
 

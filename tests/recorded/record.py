@@ -26,8 +26,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ballast.contracts import Event, RunRequest
+from ballast.contracts import RunRequest
 from ballast.log.codec import decode, encode, payload_of
+from ballast.log.event import Event
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime
 from local.cli.stage import SMALL_STORE, package_of

@@ -87,6 +87,11 @@ class Run(Sequence[Event]):
     def __len__(self) -> int:
         return len(self.events)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Run) and self.events == other.events
+
+    __hash__ = None  # type: ignore[assignment]  # an event's body is a dict
+
     def __iter__(self) -> Iterator[Event]:
         return iter(self.events)
 

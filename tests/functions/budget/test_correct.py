@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from ballast.errors import InvalidInput
-from ballast.folds import corrected, cost
+from ballast.folds.cost import corrected
 from ballast.log.evidence import check
 from ballast.log.keys import corrected_seq, model_seq, run_seq
 from ballast.money.lease import Corrected
+from ballast.run import Run
 from functions.budget.books import LATE, Books
 from tests.functions.budget.world import Fuse, World, may_die
 from tests.functions.cloud import LENDING
@@ -336,7 +337,7 @@ def test_what_others_put_in_the_place_of_a_correction_is_not_carried_out(
     assert copy.seq == corrected_seq(many + 1)
     assert "9999.run.corrected" in world.printed("admit")
     assert "LogsUnfit" in world.printed("admit")
-    assert cost(world.log.read(run_id)).corrected == corrected([copy])
+    assert Run.of(world.log.read(run_id)).cost.corrected == corrected(Run.of([copy]))
 
 
 def test_what_cannot_be_read_there_is_not_in_the_way(world: World) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ballast.contracts import Limits, RunRequest
 from ballast.contracts.limits import LimitsPatch
-from ballast.folds import opening
+from ballast.run import Run
 from functions.budget.deadline import LEAST_S, Deadline, deadline
 from tests.functions.cloud import NOON
 from tests.functions.stack import Stack
@@ -91,7 +91,7 @@ def test_the_callers_time_counts_from_when_it_came_and_a_repeat_has_the_first_de
 def test_the_limits_stay_what_they_are_so_that_a_persons_answer_gives_all_of_the_time(stack: Stack) -> None:
     run_id = admit(stack, "renews", answer_within_s=10)["run_id"]
 
-    assert opening(stack.events(run_id)).limits.deadline_s == 100
+    assert Run.of(stack.events(run_id)).opening.limits.deadline_s == 100
 
 
 def test_for_a_request_that_has_waited_too_long_for_room_nobody_waits_any_more(stack: Stack) -> None:

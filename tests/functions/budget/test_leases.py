@@ -391,9 +391,8 @@ def extend(stack: Stack, run_id: str, turn: int = 2, microusd: int = 300) -> Any
 
 
 def ceiling(stack: Stack, run_id: str) -> int:
-    from ballast.folds import opening
 
-    return opening(stack.events(run_id)).cost_ceiling_microusd
+    return stack.events(run_id).opening.cost_ceiling_microusd
 
 
 def test_an_added_budget_is_leased_from_the_windows_of_its_own_time(stack: Stack) -> None:

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from ballast.contracts import RunRequest
 from ballast.errors import AtCapacity, BallastError, NotAdmitted, RunEnded
-from ballast.folds import usage
+from ballast.run import Run
 from tests.functions.budget.world import Fuse, World, may_die
 
 #: In micro-dollars, small, so that they fill.
@@ -277,7 +277,7 @@ class Leases(RuleBasedStateMachine):
             events = self.world.log.read(request.run_id)
             if any(event.name == "run.opened" for event in events):
                 late = self.late.get(request.run_id, 0)
-                assert self.world.charged(request.run_id) == usage(events).charged_microusd + late
+                assert self.world.charged(request.run_id) == Run.of(events).usage.charged_microusd + late
 
 
 TestLeases = Leases.TestCase

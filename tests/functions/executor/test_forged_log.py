@@ -11,7 +11,6 @@ from ballast.log.codec import encode
 from ballast.log.event import Event
 from ballast.log.events import ApprovalNeeded
 from ballast.log.evidence import check
-from ballast.log.keys import approval_seq
 from tests.functions.approvals import answered, asks
 from tests.functions.moves import aborted, pay, run, status, window
 from tests.functions.stack import LambdaDied, Stack, once

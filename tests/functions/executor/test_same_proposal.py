@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ballast.contracts import ToolCall
-from ballast.folds import rejected_before
+from ballast.run import Run
 from tests.functions.approvals import answered, asks
 from tests.functions.stack import Stack
 
@@ -129,8 +129,8 @@ def test_a_no_to_a_payment_holds_when_it_is_proposed_again(stack: Stack, clock: 
     stack.execute(run_id)
     each_time = count()  # no two calls read alike
 
-    again = rejected_before(
-        stack.events(run_id), (2, 1), ToolCall.model_validate(asked), same=lambda _: str(next(each_time))
+    again = Run.of(stack.events(run_id)).rejected_before(
+        (2, 1), ToolCall.model_validate(asked), same=lambda _: str(next(each_time))
     )
 
     assert again is not None

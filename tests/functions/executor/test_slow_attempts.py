@@ -9,9 +9,9 @@ import pytest
 
 from ballast.contracts import RunRequest, ToolCall
 from ballast.errors import AttemptInProgress, RetryLater
-from ballast.folds import calls
-from ballast.log import RunLog
+from ballast.log.run_log import RunLog
 from ballast.playbook import load_playbook
+from ballast.run import Run
 from bench.tau2.memory import Clock, Functions, virtual_time
 from bench.tau2.workflow import call_of, executed
 from functions.executor.once import Once
@@ -52,7 +52,7 @@ class Race:
 
     @property
     def statuses(self) -> list[str]:
-        return [state.status for state in calls(self.functions.events(self.run_id))]
+        return [state.status for state in Run.of(self.functions.events(self.run_id)).calls]
 
     @property
     def paid(self) -> int:

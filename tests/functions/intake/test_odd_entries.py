@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import Event
 from ballast.log.codec import encode
+from ballast.log.event import Event
 from tests.functions.cloud import client
 from tests.functions.http import ACME, ask, event
 from tests.functions.intake.test_api_read import answered, everything, get

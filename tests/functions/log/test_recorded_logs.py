@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts import Event
 from ballast.log.codec import decode, encode
+from ballast.log.event import Event
 from tests.recorded import record
 from tests.recorded.readings import SECTIONS, readings
 from tests.recorded.recording import RUNS, Recording, expected, load, names

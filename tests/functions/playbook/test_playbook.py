@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from ballast.contracts import RunRequest
-from ballast.folds import usage
 from ballast.money import load_prices
 from ballast.playbook import Effect, Playbook, RunSoFar, Untrusted, undeclared_arguments
 from ballast.playbook.run import InWindow, MovedSoFar
+from ballast.run import Run
 from ballast.validation import leaves
 from tests.functions.playbook.desk import Desk
 
@@ -85,7 +85,7 @@ def test_what_a_customer_gets_above_a_hundred_dollars_a_day_needs_an_approval(
     refund_order = playbook.tools["refund_order"]
     args = refund_order.arguments.model_validate({"order_id": "O-1004", "amount_usd": amount})
     moved = InWindow(Decimal(0), Decimal(today))
-    run = RunSoFar((), usage(()), windows=MovedSoFar(Decimal(0), moved, moved, moved))
+    run = RunSoFar((), Run.of(()).usage, windows=MovedSoFar(Decimal(0), moved, moved, moved))
 
     assert refund_order.approve_if is not None
     assert bool(refund_order.approve_if(args, RunRequest(request_id="r", text="x"), run)) is asked

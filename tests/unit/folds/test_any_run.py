@@ -10,56 +10,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import Planner
-from ballast.folds import (
-    Usage,
-    answered_prompt,
-    calls,
-    committed,
-    effects,
-    frozen,
-    opening,
-    outcome,
-    progress,
-    prompt_digest,
-    proposals,
-    proposed,
-    rebuild,
-    saved,
-    standing,
-    successor,
-    summary,
-    to_announce,
-    to_undo,
-    unseen,
-    usage,
-)
+from ballast.folds.conversation import prompt_digest, rebuild
 from ballast.folds.despair import despair
+from ballast.folds.usage import Usage
 from ballast.log.event import Event, order
+from ballast.run import Run
 from tests.support.random_runs import runs
 from tests.support.runs import Story
 
-FOLDS: dict[str, Callable[[Sequence[Event]], Any]] = {
-    "answered_prompt": answered_prompt,
-    "outcome": outcome,
-    "to_announce": to_announce,
-    "calls": calls,
-    "committed": committed,
+FOLDS: dict[str, Callable[[Run], Any]] = {
+    "prompt": lambda run: run.prompt,
+    "outcome": lambda run: run.outcome,
+    "to_announce": lambda run: run.to_announce,
+    "calls": lambda run: run.calls,
+    "committed": lambda run: run.committed,
     "despair": despair,
-    "progress": progress,
-    "proposals": proposals,
-    "proposed": proposed,
-    "successor": lambda events: successor(Planner.AGENT, events, has_fallback=True),
-    "to_undo": to_undo,
-    "standing": standing,
-    "frozen": frozen,
-    "effects": lambda events: effects(events, "answered"),
-    "unseen": lambda events: unseen(events, answered_prompt(events)),
-    "usage": usage,
+    "progress": lambda run: run.progress,
+    "proposals": lambda run: run.proposals,
+    "proposed": lambda run: run.proposed,
+    "successor": lambda run: run.successor(Planner.AGENT, has_fallback=True),
+    "to_undo": lambda run: run.to_undo,
+    "standing": lambda run: run.standing,
+    "frozen": lambda run: run.frozen,
+    "effects": lambda run: run.effects("answered"),
+    "unseen": lambda run: run.unseen,
+    "usage": lambda run: run.usage,
 }
-FOLDS_OF_AN_OPENED_RUN: dict[str, Callable[[Sequence[Event]], Any]] = {
-    "opening": opening,
-    "saved": saved,
-    "summary": lambda events: summary(events, "deadline"),
+FOLDS_OF_AN_OPENED_RUN: dict[str, Callable[[Run], Any]] = {
+    "opening": lambda run: run.opening,
+    "stopped_loops": lambda run: run.stopped_loops,
+    "summary": lambda run: run.summary("deadline"),
 }
 
 
@@ -72,7 +52,7 @@ def inference_of(asked: Event) -> dict[str, Any]:
 
 
 def digest_of(events: Sequence[Event], asked: Event) -> str:
-    return prompt_digest(events, rebuild(events, asked), inference_of(asked))
+    return prompt_digest(Run.of(events), rebuild(events, asked), inference_of(asked))
 
 
 @settings(max_examples=25)
@@ -166,7 +146,7 @@ def test_a_turn_and_the_opening_are_all_that_it_takes_to_execute_its_calls(story
     for turn in {event.turn for event in story.events}:
         part = tuple(event for event in story.events if event.turn == turn or event.name == "run.opened")
 
-        assert calls(part) == tuple(state for state in calls(story.events) if state.turn == turn)
+        assert Run.of(part).calls == tuple(state for state in story.run.calls if state.turn == turn)
 
 
 @given(story=runs())
@@ -219,7 +199,7 @@ def test_what_is_charged_is_what_was_settled_and_the_reservations_that_were_not(
     outcomes = [event for event in story.events if event.name in ("model.responded", "model.failed")]
     open_ones = reserved.keys() - {(event.turn, event.body["attempt"]) for event in outcomes}
 
-    used = usage(story.events)
+    used = story.run.usage
 
     assert used.spent_microusd == sum(event.body["cost_microusd"] for event in outcomes)
     assert used.reserved_microusd == sum(reserved[attempt] for attempt in open_ones)
@@ -233,7 +213,7 @@ def test_what_is_charged_sinks_only_by_what_a_reservation_was_too_high(story: St
     before = Usage()
     reserved: dict[tuple[int, int], int] = {}
     for moment, event in enumerate(story.written, start=1):
-        used = usage(tuple(sorted(story.written[:moment], key=order)))
+        used = Run.of(tuple(sorted(story.written[:moment], key=order))).usage
 
         match event.name:
             case "model.requested":
@@ -257,9 +237,9 @@ def test_progress_agrees_with_the_log(story: Story) -> None:
     opened = sum(event.name == "escalation.opened" for event in story.events)
     answered = sum(event.name == "escalation.answered" for event in story.events)
 
-    found = progress(story.events)
+    found = story.run.progress
 
-    assert found.committed == committed(story.events)
+    assert found.committed == story.run.committed
     if "run.ended" in names:
         assert (found.status, found.pending, found.escalation_id) == ("ended", (), None)
     elif story.events[-1].name in ("escalation.opened", "escalation.announced") and opened > answered:

@@ -8,9 +8,10 @@ import pytest
 from rich.console import Console
 
 from ballast.errors import LogCorrupt
-from ballast.folds import Correction, corrected, cost, opening, outcome, usage
+from ballast.folds.cost import Correction, corrected
 from ballast.log.event import Event, order
 from ballast.log.keys import corrected_seq
+from ballast.run import Run
 from local.cost.explain import explained
 from local.cost.render import render as render_cost
 from local.trace.fold import timeline
@@ -45,13 +46,13 @@ def said(charged: Any = 10_000, **more: Any) -> dict[str, Any]:
 
 
 def test_a_run_that_nobody_corrected_cost_what_its_log_counts() -> None:
-    found = cost(answered().events)
+    found = Run.of(answered().events).cost
 
     assert (found.counted_microusd, found.corrected, found.last_microusd) == (450, None, 450)
 
 
 def test_a_correction_stands_beside_what_the_log_counts_with_who_and_why() -> None:
-    found = cost(with_corrections(answered().events, said()))
+    found = Run.of(with_corrections(answered().events, said())).cost
 
     assert found.counted_microusd == 450
     assert found.corrected == Correction(10_000, 450, "ann", "by the bill", AT)
@@ -61,7 +62,7 @@ def test_a_correction_stands_beside_what_the_log_counts_with_who_and_why() -> No
 def test_the_newest_of_eleven_is_told() -> None:
     bodies = [said(number, reason="") for number in range(1, 12)]
 
-    found = corrected(with_corrections(answered().events, *bodies))
+    found = corrected(Run.of(with_corrections(answered().events, *bodies)))
 
     assert found is not None
     assert found.charged_microusd == 11
@@ -77,8 +78,8 @@ def test_the_newest_of_eleven_is_told() -> None:
 def test_what_no_operator_can_have_ordered_is_no_correction_and_hides_none(body: dict[str, Any]) -> None:
     events = with_corrections(answered().events, said(), body)
 
-    assert corrected(events) == corrected(with_corrections(answered().events, said()))
-    assert cost(with_corrections(answered().events, body)).corrected is None
+    assert corrected(Run.of(events)) == corrected(Run.of(with_corrections(answered().events, said())))
+    assert Run.of(with_corrections(answered().events, body)).cost.corrected is None
 
 
 @pytest.mark.parametrize("found", [-1, 1.5, True, None, "5", [], {}, 1e300])
@@ -93,7 +94,7 @@ def test_what_is_no_amount_is_believed_by_no_fold(found: Any) -> None:
             for event in answered().events
         ]
         with pytest.raises(LogCorrupt, match=field):
-            usage(events)
+            _ = Run.of(events).usage
     ended = [
         event.model_copy(update={"body": event.body | {"spent_microusd": found}})
         if event.name == "run.ended"
@@ -101,14 +102,14 @@ def test_what_is_no_amount_is_believed_by_no_fold(found: Any) -> None:
         for event in answered().events
     ]
     with pytest.raises(LogCorrupt, match="spent_microusd"):
-        cost(ended)
+        _ = Run.of(ended).cost
     extended = Event(run_id=ended[0].run_id, seq="0001.lease.extended", at=AT, body={"microusd": found})
     with pytest.raises(LogCorrupt, match="microusd"):
-        opening([*answered().events, extended])
+        _ = Run.of([*answered().events, extended]).opening
 
 
 def test_the_notice_has_it_where_it_is_told_after() -> None:
-    before, after = outcome(answered().events), outcome(with_corrections(answered().events, said()))
+    before, after = Run.of(answered().events).outcome, Run.of(with_corrections(answered().events, said())).outcome
 
     assert before is not None
     assert after is not None

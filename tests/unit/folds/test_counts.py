@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ballast.contracts import ToolCall
-from ballast.folds import Counts, counts
+from ballast.folds.counts import Counts
 from ballast.folds.sameness import identity
 from ballast.folds.usage import INPUT_TOKENS, OUTPUT_TOKENS
 from ballast.log.event import Event
 from ballast.log.keys import call_seq, model_seq, plan_seq
+from ballast.run import Run
 
 PROMISE = 1_000 + 200
 
@@ -48,7 +49,7 @@ def answered(turn: int, cost: int = 5, **usage: int) -> Event:
     ],
 )
 def test_an_attempt_uses_what_it_reports_or_what_it_was_promised(outcome: list[Event], tokens: int) -> None:
-    assert counts([requested(1), *outcome]).tokens == tokens
+    assert Run.of([requested(1), *outcome]).counts.tokens == tokens
 
 
 def proposes(turn: int, *calls: ToolCall, by: str = "agent") -> Event:
@@ -67,7 +68,7 @@ def test_calls_are_counted_by_tool_and_by_what_they_ask() -> None:
         proposes(3, call(a=1, b=2), by="fallback"),
     ]
 
-    made = counts(events)
+    made = Run.of(events).counts
 
     assert (made.calls, made.tool_calls, made.repeated_calls) == ({"look_up": 4, "note": 1}, 5, 2)
 
@@ -81,7 +82,7 @@ def test_refusals_of_others_calls_are_not_the_agents() -> None:
         event(call_seq(2, 1, "refused"), **refused),
     ]
 
-    assert counts(events).refused_calls == 1
+    assert Run.of(events).counts.refused_calls == 1
 
 
 values = st.recursive(
@@ -104,4 +105,4 @@ def test_another_value_is_another_call(one: Any, other: Any) -> None:
 
 
 def test_nothing_was_counted_of_nothing() -> None:
-    assert counts([]) == Counts()
+    assert Run.of([]).counts == Counts()

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import ToolCall
-from ballast.folds import proposals
 from ballast.folds.despair import Kind, Rung, despair, verdicts
 from ballast.folds.despair.resemblance import Search
 from ballast.folds.sameness import identity
@@ -391,7 +390,7 @@ def test_the_fold_says_later_what_it_said_when_the_call_was_proposed(steps: list
         if run.events[at].name == "model.responded":
             before, turn = run.events[:at], run.events[at].turn
             now = despair(Run.of(run.events[: at + 1])).signs
-            proposed = proposals(run.events)[turn].calls
+            proposed = Run.of(run.events).proposals[turn].calls
             assert verdicts(Run.of(before), turn, proposed) == {
                 index: sign for (t, index), sign in now.items() if t == turn
             }

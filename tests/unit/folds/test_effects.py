@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import Effects, ExitReason, Planner
-from ballast.folds import earlier, effects, frozen, identity_of, must_roll_back, standing, successor, to_undo
 from ballast.folds.effects import position
-from ballast.folds.sameness import same
+from ballast.folds.sameness import identity_of, same
 from ballast.log.event import Event, order
 from ballast.log.keys import call_seq, plan_seq
+from ballast.run import Run
 
 
 @dataclass
-class Run:
+class Log:
     """A run's log, written call by call. ``set`` writes and ``unset`` undoes it."""
 
     written: list[Event] = field(default_factory=list)
@@ -72,40 +72,43 @@ def positions(states: Sequence[Any]) -> list[tuple[int, int]]:
 
 
 def test_an_effect_stands_until_it_is_undone_and_an_undo_until_the_effect_is_back() -> None:
-    run = Run()
+    run = Log()
     first, undo = run.call("set", "a"), run.call("unset", "a", by="human")
-    assert (positions(standing(run.events).writes), positions(standing(run.events).effects)) == ([undo], [])
+    assert (positions(Run.of(run.events).standing.writes), positions(Run.of(run.events).standing.effects)) == (
+        [undo],
+        [],
+    )
 
     again = run.call("set", "a")
 
-    assert positions(standing(run.events).writes) == positions(standing(run.events).effects) == [again]
-    assert first not in positions(to_undo(run.events))
+    assert positions(Run.of(run.events).standing.writes) == positions(Run.of(run.events).standing.effects) == [again]
+    assert first not in positions(Run.of(run.events).to_undo)
 
 
 def test_one_undo_takes_back_one_effect() -> None:
-    run = Run()
+    run = Log()
     first, _ = run.call("set", "a"), run.call("set", "a")
 
     run.call("unset", "a", by="human")
 
-    assert positions(standing(run.events).effects) == [first]
+    assert positions(Run.of(run.events).standing.effects) == [first]
 
 
 def test_the_rollback_takes_back_the_effect_that_it_names() -> None:
-    run = Run()
+    run = Log()
     first, second = run.call("set", "a"), run.call("set", "a")
 
     run.call("unset", "a", by="rollback", undoes=first)
 
-    assert positions(standing(run.events).effects) == [second]
+    assert positions(Run.of(run.events).standing.effects) == [second]
 
 
 def test_a_repeat_that_got_a_recorded_result_is_no_effect() -> None:
-    run = Run()
+    run = Log()
     first = run.call("set", "a")
     run.call("set", "a", repeat_of=first)
 
-    assert positions(standing(run.events).effects) == positions(to_undo(run.events)) == [first]
+    assert positions(Run.of(run.events).standing.effects) == positions(Run.of(run.events).to_undo) == [first]
 
 
 # Sameness
@@ -160,21 +163,21 @@ def test_sameness_is_settled_after_one_look(value: Any) -> None:
 
 @pytest.mark.parametrize(("status", "found"), [("ok", True), ("unknown", True), ("intended", True), ("failed", False)])
 def test_what_happened_or_may_have_is_repeated(status: str, found: bool) -> None:
-    run = Run()
+    run = Log()
     first = run.call("set", "a", status)
     at = run.call("set", "a", "intended")
 
-    before = earlier(run.events, at, standing(run.events).writes[-1].call)
+    before = Run.of(run.events).earlier(at, Run.of(run.events).standing.writes[-1].call)
 
     assert (before is not None and position(before) == first) is found
 
 
 def test_an_unknown_one_comes_before_every_other() -> None:
-    run = Run()
+    run = Log()
     unknown, _ = run.call("set", "a", "unknown"), run.call("set", "a")
     at = run.call("set", "a", "intended")
 
-    before = earlier(run.events, at, standing(run.events).writes[-1].call)
+    before = Run.of(run.events).earlier(at, Run.of(run.events).standing.writes[-1].call)
 
     assert before is not None
     assert position(before) == unknown
@@ -184,14 +187,14 @@ def test_an_unknown_one_comes_before_every_other() -> None:
 
 
 def test_newest_first_and_neither_what_is_kept_nor_what_a_person_did() -> None:
-    run = Run()
+    run = Log()
     first = run.call("set", "a", on_rollback="undo")
     run.call("set", "b", on_rollback="keep")
     run.call("set", "c", on_rollback="undo", by="human")
     last = run.call("set", "d", on_rollback="undo")
 
-    assert positions(to_undo(run.events)) == [last, first]
-    assert frozen(run.events) == ()
+    assert positions(Run.of(run.events).to_undo) == [last, first]
+    assert Run.of(run.events).frozen == ()
 
 
 @pytest.mark.parametrize(
@@ -209,12 +212,12 @@ def test_newest_first_and_neither_what_is_kept_nor_what_a_person_did() -> None:
     ],
 )
 def test_what_stops_a_rollback(status: str, on_rollback: str | None, by: str, is_frozen: bool) -> None:
-    run = Run()
+    run = Log()
     run.call("set", "a", status, on_rollback=on_rollback, by=by)
 
-    assert bool(frozen(run.events)) is is_frozen
+    assert bool(Run.of(run.events).frozen) is is_frozen
     if is_frozen:
-        assert must_roll_back(run.events)
+        assert Run.of(run.events).must_roll_back
 
 
 @pytest.mark.parametrize(
@@ -224,10 +227,10 @@ def test_what_stops_a_rollback(status: str, on_rollback: str | None, by: str, is
 def test_a_fallback_that_goes_on_from_what_was_done_needs_no_rollback(
     starts_clean: bool, has_fallback: bool, to: str
 ) -> None:
-    run = Run()
+    run = Log()
     run.call("set", "a")
 
-    assert successor(Planner.AGENT, run.events, has_fallback=has_fallback, starts_clean=starts_clean) == to
+    assert Run.of(run.events).successor(Planner.AGENT, has_fallback=has_fallback, starts_clean=starts_clean) == to
 
 
 # How they end
@@ -249,20 +252,20 @@ def test_a_fallback_that_goes_on_from_what_was_done_needs_no_rollback(
     ],
 )
 def test_how_effects_end(calls: list[tuple[str, str]], status: str, ends: str) -> None:
-    run = Run()
+    run = Log()
     for tool, outcome in calls:
         run.call(tool, "a", outcome, by="agent" if tool == "set" else "rollback")
 
-    assert effects(run.events, status) == ends
+    assert Run.of(run.events).effects(status) == ends
 
 
 @pytest.mark.parametrize("reason", [ExitReason.EFFECT_FROZEN, ExitReason.ROLLBACK_INCOMPLETE])
 def test_what_the_rollback_left_to_a_person_is_frozen_and_not_kept(reason: ExitReason) -> None:
-    run = Run()
+    run = Log()
     run.call("set", "a")
     run.hands_over(reason)
 
-    assert effects(run.events, "answered") is Effects.FROZEN
+    assert Run.of(run.events).effects("answered") is Effects.FROZEN
 
 
 # A small world
@@ -277,20 +280,20 @@ CALLS = st.lists(
 )
 
 
-def play(moves: Sequence[tuple[str, str, str]]) -> tuple[Run, Counter[str]]:
+def play(moves: Sequence[tuple[str, str, str]]) -> tuple[Log, Counter[str]]:
     """Let planners call as the executor lets them, and return the log and what the world really holds."""
-    run, world = Run(), Counter[str]()
+    run, world = Log(), Counter[str]()
     for by, what, status in moves:
         if by == "rollback":
-            left = to_undo(run.events)
-            if left and left[0].undo and not frozen(run.events):
+            left = Run.of(run.events).to_undo
+            if left and left[0].undo and not Run.of(run.events).frozen:
                 undone = left[0]
                 run.call("unset", undone.call.arguments["what"], status, by=by, undoes=position(undone))
                 world[undone.call.arguments["what"]] -= status == "ok"
             continue
         probe = Run([*run.written], run.turn)
         at = probe.call("set", what, "intended", by=by)
-        before = earlier(probe.events, at, standing(probe.events).writes[-1].call)
+        before = Run.of(probe.events).earlier(at, Run.of(probe.events).standing.writes[-1].call)
         if before is None:
             run.call("set", what, status, by=by, on_rollback="undo")
             world[what] += status == "ok"
@@ -306,7 +309,9 @@ def test_under_once_the_world_holds_each_thing_at_most_once_and_the_log_says_whi
 ) -> None:
     run, world = play(moves)
 
-    stands = Counter(state.call.arguments["what"] for state in standing(run.events).effects if state.status == "ok")
+    stands = Counter(
+        state.call.arguments["what"] for state in Run.of(run.events).standing.effects if state.status == "ok"
+    )
 
     assert stands == +world
     assert all(number <= 1 for number in stands.values())
@@ -318,24 +323,24 @@ def test_a_rollback_ends_undone_or_frozen_in_as_many_steps_as_there_are_effects(
     moves: list[tuple[str, str, str]],
 ) -> None:
     run, world = play(moves)
-    order_of_undoing = positions(to_undo(run.events))
+    order_of_undoing = positions(Run.of(run.events).to_undo)
 
     steps = []
-    while not frozen(run.events) and (left := to_undo(run.events)):
+    while not Run.of(run.events).frozen and (left := Run.of(run.events).to_undo):
         steps.append(position(left[0]))
         run.call("unset", left[0].call.arguments["what"], by="rollback", undoes=position(left[0]))
         world[left[0].call.arguments["what"]] -= 1
 
     assert steps == (order_of_undoing if steps else []) == sorted(steps, reverse=True)
-    kept_by_people = [state for state in standing(run.events).effects if state.planner is Planner.HUMAN]
-    if frozen(run.events):
-        assert effects(run.events, "answered") is Effects.FROZEN
+    kept_by_people = [state for state in Run.of(run.events).standing.effects if state.planner is Planner.HUMAN]
+    if Run.of(run.events).frozen:
+        assert Run.of(run.events).effects("answered") is Effects.FROZEN
     elif not kept_by_people and not _tried_in_vain(run):
         assert +world == Counter()
-        assert effects(run.events, "answered") in (Effects.NONE, Effects.UNDONE)
+        assert Run.of(run.events).effects("answered") in (Effects.NONE, Effects.UNDONE)
 
 
-def _tried_in_vain(run: Run) -> bool:
+def _tried_in_vain(run: Log) -> bool:
     """Say whether an undo failed before: it is not tried again, and a person has been told."""
     return any(
         event.name == "call.settled" and event.body["tool"] == "unset" and event.body["status"] != "ok"
@@ -349,9 +354,9 @@ def test_every_run_ends_without_effects_or_with_kept_undone_or_frozen_ones(
 ) -> None:
     run, world = play(moves)
 
-    ends = effects(run.events, status)
+    ends = Run.of(run.events).effects(status)
 
-    if any(state.status == "unknown" for state in standing(run.events).writes):
+    if any(state.status == "unknown" for state in Run.of(run.events).standing.writes):
         assert ends is Effects.FROZEN
     elif +world:
         assert ends is (Effects.KEPT if status == "answered" else Effects.FROZEN)
@@ -362,7 +367,9 @@ def test_every_run_ends_without_effects_or_with_kept_undone_or_frozen_ones(
 @given(moves=CALLS)
 def test_what_a_call_repeats_depends_on_nothing_that_came_later(moves: list[tuple[str, str, str]]) -> None:
     run, _ = play(moves)
-    for state in standing(run.events).writes:
+    for state in Run.of(run.events).standing.writes:
         before = tuple(event for event in run.events if not event.name.startswith("call.") or event.turn < state.turn)
 
-        assert earlier(run.events, position(state), state.call) == earlier(before, position(state), state.call)
+        assert Run.of(run.events).earlier(position(state), state.call) == Run.of(before).earlier(
+            position(state), state.call
+        )

@@ -225,9 +225,8 @@ def test_a_call_that_was_begun_while_the_run_was_cut_may_come_late_whole() -> No
 
 def made_call(made: Story) -> Any:
     """Return the call that was proposed in turn 1."""
-    from ballast.folds import proposals
 
-    return proposals(made.events)[1].calls[0]
+    return made.run.proposals[1].calls[0]
 
 
 def test_a_whole_log_that_was_written_anew_is_told_by_the_lease() -> None:

@@ -7,19 +7,8 @@ import pytest
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, ToolCall
 from ballast.contracts.task import LAST_TURN
 from ballast.errors import LogCorrupt
-from ballast.folds import (
-    answered_prompt,
-    calls,
-    opening,
-    proposals,
-    proposed,
-    rebuild,
-    successor,
-    summary,
-    to_undo,
-    unseen,
-    usage,
-)
+from ballast.folds.conversation import rebuild
+from ballast.run import Run
 from tests.support.runs import STARTED_MS, Story, says, wants
 
 REFUND = ("refund_order", {"order_id": "O-1"})
@@ -47,10 +36,10 @@ def test_a_lone_surrogate_from_the_model_leaves_every_fold_able_to_read_the_run(
     story.replies(story.asks(1), wants(("look_up_order", {"name": "half \ud83d"})))
     story.executes(1, 1, "refused")
 
-    (state,) = calls(story.events)
+    (state,) = story.run.calls
 
     assert state.call.arguments == {"name": "half \ud83d"}
-    assert "refused" in summary(story.events, "deadline")
+    assert "refused" in story.run.summary("deadline")
     assert story.asks(2).body["after"] == "0001.model.responded"
 
 
@@ -63,7 +52,7 @@ def test_arguments_nested_too_deep_are_a_malformed_turn_and_not_an_unreadable_lo
     decision = story.replies(story.asks(1), wants(("look_up_order", deep)))
 
     assert decision == HandOver(to=Planner.FALLBACK, reason=ExitReason.MALFORMED_TOOL_USE)
-    assert proposals(story.events)[1].decision == decision
+    assert story.run.proposals[1].decision == decision
 
 
 def test_a_completion_sorts_behind_the_attempt_that_brought_it() -> None:
@@ -74,7 +63,7 @@ def test_a_completion_sorts_behind_the_attempt_that_brought_it() -> None:
     story.replies(second, says("Yes."))
 
     assert [event.seq for event in story.events][-2:] == [second.seq, "0001.model.responded"]
-    assert rebuild(story.events, second).messages == answered_prompt(story.events).messages[:-1]
+    assert rebuild(story.events, second).messages == story.run.prompt.messages[:-1]
 
 
 def test_the_first_of_two_completions_stands_and_both_are_paid() -> None:
@@ -85,8 +74,8 @@ def test_the_first_of_two_completions_stands_and_both_are_paid() -> None:
     stands = story.replies(first, says("The first one."), cost=2_000)
 
     assert stands == Answer(text="The second one.")
-    assert usage(story.events).spent_microusd == 5_000
-    assert usage(story.events).reserved_microusd == 0
+    assert story.run.usage.spent_microusd == 5_000
+    assert story.run.usage.reserved_microusd == 0
 
 
 def test_a_completion_that_came_after_the_hand_over_is_part_of_the_conversation_when_the_agent_is_back() -> None:
@@ -126,27 +115,27 @@ def test_a_late_call_is_neither_undone_nor_does_it_keep_the_rollback_busy() -> N
     story.decides(2, Planner.ROLLBACK, HandOver(to=Planner.FALLBACK, reason=ExitReason.ROLLED_BACK))
     story.replies(late, wants(REFUND))
 
-    assert to_undo(story.events) == ()
-    assert [state.status for state in calls(story.events)] == ["proposed"]
+    assert story.run.to_undo == ()
+    assert [state.status for state in story.run.calls] == ["proposed"]
 
 
 def test_a_person_s_grant_counts_turns_and_calls_anew_and_adds_to_the_money() -> None:
     story = escalated()
-    spent = usage(story.events).spent_microusd
+    spent = story.run.usage.spent_microusd
 
     story.replies(story.asks(4), wants(("look_up_order", {}), ("look_up_order", {})))
 
-    used = usage(story.events)
+    used = story.run.usage
     assert (used.turns, used.tool_calls, used.model_calls) == (1, 2, 3)
     assert used.spent_microusd == spent + 4_000
     assert story.ceiling == story.limits.cost_microusd + 70_000
-    assert opening(story.events).granted_turn == 3
+    assert story.run.opening.granted_turn == 3
 
 
 def test_a_person_s_answer_renews_the_time() -> None:
     story = escalated()
 
-    opened = opening(story.events)
+    opened = story.run.opening
 
     assert opened.deadline_ms == STARTED_MS + 3 * 3_600_000 + 120_000  # the person answered three hours later
     assert opened.agent_until_ms < opened.deadline_ms
@@ -169,14 +158,14 @@ def test_undos_are_newest_first_and_each_is_tried_once() -> None:
     story.replies(story.asks(1), wants(REFUND, ("send_letter", {}), REFUND, ("look_up_order", {})))
     for index, status in enumerate(["ok", "ok", "ok", "ok"], start=1):
         story.executes(1, index, status)
-    assert [(state.turn, state.index) for state in to_undo(story.events)] == [(1, 3), (1, 1)]
+    assert [(state.turn, state.index) for state in story.run.to_undo] == [(1, 3), (1, 1)]
 
     undo = CallTools(calls=(ToolCall(tool="cancel_refund", arguments={"of": "1.3"}),))
     story.decides(2, Planner.ROLLBACK, undo, undoes=[1, 3])
-    assert [(state.turn, state.index) for state in to_undo(story.events)] == [(1, 3), (1, 1)]  # not done yet
+    assert [(state.turn, state.index) for state in story.run.to_undo] == [(1, 3), (1, 1)]  # not done yet
 
     story.executes(2, 1, "failed")
-    assert [(state.turn, state.index) for state in to_undo(story.events)] == [(1, 1)]
+    assert [(state.turn, state.index) for state in story.run.to_undo] == [(1, 1)]
 
 
 @pytest.mark.parametrize(
@@ -204,19 +193,19 @@ def test_the_next_planner_is_the_first_that_can_still_help(
     if tried:
         story.decides(2, Planner.FALLBACK, HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP))
 
-    assert successor(of, story.events, has_fallback=has_fallback) is to
+    assert story.run.successor(of, has_fallback=has_fallback) is to
 
 
 def test_a_person_is_shown_the_calls_that_were_not_carried_out() -> None:
     story = Story().opened()
     story.replies(story.asks(1), wants(("look_up_order", {}), REFUND))
     story.executes(1, 1)
-    waiting = proposed(story.events)
+    waiting = story.run.proposed
     story.executes(1, 2)
 
     assert waiting is not None
     assert [call["tool"] for call in waiting["calls"]] == ["look_up_order", "refund_order"]  # type: ignore[attr-defined]
-    assert proposed(story.events) is None
+    assert story.run.proposed is None
 
 
 def test_the_summary_says_what_a_person_must_know() -> None:
@@ -226,7 +215,7 @@ def test_the_summary_says_what_a_person_must_know() -> None:
     story.executes(1, 2, "refused")
     story.decides(2, Planner.AGENT, HandOver(to=Planner.HUMAN, reason=ExitReason.DEADLINE), note="It was slow.")
 
-    said = summary(story.events, "deadline")
+    said = story.run.summary("deadline")
 
     for part in ("Reason: deadline.", "Where is my order O-1?", '"order_id":"O-1"', "refund_order (write)", "R-1"):
         assert part in said
@@ -240,7 +229,7 @@ def test_the_summary_of_a_long_run_stays_short() -> None:
         story.decides(turn, Planner.FALLBACK, CallTools(calls=(ToolCall(tool="look_up_order"),)), note="x" * 5_000)
         story.executes(turn, 1, "ok", "y" * 5_000)
 
-    said = summary(story.events, "deadline")
+    said = story.run.summary("deadline")
 
     assert "Calls: 39, the last 12:" in said
     assert len(said) < 8_000
@@ -248,11 +237,11 @@ def test_the_summary_of_a_long_run_stays_short() -> None:
 
 def test_a_log_without_its_opening_is_corrupt() -> None:
     with pytest.raises(LogCorrupt, match=r"no 0000\.run\.opened"):
-        opening(())
+        _ = Run.of(()).opening
 
 
 def test_the_ending_is_no_turn() -> None:
     story = Story().opened().ends()
 
     assert story.events[-1].turn == LAST_TURN
-    assert unseen(story.events, answered_prompt(story.events)) == story.events
+    assert story.run.unseen == story.events

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from ballast.contracts.secret import Finder, Secret, as_text, masked
 from ballast.errors import NAMES
-from ballast.folds import calls, effects, ending, opening, proposals, successor, usage
 from ballast.log.event import Event
+from ballast.run import Run
 from tests.support.random_runs import _TOOLS, runs
 from tests.support.runs import Story
 
@@ -30,23 +30,24 @@ def every_value(value: Any) -> Iterator[str]:
 
 
 def books(events: Sequence[Event]) -> dict[str, Any]:
-    opened = opening(events)
+    run = Run.of(events)
+    opened = run.opening
     return {
         "seqs": [event.seq for event in events],
-        "usage": usage(events),
-        "calls": [(one.turn, one.index, one.status, one.effect, one.planner, one.call.tool) for one in calls(events)],
-        "decisions": [(turn, one.planner, one.decision.kind) for turn, one in proposals(events).items()],
-        "effects": effects(events, "answered"),
-        "ending": (last.body["status"] if (last := ending(events)) else None),
+        "usage": run.usage,
+        "calls": [(one.turn, one.index, one.status, one.effect, one.planner, one.call.tool) for one in run.calls],
+        "decisions": [(turn, one.planner, one.decision.kind) for turn, one in run.proposals.items()],
+        "effects": run.effects("answered"),
+        "ending": getattr(run.ending, "status", None),
         "limits": (opened.limits, opened.deadline_ms, opened.request.request_id, opened.request.tenant),
-        "next": successor(opened_by, events, has_fallback=True) if (opened_by := _last_planner(events)) else None,
-        "reasons": [getattr(one.decision, "reason", None) for one in proposals(events).values()],
+        "next": run.successor(opened_by, has_fallback=True) if (opened_by := _last_planner(events)) else None,
+        "reasons": [getattr(one.decision, "reason", None) for one in run.proposals.values()],
         "keys": [sorted(event.body) for event in events],
     }
 
 
 def _last_planner(events: Sequence[Event]) -> Any:
-    made = proposals(events)
+    made = Run.of(events).proposals
     return made[max(made)].planner if made else None
 
 

@@ -1,7 +1,8 @@
 """Where a run stands, for somebody who looks at a display."""
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, ToolCall
-from ballast.folds import Progress, progress
+from ballast.folds.progress import Progress
+from ballast.run import Run
 from tests.support.runs import Story, says, wants
 
 REFUND = ("refund_order", {"order_id": "O-1"})
@@ -17,24 +18,26 @@ def running(*calls: tuple[str, object]) -> Story:
 
 
 def test_an_empty_log_says_nothing() -> None:
-    assert progress(()) == Progress(status="unknown")
+    assert Run.of(()).progress == Progress(status="unknown")
 
 
 def test_a_run_that_was_just_opened_is_the_agent_s() -> None:
-    found = progress(Story().opened().events)
+    found = Story().opened().run.progress
 
     assert (found.status, found.turn, found.planner, found.pending) == ("running", 0, Planner.AGENT, ())
 
 
 def test_a_refused_run_says_why() -> None:
-    assert progress(Story().refused("RequestConflict").events) == Progress(status="refused", reason="RequestConflict")
+    assert Run.of(Story().refused("RequestConflict").events).progress == Progress(
+        status="refused", reason="RequestConflict"
+    )
 
 
 def test_calls_without_an_outcome_are_pending() -> None:
     story = running(("look_up_order", {}), REFUND)
     story.executes(1, 1)
 
-    found = progress(story.events)
+    found = story.run.progress
 
     assert (found.status, found.turn) == ("running", 1)
     assert [(state.index, state.call.tool) for state in found.pending] == [(2, "refund_order")]
@@ -45,7 +48,7 @@ def test_a_write_that_was_intended_may_have_happened() -> None:
     story = running(REFUND)
     story.intends(1, 1, ToolCall(tool="refund_order", arguments={}))
 
-    found = progress(story.events)
+    found = story.run.progress
 
     assert [state.status for state in found.pending] == ["intended"]
     assert [state.call.tool for state in found.committed] == ["refund_order"]
@@ -55,7 +58,7 @@ def test_calls_of_a_turn_that_was_cut_are_not_waited_for() -> None:
     story = running(REFUND)
     story.decides(2, Planner.ROLLBACK, HandOver(to=Planner.FALLBACK, reason=ExitReason.ROLLED_BACK))
 
-    found = progress(story.events)
+    found = story.run.progress
 
     assert (found.turn, found.planner, found.pending) == (2, Planner.FALLBACK, ())
 
@@ -65,7 +68,7 @@ def test_an_approval_that_nobody_answered_is_waited_for() -> None:
     story.executes(1, 1)
     escalation_id = story.asks_approval(1, 2)
 
-    found = progress(story.events)
+    found = story.run.progress
 
     assert (found.status, found.escalation_id, found.reason) == ("waiting", escalation_id, "approval_required")
     assert [state.index for state in found.pending] == [2, 3]
@@ -76,7 +79,7 @@ def test_an_approval_that_was_given_is_waited_for_no_longer() -> None:
     story.asks_approval(1, 1)
     story.approves(1, 1, True)
 
-    assert (progress(story.events).status, progress(story.events).escalation_id) == ("running", None)
+    assert (story.run.progress.status, story.run.progress.escalation_id) == ("running", None)
 
 
 def test_an_approval_that_came_too_late_is_waited_for_no_longer() -> None:
@@ -84,7 +87,7 @@ def test_an_approval_that_came_too_late_is_waited_for_no_longer() -> None:
     story.asks_approval(1, 1)
     story.executes(1, 1, "denied")
 
-    assert (progress(story.events).status, progress(story.events).pending) == ("running", ())
+    assert (story.run.progress.status, story.run.progress.pending) == ("running", ())
 
 
 def test_an_open_escalation_waits_for_a_person() -> None:
@@ -92,7 +95,7 @@ def test_an_open_escalation_waits_for_a_person() -> None:
     story.decides(1, Planner.FALLBACK, TO_HUMAN)
     escalation_id = story.escalates(2, "no_fallback")
 
-    found = progress(story.events)
+    found = story.run.progress
 
     assert (found.status, found.turn, found.planner) == ("waiting", 2, Planner.HUMAN)
     assert (found.escalation_id, found.reason) == (escalation_id, "no_fallback")
@@ -102,13 +105,13 @@ def test_a_question_waits_for_the_requester_and_its_reply_is_the_agent_s() -> No
     story = Story().opened()
     story.replies(story.asks(1), wants(("ask_requester", {"question": "Which order?"})))
     escalation_id = story.escalates(2, "question", kind="question")
-    waiting = progress(story.events)
+    waiting = story.run.progress
 
     story.person(2, TO_AGENT, kind="question")
 
     assert (waiting.status, waiting.planner, waiting.reason) == ("waiting", Planner.REQUESTER, "question")
     assert waiting.escalation_id == escalation_id
-    assert (progress(story.events).status, progress(story.events).planner) == ("running", Planner.AGENT)
+    assert (story.run.progress.status, story.run.progress.planner) == ("running", Planner.AGENT)
 
 
 def test_a_person_s_hand_over_puts_the_agent_in_charge() -> None:
@@ -117,7 +120,7 @@ def test_a_person_s_hand_over_puts_the_agent_in_charge() -> None:
     story.escalates(2)
     story.person(2, TO_AGENT)
 
-    found = progress(story.events)
+    found = story.run.progress
 
     assert (found.status, found.planner, found.escalation_id) == ("running", Planner.AGENT, None)
 
@@ -128,7 +131,7 @@ def test_after_a_person_s_calls_the_planner_goes_on_that_was_in_charge_before() 
     story.escalates(2)
     story.person(2, CallTools(calls=(ToolCall(tool="send_letter"),)))
 
-    found = progress(story.events)
+    found = story.run.progress
 
     assert (found.planner, [state.planner for state in found.pending]) == (Planner.ROLLBACK, [Planner.HUMAN])
 
@@ -138,7 +141,7 @@ def test_an_ended_run_says_whose_answer_it_is() -> None:
     story.executes(1, 1)
     story.decides(2, Planner.FALLBACK, Answer(text="It is refunded."))
 
-    found = progress(story.ends(by="fallback").events)
+    found = Run.of(story.ends(by="fallback").events).progress
 
     assert (found.status, found.by, found.degraded, found.reason) == ("ended", "fallback", True, None)
     assert (found.turn, len(found.committed), found.pending) == (2, 1, ())
@@ -148,7 +151,7 @@ def test_a_run_that_ended_while_it_waited_waits_no_longer() -> None:
     story = Story().opened()
     story.escalates(1)
 
-    found = progress(story.ends("unanswered", by=None).events)
+    found = Run.of(story.ends("unanswered", by=None).events).progress
 
     assert (found.status, found.escalation_id, found.by, found.reason) == ("ended", None, None, "deadline")
 
@@ -157,8 +160,8 @@ def test_a_completion_that_nobody_waited_for_changes_nothing_of_where_the_run_st
     story = Story().opened()
     late = story.asks(1)
     story.decides(2, Planner.ROLLBACK, HandOver(to=Planner.FALLBACK, reason=ExitReason.ROLLED_BACK))
-    before = progress(story.events)
+    before = story.run.progress
 
     story.replies(late, says("Never mind."))
 
-    assert progress(story.events) == before
+    assert story.run.progress == before

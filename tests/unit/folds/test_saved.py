@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ballast.contracts import ExitReason, HandOver, Limits, Planner
-from ballast.folds import opening, saved, usage
 from tests.support.random_runs import runs
 from tests.support.runs import Story, wants
 
@@ -31,7 +30,7 @@ def looped(*costs: int, turns: int = 10, ceiling: int = 100_000) -> Story:
     ],
 )
 def test_what_one_loop_would_have_burned(story: Story, microusd: int) -> None:
-    assert [(stopped.turn, stopped.saved_microusd) for stopped in saved(story.events)] == [(4, microusd)]
+    assert [(stopped.turn, stopped.saved_microusd) for stopped in story.run.stopped_loops] == [(4, microusd)]
 
 
 def test_all_attempts_of_the_last_turn_are_its_price() -> None:
@@ -40,7 +39,7 @@ def test_all_attempts_of_the_last_turn_are_its_price() -> None:
     story.replies(story.asks(1), wants(("look_up_order", {})), cost=1_000)
     story.decides(2, Planner.AGENT, LOOP)
 
-    assert saved(story.events)[0].saved_microusd == 9 * 1_500
+    assert story.run.stopped_loops[0].saved_microusd == 9 * 1_500
 
 
 def test_each_loop_counts_with_what_was_left_then() -> None:
@@ -50,19 +49,19 @@ def test_each_loop_counts_with_what_was_left_then() -> None:
     story.replies(story.asks(4), wants(("look_up_order", {})), cost=2_000)
     story.decides(5, Planner.AGENT, LOOP)
 
-    assert [stopped.saved_microusd for stopped in saved(story.events)] == [2 * 1_000, 2 * 2_000]
+    assert [stopped.saved_microusd for stopped in story.run.stopped_loops] == [2 * 1_000, 2 * 2_000]
 
 
 @given(runs())
 def test_a_run_that_was_not_stopped_in_a_loop_saved_nothing(story: Story) -> None:
-    assert saved(story.events) == ()
+    assert story.run.stopped_loops == ()
 
 
 @given(st.lists(st.integers(0, 30_000), min_size=1, max_size=9), st.integers(0, 100_000))
 def test_nothing_is_saved_that_could_not_have_been_spent(costs: list[int], ceiling: int) -> None:
     story = looped(*costs, ceiling=ceiling)
 
-    (stopped,) = saved(story.events)
+    (stopped,) = story.run.stopped_loops
 
-    left = opening(story.events).cost_ceiling_microusd - usage(story.events).charged_microusd
+    left = story.run.opening.cost_ceiling_microusd - story.run.usage.charged_microusd
     assert 0 <= stopped.saved_microusd <= max(0, left)

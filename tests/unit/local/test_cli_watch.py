@@ -11,6 +11,7 @@ from rich.console import Console
 from ballast.contracts import RunRequest
 from ballast.errors import InvalidInput, NotAdmitted
 from ballast.log.event import Event
+from ballast.run import Run
 from local.cli.exits import Exit, exit_of
 from local.cli.follow import EVERY_S, follow
 from local.cli.output import Screen
@@ -52,8 +53,8 @@ class Cloud:
         self.looks += 1
         return {"status": "RUNNING" if self.looks <= len(self.log) else self.execution.status}
 
-    def events(self, run_id: str) -> tuple[Event, ...]:
-        return self.log[: self.looks]
+    def events(self, run_id: str) -> Run:
+        return Run(self.log[: self.looks])
 
     def wait(self, run_id: str, timeout_s: float) -> Execution:
         return self.execution

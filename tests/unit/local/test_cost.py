@@ -10,9 +10,9 @@ from hypothesis import given, settings
 
 from ballast.contracts import CallTools, ExitReason, HandOver, Limits, Planner, ToolCall
 from ballast.errors import InvalidInput
-from ballast.folds import usage
 from ballast.log.event import Event
 from ballast.log.keys import call_seq
+from ballast.run import Run
 from local.cli import cost as command
 from local.cli import main
 from local.cost.charges import charges
@@ -40,7 +40,7 @@ def test_the_charges_of_any_run_add_up_to_what_counts_against_its_ceiling(story:
 
     made = explained([events])
 
-    assert made.total.charged == usage(events).charged_microusd
+    assert made.total.charged == Run.of(events).usage.charged_microusd
     for name, sums in made.tables().items():
         assert sum(one.charged for one in sums) == made.total.charged, name
         assert sum(one.reserved for one in sums) == made.total.reserved, name

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from ballast.errors import PlaybookInvalid
-from ballast.folds import usage
 from ballast.money.moves import Ceilings
 from ballast.playbook import Effect, RunSoFar, ToolContext, load_playbook, tool
+from ballast.run import Run
 from tests.unit.playbook_api.test_tool import Args
 from tests.unit.playbook_api.written import agent_with, written
 
@@ -78,7 +78,7 @@ def test_a_ceiling_that_is_none_names_its_field(tmp_path: Path, said: str, names
 
 
 def test_a_rule_that_may_not_see_the_windows_is_told_who_may() -> None:
-    run = RunSoFar((), usage(()))
+    run = RunSoFar((), Run.of(()).usage)
 
     assert run.moved == 0
     for name in ("customer", "tenant", "everyone"):
