@@ -20,7 +20,7 @@ import json
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import redirect_stdout
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from functools import partial
 from types import SimpleNamespace
@@ -35,7 +35,7 @@ from ballast.errors import BallastError
 from ballast.folds.conversation import prompt_digest, rebuild
 from ballast.folds.usage import charged_at_last
 from ballast.log.event import Event, order
-from ballast.log.events import ModelRequested
+from ballast.log.events import Fact, ModelRequested
 from ballast.log.evidence import check, vouched_for
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal
@@ -78,7 +78,34 @@ def readings(recording: Recording) -> dict[str, Any]:
         "cost": _cost(world),
         "api": _api(world),
     }
+    for path in _LATER:
+        _leave_out(made, path)
     return {section: _abridged(made[section]) for section in SECTIONS}
+
+
+#: What later versions say besides: that an operator corrected what a run was charged.
+_LATER = (
+    "money.anchor.corrected",
+    "money.anchor.corrections",
+    "money.lease.corrected",
+    "folds.shows.outcome.corrected",
+    "trace.json.corrected",
+    "cost.corrected",
+    "cost.as_corrected_microusd",
+    "api.run.body.corrected",
+    "api.listed.body.runs.corrected",
+    "api.listed_by_status.body.runs.corrected",
+)
+
+
+def _leave_out(value: Any, path: str) -> None:
+    """Remove what stands under ``path``, in each item where there is a list on the way."""
+    name, _, rest = path.partition(".")
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, dict) and rest:
+            _leave_out(one.get(name), rest)
+        elif isinstance(one, dict):
+            one.pop(name, None)
 
 
 class _Bucket:
@@ -268,8 +295,9 @@ def _folded(run: Run) -> dict[str, Any]:
 def _prompts(run: Run) -> dict[str, Any]:
     """Return of each request to the model what was recorded of its prompt, and what it is when it is rebuilt."""
     found = {}
+    as_shown = {asked.seq: rebuild(run.as_shown, asked) for asked in run.as_shown.facts(ModelRequested)}
     for asked in run.facts(ModelRequested):
-        shown, exact = rebuild(run.as_shown, asked), rebuild(run, asked)
+        shown, exact = as_shown[asked.seq], rebuild(run, asked)
         found[asked.seq] = {
             "recorded_sha256": asked.prompt_sha256,
             "rebuilt_sha256": prompt_digest(run, shown, asked.inference),
@@ -287,7 +315,8 @@ def _trace(world: _World) -> dict[str, Any]:
 
     def drawn(*, full: bool) -> list[str]:
         printed = io.StringIO()
-        Screen(Console(file=printed, width=100, markup=False, highlight=False, emoji=False)).trace(made, full=full)
+        screen = Screen(Console(file=printed, width=100, markup=False, highlight=False, emoji=False))
+        screen.trace(replace(made, corrected=None), full=full)  # see _LATER
         return printed.getvalue().splitlines()
 
     return {"plain": drawn(full=False), "full": drawn(full=True), "json": json.loads(made.to_json())}
@@ -337,6 +366,8 @@ def _api(world: _World) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """Return a value of ours as JSON: models, dataclasses and enumerations by their fields and values."""
+    if isinstance(value, Fact):
+        return plain(value.body)
     if isinstance(value, BaseModel):
         return plain(value.model_dump(mode="json"))
     if is_dataclass(value) and not isinstance(value, type):
