@@ -18,8 +18,8 @@ from ballast.contracts import RunRequest
 from ballast.contracts.wire import canonical
 from ballast.log.codec import encode
 from ballast.log.event import Event
+from ballast.log.events import RunEnded
 from ballast.log.evidence import EVIDENCE, check, vouching
-from ballast.log.keys import run_seq
 from ballast.log.run_log import RunLog
 from bench import NotMeasured, require
 from local.cloud import LocalCloud
@@ -59,7 +59,7 @@ def row(cloud: LocalCloud, log: RunLog, turns: int) -> str:
     story = played(turns)
     events = story.events
     body = {"status": "answered", "by": "agent", "degraded": False, "answer": "That is all.", "turn": turns + 1}
-    bare = Event(run_id=events[0].run_id, seq=run_seq("ended"), at=events[-1].at, body=body)
+    bare = Event(run_id=events[0].run_id, seq=RunEnded.key(), at=events[-1].at, body=body)
     ended = vouching(bare, events)
     vouch_us = microseconds(lambda: vouching(bare, events))
     whole = (*events, ended)
@@ -80,7 +80,7 @@ def settled(cloud: LocalCloud, log: RunLog, story: Story) -> str:
     run_id = story.request.run_id
     cloud.invoke("AdmitFunction", {"request": request})
     for event in story.written[1:]:
-        log.append(run_id, event.seq, event.body)
+        log.write(run_id, event.seq, event.body)
     counts: Counter[str] = Counter()
 
     def count(event_name: str, **_: Any) -> None:

@@ -30,7 +30,7 @@ from typing import Any
 from ballast.contracts import RunRequest
 from ballast.errors import ApprovalRequired, AttemptInProgress, EffectUnknown, RetryLater, RunEnded
 from ballast.folds.moves import Moved
-from ballast.log.keys import approval_seq, plan_seq
+from ballast.log.events import ApprovalAnswered, PlanDecided
 from ballast.money.moves import call_window, units
 from ballast.playbook import load_playbook
 from ballast.run import Run
@@ -153,7 +153,7 @@ class Crowd:
             self.again(lambda: world.admit(request))
             planned = [_payment(dice) for _ in range(dice.randint(1, 4))]
             decision = {"kind": "call_tools", "calls": planned}
-            world.log.append(run_id, plan_seq(1), {"planner": "agent", "decision": decision})
+            world.log.write(run_id, PlanDecided.key(1), {"planner": "agent", "decision": decision})
             cut_at = dice.randint(1, len(planned)) if dice.random() < 1 / 3 else 0
             for index in range(1, len(planned) + 1):
                 if index == cut_at:
@@ -180,7 +180,7 @@ class Crowd:
         needed = [e for e in self.world.log.read(run_id) if e.name == "call.approval_needed" and e.index == index]
         body = {"escalation_id": "esc-x", "by": "ann", "approve": approve, "comment": ""}
         body |= {"binding": needed[-1].body["binding"]["sha256"]}
-        self.world.log.append(run_id, approval_seq(1, index, "answered", needed[-1].round), body)
+        self.world.log.write(run_id, ApprovalAnswered.key(1, index, needed[-1].round), body)
 
     def _cut(self, run_id: str, index: int, dice: random.Random) -> str:
         """Let one attempt begin, and cut the run, also in the middle of it."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from ballast.contracts import Planner, RunRequest, ToolCall
 from ballast.log.event import Event
-from ballast.log.keys import call_seq, plan_seq
+from ballast.log.events import CallIntended, CallSettled, PlanDecided
 from ballast.log.run_log import RunLog
 from ballast.playbook import RunSoFar, Tool, ToolContext, load_playbook
 from ballast.playbook.gate import admit_call
@@ -63,9 +63,9 @@ def events(request: RunRequest, turns: int) -> Run:
         call = {"tool": "quote_payment", "arguments": others}
         said = KNOWN if turn == 1 else FILLER
         result = {"order_id": said, "amount_usd": "480.00"}
-        add(plan_seq(turn), planner="agent", decision={"kind": "call_tools", "calls": [call]})
-        add(call_seq(turn, 1, "intended"), tool="quote_payment", effect="read", planner="agent")
-        add(call_seq(turn, 1, "settled"), tool="quote_payment", status="ok", result=result)
+        add(PlanDecided.key(turn), planner="agent", decision={"kind": "call_tools", "calls": [call]})
+        add(CallIntended.key(turn, 1), tool="quote_payment", effect="read", planner="agent")
+        add(CallSettled.key(turn, 1), tool="quote_payment", status="ok", result=result)
     return Run(log)
 
 
@@ -152,11 +152,13 @@ def _executed(cloud: LocalCloud, log: RunLog, counts: Counter[str], tool: str, b
     opened = [event.name for event in log.read(request.run_id)]
     require(opened == ["run.opened"], f"The run of {tool} was not admitted: its log has {opened}.")
     for event in events(request, before):
-        log.append(event.run_id, event.seq, event.body)
+        log.write(event.run_id, event.seq, event.body)
     turn = before + 1
     proposed = [{"tool": tool, "arguments": ARGUMENTS} for _ in range(calls + 1)]
-    log.append(
-        request.run_id, plan_seq(turn), {"planner": "agent", "decision": {"kind": "call_tools", "calls": proposed}}
+    log.write(
+        request.run_id,
+        PlanDecided.key(turn),
+        {"planner": "agent", "decision": {"kind": "call_tools", "calls": proposed}},
     )
     times = []
     for index in range(1, calls + 2):

@@ -15,7 +15,7 @@ from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, 
 from ballast.contracts.limits import Limits
 from ballast.folds.usage import INPUT_TOKENS, OUTPUT_TOKENS
 from ballast.log.event import Event
-from ballast.log.keys import call_seq, escalation_seq, model_seq, run_seq
+from ballast.log.events import CallIntended, CallSettled, EscalationAnswered, ModelRequested, ModelResponded, RunOpened
 
 TRACES = Path(__file__).resolve().parents[2] / "shared" / "traces"
 TAU_BENCH, POLICY = TRACES / "tau-bench-airline-gpt-4o.jsonl", TRACES / "tau-bench-airline-policy.md"
@@ -60,9 +60,9 @@ def executed(turn: int, call: ToolCall, effect: str, outcome: Mapping[str, Any])
     """Yield what is recorded of a turn with one call: proposed, intended, settled with ``outcome``."""
     decision = CallTools(calls=(call,)).model_dump(mode="json")
     for seq, body in (
-        (model_seq(turn, 1, "responded"), {"attempt": 1, "cost_microusd": 0, "decision": decision}),
-        (call_seq(turn, 1, "intended"), {"tool": call.tool, "effect": effect, "undo": None}),
-        (call_seq(turn, 1, "settled"), dict(outcome)),
+        (ModelResponded.key(turn), {"attempt": 1, "cost_microusd": 0, "decision": decision}),
+        (CallIntended.key(turn, 1), {"tool": call.tool, "effect": effect, "undo": None}),
+        (CallSettled.key(turn, 1), dict(outcome)),
     ):
         yield Event(run_id="executed", seq=seq, at=_AT, body=json.loads(json.dumps(body)))
 
@@ -98,7 +98,7 @@ class _Writer:
     def _opened(self, text: str) -> Event:
         request = RunRequest(request_id=self.name, text=text)
         return self._event(
-            run_seq("opened"),
+            RunOpened.key(),
             {
                 "request": request.model_dump(mode="json"),
                 "request_sha256": request.digest,
@@ -109,27 +109,27 @@ class _Writer:
         )
 
     def _completion(self, decision: CallTools | Answer | HandOver, message: Mapping[str, Any]) -> Iterator[Event]:
-        yield self._event(model_seq(self.turn, 1, "requested"), {"attempt": 1, "reserved_microusd": 0})
+        yield self._event(ModelRequested.key(self.turn, 1), {"attempt": 1, "reserved_microusd": 0})
         tokens = {
             INPUT_TOKENS: -(-self.seen // CHARACTERS_A_TOKEN),
             OUTPUT_TOKENS: -(-_characters(message) // CHARACTERS_A_TOKEN),
         }
         body = {"attempt": 1, "cost_microusd": 0, "decision": decision.model_dump(mode="json")}
-        yield self._event(model_seq(self.turn, 1, "responded"), body | tokens)
+        yield self._event(ModelResponded.key(self.turn), body | tokens)
 
     def _outcome(self, index: int, call: ToolCall, content: str) -> Iterator[Event]:
         effect = "write" if call.tool in WRITES else "read"
         intended = {"tool": call.tool, "arguments": call.arguments, "effect": effect, "undo": None}
-        yield self._event(call_seq(self.turn, index, "intended"), intended)
+        yield self._event(CallIntended.key(self.turn, index), intended)
         outcome: dict[str, Any] = {"status": "ok", "result": _json(content)}
         if content.startswith("Error"):
             outcome = {"status": "failed", "message": content}
-        yield self._event(call_seq(self.turn, index, "settled"), {"tool": call.tool, "undo": None} | outcome)
+        yield self._event(CallSettled.key(self.turn, index), {"tool": call.tool, "undo": None} | outcome)
 
     def _reply(self, text: str) -> Event:
         decision = HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance=text)
         body = {"kind": "question", "by": "user", "decision": decision.model_dump(mode="json")}
-        return self._event(escalation_seq(self.turn, "answered"), body)
+        return self._event(EscalationAnswered.key(self.turn), body)
 
 
 def _decision(message: Mapping[str, Any]) -> CallTools | HandOver:

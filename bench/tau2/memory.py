@@ -17,7 +17,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ballast.contracts import RunRequest, ToolCall
-from ballast.log.keys import escalation_seq, plan_seq
+from ballast.log.events import EscalationAnswered, PlanDecided
 from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures
 from ballast.run import Run
@@ -135,7 +135,7 @@ class Functions:
     def propose(self, run_id: str, turn: int, call: ToolCall) -> None:
         """Record that the agent decided on ``call``."""
         decision = {"kind": "call_tools", "calls": [call.model_dump(mode="json")]}
-        self.log.append(run_id, plan_seq(turn), {"planner": "agent", "decision": decision})
+        self.log.write(run_id, PlanDecided.key(turn), {"planner": "agent", "decision": decision})
 
     def execute(self, event: Mapping[str, Any], **more: Any) -> str:
         """Invoke the executor and return the call's status; ``more``: what the state adds to the event (given_up)."""
@@ -152,9 +152,7 @@ class Functions:
         """Record what a person decided in that turn."""
         until = int(self.clock().timestamp() * 1000) + 3_600_000
         body = {"escalation_id": "esc", "by": "ann", "decision": dict(decision)}
-        self.log.append(
-            run_id, escalation_seq(turn, "answered"), body | {"agent_until_ms": until, "deadline_ms": until}
-        )
+        self.log.write(run_id, EscalationAnswered.key(turn), body | {"agent_until_ms": until, "deadline_ms": until})
 
     def events(self, run_id: str) -> Run:
         """Return the run's log."""

@@ -77,13 +77,13 @@ def listed(cloud: DeployedCloud) -> Waiting:
 
     So not those that were answered meanwhile, whose time has passed, whose run has ended, or that are the requester's.
     """
-    from ballast.log.keys import run_seq
+    from ballast.log.events import RunEnded
     from ballast.runtime import utc_now
 
     now = utc_now().isoformat()
     waiting = [item for item in _open(cloud) if item.get("answer_by", now) >= now]
-    ended = cloud.entries([(item["run_id"], run_seq("ended")) for item in waiting])
-    waiting = [item for item in waiting if (item["run_id"], run_seq("ended")) not in ended]
+    ended = cloud.entries([(item["run_id"], RunEnded.key()) for item in waiting])
+    waiting = [item for item in waiting if (item["run_id"], RunEnded.key()) not in ended]
     asked = cloud.entries([(item["run_id"], _seq(item)) for item in waiting])
     found = []
     for item in waiting:
@@ -123,12 +123,10 @@ def _open(cloud: DeployedCloud) -> list[dict[str, Any]]:
 
 def _seq(item: Mapping[str, Any]) -> str:
     """Return the key of the log's entry with which people were asked."""
-    from ballast.log.keys import approval_seq, escalation_seq
+    from ballast.log.events import ApprovalRequested, EscalationOpened
 
     turn, index = int(item.get("turn", 0)), int(item.get("call_index", 0))
-    return (
-        approval_seq(turn, index, "requested", int(item.get("round", 1))) if index else escalation_seq(turn, "opened")
-    )
+    return ApprovalRequested.key(turn, index, int(item.get("round", 1))) if index else EscalationOpened.key(turn)
 
 
 def _about(item: Mapping[str, Any], opened: Event | None) -> dict[str, Any]:

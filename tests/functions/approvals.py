@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import ApprovalParked, ApprovalRequired
-from ballast.log.keys import approval_seq
+from ballast.log.events import ApprovalAnswered
 from tests.functions.stack import Stack
 
 
@@ -23,4 +23,4 @@ def answered(stack: Stack, run_id: str, *, approve: bool, index: int = 1, **more
     newest = needed[-1]
     body = {"escalation_id": "esc-x", "by": "ann", "approve": approve, "comment": ""}
     body |= {"binding": newest.body["binding"]["sha256"]}
-    stack.log.append(run_id, approval_seq(1, index, "answered", newest.round), body | more)
+    stack.log.write(run_id, ApprovalAnswered.key(1, index, newest.round), body | more)

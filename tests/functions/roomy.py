@@ -4,7 +4,7 @@ from itertools import count
 from typing import Any
 
 from ballast.contracts import RunRequest
-from ballast.log.keys import run_seq
+from ballast.log.events import RunOpened
 from tests.functions.stack import Stack
 
 _NUMBERS = count(1)
@@ -21,5 +21,5 @@ def opened(stack: Stack, **limits: Any) -> str:
         "agent_until_ms": until,
         "deadline_ms": until,
     }
-    stack.log.append(request.run_id, run_seq("opened"), body)
+    stack.log.write(request.run_id, RunOpened.key(), body)
     return request.run_id

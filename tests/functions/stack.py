@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from ballast.errors import ProcessEnds
 from ballast.log.codec import encode
-from ballast.log.keys import call_seq, escalation_seq, lease_seq, plan_seq
+from ballast.log.events import CallIntended, CallSettled, EscalationAnswered, LeaseExtended, PlanDecided
 from ballast.run import Run
 from ballast.runtime import Runtime
 from functions.budget import admit, settle, sweep, trip
@@ -163,31 +163,29 @@ class Stack:
     def propose(self, run_id: str, *calls: Mapping[str, Any], turn: int = 1, by: str = "agent") -> None:
         """Record that a planner decided to make ``calls`` ({"tool", "arguments"})."""
         decision = {"kind": "call_tools", "calls": list(calls)}
-        self.log.append(run_id, plan_seq(turn), {"planner": by, "decision": decision})
+        self.log.write(run_id, PlanDecided.key(turn), {"planner": by, "decision": decision})
 
     def wrote(self, run_id: str, turn: int, *, undo: Any, by: str = "agent") -> None:
         """Record a write that happened in that turn, with its undo ({"tool", "arguments"} or None)."""
         self.propose(run_id, {"tool": "write_note", "arguments": {}}, turn=turn, by=by)
-        self.log.append(
+        self.log.write(
             run_id,
-            call_seq(turn, 1, "intended"),
+            CallIntended.key(turn, 1),
             {"tool": "write_note", "effect": "write", "planner": by, "undo": undo},
         )
         self.settled(run_id, turn, {"status": "ok", "result": {}, "undo": undo})
 
     def settled(self, run_id: str, turn: int, outcome: Mapping[str, Any], *, index: int = 1) -> None:
         """Record the outcome of a call."""
-        self.log.append(run_id, call_seq(turn, index, "settled"), {"tool": "?", "undo": None} | dict(outcome))
+        self.log.write(run_id, CallSettled.key(turn, index), {"tool": "?", "undo": None} | dict(outcome))
 
     def answered(self, run_id: str, turn: int, decision: Mapping[str, Any], *, more_s: int = 60) -> None:
         """Record that a person answered with ``decision`` in that turn."""
         until = int(self.clock().timestamp() * 1000) + more_s * 1000
         body = {"escalation_id": "esc-x", "by": "ann", "decision": dict(decision)}
-        self.log.append(
-            run_id, escalation_seq(turn, "answered"), body | {"agent_until_ms": until, "deadline_ms": until}
-        )
+        self.log.write(run_id, EscalationAnswered.key(turn), body | {"agent_until_ms": until, "deadline_ms": until})
         if added := decision.get("add_budget_microusd"):  # and that its lease was extended
-            self.log.append(run_id, lease_seq(turn), {"microusd": added, "hour": "hour#", "day": "day#"})
+            self.log.write(run_id, LeaseExtended.key(turn), {"microusd": added, "hour": "hour#", "day": "day#"})
 
     # What the functions left behind
 

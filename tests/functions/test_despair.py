@@ -104,7 +104,7 @@ def test_the_executor_obeys_what_is_recorded_whatever_the_fold_would_say_now(
     call = {"tool": "read_note", "arguments": {"note_id": "n-1"}}
     sign = {"index": 1, "step": step, "kind": "cycle", "count": 3, "same_as": [1, 1], "answer": False}
     body = {"attempt": 1, "cost_microusd": 0, "decision": {"kind": "call_tools", "calls": [call]}, "despair": [sign]}
-    stack.log.append(run_id, "0002.model.responded", body)
+    stack.log.write(run_id, "0002.model.responded", body)
 
     assert stack.execute(run_id, 2) == status
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ballast.contracts.person import how_many, same_person
-from ballast.log.keys import escalation_seq
+from ballast.log.events import EscalationAnswered
 from functions.escalation.rights import guides_of
 from tests.functions.approvals import asks
 from tests.functions.cloud import Cloud
@@ -111,7 +111,7 @@ def test_everybody_who_guided_it_is_a_party_however_long_ago(stack: Stack, waiti
 def test_a_reply_in_the_requesters_place_guides_as_well(stack: Stack, waiting: Waiting) -> None:
     run = Run(stack, waiting)
     decision = {"kind": "hand_over", "to": "requester", "reason": "question", "guidance": "Which note?"}
-    stack.log.append(run.id, "0001.plan.decided", {"planner": "agent", "decision": decision})
+    stack.log.write(run.id, "0001.plan.decided", {"planner": "agent", "decision": decision})
     task = {"run_id": run.id, "turn": 2, "kind": "question", "reason": "question", "timeout_s": 600}
     stack.invoke("open", task | {"task_token": run.token})
     sent = event("POST", f"/runs/{run.id}/messages", who=RAE, body={"text": "n-5, 77 times."})
@@ -144,7 +144,7 @@ def test_a_guide_whose_words_were_taken_out_of_the_log_is_a_party_by_the_table(s
     run = Run(stack, waiting)
     run.send(run.waits(1), RAE, SAYS)
     call = run.proposed(2)
-    seq = escalation_seq(1, "answered")
+    seq = EscalationAnswered.key(1)
     stack.cloud.tables.delete_item(TableName="run-log", Key={"run_id": {"S": run.id}, "seq": {"S": seq}})
 
     assert guides_of(stack.events(run.id), 2, 1) == ()

@@ -84,12 +84,12 @@ def test_a_degraded_answer_says_what_stopped_the_agent(stack: Stack, by: str) ->
     run_id = stack.open(intent="tidy")
     wrote(stack, run_id)
     over = {"kind": "hand_over", "to": "fallback", "reason": "model_unavailable"}
-    stack.log.append(run_id, "0002.plan.decided", {"planner": "agent", "decision": over})
+    stack.log.write(run_id, "0002.plan.decided", {"planner": "agent", "decision": over})
     answer = {"kind": "answer", "text": "It is done."}
     if by == "human":
         stack.answered(run_id, 3, answer)
     else:
-        stack.log.append(run_id, "0003.plan.decided", {"planner": by, "decision": answer})
+        stack.log.write(run_id, "0003.plan.decided", {"planner": by, "decision": answer})
 
     stack.invoke("settle", {"run_id": run_id, "turn": 3, "ending": "answer"})
 
@@ -100,7 +100,7 @@ def test_a_degraded_answer_says_what_stopped_the_agent(stack: Stack, by: str) ->
 
 def test_the_agents_own_answer_has_no_reason(stack: Stack) -> None:
     run_id = stack.open()
-    stack.log.append(
+    stack.log.write(
         run_id, "0001.plan.decided", {"planner": "agent", "decision": {"kind": "answer", "text": "It is done."}}
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ballast.log.keys import escalation_seq, plan_seq
+from ballast.log.events import EscalationAnswered, PlanDecided
 from tests.functions.approvals import asks
 from tests.functions.cloud import Cloud
 from tests.functions.escalation.waiting import Waiting, create_workflow
@@ -109,12 +109,12 @@ def opened(
             "role": "reviewer",
             "decision": decision,
         }
-        stack.log.append(run_id, escalation_seq(1, "answered"), body)
+        stack.log.write(run_id, EscalationAnswered.key(1), body)
         asks(stack, run_id)
         task |= {"index": 1, "reason": "approval_required"}
     if kind == "question":
         decision = {"kind": "hand_over", "to": "requester", "reason": "question", "guidance": "Which note?"}
-        stack.log.append(run_id, plan_seq(1), {"planner": "agent", "decision": decision})
+        stack.log.write(run_id, PlanDecided.key(1), {"planner": "agent", "decision": decision})
         task |= {"turn": 2, "reason": "question"}
     made = stack.invoke("open", task | {"timeout_s": 600, "task_token": waiting.token})
     return run_id, made["escalation_id"]

@@ -20,8 +20,24 @@ from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, P
 from ballast.contracts.wire import canonical
 from ballast.folds.conversation import prompt_digest
 from ballast.log.event import Event, order
-from ballast.log.events import Fact, ModelFailed, ModelRequested, ModelResponded, PlanDecided
-from ballast.log.keys import call_seq, escalation_seq, run_seq
+from ballast.log.events import (
+    ApprovalAnswered,
+    ApprovalRequested,
+    CallIntended,
+    CallRefused,
+    CallSettled,
+    EscalationAnnounced,
+    EscalationAnswered,
+    EscalationOpened,
+    Fact,
+    ModelFailed,
+    ModelRequested,
+    ModelResponded,
+    PlanDecided,
+    RunEnded,
+    RunOpened,
+    RunRefused,
+)
 from ballast.run import Run
 from functions.escalation.open import escalation_id_of
 from functions.planner.completion import read_completion
@@ -84,12 +100,12 @@ class Story:
             "agent_until_ms": STARTED_MS + (self.limits.deadline_s - self.limits.fallback_reserve_s) * 1000,
             "deadline_ms": STARTED_MS + self.limits.deadline_s * 1000,
         }
-        self.write(run_seq("opened"), body)
+        self.write(RunOpened.key(), body)
         return self
 
     def refused(self, reason: str = "NotAdmitted") -> "Story":
         body = {"request": self.request.model_dump(mode="json"), "reason": reason, "message": "Not here."}
-        self.write(run_seq("refused"), body)
+        self.write(RunRefused.key(), body)
         return self
 
     def asks(self, turn: int, *, reserved: int = 10_000) -> Event:
@@ -159,13 +175,13 @@ class Story:
         return self.run.proposals[turn].decision
 
     def asks_approval(self, turn: int, index: int) -> str:
-        seq = call_seq(turn, index, "approval_requested")
+        seq = ApprovalRequested.key(turn, index)
         return self._asks_people(seq, kind="approval", reason="approval_required")
 
     def approves(self, turn: int, index: int, approve: bool) -> None:
-        escalation_id = escalation_id_of(self.request.run_id, call_seq(turn, index, "approval_requested"))
+        escalation_id = escalation_id_of(self.request.run_id, ApprovalRequested.key(turn, index))
         body = {"escalation_id": escalation_id, "approve": approve, "by": "kim", "comment": "I looked."}
-        self.write(call_seq(turn, index, "approval_answered"), body)
+        self.write(ApprovalAnswered.key(turn, index), body)
 
     def intends(self, turn: int, index: int, call: ToolCall) -> None:
         """Record that a call passed the gate; also all that is left of one that crashed."""
@@ -176,14 +192,14 @@ class Story:
             "effect": "write" if call.tool in UNDO else "read",
             "undo": {"tool": undo, "arguments": {}} if undo else None,
         }
-        self.write(call_seq(turn, index, "intended"), body)
+        self.write(CallIntended.key(turn, index), body)
 
     def executes(self, turn: int, index: int, status: str = "ok", result: Any = None) -> None:
         """Execute a proposed call to its end: ok, failed, unknown, denied or refused."""
         call = self.run.proposals[turn].calls[index - 1]
         if status == "refused":
             body = {"tool": call.tool, "arguments": call.arguments, "error": "UnknownTool", "message": "No such tool."}
-            self.write(call_seq(turn, index, "refused"), body)
+            self.write(CallRefused.key(turn, index), body)
             return
         if status != "denied":
             self.intends(turn, index, call)
@@ -191,11 +207,11 @@ class Story:
         outcome = {"result": result} if status == "ok" else {"message": f"It was {status}."}
         settled = {"tool": call.tool, "status": status, "latency_ms": 5, **outcome}
         settled["undo"] = {"tool": undo, "arguments": {"of": f"{turn}.{index}"}, "call_id": ""} if undo else None
-        self.write(call_seq(turn, index, "settled"), settled)
+        self.write(CallSettled.key(turn, index), settled)
 
     def escalates(self, turn: int, reason: str = "no_fallback", *, kind: str = "escalation") -> str:
         """Ask the people, or the requester where ``kind`` is ``question``."""
-        return self._asks_people(escalation_seq(turn, "opened"), kind=kind, reason=reason)
+        return self._asks_people(EscalationOpened.key(turn), kind=kind, reason=reason)
 
     def _asks_people(self, seq: str, **body: str) -> str:
         escalation_id = escalation_id_of(self.request.run_id, seq)
@@ -204,23 +220,23 @@ class Story:
 
     def announces(self, turn: int) -> None:
         """Record that others were told of the escalation; it may come late."""
-        self.write(escalation_seq(turn, "announced"), {"event_id": f"evt-{turn:04d}"})
+        self.write(EscalationAnnounced.key(turn), {"event_id": f"evt-{turn:04d}"})
 
     def person(self, turn: int, decision: Decided, *, kind: str = "escalation") -> Decided:
         """Record a person's answer to the escalation of ``turn``, or the requester's to a question."""
         now_ms = STARTED_MS + turn * 3_600_000
-        escalation_id = escalation_id_of(self.request.run_id, escalation_seq(turn, "opened"))
+        escalation_id = escalation_id_of(self.request.run_id, EscalationOpened.key(turn))
         body: dict[str, Any] = {"escalation_id": escalation_id, "kind": kind, "by": "kim"}
         body |= {"decision": decision.model_dump(mode="json")}
         body |= {"agent_until_ms": now_ms + 110_000, "deadline_ms": now_ms + 120_000}
-        self.write(escalation_seq(turn, "answered"), body)
+        self.write(EscalationAnswered.key(turn), body)
         return decision
 
     def ends(self, status: str = "answered", by: str | None = "agent") -> "Story":
         used = self.run.usage
         body: dict[str, Any] = {"status": status, "by": by, "degraded": by != "agent"}
         body |= {"spent_microusd": used.spent_microusd, "reserved_microusd": used.reserved_microusd}
-        self.write(run_seq("ended"), body | ({"answer": "Done."} if by else {"reason": "deadline"}))
+        self.write(RunEnded.key(), body | ({"answer": "Done."} if by else {"reason": "deadline"}))
         return self
 
     @property

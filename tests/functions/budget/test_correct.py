@@ -6,8 +6,8 @@ import pytest
 
 from ballast.errors import InvalidInput
 from ballast.folds.cost import corrected
+from ballast.log.events import ModelRequested, RunCorrected, RunSettled
 from ballast.log.evidence import check
-from ballast.log.keys import corrected_seq, model_seq, run_seq
 from ballast.money.lease import Corrected
 from ballast.run import Run
 from functions.budget.books import LATE, Books
@@ -245,9 +245,7 @@ def test_a_cost_that_is_no_amount_gives_others_no_room_either(world: World, cost
 @pytest.mark.parametrize("reserved", [*NO_AMOUNTS, "gone"])
 def test_a_reservation_that_is_no_amount_does_not_either(world: World, reserved: Any) -> None:
     run_id = world.admit_one("a", 100_000)
-    world.log.append(
-        run_id, model_seq(1, 1, "requested"), {} if reserved == "gone" else {"reserved_microusd": reserved}
-    )
+    world.log.write(run_id, ModelRequested.key(1, 1), {} if reserved == "gone" else {"reserved_microusd": reserved})
 
     world.settle(run_id)
 
@@ -257,7 +255,7 @@ def test_a_reservation_that_is_no_amount_does_not_either(world: World, reserved:
 @pytest.mark.parametrize("said", [*NO_AMOUNTS, 100_001, 10**12])
 def test_a_settlement_that_was_forged_before_is_held_to_the_lease(world: World, said: Any) -> None:
     run_id = world.admit_one("a", 100_000)
-    world.log.append(run_id, run_seq("settled"), {"charged_microusd": said})
+    world.log.write(run_id, RunSettled.key(), {"charged_microusd": said})
 
     world.settle(run_id)
 
@@ -273,7 +271,7 @@ def test_a_settlement_that_was_forged_before_is_held_to_the_lease(world: World, 
 def test_a_late_event_takes_and_gives_no_room(world: World, cost: Any, step: str) -> None:
     run_id = settled(world)
     world.executions.status[run_id] = "SUCCEEDED"
-    world.log.append(run_id, model_seq(1, 1, step), {"attempt": 1, "cost_microusd": cost})
+    world.log.write(run_id, f"0001.model.{step}", {"attempt": 1, "cost_microusd": cost})
     world.clock.now += LATE
 
     assert world.sweep()["settled"] == 1
@@ -326,7 +324,7 @@ def test_what_others_put_in_the_place_of_a_correction_is_not_carried_out(
 ) -> None:
     run_id = settled(world)
     for number in range(1, many + 1):
-        world.log.append(run_id, corrected_seq(number), body)
+        world.log.write(run_id, RunCorrected.key(number), body)
 
     shown = correct(world, run_id, 30_000)
 
@@ -334,7 +332,7 @@ def test_what_others_put_in_the_place_of_a_correction_is_not_carried_out(
     assert in_windows(world) == {(30_000, 30_000)}
     assert world.leases()[run_id].charged_microusd == 30_000
     [copy] = [event for event in world.log.read(run_id) if event.body.get("by") == "ops-ann"]
-    assert copy.seq == corrected_seq(many + 1)
+    assert copy.seq == RunCorrected.key(many + 1)
     assert "9999.run.corrected" in world.printed("admit")
     assert "LogsUnfit" in world.printed("admit")
     assert Run.of(world.log.read(run_id)).cost.corrected == corrected(Run.of([copy]))
@@ -342,8 +340,8 @@ def test_what_others_put_in_the_place_of_a_correction_is_not_carried_out(
 
 def test_what_cannot_be_read_there_is_not_in_the_way(world: World) -> None:
     run_id = settled(world)
-    world.log.append(run_id, corrected_seq(1), {"charged_microusd": 5})
-    world.tables.items["run-log"][run_id][corrected_seq(1)]["body"] = {"S": "{"}
+    world.log.write(run_id, RunCorrected.key(1), {"charged_microusd": 5})
+    world.tables.items["run-log"][run_id][RunCorrected.key(1)]["body"] = {"S": "{"}
 
     correct(world, run_id, 30_000)
 

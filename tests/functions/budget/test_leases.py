@@ -386,7 +386,7 @@ def extend(stack: Stack, run_id: str, turn: int = 2, microusd: int = 300) -> Any
     """Record that a person adds that much in that turn, and have it leased."""
     decision = {"kind": "hand_over", "to": "agent", "reason": "guidance", "add_budget_microusd": microusd}
     body = {"escalation_id": "esc-x", "kind": "escalation", "by": "ann", "decision": decision}
-    stack.log.append(run_id, f"{turn:04d}.escalation.answered", body)
+    stack.log.write(run_id, f"{turn:04d}.escalation.answered", body)
     return stack.invoke("admit", {"extend": {"run_id": run_id, "turn": turn}})
 
 

@@ -29,7 +29,7 @@ def status_change(name: str, run_id: str) -> dict[str, Any]:
 def answer(stack: Stack, run_id: str, by: str, turn: int = 1) -> None:
     """Let the planner answer."""
     decision = {"kind": "answer", "text": "All is tidy."}
-    stack.log.append(run_id, f"{turn:04d}.plan.decided", {"planner": by, "decision": decision})
+    stack.log.write(run_id, f"{turn:04d}.plan.decided", {"planner": by, "decision": decision})
 
 
 def test_an_answer_of_the_agent_is_the_ending_and_not_degraded(stack: Stack, model: Endpoint) -> None:
@@ -122,7 +122,7 @@ def test_the_reason_of_an_unanswered_run_is_what_people_were_asked_about(stack: 
     run_id = stack.open()
     stack.propose(run_id, {"tool": "read_note", "arguments": {}})  # and the executor failed
     asked = {"escalation_id": "esc-x", "kind": "approval", "reason": "executor_failed"}
-    stack.log.append(run_id, "0002.escalation.opened", asked)
+    stack.log.write(run_id, "0002.escalation.opened", asked)
 
     settle(stack, run_id, "unanswered", turn=2)
 

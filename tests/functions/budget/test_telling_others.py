@@ -172,7 +172,7 @@ def test_dying_between_the_event_and_its_mark_sends_the_same_event_id_again(
 def test_an_answer_too_long_for_an_event_is_left_to_the_log(stack: Stack) -> None:
     long = stack.open()
     decision = {"kind": "answer", "text": "☂" * 11_000}  # 6 bytes each, in ASCII
-    stack.log.append(long, "0001.plan.decided", {"planner": "fallback", "decision": decision})
+    stack.log.write(long, "0001.plan.decided", {"planner": "fallback", "decision": decision})
 
     settle(stack, long, "answer")
 
@@ -184,7 +184,7 @@ def test_an_answer_too_long_for_an_event_is_left_to_the_log(stack: Stack) -> Non
 def test_an_escalation_that_could_not_be_told_when_it_opened_is_told_with_the_ending(stack: Stack) -> None:
     run_id = stack.open()
     opened = {"escalation_id": "esc-" + "a" * 16, "kind": "escalation", "reason": "deadline", "answer_by": "later"}
-    stack.log.append(run_id, "0002.escalation.opened", opened)
+    stack.log.write(run_id, "0002.escalation.opened", opened)
 
     for _ in range(2):
         settle(stack, run_id, "unanswered", turn=2)

@@ -246,7 +246,7 @@ class World:
     def respond(self, run_id: str, turn: int, microusd: int) -> None:
         """Record what the attempt cost."""
         body = {"attempt": 1, "cost_microusd": microusd, "exit_reason": "model_unavailable", "error": ""}
-        self.log.append(run_id, ModelFailed.key(turn, 1), body)  # also a cost that is no amount
+        self.log.write(run_id, ModelFailed.key(turn, 1), body)  # also a cost that is no amount
 
     def grant(self, run_id: str, turn: int, microusd: int) -> None:
         """Record that a person hands back to the agent with more budget."""

@@ -295,7 +295,7 @@ def test_an_answer_to_a_run_that_ended_without_it_is_not_called_taken(stack: Sta
     with pytest.raises(LambdaDied):
         take(stack, to, decision=ANSWER)
     waiting.stop()
-    stack.log.append(to["run_id"], "9999.run.ended", {"status": "unanswered", "by": None, "degraded": True})
+    stack.log.write(to["run_id"], "9999.run.ended", {"status": "unanswered", "by": None, "degraded": True})
 
     with pytest.raises(EscalationClosed, match="no longer waits"):
         take(stack, to, decision=ANSWER)

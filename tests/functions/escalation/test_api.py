@@ -104,7 +104,7 @@ def test_an_answer_that_comes_too_late_is_refused(stack: Stack, waiting: Waiting
     run_id, escalation_id = opened(stack, waiting.token)
     waiting.stop()
     early = post(stack, escalation_id, ANSWER)
-    stack.log.append(run_id, "9999.run.ended", {"status": "unanswered", "by": None, "degraded": True})
+    stack.log.write(run_id, "9999.run.ended", {"status": "unanswered", "by": None, "degraded": True})
 
     late = post(stack, escalation_id, ANSWER)
 

@@ -133,7 +133,7 @@ def test_the_person_is_told_that_nobody_knows_yet_and_later_what_came_of_it(aske
     assert [asked.say(), asked.say()] == ["NotYetResumed"] * 2
     assert "resumed_at" not in item(asked.escalation_id)
 
-    asked.stack.log.append(asked.run_id, "9999.run.ended", {"status": "unanswered", "by": None, "degraded": True})
+    asked.stack.log.write(asked.run_id, "9999.run.ended", {"status": "unanswered", "by": None, "degraded": True})
 
     assert asked.say() == "EscalationClosed"
 
@@ -365,6 +365,6 @@ def test_a_run_that_went_on_without_the_reply_does_not_have_it(
     asked.given_up()
     assert asked.say() == "NotYetResumed"
 
-    stack.log.append(asked.run_id, seq, body)
+    stack.log.write(asked.run_id, seq, body)
 
     assert asked.say() == told

@@ -104,7 +104,7 @@ def test_an_approval_of_no_member_does_not_count_where_the_call_is_done(stack: S
     signed["approvals"] = [{name: value for name, value in body["approvals"][0].items() if name != "group"}]
     key = {"run_id": {"S": run_id}, "seq": {"S": ANSWER}}
     stack.cloud.tables.delete_item(TableName="run-log", Key=key)
-    stack.log.append(run_id, ANSWER, signed)  # signed, and by a member of no group
+    stack.log.write(run_id, ANSWER, signed)  # signed, and by a member of no group
 
     stack.alone("executor")
     with pytest.raises(ApprovalRequired):
@@ -159,7 +159,7 @@ def test_the_question_of_a_run_is_answered_by_who_asked_for_it(stack: Stack, wai
     request = {"request_id": f"forged-{next(_NUMBERS)}", "agent": "tester", "text": "Stamp.", "tenant": "acme"}
     run_id = stack.invoke("admit", {"request": request, "requested_by": "mia"})["run_id"]
     decision = {"kind": "hand_over", "to": "requester", "reason": "question", "guidance": "Which?"}
-    stack.log.append(run_id, "0001.plan.decided", {"planner": "agent", "decision": decision})
+    stack.log.write(run_id, "0001.plan.decided", {"planner": "agent", "decision": decision})
     change(stack, run_id, "0000.run.opened", requested_by="eve")
     opens(stack, waiting, run_id, turn=2, index=None, kind="question", reason="question")
 

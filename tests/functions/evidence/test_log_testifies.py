@@ -219,9 +219,9 @@ def test_an_event_that_was_added_is_named(stack: Stack, model: Endpoint, seq: st
 
 def test_a_payload_that_was_replaced_or_deleted_is_named(stack: Stack, model: Endpoint) -> None:
     run_id = stack.open()
-    stack.log.append(run_id, "0001.plan.decided", {"planner": "fallback", "decision": {"kind": "answer", "text": "x"}})
+    stack.log.write(run_id, "0001.plan.decided", {"planner": "fallback", "decision": {"kind": "answer", "text": "x"}})
     noise = random.Random(3).randbytes(200_000).hex()
-    stack.log.append(run_id, "0001.call.1.refused", {"tool": "t", "arguments": {}, "message": noise, "error": "E"})
+    stack.log.write(run_id, "0001.call.1.refused", {"tool": "t", "arguments": {}, "message": noise, "error": "E"})
     settle(stack, run_id, "failed")
     assert first(stack, run_id) == ""
     where = item(run_id, "0001.call.1.refused")["payload"]["S"]
@@ -256,7 +256,7 @@ def test_settle_reports_a_ceiling_that_nobody_leased(stack: Stack) -> None:
 
 def test_settle_reports_an_ending_that_it_did_not_write(stack: Stack) -> None:
     run_id = stack.open()
-    stack.log.append(run_id, "9999.run.ended", {"status": "answered", "by": "agent", "degraded": False} | COSTS)
+    stack.log.write(run_id, "9999.run.ended", {"status": "answered", "by": "agent", "degraded": False} | COSTS)
 
     settle(stack, run_id, "failed")
 
@@ -282,7 +282,7 @@ def sealed(stack: Stack) -> tuple[RunLog, str]:
     log = RunLog.of(runtime, Seal.of(runtime, load_playbook(VAULT)))
     run_id = stack.open()
     card = {"tool": "keep_card", "arguments": {"card_number": "4111 1111 1111 1111"}, "status": "ok", "undo": None}
-    log.append(run_id, "0001.call.1.settled", card)
+    log.write(run_id, "0001.call.1.settled", card)
     settle(stack, run_id, "failed")
     return log, run_id
 

@@ -199,7 +199,7 @@ def test_a_call_that_was_begun_without_an_outcome_is_not_proposed_again(stack: S
     run_id = stack.open(intent="recovers")
     decide(stack, run_id)
     intended = {"tool": "read_note", "effect": "write", "planner": "fallback", "undo": None}
-    stack.log.append(run_id, "0001.call.1.intended", intended)
+    stack.log.write(run_id, "0001.call.1.intended", intended)
 
     decision = decide(stack, run_id, 3)
 

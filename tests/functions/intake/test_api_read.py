@@ -42,7 +42,7 @@ def answered(stack: Stack, text: str = "Done.", **fields: Any) -> str:
     """Open a run and answer it."""
     run_id = stack.open(**fields)
     decision = {"kind": "answer", "text": text}
-    stack.log.append(run_id, "0001.plan.decided", {"planner": "fallback", "decision": decision})
+    stack.log.write(run_id, "0001.plan.decided", {"planner": "fallback", "decision": decision})
     stack.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "answer"})
     return run_id
 
@@ -50,8 +50,8 @@ def answered(stack: Stack, text: str = "Done.", **fields: Any) -> str:
 def waits(stack: Stack, **fields: Any) -> str:
     """Open a run that asks people."""
     run_id = stack.open(**fields)
-    stack.log.append(run_id, "0001.plan.decided", {"planner": "agent", "decision": HAND_OVER})
-    stack.log.append(run_id, "0001.escalation.opened", {"escalation_id": "esc-x", "reason": "guidance"})
+    stack.log.write(run_id, "0001.plan.decided", {"planner": "agent", "decision": HAND_OVER})
+    stack.log.write(run_id, "0001.escalation.opened", {"escalation_id": "esc-x", "reason": "guidance"})
     return run_id
 
 
@@ -78,7 +78,7 @@ def test_a_run_that_waits_for_people_names_the_question(stack: Stack) -> None:
 def test_a_run_that_waits_for_its_requester_shows_the_question(stack: Stack) -> None:
     run_id = stack.open()
     decision = HAND_OVER | {"to": "requester", "reason": "question", "guidance": "Which order?"}
-    stack.log.append(run_id, "0001.plan.decided", {"planner": "agent", "decision": decision})
+    stack.log.write(run_id, "0001.plan.decided", {"planner": "agent", "decision": decision})
     task = {"run_id": run_id, "turn": 2, "kind": "question", "reason": "question", "timeout_s": 60}
     opened = stack.invoke("open", task | {"task_token": "t"})
 
@@ -122,7 +122,7 @@ def test_a_run_is_there_before_its_log_is(stack: Stack) -> None:
 
 def test_half_a_character_from_a_model_is_no_harm(stack: Stack) -> None:
     run_id = stack.open()
-    stack.log.append(run_id, "0001.model.failed", {"cost_microusd": 0, "attempt": 1, "error": "\ud83d \U0001f600"})
+    stack.log.write(run_id, "0001.model.failed", {"cost_microusd": 0, "attempt": 1, "error": "\ud83d \U0001f600"})
 
     reply = get(stack, f"/runs/{run_id}/events")
 
@@ -315,7 +315,7 @@ def test_a_run_that_is_refused_while_somebody_asks_says_why(stack: Stack) -> Non
     def refuse(_: Any) -> None:  # after the log was read, and before the execution is looked at
         request = RunRequest(request_id="r", agent="tester", text="Long.").model_dump(mode="json")
         body = {"request": request, "request_sha256": "x", "reason": "BreakerStopped", "message": "Stopped."}
-        stack.log.append(run_id, "0000.run.refused", body)
+        stack.log.write(run_id, "0000.run.refused", body)
 
     stack.on("api", "stepfunctions", "DescribeExecution", refuse)
 

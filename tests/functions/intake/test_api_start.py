@@ -40,7 +40,7 @@ def ends(stack: Stack, run_id: str, after_s: float) -> Callable[[float], None]:
     def sleep(seconds: float) -> None:
         slept.append(seconds)
         if sum(slept) >= after_s and not any(event.name == "run.ended" for event in stack.events(run_id)):
-            stack.log.append(run_id, "0001.plan.decided", ANSWER)
+            stack.log.write(run_id, "0001.plan.decided", ANSWER)
             stack.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "answer"})
 
     return sleep

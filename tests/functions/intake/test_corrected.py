@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ballast.log.keys import corrected_seq, run_seq
+from ballast.log.events import RunCorrected, RunEnded
 from tests.functions.intake.test_api_read import answered, everything, get
 from tests.functions.stack import Stack
 
@@ -54,7 +54,7 @@ def test_the_newest_one_is_told(stack: Stack) -> None:
 def test_what_is_no_correction_is_not_told_and_hides_nothing(stack: Stack, body: dict[str, Any]) -> None:
     tenant = f"corrected-odd-{len(str(body))}"
     run_id = answered(stack, tenant=tenant)
-    stack.log.append(run_id, corrected_seq(1), body)
+    stack.log.write(run_id, RunCorrected.key(1), body)
     for one in both(stack, run_id, tenant):
         assert (one["status"], one["corrected"]) == ("answered", None)
 
@@ -66,7 +66,7 @@ def test_what_is_no_correction_is_not_told_and_hides_nothing(stack: Stack, body:
 
 def test_a_forged_one_never_changes_what_the_log_counts(stack: Stack) -> None:
     run_id = answered(stack, tenant="corrected-forged")
-    stack.log.append(run_id, corrected_seq(1), FORGED)
+    stack.log.write(run_id, RunCorrected.key(1), FORGED)
 
     for one in both(stack, run_id, "corrected-forged"):
         assert one["cost_usd"] == "0.00"
@@ -75,7 +75,7 @@ def test_a_forged_one_never_changes_what_the_log_counts(stack: Stack) -> None:
 
 def test_one_that_comes_before_the_end_hides_no_run_that_goes_on(stack: Stack) -> None:
     run_id = stack.open(tenant="corrected-early")
-    stack.log.append(run_id, corrected_seq(1), FORGED)
+    stack.log.write(run_id, RunCorrected.key(1), FORGED)
 
     [line] = everything(stack, "/runs", "runs", "next", tenant="corrected-early")
 
@@ -85,10 +85,10 @@ def test_one_that_comes_before_the_end_hides_no_run_that_goes_on(stack: Stack) -
 def test_a_run_whose_log_does_not_add_up_shows_its_correction_all_the_same(stack: Stack) -> None:
     run_id = answered(stack, tenant="corrected-garbled")
     correct(stack, run_id, 10_000)
-    stack.log.append(run_id, "0002.model.failed", {"attempt": 1, "cost_microusd": "lots"})
+    stack.log.write(run_id, "0002.model.failed", {"attempt": 1, "cost_microusd": "lots"})
 
     run = get(stack, f"/runs/{run_id}").body
 
     assert run["corrupt"]
     assert run["corrected"]["cost_usd"] == "0.01"
-    assert run_seq("ended") not in run["corrupt"][0]["seq"]
+    assert RunEnded.key() not in run["corrupt"][0]["seq"]

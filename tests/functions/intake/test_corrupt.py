@@ -109,7 +109,7 @@ def test_a_body_that_was_written_anew_with_its_digest_hides_nothing_either(stack
     """The digest is right, and what it covers is no event of ours: the folds cannot read it."""
     tenant = "anew"
     whole, odd = waits(stack, tenant=tenant), stack.open(tenant=tenant)
-    stack.log.append(odd, "0001.model.responded", {"decision": "none", "cost_microusd": "many"})
+    stack.log.write(odd, "0001.model.responded", {"decision": "none", "cost_microusd": "many"})
 
     assert {one["run_id"] for one in everything(stack, "/runs", "runs", "next", tenant=tenant)} == {whole, odd}
     shown = get(stack, f"/runs/{odd}").body
@@ -120,7 +120,7 @@ def test_one_corrupt_ending_does_not_hide_what_waits_for_people(stack: Stack) ->
     questions = []
     for _ in range(2):
         run_id = stack.open(tenant="acme")
-        stack.log.append(run_id, "0001.plan.decided", {"planner": "agent", "decision": HAND_OVER})
+        stack.log.write(run_id, "0001.plan.decided", {"planner": "agent", "decision": HAND_OVER})
         task = {"run_id": run_id, "turn": 2, "kind": "escalation", "reason": "guidance", "timeout_s": 60}
         questions.append((run_id, stack.invoke("open", task | {"task_token": "t"})["escalation_id"]))
     stack.invoke("settle", {"run_id": questions[0][0], "turn": 2, "ending": "failed"})
@@ -175,8 +175,8 @@ def test_a_page_of_runs_is_full_by_its_bytes(stack: Stack, letter: str) -> None:
 def test_a_page_of_events_is_full_by_its_bytes(stack: Stack, letter: str) -> None:
     run_id = stack.open()
     for turn in range(1, 30):
-        stack.log.append(run_id, f"{turn:04d}.plan.decided", {"planner": "fallback", "text": letter * 60_000})
-    stack.log.append(run_id, "0030.plan.decided", {"planner": "fallback", "text": letter * PAGE_BYTES})
+        stack.log.write(run_id, f"{turn:04d}.plan.decided", {"planner": "fallback", "text": letter * 60_000})
+    stack.log.write(run_id, "0030.plan.decided", {"planner": "fallback", "text": letter * PAGE_BYTES})
 
     found: list[Any] = []
     query: dict[str, str] = {"limit": "200"}

@@ -143,7 +143,7 @@ ODD: list[Any] = [5, "x", True, [], [1], {"a": 1}, {"kind": "call_tools", "calls
 @pytest.mark.parametrize("proposed", ODD, ids=str)
 def test_an_odd_proposal_is_shown_as_corrupt_and_hides_nothing_else(stack: Stack, proposed: Any) -> None:
     run_id = stack.open(tenant="acme")
-    stack.log.append(run_id, "0001.plan.decided", {"planner": "agent", "decision": HAND_OVER})
+    stack.log.write(run_id, "0001.plan.decided", {"planner": "agent", "decision": HAND_OVER})
     task = {"run_id": run_id, "turn": 2, "kind": "escalation", "reason": "guidance", "timeout_s": 60}
     escalation_id = stack.invoke("open", task | {"task_token": "t"})["escalation_id"]
     opened = next(one for one in stack.log.read(run_id) if one.seq == "0002.escalation.opened")

@@ -23,7 +23,7 @@ NOISE = random.Random(1).randbytes(6_000_000).hex()
 
 
 def test_an_event_is_read_back_as_it_was_appended(aws: BrokenLog) -> None:
-    appended = aws.log.append(aws.run_id, SEQ, {"status": "ok", "result": {"id": "O-1"}})
+    appended = aws.log.write(aws.run_id, SEQ, {"status": "ok", "result": {"id": "O-1"}})
 
     assert aws.log.read(aws.run_id) == (appended,)
     assert (appended.run_id, appended.seq, appended.at) == (aws.run_id, SEQ, NOW.isoformat())
@@ -34,7 +34,7 @@ def test_a_run_that_nobody_started_has_an_empty_log(aws: BrokenLog) -> None:
 
 
 def test_what_append_returns_is_json_as_any_later_read_returns_it(aws: BrokenLog) -> None:
-    appended = aws.log.append(aws.run_id, SEQ, {"calls": (1, 2), "reason": ExitReason.DEADLINE, "by": {1: "one"}})
+    appended = aws.log.write(aws.run_id, SEQ, {"calls": (1, 2), "reason": ExitReason.DEADLINE, "by": {1: "one"}})
 
     assert appended.body == {"calls": [1, 2], "reason": "deadline", "by": {"1": "one"}}
     assert type(appended.body["reason"]) is str
@@ -42,19 +42,19 @@ def test_what_append_returns_is_json_as_any_later_read_returns_it(aws: BrokenLog
 
 
 def test_a_second_append_returns_the_first_event_and_changes_nothing(aws: BrokenLog) -> None:
-    first = aws.log.append(aws.run_id, SEQ, {"status": "ok"})
+    first = aws.log.write(aws.run_id, SEQ, {"status": "ok"})
     stored = aws.item(SEQ)
 
-    second = aws.log.append(aws.run_id, SEQ, {"status": "failed"})
+    second = aws.log.write(aws.run_id, SEQ, {"status": "failed"})
 
     assert second == first
     assert aws.item(SEQ) == stored
 
 
 def test_of_two_large_bodies_the_first_is_returned_from_s3(aws: BrokenLog) -> None:
-    first = aws.log.append(aws.run_id, SEQ, {"text": NOISE[:200_000]})
+    first = aws.log.write(aws.run_id, SEQ, {"text": NOISE[:200_000]})
 
-    second = aws.log.append(aws.run_id, SEQ, {"text": NOISE[200_000:400_000]})
+    second = aws.log.write(aws.run_id, SEQ, {"text": NOISE[200_000:400_000]})
 
     assert second == first
 
@@ -65,7 +65,7 @@ def test_of_many_appends_at_the_same_moment_one_wins_and_all_get_it(aws: BrokenL
 
     def append(number: int) -> Any:
         together.wait()
-        return logs[number].append(aws.run_id, SEQ, {"by": number})
+        return logs[number].write(aws.run_id, SEQ, {"by": number})
 
     with ThreadPoolExecutor(8) as threads:
         returned = list(threads.map(append, range(8)))
@@ -84,21 +84,21 @@ def test_of_many_appends_at_the_same_moment_one_wins_and_all_get_it(aws: BrokenL
     ],
 )
 def test_a_body_of_any_size_is_read_back(aws: BrokenLog, size: int) -> None:
-    appended = aws.log.append(aws.run_id, SEQ, {"text": NOISE[:size]})
+    appended = aws.log.write(aws.run_id, SEQ, {"text": NOISE[:size]})
 
     assert aws.log.read(aws.run_id) == (appended,)
     assert appended.body["text"] == NOISE[:size]
 
 
 def test_a_short_body_can_be_read_in_the_table_by_a_person(aws: BrokenLog) -> None:
-    aws.log.append(aws.run_id, SEQ, {"status": "ok"})
+    aws.log.write(aws.run_id, SEQ, {"status": "ok"})
 
     assert aws.item(SEQ)["body"] == {"S": '{"status":"ok"}'}
 
 
 @pytest.mark.parametrize(("size", "stored_as"), [(900, "body"), (20_000, "packed"), (200_000, "payload")])
 def test_an_item_stays_far_below_what_dynamodb_takes(aws: BrokenLog, size: int, stored_as: str) -> None:
-    aws.log.append(aws.run_id, SEQ, {"text": NOISE[:size]})
+    aws.log.write(aws.run_id, SEQ, {"text": NOISE[:size]})
 
     item = aws.item(SEQ)
 
@@ -108,7 +108,7 @@ def test_an_item_stays_far_below_what_dynamodb_takes(aws: BrokenLog, size: int, 
 
 def test_the_same_large_body_is_in_s3_once(aws: BrokenLog) -> None:
     for index in (1, 2):
-        aws.log.append(aws.run_id, f"0001.call.{index}.settled", {"same": NOISE[1_000_000:1_200_000]})
+        aws.log.write(aws.run_id, f"0001.call.{index}.settled", {"same": NOISE[1_000_000:1_200_000]})
 
     pointers = {aws.item(f"0001.call.{index}.settled")["payload"]["S"] for index in (1, 2)}
     stored = {found["Key"] for found in aws.s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
@@ -136,7 +136,7 @@ def test_the_same_large_body_is_in_s3_once(aws: BrokenLog) -> None:
     ids=repr,
 )
 def test_a_body_is_read_back_exactly(aws: BrokenLog, value: Any, size: int) -> None:
-    appended = aws.log.append(aws.run_id, SEQ, {"value": value, "text": NOISE[:size]})
+    appended = aws.log.write(aws.run_id, SEQ, {"value": value, "text": NOISE[:size]})
 
     (read,) = aws.log.read(aws.run_id)
 
@@ -146,7 +146,7 @@ def test_a_body_is_read_back_exactly(aws: BrokenLog, value: Any, size: int) -> N
 
 def test_a_body_that_is_no_json_is_refused_before_anything_is_written(aws: BrokenLog) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
-        aws.log.append(aws.run_id, SEQ, {"value": float("nan")})
+        aws.log.write(aws.run_id, SEQ, {"value": float("nan")})
 
     assert aws.log.read(aws.run_id) == ()
 
@@ -156,7 +156,7 @@ def test_a_body_that_is_no_json_is_refused_before_anything_is_written(aws: Broke
 def test_a_log_is_read_in_the_order_of_the_work_however_it_was_written(aws: BrokenLog, shuffled: list[str]) -> None:
     aws = aws.for_another_run()
     for seq in shuffled:
-        aws.log.append(aws.run_id, seq, {"text": "x"})
+        aws.log.write(aws.run_id, seq, {"text": "x"})
 
     assert [event.seq for event in aws.log.read(aws.run_id)] == WORK
 
@@ -169,7 +169,7 @@ def test_a_whole_run_appended_twice_in_any_order_is_the_run(aws: BrokenLog, stor
     random.Random(seed).shuffle(again)
 
     for event in again:
-        log.append(event.run_id, event.seq, event.body)
+        log.write(event.run_id, event.seq, event.body)
 
     read = log.read(story.request.run_id)
     assert [(event.seq, event.body) for event in read] == [(event.seq, event.body) for event in story.events]
@@ -180,7 +180,7 @@ def test_a_log_larger_than_a_page_is_read_whole(aws: BrokenLog) -> None:
     """A query answers with at most 1 MB."""
     log = aws.log
     for turn in range(1, 42):
-        log.append(aws.run_id, f"{turn:04d}.call.1.settled", {"text": NOISE[turn * 50_000 : (turn + 1) * 50_000]})
+        log.write(aws.run_id, f"{turn:04d}.call.1.settled", {"text": NOISE[turn * 50_000 : (turn + 1) * 50_000]})
 
     read = log.read(aws.run_id)
 
@@ -190,7 +190,7 @@ def test_a_log_larger_than_a_page_is_read_whole(aws: BrokenLog) -> None:
 
 @pytest.mark.parametrize(("days", "expires"), [("0", None), ("41", 41 * 86_400), ("365", 365 * 86_400)])
 def test_an_event_expires_after_the_days_that_it_is_kept(aws: BrokenLog, days: str, expires: int | None) -> None:
-    aws.with_environ(RETENTION_DAYS=days).log.append(aws.run_id, SEQ, {"status": "ok"})
+    aws.with_environ(RETENTION_DAYS=days).log.write(aws.run_id, SEQ, {"status": "ok"})
 
     found = aws.item(SEQ).get("expires_at")
 
@@ -200,7 +200,7 @@ def test_an_event_expires_after_the_days_that_it_is_kept(aws: BrokenLog, days: s
 def test_a_turn_is_read_with_the_opening_and_nothing_else(aws: BrokenLog) -> None:
     log = aws.log
     for seq in WORK:
-        log.append(aws.run_id, seq, {"at": seq})
+        log.write(aws.run_id, seq, {"at": seq})
 
     for turn in (1, 2, 3, 10):
         read = [event.seq for event in log.read_turn(aws.run_id, turn)]
@@ -212,7 +212,7 @@ def test_a_turn_that_was_read_before_the_run_was_opened_hides_no_opening(aws: Br
     log = aws.log
     assert log.read_turn(aws.run_id, 1) == ()
 
-    opened = log.append(aws.run_id, "0000.run.opened", {})
+    opened = log.write(aws.run_id, "0000.run.opened", {})
 
     assert log.read_turn(aws.run_id, 1) == (opened,)
 
@@ -223,7 +223,7 @@ def test_a_page_of_a_log_is_whole_turns_and_says_whether_there_are_more(
     aws: BrokenLog, from_turn: int, at_least: int
 ) -> None:
     for seq in WORK if not aws.log.read(aws.run_id) else ():
-        aws.log.append(aws.run_id, seq, {})
+        aws.log.write(aws.run_id, seq, {})
     wanted = [seq for seq in WORK if int(seq[:4]) >= from_turn]
 
     page, more = aws.log.read_turns(aws.run_id, from_turn, at_least)
@@ -238,7 +238,7 @@ def test_a_page_of_a_log_is_whole_turns_and_says_whether_there_are_more(
 
 def test_events_are_read_by_their_keys_in_any_number(aws: BrokenLog) -> None:
     """DynamoDB takes a hundred keys at a time."""
-    written = [aws.log.append(aws.run_id, f"{turn:04d}.plan.decided", {"at": turn}) for turn in range(1, 106)]
+    written = [aws.log.write(aws.run_id, f"{turn:04d}.plan.decided", {"at": turn}) for turn in range(1, 106)]
     keys = [(event.run_id, event.seq) for event in written]
 
     found = aws.log.read_keys([*keys, (aws.run_id, "0106.plan.decided"), ("run-nobody", "0000.run.opened")])
@@ -251,7 +251,7 @@ def test_the_openings_of_many_runs_are_not_mixed_up(aws: BrokenLog, monkeypatch:
     log = aws.log
     many = [f"{aws.run_id}-{number}" for number in range(5)]
     for run_id in many:
-        log.append(run_id, "0000.run.opened", {"of": run_id})
+        log.write(run_id, "0000.run.opened", {"of": run_id})
 
     for run_id in many * 2:
         assert [event.body for event in log.read_turn(run_id, 1)] == [{"of": run_id}]
@@ -259,7 +259,7 @@ def test_the_openings_of_many_runs_are_not_mixed_up(aws: BrokenLog, monkeypatch:
 
 def test_two_runs_do_not_see_each_other(aws: BrokenLog) -> None:
     other = aws.for_another_run()
-    aws.log.append(aws.run_id, SEQ, {"of": "one"})
-    other.log.append(other.run_id, SEQ, {"of": "other"})
+    aws.log.write(aws.run_id, SEQ, {"of": "one"})
+    other.log.write(other.run_id, SEQ, {"of": "other"})
 
     assert [event.body for event in aws.log.read(aws.run_id)] == [{"of": "one"}]

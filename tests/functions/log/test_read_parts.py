@@ -13,8 +13,8 @@ SEQ = "0001.call.1.settled"
 
 
 def test_an_event_is_found_by_attributes_that_its_digest_does_not_cover(aws: BrokenLog) -> None:
-    plain = aws.log.append(aws.run_id, SEQ, {"status": "ok"})
-    found = aws.log.append(aws.run_id, "0002.call.1.settled", {"status": "ok"}, index={"tenant": "acme"})
+    plain = aws.log.write(aws.run_id, SEQ, {"status": "ok"})
+    found = aws.log.write(aws.run_id, "0002.call.1.settled", {"status": "ok"}, index={"tenant": "acme"})
 
     item = aws.item("0002.call.1.settled")
     assert (item["tenant"], item["digest"]) == ({"S": "acme"}, {"S": found.digest})
@@ -25,7 +25,7 @@ def test_an_event_is_found_by_attributes_that_its_digest_does_not_cover(aws: Bro
 def test_keys_are_read_at_once_and_those_that_are_not_there_are_left_out(aws: BrokenLog) -> None:
     runs = [f"{aws.run_id}-{number}" for number in range(130)]
     for run_id in runs[::2]:
-        aws.log.append(run_id, SEQ, {"of": run_id})
+        aws.log.write(run_id, SEQ, {"of": run_id})
 
     found = aws.log.read_keys([(run_id, SEQ) for run_id in runs])
 
@@ -53,7 +53,7 @@ def _unread(run_id: str) -> dict[str, Any]:
 
 
 def test_what_was_left_unread_is_asked_for_again(aws: BrokenLog, batches: list[dict[str, Any]]) -> None:
-    appended = aws.log.append(aws.run_id, SEQ, {"status": "ok"})
+    appended = aws.log.write(aws.run_id, SEQ, {"status": "ok"})
     batches += [_unread(aws.run_id)] * 2
 
     assert aws.log.read_keys([(aws.run_id, SEQ)]) == {(aws.run_id, SEQ): appended}
@@ -71,7 +71,7 @@ def test_what_stays_unread_may_be_tried_again_later(aws: BrokenLog, batches: lis
 def test_turns_are_read_whole_and_from_where_one_likes(aws: BrokenLog, at_least: int, size: int) -> None:
     for turn in range(1, 6):
         for index in range(1, 4):
-            aws.log.append(aws.run_id, f"{turn:04d}.call.{index}.settled", {"result": "x" * size})
+            aws.log.write(aws.run_id, f"{turn:04d}.call.{index}.settled", {"result": "x" * size})
     log = aws.log.read(aws.run_id)
 
     found: list[Any] = []
@@ -88,7 +88,7 @@ def test_turns_are_read_whole_and_from_where_one_likes(aws: BrokenLog, at_least:
 
 def test_no_more_of_a_long_run_is_read_than_was_asked_for(aws: BrokenLog) -> None:
     for turn in range(1, 60):
-        aws.log.append(aws.run_id, f"{turn:04d}.call.1.settled", {"result": 1})
+        aws.log.write(aws.run_id, f"{turn:04d}.call.1.settled", {"result": 1})
 
     events, more = aws.log.read_turns(aws.run_id, 1, 10)
 

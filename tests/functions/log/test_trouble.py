@@ -45,8 +45,8 @@ TAMPERED: list[tuple[str, int, Tamper]] = [
 
 @pytest.mark.parametrize(("size", "tamper"), [case[1:] for case in TAMPERED], ids=[case[0] for case in TAMPERED])
 def test_an_item_that_somebody_touched_is_named(aws: BrokenLog, size: int, tamper: Tamper) -> None:
-    aws.log.append(aws.run_id, SEQ, {"status": "ok", "text": NOISE[:size]})
-    aws.log.append(aws.run_id, OTHER, {"status": "ok", "text": NOISE[size : 2 * size]})
+    aws.log.write(aws.run_id, SEQ, {"status": "ok", "text": NOISE[:size]})
+    aws.log.write(aws.run_id, OTHER, {"status": "ok", "text": NOISE[size : 2 * size]})
     aws.store(tamper(aws.item(SEQ), aws.item(OTHER)))
 
     with pytest.raises(LogCorrupt, match=f"{aws.run_id} {SEQ}: "):
@@ -55,7 +55,7 @@ def test_an_item_that_somebody_touched_is_named(aws: BrokenLog, size: int, tampe
 
 @pytest.mark.parametrize("content", [PACKED, b"", b"garbage"])
 def test_a_payload_that_somebody_replaced_in_s3_is_named(aws: BrokenLog, content: bytes) -> None:
-    aws.log.append(aws.run_id, SEQ, {"text": NOISE[:LARGE]})
+    aws.log.write(aws.run_id, SEQ, {"text": NOISE[:LARGE]})
     aws.s3.put_object(Bucket=BUCKET, Key=aws.item(SEQ)["payload"]["S"], Body=content)
 
     with pytest.raises(LogCorrupt, match=f"{aws.run_id} {SEQ}: "):
@@ -63,7 +63,7 @@ def test_a_payload_that_somebody_replaced_in_s3_is_named(aws: BrokenLog, content
 
 
 def test_a_payload_that_is_gone_is_named_with_the_place_where_it_was(aws: BrokenLog) -> None:
-    aws.log.append(aws.run_id, SEQ, {"text": NOISE[LARGE : 2 * LARGE]})
+    aws.log.write(aws.run_id, SEQ, {"text": NOISE[LARGE : 2 * LARGE]})
     key = aws.item(SEQ)["payload"]["S"]
     aws.s3.delete_object(Bucket=BUCKET, Key=key)
 
@@ -72,15 +72,15 @@ def test_a_payload_that_is_gone_is_named_with_the_place_where_it_was(aws: Broken
 
 
 def test_an_append_that_meets_a_touched_item_does_not_pass_it_on(aws: BrokenLog) -> None:
-    aws.log.append(aws.run_id, SEQ, {"status": "ok"})
+    aws.log.write(aws.run_id, SEQ, {"status": "ok"})
     aws.store(aws.item(SEQ) | {"body": {"S": '{"status":"failed"}'}})
 
     with pytest.raises(LogCorrupt, match=SEQ):
-        aws.log.append(aws.run_id, SEQ, {"status": "ok"})
+        aws.log.write(aws.run_id, SEQ, {"status": "ok"})
 
 
 def test_an_entry_under_a_key_that_is_none_of_ours_is_named(aws: BrokenLog) -> None:
-    aws.log.append(aws.run_id, SEQ, {"status": "ok"})
+    aws.log.write(aws.run_id, SEQ, {"status": "ok"})
     aws.store(aws.item(SEQ) | {"seq": {"S": "a note of mine"}})
 
     with pytest.raises(LogCorrupt, match="a note of mine"):
@@ -92,7 +92,7 @@ def test_a_missing_table_is_named_with_its_variable_and_what_to_do(aws: BrokenLo
     remedy = r"Table no-such-table \(RUN_LOG_TABLE\) does not exist .*Deploy the stack"
 
     with pytest.raises(SettingInvalid, match=remedy):
-        log.append(aws.run_id, SEQ, {"status": "ok"})
+        log.write(aws.run_id, SEQ, {"status": "ok"})
     with pytest.raises(SettingInvalid, match=remedy):
         log.read(aws.run_id)
 
@@ -101,13 +101,13 @@ def test_a_missing_bucket_is_named_and_nothing_is_half_written(aws: BrokenLog) -
     log = aws.with_environ(PAYLOAD_BUCKET="no-such-bucket").log
 
     with pytest.raises(SettingInvalid, match=r"Bucket no-such-bucket \(PAYLOAD_BUCKET\) does not exist .*Deploy"):
-        log.append(aws.run_id, SEQ, {"text": NOISE[:LARGE]})
+        log.write(aws.run_id, SEQ, {"text": NOISE[:LARGE]})
 
     assert aws.log.read(aws.run_id) == ()
 
 
 def test_a_short_event_needs_no_bucket(aws: BrokenLog) -> None:
-    appended = aws.with_environ(PAYLOAD_BUCKET="no-such-bucket").log.append(aws.run_id, SEQ, {"status": "ok"})
+    appended = aws.with_environ(PAYLOAD_BUCKET="no-such-bucket").log.write(aws.run_id, SEQ, {"status": "ok"})
 
     assert aws.log.read(aws.run_id) == (appended,)
 
@@ -116,7 +116,7 @@ def test_a_throttled_table_says_that_it_may_be_tried_again(aws: BrokenLog) -> No
     log = aws.failing("dynamodb", "ProvisionedThroughputExceededException").log
 
     with pytest.raises(RetryLater, match=r"RUN_LOG_TABLE\): Provisioned\w+Exception; nothing was done"):
-        log.append(aws.run_id, SEQ, {"status": "ok"})
+        log.write(aws.run_id, SEQ, {"status": "ok"})
     with pytest.raises(RetryLater, match="Provisioned"):
         log.read(aws.run_id)
 
@@ -146,14 +146,14 @@ def test_a_throttled_bucket_says_that_it_may_be_tried_again(aws: BrokenLog) -> N
     log = aws.failing("s3", "SlowDown", 503).log
 
     with pytest.raises(RetryLater, match=r"PAYLOAD_BUCKET\): SlowDown"):
-        log.append(aws.run_id, SEQ, {"text": NOISE[:LARGE]})
+        log.write(aws.run_id, SEQ, {"text": NOISE[:LARGE]})
 
 
 def test_an_error_that_no_retry_mends_passes_as_it_is(aws: BrokenLog) -> None:
     log = aws.failing("dynamodb", "AccessDeniedException").log
 
     with pytest.raises(Exception, match="AccessDeniedException") as passed:
-        log.append(aws.run_id, SEQ, {"status": "ok"})
+        log.write(aws.run_id, SEQ, {"status": "ok"})
 
     assert not isinstance(passed.value, RetryLater)
 

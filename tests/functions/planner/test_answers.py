@@ -148,11 +148,11 @@ def test_what_does_not_fit_goes_back_once(formal: Stack, model: Endpoint) -> Non
 
 def test_a_scripts_answer_that_does_not_fit_is_for_a_person(formal: Stack) -> None:
     run_id = formal.open(intent="tidy")
-    formal.log.append(run_id, "0001.plan.decided", {"planner": "fallback", "decision": {"kind": "call_tools", "calls": [
+    formal.log.write(run_id, "0001.plan.decided", {"planner": "fallback", "decision": {"kind": "call_tools", "calls": [
         {"tool": "read_note", "arguments": {"note_id": "n-1"}}]}})  # fmt: skip
     note = {"note_id": "n-1", "text": "x", "price": "1.50", "written": "2026-01-02"}
     formal.settled(run_id, 1, {"status": "ok", "result": note})
-    formal.log.append(run_id, "0002.plan.decided", {"planner": "fallback", "decision": {"kind": "call_tools", "calls": [
+    formal.log.write(run_id, "0002.plan.decided", {"planner": "fallback", "decision": {"kind": "call_tools", "calls": [
         {"tool": "write_note", "arguments": {"note_id": "n-2", "text": "copy of x", "stars": 0}}]}})  # fmt: skip
     formal.settled(run_id, 2, {"status": "ok", "result": note | {"text": "copy of x"}})
 

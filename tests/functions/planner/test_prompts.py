@@ -217,7 +217,7 @@ def test_that_others_were_told_of_an_escalation_late_is_no_news_for_the_agent(st
     stack.plan(run_id)
     stack.answered(run_id, 2, GUIDANCE)
     stack.plan(run_id, 3)
-    stack.log.append(run_id, "0002.escalation.announced", {"event_id": "evt-x"})
+    stack.log.write(run_id, "0002.escalation.announced", {"event_id": "evt-x"})
 
     assert stack.plan(run_id, 4)["kind"] == "answer"
 

@@ -8,7 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ballast.log.event import Event, order
-from ballast.log.keys import approval_seq, call_seq, escalation_seq, model_seq, plan_seq, run_seq
+from ballast.log.events import (
+    ApprovalGiven,
+    ApprovalRequested,
+    EscalationOpened,
+    ModelFailed,
+    ModelRequested,
+    ModelResponded,
+    PlanDecided,
+    RunAnnounced,
+    RunEnded,
+    RunOpened,
+    RunRefused,
+)
 
 #: A run in which much happened, in the order of the work.
 WORK = [
@@ -73,20 +85,19 @@ def test_an_entry_of_a_later_version_sorts_into_its_turn() -> None:
 @pytest.mark.parametrize(
     ("seq", "turn", "name", "index"),
     [
-        (run_seq("opened"), 0, "run.opened", 1),
-        (run_seq("refused"), 0, "run.refused", 1),
-        (run_seq("ended"), 9999, "run.ended", 1),
-        (run_seq("announced"), 9999, "run.announced", 1),
-        (model_seq(3, 1, "requested"), 3, "model.requested", 1),
-        (model_seq(3, 2, "requested"), 3, "model.requested", 2),
-        (model_seq(3, 2, "failed"), 3, "model.failed", 2),
-        (model_seq(3, 2, "responded"), 3, "model.responded", 1),
-        (plan_seq(12), 12, "plan.decided", 1),
-        (call_seq(3, 11, "approval_requested"), 3, "call.approval_requested", 11),
-        (approval_seq(3, 11, "requested"), 3, "call.approval_requested", 11),
-        (approval_seq(3, 11, "requested", 2), 3, "call.approval_requested", 11),
-        (approval_seq(3, 11, "given", 2, 3), 3, "call.approval_given", 11),
-        (escalation_seq(4, "opened"), 4, "escalation.opened", 1),
+        (RunOpened.key(), 0, "run.opened", 1),
+        (RunRefused.key(), 0, "run.refused", 1),
+        (RunEnded.key(), 9999, "run.ended", 1),
+        (RunAnnounced.key(), 9999, "run.announced", 1),
+        (ModelRequested.key(3, 1), 3, "model.requested", 1),
+        (ModelRequested.key(3, 2), 3, "model.requested", 2),
+        (ModelFailed.key(3, 2), 3, "model.failed", 2),
+        (ModelResponded.key(3), 3, "model.responded", 1),
+        (PlanDecided.key(12), 12, "plan.decided", 1),
+        (ApprovalRequested.key(3, 11), 3, "call.approval_requested", 11),
+        (ApprovalRequested.key(3, 11, 2), 3, "call.approval_requested", 11),
+        (ApprovalGiven.key(3, 11, 2, 3), 3, "call.approval_given", 11),
+        (EscalationOpened.key(4), 4, "escalation.opened", 1),
     ],
 )
 def test_a_key_is_read_as_it_was_made(seq: str, turn: int, name: str, index: int) -> None:
@@ -96,7 +107,7 @@ def test_a_key_is_read_as_it_was_made(seq: str, turn: int, name: str, index: int
 
 
 def test_an_approval_that_is_asked_again_has_keys_of_its_own() -> None:
-    rounds = [event(approval_seq(3, 1, "requested", number)) for number in (1, 2, 3)]
+    rounds = [event(ApprovalRequested.key(3, 1, number)) for number in (1, 2, 3)]
 
     assert [one.round for one in rounds] == [1, 2, 3]
     assert rounds[0].seq == "0003.call.1.approval_requested"  # as it was before there were rounds
@@ -104,8 +115,11 @@ def test_an_approval_that_is_asked_again_has_keys_of_its_own() -> None:
 
 
 def test_a_turn_has_one_completion_whichever_attempt_brought_it() -> None:
-    assert model_seq(3, 1, "responded") == model_seq(3, 2, "responded")
-    assert model_seq(3, 1, "failed") != model_seq(3, 2, "failed")
+    decision = {"kind": "answer", "text": "Done.", "confidence": "1"}
+    first, second = (ModelResponded(turn=3, attempt=attempt, cost_microusd=0, decision=decision) for attempt in (1, 2))
+
+    assert first.seq == second.seq
+    assert ModelFailed.key(3, 1) != ModelFailed.key(3, 2)
 
 
 def test_the_digest_covers_the_run_the_key_and_the_body() -> None:

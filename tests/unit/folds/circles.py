@@ -11,7 +11,7 @@ from typing import Any
 from ballast.contracts import CallTools, ExitReason, HandOver, Planner, ToolCall
 from ballast.folds.despair import Despair, Sign, despair, verdicts
 from ballast.log.event import Event
-from ballast.log.keys import call_seq, escalation_seq, model_seq
+from ballast.log.events import CallIntended, CallRefused, CallSettled, EscalationAnswered, ModelResponded
 from ballast.run import Run
 
 RUN, AT = "run-circles", "2026-11-01T09:00:00+00:00"
@@ -51,7 +51,7 @@ class Circles:
         """A call that the executor refuses."""
         self._proposes([(tool, arguments)])
         body = {"tool": tool, "arguments": arguments, "error": error, "message": f"{tool}: no."}
-        return self._write(call_seq(self.turn, 1, "refused"), body)
+        return self._write(CallRefused.key(self.turn, 1), body)
 
     def at_once(self, calls: Sequence[tuple[str, Any]], *, result: Any = "a result") -> "Circles":
         """Several reads in one reply."""
@@ -66,12 +66,12 @@ class Circles:
             return self.refused(tool, arguments, error="ToolForbidden")
         self._proposes([(tool, arguments)])
         body = {"status": "ok", "result": result, "repeat_of": list(sign.same_as)}
-        return self._write(call_seq(self.turn, 1, "settled"), body)
+        return self._write(CallSettled.key(self.turn, 1), body)
 
     def repeated(self, tool: str, arguments: Any = None, *, result: Any = "a result") -> "Circles":
         """A write that may be made once and is answered with the result that it had."""
         self._proposes([(tool, arguments)])
-        return self._write(call_seq(self.turn, 1, "settled"), {"status": "ok", "result": result, "repeat_of": [1, 1]})
+        return self._write(CallSettled.key(self.turn, 1), {"status": "ok", "result": result, "repeat_of": [1, 1]})
 
     def on(self, tool: str = "look", arguments: Any = None) -> Sign | None:
         """Return the verdict on such a call, were it proposed now."""
@@ -82,7 +82,7 @@ class Circles:
         self.turn += 1
         decision = HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance="Go on.")
         body = {"kind": kind, "decision": decision.model_dump(mode="json")}
-        return self._write(escalation_seq(self.turn, "answered"), body)
+        return self._write(EscalationAnswered.key(self.turn), body)
 
     def _called(
         self, calls: Sequence[tuple[str, Any]], outcomes: Sequence[dict[str, Any]], effect: str, planner: str = "agent"
@@ -90,17 +90,15 @@ class Circles:
         self._proposes(calls, planner)
         for index, ((tool, arguments), outcome) in enumerate(zip(calls, outcomes, strict=True), start=1):
             intended = {"tool": tool, "arguments": arguments, "effect": effect, "undo": None}
-            self._write(call_seq(self.turn, index, "intended"), intended)
-            self._write(call_seq(self.turn, index, "settled"), outcome)
+            self._write(CallIntended.key(self.turn, index), intended)
+            self._write(CallSettled.key(self.turn, index), outcome)
         return self
 
     def _proposes(self, calls: Sequence[tuple[str, Any]], planner: str = "agent") -> None:
         self.turn += 1
         decision = CallTools(calls=tuple(ToolCall(tool=tool, arguments=arguments) for tool, arguments in calls))
         body = {"attempt": 1, "cost_microusd": 0, "decision": decision.model_dump(mode="json"), "planner": planner}
-        self._write(
-            model_seq(self.turn, 1, "responded") if planner == "agent" else f"{self.turn:04d}.plan.decided", body
-        )
+        self._write(ModelResponded.key(self.turn) if planner == "agent" else f"{self.turn:04d}.plan.decided", body)
 
     def _write(self, seq: str, body: dict[str, Any]) -> "Circles":
         self.written.append(Event(run_id=RUN, seq=seq, at=AT, body=body))

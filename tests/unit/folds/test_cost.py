@@ -10,7 +10,7 @@ from rich.console import Console
 from ballast.errors import LogCorrupt
 from ballast.folds.cost import Correction, corrected
 from ballast.log.event import Event, order
-from ballast.log.keys import corrected_seq
+from ballast.log.events import RunCorrected
 from ballast.run import Run
 from local.cost.explain import explained
 from local.cost.render import render as render_cost
@@ -31,7 +31,7 @@ def answered(cost_microusd: int = 450) -> Story:
 def with_corrections(events: Any, *bodies: Any) -> tuple[Event, ...]:
     """Return the log with these bodies in the places of corrections."""
     run_id = events[0].run_id
-    more = [Event(run_id=run_id, seq=corrected_seq(n), at=AT, body=body) for n, body in enumerate(bodies, start=1)]
+    more = [Event(run_id=run_id, seq=RunCorrected.key(n), at=AT, body=body) for n, body in enumerate(bodies, start=1)]
     return tuple(sorted([*events, *more], key=order))
 
 

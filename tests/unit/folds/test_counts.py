@@ -11,7 +11,7 @@ from ballast.folds.counts import Counts
 from ballast.folds.sameness import identity
 from ballast.folds.usage import INPUT_TOKENS, OUTPUT_TOKENS
 from ballast.log.event import Event
-from ballast.log.keys import call_seq, model_seq, plan_seq
+from ballast.log.events import CallRefused, ModelFailed, ModelRequested, ModelResponded, PlanDecided
 from ballast.run import Run
 
 PROMISE = 1_000 + 200
@@ -22,17 +22,17 @@ def event(seq: str, **body: Any) -> Event:
 
 
 def requested(turn: int, attempt: int = 1) -> Event:
-    seq = model_seq(turn, attempt, "requested")
+    seq = ModelRequested.key(turn, attempt)
     return event(seq, input_tokens_bound=1_000, reserved_microusd=5, **{"gen_ai.request.max_tokens": 200})
 
 
 def failed(turn: int, cost: int, attempt: int = 1) -> Event:
-    return event(model_seq(turn, attempt, "failed"), attempt=attempt, cost_microusd=cost)
+    return event(ModelFailed.key(turn, attempt), attempt=attempt, cost_microusd=cost)
 
 
 def answered(turn: int, cost: int = 5, **usage: int) -> Event:
     decision = {"kind": "answer", "text": "Done."}
-    return event(model_seq(turn, 1, "responded"), attempt=1, cost_microusd=cost, decision=decision, **usage)
+    return event(ModelResponded.key(turn), attempt=1, cost_microusd=cost, decision=decision, **usage)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_an_attempt_uses_what_it_reports_or_what_it_was_promised(outcome: list[E
 
 def proposes(turn: int, *calls: ToolCall, by: str = "agent") -> Event:
     decision = {"kind": "call_tools", "calls": [call.model_dump(mode="json") for call in calls]}
-    return event(plan_seq(turn), planner=by, decision=decision)
+    return event(PlanDecided.key(turn), planner=by, decision=decision)
 
 
 def call(tool: str = "look_up", **arguments: Any) -> ToolCall:
@@ -77,9 +77,9 @@ def test_refusals_of_others_calls_are_not_the_agents() -> None:
     refused = {"tool": "x", "arguments": {}, "error": "UnknownTool", "message": "No."}
     events = [
         proposes(1, call()),
-        event(call_seq(1, 1, "refused"), **refused),
+        event(CallRefused.key(1, 1), **refused),
         proposes(2, call(), by="fallback"),
-        event(call_seq(2, 1, "refused"), **refused),
+        event(CallRefused.key(2, 1), **refused),
     ]
 
     assert Run.of(events).counts.refused_calls == 1

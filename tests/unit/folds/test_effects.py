@@ -13,7 +13,7 @@ from ballast.contracts import Effects, ExitReason, Planner
 from ballast.folds.effects import position
 from ballast.folds.sameness import identity_of, same
 from ballast.log.event import Event, order
-from ballast.log.keys import call_seq, plan_seq
+from ballast.log.events import CallIntended, CallSettled, PlanDecided
 from ballast.run import Run
 
 
@@ -48,20 +48,20 @@ class Log:
         decision = {"kind": "call_tools", "calls": [call]}
         undo = {"tool": "unset", "arguments": {"what": what}} if tool == "set" else None
         made = {"planner": by, "decision": decision} | ({"undoes": list(undoes)} if undoes else {})
-        self._write(plan_seq(self.turn), made)
+        self._write(PlanDecided.key(self.turn), made)
         if repeat_of is None:
             intended: dict[str, Any] = {"tool": tool, "effect": "write", "undo": undo}
-            self._write(call_seq(self.turn, 1, "intended"), intended | {"on_rollback": on_rollback})
+            self._write(CallIntended.key(self.turn, 1), intended | {"on_rollback": on_rollback})
         if status != "intended":
             settled = {"tool": tool, "status": status, "result": {}, "undo": undo if status == "ok" else None}
-            self._write(call_seq(self.turn, 1, "settled"), settled | ({"repeat_of": repeat_of} if repeat_of else {}))
+            self._write(CallSettled.key(self.turn, 1), settled | ({"repeat_of": repeat_of} if repeat_of else {}))
         return self.turn, 1
 
     def hands_over(self, reason: ExitReason, *, by: str = "rollback", to: str = "human") -> None:
         """Record that a planner gave the run away."""
         self.turn += 1
         decision = {"kind": "hand_over", "to": to, "reason": reason}
-        self._write(plan_seq(self.turn), {"planner": by, "decision": decision})
+        self._write(PlanDecided.key(self.turn), {"planner": by, "decision": decision})
 
 
 def positions(states: Sequence[Any]) -> list[tuple[int, int]]:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ballast.contracts import Answer, Planner
 from ballast.contracts.wire import canonical
 from ballast.log.event import Event, is_a_persons, order
+from ballast.log.events import RunCorrected
 from ballast.log.evidence import EVIDENCE, Anchor, Verdict, check, evidence_sha256, vouching
-from ballast.log.keys import corrected_seq, run_seq
 from tests.support.random_runs import runs
 from tests.support.runs import STARTED, Story, says, wants
 
@@ -68,7 +68,7 @@ def beside(event: Event) -> dict[str, str]:
 
 def closing(story: Story, step: str, body: Any, covers: list[Event], index: dict[str, str] | None = None) -> Event:
     """Return an ending as the log writes it."""
-    plain = Event(run_id=story.request.run_id, seq=run_seq(step), at=LATER.isoformat(), body=body)
+    plain = Event(run_id=story.request.run_id, seq=f"9999.run.{step}", at=LATER.isoformat(), body=body)
     return vouching(plain.with_stored(EXPIRES | (index or {})), covers)
 
 
@@ -461,7 +461,7 @@ def test_a_correction_that_no_operator_ordered_is_named(
     story.replies(story.asks(1), says("Done."))
     log = vouched(story.ends(), after=0)
     copies = [
-        Event(run_id=log.events[0].run_id, seq=corrected_seq(number), at=STARTED.isoformat(), body=body)
+        Event(run_id=log.events[0].run_id, seq=RunCorrected.key(number), at=STARTED.isoformat(), body=body)
         for number, body in enumerate(bodies, start=1)
     ]
     anchor = Anchor(True, log.anchor.sha256, ordered, last)
@@ -469,4 +469,4 @@ def test_a_correction_that_no_operator_ordered_is_named(
     verdict = check(log.but(*copies).events, anchor=anchor)
 
     assert (verdict.status == "fits") == (not wrong), verdict
-    assert verdict.first is None or verdict.first.seq == corrected_seq(min(wrong))
+    assert verdict.first is None or verdict.first.seq == RunCorrected.key(min(wrong))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ballast.log.event import Event
-from ballast.log.keys import call_seq
+from ballast.log.events import ApprovalAnswered, CallIntended, CallRefused, CallSettled
 from local.cli import main
 from local.cli.exits import exit_of
 from local.cli.progress import progress
@@ -126,17 +126,17 @@ def entry(seq: str, **body: object) -> Event:
     [
         (entry("0001.model.requested", reserved_microusd=9_000), "turn 1    asks the model (reserves $0.009)"),
         (entry("0001.model.failed", exit_reason="model_throttled"), "model failed: the provider throttled the model"),
-        (entry(call_seq(2, 1, "refused"), tool="x", error="UnknownTool", message="No."), "x REFUSED: UnknownTool: No."),
-        (entry(call_seq(2, 1, "settled"), tool="x", status="ok", latency_ms=7), "turn 2    x ok in 7 ms"),
-        (entry(call_seq(2, 1, "settled"), tool="x", status="denied", message="No."), "x denied: No."),
-        (entry(call_seq(2, 1, "intended"), tool="x", effect="write"), "x passes the gate (write)"),
-        (entry(call_seq(2, 1, "approval_answered"), approve=False, by="Lee"), "rejected by Lee"),
+        (entry(CallRefused.key(2, 1), tool="x", error="UnknownTool", message="No."), "x REFUSED: UnknownTool: No."),
+        (entry(CallSettled.key(2, 1), tool="x", status="ok", latency_ms=7), "turn 2    x ok in 7 ms"),
+        (entry(CallSettled.key(2, 1), tool="x", status="denied", message="No."), "x denied: No."),
+        (entry(CallIntended.key(2, 1), tool="x", effect="write"), "x passes the gate (write)"),
+        (entry(ApprovalAnswered.key(2, 1), approve=False, by="Lee"), "rejected by Lee"),
         (entry("0003.escalation.opened", escalation_id="esc-1", reason="no_fallback"), "escalated: no fallback serves"),
         (entry("0003.plan.decided", planner="rollback", decision={"kind": "answer"}), "rollback answers"),
         (entry("9999.run.ended", status="answered", by="agent", spent_microusd=5), "answered by agent, $0.000005"),
         (entry("0003.call.1.something_new"), "call.something_new"),
         (entry("0001.model.failed", exit_reason="\x1b[2J"), r"\x1b[2J"),
-        (entry(call_seq(2, 1, "refused"), tool="x", error="E", message="why " * 50), "why why …"),
+        (entry(CallRefused.key(2, 1), tool="x", error="E", message="why " * 50), "why why …"),
     ],
 )
 def test_each_entry_of_the_log_is_one_line_of_progress(event: Event, line: str) -> None:
@@ -150,7 +150,7 @@ def test_each_entry_of_the_log_is_one_line_of_progress(event: Event, line: str) 
 
 @pytest.mark.parametrize(
     "event",
-    [entry(call_seq(2, 1, "intended"), tool="x", effect="read"), entry("9999.run.announced", event_id="evt-1")],
+    [entry(CallIntended.key(2, 1), tool="x", effect="read"), entry("9999.run.announced", event_id="evt-1")],
 )
 def test_what_is_no_news_gets_no_line(event: Event) -> None:
     assert progress(event) is None

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from ballast.contracts import CallTools, ExitReason, HandOver, Limits, Planner, ToolCall
 from ballast.errors import InvalidInput
 from ballast.log.event import Event
-from ballast.log.keys import call_seq
+from ballast.log.events import CallIntended, CallSettled
 from ballast.run import Run
 from local.cli import cost as command
 from local.cli import main
@@ -70,9 +70,9 @@ def test_a_tool_with_a_price_is_charged_what_it_reports_or_what_it_reserved(
     story = Story().opened()
     story.decides(1, Planner.FALLBACK, CallTools(calls=(ToolCall(tool="send_letter"),)))
     intended = {"tool": "send_letter", "effect": "write", "planner": "fallback", "reserved_microusd": 500}
-    story.write(call_seq(1, 1, "intended"), intended)
+    story.write(CallIntended.key(1, 1), intended)
     if settled:
-        story.write(call_seq(1, 1, "settled"), {"tool": "send_letter"} | settled)
+        story.write(CallSettled.key(1, 1), {"tool": "send_letter"} | settled)
 
     (charge,) = charges(story.events)
 

@@ -164,7 +164,7 @@ def test_a_runs_log_is_read_back(cloud: LocalCloud) -> None:
     from ballast.runtime import Runtime
 
     names = {"RUN_LOG_TABLE": cloud.physical_id("RunLogTable"), "PAYLOAD_BUCKET": cloud.physical_id("PayloadBucket")}
-    RunLog.of(Runtime(names, session=cloud.session)).append("run-x", "0001.model.requested", {"a": 1})
+    RunLog.of(Runtime(names, session=cloud.session)).write("run-x", "0001.model.requested", {"a": 1})
 
     assert [(event.seq, event.body) for event in cloud.events("run-x")] == [("0001.model.requested", {"a": 1})]
 

@@ -2,7 +2,7 @@
 
 An event's key follows from its model, so a writer names no key and a reader no field by hand::
 
-    log.append(run_id, CallRefused(turn=3, index=1, tool="refund", error="…", message="…"))
+    log.record(run_id, CallRefused(turn=3, index=1, tool="refund", error="…", message="…"))
     for refused in facts(events, CallRefused): refused.turn, refused.message
 
     0000.run.opened │ refused                     RunOpened, RunRefused

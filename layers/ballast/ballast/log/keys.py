@@ -4,8 +4,6 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ballast.contracts.task import LAST_TURN
-
 #: The form of a key: turn, subject, position, step; of an approval also the round and the number of the answer.
 SEQ = re.compile(
     r"^(?P<turn>[0-9]{4})\.(?P<kind>[a-z_]+)(?:\.(?P<index>[0-9]+))?\."
@@ -54,65 +52,3 @@ class Key:
             step, within = "approval", _APPROVAL.index(step)
         rank = _STEPS.index(step) if step in _STEPS else len(_STEPS)
         return Key(seq, turn, name, index, round_, number, (turn, phase, index, rank, round_, within, number, seq))
-
-
-def run_seq(step: str) -> str:
-    """Return the key of the run's opening (``opened``, ``refused``) or its ending (``ended``).
-
-    After the ending come what was charged (``settled``) and who was told: ``announced`` (an event), ``replied``
-    (the caller's queue). An operator may correct the charge (``corrected_seq``).
-    """
-    return f"{LAST_TURN if step in ('ended', 'settled', 'announced', 'replied') else 0:04d}.run.{step}"
-
-
-def corrected_seq(number: int) -> str:
-    """Return the key of an operator's correction of what the run was settled at; ``number`` counts from 1."""
-    return f"{LAST_TURN}.run.corrected" if number == 1 else f"{LAST_TURN}.run.{number}.corrected"
-
-
-def model_seq(turn: int, attempt: int, step: str) -> str:
-    """Return ``0003.model.requested`` for the first attempt, ``0003.model.2.requested`` for the second.
-
-    ``responded`` has no attempt in its key, so that a turn has exactly one completion, whichever
-    attempt brought it first; its body says which.
-    """
-    if attempt == 1 or step == "responded":
-        return f"{turn:04d}.model.{step}"
-    return f"{turn:04d}.model.{attempt}.{step}"
-
-
-def plan_seq(turn: int) -> str:
-    """Return the key of a decision that no completion and no person made."""
-    return f"{turn:04d}.plan.decided"
-
-
-def call_seq(turn: int, index: int, step: str) -> str:
-    """Return e.g. ``0003.call.1.settled``; ``index`` counts from 1."""
-    return f"{turn:04d}.call.{index}.{step}"
-
-
-def doubt_seq(turn: int, index: int, number: int) -> str:
-    """Return ``0003.call.1.doubted`` for the first attempt that ended in doubt, ``….doubted.2`` for the second."""
-    seq = call_seq(turn, index, "doubted")
-    return seq if number == 1 else f"{seq}.{number}"
-
-
-def lease_seq(turn: int) -> str:
-    """Return the key of the budget that a person's answer in that turn added, once it was taken from the windows."""
-    return f"{turn:04d}.lease.extended"
-
-
-def approval_seq(turn: int, index: int, step: str, round_: int = 1, number: int | None = None) -> str:
-    """Return e.g. ``0003.call.1.approval_requested``; ``….approval_requested.2`` where it is asked again.
-
-    ``step`` is needed, requested, given, answered or void; ``number`` counts the people who gave one of several.
-    """
-    seq = call_seq(turn, index, f"approval_{step}")
-    if number is not None:
-        return f"{seq}.{round_}.{number}"
-    return seq if round_ == 1 else f"{seq}.{round_}"
-
-
-def escalation_seq(turn: int, step: str) -> str:
-    """Return e.g. ``0004.escalation.opened``."""
-    return f"{turn:04d}.escalation.{step}"

@@ -17,9 +17,8 @@ from ballast.errors import AnswerUnsigned, LogCorrupt, RetryLater
 from ballast.log.aws_errors import consequences, readable
 from ballast.log.codec import MOST_BYTES, decode, encode, kept_beside, payload_of
 from ballast.log.event import GARBLED, Event, order
-from ballast.log.events import Fact
+from ballast.log.events import Fact, RunEnded, RunOpened
 from ballast.log.evidence import vouching
-from ballast.log.keys import run_seq
 from ballast.log.seal import Seal, shown, split
 from ballast.log.signature import Signatures
 from ballast.run import Run
@@ -139,8 +138,7 @@ class RunLog:
     def append(
         self,
         run_id: str,
-        what: Fact | str,
-        body: Mapping[str, Any] | None = None,
+        fact: Fact,
         *,
         index: Mapping[str, str] | None = None,
         covers: Sequence[Event] | None = None,
@@ -152,7 +150,18 @@ class RunLog:
         Raises ``RetryLater`` on throttles, ``SettingInvalid`` where the table is missing and ``AnswerUnsigned``
         where something that claims to be a person's is in its place.
         """
-        seq, body = (what.seq, what.body) if isinstance(what, Fact) else (what, body or {})
+        return self.write(run_id, fact.seq, fact.body, index=index, covers=covers)
+
+    def write(
+        self,
+        run_id: str,
+        seq: str,
+        body: Mapping[str, Any],
+        *,
+        index: Mapping[str, str] | None = None,
+        covers: Sequence[Event] | None = None,
+    ) -> Event:
+        """Record a body under a key, whatever they say; ``append`` is for facts. Else as that."""
         now = self._clock()
         # What is returned is what any later read returns: JSON, with no tuple and no enum in it.
         event = Event(run_id=run_id, seq=seq, at=now.isoformat(), body=json.loads(canonical(dict(body))))
@@ -214,7 +223,7 @@ class RunLog:
 
         As many bytes however long the run is. The opening never changes, so it is read once.
         """
-        opening = self._openings.get(run_id) or self._query(run_id, _BEGINS, {":begin": {"S": run_seq("opened")}})
+        opening = self._openings.get(run_id) or self._query(run_id, _BEGINS, {":begin": {"S": RunOpened.key()}})
         if len(self._openings) >= _KEPT_OPENINGS:
             self._openings.clear()
         self._openings[run_id] = opening
@@ -223,7 +232,7 @@ class RunLog:
 
     def has_ended(self, run_id: str) -> bool:
         """Say whether the run's ending is on the record; strongly consistent, and one small read."""
-        query = self._asking(run_id, _BEGINS, {":begin": {"S": run_seq("ended")}})
+        query = self._asking(run_id, _BEGINS, {":begin": {"S": RunEnded.key()}})
         with consequences(self._table):
             return bool(self._dynamodb.query(**query, Select="COUNT", Limit=1)["Count"])
 
