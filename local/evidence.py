@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from ballast.log.aws_errors import consequences
+from ballast.aws_errors import consequences
 from ballast.log.evidence import Anchor, Verdict, check
 from ballast.log.run_log import RunLog
 from ballast.money.windows import LEASE

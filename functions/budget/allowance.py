@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field
 
+from ballast.aws_errors import consequences
 from ballast.contracts.wire import Name, Wire
 from ballast.errors import InvalidInput, RetryLater
-from ballast.log.aws_errors import consequences
 from ballast.money.moves import OWN, of_customer
 from ballast.money.windows import ACCOUNT, LIMITS, RUNNING, WindowLimits, day_of, hour_of, of_tenant
 from ballast.runtime import Runtime

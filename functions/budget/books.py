@@ -26,8 +26,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from ballast.aws_errors import consequences
 from ballast.errors import RetryLater
-from ballast.log.aws_errors import consequences
 from ballast.log.transaction import Transactions
 from ballast.money.lease import Change, Corrected, Lease, Part, correction, settlement
 from ballast.money.windows import ACCOUNT, LEASE, LIMITS, Claim, Full, WindowLimits, full, of_tenant

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from ballast.aws_errors import consequences
 from ballast.errors import RetryLater
-from ballast.log.aws_errors import consequences
 from ballast.metrics import metric_line
 from ballast.money.amounts import micro_dollars
 from ballast.money.burn import Ask, Burning, burning

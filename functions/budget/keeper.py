@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.breaker import ACCOUNT, BreakerSettings, breaker_of, item_of, key_of
 from ballast.errors import RetryLater
-from ballast.log.aws_errors import consequences
 from ballast.metrics import metric_line
 from ballast.money.breaker import Breaker, in_force
 from ballast.runtime import Runtime

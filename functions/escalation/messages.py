@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical
-from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings
 from functions.escalation.due import DUE
 from functions.escalation.table import Forgetting

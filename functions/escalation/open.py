@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.contracts import HandOver, OpenTask, ToolCall
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical, parse, sha256
 from ballast.edge import guarded
 from ballast.folds.calls import CallState
-from ballast.log.aws_errors import consequences
 from ballast.log.events import ApprovalNeeded, ApprovalRequested, EscalationOpened
 from ballast.log.run_log import RunLog
 from ballast.metrics import metric_line

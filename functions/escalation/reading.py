@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from ballast.aws_errors import consequences
 from ballast.contracts.decision import recorded_decision
 from ballast.contracts.notice import binding_shown
 from ballast.contracts.said import said
 from ballast.errors import LogCorrupt, RetryLater
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
-from ballast.log.aws_errors import consequences
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import ApprovalRequested, EscalationOpened, RunEnded
 from ballast.log.run_log import RunLog, Unreadable

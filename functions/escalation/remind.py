@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
 from ballast.errors import BallastError
-from ballast.log.aws_errors import consequences
 from ballast.log.event import Event
 from ballast.log.events import ApprovalRequested, EscalationOpened, RunEnded
 from ballast.log.run_log import RunLog

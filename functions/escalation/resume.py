@@ -17,11 +17,11 @@ So every token that was kept after the answer is told by who kept it, and every 
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.contracts import ExitReason, Planner, PlanSummary
 from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import canonical
 from ballast.errors import EscalationClosed, NotYetResumed, RetryLater
-from ballast.log.aws_errors import consequences
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import (
     ApprovalAnswered,

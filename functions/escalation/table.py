@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.errors import InvalidInput
-from ballast.log.aws_errors import consequences
 from ballast.log.run_log import LogSettings
 from ballast.runtime import Runtime, Settings
 from functions.escalation.question import Question

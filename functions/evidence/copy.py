@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ballast.aws_errors import consequences, readable
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
-from ballast.log.aws_errors import consequences, readable
 from ballast.log.codec import payload_of
 from ballast.log.event import GARBLED
 from ballast.metrics import metric_line

@@ -16,8 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.errors import AttemptInProgress
-from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings
 
 #: Longer than any run lives: the state machine is cut after 40 days.

@@ -19,10 +19,10 @@ from datetime import datetime
 from hashlib import sha256
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical
 from ballast.errors import RetryLater
-from ballast.log.aws_errors import consequences
 from ballast.log.events import ApprovalAnswered
 from ballast.log.keys import Key
 from ballast.log.run_log import RunLog

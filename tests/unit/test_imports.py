@@ -30,12 +30,13 @@ RANKS = {
     "playbook": 6,
     "validation": 5,
     "edge": 5,
+    "table": 5,
     "runtime": 4,
     "run": 3,
     "money": 2,
     "log.events": 2,
 }
-RANKS |= {"contracts": 1, "errors": 0, "metrics": 0}
+RANKS |= {"contracts": 1, "aws_errors": 1, "errors": 0, "metrics": 0}
 #: The pure part of the log: what every fold reads.
 EVENTS = {"ballast.log.event", "ballast.log.events", "ballast.log.keys"}
 

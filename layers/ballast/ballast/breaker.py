@@ -17,9 +17,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from ballast.aws_errors import consequences
 from ballast.contracts.wire import complaints
 from ballast.errors import RetryLater, SettingInvalid
-from ballast.log.aws_errors import consequences
 from ballast.money.breaker import Breaker, Force, in_force
 from ballast.runtime import Runtime, Settings
 

@@ -25,8 +25,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ballast.aws_errors import consequences
 from ballast.errors import RetryLater, RunEnded
-from ballast.log.aws_errors import consequences
 from ballast.log.transaction import Transactions
 from ballast.money.moves import FOR_EACH, OWN, TOTAL, Ceilings, Move, call_window, of_run
 from ballast.money.windows import ACCOUNT, LIMITS, Claim, of_tenant

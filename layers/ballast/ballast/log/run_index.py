@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ballast.log.aws_errors import consequences
+from ballast.aws_errors import consequences
 from ballast.log.run_log import LogSettings
 from ballast.runtime import Runtime
 

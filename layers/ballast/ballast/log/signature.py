@@ -20,8 +20,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from ballast.aws_errors import consequences
 from ballast.contracts.wire import canonical, sha256
-from ballast.log.aws_errors import consequences
 from ballast.log.event import Event, is_a_persons
 from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings

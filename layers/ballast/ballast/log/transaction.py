@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.errors import RetryLater
-from ballast.log.aws_errors import consequences
 
 #: Windows are items that many runs write. At most 3.5 s in all; then the workflow's own retries follow.
 ATTEMPTS = 8
