@@ -88,7 +88,7 @@ def test_an_update_is_shown_as_it_left_the_item(table: Table) -> None:
     table.write(Put(HELD))
     settled = Update(
         KEY,
-        set={"status": "settled", ("parts", "0002"): {"microusd": 1}},
+        set={"status": "settled", "parts.0002": {"microusd": 1}},
         set_if_absent={"status": "held", "settled_at": "now"},
         remove=["leased_microusd"],
         add={"corrections": 1},
@@ -107,7 +107,7 @@ def test_an_update_is_shown_as_it_left_the_item(table: Table) -> None:
 
 HOLDS: list[tuple[Condition, str]] = [
     (absent("held"), "attribute_not_exists(#n0)"),
-    (present(("parts", "0001")), "attribute_exists(#n0.#n1)"),
+    (present("parts.0001"), "attribute_exists(#n0.#n1)"),
     (equals("status", "held"), "#n0 = :v0"),
     (differs("status", "settled"), "#n0 <> :v0"),
     (at_most("leased_microusd", 500), "#n0 <= :v0"),

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 #: An item, or a key of one, in plain values.
 Item = dict[str, Any]
-#: An attribute by its name, or one within maps by the names on the way to it.
-Path = str | tuple[str, ...]
+#: An attribute by its name, or one within maps by the names on the way to it, with dots between them.
+Path = str
 
 #: Items that many runs write are in other transactions often. 3.5 s at most; then the workflow's own retries follow.
 TRANSACTION_ATTEMPTS, BATCH_ATTEMPTS = 8, 5
@@ -117,8 +117,7 @@ class _Terms:
 
     def name(self, path: Path) -> str:
         """Return the placeholder of a path."""
-        parts = (path,) if isinstance(path, str) else path
-        return ".".join(self._names.setdefault(part, f"#n{len(self._names)}") for part in parts)
+        return ".".join(self._names.setdefault(part, f"#n{len(self._names)}") for part in path.split("."))
 
     def value(self, value: Any) -> str:
         """Return the placeholder of a value."""
