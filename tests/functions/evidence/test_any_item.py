@@ -19,6 +19,7 @@ from ballast.log.evidence import Verdict
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal, token_of
 from ballast.playbook import load_playbook
+from ballast.table import Table
 from local.cli.exits import Exit
 from local.cli.output import Screen
 from local.cli.verify import _each, _report
@@ -204,7 +205,7 @@ def test_a_payload_that_cannot_be_read_is_a_finding_whatever_s3_says(
     log = RunLog.of(stack.cloud.usual_process(LOG))
     monkeypatch.setattr(log, "_s3", _Denies(denied))
 
-    verdict = verdict_on(log, client("dynamodb"), "budgets", run, stack.clock())
+    verdict = verdict_on(log, Table(client("dynamodb"), "budgets", "Table budgets"), run, stack.clock())
 
     assert verdict is not None
     assert verdict.first is not None
