@@ -127,8 +127,7 @@ def _state_bytes(history: Sequence[Mapping[str, Any]]) -> int:
 def _item_bytes(event: Event) -> int:
     item, payload = encode(event, event.body)
     stored = len(payload or b"")
-    for name, value in item.items():
-        content = next(iter(value.values()))
+    for name, content in item.items():
         stored += len(name) + (
             len(content) if isinstance(content, bytes) else len(canonical(json.loads(json.dumps(content))))
         )

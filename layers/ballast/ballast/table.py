@@ -7,7 +7,7 @@
     transact([Put(…), Update(…)]) ──▶ all of them, or none and the places of those whose ``only_if`` did not hold
 
 Values are str, int, Decimal, bytes, bool and None, and lists and dicts of them; money is never a float. DynamoDB's own
-form of them (``{"S": "held"}``) occurs in this module and nowhere else (``tests/unit/test_wire_form.py``).
+form of them (``{"S": "held"}``) occurs in this module and nowhere else (``tests/unit/test_imports.py``).
 
 Each request raises ``RetryLater`` for a throttle or an outage and ``SettingInvalid`` where the table is missing. What
 DynamoDB leaves undone of a request is asked for again, with growing pauses and so often at most, then ``RetryLater``:
@@ -117,7 +117,11 @@ class _Terms:
 
     def name(self, path: Path) -> str:
         """Return the placeholder of a path."""
-        return ".".join(self._names.setdefault(part, f"#n{len(self._names)}") for part in path.split("."))
+        return ".".join(self._names.setdefault(part, self._placeholder(part)) for part in path.split("."))
+
+    def _placeholder(self, name: str) -> str:
+        plain_name = name.isascii() and name.isidentifier() and not name.startswith("_")
+        return f"#{name}" if plain_name else f"#_{len(self._names)}"
 
     def value(self, value: Any) -> str:
         """Return the placeholder of a value."""

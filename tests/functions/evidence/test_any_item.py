@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
-from ballast.log.codec import MOST_LEVELS, encode, kept_beside
+from ballast.log.codec import MOST_LEVELS, kept_beside
 from ballast.log.event import Event
 from ballast.log.evidence import Verdict
 from ballast.log.run_log import RunLog
@@ -30,6 +30,7 @@ from tests.functions.cloud import LOG, client
 from tests.functions.endpoint import Endpoint
 from tests.functions.evidence.test_log_testifies import VAULT, delete, ended, item, key, put, rewrite, unfit, verdict
 from tests.functions.stack import Stack
+from tests.support.log_items import encode
 
 Body = dict[str, Any]
 AT = "2026-03-01T12:00:00+00:00"

@@ -11,7 +11,6 @@ import pytest
 
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
-from ballast.log.codec import decode, encode
 from ballast.log.event import Event
 from ballast.log.evidence import EVIDENCE, Verdict, vouching
 from ballast.log.run_log import RunLog
@@ -23,6 +22,7 @@ from tests.functions.budget.test_settle import settle
 from tests.functions.cloud import LOG, client
 from tests.functions.endpoint import Endpoint, reads, says
 from tests.functions.stack import Stack
+from tests.support.log_items import decode, encode
 
 VAULT = Path("tests/e2e/vault")
 Body = dict[str, Any]
