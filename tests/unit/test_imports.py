@@ -279,7 +279,7 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (
         only_the_table_adapter_speaks_dynamodbs_form,
         "functions.budget.keeper",
-        "find(ConditionExpression='version = :v')",
+        "put(ConditionExpression='a = :v')",
     ),
     (only_the_table_adapter_speaks_dynamodbs_form, "ballast.playbook.once", "client.put_item(Item=item)"),
     (files_are_short, "local.cloud", "pass\n" * (MAX_LINES + 1)),
