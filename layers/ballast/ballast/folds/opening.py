@@ -48,9 +48,7 @@ def opening(run: Run) -> Opening:
     leased = opened.lease is not None  # a log from before there were leases has no lease.extended either
     agent_until_ms, deadline_ms = opened.agent_until_ms, opened.deadline_ms
     extended = {one.turn: one.microusd for one in run.facts(LeaseExtended)}
-    for event in run:
-        if event.name not in (EscalationAnswered.NAME, ApprovalAnswered.NAME):
-            continue
+    for event in run.named(EscalationAnswered, ApprovalAnswered):
         answered = event.fact
         assert isinstance(answered, EscalationAnswered | ApprovalAnswered)
         agent_until_ms = agent_until_ms if answered.agent_until_ms is None else answered.agent_until_ms

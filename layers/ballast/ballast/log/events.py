@@ -463,7 +463,7 @@ class EscalationAnnounced(_OfTurn):
 
     NAME = "escalation.announced"
     event_id: Str
-    detail_type: Str
+    detail_type: Str = ""
 
 
 class LeaseExtended(_OfTurn):
