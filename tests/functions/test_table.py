@@ -162,6 +162,45 @@ def test_a_query_is_read_to_its_end_or_page_by_page(table: Table) -> None:
     assert table.all(odd) == [{"window": "5"}, {"window": "3"}, {"window": "1"}]
 
 
+class Sent:
+    """A client that remembers what it was sent."""
+
+    def __init__(self, tables: Tables) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self._tables = tables
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def ask(**request: Any) -> Any:
+            self.requests.append(request)
+            return getattr(self._tables, operation)(**request)
+
+        return ask
+
+
+def test_a_read_sees_every_write_before_it_unless_it_need_not(table: Table) -> None:
+    client = Sent(table.client)
+    sent = Table(client, "budgets", "t")
+
+    sent.get(KEY)
+    sent.batch_get([KEY])
+    sent.page(Query(equals("account", "lease"), consistent=True))
+    assert ["'ConsistentRead': True" in str(request) for request in client.requests] == [True, True, True]
+
+    sent.batch_get([KEY], consistent=False)
+    sent.page(Query(equals("account", "lease")))
+    assert not any("ConsistentRead" in str(request) for request in client.requests[3:])
+
+
+def test_many_keys_are_read_in_as_many_requests_as_dynamodb_wants(table: Table) -> None:
+    client = Sent(table.client)
+    keys = [{"account": "acme", "window": f"{number}"} for number in range(201)]
+    for key in keys:
+        table.write(Put(key))
+
+    assert len(Table(client, "budgets", "t").batch_get(keys)) == 201
+    assert [len(request["RequestItems"]["budgets"]["Keys"]) for request in client.requests] == [100, 100, 1]
+
+
 class LeavesUnread:
     """A client that leaves everything unread so often, and then reads it."""
 
