@@ -78,10 +78,11 @@ class Recorded:
 
     def nobody(self, run_id: str, answer: ApprovalAnswered) -> ApprovalAnswered:
         """Note that nobody answered in a round, and return what the log is to say of it: as it was first noted."""
-        before = self._put(_nobody(run_id, answer), {"body": canonical(answer.body)}, absent("id")).item
-        if before is None:
+        put = self._put(_nobody(run_id, answer), {"body": canonical(answer.body)}, absent("id"))
+        if put.written:
             return answer
-        noted = ApprovalAnswered.read(Key.of(answer.seq), json.loads(before["body"]))
+        assert put.item is not None
+        noted = ApprovalAnswered.read(Key.of(answer.seq), json.loads(put.item["body"]))
         assert isinstance(noted, ApprovalAnswered)
         return noted
 

@@ -423,8 +423,8 @@ class Table:
             request |= returned if isinstance(write, Put) else {"ReturnValues": "ALL_NEW"}
         with consequences(self.what):
             try:
-                sent = self.client.put_item if isinstance(write, Put) else self.client.update_item
-                found: Any = sent(**request).get("Attributes")
+                send = self.client.put_item if isinstance(write, Put) else self.client.update_item
+                found: Any = send(**request).get("Attributes")
             except ClientError as problem:
                 if problem.response.get("Error", {}).get("Code") != "ConditionalCheckFailedException":
                     raise

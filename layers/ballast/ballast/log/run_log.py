@@ -191,8 +191,11 @@ class RunLog:
             with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):
                 self._s3.put_object(Bucket=self._settings.payload_bucket, Key=key, Body=payload)
         nobody_was_here_before = absent("run_id")
-        there = self._table.write(Put(item, nobody_was_here_before), show=True).item
-        return event if there is None else self._decoded(there)
+        answer = self._table.write(Put(item, nobody_was_here_before), show=True)
+        if answer.written:
+            return event
+        assert answer.item is not None
+        return self._decoded(answer.item)
 
     def read(self, run_id: str) -> Run:
         """Return the run with all its events; it has none if there is no such run.
