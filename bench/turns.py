@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from botocore.client import BaseClient
 
@@ -122,14 +123,15 @@ class Meter:
         """The CPU milliseconds and the bytes of one of the last turns; it begins to count anew."""
         own_ms = sum(statistics.median(found[-LAST:]) for found in self.own_s.values()) * 1_000
         read = sum(statistics.median(found[-LAST:]) for found in self.read.values())
-        for found in (*self.own_s.values(), *self.read.values()):
-            found.clear()
+        for step in STEPS:
+            self.own_s[step].clear()
+            self.read[step].clear()
         return own_ms, int(read)
 
     @contextmanager
     def running(self, cloud: LocalCloud) -> Iterator[None]:
         """Measure what the functions of ``cloud`` do meanwhile."""
-        called = BaseClient._make_api_call
+        called = vars(BaseClient)["_make_api_call"]
 
         def calls(client: BaseClient, *args: Any, **named: Any) -> Any:
             began_s = time.thread_time()
@@ -142,11 +144,8 @@ class Meter:
         cloud.after_invoke.append(self.ended)
         for function in STEPS:
             cloud.runtime(function).client("dynamodb").meta.events.register_last("after-call", self.answered)
-        BaseClient._make_api_call = calls
-        try:
+        with patch.object(BaseClient, "_make_api_call", calls):
             yield
-        finally:
-            BaseClient._make_api_call = called
 
 
 @contextmanager
