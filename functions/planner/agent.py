@@ -44,7 +44,7 @@ from functions.planner.despair import loop_stopped, verdict
 from functions.planner.limits import calls_limit
 from functions.planner.metrics import limit_line, model_call, usage_disbelieved
 from functions.planner.models import Attempts, call_s, next_model, pause_s
-from functions.planner.question import asked
+from functions.planner.question import asked, callable_by
 from functions.planner.request import converse_request
 from functions.planner.spending import asks_a_person
 
@@ -197,7 +197,7 @@ class Agent:
                 too_many = ExitReason.HISTORY_LIMIT
             if too_many is not None:
                 decision, reason = None, too_many
-            elif self.playbook.agent.ask_requester and (question := asked(decision, self.playbook.tools)):
+            elif self.playbook.agent.ask_requester and (question := asked(decision, callable_by(self.playbook))):
                 return question
         return decision or HandOver(to=self._successor(run, reason), reason=reason)
 
