@@ -286,7 +286,8 @@ def test_what_was_said_of_other_words_is_no_warning_of_another_signal() -> None:
         run = run.writes("append", {"file": "F-13", "text": words})
     sign = run.on("append", {"file": "F-13", "text": ADDED[7]})
 
-    assert sign is not None and sign.rung is Rung.NOTICE
+    assert sign is not None
+    assert sign.rung is Rung.NOTICE
     assert "will be forbidden" not in notice("append", sign)
     assert run.verdict.rung is Rung.NONE
 

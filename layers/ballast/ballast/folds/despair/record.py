@@ -64,9 +64,13 @@ def seen(tool: str, sign: Sign) -> str:
         case Kind.UNCHANGED:
             return f"{tool} has brought the same result for {sign.count} different calls in a row, since {first}."
         case Kind.SPIRAL:
-            return f"{tool} writes nearly the same as before, about the same things as {first}, {sign.count} times by now."
+            return (
+                f"{tool} writes nearly the same as before, about the same things as {first}, {sign.count} times by now."
+            )
         case Kind.OTHER_WORDS:
-            return f"{tool} writes about the same things as {first}, in other words or amounts, {sign.count} times by now."
+            return (
+                f"{tool} writes about the same things as {first}, in other words or amounts, {sign.count} times by now."
+            )
 
 
 def notice(tool: str, sign: Sign) -> str:
