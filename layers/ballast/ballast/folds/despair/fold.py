@@ -15,7 +15,7 @@ Target = Callable[[ToolCall], Search | None]
 #: What the executor records where it obeyed; such a call had no outcome of its own.
 FORBIDDEN = "ToolForbidden"
 #: Of two signals at one call that lead as far, the one that says more.
-_TELLING = {Kind.CYCLE: 3, Kind.SAME_CALL: 2, Kind.NEAR_EQUAL: 1, Kind.SPIRAL: 0}
+_TELLING = {Kind.CYCLE: 3, Kind.SAME_CALL: 2, Kind.NEAR_EQUAL: 1, Kind.SPIRAL: 0, Kind.OTHER_WORDS: -1}
 #: Errors of a call's form: whatever is written, the same call is refused again.
 _LASTING = frozenset({"UnknownTool", "MalformedArguments", "SchemaViolation"})
 
@@ -133,17 +133,21 @@ class _Watch:
             found.append(Sign(Kind.CYCLE, rung_of(Kind.CYCLE, lap.laps + (not lap.writes)), lap.laps + 1, lap.first))
         if near:
             found.append(Sign(Kind.NEAR_EQUAL, rung_of(Kind.NEAR_EQUAL, near.count), near.count, near.first))
+        alike = 0
         if again := self.writes.see(self.target(call)):
             written, alike = again
-            found.append(Sign(Kind.SPIRAL, rung_of_spiral(written.count, alike), written.count, written.first))
+            kind, rung = rung_of_spiral(written.count, alike)
+            found.append(Sign(kind, rung, alike if kind is Kind.SPIRAL else written.count, written.first))
         sign = max(found, key=lambda one: (one.rung, _TELLING[one.kind]))
         if sign.kind is Kind.SAME_CALL:
             sign = replace(sign, answer=same.answered is not None)
         why = self.ladder.defy(
-            call.tool, at, repeats=same.count > 1 or again is not None or (near is not None and near.count > 1)
+            call.tool, at, repeats=same.count > 1 or alike > 1 or (near is not None and near.count > 1)
         )
         if why:
             return self._noted(at, replace(why, rung=Rung.FORBID, answer=False))
+        if sign.kind is Kind.OTHER_WORDS:  # it leads nowhere, and is no warning of what another signal leads to
+            return self._noted(at, sign)
         in_cycle = lap if sign.kind is Kind.CYCLE else None
         besides, lasts = (in_cycle.tools, in_cycle.writes) if in_cycle else ((), sign.kind is Kind.SPIRAL)
         return self._noted(at, self.ladder.climb(call.tool, at[0], sign, besides=besides, lasts=lasts))
