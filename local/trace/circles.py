@@ -12,7 +12,8 @@ _KINDS = {
     "cycle": "the same calls round and round since {first}, lap {count}",
     "near_equal": "nearly the same as {first}, {count} times by now",
     "same_error": "failed in the same way since {first}, {count} times in a row",
-    "write_spiral": "writes about the same things as {first} in other words, {count} times by now",
+    "write_spiral": "writes nearly the same about the same things as {first}, {count} times by now",
+    "other_words": "writes about the same things as {first} in other words, {count} times by now",
     "unchanged_result": "the same result for different calls since {first}, {count} in a row",
 }
 _STEPS = {"notice": "the agent is told", "forbid": "the tool is forbidden"}

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from ballast import run
+from ballast.contracts import Effects
 from local.moto_seams.replaced import replaced
 from tests.faults import kinds
 from tests.faults.judge import judge
@@ -84,18 +86,14 @@ def test_without_the_record_of_the_intent_an_effect_is_in_no_log(world: World, b
 
 
 def test_without_the_undo_what_was_given_up_still_stands(world: World, before: Shop) -> None:
-    from functions.rollback import plan
-
-    with replaced(plan, "to_undo", lambda _: ()):
+    with replaced(run, "to_undo", lambda _: ()):
         found = wrongs(world, before, [_gives_up()])
 
     assert any("still stands" in wrong for wrong in found), found
 
 
 def test_an_ending_that_says_nothing_of_what_stands_is_found_out(world: World, before: Shop) -> None:
-    from functions.budget import settle
-
-    with replaced(settle, "effects", lambda *_: "undone"):
+    with replaced(run, "effects", lambda *_: Effects.UNDONE):
         found = wrongs(world, before, [_gives_up()])
 
     assert any("effects are undone, says the ending, and the shop is not as it was" in wrong for wrong in found), found

@@ -6,7 +6,8 @@ const KINDS = {
   cycle: (first, times) => `the same calls round and round since ${first}, lap ${times}`,
   near_equal: (first, times) => `nearly the same as ${first}, ${times} times by now`,
   same_error: (first, times) => `failed in the same way since ${first}, ${times} times in a row`,
-  write_spiral: (first, times) => `writes about the same things as ${first} in other words, ${times} times by now`,
+  write_spiral: (first, times) => `writes nearly the same about the same things as ${first}, ${times} times by now`,
+  other_words: (first, times) => `writes about the same things as ${first} in other words, ${times} times by now`,
   unchanged_result: (first, times) => `the same result for different calls since ${first}, ${times} in a row`,
 };
 const STEPS = { notice: "the agent is told", forbid: "the tool is forbidden" };
