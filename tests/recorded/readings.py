@@ -49,11 +49,11 @@ from functions.intake import api as runs_api
 from local.cli.cost import cost_on_stack
 from local.cli.output import Screen
 from local.evidence import anchor_of, verdict_on
-from local.trace import timeline
 from tests.recorded.recording import ROOT, Recording
 from tests.support.events import sample
 from tests.support.sealing_key import SealingKey
 from tests.support.tables_in_memory import Tables
+from tests.support.timelines import timeline
 
 #: The sections of a reading, in the order in which a failure is best looked at.
 SECTIONS = ("events", "verdict", "money", "folds", "trace", "cost", "api")

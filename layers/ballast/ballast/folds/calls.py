@@ -90,7 +90,8 @@ class CallState:
         """Whether its outcome is recorded."""
         return self.status not in ("proposed", "intended")
 
-    def _after(self, fact: Fact) -> CallState:
+    def after(self, fact: Fact) -> CallState:
+        """Return the call as it stands after one more fact about it."""
         match fact:
             case CallIntended():
                 return replace(
@@ -169,7 +170,7 @@ def calls(run: Run) -> tuple[CallState, ...]:
     for event in run:
         at = (event.turn, event.index)
         if event.name.startswith("call.") and at in states:
-            states[at] = states[at]._after(event.fact)
+            states[at] = states[at].after(event.fact)
     return tuple(states[at] for at in sorted(states))
 
 
