@@ -141,9 +141,6 @@ class _Story:
     def __init__(self, run: Run, unreadable: Sequence[Unreadable]) -> None:
         self.run = run
         self.unreadable = tuple(sorted(unreadable, key=lambda one: one.seq))
-        self.by_turn: dict[int, list[Event]] = defaultdict(list)
-        for event in run:
-            self.by_turn[event.turn].append(event)
 
     def told(self) -> Timeline:
         run = self.run
@@ -162,7 +159,7 @@ class _Story:
             ending = _UNREADABLE
         else:
             ending = _ending(status, ended.by if ended else None, reason, turns, refused.message if refused else "")
-        opened_at, ended_at = run[0].at, run.by_seq[ended.seq].at if ended else ""
+        opened_at, ended_at = run[0].at, self.at(ended.seq) if ended else ""
         limits = opened.limits if opened and opened.limits else {}
         # What a garbled ending says of money is no sum.
         sums = ended if ended and not self.is_garbled(ended.seq) else None
@@ -238,13 +235,11 @@ class _Story:
     @cached_property
     def turns(self) -> tuple[Turn, ...]:
         """The turns in order; one without entries is there as well, empty."""
-        newest = max((turn for turn in self.by_turn if 0 < turn < LAST_TURN), default=0)
-        bare = [self.turn(number) for number in range(1, newest + 1)]
+        bare = [self.turn(number) for number in range(1, self.run.newest_turn + 1)]
         return self.summed(self.with_planners(bare))
 
     def turn(self, number: int) -> Turn:
-        events = self.by_turn.get(number, [])
-        made = self.run.proposals.get(number)
+        events, made = self.run.turn(number).events, self.run.turn(number).proposal
         return Turn(
             turn=number,
             planner=self.planner(events, made),
@@ -312,7 +307,7 @@ class _Story:
         )
 
     def at(self, seq: str) -> str:
-        found = self.run.by_seq.get(seq)
+        found = self.run.event(seq)
         return found.at if found else ""
 
     def with_planners(self, bare: Sequence[Turn]) -> list[Turn]:
@@ -335,7 +330,7 @@ class _Story:
 
     def handed_over(self, turn: int) -> HandedOver | None:
         """Return who was taken out of charge before that turn, and why."""
-        cuts = (getattr(event.fact, "handed_over", None) for event in self.by_turn.get(turn, []))
+        cuts = (getattr(event.fact, "handed_over", None) for event in self.run.turn(turn).events)
         return next((cut for cut in cuts if isinstance(cut, HandedOver)), None)
 
     def summed(self, named: Iterable[Turn]) -> tuple[Turn, ...]:
@@ -346,11 +341,9 @@ class _Story:
         spent = reserved = read = written = proposed = 0
         summed: list[Turn] = []
         for turn in named:
-            charged = sum(one.charged_microusd for one in turn.attempts)
-            charged += sum(call.charged_microusd for call in turn.calls)
-            held = sum(one.charged_microusd for one in turn.attempts if one.state == "open")
-            held += sum(one.charged_microusd for call in turn.calls for one in call.attempts if one.outcome == "open")
-            reserved, spent = reserved + held, spent + charged - held
+            used = self.run.turn(turn.turn).spent
+            spent += used.spent_microusd
+            reserved += used.reserved_microusd
             read += sum(one.input_tokens for one in turn.attempts)
             written += sum(one.output_tokens for one in turn.attempts)
             proposed += len(turn.calls)
@@ -395,7 +388,7 @@ class _Story:
 
     def call(self, state: CallState, made: Proposed | None) -> Call:
         at = state.position
-        rounds = self.run.approvals(*at) if at in self.asked_about else ()
+        rounds = self.run.approvals(*at)
         attempts = self.call_attempts(at)
         settled = self.run.fact(CallSettled, *at)
         doubts = self.doubts.get(at, ())
@@ -458,10 +451,6 @@ class _Story:
                     CallAttempt(attempt=number, outcome=known, reserved_microusd=reserved, charged_microusd=charged)
                 )
         return tuple(found)
-
-    @cached_property
-    def asked_about(self) -> frozenset[Position]:
-        return frozenset((one.turn, one.index) for one in self.run if one.name.startswith("call.approval_"))
 
     @cached_property
     def doubts(self) -> Mapping[Position, tuple[Doubt, ...]]:

@@ -45,9 +45,7 @@ def opening(run: Run) -> Opening:
         raise LogCorrupt("The log has no 0000.run.opened: the run was not admitted, or its log is incomplete.")
     limits = parse(Limits, opened.limits, what="limits", error=LogCorrupt)
     agent_until_ms, deadline_ms = opened.agent_until_ms, opened.deadline_ms
-    for event in run:
-        if event.name not in (EscalationAnswered.NAME, ApprovalAnswered.NAME):
-            continue
+    for event in run.named(EscalationAnswered, ApprovalAnswered):
         answered = event.fact
         assert isinstance(answered, EscalationAnswered | ApprovalAnswered)
         agent_until_ms = agent_until_ms if answered.agent_until_ms is None else answered.agent_until_ms

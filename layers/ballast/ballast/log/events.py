@@ -27,7 +27,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import cache, partial
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import (
     BaseModel,
@@ -477,7 +477,7 @@ class EscalationAnnounced(_OfTurn):
 
     NAME = "escalation.announced"
     event_id: Str
-    detail_type: Str
+    detail_type: Str = ""
 
 
 class LeaseExtended(_OfTurn):
@@ -753,8 +753,7 @@ def lenient(kind: type[Fact]) -> type[Fact]:
         forgiving = WrapValidator(partial(_or_nothing, nothing))
         kept = Field(default=nothing, alias=info.alias) if info.alias else Field(default=nothing)
         fields[name] = (_annotated(info, forgiving), kept)
-    made: type[Fact] = create_model(f"Lenient{kind.__name__}", __base__=kind, **fields)
-    return made
+    return cast(type[Fact], create_model(f"Lenient{kind.__name__}", __base__=kind, **fields))
 
 
 def _annotated(info: FieldInfo, last: WrapValidator) -> Any:
