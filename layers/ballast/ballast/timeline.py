@@ -400,7 +400,7 @@ class _Story:
         if settled is not None and "undo" in settled.model_fields_set:
             undo = settled.undo  # what was intended as its undo could not be made, or there is nothing to undo
         given = rounds[-1].given if rounds and rounds[-1].answer is None else ()
-        changed = [one.arguments for one in given if one.changes_arguments]
+        changed = [one.arguments for one in given if "arguments" in one.model_fields_set]
         return Call(
             index=state.index,
             tool=state.call.tool,
@@ -481,7 +481,8 @@ class _Story:
         needed, requested, answer = one.needed, one.requested, one.answer
         given: tuple[str, ...] = ()
         for each in one.given:
-            given = (*(() if each.changes_arguments else given), each.by)
+            # Who approved other arguments has not approved these, and who changed them proposes them.
+            given = () if each.changes_arguments else (*given, each.by)
         approve = answer.approve if answer else None
         people = tuple(each.by for each in answer.approvals) if answer and approve else ()
         return Approval(
@@ -494,7 +495,9 @@ class _Story:
             approve=approve,
             by=", ".join(people) or (answer and answer.by) or "",
             comment=answer.comment if answer else "",
-            changed=answer.changes_arguments if answer else any(each.changes_arguments for each in one.given),
+            changed=answer.changes_arguments
+            if answer
+            else any("arguments" in each.model_fields_set for each in one.given),
             silent=one.unanswered,
             parked=one.parked,
             void=one.void.moved if one.void else (),

@@ -111,7 +111,7 @@ def test_an_approval_that_became_void_was_asked_again_and_given_by_two_with_othe
         at(21, "0001.call.1.approval_void", moved=["precondition"]),
         at(22, "0001.call.1.approval_needed.2", why=["it is much"]),
         at(23, "0001.call.1.approval_requested.2", escalation_id="esc-2"),
-        at(24, "0001.call.1.approval_given.2.1", by="Lee", given=1, needed=2, changed=True, arguments={"amount": 4}),
+        at(24, "0001.call.1.approval_given.2.1", by="Lee", given=1, needed=2, arguments={"amount": 4}),
     ]
     both = [{"by": "Lee"}, {"by": "Kim"}]
     answer = {"escalation_id": "esc-2", "approve": True, "by": "Kim", "comment": "", "approvals": both}
