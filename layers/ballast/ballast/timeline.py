@@ -68,6 +68,7 @@ from ballast.log.events import (
     RunSettled,
 )
 from ballast.log.keys import Key
+from ballast.log.mended import mended
 
 if TYPE_CHECKING:
     from ballast.run import Run
@@ -104,12 +105,12 @@ def told(run: Run, wrong: Mapping[str, str], run_id: str) -> Timeline:
             unreadable=tuple(unreadable),
         )
     shown = run.as_shown
-    mended = [event.mended for event in shown]
-    for event, as_told in zip(shown, mended, strict=True):
+    readable = [mended(event) for event in shown]
+    for event, as_told in zip(shown, readable, strict=True):
         if as_told is not event:
             unreadable.append(_unreadable(event.seq, _why(event), partly=True))
     try:
-        return _Story(shown if len(unreadable) == len(wrong) else type(run)(mended), unreadable).told()
+        return _Story(shown if len(unreadable) == len(wrong) else type(run)(readable), unreadable).told()
     except GARBLED as problem:
         why = f"the log does not add up: {type(problem).__name__}"
         unreadable.append(Unreadable(seq="", why=why))
