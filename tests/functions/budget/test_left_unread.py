@@ -1,5 +1,6 @@
 """A table that is throttled leaves keys unread, in an answer that is otherwise good: nothing is made of half of it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from ballast.breaker import Breakers
 from ballast.errors import RetryLater
 from ballast.money.windows import WindowLimits
 from ballast.runtime import Runtime
+from ballast.table import Table
 from functions.budget.burn import BurnRate
 
 
@@ -27,11 +29,16 @@ def runtime() -> Runtime:
     return Runtime({}, session=session)
 
 
-def test_an_unread_breaker_is_none_that_is_closed(runtime: Runtime) -> None:
-    with pytest.raises(RetryLater, match="BUDGETS_TABLE"):
-        Breakers("budgets", runtime).in_force("acme", run_id="run-1")
+@pytest.fixture
+def table(runtime: Runtime) -> Table:
+    return replace(Table.of(runtime, "budgets", "BUDGETS_TABLE"), sleep=lambda _: None)
 
 
-def test_unread_windows_are_none_that_are_empty(runtime: Runtime) -> None:
+def test_an_unread_breaker_is_none_that_is_closed(table: Table, runtime: Runtime) -> None:
     with pytest.raises(RetryLater, match="BUDGETS_TABLE"):
-        BurnRate("budgets", WindowLimits(1, 1, 1), runtime).asks()
+        Breakers(table, runtime).in_force("acme", run_id="run-1")
+
+
+def test_unread_windows_are_none_that_are_empty(table: Table, runtime: Runtime) -> None:
+    with pytest.raises(RetryLater, match="BUDGETS_TABLE"):
+        BurnRate(table, WindowLimits(1, 1, 1), runtime).asks()

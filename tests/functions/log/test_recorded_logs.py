@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from ballast.log.codec import decode, encode
 from ballast.log.event import Event
 from tests.recorded import record
 from tests.recorded.readings import SECTIONS, readings
 from tests.recorded.recording import RUNS, Recording, expected, load, names
+from tests.support.log_items import decode, encode
 
 Change = Callable[[Recording], Recording]
 
