@@ -164,7 +164,7 @@ def only_the_dispatcher_names_handlers(sources: Sources) -> list[str]:
 
 
 def part_of(module: str) -> str:
-    """Return the part of the layer that a module is in, or that a name is imported from. A run has its folds and its story."""
+    """Return the part of the layer that a module, or an imported name, is in. A run has its folds and its story."""
     if any(within(module, one) for one in EVENTS):
         return "log.events"
     part = module.split(".")[1]
