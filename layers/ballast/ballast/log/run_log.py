@@ -117,7 +117,7 @@ class RunLog:
         self._openings: dict[str, tuple[Event, ...]] = {}
         self._secrets: dict[str, frozenset[Secret]] = {}
         self._unsigned: dict[str, dict[str, Event]] = {}
-        self._followed: dict[str, Run] = {}
+        self._followed: dict[str, tuple[Run, int]] = {}
 
     @classmethod
     def of(cls, runtime: Runtime, seal: Seal | None = None, signatures: Signatures | None = None) -> RunLog:
@@ -206,25 +206,25 @@ class RunLog:
         self._unsigned.pop(run_id, None)
         return Run(self._query(run_id), self.unsigned(run_id))
 
-    def follow(self, run_id: str) -> Run:
-        """Return the run as ``read`` does; where it was followed here before, only what is newer is read.
+    def follow(self, run_id: str, turn: int) -> Run:
+        """Return the run as ``read`` does, for who works at ``turn``; where it was followed here before, what is newer.
 
-        Events never change, and a turn is over when the next one begins: so the newest turn that is known here, and
-        what comes after it, is asked for, in as many bytes however long the run is. Not there is what was recorded
-        since in an earlier turn, by an attempt that had been given up: what it began stays in doubt, and what it
-        reserved stays charged, as long as its outcome is not seen. So this is for who plans or executes the next step;
-        who settles, vouches or shows a run reads it whole. Raises as ``read``.
+        Events never change, and a turn is over when another one is worked at. So what is asked for begins with the turn
+        that was worked at here before: as many bytes however long the run is. Not there is what was recorded since in
+        an earlier turn, by an attempt that had been given up: what it began stays in doubt and what it reserved stays
+        charged as long as its outcome is not seen, and it pays for nothing, see ``goes_on_after``. Who settles, vouches
+        for or shows a run reads it whole. Raises as ``read``.
         """
-        known = self._followed.pop(run_id, None)
+        known, began = self._followed.pop(run_id, (None, 0))
         if known is None:
             run = self.read(run_id)
         else:
-            found = self._query(run_id, at_least("seq", f"{known.newest_turn:04d}."))
+            found = self._query(run_id, at_least("seq", f"{min(began, turn):04d}."))
             new = (event for event in found if known.event(event.seq) is None)
             run = known.with_event(*new, unsigned=self.unsigned(run_id))
         if len(run) <= _FOLLOWED_EVENTS:
-            self._followed[run_id] = run  # the newest stands last
-            while sum(map(len, self._followed.values())) > _FOLLOWED_EVENTS:
+            self._followed[run_id] = run, turn  # the newest stands last
+            while sum(len(kept) for kept, _ in self._followed.values()) > _FOLLOWED_EVENTS:
                 self._followed.pop(next(iter(self._followed)))
         return run
 
@@ -252,6 +252,15 @@ class RunLog:
         self._openings[run_id] = opening
         found = self._query(run_id, begins_with("seq", f"{turn:04d}."))
         return Run(opening + found, self.unsigned(run_id))
+
+    def goes_on_after(self, run_id: str, turn: int) -> bool:
+        """Say whether the run has ended, or has come to a later turn; strongly consistent, and one small read.
+
+        Whoever has reserved money in ``turn`` asks before it is spent. Where this says no, everybody who reads the run
+        later sees the reservation: also who follows it, since they begin with a turn that is no later.
+        """
+        later = at_least("seq", f"{turn + 1:04d}.")
+        return self._table.count(_of_run(run_id, later, limit=1)) > 0
 
     def has_ended(self, run_id: str) -> bool:
         """Say whether the run's ending is on the record; strongly consistent, and one small read."""
