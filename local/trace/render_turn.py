@@ -1,14 +1,24 @@
 """Draw one turn: who was in charge, what was asked, proposed, done, refused, and what it cost."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from ballast.contracts.meaning import meaning
+from ballast.contracts.timeline import (
+    Approval,
+    Call,
+    Decided,
+    ModelAttempt,
+    Pivot,
+    Position,
+    Turn,
+    TurnEscalation,
+)
 from local.trace.clean import as_text, brief, clean, clipped, shared
 from local.trace.layout import NO_BREAK, Detail, Heading, Labelled, joined
-from local.trace.timeline import Approval, Attempt, Call, Decided, Escalation, Pivot, Turn
-from local.trace.words import count, meaning, span, usd
+from local.trace.words import count, span, usd
 
 PLANNER_STYLES = {
     "agent": "bold cyan",
@@ -53,7 +63,7 @@ def turn_lines(turn: Turn, detail: Detail, *, request: str) -> Iterator[Renderab
         yield Labelled("so far", _costs(turn))
 
 
-def _attempt(attempt: Attempt, turn: Turn, detail: Detail, request: str) -> Iterator[RenderableType]:
+def _attempt(attempt: ModelAttempt, turn: Turn, detail: Detail, request: str) -> Iterator[RenderableType]:
     prompt = _prompt(attempt, detail, request)
     if prompt and not (attempt.attempt > 1 and attempt.prompt == turn.attempts[0].prompt):
         yield Labelled("prompt", Text(prompt, "dim"))
@@ -74,7 +84,7 @@ def _attempt(attempt: Attempt, turn: Turn, detail: Detail, request: str) -> Iter
         yield Labelled("stopped", Text(f"{_reason(attempt.exit_reason)} ({_flat(attempt.stop_reason)})", "yellow"))
 
 
-def _prompt(attempt: Attempt, detail: Detail, request: str) -> str:
+def _prompt(attempt: ModelAttempt, detail: Detail, request: str) -> str:
     texts = [piece.text for piece in attempt.prompt if piece.kind == "text"]
     said = ["(the request)" if said == request else said for said in texts]
     results = [piece for piece in attempt.prompt if piece.kind == "tool_result"]
@@ -108,16 +118,16 @@ def _call(call: Call, detail: Detail) -> Iterator[RenderableType]:
     if call.effect == "write":
         what.append("  writes", "yellow")
     if call.undoes:
-        what.append(f"  takes back {_flat(call.undoes)}", "bold yellow")
+        what.append(f"  takes back {_place(call.undoes)}", "bold yellow")
     if call.repeats:
-        what.append(f"  repeats {_flat(call.repeats)}, not executed again", "yellow")
+        what.append(f"  repeats {_place(call.repeats)}, not executed again", "yellow")
     yield Labelled(f"call {call.index}", what, style="bold")
-    if call.approval:
-        yield Labelled("approval", _approval(call.approval), style="magenta")
+    if call.approvals:
+        yield Labelled("approval", _approval(call.approvals), style="magenta")
     label, style = OUTCOMES[call.outcome]
     yield Labelled(label, _outcome(call, detail, style), style=style, indent=4)
-    if call.circles:
-        yield Labelled("circles", Text(_flat(call.circles), "bold yellow"), indent=4)
+    if call.signal:
+        yield Labelled("circles", Text(_flat(call.signal.words), "bold yellow"), indent=4)
     if call.outcome == "ok" and call.message:
         yield Labelled("note", Text(clipped(clean(call.message), detail.text), "yellow"), indent=4)
     if call.undo and call.outcome != "refused":
@@ -145,8 +155,11 @@ def _arguments(arguments: object, detail: Detail) -> str:
     return clipped(shown, None if detail.data is None else 2 * detail.data)
 
 
-def _approval(approval: Approval) -> Text:
-    again = f"asked again, since {_flat(', '.join(approval.void))} had changed: " if approval.void else ""
+def _approval(rounds: Sequence[Approval]) -> Text:
+    """Return how the last round of asking ended, and why there was another one before it."""
+    approval = rounds[-1]
+    moved = approval.void or (rounds[-2].void if len(rounds) > 1 else ())
+    again = f"asked again, since {_flat(', '.join(moved))} had changed: " if moved else ""
     if approval.silent:
         return Text("nobody answered in time", "bold yellow")
     if approval.approve is None:
@@ -160,16 +173,27 @@ def _approval(approval: Approval) -> Text:
     return said.append(f": {clean(approval.comment, lines=False)}") if approval.comment else said
 
 
-def _escalation(escalation: Escalation, detail: Detail) -> Iterator[RenderableType]:
+def _escalation(escalation: TurnEscalation, detail: Detail) -> Iterator[RenderableType]:
     asked = Text(f"{_reason(escalation.reason)} ({_flat(escalation.escalation_id)})")
     yield Labelled("asked", asked, style="bold magenta")
     # It retells the run above, for people who see nothing else.
     if escalation.summary and (detail.text is None or not escalation.by):
         yield Labelled("", Text(clipped(clean(escalation.summary), detail.text), "dim"))
     if escalation.proposed:
-        yield Labelled("proposed", Text(clipped(clean(as_text(escalation.proposed), lines=False), detail.data)))
+        yield Labelled("proposed", Text(_proposed(escalation.proposed, detail)))
     by = Text(f"by {_flat(escalation.by)}") if escalation.by else Text("not yet", "bold yellow")
     yield Labelled("answered", by, style="bold magenta")
+
+
+def _proposed(proposed: object, detail: Detail) -> str:
+    """Return the calls of a decision that was not carried out, one a line; of anything else its JSON."""
+    match proposed:
+        case {"kind": "call_tools", "calls": [*calls]} if all(isinstance(call, Mapping) for call in calls):
+            lines = (
+                f"{_flat(as_text(call.get('tool')))}({_arguments(call.get('arguments'), detail)})" for call in calls
+            )
+            return "\n".join(lines)
+    return clipped(_flat(as_text(proposed)), detail.data)
 
 
 def _pivot(pivot: Pivot) -> Text:
@@ -187,6 +211,10 @@ def _costs(turn: Turn) -> Text:
     tokens = f"{turn.input_tokens:,} tokens in, {turn.output_tokens:,} out"
     waited = sum(attempt.latency_ms or 0 for attempt in turn.attempts)
     return joined([cost, Text(reserved, "yellow"), tokens, f"model took {span(waited)}" if waited else ""])
+
+
+def _place(at: Position) -> str:
+    return f"turn {at[0]} call {at[1]}"
 
 
 def _flat(text: str) -> str:

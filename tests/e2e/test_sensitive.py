@@ -30,10 +30,10 @@ from local.clock import WallClock
 from local.cloud import LocalCloud
 from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said, turns_taken
-from local.trace import timeline
 from local.up import serve
 from local.up.identity import operator
 from tests.e2e.served import ask
+from tests.support.timelines import timeline
 
 VAULT = Path(__file__).parent / "vault"
 TAX_NUMBER, PIN, CARD = "078-05-1120", "93571-55", "4111 1111 1111 1111"

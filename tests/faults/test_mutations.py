@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from ballast import run
-from ballast.contracts import Effects
+from ballast import run as run_module
+from ballast.contracts import Effects, Planner
+from ballast.run import Run
+from functions.rollback import plan
 from local.moto_seams.replaced import replaced
 from tests.faults import kinds
 from tests.faults.judge import judge
@@ -86,14 +88,17 @@ def test_without_the_record_of_the_intent_an_effect_is_in_no_log(world: World, b
 
 
 def test_without_the_undo_what_was_given_up_still_stands(world: World, before: Shop) -> None:
-    with replaced(run, "to_undo", lambda _: ()):
+    def nothing_left(planner: Any, task: Any, run: Run, _: Any) -> Any:
+        return planner._done(task, run, run.successor(Planner.ROLLBACK, has_fallback=True))
+
+    with replaced(plan.RollbackPlanner, "_decide", nothing_left):
         found = wrongs(world, before, [_gives_up()])
 
     assert any("still stands" in wrong for wrong in found), found
 
 
 def test_an_ending_that_says_nothing_of_what_stands_is_found_out(world: World, before: Shop) -> None:
-    with replaced(run, "effects", lambda *_: Effects.UNDONE):
+    with replaced(run_module, "effects", lambda *_: Effects.UNDONE):
         found = wrongs(world, before, [_gives_up()])
 
     assert any("effects are undone, says the ending, and the shop is not as it was" in wrong for wrong in found), found

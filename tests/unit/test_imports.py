@@ -38,7 +38,7 @@ RANKS = {
 }
 RANKS |= {"contracts": 1, "aws_errors": 1, "errors": 0, "metrics": 0}
 #: The pure part of the log: what every fold reads.
-EVENTS = {"ballast.log.event", "ballast.log.events", "ballast.log.keys"}
+EVENTS = {"ballast.log.event", "ballast.log.events", "ballast.log.keys", "ballast.log.mended"}
 
 #: Words by which code gives away that it speaks to a model, and calls that do.
 MODEL_CLIENT = re.compile(r"bedrock|anthropic|openai|litellm|langchain", re.IGNORECASE)
@@ -164,11 +164,11 @@ def only_the_dispatcher_names_handlers(sources: Sources) -> list[str]:
 
 
 def part_of(module: str) -> str:
-    """Return the part of the layer that a module is in, or that a name is imported from. A run has its folds."""
+    """Return the part of the layer that a module, or an imported name, is in. A run has its folds and its story."""
     if any(within(module, one) for one in EVENTS):
         return "log.events"
     part = module.split(".")[1]
-    return "run" if part == "folds" else part
+    return "run" if part in ("folds", "timeline") else part
 
 
 def arrows_in_the_layer_point_down(sources: Sources) -> list[str]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from operator import is_
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ballast.contracts import Effects, ExitReason, Planner, RunRequest, ToolCall
 from ballast.contracts.notice import Outcome, RunEscalated
@@ -29,7 +29,7 @@ from ballast.folds.cost import Cost, cost
 from ballast.folds.counts import Counts, counts
 from ballast.folds.effects import Standing, earlier, effects, ended_effects, frozen, standing, to_undo
 from ballast.folds.moves import Moved, moves
-from ballast.folds.opening import Opening, opening, requested
+from ballast.folds.opening import Grant, Opening, grants, opening, requested
 from ballast.folds.outcome import outcome, to_announce
 from ballast.folds.progress import Progress, progress
 from ballast.folds.rejections import Rejection, rejected, rejected_before
@@ -37,10 +37,13 @@ from ballast.folds.sameness import Identity, identity
 from ballast.folds.saved import StoppedLoop, saved
 from ballast.folds.succession import successor, why_it_stopped
 from ballast.folds.summary import proposed, summary
-from ballast.folds.usage import Spent, Usage, spent, usage
+from ballast.folds.usage import CallCharge, Spent, Usage, call_charges, spent, usage
 from ballast.log.event import Event, order
 from ballast.log.events import Fact, ModelRequested, ModelResponded, RunEnded, RunOpened, RunRefused
 from ballast.log.keys import Key
+
+if TYPE_CHECKING:
+    from ballast.contracts.timeline import Timeline
 
 FactT = TypeVar("FactT", bound=Fact)
 ValueT = TypeVar("ValueT")
@@ -77,6 +80,11 @@ class Turn:
     def calls(self) -> tuple[CallState, ...]:
         """Its calls, by position, with what became of each."""
         return calls_of(self)
+
+    @cached_property
+    def call_charges(self) -> Mapping[int, tuple[CallCharge, ...]]:
+        """What each attempt at its calls cost, by the call's position."""
+        return call_charges(self)
 
     @cached_property
     def spent(self) -> Spent:
@@ -278,6 +286,11 @@ class Run(Sequence[Event]):
         return opening(self)
 
     @cached_property
+    def grants(self) -> tuple[Grant, ...]:
+        """What people granted to the agent: the turn, the budget that they added, and what of it was leased."""
+        return grants(self)
+
+    @cached_property
     def ending(self) -> RunEnded | RunRefused | None:
         """How it ended; None while it goes on."""
         ended = next((event.fact for event in self.events if event.name in (RunEnded.NAME, RunRefused.NAME)), None)
@@ -298,6 +311,16 @@ class Run(Sequence[Event]):
     def progress(self) -> Progress:
         """Where it stands."""
         return progress(self)
+
+    def timeline(self, unreadable: Mapping[str, str] | None = None, *, run_id: str = "") -> Timeline:
+        """Return its whole story, as everybody may see it, to be laid out; also of a log that is cut off or garbled.
+
+        ``unreadable`` says what is wrong with entries of its log that are not among its events, by their key;
+        ``run_id`` whose story it is where there is no event. Raises ``ValueError`` where there is none of the three.
+        """
+        from ballast.timeline import told  # who acts on a run does not pay for it
+
+        return told(self, unreadable or {}, run_id)
 
     # ── what was decided ─────────────────────────────────────────────────────────────────────────────────────
 

@@ -96,6 +96,7 @@ def test_a_run_of_which_ttl_left_anything_is_gone_whatever_it_is(stack: Stack, w
     stack.clock.now += timedelta(days=61)
 
     assert get(stack, f"/runs/{run_id}").status == get(stack, f"/runs/{run_id}/events").status == 404
+    assert get(stack, f"/runs/{run_id}/timeline").status == 404
     for status in (None, "running", "answered", "corrupt"):
         asked = {"tenant": tenant} | ({"status": status} if status else {})
         assert everything(stack, "/runs", "runs", "next", **asked) == [], status

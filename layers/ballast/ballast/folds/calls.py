@@ -90,7 +90,8 @@ class CallState:
         """Whether its outcome is recorded."""
         return self.status not in ("proposed", "intended")
 
-    def _after(self, fact: Fact) -> CallState:
+    def after(self, fact: Fact) -> CallState:
+        """Return the call as it stands after one more fact about it."""
         match fact:
             case CallIntended():
                 return replace(
@@ -162,7 +163,7 @@ def calls_of(turn: Turn) -> tuple[CallState, ...]:
     states = {index: CallState(made.turn, index, made.planner, call) for index, call in enumerate(made.calls, start=1)}
     for event in turn.events:
         if event.name.startswith("call.") and event.index in states:
-            states[event.index] = states[event.index]._after(event.fact)
+            states[event.index] = states[event.index].after(event.fact)
     return tuple(states.values())
 
 
