@@ -2,6 +2,7 @@
 import { asId, get } from "./api.js";
 import { breakerCard, breakerForm, brokenModes, readBreaker } from "./breaker.js";
 import { badge, button, el, keyed, settle } from "./dom.js";
+import { LastDay } from "./lastday.js";
 import { may, operates, ownTenant } from "./me.js";
 import { list, object, text } from "./reading.js";
 import { Sweep } from "./sweep.js";
@@ -29,10 +30,11 @@ export class Overview {
     this.verdict = el("section", { class: "verdict", role: "status" });
     this.wrong = el("ul", { class: "cards", "aria-label": "What to look at" });
     this.control = el("div", { class: "control" });
+    this.lastDay = new LastDay(this.tenant);
     this.money = el("p", { class: "money-line" });
     this.rows = el("ul", { class: "cards runs", "aria-label": "Runs" });
     this.more = el("div", { class: "row" });
-    this.node = el("div", {}, this.verdict, this.wrong, this.control,
+    this.node = el("div", {}, this.verdict, this.wrong, this.control, this.lastDay.node,
       el("section", { "aria-labelledby": "runs-title" }, el("h2", { id: "runs-title", text: "Runs" }), this.filter(),
         this.money, this.rows, this.more));
   }
@@ -49,7 +51,7 @@ export class Overview {
       ...Object.fromEntries(ENDED_BADLY.map((status) => [status, runs({ status, since, limit: "20" })])),
     };
     const names = Object.keys(wanted);
-    const came = await Promise.allSettled(Object.values(wanted));
+    const [came] = await Promise.all([Promise.allSettled(Object.values(wanted)), this.lastDay.read(signal)]);
     signal.throwIfAborted();
     came.forEach((result, at) => { if (result.status === "fulfilled") this.seen[names[at]] = result.value; });
     this.stale = names.filter((_, at) => came[at].status === "rejected");
@@ -64,6 +66,8 @@ export class Overview {
     this.drawVerdict(wrong);
     keyed(this.wrong, wrong, { key: (item) => item.key, signature: (item) => item, build: (item) => (item.kind === "breaker" ? breakerCard(item) : problemCard(item)) });
     settle(this.control, operates(), () => operates() && breakerForm(() => this.changed?.()));
+    const { found, whole } = object(this.seen.escalations);
+    this.lastDay.draw({ open: list(found).filter(isForPeople), whole: whole === true && !this.stale.includes("escalations") });
     const first = runsOf(this.seen.page);
     const newest = new Set(first.map((run) => run.run_id));
     const shown = [...first, ...this.older.filter((run) => !newest.has(run.run_id))];
@@ -74,8 +78,7 @@ export class Overview {
   problems() {
     const tell = (kind, level) => (one) => ({ key: `${kind} ${one.escalation_id ?? one.run_id}`, kind, level, one });
     const mine = list(this.seen.escalations?.found).filter((one) => !this.tenant || one.tenant === this.tenant);
-    // A question to the requester is nobody else's to answer.
-    const open = mine.filter(({ escalation_id, kind }) => asId(escalation_id) && kind !== "question").sort(oldestFirst);
+    const open = mine.filter(isForPeople).sort(oldestFirst);
     const late = runsOf({ runs: list(this.seen.running?.found) }).filter((run) => run.status === "running" && isLate(run)).sort(oldestFirst);
     const ended = ENDED_BADLY.flatMap((status) => runsOf(this.seen[status])).filter(({ status }) => ENDED_BADLY.includes(status));
     const corrupt = new Map([this.seen.page, { runs: list(this.seen.running?.found) }, ...ENDED_BADLY.map((status) => this.seen[status])].flatMap(runsOf)
@@ -163,6 +166,11 @@ export class Overview {
 
 function runsOf(answer) {
   return list(object(answer).runs).map(object).filter((run) => asId(run.run_id));
+}
+
+/** A question to the requester is nobody else's to answer. */
+function isForPeople({ escalation_id, kind }) {
+  return asId(escalation_id) && kind !== "question";
 }
 
 function oldestFirst(one, other) {

@@ -188,6 +188,26 @@ LOG: list[dict[str, Any]] = [
 ]
 
 
+def hours_ago(back: int) -> str:
+    """Return the beginning of the hour so many hours before the current one."""
+    return (NOW.replace(minute=0, second=0) - timedelta(hours=back)).isoformat()
+
+
+def activity(**last: int) -> dict[str, Any]:
+    """Return the last day's runs of the API: two answers an hour, one of them the fallback's; ``last`` is this hour."""
+    hour = {"runs": 3, "answered": 2, "looked_at": 2, "by_others": 1}
+    hours = [{"since": hours_ago(back), **hour, **(last if back == 0 else {})} for back in reversed(range(24))]
+    return {"tenant": "default", "hours": hours}
+
+
+def budget(*taken: str, tenant: str | None = None) -> dict[str, Any]:
+    """Return the money windows of the API: ``taken`` are the newest hours, oldest first; before them nothing."""
+    every = ["0.00"] * (24 - len(taken)) + list(taken)
+    hours = [{"since": hours_ago(23 - at), "taken_usd": usd, "spent_usd": usd} for at, usd in enumerate(every)]
+    day = {"since": hours_ago(3), "taken_usd": "12.50", "spent_usd": "12.00"}
+    return {"tenant": tenant, "hour_limit_usd": "20.00", "day_limit_usd": "100.00", "day": day, "hours": hours}
+
+
 def night() -> dict[str, Any]:
     """Return the answers of an API in trouble, keyed as ``FakeApi`` wants them."""
     waiting = run(
@@ -221,6 +241,9 @@ def night() -> dict[str, Any]:
         "GET /runs?status=unanswered": {"runs": [silent], "next": None},
         f"GET /runs/{run_id('w')}": waiting,
         f"GET /runs/{run_id('w')}/events": {"events": LOG, "next": None},
+        "GET /activity": activity(runs=12, answered=6, looked_at=6, by_others=3),
+        "GET /budget": budget("2.00", "13.00", "18.50"),
+        "GET /escalations?status=answered": {"escalations": [], "next": None},
     }
 
 
