@@ -35,7 +35,7 @@ class History:
         """Return the history that ``log`` has of the task's run."""
         return cls(
             lambda: log.read_turn(task.run_id, task.turn),
-            lambda: log.read(task.run_id),
+            lambda: log.follow(task.run_id),
             lambda: tuple(event for event in log.unsigned(task.run_id) if event.turn == task.turn),
         )
 
@@ -51,7 +51,7 @@ class History:
 
     @cached_property
     def run(self) -> Run:
-        """The whole log, strongly consistent. Not older than ``turn``."""
+        """The run, strongly consistent; see ``RunLog.follow``. Not older than ``turn``."""
         return self._read_run()
 
     @property

@@ -75,7 +75,7 @@ class Agent:
         ``invocation`` tells this attempt from a concurrent one; ``remaining_ms`` says how long this Lambda still
         lives. Raises ``RetryLater`` where another attempt may help.
         """
-        run = self.log.read(task.run_id)
+        run = self.log.follow(task.run_id)
         decided = run.proposals.get(task.turn)
         if decided is not None:
             return PlanSummary.of(decided.decision, parallel=decided.parallel)
@@ -211,7 +211,7 @@ class Agent:
             ),
         )
         self._report(requested, charge, None, latency_ms)
-        return self.log.read(run.run_id)
+        return self.log.follow(run.run_id)
 
     def _hand_over(self, run: Run, task: PlanTask, because: GiveUp) -> PlanSummary:
         decided = PlanDecided(

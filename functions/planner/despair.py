@@ -22,10 +22,15 @@ from ballast.validation.amounts import names_amount
 from ballast.validation.taint import wanted_of
 from ballast.validation.value import Wanted
 
+#: Under this name a run keeps what was seen of its calls.
+_LOOPS = "loops"
+
 
 def circles(run: Run, playbook: Playbook) -> Despair:
     """Return what the log says about circles. ``Rung.LOOP``: told, forbidden the tool, and the agent still goes on."""
-    return despair(run, polled=_polled(playbook), same=playbook.identity, target=partial(_target, playbook))
+    return despair(
+        run, polled=_polled(playbook), same=playbook.identity, target=partial(_target, playbook), remember=_LOOPS
+    )
 
 
 def verdict(run: Run, turn: int, decision: CallTools | Answer | HandOver, playbook: Playbook) -> tuple[LoopSignal, ...]:
@@ -33,7 +38,9 @@ def verdict(run: Run, turn: int, decision: CallTools | Answer | HandOver, playbo
     if not isinstance(decision, CallTools):
         return ()
     polled, target = _polled(playbook), partial(_target, playbook)
-    return recorded(verdicts(run, turn, decision.calls, polled=polled, same=playbook.identity, target=target))
+    return recorded(
+        verdicts(run, turn, decision.calls, polled=polled, same=playbook.identity, target=target, remember=_LOOPS)
+    )
 
 
 def noticed(found: Despair, run: Run) -> Mapping[int, Sign]:

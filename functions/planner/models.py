@@ -42,8 +42,8 @@ class Attempts:
     @classmethod
     def of(cls, run: Run, turn: int) -> "Attempts":
         """Return what the run's log says of ``turn``."""
-        tried = Counter(asked.model for asked in run.facts(ModelRequested) if asked.turn == turn)
-        failed = [one for one in run.facts(ModelFailed) if one.turn == turn]
+        here = Run(run.turn(turn).events)
+        tried, failed = Counter(asked.model for asked in here.facts(ModelRequested)), here.facts(ModelFailed)
         if not failed:
             return cls(tried)
         return cls(tried, ExitReason(failed[-1].exit_reason or ""), failed[-1].error)

@@ -31,7 +31,7 @@ def new_messages(run: Run, noticed: Mapping[int, Sign] | None = None) -> list[di
 
 def _results(run: Run, turn: int, noticed: Mapping[int, Sign]) -> list[dict[str, Any]]:
     """Return the results of the calls of ``turn``, with whose completion the prompt ends so far."""
-    states = {state.index: state for state in run.calls if state.turn == turn and state.planner is Planner.AGENT}
+    states = {state.index: state for state in run.turn(turn).calls if state.planner is Planner.AGENT}
     # A server-side tool's call is among them, under an id that is no ``call_id``.
     ids = [block["toolUse"]["toolUseId"] for block in run.prompt.messages[-1]["content"] if "toolUse" in block]
     wanted = [(index, call_id(turn, index)) for index in range(1, len(ids) + 1)]
@@ -93,13 +93,13 @@ def _notes(run: Run) -> list[dict[str, Any]]:
     # That others were told of an escalation is recorded late, perhaps after the agent has seen how it was answered.
     fresh = {event.turn for event in run.unseen if event.turn > 0 and event.name != EscalationAnnounced.NAME}
     notes: list[str] = []
-    for turn, made in run.proposals.items():
-        if turn not in fresh or made.planner in (Planner.AGENT, Planner.REQUESTER):
+    for turn in sorted(fresh):
+        made = run.turn(turn).proposal
+        if made is None or made.planner in (Planner.AGENT, Planner.REQUESTER):
             continue
-        for state in run.calls:
-            if state.turn == turn:
-                arguments = json.dumps(state.as_admitted.arguments, ensure_ascii=False, sort_keys=True)
-                notes.append(f"{made.planner} called {state.call.tool}({arguments}): {state.status}.")
+        for state in run.turn(turn).calls:
+            arguments = json.dumps(state.as_admitted.arguments, ensure_ascii=False, sort_keys=True)
+            notes.append(f"{made.planner} called {state.call.tool}({arguments}): {state.status}.")
         if isinstance(made.decision, HandOver) and made.decision.guidance:
             notes.append(f"A person says: {made.decision.guidance}")
     if not notes:

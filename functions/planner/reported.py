@@ -12,7 +12,7 @@ What cannot be right is named (``why``), recorded with the charge and counted (`
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -154,18 +154,25 @@ def _at_most(tokens: TokenCounts, prompt: int) -> TokenCounts:
     return TokenCounts(output=tokens.output, **kept)
 
 
-def sent_bytes(system: Any, tools: Any, messages: Sequence[Mapping[str, Any]]) -> int:
+def sent_bytes(system: Any, tools: Any, messages: Sequence[Mapping[str, Any]], *, before: int = 0) -> int:
     """Return the bytes of a prompt that every provider counts as text.
 
     Not earlier reasoning, which some leave out, nor pictures and documents, which none counts by their bytes. A run
-    of one mark counts as a few of it, as tokenizers count it.
+    of one mark counts as a few of it, as tokenizers count it. ``before``: the ``messages_bytes`` of earlier messages.
     """
-    told = [
-        [block for block in message["content"] if not _NO_TEXT & block.keys()]
-        for message in messages
-        if isinstance(message.get("content"), list)
-    ]
-    return _bytes(json.dumps([system, tools, told], ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    listed = before + messages_bytes(messages)
+    return _bytes(_json([system, tools, []])) + max(0, listed - len(","))
+
+
+def messages_bytes(messages: Iterable[Mapping[str, Any]]) -> int:
+    """Return the part of ``sent_bytes`` that messages have, each with the comma behind it."""
+    contents = (message["content"] for message in messages if isinstance(message.get("content"), list))
+    told = ([block for block in blocks if not _NO_TEXT & block.keys()] for blocks in contents)
+    return sum(_bytes(_json(one)) + len(",") for one in told)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def tier_of(reply: Mapping[str, Any]) -> str | None:

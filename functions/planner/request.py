@@ -5,7 +5,7 @@ from typing import Any
 
 from ballast.contracts import ExitReason
 from ballast.contracts.service_tier import ServiceTier
-from ballast.folds.conversation import Prompt, prompt_digest
+from ballast.folds.conversation import Prompt, prompt_digest, said
 from ballast.folds.despair import Despair, recorded
 from ballast.log.events import ModelRequested, ModelResponded
 from ballast.log.keys import Key
@@ -16,7 +16,7 @@ from ballast.run import Run
 from functions.planner.completion import sendable
 from functions.planner.despair import noticed
 from functions.planner.prompt import new_messages
-from functions.planner.reported import sent_bytes
+from functions.planner.reported import messages_bytes, sent_bytes
 
 #: Prompts have about 4 bytes a token. A count by which they had more than so many may be right; no bound relies on it.
 _USUAL_BYTES = 16
@@ -66,17 +66,27 @@ def compose(
     )
     if isinstance(reservation, ExitReason):
         return reservation
-    whole = run.prompt.extended(delta)
     requested = delta.model_copy(
         update={
             "max_tokens": reservation.max_tokens,
             "prompt_bound": bound,
-            "sent_bytes": sent_bytes(whole.system, whole.tools, whole.messages),
+            "sent_bytes": _sent_bytes(run, run.prompt.extended(delta)),
             "reserved_microusd": reservation.microusd,
         }
     )
     seen = run.as_shown.prompt.extended(_as_shown(requested, shown))
     return requested.model_copy(update={"prompt_sha256": prompt_digest(run, seen, requested.inference)})
+
+
+def _sent_bytes(run: Run, prompt: Prompt) -> int:
+    """Return the bytes of a prompt's texts; those of its messages so far are not counted anew."""
+
+    def answered(before: tuple[int, int], requested: ModelRequested, responded: ModelResponded) -> tuple[int, int]:
+        more = (*requested.messages, said(responded))
+        return before[0] + len(more), before[1] + messages_bytes(more)
+
+    count, size = run.along(prompt.after, "sent bytes", (0, 0), answered)
+    return sent_bytes(prompt.system, prompt.tools, prompt.messages[count:], before=size)
 
 
 def _other_than(before: Prompt, first: Prompt) -> dict[str, Any]:
@@ -118,13 +128,18 @@ def _exact(run: Run, last: ModelResponded, model_id: str) -> int | None:
 def converse_request(run: Run, requested: ModelRequested) -> dict[str, Any]:
     """Return the arguments of ``converse`` for an attempt that the run does not have yet."""
     prompt = run.prompt.extended(requested)
+
+    def answered(before: tuple[Any, ...], asked: ModelRequested, responded: ModelResponded) -> tuple[Any, ...]:
+        return (*before, *map(sendable, asked.messages), sendable(said(responded)))
+
+    messages = run.along(prompt.after, "sendable", (), answered)
     tier = requested.service_tier or ServiceTier.DEFAULT
     # The default one is not named: a model without tiers refuses the field.
     named = {} if tier == ServiceTier.DEFAULT else {"serviceTier": {"type": tier}}
     return named | {
         "modelId": requested.model,
         "system": sendable(prompt.system),
-        "messages": sendable(prompt.messages),
+        "messages": [*messages, *map(sendable, prompt.messages[len(messages) :])],
         "toolConfig": sendable(prompt.tools),
         "inferenceConfig": {
             "maxTokens": requested.max_tokens,

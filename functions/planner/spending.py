@@ -54,9 +54,7 @@ def passed(run: Run) -> datetime | None:
     leases = opened is not None and opened.lease is not None
     extended = {one.turn for one in run.facts(LeaseExtended)}
     handed_over = granted = None
-    for event in run:
-        if event.name not in (PlanDecided.NAME, EscalationAnswered.NAME):
-            continue
+    for event in run.named(PlanDecided, EscalationAnswered):
         match event.fact:
             case PlanDecided(breaker=BreakerHeld(at=at)):
                 handed_over = datetime.fromisoformat(at)

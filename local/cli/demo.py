@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
 from local.cli.exits import Exit, exit_of
 from local.cli.mailbox import Mailbox
@@ -16,7 +17,6 @@ from local.cli.watch import watch
 from local.clock import WallClock
 from local.journal import Journal, state_folder
 from local.scenarios import Scenario, find, names, unmet
-from local.trace.timeline import Timeline
 
 if TYPE_CHECKING:
     from local.cloud import LocalCloud

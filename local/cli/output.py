@@ -5,9 +5,9 @@ import sys
 from rich.console import Console, RenderableType
 from rich.text import Text
 
+from ballast.contracts.timeline import Timeline
 from local.trace.clean import clean
 from local.trace.layout import Plain
-from local.trace.timeline import Timeline
 
 
 class _Piped(Console):

@@ -2,13 +2,11 @@
 
 import os
 from argparse import Namespace
-from dataclasses import replace
 
+from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
 from local.cli.exits import Exit
 from local.journal import Journal, SavedRun, state_folder
-from local.trace.fold import timeline
-from local.trace.timeline import Timeline
 
 
 def trace(typed: Namespace) -> int:
@@ -30,10 +28,11 @@ def trace(typed: Namespace) -> int:
 
 def _timeline(saved: SavedRun) -> Timeline:
     """Return the run's timeline; one that was cut off does not go on, and waits for nobody."""
-    made = timeline(saved.events, saved.corrupt)
+    made = saved.events.timeline(saved.corrupt)
     if not saved.cut_off or made.status not in ("open", "waiting"):
         return made
-    return replace(made, status="aborted", ending=f"Cut off: its process ended before it did. {made.ending}")
+    ending = f"Cut off: its process ended before it did. {made.ending}"
+    return made.model_copy(update={"status": "aborted", "ending": ending})
 
 
 def _list(runs: list[SavedRun], *, as_json: bool) -> int:

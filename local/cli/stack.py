@@ -183,14 +183,12 @@ def _run(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
 
 
 def _trace(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
-    from local.trace.fold import timeline
-
     if typed.run is None:
         raise InvalidInput("RUN: name it. `ballast trace` without --stack lists the runs that were started from here.")
     events, corrupt = cloud.read_all(typed.run)
     if not events and not corrupt:
         raise InvalidInput(f"{typed.run}: the stack {typed.stack} has no log of it. A run's whole id is needed here.")
-    made = timeline(events, corrupt, run_id=typed.run)
+    made = events.timeline(corrupt, run_id=typed.run)
     if typed.json:
         print(made.to_json())
     else:

@@ -128,7 +128,6 @@ def _attend(
     pause: Callable[[float], None],
 ) -> None:
     """Print endings, keep logs, pass answers on; does not return. Where no function ran, it asks the cloud nothing."""
-    from local.trace.fold import timeline
     from local.trace.words import usd
 
     seen = -1
@@ -144,7 +143,7 @@ def _attend(
                 screen.line(f"{run_id}  ended before anything was in its log", "bold")
                 continue
             journal.save(run_id, "up", events)
-            made = timeline(events)
+            made = events.timeline()
             by = f" by {made.by}" if made.by else ""
             screen.line(f"{run_id}  {made.status}{by}, {usd(made.spent_microusd)} spent", "bold")
         pause(_EVERY_S)

@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from ballast.contracts import RunRequest
+from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput, NotAdmitted
 from ballast.log.event import Event
 from ballast.log.events import ApprovalRequested, EscalationOpened
@@ -15,8 +16,6 @@ from local.cli.output import Screen
 from local.cli.people import People
 from local.cli.progress import progress
 from local.journal import Journal
-from local.trace.fold import timeline
-from local.trace.timeline import Timeline
 
 #: So long the runs that are cut off may take to be closed: aborted, and settled in their log.
 CLOSED_WITHIN_S = 10.0
@@ -64,7 +63,7 @@ def watch(
     except BaseException as problem:
         refused = not begun and isinstance(problem, InvalidInput | NotAdmitted)  # then there is no run
         if not refused and (events := keep(cloud, run_id, journal, title)):
-            how = "goes on" if timeline(events).status in ("open", "waiting") else "is aborted"
+            how = "goes on" if events.timeline().status in ("open", "waiting") else "is aborted"
             screen.line(f"The run {how}. The log so far is kept: ballast trace {run_id}", "yellow")
         raise
     finally:
@@ -72,7 +71,7 @@ def watch(
     if not wait and not events.has_ended and any(event.name in ASKS for event in events):
         events = keep(cloud, run_id, journal, title)
         screen.line(_not_waited_for(cloud, events), "yellow")
-        return timeline(events)
+        return events.timeline()
     if not events:
         ended = cloud.wait(run_id, 0)
         refused = isinstance(ended.output, dict) and ended.output.get("status") == "refused"
@@ -80,7 +79,7 @@ def watch(
         sentence = f"Ended before anything was in its log: {why}"
         return Timeline(run_id=run_id, status="refused" if refused else "failed", ending=sentence)
     journal.save(run_id, title, events)
-    return timeline(events)
+    return events.timeline()
 
 
 def close(cloud: Mortal, run_ids: Sequence[str], within_s: float = CLOSED_WITHIN_S) -> None:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ballast.contracts.timeline import Corrected, Timeline
 from ballast.errors import LogCorrupt
-from ballast.folds.cost import Correction, corrected
 from ballast.log.event import GARBLED, Event
 from ballast.run import Run
 from local.cost.charges import Charge, charges
@@ -27,7 +27,7 @@ class Explanation:
     ceiling: int
     running: int
     saved: int
-    corrected: Mapping[str, Correction] = field(default_factory=dict)
+    corrected: Mapping[str, Corrected] = field(default_factory=dict)
 
     @property
     def as_corrected(self) -> int:
@@ -73,21 +73,25 @@ class Explanation:
             "unspent_microusd": self.unspent,
             "saved_microusd": self.saved,
             "as_corrected_microusd": self.as_corrected,
-            "corrected": {run_id: asdict(one) for run_id, one in self.corrected.items()},
+            "corrected": {run_id: one.model_dump() for run_id, one in self.corrected.items()},
             "by": {name: [asdict(one) for one in sums] for name, sums in self.tables().items()},
             "charges": [asdict(charge) for charge in self.charges],
         }
 
 
-def _of_one(events: Sequence[Event]) -> tuple[Sequence[Charge], bool, int, int]:
-    """Return a run's charges, whether it goes on, its ceiling, and what was saved."""
-    run = Run.of(events)
-    _ = run.usage  # it raises where an amount is none, which a sum would hide
-    charged = charges(run)
-    if not run.is_open:
-        return charged, not run.has_ended, 0, 0
-    spared = sum(loop.saved_microusd for loop in run.stopped_loops)
-    return charged, not run.has_ended, run.opening.cost_ceiling_microusd, spared
+def _of_one(run: Run) -> tuple[Timeline, Sequence[Charge], int]:
+    """Return a run's story, its charges and its ceiling.
+
+    A story leaves out what cannot be read, and a sum would hide that: where it is about money, this raises.
+    """
+    _ = run.usage
+    made = run.timeline()
+    if run.is_open:
+        return made, charges(made), run.opening.cost_ceiling_microusd
+    if run.has_ended:
+        _ = run.request
+        return made, charges(made), 0
+    return made, (), 0
 
 
 def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None = None) -> Explanation:
@@ -98,12 +102,13 @@ def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None =
     """
     runs: list[str] = []
     found: list[Charge] = []
-    said: dict[str, Correction] = {}
+    said: dict[str, Corrected] = {}
     ceiling = running = spared = 0
     for events in logs:
         run_id = events[0].run_id
         try:
-            charged, open_, leased, saved_ = _of_one(events)
+            run = Run.of(events)
+            made, charged, leased = _of_one(run)
         except (LogCorrupt, *GARBLED) as problem:
             if left_out is None:
                 raise
@@ -111,9 +116,9 @@ def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None =
             continue
         runs.append(run_id)
         found += charged
-        running += open_
+        running += not run.has_ended
         ceiling += leased
-        spared += saved_
-        if (one := corrected(Run.of(events))) is not None:
-            said[run_id] = one
+        spared += made.money.saved_microusd
+        if made.corrected is not None:
+            said[run_id] = made.corrected
     return Explanation(tuple(runs), tuple(found), ceiling, running, spared, said)

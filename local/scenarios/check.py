@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+from ballast.contracts.timeline import Timeline
 from local.scenarios.scenario import Item, Scenario
-from local.trace.timeline import Timeline
 
 #: (logical id of the table, key) to the item's attributes; None where there is no such item.
 ReadItem = Callable[[str, dict[str, str]], dict[str, Any] | None]

@@ -6,11 +6,10 @@ Everything that came out of the log goes through ``clean`` and becomes plain ``T
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ballast.folds.cost import Correction
+from ballast.contracts.timeline import Corrected, Timeline
 from local.trace.clean import as_text, clean, clipped
 from local.trace.layout import FULL, Detail, Heading, Labelled, Plain, joined
 from local.trace.render_turn import turn_lines
-from local.trace.timeline import Timeline
 from local.trace.words import count, span, usd
 
 STATUS_STYLES = {
@@ -31,7 +30,7 @@ def render(timeline: Timeline, *, full: bool = False) -> RenderableType:
     detail = FULL if full else Detail()
     ending = Plain(Text(clean(timeline.ending)))
     lines: list[RenderableType] = [Plain(headline(timeline)), ending, Plain(_figures(timeline)), Text("")]
-    lines += [Labelled("CORRUPT", Text(clean(one), "bold red")) for one in timeline.corrupt]
+    lines += [Labelled("CORRUPT", Text(clean(f"{one.seq}: {one.why}"), "bold red")) for one in timeline.unreadable]
     lines += _request(timeline, detail)
     for turn in timeline.turns:
         lines += [Text(""), *turn_lines(turn, detail, request=as_text(timeline.request.get("text")))]
@@ -76,7 +75,7 @@ def _figures(timeline: Timeline) -> Text:
     )
 
 
-def corrected(said: Correction | None) -> str:
+def corrected(said: Corrected | None) -> str:
     """Return what an operator says that a run cost, and who; nothing where nobody does."""
     if said is None:
         return ""

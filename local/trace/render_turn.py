@@ -1,14 +1,24 @@
 """Draw one turn: who was in charge, what was asked, proposed, done, refused, and what it cost."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from ballast.contracts.meaning import meaning
+from ballast.contracts.timeline import (
+    Approval,
+    Call,
+    Decided,
+    Escalation,
+    ModelAttempt,
+    Pivot,
+    Position,
+    Turn,
+)
 from local.trace.clean import as_text, brief, clean, clipped, shared
 from local.trace.layout import NO_BREAK, Detail, Heading, Labelled, joined
-from local.trace.timeline import Approval, Attempt, Call, Decided, Escalation, Pivot, Turn
-from local.trace.words import count, meaning, span, usd
+from local.trace.words import count, span, usd
 
 PLANNER_STYLES = {
     "agent": "bold cyan",
@@ -53,7 +63,7 @@ def turn_lines(turn: Turn, detail: Detail, *, request: str) -> Iterator[Renderab
         yield Labelled("so far", _costs(turn))
 
 
-def _attempt(attempt: Attempt, turn: Turn, detail: Detail, request: str) -> Iterator[RenderableType]:
+def _attempt(attempt: ModelAttempt, turn: Turn, detail: Detail, request: str) -> Iterator[RenderableType]:
     prompt = _prompt(attempt, detail, request)
     if prompt and not (attempt.attempt > 1 and attempt.prompt == turn.attempts[0].prompt):
         yield Labelled("prompt", Text(prompt, "dim"))
@@ -74,7 +84,7 @@ def _attempt(attempt: Attempt, turn: Turn, detail: Detail, request: str) -> Iter
         yield Labelled("stopped", Text(f"{_reason(attempt.exit_reason)} ({_flat(attempt.stop_reason)})", "yellow"))
 
 
-def _prompt(attempt: Attempt, detail: Detail, request: str) -> str:
+def _prompt(attempt: ModelAttempt, detail: Detail, request: str) -> str:
     texts = [piece.text for piece in attempt.prompt if piece.kind == "text"]
     said = ["(the request)" if said == request else said for said in texts]
     results = [piece for piece in attempt.prompt if piece.kind == "tool_result"]
@@ -108,16 +118,16 @@ def _call(call: Call, detail: Detail) -> Iterator[RenderableType]:
     if call.effect == "write":
         what.append("  writes", "yellow")
     if call.undoes:
-        what.append(f"  takes back {_flat(call.undoes)}", "bold yellow")
+        what.append(f"  takes back {_place(call.undoes)}", "bold yellow")
     if call.repeats:
-        what.append(f"  repeats {_flat(call.repeats)}, not executed again", "yellow")
+        what.append(f"  repeats {_place(call.repeats)}, not executed again", "yellow")
     yield Labelled(f"call {call.index}", what, style="bold")
-    if call.approval:
-        yield Labelled("approval", _approval(call.approval), style="magenta")
+    if call.approvals:
+        yield Labelled("approval", _approval(call.approvals), style="magenta")
     label, style = OUTCOMES[call.outcome]
     yield Labelled(label, _outcome(call, detail, style), style=style, indent=4)
-    if call.circles:
-        yield Labelled("circles", Text(_flat(call.circles), "bold yellow"), indent=4)
+    if call.signal:
+        yield Labelled("circles", Text(_flat(call.signal.words), "bold yellow"), indent=4)
     if call.outcome == "ok" and call.message:
         yield Labelled("note", Text(clipped(clean(call.message), detail.text), "yellow"), indent=4)
     if call.undo and call.outcome != "refused":
@@ -145,8 +155,11 @@ def _arguments(arguments: object, detail: Detail) -> str:
     return clipped(shown, None if detail.data is None else 2 * detail.data)
 
 
-def _approval(approval: Approval) -> Text:
-    again = f"asked again, since {_flat(', '.join(approval.void))} had changed: " if approval.void else ""
+def _approval(rounds: Sequence[Approval]) -> Text:
+    """Return how the last round of asking ended, and why there was another one before it."""
+    approval = rounds[-1]
+    moved = approval.void or (rounds[-2].void if len(rounds) > 1 else ())
+    again = f"asked again, since {_flat(', '.join(moved))} had changed: " if moved else ""
     if approval.silent:
         return Text("nobody answered in time", "bold yellow")
     if approval.approve is None:
@@ -187,6 +200,10 @@ def _costs(turn: Turn) -> Text:
     tokens = f"{turn.input_tokens:,} tokens in, {turn.output_tokens:,} out"
     waited = sum(attempt.latency_ms or 0 for attempt in turn.attempts)
     return joined([cost, Text(reserved, "yellow"), tokens, f"model took {span(waited)}" if waited else ""])
+
+
+def _place(at: Position) -> str:
+    return f"turn {at[0]} call {at[1]}"
 
 
 def _flat(text: str) -> str:

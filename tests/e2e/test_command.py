@@ -18,8 +18,8 @@ from local.cli import main
 from local.cli.mailbox import Mailbox, Notice
 from local.journal import Journal
 from local.scenarios import find
-from local.trace import timeline
 from tests.support.published import masked
+from tests.support.timelines import timeline
 
 ROOT = Path(__file__).resolve().parents[2]
 SOON_S = 600.0

@@ -11,7 +11,7 @@ from local.cli.demo import Played, play
 from local.cli.output import Screen
 from local.journal import Journal
 from local.scenarios import find, names
-from local.trace import timeline
+from tests.support.timelines import timeline
 
 
 def played(name: str, home: Path) -> tuple[Played, str]:

@@ -20,6 +20,7 @@ from ballast.contracts.secret import MASK
 from ballast.errors import PlaybookInvalid
 from ballast.folds.conversation import prompt_digest, rebuild
 from ballast.log.event import Event
+from ballast.log.events import ModelRequested
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal, split
 from ballast.playbook import load_playbook
@@ -29,10 +30,10 @@ from local.clock import WallClock
 from local.cloud import LocalCloud
 from local.converse.server import ConverseServer
 from local.converse.source import CallableModel, Reply, said, turns_taken
-from local.trace import timeline
 from local.up import serve
 from local.up.identity import operator
 from tests.e2e.served import ask
+from tests.support.timelines import timeline
 
 VAULT = Path(__file__).parent / "vault"
 TAX_NUMBER, PIN, CARD = "078-05-1120", "93571-55", "4111 1111 1111 1111"
@@ -185,12 +186,10 @@ def test_who_may_open_them_reads_the_log_as_it_was_and_its_digests_hold_for_ever
     assert all(secret in json.dumps([event.body for event in whole]) for secret in SECRETS)
     assert [event.digest for event in whole] == [event.digest for event in played.events]
     for events in (whole, played.events):
-        for event in events:
-            if event.name == "model.requested":
-                names = ("model", "max_tokens", "temperature")
-                inference = {name: event.body[f"gen_ai.request.{name}"] for name in names}
-                prompt = rebuild(events, event, as_shown=True)
-                assert prompt_digest(Run.of(events), prompt, inference) == event.body["prompt_sha256"]
+        run = Run.of(events).as_shown
+        assert run.facts(ModelRequested)
+        for asked in run.facts(ModelRequested):
+            assert prompt_digest(run, rebuild(run, asked), asked.inference) == asked.prompt_sha256
 
 
 def test_a_sealed_value_that_was_exchanged_for_another_is_noticed(played: Played) -> None:

@@ -17,8 +17,8 @@ from local.cli.exits import Exit
 from local.cli.parser import parser
 from local.cli.up import up
 from local.journal import Journal
-from local.trace.fold import timeline
 from tests.e2e.test_up_command import APPROVAL, HAPPY, REFUND, ROOT, post
+from tests.support.timelines import timeline
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ import json
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import redirect_stdout
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from functools import partial
 from types import SimpleNamespace
@@ -49,11 +49,11 @@ from functions.intake import api as runs_api
 from local.cli.cost import cost_on_stack
 from local.cli.output import Screen
 from local.evidence import anchor_of, verdict_on
-from local.trace import timeline
 from tests.recorded.recording import ROOT, Recording
 from tests.support.events import sample
 from tests.support.sealing_key import SealingKey
 from tests.support.tables_in_memory import Tables
+from tests.support.timelines import timeline
 
 #: The sections of a reading, in the order in which a failure is best looked at.
 SECTIONS = ("events", "verdict", "money", "folds", "trace", "cost", "api")
@@ -316,10 +316,66 @@ def _trace(world: _World) -> dict[str, Any]:
     def drawn(*, full: bool) -> list[str]:
         printed = io.StringIO()
         screen = Screen(Console(file=printed, width=100, markup=False, highlight=False, emoji=False))
-        screen.trace(replace(made, corrected=None), full=full)  # see _LATER
+        screen.trace(made.model_copy(update={"corrected": None}), full=full)  # see _LATER
         return printed.getvalue().splitlines()
 
-    return {"plain": drawn(full=False), "full": drawn(full=True), "json": json.loads(made.to_json())}
+    return {"plain": drawn(full=False), "full": drawn(full=True), "json": _as_before(json.loads(made.to_json()))}
+
+
+#: What a timeline says since it has a version, by where it says it.
+_SINCE_VERSION_1 = {
+    "run": {"version", "why", "tenant", "intent", "requested_by", "ended_at", "money", "unreadable", "unknown"},
+    "turn": {"at", "unreadable", "unknown", "left_out"},
+    "attempt": {
+        "at",
+        "why",
+        "price_version",
+        "cache_write_tokens",
+        "charged_microusd",
+        "passed_over",
+        "refused_answer",
+    },
+    "piece": {"left_out"},
+    "call": {"signal", "approvals", "notice", "charged_microusd", "attempts", "doubts", "left_out"},
+    "escalation": {"kind", "why", "may_not_answer", "answer_by", "asked_at", "answered_at"},
+    "decided": {"leased_microusd", "breaker"},
+    "pivot": {"why"},
+    "approval": {"round", "approvals", "approvers", "parked", "answer_by", "asked_at", "answered_at"},
+}
+
+
+def _old(kind: str, value: Any, **more: Any) -> Any:
+    if value is None:
+        return None
+    return {name: one for name, one in value.items() if name not in _SINCE_VERSION_1[kind]} | more
+
+
+def _as_before(made: Any) -> Any:
+    """Return version 1 of a timeline's JSON in the form that it had when the runs were recorded."""
+
+    def place(at: Any) -> str:
+        return f"turn {at[0]} call {at[1]}" if at else ""
+
+    def approval(rounds: Any) -> Any:
+        moved = [one["void"] for one in rounds if one["void"]]
+        return _old("approval", rounds[-1], void=moved[-1] if moved else []) if rounds else None
+
+    def call(one: Any) -> Any:
+        circles = one["signal"]["words"] if one["signal"] else ""
+        places = {name: place(one[name]) for name in ("undoes", "repeats")}
+        return _old("call", one, circles=circles, approval=approval(one["approvals"]), **places)
+
+    def attempt(one: Any) -> Any:
+        said = {name: [_old("piece", piece) for piece in one[name]] for name in ("prompt", "completion")}
+        return _old("attempt", one, **said)
+
+    def turn(one: Any) -> Any:
+        parts = {name: _old(name, one[name]) for name in ("escalation", "decided", "pivot")}
+        lists = {"attempts": list(map(attempt, one["attempts"])), "calls": list(map(call, one["calls"]))}
+        return _old("turn", one, **parts, **lists)
+
+    corrupt = [f"{one['seq']}: {one['why']}" for one in made["unreadable"]]
+    return _old("run", made, turns=list(map(turn, made["turns"])), corrupt=corrupt)
 
 
 def _cost(world: _World) -> Any:

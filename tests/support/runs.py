@@ -130,7 +130,7 @@ class Story:
 
     def replies(self, asked: Event, reply: Mapping[str, Any], *, cost: int = 4_000) -> Decided:
         """Record the completion of one attempt and return the decision that stands for its turn."""
-        requested = _requested(asked)
+        requested = asked_in(asked)
         turn, attempt = requested.turn, requested.attempt
         completion = read_completion(reply, turn)
         to = self.run.successor(Planner.AGENT, has_fallback=True)
@@ -158,7 +158,7 @@ class Story:
 
     def breaks(self, asked: Event, reason: ExitReason = ExitReason.MODEL_THROTTLED, *, charged: bool = False) -> None:
         """Record that an attempt brought no completion."""
-        requested = _requested(asked)
+        requested = asked_in(asked)
         failed = ModelFailed(
             turn=requested.turn,
             attempt=requested.attempt,
@@ -245,7 +245,8 @@ class Story:
         return self.run.opening.cost_ceiling_microusd
 
 
-def _requested(asked: Event) -> ModelRequested:
+def asked_in(asked: Event) -> ModelRequested:
+    """Return what ``Story.asks`` recorded."""
     fact = asked.fact
     assert isinstance(fact, ModelRequested)
     return fact

@@ -14,20 +14,22 @@ results. Any prefix of a log is a run. Events never change, so neither does a ru
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, TypeVar, overload
+from operator import is_
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ballast.contracts import Effects, ExitReason, Planner, RunRequest, ToolCall
 from ballast.contracts.notice import Outcome, RunEscalated
+from ballast.contracts.task import LAST_TURN
 from ballast.folds.approvals import ApprovalRound, approval_given_up, approval_rounds, decided_by_operator
-from ballast.folds.calls import CallState, Proposed, calls, proposals
-from ballast.folds.conversation import Prompt, answered_prompt
+from ballast.folds.calls import CallState, Proposed, calls, calls_of, proposal, proposals
+from ballast.folds.conversation import Prompt, answered_prompt, asked_with
 from ballast.folds.cost import Cost, cost
 from ballast.folds.counts import Counts, counts
 from ballast.folds.effects import Standing, earlier, effects, ended_effects, frozen, standing, to_undo
 from ballast.folds.moves import Moved, moves
-from ballast.folds.opening import Opening, opening, requested
+from ballast.folds.opening import Grant, Opening, grants, opening, requested
 from ballast.folds.outcome import outcome, to_announce
 from ballast.folds.progress import Progress, progress
 from ballast.folds.rejections import Rejection, rejected, rejected_before
@@ -35,12 +37,54 @@ from ballast.folds.sameness import Identity, identity
 from ballast.folds.saved import StoppedLoop, saved
 from ballast.folds.succession import successor, why_it_stopped
 from ballast.folds.summary import proposed, summary
-from ballast.folds.usage import Usage, usage
-from ballast.log.event import Event, facts, order
-from ballast.log.events import Fact, RunEnded, RunOpened, RunRefused
+from ballast.folds.usage import Spent, Usage, spent, usage
+from ballast.log.event import Event, order
+from ballast.log.events import Fact, ModelRequested, ModelResponded, RunEnded, RunOpened, RunRefused
+from ballast.log.keys import Key
+
+if TYPE_CHECKING:
+    from ballast.contracts.timeline import Timeline
 
 FactT = TypeVar("FactT", bound=Fact)
+ValueT = TypeVar("ValueT")
 Position = tuple[int, int]
+#: What a chain of completions is folded with: the value so far, the request, the completion that answered it.
+Step = Callable[[ValueT, ModelRequested, ModelResponded], ValueT]
+
+
+class Turn:
+    """The events of one turn, in the order of the work, and what follows from them alone. Turn 0 is the opening."""
+
+    def __init__(self, number: int, events: Iterable[Event]) -> None:
+        self.number, self.events = number, tuple(events)
+
+    @cached_property
+    def by_name(self) -> Mapping[str, tuple[Event, ...]]:
+        """Its events by their kind, such as ``call.settled``."""
+        found: dict[str, list[Event]] = {}
+        for event in self.events:
+            found.setdefault(event.name, []).append(event)
+        return {name: tuple(events) for name, events in found.items()}
+
+    @cached_property
+    def by_seq(self) -> Mapping[str, Event]:
+        """Its events by their key."""
+        return {event.seq: event for event in self.events}
+
+    @cached_property
+    def proposal(self) -> Proposed | None:
+        """Its decision; None while nobody has decided."""
+        return proposal(self)
+
+    @cached_property
+    def calls(self) -> tuple[CallState, ...]:
+        """Its calls, by position, with what became of each."""
+        return calls_of(self)
+
+    @cached_property
+    def spent(self) -> Spent:
+        """What its attempts and calls cost and counted."""
+        return spent(self)
 
 
 class Run(Sequence[Event]):
@@ -58,13 +102,31 @@ class Run(Sequence[Event]):
         """Return the run of these events; a run is returned as it is."""
         return events if isinstance(events, Run) else cls(events)
 
-    def with_event(self, *more: Event) -> Run:
-        """Return the run with these events as well."""
-        return Run(sorted((*self.events, *more), key=order), self.unsigned)
+    @classmethod
+    def _made_of(cls, turns: Mapping[int, Turn], unsigned: Iterable[Event], remembered: dict[Any, Any]) -> Run:
+        made = cls((event for turn in turns.values() for event in turn.events), unsigned)
+        made.__dict__ |= {"turns": turns, "remembered": remembered}
+        return made
+
+    def with_event(self, *more: Event, unsigned: Iterable[Event] | None = None) -> Run:
+        """Return the run with these events as well. What it knows of turns that stay as they are is kept."""
+        new: dict[int, list[Event]] = {}
+        for event in more:
+            new.setdefault(event.turn, []).append(event)
+        turns = dict(self.turns)
+        for number, events in new.items():
+            before = turns[number].events if number in turns else ()
+            turns[number] = Turn(number, sorted((*before, *events), key=order))
+        goes_on = self.remembered if min(new, default=LAST_TURN) >= self.newest_turn else {}
+        in_order = {number: turns[number] for number in sorted(turns)}
+        made = self._made_of(in_order, self.unsigned if unsigned is None else unsigned, goes_on)
+        if "as_shown" in self.__dict__ and self.as_shown is not self:
+            made.__dict__["as_shown"] = self.as_shown.with_event(*(event.as_shown for event in more))
+        return made
 
     def before(self, turn: int) -> Run:
         """Return the run as it was before ``turn``."""
-        return Run(event for event in self.events if event.turn < turn)
+        return self._made_of({number: one for number, one in self.turns.items() if number < turn}, (), {})
 
     def only(self, keeps: Callable[[Event], bool]) -> Run:
         """Return the run as if there were only the events that ``keeps`` says."""
@@ -73,7 +135,66 @@ class Run(Sequence[Event]):
     @cached_property
     def as_shown(self) -> Run:
         """The run as everybody may see it: sensitive values masked."""
-        return Run(event.as_shown for event in self.events)
+        shown = tuple(event.as_shown for event in self.events)
+        return self if all(map(is_, shown, self.events)) else Run(shown)
+
+    # ── its turns ────────────────────────────────────────────────────────────────────────────────────────────
+
+    @cached_property
+    def turns(self) -> Mapping[int, Turn]:
+        """Its turns by their number, in order: 0 is the opening, ``LAST_TURN`` the ending."""
+        grouped: dict[int, list[Event]] = {}
+        for event in self.events:
+            grouped.setdefault(event.turn, []).append(event)
+        return {number: Turn(number, events) for number, events in grouped.items()}
+
+    def turn(self, number: int) -> Turn:
+        """Return one turn; without events where there is none."""
+        return self.turns.get(number) or Turn(number, ())
+
+    @cached_property
+    def newest_turn(self) -> int:
+        """The newest turn with an entry, its ending apart; 0 before the first."""
+        return max((number for number in self.turns if number < LAST_TURN), default=0)
+
+    @cached_property
+    def remembered(self) -> dict[Any, Any]:
+        """What folds keep of the turns before the newest one, for this run and those that continue it."""
+        return {}
+
+    def along(self, after: str | None, name: str, start: ValueT, step: Step[ValueT]) -> ValueT:
+        """Fold the conversation up to and with the completion ``after``, and remember the value at each completion.
+
+        ``name`` tells folds apart. Raises ``LookupError`` where a part of the conversation is gone.
+        """
+        chain: list[tuple[ModelRequested, ModelResponded]] = []
+        while after is not None and (name, after) not in self.remembered:
+            responded = self.by_seq[after].fact
+            if not isinstance(responded, ModelResponded):
+                raise LookupError(after)
+            requested = asked_with(self, responded)
+            chain.append((requested, responded))
+            after = requested.after
+        value: ValueT = start if after is None else self.remembered[name, after]
+        for requested, responded in reversed(chain):
+            value = step(value, requested, responded)
+            self.remembered.pop((name, requested.after), None)
+            self.remembered[name, responded.seq] = value
+        return value
+
+    def over_turns(self, name: Hashable, start: ValueT, step: Callable[[ValueT, Turn], ValueT]) -> ValueT:
+        """Fold the turns in their order, and remember the value before the newest one; a value is never changed.
+
+        ``name`` tells folds apart.
+        """
+        after, value = cast(tuple[int, ValueT], self.remembered.get(name, (-1, start)))
+        for number, turn in self.turns.items():
+            if number <= after:
+                continue
+            value = step(value, turn)
+            if number < self.newest_turn:
+                self.remembered[name] = number, value
+        return value
 
     # ── its events ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -105,26 +226,32 @@ class Run(Sequence[Event]):
         """The events by their key."""
         return {event.seq: event for event in self.events}
 
+    def event(self, seq: str) -> Event | None:
+        """Return the event under that key; None where there is none."""
+        return self.turn(Key.of(seq).turn).by_seq.get(seq)
+
     @cached_property
     def names(self) -> frozenset[str]:
         """The kinds of events that there are, such as ``call.settled``."""
-        return frozenset(event.name for event in self.events)
+        return frozenset(name for turn in self.turns.values() for name in turn.by_name)
 
     def facts(self, kind: type[FactT]) -> tuple[FactT, ...]:
         """Return what the events of one kind say, in their order. Raises ``LogCorrupt``."""
-        if kind.NAME not in self.names:
-            return ()
-        if kind not in self._facts:
-            self._facts[kind] = tuple(facts(self.events, kind))
-        return self._facts[kind]
+        found = tuple(event.fact for event in self.named(kind))
+        return cast(tuple[FactT, ...], found)
 
-    @cached_property
-    def _facts(self) -> dict[type[Fact], tuple[Any, ...]]:
-        return {}
+    def named(self, *kinds: type[Fact]) -> Iterator[Event]:
+        """Yield the events of some kinds, in their order."""
+        names = {kind.NAME for kind in kinds}
+        for turn in self.turns.values():
+            if len(kinds) == 1:
+                yield from turn.by_name.get(kinds[0].NAME, ())
+            elif not names.isdisjoint(turn.by_name):
+                yield from (event for event in turn.events if event.name in names)
 
     def fact(self, kind: type[FactT], *at: int) -> FactT | None:
         """Return what the event of one kind at that position says; None where there is none."""
-        found = self.by_seq.get(kind.key(*at))
+        found = self.event(kind.key(*at))
         if found is None:
             return None
         fact = found.fact
@@ -154,6 +281,11 @@ class Run(Sequence[Event]):
         return opening(self)
 
     @cached_property
+    def grants(self) -> tuple[Grant, ...]:
+        """What people granted to the agent: the turn, the budget that they added, and what of it was leased."""
+        return grants(self)
+
+    @cached_property
     def ending(self) -> RunEnded | RunRefused | None:
         """How it ended; None while it goes on."""
         ended = next((event.fact for event in self.events if event.name in (RunEnded.NAME, RunRefused.NAME)), None)
@@ -175,6 +307,16 @@ class Run(Sequence[Event]):
         """Where it stands."""
         return progress(self)
 
+    def timeline(self, unreadable: Mapping[str, str] | None = None, *, run_id: str = "") -> Timeline:
+        """Return its whole story, as everybody may see it, to be laid out; also of a log that is cut off or garbled.
+
+        ``unreadable`` says what is wrong with entries of its log that are not among its events, by their key;
+        ``run_id`` whose story it is where there is no event. Raises ``ValueError`` where there is none of the three.
+        """
+        from ballast.timeline import told  # who acts on a run does not pay for it
+
+        return told(self, unreadable or {}, run_id)
+
     # ── what was decided ─────────────────────────────────────────────────────────────────────────────────────
 
     @cached_property
@@ -189,11 +331,7 @@ class Run(Sequence[Event]):
 
     def call(self, turn: int, index: int) -> CallState | None:
         """Return the call at that position; None if nobody proposed it."""
-        return self._calls_by_position.get((turn, index))
-
-    @cached_property
-    def _calls_by_position(self) -> Mapping[Position, CallState]:
-        return {(state.turn, state.index): state for state in self.calls}
+        return next((state for state in self.turn(turn).calls if state.index == index), None)
 
     @cached_property
     def proposed(self) -> dict[str, object] | None:
@@ -319,5 +457,12 @@ class Run(Sequence[Event]):
     @property
     def unseen(self) -> tuple[Event, ...]:
         """The events that no request on the conversation's chain covered."""
-        covered = set(self.prompt.covers)
-        return tuple(event for event in self.events if event.seq not in covered)
+        covered = self.along(self.prompt.after, "covered", _NOTHING, _covered)
+        return tuple(event for turn in self.turns.values() for event in turn.events if event.seq not in covered)
+
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+def _covered(before: frozenset[str], requested: ModelRequested, _responded: ModelResponded) -> frozenset[str]:
+    return before.union(requested.covers)

@@ -26,10 +26,25 @@ def read(name: str) -> dict[str, Any]:
     return readings(load(name))
 
 
+#: What the version before said wrongly: its trace left out what tools cost, here $0.0015, until the run had ended.
+WRONGLY_SAID = {
+    ("paid-calls", "trace"): {
+        **{"so far    $0.000995 of": "so far    $0.002495 of", '"spent_microusd": 995,': '"spent_microusd": 2495,'},
+        **{"so far    $0.002014 of": "so far    $0.003514 of", '"spent_microusd": 2014,': '"spent_microusd": 3514,'},
+        **{"so far    $0.003011 of": "so far    $0.004511 of", '"spent_microusd": 3011,': '"spent_microusd": 4511,'},
+    }
+}
+
+
 @pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.parametrize("name", names())
 def test_a_recorded_run_reads_as_it_did_when_it_was_recorded(name: str, section: str) -> None:
-    assert read(name)[section] == expected(name)[section]
+    wanted = json.dumps(expected(name)[section])
+    for wrong, right in WRONGLY_SAID.get((name, section), {}).items():
+        assert wrong in wanted
+        wanted = wanted.replace(wrong, right)
+
+    assert read(name)[section] == json.loads(wanted)
 
 
 @pytest.mark.parametrize("name", names())

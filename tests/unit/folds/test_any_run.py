@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballast.contracts import Planner
+from ballast.contracts import Planner, ToolCall
 from ballast.folds.conversation import prompt_digest, rebuild
-from ballast.folds.despair import despair
+from ballast.folds.despair import despair, verdicts
 from ballast.folds.usage import Usage
 from ballast.log.event import Event, order
+from ballast.log.events import ModelRequested
 from ballast.run import Run
 from tests.support.random_runs import runs
 from tests.support.runs import Story
@@ -43,16 +44,27 @@ FOLDS_OF_AN_OPENED_RUN: dict[str, Callable[[Run], Any]] = {
 }
 
 
-def asked_of(events: Sequence[Event]) -> list[Event]:
-    return [event for event in events if event.name == "model.requested"]
+#: Those that keep something for the run that goes on from this one.
+REMEMBERING: dict[str, Callable[[Run], Any]] = {
+    "loops": lambda run: despair(run, remember="loops"),
+    "verdicts": lambda run: verdicts(run, 99, [ToolCall(tool="look", arguments={})], remember="loops"),
+    "counts": lambda run: run.counts,
+    "prompts": lambda run: [prompt_digest(run, rebuild(run, asked), asked.inference) for asked in asked_of(run)],
+    "digest": lambda run: prompt_digest(run, run.prompt, {}),
+}
 
 
-def inference_of(asked: Event) -> dict[str, Any]:
-    return {name: asked.body[f"gen_ai.request.{name}"] for name in ("model", "max_tokens", "temperature")}
+def asked_of(events: Sequence[Event]) -> tuple[ModelRequested, ...]:
+    return Run.of(events).facts(ModelRequested)
 
 
-def digest_of(events: Sequence[Event], asked: Event) -> str:
-    return prompt_digest(Run.of(events), rebuild(events, asked), inference_of(asked))
+def written_before(story: Story, asked: ModelRequested) -> list[Event]:
+    return story.written[: [event.seq for event in story.written].index(asked.seq)]
+
+
+def digest_of(events: Sequence[Event], asked: ModelRequested) -> str:
+    run = Run.of(events)
+    return prompt_digest(run, rebuild(run, asked), asked.inference)
 
 
 @settings(max_examples=25)
@@ -62,7 +74,7 @@ def test_every_fold_resumes_from_every_moment_of_a_run(story: Story) -> None:
         written_so_far = tuple(sorted(story.written[:moment], key=order))
 
         for fold in (FOLDS | FOLDS_OF_AN_OPENED_RUN).values() if moment else FOLDS.values():
-            fold(written_so_far)
+            fold(Run(written_so_far))
 
 
 @settings(max_examples=15)
@@ -72,7 +84,22 @@ def test_every_fold_takes_every_prefix_of_the_log_as_it_is_read(story: Story) ->
 
     for length in range(1, len(events) + 1):
         for fold in (FOLDS | FOLDS_OF_AN_OPENED_RUN).values():
-            fold(events[:length])
+            fold(Run(events[:length]))
+
+
+@settings(max_examples=25)
+@given(story=runs(), data=st.data())
+def test_a_run_that_grows_says_what_a_run_read_anew_says(story: Story, data: st.DataObject) -> None:
+    grown, at = Run(), 0
+    while at < len(story.written):
+        step = data.draw(st.integers(1, 4))
+        grown = grown.with_event(*story.written[at : at + step])
+        at += step
+        anew = Run(sorted(story.written[:at], key=order))
+
+        assert grown == anew
+        for name, fold in {**FOLDS, **(FOLDS_OF_AN_OPENED_RUN if anew.is_open else {}), **REMEMBERING}.items():
+            assert fold(grown) == fold(anew), name
 
 
 @given(story=runs(), seed=st.integers())
@@ -89,9 +116,9 @@ def test_the_order_in_which_events_are_stored_means_nothing(story: Story, seed: 
 @given(story=runs())
 def test_what_a_crash_makes_the_planner_do_again_comes_out_the_same(story: Story) -> None:
     for asked in asked_of(story.written):
-        before = Story(story.request, story.limits, story.written[: story.written.index(asked)])
+        before = Story(story.request, story.limits, written_before(story, asked))
 
-        again = before.asks(asked.turn, reserved=asked.body["reserved_microusd"])
+        again = before.asks(asked.turn, reserved=asked.reserved_microusd)
 
         assert (again.seq, again.body) == (asked.seq, asked.body)
 
@@ -99,15 +126,15 @@ def test_what_a_crash_makes_the_planner_do_again_comes_out_the_same(story: Story
 @given(story=runs())
 def test_each_recorded_prompt_is_rebuilt_to_its_hash_whatever_came_later(story: Story) -> None:
     for asked in asked_of(story.events):
-        assert digest_of(story.events, asked) == asked.body["prompt_sha256"]
+        assert digest_of(story.events, asked) == asked.prompt_sha256
 
 
 @given(story=runs(), data=st.data())
 def test_a_changed_event_changes_the_hash_of_every_prompt_that_covers_it(story: Story, data: st.DataObject) -> None:
-    asked = data.draw(st.sampled_from(asked_of(story.events) or [None]))
+    asked = data.draw(st.sampled_from(asked_of(story.events) or (None,)))
     if asked is None:
         return
-    covered = rebuild(story.events, asked).covers
+    covered = rebuild(story.run, asked).covers
     victim = data.draw(st.sampled_from(covered))
 
     touched = tuple(
@@ -115,15 +142,15 @@ def test_a_changed_event_changes_the_hash_of_every_prompt_that_covers_it(story: 
         for event in story.events
     )
 
-    assert digest_of(touched, asked) != asked.body["prompt_sha256"]
+    assert digest_of(touched, asked) != asked.prompt_sha256
 
 
 @given(story=runs(), data=st.data())
 def test_a_removed_event_leaves_no_prompt_that_covers_it_whole(story: Story, data: st.DataObject) -> None:
-    asked = data.draw(st.sampled_from(asked_of(story.events) or [None]))
+    asked = data.draw(st.sampled_from(asked_of(story.events) or (None,)))
     if asked is None:
         return
-    victim = data.draw(st.sampled_from(rebuild(story.events, asked).covers))
+    victim = data.draw(st.sampled_from(rebuild(story.run, asked).covers))
 
     left = tuple(event for event in story.events if event.seq != victim)
 
@@ -134,9 +161,9 @@ def test_a_removed_event_leaves_no_prompt_that_covers_it_whole(story: Story, dat
 @given(story=runs())
 def test_a_prompt_covers_all_that_was_written_before_it(story: Story) -> None:
     for asked in asked_of(story.written):
-        before = story.written[: story.written.index(asked)]
+        before = written_before(story, asked)
 
-        covered = rebuild(story.events, asked).covers
+        covered = rebuild(story.run, asked).covers
 
         assert sorted(covered) == sorted(event.seq for event in before)
 
@@ -152,7 +179,7 @@ def test_a_turn_and_the_opening_are_all_that_it_takes_to_execute_its_calls(story
 @given(story=runs())
 def test_every_prompt_is_legal_for_converse(story: Story) -> None:
     for asked in asked_of(story.events):
-        messages = rebuild(story.events, asked).messages
+        messages = rebuild(story.run, asked).messages
 
         assert [message["role"] for message in messages] == (["user", "assistant"] * len(messages))[: len(messages)]
         assert messages[-1]["role"] == "user"
@@ -167,7 +194,7 @@ def test_every_prompt_is_legal_for_converse(story: Story) -> None:
 @given(story=runs())
 def test_the_agent_is_told_once_what_people_said(story: Story) -> None:
     for asked in asked_of(story.written):
-        before = story.written[: story.written.index(asked)]
+        before = written_before(story, asked)
         said = [event.body["decision"].get("guidance") for event in before if event.name == "escalation.answered"]
 
         told = " ".join(text for message in asked_messages(story, asked) for text in texts_of(message))
@@ -175,8 +202,8 @@ def test_the_agent_is_told_once_what_people_said(story: Story) -> None:
         assert all(told.count(words) == 1 for words in said if words)
 
 
-def asked_messages(story: Story, asked: Event) -> tuple[dict[str, Any], ...]:
-    return rebuild(story.events, asked).messages
+def asked_messages(story: Story, asked: ModelRequested) -> tuple[dict[str, Any], ...]:
+    return rebuild(story.run, asked).messages
 
 
 def texts_of(message: dict[str, Any]) -> list[str]:

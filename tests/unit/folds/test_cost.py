@@ -14,9 +14,9 @@ from ballast.log.events import RunCorrected
 from ballast.run import Run
 from local.cost.explain import explained
 from local.cost.render import render as render_cost
-from local.trace.fold import timeline
 from local.trace.render import render
 from tests.support.runs import Story, says
+from tests.support.timelines import timeline
 
 AT = "2026-03-02T09:00:00+00:00"
 

@@ -44,7 +44,7 @@ def test_the_same_call_is_noticed_then_forbidden_then_it_is_a_loop() -> None:
 def test_what_is_sent_again_is_the_same_call_whatever_its_tool_makes_of_it_each_time() -> None:
     each = (str(number) for number in range(9))
     run = Circles().reads("look", A).reads("look", A).reads("look", A)
-    assert despair(run.events, same=lambda call: next(each)).rung is Rung.FORBID
+    assert despair(Run(run.events), same=lambda call: next(each)).rung is Rung.FORBID
 
 
 def test_a_forbidden_tool_may_be_tried_once_with_something_new() -> None:

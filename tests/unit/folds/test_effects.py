@@ -291,7 +291,7 @@ def play(moves: Sequence[tuple[str, str, str]]) -> tuple[Log, Counter[str]]:
                 run.call("unset", undone.call.arguments["what"], status, by=by, undoes=position(undone))
                 world[undone.call.arguments["what"]] -= status == "ok"
             continue
-        probe = Run([*run.written], run.turn)
+        probe = Log([*run.written], run.turn)
         at = probe.call("set", what, "intended", by=by)
         before = Run.of(probe.events).earlier(at, Run.of(probe.events).standing.writes[-1].call)
         if before is None:

@@ -9,7 +9,7 @@ from ballast.contracts.task import LAST_TURN
 from ballast.errors import LogCorrupt
 from ballast.folds.conversation import rebuild
 from ballast.run import Run
-from tests.support.runs import STARTED_MS, Story, says, wants
+from tests.support.runs import STARTED_MS, Story, asked_in, says, wants
 
 REFUND = ("refund_order", {"order_id": "O-1"})
 BACK = HandOver(to=Planner.AGENT, reason=ExitReason.GUIDANCE, guidance="Refund it in full.", add_budget_microusd=70_000)
@@ -63,7 +63,7 @@ def test_a_completion_sorts_behind_the_attempt_that_brought_it() -> None:
     story.replies(second, says("Yes."))
 
     assert [event.seq for event in story.events][-2:] == [second.seq, "0001.model.responded"]
-    assert rebuild(story.events, second).messages == story.run.prompt.messages[:-1]
+    assert rebuild(story.run, asked_in(second)).messages == story.run.prompt.messages[:-1]
 
 
 def test_the_first_of_two_completions_stands_and_both_are_paid() -> None:
@@ -87,7 +87,7 @@ def test_a_completion_that_came_after_the_hand_over_is_part_of_the_conversation_
 
     asked = story.asks(3)
 
-    *_, said, answer = rebuild(story.events, asked).messages
+    *_, said, answer = rebuild(story.run, asked_in(asked)).messages
     assert said["role"] == "assistant"
     (result,) = [block["toolResult"] for block in answer["content"] if "toolResult" in block]
     assert "Not executed" in text_of(result)
@@ -103,7 +103,7 @@ def test_a_completion_that_came_after_the_agent_went_on_is_covered_but_not_said(
     story.executes(3, 1)
     story.replies(late, says("Too late."))
 
-    prompt = rebuild(story.events, story.asks(4))
+    prompt = rebuild(story.run, asked_in(story.asks(4)))
 
     assert "0001.model.responded" in prompt.covers
     assert not [message for message in prompt.messages if "Too late." in text_of(message)]

@@ -132,7 +132,10 @@ def entry(seq: str, **body: object) -> Event:
         (entry(CallIntended.key(2, 1), tool="x", effect="write"), "x passes the gate (write)"),
         (entry(ApprovalAnswered.key(2, 1), approve=False, by="Lee"), "rejected by Lee"),
         (entry("0003.escalation.opened", escalation_id="esc-1", reason="no_fallback"), "escalated: no fallback serves"),
-        (entry("0003.plan.decided", planner="rollback", decision={"kind": "answer"}), "rollback answers"),
+        (
+            entry("0003.plan.decided", planner="rollback", decision={"kind": "answer", "text": "Done."}),
+            "rollback answers",
+        ),
         (entry("9999.run.ended", status="answered", by="agent", spent_microusd=5), "answered by agent, $0.000005"),
         (entry("0003.call.1.something_new"), "call.something_new"),
         (entry("0001.model.failed", exit_reason="\x1b[2J"), r"\x1b[2J"),

@@ -1,12 +1,12 @@
 """Scenarios as data: complete, readable, and an ending that differs is told in every respect."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ballast.contracts.timeline import Call, Timeline, Turn
 from ballast.errors import InvalidInput
 from local.cli import main
 from local.cli.demo import Played
@@ -14,9 +14,8 @@ from local.cli.output import Screen
 from local.converse import ScriptModel
 from local.journal import Journal
 from local.scenarios import Scenario, find, names, scenario, unmet
-from local.trace.timeline import Call, Timeline, Turn
 
-ENDED = Timeline("run-x", "answered", "", by="human", degraded=True, reason="turn_limit")
+ENDED = Timeline(run_id="run-x", status="answered", ending="", by="human", degraded=True, reason="turn_limit")
 
 
 def as_expected(table: str, key: dict[str, str]) -> dict[str, Any]:
@@ -35,8 +34,14 @@ def test_a_run_that_ended_as_expected_has_nothing_unmet() -> None:
 
 
 def test_each_difference_is_a_sentence_of_its_own() -> None:
-    refused = Turn(1, "agent", calls=(Call(1, "x", outcome="refused", error="UnknownTool"), Call(2, "y", outcome="ok")))
-    ended = replace(ENDED, status="failed", by="", degraded=False, reason="deadline", turns=(refused,))
+    refused = Turn(
+        turn=1,
+        planner="agent",
+        calls=(Call(index=1, tool="x", outcome="refused", error="UnknownTool"), Call(index=2, tool="y", outcome="ok")),
+    )
+    ended = ENDED.model_copy(
+        update={"status": "failed", "by": "", "degraded": False, "reason": "deadline", "turns": (refused,)}
+    )
     found = {"OrdersTable": {"status": "cancelled"}}
 
     wrong = unmet(find("rollback"), ended, lambda table, key: found.get(table))
@@ -80,7 +85,9 @@ def play_with(wrong: dict[str, list[str]]) -> Callable[..., Played]:
     """Stand in for the run itself: scenarios that end as ``wrong`` says, by name."""
 
     def play(chosen: Scenario, *, screen: Screen, journal: Journal) -> Played:
-        ended = Timeline("run-x", "answered", "", by=chosen.expect.by or "", reason=chosen.expect.reason)
+        ended = Timeline(
+            run_id="run-x", status="answered", ending="", by=chosen.expect.by or "", reason=chosen.expect.reason
+        )
         return Played(chosen, ended, wrong.get(chosen.name, []))
 
     return play

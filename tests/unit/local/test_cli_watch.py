@@ -18,7 +18,7 @@ from local.cli.output import Screen
 from local.cli.watch import watch
 from local.cloud import Execution, FunctionError
 from local.journal import Journal
-from local.trace.fold import timeline
+from tests.support.timelines import timeline
 
 REQUEST = RunRequest(request_id="r-1", text="Hi")
 OPENED = Event(run_id=REQUEST.run_id, seq="0000.run.opened", at="2025-06-01T03:00:00+00:00", body={})

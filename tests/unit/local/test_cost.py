@@ -49,7 +49,7 @@ def test_the_charges_of_any_run_add_up_to_what_counts_against_its_ceiling(story:
 
 
 def test_a_completion_that_calls_two_tools_is_split_between_them_to_the_last_micro_dollar() -> None:
-    sums = {one.name: one.charged for one in by_tool(charges(written().events))}
+    sums = {one.name: one.charged for one in by_tool(charges(written().run.timeline()))}
 
     assert sums == {"look_up_order": 2_001, "send_letter": 2_000, "(answering)": 1_001}
 
@@ -58,7 +58,7 @@ def test_an_attempt_without_an_outcome_is_charged_at_its_worst() -> None:
     story = Story().opened()
     story.asks(1, reserved=9_000)
 
-    (charge,) = charges(story.events)
+    (charge,) = charges(story.run.timeline())
 
     assert (charge.outcome, charge.reserved, charge.charged, charge.returned) == ("open", 9_000, 9_000, 0)
 
@@ -74,7 +74,7 @@ def test_a_tool_with_a_price_is_charged_what_it_reports_or_what_it_reserved(
     if settled:
         story.write(CallSettled.key(1, 1), {"tool": "send_letter"} | settled)
 
-    (charge,) = charges(story.events)
+    (charge,) = charges(story.run.timeline())
 
     assert (charge.kind, charge.name, charge.planner, charge.charged) == ("tool", "send_letter", "fallback", charged)
 

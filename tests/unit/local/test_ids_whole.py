@@ -88,7 +88,7 @@ def test_what_was_charged_beyond_the_ceiling_is_said_so() -> None:
 
 @pytest.mark.parametrize("width", WIDTHS)
 def test_the_list_of_runs_has_one_line_a_run_in_a_pipe_and_whole_ids_in_a_terminal(width: int) -> None:
-    made = replace(run(), run_id=RUN, status="unanswered", degraded=True, reason="model_context_window_exceeded")
+    made = run(run_id=RUN, status="unanswered", degraded=True, reason="model_context_window_exceeded")
     for terminal in (False, True):
         out = io.StringIO()
         screen = Screen(Console(file=out, width=width, force_terminal=terminal, markup=False, highlight=False))

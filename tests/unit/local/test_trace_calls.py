@@ -8,8 +8,7 @@ from rich.console import Console
 
 from ballast.log.event import Event
 from local.cli.output import Screen
-from local.trace import timeline
-from local.trace.timeline import Approval
+from tests.support.timelines import timeline
 
 RUN = "run-" + "a" * 24
 LOOK_UP = {"tool": "look_up_order", "arguments": {"order_id": "O-1002"}}
@@ -55,7 +54,7 @@ def test_a_repeat_names_the_call_whose_result_it_got_and_the_ending_says_what_be
         at(30, "9999.run.ended", status="answered", by="agent", degraded=False, answer="Done.", effects="kept"),
     ]
 
-    assert timeline(events).turns[0].calls[0].repeats == "turn 1 call 2"
+    assert timeline(events).turns[0].calls[0].repeats == (1, 2)
     assert timeline(events).effects == "kept"
 
 
@@ -98,8 +97,8 @@ def test_an_approval_is_shown_as_asked_for_and_as_answered(
     call = timeline(events).turns[0].calls[0]
 
     assert call.outcome == outcome
-    assert call.approval is not None
-    assert (call.approval.escalation_id, call.approval.approve) == ("esc-2", approve)
+    [approval] = call.approvals
+    assert (approval.escalation_id, approval.approve) == ("esc-2", approve)
 
 
 def test_an_approval_that_became_void_was_asked_again_and_given_by_two_with_other_arguments() -> None:
@@ -123,11 +122,19 @@ def test_an_approval_that_became_void_was_asked_again_and_given_by_two_with_othe
     )
 
     assert waiting.outcome == "waiting"
-    assert waiting.approval == Approval(
-        "esc-2", why=("it is much",), given=("Lee",), changed=True, void=("precondition",)
-    )
-    assert done.approval is not None
-    assert (done.approval.approve, done.approval.by, done.approval.changed) == (True, "Lee, Kim", True)
+    first, again = waiting.approvals
+    assert (first.approve, first.by, first.void) == (True, "Lee", ("precondition",))
+    assert again.model_dump(exclude_defaults=True) == {
+        "round": 2,
+        "escalation_id": "esc-2",
+        "why": ("it is much",),
+        "given": ("Lee",),
+        "changed": True,
+        "asked_at": "2025-06-01T03:00:00.023+00:00",
+    }
+    assert waiting.arguments == {"amount": 4}
+    answered = done.approvals[-1]
+    assert (answered.approve, answered.by, answered.changed) == (True, "Lee, Kim", True)
     assert done.arguments == {"amount": 4}
 
 
@@ -141,8 +148,8 @@ def test_nobodys_answer_is_no_rejection() -> None:
 
     call = timeline(events).turns[0].calls[0]
 
-    assert call.approval is not None
-    assert (call.approval.approve, call.approval.silent) == (None, True)
+    [approval] = call.approvals
+    assert (approval.approve, approval.silent) == (None, True)
 
 
 def test_a_question_to_the_requester_is_a_turn_of_theirs_and_no_persons() -> None:

@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from ballast.log.event import Event
-from local.trace import render, timeline
+from local.trace import render
+from tests.support.timelines import timeline
 
 RUN = "run-" + "a" * 24
 CALL = {"tool": "search_docs", "arguments": {"query": "late order"}}
@@ -59,7 +60,7 @@ def test_what_was_noticed_of_an_outcome_stands_at_its_call_and_not_at_the_next(k
 
     made = timeline(run_of(proposed(1), proposed(2), told, proposed(3)))
 
-    assert [turn.calls[0].circles for turn in made.turns] == ["", words, ""]
+    assert [said.words if (said := turn.calls[0].signal) else "" for turn in made.turns] == ["", words, ""]
 
 
 def test_the_hand_over_says_why() -> None:

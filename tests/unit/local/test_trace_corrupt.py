@@ -6,7 +6,8 @@ import pytest
 from rich.console import Console
 
 from ballast.log.event import Event
-from local.trace import render, timeline
+from local.trace import render
+from tests.support.timelines import timeline
 
 RUN = "run-" + "a" * 24
 OPENED = Event(

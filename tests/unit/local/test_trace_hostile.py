@@ -3,27 +3,26 @@
 import io
 import json
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from local.trace.clean import brief, clean, clipped
-from local.trace.render import render
-from local.trace.timeline import (
+from ballast.contracts.timeline import (
     Approval,
-    Attempt,
     Call,
     Decided,
     Escalation,
+    ModelAttempt,
     Piece,
     Pivot,
     Proposal,
     Timeline,
     Turn,
 )
+from local.trace.clean import brief, clean, clipped
+from local.trace.render import render
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m[bold]x[/bold][/]\u202egnp\u2028\x7f\r\ud800"
 
@@ -36,23 +35,45 @@ def drawn(timeline: Timeline, *, terminal: bool = False, full: bool = False) -> 
 
 
 def hostile_run() -> Timeline:
-    call = Call(1, HOSTILE, {HOSTILE: HOSTILE}, "ok", HOSTILE, HOSTILE, HOSTILE, HOSTILE, undo=Proposal(HOSTILE))
-    refused = replace(call, index=2, outcome="refused", approval=Approval(HOSTILE, False, HOSTILE, HOSTILE))
-    pieces = (Piece(HOSTILE, "text", HOSTILE), Piece("user", "reasoning", HOSTILE))
-    attempt = Attempt(1, "responded", HOSTILE, pieces, pieces, HOSTILE, HOSTILE, HOSTILE)
+    call = Call(
+        index=1,
+        tool=HOSTILE,
+        arguments={HOSTILE: HOSTILE},
+        outcome="ok",
+        effect=HOSTILE,
+        result=HOSTILE,
+        error=HOSTILE,
+        message=HOSTILE,
+        undo=Proposal(tool=HOSTILE),
+    )
+    asked = Approval(escalation_id=HOSTILE, approve=False, by=HOSTILE, comment=HOSTILE)
+    refused = call.model_copy(update={"index": 2, "outcome": "refused", "approvals": (asked,)})
+    pieces = (Piece(role=HOSTILE, kind="text", text=HOSTILE), Piece(role="user", kind="reasoning", text=HOSTILE))
+    attempt = ModelAttempt(
+        attempt=1,
+        state="responded",
+        model=HOSTILE,
+        prompt=pieces,
+        completion=pieces,
+        stop_reason=HOSTILE,
+        exit_reason=HOSTILE,
+        error=HOSTILE,
+    )
     turn = Turn(
-        1,
-        "agent",
-        attempts=(attempt, replace(attempt, state="failed")),
+        turn=1,
+        planner="agent",
+        attempts=(attempt, attempt.model_copy(update={"state": "failed"})),
         calls=(call, refused),
-        escalation=Escalation(HOSTILE, HOSTILE, HOSTILE, {"x": HOSTILE}, HOSTILE),
-        decided=Decided("answer", HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE),
-        pivot=Pivot(HOSTILE, HOSTILE, HOSTILE, HOSTILE),
+        escalation=Escalation(
+            escalation_id=HOSTILE, reason=HOSTILE, summary=HOSTILE, proposed={"x": HOSTILE}, by=HOSTILE
+        ),
+        decided=Decided(kind="answer", text=HOSTILE, to=HOSTILE, reason=HOSTILE, note=HOSTILE, guidance=HOSTILE),
+        pivot=Pivot(giver=HOSTILE, taker=HOSTILE, reason=HOSTILE, error=HOSTILE),
     )
     return Timeline(
-        HOSTILE,
-        "answered",
-        HOSTILE,
+        run_id=HOSTILE,
+        status="answered",
+        ending=HOSTILE,
         turns=(turn,),
         by=HOSTILE,
         reason=HOSTILE,

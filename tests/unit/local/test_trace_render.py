@@ -2,27 +2,26 @@
 
 import io
 import re
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from local.trace.render import render
-from local.trace.timeline import (
+from ballast.contracts.timeline import (
     Approval,
-    Attempt,
     Call,
     Ceilings,
     Decided,
     Escalation,
+    ModelAttempt,
     Piece,
     Pivot,
     Proposal,
     Timeline,
     Turn,
 )
+from local.trace.render import render
 from local.trace.words import span, usd
 
 LONG_ID = "a" * 120
@@ -46,7 +45,7 @@ def run(*turns: Turn, **more: Any) -> Timeline:
         duration_ms=2_100,
         turns=turns,
     )
-    return replace(made, **more)
+    return made.model_copy(update=more)
 
 
 def turn(**more: Any) -> Turn:
@@ -70,7 +69,14 @@ def test_a_degraded_answer_and_money_that_is_still_reserved_are_named() -> None:
 
 
 def test_a_refusal_stands_out_without_colour_and_says_what_to_mend() -> None:
-    call = Call(1, "find_order", {"id": "O-1"}, outcome="refused", error="UnknownTool", message="Use look_up_order.")
+    call = Call(
+        index=1,
+        tool="find_order",
+        arguments={"id": "O-1"},
+        outcome="refused",
+        error="UnknownTool",
+        message="Use look_up_order.",
+    )
 
     seen = drawn(run(turn(calls=(call,))))
 
@@ -83,16 +89,23 @@ def test_a_refusal_stands_out_without_colour_and_says_what_to_mend() -> None:
     [("ok", "ok "), ("failed", "failed "), ("denied", "DENIED "), ("unknown", "UNKNOWN "), ("waiting", "waits ")],
 )
 def test_each_outcome_of_a_call_has_a_label_of_its_own(outcome: Any, label: str) -> None:
-    seen = drawn(run(turn(calls=(Call(1, "t", {}, outcome=outcome, message="why"),))))
+    seen = drawn(run(turn(calls=(Call(index=1, tool="t", arguments={}, outcome=outcome, message="why"),))))
 
     assert re.search(rf"^    {label}", seen, re.MULTILINE)
 
 
 def test_a_write_its_undo_and_what_a_rollback_takes_back_are_marked() -> None:
-    cancel = Call(1, "cancel_order", {}, outcome="ok", effect="write", undo=Proposal("reinstate_order", {"id": 7}))
-    reinstate = Call(1, "reinstate_order", {}, outcome="ok", effect="write", undoes="turn 1 call 1")
+    cancel = Call(
+        index=1,
+        tool="cancel_order",
+        arguments={},
+        outcome="ok",
+        effect="write",
+        undo=Proposal(tool="reinstate_order", arguments={"id": 7}),
+    )
+    reinstate = Call(index=1, tool="reinstate_order", arguments={}, outcome="ok", effect="write", undoes=(1, 1))
 
-    seen = drawn(run(turn(calls=(cancel,)), Turn(2, "rollback", calls=(reinstate,))))
+    seen = drawn(run(turn(calls=(cancel,)), Turn(turn=2, planner="rollback", calls=(reinstate,))))
 
     assert "cancel_order()  writes" in seen
     assert "undo    reinstate_order(id=7)" in seen
@@ -100,7 +113,7 @@ def test_a_write_its_undo_and_what_a_rollback_takes_back_are_marked() -> None:
 
 
 def test_a_repeat_says_whose_result_it_got() -> None:
-    again = Call(1, "refund_order", {}, outcome="ok", repeats="turn 1 call 1")
+    again = Call(index=1, tool="refund_order", arguments={}, outcome="ok", repeats=(1, 1))
 
     assert "refund_order()  repeats turn 1 call 1, not executed again" in drawn(run(turn(calls=(again,))), width=120)
 
@@ -118,15 +131,15 @@ def test_a_run_that_never_wrote_says_nothing_of_effects(effects: str) -> None:
 
 
 def test_a_hand_over_shows_from_to_and_why() -> None:
-    seen = drawn(run(turn(pivot=Pivot("agent", "fallback", "turn_limit", error="Boom"))))
+    seen = drawn(run(turn(pivot=Pivot(giver="agent", taker="fallback", reason="turn_limit", error="Boom"))))
 
     assert "hand-over agent → fallback: its limit of turns was reached (turn_limit) Boom" in seen
 
 
 def test_an_escalation_shows_what_was_asked_and_who_answered() -> None:
-    asked = Escalation("esc-1", reason="no_fallback", summary="Look at O-1.", by="Dana")
+    asked = Escalation(escalation_id="esc-1", reason="no_fallback", summary="Look at O-1.", by="Dana")
 
-    seen = drawn(run(Turn(1, "human", escalation=asked, decided=Decided("answer", text="Done."))))
+    seen = drawn(run(Turn(turn=1, planner="human", escalation=asked, decided=Decided(kind="answer", text="Done."))))
 
     assert "asked     no fallback serves this intent (esc-1)" in seen
     assert "answered  by Dana" in seen
@@ -138,7 +151,12 @@ def test_an_escalation_shows_what_was_asked_and_who_answered() -> None:
     [(None, "asked for (esc-1)"), (True, "approved by Lee: fine"), (False, "rejected by Lee: fine")],
 )
 def test_an_approval_is_shown_with_its_answer(approve: bool | None, words: str) -> None:
-    call = Call(1, "refund_order", {}, approval=Approval("esc-1", approve=approve, by="Lee", comment="fine"))
+    call = Call(
+        index=1,
+        tool="refund_order",
+        arguments={},
+        approvals=(Approval(escalation_id="esc-1", approve=approve, by="Lee", comment="fine"),),
+    )
 
     assert f"approval  {words}" in drawn(run(turn(calls=(call,))))
 
@@ -146,22 +164,25 @@ def test_an_approval_is_shown_with_its_answer(approve: bool | None, words: str) 
 @pytest.mark.parametrize(
     ("approval", "words"),
     [
-        (Approval("esc-1", silent=True), "nobody answered in time"),
-        (Approval("esc-1", why=("it is much",)), "asked for (esc-1), because it is much"),
-        (Approval("esc-1", given=("Lee",)), "asked for (esc-1); approved by Lee so far"),
-        (Approval("esc-1", approve=True, by="Lee, Kim", changed=True), "approved by Lee, Kim, with other arguments"),
-        (Approval("esc-2", void=("policy",)), "asked again, since policy had changed: asked for"),
+        (Approval(escalation_id="esc-1", silent=True), "nobody answered in time"),
+        (Approval(escalation_id="esc-1", why=("it is much",)), "asked for (esc-1), because it is much"),
+        (Approval(escalation_id="esc-1", given=("Lee",)), "asked for (esc-1); approved by Lee so far"),
+        (
+            Approval(escalation_id="esc-1", approve=True, by="Lee, Kim", changed=True),
+            "approved by Lee, Kim, with other arguments",
+        ),
+        (Approval(escalation_id="esc-2", void=("policy",)), "asked again, since policy had changed: asked for"),
     ],
 )
 def test_what_became_of_asking_is_shown(approval: Approval, words: str) -> None:
-    call = Call(1, "refund_order", {}, approval=approval)
+    call = Call(index=1, tool="refund_order", arguments={}, approvals=(approval,))
 
     assert f"approval  {words}" in drawn(run(turn(calls=(call,))))
 
 
 def test_an_attempt_that_failed_or_has_no_reply_is_not_silent() -> None:
-    failed = Attempt(1, "failed", exit_reason="model_throttled", error="ThrottlingException")
-    lost = Attempt(2, "open", reserved_microusd=9_000)
+    failed = ModelAttempt(attempt=1, state="failed", exit_reason="model_throttled", error="ThrottlingException")
+    lost = ModelAttempt(attempt=2, state="open", reserved_microusd=9_000)
 
     seen = drawn(run(turn(attempts=(failed, lost))))
 
@@ -170,18 +191,23 @@ def test_an_attempt_that_failed_or_has_no_reply_is_not_silent() -> None:
 
 
 def test_a_truncated_completion_says_so_and_an_ordinary_one_does_not() -> None:
-    cut = Attempt(1, "responded", stop_reason="max_tokens", exit_reason="max_tokens")
-    ordinary = Attempt(1, "responded", stop_reason="tool_use", exit_reason="tool_use")
+    cut = ModelAttempt(attempt=1, state="responded", stop_reason="max_tokens", exit_reason="max_tokens")
+    ordinary = ModelAttempt(attempt=1, state="responded", stop_reason="tool_use", exit_reason="tool_use")
 
     assert "stopped" in drawn(run(turn(attempts=(cut,))))
     assert "stopped" not in drawn(run(turn(attempts=(ordinary,))))
 
 
 def test_an_answer_is_shown_once_and_tool_results_of_a_prompt_only_as_a_number() -> None:
-    results = tuple(Piece("user", "tool_result", "RESULT", error=error) for error in (True, False))
-    said = Attempt(1, "responded", prompt=results, completion=(Piece("assistant", "text", "Your order is paid."),))
+    results = tuple(Piece(role="user", kind="tool_result", text="RESULT", error=error) for error in (True, False))
+    said = ModelAttempt(
+        attempt=1,
+        state="responded",
+        prompt=results,
+        completion=(Piece(role="assistant", kind="text", text="Your order is paid."),),
+    )
 
-    seen = drawn(run(turn(attempts=(said,), decided=Decided("answer", text="Your order is paid."))))
+    seen = drawn(run(turn(attempts=(said,), decided=Decided(kind="answer", text="Your order is paid."))))
 
     assert seen.count("Your order is paid.") == 1
     assert "2 tool results (1 of them an error)" in seen
@@ -190,7 +216,15 @@ def test_an_answer_is_shown_once_and_tool_results_of_a_prompt_only_as_a_number()
 
 def test_full_leaves_nothing_out_and_the_short_form_says_how_much_it_does() -> None:
     text = "word " * 400 + "END"
-    long = run(turn(attempts=(Attempt(1, "responded", completion=(Piece("assistant", "text", text),)),)))
+    long = run(
+        turn(
+            attempts=(
+                ModelAttempt(
+                    attempt=1, state="responded", completion=(Piece(role="assistant", kind="text", text=text),)
+                ),
+            )
+        )
+    )
 
     assert "END" in drawn(long, full=True)
     assert "END" not in drawn(long)
@@ -199,7 +233,13 @@ def test_full_leaves_nothing_out_and_the_short_form_says_how_much_it_does() -> N
 
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_a_terminal_gets_no_line_that_is_wider_than_it(width: int) -> None:
-    call = Call(1, "look_up_order", {"order_id": LONG_ID}, outcome="ok", result={"a": LONG_ID, "王": "小明" * 40})
+    call = Call(
+        index=1,
+        tool="look_up_order",
+        arguments={"order_id": LONG_ID},
+        outcome="ok",
+        result={"a": LONG_ID, "王": "小明" * 40},
+    )
     request = {"text": "Please " * 60, "intent": "cancel_order", "context": {"order_id": "O-1001"}}
 
     seen = drawn(run(turn(calls=(call,)), request=request), width=width, terminal=True)
@@ -209,7 +249,7 @@ def test_a_terminal_gets_no_line_that_is_wider_than_it(width: int) -> None:
 
 
 def test_a_pipe_gets_no_colour_no_padding_and_no_word_that_is_cut() -> None:
-    call = Call(1, "look_up_order", {"order_id": LONG_ID}, outcome="ok", result="fine")
+    call = Call(index=1, tool="look_up_order", arguments={"order_id": LONG_ID}, outcome="ok", result="fine")
 
     seen = drawn(run(turn(calls=(call,)), request={"text": "Please " * 60}))
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import ExitReason
+from ballast.contracts.meaning import REASONS
 from ballast.log.event import Event
-from local.trace import timeline
-from local.trace.words import REASONS
+from tests.support.timelines import timeline
 
 RUN = "run-" + "a" * 24
 OPENED = datetime(2025, 6, 1, 3, 0, tzinfo=UTC)
@@ -111,8 +111,8 @@ def test_hand_overs_of_a_planner_and_of_the_workflow_stand_at_the_turn_that_they
 def test_a_rollbacks_call_says_which_call_it_takes_back() -> None:
     made = timeline(rolled_back_run())
 
-    assert made.turns[2].calls[0].undoes == "turn 1 call 1"
-    assert made.turns[0].calls[0].undoes == ""
+    assert made.turns[2].calls[0].undoes == (1, 1)
+    assert made.turns[0].calls[0].undoes is None
     assert made.turns[0].calls[0].undo is not None
     assert made.turns[0].calls[0].undo.tool == "reinstate_order"
 
@@ -187,7 +187,7 @@ def test_attempts_of_one_turn_are_kept_apart() -> None:
 
 
 def test_what_others_were_told_after_the_end_is_no_turn_and_takes_no_time() -> None:
-    events = [*rolled_back_run(), at(60_000, "9999.run.announced", event_id="evt-1")]
+    events = [*rolled_back_run(), at(60_000, "9999.run.announced", event_id="evt-1", detail_type="RunAnswered")]
 
     assert timeline(events) == timeline(rolled_back_run())
 

@@ -73,8 +73,8 @@ class ApprovalRound:
 def approval_rounds(run: Run, turn: int, index: int) -> tuple[ApprovalRound, ...]:
     """Return the rounds of asking about the call at that position, oldest first; none where nobody was asked."""
     rounds: dict[int, ApprovalRound] = {}
-    for event in run:
-        if event.turn == turn and event.index == index and event.name.startswith("call.approval_"):
+    for event in run.turn(turn).events:
+        if event.index == index and event.name.startswith("call.approval_"):
             known = rounds.get(event.round, ApprovalRound(event.round))
             rounds[event.round] = known._after(event.fact)
     return tuple(rounds[number] for number in sorted(rounds))
@@ -82,7 +82,8 @@ def approval_rounds(run: Run, turn: int, index: int) -> tuple[ApprovalRound, ...
 
 def approval_given_up(run: Run, turn: int) -> bool:
     """Say whether in that turn a call waited for an approval in vain, and its tool wants another planner then."""
-    return any(settled.turn == turn and settled.unanswered == "fallback" for settled in run.facts(CallSettled))
+    settled = (event.fact for event in run.turn(turn).by_name.get(CallSettled.NAME, ()))
+    return any(isinstance(one, CallSettled) and one.unanswered == "fallback" for one in settled)
 
 
 def decided_by_operator(run: Run, turn: int) -> bool:

@@ -21,7 +21,7 @@ from ballast.log.events import (
 )
 
 if TYPE_CHECKING:
-    from ballast.run import Run
+    from ballast.run import Run, Turn
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ class CallState:
         """Whether its outcome is recorded."""
         return self.status not in ("proposed", "intended")
 
-    def _after(self, fact: Fact) -> CallState:
+    def after(self, fact: Fact) -> CallState:
+        """Return the call as it stands after one more fact about it."""
         match fact:
             case CallIntended():
                 return replace(
@@ -136,41 +137,47 @@ class CallState:
         return self.call.model_copy(update={"arguments": fact.arguments})
 
 
+_DECIDING = frozenset({ModelResponded.NAME, PlanDecided.NAME, EscalationAnswered.NAME})
+
+
+def proposal(turn: Turn) -> Proposed | None:
+    """Return the decision of a turn: the last one there; None while there is none."""
+    deciding = [event for event in turn.events if event.name in _DECIDING]
+    decided = [event.fact for event in deciding]
+    match decided[-1] if decided else None:
+        case ModelResponded() as fact:
+            return Proposed(turn.number, Planner.AGENT, fact.decision, fact.parallel)
+        case PlanDecided() as fact:
+            return Proposed(turn.number, fact.planner, fact.decision, fact.parallel, fact.undoes)
+        case EscalationAnswered() as fact:
+            planner = Planner.REQUESTER if fact.kind == "question" else Planner.HUMAN
+            return Proposed(turn.number, planner, fact.decision, parallel=False)
+    return None
+
+
+def calls_of(turn: Turn) -> tuple[CallState, ...]:
+    """Return the proposed calls of a turn, by position, with what became of each."""
+    made = turn.proposal
+    if made is None or not made.calls:
+        return ()
+    states = {index: CallState(made.turn, index, made.planner, call) for index, call in enumerate(made.calls, start=1)}
+    for event in turn.events:
+        if event.name.startswith("call.") and event.index in states:
+            states[event.index] = states[event.index].after(event.fact)
+    return tuple(states.values())
+
+
 def proposals(run: Run) -> Mapping[int, Proposed]:
     """Return the decision of each turn, by turn.
 
     A completion that came after its turn was cut is there as well; it was never executed.
     """
-    found: dict[int, Proposed] = {}
-    for event in run:
-        if event.name not in _DECIDING:
-            continue
-        match event.fact:
-            case ModelResponded() as fact:
-                found[event.turn] = Proposed(event.turn, Planner.AGENT, fact.decision, fact.parallel)
-            case PlanDecided() as fact:
-                found[event.turn] = Proposed(event.turn, fact.planner, fact.decision, fact.parallel, fact.undoes)
-            case EscalationAnswered() as fact:
-                planner = Planner.REQUESTER if fact.kind == "question" else Planner.HUMAN
-                found[event.turn] = Proposed(event.turn, planner, fact.decision, parallel=False)
-    return found
-
-
-_DECIDING = frozenset({ModelResponded.NAME, PlanDecided.NAME, EscalationAnswered.NAME})
+    return {number: turn.proposal for number, turn in run.turns.items() if turn.proposal is not None}
 
 
 def calls(run: Run) -> tuple[CallState, ...]:
     """Return every proposed call with its outcome, in the order of the work."""
-    states = {
-        (made.turn, index): CallState(made.turn, index, made.planner, call)
-        for made in run.proposals.values()
-        for index, call in enumerate(made.calls, start=1)
-    }
-    for event in run:
-        at = (event.turn, event.index)
-        if event.name.startswith("call.") and at in states:
-            states[at] = states[at]._after(event.fact)
-    return tuple(states[at] for at in sorted(states))
+    return tuple(state for turn in run.turns.values() for state in turn.calls)
 
 
 def as_sent(run: Run, at: tuple[int, int], call: ToolCall) -> ToolCall:

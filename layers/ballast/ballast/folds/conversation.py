@@ -11,7 +11,7 @@ is not on the chain of later requests; it still counts for the money.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,12 +49,21 @@ class Prompt:
 def answered_prompt(run: Run) -> Prompt:
     """Return the conversation up to and with the newest completion; empty before the first."""
     responded = run.facts(ModelResponded)
-    return _through(run, responded[-1] if responded else None)
+    return _through(run, responded[-1].seq if responded else None)
 
 
 def rebuild(run: Run, requested: ModelRequested) -> Prompt:
     """Return the exact prompt that ``requested`` was sent with. Raises ``LookupError`` where a part of it is gone."""
-    return _through(run, _continued(run, requested)).extended(requested)
+    return _through(run, requested.after).extended(requested)
+
+
+def _through(run: Run, after: str | None) -> Prompt:
+    return run.along(after, "prompt", Prompt(), _answered)
+
+
+def _answered(before: Prompt, requested: ModelRequested, responded: ModelResponded) -> Prompt:
+    prompt = before.extended(requested)
+    return replace(prompt, messages=(*prompt.messages, said(responded)), after=responded.seq)
 
 
 def prompt_digest(run: Run, prompt: Prompt, inference: Mapping[str, Any]) -> str:
@@ -65,17 +74,18 @@ def prompt_digest(run: Run, prompt: Prompt, inference: Mapping[str, Any]) -> str
     it is the same for who may see sensitive values and who may not, and no help in guessing one.
     Raises ``KeyError`` where a covered event is gone.
     """
-    messages = [canonical(message) for message in prompt.messages]
-    head = canonical(prompt.system), canonical(prompt.tools)
-    return _digest([run.by_seq[seq].digest for seq in prompt.covers], inference, messages, *head)
 
+    def answered(before: _Written, requested: ModelRequested, responded: ModelResponded) -> _Written:
+        return before.extended(requested, lambda seq: run.by_seq[seq].digest).answered(said(responded))
 
-def _digest(digests: Sequence[str], inference: Any, messages: Sequence[str], system: str, tools: str) -> str:
-    """Return the SHA-256 of the canonical JSON of these, of which all but the first two are canonical JSON already."""
-    return sha256(
-        f'{{"events":{canonical(list(digests))},"inference":{canonical(inference)},'
-        f'"messages":[{",".join(messages)}],"system":{system},"tools":{tools}}}'
+    written = run.along(prompt.after, "written", _Written(), answered)
+    whole = _Written(
+        canonical(prompt.system),
+        canonical(prompt.tools),
+        (*written.messages, *map(canonical, prompt.messages[len(written.messages) :])),
+        (*written.digests, *(run.by_seq[seq].digest for seq in prompt.covers[len(written.digests) :])),
     )
+    return whole.digest(inference)
 
 
 @dataclass(frozen=True)
@@ -87,17 +97,25 @@ class _Written:
     messages: tuple[str, ...] = ()
     digests: tuple[str, ...] = ()
 
-    def extended(self, requested: ModelRequested, digests: Mapping[str, str]) -> _Written:
+    def extended(self, requested: ModelRequested, digest_of: Callable[[str], str]) -> _Written:
         given = requested.model_fields_set
         return _Written(
             canonical(requested.system) if "system" in given else self.system,
             canonical(requested.tools) if "tools" in given else self.tools,
             (*self.messages, *map(canonical, requested.messages)),
-            (*self.digests, *(digests[seq] for seq in requested.covers)),
+            (*self.digests, *map(digest_of, requested.covers)),
         )
 
     def answered(self, message: Any) -> _Written:
         return replace(self, messages=(*self.messages, canonical(message)))
+
+    def digest(self, inference: Any) -> str:
+        """Return the SHA-256 of the canonical JSON of these and of ``inference``."""
+        events = ",".join(f'"{digest}"' for digest in self.digests)
+        return sha256(
+            f'{{"events":[{events}],"inference":{canonical(inference)},'
+            f'"messages":[{",".join(self.messages)}],"system":{self.system},"tools":{self.tools}}}'
+        )
 
 
 def changed_prompts(run: Run, digests: Mapping[str, str], most_chars: int | None = None) -> tuple[dict[str, str], int]:
@@ -118,18 +136,17 @@ def changed_prompts(run: Run, digests: Mapping[str, str], most_chars: int | None
         try:
             match event.fact:
                 case ModelRequested() as asked:
-                    prompt = written[asked.after].extended(asked, digests)
+                    prompt = written[asked.after].extended(asked, digests.__getitem__)
                     read += sum(map(len, prompt.messages))
                     if most_chars is not None and read > most_chars and event.seq != newest:
                         continue
-                    made = _digest(prompt.digests, asked.inference, prompt.messages, prompt.system, prompt.tools)
-                    if made != asked.prompt_sha256:
+                    if prompt.digest(asked.inference) != asked.prompt_sha256:
                         wrong[event.seq] = f"its prompt is not the one that was sent, or one of {_some(asked.covers)}"
                     else:
                         fit += 1
                 case ModelResponded() as responded:
-                    asked = _asked(run.as_shown, responded)
-                    before = written[asked.after].extended(asked, digests)
+                    asked = asked_with(run.as_shown, responded)
+                    before = written[asked.after].extended(asked, digests.__getitem__)
                     written[event.seq] = before.answered(said(responded))
         except (LogCorrupt, *GARBLED) as missing:
             wrong[event.seq] = f"its prompt cannot be rebuilt: {missing}"
@@ -140,7 +157,7 @@ def _some(covers: Sequence[str]) -> str:
     return ", ".join(covers[:8]) + (" and others" if len(covers) > 8 else "")
 
 
-def _asked(run: Run, responded: ModelResponded) -> ModelRequested:
+def asked_with(run: Run, responded: ModelResponded) -> ModelRequested:
     """Return the request that brought that completion. Raises ``LookupError`` where it is gone."""
     asked = run.fact(ModelRequested, responded.turn, responded.attempt)
     if asked is None:
@@ -153,27 +170,3 @@ def said(responded: ModelResponded) -> dict[str, Any]:
     if responded.message is None:
         raise LookupError(f"{responded.seq} has no message")
     return responded.message
-
-
-def _continued(run: Run, requested: ModelRequested) -> ModelResponded | None:
-    """Return the completion that ``requested`` continues; None where it is the first."""
-    if requested.after is None:
-        return None
-    responded = run.by_seq[requested.after].fact
-    if not isinstance(responded, ModelResponded):
-        raise LookupError(requested.after)
-    return responded
-
-
-def _through(run: Run, responded: ModelResponded | None) -> Prompt:
-    """Return the conversation up to and with ``responded``."""
-    chain: list[tuple[ModelRequested, ModelResponded]] = []
-    while responded is not None:
-        requested = _asked(run, responded)
-        chain.append((requested, responded))
-        responded = _continued(run, requested)
-    prompt = Prompt()
-    for requested, responded in reversed(chain):
-        prompt = prompt.extended(requested)
-        prompt = replace(prompt, messages=(*prompt.messages, said(responded)), after=responded.seq)
-    return prompt

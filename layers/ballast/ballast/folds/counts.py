@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ballast.contracts import Planner, ToolCall
@@ -15,8 +15,7 @@ from ballast.folds.sameness import identity
 from ballast.log.events import CallRefused, ModelFailed, ModelRequested, ModelResponded
 
 if TYPE_CHECKING:
-    from ballast.folds.calls import Proposed
-    from ballast.run import Run
+    from ballast.run import Run, Turn
 
 
 @dataclass(frozen=True)
@@ -57,33 +56,37 @@ class Counts:
 def counts(run: Run) -> Counts:
     """Return what the agent has used of its limits."""
     granted = run.opening.granted_turn if run.is_open else 0
-    made = {turn: one for turn, one in run.proposals.items() if turn > granted}
-    refused = [one for one in run.facts(CallRefused) if _is_agents(made.get(one.turn))]
-    return Counts(
-        turns=len({one.turn for one in run.facts(ModelRequested) if one.turn > granted}),
-        tokens=_tokens(run, granted),
-        refused_calls=len(refused),
-    ).with_calls([call for one in made.values() if _is_agents(one) for call in one.calls])
+
+    def with_turn(before: Counts, turn: Turn) -> Counts:
+        return before if turn.number <= granted else _with_turn(before, turn)
+
+    return run.over_turns(("counts", granted), Counts(), with_turn)
 
 
-def _is_agents(made: Proposed | None) -> bool:
-    return made is not None and made.planner is Planner.AGENT
+def _with_turn(before: Counts, turn: Turn) -> Counts:
+    made = turn.proposal
+    agents = made is not None and made.planner is Planner.AGENT
+    counted = replace(
+        before,
+        turns=before.turns + (ModelRequested.NAME in turn.by_name),
+        tokens=before.tokens + _tokens(turn),
+        refused_calls=before.refused_calls + (len(turn.by_name.get(CallRefused.NAME, ())) if agents else 0),
+    )
+    return counted.with_calls(made.calls) if made is not None and agents else counted
 
 
-def _tokens(run: Run, granted: int) -> int:
-    """Return the tokens since ``granted``: as reported, else as promised."""
-    promised = {
-        (asked.turn, asked.attempt): (asked.prompt_bound or 0) + asked.max_tokens
-        for asked in run.facts(ModelRequested)
-        if asked.turn > granted
-    }
+def _tokens(turn: Turn) -> int:
+    """Return the tokens of a turn: as reported, else as promised."""
+    promised: dict[int, int] = {}
     total = 0
-    for charged in (*run.facts(ModelResponded), *run.facts(ModelFailed)):
-        if charged.turn <= granted:
-            continue
-        if charged.input_tokens is not None:
-            total += charged.tokens
-        elif isinstance(charged, ModelResponded) or charged.cost_microusd > 0:
-            continue  # it may have used all that it was promised, even if that costs nothing
-        promised.pop((charged.turn, charged.attempt), None)
+    for event in turn.events:
+        match event.fact if event.name.startswith("model.") else None:
+            case ModelRequested() as asked:
+                promised[asked.attempt] = (asked.prompt_bound or 0) + asked.max_tokens
+            case ModelResponded() | ModelFailed() as charged if charged.input_tokens is not None:
+                total += charged.tokens
+                promised.pop(charged.attempt, None)
+            case ModelFailed(cost_microusd=0) as failed:
+                promised.pop(failed.attempt, None)
+            # Any other may have used all that it was promised, even if that costs nothing.
     return total + sum(promised.values())

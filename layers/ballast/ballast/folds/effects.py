@@ -47,6 +47,7 @@ def position(state: CallState) -> Position:
 def standing(run: Run, same: Identity = identity) -> Standing:
     """Return the writes that happened, or may have, and were not undone since. ``same`` tells equal calls."""
     marked = {turn: made.undoes for turn, made in run.proposals.items() if made.undoes}
+    same = _once_each(same)
     writes: list[CallState] = []
     undoing: set[Position] = set()
     for state in run.committed:
@@ -60,6 +61,18 @@ def standing(run: Run, same: Identity = identity) -> Standing:
                 writes.remove(taken_back)
         writes.append(state)
     return Standing(tuple(writes), frozenset(undoing))
+
+
+def _once_each(same: Identity) -> Identity:
+    """Return ``same``, asked once about each call."""
+    known: dict[int, str] = {}
+
+    def asked(call: ToolCall) -> str:
+        if id(call) not in known:
+            known[id(call)] = same(call)
+        return known[id(call)]
+
+    return asked
 
 
 def _undone_by(
@@ -90,7 +103,9 @@ def earlier(run: Run, at: Position, call: ToolCall, same: Identity = identity) -
     One whose effect is unknown comes first, since nothing may be done about it; else the newest.
     A read is repeated by the same read; an effect that was undone, by nothing.
     """
-    before = run.only(lambda event: not event.name.startswith("call.") or (event.turn, event.index) < at)
+    turn, index = at
+    here = (event for event in run.turn(turn).events if not event.name.startswith("call.") or event.index < index)
+    before = run.before(turn).with_event(*here)
     reads = [state for state in before.calls if state.effect == "read" and state.status == "ok"]
     stand, sent = (*reads, *standing(before, same).writes), as_sent(run, at, call)
     found = [state for state in stand if asks_the_same(call, sent, state.as_admitted, state.call, same)]

@@ -44,34 +44,50 @@ def opening(run: Run) -> Opening:
     if opened is None:
         raise LogCorrupt("The log has no 0000.run.opened: the run was not admitted, or its log is incomplete.")
     limits = parse(Limits, opened.limits, what="limits", error=LogCorrupt)
-    ceiling, granted = limits.cost_microusd, 0
-    leased = opened.lease is not None  # a log from before there were leases has no lease.extended either
     agent_until_ms, deadline_ms = opened.agent_until_ms, opened.deadline_ms
-    extended = {one.turn: one.microusd for one in run.facts(LeaseExtended)}
-    for event in run:
-        if event.name not in (EscalationAnswered.NAME, ApprovalAnswered.NAME):
-            continue
+    for event in run.named(EscalationAnswered, ApprovalAnswered):
         answered = event.fact
         assert isinstance(answered, EscalationAnswered | ApprovalAnswered)
         agent_until_ms = agent_until_ms if answered.agent_until_ms is None else answered.agent_until_ms
         deadline_ms = deadline_ms if answered.deadline_ms is None else answered.deadline_ms
-        if isinstance(answered, ApprovalAnswered) or answered.kind == "question":
-            continue  # it gives the agent time, but nobody granted it anything
-        decision = answered.decision
-        if isinstance(decision, HandOver) and decision.to is Planner.AGENT:
-            added = decision.add_budget_microusd
-            ceiling += min(added, extended.get(answered.turn, 0)) if leased else added
-            granted = answered.turn
     return Opening(
         request=parse(RunRequest, opened.request, what="request", error=LogCorrupt),
         request_sha256=opened.request_sha256,
         limits=limits,
-        cost_ceiling_microusd=ceiling,
+        cost_ceiling_microusd=limits.cost_microusd + sum(one.leased_microusd for one in run.grants),
         agent_until_ms=agent_until_ms,
         deadline_ms=deadline_ms,
-        granted_turn=granted,
+        granted_turn=run.grants[-1].turn if run.grants else 0,
         requested_by=opened.requested_by,
     )
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A person handed the run back to the agent in that turn; ``leased_microusd`` is what it raised the ceiling by.
+
+    That is what they added, as far as it was leased too: of neither more than the other says.
+    """
+
+    turn: int
+    added_microusd: int
+    leased_microusd: int
+
+
+def grants(run: Run) -> tuple[Grant, ...]:
+    """Return what people granted to the agent, in order. A reply of the requester gives it time, and is no grant."""
+    opened = run.fact(RunOpened)
+    # A log from before there were leases has no lease.extended either.
+    leases = opened is not None and opened.lease is not None
+    extended = {one.turn: one.microusd for one in run.facts(LeaseExtended)}
+    found = []
+    for answered in run.facts(EscalationAnswered):
+        decision = answered.decision
+        if answered.kind != "question" and isinstance(decision, HandOver) and decision.to is Planner.AGENT:
+            added = decision.add_budget_microusd
+            leased = min(added, extended.get(answered.turn, 0)) if leases else added
+            found.append(Grant(answered.turn, added, leased))
+    return tuple(found)
 
 
 def requested(run: Run) -> RunRequest:

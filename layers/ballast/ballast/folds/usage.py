@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from ballast.contracts import Planner
 from ballast.log.event import Event
@@ -13,6 +13,8 @@ from ballast.log.events import (
     CallRefused,
     CallReserved,
     CallSettled,
+    Charged,
+    Fact,
     ModelFailed,
     ModelRequested,
     ModelResponded,
@@ -20,7 +22,9 @@ from ballast.log.events import (
 )
 
 if TYPE_CHECKING:
-    from ballast.run import Run
+    from ballast.run import Run, Turn
+
+FactT = TypeVar("FactT", bound=Fact)
 
 
 @dataclass(frozen=True)
@@ -55,29 +59,64 @@ class Usage:
         return self.spent_microusd + self.reserved_microusd
 
 
-def usage(run: Run) -> Usage:
-    """Return what the run has used."""
-    granted = run.opening.granted_turn if run.is_open else 0
-    asked = run.facts(ModelRequested)
-    charged = (*run.facts(ModelResponded), *run.facts(ModelFailed))
-    outcomes = {(one.turn, one.attempt) for one in charged}
-    tools_spent, tools_reserved = _tools(run)
-    return Usage(
-        turns=len({one.turn for one in asked if one.turn > granted}),
-        tool_calls=sum(
-            len(made.calls) for turn, made in run.proposals.items() if turn > granted and made.planner is Planner.AGENT
-        ),
+@dataclass(frozen=True)
+class Spent:
+    """What one turn used; the fields are as in ``Usage``. ``asked``: whether a model was asked in it."""
+
+    asked: bool
+    model_calls: int
+    refused_calls: int
+    input_tokens: int
+    output_tokens: int
+    cache_read_tokens: int
+    cache_write_tokens: int
+    spent_microusd: int
+    reserved_microusd: int
+    tools_microusd: int
+
+
+def spent(turn: Turn) -> Spent:
+    """Return what a turn used, of its own events alone."""
+    asked = _facts(turn, ModelRequested)
+    charged: list[Charged] = [*_facts(turn, ModelResponded), *_facts(turn, ModelFailed)]
+    outcomes = {one.attempt for one in charged}
+    tools_spent, tools_reserved = _tools(turn)
+    return Spent(
+        asked=bool(asked),
         model_calls=len(asked),
-        refused_calls=len(run.facts(CallRefused)),
+        refused_calls=len(_facts(turn, CallRefused)),
         input_tokens=sum(one.input_tokens or 0 for one in charged),
         output_tokens=sum(one.output_tokens or 0 for one in charged),
         cache_read_tokens=sum(one.cache_read_tokens or 0 for one in charged),
         cache_write_tokens=sum(one.cache_write_tokens or 0 for one in charged),
         spent_microusd=sum(one.cost_microusd for one in charged) + tools_spent,
-        reserved_microusd=sum(one.reserved_microusd for one in asked if (one.turn, one.attempt) not in outcomes)
-        + tools_reserved,
+        reserved_microusd=sum(one.reserved_microusd for one in asked if one.attempt not in outcomes) + tools_reserved,
         tools_microusd=tools_spent + tools_reserved,
     )
+
+
+def usage(run: Run) -> Usage:
+    """Return what the run has used."""
+    granted = run.opening.granted_turn if run.is_open else 0
+    since = [turn for number, turn in run.turns.items() if number > granted]
+    return replace(
+        run.over_turns("usage", Usage(), _with_turn),
+        turns=sum(turn.spent.asked for turn in since),
+        tool_calls=sum(
+            len(turn.proposal.calls) for turn in since if turn.proposal and turn.proposal.planner is Planner.AGENT
+        ),
+    )
+
+
+_SUMMED = tuple(field.name for field in fields(Spent) if field.name != "asked")
+
+
+def _with_turn(before: Usage, turn: Turn) -> Usage:
+    return replace(before, **{name: getattr(before, name) + getattr(turn.spent, name) for name in _SUMMED})
+
+
+def _facts(turn: Turn, kind: type[FactT]) -> list[FactT]:
+    return [cast(FactT, event.fact) for event in turn.by_name.get(kind.NAME, ())]
 
 
 def charged_at_last(run: Run, known: Set[str]) -> int:
@@ -102,20 +141,20 @@ def charged_at_last(run: Run, known: Set[str]) -> int:
     return run.only(counts).usage.charged_microusd
 
 
-def _tools(run: Run) -> tuple[int, int]:
+def _tools(turn: Turn) -> tuple[int, int]:
     """Return what calls of tools cost, and what is reserved for those without an outcome.
 
     The outcome is the last attempt's; an attempt before it stays charged.
     """
-    reserved: dict[tuple[int, int], list[int]] = {}
-    setting_aside: tuple[Reserves, ...] = (*run.facts(CallIntended), *run.facts(CallReserved))
+    reserved: dict[int, list[int]] = {}
+    setting_aside: list[Reserves] = [*_facts(turn, CallIntended), *_facts(turn, CallReserved)]
     for one in setting_aside:
-        reserved.setdefault(one.at, []).append(one.reserved_microusd)
-    spent = 0
-    for settled in run.facts(CallSettled):
-        promised = reserved[settled.at].pop() if reserved.get(settled.at) else 0
-        spent += promised if settled.cost_microusd is None else settled.cost_microusd
-    return spent, sum(sum(left) for left in reserved.values())
+        reserved.setdefault(one.index, []).append(one.reserved_microusd)
+    cost = 0
+    for settled in _facts(turn, CallSettled):
+        promised = reserved[settled.index].pop() if reserved.get(settled.index) else 0
+        cost += promised if settled.cost_microusd is None else settled.cost_microusd
+    return cost, sum(sum(left) for left in reserved.values())
 
 
 # Attribute names of the OpenTelemetry semantic conventions for generative AI.

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, TypeVar
 
-from pydantic import Field, PrivateAttr, ValidationError
+from pydantic import Field, ValidationError
 
 from ballast.contracts.planner import Planner
 from ballast.contracts.wire import Wire, canonical, complaints, sha256
 from ballast.errors import LogCorrupt
-from ballast.log.events import KINDS, Fact, Other
+from ballast.log.events import KINDS, Fact, ModelResponded, Other, lenient
 from ballast.log.keys import SEQ, Key
 
 #: What reading an event raises that is not as Ballast writes it. Whoever may write the log may put any item there.
@@ -33,13 +34,12 @@ class Event(Wire):
     body: dict[str, Any]
     _shown: dict[str, Any] | None = None
     _stored: tuple[tuple[str, str], ...] = ()
-    #: What was computed once: the fact, the digest. A copy with another content computes it anew.
-    _known: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Event:
         """Return a copy, with other fields where ``update`` has some."""
         made = super().model_copy(update=update, deep=deep)
-        made._known = {}
+        for computed in ("key", "name", "turn", "index", "fact", "digest", "as_shown"):
+            vars(made).pop(computed, None)
         return made
 
     def with_shown(self, shown: dict[str, Any]) -> Event:
@@ -64,41 +64,54 @@ class Event(Wire):
         """The body as everybody may see it: sensitive values masked."""
         return self.body if self._shown is None else self._shown
 
-    @property
+    @cached_property
     def as_shown(self) -> Event:
         """The event as everybody may see it."""
         return self if self._shown is None else self.model_copy(update={"body": self._shown})
 
-    @property
+    @cached_property
     def key(self) -> Key:
         """The key in its parts."""
         return Key.of(self.seq)
 
-    @property
+    @cached_property
     def fact(self) -> Fact:
         """What it says. Raises ``LogCorrupt`` that names the event where its body is not as Ballast writes it."""
-        if "fact" not in self._known:
-            kind = KINDS.get(self.name, Other)
-            try:
-                self._known["fact"] = kind.read(self.key, self.body)
-            except ValidationError as problem:
-                raise LogCorrupt(f"{self.run_id} {self.seq}: {complaints(problem)}.") from None
-            except ValueError as problem:
-                raise LogCorrupt(f"{self.run_id} {self.seq}: {problem}.") from None
-        fact: Fact = self._known["fact"]
-        return fact
+        try:
+            return KINDS.get(self.name, Other).read(self.key, self.body)
+        except ValidationError as problem:
+            raise LogCorrupt(f"{self.run_id} {self.seq}: {complaints(problem)}.") from None
+        except ValueError as problem:
+            raise LogCorrupt(f"{self.run_id} {self.seq}: {problem}.") from None
 
     @property
+    def mended(self) -> Event:
+        """The same event, whose fact says what can be read of its body: to show it, and never to act on it.
+
+        The event itself where all of it can be read. Else see ``ballast.log.events.lenient``.
+        """
+        try:
+            _ = self.fact
+        except LogCorrupt:
+            # The key says the attempt; of a completion, whose key does not, the body.
+            doubled = "attempt" if self.name != ModelResponded.NAME else None
+            body = {name: value for name, value in self.body.items() if name != doubled}
+            made = self.model_copy()
+            vars(made)["fact"] = lenient(KINDS.get(self.name, Other)).read(self.key, body)
+            return made
+        return self
+
+    @cached_property
     def turn(self) -> int:
         """The turn that it belongs to; 0 is the opening, ``LAST_TURN`` the ending."""
         return self.key.turn
 
-    @property
+    @cached_property
     def name(self) -> str:
         """Subject and step without the numbers, e.g. ``call.settled``."""
         return self.key.name
 
-    @property
+    @cached_property
     def index(self) -> int:
         """The position within the turn (of a call, or a model attempt); 1 where the key has none."""
         return self.key.index
@@ -108,13 +121,10 @@ class Event(Wire):
         """Which asking for an approval, or which attempt in doubt, it belongs to, from 1."""
         return self.key.round
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hex SHA-256 of the key and the body as it is shown: one for everybody, and no help in guessing a secret."""
-        if "digest" not in self._known:
-            self._known["digest"] = sha256(f"{self.run_id}\0{self.seq}\0{canonical(self.shown)}")
-        digest: str = self._known["digest"]
-        return digest
+        return sha256(f"{self.run_id}\0{self.seq}\0{canonical(self.shown)}")
 
 
 def facts(events: Iterable[Event], kind: type[FactT]) -> Iterator[FactT]:

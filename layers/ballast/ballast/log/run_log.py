@@ -34,6 +34,8 @@ LONGEST_RUN_DAYS = 40
 _BEGINS = "run_id = :run_id AND begins_with(seq, :begin)"
 #: A warm function serves a few runs at a time.
 _KEPT_OPENINGS = 64
+#: A process keeps the runs that it follows while they have together at most so many events, of some KB each.
+_FOLLOWED_EVENTS = 4_000
 #: DynamoDB's limit, and how often what it left unread is asked for again.
 _KEYS_A_BATCH, _BATCH_ATTEMPTS = 100, 5
 
@@ -112,6 +114,7 @@ class RunLog:
         self._openings: dict[str, tuple[Event, ...]] = {}
         self._secrets: dict[str, frozenset[Secret]] = {}
         self._unsigned: dict[str, dict[str, Event]] = {}
+        self._followed: dict[str, Run] = {}
 
     @classmethod
     def of(cls, runtime: Runtime, seal: Seal | None = None, signatures: Signatures | None = None) -> RunLog:
@@ -204,6 +207,29 @@ class RunLog:
         """
         self._unsigned.pop(run_id, None)
         return Run(self._query(run_id, "run_id = :run_id", {}), self.unsigned(run_id))
+
+    def follow(self, run_id: str) -> Run:
+        """Return the run as ``read`` does; where it was followed here before, only what is newer is read.
+
+        Events never change, and a turn is over when the next one begins: so the newest turn that is known here, and
+        what comes after it, is asked for, in as many bytes however long the run is. Not there is what was recorded
+        since in an earlier turn, by an attempt that had been given up: what it began stays in doubt, and what it
+        reserved stays charged, as long as its outcome is not seen. So this is for who plans or executes the next step;
+        who settles, vouches or shows a run reads it whole. Raises as ``read``.
+        """
+        known = self._followed.pop(run_id, None)
+        if known is None:
+            run = self.read(run_id)
+        else:
+            begins = {":begin": {"S": f"{known.newest_turn:04d}."}}
+            found = self._query(run_id, "run_id = :run_id AND seq >= :begin", begins)
+            new = (event for event in found if known.event(event.seq) is None)
+            run = known.with_event(*new, unsigned=self.unsigned(run_id))
+        if len(run) <= _FOLLOWED_EVENTS:
+            self._followed[run_id] = run  # the newest stands last
+            while sum(map(len, self._followed.values())) > _FOLLOWED_EVENTS:
+                self._followed.pop(next(iter(self._followed)))
+        return run
 
     def read_all(self, run_id: str) -> tuple[Run, tuple[Unreadable, ...]]:
         """Return as ``read`` what can be read of the run, and what cannot: for who shows a run, and does not act."""

@@ -15,7 +15,7 @@ from ballast.log.events import ApprovalAnswered, EscalationAnswered
 
 if TYPE_CHECKING:
     from ballast.folds.calls import CallState
-    from ballast.run import Run
+    from ballast.run import Run, Turn
 
 Target = Callable[[ToolCall], Search | None]
 #: What the executor records where it obeyed; such a call had no outcome of its own.
@@ -48,14 +48,16 @@ def despair(
     polled: Collection[str] = (),
     same: Identity = identity,
     target: Target = target_of,
+    remember: str | None = None,
 ) -> Despair:
     """Return the verdict over the run.
 
-    polled  tools that may ask the same again and again
-    same    tells equal calls
-    target  says what a call writes about (``rest``), and in which words: such calls are counted
+    polled    tools that may ask the same again and again
+    same      tells equal calls
+    target    says what a call writes about (``rest``), and in which words: such calls are counted
+    remember  under which name the run keeps what was seen so far: one for the same ``polled``, ``same``, ``target``
     """
-    watch = _watched(run, polled, same, target)
+    watch = _watched(run, _Watch(frozenset(polled), same, target), remember)
     return Despair(watch.ladder.rung, watch.signs, watch.ladder.forbidden, watch.ladder.loop)
 
 
@@ -67,37 +69,42 @@ def verdicts(
     polled: Collection[str] = (),
     same: Identity = identity,
     target: Target = target_of,
+    remember: str | None = None,
 ) -> Mapping[int, Sign]:
     """Return what is to be done about the calls that the agent proposes in ``turn``, by position, counted from 1.
 
-    ``run`` is what was before them. Calls without a signal are not there.
+    ``run`` is what was before them; the rest as in ``despair``. Calls without a signal are not there.
     """
-    watch = _watched(run, polled, same, target)
+    watch = _watched(run, _Watch(frozenset(polled), same, target), remember).forked()
     signs = {index: watch.propose((turn, index), call) for index, call in enumerate(proposed, start=1)}
     return {index: sign for index, sign in signs.items() if sign is not None}
 
 
-def _watched(run: Run, polled: Collection[str], same: Identity, target: Target) -> _Watch:
-    """Whatever people answer lets the count begin anew: there is something new to know, and time has passed."""
-    by_turn: dict[int, list[CallState]] = {}
-    for state in run.calls:
-        by_turn.setdefault(state.turn, []).append(state)
-    answered = {one.turn for one in run.facts(EscalationAnswered)}
-    approved = {one.turn for one in run.facts(ApprovalAnswered)}
-    watch = _Watch(frozenset(polled), same, target)
-    for turn in sorted(by_turn.keys() | answered):
-        if turn in answered:
-            watch = _Watch(watch.polled, same, target, signs=watch.signs)
-        states = by_turn.get(turn, [])
-        for state in states:
-            if state.planner is Planner.AGENT:
-                watch.propose((turn, state.index), state.call)
-        if turn in approved:
-            watch.repeats.age()
-        # Outcomes count when the turn is complete: they have no order before.
-        if all(state.ended for state in states):
-            for state in states:
-                watch.settle(state)
+def _watched(run: Run, watch: _Watch, remember: str | None) -> _Watch:
+    if remember is not None:
+        return run.over_turns(remember, watch, _after)
+    for turn in run.turns.values():
+        watch = _after(watch, turn)
+    return watch
+
+
+def _after(before: _Watch, turn: Turn) -> _Watch:
+    """Return a watch that has seen one turn more.
+
+    Whatever people answer lets the count begin anew: there is something new to know, and time has passed.
+    """
+    watch = before.forked()
+    if EscalationAnswered.NAME in turn.by_name:
+        watch = _Watch(watch.polled, watch.same, watch.target, signs=watch.signs)
+    for state in turn.calls:
+        if state.planner is Planner.AGENT:
+            watch.propose(state.position, state.call)
+    if turn.calls and ApprovalAnswered.NAME in turn.by_name:
+        watch.repeats.age()
+    # Outcomes count when the turn is complete: they have no order before.
+    if all(state.ended for state in turn.calls):
+        for state in turn.calls:
+            watch.settle(state)
     return watch
 
 
@@ -118,6 +125,22 @@ class _Watch:
     errors: Errors = field(default_factory=Errors)
     results: Results = field(default_factory=Results)
     writes: Writes = field(default_factory=Writes)
+
+    def forked(self) -> _Watch:
+        """Return a copy that goes its own way."""
+        return replace(
+            self,
+            signs=dict(self.signs),
+            asked=dict(self.asked),
+            keys=dict(self.keys),
+            ladder=self.ladder.forked(),
+            repeats=self.repeats.forked(),
+            cycles=self.cycles.forked(),
+            searches=self.searches.forked(),
+            errors=self.errors.forked(),
+            results=self.results.forked(),
+            writes=self.writes.forked(),
+        )
 
     def _key(self, call: ToolCall) -> str:
         """Return what equal calls share. What is sent twice is one call, whatever its tool makes of it each time."""

@@ -1,5 +1,7 @@
 """The ladder: notice, forbid, hand over. From counts to what is done about them, a rung a turn."""
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
@@ -74,7 +76,7 @@ def _rung(thresholds: tuple[int, int], count: int) -> Rung:
     return Rung.FORBID if count >= forbid else Rung.NOTICE if count >= notice else Rung.NONE
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Standing:
     """Where one tool stands: in which turns the agent was told and the tool forbidden, how often that was ignored.
 
@@ -118,10 +120,11 @@ class Ladder:
         if sign.rung is Rung.NONE:
             return sign
         for name in {called, *besides}:
-            tool = self._tools.setdefault(name, _Standing(told=turn, lasts=lasts))
-            tool.lasts = tool.lasts or lasts
+            tool = self._tools.get(name, _Standing(told=turn, lasts=lasts))
+            tool = replace(tool, lasts=tool.lasts or lasts)
             if sign.rung >= Rung.FORBID and tool.told < turn and tool.forbidden is None:
-                tool.forbidden, tool.why, tool.forbidden_lasts = turn, sign, lasts
+                tool = replace(tool, forbidden=turn, why=sign, forbidden_lasts=lasts)
+            self._tools[name] = tool
         if self._tools[called].forbidden is not None and sign.rung >= Rung.FORBID:
             return replace(sign, rung=Rung.FORBID, answer=False)
         return replace(sign, rung=Rung.NOTICE)
@@ -136,17 +139,22 @@ class Ladder:
             return None
         turn = at[0]
         if tool.forbidden < turn and (repeats or tool.defied_turn < turn):
-            tool.defied += _DEFIANCE if repeats else 1
-            tool.defied_turn = turn
+            defied = tool.defied + (_DEFIANCE if repeats else 1)
+            self._tools[name] = tool = replace(tool, defied=defied, defied_turn=turn)
             if tool.defied >= _DEFIANCE and self.loop is None:
                 self.loop, self._loop_lasts = at, tool.forbidden_lasts
         return tool.why
 
+    def forked(self) -> Ladder:
+        """Return a copy that goes its own way."""
+        return replace(self, _tools=dict(self._tools))
+
     def written(self) -> None:
         """Something was written: only what no write can have changed still stands."""
-        self._tools = {name: tool for name, tool in self._tools.items() if tool.lasts}
-        for tool in self._tools.values():
-            if not tool.forbidden_lasts:
-                tool.forbidden, tool.why, tool.defied = None, None, 0
+        self._tools = {
+            name: tool if tool.forbidden_lasts else replace(tool, forbidden=None, why=None, defied=0)
+            for name, tool in self._tools.items()
+            if tool.lasts
+        }
         if not self._loop_lasts:
             self.loop = None

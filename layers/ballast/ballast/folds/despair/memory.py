@@ -1,11 +1,13 @@
 """What is remembered of the calls so far, signal by signal: each counts, none decides.
 
-Every memory takes one call at a time, in their order, and looks at a bounded number of others.
+Every memory takes one call at a time, in their order, and looks at a bounded number of others. What it remembers of a
+call is never changed, only exchanged: so a copy (``forked``) costs no more than its dictionaries.
 """
 
-from collections import deque
+from __future__ import annotations
+
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ballast.contracts.wire import canonical
@@ -21,13 +23,18 @@ _COMPARED_SEARCHES = 8
 _TELLING_CHARS = 80
 
 
-@dataclass
+@dataclass(frozen=True)
 class Chain:
     """So many calls that belong together, the first of them, and the newest with an answer to give again."""
 
     first: Position
     count: int = 1
     answered: Position | None = None
+
+    @property
+    def longer(self) -> Chain:
+        """The chain with one call more."""
+        return replace(self, count=self.count + 1)
 
 
 @dataclass
@@ -39,24 +46,24 @@ class Repeats:
     def see(self, key: str, at: Position) -> Chain:
         """Count a proposed call and return its chain."""
         chain = self._seen.get(key)
-        if chain is None:
-            chain = self._seen[key] = Chain(at)
-        else:
-            chain.count += 1
+        self._seen[key] = chain = Chain(at) if chain is None else chain.longer
         return chain
 
     def answer(self, key: str, at: Position) -> None:
         """The call at ``at`` was answered; the same call may be answered with that again."""
         if chain := self._seen.get(key):
-            chain.answered = chain.answered or at
+            self._seen[key] = replace(chain, answered=chain.answered or at)
 
     def age(self) -> None:
         """Time has passed: no recorded answer may be given any more."""
-        for chain in self._seen.values():
-            chain.answered = None
+        self._seen = {key: replace(chain, answered=None) for key, chain in self._seen.items()}
+
+    def forked(self) -> Repeats:
+        """Return a copy that goes its own way."""
+        return Repeats(dict(self._seen))
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Step:
     """One call as a cycle sees it; ``outcome`` is None while nobody knows it."""
 
@@ -114,39 +121,56 @@ class Cycles:
     def settle(self, at: Position, outcome: Any, *, wrote: bool) -> None:
         """Note what came of a call: where it is another outcome than a lap before, nothing went round."""
         now = self._number[at]
-        step = self._steps[now]
-        step.outcome, step.wrote = outcome, wrote
+        self._steps[now] = replace(self._steps[now], outcome=outcome, wrote=wrote)
         for period, since in self._since.items():
             before = self._steps.get(now - period)
             if before and before.outcome is not None and outcome is not None and before.outcome != outcome:
                 self._since[period] = max(since, now - period + 1)
+
+    def forked(self) -> Cycles:
+        """Return a copy that goes its own way."""
+        return Cycles(dict(self._steps), dict(self._number), dict(self._since), self._next)
+
+
+#: What was said about one thing, the newest of it, each with the chain that it belongs to.
+_Said = tuple[tuple[Search, Chain], ...]
+
+
+def _longer(said: _Said, chain: Chain) -> tuple[_Said, Chain]:
+    """Return what was said with the chain one call longer, wherever it stands, and the longer chain."""
+    longer = chain.longer
+    return tuple((search, longer if one is chain else one) for search, one in said), longer
 
 
 @dataclass
 class Searches:
     """Searches that are nearly the same, by tool and by everything in the call that is no free text."""
 
-    _recent: dict[str, deque[tuple[Search, Chain]]] = field(default_factory=dict)
+    _recent: dict[str, _Said] = field(default_factory=dict)
 
     def see(self, search: Search, at: Position) -> Chain:
         """Count a proposed search and return the chain of those that it resembles."""
-        recent = self._recent.setdefault(search.rest, deque(maxlen=_COMPARED_SEARCHES))
+        recent = self._recent.get(search.rest, ())
         for earlier, chain in reversed(recent):
             if search.resembles(earlier):
-                chain.count += 1
-                if search.words != earlier.words:
-                    recent.append((search, chain))
-                return chain
-        recent.append((search, Chain(at)))
-        return recent[-1][1]
+                recent, longer = _longer(recent, chain)
+                added = ((search, longer),) if search.words != earlier.words else ()
+                self._recent[search.rest] = (*recent, *added)[-_COMPARED_SEARCHES:]
+                return longer
+        self._recent[search.rest] = (*recent, (search, Chain(at)))[-_COMPARED_SEARCHES:]
+        return self._recent[search.rest][-1][1]
+
+    def forked(self) -> Searches:
+        """Return a copy that goes its own way."""
+        return Searches(dict(self._recent))
 
 
-@dataclass
+@dataclass(frozen=True)
 class Written:
     """Writes about the same things: all of them, and those whose words resemble each other, the newest."""
 
     all: Chain
-    alike: deque[tuple[Search, Chain]] = field(default_factory=lambda: deque(maxlen=_COMPARED_SEARCHES))
+    alike: _Said = ()
 
     def resembling(self, said: Search) -> Chain | None:
         """Return the chain of those whose words the new ones resemble."""
@@ -174,15 +198,18 @@ class Writes:
         """Count a write that happened."""
         if said is None:
             return
-        if (done := self._done.get(said.rest)) is None:
-            done = self._done[said.rest] = Written(Chain(at))
-        else:
-            done.all.count += 1
-        if (chain := done.resembling(said)) is None:
+        done = self._done.get(said.rest)
+        done = Written(Chain(at)) if done is None else replace(done, all=done.all.longer)
+        alike, chain = done.alike, done.resembling(said)
+        if chain is None:
             chain = Chain(at)
         else:
-            chain.count += 1
-        done.alike.append((said, chain))
+            alike, chain = _longer(alike, chain)
+        self._done[said.rest] = replace(done, alike=(*alike, (said, chain))[-_COMPARED_SEARCHES:])
+
+    def forked(self) -> Writes:
+        """Return a copy that goes its own way."""
+        return Writes(dict(self._done))
 
 
 @dataclass
@@ -193,12 +220,9 @@ class Errors:
 
     def see(self, tool: str, kind: str, at: Position, *, lasting: bool) -> Chain:
         """Count an error and return its row."""
-        known, chain, _ = self._rows.get(tool, ("", Chain(at), False))
-        if known == kind:
-            chain.count += 1
-        else:
-            self._rows[tool] = (kind, chain := Chain(at), lasting)
-        return chain
+        known, chain, lasts = self._rows.get(tool, ("", Chain(at), False))
+        self._rows[tool] = (kind, chain.longer, lasts) if known == kind else (kind, Chain(at), lasting)
+        return self._rows[tool][1]
 
     def succeed(self, tool: str) -> None:
         """A call of the tool went well: the row ends."""
@@ -208,19 +232,26 @@ class Errors:
         """Something was written: only what no write can mend stays."""
         self._rows = {tool: row for tool, row in self._rows.items() if row[2]}
 
+    def forked(self) -> Errors:
+        """Return a copy that goes its own way."""
+        return Errors(dict(self._rows))
+
 
 @dataclass
 class Results:
     """Different calls in a row that brought the same result, by tool."""
 
-    _rows: dict[str, tuple[Any, set[str], Chain]] = field(default_factory=dict)
+    _rows: dict[str, tuple[Any, frozenset[str], Chain]] = field(default_factory=dict)
 
     def see(self, tool: str, key: str, result: Any, at: Position, *, searches: bool) -> Chain:
         """Count the result of a read and return its row; a row of results that tell too little stays at one."""
-        known, keys, chain = self._rows.get(tool, (None, set(), Chain(at)))
+        known, keys, chain = self._rows.get(tool, (None, frozenset(), Chain(at)))
         if result in (None, "") or not keys or known != result:
-            self._rows[tool] = (result, {key}, chain := Chain(at))
+            self._rows[tool] = (result, frozenset((key,)), Chain(at))
         elif key not in keys and (searches or len(canonical(result)) >= _TELLING_CHARS):
-            keys.add(key)
-            chain.count += 1
-        return chain
+            self._rows[tool] = (known, keys | {key}, chain.longer)
+        return self._rows[tool][2]
+
+    def forked(self) -> Results:
+        """Return a copy that goes its own way."""
+        return Results(dict(self._rows))

@@ -1,0 +1,69 @@
+"""The names of the log in words, for people who were woken by them."""
+
+#: Every exit reason, and every reason that the state machine itself gives, as half a sentence.
+REASONS: dict[str, str] = {
+    "end_turn": "the model ended its turn",
+    "tool_use": "the model asked for tools",
+    "max_tokens": "the model's turn was cut off at its token limit",
+    "stop_sequence": "the model reached a stop sequence",
+    "guardrail_intervened": "a guardrail stepped in",
+    "content_filtered": "the provider filtered the content",
+    "malformed_model_output": "the model sent something that cannot be read",
+    "malformed_tool_use": "the model sent a tool call that cannot be read",
+    "model_context_window_exceeded": "the conversation outgrew the model's context window",
+    "turn_limit": "its limit of turns was reached",
+    "tool_call_limit": "its limit of tool calls was reached",
+    "tool_limit": "its limit of calls of one tool was reached",
+    "refused_call_limit": "too many of its calls were refused",
+    "repeated_call_limit": "its limit of repeated calls was reached",
+    "token_limit": "its prompt outgrew its limit of tokens",
+    "run_token_limit": "the run's limit of tokens was reached",
+    "cost_limit": "the next attempt could have passed the cost ceiling",
+    "deadline": "its time was up",
+    "history_limit": "its execution has no room for more steps",
+    "breaker_open": "the spend breaker lets no model be called",
+    "breaker_stopped": "the spend breaker has stopped the agent",
+    "loop": "it went round in circles, was told so, and went on",
+    "model_timeout": "the model did not answer in time",
+    "model_throttled": "the provider throttled the model",
+    "model_unavailable": "the model could not be reached",
+    "model_refused": "the model cannot be called at all (no price, no access, or no such model)",
+    "empty_answer": "the model said nothing",
+    "answer_invalid": "its answer did not fit, or named what nobody knows",
+    "rolled_back": "nothing half done is left",
+    "rollback_incomplete": "not everything could be undone",
+    "effect_frozen": "an effect is for a person to judge, so nothing was undone",
+    "effects_kept": "the fallback goes on from what was done",
+    "no_fallback": "no fallback serves this intent",
+    "fallback_gave_up": "the fallback gave up",
+    "fallback_failed": "the fallback's script failed",
+    "planner_failed": "the planner in charge failed",
+    "executor_failed": "the executor failed",
+    "effect_unknown": "nobody knows whether a call had its effect",
+    "guidance": "a person gave guidance",
+    "window_full": "no window has room for the budget that was added",
+    "lease_failed": "the budget that was added could not be leased",
+    "question": "the agent asks the requester",
+    "requester_silent": "the requester did not reply in time",
+    "approval_unanswered": "nobody answered a request for approval in time",
+    "approval_required": "a call needs a person's approval",
+}
+
+#: Planners as the subject of a sentence.
+PLANNERS = {
+    "agent": "the agent",
+    "fallback": "the fallback",
+    "rollback": "the rollback",
+    "human": "a person",
+    "requester": "the requester",
+}
+
+
+def meaning(reason: str) -> str:
+    """Return ``reason`` in words, or the name itself where it is not one of ours."""
+    return REASONS.get(reason, reason)
+
+
+def planner_name(planner: str) -> str:
+    """Return the planner as the subject of a sentence."""
+    return PLANNERS.get(planner, planner)

@@ -1,0 +1,12 @@
+"""The timeline of a log that a test wrote, in whatever order."""
+
+from collections.abc import Iterable, Mapping
+
+from ballast.contracts.timeline import Timeline
+from ballast.log.event import Event, order
+from ballast.run import Run
+
+
+def timeline(events: Iterable[Event], corrupt: Mapping[str, str] | None = None, *, run_id: str = "") -> Timeline:
+    """Return the story of the run of these events; see ``Run.timeline``."""
+    return Run(sorted(events, key=order)).timeline(corrupt, run_id=run_id)
