@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, ValidationError
 
 from ballast.contracts import RunRequest
 from ballast.contracts.request import RequestId
+from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import Name, canonical
 from ballast.edge import guarded
 from ballast.http.describe import responses
@@ -19,12 +20,13 @@ from ballast.http.front import Front
 from ballast.http.problem import conflict, invalid_fields, not_found
 from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, lambda_runtime
-from functions.intake.contract import ENDED, Activity, EventPage, Me, NewRun, Run, RunPage, Status
+from functions.intake.contract import ENDED, Activity, EventPage, Me, NewRun, Run, RunPage, Status, TimelinePage
 from functions.intake.listing import Listing, Wanted
 from functions.intake.preference import MAX_WAIT_S, preference
 from functions.intake.reading import Runs, pending
 from functions.intake.start import Intake
 from functions.intake.static import SAFELY, console_file, document
+from functions.intake.timeline import page_of
 
 #: What is kept for the answer, of the time that Lambda leaves.
 _RESERVE_S = 3
@@ -180,10 +182,31 @@ def list_events(
 ) -> Response[EventPage]:
     """Return a page of the run's log."""
     runs = app.runtime.get(Runs.of)
-    tenant = runs.tenant(run_id) if _RUN_ID.fullmatch(run_id) else None
-    if tenant is None or not app.caller.sees(tenant):
-        raise not_found("run of that id")
+    _seen(runs, run_id)
     return Response(200, _JSON, runs.events(run_id, after, limit), dict(_FRESH))
+
+
+@app.get(
+    "/runs/<run_id>/timeline",
+    summary="Read a run's story",
+    description="Its header is whole on every page. While the run goes on, its newest turn and the one before it may "
+    "still change.",
+    tags=["runs"],
+    operation_id="getTimeline",
+    responses=responses(404, ok="The story, with a page of its turns."),
+)
+def get_timeline(
+    run_id: ARunId,
+    limit: Annotated[int, Query(ge=1, le=200, description="At most so many turns.")] = 100,
+    after: Annotated[int, Query(ge=0, lt=LAST_TURN, description="A turn's number: those that follow it.")] = 0,
+) -> Response[TimelinePage]:
+    """Return what happened in the run, told turn by turn."""
+    runs = app.runtime.get(Runs.of)
+    _seen(runs, run_id)
+    made = runs.timeline(run_id)
+    if made is None:
+        raise not_found("run of that id")
+    return Response(200, _JSON, page_of(made, after, limit), dict(_FRESH))
 
 
 @app.post(
@@ -228,6 +251,13 @@ def openapi() -> Response[str]:
 def _file(name: str) -> Response[str]:
     media_type, text = console_file(name)
     return Response(200, media_type, text, dict(SAFELY))
+
+
+def _seen(runs: Runs, run_id: str) -> None:
+    """Raise ``Problem`` (404) where there is no such run, or none that the caller may see."""
+    tenant = runs.tenant(run_id) if _RUN_ID.fullmatch(run_id) else None
+    if tenant is None or not app.caller.sees(tenant):
+        raise not_found("run of that id")
 
 
 def _run(run_id: str) -> Run:

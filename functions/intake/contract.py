@@ -9,6 +9,7 @@ from ballast.contracts.limits import LimitsPatch
 from ballast.contracts.notice import Corrected
 from ballast.contracts.request import MAX_TEXT_CHARS, QueueUrl, RequestId, WhenFull
 from ballast.contracts.task import RunId
+from ballast.contracts.timeline import Timeline
 from ballast.contracts.wire import Json, Name, Wire
 from ballast.http.identity import Right, Role
 
@@ -176,6 +177,16 @@ class Activity(Wire):
 
     tenant: Name
     hours: tuple[ActiveHour, ...]
+
+
+class TimelinePage(Timeline):
+    """A run's story: its header, and turns in their order.
+
+    What is too large for a page is left out and says so (`left_out`); the log has it. ``next``: send it as ``after``
+    for the turns that follow; null where none do yet.
+    """
+
+    next: int | None
 
 
 class LoggedEvent(Wire):

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ballast.contracts import RunRequest
+from ballast.contracts.timeline import Timeline
 from ballast.contracts.wire import parse, plain
 from ballast.errors import LogCorrupt
 from ballast.http.paging import PAGE_BYTES, fitting, sent_bytes
@@ -143,6 +144,13 @@ class Runs:
         late = [one for one in odd if one.seq >= _FIRST] if not goes_on else []
         whole = (*_odd(early), *page, *_odd(late))
         return EventPage(events=whole, next=page[-1].seq if goes_on else None)
+
+    def timeline(self, run_id: str) -> Timeline | None:
+        """Return the run's story, None where TTL has begun to remove it."""
+        run, unreadable = self.log.read_all(run_id)
+        if is_expired(run, self.clock()):
+            return None
+        return run.timeline({one.seq: one.why for one in unreadable}, run_id=run_id)
 
     def _not_opened_yet(self, run_id: str) -> ShownRun | None:
         """The execution exists a moment before the log does, and without it where the run could not be admitted."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ballast.contracts.timeline import Corrected, Timeline
+from ballast.contracts.timeline import Correction, Timeline
 from ballast.errors import LogCorrupt
 from ballast.log.event import GARBLED, Event
 from ballast.run import Run
@@ -27,7 +27,7 @@ class Explanation:
     ceiling: int
     running: int
     saved: int
-    corrected: Mapping[str, Corrected] = field(default_factory=dict)
+    corrected: Mapping[str, Correction] = field(default_factory=dict)
 
     @property
     def as_corrected(self) -> int:
@@ -102,7 +102,7 @@ def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None =
     """
     runs: list[str] = []
     found: list[Charge] = []
-    said: dict[str, Corrected] = {}
+    said: dict[str, Correction] = {}
     ceiling = running = spared = 0
     for events in logs:
         run_id = events[0].run_id

@@ -6,7 +6,7 @@ Everything that came out of the log goes through ``clean`` and becomes plain ``T
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ballast.contracts.timeline import Corrected, Timeline
+from ballast.contracts.timeline import Correction, Timeline
 from local.trace.clean import as_text, clean, clipped
 from local.trace.layout import FULL, Detail, Heading, Labelled, Plain, joined
 from local.trace.render_turn import turn_lines
@@ -75,7 +75,7 @@ def _figures(timeline: Timeline) -> Text:
     )
 
 
-def corrected(said: Corrected | None) -> str:
+def corrected(said: Correction | None) -> str:
     """Return what an operator says that a run cost, and who; nothing where nobody does."""
     if said is None:
         return ""

@@ -10,11 +10,11 @@ from ballast.contracts.timeline import (
     Approval,
     Call,
     Decided,
-    Escalation,
     ModelAttempt,
     Pivot,
     Position,
     Turn,
+    TurnEscalation,
 )
 from local.trace.clean import as_text, brief, clean, clipped, shared
 from local.trace.layout import NO_BREAK, Detail, Heading, Labelled, joined
@@ -173,7 +173,7 @@ def _approval(rounds: Sequence[Approval]) -> Text:
     return said.append(f": {clean(approval.comment, lines=False)}") if approval.comment else said
 
 
-def _escalation(escalation: Escalation, detail: Detail) -> Iterator[RenderableType]:
+def _escalation(escalation: TurnEscalation, detail: Detail) -> Iterator[RenderableType]:
     asked = Text(f"{_reason(escalation.reason)} ({_flat(escalation.escalation_id)})")
     yield Labelled("asked", asked, style="bold magenta")
     # It retells the run above, for people who see nothing else.

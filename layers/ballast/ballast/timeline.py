@@ -26,10 +26,9 @@ from ballast.contracts.timeline import (
     CallAttempt,
     CallOutcome,
     Ceilings,
-    Corrected,
+    Correction,
     Decided,
     Doubt,
-    Escalation,
     ModelAttempt,
     Money,
     Piece,
@@ -41,6 +40,7 @@ from ballast.contracts.timeline import (
     Status,
     Timeline,
     Turn,
+    TurnEscalation,
     Unreadable,
 )
 from ballast.errors import LogCorrupt
@@ -108,7 +108,12 @@ def told(run: Run, wrong: Mapping[str, str], run_id: str) -> Timeline:
     for event, as_told in zip(shown, mended, strict=True):
         if as_told is not event:
             unreadable.append(_unreadable(event.seq, _why(event), partly=True))
-    return _Story(shown if len(unreadable) == len(wrong) else type(run)(mended), unreadable).told()
+    try:
+        return _Story(shown if len(unreadable) == len(wrong) else type(run)(mended), unreadable).told()
+    except GARBLED as problem:
+        why = f"the log does not add up: {type(problem).__name__}"
+        unreadable.append(Unreadable(seq="", why=why))
+        return Timeline(run_id=run.run_id, status="corrupt", ending=_UNREADABLE, unreadable=tuple(unreadable))
 
 
 def _unreadable(seq: str, why: str, *, partly: bool = False) -> Unreadable:
@@ -224,11 +229,11 @@ class _Story:
         return "waiting" if waits else "open"
 
     @property
-    def corrected(self) -> Corrected | None:
+    def corrected(self) -> Correction | None:
         """What an operator says; of an entry that reads otherwise than an order, nothing."""
         whole = self.run.only(lambda event: not self.is_garbled(event.seq))
         said = corrected(whole)
-        return None if said is None else Corrected(**asdict(said))
+        return None if said is None else Correction(**asdict(said))
 
     # ── turns ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -287,12 +292,12 @@ class _Story:
             **said,
         )
 
-    def escalation(self, turn: int) -> Escalation | None:
+    def escalation(self, turn: int) -> TurnEscalation | None:
         opened, answered = self.run.fact(EscalationOpened, turn), self.run.fact(EscalationAnswered, turn)
         if opened is None and answered is None:
             return None
         asked = opened or EscalationOpened(turn=turn, escalation_id="")
-        return Escalation(
+        return TurnEscalation(
             escalation_id=asked.escalation_id or (answered and answered.escalation_id) or "",
             kind=asked.kind or (answered and answered.kind) or "escalation",
             reason=asked.reason,

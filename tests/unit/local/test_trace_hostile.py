@@ -13,13 +13,13 @@ from ballast.contracts.timeline import (
     Approval,
     Call,
     Decided,
-    Escalation,
     ModelAttempt,
     Piece,
     Pivot,
     Proposal,
     Timeline,
     Turn,
+    TurnEscalation,
 )
 from local.trace.clean import brief, clean, clipped
 from local.trace.render import render
@@ -64,7 +64,7 @@ def hostile_run() -> Timeline:
         planner="agent",
         attempts=(attempt, attempt.model_copy(update={"state": "failed"})),
         calls=(call, refused),
-        escalation=Escalation(
+        escalation=TurnEscalation(
             escalation_id=HOSTILE, reason=HOSTILE, summary=HOSTILE, proposed={"x": HOSTILE}, by=HOSTILE
         ),
         decided=Decided(kind="answer", text=HOSTILE, to=HOSTILE, reason=HOSTILE, note=HOSTILE, guidance=HOSTILE),

@@ -13,13 +13,13 @@ from ballast.contracts.timeline import (
     Call,
     Ceilings,
     Decided,
-    Escalation,
     ModelAttempt,
     Piece,
     Pivot,
     Proposal,
     Timeline,
     Turn,
+    TurnEscalation,
 )
 from local.trace.render import render
 from local.trace.words import span, usd
@@ -137,7 +137,7 @@ def test_a_hand_over_shows_from_to_and_why() -> None:
 
 
 def test_an_escalation_shows_what_was_asked_and_who_answered() -> None:
-    asked = Escalation(escalation_id="esc-1", reason="no_fallback", summary="Look at O-1.", by="Dana")
+    asked = TurnEscalation(escalation_id="esc-1", reason="no_fallback", summary="Look at O-1.", by="Dana")
 
     seen = drawn(run(Turn(turn=1, planner="human", escalation=asked, decided=Decided(kind="answer", text="Done."))))
 

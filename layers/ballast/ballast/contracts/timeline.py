@@ -214,7 +214,7 @@ class Call(_Part):
     left_out: int = 0
 
 
-class Escalation(_Part):
+class TurnEscalation(_Part):
     """People (kind escalation), or the requester (kind question), were asked; ``by`` is "" while nobody has answered.
 
     reason, why  why, as a name and in words
@@ -291,7 +291,7 @@ class Turn(_Part):
     at: _Str = ""
     at_ms: int | None = None
     attempts: tuple[ModelAttempt, ...] = ()
-    escalation: Escalation | None = None
+    escalation: TurnEscalation | None = None
     decided: Decided | None = None
     calls: tuple[Call, ...] = ()
     pivot: Pivot | None = None
@@ -343,7 +343,7 @@ class Money(_Part):
     saved_microusd: int = 0
 
 
-class Corrected(_Part):
+class Correction(_Part):
     """What an operator says that the run cost instead."""
 
     charged_microusd: int
@@ -394,7 +394,7 @@ class Timeline(_Part):
     spent_microusd: int = 0
     reserved_microusd: int = 0
     money: Money = Money()
-    corrected: Corrected | None = None
+    corrected: Correction | None = None
     effects: _Str = ""
     input_tokens: int = 0
     output_tokens: int = 0
