@@ -1,7 +1,7 @@
 // The last 24 hours in four small plots. Each is an SVG made of nodes, with its numbers in words beside it.
 import { Problem, get } from "./api.js";
 import { el, settle } from "./dom.js";
-import { list, object, text, whole } from "./reading.js";
+import { list, object, text, whole } from "./json.js";
 import { instant, microUsd, money } from "./units.js";
 import { count } from "./words.js";
 

@@ -4,7 +4,7 @@ import { breakerCard, breakerForm, brokenModes, readBreaker } from "./breaker.js
 import { badge, button, el, keyed, settle } from "./dom.js";
 import { LastDay } from "./lastday.js";
 import { may, operates, ownTenant } from "./me.js";
-import { list, object, text } from "./reading.js";
+import { list, object, text } from "./json.js";
 import { Sweep } from "./sweep.js";
 import { brief } from "./text.js";
 import { age, instant, microUsd, money, usd } from "./units.js";

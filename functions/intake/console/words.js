@@ -108,8 +108,10 @@ const OUTCOMES = {
   open: ["no outcome yet", "plain"],
 };
 
+/** Return [label, look, class] of a call's outcome; another one than ours is an unknown one. */
 export function outcomeLook(outcome) {
-  return Object.hasOwn(OUTCOMES, outcome) ? OUTCOMES[outcome] : OUTCOMES.unknown;
+  const known = Object.hasOwn(OUTCOMES, outcome) ? outcome : "unknown";
+  return [...OUTCOMES[known], known];
 }
 
 /** Return "1 run", "2 runs". */

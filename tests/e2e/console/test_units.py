@@ -4,7 +4,6 @@ from typing import Any
 
 from ballast.contracts import ExitReason
 from ballast.errors import NotAdmitted
-from tests.e2e.console.canned import LOG
 
 UNITS = """async ([name, given]) => {
   const units = await import('/console/units.js');
@@ -85,13 +84,3 @@ def test_ages_are_told_as_a_person_tells_them(visit: Any) -> None:
     told = {4_000: "4 s", 90_000: "2 min", 7_200_000: "2 h", 7_800_000: "2 h 10 min", 100_800_000: "1 d 4 h", -5: "0 s"}
 
     assert in_page(visit(), "coarse", *told) == ["4 s", "1 min", *list(told.values())[2:]]
-
-
-def test_a_log_in_any_order_and_twice_over_folds_into_the_same_turns(visit: Any) -> None:
-    fold = """async (logs) => { const { fold } = await import('/console/fold.js');
-      return logs.map((log) => JSON.stringify(fold(log))); }"""
-
-    one, other = visit().evaluate(fold, [LOG, LOG[::-1]])
-
-    assert one == other
-    assert '"spent":28140' in one
