@@ -51,7 +51,7 @@ def microseconds(work: Callable[[], Any], times: int = 5) -> float:
 def written_bytes(event: Event) -> int:
     """Return the size of the event's body as it is stored."""
     item, _ = encode(event, event.body)
-    return len(item["packed"]["B"]) if "packed" in item else len(canonical(event.body))
+    return len(item["packed"]) if "packed" in item else len(canonical(event.body))
 
 
 def row(cloud: LocalCloud, log: RunLog, turns: int) -> str:

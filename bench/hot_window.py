@@ -2,7 +2,7 @@
 
 Each run takes from its account's items when it is admitted and gives back to them when it ends: two transactions a
 run, which meet in the account's hour, day and runs at once. The simulation sends them with the retries that
-``ballast.log.transaction`` really makes, against what DynamoDB is documented to do:
+``ballast.table`` really makes, against what DynamoDB is documented to do:
 
 - a transaction that finds one of its items in another one, prepared and not yet committed, is cancelled;
 - a partition gives 1,000 write units a second; an item in a transaction takes two (prepare, commit).
@@ -21,7 +21,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ballast.log.transaction import ATTEMPTS, FIRST_PAUSE_S, LONGEST_PAUSE_S
+from ballast.table import FIRST_PAUSE_S, LONGEST_PAUSE_S, TRANSACTION_ATTEMPTS
 from bench import NotMeasured, require
 
 RATES = (10, 25, 50, 100, 200, 400, 800)
@@ -100,7 +100,7 @@ def simulate(runs_per_s: float, shards: int, *, seconds: float, hold_s: float, s
             continue
         found.conflicts += cancelled == "conflict"
         found.throttles += cancelled == "throttle"
-        if attempt == ATTEMPTS:
+        if attempt == TRANSACTION_ATTEMPTS:
             found.given_up += 1
             continue
         pause = dice.random() * min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (attempt - 1))
@@ -141,7 +141,8 @@ def lend(shards: int, *, limit: int, ceilings: Sequence[int], seed: int) -> Lent
 
 def conflicts(seconds: float, hold_s: float, seed: int, rates: Sequence[int] = RATES) -> Iterator[str]:
     """Yield the table of conflicts and throughput."""
-    yield f"Two transactions a run on the account's items, each {1_000 * hold_s:g} ms on average; {ATTEMPTS} tries."
+    each = f"each {1_000 * hold_s:g} ms on average"
+    yield f"Two transactions a run on the account's items, {each}; {TRANSACTION_ATTEMPTS} tries."
     yield f"{seconds:g} s of arrivals. In each cell: tries that were cancelled | p99 ms | runs/s written\n"
     yield "runs/s " + "".join(f"{f'{shards} shards':>21}" for shards in SHARDS)
     for rate in rates:

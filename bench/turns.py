@@ -1,15 +1,19 @@
-"""What a turn costs: time, transitions, bytes and AWS requests, at 10, 50 and 200 turns.
+"""What a turn costs: time, our own CPU, transitions, bytes and AWS requests, at 10, 50 and 200 turns.
 
     python -m bench.turns [--turns 10 50 200]
 
 One run for each number of turns, in one local cloud: each turn is one call of a read whose result
 has 2 KB, and the model's answer ends the run. Times are those of this machine and of moto; what
-matters is that a row does not grow. Exits with 1 where a run did not end as it must.
+matters is that a row does not grow. Our own CPU and what is read of the log are of the run's last turns: of the
+planner and the executor together, without the AWS SDK's, the median of ten. Exits with 1 where a run did not end as it
+must.
 """
 
 import argparse
 import json
+import statistics
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +21,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
+
+from botocore.client import BaseClient
 
 from ballast.contracts import RunRequest
 from ballast.contracts.wire import canonical
@@ -33,13 +40,20 @@ TRANSITION_MICROUSD = 25
 #: The playbook's ceiling has to fit into every window, more than once.
 ROOMY = dict.fromkeys(("AccountHourUsd", "AccountDayUsd", "TenantHourUsd", "TenantDayUsd"), "1000000")
 FUNCTIONS = ("AdmitFunction", "PlannerFunction", "ExecutorFunction", "SettleFunction")
-HEADINGS = f"{'turns':>6}{'ms/turn':>9}{'transitions':>13}{'state bytes':>13}{'log bytes/turn':>16}  requests a turn"
+STEPS = ("PlannerFunction", "ExecutorFunction")
+#: So many turns at a run's end tell what one costs there.
+LAST = 10
+HEADINGS = (
+    f"{'turns':>6}{'ms/turn':>9}{'own CPU ms':>12}{'read bytes':>12}{'transitions':>13}{'state bytes':>13}"
+    f"{'log bytes/turn':>16}  requests a turn"
+)
 
 
 def fetches(request: Mapping[str, Any], _: str) -> Reply:
     """A model that asks for one page a turn, as many as the request says, and then answers."""
     turns, done = int(request["messages"][0]["content"][0]["text"]), turns_taken(request)
-    usage = {"inputTokens": 1_000, "outputTokens": 20, "totalTokens": 1_020}
+    sent = len(json.dumps(request["messages"])) // 4 + 1_000
+    usage = {"inputTokens": sent, "outputTokens": 20, "totalTokens": sent + 20}
     if done >= turns:
         return said([{"text": "Done."}], "end_turn", request, usage=usage)
     call = {"toolUse": {"toolUseId": f"c{done}", "name": "fetch_page", "input": {"number": done}}}
@@ -51,6 +65,8 @@ class Figures:
     """What one run cost.
 
     turns        reads, one a turn; the answer's turn comes on top
+    own_ms       our own CPU in one of the last turns, milliseconds
+    read_bytes   of DynamoDB's answers in one of the last turns
     transitions  of the state machine, in the whole run
     state_bytes  the largest input of a state
     log_bytes    of all items and payloads of the run
@@ -59,6 +75,8 @@ class Figures:
 
     turns: int
     seconds: float
+    own_ms: float
+    read_bytes: int
     transitions: int
     state_bytes: int
     log_bytes: int
@@ -69,9 +87,65 @@ class Figures:
         """Return the table's line."""
         requests = ", ".join(f"{name} {count / self.turns:.2f}" for name, count in sorted(self.requests.items()))
         return (
-            f"{self.turns:>6}{self.seconds * 1_000 / self.turns:>9.1f}{self.transitions / self.turns:>13.2f}"
+            f"{self.turns:>6}{self.seconds * 1_000 / self.turns:>9.1f}{self.own_ms:>12.2f}{self.read_bytes:>12}"
+            f"{self.transitions / self.turns:>13.2f}"
             f"{self.state_bytes:>13}{self.log_bytes / self.turns:>16.0f}  {requests}"
         )
+
+
+class Meter:
+    """Our own CPU and the bytes that were read, invocation by invocation of the functions that take turns.
+
+    A function works in a thread of its own; what the AWS SDK does there, and moto behind it, is not our own.
+    """
+
+    def __init__(self) -> None:
+        self._here = threading.local()
+        self.own_s: dict[str, list[float]] = {name: [] for name in STEPS}
+        self.read: dict[str, list[int]] = {name: [] for name in STEPS}
+
+    def begins(self, function: str, _: Any) -> None:
+        """Take note that an invocation begins, in its thread."""
+        self._here.sdk_s, self._here.read, self._here.began_s = 0.0, 0, time.thread_time()
+
+    def ended(self, function: str, _: Any, __: Any) -> None:
+        """Take note that it is over."""
+        if function in STEPS:
+            self.own_s[function].append(time.thread_time() - self._here.began_s - self._here.sdk_s)
+            self.read[function].append(self._here.read)
+
+    def answered(self, http_response: Any, **_: Any) -> None:
+        """Take note of what DynamoDB answered."""
+        self._here.read = getattr(self._here, "read", 0) + len(http_response.content)
+
+    @property
+    def last(self) -> tuple[float, int]:
+        """The CPU milliseconds and the bytes of one of the last turns; it begins to count anew."""
+        own_ms = sum(statistics.median(found[-LAST:]) for found in self.own_s.values()) * 1_000
+        read = sum(statistics.median(found[-LAST:]) for found in self.read.values())
+        for step in STEPS:
+            self.own_s[step].clear()
+            self.read[step].clear()
+        return own_ms, int(read)
+
+    @contextmanager
+    def running(self, cloud: LocalCloud) -> Iterator[None]:
+        """Measure what the functions of ``cloud`` do meanwhile."""
+        called = vars(BaseClient)["_make_api_call"]
+
+        def calls(client: BaseClient, *args: Any, **named: Any) -> Any:
+            began_s = time.thread_time()
+            try:
+                return called(client, *args, **named)
+            finally:
+                self._here.sdk_s = getattr(self._here, "sdk_s", 0.0) + time.thread_time() - began_s
+
+        cloud.before_invoke.append(self.begins)
+        cloud.after_invoke.append(self.ended)
+        for function in STEPS:
+            cloud.runtime(function).client("dynamodb").meta.events.register_last("after-call", self.answered)
+        with patch.object(BaseClient, "_make_api_call", calls):
+            yield
 
 
 @contextmanager
@@ -92,7 +166,7 @@ def cloud_with(model: Source, parameters: Mapping[str, str] = ROOMY) -> Iterator
         yield cloud, counts
 
 
-def measure(cloud: LocalCloud, counts: Counter[str], turns: int, *, name: str = "turns") -> Figures:
+def measure(cloud: LocalCloud, counts: Counter[str], meter: Meter, turns: int, *, name: str = "turns") -> Figures:
     """Play one run of so many turns. Raises ``NotMeasured`` unless it read as often and was answered."""
     require(turns > 0, f"A run of {turns} turns measures nothing.")
     counts.clear()
@@ -109,9 +183,12 @@ def measure(cloud: LocalCloud, counts: Counter[str], turns: int, *, name: str = 
     reads = sum(event.name == "call.settled" and event.body["status"] == "ok" for event in events)
     require(reads == turns, f"The run of {turns} turns made {reads} reads.")
     require(sum(requests.values()) >= turns, f"The run of {turns} turns sent {sum(requests.values())} requests.")
+    own_ms, read_bytes = meter.last
     return Figures(
         turns=turns,
         seconds=seconds,
+        own_ms=own_ms,
+        read_bytes=read_bytes,
         transitions=sum(event["type"].endswith("StateEntered") for event in history),
         state_bytes=_state_bytes(history),
         log_bytes=sum(map(_item_bytes, events)),
@@ -127,8 +204,7 @@ def _state_bytes(history: Sequence[Mapping[str, Any]]) -> int:
 def _item_bytes(event: Event) -> int:
     item, payload = encode(event, event.body)
     stored = len(payload or b"")
-    for name, value in item.items():
-        content = next(iter(value.values()))
+    for name, content in item.items():
         stored += len(name) + (
             len(content) if isinstance(content, bytes) else len(canonical(json.loads(json.dumps(content))))
         )
@@ -137,11 +213,12 @@ def _item_bytes(event: Event) -> int:
 
 def table(wanted: Sequence[int]) -> Iterator[str]:
     """Yield the table, a line as soon as it is measured."""
-    with cloud_with(CallableModel(fetches)) as (cloud, counts):
-        measure(cloud, counts, 3, name="warm")
+    meter = Meter()
+    with cloud_with(CallableModel(fetches)) as (cloud, counts), meter.running(cloud):
+        measure(cloud, counts, meter, 3, name="warm")
         yield HEADINGS
         for turns in wanted:
-            found = measure(cloud, counts, turns)
+            found = measure(cloud, counts, meter, turns)
             yield found.row
             if turns == wanted[0]:
                 cost = found.transitions * TRANSITION_MICROUSD

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from ballast.contracts import RunRequest
 from ballast.run import Run
 from ballast.runtime import Runtime, utc_now
+from ballast.table import Table
 from local.clock import Clock, VirtualClock, as_clock
 from local.converse.inline import answer_inline
 from local.converse.source import Source
@@ -222,6 +223,11 @@ class LocalCloud:
         except KeyError:
             raise KeyError(f"The stack has no {logical_id}.") from None
 
+    def table(self, logical_id: str) -> Table:
+        """Return a table of the stack, with every right."""
+        name = self.physical_id(logical_id)
+        return Table(self.session.client("dynamodb"), name, f"Table {name}")
+
     def environ(self, function: str) -> dict[str, str]:
         """Return a function's environment variables: the template's, with the local overrides."""
         return dict(self._functions.find(function).environ)
@@ -322,8 +328,7 @@ class LocalCloud:
         """Return whether the run's log is as it was written; None where there is none."""
         from local.evidence import verdict_on
 
-        dynamodb = self.session.client("dynamodb")
-        return verdict_on(self._log(), dynamodb, self.physical_id("BudgetsTable"), run_id, self._clock())
+        return verdict_on(self._log(), self.table("BudgetsTable"), run_id, self._clock())
 
     def _log(self) -> RunLog:
         from ballast.log.run_log import RunLog

@@ -15,13 +15,13 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field
 
 from ballast.contracts.wire import Name, Wire
-from ballast.errors import InvalidInput, RetryLater
-from ballast.log.aws_errors import consequences
+from ballast.errors import InvalidInput
 from ballast.money.moves import OWN, of_customer
 from ballast.money.windows import ACCOUNT, LIMITS, RUNNING, WindowLimits, day_of, hour_of, of_tenant
 from ballast.runtime import Runtime
+from ballast.table import Item, Update
 from functions.budget.correct import Correction, Corrections
-from functions.budget.items import Item, key_of, limits_of
+from functions.budget.items import key_of, limits_of
 from functions.budget.lending import Lending
 from functions.budget.moves_allowance import DoubtfulMove, MovesAllowances
 
@@ -101,16 +101,7 @@ class Allowances:
         return self._shown(order.tenant, whose) | corrected | self.moving.shown(order.tenant, order.customer)
 
     def _set(self, account: str, new: dict[str, int], forget: tuple[Limit, ...]) -> None:
-        books = self.lending.books
-        names = {f"#{name}": name for name in (*new, *forget)}
-        change = f"SET {', '.join(f'#{name} = :{name}' for name in new)}" if new else ""
-        if forget:
-            change += f" REMOVE {', '.join(f'#{name}' for name in forget)}"
-        update: dict[str, Any] = {"ExpressionAttributeNames": names, "UpdateExpression": change.strip()}
-        if new:
-            update["ExpressionAttributeValues"] = {f":{name}": {"N": str(value)} for name, value in new.items()}
-        with consequences(books.transactions.resource):
-            books.dynamodb.update_item(TableName=books.table, Key=key_of(account, LIMITS), **update)
+        self.lending.books.table.write(Update(key_of(account, LIMITS), set=new, remove=forget))
 
     def _shown(self, tenant: str | None, account: str) -> dict[str, Any]:
         now = self.clock()
@@ -124,28 +115,19 @@ class Allowances:
                 _window(hour, limits.hour_microusd, found.get(hour, {})),
                 _window(day, limits.day_microusd, found.get(day, {})),
             ],
-            "runs": {"limit": limits.runs, "now": _number(found.get(RUNNING, {}), "runs")},
+            "runs": {"limit": limits.runs, "now": found.get(RUNNING, {}).get("runs", 0)},
             "set": sorted(name for name in ("hour_microusd", "day_microusd", "runs") if name in found.get(LIMITS, {})),
         }
 
     def _read(self, account: str, windows: tuple[str, ...]) -> dict[str, Item]:
-        books = self.lending.books
         keys = [key_of(account, window) for window in windows]
-        with consequences(books.transactions.resource):
-            page = books.dynamodb.batch_get_item(RequestItems={books.table: {"Keys": keys, "ConsistentRead": True}})
-        if page.get("UnprocessedKeys"):
-            raise RetryLater(f"{books.transactions.resource} leaves windows unread; try again.")
-        return {item["window"]["S"]: item for item in page["Responses"].get(books.table, [])}
+        return {item["window"]: item for item in self.lending.books.table.batch_get(keys)}
 
 
 def _window(name: str, limit: int, item: Item) -> dict[str, Any]:
     return {
         "window": name,
         "limit_microusd": limit,
-        "taken_microusd": _number(item, "taken_microusd"),
-        "settled_microusd": _number(item, "settled_microusd"),
+        "taken_microusd": item.get("taken_microusd", 0),
+        "settled_microusd": item.get("settled_microusd", 0),
     }
-
-
-def _number(item: Item, name: str) -> int:
-    return int(item[name]["N"]) if name in item else 0

@@ -17,21 +17,18 @@ No charge comes in here but a whole number from 0 to what the lease allows, what
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from ballast.errors import RetryLater
-from ballast.log.aws_errors import consequences
-from ballast.log.transaction import Transactions
 from ballast.money.lease import Change, Corrected, Lease, Part, correction, settlement
 from ballast.money.windows import ACCOUNT, LEASE, LIMITS, Claim, Full, WindowLimits, full, of_tenant
 from ballast.runtime import Runtime, Settings
+from ballast.table import Put, Query, Table, Update, at_most, equals
 from functions.budget.items import Items, iso, key_of, lease_of, limits_of, shard_name, shard_of
 
 #: The sweeper first looks at a lease when nothing of its admission can be under way any more.
@@ -64,41 +61,27 @@ class Due:
 class Books:
     """Leases and windows, as a function with the right to keep them sees them."""
 
-    dynamodb: Any
-    table: str
+    table: Table
     items: Items
-    transactions: Transactions
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> Books:
         """Put it together; once per runtime."""
-        settings, client = BooksSettings.of(runtime), runtime.client("dynamodb")
-        resource = f"Table {settings.budgets_table} (BUDGETS_TABLE)"
-        return cls(
-            client,
-            settings.budgets_table,
-            Items(settings.budgets_table, settings.retention_days),
-            # No secret: the numbers only spread those who wait.
-            Transactions(client, resource, random.random, time.sleep),
-            runtime,
-        )
+        settings = BooksSettings.of(runtime)
+        table = Table.of(runtime, settings.budgets_table, "BUDGETS_TABLE")
+        return cls(table, Items(settings.retention_days), runtime)
 
     def limits(self, tenant: str, *, account: WindowLimits, each: WindowLimits) -> tuple[WindowLimits, WindowLimits]:
         """Return the limits of all tenants together and of this one; ``account`` and ``each`` are the defaults."""
         keys = [key_of(name, LIMITS) for name in (ACCOUNT, of_tenant(tenant))]
-        with consequences(self.transactions.resource):
-            page = self.dynamodb.batch_get_item(RequestItems={self.table: {"Keys": keys}})
-        if page.get("UnprocessedKeys"):
-            raise RetryLater(f"{self.transactions.resource} leaves limits unread; try again.")
-        found = {item["account"]["S"]: item for item in page["Responses"].get(self.table, [])}
+        found = {item["account"]: item for item in self.table.batch_get(keys, consistent=False)}
         return limits_of(found.get(ACCOUNT, {}), account), limits_of(found.get(of_tenant(tenant), {}), each)
 
     def find(self, run_id: str) -> Lease | None:
         """Return the run's lease, held or settled; None where it never had one. Strongly consistent."""
-        with consequences(self.transactions.resource):
-            found = self.dynamodb.get_item(TableName=self.table, Key=key_of(LEASE, run_id), ConsistentRead=True)
-        return lease_of(found["Item"]) if "Item" in found else None
+        found = self.table.get(key_of(LEASE, run_id))
+        return None if found is None else lease_of(found)
 
     def lease(self, wanted: Lease, claims: Sequence[Claim]) -> Lease | Full:
         """Take ``claims`` for the new lease ``wanted``; return it, or the run's earlier one, or what has no room.
@@ -110,17 +93,8 @@ class Books:
 
     def bar(self, refused: Lease) -> Lease | None:
         """See to it that the run never gets a lease; return the one that it has got before, if it has."""
-        nobody_leased_before = "attribute_not_exists(account)"
-        with consequences(self.transactions.resource):
-            try:
-                self.dynamodb.put_item(
-                    TableName=self.table,
-                    Item=self.items.bar(refused, self.runtime.clock()),
-                    ConditionExpression=nobody_leased_before,
-                )
-            except self.dynamodb.exceptions.ConditionalCheckFailedException:
-                return self.find(refused.run_id)
-        return None
+        barred = self.table.write(self.items.bar(refused, self.runtime.clock()))
+        return None if barred.written else self.find(refused.run_id)
 
     def extend(self, lease: Lease, turn: int, part: Part, claims: Sequence[Claim]) -> Lease | Full:
         """Take ``claims`` for ``part``, added to a held lease for that turn; else as ``lease``.
@@ -130,9 +104,9 @@ class Books:
         more = Lease(lease.run_id, lease.tenant, lease.request_sha256, {**lease.parts, turn: part})
         return self._take(more, self.items.add_part(lease.run_id, turn, part), claims)
 
-    def _take(self, wanted: Lease, item: dict[str, Any], claims: Sequence[Claim]) -> Lease | Full:
+    def _take(self, wanted: Lease, lease: Put | Update, claims: Sequence[Claim]) -> Lease | Full:
         never = tuple(claim for claim in claims if claim.room < 0)
-        failed = None if never else self.transactions.write([item, *map(self.items.claimed, claims)])
+        failed = None if never else self.table.transact([lease, *map(self.items.claimed, claims)])
         if failed is not None and not failed:
             return wanted
         if failed is None or 0 in failed:
@@ -181,36 +155,20 @@ class Books:
         _refuse_other_than(order.charged_microusd, order.charged_microusd)  # whatever it is, an operator has said so
         return self._written(self.items.corrected(lease, order), correction(lease, order.charged_microusd))
 
-    def _written(self, lease: dict[str, Any], changes: Iterable[Change]) -> bool:
+    def _written(self, lease: Update, changes: Iterable[Change]) -> bool:
         """Write the update of a lease with those of its windows that are still there; say whether it was as it was."""
-        return self.transactions.write_with(lease, [self.items.changed(one) for one in changes])
+        return self.table.transact_with(lease, [self.items.changed(one) for one in changes])
 
     def due(self, shard: int, until: datetime, limit: int) -> tuple[Due, ...]:
         """Return at most ``limit`` held leases of a shard whose time has come, the longest overdue first."""
-        with consequences(self.transactions.resource):
-            page = self.dynamodb.query(
-                TableName=self.table,
-                IndexName="by_look",
-                KeyConditionExpression="held = :shard AND look_at <= :until",
-                ExpressionAttributeValues={":shard": {"S": shard_name(shard)}, ":until": {"S": iso(until)}},
-                Limit=limit,
-            )
-        return tuple(Due(item["window"]["S"], item["look_at"]["S"]) for item in page["Items"])
+        it_is_due = equals("held", shard_name(shard)) & at_most("look_at", iso(until))
+        page = self.table.page(Query(it_is_due, index="by_look", limit=limit))
+        return tuple(Due(item["window"], item["look_at"]) for item in page.items)
 
     def postpone(self, run_id: str, until: datetime) -> None:
         """Have the sweeper look at a held lease no sooner than ``until``."""
-        nobody_settled_it = "held = :shard"
-        with consequences(self.transactions.resource):
-            try:
-                self.dynamodb.update_item(
-                    TableName=self.table,
-                    Key=key_of(LEASE, run_id),
-                    UpdateExpression="SET look_at = :until",
-                    ConditionExpression=nobody_settled_it,
-                    ExpressionAttributeValues={":shard": {"S": shard_of(run_id)}, ":until": {"S": iso(until)}},
-                )
-            except self.dynamodb.exceptions.ConditionalCheckFailedException:
-                return
+        nobody_settled_it = equals("held", shard_of(run_id))
+        self.table.write(Update(key_of(LEASE, run_id), set={"look_at": iso(until)}, only_if=nobody_settled_it))
 
 
 def _refuse_other_than(charged_microusd: int, most_microusd: int) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from ballast.errors import RetryLater
-from ballast.log.aws_errors import consequences
 from ballast.metrics import metric_line
 from ballast.money.amounts import micro_dollars
 from ballast.money.burn import Ask, Burning, burning
 from ballast.money.windows import ACCOUNT, LIMITS, WindowLimits, day_of, hour_of
 from ballast.runtime import Runtime, Settings
+from ballast.table import Table
 from functions.budget.items import key_of, limits_of
 
 
@@ -27,7 +26,7 @@ class BurnSettings(Settings):
 class BurnRate:
     """Reads the account's windows."""
 
-    table: str
+    table: Table
     limits: WindowLimits
     runtime: Runtime
 
@@ -40,7 +39,7 @@ class BurnRate:
             micro_dollars(settings.account_day_usd, what="ACCOUNT_DAY_USD"),
             runs=0,
         )
-        return cls(settings.budgets_table, limits, runtime)
+        return cls(Table.of(runtime, settings.budgets_table, "BUDGETS_TABLE"), limits, runtime)
 
     def asks(self) -> Ask | None:
         """Return the mode that the burn rate asks for now; None where it asks for none. Raises ``RetryLater``.
@@ -50,15 +49,11 @@ class BurnRate:
         now = self.runtime.clock()
         hour, day = hour_of(now), day_of(now)
         keys = [key_of(ACCOUNT, window) for window in (hour, day, LIMITS)]
-        with consequences(f"Table {self.table} (BUDGETS_TABLE)"):
-            answer = self.runtime.client("dynamodb").batch_get_item(RequestItems={self.table: {"Keys": keys}})
-        if answer.get("UnprocessedKeys"):
-            raise RetryLater(f"Table {self.table} (BUDGETS_TABLE) leaves windows unread; try again.")
-        found = {item["window"]["S"]: item for item in answer["Responses"].get(self.table, ())}
+        found = {item["window"]: item for item in self.table.batch_get(keys, consistent=False)}
         limits = limits_of(found.get(LIMITS, {}), self.limits)
 
         def counted(window: str, what: str) -> int:
-            return int(found.get(window, {}).get(what, {}).get("N", 0))
+            return int(found.get(window, {}).get(what, 0))
 
         for window, limit in ((hour, limits.hour_microusd), (day, limits.day_microusd)):
             used = Decimal(100 * counted(window, "taken_microusd")) / limit if limit else Decimal(100)

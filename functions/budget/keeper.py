@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ballast.breaker import ACCOUNT, BreakerSettings, breaker_of, item_of, key_of
 from ballast.errors import RetryLater
-from ballast.log.aws_errors import consequences
 from ballast.metrics import metric_line
 from ballast.money.breaker import Breaker, in_force
 from ballast.runtime import Runtime
+from ballast.table import Put, Query, Table, absent, equals
 
 _ATTEMPTS = 5
 
@@ -20,14 +19,13 @@ _ATTEMPTS = 5
 class Keeper:
     """Writes the breaker."""
 
-    dynamodb: Any
-    table: str
+    table: Table
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> Keeper:
         """Put it together; once per runtime."""
-        return cls(runtime.client("dynamodb"), BreakerSettings.of(runtime).budgets_table, runtime)
+        return cls(BreakerSettings.of(runtime).table(runtime), runtime)
 
     def change(self, tenant: str | None, change: Callable[[Breaker], Breaker]) -> Breaker:
         """Apply ``change`` to the tenant's breaker (None: everyone's), report its mode, and return it as it is then.
@@ -41,45 +39,24 @@ class Keeper:
                 if tenant is None:
                     self._report(after)
                 return after
-        raise RetryLater(f"{self._table}: the breaker keeps changing; try again.")
+        raise RetryLater(f"{self.table.what}: the breaker keeps changing; try again.")
 
     def kept(self) -> tuple[Breaker, ...]:
         """Return every breaker that anybody ever set, everyone's first."""
-        pages = self.dynamodb.get_paginator("query").paginate(
-            TableName=self.table,
-            KeyConditionExpression="account = :breaker",
-            ExpressionAttributeValues={":breaker": {"S": ACCOUNT}},
-        )
-        with consequences(self._table):
-            return tuple(breaker_of(item) for page in pages for item in page["Items"])
+        return tuple(map(breaker_of, self.table.all(Query(equals("account", ACCOUNT)))))
 
     def _get(self, tenant: str | None) -> Breaker:
-        with consequences(self._table):
-            found = self.dynamodb.get_item(TableName=self.table, Key=key_of(tenant), ConsistentRead=True)
-        return breaker_of(found["Item"]) if "Item" in found else Breaker(tenant=tenant)
+        found = self.table.get(key_of(tenant))
+        return Breaker(tenant=tenant) if found is None else breaker_of(found)
 
     def _put(self, breaker: Breaker, before: Breaker) -> bool:
-        nobody_set_it_before = "attribute_not_exists(account)"
-        as_it_was_read = "version = :seen"
-        condition: dict[str, Any] = {"ConditionExpression": nobody_set_it_before}
-        if before.version:
-            condition = {
-                "ConditionExpression": as_it_was_read,
-                "ExpressionAttributeValues": {":seen": {"N": str(before.version)}},
-            }
-        with consequences(self._table):
-            try:
-                self.dynamodb.put_item(TableName=self.table, Item=item_of(breaker), **condition)
-            except self.dynamodb.exceptions.ConditionalCheckFailedException:
-                return False
-        return True
+        nobody_set_it_before = absent("account")
+        as_it_was_read = equals("version", before.version)
+        put = Put(item_of(breaker), as_it_was_read if before.version else nobody_set_it_before)
+        return self.table.write(put).written
 
     def _report(self, breaker: Breaker) -> None:
         """Report everyone's mode: 0 normal … 3 stopped. A tenant is no dimension: there is no bound to them."""
         force = in_force([breaker], self.runtime.clock())
         fields = {"mode": force.mode.value, "state": force.state, "by": force.by or ""}
         self.runtime.emit(metric_line({"BreakerMode": force.mode.level}, fields=fields))
-
-    @property
-    def _table(self) -> str:
-        return f"Table {self.table} (BUDGETS_TABLE)"

@@ -9,12 +9,11 @@ from typing import Annotated
 from pydantic import Field
 
 from ballast.contracts.wire import Name, Wire
-from ballast.errors import RetryLater
-from ballast.log.aws_errors import consequences
 from ballast.money.amounts import dollars, micro_dollars
 from ballast.money.windows import ACCOUNT, LIMITS, WindowLimits, day_of, hour_of, of_tenant
 from ballast.runtime import Runtime, Settings
-from functions.budget.items import Item, key_of, limits_of
+from ballast.table import Item, Table
+from functions.budget.items import key_of, limits_of
 
 #: The hours that are shown, the current one included.
 HOURS = 24
@@ -65,13 +64,15 @@ class WindowSettings(Settings):
 class LastDay:
     """Reads the windows of the last day."""
 
+    table: Table
     settings: WindowSettings
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> LastDay:
         """Read the settings; once per runtime."""
-        return cls(WindowSettings.of(runtime), runtime)
+        settings = WindowSettings.of(runtime)
+        return cls(Table.of(runtime, settings.budgets_table, "BUDGETS_TABLE"), settings, runtime)
 
     def budget(self, tenant: str | None) -> Budget:
         """Return the tenant's money, or that of all together, by one request. Raises ``RetryLater``."""
@@ -79,7 +80,8 @@ class LastDay:
         hour = now.replace(minute=0, second=0, microsecond=0)
         hours = [hour - timedelta(hours=back) for back in reversed(range(HOURS))]
         account = ACCOUNT if tenant is None else of_tenant(tenant)
-        found = self._read(account, [LIMITS, day_of(now), *map(hour_of, hours)])
+        keys = [key_of(account, window) for window in (LIMITS, day_of(now), *map(hour_of, hours))]
+        found = {item["window"]: item for item in self.table.batch_get(keys, consistent=False)}
         limits = limits_of(found.get(LIMITS, {}), self._default(tenant))
         return Budget(
             tenant=tenant,
@@ -97,18 +99,9 @@ class LastDay:
         )
         return WindowLimits(hour, day, runs=0)
 
-    def _read(self, account: str, windows: list[str]) -> dict[str, Item]:
-        table = self.settings.budgets_table
-        keys = [key_of(account, window) for window in windows]
-        with consequences(f"Table {table} (BUDGETS_TABLE)"):
-            page = self.runtime.client("dynamodb").batch_get_item(RequestItems={table: {"Keys": keys}})
-        if page.get("UnprocessedKeys"):
-            raise RetryLater(f"Table {table} (BUDGETS_TABLE) leaves windows unread; try again.")
-        return {item["window"]["S"]: item for item in page["Responses"].get(table, ())}
-
 
 def _window(since: datetime, item: Item) -> Window:
     def counted(name: str) -> str:
-        return dollars(max(int(item.get(name, {}).get("N", 0)), 0))
+        return dollars(max(int(item.get(name, 0)), 0))
 
     return Window(since=since.isoformat(), taken_usd=counted("taken_microusd"), spent_usd=counted("settled_microusd"))

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
+from ballast.aws_errors import consequences
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
 from ballast.errors import BallastError
-from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.budget.books import Books, Due
 from functions.budget.items import SHARDS

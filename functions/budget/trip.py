@@ -20,10 +20,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from ballast.aws_errors import consequences
 from ballast.contracts.wire import Name, Wire, complaints, parse
 from ballast.edge import guarded
 from ballast.errors import InvalidInput, SettingInvalid
-from ballast.log.aws_errors import consequences
 from ballast.money.breaker import Breaker, Mode, relieved, tripped
 from ballast.money.burn import Ask
 from ballast.runtime import Runtime, Settings, lambda_runtime

@@ -15,13 +15,14 @@ from ballast.log.seal import Seal
 from ballast.log.signature import Signatures
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime
+from ballast.table import equals
 from functions.escalation.approve import Approvals, changed_to, gates_playbook, wants
 from functions.escalation.due import DUE, TOLD_WITHIN
 from functions.escalation.persons_answer import PersonsAnswer, checked
 from functions.escalation.question import Question
 from functions.escalation.resume import Resumption, closed, went_on
 from functions.escalation.rights import check, check_decision, granted_microusd
-from functions.escalation.table import Changed, EscalationsTable
+from functions.escalation.table import EscalationsTable
 
 
 @dataclass(frozen=True)
@@ -127,22 +128,16 @@ class Answers:
 
     def _consume(self, answer: PersonsAnswer) -> Question:
         """Mark the escalation as answered, once; the same answer may come again to finish what it began."""
-        nobody_answered = "#status = :open"
-        the_same_answer = "answer_sha256 = :sha256"
+        nobody_answered = equals("status", "open")
+        the_same_answer = equals("answer_sha256", answer.sha256)
         now = self.runtime.clock()
-        values = {"open": "open", "answered": "answered", "sha256": answer.sha256, "by": answer.by}
+        to = {"status": "answered", "answer_sha256": answer.sha256, "answered_by": answer.by}
         # Until the run is known to have it: should this process die once it is recorded, Remind tells the run.
-        values |= {"now": now.isoformat(), "due": DUE, "due_at": (now + TOLD_WITHIN).isoformat()}
-        try:
-            return self.table.change(
-                answer.escalation_id,
-                "SET #status = :answered, answer_sha256 = :sha256, answered_by = :by, answered_at = :now, "
-                "due = :due, due_at = :due_at",
-                f"{nobody_answered} OR {the_same_answer}",
-                values,
-            )
-        except Changed:
-            raise EscalationClosed(f"{answer.escalation_id} was answered already, in another way.") from None
+        to |= {"answered_at": now.isoformat(), "due": DUE, "due_at": (now + TOLD_WITHIN).isoformat()}
+        answered = self.table.change(answer.escalation_id, to, only_if=nobody_answered | the_same_answer)
+        if answered is None:
+            raise EscalationClosed(f"{answer.escalation_id} was answered already, in another way.")
+        return answered
 
     def _record(
         self,

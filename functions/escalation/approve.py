@@ -7,7 +7,6 @@
       └ reject, by anybody, at any time ─▶ answered: rejected
 """
 
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -23,11 +22,12 @@ from ballast.playbook import Playbook, RunSoFar, load_playbook
 from ballast.playbook.gate import admit_call
 from ballast.run import Run
 from ballast.runtime import Runtime, Settings
+from ballast.table import Item, absent, equals
 from functions.escalation.due import DUE, TOLD_WITHIN
 from functions.escalation.persons_answer import PersonsAnswer
 from functions.escalation.question import Given, Question, as_text
 from functions.escalation.resume import Resumption, closed
-from functions.escalation.table import Changed, EscalationsTable
+from functions.escalation.table import EscalationsTable
 
 #: So many people may answer at the same moment before one of them has to try again.
 _TRIES = 5
@@ -78,12 +78,10 @@ class Approvals:
             if known is not None and answer.approve:
                 raise EscalationClosed(f"{question.escalation_id}: {answer.by} has approved already.")
             arguments = self._changed(question, answer, run)
-            try:
-                taken = self._consume(question, answer, caller, arguments)
-            except Changed:
-                question = self.table.find(question.escalation_id)
-                continue
-            return self._finish(wanted.of(taken), answer, run)
+            taken = self._consume(question, answer, caller, arguments)
+            if taken is not None:
+                return self._finish(wanted.of(taken), answer, run)
+            question = self.table.find(question.escalation_id)
         raise RetryLater(f"{question.escalation_id}: too many people answer at once; try again.")
 
     def in_form(self, question: Question, answer: PersonsAnswer, run: Run) -> PersonsAnswer:
@@ -129,8 +127,8 @@ class Approvals:
 
     def _consume(
         self, question: Question, answer: PersonsAnswer, caller: Caller, arguments: dict[str, Any] | None
-    ) -> Question:
-        """Take the answer, once. Raises ``Changed`` where another one was faster."""
+    ) -> Question | None:
+        """Take the answer, once; None where another one was faster."""
         at = self.runtime.clock()
         now = at.isoformat()
         group = question.approvers if question.approvers in caller.groups else None
@@ -138,23 +136,17 @@ class Approvals:
         given = question.given
         if answer.approve:  # who approved other arguments has not approved these, and who changed them proposes them
             given = () if arguments is not None else (*given, mine)
-        values: dict[str, Any] = {"open": "open", "answers": question.answers + 1, "given": as_text(given)}
-        update, only_if = "SET answers = :answers, given = :given", "#status = :open AND attribute_not_exists(answers)"
+        nobody_answered_since = equals("answers", question.answers) if question.answers else absent("answers")
+        to: Item = {"answers": question.answers + 1, "given": as_text(given)}
         if arguments is not None:
-            values.update({"arguments": canonical(arguments), "by": answer.by})
-            update += ", arguments = :arguments, changed_by = :by"
+            to |= {"arguments": canonical(arguments), "changed_by": answer.by}
         if not answer.approve or len(given) >= question.approvals_needed:
-            values.update({"answered": "answered", "sha256": answer.sha256, "by": answer.by, "now": now})
-            values.update({"comment": answer.comment, "due": DUE, "due_at": (at + TOLD_WITHIN).isoformat()})
-            update += ", #status = :answered, answer_sha256 = :sha256, answered_by = :by, answered_at = :now"
-            update += ", answer_comment = :comment, due = :due, due_at = :due_at"
+            to |= {"status": "answered", "answer_sha256": answer.sha256, "answered_by": answer.by, "answered_at": now}
+            to |= {"answer_comment": answer.comment, "due": DUE, "due_at": (at + TOLD_WITHIN).isoformat()}
         else:  # the others have to see what is new
-            values.update({"due": DUE, "now": now})
-            update += ", due = :due, due_at = :now, changed_at = :now"
-        if question.answers:
-            values["before"] = question.answers
-            only_if = "#status = :open AND answers = :before"
-        return self.table.change(question.escalation_id, update, only_if, values)
+            to |= {"due": DUE, "due_at": now, "changed_at": now}
+        it_is_open = equals("status", "open")
+        return self.table.change(question.escalation_id, to, only_if=it_is_open & nobody_answered_since)
 
     def _finish(self, question: Question, answer: PersonsAnswer, run: Run) -> int:
         """Record what the table has taken, and let the run go on where that decides. Repeatable."""
@@ -172,9 +164,8 @@ class Approvals:
         if question.status == "open" or question.resumed:
             return question
         due_at = (self.runtime.clock() + TOLD_WITHIN).isoformat()
-        with suppress(Changed):
-            not_resumed, values = "attribute_not_exists(resumed_at)", {"due": DUE, "due_at": due_at}
-            self.table.change(question.escalation_id, "SET due = :due, due_at = :due_at", not_resumed, values)
+        not_resumed = absent("resumed_at")
+        self.table.change(question.escalation_id, {"due": DUE, "due_at": due_at}, only_if=not_resumed)
         return question
 
     def _record_one(self, question: Question, answer: PersonsAnswer) -> None:

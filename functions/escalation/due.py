@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from functions.escalation.question import text_of
-
 #: The one partition of the sparse index of open questions, under the time of the next look.
 DUE = "open"
 #: Who opens a question sends it at once; after this time something went wrong.
@@ -50,18 +48,18 @@ class Telling:
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> "Telling":
         """Read an item of the table."""
-        sent_at, opened_at = text_of(item, "sent_at"), datetime.fromisoformat(item["opened_at"]["S"])
-        answer_by = datetime.fromisoformat(item["answer_by"]["S"])
-        remind_at, changed_at = text_of(item, "remind_at"), text_of(item, "changed_at")
+        sent_at, opened_at = item.get("sent_at"), datetime.fromisoformat(item["opened_at"])
+        answer_by = datetime.fromisoformat(item["answer_by"])
+        remind_at, changed_at = item.get("remind_at"), item.get("changed_at")
         return cls(
             opened_at=opened_at,
             answer_by=answer_by,
             remind_at=datetime.fromisoformat(remind_at) if remind_at else opened_at + (answer_by - opened_at) / 2,
-            sent=int(item.get("sent", {}).get("N", 0)),
+            sent=item.get("sent", 0),
             sent_at=datetime.fromisoformat(sent_at) if sent_at else None,
             reminded="reminded_at" in item,
             changed=changed_at is not None and sent_at is not None and changed_at >= sent_at,
-            asks_people=item["kind"]["S"] != "question",
+            asks_people=item["kind"] != "question",
         )
 
     def told(self, now: datetime, *, reminder: bool = False) -> "Telling":

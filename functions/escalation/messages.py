@@ -3,17 +3,18 @@
 The table is the truth: a message that was lost, or was never sent, is sent by ``remind`` from what it says.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical
-from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings
+from ballast.table import Condition, Item, Query, Table, Update, at_most, equals
 from functions.escalation.due import DUE
-from functions.escalation.table import Forgetting
+from functions.escalation.table import EscalationsSettings, Forgetting
 
 #: Of an item, all but the task token, which who sends messages has no use for.
 _READ = (
@@ -24,9 +25,8 @@ _READ = (
 
 
 class MessagesSettings(Settings):
-    """escalations_table: where a message is noted. escalation_queue_url: to the people."""
+    """escalation_queue_url: to the people."""
 
-    escalations_table: str
     escalation_queue_url: str
 
 
@@ -34,16 +34,20 @@ class MessagesSettings(Settings):
 class Messages:
     """The way to the people."""
 
-    dynamodb: Any
+    table: Table
     sqs: Any
-    settings: MessagesSettings
+    queue_url: str
     forgetting: Forgetting
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Messages":
         """Put it together; once per runtime."""
-        clients = runtime.client("dynamodb"), runtime.client("sqs")
-        return cls(*clients, MessagesSettings.of(runtime), runtime.get(Forgetting.of))
+        return cls(
+            EscalationsSettings.of(runtime).table(runtime),
+            runtime.client("sqs"),
+            MessagesSettings.of(runtime).escalation_queue_url,
+            runtime.get(Forgetting.of),
+        )
 
     def send(self, message: EscalationMessage, now: datetime, *, look_at: datetime) -> None:
         """Send ``message``, then note it. A crash in between has it sent again, under the same escalation id.
@@ -51,64 +55,44 @@ class Messages:
         ``look_at`` is when somebody shall see whether it was answered.
         """
         body = canonical(message.model_dump(mode="json"))
-        with consequences(f"Queue {self.settings.escalation_queue_url} (ESCALATION_QUEUE_URL)"):
-            self.sqs.send_message(QueueUrl=self.settings.escalation_queue_url, MessageBody=body)
-        values = {":now": {"S": now.isoformat()}, ":sent": {"N": str(message.sent)}, **_due(look_at)}
-        reminded = ", reminded_at = :now" if message.reminder else ""
-        self._update(message.escalation_id, f"SET sent_at = :now, sent = :sent{reminded}, {_IS_DUE}", values)
+        with consequences(f"Queue {self.queue_url} (ESCALATION_QUEUE_URL)"):
+            self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body)
+        noted = {"sent_at": now.isoformat(), "sent": message.sent} | _due(look_at)
+        self._update(message.escalation_id, noted | ({"reminded_at": now.isoformat()} if message.reminder else {}))
 
     def postpone(self, escalation_id: str, look_at: datetime) -> None:
         """Look at it again at another time."""
-        self._update(escalation_id, f"SET {_IS_DUE}", _due(look_at))
+        self._update(escalation_id, _due(look_at))
 
     def close(self, escalation_id: str) -> None:
         """Nobody waits for an answer any more: it is expired, unless somebody has just answered it."""
-        values = {":open": {"S": "open"}, ":expired": {"S": "expired"}}
-        nobody_answered = "#status = :open"
-        try:
-            self._update(escalation_id, "SET #status = :expired REMOVE due, due_at", values, nobody_answered)
-        except self.dynamodb.exceptions.ConditionalCheckFailedException:
+        nobody_answered = equals("status", "open")
+        if not self._update(escalation_id, {"status": "expired"}, remove=_IS_DUE, only_if=nobody_answered):
             self.forget(escalation_id)
 
     def forget(self, escalation_id: str) -> None:
         """There is nothing more to look after."""
-        self._update(escalation_id, "REMOVE due, due_at", {})
+        self._update(escalation_id, {}, remove=_IS_DUE)
 
-    def item(self, escalation_id: str) -> dict[str, Any] | None:
+    def item(self, escalation_id: str) -> Item | None:
         """Return the question's item without its token, strongly consistent; None where there is none."""
-        names = {f"#{name}": name for name in _READ}
-        with consequences(self._table):
-            found = self.dynamodb.get_item(
-                TableName=self.settings.escalations_table,
-                Key={"escalation_id": {"S": escalation_id}},
-                ConsistentRead=True,
-                ProjectionExpression=", ".join(names),
-                ExpressionAttributeNames=names,
-            )
-        item: dict[str, Any] | None = found.get("Item")
-        return item
+        return self.table.get({"escalation_id": escalation_id}, only=_READ)
 
-    def _update(self, escalation_id: str, update: str, values: Mapping[str, Any], only_if: str = "") -> None:
-        update, values = self.forgetting.into(update, values)
-        request: dict[str, Any] = {
-            "TableName": self.settings.escalations_table,
-            "Key": {"escalation_id": {"S": escalation_id}},
-            "UpdateExpression": update,
-        }
-        if values:
-            request["ExpressionAttributeValues"] = values
-        if only_if:
-            request |= {"ConditionExpression": only_if, "ExpressionAttributeNames": {"#status": "status"}}
-        with consequences(self._table):
-            self.dynamodb.update_item(**request)
+    def due(self, now: datetime, most: int) -> tuple[str, ...]:
+        """Return the ids of at most so many questions that are due, longest overdue first."""
+        it_is_due = equals("due", DUE) & at_most("due_at", now.isoformat())
+        page = self.table.page(Query(it_is_due, index="by_due", limit=most))
+        return tuple(item["escalation_id"] for item in page.items)
 
-    @property
-    def _table(self) -> str:
-        return f"Table {self.settings.escalations_table} (ESCALATIONS_TABLE)"
+    def _update(
+        self, escalation_id: str, to: Item, *, remove: Sequence[str] = (), only_if: Condition | None = None
+    ) -> bool:
+        update = Update({"escalation_id": escalation_id}, set=to, remove=remove, only_if=only_if)
+        return self.table.write(self.forgetting.into(update)).written
 
 
-_IS_DUE = "due = :due, due_at = :due_at"
+_IS_DUE = ("due", "due_at")
 
 
-def _due(look_at: datetime) -> dict[str, Any]:
-    return {":due": {"S": DUE}, ":due_at": {"S": look_at.isoformat()}}
+def _due(look_at: datetime) -> Item:
+    return {"due": DUE, "due_at": look_at.isoformat()}

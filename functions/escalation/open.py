@@ -11,25 +11,19 @@ from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical, parse, sha256
 from ballast.edge import guarded
 from ballast.folds.calls import CallState
-from ballast.log.aws_errors import consequences
 from ballast.log.events import ApprovalNeeded, ApprovalRequested, EscalationOpened
 from ballast.log.run_log import RunLog
 from ballast.metrics import metric_line
 from ballast.outbox import Announcements
 from ballast.run import Run
-from ballast.runtime import Runtime, Settings, lambda_runtime
+from ballast.runtime import Runtime, lambda_runtime
+from ballast.table import Table, Update, absent, at_most
 from functions.escalation.due import DUE, Telling
 from functions.escalation.messages import Messages
 from functions.escalation.question import Question, in_a_message
 from functions.escalation.resume import Resumption, seq_of_answer
 from functions.escalation.rights import guides_of, proposer
-from functions.escalation.table import Forgetting
-
-
-class OpenSettings(Settings):
-    """escalations_table: one item an escalation, with its token."""
-
-    escalations_table: str
+from functions.escalation.table import EscalationsSettings, Forgetting
 
 
 @dataclass(frozen=True)
@@ -39,8 +33,7 @@ class Escalations:
     log: RunLog
     announcements: Announcements
     messages: Messages
-    dynamodb: Any
-    settings: OpenSettings
+    table: Table
     forgetting: Forgetting
     runtime: Runtime
 
@@ -51,8 +44,7 @@ class Escalations:
             runtime.get(RunLog.of),
             runtime.get(Announcements.of),
             runtime.get(Messages.of),
-            runtime.client("dynamodb"),
-            OpenSettings.of(runtime),
+            EscalationsSettings.of(runtime).table(runtime),
             runtime.get(Forgetting.of),
             runtime,
         )
@@ -166,30 +158,18 @@ class Escalations:
         more = parties | {"approvers": facts.get("approvers"), "binding": facts.get("binding"), "why": why}
         more |= {"call_sha256": facts["call_sha256"]}
         values |= {name: value for name, value in more.items() if value}
+        nobody_kept_one_yet = absent("token_order")
+        none_is_newer = at_most("token_order", task.attempt.order)
         # An answer that came before the retry stays; the token is renewed, and the run waits again.
-        update = (
-            "SET " + ", ".join(f"#{name} = :{name}" for name in values) + ", opened_at = if_not_exists(opened_at, :now)"
-            ", #status = if_not_exists(#status, :open) REMOVE resumed_at, reminded_at"
+        update = Update(
+            {"escalation_id": facts["escalation_id"]},
+            set=values,
+            set_if_absent={"opened_at": now.isoformat(), "status": "open"},
+            remove=["resumed_at", "reminded_at"],
+            only_if=nobody_kept_one_yet | none_is_newer,
         )
-        told = {f":{name}": {"N": str(v)} if isinstance(v, int) else {"S": v} for name, v in values.items()}
-        told |= {":now": {"S": now.isoformat()}, ":open": {"S": "open"}}
-        update, told = self.forgetting.into(update, told)
-        nobody_kept_one_yet = "attribute_not_exists(#token_order)"
-        none_is_newer = "#token_order <= :token_order"
-        with consequences(f"Table {self.settings.escalations_table} (ESCALATIONS_TABLE)"):
-            try:
-                kept = self.dynamodb.update_item(
-                    TableName=self.settings.escalations_table,
-                    Key={"escalation_id": {"S": facts["escalation_id"]}},
-                    UpdateExpression=update,
-                    ConditionExpression=f"{nobody_kept_one_yet} OR {none_is_newer}",
-                    ExpressionAttributeNames={"#status": "status"} | {f"#{name}": name for name in values},
-                    ExpressionAttributeValues=told,
-                    ReturnValues="ALL_NEW",
-                )
-            except self.dynamodb.exceptions.ConditionalCheckFailedException:
-                return None
-        return Question.of(kept["Attributes"])
+        kept = self.table.write(self.forgetting.into(update), show=True).item
+        return None if kept is None else Question.of(kept)
 
 
 def _asked_about(run: Run, task: OpenTask, state: CallState) -> ToolCall:

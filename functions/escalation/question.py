@@ -77,39 +77,32 @@ class Question:
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> "Question":
-        """Read an item as DynamoDB's client returns it; an older version's has fewer attributes."""
-
-        def text(name: str) -> str | None:
-            return text_of(item, name)
-
-        def number(name: str, otherwise: int = 0) -> int:
-            return int(item.get(name, {}).get("N", otherwise))
-
-        arguments = text("arguments")
+        """Read an item; an older version's has fewer attributes."""
+        arguments = item.get("arguments")
         return cls(
-            escalation_id=item["escalation_id"]["S"],
-            run_id=item["run_id"]["S"],
-            kind=item["kind"]["S"],
-            status=item["status"]["S"],
-            turn=number("turn"),
-            index=number("call_index"),
-            round=number("round", 1),
-            task_token=text("task_token") or "",
+            escalation_id=item["escalation_id"],
+            run_id=item["run_id"],
+            kind=item["kind"],
+            status=item["status"],
+            turn=item.get("turn", 0),
+            index=item.get("call_index", 0),
+            round=item.get("round", 1),
+            task_token=item.get("task_token", ""),
             resumed="resumed_at" in item,
-            answer_sha256=text("answer_sha256"),
-            answered_by=text("answered_by"),
-            comment=text("answer_comment") or "",
-            tenant=text("tenant"),
-            requested_by=text("requested_by"),
-            proposed_by=text("proposed_by"),
-            guided_by=tuple(json.loads(text("guided_by") or "[]")),
-            changed_by=text("changed_by"),
-            approvers=text("approvers"),
-            approvals_needed=number("approvals_needed", 1),
-            given=tuple(Given(**one) for one in json.loads(text("given") or "[]")),
-            answers=number("answers"),
-            binding=text("binding"),
-            call_sha256=text("call_sha256"),
+            answer_sha256=item.get("answer_sha256"),
+            answered_by=item.get("answered_by"),
+            comment=item.get("answer_comment", ""),
+            tenant=item.get("tenant"),
+            requested_by=item.get("requested_by"),
+            proposed_by=item.get("proposed_by"),
+            guided_by=tuple(json.loads(item.get("guided_by", "[]"))),
+            changed_by=item.get("changed_by"),
+            approvers=item.get("approvers"),
+            approvals_needed=item.get("approvals_needed", 1),
+            given=tuple(Given(**one) for one in json.loads(item.get("given", "[]"))),
+            answers=item.get("answers", 0),
+            binding=item.get("binding"),
+            call_sha256=item.get("call_sha256"),
             arguments=None if arguments is None else json.loads(arguments),
         )
 
@@ -128,9 +121,9 @@ def check_shown(item: Mapping[str, Any], decision: Any) -> None:
 
     Raises ``LogCorrupt``: who approves what they are shown would approve another call.
     """
-    asked, calls = text_of(item, "call_sha256"), (decision or {}).get("calls")
+    asked, calls = item.get("call_sha256"), (decision or {}).get("calls")
     if asked is not None and calls and sha256(canonical(calls[0])) != asked:
-        run_id, escalation_id = item["run_id"]["S"], item["escalation_id"]["S"]
+        run_id, escalation_id = item["run_id"], item["escalation_id"]
         raise LogCorrupt(f"{run_id}: the call behind {escalation_id} was changed in the log after people were asked.")
 
 
@@ -138,12 +131,6 @@ def in_a_message(decision: Any) -> Any:
     """Return the proposed decision as a message has it: None where it is too large."""
     fits = decision is None or len(canonical(decision)) <= MAX_PROPOSED_BYTES
     return decision if fits else None
-
-
-def text_of(item: Mapping[str, Any], name: str) -> str | None:
-    """Return a text of an item as DynamoDB's client returns it; None where it is not there."""
-    value: str | None = item.get(name, {}).get("S")
-    return value
 
 
 def as_text(given: tuple[Given, ...]) -> str:

@@ -10,15 +10,15 @@ from typing import Any, Literal
 from ballast.contracts.decision import recorded_decision
 from ballast.contracts.notice import binding_shown
 from ballast.contracts.said import said
-from ballast.errors import LogCorrupt, RetryLater
+from ballast.errors import LogCorrupt
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
-from ballast.log.aws_errors import consequences
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import ApprovalRequested, EscalationOpened, RunEnded
 from ballast.log.run_log import RunLog, Unreadable
 from ballast.runtime import Runtime
+from ballast.table import Item, Query, Table, differs, equals
 from functions.escalation.contract import Escalation, EscalationPage, EscalationSummary
-from functions.escalation.question import check_shown, text_of
+from functions.escalation.question import check_shown
 from functions.escalation.table import EscalationsSettings
 
 #: So many pages of the index are looked through for a page of escalations; then the caller asks for the next.
@@ -31,16 +31,13 @@ _SHOWN = (
     *("escalation_id", "run_id", "tenant", "kind", "reason", "summary", "opened_at", "answer_by"),
     *("answered_by", "answered_at"),
 )
-_NAMES = {"#status": "status"} | {f"#{name}": name for name in _SHOWN}
-_READ = ", ".join(_NAMES)
+_READ = ("status", *_SHOWN)
 #: What changes too often for the index, or is not needed to find anything.
-_MORE = (
-    "why, given, approvals_needed, requested_by, proposed_by, guided_by, approvers, reminded_at, binding, arguments, "
-    "changed_by, call_sha256, turn, call_index, #round"
+_WHOLE = (
+    *_READ,
+    *("why", "given", "approvals_needed", "requested_by", "proposed_by", "guided_by", "approvers", "reminded_at"),
+    *("binding", "arguments", "changed_by", "call_sha256", "turn", "call_index", "round"),
 )
-_MORE_NAMES = _NAMES | {"#round": "round"}
-#: How often what DynamoDB left unread is asked for again.
-_BATCH_ATTEMPTS = 5
 
 State = Literal["open", "answered"]
 
@@ -68,38 +65,29 @@ class Questions:
     """Reads escalations."""
 
     log: RunLog
-    dynamodb: Any
-    table: str
+    table: Table
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> Questions:
         """Put it together; once per runtime."""
-        table = EscalationsSettings.of(runtime).escalations_table
-        return cls(runtime.get(RunLog.of), runtime.client("dynamodb"), table, runtime)
+        return cls(runtime.get(RunLog.of), EscalationsSettings.of(runtime).table(runtime), runtime)
 
     def get(self, escalation_id: str) -> Escalation | None:
         """Return the escalation, None where there is none. Raises ``LogCorrupt`` where its call was changed since."""
-        with consequences(self._table):
-            item = self.dynamodb.get_item(
-                TableName=self.table,
-                Key={"escalation_id": {"S": escalation_id}},
-                ProjectionExpression=f"{_READ}, {_MORE}",
-                ExpressionAttributeNames=_MORE_NAMES,
-                ConsistentRead=True,
-            ).get("Item")
+        item = self.table.get({"escalation_id": escalation_id}, only=_WHOLE)
         if item is None or "tenant" not in item:
             return None
-        run_id, turn, index = item["run_id"]["S"], int(item["turn"]["N"]), int(item["call_index"]["N"])
+        run_id, turn, index = item["run_id"], item["turn"], item["call_index"]
         seq = EscalationOpened.key(turn)
         if index:
-            seq = ApprovalRequested.key(turn, index, int(item.get("round", {}).get("N", 1)))
+            seq = ApprovalRequested.key(turn, index, item.get("round", 1))
         unreadable: list[Unreadable] = []
         events = self.log.read_keys([(run_id, seq), (run_id, RunEnded.key())], unreadable)
         opened = events.get((run_id, seq))
         wrong = {one.seq: one.why for one in unreadable}
         facts = self._facts(item, ended=(run_id, RunEnded.key()) in events or RunEnded.key() in wrong)
-        binding, arguments = text_of(item, "binding"), text_of(item, "arguments")
+        binding, arguments = item.get("binding"), item.get("arguments")
         decision, odd = _decision_of(opened)
         if opened is not None and odd is not None:
             wrong[seq] = odd
@@ -108,12 +96,12 @@ class Questions:
             decision = None
         if arguments is not None and decision:
             decision = {**decision, "calls": [decision["calls"][0] | {"arguments": json.loads(arguments)}]}
-        requested_by = text_of(item, "requested_by")
+        requested_by = item.get("requested_by")
         asked = (requested_by,) if facts["kind"] == "question" and requested_by else ()
         facts |= {"binding": binding_shown(binding, None if arguments is None else json.loads(arguments))}
         return Escalation.model_validate(
             facts
-            | {"changed_by": text_of(item, "changed_by"), "asked": asked, "proposed_decision": decision}
+            | {"changed_by": item.get("changed_by"), "asked": asked, "proposed_decision": decision}
             | {"corrupt": wrong.get(seq)}
         )
 
@@ -143,77 +131,51 @@ class Questions:
 
     def _look(
         self, state: State, tenant: str | None, limit: int, after: dict[str, str] | None
-    ) -> tuple[list[dict[str, Any]], dict[str, str] | None]:
+    ) -> tuple[list[Item], Item | None]:
         # A question is for the requester, who sees it in the run.
-        for_people, of_status = "#kind <> :question", "#status = :status"
-        query: dict[str, Any] = {
-            "TableName": self.table,
-            "IndexName": "by_status" if tenant is None else "by_tenant",
-            "KeyConditionExpression": of_status if tenant is None else "#tenant = :tenant",
-            "FilterExpression": for_people if tenant is None else f"{for_people} AND {of_status}",
-            "ExpressionAttributeNames": _NAMES,
-            "ExpressionAttributeValues": {":status": {"S": state}, ":question": {"S": "question"}},
-            "ProjectionExpression": _READ,
-            "ScanIndexForward": False,
-            "Limit": 100,  # of what is looked at, not of what is found
-        }
-        if tenant is not None:
-            query["ExpressionAttributeValues"][":tenant"] = {"S": tenant}
-        if after is not None:
-            index_key = {"status": state} if tenant is None else {"tenant": tenant}
-            query["ExclusiveStartKey"] = {name: {"S": value} for name, value in (after | index_key).items()}
-        with consequences(self._table):
-            page = self.dynamodb.query(**query)
-        items: list[dict[str, Any]] = page["Items"]
-        if len(items) > limit:
-            items = items[:limit]
-            return items, {name: items[-1][name]["S"] for name in _KEY}
-        last = page.get("LastEvaluatedKey")
-        return items, {name: last[name]["S"] for name in _KEY} if last else None
+        for_people, of_status = differs("kind", "question"), equals("status", state)
+        of_all = tenant is None
+        index_key = {"status": state} if of_all else {"tenant": tenant}
+        query = Query(
+            of_status if of_all else equals("tenant", tenant),
+            index="by_status" if of_all else "by_tenant",
+            having=for_people if of_all else for_people & of_status,
+            only=_READ,
+            descending=True,
+            limit=100,  # of what is looked at, not of what is found
+            after=None if after is None else after | index_key,
+        )
+        page = self.table.page(query)
+        if len(page.items) > limit:
+            items = page.items[:limit]
+            return items, {name: items[-1][name] for name in _KEY}
+        return page.items, {name: page.after[name] for name in _KEY} if page.after else None
 
-    def _whole(self, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _whole(self, found: Sequence[Item]) -> list[Item]:
         """Return the items behind what an index found, in its order. Raises ``RetryLater``."""
-        wanted: list[Any] = [{"escalation_id": item["escalation_id"]} for item in found]
-        whole: dict[str, dict[str, Any]] = {}
-        for _ in range(_BATCH_ATTEMPTS):
-            if not wanted:
-                break
-            asked: Any = {"Keys": wanted, "ConsistentRead": True, "ProjectionExpression": f"{_READ}, {_MORE}"}
-            with consequences(self._table):
-                page = self.dynamodb.batch_get_item(
-                    RequestItems={self.table: asked | {"ExpressionAttributeNames": _MORE_NAMES}}
-                )
-            whole |= {item["escalation_id"]["S"]: item for item in page["Responses"].get(self.table, [])}
-            wanted = page.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys", [])
-        else:
-            raise RetryLater(f"{self._table} leaves keys unread; try again.")
-        return [whole[key] for item in found if (key := item["escalation_id"]["S"]) in whole]
+        keys = [{"escalation_id": item["escalation_id"]} for item in found]
+        whole = {item["escalation_id"]: item for item in self.table.batch_get(keys, only=_WHOLE)}
+        return [whole[key] for item in found if (key := item["escalation_id"]) in whole]
 
-    def _summaries(self, items: Sequence[dict[str, Any]]) -> list[EscalationSummary]:
-        waiting = {item["run_id"]["S"] for item in items if item["status"]["S"] == "open"}
+    def _summaries(self, items: Sequence[Item]) -> list[EscalationSummary]:
+        waiting = {item["run_id"] for item in items if item["status"] == "open"}
         unreadable: list[Unreadable] = []
         ended = self.log.read_keys([(run_id, RunEnded.key()) for run_id in sorted(waiting)], unreadable)
         runs = {run_id for run_id, _ in ended} | {one.run_id for one in unreadable}
-        return [
-            EscalationSummary.model_validate(self._facts(item, ended=item["run_id"]["S"] in runs)) for item in items
-        ]
+        return [EscalationSummary.model_validate(self._facts(item, ended=item["run_id"] in runs)) for item in items]
 
-    def _facts(self, item: dict[str, Any], *, ended: bool) -> dict[str, Any]:
-        facts: dict[str, Any] = {name: item[name]["S"] for name in (*_SHOWN, "reminded_at") if name in item}
+    def _facts(self, item: Item, *, ended: bool) -> dict[str, Any]:
+        facts: dict[str, Any] = {name: item[name] for name in (*_SHOWN, "reminded_at") if name in item}
         named = ("requested_by", "proposed_by", "changed_by") if facts["kind"] != "question" else ()
-        parties = [who for name in named if (who := text_of(item, name))]
-        parties += json.loads(text_of(item, "guided_by") or "[]") if named else []
+        parties = [who for name in named if (who := item.get(name))]
+        parties += json.loads(item.get("guided_by", "[]")) if named else []
         facts |= {
-            "why": tuple(json.loads(text_of(item, "why") or "[]")),
-            "approvals_needed": int(item.get("approvals_needed", {}).get("N", 1)),
-            "approvals_given": tuple(one["by"] for one in json.loads(text_of(item, "given") or "[]")),
+            "why": tuple(json.loads(item.get("why", "[]"))),
+            "approvals_needed": item.get("approvals_needed", 1),
+            "approvals_given": tuple(one["by"] for one in json.loads(item.get("given", "[]"))),
             "may_not_answer": tuple(dict.fromkeys(parties)),
-            "approvers": text_of(item, "approvers"),
+            "approvers": item.get("approvers"),
         }
-        open_ = item["status"]["S"] == "open"
+        open_ = item["status"] == "open"
         expired = open_ and (ended or facts["answer_by"] < self.runtime.clock().isoformat())
-        return facts | {"status": "expired" if expired else item["status"]["S"]}
-
-    @property
-    def _table(self) -> str:
-        return f"Table {self.table} (ESCALATIONS_TABLE)"
+        return facts | {"status": "expired" if expired else item["status"]}

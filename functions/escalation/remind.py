@@ -7,7 +7,7 @@ days. The table is the truth. An open question is in a sparse index under the ti
 A question stays there when it is answered, until its run is known to have the answer: whoever took it may have died.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,14 +16,13 @@ from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
 from ballast.errors import BallastError
-from ballast.log.aws_errors import consequences
 from ballast.log.event import Event
 from ballast.log.events import ApprovalRequested, EscalationOpened, RunEnded
 from ballast.log.run_log import RunLog
 from ballast.runtime import Runtime, lambda_runtime
-from functions.escalation.due import DUE, Telling
+from functions.escalation.due import Telling
 from functions.escalation.messages import Messages
-from functions.escalation.question import Question, check_shown, in_a_message, text_of
+from functions.escalation.question import Question, check_shown, in_a_message
 from functions.escalation.resume import Resumption
 
 #: So many questions are looked at in one invocation, at most.
@@ -59,7 +58,7 @@ class Reminders:
         """
         now = self.runtime.clock()
         done: dict[str, int] = {}
-        for escalation_id in self._due(now):
+        for escalation_id in self.messages.due(now, MOST_LOOKS):
             if left_ms() < _RESERVE_MS:
                 break
             try:
@@ -77,7 +76,7 @@ class Reminders:
 
     def _look(self, escalation_id: str, now: datetime) -> str:
         item = self.messages.item(escalation_id)
-        if item is None or item["status"]["S"] != "open":
+        if item is None or item["status"] != "open":
             return self._resumed(escalation_id, item or {})
         question, telling = Question.of(item), Telling.of(item)
         seq = EscalationOpened.key(question.turn)
@@ -100,25 +99,11 @@ class Reminders:
 
     def _resumed(self, escalation_id: str, item: dict[str, Any]) -> str:
         """Tell the run of an answer that it may not have. Where it waits by no token, who opens it again tells it."""
-        answered = item.get("status", {}).get("S") == "answered" and "resumed_at" not in item
+        answered = item.get("status") == "answered" and "resumed_at" not in item
         if answered and self.resumption.deliver(escalation_id):
             return "resumed"
         self.messages.forget(escalation_id)
         return "answered"
-
-    def _due(self, now: datetime) -> Iterator[str]:
-        """Yield the ids of the questions that are due, longest overdue first."""
-        settings = self.messages.settings
-        with consequences(f"Table {settings.escalations_table} (ESCALATIONS_TABLE)"):
-            page = self.messages.dynamodb.query(
-                TableName=settings.escalations_table,
-                IndexName="by_due",
-                KeyConditionExpression="due = :due AND due_at <= :now",
-                ExpressionAttributeValues={":due": {"S": DUE}, ":now": {"S": now.isoformat()}},
-                Limit=MOST_LOOKS,
-            )
-        for item in page["Items"]:
-            yield item["escalation_id"]["S"]
 
 
 def message_of(
@@ -137,9 +122,9 @@ def message_of(
     facts |= {
         "proposed_decision": in_a_message(facts.get("proposed_decision")),
         "run_id": question.run_id,
-        "tenant": item["tenant"]["S"],
-        "opened_at": item["opened_at"]["S"],
-        "answer_by": text_of(item, "answer_by"),
+        "tenant": item["tenant"],
+        "opened_at": item["opened_at"],
+        "answer_by": item["answer_by"],
         "approvals_needed": question.approvals_needed,
         "approvals_given": [one.by for one in question.given],
         "binding": question.shown,

@@ -17,11 +17,11 @@ So every token that was kept after the answer is told by who kept it, and every 
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.contracts import ExitReason, Planner, PlanSummary
 from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import canonical
 from ballast.errors import EscalationClosed, NotYetResumed, RetryLater
-from ballast.log.aws_errors import consequences
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import (
     ApprovalAnswered,
@@ -35,8 +35,9 @@ from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures
 from ballast.run import Run
 from ballast.runtime import Runtime
+from ballast.table import equals
 from functions.escalation.question import Question
-from functions.escalation.table import Changed, EscalationsTable
+from functions.escalation.table import EscalationsTable
 
 #: So many newer tokens may come while one is told.
 _TRIES = 5
@@ -137,13 +138,10 @@ class Resumption:
 
     def _note(self, question: Question) -> bool:
         """Note that the run has the answer; False where it waits by a newer token now."""
-        values = {"now": self.runtime.clock().isoformat(), "told": question.task_token}
-        no_newer_one = "task_token = :told"
-        try:
-            self.table.change(question.escalation_id, "SET resumed_at = :now REMOVE due, due_at", no_newer_one, values)
-        except Changed:
-            return False
-        return True
+        no_newer_one = equals("task_token", question.task_token)
+        to = {"resumed_at": self.runtime.clock().isoformat()}
+        noted = self.table.change(question.escalation_id, to, remove=["due", "due_at"], only_if=no_newer_one)
+        return noted is not None
 
 
 def seq_of_answer(question: Question) -> str:

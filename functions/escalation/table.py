@@ -1,14 +1,14 @@
 """The escalations table as the answering side uses it."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from ballast.errors import InvalidInput
-from ballast.log.aws_errors import consequences
 from ballast.log.run_log import LogSettings
 from ballast.runtime import Runtime, Settings
+from ballast.table import Condition, Item, Table, Update
 from functions.escalation.question import Question
 
 
@@ -16,6 +16,10 @@ class EscalationsSettings(Settings):
     """escalations_table: one item an escalation, with its token."""
 
     escalations_table: str
+
+    def table(self, runtime: Runtime) -> Table:
+        """Return the table."""
+        return Table.of(runtime, self.escalations_table, "ESCALATIONS_TABLE")
 
 
 @dataclass(frozen=True)
@@ -30,99 +34,53 @@ class Forgetting:
         """Put it together; once per runtime."""
         return cls(LogSettings.of(runtime), runtime.clock)
 
-    def into(self, update: str, values: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-        """Return an update and its values, in DynamoDB's wire form, which says it as well."""
+    def into(self, update: Update) -> Update:
+        """Return an update which says it as well."""
         expires_at = self.log.expires_at(self.clock())
-        if expires_at is None:
-            return update, dict(values)
-        first, _, others = update.partition(" ")
-        update = (
-            f"SET expires_at = :expires_at, {others}" if first == "SET" else f"SET expires_at = :expires_at {update}"
-        )
-        return update, {**values, ":expires_at": {"N": str(expires_at)}}
+        return update if expires_at is None else replace(update, set={"expires_at": expires_at, **update.set})
 
 
 #: An item beside the questions: what was added to one run's budget, by turn. Only people's functions write it.
 _GRANTED = "granted_"
 
 
-def _grants_of(run_id: str) -> dict[str, Any]:
-    return {"escalation_id": {"S": f"grants-{run_id}"}}
-
-
-class Changed(Exception):
-    """Somebody else changed the question in between; look again."""
+def _grants_of(run_id: str) -> Item:
+    return {"escalation_id": f"grants-{run_id}"}
 
 
 @dataclass(frozen=True)
 class EscalationsTable:
     """Reads questions and changes them under a condition."""
 
-    dynamodb: Any
-    name: str
+    table: Table
     forgetting: Forgetting
 
     @classmethod
     def of(cls, runtime: Runtime) -> "EscalationsTable":
         """Put it together; once per runtime."""
-        name = EscalationsSettings.of(runtime).escalations_table
-        return cls(runtime.client("dynamodb"), name, runtime.get(Forgetting.of))
+        return cls(EscalationsSettings.of(runtime).table(runtime), runtime.get(Forgetting.of))
 
     def find(self, escalation_id: str) -> Question:
         """Return the question, strongly consistent. Raises ``InvalidInput`` where there is none."""
-        with consequences(self.what):
-            found = self.dynamodb.get_item(
-                TableName=self.name, Key={"escalation_id": {"S": escalation_id}}, ConsistentRead=True
-            )
-        if "Item" not in found:
+        found = self.table.get({"escalation_id": escalation_id})
+        if found is None:
             raise InvalidInput(f"escalation_id: there is no {escalation_id}; the message in the queue names it.")
-        return Question.of(found["Item"])
+        return Question.of(found)
 
-    def change(self, escalation_id: str, update: str, only_if: str, values: dict[str, Any]) -> Question:
-        """Change the question and return it as it is then. Raises ``Changed`` where the condition does not hold.
-
-        ``#status`` is the question's status; ``values`` are text or whole numbers.
-        """
-        names = {"#status": "status"} if "#status" in update + only_if else None
-        told = {f":{name}": {"N": str(one)} if isinstance(one, int) else {"S": one} for name, one in values.items()}
-        update, told = self.forgetting.into(update, told)
-        request: dict[str, Any] = {
-            "TableName": self.name,
-            "Key": {"escalation_id": {"S": escalation_id}},
-            "UpdateExpression": update,
-            "ExpressionAttributeValues": told,
-            "ReturnValues": "ALL_NEW",
-        }
-        if names:
-            request["ExpressionAttributeNames"] = names
-        if only_if:
-            request["ConditionExpression"] = only_if
-        with consequences(self.what):
-            try:
-                changed = self.dynamodb.update_item(**request)
-            except self.dynamodb.exceptions.ConditionalCheckFailedException:
-                raise Changed(escalation_id) from None
-        return Question.of(changed["Attributes"])
+    def change(
+        self, escalation_id: str, to: Mapping[str, Any], *, only_if: Condition, remove: Sequence[str] = ()
+    ) -> Question | None:
+        """Set attributes of the question and return it as it is then; None where the condition does not hold."""
+        update = Update({"escalation_id": escalation_id}, set=to, remove=remove, only_if=only_if)
+        changed = self.table.write(self.forgetting.into(update), show=True).item
+        return None if changed is None else Question.of(changed)
 
     def granted(self, run_id: str) -> dict[int, int]:
         """Return what people added to the run's budget, in micro-dollars by turn, whatever its log says by now."""
-        with consequences(self.what):
-            found = self.dynamodb.get_item(TableName=self.name, Key=_grants_of(run_id), ConsistentRead=True)
-        kept = found.get("Item", {}).items()
-        return {int(name[len(_GRANTED) :]): int(value["N"]) for name, value in kept if name.startswith(_GRANTED)}
+        kept = self.table.get(_grants_of(run_id)) or {}
+        return {int(name[len(_GRANTED) :]): value for name, value in kept.items() if name.startswith(_GRANTED)}
 
     def grant(self, run_id: str, turn: int, microusd: int) -> None:
         """Remember that a person's answer in that turn added so much; the same again changes nothing."""
-        update, told = self.forgetting.into(f"SET {_GRANTED}{turn:04d} = :added", {":added": {"N": str(microusd)}})
-        with consequences(self.what):
-            self.dynamodb.update_item(
-                TableName=self.name,
-                Key=_grants_of(run_id),
-                UpdateExpression=update,
-                ExpressionAttributeValues=told,
-            )
-
-    @property
-    def what(self) -> str:
-        """The table, in the words of an error."""
-        return f"Table {self.name} (ESCALATIONS_TABLE)"
+        added = Update(_grants_of(run_id), set={f"{_GRANTED}{turn:04d}": microusd})
+        self.table.write(self.forgetting.into(added))

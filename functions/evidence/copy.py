@@ -15,13 +15,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ballast.aws_errors import consequences, readable
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
-from ballast.log.aws_errors import consequences, readable
 from ballast.log.codec import payload_of
 from ballast.log.event import GARBLED
 from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings, lambda_runtime
+from ballast.table import plain
 
 #: A key of S3 has no more; those of a table may be longer.
 _KEY_BYTES = 1_024
@@ -56,14 +57,15 @@ class Copier:
 
         That will not be there the next time either. Raises ``RetryLater``, and what else is not the item's fault.
         """
-        name = f"{item['run_id']['S']}/{item['seq']['S']}.json"
+        pointing = plain({name: item[name] for name in ("run_id", "seq", "payload") if name in item})
+        name = f"{pointing['run_id']}/{pointing['seq']}.json"
         content = canonical(item).encode("ascii")
         if len(name.encode("utf-8", "surrogatepass")) > _KEY_BYTES:
             name = f"odd/{hashlib.sha256(content).hexdigest()}.json"
         self._put(name, content)
         try:
-            key = payload_of(item)
-        except (ValueError, AttributeError):
+            key = payload_of(pointing)
+        except ValueError:
             return "its payload is no key of a payload"
         if key is None:
             return None
@@ -121,6 +123,7 @@ def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) 
 
 
 def _named(change: Mapping[str, Any], name: str) -> str:
-    keys = change.get("Keys")
-    found = keys.get(name) if isinstance(keys, Mapping) else None
-    return str(found.get("S", "?")) if isinstance(found, Mapping) else "?"
+    try:
+        return str(plain(change["Keys"])[name])
+    except GARBLED:
+        return "?"

@@ -11,6 +11,7 @@ from typing import Any
 from ballast.edge import guarded
 from ballast.metrics import metric_line
 from ballast.runtime import Runtime, lambda_runtime
+from ballast.table import plain
 
 #: Who deletes by TTL.
 _TTL = "dynamodb.amazonaws.com"
@@ -41,7 +42,7 @@ def touched(records: Any) -> Iterator[Touched]:
 
 
 def _text(keys: Mapping[str, Any], name: str) -> str:
-    return str((keys.get(name) or {}).get("S", "?"))
+    return str(plain(keys).get(name, "?"))
 
 
 @guarded

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical, sha256
-from ballast.log.aws_errors import consequences
 from ballast.log.events import ApprovalAnswered
 from ballast.playbook import ToolFailed
 from ballast.playbook.defect import ask, ran

@@ -12,6 +12,7 @@ by side, so that each sees what the others have reserved.
 
 from ballast.errors import AttemptInProgress, RunEnded, Unaffordable
 from ballast.log.events import CallReserved
+from ballast.log.run_log import RunLog
 from ballast.money.amounts import dollars
 from functions.executor.attempt import Attempt
 from functions.executor.call_outcome import CallOutcome
@@ -29,7 +30,7 @@ def within_ceiling(attempt: Attempt) -> CallOutcome | None:
     return None
 
 
-def reserve_anew(attempt: Attempt, invocation: str) -> CallOutcome | None:
+def reserve_anew(log: RunLog, attempt: Attempt, invocation: str) -> CallOutcome | None:
     """Reserve for the second attempt at a read that costs, and return None; or the outcome of a third one.
 
     Raises ``AttemptInProgress`` where another process makes that attempt.
@@ -54,9 +55,8 @@ def reserve_anew(attempt: Attempt, invocation: str) -> CallOutcome | None:
     )
     if attempt.record(reserved).invocation != invocation:
         raise AttemptInProgress(f"{attempt.idempotency_key}: another attempt at this call has not ended.")
-    attempt.history.renew()
-    if attempt.history.run.ending is not None:  # see ``intend``
-        raise RunEnded(f"{attempt.idempotency_key}: the run has ended; nothing is paid for it any more.")
+    if log.goes_on_after(attempt.task.run_id, attempt.task.turn):  # see ``intend``
+        raise RunEnded(f"{attempt.idempotency_key}: the run has ended or gone on; nothing is paid for it any more.")
     return None
 
 

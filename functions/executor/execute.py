@@ -35,7 +35,7 @@ def build(runtime: Runtime) -> Executor:
     log = RunLog.of(runtime, Seal.of(runtime, playbook), runtime.get(Signatures.of))
     return Executor(
         log=log,
-        recorded=Recorded(runtime.client("dynamodb"), OnceSettings.of(runtime).idempotency_table, log, runtime.clock),
+        recorded=Recorded(OnceSettings.of(runtime).table(runtime), log, runtime.clock),
         once=Once.of(runtime),
         circuits=Circuits.of(runtime),
         playbook=playbook,

@@ -342,7 +342,7 @@ class Executor:
         context = replace(attempt.context, timeout_s=seconds_for(tool.policy.timeout_s, lambda_context))
         running = Running(tool, attempt.args, context, self.circuits)
         if tool.effect is Effect.READ:
-            outcome = None if intend(self.log, attempt, invocation) else reserve_anew(attempt, invocation)
+            outcome = None if intend(self.log, attempt, invocation) else reserve_anew(self.log, attempt, invocation)
             return outcome or fitted(attempt, run_read(tool, running.run, attempt.cut))
         now_ms = int(self.clock().timestamp() * 1000)
         write = Write(

@@ -35,7 +35,7 @@ class History:
         """Return the history that ``log`` has of the task's run."""
         return cls(
             lambda: log.read_turn(task.run_id, task.turn),
-            lambda: log.follow(task.run_id),
+            lambda: log.follow(task.run_id, task.turn),
             lambda: tuple(event for event in log.unsigned(task.run_id) if event.turn == task.turn),
         )
 

@@ -45,9 +45,9 @@ def intend(log: RunLog, attempt: Attempt, invocation: str) -> bool:
         **{name: value for name, value in where_known.items() if value is not None},
     )
     first = log.record(task.run_id, intended).invocation == invocation
-    if attempt.cost_microusd and log.has_ended(task.run_id):
+    if attempt.cost_microusd and log.goes_on_after(task.run_id, task.turn):
         # Settle adds up what is charged after it has recorded the ending: what is reserved now may go back unseen.
-        raise RunEnded(f"{attempt.idempotency_key}: the run has ended; nothing is paid for it any more.")
+        raise RunEnded(f"{attempt.idempotency_key}: the run has ended or gone on; nothing is paid for it any more.")
     if first and tool.effect is Effect.WRITE and log.has_ended(task.run_id):
         raise NothingDone("The run has ended; nothing was done.")
     return first

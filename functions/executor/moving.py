@@ -18,10 +18,10 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from ballast.aws_errors import consequences
 from ballast.contracts import ExecuteTask
 from ballast.contracts.said import said
 from ballast.errors import MoveRefused, RetryLater
-from ballast.log.aws_errors import consequences
 from ballast.log.events import Moves
 from ballast.money.moves import Ceilings, Move, of_customer, of_run, units, whose
 from ballast.money.windows import ACCOUNT, ends, of_tenant

@@ -16,9 +16,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.errors import AttemptInProgress
-from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings
+from ballast.table import Table
 
 #: Longer than any run lives: the state machine is cut after 40 days.
 KEPT_S = 45 * 24 * 3600
@@ -30,6 +31,10 @@ class OnceSettings(Settings):
     """idempotency_table: Powertools' table."""
 
     idempotency_table: str
+
+    def table(self, runtime: Runtime) -> Table:
+        """Return the table, for what is not Powertools'."""
+        return Table.of(runtime, self.idempotency_table, "IDEMPOTENCY_TABLE")
 
 
 class Once:

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.contracts.said import said
 from ballast.errors import RetryLater, SettingInvalid
-from ballast.log.aws_errors import consequences
 from ballast.playbook import Tool, ToolFailed
 from ballast.playbook.defect import ends_the_process
 from functions.executor.call_outcome import CallOutcome

@@ -17,21 +17,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
-from typing import Any
 
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical
-from ballast.errors import RetryLater
-from ballast.log.aws_errors import consequences
 from ballast.log.events import ApprovalAnswered
 from ballast.log.keys import Key
 from ballast.log.run_log import RunLog
+from ballast.table import Answer, Condition, Item, Put, Table, absent, equals
 from functions.executor.call_outcome import Aside, CallOutcome, Position, named, position_of
 from functions.executor.once import KEPT_S, PREFIX
-
-Item = dict[str, Any]
-#: So many positions, with two items each, in one request.
-_POSITIONS_A_BATCH, _ATTEMPTS = 50, 5
 
 
 @dataclass(frozen=True)
@@ -59,8 +53,7 @@ class Done:
 class Recorded:
     """The executor's own table."""
 
-    dynamodb: Any
-    table: str
+    table: Table
     log: RunLog
     clock: Callable[[], datetime]
 
@@ -71,10 +64,7 @@ class Recorded:
     def of(self, run_id: str, positions: Iterable[Position]) -> dict[Position, Done]:
         """Return what is recorded of the writes at those positions. Raises ``RetryLater``."""
         wanted = sorted(set(positions))
-        found: dict[str, Item] = {}
-        for start in range(0, len(wanted), _POSITIONS_A_BATCH):
-            some = wanted[start : start + _POSITIONS_A_BATCH]
-            found |= self._read([name for at in some for name in (_outcome(run_id, at), _undone(run_id, at))])
+        found = self._read([name for at in wanted for name in (_outcome(run_id, at), _undone(run_id, at))])
         return {at: done for at in wanted if (done := self._done(run_id, at, found)) is not None}
 
     def claim(self, run_id: str, effect: Position, by: Position, *, instead_of: Position | None) -> bool:
@@ -82,18 +72,17 @@ class Recorded:
 
         ``instead_of``: the call that was to undo it before, and did not.
         """
-        nobody_yet, mine, its = "attribute_not_exists(id)", "undone_by = :by", "undone_by = :before"
-        values = {":by": {"S": named(by)}, ":before": {"S": named(instead_of or by)}}
-        item = {"undone_by": {"S": named(by)}}
-        return self._put(_undone(run_id, effect), item, f"{nobody_yet} OR {mine} OR {its}", values) is None
+        nobody_yet, mine = absent("id"), equals("undone_by", named(by))
+        its = equals("undone_by", named(instead_of or by))
+        return self._put(_undone(run_id, effect), {"undone_by": named(by)}, nobody_yet | mine | its).written
 
     def nobody(self, run_id: str, answer: ApprovalAnswered) -> ApprovalAnswered:
         """Note that nobody answered in a round, and return what the log is to say of it: as it was first noted."""
-        item = {"body": {"S": canonical(answer.body)}}
-        before = self._put(_nobody(run_id, answer), item, "attribute_not_exists(id)", None)
-        if before is None:
+        put = self._put(_nobody(run_id, answer), {"body": canonical(answer.body)}, absent("id"))
+        if put.written:
             return answer
-        noted = ApprovalAnswered.read(Key.of(answer.seq), json.loads(before["body"]["S"]))
+        assert put.item is not None
+        noted = ApprovalAnswered.read(Key.of(answer.seq), json.loads(put.item["body"]))
         assert isinstance(noted, ApprovalAnswered)
         return noted
 
@@ -101,13 +90,13 @@ class Recorded:
         """Say whether the executor itself noted that nobody answered in that round, word for word."""
         name = _nobody(run_id, answer)
         found = self._read([name]).get(name)
-        return found is not None and found["body"]["S"] == canonical(answer.body)
+        return found is not None and found["body"] == canonical(answer.body)
 
     def _done(self, run_id: str, at: Position, found: Mapping[str, Item]) -> Done | None:
         item = found.get(_outcome(run_id, at), {})
-        if item.get("status", {}).get("S") != "COMPLETED":
+        if item.get("status") != "COMPLETED":
             return None
-        kept = CallOutcome.read(self.log.unkept(run_id, json.loads(item["data"]["S"])))
+        kept = CallOutcome.read(self.log.unkept(run_id, json.loads(item["data"])))
         aside, undone = kept.aside or Aside(), found.get(_undone(run_id, at))
         return Done(
             at=at,
@@ -116,42 +105,16 @@ class Recorded:
             on_rollback=aside.on_rollback,
             gives_back=aside.gives_back,
             undoes=aside.undoes,
-            undone_by=position_of(undone["undone_by"]["S"]) if undone else None,
+            undone_by=position_of(undone["undone_by"]) if undone else None,
         )
 
     def _read(self, names: list[str]) -> dict[str, Item]:
-        keys: Any = [{"id": {"S": name}} for name in names]
-        found: dict[str, Item] = {}
-        for _ in range(_ATTEMPTS):
-            with consequences(self._resource):
-                page = self.dynamodb.batch_get_item(RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}})
-            found |= {item["id"]["S"]: item for item in page["Responses"].get(self.table, [])}
-            keys = page.get("UnprocessedKeys", {}).get(self.table, {}).get("Keys")
-            if not keys:
-                return found
-        raise RetryLater(f"{self._resource} leaves keys unread; try again.")
+        return {item["id"]: item for item in self.table.batch_get([{"id": name} for name in names])}
 
-    def _put(self, name: str, item: Item, only_if: str, values: Item | None) -> Item | None:
-        """Write the item and return None, or what is there where the condition does not hold."""
-        expiration = {"N": str(int(self.clock().timestamp()) + KEPT_S)}
-        request: Item = {
-            "TableName": self.table,
-            "Item": {"id": {"S": name}, "expiration": expiration, **item},
-            "ConditionExpression": only_if,
-            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
-        }
-        if values:
-            request["ExpressionAttributeValues"] = values
-        with consequences(self._resource):
-            try:
-                self.dynamodb.put_item(**request)
-            except self.dynamodb.exceptions.ConditionalCheckFailedException as already:
-                return dict(already.response["Item"])
-        return None
-
-    @property
-    def _resource(self) -> str:
-        return f"Table {self.table} (IDEMPOTENCY_TABLE)"
+    def _put(self, name: str, item: Item, only_if: Condition) -> Answer:
+        """Write the item, or show what is there where the condition does not hold."""
+        expiration = int(self.clock().timestamp()) + KEPT_S
+        return self.table.write(Put({"id": name, "expiration": expiration, **item}, only_if), show=True)
 
 
 def effect_key(run_id: str, at: Position) -> str:

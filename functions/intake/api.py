@@ -10,6 +10,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from pydantic import AwareDatetime, ValidationError
 
+from ballast.aws_errors import consequences
 from ballast.contracts import RunRequest
 from ballast.contracts.request import RequestId
 from ballast.contracts.task import LAST_TURN
@@ -18,7 +19,6 @@ from ballast.edge import guarded
 from ballast.http.describe import responses
 from ballast.http.front import Front
 from ballast.http.problem import conflict, invalid_fields, not_found
-from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, lambda_runtime
 from functions.intake.contract import ENDED, Activity, EventPage, Me, NewRun, Run, RunPage, Status, TimelinePage
 from functions.intake.listing import Listing, Wanted

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.contracts import RunRequest
 from ballast.contracts.timeline import Timeline
 from ballast.contracts.wire import parse, plain
 from ballast.errors import LogCorrupt
 from ballast.http.paging import PAGE_BYTES, fitting, sent_bytes
-from ballast.log.aws_errors import consequences
 from ballast.log.event import GARBLED, Event, order
 from ballast.log.events import EscalationOpened, RunCorrected, RunEnded, RunOpened, RunRefused, RunSettled
 from ballast.log.evidence import forgets

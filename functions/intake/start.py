@@ -4,12 +4,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from ballast.aws_errors import consequences
 from ballast.contracts import RunRequest
 from ballast.contracts.request import WhenFull
 from ballast.contracts.wire import MAX_WHOLE, beyond_doubles, canonical, parse
 from ballast.edge import guarded
 from ballast.errors import InvalidInput, RequestConflict, RetryLater
-from ballast.log.aws_errors import consequences
 from ballast.runtime import Runtime, Settings, lambda_runtime
 
 

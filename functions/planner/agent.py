@@ -44,7 +44,7 @@ from functions.planner.despair import loop_stopped, verdict
 from functions.planner.limits import calls_limit
 from functions.planner.metrics import limit_line, model_call, usage_disbelieved
 from functions.planner.models import Attempts, call_s, next_model, pause_s
-from functions.planner.question import asked
+from functions.planner.question import asked, callable_by
 from functions.planner.request import converse_request
 from functions.planner.spending import asks_a_person
 
@@ -75,7 +75,7 @@ class Agent:
         ``invocation`` tells this attempt from a concurrent one; ``remaining_ms`` says how long this Lambda still
         lives. Raises ``RetryLater`` where another attempt may help.
         """
-        run = self.log.follow(task.run_id)
+        run = self.log.follow(task.run_id, task.turn)
         decided = run.proposals.get(task.turn)
         if decided is not None:
             return PlanSummary.of(decided.decision, parallel=decided.parallel)
@@ -113,10 +113,10 @@ class Agent:
         recorded = self.log.record(run_id, requested)
         if recorded.invocation != requested.invocation:
             raise AttemptInProgress(f"{run_id} turn {requested.turn}: another attempt has asked the model already.")
-        # Settle records the ending before it adds up what is charged: without this look, a planner that was
-        # cut from outside and is still about could spend what has gone back to the windows already.
-        if self.log.has_ended(run_id):
-            raise RunEnded(f"{run_id} has ended; the model is not asked for it any more.")
+        # Settle records the ending before it adds up what is charged, and later turns count what they have read:
+        # without this look, a planner that was cut and is still about could spend what nobody sees reserved.
+        if self.log.goes_on_after(run_id, requested.turn):
+            raise RunEnded(f"{run_id} has ended, or gone on without turn {requested.turn}; no model is asked for it.")
         return self.model.reply(converse_request(run, requested), within_s=within_s)
 
     def _wait(
@@ -197,7 +197,7 @@ class Agent:
                 too_many = ExitReason.HISTORY_LIMIT
             if too_many is not None:
                 decision, reason = None, too_many
-            elif self.playbook.agent.ask_requester and (question := asked(decision, self.playbook.tools)):
+            elif self.playbook.agent.ask_requester and (question := asked(decision, callable_by(self.playbook))):
                 return question
         return decision or HandOver(to=self._successor(run, reason), reason=reason)
 
@@ -211,7 +211,7 @@ class Agent:
             ),
         )
         self._report(requested, charge, None, latency_ms)
-        return self.log.follow(run.run_id)
+        return self.log.follow(run.run_id, requested.turn)
 
     def _hand_over(self, run: Run, task: PlanTask, because: GiveUp) -> PlanSummary:
         decided = PlanDecided(

@@ -20,11 +20,12 @@ from ballast.contracts.wire import whole
 from ballast.log.events import ModelRequested, ModelResponded
 from ballast.playbook import Playbook
 from ballast.playbook.answers import judged
-from ballast.playbook.opening import ASK_REQUESTER
 from ballast.run import Run
-from ballast.validation import too_long
+from ballast.validation import in_form, too_long
+from ballast.validation.schema import Schema
 from functions.planner.completion import Completion
 from functions.planner.prose import call_in_prose
+from functions.planner.question import callable_by
 from functions.planner.spoken import answer_of_object
 
 #: What is recorded against a reply that is no answer.
@@ -52,7 +53,7 @@ def checked(
         return HandOver(to=Planner.AGENT, reason=ExitReason.EMPTY_ANSWER), (_NOTHING, *tag)
     if not isinstance(decision, Answer):
         return decision, ()
-    if not _is_formal(run, playbook):
+    if _schema(run, playbook) is None:
         decision = decision.model_copy(update={"text": answer_of_object(decision.text)})
     read = judged(run, playbook, turn, decision)
     complaints = _called(run, playbook, decision) or read.complaints
@@ -66,15 +67,19 @@ def checked(
 
 
 def _called(run: Run, playbook: Playbook, answer: Answer) -> tuple[str, ...]:
-    """Return what is against an answer that is a call written as text; one that is too long is not searched."""
-    if too_long(answer):
+    """Return what is against an answer that is a call written as text; one that is too long is not searched.
+
+    What fits the form that the intent asks for is the answer, whatever its fields are called.
+    """
+    schema = _schema(run, playbook)
+    if too_long(answer) or (schema is not None and not in_form(answer, schema).complaints):
         return ()
-    found = call_in_prose(answer.text, {*playbook.tools, ASK_REQUESTER}, formal=_is_formal(run, playbook))
+    found = call_in_prose(answer.text, callable_by(playbook), formal=schema is not None)
     return (f"{found}; make the call itself if you need it, or write it in other words",) if found else ()
 
 
-def _is_formal(run: Run, playbook: Playbook) -> bool:
-    return playbook.agent.answer_schema(run.opening.request.intent) is not None
+def _schema(run: Run, playbook: Playbook) -> Schema | None:
+    return playbook.agent.answer_schema(run.opening.request.intent)
 
 
 def sent_back(run: Run) -> list[dict[str, Any]]:

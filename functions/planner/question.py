@@ -4,11 +4,12 @@ The model sees it like any other tool, where the playbook allows it. Nothing exe
 that asks, and asks only, is a hand-over to the requester, whose reply is the call's result.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from pydantic import ValidationError
 
 from ballast.contracts import CallTools, ExitReason, HandOver, Planner
+from ballast.playbook import Playbook
 from ballast.playbook.opening import ASK_REQUESTER, Question
 from ballast.run import Run
 from functions.planner.prose import call_in_prose
@@ -28,9 +29,14 @@ def asked(decision: CallTools, tools: Collection[str] = ()) -> HandOver | None:
     except ValidationError:
         return None
     said = answer_of_object(spoken(sent.question).text)
-    if not said or call_in_prose(said, {*tools, ASK_REQUESTER}):
+    if not said or call_in_prose(said, tools if isinstance(tools, Mapping) else {*tools, ASK_REQUESTER}):
         return None
     return HandOver(to=Planner.REQUESTER, reason=ExitReason.QUESTION, guidance=said)
+
+
+def callable_by(playbook: Playbook) -> Mapping[str, Collection[str]]:
+    """Return the names that the agent of the playbook may call, with those of each one's parameters."""
+    return {name: made.argument_names for name, made in playbook.tools.items()} | {ASK_REQUESTER: ("question",)}
 
 
 def reply_to(run: Run, turn: int) -> str | None:

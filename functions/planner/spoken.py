@@ -1,7 +1,8 @@
 """What of a model's text is said to the requester: not its reasoning. Pure.
 
 Models leak it in tags (``<think>…</think>``), in the special tokens of their templates, and under labels
-(``Thought: … Final Answer: …``). A name with a part that means reasoning makes a tag one, however it is spelled.
+(``Thought: … Final Answer: …``). A name that means hidden thought alone makes a tag one, however it is spelled. One
+that a report has as well makes none: reasoning, analysis, reflection, rationale, planning, notes.
 Reasoning is taken out; a text with reasoning whose end cannot be found says nothing. A tag that a sentence speaks of
 (``write </think> to end it``, ``because <reason>.``) is a word of it: reasoning has its end, or begins a sentence.
 """
@@ -16,31 +17,34 @@ from typing import Any
 
 from ballast.validation import ANSWER_BYTES
 from functions.planner.evened import evened
-from functions.planner.prose import call_in_prose, parts_of
+from functions.planner.marks import parts_of
+from functions.planner.prose import call_in_prose
 
 __all__ = ["Spoken", "answer_of_object", "call_in_prose", "cited_text", "spoken", "text_of"]
 
 #: Eight times what an answer may have.
 _MOST_CHARS = 8 * ANSWER_BYTES
-#: A part of a tag's name that means reasoning.
-_THOUGHT = re.compile(
-    r"\w*(?:think|thought)(?!(?:er|able|ful|less)(?:s|ly|ness)?\Z|pads?\Z|tanks?\Z)\w*|"
-    r"reason(?:s|ings?)?|reflect\w*|reflexions?|rationales?|monolog(?:ue)?s?|cots?|"
-    r"scratchpads?|deliberat\w+|introspect\w+|contemplat\w+|ponder\w*|brainstorm\w*|musings?|ruminat\w+"
-)
-#: These mean it as the whole name, or beside a word for what nobody else sees.
-_WHOLE = frozenset(("analysis", "planning"))
-_INWARD = frozenset(("inner", "internal", "hidden", "private"))
-_KEPT_INSIDE = frozenset(("analysis", "dialog", "dialogue", "notes", "plan", "planning", "process", "state", "voice"))
-#: Beside ``reason`` these make it data: ``<refund_reason>``, ``<reason_code>``.
-_DATA = frozenset(
+#: Tags that models use for hidden thought alone. Their names are made of these words; no report, form or configuration
+#: has them. Others with a word of them are names of something: ``<thinking_budget>``, ``<design-thinking>``.
+_THOUGHT = re.compile(r"(?:my|ant|self)?(?:think(?:s|ing)?|thoughts?)|cots?|scratchpads?")
+_OF_THOUGHT = frozenset(
     (
-        "code", "id", "refund", "return", "cancel", "cancellation", "decline", "denial", "rejection", "reject", "error",
-        "failure", "fail", "exit", "status", "phrase", "stop", "finish", "dispute", "chargeback",
+        "chain", "of", "process", "step", "steps", "inner", "internal", "hidden", "private", "my", "self", "deep",
+        "model", "assistant", "system", "ant", "llm", "seed", "longcat", "content", "trace", "block",
+        "begin", "start", "end", "close", "stop",
     )
 )  # fmt: skip
-#: Beside ``think`` these make it the name of something: ``<ThinkPad>``, ``<think-tank>``.
-_NAMES = frozenset(("pad", "pads", "tank", "tanks", "piece", "pieces"))
+#: Words of reports as well: hidden thought where they say whose it is.
+_REPORTED = {
+    "reasoning": frozenset(("inner", "internal", "hidden", "private", "model", "assistant", "llm", "ant", "content")),
+    "reason": frozenset(("model", "assistant")),
+    **dict.fromkeys(("monologue", "monolog", "dialogue", "dialog", "voice"), frozenset(("inner", "internal"))),
+}
+#: In a special token, which nobody else writes, any of these means it.
+_ANY_THOUGHT = re.compile(r"\w*(?:think|thought)\w*")
+_IN_TOKENS = re.compile(
+    r"reason(?:s|ings?)?|reflect\w*|reflexions?|rationales?|monolog(?:ue)?s?|deliberat\w+|introspect\w+|analysis|planning"
+)
 _ENDS = frozenset(("end", "close", "stop", "eot", "finish", "suffix"))
 #: Gemma's ends of reasoning are two of its unused tokens.
 _UNUSED = {"unused94": False, "unused95": True}
@@ -85,26 +89,31 @@ _BLOCK = re.compile(
     r"|\A\s*Thinking(?:\.\.\.|…)[ \t]*\n.*?^(?:\.\.\.|…)\s?done thinking\.?[ \t]*$",
     re.DOTALL | re.MULTILINE,
 )
-#: ``### Reasoning … ### Answer``
+#: ``### Thinking … ### Answer``: headings of hidden thought alone. "Reasoning" and "Analysis" are those of reports.
+_HIDDEN = (
+    r"thinking(?: process)?|thought process|chain[ -]of[ -]thought|scratchpad|"
+    r"(?:inner|internal) (?:monologue|reasoning|thoughts?)"
+)
 _HEADED = re.compile(
-    r"\A\s*(?:#{1,6}[ \t]*|\*\*|__)(?:thoughts?|thinking|(?:thought|thinking) process|(?:my |internal )?reasoning|"
-    r"chain[ -]of[ -]thought|scratchpad)[ \t]*(?:\*\*|__|:){0,2}[ \t]*\n.*?"
+    rf"\A\s*(?:#{{1,6}}[ \t]*|\*\*|__)(?:{_HIDDEN})[ \t]*(?:\*\*|__|:){{0,2}}[ \t]*\n.*?"
     r"^(?:#{1,6}[ \t]*|\*\*|__)(?:final )?(?:answer|response|reply)[ \t]*(?:\*\*|__|:){0,2}[ \t]*$",
     re.DOTALL | re.MULTILINE | re.IGNORECASE,
 )
-_THOUGHT_KEYS = frozenset(("thought", "thoughts", "thinking", "reasoning", "scratchpad", "chain_of_thought"))
+#: The whole text is two elements, the second of them the answer: the form that models are trained to think in.
+_TWO_ELEMENTS = re.compile(
+    r"\A\s*<(?P<tag>reasoning|analysis|reflection|rationale|planning|deliberation)>.*?</(?P=tag)>\s*"
+    r"<(?P<answer>answer|final_answer)>(?P<text>.*)</(?P=answer)>\s*\Z",
+    re.DOTALL | re.IGNORECASE,
+)
+_THOUGHT_KEYS = frozenset(("thought", "thinking", "scratchpad", "chain_of_thought"))
 _ANSWER_KEYS = frozenset(("answer", "response", "reply", "final_answer", "final"))
 _FENCED = re.compile(r"\A```(?:json)?[ \t]*\n(?P<text>.*)\n```\Z", re.DOTALL | re.IGNORECASE)
 _BARE_HARMONY = re.compile(r"\A\s*(?:assistant\s?)?\s*analysis(?=[A-Z\s]).*?assistant\n?final(?=\s*\S)", re.DOTALL)
 _WRAPPED = re.compile(
     r"\A<(?P<tag>answer|final_answer|final|response|reply|output)>(?P<text>.*)</(?P=tag)>\Z", re.DOTALL | re.IGNORECASE
 )
-#: ``Thought: … Final Answer: …``, each at the beginning of a line.
-_LABEL = re.compile(
-    r"\A[\s*_#>]{0,10}(?:thoughts?|thinking(?: process)?|reasoning|analysis|reflection|scratchpad|"
-    r"chain[ -]of[ -]thought|(?:inner|internal) (?:monologue|reasoning|thoughts?))[ \t*_]{0,6}:",
-    re.IGNORECASE,
-)
+#: ``Thought: … Final Answer: …``, each at the beginning of a line, as in ReAct; after others any answer ends it.
+_LABEL = re.compile(rf"\A[\s*_#>]{{0,10}}(?:(?P<hidden>{_HIDDEN})|thoughts?)[ \t*_]{{0,6}}:", re.IGNORECASE)
 _ANSWER_LABEL = re.compile(
     r"^[ \t*_#>]{0,10}(?:(?P<final>final)[ _](?:answer|response|reply|output)|answer|response|reply|final)"
     r"[ \t*_]{0,6}:[ \t*_]{0,6}",
@@ -158,6 +167,9 @@ def spoken(text: str) -> Spoken:
     """
     if len(text) > _MOST_CHARS:
         return Spoken(text)
+    elements = _TWO_ELEMENTS.match(text)
+    if elements:
+        return Spoken(elements["text"].strip())
     bare = _BARE_HARMONY.sub("", text, count=1) if "final" in text else text
     if "<|channel|>" in bare:
         bare = _final(bare)
@@ -245,7 +257,9 @@ def _without_reasoning(bare: str, words: frozenset[int]) -> _Read:
         if not opened:
             code.begin_at(tag.end())
             taken = True
-    within = frozenset(tag.start() for tag in opened if _is_within(tag, seen.text)) if not words else frozenset()
+    within: frozenset[int] = frozenset()
+    if not words:
+        within = frozenset(tag.start() for tag in opened if _is_within(tag, seen.text) or _ends(tag, seen.text))
     named = bare[seen.origin(last.start()) : seen.origin(last.end())] if last else None
     return _Read("".join([*kept, bare[since:]]), bool(opened), named, within)
 
@@ -262,6 +276,11 @@ def _is_within(tag: re.Match[str], text: str) -> bool:
         return False
     before = text[max(0, tag.start() - 40) : tag.start()].rpartition("\n")[2].rstrip(" \t\"'(*_")
     return bool(before.strip(" \t>*#-")) and before[-1] not in ".!?…。！？>}"
+
+
+def _ends(tag: re.Match[str], text: str) -> bool:
+    """Say whether a text ends with the tag, so that it hides nothing: ``Remarks: <thoughts>`` is to be filled in."""
+    return not tag["token"] and bool(text[: tag.start()].strip()) and not text[tag.end() :].strip()
 
 
 def _is_word(tag: re.Match[str], text: str, *, closes: bool) -> bool:
@@ -297,10 +316,11 @@ def _labelled(text: str) -> str:
     headed = _HEADED.match(text)
     if headed:
         return text[headed.end() :].strip() or text
-    if not _LABEL.match(text):
+    label = _LABEL.match(text)
+    if not label:
         return text
     answers = list(_ANSWER_LABEL.finditer(text))
-    found = next((one for one in answers if one["final"]), answers[0] if answers else None)
+    found = next((one for one in answers if one["final"]), answers[0] if answers and label["hidden"] else None)
     if found is None or _ACTION_LABEL.search(text, 0, found.start()):
         return text
     return text[found.end() :].strip()
@@ -309,12 +329,13 @@ def _labelled(text: str) -> str:
 def _closes(tag: re.Match[str], text: str, *, in_details: bool) -> bool | None:
     """Say whether the tag ends reasoning; None where it has nothing to do with it."""
     if tag["summary"] is not None:
-        return False if _is_thought("_".join(tag["summary"].split())) else None
+        told = tag["summary"].split()
+        return False if told[:2] == ["Thought", "for"] or _is_thought("_".join(told)) else None
     if tag["square"]:
         return _square_closes(tag, text)
     if tag["token"]:
         slash = bool(tag["before"] or tag["inside"] or tag["after"])
-        return _by_name(tag["token"], slash=slash)
+        return _by_name(tag["token"], slash=slash, token=True)
     name = tag["name"].lower()
     if name in _UNUSED:
         return _UNUSED[name]
@@ -328,37 +349,37 @@ def _closes(tag: re.Match[str], text: str, *, in_details: bool) -> bool | None:
 
 
 @lru_cache(maxsize=1_024)
-def _by_name(name: str, *, slash: bool) -> bool | None:
-    if not _is_thought(name):
+def _by_name(name: str, *, slash: bool, token: bool = False) -> bool | None:
+    if not _is_thought(name, token=token):
         return None
     words = parts_of(name)
     return slash or words[0] in _ENDS or words[-1] in _ENDS
 
 
 def _square_closes(tag: re.Match[str], text: str) -> bool | None:
-    """Say the same of words in square brackets: without a slash they may be anything."""
-    if not _is_thought(tag["square"]):
+    """Say the same of words in square brackets: without a slash they may be anything, and a heading of a report."""
+    named = tag["square"]
+    template = named == "REASONING" and (tag["square_slash"] or f"[/{named}]" in text)
+    if not (template or _is_thought(named)):
         return None
     if tag["square_slash"]:
         return True
-    alone = tag["square"] in ("THINK", "THINKING", "THOUGHT", "REASONING")
-    return False if alone or f"[/{tag['square']}]" in text else None
+    return False if named in ("THINK", "THINKING", "THOUGHT") or f"[/{named}]" in text else None
 
 
 @lru_cache(maxsize=1_024)
-def _is_thought(name: str) -> bool:
-    """Say whether a tag of that name holds reasoning."""
+def _is_thought(name: str, *, token: bool = False) -> bool:
+    """Say whether a tag, or a special token, of that name holds hidden thought."""
     words = parts_of(name)
-    if words in (["inner", "prefix"], ["inner", "suffix"]):
+    if words in (["inner", "prefix"], ["inner", "suffix"]) or "".join(words) in ("cot", "scratchpad", "scratchpads"):
         return True
-    if "".join(words) in ("cot", "scratchpad", "scratchpads") or (len(words) == 1 and words[0] in _WHOLE):
+    if token and any(_IN_TOKENS.fullmatch(word) or _ANY_THOUGHT.fullmatch(word) for word in words):
         return True
-    if _INWARD & set(words) and _KEPT_INSIDE & set(words):
-        return True
-    told = [word for word in words if _THOUGHT.fullmatch(word)]
-    if told in (["reason"], ["reasons"]):
-        return len(words) > 1 and not _DATA & set(words)
-    return bool(told) and not (told == ["think"] and _NAMES & set(words))
+    if any(_THOUGHT.fullmatch(word) for word in words):
+        others = [word for word in words if not _THOUGHT.fullmatch(word)]
+        return all(word in _OF_THOUGHT for word in others) or words == ["cot", "budget", "reflect"]
+    beside = next((_REPORTED[word] for word in words if word in _REPORTED), frozenset())
+    return bool(beside & set(words)) and all(word in _REPORTED or word in beside for word in words)
 
 
 class _Code:

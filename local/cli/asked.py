@@ -39,15 +39,8 @@ def lines(message: Mapping[str, Any]) -> list[str]:
 
 def as_it_stands(cloud: LocalCloud | DeployedCloud, message: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``message`` with what has changed since it was sent, read from the table; never the task token."""
-    names = {f"#{name}": name for name in _STANDS}
-    found = cloud.session.client("dynamodb").get_item(
-        TableName=cloud.physical_id("EscalationsTable"),
-        Key={"escalation_id": {"S": message["escalation_id"]}},
-        ProjectionExpression=", ".join(names),
-        ExpressionAttributeNames=names,
-        ConsistentRead=True,
-    )
-    item = {name: value.get("S", value.get("N")) for name, value in found.get("Item", {}).items()}
+    key = {"escalation_id": message["escalation_id"]}
+    item = cloud.table("EscalationsTable").get(key, only=_STANDS) or {}
     named = ("requested_by",) if item.get("kind") == "escalation" else _PARTIES
     parties = list(dict.fromkeys(item[name] for name in named if item.get(name)))
     if item.get("kind") == "escalation":

@@ -4,7 +4,7 @@ import os
 from argparse import Namespace
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
@@ -60,7 +60,7 @@ def play(scenario: Scenario, *, screen: Screen, journal: Journal, enforce_iam: b
         people = ScriptedPeople(cloud, [answer.model_dump(exclude_none=True) for answer in scenario.people])
         title = f"demo {scenario.name}"
         made = watch(cloud, scenario.request, people, screen=screen, journal=journal, title=title)
-        return Played(scenario, made, unmet(scenario, made, lambda table, key: _item(cloud, table, key)))
+        return Played(scenario, made, unmet(scenario, made, lambda table, key: cloud.table(table).get(key)))
 
 
 def _by_hand(typed: Namespace, screen: Screen, mailbox: Mailbox, journal: Journal) -> int:
@@ -83,19 +83,6 @@ def _stage(scenario: Scenario, screen: Screen, enforce_iam: bool) -> AbstractCon
     screen.line("Deploying template.yaml into a local cloud …", "dim")
     clock = WallClock(sleep=shortened)
     return stage(ScriptModel.read(scenario.script), size=SMALL_STORE, clock=clock, enforce_iam=enforce_iam)
-
-
-def _item(cloud: "LocalCloud", table: str, key: dict[str, str]) -> dict[str, Any] | None:
-    """Return an item of a table of the stack as plain values, or None."""
-    from boto3.dynamodb.types import TypeDeserializer
-
-    found = cloud.session.client("dynamodb").get_item(
-        TableName=cloud.physical_id(table), Key={name: {"S": value} for name, value in key.items()}, ConsistentRead=True
-    )
-    if "Item" not in found:
-        return None
-    plain = TypeDeserializer()
-    return {name: plain.deserialize(value) for name, value in found["Item"].items()}
 
 
 def _list(screen: Screen) -> int:

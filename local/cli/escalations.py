@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ballast.table import Query, equals
 from local.cli.answer import what_to_type
 from local.cli.asked import as_it_stands, lines
 from local.cli.exits import Exit
@@ -95,29 +96,13 @@ def listed(cloud: DeployedCloud) -> Waiting:
 
 def _open(cloud: DeployedCloud) -> list[dict[str, Any]]:
     """Return the open questions to people by the index, newest first, each as the table has it now."""
-    dynamodb, table = cloud.session.client("dynamodb"), cloud.physical_id("EscalationsTable")
-    pages = dynamodb.get_paginator("query").paginate(
-        TableName=table,
-        IndexName="by_status",
-        KeyConditionExpression="#status = :open",
-        ProjectionExpression="escalation_id",
-        ExpressionAttributeNames={"#status": "status"},
-        ExpressionAttributeValues={":open": {"S": "open"}},
-        ScanIndexForward=False,
-    )
-    names = {f"#{name}": name for name in (*_SHOWN, "status", "turn", "call_index", "round", "call_sha256")}
+    table, names = cloud.table("EscalationsTable"), (*_SHOWN, "status", "turn", "call_index", "round", "call_sha256")
+    are_open = Query(equals("status", "open"), index="by_status", only=["escalation_id"], descending=True)
     found = []
-    for key in [item for page in pages for item in page["Items"]]:
-        item = dynamodb.get_item(  # the index is behind
-            TableName=table,
-            Key={"escalation_id": key["escalation_id"]},
-            ProjectionExpression=", ".join(names),
-            ExpressionAttributeNames=names,
-            ConsistentRead=True,
-        ).get("Item", {})
-        plain = {name: next(iter(value.values())) for name, value in item.items()}
-        if plain.get("status") == "open" and plain.get("kind") != "question" and "tenant" in plain:
-            found.append(plain)
+    for key in table.all(are_open):
+        item = table.get(key, only=names) or {}  # the index is behind
+        if item.get("status") == "open" and item.get("kind") != "question" and "tenant" in item:
+            found.append(item)
     return found
 
 

@@ -92,13 +92,10 @@ class PeopleElsewhere:
         """Take away the notices of what was answered elsewhere, or whose run no longer waits."""
         if not self._waiting:
             return
-        keys = [{"escalation_id": {"S": escalation_id}} for escalation_id in list(self._waiting)[:100]]
-        table, dynamodb = self._cloud.physical_id("EscalationsTable"), self._cloud.session.client("dynamodb")
-        found = dynamodb.batch_get_item(RequestItems={table: {"Keys": keys, "ConsistentRead": True}})
-        for item in found["Responses"][table]:
-            run_id = item["run_id"]["S"]
-            if item["status"]["S"] != "open" or self._cloud.status(run_id) != "RUNNING":
-                self._forget(item["escalation_id"]["S"])
+        keys = [{"escalation_id": escalation_id} for escalation_id in self._waiting]
+        for item in self._cloud.table("EscalationsTable").batch_get(keys):
+            if item["status"] != "open" or self._cloud.status(item["run_id"]) != "RUNNING":
+                self._forget(item["escalation_id"])
 
     def _forget(self, escalation_id: str) -> None:
         self._mailbox.close(escalation_id)

@@ -30,6 +30,7 @@ from ballast.log.events import (
     RunReplied,
     RunSettled,
 )
+from ballast.log.mended import mended
 from local.cli.follow import ASKS
 from local.trace.clean import as_text, clean, cut_short
 from local.trace.words import span, usd
@@ -44,7 +45,7 @@ def progress(event: Event) -> tuple[str, str] | None:
 
     An unknown entry is shown by its name.
     """
-    fact = event.mended.fact
+    fact = mended(event).fact
     # To other systems, or what comes with the request that follows; no step of the work.
     told = event.name.rpartition(".")[2] in ("announced", "replied", "approval_needed")
     if told or (isinstance(fact, CallIntended) and fact.effect == "read"):

@@ -15,6 +15,7 @@ from ballast.errors import InvalidInput
 from ballast.log.event import Event
 from ballast.run import Run
 from ballast.runtime import Runtime
+from ballast.table import Table
 from local.cli import budget
 from local.cli.answer import confirmed, goes_on, user
 from local.cli.breaker import of_stack
@@ -64,6 +65,11 @@ class DeployedCloud:
         """Return the name or ARN that the stack's outputs have for a resource."""
         return output(self._outputs, _OUTPUTS[logical_id])
 
+    def table(self, logical_id: str) -> Table:
+        """Return a table of the stack, with the user's rights."""
+        name = self.physical_id(logical_id)
+        return Table(self.session.client("dynamodb"), name, f"Table {name}")
+
     def invoke(self, function: str, payload: Mapping[str, Any]) -> Any:
         """Invoke a function and return its result. Raises ``FunctionError`` where the handler raised."""
         from botocore.config import Config
@@ -110,8 +116,7 @@ class DeployedCloud:
         """Return whether the run's log is as it was written; None where there is none."""
         from local.evidence import verdict_on
 
-        dynamodb = self.session.client("dynamodb")
-        return verdict_on(self._log(), dynamodb, self.physical_id("BudgetsTable"), run_id, now)
+        return verdict_on(self._log(), self.table("BudgetsTable"), run_id, now)
 
     def executions_since(self, since: datetime) -> Iterator[str]:
         """Yield the ids of the runs whose executions were started since then, newest first."""
@@ -129,7 +134,7 @@ class DeployedCloud:
         """Return the ids of the tenant's runs that were opened since then, newest first; ``most`` and one at most."""
         from ballast.log.run_index import RunIndex, by_tenant
 
-        index = RunIndex(self.session.client("dynamodb"), self.physical_id("RunLogTable"))
+        index = RunIndex(self.table("RunLogTable"))
         found, _ = index.find(by_tenant(tenant), since=since.astimezone(UTC).isoformat(), limit=most + 1)
         return list(dict.fromkeys(one.run_id for one in found))
 

@@ -180,9 +180,20 @@ def _escalation(escalation: TurnEscalation, detail: Detail) -> Iterator[Renderab
     if escalation.summary and (detail.text is None or not escalation.by):
         yield Labelled("", Text(clipped(clean(escalation.summary), detail.text), "dim"))
     if escalation.proposed:
-        yield Labelled("proposed", Text(clipped(clean(as_text(escalation.proposed), lines=False), detail.data)))
+        yield Labelled("proposed", Text(_proposed(escalation.proposed, detail)))
     by = Text(f"by {_flat(escalation.by)}") if escalation.by else Text("not yet", "bold yellow")
     yield Labelled("answered", by, style="bold magenta")
+
+
+def _proposed(proposed: object, detail: Detail) -> str:
+    """Return the calls of a decision that was not carried out, one a line; of anything else its JSON."""
+    match proposed:
+        case {"kind": "call_tools", "calls": [*calls]} if all(isinstance(call, Mapping) for call in calls):
+            lines = (
+                f"{_flat(as_text(call.get('tool')))}({_arguments(call.get('arguments'), detail)})" for call in calls
+            )
+            return "\n".join(lines)
+    return clipped(_flat(as_text(proposed)), detail.data)
 
 
 def _pivot(pivot: Pivot) -> Text:

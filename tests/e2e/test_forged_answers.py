@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from ballast.contracts import RunRequest
-from ballast.log.codec import decode, encode
 from ballast.log.event import Event
 from local.cli.exits import Exit
 from local.clock import VirtualClock
@@ -18,6 +17,7 @@ from local.cloud import ROOT, LocalCloud
 from local.converse.source import CallableModel, Reply, said, turns_taken
 from local.deploy import STACK
 from tests.e2e.test_up_command import on
+from tests.support.log_items import decode, encode
 from tests.workflow.playbook.tools.counter import value_of
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"

@@ -16,7 +16,6 @@ from typing import Any
 import pytest
 
 from ballast.contracts import RunRequest
-from ballast.log.codec import decode, encode
 from ballast.log.event import Event
 from ballast.money.moves import of_customer, units
 from ballast.run import Run
@@ -25,6 +24,7 @@ from local.cloud import ROOT, LocalCloud
 from local.converse.source import CallableModel, Reply, said, turns_taken
 from local.functions import FunctionError
 from tests.e2e.forged.tools.till import done
+from tests.support.log_items import decode, encode
 
 PLAYBOOK = ROOT / "tests" / "e2e" / "forged"
 Body = dict[str, Any]

@@ -8,7 +8,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from ballast.contracts import RunRequest
-from ballast.log.codec import decode, encode
 from ballast.log.event import Event
 from local.cli.exits import Exit
 from local.clock import VirtualClock
@@ -17,6 +16,7 @@ from local.converse.source import CallableModel
 from local.deploy import STACK
 from tests.e2e.test_up_command import on
 from tests.e2e.test_walls_enforced import PLAYBOOK, two_turns
+from tests.support.log_items import decode, encode
 
 
 @pytest.fixture(scope="module")

@@ -119,10 +119,13 @@ def effects_as_the_log_says(case: Case) -> Iterator[str]:
 def by_the_log(case: Case) -> Shop:
     """Return the shop as it must be by the log; of an effect that is unknown there, as what was seen of it."""
     expected, done = case.before.copy(), _done(case.world)
+    begun = {(event.turn, event.index): event.at[:10] for event in case.events if event.name == "call.intended"}
     for call in case.run.calls if case.events else ():
         happened = call.status == "ok" or (call.status in _OPEN and done[call.turn, call.index])
         if call.effect == "write" and happened and call.repeat_of is None:
-            expected.apply(call if call.result else replace(call, result=None))
+            expected.apply(
+                call if call.result else replace(call, result=None), on=begun.get((call.turn, call.index), "")
+            )
     return expected
 
 

@@ -52,9 +52,12 @@ class Shop:
         """Return another one that is the same."""
         return copy.deepcopy(self)
 
-    def apply(self, call: CallState) -> None:
-        """Let a write that happened happen here."""
+    def apply(self, call: CallState, *, on: str) -> None:
+        """Let a write that happened happen here, on the day ``on`` (ISO 8601)."""
+        known = set(self.refunds)
         _EFFECTS[call.call.tool](self, call)
+        for refund_id in self.refunds.keys() - known:
+            self.refunds[refund_id]["issued_on"] = on
 
     def differences(self, found: Shop) -> list[str]:
         """Return where ``found`` is not as this. A refund whose id nobody heard is told by what it is."""
@@ -142,7 +145,6 @@ def _refund(shop: Shop, call: CallState) -> None:
         "amount_cents": cents,
         "reason": arguments.get("reason", "other"),
         "status": "issued",
-        "issued_on": TODAY,
     }
 
 
@@ -164,8 +166,6 @@ def _cents(amount: Any) -> int:
     return int(whole) * 100 + int((part + "00")[:2])
 
 
-#: The day of every case.
-TODAY = "2026-03-01"
 _EFFECTS: dict[str, Callable[[Shop, CallState], None]] = {
     "cancel_order": _cancel,
     "reinstate_order": _reinstate,

@@ -4,19 +4,20 @@ from datetime import datetime, timedelta
 
 from ballast.breaker import breaker_of, item_of, key_of
 from ballast.money.breaker import Breaker, Mode, set_by_hand, tripped
+from ballast.table import plain, wire
 from tests.functions.cloud import client
 from tests.functions.stack import Stack
 
 
 def held(tenant: str | None = None) -> Breaker:
     """Return the breaker as it is kept; a closed one where there is none."""
-    found = client("dynamodb").get_item(TableName="budgets", Key=key_of(tenant), ConsistentRead=True)
-    return breaker_of(found["Item"]) if "Item" in found else Breaker(tenant=tenant)
+    found = client("dynamodb").get_item(TableName="budgets", Key=wire(key_of(tenant)), ConsistentRead=True)
+    return breaker_of(plain(found["Item"])) if "Item" in found else Breaker(tenant=tenant)
 
 
 def keep(breaker: Breaker) -> None:
     """Put it in its table."""
-    client("dynamodb").put_item(TableName="budgets", Item=item_of(breaker))
+    client("dynamodb").put_item(TableName="budgets", Item=wire(item_of(breaker)))
 
 
 def by_hand(stack: Stack, mode: Mode, *, tenant: str | None = None, minutes: int | None = None) -> None:

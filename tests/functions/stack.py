@@ -10,7 +10,6 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from ballast.errors import ProcessEnds
-from ballast.log.codec import encode
 from ballast.log.events import CallIntended, CallSettled, EscalationAnswered, LeaseExtended, PlanDecided
 from ballast.run import Run
 from ballast.runtime import Runtime
@@ -26,6 +25,7 @@ from functions.intake import api, consume, start
 from functions.planner import plan as planner
 from functions.rollback import plan as rollback
 from tests.functions.cloud import ENVIRONS, Cloud, client
+from tests.support.log_items import encode
 
 HANDLERS: dict[str, Any] = {
     "intake": start.lambda_handler,

@@ -43,6 +43,7 @@ from ballast.log.signature import Signatures
 from ballast.playbook import load_playbook
 from ballast.run import Run
 from ballast.runtime import Runtime
+from ballast.table import Table
 from functions.budget.books import Books
 from functions.escalation import api as people_api
 from functions.intake import api as runs_api
@@ -229,18 +230,21 @@ def _rest(event: Event) -> tuple[Any, ...]:
     return event.at, event.digest, event.stored
 
 
+def _budgets(world: _World) -> Table:
+    return Table(world.tables, _TABLES["budgets"], "Table budgets")
+
+
 def _verdicts(world: _World) -> dict[str, Any]:
-    now, anchor = world.recording.now, anchor_of(world.tables, _TABLES["budgets"], world.run_id)
+    now, anchor = world.recording.now, anchor_of(_budgets(world), world.run_id)
     events, broken = world.examined("shows")
     acts, wrong = world.examined("acts")
     unsigned = world.readers["acts"].unsigned(world.run_id)
     forged = [one.seq for one in unsigned]
     whole = sorted([*acts, *unsigned], key=order)  # as Settle checks it
     garbled = {seq: why for seq, why in wrong.items() if seq not in forged}
-    budgets = _TABLES["budgets"]
     log = world.readers["shows"]
     return {
-        "with_anchor": plain(verdict_on(log, world.tables, budgets, world.run_id, now)),
+        "with_anchor": plain(verdict_on(log, _budgets(world), world.run_id, now)),
         "without_anchor": plain(check(events, broken=broken, now=now)),
         "with_keys": plain(check(whole, broken=garbled, anchor=anchor, now=now, unsigned=forged)),
     }
@@ -250,7 +254,7 @@ def _money(world: _World) -> dict[str, Any]:
     run, _ = world.examined("shows")
     return {
         "lease": _or_error(lambda: Books.of(world.runtime).find(world.run_id)),
-        "anchor": plain(anchor_of(world.tables, _TABLES["budgets"], world.run_id)),
+        "anchor": plain(anchor_of(_budgets(world), world.run_id)),
         "usage": _or_error(lambda: run.usage),
         "charged_at_last": _or_error(lambda: charged_at_last(run, vouched_for(run))),
         "moves": _or_error(lambda: run.moves),

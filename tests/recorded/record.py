@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 from ballast.contracts import RunRequest
-from ballast.log.codec import decode, encode, payload_of
 from ballast.log.event import Event
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime
@@ -41,6 +40,7 @@ from local.scenarios import find
 from tests.functions.http import ACME, event
 from tests.recorded.readings import readings
 from tests.recorded.recording import ROOT, RUNS, Item, Recording, save
+from tests.support.log_items import decode, encode, payload_of
 from tests.support.sealing_key import SealingKey
 
 STOCK, VAULT = ROOT / "tests" / "recorded" / "stock", ROOT / "tests" / "e2e" / "vault"

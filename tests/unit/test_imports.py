@@ -30,18 +30,27 @@ RANKS = {
     "playbook": 6,
     "validation": 5,
     "edge": 5,
+    "table": 5,
     "runtime": 4,
     "run": 3,
     "money": 2,
     "log.events": 2,
 }
-RANKS |= {"contracts": 1, "errors": 0, "metrics": 0}
+RANKS |= {"contracts": 1, "aws_errors": 1, "errors": 0, "metrics": 0}
 #: The pure part of the log: what every fold reads.
-EVENTS = {"ballast.log.event", "ballast.log.events", "ballast.log.keys"}
+EVENTS = {"ballast.log.event", "ballast.log.events", "ballast.log.keys", "ballast.log.mended"}
 
 #: Words by which code gives away that it speaks to a model, and calls that do.
 MODEL_CLIENT = re.compile(r"bedrock|anthropic|openai|litellm|langchain", re.IGNORECASE)
 MODEL_CALLS = {"converse", "converse_stream", "invoke_model", "invoke_model_with_response_stream"}
+
+#: DynamoDB's own form.
+WIRE_TYPES = {"S", "N", "B", "BOOL", "NULL", "M", "L", "SS", "NS", "BS"}
+WIRE_PARAMETERS = {"ConditionExpression", "UpdateExpression", "KeyConditionExpression", "ExpressionAttributeValues"}
+WIRE_OPERATIONS = {"get_item", "put_item", "update_item", "delete_item", "batch_get_item", "batch_write_item"}
+WIRE_OPERATIONS |= {"transact_get_items", "transact_write_items"}
+#: A tool's own write goes through the tool's client: its errors stay AWS's.
+WIRE_ELSEWHERE = {("ballast.playbook.once", "get_item"), ("ballast.playbook.once", "transact_write_items")}
 
 BANISHED = {"utils", "util", "common", "helpers", "helper", "base", "manager", "misc", "shared"}
 MAX_LINES = 720
@@ -155,11 +164,11 @@ def only_the_dispatcher_names_handlers(sources: Sources) -> list[str]:
 
 
 def part_of(module: str) -> str:
-    """Return the part of the layer that a module is in, or that a name is imported from. A run has its folds."""
+    """Return the part of the layer that a module, or an imported name, is in. A run has its folds and its story."""
     if any(within(module, one) for one in EVENTS):
         return "log.events"
     part = module.split(".")[1]
-    return "run" if part == "folds" else part
+    return "run" if part in ("folds", "timeline") else part
 
 
 def arrows_in_the_layer_point_down(sources: Sources) -> list[str]:
@@ -181,6 +190,28 @@ def only_the_runtime_reads_the_environment(sources: Sources) -> list[str]:
         for word in code_words(source)
         if word in {"os.environ", "getenv", "boto3"} or (word == "environ" and "import os" in source)
     ]
+
+
+def only_the_table_adapter_speaks_dynamodbs_form(sources: Sources) -> list[str]:
+    return [
+        f"{module} has {word!r}: plain values go in and out of ballast.table"
+        for module, source in sources.items()
+        if module != "ballast.table" and (within(module, "ballast") or within(module, "functions"))
+        for word in wire_words(source)
+        if (module, word) not in WIRE_ELSEWHERE
+    ]
+
+
+def wire_words(source: str) -> Iterator[str]:
+    """Yield what of a source is DynamoDB's own form: types of values, parameters, operations of a client."""
+    for node in nodes_of(source):
+        match node:
+            case ast.Constant(value=str(word)) if word in WIRE_TYPES or word in WIRE_PARAMETERS:
+                yield word
+            case ast.Attribute(attr=word) if word in WIRE_OPERATIONS:
+                yield word
+            case ast.keyword(arg=str(word)) if word in WIRE_PARAMETERS:
+                yield word
 
 
 def files_are_short(sources: Sources) -> list[str]:
@@ -207,6 +238,7 @@ RULES: list[Rule] = [
     only_the_dispatcher_names_handlers,
     arrows_in_the_layer_point_down,
     only_the_runtime_reads_the_environment,
+    only_the_table_adapter_speaks_dynamodbs_form,
     files_are_short,
     names_say_what_is_inside,
 ]
@@ -241,6 +273,15 @@ PLANTED: list[tuple[Rule, str, str]] = [
     ),
     (only_the_runtime_reads_the_environment, "playbook.tools.ask", "from os import getenv"),
     (only_the_runtime_reads_the_environment, "functions.executor.execute", "import boto3"),
+    (only_the_table_adapter_speaks_dynamodbs_form, "functions.budget.books", "key = {'account': {'S': 'lease'}}"),
+    (only_the_table_adapter_speaks_dynamodbs_form, "ballast.log.run_log", "turn = int(item['turn'].get('N', 0))"),
+    (only_the_table_adapter_speaks_dynamodbs_form, "functions.escalation.open", "client.update_item(**request)"),
+    (
+        only_the_table_adapter_speaks_dynamodbs_form,
+        "functions.budget.keeper",
+        "put(ConditionExpression='a = :v')",
+    ),
+    (only_the_table_adapter_speaks_dynamodbs_form, "ballast.playbook.once", "client.put_item(Item=item)"),
     (files_are_short, "local.cloud", "pass\n" * (MAX_LINES + 1)),
     (names_say_what_is_inside, "functions.planner.utils", ""),
     (names_say_what_is_inside, "local.base.cloud", ""),

@@ -10,11 +10,13 @@ No model client and no business code lives here. Modules import downwards only::
     playbook           tools, fallbacks, agent.yaml
     validation         grounding, taint, sizes, answers
     edge               the edge of every function: no error takes a sensitive value out
+    table              DynamoDB tables in plain values
     runtime            a function's environment, clients and clock
-    run                a run: its events, folded once; with ballast.folds, the folds
+    run                a run: its events, folded once; with ballast.folds and ballast.timeline
     money              prices, reservations, amounts
     log.events         the events of a run: a model for each, its key, its envelope
     contracts          the values that cross a wall
+    aws_errors         an AWS client's error as its consequence
     errors             each named by its consequence
     metrics            what CloudWatch is told
 """

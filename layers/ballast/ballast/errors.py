@@ -175,7 +175,7 @@ class TooManyRuns(NotAdmitted):
 
 
 class RunEnded(Stop):
-    """The run has an ending on the record."""
+    """The run has an ending on the record, or has gone on without this turn."""
 
 
 class InvalidInput(Stop):

@@ -11,26 +11,22 @@ All or nothing, so a call's item says whether its windows count it. An attempt t
 next attempt finds it, and the end of the run returns what was never begun. ``close`` bars reservations
 after that. What operators set is in the budgets table, which the executor can only read: it cannot raise a ceiling.
 
-Imports ``ballast.log``, ``ballast.money``, ``ballast.runtime`` and what is below them.
+Imports ``ballast.money``, ``ballast.table``, ``ballast.runtime`` and what is below them.
 """
 
 from __future__ import annotations
 
-import random
-import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from ballast.errors import RetryLater, RunEnded
-from ballast.log.aws_errors import consequences
-from ballast.log.transaction import Transactions
 from ballast.money.moves import FOR_EACH, OWN, TOTAL, Ceilings, Move, call_window, of_run
 from ballast.money.windows import ACCOUNT, LIMITS, Claim, of_tenant
 from ballast.runtime import Runtime, Settings
+from ballast.table import Condition, Item, Put, Query, Table, Update, absent, at_most, begins_with, equals, present
 
 Status = Literal["held", "begun", "kept", "returned", "undone"]
 #: What the windows count.
@@ -38,7 +34,6 @@ COUNTED: tuple[Status, ...] = ("held", "begun", "kept")
 #: A window outlives the longest run (40 days), which may still give something back to it.
 _LONGEST_RUN = timedelta(days=45)
 _ATTEMPTS = 4
-Item = dict[str, Any]
 
 
 class MovesSettings(Settings):
@@ -78,7 +73,7 @@ class CeilingsSet:
     """Reads what operators set, over the playbook's own ceilings."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.table, self._runtime = CeilingsSettings.of(runtime).budgets_table, runtime
+        self.table = Table.of(runtime, CeilingsSettings.of(runtime).budgets_table, "BUDGETS_TABLE")
 
     def read(self, tenant: str, customer: str | None, own: Ceilings) -> Ceilings:
         """Return the ceilings that hold now; strongly consistent. Raises ``RetryLater``."""
@@ -88,15 +83,9 @@ class CeilingsSet:
         """Return what is set for all, for the tenant and for the customer's account, by attribute."""
         accounts = [ACCOUNT, of_tenant(tenant), *([customer] if customer else [])]
         keys = [_key(account, LIMITS) for account in accounts]
-        with consequences(f"Table {self.table} (BUDGETS_TABLE)"):
-            page = self._runtime.client("dynamodb").batch_get_item(
-                RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}}
-            )
-        if page.get("UnprocessedKeys"):
-            raise RetryLater(f"Table {self.table} (BUDGETS_TABLE) leaves ceilings unread; try again.")
-        found = {item["account"]["S"]: item for item in page["Responses"].get(self.table, [])}
+        found = {item["account"]: item for item in self.table.batch_get(keys)}
         everyone, own, customers = (
-            {name: int(item[name]["N"]) for name in (*OWN, *FOR_EACH) if name in item}
+            {name: int(item[name]) for name in (*OWN, *FOR_EACH) if name in item}
             for item in (found.get(account, {}) for account in (ACCOUNT, of_tenant(tenant), customer or ""))
         )
         return everyone, own, customers
@@ -106,20 +95,15 @@ class CeilingsSet:
 class MovesBook:
     """Reservations and windows, as a function with the right to keep them sees them."""
 
-    dynamodb: Any
-    table: str
+    table: Table
     retention_days: int
-    transactions: Transactions
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> MovesBook:
         """Put it together; once per runtime."""
-        settings, client = MovesSettings.of(runtime), runtime.client("dynamodb")
-        resource = f"Table {settings.moves_table} (MOVES_TABLE)"
-        # No secret: the numbers only spread those who wait.
-        transactions = Transactions(client, resource, random.random, time.sleep)
-        return cls(client, settings.moves_table, settings.retention_days, transactions, runtime)
+        settings = MovesSettings.of(runtime)
+        return cls(Table.of(runtime, settings.moves_table, "MOVES_TABLE"), settings.retention_days, runtime)
 
     # One call's reservation
 
@@ -132,7 +116,7 @@ class MovesBook:
         claims = move.claims(ceilings)
         for _ in range(_ATTEMPTS):
             never = tuple(claim for claim in claims if claim.room < 0)
-            failed = None if never else self.transactions.write([self._put(move, by), *map(self._claimed, claims)])
+            failed = None if never else self.table.transact([self._put(move, by), *map(self._claimed, claims)])
             if failed is not None and not failed:
                 return Reservation(move, "held", by)
             before = self.find(move.run_id, move.turn, move.index) if failed is None or 0 in failed else None
@@ -147,14 +131,13 @@ class MovesBook:
                 return NoRoom(never)
             if failed and 0 not in failed:
                 return NoRoom(tuple(claims[index - 1] for index in sorted(failed)))
-        raise RetryLater(f"{self.transactions.resource}: the reservation of {_named(move)} keeps changing; try again.")
+        raise RetryLater(f"{self.table.what}: the reservation of {_named(move)} keeps changing; try again.")
 
     def begin(self, held: Reservation) -> Reservation:
         """Mark that the tool is about to run. Raises ``RetryLater`` where another attempt has the reservation now."""
-        begun_before, it_is_mine = "#status = :begun", "(#status = :held AND held_by = :by)"
-        values = {":begun": {"S": "begun"}, ":held": {"S": "held"}, ":by": {"S": held.by}}
-        condition = f"{begun_before} OR {it_is_mine}"
-        if not self._changed(held.move, "SET #status = :begun", condition, values):
+        begun_before = equals("status", "begun")
+        it_is_mine = equals("status", "held") & equals("held_by", held.by)
+        if not self._changed(held.move, {"status": "begun"}, begun_before | it_is_mine):
             raise RetryLater(f"{_named(held.move)}: its reservation was given back or taken over; try again.")
         return replace(held, status="begun")
 
@@ -170,41 +153,30 @@ class MovesBook:
         """
         if before.status == to:
             return True
-        as_it_was = "#status = :seen"
-        values: Item = {":seen": {"S": before.status}, ":to": {"S": to}}
+        as_it_was = equals("status", before.status)
         if before.status == "held":
-            as_it_was += " AND held_by = :by"
-            values[":by"] = {"S": before.by}
-        change = "SET #status = :to"
-        if self.retention_days:
-            change += ", expires_at = :forgotten"
-            values[":forgotten"] = self._forgotten()
+            as_it_was &= equals("held_by", before.by)
+        change: Item = {"status": to} | self._forgotten()
         if to in COUNTED:
-            return self._changed(before.move, change, as_it_was, values)
-        update = self._update(_place(before.move), change, values, as_it_was)
-        amount = {":back": {"N": str(-before.move.micro)}}
-        it_is_there = "attribute_exists(account)"  # TTL may have removed it; made anew it would be below nothing
-        freed = [self._update(place, "ADD moved :back", amount, it_is_there) for place in before.move.places]
-        return self.transactions.write_with(update, freed)
+            return self._changed(before.move, change, as_it_was)
+        it_is_there = present("account")  # TTL may have removed it; made anew it would be below nothing
+        freed = [
+            Update(_key(*place), add={"moved": -before.move.micro}, only_if=it_is_there) for place in before.move.places
+        ]
+        return self.table.transact_with(Update(_key(*_place(before.move)), set=change, only_if=as_it_was), freed)
 
     def find(self, run_id: str, turn: int, index: int) -> Reservation | None:
         """Return the call's reservation, None where it never had one. Strongly consistent."""
-        key = _key(of_run(run_id), call_window(turn, index))
-        with consequences(self.transactions.resource):
-            found = self.dynamodb.get_item(TableName=self.table, Key=key, ConsistentRead=True)
-        return _reservation(found["Item"]) if "Item" in found else None
+        found = self.table.get(_key(of_run(run_id), call_window(turn, index)))
+        return None if found is None else _reservation(found)
 
     # Windows
 
     def moved(self, move: Move) -> dict[tuple[str, str], int]:
         """Return what each of the move's places counts now, in micro-units. Strongly consistent."""
-        keys = [_key(*place) for place in move.places]
-        with consequences(self.transactions.resource):
-            page = self.dynamodb.batch_get_item(RequestItems={self.table: {"Keys": keys, "ConsistentRead": True}})
-        if page.get("UnprocessedKeys"):
-            raise RetryLater(f"{self.transactions.resource} leaves windows unread; try again.")
-        found = {(item["account"]["S"], item["window"]["S"]): item for item in page["Responses"].get(self.table, [])}
-        return {place: int(found.get(place, {}).get("moved", {"N": "0"})["N"]) for place in move.places}
+        items = self.table.batch_get([_key(*place) for place in move.places])
+        found = {(item["account"], item["window"]): item for item in items}
+        return {place: int(found.get(place, {}).get("moved", 0)) for place in move.places}
 
     # The end of a run
 
@@ -222,36 +194,15 @@ class MovesBook:
                 raise RetryLater(f"{_named(held.move)}: its reservation keeps changing; try again.")
 
     def _of_run(self, run_id: str) -> list[Reservation]:
-        found: list[Reservation] = []
-        more: Item = {}
-        while True:
-            with consequences(self.transactions.resource):
-                page = self.dynamodb.query(
-                    TableName=self.table,
-                    KeyConditionExpression="account = :run AND begins_with(#window, :call)",
-                    ExpressionAttributeNames={"#window": "window"},
-                    ExpressionAttributeValues={":run": {"S": of_run(run_id)}, ":call": {"S": "call#"}},
-                    ConsistentRead=True,
-                    **more,
-                )
-            found += map(_reservation, page["Items"])
-            if "LastEvaluatedKey" not in page:
-                return found
-            more = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        its_calls = equals("account", of_run(run_id)) & begins_with("window", "call#")
+        return list(map(_reservation, self.table.all(Query(its_calls, consistent=True))))
 
     def _close(self, run_id: str) -> None:
-        change, values = "SET closed_at = :now", {":now": {"S": self.runtime.clock().isoformat(timespec="seconds")}}
-        if self.retention_days:
-            change += ", expires_at = :forgotten"
-            values[":forgotten"] = self._forgotten()
-        update = self._update((of_run(run_id), TOTAL), change, values)["Update"]
-        with consequences(self.transactions.resource):
-            self.dynamodb.update_item(**update)
+        closed: Item = {"closed_at": self.runtime.clock().isoformat(timespec="seconds")} | self._forgotten()
+        self.table.write(Update(_key(of_run(run_id), TOTAL), set=closed))
 
     def _closed(self, run_id: str) -> bool:
-        with consequences(self.transactions.resource):
-            found = self.dynamodb.get_item(TableName=self.table, Key=_key(of_run(run_id), TOTAL), ConsistentRead=True)
-        return "closed_at" in found.get("Item", {})
+        return "closed_at" in (self.table.get(_key(of_run(run_id), TOTAL)) or {})
 
     # Writes
 
@@ -262,73 +213,43 @@ class MovesBook:
         if before.move != move:
             self.release(before)
             return None
-        values = {":held": {"S": "held"}, ":seen": {"S": before.by}, ":by": {"S": by}}
-        as_it_was = "#status = :held AND held_by = :seen"
-        return replace(before, by=by) if self._changed(move, "SET held_by = :by", as_it_was, values) else None
+        as_it_was = equals("status", "held") & equals("held_by", before.by)
+        return replace(before, by=by) if self._changed(move, {"held_by": by}, as_it_was) else None
 
-    def _put(self, move: Move, by: str) -> Item:
-        nothing_reserved, given_back = "attribute_not_exists(account)", "#status = :returned"
+    def _put(self, move: Move, by: str) -> Put:
+        nothing_reserved, given_back = absent("account"), equals("status", "returned")
         item = {
             **_key(*_place(move)),
-            "status": {"S": "held"},
-            "held_by": {"S": by},
-            "tenant": {"S": move.tenant},
-            "micro": {"N": str(move.micro)},
-            "hour": {"S": move.hour},
-            "day": {"S": move.day},
-            "reserved_at": {"S": self.runtime.clock().isoformat(timespec="seconds")},
-            **({"customer": {"S": move.customer}} if move.customer else {}),
-            **({"call_sha256": {"S": move.call_sha256}} if move.call_sha256 else {}),
+            "status": "held",
+            "held_by": by,
+            "tenant": move.tenant,
+            "micro": move.micro,
+            "hour": move.hour,
+            "day": move.day,
+            "reserved_at": self.runtime.clock().isoformat(timespec="seconds"),
+            **({"customer": move.customer} if move.customer else {}),
+            **({"call_sha256": move.call_sha256} if move.call_sha256 else {}),
         }
-        return {
-            "Put": {
-                "TableName": self.table,
-                "Item": item,
-                "ConditionExpression": f"{nothing_reserved} OR {given_back}",
-                "ExpressionAttributeNames": {"#status": "status"},
-                "ExpressionAttributeValues": {":returned": {"S": "returned"}},
-            }
-        }
+        return Put(item, nothing_reserved | given_back)
 
-    def _claimed(self, claim: Claim) -> Item:
-        nothing_moved_yet, it_fits = "attribute_not_exists(moved)", "moved <= :room"
-        condition = f"({nothing_moved_yet} OR {it_fits})"
+    def _claimed(self, claim: Claim) -> Update:
+        nothing_moved_yet, it_fits = absent("moved"), at_most("moved", claim.room)
+        condition = nothing_moved_yet | it_fits
         if claim.window == TOTAL:
-            the_run_goes_on = "attribute_not_exists(closed_at)"
-            condition += f" AND {the_run_goes_on}"
-        change, values = "ADD moved :amount", {":amount": {"N": str(claim.amount)}, ":room": {"N": str(claim.room)}}
-        if self.retention_days:
-            change = f"SET expires_at = :forgotten {change}"
-            values[":forgotten"] = self._forgotten()
-        return self._update((claim.account, claim.window), change, values, condition)
+            the_run_goes_on = absent("closed_at")
+            condition &= the_run_goes_on
+        key = _key(claim.account, claim.window)
+        return Update(key, set=self._forgotten(), add={"moved": claim.amount}, only_if=condition)
 
-    def _changed(self, move: Move, change: str, condition: str, values: Mapping[str, Any]) -> bool:
-        update = self._update(_place(move), change, values, condition)["Update"]
-        with consequences(self.transactions.resource):
-            try:
-                self.dynamodb.update_item(**update)
-            except self.dynamodb.exceptions.ConditionalCheckFailedException:
-                return False
-        return True
-
-    def _update(
-        self, place: tuple[str, str], change: str, values: Mapping[str, Any], condition: str | None = None
-    ) -> Item:
-        update: Item = {
-            "TableName": self.table,
-            "Key": _key(*place),
-            "UpdateExpression": change,
-            "ExpressionAttributeValues": dict(values),
-        }
-        if condition:
-            update["ConditionExpression"] = condition
-        if "#status" in f"{change} {condition}":
-            update["ExpressionAttributeNames"] = {"#status": "status"}
-        return {"Update": update}
+    def _changed(self, move: Move, change: Item, only_if: Condition) -> bool:
+        return self.table.write(Update(_key(*_place(move)), set=change, only_if=only_if)).written
 
     def _forgotten(self) -> Item:
+        """Return when TTL removes an item that is written now, as an attribute of it; nothing where never."""
+        if not self.retention_days:
+            return {}
         kept = _LONGEST_RUN + timedelta(days=self.retention_days)
-        return {"N": str(int((self.runtime.clock() + kept).timestamp()))}
+        return {"expires_at": int((self.runtime.clock() + kept).timestamp())}
 
 
 def _named(move: Move) -> str:
@@ -340,20 +261,20 @@ def _place(move: Move) -> tuple[str, str]:
 
 
 def _key(account: str, window: str) -> Item:
-    return {"account": {"S": account}, "window": {"S": window}}
+    return {"account": account, "window": window}
 
 
 def _reservation(item: Item) -> Reservation:
-    turn, _, index = item["window"]["S"].removeprefix("call#").partition(".")
+    turn, _, index = item["window"].removeprefix("call#").partition(".")
     move = Move(
-        run_id=item["account"]["S"].removeprefix("moves#"),
+        run_id=item["account"].removeprefix("moves#"),
         turn=int(turn),
         index=int(index),
-        tenant=item["tenant"]["S"],
-        customer=item["customer"]["S"] if "customer" in item else None,
-        micro=int(item["micro"]["N"]),
-        hour=item["hour"]["S"],
-        day=item["day"]["S"],
-        call_sha256=item.get("call_sha256", {}).get("S", ""),
+        tenant=item["tenant"],
+        customer=item.get("customer"),
+        micro=item["micro"],
+        hour=item["hour"],
+        day=item["day"],
+        call_sha256=item.get("call_sha256", ""),
     )
-    return Reservation(move, item["status"]["S"], item["held_by"]["S"])
+    return Reservation(move, item["status"], item["held_by"])

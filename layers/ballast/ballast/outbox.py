@@ -17,9 +17,9 @@ import re
 from dataclasses import dataclass
 from typing import Any, Self
 
+from ballast.aws_errors import consequences
 from ballast.contracts.notice import SOURCE, Notice
 from ballast.errors import NotAdmitted, RetryLater, SettingInvalid
-from ballast.log.aws_errors import consequences
 from ballast.log.events import EscalationAnnounced, RunAnnounced, RunReplied
 from ballast.log.keys import Key
 from ballast.log.run_log import RunLog

@@ -209,7 +209,7 @@ class Run(Sequence[Event]):
         return len(self.events)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Run) and self.events == other.events
+        return self.events == (other.events if isinstance(other, Run) else other)
 
     __hash__ = None  # type: ignore[assignment]  # an event's body is a dict
 

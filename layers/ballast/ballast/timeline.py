@@ -68,6 +68,7 @@ from ballast.log.events import (
     RunSettled,
 )
 from ballast.log.keys import Key
+from ballast.log.mended import mended
 
 if TYPE_CHECKING:
     from ballast.run import Run
@@ -104,12 +105,12 @@ def told(run: Run, wrong: Mapping[str, str], run_id: str) -> Timeline:
             unreadable=tuple(unreadable),
         )
     shown = run.as_shown
-    mended = [event.mended for event in shown]
-    for event, as_told in zip(shown, mended, strict=True):
+    readable = [mended(event) for event in shown]
+    for event, as_told in zip(shown, readable, strict=True):
         if as_told is not event:
             unreadable.append(_unreadable(event.seq, _why(event), partly=True))
     try:
-        return _Story(shown if len(unreadable) == len(wrong) else type(run)(mended), unreadable).told()
+        return _Story(shown if len(unreadable) == len(wrong) else type(run)(readable), unreadable).told()
     except GARBLED as problem:
         why = f"the log does not add up: {type(problem).__name__}"
         unreadable.append(Unreadable(seq="", why=why))
@@ -146,6 +147,10 @@ class _Story:
     def __init__(self, run: Run, unreadable: Sequence[Unreadable]) -> None:
         self.run = run
         self.unreadable = tuple(sorted(unreadable, key=lambda one: one.seq))
+        self.garbled = frozenset(one.seq for one in unreadable)
+        self.unreadable_in: dict[int, list[Unreadable]] = defaultdict(list)
+        for one in self.unreadable:
+            self.unreadable_in[one.turn].append(one)
 
     def told(self) -> Timeline:
         run = self.run
@@ -167,7 +172,7 @@ class _Story:
         opened_at, ended_at = run[0].at, self.at(ended.seq) if ended else ""
         limits = opened.limits if opened and opened.limits else {}
         # What a garbled ending says of money is no sum.
-        sums = ended if ended and not self.is_garbled(ended.seq) else None
+        sums = ended if ended and ended.seq not in self.garbled else None
         charged = last.spent_microusd + last.reserved_microusd
         return Timeline(
             run_id=run.run_id,
@@ -209,10 +214,6 @@ class _Story:
             unknown=tuple(e.seq for e in run if not 0 < e.turn < LAST_TURN and isinstance(e.fact, Other)),
         )
 
-    def is_garbled(self, seq: str) -> bool:
-        """Say whether an entry could be read only in part."""
-        return any(one.seq == seq for one in self.unreadable)
-
     def status(self, ended: RunEnded | None, refused: RunRefused | None) -> Status:
         if ended is not None and ended.status in _ENDED:
             found: Status = ended.status  # type: ignore[assignment]  # it is one of them: the line above
@@ -231,7 +232,7 @@ class _Story:
     @property
     def corrected(self) -> Correction | None:
         """What an operator says; of an entry that reads otherwise than an order, nothing."""
-        whole = self.run.only(lambda event: not self.is_garbled(event.seq))
+        whole = self.run.only(lambda event: event.seq not in self.garbled)
         said = corrected(whole)
         return None if said is None else Correction(**asdict(said))
 
@@ -254,7 +255,7 @@ class _Story:
             escalation=self.escalation(number),
             decided=self.decided(made) if made else None,
             calls=tuple(self.call(state, made) for state in self.calls.get(number, [])),
-            unreadable=tuple(one for one in self.unreadable if one.turn == number),
+            unreadable=tuple(self.unreadable_in.get(number, ())),
             unknown=tuple(event.seq for event in events if isinstance(event.fact, Other)),
         )
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from ballast.money.windows import ACCOUNT, LIMITS, day_of, hour_of, of_tenant
+from ballast.table import wire
 from functions.budget.items import key_of
 from tests.functions.cloud import client
 from tests.functions.http import ACME, GLOBEX, OPERATOR, Reply, ask, event, token
@@ -17,8 +18,7 @@ def get(stack: Stack, who: Any = OPERATOR, **query: str) -> Reply:
 
 
 def put(account: str, window: str, **numbers: int) -> None:
-    item = key_of(account, window) | {name: {"N": str(number)} for name, number in numbers.items()}
-    client("dynamodb").put_item(TableName="budgets", Item=item)
+    client("dynamodb").put_item(TableName="budgets", Item=wire(key_of(account, window) | numbers))
 
 
 @pytest.fixture

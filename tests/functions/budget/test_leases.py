@@ -366,7 +366,7 @@ def test_an_earlier_lease_is_the_ceiling_whatever_the_playbook_says_now(stack: S
 
 
 def test_conflicts_that_do_not_end_mean_try_again_later(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ballast.log.transaction.FIRST_PAUSE_S", 0)
+    monkeypatch.setattr("ballast.table.FIRST_PAUSE_S", 0)
 
     def conflict(_: Any) -> None:
         raise client_error("TransactionConflictException")

@@ -1,5 +1,6 @@
 """A table that is throttled leaves keys unread, in an answer that is otherwise good: nothing is made of half of it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ from ballast.breaker import Breakers
 from ballast.errors import RetryLater
 from ballast.money.windows import WindowLimits
 from ballast.runtime import Runtime
+from ballast.table import Table
 from functions.budget.burn import BurnRate
 from functions.budget.last_day import LastDay, WindowSettings
 
@@ -28,20 +30,25 @@ def runtime() -> Runtime:
     return Runtime({}, session=session)
 
 
-def test_an_unread_breaker_is_none_that_is_closed(runtime: Runtime) -> None:
+@pytest.fixture
+def table(runtime: Runtime) -> Table:
+    return replace(Table.of(runtime, "budgets", "BUDGETS_TABLE"), sleep=lambda _: None)
+
+
+def test_an_unread_breaker_is_none_that_is_closed(table: Table, runtime: Runtime) -> None:
     with pytest.raises(RetryLater, match="BUDGETS_TABLE"):
-        Breakers("budgets", runtime).in_force("acme", run_id="run-1")
+        Breakers(table, runtime).in_force("acme", run_id="run-1")
 
 
-def test_unread_windows_are_none_that_are_empty(runtime: Runtime) -> None:
+def test_unread_windows_are_none_that_are_empty(table: Table, runtime: Runtime) -> None:
     with pytest.raises(RetryLater, match="BUDGETS_TABLE"):
-        BurnRate("budgets", WindowLimits(1, 1, 1), runtime).asks()
+        BurnRate(table, WindowLimits(1, 1, 1), runtime).asks()
 
 
-def test_the_windows_of_a_day_are_shown_whole_or_not_at_all(runtime: Runtime) -> None:
+def test_the_windows_of_a_day_are_shown_whole_or_not_at_all(table: Table, runtime: Runtime) -> None:
     settings = WindowSettings(
         budgets_table="budgets", tenant_hour_usd="1", tenant_day_usd="1", account_hour_usd="1", account_day_usd="1"
     )
 
     with pytest.raises(RetryLater, match="BUDGETS_TABLE"):
-        LastDay(settings, runtime).budget("acme")
+        LastDay(table, settings, runtime).budget("acme")

@@ -6,17 +6,16 @@ from typing import Any
 import pytest
 
 from ballast.errors import RetryLater, SettingInvalid
-from ballast.log.transaction import ATTEMPTS, Transactions
+from ballast.table import TRANSACTION_ATTEMPTS, Put, Table
 from tests.functions.stack import client_error
-from tests.support.dynamodb_client import Exceptions, TransactionCanceledException
+from tests.support.dynamodb_client import TransactionCanceledException
 
 CONFLICT, FAILED, THROTTLED = "TransactionConflict", "ConditionalCheckFailed", "ThrottlingError"
+TWO = [Put({"id": "one"}), Put({"id": "other"})]
 
 
 class Answers:
     """A client that gives these answers, one after the other: nothing, codes of a cancellation, or an error."""
-
-    exceptions = Exceptions
 
     def __init__(self, *answers: Sequence[str] | Exception | None) -> None:
         self.left, self.sent = list(answers), 0
@@ -37,7 +36,7 @@ class Answers:
 def written(client: Answers, *, random: float = 0.5) -> tuple[frozenset[int], list[float]]:
     """Write two items; return whose conditions failed, and the pauses."""
     slept: list[float] = []
-    failed = Transactions(client, "Table t", lambda: random, slept.append).write([{}, {}])
+    failed = Table(client, "t", "Table t", lambda: random, slept.append).transact(TWO)
     return failed, slept
 
 
@@ -63,10 +62,10 @@ def test_pauses_grow_up_to_a_bound_and_the_tries_end() -> None:
     with pytest.raises(RetryLater, match="Table t"):
         written(client)
 
-    assert client.sent == ATTEMPTS
+    assert client.sent == TRANSACTION_ATTEMPTS
     slept: list[float] = []
     with pytest.raises(RetryLater):
-        Transactions(Answers(), "Table t", lambda: 1.0, slept.append).write([{}, {}])
+        Table(Answers(), "t", "Table t", lambda: 1.0, slept.append).transact(TWO)
     assert slept == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0]
 
 

@@ -25,6 +25,7 @@ from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures
 from ballast.money.lease import Lease, settlement
 from ballast.runtime import Runtime
+from ballast.table import plain
 from functions.budget import admit, settle, sweep
 from functions.budget.items import lease_of
 from functions.executor import execute
@@ -268,7 +269,7 @@ class World:
     def leases(self) -> dict[str, Lease]:
         """Return every lease, by run; those that were refused have no parts."""
         items = self.tables.items["budgets"].get("lease", {})
-        return {run_id: lease_of(item) for run_id, item in items.items()}
+        return {run_id: lease_of(plain(item)) for run_id, item in items.items()}
 
     def windows(self) -> dict[tuple[str, str], tuple[int, int]]:
         """Return what is taken from each window and what of it is settled."""

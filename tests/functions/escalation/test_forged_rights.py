@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from ballast.errors import ApprovalRequired
-from ballast.log.codec import decode, encode
 from ballast.log.event import Event
 from tests.functions.approvals import asks
 from tests.functions.cloud import Cloud
@@ -15,6 +14,7 @@ from tests.functions.escalation.waiting import Waiting, create_workflow
 from tests.functions.http import ask, event
 from tests.functions.stack import Stack
 from tests.functions.test_rights import ASKING, CLAIMS
+from tests.support.log_items import decode, encode
 
 NEEDED, ANSWER = "0001.call.1.approval_needed", "0001.call.1.approval_answered"
 _NUMBERS = count(1)

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
-from ballast.log.codec import MOST_LEVELS, encode, kept_beside
+from ballast.log.codec import MOST_LEVELS, kept_beside
 from ballast.log.event import Event
 from ballast.log.evidence import Verdict
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal, token_of
 from ballast.playbook import load_playbook
+from ballast.table import Table
 from local.cli.exits import Exit
 from local.cli.output import Screen
 from local.cli.verify import _each, _report
@@ -29,6 +30,7 @@ from tests.functions.cloud import LOG, client
 from tests.functions.endpoint import Endpoint
 from tests.functions.evidence.test_log_testifies import VAULT, delete, ended, item, key, put, rewrite, unfit, verdict
 from tests.functions.stack import Stack
+from tests.support.log_items import encode
 
 Body = dict[str, Any]
 AT = "2026-03-01T12:00:00+00:00"
@@ -204,7 +206,7 @@ def test_a_payload_that_cannot_be_read_is_a_finding_whatever_s3_says(
     log = RunLog.of(stack.cloud.usual_process(LOG))
     monkeypatch.setattr(log, "_s3", _Denies(denied))
 
-    verdict = verdict_on(log, client("dynamodb"), "budgets", run, stack.clock())
+    verdict = verdict_on(log, Table(client("dynamodb"), "budgets", "Table budgets"), run, stack.clock())
 
     assert verdict is not None
     assert verdict.first is not None

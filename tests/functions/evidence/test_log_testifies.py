@@ -11,17 +11,18 @@ import pytest
 
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
-from ballast.log.codec import decode, encode
 from ballast.log.event import Event
 from ballast.log.evidence import EVIDENCE, Verdict, vouching
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal, token_of
 from ballast.playbook import load_playbook
+from ballast.table import Table
 from local.evidence import verdict_on
 from tests.functions.budget.test_settle import settle
 from tests.functions.cloud import LOG, client
 from tests.functions.endpoint import Endpoint, reads, says
 from tests.functions.stack import Stack
+from tests.support.log_items import decode, encode
 
 VAULT = Path("tests/e2e/vault")
 Body = dict[str, Any]
@@ -40,7 +41,7 @@ def ended(stack: Stack, model: Endpoint) -> str:
 
 def verdict(stack: Stack, run_id: str) -> Verdict:
     """Return what `ballast verify --stack` finds."""
-    found = verdict_on(stack.log, client("dynamodb"), "budgets", run_id, stack.clock())
+    found = verdict_on(stack.log, Table(client("dynamodb"), "budgets", "Table budgets"), run_id, stack.clock())
     assert found is not None
     return found
 
@@ -350,7 +351,7 @@ def test_settle_reports_and_verify_names_an_answer_that_nobody_signed(stack: Sta
 
     assert [(one, "deleted" in why) for one, why in unfit(stack)] == [(seq, False)]
     without_the_key = RunLog.of(stack.cloud.usual_process(LOG))
-    found = verdict_on(without_the_key, client("dynamodb"), "budgets", run_id, stack.clock())
+    found = verdict_on(without_the_key, Table(client("dynamodb"), "budgets", "Table budgets"), run_id, stack.clock())
     assert found is not None
     assert found.first is not None
     assert (found.status, found.first.seq, found.unsigned, found.prompts) == ("unfit", seq, (seq,), 1)

@@ -115,8 +115,10 @@ def test_budget_that_a_person_adds_is_there_for_tools_too(stack: Stack) -> None:
     stack.answered(run_id, 2, {"kind": "hand_over", "to": "agent", "reason": "guidance", "add_budget_microusd": 4_000})
     stack.propose(run_id, {"tool": "paid_search", "arguments": {"pages": 5}}, turn=3)
 
-    assert stack.execute(run_id) == "ok"
-    assert stack.execute(run_id, 3) == "refused"
+    assert stack.execute(run_id, 3) == "ok"
+
+    stack.propose(run_id, {"tool": "paid_search", "arguments": {"pages": 5}}, turn=4)
+    assert stack.execute(run_id, 4) == "refused"
 
 
 # Dying half way

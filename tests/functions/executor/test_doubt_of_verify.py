@@ -7,6 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from ballast.playbook import Effect, Tool, tool
+from functions.executor.call_outcome import CallOutcome
 from functions.executor.outcome import NotAsPromised, found
 from tests.functions.executor.provider import Desk, PaymentsSdkError, Provider, SpeechlessError, desk
 
@@ -50,7 +51,7 @@ def test_false_is_no_where_it_can_be_no_result(kind: Any) -> None:
 def test_false_of_a_tool_that_may_return_it_is_told_by_name() -> None:
     with pytest.raises(NotAsPromised, match="verify of act returned False"):
         said(bool, False)
-    assert said(bool, True) == {"status": "ok", "result": True}
+    assert said(bool, True) == CallOutcome("ok", result=True)
 
 
 @pytest.mark.parametrize("error", [lambda: PaymentsSdkError("away"), KeyError, SpeechlessError, ConnectionError])

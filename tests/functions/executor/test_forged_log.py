@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from ballast.errors import ApprovalParked, ApprovalRequired, EffectUnknown
-from ballast.log.codec import encode
 from ballast.log.event import Event
 from ballast.log.events import ApprovalNeeded
 from ballast.log.evidence import check
@@ -15,6 +14,7 @@ from tests.functions.approvals import answered, asks
 from tests.functions.moves import aborted, pay, run, status, window
 from tests.functions.stack import LambdaDied, Stack, once
 from tests.functions.writes import add, leases_are_over
+from tests.support.log_items import encode
 
 ASKING = Path(__file__).parents[1] / "playbooks" / "asking"
 ANSWER = "0001.call.1.approval_answered"

@@ -8,11 +8,11 @@ import pytest
 
 from ballast.contracts import Effects
 from ballast.errors import ApprovalRequired, InvalidInput
-from ballast.log.codec import encode
 from ballast.log.event import Event
 from tests.functions.approvals import answered, asks
 from tests.functions.cloud import client
 from tests.functions.stack import Stack
+from tests.support.log_items import encode
 
 FORMS = Path(__file__).parents[1] / "playbooks" / "forms"
 #: More digits than a double has.

@@ -20,7 +20,6 @@ from ballast.errors import (
     RetryLater,
     SettingInvalid,
 )
-from ballast.log.codec import decode, encode
 from ballast.log.event import Event
 from ballast.log.events import EscalationAnswered
 from ballast.log.run_log import RunLog
@@ -33,6 +32,7 @@ from tests.functions.approvals import answered, asks
 from tests.functions.cloud import LOG, client
 from tests.functions.http import ask, event
 from tests.functions.stack import Stack, client_error
+from tests.support.log_items import decode, encode
 
 ASKING = Path(__file__).parents[1] / "playbooks" / "asking"
 VAULT = Path(__file__).parents[2] / "e2e" / "vault"

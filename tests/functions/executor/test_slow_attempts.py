@@ -181,16 +181,16 @@ def test_who_gives_up_goes_on_from_what_was_begun_meanwhile(
 @pytest.mark.parametrize("died", ["record", "event"])
 def test_a_refusal_whose_attempt_died_before_its_event_is_kept(race: Race, died: str, monkeypatch: Any) -> None:
     race.propose(1, "pay_ruled")
-    append = RunLog.append
+    write = RunLog.write
 
-    def dies(self: RunLog, run_id: str, seq: str, body: Any) -> Any:
+    def dies(self: RunLog, run_id: str, seq: str, body: Any, **more: Any) -> Any:
         if seq.endswith(".refused"):
             raise RetryLater("The table is away.")
-        return append(self, run_id, seq, body)
+        return write(self, run_id, seq, body, **more)
 
     race.rules["validate"] = says_no
     with monkeypatch.context() as patched:
-        patched.setattr(RunLog, "append", dies)
+        patched.setattr(RunLog, "write", dies)
         with pytest.raises(RetryLater):
             race.pay()
     if died == "event":

@@ -271,7 +271,9 @@ def test_no_request_scans(stack: Stack) -> None:
     stack.on("api", "dynamodb", "Query", asked.append)
     run_id = answered(stack)
 
-    replies = [get(stack, path) for path in ("/runs", f"/runs/{run_id}", f"/runs/{run_id}/events")]
+    replies = [
+        get(stack, path) for path in ("/runs", f"/runs/{run_id}", f"/runs/{run_id}/events", f"/runs/{run_id}/timeline")
+    ]
     replies += [get(stack, "/runs", status=status) for status in ("answered", "running", "waiting", "timed_out")]
 
     assert {reply.status for reply in replies} == {200}

@@ -101,7 +101,7 @@ def test_a_run_whose_opening_is_corrupt_is_still_its_tenants_and_nobody_elses(st
     assert [one["seq"] for one in run.body["corrupt"]] == ["0000.run.opened"]
     assert events.status == 200
     assert len(events.body["events"]) > 1
-    for path in (f"/runs/{run_id}", f"/runs/{run_id}/events"):
+    for path in (f"/runs/{run_id}", f"/runs/{run_id}/events", f"/runs/{run_id}/timeline"):
         assert ask(stack, "api", event("GET", path, who=GLOBEX)).status == 404
 
 

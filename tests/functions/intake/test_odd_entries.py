@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from ballast.log.codec import encode
 from ballast.log.event import Event
 from tests.functions.cloud import client
 from tests.functions.http import ACME, ask, event
 from tests.functions.intake.test_api_read import answered, everything, get
 from tests.functions.intake.test_corrupt import HAND_OVER, LAMBDA_BYTES
 from tests.functions.stack import Stack
+from tests.support.log_items import encode
 
 pytestmark = pytest.mark.usefixtures("waiting_workflow")
 

@@ -263,3 +263,39 @@ def test_two_runs_do_not_see_each_other(aws: BrokenLog) -> None:
     other.log.write(other.run_id, SEQ, {"of": "other"})
 
     assert [event.body for event in aws.log.read(aws.run_id)] == [{"of": "one"}]
+
+
+STEPS = ("model.requested", "model.responded", "call.1.intended", "call.1.settled")
+
+
+@given(data=st.data())
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_who_follows_a_run_reads_what_is_newer_and_misses_only_what_came_late(
+    aws: BrokenLog, data: st.DataObject
+) -> None:
+    log, run_id = aws.log, f"run-{data.draw(st.uuids())}"
+    log.write(run_id, "0000.run.opened", {})
+    late: set[str] = set()
+    for turn in range(1, 6):
+        steps = data.draw(st.lists(st.sampled_from(STEPS), unique=True))
+        for seq in sorted(f"{turn:04d}.{step}" for step in steps):
+            log.write(run_id, seq, {"at": seq})
+        if turn > 2 and data.draw(st.booleans()):  # an attempt at an earlier turn that had been given up
+            late.add(log.write(run_id, f"{data.draw(st.integers(1, turn - 2)):04d}.model.2.failed", {}).seq)
+
+        whole = log.read(run_id)
+        assert set(whole.by_seq) - set(log.follow(run_id, turn).by_seq) <= late
+        assert log.follow(run_id, turn).turn(turn).events == whole.turn(turn).events
+
+
+def test_who_follows_a_run_asks_for_no_more_of_a_long_one(aws: BrokenLog) -> None:
+    log, sizes = aws.log, []
+    log.write(aws.run_id, "0000.run.opened", {})
+    found = log._query
+    log._query = lambda *asked: sizes.append(len(found(*asked))) or found(*asked)  # type: ignore[method-assign,func-returns-value]
+    for turn in range(1, 30):
+        for step in STEPS:
+            log.write(aws.run_id, f"{turn:04d}.{step}", {"at": turn})
+        assert len(log.follow(aws.run_id, turn + 1)) == 1 + 4 * turn
+
+    assert max(sizes[1:]) <= 4

@@ -43,7 +43,7 @@ def batches(aws: BrokenLog) -> list[dict[str, Any]]:
             parsed.update(left.pop(0))
 
     name = "after-call.dynamodb.BatchGetItem"
-    aws.log._dynamodb.meta.events.register(name, leave)
+    aws.log._table.client.meta.events.register(name, leave)
     return left
 
 

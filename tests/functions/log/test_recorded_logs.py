@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from ballast.log.codec import decode, encode
 from ballast.log.event import Event
 from tests.recorded import record
 from tests.recorded.readings import SECTIONS, readings
 from tests.recorded.recording import RUNS, Recording, expected, load, names
+from tests.support.log_items import decode, encode
 
 Change = Callable[[Recording], Recording]
 
@@ -29,9 +29,12 @@ def read(name: str) -> dict[str, Any]:
 #: What the version before said wrongly: its trace left out what tools cost, here $0.0015, until the run had ended.
 WRONGLY_SAID = {
     ("paid-calls", "trace"): {
-        **{"so far    $0.000995 of": "so far    $0.002495 of", '"spent_microusd": 995,': '"spent_microusd": 2495,'},
-        **{"so far    $0.002014 of": "so far    $0.003514 of", '"spent_microusd": 2014,': '"spent_microusd": 3514,'},
-        **{"so far    $0.003011 of": "so far    $0.004511 of", '"spent_microusd": 3011,': '"spent_microusd": 4511,'},
+        "so far    $0.000995 of": "so far    $0.002495 of",
+        '"spent_microusd": 995,': '"spent_microusd": 2495,',
+        "so far    $0.002014 of": "so far    $0.003514 of",
+        '"spent_microusd": 2014,': '"spent_microusd": 3514,',
+        "so far    $0.003011 of": "so far    $0.004511 of",
+        '"spent_microusd": 3011,': '"spent_microusd": 4511,',
     }
 }
 

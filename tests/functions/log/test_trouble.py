@@ -13,8 +13,8 @@ from botocore.exceptions import (
     ReadTimeoutError,
 )
 
+from ballast.aws_errors import RETRYABLE_CODES, consequences
 from ballast.errors import LogCorrupt, RetryLater, SettingInvalid
-from ballast.log.aws_errors import RETRYABLE_CODES, consequences
 from ballast.log.run_log import RunLog
 from ballast.runtime import Runtime
 from tests.functions.log.broken import BUCKET, BrokenLog

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import RunEnded
+from ballast.log.events import PlanDecided
 from tests.functions.endpoint import Endpoint, says
 from tests.functions.stack import Stack
 
@@ -19,6 +20,22 @@ def test_what_ended_meanwhile_asks_the_model_nothing(stack: Stack, model: Endpoi
     stack.on("planner", "dynamodb", "PutItem", cut)
 
     with pytest.raises(RunEnded, match=run_id):
+        stack.plan(run_id)
+
+    assert model.requests == []
+
+
+def test_what_the_run_went_on_without_asks_the_model_nothing(stack: Stack, model: Endpoint) -> None:
+    run_id = stack.open()
+
+    def cut(params: dict[str, Any]) -> None:
+        if params["Item"]["seq"]["S"] == "0001.model.requested":
+            answer = {"kind": "answer", "text": "Done."}
+            stack.log.record(run_id, PlanDecided(turn=2, planner="fallback", decision=answer))
+
+    stack.on("planner", "dynamodb", "PutItem", cut)
+
+    with pytest.raises(RunEnded, match="gone on without turn 1"):
         stack.plan(run_id)
 
     assert model.requests == []

@@ -13,7 +13,7 @@ from tests.functions.planner.legal import complaints
 from tests.functions.stack import Stack
 from tests.functions.variants import ledger_with
 
-TOOLS = {"look_up_order", "refund_order", "search"}
+TOOLS = {"look_up_order": ["order_id"], "refund_order": ["order_id", "amount_usd"], "search": ["query"]}
 PROSE = [
     # Forms that models were trained with
     '<function=look_up_order>{"order_id": "O-1"}</function>',
@@ -31,7 +31,7 @@ PROSE = [
     'functools[{"name": "x", "arguments": {}}]',
     "```tool_code\nprint(x())\n```",
     'Thought: look.\nAction: look_up_order\nAction Input: {"order_id": "O-1"}',
-    "**Action:** look_up_order",
+    "**Action:** look_up_order\n**Action Input:** O-1",
     # Objects
     '{"name": "look_up_order", "arguments": {"order_id": "O-1"}}',
     '```json\n{"name": "get_weather", "parameters": {"city": "Berlin"}}\n```',
@@ -78,8 +78,8 @@ THOUGHT = [
     ("<thinking>I should look.</thinking>\n\nIt is on its way.", "It is on its way."),
     ("<think>\nHm.\n<think>Hm!</think> Well.\n</think>\nDone.", "Done."),
     ("Hm, the beginning stood in the prompt.\n</think>\n\nDone.", "Done."),
-    ("<Reasoning>Hm.</Reasoning>Done.", "Done."),
-    ('<reflection type="deep">Hm.</reflection>Done.', "Done."),
+    ("<Reasoning>Hm.</Reasoning>\n<answer>Done.</answer>", "Done."),
+    ('<thinking type="deep">Hm.</thinking>Done.', "Done."),
     ("<scratchpad>Hm.</scratchpad><answer>Done.</answer>", "Done."),
     ("<seed:think>Hm.</seed:think>Done.", "Done."),
     ("&lt;think&gt;Hm.&lt;/think&gt;Done.", "Done."),

@@ -7,7 +7,12 @@ from tests.functions.endpoint import Endpoint, says
 from tests.functions.planner.legal import complaints
 from tests.functions.stack import Stack
 
-TOOLS = {"look_up_order", "refund_order", "search", "cancel"}
+TOOLS = {
+    "look_up_order": ["order_id"],
+    "refund_order": ["order_id", "amount_usd"],
+    "search": ["query"],
+    "cancel": ["order_id"],
+}
 SENTENCES = [
     "Your note is there. To change it write: 'I change n-1 because <reason>.'",
     "Send an e-mail with: Order: <order number>, Reason: <reason for return>.",
@@ -76,7 +81,7 @@ LEAKS = [
     ("<|inner_prefix|>Hm.<|inner_suffix|>Done.", "Done."),
     ("Thinking...\nHm.\n...done thinking.\n\nDone.", "Done."),
     ("assistantanalysisHm.assistantfinalDone.", "Done."),
-    ("### Reasoning\nHm.\n### Answer\nDone.", "Done."),
+    ("### Internal reasoning\nHm.\n### Answer\nDone.", "Done."),
     ("**Thinking**\n\nHm.\n\n**Answer**\n\nDone.", "Done."),
     ("## Thought process:\nHm.\n## Final answer:\nDone.", "Done."),
     ("~~~thinking\nHm.\n~~~\nDone.", "Done."),
@@ -87,7 +92,7 @@ LEAKS = [
 NOTHING = ["<thinking>Hm.", "Done. <think>Or is it", "Done.\n<thinking>Hm.", "Hm.</think>", "<|channel>thought\nHm."]
 OBJECTS = [
     ('{"thought": "Hm.", "answer": "Done."}', "Done."),
-    ('{"reasoning": "Hm.", "response": "Done."}', "Done."),
+    ('{"scratchpad": "Hm.", "response": "Done."}', "Done."),
     ('```json\n{"thinking":"Hm.","answer":"Done."}\n```', "Done."),
     *(
         (text, text)
@@ -149,7 +154,7 @@ def test_what_was_done_and_is_said_so_is_answered(stack: Stack, model: Endpoint,
     assert stack.plan(run_id, 2)["kind"] == "answer"
 
 
-@pytest.mark.parametrize("text", ["<private_notes> The note is there.", "[/REASONING]", "<think>The note is there."])
+@pytest.mark.parametrize("text", ["<private_thoughts> The note is there.", "[/REASONING]", "<think>The note is there."])
 def test_a_text_that_says_nothing_rolls_nothing_back_and_its_tag_is_named(
     stack: Stack, model: Endpoint, text: str
 ) -> None:
@@ -266,11 +271,10 @@ LEAKED_CALLS = [
     '{"method":"look_up_order","params":{"order_id":"O-1"}}',
     '{"jsonrpc": "2.0", "id": 1, "method": "search", "params": {"query": "O-1"}}',
     'I\'ll check. {"type":"tool_use","id":"t1","name":"get_weather","input":{"city":"Berlin"}}',
-    '{"search":"O-1"}',
-    "Tool: search\nQuery: O-1",
+    "Tool: search\nquery: O-1",
     "tool_name: search\narguments: O-1",
     "Name: look_up_order\nArguments: O-1",
-    "**Tool:** `search`\n**Query:** O-1",
+    "**Tool:** `search`\n**query:** O-1",
     "Using tool: search\nInput: O-1",
     "Using tool: look_up_order\norder: O-1",
     "<command>refund_order O-1</command>",
@@ -288,7 +292,7 @@ LEAKED_CALLS = [
 @pytest.mark.parametrize("text", NO_CALLS)
 def test_an_honest_answer_is_no_call(text: str) -> None:
     assert spoken(text).text == text
-    assert call_in_prose(text, TOOLS | {"write_note"}) is None
+    assert call_in_prose(text, TOOLS | {"write_note": ["note_id", "text"]}) is None
 
 
 @pytest.mark.parametrize("text", LEAKED_CALLS)

@@ -223,6 +223,19 @@ def test_a_call_that_was_begun_while_the_run_was_cut_may_come_late_whole() -> No
     assert (verdict.status, set(verdict.late)) == ("fits", {one.seq for one in late})
 
 
+@pytest.mark.parametrize(("turn", "fits"), [(1, True), (2, True), (4, True), (5, False)])
+def test_a_planner_before_which_others_failed_without_a_word_may_decide_late(turn: int, fits: bool) -> None:
+    made = Story().opened()
+    log = vouched(made)
+    decision = {"kind": "hand_over", "to": "fallback", "reason": "rolled_back"}
+    body = {"planner": "rollback", "decision": decision}
+    late = Event(run_id=log.events[0].run_id, seq=f"{turn:04d}.plan.decided", at=LATER.isoformat(), body=body)
+
+    verdict = judged(log.but(late))
+
+    assert (verdict.status == "fits") is fits
+
+
 def made_call(made: Story) -> Any:
     """Return the call that was proposed in turn 1."""
 

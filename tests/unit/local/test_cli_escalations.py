@@ -4,6 +4,7 @@ from typing import Any
 
 from ballast.contracts.wire import canonical, sha256
 from ballast.log.event import Event
+from ballast.table import Table
 from local.cli.escalations import listed
 
 CALL = {"tool": "refund_order", "arguments": {"order_id": "O-1", "amount_usd": "40.00"}}
@@ -33,20 +34,17 @@ class Stack:
 
     def __init__(self, *items: dict[str, Any], calls: dict[str, Any], ended: tuple[str, ...] = ()) -> None:
         self.items = {one["escalation_id"]["S"]: one for one in items}
-        self.calls, self.ended, self.session = calls, ended, self
+        self.calls, self.ended = calls, ended
         self.asked: list[set[str]] = []
 
-    def client(self, _service: str) -> "Stack":
-        return self
+    def table(self, logical_id: str) -> Table:
+        return Table(self, logical_id, logical_id)
 
-    def get_paginator(self, _name: str) -> "Stack":
-        return self
-
-    def physical_id(self, logical_id: str) -> str:
-        return logical_id
-
-    def paginate(self, **_: Any) -> list[dict[str, Any]]:
-        return [{"Items": [{"escalation_id": {"S": name}}]} for name in (*self.items, "esc-gone")]
+    def query(self, ExclusiveStartKey: Any = None, **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's
+        names = [*self.items, "esc-gone"]
+        at = 0 if ExclusiveStartKey is None else names.index(ExclusiveStartKey["escalation_id"]["S"]) + 1
+        key = {"escalation_id": {"S": names[at]}}
+        return {"Items": [key]} | ({"LastEvaluatedKey": key} if at + 1 < len(names) else {})
 
     def get_item(self, *, Key: Any, ExpressionAttributeNames: Any, **_: Any) -> dict[str, Any]:  # noqa: N803 - boto3's
         self.asked.append(set(ExpressionAttributeNames.values()))

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from ballast.contracts.notice import binding_shown
 from ballast.errors import InvalidInput
+from ballast.table import Table
 from local.cli.asked import as_it_stands
 from local.cli.mailbox import Mailbox, NobodyWaits
 from local.cli.output import Screen
@@ -30,6 +31,9 @@ class Cloud:
         self.still_needed = 0
         self.item: dict[str, Any] = {}
         self.session = self
+
+    def table(self, logical_id: str) -> Table:
+        return Table(self, logical_id, logical_id)
 
     def client(self, service: str) -> "Cloud":
         return self

@@ -29,6 +29,7 @@ def test_the_operations_are_the_ones_that_were_promised() -> None:
         "GET /runs",
         "GET /runs/{run_id}",
         "GET /runs/{run_id}/events",
+        "GET /runs/{run_id}/timeline",
         "POST /runs/{run_id}/cancel",
         "GET /escalations",
         "GET /escalations/{escalation_id}",

@@ -233,7 +233,8 @@ def test_the_models_own_words_are_not_known() -> None:
     message = {"role": "assistant", "content": [{"text": "O-1"}]}
     decision = {"kind": "call_tools", "calls": [{"tool": "look_up", "arguments": {"order_id": "O-1"}}]}
 
-    assert Log().add("0001.model.responded", message=message, decision=decision).where("O-1") == ""
+    responded = {"attempt": 1, "cost_microusd": 0, "message": message, "decision": decision}
+    assert Log().add("0001.model.responded", **responded).where("O-1") == ""
 
 
 def test_a_value_that_a_call_brought_is_not_learned_from_its_result() -> None:

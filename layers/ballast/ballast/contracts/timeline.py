@@ -14,8 +14,6 @@ out neutralises them. Money is in micro-dollars, durations are in ms, times are 
 ``[turn, index]``. A text that the log does not say is "", a number or a position null.
 """
 
-from __future__ import annotations
-
 import json
 from typing import Any, Literal
 
@@ -32,7 +30,12 @@ _Str = InstanceOf[str]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_serialization_defaults_required=True,
+        defer_build=True,  # a function that serves it seldom starts no later for it
+    )
 
 
 class Unreadable(_Part):

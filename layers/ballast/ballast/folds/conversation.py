@@ -78,7 +78,7 @@ def prompt_digest(run: Run, prompt: Prompt, inference: Mapping[str, Any]) -> str
     def answered(before: _Written, requested: ModelRequested, responded: ModelResponded) -> _Written:
         return before.extended(requested, lambda seq: run.by_seq[seq].digest).answered(said(responded))
 
-    written = run.along(prompt.after, "written", _Written(), answered)
+    written = run.as_shown.along(prompt.after, "written", _Written(), answered)
     whole = _Written(
         canonical(prompt.system),
         canonical(prompt.tools),

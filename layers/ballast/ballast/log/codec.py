@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from ballast.contracts.secret import SEALED
 from ballast.contracts.wire import canonical, complaints, sha256
 from ballast.log.event import Event
+from ballast.table import Item
 
 #: Shorter bodies are left as readable text in the table.
 COMPRESS_OVER_BYTES = 1_024
@@ -29,24 +30,19 @@ _CONTENT = frozenset({"body", "packed", "payload"})
 _OF_THE_EVENT = frozenset({"run_id", "seq", "at", "digest"}) | _CONTENT
 
 
-def encode(event: Event, written: Mapping[str, Any]) -> tuple[dict[str, Any], bytes | None]:
-    """Return the item in DynamoDB's wire form, and the bytes that must be in S3 before it is written.
+def encode(event: Event, written: Mapping[str, Any]) -> tuple[Item, bytes | None]:
+    """Return the item, and the bytes that must be in S3 before it is written.
 
     ``written`` is the event's body as it is stored: with sensitive values sealed.
     """
     text = canonical(written)
-    item: dict[str, Any] = {
-        "run_id": {"S": event.run_id},
-        "seq": {"S": event.seq},
-        "at": {"S": event.at},
-        "digest": {"S": event.digest},
-    }
+    item: Item = {"run_id": event.run_id, "seq": event.seq, "at": event.at, "digest": event.digest}
     if len(text) <= COMPRESS_OVER_BYTES:
-        return item | {"body": {"S": text}}, None
+        return item | {"body": text}, None
     packed = zlib.compress(text.encode("ascii"), 6)
     if len(packed) <= CLAIM_CHECK_OVER_BYTES:
-        return item | {"packed": {"B": packed}}, None
-    return item | {"payload": {"S": payload_key(packed)}}, packed
+        return item | {"packed": packed}, None
+    return item | {"payload": payload_key(packed)}, packed
 
 
 def payload_key(packed: bytes) -> str:
@@ -58,7 +54,7 @@ def payload_of(item: Mapping[str, Any]) -> str | None:
     """Return the S3 key that ``item`` points to, if any. Raises ``ValueError`` if that is no payload's key."""
     if "payload" not in item:
         return None
-    key = item["payload"].get("S")
+    key = item["payload"]
     if not isinstance(key, str) or not _PAYLOAD_KEY.fullmatch(key):
         raise ValueError("its payload is no key of a payload")
     return key
@@ -66,13 +62,12 @@ def payload_of(item: Mapping[str, Any]) -> str | None:
 
 def kept_beside(item: Mapping[str, Any], tokens: Mapping[str, Any]) -> dict[str, str]:
     """Return what an item has beside its event, and a hash of the ciphertexts that ``tokens`` stand for."""
-    beside = {name: _plain(value) for name, value in item.items() if name not in _OF_THE_EVENT}
+    beside = {name: _told(value) for name, value in item.items() if name not in _OF_THE_EVENT}
     return beside | ({SEALED: sha256(canonical(tokens))} if tokens else {})
 
 
-def _plain(value: Mapping[str, Any]) -> str:
-    kept = next(iter(value.values()), "")
-    return bytes(kept).hex() if isinstance(kept, bytes | bytearray) else str(kept)
+def _told(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def decode(item: Mapping[str, Any], payload: bytes | None) -> Event:
@@ -83,14 +78,11 @@ def decode(item: Mapping[str, Any], payload: bytes | None) -> Event:
     if len(_CONTENT & item.keys()) != 1:
         raise ValueError("it has no content, or more than one")
     try:
-        if "body" in item:
-            text = item["body"]["S"]
-        else:
-            text = _unpacked(payload if payload is not None else item["packed"]["B"])
+        text = item["body"] if "body" in item else _unpacked(item["packed"] if payload is None else payload)
         body = json.loads(text, parse_constant=_no_number)
         if text.count("[") + text.count("{") > MOST_LEVELS:
             _check_levels(body)
-        return Event(run_id=item["run_id"]["S"], seq=item["seq"]["S"], at=item["at"]["S"], body=body)
+        return Event(run_id=item["run_id"], seq=item["seq"], at=item["at"], body=body)
     except ValidationError as problem:
         raise ValueError(complaints(problem)) from None
     except KeyError as problem:

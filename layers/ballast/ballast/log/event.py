@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError
 from ballast.contracts.planner import Planner
 from ballast.contracts.wire import Wire, canonical, complaints, sha256
 from ballast.errors import LogCorrupt
-from ballast.log.events import KINDS, Fact, ModelResponded, Other, lenient
+from ballast.log.events import KINDS, Fact, Other
 from ballast.log.keys import SEQ, Key
 
 #: What reading an event raises that is not as Ballast writes it. Whoever may write the log may put any item there.
@@ -83,23 +83,6 @@ class Event(Wire):
             raise LogCorrupt(f"{self.run_id} {self.seq}: {complaints(problem)}.") from None
         except ValueError as problem:
             raise LogCorrupt(f"{self.run_id} {self.seq}: {problem}.") from None
-
-    @property
-    def mended(self) -> Event:
-        """The same event, whose fact says what can be read of its body: to show it, and never to act on it.
-
-        The event itself where all of it can be read. Else see ``ballast.log.events.lenient``.
-        """
-        try:
-            _ = self.fact
-        except LogCorrupt:
-            # The key says the attempt; of a completion, whose key does not, the body.
-            doubled = "attempt" if self.name != ModelResponded.NAME else None
-            body = {name: value for name, value in self.body.items() if name != doubled}
-            made = self.model_copy()
-            vars(made)["fact"] = lenient(KINDS.get(self.name, Other)).read(self.key, body)
-            return made
-        return self
 
     @cached_property
     def turn(self) -> int:

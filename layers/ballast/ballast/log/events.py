@@ -26,29 +26,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import cache, partial
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    InstanceOf,
-    PlainSerializer,
-    PlainValidator,
-    Strict,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-    create_model,
-)
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PlainSerializer, PlainValidator, Strict
 
 from ballast.contracts.decision import Decision, ToolCall, recorded_decision
 from ballast.contracts.effects import Effects
 from ballast.contracts.planner import Planner
 from ballast.contracts.task import LAST_TURN, HandedOver
 from ballast.contracts.wire import canonical
-from ballast.errors import LogCorrupt
 from ballast.log.keys import Key
 
 
@@ -731,40 +717,3 @@ _KINDS: tuple[type[Fact], ...] = (
     ApprovalVoid,
 )
 KINDS: Mapping[str, type[Fact]] = {kind.NAME: kind for kind in _KINDS}
-
-
-# ── what can be read of a garbled body ───────────────────────────────────────────────────────────────────────────
-
-#: What stands for a field that must be there and cannot be read.
-_NOTHING: Mapping[Any, Any] = {int: 0, str: "", bool: False}
-
-
-@cache
-def lenient(kind: type[Fact]) -> type[Fact]:
-    """Return the same kind of fact, of which any body can be read: to show it, and never to act on it.
-
-    A field that is missing or garbled has its default, else 0, "", False or None.
-    """
-    fields: dict[str, Any] = {}
-    for name, info in kind.model_fields.items():
-        nothing = _NOTHING.get(info.annotation) if info.is_required() else info.get_default(call_default_factory=True)
-        if name == "attempt":
-            nothing = 1
-        forgiving = WrapValidator(partial(_or_nothing, nothing))
-        kept = Field(default=nothing, alias=info.alias) if info.alias else Field(default=nothing)
-        fields[name] = (_annotated(info, forgiving), kept)
-    return cast(type[Fact], create_model(f"Lenient{kind.__name__}", __base__=kind, **fields))
-
-
-def _annotated(info: FieldInfo, last: WrapValidator) -> Any:
-    found: Any = info.annotation
-    for one in (*info.metadata, last):
-        found = Annotated[found, one]
-    return found
-
-
-def _or_nothing(nothing: Any, value: Any, read: ValidatorFunctionWrapHandler) -> Any:
-    try:
-        return read(value)
-    except (LogCorrupt, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RecursionError):
-        return nothing

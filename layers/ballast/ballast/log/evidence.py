@@ -326,6 +326,10 @@ def _check_uncovered(it: _Check) -> tuple[str, ...]:
     return tuple(late)
 
 
+#: Agent, rollback, fallback and people: each takes a turn, and hands over to the next one where it fails.
+_PLANNERS = 4
+
+
 def _may_be_late(event: Event, told: Run, run: Run) -> bool:
     """Say whether work that was under way when the run ended writes such an event, or an operator who corrects it.
 
@@ -349,9 +353,9 @@ def _may_be_late(event: Event, told: Run, run: Run) -> bool:
     ended = run.fact(RunEnded)
     if ended is None or ended.status == "answered":
         return False
-    # It was cut, in the middle of whatever it did.
+    # It was cut, in the middle of whatever it did, or failed: a planner that could not write left no entry in its turn.
     last = max((one.turn for one in told if one.turn < LAST_TURN), default=0)
-    return max(1, last) <= event.turn <= last + 1
+    return max(1, last) <= event.turn <= last + _PLANNERS
 
 
 def _check_settled(it: _Check, run: Run) -> None:

@@ -7,12 +7,11 @@ refused). Both are in the order of time, and a moment behind the log.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
-from ballast.log.aws_errors import consequences
 from ballast.log.run_log import LogSettings
 from ballast.runtime import Runtime
+from ballast.table import Query, Table, between, equals
 
 #: Each index and its partition key.
 INDEXES = {"by_tenant": "tenant", "by_outcome": "outcome"}
@@ -41,13 +40,12 @@ class Found:
 class RunIndex:
     """The indexes, as a function with the right to read them sees them."""
 
-    dynamodb: Any
-    table: str
+    table: Table
 
     @classmethod
     def of(cls, runtime: Runtime) -> RunIndex:
         """Put it together; once per runtime."""
-        return cls(runtime.client("dynamodb"), LogSettings.of(runtime).run_log_table)
+        return cls(Table.of(runtime, LogSettings.of(runtime).run_log_table, "RUN_LOG_TABLE"))
 
     def find(
         self,
@@ -63,22 +61,15 @@ class RunIndex:
         ``since`` and ``until`` (ISO 8601, UTC; both inclusive) bound their time; ``after`` is the last one seen.
         """
         ((key, value),) = attributes.items()
-        names, values = {"#key": key, "#at": "at"}, {":key": {"S": value}}
         # Sorts before and after every time that there is.
-        values |= {":since": {"S": since or "0"}, ":until": {"S": until or ":"}}
-        query: dict[str, Any] = {
-            "TableName": self.table,
-            "IndexName": next(index for index, partition in INDEXES.items() if partition == key),
-            "KeyConditionExpression": "#key = :key AND #at BETWEEN :since AND :until",
-            "ExpressionAttributeNames": names,
-            "ExpressionAttributeValues": values,
-            "ScanIndexForward": False,
-            "Limit": limit,
-        }
-        if after is not None:
-            seen = {"run_id": after.run_id, "seq": after.seq, "at": after.at, key: value}
-            query["ExclusiveStartKey"] = {name: {"S": part} for name, part in seen.items()}
-        with consequences(f"Table {self.table} (RUN_LOG_TABLE)"):
-            page = self.dynamodb.query(**query)
-        found = tuple(Found(item["run_id"]["S"], item["seq"]["S"], item["at"]["S"]) for item in page["Items"])
-        return found, "LastEvaluatedKey" in page
+        in_time = between("at", since or "0", until or ":")
+        query = Query(
+            equals(key, value) & in_time,
+            index=next(index for index, partition in INDEXES.items() if partition == key),
+            descending=True,
+            limit=limit,
+            after=None if after is None else {**asdict(after), key: value},
+        )
+        page = self.table.page(query)
+        found = tuple(Found(item["run_id"], item["seq"], item["at"]) for item in page.items)
+        return found, page.after is not None

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, Field
 
+from ballast.aws_errors import consequences, readable
 from ballast.contracts.secret import SEALED, Finder, Secret
 from ballast.contracts.sent import sent
 from ballast.contracts.wire import canonical
-from ballast.errors import AnswerUnsigned, LogCorrupt, RetryLater
-from ballast.log.aws_errors import consequences, readable
+from ballast.errors import AnswerUnsigned, LogCorrupt
 from ballast.log.codec import MOST_BYTES, decode, encode, kept_beside, payload_of
 from ballast.log.event import GARBLED, Event, order
 from ballast.log.events import Fact, RunEnded, RunOpened
@@ -23,6 +23,7 @@ from ballast.log.seal import Seal, shown, split
 from ballast.log.signature import Signatures
 from ballast.run import Run
 from ballast.runtime import Runtime, Settings
+from ballast.table import Condition, Item, Put, Query, Table, absent, at_least, begins_with, equals
 
 FactT = TypeVar("FactT", bound=Fact)
 _FORGED = (
@@ -31,13 +32,10 @@ _FORGED = (
 )
 #: As long as an execution may run (``TimeoutSeconds`` in statemachine/agent.asl.yaml), waits for people included.
 LONGEST_RUN_DAYS = 40
-_BEGINS = "run_id = :run_id AND begins_with(seq, :begin)"
 #: A warm function serves a few runs at a time.
 _KEPT_OPENINGS = 64
 #: A process keeps the runs that it follows while they have together at most so many events, of some KB each.
 _FOLLOWED_EVENTS = 4_000
-#: DynamoDB's limit, and how often what it left unread is asked for again.
-_KEYS_A_BATCH, _BATCH_ATTEMPTS = 100, 5
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,11 @@ class Unreadable:
 def _said(problem: Exception) -> str:
     """Return what is wrong, without what was found there: only our own words are sure not to quote it."""
     return str(problem) if isinstance(problem, ValueError | LogCorrupt) else type(problem).__name__
+
+
+def _of_run(run_id: str, within: Condition | None = None, limit: int | None = None) -> Query:
+    its_events = equals("run_id", run_id)
+    return Query(its_events if within is None else its_events & within, consistent=True, limit=limit)
 
 
 def _outlives_a_run(days: int) -> int:
@@ -98,14 +101,14 @@ class RunLog:
 
     def __init__(
         self,
-        dynamodb: Any,
+        table: Table,
         s3: Any,
         settings: LogSettings,
         clock: Callable[[], datetime],
         seal: Seal | None = None,
         signatures: Signatures | None = None,
     ) -> None:
-        self._dynamodb = dynamodb
+        self._table = table
         self._s3 = s3
         self._settings = settings
         self._clock = clock
@@ -114,7 +117,7 @@ class RunLog:
         self._openings: dict[str, tuple[Event, ...]] = {}
         self._secrets: dict[str, frozenset[Secret]] = {}
         self._unsigned: dict[str, dict[str, Event]] = {}
-        self._followed: dict[str, Run] = {}
+        self._followed: dict[str, tuple[Run, int]] = {}
 
     @classmethod
     def of(cls, runtime: Runtime, seal: Seal | None = None, signatures: Signatures | None = None) -> RunLog:
@@ -124,7 +127,8 @@ class RunLog:
         answers unverified, which is for who shows or proposes, and not for who acts.
         """
         settings = LogSettings.of(runtime)
-        made = cls(runtime.lazy("dynamodb"), runtime.lazy("s3"), settings, runtime.clock, seal, signatures)
+        table = Table.of(runtime, settings.run_log_table, "RUN_LOG_TABLE")
+        made = cls(table, runtime.lazy("s3"), settings, runtime.clock, seal, signatures)
         if seal is not None:
             runtime.mask_by(made.masked)
         return made
@@ -171,9 +175,9 @@ class RunLog:
         written = event.body
         if self._seal is not None:
             event, written = self._seal.close(event, self._learned(run_id, event.body))
-        beside: dict[str, Any] = {name: {"S": value} for name, value in (index or {}).items()}
+        beside: Item = dict(index or {})
         if (expires_at := self._settings.expires_at(now)) is not None:
-            beside["expires_at"] = {"N": str(expires_at)}
+            beside["expires_at"] = expires_at
         if self._signatures is not None:
             beside |= self._signatures.sign(event, written)
         event = event.with_stored(kept_beside(beside, written.get(SEALED, {})))
@@ -186,18 +190,12 @@ class RunLog:
         if payload is not None and key is not None:
             with consequences(f"Bucket {self._settings.payload_bucket} (PAYLOAD_BUCKET)"):
                 self._s3.put_object(Bucket=self._settings.payload_bucket, Key=key, Body=payload)
-        nobody_was_here_before = "attribute_not_exists(run_id)"
-        with consequences(self._table):
-            try:
-                self._dynamodb.put_item(
-                    TableName=self._settings.run_log_table,
-                    Item=item,
-                    ConditionExpression=nobody_was_here_before,
-                    ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                )
-            except self._dynamodb.exceptions.ConditionalCheckFailedException as already:
-                return self._decoded(already.response["Item"])
-        return event
+        nobody_was_here_before = absent("run_id")
+        answer = self._table.write(Put(item, nobody_was_here_before), show=True)
+        if answer.written:
+            return event
+        assert answer.item is not None
+        return self._decoded(answer.item)
 
     def read(self, run_id: str) -> Run:
         """Return the run with all its events; it has none if there is no such run.
@@ -206,28 +204,27 @@ class RunLog:
         Raises ``LogCorrupt`` where a digest does not match.
         """
         self._unsigned.pop(run_id, None)
-        return Run(self._query(run_id, "run_id = :run_id", {}), self.unsigned(run_id))
+        return Run(self._query(run_id), self.unsigned(run_id))
 
-    def follow(self, run_id: str) -> Run:
-        """Return the run as ``read`` does; where it was followed here before, only what is newer is read.
+    def follow(self, run_id: str, turn: int) -> Run:
+        """Return the run as ``read`` does, for who works at ``turn``; where it was followed here before, what is newer.
 
-        Events never change, and a turn is over when the next one begins: so the newest turn that is known here, and
-        what comes after it, is asked for, in as many bytes however long the run is. Not there is what was recorded
-        since in an earlier turn, by an attempt that had been given up: what it began stays in doubt, and what it
-        reserved stays charged, as long as its outcome is not seen. So this is for who plans or executes the next step;
-        who settles, vouches or shows a run reads it whole. Raises as ``read``.
+        Events never change, and a turn is over when another one is worked at. So what is asked for begins with the turn
+        that was worked at here before: as many bytes however long the run is. Not there is what was recorded since in
+        an earlier turn, by an attempt that had been given up: what it began stays in doubt and what it reserved stays
+        charged as long as its outcome is not seen, and it pays for nothing, see ``goes_on_after``. Who settles, vouches
+        for or shows a run reads it whole. Raises as ``read``.
         """
-        known = self._followed.pop(run_id, None)
+        known, began = self._followed.pop(run_id, (None, 0))
         if known is None:
             run = self.read(run_id)
         else:
-            begins = {":begin": {"S": f"{known.newest_turn:04d}."}}
-            found = self._query(run_id, "run_id = :run_id AND seq >= :begin", begins)
+            found = self._query(run_id, at_least("seq", f"{min(began, turn):04d}."))
             new = (event for event in found if known.event(event.seq) is None)
             run = known.with_event(*new, unsigned=self.unsigned(run_id))
         if len(run) <= _FOLLOWED_EVENTS:
-            self._followed[run_id] = run  # the newest stands last
-            while sum(map(len, self._followed.values())) > _FOLLOWED_EVENTS:
+            self._followed[run_id] = run, turn  # the newest stands last
+            while sum(len(kept) for kept, _ in self._followed.values()) > _FOLLOWED_EVENTS:
                 self._followed.pop(next(iter(self._followed)))
         return run
 
@@ -235,7 +232,7 @@ class RunLog:
         """Return as ``read`` what can be read of the run, and what cannot: for who shows a run, and does not act."""
         unreadable: list[Unreadable] = []
         self._unsigned.pop(run_id, None)
-        items = self._items(self._asking(run_id, "run_id = :run_id", {}))
+        items = self._table.all(_of_run(run_id))
         return Run(self._in_order(items, unreadable), self.unsigned(run_id)), tuple(unreadable)
 
     def examine(self, run_id: str) -> tuple[Run, dict[str, str]]:
@@ -249,18 +246,26 @@ class RunLog:
 
         As many bytes however long the run is. The opening never changes, so it is read once.
         """
-        opening = self._openings.get(run_id) or self._query(run_id, _BEGINS, {":begin": {"S": RunOpened.key()}})
+        opening = self._openings.get(run_id) or self._query(run_id, begins_with("seq", RunOpened.key()))
         if len(self._openings) >= _KEPT_OPENINGS:
             self._openings.clear()
         self._openings[run_id] = opening
-        found = self._query(run_id, _BEGINS, {":begin": {"S": f"{turn:04d}."}})
+        found = self._query(run_id, begins_with("seq", f"{turn:04d}."))
         return Run(opening + found, self.unsigned(run_id))
+
+    def goes_on_after(self, run_id: str, turn: int) -> bool:
+        """Say whether the run has ended, or has come to a later turn; strongly consistent, and one small read.
+
+        Whoever has reserved money in ``turn`` asks before it is spent. Where this says no, everybody who reads the run
+        later sees the reservation: also who follows it, since they begin with a turn that is no later.
+        """
+        later = at_least("seq", f"{turn + 1:04d}.")
+        return self._table.count(_of_run(run_id, later, limit=1)) > 0
 
     def has_ended(self, run_id: str) -> bool:
         """Say whether the run's ending is on the record; strongly consistent, and one small read."""
-        query = self._asking(run_id, _BEGINS, {":begin": {"S": RunEnded.key()}})
-        with consequences(self._table):
-            return bool(self._dynamodb.query(**query, Select="COUNT", Limit=1)["Count"])
+        its_ending = begins_with("seq", RunEnded.key())
+        return self._table.count(_of_run(run_id, its_ending, limit=1)) > 0
 
     def read_keys(
         self, keys: Sequence[tuple[str, str]], unreadable: list[Unreadable] | None = None
@@ -270,72 +275,34 @@ class RunLog:
         With ``unreadable`` what cannot be read is added there, and hides nothing else. Raises ``RetryLater`` where
         DynamoDB keeps leaving some unread, and ``LogCorrupt``.
         """
-        table = self._settings.run_log_table
-        found: dict[tuple[str, str], Event] = {}
-        for start in range(0, len(keys), _KEYS_A_BATCH):
-            wanted: Any = [
-                {"run_id": {"S": run}, "seq": {"S": seq}} for run, seq in keys[start : start + _KEYS_A_BATCH]
-            ]
-            for _ in range(_BATCH_ATTEMPTS):
-                with consequences(self._table):
-                    page = self._dynamodb.batch_get_item(RequestItems={table: {"Keys": wanted, "ConsistentRead": True}})
-                for event in self._in_order(page["Responses"].get(table, []), unreadable):
-                    found[event.run_id, event.seq] = event
-                wanted = page.get("UnprocessedKeys", {}).get(table, {}).get("Keys")
-                if not wanted:
-                    break
-            else:
-                raise RetryLater(f"{self._table} leaves keys unread; try again.")
-        return found
+        found = self._table.batch_get([{"run_id": run_id, "seq": seq} for run_id, seq in keys])
+        return {(event.run_id, event.seq): event for event in self._in_order(found, unreadable)}
 
     def read_turns(
-        self, run_id: str, from_turn: int, at_least: int, unreadable: list[Unreadable] | None = None
+        self, run_id: str, from_turn: int, events: int, unreadable: list[Unreadable] | None = None
     ) -> tuple[tuple[Event, ...], bool]:
-        """Return whole turns from ``from_turn`` on, ``at_least`` so many events, and whether there are more.
+        """Return whole turns from ``from_turn`` on, at least so many ``events``, and whether there are more.
 
         In the order of the work; reads no more of a long run than that. ``unreadable``: as in ``read_keys``.
         """
-        items: list[dict[str, Any]] = []
+        items: list[Item] = []
         # Before the first turn there may be keys of no form that Ballast writes; they are told, too.
-        begin = f"{from_turn:04d}." if from_turn else "\x00"
-        query = self._asking(run_id, "run_id = :run_id AND seq >= :begin", {":begin": {"S": begin}})
-        query["Limit"] = at_least + 1
+        query = _of_run(run_id, at_least("seq", f"{from_turn:04d}." if from_turn else "\x00"), limit=events + 1)
         while True:
-            with consequences(self._table):
-                page = self._dynamodb.query(**query)
-            items += page["Items"]
-            if "LastEvaluatedKey" not in page:
+            page = self._table.page(query)
+            items += page.items
+            if page.after is None:
                 return self._in_order(items, unreadable), False
             # The newest turn may be cut in the middle.
-            whole = [item for item in items if item["seq"]["S"][:4] != items[-1]["seq"]["S"][:4]]
-            if len(whole) >= at_least:
+            whole = [item for item in items if item["seq"][:4] != items[-1]["seq"][:4]]
+            if len(whole) >= events:
                 return self._in_order(whole, unreadable), True
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+            query = replace(query, after=page.after)
 
-    def _query(self, run_id: str, condition: str, values: dict[str, Any]) -> tuple[Event, ...]:
-        return self._in_order(self._items(self._asking(run_id, condition, values)))
+    def _query(self, run_id: str, within: Condition | None = None) -> tuple[Event, ...]:
+        return self._in_order(self._table.all(_of_run(run_id, within)))
 
-    def _items(self, query: dict[str, Any]) -> list[dict[str, Any]]:
-        items: list[dict[str, Any]] = []
-        while True:
-            with consequences(self._table):
-                page = self._dynamodb.query(**query)
-            items += page["Items"]
-            if "LastEvaluatedKey" not in page:
-                return items
-            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
-
-    def _asking(self, run_id: str, condition: str, values: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "TableName": self._settings.run_log_table,
-            "KeyConditionExpression": condition,
-            "ExpressionAttributeValues": {":run_id": {"S": run_id}, **values},
-            "ConsistentRead": True,
-        }
-
-    def _in_order(
-        self, items: Iterable[dict[str, Any]], unreadable: list[Unreadable] | None = None
-    ) -> tuple[Event, ...]:
+    def _in_order(self, items: Iterable[Item], unreadable: list[Unreadable] | None = None) -> tuple[Event, ...]:
         """Return the events of ``items``. What cannot be read raises ``LogCorrupt``, or is added to ``unreadable``."""
         events = []
         for item in items:
@@ -345,12 +312,12 @@ class RunLog:
                 if unreadable is None:
                     raise
                 why = str(problem).partition(": ")[2]
-                at = str(item.get("at", {}).get("S", ""))
+                at = str(item.get("at", ""))
                 beside = kept_beside(item, {})
-                unreadable.append(Unreadable(item["run_id"]["S"], item["seq"]["S"], at, why, beside))
+                unreadable.append(Unreadable(item["run_id"], item["seq"], at, why, beside))
         return tuple(sorted(filter(None, events), key=order))
 
-    def _believed(self, item: dict[str, Any]) -> Event | None:
+    def _believed(self, item: Item) -> Event | None:
         """Return the event, None where it claims to be a person's and is not signed."""
         try:
             event = self._decoded(item)
@@ -375,16 +342,12 @@ class RunLog:
             self._unsigned.clear()
         self._unsigned.setdefault(event.run_id, {})[event.seq] = event
 
-    @property
-    def _table(self) -> str:
-        return f"Table {self._settings.run_log_table} (RUN_LOG_TABLE)"
-
-    def _decoded(self, item: dict[str, Any]) -> Event:
+    def _decoded(self, item: Item) -> Event:
         """Return the event of ``item``. Whatever is wrong with that is ``LogCorrupt``, and names the event.
 
         Whoever may write the log may put any item there: no reader falls over it.
         """
-        where = f"{item['run_id']['S']} {item['seq']['S']}"
+        where = f"{item['run_id']} {item['seq']}"
         try:
             key = payload_of(item)
             stored = decode(item, None if key is None else self._payload(key))
@@ -393,7 +356,7 @@ class RunLog:
             digest = event.digest
         except GARBLED as problem:
             raise LogCorrupt(f"{where}: cannot be decoded: {_said(problem)}.") from None
-        if digest != item.get("digest", {}).get("S"):
+        if digest != item.get("digest"):
             raise LogCorrupt(f"{where}: the content does not match its digest; somebody changed the log.")
         if self._signatures is not None and not self._signatures.hold(stored, item):
             raise AnswerUnsigned(f"{where}: {_FORGED}", event=event)

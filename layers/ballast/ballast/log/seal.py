@@ -18,10 +18,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ballast.aws_errors import consequences
 from ballast.contracts.secret import SEALED, Finder, Secret, masked, opened, sealed, without_tokens
 from ballast.errors import NAMES as OUR_NAMES
 from ballast.errors import LogCorrupt, SettingInvalid
-from ballast.log.aws_errors import consequences
 from ballast.log.event import Event
 from ballast.runtime import Runtime, Settings
 

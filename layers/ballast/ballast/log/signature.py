@@ -20,8 +20,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from ballast.aws_errors import consequences
 from ballast.contracts.wire import canonical, sha256
-from ballast.log.aws_errors import consequences
 from ballast.log.event import Event, is_a_persons
 from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings
@@ -78,7 +78,7 @@ class Signatures:
         if not self.signs or not is_a_persons(event.name, written):
             return {}
         signed = message(event.run_id, event.seq, event.at, written)
-        return {"mac": {"B": self._made(signed)}}
+        return {"mac": self._made(signed)}
 
     def hold(self, event: Event, item: Mapping[str, Any]) -> bool:
         """Say whether ``event``, with its body as ``item`` has it, may be believed; report one that may not.
@@ -87,11 +87,12 @@ class Signatures:
         """
         if not is_a_persons(event.name, event.body):
             return True
-        mac = item.get("mac", {}).get("B", b"")
+        kept = item.get("mac")
+        mac = kept if isinstance(kept, bytes) else b""
         signed = message(event.run_id, event.seq, event.at, event.body)
-        known = signed, bytes(mac)
+        known = signed, mac
         if known not in self._verdicts:
-            valid = len(mac) == _MAC_BYTES and self._valid(signed, bytes(mac))
+            valid = len(mac) == _MAC_BYTES and self._valid(signed, mac)
             if len(self._verdicts) >= _KEPT_VERDICTS:
                 self._verdicts.clear()
             self._verdicts[known] = valid

@@ -19,6 +19,7 @@ from pydantic import TypeAdapter
 
 from ballast.errors import RetryLater
 from ballast.playbook.failed import ToolFailed
+from ballast.table import Item, Update, absent, plain, wire
 
 if TYPE_CHECKING:
     from ballast.playbook.context import ToolContext
@@ -78,28 +79,16 @@ def written_once(ctx: "ToolContext", *, table: str, key: str, result: type[Resul
     return None if recorded is None else TypeAdapter(result).validate_json(recorded)
 
 
-def _marker(ctx: "ToolContext") -> dict[str, str]:
-    return {"S": f"marker#{ctx.idempotency_key}"}
+def _key(ctx: "ToolContext", key: str) -> Item:
+    return {key: f"marker#{ctx.idempotency_key}"}
 
 
 def _recorded(ctx: "ToolContext", table: str, key: str) -> str | None:
-    found = ctx.client("dynamodb").get_item(TableName=table, Key={key: _marker(ctx)}, ConsistentRead=True)
-    return str(found["Item"]["result"]["S"]) if "Item" in found else None
+    found = ctx.client("dynamodb").get_item(TableName=table, Key=wire(_key(ctx, key)), ConsistentRead=True)
+    return str(plain(found["Item"])["result"]) if "Item" in found else None
 
 
 def _mark(ctx: "ToolContext", table: str, key: str, result: str) -> dict[str, Any]:
     # An Update, though the item is new: the executor's role then needs no right to replace whole records.
-    return {
-        "Update": {
-            "TableName": table,
-            "Key": {key: _marker(ctx)},
-            "UpdateExpression": "SET #result = :result, #run_id = :run_id, #at = :at",
-            "ConditionExpression": "attribute_not_exists(#key)",
-            "ExpressionAttributeNames": {"#key": key, "#result": "result", "#run_id": "run_id", "#at": "at"},
-            "ExpressionAttributeValues": {
-                ":result": {"S": result},
-                ":run_id": {"S": ctx.run_id},
-                ":at": {"S": ctx.now.isoformat()},
-            },
-        }
-    }
+    recorded = {"result": result, "run_id": ctx.run_id, "at": ctx.now.isoformat()}
+    return {"Update": Update(_key(ctx, key), set=recorded, only_if=absent(key)).request(table)}
