@@ -1,4 +1,4 @@
-"""Lambda: the HTTP API of the spend breaker. Shows it to everybody, and lets operators set it."""
+"""Lambda: the HTTP API of money. Shows the spend breaker and the windows, and lets operators set the breaker."""
 
 from typing import Annotated, Any
 
@@ -13,6 +13,7 @@ from ballast.http.front import Front
 from ballast.http.problem import Problem
 from ballast.runtime import Runtime, lambda_runtime
 from functions.budget.keeper import Keeper
+from functions.budget.last_day import Budget, LastDay
 from functions.budget.orders import BreakerReport, NewMode, report, report_for_tenant
 
 _JSON = "application/json"
@@ -51,6 +52,23 @@ def set_breaker(body: NewMode) -> Response[BreakerReport]:
     now, by = app.runtime.clock(), app.caller.principal
     app.runtime.get(Keeper.of).change(body.tenant, lambda breaker: body.applied(breaker, by=by, now=now))
     return Response(200, _JSON, _shown(body.tenant), dict(_FRESH))
+
+
+@app.get(
+    "/budget",
+    summary="Show what the last day took of the money windows",
+    description="A tenant sees its own; an operator those of all tenants together, or of the tenant that it names.",
+    tags=["budget"],
+    operation_id="getBudget",
+    responses=responses(ok="The windows."),
+)
+def get_budget(
+    tenant: Annotated[Name | None, Query(description="Whose; for operators. All together if left out.")] = None,
+) -> Response[Budget]:
+    """Return the limits, today, and the last 24 hours."""
+    who = app.caller
+    whose = tenant if who.tenant is None else who.tenant_for(tenant)
+    return Response(200, _JSON, app.runtime.get(LastDay.of).budget(whose), dict(_FRESH))
 
 
 def _shown(tenant: str | None) -> BreakerReport:

@@ -20,7 +20,7 @@ from ballast.http.describe import responses
 from ballast.http.front import Front
 from ballast.http.problem import Problem, conflict, invalid_fields, not_found
 from ballast.runtime import Runtime, lambda_runtime
-from functions.intake.contract import ENDED, EventPage, Me, NewRun, Run, RunPage, Status, TimelinePage
+from functions.intake.contract import ENDED, Activity, EventPage, Me, NewRun, Run, RunPage, Status, TimelinePage
 from functions.intake.listing import Listing, Wanted
 from functions.intake.preference import MAX_WAIT_S, preference
 from functions.intake.reading import RunExpired, Runs, pending
@@ -141,6 +141,21 @@ def list_runs(
     """Return a page of the tenant's runs, newest first."""
     wanted = Wanted(app.caller.tenant_for(tenant), status, since, until)
     return Response(200, _JSON, app.runtime.get(Listing.of).page(wanted, limit, next_token), dict(_FRESH))
+
+
+@app.get(
+    "/activity",
+    summary="Count the last day's runs",
+    description="By hour: what came in, what was answered, and how much of it not by the agent.",
+    tags=["runs"],
+    operation_id="getActivity",
+    responses=responses(ok="The last 24 hours."),
+)
+def get_activity(
+    tenant: Annotated[Name | None, Query(description="Whose; only an operator may name another's.")] = None,
+) -> Response[Activity]:
+    """Return the last 24 hours of the tenant's runs."""
+    return Response(200, _JSON, app.runtime.get(Listing.of).activity(app.caller.tenant_for(tenant)), dict(_FRESH))
 
 
 @app.get(

@@ -152,6 +152,33 @@ class RunPage(Wire):
     next: str | None
 
 
+class ActiveHour(Wire):
+    """An hour of UTC: the runs that came in it, and the answers that it saw.
+
+    since      its beginning
+    runs       the runs that were started in it, refused ones included
+    answered   the runs that were answered in it
+    looked_at  of how many of these answers it was read who gave them: the newest, at most 10
+    by_others  how many of those are not the agent's
+    """
+
+    since: Time
+    runs: int
+    answered: int
+    looked_at: int
+    by_others: int
+
+
+class Activity(Wire):
+    """The last 24 hours of a tenant's runs, oldest first; the last one is not over.
+
+    Fewer hours where there are too many runs to count: those that are shown are counted whole.
+    """
+
+    tenant: Name
+    hours: tuple[ActiveHour, ...]
+
+
 class TimelinePage(Timeline):
     """A run's story: its header, and turns in their order.
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from ballast.contracts.task import LAST_TURN
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
 from ballast.http.problem import invalid
-from ballast.log.event import Event
+from ballast.log.event import GARBLED, Event
 from ballast.log.events import RunCorrected, RunEnded, RunOpened, RunRefused
 from ballast.log.run_index import Found, RunIndex, by_outcome, by_tenant
 from ballast.log.run_log import RunLog, Unreadable
 from ballast.run import Run
 from ballast.runtime import Runtime
-from functions.intake.contract import ENDED, RunPage, RunSummary, Status
+from functions.intake.contract import ENDED, ActiveHour, Activity, RunPage, RunSummary, Status
 from functions.intake.reading import is_expired, line_of, run_of
 
 #: So many pages of the index are looked through for a page of runs; then the caller asks for the next.
 _MAX_LOOKS = 4
+#: The hours of ``Listing.activity``, the runs of an index that it counts at most, and so many at a time.
+_HOURS = 24
+_COUNTED, _A_LOOK = 10_000, 2_500
+#: Of so many answers an hour it reads who gave them.
+_ANSWERS_AN_HOUR = 10
 _KEY = {
     "run_id": r"run-[a-z2-7]{24}",
     "seq": r"0000\.run\.(opened|refused)|9999\.run\.ended",
@@ -82,6 +87,61 @@ class Listing:
                 break
         return RunPage(runs=tuple(runs), next=token(asked, asdict(after)) if more and after else None)
 
+    def activity(self, tenant: str) -> Activity:
+        """Return the tenant's last 24 hours.
+
+        Asks each index at most four times, and reads at most 240 endings. Raises ``RetryLater``.
+        """
+        hour = self.clock().astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        hours = [hour - timedelta(hours=back) for back in reversed(range(_HOURS))]
+        started, started_since = self._by_hour(by_tenant(tenant), hours[0])
+        answered, answered_since = self._by_hour(by_outcome(tenant, "answered"), hours[0])
+        looked_at = {since: found[:_ANSWERS_AN_HOUR] for since, found in answered.items()}
+        by_others = self._by_others([one for found in looked_at.values() for one in found])
+        shown = []
+        for since in hours:
+            if since < max(started_since, answered_since):
+                continue
+            known = [by_others[one.run_id] for one in looked_at.get(since, ()) if one.run_id in by_others]
+            shown.append(
+                ActiveHour(
+                    since=since.isoformat(),
+                    runs=len(started.get(since, ())),
+                    answered=len(answered.get(since, ())),
+                    looked_at=len(known),
+                    by_others=sum(known),
+                )
+            )
+        return Activity(tenant=tenant, hours=tuple(shown))
+
+    def _by_hour(self, index: Mapping[str, str], since: datetime) -> tuple[dict[datetime, list[Found]], datetime]:
+        """Return what the index names since then, by hour and newest first, and the first hour that is whole."""
+        hours: dict[datetime, list[Found]] = {}
+        after: Found | None = None
+        for _ in range(_COUNTED // _A_LOOK):
+            found, more = self.index.find(index, since=_utc(since), limit=_A_LOOK, after=after)
+            for one in found:
+                if (at := _hour(one.at)) is not None:
+                    hours.setdefault(at, []).append(one)
+            after = found[-1] if found else after
+            if not more or after is None:
+                return hours, since
+        oldest = min(hours, default=self.clock().astimezone(UTC))
+        return hours, oldest + timedelta(hours=1)
+
+    def _by_others(self, answered: list[Found]) -> dict[str, bool]:
+        """Return of each run whether its answer is not the agent's; what cannot be read is left out."""
+        events = self.log.read_keys([(one.run_id, one.seq) for one in answered], [])
+        told: dict[str, bool] = {}
+        for (run_id, _), event in events.items():
+            try:
+                ended = event.fact
+            except GARBLED:
+                continue
+            if isinstance(ended, RunEnded):
+                told[run_id] = ended.degraded
+        return told
+
     def _look(self, wanted: Wanted, limit: int, after: Found | None) -> tuple[tuple[Found, ...], bool]:
         by_ending = wanted.status in ENDED
         index = by_outcome(wanted.tenant, str(wanted.status)) if by_ending else by_tenant(wanted.tenant)
@@ -123,6 +183,14 @@ class Listing:
 def _wants(wanted: Wanted, run: RunSummary) -> bool:
     """Say whether the run is asked for; of one that cannot be read nobody can say that it is not."""
     return wanted.status in (None, run.status) or run.status == "corrupt"
+
+
+def _hour(at: str) -> datetime | None:
+    """Return the beginning of the hour; None where somebody wrote what is no time."""
+    try:
+        return datetime.fromisoformat(at).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _utc(time: datetime | None) -> str | None:

@@ -90,7 +90,8 @@ ENVIRONS: dict[str, dict[str, str]] = {
     "api": LOG | {"STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent"},
     "trip": {"BUDGETS_TABLE": "budgets", "ACCOUNT_HOUR_USD": "10", "ACCOUNT_DAY_USD": "1000"}
     | {"BREAKER_ALARMS": '{"hourly-cost": "fallback_only", "runaway": "stopped"}'},
-    "budget-api": {"BUDGETS_TABLE": "budgets"},
+    "budget-api": {"BUDGETS_TABLE": "budgets", "TENANT_HOUR_USD": "20", "TENANT_DAY_USD": "100"}
+    | {"ACCOUNT_HOUR_USD": "50", "ACCOUNT_DAY_USD": "250"},
     "touched": {},
     "copy": {"LOG_COPY_BUCKET": "copies", "PAYLOAD_BUCKET": "payloads"},
     "people": LOG | _PLAYBOOK | {"ESCALATIONS_TABLE": "escalations"},

@@ -68,6 +68,8 @@ MAY: dict[str, set[str]] = {
     "undo": {"operator"},
     "breaker": {"operator"},
     "see the breaker": {"member", "requester", "reviewer", "proposer", "operator", "foreigner"},  # what holds for them
+    "see the budget": {"member", "requester", "reviewer", "proposer", "operator", "foreigner"},  # their own
+    "count the day's runs": {"member", "requester", "reviewer", "proposer", "operator", "foreigner"},  # their own
     "cancel": {"member", "requester", "reviewer", "proposer", "operator"},
 }
 
@@ -154,6 +156,8 @@ ACTIONS: dict[str, tuple[str, str, str, str, Any]] = {
     ),
     "breaker": ("escalation", "budget-api", "POST", "/breaker", {"mode": "normal"}),
     "see the breaker": ("escalation", "budget-api", "GET", "/breaker", None),
+    "see the budget": ("escalation", "budget-api", "GET", "/budget", None),
+    "count the day's runs": ("escalation", "api", "GET", "/activity", None),
     "cancel": ("escalation", "api", "POST", "/runs/{run}/cancel", None),
 }
 
@@ -176,7 +180,7 @@ def test_every_caller_at_every_action(stack: Stack, waiting: Waiting, way: str, 
         seen[person] = ask(stack, function, event(method, filled, who=WAYS[way](person), body=body)).status
 
     wanted = {person: "may" if person in MAY[action] else 403 for person in PEOPLE} | {"nobody": 401}
-    if action not in ("start", "breaker", "see the breaker"):
+    if action not in ("start", "breaker", "see the breaker", "see the budget", "count the day's runs"):
         wanted["foreigner"] = 404
     got = {person: "may" if status not in (401, 403, 404) else status for person, status in seen.items()}
     assert got == wanted, seen

@@ -1,11 +1,10 @@
 // The ways to answer an escalation: forms, a confirmation, the request, and what came of it.
 import { Problem, Unreachable, post } from "./api.js";
 import { button, confirmed, el } from "./dom.js";
-import { Digits, parse, stringify } from "./json.js";
+import { Digits, list, object, parse, stringify, text } from "./json.js";
 import { brief, visible } from "./text.js";
 import { microUsd, usd } from "./units.js";
-import { argumentList } from "./turn.js";
-import { object, list, text } from "./reading.js";
+import { callLines, proposedCalls } from "./turn.js";
 
 /** Return the forms for what one may do about an open escalation. `done(answer)` is called once the API has taken an answer. */
 export function answerForms(escalation, done) {
@@ -17,18 +16,6 @@ export function answerForms(escalation, done) {
   const forms = escalation.kind === "approval" ? [approval(escalation, may, send)]
     : escalation.kind === "question" ? [may("reply") && reply(escalation, send)] : decide() || [];
   return el("section", { class: "answers", "aria-label": "Your answer" }, forms.filter(Boolean), said);
-}
-
-/** The calls that are proposed, as [{tool, arguments}]. */
-export function proposedCalls(escalation) {
-  const proposed = object(escalation.proposed_decision ?? escalation.proposed);
-  const calls = list(proposed.calls).map(object);
-  return proposed.kind === "call_tools" && calls.length ? calls : null;
-}
-
-export function callLines(calls) {
-  return (calls ?? []).map((call) => el("div", { class: "call" },
-    el("b", { class: "untrusted", text: brief(call.tool, 256) || "(no name)" }), argumentList(call.arguments, { whole: true })));
 }
 
 function approval(escalation, may, send) {

@@ -3,7 +3,7 @@ import { Problem, get } from "./api.js";
 import { complaint, field, form, note, sender } from "./answer.js";
 import { el } from "./dom.js";
 import { may } from "./me.js";
-import { list, object, text } from "./reading.js";
+import { list, object, text } from "./json.js";
 import { brief } from "./text.js";
 import { age } from "./units.js";
 

@@ -1,9 +1,10 @@
 // One escalation: what a person is asked, and their answer. As a screen of its own and inside its run's.
 import { asId, get } from "./api.js";
-import { answerForms, callLines, proposedCalls } from "./answer.js";
+import { answerForms } from "./answer.js";
 import { badge, el, settle } from "./dom.js";
-import { list, object, text } from "./reading.js";
+import { list, object, text } from "./json.js";
 import { block, brief } from "./text.js";
+import { callLines, proposedCalls } from "./turn.js";
 import { age, usd } from "./units.js";
 import { meaning } from "./words.js";
 

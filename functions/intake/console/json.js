@@ -1,4 +1,5 @@
-// JSON whose numbers stay as they were written: JavaScript would make 9007199254740992 of …993, and 1 of 1.0.
+// JSON from elsewhere: its numbers stay as they were written, and no field is trusted to have its type.
+// JavaScript would make 9007199254740992 of …993, and 1 of 1.0.
 
 /** A number whose digits a JavaScript number does not keep. `raw` is its JSON. */
 export class Digits {
@@ -41,4 +42,24 @@ function unguessable() {
 
 function kept(token) {
   return String(Number(token)) === token;
+}
+
+/** The value where it is an object; an empty one else. */
+export function object(value) {
+  return value && typeof value === "object" && !Array.isArray(value) ? value : {};
+}
+
+/** The value where it is an array; an empty one else. */
+export function list(value) {
+  return Array.isArray(value) ? value : [];
+}
+
+/** The value where it is a text; "" else. */
+export function text(value) {
+  return typeof value === "string" ? value : "";
+}
+
+/** The value where it is a whole number that JavaScript keeps; null else. */
+export function whole(value) {
+  return Number.isSafeInteger(value) ? value : null;
 }

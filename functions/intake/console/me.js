@@ -1,6 +1,6 @@
 // Whoever uses this page, as the API knows them: their name, role and rights.
 import { Problem, get } from "./api.js";
-import { list, object, text } from "./reading.js";
+import { list, object, text } from "./json.js";
 import { brief } from "./text.js";
 
 let me; // undefined: not asked yet, or nobody could say; null: this API does not tell

@@ -2,15 +2,18 @@
 import { asId, get } from "./api.js";
 import { breakerCard, breakerForm, brokenModes, readBreaker } from "./breaker.js";
 import { badge, button, el, keyed, settle } from "./dom.js";
+import { LastDay } from "./lastday.js";
 import { may, operates, ownTenant } from "./me.js";
-import { list, object, text } from "./reading.js";
+import { list, object, text } from "./json.js";
 import { Sweep } from "./sweep.js";
 import { brief } from "./text.js";
-import { age, instant, microUsd, usd } from "./units.js";
-import { STATUS_NAMES, count, meaning, statusLook } from "./words.js";
+import { age, instant, microUsd, money, usd } from "./units.js";
+import { STATUS_NAMES, capital, count, meaning, statusLook, why } from "./words.js";
 
 const DAY_MS = 24 * 3600 * 1000;
 const ENDED_BADLY = ["failed", "timed_out", "unanswered"];
+// By the most urgent thing on the page. A question to people is part of the work until it is left lying.
+const HEADLINES = { bad: "Something is wrong", warn: "Something needs attention", info: "People are asked", good: "Nothing is wrong" };
 
 /** The overview for `query` (URLSearchParams: tenant, status). */
 export class Overview {
@@ -25,12 +28,13 @@ export class Overview {
     this.seen = {}; // the newest good answer of each request
     this.stale = []; // requests whose last answer was none
     this.verdict = el("section", { class: "verdict", role: "status" });
-    this.wrong = el("ul", { class: "cards", "aria-label": "What is wrong" });
+    this.wrong = el("ul", { class: "cards", "aria-label": "What to look at" });
     this.control = el("div", { class: "control" });
+    this.lastDay = new LastDay(this.tenant);
     this.money = el("p", { class: "money-line" });
     this.rows = el("ul", { class: "cards runs", "aria-label": "Runs" });
     this.more = el("div", { class: "row" });
-    this.node = el("div", {}, this.verdict, this.wrong, this.control,
+    this.node = el("div", {}, this.verdict, this.wrong, this.control, this.lastDay.node,
       el("section", { "aria-labelledby": "runs-title" }, el("h2", { id: "runs-title", text: "Runs" }), this.filter(),
         this.money, this.rows, this.more));
   }
@@ -47,7 +51,7 @@ export class Overview {
       ...Object.fromEntries(ENDED_BADLY.map((status) => [status, runs({ status, since, limit: "20" })])),
     };
     const names = Object.keys(wanted);
-    const came = await Promise.allSettled(Object.values(wanted));
+    const [came] = await Promise.all([Promise.allSettled(Object.values(wanted)), this.lastDay.read(signal)]);
     signal.throwIfAborted();
     came.forEach((result, at) => { if (result.status === "fulfilled") this.seen[names[at]] = result.value; });
     this.stale = names.filter((_, at) => came[at].status === "rejected");
@@ -62,6 +66,8 @@ export class Overview {
     this.drawVerdict(wrong);
     keyed(this.wrong, wrong, { key: (item) => item.key, signature: (item) => item, build: (item) => (item.kind === "breaker" ? breakerCard(item) : problemCard(item)) });
     settle(this.control, operates(), () => operates() && breakerForm(() => this.changed?.()));
+    const { found, whole } = object(this.seen.escalations);
+    this.lastDay.draw({ open: list(found).filter(isForPeople), whole: whole === true && !this.stale.includes("escalations") });
     const first = runsOf(this.seen.page);
     const newest = new Set(first.map((run) => run.run_id));
     const shown = [...first, ...this.older.filter((run) => !newest.has(run.run_id))];
@@ -72,14 +78,13 @@ export class Overview {
   problems() {
     const tell = (kind, level) => (one) => ({ key: `${kind} ${one.escalation_id ?? one.run_id}`, kind, level, one });
     const mine = list(this.seen.escalations?.found).filter((one) => !this.tenant || one.tenant === this.tenant);
-    // A question to the requester is nobody else's to answer.
-    const open = mine.filter(({ escalation_id, kind }) => asId(escalation_id) && kind !== "question").sort(oldestFirst);
+    const open = mine.filter(isForPeople).sort(oldestFirst);
     const late = runsOf({ runs: list(this.seen.running?.found) }).filter((run) => run.status === "running" && isLate(run)).sort(oldestFirst);
     const ended = ENDED_BADLY.flatMap((status) => runsOf(this.seen[status])).filter(({ status }) => ENDED_BADLY.includes(status));
     const corrupt = new Map([this.seen.page, { runs: list(this.seen.running?.found) }, ...ENDED_BADLY.map((status) => this.seen[status])].flatMap(runsOf)
       .filter((run) => run.status === "corrupt").map((run) => [run.run_id, run]));
     const newest = ended.sort((one, other) => -oldestFirst(one, other));
-    return [...brokenModes(this.breaker, this.tenant), ...open.map(tell("escalation", "warn")), ...late.map(tell("late", "bad")), ...[...corrupt.values()].map(tell("corrupt", "bad")), ...newest.map(tell("ended", "bad"))];
+    return [...brokenModes(this.breaker, this.tenant), ...open.map((one) => tell("escalation", urgency(one))(one)), ...late.map(tell("late", "bad")), ...[...corrupt.values()].map(tell("corrupt", "bad")), ...newest.map(tell("ended", "bad"))];
   }
 
   drawVerdict(wrong) {
@@ -98,8 +103,10 @@ export class Overview {
     const unread = [!whole("escalations") && "decisions", !whole("running") && "running runs",
       ...ENDED_BADLY.map((status) => text(object(this.seen[status]).next) && !runsOf(this.seen[status]).length && `runs that ended as ${status}`)].filter(Boolean);
     const scope = this.tenant ? ` (tenant ${brief(this.tenant, 60)})` : "";
-    const look = parts.length ? "bad" : unknown.length || unread.length ? "warn" : "good";
-    const headline = parts.length ? "Something is wrong" : unknown.length || unread.length ? "Cannot tell" : "Nothing is wrong";
+    const level = ["bad", "warn", "info"].find((one) => wrong.some((item) => item.level === one)) ?? "good";
+    const blind = level !== "bad" && unknown.length + unread.length > 0;
+    const look = blind ? "warn" : level;
+    const headline = blind ? "Cannot tell" : HEADLINES[level];
     const detail = [parts.join(" · "), unknown.length && `No fresh word about: ${unknown.join(", ")}`,
       unread.length && `Not read to the end yet: ${unread.join(", ")}`].filter(Boolean);
     this.count = wrong.length;
@@ -117,9 +124,9 @@ export class Overview {
     const said = shown.reduce((sum, run, position) => sum + (microUsd(object(run.corrected).cost_usd) ?? costs[position]), 0);
     const most = shown[costs.indexOf(Math.max(0, ...costs))];
     settle(this.money, [shown.length, total, said, most?.run_id], () => (shown.length
-      ? [`${count(shown.length, "run")} shown cost `, el("b", { text: usd(total) }),
-        total ? ", the dearest " : ".", total ? runLink(most, usd(Math.max(...costs))) : null,
-        said === total ? null : `; as operators corrected it, ${usd(said)}`]
+      ? [`${count(shown.length, "run")}, `, el("b", { text: money(total), title: usd(total) }), " in total",
+        total ? "; most expensive " : ".", total ? runLink(most, money(Math.max(...costs))) : null,
+        said === total ? null : `; as operators corrected it, ${money(said)}`]
       : [this.tenant || this.status ? "No run fits this filter." : "No run yet. Start one: POST /runs, or `ballast run`."]));
     keyed(this.rows, shown, { key: (run) => String(run.run_id), signature: (run) => run, build: runRow });
     const next = this.older.length ? this.next : text(object(this.seen.page).next);
@@ -161,6 +168,11 @@ function runsOf(answer) {
   return list(object(answer).runs).map(object).filter((run) => asId(run.run_id));
 }
 
+/** A question to the requester is nobody else's to answer. */
+function isForPeople({ escalation_id, kind }) {
+  return asId(escalation_id) && kind !== "question";
+}
+
 function oldestFirst(one, other) {
   return (instant(one.opened_at) ?? 0) - (instant(other.opened_at) ?? 0);
 }
@@ -171,13 +183,23 @@ function isLate(run) {
   return deadline !== null && Date.now() > deadline;
 }
 
+/** How urgent an open question is, by how much of its time is over. */
+function urgency(one) {
+  const [from, until] = [instant(one.opened_at), instant(one.answer_by)];
+  if (from === null || until === null || until <= from) return "warn";
+  const over = (Date.now() - from) / (until - from);
+  return over < 0.5 ? "info" : over < 0.9 ? "warn" : "bad";
+}
+
+const URGENT = { info: "", warn: "More than half of the time to answer is over.", bad: "The time to answer is almost over." };
+
 function problemCard({ kind, level, one }) {
   const tenant = one.tenant && `tenant ${one.tenant}`;
   if (kind === "escalation") {
     const ages = [age(one.opened_at, { since: "waits" }), one.answer_by && age(one.answer_by, { until: "gives up" })];
     const wanted = one.kind === "approval" ? "Approve or reject" : "Decide";
     return card(level, `#/escalations/${one.escalation_id}`, may("decide") ? wanted : "Waits for a reviewer",
-      [meaning(one.reason), firstRequest(one.summary)], [tenant, one.run_id], ages);
+      [URGENT[level], meaning(one.reason), firstRequest(one.summary)], [tenant, one.run_id], ages);
   }
   const href = `#/runs/${one.run_id}`;
   if (kind === "corrupt") {
@@ -186,8 +208,7 @@ function problemCard({ kind, level, one }) {
   if (kind === "late") {
     return card(level, href, "Past its deadline", [one.text], [one.intent, tenant, one.run_id], [age(one.deadline_at, { until: "deadline" })]);
   }
-  const status = statusLook(one.status)[0];
-  return card(level, href, status[0].toUpperCase() + status.slice(1), [meaning(one.reason), one.text], [one.intent, tenant, one.run_id],
+  return card(level, href, capital(statusLook(one.status)[0]), [meaning(one.reason), one.text], [one.intent, tenant, one.run_id],
     [age(one.ended_at ?? one.opened_at)]);
 }
 
@@ -212,10 +233,17 @@ function runRow(run) {
   const who = run.by ? `by ${brief(run.by, 40)}` : "";
   return el("li", { class: "card" }, el("a", { class: "card-link", href: `#/runs/${run.run_id}` },
     badge(statusLook(run.status, run.degraded === true).map((word) => brief(word, 30))),
-    el("span", { class: "who", text: who }), el("span", { class: "cost", text: `${cost === null ? "" : usd(cost)}${said === null ? "" : `, corrected to ${usd(said)}`}` }),
+    el("span", { class: "who", text: who }), costOf(cost, said),
     el("span", { class: "ages" }, age(run.opened_at ?? run.ended_at)),
+    why(run) && el("span", { class: "line why untrusted", text: brief(why(run), 180) }),
     run.text && el("span", { class: "line untrusted", text: brief(run.text, 120) }),
     facts([run.intent, run.tenant && `tenant ${run.tenant}`, run.run_id])));
+}
+
+function costOf(cost, said) {
+  const words = [cost !== null && money(cost), said !== null && `corrected to ${money(said)}`].filter(Boolean);
+  const exact = [cost !== null && usd(cost), said !== null && `corrected to ${usd(said)}`].filter(Boolean);
+  return el("span", { class: "cost", text: words.join(", "), title: exact.join(", ") });
 }
 
 function facts(names) {

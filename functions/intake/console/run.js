@@ -1,18 +1,17 @@
-// One run: its header, what it waits for, and its timeline.
+// One run: its header, what it waits for, its timeline, and the raw events behind it.
 import { asId, get, post } from "./api.js";
 import { failure } from "./answer.js";
 import { badge, button, confirmed, el, keyed, settle } from "./dom.js";
 import { Escalation } from "./escalation.js";
-import { fold } from "./fold.js";
+import { list, object, text, whole } from "./json.js";
 import { may } from "./me.js";
-import { list, object, text } from "./reading.js";
 import { block, brief } from "./text.js";
-import { otherEntry, turnCard, unreadEntry } from "./turn.js";
-import { age, instant, microUsd, span, usd } from "./units.js";
+import { turnCard, unknownEntry, unreadableEntry } from "./turn.js";
+import { age, instant, microUsd, money, span, usd } from "./units.js";
 import { count, meaning, statusLook } from "./words.js";
 
 const LIVE = ["running", "waiting"];
-const PAGE = "200";
+const PAGE = "100";
 const PAGES_A_REFRESH = 25;
 const TURNS_SHOWN = 40;
 
@@ -22,13 +21,14 @@ export class Run {
 
   constructor(id) {
     this.id = asId(id);
-    this.entries = new Map(); // by key: an entry never changes
+    this.turns = new Map(); // by number
     this.shownTurns = TURNS_SHOWN;
     [this.head, this.asks] = [el("section", { class: "run-head", "aria-label": "Run" }), el("div")];
     this.earlier = el("div", { class: "row" });
-    this.turns = el("ol", { class: "timeline", "aria-label": "Timeline" });
+    this.cards = el("ol", { class: "timeline", "aria-label": "Timeline" });
     this.end = el("div");
-    this.node = el("article", {}, this.head, this.asks, el("h2", { text: "Timeline" }), this.earlier, this.turns, this.end);
+    this.raw = new RawEvents(this.id);
+    this.node = el("article", {}, this.head, this.asks, el("h2", { text: "Timeline" }), this.earlier, this.cards, this.end, this.raw.node);
   }
 
   async refresh(signal) {
@@ -40,64 +40,61 @@ export class Run {
     const path = `runs/${this.id}`;
     this.run = object(await get(path, {}, signal));
     this.live = LIVE.includes(this.run.status);
-    await this.readLog(`${path}/events`, signal);
+    await this.readTimeline(`${path}/timeline`, signal);
     this.draw();
     await this.asking?.refresh(signal);
   }
 
-  /** Read what is new. The newest turn is read again: within a turn, entries do not come in the order of their keys. */
-  async readLog(path, signal) {
-    let after = this.resumeAt ?? "";
+  /** Read what is new. The newest turn is read again: it goes on, and so does what is told of who took over. */
+  async readTimeline(path, signal) {
+    let after = this.resumeAt ?? 0;
     for (let page = 0; page < PAGES_A_REFRESH; page += 1) {
-      const answer = await get(path, { limit: PAGE, after }, signal);
-      for (const entry of list(answer.events).map(object)) this.entries.set(text(entry.seq) || JSON.stringify(entry), entry);
-      after = text(answer.next);
-      if (!after) break;
+      const answer = await get(path, { limit: PAGE, after: after > 0 && String(after) }, signal);
+      this.timeline = answer; // its header is whole on every page
+      for (const turn of list(answer.turns).map(object)) if (whole(turn.turn) !== null) this.turns.set(turn.turn, turn);
+      this.unread = whole(answer.next);
+      if (this.unread === null || this.unread <= after) break;
+      after = this.unread;
     }
-    this.unread = after;
-    const keys = [...this.entries.keys()].filter((seq) => /^\d{4}\./.test(seq) && !seq.startsWith("9999.")).sort();
-    const newest = keys.at(-1)?.slice(0, 4);
-    this.resumeAt = after || keys.filter((seq) => seq.slice(0, 4) < newest).at(-1);
+    this.resumeAt = this.unread ?? Math.max(0, ...this.turns.keys()) - 1;
   }
 
   draw() {
-    const told = fold([...this.entries.values()]);
-    this.drawHead(told);
-    this.drawAsking(told);
-    const from = Math.max(0, told.turns.length - this.shownTurns);
+    const turns = [...this.turns.values()].sort((one, other) => one.turn - other.turn);
+    this.drawHead(turns);
+    this.drawAsking(turns.at(-1));
+    const from = Math.max(0, turns.length - this.shownTurns);
     settle(this.earlier, from, () => from > 0 && button(`Show ${count(from, "earlier turn")}`, () => { this.shownTurns = Infinity; this.draw(); }));
-    keyed(this.turns, told.turns.slice(from), {
-      key: ({ turn }) => String(turn), signature: ({ seqs, planner, ceiling, handOver }) => [seqs, planner, ceiling, handOver],
-      build: (turn) => turnCard(turn, told.at),
-    });
-    const outside = told.unread.filter(({ turn }) => turn <= 0 || turn >= 9999);
-    settle(this.end, [told.other.length, outside.length, this.unread, told.turns.length === 0, this.live], () => [
-      told.turns.length === 0 && el("p", { class: "dim", text: this.live ? "No turn yet." : "The log holds no turn." }),
-      this.unread && el("p", { class: "notice warn", text: "The log is longer than what is shown. Refresh reads on." }),
-      ...outside.map(unreadEntry), ...told.other.map(otherEntry)]);
+    keyed(this.cards, turns.slice(from), { key: ({ turn }) => String(turn), signature: (turn) => turn, build: turnCard });
+    const outside = list(this.timeline.unreadable).map(object).filter(({ turn }) => !this.turns.has(turn));
+    const unknown = list(this.timeline.unknown).map(text);
+    settle(this.end, [outside, unknown, this.unread, turns.length === 0, this.live], () => [
+      turns.length === 0 && el("p", { class: "dim", text: this.live ? "No turn yet." : "The log holds no turn." }),
+      this.unread !== null && el("p", { class: "notice warn", text: "The run is longer than what is shown. Refresh reads on." }),
+      ...outside.map(unreadableEntry), ...unknown.map(unknownEntry)]);
   }
 
-  drawHead(told) {
-    const { run } = this;
-    const spent = microUsd(run.cost_usd) ?? told.spent;
-    const ceiling = told.ceiling ?? microUsd(run.ceiling_usd);
+  drawHead(turns) {
+    const { run, timeline } = this;
+    const header = { ...timeline, turns: turns.length };
     this.count = run.status === "waiting" ? 1 : 0;
-    settle(this.head, [run, spent, told.reserved, ceiling, told.turns.length], () => {
+    settle(this.head, [run, header], () => {
       const [label, look] = statusLook(run.status, run.degraded === true);
       const by = run.by ? ` by ${brief(run.by, 60)}` : "";
-      const said = text(object(told.opened.request).text) || text(run.text);
+      const said = text(object(timeline.request).text) || text(run.text);
       return [
-        el("h1", {}, badge([brief(label, 40), `${look} big`]), el("span", { text: by })),
+        el("h1", {}, badge([brief(label, 40), `${look} big`]), by && el("span", { class: "untrusted", text: by })),
+        text(timeline.ending) && el("p", { class: "ending untrusted", text: brief(timeline.ending, 500) }),
         run.reason && el("p", { class: "reason untrusted", text: `${brief(meaning(run.reason), 240)} (${brief(run.reason, 80)})` }),
         corruptLines(run),
-        moneyBar(spent, told.reserved, ceiling),
-        correctedLine(run.corrected),
-        el("p", { class: "figures" }, count(Math.max(told.turns.length, run.turns ?? 0), "turn"), " · ", ...duration(run)),
+        moneyBar(timeline),
+        correctedLine(timeline.corrected),
+        el("p", { class: "figures" }, count(Math.max(turns.at(-1)?.turn ?? 0, whole(run.turns) ?? 0), "turn"), " · ", ...duration(run)),
         said && el("div", { class: "labelled" }, el("span", { class: "label", text: "request" }), block(said)),
         text(run.answer) && el("div", { class: "labelled" }, el("span", { class: "label", text: "answer" }), block(run.answer, { className: "answer" })),
-        text(told.refused?.message) && block(told.refused.message, { className: "said" }),
+        text(run.message) && block(run.message, { className: "said" }),
         el("details", {}, el("summary", { class: "dim untrusted", text: brief(run.run_id, 80) }),
-          el("dl", { class: "arguments" }, facts(run, told).map(([name, value]) => el("div", {},
+          el("dl", { class: "arguments" }, facts(run, timeline).map(([name, value]) => el("div", {},
             el("dt", { text: name }), el("dd", {}, block(value)))))),
         this.live && may("cancel") && el("div", { class: "row" }, button("Cancel the run …", (event) => this.cancel(event.currentTarget), "danger")),
         el("div", { class: "outcome", role: "alert" }),
@@ -106,11 +103,11 @@ export class Run {
   }
 
   /** Show the open escalation with its actions, and leave it alone while somebody answers it. */
-  drawAsking(told) {
-    const last = told.turns.at(-1);
-    const waiting = last?.calls.find(({ outcome }) => outcome === "waiting")?.approval.id;
-    const asked = last?.asked && !last.asked.answer ? last.asked.escalation_id : null;
-    const id = this.live ? asId(this.run.escalation_id ?? waiting ?? asked) : null;
+  drawAsking(last) {
+    const waiting = list(last?.calls).map(object).find(({ outcome }) => outcome === "waiting");
+    const asked = object(last?.escalation);
+    const open = text(asked.by) || text(asked.answered_at) ? null : asked.escalation_id;
+    const id = this.live ? asId(this.run.escalation_id ?? object(list(waiting?.approvals).at(-1)).escalation_id ?? open) : null;
     if (id === (this.asking?.id ?? null) || (!id && this.asking?.sent)) return; // what was just answered stays in sight
     this.asking = id ? new Escalation(id, { compact: true, answered: () => this.changed?.() }) : null;
     this.asks.replaceChildren(...(this.asking ? [this.asking.node] : []));
@@ -142,22 +139,23 @@ function corruptLines(run) {
     el("p", { text: "See “The log was touched” in docs/operating.md." }));
 }
 
-function moneyBar(spent, reserved, ceiling) {
-  const words = `${usd(spent)}${reserved ? ` spent, ${usd(reserved)} reserved` : ""}${ceiling === null ? "" : ` of ${usd(ceiling)}`}`;
+/** What was spent and is reserved of the ceiling, for models and tools. */
+function moneyBar({ spent_microusd: spent, reserved_microusd: reserved, ceilings }) {
+  const [sure, open, ceiling] = [whole(spent) ?? 0, whole(reserved) ?? 0, whole(object(ceilings).cost_microusd)];
+  const said = (amount) => `${amount(sure)}${open > 0 ? ` spent, ${amount(open)} reserved` : ""}${ceiling === null ? "" : ` of ${amount(ceiling)}`}`;
   const bar = ceiling > 0 && el("meter", {
     min: 0, max: ceiling, low: Math.floor(ceiling * 0.6), high: Math.floor(ceiling * 0.85), optimum: 0,
-    value: Math.min(ceiling, spent + reserved), "aria-label": `Cost: ${words}`,
+    value: Math.min(ceiling, sure + open), "aria-label": `Cost: ${said(money)}`,
   });
-  return el("div", { class: "bar-line" }, el("span", { class: "money", text: words }), bar);
+  return el("div", { class: "bar-line" }, el("span", { class: "money", text: said(money), title: said(usd) }), bar);
 }
 
 /** What an operator says that the run cost instead: beside what its log counts. */
 function correctedLine(said) {
-  const one = object(said);
-  const cost = microUsd(one.cost_usd);
-  if (cost === null) return null;
-  const why = text(one.reason) ? `: ${brief(one.reason, 500)}` : "";
-  return el("p", { class: "corrected untrusted", text: `corrected to ${usd(cost)}, by ${brief(one.by, 256)}${why}` });
+  const { charged_microusd: cost, by, reason } = object(said);
+  if (whole(cost) === null) return null;
+  const why = text(reason) ? `: ${brief(reason, 500)}` : "";
+  return el("p", { class: "corrected untrusted", text: `corrected to ${money(cost)}, by ${brief(by, 256)}${why}`, title: usd(cost) });
 }
 
 function duration(run) {
@@ -168,9 +166,54 @@ function duration(run) {
     late && el("span", { class: "error-name", text: " · past its deadline" })].filter(Boolean);
 }
 
-function facts(run, told) {
-  const request = object(told.opened.request);
+function facts(run, timeline) {
+  const limits = Object.fromEntries(Object.entries(object(timeline.ceilings)).filter(([, limit]) => limit !== null));
+  const { spent_microusd: spent, reserved_microusd: reserved, money: sums } = timeline;
+  const by = (ones) => Object.fromEntries(list(ones).map(object).map((one) => [text(one.name), usd(whole(one.charged_microusd))]));
   return [["run", run.run_id], ["request", run.request_id], ["tenant", run.tenant], ["agent", run.agent], ["intent", run.intent],
-    ["model", told.opened.model], ["context", request.context], ["limits", told.opened.limits], ["opened", run.opened_at],
-    ["ended", run.ended_at]].filter(([, value]) => value && (typeof value !== "object" || Object.keys(value).length));
+    ["model", timeline.model], ["context", object(timeline.request).context], ["limits", limits],
+    ["spent", usd(whole(spent))], ["reserved", whole(reserved) > 0 && usd(reserved)], ["models", by(object(sums).models)], ["tools", by(object(sums).tools)],
+    ["effects", timeline.effects], ["opened", run.opened_at], ["ended", run.ended_at],
+  ].filter(([, value]) => value && (typeof value !== "object" || Object.keys(value).length));
+}
+
+/** The log as it is, an entry under the other, for what the timeline does not say. Read when somebody asks for it. */
+class RawEvents {
+  constructor(id) {
+    this.path = `runs/${id}/events`;
+    this.seen = new Set();
+    this.after = "";
+    this.entries = el("ol", { class: "raw", "aria-label": "Raw events" });
+    this.more = button("Read the raw events", () => this.read());
+    this.said = el("p", { class: "error-name", role: "alert" });
+    this.node = el("section", { "aria-label": "Raw events" }, this.entries, el("div", { class: "row" }, this.more), this.said);
+  }
+
+  async read() {
+    this.more.disabled = true;
+    this.said.textContent = "";
+    try {
+      const answer = await get(this.path, { limit: "200", after: this.after });
+      const events = list(answer.events).map(object);
+      const fresh = events.filter((event) => !this.seen.has(keyOf(event)));
+      for (const event of fresh) this.seen.add(keyOf(event));
+      this.entries.append(...fresh.map(rawEvent));
+      this.after = text(answer.next) || text(events.findLast((event) => text(event.seq))?.seq) || this.after;
+      this.more.textContent = text(answer.next) ? "Read more raw events" : "Read what came since";
+    } catch (problem) {
+      this.said.textContent = brief(problem.message, 200);
+    }
+    this.more.disabled = false;
+  }
+}
+
+function keyOf(event) {
+  return text(event.seq) || JSON.stringify(event);
+}
+
+function rawEvent({ seq, at, body, corrupt, left_out: bytes }) {
+  const wrong = text(corrupt) || (whole(bytes) > 0 ? `It has ${bytes.toLocaleString("en")} bytes, too many for this page.` : "");
+  return el("li", {}, el("details", { class: "other" },
+    el("summary", {}, el("code", { class: "untrusted", text: brief(text(seq), 80) || "without a key" }), el("span", { class: "dim untrusted", text: ` ${brief(text(at), 40)}` })),
+    wrong && el("p", { class: "notice bad untrusted", text: brief(wrong, 300) }), block(body, { className: "data", limit: 4000 })));
 }

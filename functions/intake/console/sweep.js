@@ -1,5 +1,5 @@
 // A list that may be longer than what one refresh reads: read on at each refresh, to its end, and then anew.
-import { list, object, text } from "./reading.js";
+import { list, object, text } from "./json.js";
 
 const PAGES_A_REFRESH = 6;
 

@@ -1,158 +1,226 @@
-// One turn as a card: who was in charge, what was asked, proposed, done and refused, and what it cost.
+// One turn of a run's timeline as a card: who was in charge, what was asked, proposed, done and refused, and its cost.
 import { badge, el } from "./dom.js";
 import { asId } from "./api.js";
-import { Digits } from "./json.js";
+import { Digits, list, object, text, whole } from "./json.js";
 import { block, brief, visible } from "./text.js";
-import { instant, span, usd } from "./units.js";
+import { money, span, usd } from "./units.js";
 import { count, meaning, outcomeLook } from "./words.js";
 
 const PLANNERS = ["agent", "fallback", "rollback", "human", "requester"];
+const RAW = "the raw events at the end of this page have it";
 
-/** Return the card. `openedAt` is the run's opening (ISO), which times count from. */
-export function turnCard(turn, openedAt) {
-  const [at, opened] = [instant(turn.at), instant(openedAt)];
-  const after = at === null || opened === null ? "" : `at ${span(at - opened)}`;
-  const look = PLANNERS.includes(turn.planner) ? turn.planner : "plain";
-  const money = turn.ceiling ? `${usd(turn.spent)} of ${usd(turn.ceiling)}` : usd(turn.spent);
-  return el("li", { class: `turn by-${look}`, "aria-label": `Turn ${turn.turn}, ${brief(turn.planner, 40)}` },
+/** Return the card of a turn, as `GET /runs/{id}/timeline` has it. */
+export function turnCard(turn) {
+  const number = whole(turn.turn) ?? "?";
+  const planner = text(turn.planner);
+  const look = PLANNERS.includes(planner) ? planner : "plain";
+  const decided = object(turn.decided);
+  const escalation = turn.escalation ? object(turn.escalation) : null;
+  const after = whole(turn.at_ms) === null ? "" : `at ${span(turn.at_ms)}`;
+  return el("li", { class: `turn by-${look}`, "aria-label": `Turn ${number}, ${brief(planner, 40)}` },
     el("header", {},
-      el("h3", {}, `Turn ${turn.turn} `, el("span", { class: "planner", text: brief(turn.planner, 40) })),
+      el("h3", {}, `Turn ${number} `, el("span", { class: "planner", text: brief(planner, 40) })),
       el("span", { class: "dim", text: after }),
       el("span", { class: "grow" }),
-      el("span", { class: "money", text: money, title: "spent so far" })),
-    turn.attempts.map((attempt) => attemptLines(attempt, turn)),
-    turn.asked && askedLines(turn.asked),
-    turn.decided && decidedLines(turn.decided, turn.asked),
-    turn.calls.map(callCard),
-    turn.handOver && handOverLine(turn.handOver),
-    turn.unread.map(unreadEntry),
-    turn.other.map(otherEntry));
+      soFar(turn)),
+    leftOut(turn.left_out),
+    list(turn.attempts).map(object).map((attempt) => attemptLines(attempt, decided)),
+    escalation && escalationLines(escalation),
+    decidedLines(decided, escalation),
+    list(turn.calls).map(object).map(callCard),
+    turn.pivot && pivotLine(object(turn.pivot)),
+    list(turn.unreadable).map(object).map(unreadableEntry),
+    list(turn.unknown).map(text).map(unknownEntry));
 }
 
-/** An entry that cannot be shown: somebody changed it, or it is too large. */
-export function unreadEntry({ seq, unread }) {
-  return el("p", { class: "notice bad unread" }, "This entry of the log cannot be read: ", el("code", { class: "untrusted", text: brief(seq, 80) || "without a key" }),
-    el("span", { class: "untrusted", text: ` ${brief(unread, 300)}` }));
+/** An entry of the log that cannot be read: somebody changed it. */
+export function unreadableEntry({ seq, why, partly }) {
+  return el("p", { class: "notice bad unread" }, `${partly === true ? "Some of this" : "This"} entry of the log cannot be read: `,
+    el("code", { class: "untrusted", text: brief(text(seq), 80) || "without a key" }), el("span", { class: "untrusted", text: ` ${brief(text(why), 300)}` }));
 }
 
-/** An entry of a kind that this page does not know: shown as it is. */
-export function otherEntry(event) {
-  return el("details", { class: "other" },
-    el("summary", {}, "other entry ", el("code", { text: brief(event.seq, 80) || "without a key" })),
-    block(event.body, { className: "data" }));
+/** An entry of a kind that nobody knows here. */
+export function unknownEntry(seq) {
+  return el("p", { class: "other dim" }, "An entry of a kind that is not known: ", el("code", { class: "untrusted", text: brief(seq, 80) || "without a key" }), `; ${RAW}.`);
 }
 
-function attemptLines(attempt, turn) {
-  const lines = [];
-  const again = attempt.attempt > 1 ? ` (attempt ${attempt.attempt})` : "";
-  if (attempt.prompt.length) lines.push(promptLine(attempt, again));
-  for (const piece of attempt.completion) {
-    if (piece.kind === "reasoning") lines.push(labelled("thinks", block(piece.text, { className: "dim" })));
+/** The calls that a decision proposes, as [{tool, arguments}]; null where there are none. */
+export function proposedCalls(escalation) {
+  const proposed = object(escalation.proposed_decision ?? escalation.proposed);
+  const calls = list(proposed.calls).map(object);
+  return proposed.kind === "call_tools" && calls.length ? calls : null;
+}
+
+export function callLines(calls) {
+  return (calls ?? []).map((call) => el("div", { class: "call" },
+    el("b", { class: "untrusted", text: brief(call.tool, 256) || "(no name)" }), argumentList(call.arguments, { whole: true })));
+}
+
+/** Arguments as names and values, one a line; anything that is no object as it is. `whole` clips nothing: somebody decides by it. */
+function argumentList(given, { whole: all = false } = {}) {
+  if (given === null || given === undefined) return null;
+  if (typeof given !== "object" || Array.isArray(given) || given instanceof Digits) return block(given, { className: "data", limit: all ? Infinity : undefined });
+  return el("dl", { class: "arguments" }, Object.entries(given).map(([name, value]) => el("div", {},
+    el("dt", { class: "untrusted", text: all ? visible(name) : brief(name, 120) }),
+    el("dd", {}, block(value, { limit: all ? Infinity : 300, compact: true })))));
+}
+
+/** What the run has spent by the end of the turn, of what it may. */
+function soFar({ spent_microusd: spent, reserved_microusd: reserved, cost_ceiling_microusd: ceiling }) {
+  const said = (amount) => `${amount(whole(spent))}${whole(reserved) > 0 ? `, ${amount(reserved)} reserved` : ""}${whole(ceiling) > 0 ? ` of ${amount(ceiling)}` : ""}`;
+  return el("span", { class: "money", text: said(money), title: `spent so far: ${said(usd)}` });
+}
+
+function leftOut(bytes) {
+  return whole(bytes) > 0 && el("p", { class: "notice warn", text: `${bytes.toLocaleString("en")} bytes are left out here: ${RAW}.` });
+}
+
+// ── the model ──
+
+function attemptLines(attempt, decided) {
+  const again = whole(attempt.attempt) > 1 ? ` (attempt ${attempt.attempt})` : "";
+  const prompt = list(attempt.prompt).map(object);
+  const lines = [prompt.length > 0 && promptLine(prompt, again),
+    ...Object.entries(object(attempt.passed_over)).map(([model, why]) => labelled("passed over", el("div", { class: "untrusted", text: `${brief(model, 120)}: ${brief(meaning(text(why)), 200)}` })))];
+  for (const piece of list(attempt.completion).map(object)) {
+    if (piece.kind === "reasoning") lines.push(pieceLine("thinks", piece, "dim"));
     // The answer is shown as the turn's decision, the calls as calls.
-    else if (piece.kind === "text" && piece.text.trim() && turn.decided?.kind !== "answer") {
-      lines.push(labelled("model", block(piece.text)));
-    } else if (piece.kind === "other") lines.push(labelled("model", block(piece.text, { className: "data" })));
+    else if (piece.kind === "text" && text(piece.text).trim() && decided.kind !== "answer") lines.push(pieceLine("model", piece));
+    else if (piece.kind === "other") lines.push(pieceLine("model", piece, "data"));
   }
+  const refused = list(attempt.refused_answer).map(text).filter(Boolean);
+  if (refused.length) lines.push(labelled("not sent", el("div", { class: "warn-text untrusted", text: brief(refused.join("; "), 400) })));
+  const why = text(attempt.why) || text(attempt.exit_reason) || text(attempt.stop_reason);
   if (attempt.state === "failed") {
-    lines.push(labelled(`model${again}`, el("div", {}, badge(["FAILED", "bad"]), ` ${brief(meaning(attempt.exitReason), 200)}`,
-      attempt.error && block(attempt.error, { className: "dim" }))));
+    lines.push(labelled(`model${again}`, el("div", {}, badge(["FAILED", "bad"]), el("span", { class: "untrusted", text: ` ${brief(why, 200)}` }),
+      text(attempt.error) && block(attempt.error, { className: "dim" }))));
   } else if (attempt.state === "open") {
-    const kept = attempt.reserved ? ` ${usd(attempt.reserved)} stays reserved.` : "";
+    const kept = whole(attempt.charged_microusd) > 0 ? ` ${money(attempt.charged_microusd)} stays reserved.` : "";
     lines.push(labelled(`model${again}`, el("div", { class: "warn-text", text: `No reply recorded (yet).${kept}` })));
   } else {
-    const odd = !["", "end_turn", "tool_use"].includes(attempt.stopReason);
-    if (odd) lines.push(labelled("stopped", el("div", { class: "warn-text", text: brief(meaning(attempt.exitReason || attempt.stopReason), 200) })));
-    const tokens = `${attempt.read.toLocaleString("en")} tokens in, ${attempt.written.toLocaleString("en")} out`;
-    const took = attempt.latency === null ? "" : ` · ${span(attempt.latency)}`;
-    lines.push(el("p", { class: "dim figures", text: `${usd(attempt.cost)} · ${tokens}${took}` }));
+    const odd = !["", "end_turn", "tool_use"].includes(text(attempt.stop_reason));
+    if (odd) lines.push(labelled("stopped", el("div", { class: "warn-text untrusted", text: brief(why, 200) })));
+    lines.push(el("p", { class: "dim figures", text: `${money(whole(attempt.cost_microusd))} · ${tokens(attempt)}${took(attempt.latency_ms, " · ")}`, title: usd(whole(attempt.cost_microusd)) }));
   }
-  return lines;
+  return lines.filter(Boolean);
 }
 
-function promptLine(attempt, again) {
-  const results = attempt.prompt.filter(({ kind }) => kind === "tool_result");
-  const wrong = results.filter(({ error }) => error).length;
-  const said = attempt.prompt.find(({ kind, text }) => kind === "text" && text.trim())?.text ?? "";
+function tokens({ input_tokens: fresh, cached_tokens: cached, cache_write_tokens: kept, output_tokens: written }) {
+  const read = [fresh, cached, kept].reduce((sum, one) => sum + (whole(one) ?? 0), 0);
+  const part = whole(cached) > 0 ? ` (${cached.toLocaleString("en")} from the cache)` : "";
+  return `${read.toLocaleString("en")} tokens in${part}, ${(whole(written) ?? 0).toLocaleString("en")} out`;
+}
+
+function took(ms, before = " ") {
+  return whole(ms) === null ? "" : `${before}${span(ms)}`;
+}
+
+function promptLine(prompt, again) {
+  const results = prompt.filter(({ kind }) => kind === "tool_result");
+  const wrong = results.filter(({ error }) => error === true).length;
+  const said = text(prompt.find((piece) => piece.kind === "text" && text(piece.text).trim())?.text);
   const summary = [
     results.length ? count(results.length, "tool result") + (wrong ? ` (${wrong} with an error)` : "") : "",
     brief(said, 90),
   ].filter(Boolean).join("; ");
   return el("details", { class: "prompt" },
-    el("summary", {}, el("span", { class: "label", text: `new in the prompt${again}` }), ` ${summary}`),
-    attempt.prompt.map((piece) => labelled(piece.kind.replace("_", " "), block(piece.text, { className: "data" }))));
+    el("summary", {}, el("span", { class: "label", text: `new in the prompt${again}` }), el("span", { class: "untrusted", text: ` ${summary}` })),
+    prompt.map((piece) => pieceLine(brief(text(piece.kind).replace("_", " "), 40), piece, "data")));
 }
 
-function decidedLines(decided, asked) {
+function pieceLine(label, piece, className = "") {
+  const cut = whole(piece.left_out) > 0 && el("p", { class: "dim", text: `${piece.left_out.toLocaleString("en")} characters are left out: ${RAW}.` });
+  return labelled(label, el("div", {}, block(text(piece.text), { className }), cut));
+}
+
+// ── what was decided, and by whom ──
+
+function decidedLines(decided, escalation) {
+  const breaker = object(decided.breaker);
   return [
-    decided.note && labelled("note", block(decided.note)),
-    decided.kind === "answer" && labelled("answer", block(decided.text, { className: "answer" })),
-    decided.guidance && labelled(asked?.kind === "question" ? "reply" : "guidance", block(decided.guidance)),
-    Number.isSafeInteger(decided.add_budget_microusd) && decided.add_budget_microusd > 0
-      && labelled("budget", el("div", { text: `${usd(decided.add_budget_microusd)} more` })),
+    text(decided.note) && labelled("note", block(decided.note)),
+    decided.kind === "answer" && labelled("answer", block(text(decided.text), { className: "answer" })),
+    text(decided.guidance) && labelled(escalation?.kind === "question" ? "reply" : "guidance", block(decided.guidance)),
+    whole(decided.add_budget_microusd) > 0 && labelled("budget", el("div", { text: addedBudget(decided) })),
+    text(breaker.mode) && labelled("breaker", el("div", { class: "untrusted", text: brief(`${breaker.mode}${text(breaker.by) ? `, by ${breaker.by}` : ""}${text(breaker.reason) ? `: ${breaker.reason}` : ""}`, 300) })),
   ].filter(Boolean);
 }
 
-function askedLines(asked) {
+/** What a person added, and how much of it there was room for: only that raised the ceiling. */
+function addedBudget({ add_budget_microusd: added, leased_microusd: leased }) {
+  if (whole(leased) >= added) return `${money(added)} more`;
+  return `${money(added)} more was wanted; the windows had room for ${whole(leased) > 0 ? money(leased) : "none of it"}`;
+}
+
+function escalationLines(asked) {
+  const answered = Boolean(text(asked.by) || text(asked.answered_at));
   if (asked.kind === "question") {
-    return [labelled("question", block(asked.summary)),
-      labelled("requester", el("div", {}, badge(asked.answer ? ["replied", "good"] : ["waits for the requester", "warn"])))];
+    return [labelled("question", block(text(asked.summary))),
+      labelled("requester", el("div", {}, badge(answered ? ["replied", "good"] : ["waits for the requester", "warn"])))];
   }
   const id = asId(asked.escalation_id);
-  const link = id && el("a", { href: `#/escalations/${id}`, text: asked.answer ? "see what was asked" : "answer it" });
-  const by = asked.answer && brief(asked.answer.by, 128);
+  const link = id && el("a", { href: `#/escalations/${id}`, text: answered ? "see what was asked" : "answer it" });
+  const by = answered && text(asked.by) ? `by ${brief(asked.by, 128)}. ` : "";
+  const calls = proposedCalls(asked);
   return [
-    labelled("a person", el("div", {}, badge(asked.answer ? ["answered", "good"] : ["waits for a person", "warn"]),
-      ` ${by ? `by ${by}. ` : ""}Asked because ${brief(meaning(asked.reason), 200)}. `, link)),
+    labelled("a person", el("div", {}, badge(answered ? ["answered", "good"] : ["waits for a person", "warn"]),
+      el("span", { class: "untrusted", text: ` ${by}Asked because ${brief(text(asked.why) || text(asked.reason), 200)}. ` }), link)),
+    calls && el("details", { class: "proposed" }, el("summary", {}, el("span", { class: "label", text: "proposed, and not carried out" }),
+      el("span", { class: "untrusted", text: ` ${brief(calls.map((call) => text(call.tool)).join(", "), 120)}` })), callLines(calls)),
   ];
 }
 
+function pivotLine({ giver, taker, reason, why, error }) {
+  return el("p", { class: "hand-over" }, el("b", { class: "untrusted", text: `${brief(giver, 40)} → ${brief(taker, 40) || "?"}` }),
+    el("span", { class: "untrusted", text: ` because ${brief(text(why) || text(reason), 200) || "the log does not say why"}` }),
+    text(error) && el("span", { class: "error-name untrusted", text: ` (${brief(error, 120)})` }));
+}
+
+// ── calls ──
+
 function callCard(call) {
   const look = outcomeLook(call.outcome);
-  const took = Number.isFinite(call.latency) ? ` ${span(call.latency)}` : "";
   const failed = !["ok", "open", "waiting"].includes(call.outcome);
-  return el("section", { class: `call ${call.outcome}`, "aria-label": `Call ${call.index}: ${brief(call.tool, 80)}, ${look[0]}` },
+  const index = whole(call.index) ?? "?";
+  const rounds = list(call.approvals).map(object);
+  return el("section", { class: `call ${look[2]}`, "aria-label": `Call ${index}: ${brief(call.tool, 80)}, ${look[0]}` },
     el("header", {},
-      el("span", { class: "dim", text: `call ${call.index} ` }), el("b", { class: "untrusted", text: brief(call.tool, 256) || "(no name)" }),
+      el("span", { class: "dim", text: `call ${index} ` }), el("b", { class: "untrusted", text: brief(call.tool, 256) || "(no name)" }),
       call.effect === "write" && badge(["writes", "warn"]), el("span", { class: "grow" }),
-      badge(look), el("span", { class: "dim", text: took })),
-    call.undoes && el("p", { class: "warn-text", text: `takes back ${call.undoes}` }),
+      whole(call.charged_microusd) > 0 && el("span", { class: "dim cost", text: `costs ${money(call.charged_microusd)}`, title: usd(call.charged_microusd) }),
+      badge(look), el("span", { class: "dim", text: took(call.latency_ms) })),
+    call.undoes && el("p", { class: "warn-text", text: `takes back ${position(call.undoes)}` }),
+    call.repeats && el("p", { class: "warn-text", text: `did not act again: it has the result of ${position(call.repeats)}` }),
     argumentList(call.arguments),
-    call.circles && el("p", { class: "warn-text untrusted", text: `In circles? ${brief(call.circles, 200)}` }),
-    call.approval && approvalLine(call.approval),
-    call.error && el("p", { class: "error-name untrusted", text: brief(call.error, 120) }),
-    call.message && block(call.message, { className: failed ? "said" : "" }),
+    leftOut(call.left_out),
+    text(object(call.signal).words) && el("p", { class: "warn-text untrusted", text: `In circles? ${brief(call.signal.words, 200)}` }),
+    rounds.map((round, at) => approvalLines(round, at === rounds.length - 1)),
+    list(call.doubts).map(object).map((doubt) => el("p", { class: "warn-text untrusted", text: `In doubt after attempt ${whole(doubt.attempt) ?? "?"}: ${brief(text(doubt.message), 300)}` })),
+    text(call.error) && el("p", { class: "error-name untrusted", text: brief(call.error, 120) }),
+    text(call.message) && block(call.message, { className: failed ? "said" : "" }),
     call.result !== undefined && call.result !== null && labelled("result", block(call.result, { className: "data", limit: 240, compact: true })),
-    call.undo && call.outcome === "ok" && el("p", { class: "dim figures", text: `can be undone with ${brief(call.undo.tool, 256)}` }));
+    text(call.notice) && labelled("notice", block(call.notice, { className: "dim" })),
+    text(object(call.undo).tool) && call.outcome === "ok" && el("p", { class: "dim figures untrusted", text: `can be undone with ${brief(call.undo.tool, 256)}` }));
 }
 
-/** Arguments as names and values, one a line; anything that is no object as it is. `whole` clips nothing: somebody decides by it. */
-export function argumentList(given, { whole = false } = {}) {
-  if (given === null || given === undefined) return null;
-  if (typeof given !== "object" || Array.isArray(given) || given instanceof Digits) return block(given, { className: "data", limit: whole ? Infinity : undefined });
-  return el("dl", { class: "arguments" }, Object.entries(given).map(([name, value]) => el("div", {},
-    el("dt", { class: "untrusted", text: whole ? visible(name) : brief(name, 120) }),
-    el("dd", {}, block(value, { limit: whole ? Infinity : 300, compact: true })))));
+function position(value) {
+  const [turn, index] = list(value).map(whole);
+  return `turn ${turn ?? "?"}, call ${index ?? "?"}`;
 }
 
-function approvalLine(approval) {
-  const id = asId(approval.id);
-  const moved = approval.void?.length ? el("p", { class: "warn-text untrusted", text: `An approval became void: ${brief(approval.void.join(", "), 200)} had changed.` }) : null;
-  if (approval.silent) return el("p", { class: "warn-text", text: "Nobody answered the request for an approval in time." });
-  if (approval.approve === null) {
-    return el("div", {}, moved, el("p", {}, "Nothing was done yet: a person must approve. ",
-      approval.given?.length > 0 && el("span", { class: "untrusted", text: `Approved so far by ${brief(approval.given.join(", "), 200)}. ` }),
-      id && el("a", { href: `#/escalations/${id}`, text: "Decide" })));
+/** One round of asking people about a call; only in the `last` one somebody may still be waited for. */
+function approvalLines(round, last) {
+  const id = asId(round.escalation_id);
+  const texts = (values) => brief(list(values).map(text).filter(Boolean).join(", "), 200);
+  const moved = list(round.void).length > 0 && el("p", { class: "warn-text untrusted", text: `An approval became void: ${texts(round.void)} had changed.` });
+  if (round.silent === true) return [el("p", { class: "warn-text", text: "Nobody answered the request for an approval in time." }), moved].filter(Boolean);
+  if (typeof round.approve !== "boolean") {
+    return last && el("p", {}, "Nothing was done yet: a person must approve. ",
+      list(round.given).length > 0 && el("span", { class: "untrusted", text: `Approved so far by ${texts(round.given)}. ` }),
+      id && el("a", { href: `#/escalations/${id}`, text: "Decide" }));
   }
-  const verdict = approval.approve ? ["approved", "good"] : ["REJECTED", "bad"];
-  return el("div", {}, moved, el("p", {}, badge(verdict), el("span", { class: "untrusted", text: ` by ${brief(approval.by, 200) || "somebody"}` }),
-    approval.changed && " with other arguments than proposed",
-    approval.comment && block(approval.comment, { className: "dim" })));
-}
-
-function handOverLine({ from, to, reason, error }) {
-  return el("p", { class: "hand-over" }, el("b", { text: `${brief(from, 40)} → ${brief(to, 40) || "?"}` }),
-    el("span", { class: "untrusted", text: ` because ${brief(meaning(reason), 200) || "the log does not say why"}` }),
-    error && el("span", { class: "error-name untrusted", text: ` (${brief(error, 120)})` }));
+  return [el("div", {}, el("p", {}, badge(round.approve ? ["approved", "good"] : ["REJECTED", "bad"]), el("span", { class: "untrusted", text: ` by ${brief(text(round.by), 200) || "somebody"}` }),
+    round.changed === true && " with other arguments than proposed"), text(round.comment) && block(round.comment, { className: "dim" })), moved].filter(Boolean);
 }
 
 function labelled(label, node) {

@@ -16,6 +16,27 @@ export function usd(micro) {
   return `${micro < 0 ? "-" : ""}$${digits.slice(0, -6)}.${decimals}`;
 }
 
+/** Return the amount as a person reads it: "$1,204.50", "$1.25", "23¢", "1.6¢", "0.42¢". Rounded; `usd` is exact. */
+export function money(micro) {
+  if (!Number.isSafeInteger(micro)) return "$?";
+  if (micro < 0) return `-${money(-micro)}`;
+  if (micro === 0) return "$0.00";
+  if (micro < 50) return "under 0.01¢";
+  if (micro >= 995_000) {
+    const cents = nearest(micro, 10_000) / 10_000;
+    return `$${((cents - (cents % 100)) / 100).toLocaleString("en")}.${String(cents % 100).padStart(2, "0")}`;
+  }
+  const step = micro >= 99_500 ? 10_000 : micro >= 9_950 ? 1_000 : 100;
+  const digits = String(nearest(micro, step) / 100).padStart(3, "0"); // hundredths of a cent
+  return `${digits.slice(0, -2)}.${digits.slice(-2)}`.replace(/\.?0+$/, "") + "¢";
+}
+
+/** Return the multiple of `step` that is nearest, upwards from the middle. Whole numbers only. */
+function nearest(micro, step) {
+  const above = micro + step / 2;
+  return above - (above % step);
+}
+
 /** Return ms as "340 ms", "2.1 s", "3 min 05 s", "2 h 10 min", "3 d 4 h". */
 export function span(ms) {
   if (!Number.isFinite(ms)) return "";

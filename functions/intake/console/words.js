@@ -29,7 +29,7 @@ const REASONS = {
   model_refused: "the model cannot be called at all (no price, no access, or no such model)",
   empty_answer: "the model said nothing",
   answer_invalid: "its answer did not fit, or named what nobody knows",
-  rolled_back: "what was half done has been undone",
+  rolled_back: "nothing half done is left",
   rollback_incomplete: "not everything could be undone",
   effect_frozen: "an effect is for a person to judge, so nothing was undone",
   effects_kept: "the fallback goes on from what was done",
@@ -43,13 +43,38 @@ const REASONS = {
   window_full: "no window has room for the budget that was added",
   lease_failed: "the budget that was added could not be leased",
   question: "the agent asks the requester",
+  requester_silent: "the requester did not reply in time",
   approval_unanswered: "nobody answered a request for approval in time",
   approval_required: "a call needs a person's approval",
+  // Of a run that was refused: the error's name.
+  NotAdmitted: "it was not admitted",
+  ExecutionMisnamed: "its execution does not have its name",
+  RequestConflict: "the same request id was sent with another body",
+  BreakerStopped: "the spend breaker lets no run start",
+  WindowFull: "an hour or a day has no room for its ceiling",
+  TooManyRuns: "as many runs go on as may at once",
 };
 
 /** Return the reason in words, or the name itself (untrusted) where it is not one of ours. */
 export function meaning(reason) {
   return Object.hasOwn(REASONS, reason) ? REASONS[reason] : String(reason ?? "");
+}
+
+// Who answers for a run that the agent did not answer.
+const OTHERS = { fallback: "the fallback", rollback: "the rollback", human: "a person", requester: "the requester" };
+
+/** Return why the run stands as it does, as one sentence; "" where there is nothing to say. */
+export function why(run) {
+  const reason = run.reason ? meaning(run.reason) : "";
+  if (run.status === "answered" && run.degraded === true) {
+    const who = Object.hasOwn(OTHERS, run.by) ? OTHERS[run.by] : String(run.by || "somebody else");
+    return `${capital(who)} answered instead of the agent: ${reason || "the log does not say why"}`;
+  }
+  return run.status === "answered" || run.status === "running" ? "" : capital(reason);
+}
+
+export function capital(text) {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
 // How a status looks: [label, class]. Words carry the meaning, colour only repeats it.
@@ -83,8 +108,10 @@ const OUTCOMES = {
   open: ["no outcome yet", "plain"],
 };
 
+/** Return [label, look, class] of a call's outcome; another one than ours is an unknown one. */
 export function outcomeLook(outcome) {
-  return Object.hasOwn(OUTCOMES, outcome) ? OUTCOMES[outcome] : OUTCOMES.unknown;
+  const known = Object.hasOwn(OUTCOMES, outcome) ? outcome : "unknown";
+  return [...OUTCOMES[known], known];
 }
 
 /** Return "1 run", "2 runs". */

@@ -1,7 +1,12 @@
 """What the fake API answers: a night at the support desk, in the shapes of the HTTP API."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from ballast.log.event import Event, order
+from ballast.run import Run
+from functions.intake.timeline import page_of
 
 #: The page's clock stands here.
 NOW = datetime(2026, 11, 22, 3, 7, 12, tzinfo=UTC)
@@ -107,6 +112,8 @@ LOG: list[dict[str, Any]] = [
         agent="support",
         model="eu.anthropic.claude-haiku-4-5",
         limits={"cost_microusd": 40_000, "turns": 4, "deadline_s": 60},
+        agent_until_ms=1_795_316_342_000,
+        deadline_ms=1_795_316_352_000,
         request={"text": "My tent arrived torn: refund O-1004.", "intent": "refund", "context": {"customer_id": "C-1"}},
     ),
     requested(1, 0.2, {"text": "My tent arrived torn: refund O-1004."}),
@@ -188,6 +195,48 @@ LOG: list[dict[str, Any]] = [
 ]
 
 
+def timeline(letter: str, log: Sequence[dict[str, Any]], *, after: int = 0, limit: int = 100) -> dict[str, Any]:
+    """Return the page of the timeline that the API makes of a log; what is no event of ours is unreadable there."""
+    wrong: dict[str, str] = {}
+    events = []
+    for one in log:
+        try:
+            if one.get("corrupt"):
+                raise ValueError(one["corrupt"])
+            events.append(Event(run_id=run_id(letter), seq=one["seq"], at=one["at"], body=one["body"]))
+        except (ValueError, KeyError) as problem:
+            wrong[str(one.get("seq", ""))] = str(problem)
+    told = Run(sorted(events, key=order)).timeline(wrong, run_id=run_id(letter))
+    page: dict[str, Any] = page_of(told, after, limit).model_dump(mode="json")
+    return page
+
+
+def logged(letter: str, log: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the answers about a run with that log: its events, and the timeline of them."""
+    path = f"GET /runs/{run_id(letter)}"
+    return {f"{path}/events": {"events": list(log), "next": None}, f"{path}/timeline": timeline(letter, log)}
+
+
+def hours_ago(back: int) -> str:
+    """Return the beginning of the hour so many hours before the current one."""
+    return (NOW.replace(minute=0, second=0) - timedelta(hours=back)).isoformat()
+
+
+def activity(**last: int) -> dict[str, Any]:
+    """Return the last day's runs of the API: two answers an hour, one of them the fallback's; ``last`` is this hour."""
+    hour = {"runs": 3, "answered": 2, "looked_at": 2, "by_others": 1}
+    hours = [{"since": hours_ago(back), **hour, **(last if back == 0 else {})} for back in reversed(range(24))]
+    return {"tenant": "default", "hours": hours}
+
+
+def budget(*taken: str, tenant: str | None = None) -> dict[str, Any]:
+    """Return the money windows of the API: ``taken`` are the newest hours, oldest first; before them nothing."""
+    every = ["0.00"] * (24 - len(taken)) + list(taken)
+    hours = [{"since": hours_ago(23 - at), "taken_usd": usd, "spent_usd": usd} for at, usd in enumerate(every)]
+    day = {"since": hours_ago(3), "taken_usd": "12.50", "spent_usd": "12.00"}
+    return {"tenant": tenant, "hour_limit_usd": "20.00", "day_limit_usd": "100.00", "day": day, "hours": hours}
+
+
 def night() -> dict[str, Any]:
     """Return the answers of an API in trouble, keyed as ``FakeApi`` wants them."""
     waiting = run(
@@ -220,7 +269,10 @@ def night() -> dict[str, Any]:
         "GET /runs?status=timed_out": {"runs": [], "next": None},
         "GET /runs?status=unanswered": {"runs": [silent], "next": None},
         f"GET /runs/{run_id('w')}": waiting,
-        f"GET /runs/{run_id('w')}/events": {"events": LOG, "next": None},
+        **logged("w", LOG),
+        "GET /activity": activity(runs=12, answered=6, looked_at=6, by_others=3),
+        "GET /budget": budget("2.00", "13.00", "18.50"),
+        "GET /escalations?status=answered": {"escalations": [], "next": None},
     }
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.console.canned import ago, esc_id, escalation, event, quiet, run, run_id
+from tests.e2e.console.canned import ago, esc_id, escalation, event, logged, quiet, run, run_id
 
 APPROVAL = f"/escalations/{esc_id('b')}"
 #: What a JavaScript number, or its writing, would change.
@@ -147,7 +147,7 @@ def test_a_corrupt_entry_is_shown_in_its_place_with_all_others(visit: Any, api: 
         event("0002.plan.decided", 3, planner="fallback", decision={"kind": "answer", "text": "There."}),
         event("9999.run.ended", 4) | {"at": ago(minutes=1), "corrupt": "cannot be decoded"},
     ]
-    api.answers[f"GET {path}/events"] = {"events": entries, "next": None}
+    api.answers |= logged("k", entries)
 
     page = visit(f"#{path}")
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.console.canned import LOG, esc_id, event, night, run, run_id
+from tests.e2e.console.canned import LOG, esc_id, event, logged, night, run, run_id
 from tests.e2e.console.conftest import PHONE
 from tests.e2e.console.fake_api import CONSOLE
 
@@ -48,10 +48,13 @@ def test_hostile_text_is_shown_as_text_on_every_screen(visit: Any, api: Any, nam
 
         assert (
             page.evaluate(
-                "document.querySelectorAll('main script, main img, main svg, main iframe, main style').length"
+                "document.querySelectorAll('main script, main img, main svg:not(.plot), main iframe, main style')"
+                ".length"
             )
             == 0
         )
+        drawn = page.evaluate("[...new Set([...document.querySelectorAll('main svg *')].map((node) => node.tagName))]")
+        assert set(drawn) <= {"title", "desc", "rect", "line"}
         hrefs = page.evaluate("[...document.querySelectorAll('a')].map((link) => link.getAttribute('href'))")
         assert [href for href in hrefs if not href.startswith("#/")] == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -102,6 +105,25 @@ BROKEN: dict[str, Any] = {
         "escalations": [None, {"escalation_id": {}}],
         "events": [None, 3, {"seq": 4}],
     },
+    "turns of wrong types": {
+        "turns": [
+            None,
+            3,
+            {"turn": "1"},
+            {"turn": 1, "planner": [], "attempts": "x", "calls": {}, "escalation": 7, "decided": [], "pivot": "x"},
+            {
+                "turn": 2,
+                "spent_microusd": "1",
+                "attempts": [5, {"prompt": [None, {"text": {}}], "completion": 3, "passed_over": {"a": {}}}],
+                "calls": [None, {"approvals": [7, {"given": 3, "why": {}}], "signal": 5, "undoes": {}, "doubts": [1]}],
+                "unreadable": [3],
+                "unknown": [{}],
+            },
+        ],
+        "next": "more",
+        "ceilings": 3,
+        "corrected": {"charged_microusd": "x"},
+    },
     "wrong ids": {"runs": [{"run_id": "../escalations"}], "escalations": [{"escalation_id": "javascript:alert(1)"}]},
     "pollution": {
         "__proto__": {"hidden": True},
@@ -141,14 +163,19 @@ def test_entries_of_unknown_kinds_and_half_written_ones_are_shown_as_they_are(vi
         event("0007.escalation.opened", 69, kind="question", summary="Which order?"),
         event("9999.run.announced", 99),
     ]
-    api.answers[f"GET {RUN}/events"] = {"events": [*LOG, *strange], "next": None}
+    api.answers |= logged("w", [*LOG, *strange])
 
     page = visit(f"#{RUN}")
 
-    expect(page.locator("summary", has_text="0001.moon.landed")).to_be_visible()
-    expect(page.locator("summary", has_text="nonsense")).to_be_visible()
+    expect(page.locator(".other", has_text="0001.moon.landed")).to_be_visible()
+    expect(page.locator(".unread", has_text="nonsense")).to_be_visible()
     expect(page.get_by_role("region", name=re.compile("Call 7.*UNKNOWN"))).to_be_visible()
     expect(page.get_by_text("Which order?")).to_be_visible()
+    page.get_by_role("button", name="Read the raw events").click()
+    for seq in ("0001.moon.landed", "nonsense", "without a key"):
+        page.locator("summary", has_text=seq).click()
+    expect(page.get_by_text("one small step")).to_be_visible()
+    expect(page.get_by_text("no key of ours")).to_be_visible()
 
 
 def test_an_address_that_somebody_else_wrote_asks_for_nothing_odd(visit: Any, api: Any) -> None:
@@ -157,7 +184,7 @@ def test_an_address_that_somebody_else_wrote_asks_for_nothing_odd(visit: Any, ap
 
     asked = {request.path for request in api.requests}
 
-    assert asked <= {"/runs", "/escalations"}
+    assert asked <= {"/runs", "/escalations", "/activity", "/budget"}
 
 
 def test_no_file_of_the_console_makes_markup_or_code_from_text() -> None:

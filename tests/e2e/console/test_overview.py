@@ -12,10 +12,15 @@ def texts(page: Any, name: str) -> list[str]:
     return [item.inner_text() for item in page.get_by_role("list", name=name).get_by_role("listitem").all()]
 
 
+def refreshes(api: Any) -> int:
+    """Return how often the page asked for what is open."""
+    return len([asked for asked in api.asked("GET", "/escalations") if asked.query["status"] == "open"])
+
+
 def test_what_is_wrong_comes_first_and_the_longest_waiting_person_before_all(visit: Any) -> None:
     page = visit()
 
-    wrong = texts(page, "What is wrong")
+    wrong = texts(page, "What to look at")
     kinds = [text.split("\n")[0] for text in wrong]
 
     assert kinds == ["Decide", "Approve or reject", "Past its deadline", "Failed", "Unanswered"]
@@ -26,7 +31,7 @@ def test_what_is_wrong_comes_first_and_the_longest_waiting_person_before_all(vis
     verdict = "2 decisions are wanted · 1 run past the deadline · 2 runs ended badly in 24 h"
     expect(page.locator(".verdict")).to_contain_text(verdict)
     expect(page).to_have_title("(5) Overview · Ballast")
-    top = page.get_by_role("list", name="What is wrong").bounding_box()
+    top = page.get_by_role("list", name="What to look at").bounding_box()
     assert top["y"] < page.get_by_role("list", name="Runs").bounding_box()["y"]
 
 
@@ -46,10 +51,61 @@ def test_runs_are_listed_with_status_cost_and_who_answered(visit: Any) -> None:
 
     assert [re.sub(r"\s+", " ", row).startswith("answered") for row in rows[1:3]] == [True, True]
     assert "by agent" in rows[1]
-    assert "$0.0158" in rows[1]
+    assert "1.6¢" in rows[1]
     assert "answered, degraded" in rows[2]
     assert "by fallback" in rows[2]
-    expect(page.locator(".money-line")).to_have_text("6 runs shown cost $0.22954, the dearest $0.15")
+    expect(page.locator(".money-line")).to_have_text("6 runs, 23¢ in total; most expensive 15¢")
+    expect(page.locator(".money-line b")).to_have_attribute("title", "$0.22954")
+
+
+def test_a_degraded_run_says_who_answered_instead_and_why(visit: Any, api: Any) -> None:
+    runs = [
+        run("a", "answered"),
+        run("b", "answered", by="fallback", degraded=True, reason="turn_limit"),
+        run("c", "answered", by="human", degraded=True, reason="model_timeout"),
+        run("d", "answered", by="fallback", degraded=True),
+        run("e", "unanswered", reason="no_fallback"),
+        run("g", "refused", reason="WindowFull"),
+    ]
+    api.answers = quiet() | {"GET /runs": {"runs": runs, "next": None}}
+
+    rows = visit().get_by_role("list", name="Runs").get_by_role("listitem")
+
+    expect(rows.nth(0).locator(".why")).to_have_count(0)
+    said = [rows.nth(number).locator(".why").inner_text() for number in range(1, 6)]
+    assert said == [
+        "The fallback answered instead of the agent: its limit of turns was reached",
+        "A person answered instead of the agent: the model did not answer in time",
+        "The fallback answered instead of the agent: the log does not say why",
+        "No fallback serves this intent",
+        "An hour or a day has no room for its ceiling",
+    ]
+
+
+def test_a_question_to_people_is_an_alarm_only_when_its_time_is_almost_over(visit: Any, api: Any) -> None:
+    api.answers = quiet()
+    found = []
+    for left in (59, 25, 5):
+        asked = escalation("b", "approval", opened_at=ago(minutes=60 - left), answer_by=ago(minutes=-left))
+        api.answers["GET /escalations"] = {"escalations": [asked], "next": None}
+        page = visit()
+        verdict, card = page.locator(".verdict"), page.get_by_role("list", name="What to look at").locator("li")
+        expect(verdict).to_contain_text("1 decision is wanted")
+        lines = card.inner_text()
+        found.append(
+            (
+                page.get_by_role("heading", level=1).inner_text(),
+                verdict.get_attribute("class").split()[1],
+                card.get_attribute("class").split()[1],
+                "almost over" in lines or ("half" if "More than half" in lines else False),
+            )
+        )
+
+    assert found == [
+        ("People are asked", "info", "info", False),
+        ("Something needs attention", "warn", "warn", "half"),
+        ("Something is wrong", "bad", "bad", True),
+    ]
 
 
 def test_a_desk_without_trouble_says_so(visit: Any, api: Any) -> None:
@@ -87,23 +143,23 @@ def test_older_runs_are_added_below(visit: Any) -> None:
 
 def test_it_refreshes_by_itself_and_stops_when_paused_or_hidden(visit: Any, api: Any) -> None:
     page = visit(fresh=True)
-    seen = len(api.asked("GET", "/escalations"))
+    seen = refreshes(api)
 
     api.answers["GET /escalations"] = {"escalations": [], "next": None}
     page.clock.fast_forward(5_000)
     expect(page.locator(".verdict")).to_contain_text("1 run past the deadline · 2 runs ended badly")
     page.get_by_role("button", name="Pause").click()
-    paused = len(api.asked("GET", "/escalations"))
+    paused = refreshes(api)
     page.clock.fast_forward(60_000)
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("updated 03:08")).to_be_visible()
-    resumed = len(api.asked("GET", "/escalations"))
+    resumed = refreshes(api)
     page.evaluate("Object.defineProperty(document, 'hidden', {get: () => true})")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     page.clock.fast_forward(60_000)
 
     assert (paused, resumed) == (seen + 1, seen + 2)
-    assert len(api.asked("GET", "/escalations")) == resumed
+    assert refreshes(api) == resumed
 
 
 def test_offline_it_says_so_keeps_what_it_had_and_no_longer_claims_that_all_is_well(visit: Any, api: Any) -> None:
@@ -170,7 +226,7 @@ def test_a_breaker_that_is_not_normal_comes_before_all_and_says_who_since_why_an
 
     page = visit(fresh=True)
 
-    first, second = texts(page, "What is wrong")[:2]
+    first, second = texts(page, "What to look at")[:2]
     assert first.startswith("Spend breaker: fallback only")
     for part in ("for 12 min", "until in 8 min", "No model is called", "By hourly-cost: It burns.", "for everyone"):
         assert part in first
@@ -186,7 +242,7 @@ def test_a_half_open_breaker_says_so_and_a_normal_one_is_no_trouble(visit: Any, 
     api.answers = quiet() | {"GET /breaker": held("cheaper", state="half_open")}
     page = visit(fresh=True)
     expect(page.locator("#breaker")).to_have_text("breaker: cheaper, half-open")
-    assert "one run in twenty passes" in texts(page, "What is wrong")[0]
+    assert "one run in twenty passes" in texts(page, "What to look at")[0]
 
     api.answers["GET /breaker"] = {"mode": "normal", "state": "closed", "tenants": []}
     page.get_by_role("button", name="Refresh").click()
@@ -211,7 +267,7 @@ def test_what_is_written_about_the_breaker_is_text(visit: Any, api: Any) -> None
 
     page = visit(fresh=True)
 
-    assert "<img src=x" in texts(page, "What is wrong")[0]
+    assert "<img src=x" in texts(page, "What to look at")[0]
     assert page.evaluate("document.querySelectorAll('img').length") == 0
 
 
@@ -233,8 +289,8 @@ def test_runs_that_were_corrected_say_so_in_their_lines_and_in_the_sum(visit: An
 
     page = visit()
 
-    expect(page.locator(".money-line")).to_contain_text("2 runs shown cost $0.75")
+    expect(page.locator(".money-line")).to_contain_text("2 runs, 75¢ in total")
     expect(page.locator(".money-line")).to_contain_text("as operators corrected it, $1.50")
     lines = page.get_by_role("list", name="Runs").get_by_role("listitem")
-    expect(lines.nth(0).locator(".cost")).to_have_text("$0.25, corrected to $1.00")
-    expect(lines.nth(1).locator(".cost")).to_have_text("$0.50")
+    expect(lines.nth(0).locator(".cost")).to_have_text("25¢, corrected to $1.00")
+    expect(lines.nth(1).locator(".cost")).to_have_text("50¢")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.console.canned import esc_id, escalation, quiet, run, run_id
+from tests.e2e.console.canned import esc_id, escalation, logged, quiet, run, run_id
 from tests.e2e.console.conftest import DESKTOP, PHONE
 
 APPROVAL, DECISION, QUESTION = (f"/escalations/{esc_id(letter)}" for letter in "bej")
@@ -171,7 +171,7 @@ def test_another_token_is_another_person(visit: Any, api: Any) -> None:
 def test_only_who_may_is_offered_to_cancel(visit: Any, api: Any, rights: list[str], cancels: int) -> None:
     api.answers["GET /me"] = me("member", rights)
     api.answers[f"GET /runs/{run_id('r')}"] = run("r", "running")
-    api.answers[f"GET /runs/{run_id('r')}/events"] = {"events": [], "next": None}
+    api.answers |= logged("r", [])
 
     page = visit(f"#/runs/{run_id('r')}", fresh=True)
 

@@ -1,12 +1,24 @@
 """A run is read from top to bottom: how it stands, what it waits for, and every turn."""
 
-import json
 import re
 from typing import Any
 
 from playwright.sync_api import expect
 
-from tests.e2e.console.canned import LOG, esc_id, event, requested, responded, run, run_id, tool
+from ballast.log.events import RunCorrected
+from tests.e2e.console.canned import (
+    LOG,
+    ago,
+    esc_id,
+    event,
+    logged,
+    requested,
+    responded,
+    run,
+    run_id,
+    timeline,
+    tool,
+)
 
 RUN = f"/runs/{run_id('w')}"
 
@@ -20,20 +32,23 @@ def test_the_header_says_how_the_run_stands_and_what_it_cost_of_its_ceiling(visi
 
     expect(page.get_by_role("heading", level=1)).to_have_text("waits for an answer")
     expect(page.locator(".reason")).to_have_text("nobody knows whether a call had its effect (effect_unknown)")
-    expect(page.locator(".bar-line .money")).to_have_text("$0.02814 of $0.04")
+    expect(page.locator(".ending")).to_contain_text("Waits for a person: a decision is wanted")
+    expect(page.locator(".bar-line .money")).to_have_text("2.8¢ of 4¢")
+    expect(page.locator(".bar-line .money")).to_have_attribute("title", "$0.02814 of $0.04")
     meter = page.get_by_role("meter")
-    expect(meter).to_have_accessible_name("Cost: $0.02814 of $0.04")
+    expect(meter).to_have_accessible_name("Cost: 2.8¢ of 4¢")
     assert meter.evaluate("(bar) => [bar.min, bar.value, bar.max]") == [0, 28_140, 40_000]
 
 
 def test_a_correction_stands_beside_the_cost_with_who_and_why(visit: Any, api: Any) -> None:
-    said = {"cost_usd": "0.01", "by": "ann <b>", "reason": "by the bill", "at": "2026-11-22T03:00:00+00:00"}
-    api.answers[f"GET {RUN}"] = run("w", "answered", corrected=said)
+    order = {"was_microusd": 28_140, "charged_microusd": 10_000, "by": "ann <b>", "reason": "by the bill"}
+    api.answers[f"GET {RUN}"] = run("w", "answered")
+    api.answers |= logged("w", [*LOG, event(RunCorrected.key(1), 90, **order)])
 
     page = visit(f"#{RUN}")
 
-    expect(page.locator(".bar-line .money")).to_contain_text("$0.0158")
-    expect(page.locator(".corrected")).to_have_text("corrected to $0.01, by ann <b>: by the bill")
+    expect(page.locator(".bar-line .money")).to_contain_text("2.8¢")
+    expect(page.locator(".corrected")).to_have_text("corrected to 1¢, by ann <b>: by the bill")
 
 
 def test_a_turn_shows_prompt_completion_calls_refusals_and_the_money_so_far(visit: Any) -> None:
@@ -41,7 +56,7 @@ def test_a_turn_shows_prompt_completion_calls_refusals_and_the_money_so_far(visi
 
     expect(page.locator("ol.timeline > li")).to_have_count(6)
     first, second = turn(page, 1), turn(page, 2)
-    expect(first.locator("header .money")).to_have_text("$0.013214 of $0.04")
+    expect(first.locator("header .money")).to_have_text("1.3¢ of 4¢")
     expect(first).to_contain_text("I look at the order.")
     refused = first.get_by_role("region", name="Call 1: look_up_order, REFUSED")
     expect(refused).to_contain_text("NotGrounded")
@@ -68,10 +83,12 @@ def test_hand_overs_say_from_whom_to_whom_and_why(visit: Any) -> None:
 
 def test_a_question_to_the_requester_and_the_reply_are_part_of_the_timeline(visit: Any, api: Any) -> None:
     question = {"kind": "question", "reason": "question", "summary": "Which of your two orders?"}
-    reply = {"decision": {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "The tent."}}
+    reply = {"kind": "question"} | {
+        "decision": {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "The tent."}
+    }
     asked = event("0007.escalation.opened", 80, escalation_id=esc_id("q"), **question)
     told = [event("0007.escalation.announced", 80), event("0007.escalation.answered", 95, by="shop", **reply)]
-    api.answers[f"GET {RUN}/events"] = {"events": [*LOG, asked, *told], "next": None}
+    api.answers |= logged("w", [*LOG, asked, *told])
 
     page = visit(f"#{RUN}")
 
@@ -79,21 +96,21 @@ def test_a_question_to_the_requester_and_the_reply_are_part_of_the_timeline(visi
     expect(turn(page, 7)).to_contain_text("Which of your two orders?")
     expect(turn(page, 7)).to_contain_text("reply")
     expect(turn(page, 7)).to_contain_text("The tent.")
-    expect(page.locator("details.other")).to_have_count(0)
+    expect(page.locator(".other")).to_have_count(0)
 
 
 def test_a_call_in_circles_says_what_was_noticed_and_what_was_done_about_it(visit: Any, api: Any) -> None:
     search = tool("search_docs", query="cancel")
-    notice = {"index": 1, "kind": "same_call", "step": "notice", "same_as": [6, 2], "count": 2}
-    strange = {"index": 2, "kind": "<b>constructor</b>", "step": "toString", "same_as": "x"}
+    notice = {"index": 1, "kind": "same_call", "step": "notice", "same_as": [6, 2], "count": 2, "answer": False}
+    strange = notice | {"index": 2, "kind": "<b>constructor</b>", "step": "toString"}
     proposed = responded(7, 80, "Again.", 10, kind="call_tools", calls=[search, search, search])
-    proposed["body"]["despair"] = [notice, strange, "odd", {"index": None}]
+    proposed["body"]["despair"] = [notice, strange]
     told = requested(8, 82, {"text": "…"})
     told["body"] |= {
         "after": "0007.model.responded",
         "despair": [notice | {"index": 3, "kind": "same_error", "count": 3}],
     }
-    api.answers[f"GET {RUN}/events"] = {"events": [*LOG, proposed, told], "next": None}
+    api.answers |= logged("w", [*LOG, proposed, told])
 
     page = visit(f"#{RUN}")
 
@@ -116,21 +133,19 @@ def test_long_text_is_clipped_until_it_is_asked_for(visit: Any) -> None:
     expect(result.get_by_role("button", name="Show less")).to_have_attribute("aria-expanded", "true")
 
 
-def test_the_log_is_read_page_by_page_and_what_was_read_is_not_read_again(visit: Any, api: Any) -> None:
-    head = LOG[:6]
-    at = head[-1]["seq"]
-    api.answers[f"GET {RUN}/events"] = {"events": head, "next": at}
-    api.answers[f"GET {RUN}/events?after={at}"] = {"events": LOG[6:], "next": None}
+def test_the_timeline_is_read_page_by_page_and_what_was_read_is_not_read_again(visit: Any, api: Any) -> None:
+    api.answers[f"GET {RUN}/timeline"] = timeline("w", LOG, limit=2)
+    api.answers[f"GET {RUN}/timeline?after=2"] = timeline("w", LOG, after=2)
     page = visit(f"#{RUN}")
     expect(page.locator("ol.timeline > li")).to_have_count(6)
 
-    after = "0005.plan.decided"
     new = event("0006.escalation.answered", 70, by="Dana", decision={"kind": "answer", "text": "We paid it out."})
-    api.answers[f"GET {RUN}/events?after={after}"] = {"events": [LOG[-1], new], "next": None}
+    api.answers[f"GET {RUN}/timeline?after=5"] = timeline("w", [*LOG, new], after=5)
     page.clock.fast_forward(5_000)
 
     expect(turn(page, 6)).to_contain_text("We paid it out.")
-    assert [asked.query.get("after", "") for asked in api.asked("GET", f"{RUN}/events")] == ["", at, after]
+    assert [asked.query.get("after", "") for asked in api.asked("GET", f"{RUN}/timeline")] == ["", "2", "5"]
+    assert api.asked("GET", f"{RUN}/events") == []
 
 
 def test_what_a_reader_opened_stays_open_when_the_page_refreshes(visit: Any, api: Any) -> None:
@@ -147,7 +162,7 @@ def test_what_a_reader_opened_stays_open_when_the_page_refreshes(visit: Any, api
 
 def test_a_running_run_can_be_cancelled_after_a_question(visit: Any, api: Any) -> None:
     api.answers[f"GET {RUN}"] = run("w", "running")
-    api.answers[f"GET {RUN}/events"] = {"events": LOG[:3], "next": None}
+    api.answers |= logged("w", LOG[:3])
     api.answers[f"POST {RUN}/cancel"] = (202, run("w", "running"))
     page = visit(f"#{RUN}")
 
@@ -209,10 +224,153 @@ def test_a_run_that_is_not_there_is_said_to_be_not_there(visit: Any) -> None:
 def test_a_long_run_shows_its_newest_turns_and_the_others_on_demand(visit: Any, api: Any) -> None:
     decided = {"decision": {"kind": "hand_over", "to": "agent", "reason": "guidance"}, "planner": "agent"}
     log = [LOG[0], *[event(f"{number:04d}.plan.decided", number, **decided) for number in range(1, 61)]]
-    api.answers[f"GET {RUN}/events"] = {"events": json.loads(json.dumps(log)), "next": None}
+    api.answers |= logged("w", log)
     page = visit(f"#{RUN}")
     expect(page.locator("ol.timeline > li")).to_have_count(40)
 
     page.get_by_role("button", name="Show 20 earlier turns").click()
 
     expect(page.locator("ol.timeline > li")).to_have_count(60)
+
+
+# What the console once told otherwise than the money's own sums, or not at all.
+
+
+def test_what_tools_cost_is_counted(visit: Any, api: Any) -> None:
+    pay = tool("pay", to="C-1")
+    log = [
+        LOG[0],
+        requested(1, 1, {"text": "Pay."}),
+        responded(1, 2, "Paying.", 900, kind="call_tools", calls=[pay]),
+        event("0001.call.1.intended", 3, effect="write", planner="agent", **pay),
+        event("0001.call.1.reserved", 3, attempt=1, reserved_microusd=12_000),
+        event(
+            "0001.call.1.settled", 4, tool="pay", status="ok", attempt=1, cost_microusd=12_000, result={"paid": True}
+        ),
+    ]
+    api.answers |= logged("w", log)
+
+    page = visit(f"#{RUN}")
+
+    expect(page.locator(".bar-line .money")).to_have_attribute("title", "$0.0129 of $0.04")
+    expect(turn(page, 1).locator("header .money").first).to_have_text("1.3¢ of 4¢")
+    call = turn(page, 1).get_by_role("region", name="Call 1: pay, ok")
+    expect(call.locator(".cost")).to_have_text("costs 1.2¢")
+
+
+def test_a_call_that_reserved_and_was_settled_is_settled(visit: Any, api: Any) -> None:
+    pay = tool("pay", to="C-1")
+    calls = {"kind": "call_tools", "calls": [pay]}
+    body = {"tool": "pay", "attempt": 1}
+    log = [
+        LOG[0],
+        requested(1, 1, {"text": "Pay."}),
+        responded(1, 2, "Paying.", 900, **calls),
+        event("0001.call.1.settled", 4, status="ok", cost_microusd=5_000, result={"paid": True}, **body),
+        event("0001.call.1.reserved", 3, attempt=1, reserved_microusd=12_000),
+        event("0001.call.1.intended", 3, effect="write", planner="agent", **pay),
+    ]
+    api.answers |= logged("w", log)
+
+    page = visit(f"#{RUN}")
+
+    expect(turn(page, 1).get_by_role("region", name="Call 1: pay, ok")).to_contain_text("costs 0.5¢")
+    expect(turn(page, 1).locator(".other")).to_have_count(0)
+
+
+def test_budget_that_no_window_had_room_for_raises_no_ceiling(visit: Any, api: Any) -> None:
+    more: dict[str, Any] = {"kind": "hand_over", "to": "agent", "reason": "guidance", "guidance": "Go on."}
+    answered = event("0006.escalation.answered", 70, by="Dana", decision=more | {"add_budget_microusd": 50_000})
+    lease = {"microusd": 40_000, "hour": "hour#2026-11-22T02", "day": "day#2026-11-22"}
+    log = [LOG[0] | {"body": LOG[0]["body"] | {"lease": lease}}, *LOG[1:], answered]
+    api.answers |= logged("w", log)
+    page = visit(f"#{RUN}")
+    expect(turn(page, 6)).to_contain_text("5¢ more was wanted; the windows had room for none of it")
+    expect(page.locator(".bar-line .money")).to_have_text("2.8¢ of 4¢")
+
+    api.answers |= logged("w", [*log, event("0006.lease.extended", 71, **lease | {"microusd": 50_000})])
+    page = visit(f"#{RUN}")
+
+    expect(turn(page, 6).locator(".labelled", has_text="budget")).to_have_text("budget5¢ more")
+    expect(page.locator(".bar-line .money")).to_have_text("2.8¢ of 9¢")
+
+
+def test_what_was_proposed_when_a_person_was_asked_is_shown(visit: Any, api: Any) -> None:
+    proposed = {"kind": "call_tools", "calls": [tool("refund_order", order_id="O-1004", amount_usd="480.00")]}
+    asked = event(
+        "0006.escalation.opened",
+        68,
+        escalation_id=esc_id("e"),
+        kind="escalation",
+        reason="effect_unknown",
+        summary="…",
+        proposed_decision=proposed,
+    )
+    api.answers |= logged("w", [*LOG[:-1], asked])
+    page = visit(f"#{RUN}")
+
+    turn(page, 6).locator("summary", has_text="proposed, and not carried out refund_order").click()
+
+    expect(turn(page, 6).locator("details.proposed")).to_contain_text("480.00")
+
+
+def test_an_approval_that_became_void_and_was_asked_again_tells_both_rounds(visit: Any, api: Any) -> None:
+    refund = tool("refund_order", order_id="O-1004")
+    log = [
+        LOG[0],
+        requested(1, 1, {"text": "Refund."}),
+        responded(1, 2, "Refunding.", 900, kind="call_tools", calls=[refund]),
+        event(
+            "0001.call.1.approval_requested", 3, escalation_id=esc_id("b"), kind="approval", reason="approval_required"
+        ),
+        event("0001.call.1.approval_answered", 4, escalation_id=esc_id("b"), approve=True, by="Lee"),
+        event("0001.call.1.approval_void", 5, moved=["price"]),
+        event("0001.call.1.approval_needed.2", 6, why=["it costs more now"]),
+        event(
+            "0001.call.1.approval_requested.2",
+            6,
+            escalation_id=esc_id("c"),
+            kind="approval",
+            reason="approval_required",
+        ),
+    ]
+    api.answers |= logged("w", log)
+
+    call = turn(visit(f"#{RUN}"), 1).get_by_role("region", name="Call 1: refund_order, waits for approval")
+
+    expect(call).to_contain_text("approved by Lee")
+    expect(call).to_contain_text("An approval became void: price had changed.")
+    expect(call.get_by_role("link", name="Decide")).to_have_attribute("href", f"#/escalations/{esc_id('c')}")
+
+
+def test_the_raw_events_stay_reachable_page_by_page(visit: Any, api: Any) -> None:
+    first, second = LOG[:6], LOG[6:]
+    api.answers[f"GET {RUN}/events"] = {"events": first, "next": first[-1]["seq"]}
+    large = {"seq": "0007.plan.decided", "at": ago(minutes=1), "body": {}, "left_out": 3_000_000}
+    api.answers[f"GET {RUN}/events?after={first[-1]['seq']}"] = {"events": [*second, large], "next": None}
+    page = visit(f"#{RUN}")
+
+    page.get_by_role("button", name="Read the raw events").click()
+    page.get_by_role("button", name="Read more raw events").click()
+    expect(page.get_by_role("button", name="Read what came since")).to_be_enabled()
+    entries = page.get_by_role("list", name="Raw events").locator("> li")
+
+    expect(entries).to_have_count(len(LOG) + 1)
+    entries.first.locator("summary").click()
+    expect(entries.first).to_contain_text("eu.anthropic.claude-haiku-4-5")
+    entries.last.locator("summary").click()
+    expect(entries.last).to_contain_text("3,000,000 bytes, too many for this page")
+
+
+def test_what_was_left_out_of_a_turn_says_so(visit: Any, api: Any) -> None:
+    page_of_turns = timeline("w", LOG)
+    page_of_turns["turns"][0] |= {"left_out": 4_000_000, "attempts": [], "calls": []}
+    page_of_turns["turns"][1]["calls"][0] |= {"arguments": None, "result": None, "left_out": 70_000}
+    page_of_turns["turns"][1]["attempts"][0]["completion"][0]["left_out"] = 9_000
+    api.answers[f"GET {RUN}/timeline"] = page_of_turns
+
+    page = visit(f"#{RUN}")
+
+    expect(turn(page, 1)).to_contain_text("4,000,000 bytes are left out here")
+    expect(turn(page, 2).locator("section.call").first).to_contain_text("70,000 bytes are left out here")
+    expect(turn(page, 2)).to_contain_text("9,000 characters are left out")

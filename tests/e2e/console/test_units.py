@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tests.e2e.console.canned import LOG
+from ballast.contracts import ExitReason
+from ballast.errors import NotAdmitted
 
 UNITS = """async ([name, given]) => {
   const units = await import('/console/units.js');
@@ -42,17 +43,44 @@ def test_micro_dollars_are_written_exactly(visit: Any) -> None:
     assert in_page(page, "usd", 0.5, None, "7") == ["$?", "$?", "$?"]
 
 
+def test_amounts_are_shown_in_dollars_and_cents_that_people_read(visit: Any) -> None:
+    shown = {
+        0: "$0.00",
+        1: "under 0.01¢",
+        420: "0.04¢",
+        4_000: "0.4¢",
+        15_845: "1.6¢",
+        28_140: "2.8¢",
+        99_499: "9.9¢",
+        99_500: "10¢",
+        229_540: "23¢",
+        994_999: "99¢",
+        995_000: "$1.00",
+        1_250_000: "$1.25",
+        1_204_500_000: "$1,204.50",
+        -250_000: "-25¢",
+    }
+
+    page = visit()
+
+    assert in_page(page, "money", *shown) == list(shown.values())
+    assert in_page(page, "money", 0.5, None, "7") == ["$?", "$?", "$?"]
+
+
+def test_every_reason_has_words(visit: Any) -> None:
+    reasons = [
+        *ExitReason,
+        "approval_required",
+        *(error.__name__ for error in (NotAdmitted, *NotAdmitted.__subclasses__())),
+    ]
+    words = "async (reasons) => { const { meaning } = await import('/console/words.js'); return reasons.map(meaning); }"
+
+    found = visit().evaluate(words, reasons)
+
+    assert [reason for reason, said in zip(reasons, found, strict=True) if said == reason or " " not in said] == []
+
+
 def test_ages_are_told_as_a_person_tells_them(visit: Any) -> None:
     told = {4_000: "4 s", 90_000: "2 min", 7_200_000: "2 h", 7_800_000: "2 h 10 min", 100_800_000: "1 d 4 h", -5: "0 s"}
 
     assert in_page(visit(), "coarse", *told) == ["4 s", "1 min", *list(told.values())[2:]]
-
-
-def test_a_log_in_any_order_and_twice_over_folds_into_the_same_turns(visit: Any) -> None:
-    fold = """async (logs) => { const { fold } = await import('/console/fold.js');
-      return logs.map((log) => JSON.stringify(fold(log))); }"""
-
-    one, other = visit().evaluate(fold, [LOG, LOG[::-1]])
-
-    assert one == other
-    assert '"spent":28140' in one

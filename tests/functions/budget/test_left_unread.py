@@ -11,6 +11,7 @@ from ballast.money.windows import WindowLimits
 from ballast.runtime import Runtime
 from ballast.table import Table
 from functions.budget.burn import BurnRate
+from functions.budget.last_day import LastDay, WindowSettings
 
 
 class LeavesUnread:
@@ -42,3 +43,12 @@ def test_an_unread_breaker_is_none_that_is_closed(table: Table, runtime: Runtime
 def test_unread_windows_are_none_that_are_empty(table: Table, runtime: Runtime) -> None:
     with pytest.raises(RetryLater, match="BUDGETS_TABLE"):
         BurnRate(table, WindowLimits(1, 1, 1), runtime).asks()
+
+
+def test_the_windows_of_a_day_are_shown_whole_or_not_at_all(table: Table, runtime: Runtime) -> None:
+    settings = WindowSettings(
+        budgets_table="budgets", tenant_hour_usd="1", tenant_day_usd="1", account_hour_usd="1", account_day_usd="1"
+    )
+
+    with pytest.raises(RetryLater, match="BUDGETS_TABLE"):
+        LastDay(table, settings, runtime).budget("acme")
