@@ -166,6 +166,22 @@ def test_without_telling_the_newest_token_an_answer_between_two_attempts_is_lost
     assert any("and the run waited" in wrong for wrong in found), found
 
 
+@pytest.mark.parametrize("name", ["guided by a person", "asks the requester"])
+def test_without_opening_it_again_what_never_came_on_record_counts_as_answered(
+    world: World, before: Shop, name: str
+) -> None:
+    from functions.escalation.messages import Messages
+
+    recorded = record(world, BY_NAME[name])
+    in_vain = [Case(recorded.played.scenario, "answered in vain", "", 0, partial(kinds.AnsweredInVain, 1))]
+
+    assert wrongs(world, before, in_vain, recorded) == []
+    with replaced(Messages, "reopen", lambda *_: False):
+        found = wrongs(world, before, in_vain, recorded)
+
+    assert any("and no answer to it is in the log" in wrong for wrong in found), found
+
+
 def _gives_up() -> Case:
     return Case(BY_NAME["gives up half way"], "nothing", "", 0, kinds.Plan)
 
