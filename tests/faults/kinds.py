@@ -408,7 +408,7 @@ class Answered(Plan):
 
 
 class AnsweredInVain(Plan):
-    """Whoever gives answer number so never gets it on record, and goes away; later another person says otherwise."""
+    """Whoever gives an answer never gets it on record, and goes away; later another person says something else."""
 
     def __init__(self, number: int) -> None:
         self._number, self._in_vain, self.happened = number, False, False
