@@ -1,6 +1,7 @@
 """Lambda: a person's answer. Recorded first, then the waiting run goes on with it."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner
@@ -20,7 +21,7 @@ from functions.escalation.approve import Approvals, changed_to, gates_playbook, 
 from functions.escalation.due import DUE, TOLD_WITHIN
 from functions.escalation.persons_answer import PersonsAnswer, checked
 from functions.escalation.question import Question
-from functions.escalation.resume import Resumption, closed, went_on
+from functions.escalation.resume import Resumption, closed, other_one, went_on
 from functions.escalation.rights import check, check_decision, granted_microusd
 from functions.escalation.table import EscalationsTable
 
@@ -64,10 +65,8 @@ class Answers:
         if not repeats(question, answer) and not changed_to(question, answer):  # else it was decided before
             check(question, caller, run)
             if decision is not None:
-                run_id = question.run_id
-                check_decision(
-                    question, decision, caller, lambda: self.granted_microusd(run_id), self.runtime.get(gates_playbook)
-                )
+                before = partial(self.granted_microusd, question)
+                check_decision(question, decision, caller, before, self.runtime.get(gates_playbook))
         still_needed = 0
         if run.has_ended:
             self._check_that_it_counted(question, answer, run)
@@ -82,9 +81,13 @@ class Answers:
             "still_needed": still_needed,
         }
 
-    def granted_microusd(self, run_id: str) -> int:
-        """Return what people have added to the run's budget so far, in micro-dollars."""
-        run, kept = self.log.read(run_id), self.table.granted(run_id)
+    def granted_microusd(self, question: Question) -> int:
+        """Return what people have added to the run's budget before ``question`` is answered, in micro-dollars.
+
+        An answer to it that never came on record is in the table only, and has added nothing.
+        """
+        run = self.log.read(question.run_id)
+        kept = {turn: added for turn, added in self.table.granted(question.run_id).items() if turn != question.turn}
         return granted_microusd(run, kept, self.runtime.get(gates_playbook))
 
     def reply(self, run_id: str, text: str, caller: Caller) -> dict[str, Any]:
@@ -113,11 +116,12 @@ class Answers:
     ) -> None:
         if question.resumed and repeats(question, answer):
             return  # the run has this very answer already
-        question = self._consume(answer)
+        question = self._consume(answer, run)
         if not question.resumed:
-            if isinstance(decision, HandOver) and decision.add_budget_microusd:
+            granted = decision.add_budget_microusd if isinstance(decision, HandOver) else 0
+            if granted or question.reopened:  # an answer that was forgotten may have granted something
                 # Before the log has it: what was granted counts, whatever becomes of that entry.
-                self.table.grant(question.run_id, question.turn, decision.add_budget_microusd)
+                self.table.grant(question.run_id, question.turn, granted)
             recorded = self._record(question, answer, decision, caller, run)
             self.resumption.resume(question, recorded, claimed=False)
 
@@ -126,7 +130,7 @@ class Answers:
         if not repeats(question, answer) or not (question.resumed or went_on(run, question)):
             raise closed(question)
 
-    def _consume(self, answer: PersonsAnswer) -> Question:
+    def _consume(self, answer: PersonsAnswer, run: Run) -> Question:
         """Mark the escalation as answered, once; the same answer may come again to finish what it began."""
         nobody_answered = equals("status", "open")
         the_same_answer = equals("answer_sha256", answer.sha256)
@@ -136,7 +140,7 @@ class Answers:
         to |= {"answered_at": now.isoformat(), "due": DUE, "due_at": (now + TOLD_WITHIN).isoformat()}
         answered = self.table.change(answer.escalation_id, to, only_if=nobody_answered | the_same_answer)
         if answered is None:
-            raise EscalationClosed(f"{answer.escalation_id} was answered already, in another way.")
+            raise other_one(self.table.find(answer.escalation_id), run)
         return answered
 
     def _record(

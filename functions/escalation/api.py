@@ -19,6 +19,7 @@ from functions.escalation.contract import Answered, Escalation, EscalationPage, 
 from functions.escalation.persons_answer import PersonsAnswer
 from functions.escalation.reading import Questions, State
 from functions.escalation.rights import you_may
+from functions.escalation.table import EscalationsTable
 
 _ESCALATION_ID = re.compile(r"esc-[a-z2-7]{16}")
 _JSON = "application/json"
@@ -62,7 +63,7 @@ def get_escalation(escalation_id: AnEscalationId) -> Response[Escalation]:
     """Return the escalation."""
     found = _escalation(escalation_id)
     may, why_not = you_may(found, app.caller)
-    left = _grantable(found.run_id) if "grant" in may and not app.caller.operates else None
+    left = _grantable(escalation_id) if "grant" in may and not app.caller.operates else None
     yours = {"you_may": may, "you_may_not": why_not, "you_may_grant_usd": left}
     return Response(200, _JSON, found.model_copy(update=yours), dict(_FRESH))
 
@@ -113,10 +114,11 @@ def reply_to_question(run_id: ARunId, body: Message) -> Response[Answered]:
     return Response(202, _JSON, Answered.model_validate(taken), dict(_FRESH))
 
 
-def _grantable(run_id: str) -> str:
+def _grantable(escalation_id: str) -> str:
     """Return what a reviewer may still add to the run's budget, in US dollars."""
     most = app.runtime.get(gates_playbook).agent.max_grant_microusd
-    return dollars(max(most - app.runtime.get(Answers.of).granted_microusd(run_id), 0))
+    question = app.runtime.get(EscalationsTable.of).find(escalation_id)
+    return dollars(max(most - app.runtime.get(Answers.of).granted_microusd(question), 0))
 
 
 def _escalation(escalation_id: str) -> Escalation:

@@ -26,7 +26,7 @@ from ballast.table import Item, absent, equals
 from functions.escalation.due import DUE, TOLD_WITHIN
 from functions.escalation.persons_answer import PersonsAnswer
 from functions.escalation.question import Given, Question, as_text
-from functions.escalation.resume import Resumption, closed
+from functions.escalation.resume import Resumption, closed, other_one
 from functions.escalation.table import EscalationsTable
 
 #: So many people may answer at the same moment before one of them has to try again.
@@ -69,9 +69,13 @@ class Approvals:
             question = wanted.of(question)
             known = question.given_by(answer.by)
             if answer.sha256 in (question.answer_sha256, known and known.sha256):
-                return self._finish(self._looked_after(question), answer, run)  # a repeat: complete what it began
+                repeated = self._looked_after(question)
+                if repeated is not None:
+                    return self._finish(wanted.of(repeated), answer, run)  # complete what it began
+                question = self.table.find(question.escalation_id)
+                continue
             if question.status != "open":
-                raise EscalationClosed(f"{question.escalation_id} was answered already, in another way.")
+                raise other_one(question, run)
             if changed_to(question, answer):
                 self._record_change(question, answer)  # a repeat, too
                 return question.approvals_needed - len(question.given)
@@ -159,14 +163,17 @@ class Approvals:
             self.resumption.resume(question, self._record_all(question, run), claimed=True)
         return 0
 
-    def _looked_after(self, question: Question) -> Question:
-        """Have Remind look after an answered question, should this process die, until its run has the answer."""
+    def _looked_after(self, question: Question) -> Question | None:
+        """Have Remind look after an answered question, should this process die, until its run has the answer.
+
+        None where it is not as it was read: the run has the answer, or Remind has opened it again.
+        """
         if question.status == "open" or question.resumed:
             return question
-        due_at = (self.runtime.clock() + TOLD_WITHIN).isoformat()
-        not_resumed = absent("resumed_at")
-        self.table.change(question.escalation_id, {"due": DUE, "due_at": due_at}, only_if=not_resumed)
-        return question
+        now = self.runtime.clock()
+        to = {"answered_at": now.isoformat(), "due": DUE, "due_at": (now + TOLD_WITHIN).isoformat()}
+        it_is_as_it_was = absent("resumed_at") & equals("answer_sha256", question.answer_sha256)
+        return self.table.change(question.escalation_id, to, only_if=it_is_as_it_was)
 
     def _record_one(self, question: Question, answer: PersonsAnswer) -> None:
         mine = question.given_by(answer.by)

@@ -5,7 +5,8 @@
     opened ─ 2 min ─ not sent yet? send ─ 30 min ─ send again ─ 30 min ─ send again ─ … half of the time ─ remind
                                                                                   … answer_by + 1 h ─ close
 
-An answer ends it, once the run is known to have it: if not, it is looked at two minutes later. Consumers tell one
+An answer ends it, once the run is known to have it: if not, it is looked at two minutes later, and what is not on
+record is open again. Consumers tell one
 question from another by its ``escalation_id``, however often it comes.
 """
 
@@ -18,7 +19,8 @@ from typing import Any, Literal
 DUE = "open"
 #: Who opens a question sends it at once; after this time something went wrong.
 SENT_WITHIN = timedelta(minutes=2)
-#: Who takes an answer tells the run at once; after this time something went wrong.
+#: Who takes an answer records it and tells the run at once; after this time something went wrong, and they are no more
+#: at work: it is longer than their functions live (``Timeout`` in template.yaml).
 TOLD_WITHIN = timedelta(minutes=2)
 #: A question that nobody answered is sent again after this time, so often at most; the reminder comes besides.
 AGAIN_AFTER, MOST_SENT = timedelta(minutes=30), 3

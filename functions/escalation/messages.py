@@ -12,15 +12,16 @@ from ballast.aws_errors import consequences
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical
 from ballast.runtime import Runtime, Settings
-from ballast.table import Condition, Item, Query, Table, Update, at_most, equals
+from ballast.table import Condition, Item, Query, Table, Update, absent, at_most, equals
 from functions.escalation.due import DUE
+from functions.escalation.question import Question, as_text
 from functions.escalation.table import EscalationsSettings, Forgetting
 
 #: Of an item, all but the task token, which who sends messages has no use for.
 _READ = (
     *("escalation_id", "run_id", "tenant", "kind", "status", "turn", "call_index", "round", "opened_at", "answer_by"),
     *("remind_at", "reminded_at", "sent", "sent_at", "changed_at", "given", "approvals_needed", "binding", "arguments"),
-    *("call_sha256", "resumed_at"),
+    *("call_sha256", "resumed_at", "answered_at", "answered_by"),
 )
 
 
@@ -74,6 +75,18 @@ class Messages:
         """There is nothing more to look after."""
         self._update(escalation_id, {}, remove=_IS_DUE)
 
+    def reopen(self, item: Item, now: datetime) -> bool:
+        """Forget the answer that the table has and the log has not: the question is open as it was before.
+
+        False where whoever gave it has just sent it again, or somebody else has done this: nothing is changed then.
+        """
+        to: Item = {"status": "open", "reopened_at": now.isoformat(), "changed_at": now.isoformat()} | _due(now)
+        if "given" in item:  # who decided it by approving has not approved it yet
+            to["given"] = as_text(Question.of(item).given_before)
+        answered_then = equals("answered_at", item["answered_at"]) if "answered_at" in item else absent("answered_at")
+        it_is_as_it_was = equals("status", "answered") & absent("resumed_at") & answered_then
+        return self._update(item["escalation_id"], to, remove=_ANSWER, only_if=it_is_as_it_was)
+
     def item(self, escalation_id: str) -> Item | None:
         """Return the question's item without its token, strongly consistent; None where there is none."""
         return self.table.get({"escalation_id": escalation_id}, only=_READ)
@@ -92,6 +105,7 @@ class Messages:
 
 
 _IS_DUE = ("due", "due_at")
+_ANSWER = ("answered_at", "answered_by", "answer_sha256", "answer_comment")
 
 
 def _due(look_at: datetime) -> Item:

@@ -18,7 +18,7 @@ from ballast.outbox import Announcements
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime
 from ballast.table import Table, Update, absent, at_most
-from functions.escalation.due import DUE, Telling
+from functions.escalation.due import DUE, TOLD_WITHIN, Telling
 from functions.escalation.messages import Messages
 from functions.escalation.question import Question, in_a_message
 from functions.escalation.resume import Resumption, seq_of_answer
@@ -115,6 +115,8 @@ class Escalations:
         may_be_answered = kept.status == "answered" or seq_of_answer(kept) in run.by_seq
         if may_be_answered and self.runtime.get(Resumption.verifying).deliver_to(kept):
             return {"escalation_id": escalation_id}
+        if kept.status == "answered":  # by somebody who is at work on it, or died
+            self.messages.postpone(escalation_id, now + TOLD_WITHIN)
         if task.kind != "question" and kept.status == "open":
             told["proposed_decision"] = in_a_message(decision)
             message = EscalationMessage(run_id=task.run_id, tenant=tenant, opened_at=now.isoformat(), **told)

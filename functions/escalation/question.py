@@ -36,6 +36,7 @@ class Question:
     round       which asking about its call it is, of an approval
     task_token  empty where it was left out
     resumed     whether the run is known to have its answer
+    reopened    whether an answer to it was taken once that never came on record
     answer_sha256, answered_by, comment  of the answer that decided it
     tenant      whose run it is; None of an older version's question
     requested_by  who asked for the run: they do not decide
@@ -59,6 +60,7 @@ class Question:
     round: int
     task_token: str
     resumed: bool = False
+    reopened: bool = False
     answer_sha256: str | None = None
     answered_by: str | None = None
     comment: str = ""
@@ -89,6 +91,7 @@ class Question:
             round=item.get("round", 1),
             task_token=item.get("task_token", ""),
             resumed="resumed_at" in item,
+            reopened="reopened_at" in item,
             answer_sha256=item.get("answer_sha256"),
             answered_by=item.get("answered_by"),
             comment=item.get("answer_comment", ""),
@@ -110,6 +113,12 @@ class Question:
     def shown(self) -> str | None:
         """The hash of what people see: another one once somebody has changed the arguments."""
         return binding_shown(self.binding, self.arguments)
+
+    @property
+    def given_before(self) -> tuple[Given, ...]:
+        """The approvals that count without the answer that decided it; who rejected it may have approved before."""
+        decided = self.answered_by
+        return tuple(one for one in self.given if decided is None or not same_person(one.by, decided))
 
     def given_by(self, person: str) -> Given | None:
         """Return that person's approval, if it still counts."""

@@ -5,6 +5,12 @@ days. The table is the truth. An open question is in a sparse index under the ti
 (``due``), so each look costs only what is due, and what was not done in one invocation is at the head of the next.
 
 A question stays there when it is answered, until its run is known to have the answer: whoever took it may have died.
+Where the answer is on record the run is told. Where it is not, nobody but the people's functions may record it, since
+they sign; so it is forgotten once nobody can be at work on it, and the question is put again, for anybody to answer::
+
+    open ─ answered, in the table ─ signed, in the log ─ the run is told
+      ▲        │ 2 min: not in the log            │ 2 min: not told
+      └────────┘ and people are told              └─▶ told by Remind
 """
 
 from collections.abc import Callable
@@ -20,7 +26,8 @@ from ballast.log.event import Event
 from ballast.log.events import ApprovalRequested, EscalationOpened, RunEnded
 from ballast.log.run_log import RunLog
 from ballast.runtime import Runtime, lambda_runtime
-from functions.escalation.due import Telling
+from ballast.table import Item
+from functions.escalation.due import TOLD_WITHIN, Telling
 from functions.escalation.messages import Messages
 from functions.escalation.question import Question, check_shown, in_a_message
 from functions.escalation.resume import Resumption
@@ -76,8 +83,15 @@ class Reminders:
 
     def _look(self, escalation_id: str, now: datetime) -> str:
         item = self.messages.item(escalation_id)
-        if item is None or item["status"] != "open":
-            return self._resumed(escalation_id, item or {})
+        if item is not None and item["status"] == "open":
+            return self._told(escalation_id, item, now)
+        if item is not None and item["status"] == "answered" and "resumed_at" not in item:
+            return self._resumed(escalation_id, item, now)
+        self.messages.forget(escalation_id)
+        return "answered"
+
+    def _told(self, escalation_id: str, item: Item, now: datetime) -> str:
+        """Tell people of an open question what they are to be told now."""
         question, telling = Question.of(item), Telling.of(item)
         seq = EscalationOpened.key(question.turn)
         if question.kind == "approval":
@@ -97,13 +111,25 @@ class Reminders:
             self.messages.send(message, now, look_at=told.next_look(now))
         return step
 
-    def _resumed(self, escalation_id: str, item: dict[str, Any]) -> str:
-        """Tell the run of an answer that it may not have. Where it waits by no token, who opens it again tells it."""
-        answered = item.get("status") == "answered" and "resumed_at" not in item
-        if answered and self.resumption.deliver(escalation_id):
-            return "resumed"
-        self.messages.forget(escalation_id)
-        return "answered"
+    def _resumed(self, escalation_id: str, item: Item, now: datetime) -> str:
+        """Tell the run of an answer that it may not have. Where it waits by no token, who opens it again tells it.
+
+        Where the answer is not on record, and nobody can be at work on it any more, the question is open again.
+        """
+        told = self.resumption.deliver(escalation_id)
+        if told is not None:
+            if not told:
+                self.messages.forget(escalation_id)
+            return "resumed" if told else "answered"
+        at_work_until = datetime.fromisoformat(item.get("answered_at") or item["opened_at"]) + TOLD_WITHIN
+        if now < at_work_until:
+            self.messages.postpone(escalation_id, at_work_until)
+            return "early"
+        if self.messages.reopen(item, now):
+            again = self.messages.item(escalation_id)
+            if again is not None and again["status"] == "open":
+                self._told(escalation_id, again, now)
+        return "reopened"
 
 
 def message_of(

@@ -10,6 +10,7 @@ state has failed; the attempt after it has another. Whoever comes last tells the
                                 it has ended otherwise ─▶ EscalationClosed      neither yet ─▶ NotYetResumed
     opened again ── the log has the answer ─▶ tell the new token at once
     died between recording and telling ─▶ Remind tells
+    died before recording ─▶ Remind opens it again, for anybody: only who takes answers may sign one
 
 So every token that was kept after the answer is told by who kept it, and every one before by who answered.
 """
@@ -21,7 +22,7 @@ from ballast.aws_errors import consequences
 from ballast.contracts import ExitReason, Planner, PlanSummary
 from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import canonical
-from ballast.errors import EscalationClosed, NotYetResumed, RetryLater
+from ballast.errors import BallastError, EscalationClosed, NotYetResumed, RetryLater
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import (
     ApprovalAnswered,
@@ -94,11 +95,19 @@ class Resumption:
                 "It goes on with it when it asks again, or ends. Send the same answer again to learn which."
             )
 
-    def deliver(self, escalation_id: str) -> bool:
-        """Tell the run of an answer that is on record; False where none is, or nobody waits for it any more."""
+    def deliver(self, escalation_id: str) -> bool | None:
+        """Tell the run of an answer that is on record; False where nobody waits for it any more.
+
+        None where the run may wait, and nothing is on record: whoever took the answer died, or was hindered.
+        """
         question = self.table.find(escalation_id)
         answered = self._recorded(question)
-        return answered is not None and self._tell_newest(question, answered).resumed
+        if answered is not None:
+            return self._tell_newest(question, answered).resumed
+        seq, ended = seq_of_answer(question), RunEnded.key()
+        found = self.log.read_keys([(question.run_id, seq), (question.run_id, ended)])
+        # What was forged in its place stays there, so no answer can be recorded.
+        return False if found or any(event.seq == seq for event in self.log.unsigned(question.run_id)) else None
 
     def deliver_to(self, question: Question) -> bool:
         """The same with the token of ``question``, whatever came since: whoever keeps a newer one tells that."""
@@ -149,6 +158,19 @@ def seq_of_answer(question: Question) -> str:
     if question.kind == "approval":
         return ApprovalAnswered.key(question.turn, question.index, question.round)
     return EscalationAnswered.key(question.turn)
+
+
+def other_one(question: Question, run: Run) -> BallastError:
+    """Return what somebody is told who answers what another one has answered.
+
+    As long as nothing is on record that may still be forgotten: then they may answer.
+    """
+    if question.status == "answered" and seq_of_answer(question) not in run.by_seq and not run.has_ended:
+        return RetryLater(
+            f"{question.escalation_id}: somebody else's answer is being recorded. Try again in a few minutes: "
+            "if that failed, it is open again."
+        )
+    return EscalationClosed(f"{question.escalation_id} was answered already, in another way.")
 
 
 def _output(answered: Answered) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 ::
 
     no reason to ask ─▶ goes on
+    reason, and its record says how it ended ─▶ that is what becomes of it
     reason ─▶ approval_needed (why, bound to what) ─▶ ApprovalRequired: the workflow asks the people
       answered: rejected ─▶ denied
                 approved ─▶ what it is bound to, computed anew ─ the same ─▶ goes on (``call.intended`` consumes it)
@@ -17,7 +18,7 @@ no longer waits, decides. So an answer at the last moment either counts or is to
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 from ballast.contracts.person import how_many
 from ballast.contracts.said import said
@@ -26,7 +27,7 @@ from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, Not
 from ballast.folds.approvals import ApprovalRound
 from ballast.folds.opening import renewed
 from ballast.log.events import ApprovalAnswered, ApprovalNeeded, ApprovalVoid, Approved
-from ballast.playbook import OnUnanswered, ToolFailed
+from ballast.playbook import Effect, OnUnanswered, ToolFailed
 from functions.executor.attempt import Attempt, differing
 from functions.executor.binding import Binding, binding_of, moved, same_call
 from functions.executor.call_outcome import CallOutcome
@@ -64,6 +65,8 @@ def _approved(attempt: Attempt) -> CallOutcome | None:
     if latest.answer is None and attempt.task.unanswered and latest.number <= max(1, attempt.task.asked):
         latest = _nobody_answered(attempt, latest)
     if latest.answer is None:
+        if (ended := _has_ended(attempt)) is not None:
+            return ended
         raise _waits(attempt, parked=latest.parked)
     if latest.unanswered:
         return _unanswered(attempt, latest)
@@ -239,13 +242,18 @@ def _unanswered(attempt: Attempt, latest: ApprovalRound) -> CallOutcome:
     if choice is OnUnanswered.PARK and not latest.parked:
         asked_because = latest.needed.why if latest.needed is not None else ()
         why = asked_because or why_a_person_must_approve(attempt)
-        _ask(attempt, latest.number + 1, why, binding_of(attempt), parked=True)
+        return _ask(attempt, latest.number + 1, why, binding_of(attempt), parked=True)
     followed = OnUnanswered.REFUSE if choice is OnUnanswered.PARK else choice
     return replace(_denied("It needs a person's approval, and nobody answered in time."), unanswered=followed)
 
 
-def _ask(attempt: Attempt, number: int, why: Sequence[str], binding: Binding, *, parked: bool = False) -> NoReturn:
-    """Record what people are asked and to what their answer is bound; then let the workflow ask them."""
+def _ask(attempt: Attempt, number: int, why: Sequence[str], binding: Binding, *, parked: bool = False) -> CallOutcome:
+    """Record what people are asked and to what their answer is bound; then let the workflow ask them.
+
+    Returns where the call has ended already. Else raises ``ApprovalRequired`` or ``ApprovalParked``.
+    """
+    if (ended := _has_ended(attempt)) is not None:
+        return ended
     needed = ApprovalNeeded(
         turn=attempt.task.turn,
         index=attempt.task.index,
@@ -260,6 +268,17 @@ def _ask(attempt: Attempt, number: int, why: Sequence[str], binding: Binding, *,
         parked=parked,
     )
     raise _waits(attempt, parked=attempt.record(needed).parked)
+
+
+def _has_ended(attempt: Attempt) -> CallOutcome | None:
+    """Return an outcome where the executor's own record says that the call is over; None where people may be asked.
+
+    An attempt before this one may have ended it, and its event may not have come into the log. What is returned here is
+    written under the lease of its key, where that record is found, and counts.
+    """
+    if attempt.tool.effect is not Effect.WRITE or attempt.recorded.find(attempt.task.run_id, attempt.at) is None:
+        return None
+    return _denied("It had ended before anybody was asked to approve it.")
 
 
 def _waits(attempt: Attempt, *, parked: bool) -> ApprovalRequired | ApprovalParked:

@@ -18,12 +18,12 @@ from ballast.contracts.wire import Name, canonical
 from ballast.edge import guarded
 from ballast.http.describe import responses
 from ballast.http.front import Front
-from ballast.http.problem import conflict, invalid_fields, not_found
+from ballast.http.problem import Problem, conflict, invalid_fields, not_found
 from ballast.runtime import Runtime, lambda_runtime
 from functions.intake.contract import ENDED, Activity, EventPage, Me, NewRun, Run, RunPage, Status, TimelinePage
 from functions.intake.listing import Listing, Wanted
 from functions.intake.preference import MAX_WAIT_S, preference
-from functions.intake.reading import Runs, pending
+from functions.intake.reading import RunExpired, Runs, pending
 from functions.intake.start import Intake
 from functions.intake.static import SAFELY, console_file, document
 from functions.intake.timeline import page_of
@@ -59,7 +59,11 @@ def start_run(
     body: NewRun,
     idempotency_key: Annotated[
         RequestId | None,
-        Header(alias="Idempotency-Key", description="Your name for the request: the same key starts one run."),
+        Header(
+            alias="Idempotency-Key",
+            description="Your name for the request: the same key starts one run, and none (409) while its expired "
+            "record is not gone.",
+        ),
     ] = None,
     prefer: Annotated[
         str | None,
@@ -80,22 +84,24 @@ def start_run(
     except ValidationError as problem:
         raise invalid_fields(problem.errors(include_url=False, include_input=False)) from None
     wanted = preference(prefer)
+    runs = app.runtime.get(Runs.of)
+    if runs.has_expired(request.run_id):  # Step Functions may know nothing of it any more, and would start it anew
+        raise _expired(request)
     started = app.runtime.get(Intake.of).start(
         request,
         requested_by=app.caller.principal,
         answer_within_s=wanted.wait_s if wanted and wanted.hurries else None,
     )["started"]
-    runs = app.runtime.get(Runs.of)
+    # Of a run that was started just now there is nothing to read.
+    run = pending(request) if started else _repeated(request)
     headers = {**_FRESH, "Location": f"/runs/{request.run_id}", "Idempotency-Key": key}
     if wanted is not None:
         headers["Preference-Applied"] = f"wait={wanted.wait_s}"
         left = app.lambda_context.get_remaining_time_in_millis() / 1000 - _RESERVE_S
         seconds = min(wanted.wait_s - (app.extras["monotonic"]() - came), left)
         ended = runs.wait(request.run_id, seconds, app.extras["sleep"], app.extras["monotonic"])
-        return Response(200 if ended else 202, _JSON, runs.get(request.run_id) or pending(request), headers)
-    # Of a run that was started just now there is nothing to read.
-    run = None if started else runs.get(request.run_id)
-    return Response(202, _JSON, run or pending(request), headers)
+        return Response(200 if ended else 202, _JSON, runs.get(request.run_id) or run, headers)
+    return Response(202, _JSON, run, headers)
 
 
 @app.get(
@@ -251,6 +257,22 @@ def openapi() -> Response[str]:
 def _file(name: str) -> Response[str]:
     media_type, text = console_file(name)
     return Response(200, media_type, text, dict(SAFELY))
+
+
+def _repeated(request: RunRequest) -> Run:
+    """Return the run that was started for the request; a problem where its record has expired."""
+    try:
+        return app.runtime.get(Runs.of).look(request.run_id) or pending(request)
+    except RunExpired:
+        raise _expired(request) from None
+
+
+def _expired(request: RunRequest) -> Problem:
+    return conflict(
+        "Run expired",
+        f"The run of this Idempotency-Key ({request.run_id}) is over and its record has expired. Nothing was started. "
+        "Send a new key for a new run.",
+    )
 
 
 def _seen(runs: Runs, run_id: str) -> None:

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from ballast.aws_errors import consequences
@@ -29,7 +29,8 @@ from functions.intake.start import IntakeSettings
 
 #: Seconds between two looks at a run that is waited for.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
-_FIRST_AND_LAST = (RunOpened.key(), RunRefused.key(), RunEnded.key())
+_FIRSTS = (RunOpened.key(), RunRefused.key())
+_FIRST_AND_LAST = (*_FIRSTS, RunEnded.key())
 #: Every key that Ballast writes comes after it.
 _FIRST = "0000."
 #: So many bytes tell of entries that cannot be read, beside a run or at the end of its events.
@@ -39,6 +40,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _NOBODY = "-"
 #: What an execution's status is to a run that never came to write its log.
 _WITHOUT_A_LOG = {"RUNNING": "running", "ABORTED": "aborted", "TIMED_OUT": "timed_out", "SUCCEEDED": "refused"}
+
+
+class RunExpired(Exception):
+    """The run is over, and TTL has removed its record or is about to: that is another thing than no run."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,13 @@ class Runs:
 
     def get(self, run_id: str) -> ShownRun | None:
         """Return the run, None where there is none, or TTL has begun to remove it."""
+        try:
+            return self.look(run_id)
+        except RunExpired:
+            return None
+
+    def look(self, run_id: str) -> ShownRun | None:
+        """Return the run, None where there is none. Raises ``RunExpired`` where TTL has begun to remove it."""
         run, unreadable = self.log.read_all(run_id)
         if not (run or unreadable):
             unopened = self._not_opened_yet(run_id)
@@ -71,19 +83,30 @@ class Runs:
             run, unreadable = self.log.read_all(run_id)
             if not (run or unreadable):
                 return unopened
-        return None if is_expired(run, self.clock()) else run_of(run, unreadable, run_id)
+        if is_expired(run, self.clock()):
+            raise RunExpired(run_id)
+        return run_of(run, unreadable, run_id)
+
+    def has_expired(self, run_id: str) -> bool:
+        """Say whether there are events of the run, and TTL has begun to remove them or is about to."""
+        run, _ = self.log.read_all(run_id)
+        return bool(run) and is_expired(run, self.clock())
 
     def tenant(self, run_id: str) -> str | None:
-        """Return whose the run is, None where there is none; reads its first event, and no more.
+        """Return whose the run is, None where there is none or TTL has begun to remove it; as ``get`` says it.
 
-        No tenant's name where its first event cannot be read and is in no index: an operator sees it, nobody else.
+        Reads its first and last events, and more where the first is gone. No tenant's name where its first event cannot
+        be read and is in no index: an operator sees it, nobody else.
         """
         unreadable: list[Unreadable] = []
-        first = self.log.read_keys([(run_id, RunOpened.key()), (run_id, RunRefused.key())], unreadable)
-        if first or unreadable:
-            return _tenant(Run(first.values()), unreadable)
-        run = self._not_opened_yet(run_id)
-        return run.tenant if run else None
+        keys = [kind.key() for kind in (RunOpened, RunRefused, RunEnded, RunSettled)]
+        found = self.log.read_keys([(run_id, key) for key in keys], unreadable)
+        ends = Run(sorted(found.values(), key=order))
+        wrong = [one for one in unreadable if one.seq.startswith(_FIRSTS)]
+        if not wrong and not any(event.seq.startswith(_FIRSTS) for event in ends):
+            run = self.get(run_id)
+            return None if run is None else run.tenant or _NOBODY
+        return None if is_expired(ends, self.clock()) else _tenant(ends, wrong)
 
     def wait(
         self,
@@ -153,7 +176,10 @@ class Runs:
         return run.timeline({one.seq: one.why for one in unreadable}, run_id=run_id)
 
     def _not_opened_yet(self, run_id: str) -> ShownRun | None:
-        """The execution exists a moment before the log does, and without it where the run could not be admitted."""
+        """The execution exists a moment before the log does, and without it where the run could not be admitted.
+
+        Raises ``RunExpired`` where the log is gone by now: an execution is known for 90 days after its end.
+        """
         with consequences(f"State machine {self.state_machine_arn} (STATE_MACHINE_ARN)"):
             try:
                 found = self.stepfunctions.describe_execution(executionArn=self.execution_arn(run_id))
@@ -161,6 +187,9 @@ class Runs:
                 return None
         sent = json.loads(found["input"]).get("request")
         request = parse(RunRequest, sent, what="request", error=LogCorrupt)
+        # No record is removed sooner: of one that is older nobody can tell any more whether there ever was a record.
+        if "stopDate" in found and self.clock() - found["stopDate"] > timedelta(days=LONGEST_RUN_DAYS):
+            raise RunExpired(run_id)
         return pending(request, _WITHOUT_A_LOG.get(found["status"], "failed"))
 
 

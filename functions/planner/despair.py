@@ -39,7 +39,9 @@ def verdict(run: Run, turn: int, decision: CallTools | Answer | HandOver, playbo
         return ()
     polled, target = _polled(playbook), partial(_target, playbook)
     return recorded(
-        verdicts(run, turn, decision.calls, polled=polled, same=playbook.identity, target=target, remember=_LOOPS)
+        verdicts(
+            run, turn, decision.calls, polled=polled, same=playbook.identity, target=target, remember=(_LOOPS, polled)
+        )
     )
 
 
@@ -60,7 +62,8 @@ def _target(playbook: Playbook, call: ToolCall) -> Search | None:
     """Return what a write is about, and in which words: its tool, the ids that it must be grounded in, all but texts.
 
     Ids are the values with a mark that are no amounts, as a set: neither their spelling nor their order counts. Beside
-    them, and without a mark, each value says which thing is meant (a day, a line, a tag), unless it is a text.
+    them, and without a mark, each value says which thing is meant (a day, a line, a tag), unless it is a text or an
+    amount: those are what is said.
     """
     tool = playbook.tools.get(call.tool)
     if tool is None or tool.effect is not Effect.WRITE:
@@ -72,7 +75,8 @@ def _target(playbook: Playbook, call: ToolCall) -> Search | None:
     if args is None:
         return target_of(call)
     marked = [found for found in leaves(type(args), args, Grounded) if found.mark is not None]
-    ids = {one.alike for one in map(wanted_of, marked) if Kind.AMOUNT not in one.kinds}
+    wanted = [wanted_of(found) for found in marked]
+    ids = {one.alike for one in wanted if Kind.AMOUNT not in one.kinds}
     texts = list(leaves(type(args), args, FreeText))
     return target_of(
         call.model_copy(update={"arguments": arguments}),
@@ -80,17 +84,14 @@ def _target(playbook: Playbook, call: ToolCall) -> Search | None:
         marked={_as_sent(found.value) for found in marked} if ids else (),
         free={str(found.value) for found in texts if found.mark is not None},
         chosen={_as_sent(found.value) for found in texts if found.chosen},
-        spelled=_which if ids else _spelled,
+        amounts={one.alike for one in wanted if Kind.AMOUNT in one.kinds} if ids else (),
+        says_how_much=names_amount,
+        spelled=_spelled,
     )
 
 
 def _as_sent(value: Any) -> str:
     return str(value.value if isinstance(value, Enum) else value)
-
-
-def _which(name: str, value: Any) -> Any:
-    """Return the same for all spellings of a value that says which; None where it says how much."""
-    return None if names_amount(name) else _spelled(name, value)
 
 
 def _spelled(name: str, value: Any) -> Any:

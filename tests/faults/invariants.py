@@ -311,11 +311,17 @@ def others_told(case: Case) -> Iterator[str]:
 def answers_count(case: Case) -> Iterator[str]:
     """Whoever answers in time is heard: no run ends, or waits, for want of an answer that is in its log.
 
-    Nobody is told that their answer came too late where the run went on with it.
+    Nobody is told that their answer came too late where the run went on with it. What the table has as answered is in
+    the log.
     """
     if not case.survivable:
         return
     answers = [event for event in case.events if event.name in ("escalation.answered", "call.approval_answered")]
+    on_record = {event.body.get("escalation_id") for event in answers}
+    for item in case.world.items("EscalationsTable"):
+        asked_as = item["escalation_id"]["S"]
+        if item.get("status", {}).get("S") == "answered" and asked_as not in on_record:
+            yield f"{asked_as} counts as answered, and no answer to it is in the log"
     for event in answers:
         follows = min((one.at for one in case.events if one.at > event.at), default=None)
         waited = follows is not None and datetime.fromisoformat(follows) - datetime.fromisoformat(event.at)

@@ -32,6 +32,8 @@ ERRORS: dict[str, tuple[tuple[str, int], ...]] = {
 }
 #: Longer than the retries of any state, of a client or of EventBridge go on here.
 GIVEN_UP_S = 180
+#: So often open questions are looked for.
+SWEPT_S = 300
 _ANY_SERVICE = (("ThrottlingException", 400), ("ServiceUnavailable", 503))
 
 
@@ -403,6 +405,33 @@ class Answered(Plan):
         if self._again is not None:
             again, self._again = self._again, None
             again()
+
+
+class AnsweredInVain(Plan):
+    """Whoever gives answer number so never gets it on record, and goes away; later another person says otherwise."""
+
+    def __init__(self, number: int) -> None:
+        self._number, self._in_vain, self.happened = number, False, False
+
+    def answering(self, world: World, number: int, answer: Callable[..., None]) -> None:
+        if number != self._number:
+            return answer()
+        self._in_vain = True
+        answer()
+        self._in_vain = False
+        for _ in range(2):
+            world.clock.advance(SWEPT_S)
+            world.invoke("RemindFunction", {}, "the schedule")
+        return answer(OTHERWISE)
+
+    def requesting(
+        self, world: World, invocation: Invocation, request: Request, prepared: AWSPreparedRequest, perform: Perform
+    ) -> AWSResponse:
+        takes_it = self._in_vain and invocation.function in ("PeopleApiFunction", "AnswerEscalationFunction")
+        if takes_it and request.label == "dynamodb.PutItem RunLogTable":
+            self.happened = True
+            raise LambdaDied("Runtime.ExitError")
+        return perform()
 
 
 class ModelSays(Plan):

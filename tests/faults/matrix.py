@@ -157,6 +157,7 @@ def derive(recorded: Recorded, novelty: Novelty) -> list[Case]:
     for number in range(1, recorded.seen.answers + 1):
         for how in ("twice", "otherwise", "at length", "late", "never"):
             cases.append(Case(scenario, f"answered {how}", f"answer {number}", 0, partial(kinds.Answered, number, how)))
+        cases.append(Case(scenario, "answered in vain", f"answer {number}", 0, partial(kinds.AnsweredInVain, number)))
     made: Callable[[], Plan]
     for what, longer in LONG_REQUESTS.items():
         if novelty.first("a long request", scenario.comes, what):

@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from ballast import run as run_module
+from ballast.contracts import Effects, Planner
+from ballast.run import Run
+from functions.rollback import plan
 from local.moto_seams.replaced import replaced
 from tests.faults import kinds
 from tests.faults.judge import judge
@@ -84,18 +88,17 @@ def test_without_the_record_of_the_intent_an_effect_is_in_no_log(world: World, b
 
 
 def test_without_the_undo_what_was_given_up_still_stands(world: World, before: Shop) -> None:
-    from functions.rollback import plan
+    def nothing_left(planner: Any, task: Any, run: Run, _: Any) -> Any:
+        return planner._done(task, run, run.successor(Planner.ROLLBACK, has_fallback=True))
 
-    with replaced(plan, "to_undo", lambda _: ()):
+    with replaced(plan.RollbackPlanner, "_decide", nothing_left):
         found = wrongs(world, before, [_gives_up()])
 
     assert any("still stands" in wrong for wrong in found), found
 
 
 def test_an_ending_that_says_nothing_of_what_stands_is_found_out(world: World, before: Shop) -> None:
-    from functions.budget import settle
-
-    with replaced(settle, "effects", lambda *_: "undone"):
+    with replaced(run_module, "effects", lambda *_: Effects.UNDONE):
         found = wrongs(world, before, [_gives_up()])
 
     assert any("effects are undone, says the ending, and the shop is not as it was" in wrong for wrong in found), found
@@ -161,6 +164,22 @@ def test_without_telling_the_newest_token_an_answer_between_two_attempts_is_lost
         found = wrongs(world, before, between, recorded)
 
     assert any("and the run waited" in wrong for wrong in found), found
+
+
+@pytest.mark.parametrize("name", ["guided by a person", "asks the requester"])
+def test_without_opening_it_again_what_never_came_on_record_counts_as_answered(
+    world: World, before: Shop, name: str
+) -> None:
+    from functions.escalation.messages import Messages
+
+    recorded = record(world, BY_NAME[name])
+    in_vain = [Case(recorded.played.scenario, "answered in vain", "", 0, partial(kinds.AnsweredInVain, 1))]
+
+    assert wrongs(world, before, in_vain, recorded) == []
+    with replaced(Messages, "reopen", lambda *_: False):
+        found = wrongs(world, before, in_vain, recorded)
+
+    assert any("and no answer to it is in the log" in wrong for wrong in found), found
 
 
 def _gives_up() -> Case:

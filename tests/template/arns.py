@@ -7,7 +7,9 @@
     arn:aws:dynamodb:…:table/ballast-*-X                      whatever of the template could be called so
 
 CloudFormation calls what it makes ``STACK-LOGICALID-RANDOM``, and nobody knows here what the stack will be called.
-What has a fixed name is compared by that name: behind ``${Table.Arn}*`` is whatever begins like it.
+What has a fixed name is compared by that name: behind ``${Table.Arn}*`` is whatever begins like it. A parameter's value
+is somebody's own thing where it is all of a name, and any text, also none, where the name goes on with a wildcard
+(``table/${Prefix}*``), or where it says of which service or type something is.
 """
 
 import json
@@ -21,6 +23,7 @@ Template = dict[str, Any]
 
 #: Of each type: the service, what stands before the name in an ARN, and whether the name has the logical id in it.
 FORMS: Mapping[str, tuple[str, tuple[str, ...], bool]] = {
+    "AWS::ApiGatewayV2::Api": ("execute-api", ("",), False),
     "AWS::CloudWatch::Alarm": ("cloudwatch", ("alarm:",), True),
     "AWS::CloudWatch::CompositeAlarm": ("cloudwatch", ("alarm:",), True),
     "AWS::DynamoDB::GlobalTable": ("dynamodb", ("table/",), True),
@@ -42,18 +45,25 @@ FORMS: Mapping[str, tuple[str, tuple[str, ...], bool]] = {
 OPAQUE = "\0"
 #: What stands for the stack's name, and for a region or a partition, whatever they are here.
 _STACK, _SOME = "\1", "\2"
+#: What stands for a name that CloudFormation makes up, or for the ARN of something of the template: no other has it.
+_OWN = "\3"
 #: Where a resource's fixed name stands; no type has two of them.
 _NAMES = (
     *("TableName", "BucketName", "QueueName", "TopicName", "LogGroupName", "FunctionName", "StateMachineName"),
     *("AlarmName", "Name"),
 )
 #: Types whose attributes may be any text: what another template or a function of somebody's says.
-_SAYS_ANYTHING = re.compile(r"Custom::|AWS::CloudFormation::(CustomResource|Stack)$|AWS::Serverless::Application$")
+_SAYS_ANYTHING = re.compile(r"(?!AWS::)|AWS::CloudFormation::|AWS::Serverless::Application$")
 #: A name that is put together of more names than these may be any.
 _DEEPEST = 8
 _PART = r"(?:[^:${}]|\$\{[^}]*\})*"
 _ARN = re.compile(rf"arn:{_PART}:(?P<service>{_PART}):{_PART}:{_PART}:(?P<rest>.*)", re.DOTALL)
 _PLACE = re.compile(r"\$\{([^}]+)\}")
+#: What a name is between two signs that part an ARN, and those signs.
+_SEGMENTS = re.compile(r"(?:\$\{[^}]*\}|[^/:])+|[/:]")
+#: A place of which nothing is known, with a wildcard right behind it.
+_MAYBE_NOTHING = re.compile(r"(?:\$\{(?!AWS::)[^}]*\}|\0)+(?=[*?])")
+_IAM_VARIABLE = re.compile(r".*[^A-Za-z0-9.].*", re.DOTALL)
 
 
 class Unreadable(Exception):
@@ -143,7 +153,7 @@ def _substituted(text: str, given: Mapping[str, Any]) -> Iterator[str]:
 
 def names_all(arn: str) -> bool:
     """Say whether an ARN names all that there is of its type, since nothing of a name stands before a wildcard."""
-    found = _ARN.fullmatch(arn)
+    found = _ARN.fullmatch(_MAYBE_NOTHING.sub("", arn))
     if found is None:
         return True
     wild = re.search(r"[*?]", found["rest"])
@@ -151,7 +161,7 @@ def names_all(arn: str) -> bool:
     kind = re.match(r"[A-Za-z-]+[:/]", found["rest"])
     before = next((one for one in befores if one and found["rest"].startswith(one)), None)
     if before is None:
-        before = kind[0] if kind is not None and "" not in befores and found["service"] != "execute-api" else ""
+        before = kind[0] if kind is not None and "" not in befores else ""
     return any(part in "*?" for part in found["service"]) or (wild is not None and wild.start() <= len(before))
 
 
@@ -160,8 +170,26 @@ def could_be(template: Template, arn: str, logical_id: str, free: frozenset[str]
 
     ``free`` are the parameters whose value may be anything.
     """
-    form = FORMS.get(template["Resources"][logical_id]["Type"])
-    return form is not None and any(_could_be(one, form, logical_id, free) for one in _put_in(template, arn))
+    resource = template["Resources"][logical_id]
+    form = FORMS.get(resource["Type"])
+    if form is None:
+        return False
+    fixed = _fixed(resource)
+    called = [] if fixed is None else [*_called(fixed)]
+    return any(_could_be(one, form, logical_id, called, free) for one in _put_in(template, arn))
+
+
+def _fixed(resource: Mapping[str, Any]) -> Any:
+    """Return the name that the template gives a resource; None where CloudFormation makes one up."""
+    properties = resource.get("Properties", {})
+    return next((properties[key] for key in _NAMES if key in properties), None)
+
+
+def _called(fixed: Any) -> Iterator[str]:
+    try:
+        yield from _texts(fixed)
+    except Unreadable:
+        yield "*"
 
 
 def _put_in(template: Template, arn: str, depth: int = 0) -> Iterator[str]:
@@ -185,19 +213,23 @@ def _known(template: Template, place: str, *, at_start: bool) -> list[str] | Non
         return None
     if _SAYS_ANYTHING.match(resource["Type"]) or (resource["Type"], attribute) == ("AWS::SSM::Parameter", "Value"):
         return ["*"]
-    properties = resource.get("Properties", {})
-    fixed = next((properties[key] for key in _NAMES if key in properties), None)
-    if resource["Type"] not in FORMS or fixed is None:
-        return None
+    fixed = _fixed(resource)
+    if resource["Type"] not in FORMS:
+        return [_OWN] if at_start else None
+    if fixed is None:
+        return [_OWN]
     service, (before, *_), _ = FORMS[resource["Type"]]
     start = f"arn:${{AWS::Partition}}:{service}:${{AWS::Region}}:${{AWS::AccountId}}:{before}" if at_start else ""
-    try:
-        return [f"{start}{text.removeprefix('/') if before.endswith('/') else text}" for text in _texts(fixed)]
-    except Unreadable:
-        return [f"{start}*"]
+    return [f"{start}{text.removeprefix('/') if before.endswith('/') else text}" for text in _called(fixed)]
 
 
-def _could_be(arn: str, form: tuple[str, tuple[str, ...], bool], logical_id: str, free: frozenset[str]) -> bool:
+def _could_be(
+    arn: str,
+    form: tuple[str, tuple[str, ...], bool],
+    logical_id: str,
+    fixed: list[str],
+    free: frozenset[str],
+) -> bool:
     service, befores, has_id = form
     pattern = tuple(_pattern(arn, free))
     stack = _STACK if _STACK in pattern else _NAME
@@ -206,10 +238,22 @@ def _could_be(arn: str, form: tuple[str, tuple[str, ...], bool], logical_id: str
         made: list[tuple[Kind, ...]] = [(stack, *f"-{called}-", _NAME), (*called, "-", _NAME), tuple(called)]
     else:
         # A key's name is random: whoever writes one out knows which it is, and a wildcard may be any.
-        made = [(_NAME,)] if {_ANY, _ONE} & set(_pattern(arn.rpartition("/")[2], free)) else []
+        made = [(_NAME,)] if {_ANY, _ONE} & set(_pattern(_name_in(arn, befores), free)) else []
+    unknown = {_STACK: stack, _SOME: _NAME, OPAQUE: _NAME}
+    made += [
+        tuple(unknown.get(one, one) if isinstance(one, str) else one for one in _pattern(name, free)) for name in fixed
+    ]
     start = (*"arn:", _SEGMENT, *f":{service}:", _SEGMENT, ":", _SEGMENT, ":")
     rests: list[tuple[Kind, ...]] = [(), ("/", _ANY), (":", _ANY)]
     return any(_meet(pattern, (*start, *before, *name, *rest)) for before in befores for name in made for rest in rests)
+
+
+def _name_in(arn: str, befores: tuple[str, ...]) -> str:
+    """Return the part of an ARN that says which of its type it is; all of it where nobody can tell."""
+    found = _ARN.fullmatch(arn)
+    rest = found["rest"] if found is not None else arn
+    before = next((one for one in befores if rest.startswith(one)), None)
+    return rest if before is None else rest[len(before) :].split("/")[0]
 
 
 @dataclass(frozen=True)
@@ -233,13 +277,34 @@ _PSEUDO: Mapping[str, tuple[Kind, ...]] = {
 
 def _pattern(arn: str, free: frozenset[str]) -> Iterator[Kind]:
     """Yield an ARN of a policy, character by character."""
-    for number, part in enumerate(_PLACE.split(arn)):
-        if number % 2 == 0:
-            yield from ({"*": _ANY, "?": _ONE}.get(character, character) for character in part)
-        elif part.startswith("AWS::"):
-            yield from _PSEUDO.get(part, (_SEGMENT,))
-        else:  # IAM's own variables have a colon, or had a mark of exclamation
-            yield _ANY if part in free or not re.fullmatch(r"[A-Za-z0-9.]+", part) else OPAQUE
+    segments = _SEGMENTS.findall(arn)
+    of_type = _says_of_which_type(segments)
+    for at, segment in enumerate(segments):
+        pieces = _PLACE.split(segment)
+        wild = re.search(r"[*?]", "".join(pieces[::2])) is not None
+        unknown: Kind = _ANY if wild else _SEGMENT if at in of_type else OPAQUE
+        for number, piece in enumerate(pieces):
+            if number % 2 == 0:
+                known: dict[str, Kind] = {"*": _ANY, "?": _ONE, OPAQUE: unknown}
+                yield from (known.get(character, character) for character in piece)
+            elif piece.startswith("AWS::"):
+                yield from _PSEUDO.get(piece, (_SEGMENT,))
+            else:  # IAM's own variables have a colon, or had a mark of exclamation
+                yield _ANY if piece in free or _IAM_VARIABLE.fullmatch(piece) else unknown
+
+
+def _says_of_which_type(segments: list[str]) -> frozenset[int]:
+    """Return which parts of an ARN say where and of which type something is, and not which one it is."""
+    if segments[:1] != ["arn"]:
+        return frozenset()
+    colons = [at for at, one in enumerate(segments) if one == ":"]
+    if len(colons) < 5:
+        return frozenset(range(len(segments)))
+    rest = colons[4] + 1
+    service = "".join(segments[colons[1] + 1 : colons[2]])
+    nameless = any(of == service and "" in befores for of, befores, _ in FORMS.values())
+    goes_on = rest + 1 < len(segments) and not nameless
+    return frozenset(range(rest + goes_on))
 
 
 def _meet(one: tuple[Kind, ...], other: tuple[Kind, ...]) -> bool:

@@ -130,6 +130,129 @@ def test_what_a_parameter_of_ones_own_names_is_ones_own(name: str) -> None:
     assert breaches(rendered.translated(template)) == []
 
 
+ANYTHING = {"Prefix": {"Type": "String", "Default": ""}, "Arn": {"Type": "String"}, "Name": {"Type": "String"}}
+
+
+def with_a_parameter(action: str, resource: Any, **made: dict[str, Any]) -> Template:
+    """Return the template with a right by parameters of one's own, whose values nobody knows here."""
+    template = copy.deepcopy(rendered.written())
+    template["Parameters"] |= ANYTHING
+    template["Resources"] |= made
+    template["Resources"]["ExecutorFunction"]["Properties"]["Policies"].append(allow(action, resource))
+    return rendered.translated(template)
+
+
+BY_PREFIX: dict[str, tuple[str, Any]] = {
+    "a table": ("dynamodb:DeleteItem", there("dynamodb", "table/${Prefix}*")),
+    "one sign": ("dynamodb:DeleteItem", there("dynamodb", "table/${Prefix}?*")),
+    "behind the wildcard": ("dynamodb:DeleteItem", there("dynamodb", "table/*${Prefix}")),
+    "with a dash": ("dynamodb:DeleteItem", there("dynamodb", "table/${Prefix}-*")),
+    "two of them": ("dynamodb:DeleteItem", there("dynamodb", "table/${Prefix}${Name}*")),
+    "all of it": ("dynamodb:DeleteItem", {"Fn::Sub": "${Prefix}*"}),
+    "all of it, joined": ("dynamodb:DeleteItem", {"Fn::Join": ["", [{"Ref": "Prefix"}, "*"]]}),
+    "all of it, by a map": ("dynamodb:DeleteItem", {"Fn::Sub": ["${x}*", {"x": {"Ref": "Prefix"}}]}),
+    "an import": ("dynamodb:DeleteItem", {"Fn::Join": ["", [{"Fn::ImportValue": "x"}, "*"]]}),
+    "objects": ("s3:DeleteObject", {"Fn::Sub": "arn:aws:s3:::${Prefix}*/*"}),
+    "a queue": ("sqs:SendMessage", {"Fn::Sub": "arn:aws:sqs:*:*:${Prefix}*"}),
+    "a key": ("kms:Decrypt", {"Fn::Sub": "arn:aws:kms:*:*:key/${Prefix}*"}),
+    "a log group": ("logs:DeleteLogGroup", there("logs", "log-group:${Prefix}*")),
+    "an alarm": ("cloudwatch:DeleteAlarms", there("cloudwatch", "alarm:${Prefix}*")),
+    "an API": ("execute-api:Invoke", there("execute-api", "${Prefix}*/prod/POST/runs")),
+    "every secret": (READ_SECRET, there("secretsmanager", "secret:${Prefix}*")),
+    "the type": ("dynamodb:DeleteItem", there("dynamodb", "${Prefix}/*")),
+    "the service": ("dynamodb:DeleteItem", {"Fn::Sub": "arn:aws:${Prefix}:*:*:table/*"}),
+    "one's own name": ("dynamodb:DeleteItem", {"Fn::Sub": "${A.Arn}*"}),
+    "one's own name in an ARN": ("dynamodb:DeleteItem", there("dynamodb", "table/${A}*")),
+    "a thing of another type": ("dynamodb:DeleteItem", there("dynamodb", "table/${Cluster}*")),
+}
+
+
+@pytest.mark.parametrize(("action", "resource"), BY_PREFIX.values(), ids=BY_PREFIX.keys())
+def test_a_parameter_with_a_wildcard_beside_it_may_be_anything_also_nothing(action: str, resource: Any) -> None:
+    made = {"A": named("DynamoDB::Table", TableName={"Ref": "Prefix"}), "Cluster": CLUSTER}
+
+    found = breaches(with_a_parameter(action, resource, **made))
+
+    assert any(one.startswith(f"ExecutorFunction has {action} on") for one in found), found
+
+
+BY_NAME: dict[str, tuple[str, Any]] = {
+    "an ARN": (GET, {"Ref": "Arn"}),
+    "below an ARN": (GET, {"Fn::Sub": "${Arn}/index/*"}),
+    "a table": (GET, there("dynamodb", "table/${Name}")),
+    "indexes": ("dynamodb:Query", there("dynamodb", "table/${Name}/index/*")),
+    "objects": ("s3:GetObject", {"Fn::Sub": "arn:${AWS::Partition}:s3:::${Name}/*"}),
+    "objects by a prefix": ("s3:GetObject", {"Fn::Sub": "arn:${AWS::Partition}:s3:::${Name}/${Prefix}*"}),
+    "an API": ("execute-api:Invoke", there("execute-api", "${Name}/prod/POST/*")),
+    "a secret": (READ_SECRET, there("secretsmanager", "secret:${Name}-??????")),
+    "a secret below a path": (READ_SECRET, there("secretsmanager", "secret:shop/${Prefix}*")),
+    "a region": (GET, {"Fn::Sub": "arn:aws:dynamodb:${Name}:${AWS::AccountId}:table/Accounts"}),
+    "one's own table": (GET, {"Fn::Sub": "${A.Arn}*"}),
+    "one's own table in an ARN": (GET, there("dynamodb", "table/${A}*")),
+    "a cluster": ("rds-data:ExecuteStatement", {"Fn::Sub": "${Cluster.DBClusterArn}*"}),
+}
+
+
+@pytest.mark.parametrize(("action", "resource"), BY_NAME.values(), ids=BY_NAME.keys())
+def test_a_parameter_that_is_all_of_a_name_is_ones_own(action: str, resource: Any) -> None:
+    assert breaches(with_a_parameter(action, resource, A=TABLE, Cluster=CLUSTER)) == []
+
+
+#: Actions that reach what the stack is made of by an ARN that does not say whose it is.
+MAKERS: dict[str, tuple[str, str]] = {
+    "cloudformation:DeleteStack": (
+        "arn:aws:cloudformation:*:*:stack/${AWS::StackName}/*",
+        "change or delete the stack",
+    ),
+    "cloudformation:UpdateStack": ("arn:aws:cloudformation:*:*:stack/ballast/*", "change or delete the stack"),
+    "cloudformation:DescribeStacks": ("${AWS::StackId}", "change or delete the stack"),
+    "codedeploy:CreateDeployment": (f"arn:aws:codedeploy:{HERE}:deploymentgroup:x/y", "change or delete the stack"),
+    "apigateway:PATCH": ("arn:aws:apigateway:${AWS::Region}::/apis/*", "change or delete an API"),
+    "apigateway:DELETE": ("arn:aws:apigateway:eu-west-1::/apis/abc123", "change or delete an API"),
+    "lambda:DeleteEventSourceMapping": (f"arn:aws:lambda:{HERE}:event-source-mapping:x", "change a function"),
+    "lambda:PublishLayerVersion": (f"arn:aws:lambda:{HERE}:layer:playbook", "change a function"),
+    "lambda:UpdateFunctionCode": (f"arn:aws:lambda:{HERE}:function:theirs", "change a function"),
+    "states:UpdateStateMachine": (f"arn:aws:states:{HERE}:stateMachine:x", "see or change the workflow"),
+    "states:GetExecutionHistory": (f"arn:aws:states:{HERE}:execution:x:y", "see or change the workflow"),
+    "events:DisableRule": (f"arn:aws:events:{HERE}:rule/x", "send events"),
+    "scheduler:CreateSchedule": (f"arn:aws:scheduler:{HERE}:schedule/default/x", "have something done later"),
+    "pipes:StopPipe": (f"arn:aws:pipes:{HERE}:pipe/x", "have something done later"),
+    "iam:PassRole": (f"arn:aws:iam::{HERE}:role/x", "change rights"),
+    "cloudwatch:DeleteDashboards": ("arn:aws:cloudwatch::1:dashboard/ballast", "see or change alarms"),
+    "dynamodb:DeleteBackup": (f"arn:aws:dynamodb:{HERE}:table/x/backup/1", "make, share, copy or restore a table"),
+    "dynamodb:UpdateGlobalTable": ("arn:aws:dynamodb::1:global-table/x", "make, share, copy or restore a table"),
+    "dynamodb:RestoreTableFromBackup": (f"arn:aws:dynamodb:{HERE}:table/x", "make, share, copy or restore a table"),
+    "logs:DeleteDelivery": (f"arn:aws:logs:{HERE}:delivery:x", "say where logs go"),
+    "backup:StartRestoreJob": (f"arn:aws:backup:{HERE}:recovery-point:x", "act on what is another service's"),
+    "tag:TagResources": ("arn:aws:x:y:z:t/a", "act on what is another service's"),
+}
+
+
+@pytest.mark.parametrize("action", MAKERS)
+def test_nobody_reaches_the_stack_by_a_service_that_makes_or_changes_it(action: str) -> None:
+    resource, says = MAKERS[action]
+
+    found = breaches(with_yours(allow(action, {"Fn::Sub": resource})))
+
+    assert any(one.startswith(f"ExecutorFunction may {says}") for one in found), found
+
+
+@pytest.mark.parametrize("name", ["vendedlogs/apis/shop-access", "vendedlogs/apis/*", "vendedlogs/states/shop-agent:*"])
+def test_a_log_group_with_a_name_of_its_own_is_the_platforms(name: str) -> None:
+    found = breaches(with_yours(allow("logs:DeleteLogGroup", there("logs", f"log-group:/aws/{name}"))))
+
+    assert any(one.startswith("ExecutorFunction has logs:DeleteLogGroup on") for one in found), found
+    other = allow("logs:FilterLogEvents", there("logs", "log-group:/aws/ecs/shop:*"))
+    assert breaches(with_yours(other)) == []
+
+
+@pytest.mark.parametrize("api", ["*/*/GET/runs", "a*/prod/POST/runs", "?*/*"])
+def test_a_wildcard_for_an_api_may_be_the_platforms(api: str) -> None:
+    found = breaches(with_yours(allow("execute-api:Invoke", there("execute-api", api))))
+
+    assert any(one.startswith("ExecutorFunction has execute-api:Invoke on") for one in found), found
+
+
 @pytest.mark.parametrize(
     "resource",
     [

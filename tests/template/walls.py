@@ -168,7 +168,18 @@ BUDGET = "AdmitFunction SettleFunction SweepFunction"
 BREAKER = "TripFunction BudgetApiFunction"
 #: They see what is written to the log as it is written, and touch nothing of it.
 EVIDENCE = "LogTouchedFunction LogCopyFunction"
-NOBODY = ""
+TRIP, NOBODY = "TripFunction", ""
+#: Some are on backups, exports and global tables, whose ARNs do not say of which table.
+_MANAGE_TABLES = (
+    "dynamodb:CreateTable dynamodb:CreateBackup dynamodb:CreateGlobalTable dynamodb:DeleteTable dynamodb:DeleteBackup "
+    "dynamodb:DeleteTableReplica dynamodb:CreateTableReplica dynamodb:AssociateTableReplica dynamodb:UpdateTable "
+    "dynamodb:UpdateTableReplicaAutoScaling dynamodb:UpdateGlobalTable dynamodb:UpdateGlobalTableSettings "
+    "dynamodb:UpdateContinuousBackups dynamodb:UpdateTimeToLive dynamodb:PutResourcePolicy "
+    "dynamodb:DeleteResourcePolicy dynamodb:RestoreTableFromBackup dynamodb:RestoreTableToPointInTime "
+    "dynamodb:RestoreTableFromAwsBackup dynamodb:StartAwsBackupJob dynamodb:ExportTableToPointInTime "
+    "dynamodb:ImportTable dynamodb:EnableKinesisStreamingDestination dynamodb:DisableKinesisStreamingDestination "
+    "dynamodb:UpdateKinesisStreamingDestination dynamodb:TagResource dynamodb:UntagResource"
+)
 
 #: (who only, may do what, by these actions, on this resource or anything below it; ``*`` for any)
 ONLY: list[tuple[str, str, str, str]] = [
@@ -207,7 +218,22 @@ ONLY: list[tuple[str, str, str, str]] = [
     (NOBODY, "delete a copy", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucket*", "LogCopyBucket"),
     (NOBODY, "delete a payload", "s3:Delete* s3:PutLifecycleConfiguration s3:PutBucketVersioning", "PayloadBucket"),
     (NOBODY, "call another function past the workflow", "lambda:Invoke*", "*"),
-    (NOBODY, "change rights or take on other roles", "iam:* sts:*", "*"),
+    (NOBODY, "change rights or take on other roles", "iam:* sts:* organizations:* account:*", "*"),
+    # What the stack is made of, by the services that make and change it: no ARN of these says whose it is.
+    (NOBODY, "change or delete the stack", "cloudformation:* serverlessrepo:* codedeploy:*", "*"),
+    (NOBODY, "change or delete an API", "apigateway:*", "*"),
+    (NOBODY, "change a function, a layer or what calls it", "lambda:*", "*"),
+    (f"{INTAKE} SweepFunction {PEOPLE}", "see or change the workflow and its executions", "states:*", "*"),
+    (NOBODY, "have something done later or by a pipe", "scheduler:* pipes:*", "*"),
+    (TRIP, "see or change alarms and dashboards", "cloudwatch:*", "*"),
+    (NOBODY, "make, share, copy or restore a table", _MANAGE_TABLES, "*"),
+    (NOBODY, "say where logs go", "logs:*AccountPolicy logs:*ResourcePolicy logs:*Deliver* logs:*Destination*", "*"),
+    (
+        NOBODY,
+        "act on what is another service's",
+        "backup:* tag:* resource-groups:* application-autoscaling:* dax:* fis:*",
+        "*",
+    ),
 ]
 
 

@@ -37,7 +37,7 @@ from ballast.folds.sameness import Identity, identity
 from ballast.folds.saved import StoppedLoop, saved
 from ballast.folds.succession import successor, why_it_stopped
 from ballast.folds.summary import proposed, summary
-from ballast.folds.usage import Spent, Usage, spent, usage
+from ballast.folds.usage import CallCharge, Spent, Usage, call_charges, spent, usage
 from ballast.log.event import Event, order
 from ballast.log.events import Fact, ModelRequested, ModelResponded, RunEnded, RunOpened, RunRefused
 from ballast.log.keys import Key
@@ -80,6 +80,11 @@ class Turn:
     def calls(self) -> tuple[CallState, ...]:
         """Its calls, by position, with what became of each."""
         return calls_of(self)
+
+    @cached_property
+    def call_charges(self) -> Mapping[int, tuple[CallCharge, ...]]:
+        """What each attempt at its calls cost, by the call's position."""
+        return call_charges(self)
 
     @cached_property
     def spent(self) -> Spent:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 from ballast.contracts import Answer, HandOver, Planner, ToolCall
 from ballast.contracts.meaning import meaning, planner_name
@@ -51,7 +51,6 @@ from ballast.log.event import GARBLED, Event
 from ballast.log.events import (
     CallDoubted,
     CallIntended,
-    CallReserved,
     CallSettled,
     EscalationAnswered,
     EscalationOpened,
@@ -76,7 +75,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _ENDINGS = frozenset({RunRefused.key(), RunEnded.key()})
 _ENDED = frozenset(get_args(Status)) - {"waiting", "open", "corrupt"}
-_SETTLED = frozenset(get_args(CallOutcome)) - {"waiting", "open", "refused"}
 #: They are asked; nobody puts them in charge of the turns that follow.
 _ASKED = (Planner.HUMAN, Planner.REQUESTER)
 _UNREADABLE = 'How it stands cannot be read: somebody changed its log. See "The log was touched" in docs/operating.md.'
@@ -86,7 +84,8 @@ _SIGNALS = {
     "cycle": "the same calls round and round since {first}, lap {count}",
     "near_equal": "nearly the same as {first}, {count} times by now",
     "same_error": "failed in the same way since {first}, {count} times in a row",
-    "write_spiral": "writes about the same things as {first} in other words, {count} times by now",
+    "write_spiral": "writes nearly the same about the same things as {first}, {count} times by now",
+    "other_words": "writes about the same things as {first} in other words, {count} times by now",
     "unchanged_result": "the same result for different calls since {first}, {count} in a row",
 }
 _STEPS = {"notice": "the agent is told", "forbid": "the tool is forbidden"}
@@ -434,29 +433,21 @@ class _Story:
             return "waiting" if rounds and rounds[-1].answer is None and rounds[-1].void is None else "open"
         if state.status == "refused":
             return "refused"
-        found: CallOutcome = state.status if state.status in _SETTLED else "unknown"  # type: ignore[assignment]
-        return found
+        return _outcome(state.status)
 
     def call_attempts(self, at: Position) -> tuple[CallAttempt, ...]:
-        """Return the money of each attempt; of a call that was tried twice the outcome is the second one's."""
-        settled = self.run.fact(CallSettled, *at)
-        set_aside = [
-            one.reserved_microusd for one in (self.run.fact(CallIntended, *at), self.run.fact(CallReserved, *at)) if one
-        ]
-        if settled is not None and not set_aside:
-            set_aside = [0]
-        found = []
-        for number, reserved in enumerate(set_aside, start=1):
-            is_last = settled is not None and number == len(set_aside)
-            status = settled.status if settled is not None and is_last else "open"
-            cost = settled.cost_microusd if settled is not None and is_last else None
-            charged = reserved if cost is None else cost
-            if reserved or charged:
-                known: Any = status if status in _SETTLED or status == "open" else "unknown"
-                found.append(
-                    CallAttempt(attempt=number, outcome=known, reserved_microusd=reserved, charged_microusd=charged)
-                )
-        return tuple(found)
+        """Return the money of each attempt; of a free one there is none."""
+        charges = self.run.turn(at[0]).call_charges.get(at[1], ())
+        return tuple(
+            CallAttempt(
+                attempt=number,
+                outcome="open" if one.status is None else _outcome(one.status),
+                reserved_microusd=one.reserved_microusd,
+                charged_microusd=one.charged_microusd,
+            )
+            for number, one in enumerate(charges, start=1)
+            if one.reserved_microusd or one.charged_microusd
+        )
 
     @cached_property
     def doubts(self) -> Mapping[Position, tuple[Doubt, ...]]:
@@ -533,6 +524,14 @@ class _Story:
             returned_microusd=settled.returned_microusd if settled else None,
             saved_microusd=_known(lambda: sum(one.saved_microusd for one in self.run.stopped_loops), 0),
         )
+
+
+def _outcome(status: str) -> Literal["ok", "failed", "denied", "unknown"]:
+    """Return a settled call's outcome; one of a later version, or a garbled one, is unknown."""
+    match status:
+        case "ok" | "failed" | "denied":
+            return status
+    return "unknown"
 
 
 def _dearest_first(attempts: Mapping[str, Sequence[ModelAttempt | CallAttempt]]) -> tuple[Spent, ...]:

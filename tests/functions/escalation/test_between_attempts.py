@@ -259,7 +259,7 @@ def test_the_schedule_says_nothing_that_is_not_on_record(asked: Asked) -> None:
 
     asked.stack.clock.advance(121)
 
-    assert asked.stack.invoke("remind", {}) == {"answered": 1}
+    assert asked.stack.invoke("remind", {}) == {"reopened": 1}
     assert asked.waiting[-1].waits
     assert asked.say() == "answered"
     asked.goes_on()

@@ -8,7 +8,7 @@ from tests.functions.cloud import client
 from tests.functions.escalation.test_forged_rights import Body, change, opens, waiting, who, workflow
 from tests.functions.escalation.waiting import Waiting
 from tests.functions.http import ask, event
-from tests.functions.stack import Stack
+from tests.functions.stack import LambdaDied, Stack, once
 
 __all__ = ["waiting", "workflow"]
 #: As much as reviewers may add to one of these runs.
@@ -95,3 +95,33 @@ def test_grants_within_the_bound_add_up_to_it(stack: Stack, waiting: Waiting, ru
     assert left(stack, asked) == "0.50"
     assert adds(stack, asked, MOST // 2) != 403  # the run went on long ago; it is not the bound that refuses
     assert grant(stack, waiting, run, 3, 1) == 403
+
+
+def test_what_never_came_on_record_has_granted_nothing(stack: Stack, waiting: Waiting, run: str) -> None:
+    asked = escalated(stack, waiting, run, 1)
+    stack.on("people", "dynamodb", "PutItem", once(LambdaDied()))
+    with pytest.raises(LambdaDied):
+        adds(stack, asked, MOST)
+    stack.forget("people")
+    stack.clock.advance(121)
+    stack.invoke("remind", {})
+
+    assert left(stack, asked) == "1.00"
+    assert adds(stack, asked, 1) == 200
+    assert left(stack, escalated(stack, waiting, run, 2)) == "0.999999"
+
+
+def test_an_answer_that_grants_nothing_is_in_the_place_of_one_that_was_forgotten(
+    stack: Stack, waiting: Waiting, run: str
+) -> None:
+    asked = escalated(stack, waiting, run, 1)
+    stack.on("people", "dynamodb", "PutItem", once(LambdaDied()))
+    with pytest.raises(LambdaDied):
+        adds(stack, asked, MOST)
+    stack.forget("people")
+    stack.clock.advance(121)
+    stack.invoke("remind", {})
+
+    assert adds(stack, asked, 0) == 200
+
+    assert left(stack, escalated(stack, waiting, run, 2)) == "1.00"

@@ -89,7 +89,7 @@ def test_an_answered_question_is_looked_at_no_more(stack: Stack) -> None:
     client("dynamodb").update_item(
         TableName="escalations",
         Key={"escalation_id": {"S": escalation_id}},
-        UpdateExpression="SET #status = :answered",
+        UpdateExpression="SET #status = :answered, resumed_at = :answered",
         ExpressionAttributeNames={"#status": "status"},
         ExpressionAttributeValues={":answered": {"S": "answered"}},
     )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ballast.contracts import RunRequest, ToolCall
-from ballast.errors import AttemptInProgress, RetryLater
+from ballast.errors import ApprovalRequired, AttemptInProgress, RetryLater
 from ballast.log.run_log import RunLog
 from ballast.playbook import load_playbook
 from ballast.run import Run
@@ -181,16 +181,9 @@ def test_who_gives_up_goes_on_from_what_was_begun_meanwhile(
 @pytest.mark.parametrize("died", ["record", "event"])
 def test_a_refusal_whose_attempt_died_before_its_event_is_kept(race: Race, died: str, monkeypatch: Any) -> None:
     race.propose(1, "pay_ruled")
-    write = RunLog.write
-
-    def dies(self: RunLog, run_id: str, seq: str, body: Any, **more: Any) -> Any:
-        if seq.endswith(".refused"):
-            raise RetryLater("The table is away.")
-        return write(self, run_id, seq, body, **more)
-
     race.rules["validate"] = says_no
     with monkeypatch.context() as patched:
-        patched.setattr(RunLog, "write", dies)
+        without_its_event(patched, ".refused")
         with pytest.raises(RetryLater):
             race.pay()
     if died == "event":
@@ -199,3 +192,70 @@ def test_a_refusal_whose_attempt_died_before_its_event_is_kept(race: Race, died:
     assert race.pay() == "refused"
     assert race.functions.events(race.run_id)[-1].body["message"] == "pay_ruled: It is past 17:00."
     assert race.paid == 0
+
+
+ASKS: dict[str, Callable[..., Any]] = {
+    "validate": says_no,
+    "approve_if": breaks,
+    "cost": breaks,
+}
+
+
+@pytest.mark.parametrize("tool", ["pay_ruled", "pay_ruled_verified", "pay_ruled_both"])
+@pytest.mark.parametrize("rule", ASKS)
+def test_nobody_is_asked_about_a_call_that_its_record_says_is_refused(
+    race: Race, tool: str, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    race.propose(1, tool)
+    race.rules[rule] = ASKS[rule]
+    with monkeypatch.context() as patched:
+        without_its_event(patched, ".refused")
+        with pytest.raises(RetryLater):
+            race.pay()
+    race.rules.clear()
+    race.rules["approve_if"] = lambda *_: True
+
+    assert race.pay() == "refused"
+
+    assert not [seq for seq in race.seqs if "approval" in seq]
+    assert race.statuses == ["refused"]
+
+
+def test_nobody_is_asked_about_a_call_that_was_given_up(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+    race.propose(1, "pay_ruled")
+    with monkeypatch.context() as patched:
+        without_its_event(patched, ".settled")
+        with pytest.raises(RetryLater):
+            race.pay(given_up="Lambda.Unknown")
+    race.rules["approve_if"] = lambda *_: True
+
+    assert race.pay() == "failed"
+
+    assert not [seq for seq in race.seqs if "approval" in seq]
+
+
+def test_nobody_is_asked_on_about_a_call_that_was_refused_since(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
+    race.propose(1, "pay_ruled")
+    race.rules["approve_if"] = lambda *_: True
+    with pytest.raises(ApprovalRequired):
+        race.pay()  # and the workflow never hears of it
+    race.rules["validate"] = says_no
+    with monkeypatch.context() as patched:
+        without_its_event(patched, ".refused")
+        with pytest.raises(RetryLater):
+            race.pay()
+    del race.rules["validate"]
+
+    assert race.pay() == "refused"
+
+
+def without_its_event(patched: pytest.MonkeyPatch, end: str) -> None:
+    """Keep the log from having an event of that kind."""
+    append = RunLog.append
+
+    def throttled(self: RunLog, run_id: str, fact: Any, **more: Any) -> Any:
+        if fact.seq.endswith(end):
+            raise RetryLater("The table is away.")
+        return append(self, run_id, fact, **more)
+
+    patched.setattr(RunLog, "append", throttled)

@@ -11,7 +11,7 @@ import pytest
 from ballast.log.event import Event
 from tests.functions.cloud import client
 from tests.functions.http import ACME, ask, event
-from tests.functions.intake.test_api_read import answered, everything, get
+from tests.functions.intake.test_api_read import answered, everything, get, once_stopped
 from tests.functions.intake.test_corrupt import HAND_OVER, LAMBDA_BYTES
 from tests.functions.stack import Stack
 from tests.support.log_items import encode
@@ -71,7 +71,7 @@ def test_a_run_that_ttl_has_begun_to_remove_is_gone_and_nobody_changed_it(stack:
     stack.clock.now += timedelta(days=61)
 
     assert listed(stack, tenant) == {}
-    assert get(stack, f"/runs/{run_id}").status == 404
+    assert get(stack, f"/runs/{run_id}").status == get(stack, f"/runs/{run_id}/events").status == 404
     assert ask(stack, "api", event("GET", f"/runs/{run_id}", who=ACME)).status == 404
 
 
@@ -91,10 +91,12 @@ def test_a_run_of_which_ttl_left_anything_is_gone_whatever_it_is(stack: Stack, w
     forget(stack, run_id, *(one.seq for one in stack.log.read(run_id) if one.seq.startswith(GONE[which])))
     assert stack.log.read(run_id)
     assert get(stack, f"/runs/{run_id}").body["status"] in ("running", "corrupt"), "it has not expired yet"
+    assert get(stack, f"/runs/{run_id}/events").status == 200
 
     stack.clock.now += timedelta(days=61)
 
-    assert get(stack, f"/runs/{run_id}").status == 404
+    assert get(stack, f"/runs/{run_id}").status == get(stack, f"/runs/{run_id}/events").status == 404
+    assert get(stack, f"/runs/{run_id}/timeline").status == 404
     for status in (None, "running", "answered", "corrupt"):
         asked = {"tenant": tenant} | ({"status": status} if status else {})
         assert everything(stack, "/runs", "runs", "next", **asked) == [], status
@@ -108,6 +110,42 @@ def test_of_a_run_whose_middle_alone_is_left_nobody_knows_how_it_stands(stack: S
 
     assert [one.seq for one in stack.log.read(run_id)] == ["0001.plan.decided"]
     assert (shown.status, shown.body["status"], shown.body["run_id"]) == (200, "corrupt", run_id)
+    assert get(stack, f"/runs/{run_id}/events").status == 200
+
+
+def ended_long_ago(stack: Stack, key: str, *, known: bool) -> tuple[str, dict[str, Any]]:
+    """Return a run whose time is over, and what it was started with; ``known`` to Step Functions or no more."""
+    sent = {"tenant": "acme", "agent": "tester", "text": "Tidy my notes."}
+    if known:
+        run_id = ask(stack, "api", event("POST", "/runs", body=sent, headers={"idempotency-key": key})).body["run_id"]
+        ask(stack, "api", event("POST", f"/runs/{run_id}/cancel"))
+        stack.clock.now = max(stack.clock.now, once_stopped(run_id)["stopDate"])
+    run_id = answered(stack, request_id=key, **sent)
+    stack.clock.now += timedelta(days=61)
+    return run_id, sent
+
+
+#: What TTL has removed of it.
+REMOVED = {"nothing": (), "its beginning": ("0000.",), "its end": ("9999.",), "both": ("0000.", "9999."), "all": ("",)}
+
+
+@pytest.mark.parametrize(
+    ("removed", "known"),
+    [(removed, known) for removed in REMOVED for known in (True, False) if known or removed != "all"],
+)
+def test_the_key_of_a_run_that_has_expired_starts_nothing_and_says_so(stack: Stack, removed: str, known: bool) -> None:
+    key = f"expired-{removed.replace(' ', '-')}-{known}"
+    run_id, sent = ended_long_ago(stack, key, known=known)
+    if removed != "nothing":
+        forget(stack, run_id, *(one.seq for one in stack.log.read(run_id) if one.seq.startswith(REMOVED[removed])))
+
+    for prefer in ({}, {"prefer": "wait=2"}, {"prefer": "respond-async, wait=1"}):
+        again = ask(stack, "api", event("POST", "/runs", body=sent, headers={"idempotency-key": key, **prefer}))
+
+        assert (again.status, again.body.get("type")) == (409, "urn:ballast:problem:run-expired"), again.text
+        assert "Send a new key" in again.body["detail"]
+    assert get(stack, f"/runs/{run_id}").status == get(stack, f"/runs/{run_id}/events").status == 404
+    assert ask(stack, "api", event("POST", f"/runs/{run_id}/cancel")).status == 404
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from ballast.contracts import CallTools, ToolCall
-from ballast.folds.despair import Rung
+from ballast.folds.despair import Rung, notice
 from ballast.playbook import AgentConfig, Effect, FreeText, Grounded, Playbook, tool
 from ballast.run import Run
 from functions.planner.despair import circles, verdict
@@ -25,8 +25,9 @@ from tests.unit.folds.circles import Circles
 AGENT = AgentConfig.model_validate({"name": "a", "model": "m", "instructions": "x", "limits": {}})
 WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu")
 LAPS = 13
-#: Told at the sixth, forbidden at the twelfth; where the words resemble each other at the fourth and the seventh.
-SEEN = [None] * 5 + ["notice"] * 6 + ["forbid"] * 2
+#: Told from the sixth on, and never forbidden; where the words resemble each other told at the fourth, forbidden at the
+#: seventh.
+SEEN = [None] * 5 + ["notice"] * 8
 SEEN_ALIKE = [None] * 3 + ["notice"] * 3 + ["forbid"] * 7
 
 Id = Annotated[str, Grounded]
@@ -162,58 +163,149 @@ SPIRALS: dict[str, tuple[type[BaseModel], Make]] = {
 
 
 ALIKE: dict[str, tuple[type[BaseModel], Make]] = {
-    "a whole number, and an amount": (
-        model(order=(Annotated[int, Grounded], ...), amount=(Decimal, ...)),
-        lambda n: {"order": 1001, "amount": f"{n + 1}.50"},
-    ),
-    "a grounded amount": (
-        model(order_id=(Id, ...), amount=(Annotated[Decimal, Grounded], ...)),
-        lambda n: {"order_id": "O-1001", "amount": f"{n + 1}.50"},
-    ),
-    "a grounded amount, as a text": (
-        model(order_id=(Id, ...), total=(Id, ...)),
-        lambda n: {"order_id": "O-1001", "total": f"{n + 1}.50"},
-    ),
     "no mark: words of a script without spaces": (
         model(path=(str, ...), x=(str, ...)),
         lambda n: {"path": "a.txt", "x": "订单已经发货了" + "好" * n},
     ),
     "an id and a text": (ONE_LINE, lambda n: {"order_id": "O-1001", "text": reworded(n)}),
     "small words": (ONE_LINE, lambda n: {"order_id": "O-1001", "text": f"{'the ' * n}parcel is late"}),
-    "two texts by turns": (
-        ONE_LINE,
-        lambda n: {"order_id": "O-1001", "text": reworded(n) if n % 2 == 0 else f"{'the ' * n}customer called"},
-    ),
     "no mark: mails": (
         model(to=(str, ...), subject=(str, ...), body=(str, ...)),
         lambda n: {"to": "jo@example.org", "subject": "Your parcel", "body": reworded(n)},
     ),
-    "a text and an amount": (
+    "the same amount in ever new spellings, and like words": (
+        model(order_id=(Id, ...), amount=(Annotated[Decimal, Grounded], ...), text=(str, ...)),
+        lambda n: {"order_id": "O-1001", "amount": ["5.50", "5.5", "5.500"][n % 3], "text": reworded(n)},
+    ),
+    "the same amount without a mark": (
         model(order_id=(Id, ...), amount=(Decimal, ...), text=(str, ...)),
-        lambda n: {"order_id": "O-1001", "amount": f"{n + 1}.50", "text": reworded(n)},
+        lambda n: {"order_id": "O-1001", "amount": ["5.50", "5.5", "5.500"][n % 3], "text": reworded(n)},
     ),
 }
+
+
+TURNS: tuple[type[BaseModel], Make] = (
+    ONE_LINE,
+    lambda n: {"order_id": "O-1001", "text": reworded(n) if n % 2 == 0 else f"{'the ' * n}customer called"},
+)
 
 
 @pytest.mark.parametrize("case", ALIKE)
 def test_nearly_the_same_words_about_the_same_things_are_forbidden_sooner(case: str) -> None:
     arguments, make = ALIKE[case]
-    found = steps(playbook_of(arguments), make)
+    assert steps(playbook_of(arguments), make) == SEEN_ALIKE
 
-    assert found == (SEEN_ALIKE if case != "two texts by turns" else SEEN)
+
+def test_two_texts_by_turns_are_each_counted() -> None:
+    arguments, make = TURNS
+
+    assert steps(playbook_of(arguments), make, laps=14) == [None] * 5 + ["notice"] * 7 + ["forbid"] * 2
 
 
 @pytest.mark.parametrize("case", SPIRALS)
-def test_ever_new_words_about_the_same_things_are_noticed_then_forbidden(case: str) -> None:
+def test_ever_new_words_about_the_same_things_are_noticed_and_never_forbidden(case: str) -> None:
     arguments, make = SPIRALS[case]
 
     assert steps(playbook_of(arguments), make) == SEEN
 
 
-def test_a_write_that_may_be_repeated_spirals_as_well() -> None:
-    arguments, make = SPIRALS["an id and a text"]
+@pytest.mark.parametrize("repeat", ["once", "allow"])
+def test_it_is_the_same_whether_a_write_may_be_repeated(repeat: str) -> None:
+    (arguments, make), (_, alike) = SPIRALS["an id and a text"], ALIKE["an id and a text"]
 
-    assert steps(playbook_of(arguments, repeat="allow"), make) == SEEN
+    assert steps(playbook_of(arguments, repeat=repeat), make) == SEEN
+    assert steps(playbook_of(arguments, repeat=repeat), alike) == SEEN_ALIKE
+
+
+ADDED = (
+    *("Set up CI", "Write the privacy page", "Fix login on Safari", "Translate e-mails", "Choose a payment provider"),
+    *("Load test checkout", "Back up the database", "Invite beta users", "Draw the logo", "Rotate the keys"),
+    *("Publish the roadmap", "Train support", "Measure page speed", "Order stickers", "Book the venue"),
+)
+AMOUNTS = [f"{n + 1}.50" for n in range(len(ADDED))]
+
+#: Long honest work: each call adds one thing more to the same thing.
+ADDS: dict[str, tuple[type[BaseModel], Make]] = {
+    "issues": (
+        model(repo=(Id, ...), title=(str, ...), body=(str, ...)),
+        lambda n: {"repo": "shop", "title": ADDED[n], "body": f"{ADDED[n]}, please."},
+    ),
+    "invoice lines": (
+        model(invoice_id=(Id, ...), description=(str, ...), quantity=(int, ...), price=(Decimal, ...)),
+        lambda n: {"invoice_id": "I-1", "description": ADDED[n], "quantity": 1, "price": AMOUNTS[n]},
+    ),
+    "entries of an FAQ": (
+        model(kb=(Id, ...), question=(str, ...), answer=(str, ...)),
+        lambda n: {"kb": "K-1", "question": f"{ADDED[n]}?", "answer": f"{ADDED[n]}."},
+    ),
+    "a checklist": (
+        model(list_id=(Id, ...), item=(str, ...)),
+        lambda n: {"list_id": "L-1", "item": ADDED[n]},
+    ),
+    "a survey": (
+        model(form=(Id, ...), question=(str, ...), answer=(str, ...)),
+        lambda n: {"form": "F-1", "question": f"{ADDED[n]}?", "answer": "yes"},
+    ),
+    "instalments": (
+        model(invoice_id=(Id, ...), amount=(Decimal, ...)),
+        lambda n: {"invoice_id": "I-1", "amount": AMOUNTS[n]},
+    ),
+    "grounded instalments": (
+        model(invoice_id=(Id, ...), amount=(Annotated[Decimal, Grounded], ...)),
+        lambda n: {"invoice_id": "I-1", "amount": AMOUNTS[n]},
+    ),
+    "instalments, the amount as a text": (
+        model(invoice_id=(Id, ...), total=(Id, ...)),
+        lambda n: {"invoice_id": "I-1", "total": AMOUNTS[n]},
+    ),
+    "instalments of an order with a number": (
+        model(order=(Annotated[int, Grounded], ...), amount=(Decimal, ...)),
+        lambda n: {"order": 1001, "amount": AMOUNTS[n]},
+    ),
+    "refunds for the same reason": (
+        model(order_id=(Id, ...), amount=(Decimal, ...), text=(str, ...)),
+        lambda n: {"order_id": "O-1001", "amount": AMOUNTS[n], "text": "It arrived broken."},
+    ),
+    "amounts in rows": (
+        model(order_id=(Id, ...), lines=(list[model(amount=(Decimal, ...), note=(str, ...))], ...)),  # type: ignore[misc]
+        lambda n: {"order_id": "O-1001", "lines": [{"amount": AMOUNTS[n], "note": "It arrived broken."}]},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ADDS)
+def test_long_work_that_adds_to_the_same_thing_is_never_stopped(case: str) -> None:
+    arguments, make = ADDS[case]
+
+    assert "forbid" not in steps(playbook_of(arguments), make, laps=len(ADDED))
+
+
+def test_what_was_said_of_other_words_is_no_warning_of_another_signal() -> None:
+    """A tool is taken away only after the agent was told of the very thing."""
+    run = Circles()
+    for words in ADDED[:7]:
+        run = run.writes("append", {"file": "F-13", "text": words})
+    sign = run.on("append", {"file": "F-13", "text": ADDED[7]})
+
+    assert sign is not None
+    assert sign.rung is Rung.NOTICE
+    assert "will be forbidden" not in notice("append", sign)
+    assert run.verdict.rung is Rung.NONE
+
+
+def test_planner_and_executor_let_fifteen_different_texts_under_one_id_happen(stack: Stack, model: Endpoint) -> None:
+    run_id = opened(stack, turns=40, tool_calls=60, calls_per_tool=50)
+    statuses, kinds = [], set()
+
+    for turn, words in enumerate(ADDED, start=1):
+        model.will(calls({"name": "write_note", "input": {"note_id": "n-1", "text": words}}))
+        assert stack.plan(run_id, turn)["kind"] == "call_tools"
+        statuses.append(stack.execute(run_id, turn))
+        signs = stack.body(run_id, f"{turn:04d}.model.responded").get("despair", [])
+        kinds |= {(one["kind"], one["step"]) for one in signs}
+
+    assert statuses == ["ok"] * len(ADDED)
+    assert kinds == {("other_words", "notice")}
 
 
 OTHERS: dict[str, tuple[type[BaseModel], Make]] = {

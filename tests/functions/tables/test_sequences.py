@@ -1,12 +1,10 @@
 """The functions' own sequences of requests: moto and the tables in memory answer alike and hold the same."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
-from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +12,7 @@ from ballast.errors import AttemptInProgress
 from ballast.money.lease import Lease, Part, settlement
 from ballast.money.windows import ACCOUNT, WindowLimits, day_of, hour_of, money_claims, of_tenant, run_claim
 from ballast.runtime import Runtime
+from ballast.table import Query, Table, Update, at_most, equals
 from functions.budget.items import SHARDS, Items, iso, key_of, shard_name, shard_of
 from functions.executor.once import Once
 from tests.functions.cloud import NOON, Cloud, client
@@ -21,7 +20,7 @@ from tests.functions.stack import LambdaContext, LambdaDied, Stack
 from tests.functions.tables.both import Both
 
 LIMITS = WindowLimits(hour_microusd=100, day_microusd=150, runs=3)
-ITEMS = Items("budgets", 30)
+ITEMS = Items(30)
 runs = st.sampled_from(["run-a", "run-b", "run-c"])
 amounts = st.integers(0, 120)
 steps = st.lists(
@@ -38,59 +37,32 @@ steps = st.lists(
 
 
 def do(both: Any, step: tuple[str, str, int, int]) -> Any:
-    """Send one request and return what came of it."""
+    """Send one request, which both answer alike, and return what came of it."""
     kind, run_id, amount, hours = step
     now = NOON + timedelta(hours=hours)
     part = Part(amount, hour_of(now), day_of(now))
     lease = Lease(run_id, "acme", "sha", {0: part})
     claims = [claim for name in (ACCOUNT, of_tenant("acme")) for claim in money_claims(name, now, amount, LIMITS)]
     places = [run_claim(name, LIMITS) for name in (ACCOUNT, of_tenant("acme"))]
+    table = Table(both, "budgets", "BUDGETS_TABLE", sleep=lambda _: None, random=lambda: 0.0)
     if kind == "lease":
-        items = [ITEMS.put_lease(lease, now, now), *map(ITEMS.claimed, [*claims, *places])]
-        return outcome(lambda: both.transact_write_items(TransactItems=items))
+        return table.transact([ITEMS.put_lease(lease, now, now), *map(ITEMS.claimed, [*claims, *places])])
     if kind == "extend":
-        items = [ITEMS.add_part(run_id, hours + 1, part), *map(ITEMS.claimed, claims)]
-        return outcome(lambda: both.transact_write_items(TransactItems=items))
+        return table.transact([ITEMS.add_part(run_id, hours + 1, part), *map(ITEMS.claimed, claims)])
     if kind == "settle":
-        items = [ITEMS.settled(lease, amount // 2, now), *map(ITEMS.changed, settlement(lease, amount // 2))]
-        return outcome(lambda: both.transact_write_items(TransactItems=items))
+        changes = [ITEMS.changed(change) for change in settlement(lease, amount // 2)]
+        return table.transact_with(ITEMS.settled(lease, amount // 2, now), changes)
     if kind == "bar":
-        put = {"Item": ITEMS.bar(lease, now), "ConditionExpression": "attribute_not_exists(account)"}
-        return outcome(lambda: both.put_item(TableName="budgets", **put))
+        return table.write(ITEMS.bar(lease, now))
     if kind == "postpone":
-        values = {":shard": {"S": shard_of(run_id)}, ":until": {"S": iso(now)}}
-        return outcome(
-            lambda: both.update_item(
-                TableName="budgets",
-                Key=key_of("lease", run_id),
-                UpdateExpression="SET look_at = :until",
-                ConditionExpression="held = :shard",
-                ExpressionAttributeValues=values,
-            )
-        )
+        held = equals("held", shard_of(run_id))
+        return table.write(Update(key_of("lease", run_id), set={"look_at": iso(now)}, only_if=held))
     return [
-        [
-            (item["window"]["S"], item["look_at"]["S"])
-            for item in both.query(
-                TableName="budgets",
-                IndexName="by_look",
-                KeyConditionExpression="held = :shard AND look_at <= :until",
-                ExpressionAttributeValues={":shard": {"S": shard_name(shard)}, ":until": {"S": iso(now)}},
-                Limit=2,
-            )["Items"]
-        ]
+        [(item["window"], item["look_at"]) for item in table.page(Query(due, index="by_look", limit=2)).items]
         for shard in range(SHARDS)
         if shard_name(shard) == shard_of(run_id)
+        for due in [equals("held", shard_name(shard)) & at_most("look_at", iso(now))]
     ]
-
-
-def outcome(request: Callable[[], Any]) -> str:
-    """Send a request, which both answer alike."""
-    try:
-        request()
-    except ClientError as problem:
-        return problem.response["Error"]["Code"]
-    return "done"
 
 
 @pytest.fixture(scope="module")

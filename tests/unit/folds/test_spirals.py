@@ -64,18 +64,32 @@ def test_writes_that_failed_are_no_spiral() -> None:
     assert (sign.kind, sign.count) == (Kind.SPIRAL, 5)
 
 
-def test_words_that_do_not_resemble_each_other_are_noticed_and_forbidden_later() -> None:
+def test_words_that_do_not_resemble_each_other_are_noticed_and_never_forbidden() -> None:
     run = Circles()
     words = ["called", "lost", "refunded", "replaced", "mailed", "closed", "opened", "asked", "paid", "sent"]
     for number, word in enumerate(words[:5]):
         assert run.on("append", {"file": "F-13", "text": f"customer {word}"}) is None, number
         run = run.writes("append", {"file": "F-13", "text": f"customer {word}"})
 
-    for word in [*words[5:], "weighed"]:
+    for number, word in enumerate([*words[5:], "weighed", "quarrelled", "moved", "thanked"], start=6):
         sign = run.on("append", {"file": "F-13", "text": f"customer {word}"})
         assert sign is not None
-        assert (sign.kind, sign.rung) == (Kind.SPIRAL, Rung.NOTICE)
+        assert (sign.kind, sign.rung, sign.count) == (Kind.OTHER_WORDS, Rung.NOTICE, number)
         run = run.writes("append", {"file": "F-13", "text": f"customer {word}"})
-    sign = run.on("append", {"file": "F-13", "text": "customer quarrelled"})
-    assert sign is not None
-    assert (sign.rung, sign.count) == (Rung.FORBID, 12)
+    assert run.verdict.rung is Rung.NONE
+
+
+def test_other_words_do_not_hand_over_a_tool_that_like_words_took_away() -> None:
+    """A call that says something new weighs less than one that was made before."""
+    run = Circles()
+    for words in SPIRAL:
+        arguments = {"file": "F-13", "text": words}
+        sign = run.on("append", arguments)
+        forbidden = sign is not None and sign.rung is Rung.FORBID
+        run = run.refused("append", arguments, error="ToolForbidden") if forbidden else run.writes("append", arguments)
+    assert run.verdict.rung is Rung.FORBID
+
+    new = run.refused("append", {"file": "F-13", "text": "customer called"}, error="ToolForbidden")
+
+    assert new.verdict.rung is Rung.FORBID
+    assert run.refused("append", {"file": "F-13", "text": SPIRAL[0]}, error="ToolForbidden").verdict.rung is Rung.LOOP

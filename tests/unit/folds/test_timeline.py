@@ -126,6 +126,19 @@ def test_a_second_reservation_stands_before_the_outcome_and_not_after_it() -> No
     assert call.charged_microusd == 27_000
 
 
+@pytest.mark.parametrize("cost", [12_000, 0, None])
+@pytest.mark.parametrize("again", [False, True])
+def test_what_each_attempt_at_a_call_cost_adds_up_to_what_the_run_counts(cost: int | None, again: bool) -> None:
+    run = paid(cost=cost, again=again).run
+
+    made = run.timeline()
+
+    assert sum(one.charged_microusd for one in made.turns[0].calls[0].attempts) == run.usage.tools_microusd
+    assert sum(one.charged_microusd for one in made.money.tools) == run.usage.tools_microusd
+    assert made.money.charged_microusd == run.usage.charged_microusd
+    assert made.reserved_microusd == run.usage.reserved_microusd
+
+
 # ── it says what the run says ────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -70,16 +70,18 @@ class Secret:
 
     field  the name of the field that it was marked at; "" where nobody knows, and then only its text is looked for
     tool   the tool whose field that is; "" for a request's context
+    here   whether it is replaced at its field alone, however long it is: nobody knows whether it is sensitive at all
     """
 
     value: str
     field: str = ""
     tool: str = ""
+    here: bool = False
 
     @property
     def is_searched(self) -> bool:
         """Whether it is looked for outside of its field."""
-        return len(self.value) >= _SHORTEST_INSIDE and self.value not in _COMMON
+        return not self.here and len(self.value) >= _SHORTEST_INSIDE and self.value not in _COMMON
 
 
 @dataclass(frozen=True)

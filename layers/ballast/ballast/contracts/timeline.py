@@ -168,7 +168,7 @@ class CallAttempt(_Part):
 class Signal(_Part):
     """What was noticed, at a call, of an agent that repeats itself, and what was done about it.
 
-    kind   same_call, cycle, near_equal, same_error, unchanged_result, write_spiral
+    kind   same_call, cycle, near_equal, same_error, unchanged_result, write_spiral, other_words
     step   notice (the agent is told) or forbid (the tool is forbidden)
     first  the call that it began with
     words  all of it in a sentence

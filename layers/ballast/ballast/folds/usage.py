@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -80,7 +80,9 @@ def spent(turn: Turn) -> Spent:
     asked = _facts(turn, ModelRequested)
     charged: list[Charged] = [*_facts(turn, ModelResponded), *_facts(turn, ModelFailed)]
     outcomes = {one.attempt for one in charged}
-    tools_spent, tools_reserved = _tools(turn)
+    tools = [one for attempts in turn.call_charges.values() for one in attempts]
+    tools_spent = sum(one.charged_microusd for one in tools if one.status is not None)
+    tools_reserved = sum(one.charged_microusd for one in tools if one.status is None)
     return Spent(
         asked=bool(asked),
         model_calls=len(asked),
@@ -141,20 +143,30 @@ def charged_at_last(run: Run, known: Set[str]) -> int:
     return run.only(counts).usage.charged_microusd
 
 
-def _tools(turn: Turn) -> tuple[int, int]:
-    """Return what calls of tools cost, and what is reserved for those without an outcome.
+@dataclass(frozen=True)
+class CallCharge:
+    """The money of one attempt at a call; ``status`` is its outcome, None where its reservation counts."""
+
+    reserved_microusd: int
+    charged_microusd: int
+    status: str | None = None
+
+
+def call_charges(turn: Turn) -> Mapping[int, tuple[CallCharge, ...]]:
+    """Return what the attempts at the turn's calls cost, by the call's position.
 
     The outcome is the last attempt's; an attempt before it stays charged.
     """
-    reserved: dict[int, list[int]] = {}
+    found: dict[int, list[CallCharge]] = {}
     setting_aside: list[Reserves] = [*_facts(turn, CallIntended), *_facts(turn, CallReserved)]
     for one in setting_aside:
-        reserved.setdefault(one.index, []).append(one.reserved_microusd)
-    cost = 0
+        found.setdefault(one.index, []).append(CallCharge(one.reserved_microusd, one.reserved_microusd))
     for settled in _facts(turn, CallSettled):
-        promised = reserved[settled.index].pop() if reserved.get(settled.index) else 0
-        cost += promised if settled.cost_microusd is None else settled.cost_microusd
-    return cost, sum(sum(left) for left in reserved.values())
+        attempts = found.setdefault(settled.index, [])
+        promised = attempts.pop().reserved_microusd if attempts else 0
+        cost = promised if settled.cost_microusd is None else settled.cost_microusd
+        attempts.append(CallCharge(promised, cost, settled.status))
+    return {index: tuple(attempts) for index, attempts in found.items()}
 
 
 # Attribute names of the OpenTelemetry semantic conventions for generative AI.

@@ -7,7 +7,6 @@ the undo of a call, the blocks of a model's message) and in the context of a req
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,9 @@ from ballast.contracts.secret import MASK, Secret, as_text
 from ballast.contracts.sent import values_in
 from ballast.contracts.written import as_python_writes
 from ballast.errors import whatever_it_raises
+from ballast.playbook.refused import may_be_sensitive
 from ballast.playbook.tool import Tool
 from ballast.validation import Sensitive, leaves
-from ballast.validation.shapes import marked_in, members_of
 
 if TYPE_CHECKING:
     from ballast.playbook.load import Playbook
@@ -68,8 +67,7 @@ def _of_call(playbook: Playbook, body: Mapping[str, Any]) -> Iterator[Secret]:
         if tool is None:
             continue
         yield from _marked(tool.arguments, body.get(arguments), arguments, tool.name)
-        yield from _as_validated(tool, body.get(arguments))
-        yield from _in_no_form(tool, body.get(arguments))
+        yield from _as_validated(playbook, tool, body.get(arguments), arguments)
         yield from _marked(tool.returns, body.get("result"), "result", tool.name)
 
 
@@ -91,10 +89,10 @@ def _marked(annotation: Any, value: Any, where: str, tool: str) -> Iterator[Secr
             yield from _in_text(leaf.value, leaf.field or where, tool)
 
 
-def _as_validated(tool: Tool, arguments: Any) -> Iterator[Secret]:
+def _as_validated(playbook: Playbook, tool: Tool, arguments: Any, where: str) -> Iterator[Secret]:
     """Yield the sensitive arguments as the tool has them and as they are written down: stripped, parsed, in a type.
 
-    A tool quotes what it has, and Python writes that in its own way.
+    A tool quotes what it has, and Python writes that in its own way. What it refuses may be sensitive whole.
     """
     if arguments and tool.marks_arguments:
         form: Any = None
@@ -102,6 +100,7 @@ def _as_validated(tool: Tool, arguments: Any) -> Iterator[Secret]:
             args = tool.form.read(from_json(arguments) if isinstance(arguments, str) else arguments)
             form = tool.form.write(args)
         if form is None:
+            yield from may_be_sensitive(tool.arguments, arguments, where, tool.name, playbook.names)
             return
         yield from _marked(tool.arguments, form, "arguments", tool.name)
         for leaf in leaves(tool.arguments, args, Sensitive):
@@ -139,34 +138,18 @@ def _as_a_list(args: BaseModel, form: Mapping[str, Any], sent_as: str, tool: str
                     yield from (Secret(f"{before}{items}", "", tool) for before in behind)
 
 
-def _in_no_form(tool: Tool, arguments: Any) -> Iterator[Secret]:
-    """Yield what may be sensitive in arguments that the tool refuses: no JSON, or fields that it does not have.
-
-    Somebody meant one of its fields, and nobody knows which.
-    """
-    fields = {one.path.rpartition(".")[2] for one in marked_in(tool.arguments, Sensitive)}
-    if isinstance(arguments, str) and fields:
-        said = rf"[\"']({'|'.join(map(re.escape, sorted(fields)))})[\"']\s*:\s*(?:\"((?:[^\"\\]|\\.)*)|([^,}}\]\s]+))"
-        for match in re.finditer(said, arguments):
-            if text := match[2] or match[3]:
-                yield Secret(text, match[1], tool.name)
-    elif isinstance(arguments, Mapping) and fields:
-        for name in arguments.keys() - (members_of(tool.arguments) or {}).keys():
-            yield from _leaves(arguments[name], name, tool.name)
-
-
-def _leaves(value: Any, field: str, tool: str = "") -> Iterator[Secret]:
+def _leaves(value: Any, field: str) -> Iterator[Secret]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if key not in ("", MASK):
-                yield Secret(key, field, tool)
-            yield from _leaves(inner, field, tool)
+                yield Secret(key, field)
+            yield from _leaves(inner, field)
     elif isinstance(value, list):
         for inner in value:
-            yield from _leaves(inner, field, tool)
+            yield from _leaves(inner, field)
     elif value is not None and value not in ("", MASK):
-        yield Secret(as_text(value), field, tool)
-        yield from _in_text(value, field, tool)
+        yield Secret(as_text(value), field)
+        yield from _in_text(value, field, "")
 
 
 def _in_text(value: Any, field: str, tool: str) -> Iterator[Secret]:

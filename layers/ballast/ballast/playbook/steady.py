@@ -6,7 +6,7 @@ Two rules, both read from the function's code and from what that calls, and neit
 
     a default_factory   names only plain types, constants and functions that do so ─▶ fine; anything else is refused
     a validator         names chance (uuid4, random, secrets, hash, id, urandom)   ─▶ refused
-                        names a clock, and returns something else than it was given ─▶ refused; a check is fine
+                        names a clock, which comes to more than a no   ─▶ refused; a check is fine: ``flows``
 """
 
 import builtins
@@ -27,6 +27,11 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
+from ballast.errors import whatever_it_raises
+from ballast.playbook.flowing import Known
+from ballast.playbook.flows import Flow
+from ballast.playbook.syntax import CHANGES
+
 _PLAIN = (bool, int, float, complex, str, bytes, Decimal, Fraction, date, time, timedelta, timezone, UUID, Enum)
 _CONTAINERS = (list, dict, set, frozenset, tuple, deque, Counter, OrderedDict, defaultdict)
 _TYPES = (*_PLAIN, *_CONTAINERS, datetime)
@@ -38,23 +43,6 @@ _PURE = frozenset({"strptime", "mktime", "struct_time", "compare_digest"})
 _CLOCK_MODULES = frozenset({"time", "_time"})
 _CHANCE_MODULES = frozenset({"random", "_random", "secrets", "numpy.random", "faker"})
 _CHANCE = frozenset({"uuid1", "uuid4", "urandom", "getrandom", "SystemRandom", "getpid", "token_hex", "token_urlsafe"})
-_CHANGES = frozenset(
-    {
-        "__setattr__",
-        "__setitem__",
-        "__delitem__",
-        "clear",
-        "remove",
-        "setdefault",
-        "update",
-        "append",
-        "extend",
-        "insert",
-        "add",
-        "pop",
-        "__dict__",
-    }
-)
 _STORES = ("STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE", "DELETE_SUBSCR")
 #: Functions are followed so deep.
 _DEEP = 6
@@ -71,7 +59,7 @@ def unsteady_validator(function: Any, owner: type | None = None) -> str | None:
     ``owner`` is the model whose methods it may call.
     """
     given = (*_given(function), *([owner] if owner is not None else []))
-    function = _unwrapped(function)
+    outermost, function = function, _unwrapped(function)
     if not isinstance(function, FunctionType):
         function = _unwrapped(vars(type(function)).get("__call__"))  # an object that is called
     if not isinstance(function, FunctionType):
@@ -81,9 +69,36 @@ def unsteady_validator(function: Any, owner: type | None = None) -> str | None:
     if chance is not None:
         return f"takes chance or the process into it ({chance})"
     clock = next(iter(found), None)
-    if clock is not None and not _returns_what_it_was_given(function):
-        return f"reads a clock or the process ({clock}) and returns something else than it was given"
-    return None
+    if clock is None:
+        return None
+    seen: Flow | None = None
+    with whatever_it_raises():
+        seen = Flow.of(function, _KNOWN, owner, _bound(outermost))
+    if seen is None:
+        if _returns_what_it_was_given(function):
+            return None
+        return f"reads a clock or the process ({clock}), and has no source to follow it: return there what was given"
+    changed = seen.changed
+    return (
+        f"reads a clock or the process ({clock}), and what it makes depends on that in {changed}" if changed else None
+    )
+
+
+def _bound(function: Any) -> Iterator[str]:
+    """Yield the parameters that ``partial`` or a default fills with a clock."""
+    names, filled = list(inspect.signature(_unwrapped(function)).parameters), dict[str, Any]()
+    while isinstance(function, functools.partial):
+        filled |= function.keywords
+        filled |= dict(zip((name for name in names if name not in filled), function.args, strict=False))
+        function = function.func
+    for name, one in inspect.signature(_unwrapped(function)).parameters.items():
+        value = filled.get(name, one.default)
+        if value is not one.empty and _is_hot(name, value, set(_CLOCKS)):
+            yield name
+
+
+def _is_hot(name: str, known: Any, attributes: set[str]) -> bool:
+    return bool(sources_in(name, known, attributes, _DEEP))
 
 
 def _why_not_plain(value: Any, deep: int) -> str | None:
@@ -98,11 +113,13 @@ def _why_not_plain(value: Any, deep: int) -> str | None:
         return next((why for one in (*value, *value.values()) if (why := _why_not_plain(one, deep))), None)
     if isinstance(value, _CONTAINERS):
         return next((why for one in value if (why := _why_not_plain(one, deep))), None)
-    owner = getattr(value, "__self__", None)
-    if isinstance(owner, _CONTAINERS) and getattr(value, "__name__", "") in ("copy", "__copy__"):
+    owner: Any = None
+    with whatever_it_raises():
+        owner = getattr(value, "__self__", None)
+    if isinstance(owner, _CONTAINERS) and _text(value, "__name__") in ("copy", "__copy__"):
         return None
     if not isinstance(value, FunctionType) or deep == 0:
-        return str(getattr(value, "__qualname__", None) or getattr(value, "__name__", None) or type(value).__name__)
+        return _text(value, "__qualname__") or _text(value, "__name__") or type(value).__name__
     for name, known in _named(value):
         if (why := _why_not_plain(known, deep - 1)) is not None:
             return name if isinstance(known, ModuleType) else why
@@ -131,32 +148,57 @@ def _given(function: Any) -> tuple[Any, ...]:
 
 def _sources(function: FunctionType, deep: int, given: tuple[Any, ...] = ()) -> Iterator[tuple[str, bool]]:
     """Yield what a function names that is another one each time, and whether that is a clock."""
-    attributes = set(_attributes(function.__code__))
-    named = [*_named(function), *((str(getattr(one, "__name__", type(one).__name__)), one) for one in given)]
+    attributes = attributes_of(function)
+    named = [*_named(function), *((_text(one, "__name__") or type(one).__name__, one) for one in given)]
     for name, known in named:
-        if known is builtins.__import__:
-            yield name, True
-        if known is getattr:  # the name is a text
-            attributes |= {one for code in _codes(function.__code__) for one in code.co_consts if isinstance(one, str)}
-    for name, known in [(name, part) for name, whole in named for part in _parts(whole)]:
-        module = str(getattr(known, "__module__", None) or "")
-        if isinstance(known, ModuleType):
-            yield from ((f"{name}.{one}", clock) for one, clock in _of_module(known, attributes))
-        elif known is hash or known is id:
-            yield name, True  # the same within a process: a check by it changes nothing
-        elif isinstance(known, type) and issubclass(known, date):
-            yield from ((f"{name}.{one}", True) for one in sorted(_CLOCKS & attributes))
-        elif getattr(known, "__name__", "") in _PURE and module in (*_CHANCE_MODULES, *_CLOCK_MODULES):
-            continue
-        elif module in _CHANCE_MODULES or getattr(known, "__name__", "") in _CHANCE:
-            yield name, False
-        elif module in _CLOCK_MODULES and callable(known) and not isinstance(known, type):
-            yield name, True
-        elif type(known).__module__ == "itertools" or inspect.isgenerator(known):
-            yield name, False
-        elif deep:
-            for one in _followed(known, attributes):
-                yield from _sources(one, deep - 1)
+        yield from sources_in(name, known, attributes, deep)
+
+
+def attributes_of(function: FunctionType) -> set[str]:
+    """Return the names of what a function may read of an object: its texts too, where it calls ``getattr``."""
+    attributes = set(_attributes(function.__code__))
+    if any(known is getattr for _, known in _named(function)):
+        attributes |= {one for code in _codes(function.__code__) for one in code.co_consts if isinstance(one, str)}
+    return attributes
+
+
+def sources_in(name: str, known: Any, attributes: set[str], deep: int) -> list[tuple[str, bool]]:
+    """Return what of a named value is another one each time; of what cannot be looked at, nothing."""
+    found: list[tuple[str, bool]] = []
+    with whatever_it_raises():  # an object may raise, or answer with anything, whatever it is asked for
+        for part in _parts(known):
+            with whatever_it_raises():
+                found += _of_value(name, part, attributes, deep)
+    return found
+
+
+def _of_value(name: str, known: Any, attributes: set[str], deep: int) -> Iterator[tuple[str, bool]]:
+    module, own_name = _text(known, "__module__"), _text(known, "__name__")
+    if isinstance(known, ModuleType):
+        yield from ((f"{name}.{one}", clock) for one, clock in _of_module(known, attributes))
+    elif known is builtins.__import__ or known is hash or known is id:
+        yield name, True  # a hash is the same within a process: a check by it changes nothing
+    elif isinstance(known, type) and issubclass(known, date):
+        yield from ((f"{name}.{one}", True) for one in sorted(_CLOCKS & attributes))
+    elif own_name in _PURE and module in (*_CHANCE_MODULES, *_CLOCK_MODULES):
+        return
+    elif module in _CHANCE_MODULES or own_name in _CHANCE:
+        yield name, False
+    elif module in _CLOCK_MODULES and callable(known) and not isinstance(known, type):
+        yield name, True
+    elif type(known).__module__ == "itertools" or inspect.isgenerator(known):
+        yield name, False
+    elif deep:
+        for one in followed(known, attributes):
+            yield from _sources(one, deep - 1)
+
+
+def _text(known: Any, name: str) -> str:
+    """Return what an object says under a name, where that is a text; "" where it is none, or it raises."""
+    said: Any = ""
+    with whatever_it_raises():
+        said = getattr(known, name, "")
+    return said if isinstance(said, str) else ""
 
 
 def _parts(known: Any) -> tuple[Any, ...]:
@@ -166,9 +208,11 @@ def _parts(known: Any) -> tuple[Any, ...]:
     return tuple(known) if isinstance(known, list | tuple) else (known,)
 
 
-def _followed(known: Any, attributes: set[str]) -> Iterator[FunctionType]:
+def followed(known: Any, attributes: set[str]) -> Iterator[FunctionType]:
     """Yield the functions of the author's by which a named value is used: itself, or what an object or class has."""
-    whole = _unwrapped(known)
+    whole: Any = None
+    with whatever_it_raises():  # what answers to every name has something wrapped in it, again and again
+        whole = _unwrapped(known)
     if isinstance(whole, FunctionType):
         yield whole
         return
@@ -206,7 +250,7 @@ def _returns_what_it_was_given(function: FunctionType) -> bool:
             nothing = before.opname == "LOAD_CONST" and before.argval is None
             if not nothing and _loaded(before) not in given:
                 return False
-    return not _CHANGES.intersection(_attributes(function.__code__)) and "setattr" not in function.__code__.co_names
+    return not CHANGES.intersection(function.__code__.co_names) and "__dict__" not in function.__code__.co_names
 
 
 def _put(step: dis.Instruction) -> tuple[str, ...]:
@@ -245,7 +289,7 @@ def _named(function: FunctionType) -> Iterator[tuple[str, Any]]:
             yield name, getattr(builtins, name)
     yield from _imported(function.__code__)
     given = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values())
-    yield from ((str(getattr(one, "__name__", type(one).__name__)), one) for one in given)
+    yield from ((_text(one, "__name__") or type(one).__name__, one) for one in given)
 
 
 def _imported(code: CodeType) -> Iterator[tuple[str, Any]]:
@@ -284,3 +328,6 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
     for one in code.co_consts:
         if isinstance(one, CodeType):
             yield from _codes(one)
+
+
+_KNOWN = Known(_named, _is_hot, attributes_of, followed)

@@ -8,7 +8,7 @@
     the same class of error                    3rd     4th  forbid: ToolForbidden, until something is written
     varied calls, the same result              3rd     5th          or a person speaks
     writes about the same, in like words       4th     7th  (no write takes it back)
-    writes about the same, in other words      6th    12th  (no write takes it back)
+    writes about the same, in other words      6th   never  (each may say something new)
     nearly the same search                     2nd     4th  a forbidden tool is called again: hand over, ``loop``
 
 A tool is forbidden only after an earlier turn told the agent so: nobody is punished for what one reply repeats.

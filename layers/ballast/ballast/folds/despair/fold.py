@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ Target = Callable[[ToolCall], Search | None]
 #: What the executor records where it obeyed; such a call had no outcome of its own.
 FORBIDDEN = "ToolForbidden"
 #: Of two signals at one call that lead as far, the one that says more.
-_TELLING = {Kind.CYCLE: 3, Kind.SAME_CALL: 2, Kind.NEAR_EQUAL: 1, Kind.SPIRAL: 0}
+_TELLING = {Kind.CYCLE: 3, Kind.SAME_CALL: 2, Kind.NEAR_EQUAL: 1, Kind.SPIRAL: 0, Kind.OTHER_WORDS: -1}
 #: Errors of a call's form: whatever is written, the same call is refused again.
 _LASTING = frozenset({"UnknownTool", "MalformedArguments", "SchemaViolation"})
 
@@ -48,7 +48,7 @@ def despair(
     polled: Collection[str] = (),
     same: Identity = identity,
     target: Target = target_of,
-    remember: str | None = None,
+    remember: Hashable = None,
 ) -> Despair:
     """Return the verdict over the run.
 
@@ -69,7 +69,7 @@ def verdicts(
     polled: Collection[str] = (),
     same: Identity = identity,
     target: Target = target_of,
-    remember: str | None = None,
+    remember: Hashable = None,
 ) -> Mapping[int, Sign]:
     """Return what is to be done about the calls that the agent proposes in ``turn``, by position, counted from 1.
 
@@ -80,7 +80,7 @@ def verdicts(
     return {index: sign for index, sign in signs.items() if sign is not None}
 
 
-def _watched(run: Run, watch: _Watch, remember: str | None) -> _Watch:
+def _watched(run: Run, watch: _Watch, remember: Hashable) -> _Watch:
     if remember is not None:
         return run.over_turns(remember, watch, _after)
     for turn in run.turns.values():
@@ -162,17 +162,21 @@ class _Watch:
             found.append(Sign(Kind.CYCLE, rung_of(Kind.CYCLE, lap.laps + (not lap.writes)), lap.laps + 1, lap.first))
         if near:
             found.append(Sign(Kind.NEAR_EQUAL, rung_of(Kind.NEAR_EQUAL, near.count), near.count, near.first))
+        alike = 0
         if again := self.writes.see(self.target(call)):
             written, alike = again
-            found.append(Sign(Kind.SPIRAL, rung_of_spiral(written.count, alike), written.count, written.first))
+            kind, rung = rung_of_spiral(written.count, alike)
+            found.append(Sign(kind, rung, alike if kind is Kind.SPIRAL else written.count, written.first))
         sign = max(found, key=lambda one: (one.rung, _TELLING[one.kind]))
         if sign.kind is Kind.SAME_CALL:
             sign = replace(sign, answer=same.answered is not None)
         why = self.ladder.defy(
-            call.tool, at, repeats=same.count > 1 or again is not None or (near is not None and near.count > 1)
+            call.tool, at, repeats=same.count > 1 or alike > 1 or (near is not None and near.count > 1)
         )
         if why:
             return self._noted(at, replace(why, rung=Rung.FORBID, answer=False))
+        if sign.kind is Kind.OTHER_WORDS:  # it leads nowhere, and is no warning of what another signal leads to
+            return self._noted(at, sign)
         in_cycle = lap if sign.kind is Kind.CYCLE else None
         besides, lasts = (in_cycle.tools, in_cycle.writes) if in_cycle else ((), sign.kind is Kind.SPIRAL)
         return self._noted(at, self.ladder.climb(call.tool, at[0], sign, besides=besides, lasts=lasts))

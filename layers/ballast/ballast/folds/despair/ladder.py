@@ -18,6 +18,7 @@ class Kind(StrEnum):
     SAME_ERROR = "same_error"
     UNCHANGED = "unchanged_result"
     SPIRAL = "write_spiral"
+    OTHER_WORDS = "other_words"
 
 
 class Rung(IntEnum):
@@ -47,33 +48,34 @@ class Sign:
 
 
 #: From which count on the agent is told, and from which on the tool is forbidden. Reasons: docs/despair.md.
-THRESHOLDS: dict[Kind, tuple[int, int]] = {
+THRESHOLDS: dict[Kind, tuple[int, int | None]] = {
     Kind.SAME_CALL: (2, 3),
     Kind.CYCLE: (2, 3),
     Kind.NEAR_EQUAL: (2, 4),
     Kind.SAME_ERROR: (3, 4),
     Kind.UNCHANGED: (3, 5),
     Kind.SPIRAL: (4, 7),
+    Kind.OTHER_WORDS: (6, None),  # each may say something new
 }
-#: The same for writes about the same things whose words do not resemble each other: each may say something new.
-_OTHER_WORDS = (6, 12)
 #: A forbidden tool was called again: a call that was made before weighs as much as two new ones.
 _DEFIANCE = 2
 
 
 def rung_of(kind: Kind, count: int) -> Rung:
     """Return how far down that many of a kind lead, whatever was said before."""
-    return _rung(THRESHOLDS[kind], count)
+    notice, forbid = THRESHOLDS[kind]
+    if forbid is not None and count >= forbid:
+        return Rung.FORBID
+    return Rung.NOTICE if count >= notice else Rung.NONE
 
 
-def rung_of_spiral(count: int, alike: int) -> Rung:
-    """Return how far down ``count`` writes about the same things lead, ``alike`` of them in like words."""
-    return max(_rung(_OTHER_WORDS, count), _rung(THRESHOLDS[Kind.SPIRAL], alike))
+def rung_of_spiral(count: int, alike: int) -> tuple[Kind, Rung]:
+    """Return what ``count`` writes about the same things are, ``alike`` of them in like words, and how far they lead.
 
-
-def _rung(thresholds: tuple[int, int], count: int) -> Rung:
-    notice, forbid = thresholds
-    return Rung.FORBID if count >= forbid else Rung.NOTICE if count >= notice else Rung.NONE
+    In other words they lead to a notice, and never take the tool away.
+    """
+    rung = rung_of(Kind.SPIRAL, alike)
+    return (Kind.SPIRAL, rung) if rung is not Rung.NONE else (Kind.OTHER_WORDS, rung_of(Kind.OTHER_WORDS, count))
 
 
 @dataclass(frozen=True)

@@ -66,11 +66,19 @@ def seen(tool: str, sign: Sign) -> str:
         case Kind.UNCHANGED:
             return f"{tool} has brought the same result for {sign.count} different calls in a row, since {first}."
         case Kind.SPIRAL:
-            return f"{tool} writes about the same things as {first}, in other words, for the {_nth(sign.count)} time."
+            return (
+                f"{tool} writes nearly the same as before, about the same things as {first}, {sign.count} times by now."
+            )
+        case Kind.OTHER_WORDS:
+            return (
+                f"{tool} writes about the same things as {first}, in other words or amounts, {sign.count} times by now."
+            )
 
 
 def notice(tool: str, sign: Sign) -> str:
     """Return what the agent is told beside the result of a call."""
+    if sign.kind is Kind.OTHER_WORDS:
+        return f"Notice: {seen(tool, sign)} Go on where each says or does something new; otherwise end your turn."
     given = " Nothing was written since, so this is the answer that was recorded then." if sign.answer else ""
     return (
         f"Notice: {seen(tool, sign)}{given} Going on like this brings nothing new: use what you have, try something "

@@ -110,24 +110,29 @@ def target_of(
     marked: Collection[str] = (),
     free: Collection[str] = (),
     chosen: Collection[str] = (),
+    amounts: Collection[str] = (),
+    says_how_much: Callable[[str], bool] = lambda _: False,
     spelled: Callable[[str, Any], Any] = lambda _, value: same(value),
 ) -> Search | None:
     """Return what a call is about, and the words that it says of it; None where nothing of it is only said.
 
     What it is about are ``ids`` and all values but its texts, as a set, without their places. A text is what the tool
     says is ``free``, what stands in a field that is named as one (``body``, ``note_text``), several words, and code;
-    not what is ``chosen`` from a list of the author's. ``marked`` values are in ``ids`` already, or say how much.
-    ``spelled`` makes one of the spellings of a value, None of one that says how much; it gets the field's name.
+    not what is ``chosen`` from a list of the author's. ``marked`` values are in ``ids`` already, or in ``amounts``.
+    ``spelled`` makes one of the spellings of a value; it gets the field's name. Beside ids an amount, by its mark or
+    by a name that ``says_how_much``, is one of the words: another one says something else about the same things.
     """
-    about, texts, words = set(), set(), set[str]()
+    about, texts, words = set(), set(), {f"={amount}" for amount in amounts}
     for name, value in _values(call.arguments, ""):
         if str(value) in marked:
             continue
         if isinstance(value, str) and (value in free or (value not in chosen and _is_text(name, value))):
             texts.add(canonical([name, "…"]))
             words |= _words(value)
-        elif (made := spelled(name, value)) is not None or value is None or not ids:
-            about.add(canonical([name, made]))
+        elif ids and value is not None and says_how_much(name):
+            words.add(f"{name}={spelled(name, value)}")
+        else:
+            about.add(canonical([name, spelled(name, value)]))
     if not (texts or ids):
         return None
     return Search(frozenset(words), canonical([call.tool, sorted(ids), sorted(about | (set() if ids else texts))]))
