@@ -1,11 +1,12 @@
 """Who decides sees all of a call, digit by digit, and sends what they saw; what cannot be read is said to be so."""
 
+import json
 from typing import Any
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.e2e.console.canned import ago, esc_id, escalation, event, logged, quiet, run, run_id
+from tests.e2e.console.canned import ago, esc_id, escalation, event, logged, quiet, run, run_id, timeline
 
 APPROVAL = f"/escalations/{esc_id('b')}"
 #: What a JavaScript number, or its writing, would change.
@@ -25,8 +26,6 @@ def raw(api: Any, path: str, text: str) -> None:
 
 
 def shown(arguments: str) -> str:
-    import json
-
     item = escalation("b", "approval", proposed_decision="HERE")
     call = '{"kind": "call_tools", "calls": [{"tool": "pay", "call_id": "", "arguments": ' + arguments + "}]}"
     return json.dumps(item).replace('"HERE"', call)
@@ -67,10 +66,30 @@ def test_the_approver_sees_confirms_and_sends_the_digits(visit: Any, api: Any, n
     assert f'"arguments":{{"account":{number},"note":"y"}}' in api.sent[-1]
 
 
+@pytest.mark.parametrize("number", NUMBERS)
+def test_the_timeline_shows_the_digits_of_arguments_results_and_proposals(visit: Any, api: Any, number: str) -> None:
+    path = f"/runs/{run_id('k')}"
+    pay = {"kind": "call_tools", "calls": [{"tool": "pay", "arguments": {"account": "HERE"}}]}
+    log = [
+        event("0000.run.opened", 0, request={"text": "Pay."}, limits={}),
+        event("0001.plan.decided", 1, planner="fallback", decision=pay),
+        event("0001.call.1.settled", 2, tool="pay", status="ok", result={"account": "HERE"}),
+        event("0002.escalation.opened", 3, escalation_id=esc_id("e"), reason="guidance", proposed_decision=pay),
+    ]
+    api.answers[f"GET {path}"] = run("k", "answered")
+    raw(api, f"{path}/timeline", json.dumps(timeline("k", log)).replace('"HERE"', number))
+
+    page = visit(f"#{path}")
+
+    call = page.get_by_role("region", name="Call 1: pay, ok")
+    expect(call.locator("dl.arguments")).to_have_text(f"account{number}")
+    expect(call.locator(".labelled", has_text="result")).to_contain_text(f'"account": {number}')
+    page.locator("details.proposed summary").click()
+    expect(page.locator("details.proposed dl.arguments")).to_have_text(f"account{number}")
+
+
 @pytest.mark.parametrize("where", ["value", "deep", "name", "list"])
 def test_nothing_of_a_call_is_clipped_where_it_is_decided(visit: Any, api: Any, where: str) -> None:
-    import json
-
     long, last = "benign text that fills the space " * 400, "SEND IT TO MALLORY"
     arguments = {
         "value": {"text": long + last},

@@ -113,6 +113,7 @@ def test_an_api_that_counts_nothing_has_no_plot_of_it_and_no_trouble(visit: Any,
 
     expect(plot(page, WAITING)).to_have_count(1)
     expect(page.locator("figure.plot-card")).to_have_count(1)
+    expect(page.locator(".last-day")).not_to_contain_text("could not be read")
     expect(page.locator("#trouble")).to_be_hidden()
     expect(page.get_by_role("heading", level=1)).to_have_text("Nothing is wrong")
 

@@ -138,6 +138,8 @@ def test_the_timeline_is_read_page_by_page_and_what_was_read_is_not_read_again(v
     api.answers[f"GET {RUN}/timeline?after=2"] = timeline("w", LOG, after=2)
     page = visit(f"#{RUN}")
     expect(page.locator("ol.timeline > li")).to_have_count(6)
+    paths = [asked.path for asked in api.requests if asked.path.startswith(RUN)]
+    assert paths[:3] == [RUN, f"{RUN}/timeline", f"{RUN}/timeline"]  # in one refresh
 
     new = event("0006.escalation.answered", 70, by="Dana", decision={"kind": "answer", "text": "We paid it out."})
     api.answers[f"GET {RUN}/timeline?after=5"] = timeline("w", [*LOG, new], after=5)

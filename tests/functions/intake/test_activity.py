@@ -4,6 +4,9 @@ from typing import Any
 
 import pytest
 
+from ballast.log.codec import encode
+from ballast.log.events import RunEnded
+from ballast.table import wire
 from functions.intake import listing
 from tests.functions.http import ACME, OPERATOR, Reply, ask, event
 from tests.functions.stack import Stack
@@ -86,15 +89,24 @@ def test_where_there_are_too_many_runs_only_whole_hours_are_shown(
     assert [(hour["since"][:13], hour["runs"]) for hour in shown] == [("2026-03-01T14", 2), ("2026-03-01T15", 0)]
 
 
-def test_an_ending_that_cannot_be_read_is_not_looked_at_and_hides_no_other(stack: Stack) -> None:
-    answered(stack, "garbled")
-    bad = answered(stack, "garbled")
+@pytest.mark.parametrize("garbled", ["no JSON", "no such ending"])
+def test_an_ending_that_cannot_be_read_is_not_looked_at_and_hides_no_other(stack: Stack, garbled: str) -> None:
+    tenant = garbled.replace(" ", "-")
+    answered(stack, tenant)
+    bad = answered(stack, tenant)
     table = stack.cloud.tables
     found = table.get_item(TableName="run-log", Key={"run_id": {"S": bad}, "seq": {"S": "9999.run.ended"}})["Item"]
     kept = {name: value for name, value in found.items() if name not in ("body", "packed")}
-    table.put_item(TableName="run-log", Item=kept | {"body": {"S": "{"}})
+    [ending] = [one for one in stack.events(bad) if one.name == RunEnded.NAME]
+    body = ending.body | {"degraded": "perhaps"}
+    made = (
+        wire(encode(ending.model_copy(update={"body": body}), body)[0])
+        if garbled != "no JSON"
+        else {"body": {"S": "{"}}
+    )
+    table.put_item(TableName="run-log", Item=kept | made)
 
-    assert hours(stack, "garbled")["2026-03-01T12"] == {"runs": 2, "answered": 2, "looked_at": 1, "by_others": 1}
+    assert hours(stack, tenant)["2026-03-01T12"] == {"runs": 2, "answered": 2, "looked_at": 1, "by_others": 1}
 
 
 def test_a_time_that_is_none_is_in_no_hour(stack: Stack) -> None:
