@@ -94,13 +94,15 @@ class Figures:
 
 
 class Meter:
-    """Our own CPU and the bytes that were read, invocation by invocation of the functions that take turns.
+    """Requests, our own CPU and the bytes that were read, invocation by invocation of the functions that take turns.
 
     A function works in a thread of its own; what the AWS SDK does there, and moto behind it, is not our own.
     """
 
     def __init__(self) -> None:
         self._here = threading.local()
+        #: Requests of all functions, by service and operation.
+        self.requests: Counter[str] = Counter()
         self.own_s: dict[str, list[float]] = {name: [] for name in STEPS}
         self.read: dict[str, list[int]] = {name: [] for name in STEPS}
 
@@ -113,6 +115,10 @@ class Meter:
         if function in STEPS:
             self.own_s[function].append(time.thread_time() - self._here.began_s - self._here.sdk_s)
             self.read[function].append(self._here.read)
+
+    def asked(self, event_name: str, **_: Any) -> None:
+        """Take note of a request to AWS."""
+        self.requests[event_name.removeprefix("before-send.")] += 1
 
     def answered(self, http_response: Any, **_: Any) -> None:
         """Take note of what DynamoDB answered."""
@@ -149,27 +155,24 @@ class Meter:
 
 
 @contextmanager
-def cloud_with(model: Source, parameters: Mapping[str, str] = ROOMY) -> Iterator[tuple[LocalCloud, Counter[str]]]:
-    """Open a local cloud; yield it with the count of the requests that its functions send."""
-    counts: Counter[str] = Counter()
-
-    def count(event_name: str, **_: Any) -> None:
-        counts[event_name.removeprefix("before-send.")] += 1
-
+def cloud_with(model: Source, parameters: Mapping[str, str] = ROOMY) -> Iterator[tuple[LocalCloud, Meter]]:
+    """Open a local cloud; yield it with the meter of what its functions do."""
+    meter = Meter()
     with (
         ConverseServer(model) as double,
         LocalCloud(playbook=PLAYBOOK, model_endpoint_url=double.url, parameters=parameters) as cloud,
+        meter.running(cloud),
     ):
         for function in FUNCTIONS:
             for service in ("dynamodb", "s3", "sqs", "stepfunctions"):
-                cloud.runtime(function).client(service).meta.events.register_first("before-send", count)
-        yield cloud, counts
+                cloud.runtime(function).client(service).meta.events.register_first("before-send", meter.asked)
+        yield cloud, meter
 
 
-def measure(cloud: LocalCloud, counts: Counter[str], meter: Meter, turns: int, *, name: str = "turns") -> Figures:
+def measure(cloud: LocalCloud, meter: Meter, turns: int, *, name: str = "turns") -> Figures:
     """Play one run of so many turns. Raises ``NotMeasured`` unless it read as often and was answered."""
     require(turns > 0, f"A run of {turns} turns measures nothing.")
-    counts.clear()
+    meter.requests.clear()
     started = time.perf_counter()
     run_id = cloud.start(RunRequest(request_id=f"{name}-{turns}", text=str(turns)))
     execution = cloud.wait(run_id, 600)
@@ -178,7 +181,7 @@ def measure(cloud: LocalCloud, counts: Counter[str], meter: Meter, turns: int, *
     ended = (execution.status, execution.output and (execution.output["status"], execution.output.get("by")))
     reason = execution.output or f"{execution.error}: {execution.cause}"
     require(ended == ("SUCCEEDED", ("answered", "agent")), f"The run of {turns} turns was not answered: {reason}")
-    requests = dict(counts)
+    requests = dict(meter.requests)
     events, history = cloud.events(run_id), cloud.history(run_id)
     reads = sum(event.name == "call.settled" and event.body["status"] == "ok" for event in events)
     require(reads == turns, f"The run of {turns} turns made {reads} reads.")
@@ -213,12 +216,11 @@ def _item_bytes(event: Event) -> int:
 
 def table(wanted: Sequence[int]) -> Iterator[str]:
     """Yield the table, a line as soon as it is measured."""
-    meter = Meter()
-    with cloud_with(CallableModel(fetches)) as (cloud, counts), meter.running(cloud):
-        measure(cloud, counts, meter, 3, name="warm")
+    with cloud_with(CallableModel(fetches)) as (cloud, meter):
+        measure(cloud, meter, 3, name="warm")
         yield HEADINGS
         for turns in wanted:
-            found = measure(cloud, counts, meter, turns)
+            found = measure(cloud, meter, turns)
             yield found.row
             if turns == wanted[0]:
                 cost = found.transitions * TRANSITION_MICROUSD

@@ -9,6 +9,7 @@ from ballast.contracts.wire import parse
 from ballast.errors import InvalidInput
 from ballast.log.event import Event, order
 from ballast.log.events import ModelResponded
+from ballast.log.mended import mended
 from ballast.run import Run
 from local.converse.source import ModelError, Reply, said, turns_taken
 
@@ -24,7 +25,8 @@ class RecordedModel:
     """Replays the ``model.responded`` events of one run's log, in the order of the work."""
 
     def __init__(self, events: Sequence[Event]) -> None:
-        self._completions = Run(sorted(events, key=order)).facts(ModelResponded)
+        # What a recording leaves out, as the money, is not asked for.
+        self._completions = Run(map(mended, sorted(events, key=order))).facts(ModelResponded)
         if not self._completions:
             raise InvalidInput("The recorded run holds no completion (model.responded) to replay.")
 
