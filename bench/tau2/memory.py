@@ -36,6 +36,7 @@ LOG = {"RUN_LOG_TABLE": "run-log", "PAYLOAD_BUCKET": "payloads", "ANSWER_KEY_ARN
 ROOM = {f"{whose}_{window}_USD": "1000000" for whose in ("TENANT", "ACCOUNT") for window in ("HOUR", "DAY")}
 ADMIT = LOG | ROOM | {"TENANT_RUNS": "1000", "ACCOUNT_RUNS": "1000", "ADMISSION_WAIT_S": "60"}
 ADMIT |= {"BUDGETS_TABLE": "budgets", "REPLY_QUEUE_PREFIX": "reply-"}
+EXECUTE = LOG | {"IDEMPOTENCY_TABLE": "idempotency", "MOVES_TABLE": "moves", "BUDGETS_TABLE": "budgets"}
 OPEN = LOG | {"ESCALATIONS_TABLE": "escalations", "ESCALATION_QUEUE_URL": "people"}
 _NUMBERS = count(1)
 _TELL_TIME = ("base", "persistence.base", "persistence.datarecord", "persistence.dynamodb")
@@ -114,7 +115,7 @@ class Functions:
         self.services = Services()
         folder = {"PLAYBOOK_DIR": str(playbook)}
         environs = {"admit": ADMIT | folder, "open": OPEN, "log": LOG}
-        environs |= {"executor": LOG | folder | {"IDEMPOTENCY_TABLE": "idempotency"}}
+        environs |= {"executor": EXECUTE | folder}
         self._runtimes = {
             name: Runtime(environ, session=self.services, clock=clock, stdout=StringIO())  # type: ignore[arg-type]
             for name, environ in environs.items()

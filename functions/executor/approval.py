@@ -1,4 +1,4 @@
-"""Whether a person must approve a call, what they said, and whether it still holds. A step of the executor.
+"""A person's approval of a call: the reasons to ask for one, what people said, and whether it still holds.
 
 ::
 
@@ -16,25 +16,37 @@
 no longer waits, decides. So an answer at the last moment either counts or is told that it came too late.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ballast.aws_errors import consequences
+from ballast.contracts import ToolCall
 from ballast.contracts.person import how_many
 from ballast.contracts.said import said
-from ballast.contracts.wire import canonical
+from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater, RuleViolation
 from ballast.folds.approvals import ApprovalRound
 from ballast.folds.opening import renewed
 from ballast.log.events import ApprovalAnswered, ApprovalNeeded, ApprovalVoid, Approved
+from ballast.money.amounts import dollars
 from ballast.playbook import Effect, OnUnanswered, ToolFailed
+from ballast.playbook.approval import why_the_rule_asks
+from ballast.playbook.defect import ask, ran
+from ballast.playbook.policy import policy_version
 from functions.executor.attempt import Attempt, differing
-from functions.executor.binding import Binding, binding_of, moved, same_call
-from functions.executor.call_outcome import CallOutcome
-from functions.executor.reasons import why_a_person_must_approve
+from functions.executor.record import CallOutcome
+from functions.executor.rules import asks_again, derived, last_rejection, tainted, typed, unvouched, worded
 
 #: An approval that became void so often is not asked for again: the world moves faster than people answer.
 MAX_VOIDS = 3
+#: So many characters of a comment are quoted.
+_QUOTED = 200
+#: Larger than this, what a precondition read is recorded by its hash alone.
+_MAX_PRECONDITION_BYTES = 4 * 1024
+_PARTS = frozenset({"tool", "arguments_sha256", "policy", "cost_microusd", "precondition_sha256"})
 
 
 def approved(attempt: Attempt) -> CallOutcome | None:
@@ -289,3 +301,164 @@ def _waits(attempt: Attempt, *, parked: bool) -> ApprovalRequired | ApprovalPark
 
 def _denied(message: str) -> CallOutcome:
     return CallOutcome.without_effect("denied", message)
+
+
+# Why a person must approve
+
+
+def _own_rule(attempt: Attempt) -> str | None:
+    """The tool's ``approve_if``."""
+    tool = attempt.tool
+    return why_the_rule_asks(tool.approve_if, tool.name, attempt.args, attempt.request, attempt.so_far)
+
+
+def _no_room(attempt: Attempt) -> str | None:
+    """A window of the business's own money is full, and the playbook says ``on_full: ask``."""
+    return attempt.moving.no_room
+
+
+def _too_costly(attempt: Attempt) -> str | None:
+    """The declared cost of the call against the agent's ``approve_over_microusd``."""
+    most, cost = attempt.playbook.agent.approve_over_microusd, attempt.cost_microusd
+    if most is None or cost is None or cost <= most:
+        return None
+    return f"its declared cost is ${dollars(cost)}, over ${dollars(most)}"
+
+
+def _made_before(attempt: Attempt) -> str | None:
+    """A tool with ``repeat="ask"``."""
+    return "the same call was made before in this run" if asks_again(attempt) else None
+
+
+def _rejected(attempt: Attempt) -> str | None:
+    """People have rejected the same call in this run: they said no to it, and nobody has said yes since."""
+    before = last_rejection(attempt)
+    if before is None:
+        return None
+    words = f': "{before.comment[:_QUOTED]}"' if before.comment else ""
+    return f"{before.by} has rejected the same call in this run (turn {before.turn}, call {before.index}){words}"
+
+
+#: All of them, in the order in which people read them.
+#: Each returns a text that goes on after "Asked because …", or None.
+_REASONS: tuple[Callable[[Attempt], str | None], ...] = (
+    _own_rule,
+    _no_room,
+    _too_costly,
+    _made_before,
+    _rejected,
+    tainted,
+    unvouched,
+    derived,
+    typed,
+    worded,
+)
+
+
+def why_a_person_must_approve(attempt: Attempt) -> list[str]:
+    """Return every reason; empty where nobody needs to be asked."""
+    return [why for reason in _REASONS if (why := reason(attempt)) is not None]
+
+
+# What an approval is bound to. Where any of it has moved when the call is to act, the approval is void.
+
+
+@dataclass(frozen=True)
+class Binding:
+    """What an approval is bound to: its parts. ``precondition``, what that read, is told where it is small."""
+
+    tool: str
+    arguments_sha256: str
+    policy: str
+    cost_microusd: int | None
+    precondition_sha256: str
+    precondition: Any = None
+
+    @classmethod
+    def read(cls, asked: Mapping[str, Any] | None) -> Binding | None:
+        """Return the binding of a recorded question; None where its parts do not have the hash that it says.
+
+        An answer is signed and its question is not, so the parts count only together with the hash that was signed.
+        """
+        if asked is None or not set(asked) >= _PARTS:  # a version that bound it to nothing
+            return None
+        read = cls(**{name: asked[name] for name in _PARTS})
+        return read if asked["sha256"] == read.sha256 else None
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all parts: what an answer is bound to."""
+        return sha256(canonical(self._parts))
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """It as the log has it."""
+        return {"sha256": self.sha256, **self._parts, "precondition": self.precondition}
+
+    @property
+    def _parts(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in _PARTS}
+
+
+def binding_of(attempt: Attempt) -> Binding:
+    """Return the binding of the call as it stands.
+
+    Raises ``ToolFailed`` where the precondition cannot be met, ``RuleViolation`` where it breaks, ``RetryLater`` for an
+    outage behind it.
+    """
+    read = _precondition(attempt)
+    text = canonical(read)
+    return Binding(
+        tool=attempt.tool.name,
+        arguments_sha256=arguments_sha256(attempt.state.call),
+        policy=policy_version(attempt.playbook, attempt.tool),
+        cost_microusd=attempt.cost_microusd,
+        precondition_sha256=sha256(text),
+        precondition=read if len(text) <= _MAX_PRECONDITION_BYTES else None,
+    )
+
+
+def arguments_sha256(call: ToolCall) -> str:
+    """Return the hash of the arguments, however their JSON was written."""
+    return sha256(canonical(call.arguments))
+
+
+def moved(asked: Binding | None, answer: ApprovalAnswered, now: Binding) -> list[str]:
+    """Return the names of what is no longer as it was when people were asked; empty where the approval holds.
+
+    A person who changed the arguments meant to: neither they nor a cost that is lower for it count.
+    Where the answer is not to this very question (or to one of a version that bound it to nothing), that is all.
+    """
+    if asked is None or answer.binding != asked.sha256:
+        return ["binding"]
+    changed = answer.changes_arguments
+    cost, before = now.cost_microusd or 0, asked.cost_microusd or 0
+    differs = {
+        "arguments": asked.arguments_sha256 != now.arguments_sha256 and not changed,
+        "precondition": asked.precondition_sha256 != now.precondition_sha256,
+        "tool": asked.tool != now.tool,
+        "policy": asked.policy != now.policy,
+        "cost": cost > before or (cost != before and not changed),
+    }
+    return sorted(name for name, really in differs.items() if really)
+
+
+def same_call(asked: Binding | None, answer: ApprovalAnswered, call: ToolCall) -> bool:
+    """Say whether an approved call that was begun is the one that the answer let happen."""
+    if asked is None or answer.binding != asked.sha256 or asked.tool != call.tool:
+        return False
+    return answer.changes_arguments or asked.arguments_sha256 == arguments_sha256(call)
+
+
+def _precondition(attempt: Attempt) -> Any:
+    rule, name = attempt.tool.precondition, attempt.tool.name
+    if rule is None:
+        return None
+
+    def reads() -> Any:
+        with consequences(f"What the precondition of {name} reads"):
+            read = ran(rule(attempt.args, attempt.context), "JSON")
+        canonical(read)  # what could not be hashed or recorded must fail here
+        return read
+
+    return ask(f"{name}: precondition", reads, rule, may_raise=(ToolFailed,))

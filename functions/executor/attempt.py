@@ -1,4 +1,6 @@
-"""One attempt at one call: what the steps of the executor hand on to each other."""
+"""One attempt at one call, and the run that its rules look at."""
+
+from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -13,23 +15,120 @@ from ballast.contracts.wire import canonical, sha256
 from ballast.errors import RuleViolation
 from ballast.folds.approvals import ApprovalRound
 from ballast.folds.calls import CallState
+from ballast.folds.opening import Opening
 from ballast.log.event import Event
 from ballast.log.events import ApprovalNeeded, CallDoubted, CallIntended, CallReserved, Fact
-from ballast.playbook import Playbook, RunSoFar, Tool, ToolContext
+from ballast.log.run_log import RunLog
+from ballast.playbook import Effect, Playbook, RunSoFar, Tool, ToolContext
+from ballast.playbook.run import MovedSoFar
 from ballast.run import Run
 from ballast.validation import Grounding, ground, opening_sources, run_sources
-from functions.executor.call_outcome import CallOutcome, Position
-from functions.executor.history import History
+from functions.executor.record import Done, Position, Recorded
 
 if TYPE_CHECKING:
     from functions.executor.moving import Moving
-    from functions.executor.recorded import Done, Recorded
 
 FactT = TypeVar("FactT", bound=Fact)
 #: So long an attempt lived at most before ``call.doubted`` said how long: the executor's timeout in template.yaml.
 _LIVED_MS = 60_000
 #: An undo was made of what has happened: it need not find its values.
 _NEED_NO_GROUND = (Planner.ROLLBACK,)
+
+
+class History:
+    """The run of one task, read once each.
+
+    A plain read of a tool costs as many bytes however long the run is: only ``turn`` is read. A rule that is a
+    fold over the run (repeats, grounding) reads ``run``, and only for the tools that it is about.
+    """
+
+    def __init__(
+        self,
+        turn: Callable[[], Run],
+        run: Callable[[], Run],
+        unsigned: Callable[[], tuple[Event, ...]] = tuple,
+    ) -> None:
+        self._read_turn, self._read_run, self._read_unsigned = turn, run, unsigned
+
+    @classmethod
+    def of(cls, log: RunLog, task: ExecuteTask) -> History:
+        """Return the history that ``log`` has of the task's run."""
+        return cls(
+            lambda: log.read_turn(task.run_id, task.turn),
+            lambda: log.follow(task.run_id, task.turn),
+            lambda: tuple(event for event in log.unsigned(task.run_id) if event.turn == task.turn),
+        )
+
+    @cached_property
+    def turn(self) -> Run:
+        """The run's opening and the events of the task's turn."""
+        return self._read_turn()
+
+    @property
+    def unsigned(self) -> tuple[Event, ...]:
+        """What claims to be a person's in that turn and is not signed: no part of ``turn``."""
+        return self._read_unsigned() if self.turn else ()
+
+    @cached_property
+    def run(self) -> Run:
+        """The run, strongly consistent; see ``RunLog.follow``. Not older than ``turn``."""
+        return self._read_run()
+
+    @property
+    def opening(self) -> Opening:
+        """How the run began, with the deadlines as its turn renewed them."""
+        return self.turn.opening
+
+    def add(self, event: Event) -> None:
+        """Take note of what this attempt itself has recorded in the task's turn."""
+        if event.seq not in self.turn.by_seq:
+            self.turn = self.turn.with_event(event)
+        self.renew()
+
+    def read_again(self) -> None:
+        """Read the task's turn again when it is asked for: another attempt may have written since."""
+        vars(self).pop("turn", None)
+        self.renew()
+
+    def renew(self) -> None:
+        """Read the whole run again when it is asked for."""
+        vars(self).pop("run", None)
+
+    def call(self, turn: int, index: int) -> CallState | None:
+        """Return the call at that position of the task's turn, or None where nobody proposed it."""
+        return self.turn.call(turn, index)
+
+    def so_far(self, task: ExecuteTask, windows: MovedSoFar | None = None) -> RunSoFar:
+        """Return the run before the task's call, for a rule of its tool; ``windows``: what was moved by all runs."""
+        return RunSoFar.before(self.run, task.turn, task.index, windows)
+
+
+@dataclass(frozen=True)
+class ProposedCall:
+    """A call as the log has it, whether or not its gate lets it pass.
+
+    task     its coordinates
+    state    what the log says of it so far
+    history  the run
+    tool     its tool; None where the playbook has none of that name
+    context  the Lambda context: its request id tells this attempt from every other one, its time left is the lease
+    """
+
+    task: ExecuteTask
+    state: CallState
+    history: History
+    tool: Tool | None
+    context: Any
+
+    @property
+    def at(self) -> Position:
+        """Its position: turn and index."""
+        return self.task.turn, self.task.index
+
+    @property
+    def begun_as_a_write(self) -> bool:
+        """Whether an attempt was about to act: only what resolves the call can say then that nothing was done."""
+        return self.state.status == "intended" and self.state.effect == Effect.WRITE
 
 
 @dataclass(frozen=True)
@@ -70,8 +169,8 @@ class Attempt:
     history: History
     playbook: Playbook
     context: ToolContext
-    moving: "Moving"
-    recorded: "Recorded"
+    moving: Moving
+    recorded: Recorded
     append: Callable[[Fact], Event]
     disbelieve: Callable[[Event], None]
     cut: Callable[[str], str]
@@ -108,7 +207,7 @@ class Attempt:
         return self.task.turn, self.task.index
 
     @cached_property
-    def earlier_writes(self) -> Mapping[Position, "Done"]:
+    def earlier_writes(self) -> Mapping[Position, Done]:
         """What is recorded of the run's writes before this call, by position.
 
         The log says where there may be some: its keys, which nobody can take away, and not what stands under them.
@@ -199,7 +298,7 @@ class Attempt:
         self.record(doubted.model_copy(update=how))
 
     @property
-    def as_proposed(self) -> "Attempt":
+    def as_proposed(self) -> Attempt:
         """The same attempt as it would be if the call had not been begun."""
         begun = (CallIntended.NAME, CallReserved.NAME, CallDoubted.NAME)
         turn = self.history.turn.only(lambda one: (one.turn, one.index) != self.at or one.name not in begun)
@@ -275,8 +374,3 @@ def differing(one: Any, other: Any) -> str:
     if not isinstance(one, Mapping) or not isinstance(other, Mapping):
         return "(whole)"
     return ", ".join(sorted(name for name in {*one, *other} if one.get(name) != other.get(name))) or "(whole)"
-
-
-#: A rule before the effect: None lets the call go on, an outcome settles it without executing anything.
-#: It may raise a ``CallRefused``, or ``ApprovalRequired`` where a person must be asked first.
-Step = Callable[[Attempt], CallOutcome | None]

@@ -5,41 +5,61 @@ from typing import Any
 from ballast.contracts import ExecuteTask
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
-from ballast.log.run_log import RunLog
-from ballast.log.seal import Seal
-from ballast.log.signature import Signatures
+from ballast.log.run_log import LogSettings, RunLog
+from ballast.log.seal import Seal, SealSettings
+from ballast.log.signature import Signatures, SignatureSettings
 from ballast.metrics import metric_line
+from ballast.moves import CeilingsSettings, MovesSettings
 from ballast.playbook import load_playbook
-from ballast.runtime import Runtime, Settings, lambda_runtime
-from functions.executor.circuit import Circuits
+from ballast.runtime import Runtime, lambda_runtime
+from ballast.table import Table
+from functions.executor.attempt import History
+from functions.executor.downstream import Downstreams
+from functions.executor.effect import Effects
 from functions.executor.executor import Executor
-from functions.executor.history import History
 from functions.executor.moving import MovesStore
-from functions.executor.once import Once, OnceSettings
-from functions.executor.recorded import Recorded
+from functions.executor.record import Once, Recorded
 
 
-class ExecutorSettings(Settings):
-    """The executor's environment.
+class ExecutorSettings(LogSettings, SealSettings, SignatureSettings, MovesSettings, CeilingsSettings):
+    """All of the executor's environment, but the names of the business's tables, which its tools read themselves.
 
-    playbook_dir  folder of the playbook; the names of the business's tables, which its tools
-                  read themselves, stand beside it
+    run_log_table      the log
+    payload_bucket     where its large bodies go
+    retention_days     after so many days an event, or a settled move, is forgotten; 0 keeps it for ever
+    sensitive_key_arn  the KMS key of sensitive values; needed only where the playbook marks some
+    answer_key_arn     the KMS key of people's answers: the executor may verify with it, and not sign
+    idempotency_table  what the executor itself keeps of writes, and the circuits of downstreams
+    moves_table        what is moved of the business's own money
+    budgets_table      the ceilings of that, which operators set
+    playbook_dir       folder of the playbook
     """
 
+    idempotency_table: str
     playbook_dir: str
 
 
 def build(runtime: Runtime) -> Executor:
     """Put the executor together; once per runtime."""
-    playbook = load_playbook(ExecutorSettings.of(runtime).playbook_dir)
+    settings = ExecutorSettings.of(runtime)
+    playbook = load_playbook(settings.playbook_dir)
     log = RunLog.of(runtime, Seal.of(runtime, playbook), runtime.get(Signatures.of))
+    recorded = Recorded(Table.of(runtime, settings.idempotency_table, "IDEMPOTENCY_TABLE"), log, runtime.clock)
+    moves = MovesStore.of(runtime)
+    effects = Effects(
+        log=log,
+        once=Once.of(runtime, settings.idempotency_table),
+        recorded=recorded,
+        downstreams=Downstreams.of(runtime, settings.idempotency_table),
+        moves=moves,
+        clock=runtime.clock,
+    )
     return Executor(
         log=log,
-        recorded=Recorded(OnceSettings.of(runtime).table(runtime), log, runtime.clock),
-        once=Once.of(runtime),
-        circuits=Circuits.of(runtime),
+        effects=effects,
+        recorded=recorded,
         playbook=playbook,
-        moves=MovesStore.of(runtime),
+        moves=moves,
         emit=runtime.emit,
         clock=runtime.clock,
         environ=runtime.environ,

@@ -12,8 +12,8 @@
     call.intended (key, undo) ─▶ the tool, once ─▶ call.settled ok │ failed │ unknown (a person looks)
                                                └▶ call.doubted (tried, or asked after, again)
 
-Each rule is a ``Step`` in a module of its own, what a write goes through is in ``protocol``; this module is
-their order and nothing else.
+The last step is ``effect.Effects.carry_out``; this module is what comes before it, and what becomes of a call that does
+not get there.
 """
 
 import json
@@ -40,36 +40,24 @@ from ballast.errors import (
 )
 from ballast.folds.calls import CallState
 from ballast.log.events import CallRefused as RefusedCall
-from ballast.log.events import CallSettled
 from ballast.log.run_log import RunLog
 from ballast.metrics import metric_line
 from ballast.playbook import Effect, Playbook, Tool, ToolContext
 from ballast.playbook.gate import admit_call
 from ballast.run import Run
 from functions.executor.approval import approved
-from functions.executor.attempt import Attempt, Step, in_form
-from functions.executor.call_outcome import CallOutcome, Ends, Position
-from functions.executor.circuit import Circuits
-from functions.executor.cost import charge, reserve_anew, within_ceiling
-from functions.executor.despair import not_in_circles
-from functions.executor.grounding import grounded
-from functions.executor.history import History
-from functions.executor.intent import intend
-from functions.executor.moving import MovesStore, Moving, reserved, returned, settled_by_own_record, undone
-from functions.executor.once import Once
-from functions.executor.outcome import run_read
-from functions.executor.protocol import Write
-from functions.executor.recorded import Recorded, effect_key
-from functions.executor.repeat import not_repeated
-from functions.executor.result import fitted
-from functions.executor.running import Running
-from functions.executor.scripted import scripted
-from functions.executor.timeout import seconds_for
-from functions.executor.undo import with_undo
-from functions.executor.undoing import aside, claimed, proven
+from functions.executor.attempt import Attempt, History, ProposedCall, in_form
+from functions.executor.effect import MESSAGE_CHARS, Effects
+from functions.executor.moving import MovesStore, Moving, reserved, settled_by_own_record
+from functions.executor.record import CallOutcome, Ends, Recorded, effect_key
+from functions.executor.rules import charge, grounded, not_in_circles, not_repeated, scripted, within_ceiling
+from functions.executor.undo import claimed, proven
 
+#: A rule before the effect: None lets the call go on, an outcome settles it without executing anything.
+#: It may raise a ``CallRefused``, or ``ApprovalRequired`` where a person must be asked first.
+Rule = Callable[[Attempt], CallOutcome | None]
 #: What a call must pass after the gate. A person is asked last, about what would really be done and can be paid.
-RULES: tuple[Step, ...] = (
+RULES: tuple[Rule, ...] = (
     proven,
     scripted,
     not_in_circles,
@@ -81,13 +69,9 @@ RULES: tuple[Step, ...] = (
     claimed,
 )
 #: So many characters of what an error of the playbook says are recorded; of a refusal, which says what there is, more.
-_ERROR_CHARS, _REFUSAL_CHARS = 500, 4_000
+_ERROR_CHARS = 500
 #: The text of an error at the head of what Lambda reports of it.
 _SAID = re.compile(r'\s*\{\s*"errorMessage"\s*:\s*("(?:[^"\\]|\\u[0-9a-fA-F]{4}|\\["\\/bfnrt])*")')
-
-
-class _Begun(Exception):
-    """There is an intention, so the call is not settled without what resolves it."""
 
 
 @dataclass(frozen=True)
@@ -95,9 +79,8 @@ class Executor:
     """The only part that acts."""
 
     log: RunLog
-    once: Once
+    effects: Effects
     recorded: Recorded
-    circuits: Circuits
     playbook: Playbook
     moves: MovesStore
     emit: Callable[[str], None]
@@ -116,307 +99,171 @@ class Executor:
             return self._refuse_unsigned(task, history)
         if state.status == "unknown":
             raise EffectUnknown(f"{task.run_id} turn {task.turn} call {task.index}: {state.message}")
+        call = ProposedCall(task, state, history, self.playbook.tools.get(state.call.tool), lambda_context)
         if state.ended:
-            self._settle_by_own_record(task, state.call.tool)
+            self._settle_by_own_record(call)
             return state.status
         if task.given_up is not None:
-            return self._given_up(task, state, history, lambda_context)
+            return self._given_up(call, task.given_up)
         moving = Moving(self.moves, self.playbook, lambda_context.aws_request_id)
         try:
-            attempt, outcome = self._checked(task, state, history, moving)
+            attempt = self._admitted(call, moving)
+            outcome = next((ended for rule in RULES if (ended := rule(attempt)) is not None), None)
         except CallRefused as refused:
             moving.release(task, state.call.tool)
-            return self._refuse(task, state, refused, history, lambda_context)
+            return self._refuse(call, refused)
         except Exception:  # people are asked, or it is tried again: nothing moves now
             moving.release(task, state.call.tool)
             raise
         if outcome is not None:
             moving.release(task, state.call.tool)
-            if outcome.status != "ok" and _begun_as_a_write(state):
-                return self._lost(task, state, outcome.message or "")
-            if attempt.tool.effect is Effect.READ or _begun_as_a_write(state):  # a repeat that the log says has begun
-                return self._settle(attempt, outcome).status
-            settled = self._bounded(attempt, outcome).settled(attempt.at, attempt.tool.name)
-            return self._end_unbegun(task, state, history, settled, lambda_context) or self._began_meanwhile(task)
-        return self._act(attempt, lambda_context)
+            return self._settle(call, attempt, outcome)
+        return self.effects.carry_out(attempt, lambda_context)
 
-    def _given_up(self, task: ExecuteTask, state: CallState, history: History, lambda_context: Any) -> str:
-        """Settle a call that nobody tries again, and return its status: what did nothing has failed, and no more.
-
-        Raises ``EffectUnknown`` for a write that may have acted, ``AttemptInProgress`` while an attempt may be at work.
-        """
-        name, why = state.call.tool, f"It did not end ({task.given_up}), and is not tried again."
-        known = self.playbook.tools.get(name)
-        if _begun_as_a_write(state) or (known is not None and known.effect is Effect.WRITE):
-            if known is not None and not _begun_as_a_write(state):
-                unbegun = self._unbegun(task, state, history, known, why, lambda_context)
-                if unbegun is not None:
-                    return unbegun
-                state = history.call(task.turn, task.index) or state
-                if state.ended:
-                    return self.execute(task, history, lambda_context)
-            try:
-                moving = Moving(self.moves, self.playbook, lambda_context.aws_request_id)
-                attempt = self._admitted(task, state, history, moving)
-                charge(attempt)  # it may have no cost to tell
-            except CallRefused as refused:
-                return self._refuse(task, state, refused, history, lambda_context)
-            return self._act(attempt, lambda_context, given_up=f"{name}: {why}")
-        if task.given_up in (RetryLater.__name__, SettingInvalid.__name__):
-            try:  # once more, for its outcome or its words; a setting is for who runs the stack
-                return self.execute(task.model_copy(update={"given_up": None}), history, lambda_context)
-            except (RetryLater, ApprovalRequired, ApprovalParked) as last:
-                why = said(last)
-        why = self._cut(task, state, f"{name}: {why}")
-        outcome = CallOutcome("failed", message=f"{why} Nothing was done.", defect=True)
-        return self._recorded(task, outcome, name).status
-
-    def _unbegun(
-        self, task: ExecuteTask, state: CallState, history: History, tool: Tool, why: str, lambda_context: Any
-    ) -> str | None:
-        """Settle a write as failed that nobody began, and return its status; None where it was begun.
-
-        No rule of it is asked: it may be the rule that is down. The lease of its key is held meanwhile, and its record
-        stays, so nobody begins it later. Raises ``AttemptInProgress`` while another attempt may be at work.
-        """
-        message, words = f"{tool.name}: {why} It was not begun: nothing was done.", _words(task)
-        failed = CallOutcome.without_effect("failed", message)
-        if words:  # last, where they may be cut; and nobody vouches for what a rule says
-            message = self._cut(task, state, f"{message} Its last words: {words}")
-            failed = replace(failed, message=message, defect=True)
-
-        if tool.cost_microusd is not None:
-            failed = replace(failed, cost_microusd=0)
-        settled = failed.settled((task.turn, task.index), tool.name)
-        return self._end_unbegun(task, state, history, settled, lambda_context)
-
-    def _end_unbegun(
-        self, task: ExecuteTask, state: CallState, history: History, ends: Ends, lambda_context: Any
-    ) -> str | None:
-        """Record how a write ends that nobody has begun, and return its status; None where it was begun meanwhile.
-
-        The lease of its key is held while the log is read again, and what the log is to say stays as the key's record:
-        a slow attempt that read the call before begins it no more. Raises ``AttemptInProgress`` while another attempt
-        may be at work, ``RetryLater``.
-        """
-        at = task.turn, task.index
-
-        def end() -> dict[str, Any]:
-            if self._begun(history, at):
-                raise _Begun
-            return self.log.kept(task.run_id, CallOutcome.never_begun(ends).kept(state.call.tool))
-
-        try:
-            record = self.log.unkept(task.run_id, self.once.run(effect_key(task.run_id, at), end, lambda_context))
-        except _Begun:
-            return None
-        outcome = CallOutcome.read(record)
-        if outcome.unbegun is not None:
-            return self._ended_unbegun(task, state, outcome.unbegun)
-        # Of an attempt that acted; or as an earlier version kept that nobody began it.
-        if self._begun(history, at) or outcome.status != "failed":
-            return None
-        if isinstance(ends, CallSettled):
-            outcome = replace(outcome, cost_microusd=ends.cost_microusd)
-        return self._ended_unbegun(task, state, outcome.settled(at, state.call.tool))
-
-    def _ended_unbegun(self, task: ExecuteTask, state: CallState, ends: Ends) -> str:
-        """Bring the log in step with the record of a write that nobody began, and return its status."""
-        known = self.playbook.tools.get(state.call.tool)
-        if known is not None and known.moves is not None:
-            returned(self.moves, task.run_id, (task.turn, task.index))
-        here: dict[str, Any] = {"turn": task.turn, "index": task.index}
-        if isinstance(ends, RefusedCall):
-            self.log.record(task.run_id, ends.model_copy(update=here | {"arguments": state.call.arguments}))
-            return "refused"
-        return self.log.record(task.run_id, ends.model_copy(update=here)).status
-
-    def _began_meanwhile(self, task: ExecuteTask) -> NoReturn:
-        key = effect_key(task.run_id, (task.turn, task.index))
-        raise AttemptInProgress(f"{key}: another attempt began it while its rules were asked here.")
-
-    def _checked(
-        self, task: ExecuteTask, state: CallState, history: History, moving: Moving
-    ) -> tuple[Attempt, CallOutcome | None]:
-        """Return the call past the gate and what a rule settled it with; None where it may act."""
-        attempt = self._admitted(task, state, history, moving)
-        for rule in RULES:
-            outcome = rule(attempt)
-            if outcome is not None:
-                return attempt, outcome
-        return attempt, None
-
-    def _admitted(self, task: ExecuteTask, state: CallState, history: History, moving: Moving) -> Attempt:
+    def _admitted(self, call: ProposedCall, moving: Moving) -> Attempt:
         """Return the call past the gate. Raises ``CallRefused``."""
-        run = partial(history.so_far, task)
+        task, state, history = call.task, call.state, call.history
         tool, args = admit_call(
             self.playbook,
             state.call,
             history.opening.request,
             state.planner,
-            run,
+            partial(history.so_far, task),
             by_operator=history.turn.decided_by_operator(task.turn),
             changed=state.proposed is not None,
         )
-        state = in_form(tool, args, state)
-        return Attempt(
-            task,
-            state,
-            tool,
-            args,
-            history,
-            self.playbook,
-            self._context(task, history),
-            moving,
-            self.recorded,
-            partial(self.log.append, task.run_id),
-            self.log.disbelieve,
-            partial(self._cut, task, state),
-        )
-
-    def _refuse(
-        self, task: ExecuteTask, state: CallState, refused: CallRefused, history: History, lambda_context: Any
-    ) -> str:
-        """Record that the call is refused, and return its status; of a write under its lease. See ``_end_unbegun``."""
-        why = self._cut(task, state, said(refused), _REFUSAL_CHARS)
-        if _begun_as_a_write(state):
-            return self._lost(task, state, why)
-        if isinstance(refused, MoveRefused):
-            self.emit(metric_line({"MovesRefused": 1}, fields={"run_id": task.run_id, "tool": state.call.tool}))
-        refusal = _refusal(task, state, refused, why)
-        known = self.playbook.tools.get(state.call.tool)
-        if known is not None and known.effect is Effect.WRITE:
-            status = self._end_unbegun(task, state, history, refusal, lambda_context)
-            return status or self._began_meanwhile(task)
-        return self._ended_unbegun(task, state, refusal)
-
-    def _lost(self, task: ExecuteTask, state: CallState, why: str) -> NoReturn:
-        """Settle a write as unknown that passed before, so the world was changed under it: what it did stays done."""
-        message = f"It was begun, and is not allowed any more: {why}"
-        lost = CallOutcome.without_effect("unknown", message)
-        raise EffectUnknown(self._recorded(task, lost, state.call.tool).message)
-
-    def _cut(self, task: ExecuteTask, state: CallState, text: str, most: int = _ERROR_CHARS) -> str:
-        """Return at most so many characters of what an error of the call says, without a part of a sensitive value."""
-        return self.log.cut(task.run_id, text, most=most, beside=state.call.model_dump(mode="json"))
-
-    def _refuse_unsigned(self, task: ExecuteTask, history: History) -> str:
-        """Refuse a call that a person is said to have decided on, without their signature; return its status."""
-        said = Run((*history.turn, *history.unsigned)).call(task.turn, task.index)
-        if said is None:
-            raise InvalidInput(f"{task.run_id}: turn {task.turn} has no call {task.index}; nothing was executed.")
-        if said.ended:
-            return said.status
-        unsigned = NotSigned("A person is said to have decided on it, and has not signed that.")
-        if _begun_as_a_write(said):
-            return self._lost(task, said, str(unsigned))
-        # No attempt passes it: none can begin it.
-        return self._ended_unbegun(task, said, _refusal(task, said, unsigned, str(unsigned)))
-
-    def _act(self, attempt: Attempt, lambda_context: Any, *, given_up: str | None = None) -> str:
-        started = self.clock()
-        outcome = self._outcome(attempt, lambda_context, given_up)
-        if outcome.unbegun is not None:
-            attempt.moving.release(attempt.task, attempt.tool.name)
-            return self._ended_unbegun(attempt.task, attempt.state, outcome.unbegun)
-        latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
-        done = replace(with_undo(attempt, outcome), latency_ms=latency_ms, cost_microusd=charge(attempt))
-        settled = self._settle(attempt, done)
-        # A read has done nothing, and the first one recorded stands.
-        read = attempt.tool.effect is Effect.READ
-        status, message = (settled.status, settled.message) if read else (done.status, done.message)
-        attempt.moving.settle(attempt, status)
-        if status == "ok" and outcome.aside is not None and outcome.aside.undoes is not None:
-            undone(self.moves, self.recorded, attempt.task.run_id, outcome.aside.undoes)
-        if status == "unknown":
-            raise EffectUnknown(f"{attempt.idempotency_key}: {message}")
-        if settled.status != status:
-            # Another attempt's doubt, or forged: either way a person looks.
-            said = f"the log says {settled.status}. {settled.message}".strip()
-            raise EffectUnknown(f"{attempt.idempotency_key}: it was {status}, and {said}")
-        return status
-
-    def _outcome(self, attempt: Attempt, lambda_context: Any, given_up: str | None) -> CallOutcome:
-        """Run the tool, a write at most once, and return its outcome; ``given_up``: why it is run no more."""
-        tool, key, invocation = attempt.tool, attempt.idempotency_key, lambda_context.aws_request_id
-        context = replace(attempt.context, timeout_s=seconds_for(tool.policy.timeout_s, lambda_context))
-        running = Running(tool, attempt.args, context, self.circuits)
-        if tool.effect is Effect.READ:
-            outcome = None if intend(self.log, attempt, invocation) else reserve_anew(self.log, attempt, invocation)
-            return outcome or fitted(attempt, run_read(tool, running.run, attempt.cut))
-        now_ms = int(self.clock().timestamp() * 1000)
-        write = Write(
-            tool=tool,
-            intend=partial(self._intended, attempt, invocation),
-            run=running.run,
-            begun=lambda: context.bill.begun,
-            now_ms=now_ms,
-            verify=running.verify if tool.policy.verify else None,
-            fit=partial(self._kept_with_its_undo, attempt),
-            cut=attempt.cut,
-            kept=lambda outcome: self.log.kept(attempt.task.run_id, outcome.kept(tool.name)),
-            unkept=lambda kept: CallOutcome.read(self.log.unkept(attempt.task.run_id, kept)),
-            doubts=lambda: attempt.doubts,
-            doubt=partial(attempt.record_doubt, invocation, now_ms + lambda_context.get_remaining_time_in_millis()),
-            nothing=lambda: attempt.nothing,
-        )
-        if given_up is not None:
-            return write.given_up(
-                self.once, key, partial(self._begun, attempt.history, attempt.at), given_up, lambda_context
-            )
-        return write.carried_out(self.once, key, lambda_context)
-
-    def _intended(self, attempt: Attempt, invocation: str) -> bool:
-        """Record the intention and say whether it is the first; else read what others have left, under the lease."""
-        first = intend(self.log, attempt, invocation)
-        if not first:
-            attempt.history.read_again()
-        return first
-
-    def _begun(self, history: History, at: Position) -> bool:
-        """Read, under the lease, whether the log has the call's intention, or its outcome."""
-        history.read_again()
-        found = history.call(*at)
-        return found is None or found.status != "proposed"
-
-    def _kept_with_its_undo(self, attempt: Attempt, outcome: CallOutcome) -> CallOutcome:
-        """Return what the executor keeps of a write for itself: also what undoes it, for the rollback to be held to."""
-        return replace(with_undo(attempt, fitted(attempt, outcome)), aside=aside(attempt))
-
-    def _settle_by_own_record(self, task: ExecuteTask, tool: str) -> None:
-        """Finish what an attempt that died after its record had left to do about what is moved."""
-        known = self.playbook.tools.get(tool)
-        if known is not None and (known.moves is not None or self.playbook.undoes(tool)):
-            settled_by_own_record(self.moves, self.recorded, task.run_id, (task.turn, task.index))
-
-    def _context(self, task: ExecuteTask, history: History) -> ToolContext:
-        return ToolContext(
+        context = ToolContext(
             run_id=task.run_id,
             turn=task.turn,
             index=task.index,
-            idempotency_key=effect_key(task.run_id, (task.turn, task.index)),
+            idempotency_key=effect_key(task.run_id, call.at),
             request=history.opening.request,
             now=self.clock(),
             environ=self.environ,
             client=self.client,
         )
+        state = in_form(tool, args, state)
+        return Attempt(
+            task=task,
+            state=state,
+            tool=tool,
+            args=args,
+            history=history,
+            playbook=self.playbook,
+            context=context,
+            moving=moving,
+            recorded=self.recorded,
+            append=partial(self.log.append, task.run_id),
+            disbelieve=self.log.disbelieve,
+            cut=partial(self._cut, replace(call, state=state)),
+        )
 
-    def _settle(self, attempt: Attempt, outcome: CallOutcome) -> CallSettled:
-        """Record ``outcome`` and return what is recorded: the earlier one where another attempt was first."""
-        return self._recorded(attempt.task, self._bounded(attempt, outcome), attempt.tool.name)
+    # What becomes of a call that does not act
 
-    def _recorded(self, task: ExecuteTask, outcome: CallOutcome, tool: str) -> CallSettled:
-        return self.log.record(task.run_id, outcome.settled((task.turn, task.index), tool))
+    def _settle(self, call: ProposedCall, attempt: Attempt, outcome: CallOutcome) -> str:
+        """Record the outcome that a rule has settled a call with, and return its status."""
+        if outcome.status != "ok" and call.begun_as_a_write:
+            return self._lost(call, outcome.message or "")
+        settled = self.effects.bounded(outcome, call.task.run_id, attempt.state.call).settled(
+            call.at, attempt.tool.name
+        )
+        if attempt.tool.effect is Effect.READ or call.begun_as_a_write:  # a repeat that the log says has begun
+            return self.log.record(call.task.run_id, settled).status
+        return self._end_unbegun(call, settled)
 
-    def _bounded(self, attempt: Attempt, outcome: CallOutcome) -> CallOutcome:
-        if outcome.message is None:
-            return outcome
-        return replace(outcome, message=self._cut(attempt.task, attempt.state, outcome.message, _REFUSAL_CHARS))
+    def _refuse(self, call: ProposedCall, refused: CallRefused) -> str:
+        """Record that the call is refused, and return its status; of a write under its lease."""
+        why = self._cut(call, said(refused), MESSAGE_CHARS)
+        if call.begun_as_a_write:
+            return self._lost(call, why)
+        task, name = call.task, call.state.call.tool
+        if isinstance(refused, MoveRefused):
+            self.emit(metric_line({"MovesRefused": 1}, fields={"run_id": task.run_id, "tool": name}))
+        refusal = _refusal(task, call.state, refused, why)
+        if call.tool is not None and call.tool.effect is Effect.WRITE:
+            return self._end_unbegun(call, refusal)
+        return self.effects.ended_unbegun(task, call.state.call, call.tool, refusal)
 
+    def _refuse_unsigned(self, task: ExecuteTask, history: History) -> str:
+        """Refuse a call that a person is said to have decided on, without their signature; return its status."""
+        state = Run((*history.turn, *history.unsigned)).call(task.turn, task.index)
+        if state is None:
+            raise InvalidInput(f"{task.run_id}: turn {task.turn} has no call {task.index}; nothing was executed.")
+        if state.ended:
+            return state.status
+        unsigned = NotSigned("A person is said to have decided on it, and has not signed that.")
+        call = ProposedCall(task, state, history, self.playbook.tools.get(state.call.tool), None)
+        if call.begun_as_a_write:
+            return self._lost(call, str(unsigned))
+        # No attempt passes it: none can begin it.
+        return self.effects.ended_unbegun(task, state.call, call.tool, _refusal(task, state, unsigned, str(unsigned)))
 
-def _begun_as_a_write(state: CallState) -> bool:
-    """Say whether an attempt was about to act: only what resolves the call can say then that nothing was done."""
-    return state.status == "intended" and state.effect == Effect.WRITE
+    def _end_unbegun(self, call: ProposedCall, ends: Ends) -> str:
+        status = self.effects.end_unbegun(call, ends)
+        if status is None:
+            key = effect_key(call.task.run_id, call.at)
+            raise AttemptInProgress(f"{key}: another attempt began it while its rules were asked here.")
+        return status
+
+    def _lost(self, call: ProposedCall, why: str) -> NoReturn:
+        """Settle a write as unknown that passed before, so the world was changed under it: what it did stays done."""
+        lost = CallOutcome.without_effect("unknown", f"It was begun, and is not allowed any more: {why}")
+        raise EffectUnknown(self.log.record(call.task.run_id, lost.settled(call.at, call.state.call.tool)).message)
+
+    def _settle_by_own_record(self, call: ProposedCall) -> None:
+        """Finish what an attempt that died after its record had left to do about what is moved."""
+        if call.tool is not None and (call.tool.moves is not None or self.playbook.undoes(call.tool.name)):
+            settled_by_own_record(self.moves, self.recorded, call.task.run_id, call.at)
+
+    # What becomes of a call that nobody tries again
+
+    def _given_up(self, call: ProposedCall, by: str) -> str:
+        """Settle a call that nobody tries again, and return its status: what did nothing has failed, and no more.
+
+        ``by`` is the error of its last attempt. Raises ``EffectUnknown`` for a write that may have acted,
+        ``AttemptInProgress`` while an attempt may be at work.
+        """
+        name, why = call.state.call.tool, f"It did not end ({by}), and is not tried again."
+        if call.begun_as_a_write or (call.tool is not None and call.tool.effect is Effect.WRITE):
+            return self._given_up_as_a_write(call, why)
+        if by in (RetryLater.__name__, SettingInvalid.__name__):
+            try:  # once more, for its outcome or its words; a setting is for who runs the stack
+                return self.execute(call.task.model_copy(update={"given_up": None}), call.history, call.context)
+            except (RetryLater, ApprovalRequired, ApprovalParked) as last:
+                why = said(last)
+        why = self._cut(call, f"{name}: {why}")
+        outcome = CallOutcome("failed", message=f"{why} Nothing was done.", defect=True)
+        return self.log.record(call.task.run_id, outcome.settled(call.at, name)).status
+
+    def _given_up_as_a_write(self, call: ProposedCall, why: str) -> str:
+        if call.tool is not None and not call.begun_as_a_write:
+            unbegun = self.effects.end_unbegun(call, self._unbegun(call, call.tool, why))
+            if unbegun is not None:
+                return unbegun
+            call = replace(call, state=call.history.call(*call.at) or call.state)
+            if call.state.ended:
+                return self.execute(call.task, call.history, call.context)
+        try:
+            attempt = self._admitted(call, Moving(self.moves, self.playbook, call.context.aws_request_id))
+            charge(attempt)  # it may have no cost to tell
+        except CallRefused as refused:
+            return self._refuse(call, refused)
+        return self.effects.carry_out(attempt, call.context, given_up=f"{call.state.call.tool}: {why}")
+
+    def _unbegun(self, call: ProposedCall, tool: Tool, why: str) -> Ends:
+        """Return how a write ends that nobody has begun. No rule of it is asked: it may be the rule that is down."""
+        message, words = f"{tool.name}: {why} It was not begun: nothing was done.", _words(call.task)
+        failed = CallOutcome.without_effect("failed", message)
+        if words:  # last, where they may be cut; and nobody vouches for what a rule says
+            message = self._cut(call, f"{message} Its last words: {words}")
+            failed = replace(failed, message=message, defect=True)
+        if tool.cost_microusd is not None:
+            failed = replace(failed, cost_microusd=0)
+        return failed.settled(call.at, tool.name)
+
+    def _cut(self, call: ProposedCall, text: str, most: int = _ERROR_CHARS) -> str:
+        """Return at most so many characters of what an error of the call says, without a part of a sensitive value."""
+        return self.log.cut(call.task.run_id, text, most=most, beside=call.state.call.model_dump(mode="json"))
 
 
 def _refusal(task: ExecuteTask, state: CallState, refused: CallRefused, why: str) -> RefusedCall:

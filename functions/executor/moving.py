@@ -31,8 +31,7 @@ from ballast.playbook.defect import ask
 from ballast.playbook.run import InWindow, MovedSoFar
 from ballast.runtime import Runtime
 from functions.executor.attempt import Attempt
-from functions.executor.call_outcome import CallOutcome, Position
-from functions.executor.recorded import Recorded
+from functions.executor.record import CallOutcome, Position, Recorded
 
 
 @dataclass(frozen=True)
@@ -210,7 +209,7 @@ _TOLD = ("moves", "customer")
 
 
 def reserved(attempt: Attempt) -> CallOutcome | None:
-    """Reserve what the call moves. A step of the executor. Raises ``MoveRefused``."""
+    """Reserve what the call moves. A rule. Raises ``MoveRefused``."""
     if attempt.tool.moves is None:
         return None
     if attempt.state.status == "intended":

@@ -17,9 +17,9 @@ from bench.tau2.fault_tables import fails
 from bench.tau2.judge import EQUAL, UNKNOWN, WRONG, Verdict
 from bench.tau2.memory import Clock, virtual_time
 from bench.tau2.player import Played, Player, plans_of
-from functions.executor import executor
-from functions.executor.once import Once
-from functions.executor.running import Running
+from functions.executor import effect
+from functions.executor.effect import Write
+from functions.executor.record import Once
 
 #: The effect happened, and the first attempt left nothing behind that says so.
 LOST = (Fault.CRASH_AFTER, Fault.TIMEOUT)
@@ -111,7 +111,7 @@ def test_without_the_lease_an_event_that_comes_twice_at_once_acts_twice(
     monkeypatch: pytest.MonkeyPatch, anew: Callable[..., Played], case: tuple[Any, ...]
 ) -> None:
     monkeypatch.setattr(Once, "run", lambda self, key, effect, context: effect())
-    monkeypatch.setattr(executor, "intend", lambda *_: True)
+    monkeypatch.setattr(effect, "intend", lambda *_: True)
     monkeypatch.setattr(toolkit, "_key_of", lambda *_: None)
 
     assert anew(*case).protocol.came == WRONG
@@ -120,7 +120,7 @@ def test_without_the_lease_an_event_that_comes_twice_at_once_acts_twice(
 def test_without_the_intent_a_write_of_a_process_that_died_is_made_again(
     monkeypatch: pytest.MonkeyPatch, anew: Callable[..., Played]
 ) -> None:
-    monkeypatch.setattr(executor, "intend", lambda *_: True)
+    monkeypatch.setattr(effect, "intend", lambda *_: True)
 
     assert anew(*roam(Fault.CRASH_AFTER)).protocol.came == WRONG
 
@@ -137,7 +137,7 @@ def test_a_key_that_is_promised_and_not_sent_makes_the_write_twice(
 def test_a_verify_that_always_says_it_happened_loses_a_write_that_did_not(
     monkeypatch: pytest.MonkeyPatch, anew: Callable[..., Played]
 ) -> None:
-    monkeypatch.setattr(Running, "verify", lambda self: "It happened.")
+    monkeypatch.setattr(Write, "verify", lambda self: "It happened.")
 
     assert anew("telecom", ROAMING, 2, Fault.CRASH_BEFORE).protocol.came == WRONG
 

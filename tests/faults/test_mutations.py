@@ -55,7 +55,7 @@ def test_without_settling_what_moved_the_windows_say_something_else(world: World
 
 def test_without_idempotency_an_effect_happens_twice(world: World, before: Shop) -> None:
     from ballast.playbook import once as tools_own
-    from functions.executor.once import Once
+    from functions.executor.record import Once
 
     def every_time(self: Once, key: str, effect: Callable[[], Any], context: Any) -> Any:
         return effect()
@@ -76,9 +76,9 @@ def test_without_idempotency_an_effect_happens_twice(world: World, before: Shop)
 
 
 def test_without_the_record_of_the_intent_an_effect_is_in_no_log(world: World, before: Shop) -> None:
-    from functions.executor import executor
+    from functions.executor import effect
 
-    with replaced(executor, "intend", lambda *_: True):
+    with replaced(effect, "intend", lambda *_: True):
         recorded = record(world, BY_NAME["two writes"])  # without that request, the others have other numbers
         dead = list(at_the_effects(recorded, "dies after, for good", kinds.DiesForGood))
         found = wrongs(world, before, dead[:1], recorded)

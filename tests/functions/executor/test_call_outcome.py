@@ -6,7 +6,7 @@ import pytest
 
 from ballast.contracts import ToolCall
 from ballast.log.events import LeftOut
-from functions.executor.call_outcome import Aside, CallOutcome
+from functions.executor.record import Aside, CallOutcome
 
 UNDO = ToolCall(tool="erase", arguments={"n": 1}, call_id="")
 KEPT: list[tuple[CallOutcome, dict[str, Any]]] = [

@@ -1,7 +1,6 @@
 """A downstream that fails too often is left alone by every process: a call to it fails, and nothing is executed."""
 
 from collections.abc import Iterator
-from functools import partial
 from importlib.util import find_spec
 
 import pytest
@@ -9,8 +8,7 @@ from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenEr
 
 from ballast.errors import RetryLater
 from ballast.playbook import Breaker
-from functions.executor.circuit import CircuitOpen, Circuits
-from functions.executor.outcome import said_by_tool
+from functions.executor.downstream import CircuitOpen, Downstreams
 from tests.functions.cloud import client
 from tests.functions.executor.provider import MODULES, errors, raised
 from tests.functions.stack import LambdaDied, Stack, client_error
@@ -77,27 +75,27 @@ def test_what_the_business_says_no_to_is_no_failure_of_the_downstream(writes: St
 def test_whatever_a_client_raises_is_a_failure_of_the_downstream(writes: Stack, module: str) -> None:
     if find_spec(module.partition(".")[0]) is None:
         pytest.skip(f"{module} is not installed: make unit installs it")
-    circuits = Circuits.of(writes.runtime("executor"))
+    downstreams = Downstreams.of(writes.runtime("executor"), "idempotency")
 
     for kind in errors(module):
         forget()
         for _ in range(2):
             with pytest.raises(Exception):  # noqa: B017, PT011  whatever it is
-                circuits.call(Breaker("carrier", failures=2), partial(said_by_tool, partial(_raise, raised(kind))))
+                downstreams.call(Breaker("carrier", failures=2), None, _raise, raised(kind))
         with pytest.raises(CircuitOpen):
-            circuits.call(Breaker("carrier", failures=2), lambda: "never")
+            downstreams.call(Breaker("carrier", failures=2), None, lambda: "never")
 
 
 def test_the_breaker_of_a_client_is_not_ours(writes: Stack) -> None:
-    circuits = Circuits.of(writes.runtime("executor"))
+    downstreams = Downstreams.of(writes.runtime("executor"), "idempotency")
     theirs = CircuitBreakerOpenError("the client has left its provider alone")
 
     for _ in range(2):
         with pytest.raises(CircuitBreakerOpenError, match="the client"):
-            circuits.call(Breaker("carrier", failures=2), partial(_raise, theirs))
+            downstreams.call(Breaker("carrier", failures=2), None, _raise, theirs)
 
     with pytest.raises(CircuitOpen):  # it counts as any other error
-        circuits.call(Breaker("carrier", failures=2), lambda: "never")
+        downstreams.call(Breaker("carrier", failures=2), None, lambda: "never")
 
 
 def test_after_a_while_one_call_probes_and_closes_it(writes: Stack) -> None:

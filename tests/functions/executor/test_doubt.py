@@ -10,8 +10,8 @@ from ballast.errors import SettingInvalid
 from ballast.playbook import ToolFailed
 from bench.tau2.workflow import DEFINITION
 from functions.executor.attempt import Attempt
-from functions.executor.call_outcome import CallOutcome
-from functions.executor.protocol import TRIES, Write
+from functions.executor.effect import TRIES, Write
+from functions.executor.record import CallOutcome
 from tests.functions.executor.provider import LEASE_S, MODULES, Desk, PaymentsSdkError, Provider, desk, errors, raised
 
 BY_KEY = ("pay_by_key", "pay_both")

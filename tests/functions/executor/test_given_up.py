@@ -20,7 +20,7 @@ from ballast.playbook import ToolFailed
 from bench.tau2.memory import NOON
 from bench.tau2.workflow import DEFINITION, ProcessDied
 from functions.executor.attempt import Attempt
-from functions.executor.protocol import Write
+from functions.executor.effect import Write
 from tests.functions.executor.provider import LEASE_S, Desk, Ended, PaymentsSdkError, Provider, desk
 
 TOOLS = ("pay", "pay_by_key", "pay_verified", "pay_both")

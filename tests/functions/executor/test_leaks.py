@@ -14,7 +14,7 @@ from ballast.log.events import PlanDecided
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal
 from ballast.playbook import load_playbook
-from functions.executor.outcome import run_tool
+from functions.executor.downstream import run_tool
 from tests.functions.cloud import client
 from tests.functions.endpoint import Endpoint, fails
 from tests.functions.playbooks.leaky.tools.keep import WAYS
@@ -137,7 +137,7 @@ def test_without_the_cut_a_piece_is_left(stack: Stack, monkeypatch: pytest.Monke
 
     with_it = played(stack, log, secret, "read", "across 500")["log"]
     monkeypatch.setattr(
-        "functions.executor.outcome.run_tool", lambda tool, call, _: run_tool(tool, call, lambda text: text[:500])
+        "functions.executor.effect.run_tool", lambda tool, call, _: run_tool(tool, call, lambda text: text[:500])
     )
     without_it = played(stack, log, secret, "read", "across 500")["log"]
 

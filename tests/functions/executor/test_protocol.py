@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater
-from functions.executor import timeout
+from functions.executor import downstream
 from tests.functions.cloud import LEDGER
 from tests.functions.stack import LambdaContext, LambdaDied, Stack, client_error, once
 from tests.functions.writes import add, at, leases_are_over, tools_have_ended
@@ -372,7 +372,7 @@ class _Patient(threading.Thread):
 
 @pytest.fixture
 def _over_once_it_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timeout, "threading", SimpleNamespace(Thread=_Patient, Lock=threading.Lock))
+    monkeypatch.setattr(downstream, "threading", SimpleNamespace(Thread=_Patient, Lock=threading.Lock))
 
 
 @pytest.mark.usefixtures("_over_once_it_hangs")

@@ -14,7 +14,7 @@ from ballast.playbook import load_playbook
 from ballast.run import Run
 from bench.tau2.memory import Clock, Functions, virtual_time
 from bench.tau2.workflow import call_of, executed
-from functions.executor.once import Once
+from functions.executor.record import Once
 from tests.functions.executor.provider import PAYMENTS, PaymentsSdkError, Provider
 
 

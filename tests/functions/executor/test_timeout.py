@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from functions.executor.timeout import TimedOut, within
+from functions.executor.downstream import TimedOut, within
 
 
 @pytest.fixture

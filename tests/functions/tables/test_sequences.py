@@ -14,7 +14,7 @@ from ballast.money.windows import ACCOUNT, WindowLimits, day_of, hour_of, money_
 from ballast.runtime import Runtime
 from ballast.table import Query, Table, Update, at_most, equals
 from functions.budget.items import SHARDS, Items, iso, key_of, shard_name, shard_of
-from functions.executor.once import Once
+from functions.executor.record import Once
 from tests.functions.cloud import NOON, Cloud, client
 from tests.functions.stack import LambdaContext, LambdaDied, Stack
 from tests.functions.tables.both import Both

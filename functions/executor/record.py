@@ -1,0 +1,376 @@
+"""What the executor itself keeps of a run's writes, in a table that nobody else can write.
+
+The log says it, too; but whoever may append to the log may overwrite it. So what gives a right (to undo an effect
+without a person, to give a window back, to say that nobody answered) is read here::
+
+    call#<hash of the effect's key>  Powertools' record: the outcome, its undo, what a rollback does about it
+    undone#<the effect's key>        which call undoes it; one at most
+    nobody#<the effect's key>.2      that nobody answered in round 2, word for word as the log is to have it
+
+Kept for 45 days, longer than any run lives. What is not here is not known: then a person has to look.
+
+``Once`` runs a write at most once per key, through Powertools' idempotency utility. Know its window: a record says
+INPROGRESS until the first attempt ends or its lease (the Lambda's remaining time) runs out. After that a second attempt
+runs the function again, and the function itself must know that it is not the first (``effect.Write``)::
+
+    attempt 1  ──INPROGRESS──▶ effect ──▶ COMPLETED            the normal case
+    attempt 2               └▶ AttemptInProgress (retry)       while 1 still runs
+    attempt 2                                   └▶ the recorded result
+    attempt 1  ──INPROGRESS──▶ effect ──▶ dies
+    attempt 2  ── lease over ──▶ resolves what 1 left behind
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from ballast.aws_errors import consequences
+from ballast.contracts import ToolCall
+from ballast.contracts.wire import canonical
+from ballast.errors import AttemptInProgress, ProcessEnds
+from ballast.log.events import ApprovalAnswered, CallRefused, CallSettled, LeftOut
+from ballast.log.keys import Key
+from ballast.log.run_log import RunLog
+from ballast.runtime import Runtime
+from ballast.table import Answer, Condition, Item, Put, Table, absent, equals
+
+#: Turn and index of a call.
+Position = tuple[int, int]
+#: What the log says of a call that ended.
+Ends = CallRefused | CallSettled
+
+#: Longer than any run lives: the state machine is cut after 40 days.
+_KEPT_S = 45 * 24 * 3600
+#: What the ids of outcomes begin with.
+_PREFIX = "call"
+#: What is kept with an outcome, and is no part of it in the log.
+_ASIDE = "aside"
+#: What is kept of a write that ended before anybody began it: the event that says so.
+_UNBEGUN = "unbegun"
+#: In the executor's own record the key of the item tells the position.
+_NOWHERE = {"turn": 0, "index": 0}
+
+
+def effect_key(run_id: str, at: Position) -> str:
+    """Return the effect's identity: run, turn, position."""
+    return f"{run_id}.{_named(at)}"
+
+
+def _named(at: Position) -> str:
+    """Return the name of a position: ``0003.1`` is turn 3, call 1."""
+    return f"{at[0]:04d}.{at[1]}"
+
+
+def _position_of(text: str) -> Position:
+    """Return what ``0003.1`` names: turn 3, call 1."""
+    turn, _, index = text.partition(".")
+    return int(turn), int(index)
+
+
+@dataclass(frozen=True)
+class Aside:
+    """What is kept with the outcome of a write, for whoever would undo it later.
+
+    on_rollback  what a rollback does about it: undo, keep or freeze; "" in what an older version recorded
+    gives_back   whether its undo gives its money back to the windows
+    undoes       the effect that it undid; None for what is no undo
+    """
+
+    on_rollback: str = ""
+    gives_back: bool = False
+    undoes: Position | None = None
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> Aside:
+        """Return what ``kept`` says."""
+        undoes = kept.get("undoes")
+        return cls(kept.get("on_rollback", ""), bool(kept.get("gives_back")), _position_of(undoes) if undoes else None)
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """It as JSON."""
+        kept: dict[str, Any] = {"on_rollback": self.on_rollback}
+        if self.gives_back:
+            kept["gives_back"] = True
+        if self.undoes is not None:
+            kept["undoes"] = _named(self.undoes)
+        return kept
+
+
+@dataclass(frozen=True)
+class CallOutcome:
+    """What became of a call. What is None, and False, is not said.
+
+    status       ok, failed, denied or unknown
+    result       what the tool returned, JSON; said where it is ok
+    message      what went wrong, or what there is to say beside the result
+    undo         the call that undoes it; said once ``undo_made``, also where nothing does
+    undo_made    whether its undo was made of the whole result
+    notice       what the model is told beside the result
+    repeat_of    the call whose recorded result this one got
+    unanswered   what follows where nobody answered
+    defect       the message is that of an error and of no outcome of the business
+    left_out     the result was too large to be recorded
+    latency_ms   how long it took
+    cost_microusd  what is charged for it
+    aside        what only the executor keeps
+    tool         the tool as an earlier attempt kept it; None for the call's own
+    unbegun      what the log says of a write that ended before anybody began it, a refusal without its arguments
+    """
+
+    status: str
+    result: Any = None
+    message: str | None = None
+    undo: ToolCall | None = None
+    undo_made: bool = False
+    notice: str | None = None
+    repeat_of: Position | None = None
+    unanswered: str | None = None
+    defect: bool = False
+    left_out: LeftOut | None = None
+    latency_ms: int | None = None
+    cost_microusd: int | None = None
+    aside: Aside | None = None
+    tool: str | None = None
+    unbegun: Ends | None = None
+
+    @classmethod
+    def never_begun(cls, ends: Ends) -> CallOutcome:
+        """Return the record of a write that nobody began: its status is never ok, and nothing undoes it."""
+        status = "refused" if isinstance(ends, CallRefused) else ends.status
+        return cls("repeated" if status == "ok" else status, undo_made=True, unbegun=ends)
+
+    @classmethod
+    def without_effect(cls, status: str, message: str) -> CallOutcome:
+        """Return the outcome of a call that a rule ended: there is nothing to undo."""
+        return cls(status, message=message, undo_made=True)
+
+    @classmethod
+    def read(cls, kept: Mapping[str, Any]) -> CallOutcome:
+        """Return the outcome that ``kept`` made JSON of. Raises ``ValidationError`` where it is none."""
+        settled = CallSettled.model_validate({**_NOWHERE, **kept})
+        return cls(
+            status=settled.status,
+            result=settled.result,
+            message=kept.get("message"),
+            undo=settled.undo,
+            undo_made="undo" in kept,
+            notice=kept.get("notice"),
+            repeat_of=settled.repeat_of,
+            unanswered=settled.unanswered,
+            defect=settled.defect,
+            left_out=settled.left_out,
+            latency_ms=settled.latency_ms,
+            cost_microusd=settled.cost_microusd,
+            aside=Aside.read(kept[_ASIDE]) if kept.get(_ASIDE) else None,
+            tool=settled.tool,
+            unbegun=_read_unbegun(kept[_UNBEGUN]) if kept.get(_UNBEGUN) else None,
+        )
+
+    def kept(self, tool: str) -> dict[str, Any]:
+        """Return it as JSON, for the executor's own record of a call of ``tool``."""
+        body = self.settled((0, 0), tool).body
+        if self.aside is not None:
+            body |= {_ASIDE: self.aside.kept}
+        if self.unbegun is not None:
+            body |= {_UNBEGUN: {"event": self.unbegun.NAME.partition(".")[2], "body": self.unbegun.body}}
+        return body
+
+    def settled(self, at: Position, tool: str) -> CallSettled:
+        """Return what the log says of the call of ``tool`` at that position."""
+        said = {
+            "message": self.message,
+            "notice": self.notice,
+            "repeat_of": self.repeat_of,
+            "unanswered": self.unanswered,
+            "defect": self.defect or None,
+            "left_out": self.left_out,
+            "latency_ms": self.latency_ms,
+            "cost_microusd": self.cost_microusd,
+        }
+        given: dict[str, Any] = {name: value for name, value in said.items() if value is not None}
+        if self.status == "ok":
+            given["result"] = self.result
+        if self.undo_made:
+            given["undo"] = self.undo
+        return CallSettled(turn=at[0], index=at[1], tool=self.tool or tool, status=self.status, **given)
+
+
+def _read_unbegun(kept: Mapping[str, Any]) -> Ends:
+    kind = CallRefused if kept["event"] == "refused" else CallSettled
+    return kind.model_validate({**_NOWHERE, **kept["body"]})
+
+
+class LeaseStays(ProcessEnds):
+    """Ends an attempt whose effect may still happen: its record says INPROGRESS until its lease is over.
+
+    No ``Exception``: Powertools would delete the record, and the next attempt would act at once.
+    """
+
+
+class Once:
+    """Powertools' idempotency over one table."""
+
+    def __init__(self, persistence: Any, table_name: str) -> None:
+        self._persistence = persistence
+        self._table = f"Table {table_name} (IDEMPOTENCY_TABLE)"
+
+    @classmethod
+    def of(cls, runtime: Runtime, table_name: str) -> Once:
+        """Return it over that table, with ``runtime``'s client."""
+        from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
+
+        return cls(DynamoDBPersistenceLayer(table_name=table_name, boto3_client=runtime.client("dynamodb")), table_name)
+
+    def run(self, key: str, effect: Callable[[], dict[str, Any]], context: Any) -> dict[str, Any]:
+        """Return ``effect()``, or what it returned before under ``key``.
+
+        ``context`` is the Lambda context; its remaining time is the lease. Raises
+        ``AttemptInProgress`` while another attempt runs, what ``effect`` raises (the record is
+        gone then, and the next attempt runs it again; but ``LeaseStays`` leaves it), ``RetryLater``
+        where the table did not answer before the effect, and ``SettingInvalid`` where it is missing.
+        """
+        from aws_lambda_powertools.utilities.idempotency import IdempotencyConfig, idempotent_function
+        from aws_lambda_powertools.utilities.idempotency.exceptions import (
+            IdempotencyAlreadyInProgressError,
+            IdempotencyInconsistentStateError,
+            IdempotencyPersistenceLayerError,
+        )
+
+        config = IdempotencyConfig(expires_after_seconds=_KEPT_S, hash_function="sha256")
+        config.register_lambda_context(context)
+
+        outcomes: list[dict[str, Any]] = []
+        begun = False
+
+        def run(**_: Any) -> dict[str, Any]:
+            nonlocal begun
+            begun = True
+            outcomes.append(effect())
+            return outcomes[0]
+
+        once: Callable[..., dict[str, Any]] = idempotent_function(
+            run,
+            data_keyword_argument="key",
+            persistence_store=self._persistence,
+            config=config,
+            key_prefix=_PREFIX,
+        )
+        try:
+            return once(key=key)
+        except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError) as running:
+            if begun:  # it is an error of the effect's own
+                raise
+            raise AttemptInProgress(f"{key}: another attempt at this call has not ended.") from running
+        except IdempotencyPersistenceLayerError as problem:
+            if outcomes:  # it is known and will be in the log; only this second record of it is not
+                return outcomes[0]
+            with consequences(self._table):
+                raise problem.__cause__ or problem from None
+
+
+@dataclass(frozen=True)
+class Done:
+    """A write of this run that came to an end, as the executor recorded it.
+
+    status       ok, failed or unknown; refused, denied or repeated where nobody began it
+    undo         the call that undoes it; None where nothing does
+    on_rollback  what a rollback does about it: undo, keep or freeze; "" in what an older version recorded
+    gives_back   whether its undo gives its money back to the windows
+    undoes       the effect that it undid; None for what is no undo
+    undone_by    the call that has undone it, or is about to
+    """
+
+    at: Position
+    status: str
+    undo: ToolCall | None
+    on_rollback: str
+    gives_back: bool
+    undoes: Position | None
+    undone_by: Position | None
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """The executor's own table."""
+
+    table: Table
+    log: RunLog
+    clock: Callable[[], datetime]
+
+    def find(self, run_id: str, at: Position) -> Done | None:
+        """Return what is recorded of the write at that position; None where nothing is. Strongly consistent."""
+        return self.of(run_id, [at]).get(at)
+
+    def of(self, run_id: str, positions: Iterable[Position]) -> dict[Position, Done]:
+        """Return what is recorded of the writes at those positions. Raises ``RetryLater``."""
+        wanted = sorted(set(positions))
+        found = self._read([name for at in wanted for name in (_outcome(run_id, at), _undone(run_id, at))])
+        return {at: done for at in wanted if (done := self._done(run_id, at, found)) is not None}
+
+    def claim(self, run_id: str, effect: Position, by: Position, *, instead_of: Position | None) -> bool:
+        """Note that the call ``by`` undoes ``effect``, before it does; say whether no other one does.
+
+        ``instead_of``: the call that was to undo it before, and did not.
+        """
+        nobody_yet, mine = absent("id"), equals("undone_by", _named(by))
+        its = equals("undone_by", _named(instead_of or by))
+        return self._put(_undone(run_id, effect), {"undone_by": _named(by)}, nobody_yet | mine | its).written
+
+    def nobody(self, run_id: str, answer: ApprovalAnswered) -> ApprovalAnswered:
+        """Note that nobody answered in a round, and return what the log is to say of it: as it was first noted."""
+        put = self._put(_nobody(run_id, answer), {"body": canonical(answer.body)}, absent("id"))
+        if put.written:
+            return answer
+        assert put.item is not None
+        noted = ApprovalAnswered.read(Key.of(answer.seq), json.loads(put.item["body"]))
+        assert isinstance(noted, ApprovalAnswered)
+        return noted
+
+    def said_nobody(self, run_id: str, answer: ApprovalAnswered) -> bool:
+        """Say whether the executor itself noted that nobody answered in that round, word for word."""
+        name = _nobody(run_id, answer)
+        found = self._read([name]).get(name)
+        return found is not None and found["body"] == canonical(answer.body)
+
+    def _done(self, run_id: str, at: Position, found: Mapping[str, Item]) -> Done | None:
+        item = found.get(_outcome(run_id, at), {})
+        if item.get("status") != "COMPLETED":
+            return None
+        kept = CallOutcome.read(self.log.unkept(run_id, json.loads(item["data"])))
+        aside, undone = kept.aside or Aside(), found.get(_undone(run_id, at))
+        return Done(
+            at=at,
+            status=kept.status,
+            undo=kept.undo,
+            on_rollback=aside.on_rollback,
+            gives_back=aside.gives_back,
+            undoes=aside.undoes,
+            undone_by=_position_of(undone["undone_by"]) if undone else None,
+        )
+
+    def _read(self, names: list[str]) -> dict[str, Item]:
+        return {item["id"]: item for item in self.table.batch_get([{"id": name} for name in names])}
+
+    def _put(self, name: str, item: Item, only_if: Condition) -> Answer:
+        """Write the item, or show what is there where the condition does not hold."""
+        expiration = int(self.clock().timestamp()) + _KEPT_S
+        return self.table.write(Put({"id": name, "expiration": expiration, **item}, only_if), show=True)
+
+
+def _outcome(run_id: str, at: Position) -> str:
+    """Return the id under which Powertools keeps the outcome: of the key as JSON."""
+    return f"{_PREFIX}#{sha256(json.dumps(effect_key(run_id, at)).encode()).hexdigest()}"
+
+
+def _undone(run_id: str, at: Position) -> str:
+    return f"undone#{effect_key(run_id, at)}"
+
+
+def _nobody(run_id: str, answer: ApprovalAnswered) -> str:
+    return f"nobody#{effect_key(run_id, answer.at)}.{answer.round}"
