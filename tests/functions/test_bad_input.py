@@ -31,7 +31,7 @@ NEEDED = {
     "planner": (*_LOG, "PLAYBOOK_DIR"),
     "fallback": (*_LOG, "PLAYBOOK_DIR"),
     "rollback": (*_LOG, "PLAYBOOK_DIR"),
-    "executor": (*_LOG, "PLAYBOOK_DIR", "IDEMPOTENCY_TABLE"),
+    "executor": (*_LOG, "PLAYBOOK_DIR", "IDEMPOTENCY_TABLE", "MOVES_TABLE", "BUDGETS_TABLE"),
     "open": (*_LOG, "ESCALATIONS_TABLE", "ESCALATION_QUEUE_URL"),
     "answer": (*_LOG, "ESCALATIONS_TABLE"),
 }
