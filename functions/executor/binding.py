@@ -107,7 +107,7 @@ def same_call(asked: Binding | None, answer: ApprovalAnswered, call: ToolCall) -
 
 
 def _precondition(attempt: Attempt) -> Any:
-    rule, name = attempt.tool.precondition, attempt.tool.name
+    rule, name = attempt.tool.approval.precondition, attempt.tool.name
     if rule is None:
         return None
 

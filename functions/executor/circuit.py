@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ballast.errors import SettingInvalid
-from ballast.playbook import Breaker, ToolFailed
+from ballast.playbook import Circuit, ToolFailed
 from ballast.runtime import Runtime
 from functions.executor.once import OnceSettings
 
@@ -41,13 +41,13 @@ class Circuits:
 
         return cls(make_store)
 
-    def call(self, breaker: Breaker | None, function: Callable[[], T]) -> T:
+    def call(self, circuit: Circuit | None, function: Callable[[], T]) -> T:
         """Return ``function()``, or raise ``CircuitOpen`` without calling it.
 
         Whatever it raises counts as a failure of the downstream, except what the business said no to. A client may have
         a breaker by Powertools of its own: what that raises comes from ``function``, and passes as any other error.
         """
-        if breaker is None:
+        if circuit is None:
             return function()
         from aws_lambda_powertools.utilities.circuit_breaker import (
             CircuitBreakerConfig,
@@ -56,8 +56,8 @@ class Circuits:
         )
 
         config = CircuitBreakerConfig(
-            failure_threshold=breaker.failures,
-            recovery_timeout=breaker.recovery_s,
+            failure_threshold=circuit.failures,
+            recovery_timeout=circuit.recovery_s,
             success_threshold=1,  # one probe: the next calls may come to other processes
             ignored_exceptions=(ToolFailed, SettingInvalid),
         )
@@ -69,12 +69,12 @@ class Circuits:
             begun = True
             return function()
 
-        guarded: Callable[[], T] = circuit_breaker(f"circuit#{breaker.name}", self._made, config=config)(begin)
+        guarded: Callable[[], T] = circuit_breaker(f"circuit#{circuit.name}", self._made, config=config)(begin)
         try:
             return guarded()
         except CircuitBreakerOpenError:
             if begun:
                 raise
             raise CircuitOpen(
-                f"{breaker.name} failed too often and is left alone for a while. Nothing was executed."
+                f"{circuit.name} failed too often and is left alone for a while. Nothing was executed."
             ) from None

@@ -339,7 +339,7 @@ class Executor:
     def _outcome(self, attempt: Attempt, lambda_context: Any, given_up: str | None) -> CallOutcome:
         """Run the tool, a write at most once, and return its outcome; ``given_up``: why it is run no more."""
         tool, key, invocation = attempt.tool, attempt.idempotency_key, lambda_context.aws_request_id
-        context = replace(attempt.context, timeout_s=seconds_for(tool.policy.timeout_s, lambda_context))
+        context = replace(attempt.context, timeout_s=seconds_for(tool.limits.timeout_s, lambda_context))
         running = Running(tool, attempt.args, context, self.circuits)
         if tool.effect is Effect.READ:
             outcome = None if intend(self.log, attempt, invocation) else reserve_anew(self.log, attempt, invocation)

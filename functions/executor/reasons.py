@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from ballast.money.amounts import dollars
-from ballast.playbook.approval import why_the_rule_asks
 from functions.executor.attempt import Attempt
 from functions.executor.grounding import derived, tainted, typed, unvouched, worded
 from functions.executor.repeat import asks_again, last_rejection
@@ -15,9 +14,9 @@ Reason = Callable[[Attempt], str | None]
 
 
 def own_rule(attempt: Attempt) -> str | None:
-    """The tool's ``approve_if``."""
+    """The tool's own rule: ``Approval.if_``."""
     tool = attempt.tool
-    return why_the_rule_asks(tool.approve_if, tool.name, attempt.args, attempt.request, attempt.so_far)
+    return tool.approval.why(tool.name, attempt.args, attempt.request, attempt.so_far)
 
 
 def no_room(attempt: Attempt) -> str | None:

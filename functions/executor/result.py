@@ -20,7 +20,7 @@ def fitted(attempt: Attempt, outcome: CallOutcome) -> CallOutcome:
     if outcome.status != "ok":
         return outcome
     tool, result = attempt.tool, outcome.result
-    problem = too_large(result, max_bytes=tool.result_bytes, max_depth=tool.depth)
+    problem = too_large(result, max_bytes=tool.limits.result_bytes, max_depth=tool.limits.depth)
     if problem is None:
         return outcome
     if tool.effect is Effect.READ:

@@ -1,4 +1,4 @@
-"""A tool with its arguments, its context, its downstream's breaker and its time: ready to run."""
+"""A tool with its arguments, its context, its downstream's circuit and its time: ready to run."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,7 @@ class Running:
 
     def run(self) -> Any:
         """Run the tool, unless its downstream's circuit is open. Raises what the tool raises, and ``TimedOut``."""
-        return self.circuits.call(self.tool.policy.breaker, self._begun)
+        return self.circuits.call(self.tool.circuit, self._begun)
 
     def _begun(self) -> Any:
         self.context.bill.begun = True

@@ -8,7 +8,7 @@ import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenError
 
 from ballast.errors import RetryLater
-from ballast.playbook import Breaker
+from ballast.playbook import Circuit
 from functions.executor.circuit import CircuitOpen, Circuits
 from functions.executor.outcome import said_by_tool
 from tests.functions.cloud import client
@@ -83,9 +83,9 @@ def test_whatever_a_client_raises_is_a_failure_of_the_downstream(writes: Stack, 
         forget()
         for _ in range(2):
             with pytest.raises(Exception):  # noqa: B017, PT011  whatever it is
-                circuits.call(Breaker("carrier", failures=2), partial(said_by_tool, partial(_raise, raised(kind))))
+                circuits.call(Circuit("carrier", failures=2), partial(said_by_tool, partial(_raise, raised(kind))))
         with pytest.raises(CircuitOpen):
-            circuits.call(Breaker("carrier", failures=2), lambda: "never")
+            circuits.call(Circuit("carrier", failures=2), lambda: "never")
 
 
 def test_the_breaker_of_a_client_is_not_ours(writes: Stack) -> None:
@@ -94,10 +94,10 @@ def test_the_breaker_of_a_client_is_not_ours(writes: Stack) -> None:
 
     for _ in range(2):
         with pytest.raises(CircuitBreakerOpenError, match="the client"):
-            circuits.call(Breaker("carrier", failures=2), partial(_raise, theirs))
+            circuits.call(Circuit("carrier", failures=2), partial(_raise, theirs))
 
     with pytest.raises(CircuitOpen):  # it counts as any other error
-        circuits.call(Breaker("carrier", failures=2), lambda: "never")
+        circuits.call(Circuit("carrier", failures=2), lambda: "never")
 
 
 def test_after_a_while_one_call_probes_and_closes_it(writes: Stack) -> None:
