@@ -1,5 +1,7 @@
 """What a tool may declare about its effect, and what it means where it says nothing."""
 
+import inspect
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from ballast.playbook import (
     tool,
 )
 from ballast.playbook.agent import AgentConfig, Intent
+
+ROOT = Path(__file__).parents[3]
 
 
 class Args(BaseModel):
@@ -152,6 +156,19 @@ def test_an_approval_says_whether_the_tool_has_a_rule() -> None:
 def test_what_a_tool_has_no_argument_for_is_named_with_what_it_has() -> None:
     with pytest.raises(TypeError, match=r"no argument 'aproval'\. It takes: effect, approval, limits, circuit"):
         made(aproval=Approval(if_=yes))
+
+
+@pytest.mark.parametrize("value", [Read, Write, Approval, CallLimits, Circuit, tool])
+def test_the_page_on_tools_names_every_field(value: Any) -> None:
+    page = (ROOT / "docs" / "adding-a-tool.md").read_text(encoding="utf-8")
+    names = set(inspect.signature(value).parameters) - {"former"}
+
+    _, _, section = page.partition(f"## {value.__name__}\n" if value is not tool else "| argument of `@tool` |")
+    section = section.partition("\n## ")[0]
+    cells = [row.split("|")[1] for row in section.splitlines() if row.startswith("| `")]
+    said = re.findall(r"`([a-z_]+)`", " ".join(cells)) or re.findall(r"[a-z_]+(?=[,=])", section.partition("`:")[0])
+
+    assert set(said) == names
 
 
 # The rollback

@@ -1,5 +1,6 @@
 """A tool that is declared in the former way is refused, with the same declaration as it is written now."""
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.unit.playbook_api.written import TOOL, tool_with, written
 #: As an old playbook does, which no type checker sees.
 FORMER: Any = tool
 BREAKER: Any = playbook.Breaker  # type: ignore[attr-defined]
+ROOT = Path(__file__).parents[3]
 
 
 class Args(BaseModel):
@@ -44,7 +46,7 @@ def pasted(text: str) -> Tool:
     """Return the tool that the declaration in ``text`` makes."""
     declaration = text.split("\n\n")[1].removeprefix("@")
     names = {"Approval": Approval, "CallLimits": CallLimits, "Circuit": Circuit, "Read": Read, "Write": Write}
-    made: Callable[[Any], Tool] = eval(declaration, names | {"tool": tool, "rule": rule})
+    made: Callable[[Any], Tool] = eval(declaration, names | {"tool": tool, "rule": rule, "find_refund": rule})
     return made(pay)
 
 
@@ -224,3 +226,13 @@ def test_a_read_that_declares_an_effect_is_named_by_file_and_word(tmp_path: Path
 def test_no_other_name_is_answered() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Braker'"):
         _ = playbook.Braker  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/adding-a-tool.md"])
+def test_what_the_pages_show_can_be_pasted(page: str) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), flags=re.DOTALL)
+    shown = [block[block.index("@tool(") :].partition("\n)\n")[0] + "\n)" for block in blocks if "@tool(" in block]
+
+    assert shown
+    for declaration in shown:
+        assert pasted(f"\n\n{declaration}").effect is Effect.WRITE
