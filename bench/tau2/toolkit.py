@@ -10,7 +10,7 @@ from typing import Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, JsonValue, create_model
 
-from ballast.playbook import Effect, Tool, ToolContext, ToolFailed, tool
+from ballast.playbook import Read, Tool, ToolContext, ToolFailed, Write, tool
 from bench.tau2.downstream import DOWNSTREAMS, Downstream, Refused
 from bench.tau2.environments import domain_module, toolkits
 
@@ -41,29 +41,31 @@ def domain_tools(
     for requestor, toolkit in toolkits(domain_module(domain).get_environment()).items():
         for name, theirs in toolkit.get_tools().items():
             # tau2's ``generic`` and ``think`` change nothing: reads.
-            policy: dict[str, Any] = {"effect": Effect.READ}
+            effect: Read | Write = Read()
             if toolkit.tool_type(name).value == "write":
-                policy = {"effect": Effect.WRITE, "honours_key": name in honours_key}
-                policy |= {"verify": _asking(domain, (verify or {}).get(name))}
-                policy |= {"repeat": "allow" if repeatable(requestor) else "once"}
-            made[name] = _as_ballast_tool(domain, theirs, policy)
+                effect = Write(
+                    verify=_asking(domain, (verify or {}).get(name)),
+                    honours_key=name in honours_key,
+                    repeat="allow" if repeatable(requestor) else "once",
+                )
+            made[name] = _as_ballast_tool(domain, theirs, effect)
     return made
 
 
-def _as_ballast_tool(domain: str, made: Any, policy: Mapping[str, Any]) -> Tool:
+def _as_ballast_tool(domain: str, made: Any, effect: Read | Write) -> Tool:
     """Wrap one ``tau2.environment.tool.Tool``."""
 
     def call(args: BaseModel, ctx: ToolContext) -> JsonValue:
-        return _requested(_downstream(domain, ctx), made.name, args.model_dump(), _key_of(policy, ctx))
+        return _requested(_downstream(domain, ctx), made.name, args.model_dump(), _key_of(effect, ctx))
 
     call.__name__ = call.__qualname__ = made.name
     call.__doc__ = "\n\n".join(text for text in (made.short_desc, made.long_desc) if text)
     call.__annotations__ = {"args": closed_model(made.name, made.params), "ctx": ToolContext, "return": JsonValue}
-    return tool(**policy)(call)
+    return tool(effect=effect)(call)
 
 
-def _key_of(policy: Mapping[str, Any], ctx: ToolContext) -> str | None:
-    return ctx.idempotency_key if policy.get("honours_key") else None
+def _key_of(effect: Read | Write, ctx: ToolContext) -> str | None:
+    return ctx.idempotency_key if isinstance(effect, Write) and effect.honours_key else None
 
 
 def _asking(domain: str, verify: Verify | None) -> Callable[[Any, ToolContext], JsonValue] | None:

@@ -234,7 +234,7 @@ def wants(question: Question, run: Run, playbook: Playbook) -> Wanted:
     """Return what the tool of the call behind ``question`` wants. Of what is no approval: nothing."""
     state = run.call(question.turn, question.index) if question.kind == "approval" else None
     tool = playbook.tools.get(state.call.tool) if state is not None else None
-    return Wanted() if tool is None else Wanted(tool.approvers, tool.approvals)
+    return Wanted() if tool is None else Wanted(tool.approval.approvers, tool.approval.people)
 
 
 def _given(question: Question, number: int, by: str, comment: str, given: int) -> ApprovalGiven:

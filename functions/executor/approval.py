@@ -33,7 +33,6 @@ from ballast.folds.opening import renewed
 from ballast.log.events import ApprovalAnswered, ApprovalNeeded, ApprovalVoid, Approved
 from ballast.money.amounts import dollars
 from ballast.playbook import Effect, OnUnanswered, ToolFailed
-from ballast.playbook.approval import why_the_rule_asks
 from ballast.playbook.defect import ask, ran
 from ballast.playbook.policy import policy_version
 from functions.executor.attempt import Attempt, differing
@@ -168,12 +167,12 @@ def _not_what_was_approved(attempt: Attempt, answer: ApprovalAnswered) -> list[s
 
     What people were asked is in the log, where others than the executor could have put it.
     """
-    group = attempt.tool.approvers
+    group = attempt.tool.approval.approvers
     approvals = answer.approvals or (Approved(by=str(answer.by)),)
     given = how_many(one.by for one in approvals if group is None or one.group == group)
     seen = answer.call_sha256
     other_call = seen is not None and not attempt.was_shown(seen, changed=answer.changes_arguments)
-    return ["approvals"] * (given < attempt.tool.approvals) + ["call"] * other_call
+    return ["approvals"] * (given < attempt.tool.approval.people) + ["call"] * other_call
 
 
 def _void(
@@ -250,7 +249,7 @@ def _nobody_answered(attempt: Attempt, latest: ApprovalRound) -> ApprovalRound:
 
 
 def _unanswered(attempt: Attempt, latest: ApprovalRound) -> CallOutcome:
-    choice = attempt.tool.on_unanswered or attempt.playbook.agent.on_unanswered
+    choice = OnUnanswered(attempt.tool.approval.on_unanswered or attempt.playbook.agent.on_unanswered)
     if choice is OnUnanswered.PARK and not latest.parked:
         asked_because = latest.needed.why if latest.needed is not None else ()
         why = asked_because or why_a_person_must_approve(attempt)
@@ -274,8 +273,8 @@ def _ask(attempt: Attempt, number: int, why: Sequence[str], binding: Binding, *,
         arguments=attempt.state.call.arguments,
         proposed_sha256=attempt.proposed_sha256,
         why=tuple(attempt.cut(one) for one in why),
-        approvals=attempt.tool.approvals,
-        approvers=attempt.tool.approvers,
+        approvals=attempt.tool.approval.people,
+        approvers=attempt.tool.approval.approvers,
         binding=binding.recorded,
         parked=parked,
     )
@@ -307,9 +306,9 @@ def _denied(message: str) -> CallOutcome:
 
 
 def _own_rule(attempt: Attempt) -> str | None:
-    """The tool's ``approve_if``."""
+    """The tool's own rule: ``Approval.if_``."""
     tool = attempt.tool
-    return why_the_rule_asks(tool.approve_if, tool.name, attempt.args, attempt.request, attempt.so_far)
+    return tool.approval.why(tool.name, attempt.args, attempt.request, attempt.so_far)
 
 
 def _no_room(attempt: Attempt) -> str | None:
@@ -451,7 +450,7 @@ def same_call(asked: Binding | None, answer: ApprovalAnswered, call: ToolCall) -
 
 
 def _precondition(attempt: Attempt) -> Any:
-    rule, name = attempt.tool.precondition, attempt.tool.name
+    rule, name = attempt.tool.approval.precondition, attempt.tool.name
     if rule is None:
         return None
 

@@ -30,7 +30,7 @@ from ballast.aws_errors import consequences
 from ballast.contracts.said import said
 from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
-from ballast.playbook import Breaker, Tool, ToolContext, ToolFailed
+from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
 from ballast.playbook.defect import ends_the_process
 from ballast.runtime import Runtime
 from functions.executor.record import CallOutcome
@@ -107,9 +107,9 @@ class Downstreams:
 
     def ready(self, tool: Tool, args: Any, context: ToolContext) -> Callable[[], Any]:
         """Return the tool, ready to be run once; its time is the context's."""
-        return partial(self.call, tool.policy.breaker, context.timeout_s, tool.function, args, context)
+        return partial(self.call, tool.circuit, context.timeout_s, tool.function, args, context)
 
-    def call(self, breaker: Breaker | None, seconds: float | None, function: Callable[..., T], *given: Any) -> T:
+    def call(self, circuit: Circuit | None, seconds: float | None, function: Callable[..., T], *given: Any) -> T:
         """Return ``function(*given)``, or raise ``CircuitOpen`` without calling it.
 
         Raises what the function raises, ``TimedOut`` after so many ``seconds`` (None: no limit), and ``Broken`` for
@@ -137,7 +137,7 @@ class Downstreams:
                 note(broken)
                 raise broken from problem
 
-        if breaker is None:
+        if circuit is None:
             return begin()
         from aws_lambda_powertools.utilities.circuit_breaker import (
             CircuitBreakerConfig,
@@ -146,20 +146,20 @@ class Downstreams:
         )
 
         config = CircuitBreakerConfig(
-            failure_threshold=breaker.failures,
-            recovery_timeout=breaker.recovery_s,
+            failure_threshold=circuit.failures,
+            recovery_timeout=circuit.recovery_s,
             success_threshold=1,  # one probe: the next calls may come to other processes
             ignored_exceptions=(ToolFailed, SettingInvalid),
         )
         self._made = self._made or self._make_store()
-        guarded: Callable[[], T] = circuit_breaker(f"circuit#{breaker.name}", self._made, config=config)(begin)
+        guarded: Callable[[], T] = circuit_breaker(f"circuit#{circuit.name}", self._made, config=config)(begin)
         try:
             return guarded()
         except CircuitBreakerOpenError:
             if begun:
                 raise
             raise CircuitOpen(
-                f"{breaker.name} failed too often and is left alone for a while. Nothing was executed."
+                f"{circuit.name} failed too often and is left alone for a while. Nothing was executed."
             ) from None
 
 

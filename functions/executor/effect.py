@@ -1,7 +1,7 @@
 """An effect happens once, or is known to be unknown. It is never blindly repeated.
 
 ``Effects.carry_out`` is the whole of it: intend ─▶ run the tool, within its circuit and its time ─▶ classify what came
-─▶ record. A read goes straight through; a write goes through under the lease of its key (``Write.attempted``)::
+─▶ record. A read goes straight through; a write goes through under the lease of its key (``WriteAttempt.attempted``)::
 
     any attempt     run ─ returned ──────────────────────────▶ ok │ failed, where the tool says so
                         ├ nothing was done (it says so) ─────▶ try again; without a way to resolve: failed
@@ -93,13 +93,13 @@ class Effects:
         ``AttemptInProgress`` while another attempt may be at work, ``RetryLater`` where to try again.
         """
         started, tool, key = self.clock(), attempt.tool, attempt.idempotency_key
-        seconds = seconds_for(tool.policy.timeout_s, lambda_context)
+        seconds = seconds_for(tool.limits.timeout_s, lambda_context)
         context, invocation = replace(attempt.context, timeout_s=seconds), lambda_context.aws_request_id
         if tool.effect is Effect.READ:
             return self._record(attempt, self._read(attempt, context, invocation), started)
         now_ms = int(self.clock().timestamp() * 1000)
         lease_ms = now_ms + lambda_context.get_remaining_time_in_millis()
-        write = Write(self.log, self.downstreams, attempt, context, invocation, now_ms, lease_ms)
+        write = WriteAttempt(self.log, self.downstreams, attempt, context, invocation, now_ms, lease_ms)
         under_lease = write.attempted if given_up is None else partial(write.left, given_up)
         try:
             kept = self.once.run(key, under_lease, lambda_context)
@@ -212,7 +212,7 @@ class Effects:
 
 
 @dataclass(frozen=True)
-class Write:
+class WriteAttempt:
     """One attempt at a write.
 
     context     what the tool gets, with its time
@@ -502,7 +502,7 @@ def fitted(attempt: Attempt, outcome: CallOutcome) -> CallOutcome:
     if outcome.status != "ok":
         return outcome
     tool, result = attempt.tool, outcome.result
-    problem = too_large(result, max_bytes=tool.result_bytes, max_depth=tool.depth)
+    problem = too_large(result, max_bytes=tool.limits.result_bytes, max_depth=tool.limits.depth)
     if problem is None:
         return outcome
     if tool.effect is Effect.READ:

@@ -2,12 +2,12 @@
 
 ::
 
-    windows have room ─▶ reserved ─▶ approve_if sees what was moved so far ─ asks ─▶ returned, until people answered
-                                                                        └ goes on ─▶ begun ─▶ the tool ─▶ settled
+    windows have room ─▶ reserved ─▶ Approval.if_ sees what was moved so far ─ asks ─▶ returned, until people answered
+                                                                          └ goes on ─▶ begun ─▶ the tool ─▶ settled
     no room ─▶ MoveRefused; with on_full: ask a person is asked first, and then it is refused all the same, unless an
                operator raised the ceiling meanwhile
 
-Reserved before ``approve_if`` looks, so that of two calls at once one at least sees the other. Returned while people
+Reserved before ``Approval.if_`` looks, so that of two calls at once one at least sees the other. Returned while people
 are asked: the windows that count are those of the time when the money moves. A tool without ``moves`` sends nothing.
 """
 

@@ -11,7 +11,7 @@ Kept for 45 days, longer than any run lives. What is not here is not known: then
 
 ``Once`` runs a write at most once per key, through Powertools' idempotency utility. Know its window: a record says
 INPROGRESS until the first attempt ends or its lease (the Lambda's remaining time) runs out. After that a second attempt
-runs the function again, and the function itself must know that it is not the first (``effect.Write``)::
+runs the function again, and the function itself must know that it is not the first (``effect.WriteAttempt``)::
 
     attempt 1  ──INPROGRESS──▶ effect ──▶ COMPLETED            the normal case
     attempt 2               └▶ AttemptInProgress (retry)       while 1 still runs

@@ -150,7 +150,7 @@ def last_rejection(attempt: Attempt) -> Rejection | None:
     A read that nobody is ever asked about costs no look at the run. The rollback undoes what happened.
     """
     tool = attempt.tool
-    plain = tool.effect is Effect.READ and tool.taint == "allow" and tool.approve_if is None
+    plain = tool.effect is Effect.READ and tool.taint == "allow" and tool.approval.if_ is None
     if attempt.state.planner is Planner.ROLLBACK or (plain and attempt.cost_microusd is None and tool.moves is None):
         return None
     return attempt.history.run.rejected_before(attempt.at, attempt.state.call, attempt.playbook.identity)

@@ -324,7 +324,7 @@ def test_nothing_that_is_forged_acts_or_gives_money_back(what: str, cloud: Local
     # All stages of all kinds are a quarter of an hour's work: FORGED=all.
     number = list(FORGED).index(what)
     for place, stage in enumerate(STAGES):
-        if os.environ.get("FORGED") != "all" and (place + number) % 4:
+        if os.environ.get("FORGED") != "all" and (place + number) % 8:
             continue
         played = Played(cloud, FORGED[what], stage)
         verdict = played.verdict

@@ -18,7 +18,7 @@ from bench.tau2.judge import EQUAL, UNKNOWN, WRONG, Verdict
 from bench.tau2.memory import Clock, virtual_time
 from bench.tau2.player import Played, Player, plans_of
 from functions.executor import effect
-from functions.executor.effect import Write
+from functions.executor.effect import WriteAttempt
 from functions.executor.record import Once
 
 #: The effect happened, and the first attempt left nothing behind that says so.
@@ -137,7 +137,7 @@ def test_a_key_that_is_promised_and_not_sent_makes_the_write_twice(
 def test_a_verify_that_always_says_it_happened_loses_a_write_that_did_not(
     monkeypatch: pytest.MonkeyPatch, anew: Callable[..., Played]
 ) -> None:
-    monkeypatch.setattr(Write, "verify", lambda self: "It happened.")
+    monkeypatch.setattr(WriteAttempt, "verify", lambda self: "It happened.")
 
     assert anew("telecom", ROAMING, 2, Fault.CRASH_BEFORE).protocol.came == WRONG
 

@@ -255,7 +255,7 @@ def test_whatever_the_template_takes_can_be_read(name: str, data: st.DataObject)
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name.endswith("Pattern")])
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_whatever_expression_is_taken_here_can_be_used(name: str, data: st.DataObject) -> None:
     pieces = [*"ab-]^[()|*+?.\\:={},2$ ", "(?P<tenant>", "(?:", "[^", r"\w", "[a-z]", "{2,3}", "(?P<g>", ")", "]"]

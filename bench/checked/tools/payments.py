@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Effect, Grounded, ToolContext, tool
+from ballast.playbook import Grounded, Read, ToolContext, Write, tool
 
 
 class Payment(BaseModel):
@@ -33,25 +33,26 @@ def _not_too_much(args: Payment, _: RunRequest) -> str | None:
     return "amount_usd: at most 100." if args.amount_usd > 100 else None
 
 
-@tool(effect=Effect.READ, validate=_not_too_much)
+@tool(effect=Read(), validate=_not_too_much)
 def quote_payment(args: Payment, ctx: ToolContext) -> Paid:
     """Say what a payment would come to."""
     return Paid(order_id=args.order_id, amount_usd=args.amount_usd)
 
 
-@tool(effect=Effect.WRITE, validate=_not_too_much, repeat="allow", honours_key=True)
+@tool(effect=Write(honours_key=True, repeat="allow"), validate=_not_too_much)
 def make_payment(args: Payment, ctx: ToolContext) -> Paid:
     """Make a payment."""
     return Paid(order_id=args.order_id, amount_usd=args.amount_usd)
 
 
 @tool(
-    effect=Effect.WRITE,
+    effect=Write(
+        honours_key=True,
+        repeat="allow",
+        moves=lambda args, _: args.amount_usd,
+        moves_key=lambda args, _: args.email,
+    ),
     validate=_not_too_much,
-    repeat="allow",
-    honours_key=True,
-    moves=lambda args, _: args.amount_usd,
-    moves_key=lambda args, _: args.email,
 )
 def pay_out(args: Payment, ctx: ToolContext) -> Paid:
     """Make a payment that the ceilings on the business's own money count."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ballast.playbook import Effect, ToolContext, tool
+from ballast.playbook import Read, ToolContext, tool
 
 
 class Slowly(BaseModel):
@@ -16,7 +16,7 @@ class Slowly(BaseModel):
     seconds: Annotated[float, Field(ge=0, le=30)]
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def slow_page(args: Slowly, ctx: ToolContext) -> str:
     """Fetch one page, slowly."""
     time.sleep(args.seconds)

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Change, Effect, RunSoFar, ToolContext, ToolFailed, tool
+from ballast.playbook import Approval, Change, RunSoFar, ToolContext, ToolFailed, Write, tool
 
 APPROVAL_ABOVE = Decimal(100)
 
@@ -34,15 +34,16 @@ def _asks(args: Pay, _: RunRequest, run: RunSoFar) -> bool:
 
 
 @tool(
-    effect=Effect.WRITE,
-    undo="take_back",
-    undo_arguments=lambda _, result: {"payment_id": result["payment_id"]},
-    honours_key=True,
-    repeat="allow",
-    moves=lambda args, _: args.amount,
-    moves_key=lambda args, _: args.customer,
-    undo_gives_back=True,
-    approve_if=_asks,
+    effect=Write(
+        undo="take_back",
+        undo_arguments=lambda _, result: {"payment_id": result["payment_id"]},
+        undo_gives_back=True,
+        honours_key=True,
+        repeat="allow",
+        moves=lambda args, _: args.amount,
+        moves_key=lambda args, _: args.customer,
+    ),
+    approval=Approval(if_=_asks),
 )
 def pay(args: Pay, ctx: ToolContext) -> Paid:
     """Pay once per key."""
@@ -59,11 +60,8 @@ def pay(args: Pay, ctx: ToolContext) -> Paid:
 
 
 @tool(
-    effect=Effect.WRITE,
-    repeat="allow",
-    moves=lambda args, _: args.amount,
-    moves_key=lambda args, _: args.customer,
-    approve_if=_asks,
+    effect=Write(repeat="allow", moves=lambda args, _: args.amount, moves_key=lambda args, _: args.customer),
+    approval=Approval(if_=_asks),
 )
 def pay_blindly(args: Pay, ctx: ToolContext) -> Paid:
     """Pay; where the answer is lost, nobody knows whether it happened."""
@@ -82,7 +80,7 @@ class TakeBack(BaseModel):
     payment_id: str
 
 
-@tool(effect=Effect.WRITE, honours_key=True)
+@tool(effect=Write(honours_key=True))
 def take_back(args: TakeBack, ctx: ToolContext) -> Paid:
     """Undo a payment."""
     item = {"note_id": {"S": f"back#{args.payment_id}"}}

@@ -4,7 +4,7 @@ import hashlib
 
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Effect, ToolContext, tool
+from ballast.playbook import Read, ToolContext, tool
 
 RESULT_BYTES = 2_048
 
@@ -17,7 +17,7 @@ class Page(BaseModel):
     number: int
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def fetch_page(args: Page, ctx: ToolContext) -> str:
     """Fetch one page of text."""
     # Hex digests do not compress to nothing, as a repeated letter would.

@@ -11,7 +11,7 @@ from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid, SchemaViolation, TooLarge
 from ballast.log.events import PlanDecided
-from ballast.playbook import Effect, Playbook, Tool, ToolContext, tool
+from ballast.playbook import Approval, Playbook, Tool, ToolContext, Write, tool
 from functions.executor.execute import build
 from tests.functions.approvals import answered, asks
 from tests.functions.stack import Stack
@@ -31,9 +31,12 @@ def tools_of(model: Any, done: list[Any]) -> dict[str, Tool]:
 
     for function in (act, take_back):
         function.__annotations__["args"] = model
-    writes: dict[str, Any] = {"effect": Effect.WRITE, "honours_key": True, "taint": "allow"}
-    undo = tool(**writes)(take_back)
-    made = tool(**writes, undo="take_back", on_rollback="undo", approve_if=lambda _, __: "always")(act)
+    undo = tool(effect=Write(honours_key=True), taint="allow")(take_back)
+    made = tool(
+        effect=Write(undo="take_back", honours_key=True, on_rollback="undo"),
+        approval=Approval(if_=lambda _, __: "always"),
+        taint="allow",
+    )(act)
     return {"act": made, "take_back": undo}
 
 

@@ -7,7 +7,7 @@ import pytest
 from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenError
 
 from ballast.errors import RetryLater
-from ballast.playbook import Breaker
+from ballast.playbook import Circuit
 from functions.executor.downstream import CircuitOpen, Downstreams
 from tests.functions.cloud import client
 from tests.functions.executor.provider import MODULES, errors, raised
@@ -81,9 +81,9 @@ def test_whatever_a_client_raises_is_a_failure_of_the_downstream(writes: Stack, 
         forget()
         for _ in range(2):
             with pytest.raises(Exception):  # noqa: B017, PT011  whatever it is
-                downstreams.call(Breaker("carrier", failures=2), None, _raise, raised(kind))
+                downstreams.call(Circuit("carrier", failures=2), None, _raise, raised(kind))
         with pytest.raises(CircuitOpen):
-            downstreams.call(Breaker("carrier", failures=2), None, lambda: "never")
+            downstreams.call(Circuit("carrier", failures=2), None, lambda: "never")
 
 
 def test_the_breaker_of_a_client_is_not_ours(writes: Stack) -> None:
@@ -92,10 +92,10 @@ def test_the_breaker_of_a_client_is_not_ours(writes: Stack) -> None:
 
     for _ in range(2):
         with pytest.raises(CircuitBreakerOpenError, match="the client"):
-            downstreams.call(Breaker("carrier", failures=2), None, _raise, theirs)
+            downstreams.call(Circuit("carrier", failures=2), None, _raise, theirs)
 
     with pytest.raises(CircuitOpen):  # it counts as any other error
-        downstreams.call(Breaker("carrier", failures=2), None, lambda: "never")
+        downstreams.call(Circuit("carrier", failures=2), None, lambda: "never")
 
 
 def test_after_a_while_one_call_probes_and_closes_it(writes: Stack) -> None:

@@ -10,7 +10,7 @@ from ballast.errors import SettingInvalid
 from ballast.playbook import ToolFailed
 from bench.tau2.workflow import DEFINITION
 from functions.executor.attempt import Attempt
-from functions.executor.effect import TRIES, Write
+from functions.executor.effect import TRIES, WriteAttempt
 from functions.executor.record import CallOutcome
 from tests.functions.executor.provider import LEASE_S, MODULES, Desk, PaymentsSdkError, Provider, desk, errors, raised
 
@@ -177,10 +177,10 @@ def test_a_doubt_that_cannot_be_recorded_does_not_end_the_lease(
 def test_without_the_wait_the_planner_is_told_what_is_not_true_and_pays_twice(
     payments: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def at_once(self: Write, problem: str) -> CallOutcome:
+    def at_once(self: WriteAttempt, problem: str) -> CallOutcome:
         return self._found_at_once() or CallOutcome("failed", message=f"{problem} It did not happen.")
 
-    monkeypatch.setattr(Write, "_in_doubt", at_once)
+    monkeypatch.setattr(WriteAttempt, "_in_doubt", at_once)
 
     assert payments.play("pay_verified", lost(payments, "pay_verified", 5.0)).wrong == "paid 2 times: ['failed', 'ok']"
 

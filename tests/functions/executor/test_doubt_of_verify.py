@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Effect, Tool, tool
+from ballast.playbook import Tool, Write, tool
 from functions.executor.downstream import InDoubt, found
 from functions.executor.record import CallOutcome
 from tests.functions.executor.provider import Desk, PaymentsSdkError, Provider, SpeechlessError, desk
@@ -27,7 +27,7 @@ def returning(kind: Any) -> Tool:
         """Act."""
 
     act.__annotations__ = {"args": _Nothing, "ctx": Any, "return": kind}
-    made: Tool = tool(effect=Effect.WRITE)(act)
+    made: Tool = tool(effect=Write())(act)
     return made
 
 

@@ -20,7 +20,7 @@ from ballast.playbook import ToolFailed
 from bench.tau2.memory import NOON
 from bench.tau2.workflow import DEFINITION, ProcessDied
 from functions.executor.attempt import Attempt
-from functions.executor.effect import Write
+from functions.executor.effect import WriteAttempt
 from tests.functions.executor.provider import LEASE_S, Desk, Ended, PaymentsSdkError, Provider, desk
 
 TOOLS = ("pay", "pay_by_key", "pay_verified", "pay_both")
@@ -112,7 +112,7 @@ def test_however_a_payment_goes_wrong_it_is_made_once_and_its_record_is_true(pay
 
 
 def test_without_the_wait_a_payment_is_made_twice(payments: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Write, "_all_over", True)
+    monkeypatch.setattr(WriteAttempt, "_all_over", True)
 
     assert any(moody(payments, seed).wrong for seed in range(200))
 
@@ -216,7 +216,7 @@ def test_an_error_that_nobody_foresaw_does_not_end_the_lease_of_a_tool_that_has_
     def breaks(*_: object) -> object:
         raise RuntimeError("a defect of our own")
 
-    monkeypatch.setattr(Write, "_in_doubt", breaks)
+    monkeypatch.setattr(WriteAttempt, "_in_doubt", breaks)
     provider = Provider(payments.clock, lambda: PaymentsSdkError("lost"), 50.0, by_key=False)
 
     ended = payments.play("pay_verified", provider, draw=lambda: 0.1)

@@ -54,7 +54,7 @@ def refusal(stack: Stack, run_id: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("where", "rule"),
     [
-        *(("validate", "validate"), ("approve_if", "approve_if"), ("precondition", "precondition")),
+        *(("validate", "validate"), ("approval.if_", "approval.if_"), ("precondition", "precondition")),
         *(("cost", "cost_microusd"), ("moves", "moves"), ("moves_key", "moves_key")),
     ],
 )
@@ -83,7 +83,7 @@ def test_a_rule_that_breaks_refuses_the_call_with_its_name_and_its_place(
     assert "4711-0815-99" not in json.dumps(refused)
 
 
-@pytest.mark.parametrize("where", ["validate", "approve_if", "precondition"])
+@pytest.mark.parametrize("where", ["validate", "approval.if_", "precondition"])
 def test_so_does_one_of_a_read(stack: Stack, where: str) -> None:
     run_id = proposed(stack, "look", where=where)
 
@@ -111,14 +111,14 @@ def test_nor_does_it_break_what_else_reads_the_arguments(stack: Stack, touched: 
 
 
 RULES = {
-    **{where: where for where in ("validate", "approve_if", "precondition", "moves", "moves_key")},
+    **{where: where for where in ("validate", "approval.if_", "precondition", "moves", "moves_key")},
     "cost": "cost_microusd",
 }
 RETURNED = ("coroutine", "list", "bytes", "number", "generator", "true", "surrogate")
 #: A text, an answer, or JSON.
 FITS = {
     "validate": ("surrogate",),
-    "approve_if": ("true", "surrogate"),
+    "approval.if_": ("true", "surrogate"),
     "precondition": ("list", "number", "true", "surrogate"),
 }
 
@@ -142,13 +142,13 @@ def test_a_rule_that_returns_what_it_may_not_refuses_the_call_with_its_name_and_
 
 def test_the_next_call_of_the_turn_is_made_all_the_same(stack: Stack) -> None:
     run_id = stack.open()
-    stack.propose(run_id, *({"tool": "act", "arguments": {"where": where}} for where in ("approve_if", "nowhere")))
+    stack.propose(run_id, *({"tool": "act", "arguments": {"where": where}} for where in ("approval.if_", "nowhere")))
 
     assert [stack.execute(run_id, 1, index) for index in (1, 2)] == ["refused", "ok"]
 
 
 def test_its_traceback_is_printed_and_masked(stack: Stack) -> None:
-    stack.execute(proposed(stack, "act", where="approve_if", what="secret", pin="4711-0815-99"))
+    stack.execute(proposed(stack, "act", where="approval.if_", what="secret", pin="4711-0815-99"))
 
     [line] = [line for line in stack.lines() if line.get("error") == "RuntimeError"]
     assert "notes.py" in line["trace"]

@@ -27,8 +27,8 @@ def cause_of(problem: BaseException, **more: Any) -> str:
 @pytest.mark.parametrize(
     ("tool", "arguments"),
     [
-        *(("act", {"where": where, "what": "later"}) for where in ("validate", "approve_if", "precondition")),
-        *(("look", {"where": where, "what": "later"}) for where in ("validate", "approve_if", "precondition")),
+        *(("act", {"where": where, "what": "later"}) for where in ("validate", "approval.if_", "precondition")),
+        *(("look", {"where": where, "what": "later"}) for where in ("validate", "approval.if_", "precondition")),
         *(("act", {"where": where, "what": "later"}) for where in ("cost", "moves")),
         *(("act", {"where": "moves_key", "what": "busy"}), ("act", {"touched": 15}), ("look", {"touched": 15})),
     ],

@@ -22,7 +22,7 @@ from tests.functions.stack import Stack
 
 LEAKY = Path(__file__).parents[1] / "playbooks" / "leaky"
 PLACES = (
-    *("tool", "read", "verify", "result", "approve_if", "validate", "precondition"),
+    *("tool", "read", "verify", "result", "approval.if_", "validate", "precondition"),
     *("moves", "moves_key", "undo_arguments", "cost"),
 )
 SECRETS = (

@@ -24,7 +24,7 @@ TOOL = '''\
 from pathlib import Path
 from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator, model_validator
-from ballast.playbook import Effect, ToolContext, tool
+from ballast.playbook import Approval, ToolContext, Write, tool
 
 class Clock:
     def now(self) -> str:
@@ -46,7 +46,7 @@ class Closed(BaseModel):
 class Pay(Closed):
     VALIDATOR
 
-@tool(effect=Effect.WRITE, taint="allow", honours_key=True, approve_if=lambda args, _: args.invoice == "ask")
+@tool(effect=Write(honours_key=True), approval=Approval(if_=lambda args, _: args.invoice == "ask"), taint="allow")
 def pay(args: Pay, ctx: ToolContext) -> str:
     """Pay an invoice."""
     return args.key

@@ -89,13 +89,13 @@ def too_dear(*_: Any) -> int:
 
 LETS: dict[str, Callable[..., Any]] = {
     "validate": lambda *_: None,
-    "approve_if": lambda *_: False,
+    "approval.if_": lambda *_: False,
     "cost": lambda *_: 1000,
 }
 ENDS: list[tuple[str, Callable[..., Any]]] = [
     ("validate", breaks),
     ("validate", says_no),
-    ("approve_if", breaks),
+    ("approval.if_", breaks),
     ("cost", breaks),
     ("cost", too_dear),
 ]
@@ -196,7 +196,7 @@ def test_a_refusal_whose_attempt_died_before_its_event_is_kept(race: Race, died:
 
 ASKS: dict[str, Callable[..., Any]] = {
     "validate": says_no,
-    "approve_if": breaks,
+    "approval.if_": breaks,
     "cost": breaks,
 }
 
@@ -213,7 +213,7 @@ def test_nobody_is_asked_about_a_call_that_its_record_says_is_refused(
         with pytest.raises(RetryLater):
             race.pay()
     race.rules.clear()
-    race.rules["approve_if"] = lambda *_: True
+    race.rules["approval.if_"] = lambda *_: True
 
     assert race.pay() == "refused"
 
@@ -227,7 +227,7 @@ def test_nobody_is_asked_about_a_call_that_was_given_up(race: Race, monkeypatch:
         without_its_event(patched, ".settled")
         with pytest.raises(RetryLater):
             race.pay(given_up="Lambda.Unknown")
-    race.rules["approve_if"] = lambda *_: True
+    race.rules["approval.if_"] = lambda *_: True
 
     assert race.pay() == "failed"
 
@@ -236,7 +236,7 @@ def test_nobody_is_asked_about_a_call_that_was_given_up(race: Race, monkeypatch:
 
 def test_nobody_is_asked_on_about_a_call_that_was_refused_since(race: Race, monkeypatch: pytest.MonkeyPatch) -> None:
     race.propose(1, "pay_ruled")
-    race.rules["approve_if"] = lambda *_: True
+    race.rules["approval.if_"] = lambda *_: True
     with pytest.raises(ApprovalRequired):
         race.pay()  # and the workflow never hears of it
     race.rules["validate"] = says_no

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Effect, Playbook, ToolContext, tool
+from ballast.playbook import CallLimits, Circuit, Playbook, Read, ToolContext, Write, tool
 from functions.executor.execute import build
 from tests.functions.stack import LambdaDied, Stack
 
@@ -32,12 +32,13 @@ def dies(args: Nothing, ctx: ToolContext) -> str:
     raise LambdaDied
 
 
-@pytest.mark.parametrize("declared", [{}, {"timeout_s": 20}, {"breaker": "shop"}, {"timeout_s": 20, "breaker": "shop"}])
-@pytest.mark.parametrize("effect", [Effect.READ, Effect.WRITE])
+@pytest.mark.parametrize("limits", [CallLimits(), CallLimits(timeout_s=20)])
+@pytest.mark.parametrize("circuit", [None, Circuit("shop")])
+@pytest.mark.parametrize("effect", [Read(), Write()])
 def test_from_the_handler_to_the_tool_there_are_at_most_twelve_frames_of_ours(
-    stack: Stack, effect: Effect, declared: dict[str, Any]
+    stack: Stack, effect: Read | Write, circuit: Circuit | None, limits: CallLimits
 ) -> None:
-    has_only(stack, tool(effect=effect, **declared)(dies))
+    has_only(stack, tool(effect=effect, circuit=circuit, limits=limits)(dies))
     run_id = stack.open()
     stack.propose(run_id, {"tool": "dies", "arguments": {}})
 

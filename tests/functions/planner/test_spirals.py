@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
 from ballast.contracts import CallTools, ToolCall
 from ballast.folds.despair import Rung, notice
-from ballast.playbook import AgentConfig, Effect, FreeText, Grounded, Playbook, tool
+from ballast.playbook import AgentConfig, FreeText, Grounded, Playbook, Write, tool
 from ballast.run import Run
 from functions.planner.despair import circles, verdict
 from tests.functions.endpoint import Endpoint, calls
@@ -51,7 +51,7 @@ def playbook_of(arguments: type[BaseModel], **declared: Any) -> Playbook:
         """Act."""
 
     act.__annotations__["args"] = arguments
-    return Playbook(Path(), AGENT, {"act": tool(effect=Effect.WRITE, **declared)(act)}, {})
+    return Playbook(Path(), AGENT, {"act": tool(effect=Write(**declared))(act)}, {})
 
 
 def steps(playbook: Playbook, make: Make, laps: int = LAPS) -> list[str | None]:

@@ -87,8 +87,8 @@ def test_what_a_customer_gets_above_a_hundred_dollars_a_day_needs_an_approval(
     moved = InWindow(Decimal(0), Decimal(today))
     run = RunSoFar((), Run.of(()).usage, windows=MovedSoFar(Decimal(0), moved, moved, moved))
 
-    assert refund_order.approve_if is not None
-    assert bool(refund_order.approve_if(args, RunRequest(request_id="r", text="x"), run)) is asked
+    assert refund_order.approval.if_ is not None
+    assert bool(refund_order.approval.if_(args, RunRequest(request_id="r", text="x"), run)) is asked
 
 
 def test_the_undo_of_a_write_is_no_write_that_wants_an_undo(playbook: Playbook) -> None:

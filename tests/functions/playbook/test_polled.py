@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Effect, ToolContext, tool
+from ballast.playbook import Read, ToolContext, Write, tool
 
 
 class Job(BaseModel):
@@ -13,17 +13,17 @@ class Job(BaseModel):
 
 
 @pytest.mark.parametrize(
-    ("effect", "repeat", "polled"),
+    ("effect", "polled"),
     [
-        (Effect.READ, None, False),
-        (Effect.READ, "allow", True),
-        (Effect.READ, "once", False),
-        (Effect.WRITE, None, False),
-        (Effect.WRITE, "allow", False),
+        (Read(), False),
+        (Read(repeat="allow"), True),
+        (Read(repeat="once"), False),
+        (Write(), False),
+        (Write(repeat="allow"), False),
     ],
 )
-def test_only_a_read_that_allows_it_is_polled(effect: Effect, repeat: str | None, polled: bool) -> None:
-    @tool(effect=effect, repeat=repeat)
+def test_only_a_read_that_allows_it_is_polled(effect: Read | Write, polled: bool) -> None:
+    @tool(effect=effect)
     def job_status(args: Job, ctx: ToolContext) -> str:
         """Say how far the job is."""
         return "pending"

@@ -18,7 +18,7 @@ from pydantic import AfterValidator, AnyUrl, BaseModel, ConfigDict, StringConstr
 from typing_extensions import TypedDict
 
 from ballast.contracts.secret import Finder
-from ballast.playbook import Effect, Sensitive, ToolContext, tool
+from ballast.playbook import Sensitive, ToolContext, Write, tool
 from ballast.playbook.load import Playbook
 from ballast.playbook.sensitive import sensitive_values
 from ballast.playbook.tool import Tool
@@ -148,7 +148,7 @@ def made(kind: Any) -> Tool:
         return "kept"
 
     keep.__annotations__["args"] = arguments
-    return tool(effect=Effect.WRITE)(keep)
+    return tool(effect=Write())(keep)
 
 
 @pytest.mark.parametrize("case", CASES)

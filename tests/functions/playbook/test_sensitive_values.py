@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from ballast.contracts.secret import MASK, Finder, masked
-from ballast.playbook import Effect, Sensitive, ToolContext, load_playbook, tool
+from ballast.playbook import Read, Sensitive, ToolContext, load_playbook, tool
 from ballast.playbook.load import Playbook
 from ballast.playbook.sensitive import sensitive_values
 
@@ -77,7 +77,7 @@ class Charge(BaseModel):
     tags: dict[str, str] = {}
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def charge(args: Charge, ctx: ToolContext) -> str:
     """Charge."""
     return args.card

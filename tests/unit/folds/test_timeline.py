@@ -265,7 +265,7 @@ _STRANGE = st.recursive(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(runs(max_turns=3), st.data())
 def test_whatever_stands_in_the_bodies_of_a_log_it_has_a_story(story: Story, data: st.DataObject) -> None:
     def spoilt(event: Event) -> Event:

@@ -13,13 +13,13 @@ from ballast.playbook import load_playbook
 from local.cli.stage import package_of, seed_store
 
 TOOL = '''
-from ballast.playbook import Effect, ToolContext, tool
+from ballast.playbook import Read, ToolContext, tool
 from pydantic import BaseModel, ConfigDict
 
 class Nothing(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def greet(args: Nothing, ctx: ToolContext) -> str:
     """Say hello."""
     return "hello"

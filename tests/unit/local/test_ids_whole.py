@@ -107,7 +107,7 @@ words = st.lists(
 )
 
 
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(words, st.sampled_from([" ", ",", ""]), st.integers(40, 120), st.booleans())
 def test_no_line_of_a_trace_breaks_an_id(parts: list[str], between: str, width: int, terminal: bool) -> None:
     text = between.join(f"«{part}»" for part in parts)
@@ -118,7 +118,7 @@ def test_no_line_of_a_trace_breaks_an_id(parts: list[str], between: str, width: 
             assert joined.count(one) == text.count(one)
 
 
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(words, st.sampled_from([" ", ",", "\n"]), st.integers(5, 200))
 def test_what_is_shortened_has_an_id_whole_or_not_at_all(parts: list[str], between: str, limit: int) -> None:
     text = between.join(parts)

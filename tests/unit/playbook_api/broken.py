@@ -6,7 +6,7 @@ LOOK_UP, STATUS = "tools/look_up.py", "fallbacks/order_status.py"
 MODEL = '    model_config = ConfigDict(extra="forbid", frozen=True)\n'
 WRITTEN_AS = r"must be written `def look_up\(args: Model, ctx: ToolContext\)`"
 PAYS = """
-from ballast.playbook import Breaker, Effect, ToolContext, tool
+from ballast.playbook import Circuit, ToolContext, Write, tool
 from pydantic import BaseModel, ConfigDict
 
 
@@ -14,12 +14,12 @@ class Args(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-@tool(effect=Effect.WRITE{pay})
+@tool(effect=Write({pay}){pays})
 def pay(args: Args, ctx: ToolContext) -> None:
     \"\"\"Pay.\"\"\"
 
 
-@tool(effect=Effect.WRITE{cancel})
+@tool(effect=Write(){cancels})
 def cancel(args: Args, ctx: ToolContext) -> None:
     \"\"\"Cancel.\"\"\"
 """
@@ -68,16 +68,20 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
     ),
     (
         "an undo of which nobody could tell what a dead one did",
-        without(STATUS) | {LOOK_UP: PAYS.format(pay=', undo="cancel", on_rollback="undo"', cancel="")},
+        without(STATUS) | {LOOK_UP: PAYS.format(pay='undo="cancel", on_rollback="undo"', pays="", cancels="")},
         "",
         r'pay says on_rollback="undo", but cancel has neither verify nor honours_key',
     ),
     (
-        "a breaker with two opinions",
+        "a circuit with two opinions",
         without(STATUS)
-        | {LOOK_UP: PAYS.format(pay=', breaker="bank"', cancel=', breaker=Breaker("bank", failures=2)')},
+        | {
+            LOOK_UP: PAYS.format(
+                pay="", pays=', circuit=Circuit("bank")', cancels=', circuit=Circuit("bank", failures=2)'
+            )
+        },
         "",
-        r"the tools of breaker bank disagree on its numbers",
+        r"the tools of circuit bank disagree on its numbers",
     ),
     ("no __init__.py", without("__init__.py"), "", r"cannot be imported as a package\. Add an empty __init__\.py"),
     (
@@ -156,28 +160,28 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
     ("arguments without a type", tool_with("args: Args", "args"), LOOK_UP, WRITTEN_AS),
     ("a coroutine", tool_with("def look_up", "async def look_up"), LOOK_UP, WRITTEN_AS),
     ("a generator", tool_with("return {", "yield {"), LOOK_UP, WRITTEN_AS),
-    ("no effect", tool_with("effect=Effect.READ", ""), LOOK_UP, r"missing 1 required keyword-only argument: 'effect'"),
+    ("no effect", tool_with("effect=Read()", ""), LOOK_UP, r"missing 1 required keyword-only argument: 'effect'"),
     (
         "an effect that is none",
-        tool_with("Effect.READ)", "'reed')"),
+        tool_with("Read())", "'reed')"),
         LOOK_UP,
-        r"must be Effect\.READ or Effect\.WRITE, not 'reed'",
+        r"effect must be Read\(\) or Write\(…\), not 'reed'",
     ),
     (
         "a taint that says nothing",
-        tool_with("Effect.READ)", "Effect.READ, taint='maybe')"),
+        tool_with("Read())", "Read(), taint='maybe')"),
         LOOK_UP,
         r'taint must be "approve", "refuse" or "allow", not \'maybe\'',
     ),
     (
         "an outward that is no yes or no",
-        tool_with("Effect.READ)", "Effect.READ, outward='url')"),
+        tool_with("Read())", "Read(outward='url'))"),
         LOOK_UP,
         r"outward must be True or False, not 'url'",
     ),
     (
         "a rule of no parameter",
-        tool_with("Effect.READ)", "Effect.READ, validate=lambda: None)"),
+        tool_with("Read())", "Read(), validate=lambda: None)"),
         LOOK_UP,
         r"validate must take \(args, request\) or \(args, request, run\)",
     ),
@@ -203,7 +207,7 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
     ("two tools of one name", {"tools/other.py": TOOL}, "", r"two tools are named look_up; rename one"),
     (
         "an undo that is no tool",
-        tool_with("Effect.READ)", "Effect.WRITE, undo='put_back')"),
+        tool_with("Read())", "Write(undo='put_back'))"),
         "",
         r"look_up names put_back as its undo",
     ),

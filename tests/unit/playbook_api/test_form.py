@@ -38,7 +38,7 @@ from pydantic import (
 from ballast.contracts import Planner, RunRequest, ToolCall
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid, SchemaViolation
-from ballast.playbook import AgentConfig, Effect, Playbook, Tool, ToolContext, tool
+from ballast.playbook import AgentConfig, CallLimits, Playbook, Tool, ToolContext, Write, tool
 from ballast.playbook.gate import admit_call
 from tests.support.tool_models import CLOSED, MODELS, Known, Level, Mixed, Tree, respelled
 
@@ -51,7 +51,7 @@ def of(model: type[BaseModel]) -> Tool:
         """Act."""
 
     act.__annotations__["args"] = model
-    return tool(effect=Effect.WRITE, argument_bytes=10**6, depth=60)(act)
+    return tool(effect=Write(), limits=CallLimits(argument_bytes=10**6, depth=60))(act)
 
 
 def admitted(playbook: Playbook, made: Tool, arguments: Any) -> BaseModel:

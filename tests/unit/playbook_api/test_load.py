@@ -108,7 +108,7 @@ def test_tools_are_in_the_order_of_their_names(tmp_path: Path) -> None:
 
 
 def test_only_calls_that_all_read_may_run_side_by_side(tmp_path: Path) -> None:
-    write: dict[str, str | None] = {"tools/put.py": TOOL.replace("look_up", "put").replace("READ", "WRITE")}
+    write: dict[str, str | None] = {"tools/put.py": TOOL.replace("look_up", "put").replace("Read()", "Write()")}
     playbook = load_playbook(written(tmp_path / "desk_of_a_test", write))
 
     assert playbook.tools["put"].effect is Effect.WRITE

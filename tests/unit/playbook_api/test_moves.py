@@ -7,7 +7,7 @@ import pytest
 
 from ballast.errors import PlaybookInvalid
 from ballast.money.moves import Ceilings
-from ballast.playbook import Effect, RunSoFar, ToolContext, load_playbook, tool
+from ballast.playbook import RunSoFar, ToolContext, Write, load_playbook, tool
 from ballast.run import Run
 from tests.unit.playbook_api.test_tool import Args
 from tests.unit.playbook_api.written import agent_with, written
@@ -19,7 +19,7 @@ def declared(**more: Any) -> Any:
     def pay(args: Args, ctx: ToolContext) -> None:
         """Pay."""
 
-    return tool(**{"effect": Effect.WRITE} | more)(pay)
+    return tool(effect=Write(**more))(pay)
 
 
 def amount(args: Any, _: Any) -> Any:
@@ -29,9 +29,8 @@ def amount(args: Any, _: Any) -> Any:
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({"moves": 5}, r"moves is a function of \(args, request\)"),
+        ({"moves": 5}, r"effect\.moves is a function of \(args, request\)"),
         ({"moves": amount, "moves_key": "customer_id"}, "moves_key one of"),
-        ({"moves": amount, "effect": Effect.READ}, "only a write moves money"),
         ({"moves": amount, "undo_gives_back": True}, 'undo_gives_back=True needs undo="'),
         ({"moves_key": amount}, "need moves="),
         ({"undo_gives_back": True, "undo": "other"}, "need moves="),
@@ -82,5 +81,5 @@ def test_a_rule_that_may_not_see_the_windows_is_told_who_may() -> None:
 
     assert run.moved == 0
     for name in ("customer", "tenant", "everyone"):
-        with pytest.raises(LookupError, match="approve_if of a tool with moves"):
+        with pytest.raises(LookupError, match=r"approval\.if_ of a tool with moves"):
             getattr(run, name)

@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from ballast.errors import PlaybookInvalid, SchemaViolation
-from ballast.playbook import Effect, Tool, ToolContext, fallback, tool
+from ballast.playbook import Approval, Read, Tool, ToolContext, Write, fallback, tool
 
 
 class Args(BaseModel):
@@ -34,7 +34,7 @@ def made(returns: Any, result: Any = None) -> Tool:
         return result
 
     pay.__annotations__["return"] = returns
-    return tool(effect=Effect.WRITE)(pay)
+    return tool(effect=Write())(pay)
 
 
 def test_the_model_reads_the_docstring_and_the_schema_of_the_arguments() -> None:
@@ -98,7 +98,7 @@ def test_a_model_that_cannot_be_a_json_schema_is_refused_when_it_is_loaded() -> 
     with pytest.raises(
         PlaybookInvalid, match=r"call_back .*Holds cannot become a JSON schema: .*Use types that JSON has"
     ):
-        tool(effect=Effect.READ)(call_back)
+        tool(effect=Read())(call_back)
 
 
 @pytest.mark.parametrize("returns", [Callable[[], str], Holds, list[Holds]], ids=str)
@@ -110,16 +110,16 @@ def test_a_return_type_that_cannot_be_json_is_refused_when_it_is_loaded(returns:
 @pytest.mark.parametrize(
     ("effect", "more", "taint"),
     [
-        (Effect.WRITE, {}, "approve"),
-        (Effect.READ, {}, "allow"),
-        (Effect.READ, {"outward": True}, "approve"),
-        (Effect.READ, {"outward": True, "taint": "refuse"}, "refuse"),
-        (Effect.READ, {"outward": True, "taint": "allow"}, "allow"),
-        (Effect.WRITE, {"taint": "allow"}, "allow"),
+        (Write(), {}, "approve"),
+        (Read(), {}, "allow"),
+        (Read(outward=True), {}, "approve"),
+        (Read(outward=True), {"taint": "refuse"}, "refuse"),
+        (Read(outward=True), {"taint": "allow"}, "allow"),
+        (Write(), {"taint": "allow"}, "allow"),
     ],
 )
 def test_a_read_that_leaves_the_house_has_the_taint_of_a_write(
-    effect: Effect, more: dict[str, Any], taint: str
+    effect: Read | Write, more: dict[str, Any], taint: str
 ) -> None:
     def open_page(args: Args, ctx: ToolContext) -> str:
         """Open a page."""
@@ -155,7 +155,10 @@ def plainly(*_: Any) -> Any:
 
 
 NOT_PLAIN = [awaited, stepped, streamed, Awaited(), Inherited(), Inherited().rule, functools.partial(awaited, 1)]
-RULES = ("validate", "approve_if", "precondition", "cost_microusd", "moves", "moves_key", "undo_arguments", "verify")
+RULES = (
+    *("validate", "approval.if_", "approval.precondition", "cost_microusd"),
+    *("effect.moves", "effect.moves_key", "effect.undo_arguments", "effect.verify"),
+)
 
 
 def declared(rule: str, function: Any) -> Tool:
@@ -163,8 +166,15 @@ def declared(rule: str, function: Any) -> Tool:
         """Pay an order."""
         return ""
 
-    beside = {"moves": plainly} if rule == "moves_key" else {}
-    return tool(effect=Effect.WRITE, **{**beside, rule: function})(pay)  # type: ignore[arg-type]
+    said, _, field = rule.rpartition(".")
+    beside: dict[str, Any] = {"moves_key": {"moves": plainly}, "undo_arguments": {"undo": "x"}}.get(field, {})
+    match said:
+        case "effect":
+            return tool(effect=Write(**beside, **{field: function}))(pay)
+        case "approval":
+            return tool(effect=Write(), approval=Approval(**{"if_": None, field: function}))(pay)
+        case _:
+            return tool(effect=Write(), **{field: function})(pay)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("function", NOT_PLAIN)
@@ -198,7 +208,7 @@ async def streamed_tool(args: Args, ctx: ToolContext) -> AsyncIterator[str]:
 @pytest.mark.parametrize("function", [awaited_tool, stepped_tool, streamed_tool])
 def test_so_is_a_tool_that_nobody_would_run(function: Any) -> None:
     with pytest.raises(PlaybookInvalid, match="must be written"):
-        tool(effect=Effect.READ)(function)
+        tool(effect=Read())(function)
 
 
 @pytest.mark.parametrize("function", [awaited, streamed, plainly])

@@ -11,7 +11,7 @@ intents:
   order_status: {limits: {turns: 3}}
 """
 TOOL = '''\
-from ballast.playbook import Effect, ToolContext, tool
+from ballast.playbook import Read, ToolContext, Write, tool
 from pydantic import BaseModel, ConfigDict
 
 
@@ -20,7 +20,7 @@ class Args(BaseModel):
     order_id: str
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def look_up(args: Args, ctx: ToolContext) -> dict[str, str]:
     """Look up an order."""
     return {"id": args.order_id}

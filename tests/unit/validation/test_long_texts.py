@@ -80,7 +80,7 @@ def texts(most: int) -> st.SearchStrategy[str]:
     return pairs.map(lambda made: "".join(word + gap for word, gap in made))
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(wanted=texts(4), before=texts(6), after=texts(6), with_it=st.booleans())
 def test_all_places_at_once_are_judged_as_one_after_the_other(
     wanted: str, before: str, after: str, with_it: bool

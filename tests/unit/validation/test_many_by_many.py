@@ -213,7 +213,7 @@ def test_an_index_finds_what_a_look_at_each_text_finds(value: Any, kind: Kind | 
     ]
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(wanted=texts(5), some=st.lists(texts(7), max_size=4), with_it=st.booleans())
 def test_words_are_found_as_in_each_text(wanted: str, some: list[str], with_it: bool) -> None:
     mine = tokens(even(wanted))

@@ -51,7 +51,7 @@ def schemas() -> st.SearchStrategy[dict[str, Any]]:
 
 
 @given(schemas(), VALUES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_it_decides_as_json_schema_does(schema: dict[str, Any], value: Any) -> None:
     assert schema_complaint(schema) is None
 

@@ -32,7 +32,7 @@ from typing_extensions import TypedDict
 
 from ballast.contracts.secret import MASK, Finder, masked
 from ballast.errors import PlaybookInvalid
-from ballast.playbook import Effect, Sensitive, ToolContext, Untrusted, load_playbook, tool
+from ballast.playbook import Read, Sensitive, ToolContext, Untrusted, load_playbook, tool
 from ballast.playbook.sensitive import _marked as sensitive_in
 from ballast.validation import Grounded, has_mark, lost_marks
 from ballast.validation.marks import leaves
@@ -288,7 +288,7 @@ def test_the_tool_is_refused_when_it_is_made_and_the_remedy_named() -> None:
         raise NotImplementedError
 
     with pytest.raises(PlaybookInvalid, match=r"look.*result's field model\.pin \(Sensitive.*Put the mark on"):
-        tool(effect=Effect.READ)(look)
+        tool(effect=Read())(look)
 
 
 def test_a_serializer_on_the_marked_field_itself_keeps_the_mark() -> None:

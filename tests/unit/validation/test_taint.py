@@ -336,7 +336,7 @@ STEPS = st.lists(
 
 
 @given(PLANTED, st.sampled_from(["mail", "web", "failure"]), STEPS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_no_write_has_a_planted_value_without_a_person_whatever_the_path(
     value: str, door: str, steps: list[tuple[str, list[int]]]
 ) -> None:
@@ -364,7 +364,7 @@ AMOUNTS = st.lists(st.integers(1, 99_999).map(lambda cents: Decimal(cents) / 100
 
 
 @given(AMOUNTS, st.lists(st.tuples(st.integers(0, 99), st.integers(0, 99)), max_size=4), st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_write_moves_an_amount_that_comes_of_planted_ones(
     planted: list[Decimal], sums: list[tuple[int, int]], bare: bool
 ) -> None:

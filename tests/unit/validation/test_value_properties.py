@@ -112,7 +112,7 @@ def test_emails_are_equal_where_they_are_whole(mine: str, theirs: str, upper: bo
 
 
 @given(st.text())
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_any_text_can_be_read_and_holds_itself(text: str) -> None:
     leaf = Leaf(text)
     known = (leaf.tokens, leaf.numbers, leaf.emails, leaf.phones)
@@ -122,6 +122,6 @@ def test_any_text_can_be_read_and_holds_itself(text: str) -> None:
 
 
 @given(st.text())
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_evening_a_text_twice_is_evening_it_once(text: str) -> None:
     assert tokens(even(even(text))) == tokens(even(text))

@@ -3,24 +3,38 @@
 Imports contracts, errors, folds, money and validation of ``ballast`` only; no AWS client at import.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from ballast.playbook.agent import AgentConfig, Intent
-from ballast.playbook.approval import OnUnanswered
 from ballast.playbook.context import ToolContext
-from ballast.playbook.effects import Breaker, EffectPolicy, OnRollback, Repeat
+from ballast.playbook.declaration import (
+    Approval,
+    CallLimits,
+    Circuit,
+    Effect,
+    EffectPolicy,
+    OnRollback,
+    OnUnanswered,
+    Read,
+    Repeat,
+    Write,
+)
 from ballast.playbook.failed import ToolFailed
 from ballast.playbook.fallback import CallFailed, Fallback, GiveUp, fallback
 from ballast.playbook.load import Playbook, load_playbook
 from ballast.playbook.once import Change
 from ballast.playbook.run import RunSoFar
-from ballast.playbook.tool import Effect, Tool, tool
+from ballast.playbook.tool import Tool, tool
 from ballast.playbook.undeclared import undeclared_arguments
 from ballast.validation import FreeText, Grounded, Kind, Sensitive, Untrusted
 
 __all__ = [
     "AgentConfig",
-    "Breaker",
+    "Approval",
     "CallFailed",
+    "CallLimits",
     "Change",
+    "Circuit",
     "Effect",
     "EffectPolicy",
     "Fallback",
@@ -32,6 +46,7 @@ __all__ = [
     "OnRollback",
     "OnUnanswered",
     "Playbook",
+    "Read",
     "Repeat",
     "RunSoFar",
     "Sensitive",
@@ -39,8 +54,19 @@ __all__ = [
     "ToolContext",
     "ToolFailed",
     "Untrusted",
+    "Write",
     "fallback",
     "load_playbook",
     "tool",
     "undeclared_arguments",
 ]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Return the former ``Breaker``, so that a playbook that imports it is told what to write."""
+        if name == "Breaker":
+            from ballast.playbook.former import Breaker
+
+            return Breaker
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,9 @@
 """What a call of a tool costs: declared before it, so that it can be reserved, and reported after it.
 
-@tool(effect=Effect.READ, cost_microusd=5_000)                         # the worst case of any call
-@tool(effect=Effect.READ, cost_microusd=lambda args, request: 10 * args.pages)
+::
+
+    @tool(effect=Read(), cost_microusd=5_000)                         # the worst case of any call
+    @tool(effect=Read(), cost_microusd=lambda args, request: 10 * args.pages)
 """
 
 from collections.abc import Callable

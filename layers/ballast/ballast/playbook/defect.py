@@ -17,10 +17,10 @@ import functools
 import inspect
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MethodType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ballast.contracts.said import said
 from ballast.edge import note
@@ -93,8 +93,11 @@ def plain(function: object) -> bool:
     return not any(kind(one) for one in (function, _called(function)) for kind in kinds)
 
 
-def refuse_unplain(where: str, **functions: Any) -> None:
-    """Raise ``PlaybookInvalid`` for the first of a tool's functions, by the name of its argument, that is not plain."""
+def refuse_unplain(where: str, functions: Mapping[str, object]) -> None:
+    """Raise ``PlaybookInvalid`` for the first of a tool's functions that is not plain, by its place in the declaration.
+
+    What is no function is passed over.
+    """
     for name, function in functions.items():
         if callable(function) and not plain(function):
             raise PlaybookInvalid(

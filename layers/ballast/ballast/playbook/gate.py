@@ -8,12 +8,13 @@ from pydantic import BaseModel
 from ballast.contracts import Planner, RunRequest, ToolCall
 from ballast.contracts.wire import whole
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
+from ballast.playbook.declaration import Effect
 from ballast.playbook.defect import ask
 from ballast.playbook.hardened import MAX_DIGITS, out_of_bounds
 from ballast.playbook.load import Playbook
 from ballast.playbook.opening import ASK_REQUESTER
 from ballast.playbook.run import RunSoFar
-from ballast.playbook.tool import FORM_DEPTH, FORM_TIMES, Effect, Tool
+from ballast.playbook.tool import FORM_DEPTH, FORM_TIMES, Tool
 from ballast.validation import too_large, why_no_object
 
 
@@ -67,8 +68,10 @@ def _object(tool: Tool, arguments: Any, *, sent: bool) -> dict[str, Any]:
         )
     if (where := out_of_bounds(arguments)) is not None:
         raise SchemaViolation(f"{tool.name}: {where}: must be a finite number of at most {MAX_DIGITS} digits.")
-    limits = (tool.argument_bytes, tool.depth) if sent else (FORM_TIMES * tool.argument_bytes, FORM_DEPTH)
-    problem = too_large(arguments, max_bytes=limits[0], max_depth=limits[1])
+    most, deepest = tool.limits.argument_bytes, tool.limits.depth
+    if not sent:
+        most, deepest = FORM_TIMES * most, FORM_DEPTH
+    problem = too_large(arguments, max_bytes=most, max_depth=deepest)
     if problem:
         raise TooLarge(f"{tool.name}: the arguments are {problem}.")
     return arguments

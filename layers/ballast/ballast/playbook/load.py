@@ -22,11 +22,11 @@ from ballast.folds.sameness import identity, identity_of
 from ballast.money import PriceTable, load_prices
 from ballast.money.prices import FOLLOWS_REGION
 from ballast.playbook.agent import AgentConfig, read_agent
-from ballast.playbook.effects import Breaker, OnRollback
+from ballast.playbook.declaration import Circuit, Effect, OnRollback
 from ballast.playbook.fallback import Fallback
 from ballast.playbook.opening import ASK_REQUESTER
 from ballast.playbook.sensitive import own_names
-from ballast.playbook.tool import Effect, Tool
+from ballast.playbook.tool import Tool
 from ballast.validation import Untrusted, has_mark
 
 _LOCK = threading.Lock()
@@ -182,11 +182,11 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
                 f'{path}: {made.name} says on_rollback="undo", but {made.undo} has neither verify nor honours_key: '
                 "whether a dead undo happened could not be known."
             )
-    breakers: dict[str, Breaker] = {}
+    circuits: dict[str, Circuit] = {}
     for made in tools.values():
-        breaker = made.policy.breaker
-        if breaker and breakers.setdefault(breaker.name, breaker) != breaker:
-            raise PlaybookInvalid(f"{path}: the tools of breaker {breaker.name} disagree on its numbers.")
+        circuit = made.circuit
+        if circuit and circuits.setdefault(circuit.name, circuit) != circuit:
+            raise PlaybookInvalid(f"{path}: the tools of circuit {circuit.name} disagree on its numbers.")
         if agent.sensitive.policy == "mask" and made.marks_arguments:
             raise PlaybookInvalid(
                 f"{path}: {made.name} marks arguments as sensitive, which agent.yaml's `sensitive.policy: mask` would "

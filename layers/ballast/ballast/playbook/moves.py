@@ -1,11 +1,15 @@
 """What a tool moves of the business's own money, and the ceilings in ``agent.yaml``.
 
-@tool(
-    effect=Effect.WRITE,
-    moves=lambda args, request: args.amount_usd,              # a Decimal, in the currency of agent.yaml
-    moves_key=lambda args, ctx: args.customer_id,             # whose window it takes from; may read, as a tool does
-    undo_gives_back=True,                                     # what its undo took back, the windows have again
-)
+::
+
+    @tool(
+        effect=Write(
+            undo="cancel_refund",
+            undo_gives_back=True,                          # what its undo took back, the windows have again
+            moves=lambda args, request: args.amount_usd,   # a Decimal, in the currency of agent.yaml
+            moves_key=lambda args, ctx: args.customer_id,  # whose window it takes from; may read, as a tool does
+        ),
+    )
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.money.amounts import MICRO, dollars, micro_dollars
 from ballast.money.moves import Ceilings, micro_units
+from ballast.playbook.declaration import Read, Write
 from ballast.playbook.defect import Returned, ask, ran
 
 _MAX_KEY = 256
@@ -124,27 +129,23 @@ class Moves:
         return key.strip()
 
 
-def declared_moves(
-    where: str,
-    *,
-    writes: bool,
-    has_undo: bool,
-    moves: object,
-    key: object,
-    back: bool,
-) -> Moves | None:
-    """Check a tool's declaration. ``where`` names the tool. Raises ``PlaybookInvalid``."""
-    if moves is None:
-        if key is not None or back:
-            raise PlaybookInvalid(f"{where}: moves_key and undo_gives_back need moves=lambda args, request: <Decimal>.")
+def declared_moves(where: str, effect: Read | Write) -> Moves | None:
+    """Return what a tool declares that it moves, checked. ``where`` names the tool. Raises ``PlaybookInvalid``."""
+    if isinstance(effect, Read):
         return None
-    if not callable(moves) or not (key is None or callable(key)):
+    amount: object = effect.moves
+    key: object = effect.moves_key
+    if amount is None:
+        if key is not None or effect.undo_gives_back:
+            raise PlaybookInvalid(
+                f"{where}: effect: moves_key and undo_gives_back need moves=lambda args, request: <Decimal>."
+            )
+        return None
+    if not callable(amount) or not (key is None or callable(key)):
         raise PlaybookInvalid(
-            f"{where}: moves is a function of (args, request), and moves_key one of (args, ctx); "
-            f"not {moves!r}, {key!r}."
+            f"{where}: effect.moves is a function of (args, request), and moves_key one of (args, ctx); "
+            f"not {amount!r}, {key!r}."
         )
-    if not writes:
-        raise PlaybookInvalid(f"{where} reads: only a write moves money.")
-    if back and not has_undo:
-        raise PlaybookInvalid(f'{where}: undo_gives_back=True needs undo="<the tool that undoes it>".')
-    return Moves(moves, key, back)
+    if effect.undo_gives_back and effect.undo is None:
+        raise PlaybookInvalid(f'{where}: effect: undo_gives_back=True needs undo="<the tool that undoes it>".')
+    return Moves(amount, key, effect.undo_gives_back)

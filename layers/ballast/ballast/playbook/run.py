@@ -39,7 +39,7 @@ class RunSoFar:
     usage  turns, calls, tokens and money so far
     moved  what it moved of the business's own money, in the playbook's currency
 
-    ``customer``, ``tenant`` and ``everyone`` reach beyond the run. Only the ``approve_if`` of a tool with ``moves``
+    ``customer``, ``tenant`` and ``everyone`` reach beyond the run. Only the ``Approval.if_`` of a tool with ``moves``
     may ask for them: it is asked once the call's own money is reserved, so of two calls at once one sees the other.
     """
 
@@ -82,5 +82,5 @@ class RunSoFar:
     @property
     def _windows(self) -> MovedSoFar:
         if self.windows is None:
-            raise LookupError("run.customer, .tenant and .everyone are for the approve_if of a tool with moves=… only.")
+            raise LookupError("run.customer, .tenant and .everyone are only for approval.if_ of a tool with moves=….")
         return self.windows

@@ -4,9 +4,8 @@ import inspect
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Never, get_args
 
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
@@ -15,16 +14,31 @@ from ballast.contracts import RunRequest, ToolCall
 from ballast.contracts.wire import MAX_DEPTH, canonical, complaints
 from ballast.errors import PlaybookInvalid, SchemaViolation, TooLarge
 from ballast.playbook.annotations import annotations, takes_run
-from ballast.playbook.approval import OnUnanswered, choice, group
 from ballast.playbook.context import ToolContext
 from ballast.playbook.cost import Cost, checked_cost, worst_cost
+from ballast.playbook.declaration import (
+    NO_APPROVAL,
+    USUAL_LIMITS,
+    Approval,
+    CallLimits,
+    Circuit,
+    Effect,
+    EffectPolicy,
+    Read,
+    Write,
+    checked_approval,
+    checked_circuit,
+    checked_limits,
+    effect_policy,
+    refuse_unflagged,
+)
 from ballast.playbook.defect import Returned, ask, refuse_unplain
-from ballast.playbook.effects import Breaker, EffectPolicy, effect_policy
 from ballast.playbook.form import Form
+from ballast.playbook.former import refuse_former, refuse_unknown
 from ballast.playbook.formless import refuse_formless
 from ballast.playbook.hardened import MAX_DIGITS, out_of_bounds
 from ballast.playbook.moves import Moves, declared_moves
-from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, Grounded, Sensitive, Taint, has_mark, too_large
+from ballast.validation import Grounded, Sensitive, Taint, has_mark, too_large
 
 if TYPE_CHECKING:
     from ballast.playbook.run import RunSoFar
@@ -36,13 +50,6 @@ FORM_TIMES, FORM_DEPTH = 16, MAX_DEPTH - 2
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
-class Effect(StrEnum):
-    """What a tool does to the world."""
-
-    READ = "read"
-    WRITE = "write"
-
-
 @dataclass(frozen=True)
 class Tool:
     """A tool of the playbook. Make one with ``@tool``.
@@ -51,25 +58,19 @@ class Tool:
     summary    the function's docstring: what the model reads
     arguments  the closed, frozen pydantic model of its arguments
     effect     read or write
+    policy     what the declared effect means for repeats, dead attempts and the rollback
     undo       the name of the tool that undoes it, if any
-    undo_arguments  from (arguments, result as JSON) to the undo's arguments
-    validate        from (arguments, request[, run so far]) to a complaint, or None where all is well
-    approve_if      from (arguments, request), or (arguments, request, run so far), to whether a person
-                    must approve first: true, or a text that says why
-    approvals       how many different people must approve, where any must
-    approvers       the group that they must be members of; None where every reviewer may approve
-    on_unanswered   what follows where nobody answers; None takes the agent's choice
-    precondition    from (arguments, context) to what an approval relies on, as JSON: where it is something
-                    else when the approved call is to act, the approval is void
-    offered         whether the agent may see and call it; every other planner may anyway
-    untrusted       whether nobody vouches for what it returns
-    outward         whether its arguments leave the house: a URL, a mail address, a webhook
-    taint           what becomes of a call with values that only untrusted text names
-    argument_bytes, result_bytes, depth  how large and how deep its arguments and results may be
-    returns         the return annotation
-    cost_microusd   the worst case of a call, or a function of (arguments, request); None costs nothing
-    moves           what a call moves of the business's own money, and whose; None moves nothing
-    policy          repeats, dead attempts, time, its downstream, and the rollback
+    undo_arguments  from (arguments, result as JSON) to the undo's arguments; None: the call's own
+    moves      what a call moves of the business's own money, and whose; None moves nothing
+    approval   when people must approve a call, how many, and who
+    limits     how large a call may be, and how long an attempt may take
+    circuit    of its downstream, if it names one
+    validate   from (arguments, request[, run so far]) to a complaint, or None where all is well
+    taint      what becomes of a call with values that only untrusted text names
+    untrusted  whether nobody vouches for what it returns
+    offered    whether the agent may see and call it; every other planner may anyway
+    cost_microusd  the worst case of a call, or a function of (arguments, request); None costs nothing
+    returns    the return annotation
     """
 
     name: str
@@ -77,26 +78,20 @@ class Tool:
     arguments: type[BaseModel]
     effect: Effect
     function: Callable[..., Any]
+    policy: EffectPolicy = field(default_factory=EffectPolicy)
     undo: str | None = None
     undo_arguments: Callable[[Any, Any], Mapping[str, Any]] | None = None
+    moves: Moves | None = None
+    approval: Approval = NO_APPROVAL
+    limits: CallLimits = USUAL_LIMITS
+    circuit: Circuit | None = None
     validate: Callable[..., str | None] | None = None
-    offered: bool = True
-    untrusted: bool = False
-    outward: bool = False
     taint: Taint = "approve"
-    argument_bytes: int = ARGUMENT_BYTES
-    result_bytes: int = RESULT_BYTES
-    depth: int = DEPTH
+    untrusted: bool = False
+    offered: bool = True
+    cost_microusd: Cost | None = None
     asks_run: bool = field(default=False, repr=False)
     returns: Any = field(default=None, repr=False, compare=False)
-    cost_microusd: Cost | None = None
-    moves: Moves | None = None
-    policy: EffectPolicy = field(default_factory=EffectPolicy)
-    approve_if: Callable[..., bool | str] | None = None
-    approvals: int = 1
-    approvers: str | None = None
-    on_unanswered: OnUnanswered | None = None
-    precondition: Callable[[Any, ToolContext], Any] | None = None
     result: TypeAdapter[Any] = field(default_factory=lambda: TypeAdapter(JsonValue), repr=False, compare=False)
 
     def __call__(self, args: Any, ctx: ToolContext) -> Any:
@@ -124,8 +119,9 @@ class Tool:
         form = self.form.write(args)
         if (where := out_of_bounds(form)) is not None:
             raise SchemaViolation(f"{where}: must be a finite number of at most {MAX_DIGITS} digits")
-        problem = too_large(self.form.said(args), max_bytes=self.argument_bytes, max_depth=self.depth)
-        problem = problem or too_large(form, max_bytes=FORM_TIMES * self.argument_bytes, max_depth=FORM_DEPTH)
+        most = self.limits.argument_bytes
+        problem = too_large(self.form.said(args), max_bytes=most, max_depth=self.limits.depth)
+        problem = problem or too_large(form, max_bytes=FORM_TIMES * most, max_depth=FORM_DEPTH)
         if problem:
             raise TooLarge(f"{self.name}: the arguments as they are read are {problem}.")
         return form
@@ -220,112 +216,90 @@ class Tool:
 
 def tool(
     *,
-    effect: Effect,
-    undo: str | None = None,
-    undo_arguments: Callable[[Any, Any], Mapping[str, Any]] | None = None,
+    effect: Read | Write,
+    approval: Approval | None = None,
+    limits: CallLimits = USUAL_LIMITS,
+    circuit: Circuit | None = None,
     validate: Callable[..., str | None] | None = None,
-    offered: bool = True,
-    untrusted: bool = False,
-    outward: bool = False,
     taint: Taint | None = None,
-    argument_bytes: int = ARGUMENT_BYTES,
-    result_bytes: int = RESULT_BYTES,
-    depth: int = DEPTH,
+    untrusted: bool = False,
+    offered: bool = True,
     cost_microusd: Cost | None = None,
-    repeat: str | None = None,
-    verify: Callable[[Any, ToolContext], Any] | None = None,
-    honours_key: bool = False,
-    timeout_s: float | None = None,
-    breaker: str | Breaker | None = None,
-    on_rollback: str | None = None,
-    approve_if: Callable[..., bool | str] | None = None,
-    approvals: int = 1,
-    approvers: str | None = None,
-    on_unanswered: str | None = None,
-    precondition: Callable[[Any, ToolContext], Any] | None = None,
-    moves: Callable[[Any, RunRequest], Any] | None = None,
-    moves_key: Callable[[Any, ToolContext], str] | None = None,
-    undo_gives_back: bool = False,
+    **former: Never,
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a tool of ``function(args: Model, ctx: ToolContext) -> Result``.
 
-    The model must be a frozen pydantic model that forbids extra fields, of types whose values survive JSON;
-    the docstring is what the language model reads; the return annotation is checked and must be JSON-like. Without
-    ``undo_arguments`` the undo gets the arguments of the call itself. A tool that only undoes is
-    best not ``offered``: it would cost tokens in every prompt and invite misuse. Where ``taint`` is not
-    given it is "approve" for a write and for a read that is ``outward``, "allow" for any other read.
-    From ``repeat`` on: ``EffectPolicy``; ``moves`` and what belongs to it: ``ballast.playbook.moves``.
-    Raises ``PlaybookInvalid`` naming what is wrong.
+    effect     ``Read()``, or ``Write(…)`` with what undoes it, what tells a dead attempt, and what it moves
+    approval   when people must approve a call; None: where something else asks, one reviewer does
+    limits     bytes and levels of a call, seconds of an attempt
+    circuit    of its downstream: after so many outages its calls fail at once
+    validate   (args, request) or (args, request, run so far) -> a complaint, or None where all is well
+    taint      what becomes of a call with values that only untrusted text names: "approve", "refuse" or "allow". None:
+               "approve" for a write and for a read that is ``outward``, "allow" for any other read
+    untrusted  whether nobody vouches for anything that it returns
+    offered    whether the agent sees it. A tool that only undoes is best not: it would cost tokens in every prompt and
+               invite misuse
+    cost_microusd  the worst case of a call in millionths of a US dollar, or a function of (args, request)
+
+    The model must be a frozen pydantic model that forbids extra fields, of types whose values survive JSON; marks
+    (``Grounded``, ``Sensitive``, …) are annotations on its fields. The docstring is what the language model reads; the
+    return annotation is checked and must be JSON-like. Raises ``PlaybookInvalid`` naming what is wrong; for the
+    ``former`` arguments (``undo=``, ``approve_if=``, …) it shows the same declaration as it is written now.
     """
+    refuse_unknown(former)
 
     def decorate(function: Callable[..., Any]) -> Tool:
         name, where = function.__name__, f"Tool {function.__name__} ({function.__module__})"
         summary = inspect.cleandoc(function.__doc__ or "")
         if not _NAME.fullmatch(name):
             raise PlaybookInvalid(f"{where}: models take names of 1 to 64 ASCII letters, digits and _. Rename it.")
-        if not isinstance(effect, Effect):
-            raise PlaybookInvalid(f"{where}: effect must be Effect.READ or Effect.WRITE, not {effect!r}.")
+        if not isinstance(effect, Read | Write | Effect):
+            raise PlaybookInvalid(f"{where}: effect must be Read() or Write(…), not {effect!r}.")
+        if former or isinstance(effect, Effect):
+            values = {"effect": effect, "approval": approval, "limits": limits, "circuit": circuit}
+            kept = {"validate": validate, "taint": taint, "untrusted": untrusted, "offered": offered}
+            refuse_former(function, where, {**values, **kept, "cost_microusd": cost_microusd, **former})
         if not summary:
             raise PlaybookInvalid(f"{where} has no docstring. The model reads it: say what the tool does and when.")
         if taint not in (None, *get_args(Taint)):
             raise PlaybookInvalid(f'{where}: taint must be "approve", "refuse" or "allow", not {taint!r}.')
-        if not isinstance(outward, bool):
-            raise PlaybookInvalid(f"{where}: outward must be True or False, not {outward!r}.")
+        refuse_unflagged(where, untrusted=untrusted, offered=offered)
+        asked, writes = checked_approval(where, approval), effect if isinstance(effect, Write) else None
         refuse_unplain(
             where,
-            validate=validate,
-            approve_if=approve_if,
-            precondition=precondition,
-            cost_microusd=cost_microusd,
-            moves=moves,
-            moves_key=moves_key,
-            undo_arguments=undo_arguments,
-            verify=verify,
+            {
+                "validate": validate,
+                "approval.if_": asked.if_,
+                "approval.precondition": asked.precondition,
+                "cost_microusd": cost_microusd,
+                "effect.moves": writes and writes.moves,
+                "effect.moves_key": writes and writes.moves_key,
+                "effect.undo_arguments": writes and writes.undo_arguments,
+                "effect.verify": writes and writes.verify,
+            },
         )
         model, returns, result = annotations(function, where)
+        suspect = isinstance(effect, Write) or effect.outward
         made = Tool(
             name=name,
             summary=summary,
             arguments=model,
-            effect=effect,
+            effect=Effect.WRITE if writes else Effect.READ,
             function=function,
-            undo=undo,
-            undo_arguments=undo_arguments,
-            approve_if=approve_if,
+            policy=effect_policy(where, effect),
+            undo=writes.undo if writes else None,
+            undo_arguments=writes.undo_arguments if writes else None,
+            moves=declared_moves(where, effect),
+            approval=asked,
+            limits=checked_limits(where, limits),
+            circuit=checked_circuit(where, circuit),
             validate=validate,
-            offered=offered,
+            taint=taint or ("approve" if suspect else "allow"),
             untrusted=untrusted,
-            outward=outward,
-            taint=taint or ("approve" if effect is Effect.WRITE or outward else "allow"),
-            argument_bytes=argument_bytes,
-            result_bytes=result_bytes,
-            depth=depth,
+            offered=offered,
+            cost_microusd=checked_cost(cost_microusd, where),
             asks_run=takes_run(validate, where),
             returns=returns,
-            cost_microusd=checked_cost(cost_microusd, where),
-            moves=declared_moves(
-                where,
-                writes=effect is Effect.WRITE,
-                has_undo=undo is not None,
-                moves=moves,
-                key=moves_key,
-                back=undo_gives_back,
-            ),
-            policy=effect_policy(
-                where,
-                writes=effect is Effect.WRITE,
-                has_undo=undo is not None,
-                repeat=repeat,
-                verify=verify,
-                honours_key=honours_key,
-                timeout_s=timeout_s,
-                breaker=breaker,
-                on_rollback=on_rollback,
-            ),
-            approvals=approvals,
-            approvers=group(approvers, where),
-            on_unanswered=choice(on_unanswered, approvals, where),
-            precondition=precondition,
             result=result,
         )
         try:

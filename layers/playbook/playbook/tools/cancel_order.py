@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Effect, Grounded, RunSoFar, ToolContext, ToolFailed, tool
+from ballast.playbook import Approval, CallLimits, Grounded, RunSoFar, ToolContext, ToolFailed, Write, tool
 
 from ..records.closed import Closed
 from ..records.money import Amount, from_cents
@@ -36,14 +36,15 @@ def _needs_approval(args: CancelOrder, request: RunRequest, run: RunSoFar) -> st
 
 
 @tool(
-    effect=Effect.WRITE,
-    approve_if=_needs_approval,
-    undo="reinstate_order",
-    undo_arguments=lambda args, _: {"order_id": args.order_id},
-    honours_key=True,
-    repeat="once",
-    on_rollback="undo",
-    timeout_s=20,
+    effect=Write(
+        undo="reinstate_order",
+        undo_arguments=lambda args, _: {"order_id": args.order_id},
+        honours_key=True,
+        repeat="once",
+        on_rollback="undo",
+    ),
+    approval=Approval(if_=_needs_approval),
+    limits=CallLimits(timeout_s=20),
 )
 def cancel_order(args: CancelOrder, ctx: ToolContext) -> Cancellation:
     """Cancel an order that is placed or paid and not shipped yet.

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ballast.playbook import Effect, Grounded, ToolContext, ToolFailed, tool
+from ballast.playbook import CallLimits, Grounded, ToolContext, ToolFailed, Write, tool
 
 from ..records.closed import Closed
 from ..records.money import Amount, from_cents
@@ -30,7 +30,7 @@ class CancelledRefund(Closed):
     amount_usd: Amount
 
 
-@tool(effect=Effect.WRITE, offered=False, honours_key=True, on_rollback="keep", timeout_s=20)
+@tool(effect=Write(honours_key=True, on_rollback="keep"), limits=CallLimits(timeout_s=20), offered=False)
 def cancel_refund(args: CancelRefund, ctx: ToolContext) -> CancelledRefund:
     """Undo a refund_order: stop a refund that was issued by mistake, before the bank pays it out."""
     return exactly_once(ctx, REFUNDS, CancelledRefund, lambda: _cancel(args, ctx))

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Effect, Grounded, ToolContext, ToolFailed, Untrusted, tool
+from ballast.playbook import Grounded, Read, ToolContext, ToolFailed, Untrusted, tool
 
 from ..records.closed import Closed
 from ..records.customer import CUSTOMER_ID, CustomerRecord, Email, find_customer, ids_with_email
@@ -50,7 +50,7 @@ def _one_of_two(args: LookUpCustomer, _: RunRequest) -> str | None:
     return None
 
 
-@tool(effect=Effect.READ, validate=_one_of_two, taint="refuse")
+@tool(effect=Read(), validate=_one_of_two, taint="refuse")
 def look_up_customer(args: LookUpCustomer, ctx: ToolContext) -> Customer:
     """Look up one customer by number or by e-mail: contact details, consent, notes, recent orders.
 

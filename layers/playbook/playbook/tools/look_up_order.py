@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ballast.playbook import Effect, Grounded, ToolContext, Untrusted, tool
+from ballast.playbook import Grounded, Read, ToolContext, Untrusted, tool
 
 from ..records.closed import Closed
 from ..records.money import Amount, from_cents
@@ -53,7 +53,7 @@ class Order(Closed):
     customer_note: Annotated[str | None, Untrusted]
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def look_up_order(args: LookUpOrder, ctx: ToolContext) -> Order:
     """Look up one order by its number: status, dates, products, what was paid and refunded.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Effect, Grounded, RunSoFar, ToolContext, ToolFailed, tool
+from ballast.playbook import Approval, CallLimits, Grounded, RunSoFar, ToolContext, ToolFailed, Write, tool
 
 from ..records.closed import Closed
 from ..records.money import Amount, as_text, from_cents, to_cents
@@ -69,19 +69,19 @@ def _refundable(args: RefundOrder, ctx: ToolContext) -> dict[str, str | int]:
 
 
 @tool(
-    effect=Effect.WRITE,
-    undo="cancel_refund",
-    undo_arguments=lambda _, result: {"refund_id": result["refund_id"]},
-    moves=lambda args, _: args.amount_usd,
-    moves_key=_customer,
-    undo_gives_back=True,  # cancel_refund stops it before the bank pays it out
-    approve_if=_needs_approval,
-    precondition=_refundable,
+    effect=Write(
+        undo="cancel_refund",
+        undo_arguments=lambda _, result: {"refund_id": result["refund_id"]},
+        undo_gives_back=True,  # cancel_refund stops it before the bank pays it out
+        honours_key=True,
+        repeat="once",
+        on_rollback="undo",
+        moves=lambda args, _: args.amount_usd,
+        moves_key=_customer,
+    ),
+    approval=Approval(if_=_needs_approval, precondition=_refundable),
+    limits=CallLimits(timeout_s=20),
     validate=_sensible,
-    honours_key=True,
-    repeat="once",
-    on_rollback="undo",
-    timeout_s=20,
 )
 def refund_order(args: RefundOrder, ctx: ToolContext) -> Refund:
     """Refund an order that is cancelled, returned, or delivered at most 30 days ago.

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ballast.playbook import Effect, Grounded, ToolContext, ToolFailed, tool
+from ballast.playbook import CallLimits, Grounded, ToolContext, ToolFailed, Write, tool
 
 from ..records.closed import Closed
 from ..records.once import Change, exactly_once
@@ -27,7 +27,7 @@ class Reinstatement(Closed):
     status: OrderStatus
 
 
-@tool(effect=Effect.WRITE, offered=False, honours_key=True, on_rollback="keep", timeout_s=20)
+@tool(effect=Write(honours_key=True, on_rollback="keep"), limits=CallLimits(timeout_s=20), offered=False)
 def reinstate_order(args: ReinstateOrder, ctx: ToolContext) -> Reinstatement:
     """Undo a cancel_order: put a cancelled order back to the status it had, if nothing was refunded."""
     return exactly_once(ctx, ORDERS, Reinstatement, lambda: _reinstate(args, ctx))

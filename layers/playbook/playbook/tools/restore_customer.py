@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ballast.playbook import Effect, Grounded, ToolContext, ToolFailed, tool
+from ballast.playbook import CallLimits, Grounded, ToolContext, ToolFailed, Write, tool
 
 from ..records.closed import Closed
 from ..records.customer import CUSTOMER_ID, find_customer
@@ -23,7 +23,7 @@ class RestoreCustomer(Closed):
     written: Details = Field(description="The values that must still be there: `written` of that result.")
 
 
-@tool(effect=Effect.WRITE, offered=False, honours_key=True, on_rollback="keep", timeout_s=20)
+@tool(effect=Write(honours_key=True, on_rollback="keep"), limits=CallLimits(timeout_s=20), offered=False)
 def restore_customer(args: RestoreCustomer, ctx: ToolContext) -> CustomerChange:
     """Undo an update_customer: put the previous details back. Not for other changes."""
     return exactly_once(ctx, CUSTOMERS, CustomerChange, lambda: _restore(args, ctx))

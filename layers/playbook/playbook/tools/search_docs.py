@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
-from ballast.playbook import Effect, FreeText, ToolContext, tool
+from ballast.playbook import FreeText, Read, ToolContext, tool
 
 from ..records.closed import Closed
 
@@ -59,7 +59,7 @@ class Article:
     body: str
 
 
-@tool(effect=Effect.READ, untrusted=True)
+@tool(effect=Read(), untrusted=True)
 def search_docs(args: SearchDocs, _: ToolContext) -> Hits:
     """Search the shop's help articles: returns, refunds, shipping, payment, warranty, privacy and so on.
 

@@ -7,7 +7,18 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Effect, FreeText, Grounded, RunSoFar, ToolContext, ToolFailed, Untrusted, tool
+from ballast.playbook import (
+    Approval,
+    CallLimits,
+    FreeText,
+    Grounded,
+    RunSoFar,
+    ToolContext,
+    ToolFailed,
+    Untrusted,
+    Write,
+    tool,
+)
 
 from ..records.closed import Closed
 from ..records.customer import CUSTOMER_ID, Address, CustomerRecord, Email, Phone, find_customer, ids_with_email
@@ -135,15 +146,16 @@ def _undo(_: UpdateCustomer, result: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @tool(
-    effect=Effect.WRITE,
-    undo="restore_customer",
-    undo_arguments=_undo,
+    effect=Write(
+        undo="restore_customer",
+        undo_arguments=_undo,
+        honours_key=True,
+        repeat="allow",  # back to an address that another call replaced is no repeat
+        on_rollback="undo",
+    ),
+    approval=Approval(if_=_unasked),
+    limits=CallLimits(timeout_s=20),
     validate=_changes_something,
-    approve_if=_unasked,
-    honours_key=True,
-    repeat="allow",  # back to an address that another call replaced is no repeat
-    on_rollback="undo",
-    timeout_s=20,
     taint="refuse",  # no article and no note at an order says where somebody lives
 )
 def update_customer(args: UpdateCustomer, ctx: ToolContext) -> CustomerChange:

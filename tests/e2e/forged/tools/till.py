@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Change, Effect, ToolContext, tool
+from ballast.playbook import Approval, Change, Read, ToolContext, Write, tool
 
 
 class Name(BaseModel):
@@ -37,21 +37,22 @@ def _do(what: str, args: Amount, ctx: ToolContext) -> dict[str, str]:
     return ctx.write_once(table=table, key="order_id", result=dict[str, str], attempt=lambda: change)
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def look(args: Name, ctx: ToolContext) -> dict[str, str]:
     """Look up a name."""
     return {"name": args.name}
 
 
 @tool(
-    effect=Effect.WRITE,
-    undo="take_back",
-    undo_arguments=lambda args, _: {"name": args.name, "amount": args.amount},
-    honours_key=True,
-    moves=lambda args, _: Decimal(args.amount),
-    moves_key=lambda args, _: args.name,
-    undo_gives_back=True,
-    approve_if=lambda args, _: args.amount > 10,
+    effect=Write(
+        undo="take_back",
+        undo_arguments=lambda args, _: {"name": args.name, "amount": args.amount},
+        undo_gives_back=True,
+        honours_key=True,
+        moves=lambda args, _: Decimal(args.amount),
+        moves_key=lambda args, _: args.name,
+    ),
+    approval=Approval(if_=lambda args, _: args.amount > 10),
 )
 def pay(args: Amount, ctx: ToolContext) -> dict[str, str]:
     """Pay; above 10 a person approves."""
@@ -59,24 +60,22 @@ def pay(args: Amount, ctx: ToolContext) -> dict[str, str]:
 
 
 @tool(
-    effect=Effect.WRITE,
-    undo="take_back",
-    undo_arguments=lambda args, _: {"name": args.name, "amount": args.amount},
-    honours_key=True,
-    moves=lambda args, _: Decimal(args.amount),
-    moves_key=lambda args, _: args.name,
-    undo_gives_back=True,
-    approve_if=lambda *_: True,
-    approvals=2,
-    approvers="finance",
-    on_unanswered="park",
+    effect=Write(
+        undo="take_back",
+        undo_arguments=lambda args, _: {"name": args.name, "amount": args.amount},
+        undo_gives_back=True,
+        honours_key=True,
+        moves=lambda args, _: Decimal(args.amount),
+        moves_key=lambda args, _: args.name,
+    ),
+    approval=Approval(if_=lambda *_: True, people=2, approvers="finance", on_unanswered="park"),
 )
 def pay_by_finance(args: Amount, ctx: ToolContext) -> dict[str, str]:
     """Pay; two of finance approve."""
     return _do("pay", args, ctx)
 
 
-@tool(effect=Effect.WRITE, honours_key=True, offered=False)
+@tool(effect=Write(honours_key=True), offered=False)
 def take_back(args: Amount, ctx: ToolContext) -> dict[str, str]:
     """Take a payment back."""
     return _do("take_back", args, ctx)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Effect, Sensitive, ToolContext, tool
+from ballast.playbook import CallLimits, Read, Sensitive, ToolContext, tool
 
 
 class Said(BaseModel):
@@ -19,7 +19,7 @@ class Said(BaseModel):
     pin: Annotated[str, Sensitive] = ""
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def say(args: Said, ctx: ToolContext) -> str:
     """Print to both streams, by a logger, and from a thread of its own."""
     print(f"printed {args.word} {args.pin}")  # noqa: T201
@@ -32,14 +32,14 @@ def say(args: Said, ctx: ToolContext) -> str:
     return "said"
 
 
-@tool(effect=Effect.READ, timeout_s=5)
+@tool(effect=Read(), limits=CallLimits(timeout_s=5))
 def say_in_time(args: Said, ctx: ToolContext) -> str:
     """Print while a limit of time runs, which takes another thread."""
     print(f"in time {args.word} {args.pin}")  # noqa: T201
     return "said"
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def break_down(args: Said, ctx: ToolContext) -> str:
     """Raise what the log keeps one line of."""
     return _deep({"pin": args.pin})

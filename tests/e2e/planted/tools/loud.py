@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypedDict
 
-from ballast.playbook import Effect, Sensitive, ToolContext, ToolFailed, tool
+from ballast.playbook import Approval, Read, Sensitive, ToolContext, ToolFailed, Write, tool
 from tests.support.planted import PLANTED
 
 
@@ -76,13 +76,13 @@ def _find(args: Told, _: ToolContext) -> Kept | None:
     return None
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def look(args: Asked, ctx: ToolContext) -> Found:
     """Look what there is."""
     return Found(**PLANTED[ctx.request.request_id])
 
 
-@tool(effect=Effect.WRITE, verify=_find, approve_if=_rule, validate=_valid, precondition=_pre)
+@tool(effect=Write(verify=_find), approval=Approval(if_=_rule, precondition=_pre), validate=_valid)
 def keep(args: Told, ctx: ToolContext) -> Kept:
     """Keep a secret."""
     if args.how == "failed":

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Change, Effect, Sensitive, ToolContext, ToolFailed, tool
+from ballast.playbook import Approval, Change, Read, Sensitive, ToolContext, ToolFailed, Write, tool
 
 
 class Closed(BaseModel):
@@ -29,13 +29,13 @@ class Kept(Closed):
     card_number: Annotated[str, Sensitive]
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def look_into(args: Whose, ctx: ToolContext) -> Secret:
     """Read what the vault has."""
     return Secret(pin="93571-55", hint=f"The pin of {args.name} is theirs.")
 
 
-@tool(effect=Effect.WRITE, honours_key=True, approve_if=lambda args, _: args.note == "ask")
+@tool(effect=Write(honours_key=True), approval=Approval(if_=lambda args, _: args.note == "ask"))
 def keep_card(args: Card, ctx: ToolContext) -> Kept:
     """Keep a card; whoever notes "ask" is asked about."""
     if args.note == "broken":

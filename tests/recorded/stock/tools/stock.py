@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Change, Effect, ToolContext, tool
+from ballast.playbook import Approval, CallLimits, Change, Read, ToolContext, Write, tool
 
 #: Raised by a connection that breaks once the goods are ordered, and once more while that is verified.
 BROKEN = "the connection broke"
@@ -58,45 +58,51 @@ def _changed(args: Amount, ctx: ToolContext, by: int) -> dict[str, int]:
     return ctx.write_once(table=table, key="order_id", result=dict[str, int], attempt=attempt)
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def count(args: Item, ctx: ToolContext) -> dict[str, int]:
     """Count an item."""
     return {"stock": _in_stock(args, ctx)}
 
 
-@tool(effect=Effect.READ, cost_microusd=2_000)
+@tool(effect=Read(), cost_microusd=2_000)
 def appraise(args: Item, ctx: ToolContext) -> dict[str, str]:
     """Have an item appraised, which costs money."""
     ctx.report_cost(1_500)
     return {"worth_eur": "12.50"}
 
 
-@tool(effect=Effect.READ, result_bytes=200_000)
+@tool(effect=Read(), limits=CallLimits(result_bytes=200_000))
 def catalogue(args: Catalogue, ctx: ToolContext) -> str:
     """Read the catalogue, which is long."""
     blocks = (hashlib.sha256(f"page {page}".encode()).digest() for page in range(-(-args.chars // 43)))
     return b"".join(base64.b64encode(block)[:43] for block in blocks).decode()[: args.chars]
 
 
-@tool(effect=Effect.WRITE, undo="remove", honours_key=True, repeat="allow", approve_if=lambda args, _: args.by > 10)
+@tool(
+    effect=Write(undo="remove", honours_key=True, repeat="allow"),
+    approval=Approval(if_=lambda args, _: args.by > 10),
+)
 def add(args: Amount, ctx: ToolContext) -> dict[str, int]:
     """Add to the stock; of more than 10 a person approves."""
     return _changed(args, ctx, args.by)
 
 
-@tool(effect=Effect.WRITE, honours_key=True, repeat="allow", offered=False)
+@tool(effect=Write(honours_key=True, repeat="allow"), offered=False)
 def remove(args: Amount, ctx: ToolContext) -> dict[str, int]:
     """Take from the stock."""
     return _changed(args, ctx, -args.by)
 
 
-@tool(effect=Effect.WRITE, honours_key=True, approve_if=lambda *_: "nothing brings it back", precondition=_in_stock)
+@tool(
+    effect=Write(honours_key=True),
+    approval=Approval(if_=lambda *_: "nothing brings it back", precondition=_in_stock),
+)
 def write_off(args: Amount, ctx: ToolContext) -> dict[str, int]:
     """Write goods off, as long as the stock is what a person saw."""
     return _changed(args, ctx, -args.by)
 
 
-@tool(effect=Effect.WRITE, honours_key=True, approve_if=lambda *_: "two people decide that", approvals=2)
+@tool(effect=Write(honours_key=True), approval=Approval(if_=lambda *_: "two people decide that", people=2))
 def scrap(args: Amount, ctx: ToolContext) -> dict[str, int]:
     """Scrap goods; two people approve."""
     return _changed(args, ctx, -args.by)
@@ -117,7 +123,7 @@ def _ordered(args: Order, ctx: ToolContext) -> dict[str, str] | None:
     return {"order": ctx.idempotency_key} if "ordered" in asked else None
 
 
-@tool(effect=Effect.WRITE, verify=_ordered, moves=lambda args, _: args.amount_eur)
+@tool(effect=Write(verify=_ordered, moves=lambda args, _: args.amount_eur))
 def order_goods(args: Order, ctx: ToolContext) -> dict[str, str]:
     """Order goods."""
     ctx.client("dynamodb").update_item(

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Change, Effect, ToolContext, tool
+from ballast.playbook import Approval, Change, Read, ToolContext, Write, tool
 
 
 class Name(BaseModel):
@@ -40,31 +40,31 @@ def _change(args: Amount, ctx: ToolContext, by: int) -> dict[str, int]:
     return ctx.write_once(table=table, key="order_id", result=dict[str, int], attempt=raised)
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def read(args: Name, ctx: ToolContext) -> dict[str, int]:
     """Read a counter."""
     return {"value": value_of(ctx.client("dynamodb"), ctx.environ["ORDERS_TABLE"], args.name)}
 
 
-@tool(effect=Effect.WRITE, undo="lower", approve_if=lambda args, _: args.by > 10, repeat="allow", honours_key=True)
+@tool(effect=Write(undo="lower", honours_key=True, repeat="allow"), approval=Approval(if_=lambda args, _: args.by > 10))
 def raise_by(args: Amount, ctx: ToolContext) -> dict[str, int]:
     """Raise a counter; by more than 10 a person approves."""
     return _change(args, ctx, args.by)
 
 
-@tool(effect=Effect.WRITE, undo="lower", honours_key=True, approve_if=lambda *_: True, on_unanswered="park")
+@tool(effect=Write(undo="lower", honours_key=True), approval=Approval(if_=lambda *_: True, on_unanswered="park"))
 def raise_patiently(args: Amount, ctx: ToolContext) -> dict[str, int]:
     """Raise a counter, as long as a person may take to approve it."""
     return _change(args, ctx, args.by)
 
 
-@tool(effect=Effect.WRITE, undo="lower", honours_key=True, approve_if=lambda *_: True, on_unanswered="fallback")
+@tool(effect=Write(undo="lower", honours_key=True), approval=Approval(if_=lambda *_: True, on_unanswered="fallback"))
 def raise_or_give_up(args: Amount, ctx: ToolContext) -> dict[str, int]:
     """Raise a counter; where nobody approves it, another planner goes on."""
     return _change(args, ctx, args.by)
 
 
-@tool(effect=Effect.WRITE, repeat="allow", honours_key=True)
+@tool(effect=Write(honours_key=True, repeat="allow"))
 def lower(args: Amount, ctx: ToolContext) -> dict[str, int]:
     """Lower a counter."""
     return _change(args, ctx, -args.by)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Effect, RunSoFar, ToolContext, ToolFailed, tool
+from ballast.playbook import Approval, RunSoFar, ToolContext, ToolFailed, Write, tool
 
 #: More stamps than this a person approves.
 FREE = 1
@@ -50,43 +50,47 @@ def _second(args: Stamp, _: RunRequest, run: RunSoFar) -> bool:
     return bool(run.done("stamp_often"))
 
 
-@tool(effect=Effect.WRITE, undo="unstamp", approve_if=_many, validate=_not_odd, precondition=_text, honours_key=True)
+@tool(
+    effect=Write(undo="unstamp", honours_key=True),
+    approval=Approval(if_=_many, precondition=_text),
+    validate=_not_odd,
+)
 def stamp(args: Stamp, ctx: ToolContext) -> int:
     """Stamp a note."""
     return _put(args, ctx)
 
 
-@tool(effect=Effect.WRITE, approve_if=_many, approvals=2, honours_key=True)
+@tool(effect=Write(honours_key=True), approval=Approval(if_=_many, people=2))
 def stamp_with_two(args: Stamp, ctx: ToolContext) -> int:
     """Stamp a note; two people look first."""
     return _put(args, ctx)
 
 
-@tool(effect=Effect.WRITE, approve_if=_many, approvers="finance", honours_key=True)
+@tool(effect=Write(honours_key=True), approval=Approval(if_=_many, approvers="finance"))
 def stamp_for_finance(args: Stamp, ctx: ToolContext) -> int:
     """Stamp a note; somebody of one group looks first."""
     return _put(args, ctx)
 
 
-@tool(effect=Effect.WRITE, approve_if=_many, on_unanswered="fallback", honours_key=True)
+@tool(effect=Write(honours_key=True), approval=Approval(if_=_many, on_unanswered="fallback"))
 def stamp_or_give_up(args: Stamp, ctx: ToolContext) -> int:
     """Stamp a note, or let somebody else go on."""
     return _put(args, ctx)
 
 
-@tool(effect=Effect.WRITE, approve_if=_many, on_unanswered="park", honours_key=True)
+@tool(effect=Write(honours_key=True), approval=Approval(if_=_many, on_unanswered="park"))
 def stamp_patiently(args: Stamp, ctx: ToolContext) -> int:
     """Stamp a note, however long people take."""
     return _put(args, ctx)
 
 
-@tool(effect=Effect.WRITE, approve_if=_second, repeat="allow", honours_key=True)
+@tool(effect=Write(honours_key=True, repeat="allow"), approval=Approval(if_=_second))
 def stamp_often(args: Stamp, ctx: ToolContext) -> int:
     """Stamp a note; a person approves what comes after the first."""
     return _put(args, ctx)
 
 
-@tool(effect=Effect.WRITE, honours_key=True, offered=False)
+@tool(effect=Write(honours_key=True), offered=False)
 def unstamp(args: Stamp, ctx: ToolContext) -> int:
     """Take stamps away."""
     return _put(args.model_copy(update={"times": -args.times}), ctx)

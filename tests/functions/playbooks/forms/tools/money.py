@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ballast.playbook import Effect, Grounded, ToolContext, tool
+from ballast.playbook import Approval, Grounded, Read, ToolContext, Write, tool
 
 
 class Closed(BaseModel):
@@ -47,12 +47,8 @@ def _done(args: BaseModel) -> Any:
 
 
 @tool(
-    effect=Effect.WRITE,
-    undo="take_back",
-    approve_if=lambda args, _: args.amount > 100,
-    honours_key=True,
-    repeat="once",
-    on_rollback="undo",
+    effect=Write(undo="take_back", honours_key=True, repeat="once", on_rollback="undo"),
+    approval=Approval(if_=lambda args, _: args.amount > 100),
     taint="allow",
 )
 def transfer(args: Transfer, ctx: ToolContext) -> dict[str, Any]:
@@ -60,18 +56,19 @@ def transfer(args: Transfer, ctx: ToolContext) -> dict[str, Any]:
     return dict(_done(args))
 
 
-@tool(effect=Effect.WRITE, honours_key=True, taint="allow")
+@tool(effect=Write(honours_key=True), taint="allow")
 def take_back(args: Transfer, ctx: ToolContext) -> dict[str, Any]:
     """Move it back."""
     return dict(_done(args))
 
 
 @tool(
-    effect=Effect.WRITE,
-    undo="take_back",
-    undo_arguments=lambda args, result: {**args.model_dump(), "amount": Decimal(result["amount"]) / 2},
-    honours_key=True,
-    on_rollback="undo",
+    effect=Write(
+        undo="take_back",
+        undo_arguments=lambda args, result: {**args.model_dump(), "amount": Decimal(result["amount"]) / 2},
+        honours_key=True,
+        on_rollback="undo",
+    ),
     taint="allow",
 )
 def transfer_for_half(args: Transfer, ctx: ToolContext) -> dict[str, Any]:
@@ -79,19 +76,19 @@ def transfer_for_half(args: Transfer, ctx: ToolContext) -> dict[str, Any]:
     return dict(_done(args))
 
 
-@tool(effect=Effect.WRITE, approve_if=lambda args, _: args.amount > 100, honours_key=True, taint="allow")
+@tool(effect=Write(honours_key=True), approval=Approval(if_=lambda args, _: args.amount > 100), taint="allow")
 def charge(args: Charge, ctx: ToolContext) -> float:
     """Charge a card."""
     return args.amount
 
 
-@tool(effect=Effect.WRITE, honours_key=True, repeat="once", taint="allow")
+@tool(effect=Write(honours_key=True, repeat="once"), taint="allow")
 def write_file(args: File, ctx: ToolContext) -> str:
     """Write a file."""
     return args.content
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def look_up_rate(args: Rate, ctx: ToolContext) -> str:
     """Look up a rate."""
     return args.currency

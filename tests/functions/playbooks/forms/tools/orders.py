@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from ballast.playbook import Effect, ToolContext, tool
+from ballast.playbook import Approval, CallLimits, ToolContext, Write, tool
 
 from .money import Closed
 
@@ -40,62 +40,63 @@ class Paid(Closed):
     day: Annotated[str, BeforeValidator(lambda value: value or os.environ.get("DAY_OF_TEST", "monday"))] = "never"
 
 
-@tool(effect=Effect.WRITE, honours_key=True, taint="allow", undo="take_order_back", on_rollback="undo")
+@tool(effect=Write(undo="take_order_back", honours_key=True, on_rollback="undo"), taint="allow")
 def place_order(args: Order, ctx: ToolContext) -> dict[str, Any]:
     """Order."""
     return {"lines": len(args.lines)}
 
 
-@tool(effect=Effect.WRITE, honours_key=True, taint="allow")
+@tool(effect=Write(honours_key=True), taint="allow")
 def take_order_back(args: Order, ctx: ToolContext) -> dict[str, Any]:
     """Take an order back."""
     return {"lines": len(args.lines)}
 
 
-@tool(effect=Effect.WRITE, honours_key=True, taint="allow", undo="take_short_order_back", on_rollback="undo")
+@tool(effect=Write(undo="take_short_order_back", honours_key=True, on_rollback="undo"), taint="allow")
 def place_short_order(args: Short, ctx: ToolContext) -> dict[str, Any]:
     """Order, where only a short order can be taken back."""
     return {"lines": len(args.lines)}
 
 
-@tool(effect=Effect.WRITE, honours_key=True, taint="allow", argument_bytes=2_000)
+@tool(effect=Write(honours_key=True), limits=CallLimits(argument_bytes=2_000), taint="allow")
 def take_short_order_back(args: Short, ctx: ToolContext) -> dict[str, Any]:
     """Take a short order back."""
     return {"lines": len(args.lines)}
 
 
-@tool(effect=Effect.WRITE, honours_key=True, taint="allow", undo="prune", on_rollback="undo")
+@tool(effect=Write(undo="prune", honours_key=True, on_rollback="undo"), taint="allow")
 def plant(args: Tree, ctx: ToolContext) -> dict[str, Any]:
     """Plant."""
     return {}
 
 
-@tool(effect=Effect.WRITE, honours_key=True, taint="allow")
+@tool(effect=Write(honours_key=True), taint="allow")
 def prune(args: Tree, ctx: ToolContext) -> dict[str, Any]:
     """Take it out again."""
     return {}
 
 
 @tool(
-    effect=Effect.WRITE,
-    honours_key=True,
+    effect=Write(
+        undo="count_back",
+        undo_arguments=lambda args, result: {"n": {1: 10**120, 2: True, 3: "3", 4: Decimal(4)}[args.n]},
+        honours_key=True,
+        on_rollback="undo",
+    ),
     taint="allow",
-    undo="count_back",
-    on_rollback="undo",
-    undo_arguments=lambda args, result: {"n": {1: 10**120, 2: True, 3: "3", 4: Decimal(4)}[args.n]},
 )
 def count_up(args: Count, ctx: ToolContext) -> dict[str, Any]:
     """Count."""
     return {"n": args.n}
 
 
-@tool(effect=Effect.WRITE, honours_key=True, taint="allow")
+@tool(effect=Write(honours_key=True), taint="allow")
 def count_back(args: Count, ctx: ToolContext) -> dict[str, Any]:
     """Count back."""
     return {"n": args.n}
 
 
-@tool(effect=Effect.WRITE, honours_key=True, taint="allow", approve_if=lambda args, _: args.to == "ann")
+@tool(effect=Write(honours_key=True), approval=Approval(if_=lambda args, _: args.to == "ann"), taint="allow")
 def pay_on(args: Paid, ctx: ToolContext) -> dict[str, Any]:
     """Pay; without a day, on that of the process."""
     if args.to == "bob":

@@ -9,10 +9,10 @@ from botocore.exceptions import ClientError
 from pydantic import AfterValidator, BaseModel, ConfigDict, field_validator
 
 from ballast.errors import RetryLater, SettingInvalid
-from ballast.playbook import Effect, ToolContext, ToolFailed, tool
+from ballast.playbook import Approval, Read, ToolContext, ToolFailed, Write, tool
 from ballast.validation import Sensitive
 
-Where = Literal["nowhere", "field", "validate", "approve_if", "precondition", "cost", "moves", "moves_key", "undo"]
+Where = Literal["nowhere", "field", "validate", "approval.if_", "precondition", "cost", "moves", "moves_key", "undo"]
 Odd = Literal["Panic", "Mute", "group", "generator", "later", "busy"]
 What = Literal["KeyError", "TypeError", "Speechless", "exit", "long", "secret", "Setting", "ToolFailed", Odd]
 #: What a rule returns instead of raising; "" where it raises.
@@ -125,7 +125,7 @@ def _validate(args: Act, _: Any) -> Any:
 
 
 def _approve(args: Act, _: Any) -> Any:
-    return _said(args, "approve_if", args.where == "precondition")
+    return _said(args, "approval.if_", args.where == "precondition")
 
 
 def _precondition(args: Act, _: ToolContext) -> Any:
@@ -161,13 +161,10 @@ def _add(ctx: ToolContext) -> None:
 
 
 @tool(
-    effect=Effect.WRITE,
+    effect=Write(moves=_moves, moves_key=_key),
+    approval=Approval(if_=_approve, precondition=_precondition),
     validate=_validate,
-    approve_if=_approve,
-    precondition=_precondition,
     cost_microusd=_cost,
-    moves=_moves,
-    moves_key=_key,
 )
 def act(args: Act, ctx: ToolContext) -> Acted:
     """Write, unless a rule breaks."""
@@ -175,7 +172,7 @@ def act(args: Act, ctx: ToolContext) -> Acted:
     return Acted(note="n-1")
 
 
-@tool(effect=Effect.READ, validate=_validate, approve_if=_approve, precondition=_precondition)
+@tool(effect=Read(), approval=Approval(if_=_approve, precondition=_precondition), validate=_validate)
 def look(args: Act, ctx: ToolContext) -> Acted:
     """Read, unless a rule breaks."""
     return Acted(note="n-1")
@@ -215,19 +212,19 @@ def _down(args: Down, ctx: ToolContext) -> Acted:
     return Acted(note="n-1")
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def read_down(args: Down, ctx: ToolContext) -> Acted:
     """Read what is down."""
     return _down(args, ctx)
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def read_set(args: Down, ctx: ToolContext) -> Acted:
     """Read what the deployment must have set."""
     raise SettingInvalid("NOTES_TABLE is missing.")
 
 
-@tool(effect=Effect.WRITE, honours_key=True)
+@tool(effect=Write(honours_key=True))
 def write_down(args: Down, ctx: ToolContext) -> Acted:
     """Write under a key what is down."""
     done = _down(args, ctx)
@@ -235,7 +232,7 @@ def write_down(args: Down, ctx: ToolContext) -> Acted:
     return done
 
 
-@tool(effect=Effect.WRITE, verify=lambda args, ctx: None)
+@tool(effect=Write(verify=lambda args, ctx: None))
 def write_verified(args: Down, ctx: ToolContext) -> Acted:
     """Write what can be asked after."""
     done = _down(args, ctx)
@@ -243,7 +240,7 @@ def write_verified(args: Down, ctx: ToolContext) -> Acted:
     return done
 
 
-@tool(effect=Effect.WRITE)
+@tool(effect=Write())
 def write_plain(args: Down, ctx: ToolContext) -> Acted:
     """Write what nothing tells of."""
     done = _down(args, ctx)
@@ -259,10 +256,9 @@ class Dear(BaseModel):
 
 
 @tool(
-    effect=Effect.WRITE,
+    effect=Write(moves=lambda args, _: args.usd),
+    approval=Approval(if_=lambda *_: "somebody must look"),
     cost_microusd=lambda args, _: args.microusd,
-    moves=lambda args, _: args.usd,
-    approve_if=lambda *_: "somebody must look",
 )
 def buy(args: Dear, ctx: ToolContext) -> Acted:
     """Buy; a person approves."""

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Effect, Sensitive, ToolContext, ToolFailed, tool
+from ballast.playbook import Approval, Read, Sensitive, ToolContext, ToolFailed, Write, tool
 
 
 class _Closed(BaseModel):
@@ -65,7 +65,7 @@ def _break(args: Told, at: str) -> None:
 
 
 def _asks(args: Told, request: RunRequest) -> bool:
-    _break(args, "approve_if")
+    _break(args, "approval.if_")
     return False
 
 
@@ -105,16 +105,10 @@ def _rests_on(args: Told, ctx: ToolContext) -> str:
 
 
 @tool(
-    effect=Effect.WRITE,
-    approve_if=_asks,
+    effect=Write(undo="keep_not", undo_arguments=_undo, verify=_found, moves=_moves, moves_key=_key),
+    approval=Approval(if_=_asks, precondition=_rests_on),
     validate=_checks,
-    moves=_moves,
-    moves_key=_key,
-    undo="keep_not",
-    undo_arguments=_undo,
     cost_microusd=_cost,
-    precondition=_rests_on,
-    verify=_found,
 )
 def keep(args: Told, ctx: ToolContext) -> Kept:
     """Keep a secret."""
@@ -128,13 +122,13 @@ def _result(args: Told) -> Any:
     return {"note": {"n": args.secret}} if args.at == "result" else "kept"
 
 
-@tool(effect=Effect.WRITE, honours_key=True)
+@tool(effect=Write(honours_key=True))
 def keep_not(args: Kept, ctx: ToolContext) -> Kept:
     """Undo it."""
     return args
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def look(args: Told, ctx: ToolContext) -> Kept:
     """Look at a secret."""
     _break(args, "read")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Effect, ToolContext, ToolFailed, tool
+from ballast.playbook import Approval, Read, ToolContext, ToolFailed, Write, tool
 
 NoteId = Annotated[str, Field(pattern=r"^n-[0-9]+$")]
 
@@ -65,7 +65,7 @@ def _not_rude(args: Text, request: RunRequest) -> str | None:
     return "text: must not be rude; say it kindly." if "rude" in args.text else None
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def read_note(args: Which, ctx: ToolContext) -> Note:
     """Read a note."""
     item = _get(ctx, args.note_id)
@@ -74,16 +74,23 @@ def read_note(args: Which, ctx: ToolContext) -> Note:
     return Note(note_id=args.note_id, text=item["text"]["S"])
 
 
-@tool(effect=Effect.WRITE, undo="erase_note", undo_arguments=lambda args, _: {"note_id": args.note_id},
-      approve_if=lambda args, _: args.stars > 100, validate=_not_rude,
-      repeat="allow", honours_key=True)  # fmt: skip
+@tool(
+    effect=Write(
+        undo="erase_note",
+        undo_arguments=lambda args, _: {"note_id": args.note_id},
+        honours_key=True,
+        repeat="allow",
+    ),
+    approval=Approval(if_=lambda args, _: args.stars > 100),
+    validate=_not_rude,
+)
 def write_note(args: Text, ctx: ToolContext) -> Note:
     """Write a note; with more than 100 stars a person approves."""
     _change(ctx, args.note_id, "SET #text = :text ADD writes :one", {":text": {"S": args.text}, ":one": {"N": "1"}})
     return Note(note_id=args.note_id, text=args.text)
 
 
-@tool(effect=Effect.WRITE, honours_key=True)
+@tool(effect=Write(honours_key=True))
 def erase_note(args: Which, ctx: ToolContext) -> None:
     """Erase a note. Some notes are locked."""
     if args.note_id == "n-666":

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ballast.errors import RetryLater
-from ballast.playbook import Effect, ToolContext, ToolFailed, tool
+from ballast.playbook import Read, ToolContext, ToolFailed, Write, tool
 
 
 class Pages(BaseModel):
@@ -38,19 +38,19 @@ def _worst(args: Pages, request: Any) -> int:
     return 1_000 * args.pages
 
 
-@tool(effect=Effect.READ, cost_microusd=_worst)
+@tool(effect=Read(), cost_microusd=_worst)
 def paid_search(args: Pages, ctx: ToolContext) -> int:
     """Search, for 1000 micro-dollars a page at most."""
     return _call(args, ctx)
 
 
-@tool(effect=Effect.WRITE, cost_microusd=5_000, repeat="allow", honours_key=True)
+@tool(effect=Write(honours_key=True, repeat="allow"), cost_microusd=5_000)
 def paid_letter(args: Pages, ctx: ToolContext) -> int:
     """Send a letter, for 5000 micro-dollars at most."""
     return _call(args, ctx)
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def free_search(args: Pages, ctx: ToolContext) -> int:
     """Search for nothing; it may report a cost that it did not declare."""
     return _call(args, ctx)

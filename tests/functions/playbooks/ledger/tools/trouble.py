@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Effect, ToolContext, ToolFailed, tool
+from ballast.playbook import Read, ToolContext, ToolFailed, Write, tool
 
 
 class Trouble(BaseModel):
@@ -36,7 +36,7 @@ def _undo(args: Trouble, result: Any) -> dict[str, Any]:
     return {"note_id": "n-0"}
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def trouble_reading(args: Trouble, ctx: ToolContext) -> float:
     """Read, with trouble."""
     _come_so_far(ctx)
@@ -44,7 +44,7 @@ def trouble_reading(args: Trouble, ctx: ToolContext) -> float:
     return made
 
 
-@tool(effect=Effect.WRITE, undo="erase_note", undo_arguments=_undo)
+@tool(effect=Write(undo="erase_note", undo_arguments=_undo))
 def trouble_writing(args: Trouble, ctx: ToolContext) -> float:
     """Write, with trouble."""
     _come_so_far(ctx)

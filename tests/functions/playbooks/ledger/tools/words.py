@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ballast.contracts import RunRequest
-from ballast.playbook import Effect, RunSoFar, ToolContext, tool
+from ballast.playbook import CallLimits, Read, RunSoFar, ToolContext, Write, tool
 
 MOST_STARS = 10
 
@@ -30,18 +30,15 @@ def _make(args: HowMany) -> dict[str, Any]:
     return {"first": "n-8", "words": value if args.nested else ["word"] * args.count}
 
 
-@tool(effect=Effect.READ, result_bytes=1_000, argument_bytes=40, depth=8)
+@tool(effect=Read(), limits=CallLimits(argument_bytes=40, result_bytes=1_000, depth=8))
 def list_words(args: HowMany, ctx: ToolContext) -> dict[str, Any]:
     """List so many words."""
     return _make(args)
 
 
 @tool(
-    effect=Effect.WRITE,
-    result_bytes=1_000,
-    repeat="allow",
-    undo="erase_note",
-    undo_arguments=lambda _, result: {"note_id": result["first"]},
+    effect=Write(undo="erase_note", undo_arguments=lambda _, result: {"note_id": result["first"]}, repeat="allow"),
+    limits=CallLimits(result_bytes=1_000),
 )
 def print_words(args: HowMany, ctx: ToolContext) -> dict[str, Any]:
     """Print so many words."""
@@ -59,7 +56,7 @@ def _not_too_many(args: Stars, _: RunRequest, run: RunSoFar) -> str | None:
     return f"stars: {MOST_STARS - given} are left." if given + args.stars > MOST_STARS else None
 
 
-@tool(effect=Effect.WRITE, validate=_not_too_many, repeat="allow", honours_key=True)
+@tool(effect=Write(honours_key=True, repeat="allow"), validate=_not_too_many)
 def give_stars(args: Stars, ctx: ToolContext) -> int:
     """Give stars, ten a run at most."""
     return args.stars

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Breaker, Effect, ToolContext, tool
+from ballast.playbook import Approval, Circuit, ToolContext, Write, tool
 
 
 class Provider(Protocol):
@@ -37,58 +37,58 @@ def _find(args: Pay, ctx: ToolContext) -> str | None:
 
 
 #: Leaves the provider alone after one error.
-_STRICT = Breaker("provider", failures=1, recovery_s=600)
+_STRICT = Circuit("provider", failures=1, recovery_s=600)
 
 
-@tool(effect=Effect.WRITE)
+@tool(effect=Write())
 def pay(args: Pay, ctx: ToolContext) -> str:
     """Pay; nothing can tell what became of it."""
     return _pay(args, ctx)
 
 
-@tool(effect=Effect.WRITE, honours_key=True)
+@tool(effect=Write(honours_key=True))
 def pay_by_key(args: Pay, ctx: ToolContext) -> str:
     """Pay once under a key."""
     return _pay(args, ctx)
 
 
-@tool(effect=Effect.WRITE, verify=_find)
+@tool(effect=Write(verify=_find))
 def pay_verified(args: Pay, ctx: ToolContext) -> str:
     """Pay; the provider can be asked about it."""
     return _pay(args, ctx)
 
 
-@tool(effect=Effect.WRITE, honours_key=True, verify=_find)
+@tool(effect=Write(verify=_find, honours_key=True))
 def pay_both(args: Pay, ctx: ToolContext) -> str:
     """Pay once under a key; the provider can be asked about it as well."""
     return _pay(args, ctx)
 
 
-@tool(effect=Effect.WRITE, breaker=_STRICT)
+@tool(effect=Write(), circuit=_STRICT)
 def pay_guarded(args: Pay, ctx: ToolContext) -> str:
     """Pay, unless the provider is left alone; nothing can tell what became of it."""
     return _pay(args, ctx)
 
 
-@tool(effect=Effect.WRITE, verify=_find, breaker=_STRICT)
+@tool(effect=Write(verify=_find), circuit=_STRICT)
 def pay_verified_guarded(args: Pay, ctx: ToolContext) -> str:
     """Pay, unless the provider is left alone; it can be asked about it."""
     return _pay(args, ctx)
 
 
-@tool(effect=Effect.WRITE, honours_key=True, breaker=_STRICT)
+@tool(effect=Write(honours_key=True), circuit=_STRICT)
 def pay_by_key_guarded(args: Pay, ctx: ToolContext) -> str:
     """Pay once under a key, unless the provider is left alone."""
     return _pay(args, ctx)
 
 
-@tool(effect=Effect.WRITE, honours_key=True, verify=_find, breaker=_STRICT)
+@tool(effect=Write(verify=_find, honours_key=True), circuit=_STRICT)
 def pay_both_guarded(args: Pay, ctx: ToolContext) -> str:
     """Pay once under a key, unless the provider is left alone; it can be asked about it as well."""
     return _pay(args, ctx)
 
 
-#: What a test says instead of a rule, by ``validate``, ``approve_if`` and ``cost``.
+#: What a test says instead of a rule, by ``validate``, ``approval.if_`` and ``cost``.
 RULES: dict[str, Callable[..., Any]] = {}
 
 
@@ -97,33 +97,31 @@ def _validate(args: Pay, request: Any) -> str | None:
     return said
 
 
-def _approve_if(args: Pay, request: Any) -> bool:
-    return bool(RULES["approve_if"](args)) if "approve_if" in RULES else False
+def _asks(args: Pay, request: Any) -> bool:
+    return bool(RULES["approval.if_"](args)) if "approval.if_" in RULES else False
 
 
 def _cost(args: Pay, request: Any) -> int:
     return int(RULES["cost"](args)) if "cost" in RULES else 1000
 
 
-@tool(effect=Effect.WRITE, validate=_validate, approve_if=_approve_if, cost_microusd=_cost)
+@tool(effect=Write(), approval=Approval(if_=_asks), validate=_validate, cost_microusd=_cost)
 def pay_ruled(args: Pay, ctx: ToolContext) -> str:
     """Pay where the rules let it; nothing can tell what became of it."""
     return _pay(args, ctx)
 
 
-@tool(effect=Effect.WRITE, validate=_validate, approve_if=_approve_if, cost_microusd=_cost, verify=_find)
+@tool(effect=Write(verify=_find), approval=Approval(if_=_asks), validate=_validate, cost_microusd=_cost)
 def pay_ruled_verified(args: Pay, ctx: ToolContext) -> str:
     """Pay where the rules let it; the provider can be asked about it."""
     return _pay(args, ctx)
 
 
 @tool(
-    effect=Effect.WRITE,
+    effect=Write(verify=_find, honours_key=True),
+    approval=Approval(if_=_asks),
     validate=_validate,
-    approve_if=_approve_if,
     cost_microusd=_cost,
-    verify=_find,
-    honours_key=True,
 )
 def pay_ruled_both(args: Pay, ctx: ToolContext) -> str:
     """Pay once under a key where the rules let it; the provider can be asked about it as well."""

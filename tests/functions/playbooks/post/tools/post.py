@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Effect, FreeText, Grounded, ToolContext, ToolFailed, Untrusted, tool
+from ballast.playbook import FreeText, Grounded, Read, ToolContext, ToolFailed, Untrusted, Write, tool
 
 
 class Closed(BaseModel):
@@ -85,7 +85,7 @@ def _count(ctx: ToolContext) -> None:
     )
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def read_mail(args: Which, ctx: ToolContext) -> Mail:
     """Read a mail."""
     text = _mail(ctx)
@@ -96,7 +96,7 @@ def read_mail(args: Which, ctx: ToolContext) -> Mail:
     return Mail(mail_id=args.mail_id, body=text)
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def change_text(args: Text, ctx: ToolContext) -> dict[str, Any]:
     """Put a text into another form."""
     match args.how:
@@ -112,66 +112,66 @@ def change_text(args: Text, ctx: ToolContext) -> dict[str, Any]:
             return {"text": args.text}
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def join_texts(args: Parts, ctx: ToolContext) -> str:
     """Put texts together."""
     return "".join(args.parts)
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def add(args: Two, ctx: ToolContext) -> Sum:
     """Add two numbers."""
     return Sum(total_usd=args.a + args.b)
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def spell(args: Codes, ctx: ToolContext) -> str:
     """Put characters together by their codes."""
     return "".join(map(chr, args.codes))
 
 
-@tool(effect=Effect.READ, outward=True)
+@tool(effect=Read(outward=True))
 def open_page(args: Url, ctx: ToolContext) -> dict[str, Any]:
     """Open a page."""
     _count(ctx)
     return {"title": "A page"}
 
 
-@tool(effect=Effect.READ, outward=True)
+@tool(effect=Read(outward=True))
 def ping(args: Unmarked, ctx: ToolContext) -> dict[str, Any]:
     """Call a webhook; its address has no mark."""
     _count(ctx)
     return {}
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def look_at(args: Url, ctx: ToolContext) -> dict[str, Any]:
     """Look at a page that we have kept."""
     return {"title": "A page"}
 
 
-@tool(effect=Effect.WRITE, honours_key=True, taint="refuse")
+@tool(effect=Write(honours_key=True), taint="refuse")
 def set_address(args: Address, ctx: ToolContext) -> str:
     """Set the address."""
     _count(ctx)
     return "done"
 
 
-@tool(effect=Effect.WRITE, honours_key=True)
+@tool(effect=Write(honours_key=True))
 def pay(args: Payment, ctx: ToolContext) -> str:
     """Pay an amount."""
     _count(ctx)
     return "done"
 
 
-@tool(effect=Effect.WRITE, honours_key=True)
+@tool(effect=Write(honours_key=True))
 def write_down(args: Entry, ctx: ToolContext) -> str:
     """Write something down; its text has no mark."""
     _count(ctx)
     return "done"
 
 
-@tool(effect=Effect.WRITE, honours_key=True)
+@tool(effect=Write(honours_key=True))
 def set_discount(args: Discount, ctx: ToolContext) -> str:
     """Set a discount; its numbers have no mark."""
     _count(ctx)

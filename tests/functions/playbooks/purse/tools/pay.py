@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ballast.contracts import RunRequest
 from ballast.errors import RetryLater
-from ballast.playbook import Change, Effect, RunSoFar, ToolContext, ToolFailed, tool
+from ballast.playbook import Approval, Change, RunSoFar, ToolContext, ToolFailed, Write, tool
 
 
 class Pay(BaseModel):
@@ -68,15 +68,16 @@ def _asks_above_100(args: Pay, _: RunRequest, run: RunSoFar) -> str | bool:
 
 
 @tool(
-    effect=Effect.WRITE,
-    undo="take_back",
-    undo_arguments=lambda args, result: {"payment_id": result["payment_id"], "customer": args.customer},
-    honours_key=True,
-    repeat="allow",
-    moves=lambda args, _: args.amount,
-    moves_key=lambda args, _: args.customer,
-    undo_gives_back=True,
-    approve_if=_asks_above_100,
+    effect=Write(
+        undo="take_back",
+        undo_arguments=lambda args, result: {"payment_id": result["payment_id"], "customer": args.customer},
+        undo_gives_back=True,
+        honours_key=True,
+        repeat="allow",
+        moves=lambda args, _: args.amount,
+        moves_key=lambda args, _: args.customer,
+    ),
+    approval=Approval(if_=_asks_above_100),
 )
 def pay(args: Pay, ctx: ToolContext) -> Payment:
     """Pay; above 100 a day and customer a person approves."""
@@ -84,20 +85,21 @@ def pay(args: Pay, ctx: ToolContext) -> Payment:
 
 
 @tool(
-    effect=Effect.WRITE,
-    undo="take_back",
-    undo_arguments=lambda args, result: {"payment_id": result["payment_id"], "customer": args.customer},
-    honours_key=True,
-    repeat="allow",
-    moves=lambda args, _: args.amount,
-    moves_key=lambda args, _: args.customer,
+    effect=Write(
+        undo="take_back",
+        undo_arguments=lambda args, result: {"payment_id": result["payment_id"], "customer": args.customer},
+        honours_key=True,
+        repeat="allow",
+        moves=lambda args, _: args.amount,
+        moves_key=lambda args, _: args.customer,
+    ),
 )
 def pay_freely(args: Pay, ctx: ToolContext) -> Payment:
     """Pay without anybody's approval; its undo gives nothing back to the windows."""
     return _pay(args, ctx)
 
 
-@tool(effect=Effect.WRITE, repeat="allow", moves=lambda args, _: args.amount)
+@tool(effect=Write(repeat="allow", moves=lambda args, _: args.amount))
 def pay_blindly(args: Pay, ctx: ToolContext) -> Payment:
     """Pay for nobody in particular; nothing can tell what a dead attempt did."""
     return _pay(args, ctx)
@@ -110,7 +112,7 @@ class TakeBack(BaseModel):
     customer: str
 
 
-@tool(effect=Effect.WRITE, honours_key=True)
+@tool(effect=Write(honours_key=True))
 def take_back(args: TakeBack, ctx: ToolContext) -> Payment:
     """Undo a payment."""
     return _once(args, ctx, "erasures", args.customer)
@@ -141,7 +143,7 @@ def _odd_key(args: Odd, _: ToolContext) -> Any:
     return None if args.what == "key_is_none" else "C-9"
 
 
-@tool(effect=Effect.WRITE, repeat="allow", honours_key=True, moves=_odd, moves_key=_odd_key)
+@tool(effect=Write(honours_key=True, repeat="allow", moves=_odd, moves_key=_odd_key))
 def pay_oddly(args: Odd, ctx: ToolContext) -> Payment:
     """Pay, with a declaration that goes wrong."""
     return _once(args, ctx, "writes", "odd")

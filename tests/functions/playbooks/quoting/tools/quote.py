@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from ballast.playbook import Effect, Sensitive, ToolContext, ToolFailed, tool
+from ballast.playbook import Read, Sensitive, ToolContext, ToolFailed, Write, tool
 
 
 class Standing(Enum):
@@ -58,13 +58,13 @@ def _quoted(args: Person) -> Said:
     return Said(text=WAYS[args.how](args))
 
 
-@tool(effect=Effect.READ)
+@tool(effect=Read())
 def look(args: Person, ctx: ToolContext) -> Said:
     """Look somebody up."""
     return _quoted(args)
 
 
-@tool(effect=Effect.WRITE)
+@tool(effect=Write())
 def write(args: Person, ctx: ToolContext) -> Said:
     """Write to somebody."""
     return _quoted(args)

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 from pydantic import BaseModel, ConfigDict
 
 from ballast.errors import RetryLater
-from ballast.playbook import Breaker, Change, Effect, ToolContext, ToolFailed, tool
+from ballast.playbook import CallLimits, Change, Circuit, Read, ToolContext, ToolFailed, Write, tool
 
 How = Literal["well", "no", "outage_before", "outage_after", "slow_before", "slow_after", "nothing_done", "defect",
               "defect_before", "odd", "always_down"]  # fmt: skip
@@ -124,82 +124,89 @@ def _leaving_a_mark(args: Add, ctx: ToolContext) -> Sum:
     return Sum(note_id=args.note_id)
 
 
-@tool(effect=Effect.WRITE, undo="take_away", undo_arguments=lambda args, _: {"note_id": args.note_id}, timeout_s=20)
+@tool(
+    effect=Write(undo="take_away", undo_arguments=lambda args, _: {"note_id": args.note_id}),
+    limits=CallLimits(timeout_s=20),
+)
 def plain_add(args: Add, ctx: ToolContext) -> Sum:
     """Add; nothing can tell what a dead attempt did."""
     return _trouble(args, ctx, lambda: _plainly(args, ctx))
 
 
-@tool(effect=Effect.WRITE, undo="take_away", undo_arguments=lambda args, _: {"note_id": args.note_id}, timeout_s=20,
-      honours_key=True)  # fmt: skip
+@tool(
+    effect=Write(undo="take_away", undo_arguments=lambda args, _: {"note_id": args.note_id}, honours_key=True),
+    limits=CallLimits(timeout_s=20),
+)
 def keyed_add(args: Add, ctx: ToolContext) -> Sum:
     """Add once per key."""
     return _trouble(args, ctx, lambda: _with_key(args, ctx))
 
 
-@tool(effect=Effect.WRITE, undo="take_away", undo_arguments=lambda args, _: {"note_id": args.note_id}, timeout_s=20,
-      verify=_verify)  # fmt: skip
+@tool(
+    effect=Write(undo="take_away", undo_arguments=lambda args, _: {"note_id": args.note_id}, verify=_verify),
+    limits=CallLimits(timeout_s=20),
+)
 def verified_add(args: Add, ctx: ToolContext) -> Sum:
     """Add; whether it happened can be looked up."""
     return _trouble(args, ctx, lambda: _leaving_a_mark(args, ctx))
 
 
-@tool(effect=Effect.WRITE, verify=lambda args, ctx: True if _verify(args, ctx) else None)
+@tool(effect=Write(verify=lambda args, ctx: True if _verify(args, ctx) else None))
 def silent_add(args: Add, ctx: ToolContext) -> None:
     """Add and return nothing."""
     _trouble(args, ctx, lambda: _leaving_a_mark(args, ctx))
 
 
-@tool(effect=Effect.WRITE, honours_key=True, repeat="allow", on_rollback="keep")
+@tool(effect=Write(honours_key=True, repeat="allow", on_rollback="keep"))
 def letter(args: Add, ctx: ToolContext) -> Sum:
     """Send a letter: right whatever becomes of the run."""
     return _with_key(args, ctx)
 
 
-@tool(effect=Effect.WRITE, honours_key=True, repeat="ask", on_rollback="freeze")
+@tool(effect=Write(honours_key=True, repeat="ask", on_rollback="freeze"))
 def announce(args: Add, ctx: ToolContext) -> Sum:
     """Tell the press: a person judges what to do about it, and whether to do it again."""
     return _with_key(args, ctx)
 
 
-@tool(effect=Effect.WRITE, undo="throw_away", honours_key=True)
+@tool(effect=Write(undo="throw_away", honours_key=True))
 def with_doubtful_undo(args: Add, ctx: ToolContext) -> Sum:
     """Add; its undo cannot be resolved."""
     return _with_key(args, ctx)
 
 
-@tool(effect=Effect.WRITE)
+@tool(effect=Write())
 def throw_away(args: Add, ctx: ToolContext) -> Sum:
     """Undo, but nobody could tell what a dead attempt at it did."""
     return _plainly(args, ctx)
 
 
-@tool(effect=Effect.WRITE, honours_key=True)
+@tool(effect=Write(honours_key=True))
 def take_away(args: Sum, ctx: ToolContext) -> Sum:
     """Undo."""
     return _with_key(args, ctx, "erasures")
 
 
-@tool(effect=Effect.READ, timeout_s=20)
+@tool(effect=Read(), limits=CallLimits(timeout_s=20))
 def slow_read(args: Add, ctx: ToolContext) -> Sum:
     """Read, slowly."""
     return _trouble(args, ctx, lambda: Sum(note_id=args.note_id))
 
 
-@tool(effect=Effect.READ, repeat="once")
+@tool(effect=Read(repeat="once"))
 def read_once(args: Sum, ctx: ToolContext) -> float:
     """Read what costs something, so once is enough."""
     ctx.client("dynamodb").update_item(**_add(args, ctx))
     return 1.0
 
 
-@tool(effect=Effect.WRITE, honours_key=True, repeat="allow", breaker=Breaker("carrier", failures=2, recovery_s=30))
+@tool(effect=Write(honours_key=True, repeat="allow"), circuit=Circuit("carrier", failures=2, recovery_s=30))
 def carrier_add(args: Add, ctx: ToolContext) -> Sum:
     """Add through a carrier that may be down."""
     return _trouble(args, ctx, lambda: _with_key(args, ctx))
 
 
-@tool(effect=Effect.READ, breaker=Breaker("carrier", failures=2, recovery_s=30))
+@tool(effect=Read(), circuit=Circuit("carrier", failures=2, recovery_s=30))
 def carrier_read(args: Add, ctx: ToolContext) -> Sum:
     """Ask the carrier."""
     return _trouble(args, ctx, lambda: Sum(note_id=args.note_id))
