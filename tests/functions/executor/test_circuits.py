@@ -135,7 +135,7 @@ def test_a_breaker_whose_table_does_not_answer_is_no_outage(writes: Stack) -> No
     assert writes.execute(run_id) == "ok"
 
 
-def test_a_tool_without_a_breaker_asks_the_table_nothing(writes: Stack) -> None:
+def test_a_tool_without_a_circuit_asks_the_table_nothing(writes: Stack) -> None:
     writes.on("executor", "dynamodb", "GetItem", at("idempotency", LambdaDied()))
     run_id = writes.open()
     writes.propose(run_id, add("keyed_add"))
