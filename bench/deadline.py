@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from bench import NotMeasured, require
-from local.cloud import LocalCloud
-from local.converse.server import ConverseServer
-from local.converse.source import CallableModel, ModelError, Reply, said, turns_taken
-from local.up import Served, serve
-from local.up.identity import operator
+from localcloud.cloud import LocalCloud
+from localcloud.converse.server import ConverseServer
+from localcloud.converse.source import CallableModel, ModelError, Reply, said, turns_taken
+from localcloud.gateway import Served, serve
+from localcloud.gateway.identity import operator
 
 PLAYBOOK = Path(__file__).resolve().parent / "hurry"
 #: Who answers each case in the end, in time or later.

@@ -22,7 +22,7 @@ from ballast.log.events import RunEnded
 from ballast.log.evidence import EVIDENCE, check, vouching
 from ballast.log.run_log import RunLog
 from bench import NotMeasured, require
-from local.cloud import LocalCloud
+from localcloud.cloud import LocalCloud
 from tests.support.runs import Story, says, wants
 
 FILLER = "The tent of the expedition was delivered on 2026-03-01 to 12 Wharf Street, Portland, for 480.00 USD. " * 20

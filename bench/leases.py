@@ -1,7 +1,7 @@
 """``python -m bench.leases``: many runs at once against one tenant's window, with processes that die.
 
-The real functions of ``functions/budget`` on tables in memory whose transactions are DynamoDB's (a test holds them to
-moto's), 32 threads, and one hour of one tenant that has room for a part of the runs. Before and after each request a
+The real functions of ``functions/lifecycle`` on tables in memory whose transactions are DynamoDB's (a test compares them
+with moto's), 32 threads, and one hour of one tenant that has room for a part of the runs. Before and after each request a
 process may die; a transaction may meet another one; a planner may die between its reservation and its outcome; a
 third of the runs is cut from outside, and of a half of those nobody hears. In the end the sweeper comes round.
 
@@ -27,7 +27,7 @@ from ballast.contracts import LimitsPatch, RunRequest
 from ballast.errors import NotAdmitted, RetryLater
 from ballast.run import Run
 from bench import NotMeasured, require
-from tests.functions.budget.world import Died, World
+from tests.functions.lifecycle.world import Died, World
 from tests.support.tables_in_memory import Tables
 
 TENANT, WINDOW = "acme", "hour#2026-03-01T12"

@@ -34,8 +34,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from ballast.contracts import RunRequest
-from local.converse.server import ConverseServer
-from local.converse.source import CallableModel, Reply, said
+from localcloud.converse.server import ConverseServer
+from localcloud.converse.source import CallableModel, Reply, said
 from tests.artifacts.build import ROOT, Build, BuildFailed, Tools, Unavailable, find_python
 from tests.artifacts.cache import Cache, cache_root
 

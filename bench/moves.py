@@ -1,6 +1,6 @@
 """``python -m bench.moves``: many runs at once that pay, against the ceilings on the business's own money.
 
-The real functions of ``functions/executor`` and ``functions/budget`` on tables in memory whose transactions are
+The real functions of ``functions/executor`` and ``functions/lifecycle`` on tables in memory whose transactions are
 DynamoDB's (a test holds them to moto's). Each run makes one to four payments to one of 40 customers, which above 100 a
 day and customer need a person. Before and after each request a process may die; a transaction may meet another one; a
 payment may fail, or lose its answer; a third of the runs is cut from outside, and of a half of those nobody hears.
@@ -35,7 +35,7 @@ from ballast.money.moves import call_window, units
 from ballast.playbook import load_playbook
 from ballast.run import Run
 from bench import NotMeasured, require
-from tests.functions.budget.world import Died, World
+from tests.functions.lifecycle.world import Died, World
 from tests.support.attributes import Schema
 from tests.support.tables_in_memory import PLATFORM, Tables
 

@@ -27,7 +27,7 @@ from ballast.run import Run
 from ballast.runtime import utc_now
 from ballast.validation import ground, opening_sources, run_sources
 from bench import NotMeasured, require
-from local.cloud import LocalCloud
+from localcloud.cloud import LocalCloud
 
 PLAYBOOK = Path(__file__).resolve().parent / "checked"
 ARGUMENTS: dict[str, Any] = {

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from statistics import median_high
 
 from ballast.folds.calls import CallState
-from ballast.folds.despair import Rung, despair
-from ballast.folds.despair.memory import LONGEST_CYCLE
+from ballast.folds.loops import Rung, despair
+from ballast.folds.loops.memory import LONGEST_CYCLE
 from ballast.folds.sameness import identity
 from ballast.run import Run
 from bench import require

@@ -30,9 +30,9 @@ from ballast.contracts.wire import canonical
 from ballast.log.codec import encode
 from ballast.log.event import Event
 from bench import NotMeasured, require
-from local.cloud import LocalCloud
-from local.converse.server import ConverseServer
-from local.converse.source import CallableModel, Reply, Source, said, turns_taken
+from localcloud.cloud import LocalCloud
+from localcloud.converse.server import ConverseServer
+from localcloud.converse.source import CallableModel, Reply, Source, said, turns_taken
 
 PLAYBOOK = Path(__file__).resolve().parent / "playbook"
 #: Step Functions' standard price of a state transition, in micro-dollars (US regions).

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ballast.contracts import ToolCall
-from ballast.folds.despair import Rung, despair
+from ballast.folds.loops import Rung, despair
 from ballast.log.event import Event
 from ballast.playbook import load_playbook
 from ballast.run import Run

@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 
 from bench.tau2.environments import Tau2Environment, fresh_environment, tasks
-from local.converse import Reply, ScriptModel
+from localcloud.converse import Reply, ScriptModel
 
 
 @dataclass(frozen=True)

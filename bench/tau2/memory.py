@@ -22,10 +22,10 @@ from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures
 from ballast.run import Run
 from ballast.runtime import Runtime
-from functions.budget import admit
-from functions.escalation import open as escalation_open
 from functions.executor import execute
-from local.moto_seams.replaced import replaced
+from functions.lifecycle import admit
+from functions.people import open as escalation_open
+from localcloud.moto_seams.replaced import replaced
 from tests.support.mac_key import MacKey
 from tests.support.tables_in_memory import Tables
 

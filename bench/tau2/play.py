@@ -14,8 +14,8 @@ from ballast.run import Run
 from bench.tau2.downstream import DOWNSTREAMS
 from bench.tau2.environments import Tau2Environment, hashes, toolkits, unmet
 from bench.tau2.gold import CallOutcome, GoldModel, GoldPlan, play_directly
-from local.cloud import Execution, LocalCloud
-from local.converse import ConverseServer
+from localcloud.cloud import Execution, LocalCloud
+from localcloud.converse import ConverseServer
 
 FOLDER = Path(__file__).resolve().parent
 #: Seconds after which a run is taken for stuck; one that went to a person waits much longer.

@@ -19,9 +19,9 @@ from bench.tau2.memory import Clock, virtual_time
 from bench.tau2.play import where
 from bench.tau2.player import FOLDER, plans_of
 from bench.tau2.workflow import call_of
-from local.clock import WallClock
-from local.cloud import FunctionError, LocalCloud
-from local.converse import ConverseServer
+from localcloud.clock import WallClock
+from localcloud.cloud import FunctionError, LocalCloud
+from localcloud.converse import ConverseServer
 
 #: Real seconds after which a run is taken for stuck.
 STUCK_S = 60.0

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from ballast.errors import ProcessEnds
-from local.moto_seams.jsonata import evaluate
+from localcloud.moto_seams.jsonata import evaluate
 
 DEFINITION = Path(__file__).resolve().parents[2] / "statemachine" / "agent.asl.yaml"
 

@@ -50,8 +50,8 @@ from ballast.errors import (
     Ungrounded,
 )
 from ballast.folds.calls import CallState
-from ballast.folds.despair import Rung, refusal, verdict_on
 from ballast.folds.effects import UNKNOWN
+from ballast.folds.loops import Rung, refusal, verdict_on
 from ballast.folds.rejections import Rejection
 from ballast.log.events import CallReserved
 from ballast.log.run_log import RunLog

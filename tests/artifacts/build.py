@@ -21,7 +21,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from local.template import load_template, to_cloudformation
+from localcloud.template import load_template, to_cloudformation
 from tests.artifacts.cache import Cache, cache_root
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self, cast
 
-from local.functions import Function
-from local.sessions import REGION
+from localcloud.functions import Function
+from localcloud.sessions import REGION
 from tests.artifacts.build import Artifact, Build
 
 LOG = logging.getLogger(__name__)

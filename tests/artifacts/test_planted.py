@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from local.clock import WallClock
-from local.sandbox import Context
+from localcloud.clock import WallClock
+from localcloud.sandbox import Context
 from tests.artifacts.build import ROOT, Build
 from tests.artifacts.lambdas import HandlerFailed, Lambda, Seen
 from tests.artifacts.test_files import AARCH64, SUFFIX, contents, differences, foreign
@@ -53,7 +53,7 @@ def seen_by(function: Lambda, event: Any) -> Seen:
 
 
 def test_a_module_that_is_not_in_the_artifact_cannot_be_imported(with_line: Callable[[str, str], Lambda]) -> None:
-    function = with_line("RollbackFunction", "import functions.planner.plan")
+    function = with_line("RollbackFunction", "import functions.agent.plan")
 
     with function, pytest.raises(HandlerFailed, match=r"No module named 'functions\.planner'"):
         function.imported()
@@ -70,7 +70,7 @@ def test_what_comes_from_outside_is_seen_and_so_is_a_model_client(
     seen = seen_by(with_line("ExecutorFunction", f"{outside}\n{model}"), {})
 
     found = " ".join(seen.outside)
-    assert f"imported local from {ROOT}/local/__init__.py" in found
+    assert f"imported local from {ROOT}/localcloud/__init__.py" in found
     assert "opened /etc/hostname" in found
     assert f"wrote {seen.modules['functions.executor.execute'].split('/functions/')[0]}/left" in found
     assert clients_without_rights(build, {"ExecutorFunction": seen}) == {"ExecutorFunction": {"bedrock-runtime"}}

@@ -14,13 +14,13 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.playbook import load_playbook
 from ballast.runtime import utc_now
-from local.cli.stage import SMALL_STORE, seed_store
-from local.clock import WallClock
-from local.cloud import PLAYBOOK, LocalCloud
-from local.converse import ConverseServer, ModelError, Reply, ScriptModel
-from local.deploy import STACK
-from local.scenarios import find
-from local.template import load_template, to_cloudformation
+from cli.stage import SMALL_STORE, seed_store
+from localcloud.clock import WallClock
+from localcloud.cloud import PLAYBOOK, LocalCloud
+from localcloud.converse import ConverseServer, ModelError, Reply, ScriptModel
+from localcloud.deploy import STACK
+from localcloud.scenarios import find
+from localcloud.template import load_template, to_cloudformation
 from tests.artifacts.build import Build
 from tests.artifacts.endpoint import Endpoint
 from tests.artifacts.lambdas import Lambdas, Seen

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from local.clock import WallClock
-from local.cloud import LocalCloud
-from local.converse.server import ConverseServer
-from local.converse.source import CallableModel, Reply, said
-from local.up import Served, serve
-from local.up.identity import operator
+from localcloud.clock import WallClock
+from localcloud.cloud import LocalCloud
+from localcloud.converse.server import ConverseServer
+from localcloud.converse.source import CallableModel, Reply, said
+from localcloud.gateway import Served, serve
+from localcloud.gateway.identity import operator
 
 PLAYBOOK = Path(__file__).parents[1] / "workflow" / "playbook"
 

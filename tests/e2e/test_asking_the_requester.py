@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ballast.contracts import RunRequest
-from local.cloud import ROOT, LocalCloud
-from local.converse.server import ConverseServer
-from local.converse.source import CallableModel, Reply, said, turns_taken
+from localcloud.cloud import ROOT, LocalCloud
+from localcloud.converse.server import ConverseServer
+from localcloud.converse.source import CallableModel, Reply, said, turns_taken
 from tests.functions.http import ACME, GLOBEX, event
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"

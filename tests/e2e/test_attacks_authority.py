@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from ballast.playbook import load_playbook
-from local.cli.stage import seed_store
-from local.clock import WallClock
-from local.cloud import PLAYBOOK, LocalCloud
-from local.converse.source import CallableModel, Reply, said
+from cli.stage import seed_store
+from localcloud.clock import WallClock
+from localcloud.cloud import PLAYBOOK, LocalCloud
+from localcloud.converse.source import CallableModel, Reply, said
 from tests.functions.http import OPERATOR, REVIEWER, event, token
 
 _NUMBERS = count(1)

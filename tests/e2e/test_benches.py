@@ -29,7 +29,7 @@ from bench import (
 )
 from bench.publish import ROOT, published
 from bench.tau2 import circles, run
-from local.converse.source import CallableModel, Reply, said
+from localcloud.converse.source import CallableModel, Reply, said
 from tests.support.published import shapes
 
 #: A row of ``bench.deadline``: five times in seconds, and who answered how often.
@@ -173,9 +173,9 @@ def test_cold_import_measures_processes_that_import_what_they_name(monkeypatch: 
 
     monkeypatch.setattr(cold_import, "process_ms", remembered)
 
-    found = cold_import.measure("functions.intake.start", 1)
+    found = cold_import.measure("functions.front.start", 1)
 
-    assert ["import functions.intake.start" in code for code in played] == 2 * [True, True, False]
+    assert ["import functions.front.start" in code for code in played] == 2 * [True, True, False]
     assert ["boto3.Session" in code for code in played] == 2 * [False, True, True]
     assert min(found.import_ms, found.ready_ms, found.bare_ms, found.ratio) > 0
     assert shapes(found.row("IntakeFunction")) <= shapes(published("python -m bench.cold_import").output)
@@ -185,7 +185,7 @@ def test_cold_import_fails_where_a_handler_cannot_be_imported_and_where_there_ar
     with pytest.raises(NotMeasured, match=r"functions\.nowhere.*ModuleNotFoundError"):
         cold_import.measure("functions.nowhere", 1)
     with pytest.raises(NotMeasured, match="measure nothing"):
-        cold_import.measure("functions.intake", 0)
+        cold_import.measure("functions.front", 0)
 
 
 def test_the_figures_of_leases_have_the_shape_of_a_run_and_hold() -> None:

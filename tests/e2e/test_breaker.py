@@ -10,17 +10,17 @@ from typing import Any
 
 import pytest
 
-from local.cli import main
-from local.cli.exits import Exit
-from local.cli.parser import parser
-from local.cli.stack import on_stack
-from local.clock import WallClock
-from local.cloud import ROOT, LocalCloud
-from local.converse.server import ConverseServer
-from local.converse.source import CallableModel, Reply, said, turns_taken
-from local.deploy import STACK
-from local.up import Served, serve
-from local.up.identity import member_of, operator
+from cli import main
+from cli.exits import Exit
+from cli.parser import parser
+from cli.stack import on_stack
+from localcloud.clock import WallClock
+from localcloud.cloud import ROOT, LocalCloud
+from localcloud.converse.server import ConverseServer
+from localcloud.converse.source import CallableModel, Reply, said, turns_taken
+from localcloud.deploy import STACK
+from localcloud.gateway import Served, serve
+from localcloud.gateway.identity import member_of, operator
 from tests.e2e.served import ask
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"

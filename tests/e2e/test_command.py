@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 
 from bench.publish import published
-from local.cli import main
-from local.cli.mailbox import Mailbox, Notice
-from local.journal import Journal
-from local.scenarios import find
+from cli import main
+from cli.journal import Journal
+from cli.mailbox import Mailbox, Notice
+from localcloud.scenarios import find
 from tests.support.published import masked
 from tests.support.timelines import timeline
 
@@ -40,7 +40,7 @@ def ballast(home: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     def start(*words: str) -> "subprocess.Popen[str]":
         path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "ballast")])
         process = subprocess.Popen(
-            [sys.executable, "-m", "local.cli", *words],
+            [sys.executable, "-m", "cli", *words],
             env=os.environ | {"PYTHONPATH": path, "BALLAST_HOME": str(home), "COLUMNS": "80"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -181,7 +181,7 @@ def test_with_a_terminal_a_person_is_waited_for_unless_one_says_no_wait(home: Pa
     path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "ballast")])
     ours, theirs = pty.openpty()
     environ = os.environ | {"PYTHONPATH": path, "BALLAST_HOME": str(home), "COLUMNS": "80"}
-    words = [sys.executable, "-m", "local.cli", "run", str(request), "--model", str(found.script)]
+    words = [sys.executable, "-m", "cli", "run", str(request), "--model", str(found.script)]
     with subprocess.Popen(words, env=environ, stdout=theirs, stderr=subprocess.DEVNULL) as run:
         os.close(theirs)
         reading = threading.Thread(target=read_all, args=(ours,), daemon=True)

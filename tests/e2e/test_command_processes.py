@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ballast.log.event import Event
-from local.cli.mailbox import Mailbox, NobodyWaits
-from local.journal import Journal
+from cli.journal import Journal
+from cli.mailbox import Mailbox, NobodyWaits
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRON = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "layers" / "ballast")])}
@@ -17,7 +17,7 @@ ENVIRON = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "la
 
 def test_help_loads_nothing_that_takes_time() -> None:
     script = (
-        "import sys; from local.cli import main\n"
+        "import sys; from cli import main\n"
         "try: main(['--help'])\n"
         "except SystemExit: print(sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
     )
@@ -32,7 +32,7 @@ def test_whoever_reads_only_the_first_lines_causes_no_complaint(tmp_path: Path) 
         run_id = f"run-{letter * 24}"
         opened = Event(run_id=run_id, seq="0000.run.opened", at="2025-06-01T03:00:00+00:00", body={"request": {}})
         Journal(tmp_path).save(run_id, "demo happy-path", [opened])
-    command = f"{sys.executable} -m local.cli trace --json | head -c 1"
+    command = f"{sys.executable} -m cli trace --json | head -c 1"
     environ = ENVIRON | {"BALLAST_HOME": str(tmp_path)}
 
     done = subprocess.run(["bash", "-c", command], check=True, capture_output=True, text=True, env=environ)
@@ -42,7 +42,7 @@ def test_whoever_reads_only_the_first_lines_causes_no_complaint(tmp_path: Path) 
 
 def test_a_process_that_was_killed_no_longer_waits(tmp_path: Path) -> None:
     script = (
-        "import os, sys, pathlib; from local.cli.mailbox import Mailbox, Notice;"
+        "import os, sys, pathlib; from cli.mailbox import Mailbox, Notice;"
         "Mailbox(pathlib.Path(sys.argv[1])).post(Notice('esc-dead', {}));"
         "print('posted', flush=True); os.kill(os.getpid(), 9)"
     )
@@ -54,8 +54,8 @@ def test_a_process_that_was_killed_no_longer_waits(tmp_path: Path) -> None:
 
 
 def test_a_run_whose_reader_goes_away_is_closed_and_kept(tmp_path: Path) -> None:
-    script = ROOT / "local" / "scenarios" / "happy-path" / "script.yaml"
-    words = f"-m local.cli run --no-wait --model {script} --text 'Where is order O-1001?'"
+    script = ROOT / "localcloud" / "scenarios" / "happy-path" / "script.yaml"
+    words = f"-m cli run --no-wait --model {script} --text 'Where is order O-1001?'"
     environ = ENVIRON | {"BALLAST_HOME": str(tmp_path)}
     command = f"{sys.executable} {words} | head -n 2; exit ${{PIPESTATUS[0]}}"
 

@@ -11,11 +11,11 @@ import pytest
 
 from ballast.contracts import RunRequest
 from ballast.log.event import Event
-from local.cli.exits import Exit
-from local.clock import VirtualClock
-from local.cloud import ROOT, LocalCloud
-from local.converse.source import CallableModel, Reply, said, turns_taken
-from local.deploy import STACK
+from cli.exits import Exit
+from localcloud.clock import VirtualClock
+from localcloud.cloud import ROOT, LocalCloud
+from localcloud.converse.source import CallableModel, Reply, said, turns_taken
+from localcloud.deploy import STACK
 from tests.e2e.test_up_command import on
 from tests.support.log_items import decode, encode
 from tests.workflow.playbook.tools.counter import value_of

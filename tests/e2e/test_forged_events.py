@@ -19,10 +19,10 @@ from ballast.contracts import RunRequest
 from ballast.log.event import Event
 from ballast.money.moves import of_customer, units
 from ballast.run import Run
-from local.clock import VirtualClock
-from local.cloud import ROOT, LocalCloud
-from local.converse.source import CallableModel, Reply, said, turns_taken
-from local.functions import FunctionError
+from localcloud.clock import VirtualClock
+from localcloud.cloud import ROOT, LocalCloud
+from localcloud.converse.source import CallableModel, Reply, said, turns_taken
+from localcloud.functions import FunctionError
 from tests.e2e.forged.tools.till import done
 from tests.support.log_items import decode, encode
 

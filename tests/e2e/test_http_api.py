@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from local.clock import WallClock
-from local.cloud import LocalCloud
-from local.converse.server import ConverseServer
-from local.converse.source import CallableModel, Reply, said
+from localcloud.clock import WallClock
+from localcloud.cloud import LocalCloud
+from localcloud.converse.server import ConverseServer
+from localcloud.converse.source import CallableModel, Reply, said
 from tests.functions.http import ACME, OPERATOR, event
 
 PLAYBOOK = Path(__file__).parents[1] / "workflow" / "playbook"

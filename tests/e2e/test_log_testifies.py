@@ -9,11 +9,11 @@ from botocore.exceptions import ClientError
 
 from ballast.contracts import RunRequest
 from ballast.log.event import Event
-from local.cli.exits import Exit
-from local.clock import VirtualClock
-from local.cloud import LocalCloud
-from local.converse.source import CallableModel
-from local.deploy import STACK
+from cli.exits import Exit
+from localcloud.clock import VirtualClock
+from localcloud.cloud import LocalCloud
+from localcloud.converse.source import CallableModel
+from localcloud.deploy import STACK
 from tests.e2e.test_up_command import on
 from tests.e2e.test_walls_enforced import PLAYBOOK, two_turns
 from tests.support.log_items import decode, encode

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from ballast.contracts import RunRequest
 from ballast.contracts.secret import MASK
-from local.cloud import LocalCloud
-from local.converse.server import ConverseServer
-from local.converse.source import CallableModel, said, turns_taken
+from localcloud.cloud import LocalCloud
+from localcloud.converse.server import ConverseServer
+from localcloud.converse.source import CallableModel, said, turns_taken
 from tests.e2e.test_sensitive import PIN, TAX_NUMBER, VAULT, call, tables
 
 

@@ -14,10 +14,10 @@ import jsonschema
 import pytest
 
 from ballast.contracts import RunRequest
-from local import schemas
-from local.clock import WallClock
-from local.cloud import FunctionError, LocalCloud
-from local.deploy import STACK
+from localcloud import schemas
+from localcloud.clock import WallClock
+from localcloud.cloud import FunctionError, LocalCloud
+from localcloud.deploy import STACK
 
 ROOT = Path(__file__).parents[2]
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
@@ -183,7 +183,7 @@ def test_a_schema_that_differs_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_
     (tmp_path / "run-forgotten.schema.json").write_text("{}")
 
     assert schemas.main(["--check"]) == 1
-    assert capsys.readouterr().err.count("python -m local.schemas") == 2
+    assert capsys.readouterr().err.count("python -m localcloud.schemas") == 2
     assert schemas.main([]) == schemas.main(["--check"]) == 0
 
 

@@ -12,9 +12,9 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.errors import PlaybookInvalid
 from ballast.playbook import load_playbook
-from local.clock import VirtualClock
-from local.cloud import ROOT, LocalCloud
-from local.converse.source import CallableModel, said
+from localcloud.clock import VirtualClock
+from localcloud.cloud import ROOT, LocalCloud
+from localcloud.converse.source import CallableModel, said
 from tests.functions.http import ACME, event
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"

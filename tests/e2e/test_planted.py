@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from ballast.contracts import RunRequest
 from ballast.contracts.secret import MASK
-from local.clock import VirtualClock
-from local.cloud import LocalCloud
-from local.converse.source import CallableModel, Reply, said, turns_taken
-from local.up import serve
-from local.up.identity import operator
+from localcloud.clock import VirtualClock
+from localcloud.cloud import LocalCloud
+from localcloud.converse.source import CallableModel, Reply, said, turns_taken
+from localcloud.gateway import serve
+from localcloud.gateway.identity import operator
 from tests.e2e.served import ask
 from tests.e2e.test_sensitive import call, heard, payloads, tables
 from tests.support.planted import PLANTED

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from local.cli import main
-from local.cli.printed import lines
+from cli import main
+from cli.printed import lines
 
 ROOT = Path(__file__).resolve().parents[2]
 LOUD = Path(__file__).parent / "loud"
@@ -42,7 +42,7 @@ def test_a_tools_output_is_in_the_runs_file_and_nothing_of_it_on_the_screen(home
     environ = os.environ | {"PYTHONPATH": path, "BALLAST_HOME": str(home)}
     # A process of its own: nobody stands between it and its standard streams.
     done = subprocess.run(
-        [sys.executable, "-m", "local.cli", *words(home)], env=environ, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "cli", *words(home)], env=environ, capture_output=True, text=True, check=True
     )
 
     run_id = re.search(r"run-[a-z2-7]{24}", done.stdout)

@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 
 from ballast.errors import MayNotAnswer
-from local.cli import main
-from local.cli.exits import Exit
-from local.cli.parser import parser
-from local.cli.up import up
-from local.clock import WallClock
-from local.cloud import LocalCloud
-from local.converse.server import ConverseServer
-from local.converse.source import CallableModel, Reply, said, turns_taken
-from local.up import Served, serve
-from local.up.identity import CLAIMS, bearer_of
+from cli import main
+from cli.commands.up import up
+from cli.exits import Exit
+from cli.parser import parser
+from localcloud.clock import WallClock
+from localcloud.cloud import LocalCloud
+from localcloud.converse.server import ConverseServer
+from localcloud.converse.source import CallableModel, Reply, said, turns_taken
+from localcloud.gateway import Served, serve
+from localcloud.gateway.identity import CLAIMS, bearer_of
 from tests.e2e.served import ask
 from tests.e2e.test_up_command import on
 
 PLAYBOOK = Path(__file__).parents[1] / "functions" / "playbooks" / "asking"
-HAPPY = str(Path(__file__).parents[2] / "local" / "scenarios" / "happy-path" / "script.yaml")
+HAPPY = str(Path(__file__).parents[2] / "localcloud" / "scenarios" / "happy-path" / "script.yaml")
 
 
 def model(request: Mapping[str, Any], model_id: str) -> Reply:

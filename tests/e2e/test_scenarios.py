@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 
 from ballast.run import Run
-from local.cli.demo import Played, play
-from local.cli.output import Screen
-from local.journal import Journal
-from local.scenarios import find, names
+from cli.commands.demo import Played, play
+from cli.journal import Journal
+from cli.output import Screen
+from localcloud.scenarios import find, names
 from tests.support.timelines import timeline
 
 

@@ -26,12 +26,12 @@ from ballast.log.seal import Seal, split
 from ballast.playbook import load_playbook
 from ballast.run import Run
 from ballast.runtime import Runtime
-from local.clock import WallClock
-from local.cloud import LocalCloud
-from local.converse.server import ConverseServer
-from local.converse.source import CallableModel, Reply, said, turns_taken
-from local.up import serve
-from local.up.identity import operator
+from localcloud.clock import WallClock
+from localcloud.cloud import LocalCloud
+from localcloud.converse.server import ConverseServer
+from localcloud.converse.source import CallableModel, Reply, said, turns_taken
+from localcloud.gateway import serve
+from localcloud.gateway.identity import operator
 from tests.e2e.served import ask
 from tests.support.timelines import timeline
 

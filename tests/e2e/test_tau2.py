@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ballast.folds.despair import Rung
+from ballast.folds.loops import Rung
 from ballast.playbook import Effect, load_playbook
 from bench.tau2 import run
 from bench.tau2.cases import Case, Fault

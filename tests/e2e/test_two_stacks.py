@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ballast.contracts import RunRequest
-from local.clock import VirtualClock
-from local.cloud import ROOT, LocalCloud
-from local.converse.source import CallableModel, said
+from localcloud.clock import VirtualClock
+from localcloud.cloud import ROOT, LocalCloud
+from localcloud.converse.source import CallableModel, said
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
 STACK, OTHER = "ballast-local", "other"

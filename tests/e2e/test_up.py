@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from local.cloud import LocalCloud
-from local.deploy import STACK
-from local.up import Served
+from localcloud.cloud import LocalCloud
+from localcloud.deploy import STACK
+from localcloud.gateway import Served
 from tests.e2e.served import ask, served_cloud, waiting_run
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -137,8 +137,8 @@ def test_a_large_body_is_answered_413_while_it_is_sent(
 
 
 def test_with_a_tenant_a_foreign_run_does_not_exist(up: tuple[LocalCloud, Served]) -> None:
-    from local.up import serve
-    from local.up.identity import member_of
+    from localcloud.gateway import serve
+    from localcloud.gateway.identity import member_of
 
     cloud, served = up
     _, foreign = ask(served, "POST", "/runs", {"text": "Hello.", "tenant": "globex"})

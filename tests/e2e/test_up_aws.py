@@ -20,10 +20,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from local.deploy import STACK
+from localcloud.deploy import STACK
 
 ROOT = Path(__file__).resolve().parents[2]
-APPROVAL = ROOT / "local" / "scenarios" / "approval" / "script.yaml"
+APPROVAL = ROOT / "localcloud" / "scenarios" / "approval" / "script.yaml"
 CONSUMER = ROOT / "docs" / "examples" / "escalation_consumer.py"
 ENVIRON = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "layers" / "ballast")])}
 REFUND = {"text": "Torn.", "intent": "refund", "context": {"order_id": "O-1004", "customer_id": "C-1005"}}
@@ -52,7 +52,7 @@ class Up:
 
 @pytest.fixture(scope="module")
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
-    words = [sys.executable, "-u", "-m", "local.cli", "up", "--port", "0", "--model", str(APPROVAL)]
+    words = [sys.executable, "-u", "-m", "cli", "up", "--port", "0", "--model", str(APPROVAL)]
     environ = ENVIRON | {"BALLAST_HOME": str(tmp_path_factory.mktemp("home"))}
     with subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, text=True) as process:
         try:

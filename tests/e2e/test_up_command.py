@@ -19,22 +19,22 @@ from typing import Any
 import pytest
 
 from ballast.errors import InvalidInput
-from local.cli import main
-from local.cli.escalations import listed, watched
-from local.cli.exits import Exit
-from local.cli.mailbox import Mailbox
-from local.cli.output import Screen
-from local.cli.parser import parser
-from local.cli.stack import DeployedCloud, on_stack
-from local.cli.up import up
-from local.cloud import FunctionError, LocalCloud
-from local.deploy import STACK
-from local.up import Served
+from cli import main
+from cli.commands.escalations import listed, watched
+from cli.commands.up import up
+from cli.exits import Exit
+from cli.mailbox import Mailbox
+from cli.output import Screen
+from cli.parser import parser
+from cli.stack import DeployedCloud, on_stack
+from localcloud.cloud import FunctionError, LocalCloud
+from localcloud.deploy import STACK
+from localcloud.gateway import Served
 from tests.e2e.served import ask, served_cloud, waiting_run
 
 ROOT = Path(__file__).resolve().parents[2]
-HAPPY = str(ROOT / "local" / "scenarios" / "happy-path" / "script.yaml")
-APPROVAL = str(ROOT / "local" / "scenarios" / "approval" / "script.yaml")
+HAPPY = str(ROOT / "localcloud" / "scenarios" / "happy-path" / "script.yaml")
+APPROVAL = str(ROOT / "localcloud" / "scenarios" / "approval" / "script.yaml")
 REFUND = {"text": "Torn.", "intent": "refund", "context": {"order_id": "O-1004", "customer_id": "C-1005"}}
 
 
@@ -116,7 +116,7 @@ def test_a_question_is_answered_over_http_or_from_another_terminal(
 
 def test_ctrl_c_in_a_terminal_ends_it_at_once_with_what_still_ran_kept(home: Path) -> None:
     path = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "ballast")])
-    words = [sys.executable, "-u", "-m", "local.cli", "up", "--port", "0", "--model", APPROVAL]
+    words = [sys.executable, "-u", "-m", "cli", "up", "--port", "0", "--model", APPROVAL]
     environ = os.environ | {"PYTHONPATH": path, "BALLAST_HOME": str(home)}
     with subprocess.Popen(words, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from local.cli import main
-from local.cli.exits import Exit
-from local.cli.parser import parser
-from local.cli.up import up
-from local.journal import Journal
+from cli import main
+from cli.commands.up import up
+from cli.exits import Exit
+from cli.journal import Journal
+from cli.parser import parser
 from tests.e2e.test_up_command import APPROVAL, HAPPY, REFUND, ROOT, post
 from tests.support.timelines import timeline
 

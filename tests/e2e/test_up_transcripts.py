@@ -7,15 +7,15 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from local.cli.stage import SMALL_STORE, stage
-from local.clock import WallClock
-from local.converse import model_source
-from local.up import serve
-from local.up.identity import operator
+from cli.stage import SMALL_STORE, stage
+from localcloud.clock import WallClock
+from localcloud.converse import model_source
+from localcloud.gateway import serve
+from localcloud.gateway.identity import operator
 from tests.e2e.transcripts import Known, Transcript, transcripts
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "local" / "scenarios" / "approval" / "script.yaml"
+SCRIPT = ROOT / "localcloud" / "scenarios" / "approval" / "script.yaml"
 
 
 def replay(url: str, written: Transcript, known: Known) -> None:

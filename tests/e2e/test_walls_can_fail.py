@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from local.cloud import LocalCloud
-from local.converse.server import ConverseServer
-from local.converse.source import CallableModel
+from localcloud.cloud import LocalCloud
+from localcloud.converse.server import ConverseServer
+from localcloud.converse.source import CallableModel
 from tests.e2e.test_walls_enforced import ATTEMPTS, PLAYBOOK, breached, is_denied, two_turns
 
 BREACHES: list[tuple[str, str, dict[str, Any]]] = [

@@ -14,9 +14,9 @@ import yaml
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ballast.contracts import RunRequest
-from local.cloud import ROOT, LocalCloud
-from local.converse.server import ConverseServer
-from local.converse.source import CallableModel, Reply, said, turns_taken
+from localcloud.cloud import ROOT, LocalCloud
+from localcloud.converse.server import ConverseServer
+from localcloud.converse.source import CallableModel, Reply, said, turns_taken
 from tests.workflow.playbook.tools.counter import value_of
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"

@@ -7,8 +7,8 @@ from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from local.clock import NOON
-from local.virtual_time import ASK
+from localcloud.clock import NOON
+from localcloud.virtual_time import ASK
 
 
 class Clock:

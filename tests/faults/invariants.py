@@ -21,7 +21,7 @@ from ballast.money import TokenCounts, load_prices
 from ballast.money.moves import TOTAL, call_window, of_run
 from ballast.money.windows import LEASE, RUNNING
 from ballast.run import Run
-from local.clock import NOON
+from localcloud.clock import NOON
 from tests.faults.people import http_event
 from tests.faults.plan import Plan
 from tests.faults.play import Played

@@ -15,7 +15,7 @@ from typing import Any
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError
 
-from local.converse.source import STATUS, Reply
+from localcloud.converse.source import STATUS, Reply
 from tests.faults.oversize import AT_LENGTH
 from tests.faults.people import OTHERWISE
 from tests.faults.plan import Plan

@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError
 
 from ballast.contracts.exit_reason import STOP_REASONS
-from local.converse.source import Reply
+from localcloud.converse.source import Reply
 from tests.faults.kinds import errors_of
 from tests.faults.people import OTHERWISE
 from tests.faults.plan import Plan

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from local.converse.source import Reply
+from localcloud.converse.source import Reply
 from tests.faults.plan import Plan
 from tests.faults.world import World
 

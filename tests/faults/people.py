@@ -12,7 +12,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.deploy import STACK
+from localcloud.deploy import STACK
 from tests.faults.scenarios import Scenario
 from tests.faults.world import AGAIN_S, ATTEMPTS, InvokeFailed, World
 

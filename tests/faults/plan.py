@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 
-from local.converse.source import Reply
+from localcloud.converse.source import Reply
 from tests.faults.wire import Invocation, Perform, Request
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from ballast.log.events import RunRefused
 from ballast.run import Run
-from local.converse.script import ScriptModel
-from local.states import Execution
+from localcloud.converse.script import ScriptModel
+from localcloud.states import Execution
 from tests.faults.people import Outside
 from tests.faults.plan import Plan
 from tests.faults.scenarios import Scenario

@@ -6,7 +6,7 @@ from typing import Any
 
 import botocore
 
-from local.sessions import REGION
+from localcloud.sessions import REGION
 
 #: moto reads account and region from a signature, and does not check it.
 SIGNATURE = (

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from local.converse.source import Reply
+from localcloud.converse.source import Reply
 from tests.faults.plan import Plan
 from tests.faults.stores import Queues, Stores
 from tests.faults.wire import Asked, Invocation

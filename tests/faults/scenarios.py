@@ -31,7 +31,7 @@ class Operator:
 class Scenario:
     """One run without a fault.
 
-    says      the model's turns, as ``local.converse.script`` has them
+    says      the model's turns, as ``localcloud.converse.script`` has them
     answers   what people say, in order: a decision, an approval, or the requester's reply
     comes     how the request comes in
     by        how the people answer: over HTTP, or by invoking AnswerEscalationFunction (the ``ballast`` command)

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from local.moto_seams.events import matches
-from local.sessions import ACCOUNT, REGION, LocalSession
+from localcloud.moto_seams.events import matches
+from localcloud.sessions import ACCOUNT, REGION, LocalSession
 
 
 class Stores:

@@ -8,11 +8,11 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.playbook import load_playbook
 from ballast.runtime import utc_now
-from local.cli.stage import seed_store
-from local.clock import VirtualClock
-from local.cloud import PLAYBOOK, LocalCloud
-from local.converse.script import ScriptModel
-from local.converse.source import Reply
+from cli.stage import seed_store
+from localcloud.clock import VirtualClock
+from localcloud.cloud import PLAYBOOK, LocalCloud
+from localcloud.converse.script import ScriptModel
+from localcloud.converse.source import Reply
 from tests.faults.play import play
 from tests.faults.scenarios import BY_NAME, Scenario
 from tests.faults.world import World

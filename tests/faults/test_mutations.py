@@ -10,7 +10,7 @@ from ballast import run as run_module
 from ballast.contracts import Effects, Planner
 from ballast.run import Run
 from functions.rollback import plan
-from local.moto_seams.replaced import replaced
+from localcloud.moto_seams.replaced import replaced
 from tests.faults import kinds
 from tests.faults.judge import judge
 from tests.faults.matrix import Case, Recorded, record
@@ -146,7 +146,7 @@ def test_without_the_order_of_tokens_a_given_up_attempt_takes_the_living_ones_pl
 def test_without_telling_the_newest_token_an_answer_between_two_attempts_is_lost(
     world: World, before: Shop, name: str
 ) -> None:
-    from functions.escalation.resume import Resumption
+    from functions.people.resume import Resumption
 
     recorded = record(world, BY_NAME[name])
     asking = next(one for one in recorded.played.invocations if one.function == "OpenEscalationFunction")
@@ -170,7 +170,7 @@ def test_without_telling_the_newest_token_an_answer_between_two_attempts_is_lost
 def test_without_opening_it_again_what_never_came_on_record_counts_as_answered(
     world: World, before: Shop, name: str
 ) -> None:
-    from functions.escalation.messages import Messages
+    from functions.people.messages import Messages
 
     recorded = record(world, BY_NAME[name])
     in_vain = [Case(recorded.played.scenario, "answered in vain", "", 0, partial(kinds.AnsweredInVain, 1))]

@@ -16,9 +16,9 @@ from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ReadTimeoutError
 
 from ballast.errors import ProcessEnds
-from local.converse.source import STATUS, ModelError, Source
-from local.sessions import REGION, Models, core_session
-from local.states import Execution
+from localcloud.converse.source import STATUS, ModelError, Source
+from localcloud.sessions import REGION, Models, core_session
+from localcloud.states import Execution
 from tests.faults.clock import Clock
 from tests.faults.quick import SIGNATURE, quick_clients
 

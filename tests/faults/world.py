@@ -29,17 +29,17 @@ from ballast.log.seal import Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.run import Run
 from ballast.runtime import Runtime
-from local.cli.stage import package_of
-from local.clock import NOON
-from local.cloud import PLAYBOOK, ROOT
-from local.converse.script import ScriptModel
-from local.converse.source import Reply, turns_taken
-from local.functions import Function
-from local.moto_seams.imports import import_moto
-from local.moto_seams.replaced import replaced
-from local.sessions import Gate, Keys, LocalSession, Models
-from local.states import Execution, Interpreter, StateFailed
-from local.virtual_time import virtual_time
+from cli.stage import package_of
+from localcloud.clock import NOON
+from localcloud.cloud import PLAYBOOK, ROOT
+from localcloud.converse.script import ScriptModel
+from localcloud.converse.source import Reply, turns_taken
+from localcloud.functions import Function
+from localcloud.moto_seams.imports import import_moto
+from localcloud.moto_seams.replaced import replaced
+from localcloud.sessions import Gate, Keys, LocalSession, Models
+from localcloud.states import Execution, Interpreter, StateFailed
+from localcloud.virtual_time import virtual_time
 from tests.faults.clock import Clock, let_go_of_locks
 from tests.faults.plan import Plan
 from tests.faults.scenarios import REPLIES
@@ -237,7 +237,7 @@ class World:
 
     def _pump(self) -> bool:
         """Deliver one message of the queues that feed functions; what fails comes again."""
-        from local.event_sources import _record
+        from localcloud.event_sources import _record
 
         for source in self._sources:
             for raw in self.taken(source.queue_url):
@@ -369,20 +369,20 @@ def world() -> Iterator[World]:
     import_moto()
     from moto import mock_aws
 
-    from local.deploy import deploy
-    from local.event_sources import event_sources
-    from local.functions import Functions
-    from local.moto_seams.deployment import stacks_run
-    from local.moto_seams.dispatch import methods_looked_up_once
-    from local.moto_seams.dynamodb import (
+    from localcloud.deploy import deploy
+    from localcloud.event_sources import event_sources
+    from localcloud.functions import Functions
+    from localcloud.moto_seams.deployment import stacks_run
+    from localcloud.moto_seams.dispatch import methods_looked_up_once
+    from localcloud.moto_seams.dynamodb import (
         attribute_values_as_they_are,
         items_may_be_forgotten,
         queries_look_at_one_key,
         stream_records_go_to,
         transactions_copy_what_they_touch,
     )
-    from local.moto_seams.events import functions_are_targets
-    from local.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
+    from localcloud.moto_seams.events import functions_are_targets
+    from localcloud.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
 
     clock, made = Clock(), list[World]()
     core = {"mock_credentials": False, "reset_boto3_session": True, "passthrough": {"urls": [], "services": []}}

@@ -18,8 +18,8 @@ import boto3
 from ballast.log.run_log import RunLog
 from ballast.log.signature import Signatures
 from ballast.runtime import Runtime
-from local.moto_seams.imports import import_moto
-from local.sessions import core_session
+from localcloud.moto_seams.imports import import_moto
+from localcloud.sessions import core_session
 from tests.support.dynamodb_client import answer_requests
 from tests.support.tables_in_memory import Tables
 

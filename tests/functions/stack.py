@@ -13,16 +13,16 @@ from ballast.errors import ProcessEnds
 from ballast.log.events import CallIntended, CallSettled, EscalationAnswered, LeaseExtended, PlanDecided
 from ballast.run import Run
 from ballast.runtime import Runtime
-from functions.budget import admit, settle, sweep, trip
-from functions.budget import api as budget_api
-from functions.escalation import answer, remind
-from functions.escalation import api as people
-from functions.escalation import open as escalation_open
+from functions.agent import plan as planner
 from functions.evidence import copy, touched
 from functions.executor import execute
 from functions.fallback import plan as fallback
-from functions.intake import api, consume, start
-from functions.planner import plan as planner
+from functions.front import api, consume, start
+from functions.lifecycle import admit, settle, sweep, trip
+from functions.lifecycle import api as budget_api
+from functions.people import answer, remind
+from functions.people import api as people
+from functions.people import open as escalation_open
 from functions.rollback import plan as rollback
 from tests.functions.cloud import ENVIRONS, Cloud, client
 from tests.support.log_items import encode

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ballast.contracts import CallTools, ToolCall
-from functions.planner.despair import verdict
-from functions.planner.plan import build
+from functions.agent.despair import verdict
+from functions.agent.plan import build
 from tests.functions.endpoint import Endpoint, calls, reads, says
 from tests.functions.roomy import opened
 from tests.functions.stack import Stack

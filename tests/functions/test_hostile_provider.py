@@ -15,11 +15,11 @@ from ballast.contracts.exit_reason import STOP_REASONS
 from ballast.errors import RetryLater
 from ballast.log.events import ModelFailed, ModelRequested, ModelResponded
 from ballast.money import dollars, load_prices
-from functions.planner.completion import read_completion
-from functions.planner.settling import settled
-from tests.functions.budget.test_leases import DAY, HOUR, taken
-from tests.functions.budget.test_leases import settled as spent
+from functions.agent.completion import read_completion
+from functions.agent.settling import settled
 from tests.functions.endpoint import Endpoint, Reply, says
+from tests.functions.lifecycle.test_leases import DAY, HOUR, taken
+from tests.functions.lifecycle.test_leases import settled as spent
 from tests.functions.stack import Stack
 
 TENANT = count(1)

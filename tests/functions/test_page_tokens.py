@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.functions.escalation.test_api import ANSWER
 from tests.functions.http import OPERATOR, Reply, ask, event, token
+from tests.functions.people.test_api import ANSWER
 from tests.functions.stack import Stack
 
 _SECONDS = count(1)

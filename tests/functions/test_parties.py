@@ -10,11 +10,11 @@ import pytest
 
 from ballast.contracts.person import how_many, same_person
 from ballast.log.events import EscalationAnswered
-from functions.escalation.rights import guides_of
+from functions.people.rights import guides_of
 from tests.functions.approvals import asks
 from tests.functions.cloud import Cloud
-from tests.functions.escalation.waiting import Waiting, create_workflow
 from tests.functions.http import ask, event
+from tests.functions.people.waiting import Waiting, create_workflow
 from tests.functions.stack import Stack
 from tests.functions.test_rights import ASKING, CLAIMS, by_token, guided
 

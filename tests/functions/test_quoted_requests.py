@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from functions.intake import api
-from functions.intake.start import Intake
+from functions.front import api
+from functions.front.start import Intake
 from tests.functions.http import event
 from tests.functions.stack import Stack
 

@@ -12,8 +12,8 @@ import pytest
 from ballast.log.events import EscalationAnswered, PlanDecided
 from tests.functions.approvals import asks
 from tests.functions.cloud import Cloud
-from tests.functions.escalation.waiting import Waiting, create_workflow
 from tests.functions.http import ask, event
+from tests.functions.people.waiting import Waiting, create_workflow
 from tests.functions.stack import Stack, client_error
 
 ASKING = Path(__file__).parent / "playbooks" / "asking"

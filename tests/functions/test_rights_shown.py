@@ -16,8 +16,8 @@ from ballast.http.problem import Problem
 from ballast.money import micro_dollars
 from ballast.runtime import Runtime
 from tests.functions.cloud import Cloud
-from tests.functions.escalation.waiting import Waiting, create_workflow
 from tests.functions.http import ask, event
+from tests.functions.people.waiting import Waiting, create_workflow
 from tests.functions.stack import Stack
 from tests.functions.test_rights import (
     ACTIONS,

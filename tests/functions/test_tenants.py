@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.functions.cloud import Cloud
-from tests.functions.escalation.waiting import Waiting, create_workflow
 from tests.functions.http import ACME, GLOBEX, OPERATOR, REVIEWER, ask, event, token
+from tests.functions.people.waiting import Waiting, create_workflow
 from tests.functions.stack import Stack, client_error
 
 CALLERS: dict[str, Any] = {

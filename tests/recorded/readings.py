@@ -44,12 +44,12 @@ from ballast.playbook import load_playbook
 from ballast.run import Run
 from ballast.runtime import Runtime
 from ballast.table import Table
-from functions.budget.books import Books
-from functions.escalation import api as people_api
-from functions.intake import api as runs_api
-from local.cli.cost import cost_on_stack
-from local.cli.output import Screen
-from local.evidence import anchor_of, verdict_on
+from cli.commands.cost import cost_on_stack
+from cli.output import Screen
+from functions.front import api as runs_api
+from functions.lifecycle.books import Books
+from functions.people import api as people_api
+from localcloud.evidence import anchor_of, verdict_on
 from tests.recorded.recording import ROOT, Recording
 from tests.support.events import sample
 from tests.support.sealing_key import SealingKey

@@ -30,13 +30,13 @@ from ballast.contracts import RunRequest
 from ballast.log.event import Event
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime
-from local.cli.stage import SMALL_STORE, package_of
-from local.clock import VirtualClock
-from local.cloud import PLAYBOOK, LocalCloud
-from local.converse import ScriptModel
-from local.converse.source import CallableModel, Reply, Source, said, turns_taken
-from local.moto_seams.replaced import replaced
-from local.scenarios import find
+from cli.stage import SMALL_STORE, package_of
+from localcloud.clock import VirtualClock
+from localcloud.cloud import PLAYBOOK, LocalCloud
+from localcloud.converse import ScriptModel
+from localcloud.converse.source import CallableModel, Reply, Source, said, turns_taken
+from localcloud.moto_seams.replaced import replaced
+from localcloud.scenarios import find
 from tests.functions.http import ACME, event
 from tests.recorded.readings import readings
 from tests.recorded.recording import ROOT, RUNS, Item, Recording, save

@@ -39,10 +39,10 @@ from ballast.log.events import (
     RunRefused,
 )
 from ballast.run import Run
-from functions.escalation.open import escalation_id_of
-from functions.planner.completion import read_completion
-from functions.planner.prompt import new_messages
-from functions.planner.question import asked as asked_of_requester
+from functions.agent.completion import read_completion
+from functions.agent.prompt import new_messages
+from functions.agent.question import asked as asked_of_requester
+from functions.people.open import escalation_id_of
 
 STARTED = datetime(2026, 11, 1, 9, 0, tzinfo=UTC)
 STARTED_MS = int(STARTED.timestamp() * 1000)

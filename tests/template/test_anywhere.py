@@ -8,9 +8,9 @@ from typing import Any
 import boto3
 import pytest
 
-from local.cloud import LocalCloud
-from local.rules import broken
-from local.template import TemplateInvalid, load_template
+from localcloud.cloud import LocalCloud
+from localcloud.rules import broken
+from localcloud.template import TemplateInvalid, load_template
 from tests.template import rendered
 from tests.template.rendered import TEMPLATE, WORKFLOW, of_type
 

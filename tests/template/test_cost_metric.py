@@ -2,7 +2,7 @@
 
 import json
 
-from functions.planner.metrics import model_call
+from functions.agent.metrics import model_call
 from tests.template import rendered
 
 

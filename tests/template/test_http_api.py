@@ -5,10 +5,10 @@ import json
 import pytest
 
 from ballast.log.run_index import INDEXES
-from functions.budget import api as budget
-from functions.escalation import api as people
-from functions.intake import api as runs
-from local.http_routes import HttpRoute, without_http_api
+from functions.front import api as runs
+from functions.lifecycle import api as budget
+from functions.people import api as people
+from localcloud.http_routes import HttpRoute, without_http_api
 from tests.template import rendered
 from tests.template.rendered import Template, of_type
 

@@ -19,9 +19,9 @@ from ballast.http.identity import Callers, CallerSettings
 from ballast.money import load_prices
 from ballast.money.amounts import micro_dollars
 from ballast.runtime import Runtime
-from local.parameters import complaints
-from local.rules import broken
-from local.template import load_template
+from localcloud.parameters import complaints
+from localcloud.rules import broken
+from localcloud.template import load_template
 from tests.template.rendered import TEMPLATE
 from tests.template.test_environment import FUNCTIONS, settings_of
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from local.moto_seams.events import matches
-from local.moto_seams.imports import import_moto
+from localcloud.moto_seams.events import matches
+from localcloud.moto_seams.imports import import_moto
 from tests.template import rendered
 from tests.template.alarms import watched
 

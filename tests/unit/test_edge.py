@@ -16,7 +16,7 @@ from ballast.contracts.secret import MASK, Finder, Secret
 from ballast.edge import MAX_CHARS, guarded, masked_error, note
 from ballast.errors import ApprovalRequired, EffectUnknown, NotAdmitted, RetryLater
 from ballast.runtime import Runtime
-from local.sandbox import SandboxEnded
+from localcloud.sandbox import SandboxEnded
 
 CARD = "4111 1111 1111 1111"
 FINDER = Finder.of([Secret(CARD)])

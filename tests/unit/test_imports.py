@@ -16,7 +16,8 @@ HOMES = {
     "ballast": ROOT / "layers" / "ballast",
     "playbook": ROOT / "layers" / "playbook",
     "functions": ROOT,
-    "local": ROOT,
+    "cli": ROOT,
+    "localcloud": ROOT,
 }
 DEPLOYED = ("ballast", "playbook", "functions")
 
@@ -117,12 +118,17 @@ def within(name: str, package: str) -> bool:
     return name == package or name.startswith(package + ".")
 
 
+def of_the_developer(module: str) -> bool:
+    """Say whether a module runs on a developer's machine and not in a Lambda function."""
+    return within(module, "cli") or within(module, "localcloud")
+
+
 def only_the_planner_speaks_to_a_model(sources: Sources) -> list[str]:
     return [
-        f"{module} mentions {word!r}: only functions.planner may speak to a model"
+        f"{module} mentions {word!r}: only functions.agent may speak to a model"
         for module, source in sources.items()
         if within(module, "ballast") or within(module, "playbook") or within(module, "functions")
-        if not within(module, "functions.planner")
+        if not within(module, "functions.agent")
         for word in code_words(source)
         if MODEL_CLIENT.search(word) or word in MODEL_CALLS
     ]
@@ -139,10 +145,11 @@ def functions_never_import_each_other(sources: Sources) -> list[str]:
 
 def arrows_between_packages_point_inwards(sources: Sources) -> list[str]:
     forbidden = {
-        "ballast": ("functions", "playbook", "local"),
-        "playbook": ("functions", "local", "ballast.log", "ballast.money", "ballast.runtime"),
-        "functions": ("playbook", "local"),
-        "local": ("functions", "playbook"),
+        "ballast": ("functions", "playbook", "cli", "localcloud"),
+        "playbook": ("functions", "cli", "localcloud", "ballast.log", "ballast.money", "ballast.runtime"),
+        "functions": ("playbook", "cli", "localcloud"),
+        "cli": ("functions", "playbook"),
+        "localcloud": ("functions", "playbook", "cli"),
     }
     return [
         f"{module} imports {target}: {package} may not know {stranger}"
@@ -155,9 +162,9 @@ def arrows_between_packages_point_inwards(sources: Sources) -> list[str]:
 
 def only_the_dispatcher_names_handlers(sources: Sources) -> list[str]:
     return [
-        f"{module} names {word!r}: only local.functions loads handlers, by what the template says"
+        f"{module} names {word!r}: only localcloud.functions loads handlers, by what the template says"
         for module, source in sources.items()
-        if within(module, "local") and module != "local.functions"
+        if of_the_developer(module) and module != "localcloud.functions"
         for word in code_words(source)
         if re.fullmatch(r"functions(\.\w+)+", word)
     ]
@@ -186,7 +193,7 @@ def only_the_runtime_reads_the_environment(sources: Sources) -> list[str]:
     return [
         f"{module} uses {word}: settings come from ballast.runtime"
         for module, source in sources.items()
-        if not within(module, "local") and module != "ballast.runtime"
+        if not of_the_developer(module) and module != "ballast.runtime"
         for word in code_words(source)
         if word in {"os.environ", "getenv", "boto3"} or (word == "environ" and "import os" in source)
     ]
@@ -249,17 +256,18 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (only_the_planner_speaks_to_a_model, "functions.fallback.plan", "import openai"),
     (only_the_planner_speaks_to_a_model, "ballast.folds.usage", "from anthropic.types import Message"),
     (only_the_planner_speaks_to_a_model, "playbook.tools.ask", "client.converse(modelId='m')"),
-    (functions_never_import_each_other, "functions.executor.execute", "from functions.planner.plan import build"),
-    (functions_never_import_each_other, "functions.executor.execute", "from ..planner import plan"),
-    (functions_never_import_each_other, "functions.budget.admit", "def f():\n    import functions.intake.start"),
-    (arrows_between_packages_point_inwards, "ballast.log.run_log", "import local.cloud"),
+    (functions_never_import_each_other, "functions.executor.execute", "from functions.agent.plan import build"),
+    (functions_never_import_each_other, "functions.executor.execute", "from ..agent import plan"),
+    (functions_never_import_each_other, "functions.lifecycle.admit", "def f():\n    import functions.front.start"),
+    (arrows_between_packages_point_inwards, "ballast.log.run_log", "import localcloud.cloud"),
     (arrows_between_packages_point_inwards, "ballast.playbook.load", "import playbook"),
-    (arrows_between_packages_point_inwards, "ballast.runtime", "from functions.planner import plan"),
+    (arrows_between_packages_point_inwards, "ballast.runtime", "from functions.agent import plan"),
     (arrows_between_packages_point_inwards, "playbook.tools.ask", "from ballast.log import RunLog"),
     (arrows_between_packages_point_inwards, "functions.executor.execute", "from playbook.tools import refund_order"),
-    (arrows_between_packages_point_inwards, "functions.planner.plan", "from local import cloud"),
-    (arrows_between_packages_point_inwards, "local.cloud", "from functions.planner.plan import lambda_handler"),
-    (only_the_dispatcher_names_handlers, "local.cloud", "import_module('functions.planner.plan')"),
+    (arrows_between_packages_point_inwards, "functions.agent.plan", "from localcloud import cloud"),
+    (arrows_between_packages_point_inwards, "localcloud.cloud", "from functions.agent.plan import lambda_handler"),
+    (arrows_between_packages_point_inwards, "localcloud.cloud", "from cli import stack"),
+    (only_the_dispatcher_names_handlers, "localcloud.cloud", "import_module('functions.agent.plan')"),
     (arrows_in_the_layer_point_down, "ballast.log.events", "from ballast.folds import usage"),
     (arrows_in_the_layer_point_down, "ballast.log.event", "from ballast.log.run_log import RunLog"),
     (arrows_in_the_layer_point_down, "ballast.folds.usage", "from ballast.log import run_log"),
@@ -268,23 +276,23 @@ PLANTED: list[tuple[Rule, str, str]] = [
     (arrows_in_the_layer_point_down, "ballast.runtime", "from ballast import playbook"),
     (
         only_the_runtime_reads_the_environment,
-        "functions.planner.plan",
+        "functions.agent.plan",
         "import os\nTABLE = os.environ['RUN_LOG_TABLE']",
     ),
     (only_the_runtime_reads_the_environment, "playbook.tools.ask", "from os import getenv"),
     (only_the_runtime_reads_the_environment, "functions.executor.execute", "import boto3"),
-    (only_the_table_adapter_speaks_dynamodbs_form, "functions.budget.books", "key = {'account': {'S': 'lease'}}"),
+    (only_the_table_adapter_speaks_dynamodbs_form, "functions.lifecycle.books", "key = {'account': {'S': 'lease'}}"),
     (only_the_table_adapter_speaks_dynamodbs_form, "ballast.log.run_log", "turn = int(item['turn'].get('N', 0))"),
-    (only_the_table_adapter_speaks_dynamodbs_form, "functions.escalation.open", "client.update_item(**request)"),
+    (only_the_table_adapter_speaks_dynamodbs_form, "functions.people.open", "client.update_item(**request)"),
     (
         only_the_table_adapter_speaks_dynamodbs_form,
-        "functions.budget.keeper",
+        "functions.lifecycle.keeper",
         "put(ConditionExpression='a = :v')",
     ),
     (only_the_table_adapter_speaks_dynamodbs_form, "ballast.playbook.once", "client.put_item(Item=item)"),
-    (files_are_short, "local.cloud", "pass\n" * (MAX_LINES + 1)),
-    (names_say_what_is_inside, "functions.planner.utils", ""),
-    (names_say_what_is_inside, "local.base.cloud", ""),
+    (files_are_short, "localcloud.cloud", "pass\n" * (MAX_LINES + 1)),
+    (names_say_what_is_inside, "functions.agent.utils", ""),
+    (names_say_what_is_inside, "localcloud.base.cloud", ""),
 ]
 
 
@@ -314,7 +322,7 @@ def test_docstrings_and_comments_may_speak_of_models() -> None:
 def test_every_package_is_looked_at() -> None:
     modules = sources_of(*HOMES)
 
-    assert {"ballast.runtime", "functions.planner.plan", "local.cloud"} <= modules.keys()
+    assert {"ballast.runtime", "functions.agent.plan", "localcloud.cloud"} <= modules.keys()
     assert {part_of(module) for module in modules if module.startswith("ballast.")} == RANKS.keys()
 
 

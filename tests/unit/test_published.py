@@ -10,8 +10,8 @@ import pytest
 
 from bench import cold_import, hot_window, publish
 from bench.publish import ROOT, blocks, documents, published, replaced
-from local.cli.parser import parser
-from local.scenarios import names
+from cli.parser import parser
+from localcloud.scenarios import names
 from tests.support.published import masked, shapes
 
 _MODULE = re.compile(r"python3? -m (bench[\w.]*|tests[\w.]*)((?: --[\w-]+(?: [^-`\s]\S*)?)*)")

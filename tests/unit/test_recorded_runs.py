@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from ballast.folds.despair import Kind, Rung, despair
+from ballast.folds.loops import Kind, Rung, despair
 from ballast.run import Run
 from bench import planted
 from bench.despair import Verdict, deaf, judge, rows

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local import clock as clocks
-from local.clock import NOON, StandsStill, VirtualClock, WallClock, as_clock
+from localcloud import clock as clocks
+from localcloud.clock import NOON, StandsStill, VirtualClock, WallClock, as_clock
 
 
 def test_a_pause_takes_no_real_time_and_moves_all_that_tells_the_time() -> None:

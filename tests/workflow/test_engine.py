@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from local.clock import Signal, VirtualClock
-from local.engine import Engine, Run, TokenRefused
-from local.states import MAX_HISTORY, Execution, check
+from localcloud.clock import Signal, VirtualClock
+from localcloud.engine import Engine, Run, TokenRefused
+from localcloud.states import MAX_HISTORY, Execution, check
 from tests.workflow.test_states_as_moto_has_them import EACH, asks, task
 
 
@@ -32,7 +32,7 @@ class World:
         within_s: float | None = None,
         waiting: Any = None,
     ) -> tuple[bytes, str | None]:
-        from local.sandbox import run
+        from localcloud.sandbox import run
 
         given = json.loads(payload)
         if "task_token" in given:

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from local.clock import VirtualClock
-from local.engine import Engine, Run
-from local.states import Execution, StateFailed
+from localcloud.clock import VirtualClock
+from localcloud.engine import Engine, Run
+from localcloud.states import Execution, StateFailed
 from tests.support.motos_interpreter import motos_interpreter, play
 from tests.workflow.edges import edges_of, edges_taken, load_definition
 

@@ -12,10 +12,10 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.contracts.notice import binding_shown
 from ballast.errors import BallastError
-from functions.budget.admit import Admit
-from local.clock import VirtualClock
-from local.cloud import Execution, LocalCloud
-from local.converse.source import CallableModel, ModelError, Reply, said, turns_taken
+from functions.lifecycle.admit import Admit
+from localcloud.clock import VirtualClock
+from localcloud.cloud import Execution, LocalCloud
+from localcloud.converse.source import CallableModel, ModelError, Reply, said, turns_taken
 from tests.workflow.breaks import broken, died, doubted, down, down_for_good, out_of_memory
 from tests.workflow.edges import Edge, edges_of, edges_taken, load_definition, states_of
 from tests.workflow.playbook.tools.counter import value_of

@@ -1,7 +1,7 @@
 """The spend breaker as functions read it: one request, eventually consistent, for everyone's and the tenant's.
 
 Items of the budgets table: account ``breaker``, window ``all`` or ``tenant#NAME``, with the breaker as
-JSON (``ballast.money.breaker``). Only ``functions/budget`` writes them.
+JSON (``ballast.money.breaker``). Only ``functions/lifecycle`` writes them.
 
 Eventually consistent, since it is read before each model attempt and a trip takes effect within a
 second either way. A breaker that cannot be read is no breaker that is closed: the reader raises.

@@ -6,7 +6,7 @@ from typing import Any
 
 from ballast.log.event import Event, order
 from ballast.run import Run
-from functions.intake.timeline import page_of
+from functions.front.timeline import page_of
 
 #: The page's clock stands here.
 NOW = datetime(2026, 11, 22, 3, 7, 12, tzinfo=UTC)

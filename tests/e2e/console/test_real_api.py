@@ -7,10 +7,10 @@ import pytest
 from playwright.sync_api import expect
 
 from ballast.contracts import RunRequest
-from local.clock import WallClock
-from local.cloud import LocalCloud
-from local.up.identity import CLAIMS, operator
-from local.up.serve import serve
+from localcloud.clock import WallClock
+from localcloud.cloud import LocalCloud
+from localcloud.gateway.identity import CLAIMS, operator
+from localcloud.gateway.serve import serve
 from tests.e2e.console.conftest import DESKTOP, PHONE, Tabs
 from tests.e2e.served import ask
 

@@ -20,15 +20,15 @@ from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal, token_of
 from ballast.playbook import load_playbook
 from ballast.table import Table
-from local.cli.exits import Exit
-from local.cli.output import Screen
-from local.cli.verify import _each, _report
-from local.cost.explain import explained
-from local.evidence import verdict_on
-from tests.functions.budget.test_settle import settle
+from cli.commands.verify import _each, _report
+from cli.cost.explain import explained
+from cli.exits import Exit
+from cli.output import Screen
+from localcloud.evidence import verdict_on
 from tests.functions.cloud import LOG, client
 from tests.functions.endpoint import Endpoint
 from tests.functions.evidence.test_log_testifies import VAULT, delete, ended, item, key, put, rewrite, unfit, verdict
+from tests.functions.lifecycle.test_settle import settle
 from tests.functions.stack import Stack
 from tests.support.log_items import encode
 

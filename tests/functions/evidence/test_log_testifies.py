@@ -17,10 +17,10 @@ from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal, token_of
 from ballast.playbook import load_playbook
 from ballast.table import Table
-from local.evidence import verdict_on
-from tests.functions.budget.test_settle import settle
+from localcloud.evidence import verdict_on
 from tests.functions.cloud import LOG, client
 from tests.functions.endpoint import Endpoint, reads, says
+from tests.functions.lifecycle.test_settle import settle
 from tests.functions.stack import Stack
 from tests.support.log_items import decode, encode
 

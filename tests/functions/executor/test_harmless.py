@@ -19,10 +19,10 @@ from ballast.errors import (
 )
 from ballast.playbook import Effect, load_playbook
 from ballast.playbook.defect import ask
+from functions.agent.despair import verdict
 from functions.executor import executor
 from functions.executor.execute import build
 from functions.executor.record import CallOutcome
-from functions.planner.despair import verdict
 from tests.functions.stack import LambdaContext, LambdaDied, Stack, client_error, once
 from tests.functions.writes import leases_are_over
 

@@ -27,7 +27,7 @@ from ballast.log.seal import Seal, token_of
 from ballast.log.signature import Signatures
 from ballast.playbook import load_playbook
 from ballast.validation import run_sources
-from functions.escalation.remind import RemindIncomplete
+from functions.people.remind import RemindIncomplete
 from tests.functions.approvals import answered, asks
 from tests.functions.cloud import LOG, client
 from tests.functions.http import ask, event

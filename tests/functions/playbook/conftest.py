@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from ballast.playbook import Playbook
-from local.sessions import core_session
+from localcloud.sessions import core_session
 from tests.functions.playbook.desk import ENVIRON, PLAYBOOK, TABLES, TODAY, Desk
 from tests.functions.tables.forms import WATCH
 from tests.support.dynamodb_client import answer_requests

@@ -8,8 +8,8 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-from local.moto_seams.dynamodb import emptied
-from local.moto_seams.imports import import_moto
+from localcloud.moto_seams.dynamodb import emptied
+from localcloud.moto_seams.imports import import_moto
 from tests.support.attributes import Schema
 from tests.support.dynamodb_client import answer_requests
 from tests.support.tables_in_memory import PLATFORM, Tables

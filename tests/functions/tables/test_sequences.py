@@ -13,8 +13,8 @@ from ballast.money.lease import Lease, Part, settlement
 from ballast.money.windows import ACCOUNT, WindowLimits, day_of, hour_of, money_claims, of_tenant, run_claim
 from ballast.runtime import Runtime
 from ballast.table import Query, Table, Update, at_most, equals
-from functions.budget.items import SHARDS, Items, iso, key_of, shard_name, shard_of
 from functions.executor.record import Once
+from functions.lifecycle.items import SHARDS, Items, iso, key_of, shard_name, shard_of
 from tests.functions.cloud import NOON, Cloud, client
 from tests.functions.stack import LambdaContext, LambdaDied, Stack
 from tests.functions.tables.both import Both

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ballast.contracts import CallTools, ExitReason, HandOver, Planner, ToolCall
-from ballast.folds.despair import Despair, Sign, despair, verdicts
+from ballast.folds.loops import Despair, Sign, despair, verdicts
 from ballast.log.event import Event
 from ballast.log.events import CallIntended, CallRefused, CallSettled, EscalationAnswered, ModelResponded
 from ballast.run import Run

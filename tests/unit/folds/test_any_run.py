@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ballast.contracts import Planner, ToolCall
 from ballast.folds.conversation import prompt_digest, rebuild
-from ballast.folds.despair import despair, verdicts
+from ballast.folds.loops import despair, verdicts
 from ballast.folds.usage import Usage
 from ballast.log.event import Event, order
 from ballast.log.events import ModelRequested

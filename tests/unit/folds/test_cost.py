@@ -12,9 +12,9 @@ from ballast.folds.cost import Correction, corrected
 from ballast.log.event import Event, order
 from ballast.log.events import RunCorrected
 from ballast.run import Run
-from local.cost.explain import explained
-from local.cost.render import render as render_cost
-from local.trace.render import render
+from cli.cost.explain import explained
+from cli.cost.render import render as render_cost
+from cli.trace.render import render
 from tests.support.runs import Story, says
 from tests.support.timelines import timeline
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import ToolCall
-from ballast.folds.despair import Kind, Rung, despair, verdicts
-from ballast.folds.despair.resemblance import Search
+from ballast.folds.loops import Kind, Rung, despair, verdicts
+from ballast.folds.loops.resemblance import Search
 from ballast.folds.sameness import identity
 from ballast.log.event import Event
 from ballast.run import Run

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ballast.folds.despair import Kind, Rung
+from ballast.folds.loops import Kind, Rung
 from tests.unit.folds.circles import Circles
 
 #: The same words, over and over.

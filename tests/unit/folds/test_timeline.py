@@ -23,8 +23,8 @@ from ballast.log.events import (
     ModelResponded,
 )
 from ballast.run import Run
-from functions.intake.contract import TimelinePage
-from local.trace import render
+from cli.trace import render
+from functions.front.contract import TimelinePage
 from tests.support.random_runs import runs
 from tests.support.runs import Story, says, wants
 

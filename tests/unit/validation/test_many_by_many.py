@@ -26,7 +26,7 @@ from ballast.validation.index import Index
 from ballast.validation.sources import Source
 from ballast.validation.spelling import Words, even, occurs, tokens
 from ballast.validation.value import Kind, Leaf, Wanted
-from functions.escalation.rights import guides_of
+from functions.people.rights import guides_of
 from tests.unit.validation.test_long_texts import texts
 
 CLOSED = ConfigDict(extra="forbid", frozen=True)

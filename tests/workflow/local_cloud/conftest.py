@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from local.clock import VirtualClock
-from local.cloud import Execution, LocalCloud
+from localcloud.clock import VirtualClock
+from localcloud.cloud import Execution, LocalCloud
 from tests.workflow.local_cloud.stand_in.handlers import Bench
 
 TEMPLATE = Path(__file__).parent / "stand_in" / "template.yaml"

@@ -10,9 +10,8 @@ import pytest
 from moto import mock_aws
 
 from ballast.contracts import RunRequest
-from local import dead_letters
-from local.cli import main
-from local.cli.exits import Exit
+from cli import dead_letters, main
+from cli.exits import Exit
 
 REQUEST = {"request_id": "r-1", "text": "Where is my order?"}
 RUN_ID = RunRequest.model_validate(REQUEST).run_id

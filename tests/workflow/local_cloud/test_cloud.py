@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.clock import VirtualClock
-from local.cloud import LocalCloud
+from localcloud.clock import VirtualClock
+from localcloud.cloud import LocalCloud
 from tests.workflow.local_cloud.conftest import TEMPLATE, begin
 
 

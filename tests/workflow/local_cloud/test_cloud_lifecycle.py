@@ -11,13 +11,13 @@ from botocore.config import Config
 from moto.core.models import botocore_stubber
 
 from ballast.errors import InvalidInput
-from local.cli.stage import stage
-from local.clock import VirtualClock
-from local.cloud import FunctionError, LocalCloud
-from local.converse import Bedrock, ConverseServer, ScriptModel
-from local.sandbox import SandboxEnded
-from local.sessions import NotLocal
-from local.template import TemplateInvalid
+from cli.stage import stage
+from localcloud.clock import VirtualClock
+from localcloud.cloud import FunctionError, LocalCloud
+from localcloud.converse import Bedrock, ConverseServer, ScriptModel
+from localcloud.sandbox import SandboxEnded
+from localcloud.sessions import NotLocal
+from localcloud.template import TemplateInvalid
 from tests.workflow.local_cloud.conftest import TEMPLATE, begin, eventually
 
 NOON = datetime(2031, 5, 6, 12, tzinfo=UTC)

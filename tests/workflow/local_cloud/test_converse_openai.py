@@ -11,8 +11,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
-from local.converse import ConverseServer, ModelError, OpenAIModel
-from local.converse.openai_form import from_openai, to_openai
+from localcloud.converse import ConverseServer, ModelError, OpenAIModel
+from localcloud.converse.openai_form import from_openai, to_openai
 
 TOOL = {"name": "look_up", "description": "Look it up.", "inputSchema": {"json": {"type": "object"}}}
 

@@ -15,8 +15,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, HTTPClientError
 
-from local.converse import CallableModel, ConverseServer, ModelError, Reply, ScriptModel, Source
-from local.converse.source import STATUS
+from localcloud.converse import CallableModel, ConverseServer, ModelError, Reply, ScriptModel, Source
+from localcloud.converse.source import STATUS
 
 ASK: dict[str, Any] = {"modelId": "eu.some-model:0", "messages": [{"role": "user", "content": [{"text": "Hi"}]}]}
 

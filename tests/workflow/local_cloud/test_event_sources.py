@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from local.cloud import LocalCloud
-from local.moto_seams.sqs import waits
-from local.sessions import ACCOUNT, REGION
-from local.up.aws import AwsEndpoint
-from local.up.gateway import Request
+from localcloud.cloud import LocalCloud
+from localcloud.gateway.aws import AwsEndpoint
+from localcloud.gateway.gateway import Request
+from localcloud.moto_seams.sqs import waits
+from localcloud.sessions import ACCOUNT, REGION
 from tests.workflow.local_cloud.conftest import TEMPLATE, eventually
 
 

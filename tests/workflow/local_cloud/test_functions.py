@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local.clock import Clock, VirtualClock, WallClock
-from local.cloud import FunctionError, LocalCloud, ServiceFault
-from local.functions import MAX_PAYLOAD_BYTES, Function, imported_handler
-from local.stdout import not_of_a_handler, printing_to, stdout_restored
+from localcloud.clock import Clock, VirtualClock, WallClock
+from localcloud.cloud import FunctionError, LocalCloud, ServiceFault
+from localcloud.functions import MAX_PAYLOAD_BYTES, Function, imported_handler
+from localcloud.stdout import not_of_a_handler, printing_to, stdout_restored
 
 
 @pytest.fixture

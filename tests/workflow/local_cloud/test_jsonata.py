@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from local.moto_seams.imports import import_moto
-from local.moto_seams.jsonata import QueryFailed, evaluate, jsonata_clock
+from localcloud.moto_seams.imports import import_moto
+from localcloud.moto_seams.jsonata import QueryFailed, evaluate, jsonata_clock
 from tests.workflow.local_cloud.conftest import threads_switching_often
 
 STATES = dict.fromkeys(("input", "context", "result", "errorOutput"))

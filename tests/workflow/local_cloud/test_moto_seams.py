@@ -10,16 +10,16 @@ from typing import Any
 import boto3
 import pytest
 
-from local.clock import VirtualClock
-from local.cloud import LocalCloud
-from local.moto_seams import events, iam
-from local.moto_seams.deployment import resolved
-from local.moto_seams.dispatch import methods_looked_up_once
-from local.moto_seams.dynamodb import emptied, kept, put_back
-from local.moto_seams.imports import import_moto
-from local.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
-from local.moto_seams.replaced import SeamBroken, replaced
-from local.sessions import ACCOUNT, REGION
+from localcloud.clock import VirtualClock
+from localcloud.cloud import LocalCloud
+from localcloud.moto_seams import events, iam
+from localcloud.moto_seams.deployment import resolved
+from localcloud.moto_seams.dispatch import methods_looked_up_once
+from localcloud.moto_seams.dynamodb import emptied, kept, put_back
+from localcloud.moto_seams.imports import import_moto
+from localcloud.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
+from localcloud.moto_seams.replaced import SeamBroken, replaced
+from localcloud.sessions import ACCOUNT, REGION
 from tests.workflow.local_cloud.conftest import begin, eventually, threads_switching_often
 
 # replaced
@@ -36,7 +36,7 @@ def test_a_seam_that_finds_nothing_to_replace_says_so() -> None:
 def test_what_is_left_out_is_not_imported_and_can_be_imported_later() -> None:
     program = """
 import sys
-from local.moto_seams.imports import import_moto
+from localcloud.moto_seams.imports import import_moto
 import_moto()
 assert "moto.cloudformation.parsing" in sys.modules and "moto.stepfunctions.parser.models" in sys.modules
 assert not [name for name in sys.modules if name.startswith(("moto.ec2", "moto.batch", "moto.apigateway"))]

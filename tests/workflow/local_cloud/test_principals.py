@@ -8,7 +8,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from local.cloud import LocalCloud
+from localcloud.cloud import LocalCloud
 from tests.workflow.local_cloud.conftest import TEMPLATE, begin, eventually
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import boto3
 import pytest
 
-from local.moto_seams.dynamodb import queries_look_at_one_key
-from local.moto_seams.imports import import_moto
-from local.moto_seams.replaced import replaced
-from local.sessions import REGION
+from localcloud.moto_seams.dynamodb import queries_look_at_one_key
+from localcloud.moto_seams.imports import import_moto
+from localcloud.moto_seams.replaced import replaced
+from localcloud.sessions import REGION
 
 
 def ask_all(client: Any, with_range: bool) -> list[Any]:

@@ -4,8 +4,8 @@ import json
 import threading
 from typing import Any
 
-from local.cloud import LocalCloud
-from local.schedules import Schedule, schedules, ticking
+from localcloud.cloud import LocalCloud
+from localcloud.schedules import Schedule, schedules, ticking
 from tests.workflow.local_cloud.conftest import eventually
 
 

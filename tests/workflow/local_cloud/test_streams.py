@@ -7,12 +7,12 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local.clock import VirtualClock
-from local.functions import Function, Functions
-from local.moto_seams.dynamodb import stream_records_go_to
-from local.moto_seams.imports import import_moto
-from local.streams import Streams, StreamSource, filters_of
-from local.template import TemplateInvalid
+from localcloud.clock import VirtualClock
+from localcloud.functions import Function, Functions
+from localcloud.moto_seams.dynamodb import stream_records_go_to
+from localcloud.moto_seams.imports import import_moto
+from localcloud.streams import Streams, StreamSource, filters_of
+from localcloud.template import TemplateInvalid
 
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/watched/stream/2026"
 TOUCHED = '{"eventName": ["MODIFY", "REMOVE"]}'

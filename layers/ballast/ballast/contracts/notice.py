@@ -2,7 +2,7 @@
 
 Versioned: a consumer refuses a major version that it does not know. Fields may be added to a
 version, so a consumer ignores those that it does not know. The JSON Schemas in ``docs/events/``
-are made of these models (``python -m local.schemas``).
+are made of these models (``python -m localcloud.schemas``).
 """
 
 import base64

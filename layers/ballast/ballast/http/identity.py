@@ -36,7 +36,7 @@ Role = Literal["member", "reviewer", "operator"]
 
 #: Claims whose text is a list of words, RFC 8693 section 4.2; the second is what Microsoft calls it.
 _SCOPES = ("scope", "scp")
-#: What a caller may do at all; about one escalation, ``functions/escalation/rights.py`` says more.
+#: What a caller may do at all; about one escalation, ``functions/people/rights.py`` says more.
 Right = Literal["start", "read", "cancel", "reply", "decide", "operate"]
 
 _MEMBER: tuple[Right, ...] = ("start", "read", "cancel", "reply")

@@ -287,7 +287,7 @@ def _read_attempt(kind: type[Fact], key: Key, body: Mapping[str, Any]) -> Fact:
 
 
 class LoopSignal(Part):
-    """A signal that the agent repeats itself, at one call; see ``ballast.folds.despair``."""
+    """A signal that the agent repeats itself, at one call; see ``ballast.folds.loops``."""
 
     index: Int
     step: Str

@@ -1,0 +1,85 @@
+"""An explanation of costs, drawn for a person."""
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from ballast.money.amounts import dollars
+from cli.cost.explain import Explanation
+from cli.cost.sums import Sum, added
+from cli.trace.clean import clean
+from cli.trace.layout import Columns, Plain
+from cli.trace.render import corrected
+
+#: Rows of a table in a terminal; the rest is one row more.
+_MOST = 12
+
+
+def render(made: Explanation) -> RenderableType:
+    """Draw it: what it came to, then where it went."""
+    tables = [_table(name, sums) for name, sums in made.tables().items() if sums]
+    return Group(*map(Plain, _head(made)), *tables)
+
+
+def _head(made: Explanation) -> list[Text]:
+    sums, count = made.total, len(made.runs)
+    what = made.runs[0] if count == 1 else f"{count} runs"
+    lines = [
+        Text(f"{what}: ${dollars(sums.charged)} charged of ${dollars(made.ceiling)}", "bold"),
+        Text(f"  reserved ${dollars(sums.reserved)} attempt by attempt, of which {_came_back(sums)}"),
+    ]
+    rest = "goes back to the windows when they end" if made.running else "went back to the windows"
+    if made.unspent >= 0:
+        lines.append(Text(f"  ${dollars(made.unspent)} of the ceiling {rest}"))
+    else:
+        lines.append(Text(f"  ${dollars(-made.unspent)} more than the ceiling was charged", "red"))
+    lines += _corrected(made)
+    unknown = [charge for charge in made.charges if charge.outcome == "open"]
+    if unknown:
+        worst = dollars(sum(charge.charged for charge in unknown))
+        lines.append(Text(f"  ${worst} of it is the worst case of {len(unknown)} without an outcome", "yellow"))
+    if made.saved:
+        lines.append(
+            Text(f"  stopped loops would have burned about ${dollars(made.saved)} more by their limits", "green")
+        )
+    versions = sorted({charge.price_version for charge in made.charges if charge.price_version})
+    if versions:
+        lines.append(Text(f"  prices: version {', '.join(versions)}", "dim"))
+    return lines
+
+
+def _corrected(made: Explanation) -> list[Text]:
+    """Return what operators say that runs cost instead, and what that makes of the whole."""
+    lines = []
+    for run_id, said in list(made.corrected.items())[:_MOST]:
+        whose = "  " if len(made.runs) == 1 else f"  {clean(run_id, lines=False)} "
+        lines.append(Text(f"{whose}{corrected(said)}", "bold yellow"))
+    if len(made.corrected) > _MOST:
+        lines.append(Text(f"  and {len(made.corrected) - _MOST} more were corrected", "bold yellow"))
+    if made.corrected and len(made.runs) > 1:
+        lines.append(Text(f"  with these corrections it is ${dollars(made.as_corrected)}", "bold"))
+    return lines
+
+
+def _came_back(sums: Sum) -> str:
+    returned = sums.reserved - sums.charged
+    if returned < 0:
+        return f"nothing came back: ${dollars(-returned)} more was used than promised"
+    return f"${dollars(returned)} came back"
+
+
+def _table(name: str, sums: Sequence[Sum]) -> Columns:
+    shown = [(one.name, one) for one in sums[:_MOST]]
+    rest = sums[_MOST:]
+    if rest:
+        shown.append((f"and {len(rest)} more", added(rest)))
+    heads = (name, "charges", "tokens in", "out", "reserved $", "charged $")
+    rows = [_row(label, one, comma=True) for label, one in shown]
+    return Columns(f"by {name}", heads, rows, piped=[_row(one.name, one, comma=False) for one in sums])
+
+
+def _row(label: str, one: Sum, *, comma: bool) -> tuple[str, ...]:
+    numbers = (one.count, one.input_tokens, one.output_tokens)
+    counted = [f"{number:,}" if comma else str(number) for number in numbers]
+    return (clean(label, lines=False), *counted, dollars(one.reserved), dollars(one.charged))

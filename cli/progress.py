@@ -1,0 +1,140 @@
+"""One line for each entry of the log, as it appears: what a person watches while a run goes on. Pure."""
+
+from ballast.contracts import Answer, CallTools, HandOver
+from ballast.contracts.meaning import meaning
+from ballast.contracts.task import LAST_TURN
+from ballast.log.event import Event
+from ballast.log.events import (
+    ApprovalAnswered,
+    ApprovalGiven,
+    ApprovalRequested,
+    ApprovalVoid,
+    CallDoubted,
+    CallIntended,
+    CallRefused,
+    CallSettled,
+    EscalationAnnounced,
+    EscalationAnswered,
+    EscalationOpened,
+    Fact,
+    ModelFailed,
+    ModelRequested,
+    ModelResponded,
+    OfCall,
+    PlanDecided,
+    RunAnnounced,
+    RunCorrected,
+    RunEnded,
+    RunOpened,
+    RunRefused,
+    RunReplied,
+    RunSettled,
+)
+from ballast.log.mended import mended
+from cli.follow import ASKS
+from cli.trace.clean import as_text, clean, cut_short
+from cli.trace.words import span, usd
+
+_STYLES = {"call.refused": "red", "model.failed": "red", "run.refused": "red", "run.ended": "bold"}
+#: Characters of one line: what does not fit is in the trace.
+_MOST = 68
+
+
+def progress(event: Event) -> tuple[str, str] | None:
+    """Return the line for ``event`` and its style, or None where its outcome alone is worth a line.
+
+    An unknown entry is shown by its name.
+    """
+    fact = mended(event).fact
+    # To other systems, or what comes with the request that follows; no step of the work.
+    told = event.name.rpartition(".")[2] in ("announced", "replied", "approval_needed")
+    if told or (isinstance(fact, CallIntended) and fact.effect == "read"):
+        return None
+    turn = f"turn {event.turn:<3}" if 0 < event.turn < LAST_TURN else f"{'run':8}"
+    style = "magenta" if event.name in ASKS else _STYLES.get(event.name, "")
+    said = clean(_said(event.name, fact), lines=False)
+    return f"  {turn}  {said if len(said) <= _MOST else cut_short(said, _MOST - 2)}", style
+
+
+def _said(name: str, fact: Fact) -> str:
+    match fact:
+        case RunOpened():
+            return _opened(fact)
+        case RunRefused():
+            return f"not admitted: {fact.message}"
+        case RunEnded():
+            by = f" by {fact.by}" if fact.by else ""
+            return f"{fact.status}{by}, {usd(fact.spent_microusd)} spent"
+        case ModelRequested():
+            return f"asks the model (reserves {usd(fact.reserved_microusd)})"
+        case ModelResponded():
+            return f"{_decision('agent', fact)} ({usd(fact.cost_microusd)})"
+        case ModelFailed():
+            detail = f" ({fact.error})" if fact.error else ""
+            return f"model failed: {meaning(fact.exit_reason or '')}{detail}"
+        case PlanDecided():
+            return _decision(fact.planner, fact)
+        case EscalationOpened():
+            return f"escalated: {meaning(fact.reason)} ({fact.escalation_id})"
+        case EscalationAnswered():
+            return _decision(fact.by or "a person", fact)
+        case RunSettled():
+            back = usd(fact.returned_microusd)
+            return f"settled: {usd(fact.charged_microusd)} charged, {back} goes back to the windows"
+        case RunCorrected():
+            now, was = usd(fact.charged_microusd), usd(fact.was_microusd)
+            return f"corrected: {now} charged instead of {was}, by {fact.by}: {fact.reason}"
+        case RunAnnounced() | EscalationAnnounced():
+            return f"event sent: {fact.detail_type}"
+        case RunReplied():
+            return f"NOT replied: {fact.error}" if fact.error else "replied to the caller's queue"
+        case OfCall():
+            return _about_call(name, fact)
+    return name
+
+
+def _about_call(name: str, fact: OfCall) -> str:
+    match fact:
+        case CallIntended():
+            return f"{fact.tool} passes the gate ({fact.effect})"
+        case CallRefused():
+            return f"{fact.tool or ''} REFUSED: {fact.error}: {fact.message}"
+        case CallDoubted():
+            return f"{fact.tool or ''} in doubt: {fact.message}"
+        case CallSettled():
+            said = f": {fact.message}" if fact.message else ""
+            took = "" if fact.latency_ms is None else f" in {span(fact.latency_ms)}"
+            return f"{fact.tool or ''} {fact.status}{took}{said}"
+        case ApprovalRequested():
+            return f"asks for an approval ({fact.escalation_id or ''})"
+        case ApprovalGiven():
+            return f"approved by {fact.by}, {fact.given} of {fact.needed}"
+        case ApprovalAnswered(approve=None):
+            return "nobody answered the request for an approval in time"
+        case ApprovalAnswered():
+            changed = ", with other arguments" if fact.changes_arguments else ""
+            return f"{'approved' if fact.approve else 'rejected'} by {fact.by or ''}{changed}"
+        case ApprovalVoid():
+            return f"the approval is void: {', '.join(fact.moved)} had changed"
+    return name
+
+
+def _opened(fact: RunOpened) -> str:
+    limits = fact.limits or {}
+    dearest = limits.get("cost_microusd")
+    return (
+        f"admitted: at most {usd(dearest if isinstance(dearest, int) else 0)}, {as_text(limits.get('turns'))} turns, "
+        f"{as_text(limits.get('deadline_s'))} s"
+    )
+
+
+def _decision(planner: str, fact: ModelResponded | PlanDecided | EscalationAnswered) -> str:
+    decision: object = fact.decision
+    match decision:
+        case CallTools(calls=calls):
+            return f"{planner} proposes {', '.join(call.tool for call in calls)}"
+        case Answer():
+            return f"{planner} answers"
+        case HandOver(to=to, reason=reason):
+            return f"{planner} hands over to {to}: {meaning(reason)}"
+    return f"{planner} decides"  # what it is cannot be read

@@ -1,0 +1,238 @@
+"""Read one Converse reply: what it says, what it costs, and the decision that follows. Pure.
+
+The reply is untrusted. Whatever it holds, the outcome is one ``Completion``: a decision or a
+named reason why there is none.
+"""
+
+import base64
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from ballast.contracts import Answer, CallTools, ExitReason, ToolCall
+from ballast.contracts.decision import MAX_CALLS_A_TURN
+from ballast.contracts.exit_reason import from_stop_reason
+from ballast.contracts.wire import MAX_DEPTH, plain
+from ballast.money import TokenCounts
+from functions.agent.reported import Weighed, read_usage, tier_of
+from functions.agent.spoken import spoken, text_of
+
+#: No reply has more blocks, or more characters as JSON: twenty times what any model may say at once.
+MAX_BLOCKS, MAX_REPLY_CHARS = 1_000, 4 * 1024 * 1024
+#: What Bedrock accepts as a tool's name in a message that is sent back.
+_ILLEGAL_NAME = re.compile(r"[^a-zA-Z0-9_-]")
+_BYTES = "$bytes"
+#: Where JSON of any shape stands in a message, so never bytes: a call's arguments, a tool's schema or result.
+_DOCUMENTS = ("input", "json")
+#: A block of a kind that this botocore does not know comes as this; it refuses to send it.
+_UNKNOWN_BLOCK = "SDK_UNKNOWN_MEMBER"
+
+#: With these a reply decides something.
+_DECIDES = (ExitReason.TOOL_USE, ExitReason.END_TURN, ExitReason.STOP_SEQUENCE)
+#: These say why a reply may be empty; to ask for it once more would bring the same.
+_SAYS_WHY = (
+    ExitReason.GUARDRAIL_INTERVENED,
+    ExitReason.CONTENT_FILTERED,
+    ExitReason.MODEL_CONTEXT_WINDOW_EXCEEDED,
+)
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a reply amounts to.
+
+    message   the assistant message as it is recorded and sent back: legal for Converse again
+    usage     what it says that it used, as far as the reply itself does not speak against it
+    tier      the service tier that it was served in, as reported; None where it does not say
+    decision  None where ``reason`` asks for a hand-over
+    nothing   whether it neither calls anything nor says anything but reasoning, and its reason does not say why
+    written   whether there is any text in it, be it reasoning
+    tag       the tag of its reasoning, where it says nothing else
+    """
+
+    message: dict[str, Any]
+    stop_reason: str
+    reason: ExitReason
+    usage: Weighed
+    tier: str | None
+    decision: CallTools | Answer | None
+    nothing: bool = False
+    written: bool = False
+    tag: str | None = None
+
+    @property
+    def tokens(self) -> TokenCounts | None:
+        """None where the reply carried no usage that can be right."""
+        return self.usage.tokens
+
+
+def read_completion(reply: Mapping[str, Any], turn: int) -> Completion:
+    """Interpret a Converse reply. Never raises: a reply that is no reply is malformed output."""
+    stop_reason = reply.get("stopReason")
+    reason = from_stop_reason(stop_reason)
+    output = reply.get("output")
+    message = output.get("message") if isinstance(output, Mapping) else None
+    is_reply = isinstance(message, Mapping) or stop_reason is not None
+    content = message.get("content") if isinstance(message, Mapping) else None
+    blocks = [block for block in content if isinstance(block, Mapping)] if isinstance(content, Sequence) else []
+    proposed = _client_calls(blocks) if len(blocks) <= MAX_BLOCKS else []
+    content = _recordable(blocks, proposed, turn) if len(blocks) <= MAX_BLOCKS else None
+    written = "" if content is None or proposed else plain(text_of(blocks))
+    said = spoken(written)
+    text = said.text
+    decision, because = _decide(reason, text, proposed) if content is not None else (None, _too_large(reason))
+    return Completion(
+        message={"role": "assistant", "content": content or [{"text": "(not recorded: larger than a reply can be)"}]},
+        stop_reason=plain(str(stop_reason)[:64]),
+        reason=because,
+        usage=read_usage(reply.get("usage"), blocks),
+        tier=tier_of(reply),
+        decision=decision,
+        nothing=content is not None and not (proposed or text) and is_reply and reason not in _SAYS_WHY,
+        written=bool(written),
+        tag=None if text else said.tag,
+    )
+
+
+def _decide(
+    reason: ExitReason, text: str, proposed: Sequence[Mapping[str, Any]]
+) -> tuple[CallTools | Answer | None, ExitReason]:
+    if not (proposed or text) and reason in _DECIDES:
+        return None, ExitReason.EMPTY_ANSWER
+    if reason is ExitReason.TOOL_USE:
+        if not 1 <= len(proposed) <= MAX_CALLS_A_TURN:
+            return None, ExitReason.MALFORMED_TOOL_USE
+        try:
+            return CallTools(calls=tuple(_call(use) for use in proposed)), reason
+        except ValidationError:
+            return None, ExitReason.MALFORMED_TOOL_USE
+    if reason in _DECIDES:
+        # Where it asks for calls and says that it is done, neither can be trusted.
+        return (None, ExitReason.MALFORMED_TOOL_USE) if proposed else (Answer(text=text), reason)
+    return None, reason
+
+
+def _too_large(reason: ExitReason) -> ExitReason:
+    """Return why a reply that is larger than any can be has no decision: its own reason, where that asks for none."""
+    return ExitReason.MALFORMED_MODEL_OUTPUT if reason in _DECIDES else reason
+
+
+def _call(use: Mapping[str, Any]) -> ToolCall:
+    return ToolCall(
+        tool=use.get("name") or "",
+        arguments=_jsonable(use.get("input", {})),
+        call_id=str(use.get("toolUseId", ""))[:256],
+    )
+
+
+def _client_calls(blocks: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the calls that we are asked to execute.
+
+    A server-side tool stands as call and result in one assistant message, under a name that was
+    never offered: it was executed by the provider already.
+    """
+    answered = _answered(blocks)
+    return [
+        block["toolUse"]
+        for position, block in enumerate(blocks)
+        if isinstance(block.get("toolUse"), Mapping)
+        and block["toolUse"].get("type") != "server_tool_use"
+        and position not in answered
+    ]
+
+
+def _answered(blocks: Sequence[Mapping[str, Any]]) -> dict[int, int]:
+    """Return which calls have their result in the same message: position of the call to that of its result."""
+    pairs: dict[int, int] = {}
+    for at, block in enumerate(blocks):
+        result = block.get("toolResult")
+        if not isinstance(result, Mapping):
+            continue
+        for before in range(at):
+            use = blocks[before].get("toolUse")
+            same_id = isinstance(use, Mapping) and use.get("toolUseId") == result.get("toolUseId")
+            if same_id and before not in pairs:
+                pairs[before] = at
+                break
+    return pairs
+
+
+def call_id(turn: int, index: int) -> str:
+    """Return the id under which the call at that position is sent back.
+
+    Real models repeat and omit their own ids; Converse wants them unique in a conversation.
+    """
+    return f"t{turn:04d}c{index}"
+
+
+def _recordable(
+    blocks: Sequence[Mapping[str, Any]], proposed: Sequence[Mapping[str, Any]], turn: int
+) -> list[dict[str, Any]] | None:
+    """Return the content as it is recorded and sent back; None where it is larger than a reply can be."""
+    recorded: list[dict[str, Any]] = []
+    answered = _answered(blocks)
+    server_ids = {at: f"t{turn:04d}s{before + 1}" for before, at in answered.items()}
+    for at, block in enumerate(blocks):
+        use, result = block.get("toolUse"), block.get("toolResult")
+        position = next((index for index, one in enumerate(proposed, start=1) if one is use), None)
+        if isinstance(use, Mapping):
+            key = call_id(turn, position) if position else f"t{turn:04d}s{at + 1}"
+            recorded.append({"toolUse": _legal_call(use, key)})
+        elif isinstance(result, Mapping):
+            if at in server_ids:  # a result without its call is illegal
+                recorded.append({"toolResult": _jsonable(result) | {"toolUseId": server_ids[at]}})
+        elif _UNKNOWN_BLOCK not in block and ("text" not in block or _has_text(block)):  # no blank text either
+            recorded.append(_jsonable(block))
+    # A lone surrogate is legal in JSON, and in no text that can be sent.
+    text = plain(json.dumps(recorded, ensure_ascii=False))
+    if len(text) > MAX_REPLY_CHARS:
+        return None
+    legal: list[dict[str, Any]] = json.loads(text)
+    # A message of reasoning alone is none that every model takes back.
+    return legal if any("reasoningContent" not in block for block in legal) else [*legal, {"text": "(nothing)"}]
+
+
+def _legal_call(use: Mapping[str, Any], key: str) -> dict[str, Any]:
+    arguments = _jsonable(use.get("input", {}))
+    legal = arguments if isinstance(arguments, dict) else {"not_an_object": arguments}
+    name = _ILLEGAL_NAME.sub("_", str(use.get("name") or "unnamed"))[:64]
+    server_side = {"type": use["type"]} if use.get("type") == "server_tool_use" else {}
+    return {"toolUseId": key, "name": name, "input": legal, **server_side}
+
+
+def _has_text(block: Mapping[str, Any]) -> bool:
+    return isinstance(block.get("text"), str) and bool(block["text"].strip())
+
+
+def _jsonable(value: Any, depth: int = 0) -> Any:
+    """Return ``value`` as JSON: bytes (redacted reasoning) wrapped, NaN and infinities as text.
+
+    It is cut where it is nested too deep to be read again; no contract takes what is left of it.
+    """
+    if depth > 2 * MAX_DEPTH:
+        return None
+    if isinstance(value, bytes | bytearray):
+        return {_BYTES: base64.b64encode(bytes(value)).decode("ascii")}
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(inner, depth + 1) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(inner, depth + 1) for inner in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def sendable(value: Any) -> Any:
+    """Undo what recording did to bytes, so that a recorded message can be sent again."""
+    if isinstance(value, Mapping):
+        if set(value) == {_BYTES}:
+            return base64.b64decode(value[_BYTES])
+        return {key: inner if key in _DOCUMENTS else sendable(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [sendable(inner) for inner in value]
+    return value

@@ -1,0 +1,200 @@
+"""Lists of runs, through the indexes of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+
+from ballast.contracts.task import LAST_TURN
+from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
+from ballast.http.problem import invalid
+from ballast.log.event import GARBLED, Event
+from ballast.log.events import RunCorrected, RunEnded, RunOpened, RunRefused
+from ballast.log.run_index import Found, RunIndex, by_outcome, by_tenant
+from ballast.log.run_log import RunLog, Unreadable
+from ballast.run import Run
+from ballast.runtime import Runtime
+from functions.front.contract import ENDED, ActiveHour, Activity, RunPage, RunSummary, Status
+from functions.front.reading import is_expired, line_of, run_of
+
+#: So many pages of the index are looked through for a page of runs; then the caller asks for the next.
+_MAX_LOOKS = 4
+#: The hours of ``Listing.activity``, the runs of an index that it counts at most, and so many at a time.
+_HOURS = 24
+_COUNTED, _A_LOOK = 10_000, 2_500
+#: Of so many answers an hour it reads who gave them.
+_ANSWERS_AN_HOUR = 10
+_KEY = {
+    "run_id": r"run-[a-z2-7]{24}",
+    "seq": r"0000\.run\.(opened|refused)|9999\.run\.ended",
+    "at": r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,15}\+00:00",
+}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which runs. ``since`` and ``until``: of the opening, or of the ending where ``status`` is an ending."""
+
+    tenant: str
+    status: Status | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def as_text(self) -> dict[str, str | None]:
+        """Return it as what a page token is bound to."""
+        return {"tenant": self.tenant, "status": self.status, "since": _utc(self.since), "until": _utc(self.until)}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Finds runs by tenant, status and time."""
+
+    index: RunIndex
+    log: RunLog
+    clock: Callable[[], datetime]
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> Listing:
+        """Put it together; once per runtime."""
+        return cls(runtime.get(RunIndex.of), runtime.get(RunLog.of), runtime.clock)
+
+    def page(self, wanted: Wanted, limit: int, next_token: str | None) -> RunPage:
+        """Return one page, newest first.
+
+        It may hold fewer runs than ``limit``, and still have a ``next``: running ones are found among all.
+        Raises ``Problem`` for a token that does not belong here.
+        """
+        asked = wanted.as_text()
+        since, until = asked["since"], asked["until"]
+        if since and until and since > until:
+            raise invalid("until", "must not be before since")
+        after = Found(**key_of(next_token, asked, _KEY)) if next_token is not None else None
+        if after and ((since and after.at < since) or (until and after.at > until)):
+            raise invalid("next", "is no token of this API; send what the last page gave, or leave it out")
+        runs: list[RunSummary] = []
+        more, size = True, 0
+        for _ in range(_MAX_LOOKS):
+            found, more = self._look(wanted, limit - len(runs), after)
+            for one, run in self._summaries(found):
+                if run is not None and _wants(wanted, run):
+                    size += sent_bytes(run.model_dump(mode="json"))
+                    if runs and size > PAGE_BYTES:  # the page is full by its bytes: the next one begins here
+                        return RunPage(runs=tuple(runs), next=token(asked, asdict(after)) if after else None)
+                    runs.append(run)
+                after = one
+            if not more or len(runs) >= limit:
+                break
+        return RunPage(runs=tuple(runs), next=token(asked, asdict(after)) if more and after else None)
+
+    def activity(self, tenant: str) -> Activity:
+        """Return the tenant's last 24 hours.
+
+        Asks each index at most four times, and reads at most 240 endings. Raises ``RetryLater``.
+        """
+        hour = self.clock().astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        hours = [hour - timedelta(hours=back) for back in reversed(range(_HOURS))]
+        started, started_since = self._by_hour(by_tenant(tenant), hours[0])
+        answered, answered_since = self._by_hour(by_outcome(tenant, "answered"), hours[0])
+        looked_at = {since: found[:_ANSWERS_AN_HOUR] for since, found in answered.items()}
+        by_others = self._by_others([one for found in looked_at.values() for one in found])
+        shown = []
+        for since in hours:
+            if since < max(started_since, answered_since):
+                continue
+            known = [by_others[one.run_id] for one in looked_at.get(since, ()) if one.run_id in by_others]
+            shown.append(
+                ActiveHour(
+                    since=since.isoformat(),
+                    runs=len(started.get(since, ())),
+                    answered=len(answered.get(since, ())),
+                    looked_at=len(known),
+                    by_others=sum(known),
+                )
+            )
+        return Activity(tenant=tenant, hours=tuple(shown))
+
+    def _by_hour(self, index: Mapping[str, str], since: datetime) -> tuple[dict[datetime, list[Found]], datetime]:
+        """Return what the index names since then, by hour and newest first, and the first hour that is whole."""
+        hours: dict[datetime, list[Found]] = {}
+        after: Found | None = None
+        for _ in range(_COUNTED // _A_LOOK):
+            found, more = self.index.find(index, since=_utc(since), limit=_A_LOOK, after=after)
+            for one in found:
+                if (at := _hour(one.at)) is not None:
+                    hours.setdefault(at, []).append(one)
+            after = found[-1] if found else after
+            if not more or after is None:
+                return hours, since
+        oldest = min(hours, default=self.clock().astimezone(UTC))
+        return hours, oldest + timedelta(hours=1)
+
+    def _by_others(self, answered: list[Found]) -> dict[str, bool]:
+        """Return of each run whether its answer is not the agent's; what cannot be read is left out."""
+        events = self.log.read_keys([(one.run_id, one.seq) for one in answered], [])
+        told: dict[str, bool] = {}
+        for (run_id, _), event in events.items():
+            try:
+                ended = event.fact
+            except GARBLED:
+                continue
+            if isinstance(ended, RunEnded):
+                told[run_id] = ended.degraded
+        return told
+
+    def _look(self, wanted: Wanted, limit: int, after: Found | None) -> tuple[tuple[Found, ...], bool]:
+        by_ending = wanted.status in ENDED
+        index = by_outcome(wanted.tenant, str(wanted.status)) if by_ending else by_tenant(wanted.tenant)
+        return self.index.find(index, since=_utc(wanted.since), until=_utc(wanted.until), limit=limit, after=after)
+
+    def _summaries(self, found: tuple[Found, ...]) -> list[tuple[Found, RunSummary | None]]:
+        """Return each run in a line; None where its events are gone. One that cannot be read hides no other."""
+        seqs = [RunOpened.key(), RunRefused.key(), RunEnded.key(), RunCorrected.key(1)]
+        unreadable: list[Unreadable] = []
+        events = self.log.read_keys([(one.run_id, seq) for one in found for seq in seqs], unreadable)
+        made: list[tuple[Found, RunSummary | None]] = []
+        for one in found:
+            of_run = [events[key] for seq in seqs[:-1] if (key := (one.run_id, seq)) in events]
+            mine = [other for other in unreadable if other.run_id == one.run_id]
+            wrong = [other for other in mine if other.seq != seqs[-1]]
+            if of_run and (len(wrong) < len(mine) or (one.run_id, seqs[-1]) in events):
+                of_run += self._corrections(one.run_id)
+            run = Run(of_run)
+            there = bool(run or wrong) and not is_expired(run, self.clock())
+            made.append((one, self._summary(one.run_id, run, wrong) if there else None))
+        return made
+
+    def _corrections(self, run_id: str) -> list[Event]:
+        """Return all that says that it is a correction: mostly there is none, so a list reads the first one's key."""
+        after_the_end, _ = self.log.read_turns(run_id, LAST_TURN, 1, [])
+        return [event for event in after_the_end if event.name == RunCorrected.NAME]
+
+    def _summary(self, run_id: str, of_run: Run, wrong: list[Unreadable]) -> RunSummary | None:
+        if wrong or of_run.has_ended:
+            return line_of(of_run, wrong, run_id)
+        # Whether it runs or waits, only the whole log says.
+        run, unreadable = self.log.read_all(run_id)
+        if is_expired(run, self.clock()):
+            return None
+        shown = run_of(run, unreadable, run_id)
+        return RunSummary.model_validate(shown.model_dump(include=set(RunSummary.model_fields)))
+
+
+def _wants(wanted: Wanted, run: RunSummary) -> bool:
+    """Say whether the run is asked for; of one that cannot be read nobody can say that it is not."""
+    return wanted.status in (None, run.status) or run.status == "corrupt"
+
+
+def _hour(at: str) -> datetime | None:
+    """Return the beginning of the hour; None where somebody wrote what is no time."""
+    try:
+        return datetime.fromisoformat(at).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _utc(time: datetime | None) -> str | None:
+    try:
+        return time.astimezone(UTC).isoformat() if time else None
+    except OverflowError:
+        raise invalid("since, until", "must lie between the years 1 and 9999 in UTC") from None

@@ -1,0 +1,288 @@
+"""Lambda: admit a request. Checks it against the playbook, leases its money, opens the run in the log.
+
+The lease comes first, so that no run is open without one::
+
+    check ── lease (one transaction) ── 0000.run.opened ── the workflow goes on
+          │                          │
+          │                          └ dies here: the money is taken and no run is open. The retried task finds
+          │                            its own lease and opens the run. Without a retry the sweeper settles the
+          │                            lease once the execution is gone and the grace is over: nothing was spent.
+          └ dies here, or in the transaction: all of it happened or nothing did, and the retry does or finds it
+
+Once more, for a budget that a person added (``extend``): the windows first, then ``NNNN.lease.extended``,
+and only what that event says raises the run's ceiling.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field
+
+from ballast import errors
+from ballast.breaker import Breakers
+from ballast.contracts import Limits, RunRequest, notice
+from ballast.contracts.request import WhenFull
+from ballast.contracts.wire import Wire, parse
+from ballast.edge import guarded
+from ballast.errors import (
+    BreakerStopped,
+    ExecutionMisnamed,
+    InvalidInput,
+    ModelRefused,
+    NotAdmitted,
+    RequestConflict,
+    WindowFull,
+)
+from ballast.log.events import RunAnnounced, RunOpened, RunRefused
+from ballast.log.run_index import by_outcome, by_tenant
+from ballast.log.run_log import RunLog
+from ballast.log.seal import Seal
+from ballast.metrics import metric_line
+from ballast.money import PriceBook, load_prices
+from ballast.money.breaker import Mode
+from ballast.money.lease import Lease
+from ballast.outbox import Announcements, Replies
+from ballast.playbook import Playbook, load_playbook
+from ballast.playbook.opening import why_no_attempt
+from ballast.run import Run
+from ballast.runtime import Runtime, Settings, lambda_runtime
+from functions.lifecycle.allowance import Allowances, Order
+from functions.lifecycle.deadline import deadline
+from functions.lifecycle.extend import ExtendTask, Extension
+from functions.lifecycle.lending import Lending
+
+Coordinates = dict[str, Any]
+
+
+class AdmitSettings(Settings):
+    """Admit's environment.
+
+    playbook_dir  folder of the playbook
+    model_id      overrides the playbook's model; "" does not
+    """
+
+    playbook_dir: str
+    model_id: str = ""
+
+
+class Admit(Wire):
+    """What the workflow sends beside the request.
+
+    when_full   how the request came: one by message waits
+    entered_at  when the workflow first asked
+    execution   the name of the execution that asks; None of one that an older workflow started
+    requested_by  who sent it, where the front door knows
+    answer_within_s  for how long the caller waits for the answer
+    """
+
+    when_full: WhenFull = "refuse"
+    entered_at: AwareDatetime | None = None
+    execution: Annotated[str, Field(min_length=1, max_length=80)] | None = None
+    requested_by: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    answer_within_s: Annotated[int, Field(ge=0)] | None = None
+
+
+@dataclass(frozen=True)
+class Admission:
+    """The front gate of a run. ``model_id``: the model that a run asks first."""
+
+    log: RunLog
+    breakers: Breakers
+    lending: Lending
+    announcements: Announcements
+    replies: Replies
+    playbook: Playbook
+    prices: PriceBook
+    model_id: str
+    runtime: Runtime
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> "Admission":
+        """Put it together; once per runtime."""
+        settings = AdmitSettings.of(runtime)
+        prices = load_prices()
+        here = prices.tables[-1]  # which profiles there are does not depend on the day
+        playbook = load_playbook(settings.playbook_dir).in_region(runtime.region, here)
+        return cls(
+            RunLog.of(runtime, Seal.of(runtime, playbook, opens=False)),
+            runtime.get(Breakers.of),
+            runtime.get(Lending.of),
+            runtime.get(Announcements.of),
+            runtime.get(Replies.of),
+            playbook,
+            prices,
+            here.in_region(settings.model_id, runtime.region) or playbook.agent.model,
+            runtime,
+        )
+
+    def admit(self, request: RunRequest, how: Admit) -> Coordinates:
+        """Open the run and return its coordinates for the workflow; admitting twice is once.
+
+        Raises ``NotAdmitted`` (recorded), ``ExecutionMisnamed``, ``RequestConflict`` and, for a request that waits,
+        ``AtCapacity``.
+        """
+        if how.execution not in (None, request.run_id):
+            # Not on the record: what is recorded under the run's id belongs to the execution of that name.
+            raise ExecutionMisnamed(
+                f"The execution's name must be the run's id, {request.run_id}: it is stopped, swept and settled by it. "
+                "Start runs through IntakeFunction, the API or the queue; they name it so."
+            )
+        begun = self.log.read(request.run_id)
+        if begun:
+            return self._as_before(request, begun)
+        try:
+            self.replies.check(request.reply_to, request.tenant)
+            limits = self._limits(request)
+            self._check_affordable(request, limits, self._check_breaker(request))
+            came = how.entered_at or self.runtime.clock()
+            lease = self.lending.lend(request, limits.cost_microusd, request.when_full or how.when_full, came)
+            if lease.request_sha256 != request.digest:
+                raise _conflict(request)
+            if not lease.held:
+                raise NotAdmitted(f"{request.run_id} was refused or has ended before. Send a new request_id.")
+        except RequestConflict:
+            raise  # there is nothing to record: the run is the other request's
+        except (NotAdmitted, InvalidInput) as refusal:
+            self._refuse(request, refusal)
+            if isinstance(refusal, NotAdmitted):
+                raise
+            raise NotAdmitted(str(refusal)) from None
+        # Another playbook may have been deployed since an earlier attempt: what was leased is the ceiling.
+        ceiling = min(limits.cost_microusd, lease.parts[0].microusd)
+        return self._open(request, limits.model_copy(update={"cost_microusd": ceiling}), how, lease)
+
+    def _open(self, request: RunRequest, limits: Limits, how: Admit, lease: Lease) -> Coordinates:
+        now = self.runtime.clock()
+        until = deadline(
+            limits,
+            request,
+            now=now,
+            came=how.entered_at or now,
+            answer_within_s=how.answer_within_s,
+            has_fallback=request.intent in self.playbook.fallbacks,
+        )
+        opened = RunOpened(
+            request=request.named(self.playbook.agent.name).model_dump(mode="json"),
+            request_sha256=request.digest,
+            limits=limits.model_dump(mode="json"),
+            agent=self.playbook.agent.name,
+            model=self.playbook.agent.model,
+            agent_until_ms=until.agent_until_ms,
+            deadline_ms=until.deadline_ms,
+            lease=asdict(lease.parts[0]),
+        )
+        if how.requested_by:
+            opened = opened.model_copy(update={"requested_by": how.requested_by})
+        return self._as_before(request, Run([self.log.append(request.run_id, opened, index=by_tenant(request.tenant))]))
+
+    def _as_before(self, request: RunRequest, begun: Run) -> Coordinates:
+        """Return what was admitted, or raise how it was refused: what is on the record is not decided anew."""
+        # By what was recorded of it: the request itself may be there with its sensitive values masked.
+        opened, refused, known = begun.fact(RunOpened), begun.fact(RunRefused), begun.request.digest
+        recorded = (opened.request_sha256 if opened else None) or (refused.request_sha256 if refused else None)
+        if (recorded or known) != request.digest:
+            raise _conflict(request)
+        if refused is not None:
+            self._tell(request)
+            raise _recorded(refused)
+        assert opened is not None  # its request was read
+        return {
+            "run_id": request.run_id,
+            "agent_until_ms": opened.agent_until_ms,
+            "deadline_ms": opened.deadline_ms,
+            "escalation_timeout_s": self.playbook.agent.escalation_timeout_s,
+            "approval_timeout_s": self.playbook.agent.approval_timeout_s,
+            "park_timeout_s": self.playbook.agent.park_timeout_s,
+            "requester_timeout_s": self.playbook.agent.requester_timeout_s,
+        }
+
+    def _check_affordable(self, request: RunRequest, limits: Limits, mode: Mode) -> None:
+        """Raise ``NotAdmitted`` where all that the request's own limits let it do is to wake a person."""
+        agent = self.playbook.agent
+        if request.limits is None or request.intent in self.playbook.fallbacks:
+            return  # a script asks no model
+        model = (mode is Mode.CHEAPER and agent.cheaper_model) or self.model_id
+        try:
+            price = self.prices.at(self.runtime.clock()).worst(model, agent.service_tier)
+        except ModelRefused:
+            return  # what is wrong is the model's name: the run says so
+        if why := why_no_attempt(self.playbook, request, limits, price):
+            raise NotAdmitted(why)
+
+    def _check_breaker(self, request: RunRequest) -> Mode:
+        """Return the spend breaker's mode. Raises ``BreakerStopped`` where no run may start."""
+        mode = self.breakers.in_force(request.tenant, run_id=request.run_id).mode
+        if mode is Mode.STOPPED:
+            raise BreakerStopped(
+                "The spend breaker has stopped new runs; nothing was started and nothing was spent. "
+                "Send it under a new request_id once `GET /breaker` says another mode."
+            )
+        return mode
+
+    def _refuse(self, request: RunRequest, refusal: NotAdmitted | InvalidInput) -> None:
+        """Record the refusal and tell of it."""
+        if isinstance(refusal, WindowFull):
+            self.runtime.emit(metric_line({"WindowsFull": 1}, fields={"tenant": request.tenant}))
+        opens_at = refusal.opens_at if isinstance(refusal, NotAdmitted) else None
+        refused = RunRefused(
+            request=request.named(self.playbook.agent.name).model_dump(mode="json"),
+            request_sha256=request.digest,
+            reason=type(refusal).__name__,
+            message=str(refusal),
+        )
+        if opens_at:
+            refused = refused.model_copy(update={"opens_at": opens_at})
+        index = by_tenant(request.tenant) | by_outcome(request.tenant, "refused")
+        self.log.append(request.run_id, refused, index=index)
+        self._tell(request)
+
+    def _tell(self, request: RunRequest) -> None:
+        run = self.log.read(request.run_id)
+        told = run.outcome
+        if isinstance(told, notice.RunRefused):
+            self.announcements.send(run, RunAnnounced.key(), told)
+            self.replies.send(run, request.reply_to, told)
+
+    def _limits(self, request: RunRequest) -> Limits:
+        agent = self.playbook.agent
+        if request.agent not in (None, agent.name):
+            raise NotAdmitted(f"agent {request.agent!r} is not deployed here; this playbook's agent is {agent.name!r}.")
+        if request.intent is not None and request.intent not in agent.intents:
+            raise NotAdmitted(
+                f"intent {request.intent!r} is not in the playbook. "
+                f"Leave it out, or use one of: {', '.join(agent.intents)}."
+            )
+        limits = agent.limits_for(request.intent).tightened(request.limits, by="request")
+        # Of a short time half is the fallback's at most; what a person's answer renews is divided the same way.
+        reserve_s = min(limits.fallback_reserve_s, limits.deadline_s // 2)
+        return limits.model_copy(update={"fallback_reserve_s": reserve_s})
+
+
+def _conflict(request: RunRequest) -> RequestConflict:
+    return RequestConflict(
+        f"request_id {request.request_id!r} came before with another body (run {request.run_id}). "
+        "Send a new request_id for a new request."
+    )
+
+
+def _recorded(refused: RunRefused) -> NotAdmitted:
+    """Return the refusal that the log has."""
+    error = getattr(errors, refused.reason, NotAdmitted)
+    kind = error if isinstance(error, type) and issubclass(error, NotAdmitted) else NotAdmitted
+    return kind(refused.message, opens_at=refused.opens_at)
+
+
+@guarded
+def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
+    """Admit ``event["request"]`` (a ``RunRequest``), or extend the lease of an admitted run (``event["extend"]``).
+
+    An operator may invoke it with ``event["budget"]`` (an ``Order``), to see or set limits.
+    """
+    runtime = runtime or lambda_runtime()
+    if "extend" in event:
+        return runtime.get(Extension.of).extend(parse(ExtendTask, event["extend"], what="extend"))
+    if "budget" in event:
+        return runtime.get(Allowances.of).take(parse(Order, event["budget"], what="budget"))
+    request = parse(RunRequest, event.get("request"), what="RunRequest")
+    how = parse(Admit, {name: event[name] for name in Admit.model_fields if name in event}, what="Admit")
+    return runtime.get(Admission.of).admit(request, how)

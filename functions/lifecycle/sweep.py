@@ -1,0 +1,119 @@
+"""Lambda, on a schedule: settle the leases of runs whose execution is gone.
+
+The usual ways to settle are the workflow's last state and the event of an execution that was cut. Either can be
+lost: a deployment that broke Settle, a dead letter that nobody looks at, an admission that died between its lease and
+its log. A lease that is held is in a sparse index under the time when it wants to be looked at::
+
+    taken ── grace ── looked at ── still running ── looked at again in an hour ── …
+                          │
+                          └ gone ── settled at worst case by its log, with its ending on the record
+
+What was not looked at in one invocation is at the head of the index in the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from ballast.aws_errors import consequences
+from ballast.contracts.wire import canonical
+from ballast.edge import guarded
+from ballast.errors import BallastError
+from ballast.runtime import Runtime, Settings, lambda_runtime
+from functions.lifecycle.books import Books, Due
+from functions.lifecycle.items import SHARDS
+from functions.lifecycle.settle import Settlement
+
+#: So many leases of each shard are looked at in one invocation, at most.
+PER_SHARD = 50
+#: A run that goes on, or cannot be settled, is looked at again after this time.
+AGAIN_AFTER = timedelta(hours=1)
+#: No lease is begun with so little time left.
+_RESERVE_MS = 5_000
+
+Gone = Literal["failed", "aborted", "timed_out"]
+#: A run whose execution succeeded and that has no ending, or of which nothing is known any more, has failed.
+_GONE: dict[str, Gone] = {"ABORTED": "aborted", "TIMED_OUT": "timed_out"}
+
+
+class SweepSettings(Settings):
+    """state_machine_arn: whose executions the runs are."""
+
+    state_machine_arn: str
+
+
+class SweepIncomplete(BallastError):
+    """Some leases could not be settled; each has a line of its own in the function's log."""
+
+
+@dataclass(frozen=True)
+class Sweeper:
+    """Looks after leases that were left behind."""
+
+    settlement: Settlement
+    books: Books
+    stepfunctions: Any
+    state_machine_arn: str
+    runtime: Runtime
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> Sweeper:
+        """Put it together; once per runtime."""
+        return cls(
+            runtime.get(Settlement.of),
+            runtime.get(Books.of),
+            runtime.client("stepfunctions"),
+            SweepSettings.of(runtime).state_machine_arn,
+            runtime,
+        )
+
+    def sweep(self, left_ms: Callable[[], int]) -> dict[str, int]:
+        """Look at what is due, as long as ``left_ms`` says that there is time. Return counts.
+
+        Raises ``SweepIncomplete`` at the end where leases could not be settled; the others are.
+        """
+        now = self.runtime.clock()
+        counts = {"settled": 0, "running": 0, "failed": 0, "left": 0}
+        for shard in range(SHARDS):
+            for due in self.books.due(shard, now, PER_SHARD):
+                if left_ms() < _RESERVE_MS:
+                    counts["left"] += 1
+                    continue
+                counts[self._look(due)] += 1
+        if counts["failed"]:
+            raise SweepIncomplete(f"{counts['failed']} leases could not be settled; see this function's log.")
+        return counts
+
+    def _look(self, due: Due) -> Literal["settled", "running", "failed"]:
+        # First, so that one that cannot be settled does not hold up the others for ever.
+        self.books.postpone(due.run_id, self.runtime.clock() + AGAIN_AFTER)
+        try:
+            gone = self._gone(due.run_id)
+            if gone is None:
+                return "running"
+            self.settlement.sweep(due.run_id, gone)
+        except Exception as problem:
+            why = self.runtime.masked(f"{type(problem).__name__}: {problem}")
+            line = {"level": "ERROR", "message": f"Lease not settled: {why}", "run_id": due.run_id, "due": due.look_at}
+            self.runtime.emit(canonical(line))
+            return "failed"
+        return "settled"
+
+    def _gone(self, run_id: str) -> Gone | None:
+        """Return how the run's execution ended; None while it goes on."""
+        arn = f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{run_id}"
+        with consequences(f"State machine {self.state_machine_arn} (STATE_MACHINE_ARN)"):
+            try:
+                status = self.stepfunctions.describe_execution(executionArn=arn)["status"]
+            except self.stepfunctions.exceptions.ExecutionDoesNotExist:
+                return "failed"  # Step Functions forgets an execution 90 days after its end
+        return None if status in ("RUNNING", "PENDING_REDRIVE") else _GONE.get(status, "failed")
+
+
+@guarded
+def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, int]:  # noqa: ARG001
+    """Sweep once; ``event`` is the schedule's, and says nothing."""
+    return (runtime or lambda_runtime()).get(Sweeper.of).sweep(context.get_remaining_time_in_millis)

@@ -1,0 +1,227 @@
+"""Read the log as a sequence of calls and led it down the ladder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from ballast.contracts import Planner, ToolCall
+from ballast.folds.loops.ladder import Kind, Ladder, Rung, Sign, rung_of, rung_of_spiral
+from ballast.folds.loops.memory import Cycles, Errors, Position, Repeats, Results, Searches, Writes
+from ballast.folds.loops.resemblance import Search, error_class, search_of, target_of
+from ballast.folds.sameness import Identity, identity
+from ballast.log.events import ApprovalAnswered, EscalationAnswered
+
+if TYPE_CHECKING:
+    from ballast.folds.calls import CallState
+    from ballast.run import Run, Turn
+
+Target = Callable[[ToolCall], Search | None]
+#: What the executor records where it obeyed; such a call had no outcome of its own.
+FORBIDDEN = "ToolForbidden"
+#: Of two signals at one call that lead as far, the one that says more.
+_TELLING = {Kind.CYCLE: 3, Kind.SAME_CALL: 2, Kind.NEAR_EQUAL: 1, Kind.SPIRAL: 0, Kind.OTHER_WORDS: -1}
+#: Errors of a call's form: whatever is written, the same call is refused again.
+_LASTING = frozenset({"UnknownTool", "MalformedArguments", "SchemaViolation"})
+
+
+@dataclass(frozen=True)
+class Despair:
+    """The verdict over a run.
+
+    rung       the lowest one since anything changed; ``LOOP`` asks the agent to hand over
+    signs      by (turn, index) of the call; calls without a signal are not there
+    forbidden  the tools that may not be called now, and why
+    loop       the call at which it was clear that the agent goes round in circles
+    """
+
+    rung: Rung
+    signs: Mapping[Position, Sign]
+    forbidden: Mapping[str, Sign]
+    loop: Position | None
+
+
+def despair(
+    run: Run,
+    *,
+    polled: Collection[str] = (),
+    same: Identity = identity,
+    target: Target = target_of,
+    remember: Hashable = None,
+) -> Despair:
+    """Return the verdict over the run.
+
+    polled    tools that may ask the same again and again
+    same      tells equal calls
+    target    says what a call writes about (``rest``), and in which words: such calls are counted
+    remember  under which name the run keeps what was seen so far: one for the same ``polled``, ``same``, ``target``
+    """
+    watch = _watched(run, _Watch(frozenset(polled), same, target), remember)
+    return Despair(watch.ladder.rung, watch.signs, watch.ladder.forbidden, watch.ladder.loop)
+
+
+def verdicts(
+    run: Run,
+    turn: int,
+    proposed: Sequence[ToolCall],
+    *,
+    polled: Collection[str] = (),
+    same: Identity = identity,
+    target: Target = target_of,
+    remember: Hashable = None,
+) -> Mapping[int, Sign]:
+    """Return what is to be done about the calls that the agent proposes in ``turn``, by position, counted from 1.
+
+    ``run`` is what was before them; the rest as in ``despair``. Calls without a signal are not there.
+    """
+    watch = _watched(run, _Watch(frozenset(polled), same, target), remember).forked()
+    signs = {index: watch.propose((turn, index), call) for index, call in enumerate(proposed, start=1)}
+    return {index: sign for index, sign in signs.items() if sign is not None}
+
+
+def _watched(run: Run, watch: _Watch, remember: Hashable) -> _Watch:
+    if remember is not None:
+        return run.over_turns(remember, watch, _after)
+    for turn in run.turns.values():
+        watch = _after(watch, turn)
+    return watch
+
+
+def _after(before: _Watch, turn: Turn) -> _Watch:
+    """Return a watch that has seen one turn more.
+
+    Whatever people answer lets the count begin anew: there is something new to know, and time has passed.
+    """
+    watch = before.forked()
+    if EscalationAnswered.NAME in turn.by_name:
+        watch = _Watch(watch.polled, watch.same, watch.target, signs=watch.signs)
+    for state in turn.calls:
+        if state.planner is Planner.AGENT:
+            watch.propose(state.position, state.call)
+    if turn.calls and ApprovalAnswered.NAME in turn.by_name:
+        watch.repeats.age()
+    # Outcomes count when the turn is complete: they have no order before.
+    if all(state.ended for state in turn.calls):
+        for state in turn.calls:
+            watch.settle(state)
+    return watch
+
+
+@dataclass
+class _Watch:
+    """The memories and the ladder since anything was last answered by people."""
+
+    polled: frozenset[str]
+    same: Identity
+    target: Target
+    signs: dict[Position, Sign] = field(default_factory=dict)
+    asked: dict[Position, tuple[str, Search | None]] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+    ladder: Ladder = field(default_factory=Ladder)
+    repeats: Repeats = field(default_factory=Repeats)
+    cycles: Cycles = field(default_factory=Cycles)
+    searches: Searches = field(default_factory=Searches)
+    errors: Errors = field(default_factory=Errors)
+    results: Results = field(default_factory=Results)
+    writes: Writes = field(default_factory=Writes)
+
+    def forked(self) -> _Watch:
+        """Return a copy that goes its own way."""
+        return replace(
+            self,
+            signs=dict(self.signs),
+            asked=dict(self.asked),
+            keys=dict(self.keys),
+            ladder=self.ladder.forked(),
+            repeats=self.repeats.forked(),
+            cycles=self.cycles.forked(),
+            searches=self.searches.forked(),
+            errors=self.errors.forked(),
+            results=self.results.forked(),
+            writes=self.writes.forked(),
+        )
+
+    def _key(self, call: ToolCall) -> str:
+        """Return what equal calls share. What is sent twice is one call, whatever its tool makes of it each time."""
+        sent = identity(call)
+        if sent not in self.keys:
+            self.keys[sent] = self.same(call)
+        return self.keys[sent]
+
+    def propose(self, at: Position, call: ToolCall) -> Sign | None:
+        """Take note of a proposed call and return its signal, if it has one."""
+        if call.tool in self.polled:
+            return None
+        key, search = self.asked[at] = self._key(call), search_of(call)
+        same = self.repeats.see(key, at)
+        lap = self.cycles.see(key, call.tool, at)
+        near = self.searches.see(search, at) if search else None
+        found = [Sign(Kind.SAME_CALL, rung_of(Kind.SAME_CALL, same.count), same.count, same.answered or same.first)]
+        if lap:
+            found.append(Sign(Kind.CYCLE, rung_of(Kind.CYCLE, lap.laps + (not lap.writes)), lap.laps + 1, lap.first))
+        if near:
+            found.append(Sign(Kind.NEAR_EQUAL, rung_of(Kind.NEAR_EQUAL, near.count), near.count, near.first))
+        alike = 0
+        if again := self.writes.see(self.target(call)):
+            written, alike = again
+            kind, rung = rung_of_spiral(written.count, alike)
+            found.append(Sign(kind, rung, alike if kind is Kind.SPIRAL else written.count, written.first))
+        sign = max(found, key=lambda one: (one.rung, _TELLING[one.kind]))
+        if sign.kind is Kind.SAME_CALL:
+            sign = replace(sign, answer=same.answered is not None)
+        why = self.ladder.defy(
+            call.tool, at, repeats=same.count > 1 or alike > 1 or (near is not None and near.count > 1)
+        )
+        if why:
+            return self._noted(at, replace(why, rung=Rung.FORBID, answer=False))
+        if sign.kind is Kind.OTHER_WORDS:  # it leads nowhere, and is no warning of what another signal leads to
+            return self._noted(at, sign)
+        in_cycle = lap if sign.kind is Kind.CYCLE else None
+        besides, lasts = (in_cycle.tools, in_cycle.writes) if in_cycle else ((), sign.kind is Kind.SPIRAL)
+        return self._noted(at, self.ladder.climb(call.tool, at[0], sign, besides=besides, lasts=lasts))
+
+    def settle(self, state: CallState) -> None:
+        """Take note of what came of a call, whoever proposed it."""
+        at, tool = (state.turn, state.index), state.call.tool
+        wrote = state.effect == "write" and state.status in ("ok", "unknown")
+        watched = state.planner is Planner.AGENT and tool not in self.polled
+        if wrote and watched and state.repeat_of is None:
+            self.writes.happened(self.target(state.call), at)
+        if watched and state.error != FORBIDDEN:
+            self._learn(state, at, tool, wrote=wrote)
+        if wrote:
+            self._written()
+
+    def _learn(self, state: CallState, at: Position, tool: str, *, wrote: bool) -> None:
+        key, search = self.asked[at]
+        failed = state.status in ("failed", "refused")
+        kind = error_class(state.error, state.message) if failed else ""
+        self.cycles.settle(at, (state.status, kind or state.result), wrote=wrote)
+        if failed:
+            lasting = state.error in _LASTING
+            row = self.errors.see(tool, kind, at, lasting=lasting)
+            self._after(Kind.SAME_ERROR, row.count, row.first, at, tool, lasts=lasting)
+        elif state.status == "ok":
+            self.errors.succeed(tool)
+            if state.effect == "read":  # not one that was answered from the log
+                self.repeats.answer(key, at)
+                row = self.results.see(tool, key, state.result, at, searches=search is not None)
+                self._after(Kind.UNCHANGED, row.count, row.first, at, tool, lasts=False)
+
+    def _after(self, kind: Kind, count: int, first: Position, at: Position, tool: str, *, lasts: bool) -> None:
+        sign = Sign(kind, rung_of(kind, count), count, first)
+        self._noted(at, self.ladder.climb(tool, at[0], sign, lasts=lasts))
+
+    def _noted(self, at: Position, sign: Sign) -> Sign | None:
+        if sign.rung is Rung.NONE:
+            return None
+        known = self.signs.get(at)
+        if known is None or known.rung < sign.rung:
+            self.signs[at] = sign
+        return sign
+
+    def _written(self) -> None:
+        self.repeats, self.searches, self.results = Repeats(), Searches(), Results()
+        self.errors.written()
+        self.ladder.written()

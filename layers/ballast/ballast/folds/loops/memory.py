@@ -1,0 +1,257 @@
+"""What is remembered of the calls so far, signal by signal: each counts, none decides.
+
+Every memory takes one call at a time, in their order, and looks at a bounded number of others. What it remembers of a
+call is never changed, only exchanged: so a copy (``forked``) costs no more than its dictionaries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ballast.contracts.wire import canonical
+from ballast.folds.loops.resemblance import Search
+
+#: (turn, index) of a call.
+Position = tuple[int, int]
+
+LONGEST_CYCLE = 4
+#: A new search is compared with so many of the tool's earlier ones, the newest.
+_COMPARED_SEARCHES = 8
+#: A shorter result (its JSON) says too little for "it is always the same" to mean anything, except of a search.
+_TELLING_CHARS = 80
+
+
+@dataclass(frozen=True)
+class Chain:
+    """So many calls that belong together, the first of them, and the newest with an answer to give again."""
+
+    first: Position
+    count: int = 1
+    answered: Position | None = None
+
+    @property
+    def longer(self) -> Chain:
+        """The chain with one call more."""
+        return replace(self, count=self.count + 1)
+
+
+@dataclass
+class Repeats:
+    """The same call."""
+
+    _seen: dict[str, Chain] = field(default_factory=dict)
+
+    def see(self, key: str, at: Position) -> Chain:
+        """Count a proposed call and return its chain."""
+        chain = self._seen.get(key)
+        self._seen[key] = chain = Chain(at) if chain is None else chain.longer
+        return chain
+
+    def answer(self, key: str, at: Position) -> None:
+        """The call at ``at`` was answered; the same call may be answered with that again."""
+        if chain := self._seen.get(key):
+            self._seen[key] = replace(chain, answered=chain.answered or at)
+
+    def age(self) -> None:
+        """Time has passed: no recorded answer may be given any more."""
+        self._seen = {key: replace(chain, answered=None) for key, chain in self._seen.items()}
+
+    def forked(self) -> Repeats:
+        """Return a copy that goes its own way."""
+        return Repeats(dict(self._seen))
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One call as a cycle sees it; ``outcome`` is None while nobody knows it."""
+
+    key: str
+    tool: str
+    at: Position
+    outcome: Any = None
+    wrote: bool = False
+
+
+@dataclass(frozen=True)
+class Lap:
+    """A cycle: laps that were completed before this call, the cycle's calls, and whether they write."""
+
+    laps: int
+    first: Position
+    tools: frozenset[str]
+    writes: bool
+
+
+@dataclass
+class Cycles:
+    """The same two to four calls in the same order with the same outcomes, round and round.
+
+    It outlives writes, which may be part of the cycle. ``_since[p]`` is the number of the call from which on
+    each has been like the one ``p`` before it.
+    """
+
+    _steps: dict[int, _Step] = field(default_factory=dict)
+    _number: dict[Position, int] = field(default_factory=dict)
+    _since: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(2, LONGEST_CYCLE + 1), 0))
+    _next: int = 0
+
+    def see(self, key: str, tool: str, at: Position) -> Lap | None:
+        """Count a proposed call; return the shortest cycle of two laps or more that it goes on with, if any."""
+        now = self._next
+        self._next += 1
+        self._steps[now], self._number[at] = _Step(key, tool, at), now
+        for period, since in self._since.items():
+            before = self._steps.get(now - period)
+            if before is None or before.key != key:
+                self._since[period] = max(since, now - period + 1)
+        return next(self._laps(now), None)
+
+    def _laps(self, now: int) -> Iterator[Lap]:
+        for period, since in self._since.items():
+            laps = (now - since) // period
+            if laps < 2:
+                continue
+            lap = [self._steps[number] for number in range(now - period, now)]
+            if len({step.key for step in lap}) > 1:  # else it is the same call
+                tools = frozenset(step.tool for step in lap)
+                yield Lap(laps, self._steps[since].at, tools, any(step.wrote for step in lap))
+
+    def settle(self, at: Position, outcome: Any, *, wrote: bool) -> None:
+        """Note what came of a call: where it is another outcome than a lap before, nothing went round."""
+        now = self._number[at]
+        self._steps[now] = replace(self._steps[now], outcome=outcome, wrote=wrote)
+        for period, since in self._since.items():
+            before = self._steps.get(now - period)
+            if before and before.outcome is not None and outcome is not None and before.outcome != outcome:
+                self._since[period] = max(since, now - period + 1)
+
+    def forked(self) -> Cycles:
+        """Return a copy that goes its own way."""
+        return Cycles(dict(self._steps), dict(self._number), dict(self._since), self._next)
+
+
+#: What was said about one thing, the newest of it, each with the chain that it belongs to.
+_Said = tuple[tuple[Search, Chain], ...]
+
+
+def _longer(said: _Said, chain: Chain) -> tuple[_Said, Chain]:
+    """Return what was said with the chain one call longer, wherever it stands, and the longer chain."""
+    longer = chain.longer
+    return tuple((search, longer if one is chain else one) for search, one in said), longer
+
+
+@dataclass
+class Searches:
+    """Searches that are nearly the same, by tool and by everything in the call that is no free text."""
+
+    _recent: dict[str, _Said] = field(default_factory=dict)
+
+    def see(self, search: Search, at: Position) -> Chain:
+        """Count a proposed search and return the chain of those that it resembles."""
+        recent = self._recent.get(search.rest, ())
+        for earlier, chain in reversed(recent):
+            if search.resembles(earlier):
+                recent, longer = _longer(recent, chain)
+                added = ((search, longer),) if search.words != earlier.words else ()
+                self._recent[search.rest] = (*recent, *added)[-_COMPARED_SEARCHES:]
+                return longer
+        self._recent[search.rest] = (*recent, (search, Chain(at)))[-_COMPARED_SEARCHES:]
+        return self._recent[search.rest][-1][1]
+
+    def forked(self) -> Searches:
+        """Return a copy that goes its own way."""
+        return Searches(dict(self._recent))
+
+
+@dataclass(frozen=True)
+class Written:
+    """Writes about the same things: all of them, and those whose words resemble each other, the newest."""
+
+    all: Chain
+    alike: _Said = ()
+
+    def resembling(self, said: Search) -> Chain | None:
+        """Return the chain of those whose words the new ones resemble."""
+        return next((chain for earlier, chain in reversed(self.alike) if said.resembles(earlier)), None)
+
+
+@dataclass
+class Writes:
+    """Writes of one tool about the same things, that happened: other writes in between change nothing about it."""
+
+    _done: dict[str, Written] = field(default_factory=dict)
+
+    def see(self, said: Search | None) -> tuple[Chain, int] | None:
+        """Return the chain that a proposed call goes on with, counting it, and how many of it have words like its own.
+
+        None where nothing was written about the same things.
+        """
+        done = self._done.get(said.rest) if said is not None else None
+        if said is None or done is None:
+            return None
+        alike = done.resembling(said)
+        return Chain(done.all.first, done.all.count + 1), 1 + (alike.count if alike else 0)
+
+    def happened(self, said: Search | None, at: Position) -> None:
+        """Count a write that happened."""
+        if said is None:
+            return
+        done = self._done.get(said.rest)
+        done = Written(Chain(at)) if done is None else replace(done, all=done.all.longer)
+        alike, chain = done.alike, done.resembling(said)
+        if chain is None:
+            chain = Chain(at)
+        else:
+            alike, chain = _longer(alike, chain)
+        self._done[said.rest] = replace(done, alike=(*alike, (said, chain))[-_COMPARED_SEARCHES:])
+
+    def forked(self) -> Writes:
+        """Return a copy that goes its own way."""
+        return Writes(dict(self._done))
+
+
+@dataclass
+class Errors:
+    """Errors of one class in a row, by tool. Lasting ones come of the call's form: no write mends them."""
+
+    _rows: dict[str, tuple[str, Chain, bool]] = field(default_factory=dict)
+
+    def see(self, tool: str, kind: str, at: Position, *, lasting: bool) -> Chain:
+        """Count an error and return its row."""
+        known, chain, lasts = self._rows.get(tool, ("", Chain(at), False))
+        self._rows[tool] = (kind, chain.longer, lasts) if known == kind else (kind, Chain(at), lasting)
+        return self._rows[tool][1]
+
+    def succeed(self, tool: str) -> None:
+        """A call of the tool went well: the row ends."""
+        self._rows.pop(tool, None)
+
+    def written(self) -> None:
+        """Something was written: only what no write can mend stays."""
+        self._rows = {tool: row for tool, row in self._rows.items() if row[2]}
+
+    def forked(self) -> Errors:
+        """Return a copy that goes its own way."""
+        return Errors(dict(self._rows))
+
+
+@dataclass
+class Results:
+    """Different calls in a row that brought the same result, by tool."""
+
+    _rows: dict[str, tuple[Any, frozenset[str], Chain]] = field(default_factory=dict)
+
+    def see(self, tool: str, key: str, result: Any, at: Position, *, searches: bool) -> Chain:
+        """Count the result of a read and return its row; a row of results that tell too little stays at one."""
+        known, keys, chain = self._rows.get(tool, (None, frozenset(), Chain(at)))
+        if result in (None, "") or not keys or known != result:
+            self._rows[tool] = (result, frozenset((key,)), Chain(at))
+        elif key not in keys and (searches or len(canonical(result)) >= _TELLING_CHARS):
+            self._rows[tool] = (known, keys | {key}, chain.longer)
+        return self._rows[tool][2]
+
+    def forked(self) -> Results:
+        """Return a copy that goes its own way."""
+        return Results(dict(self._rows))

@@ -1,0 +1,265 @@
+"""The local cloud's time: the wall's, or a virtual one that passes only while nobody works.
+
+Executions, handlers, retries, timeouts and deliveries ask one ``Clock``. With ``VirtualClock`` a test plays hours in
+milliseconds, and a slow machine changes nothing: time stands still for as long as any thread has something to do.
+
+::
+
+    thread A   works ─────────▶ waits until 12:05 ┐
+    thread B   works ──▶ waits until 12:01 ───────┤ all wait: it is 12:01, and B goes on
+    the test   works ─▶ waits for the run's end ──┘
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Protocol
+
+from ballast.runtime import utc_now
+from localcloud.stdout import not_of_a_handler
+
+#: When a virtual clock begins.
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+#: Virtual time that stands still for so many real seconds in which a thread has not come back is reported.
+_STUCK_S = 120.0
+#: So often a thread that waits looks for threads that died without a word.
+_LOOK_S = 0.25
+
+
+class Signal(Protocol):
+    """As ``threading.Event``, on the clock's time."""
+
+    def set(self) -> None:
+        """Let everybody go on who waits."""
+
+    def is_set(self) -> bool:
+        """Say whether it was set."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is set, at most ``timeout`` seconds; return whether it is."""
+
+    def wait_for(self, thread: threading.Thread, timeout: float) -> bool:
+        """As ``wait``, for what ``thread`` will set; no longer than it lives."""
+
+
+class Clock(Protocol):
+    """What the local cloud asks for the time, and waits by."""
+
+    def __call__(self) -> datetime:
+        """Return the time, with a zone."""
+
+    def monotonic(self) -> float:
+        """Return seconds since some moment."""
+
+    def signal(self) -> Signal:
+        """Return a signal that is not set."""
+
+    def pause(self, seconds: float, until: Signal | None = None) -> None:
+        """Let ``seconds`` pass, or less where ``until`` is set meanwhile."""
+
+    def thread(self, work: Callable[[], None], name: str) -> threading.Thread:
+        """Start a daemon thread whose work the clock knows of."""
+
+
+class WallClock:
+    """Real time.
+
+    now    what the functions and ``$millis()`` take for the time
+    sleep  waits before retries instead of the clock: a demo shortens them
+    """
+
+    def __init__(self, now: Callable[[], datetime] = utc_now, sleep: Callable[[float], None] | None = None) -> None:
+        self._now, self._sleep = now, sleep
+
+    def __call__(self) -> datetime:
+        """See ``Clock``."""
+        return self._now()
+
+    def monotonic(self) -> float:
+        """See ``Clock``."""
+        return time.monotonic()
+
+    def signal(self) -> Signal:
+        """See ``Clock``."""
+        return _WallSignal()
+
+    def pause(self, seconds: float, until: Signal | None = None) -> None:
+        """See ``Clock``."""
+        if self._sleep is not None:
+            self._sleep(seconds)
+        elif until is not None:
+            until.wait(seconds)
+        else:
+            time.sleep(seconds)
+
+    def thread(self, work: Callable[[], None], name: str) -> threading.Thread:
+        """See ``Clock``."""
+        thread = not_of_a_handler(threading.Thread(target=work, name=name, daemon=True))
+        thread.start()
+        return thread
+
+
+class _WallSignal(threading.Event):
+    def wait_for(self, thread: threading.Thread, timeout: float) -> bool:
+        until = time.monotonic() + timeout
+        while not self.wait(max(0.0, min(_LOOK_S, until - time.monotonic()))):
+            if time.monotonic() >= until or not thread.is_alive():
+                return self.is_set()
+        return True
+
+
+class StandsStill(RuntimeError):
+    """Virtual time cannot go on: everybody waits and nothing is due, or a thread never comes back."""
+
+
+class VirtualClock:
+    """Time that jumps to the next moment that somebody waits for, as soon as all threads that it knows wait.
+
+    It knows the thread that made it, those of ``thread()``, and each that has ever waited by it, until it dies. A
+    thread that waits for anything else (a socket, a lock) counts as one that works. Raises ``StandsStill`` in
+    a thread that waits in vain.
+    """
+
+    def __init__(self, at: datetime = NOON) -> None:
+        self._start, self._passed = at, 0.0
+        self._lock = threading.RLock()
+        self._working: set[threading.Thread] = {threading.current_thread()}
+        self._starting: set[threading.Thread] = set()
+        self._waiting: set[_Waiter] = set()
+        self._due: list[tuple[float, int, _Waiter]] = []
+        self._numbers = itertools.count()
+
+    def __call__(self) -> datetime:
+        """See ``Clock``."""
+        return self._start + timedelta(seconds=self._passed)
+
+    def monotonic(self) -> float:
+        """See ``Clock``."""
+        return self._passed
+
+    def signal(self) -> Signal:
+        """See ``Clock``."""
+        return _VirtualSignal(self)
+
+    def pause(self, seconds: float, until: Signal | None = None) -> None:
+        """See ``Clock``."""
+        (until or self.signal()).wait(max(0.0, seconds))
+
+    def thread(self, work: Callable[[], None], name: str) -> threading.Thread:
+        """See ``Clock``."""
+
+        def tracked() -> None:
+            try:
+                work()
+            finally:
+                with self._lock:
+                    self._working.discard(thread)
+                    self._move()
+
+        thread = not_of_a_handler(threading.Thread(target=tracked, name=name, daemon=True))
+        with self._lock:
+            self._working.add(thread)
+            self._starting.add(thread)  # until it runs, Python says that it is not alive
+        thread.start()
+        with self._lock:
+            self._starting.discard(thread)
+        return thread
+
+    def _wait(self, signal: _VirtualSignal, timeout: float | None, setter: threading.Thread | None = None) -> bool:
+        me = threading.current_thread()
+        with self._lock:
+            if signal.set_:
+                return True
+            waiter = _Waiter(me)
+            signal.waiters.add(waiter)
+            if timeout is not None:
+                heapq.heappush(self._due, (self._passed + timeout, next(self._numbers), waiter))
+            self._waiting.add(waiter)
+            self._working.discard(me)
+            self._move()
+        stuck, stood_at = time.monotonic() + _STUCK_S, self._passed
+        while not waiter.woken.wait(_LOOK_S):
+            with self._lock:
+                self._working = {one for one in self._working if one.is_alive() or one in self._starting}
+                if setter is not None and not setter.is_alive():
+                    self._wake(waiter)
+                    break
+                self._move()
+                if waiter.woken.is_set():
+                    break
+                if self._passed != stood_at:
+                    stuck, stood_at = time.monotonic() + _STUCK_S, self._passed
+                self._complain(waiter, signal, time.monotonic() > stuck)
+        with self._lock:
+            signal.waiters.discard(waiter)
+            return signal.set_
+
+    def _move(self) -> None:
+        """Where nobody works, go to the next moment that somebody waits for."""
+        while not self._working and self._due:
+            at, _, waiter = heapq.heappop(self._due)
+            if waiter in self._waiting:
+                self._passed = max(self._passed, at)
+                self._wake(waiter)
+
+    def _wake(self, waiter: _Waiter) -> None:
+        if waiter in self._waiting:
+            self._waiting.discard(waiter)
+            self._working.add(waiter.thread)
+            waiter.woken.set()
+
+    def _complain(self, waiter: _Waiter, signal: _VirtualSignal, stuck: bool) -> None:
+        if not self._working and not self._due:
+            problem = "everybody waits, and nothing is due"
+        elif stuck:
+            names = ", ".join(sorted(thread.name for thread in self._working))
+            problem = f"for {_STUCK_S:.0f} s of real time these threads have not come back: {names}"
+        else:
+            return
+        self._wake(waiter)
+        signal.waiters.discard(waiter)
+        raise StandsStill(f"Virtual time stands still at {self():%Y-%m-%d %H:%M:%S}: {problem}.")
+
+
+class _Waiter:
+    """One thread that waits once."""
+
+    def __init__(self, thread: threading.Thread) -> None:
+        self.thread = thread
+        self.woken = threading.Event()
+
+
+class _VirtualSignal:
+    def __init__(self, clock: VirtualClock) -> None:
+        self._clock = clock
+        self.set_ = False
+        self.waiters: set[_Waiter] = set()
+
+    def set(self) -> None:
+        with self._clock._lock:
+            self.set_ = True
+            for waiter in self.waiters:
+                self._clock._wake(waiter)
+
+    def is_set(self) -> bool:
+        return self.set_
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return self._clock._wait(self, timeout)
+
+    def wait_for(self, thread: threading.Thread, timeout: float) -> bool:
+        return self._clock._wait(self, timeout, thread)
+
+    def __repr__(self) -> str:
+        return f"<signal, {'set' if self.set_ else 'not set'}>"
+
+
+def as_clock(given: Any) -> Clock:
+    """Return a ``Clock`` as it is, and a function that tells the time as a wall clock that tells it."""
+    return given if hasattr(given, "pause") else WallClock(given)

@@ -1,0 +1,337 @@
+"""The local cloud: the template deployed into moto, its state machine run, its handlers in this process."""
+
+from __future__ import annotations
+
+import gc
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from ballast.contracts import RunRequest
+from ballast.run import Run
+from ballast.runtime import Runtime, utc_now
+from ballast.table import Table
+from localcloud.clock import Clock, VirtualClock, as_clock
+from localcloud.converse.inline import answer_inline
+from localcloud.converse.source import Source
+from localcloud.engine import Engine
+from localcloud.executions import Execution, Executions
+from localcloud.functions import (
+    AfterHook,
+    Function,
+    FunctionError,
+    Functions,
+    Handler,
+    Hook,
+    Printed,
+    ServiceFault,
+    imported_handler,
+)
+from localcloud.http_routes import HttpRoute
+from localcloud.sessions import Gate, Keys, LocalSession, Models, users_bedrock
+from localcloud.stdout import stdout_restored
+from localcloud.template import TemplateInvalid
+from localcloud.virtual_time import virtual_time
+
+if TYPE_CHECKING:
+    from ballast.log.evidence import Verdict
+    from ballast.log.run_log import RunLog
+
+__all__ = ["Execution", "FunctionError", "LocalCloud", "ServiceFault"]
+
+ROOT = Path(__file__).resolve().parent.parent
+PLAYBOOK = ROOT / "layers" / "playbook" / "playbook"
+_STATE_MACHINE = "AgentStateMachine"
+
+
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Starting up makes many objects that all stay; looking for garbage among them takes a tenth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+class LocalCloud:
+    """A context manager; one at a time in a process, since moto is.
+
+    playbook            folder that stands in for the playbook's layer
+    model_endpoint_url  a Converse double, for the functions that have a model; None leaves Bedrock's
+    model               a model that answers in this process, without an endpoint and by the cloud's clock
+    enforce_iam         each function has only the rights of its own role, as on AWS; False lets it do anything
+    allow_bedrock       real Bedrock, with the user's credentials (and at the user's cost)
+    clock               the time of functions, executions and deliveries; a function that tells the time is one whose
+                        waits are real
+    parameters          the template's
+    handler_of          loads a function's handler; from the working tree by default
+    beside              names of more stacks of the template in the same account. What is theirs has their name before
+                        it: ``other.RunLogTable``, ``other.QueueFunction``
+    """
+
+    _open: LocalCloud | None = None
+
+    def __init__(
+        self,
+        playbook: Path | None = None,
+        model_endpoint_url: str | None = None,
+        enforce_iam: bool = True,
+        *,
+        model: Source | None = None,
+        allow_bedrock: bool = False,
+        clock: Clock | Callable[[], datetime] = utc_now,
+        parameters: Mapping[str, str] | None = None,
+        template: Path = ROOT / "template.yaml",
+        handler_of: Callable[[Function], Handler] = imported_handler,
+        beside: Sequence[str] = (),
+    ) -> None:
+        self._overrides = {"PLAYBOOK_DIR": str((playbook or PLAYBOOK).resolve())}
+        if model_endpoint_url is not None:
+            self._overrides["MODEL_ENDPOINT_URL"] = model_endpoint_url
+        self._model = model
+        self._enforce_iam = enforce_iam
+        self._allow_bedrock = allow_bedrock
+        self._clock = as_clock(clock)
+        self._parameters = parameters or {}
+        self._template = template
+        self._handler_of = handler_of
+        self._beside = beside
+        self._stack = ExitStack()
+        self._runtimes: dict[str, Runtime] = {}
+        self._making_runtimes = Lock()
+        #: Called with each message that comes into a queue (the queue's name, the body); it stays in the queue.
+        self.message_sent: list[Callable[[str, str], None]] = []
+        #: Called with the id of each run whose execution has ended, once its event was delivered.
+        self.run_ended: list[Callable[[str], None]] = []
+        #: Called with what an invocation printed; see ``Functions.printed``.
+        self.printed: list[Printed] = []
+        #: Called before and after each handler; what they raise counts as raised by the handler.
+        self.before_invoke: list[Hook] = []
+        self.after_invoke: list[AfterHook] = []
+
+    def __enter__(self) -> Self:
+        if LocalCloud._open is not None:
+            raise RuntimeError("A local cloud is open already; moto has room for one in a process.")
+        LocalCloud._open = self
+        with ExitStack() as stack:
+            stack.callback(setattr, LocalCloud, "_open", None)
+            with _no_collections():
+                self._build(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def _build(self, stack: ExitStack) -> None:
+        from localcloud.moto_seams.imports import import_moto
+
+        import_moto()
+        from localcloud.deploy import deploy
+        from localcloud.event_sources import EventSources, event_sources
+        from localcloud.moto_cloud import moto_cloud
+        from localcloud.moto_seams.interpreter import reflect
+        from localcloud.streams import Streams
+
+        bedrock = users_bedrock() if self._allow_bedrock else None
+        # A model in this process answers before anything is sent.
+        to_bedrock = bedrock is not None or self._model is not None
+        gate = Gate(allow_bedrock=to_bedrock)
+        models = Models()
+        functions = Functions(
+            {}, self.runtime, self.before_invoke, self.after_invoke, clock=self._clock, handler_of=self._handler_of
+        )
+        functions.printed = self.printed
+        executions = Executions(self._clock, self.run_ended)
+        engine = Engine(functions.invoke, self._clock, lambda run: executions.ended(reflect(run)))
+        stack.enter_context(stdout_restored())
+        streams = Streams((), functions, self._clock)
+        stack.enter_context(moto_cloud(engine, executions, self._clock, to_bedrock, streams, self._sent))
+        self.session = LocalSession(Keys(), gate, models=models)
+        self._deployment = deploy(self.session, self._template, self._parameters, self._overrides)
+        for name in self._beside:
+            more = deploy(self.session, self._template, self._parameters, self._overrides, stack=name)
+            self._deployment = self._deployment.beside(more, name)
+        functions.all = self._deployment.functions
+        streams.sources = self._deployment.streams
+        if isinstance(self._clock, VirtualClock):
+            functions.load()
+            stack.enter_context(virtual_time(self._clock))
+        sources = event_sources(self.session, functions)
+        keys: Mapping[str, Keys] = {}
+        if self._enforce_iam:
+            from localcloud.principals import ADMIN, enforced, guard_models
+
+            keys = stack.enter_context(enforced(self.session, functions, engine))
+            self.session = LocalSession(keys[ADMIN], gate, models=models)
+
+        def session_of(function: Function) -> LocalSession:
+            session = LocalSession(keys.get(function.logical_id, Keys()), gate, models=models, bedrock=bedrock)
+            if self._model is not None:
+                answer_inline(session, self._model, self._clock)
+            if self._enforce_iam:
+                guard_models(session, function.role_arn)
+            return session
+
+        self._session_of = streams.session_of = session_of
+        self._functions, self._executions, self._engine = functions, executions, engine
+        self._check_definition()
+        others = [self.physical_id(f"{name}.{_STATE_MACHINE}") for name in self._beside]
+        executions.connect(self.session, self.physical_id(_STATE_MACHINE), functions, others)
+        self._sources = EventSources(sources, self.session, functions, session_of, streams)
+        stack.callback(self._close, gate)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _close(self, gate: Gate) -> None:
+        self._executions.stop_all()
+        gate.closed = True
+        self._executions.join(timeout_s=0.2)
+        self._engine.join(timeout_s=0.2)
+
+    def _check_definition(self) -> None:
+        """Say now what of the state machine is not played here, and not in the middle of a run."""
+        states = self.session.client("stepfunctions")
+        found = states.describe_state_machine(stateMachineArn=self.physical_id(_STATE_MACHINE))
+        try:
+            self._engine.accept(found["definition"])
+        except NotImplementedError as problem:
+            raise TemplateInvalid(f"{self._template}: {problem}.") from None
+
+    @property
+    def outputs(self) -> Mapping[str, str]:
+        """The stack's outputs."""
+        return self._deployment.outputs
+
+    @property
+    def routes(self) -> tuple[HttpRoute, ...]:
+        """The HTTP API's routes."""
+        return self._deployment.routes
+
+    def physical_id(self, logical_id: str) -> str:
+        """Return what the stack made of a resource of the template: a table's name, a queue's URL, an ARN."""
+        try:
+            return self._deployment.physical_ids[logical_id]
+        except KeyError:
+            raise KeyError(f"The stack has no {logical_id}.") from None
+
+    def table(self, logical_id: str) -> Table:
+        """Return a table of the stack, with every right."""
+        name = self.physical_id(logical_id)
+        return Table(self.session.client("dynamodb"), name, f"Table {name}")
+
+    def environ(self, function: str) -> dict[str, str]:
+        """Return a function's environment variables: the template's, with the local overrides."""
+        return dict(self._functions.find(function).environ)
+
+    def runtime(self, function: str) -> Runtime:
+        """Return what the function's handler gets."""
+        found = self._functions.find(function)
+        with self._making_runtimes:
+            if found.logical_id not in self._runtimes:
+                session = self._session_of(found)
+                self._runtimes[found.logical_id] = Runtime(found.environ, session=session, clock=self._clock)
+            return self._runtimes[found.logical_id]
+
+    def invoke(self, function: str, payload: Mapping[str, Any]) -> Any:
+        """Invoke a function by its logical id and return its result.
+
+        Raises ``FunctionError`` when the handler raised.
+        """
+        body, error = self.invoke_raw(function, json.dumps(payload).encode())
+        result = json.loads(body)
+        if error is not None:
+            raise FunctionError(result["errorType"], result["errorMessage"], result.get("stackTrace", []))
+        return result
+
+    def invoke_raw(self, function: str, payload: bytes) -> tuple[bytes, str | None]:
+        """Invoke a function, also by its name or ARN, as Lambda does; return the response and its ``FunctionError``.
+
+        Raises ``ClientError`` where Lambda itself would refuse.
+        """
+        return self._functions.invoke(function, payload)
+
+    def start(self, request: RunRequest) -> str:
+        """Start a run through the front door and return its id. Raises ``FunctionError``."""
+        run_id: str = self.invoke("IntakeFunction", request.model_dump(mode="json"))["run_id"]
+        return run_id
+
+    def wait(self, run_id: str, timeout_s: float) -> Execution:
+        """Return the run's execution once it has ended and its event was delivered, or tried to be.
+
+        Raises ``TimeoutError`` after ``timeout_s``, ``LookupError`` where there is no such run.
+        """
+        return self._executions.wait(run_id, timeout_s)
+
+    def pump(self) -> int:
+        """Deliver what waits in queues and streams that feed functions; return how many were taken for good.
+
+        What failed before comes again, as if its visibility timeout had passed.
+        """
+        return self._sources.pump()
+
+    def polling(self) -> AbstractContextManager[None]:
+        """Within the block, deliver what comes into the queues that feed functions, as Lambda's pollers do."""
+        return self._sources.polling()
+
+    def ticking(self) -> AbstractContextManager[None]:
+        """Within the block, call the functions of the rules with a schedule whenever their time has come."""
+        from localcloud.schedules import schedules, ticking
+
+        return ticking(schedules(self.session), self._functions)
+
+    def status(self, run_id: str) -> str:
+        """Return RUNNING until ``wait`` would return, then the execution's status."""
+        return self._executions.status(run_id)
+
+    @property
+    def invocations(self) -> int:
+        """How many invocations of functions have ended: where no function ran, nothing of a run has changed."""
+        return self._functions.ended
+
+    def _sent(self, queue: str, body: str) -> None:
+        for told in self.message_sent:
+            told(queue, body)
+
+    def logs(self, function: str) -> str:
+        """Return what the function printed lately, its metrics among it: its log group."""
+        logical_id = self._functions.find(function).logical_id
+        return "".join(text for printed_by, text in list(self._functions.logs) if printed_by == logical_id)
+
+    def stop(self, run_id: str) -> None:
+        """Abort the run's execution, as an operator would."""
+        self._executions.stop(run_id)
+
+    def transitions(self, run_id: str) -> list[tuple[str, str]]:
+        """Return the (from, to) pairs of states that the run went through; see ``localcloud.history``."""
+        from localcloud.history import transitions
+
+        return transitions(self.history(run_id))
+
+    def history(self, run_id: str) -> list[dict[str, Any]]:
+        """Return the execution's history, as GetExecutionHistory does."""
+        return self._executions.history(run_id)
+
+    def events(self, run_id: str) -> Run:
+        """Return the run's log."""
+        return self._log().read(run_id)
+
+    def verdict(self, run_id: str) -> Verdict | None:
+        """Return whether the run's log is as it was written; None where there is none."""
+        from localcloud.evidence import verdict_on
+
+        return verdict_on(self._log(), self.table("BudgetsTable"), run_id, self._clock())
+
+    def _log(self) -> RunLog:
+        from ballast.log.run_log import RunLog
+
+        names = {"RUN_LOG_TABLE": self.physical_id("RunLogTable"), "PAYLOAD_BUCKET": self.physical_id("PayloadBucket")}
+        return RunLog.of(Runtime(names, session=self.session, clock=self._clock))

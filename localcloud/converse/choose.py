@@ -1,0 +1,157 @@
+"""What ``--model`` may be."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ballast.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from localcloud.converse.source import Source
+
+Pause = Callable[[float], None]
+
+_URL = re.compile(r"^(?P<url>https?://[^#\s]+)#(?P<name>\S+)$")
+_HELP = (
+    "Give a script (PATH.yaml), a recorded run (PATH.json), an OpenAI-compatible server "
+    "(http://localhost:11434/v1#MODEL_NAME) or Bedrock itself (bedrock:MODEL_ID)."
+)
+
+
+#: The smallest conversation there is: who cannot answer this answers nothing.
+_HELLO: dict[str, Any] = {
+    "messages": [{"role": "user", "content": [{"text": "Say OK."}]}],
+    "inferenceConfig": {"maxTokens": 16},
+}
+#: So long a model has for it: a server on this machine may have to load it first.
+_HELLO_WITHIN_S = 60.0
+#: An answer with nothing in it. A small model may give one now and then; a proxy that is misconfigured gives no other.
+_NOTHING = "EmptyReply"
+#: What may be over in a moment: asked again after so many seconds.
+_PASSES = (
+    *("ThrottlingException", "ServiceUnavailableException", "InternalServerException", "ModelNotReadyException"),
+    _NOTHING,
+)
+_AGAIN_AFTER_S = (1.0, 3.0)
+
+
+@dataclass(frozen=True)
+class Bedrock:
+    """Bedrock itself: no double; the user's credentials and money."""
+
+    model_id: str
+
+
+def model_source(spec: str) -> Source | Bedrock:
+    """Return the model that ``spec`` names, or raise ``InvalidInput`` that says what it may be."""
+    if spec.startswith("bedrock:"):
+        model_id = spec.removeprefix("bedrock:").strip()
+        if not model_id:
+            raise InvalidInput(f"--model {spec}: lacks the model's id after the colon. {_HELP}")
+        return Bedrock(model_id)
+    if spec.startswith(("http://", "https://")):
+        from localcloud.converse.openai import OpenAIModel
+
+        found = _URL.match(spec)
+        if found is None:
+            raise InvalidInput(f"--model {spec}: lacks the model's name after a #, e.g. {spec.split('#')[0]}#llama3.2.")
+        return OpenAIModel(found["url"], found["name"])
+    path = Path(spec).expanduser()
+    if not path.is_file():
+        raise InvalidInput(f"--model {spec}: no such file. {_HELP}")
+    return _from_file(path)
+
+
+def _from_file(path: Path) -> Source:
+    from localcloud.converse.recorded import RecordedModel
+    from localcloud.converse.script import ScriptModel
+
+    if path.suffix == ".json":
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as problem:
+            raise InvalidInput(f"{path}: is not JSON: {problem}") from None
+        log = data.get("events") if isinstance(data, dict) else data
+        if isinstance(log, list):
+            return RecordedModel.of(log)
+    return ScriptModel.read(path)
+
+
+def check_that_it_answers(
+    model: Source | Bedrock, spec: str, *, pause: Pause = time.sleep, within_s: float = _HELLO_WITHIN_S
+) -> None:
+    """Ask a model that is elsewhere for a word. Raises ``InvalidInput`` with the reason where none comes.
+
+    A script and a recorded run are files: they are not asked.
+    """
+    from localcloud.converse.openai import OpenAIModel
+
+    if isinstance(model, Bedrock):
+        ask: Callable[[], object] = _hello_to_bedrock(model, within_s)
+    elif isinstance(model, OpenAIModel):
+        patient = model.within(within_s)
+
+        def ask() -> object:
+            return patient.reply(_HELLO, "").body
+
+    else:
+        return
+    code, why = "", ""
+    for wait_s in (0.0, *_AGAIN_AFTER_S):
+        if wait_s:
+            pause(wait_s)
+        code, why = _refusal(ask)
+        if not why:
+            return
+        if code not in _PASSES or "cannot be reached" in why:
+            break
+    raise InvalidInput(f"--model {spec}: the model does not answer, so nothing was started. {code}: {why}")
+
+
+def _refusal(ask: Callable[[], object]) -> tuple[str, str]:
+    """Return the error's name and text where ``ask`` has no answer, or one with nothing in it."""
+    from botocore.exceptions import ClientError
+
+    from localcloud.converse.source import ModelError
+
+    try:
+        reply = ask()
+    except ModelError as problem:
+        return problem.code, problem.message
+    except ClientError as problem:
+        return problem.response["Error"]["Code"], problem.response["Error"]["Message"]
+    except Exception as problem:  # botocore's own, and what its parser stumbles over in a reply of another shape
+        return type(problem).__name__, str(problem)
+    if not _says_something(reply):
+        return _NOTHING, "it answered with success and without a message. Is this the right endpoint?"
+    return "", ""
+
+
+def _says_something(reply: object) -> bool:
+    """Say whether there is a message of Converse's with a block in it, or one that was cut while the model thought."""
+    output = reply.get("output") if isinstance(reply, Mapping) else None
+    message = output.get("message") if isinstance(output, Mapping) else None
+    if not isinstance(reply, Mapping) or not isinstance(message, Mapping):
+        return False
+    return bool(message.get("content")) or reply.get("stopReason") == "max_tokens"
+
+
+def _hello_to_bedrock(model: Bedrock, within_s: float) -> Callable[[], object]:
+    import boto3
+    from botocore.config import Config
+
+    from localcloud.sessions import NotLocal, users_bedrock
+
+    try:
+        users = users_bedrock()
+    except NotLocal as problem:
+        raise InvalidInput(f"--model: {problem}") from None
+    config = Config(read_timeout=within_s, connect_timeout=10, retries={"total_max_attempts": 1})
+    client = boto3.Session().client("bedrock-runtime", **users.options(config))
+    return lambda: client.converse(modelId=model.model_id, **_HELLO)

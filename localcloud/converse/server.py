@@ -1,0 +1,116 @@
+"""The Converse double: HTTP on a loopback address, in the wire format that boto3 parses."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import unquote
+
+from localcloud.converse.source import STATUS, ModelError, Source
+
+LOG = logging.getLogger(__name__)
+
+_CONVERSE = re.compile(r"^/model/([^/]+)/converse$")
+
+
+class ConverseServer:
+    """A context manager that serves ``source``; ``url`` is the endpoint for boto3.
+
+    ``calls`` counts the requests. At the end, whoever still waits for a reply is cut off.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.calls = 0
+        self.closing = threading.Event()
+        self._count = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.double = self
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name="converse", daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.closing.set()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def answer(self, path: str, body: bytes) -> tuple[int, Mapping[str, str], bytes] | None:
+        """Return status, headers and body of the response; None to cut the connection."""
+        with self._count:
+            self.calls += 1
+        try:
+            reply = self.source.reply(*_request(path, body))
+        except ModelError as error:
+            status, headers = STATUS[error.code], {"x-amzn-errortype": error.code}
+            content, wait_s = {"message": error.message}, error.wait_s
+        except Exception as problem:
+            LOG.exception("the model source failed")
+            status, headers = 400, {"x-amzn-errortype": "ValidationException"}
+            content, wait_s = {"message": f"The model source failed: {type(problem).__name__}: {problem}"}, 0.0
+        else:
+            status, headers, content, wait_s = 200, {}, dict(reply.body), reply.wait_s
+        if self.closing.wait(wait_s) if wait_s else self.closing.is_set():
+            return None
+        return status, headers, json.dumps(content).encode()
+
+
+def _request(path: str, body: bytes) -> tuple[dict[str, Any], str]:
+    found = _CONVERSE.match(path)
+    if found is None:
+        raise ModelError("ValidationException", f"The Converse double has only POST /model/ID/converse, not {path}.")
+    try:
+        request = json.loads(body)
+    except ValueError:
+        raise ModelError("ValidationException", "The request's body is not JSON.") from None
+    if not isinstance(request, dict):
+        raise ModelError("ValidationException", "The request's body is not a JSON object.")
+    return request, unquote(found[1])
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    double: ConverseServer
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    # Head and body in one packet: apart, the second would wait 40 ms for the first's acknowledgement.
+    wbufsize = -1
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        response = self.server.double.answer(self.path, body)
+        if response is None:
+            self.close_connection = True
+            return
+        status, headers, content = response
+        self.send_response(status)
+        for name, value in {**headers, "Content-Type": "application/json", "Content-Length": len(content)}.items():
+            self.send_header(name, str(value))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Be quiet: the run's log says more."""
+
+    def handle(self) -> None:
+        with suppress(BrokenPipeError, ConnectionResetError):  # the planner's time limit cut the call
+            super().handle()

@@ -1,0 +1,202 @@
+"""Deploy ``template.yaml`` into moto."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from localcloud.functions import Function
+from localcloud.http_routes import HttpRoute, without_http_api
+from localcloud.moto_seams.deployment import resolved
+from localcloud.parameters import complaints
+from localcloud.rules import broken
+from localcloud.sessions import ACCOUNT, REGION, LocalSession
+from localcloud.streams import StreamSource, filters_of
+from localcloud.template import TemplateInvalid, load_template, to_cloudformation
+
+STACK = "ballast-local"
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a stack became.
+
+    outputs       the stack's outputs
+    physical_ids  by logical id
+    functions     by logical id
+    routes        of the HTTP API
+    streams       mappings of tables' streams to functions
+    """
+
+    outputs: Mapping[str, str]
+    physical_ids: Mapping[str, str]
+    functions: Mapping[str, Function]
+    routes: tuple[HttpRoute, ...] = ()
+    streams: tuple[StreamSource, ...] = ()
+
+    def beside(self, other: Deployment, name: str) -> Deployment:
+        """Return this stack's together with what ``other`` is, under names that begin with ``name``."""
+        theirs = {
+            logical_id: replace(function, logical_id=f"{name}.{logical_id}")
+            for logical_id, function in other.functions.items()
+        }
+        by_arn = {function.arn: function for function in theirs.values()}
+        return replace(
+            self,
+            outputs={**self.outputs, **{f"{name}.{key}": value for key, value in other.outputs.items()}},
+            physical_ids={**self.physical_ids, **{f"{name}.{key}": one for key, one in other.physical_ids.items()}},
+            functions={**self.functions, **{function.logical_id: function for function in theirs.values()}},
+            streams=(*self.streams, *(replace(one, function=by_arn[one.function.arn]) for one in other.streams)),
+        )
+
+
+def deploy(
+    admin: LocalSession,
+    template: Path,
+    parameters: Mapping[str, str],
+    overrides: Mapping[str, str],
+    stack: str = STACK,
+) -> Deployment:
+    """Create the stack of that name and return what it became.
+
+    ``overrides`` replace environment variables of those functions that have them. Raises
+    ``TemplateInvalid``.
+    """
+    sam = load_template(template)
+    if wrong := [*complaints(sam.get("Parameters", {}), parameters), *broken(sam, parameters)]:
+        raise TemplateInvalid(f"{template}: {' '.join(wrong)}")
+    made, routes = without_http_api(_without_dashboards(to_cloudformation(sam, template.parent, parameters)))
+    made = _with_alarms_names(made, stack)
+    cloudformation = admin.client("cloudformation")
+    with _without_warnings(), _refusals_named(template):
+        stack_id = cloudformation.create_stack(
+            StackName=stack,
+            TemplateBody=json.dumps(made),
+            Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+            Capabilities=["CAPABILITY_IAM"],
+        )["StackId"]
+        described = cloudformation.describe_stacks(StackName=stack)["Stacks"][0]
+        resources = cloudformation.describe_stack_resources(StackName=stack)["StackResources"]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+    made_by_moto = [resource for resource in resources if "PhysicalResourceId" in resource]
+    physical_ids = {resource["LogicalResourceId"]: resource["PhysicalResourceId"] for resource in made_by_moto}
+    functions = {
+        name: _function(name, physical_ids[name], resolved(ACCOUNT, REGION, stack_id, found["Properties"]), overrides)
+        for name, found in made["Resources"].items()
+        if found["Type"] == "AWS::Lambda::Function" and name in physical_ids  # else its condition does not hold
+    }
+    by_name = {function.name: function for function in functions.values()}
+    streams = tuple(
+        _stream(name, resolved(ACCOUNT, REGION, stack_id, found["Properties"]), by_name)
+        for name, found in made["Resources"].items()
+        if found["Type"] == "AWS::Lambda::EventSourceMapping"
+        and name in physical_ids
+        and "StartingPosition" in found["Properties"]
+    )
+    _check_tables(admin, functions)
+    _create_alarms(admin, made, stack, stack_id)
+    return Deployment(outputs, physical_ids, functions, routes, streams)
+
+
+def _stream(mapping: str, properties: Mapping[str, Any], functions: Mapping[str, Function]) -> StreamSource:
+    """Return the mapping of a table's stream."""
+    return StreamSource(
+        stream_arn=properties["EventSourceArn"],
+        function=functions[properties["FunctionName"].rsplit(":", 1)[-1]],
+        batch_size=int(properties.get("BatchSize", 100)),
+        filters=filters_of(mapping, properties),
+    )
+
+
+def _without_dashboards(template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the template without its dashboards: nobody looks here, and they name alarms, which moto does not make."""
+    kept = {name: one for name, one in template["Resources"].items() if one["Type"] != "AWS::CloudWatch::Dashboard"}
+    return {**template, "Resources": kept}
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """moto warns, twice, of each resource that it does not create: policies of queues and buckets, alarms."""
+    logger = logging.getLogger("moto")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Tried to parse")
+            yield
+    finally:
+        logger.setLevel(before)
+
+
+@contextmanager
+def _refusals_named(template: Path) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as problem:
+        raise TemplateInvalid(f"{template}: {problem.response['Error']['Message']}") from None
+
+
+def _function(logical_id: str, name: str, properties: Mapping[str, Any], overrides: Mapping[str, str]) -> Function:
+    """Return the function that CloudFormation makes of resolved ``properties``; Lambda's defaults for the rest."""
+    environ = {key: str(value) for key, value in properties.get("Environment", {}).get("Variables", {}).items()}
+    return Function(
+        logical_id=logical_id,
+        name=name,
+        arn=f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}",
+        handler=properties["Handler"],
+        environ=environ | {key: value for key, value in overrides.items() if key in environ},
+        role_arn=properties["Role"],
+        timeout_s=int(properties.get("Timeout", 3)),
+        memory_mb=int(properties.get("MemorySize", 128)),
+        dead_letters_arn=properties.get("DeadLetterConfig", {}).get("TargetArn"),
+    )
+
+
+def _check_tables(admin: LocalSession, functions: Mapping[str, Function]) -> None:
+    """A table that is not there would show as a failed run; say it at once instead."""
+    pages = admin.client("dynamodb").get_paginator("list_tables").paginate()
+    tables = {table for page in pages for table in page["TableNames"]}
+    for function in functions.values():
+        for variable, table in function.environ.items():
+            if variable.endswith("_TABLE") and table not in tables:
+                raise TemplateInvalid(
+                    f"{function.logical_id}: {variable} names the table {table}, which the stack does not create. "
+                    "Add the table to template.yaml, or mend the variable under the function's Environment."
+                )
+
+
+def _alarm(stack: str, logical_id: str) -> str:
+    """Return the name that an alarm gets here."""
+    return f"{stack}-{logical_id}"
+
+
+def _with_alarms_names(template: Mapping[str, Any], stack: str) -> dict[str, Any]:
+    """Return the template with alarms' names where it refers to them: moto's CloudFormation knows of no alarm."""
+    text = json.dumps(template)
+    for name, found in template["Resources"].items():
+        if found["Type"] in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
+            text = text.replace(json.dumps({"Ref": name}), json.dumps(_alarm(stack, name)))
+            text = text.replace(f"${{{name}}}", _alarm(stack, name))
+    named: dict[str, Any] = json.loads(text)
+    return named
+
+
+def _create_alarms(admin: LocalSession, template: Mapping[str, Any], stack: str, stack_id: str) -> None:
+    """Create the alarms through the API: moto's CloudFormation does not know them."""
+    alarms = {name: found for name, found in template["Resources"].items() if found["Type"] == "AWS::CloudWatch::Alarm"}
+    if not alarms:
+        return
+    client = admin.client("cloudwatch")
+    for name, alarm in alarms.items():
+        properties = resolved(ACCOUNT, REGION, stack_id, alarm["Properties"])
+        # CloudFormation makes a number of a parameter's text.
+        numbers = {"Threshold": float(properties["Threshold"])} if "Threshold" in properties else {}
+        client.put_metric_alarm(**{"AlarmName": _alarm(stack, name), **properties, **numbers})

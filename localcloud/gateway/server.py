@@ -1,0 +1,180 @@
+"""The HTTP server of ``ballast up``: sockets and who may come in; everything else is the gateway's.
+
+A browser on this machine runs pages of strangers. They must reach nothing here: a request whose
+``Host`` is no name of this machine (DNS rebinding) or whose ``Origin`` is another page's is refused.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+import traceback
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from ballast.errors import InvalidInput
+from localcloud.gateway.gateway import MAX_BODY_BYTES, Reply, Request
+
+Answer = Callable[[Request], Reply]
+
+#: The names by which this machine may be asked.
+LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+#: So often the server looks whether it is to end; a request is taken at once.
+_LOOK_S = 0.2
+#: Seconds without a byte before a connection is given up.
+_SILENCE_S = 30
+#: So much of a body that is refused is read and forgotten: bytes, and seconds.
+_MOST_DRAINED, _DRAIN_S = 256 * 1024 * 1024, 10
+_LENGTH_UNKNOWN = "Send Content-Length: this server reads no chunks."
+
+
+class HttpServer:
+    """A context manager that serves ``answer`` on a loopback address. ``port`` 0 takes a free one.
+
+    The port is taken at once and served within the block: who asks before waits, and who wants it too is told so.
+    Raises ``InvalidInput`` that names ``option``.
+    """
+
+    def __init__(
+        self, answer: Answer | None = None, host: str = "127.0.0.1", port: int = 0, *, option: str = "--port"
+    ) -> None:
+        if host not in LOCAL_NAMES:
+            names = ", ".join(sorted(LOCAL_NAMES))
+            raise InvalidInput(
+                f"--host {host}: nobody but this machine may ask, which has no locks. Take one of {names}."
+            )
+        self.answer = answer
+        handler = type("_Handler", (_Handler,), {"answer": staticmethod(self._answer)})
+        try:
+            self._server = _Server((host, port), handler)
+        except (OSError, OverflowError) as problem:
+            why = getattr(problem, "strerror", None) or problem
+            raise InvalidInput(
+                f"{option} {port}: cannot be used on {host} ({why}). Take another, or 0 for any."
+            ) from None
+        self.port: int = self._server.server_address[1]
+        self.url = f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def _answer(self, request: Request) -> Reply:
+        return Reply.of_gateway(503, "Service Unavailable") if self.answer is None else self.answer(request)
+
+    def close(self) -> None:
+        """Give the port back, served or not."""
+        self._server.server_close()
+
+    def __enter__(self) -> Self:
+        self._thread = Thread(target=self._server.serve_forever, args=(_LOOK_S,), name="http", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self.close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    #: Clients that wait to be accepted: a burst must not be turned away.
+    request_queue_size = 512
+    #: Else a second `ballast up` would share the port without a word.
+    allow_reuse_port = False
+
+    def __init__(self, address: tuple[str, int], handler: Any) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
+        super().__init__(address, handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Somebody hung up; nobody is interested."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One connection. Its class has the ``answer``."""
+
+    answer: Answer
+    protocol_version = "HTTP/1.1"
+    timeout = _SILENCE_S
+    # Many small writes, with a wait for an acknowledgement between them, make a request slow.
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):  # any method: which there are is the function's to say
+            return self._serve
+        raise AttributeError(name)
+
+    def _serve(self) -> None:
+        refusal = self._refusal()
+        if refusal is not None:
+            self.close_connection = True  # the body was not read
+            self._send(refusal)
+            self._drain()
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        sent_by = self.client_address[0]
+        request = Request(self.command, self.path, self.headers.items(), body, sent_by, self.request_version)
+        try:
+            reply = type(self).answer(request)
+        except Exception:  # a defect here: whoever asks hears of it, as from API Gateway
+            traceback.print_exc()
+            reply = Reply.of_gateway(500, "Internal Server Error")
+        self._send(reply)
+
+    def _drain(self) -> None:
+        """Read and forget what is still being sent, within bounds: who sends it hears the reply only after that."""
+        lengths = self.headers.get_all("Content-Length", [])
+        left = min(int(lengths[0][:20]), _MOST_DRAINED) if len(lengths) == 1 and lengths[0].isdecimal() else 0
+        until = time.monotonic() + _DRAIN_S
+        self.connection.settimeout(_DRAIN_S)
+        while left > 0 and time.monotonic() < until and (read := self.rfile.read1(min(left, 1 << 16))):
+            left -= len(read)
+
+    def _refusal(self) -> Reply | None:
+        """Return why the request is not even read; None where it is."""
+        hosts = self.headers.get_all("Host", [])
+        if len(hosts) != 1 or (_hostname(f"//{hosts[0]}") not in LOCAL_NAMES):
+            return Reply.of_gateway(421, "Misdirected Request: ask localhost, 127.0.0.1 or [::1] by name.")
+        origin = self.headers.get("Origin")
+        if origin is not None and origin.lower() != f"http://{hosts[0]}".lower():
+            return Reply.of_gateway(403, "Forbidden: a page from elsewhere has no business here.")
+        if not self.path.startswith("/"):
+            return Reply.of_gateway(400, "Bad Request")
+        if "Transfer-Encoding" in self.headers:
+            return Reply.of_gateway(411, _LENGTH_UNKNOWN)
+        lengths = self.headers.get_all("Content-Length", [])
+        if len(lengths) > 1 or any(not (length.isascii() and length.isdigit()) for length in lengths):
+            return Reply.of_gateway(400, "Bad Request")
+        if lengths and int(lengths[0][:20]) > MAX_BODY_BYTES:
+            return Reply.of_gateway(413, "Request Entity Too Large")
+        return None
+
+    def _send(self, reply: Reply) -> None:
+        self.send_response(reply.status)
+        for name, value in reply.headers:
+            if name not in ("content-length", "connection"):
+                self.send_header(name, value.encode("latin-1", "replace").decode("latin-1"))
+        if reply.status not in (204, 304):
+            self.send_header("content-length", str(len(reply.body)))
+        if self.close_connection:
+            self.send_header("connection", "close")
+        self.end_headers()
+        if self.command != "HEAD" and reply.status not in (204, 304):
+            self.wfile.write(reply.body)
+        self.wfile.flush()
+
+    def version_string(self) -> str:
+        """Name the server."""
+        return "ballast-up"
+
+    def log_message(self, *_: Any) -> None:
+        """Whoever answers prints what is worth a line."""
+
+
+def _hostname(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None

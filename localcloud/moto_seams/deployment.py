@@ -1,0 +1,50 @@
+"""moto's CloudFormation: state machines that run, functions without code, properties resolved."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from localcloud.moto_seams.replaced import replaced
+
+
+@contextmanager
+def stacks_run() -> Iterator[None]:
+    """Let a stack's state machines be executed, and its functions and layers have no code.
+
+    Relies on ``moto.stepfunctions.models`` putting a stack's state machines into its global
+    ``stepfunctions_backends``, which are not the interpreter's; and on ``moto.awslambda.models``
+    asking its global ``do_validate_s3()`` whether code must be where ``Code`` says. To be quick,
+    also on ``Stack.parse_template``, which reads JSON as the YAML that it is as well; and on
+    ``parsing.random_suffix()``: with the same names each time, a definition is parsed once.
+    """
+    from moto.awslambda import models as awslambda
+    from moto.cloudformation import parsing
+    from moto.cloudformation.models import Stack
+    from moto.stepfunctions import models as stepfunctions
+    from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
+    suffixes = (f"LOCAL{number:07d}" for number in itertools.count(1))
+    with (
+        replaced(Stack, "parse_template", staticmethod(json.loads)),
+        replaced(parsing, "random_suffix", lambda: next(suffixes)),
+        replaced(stepfunctions, "stepfunctions_backends", stepfunctions_parser_backends),
+        replaced(awslambda, "do_validate_s3", lambda: False),
+    ):
+        yield
+
+
+def resolved(account: str, region: str, stack_id: str, properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a resource's ``properties`` with the stack's references and functions resolved.
+
+    Relies on ``cloudformation_backends``, on ``Stack.resource_map`` and on ``parsing.clean_json``.
+    """
+    from moto.cloudformation.models import cloudformation_backends
+    from moto.cloudformation.parsing import clean_json
+
+    stack = cloudformation_backends[account][region].stacks[stack_id]
+    values: dict[str, Any] = clean_json(dict(properties), stack.resource_map)
+    return values

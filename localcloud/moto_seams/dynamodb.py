@@ -1,0 +1,241 @@
+"""moto's DynamoDB: one request at a time, and responses in a time that a long log can bear."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from localcloud.moto_seams.replaced import replaced
+
+
+@contextmanager
+def one_request_at_a_time() -> Iterator[None]:
+    """Make each DynamoDB request atomic, as DynamoDB is.
+
+    Relies on ``DynamoHandler.call_action`` handling one whole request. moto checks a condition
+    and then writes without a lock, so that two threads may both find that nobody was there before.
+    """
+    from moto.dynamodb.responses import DynamoHandler
+
+    one_at_a_time = threading.Lock()
+
+    def call_action(self: Any) -> Any:
+        with one_at_a_time:
+            return before(self)
+
+    with replaced(DynamoHandler, "call_action", call_action) as before:
+        yield
+
+
+@contextmanager
+def stream_records_go_to(written: Callable[[str, str, Any, Any, Any], None]) -> Iterator[None]:
+    """Tell ``written`` (table, what happened, keys, old item, new item) of each write to a table with a stream.
+
+    Relies on ``StreamShard.add`` being called with the old and the new item. moto keeps every record for ever, and
+    calls its own functions with it.
+    """
+    from moto.dynamodb.models.table import StreamShard
+
+    def add(self: Any, old: Any, new: Any) -> None:
+        item = new if new is not None else old
+        keys = {self.table.hash_key_attr: item.hash_key.to_json()}
+        if self.table.range_key_attr is not None:
+            keys[self.table.range_key_attr] = item.range_key.to_json()
+        happened = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
+        images = (None if one is None else one.to_json()["Attributes"] for one in (old, new))
+        written(self.table.name, happened, keys, *images)
+
+    with replaced(StreamShard, "add", add):
+        yield
+
+
+@contextmanager
+def items_may_be_forgotten() -> Iterator[None]:
+    """Let go of the items and tables that nothing has any more.
+
+    Relies on ``BaseModel.__new__`` putting each instance of a model into its class's list, for ever: also each item
+    that was overwritten, and each table that a transaction copied. Only S3 reads such a list.
+    """
+    from moto.core.common_models import BaseModel
+
+    def new(cls: type, *args: Any, **kwargs: Any) -> Any:
+        if cls.__module__.startswith("moto.dynamodb."):
+            return object.__new__(cls)
+        return before.__func__(cls, *args, **kwargs)
+
+    with replaced(BaseModel, "__new__", staticmethod(new)) as before:
+        yield
+
+
+@contextmanager
+def transactions_copy_what_they_touch() -> Iterator[None]:
+    """Keep, for the case that a transaction is cancelled, the items that it touches, not the whole table.
+
+    Relies on ``DynamoDBBackend.transact_write_items`` copying each operation's table with the ``copy.deepcopy`` of
+    its own module, before anything is written, and on ``Table.items`` being ``{hash: {range: item}}`` or
+    ``{hash: item}``. moto copies the table once for each operation: with 1,000 leases that is half a second.
+    """
+    import copy
+
+    from moto.dynamodb import models
+    from moto.dynamodb.models.table import Table
+
+    class Copy:
+        """What the module knows as ``copy``."""
+
+        def __init__(self, kept: dict[int, Any]) -> None:
+            self._kept = kept
+
+        def deepcopy(self, value: Any) -> Any:
+            return self._kept[id(value)] if isinstance(value, Table) else copy.deepcopy(value)
+
+    def transact_write_items(self: Any, transact_items: list[dict[str, Any]]) -> None:
+        kept: dict[int, Any] = {}
+        for operation in (next(iter(item.values())) for item in transact_items):
+            table = self.tables.get(operation.get("TableName"))
+            if table is not None:
+                if id(table) not in kept:
+                    kept[id(table)] = _outline(table)
+                _set_apart(table, operation.get("Key") or operation.get("Item") or {})
+        with replaced(models, "copy", Copy(kept)):
+            before(self, transact_items)
+
+    with replaced(models.DynamoDBBackend, "transact_write_items", transact_write_items) as before:
+        yield
+
+
+def _outline(table: Any) -> Any:
+    """Return another table with the same items."""
+    import copy
+
+    other = copy.copy(table)
+    other.items = copy.copy(table.items)
+    for name, held in table.items.items():
+        other.items[name] = dict(held) if isinstance(held, dict) else held
+    return other
+
+
+def _set_apart(table: Any, key: Mapping[str, Any]) -> None:
+    """Put a copy in the place of the item under ``key``, so that what is done to it is not done to the outline's."""
+    import copy
+
+    from moto.dynamodb.models.dynamo_type import DynamoType
+
+    held = table.items.get(DynamoType(key[table.hash_key_attr])) if table.hash_key_attr in key else None
+    if isinstance(held, dict):
+        within = DynamoType(key[table.range_key_attr])
+        if within in held:
+            held[within] = copy.deepcopy(held[within])
+    elif held is not None:
+        table.items[DynamoType(key[table.hash_key_attr])] = copy.deepcopy(held)
+
+
+@contextmanager
+def queries_look_at_one_key() -> Iterator[None]:
+    """Let a query look at the items of its hash key only. moto lists and sorts all items of the table for each.
+
+    Relies on ``Table.query`` only reading the table, taking its items from ``self.items`` through ``all_items()``
+    (``{hash: {range: item}}`` or ``{hash: item}``), and on its parameters ``hash_key``, ``index_name`` and
+    ``hash_key_conditions``. moto's own ``query`` does the rest, on a table that holds nothing else.
+    """
+    import copy
+    import inspect
+
+    from moto.dynamodb.models.table import Table
+
+    parameters = inspect.signature(Table.query)
+
+    def query(self: Any, *args: Any, **named: Any) -> Any:
+        given = parameters.bind(self, *args, **named).arguments
+        narrow, key = copy.copy(self), given["hash_key"]
+        if given.get("index_name"):
+            narrow.items = _matching(self, dict(given.get("hash_key_conditions") or ()))
+        else:
+            narrow.items = {key: self.items[key]} if key in self.items else {}
+        return before(narrow, *args, **named)
+
+    with replaced(Table, "query", query) as before:
+        yield
+
+
+def _matching(table: Any, wanted: Mapping[str, Any]) -> dict[Any, Any]:
+    """Return the items whose attributes are the wanted ones, as ``Table.items`` holds them."""
+
+    def matches(item: Any) -> bool:
+        return all(name in item.attrs and item.attrs[name] == value for name, value in wanted.items())
+
+    if not table.range_key_attr:
+        return {name: item for name, item in table.items.items() if matches(item)}
+    found = {name: {key: item for key, item in held.items() if matches(item)} for name, held in table.items.items()}
+    return {name: held for name, held in found.items() if held}
+
+
+@contextmanager
+def attribute_values_as_they_are() -> Iterator[None]:
+    """Write an attribute value into the response as it is stored: it is DynamoDB's JSON already.
+
+    Relies on ``BaseJSONSerializer._serialize_type_structure`` and ``_base64``, and on ``DynamoType`` having
+    ``type`` and ``value``. moto walks the
+    service model for every attribute of every item, which takes half a second for a query of 200
+    items; nothing about the content changes here.
+    """
+    from moto.core.serialize import BaseJSONSerializer
+
+    def serialize(self: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if shape.name == "AttributeValue":
+            serialized[key] = _wire(value, self._base64)
+        else:
+            before(self, serialized, value, shape, key)
+
+    with replaced(BaseJSONSerializer, "_serialize_type_structure", serialize) as before:
+        yield
+
+
+def _wire(value: Any, base64: Callable[[Any], str]) -> dict[str, Any]:
+    """Return an attribute value (a mapping, or moto's ``DynamoType``) as DynamoDB sends it: binary as base64."""
+    wire: dict[str, Any] = {}
+    for kind, content in value.items() if isinstance(value, dict) else [(value.type, value.value)]:
+        if kind == "B":
+            wire[kind] = base64(content)
+        elif kind == "BS":
+            wire[kind] = [base64(part) for part in content]
+        elif kind == "M":
+            wire[kind] = {name: _wire(inner, base64) for name, inner in content.items()}
+        elif kind == "L":
+            wire[kind] = [_wire(inner, base64) for inner in content]
+        else:
+            wire[kind] = content
+    return wire
+
+
+def kept(region: str, *tables: str) -> dict[str, Any]:
+    """Return what the tables hold now, by table: a copy, for ``put_back``.
+
+    Relies on ``dynamodb_backends[account][region].tables`` and on ``Table.items`` being nested ``dict``.
+    """
+    import copy
+
+    return {name: copy.deepcopy(_table(region, name).items) for name in tables}
+
+
+def put_back(region: str, held: Mapping[str, Any]) -> None:
+    """Let each table hold what it held when it was ``kept``, whatever was written since."""
+    import copy
+
+    for name, items in held.items():
+        _table(region, name).items = copy.deepcopy(items)
+
+
+def emptied(region: str, *tables: str) -> None:
+    """Take all items out of the tables: deleting and creating them anew takes longer than most tests."""
+    for name in tables:
+        _table(region, name).items.clear()
+
+
+def _table(region: str, name: str) -> Any:
+    from moto.core.models import DEFAULT_ACCOUNT_ID
+    from moto.dynamodb.models import dynamodb_backends
+
+    return dynamodb_backends[DEFAULT_ACCOUNT_ID][region].tables[name]

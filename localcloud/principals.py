@@ -1,0 +1,70 @@
+"""IAM in the local cloud: credentials of each function's own role, and what they are checked against."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import unquote
+
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+
+from localcloud.access import Access, needed_for_model
+from localcloud.engine import Engine
+from localcloud.functions import Functions
+from localcloud.moto_seams.iam import denial, missing_rights, requests_authorised
+from localcloud.sessions import ACCOUNT, REGION, Keys, LocalSession
+
+ADMIN = "local-admin"
+
+
+@contextmanager
+def enforced(admin: LocalSession, functions: Functions, engine: Engine) -> Iterator[Mapping[str, Keys]]:
+    """Turn enforcement on; yield the keys of each function's role by logical id, and those of ``ADMIN``.
+
+    What the state machine's role may invoke is enforced as well.
+    """
+    sts = admin.client("sts")
+    keys = {ADMIN: _administrator(admin)}
+    for name, function in functions.all.items():
+        given = sts.assume_role(RoleArn=function.role_arn, RoleSessionName=name)["Credentials"]
+        keys[name] = Keys(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+    functions.may_invoke = _may_invoke
+    with requests_authorised(engine.waits):
+        yield keys
+
+
+def _administrator(admin: LocalSession) -> Keys:
+    iam = admin.client("iam")
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    iam.create_user(UserName=ADMIN)
+    iam.put_user_policy(
+        UserName=ADMIN,
+        PolicyName="everything",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [everything]}),
+    )
+    made = iam.create_access_key(UserName=ADMIN)["AccessKey"]
+    return Keys(made["AccessKeyId"], made["SecretAccessKey"])
+
+
+def _may_invoke(role_arn: str, function_arn: str) -> bool:
+    return not missing_rights(ACCOUNT, role_arn, [Access("lambda:InvokeFunction", function_arn)])
+
+
+def guard_models(session: LocalSession, role_arn: str) -> None:
+    """Check the role's right to a model before ``session`` calls it: Bedrock is outside of moto."""
+
+    def before_call(model: Any, params: Mapping[str, Any], **_: Any) -> Any:
+        if not model.name.startswith(("Converse", "InvokeModel")):
+            return None
+        model_id = unquote(params["url_path"].split("/")[2])
+        missing = missing_rights(ACCOUNT, role_arn, needed_for_model(model.name, model_id, REGION, ACCOUNT))
+        if not missing:
+            return None
+        error = {"Code": "AccessDeniedException", "Message": denial(role_arn, missing[0])}
+        response = AWSResponse(params["url"], 403, HTTPHeaders(), None)
+        return response, {"Error": error, "ResponseMetadata": {"HTTPStatusCode": 403}}
+
+    session.events.register("before-call.bedrock-runtime", before_call)

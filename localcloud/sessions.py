@@ -1,0 +1,164 @@
+"""boto3 sessions that reach moto and loopback addresses, and nothing else."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+import boto3
+import botocore.session
+from botocore.config import Config
+from botocore.loaders import Loader
+
+from localcloud.sandbox import SandboxEnded, check_sandbox
+
+if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest
+
+REGION = "eu-west-1"
+ACCOUNT = "123456789012"  # moto's
+
+
+#: What botocore would otherwise take from the environment and from ``~/.aws``: where requests go, and as whom.
+#: (Each is: name in the configuration file, environment variable, value, conversion.)
+_NOTHING_OF_THE_USERS: dict[str, Any] = {
+    "profile": (None, None, None, None),
+    "config_file": (None, None, os.devnull, None),
+    "credentials_file": (None, None, os.devnull, None),
+    "ignore_configured_endpoint_urls": (None, None, True, None),
+}
+
+
+class NotLocal(Exception):
+    """A request that would leave this machine."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Credentials: made up, or given by moto's STS."""
+
+    access_key: str = "LOCALADMIN"
+    secret_key: str = "local"  # noqa: S105 - of nothing
+    token: str | None = None
+
+
+@dataclass(frozen=True)
+class Bedrock:
+    """Real Bedrock: whose credentials, and where."""
+
+    keys: Keys
+    region: str
+
+    def options(self, config: Config | None) -> dict[str, Any]:
+        """Return what makes a client of any session one of theirs, proxies included."""
+        proxies = Config(proxies=getproxies())
+        return {
+            "aws_access_key_id": self.keys.access_key,
+            "aws_secret_access_key": self.keys.secret_key,
+            "aws_session_token": self.keys.token,
+            "region_name": self.region,
+            "config": proxies if config is None else config.merge(proxies),
+        }
+
+
+class Gate:
+    """Decides about every request of every session of one local cloud, before it is sent."""
+
+    def __init__(self, *, allow_bedrock: bool) -> None:
+        self._allow_bedrock = allow_bedrock
+        self.closed = False
+
+    def __call__(self, request: AWSPreparedRequest, **_: Any) -> None:
+        check_sandbox()
+        if self.closed:
+            # A handler that was left behind; or whoever keeps a client beyond the cloud's end.
+            raise SandboxEnded("the local cloud is closed")
+        host = urlsplit(request.url).hostname or ""
+        if _is_loopback(host):
+            return
+        if host.startswith("bedrock-runtime") and not self._allow_bedrock:
+            raise NotLocal(
+                "The planner has no model here. Give LocalCloud the url of a Converse double as model_endpoint_url, "
+                "or ask for Bedrock itself with allow_bedrock=True (`--model bedrock:MODEL_ID`)."
+            )
+        if not host.endswith(".amazonaws.com"):
+            raise NotLocal(f"The local cloud sends nothing to {host}.")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class Models(Loader):
+    """botocore's loader of service models, which reads each file once in a process, whoever asks for it."""
+
+    _read: ClassVar[dict[str, Any]] = {}
+
+    def load_data_with_path(self, name: str) -> Any:
+        """As in botocore."""
+        if name not in self._read:
+            self._read[name] = super().load_data_with_path(name)
+        return self._read[name]
+
+
+def core_session() -> botocore.session.Session:
+    """Return a botocore session that takes nothing from the user's environment and files."""
+    core = botocore.session.Session(session_vars=_NOTHING_OF_THE_USERS)
+    # A name of our own: botocore puts its own together anew for each request, which nobody here reads.
+    core.set_default_client_config(Config(proxies={}, user_agent="ballast-local"))
+    return core
+
+
+class LocalSession(boto3.Session):
+    """One principal's session; its Bedrock client is the user's, where ``bedrock`` says so."""
+
+    def __init__(self, keys: Keys, gate: Gate, *, models: Models, bedrock: Bedrock | None = None) -> None:
+        core = core_session()
+        core.register_component("data_loader", models)  # nine functions read the same service models
+        super().__init__(
+            aws_access_key_id=keys.access_key,
+            aws_secret_access_key=keys.secret_key,
+            aws_session_token=keys.token,
+            region_name=REGION,
+            botocore_session=core,
+        )
+        # Before moto's own handler, which is among botocore's built-in ones.
+        self.events.register_first("before-send", gate)
+        self._bedrock = bedrock
+        self._plain: dict[str, Any] = {}
+        self._one_at_a_time = threading.Lock()  # boto3's sessions are not for several threads
+
+    def client(self, service_name: str, *args: Any, **kwargs: Any) -> Any:
+        """As in boto3; a client without options is made once."""
+        with self._one_at_a_time:
+            if self._bedrock is not None and service_name == "bedrock-runtime" and not kwargs.get("endpoint_url"):
+                kwargs |= self._bedrock.options(kwargs.get("config"))
+            if args or kwargs:
+                return super().client(service_name, *args, **kwargs)  # type: ignore[call-overload]
+            if service_name not in self._plain:
+                made: Any = super().client(service_name)  # type: ignore[call-overload]
+                # Made on first use and without a lock: of two threads, one would catch classes that nobody raises.
+                _ = made.exceptions
+                self._plain[service_name] = made
+            return self._plain[service_name]
+
+
+def users_bedrock() -> Bedrock:
+    """Return the user's own way to Bedrock, read before moto takes over its sources.
+
+    The credentials are those of now: a run that outlives them has to be started anew.
+    """
+    session = boto3.Session()
+    found = session.get_credentials()
+    if found is None:
+        raise NotLocal("No AWS credentials for Bedrock. Sign in first (`aws sso login`, or set AWS_PROFILE).")
+    now: Any = found.get_frozen_credentials()
+    return Bedrock(Keys(now.access_key, now.secret_key, now.token), session.region_name or REGION)

@@ -1,0 +1,121 @@
+"""What handlers print, kept apart from what this process prints.
+
+Lambda sends a function's standard output and standard error to its log group, metrics in embedded metric format
+among it. Here each thread that runs a handler has a sink of its own, and hands it on to the threads that it starts;
+all others print as before.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from localcloud.moto_seams.replaced import replaced
+
+_ONE_AT_A_TIME = threading.Lock()
+_STREAMS = ("stdout", "stderr")
+#: The attribute of a thread that has a sink.
+_SINK = "_ballast_sink"
+
+Sink = Callable[[str], None]
+
+
+class _Bytes(io.RawIOBase):
+    """The binary side: what is written there is text for the same place. Lambda's streams have one, too."""
+
+    def __init__(self, text: Any) -> None:
+        self._text = text
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        given = bytes(data)
+        self._text.write(given.decode("utf-8", "backslashreplace"))
+        return len(given)
+
+
+class _ByThread(io.TextIOBase):
+    def __init__(self, name: str, before: TextIO) -> None:
+        self.stream, self.before = name, before
+        self.name = f"<{name}>"
+        self.buffer = _Bytes(self)
+
+    def writable(self) -> bool:
+        return True
+
+    def reconfigure(self, **_how: Any) -> None:
+        """Change nothing: a handler's output is text in UTF-8, whatever it wants of its stream."""
+
+    def write(self, text: str) -> int:
+        sink = _sink()
+        if sink is not None:
+            sink(text)
+            return len(text)
+        return self._elsewhere().write(text)
+
+    def flush(self) -> None:
+        if _sink() is None:
+            self._elsewhere().flush()
+
+    def isatty(self) -> bool:
+        return self._elsewhere().isatty()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._elsewhere().encoding
+
+    def fileno(self) -> int:
+        return self._elsewhere().fileno()
+
+    def _elsewhere(self) -> TextIO:
+        # A logger that a handler made keeps this object beyond the block.
+        now: Any = getattr(sys, self.stream)
+        elsewhere: TextIO = self.before if isinstance(now, _ByThread) else now
+        return elsewhere
+
+
+def _sink() -> Sink | None:
+    return getattr(threading.current_thread(), _SINK, None)
+
+
+def not_of_a_handler(thread: threading.Thread) -> threading.Thread:
+    """Return the thread, which is the cloud's own: whoever starts it hands no sink on to it."""
+    setattr(thread, _SINK, None)
+    return thread
+
+
+def printing_to(sink: Sink) -> None:
+    """Let this thread, and those that it starts, print to ``sink`` for the rest of their lives."""
+    setattr(threading.current_thread(), _SINK, sink)
+    with _ONE_AT_A_TIME:
+        # Anew each time: others exchange ``sys.stdout`` as well, e.g. pytest for a test.
+        for name in _STREAMS:
+            now = getattr(sys, name)
+            if not isinstance(now, _ByThread):
+                setattr(sys, name, _ByThread(name, now))
+
+
+@contextmanager
+def stdout_restored() -> Iterator[None]:
+    """Within the block sinks are handed on to new threads; after it ``sys.stdout`` and ``sys.stderr`` are as before."""
+
+    def start(self: Any) -> None:
+        sink = _sink()
+        if sink is not None and not hasattr(self, _SINK):
+            setattr(self, _SINK, sink)
+        before(self)
+
+    try:
+        with replaced(threading.Thread, "start", start) as before:
+            yield
+    finally:
+        with _ONE_AT_A_TIME:
+            for name in _STREAMS:
+                now = getattr(sys, name)
+                if isinstance(now, _ByThread):
+                    setattr(sys, name, now.before)

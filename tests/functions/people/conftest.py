@@ -1,0 +1,20 @@
+"""Escalations need somebody who waits."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.functions.cloud import Cloud
+from tests.functions.people.waiting import Waiting, create_workflow
+
+
+@pytest.fixture(scope="module")
+def workflow(cloud: Cloud) -> str:
+    return create_workflow()
+
+
+@pytest.fixture
+def waiting(workflow: str) -> Iterator[Waiting]:
+    waiting = Waiting.begin(workflow)
+    yield waiting
+    waiting.stop()

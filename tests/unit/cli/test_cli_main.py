@@ -1,0 +1,159 @@
+"""The command as a whole: help, exit codes, and what is printed where."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ballast.log.event import Event
+from ballast.log.events import ApprovalAnswered, CallIntended, CallRefused, CallSettled
+from cli import main
+from cli.exits import exit_of
+from cli.journal import Journal
+from cli.progress import progress
+from localcloud.scenarios import find, names
+
+RUN = "run-" + "a" * 24
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BALLAST_HOME", str(tmp_path))
+    monkeypatch.delenv("BALLAST_MODEL", raising=False)
+    return tmp_path
+
+
+def saved(home: Path, run_id: str = RUN) -> None:
+    opened = Event(run_id=run_id, seq="0000.run.opened", at="2025-06-01T03:00:00+00:00", body={"request": {}})
+    Journal(home).save(run_id, "demo happy-path", [opened])
+
+
+@pytest.mark.parametrize("command", ["demo", "run", "trace", "answer"])
+def test_each_command_teaches_by_examples(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+
+    printed = capsys.readouterr().out
+    assert stopped.value.code == 0
+    assert printed.count(f"  ballast {command}") >= 2
+    assert "exit codes:" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (["trace", "run-zzz"], 2, "No saved run begins with 'run-zzz'"),
+        (["trace", "--full"], 2, "--full goes with a RUN"),
+        (["demo", "no-such"], 2, "There is no scenario 'no-such'. There are: happy-path"),
+        (["demo", "all", "--by-hand"], 2, "--by-hand goes with one scenario"),
+        (["run", "--text", "Hi"], 2, "no model was chosen"),
+        (["run", "--text", "Hi", "--model", "no-such.yaml"], 2, "no-such.yaml: no such file"),
+        (["answer", "esc-1", "--say", "x"], 5, "No process waits for an answer to 'esc-1'"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_on_stderr_and_a_code(
+    words: list[str], code: int, complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == code
+
+    printed = capsys.readouterr()
+    assert complaint in printed.err
+    assert "Traceback" not in printed.err
+
+
+def test_a_saved_run_is_shown_and_listed(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved(home)
+
+    assert main(["trace", "aaaa"]) == 0
+    assert f"{RUN}  OPEN" in capsys.readouterr().out
+    assert main(["trace"]) == 0
+    listed = capsys.readouterr().out
+    assert listed.startswith(f"2025-06-01 03:00:00Z  {RUN}  OPEN")
+    assert "demo happy-path" in listed
+
+
+def test_json_is_json_for_one_run_and_for_the_list(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    saved(home)
+
+    main(["trace", RUN, "--json"])
+    assert json.loads(capsys.readouterr().out)["run_id"] == RUN
+    main(["trace", "--json"])
+    assert [entry["title"] for entry in json.loads(capsys.readouterr().out)] == ["demo happy-path"]
+
+
+def test_an_empty_journal_and_mailbox_say_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["trace"]) == 0
+    assert "`ballast demo` makes one" in capsys.readouterr().out
+    assert main(["answer"]) == 0
+    assert "Nothing waits for an answer" in capsys.readouterr().out
+
+
+def test_the_list_of_scenarios_has_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--list"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == names()
+    assert lines[0].endswith(find("happy-path").description)
+
+
+def test_an_interrupted_command_ends_with_130_and_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(self: Journal, most: int = 20) -> list[object]:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "recent", interrupted)
+
+    assert main(["trace"]) == 130
+    assert capsys.readouterr().err == "\nInterrupted.\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("answered", 0), ("refused", 3), ("unanswered", 4), ("failed", 4), ("aborted", 4), ("timed_out", 4), ("open", 4)],
+)
+def test_every_ending_of_a_run_has_its_exit_code(status: str, code: int) -> None:
+    assert exit_of(status) == code
+
+
+def entry(seq: str, **body: object) -> Event:
+    return Event(run_id=RUN, seq=seq, at="2025-06-01T03:00:00+00:00", body=body)
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (entry("0001.model.requested", reserved_microusd=9_000), "turn 1    asks the model (reserves $0.009)"),
+        (entry("0001.model.failed", exit_reason="model_throttled"), "model failed: the provider throttled the model"),
+        (entry(CallRefused.key(2, 1), tool="x", error="UnknownTool", message="No."), "x REFUSED: UnknownTool: No."),
+        (entry(CallSettled.key(2, 1), tool="x", status="ok", latency_ms=7), "turn 2    x ok in 7 ms"),
+        (entry(CallSettled.key(2, 1), tool="x", status="denied", message="No."), "x denied: No."),
+        (entry(CallIntended.key(2, 1), tool="x", effect="write"), "x passes the gate (write)"),
+        (entry(ApprovalAnswered.key(2, 1), approve=False, by="Lee"), "rejected by Lee"),
+        (entry("0003.escalation.opened", escalation_id="esc-1", reason="no_fallback"), "escalated: no fallback serves"),
+        (
+            entry("0003.plan.decided", planner="rollback", decision={"kind": "answer", "text": "Done."}),
+            "rollback answers",
+        ),
+        (entry("9999.run.ended", status="answered", by="agent", spent_microusd=5), "answered by agent, $0.000005"),
+        (entry("0003.call.1.something_new"), "call.something_new"),
+        (entry("0001.model.failed", exit_reason="\x1b[2J"), r"\x1b[2J"),
+        (entry(CallRefused.key(2, 1), tool="x", error="E", message="why " * 50), "why why …"),
+    ],
+)
+def test_each_entry_of_the_log_is_one_line_of_progress(event: Event, line: str) -> None:
+    shown = progress(event)
+
+    assert shown is not None
+    assert line in shown[0]
+    assert "\n" not in shown[0]
+    assert len(shown[0]) <= 80
+
+
+@pytest.mark.parametrize(
+    "event",
+    [entry(CallIntended.key(2, 1), tool="x", effect="read"), entry("9999.run.announced", event_id="evt-1")],
+)
+def test_what_is_no_news_gets_no_line(event: Event) -> None:
+    assert progress(event) is None
