@@ -1,4 +1,4 @@
-"""What the API takes and gives where it is about escalations."""
+"""The forms of escalations and answers at the edge: what the people's functions take and the API returns."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidatorFunctionWrapHandler,
 from ballast.contracts import Decision, parse_decision
 from ballast.contracts.notice import EscalationId
 from ballast.contracts.task import RunId
-from ballast.contracts.wire import Json, Name, Wire
+from ballast.contracts.wire import Json, Name, Wire, canonical, sha256
 from ballast.errors import InvalidInput
 
 Usd = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]{2,6}$", description="US dollars, exact", examples=["0.0123"])]
@@ -48,6 +48,30 @@ class Reply(Wire):
         if (self.decision is None) == (self.approve is None):
             raise ValueError("send either decision or approve")
         return self
+
+
+class PersonsAnswer(Wire):
+    """A person's answer: a ``decision`` to an escalation, ``approve`` to a request for approval.
+
+    by         who answers: over HTTP the caller's identity; whoever may invoke the function gives their own
+    arguments  with ``approve``: the call's arguments as the person changed them
+    binding    with ``approve``: the ``binding`` of what the person looked at; refused if that has changed since
+    groups     the groups whose approvals ``by`` may give; over HTTP the caller's own
+    """
+
+    escalation_id: Annotated[str, Field(pattern=r"^esc-[a-z2-7]{16}$")]
+    by: Annotated[str, Field(min_length=1, max_length=256)]
+    decision: dict[str, JsonValue] | None = None
+    approve: bool | None = None
+    comment: Annotated[str, Field(max_length=2_000)] = ""
+    arguments: dict[str, Json] | None = None
+    binding: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    groups: tuple[Name, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """Hex SHA-256 of the answer, groups excepted: tells a repeat from another answer."""
+        return sha256(canonical(self.model_dump(mode="json", exclude={"groups"})))
 
 
 class Message(Wire):
