@@ -17,8 +17,8 @@ from ballast.contracts.request import RequestId
 from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import Name, canonical
 from ballast.edge import guarded
+from ballast.http.api import HttpApi
 from ballast.http.describe import responses
-from ballast.http.front import Front
 from ballast.http.identity import CallerSettings
 from ballast.http.problem import Problem, conflict, invalid_fields, not_found
 from ballast.log.run_log import LogSettings
@@ -72,7 +72,7 @@ class ApiSettings(LogSettings, StartSettings, CallerSettings):
 
 #: Paths that need no identity.
 PUBLIC = frozenset({"/console", "/console/<name>", "/openapi.json"})
-app = Front(public=PUBLIC)
+app = HttpApi(public=PUBLIC)
 
 ARunId = Annotated[str, Path(json_schema_extra={"pattern": f"^{_RUN_ID.pattern}$"})]
 

@@ -71,7 +71,7 @@ class Listing:
             raise invalid("until", "must not be before since")
         after = Found(**key_of(next_token, asked, _KEY)) if next_token is not None else None
         if after and ((since and after.at < since) or (until and after.at > until)):
-            raise invalid("next", "is not a token of this list; send the last page's `next`, or leave it out")
+            raise invalid("next", "is not a token of this API; send the last page's `next`, or leave it out")
         runs: list[RunSummary] = []
         more, size = True, 0
         for _ in range(_MAX_LOOKS):

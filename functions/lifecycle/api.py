@@ -8,8 +8,8 @@ from aws_lambda_powertools.event_handler.openapi.params import Query
 from ballast.breaker import Breakers
 from ballast.contracts.wire import Name
 from ballast.edge import guarded
+from ballast.http.api import HttpApi
 from ballast.http.describe import responses
-from ballast.http.front import Front
 from ballast.http.problem import Problem
 from ballast.runtime import Runtime, lambda_runtime
 from functions.lifecycle.keeper import Keeper
@@ -19,7 +19,7 @@ from functions.lifecycle.orders import BreakerReport, NewMode, report, report_fo
 _JSON = "application/json"
 _FRESH = {"Cache-Control": "no-store"}
 
-app = Front()
+app = HttpApi()
 
 
 @app.get(

@@ -11,8 +11,8 @@ from ballast.contracts.decision import recorded_decision
 from ballast.contracts.said import said
 from ballast.edge import guarded
 from ballast.errors import LogCorrupt
+from ballast.http.api import HttpApi
 from ballast.http.describe import responses
-from ballast.http.front import Front
 from ballast.http.identity import CallerSettings
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
 from ballast.http.problem import not_found
@@ -38,7 +38,7 @@ State = Literal["open", "answered"]
 ARunId = Annotated[str, Path(json_schema_extra={"pattern": f"^{_RUN_ID.pattern}$"})]
 AnEscalationId = Annotated[str, Path(json_schema_extra={"pattern": f"^{_ESCALATION_ID.pattern}$"})]
 
-app = Front()
+app = HttpApi()
 
 
 class PeopleApiSettings(AnswerSettings, CallerSettings):

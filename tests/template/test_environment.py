@@ -35,7 +35,7 @@ READ_BY_THE_LAYER: dict[str, type[Settings]] = {
     "Replies": ReplySettings,
     "Seal": SealSettings,
     "Signatures": SignatureSettings,
-    "Front": CallerSettings,
+    "HttpApi": CallerSettings,
     "BreakerSettings": BreakerSettings,
     "MovesBook": MovesSettings,
     "CeilingsSet": CeilingsSettings,

@@ -143,7 +143,7 @@ def test_one_that_cannot_be_sent_is_reported_and_does_not_hold_up_the_others(sta
     received(first)
     stack.on("remind", "sqs", "SendMessage", once(client_error("ThrottlingException")))
 
-    with pytest.raises(RemindIncomplete, match="1 questions"):
+    with pytest.raises(RemindIncomplete, match="1 escalations"):
         sweep(stack, 1900)
     told = len(received(first)) + len(received(second))
     sweep(stack, 901)
