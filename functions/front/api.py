@@ -1,5 +1,6 @@
 """Lambda: the HTTP API of runs: start, show and stop them; serve the console."""
 
+import json
 import re
 import time
 import uuid
@@ -13,6 +14,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Que
 from pydantic import AwareDatetime, ValidationError
 
 from ballast.contracts import RunRequest
+from ballast.contracts.meaning import REASONS, REFUSALS
 from ballast.contracts.request import RequestId
 from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import Name, canonical
@@ -291,7 +293,12 @@ def openapi() -> Response[str]:
 
 
 def console_file(name: str) -> tuple[str, str]:
-    """Return the media type and the text of one of the console's files. Raises ``Problem`` (404)."""
+    """Return the media type and the text of one of the console's files. Raises ``Problem`` (404).
+
+    ``reasons.js`` is not a file: it has the words of ``ballast.contracts.meaning``, so that the console's are the same.
+    """
+    if name == "reasons.js":
+        return _TYPES[".js"], f"export const REASONS = {json.dumps(REASONS | REFUSALS, indent=2)};\n"
     folder = _HERE / "console"
     names = {file.name for file in folder.glob("*") if file.suffix in _TYPES} if folder.is_dir() else set()
     if name not in names:

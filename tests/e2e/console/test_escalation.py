@@ -115,7 +115,7 @@ def test_an_answer_whose_fate_is_unknown_is_said_to_be_unknown(visit: Any, api: 
     page.get_by_role("button", name="Approve …").click()
     page.get_by_role("button", name="Yes, approve").click()
 
-    expect(page.get_by_text("It may have arrived all the same. The same answer again is harmless")).to_be_visible()
+    expect(page.get_by_text("It may have arrived. Sending the same answer again is harmless")).to_be_visible()
 
 
 def test_a_refresh_that_fails_after_an_answer_is_tried_again(visit: Any, api: Any) -> None:

@@ -69,7 +69,7 @@ def test_each_person_is_offered_what_they_may(browser: Any, cloud: LocalCloud) -
             expect(page.get_by_role("region", name="Summary")).to_be_visible()
             offered[who] = (
                 page.get_by_text("Back to the agent").count(),
-                page.get_by_text("You cannot answer it.").count(),
+                page.get_by_text("You cannot answer this.").count(),
             )
             if who == "rae:reviewer":
                 page.get_by_text("Back to the agent").first.click()

@@ -116,9 +116,9 @@ def test_a_call_in_circles_says_what_was_noticed_and_what_was_done_about_it(visi
 
     said = [turn(page, 7).locator("section.call").nth(index).locator("p.warn-text").inner_text() for index in range(3)]
     assert said == [
-        "In circles? the same call as turn 6 call 2, 2 times by now: the agent is told",
-        "In circles? <b>constructor</b>: toString",
-        "In circles? failed in the same way since turn 6 call 2, 3 times in a row: the agent is told",
+        "Loop? the same call as turn 6 call 2, 2 times by now: the agent is told",
+        "Loop? <b>constructor</b>: toString",
+        "Loop? failed in the same way since turn 6 call 2, 3 times in a row: the agent is told",
     ]
 
 
@@ -287,7 +287,7 @@ def test_budget_that_no_window_had_room_for_raises_no_ceiling(visit: Any, api: A
     log = [LOG[0] | {"body": LOG[0]["body"] | {"lease": lease}}, *LOG[1:], answered]
     api.answers |= logged("w", log)
     page = visit(f"#{RUN}")
-    expect(turn(page, 6)).to_contain_text("5¢ more was wanted; the windows had room for none of it")
+    expect(turn(page, 6)).to_contain_text("5¢ more was granted; the windows had room for none of it")
     expect(page.locator(".bar-line .money")).to_have_text("2.8¢ of 4¢")
 
     api.answers |= logged("w", [*log, event("0006.lease.extended", 71, **lease | {"microusd": 50_000})])
@@ -341,7 +341,7 @@ def test_an_approval_that_became_void_and_was_asked_again_tells_both_rounds(visi
     call = turn(visit(f"#{RUN}"), 1).get_by_role("region", name="Call 1: refund_order, waits for approval")
 
     expect(call).to_contain_text("approved by Lee")
-    expect(call).to_contain_text("An approval became void: price had changed.")
+    expect(call).to_contain_text("An approval became void because this had changed: price.")
     expect(call.get_by_role("link", name="Decide")).to_have_attribute("href", f"#/escalations/{esc_id('c')}")
 
 
@@ -354,7 +354,7 @@ def test_the_raw_events_stay_reachable_page_by_page(visit: Any, api: Any) -> Non
 
     page.get_by_role("button", name="Read the raw events").click()
     page.get_by_role("button", name="Read more raw events").click()
-    expect(page.get_by_role("button", name="Read what came since")).to_be_enabled()
+    expect(page.get_by_role("button", name="Read newer raw events")).to_be_enabled()
     entries = page.get_by_role("list", name="Raw events").locator("> li")
 
     expect(entries).to_have_count(len(LOG) + 1)
