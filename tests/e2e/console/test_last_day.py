@@ -123,7 +123,7 @@ def test_a_day_that_cannot_be_read_fails_no_refresh_and_says_so(visit: Any, api:
 
     page = visit()
 
-    expect(page.locator(".last-day")).to_contain_text("could not be read whole")
+    expect(page.locator(".last-day")).to_contain_text("could not be read;")
     expect(plot(page, MONEY)).to_have_count(1)
     expect(page.locator("#trouble")).to_be_hidden()
 

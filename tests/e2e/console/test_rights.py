@@ -117,7 +117,7 @@ def test_the_requester_replies_to_the_agents_question(visit: Any, api: Any) -> N
     api.answers[f"POST {messages}"] = {"escalation_id": esc_id("j"), "status": "answered", "still_needed": 0}
     page = visit(f"#{QUESTION}")
 
-    page.get_by_label("What the agent shall read").fill("The second one.")
+    page.get_by_label("Text for the agent").fill("The second one.")
     page.get_by_role("button", name="Reply …").click()
     page.get_by_role("button", name="Yes, reply").click()
 
@@ -189,10 +189,10 @@ def test_an_operator_sets_the_breaker_after_a_question(visit: Any, api: Any) -> 
 
     page.get_by_text("Set the spend breaker").click()
     page.get_by_label("Mode").select_option("stopped")
-    page.get_by_label("For so many minutes").fill("1.5")
+    page.get_by_label("Minutes until it ends").fill("1.5")
     page.get_by_role("button", name="Set …").click()
     expect(page.get_by_role("alert").filter(has_text="a whole number of minutes")).to_be_visible()
-    page.get_by_label("For so many minutes").fill("60")
+    page.get_by_label("Minutes until it ends").fill("60")
     page.get_by_label("Reason").fill("It spends.")
     page.get_by_role("button", name="Set …").click()
     expect(page.get_by_role("dialog")).to_contain_text("No run starts")

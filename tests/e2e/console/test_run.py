@@ -208,7 +208,7 @@ def test_the_open_escalation_is_answered_inside_its_run(visit: Any, api: Any) ->
     page = visit(f"#{RUN}")
 
     page.get_by_text("Answer the requester").click()
-    page.get_by_label("What the requester shall read").fill("We will call you.")
+    page.get_by_label("Text for the requester").fill("We will call you.")
     page.get_by_role("button", name="Answer …").click()
     page.get_by_role("button", name="Yes, answer").click()
 
@@ -311,7 +311,7 @@ def test_what_was_proposed_when_a_person_was_asked_is_shown(visit: Any, api: Any
     api.answers |= logged("w", [*LOG[:-1], asked])
     page = visit(f"#{RUN}")
 
-    turn(page, 6).locator("summary", has_text="proposed, and not carried out refund_order").click()
+    turn(page, 6).locator("summary", has_text="proposed, not carried out refund_order").click()
 
     expect(turn(page, 6).locator("details.proposed")).to_contain_text("480.00")
 
@@ -361,7 +361,7 @@ def test_the_raw_events_stay_reachable_page_by_page(visit: Any, api: Any) -> Non
     entries.first.locator("summary").click()
     expect(entries.first).to_contain_text("eu.anthropic.claude-haiku-4-5")
     entries.last.locator("summary").click()
-    expect(entries.last).to_contain_text("3,000,000 bytes, too many for this page")
+    expect(entries.last).to_contain_text("3,000,000 bytes are too many for this page")
 
 
 def test_what_was_left_out_of_a_turn_says_so(visit: Any, api: Any) -> None:
