@@ -31,6 +31,7 @@ from ballast.contracts.said import said
 from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
 from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
+from ballast.playbook.cost import Bill
 from ballast.playbook.defect import ends_the_process
 from ballast.runtime import Runtime
 from functions.executor.record import CallOutcome
@@ -106,23 +107,30 @@ class Downstreams:
         return cls(make_store)
 
     def ready(self, tool: Tool, args: Any, context: ToolContext) -> Callable[[], Any]:
-        """Return the tool, ready to be run once; its time is the context's."""
-        return partial(self.call, tool.circuit, context.timeout_s, tool.function, args, context)
+        """Return the tool, ready to be run once. Its time is the context's, whose bill says whether it has begun."""
+        return partial(self.call, tool.circuit, context.timeout_s, tool.function, args, context, bill=context.bill)
 
-    def call(self, circuit: Circuit | None, seconds: float | None, function: Callable[..., T], *given: Any) -> T:
+    def call(
+        self,
+        circuit: Circuit | None,
+        seconds: float | None,
+        function: Callable[..., T],
+        *given: Any,
+        bill: Bill | None = None,
+    ) -> T:
         """Return ``function(*given)``, or raise ``CircuitOpen`` without calling it.
 
-        Raises what the function raises, ``TimedOut`` after so many ``seconds`` (None: no limit), and ``Broken`` for
-        what is no ``Exception``, so that its circuit counts it; only the end of this very process passes.
+        ``bill`` is marked as begun immediately before the call. Raises what the function raises, ``TimedOut`` after
+        ``seconds`` (None: no limit), and ``Broken`` for what is no ``Exception``, so that the circuit counts it; only
+        the end of this process passes.
 
-        Whatever it raises counts as a failure of the downstream, except what the business said no to. A client may have
-        a breaker by Powertools of its own: what that raises comes from ``function``, and passes as any other error.
+        Every error of the function counts as a failure of the downstream, except what the business said no to. The
+        function's own client may have a Powertools circuit breaker: its error passes like any other.
         """
-        begun = False
+        bill = Bill() if bill is None else bill
 
         def begin() -> T:
-            nonlocal begun
-            begun = True
+            bill.begun = True
             try:
                 return within(seconds, function, *given)
             except (ToolFailed, RetryLater, TimedOut):
@@ -155,9 +163,11 @@ class Downstreams:
         guarded: Callable[[], T] = circuit_breaker(f"circuit#{circuit.name}", self._made, config=config)(begin)
         try:
             return guarded()
-        except CircuitBreakerOpenError:
-            if begun:
+        except Exception as problem:
+            if bill.begun:
                 raise
+            if not isinstance(problem, CircuitBreakerOpenError):
+                note(problem)  # the write that makes this process the prober of an open circuit failed
             raise CircuitOpen(
                 f"{circuit.name} failed too often and is left alone for a while. Nothing was executed."
             ) from None

@@ -122,13 +122,11 @@ class Effects:
             third = reserve_anew(self.log, attempt, invocation)
             if third is not None:
                 return third
-        context.bill.begun = True
         came = run_tool(tool, self.downstreams.ready(tool, attempt.args, context), attempt.cut)
         match came:
             case CallOutcome():
                 return fitted(attempt, came)
             case NothingDone(message, rested=True):
-                context.bill.begun = False
                 return CallOutcome("failed", message=message)
             case NothingDone(message, cause=cause):  # by the name that the workflow tries again for
                 raise RetryLater(message) from cause
@@ -239,7 +237,6 @@ class WriteAttempt:
             outcome = None if first else self._resolved()
             if outcome is None:
                 clean = first or self._begins_clean()
-                self.context.bill.begun = True
                 came = run_tool(tool, self.downstreams.ready(tool, attempt.args, self.context), attempt.cut)
                 outcome = self._classified(came, first=first, clean=clean)
             return self._kept(self._fit(outcome))
@@ -328,7 +325,6 @@ class WriteAttempt:
             case CallOutcome():
                 return came if first or came.status != "failed" else self._final(came)
             case NothingDone(rested=True):
-                self.context.bill.begun = False
                 if not first:  # the earlier attempt may have had its effect
                     raise _GivesBack(came.message) from came.cause
                 return CallOutcome("failed", message=came.message)
