@@ -1,9 +1,10 @@
 """``python -m bench.leases``: many runs at once against one tenant's window, with processes that die.
 
-The real functions of ``functions/lifecycle`` on tables in memory whose transactions are DynamoDB's (a test compares them
-with moto's), 32 threads, and one hour of one tenant that has room for a part of the runs. Before and after each request a
-process may die; a transaction may meet another one; a planner may die between its reservation and its outcome; a
-third of the runs is cut from outside, and of a half of those nobody hears. In the end the sweeper comes round.
+The real functions of ``functions/lifecycle`` on tables in memory whose transactions are DynamoDB's (a test compares
+them with moto's), 32 threads, and one hour of one tenant that has room for a part of the runs. Before and after each
+request a process may die; a transaction may meet another one; a planner may die between its reservation and its
+outcome; a third of the runs is cut from outside, and of a half of those nobody hears. In the end the sweeper comes
+round.
 
 What has to be zero: micro-dollars beyond the window at any moment, leases that are lost, and the difference
 between what the windows hold and what the logs say.
