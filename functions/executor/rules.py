@@ -183,8 +183,8 @@ def grounded(attempt: Attempt) -> CallOutcome | None:
         )
     if found.tainted and attempt.tool.taint == "refuse":
         raise Tainted(
-            f"{name}: {_listed(found.tainted)} occurs only in text that nobody vouches for. Use a value that the "
-            "requester, a colleague or a trusted result names."
+            f"{name}: {_listed(found.tainted)} occurs only in untrusted text. Use a value that the requester, "
+            "a colleague or a trusted result names."
         )
     return None
 
@@ -196,7 +196,7 @@ def tainted(attempt: Attempt) -> str | None:
     if not found or not asks:
         return None
     where = ", ".join(sorted(set(found.values())))
-    return f"{_listed(found)} occurs only in text that nobody vouches for ({where})"
+    return f"{_listed(found)} occurs only in untrusted text ({where})"
 
 
 def unvouched(attempt: Attempt) -> str | None:
@@ -205,8 +205,8 @@ def unvouched(attempt: Attempt) -> str | None:
     if not found or attempt.tool.taint == "allow" or attempt.state.planner is Planner.HUMAN:
         return None
     return (
-        f"nothing that somebody vouches for names {_listed(found)}, and the run has read text that nobody vouches for: "
-        "it may have come out of that text"
+        f"no trusted source names {_listed(found)}, and the run has read untrusted text: it may have come out of "
+        "that text"
     )
 
 
@@ -215,7 +215,7 @@ def typed(attempt: Attempt) -> str | None:
     found = attempt.grounding.ungrounded
     if not found or not _by_a_person(attempt):
         return None
-    return f"a person typed {_listed(found)}, which the run has from nowhere else"
+    return f"a person typed {_listed(found)}, and nothing else in the run names it"
 
 
 def worded(attempt: Attempt) -> str | None:
@@ -252,7 +252,7 @@ def derived(attempt: Attempt) -> str | None:
     if not found or attempt.tool.taint == "allow":
         return None
     how = "; ".join(f"{path} = {way}" for path, way in sorted(found.items())[:8])
-    return f"nobody named this amount, it was computed: {how}"
+    return f"no source names this amount, it was computed: {how}"
 
 
 def provenance(attempt: Attempt) -> dict[str, dict[str, str]]:
