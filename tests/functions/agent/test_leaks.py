@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from ballast.contracts import CallTools, ToolCall
-from functions.agent.question import asked
-from functions.agent.spoken import call_in_prose, spoken
+from functions.agent.calls_in_text import call_in_text
+from functions.agent.decision import question_to_requester
+from functions.agent.reasoning_in_text import visible_text
 from tests.functions.agent.legal import complaints
 from tests.functions.endpoint import Endpoint, calls, reads, reply, says
 from tests.functions.stack import Stack
@@ -110,31 +111,31 @@ ONLY_THOUGHT = [
 
 @pytest.mark.parametrize("text", PROSE)
 def test_a_call_written_as_prose_is_seen(text: str) -> None:
-    assert call_in_prose(spoken(text).text, TOOLS)
+    assert call_in_text(visible_text(text).text, TOOLS)
 
 
 @pytest.mark.parametrize("text", WORDS)
 def test_words_are_no_call(text: str) -> None:
-    assert spoken(text).text == text
-    assert call_in_prose(text, TOOLS) is None
+    assert visible_text(text).text == text
+    assert call_in_text(text, TOOLS) is None
 
 
 @pytest.mark.parametrize(("text", "said"), THOUGHT)
 def test_reasoning_is_taken_out_and_the_rest_stays(text: str, said: str) -> None:
-    assert spoken(text).text == said
+    assert visible_text(text).text == said
 
 
 @pytest.mark.parametrize("text", ONLY_THOUGHT)
 def test_reasoning_alone_or_without_an_end_says_nothing(text: str) -> None:
-    assert spoken(text).text == ""
+    assert visible_text(text).text == ""
 
 
 def test_where_an_object_was_asked_for_only_a_known_name_makes_a_call_of_it() -> None:
     data = '{"name": "Ann", "parameters": {"city": "Berlin"}}'
 
-    assert call_in_prose(data, TOOLS, formal=True) is None
-    assert call_in_prose(data, TOOLS)
-    assert call_in_prose(data.replace("Ann", "search"), TOOLS, formal=True)
+    assert call_in_text(data, TOOLS, structured=True) is None
+    assert call_in_text(data, TOOLS)
+    assert call_in_text(data.replace("Ann", "search"), TOOLS, structured=True)
 
 
 @pytest.mark.parametrize("before", range(40, 76, 3))
@@ -142,7 +143,7 @@ def test_where_an_object_was_asked_for_only_a_known_name_makes_a_call_of_it() ->
 def test_what_is_said_of_a_call_in_prose_ends_in_no_part_of_a_value(shape: str, before: int) -> None:
     value = "ZQJWZQJWZQJWZQJW"
 
-    said = call_in_prose(shape.format("x" * (before - 20) + value + "x"), TOOLS)
+    said = call_in_text(shape.format("x" * (before - 20) + value + "x"), TOOLS)
 
     assert said
     assert "Z" not in said.replace(value, "")
@@ -315,7 +316,7 @@ def test_asking_once_more_is_charged_like_any_turn(stack: Stack, model: Endpoint
 def test_the_requester_is_asked_without_the_reasoning(question: str, guidance: str | None) -> None:
     call = ToolCall(tool="ask_requester", arguments={"question": question})
 
-    decision = asked(CallTools(calls=(call,)), TOOLS)
+    decision = question_to_requester(CallTools(calls=(call,)), TOOLS)
 
     assert (decision.guidance if decision else None) == guidance
 

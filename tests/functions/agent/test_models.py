@@ -10,7 +10,7 @@ from ballast.log.event import Event
 from ballast.log.events import Fact, ModelFailed, ModelRequested
 from ballast.money import ModelPrice, PriceTable
 from ballast.run import Run
-from functions.agent.models import MAX_ATTEMPTS, Attempts, call_s, candidates, next_model, pause_s
+from functions.agent.ask import MAX_ATTEMPTS, Attempts, call_s, candidates, next_model, pause_s
 
 CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
 

@@ -8,9 +8,8 @@ import pytest
 from ballast.contracts.service_tier import ServiceTier
 from ballast.log.events import ModelRequested
 from ballast.money import TokenCounts, load_prices
-from functions.agent.completion import read_completion
-from functions.agent.reported import Weighed, sent_bytes, weighed
-from functions.agent.settling import settled
+from functions.agent.reply import read_completion
+from functions.agent.usage import ReadUsage, charge_of, checked_usage, sent_bytes
 from tests.functions.endpoint import Endpoint, fails, reads, says
 from tests.functions.stack import Stack
 from tests.functions.variants import ledger_with
@@ -177,9 +176,9 @@ def test_whatever_says_thinks_or_calls_has_a_token(block: dict[str, Any], believ
 def test_a_prompt_has_a_least_number_of_tokens_for_its_bytes(sent: int, least: int) -> None:
     requested = ModelRequested(turn=1, attempt=1, reserved_microusd=0, sent_bytes=sent)
 
-    assert weighed(Weighed(TokenCounts(least, 1)), requested).tokens
-    assert not least or weighed(Weighed(TokenCounts(least - 1, 1)), requested).tokens is None
-    assert not least or weighed(Weighed(TokenCounts(0, 1, cache_read=least - 1)), requested).why
+    assert checked_usage(ReadUsage(TokenCounts(least, 1)), requested).tokens
+    assert not least or checked_usage(ReadUsage(TokenCounts(least - 1, 1)), requested).tokens is None
+    assert not least or checked_usage(ReadUsage(TokenCounts(0, 1, cache_read=least - 1)), requested).why
 
 
 def test_only_what_is_counted_as_text_counts_as_sent() -> None:
@@ -260,7 +259,8 @@ def test_a_tier_costs_no_more_than_was_reserved_and_no_less_than_was_asked_for(
     )
     reply = {"usage": {"inputTokens": 1_000, "outputTokens": 0}, "serviceTier": {"type": served}}
 
-    charge = settled(requested, read_completion(reply, turn=1), load_prices())
+    completion = read_completion(reply, turn=1)
+    charge = charge_of(requested, completion.usage, completion.tier, load_prices())
 
     assert (charge.cost_microusd, charge.usage_disbelieved) == (cost, why)
 
@@ -320,7 +320,8 @@ def test_a_completion_is_charged_by_the_tier_that_it_says_it_was_served_in(repor
     if reported is not None:
         reply["serviceTier"] = {"type": reported}
 
-    charge = settled(requested, read_completion(reply, turn=1), load_prices())
+    completion = read_completion(reply, turn=1)
+    charge = charge_of(requested, completion.usage, completion.tier, load_prices())
 
     assert charge.cost_microusd == cost
     assert charge.service_tier == str(reported or "default")

@@ -77,7 +77,7 @@ def test_every_kind_of_outcome_comes_back_as_a_result(stack: Stack, model: Endpo
     assert said[0] == "Failed. There is no such note."
     assert said[1].startswith("Refused, nothing was done. There is no tool named 'raed_note'")
     assert said[2].startswith("Denied, nothing was done.")
-    assert said[3] == "Not executed: the turn was cut before this call."
+    assert said[3] == "Not executed: the turn ended before this call."
 
 
 def test_the_model_is_told_that_a_repeat_was_not_executed_again(writes: Stack, model: Endpoint) -> None:

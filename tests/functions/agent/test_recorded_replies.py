@@ -11,8 +11,8 @@ import pytest
 
 from ballast.contracts import ExitReason
 from ballast.log.events import ModelRequested
-from functions.agent.completion import read_completion
-from functions.agent.reported import sent_bytes, weighed
+from functions.agent.reply import read_completion
+from functions.agent.usage import checked_usage, sent_bytes
 from tests.functions.agent.legal import complaints
 from tests.functions.endpoint import Endpoint, Reply, says
 from tests.functions.stack import Stack
@@ -80,7 +80,7 @@ def test_the_usage_of_each_recorded_reply_is_believed_of_its_own_prompt() -> Non
         sent = sent_bytes(asked.get("system"), asked.get("toolConfig"), asked["messages"])
 
         requested = ModelRequested(turn=1, attempt=1, reserved_microusd=0, sent_bytes=sent)
-        usage = weighed(read_completion(reply, 1).usage, requested)
+        usage = checked_usage(read_completion(reply, 1).usage, requested)
 
         counted = {"inputTokens", "outputTokens"} <= (reply.get("usage") or {}).keys()
         assert (usage.tokens is not None) == counted, usage.why

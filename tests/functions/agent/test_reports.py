@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from functions.agent.spoken import answer_of_object, call_in_prose, spoken
+from functions.agent.calls_in_text import call_in_text
+from functions.agent.reasoning_in_text import answer_of_object, visible_text
 from tests.functions.agent.test_words_and_leaks import wrote
 from tests.functions.endpoint import Endpoint, says
 from tests.functions.stack import Stack
@@ -210,23 +211,23 @@ THOUGHT = [
 @pytest.mark.parametrize("tools", [PARAMETERS, set(PARAMETERS)], ids=["parameters", "names"])
 @pytest.mark.parametrize("text", [*TAGS, *DONE, *PAGES])
 def test_a_report_with_a_tools_name_is_no_call(text: str, tools: Any) -> None:
-    assert answer_of_object(spoken(text).text) == text
-    assert call_in_prose(text, tools) is None
+    assert answer_of_object(visible_text(text).text) == text
+    assert call_in_text(text, tools) is None
 
 
 @pytest.mark.parametrize("text", LEAKED)
 def test_a_call_beside_such_reports_is_seen(text: str) -> None:
-    assert call_in_prose(spoken(text).text, PARAMETERS)
+    assert call_in_text(visible_text(text).text, PARAMETERS)
 
 
 @pytest.mark.parametrize("text", REPORTS)
 def test_a_report_with_words_of_reasoning_loses_no_part(text: str) -> None:
-    assert answer_of_object(spoken(text).text) == text
+    assert answer_of_object(visible_text(text).text) == text
 
 
 @pytest.mark.parametrize(("text", "said"), THOUGHT)
 def test_hidden_thought_is_taken_out_beside_such_reports(text: str, said: str) -> None:
-    assert spoken(text).text == said
+    assert visible_text(text).text == said
 
 
 # Through the planner

@@ -14,8 +14,7 @@ from aws_lambda_powertools.utilities.circuit_breaker import CircuitBreakerOpenEr
 
 from ballast.errors import RetryLater
 from functions.agent import plan as planner
-from functions.agent.circuit import FAILURES, RECOVERY_S, Circuits
-from functions.agent.converse import _ladder
+from functions.agent.converse import FAILURES, RECOVERY_S, Circuits, _timeouts
 from tests.functions.cloud import client
 from tests.functions.endpoint import Endpoint, fails, reads, says
 from tests.functions.stack import LambdaContext, Stack
@@ -189,7 +188,7 @@ def test_a_call_is_cut_before_lambda_cuts_the_planner(stack: Stack, model: Endpo
 
 @pytest.mark.parametrize("longest", [1, 2, 10, 100])
 def test_the_timeouts_that_there_are_clients_for_waste_a_fifth_at_most(longest: int) -> None:
-    rungs = _ladder(longest)
+    rungs = _timeouts(longest)
 
     assert (rungs[0], rungs[-1]) == (longest, 1)
     assert all(lower >= (higher * 4) // 5 and lower < higher for higher, lower in pairwise(rungs))

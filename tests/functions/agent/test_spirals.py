@@ -16,7 +16,7 @@ from ballast.contracts import CallTools, ToolCall
 from ballast.folds.loops import Rung, notice
 from ballast.playbook import AgentConfig, FreeText, Grounded, Playbook, Write, tool
 from ballast.run import Run
-from functions.agent.despair import circles, verdict
+from functions.agent.loops import detected_loops, loop_signals
 from tests.functions.endpoint import Endpoint, calls
 from tests.functions.roomy import opened
 from tests.functions.stack import Stack
@@ -60,11 +60,11 @@ def steps(playbook: Playbook, make: Make, laps: int = LAPS) -> list[str | None]:
     for lap in range(laps):
         arguments = make(lap)
         decision = CallTools(calls=(ToolCall(tool="act", arguments=arguments),))
-        signs = verdict(Run(run.events), run.turn + 1, decision, playbook)
+        signs = loop_signals(Run(run.events), run.turn + 1, decision, playbook)
         found.append(signs[0].step if signs else None)
         forbidden = found[-1] == "forbid"
         run = run.refused("act", arguments, error="ToolForbidden") if forbidden else run.writes("act", arguments)
-    assert (circles(Run(run.events), playbook).rung is Rung.LOOP) is ("forbid" in found)
+    assert (detected_loops(Run(run.events), playbook).rung is Rung.LOOP) is ("forbid" in found)
     return found
 
 
