@@ -24,6 +24,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from ballast.breaker import Breakers
@@ -147,7 +148,7 @@ class Agent:
     def _responded(
         self, run: Run, requested: ModelRequested, completion: Completion, history: HistoryUsed, latency_ms: int
     ) -> PlanSummary:
-        decider = Decider(run, requested.turn, self.playbook, lambda reason: self._successor(run, reason))
+        decider = Decider(run, requested.turn, self.playbook, partial(self._successor, run))
         decision, refused = decider.decide(completion, history)
         signals = loop_signals(run, requested.turn, decision, self.playbook)
         charge = charge_of(requested, completion.usage, completion.tier, self.prices)

@@ -164,8 +164,9 @@ def refused_answer_notice(run: Run) -> list[dict[str, Any]]:
         return []
     if not _said_nothing(last):
         text = (
-            f"Your answer was not sent: {'; '.join(last.refused_answer)}. Correct this and write the whole answer again. "
-            "Use only amounts and numbers that occur in the request, in the facts or in a tool's result."
+            f"Your answer was not sent: {'; '.join(last.refused_answer)}. "
+            "Correct this and write the whole answer again. Use only amounts and numbers that "
+            "occur in the request, in the facts or in a tool's result."
         )
     elif last.stop_reason == ExitReason.MAX_TOKENS:
         text = (
