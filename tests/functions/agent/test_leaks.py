@@ -1,4 +1,4 @@
-"""What a model lets slip: reasoning is taken out, a call written as prose is not sent, nothing is no answer."""
+"""Leaks in a model's text: reasoning is removed, a call written as text is not sent, an empty text is no answer."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tests.functions.variants import ledger_with
 
 TOOLS = {"look_up_order": ["order_id"], "refund_order": ["order_id", "amount_usd"], "search": ["query"]}
 PROSE = [
-    # Forms that models were trained with
+    # Templates of models
     '<function=look_up_order>{"order_id": "O-1"}</function>',
     '<tool_call>\n{"name": "x", "arguments": {}}\n</tool_call>',
     'I will check.\n<function_calls>\n<invoke name="look_up_order">\n<parameter name="order_id">O-1</parameter>',
@@ -46,7 +46,7 @@ PROSE = [
     'Let me look. {"tool": "look_up_order", "tool_input": {"order_id": "O-1"}}',
     "{'name': 'look_up_order', 'arguments': {'order_id': 'O-1'}}",
     '{"action": "look_up_order", "action_input": "O-1"}',
-    # Calls as code, and as markup of their own
+    # Calls as code, and in other markup
     'look_up_order(order_id="O-1001")',
     '[look_up_order(order_id="O-1"), refund_order(order_id="O-1", amount_usd=5)]',
     '[get_weather(city="Berlin"), get_time()]',
@@ -93,7 +93,7 @@ THOUGHT = [
     ("```thinking\nHm.\n```\nDone.", "Done."),
     ("One. <think>Hm.</think>Two.", "One. Two."),
     ("Done.<|im_end|>", "Done."),
-    # What only speaks of it
+    # Text that only mentions a call
     ("Write `<think>` to begin, and `</think>` to end.", "Write `<think>` to begin, and `</think>` to end."),
     ("```xml\n<think>a</think>\n```", "```xml\n<think>a</think>\n```"),
     ("I think that <b>it</b> is on its way.", "I think that <b>it</b> is on its way."),
@@ -149,7 +149,7 @@ def test_what_is_said_of_a_call_in_prose_ends_in_no_part_of_a_value(shape: str, 
     assert "Z" not in said.replace(value, "")
 
 
-# Through the planner
+# Through the agent's function
 
 
 def of_the_last(stack: Stack, run_id: str, turn: int) -> Any:
@@ -216,7 +216,7 @@ def test_a_reply_that_says_nothing_is_asked_for_once_more(
     asked = model.requests[1]
     assert "said nothing" in asked["messages"][-1]["content"][0]["text"]
     assert complaints(asked) == []
-    assert any("text" in block for block in asked["messages"][1]["content"])  # no model takes reasoning alone back
+    assert any("text" in block for block in asked["messages"][1]["content"])  # reasoning alone is refused
 
 
 REASONING = {"reasoningContent": {"reasoningText": {"text": "Hm.", "signature": "s"}}}

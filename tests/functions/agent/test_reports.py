@@ -1,4 +1,4 @@
-"""Reports of what was done, with the names of tools and words of reasoning: they are answers, and lose no part."""
+"""Reports of finished work that name tools and use words of reasoning: they are answers, and lose no part."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ PARAMETERS = {
     "cancel_order": ["order_id", "reason"],
     "write_note": ["note_id", "text"],
 }
-#: Names in tags and brackets that are no call's.
+#: Names in tags and brackets that mark no call.
 TAGS = [
     "Run `aws lambda invoke --function-name <function-name> out.json` to see it.",
     "Run:\n```sh\naws lambda invoke --function-name <function-name> out.json\n```\nThen read it.",
@@ -59,7 +59,7 @@ TAGS = [
     '<parameter name="page">2</parameter>',
     'The route is <action name="login">.',
 ]
-#: What became of a call, or what was asked for.
+#: The outcome of a call, or a request for one.
 DONE = [
     "Order: O-1002\nAction: refund\nAmount: $84.50",
     "**Order:** O-1002\n**Action:** refund\n**Amount:** $84.50",
@@ -108,7 +108,7 @@ DONE = [
     "(calling cancel_order failed)",
     "x = refund(5)",
 ]
-#: Where something is on a site, and what somebody may type.
+#: Paths on a site, and text for somebody to type.
 PAGES = [
     "- /write-note",
     "The pages are:\n- /write-note\n- /cancel-order",
@@ -161,7 +161,7 @@ LEAKED = [
     "I run `<tool_use>search</tool_use>` now.",
     '<action name="refund"><parameter name="order_id">O-1</parameter></action>',
 ]
-#: Words of reasoning that a report has.
+#: Words of reasoning in a report.
 REPORTS = [
     "Analysis: The log shows three errors.\n\nResponse: I restarted the service.",
     "Reasoning: the price was wrong.\nAnswer: we refund $5.",
@@ -230,7 +230,7 @@ def test_hidden_thought_is_taken_out_beside_such_reports(text: str, said: str) -
     assert visible_text(text).text == said
 
 
-# Through the planner
+# Through the agent's function
 
 
 @pytest.mark.parametrize("text", [*TAGS[:6], "Tool: write_note\nNote: n-1", "- /write-note", *REPORTS[:6]])
@@ -265,7 +265,7 @@ FITTING = [
 
 @pytest.fixture
 def formal(stack: Stack, tmp_path: Path) -> Stack:
-    """The ledger, whose intent ``tidy`` wants an object with any field but ``other``."""
+    """The ledger, with an answer schema for ``tidy``: an object with any field but ``other``."""
     folder = Path(ledger_with(tmp_path))
     config = yaml.safe_load((folder / "agent.yaml").read_text(encoding="utf-8"))
     config["intents"]["tidy"]["answer_schema"] = {"type": "object", "properties": {"other": {"type": "integer"}}}

@@ -1,4 +1,4 @@
-"""Shapes of calls and of reasoning that models leak, each in more spellings than their makers wrote down."""
+"""Calls and reasoning that models leak into text, each shape in many spellings."""
 
 from time import process_time
 

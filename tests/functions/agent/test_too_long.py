@@ -1,4 +1,4 @@
-"""A conversation that is longer than the model takes is told from every other refusal, in any provider's words."""
+"""A conversation longer than the model takes is told from every other refusal, in each provider's words."""
 
 import pytest
 

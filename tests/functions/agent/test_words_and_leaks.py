@@ -1,4 +1,4 @@
-"""Honest answers that look like reasoning or like a call, and beside them the leaks that they look like."""
+"""Honest answers that look like reasoning or like a call, next to the leaks that they resemble."""
 
 import pytest
 
@@ -128,7 +128,7 @@ def test_of_an_object_of_reasoning_and_an_answer_the_answer_is_said(text: str, s
     assert answer_of_object(text) == said
 
 
-# Through the planner
+# Through the agent's function
 
 
 def test_the_requester_gets_the_answer_of_an_object(stack: Stack, model: Endpoint) -> None:
@@ -141,7 +141,7 @@ def test_the_requester_gets_the_answer_of_an_object(stack: Stack, model: Endpoin
 
 
 def wrote(stack: Stack) -> str:
-    """Return a run whose first turn did a write that can be undone."""
+    """Return a run whose first turn made a write that can be undone."""
     run_id = stack.open(intent="tidy")
     stack.wrote(run_id, 1, undo={"tool": "erase_note", "arguments": {"note_id": "n-1"}})
     return run_id
