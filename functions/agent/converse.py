@@ -75,8 +75,8 @@ class ModelFailure(Exception):
 
 
 @dataclass(frozen=True)
-class ModelAway(ModelFailure):
-    """The provider throttles, is down or hangs. Only this failure counts for the circuit."""
+class CircuitFailure(ModelFailure):
+    """The provider throttles, is down or hangs: the only failure that counts for its circuit."""
 
 
 class Converse:
@@ -119,7 +119,7 @@ class Converse:
             hurried = failure.reason is ExitReason.MODEL_TIMEOUT and timeout_s < min(_FAIR_S, self._timeouts_s[0])
             if not failure.again or hurried:
                 raise
-            raise ModelAway(**vars(failure)) from failure
+            raise CircuitFailure(**vars(failure)) from failure
 
     def _send(self, request: dict[str, Any], timeout_s: int) -> dict[str, Any]:
         from botocore.exceptions import (
@@ -248,7 +248,7 @@ class Circuits:
                 recovery_timeout=RECOVERY_S,
                 # Only one of many Lambdas probes at a time, so one success has to be enough.
                 success_threshold=1,
-                handled_exceptions=ModelAway,
+                handled_exceptions=CircuitFailure,
             ),
         )(begin)
         try:

@@ -44,7 +44,7 @@ Decided = CallTools | Answer | HandOver
 
 @dataclass(frozen=True)
 class Decider:
-    """Decides for one turn of a run; ``successor`` returns the planner to hand over to for a reason."""
+    """Decides one turn of a run; ``successor`` returns the planner to hand over to for a reason."""
 
     run: Run
     turn: int
@@ -120,7 +120,7 @@ class Decider:
 
 
 def calls_limit(limits: Limits, made: Counts, proposed: Sequence[ToolCall]) -> ExitReason | None:
-    """Return the limit that forbids the ``proposed`` calls, all of them, or None."""
+    """Return the limit that the ``proposed`` calls together would exceed, or None."""
     after = made.with_calls(proposed)
     if after.tool_calls > limits.tool_calls:
         return ExitReason.TOOL_CALL_LIMIT

@@ -1,4 +1,18 @@
-"""Lambda: one decision of the agent. The only function that may call a model."""
+"""Lambda: one decision of the agent, the only function that may call a model.
+
+::
+
+    plan ─▶ agent      a turn: read the log, reserve, ask a model, record its reply, decide
+              ├─▶ ask        the next attempt: limits, spend breaker, model
+              │     └─▶ prompt      its new messages, reservation, digest and Converse request
+              ├─▶ converse   the model client, and the circuit of each model
+              ├─▶ reply      the reply's message, calls and words
+              ├─▶ usage      its usage, checked, and the charge
+              ├─▶ decision   the decision that stands, or why the answer is refused
+              └─▶ loops      signals of an agent that repeats itself
+
+    text, reasoning_in_text, calls_in_text    what a model hides in its words; read by reply and decision
+"""
 
 from time import sleep
 from typing import Any

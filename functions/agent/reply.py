@@ -35,7 +35,7 @@ _UNKNOWN_BLOCK = "SDK_UNKNOWN_MEMBER"
 
 #: Stop reasons of a reply that decides something.
 _DECIDES = (ExitReason.TOOL_USE, ExitReason.END_TURN, ExitReason.STOP_SEQUENCE)
-#: Stop reasons that explain an empty reply; asking again would bring another.
+#: Stop reasons that explain an empty reply; asking again would bring the same.
 _SAYS_WHY = (
     ExitReason.GUARDRAIL_INTERVENED,
     ExitReason.CONTENT_FILTERED,
