@@ -22,7 +22,7 @@ from functools import lru_cache
 from typing import Any
 
 from ballast.contracts.wire import whole
-from functions.agent.text import Normalised, any_spelling, normalised, words_of
+from functions.agent.text import FENCE_LINE, Normalised, any_spelling, normalised, words_of
 
 
 def call_in_text(text: str, tools: Collection[str], *, structured: bool = False) -> str | None:
@@ -109,7 +109,6 @@ _SPEAKS_OF = re.compile(
     r"\s{1,3}(?:is|are|was|were|means?|stands?|has|had|does|will|can|may|must|marks?|begins?|starts?|opens?|closes?|"
     r"ends?|shows?|tags?|and|or)\b"
 )
-_FENCE_LINE = re.compile(r"^[ \t>*-]{0,12}```+(?P<info>[^`\n]*)$", re.MULTILINE)
 
 
 def _marked_call(text: str, seen: Normalised, tools: Collection[str]) -> str | None:
@@ -135,7 +134,7 @@ def _is_quoted(text: str, found: re.Match[str]) -> bool:
 def _closed_fences(text: str) -> Iterator[tuple[int, int]]:
     """Yield the start and end of each fence that is closed."""
     opened: re.Match[str] | None = None
-    for line in _FENCE_LINE.finditer(text) if "```" in text else ():
+    for line in FENCE_LINE.finditer(text) if "```" in text else ():
         if opened is None:
             opened = line
         elif not line["info"].strip():
@@ -430,10 +429,16 @@ def _by_name(text: str, tools: Collection[str], structured: bool) -> str | None:
 
 _KEYWORD = r"[A-Za-z_]\w{0,80}\s{0,4}=\s{0,4}[^=\s]"
 _LINE = r"^[ \t>*`\d.+-]{0,12}"
-_WORDS_WHAT = "|".join(re.escape(" ".join(words_of(one))).replace(r"\ ", "[ _]?") for one in _WHAT)
-_WORDS_WITH = "|".join(re.escape(" ".join(words_of(one))).replace(r"\ ", "[ _]?") for one in _WITH if one != "content")
 
-_SURE_WORDS = "|".join(re.escape(" ".join(words_of(one))).replace(r"\ ", "[ _]?") for one in sorted(_SURELY_WITH))
+
+def _as_labels(keys: Iterable[str]) -> str:
+    """Return the pattern of keys as labels: ``tool_name`` as ``tool name``, ``tool_name`` or ``toolname``."""
+    return "|".join("[ _]?".join(words_of(key)) for key in keys)
+
+
+_WHAT_LABELS = _as_labels(_WHAT)
+_WITH_LABELS = _as_labels(one for one in _WITH if one != "content")
+_SURE_LABELS = _as_labels(sorted(_SURELY_WITH))
 
 
 def _argument(parameters: Collection[str] | None, *, exact: bool) -> str:
@@ -460,7 +465,7 @@ def _anywhere(name: str, labels: str, argument: str) -> list[str]:
         rf"[{{,]\s{{0,20}}(?:{what})\s{{0,4}}:\s{{0,4}}[\"'](?:functions\.)?{name}[\"']"
         rf"(?=\s{{0,9}},[^{{}}]{{0,400}}\b(?:{holds}))",
         rf"^[ \t>*`#-]{{0,12}}(?i:{labels})[*` \t]{{0,4}}[:=][ \t*`\"']{{0,6}}(?:functions\.)?{name}[`\"'*]{{0,3}}"
-        rf"[ \t]{{0,4}}\n(?:[^\n]{{0,200}}\n){{0,2}}?[ \t>*`#-]{{0,12}}(?i:{_SURE_WORDS})[*` \t]{{0,4}}[:=]",
+        rf"[ \t]{{0,4}}\n(?:[^\n]{{0,200}}\n){{0,2}}?[ \t>*`#-]{{0,12}}(?i:{_SURE_LABELS})[*` \t]{{0,4}}[:=]",
         rf"^[ \t>*`#-]{{0,12}}(?i:(?:tool|function)(?:[ _]?name)?)[*` \t]{{0,4}}[:=][ \t*`\"']{{0,6}}(?:functions\.)?"
         rf"{name}[`\"'*]{{0,3}}[ \t]{{0,4}}\n[ \t>*`#-]{{0,12}}(?i:input|params)[*` \t]{{0,4}}[:=]",
         rf"^[ \t>*`#-]{{0,12}}(?i:tool|function)(?i:[ _]name)?[*` \t]{{0,4}}[:=][ \t*`\"']{{0,6}}{name}{said}",
@@ -493,12 +498,12 @@ def _distinct_calls(tool: str, argument: str) -> re.Pattern[str]:
         rf"(?<![\w\"'-]){name}[\s`*:=>→<-]{{0,8}}(?:(?:with|using)\s(?:\w{{1,20}}[:\s]{{1,2}}){{0,3}})?"
         rf"(?:json\s{{0,4}})?\{{\s{{0,20}}(?:\}}|[\"']{argument}[\"'])",
         rf"^[ \t*#>]{{0,8}}(?i:tool|function)[ _-]?(?i:calls?|invocation)[*` \t]{{0,4}}:"
-        rf"[*`\"' \t]{{0,6}}{name}[*`\"']{{0,3}}\s{{0,4}}(?:\Z|\(|\{{|```|with\b|(?i:{_WORDS_WITH})[*` ]{{0,4}}:)",
+        rf"[*`\"' \t]{{0,6}}{name}[*`\"']{{0,3}}\s{{0,4}}(?:\Z|\(|\{{|```|with\b|(?i:{_WITH_LABELS})[*` ]{{0,4}}:)",
         rf"[\[*(]\s?(?i:calls?|calling|invok\w{{1,5}}|execut\w{{1,5}})\s(?:the\s)?(?:tool\s|function\s)?"
         rf"[`\"']?{name}[`\"']?\s?(?:[\])*({{:]|with\s?[{{\"'])",
         rf"<(?P<element>command|cmd|run|api)>\s{{0,9}}{name}\s[^<>\n]{{1,400}}</",
         rf"<(?P<called>call|method_call|fncall)>\s{{0,9}}{name}\b[^<>\n]{{0,400}}</",
-        rf"<(?P<names>action|name)>\s{{0,9}}{name}\s{{0,9}}</[^<>]{{1,40}}>\s{{0,9}}<(?i:{_WORDS_WITH})>",
+        rf"<(?P<names>action|name)>\s{{0,9}}{name}\s{{0,9}}</[^<>]{{1,40}}>\s{{0,9}}<(?i:{_WITH_LABELS})>",
         rf"\A\s{{0,9}}[/@]{re.escape(tool)}\s{{1,4}}(?:\{{|{_KEYWORD}|{id_})[^\n]{{0,400}}\Z",
         rf"\{{[{{%]\s?{name}\s?(?:\(|\s{argument}=)",
         rf"^[ \t]{{0,8}}\[{name}\s(?:{id_}|{_KEYWORD})[^\]\n(]{{0,400}}\](?!\()[ \t]{{0,8}}$",
@@ -507,7 +512,7 @@ def _distinct_calls(tool: str, argument: str) -> re.Pattern[str]:
         rf"\bfunctions\.{name}\s{{0,3}}[({{:]",
         rf"(?<![?&\w])to={name}\b",
         rf"^Code:[ \t]{{0,4}}\n```[^`]{{0,2000}}?\b{name}\(",
-        *_anywhere(name, _WORDS_WHAT, argument),
+        *_anywhere(name, _WHAT_LABELS, argument),
     ]
     return re.compile("|".join(shapes), re.MULTILINE)
 

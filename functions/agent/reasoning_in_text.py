@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ballast.validation import ANSWER_BYTES
-from functions.agent.text import normalised, words_of
+from functions.agent.text import FENCE_LINE, normalised, words_of
 
 #: Eight times the size of an answer.
 _MOST_CHARS = 8 * ANSWER_BYTES
@@ -71,7 +71,6 @@ _A_NOUN_FOLLOWS = re.compile(
 _THOUGHT_FENCE = re.compile(
     r"^(?P<fence>`{3,}|~{3,})[ \t]*(?P<name>[a-z_-]{3,40})[ \t]*\n.*?(?:^(?P=fence)[`~]*[ \t]*$|\Z)", re.S | re.M | re.I
 )
-_FENCE = re.compile(r"^[ \t>*-]{0,12}```+(?P<info>[^`\n]*)$", re.MULTILINE)
 #: Harmony, the format of gpt-oss: ``<|channel|>analysis<|message|>…<|end|>…<|channel|>final<|message|>…``
 _CHANNEL = re.compile(r"<\|channel\|>\s*(?P<channel>[a-z]{1,20})[^<]{0,200}(?:<\|constrain\|>\w{0,20})?<\|message\|>")
 _SPECIAL = re.compile(
@@ -360,7 +359,7 @@ class _Code:
     """
 
     def __init__(self, text: str) -> None:
-        fences = list(_FENCE.finditer(text)) if "```" in text else []
+        fences = list(FENCE_LINE.finditer(text)) if "```" in text else []
         self._text, self._fences = text, [found.start() for found in fences]
         self._bare = [not found["info"].strip() for found in fences]  # a fence with a language closes none
         self._ticks = [found.start() for found in re.finditer("`+", text)] if "`" in text else []
