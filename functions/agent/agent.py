@@ -27,7 +27,6 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
-from ballast.breaker import Breakers
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
 from ballast.contracts.exit_reason import LIMITS
 from ballast.contracts.history import HistoryUsed
@@ -66,10 +65,9 @@ class Agent:
     """The planner that asks a model, with the playbook's instructions and tools."""
 
     log: RunLog
-    breakers: Breakers
+    choice: AttemptChoice
     model: Converse
     circuits: Circuits
-    model_id: str
     playbook: Playbook
     prices: PriceBook
     clock: Callable[[], datetime]
@@ -86,11 +84,10 @@ class Agent:
         decided = run.proposals.get(task.turn)
         if decided is not None:
             return PlanSummary.of(decided.decision, parallel=decided.parallel)
-        choice = AttemptChoice(self.breakers, self.prices, self.playbook, self.model_id, self.clock, self.log.shown)
         passed_over: dict[str, str] = {}
         history = HistoryUsed(events=task.history, to_undo=len(run.to_undo))
         while True:  # each lap makes an attempt or passes over one model
-            chosen = choice.next(run, task.turn, passed_over, history)
+            chosen = self.choice.next(run, task.turn, passed_over, history)
             if isinstance(chosen, GiveUp):
                 return self._hand_over(run, task, chosen)
             requested = chosen.requested.model_copy(update={"invocation": invocation})

@@ -27,6 +27,7 @@ from ballast.money import load_prices
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime, lambda_runtime
 from functions.agent.agent import Agent
+from functions.agent.ask import AttemptChoice
 from functions.agent.converse import Circuits, Converse
 
 
@@ -58,12 +59,20 @@ def build(runtime: Runtime) -> Agent:
     prices = load_prices()
     here = prices.tables[-1]  # inference profiles do not depend on the date
     playbook = load_playbook(settings.playbook_dir).in_region(runtime.region, here)
-    return Agent(
-        log=RunLog.of(runtime, Seal.of(runtime, playbook)),
+    log = RunLog.of(runtime, Seal.of(runtime, playbook))
+    choice = AttemptChoice(
         breakers=Breakers.of(runtime),
+        prices=prices,
+        playbook=playbook,
+        model_id=here.in_region(settings.model_id, runtime.region) or playbook.agent.model,
+        clock=runtime.clock,
+        shown=log.shown,
+    )
+    return Agent(
+        log=log,
+        choice=choice,
         model=Converse.of(runtime, endpoint_url=settings.model_endpoint_url, timeout_s=settings.model_timeout_s),
         circuits=Circuits.of(runtime, settings.model_circuits_table),
-        model_id=here.in_region(settings.model_id, runtime.region) or playbook.agent.model,
         playbook=playbook,
         prices=prices,
         clock=runtime.clock,
