@@ -62,9 +62,8 @@ def test_a_module_that_is_not_in_the_artifact_cannot_be_imported(with_line: Call
 def test_what_comes_from_outside_is_seen_and_so_is_a_model_client(
     build: Build, with_line: Callable[[str, str], Lambda]
 ) -> None:
-    outside = (
-        f"import sys; sys.path.append({str(ROOT)!r}); import localcloud; open('/etc/hostname').close(); open('left', 'w')"
-    )
+    outside = f"import sys; sys.path.append({str(ROOT)!r}); import localcloud; open('/etc/hostname').close()"
+    outside += "; open('left', 'w')"
     model = "import boto3; boto3.client('bedrock-runtime')"
 
     seen = seen_by(with_line("ExecutorFunction", f"{outside}\n{model}"), {})
