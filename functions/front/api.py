@@ -23,7 +23,6 @@ from ballast.http.api import HttpApi
 from ballast.http.describe import responses
 from ballast.http.identity import CallerSettings
 from ballast.http.problem import Problem, conflict, invalid_fields, not_found
-from ballast.log.run_log import LogSettings
 from ballast.runtime import Runtime, lambda_runtime
 from functions.front.contract import ENDED, Activity, EventPage, Me, NewRun, Run, RunPage, Status, TimelinePage
 from functions.front.listing import Listing, Wanted
@@ -62,14 +61,17 @@ SAFELY = {
 }
 
 
-class ApiSettings(LogSettings, StartSettings, CallerSettings):
+class ApiSettings(StartSettings, CallerSettings):
     """The environment of Api.
 
-    run_log_table, payload_bucket  the log (``LogSettings``); it writes nothing, so ``retention_days`` is not given
+    run_log_table, payload_bucket  the log (``LogSettings`` without ``retention_days``: Api does not write)
     state_machine_arn  the workflow (``StartSettings``)
     tenant_claim, reviewer_claim, operator_claim, group_claim  identities of AuthMode JWT (``CallerSettings``)
     iam_tenant_pattern, iam_reviewer_pattern, iam_operator_pattern, iam_person_pattern  identities of AuthMode IAM
     """
+
+    run_log_table: str
+    payload_bucket: str
 
 
 #: Paths that need no identity.

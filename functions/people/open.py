@@ -67,58 +67,45 @@ class Escalations:
         given up, and that runs after its own retry, does nothing: the run waits for the retry's token.
         """
         run = self.log.read(task.run_id)
-        index = task.index or 1
-        is_approval = task.kind == "approval"
         is_clarification = task.kind == "question"
-        seq = ApprovalRequested.key(task.turn, index, task.round) if is_approval else EscalationOpened.key(task.turn)
+        seq = EscalationOpened.key(task.turn)
+        if task.index is not None and task.kind == "approval":
+            seq = ApprovalRequested.key(task.turn, task.index, task.round)
+        now = self.runtime.clock()
+        schedule = MessageSchedule(
+            opened_at=now,
+            answer_by=now + timedelta(seconds=task.timeout_s),
+            remind_at=now + timedelta(seconds=task.timeout_s / 2),
+            asks_people=not is_clarification,
+        )
         escalation_id = escalation_id_of(task.run_id, seq)
-        decision: Any = run.proposed
-        call_sha256: str | None = None
-        if is_approval and (state := run.call(task.turn, index)):
-            decision = {"kind": "call_tools", "calls": [_call_shown(run, task, state).model_dump(mode="json")]}
-            call_sha256 = sha256(canonical(decision["calls"][0]))
-        question = _question(run, task.turn - 1) if is_clarification else None
-        now, opened_as = self.runtime.clock(), run.opening
         # The execution's input says who asked, and for whom; the log could be changed to say something else.
-        tenant = task.tenant or opened_as.request.tenant
-        answer_by = now + timedelta(seconds=task.timeout_s)
+        tenant = task.tenant or run.opening.request.tenant
+        parties = _Parties.of(run, task)
+        decision, call_sha256 = _proposed(run, task)
         facts: dict[str, Any] = {
             "escalation_id": escalation_id,
             "kind": task.kind,
             "reason": task.reason,
-            "summary": question or run.summary(task.reason),
+            "summary": (_question(run, task.turn - 1) if is_clarification else "") or run.summary(task.reason),
             "proposed_decision": decision,
-            "answer_by": answer_by.isoformat(),
+            "answer_by": schedule.answer_by.isoformat(),
         }
-        requested_by = task.requested_by or opened_as.requested_by
-        proposed_by = proposer(run, task.turn, index) if is_approval else None
-        guided_by = guides_of(run, task.turn, index) if is_approval else ()
         if not is_clarification:
-            parties = (requested_by, proposed_by, *guided_by)
-            facts["may_not_answer"] = tuple(dict.fromkeys(who for who in parties if who))
-        if is_approval:
+            facts["may_not_answer"] = parties.all
+        if task.kind == "approval":
             facts |= _approval_facts(run, task)
-        schedule = MessageSchedule(
-            opened_at=now,
-            answer_by=answer_by,
-            remind_at=now + timedelta(seconds=task.timeout_s / 2),
-            asks_people=not is_clarification,
-        )
         kept = self.table.keep(
             task,
             facts | {"tenant": tenant, "call_sha256": call_sha256},
-            {
-                "requested_by": requested_by,
-                "proposed_by": proposed_by,
-                "guided_by": canonical(guided_by) if guided_by else None,
-            },
+            parties.attributes,
             now=now,
             remind_at=schedule.remind_at,
             look_at=schedule.next_look(now),
         )
         if kept is None:
             return {"escalation_id": escalation_id}
-        recorded = self._record(task, index, facts)
+        recorded = self._record(task, facts)
         if not is_clarification and seq not in run.by_seq:
             self.runtime.emit(metric_line({"Escalations": 1}))
         # Whoever answers from now on finds this token; an answer from before may have met a token that is dead.
@@ -134,13 +121,13 @@ class Escalations:
         self._announce(run if seq in run.by_seq else run.with_event(recorded))
         return {"escalation_id": escalation_id}
 
-    def _record(self, task: OpenTask, index: int, facts: dict[str, Any]) -> Event:
+    def _record(self, task: OpenTask, facts: dict[str, Any]) -> Event:
         cut = task.handed_over
         if cut is not None:  # recorded whole, with an error that is None
             cut = cut.model_copy(update={"error": cut.error})
         opened: EscalationOpened | ApprovalRequested
-        if task.kind == "approval":
-            opened = ApprovalRequested(turn=task.turn, index=index, round=task.round, handed_over=cut, **facts)
+        if task.index is not None and task.kind == "approval":
+            opened = ApprovalRequested(turn=task.turn, index=task.index, round=task.round, handed_over=cut, **facts)
         else:
             opened = EscalationOpened(turn=task.turn, handed_over=cut, **facts)
         return self.log.append(task.run_id, opened)
@@ -154,6 +141,41 @@ class Escalations:
             # Settle sends what is missing when the run ends.
             why = f"{type(problem).__name__}: {problem}"
             self.runtime.emit(canonical({"level": "WARNING", "message": self.runtime.masked(why)}))
+
+
+@dataclass(frozen=True)
+class _Parties:
+    """The people who may not decide an escalation, as its item keeps them."""
+
+    requested_by: str | None
+    proposed_by: str | None
+    guided_by: tuple[str, ...]
+
+    @classmethod
+    def of(cls, run: Run, task: OpenTask) -> "_Parties":
+        requested_by = task.requested_by or run.opening.requested_by
+        if task.index is None or task.kind != "approval":
+            return cls(requested_by, None, ())
+        return cls(requested_by, proposer(run, task.turn, task.index), guides_of(run, task.turn, task.index))
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        parties = (self.requested_by, self.proposed_by, *self.guided_by)
+        return tuple(dict.fromkeys(who for who in parties if who))
+
+    @property
+    def attributes(self) -> dict[str, str | None]:
+        guided_by = canonical(self.guided_by) if self.guided_by else None
+        return {"requested_by": self.requested_by, "proposed_by": self.proposed_by, "guided_by": guided_by}
+
+
+def _proposed(run: Run, task: OpenTask) -> tuple[Any, str | None]:
+    """Return the decision that people are shown, and of an approval the hash of its call."""
+    state = run.call(task.turn, task.index) if task.index is not None and task.kind == "approval" else None
+    if state is None:
+        return run.proposed, None
+    call = _call_shown(run, task, state).model_dump(mode="json")
+    return {"kind": "call_tools", "calls": [call]}, sha256(canonical(call))
 
 
 def _call_shown(run: Run, task: OpenTask, state: CallState) -> ToolCall:
