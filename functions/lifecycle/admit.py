@@ -236,7 +236,7 @@ class Admission:
 
     def _check_breaker(self, request: RunRequest) -> Mode:
         """Return the spend breaker's mode. Raises ``BreakerStopped`` where no run may start."""
-        mode = self.breakers.in_force(request.tenant, run_id=request.run_id).mode
+        mode = self.breakers.current_mode(request.tenant, run_id=request.run_id).mode
         if mode is Mode.STOPPED:
             raise BreakerStopped(
                 "The spend breaker has stopped new runs; nothing was started and nothing was spent. "

@@ -43,7 +43,7 @@ from ballast.log.run_log import LogSettings, RunLog
 from ballast.log.signature import Signatures, SignatureSettings
 from ballast.metrics import metric_line, usd
 from ballast.money.lease import Lease, charge
-from ballast.moves import MovesBook, MovesSettings
+from ballast.moves import MovesSettings, MovesTable
 from ballast.outbox import Announcements, Replies, ReplySettings
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime
@@ -226,7 +226,7 @@ class Settlement:
         run = self._read(run_id)
         if run.is_open and self._folded(run, lambda some: bool(some.moves) or some.is_unfinished, True):
             # Before the lease: while it is held, it is tried again.
-            self.runtime.get(MovesBook.of).end(run_id)
+            self.runtime.get(MovesTable.of).end(run_id)
         leased = lease.leased_microusd
         # Where nobody knows what it used, it is charged for all that it might have.
         most = Usage(spent_microusd=leased)

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from ballast.budget_items import BudgetsTableSettings
 from ballast.contracts.wire import complaints
 from ballast.errors import SettingInvalid
-from ballast.money.breaker import Breaker, Force, in_force
+from ballast.money.breaker import Breaker, CurrentMode, current_mode
 from ballast.runtime import Runtime
 from ballast.table import Item, Table
 
@@ -48,9 +48,9 @@ class Breakers:
         keys = [key_of(None)] + ([key_of(tenant)] if tenant is not None else [])
         return tuple(map(breaker_of, self.table.batch_get(keys, consistent=False)))
 
-    def in_force(self, tenant: str, *, run_id: str, passed: datetime | None = None) -> Force:
-        """Return what holds now for a run of the tenant; ``passed`` as ``ballast.money.breaker.in_force`` has it."""
-        return in_force(self.read(tenant), self.runtime.clock(), run_id=run_id, passed=passed)
+    def current_mode(self, tenant: str, *, run_id: str, passed: datetime | None = None) -> CurrentMode:
+        """Return the mode that holds now for a run of the tenant; ``passed`` as for ``money.breaker.current_mode``."""
+        return current_mode(self.read(tenant), self.runtime.clock(), run_id=run_id, passed=passed)
 
 
 def key_of(tenant: str | None) -> Item:

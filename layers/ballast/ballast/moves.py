@@ -91,7 +91,7 @@ class CeilingsSet:
 
 
 @dataclass(frozen=True)
-class MovesBook:
+class MovesTable:
     """Reservations and windows, as a function with the right to keep them sees them."""
 
     table: Table
@@ -99,7 +99,7 @@ class MovesBook:
     runtime: Runtime
 
     @classmethod
-    def of(cls, runtime: Runtime) -> MovesBook:
+    def of(cls, runtime: Runtime) -> MovesTable:
         """Put it together; once per runtime."""
         settings = MovesSettings.of(runtime)
         return cls(Table.of(runtime, settings.moves_table, "MOVES_TABLE"), settings.retention_days, runtime)

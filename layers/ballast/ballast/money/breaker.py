@@ -86,7 +86,7 @@ class Breaker(Wire):
 
 
 @dataclass(frozen=True)
-class Force:
+class CurrentMode:
     """What holds at a moment, and the reason for it.
 
     tenant  whose breaker it is; None for everyone's
@@ -103,9 +103,9 @@ class Force:
     until: datetime | None = None
 
 
-def in_force(
+def current_mode(
     breakers: Iterable[Breaker], now: datetime, *, run_id: str | None = None, passed: datetime | None = None
-) -> Force:
+) -> CurrentMode:
     """Return the strictest of what ``breakers`` hold at ``now``.
 
     run_id  for this run, which may be among those that a half-open breaker lets pass
@@ -119,20 +119,22 @@ def in_force(
         if not (run_id is not None and one.state == "half_open" and is_probe(run_id, one.since))
     ]
     # The first of equals: everyone's before a tenant's, a person's before an alarm's.
-    return max(stops, key=lambda one: (one.mode.level, one.state == "open"), default=Force())
+    return max(stops, key=lambda one: (one.mode.level, one.state == "open"), default=CurrentMode())
 
 
-def _held(breaker: Breaker, now: datetime) -> list[Force]:
+def _held(breaker: Breaker, now: datetime) -> list[CurrentMode]:
     found = []
     hand = breaker.hand
     if hand is not None and (hand.until is None or now < hand.until):
-        found.append(Force(hand.mode, "open", breaker.tenant, hand.since, hand.by, hand.reason, hand.until))
+        found.append(CurrentMode(hand.mode, "open", breaker.tenant, hand.since, hand.by, hand.reason, hand.until))
         if hand.mode is Mode.NORMAL:
-            return [Force(Mode.NORMAL, "closed", breaker.tenant, hand.since, hand.by, hand.reason, hand.until)]
+            return [CurrentMode(Mode.NORMAL, "closed", breaker.tenant, hand.since, hand.by, hand.reason, hand.until)]
     for cause, trip in sorted(breaker.trips.items()):
         if not _closed(trip, now):
             state: State = "half_open" if now >= trip.half_open_at else "open"
-            found.append(Force(trip.mode, state, breaker.tenant, trip.since, cause, trip.reason, trip.half_open_at))
+            found.append(
+                CurrentMode(trip.mode, state, breaker.tenant, trip.since, cause, trip.reason, trip.half_open_at)
+            )
     return found
 
 
