@@ -1,10 +1,10 @@
-"""The spend breaker as functions read it: one request, eventually consistent, for everyone's and the tenant's.
+"""Read the spend breaker, everyone's and the tenant's, in one eventually consistent request.
 
-Items of the budgets table: account ``breaker``, window ``all`` or ``tenant#NAME``, with the breaker as
-JSON (``ballast.money.breaker``). Only ``functions/breaker`` writes them.
+Items of the budgets table: account ``breaker``, window ``all`` or ``tenant#NAME``, with the breaker as JSON
+(``ballast.money.breaker``). Only ``functions/breaker`` writes them.
 
-Eventually consistent, since it is read before each model attempt and a trip takes effect within a
-second either way. A breaker that cannot be read is no breaker that is closed: the reader raises.
+The read is eventually consistent, since it precedes each model attempt and a trip takes effect within a second either
+way. A breaker that cannot be read does not count as closed: the reader raises.
 Imports ``ballast.budget_items`` and what is below it.
 """
 
@@ -34,7 +34,7 @@ class BreakerSettings(BudgetsTableSettings):
 
 @dataclass(frozen=True)
 class Breakers:
-    """Reads the breaker."""
+    """Reads breakers."""
 
     table: Table
     runtime: Runtime
@@ -64,7 +64,7 @@ def item_of(breaker: Breaker) -> Item:
 
 
 def breaker_of(item: Item) -> Breaker:
-    """Return the breaker in an item. Raises ``SettingInvalid`` where somebody else wrote it."""
+    """Return the breaker in an item. Raises ``SettingInvalid`` where the item is not as Ballast writes it."""
     try:
         return Breaker.model_validate_json(item["breaker"])
     except (KeyError, ValidationError) as problem:

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.money import Price, Reservation, TokenCounts, affordable
-from ballast.money.reservation import LEAST_USEFUL_TOKENS
+from ballast.money.prices import LEAST_USEFUL_TOKENS
 
 rates = st.integers(0, 100_000_000)
 CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")
