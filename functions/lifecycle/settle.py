@@ -188,7 +188,7 @@ class Settlement:
         )
 
     def settle(self, run_id: str, status: str) -> dict[str, Any] | None:
-        """Record the ending, announce it, settle the lease; return the run's coordinates, None where it was not opened."""
+        """Record the ending, announce it, settle the lease; return the run's coordinates, None if it was not opened."""
         run = self._read(run_id)
         if not run:
             return None

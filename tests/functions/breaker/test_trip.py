@@ -1,4 +1,4 @@
-"""The breaker is tripped by alarms, once each, and by people; what is lost the look every minute finds."""
+"""Alarms, the burn rate and operators set the breaker; the look every minute finds lost events."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""A table that is throttled leaves keys unread, in an answer that is otherwise good: nothing is made of half of it."""
+"""A throttled table may leave keys of a batch unread: then the reader raises and does not use half of the answer."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Dollars as people write them, and micro-dollars: exact in both directions."""
+"""Dollars as text and as micro-dollars: exact in both directions."""
 
 import ast
 from pathlib import Path

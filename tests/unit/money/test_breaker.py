@@ -1,4 +1,4 @@
-"""The breaker's rules: what opens it, what closes it, and which of several modes holds."""
+"""The breaker's rules: causes that open it, what closes it, and which of several modes holds."""
 
 from datetime import UTC, datetime, timedelta
 

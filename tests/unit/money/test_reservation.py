@@ -1,4 +1,4 @@
-"""What one attempt may cost at most is reserved before it is made, and never more than is left."""
+"""An attempt's worst case is reserved before it, and never more than the run has left."""
 
 import pytest
 from hypothesis import given, settings
