@@ -275,6 +275,6 @@ def breached(tmp_path: Path, function: str, statement: dict[str, Any]) -> Path:
     indented = "".join(f"        {line}\n" for line in entry.splitlines())
     copy = tmp_path / "template.yaml"
     copy.write_text(head + marker + tail[:policies] + indented + tail[policies:], encoding="utf-8")
-    for folder in ("functions", "layers", "statemachine"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
+    for beside in ("functions", "layers", "statemachine", "business.yaml"):
+        (tmp_path / beside).symlink_to(ROOT / beside)
     return copy

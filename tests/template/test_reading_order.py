@@ -7,7 +7,7 @@ from tests.template.rendered import TEMPLATE
 LINES = TEMPLATE.read_text(encoding="utf-8").splitlines()
 
 CHAPTERS = ["front door", "workflow", "planners", "executor", "people", "money", "log", "alarms"]
-CHAPTERS += ["the example business: YOURS, replace it", "outputs"]
+CHAPTERS += ["yours", "outputs"]
 
 
 def test_the_chapters_come_in_order() -> None:
