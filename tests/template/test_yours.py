@@ -297,7 +297,7 @@ THEIRS: dict[str, tuple[str, Any]] = {
     "buckets": ("s3:GetObject", "arn:aws:s3:::shop-*"),
     "keys": ("kms:Decrypt", written_out("key/12*", "kms")),
     "an execution": ("states:DescribeExecution", written_out("execution:AgentStateMachine-1:*", "states")),
-    "a log group": ("logs:GetLogEvents", written_out("log-group:shop-PlannerLogGroup-1", "logs")),
+    "a log group": ("logs:GetLogEvents", written_out("log-group:shop-AgentLogGroup-1", "logs")),
     "a secret of any name": ("secretsmanager:GetSecretValue", written_out("secret:*", "secretsmanager")),
     "by its name": ("dynamodb:UpdateItem", there("dynamodb", "table/${RunLogTable}")),
     "by a part of it": ("dynamodb:PutItem", there("dynamodb", "table/x-${BudgetsTable}-*")),
