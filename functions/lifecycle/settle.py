@@ -22,6 +22,8 @@ sweeper: an admission may still be under way.
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict
@@ -37,20 +39,32 @@ from ballast.log.event import GARBLED, Event
 from ballast.log.events import EscalationOpened, RunAnnounced, RunEnded, RunOpened, RunRefused, RunSettled
 from ballast.log.evidence import Finding, check, evidence_sha256, vouched_for
 from ballast.log.run_index import by_outcome
-from ballast.log.run_log import RunLog
-from ballast.log.signature import Signatures
+from ballast.log.run_log import LogSettings, RunLog
+from ballast.log.signature import Signatures, SignatureSettings
+from ballast.metrics import metric_line, usd
 from ballast.money.lease import Lease, charge
-from ballast.moves import MovesBook
-from ballast.outbox import Announcements, Replies
+from ballast.moves import MovesBook, MovesSettings
+from ballast.outbox import Announcements, Replies, ReplySettings
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime
-from functions.lifecycle.books import LATE, Books
-from functions.lifecycle.metrics import charge_disbelieved, log_unfit, run_ended, run_failed
+from functions.lifecycle.budgets_table import LATE, BudgetsTable, LeaseTableSettings
 
 T = TypeVar("T")
 
 #: So many characters of prompts are rebuilt when a run is settled: a second's work, and 200 turns of 2 KB.
 _MOST_CHARS = 64_000_000
+
+
+class SettleSettings(LogSettings, SignatureSettings, LeaseTableSettings, MovesSettings, ReplySettings):
+    """Settle's environment.
+
+    run_log_table, payload_bucket  the log: see ``LogSettings``
+    retention_days      days until TTL removes what is settled; 0 keeps it for ever
+    answer_key_arn      the KMS key that verifies people's answers
+    budgets_table       leases and windows
+    moves_table         what tools reserved of the business's own money
+    reply_queue_prefix  beginning of the names of the queues that a caller may name in ``reply_to``
+    """
 
 
 class SettleTask(Wire):
@@ -158,17 +172,16 @@ class Settlement:
     """Closes runs, and tells others of it."""
 
     log: RunLog
-    books: Books
+    budgets: BudgetsTable
     announcements: Announcements
     replies: Replies
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Settlement":
-        """Put it together; once per runtime."""
         return cls(
             RunLog.of(runtime, signatures=runtime.get(Signatures.of)),
-            runtime.get(Books.of),
+            runtime.get(BudgetsTable.of),
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
             runtime,
@@ -199,13 +212,13 @@ class Settlement:
     def sweep(self, run_id: str, status: str) -> None:
         """Settle a run whose execution is gone, and that nobody settled; also one that was never opened."""
         if self.settle(run_id, status) is None:
-            lease = self.books.find(run_id)
+            lease = self.budgets.find(run_id)
             if lease is not None:
-                self.books.settle(lease, 0)
+                self.budgets.settle(lease, 0)
 
     def _give_back(self, run_id: str) -> None:
         """Settle the run's lease, if it holds one. It has an ending on the record."""
-        lease = self.books.find(run_id)
+        lease = self.budgets.find(run_id)
         if lease is None or not lease.held:
             if lease is not None and lease.open_since is not None and self.runtime.clock() >= lease.open_since + LATE:
                 self._true_up(lease)
@@ -231,7 +244,7 @@ class Settlement:
         if taken is not said:
             self.runtime.emit(log_unfit(run_id, settled.seq, "says a charge that its lease does not allow"))
         missing = used.reserved_microusd > 0 or taken != owed
-        self.books.settle(lease, taken, evidence_sha256(settled), outcomes_missing=missing)
+        self.budgets.settle(lease, taken, evidence_sha256(settled), outcomes_missing=missing)
 
     def _true_up(self, lease: Lease) -> None:
         """Give back what was charged for outcomes that were missing, and that came since and cost less."""
@@ -241,7 +254,7 @@ class Settlement:
         charged = charge(said, before)
         if charged != said:
             self.runtime.emit(charge_disbelieved(lease.run_id, said, before))
-        self.books.true_up(lease, charged)
+        self.budgets.true_up(lease, charged)
 
     def _read(self, run_id: str) -> Run:
         try:
@@ -302,6 +315,38 @@ def _charged(settled: Event) -> int | None:
     except GARBLED:
         return None
     return fact.charged_microusd if isinstance(fact, RunSettled) else None
+
+
+def run_ended(run: Run, ended: Event) -> str:
+    """Return the line for the run that ``ended`` (``run.ended``) closes; its latency only where it was answered."""
+    said = ended.fact
+    assert isinstance(said, RunEnded)
+    fell_back = any(made.planner is Planner.FALLBACK for made in run.proposals.values())
+    values: dict[str, int | Decimal] = {
+        "Runs": 1,
+        "RunCostUsd": usd(said.spent_microusd + said.reserved_microusd),
+        "Fallbacks": int(fell_back),
+    }
+    if said.status == "answered":
+        took = datetime.fromisoformat(ended.at) - datetime.fromisoformat(run[0].at)
+        values["AnswerLatency"] = max(0, int(took.total_seconds() * 1000))
+    return metric_line(values, fields={"run_id": ended.run_id, "status": said.status})
+
+
+def run_failed(run_id: str) -> str:
+    """Return the line for a run of which the log does not say how it ended."""
+    return metric_line({"Runs": 1}, fields={"run_id": run_id, "status": "failed"})
+
+
+def log_unfit(run_id: str, seq: str, why: str) -> str:
+    """Return the line that reports a log that is not as it was written, and the first event that does not fit."""
+    return metric_line({"LogsUnfit": 1}, fields={"run_id": run_id, "seq": seq, "why": why})
+
+
+def charge_disbelieved(run_id: str, charged_microusd: int, most_microusd: int) -> str:
+    """Return the line that reports a run whose log says more than its lease allows, which the windows take."""
+    why = f"{charged_microusd} micro-dollars were charged, and its lease allows {most_microusd}"
+    return metric_line({"UsageDisbelieved": 1}, fields={"run_id": run_id, "seq": RunSettled.key(), "why": why})
 
 
 @guarded

@@ -22,10 +22,9 @@ from ballast.aws_errors import consequences
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
 from ballast.errors import BallastError
-from ballast.runtime import Runtime, Settings, lambda_runtime
-from functions.lifecycle.books import Books, Due
-from functions.lifecycle.items import SHARDS
-from functions.lifecycle.settle import Settlement
+from ballast.runtime import Runtime, lambda_runtime
+from functions.lifecycle.budgets_table import SHARDS, BudgetsTable, Due
+from functions.lifecycle.settle import Settlement, SettleSettings
 
 #: So many leases of each shard are looked at in one invocation, at most.
 PER_SHARD = 50
@@ -39,8 +38,8 @@ Gone = Literal["failed", "aborted", "timed_out"]
 _GONE: dict[str, Gone] = {"ABORTED": "aborted", "TIMED_OUT": "timed_out"}
 
 
-class SweepSettings(Settings):
-    """state_machine_arn: whose executions the runs are."""
+class SweepSettings(SettleSettings):
+    """Sweep's environment: Settle's, and state_machine_arn, whose executions the runs are."""
 
     state_machine_arn: str
 
@@ -54,17 +53,16 @@ class Sweeper:
     """Looks after leases that were left behind."""
 
     settlement: Settlement
-    books: Books
+    budgets: BudgetsTable
     stepfunctions: Any
     state_machine_arn: str
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> Sweeper:
-        """Put it together; once per runtime."""
         return cls(
             runtime.get(Settlement.of),
-            runtime.get(Books.of),
+            runtime.get(BudgetsTable.of),
             runtime.client("stepfunctions"),
             SweepSettings.of(runtime).state_machine_arn,
             runtime,
@@ -78,7 +76,7 @@ class Sweeper:
         now = self.runtime.clock()
         counts = {"settled": 0, "running": 0, "failed": 0, "left": 0}
         for shard in range(SHARDS):
-            for due in self.books.due(shard, now, PER_SHARD):
+            for due in self.budgets.due(shard, now, PER_SHARD):
                 if left_ms() < _RESERVE_MS:
                     counts["left"] += 1
                     continue
@@ -89,7 +87,7 @@ class Sweeper:
 
     def _look(self, due: Due) -> Literal["settled", "running", "failed"]:
         # First, so that one that cannot be settled does not hold up the others for ever.
-        self.books.postpone(due.run_id, self.runtime.clock() + AGAIN_AFTER)
+        self.budgets.postpone(due.run_id, self.runtime.clock() + AGAIN_AFTER)
         try:
             gone = self._gone(due.run_id)
             if gone is None:

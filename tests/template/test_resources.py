@@ -15,13 +15,8 @@ TEMPLATE = rendered.written()
 FUNCTIONS = sorted(of_type(TEMPLATE, "AWS::Serverless::Function"))
 TABLES = sorted(of_type(TEMPLATE, "AWS::DynamoDB::Table"))
 QUEUES = sorted(PLATFORM & of_type(TEMPLATE, "AWS::SQS::Queue").keys())
-#: The sides of the walls that a folder's functions are on: one log group each.
-SIDES = {
-    **{side: [side] for side in ("front", "agent", "executor", "people", "evidence")},
-    "lifecycle": ["lifecycle", "breaker"],
-    "fallback": ["deterministic"],
-    "rollback": ["deterministic"],
-}
+#: Each side of the walls has a log group: the folder's, but that of the planners without a model.
+DETERMINISTIC = {"fallback", "rollback"}
 DATA = [*TABLES, *QUEUES, "PayloadBucket", "LogCopyBucket"]
 
 
@@ -47,7 +42,7 @@ def test_a_function_writes_json_to_the_log_group_of_its_side_that_forgets(deploy
     folder = TEMPLATE["Resources"][name]["Properties"]["CodeUri"].removeprefix("functions/").rstrip("/")
 
     assert logging["LogFormat"] == "JSON"
-    assert log_group in {f"{side.capitalize()}LogGroup" for side in SIDES[folder]}
+    assert log_group == ("DeterministicLogGroup" if folder in DETERMINISTIC else f"{folder.capitalize()}LogGroup")
     assert properties(deployed, log_group)["RetentionInDays"]["Fn::If"][0] == "LogRetentionIsByStage"
 
 

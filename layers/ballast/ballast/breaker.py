@@ -1,11 +1,11 @@
 """The spend breaker as functions read it: one request, eventually consistent, for everyone's and the tenant's.
 
 Items of the budgets table: account ``breaker``, window ``all`` or ``tenant#NAME``, with the breaker as
-JSON (``ballast.money.breaker``). Only ``functions/lifecycle`` writes them.
+JSON (``ballast.money.breaker``). Only ``functions/breaker`` writes them.
 
 Eventually consistent, since it is read before each model attempt and a trip takes effect within a
 second either way. A breaker that cannot be read is no breaker that is closed: the reader raises.
-Imports ``ballast.money``, ``ballast.table`` and what is below them.
+Imports ``ballast.budget_items`` and what is below it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from ballast.budget_items import BudgetsTableSettings
 from ballast.contracts.wire import complaints
 from ballast.errors import SettingInvalid
 from ballast.money.breaker import Breaker, Force, in_force
-from ballast.runtime import Runtime, Settings
+from ballast.runtime import Runtime
 from ballast.table import Item, Table
 
 #: The partition of the budgets table that holds the breakers.
@@ -27,14 +28,8 @@ _EVERYONE = "all"
 _TENANT = "tenant#"
 
 
-class BreakerSettings(Settings):
-    """budgets_table: windows, leases and the breaker."""
-
-    budgets_table: str
-
-    def table(self, runtime: Runtime) -> Table:
-        """Return the table."""
-        return Table.of(runtime, self.budgets_table, "BUDGETS_TABLE")
+class BreakerSettings(BudgetsTableSettings):
+    """budgets_table: it holds the breakers."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +41,6 @@ class Breakers:
 
     @classmethod
     def of(cls, runtime: Runtime) -> Breakers:
-        """Put it together; once per runtime."""
         return cls(BreakerSettings.of(runtime).table(runtime), runtime)
 
     def read(self, tenant: str | None) -> tuple[Breaker, ...]:

@@ -22,6 +22,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ballast.budget_items import BudgetsTableSettings, key_of
 from ballast.errors import RetryLater, RunEnded
 from ballast.money.moves import FOR_EACH, OWN, TOTAL, Ceilings, Move, call_window, of_run
 from ballast.money.windows import ACCOUNT, LIMITS, Claim, of_tenant
@@ -47,10 +48,8 @@ class MovesSettings(Settings):
     retention_days: Annotated[int, Field(ge=0)] = 0
 
 
-class CeilingsSettings(Settings):
-    """budgets_table: what operators set."""
-
-    budgets_table: Annotated[str, Field(min_length=1)]
+class CeilingsSettings(BudgetsTableSettings):
+    """budgets_table: its ``limits`` items hold the ceilings that operators set."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class CeilingsSet:
     """Reads what operators set, over the playbook's own ceilings."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.table = Table.of(runtime, CeilingsSettings.of(runtime).budgets_table, "BUDGETS_TABLE")
+        self.table = CeilingsSettings.of(runtime).table(runtime)
 
     def read(self, tenant: str, customer: str | None, own: Ceilings) -> Ceilings:
         """Return the ceilings that hold now; strongly consistent. Raises ``RetryLater``."""
@@ -82,7 +81,7 @@ class CeilingsSet:
     def items(self, tenant: str, customer: str | None) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
         """Return what is set for all, for the tenant and for the customer's account, by attribute."""
         accounts = [ACCOUNT, of_tenant(tenant), *([customer] if customer else [])]
-        keys = [_key(account, LIMITS) for account in accounts]
+        keys = [key_of(account, LIMITS) for account in accounts]
         found = {item["account"]: item for item in self.table.batch_get(keys)}
         everyone, own, customers = (
             {name: int(item[name]) for name in (*OWN, *FOR_EACH) if name in item}
@@ -160,21 +159,20 @@ class MovesBook:
         if to in COUNTED:
             return self._changed(before.move, change, as_it_was)
         it_is_there = present("account")  # TTL may have removed it; made anew it would be below nothing
-        freed = [
-            Update(_key(*place), add={"moved": -before.move.micro}, only_if=it_is_there) for place in before.move.places
-        ]
-        return self.table.transact_with(Update(_key(*_place(before.move)), set=change, only_if=as_it_was), freed)
+        less: Item = {"moved": -before.move.micro}
+        freed = [Update(key_of(*place), add=less, only_if=it_is_there) for place in before.move.places]
+        return self.table.transact_with(Update(key_of(*_place(before.move)), set=change, only_if=as_it_was), freed)
 
     def find(self, run_id: str, turn: int, index: int) -> Reservation | None:
         """Return the call's reservation, None where it never had one. Strongly consistent."""
-        found = self.table.get(_key(of_run(run_id), call_window(turn, index)))
+        found = self.table.get(key_of(of_run(run_id), call_window(turn, index)))
         return None if found is None else _reservation(found)
 
     # Windows
 
     def moved(self, move: Move) -> dict[tuple[str, str], int]:
         """Return what each of the move's places counts now, in micro-units. Strongly consistent."""
-        items = self.table.batch_get([_key(*place) for place in move.places])
+        items = self.table.batch_get([key_of(*place) for place in move.places])
         found = {(item["account"], item["window"]): item for item in items}
         return {place: int(found.get(place, {}).get("moved", 0)) for place in move.places}
 
@@ -199,10 +197,10 @@ class MovesBook:
 
     def _close(self, run_id: str) -> None:
         closed: Item = {"closed_at": self.runtime.clock().isoformat(timespec="seconds")} | self._forgotten()
-        self.table.write(Update(_key(of_run(run_id), TOTAL), set=closed))
+        self.table.write(Update(key_of(of_run(run_id), TOTAL), set=closed))
 
     def _closed(self, run_id: str) -> bool:
-        return "closed_at" in (self.table.get(_key(of_run(run_id), TOTAL)) or {})
+        return "closed_at" in (self.table.get(key_of(of_run(run_id), TOTAL)) or {})
 
     # Writes
 
@@ -219,7 +217,7 @@ class MovesBook:
     def _put(self, move: Move, by: str) -> Put:
         nothing_reserved, given_back = absent("account"), equals("status", "returned")
         item = {
-            **_key(*_place(move)),
+            **key_of(*_place(move)),
             "status": "held",
             "held_by": by,
             "tenant": move.tenant,
@@ -238,11 +236,11 @@ class MovesBook:
         if claim.window == TOTAL:
             the_run_goes_on = absent("closed_at")
             condition &= the_run_goes_on
-        key = _key(claim.account, claim.window)
+        key = key_of(claim.account, claim.window)
         return Update(key, set=self._forgotten(), add={"moved": claim.amount}, only_if=condition)
 
     def _changed(self, move: Move, change: Item, only_if: Condition) -> bool:
-        return self.table.write(Update(_key(*_place(move)), set=change, only_if=only_if)).written
+        return self.table.write(Update(key_of(*_place(move)), set=change, only_if=only_if)).written
 
     def _forgotten(self) -> Item:
         """Return when TTL removes an item that is written now, as an attribute of it; nothing where never."""
@@ -258,10 +256,6 @@ def _named(move: Move) -> str:
 
 def _place(move: Move) -> tuple[str, str]:
     return of_run(move.run_id), call_window(move.turn, move.index)
-
-
-def _key(account: str, window: str) -> Item:
-    return {"account": account, "window": window}
 
 
 def _reservation(item: Item) -> Reservation:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from ballast.budget_items import key_of
 from ballast.money.windows import ACCOUNT, LIMITS, day_of, hour_of, of_tenant
 from ballast.table import wire
-from functions.lifecycle.items import key_of
 from tests.functions.cloud import client
 from tests.functions.http import ACME, GLOBEX, OPERATOR, Reply, ask, event, token
 from tests.functions.stack import Stack

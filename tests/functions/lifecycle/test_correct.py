@@ -10,7 +10,8 @@ from ballast.log.events import ModelRequested, RunCorrected, RunSettled
 from ballast.log.evidence import check
 from ballast.money.lease import Corrected
 from ballast.run import Run
-from functions.lifecycle.books import LATE, Books
+from functions.breaker.correct import Corrections
+from functions.lifecycle.budgets_table import LATE, BudgetsTable
 from tests.functions.cloud import LENDING
 from tests.functions.endpoint import Endpoint, says
 from tests.functions.lifecycle.world import Fuse, World, may_die
@@ -72,7 +73,7 @@ def test_it_is_in_the_log_with_who_and_why_and_the_log_still_fits(stack: Stack, 
     stack.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "answer"})
     order = {"run_id": run_id, "charged_microusd": 10_000, "by": "ops-ann", "reason": "by the bill"}
 
-    stack.invoke("admit", {"budget": {"correct": order}})
+    stack.invoke("command", {"command": "budget", "correct": order})
 
     events = stack.events(run_id)
     assert events[-1].seq == "9999.run.corrected"
@@ -290,7 +291,7 @@ def test_a_late_event_takes_and_gives_no_room(world: World, cost: Any, step: str
 @pytest.mark.parametrize("how", ["settle", "true_up", "correct"])
 def test_the_books_take_nothing_but_a_whole_number_within_the_lease(world: World, how: str, charged: Any) -> None:
     run_id = world.admit_one("a", 100_000)
-    books = Books.of(world.process("admit"))
+    books, corrections = BudgetsTable.of(world.process("settle")), Corrections.of(world.process("command"))
     if how != "settle":
         books.settle(books.find(run_id), 100_000, outcomes_missing=True)  # type: ignore[arg-type]
     before = world.windows()
@@ -303,7 +304,7 @@ def test_the_books_take_nothing_but_a_whole_number_within_the_lease(world: World
         {
             "settle": lambda: books.settle(lease, charged),
             "true_up": lambda: books.true_up(lease, charged),
-            "correct": lambda: books.correct(lease, Corrected(0, charged, "ann", "")),
+            "correct": lambda: corrections.write(lease, Corrected(0, charged, "ann", "")),
         }[how]()
 
     assert world.windows() == before
@@ -333,8 +334,8 @@ def test_what_others_put_in_the_place_of_a_correction_is_not_carried_out(
     assert world.leases()[run_id].charged_microusd == 30_000
     [copy] = [event for event in world.log.read(run_id) if event.body.get("by") == "ops-ann"]
     assert copy.seq == RunCorrected.key(many + 1)
-    assert "9999.run.corrected" in world.printed("admit")
-    assert "LogsUnfit" in world.printed("admit")
+    assert "9999.run.corrected" in world.printed("command")
+    assert "LogsUnfit" in world.printed("command")
     assert Run.of(world.log.read(run_id)).cost.corrected == corrected(Run.of([copy]))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ballast.contracts import Limits, RunRequest
 from ballast.contracts.limits import LimitsPatch
 from ballast.run import Run
-from functions.lifecycle.deadline import LEAST_S, Deadline, deadline
+from functions.lifecycle.admit import LEAST_S, Deadline, deadline
 from tests.functions.cloud import NOON
 from tests.functions.stack import Stack
 

@@ -9,7 +9,7 @@ import pytest
 
 from ballast.contracts import RunRequest
 from ballast.errors import AtCapacity, NotAdmitted, RequestConflict, RetryLater, RunEnded, TooManyRuns, WindowFull
-from functions.lifecycle.lending import LendingSettings
+from functions.lifecycle.admit import AdmitSettings
 from tests.functions.cloud import NOON, client
 from tests.functions.endpoint import Endpoint, reads, says
 from tests.functions.stack import LambdaDied, Stack, client_error, once
@@ -30,7 +30,8 @@ def names_of_its_own() -> None:
 
 def lend(stack: Stack, **limits: str) -> None:
     """Give the tenants and the account these limits, e.g. ``tenant_hour_usd="0.001"``."""
-    stack.environs["admit"] |= {name.upper(): value for name, value in limits.items()}
+    for function in ("admit", "extend"):
+        stack.environs[function] |= {name.upper(): value for name, value in limits.items()}
 
 
 def admit(stack: Stack, name: str, ceiling: int = 400, **fields: Any) -> str:
@@ -387,7 +388,7 @@ def extend(stack: Stack, run_id: str, turn: int = 2, microusd: int = 300) -> Any
     decision = {"kind": "hand_over", "to": "agent", "reason": "guidance", "add_budget_microusd": microusd}
     body = {"escalation_id": "esc-x", "kind": "escalation", "by": "ann", "decision": decision}
     stack.log.write(run_id, f"{turn:04d}.escalation.answered", body)
-    return stack.invoke("admit", {"extend": {"run_id": run_id, "turn": turn}})
+    return stack.invoke("extend", {"run_id": run_id, "turn": turn})
 
 
 def ceiling(stack: Stack, run_id: str) -> int:
@@ -413,12 +414,12 @@ def test_an_added_budget_is_leased_from_the_windows_of_its_own_time(stack: Stack
 def test_whenever_an_extension_dies_the_retry_leases_it_once(stack: Stack, when: str, operation: str) -> None:
     run_id = admit(stack, "extension-dies", 400)
     fault = stack.on if when == "on" else stack.after
-    fault("admit", "dynamodb", operation, once(LambdaDied()))
+    fault("extend", "dynamodb", operation, once(LambdaDied()))
     with pytest.raises(LambdaDied):
         extend(stack, run_id)
 
     for _ in range(2):
-        stack.invoke("admit", {"extend": {"run_id": run_id, "turn": 2}})
+        stack.invoke("extend", {"run_id": run_id, "turn": 2})
 
     assert (taken(), ceiling(stack, run_id)) == (700, 700)
 
@@ -444,9 +445,11 @@ def test_an_ended_run_gets_no_more_budget(stack: Stack) -> None:
 
 
 def test_the_settings_say_which_amount_is_none() -> None:
+    names = ("run_log_table", "payload_bucket", "budgets_table", "reply_queue_prefix", "playbook_dir")
     amounts = {f"{whose}_{window}_usd": "1" for whose in ("tenant", "account") for window in ("hour", "day")}
     numbers = {"tenant_runs": 1, "account_runs": 1, "admission_wait_s": 0}
-    settings = LendingSettings.model_validate(amounts | numbers | {"tenant_day_usd": "a lot"})
+    given = dict.fromkeys(names, "x") | amounts | numbers | {"tenant_day_usd": "a lot"}
+    settings = AdmitSettings.model_validate(given)
 
     with pytest.raises(Exception, match="TENANT_DAY_USD"):
-        settings.limits()
+        settings.tenant_limits()

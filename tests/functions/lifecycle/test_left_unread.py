@@ -10,8 +10,8 @@ from ballast.errors import RetryLater
 from ballast.money.windows import WindowLimits
 from ballast.runtime import Runtime
 from ballast.table import Table
-from functions.lifecycle.burn import BurnRate
-from functions.lifecycle.last_day import LastDay, WindowSettings
+from functions.breaker.api import LastDay
+from functions.breaker.trip import BurnRate
 
 
 class LeavesUnread:
@@ -46,9 +46,7 @@ def test_unread_windows_are_none_that_are_empty(table: Table, runtime: Runtime) 
 
 
 def test_the_windows_of_a_day_are_shown_whole_or_not_at_all(table: Table, runtime: Runtime) -> None:
-    settings = WindowSettings(
-        budgets_table="budgets", tenant_hour_usd="1", tenant_day_usd="1", account_hour_usd="1", account_day_usd="1"
-    )
+    limits = WindowLimits(1, 1, 1)
 
     with pytest.raises(RetryLater, match="BUDGETS_TABLE"):
-        LastDay(table, settings, runtime).budget("acme")
+        LastDay(table, (limits, limits), runtime).budget("acme")

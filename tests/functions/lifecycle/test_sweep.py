@@ -8,7 +8,7 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.errors import RetryLater
 from functions.lifecycle import sweep as sweeping
-from functions.lifecycle.books import GRACE, LATE
+from functions.lifecycle.budgets_table import GRACE, LATE
 from functions.lifecycle.sweep import AGAIN_AFTER, SweepIncomplete
 from tests.functions.lifecycle.world import Fuse, World, may_die
 

@@ -15,6 +15,7 @@ from io import StringIO
 from itertools import count
 from typing import Any
 
+from ballast.budget_items import lease_of
 from ballast.contracts import LimitsPatch, RunRequest
 from ballast.contracts.decision import recorded_decision
 from ballast.errors import ProcessEnds
@@ -26,9 +27,9 @@ from ballast.log.signature import Signatures
 from ballast.money.lease import Lease, settlement
 from ballast.runtime import Runtime
 from ballast.table import plain
+from functions.breaker import command
 from functions.executor import execute
-from functions.lifecycle import admit, settle, sweep
-from functions.lifecycle.items import lease_of
+from functions.lifecycle import admit, extend, settle, sweep
 from tests.functions.cloud import ENVIRONS as USUAL
 from tests.functions.cloud import LENDING, LOG, NOON
 from tests.support.attributes import Item
@@ -161,6 +162,8 @@ class World:
         clients = {"dynamodb": self.tables, "events": Bus(), "stepfunctions": self.executions, "kms": MacKey()}
         environs = {
             "admit": USUAL["admit"] | LENDING | dict(self.lending) | {"PLAYBOOK_DIR": self.playbook},
+            "extend": USUAL["extend"] | LENDING | dict(self.lending),
+            "command": USUAL["command"] | LENDING | dict(self.lending) | {"PLAYBOOK_DIR": self.playbook},
             "executor": USUAL["executor"] | {"PLAYBOOK_DIR": self.playbook},
             "settle": USUAL["settle"],
             "sweep": USUAL["sweep"],
@@ -191,14 +194,15 @@ class World:
         request = RunRequest(request_id=name, agent="tester", intent="tidy", text="Tidy.", tenant=tenant, limits=limits)
         return str(self.admit(request)["run_id"])
 
-    def budget(self, order: Item) -> Any:
+    def budget(self, asked: Item) -> Any:
         """Show or set a budget, as ``ballast budget`` does."""
-        return admit.lambda_handler({"budget": order}, Context(), runtime=self._runtimes["admit"])
+        event = {"command": "budget"} | asked
+        return command.lambda_handler(event, Context(), runtime=self._runtimes["command"])
 
     def extend(self, run_id: str, turn: int) -> Any:
         """Lease what was added in that turn."""
-        event = {"extend": {"run_id": run_id, "turn": turn}}
-        return admit.lambda_handler(event, Context(), runtime=self._runtimes["admit"])
+        event = {"run_id": run_id, "turn": turn}
+        return extend.lambda_handler(event, Context(), runtime=self._runtimes["extend"])
 
     def settle(self, run_id: str, ending: str = "answer") -> Any:
         """Settle, as the workflow's last state does."""

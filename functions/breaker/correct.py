@@ -1,13 +1,13 @@
-"""Correct what a run was settled at, by an operator's word (``ballast budget --correct``).
+"""Correct what a run was settled at, as an operator commands it (``ballast budget --correct``).
 
 ::
 
-    lease (the order, its number) and windows, one transaction ── 9999.run.corrected (0.05, by whom, why), a copy
-                                                              └ dies here: the same order again, or the next one,
-                                                                finds the order in the lease, and copies it first
+    lease (the command, its number) and windows, one transaction ── 9999.run.corrected (0.05, by whom, why), a copy
+                                                                └ dies here: the same command again, or the next one,
+                                                                  finds this one in the lease, and copies it first
 
-The lease decides: only the functions of money write there. The log has a copy for those who read it; what stands in
-its place and is no copy was put there by somebody else, is reported and never carried out.
+The lease decides: only the functions of money write there. The log has a copy for its readers. An event in the copy's
+place that is no copy was written by somebody else; it is reported and never carried out.
 """
 
 from __future__ import annotations
@@ -17,28 +17,30 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from ballast.budget_items import BudgetsTableSettings, changed, check_charge, corrected, key_of, lease_of
 from ballast.contracts.task import RunId
 from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput, LogCorrupt, RetryLater
 from ballast.log.events import RunCorrected
 from ballast.log.run_log import RunLog
+from ballast.metrics import metric_line
 from ballast.money.amounts import dollars
-from ballast.money.lease import Corrected, Lease
+from ballast.money.lease import Corrected, Lease, correction
+from ballast.money.windows import LEASE
 from ballast.runtime import Runtime
-from functions.lifecycle.books import Books
-from functions.lifecycle.metrics import log_unfit
+from ballast.table import Table
 
 _ATTEMPTS = 5
-#: So many keys of the log are tried for the copy; that there is something in each is somebody's doing.
+#: Keys of the log that are tried for the copy; an event in each of them is somebody's doing.
 _KEYS = 20
-#: No run costs more of its lease, which holds all that it could: it is a typing error.
+#: A run cannot cost more than its lease, which is its ceiling: a charge above so many times of it is a typing error.
 MOST_OF_LEASE = 10
 
 
 class Correction(Wire):
     """What a run really cost, all in all, in micro-dollars; who says so, and why.
 
-    above_lease  it is more than was leased for the run: yes, this is meant
+    above_lease  yes, more than was leased for the run is meant
     """
 
     run_id: RunId
@@ -53,49 +55,60 @@ class Corrections:
     """Corrects settlements: in the run's lease, in the windows that it was taken from, and then in its log."""
 
     log: RunLog
-    books: Books
+    table: Table
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> Corrections:
-        """Put it together; once per runtime."""
-        return cls(runtime.get(RunLog.of), runtime.get(Books.of), runtime)
+        return cls(runtime.get(RunLog.of), BudgetsTableSettings.of(runtime).table(runtime), runtime)
 
     def correct(self, wanted: Correction) -> dict[str, Any]:
-        """Carry it out, once, and return the run, what it was charged and what it is now.
+        """Carry it out, once, and return the run, what it was charged and what it is charged now.
 
         Raises ``InvalidInput`` where the run was not settled or cannot have cost that, and ``RetryLater``.
         """
         for _ in range(_ATTEMPTS):
             lease = self._settled(wanted.run_id)
             _check(wanted, lease)
-            self._copy(lease)  # whoever ordered it may have died before that
+            self._copy(lease)  # the last command's function may have died before that
             was = lease.charged_microusd
             shown = {"run_id": wanted.run_id, "was_microusd": was, "charged_microusd": wanted.charged_microusd}
             if was == wanted.charged_microusd:
                 return shown
-            order = Corrected(was, wanted.charged_microusd, wanted.by, wanted.reason)
-            if self.books.correct(lease, order):
-                self._copy(replace(lease, corrections=lease.corrections + 1, corrected=order))
+            command = Corrected(was, wanted.charged_microusd, wanted.by, wanted.reason)
+            if self.write(lease, command):
+                self._copy(replace(lease, corrections=lease.corrections + 1, corrected=command))
                 return shown
         raise RetryLater(f"The lease of {wanted.run_id} keeps changing; try again.")
 
+    def write(self, lease: Lease, command: Corrected) -> bool:
+        """Write the new charge to the lease and to its windows that are still there, in one transaction.
+
+        Return whether this did it; not where the lease has changed since it was read. Raises ``RetryLater``.
+        """
+        check_charge(command.charged_microusd, command.charged_microusd)  # an operator may exceed the lease
+        changes = [changed(one) for one in correction(lease, command.charged_microusd)]
+        return self.table.transact_with(corrected(lease, command), changes)
+
     def _copy(self, lease: Lease) -> None:
-        """Write the lease's last order to the log, once, in the first place that is its own or free."""
+        """Write the lease's last command to the log, once, under the first key that has it or is free."""
         if lease.corrected is None:
             return
-        order = asdict(lease.corrected)
+        command = asdict(lease.corrected)
         for number in range(lease.corrections, lease.corrections + _KEYS):
-            copy = RunCorrected(number=number, **order)
+            copy = RunCorrected(number=number, **command)
             try:
-                if self.log.record(lease.run_id, copy).body == order:
+                if self.log.record(lease.run_id, copy).body == command:
                     return
             except LogCorrupt:
-                pass  # what is there cannot be read, and so is no copy either
-            self.runtime.emit(log_unfit(lease.run_id, copy.seq, "is not the correction that the run's lease has"))
+                pass  # an event that cannot be read is no copy either
+            why = "is not the correction that the run's lease has"
+            fields = {"run_id": lease.run_id, "seq": copy.seq, "why": why}
+            self.runtime.emit(metric_line({"LogsUnfit": 1}, fields=fields))
 
     def _settled(self, run_id: str) -> Lease:
-        lease = self.books.find(run_id)
+        found = self.table.get(key_of(LEASE, run_id))
+        lease = None if found is None else lease_of(found)
         if lease is None or not lease.parts:
             raise InvalidInput(f"correct: {run_id} has no lease: no such run was admitted, or it was forgotten by now.")
         if lease.held:
@@ -104,7 +117,7 @@ class Corrections:
 
 
 def _check(wanted: Correction, lease: Lease) -> None:
-    """Refuse what a slip of the finger would close the windows with. Raises ``InvalidInput``."""
+    """Refuse a typing error that would close the windows. Raises ``InvalidInput``."""
     leased = lease.leased_microusd
     if wanted.charged_microusd <= leased:
         return

@@ -1,20 +1,75 @@
-"""What people ask of the breaker, and how it is shown: over HTTP and to the ``ballast`` command alike. Pure."""
+"""The spend breaker: changes to it in its table, and how people see and set it, over HTTP and by command alike."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from ballast.breaker import ACCOUNT, breaker_of, item_of, key_of
+from ballast.budget_items import BudgetsTableSettings
 from ballast.contracts.wire import Name, Wire
+from ballast.errors import RetryLater
+from ballast.metrics import metric_line
 from ballast.money.breaker import Breaker, Force, Mode, in_force, set_by_hand
+from ballast.runtime import Runtime
+from ballast.table import Put, Query, Table, absent, equals
 
-#: Who wants to hold a mode for longer than this leaves the time out.
+#: To hold a mode for longer than this, leave the time out.
 MAX_MINUTES = 30 * 24 * 60
+_ATTEMPTS = 5
 
 Time = Annotated[str, Field(description="ISO 8601, UTC", examples=["2026-03-01T12:00:00+00:00"])]
+
+
+@dataclass(frozen=True)
+class SpendBreaker:
+    """Everyone's breaker and the tenants', in their table."""
+
+    table: Table
+    runtime: Runtime
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> SpendBreaker:
+        return cls(BudgetsTableSettings.of(runtime).table(runtime), runtime)
+
+    def change(self, tenant: str | None, change: Callable[[Breaker], Breaker]) -> Breaker:
+        """Apply ``change`` to the tenant's breaker (None: everyone's), report its mode, and return it as it then is.
+
+        Read, decide, write if nobody wrote in between: ``change`` is called again where somebody did. Raises
+        ``RetryLater``.
+        """
+        for _ in range(_ATTEMPTS):
+            before = self._get(tenant)
+            after = change(before)
+            if after is before or self._put(after.model_copy(update={"version": before.version + 1}), before):
+                if tenant is None:
+                    self._report(after)
+                return after
+        raise RetryLater(f"{self.table.what}: the breaker keeps changing; try again.")
+
+    def all(self) -> tuple[Breaker, ...]:
+        """Return every breaker that was ever set or tripped, everyone's first."""
+        return tuple(map(breaker_of, self.table.all(Query(equals("account", ACCOUNT)))))
+
+    def _get(self, tenant: str | None) -> Breaker:
+        found = self.table.get(key_of(tenant))
+        return Breaker(tenant=tenant) if found is None else breaker_of(found)
+
+    def _put(self, breaker: Breaker, before: Breaker) -> bool:
+        not_there_before = absent("account")
+        as_it_was_read = equals("version", before.version)
+        put = Put(item_of(breaker), as_it_was_read if before.version else not_there_before)
+        return self.table.write(put).written
+
+    def _report(self, breaker: Breaker) -> None:
+        """Report everyone's mode: 0 normal … 3 stopped. A tenant is no dimension: there is no bound to them."""
+        force = in_force([breaker], self.runtime.clock())
+        fields = {"mode": force.mode.value, "state": force.state, "by": force.by or ""}
+        self.runtime.emit(metric_line({"BreakerMode": force.mode.level}, fields=fields))
 
 
 class NewMode(Wire):
@@ -76,7 +131,7 @@ def report(breakers: Iterable[Breaker], tenant: str | None, now: datetime) -> Br
 
 
 def report_for_tenant(breakers: Iterable[Breaker], now: datetime) -> BreakerReport:
-    """Return what a tenant sees: its mode, and not who set it, why, and for whom else."""
+    """Return what a tenant sees: its mode, but not who set it, why, and for whom else."""
     force = in_force(breakers, now)
     return BreakerReport(mode=force.mode, state=force.state, since=_iso(force.since), until=_iso(force.until))
 
