@@ -20,9 +20,9 @@ from localcloud.converse.source import CallableModel, Reply, said, turns_taken
 from tests.workflow.playbook.tools.counter import value_of
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
-PLANNER, EXECUTOR, INTAKE = "PlannerFunction", "ExecutorFunction", "IntakeFunction"
+PLANNER, EXECUTOR, INTAKE = "AgentFunction", "ExecutorFunction", "StartFunction"
 ANSWERS = {"AnswerEscalationFunction", "PeopleApiFunction"}
-STARTS = {INTAKE, "ApiFunction", "QueueFunction"}
+STARTS = {INTAKE, "ApiFunction", "ConsumeFunction"}
 #: moto does not know the one that boto3 chooses, with an account in it.
 ENDPOINTS = {"dynamodbstreams": "https://streams.dynamodb.eu-west-1.amazonaws.com"}
 DENIED = ("AccessDenied", "AccessDeniedException")

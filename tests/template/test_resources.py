@@ -32,7 +32,7 @@ def test_a_function_runs_on_the_agreed_machine(deployed: Template, name: str) ->
 
     assert (function["Runtime"], function["Architectures"]) == ("python3.13", ["arm64"])
     assert function["TracingConfig"] == {"Mode": "Active"}
-    assert function["Timeout"] == {"PlannerFunction": 120, "ExecutorFunction": 60}.get(name, 30)
+    assert function["Timeout"] == {"AgentFunction": 120, "ExecutorFunction": 60}.get(name, 30)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
