@@ -81,11 +81,11 @@ class Choice:
             reason = ExitReason.LOOP
         if reason is not None:
             return GiveUp(reason)
-        force = self.breakers.in_force(opened.request.tenant, run_id=run.run_id, passed=passed(run))
+        current = self.breakers.current_mode(opened.request.tenant, run_id=run.run_id, passed=passed(run))
         try:
-            model = permitted(force, self.playbook.agent, self.model_id, self.prices.at(now))
+            model = permitted(current, self.playbook.agent, self.model_id, self.prices.at(now))
             if isinstance(model, ExitReason):
-                return GiveUp(model, breaker=held(force, now))
+                return GiveUp(model, breaker=held(current, now))
             return self._afford(run, turn, attempts, model, passed_over, found)
         except ModelRefused as refused:
             return GiveUp(ExitReason.MODEL_REFUSED, note=str(refused))

@@ -10,21 +10,21 @@ from ballast.contracts import ExitReason, HandOver, Planner
 from ballast.errors import ModelRefused
 from ballast.log.events import BreakerHeld, EscalationAnswered, LeaseExtended, PlanDecided, RunOpened
 from ballast.money import PriceTable
-from ballast.money.breaker import Force, Mode
+from ballast.money.breaker import CurrentMode, Mode
 from ballast.playbook.agent import AgentConfig
 from ballast.run import Run
 
 
-def permitted(force: Force, agent: AgentConfig, model_id: str, prices: PriceTable) -> str | ExitReason:
+def permitted(current: CurrentMode, agent: AgentConfig, model_id: str, prices: PriceTable) -> str | ExitReason:
     """Return the model that may be asked, ``model_id`` or the playbook's cheaper one, or the reason to hand over.
 
     A cheaper one that is not cheaper by ``prices`` is none: ``model_id`` may be another than the playbook's.
     """
-    if force.mode is Mode.STOPPED:
+    if current.mode is Mode.STOPPED:
         return ExitReason.BREAKER_STOPPED
-    if force.mode is Mode.FALLBACK_ONLY:
+    if current.mode is Mode.FALLBACK_ONLY:
         return ExitReason.BREAKER_OPEN
-    if force.mode is Mode.CHEAPER and agent.cheaper_model is not None:
+    if current.mode is Mode.CHEAPER and agent.cheaper_model is not None:
         try:
             saves = prices.is_cheaper(agent.cheaper_model, model_id, agent.service_tier)
         except ModelRefused:
@@ -38,11 +38,11 @@ def asks_a_person(reason: ExitReason, agent: AgentConfig) -> bool:
     return reason is ExitReason.BREAKER_STOPPED or (reason is ExitReason.COST_LIMIT and agent.out_of_budget == "ask")
 
 
-def held(force: Force, now: datetime) -> BreakerHeld:
+def held(current: CurrentMode, now: datetime) -> BreakerHeld:
     """Return what is recorded with a hand-over: what held, and the time up to which a person's grant passes it."""
     # Whoever tripped it may have a clock that is ahead of this one.
-    seen = max(now, force.since or now)
-    return BreakerHeld(mode=force.mode.value, by=force.by, reason=force.reason, at=seen.isoformat())
+    seen = max(now, current.since or now)
+    return BreakerHeld(mode=current.mode.value, by=current.by, reason=current.reason, at=seen.isoformat())
 
 
 def passed(run: Run) -> datetime | None:

@@ -25,7 +25,7 @@ from ballast.errors import InvalidInput, RetryLater
 from ballast.log.run_log import LogSettings, RunLog
 from ballast.money.moves import OWN, Ceilings, Move, of_customer
 from ballast.money.windows import ACCOUNT, LIMITS, RUNNING, WindowLimits, day_of, hour_of, of_tenant
-from ballast.moves import CeilingsSet, MovesBook, MovesSettings
+from ballast.moves import CeilingsSet, MovesSettings, MovesTable
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import Runtime, lambda_runtime
 from ballast.table import Item, Table, Update
@@ -219,7 +219,7 @@ class MoveCeilings:
         move = Move.at(
             self.runtime.clock(), run_id="-", turn=0, index=0, tenant=tenant or "-", customer=account, micro=0
         )
-        counted = self.runtime.get(MovesBook.of).moved(move)
+        counted = self.runtime.get(MovesTable.of).moved(move)
         # Of the customer, the tenant, or all: the first two of the places that are about it.
         first = 1 if account or tenant else 3
         claims = move.claims(ceilings)[first : first + 2]
@@ -227,9 +227,9 @@ class MoveCeilings:
 
     def settle(self, move: DoubtfulMove) -> None:
         """Settle the reservation of a call whose effect is unknown, as a person found it. Raises ``InvalidInput``."""
-        book, run = self.runtime.get(MovesBook.of), self.log.read(move.run_id)
+        moves, run = self.runtime.get(MovesTable.of), self.log.read(move.run_id)
         where = f"move: {move.run_id} turn {move.turn} call {move.index}"
-        held = book.find(move.run_id, move.turn, move.index)
+        held = moves.find(move.run_id, move.turn, move.index)
         if held is None:
             raise InvalidInput(f"{where} has reserved nothing. `ballast trace` shows the calls of a run.")
         state = run.call(move.turn, move.index)
@@ -237,7 +237,7 @@ class MoveCeilings:
         doubtful = run.has_ended or (state is not None and state.status == "unknown")
         if held.status != "begun" or not doubtful:
             raise InvalidInput(f"{where} is {held.status} and in no doubt; only an unknown effect is settled by hand.")
-        if not book.settle(held, "kept" if move.happened else "returned"):
+        if not moves.settle(held, "kept" if move.happened else "returned"):
             raise RetryLater(f"{where} was just settled; look again.")
 
 

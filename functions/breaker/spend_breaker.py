@@ -14,7 +14,7 @@ from ballast.budget_items import BudgetsTableSettings
 from ballast.contracts.wire import Name, Wire
 from ballast.errors import RetryLater
 from ballast.metrics import metric_line
-from ballast.money.breaker import Breaker, Force, Mode, in_force, set_by_hand
+from ballast.money.breaker import Breaker, CurrentMode, Mode, current_mode, set_by_hand
 from ballast.runtime import Runtime
 from ballast.table import Put, Query, Table, absent, equals
 
@@ -67,9 +67,9 @@ class SpendBreaker:
 
     def _report(self, breaker: Breaker) -> None:
         """Report everyone's mode: 0 normal … 3 stopped. A tenant is no dimension: there is no bound to them."""
-        force = in_force([breaker], self.runtime.clock())
-        fields = {"mode": force.mode.value, "state": force.state, "by": force.by or ""}
-        self.runtime.emit(metric_line({"BreakerMode": force.mode.level}, fields=fields))
+        current = current_mode([breaker], self.runtime.clock())
+        fields = {"mode": current.mode.value, "state": current.state, "by": current.by or ""}
+        self.runtime.emit(metric_line({"BreakerMode": current.mode.level}, fields=fields))
 
 
 class NewMode(Wire):
@@ -125,26 +125,26 @@ def report(breakers: Iterable[Breaker], tenant: str | None, now: datetime) -> Br
     """Return what an operator sees, who asks for everyone's mode or for one tenant's."""
     held = tuple(breakers)
     ours = [breaker for breaker in held if breaker.tenant in (None, tenant)]
-    each = [in_force([breaker], now) for breaker in held if breaker.tenant is not None]
-    own = tuple(BreakerState(**_fields(force)) for force in each if force.since is not None)
-    return BreakerReport(**_fields(in_force(ours, now)), tenants=own)
+    each = [current_mode([breaker], now) for breaker in held if breaker.tenant is not None]
+    own = tuple(BreakerState(**_fields(current)) for current in each if current.since is not None)
+    return BreakerReport(**_fields(current_mode(ours, now)), tenants=own)
 
 
 def report_for_tenant(breakers: Iterable[Breaker], now: datetime) -> BreakerReport:
     """Return what a tenant sees: its mode, but not who set it, why, and for whom else."""
-    force = in_force(breakers, now)
-    return BreakerReport(mode=force.mode, state=force.state, since=_iso(force.since), until=_iso(force.until))
+    current = current_mode(breakers, now)
+    return BreakerReport(mode=current.mode, state=current.state, since=_iso(current.since), until=_iso(current.until))
 
 
-def _fields(force: Force) -> dict[str, Any]:
+def _fields(current: CurrentMode) -> dict[str, Any]:
     return {
-        "mode": force.mode,
-        "state": force.state,
-        "tenant": force.tenant,
-        "since": _iso(force.since),
-        "by": force.by,
-        "reason": force.reason,
-        "until": _iso(force.until),
+        "mode": current.mode,
+        "state": current.state,
+        "tenant": current.tenant,
+        "since": _iso(current.since),
+        "by": current.by,
+        "reason": current.reason,
+        "until": _iso(current.until),
     }
 
 

@@ -4,12 +4,12 @@ The lease comes first, so that no run is open without one::
 
     check ── lease (one transaction) ── 0000.run.opened ── the workflow goes on
           │                          │
-          │                          └ dies here: the money is taken and no run is open. The retried task finds
+          │                          └ dies here: the money is leased and no run is open. The retried task finds
           │                            its own lease and opens the run. Without a retry the sweeper settles the
           │                            lease once the execution is gone and the grace is over: nothing was spent.
           └ dies here, or in the transaction: all of it happened or nothing did, and the retry does or finds it
 
-The time of the run, which the opening records::
+The opening records until when the run is to be answered, and until when its agent may try::
 
     opened ───────── the agent ─────────▶ agent_until ── the fallback ──▶ deadline
                                            the playbook's reserve, half of the time at most
@@ -84,13 +84,13 @@ class AdmitSettings(LogSettings, SealSettings, LeaseTableSettings, WindowSetting
 
 
 class Admit(Wire):
-    """What the workflow sends beside the request.
+    """The workflow's part of the event, beside the request.
 
-    when_full   how the request came: one by message waits
-    entered_at  when the workflow first asked
-    execution   the name of the execution that asks; None of one that an older workflow started
-    requested_by  who sent it, where the front door knows
-    answer_within_s  for how long the caller waits for the answer
+    when_full        what to do without room, unless the request says: requests by message wait
+    entered_at       when the workflow first asked
+    execution        name of the execution that asks; None where an older workflow started it
+    requested_by     who sent the request, where the front door knows
+    answer_within_s  seconds for which the caller waits for the answer
     """
 
     when_full: WhenFull = "refuse"
@@ -143,7 +143,7 @@ class Admission:
         ``AtCapacity``.
         """
         if how.execution not in (None, request.run_id):
-            # Not on the record: what is recorded under the run's id belongs to the execution of that name.
+            # Not recorded: the log under the run's id belongs to the execution of that name.
             raise ExecutionMisnamed(
                 f"The execution's name must be the run's id, {request.run_id}: it is stopped, swept and settled by it. "
                 "Start runs through StartFunction, the API or the queue; they name it so."
@@ -161,13 +161,13 @@ class Admission:
             if not lease.held:
                 raise NotAdmitted(f"{request.run_id} was refused or has ended before. Send a new request_id.")
         except RequestConflict:
-            raise  # there is nothing to record: the run is the other request's
+            raise  # nothing is recorded: the run is the other request's
         except (NotAdmitted, InvalidInput) as refusal:
             self._refuse(request, refusal)
             if isinstance(refusal, NotAdmitted):
                 raise
             raise NotAdmitted(str(refusal)) from None
-        # Another playbook may have been deployed since an earlier attempt: what was leased is the ceiling.
+        # Another playbook may have been deployed since an earlier attempt: the lease is the ceiling.
         ceiling = min(limits.cost_microusd, lease.parts[0].microusd)
         return self._open(request, limits.model_copy(update={"cost_microusd": ceiling}), how, lease)
 
@@ -201,8 +201,8 @@ class Admission:
         return self._as_before(request, Run([self.log.append(request.run_id, opened, index=by_tenant(request.tenant))]))
 
     def _as_before(self, request: RunRequest, begun: Run) -> Coordinates:
-        """Return what was admitted, or raise how it was refused: what is on the record is not decided anew."""
-        # By what was recorded of it: the request itself may be there with its sensitive values masked.
+        """Return the recorded run's coordinates, or raise its recorded refusal: neither is decided again."""
+        # Compare by the recorded digest: the recorded request may have its sensitive values masked.
         opened, refused, known = begun.fact(RunOpened), begun.fact(RunRefused), begun.request.digest
         recorded = (opened.request_sha256 if opened else None) or (refused.request_sha256 if refused else None)
         if (recorded or known) != request.digest:
@@ -210,7 +210,7 @@ class Admission:
         if refused is not None:
             self._tell(request)
             raise _recorded(refused)
-        assert opened is not None  # its request was read
+        assert opened is not None  # the log has a request, and no refusal
         return {
             "run_id": request.run_id,
             "agent_until_ms": opened.agent_until_ms,
@@ -222,7 +222,7 @@ class Admission:
         }
 
     def _check_affordable(self, request: RunRequest, limits: Limits, mode: Mode) -> None:
-        """Raise ``NotAdmitted`` where all that the request's own limits let it do is to wake a person."""
+        """Raise ``NotAdmitted`` where the request's own limits allow no attempt and would only wake a person."""
         agent = self.playbook.agent
         if request.limits is None or request.intent in self.playbook.fallbacks:
             return  # a script asks no model
@@ -230,13 +230,13 @@ class Admission:
         try:
             price = self.prices.at(self.runtime.clock()).worst(model, agent.service_tier)
         except ModelRefused:
-            return  # what is wrong is the model's name: the run says so
+            return  # the model's name is wrong: the run says so
         if why := why_no_attempt(self.playbook, request, limits, price):
             raise NotAdmitted(why)
 
     def _check_breaker(self, request: RunRequest) -> Mode:
         """Return the spend breaker's mode. Raises ``BreakerStopped`` where no run may start."""
-        mode = self.breakers.in_force(request.tenant, run_id=request.run_id).mode
+        mode = self.breakers.current_mode(request.tenant, run_id=request.run_id).mode
         if mode is Mode.STOPPED:
             raise BreakerStopped(
                 "The spend breaker has stopped new runs; nothing was started and nothing was spent. "
@@ -245,7 +245,7 @@ class Admission:
         return mode
 
     def _refuse(self, request: RunRequest, refusal: NotAdmitted | InvalidInput) -> None:
-        """Record the refusal and tell of it."""
+        """Record the refusal, and announce it."""
         if isinstance(refusal, WindowFull):
             self.runtime.emit(metric_line({"WindowsFull": 1}, fields={"tenant": request.tenant}))
         opens_at = refusal.opens_at if isinstance(refusal, NotAdmitted) else None
@@ -278,7 +278,7 @@ class Admission:
                 f"Leave it out, or use one of: {', '.join(agent.intents)}."
             )
         limits = agent.limits_for(request.intent).tightened(request.limits, by="request")
-        # Of a short time half is the fallback's at most; what a person's answer renews is divided the same way.
+        # At most half of a short time is the fallback's; the time that a person's answer adds is divided the same way.
         reserve_s = min(limits.fallback_reserve_s, limits.deadline_s // 2)
         return limits.model_copy(update={"fallback_reserve_s": reserve_s})
 
@@ -291,7 +291,7 @@ def _conflict(request: RunRequest) -> RequestConflict:
 
 
 def _recorded(refused: RunRefused) -> NotAdmitted:
-    """Return the refusal that the log has."""
+    """Return the log's refusal as an error."""
     error = getattr(errors, refused.reason, NotAdmitted)
     kind = error if isinstance(error, type) and issubclass(error, NotAdmitted) else NotAdmitted
     return kind(refused.message, opens_at=refused.opens_at)
@@ -316,9 +316,10 @@ def deadline(
 ) -> Deadline:
     """Return the deadlines of a run that is opened ``now``.
 
-    ``answer_within_s`` is for how long the caller waits from when it ``came``, None where nobody does. A request
-    with a deadline of its own has that one; one without a fallback is not cut short, since nothing could answer
-    in time but the agent.
+    ``answer_within_s``: how long the caller waits from when the request ``came``; None where nobody waits. A caller who
+    waits gets an answer of the agent or of the fallback in that time. That shortens the run only where its intent has a
+    fallback (else only the agent could answer) and its request has no deadline of its own, and it changes no limit: a
+    person's answer renews the time by the limits.
     """
     now_ms = _ms(now)
     ends_ms = now_ms + limits.deadline_s * 1000

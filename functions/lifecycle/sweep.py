@@ -1,14 +1,14 @@
 """Lambda, on a schedule: settle the leases of runs whose execution is gone.
 
-The usual ways to settle are the workflow's last state and the event of an execution that was cut. Either can be
+A run is usually settled by the workflow's last state, or by the event of an execution that was cut. Either can be
 lost: a deployment that broke Settle, a dead letter that nobody looks at, an admission that died between its lease and
-its log. A lease that is held is in a sparse index under the time when it wants to be looked at::
+its log. A sparse index has each held lease under the time when the sweeper looks at it::
 
-    taken ── grace ── looked at ── still running ── looked at again in an hour ── …
-                          │
-                          └ gone ── settled at worst case by its log, with its ending on the record
+    leased ── grace ── looked at ── still running ── looked at again in an hour ── …
+                           │
+                           └ gone ── settled at worst case by its log, with its ending on record
 
-What was not looked at in one invocation is at the head of the index in the next.
+Leases that one invocation does not reach are at the head of the index for the next.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from ballast.runtime import Runtime, lambda_runtime
 from functions.lifecycle.budgets_table import SHARDS, BudgetsTable, Due
 from functions.lifecycle.settle import Settlement, SettleSettings
 
-#: So many leases of each shard are looked at in one invocation, at most.
+#: Leases of each shard that one invocation looks at, at most.
 PER_SHARD = 50
-#: A run that goes on, or cannot be settled, is looked at again after this time.
+#: A run that still runs, or cannot be settled, is looked at again after this time.
 AGAIN_AFTER = timedelta(hours=1)
-#: No lease is begun with so little time left.
+#: With less time left than this, no further lease is looked at.
 _RESERVE_MS = 5_000
 
 Gone = Literal["failed", "aborted", "timed_out"]
-#: A run whose execution succeeded and that has no ending, or of which nothing is known any more, has failed.
+#: A run without an ending whose execution succeeded, or is not known any more, has failed.
 _GONE: dict[str, Gone] = {"ABORTED": "aborted", "TIMED_OUT": "timed_out"}
 
 
@@ -45,12 +45,12 @@ class SweepSettings(SettleSettings):
 
 
 class SweepIncomplete(BallastError):
-    """Some leases could not be settled; each has a line of its own in the function's log."""
+    """Some leases could not be settled; the function's log has a line for each."""
 
 
 @dataclass(frozen=True)
 class Sweeper:
-    """Looks after leases that were left behind."""
+    """Settles the leases of runs whose execution is gone."""
 
     settlement: Settlement
     budgets: BudgetsTable
@@ -69,9 +69,9 @@ class Sweeper:
         )
 
     def sweep(self, left_ms: Callable[[], int]) -> dict[str, int]:
-        """Look at what is due, as long as ``left_ms`` says that there is time. Return counts.
+        """Look at the leases that are due, as long as ``left_ms`` says that there is time. Return counts.
 
-        Raises ``SweepIncomplete`` at the end where leases could not be settled; the others are.
+        Raises ``SweepIncomplete`` at the end where some could not be settled; the others are settled.
         """
         now = self.runtime.clock()
         counts = {"settled": 0, "running": 0, "failed": 0, "left": 0}
@@ -86,7 +86,7 @@ class Sweeper:
         return counts
 
     def _look(self, due: Due) -> Literal["settled", "running", "failed"]:
-        # First, so that one that cannot be settled does not hold up the others for ever.
+        # Postponed first, so that a lease that cannot be settled does not hold up the others for ever.
         self.budgets.postpone(due.run_id, self.runtime.clock() + AGAIN_AFTER)
         try:
             gone = self._gone(due.run_id)
@@ -101,7 +101,7 @@ class Sweeper:
         return "settled"
 
     def _gone(self, run_id: str) -> Gone | None:
-        """Return how the run's execution ended; None while it goes on."""
+        """Return how the run's execution ended; None while it runs."""
         arn = f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{run_id}"
         with consequences(f"State machine {self.state_machine_arn} (STATE_MACHINE_ARN)"):
             try:
@@ -113,5 +113,5 @@ class Sweeper:
 
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, int]:  # noqa: ARG001
-    """Sweep once; ``event`` is the schedule's, and says nothing."""
+    """Sweep once; ``event`` is the schedule's and is not read."""
     return (runtime or lambda_runtime()).get(Sweeper.of).sweep(context.get_remaining_time_in_millis)

@@ -45,9 +45,9 @@ def test_with_everything_in_place_these_cases_break_no_rule(world: World, before
 
 
 def test_without_settling_what_moved_the_windows_say_something_else(world: World, before: Shop) -> None:
-    from ballast.moves import MovesBook
+    from ballast.moves import MovesTable
 
-    with replaced(MovesBook, "settle", lambda *_: True):
+    with replaced(MovesTable, "settle", lambda *_: True):
         found = wrongs(world, before, [_gives_up()])
 
     assert any(wrong.startswith("moves_conserved: ") for wrong in found), found

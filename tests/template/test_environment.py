@@ -38,7 +38,7 @@ READ_BY_THE_LAYER: dict[str, type[Settings]] = {
     "Signatures": SignatureSettings,
     "Front": CallerSettings,
     "BudgetsTableSettings": BudgetsTableSettings,
-    "MovesBook": MovesSettings,
+    "MovesTable": MovesSettings,
     "CeilingsSet": BudgetsTableSettings,
 }
 

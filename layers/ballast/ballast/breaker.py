@@ -1,10 +1,10 @@
-"""The spend breaker as functions read it: one request, eventually consistent, for everyone's and the tenant's.
+"""Read the spend breaker, everyone's and the tenant's, in one eventually consistent request.
 
-Items of the budgets table: account ``breaker``, window ``all`` or ``tenant#NAME``, with the breaker as
-JSON (``ballast.money.breaker``). Only ``functions/breaker`` writes them.
+Items of the budgets table: account ``breaker``, window ``all`` or ``tenant#NAME``, with the breaker as JSON
+(``ballast.money.breaker``). Only ``functions/breaker`` writes them.
 
-Eventually consistent, since it is read before each model attempt and a trip takes effect within a
-second either way. A breaker that cannot be read is no breaker that is closed: the reader raises.
+The read is eventually consistent, since it precedes each model attempt and a trip takes effect within a second either
+way. A breaker that cannot be read does not count as closed: the reader raises.
 Imports ``ballast.budget_items`` and what is below it.
 """
 
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from ballast.budget_items import BudgetsTableSettings
 from ballast.contracts.wire import complaints
 from ballast.errors import SettingInvalid
-from ballast.money.breaker import Breaker, Force, in_force
+from ballast.money.breaker import Breaker, CurrentMode, current_mode
 from ballast.runtime import Runtime
 from ballast.table import Item, Table
 
@@ -34,7 +34,7 @@ class BreakerSettings(BudgetsTableSettings):
 
 @dataclass(frozen=True)
 class Breakers:
-    """Reads the breaker."""
+    """Reads breakers."""
 
     table: Table
     runtime: Runtime
@@ -48,9 +48,9 @@ class Breakers:
         keys = [key_of(None)] + ([key_of(tenant)] if tenant is not None else [])
         return tuple(map(breaker_of, self.table.batch_get(keys, consistent=False)))
 
-    def in_force(self, tenant: str, *, run_id: str, passed: datetime | None = None) -> Force:
-        """Return what holds now for a run of the tenant; ``passed`` as ``ballast.money.breaker.in_force`` has it."""
-        return in_force(self.read(tenant), self.runtime.clock(), run_id=run_id, passed=passed)
+    def current_mode(self, tenant: str, *, run_id: str, passed: datetime | None = None) -> CurrentMode:
+        """Return the mode that holds now for a run of the tenant; ``passed`` as for ``money.breaker.current_mode``."""
+        return current_mode(self.read(tenant), self.runtime.clock(), run_id=run_id, passed=passed)
 
 
 def key_of(tenant: str | None) -> Item:
@@ -64,7 +64,7 @@ def item_of(breaker: Breaker) -> Item:
 
 
 def breaker_of(item: Item) -> Breaker:
-    """Return the breaker in an item. Raises ``SettingInvalid`` where somebody else wrote it."""
+    """Return the breaker in an item. Raises ``SettingInvalid`` where the item is not as Ballast writes it."""
     try:
         return Breaker.model_validate_json(item["breaker"])
     except (KeyError, ValidationError) as problem:

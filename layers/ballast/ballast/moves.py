@@ -1,17 +1,17 @@
-"""The ceiling on the business's own money: reservations and windows in their table, each change one transaction.
+"""Reads and conditional writes of the table of moves: reservations of the business's own money, and their windows.
 
-::
+Each change is one transaction::
 
     reserve   Put call (if there is none, or it was returned) · Update the run's total and up to 6 windows (if it fits)
-    begin     Update call: held ─▶ begun, just before the tool runs; from here on only its outcome moves it
-    settle    ok ─▶ kept │ surely nothing done ─▶ returned, its windows with it │ unknown ─▶ it stays begun
-    undo      kept ─▶ undone, its windows with it, where the tool said undo_gives_back
+    begin     Update call: held ─▶ begun, just before the tool runs; from then on only its outcome changes it
+    settle    ok ─▶ kept │ certainly nothing done ─▶ returned, its windows too │ unknown ─▶ it stays begun
+    undo      kept ─▶ undone, its windows too, where the tool said undo_gives_back
 
-All or nothing, so a call's item says whether its windows count it. An attempt that dies leaves what it reserved; the
-next attempt finds it, and the end of the run returns what was never begun. ``close`` bars reservations
-after that. What operators set is in the budgets table, which the executor can only read: it cannot raise a ceiling.
+A transaction is all or nothing, so a call's item says whether its windows count it. An attempt that dies leaves its
+reservation; the next attempt finds it, and the end of the run returns what was never begun and bars further ones. The
+ceilings that operators set are in the budgets table, which the executor can only read: it cannot raise one.
 
-Imports ``ballast.money``, ``ballast.table``, ``ballast.runtime`` and what is below them.
+Imports ``ballast.budget_items`` and what is below it.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _ATTEMPTS = 4
 
 
 class MovesSettings(Settings):
-    """What a function needs that keeps what is moved.
+    """The table of moves.
 
     moves_table     reservations and windows
-    retention_days  what is settled is forgotten after so many days; 0 keeps it for ever
+    retention_days  days until TTL removes what is settled; 0 keeps it for ever
     """
 
     moves_table: Annotated[str, Field(min_length=1)]
@@ -54,7 +54,7 @@ class CeilingsSettings(BudgetsTableSettings):
 
 @dataclass(frozen=True)
 class Reservation:
-    """One call's item: its move, how it stands, and which attempt holds it."""
+    """One call's reservation: its move, its status, and the attempt that holds it."""
 
     move: Move
     status: Status
@@ -69,7 +69,7 @@ class NoRoom:
 
 
 class CeilingsSet:
-    """Reads what operators set, over the playbook's own ceilings."""
+    """Reads the ceilings that operators set, which replace the playbook's own."""
 
     def __init__(self, runtime: Runtime) -> None:
         self.table = CeilingsSettings.of(runtime).table(runtime)
@@ -79,7 +79,7 @@ class CeilingsSet:
         return own.as_set(*self.items(tenant, customer))
 
     def items(self, tenant: str, customer: str | None) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
-        """Return what is set for all, for the tenant and for the customer's account, by attribute."""
+        """Return the ceilings set for all, for the tenant and for the customer's account, by attribute."""
         accounts = [ACCOUNT, of_tenant(tenant), *([customer] if customer else [])]
         keys = [key_of(account, LIMITS) for account in accounts]
         found = {item["account"]: item for item in self.table.batch_get(keys)}
@@ -91,26 +91,25 @@ class CeilingsSet:
 
 
 @dataclass(frozen=True)
-class MovesBook:
-    """Reservations and windows, as a function with the right to keep them sees them."""
+class MovesTable:
+    """Reservations and windows, with the rights of one function."""
 
     table: Table
     retention_days: int
     runtime: Runtime
 
     @classmethod
-    def of(cls, runtime: Runtime) -> MovesBook:
-        """Put it together; once per runtime."""
+    def of(cls, runtime: Runtime) -> MovesTable:
         settings = MovesSettings.of(runtime)
         return cls(Table.of(runtime, settings.moves_table, "MOVES_TABLE"), settings.retention_days, runtime)
 
     # One call's reservation
 
     def reserve(self, move: Move, by: str, ceilings: Ceilings) -> Reservation | NoRoom:
-        """Take what ``move`` takes, for the attempt ``by``; return it, or the call's earlier one that stands.
+        """Reserve ``move`` for the attempt ``by``; return the reservation, or the call's earlier one that stands.
 
-        The same effect takes nothing twice: a reservation of an attempt that died is taken over, or returned and
-        taken anew where amount or windows are others by now. Raises ``RunEnded`` and ``RetryLater``.
+        An effect reserves once: the reservation of an attempt that died is taken over, or returned and made anew where
+        amount or windows have changed. Raises ``RunEnded`` and ``RetryLater``.
         """
         claims = move.claims(ceilings)
         for _ in range(_ATTEMPTS):
@@ -133,7 +132,7 @@ class MovesBook:
         raise RetryLater(f"{self.table.what}: the reservation of {_named(move)} keeps changing; try again.")
 
     def begin(self, held: Reservation) -> Reservation:
-        """Mark that the tool is about to run. Raises ``RetryLater`` where another attempt has the reservation now."""
+        """Mark that the tool is about to run. Raises ``RetryLater`` where another attempt holds the reservation."""
         begun_before = equals("status", "begun")
         it_is_mine = equals("status", "held") & equals("held_by", held.by)
         if not self._changed(held.move, {"status": "begun"}, begun_before | it_is_mine):
@@ -141,24 +140,24 @@ class MovesBook:
         return replace(held, status="begun")
 
     def release(self, held: Reservation) -> None:
-        """Return what was not begun, if this attempt still holds it."""
+        """Return a reservation that was not begun, if this attempt still holds it."""
         if held.status == "held":
             self.settle(held, "returned")
 
     def settle(self, before: Reservation, to: Status) -> bool:
-        """Change the reservation from what it was to ``to``, once; say whether it was as it was.
+        """Change the reservation from its status ``before`` to ``to``, once; say whether it still had that status.
 
-        Its windows give it back where they count it no longer. Raises ``RetryLater``.
+        Where ``to`` does not count, the windows get the amount back. Raises ``RetryLater``.
         """
         if before.status == to:
             return True
         as_it_was = equals("status", before.status)
         if before.status == "held":
             as_it_was &= equals("held_by", before.by)
-        change: Item = {"status": to} | self._forgotten()
+        change: Item = {"status": to} | self._expires()
         if to in COUNTED:
             return self._changed(before.move, change, as_it_was)
-        it_is_there = present("account")  # TTL may have removed it; made anew it would be below nothing
+        it_is_there = present("account")  # TTL may have removed it; made anew it would be negative
         less: Item = {"moved": -before.move.micro}
         freed = [Update(key_of(*place), add=less, only_if=it_is_there) for place in before.move.places]
         return self.table.transact_with(Update(key_of(*_place(before.move)), set=change, only_if=as_it_was), freed)
@@ -181,7 +180,7 @@ class MovesBook:
     def end(self, run_id: str) -> None:
         """Bar further reservations of a run that has ended, and return those that were never begun.
 
-        What was begun stays as the executor left it: the log could say anything. Raises ``RetryLater``.
+        Those that were begun stay as the executor left them: the log may be forged. Raises ``RetryLater``.
         """
         self._close(run_id)
         for held in self._of_run(run_id):
@@ -196,7 +195,7 @@ class MovesBook:
         return list(map(_reservation, self.table.all(Query(its_calls, consistent=True))))
 
     def _close(self, run_id: str) -> None:
-        closed: Item = {"closed_at": self.runtime.clock().isoformat(timespec="seconds")} | self._forgotten()
+        closed: Item = {"closed_at": self.runtime.clock().isoformat(timespec="seconds")} | self._expires()
         self.table.write(Update(key_of(of_run(run_id), TOTAL), set=closed))
 
     def _closed(self, run_id: str) -> bool:
@@ -205,7 +204,7 @@ class MovesBook:
     # Writes
 
     def _taken_over(self, before: Reservation, move: Move, by: str) -> Reservation | None:
-        """Return the reservation that stands, held by this attempt where it was not begun; None: look again."""
+        """Return the standing reservation, held by this attempt unless it was begun; None: read it again."""
         if before.status != "held" or before.by == by:
             return before
         if before.move != move:
@@ -237,12 +236,12 @@ class MovesBook:
             the_run_goes_on = absent("closed_at")
             condition &= the_run_goes_on
         key = key_of(claim.account, claim.window)
-        return Update(key, set=self._forgotten(), add={"moved": claim.amount}, only_if=condition)
+        return Update(key, set=self._expires(), add={"moved": claim.amount}, only_if=condition)
 
     def _changed(self, move: Move, change: Item, only_if: Condition) -> bool:
         return self.table.write(Update(key_of(*_place(move)), set=change, only_if=only_if)).written
 
-    def _forgotten(self) -> Item:
+    def _expires(self) -> Item:
         """Return when TTL removes an item that is written now, as an attribute of it; nothing where never."""
         if not self.retention_days:
             return {}

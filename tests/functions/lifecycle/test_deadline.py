@@ -1,4 +1,4 @@
-"""Until when a run is to be answered, by whom, and what a caller in a hurry changes about it."""
+"""A run has a deadline and a time for its agent; a caller who waits may shorten both."""
 
 from datetime import timedelta
 from typing import Any

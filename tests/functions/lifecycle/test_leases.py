@@ -1,4 +1,4 @@
-"""A run's ceiling is taken from the windows when it is admitted, and what it did not spend goes back when it ends."""
+"""A run's ceiling is leased from the windows when it is admitted; the rest is returned when it ends."""
 
 import json
 from itertools import count
@@ -28,7 +28,7 @@ def names_of_its_own() -> None:
     _NAMES["test"] = next(_TEST)
 
 
-def lend(stack: Stack, **limits: str) -> None:
+def set_limits(stack: Stack, **limits: str) -> None:
     """Give the tenants and the account these limits, e.g. ``tenant_hour_usd="0.001"``."""
     for function in ("admit", "extend"):
         stack.environs[function] |= {name.upper(): value for name, value in limits.items()}
@@ -66,7 +66,7 @@ def settle(stack: Stack, run_id: str, ending: str = "answer") -> Any:
 
 
 def item(account: str, window: str) -> dict[str, Any]:
-    """Return an item of the books as plain values."""
+    """Return an item of the budgets table as plain values."""
     key = {"account": {"S": account}, "window": {"S": window}}
     found = client("dynamodb").get_item(TableName="budgets", Key=key).get("Item", {})
     return {name: next(iter(value.values())) for name, value in found.items()}
@@ -158,7 +158,7 @@ def test_every_ending_gives_back_once(stack: Stack, ending: str) -> None:
 def test_a_full_window_refuses_and_says_when_it_opens(
     stack: Stack, limits: dict[str, str], opens_at: str, says_what: str
 ) -> None:
-    lend(stack, **limits)
+    set_limits(stack, **limits)
     admit(stack, "first", 600)
     admit(stack, "second", 400)
 
@@ -173,7 +173,7 @@ def test_a_full_window_refuses_and_says_when_it_opens(
 
 @pytest.mark.parametrize(("ceiling", "fits"), [(399, True), (400, True), (401, False)])
 def test_a_window_is_filled_to_the_last_micro_dollar_and_not_beyond(stack: Stack, ceiling: int, fits: bool) -> None:
-    lend(stack, tenant_hour_usd="0.001")
+    set_limits(stack, tenant_hour_usd="0.001")
     admit(stack, "before", 600)
 
     if fits:
@@ -186,7 +186,7 @@ def test_a_window_is_filled_to_the_last_micro_dollar_and_not_beyond(stack: Stack
 
 
 def test_the_next_hour_has_room_again_and_gives_nothing_to_the_last(stack: Stack) -> None:
-    lend(stack, tenant_hour_usd="0.001")
+    set_limits(stack, tenant_hour_usd="0.001")
     early = admit(stack, "early", 1_000)
     stack.clock.advance(3600)
 
@@ -197,7 +197,7 @@ def test_the_next_hour_has_room_again_and_gives_nothing_to_the_last(stack: Stack
 
 
 def test_what_could_never_fit_is_refused_and_does_not_wait(stack: Stack) -> None:
-    lend(stack, tenant_hour_usd="0.001")
+    set_limits(stack, tenant_hour_usd="0.001")
 
     with pytest.raises(WindowFull, match=r"never.*limits\.cost_microusd"):
         admit(stack, "too-large", 1_001, when_full="wait")
@@ -206,7 +206,7 @@ def test_what_could_never_fit_is_refused_and_does_not_wait(stack: Stack) -> None
 
 
 def test_another_tenant_has_room_of_its_own(stack: Stack) -> None:
-    lend(stack, tenant_hour_usd="0.001")
+    set_limits(stack, tenant_hour_usd="0.001")
     admit(stack, "acmes", 1_000)
 
     admit(stack, "zeniths", 1_000, tenant="zenith")
@@ -216,7 +216,7 @@ def test_another_tenant_has_room_of_its_own(stack: Stack) -> None:
 
 @pytest.mark.parametrize("whose", ["tenant", "account"])
 def test_runs_at_once_are_bounded_and_a_place_comes_free_when_one_ends(stack: Stack, whose: str) -> None:
-    lend(stack, **{f"{whose}_runs": "2"})
+    set_limits(stack, **{f"{whose}_runs": "2"})
     first = admit(stack, "place-1")
     admit(stack, "place-2")
     with pytest.raises(TooManyRuns, match="2 runs at once"):
@@ -245,7 +245,7 @@ def test_limits_in_the_table_go_before_the_defaults(stack: Stack) -> None:
 
 
 def test_a_request_that_waits_is_told_to_come_again_and_gets_in_when_there_is_room(stack: Stack) -> None:
-    lend(stack, tenant_hour_usd="0.001")
+    set_limits(stack, tenant_hour_usd="0.001")
     first = admit(stack, "there", 1_000)
     with pytest.raises(AtCapacity, match="hour"):
         admit(stack, "waits", 800, when_full="wait")
@@ -259,7 +259,7 @@ def test_a_request_that_waits_is_told_to_come_again_and_gets_in_when_there_is_ro
 
 @pytest.mark.parametrize(("waited_s", "error"), [(3_599, AtCapacity), (3_600, WindowFull)])
 def test_a_request_waits_no_longer_than_it_may(stack: Stack, waited_s: int, error: type[Exception]) -> None:
-    lend(stack, tenant_day_usd="0.001")
+    set_limits(stack, tenant_day_usd="0.001")
     admit(stack, "there-for-long", 1_000)
     stack.clock.advance(waited_s)
 
@@ -281,7 +281,7 @@ def test_a_request_waits_no_longer_than_it_may(stack: Stack, waited_s: int, erro
 def test_the_request_chooses_and_where_it_does_not_the_way_that_it_came(
     stack: Stack, own: str | None, by_way: str, error: type[Exception]
 ) -> None:
-    lend(stack, tenant_runs="0")
+    set_limits(stack, tenant_runs="0")
 
     with pytest.raises(error):
         admit(stack, "chooses", when_full=own, when_full_by_way=by_way)
@@ -321,7 +321,7 @@ def test_whenever_settling_dies_the_retry_gives_back_once(stack: Stack, when: st
 
 
 def test_a_refusal_that_was_decided_stands_though_there_is_room_later(stack: Stack) -> None:
-    lend(stack, tenant_runs="1")
+    set_limits(stack, tenant_runs="1")
     first = admit(stack, "has-the-place")
     seq = "0000.run.refused"
     stack.on("admit", "dynamodb", "PutItem", once(LambdaDied(), seq=seq))
@@ -425,7 +425,7 @@ def test_whenever_an_extension_dies_the_retry_leases_it_once(stack: Stack, when:
 
 
 def test_a_budget_for_which_there_is_no_room_raises_no_ceiling(stack: Stack) -> None:
-    lend(stack, tenant_hour_usd="0.0006")
+    set_limits(stack, tenant_hour_usd="0.0006")
     run_id = admit(stack, "no-room", 400)
 
     with pytest.raises(WindowFull, match="tenant's hour"):

@@ -1,4 +1,4 @@
-"""A table that is throttled leaves keys unread, in an answer that is otherwise good: nothing is made of half of it."""
+"""A throttled table may leave keys of a batch unread: then the reader raises and does not use half of the answer."""
 
 from dataclasses import replace
 from typing import Any
@@ -37,7 +37,7 @@ def table(runtime: Runtime) -> Table:
 
 def test_an_unread_breaker_is_none_that_is_closed(table: Table, runtime: Runtime) -> None:
     with pytest.raises(RetryLater, match="BUDGETS_TABLE"):
-        Breakers(table, runtime).in_force("acme", run_id="run-1")
+        Breakers(table, runtime).current_mode("acme", run_id="run-1")
 
 
 def test_unread_windows_are_none_that_are_empty(table: Table, runtime: Runtime) -> None:

@@ -1,4 +1,4 @@
-"""The sweeper settles what nobody else did, at worst case, and leaves alone what still goes on."""
+"""The sweeper settles abandoned leases at worst case, and leaves those of running executions alone."""
 
 from datetime import timedelta
 from typing import Any

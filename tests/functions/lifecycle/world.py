@@ -1,4 +1,4 @@
-"""Runs over the books: the real handlers of functions/lifecycle on tables in memory, which may die at any request.
+"""Runs over the budgets table: the real handlers of money on tables in memory; a process may die at any request.
 
 Used by the stateful test of the leases and by ``bench/leases.py``.
 """
@@ -31,7 +31,7 @@ from functions.breaker import command
 from functions.executor import execute
 from functions.lifecycle import admit, extend, settle, sweep
 from tests.functions.cloud import ENVIRONS as USUAL
-from tests.functions.cloud import LENDING, LOG, NOON
+from tests.functions.cloud import LOG, NOON, WINDOW_LIMITS
 from tests.support.attributes import Item
 from tests.support.mac_key import MacKey
 from tests.support.tables_in_memory import Tables
@@ -152,7 +152,7 @@ class World:
     """All tables, executions and processes. ``burn`` is called before and after each request of the functions."""
 
     burn: Callable[[], None]
-    lending: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)
     tables: Tables = field(default_factory=Tables)
     clock: Clock = field(default_factory=Clock)
     playbook: str = USUAL["admit"]["PLAYBOOK_DIR"]
@@ -161,9 +161,9 @@ class World:
         self.executions = Executions()
         clients = {"dynamodb": self.tables, "events": Bus(), "stepfunctions": self.executions, "kms": MacKey()}
         environs = {
-            "admit": USUAL["admit"] | LENDING | dict(self.lending) | {"PLAYBOOK_DIR": self.playbook},
-            "extend": USUAL["extend"] | LENDING | dict(self.lending),
-            "command": USUAL["command"] | LENDING | dict(self.lending) | {"PLAYBOOK_DIR": self.playbook},
+            "admit": USUAL["admit"] | WINDOW_LIMITS | dict(self.limits) | {"PLAYBOOK_DIR": self.playbook},
+            "extend": USUAL["extend"] | WINDOW_LIMITS | dict(self.limits),
+            "command": USUAL["command"] | WINDOW_LIMITS | dict(self.limits) | {"PLAYBOOK_DIR": self.playbook},
             "executor": USUAL["executor"] | {"PLAYBOOK_DIR": self.playbook},
             "settle": USUAL["settle"],
             "sweep": USUAL["sweep"],
@@ -268,7 +268,7 @@ class World:
         )
         self.log.append(run_id, answered)
 
-    # What the books say
+    # What the budgets table says
 
     def leases(self) -> dict[str, Lease]:
         """Return every lease, by run; those that were refused have no parts."""

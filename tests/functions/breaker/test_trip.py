@@ -1,4 +1,4 @@
-"""The breaker is tripped by alarms, once each, and by people; what is lost the look every minute finds."""
+"""Alarms, the burn rate and operators set the breaker; the look every minute finds lost events."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import InvalidInput, RetryLater, SettingInvalid
-from ballast.money.breaker import OPEN_FOR, Mode, in_force
+from ballast.money.breaker import OPEN_FOR, Mode, current_mode
 from functions.breaker.spend_breaker import SpendBreaker
 from tests.functions.breakers import by_hand, held
 from tests.functions.cloud import client
@@ -54,16 +54,16 @@ def alarms(stack: Stack) -> Iterator[Any]:
 
 
 def mode(stack: Stack, tenant: str | None = None) -> Mode:
-    return in_force([held(tenant)], stack.clock()).mode
+    return current_mode([held(tenant)], stack.clock()).mode
 
 
 @pytest.mark.parametrize(("name", "mode_"), [("hourly-cost", Mode.FALLBACK_ONLY), ("runaway", Mode.STOPPED)])
 def test_an_alarm_sets_the_mode_that_it_asks_for(stack: Stack, name: str, mode_: Mode) -> None:
     stack.invoke("trip", changed(name, "ALARM", "1 datapoint [12.0]\n was greater than the threshold (10.0)."))
 
-    force = in_force([held()], stack.clock())
-    assert (force.mode, force.by, force.state) == (mode_, name, "open")
-    assert force.reason == "1 datapoint [12.0] was greater than the threshold (10.0)."
+    current = current_mode([held()], stack.clock())
+    assert (current.mode, current.by, current.state) == (mode_, name, "open")
+    assert current.reason == "1 datapoint [12.0] was greater than the threshold (10.0)."
 
 
 def test_when_the_alarm_is_ok_again_the_breaker_closes_after_its_time(stack: Stack) -> None:
@@ -199,7 +199,7 @@ def test_an_alarm_that_rings_on_leaves_the_breaker_half_open(stack: Stack, alarm
         stack.invoke("trip", LOOK)
         stack.clock.advance(OPEN_FOR.total_seconds())
 
-    assert in_force([held()], stack.clock()).state == "half_open"
+    assert current_mode([held()], stack.clock()).state == "half_open"
     assert held().version == 1
 
 
@@ -244,9 +244,9 @@ def test_an_hour_that_is_spent_before_its_time_trips_it_and_the_next_hour_closes
         stack.invoke("trip", LOOK)
         seen.append(mode(stack))
 
-    force = in_force([held()], stack.clock())
+    current = current_mode([held()], stack.clock())
     assert seen == [Mode.NORMAL, Mode.CHEAPER, Mode.FALLBACK_ONLY]
-    assert (force.by, force.reason) == ("burn rate", "$10.00 of the hour's $10.00 are spent.")
+    assert (current.by, current.reason) == ("burn rate", "$10.00 of the hour's $10.00 are spent.")
     stack.clock.advance(3_600)
     stack.invoke("trip", LOOK)
     assert mode(stack) is Mode.NORMAL

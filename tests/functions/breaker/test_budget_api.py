@@ -1,4 +1,4 @@
-"""GET /budget: each sees its own money windows, hour by hour, and the limits that hold."""
+"""GET /budget: a tenant sees its own windows, hour by hour, and the limits that hold."""
 
 from datetime import timedelta
 from typing import Any
