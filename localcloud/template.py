@@ -81,6 +81,9 @@ def with_nested_stacks(template: dict[str, Any], folder: Path) -> dict[str, Any]
         }
         rest = {key: one for key, one in template["Resources"].items() if key != name}
         template = _replaced({**template, "Resources": rest}, outputs)
+        if name in _referred_to([template["Resources"], template.get("Outputs", {})]):
+            known = ", ".join(nested.get("Outputs", {})) or "none"
+            raise TemplateInvalid(f"{name}: is referred to by an output that {file} does not have. It has: {known}.")
         for section in ("Conditions", "Resources"):
             ours, theirs = template.get(section, {}), nested.get(section, {})
             if clash := sorted(key for key in ours.keys() & theirs.keys() if ours[key] != theirs[key]):

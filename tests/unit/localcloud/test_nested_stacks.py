@@ -63,6 +63,8 @@ def test_its_resources_take_its_parameters_and_its_outputs_are_taken(tmp_path: P
         (TEMPLATE, NESTED.replace("  Table:", "  Queue:").replace("Table.Arn", "Queue.Arn"), "Queue is something else"),
         (TEMPLATE, NESTED.replace("Kind, prod", "Kind, dev"), "Safe is something else"),
         (TEMPLATE.replace("business.yaml", "none.yaml"), NESTED, "none.yaml: cannot be read"),
+        (TEMPLATE.replace("GetAtt Business.Outputs.Name", "GetAtt Business.Outputs.Nme"), NESTED, "It has: Name, Arn"),
+        (TEMPLATE.replace("${Business.Outputs.Arn}", "${Business.Outputs.An}"), NESTED, "It has: Name, Arn"),
     ],
 )
 def test_what_cloudformation_would_not_find_is_refused(tmp_path: Path, template: str, nested: str, says: str) -> None:
