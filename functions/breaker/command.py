@@ -220,7 +220,7 @@ class MoveCeilings:
             self.runtime.clock(), run_id="-", turn=0, index=0, tenant=tenant or "-", customer=account, micro=0
         )
         counted = self.runtime.get(MovesTable.of).moved(move)
-        # Of the customer, the tenant, or all: the first two of the places that are about it.
+        # The hour and the day of the customer, the tenant, or all: ``places`` has the run's total first.
         first = 1 if account or tenant else 3
         claims = move.claims(ceilings)[first : first + 2]
         return [{"window": one.window, "limit": one.limit, "moved": counted[one.account, one.window]} for one in claims]
@@ -233,10 +233,10 @@ class MoveCeilings:
         if held is None:
             raise InvalidInput(f"{where} has reserved nothing. `ballast trace` shows the calls of a run.")
         state = run.call(move.turn, move.index)
-        # Of a run that has ended nobody else settles it, whatever the log says of the call.
-        doubtful = run.has_ended or (state is not None and state.status == "unknown")
-        if held.status != "begun" or not doubtful:
-            raise InvalidInput(f"{where} is {held.status} and in no doubt; only an unknown effect is settled by hand.")
+        # Once the run has ended nothing else settles the reservation, whatever the log says of the call.
+        is_unknown = run.has_ended or (state is not None and state.status == "unknown")
+        if held.status != "begun" or not is_unknown:
+            raise InvalidInput(f"{where} is {held.status}. Only a call whose effect is unknown is settled by hand.")
         if not moves.settle(held, "kept" if move.happened else "returned"):
             raise RetryLater(f"{where} was just settled; look again.")
 

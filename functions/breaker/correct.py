@@ -7,7 +7,7 @@
                                                                   finds this one in the lease, and copies it first
 
 The lease decides: only the functions of money write there. The log has a copy for its readers. An event in the copy's
-place that is no copy was written by somebody else; it is reported and never carried out.
+place that is no copy is forged; it is reported and never carried out.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from ballast.runtime import Runtime
 from ballast.table import Table
 
 _ATTEMPTS = 5
-#: Keys of the log that are tried for the copy; an event in each of them is somebody's doing.
+#: Keys of the log that are tried for the copy; forged events may be in the first ones.
 _KEYS = 20
 #: A run cannot cost more than its lease, which is its ceiling: a charge above so many times of it is a typing error.
 MOST_OF_LEASE = 10
@@ -70,7 +70,7 @@ class Corrections:
         for _ in range(_ATTEMPTS):
             lease = self._settled(wanted.run_id)
             _check(wanted, lease)
-            self._copy(lease)  # the last command's function may have died before that
+            self._copy(lease)  # the last command may have died before its copy
             was = lease.charged_microusd
             shown = {"run_id": wanted.run_id, "was_microusd": was, "charged_microusd": wanted.charged_microusd}
             if was == wanted.charged_microusd:
@@ -117,7 +117,7 @@ class Corrections:
 
 
 def _check(wanted: Correction, lease: Lease) -> None:
-    """Refuse a typing error that would close the windows. Raises ``InvalidInput``."""
+    """Raise ``InvalidInput`` for a charge that looks like a typing error and would fill the windows."""
     leased = lease.leased_microusd
     if wanted.charged_microusd <= leased:
         return
@@ -125,7 +125,7 @@ def _check(wanted: Correction, lease: Lease) -> None:
     if wanted.charged_microusd > MOST_OF_LEASE * leased:
         raise InvalidInput(
             f"{said} more than {MOST_OF_LEASE} times what {wanted.run_id} leased (${dollars(leased)}). "
-            "It is not taken. If it is no slip, lower a limit of the windows instead: `ballast budget --day`."
+            "It was not charged. If it is meant, lower a limit of the windows instead: `ballast budget --day`."
         )
     if not wanted.above_lease:
         raise InvalidInput(

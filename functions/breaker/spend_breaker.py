@@ -1,4 +1,4 @@
-"""The spend breaker: changes to it in its table, and how people see and set it, over HTTP and by command alike."""
+"""Change the spend breaker in its table, and show it to people: over HTTP and by command alike."""
 
 from __future__ import annotations
 
@@ -39,8 +39,7 @@ class SpendBreaker:
     def change(self, tenant: str | None, change: Callable[[Breaker], Breaker]) -> Breaker:
         """Apply ``change`` to the tenant's breaker (None: everyone's), report its mode, and return it as it then is.
 
-        Read, decide, write if nobody wrote in between: ``change`` is called again where somebody did. Raises
-        ``RetryLater``.
+        It is written if no other process wrote in between; else ``change`` is called again. Raises ``RetryLater``.
         """
         for _ in range(_ATTEMPTS):
             before = self._get(tenant)

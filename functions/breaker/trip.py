@@ -5,8 +5,8 @@
     EventBridge: an alarm changed its state ──▶ trip, or note that its cause is over
     EventBridge: every minute ──▶ look at all alarms and at the windows, and do the same
 
-The look every minute makes up for events that were lost, late or out of order, and for alarms that were deleted. So
-both are one function: they write the same breaker by the same rule (``after``), with the same rights.
+The look every minute makes up for events that were lost, late or out of order, and for alarms that were deleted. Both
+are one function, since they write the same breaker by the same rule (``after``) with the same rights.
 """
 
 from __future__ import annotations

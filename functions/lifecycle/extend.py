@@ -63,7 +63,7 @@ class Extension:
         return cls(RunLog.of(runtime, signatures=runtime.get(Signatures.of)), leases)
 
     def extend(self, task: ExtendTask) -> dict[str, Any]:
-        """Extend the lease and record it; doing it twice is doing it once.
+        """Extend the lease and record it, once a turn.
 
         Raises ``WindowFull``, and ``RunEnded`` where there is nothing to extend any more.
         """

@@ -231,29 +231,29 @@ class Settlement:
         # Where its usage cannot be read, the whole lease is charged.
         most = Usage(spent_microusd=leased)
         used = self._folded(run, lambda some: some.usage, most) if run.is_open else Usage()
-        charged = used.charged_microusd
+        by_log = used.charged_microusd
         self._check(run, leased)
-        owed = charge(charged, leased)
+        owed = charge(by_log, leased)
         fact = RunSettled(leased_microusd=leased, charged_microusd=owed, returned_microusd=leased - owed)
-        if owed != charged:
-            fact = fact.model_copy(update={"beyond_microusd": charged - owed})
-            self.runtime.emit(charge_above_lease(run_id, charged, leased))
+        if owed != by_log:
+            fact = fact.model_copy(update={"beyond_microusd": by_log - owed})
+            self.runtime.emit(charge_above_lease(run_id, by_log, leased))
         settled = self.log.append(run_id, fact, covers=run)
-        said = _charged(settled)  # somebody may have been there before
-        taken = charge(said, leased)
-        if taken is not said:
+        recorded = _charged(settled)  # an earlier attempt's, where there was one
+        charged = charge(recorded, leased)
+        if charged is not recorded:
             self.runtime.emit(log_unfit(run_id, settled.seq, "says a charge that its lease does not allow"))
-        missing = used.reserved_microusd > 0 or taken != owed
-        self.budgets.settle(lease, taken, evidence_sha256(settled), outcomes_missing=missing)
+        missing = used.reserved_microusd > 0 or charged != owed
+        self.budgets.settle(lease, charged, evidence_sha256(settled), outcomes_missing=missing)
 
     def _true_up(self, lease: Lease) -> None:
         """Lower the charge by outcomes that came after the settlement and cost less than their reservations."""
         run = self._read(lease.run_id)
         known, before = vouched_for(run), lease.charged_microusd
-        said = self._folded(run, lambda some: charged_at_last(some, known), before) if known else before
-        charged = charge(said, before)
-        if charged != said:
-            self.runtime.emit(charge_above_lease(lease.run_id, said, before))
+        by_log = self._folded(run, lambda some: charged_at_last(some, known), before) if known else before
+        charged = charge(by_log, before)
+        if charged != by_log:
+            self.runtime.emit(charge_above_lease(lease.run_id, by_log, before))
         self.budgets.true_up(lease, charged)
 
     def _read(self, run_id: str) -> Run:

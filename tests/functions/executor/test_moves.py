@@ -380,7 +380,7 @@ def test_an_unknown_effect_stays_held_until_a_person_says(purse: Stack, happened
     purse.invoke("command", {"command": "budget"} | order)
 
     assert (status(run_id), window("account")) == (became, left)
-    with pytest.raises(InvalidInput, match="in no doubt"):
+    with pytest.raises(InvalidInput, match="whose effect is unknown"):
         purse.invoke("command", {"command": "budget"} | order)
 
 
@@ -391,7 +391,7 @@ def test_a_call_in_no_doubt_is_not_settled_by_hand(purse: Stack) -> None:
         purse.invoke("command", {"command": "budget"} | order)
     purse.execute(run_id)
 
-    with pytest.raises(InvalidInput, match="in no doubt"):
+    with pytest.raises(InvalidInput, match="whose effect is unknown"):
         purse.invoke("command", {"command": "budget"} | order)
     assert window("account") == 50
 
