@@ -1,4 +1,4 @@
-"""The queue of requests: what feeds it, what takes from it, and which events may be sent by whom."""
+"""The queue of requests: its sources, its consumer, and the events that each function may send."""
 
 import json
 import re

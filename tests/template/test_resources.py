@@ -1,4 +1,4 @@
-"""What every function, every store of data and every alarm has, whoever adds one."""
+"""Properties that every function and every store of data must have."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""A business's own resources, added as docs/adding-a-tool.md says, pass the gate; beyond them the walls stand."""
+"""A business's own resources, added as docs/adding-a-tool.md says, break no wall; rights beyond them do."""
 
 import copy
 from fnmatch import fnmatchcase

@@ -1,4 +1,4 @@
-"""The walls of the architecture, as a table of who may do what, and as sentences of who may not.
+"""The walls of the architecture: the exact rights of each role, and who alone may do what.
 
 ``MAY`` is exact: a role has its row's rights, no more and no fewer. Only the executor may have more: rights to what
 is the business's own (``tests.template.yours``), which no row names. ``ONLY`` says it the other way round, so that a
