@@ -1,4 +1,4 @@
-"""The table of compromised roles in docs/architecture.md agrees with the table of the walls."""
+"""The table of compromised roles in docs/threats.md agrees with the table of the walls."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from tests.template.walls import EXECUTOR, MAY, Row
 
-PAGE = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "threats.md").read_text(encoding="utf-8")
 WRITES = {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}
 
 

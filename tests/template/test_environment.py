@@ -91,8 +91,8 @@ def test_settings_read_what_the_template_gives(function: str) -> None:
 
 #: Functions whose handler's module has not one settings class for all of its environment yet. An entry that has goes.
 NOT_ONE_CLASS_YET = {
-    *("AgentFunction", "AnswerEscalationFunction", "ApiFunction", "ConsumeFunction", "FallbackFunction"),
-    *("OpenEscalationFunction", "PeopleApiFunction", "RemindFunction", "RollbackFunction"),
+    *("AnswerEscalationFunction", "ApiFunction", "ConsumeFunction"),
+    *("OpenEscalationFunction", "PeopleApiFunction", "RemindFunction"),
 }
 
 
