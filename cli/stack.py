@@ -42,7 +42,7 @@ _LAST = ("run.ended", "run.refused")
 #: Outputs by the names that a local cloud has for what they name.
 _OUTPUTS = {
     "AgentStateMachine": "AgentStateMachineArn",
-    "IntakeFunction": "IntakeFunctionName",
+    "StartFunction": "StartFunctionName",
     "CommandFunction": "CommandFunctionName",
     "AnswerEscalationFunction": "AnswerEscalationFunctionName",
     "RunLogTable": "RunLogTableName",
@@ -83,7 +83,7 @@ class DeployedCloud:
 
     def start(self, request: RunRequest) -> str:
         """Start a run through the front door and return its id."""
-        run_id: str = self.invoke("IntakeFunction", request.model_dump(mode="json"))["run_id"]
+        run_id: str = self.invoke("StartFunction", request.model_dump(mode="json"))["run_id"]
         return run_id
 
     def wait(self, run_id: str, timeout_s: float) -> Any:

@@ -146,7 +146,7 @@ class Admission:
             # Not recorded: the log under the run's id belongs to the execution of that name.
             raise ExecutionMisnamed(
                 f"The execution's name must be the run's id, {request.run_id}: it is stopped, swept and settled by it. "
-                "Start runs through IntakeFunction, the API or the queue; they name it so."
+                "Start runs through StartFunction, the API or the queue; they name it so."
             )
         begun = self.log.read(request.run_id)
         if begun:

@@ -20,9 +20,9 @@ from localcloud.converse.source import CallableModel, Reply, said, turns_taken
 from tests.workflow.playbook.tools.counter import value_of
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
-PLANNER, EXECUTOR, INTAKE = "PlannerFunction", "ExecutorFunction", "IntakeFunction"
+PLANNER, EXECUTOR, INTAKE = "AgentFunction", "ExecutorFunction", "StartFunction"
 ANSWERS = {"AnswerEscalationFunction", "PeopleApiFunction"}
-STARTS = {INTAKE, "ApiFunction", "QueueFunction"}
+STARTS = {INTAKE, "ApiFunction", "ConsumeFunction"}
 #: moto does not know the one that boto3 chooses, with an account in it.
 ENDPOINTS = {"dynamodbstreams": "https://streams.dynamodb.eu-west-1.amazonaws.com"}
 DENIED = ("AccessDenied", "AccessDeniedException")
@@ -285,6 +285,6 @@ def breached(tmp_path: Path, function: str, statement: dict[str, Any]) -> Path:
     indented = "".join(f"        {line}\n" for line in entry.splitlines())
     copy = tmp_path / "template.yaml"
     copy.write_text(head + marker + tail[:policies] + indented + tail[policies:], encoding="utf-8")
-    for folder in ("functions", "layers", "statemachine"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
+    for beside in ("functions", "layers", "statemachine", "business.yaml"):
+        (tmp_path / beside).symlink_to(ROOT / beside)
     return copy

@@ -59,7 +59,7 @@ class Outside:
             }
             world.client("events").put_events(Entries=[entry])
         else:
-            self._until_taken(lambda: world.invoke("IntakeFunction", request, "caller"))
+            self._until_taken(lambda: world.invoke("StartFunction", request, "caller"))
 
     def at_state(self, state: str) -> None:
         """Do what the scenario's operator does there."""

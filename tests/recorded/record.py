@@ -322,7 +322,7 @@ def _stops_after_a_minute(stage: Stage) -> None:
 
 
 def _stops_while_the_model_works(stage: Stage, function: str, _: Body) -> None:
-    if function == "PlannerFunction" and stage.once("stop"):
+    if function == "AgentFunction" and stage.once("stop"):
 
         def stop() -> None:
             stage.clock.pause(5)

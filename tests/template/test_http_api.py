@@ -1,4 +1,4 @@
-"""The HTTP API: who may come in, where requests go, and the indexes that its lists come from."""
+"""The HTTP API: authorization and targets of its routes, and the indexes of its lists."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The walls of the architecture, as a table of who may do what, and as sentences of who may not.
+"""The walls of the architecture: the exact rights of each role, and who alone may do what.
 
 ``MAY`` is exact: a role has its row's rights, no more and no fewer. Only the executor may have more: rights to what
 is the business's own (``tests.template.yours``), which no row names. ``ONLY`` says it the other way round, so that a
@@ -35,8 +35,8 @@ EXECUTIONS = "states:${AWS::Region}:${AWS::AccountId}:execution:${AgentStateMach
 
 MAY: dict[str, Row] = {
     # front door
-    "IntakeFunction": {"AgentStateMachine": "states:StartExecution", EXECUTIONS: "states:DescribeExecution"},
-    "QueueFunction": {
+    "StartFunction": {"AgentStateMachine": "states:StartExecution", EXECUTIONS: "states:DescribeExecution"},
+    "ConsumeFunction": {
         "AgentStateMachine": "states:StartExecution",
         EXECUTIONS: "states:DescribeExecution",
         "RunRequestQueue": "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes",
@@ -86,7 +86,7 @@ MAY: dict[str, Row] = {
     },
     "BudgetApiFunction": {"BudgetsTable": f"{SET_BREAKER['BudgetsTable']} dynamodb:BatchGetItem"},
     # probabilistic
-    "PlannerFunction": APPEND_LOG
+    "AgentFunction": APPEND_LOG
     | SEAL_AND_OPEN
     | {
         "bedrock:*::foundation-model/*": "bedrock:InvokeModel",
@@ -153,7 +153,7 @@ MAY: dict[str, Row] = {
 WORKFLOW: Row = {
     "AdmitFunction": "lambda:InvokeFunction",
     "ExtendFunction": "lambda:InvokeFunction",
-    "PlannerFunction": "lambda:InvokeFunction",
+    "AgentFunction": "lambda:InvokeFunction",
     "FallbackFunction": "lambda:InvokeFunction",
     "RollbackFunction": "lambda:InvokeFunction",
     "ExecutorFunction": "lambda:InvokeFunction",
@@ -164,9 +164,9 @@ WORKFLOW: Row = {
     "logs:ListLogDeliveries logs:PutResourcePolicy logs:DescribeResourcePolicies logs:DescribeLogGroups",
 }
 
-PLANNER, EXECUTOR = "PlannerFunction", "ExecutorFunction"
-PLANNERS = "PlannerFunction FallbackFunction RollbackFunction"
-INTAKE, API = "IntakeFunction QueueFunction ApiFunction", "ApiFunction"
+AGENT, EXECUTOR = "AgentFunction", "ExecutorFunction"
+PLANNERS = "AgentFunction FallbackFunction RollbackFunction"
+STARTERS, API = "StartFunction ConsumeFunction ApiFunction", "ApiFunction"
 ANSWER = "AnswerEscalationFunction PeopleApiFunction"
 #: The side of the people. The latter two answer nothing: they tell runs what others have answered and signed.
 PEOPLE = f"{ANSWER} OpenEscalationFunction RemindFunction"
@@ -194,15 +194,20 @@ _MANAGE_TABLES = (
 
 #: (who only, may do what, by these actions, on this resource or anything below it; ``*`` for any)
 ONLY: list[tuple[str, str, str, str]] = [
-    (PLANNER, "call a model", "bedrock*:*", "*"),
-    (PLANNER, "say that a model is away", "dynamodb:*", "ModelCircuitsTable"),
+    (AGENT, "call a model", "bedrock*:*", "*"),
+    (AGENT, "say that a model is away", "dynamodb:*", "ModelCircuitsTable"),
     (EXECUTOR, "remember effects", "dynamodb:*", "IdempotencyTable"),
-    (INTAKE, "start an execution", "states:StartExecution states:StartSyncExecution states:RedriveExecution", "*"),
+    (STARTERS, "start an execution", "states:StartExecution states:StartSyncExecution states:RedriveExecution", "*"),
     (API, "stop an execution", "states:StopExecution", "*"),
     (PEOPLE, "answer a task token", "states:SendTaskSuccess", "*"),
     (NOBODY, "fail a task, or prolong its wait", "states:SendTaskFailure states:SendTaskHeartbeat", "*"),
     (PEOPLE, "see or change a question", "dynamodb:*", "EscalationsTable"),
-    (INTAKE, "take requests from the queue", "sqs:ReceiveMessage sqs:DeleteMessage sqs:PurgeQueue", "RunRequestQueue"),
+    (
+        STARTERS,
+        "take requests from the queue",
+        "sqs:ReceiveMessage sqs:DeleteMessage sqs:PurgeQueue",
+        "RunRequestQueue",
+    ),
     (f"AdmitFunction {CLOSE} OpenEscalationFunction", "send events", "events:*", "*"),
     (
         f"{BUDGET} {BREAKER} {COMMAND}",
@@ -234,7 +239,7 @@ ONLY: list[tuple[str, str, str, str]] = [
     (NOBODY, "change or delete the stack", "cloudformation:* serverlessrepo:* codedeploy:*", "*"),
     (NOBODY, "change or delete an API", "apigateway:*", "*"),
     (NOBODY, "change a function, a layer or what calls it", "lambda:*", "*"),
-    (f"{INTAKE} SweepFunction {PEOPLE}", "see or change the workflow and its executions", "states:*", "*"),
+    (f"{STARTERS} SweepFunction {PEOPLE}", "see or change the workflow and its executions", "states:*", "*"),
     (NOBODY, "have something done later or by a pipe", "scheduler:* pipes:*", "*"),
     (TRIP, "see or change alarms and dashboards", "cloudwatch:*", "*"),
     (NOBODY, "make, share, copy or restore a table", _MANAGE_TABLES, "*"),
