@@ -31,7 +31,7 @@ _ALL: dict[str, Any] = {"batchItemFailures": [{"itemIdentifier": ""}]}
 
 
 class ConsumeSettings(StartSettings):
-    """The environment of QueueFunction.
+    """The environment of ConsumeFunction.
 
     state_machine_arn  the workflow that it starts (``StartSettings``)
     run_request_dead_letter_queue_url  where messages go that can never start a run

@@ -89,13 +89,6 @@ def test_settings_read_what_the_template_gives(function: str) -> None:
         assert {read[name.lower()] for name in given(function) if name.lower() in read} <= {"text", 100, 400}
 
 
-#: Functions whose handler's module has not one settings class for all of its environment yet. An entry that has goes.
-NOT_ONE_CLASS_YET = {
-    *("AnswerEscalationFunction", "ApiFunction", "ConsumeFunction"),
-    *("OpenEscalationFunction", "PeopleApiFunction", "RemindFunction"),
-}
-
-
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
 def test_a_handlers_module_defines_one_settings_class_which_is_its_environment(function: str) -> None:
     found = {one.__name__: {name.upper() for name in one.model_fields} for one in defined_in(handlers_module(function))}
@@ -103,13 +96,10 @@ def test_a_handlers_module_defines_one_settings_class_which_is_its_environment(f
     if function == "ExecutorFunction":
         expected -= set().union(*map(named_in, playbooks(TEMPLATE)))
 
-    problem = None
-    if len(found) != 1:
-        problem = f"{handlers_module(function)} defines {sorted(found)}; one settings class says its environment"
-    for name, fields in found.items():
-        if fields != expected:
-            problem = f"{name} lacks {sorted(expected - fields)} and is not given {sorted(fields - expected)}"
-    assert (problem is not None) == (function in NOT_ONE_CLASS_YET), problem or "remove it from NOT_ONE_CLASS_YET"
+    assert len(found) == 1, (
+        f"{handlers_module(function)} defines {sorted(found)}; one settings class says its environment"
+    )
+    assert next(iter(found.values())) == expected
 
 
 def given(function: str) -> set[str]:
@@ -161,7 +151,7 @@ def modules_reached(module: str) -> Iterator[str]:
 FOLDERS = {reached for function in FUNCTIONS for reached in modules_reached(handlers_module(function))}
 
 
-@pytest.mark.parametrize("function", sorted(FUNCTIONS.keys() - NOT_ONE_CLASS_YET))
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
 def test_a_functions_settings_class_documents_each_variable(function: str) -> None:
     undocumented = {
         (one.__name__, name)
