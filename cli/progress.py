@@ -1,4 +1,4 @@
-"""One line for each entry of the log, as it appears: what a person watches while a run goes on. Pure."""
+"""One line of progress for each log entry, for a person who watches a run. Pure."""
 
 from ballast.contracts import Answer, CallTools, HandOver
 from ballast.contracts.meaning import meaning
@@ -31,22 +31,22 @@ from ballast.log.events import (
     RunSettled,
 )
 from ballast.log.mended import mended
-from cli.follow import ASKS
-from cli.trace.clean import as_text, clean, cut_short
-from cli.trace.words import span, usd
+from cli.trace.text import as_text, clean, cut_short, span, usd
 
+#: With these log entries a run asks a person, and waits.
+ASKS = (EscalationOpened.NAME, ApprovalRequested.NAME)
 _STYLES = {"call.refused": "red", "model.failed": "red", "run.refused": "red", "run.ended": "bold"}
-#: Characters of one line: what does not fit is in the trace.
+#: The most characters of one line; the trace has the rest.
 _MOST = 68
 
 
 def progress(event: Event) -> tuple[str, str] | None:
-    """Return the line for ``event`` and its style, or None where its outcome alone is worth a line.
+    """Return the line for ``event`` and its style, or None if only its outcome is worth a line.
 
     An unknown entry is shown by its name.
     """
     fact = mended(event).fact
-    # To other systems, or what comes with the request that follows; no step of the work.
+    # Messages to other systems, or repeated by the request that follows: not a step of the work.
     told = event.name.rpartition(".")[2] in ("announced", "replied", "approval_needed")
     if told or (isinstance(fact, CallIntended) and fact.effect == "read"):
         return None
@@ -121,9 +121,9 @@ def _about_call(name: str, fact: OfCall) -> str:
 
 def _opened(fact: RunOpened) -> str:
     limits = fact.limits or {}
-    dearest = limits.get("cost_microusd")
+    ceiling = limits.get("cost_microusd")
     return (
-        f"admitted: at most {usd(dearest if isinstance(dearest, int) else 0)}, {as_text(limits.get('turns'))} turns, "
+        f"admitted: at most {usd(ceiling if isinstance(ceiling, int) else 0)}, {as_text(limits.get('turns'))} turns, "
         f"{as_text(limits.get('deadline_s'))} s"
     )
 
@@ -137,4 +137,4 @@ def _decision(planner: str, fact: ModelResponded | PlanDecided | EscalationAnswe
             return f"{planner} answers"
         case HandOver(to=to, reason=reason):
             return f"{planner} hands over to {to}: {meaning(reason)}"
-    return f"{planner} decides"  # what it is cannot be read
+    return f"{planner} decides"  # the decision cannot be read

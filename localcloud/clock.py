@@ -1,7 +1,8 @@
-"""The local cloud's time: the wall's, or a virtual one that passes only while nobody works.
+"""The local cloud's clock: real time, or virtual time that passes only while every thread waits.
 
 Executions, handlers, retries, timeouts and deliveries ask one ``Clock``. With ``VirtualClock`` a test plays hours in
-milliseconds, and a slow machine changes nothing: time stands still for as long as any thread has something to do.
+milliseconds, and a slow machine changes nothing: time stands still while any thread has work to do. ``virtual_time``
+makes botocore, Powertools and our own modules follow it.
 
 ::
 
@@ -12,15 +13,20 @@ milliseconds, and a slow machine changes nothing: time stands still for as long 
 
 from __future__ import annotations
 
+import datetime as datetimes
 import heapq
 import itertools
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 from ballast.runtime import utc_now
+from localcloud.moto_seams.replaced import replaced
 from localcloud.stdout import not_of_a_handler
 
 #: When a virtual clock begins.
@@ -263,3 +269,55 @@ class _VirtualSignal:
 def as_clock(given: Any) -> Clock:
     """Return a ``Clock`` as it is, and a function that tells the time as a wall clock that tells it."""
     return given if hasattr(given, "pause") else WallClock(given)
+
+
+class Time(Protocol):
+    """The part of a clock that ``virtual_time`` uses."""
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+
+    def pause(self, seconds: float) -> None:
+        """Let so many seconds pass."""
+
+
+#: Modules that read the time through a module-level name for ``datetime`` or ``time``.
+ASK = ("aws_lambda_powertools.", "ballast.", "functions.")
+
+
+@contextmanager
+def virtual_time(clock: Time) -> Iterator[None]:
+    """Let botocore's backoff, Powertools' leases, our own waits and the state machine's ``$millis()`` follow ``clock``.
+
+    Relies on the modules of ``ASK`` being imported, and on ``botocore.endpoint`` sleeping through its global ``time``.
+    """
+    import botocore.endpoint
+    from jsonata.timebox import Timebox
+
+    class Datetime(datetimes.datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetimes.datetime.fromtimestamp(clock().timestamp(), tz)
+
+    def seconds() -> float:
+        return clock().timestamp()
+
+    stands_for: dict[int, Any] = {
+        id(datetimes): _like(datetimes, datetime=Datetime),
+        id(time): _like(time, sleep=clock.pause, time=seconds, monotonic=seconds),
+    }
+    with ExitStack() as stack:
+        stack.enter_context(
+            replaced(Timebox, "current_milli_time", staticmethod(lambda: int(clock().timestamp() * 1000)))
+        )
+        stack.enter_context(replaced(botocore.endpoint, "time", _like(time, sleep=clock.pause)))
+        for name, loaded in list(sys.modules.items()):
+            if name.startswith(ASK):
+                for attribute, value in list(vars(loaded).items()):
+                    if id(value) in stands_for:
+                        stack.enter_context(replaced(loaded, attribute, stands_for[id(value)]))
+        yield
+
+
+def _like(module: Any, **instead: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{name: getattr(module, name) for name in dir(module)} | instead)

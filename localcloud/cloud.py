@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
@@ -16,8 +15,8 @@ from ballast.contracts import RunRequest
 from ballast.run import Run
 from ballast.runtime import Runtime, utc_now
 from ballast.table import Table
-from localcloud.clock import Clock, VirtualClock, as_clock
-from localcloud.converse.inline import answer_inline
+from localcloud.clock import Clock, VirtualClock, as_clock, virtual_time
+from localcloud.converse.server import answer_inline
 from localcloud.converse.source import Source
 from localcloud.engine import Engine
 from localcloud.executions import Execution, Executions
@@ -32,11 +31,10 @@ from localcloud.functions import (
     ServiceFault,
     imported_handler,
 )
-from localcloud.http_routes import HttpRoute
+from localcloud.gc_paused import gc_paused
 from localcloud.sessions import Gate, Keys, LocalSession, Models, users_bedrock
 from localcloud.stdout import stdout_restored
-from localcloud.template import TemplateInvalid
-from localcloud.virtual_time import virtual_time
+from localcloud.template import HttpRoute, TemplateInvalid
 
 if TYPE_CHECKING:
     from ballast.log.evidence import Verdict
@@ -47,18 +45,6 @@ __all__ = ["Execution", "FunctionError", "LocalCloud", "ServiceFault"]
 ROOT = Path(__file__).resolve().parent.parent
 PLAYBOOK = ROOT / "layers" / "playbook" / "playbook"
 _STATE_MACHINE = "AgentStateMachine"
-
-
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Starting up makes many objects that all stay; looking for garbage among them takes a tenth of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class LocalCloud:
@@ -123,7 +109,7 @@ class LocalCloud:
         LocalCloud._open = self
         with ExitStack() as stack:
             stack.callback(setattr, LocalCloud, "_open", None)
-            with _no_collections():
+            with gc_paused():
                 self._build(stack)
             self._stack = stack.pop_all()
         return self
@@ -133,10 +119,9 @@ class LocalCloud:
 
         import_moto()
         from localcloud.deploy import deploy
-        from localcloud.event_sources import EventSources, event_sources
+        from localcloud.event_sources import EventSources, Streams, event_sources
         from localcloud.moto_cloud import moto_cloud
         from localcloud.moto_seams.interpreter import reflect
-        from localcloud.streams import Streams
 
         bedrock = users_bedrock() if self._allow_bedrock else None
         # A model in this process answers before anything is sent.
@@ -284,7 +269,7 @@ class LocalCloud:
 
     def ticking(self) -> AbstractContextManager[None]:
         """Within the block, call the functions of the rules with a schedule whenever their time has come."""
-        from localcloud.schedules import schedules, ticking
+        from localcloud.events import schedules, ticking
 
         return ticking(schedules(self.session), self._functions)
 
@@ -311,8 +296,8 @@ class LocalCloud:
         self._executions.stop(run_id)
 
     def transitions(self, run_id: str) -> list[tuple[str, str]]:
-        """Return the (from, to) pairs of states that the run went through; see ``localcloud.history``."""
-        from localcloud.history import transitions
+        """Return the (from, to) pairs of states that the run went through; see ``localcloud.executions``."""
+        from localcloud.executions import transitions
 
         return transitions(self.history(run_id))
 

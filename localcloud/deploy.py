@@ -13,14 +13,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from localcloud.event_sources import StreamSource, filters_of
 from localcloud.functions import Function
-from localcloud.http_routes import HttpRoute, without_http_api
 from localcloud.moto_seams.deployment import resolved
-from localcloud.parameters import complaints
-from localcloud.rules import broken
+from localcloud.parameters import broken, complaints
 from localcloud.sessions import ACCOUNT, REGION, LocalSession
-from localcloud.streams import StreamSource, filters_of
-from localcloud.template import TemplateInvalid, load_template, to_cloudformation
+from localcloud.template import HttpRoute, TemplateInvalid, load_template, to_cloudformation, without_http_api
 
 STACK = "ballast-local"
 

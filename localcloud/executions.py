@@ -1,17 +1,17 @@
-"""The executions of one local cloud: wait for them, stop them, and what happens when they end."""
+"""The executions of one local cloud: wait for them, stop them, deliver the events of their ends."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from localcloud.clock import Clock, Signal
-from localcloud.event_rules import EventRules, status_change
+from localcloud.events import EventRules, status_change
 from localcloud.functions import Functions
 from localcloud.sandbox import SandboxEnded
 from localcloud.sessions import LocalSession
@@ -169,3 +169,32 @@ class Executions:
         until = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
+
+
+def transitions(history: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return (from, to) for every state that was entered after another one, in that order.
+
+    Within a Map, each item's first state comes from the Map itself; what follows the Map comes
+    from the Map as well.
+    """
+    events = list(history)
+    by_id = {event["id"]: event for event in events}
+    found = []
+    for event in events:
+        if event["type"].endswith("StateEntered"):
+            source = _state_before(event, by_id)
+            if source is not None:
+                found.append((source, event["stateEnteredEventDetails"]["name"]))
+    return found
+
+
+def _state_before(event: Mapping[str, Any], by_id: Mapping[int, Mapping[str, Any]]) -> str | None:
+    previous = by_id.get(event.get("previousEventId", 0))
+    while previous is not None:
+        # An item begins where the Map stands, whichever item was begun or ended before it.
+        for details in ("stateExitedEventDetails", "stateEnteredEventDetails", "mapIterationStartedEventDetails"):
+            if details in previous:
+                name: str = previous[details]["name"]
+                return name
+        previous = by_id.get(previous.get("previousEventId", 0))
+    return None

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ballast.http.describe import document
-from localcloud.http_routes import without_http_api
-from localcloud.template import load_template, to_cloudformation
+from localcloud.template import load_template, to_cloudformation, without_http_api
 
 ROOT = Path(__file__).resolve().parent.parent
 WRITTEN = ROOT / "functions" / "front" / "openapi.json"

@@ -1,15 +1,181 @@
-"""What the charges of one run, or of several, amount to: one value, for a screen and for machines. Pure."""
+"""What runs cost and why: the charges of each run's timeline, added up by turn, tool, planner, model and tenant.
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+Pure: logs in, one ``Explanation`` out. Amounts are integer micro-dollars, and every table has the same total.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 from ballast.contracts.timeline import Correction, Timeline
 from ballast.errors import LogCorrupt
 from ballast.log.event import GARBLED, Event
 from ballast.run import Run
-from cli.cost.charges import Charge, charges
-from cli.cost.sums import Sum, by_tool, summed, total
+
+
+@dataclass(frozen=True)
+class Charge:
+    """What was reserved and charged at one moment; amounts in micro-dollars.
+
+    kind     a model attempt, or a tool call with a cost of its own
+    name     the model's id, or the tool's name
+    planner  who proposed it
+    tools    of a model attempt: the tools that its completion called, empty where it called none
+    outcome  responded | failed | open (nobody knows: the whole reservation stays charged); of a tool: its status
+    """
+
+    run_id: str
+    tenant: str
+    turn: int
+    kind: Literal["model", "tool"]
+    name: str
+    planner: str
+    outcome: str
+    reserved: int
+    charged: int
+    tools: tuple[str, ...] = ()
+    input_tokens: int = 0
+    output_tokens: int = 0
+    price_version: str = ""
+
+    @property
+    def returned(self) -> int:
+        """What of the reservation was free again; negative where more was used than promised."""
+        return self.reserved - self.charged
+
+
+def charges(made: Timeline) -> tuple[Charge, ...]:
+    """Return the charges of a run, in the order of the work. Their sum is what counts against its ceiling."""
+    return (*_of_models(made), *_of_tools(made))
+
+
+def _of_models(made: Timeline) -> Iterator[Charge]:
+    for turn in made.turns:
+        calls = turn.decided is not None and turn.decided.kind == "call_tools"
+        for one in turn.attempts:
+            yield Charge(
+                run_id=made.run_id,
+                tenant=made.tenant,
+                turn=turn.turn,
+                kind="model",
+                name=one.model,
+                planner="agent",
+                outcome=one.state,
+                reserved=one.reserved_microusd,
+                charged=one.charged_microusd,
+                tools=tuple(call.tool for call in turn.calls) if calls and one.state == "responded" else (),
+                input_tokens=one.prompt_tokens,
+                output_tokens=one.output_tokens,
+                price_version=one.price_version,
+            )
+
+
+def _of_tools(made: Timeline) -> Iterator[Charge]:
+    for turn in made.turns:
+        for call in turn.calls:
+            for one in call.attempts:
+                yield Charge(
+                    run_id=made.run_id,
+                    tenant=made.tenant,
+                    turn=turn.turn,
+                    kind="tool",
+                    name=call.tool,
+                    planner=turn.planner,
+                    outcome=one.outcome,
+                    reserved=one.reserved_microusd,
+                    charged=one.charged_microusd,
+                )
+
+
+#: Stands for a completion that called no tool.
+ANSWERING = "(answering)"
+
+
+@dataclass(frozen=True)
+class Sum:
+    """What charges under one name come to; amounts in micro-dollars."""
+
+    name: str
+    count: int = 0
+    reserved: int = 0
+    charged: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def plus(self, charge: Charge) -> "Sum":
+        """Return the sum with one more charge."""
+        return Sum(
+            self.name,
+            self.count + 1,
+            self.reserved + charge.reserved,
+            self.charged + charge.charged,
+            self.input_tokens + charge.input_tokens,
+            self.output_tokens + charge.output_tokens,
+        )
+
+
+def summed(charges: Iterable[Charge], by: Callable[[Charge], str]) -> list[Sum]:
+    """Return one sum for each name, the dearest first."""
+    sums: dict[str, Sum] = {}
+    for charge in charges:
+        name = by(charge)
+        sums[name] = sums.get(name, Sum(name)).plus(charge)
+    return sorted(sums.values(), key=lambda one: (-one.charged, one.name))
+
+
+def by_tool(charges: Sequence[Charge]) -> list[Sum]:
+    """Return what each tool cost: its own price, and its share of the model attempts that asked for it.
+
+    A completion that calls several tools is split evenly among the calls; the first takes what does not divide.
+    """
+    return summed((part for charge in charges for part in _parts(charge)), lambda charge: charge.name)
+
+
+def _parts(charge: Charge) -> list[Charge]:
+    if charge.kind == "tool":
+        return [charge]
+    names = charge.tools or (ANSWERING if charge.outcome == "responded" else f"({charge.outcome})",)
+    parts = []
+    for position, name in enumerate(names):
+
+        def share(amount: int, position: int = position) -> int:
+            each, rest = divmod(amount, len(names))
+            return each + (rest if position == 0 else 0)
+
+        parts.append(
+            replace(
+                charge,
+                name=name,
+                reserved=share(charge.reserved),
+                charged=share(charge.charged),
+                input_tokens=share(charge.input_tokens),
+                output_tokens=share(charge.output_tokens),
+            )
+        )
+    return parts
+
+
+def added(sums: Sequence[Sum]) -> Sum:
+    """Return the sum of sums."""
+    made = Sum("total")
+    for one in sums:
+        made = Sum(
+            made.name,
+            made.count + one.count,
+            made.reserved + one.reserved,
+            made.charged + one.charged,
+            made.input_tokens + one.input_tokens,
+            made.output_tokens + one.output_tokens,
+        )
+    return made
+
+
+def total(charges: Iterable[Charge]) -> Sum:
+    """Return the sum of all."""
+    made = Sum("total")
+    for charge in charges:
+        made = made.plus(charge)
+    return made
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ballast.money.amounts import dollars
-from cli.cost.explain import Explanation
-from cli.cost.sums import Sum, added
-from cli.trace.clean import clean
+from cli.cost.explain import Explanation, Sum, added
 from cli.trace.layout import Columns, Plain
 from cli.trace.render import corrected
+from cli.trace.text import clean
 
 #: Rows of a table in a terminal; the rest is one row more.
 _MOST = 12

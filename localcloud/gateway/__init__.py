@@ -5,6 +5,6 @@ reply; ``server`` has the sockets; ``serve`` puts them together. ``endings`` wat
 ``aws`` answers AWS's SDKs.
 """
 
-from localcloud.gateway.serve import Served, serve
+from localcloud.gateway.server import Served, serve
 
 __all__ = ["Served", "serve"]

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from botocore.exceptions import ClientError
 
-from localcloud.gateway.gateway import Reply, Request
+from localcloud.gateway.http_api import Reply, Request
 from localcloud.sessions import REGION
 
 if TYPE_CHECKING:

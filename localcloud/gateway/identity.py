@@ -10,7 +10,7 @@ from typing import Any
 
 from ballast.errors import InvalidInput
 from ballast.http.identity import DEFAULT_TENANT, Role
-from localcloud.gateway.gateway import Request
+from localcloud.gateway.http_api import Request
 from localcloud.sessions import ACCOUNT
 
 #: The parameters by which a token carries its rights, where `ballast up` is not told others.

@@ -9,9 +9,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 
-from localcloud.access import Access, Account, needed
+from localcloud.iam import Access, Account, missing, needed
 from localcloud.moto_seams.replaced import replaced
-from localcloud.policies import missing
 
 #: Services that speak JSON: a denial has to, as well.
 _JSON = frozenset({"dynamodb", "events", "kms", "lambda", "sqs", "states"})

@@ -1,11 +1,29 @@
-"""moto's way from a signed HTTP request to its answer, for requests that come from outside of this process."""
+"""moto's way from a signed HTTP request to the method that answers it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
+
+from localcloud.moto_seams.replaced import replaced
 
 if TYPE_CHECKING:
     from botocore.awsrequest import AWSPreparedRequest
+
+
+@contextmanager
+def methods_looked_up_once() -> Iterator[None]:
+    """Let moto look once for what methods a class has, and not for every request.
+
+    Relies on ``moto.core.responses`` calling ``method_names_from_class`` through its own global.
+    """
+    from moto.core import responses
+    from moto.core.utils import method_names_from_class
+
+    with replaced(responses, "method_names_from_class", cache(method_names_from_class)):
+        yield
 
 
 def answer(request: AWSPreparedRequest) -> tuple[int, dict[str, str], bytes]:

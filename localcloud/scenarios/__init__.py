@@ -4,7 +4,6 @@
 ``script.yaml`` is what the model says. To add one, add a folder.
 """
 
-from localcloud.scenarios.check import unmet
-from localcloud.scenarios.scenario import Scenario, find, names
+from localcloud.scenarios.scenario import Scenario, find, names, unmet
 
 __all__ = ["Scenario", "find", "names", "unmet"]

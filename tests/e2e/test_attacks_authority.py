@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ballast.playbook import load_playbook
-from cli.stage import seed_store
+from cli.local_stack import seed_store
 from localcloud.clock import WallClock
 from localcloud.cloud import PLAYBOOK, LocalCloud
 from localcloud.converse.source import CallableModel, Reply, said

@@ -238,7 +238,7 @@ def test_verify_tells_a_woken_person_that_an_answer_was_forged(
 
     assert on(cloud, "verify", run_id, stack=STACK) == Exit.UNFIT
     printed = " ".join(capsys.readouterr().out.split())
-    assert f"{run_id}: DOES NOT FIT" in printed
+    assert f"{run_id}: CHANGED" in printed
     assert f"first: {ANSWER} says that a person decided, and no person's function signed it" in printed
     assert "An answer that is not signed" in printed
     assert on(cloud, "verify", run_id, "--json", stack=STACK) == Exit.UNFIT

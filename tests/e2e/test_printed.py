@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli import main
-from cli.printed import lines
+from cli.function_output import lines
 
 ROOT = Path(__file__).resolve().parents[2]
 LOUD = Path(__file__).parent / "loud"

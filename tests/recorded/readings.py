@@ -45,7 +45,7 @@ from ballast.run import Run
 from ballast.runtime import Runtime
 from ballast.table import Table
 from cli.commands.cost import cost_on_stack
-from cli.output import Screen
+from cli.screen import Screen
 from functions.front import api as runs_api
 from functions.lifecycle.books import Books
 from functions.people import api as people_api

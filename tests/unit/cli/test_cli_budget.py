@@ -6,11 +6,11 @@ import pytest
 
 from ballast.errors import InvalidInput
 from cli import main
-from cli.commands.budget import order, show
-from cli.commands.up import _parameters
+from cli.commands.budget import command_of, show
 from cli.exits import Exit
-from cli.output import Screen
+from cli.local_stack import parameters_of
 from cli.parser import parser
+from cli.screen import Screen
 
 
 def typed(*words: str) -> Any:
@@ -41,7 +41,7 @@ def typed(*words: str) -> Any:
     ],
 )  # fmt: skip
 def test_what_was_typed_is_sent_in_micro_dollars(words: list[str], sent: dict[str, Any]) -> None:
-    assert order(typed(*words)) == sent
+    assert command_of(typed(*words)) == sent
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_was_typed_is_sent_in_micro_dollars(words: list[str], sent: dict[st
 )
 def test_what_is_no_amount_names_its_option(words: list[str], names: str) -> None:
     with pytest.raises((InvalidInput, SystemExit), match=names if names != "--day" else None):
-        order(typed(*words))
+        command_of(typed(*words))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_is_no_amount_names_its_option(words: list[str], names: str) -> Non
 )
 def test_what_cannot_be_set_of_what_moves_names_its_option(words: list[str], names: str) -> None:
     with pytest.raises(InvalidInput, match=names):
-        order(typed(*words))
+        command_of(typed(*words))
 
 
 def test_what_tools_moved_is_shown_with_its_ceilings_and_what_was_set(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,10 +117,10 @@ def test_a_budget_is_shown_with_what_is_spent_what_is_held_and_what_was_set(
 
 
 def test_up_takes_parameters_of_the_template_and_no_others() -> None:
-    assert _parameters(["TenantHourUsd=0.50", "TenantRuns=1"]) == {"TenantHourUsd": "0.50", "TenantRuns": "1"}
+    assert parameters_of(["TenantHourUsd=0.50", "TenantRuns=1"]) == {"TenantHourUsd": "0.50", "TenantRuns": "1"}
     for text in ("TenantHour=1", "TenantHourUsd"):
         with pytest.raises(InvalidInput, match=r"--parameter.*TenantHourUsd"):
-            _parameters([text])
+            parameters_of([text])
 
 
 def test_a_correction_is_shown_with_what_it_was(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from ballast.log.event import Event
-from cli.output import Screen
+from cli.screen import Screen
 from tests.support.timelines import timeline
 
 RUN = "run-" + "a" * 24

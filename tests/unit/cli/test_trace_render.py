@@ -22,7 +22,7 @@ from ballast.contracts.timeline import (
     TurnEscalation,
 )
 from cli.trace.render import render
-from cli.trace.words import span, usd
+from cli.trace.text import span, usd
 
 LONG_ID = "a" * 120
 

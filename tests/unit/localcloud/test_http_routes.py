@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.http_routes import HttpRoute, without_http_api
-from localcloud.template import TemplateInvalid
+from localcloud.template import HttpRoute, TemplateInvalid, without_http_api
 
 API: dict[str, Any] = {
     "Api": {"Type": "AWS::ApiGatewayV2::Api"},

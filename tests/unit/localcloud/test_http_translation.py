@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from localcloud.gateway.gateway import Reply, Request, event_of, match, reply_of
-from localcloud.http_routes import HttpRoute
+from localcloud.gateway.http_api import Reply, Request, event_of, match, reply_of
+from localcloud.template import HttpRoute
 from tests.support.events import sample
 
 ROUTES = [

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ballast.errors import InvalidInput
-from cli.stage import parameters_of
+from cli.local_stack import parameters_of
 from localcloud.parameters import complaints, typed
 from localcloud.template import load_template
 

@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.access import Access, Account, needed
-from localcloud.policies import grants
+from localcloud.iam import Access, Account, grants, needed
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:1:secret:idp-AbC123"
 BUS = "arn:aws:events:eu-west-1:1:event-bus/default"

@@ -9,7 +9,7 @@ import pytest
 
 from localcloud.cloud import LocalCloud
 from localcloud.gateway.aws import AwsEndpoint
-from localcloud.gateway.gateway import Request
+from localcloud.gateway.http_api import Request
 from localcloud.moto_seams.sqs import waits
 from localcloud.sessions import ACCOUNT, REGION
 from tests.workflow.local_cloud.conftest import TEMPLATE, eventually

@@ -1,9 +1,9 @@
-"""Neutralise text from the log before a terminal sees it.
+"""Text for a terminal: untrusted text made harmless and shortened; amounts and durations as people read them.
 
-What a model, a customer or a tool wrote is untrusted: an escape sequence could repaint the
-screen, a bidirectional override could turn a sentence round, a lone surrogate could stop the
-printer. Such characters become visible escapes. Markup is harmless because the renderer makes
-``rich.text.Text`` of everything and parses none of it.
+What a model, a customer or a tool wrote is untrusted: an escape sequence could repaint the screen, a
+bidirectional override could reverse a sentence, a lone surrogate could stop the printer. Such characters
+become visible escapes. Markup is harmless because the renderer makes ``rich.text.Text`` of everything and
+parses none of it.
 """
 
 import json
@@ -11,6 +11,8 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from typing import Any
+
+from ballast.money.amounts import dollars
 
 # Format characters that are innocent inside words of real languages and emoji.
 _JOINERS = {"\u200c", "\u200d"}
@@ -111,3 +113,29 @@ def _beginning(text: str, limit: int) -> str:
         if part.end() > limit and len(part[0]) <= _LONGEST_ID:
             return text[: part.start()] if part.start() > limit // 2 else text[: part.end()]
     return text[:limit]
+
+
+def usd(microusd: int) -> str:
+    """Return micro-dollars as ``$0.0123``: exact."""
+    amount = dollars(microusd)
+    return f"-${amount[1:]}" if amount.startswith("-") else f"${amount}"
+
+
+def span(ms: int | None) -> str:
+    """Return a duration in ms as a person says it: ``340 ms``, ``2.1 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if ms is None:
+        return ""
+    if ms < 1_000:
+        return f"{ms} ms"
+    if ms < 60_000:
+        return f"{ms / 1000:.1f} s"
+    minutes, seconds = divmod(round(ms / 1000), 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def count(number: int, noun: str) -> str:
+    """Return ``1 turn``, ``2 turns``."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

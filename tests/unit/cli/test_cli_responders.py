@@ -12,10 +12,10 @@ from rich.console import Console
 from ballast.contracts.notice import binding_shown
 from ballast.errors import InvalidInput
 from ballast.table import Table
-from cli.asked import as_it_stands
-from cli.mailbox import Mailbox, NobodyWaits
-from cli.output import Screen
-from cli.people import OverheardQueue, PeopleElsewhere, ScriptedPeople
+from cli.escalation_files import EscalationFiles, NobodyWaits
+from cli.escalations import with_current_state
+from cli.responders import ScriptedResponder, SentMessages, TerminalResponder
+from cli.screen import Screen
 from localcloud.cloud import FunctionError
 
 MESSAGE = {"escalation_id": "esc-a", "kind": "approval", "reason": "approval_required", "summary": "Look \x1b[2J here."}
@@ -57,14 +57,14 @@ class Cloud:
         return {"Item": self.item}
 
 
-Elsewhere = Callable[[Any], tuple[PeopleElsewhere, io.StringIO]]
+Elsewhere = Callable[[Any], tuple[TerminalResponder, io.StringIO]]
 
 
 @pytest.fixture
 def elsewhere(tmp_path: Path) -> Elsewhere:
-    def make(cloud: Any) -> tuple[PeopleElsewhere, io.StringIO]:
+    def make(cloud: Any) -> tuple[TerminalResponder, io.StringIO]:
         printed = io.StringIO()
-        return PeopleElsewhere(cloud, Mailbox(tmp_path), Screen(Console(file=printed))), printed
+        return TerminalResponder(cloud, EscalationFiles(tmp_path), Screen(Console(file=printed))), printed
 
     return make
 
@@ -72,7 +72,7 @@ def elsewhere(tmp_path: Path) -> Elsewhere:
 def test_a_script_answers_each_escalation_with_its_next_answer() -> None:
     cloud: Any = Cloud(MESSAGE, MESSAGE | {"escalation_id": "esc-b"})
 
-    ScriptedPeople(cloud, [{"by": "Lee", "approve": True}, {"by": "Dana", "approve": False}]).attend()
+    ScriptedResponder(cloud, [{"by": "Lee", "approve": True}, {"by": "Dana", "approve": False}]).poll()
 
     assert cloud.invoked == [
         {"escalation_id": "esc-a", "by": "Lee", "approve": True},
@@ -85,7 +85,7 @@ def test_an_escalation_that_nobody_was_scripted_for_is_an_error() -> None:
     cloud: Any = Cloud(MESSAGE)
 
     with pytest.raises(InvalidInput, match=r"asks for a person .approval_required., and the scenario has no answer"):
-        ScriptedPeople(cloud, []).attend()
+        ScriptedResponder(cloud, []).poll()
 
 
 def test_a_waiting_run_says_what_to_type_once_however_often_the_queue_delivers(
@@ -93,24 +93,24 @@ def test_a_waiting_run_says_what_to_type_once_however_often_the_queue_delivers(
 ) -> None:
     people, printed = elsewhere(Cloud(MESSAGE, MESSAGE))
 
-    people.attend()
+    people.poll()
 
     assert printed.getvalue().count("ballast answer esc-a --approve\n") == 1
     assert r"Look \x1b[2J here." in printed.getvalue()
-    assert Mailbox(tmp_path).find("esc-a").message == MESSAGE
+    assert EscalationFiles(tmp_path).find("esc-a").message == MESSAGE
 
 
 def test_an_answer_from_elsewhere_reaches_the_function_and_is_confirmed(elsewhere: Elsewhere, tmp_path: Path) -> None:
     cloud = Cloud(MESSAGE)
     people, _ = elsewhere(cloud)
-    people.attend()
-    receipt = Mailbox(tmp_path).drop("esc-a", {"by": "Lee", "approve": True, "escalation_id": "esc-other"})
+    people.poll()
+    receipt = EscalationFiles(tmp_path).send("esc-a", {"by": "Lee", "approve": True, "escalation_id": "esc-other"})
 
-    people.attend()
+    people.poll()
 
     assert cloud.invoked == [{"escalation_id": "esc-a", "by": "Lee", "approve": True}]
-    assert Mailbox(tmp_path).wait_for("esc-a", receipt, timeout_s=5)["ok"] is True
-    assert Mailbox(tmp_path).waiting() == []
+    assert EscalationFiles(tmp_path).wait_for("esc-a", receipt, timeout_s=5)["ok"] is True
+    assert EscalationFiles(tmp_path).waiting() == []
 
 
 def test_an_answer_that_the_function_refuses_is_reported_and_the_run_still_waits(
@@ -119,25 +119,25 @@ def test_an_answer_that_the_function_refuses_is_reported_and_the_run_still_waits
     cloud = Cloud(MESSAGE)
     cloud.refuses = FunctionError("InvalidInput", "by: too long", [])
     people, printed = elsewhere(cloud)
-    people.attend()
-    receipt = Mailbox(tmp_path).drop("esc-a", {"approve": True})
+    people.poll()
+    receipt = EscalationFiles(tmp_path).send("esc-a", {"approve": True})
 
-    people.attend()
+    people.poll()
 
     expected = {"ok": False, "error": "InvalidInput", "message": "by: too long"}
-    assert Mailbox(tmp_path).wait_for("esc-a", receipt, timeout_s=5) == expected
+    assert EscalationFiles(tmp_path).wait_for("esc-a", receipt, timeout_s=5) == expected
     assert "an answer was not accepted: by: too long" in printed.getvalue()
-    assert [notice.escalation_id for notice in Mailbox(tmp_path).waiting()] == ["esc-a"]
+    assert [notice.escalation_id for notice in EscalationFiles(tmp_path).waiting()] == ["esc-a"]
 
 
 def test_after_the_run_nobody_waits_any_more(elsewhere: Elsewhere, tmp_path: Path) -> None:
     people, _ = elsewhere(Cloud(MESSAGE))
-    people.attend()
+    people.poll()
 
-    people.leave()
+    people.close()
 
     with pytest.raises(NobodyWaits):
-        Mailbox(tmp_path).find("esc-a")
+        EscalationFiles(tmp_path).find("esc-a")
 
 
 def test_what_an_approval_is_about_is_said_in_full(elsewhere: Elsewhere) -> None:
@@ -146,7 +146,7 @@ def test_what_an_approval_is_about_is_said_in_full(elsewhere: Elsewhere) -> None
     decision = {"kind": "call_tools", "calls": [call]}
     people, printed = elsewhere(Cloud(MESSAGE | facts | {"proposed_decision": decision}))
 
-    people.attend()
+    people.poll()
 
     for words in (
         'refund_order {"amount_usd": "480.00"}',
@@ -158,10 +158,10 @@ def test_what_an_approval_is_about_is_said_in_full(elsewhere: Elsewhere) -> None
         assert words in printed.getvalue()
 
 
-def test_who_may_approve_is_said_with_what_to_type(elsewhere: Elsewhere) -> None:
+def test_who_may_approve_is_said_with_commands_to_type(elsewhere: Elsewhere) -> None:
     people, printed = elsewhere(Cloud(MESSAGE | {"approvers": "finance", "may_not_answer": ["mia", "pat"]}))
 
-    people.attend()
+    people.poll()
 
     for words in (
         "Only members of finance may approve it: --group finance.",
@@ -175,7 +175,7 @@ def test_who_may_approve_is_said_with_what_to_type(elsewhere: Elsewhere) -> None
 def test_of_a_decision_too_it_is_said_who_does_not_take_it(elsewhere: Elsewhere) -> None:
     people, printed = elsewhere(Cloud(MESSAGE | {"kind": "escalation", "may_not_answer": ["mia"]}))
 
-    people.attend()
+    people.poll()
 
     assert "May not decide: mia, who asked for the run." in printed.getvalue()
 
@@ -188,7 +188,7 @@ def test_parties_and_groups_are_read_as_they_stand(kind: str, parties: list[str]
     named = {"requested_by": "mia", "proposed_by": "pat", "changed_by": "rae", "approvers": "finance"}
     cloud.item = {name: {"S": value} for name, value in {"kind": kind, **named}.items()}
 
-    stands = as_it_stands(cloud, {"escalation_id": "esc-a", "kind": kind})
+    stands = with_current_state(cloud, {"escalation_id": "esc-a", "kind": kind})
 
     assert stands.get("may_not_answer") == parties
     assert stands.get("approvers") == ("finance" if kind == "approval" else None)
@@ -206,13 +206,13 @@ def test_after_one_of_several_the_next_person_sees_how_it_stands(elsewhere: Else
         "changed_by": {"S": "Lee"},
     }
     people, _ = elsewhere(cloud)
-    people.attend()
-    receipt = Mailbox(tmp_path).drop("esc-a", {"by": "Lee", "approve": True})
+    people.poll()
+    receipt = EscalationFiles(tmp_path).send("esc-a", {"by": "Lee", "approve": True})
 
-    people.attend()
+    people.poll()
 
-    assert Mailbox(tmp_path).wait_for("esc-a", receipt, timeout_s=5)["still_needed"] == 1
-    [notice] = Mailbox(tmp_path).waiting()
+    assert EscalationFiles(tmp_path).wait_for("esc-a", receipt, timeout_s=5)["still_needed"] == 1
+    [notice] = EscalationFiles(tmp_path).waiting()
     assert notice.message["approvals_given"] == ["Lee"]
     assert notice.message["proposed_decision"]["calls"][0]["arguments"] == {"times": 2}
     assert notice.message["binding"] == binding_shown("b" * 64, {"times": 2})
@@ -222,13 +222,15 @@ def test_what_is_overheard_is_posted_and_left_in_the_queue(tmp_path: Path) -> No
     cloud: Any = Cloud()
     cloud.message_sent = []
     cloud.physical_id = lambda name: f"https://sqs.eu-west-1.amazonaws.com/123456789012/its-{name}"
-    people = PeopleElsewhere(cloud, Mailbox(tmp_path), Screen(Console(file=io.StringIO())), OverheardQueue(cloud))
+    people = TerminalResponder(
+        cloud, EscalationFiles(tmp_path), Screen(Console(file=io.StringIO())), SentMessages(cloud)
+    )
     (sent,) = cloud.message_sent
     cloud.receive_message = cloud.delete_message = None  # nothing is taken out of a queue
 
     sent("its-EscalationQueue", json.dumps(MESSAGE))
     sent("another-queue", json.dumps(MESSAGE | {"escalation_id": "esc-b"}))
-    people.attend()
+    people.poll()
 
-    assert [notice.escalation_id for notice in Mailbox(tmp_path).waiting()] == ["esc-a"]
-    people.leave()
+    assert [notice.escalation_id for notice in EscalationFiles(tmp_path).waiting()] == ["esc-a"]
+    people.close()

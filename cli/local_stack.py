@@ -1,4 +1,4 @@
-"""Set the stage for one run: the local cloud, a model behind it, and a store to work on."""
+"""A local cloud that is ready for runs: a model behind it and a seeded store."""
 
 import importlib
 import sys
@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.playbook import Playbook, load_playbook
 from ballast.runtime import utc_now
-from cli.startup import no_collecting
+from localcloud.gc_paused import gc_paused
 
 if TYPE_CHECKING:
     from localcloud.clock import Clock
     from localcloud.cloud import LocalCloud
     from localcloud.converse import Bedrock, Source
 
-#: Sizes of the support desk's store. A scenario needs the well-known orders; thousands take a second to write.
+
+#: Sizes of the support desk's store. A scenario needs only the well-known orders; thousands take a second to write.
 SMALL_STORE = {"customers": 20, "orders": 40}
 STORE = {"customers": 100, "orders": 400}
 
 
 @contextmanager
-def stage(
+def local_stack(
     model: "Source | Bedrock",
     *,
     playbook: Path | None = None,
@@ -35,16 +36,16 @@ def stage(
     parameters: Mapping[str, str] | None = None,
     enforce_iam: bool = True,
 ) -> Iterator["LocalCloud"]:
-    """Yield a local cloud whose planner speaks to ``model`` and whose tables hold the playbook's store.
+    """Yield a local cloud whose agent calls ``model`` and whose tables hold the playbook's store.
 
-    seed, size  of the generated store
-    clock       the cloud's; None is real time
-    parameters  the template's, where they are not to have their defaults
-    enforce_iam whether a function has only the rights of its role
-    Raises ``PlaybookInvalid``, and ``InvalidInput`` where Bedrock is wanted and there are no credentials.
+    seed, size   of the generated store
+    clock        the cloud's; None is real time
+    parameters   the template's; each of the others has its default
+    enforce_iam  give each function only the rights of its role
+    Raises ``PlaybookInvalid``, and ``InvalidInput`` if Bedrock is chosen without credentials.
     """
     with ExitStack() as stack:
-        with no_collecting():
+        with gc_paused():
             cloud = _set_up(stack, model, playbook, seed, size or {}, clock, parameters or {}, enforce_iam)
         yield cloud
 
@@ -80,10 +81,10 @@ def _set_up(
 
 
 def parameters_of(words: Sequence[str]) -> dict[str, str]:
-    """Return the template's parameters of ``NAME=VALUE`` words. Raises ``InvalidInput`` for what it does not take."""
+    """Return the template's parameters from ``NAME=VALUE`` words. Raises ``InvalidInput`` for invalid ones."""
     from localcloud.cloud import ROOT
+    from localcloud.parameters import broken
     from localcloud.parameters import typed as parameters
-    from localcloud.rules import broken
     from localcloud.template import load_template
 
     template = load_template(ROOT / "template.yaml")
@@ -97,14 +98,14 @@ def parameters_of(words: Sequence[str]) -> dict[str, str]:
 
 
 def shortened(seconds: float) -> None:
-    """Wait as a retry does, but never so long that a demo becomes dull."""
+    """Sleep for a retry, at most 0.1 s, so that a demo stays quick."""
     time.sleep(min(seconds, 0.1))
 
 
 def seed_store(cloud: "LocalCloud", playbook: Playbook, seed: int, size: dict[str, int]) -> None:
-    """Fill the business's tables, where the playbook has a ``store`` package with ``seed_store``.
+    """Fill the business's tables with ``seed_store`` of the playbook's ``store`` package, if it has one.
 
-    Raises ``PlaybookInvalid`` where there is one that cannot be imported, or that fails.
+    Raises ``PlaybookInvalid`` if the package cannot be imported or fails.
     """
     name = f"{package_of(playbook)}.store"
     try:
@@ -120,7 +121,7 @@ def seed_store(cloud: "LocalCloud", playbook: Playbook, seed: int, size: dict[st
     try:
         store.seed_store(client, cloud.environ("ExecutorFunction"), today=utc_now().date(), seed=seed, **size)
     except Exception as problem:
-        # The last frame of the playbook's own says where.
+        # The last frame in the playbook's code says where.
         at = [frame for frame in extract_tb(problem.__traceback__) if str(playbook.folder) in frame.filename][-1:]
         where = f" ({at[0].filename}, line {at[0].lineno})" if at else ""
         text = f"{playbook.folder}: seed_store of its store failed: {type(problem).__name__}: {problem}{where}"

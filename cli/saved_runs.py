@@ -1,8 +1,8 @@
-"""Saved runs: one JSON file a run, in ``.ballast/runs/`` of the current folder or of ``$BALLAST_HOME``.
+"""Saved runs: one JSON file per run, in ``.ballast/runs/`` of the current folder or in ``$BALLAST_HOME``.
 
-The local cloud forgets everything when its process ends; the journal keeps each run's log, so
-that ``ballast trace`` can show it afterwards. A file holds what customers wrote: only its owner
-may read it, and the folder tells git to leave it alone.
+The local cloud forgets everything when its process ends; the saved log is what ``ballast trace``,
+``cost`` and ``verify`` read. A file holds what customers wrote, so only its owner may read it, and
+the folder has a ``.gitignore``.
 """
 
 import json
@@ -23,17 +23,17 @@ from ballast.run import Run
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = 1
-#: By this title older versions said that a run was cut off.
+#: Older versions marked a run that was cut off by this title.
 _CUT_OFF = "up, cut off"
 
 
 def state_folder(environ: Mapping[str, str]) -> Path:
-    """Return where the command keeps its files: ``$BALLAST_HOME``, else ``.ballast`` here."""
+    """Return the folder for the command's files: ``$BALLAST_HOME``, else ``.ballast`` here."""
     return Path(environ.get("BALLAST_HOME") or ".ballast")
 
 
 def private_folder(folder: Path) -> Path:
-    """Make ``folder`` (for its owner only, unseen by git) and return it. Raises ``InvalidInput``."""
+    """Make ``folder``, for its owner only and ignored by git, and return it. Raises ``InvalidInput``."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         mark = folder / ".gitignore"
@@ -42,13 +42,13 @@ def private_folder(folder: Path) -> Path:
     except OSError as problem:
         raise InvalidInput(
             f"{folder}: cannot be used to keep runs ({problem.strerror}). "
-            "Set BALLAST_HOME to a folder that you may write."
+            "Set BALLAST_HOME to a folder that you can write to."
         ) from None
     return folder
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Write ``file`` so that nobody ever reads half of it."""
+    """Write ``file`` atomically: no reader sees half of it."""
     handle, made = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
@@ -60,15 +60,15 @@ def write_whole(file: Path, text: str) -> None:
 
 
 class _NothingInIt(InvalidInput):
-    """A file without an entry: there is nothing to check, and nothing was changed."""
+    """A file without an entry: there is nothing to check."""
 
 
 @dataclass(frozen=True)
 class SavedRun:
-    """A run in the journal. ``title`` says what it was started as, e.g. ``demo loop``.
+    """A saved run. ``title`` says how it was started, e.g. ``demo loop``.
 
-    corrupt  what is wrong with entries that are not valid, by their key
-    cut_off  the process that ran it ended before the run did: nothing goes on, although its log has no end
+    corrupt  what is wrong with each invalid entry, by its key
+    cut_off  its process ended before the run did: the run is over, although its log has no ending
     """
 
     run_id: str
@@ -78,7 +78,7 @@ class SavedRun:
     corrupt: Mapping[str, str] = field(default_factory=dict)
 
 
-class Journal:
+class SavedRuns:
     """The saved runs of one state folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -86,7 +86,7 @@ class Journal:
         self._home = folder
 
     def save(self, run_id: str, title: str, events: Iterable[Event], *, cut_off: bool = False) -> Path:
-        """Keep the log of a run, in place of an earlier one of the same id; return the file. See ``SavedRun``."""
+        """Save the log of a run, replacing an earlier one with the same id; return the file. See ``SavedRun``."""
         if not _RUN_ID.fullmatch(run_id):
             raise InvalidInput(f"{run_id!r} is not a run id.")
         private_folder(self._home)
@@ -98,7 +98,7 @@ class Journal:
             "run_id": run_id,
             "title": title,
             "events": [event.model_dump(mode="json") for event in kept],
-            # What `ballast verify` needs besides.
+            # `ballast verify` needs this, too.
             "stored": [dict(event.stored) for event in kept],
             **({"cut_off": True} if cut_off else {}),
         }
@@ -106,7 +106,7 @@ class Journal:
         return file
 
     def recent(self, most: int = 20, unreadable: dict[str, str] | None = None) -> list[SavedRun]:
-        """Return the newest runs, newest first; a file that cannot be read is left out, and named in ``unreadable``."""
+        """Return the newest runs, newest first; leave out unreadable files and name them in ``unreadable``."""
         runs: list[SavedRun] = []
         for file in sorted(self._files(), key=_age):
             if len(runs) == most:
@@ -119,20 +119,20 @@ class Journal:
         return runs
 
     def find(self, prefix: str) -> SavedRun:
-        """Return the run whose id is ``prefix`` or the only one that starts with it.
+        """Return the run whose id is ``prefix``, or the only one that starts with it.
 
-        ``run-`` may be left out. Raises ``InvalidInput`` where there is none, or more than one.
+        ``run-`` may be left out. Raises ``InvalidInput`` if none or several match.
         """
         exact = [file for file in self._files() if file.stem in (prefix, f"run-{prefix}")]
         found = exact or [file for file in self._files() if prefix and file.stem.startswith((prefix, f"run-{prefix}"))]
         if not found:
             raise InvalidInput(
-                f"No saved run begins with {prefix!r} in {self._folder}. `ballast trace` without an argument lists "
-                "the saved runs; runs are kept in the folder where they were started (or in $BALLAST_HOME)."
+                f"No saved run in {self._folder} starts with {prefix!r}. `ballast trace` lists the saved runs. "
+                "A run is saved in the folder where it was started, or in $BALLAST_HOME."
             )
         if len(found) > 1:
             names = ", ".join(sorted(file.stem for file in found)[:5])
-            raise InvalidInput(f"{prefix!r} fits {len(found)} saved runs: {names}. Type more of the id.")
+            raise InvalidInput(f"{prefix!r} matches {len(found)} saved runs: {names}. Type more of the id.")
         return _read(found[0])
 
     def _files(self) -> list[Path]:
@@ -142,7 +142,7 @@ class Journal:
 def _age(file: Path) -> float:
     try:
         return -file.stat().st_mtime
-    except OSError:  # removed meanwhile
+    except OSError:  # removed in the meantime
         return 0.0
 
 
@@ -159,12 +159,12 @@ def _read(file: Path) -> SavedRun:
             kept = {str(name): str(value) for name, value in beside.items()}
             try:
                 events.append(Event.model_validate(event).with_stored(kept))
-            except ValidationError as problem:  # one entry that cannot be read hides no other
+            except ValidationError as problem:  # the other entries are still shown
                 corrupt[_key(event, number)] = complaints(problem)
         if corrupt and not events:
             raise InvalidInput(f"{file}: an entry is not valid: {next(iter(corrupt.values()))}. {remedy}")
         if not events:
-            raise _NothingInIt(f"{file}: holds no entry: the run was cut off before it was admitted. {remedy}")
+            raise _NothingInIt(f"{file}: has no entry: the run was cut off before it was admitted. {remedy}")
         title = str(content.get("title", ""))
         cut_off = content.get("cut_off", title == _CUT_OFF) is True
         return SavedRun(str(content["run_id"]), title, Run(events), cut_off, corrupt)

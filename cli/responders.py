@@ -1,7 +1,4 @@
-"""The people of a local run: they read the escalation queue and answer through the deployed function.
-
-A scripted person answers at once; a person at another terminal answers through the mailbox.
-"""
+"""Responders: who answers the escalations of a run in a local cloud, and how their messages arrive."""
 
 import json
 from collections import deque
@@ -9,47 +6,46 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ballast.errors import InvalidInput
-from cli.asked import as_it_stands, lines
-from cli.commands.answer import what_to_type
-from cli.mailbox import Mailbox, Notice
-from cli.output import Screen
+from cli.escalation_files import EscalationFiles, Notice
+from cli.escalations import commands_to_type, details, with_current_state
+from cli.screen import Screen
 
 if TYPE_CHECKING:
     from localcloud.cloud import LocalCloud
 
 
-class People(Protocol):
-    """Whoever answers escalations. ``attend`` looks once whether there is something to do and never waits."""
+class Responder(Protocol):
+    """Answers escalations. ``poll`` checks once for messages and answers; it never waits."""
 
-    def attend(self) -> None:
+    def poll(self) -> None:
         """Take new messages from the queue and deliver answers."""
 
-    def leave(self) -> None:
-        """Nobody answers any more."""
+    def close(self) -> None:
+        """Stop answering."""
 
 
-class Nobody:
-    """Nobody answers here."""
+class NoResponder:
+    """Answers nothing."""
 
-    def attend(self) -> None:
-        """Nothing to do."""
+    def poll(self) -> None:
+        """Do nothing."""
 
-    def leave(self) -> None:
-        """Nothing is held."""
+    def close(self) -> None:
+        """Do nothing."""
 
 
-class ScriptedPeople:
-    """Answers each escalation with the next of ``answers``, which are payloads without the escalation's id.
+class ScriptedResponder:
+    """Answers each escalation with the next of ``answers``: payloads without an escalation id.
 
-    Raises ``InvalidInput`` where an escalation comes that nobody was scripted for.
+    Raises ``InvalidInput`` for an escalation after the last answer.
     """
 
     def __init__(self, cloud: "LocalCloud", answers: Iterable[dict[str, Any]]) -> None:
         self._cloud, self._queue = cloud, EscalationQueue(cloud)
         self._answers = deque(answers)
 
-    def attend(self) -> None:
-        """Answer what is in the queue."""
+    def poll(self) -> None:
+        """Answer the messages in the queue."""
         for message in self._queue.received():
             if not self._answers:
                 raise InvalidInput(
@@ -59,37 +55,39 @@ class ScriptedPeople:
             answer = {"escalation_id": message["escalation_id"], **self._answers.popleft()}
             self._cloud.invoke("AnswerEscalationFunction", answer)
 
-    def leave(self) -> None:
-        """Nothing is held."""
+    def close(self) -> None:
+        """Do nothing."""
 
 
-class PeopleElsewhere:
-    """Says what to type, and waits for ``ballast answer`` in another terminal.
+class TerminalResponder:
+    """Prints each escalation with the commands that answer it, and waits for ``ballast answer`` in another terminal.
 
-    ``queue`` is where the messages come from; by default they are taken out of the queue.
+    ``queue``: where messages come from; by default they are taken out of the escalation queue.
     """
 
-    def __init__(self, cloud: "LocalCloud", mailbox: Mailbox, screen: Screen, queue: "Messages | None" = None) -> None:
+    def __init__(
+        self, cloud: "LocalCloud", files: EscalationFiles, screen: Screen, queue: "Messages | None" = None
+    ) -> None:
         self._cloud, self._queue = cloud, queue or EscalationQueue(cloud)
-        self._mailbox, self._screen = mailbox, screen
+        self._files, self._screen = files, screen
         self._waiting: dict[str, None] = {}
 
-    def attend(self) -> None:
-        """Post what is new in the queue; pass on what was answered."""
+    def poll(self) -> None:
+        """Post new escalations; pass on answers."""
         for message in self._queue.received():
             self._post(message)
         for escalation_id in list(self._waiting):
-            answer = self._mailbox.take(escalation_id)
+            answer = self._files.take(escalation_id)
             if answer is not None:
                 self._deliver(escalation_id, answer)
 
-    def leave(self) -> None:
-        """Take the notices away: an answer would come too late."""
+    def close(self) -> None:
+        """Remove the notices: an answer would come too late."""
         self._waiting.clear()
-        self._mailbox.close_all()
+        self._files.close_all()
 
-    def withdraw_what_is_closed(self) -> None:
-        """Take away the notices of what was answered elsewhere, or whose run no longer waits."""
+    def withdraw_closed(self) -> None:
+        """Remove the notices of escalations that were answered elsewhere or whose run no longer waits."""
         if not self._waiting:
             return
         keys = [{"escalation_id": escalation_id} for escalation_id in self._waiting]
@@ -98,25 +96,25 @@ class PeopleElsewhere:
                 self._forget(item["escalation_id"])
 
     def _forget(self, escalation_id: str) -> None:
-        self._mailbox.close(escalation_id)
+        self._files.close(escalation_id)
         self._waiting.pop(escalation_id, None)
 
     def _post(self, message: dict[str, Any]) -> None:
         escalation_id = str(message["escalation_id"])
-        if escalation_id in self._waiting:  # the queue delivers at least once, and people are reminded
-            self._renew(escalation_id, message)
+        if escalation_id in self._waiting:  # the queue delivers at least once, and reminders are sent
+            self._update(escalation_id, message)
             return
-        self._mailbox.post(Notice(escalation_id, message))
+        self._files.post(Notice(escalation_id, message))
         self._waiting[escalation_id] = None
         self._screen.line()
         until = str(message.get("answer_by", ""))[:16].replace("T", " ")
         self._screen.line(f"This run waits for a person, until {until} UTC.", "bold magenta")
         self._screen.line(str(message.get("summary", "")))
-        for told in lines(message):
-            self._screen.line(told)
+        for detail in details(message):
+            self._screen.line(detail)
         self._screen.line("Type one of these in another terminal, in this folder:", "bold")
-        for typing in what_to_type(escalation_id, message):
-            self._screen.line(f"  {typing}")
+        for command in commands_to_type(escalation_id, message):
+            self._screen.line(f"  {command}")
         self._screen.line()
 
     def _deliver(self, escalation_id: str, answer: dict[str, Any]) -> None:
@@ -128,30 +126,30 @@ class PeopleElsewhere:
         except FunctionError as problem:
             result = {"ok": False, "error": problem.name, "message": problem.message}
             self._screen.line(f"  an answer was not accepted: {problem.message}", "red")
-            self._mailbox.report(escalation_id, answer, result)
+            self._files.report(escalation_id, answer, result)
             return
-        self._mailbox.report(escalation_id, answer, {"ok": True, **taken})
+        self._files.report(escalation_id, answer, {"ok": True, **taken})
         if taken.get("still_needed"):
-            self._renew(escalation_id, as_it_stands(self._cloud, self._mailbox.find(escalation_id).message))
+            self._update(escalation_id, with_current_state(self._cloud, self._files.find(escalation_id).message))
         else:
             self._forget(escalation_id)
 
-    def _renew(self, escalation_id: str, message: dict[str, Any]) -> None:
-        """Let the next who answers see how it stands now."""
-        if self._mailbox.find(escalation_id).message != message:
-            self._mailbox.close(escalation_id)
-            self._mailbox.post(Notice(escalation_id, message))
+    def _update(self, escalation_id: str, message: dict[str, Any]) -> None:
+        """Show the escalation's current state to whoever answers next."""
+        if self._files.find(escalation_id).message != message:
+            self._files.close(escalation_id)
+            self._files.post(Notice(escalation_id, message))
 
 
 class Messages(Protocol):
-    """Where the messages to people come from."""
+    """A source of messages to people."""
 
     def received(self) -> Iterator[dict[str, Any]]:
-        """Yield the bodies of those that are new."""
+        """Yield the bodies of the new ones."""
 
 
-class OverheardQueue:
-    """What is sent to the queue that people read: seen when it is sent, and left for whoever consumes the queue."""
+class SentMessages:
+    """Messages seen when they are sent to the escalation queue; they stay in the queue for its consumers."""
 
     def __init__(self, cloud: "LocalCloud") -> None:
         self._name = cloud.physical_id("EscalationQueue").rpartition("/")[2]
@@ -163,21 +161,21 @@ class OverheardQueue:
             self._new.append(body)
 
     def received(self) -> Iterator[dict[str, Any]]:
-        """Yield the bodies of the messages that were sent since the last call; no request is made."""
+        """Yield the bodies of the messages sent since the last call, without a request."""
         while self._new:
             body: dict[str, Any] = json.loads(self._new.popleft())
             yield body
 
 
 class EscalationQueue:
-    """The queue that people read."""
+    """Messages received from the escalation queue."""
 
     def __init__(self, cloud: "LocalCloud") -> None:
         self._sqs = cloud.session.client("sqs")
         self._url = cloud.physical_id("EscalationQueue")
 
     def received(self) -> Iterator[dict[str, Any]]:
-        """Yield the bodies of the messages that are there now; each is deleted once it was dealt with."""
+        """Yield the bodies of the waiting messages; delete each once the caller has handled it."""
         for message in self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10).get("Messages", []):
             body: dict[str, Any] = json.loads(message["Body"])
             yield body

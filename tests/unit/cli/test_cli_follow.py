@@ -13,10 +13,9 @@ from ballast.errors import InvalidInput, NotAdmitted
 from ballast.log.event import Event
 from ballast.run import Run
 from cli.exits import Exit, exit_of
-from cli.follow import EVERY_S, follow
-from cli.journal import Journal
-from cli.output import Screen
-from cli.watch import watch
+from cli.follow import EVERY_S, follow, run_and_follow
+from cli.saved_runs import SavedRuns
+from cli.screen import Screen
 from localcloud.cloud import Execution, FunctionError
 from tests.support.timelines import timeline
 
@@ -60,24 +59,24 @@ class Cloud:
         return self.execution
 
 
-class Nobody:
+class NoResponder:
     """People who never answer; or who make the command stop with ``problem``."""
 
     def __init__(self, problem: BaseException | None = None) -> None:
         self.problem, self.left = problem, False
 
-    def attend(self) -> None:
+    def poll(self) -> None:
         if self.problem:
             raise self.problem
 
-    def leave(self) -> None:
+    def close(self) -> None:
         self.left = True
 
 
-def watched(cloud: Any, people: Nobody, home: Path) -> tuple[Any, str]:
+def watched(cloud: Any, people: NoResponder, home: Path) -> tuple[Any, str]:
     printed = io.StringIO()
     screen = Screen(Console(file=printed))
-    made = watch(cloud, REQUEST, people, screen=screen, journal=Journal(home), title="test")
+    made = run_and_follow(cloud, REQUEST, people, screen=screen, saved_runs=SavedRuns(home), title="test")
     return made, printed.getvalue()
 
 
@@ -86,25 +85,25 @@ def done(status: str = "SUCCEEDED", **more: Any) -> Execution:
 
 
 def test_each_entry_is_printed_once_and_the_log_is_kept(tmp_path: Path) -> None:
-    people = Nobody()
+    people = NoResponder()
 
     made, printed = watched(Cloud(OPENED, ENDED, execution=done()), people, tmp_path)
 
     assert (made.status, made.by) == ("answered", "agent")
     assert printed.count("admitted:") == 1
     assert printed.count("answered by agent") == 1
-    assert Journal(tmp_path).find(REQUEST.run_id).events == (OPENED, ENDED)
+    assert SavedRuns(tmp_path).find(REQUEST.run_id).events == (OPENED, ENDED)
     assert people.left
 
 
 @pytest.mark.parametrize("problem", [KeyboardInterrupt(), InvalidInput("nobody was scripted")])
 def test_a_run_that_is_cut_off_keeps_what_it_has(tmp_path: Path, problem: BaseException) -> None:
-    people = Nobody(problem)
+    people = NoResponder(problem)
 
     with pytest.raises(type(problem)):
         watched(Cloud(OPENED, ENDED, execution=done()), people, tmp_path)
 
-    assert Journal(tmp_path).find(REQUEST.run_id).events == (OPENED,)
+    assert SavedRuns(tmp_path).find(REQUEST.run_id).events == (OPENED,)
     assert people.left
 
 
@@ -123,13 +122,13 @@ class GoneAfter(Screen):
 
 @pytest.mark.parametrize("lines", range(4))
 def test_a_run_whose_reader_goes_away_keeps_what_it_has(tmp_path: Path, lines: int) -> None:
-    people, cloud = Nobody(), Cloud(OPENED, ENDED, execution=done())
+    people, cloud = NoResponder(), Cloud(OPENED, ENDED, execution=done())
     cloud.looks = 1  # the run goes on, whoever reads about it
 
     with contextlib.suppress(BrokenPipeError):
-        watch(cloud, REQUEST, people, screen=GoneAfter(lines), journal=Journal(tmp_path), title="test")
+        run_and_follow(cloud, REQUEST, people, screen=GoneAfter(lines), saved_runs=SavedRuns(tmp_path), title="test")
 
-    assert OPENED in Journal(tmp_path).find(REQUEST.run_id).events
+    assert OPENED in SavedRuns(tmp_path).find(REQUEST.run_id).events
     assert people.left
 
 
@@ -141,7 +140,7 @@ def test_while_nothing_happens_it_looks_ever_more_seldom(tmp_path: Path) -> None
     def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    follow(cloud, REQUEST.run_id, Nobody(), lambda event: None, sleep=sleep)
+    follow(cloud, REQUEST.run_id, NoResponder(), lambda event: None, sleep=sleep)
 
     assert pauses[:50] == [EVERY_S] * 50
     assert pauses[50:] == sorted(pauses[50:])
@@ -152,9 +151,9 @@ def test_a_run_that_is_cut_off_before_its_first_entry_leaves_nothing(tmp_path: P
     cloud = Cloud(execution=done("RUNNING"))
 
     with pytest.raises(KeyboardInterrupt):
-        watched(cloud, Nobody(KeyboardInterrupt()), tmp_path)
+        watched(cloud, NoResponder(KeyboardInterrupt()), tmp_path)
 
-    assert Journal(tmp_path).recent() == []
+    assert SavedRuns(tmp_path).recent() == []
 
 
 @pytest.mark.parametrize(
@@ -168,10 +167,10 @@ def test_a_run_that_is_cut_off_before_its_first_entry_leaves_nothing(tmp_path: P
 def test_a_run_that_ended_before_its_log_began_still_says_how(
     tmp_path: Path, execution: Execution, status: str, why: str
 ) -> None:
-    made, _ = watched(Cloud(execution=execution), Nobody(), tmp_path)
+    made, _ = watched(Cloud(execution=execution), NoResponder(), tmp_path)
 
-    assert (made.status, made.ending) == (status, f"Ended before anything was in its log: {why}")
-    assert Journal(tmp_path).recent() == []
+    assert (made.status, made.ending) == (status, f"Ended with an empty log: {why}")
+    assert SavedRuns(tmp_path).recent() == []
 
 
 @pytest.mark.parametrize(
@@ -182,7 +181,7 @@ def test_the_front_doors_refusals_keep_their_meaning(tmp_path: Path, name: str, 
     cloud = Cloud(execution=done(), refuses=FunctionError(name, "the reason", []))
 
     with pytest.raises(expected, match="the reason"):
-        watched(cloud, Nobody(), tmp_path)
+        watched(cloud, NoResponder(), tmp_path)
 
 
 ASKED = Event(
@@ -220,9 +219,9 @@ def test_an_interrupted_run_of_a_local_cloud_is_closed(
     cloud = Mortal(OPENED, ENDED, settles=settles)
 
     with pytest.raises(KeyboardInterrupt):
-        watched(cloud, Nobody(KeyboardInterrupt()), tmp_path)
+        watched(cloud, NoResponder(KeyboardInterrupt()), tmp_path)
 
-    saved = Journal(tmp_path).find(REQUEST.run_id)
+    saved = SavedRuns(tmp_path).find(REQUEST.run_id)
     assert cloud.stopped == [REQUEST.run_id]
     assert timeline(saved.events).status == status
     assert saved.cut_off is (status == "open")
@@ -234,30 +233,38 @@ def test_a_second_ctrl_c_while_it_is_closed_keeps_the_log_all_the_same(tmp_path:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        watched(Impatient(OPENED, ENDED), Nobody(KeyboardInterrupt()), tmp_path)
+        watched(Impatient(OPENED, ENDED), NoResponder(KeyboardInterrupt()), tmp_path)
 
-    assert Journal(tmp_path).find(REQUEST.run_id).cut_off
+    assert SavedRuns(tmp_path).find(REQUEST.run_id).cut_off
 
 
 def test_a_run_that_asks_a_person_is_not_waited_for_where_nobody_shall_be(tmp_path: Path) -> None:
     printed = io.StringIO()
-    screen, journal = Screen(Console(file=printed, width=200)), Journal(tmp_path)
+    screen, saved_runs = Screen(Console(file=printed, width=200)), SavedRuns(tmp_path)
     local, stack = Mortal(OPENED, ASKED, ENDED), Cloud(OPENED, ASKED, ENDED, execution=done())
 
-    for cloud, status, words in ((local, "aborted", "the run is aborted"), (stack, "waiting", "the run goes on")):
-        made = watch(cloud, REQUEST, Nobody(), screen=screen, journal=journal, title="test", wait=False)
+    for cloud, status, words in ((local, "aborted", "the run is aborted"), (stack, "waiting", "the run continues")):
+        made = run_and_follow(
+            cloud, REQUEST, NoResponder(), screen=screen, saved_runs=saved_runs, title="test", wait=False
+        )
 
         assert made.status == status
         assert exit_of(made.status) == Exit.UNANSWERED
         assert words in printed.getvalue()
-        assert not journal.find(REQUEST.run_id).cut_off
+        assert not saved_runs.find(REQUEST.run_id).cut_off
 
 
 def test_a_run_that_asks_nobody_is_followed_to_its_end_without_waiting(tmp_path: Path) -> None:
     screen = Screen(Console(file=io.StringIO()))
 
-    made = watch(
-        Mortal(OPENED, ENDED), REQUEST, Nobody(), screen=screen, journal=Journal(tmp_path), title="test", wait=False
+    made = run_and_follow(
+        Mortal(OPENED, ENDED),
+        REQUEST,
+        NoResponder(),
+        screen=screen,
+        saved_runs=SavedRuns(tmp_path),
+        title="test",
+        wait=False,
     )
 
     assert made.status == "answered"

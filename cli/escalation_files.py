@@ -1,15 +1,15 @@
-"""How ``ballast answer`` reaches a run that waits in another terminal: files in the state folder.
+"""Files in the state folder through which ``ballast answer`` reaches a run that waits in another terminal.
 
 ::
 
     the waiting process                     escalations/                    ballast answer
     post(notice) ──────────────────────▶ <id>.json  (locked) ────────────▶ find(id)
-    take(id) ◀───────────────────────── <id>.answer.json ◀──────────────── drop(id, answer)
+    take(id) ◀───────────────────────── <id>.answer.json ◀──────────────── send(id, answer)
     report(result) ────────────────────▶ <id>.<nonce>.result.json ───────▶ wait_for(receipt)
-    close(id): all of them go
+    close(id): removes them all
 
-The lock on the notice is the proof that somebody waits: the kernel takes it away when the
-process dies, however it dies. Only files that are complete ever appear under these names.
+The lock on the notice proves that a process waits: the kernel releases it when the process dies,
+however it dies. Only complete files appear under these names.
 """
 
 import fcntl
@@ -24,24 +24,24 @@ from pathlib import Path
 from typing import IO, Any
 
 from ballast.errors import BallastError, InvalidInput
-from cli.journal import private_folder, write_whole
+from cli.saved_runs import private_folder, write_whole
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
 class NobodyWaits(BallastError):
-    """No living process waits for this escalation's answer."""
+    """No living process waits for an answer to this escalation."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """An escalation that waits: ``message`` is the body of the queue's message."""
+    """A waiting escalation; ``message`` is the body of its SQS message."""
 
     escalation_id: str
     message: dict[str, Any]
 
 
-class Mailbox:
+class EscalationFiles:
     """The escalations of one state folder."""
 
     def __init__(self, home: Path) -> None:
@@ -49,17 +49,17 @@ class Mailbox:
         self._folder = home / "escalations"
         self._held: dict[str, IO[str]] = {}
 
-    # The side of the process that waits.
+    # The waiting process calls these:
 
     def post(self, notice: Notice) -> None:
-        """Say that this process waits for an answer to ``notice``. Raises ``InvalidInput``."""
+        """Announce that this process waits for an answer to ``notice``. Raises ``InvalidInput``."""
         if not _ID.fullmatch(notice.escalation_id):
             raise InvalidInput(f"{notice.escalation_id!r} cannot be the name of a file.")
         private_folder(self._home)
         private_folder(self._folder)
         file = self._notice(notice.escalation_id)
         if _is_locked(file):
-            raise InvalidInput(f"{notice.escalation_id}: another process in {self._home} waits for its answer already.")
+            raise InvalidInput(f"{notice.escalation_id}: another process in {self._home} already waits for its answer.")
         made = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
         held = made.open("w", encoding="utf-8")
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -69,7 +69,7 @@ class Mailbox:
         self._held[notice.escalation_id] = held
 
     def take(self, escalation_id: str) -> dict[str, Any] | None:
-        """Return the answer that somebody dropped, or None; it may be read once."""
+        """Return the answer that somebody sent, or None."""
         file = self._answer(escalation_id)
         try:
             text = file.read_text(encoding="utf-8")
@@ -85,14 +85,14 @@ class Mailbox:
         return answer
 
     def report(self, escalation_id: str, answer: dict[str, Any], result: dict[str, Any]) -> None:
-        """Tell the sender of ``answer`` what came of it, and make room for another one."""
+        """Tell the sender of ``answer`` the result, and make room for another answer."""
         nonce = str(answer.get("nonce", ""))
         self._answer(escalation_id).unlink(missing_ok=True)
         if _ID.fullmatch(nonce):
             write_whole(self._result(escalation_id, nonce), json.dumps(result))
 
     def close(self, escalation_id: str) -> None:
-        """No longer wait for this escalation. A result that was not read yet stays."""
+        """Stop waiting for this escalation. A result that was not read yet stays."""
         held = self._held.pop(escalation_id, None)
         if held is not None:
             self._notice(escalation_id).unlink(missing_ok=True)
@@ -113,7 +113,7 @@ class Mailbox:
     def find(self, prefix: str) -> Notice:
         """Return the waiting escalation with that id, or the only one that starts so.
 
-        Raises ``NobodyWaits``, and ``InvalidInput`` where more than one does.
+        Raises ``NobodyWaits``, or ``InvalidInput`` if several match.
         """
         waiting = self.waiting()
         found = [notice for notice in waiting if notice.escalation_id == prefix] or [
@@ -123,24 +123,24 @@ class Mailbox:
             known = ", ".join(notice.escalation_id for notice in waiting) or "none at all"
             raise NobodyWaits(
                 f"No process waits for an answer to {prefix!r} in {self._folder} (waiting: {known}). "
-                "It was answered, its run ended, or it was started in another folder: run `ballast answer` there, "
+                "It was answered, its run has ended, or it was started in another folder: run `ballast answer` there, "
                 "or set BALLAST_HOME."
             )
         if len(found) > 1:
-            raise InvalidInput(f"{prefix!r} fits {len(found)} waiting escalations. Type more of the id.")
+            raise InvalidInput(f"{prefix!r} matches {len(found)} waiting escalations. Type more of the id.")
         return found[0]
 
-    def drop(self, escalation_id: str, answer: dict[str, Any]) -> Path:
+    def send(self, escalation_id: str, answer: dict[str, Any]) -> Path:
         """Send an answer; return the file in which its result will appear. Raises ``InvalidInput``."""
         nonce = secrets.token_hex(8)
         file = self._answer(escalation_id)
         made = file.with_name(f".{file.name}.{nonce}")
         write_whole(made, json.dumps({**answer, "nonce": nonce}))
         try:
-            os.link(made, file)  # unlike a rename, this fails where somebody was faster
+            os.link(made, file)  # unlike a rename, this fails if somebody was faster
         except FileExistsError:
             raise InvalidInput(
-                f"{escalation_id}: another answer is on its way. `ballast answer` shows whether it still waits."
+                f"{escalation_id}: another answer is being delivered. `ballast answer` shows whether it still waits."
             ) from None
         finally:
             made.unlink(missing_ok=True)
@@ -149,7 +149,7 @@ class Mailbox:
     def wait_for(
         self, escalation_id: str, receipt: Path, *, timeout_s: float, sleep: Callable[[float], None] = time.sleep
     ) -> dict[str, Any]:
-        """Return what came of an answer. Raises ``NobodyWaits`` where the process died or is silent."""
+        """Return the result of an answer. Raises ``NobodyWaits`` if the process died or does not respond."""
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
             alive = _is_locked(self._notice(escalation_id))
@@ -162,14 +162,14 @@ class Mailbox:
             sleep(0.05)
         self._answer(escalation_id).unlink(missing_ok=True)
         raise NobodyWaits(
-            f"{escalation_id}: the waiting process did not confirm the answer, so take it as not given. "
-            "`ballast trace` shows what became of the run."
+            f"{escalation_id}: the waiting process did not confirm the answer, so assume that it was not given. "
+            "`ballast trace` shows how the run ended."
         )
 
     def _living(self) -> Iterator[Notice]:
         for file in self._folder.glob("*.json"):
             if not _ID.fullmatch(file.stem) or not _is_locked(file):
-                continue  # an answer or a result, or what a killed process left behind
+                continue  # an answer, a result, or a file that a killed process left
             try:
                 message = json.loads(file.read_text(encoding="utf-8"))
             except (OSError, ValueError):
@@ -187,7 +187,7 @@ class Mailbox:
 
 
 def _is_locked(file: Path) -> bool:
-    """Say whether a living process holds ``file``."""
+    """Return whether a living process holds a lock on ``file``."""
     try:
         with file.open(encoding="utf-8") as stream:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)

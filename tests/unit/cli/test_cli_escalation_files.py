@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from ballast.errors import InvalidInput
-from cli.mailbox import Mailbox, NobodyWaits, Notice
+from cli.escalation_files import EscalationFiles, NobodyWaits, Notice
 
 ONE = Notice("esc-aaaa", {"kind": "approval", "reason": "approval_required"})
 
 
 def test_an_answer_travels_to_the_waiting_side_and_its_result_comes_back(tmp_path: Path) -> None:
-    waiting, person = Mailbox(tmp_path), Mailbox(tmp_path)
+    waiting, person = EscalationFiles(tmp_path), EscalationFiles(tmp_path)
     waiting.post(ONE)
 
-    receipt = person.drop("esc-aaaa", {"approve": True})
+    receipt = person.send("esc-aaaa", {"approve": True})
     taken = waiting.take("esc-aaaa")
     assert taken is not None
     waiting.report("esc-aaaa", taken, {"ok": True, "run_id": "run-x"})
@@ -27,32 +27,32 @@ def test_an_answer_travels_to_the_waiting_side_and_its_result_comes_back(tmp_pat
 
 
 def test_a_notice_is_found_by_its_beginning_and_tells_what_the_queue_said(tmp_path: Path) -> None:
-    waiting = Mailbox(tmp_path)
+    waiting = EscalationFiles(tmp_path)
     waiting.post(ONE)
 
-    assert Mailbox(tmp_path).find("esc-a") == ONE
-    assert Mailbox(tmp_path).waiting() == [ONE]
+    assert EscalationFiles(tmp_path).find("esc-a") == ONE
+    assert EscalationFiles(tmp_path).waiting() == [ONE]
 
 
 def test_a_beginning_that_fits_two_is_refused(tmp_path: Path) -> None:
-    waiting = Mailbox(tmp_path)
+    waiting = EscalationFiles(tmp_path)
     for escalation_id in ("esc-aaaa", "esc-aabb"):
         waiting.post(Notice(escalation_id, {}))
 
-    with pytest.raises(InvalidInput, match="fits 2 waiting escalations"):
-        Mailbox(tmp_path).find("esc-aa")
+    with pytest.raises(InvalidInput, match="matches 2 waiting escalations"):
+        EscalationFiles(tmp_path).find("esc-aa")
 
 
 @pytest.mark.parametrize("typed", ["", "esc-zzzz", "*", "../runs/x"])
 def test_nobody_waits_is_said_clearly(tmp_path: Path, typed: str) -> None:
     with pytest.raises(NobodyWaits, match=r"No process waits .*\(waiting: none at all"):
-        Mailbox(tmp_path).find(typed)
+        EscalationFiles(tmp_path).find(typed)
 
 
 def test_a_silent_process_is_no_success_and_the_answer_is_taken_back(tmp_path: Path) -> None:
-    waiting, person = Mailbox(tmp_path), Mailbox(tmp_path)
+    waiting, person = EscalationFiles(tmp_path), EscalationFiles(tmp_path)
     waiting.post(ONE)
-    receipt = person.drop("esc-aaaa", {"approve": True})
+    receipt = person.send("esc-aaaa", {"approve": True})
 
     with pytest.raises(NobodyWaits, match="did not confirm the answer"):
         person.wait_for("esc-aaaa", receipt, timeout_s=0.1)
@@ -61,9 +61,9 @@ def test_a_silent_process_is_no_success_and_the_answer_is_taken_back(tmp_path: P
 
 
 def test_a_process_that_ends_before_it_confirms_is_noticed_at_once(tmp_path: Path) -> None:
-    waiting, person = Mailbox(tmp_path), Mailbox(tmp_path)
+    waiting, person = EscalationFiles(tmp_path), EscalationFiles(tmp_path)
     waiting.post(ONE)
-    receipt = person.drop("esc-aaaa", {"approve": True})
+    receipt = person.send("esc-aaaa", {"approve": True})
     waiting.close_all()
 
     slept: list[float] = []
@@ -74,12 +74,12 @@ def test_a_process_that_ends_before_it_confirms_is_noticed_at_once(tmp_path: Pat
 
 
 def test_of_two_answers_at_once_the_second_is_refused(tmp_path: Path) -> None:
-    Mailbox(tmp_path).post(ONE)
-    waiting = Mailbox(tmp_path)
+    EscalationFiles(tmp_path).post(ONE)
+    waiting = EscalationFiles(tmp_path)
 
-    waiting.drop("esc-aaaa", {"approve": True})
-    with pytest.raises(InvalidInput, match="another answer is on its way"):
-        waiting.drop("esc-aaaa", {"approve": False})
+    waiting.send("esc-aaaa", {"approve": True})
+    with pytest.raises(InvalidInput, match="another answer is being delivered"):
+        waiting.send("esc-aaaa", {"approve": False})
 
     taken = waiting.take("esc-aaaa")
     assert taken is not None
@@ -87,46 +87,46 @@ def test_of_two_answers_at_once_the_second_is_refused(tmp_path: Path) -> None:
 
 
 def test_after_an_answer_that_was_not_accepted_another_one_may_come(tmp_path: Path) -> None:
-    waiting, person = Mailbox(tmp_path), Mailbox(tmp_path)
+    waiting, person = EscalationFiles(tmp_path), EscalationFiles(tmp_path)
     waiting.post(ONE)
-    first = person.drop("esc-aaaa", {"approve": None})
+    first = person.send("esc-aaaa", {"approve": None})
     taken = waiting.take("esc-aaaa")
     assert taken is not None
     waiting.report("esc-aaaa", taken, {"ok": False, "message": "approve: send true or false"})
 
     assert person.wait_for("esc-aaaa", first, timeout_s=5)["ok"] is False
-    person.drop("esc-aaaa", {"approve": True})
+    person.send("esc-aaaa", {"approve": True})
     assert waiting.take("esc-aaaa") is not None
 
 
 def test_two_processes_cannot_wait_for_the_same_answer(tmp_path: Path) -> None:
-    first = Mailbox(tmp_path)
+    first = EscalationFiles(tmp_path)
     first.post(ONE)
 
-    with pytest.raises(InvalidInput, match="waits for its answer already"):
-        Mailbox(tmp_path).post(ONE)
+    with pytest.raises(InvalidInput, match="already waits for its answer"):
+        EscalationFiles(tmp_path).post(ONE)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "7"])
 def test_a_broken_answer_file_is_thrown_away(tmp_path: Path, content: str) -> None:
-    waiting = Mailbox(tmp_path)
+    waiting = EscalationFiles(tmp_path)
     waiting.post(ONE)
     (tmp_path / "escalations" / "esc-aaaa.answer.json").write_text(content)
 
     assert waiting.take("esc-aaaa") is None
-    waiting.drop("esc-aaaa", {"approve": True})
+    waiting.send("esc-aaaa", {"approve": True})
 
 
 @pytest.mark.parametrize("escalation_id", ["../x", "", "a/b", "esc.answer", "esc-\n"])
 def test_an_id_that_is_no_plain_name_never_becomes_a_file(tmp_path: Path, escalation_id: str) -> None:
     with pytest.raises(InvalidInput):
-        Mailbox(tmp_path).post(Notice(escalation_id, {}))
+        EscalationFiles(tmp_path).post(Notice(escalation_id, {}))
 
     assert list(tmp_path.rglob("*.json")) == []
 
 
 def test_a_nonce_from_outside_cannot_name_another_file(tmp_path: Path) -> None:
-    waiting = Mailbox(tmp_path)
+    waiting = EscalationFiles(tmp_path)
     waiting.post(ONE)
 
     waiting.report("esc-aaaa", {"nonce": "../../escape"}, {"ok": True})

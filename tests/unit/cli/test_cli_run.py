@@ -8,8 +8,8 @@ import pytest
 
 from ballast.contracts import RunRequest
 from ballast.errors import InvalidInput
+from cli.commands.run import request_of
 from cli.parser import parser
-from cli.request import request_of
 
 
 def requested(*words: str) -> RunRequest:
@@ -69,8 +69,8 @@ def test_a_wrong_file_names_the_field(tmp_path: Path, content: bytes, complaint:
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        ([], "one of the two"),
-        (["f.json", "--text", "x"], "one of the two"),
+        ([], "either as a file"),
+        (["f.json", "--text", "x"], "either as a file"),
         (["no-such.json"], "no-such.json: cannot be read"),
         (["--text", "x", "--context", "order"], "write KEY=VALUE"),
         (["--text", "x", "--context", "=v"], "write KEY=VALUE"),

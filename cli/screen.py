@@ -1,4 +1,4 @@
-"""Where the command prints: plain lines in a pipe, colours in a terminal, no markup in either."""
+"""Standard output: plain lines in a pipe, colours in a terminal, no markup in either."""
 
 import sys
 
@@ -6,12 +6,12 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from ballast.contracts.timeline import Timeline
-from cli.trace.clean import clean
 from cli.trace.layout import Plain
+from cli.trace.text import clean
 
 
 class _Piped(Console):
-    """A console that leaves it to the command what follows when the reader of its output has gone away."""
+    """A console that raises when the reader of its output has gone."""
 
     def on_broken_pipe(self) -> None:
         """Raise the error; rich itself would end the process."""
@@ -19,7 +19,7 @@ class _Piped(Console):
 
 
 class Screen:
-    """Standard output. ``line`` neutralises its text, so that it may come from a log."""
+    """Standard output. ``line`` neutralises control characters, so its text may come from a log."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or _Piped(markup=False, highlight=False, emoji=False)
@@ -31,7 +31,7 @@ class Screen:
         sys.stdout.flush()
 
     def show(self, drawn: RenderableType) -> None:
-        """Print something drawn."""
+        """Print a rich renderable."""
         self._console.print(drawn, crop=False)
 
     def row(self, row: Text, below: str = "") -> None:

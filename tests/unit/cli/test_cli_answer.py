@@ -5,16 +5,15 @@ from typing import Any
 import pytest
 
 from ballast.errors import InvalidInput, MayNotAnswer
-from cli.commands.answer import confirmed
+from cli.commands.answer import confirmed, payload_of
 from cli.parser import parser
-from cli.reply import reply
 
 ESCALATION = {"kind": "escalation", "reason": "no_fallback"}
 APPROVAL = {"kind": "approval", "reason": "approval_required"}
 
 
 def typed(*words: str, to: dict[str, Any] = ESCALATION) -> dict[str, Any]:
-    return reply(parser().parse_args(["answer", "esc-1", *words]), to, by="Dana")
+    return payload_of(parser().parse_args(["answer", "esc-1", *words]), to, by="Dana")
 
 
 def test_say_is_an_answer() -> None:
@@ -82,11 +81,11 @@ def test_approving_an_escalation_carries_out_what_was_proposed() -> None:
 @pytest.mark.parametrize(
     ("words", "to", "complaint"),
     [
-        ([], ESCALATION, "Say how to answer: --say TEXT"),
-        ([], APPROVAL, "answer with --approve or --reject"),
-        (["--say", "x"], APPROVAL, "answer with --approve or --reject"),
+        ([], ESCALATION, "No answer was given. Answer with --say TEXT"),
+        ([], APPROVAL, "Answer with --approve or --reject"),
+        (["--say", "x"], APPROVAL, "Answer with --approve or --reject"),
         (["--approve"], ESCALATION, "no decision was proposed"),
-        (["--reject"], ESCALATION, "no call waits for an approval"),
+        (["--reject"], ESCALATION, "no call waits for approval"),
         (["--say", "  "], ESCALATION, "--say: the answer is empty"),
         (["--back-to-agent"], ESCALATION, "--guidance: say what"),
         (["--say", "x", "--guidance", "y"], ESCALATION, "--guidance goes with --back-to-agent"),

@@ -1,4 +1,4 @@
-"""What API Gateway does between a request and a function (HTTP API, payload 2.0). Pure.
+"""API Gateway's part between an HTTP request and a function (HTTP API, payload 2.0). Pure.
 
 From AWS's documentation, "Create AWS Lambda proxy integrations for HTTP APIs" and "Create routes
 for HTTP APIs": https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api.html
@@ -16,8 +16,8 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
-from localcloud.http_routes import HttpRoute
 from localcloud.sessions import ACCOUNT
+from localcloud.template import HttpRoute
 
 #: API Gateway takes no larger bodies.
 MAX_BODY_BYTES = 10 * 1024 * 1024

@@ -1,11 +1,11 @@
-"""What functions print, and the tracebacks of what fails in them: in a file for each run, and on the screen.
+"""Functions' output and tracebacks: kept in one file per run, and shown with ``--verbose``.
 
 ::
 
-    .ballast/logs/RUN.log          of the functions that work for a run: its tools, rules and fallbacks among them
-    .ballast/logs/functions.log    of all others
+    .ballast/logs/RUN.log          of functions that work for a run, with its tools, rules and fallbacks
+    .ballast/logs/functions.log    of all other invocations
 
-It comes masked by what the function knows to be sensitive, when its invocation has ended.
+Output arrives when the invocation has ended, with the values masked that the function knows to be sensitive.
 """
 
 import json
@@ -18,20 +18,20 @@ from threading import Lock
 from typing import Any
 
 from ballast.runtime import utc_now
-from cli.journal import private_folder
-from cli.output import Screen
-from cli.trace.clean import clean
+from cli.saved_runs import private_folder
+from cli.screen import Screen
+from cli.trace.text import clean
 
 _RUN_ID = re.compile(r"run-[a-z2-7]{24}")
-#: A file takes no more than this, whatever a tool prints.
+#: The most that one file takes, whatever a tool prints.
 _MOST_BYTES = 5_000_000
 
 
-class PrintedOutput:
-    """Takes what functions print. Give it to ``LocalCloud.printed``; called from many threads.
+class FunctionOutput:
+    """Receives functions' output; append it to ``LocalCloud.printed``. Called from many threads.
 
     home     the state folder
-    verbose  whether it is shown on the screen as well
+    verbose  also show the output on the screen
     now      the time
     """
 
@@ -42,7 +42,7 @@ class PrintedOutput:
         self._one_at_a_time = Lock()
 
     def __call__(self, function: str, event: Any, text: str) -> None:
-        """Keep and show what one invocation printed; metrics are left out."""
+        """Keep and show the output of one invocation, without metrics."""
         found = [clean(line, lines=False) for line in lines(text)]
         if not found:
             return
@@ -54,7 +54,7 @@ class PrintedOutput:
                     self._screen.line(f"  {name:<8}  {line}", "dim")
 
     def file(self, run_id: str | None) -> Path:
-        """Return where the output of a run's functions is, or of those that work for no run."""
+        """Return the file for a run's functions, or for functions that work for no run."""
         return self._home / "logs" / f"{run_id or 'functions'}.log"
 
     def _keep(self, file: Path, head: str, found: list[str]) -> None:
@@ -68,7 +68,7 @@ class PrintedOutput:
 
 
 def lines(text: str) -> Iterator[str]:
-    """Yield what a person reads of a function's output: no metrics, and tracebacks line by line."""
+    """Yield a function's output for a person: no metrics, and tracebacks line by line."""
     for line in text.splitlines():
         told = _json(line)
         if told is None:
@@ -88,6 +88,6 @@ def _json(line: str) -> Mapping[str, Any] | None:
 
 
 def _run_of(event: Any) -> str | None:
-    """Return the run that a function works for, where its event names one."""
+    """Return the run that the function's event names, or None."""
     run_id = event.get("run_id") if isinstance(event, Mapping) else None
     return run_id if isinstance(run_id, str) and _RUN_ID.fullmatch(run_id) else None
