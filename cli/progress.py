@@ -66,7 +66,7 @@ def _said(name: str, fact: Fact) -> str:
             by = f" by {fact.by}" if fact.by else ""
             return f"{fact.status}{by}, {usd(fact.spent_microusd)} spent"
         case ModelRequested():
-            return f"asks the model (reserves {usd(fact.reserved_microusd)})"
+            return f"agent asks the model, reserving {usd(fact.reserved_microusd)}"
         case ModelResponded():
             return f"{_decision('agent', fact)} ({usd(fact.cost_microusd)})"
         case ModelFailed():
@@ -80,10 +80,10 @@ def _said(name: str, fact: Fact) -> str:
             return _decision(fact.by or "a person", fact)
         case RunSettled():
             back = usd(fact.returned_microusd)
-            return f"settled: {usd(fact.charged_microusd)} charged, {back} goes back to the windows"
+            return f"settled: {usd(fact.charged_microusd)} charged, {back} returned to the budget"
         case RunCorrected():
             now, was = usd(fact.charged_microusd), usd(fact.was_microusd)
-            return f"corrected: {now} charged instead of {was}, by {fact.by}: {fact.reason}"
+            return f"charge corrected from {was} to {now} by {fact.by}: {fact.reason}"
         case RunAnnounced() | EscalationAnnounced():
             return f"event sent: {fact.detail_type}"
         case RunReplied():
@@ -96,21 +96,21 @@ def _said(name: str, fact: Fact) -> str:
 def _about_call(name: str, fact: OfCall) -> str:
     match fact:
         case CallIntended():
-            return f"{fact.tool} passes the gate ({fact.effect})"
+            return f"{fact.tool} allowed ({fact.effect})"
         case CallRefused():
             return f"{fact.tool or ''} REFUSED: {fact.error}: {fact.message}"
         case CallDoubted():
-            return f"{fact.tool or ''} in doubt: {fact.message}"
+            return f"{fact.tool or ''} outcome uncertain: {fact.message}"
         case CallSettled():
             said = f": {fact.message}" if fact.message else ""
             took = "" if fact.latency_ms is None else f" in {span(fact.latency_ms)}"
             return f"{fact.tool or ''} {fact.status}{took}{said}"
         case ApprovalRequested():
-            return f"asks for an approval ({fact.escalation_id or ''})"
+            return f"asks for approval ({fact.escalation_id or ''})"
         case ApprovalGiven():
             return f"approved by {fact.by}, {fact.given} of {fact.needed}"
         case ApprovalAnswered(approve=None):
-            return "nobody answered the request for an approval in time"
+            return "nobody answered the approval request in time"
         case ApprovalAnswered():
             changed = ", with other arguments" if fact.changes_arguments else ""
             return f"{'approved' if fact.approve else 'rejected'} by {fact.by or ''}{changed}"

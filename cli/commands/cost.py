@@ -44,7 +44,7 @@ def cost_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int
     if wants_one(typed):
         events, corrupt = cloud.read_all(typed.run)
         if corrupt:
-            raise InvalidInput(f"{typed.run}: {_cannot_be_read(corrupt)}, so its cost is unknown.")
+            raise InvalidInput(f"{typed.run}: {_cannot_be_read(corrupt)}, so what it cost cannot be told.")
         if not events:
             raise InvalidInput(f"{typed.run}: the stack has no log of this run. Type the whole id.")
         return _explain([events], typed, screen)

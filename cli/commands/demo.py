@@ -104,7 +104,7 @@ def _report(played: list[Played], screen: Screen) -> int:
             screen.line(f"{one.scenario.name}: not as expected: {sentence}", "bold red")
     if len(played) == 1 and not played[0].wrong:
         screen.line()
-        screen.line("Ended as this scenario should.", "green")
+        screen.line("This scenario ended as expected.", "green")
     return Exit.UNEXPECTED if any(one.wrong for one in played) else Exit.OK
 
 

@@ -15,13 +15,13 @@ from ballast.run import Run
 
 @dataclass(frozen=True)
 class Charge:
-    """What was reserved and charged at one moment; amounts in micro-dollars.
+    """One charge of a run; amounts in micro-dollars.
 
     kind     a model attempt, or a tool call with a cost of its own
     name     the model's id, or the tool's name
     planner  who proposed it
-    tools    of a model attempt: the tools that its completion called, empty where it called none
-    outcome  responded | failed | open (nobody knows: the whole reservation stays charged); of a tool: its status
+    tools    of a model attempt: the tools that its completion called; empty if it called none
+    outcome  responded | failed | open (unknown: the whole reservation stays charged); of a tool: its status
     """
 
     run_id: str
@@ -40,12 +40,12 @@ class Charge:
 
     @property
     def returned(self) -> int:
-        """What of the reservation was free again; negative where more was used than promised."""
+        """The unused part of the reservation; negative if more was used."""
         return self.reserved - self.charged
 
 
 def charges(made: Timeline) -> tuple[Charge, ...]:
-    """Return the charges of a run, in the order of the work. Their sum is what counts against its ceiling."""
+    """Return the charges of a run, in order. Their sum counts against its ceiling."""
     return (*_of_models(made), *_of_tools(made))
 
 
@@ -93,7 +93,7 @@ ANSWERING = "(answering)"
 
 @dataclass(frozen=True)
 class Sum:
-    """What charges under one name come to; amounts in micro-dollars."""
+    """The sum of the charges under one name; amounts in micro-dollars."""
 
     name: str
     count: int = 0
@@ -115,7 +115,7 @@ class Sum:
 
 
 def summed(charges: Iterable[Charge], by: Callable[[Charge], str]) -> list[Sum]:
-    """Return one sum for each name, the dearest first."""
+    """Return one sum per name, the most expensive first."""
     sums: dict[str, Sum] = {}
     for charge in charges:
         name = by(charge)
@@ -124,7 +124,7 @@ def summed(charges: Iterable[Charge], by: Callable[[Charge], str]) -> list[Sum]:
 
 
 def by_tool(charges: Sequence[Charge]) -> list[Sum]:
-    """Return what each tool cost: its own price, and its share of the model attempts that asked for it.
+    """Return the cost of each tool: its own price and its share of the model attempts that called it.
 
     A completion that calls several tools is split evenly among the calls; the first takes what does not divide.
     """
@@ -180,12 +180,12 @@ def total(charges: Iterable[Charge]) -> Sum:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where the money of some runs went; amounts in micro-dollars.
+    """What some runs cost; amounts in micro-dollars.
 
-    ceiling   what they were admitted with and what people added
-    running   how many of them have not ended: their rest is still leased
-    saved     what loops that were stopped would have burned by their limits; no part of any sum
-    corrected  what operators say that some of them cost instead, by run; no part of any sum
+    ceiling    the sum of their ceilings, with what people added
+    running    how many of them have not ended: the rest of their lease is still held
+    saved      what stopped loops would have cost by their limits; in no sum
+    corrected  operators' corrections, by run; in no sum
     """
 
     runs: tuple[str, ...]
@@ -197,7 +197,7 @@ class Explanation:
 
     @property
     def as_corrected(self) -> int:
-        """What they cost with those that were corrected at what operators say."""
+        """The total, with operators' corrections applied."""
         others = sum(one.charged for one in self.charges if one.run_id not in self.corrected)
         return others + sum(one.charged_microusd for one in self.corrected.values())
 
@@ -208,11 +208,11 @@ class Explanation:
 
     @property
     def unspent(self) -> int:
-        """What of the ceilings was not charged: given back when the runs ended, or still leased."""
+        """The part of the ceilings that was not charged: returned when the runs ended, or still leased."""
         return self.ceiling - self.total.charged
 
     def tables(self) -> dict[str, list[Sum]]:
-        """Return the sums by what they are grouped under. Each table has the same total."""
+        """Return the sums of each grouping. Every table has the same total."""
         one_run = len(self.runs) == 1
         tables: dict[str, list[Sum]] = {}
         if one_run:
@@ -245,10 +245,10 @@ class Explanation:
         }
 
 
-def _of_one(run: Run) -> tuple[Timeline, Sequence[Charge], int]:
-    """Return a run's story, its charges and its ceiling.
+def _explain_run(run: Run) -> tuple[Timeline, Sequence[Charge], int]:
+    """Return a run's timeline, its charges and its ceiling.
 
-    A story leaves out what cannot be read, and a sum would hide that: where it is about money, this raises.
+    A timeline leaves out what cannot be read, and a sum would hide that. ``LogCorrupt`` if it is about money.
     """
     _ = run.usage
     made = run.timeline()
@@ -263,8 +263,7 @@ def _of_one(run: Run) -> tuple[Timeline, Sequence[Charge], int]:
 def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None = None) -> Explanation:
     """Explain the runs of these logs.
 
-    With ``left_out`` a run with an event that Ballast does not write, as whoever may write the log can, is named there,
-    and hides no other.
+    A run with an event that cannot be read is named in ``left_out``. Without ``left_out`` it raises ``LogCorrupt``.
     """
     runs: list[str] = []
     found: list[Charge] = []
@@ -274,7 +273,7 @@ def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None =
         run_id = events[0].run_id
         try:
             run = Run.of(events)
-            made, charged, leased = _of_one(run)
+            made, charged, leased = _explain_run(run)
         except (LogCorrupt, *GARBLED) as problem:
             if left_out is None:
                 raise

@@ -38,7 +38,7 @@ STATUS_STYLES = {
 
 
 def render(timeline: Timeline, *, full: bool = False) -> RenderableType:
-    """Return the whole trace; ``full`` leaves nothing out."""
+    """Return the whole trace; ``full`` shortens nothing."""
     detail = FULL if full else Detail()
     ending = Plain(Text(clean(timeline.ending)))
     lines: list[RenderableType] = [Plain(headline(timeline)), ending, Plain(_figures(timeline)), Text("")]
@@ -52,7 +52,7 @@ def render(timeline: Timeline, *, full: bool = False) -> RenderableType:
 
 
 def headline(timeline: Timeline) -> Text:
-    """Return the run's id, its status, who answered, and whether that was second best."""
+    """Return the run's id, its status, who answered, and whether the answer is degraded."""
     style = "bold yellow" if timeline.degraded and timeline.status == "answered" else STATUS_STYLES[timeline.status]
     line = Text(clean(timeline.run_id, lines=False) + "  ")
     line.append(timeline.status.upper().replace("_", " "), style)
@@ -88,7 +88,7 @@ def _figures(timeline: Timeline) -> Text:
 
 
 def corrected(said: Correction | None) -> str:
-    """Return what an operator says that a run cost, and who; nothing where nobody does."""
+    """Return an operator's correction of the charge, or an empty text."""
     if said is None:
         return ""
     by, reason = clean(said.by, lines=False), clean(said.reason, lines=False)
@@ -96,7 +96,7 @@ def corrected(said: Correction | None) -> str:
 
 
 def _effects(effects: str) -> Text:
-    """Return how the run's writes ended; nothing where it never wrote."""
+    """Return how the run's writes ended; empty if it never wrote."""
     if effects in ("", "none"):
         return Text()
     frozen = effects == "frozen"
@@ -129,7 +129,7 @@ PLANNER_STYLES = {
     "requester": "bold magenta",
 }
 
-#: Label and style of what came of a call. Capitals are for what a person must not overlook without colour.
+#: Label and style of a call's outcome. Capitals mark what a person must not overlook without colour.
 OUTCOMES = {
     "ok": ("ok", "green"),
     "failed": ("failed", "yellow"),
@@ -142,7 +142,7 @@ OUTCOMES = {
 
 
 def turn_lines(turn: Turn, detail: Detail, *, request: str) -> Iterator[RenderableType]:
-    """Yield the lines of one turn; ``request`` is the run's text, which the first prompt need not repeat."""
+    """Yield the lines of one turn; ``request`` is the run's text, which the first prompt does not repeat."""
     title = Text(f"turn {turn.turn} · ")
     title.append(_flat(turn.planner), PLANNER_STYLES.get(turn.planner, "bold"))
     if turn.at_ms is not None:
@@ -210,7 +210,7 @@ def _decided(decided: Decided, turn: Turn, detail: Detail) -> Iterator[Renderabl
     if decided.add_budget_microusd:
         yield Labelled("budget", Text(f"{usd(decided.add_budget_microusd)} more"))
     if decided.parallel and len(turn.calls) > 1:
-        yield Labelled("", Text("the calls only read: side by side", "dim"))
+        yield Labelled("", Text("the calls only read, so they ran in parallel", "dim"))
 
 
 def _call(call: Call, detail: Detail) -> Iterator[RenderableType]:
@@ -228,7 +228,7 @@ def _call(call: Call, detail: Detail) -> Iterator[RenderableType]:
     label, style = OUTCOMES[call.outcome]
     yield Labelled(label, _outcome(call, detail, style), style=style, indent=4)
     if call.signal:
-        yield Labelled("circles", Text(_flat(call.signal.words), "bold yellow"), indent=4)
+        yield Labelled("loop", Text(_flat(call.signal.words), "bold yellow"), indent=4)
     if call.outcome == "ok" and call.message:
         yield Labelled("note", Text(clipped(clean(call.message), detail.text), "yellow"), indent=4)
     if call.undo and call.outcome != "refused":
@@ -257,7 +257,7 @@ def _arguments(arguments: object, detail: Detail) -> str:
 
 
 def _approval(rounds: Sequence[Approval]) -> Text:
-    """Return how the last round of asking ended, and why there was another one before it."""
+    """Return how the last approval round ended, and why an earlier one was void."""
     approval = rounds[-1]
     moved = approval.void or (rounds[-2].void if len(rounds) > 1 else ())
     again = f"asked again, since {_flat(', '.join(moved))} had changed: " if moved else ""
@@ -277,7 +277,7 @@ def _approval(rounds: Sequence[Approval]) -> Text:
 def _escalation(escalation: TurnEscalation, detail: Detail) -> Iterator[RenderableType]:
     asked = Text(f"{_reason(escalation.reason)} ({_flat(escalation.escalation_id)})")
     yield Labelled("asked", asked, style="bold magenta")
-    # It retells the run above, for people who see nothing else.
+    # The summary repeats the run above, for people who see nothing else.
     if escalation.summary and (detail.text is None or not escalation.by):
         yield Labelled("", Text(clipped(clean(escalation.summary), detail.text), "dim"))
     if escalation.proposed:
@@ -287,7 +287,7 @@ def _escalation(escalation: TurnEscalation, detail: Detail) -> Iterator[Renderab
 
 
 def _proposed(proposed: object, detail: Detail) -> str:
-    """Return the calls of a decision that was not carried out, one a line; of anything else its JSON."""
+    """Return a proposed decision's calls, one per line; of any other decision its JSON."""
     match proposed:
         case {"kind": "call_tools", "calls": [*calls]} if all(isinstance(call, Mapping) for call in calls):
             lines = (

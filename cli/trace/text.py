@@ -14,18 +14,18 @@ from typing import Any
 
 from ballast.money.amounts import dollars
 
-# Format characters that are innocent inside words of real languages and emoji.
+# Format characters that are harmless inside words of real languages and emoji.
 _JOINERS = {"\u200c", "\u200d"}
-#: What may be an id, which is of use only whole; longer ones are texts.
+#: An id, which is useful only as a whole; longer matches are texts.
 _ID = re.compile(r"[\w.:-]+")
 _LONGEST_ID = 128
-#: A field of so many characters is shown whole.
+#: A field of at most this many characters is shown whole.
 _SHORT = 40
 _DANGEROUS = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def clean(text: str, *, lines: bool = True) -> str:
-    """Return ``text`` with everything that steers a terminal made visible.
+    """Return ``text`` with every character that steers a terminal made visible.
 
     ``lines`` keeps line breaks; without it the text becomes one line. Tabs become spaces.
     """
@@ -56,7 +56,7 @@ def as_text(value: Any) -> str:
 
 
 def clipped(text: str, limit: int | None) -> str:
-    """Return at most about ``limit`` characters of ``text``, cut between words, saying how many are left out."""
+    """Return about ``limit`` characters of ``text``, cut between words, and the number of those left out."""
     if limit is None or len(text) <= limit:
         return text
     kept = _beginning(text, limit)
@@ -64,9 +64,9 @@ def clipped(text: str, limit: int | None) -> str:
 
 
 def brief(value: Any, limit: int | None) -> str:
-    """Return a result in one cleaned line of about ``limit`` characters in which every field is seen.
+    """Return a result as one cleaned line of about ``limit`` characters that shows every field.
 
-    What is too long is shortened field by field; nulls go.
+    Long fields are shortened one by one; nulls are left out.
     """
     whole = clean(as_text(value), lines=False)
     if limit is None or len(whole) <= limit or not isinstance(value, Mapping):
@@ -76,7 +76,7 @@ def brief(value: Any, limit: int | None) -> str:
 
 
 def shared(fields: Mapping[str, Any], limit: int | None) -> dict[str, str]:
-    """Return fields as cleaned JSON: short values whole, the long ones share the rest of ``limit``."""
+    """Return fields as cleaned JSON: short values whole; long values share the rest of ``limit``."""
     texts = {clean(name, lines=False): clean(json_text(value), lines=False) for name, value in fields.items()}
     if limit is None or sum(map(len, texts.values())) <= limit:
         return texts
@@ -98,7 +98,7 @@ def json_text(value: Any) -> str:
 
 
 def cut_short(text: str, limit: int) -> str:
-    """Return about ``limit`` characters of ``text``, cut between words where there is one, and marked."""
+    """Return about ``limit`` characters of ``text``, cut between words if possible, and a mark."""
     return f"{_beginning(text, limit).rstrip()} …"
 
 
@@ -122,7 +122,7 @@ def usd(microusd: int) -> str:
 
 
 def span(ms: int | None) -> str:
-    """Return a duration in ms as a person says it: ``340 ms``, ``2.1 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    """Return a duration in ms as people read it: ``340 ms``, ``2.1 s``, ``3 min 05 s``, ``2 h 10 min``."""
     if ms is None:
         return ""
     if ms < 1_000:

@@ -27,7 +27,7 @@ def test_a_scenario_ends_as_its_name_says(name: str, tmp_path: Path) -> None:
     assert ended.wrong == []
     last, settled = printed.splitlines()[-2:]
     assert f"{ended.timeline.status} by {ended.timeline.by}" in last
-    assert "goes back to the windows" in settled
+    assert "returned to the budget" in settled
     saved = SavedRuns(tmp_path).find(ended.timeline.run_id)
     assert timeline(saved.events) == ended.timeline
     used = Run.of(saved.events).usage

@@ -124,12 +124,12 @@ def entry(seq: str, **body: object) -> Event:
 @pytest.mark.parametrize(
     ("event", "line"),
     [
-        (entry("0001.model.requested", reserved_microusd=9_000), "turn 1    asks the model (reserves $0.009)"),
+        (entry("0001.model.requested", reserved_microusd=9_000), "turn 1    agent asks the model, reserving $0.009"),
         (entry("0001.model.failed", exit_reason="model_throttled"), "model failed: the provider throttled the model"),
         (entry(CallRefused.key(2, 1), tool="x", error="UnknownTool", message="No."), "x REFUSED: UnknownTool: No."),
         (entry(CallSettled.key(2, 1), tool="x", status="ok", latency_ms=7), "turn 2    x ok in 7 ms"),
         (entry(CallSettled.key(2, 1), tool="x", status="denied", message="No."), "x denied: No."),
-        (entry(CallIntended.key(2, 1), tool="x", effect="write"), "x passes the gate (write)"),
+        (entry(CallIntended.key(2, 1), tool="x", effect="write"), "x allowed (write)"),
         (entry(ApprovalAnswered.key(2, 1), approve=False, by="Lee"), "rejected by Lee"),
         (entry("0003.escalation.opened", escalation_id="esc-1", reason="no_fallback"), "escalated: no fallback serves"),
         (

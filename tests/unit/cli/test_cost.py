@@ -128,9 +128,9 @@ def test_the_command_explains_a_saved_run(saved_runs: SavedRuns, capsys: pytest.
     assert main(["cost", written().events[0].run_id[:8]]) == 0
 
     shown = capsys.readouterr().out
-    assert "$0.005002 charged of $0.05" in shown
-    assert "$0.044998 of the ceiling went back" in shown
-    assert "reserved $0.02 attempt by attempt, of which $0.014998 came back" in shown
+    assert "$0.005002 of $0.05 charged" in shown
+    assert "$0.044998 of the ceiling was returned" in shown
+    assert "reserved $0.02 over all attempts, of which $0.014998 was returned" in shown
     for heading in ("by turn", "by tool", "by planner"):
         assert heading in shown
 
