@@ -1,6 +1,6 @@
 """What despair detection does to the recorded runs of a real model: loops found, what is saved, false alarms.
 
-    python -m bench.despair [--runs]
+    python -m bench.loops [--runs]
 
 Reads ``../shared/traces`` (200 runs of gpt-4o at tau-bench's airline desk, labelled by their reward) through the
 fold that the planner and the executor obey. Before each turn of the recording the fold sees the log up to there,
