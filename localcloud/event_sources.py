@@ -32,7 +32,7 @@ from localcloud.template import TemplateInvalid
 
 LOG = logging.getLogger(__name__)
 
-#: A poller that found nothing looks again after so many seconds. To look costs next to nothing: it asks nobody.
+#: Seconds until a poller that found nothing looks again. A look is cheap: it makes no request.
 _IDLE_S = 0.1
 
 
@@ -53,7 +53,7 @@ class EventSource:
 
 
 class EventSources:
-    """Delivers what waits in the queues: ``pump`` once, ``polling`` all the time.
+    """Delivers messages and stream records: ``pump`` once, ``polling`` continuously.
 
     sources     see ``event_sources``
     streams     of tables
@@ -71,7 +71,7 @@ class EventSources:
         self._streams = streams
         self._functions = functions
         self._session_of = session_of
-        #: By function: a new client costs more than what it asks, and the poller asks four times a second.
+        #: By function: a new client costs more than its request, and the poller makes several a second.
         self._clients: dict[str, Any] = {}
         self._failed: list[tuple[str, str]] = []
         self._admins_sqs = admin.client("sqs")
@@ -79,9 +79,9 @@ class EventSources:
         self._one_at_a_time = threading.Lock()
 
     def pump(self) -> int:
-        """Deliver all that waits now and return how many messages and records were taken for good.
+        """Deliver all that waits now; return how many messages and records were handled.
 
-        What failed in an earlier call comes again in this one: as if the visibility timeout had passed.
+        What failed in an earlier call is delivered again, as if the visibility timeout had passed.
         """
         with self._one_at_a_time:
             for queue_url, receipt in self._failed:
@@ -93,7 +93,7 @@ class EventSources:
 
     @contextmanager
     def polling(self) -> Iterator[None]:
-        """Within the block, deliver what comes in. What failed comes again after its visibility timeout."""
+        """Within the block, deliver continuously. What failed is delivered again after its visibility timeout."""
         stop = threading.Event()
         poller = threading.Thread(target=self._poll, args=(stop,), name="pollers", daemon=True)
         poller.start()
@@ -127,7 +127,7 @@ class EventSources:
                 return taken
 
     def _deliver(self, source: EventSource) -> tuple[int, int]:
-        """Deliver one batch; return how many messages were taken for good, and how many were received."""
+        """Deliver one batch; return how many messages were handled, and how many were received."""
         name = source.function.logical_id
         if name not in self._clients:
             self._clients[name] = self._session_of(source.function).client("sqs")
@@ -152,7 +152,7 @@ class EventSources:
         return taken, len(received)
 
     def _invoke(self, source: EventSource, event: Mapping[str, Any]) -> set[str] | None:
-        """Return the ids of the messages that failed, None where all of them did."""
+        """Return the ids of the messages that failed; None if all failed."""
         try:
             body, error = self._functions.invoke(source.function.arn, json.dumps(event).encode())
         except ClientError as problem:  # Lambda itself refused
@@ -165,7 +165,7 @@ class EventSources:
 
 
 def _failures(response: Any, ids: set[str]) -> set[str] | None:
-    """Read a partial batch response as Lambda does: one that it cannot read means that all failed."""
+    """Read a partial batch response as Lambda does: an unreadable one means that all failed."""
     if response is None:
         return set()
     try:
@@ -227,7 +227,7 @@ Record = dict[str, Any]
 
 @dataclass(frozen=True)
 class StreamSource:
-    """One mapping of a table's stream. ``filters``: patterns as the template has them; a record needs one that fits."""
+    """One mapping of a table's stream. ``filters``: the template's patterns; a record must match one of them."""
 
     stream_arn: str
     function: Function
@@ -245,11 +245,11 @@ class StreamSource:
         return None if not names or None in names else frozenset().union(*(one for one in names if one is not None))
 
     def may_want(self, event_name: str) -> bool:
-        """Say whether any filter can fit a record with that ``eventName``."""
+        """Return whether any filter can match a record with this ``eventName``."""
         return self._names is None or event_name in self._names
 
     def wants(self, record: Record) -> bool:
-        """Say whether the record goes to the function."""
+        """Return whether the record goes to the function."""
         return not self.filters or any(matches(pattern, record) for pattern in self.filters)
 
 
@@ -269,7 +269,7 @@ class Streams:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def written(self, table: str, event_name: str, keys: Record, old: Record | None, new: Record | None) -> None:
-        """Take note of one write: ``INSERT``, ``MODIFY`` or ``REMOVE``. Items are in DynamoDB's JSON."""
+        """Queue the record of one write: ``INSERT``, ``MODIFY`` or ``REMOVE``. Items are in DynamoDB's JSON."""
         wanted = [
             (number, source)
             for number, source in enumerate(self.sources)
@@ -285,7 +285,7 @@ class Streams:
                     self._waiting.setdefault(number, deque()).append(record | {"eventSourceARN": source.stream_arn})
 
     def deliver(self) -> int:
-        """Send what waits and return how many records were taken; a batch that failed waits for the next time."""
+        """Deliver the waiting records and return how many were handled; a failed batch stays for the next call."""
         return sum(self._drain(self.sources[number], waiting) for number, waiting in list(self._waiting.items()))
 
     def _drain(self, source: StreamSource, waiting: deque[Record]) -> int:
@@ -301,7 +301,7 @@ class Streams:
 
     def _deliver(self, source: StreamSource, batch: Sequence[Record]) -> bool:
         try:
-            # Lambda reads the stream with the function's role. moto does not know the endpoint with an account in it.
+            # Lambda reads the stream with the function's role. moto lacks the endpoint with the account id.
             config = Config(account_id_endpoint_mode="disabled")
             assert self.session_of is not None
             streams = self.session_of(source.function).client("dynamodbstreams", config=config)
@@ -332,7 +332,7 @@ class Streams:
 
 
 def _sent(image: Any) -> Any:
-    """Return an item as it is sent: binary values as base64."""
+    """Return an item as DynamoDB sends it, with binary values as base64."""
     if isinstance(image, bytes):
         return base64.b64encode(image).decode("ascii")
     if isinstance(image, Mapping):
@@ -341,18 +341,20 @@ def _sent(image: Any) -> Any:
 
 
 def filters_of(mapping: str, properties: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a mapping's filters. Raises ``TemplateInvalid`` where one is no pattern."""
+    """Return a mapping's filters. Raises ``TemplateInvalid`` for an invalid pattern."""
     found = [str(one.get("Pattern")) for one in properties.get("FilterCriteria", {}).get("Filters", [])]
     for number, pattern in enumerate(found, start=1):
         try:
             matches(pattern, {})
             _event_names(pattern)
         except Exception as problem:
-            raise TemplateInvalid(f"{mapping}: filter {number} cannot be used: {problem}. Mend its Pattern.") from None
+            raise TemplateInvalid(
+                f"{mapping}: filter {number} cannot be used: {problem}. Correct its Pattern."
+            ) from None
     return tuple(found)
 
 
 def _event_names(pattern: str) -> frozenset[str] | None:
-    """Return the only ``eventName``s that can fit, None where any can."""
+    """Return the only ``eventName``s that can match; None if any can."""
     names = json.loads(pattern).get("eventName")
     return None if names is None or any(not isinstance(name, str) for name in names) else frozenset(names)

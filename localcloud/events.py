@@ -22,7 +22,7 @@ from localcloud.sessions import ACCOUNT, REGION, LocalSession
 
 LOG = logging.getLogger(__name__)
 
-#: Lambda tries an asynchronous invocation again after these many seconds.
+#: Seconds before Lambda's second and third attempt at an asynchronous invocation.
 _RETRY_AFTER_S = (60, 120)
 
 
@@ -74,7 +74,7 @@ class EventRules:
                 self._rules.append((rule["EventPattern"], [target["Arn"] for target in targets]))
 
     def deliver(self, event: Mapping[str, Any]) -> list[str]:
-        """Pass ``event`` to the targets of the rules that it matches; return the ARNs of those that did not take it."""
+        """Send ``event`` to the targets of matching rules; return the ARNs of the functions that failed."""
         payload = json.dumps(event).encode()
         targets = [arn for pattern, arns in self._rules if matches(pattern, event) for arn in arns]
         for arn in targets:
@@ -83,12 +83,12 @@ class EventRules:
         return [arn for arn in targets if ":lambda:" in arn and self._refusal(arn, payload) is not None]
 
     def invoke(self, arn: str, event: Mapping[str, Any]) -> None:
-        """Invoke a function as often as Lambda would; then the event is a dead letter."""
+        """Invoke a function with Lambda's retries; after the last one the event becomes a dead letter."""
         if self._refusal(arn, json.dumps(event).encode()) is not None:
             self.deliver_again(event, arn)
 
     def deliver_again(self, event: Mapping[str, Any], arn: str) -> None:
-        """Invoke a function as often again as Lambda would; then the event is a dead letter."""
+        """Retry an invocation as Lambda does; after the last attempt the event becomes a dead letter."""
         payload = json.dumps(event).encode()
         refusal: str | None = None
         for wait_s in _RETRY_AFTER_S:
@@ -99,9 +99,9 @@ class EventRules:
         self._bury(arn, payload, refusal or "")
 
     def _refusal(self, arn: str, payload: bytes) -> str | None:
-        """Invoke the function; return why it did not take the event, ``None`` where it did.
+        """Invoke the function; return why it failed, or ``None``.
 
-        Raises ``SandboxEnded`` where the cloud was closed meanwhile: the event is nobody's any more.
+        Raises ``SandboxEnded`` if the cloud was closed in the meantime.
         """
         try:
             body, error = self._functions.invoke(arn, payload)
@@ -115,7 +115,7 @@ class EventRules:
         return why
 
     def _bury(self, arn: str, payload: bytes, why: str) -> None:
-        """Send what a function did not take to its dead-letter queue, as Lambda does."""
+        """Send a failed event to the function's dead-letter queue, as Lambda does."""
         function = self._functions.find(arn)
         LOG.warning("%s did not take an event: %s", function.logical_id, why)
         if function.dead_letters_arn is None:
@@ -135,7 +135,7 @@ _SECONDS = {"minute": 60, "hour": 3_600, "day": 86_400}
 
 @dataclass(frozen=True)
 class Schedule:
-    """A rule whose functions are called every so many seconds."""
+    """A rule that invokes its functions every ``every_s`` seconds."""
 
     rule_arn: str
     every_s: int
@@ -143,7 +143,7 @@ class Schedule:
 
 
 def schedules(admin: LocalSession) -> tuple[Schedule, ...]:
-    """Return the enabled rules with a rate; one with a cron expression is left to AWS."""
+    """Return the enabled rules with a rate; cron expressions are not supported here."""
     events = admin.client("events")
     found = []
     for rule in events.list_rules()["Rules"]:
@@ -157,7 +157,7 @@ def schedules(admin: LocalSession) -> tuple[Schedule, ...]:
 
 @contextmanager
 def ticking(of: tuple[Schedule, ...], functions: Functions) -> Iterator[None]:
-    """Within the block, call each rule's functions whenever its time has come."""
+    """Within the block, invoke each rule's functions when they are due."""
     stop = threading.Event()
     clocks = [threading.Thread(target=_tick, args=(one, functions, stop), name="schedules", daemon=True) for one in of]
     for clock in clocks:

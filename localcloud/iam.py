@@ -15,7 +15,7 @@ from urllib.parse import unquote
 #: Prefixes of Bedrock's cross-region inference profiles.
 _PROFILE = re.compile(r"^(global|us|us-gov|eu|apac|jp|au|ca)\.(?P<model>.+)$")
 _INVOCATION = re.compile(r"^/\d{4}-\d{2}-\d{2}/functions/(?P<name>[^/]+)/invocations")
-#: What a part of a transaction is called in IAM; the transaction itself has no right of its own.
+#: IAM's action for each part of a transaction; the transaction itself has none.
 _PART = {
     "Put": "dynamodb:PutItem",
     "Update": "dynamodb:UpdateItem",
@@ -28,7 +28,7 @@ _PART = {
 class Access(NamedTuple):
     """One right that a request needs.
 
-    context  what conditions may ask of the request: pairs of a key and its values
+    context  values for conditions: pairs of a key and its values
     """
 
     action: str
@@ -37,11 +37,11 @@ class Access(NamedTuple):
 
     @property
     def names_its_resource(self) -> bool:
-        """Whether it is known what the request is done to; else any resource that a policy names may be it."""
+        """Whether the request's resource is known; otherwise it may be any resource that a policy names."""
         return self.resource != "*" or self.action.partition(":")[0].lower() in _KNOWN
 
 
-#: Services of whose requests the resource is known here, all of them; ``*`` is then one of the account, such as a list.
+#: Services whose resources are always known here; their ``*`` is the account, as for a list.
 _KNOWN = frozenset({"cloudwatch", "dynamodb", "events", "s3", "sqs", "states"})
 
 
@@ -50,7 +50,7 @@ def _itself(_: str) -> str | None:
 
 
 class Account(NamedTuple):
-    """Where requests go.
+    """The account that requests go to.
 
     waiting_for  which state machine waits with a task token (``None``: none)
     secret       the ARN of a secret by its name (``None``: there is none)
@@ -75,7 +75,7 @@ def needed(action: str, resource: str, path: str, body: Mapping[str, Any], where
     ``*``); ``path`` is the request's; ``body`` its JSON parameters, as far as its protocol has them.
     """
     service, _, operation = action.partition(":")
-    if service == "monitoring":  # how requests to it are signed
+    if service == "monitoring":  # the name in its requests' signatures
         return [Access(f"cloudwatch:{operation}", resource)]
     if service == "dynamodb":
         return list(_dynamodb(action, body, where))
@@ -101,7 +101,7 @@ def needed(action: str, resource: str, path: str, body: Mapping[str, Any], where
         name = unquote(invocation["name"])
         arn = name if name.startswith("arn:") else where.arn("lambda", f"function:{name}")
         return [Access("lambda:InvokeFunction", arn)]
-    # Elsewhere a field that holds an ARN of the service says what it is done to: a topic's, a stream's, a pool's.
+    # For other services a field with an ARN of the service names the resource: a topic's, a stream's, a pool's.
     arns = [text for text in body.values() if isinstance(text, str) and text.startswith(f"arn:aws:{service}:")]
     return [Access(action, arns[0] if len(arns) == 1 else resource)]
 
@@ -115,7 +115,7 @@ def _key(key: str, where: Account) -> str:
 
 
 def _secret(secret: str, where: Account) -> str:
-    """Return the ARN that IAM compares: with the six characters that Secrets Manager puts behind the name."""
+    """Return the ARN that IAM compares, with the six characters that Secrets Manager appends to the name."""
     if secret.startswith("arn:"):
         return secret
     return where.secret(secret) or where.arn("secretsmanager", f"secret:{secret}-000000")
@@ -171,13 +171,13 @@ def needed_for_model(operation: str, model_id: str, region: str, account: str) -
     ]
 
 
-#: What holds for every request here, in small letters.
+#: Condition keys (lower case) that have the same value for every request here.
 _EVERY = {"aws:securetransport": ("true",), "aws:principaltype": ("AssumedRole",)}
 _SET = re.compile(r"^(ForAllValues|ForAnyValue):", re.IGNORECASE)
 
 
 def grants(documents: Iterable[Mapping[str, Any]], access: Access) -> bool:
-    """Say whether the policies in ``documents`` together grant ``access``."""
+    """Return whether the policies in ``documents`` together grant ``access``."""
     granted = False
     for statement in (one for document in documents for one in _listed(document.get("Statement", []))):
         if _concerns(statement, access):
@@ -222,7 +222,7 @@ def _conditions_hold(conditions: Mapping[str, Any], context: Mapping[str, Sequen
 
 
 def _holds(operator: str, wanted: Sequence[str], actual: Sequence[str]) -> bool:
-    """Say whether a condition holds for the values that its key has in the request; none: the key is not there."""
+    """Return whether a condition holds for its key's values in the request; no values means an absent key."""
     of_set = _SET.match(operator)
     name = _SET.sub("", operator)
     if name.lower() == "null":
@@ -240,7 +240,7 @@ def _holds(operator: str, wanted: Sequence[str], actual: Sequence[str]) -> bool:
         return compare(wanted, value)
 
     if of_set is None:
-        # A key of several values without a set operator: by IAM's guide no single value is compared, so nothing fits.
+        # Several values without a set operator: by IAM's guide none is compared, so nothing matches.
         return negative if len(actual) != 1 else fits(actual[0])
     if of_set[1].lower() == "forallvalues":
         return all(map(fits, actual))
@@ -268,5 +268,5 @@ def _listed(value: Any) -> list[Any]:
 
 
 def missing(documents: Sequence[Mapping[str, Any]], accesses: Iterable[Access]) -> Iterator[Access]:
-    """Yield those of ``accesses`` that the policies do not grant."""
+    """Yield the accesses that the policies do not grant."""
     yield from (access for access in accesses if not grants(documents, access))

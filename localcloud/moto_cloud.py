@@ -1,4 +1,4 @@
-"""moto, started with every seam in place."""
+"""Start moto with every seam in place."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def moto_cloud(
     streams: Streams,
     sent: Callable[[str, str], None],
 ) -> Iterator[None]:
-    """An empty cloud whose state machines ``engine`` runs; ``sent`` is told of each message (queue, body)."""
+    """Start an empty cloud whose state machines ``engine`` runs; call ``sent`` for each message (queue, body)."""
     passed = [_LOOPBACK, *([_BEDROCK] if allow_bedrock else [])]
     config: Any = {
         "stepfunctions": {"execute_state_machine": True},

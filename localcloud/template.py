@@ -15,7 +15,7 @@ import yaml
 
 from localcloud.sessions import REGION, core_session
 
-#: Where code is said to be. Nothing is put there: handlers are imported from the working tree.
+#: A placeholder for code locations: handlers are imported from the working tree.
 _NOWHERE = "s3://ballast-local/not-uploaded.zip"
 _SUBSTITUTION = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
 
@@ -64,7 +64,7 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def to_cloudformation(sam: Mapping[str, Any], folder: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Return the template that CloudFormation gets of ``sam``, a template that lies in ``folder``.
+    """Return the CloudFormation template of the SAM template ``sam``, whose file is in ``folder``.
 
     State machines' definitions are read and embedded, their substitutions applied.
     Raises ``TemplateInvalid``.
@@ -82,15 +82,15 @@ def to_cloudformation(sam: Mapping[str, Any], folder: Path, parameters: Mapping[
 
 @lru_cache(maxsize=8)
 def _translate(sam: str, parameters: str) -> str:
-    """Translate SAM to CloudFormation, both as JSON. Cached, since tests open many clouds of one template."""
+    """Translate SAM to CloudFormation, both as JSON. Cached, because tests deploy one template many times."""
     import boto3
     from samtranslator.model.exceptions import InvalidDocumentException
     from samtranslator.parser.parser import Parser
     from samtranslator.translator.translator import Translator
 
-    # It tells of metrics that it did not send, whenever a translator is collected.
+    # It logs about unsent metrics whenever a translator is garbage-collected.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
-    # The session only says in which region; SAM makes no request with it here.
+    # The session only provides the region; SAM makes no request with it here.
     translator = Translator(
         {}, Parser(), boto_session=boto3.Session(region_name=REGION, botocore_session=core_session())
     )
@@ -115,9 +115,9 @@ def _resolve_local_files(name: str, resource: dict[str, Any], folder: Path) -> N
 
 
 def _apply_substitutions(name: str, properties: dict[str, Any]) -> None:
-    """Put the values of ``DefinitionSubstitutions`` where CloudFormation would; moto does not.
+    """Substitute ``DefinitionSubstitutions`` as CloudFormation does; moto does not.
 
-    As a join of the text's pieces and not as ``Fn::Sub``, which would take ``$states`` for its own.
+    Joins pieces of text instead of using ``Fn::Sub``, which would substitute ``$states``.
     """
     separator, lines = properties["DefinitionString"]["Fn::Join"]
     values = properties.pop("DefinitionSubstitutions", {})
@@ -133,7 +133,7 @@ _KIND = "AWS::ApiGatewayV2::"
 
 @dataclass(frozen=True)
 class HttpRoute:
-    """Where a request goes.
+    """A route of the HTTP API.
 
     key       as API Gateway has it: ``GET /console``, ``ANY /escalations/{escalation_id}``, ``$default``
     function  the logical id of the function that answers
@@ -146,9 +146,9 @@ class HttpRoute:
 
 
 def without_http_api(template: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[HttpRoute, ...]]:
-    """Return the template (CloudFormation's) without its HTTP API, and the routes of that.
+    """Return the CloudFormation template without its HTTP API, and the API's routes.
 
-    What refers to the API gets its logical id in lower case for the API's id. Raises ``TemplateInvalid``.
+    References to the API become its logical id in lower case. Raises ``TemplateInvalid``.
     """
     of_api = {name: found for name, found in template["Resources"].items() if found["Type"].startswith(_KIND)}
     integrations = {

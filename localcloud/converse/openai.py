@@ -13,7 +13,7 @@ from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 
 from localcloud.converse.source import ModelError, Reply
 
-#: Bedrock's error for the server's HTTP status; any other below 500 is a refusal of the request.
+#: Bedrock's error for each HTTP status; any other below 500 means an invalid request.
 _ERRORS = {
     401: "AccessDeniedException",
     403: "AccessDeniedException",
@@ -39,16 +39,16 @@ class OpenAIModel:
         self._opener = _opener(url)
 
     def within(self, timeout_s: float) -> OpenAIModel:
-        """Return the same model, for which nobody waits longer than ``timeout_s``."""
+        """Return the same model with a timeout of at most ``timeout_s``."""
         other = copy.copy(self)
         other._timeout_s = min(timeout_s, self._timeout_s)
         return other
 
     def reply(self, request: Mapping[str, Any], _model_id: str, /) -> Reply:
-        """Ask the server. Raises ``ModelError`` for whatever keeps it from a reply."""
+        """Forward the request to the server. Raises ``ModelError`` for every failure."""
         body = json.dumps({"model": self._name, **to_openai(request)}).encode()
         try:
-            # `choose` lets http and https through, and no other scheme.
+            # `choose` accepts only http and https.
             request_there = Request(self._url, body, self._headers)  # noqa: S310
             with self._opener.open(request_there, timeout=self._timeout_s) as response:
                 text = response.read()
@@ -74,7 +74,7 @@ class OpenAIModel:
 
 
 def _opener(url: str) -> OpenerDirector:
-    """A proxy that the environment names is not for this machine's own servers."""
+    """Return an opener that uses the environment's proxy, but not for servers on this machine."""
     local = (urlsplit(url).hostname or "") in ("localhost", "127.0.0.1", "::1")
     return build_opener(ProxyHandler({})) if local else build_opener()
 
@@ -101,7 +101,7 @@ _INFERENCE = {"maxTokens": "max_tokens", "temperature": "temperature", "topP": "
 def to_openai(request: Mapping[str, Any]) -> dict[str, Any]:
     """Return a Converse request as the body of ``/chat/completions``, without the model's name.
 
-    Raises ``ModelError`` for content that has no counterpart here (images, documents).
+    Raises ``ModelError`` for content without a counterpart (images, documents).
     """
     messages: list[dict[str, Any]] = []
     if system := "\n\n".join(block["text"] for block in request.get("system", []) if "text" in block):
@@ -135,7 +135,7 @@ def _assistant(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 def _user(message: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Results of calls are messages of their own there, and come right after the calls."""
+    """Return the messages of one Converse message: tool results are separate messages, right after the calls."""
     blocks = message["content"]
     for block in blocks:
         if unknown := set(block) - {"text", "toolResult", "cachePoint"}:
@@ -177,7 +177,7 @@ def _choice(choice: Mapping[str, Any]) -> Any:
 def from_openai(completion: Mapping[str, Any]) -> dict[str, Any]:
     """Return a chat completion as a Converse response.
 
-    Raises ``LookupError``, ``TypeError`` or ``AttributeError`` where it is none.
+    Raises ``LookupError``, ``TypeError`` or ``AttributeError`` if it is malformed.
     """
     choice = completion["choices"][0]
     message = choice["message"]
@@ -202,7 +202,7 @@ def from_openai(completion: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _arguments(arguments: Any) -> Any:
-    """Return the arguments' JSON; what cannot be read goes on as the string that it is, to be refused."""
+    """Return the arguments' JSON; pass on an unreadable string as it is, to be refused later."""
     if not isinstance(arguments, str):
         return {} if arguments is None else arguments
     try:
@@ -212,9 +212,9 @@ def _arguments(arguments: Any) -> Any:
 
 
 def _said(content: Any) -> str:
-    """Return the text of a message's content: a text, an object that was asked for, or parts of which some are text.
+    """Return the text of a message's content: a text, a requested object, or parts of which some are text.
 
-    Parts that think are no text.
+    Reasoning parts are not text.
     """
     if isinstance(content, str):
         return content
@@ -236,10 +236,10 @@ def _part(part: Any) -> str:
 
 
 def _usage(usage: Mapping[str, Any]) -> dict[str, int] | None:
-    """Return the counts as Converse has them; None where one of them is none.
+    """Return the token counts in Converse's form; None if one of them is invalid.
 
-    OpenAI counts cached tokens within the prompt's, Bedrock apart from them; so do some servers of OpenAI's form, where
-    there are more than the prompt has.
+    OpenAI counts cached tokens within the prompt's, Bedrock separately. So do some OpenAI-compatible servers, which then
+    report more cached tokens than the prompt has.
     """
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
     given, made = usage.get("prompt_tokens"), usage.get("completion_tokens")

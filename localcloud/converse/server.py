@@ -1,7 +1,7 @@
 """The Converse double: over HTTP on a loopback address, or in the calling thread by the cloud's clock.
 
-In the calling thread, a model that takes a minute takes a virtual one if the clock is virtual, and the client's read
-timeout still cuts it off.
+In the calling thread, a model's latency passes on the cloud's clock, which may be virtual, and the client's read
+timeout still applies.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _CONVERSE = re.compile(r"^/model/([^/]+)/converse$")
 class ConverseServer:
     """A context manager that serves ``source``; ``url`` is the endpoint for boto3.
 
-    ``calls`` counts the requests. At the end, whoever still waits for a reply is cut off.
+    ``calls`` counts the requests. At the end, connections that still wait for a reply are closed.
     """
 
     def __init__(self, source: Source) -> None:
@@ -107,7 +107,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
-    # Head and body in one packet: apart, the second would wait 40 ms for the first's acknowledgement.
+    # Head and body in one packet; otherwise the body would wait 40 ms for an acknowledgement of the head.
     wbufsize = -1
 
     def do_POST(self) -> None:
@@ -124,10 +124,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Be quiet: the run's log says more."""
+        """Print nothing: the run's log says more."""
 
     def handle(self) -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):  # the planner's time limit cut the call
+        with suppress(BrokenPipeError, ConnectionResetError):  # the agent's timeout ended the call
             super().handle()
 
 
@@ -135,7 +135,7 @@ _THIS_THREAD = threading.local()
 
 
 def answer_inline(session: boto3.Session, source: Source, clock: Clock) -> None:
-    """Let ``source`` answer every Converse request of the session's clients."""
+    """Answer every Converse request of the session's clients from ``source``."""
 
     def before_call(context: Any, **_: Any) -> None:
         _THIS_THREAD.patience_s = context["client_config"].read_timeout
@@ -161,7 +161,7 @@ def _answer(request: AWSPreparedRequest, source: Source, clock: Clock, patience_
 
 
 def _take(seconds: float, request: AWSPreparedRequest, clock: Clock, patience_s: float) -> None:
-    """Let the model's time pass, no longer than the client waits."""
+    """Let the model's latency pass, at most until the client's timeout."""
     if seconds:
         clock.pause(min(seconds, patience_s))
         check_sandbox()
@@ -177,7 +177,7 @@ def _response(request: AWSPreparedRequest, status: int, body: Any, headers: dict
 
 
 class _Raw:
-    """What botocore reads a response's body from."""
+    """The raw body that botocore reads."""
 
     def __init__(self, content: bytes) -> None:
         self._content = content

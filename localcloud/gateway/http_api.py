@@ -19,18 +19,18 @@ from urllib.parse import parse_qsl, unquote
 from localcloud.sessions import ACCOUNT
 from localcloud.template import HttpRoute
 
-#: API Gateway takes no larger bodies.
+#: API Gateway's limit for bodies.
 MAX_BODY_BYTES = 10 * 1024 * 1024
 
 API_ID = "local"
 _TEXT = re.compile(r"text/.*|application/(.+\+)?(json|xml)|application/javascript")
-#: About the connection, which ends here; the gateway passes none of them on.
+#: Headers of the connection, which the gateway does not pass on.
 _HOP_BY_HOP = {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came. ``target`` is path and query, not decoded; names of ``headers`` may be repeated."""
+    """A received request. ``target`` is path and query, not decoded; ``headers`` may repeat a name."""
 
     method: str
     target: str
@@ -47,7 +47,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What goes back."""
+    """A reply."""
 
     status: int
     headers: Sequence[tuple[str, str]]
@@ -55,13 +55,13 @@ class Reply:
 
     @classmethod
     def of_gateway(cls, status: int, message: str) -> Reply:
-        """Return what API Gateway itself answers, which has no problem's form."""
+        """Return a reply of API Gateway itself, which is not in problem form."""
         return cls(status, [("content-type", "application/json")], json.dumps({"message": message}).encode())
 
 
 @dataclass(frozen=True)
 class Matched:
-    """Where a request goes. ``parameters`` are those of the route's path, decoded."""
+    """The route of a request. ``parameters`` are those of the route's path, decoded."""
 
     route: HttpRoute
     parameters: Mapping[str, str]
@@ -85,7 +85,7 @@ def match(routes: Iterable[HttpRoute], method: str, path: str) -> Matched | None
 
 
 def _parameters(pattern: str, path: str) -> dict[str, str] | None:
-    """Return what the path has for the pattern's ``{name}`` parts, None where it is another path."""
+    """Return the path's values for the pattern's ``{name}`` parts; None if the path does not match."""
     wanted, sent = pattern.split("/"), path.split("/")
     if len(wanted) != len(sent):
         return None
@@ -101,7 +101,7 @@ def _parameters(pattern: str, path: str) -> dict[str, str] | None:
 def event_of(
     request: Request, matched: Matched, *, authorizer: Mapping[str, Any] | None, request_id: str, now: datetime
 ) -> dict[str, Any]:
-    """Return the event that the function gets. ``authorizer``: what is vouched for; a public route has none."""
+    """Return the function's event. ``authorizer``: the verified identity; a public route has none."""
     headers, cookies = _headers(request.headers)
     path, query = unquote(request.path), request.target.partition("?")[2]
     host = headers.get("host", "")
@@ -146,7 +146,7 @@ def event_of(
 
 
 def _headers(sent: Iterable[tuple[str, str]]) -> tuple[dict[str, str], list[str]]:
-    """Return headers by lower-case name, repeated ones joined with commas, and the cookies apart."""
+    """Return headers by lower-case name, repeated ones joined by commas, and the cookies separately."""
     named = [(name.lower(), value) for name, value in sent]
     cookies = [part.strip() for name, value in named if name == "cookie" for part in value.split(";") if part.strip()]
     return _joined((name, value) for name, value in named if name != "cookie" and name not in _HOP_BY_HOP), cookies
@@ -160,7 +160,7 @@ def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def _body(body: bytes, media_type: str) -> tuple[str, bool]:
-    """Return the body, and whether as base64: all that is not declared as text, and text that is none."""
+    """Return the body and whether it is base64: everything not declared as text, or not valid as text."""
     if _TEXT.fullmatch(media_type.partition(";")[0].strip().lower()):
         try:
             return body.decode(), False
@@ -170,7 +170,7 @@ def _body(body: bytes, media_type: str) -> tuple[str, bool]:
 
 
 def reply_of(response: Any) -> Reply:
-    """Return what a function's response becomes: without a ``statusCode`` it is a body; not understood, a 500."""
+    """Return the reply for a function's response: without ``statusCode`` it is a body; if invalid, a 500."""
     if not isinstance(response, dict) or "statusCode" not in response:
         return Reply(200, [("content-type", "application/json")], json.dumps(response).encode())
     try:

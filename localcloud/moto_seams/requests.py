@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def methods_looked_up_once() -> Iterator[None]:
-    """Let moto look once for what methods a class has, and not for every request.
+    """Let moto look up a class's methods once, not for every request.
 
     Relies on ``moto.core.responses`` calling ``method_names_from_class`` through its own global.
     """
@@ -27,7 +27,7 @@ def methods_looked_up_once() -> Iterator[None]:
 
 
 def answer(request: AWSPreparedRequest) -> tuple[int, dict[str, str], bytes]:
-    """Return status, headers and body of moto's answer; the same as a client in this process gets.
+    """Return status, headers and body of moto's answer, as a client in this process gets it.
 
     Relies on ``moto.core.models.botocore_stubber.process_request`` taking a prepared request whose URL is AWS's.
     """

@@ -45,7 +45,7 @@ def test_each_command_teaches_by_examples(command: str, capsys: pytest.CaptureFi
     [
         (["trace", "run-zzz"], 2, "starts with 'run-zzz'"),
         (["trace", "--full"], 2, "--full goes with a RUN"),
-        (["demo", "no-such"], 2, "There is no scenario 'no-such'. There are: happy-path"),
+        (["demo", "no-such"], 2, "There is no scenario 'no-such'. The scenarios are: happy-path"),
         (["demo", "all", "--by-hand"], 2, "--by-hand goes with one scenario"),
         (["run", "--text", "Hi"], 2, "no model was chosen"),
         (["run", "--text", "Hi", "--model", "no-such.yaml"], 2, "no-such.yaml: no such file"),
