@@ -238,7 +238,7 @@ def _part(part: Any) -> str:
 def _usage(usage: Mapping[str, Any]) -> dict[str, int] | None:
     """Return the token counts in Converse's form; None if one of them is invalid.
 
-    OpenAI counts cached tokens within the prompt's, Bedrock separately. So do some OpenAI-compatible servers, which then
+    OpenAI counts cached tokens within the prompt's, Bedrock separately. So do some OpenAI-compatible servers; those
     report more cached tokens than the prompt has.
     """
     cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0

@@ -165,7 +165,7 @@ def test_without_a_terminal_nobody_is_waited_for(
     printed, complaints = run.communicate(timeout=SOON_S)
 
     assert (run.returncode, complaints) == (4, "")
-    assert "It asks a person (" in printed
+    assert "The run asks a person (" in printed
     assert "Use --wait to answer it" in printed
     [saved] = SavedRuns(home).recent()
     assert timeline(saved.events).status == "aborted"
