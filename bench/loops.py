@@ -1,13 +1,13 @@
-"""What despair detection does to the recorded runs of a real model: loops found, what is saved, false alarms.
+"""Loop detection on recorded runs of a real model: loops found, savings, false alarms.
 
     python -m bench.loops [--runs]
 
 Reads ``../shared/traces`` (200 runs of gpt-4o at tau-bench's airline desk, labelled by their reward) through the
-fold that the planner and the executor obey. Before each turn of the recording the fold sees the log up to there,
-as it would in a run. The recording goes on whatever the fold says, so it shows when the ladder would have
+fold that the agent and the executor use. Before each turn of the recording the fold sees the log up to there,
+as it would in a run. The recording continues whatever the fold returns, so it shows when the ladder would have
 stepped in, not what the model would have done then.
 
-The second table: the last reads of the runs that went well are made again and again at their end.
+The second table: the last reads of the runs that went well are repeated at their end.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from bench.transcripts import TAU_BENCH, Transcript, transcripts
 
 @dataclass(frozen=True)
 class Stop:
-    """The turn before which the ladder stepped in, and what the recording still did from there on."""
+    """The turn before which the ladder stepped in, and what the recording did from there on."""
 
     turn: int
     calls: int
@@ -38,7 +38,7 @@ class Verdict:
     """What the ladder would have done in one run.
 
     signs   the signals, by kind
-    forbid  before which turn a tool was forbidden; loop: before which the agent had to hand over. None: never
+    forbid  the turn before which a tool was forbidden; loop: before which the agent had to hand over. None: never
     """
 
     run: Transcript
@@ -53,7 +53,7 @@ def judge(run: Transcript) -> Verdict:
     first = min((turn for (turn, _), sign in signs.items() if sign.rung >= Rung.FORBID), default=None)
     reached: dict[Rung, int] = {}
     for turn, before in _prefixes(run.events):
-        if first is None or turn <= first:  # a rung a turn: until then there are notices only
+        if first is None or turn <= first:  # one rung per turn: until then there are notices only
             continue
         rung = despair(Run.of(before)).rung
         for step in (Rung.FORBID, Rung.LOOP):
@@ -80,12 +80,12 @@ def _stop(run: Transcript, turn: int | None) -> Stop | None:
 
 
 def deaf(run: Transcript) -> Transcript:
-    """Return the run without what the user replied, so that no reply starts the count anew."""
+    """Return the run without the user's replies, so that no reply resets the count."""
     return replace(run, events=tuple(event for event in run.events if event.name != "escalation.answered"))
 
 
 def rows(runs: Sequence[Transcript]) -> Iterator[str]:
-    """Yield the table: all tasks, the even and the odd ones, and all of them if replies did not start it anew."""
+    """Yield the table: all tasks, the even and the odd ones, and all of them without resets by replies."""
     yield (
         f"{'tasks':<17}{'runs':>5}{'well':>6}{'noticed':>9}{'forbidden':>11}{'handed over':>13}"
         f"{'calls saved':>13}{'tokens saved':>14}   false alarms: noticed, forbidden, handed over"
@@ -126,7 +126,7 @@ def details(verdicts: Iterable[Verdict]) -> Iterator[str]:
 
 
 def main() -> int:
-    """Print the tables, and with ``--runs`` every run with a signal. Returns 2 where the traces are not there."""
+    """Print the tables, and with ``--runs`` every run with a signal. Returns 2 if the traces are missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", action="store_true", help="one line for each run with a signal")
     options = parser.parse_args()

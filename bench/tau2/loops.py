@@ -1,4 +1,4 @@
-"""``python -m bench.tau2.loops``: despair detection over tau2's gold plans, which no threshold was chosen on.
+"""``python -m bench.tau2.loops``: loop detection on tau2's gold plans, which no threshold was tuned on.
 
 Every one of them is right, so each signal is a false alarm. A call that would be answered from the log is made for
 real as well: the recorded answer must be the real one.

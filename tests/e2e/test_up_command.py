@@ -244,7 +244,7 @@ def test_a_stack_that_is_not_there_and_a_run_that_is_not_there(deployed: tuple[L
 
     with pytest.raises(InvalidInput, match="--stack nowhere"):
         on(cloud, "escalations", stack="nowhere")
-    with pytest.raises(InvalidInput, match="has no log of it"):
+    with pytest.raises(InvalidInput, match="has no log of this run"):
         on(cloud, "trace", "run-none")
     with pytest.raises(InvalidInput, match="--model"):
         on(cloud, "run", "--text", "Hello.", "--model", "x")
