@@ -1,9 +1,9 @@
 """``python -m bench.moves``: many runs at once that pay, against the ceilings on the business's own money.
 
 The real functions of ``functions/executor`` and ``functions/lifecycle`` on tables in memory whose transactions are
-DynamoDB's (a test compares them with moto's). Each run makes one to four payments to one of 40 customers; above 100 per day
-and customer they need a person. Before and after each request a process may die; a transaction may meet another one; a
-payment may fail, or lose its answer; a third of the runs is aborted, and half of those aborts send no event.
+DynamoDB's (a test compares them with moto's). Each run makes one to four payments to one of 40 customers; above 100 per
+day and customer they need a person. Before and after each request a process may die; a transaction may meet another
+one; a payment may fail, or lose its answer; a third of the runs is aborted, and half of those aborts send no event.
 
 Must be zero: what is moved beyond any window at any moment, payments made twice, what a customer got
 beyond 100 without an approval, and the difference between the windows and the logs (with what an

@@ -1,4 +1,4 @@
-"""Who asked for a run, and who is no reviewer, decides nothing: the bundled desk over HTTP, every role's rights up.
+"""Neither the requester of a run nor a non-reviewer decides anything: the bundled desk over HTTP, with IAM enforced.
 
 Each attack of the review that found them, and as many of the same kind.
 """

@@ -1,4 +1,4 @@
-"""Each benchmark in small: what it times ended as it must, and it fails where it measures nothing."""
+"""Each benchmark on a small scale: its work ends correctly, and it fails if it measures nothing."""
 
 from __future__ import annotations
 

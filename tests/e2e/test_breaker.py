@@ -1,4 +1,4 @@
-"""The spend breaker with every wall standing: tripped in the middle of a run, lifted, and passed by a grant."""
+"""The spend breaker with IAM enforced: tripped in the middle of a run, closed, and overridden by a grant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command as people use it: in processes of its own, in two terminals, interrupted."""
+"""The command as people use it: in separate processes, in two terminals, interrupted."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""The command as processes of its own: what it loads, where its output goes, what a killed one leaves."""
+"""The command in separate processes: imports, output, and what a killed one leaves behind."""
 
 import os
 import subprocess

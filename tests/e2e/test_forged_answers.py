@@ -1,4 +1,4 @@
-"""A planner whose process is in the wrong hands writes what only people may say, and gets nothing for it.
+"""A compromised planner writes what only people may say, without any effect.
 
 The whole workflow, with IAM enforced: everything is forged with the planner's own credentials.
 """

@@ -1,4 +1,4 @@
-"""The whole stack, walls up: who writes over the log is reported and named, and cannot touch the copies."""
+"""The whole stack with IAM enforced: whoever overwrites the log is reported, and cannot change the copies."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Whatever values are planted, and however rules, tools and the model repeat them: no sink has one.
+"""Planted sensitive values reach no sink, however rules, tools and the model repeat them.
 
 Left out on purpose: what a caller sends in (the request queue, the execution's input) and the business's own tables.
 """

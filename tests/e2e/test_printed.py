@@ -1,4 +1,4 @@
-"""What tools print and where they fail is seen on this machine: in the run's file, with --verbose at once, masked."""
+"""Tools' output and tracebacks are visible on this machine: in the run's file, and with --verbose at once; masked."""
 
 import os
 import re

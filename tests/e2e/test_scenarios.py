@@ -1,4 +1,4 @@
-"""Each scenario, played through the template's own stack, ends as its name says."""
+"""Each scenario ends as expected in the template's own stack."""
 
 import io
 from pathlib import Path

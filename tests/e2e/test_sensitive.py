@@ -1,4 +1,4 @@
-"""Planted secrets reach the model and the tools, and no other place that outlives the run's work.
+"""Planted secrets reach the model and the tools, and no other place that outlives the run.
 
 Left out on purpose: what a caller sends in (the request queue, the execution's input) and the business's own tables.
 """

@@ -1,4 +1,4 @@
-"""tau2's gold plans through Ballast: a few of each domain. ``run.py`` plays them all."""
+"""tau2's gold plans through Ballast: a few of each domain. ``run.py`` runs them all."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""``ballast up`` and ``ballast --stack`` as commands, in this process. A local cloud plays the deployed stack."""
+"""``ballast up`` and ``ballast --stack`` in this process. A local cloud stands in for the deployed stack."""
 
 from __future__ import annotations
 

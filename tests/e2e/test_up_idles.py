@@ -1,4 +1,4 @@
-"""``ballast up`` and ``run`` find what is wrong before they deploy, and ask for nothing while nothing goes on."""
+"""``ballast up`` and ``run`` refuse wrong options before they deploy, and make no requests while idle."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transcripts of docs/http.md are what ``ballast up`` answers."""
+"""The transcripts of docs/http.md match the replies of ``ballast up``."""
 
 from __future__ import annotations
 

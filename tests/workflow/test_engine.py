@@ -1,4 +1,4 @@
-"""The engine: stops, timeouts, tokens, what it refuses and keeps. How states go is held to moto's, elsewhere."""
+"""The engine: stops, timeouts, tokens, refusals, and what it keeps. Another test compares states with moto's."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""What a person types after ``ballast answer`` becomes exactly one kind of answer, or a clear refusal."""
+"""``ballast answer``: what is typed becomes exactly one kind of answer, or a clear refusal."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""``ballast breaker`` explains every mode that there is, without loading what knows them."""
+"""``ballast breaker`` explains every mode without importing the layer."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""``ballast budget`` sends what was typed, and shows limits, windows and what is full."""
+"""``ballast budget``: the command that it sends, and the limits and windows that it shows."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The files between a run that waits and the person who answers it."""
+"""The files between a waiting run and the person who answers it."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The list of a stack's escalations: by an index that is behind, of a log that somebody may have changed."""
+"""A stack's open escalations, with an index that lags behind and a log that somebody may have changed."""
 
 from typing import Any
 

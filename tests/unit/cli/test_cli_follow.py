@@ -1,4 +1,4 @@
-"""A run on the screen: every entry once, and its log is kept however it ends."""
+"""Following a run: every entry is shown once, and the log is saved however the run ends."""
 
 import contextlib
 import io

@@ -1,4 +1,4 @@
-"""A playbook's own store is found and filled, whatever its folder is called; one without a store needs nothing."""
+"""A local stack: a playbook's store is found and seeded, whatever its folder's name; a store is optional."""
 
 import importlib
 import sys

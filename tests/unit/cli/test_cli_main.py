@@ -1,4 +1,4 @@
-"""The command as a whole: help, exit codes, and what is printed where."""
+"""The command as a whole: help, exit codes and output."""
 
 import json
 from pathlib import Path

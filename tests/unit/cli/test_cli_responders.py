@@ -1,4 +1,4 @@
-"""People of a local run: what is in the queue reaches them, and what they say reaches the function, once."""
+"""Responders: messages in the queue reach people, and each answer reaches the function once."""
 
 import io
 import json
@@ -158,7 +158,7 @@ def test_what_an_approval_is_about_is_said_in_full(elsewhere: Elsewhere) -> None
         assert words in printed.getvalue()
 
 
-def test_who_may_approve_is_said_with_commands_to_type(elsewhere: Elsewhere) -> None:
+def test_who_may_approve_is_said_with_what_to_type(elsewhere: Elsewhere) -> None:
     people, printed = elsewhere(Cloud(MESSAGE | {"approvers": "finance", "may_not_answer": ["mia", "pat"]}))
 
     people.poll()

@@ -1,4 +1,4 @@
-"""The request of ``ballast run``: from a file, standard input or options; wrong ones name what to mend."""
+"""The request of ``ballast run``: from a file, standard input or options; errors name what to correct."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Saved runs: found again by a beginning of their id, and never half written or half read."""
+"""Saved runs: found by the start of their id, and never half written or half read."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Scenarios as data: complete, readable, and an ending that differs is told in every respect."""
+"""Scenarios as data: complete and readable; every difference of an ending is reported."""
 
 from collections.abc import Callable
 from pathlib import Path

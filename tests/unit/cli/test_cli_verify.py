@@ -1,4 +1,4 @@
-"""``ballast verify`` on saved runs: what it says, how it ends, and that an old run is never called fine."""
+"""``ballast verify`` on saved runs: words and exit codes; an old run never counts as unchanged."""
 
 import json
 from pathlib import Path

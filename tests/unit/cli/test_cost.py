@@ -1,4 +1,4 @@
-"""Where the money went: whatever a run did, every table accounts for every micro-dollar that counts."""
+"""Costs: whatever a run did, every table accounts for every micro-dollar."""
 
 import json
 from argparse import Namespace

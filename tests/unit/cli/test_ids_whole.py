@@ -1,4 +1,4 @@
-"""An id is copied from the screen: no list, trace or table breaks one, at any width, in a terminal or a pipe."""
+"""Ids can be copied from the screen: no list, trace or table breaks one, at any width, in a terminal or a pipe."""
 
 import io
 import re

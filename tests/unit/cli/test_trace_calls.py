@@ -1,4 +1,4 @@
-"""The calls of a turn: proposed, refused, waited for, done; and questions to the requester."""
+"""A turn's calls in the trace: proposed, refused, waiting, done; and questions to the requester."""
 
 import io
 from typing import Any

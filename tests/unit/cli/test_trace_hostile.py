@@ -1,4 +1,4 @@
-"""Whatever a model, a customer or a tool wrote into the log, a trace only shows it."""
+"""Hostile text in the log: a trace only shows it."""
 
 import io
 import json

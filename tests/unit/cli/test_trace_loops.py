@@ -1,4 +1,4 @@
-"""An agent that goes round in circles, as ``ballast trace`` tells of it: in words, at the call where it was noticed."""
+"""A loop in the trace: described in words, at the call where it was detected."""
 
 import io
 from typing import Any

@@ -1,4 +1,4 @@
-"""A drawn timeline: what is seen at a glance, at any width, whatever the log's text tries."""
+"""A drawn timeline: readable at any width, whatever the log's text contains."""
 
 import io
 import re

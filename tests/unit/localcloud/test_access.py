@@ -1,4 +1,4 @@
-"""Which rights a request needs."""
+"""The rights that a request needs."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A recorded run says again what it said, in the order of the work."""
+"""A recorded run's completions are replayed in order."""
 
 from typing import Any
 

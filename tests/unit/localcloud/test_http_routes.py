@@ -1,4 +1,4 @@
-"""The HTTP API is taken out of the template before moto sees it, and its routes are kept."""
+"""The HTTP API is removed from the template before moto sees it, and its routes are kept."""
 
 from typing import Any
 

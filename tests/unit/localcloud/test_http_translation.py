@@ -1,4 +1,4 @@
-"""Between a request and a function, as API Gateway does it (HTTP API, payload 2.0)."""
+"""API Gateway's translation between a request and a function (HTTP API, payload 2.0)."""
 
 from __future__ import annotations
 

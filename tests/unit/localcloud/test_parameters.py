@@ -1,4 +1,4 @@
-"""Values of the template's parameters, refused before anything is deployed."""
+"""Invalid values of the template's parameters are refused before anything is deployed."""
 
 from pathlib import Path
 from typing import Any

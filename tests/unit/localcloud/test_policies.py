@@ -1,4 +1,4 @@
-"""What policies grant, as IAM's evaluation has it; a right statement is never refused."""
+"""Policy evaluation as in IAM; a correct statement is never refused."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Who asks ``ballast up``: one person, whoever the request names, and the rights that it names with them."""
+"""The caller's identity in ``ballast up``: the default person, or the person and role that a request names."""
 
 from __future__ import annotations
 

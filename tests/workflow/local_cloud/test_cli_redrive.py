@@ -1,4 +1,4 @@
-"""``ballast redrive`` against a deployed stack: moto plays AWS, the user's credentials are made up."""
+"""``ballast redrive`` against a deployed stack: moto stands in for AWS, with made-up credentials."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Opening and closing a local cloud: nothing half open, nothing left running, nothing that reaches AWS."""
+"""Opening and closing a local cloud: nothing stays half open or running, and nothing reaches AWS."""
 
 import sys
 import threading

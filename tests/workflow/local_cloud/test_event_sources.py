@@ -1,4 +1,4 @@
-"""Queues that feed functions, and events that rules pass on, as AWS delivers them."""
+"""Delivery of queues' messages and rules' events to functions, as on AWS."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Each seam does what it is there for; a new version of moto that breaks one fails here."""
+"""Each seam of moto does its job; a new version of moto that breaks one fails here."""
 
 import gc
 import json

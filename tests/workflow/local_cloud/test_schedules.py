@@ -1,4 +1,4 @@
-"""Rules with a schedule call their functions by the clock, also after one of them failed."""
+"""Scheduled rules invoke their functions on time, also after one of them failed."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Tables' streams: moto tells of each write, and a mapping's filter decides what a function gets."""
+"""Tables' streams: moto reports each write, and a mapping's filter decides what a function gets."""
 
 from collections.abc import Iterator
 from typing import Any
