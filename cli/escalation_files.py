@@ -3,12 +3,12 @@
 ::
 
     the waiting process                     escalations/                    ballast answer
-    post(notice) ──────────────────────▶ <id>.json  (locked) ────────────▶ find(id)
+    post(escalation) ──────────────────▶ <id>.json  (locked) ────────────▶ find(id)
     take(id) ◀───────────────────────── <id>.answer.json ◀──────────────── send(id, answer)
     report(result) ────────────────────▶ <id>.<nonce>.result.json ───────▶ wait_for(receipt)
     close(id): removes them all
 
-The lock on the notice proves that a process waits: the kernel releases it when the process dies,
+The lock on that file proves that a process waits: the kernel releases it when the process dies,
 however it dies. Only complete files appear under these names.
 """
 
@@ -34,7 +34,7 @@ class NobodyWaits(BallastError):
 
 
 @dataclass(frozen=True)
-class Notice:
+class WaitingEscalation:
     """A waiting escalation; ``message`` is the body of its SQS message."""
 
     escalation_id: str
@@ -51,22 +51,24 @@ class EscalationFiles:
 
     # The waiting process calls these:
 
-    def post(self, notice: Notice) -> None:
-        """Announce that this process waits for an answer to ``notice``. Raises ``InvalidInput``."""
-        if not _ID.fullmatch(notice.escalation_id):
-            raise InvalidInput(f"{notice.escalation_id!r} cannot be the name of a file.")
+    def post(self, escalation: WaitingEscalation) -> None:
+        """Announce that this process waits for an answer to ``escalation``. Raises ``InvalidInput``."""
+        if not _ID.fullmatch(escalation.escalation_id):
+            raise InvalidInput(f"{escalation.escalation_id!r} cannot be the name of a file.")
         private_folder(self._home)
         private_folder(self._folder)
-        file = self._notice(notice.escalation_id)
+        file = self._file_of(escalation.escalation_id)
         if _is_locked(file):
-            raise InvalidInput(f"{notice.escalation_id}: another process in {self._home} already waits for its answer.")
+            raise InvalidInput(
+                f"{escalation.escalation_id}: another process in {self._home} already waits for its answer."
+            )
         made = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
         held = made.open("w", encoding="utf-8")
         fcntl.flock(held, fcntl.LOCK_EX)
-        json.dump(notice.message, held)
+        json.dump(escalation.message, held)
         held.flush()
         os.replace(made, file)
-        self._held[notice.escalation_id] = held
+        self._held[escalation.escalation_id] = held
 
     def take(self, escalation_id: str) -> dict[str, Any] | None:
         """Return the answer that somebody sent, or None."""
@@ -95,7 +97,7 @@ class EscalationFiles:
         """Stop waiting for this escalation. A result that was not read yet stays."""
         held = self._held.pop(escalation_id, None)
         if held is not None:
-            self._notice(escalation_id).unlink(missing_ok=True)
+            self._file_of(escalation_id).unlink(missing_ok=True)
             self._answer(escalation_id).unlink(missing_ok=True)
             held.close()
 
@@ -106,21 +108,21 @@ class EscalationFiles:
 
     # The side of the person who answers.
 
-    def waiting(self) -> list[Notice]:
+    def waiting(self) -> list[WaitingEscalation]:
         """Return the escalations that a living process waits for."""
-        return sorted(self._living(), key=lambda notice: notice.escalation_id)
+        return sorted(self._living(), key=lambda escalation: escalation.escalation_id)
 
-    def find(self, prefix: str) -> Notice:
+    def find(self, prefix: str) -> WaitingEscalation:
         """Return the waiting escalation with that id, or the only one that starts so.
 
         Raises ``NobodyWaits``, or ``InvalidInput`` if several match.
         """
         waiting = self.waiting()
-        found = [notice for notice in waiting if notice.escalation_id == prefix] or [
-            notice for notice in waiting if prefix and notice.escalation_id.startswith(prefix)
+        found = [escalation for escalation in waiting if escalation.escalation_id == prefix] or [
+            escalation for escalation in waiting if prefix and escalation.escalation_id.startswith(prefix)
         ]
         if not found:
-            known = ", ".join(notice.escalation_id for notice in waiting) or "none at all"
+            known = ", ".join(escalation.escalation_id for escalation in waiting) or "none at all"
             raise NobodyWaits(
                 f"No process waits for an answer to {prefix!r} in {self._folder} (waiting: {known}). "
                 "It was answered, its run has ended, or it was started in another folder: run `ballast answer` there, "
@@ -152,7 +154,7 @@ class EscalationFiles:
         """Return the result of an answer. Raises ``NobodyWaits`` if the process died or does not respond."""
         until = time.monotonic() + timeout_s
         while time.monotonic() < until:
-            alive = _is_locked(self._notice(escalation_id))
+            alive = _is_locked(self._file_of(escalation_id))
             if receipt.exists():
                 result = json.loads(receipt.read_text(encoding="utf-8"))
                 receipt.unlink(missing_ok=True)
@@ -166,7 +168,7 @@ class EscalationFiles:
             "`ballast trace` shows how the run ended."
         )
 
-    def _living(self) -> Iterator[Notice]:
+    def _living(self) -> Iterator[WaitingEscalation]:
         for file in self._folder.glob("*.json"):
             if not _ID.fullmatch(file.stem) or not _is_locked(file):
                 continue  # an answer, a result, or a file that a killed process left
@@ -174,9 +176,9 @@ class EscalationFiles:
                 message = json.loads(file.read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue
-            yield Notice(file.stem, message if isinstance(message, dict) else {})
+            yield WaitingEscalation(file.stem, message if isinstance(message, dict) else {})
 
-    def _notice(self, escalation_id: str) -> Path:
+    def _file_of(self, escalation_id: str) -> Path:
         return self._folder / f"{escalation_id}.json"
 
     def _answer(self, escalation_id: str) -> Path:

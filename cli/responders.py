@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ballast.errors import InvalidInput
-from cli.escalation_files import EscalationFiles, Notice
+from cli.escalation_files import EscalationFiles, WaitingEscalation
 from cli.escalations import commands_to_type, details, with_current_state
 from cli.screen import Screen
 
@@ -82,12 +82,12 @@ class TerminalResponder:
                 self._deliver(escalation_id, answer)
 
     def close(self) -> None:
-        """Remove the notices: an answer would come too late."""
+        """Withdraw all escalations: an answer would come too late."""
         self._waiting.clear()
         self._files.close_all()
 
     def withdraw_closed(self) -> None:
-        """Remove the notices of escalations that were answered elsewhere or whose run no longer waits."""
+        """Withdraw the escalations that were answered elsewhere or whose run no longer waits."""
         if not self._waiting:
             return
         keys = [{"escalation_id": escalation_id} for escalation_id in self._waiting]
@@ -104,7 +104,7 @@ class TerminalResponder:
         if escalation_id in self._waiting:  # the queue delivers at least once, and reminders are sent
             self._update(escalation_id, message)
             return
-        self._files.post(Notice(escalation_id, message))
+        self._files.post(WaitingEscalation(escalation_id, message))
         self._waiting[escalation_id] = None
         self._screen.line()
         until = str(message.get("answer_by", ""))[:16].replace("T", " ")
@@ -138,7 +138,7 @@ class TerminalResponder:
         """Show the escalation's current state to whoever answers next."""
         if self._files.find(escalation_id).message != message:
             self._files.close(escalation_id)
-            self._files.post(Notice(escalation_id, message))
+            self._files.post(WaitingEscalation(escalation_id, message))
 
 
 class Messages(Protocol):

@@ -37,14 +37,17 @@ def answer(typed: Namespace) -> int:
     """
     files, screen = EscalationFiles(state_folder(os.environ)), Screen()
     if typed.escalation is None:
-        show([{**notice.message, "escalation_id": notice.escalation_id} for notice in files.waiting()], screen)
+        show(
+            [{**escalation.message, "escalation_id": escalation.escalation_id} for escalation in files.waiting()],
+            screen,
+        )
         return Exit.OK
-    notice = files.find(typed.escalation)
-    payload = payload_of(typed, notice.message, by=typed.by or user())
-    receipt = files.send(notice.escalation_id, payload)
-    result = files.wait_for(notice.escalation_id, receipt, timeout_s=CONFIRM_WITHIN_S)
-    run_id = confirmed(notice.escalation_id, result)
-    screen.line(f"Accepted: {notice.escalation_id}. {_what_follows(run_id, result, ' in its own terminal.')}")
+    escalation = files.find(typed.escalation)
+    payload = payload_of(typed, escalation.message, by=typed.by or user())
+    receipt = files.send(escalation.escalation_id, payload)
+    result = files.wait_for(escalation.escalation_id, receipt, timeout_s=CONFIRM_WITHIN_S)
+    run_id = confirmed(escalation.escalation_id, result)
+    screen.line(f"Accepted: {escalation.escalation_id}. {_what_follows(run_id, result, ' in its own terminal.')}")
     return Exit.OK
 
 

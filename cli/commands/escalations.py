@@ -25,7 +25,7 @@ def escalations(typed: Namespace) -> int:
     files = EscalationFiles(state_folder(os.environ))
 
     def waiting() -> Waiting:
-        return [{**notice.message, "escalation_id": notice.escalation_id} for notice in files.waiting()]
+        return [{**escalation.message, "escalation_id": escalation.escalation_id} for escalation in files.waiting()]
 
     return list_and_watch(waiting, Screen(), watch=typed.watch)
 

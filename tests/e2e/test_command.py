@@ -15,7 +15,7 @@ import pytest
 
 from bench.publish import published
 from cli import main
-from cli.escalation_files import EscalationFiles, Notice
+from cli.escalation_files import EscalationFiles, WaitingEscalation
 from cli.saved_runs import SavedRuns
 from localcloud.scenarios import find
 from tests.support.published import masked
@@ -91,7 +91,7 @@ def test_an_escalation_is_answered_from_another_terminal(
     request = home / "request.json"
     request.write_text(scenario.request.model_dump_json(exclude_none=True))
     run = ballast("run", str(request), "--model", str(scenario.script), "--wait")
-    waiting: list[Notice] = []
+    waiting: list[WaitingEscalation] = []
     until(lambda: waiting.extend(EscalationFiles(home).waiting()) or waiting, run)
     escalation_id = waiting[0].escalation_id
 
@@ -114,7 +114,7 @@ def test_an_escalation_is_answered_from_another_terminal(
 
 def test_a_scenario_can_be_answered_by_hand(ballast: Callable[..., "subprocess.Popen[str]"], home: Path) -> None:
     demo = ballast("demo", "approval", "--by-hand")
-    waiting: list[Notice] = []
+    waiting: list[WaitingEscalation] = []
     until(lambda: waiting.extend(EscalationFiles(home).waiting()) or waiting, demo)
 
     assert main(["answer", waiting[0].escalation_id, "--reject", "--comment", "No parcel came."]) == 0

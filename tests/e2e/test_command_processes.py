@@ -42,8 +42,8 @@ def test_whoever_reads_only_the_first_lines_causes_no_complaint(tmp_path: Path) 
 
 def test_a_process_that_was_killed_no_longer_waits(tmp_path: Path) -> None:
     script = (
-        "import os, sys, pathlib; from cli.escalation_files import EscalationFiles, Notice;"
-        "EscalationFiles(pathlib.Path(sys.argv[1])).post(Notice('esc-dead', {}));"
+        "import os, sys, pathlib; from cli.escalation_files import EscalationFiles, WaitingEscalation;"
+        "EscalationFiles(pathlib.Path(sys.argv[1])).post(WaitingEscalation('esc-dead', {}));"
         "print('posted', flush=True); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False, cwd=ROOT, env=ENVIRON)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ballast.errors import InvalidInput
-from cli.escalation_files import EscalationFiles, NobodyWaits, Notice
+from cli.escalation_files import EscalationFiles, NobodyWaits, WaitingEscalation
 
-ONE = Notice("esc-aaaa", {"kind": "approval", "reason": "approval_required"})
+ONE = WaitingEscalation("esc-aaaa", {"kind": "approval", "reason": "approval_required"})
 
 
 def test_an_answer_travels_to_the_waiting_side_and_its_result_comes_back(tmp_path: Path) -> None:
@@ -37,7 +37,7 @@ def test_a_notice_is_found_by_its_beginning_and_tells_what_the_queue_said(tmp_pa
 def test_a_beginning_that_fits_two_is_refused(tmp_path: Path) -> None:
     waiting = EscalationFiles(tmp_path)
     for escalation_id in ("esc-aaaa", "esc-aabb"):
-        waiting.post(Notice(escalation_id, {}))
+        waiting.post(WaitingEscalation(escalation_id, {}))
 
     with pytest.raises(InvalidInput, match="matches 2 waiting escalations"):
         EscalationFiles(tmp_path).find("esc-aa")
@@ -120,7 +120,7 @@ def test_a_broken_answer_file_is_thrown_away(tmp_path: Path, content: str) -> No
 @pytest.mark.parametrize("escalation_id", ["../x", "", "a/b", "esc.answer", "esc-\n"])
 def test_an_id_that_is_no_plain_name_never_becomes_a_file(tmp_path: Path, escalation_id: str) -> None:
     with pytest.raises(InvalidInput):
-        EscalationFiles(tmp_path).post(Notice(escalation_id, {}))
+        EscalationFiles(tmp_path).post(WaitingEscalation(escalation_id, {}))
 
     assert list(tmp_path.rglob("*.json")) == []
 
