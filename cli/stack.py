@@ -34,8 +34,7 @@ _LAST = ("run.ended", "run.refused")
 _OUTPUTS = {
     "AgentStateMachine": "AgentStateMachineArn",
     "IntakeFunction": "IntakeFunctionName",
-    "TripFunction": "TripFunctionName",
-    "AdmitFunction": "AdmitFunctionName",
+    "CommandFunction": "CommandFunctionName",
     "AnswerEscalationFunction": "AnswerEscalationFunctionName",
     "RunLogTable": "RunLogTableName",
     "PayloadBucket": "PayloadBucketName",

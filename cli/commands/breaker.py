@@ -38,7 +38,7 @@ def breaker_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> 
     new = _new(typed)
     command = {"new": new, "by": typed.by or user()} if new else {"tenant": typed.tenant}
     try:
-        show(cloud.invoke("TripFunction", command), screen)
+        show(cloud.invoke("CommandFunction", {"command": "breaker"} | command), screen)
     except FunctionError as problem:
         raise InvalidInput(f"{problem.name}: {problem.message}") from None
     return Exit.OK

@@ -44,15 +44,16 @@ def budget_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> i
     from localcloud.functions import FunctionError
 
     try:
-        show(cloud.invoke("AdmitFunction", {"budget": command_of(typed)}), screen)
+        show(cloud.invoke("CommandFunction", command(typed)), screen)
     except FunctionError as problem:
         raise InvalidInput(f"{problem.name}: {problem.message}") from None
     return Exit.OK
 
 
-def command_of(typed: Namespace) -> dict[str, Any]:
-    """Return the typed command as Admit takes it. Raises ``InvalidInput``."""
-    made: dict[str, Any] = {name: getattr(typed, name) for name in ("tenant", "customer") if getattr(typed, name)}
+def command(typed: Namespace) -> dict[str, Any]:
+    """Return the typed command as CommandFunction takes it. Raises ``InvalidInput``."""
+    made: dict[str, Any] = {"command": "budget"}
+    made |= {name: getattr(typed, name) for name in ("tenant", "customer") if getattr(typed, name)}
     forget = []
     for option, name in (*_AMOUNTS, ("runs", "runs")):
         text = getattr(typed, option.replace("-", "_"))

@@ -168,7 +168,7 @@ def test_what_is_forged_with_the_planners_rights_does_nothing(what: str, cloud: 
         assert found.unsigned == ()
 
 
-ACT = ("ExecutorFunction", "AdmitFunction", "SettleFunction", "SweepFunction", "PeopleApiFunction")
+ACT = ("ExecutorFunction", "ExtendFunction", "SettleFunction", "SweepFunction", "PeopleApiFunction")
 
 
 def test_a_rejection_that_was_made_an_approval_is_asked_again(cloud: LocalCloud) -> None:

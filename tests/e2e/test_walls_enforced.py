@@ -125,12 +125,22 @@ def read_the_stream(client: Client, cloud: LocalCloud) -> object:
 
 
 #: What is tried, and who alone may do it.
-BUDGET = {"AdmitFunction", "SettleFunction", "SweepFunction", "TripFunction", "BudgetApiFunction"}
-SETTLES = {"AdmitFunction", "SettleFunction", "SweepFunction"}
+SETTLES = {"SettleFunction", "SweepFunction"}
+#: Extend has no PutItem: it changes leases and windows that are there.
+BUDGET = {"AdmitFunction", *SETTLES, "TripFunction", "BudgetApiFunction", "CommandFunction"}
 PLANNERS = {PLANNER, "FallbackFunction", "RollbackFunction"}
 ASKS = {"OpenEscalationFunction", "RemindFunction", *ANSWERS}
 #: PutItem cannot be bound to its condition, so who may append may overwrite.
-WRITES = {*PLANNERS, EXECUTOR, *SETTLES, *ANSWERS, "OpenEscalationFunction"}
+WRITES = {
+    *PLANNERS,
+    EXECUTOR,
+    "AdmitFunction",
+    "ExtendFunction",
+    *SETTLES,
+    *ANSWERS,
+    "OpenEscalationFunction",
+    "CommandFunction",
+}
 ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "call a model": (call_a_model, {PLANNER}),
     "read the business's orders": (get("OrdersTable", order_id="o"), {EXECUTOR}),
@@ -140,9 +150,9 @@ ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "answer a task token": (answer_a_token, ASKS),
     "write a budget": (put("BudgetsTable", account="a", window="w"), BUDGET),
     "sign a person's answer": (sign_an_answer, ANSWERS),
-    "verify a person's answer": (verify_an_answer, {EXECUTOR, *SETTLES, *ASKS} - ANSWERS),
+    "verify a person's answer": (verify_an_answer, {EXECUTOR, "ExtendFunction", *SETTLES, *ASKS} - ANSWERS),
     "reserve what moves": (put("MovesTable", account="a", window="w"), {EXECUTOR}),
-    "see what was moved": (get("MovesTable", account="a", window="w"), {EXECUTOR, *SETTLES}),
+    "see what was moved": (get("MovesTable", account="a", window="w"), {EXECUTOR, *SETTLES, "CommandFunction"}),
     "read the log": (read_the_log, {*WRITES, "ApiFunction"}),
     "write over an event": (put("RunLogTable", run_id="never", seq="0001.plan.decided"), WRITES),
     "write over a payload": (put_into("PayloadBucket", "payloads/x"), WRITES),

@@ -66,7 +66,10 @@ class Outside:
         does = self._scenario.operator
         self._entered[state] += 1
         if does is not None and (state, self._entered[state]) == (does.state, does.time):
-            self.http(does.function, "POST", does.path.format(run_id=self._scenario.run_id), does.body)
+            if does.path:
+                self.http(does.function, "POST", does.path.format(run_id=self._scenario.run_id), does.body)
+            else:
+                self._until_taken(lambda: self._world.invoke(does.function, does.body, "command"))
 
     # The answers
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ballast.breaker import BreakerSettings
+from ballast.budget_items import BudgetsTableSettings
 from ballast.http.identity import CallerSettings
 from ballast.log.run_log import LogSettings
 from ballast.log.seal import SealSettings
 from ballast.log.signature import SignatureSettings
-from ballast.moves import CeilingsSettings, MovesSettings
+from ballast.moves import MovesSettings
 from ballast.outbox import ReplySettings
 from ballast.runtime import Runtime, Settings
 from tests.template import rendered
@@ -31,14 +31,14 @@ NOT_READ_YET = {}
 #: What is built in the layer, and the settings that building it reads.
 READ_BY_THE_LAYER: dict[str, type[Settings]] = {
     "RunLog": LogSettings,
-    "Breakers": BreakerSettings,
+    "Breakers": BudgetsTableSettings,
     "Replies": ReplySettings,
     "Seal": SealSettings,
     "Signatures": SignatureSettings,
-    "Front": CallerSettings,
-    "BreakerSettings": BreakerSettings,
-    "MovesBook": MovesSettings,
-    "CeilingsSet": CeilingsSettings,
+    "HttpApi": CallerSettings,
+    "BudgetsTableSettings": BudgetsTableSettings,
+    "MovesTable": MovesSettings,
+    "CeilingsSet": BudgetsTableSettings,
 }
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from ballast.log.run_index import INDEXES
+from functions.breaker import api as budget
 from functions.front import api as runs
-from functions.lifecycle import api as budget
 from functions.people import api as people
 from localcloud.template import HttpRoute, without_http_api
 from tests.template import rendered

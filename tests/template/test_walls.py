@@ -8,7 +8,7 @@ import pytest
 
 from tests.template.rendered import Template, of_type
 from tests.template.rights import rights_of, role_of
-from tests.template.walls import ANSWER, BREAKER, EVIDENCE, INTAKE, MAY, PEOPLE, breaches
+from tests.template.walls import ANSWER, BREAKER, BUDGET, CLOSE, COMMAND, EVIDENCE, INTAKE, MAY, PEOPLE, breaches
 
 
 def test_no_role_breaks_a_wall(deployed: Template) -> None:
@@ -94,18 +94,17 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     ),
     "the planner resets the breaker": (
         _grant("PlannerFunction", "dynamodb:PutItem", _arn("BudgetsTable")),
-        "PlannerFunction may write budgets by dynamodb:PutItem on BudgetsTable; "
-        f"only AdmitFunction SettleFunction SweepFunction {BREAKER} may",
+        f"PlannerFunction may write budgets by dynamodb:PutItem on BudgetsTable; only {BUDGET} {BREAKER} {COMMAND} may",
     ),
     "the executor raises a ceiling on what moves": (
         _grant("ExecutorFunction", "dynamodb:UpdateItem", _arn("BudgetsTable")),
-        "ExecutorFunction may write budgets by dynamodb:UpdateItem on BudgetsTable; "
-        f"only AdmitFunction SettleFunction SweepFunction {BREAKER} may",
+        f"ExecutorFunction may write budgets by dynamodb:UpdateItem on BudgetsTable; "
+        f"only {BUDGET} {BREAKER} {COMMAND} may",
     ),
     "the planner makes room for a refund": (
         _grant("PlannerFunction", "dynamodb:UpdateItem", _arn("MovesTable")),
         "PlannerFunction may see or change what was moved by dynamodb:UpdateItem on MovesTable; "
-        "only AdmitFunction SettleFunction SweepFunction ExecutorFunction may",
+        f"only {CLOSE} {COMMAND} ExecutorFunction may",
     ),
     "the executor forgets what it moved": (
         _grant("ExecutorFunction", "dynamodb:DeleteItem", _arn("MovesTable")),
@@ -159,7 +158,7 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     "the executor requests a run by event": (
         _grant("ExecutorFunction", "events:PutEvents", "*"),
         "ExecutorFunction may send events by events:PutEvents on *; "
-        "only AdmitFunction SettleFunction SweepFunction OpenEscalationFunction may",
+        f"only AdmitFunction {CLOSE} OpenEscalationFunction may",
     ),
     "the intake writes the log": (
         _grant("IntakeFunction", "dynamodb:PutItem", _arn("RunLogTable")),

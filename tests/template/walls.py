@@ -54,12 +54,13 @@ MAY: dict[str, Row] = {
     "AdmitFunction": {
         **APPEND_LOG,
         **SEAL,
-        **BELIEVE_PEOPLE,
         **TELL_OTHERS,
         **REPLY,
         "BudgetsTable": f"{KEEP_BUDGETS['BudgetsTable']} dynamodb:BatchGetItem",
-        "MovesTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:UpdateItem",
     },
+    "ExtendFunction": APPEND_LOG
+    | BELIEVE_PEOPLE
+    | {"BudgetsTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:UpdateItem"},
     "SettleFunction": APPEND_LOG
     | BELIEVE_PEOPLE
     | KEEP_BUDGETS
@@ -77,6 +78,11 @@ MAY: dict[str, Row] = {
     "TripFunction": {
         "BudgetsTable": f"{SET_BREAKER['BudgetsTable']} dynamodb:BatchGetItem",
         "*": "cloudwatch:DescribeAlarms",
+    },
+    "CommandFunction": APPEND_LOG
+    | {
+        "BudgetsTable": f"{SET_BREAKER['BudgetsTable']} dynamodb:BatchGetItem dynamodb:UpdateItem",
+        "MovesTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:UpdateItem",
     },
     "BudgetApiFunction": {"BudgetsTable": f"{SET_BREAKER['BudgetsTable']} dynamodb:BatchGetItem"},
     # probabilistic
@@ -146,6 +152,7 @@ MAY: dict[str, Row] = {
 #: The workflow calls the steps of a run. Log deliveries have no scope below the account.
 WORKFLOW: Row = {
     "AdmitFunction": "lambda:InvokeFunction",
+    "ExtendFunction": "lambda:InvokeFunction",
     "PlannerFunction": "lambda:InvokeFunction",
     "FallbackFunction": "lambda:InvokeFunction",
     "RollbackFunction": "lambda:InvokeFunction",
@@ -163,7 +170,11 @@ INTAKE, API = "IntakeFunction QueueFunction ApiFunction", "ApiFunction"
 ANSWER = "AnswerEscalationFunction PeopleApiFunction"
 #: The side of the people. The latter two answer nothing: they tell runs what others have answered and signed.
 PEOPLE = f"{ANSWER} OpenEscalationFunction RemindFunction"
-BUDGET = "AdmitFunction SettleFunction SweepFunction"
+#: They close runs.
+CLOSE = "SettleFunction SweepFunction"
+BUDGET = f"AdmitFunction ExtendFunction {CLOSE}"
+#: Carries out what an operator commands.
+COMMAND = "CommandFunction"
 #: They set the breaker, and have no part in any run.
 BREAKER = "TripFunction BudgetApiFunction"
 #: They see what is written to the log as it is written, and touch nothing of it.
@@ -192,20 +203,20 @@ ONLY: list[tuple[str, str, str, str]] = [
     (NOBODY, "fail a task, or prolong its wait", "states:SendTaskFailure states:SendTaskHeartbeat", "*"),
     (PEOPLE, "see or change a question", "dynamodb:*", "EscalationsTable"),
     (INTAKE, "take requests from the queue", "sqs:ReceiveMessage sqs:DeleteMessage sqs:PurgeQueue", "RunRequestQueue"),
-    (f"{BUDGET} OpenEscalationFunction", "send events", "events:*", "*"),
+    (f"AdmitFunction {CLOSE} OpenEscalationFunction", "send events", "events:*", "*"),
     (
-        f"{BUDGET} {BREAKER}",
+        f"{BUDGET} {BREAKER} {COMMAND}",
         "write budgets",
         "dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
         "BudgetsTable",
     ),
     (EXECUTOR, "reserve what moves", "dynamodb:PutItem", "MovesTable"),
-    (f"{BUDGET} {EXECUTOR}", "see or change what was moved", "dynamodb:*", "MovesTable"),
+    (f"{CLOSE} {COMMAND} {EXECUTOR}", "see or change what was moved", "dynamodb:*", "MovesTable"),
     (NOBODY, "forget what was moved", "dynamodb:DeleteItem dynamodb:BatchWriteItem dynamodb:PartiQL*", "MovesTable"),
     (f"{PLANNERS} {EXECUTOR}", "open sealed values", "kms:Decrypt kms:ReEncrypt* kms:CreateGrant", "*"),
     (ANSWER, "sign a person's answer", "kms:GenerateMac kms:Sign kms:CreateGrant kms:PutKeyPolicy", "*"),
     (
-        f"{EXECUTOR} {BUDGET} OpenEscalationFunction RemindFunction",
+        f"{EXECUTOR} ExtendFunction {CLOSE} OpenEscalationFunction RemindFunction",
         "act on a person's answer",
         "kms:VerifyMac kms:Verify",
         "*",

@@ -309,10 +309,7 @@ def played() -> Iterator[dict[str, Played]]:
         breaks = {requests[name].run_id: case.breaks for name, case in cases.items()}
 
         def break_it(function: str, payload: dict[str, Any]) -> None:
-            run_id = (
-                payload.get("extend", payload).get("run_id")
-                or RunRequest.model_validate_json(_json(payload["request"])).run_id
-            )
+            run_id = payload.get("run_id") or RunRequest.model_validate_json(_json(payload["request"])).run_id
             breaks.get(run_id, {}).get(function, lambda _: None)(payload)
 
         cloud.before_invoke.append(_except_intake(break_it))
