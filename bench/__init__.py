@@ -1,11 +1,11 @@
-"""Benchmarks: each measures one thing, prints a table, and fails where what it timed did not happen as it must."""
+"""Benchmarks: each measures one thing, prints a table, and fails if what it measured did not end correctly."""
 
 
 class NotMeasured(Exception):
-    """What was timed did not end as it must, so its time says nothing."""
+    """The measured work did not end correctly, so its time means nothing."""
 
 
 def require(holds: bool, what: str) -> None:
-    """Raise ``NotMeasured`` with ``what``, unless it ``holds``."""
+    """Raise ``NotMeasured`` with ``what`` unless ``holds``."""
     if not holds:
         raise NotMeasured(what)

@@ -3,8 +3,8 @@
     python -m bench.cold_import [--runs N]
 
 Prints, for each handler, the median milliseconds of a whole process that imports it and nothing
-else, and the ratio to a process that imports boto3 and makes one client: what the simplest
-handler costs. Runs alternate, so that a change of the machine's speed hits both.
+else, and the ratio to a process that imports boto3 and makes one client, as the simplest
+handler does. Runs alternate, so that a change of the machine's speed affects both.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from bench import NotMeasured, require
 
 ROOT = Path(__file__).resolve().parents[1]
 BARE = 'import boto3; boto3.Session(region_name="eu-west-1").client("dynamodb")'
-#: Importing brings the handler; the first invocation then makes its client, as the bare one does.
+#: The import loads the handler; the first invocation then makes its client, as the bare process does.
 READY = '; import boto3; boto3.Session(region_name="eu-west-1").client("dynamodb")'
 
 
@@ -31,7 +31,7 @@ def handlers() -> dict[str, str]:
     """Return handler module by logical id, from the template."""
 
     class Loader(yaml.SafeLoader):
-        """Reads CloudFormation's tags as plain values."""
+        """A YAML loader that reads CloudFormation's tags as plain values."""
 
     Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
     template = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), Loader)  # noqa: S506
@@ -43,7 +43,7 @@ def handlers() -> dict[str, str]:
 
 
 def process_ms(code: str) -> float:
-    """Return the wall milliseconds of a fresh process that runs ``code``. Raises ``NotMeasured`` where it fails."""
+    """Return the wall milliseconds of a fresh process that runs ``code``. Raises ``NotMeasured`` if it fails."""
     environ = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "layers" / "ballast")])
     started = time.perf_counter()
@@ -57,7 +57,7 @@ def process_ms(code: str) -> float:
 
 @dataclass(frozen=True)
 class Figures:
-    """Median milliseconds of processes that import a handler, make a client besides, and only make a client."""
+    """Median milliseconds of processes that import a handler, import it and make a client, or only make a client."""
 
     import_ms: float
     ready_ms: float
@@ -71,7 +71,7 @@ class Figures:
 
 
 def measure(module: str, runs: int) -> Figures:
-    """Measure one handler's module, ``runs`` times after one that is not counted."""
+    """Measure one handler's module ``runs`` times, after one warm-up."""
     require(runs > 0, f"{runs} runs measure nothing.")
     codes = f"import {module}", f"import {module}{READY}", BARE
     _, *rounds = [[process_ms(code) for code in codes] for _ in range(runs + 1)]
@@ -80,7 +80,7 @@ def measure(module: str, runs: int) -> Figures:
 
 
 def table(modules: Mapping[str, str], runs: int) -> Iterator[str]:
-    """Yield the table, a line as soon as it is measured."""
+    """Yield the table, each line when it is measured."""
     empty = statistics.median(process_ms("pass") for _ in range(runs + 1))
     yield f"An empty process: {empty:.0f} ms. Whole processes, median of {runs}, after one that is not counted."
     yield f"{'function':<28}{'import':>10}{'+ client':>10}{'bare boto3':>12}{'ratio':>8}"
@@ -89,7 +89,7 @@ def table(modules: Mapping[str, str], runs: int) -> Iterator[str]:
 
 
 def main() -> int:
-    """Measure and print the table; 1 where a process fails."""
+    """Measure and print the table; return 1 if a process fails."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7, help="counted runs of each (default 7)")
     try:

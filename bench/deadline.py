@@ -1,10 +1,10 @@
-"""When a caller who waits N seconds is answered: hung model, slow tool, throttle storm.
+"""Response time for a caller who waits N seconds: hung model, slow tool, throttle storm.
 
     python -m bench.deadline [--wait 5] [--runs 8] [--at-once 4]
 
-Each case is so many runs with ``Prefer: wait=N`` in one local cloud, over its real API handler. The answer is
-the agent's, the fallback's (degraded), or 202 with the run's address; whichever it is, it must be there after N
-seconds and what the API itself takes, which is measured by requests that wait for nothing. Exits with 1 if not.
+Each case is a number of runs with ``Prefer: wait=N`` in one local cloud, over its real API handler. The answer is
+the agent's, the fallback's (degraded), or 202 with the run's address. It must arrive within N
+seconds plus the API's own latency, which requests without a wait measure. Exits with 1 if not.
 """
 
 import argparse
@@ -28,12 +28,12 @@ from localcloud.gateway import Served, serve
 from localcloud.gateway.identity import operator
 
 PLAYBOOK = Path(__file__).resolve().parent / "hurry"
-#: Who answers each case in the end, in time or later.
+#: Who finally answers each case, in time or later.
 CASES = {"healthy": "agent", "hung model": "fallback", "throttle storm": "fallback", "slow tool": "fallback"}
 
 
 def model(request: Mapping[str, Any], _: str) -> Reply:
-    """A model that does as the request's text says: ``CASE SECONDS``."""
+    """A model that behaves as the request's text says: ``CASE SECONDS``."""
     case, _, seconds = request["messages"][0]["content"][0]["text"].rpartition(" ")
     if case == "hung model":
         raise ModelError("ModelTimeoutException", "Nobody is there.", wait_s=2 * float(seconds))
@@ -50,7 +50,7 @@ HEADINGS = f"{'case':<16}{'p50 s':>8}{'p99 s':>8}{'p100 s':>8}{'overhead s':>12}
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer: after how many seconds, what it was, and of which run."""
+    """One answer: seconds, kind and run."""
 
     seconds: float
     what: str
@@ -58,7 +58,7 @@ class Answer:
 
 
 def ask(served: Served, case: str, number: int, prefer: int, wait_s: int) -> Answer:
-    """Start one run as a caller who waits ``prefer`` seconds, and return what came of it."""
+    """Start one run as a caller who waits ``prefer`` seconds; return its answer."""
     sent = urllib.request.Request(  # noqa: S310  our own loopback address
         f"{served.url}/runs",
         method="POST",
@@ -76,21 +76,21 @@ def ask(served: Served, case: str, number: int, prefer: int, wait_s: int) -> Ans
 
 
 def percentile(times: Sequence[float], percent: int) -> float:
-    """Return the smallest time that so many percent of ``times`` (sorted) do not exceed."""
+    """Return the percentile of ``times``, which are sorted."""
     return times[max(0, math.ceil(len(times) * percent / 100) - 1)]
 
 
 def measure(served: Served, case: str, runs: int, at_once: int, prefer: int, wait_s: int) -> list[Answer]:
-    """Ask so many times, side by side."""
+    """Send several requests in parallel."""
     with ThreadPoolExecutor(at_once) as pool:
         return list(pool.map(lambda number: ask(served, case, number, prefer, wait_s), range(runs)))
 
 
 def play(case: str, runs: int, at_once: int, wait_s: int) -> tuple[list[Answer], float]:
-    """Play one case in a cloud of its own (the circuits that a storm opens are not the next case's).
+    """Run one case in its own cloud, so that the circuits that a storm opens do not affect the next case.
 
-    Return its answers, and the longest that the API took for a request that waits for nothing. Raises ``NotMeasured``
-    where a run was not answered in the end, or by somebody else.
+    Return its answers, and the API's longest time for a request without a wait. Raises ``NotMeasured``
+    if a run was not answered in the end, or not by the expected planner.
     """
     require(runs > 0, f"{runs} runs measure nothing.")
     with (
@@ -98,11 +98,11 @@ def play(case: str, runs: int, at_once: int, wait_s: int) -> tuple[list[Answer],
         LocalCloud(PLAYBOOK, double.url) as cloud,
         serve(cloud, authorizer=operator("bench")) as served,
     ):
-        measure(served, "healthy", 1, 1, 20, wait_s)  # what is made at the first request of all
+        measure(served, "healthy", 1, 1, 20, wait_s)  # warm up what is made at the first request
         unhurried = measure(served, "healthy", runs, at_once, 0, wait_s)
         answers = measure(served, case, runs, at_once, wait_s, wait_s)
         by = [("healthy", answer) for answer in unhurried] + [(case, answer) for answer in answers]
-        for kind, answer in by:  # whoever was told 202 still runs; the cloud stays open for it
+        for kind, answer in by:  # runs that were answered 202 still run; the cloud stays open for them
             ended = cloud.wait(answer.run_id, 60)
             who = ended.output and (ended.output["status"], ended.output.get("by"))
             what = ended.output or f"{ended.error}: {ended.cause}"

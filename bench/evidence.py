@@ -1,10 +1,10 @@
-"""What the evidence in a run's endings costs: microseconds and bytes when a run is settled, and AWS requests.
+"""Cost of the evidence in a run's ending: microseconds and bytes when a run is settled, and AWS requests.
 
     python -m bench.evidence [--turns 10 200]
 
 Each turn is a call with a result of 2 KB. ``vouch`` makes the digest of all events, ``check`` compares them with it and
 rebuilds every prompt; both happen once, when the run is settled. The requests are those of the real SettleFunction on
-moto; the evidence is a part of what it writes.
+moto; the evidence is part of what it writes.
 """
 
 import argparse
@@ -29,7 +29,7 @@ FILLER = "The tent of the expedition was delivered on 2026-03-01 to 12 Wharf Str
 
 
 def played(turns: int) -> Story:
-    """Return a run of so many turns and an answer."""
+    """Return a run of ``turns`` turns and an answer."""
     story = Story(RunRequest(request_id=f"evidence-{turns}", text="Tell me all about my orders.")).opened()
     for turn in range(1, turns + 1):
         story.replies(story.asks(turn), wants(("look_up_order", {"order_id": f"O-{turn}"})))
@@ -39,7 +39,7 @@ def played(turns: int) -> Story:
 
 
 def microseconds(work: Callable[[], Any], times: int = 5) -> float:
-    """Return how long ``work`` takes, the median of ``times``."""
+    """Return the median time of ``work`` over ``times`` calls."""
     took = []
     for _ in range(times):
         started = time.perf_counter()
@@ -100,7 +100,7 @@ HEADINGS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure and print the table; 1 where a run does not fit."""
+    """Measure and print the table; return 1 if a run does not verify."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--turns", type=int, nargs="+", default=[10, 200])
     options = parser.parse_args(argv)

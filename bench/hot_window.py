@@ -1,16 +1,17 @@
-"""``python -m bench.hot_window``: what one window's item bears, and what shards of it would; simulated, by seed.
+"""``python -m bench.hot_window``: load limit of one window's item, and of shards of it; simulated, by seed.
 
-Each run takes from its account's items when it is admitted and gives back to them when it ends: two transactions a
+Each run takes from its account's items when it is admitted and returns to them when it ends: two transactions per
 run, which meet in the account's hour, day and runs at once. The simulation sends them with the retries that
 ``ballast.table`` really makes, against what DynamoDB is documented to do:
 
 - a transaction that finds one of its items in another one, prepared and not yet committed, is cancelled;
 - a partition gives 1,000 write units a second; an item in a transaction takes two (prepare, commit).
 
-``docs/scale.md`` says where those come from, what is assumed, and what follows. ``--hold-ms``, the time from a
-transaction's prepare to its commit, is such an assumption: measure it.
+``docs/scale.md`` has the sources, the assumptions and the conclusions. ``--hold-ms``, the time from a
+transaction's prepare to its commit, is an assumption: measure it.
 
-The second table lends ceilings from a window that is cut into shards until a run is refused: what stays unused.
+The second table leases ceilings from a window that is split into shards until a run is refused, and
+shows what stays unused.
 """
 
 import argparse
@@ -28,7 +29,7 @@ RATES = (10, 25, 50, 100, 200, 400, 800)
 SHARDS = (1, 2, 4, 8, 16, 32)
 #: Write units a second of one partition, and those of a run's three items of the account in one transaction.
 PARTITION_UNITS, UNITS = 1_000, 3 * 2
-#: A conflict or a throttle is answered in about this time.
+#: The approximate time of a conflict's or throttle's response.
 _REFUSED_S = 0.005
 
 
@@ -41,7 +42,7 @@ class Shard:
     seen_at: float = 0.0
 
     def takes(self, now: float, hold_s: float) -> str | None:
-        """Begin a transaction that lasts ``hold_s``, or return why it is cancelled. Every try costs its units."""
+        """Begin a transaction that lasts ``hold_s``, or return why it is cancelled. Every attempt costs its units."""
         self.units = min(PARTITION_UNITS, self.units + (now - self.seen_at) * PARTITION_UNITS)
         self.seen_at = now
         if self.units < UNITS:
@@ -55,7 +56,7 @@ class Shard:
 
 @dataclass
 class Figures:
-    """What came of so many transactions."""
+    """The outcome of a number of transactions."""
 
     seconds: float
     sent: int = 0
@@ -67,7 +68,7 @@ class Figures:
 
     @property
     def cancelled(self) -> float:
-        """The share of tries that met another transaction, or a partition without units."""
+        """The share of attempts that met another transaction, or a partition without units."""
         return (self.conflicts + self.throttles) / self.tries
 
     @property
@@ -76,24 +77,24 @@ class Figures:
         return len(self.took_s) / 2 / self.seconds
 
     def quantile_ms(self, share: float) -> float:
-        """Return the time within which so large a share of the transactions was written."""
+        """Return the time within which this share of the transactions was written."""
         times = sorted(self.took_s)
         return 1_000 * times[max(0, math.ceil(share * len(times)) - 1)] if times else math.inf
 
 
 def simulate(runs_per_s: float, shards: int, *, seconds: float, hold_s: float, seed: int) -> Figures:
-    """Send ``runs_per_s`` admissions and as many settlements, at random times, and say what came of them."""
+    """Send ``runs_per_s`` admissions and as many settlements at random times; return the outcome."""
     dice = random.Random(f"{runs_per_s} {shards} {seed}")  # noqa: S311  no secret
     parts = [Shard() for _ in range(shards)]
     found = Figures(seconds)
-    # (when, a number that makes every entry different, when it was first sent, its shard, which try)
+    # (time, a number that makes entries unique, time of the first attempt, shard, attempt)
     queue = [(at, number, at, dice.randrange(shards), 1) for number, at in _arrivals(2 * runs_per_s, seconds, dice)]
     heapq.heapify(queue)
     found.sent = len(queue)
     while queue:
         now, number, first, shard, attempt = heapq.heappop(queue)
         found.tries += 1
-        # From half of it to three halves: a network and two round trips.
+        # From 0.5 to 1.5 times: a network and two round trips.
         cancelled = parts[shard].takes(now, hold_s * (0.5 + dice.random()))
         if cancelled is None:
             found.took_s.append(parts[shard].free_at - first)
@@ -118,14 +119,14 @@ def _arrivals(rate: float, seconds: float, dice: random.Random) -> Iterator[tupl
 
 @dataclass(frozen=True)
 class Lent:
-    """What was lent of a window until the first run was refused, and how many shards a run looked at."""
+    """What was leased of a window until the first run was refused, and how many shards a run tried."""
 
     unused: float
     looks: float
 
 
 def lend(shards: int, *, limit: int, ceilings: Sequence[int], seed: int) -> Lent:
-    """Lend ``ceilings`` (in random order, again and again) from shards of ``limit``; a full one sends to the next."""
+    """Lease ``ceilings`` (repeatedly, in random order) from shards of ``limit``; a full shard passes to the next."""
     dice = random.Random(f"{shards} {seed}")  # noqa: S311  no secret
     room = [limit // shards + (number < limit % shards) for number in range(shards)]
     runs = looks = 0

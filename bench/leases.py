@@ -3,11 +3,11 @@
 The real functions of ``functions/lifecycle`` on tables in memory whose transactions are DynamoDB's (a test compares
 them with moto's), 32 threads, and one hour of one tenant that has room for a part of the runs. Before and after each
 request a process may die; a transaction may meet another one; a planner may die between its reservation and its
-outcome; a third of the runs is cut from outside, and of a half of those nobody hears. In the end the sweeper comes
-round.
+outcome; a third of the runs is aborted, and half of those aborts send no event. At the end the sweeper
+runs.
 
-What has to be zero: micro-dollars beyond the window at any moment, leases that are lost, and the difference
-between what the windows hold and what the logs say.
+Must be zero: micro-dollars beyond the window at any moment, lost leases, and the difference
+between the windows and the logs.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from tests.support.tables_in_memory import Tables
 TENANT, WINDOW = "acme", "hour#2026-03-01T12"
 CEILING, LIMIT = 10_000, 2_000_000
 WINDOW_LIMITS = {"TENANT_HOUR_USD": "2", "TENANT_RUNS": "1000000", "ACCOUNT_RUNS": "1000000"}
-#: Chances: of a death at one moment of a process, of a conflict, of a planner's death.
+#: Probabilities: of a process's death at one moment, of a conflict, of a planner's death.
 DEATH, CONFLICT, PLANNER_DEATH = 0.03, 0.02, 0.05
 _TRIES = 200
 
 
 class Peaks(Tables):
-    """Tables that remember the most that was ever taken from a window."""
+    """Tables that record the maximum ever taken from a window."""
 
     def __init__(self, conflicts: Any) -> None:
         super().__init__(conflicts)
@@ -56,7 +56,7 @@ class Peaks(Tables):
 
 @dataclass
 class Figures:
-    """What came of it."""
+    """The result of a measurement."""
 
     runs: int
     threads: int
@@ -73,16 +73,16 @@ class Figures:
 
     @property
     def overspend_microusd(self) -> int:
-        """Beyond the limit, at any moment."""
+        """The amount beyond the limit at any moment."""
         return max(0, self.peak_microusd - LIMIT)
 
     @property
     def holds(self) -> bool:
-        """Whether everything that has to be zero is."""
+        """Whether everything that must be zero is zero."""
         return not self.overspend_microusd and not self.lost_leases and self.windows_microusd == self.logs_microusd
 
     def lines(self) -> Iterator[str]:
-        """Yield what is printed."""
+        """Yield the printed lines."""
         yield f"{self.runs} runs over {self.threads} threads, ceiling {CEILING} each, window {LIMIT} (micro-dollars)"
         yield f"  admitted {self.admitted}, refused {self.refused}, cut from outside {self.cut}"
         yield f"  deaths of processes {self.deaths}, leases settled by the sweeper {self.swept}, {self.seconds:.1f} s"
@@ -107,7 +107,7 @@ class Crowd:
         self.world = World(self._burn, WINDOW_LIMITS, tables=self.tables)
 
     def chance(self, probability: float) -> bool:
-        """Throw this thread's dice; outside of a run nothing goes wrong."""
+        """Draw from this thread's random numbers; outside of a run nothing fails."""
         thrown: random.Random | None = getattr(self.dice, "of_run", None)
         return thrown is not None and thrown.random() < probability
 
@@ -118,7 +118,7 @@ class Crowd:
             raise Died
 
     def again(self, do: Any) -> bool:
-        """Do it until it comes to its end, as the workflow's retries would; say whether the run was admitted."""
+        """Repeat until it succeeds, as the workflow's retries do; return whether the run was admitted."""
         for _ in range(_TRIES):
             try:
                 do()
@@ -130,7 +130,7 @@ class Crowd:
         raise RuntimeError("it never came to its end")
 
     def run(self, number: int) -> str:
-        """Play one run and return what became of it."""
+        """Run one run and return its outcome."""
         dice = self.dice.of_run = random.Random(f"{self.seed} {number}")  # noqa: S311  no secret
         request = RunRequest(
             request_id=f"r-{number}",
@@ -162,7 +162,7 @@ class Crowd:
 
 
 def measure(runs: int, threads: int, seed: int) -> Figures:
-    """Play ``runs`` over ``threads``, let the sweeper come round, and add up."""
+    """Run ``runs`` over ``threads``, then the sweeper, and add up."""
     require(runs > 0, f"{runs} runs measure nothing.")
     crowd = Crowd(seed)
     started = time.perf_counter()
@@ -170,7 +170,7 @@ def measure(runs: int, threads: int, seed: int) -> Figures:
         became = list(pool.map(crowd.run, range(runs)))
     world = crowd.world
     swept = 0
-    for _ in range(-(-runs // 500) + 2):  # it looks at so many leases at once, and no more
+    for _ in range(-(-runs // 500) + 2):  # it handles 500 leases at a time
         world.clock.now += timedelta(hours=2)
         swept += int(world.sweep()["settled"])
     leases = world.leases()
@@ -196,7 +196,7 @@ def measure(runs: int, threads: int, seed: int) -> Figures:
 
 
 def main() -> int:
-    """Print the figures; 1 where something that has to be zero is not."""
+    """Print the figures; return 1 if something that must be zero is not."""
     typed = argparse.ArgumentParser(description="Runs at once against one window, with processes that die.")
     typed.add_argument("--runs", type=int, default=1_000)
     typed.add_argument("--threads", type=int, default=32)

@@ -1,11 +1,11 @@
-"""Deploy what ``sam build`` makes into ministack, an emulator of AWS, and play a run through each front door there.
+"""Deploy the output of ``sam build`` into ministack, an emulator of AWS, and send a run through each front door.
 
     python -m bench.ministack [--required]
 
-``sam deploy`` sends the unmodified build; beside Lambda's native code lies this machine's, since the emulator runs
-functions here. What it lacks of AWS is in ``bench/ministack_seams.py``. Where ministack or the SAM CLI cannot be had,
-nothing is tested, which is said; with ``--required`` that is a failure. It takes about two minutes on a quiet machine,
-says on standard error where it is, ends where a step takes longer than it may, and stops what it started.
+``sam deploy`` sends the unmodified build; this machine's native code is added to Lambda's, because the emulator runs
+functions here. ``bench/ministack_seams.py`` adds what it lacks of AWS. Without ministack or the SAM CLI
+it reports that nothing was tested; with ``--required`` it fails. It takes about two minutes on an idle machine,
+reports its progress on standard error, fails if a step exceeds its time, and stops what it started.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from tests.artifacts.cache import Cache, cache_root
 REGION, STACK = "eu-west-1", "ballast"
 REQUIREMENTS = ROOT / "requirements" / "ministack.txt"
 SEAMS = ROOT / "bench" / "ministack_seams.py"
-#: How long each step may take, in seconds: twenty times what it takes on a quiet machine, or what a download may.
+#: Time limits of the steps in seconds: twenty times an idle machine's time, or a download's.
 _INSTALL_S, _BUILD_S, _START_S, _DEPLOY_S, _RUN_S = 600, 900, 120, 900, 180
 _PIP = ("-m", "pip", "install", "--quiet", "--requirement")
 
@@ -54,9 +54,9 @@ def answers(request: Mapping[str, Any], _: str) -> Reply:
 
 @contextmanager
 def step(what: str, within_s: float) -> Iterator[None]:
-    """Say what begins and what it took, on standard error. Raises ``TimeoutError`` where it takes longer than it may.
+    """Report a step and its time on standard error. Raises ``TimeoutError`` if it exceeds its limit.
 
-    In the main thread; a command that runs in it is killed.
+    For the main thread; a command that runs in the block is killed.
     """
 
     def late(*_: Any) -> None:
@@ -77,7 +77,7 @@ def step(what: str, within_s: float) -> Iterator[None]:
 
 
 def python_with_ministack(cache: Cache) -> Path:
-    """Return a Python of Lambda's version with ministack. Raises ``Unavailable``."""
+    """Return a Python of Lambda's version with ministack installed. Raises ``Unavailable``."""
     base, pins = find_python(), REQUIREMENTS.read_text(encoding="utf-8")
 
     def make(folder: Path) -> None:
@@ -133,7 +133,7 @@ def deploy(tools: Tools, build: Build, folder: Path, url: str, model_url: str) -
     """Send the build to the emulator as ``sam deploy`` sends it to AWS."""
     shutil.copytree(build.template.parent, folder / ".aws-sam" / "build")
     shutil.copytree(ROOT / "statemachine", folder / "statemachine")
-    for artifact in build.functions.values():  # this machine's native code, beside Lambda's
+    for artifact in build.functions.values():  # this machine's native code in addition to Lambda's
         for native in artifact.opt.rglob("*.so"):
             for layer in artifact.layers:
                 beside = folder / ".aws-sam" / "build" / layer.name / native.relative_to(artifact.opt)
@@ -148,7 +148,7 @@ def deploy(tools: Tools, build: Build, folder: Path, url: str, model_url: str) -
 
 
 def credentials(url: str) -> dict[str, str]:
-    """Return the environment of whoever asks the emulator."""
+    """Return the environment of the emulator's clients."""
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}  # pragma: allowlist secret
     return keys | {"AWS_ENDPOINT_URL": url, "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION}
 
@@ -164,12 +164,12 @@ class Deployed:
         self.outputs = {one["OutputKey"]: one["OutputValue"] for one in stacks[0]["Outputs"]}
 
     def client(self, service: str) -> Any:
-        """Return a client of the emulator's."""
+        """Return a client of the emulator."""
         session: Any = self._session
         return session.client(service, endpoint_url=self._url)
 
     def by_function(self, request_id: str) -> None:
-        """Ask StartFunction."""
+        """Invoke StartFunction."""
         sent = {"request_id": request_id, "text": "Where is my order?"}
         name = self.outputs["StartFunctionName"]
         done = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(sent).encode())
@@ -226,7 +226,7 @@ class Deployed:
 
 
 def play(url: str) -> list[str]:
-    """Play a run through each front door and return a line for each. Raises where one does not end as it should."""
+    """Send a run through each front door; return a line for each. Raises if one does not end correctly."""
     stack, lines = Deployed(url), []
     doors = {"function": stack.by_function, "queue": stack.by_message, "event": stack.by_event, "http": stack.over_http}
     for name, knock in doors.items():
@@ -241,7 +241,7 @@ def play(url: str) -> list[str]:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Deploy and play; return the exit code."""
+    """Deploy, send the runs and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.ministack", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--required", action="store_true", help="fail where ministack cannot be had")
     typed = parser.parse_args(argv)

@@ -1,6 +1,6 @@
-"""Start ministack with what it lacks of AWS; runs in ministack's own environment (``python bench/ministack_seams.py``).
+"""Start ministack with added AWS features; runs in ministack's own environment (``python bench/ministack_seams.py``).
 
-Each seam is something that AWS has and ministack 1.5 has not, or has otherwise; none changes what is deployed.
+Each seam is a feature that ministack 1.5 lacks or has in another form; none changes what is deployed.
 """
 
 import importlib
@@ -26,7 +26,7 @@ def install() -> None:
 
 
 def _alarms(cloudformation: Any) -> None:
-    """Composite alarms and alarms on metric math are kept and not evaluated."""
+    """Accept composite alarms and alarms on metric math without evaluating them."""
     handlers = cloudformation._RESOURCE_HANDLERS
 
     def create(
@@ -50,7 +50,7 @@ def _alarms(cloudformation: Any) -> None:
 
 
 def _definitions(cloudformation: Any) -> None:
-    """A state machine's definition may be YAML, and what is substituted in it may be anything."""
+    """Accept YAML definitions of state machines, with any substitutions."""
     before = cloudformation._sfn_definition
 
     def definition(properties: dict[str, Any]) -> str:
@@ -60,7 +60,7 @@ def _definitions(cloudformation: Any) -> None:
 
 
 def _scaling(cloudformation: Any) -> None:
-    """CloudFormation makes a number of a number's text."""
+    """Convert a number's text to a number, as CloudFormation does."""
     mapping = cloudformation._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]
     before = mapping["create"]
 
@@ -73,7 +73,7 @@ def _scaling(cloudformation: Any) -> None:
     mapping["create"] = create
 
 
-#: Run in a function's process before its handler is imported.
+#: Code that runs in a function's process before its handler is imported.
 _OPT = """
     import glob
     for _ld in filter(None, os.environ.get("_LAMBDA_LAYERS_DIRS", "").split(os.pathsep)):
@@ -83,7 +83,7 @@ _OPT = """
 
 
 def _workers(runtime: Any) -> None:
-    """Layers are not under /opt, but in a folder each; and an error is told with its class, which workflows match."""
+    """Load layers from their folders instead of /opt, and report errors by their class, which workflows match."""
     script: str = runtime._PYTHON_WORKER_SCRIPT
     for old, new in (
         ("    _ms_install_invoke_depth()\n    try:", f"{_OPT}    _ms_install_invoke_depth()\n    try:"),
@@ -96,7 +96,7 @@ def _workers(runtime: Any) -> None:
 
 
 def _tasks(states: Any) -> None:
-    """A time limit may be an expression, and who is to ask a person may fail: then nobody waits for an answer."""
+    """Accept expressions as timeouts, and fail a task-token state whose function fails."""
     execute, with_callback, invoked = states._execute_task, states._invoke_with_callback, states._call_lambda
 
     def call(*given: Any) -> Any:

@@ -1,13 +1,13 @@
 """``python -m bench.moves``: many runs at once that pay, against the ceilings on the business's own money.
 
 The real functions of ``functions/executor`` and ``functions/lifecycle`` on tables in memory whose transactions are
-DynamoDB's (a test holds them to moto's). Each run makes one to four payments to one of 40 customers, which above 100 a
-day and customer need a person. Before and after each request a process may die; a transaction may meet another one; a
-payment may fail, or lose its answer; a third of the runs is cut from outside, and of a half of those nobody hears.
+DynamoDB's (a test compares them with moto's). Each run makes one to four payments to one of 40 customers; above 100 per
+day and customer they need a person. Before and after each request a process may die; a transaction may meet another
+one; a payment may fail, or lose its answer; a third of the runs is aborted, and half of those aborts send no event.
 
-What has to be zero: what is moved beyond any window at any moment, payments that were made twice, what a customer got
-beyond 100 with nobody asked, and the difference between what the windows count and what the logs say (with what an
-executor had begun when it died for good: nobody else gives that back).
+Must be zero: what is moved beyond any window at any moment, payments made twice, what a customer got
+beyond 100 without an approval, and the difference between the windows and the logs (with what an
+executor had begun when it finally died: only the executor returns that).
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ TENANT, CUSTOMERS = "acme", 40
 PLAYBOOK = Path(__file__).resolve().parent / "paying"
 ROOM = {f"{whose}_{what}": "1000000" for whose in ("TENANT", "ACCOUNT") for what in ("HOUR_USD", "DAY_USD", "RUNS")}
 ASKED_ABOVE = 100 * 10**6
-#: Chances: of a death at one moment of a process, of a conflict.
+#: Probabilities: of a process's death at one moment, of a conflict.
 DEATH, CONFLICT = 0.01, 0.02
 _TRIES = 200
 
 
 class Peaks(Tables):
-    """Tables that remember the most that any window counted, and every payment that was made."""
+    """Tables that record the maximum that any window counted, and every payment."""
 
     def __init__(self, conflicts: Callable[[], bool]) -> None:
         super().__init__(conflicts, PLATFORM | {"notes": Schema(("note_id", None))})
@@ -68,7 +68,7 @@ class Peaks(Tables):
 
 @dataclass
 class Figures:
-    """What came of it. Amounts in micro-units."""
+    """The result of a measurement. Amounts in micro-units."""
 
     runs: int
     threads: int
@@ -89,11 +89,11 @@ class Figures:
 
     @property
     def holds(self) -> bool:
-        """Whether everything that has to be zero is."""
+        """Whether everything that must be zero is zero."""
         return not (self.beyond or self.twice or self.unasked or self.different) and self.windows == self.logs
 
     def lines(self) -> Iterator[str]:
-        """Yield what is printed."""
+        """Yield the printed lines."""
         limits = f"{units(_CEILINGS.run)} a run, {units(_CEILINGS.customer_day)} a customer"
         yield f"{self.runs} runs over {self.threads} threads, {CUSTOMERS} customers"
         yield f"  ceilings: {limits}, {units(_CEILINGS.tenant_day)} the tenant"
@@ -123,7 +123,7 @@ class Crowd:
         self.world = World(self._burn, ROOM, tables=self.tables, playbook=str(PLAYBOOK))
 
     def chance(self, probability: float) -> bool:
-        """Throw this thread's dice; outside of a run nothing goes wrong."""
+        """Draw from this thread's random numbers; outside of a run nothing fails."""
         thrown: random.Random | None = getattr(self.dice, "of_run", None)
         return thrown is not None and thrown.random() < probability
 
@@ -134,7 +134,7 @@ class Crowd:
             raise Died
 
     def again(self, do: Callable[[], Any]) -> Any:
-        """Do it until it comes to its end, as the workflow's retries would."""
+        """Repeat until it succeeds, as the workflow's retries do."""
         for _ in range(_TRIES):
             try:
                 return do()
@@ -145,7 +145,7 @@ class Crowd:
         raise RuntimeError("it never came to its end")
 
     def run(self, number: int) -> str:
-        """Play one run and return what became of it."""
+        """Run one run and return its outcome."""
         dice = self.dice.of_run = random.Random(f"{self.seed} {number}")  # noqa: S311  no secret
         request = RunRequest(request_id=f"r-{number}", agent="tester", text="Pay.", tenant=TENANT)
         run_id, world = request.run_id, self.world
@@ -183,7 +183,7 @@ class Crowd:
         self.world.log.write(run_id, ApprovalAnswered.key(1, index, needed[-1].round), body)
 
     def _cut(self, run_id: str, index: int, dice: random.Random) -> str:
-        """Let one attempt begin, and cut the run, also in the middle of it."""
+        """Start one attempt, and abort the run before, during or after it."""
         with suppress(Died, RetryLater, ApprovalRequired, EffectUnknown, RunEnded):
             self.world.execute(run_id, 1, index)
         self.world.executions.status[run_id] = "ABORTED"
@@ -203,14 +203,14 @@ def _payment(dice: random.Random) -> dict[str, Any]:
 
 
 def measure(runs: int, threads: int, seed: int) -> Figures:
-    """Play ``runs`` over ``threads``, let the sweeper come round, and add up."""
+    """Run ``runs`` over ``threads``, then the sweeper, and add up."""
     require(runs > 0, f"{runs} runs measure nothing.")
     crowd = Crowd(seed)
     started = time.perf_counter()
     with ThreadPoolExecutor(threads) as pool:
         became = list(pool.map(crowd.run, range(runs)))
     world, tables = crowd.world, crowd.tables
-    for _ in range(-(-runs // 500) + 2):  # it looks at so many leases at once, and no more
+    for _ in range(-(-runs // 500) + 2):  # it handles 500 leases at a time
         world.clock.now += timedelta(hours=2)
         world.sweep()
     logged: Counter[tuple[str, str]] = Counter()
@@ -259,7 +259,7 @@ def measure(runs: int, threads: int, seed: int) -> Figures:
 
 
 def _left_begun(own: Mapping[str, Mapping[str, Any]], moved: Sequence[Moved]) -> Counter[tuple[str, str]]:
-    """Return what the windows count of calls whose executor died before it could give back: it alone does that."""
+    """Return what the windows count for calls whose executor died before it could return the money."""
     counts = {call_window(one.turn, one.index) for one in moved if one.counts}
     left: Counter[tuple[str, str]] = Counter()
     for name, item in own.items():
@@ -286,7 +286,7 @@ def _limit(account: str) -> int:
 
 
 def main() -> int:
-    """Print the figures; 1 where something that has to be zero is not."""
+    """Print the figures; return 1 if something that must be zero is not."""
     typed = argparse.ArgumentParser(description="Runs at once that pay, against the ceilings, with processes that die.")
     typed.add_argument("--runs", type=int, default=1_000)
     typed.add_argument("--threads", type=int, default=32)

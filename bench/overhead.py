@@ -1,10 +1,10 @@
-"""What the checks and the protocol cost a call: microseconds and AWS requests, against the bare tool.
+"""Overhead of the checks and the protocol per call: microseconds and AWS requests, against the bare tool.
 
     python -m bench.overhead [--calls 200] [--turns 0 10 50]
 
-The tool does nothing, so all that is measured is Ballast's. Each row adds one thing. The upper part is pure code; the
-lower part is the real executor on moto, whose own time is in it: there the requests count. ``--turns`` are turns of
-the run before the call, each with a result of 2 KB; the values that the call acts on stand in the oldest of them.
+The tool does nothing, so all measured time is Ballast's. Each row adds one thing. The upper part is pure code; the
+lower part is the real executor on moto, whose own time is included: compare the requests there. ``--turns`` are turns
+of the run before the call, each with a result of 2 KB; the call's values are in the oldest of them.
 """
 
 import argparse
@@ -41,7 +41,7 @@ FILLER = "The tent of the expedition was delivered on 2026-03-01 to 12 Wharf Str
 
 
 def microseconds(work: Callable[[], Any], calls: int) -> float:
-    """Return how long ``work`` takes, the median of ``calls`` times."""
+    """Return the median time of ``work`` over ``calls`` calls."""
     require(calls > 0, f"{calls} calls measure nothing.")
     times = []
     for _ in range(calls):
@@ -52,7 +52,7 @@ def microseconds(work: Callable[[], Any], calls: int) -> float:
 
 
 def events(request: RunRequest, turns: int) -> Run:
-    """Return a run of so many turns; the first result names what is paid later, every other one something else."""
+    """Return a run of ``turns`` turns; the first result names what is paid later, the others something else."""
     log = []
 
     def add(seq: str, **body: Any) -> None:
@@ -71,7 +71,7 @@ def events(request: RunRequest, turns: int) -> Run:
 
 @dataclass(frozen=True)
 class Row:
-    """One line: microseconds of a call, and its AWS requests by service and operation, where it sends any."""
+    """One line: microseconds of a call, and its AWS requests by service and operation, if any."""
 
     name: str
     microseconds: float
@@ -162,7 +162,7 @@ def _executed(cloud: LocalCloud, log: RunLog, counts: Counter[str], tool: str, b
     )
     times = []
     for index in range(1, calls + 2):
-        if index == 2:  # the first one warmed it up
+        if index == 2:  # the first one was the warm-up
             counts.clear()
         started = time.perf_counter()
         done = cloud.invoke("ExecutorFunction", {"run_id": request.run_id, "turn": turn, "index": index})
@@ -178,7 +178,7 @@ HEADINGS = f"{'a call':<44}{'µs':>10}  AWS requests"
 
 
 def main() -> int:
-    """Measure and print the table; 1 where a call did not come out as it must."""
+    """Measure and print the table; return 1 if a call did not end correctly."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--turns", type=int, nargs="+", default=[0, 10, 50])

@@ -1,4 +1,4 @@
-"""Loops planted into recorded runs that went well: how soon are they found?"""
+"""Calls until a loop is found that was planted into a recorded run."""
 
 from collections.abc import Iterator, Sequence
 from statistics import median_high
@@ -11,7 +11,7 @@ from ballast.run import Run
 from bench import require
 from bench.transcripts import Transcript, executed
 
-#: Laps after which a loop that was not found never will be.
+#: Laps after which a loop counts as not found.
 LAPS = 10
 
 
@@ -31,7 +31,7 @@ def _different_reads(run: Transcript) -> list[CallState]:
 
 
 def _until_found(run: Transcript, lap: Sequence[CallState]) -> int | None:
-    """Return how many calls an agent makes that repeats ``lap`` at the end of ``run`` before it has to hand over."""
+    """Return the number of calls, repeating ``lap`` at the end of ``run``, before the agent has to hand over."""
     events, turn = list(run.events), run.events[-1].turn
     for made in range(LAPS * len(lap)):
         if despair(Run.of(events)).rung is Rung.LOOP:

@@ -1,4 +1,4 @@
-"""Measure anew what the documents publish: play each benchmark's command and put what it prints into its place.
+"""Update the benchmark figures in the documents: run each published command and replace its output.
 
     python -m bench.publish [--only turns leases ...]
 
@@ -9,8 +9,8 @@ A document shows a command and its output as
     ...
     ```
 
-Each such block of ``python -m bench...`` in README.md, docs/ and bench/ is played; where the command ends with 0 its
-output replaces the block's, else the document stays as it is and this command ends with 1. Run it on an idle machine.
+Runs each such block of ``python -m bench...`` in README.md, docs/ and bench/. If the command ends with 0, its
+output replaces the block's; otherwise this command ends with 1. Run it on an idle machine.
 """
 
 import argparse
@@ -29,7 +29,7 @@ _BENCH = "python -m bench."
 
 @dataclass(frozen=True)
 class Block:
-    """A command in a document, and the lines that the document says it prints."""
+    """A command in a document, and its output there."""
 
     document: Path
     command: str
@@ -37,12 +37,12 @@ class Block:
 
 
 def documents() -> list[Path]:
-    """Return the documents that publish something."""
+    """Return the documents that may have such blocks."""
     return [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("bench/**/*.md"))]
 
 
 def blocks(document: Path) -> Iterator[Block]:
-    """Yield the commands of a document with their outputs."""
+    """Yield a document's commands with their outputs."""
     for found in _BLOCK.finditer(document.read_text(encoding="utf-8")):
         yield Block(document, found["command"], found["output"])
 
@@ -56,7 +56,7 @@ def published(command: str) -> Block:
 
 
 def replaced(text: str, command: str, output: str) -> str:
-    """Return a document's text with another output of ``command``."""
+    """Return a document's text with ``command``'s output replaced."""
     return _BLOCK.sub(
         lambda found: f"```console\n$ {command}\n{output.rstrip()}\n```" if found["command"] == command else found[0],
         text,
@@ -64,7 +64,7 @@ def replaced(text: str, command: str, output: str) -> str:
 
 
 def play(command: str) -> str | None:
-    """Run a benchmark, show what it prints, and return it; None where it does not end with 0."""
+    """Run a benchmark, print and return its output; None if it does not end with 0."""
     words = [sys.executable, *command.split()[1:]]
     ended = subprocess.run(words, check=False, cwd=ROOT, stdout=subprocess.PIPE, text=True)  # noqa: S603
     print(ended.stdout, flush=True)
@@ -72,7 +72,7 @@ def play(command: str) -> str | None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Play and publish; 1 where a benchmark failed."""
+    """Run and publish; return 1 if a benchmark failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", metavar="BENCH", help="such as turns or tau2.run; all, if left out")
     wanted = parser.parse_args(arguments).only

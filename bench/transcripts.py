@@ -1,8 +1,8 @@
-"""Recorded runs in OpenAI's form as logs of ours, so that a fold can read what a real model did.
+"""Convert recorded runs in OpenAI's form to logs, so that a fold can read what a real model did.
 
 A transcript of the set in ``../shared/traces`` (tau-bench, airline, gpt-4o) becomes what the functions would have
-recorded: each assistant message is a turn, what the user says is a reply to a question of the agent's, and a tool's
-message is its call's outcome.
+recorded: each assistant message is a turn, each user message a reply to the agent's question, and each tool
+message its call's outcome.
 """
 
 import json
@@ -19,7 +19,7 @@ from ballast.log.events import CallIntended, CallSettled, EscalationAnswered, Mo
 
 TRACES = Path(__file__).resolve().parents[2] / "shared" / "traces"
 TAU_BENCH, POLICY = TRACES / "tau-bench-airline-gpt-4o.jsonl", TRACES / "tau-bench-airline-policy.md"
-#: The tools of tau-bench's airline desk that change its database; all others only look.
+#: The tools of tau-bench's airline desk that change its database; all others only read.
 WRITES = frozenset(
     [
         "book_reservation",
@@ -30,7 +30,7 @@ WRITES = frozenset(
         "update_reservation_passengers",
     ]
 )
-#: No usage was recorded: four characters of English or JSON are taken for a token.
+#: No usage was recorded: four characters of English or JSON count as one token.
 CHARACTERS_A_TOKEN = 4
 _AT = "2026-11-01T09:00:00+00:00"
 
@@ -57,7 +57,7 @@ def transcripts(file: Path = TAU_BENCH) -> Iterator[Transcript]:
 
 
 def executed(turn: int, call: ToolCall, effect: str, outcome: Mapping[str, Any]) -> Iterator[Event]:
-    """Yield what is recorded of a turn with one call: proposed, intended, settled with ``outcome``."""
+    """Yield the events of a turn with one call: proposed, intended, settled with ``outcome``."""
     decision = CallTools(calls=(call,)).model_dump(mode="json")
     for seq, body in (
         (ModelResponded.key(turn), {"attempt": 1, "cost_microusd": 0, "decision": decision}),
@@ -74,7 +74,7 @@ class _Writer:
         self.name, self.turn, self.seen = name, 0, policy_characters
 
     def events(self, messages: Sequence[Mapping[str, Any]]) -> Iterator[Event]:
-        """Yield the events of a conversation, in the order of the work."""
+        """Yield the events of a conversation, in order."""
         yield self._opened(messages[0]["content"])
         waiting: dict[int, ToolCall] = {}
         for message in messages[1:]:

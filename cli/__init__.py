@@ -1,35 +1,42 @@
-"""The command ``ballast``. ``main`` is its entry point; subcommands are imported when they are typed."""
+"""The command ``ballast``. ``main`` is its entry point; a command's module is imported when it is typed."""
 
+import atexit
+import gc
 import logging
 import os
+import signal
 import sys
+import threading
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib import import_module
 
 from cli.exits import Exit
 from cli.parser import parser
-from cli.startup import end_quickly, interruptible, no_collecting
+from localcloud.gc_paused import gc_paused
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code; every expected failure is one clear sentence on stderr."""
+    """Run the command and return its exit code; print an expected failure as one sentence on stderr."""
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a terminal that lacks a character gets a `?`, not a traceback
             stream.reconfigure(errors="replace")
     typed = parser().parse_args(argv)
-    # moto reports each Task that fails with a trace of its own; the run's log says it, and better.
+    # moto logs a traceback for each Task that fails; the run's log says it better.
     logging.getLogger("moto").addHandler(logging.NullHandler())
-    end_quickly()
+    # At exit the kernel takes all memory back; a last garbage collection would take a second.
+    atexit.register(gc.freeze)
     try:
-        with interruptible():
-            with no_collecting():
+        with _interruptible():
+            with gc_paused():
                 command = _command(typed.command, on_stack=typed.stack is not None)
             return command(typed)
     except KeyboardInterrupt:
         print("\nInterrupted.", file=sys.stderr)
         return Exit.INTERRUPTED
     except BrokenPipeError:
-        # Whoever read the output has seen enough. Python would complain again when it flushes at exit.
+        # The reader of the output has gone. Without this, Python complains when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.PIPE_CLOSED
     except Exception as problem:
@@ -41,59 +48,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _command(name: str, *, on_stack: bool) -> Callable[[Namespace], int]:
+    """Return the function of a command: the one of its own name in ``cli.commands``."""
     if on_stack and name != "redrive":
-        from cli import stack
+        from cli.stack import on_stack as command
 
-        return stack.on_stack
-    if name == "demo":
-        from cli.commands.demo import demo
-
-        return demo
-    if name == "run":
-        from cli.commands.run import run
-
-        return run
-    if name == "answer":
-        from cli.commands.answer import answer
-
-        return answer
-    if name == "escalations":
-        from cli.commands.escalations import escalations
-
-        return escalations
-    if name == "up":
-        from cli.commands.up import up
-
-        return up
-    if name == "budget":
-        from cli.commands.budget import budget
-
-        return budget
-    if name == "breaker":
-        from cli.commands.breaker import breaker
-
-        return breaker
-    if name == "redrive":
-        from cli.commands.redrive import redrive
-
-        return redrive
-    if name == "verify":
-        from cli.commands.verify import verify
-
-        return verify
-    if name == "cost":
-        from cli.commands.cost import cost
-
-        return cost
-    from cli.commands.trace import trace
-
-    return trace
+        return command
+    found: Callable[[Namespace], int] = getattr(import_module(f"cli.commands.{name}"), name)
+    return found
 
 
 def _expected(problem: Exception) -> Exit | None:
-    """Return the exit code for a failure that a person can mend; None for a defect."""
+    """Return the exit code of a failure that the user can correct; None for a defect."""
     from ballast.errors import BallastError, MayNotAnswer, NotAdmitted
-    from cli.mailbox import NobodyWaits
+    from cli.escalation_files import NobodyWaits
     from localcloud.template import TemplateInvalid
 
     if isinstance(problem, NobodyWaits):
@@ -103,3 +70,22 @@ def _expected(problem: Exception) -> Exit | None:
     if isinstance(problem, NotAdmitted):
         return Exit.REFUSED
     return Exit.USAGE if isinstance(problem, BallastError | TemplateInvalid) else None
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Treat SIGTERM (`docker stop`, a CI's timeout) and SIGHUP as Ctrl-C within the block.
+
+    A signal that is already ignored (`nohup`) stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Python takes handlers there only
+        yield
+        return
+    taken = [one for one in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) is signal.SIG_DFL]
+    for one in taken:
+        signal.signal(one, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for one in taken:
+            signal.signal(one, signal.SIG_DFL)

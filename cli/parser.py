@@ -1,153 +1,44 @@
-"""The command line: what may be typed, and help that teaches by examples. Imports nothing heavy."""
+"""The command line: every command and option. Imports nothing heavy, so that ``--help`` is quick."""
 
 import argparse
 
-from cli.commands import breaker, budget, cost, redrive, verify
-from cli.exits import HELP
+from cli import help_texts
 
-_MAIN = """\
-Run LLM agents through the deployed template on this machine: the real state machine and
-handlers, on moto instead of AWS. No account, no network, nothing left behind but .ballast/.
-
-  ballast demo                      watch a run that ends well
-  ballast demo --list               see the other scenarios
-  ballast trace                     list the saved runs
-  ballast cost --since 1d           where their money went
-  ballast verify --since 1d         whether their logs are as they were written
-  ballast run --text "Where is my order O-1001?" --model http://localhost:11434/v1#qwen3
-  ballast up                        serve all of it over HTTP, on localhost
-  ballast --stack ballast-dev run --text "Where is my order O-1001?"
-"""
-
-_FILES = """\
-files: .ballast/ in the current folder, or the folder named by $BALLAST_HOME, holds the logs of
-finished runs (runs/), what their functions and tools printed (logs/), and the escalations that
-wait for an answer (escalations/).
-"""
-
-_DEMO = """\
-Run a scripted scenario and show its trace. A script plays the model; all else is real.
-
-  ballast demo                      the happy path
-  ballast demo rollback             half-done work is taken back
-  ballast demo all                  all scenarios and a table of how they ended
-  ballast demo --list               one line for each scenario
-  ballast demo approval --by-hand   waits for your `ballast answer` in another terminal
-"""
-
-_RUN = """\
-Run one request in a local cloud and show its trace.
-
-  ballast run --text "Where is my order O-1001?" --intent order_status \\
-      --context order_id=O-1001 --model http://localhost:11434/v1#qwen3
-  ballast run request.json --model bedrock:eu.amazon.nova-lite-v1:0
-  echo '{"request_id": "a1", "text": "Hello"}' | ballast run - --model my-script.yaml
-
-The model is one of
-  FILE.yaml              a script of replies, such as those of the scenarios
-  FILE.json              a saved run of .ballast/runs, whose model's words are replayed
-  http://HOST/v1#NAME    a model of an OpenAI-compatible server: Ollama, llama.cpp, vLLM
-  bedrock:ID             Amazon Bedrock, with your own AWS credentials and at your cost
-and may be set once and for all: export BALLAST_MODEL=http://localhost:11434/v1#qwen3
-
-A request file holds {"request_id", "text"} and optionally "intent", "context", "tenant",
-"agent", "limits". A run that asks a person says what to type, and waits; without a terminal, or with
---no-wait, it is aborted then, and the command ends with 4 (on a stack it goes on).
-"""
-
-_UP = """\
-Serve the whole stack on localhost: the HTTP API as API Gateway hands it to the functions, the
-queue of requests polled, events delivered, escalations answered here or over HTTP, a seeded store.
-
-  ballast up --model localcloud/scenarios/happy-path/script.yaml    no model needed: a script plays it
-  ballast up --model http://localhost:11434/v1#qwen3 --port 9000
-  ballast up --tenant acme        every request is acme's: see what a tenant sees
-  ballast up --role reviewer --group finance    and what a reviewer in that group may do
-
-Nobody is checked here. Whoever reaches the port is you, an operator unless --role or --tenant says
-otherwise, so it listens on this machine only, and answers no page of another origin. A request may
-name somebody else, with a role: who asks for a run may not approve its calls, so try both sides.
-
-  curl -u mia:member localhost:8787/runs --json '{"text": "My tent O-1004 arrived torn."}'
-  curl -u rae:reviewer localhost:8787/escalations/ESCALATION --json '{"approve": true}'
-  curl -u fay:reviewer+finance …    for a tool with approvers="finance"
-  curl -u ann:operator …            more than max_grant_usd, what only undoes, the breaker
-  curl -u lee: …                    lee, with the rights of everybody here
-
-The console takes NAME:ROLE as its token. Nothing stays when `ballast up` ends but the logs of the
-runs (`ballast trace`). Ctrl-C ends it, with 0; what still runs is aborted.
-"""
-
-_TRACE = """\
-Show a saved run as a timeline; without RUN, list the saved runs.
-
-  ballast trace                     the newest runs
-  ballast trace run-abcd            the run whose id starts so
-  ballast trace run-abcd --full     nothing shortened
-  ballast trace run-abcd --json     for machines: | jq '.turns[].calls[]'
-"""
-
-_ANSWER = """\
-Answer an escalation of a run that waits in another terminal; without ESCALATION, list those
-that wait. The answer goes through the deployed AnswerEscalation function.
-
-  ballast answer                                          what waits
-  ballast answer esc-1 --say "We have refunded you."      answer the customer
-  ballast answer esc-1 --back-to-agent --guidance "Offer a voucher." --add-budget 0.05
-  ballast answer esc-1 --call refund_order '{"order_id": "O-1001", "amount_usd": "12.50"}'
-  ballast answer esc-1 --approve                          let a waiting call happen
-  ballast answer esc-1 --approve --arguments '{"order_id": "O-1001", "amount_usd": "40.00"}'
-                                                          with other arguments than proposed
-  ballast answer esc-1 --reject --comment "Over the policy."
-
-Where a tool wants several people, each approves in turn; one rejection rejects. Whoever asked for
-the run, proposed the call or changed it does not approve it: somebody else does, and says so with
---by NAME. Where a tool names a group (approvers), --group NAME says that you are one of it:
-
-  ballast answer esc-1 --approve --by fay --group finance
-
-You answer as an operator, here and with --stack: there it takes the IAM right to invoke
-AnswerEscalationFunction, and your --by and --group are believed (docs/http.md, Rights). Who has
-fewer rights answers over HTTP or in the console.
-"""
-
-_ESCALATIONS = """\
-List the escalations that wait for an answer, who may answer them, and what to type.
-
-  ballast escalations                          of what runs on this machine, in this folder
-  ballast escalations --watch                  and those that come, until Ctrl-C
-  ballast --stack ballast-dev escalations      of a deployed stack
-"""
+#: Where ``ballast up`` listens by default.
+PORT = 8787
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the whole command; ``command`` in its result names the subcommand."""
-    top = _taught(argparse.ArgumentParser(prog="ballast"), _MAIN, _FILES + "\n" + HELP)
+    top = _explained(
+        argparse.ArgumentParser(prog="ballast"), help_texts.MAIN, f"{help_texts.FILES}\n{help_texts.EXIT_CODES}"
+    )
     deployed = top.add_argument_group(
         "a deployed stack, instead of a local cloud (run, trace, cost, verify, answer, escalations, breaker, budget)"
     )
-    deployed.add_argument("--stack", metavar="NAME", help="the stack, found through its outputs; your credentials")
-    deployed.add_argument("--region", metavar="REGION", help="where it is (default: $AWS_REGION, or the profile's)")
-    deployed.add_argument("--profile", metavar="PROFILE", help="whose credentials (default: $AWS_PROFILE)")
+    deployed.add_argument("--stack", metavar="NAME", help="the stack's name; uses your AWS credentials")
+    deployed.add_argument("--region", metavar="REGION", help="its region (default: $AWS_REGION, or the profile's)")
+    deployed.add_argument("--profile", metavar="PROFILE", help="your AWS profile (default: $AWS_PROFILE)")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _demo(_taught(commands.add_parser("demo", help="run a scripted scenario"), _DEMO))
-    _run(_taught(commands.add_parser("run", help="run one request"), _RUN))
-    _trace(_taught(commands.add_parser("trace", help="show a saved run as a timeline"), _TRACE))
-    _answer(_taught(commands.add_parser("answer", help="answer a run that waits for a person"), _ANSWER))
-    _up(_taught(commands.add_parser("up", help="serve the whole stack on localhost"), _UP))
-    waiting = _taught(commands.add_parser("escalations", help="list what waits for a person"), _ESCALATIONS)
-    waiting.add_argument("--watch", action="store_true", help="stay, and show what comes, until Ctrl-C")
-    cost.arguments(_taught(commands.add_parser("cost", help="explain where the money went"), cost.TEACHING))
-    verify.arguments(_taught(commands.add_parser("verify", help="check logs against their digests"), verify.TEACHING))
-    budget.arguments(_taught(commands.add_parser("budget", help="show or set what may be spent"), budget.TEACHING))
-    breaker.arguments(_taught(commands.add_parser("breaker", help="show or set the spend breaker"), breaker.TEACHING))
-    redrive.arguments(
-        _taught(commands.add_parser("redrive", help="put dead letters of a stack back"), redrive.TEACHING)
+    _demo(_explained(commands.add_parser("demo", help="run a scripted scenario"), help_texts.DEMO))
+    _run(_explained(commands.add_parser("run", help="run one request"), help_texts.RUN))
+    _trace(_explained(commands.add_parser("trace", help="show a saved run as a timeline"), help_texts.TRACE))
+    _answer(_explained(commands.add_parser("answer", help="answer a run that waits for a person"), help_texts.ANSWER))
+    _up(_explained(commands.add_parser("up", help="serve the whole stack on localhost"), help_texts.UP))
+    _escalations(
+        _explained(commands.add_parser("escalations", help="list what waits for a person"), help_texts.ESCALATIONS)
     )
+    _cost(_explained(commands.add_parser("cost", help="show what runs cost, and why"), help_texts.COST))
+    _verify(_explained(commands.add_parser("verify", help="check logs against their digests"), help_texts.VERIFY))
+    _budget(_explained(commands.add_parser("budget", help="show or set spending limits"), help_texts.BUDGET))
+    _breaker(_explained(commands.add_parser("breaker", help="show or set the spend breaker"), help_texts.BREAKER))
+    _redrive(_explained(commands.add_parser("redrive", help="put dead letters of a stack back"), help_texts.REDRIVE))
     return top
 
 
-def _taught(made: argparse.ArgumentParser, description: str, epilog: str = HELP) -> argparse.ArgumentParser:
+def _explained(
+    made: argparse.ArgumentParser, description: str, epilog: str = help_texts.EXIT_CODES
+) -> argparse.ArgumentParser:
     made.description, made.epilog = description, epilog
     made.formatter_class = argparse.RawDescriptionHelpFormatter
     return made
@@ -165,45 +56,52 @@ def _run(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("file", nargs="?", metavar="REQUEST.json", help="the request; `-` reads standard input")
     sub.add_argument("--text", help="the request in words, instead of a file")
     _no_iam(sub)
-    sub.add_argument("--intent", help="what it is about; chooses the fallback")
+    sub.add_argument("--intent", help="what it is about; selects the fallback")
     sub.add_argument(
         "--context",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="a fact you vouch for, as text; KEY:=JSON for other than text. May be repeated",
+        help="a fact that you vouch for, as text; KEY:=JSON for other types. May be repeated",
     )
-    sub.add_argument("--tenant", help="on whose account")
+    sub.add_argument("--tenant", help="the tenant that pays for the run")
     sub.add_argument("--request-id", metavar="ID", help="the idempotency key (default: a new one)")
-    sub.add_argument("--model", metavar="SPEC", help="which model (default: $BALLAST_MODEL); see above")
-    sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
-    sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
+    sub.add_argument("--model", metavar="SPEC", help="the model (default: $BALLAST_MODEL); see above")
+    _playbook(sub)
     _parameter(sub)
     _verbose(sub)
     sub.add_argument(
         "--wait",
         action=argparse.BooleanOptionalAction,
-        help="wait for a person where the run asks one (default: where standard output is a terminal)",
+        help="wait if the run asks a person (default: if standard output is a terminal)",
     )
     sub.add_argument("--full", action="store_true", help="shorten nothing in the trace")
 
 
 def _up(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--port", type=int, default=8787, metavar="N", help="the port (default: 8787; 0: any free one)")
+    sub.add_argument(
+        "--port", type=int, default=PORT, metavar="N", help=f"the HTTP port (default: {PORT}; 0: any free one)"
+    )
     sub.add_argument("--aws-port", type=int, metavar="N", help="the port for AWS SDKs (default: the next one, or any)")
     sub.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="127.0.0.1, ::1 or localhost")
     _no_iam(sub)
     sub.add_argument("--model", metavar="SPEC", help="as for `ballast run` (default: $BALLAST_MODEL)")
-    sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
-    sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
-    sub.add_argument("--tenant", metavar="NAME", help="whoever asks is of this tenant (default: `default`)")
+    _playbook(sub)
+    sub.add_argument("--tenant", metavar="NAME", help="the tenant of every caller (default: `default`)")
     roles = ("member", "reviewer", "operator")
-    sub.add_argument("--role", choices=roles, help="who asks (default: operator; with --tenant: member)")
     sub.add_argument(
-        "--group", action="append", default=[], metavar="NAME", help="whose approvals they give. Repeatable"
+        "--role", choices=roles, help="the role of every caller (default: operator; with --tenant: member)"
+    )
+    sub.add_argument(
+        "--group", action="append", default=[], metavar="NAME", help="a group of every caller. May be repeated"
     )
     _parameter(sub)
     _verbose(sub)
+
+
+def _playbook(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--playbook", metavar="PATH", help="the folder with agent.yaml (default: the support desk)")
+    sub.add_argument("--seed", type=int, metavar="N", help="seed of the generated store of customers and orders")
 
 
 def _verbose(sub: argparse.ArgumentParser) -> None:
@@ -221,38 +119,103 @@ def _parameter(sub: argparse.ArgumentParser) -> None:
 
 
 def _no_iam(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("--no-iam", action="store_true", help="let functions do what their roles do not allow")
+    sub.add_argument("--no-iam", action="store_true", help="do not enforce the IAM rights of the functions' roles")
 
 
 def _trace(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or its beginning")
+    sub.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or the start of it")
     sub.add_argument("--json", action="store_true", help="print the timeline as JSON")
     sub.add_argument("--full", action="store_true", help="shorten nothing")
 
 
 def _answer(sub: argparse.ArgumentParser) -> None:
-    sub.add_argument("escalation", nargs="?", metavar="ESCALATION", help="its id, or its beginning")
+    sub.add_argument("escalation", nargs="?", metavar="ESCALATION", help="its id, or the start of it")
     what = sub.add_mutually_exclusive_group()
     what.add_argument("--say", metavar="TEXT", help="answer the customer and end the run")
-    what.add_argument("--back-to-agent", action="store_true", help="let the agent go on; wants --guidance")
+    what.add_argument("--back-to-agent", action="store_true", help="let the agent continue; needs --guidance")
     what.add_argument(
         "--call",
         nargs=2,
         action="append",
         metavar=("TOOL", "JSON"),
-        help="have a tool called, through the same gate as the agent's calls. May be repeated",
+        help="call a tool, through the same gate as the agent's calls. May be repeated",
     )
-    what.add_argument("--approve", action="store_true", help="let the waiting call happen")
-    what.add_argument("--reject", action="store_true", help="do not let it happen; the planner learns of it")
+    what.add_argument("--approve", action="store_true", help="let the waiting call be made")
+    what.add_argument("--reject", action="store_true", help="refuse the waiting call; the planner learns of it")
     sub.add_argument("--guidance", metavar="TEXT", help="with --back-to-agent: what the agent should know")
     sub.add_argument("--add-budget", metavar="USD", help="with --back-to-agent: raise the cost ceiling, e.g. 0.05")
-    sub.add_argument("--arguments", metavar="JSON", help="with --approve: what the call is made with instead")
+    sub.add_argument("--arguments", metavar="JSON", help="with --approve: arguments that replace the proposed ones")
     sub.add_argument("--comment", metavar="TEXT", help="with --approve or --reject: why")
     sub.add_argument("--by", metavar="NAME", help="who answers (default: your user name)")
     sub.add_argument(
-        "--group",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="a group whose approvals they give. May be repeated",
+        "--group", action="append", default=[], metavar="NAME", help="a group of whoever answers. May be repeated"
     )
+
+
+def _escalations(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--watch", action="store_true", help="stay, and show later ones as they come, until Ctrl-C")
+
+
+def _cost(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "run", nargs="?", metavar="RUN", help="a run's id, or the start of it (with --stack: the whole id)"
+    )
+    sub.add_argument("--since", metavar="TIME", help="all runs opened since: 30m, 6h, 2d, or a moment in ISO 8601")
+    sub.add_argument(
+        "--tenant", action="append", metavar="NAME", help="with --since: runs of this tenant. May be repeated"
+    )
+    sub.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _verify(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "run", nargs="?", metavar="RUN", help="a run's id, or the start of it (with --stack: the whole id)"
+    )
+    sub.add_argument("--since", metavar="TIME", help="all runs started since: 30m, 6h, 2d, or a moment in ISO 8601")
+    sub.add_argument(
+        "--tenant", action="append", metavar="NAME", help="with --since: runs of this tenant only. May be repeated"
+    )
+    sub.add_argument("--json", action="store_true", help="print it as JSON")
+
+
+def _budget(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("tenant", nargs="?", metavar="TENANT", help="the tenant (default: all tenants together)")
+    sub.add_argument("--hour", metavar="USD", help="most that runs may take from an hour (UTC); or `default`")
+    sub.add_argument("--day", metavar="USD", help="most that runs may take from a day (UTC); or `default`")
+    sub.add_argument("--runs", metavar="N", help="runs at once, including those that wait for a person; or `default`")
+    sub.add_argument("--customer", metavar="KEY", help="one customer of the tenant, as the tool's moves_key names it")
+    for option, what in (
+        ("--moves-hour", "all tenants, the tenant or the customer may move in an hour"),
+        ("--moves-day", "all tenants, the tenant or the customer may move in a day"),
+        ("--each-run", "each run may move"),
+        ("--each-customer-hour", "may be moved for each customer in an hour"),
+        ("--each-customer-day", "may be moved for each customer in a day"),
+    ):
+        sub.add_argument(option, metavar="AMOUNT", help=f"most that {what}; or `default`")
+    sub.add_argument("--move", metavar="RUN.TURN.CALL", help="settle the money of a call whose effect is unknown")
+    sub.add_argument("--happened", choices=["yes", "no"], help="with --move: whether the effect happened")
+    sub.add_argument("--correct", metavar="RUN", help="correct the charge of this settled run; its whole id")
+    sub.add_argument("--charged", metavar="USD", help="with --correct: what the run really cost in total")
+    sub.add_argument("--reason", metavar="TEXT", help="with --correct: why, for the run's log")
+    sub.add_argument("--above-lease", action="store_true", help="with --correct: accept a charge above the run's lease")
+    sub.add_argument("--by", metavar="NAME", help="with --correct: who corrects it (default: your user name)")
+
+
+def _breaker(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--mode", choices=list(help_texts.MODES), help="the mode to set; without it, only show")
+    sub.add_argument("--tenant", metavar="NAME", help="this tenant's breaker (default: everyone's)")
+    sub.add_argument("--for", dest="minutes", type=int, metavar="MINUTES", help="with --mode: how long it holds")
+    sub.add_argument("--reason", metavar="TEXT", help="with --mode: why, for the next person who looks")
+    sub.add_argument("--by", metavar="NAME", help="with --stack: who sets it (default: your user name)")
+    sub.add_argument("--port", type=int, default=PORT, metavar="N", help=f"the port of `ballast up` (default: {PORT})")
+
+
+def _redrive(sub: argparse.ArgumentParser) -> None:
+    # Also before the command: `ballast --stack NAME redrive`.
+    sub.add_argument(
+        "--stack", default=argparse.SUPPRESS, metavar="NAME", help="the deployed stack; uses your AWS credentials"
+    )
+    which = sub.add_mutually_exclusive_group()
+    which.add_argument("--message", metavar="ID", help="the dead letter to put back: its id, or the start of it")
+    which.add_argument("--all", action="store_true", help="put back all; those that are not valid requests stay")
+    sub.add_argument("--body", metavar="FILE", help="with --message: the corrected request; `-` reads standard input")

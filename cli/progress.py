@@ -1,4 +1,4 @@
-"""One line for each entry of the log, as it appears: what a person watches while a run goes on. Pure."""
+"""One line of progress for each log entry, for a person who watches a run. Pure."""
 
 from ballast.contracts import Answer, CallTools, HandOver
 from ballast.contracts.meaning import meaning
@@ -31,22 +31,22 @@ from ballast.log.events import (
     RunSettled,
 )
 from ballast.log.mended import mended
-from cli.follow import ASKS
-from cli.trace.clean import as_text, clean, cut_short
-from cli.trace.words import span, usd
+from cli.trace.text import as_text, clean, cut_short, span, usd
 
+#: With these log entries a run asks a person, and waits.
+ASKS = (EscalationOpened.NAME, ApprovalRequested.NAME)
 _STYLES = {"call.refused": "red", "model.failed": "red", "run.refused": "red", "run.ended": "bold"}
-#: Characters of one line: what does not fit is in the trace.
+#: The most characters of one line; the trace has the rest.
 _MOST = 68
 
 
 def progress(event: Event) -> tuple[str, str] | None:
-    """Return the line for ``event`` and its style, or None where its outcome alone is worth a line.
+    """Return the line for ``event`` and its style, or None if only its outcome is worth a line.
 
     An unknown entry is shown by its name.
     """
     fact = mended(event).fact
-    # To other systems, or what comes with the request that follows; no step of the work.
+    # Messages to other systems, or repeated by the request that follows: not a step of the work.
     told = event.name.rpartition(".")[2] in ("announced", "replied", "approval_needed")
     if told or (isinstance(fact, CallIntended) and fact.effect == "read"):
         return None
@@ -66,7 +66,7 @@ def _said(name: str, fact: Fact) -> str:
             by = f" by {fact.by}" if fact.by else ""
             return f"{fact.status}{by}, {usd(fact.spent_microusd)} spent"
         case ModelRequested():
-            return f"asks the model (reserves {usd(fact.reserved_microusd)})"
+            return f"agent asks the model, reserving {usd(fact.reserved_microusd)}"
         case ModelResponded():
             return f"{_decision('agent', fact)} ({usd(fact.cost_microusd)})"
         case ModelFailed():
@@ -80,10 +80,10 @@ def _said(name: str, fact: Fact) -> str:
             return _decision(fact.by or "a person", fact)
         case RunSettled():
             back = usd(fact.returned_microusd)
-            return f"settled: {usd(fact.charged_microusd)} charged, {back} goes back to the windows"
+            return f"settled: {usd(fact.charged_microusd)} charged, {back} returned to the budget"
         case RunCorrected():
             now, was = usd(fact.charged_microusd), usd(fact.was_microusd)
-            return f"corrected: {now} charged instead of {was}, by {fact.by}: {fact.reason}"
+            return f"charge corrected from {was} to {now} by {fact.by}: {fact.reason}"
         case RunAnnounced() | EscalationAnnounced():
             return f"event sent: {fact.detail_type}"
         case RunReplied():
@@ -96,21 +96,21 @@ def _said(name: str, fact: Fact) -> str:
 def _about_call(name: str, fact: OfCall) -> str:
     match fact:
         case CallIntended():
-            return f"{fact.tool} passes the gate ({fact.effect})"
+            return f"{fact.tool} allowed ({fact.effect})"
         case CallRefused():
             return f"{fact.tool or ''} REFUSED: {fact.error}: {fact.message}"
         case CallDoubted():
-            return f"{fact.tool or ''} in doubt: {fact.message}"
+            return f"{fact.tool or ''} outcome uncertain: {fact.message}"
         case CallSettled():
             said = f": {fact.message}" if fact.message else ""
             took = "" if fact.latency_ms is None else f" in {span(fact.latency_ms)}"
             return f"{fact.tool or ''} {fact.status}{took}{said}"
         case ApprovalRequested():
-            return f"asks for an approval ({fact.escalation_id or ''})"
+            return f"asks for approval ({fact.escalation_id or ''})"
         case ApprovalGiven():
             return f"approved by {fact.by}, {fact.given} of {fact.needed}"
         case ApprovalAnswered(approve=None):
-            return "nobody answered the request for an approval in time"
+            return "nobody answered the approval request in time"
         case ApprovalAnswered():
             changed = ", with other arguments" if fact.changes_arguments else ""
             return f"{'approved' if fact.approve else 'rejected'} by {fact.by or ''}{changed}"
@@ -121,9 +121,9 @@ def _about_call(name: str, fact: OfCall) -> str:
 
 def _opened(fact: RunOpened) -> str:
     limits = fact.limits or {}
-    dearest = limits.get("cost_microusd")
+    ceiling = limits.get("cost_microusd")
     return (
-        f"admitted: at most {usd(dearest if isinstance(dearest, int) else 0)}, {as_text(limits.get('turns'))} turns, "
+        f"admitted: at most {usd(ceiling if isinstance(ceiling, int) else 0)}, {as_text(limits.get('turns'))} turns, "
         f"{as_text(limits.get('deadline_s'))} s"
     )
 
@@ -137,4 +137,4 @@ def _decision(planner: str, fact: ModelResponded | PlanDecided | EscalationAnswe
             return f"{planner} answers"
         case HandOver(to=to, reason=reason):
             return f"{planner} hands over to {to}: {meaning(reason)}"
-    return f"{planner} decides"  # what it is cannot be read
+    return f"{planner} decides"  # the decision cannot be read

@@ -1,7 +1,8 @@
-"""The local cloud's time: the wall's, or a virtual one that passes only while nobody works.
+"""The local cloud's clock: real time, or virtual time that passes only while every thread waits.
 
 Executions, handlers, retries, timeouts and deliveries ask one ``Clock``. With ``VirtualClock`` a test plays hours in
-milliseconds, and a slow machine changes nothing: time stands still for as long as any thread has something to do.
+milliseconds, and a slow machine changes nothing: time stands still while any thread has work to do. ``virtual_time``
+makes botocore, Powertools and our own modules follow it.
 
 ::
 
@@ -12,66 +13,71 @@ milliseconds, and a slow machine changes nothing: time stands still for as long 
 
 from __future__ import annotations
 
+import datetime as datetimes
 import heapq
 import itertools
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any, Protocol
 
 from ballast.runtime import utc_now
+from localcloud.moto_seams.replaced import replaced
 from localcloud.stdout import not_of_a_handler
 
-#: When a virtual clock begins.
+#: The time at which a virtual clock starts.
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
-#: Virtual time that stands still for so many real seconds in which a thread has not come back is reported.
+#: Real seconds without progress of virtual time after which a thread is reported as stuck.
 _STUCK_S = 120.0
-#: So often a thread that waits looks for threads that died without a word.
+#: Real seconds between two checks of a waiting thread for threads that died.
 _LOOK_S = 0.25
 
 
 class Signal(Protocol):
-    """As ``threading.Event``, on the clock's time."""
+    """``threading.Event`` on the clock's time."""
 
     def set(self) -> None:
-        """Let everybody go on who waits."""
+        """Wake all who wait."""
 
     def is_set(self) -> bool:
-        """Say whether it was set."""
+        """Return whether it is set."""
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is set, at most ``timeout`` seconds; return whether it is."""
 
     def wait_for(self, thread: threading.Thread, timeout: float) -> bool:
-        """As ``wait``, for what ``thread`` will set; no longer than it lives."""
+        """As ``wait``, for a signal that ``thread`` sets; at most as long as it lives."""
 
 
 class Clock(Protocol):
-    """What the local cloud asks for the time, and waits by."""
+    """A clock that tells the time and waits."""
 
     def __call__(self) -> datetime:
         """Return the time, with a zone."""
 
     def monotonic(self) -> float:
-        """Return seconds since some moment."""
+        """Return seconds since a fixed moment."""
 
     def signal(self) -> Signal:
         """Return a signal that is not set."""
 
     def pause(self, seconds: float, until: Signal | None = None) -> None:
-        """Let ``seconds`` pass, or less where ``until`` is set meanwhile."""
+        """Let ``seconds`` pass, or less if ``until`` is set in the meantime."""
 
     def thread(self, work: Callable[[], None], name: str) -> threading.Thread:
-        """Start a daemon thread whose work the clock knows of."""
+        """Start a daemon thread that the clock knows."""
 
 
 class WallClock:
     """Real time.
 
-    now    what the functions and ``$millis()`` take for the time
-    sleep  waits before retries instead of the clock: a demo shortens them
+    now    the time of the functions and of ``$millis()``
+    sleep  waits before retries instead of the clock; a demo shortens them
     """
 
     def __init__(self, now: Callable[[], datetime] = utc_now, sleep: Callable[[float], None] | None = None) -> None:
@@ -115,15 +121,15 @@ class _WallSignal(threading.Event):
 
 
 class StandsStill(RuntimeError):
-    """Virtual time cannot go on: everybody waits and nothing is due, or a thread never comes back."""
+    """Virtual time cannot advance: all threads wait and nothing is due, or a thread never returns."""
 
 
 class VirtualClock:
-    """Time that jumps to the next moment that somebody waits for, as soon as all threads that it knows wait.
+    """Time that jumps to the next moment that a thread waits for, once all known threads wait.
 
-    It knows the thread that made it, those of ``thread()``, and each that has ever waited by it, until it dies. A
-    thread that waits for anything else (a socket, a lock) counts as one that works. Raises ``StandsStill`` in
-    a thread that waits in vain.
+    It knows the thread that made it, those of ``thread()``, and each that has ever waited on it, until it dies. A
+    thread that waits for anything else (a socket, a lock) counts as working. Raises ``StandsStill`` in
+    a thread whose wait can never end.
     """
 
     def __init__(self, at: datetime = NOON) -> None:
@@ -201,7 +207,7 @@ class VirtualClock:
             return signal.set_
 
     def _move(self) -> None:
-        """Where nobody works, go to the next moment that somebody waits for."""
+        """If no thread works, advance to the next moment that a thread waits for."""
         while not self._working and self._due:
             at, _, waiter = heapq.heappop(self._due)
             if waiter in self._waiting:
@@ -228,7 +234,7 @@ class VirtualClock:
 
 
 class _Waiter:
-    """One thread that waits once."""
+    """One wait of one thread."""
 
     def __init__(self, thread: threading.Thread) -> None:
         self.thread = thread
@@ -261,5 +267,57 @@ class _VirtualSignal:
 
 
 def as_clock(given: Any) -> Clock:
-    """Return a ``Clock`` as it is, and a function that tells the time as a wall clock that tells it."""
+    """Return a ``Clock`` unchanged; make a ``WallClock`` of a function that returns the time."""
     return given if hasattr(given, "pause") else WallClock(given)
+
+
+class Time(Protocol):
+    """The part of a clock that ``virtual_time`` uses."""
+
+    def __call__(self) -> datetime:
+        """Return the time."""
+
+    def pause(self, seconds: float) -> None:
+        """Let ``seconds`` pass."""
+
+
+#: Modules that read the time through a module-level name for ``datetime`` or ``time``.
+ASK = ("aws_lambda_powertools.", "ballast.", "functions.")
+
+
+@contextmanager
+def virtual_time(clock: Time) -> Iterator[None]:
+    """Let botocore's backoff, Powertools' leases, our own waits and the state machine's ``$millis()`` follow ``clock``.
+
+    Relies on the modules of ``ASK`` being imported, and on ``botocore.endpoint`` sleeping through its global ``time``.
+    """
+    import botocore.endpoint
+    from jsonata.timebox import Timebox
+
+    class Datetime(datetimes.datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetimes.datetime.fromtimestamp(clock().timestamp(), tz)
+
+    def seconds() -> float:
+        return clock().timestamp()
+
+    stands_for: dict[int, Any] = {
+        id(datetimes): _like(datetimes, datetime=Datetime),
+        id(time): _like(time, sleep=clock.pause, time=seconds, monotonic=seconds),
+    }
+    with ExitStack() as stack:
+        stack.enter_context(
+            replaced(Timebox, "current_milli_time", staticmethod(lambda: int(clock().timestamp() * 1000)))
+        )
+        stack.enter_context(replaced(botocore.endpoint, "time", _like(time, sleep=clock.pause)))
+        for name, loaded in list(sys.modules.items()):
+            if name.startswith(ASK):
+                for attribute, value in list(vars(loaded).items()):
+                    if id(value) in stands_for:
+                        stack.enter_context(replaced(loaded, attribute, stands_for[id(value)]))
+        yield
+
+
+def _like(module: Any, **instead: Any) -> SimpleNamespace:
+    return SimpleNamespace(**{name: getattr(module, name) for name in dir(module)} | instead)

@@ -1,11 +1,10 @@
-"""The local cloud: the template deployed into moto, its state machine run, its handlers in this process."""
+"""The local cloud: the template deployed into moto, with the state machine and the handlers in this process."""
 
 from __future__ import annotations
 
-import gc
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
@@ -16,8 +15,8 @@ from ballast.contracts import RunRequest
 from ballast.run import Run
 from ballast.runtime import Runtime, utc_now
 from ballast.table import Table
-from localcloud.clock import Clock, VirtualClock, as_clock
-from localcloud.converse.inline import answer_inline
+from localcloud.clock import Clock, VirtualClock, as_clock, virtual_time
+from localcloud.converse.server import answer_inline
 from localcloud.converse.source import Source
 from localcloud.engine import Engine
 from localcloud.executions import Execution, Executions
@@ -32,11 +31,10 @@ from localcloud.functions import (
     ServiceFault,
     imported_handler,
 )
-from localcloud.http_routes import HttpRoute
+from localcloud.gc_paused import gc_paused
 from localcloud.sessions import Gate, Keys, LocalSession, Models, users_bedrock
 from localcloud.stdout import stdout_restored
-from localcloud.template import TemplateInvalid
-from localcloud.virtual_time import virtual_time
+from localcloud.template import HttpRoute, TemplateInvalid
 
 if TYPE_CHECKING:
     from ballast.log.evidence import Verdict
@@ -49,32 +47,20 @@ PLAYBOOK = ROOT / "layers" / "playbook" / "playbook"
 _STATE_MACHINE = "AgentStateMachine"
 
 
-@contextmanager
-def _no_collections() -> Iterator[None]:
-    """Starting up makes many objects that all stay; looking for garbage among them takes a tenth of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
 class LocalCloud:
-    """A context manager; one at a time in a process, since moto is.
+    """A local cloud as a context manager. A process can have one at a time, because moto is global.
 
-    playbook            folder that stands in for the playbook's layer
-    model_endpoint_url  a Converse double, for the functions that have a model; None leaves Bedrock's
-    model               a model that answers in this process, without an endpoint and by the cloud's clock
-    enforce_iam         each function has only the rights of its own role, as on AWS; False lets it do anything
+    playbook            folder that replaces the playbook's layer
+    model_endpoint_url  a Converse double for the functions with a model; None leaves Bedrock's endpoint
+    model               a model that answers in this process, without an endpoint and on the cloud's clock
+    enforce_iam         give each function only the rights of its role, as on AWS; False allows everything
     allow_bedrock       real Bedrock, with the user's credentials (and at the user's cost)
-    clock               the time of functions, executions and deliveries; a function that tells the time is one whose
-                        waits are real
+    clock               the time of functions, executions and deliveries; a plain function returns the time, and
+                        waits are then real
     parameters          the template's
     handler_of          loads a function's handler; from the working tree by default
-    beside              names of more stacks of the template in the same account. What is theirs has their name before
-                        it: ``other.RunLogTable``, ``other.ConsumeFunction``
+    beside              names of further stacks of the template in the same account; their names prefix what is
+                        theirs: ``other.RunLogTable``, ``other.ConsumeFunction``
     """
 
     _open: LocalCloud | None = None
@@ -107,13 +93,13 @@ class LocalCloud:
         self._stack = ExitStack()
         self._runtimes: dict[str, Runtime] = {}
         self._making_runtimes = Lock()
-        #: Called with each message that comes into a queue (the queue's name, the body); it stays in the queue.
+        #: Called with each message sent to a queue (the queue's name, the body); the message stays in the queue.
         self.message_sent: list[Callable[[str, str], None]] = []
         #: Called with the id of each run whose execution has ended, once its event was delivered.
         self.run_ended: list[Callable[[str], None]] = []
-        #: Called with what an invocation printed; see ``Functions.printed``.
+        #: Called with the output of an invocation; see ``Functions.printed``.
         self.printed: list[Printed] = []
-        #: Called before and after each handler; what they raise counts as raised by the handler.
+        #: Called before and after each handler; their exceptions count as the handler's.
         self.before_invoke: list[Hook] = []
         self.after_invoke: list[AfterHook] = []
 
@@ -123,7 +109,7 @@ class LocalCloud:
         LocalCloud._open = self
         with ExitStack() as stack:
             stack.callback(setattr, LocalCloud, "_open", None)
-            with _no_collections():
+            with gc_paused():
                 self._build(stack)
             self._stack = stack.pop_all()
         return self
@@ -133,10 +119,9 @@ class LocalCloud:
 
         import_moto()
         from localcloud.deploy import deploy
-        from localcloud.event_sources import EventSources, event_sources
+        from localcloud.event_sources import EventSources, Streams, event_sources
         from localcloud.moto_cloud import moto_cloud
         from localcloud.moto_seams.interpreter import reflect
-        from localcloud.streams import Streams
 
         bedrock = users_bedrock() if self._allow_bedrock else None
         # A model in this process answers before anything is sent.
@@ -198,7 +183,7 @@ class LocalCloud:
         self._engine.join(timeout_s=0.2)
 
     def _check_definition(self) -> None:
-        """Say now what of the state machine is not played here, and not in the middle of a run."""
+        """Refuse an unsupported state machine now, not in the middle of a run."""
         states = self.session.client("stepfunctions")
         found = states.describe_state_machine(stateMachineArn=self.physical_id(_STATE_MACHINE))
         try:
@@ -217,14 +202,14 @@ class LocalCloud:
         return self._deployment.routes
 
     def physical_id(self, logical_id: str) -> str:
-        """Return what the stack made of a resource of the template: a table's name, a queue's URL, an ARN."""
+        """Return the physical id of a resource of the template: a table's name, a queue's URL, an ARN."""
         try:
             return self._deployment.physical_ids[logical_id]
         except KeyError:
             raise KeyError(f"The stack has no {logical_id}.") from None
 
     def table(self, logical_id: str) -> Table:
-        """Return a table of the stack, with every right."""
+        """Return a table of the stack, with all rights."""
         name = self.physical_id(logical_id)
         return Table(self.session.client("dynamodb"), name, f"Table {name}")
 
@@ -233,7 +218,7 @@ class LocalCloud:
         return dict(self._functions.find(function).environ)
 
     def runtime(self, function: str) -> Runtime:
-        """Return what the function's handler gets."""
+        """Return the ``Runtime`` of the function's handler."""
         found = self._functions.find(function)
         with self._making_runtimes:
             if found.logical_id not in self._runtimes:
@@ -255,7 +240,7 @@ class LocalCloud:
     def invoke_raw(self, function: str, payload: bytes) -> tuple[bytes, str | None]:
         """Invoke a function, also by its name or ARN, as Lambda does; return the response and its ``FunctionError``.
 
-        Raises ``ClientError`` where Lambda itself would refuse.
+        Raises ``ClientError`` if Lambda itself would refuse.
         """
         return self._functions.invoke(function, payload)
 
@@ -267,24 +252,24 @@ class LocalCloud:
     def wait(self, run_id: str, timeout_s: float) -> Execution:
         """Return the run's execution once it has ended and its event was delivered, or tried to be.
 
-        Raises ``TimeoutError`` after ``timeout_s``, ``LookupError`` where there is no such run.
+        Raises ``TimeoutError`` after ``timeout_s``, ``LookupError`` for an unknown run.
         """
         return self._executions.wait(run_id, timeout_s)
 
     def pump(self) -> int:
-        """Deliver what waits in queues and streams that feed functions; return how many were taken for good.
+        """Deliver what waits in the queues and streams that feed functions; return how many records were handled.
 
-        What failed before comes again, as if its visibility timeout had passed.
+        Records that failed before are delivered again, as if their visibility timeout had passed.
         """
         return self._sources.pump()
 
     def polling(self) -> AbstractContextManager[None]:
-        """Within the block, deliver what comes into the queues that feed functions, as Lambda's pollers do."""
+        """Within the block, poll the queues and streams that feed functions, as Lambda does."""
         return self._sources.polling()
 
     def ticking(self) -> AbstractContextManager[None]:
-        """Within the block, call the functions of the rules with a schedule whenever their time has come."""
-        from localcloud.schedules import schedules, ticking
+        """Within the block, invoke the functions of scheduled rules when they are due."""
+        from localcloud.events import schedules, ticking
 
         return ticking(schedules(self.session), self._functions)
 
@@ -294,7 +279,7 @@ class LocalCloud:
 
     @property
     def invocations(self) -> int:
-        """How many invocations of functions have ended: where no function ran, nothing of a run has changed."""
+        """The number of ended invocations: while it stays the same, no run has changed."""
         return self._functions.ended
 
     def _sent(self, queue: str, body: str) -> None:
@@ -302,7 +287,7 @@ class LocalCloud:
             told(queue, body)
 
     def logs(self, function: str) -> str:
-        """Return what the function printed lately, its metrics among it: its log group."""
+        """Return the function's recent output including metrics, as its log group has it."""
         logical_id = self._functions.find(function).logical_id
         return "".join(text for printed_by, text in list(self._functions.logs) if printed_by == logical_id)
 
@@ -311,8 +296,8 @@ class LocalCloud:
         self._executions.stop(run_id)
 
     def transitions(self, run_id: str) -> list[tuple[str, str]]:
-        """Return the (from, to) pairs of states that the run went through; see ``localcloud.history``."""
-        from localcloud.history import transitions
+        """Return the (from, to) pairs of states of the run; see ``localcloud.executions.transitions``."""
+        from localcloud.executions import transitions
 
         return transitions(self.history(run_id))
 
@@ -325,7 +310,7 @@ class LocalCloud:
         return self._log().read(run_id)
 
     def verdict(self, run_id: str) -> Verdict | None:
-        """Return whether the run's log is as it was written; None where there is none."""
+        """Return the verdict on the run's log; None if it has none."""
         from localcloud.evidence import verdict_on
 
         return verdict_on(self._log(), self.table("BudgetsTable"), run_id, self._clock())

@@ -13,21 +13,19 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from localcloud.event_sources import StreamSource, filters_of
 from localcloud.functions import Function
-from localcloud.http_routes import HttpRoute, without_http_api
 from localcloud.moto_seams.deployment import resolved
-from localcloud.parameters import complaints
-from localcloud.rules import broken
+from localcloud.parameters import broken, complaints
 from localcloud.sessions import ACCOUNT, REGION, LocalSession
-from localcloud.streams import StreamSource, filters_of
-from localcloud.template import TemplateInvalid, load_template, to_cloudformation
+from localcloud.template import HttpRoute, TemplateInvalid, load_template, to_cloudformation, without_http_api
 
 STACK = "ballast-local"
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """What a stack became.
+    """A deployed stack.
 
     outputs       the stack's outputs
     physical_ids  by logical id
@@ -43,7 +41,7 @@ class Deployment:
     streams: tuple[StreamSource, ...] = ()
 
     def beside(self, other: Deployment, name: str) -> Deployment:
-        """Return this stack's together with what ``other`` is, under names that begin with ``name``."""
+        """Return this deployment together with ``other``, whose names get the prefix ``name``."""
         theirs = {
             logical_id: replace(function, logical_id=f"{name}.{logical_id}")
             for logical_id, function in other.functions.items()
@@ -65,9 +63,9 @@ def deploy(
     overrides: Mapping[str, str],
     stack: str = STACK,
 ) -> Deployment:
-    """Create the stack of that name and return what it became.
+    """Create the stack and return its deployment.
 
-    ``overrides`` replace environment variables of those functions that have them. Raises
+    ``overrides`` replace environment variables of the functions that have them. Raises
     ``TemplateInvalid``.
     """
     sam = load_template(template)
@@ -117,14 +115,14 @@ def _stream(mapping: str, properties: Mapping[str, Any], functions: Mapping[str,
 
 
 def _without_dashboards(template: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the template without its dashboards: nobody looks here, and they name alarms, which moto does not make."""
+    """Return the template without dashboards: nobody sees them here, and they refer to alarms, which moto lacks."""
     kept = {name: one for name, one in template["Resources"].items() if one["Type"] != "AWS::CloudWatch::Dashboard"}
     return {**template, "Resources": kept}
 
 
 @contextmanager
 def _without_warnings() -> Iterator[None]:
-    """moto warns, twice, of each resource that it does not create: policies of queues and buckets, alarms."""
+    """Silence moto's warnings about resources that it does not create: queue and bucket policies, alarms."""
     logger = logging.getLogger("moto")
     before = logger.level
     logger.setLevel(logging.ERROR)
@@ -145,7 +143,7 @@ def _refusals_named(template: Path) -> Iterator[None]:
 
 
 def _function(logical_id: str, name: str, properties: Mapping[str, Any], overrides: Mapping[str, str]) -> Function:
-    """Return the function that CloudFormation makes of resolved ``properties``; Lambda's defaults for the rest."""
+    """Return the function with these resolved ``properties``, and Lambda's defaults for the others."""
     environ = {key: str(value) for key, value in properties.get("Environment", {}).get("Variables", {}).items()}
     return Function(
         logical_id=logical_id,
@@ -161,7 +159,7 @@ def _function(logical_id: str, name: str, properties: Mapping[str, Any], overrid
 
 
 def _check_tables(admin: LocalSession, functions: Mapping[str, Function]) -> None:
-    """A table that is not there would show as a failed run; say it at once instead."""
+    """Refuse a function whose table is missing, instead of failing its first run."""
     pages = admin.client("dynamodb").get_paginator("list_tables").paginate()
     tables = {table for page in pages for table in page["TableNames"]}
     for function in functions.values():
@@ -174,12 +172,12 @@ def _check_tables(admin: LocalSession, functions: Mapping[str, Function]) -> Non
 
 
 def _alarm(stack: str, logical_id: str) -> str:
-    """Return the name that an alarm gets here."""
+    """Return an alarm's name in the local cloud."""
     return f"{stack}-{logical_id}"
 
 
 def _with_alarms_names(template: Mapping[str, Any], stack: str) -> dict[str, Any]:
-    """Return the template with alarms' names where it refers to them: moto's CloudFormation knows of no alarm."""
+    """Return the template with references to alarms replaced by names: moto's CloudFormation has no alarms."""
     text = json.dumps(template)
     for name, found in template["Resources"].items():
         if found["Type"] in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
@@ -190,13 +188,13 @@ def _with_alarms_names(template: Mapping[str, Any], stack: str) -> dict[str, Any
 
 
 def _create_alarms(admin: LocalSession, template: Mapping[str, Any], stack: str, stack_id: str) -> None:
-    """Create the alarms through the API: moto's CloudFormation does not know them."""
+    """Create the alarms through the API: moto's CloudFormation has no alarms."""
     alarms = {name: found for name, found in template["Resources"].items() if found["Type"] == "AWS::CloudWatch::Alarm"}
     if not alarms:
         return
     client = admin.client("cloudwatch")
     for name, alarm in alarms.items():
         properties = resolved(ACCOUNT, REGION, stack_id, alarm["Properties"])
-        # CloudFormation makes a number of a parameter's text.
+        # CloudFormation converts a parameter's text to a number.
         numbers = {"Threshold": float(properties["Threshold"])} if "Threshold" in properties else {}
         client.put_metric_alarm(**{"AlarmName": _alarm(stack, name), **properties, **numbers})

@@ -1,6 +1,6 @@
-"""Step Functions in this process: each execution in a thread of its own, its task tokens, its stop, its history.
+"""Step Functions in this process: executions, each in its own thread, with task tokens, stop and history.
 
-moto serves the API (names, listings, rights); ``moto_seams/interpreter.py`` hands what it has to run to an ``Engine``.
+moto serves the API (names, listings, rights); ``moto_seams/interpreter.py`` passes executions on to an ``Engine``.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class Invoke(Protocol):
         within_s: float | None = None,
         waiting: Callable[[Signal], AbstractContextManager[None]] | None = None,
     ) -> tuple[bytes, str | None]:
-        """Return the response's payload and its ``FunctionError``; raise ``ClientError`` where Lambda refuses.
+        """Return the response's payload and its ``FunctionError``; raise ``ClientError`` if Lambda refuses.
 
         function  a name or an ARN
         role_arn  the role of the state machine that asks
-        within_s  raise ``GaveUp`` after so long; the function goes on until its own timeout
-        waiting   entered with the signal that is waited for, so that a stop can end the wait
+        within_s  raise ``GaveUp`` after this time; the function continues until its own timeout
+        waiting   entered with the signal that ends the wait, so that a stop can set it
         """
 
 
 class TokenRefused(Exception):
-    """An answer for a task that does not wait: ``over`` says whether it ever did."""
+    """An answer for a task that does not wait; ``over``: it did once."""
 
     def __init__(self, *, over: bool) -> None:
         super().__init__("the task is over" if over else "no such task")
@@ -65,10 +65,10 @@ class _Task:
 
 @dataclass
 class Run:
-    """An execution with what the engine keeps of it: who waits in it, and how it is told to stop.
+    """An execution and the engine's state for it: its waiting tasks, and the signals that stop it.
 
-    until   moment of the clock's ``monotonic`` at which the state machine's own timeout ends it
-    record  whatever the API keeps of it
+    until   the clock's ``monotonic`` time at which the state machine's timeout ends it
+    record  moto's record of it
     """
 
     execution: Execution
@@ -86,8 +86,8 @@ class Engine:
     """Runs executions and answers for them.
 
     invoke  runs a function
-    ended   called in the execution's thread once it has ended, however it did
-    kept    of so many ended executions the history is kept; older ones are forgotten, but for what the API keeps
+    ended   called in the execution's thread once it has ended, in any way
+    kept    the number of ended executions whose history is kept; of older ones only moto's record stays
     """
 
     def __init__(self, invoke: Invoke, clock: Clock, ended: Callable[[Run], None], kept: int = 200) -> None:
@@ -96,7 +96,7 @@ class Engine:
         self._runs: dict[str, Run] = {}
         self._tasks: dict[str, _Task] = {}
         self._past: deque[Run] = deque()
-        #: Tokens of executions that are forgotten: who answers late is told that it is over.
+        #: Tokens of forgotten executions: a late answer is refused as too late.
         self._spent: set[str] = set()
         self._definitions: dict[str, Mapping[str, Any]] = {}
         self._threads: list[threading.Thread] = []
@@ -106,7 +106,7 @@ class Engine:
         return self._clock()
 
     def accept(self, definition: str) -> Mapping[str, Any]:
-        """Return a definition, read. Raises ``NotImplementedError`` where it has what is not played here."""
+        """Return the parsed definition. Raises ``NotImplementedError`` if it is not supported here."""
         if definition not in self._definitions:
             read = json.loads(definition)
             check(read)
@@ -116,7 +116,7 @@ class Engine:
     def begin(
         self, execution: Execution, definition: str, machine_arn: str, role_arn: str, record: object = None
     ) -> Run:
-        """Start to run ``execution`` in a thread of its own."""
+        """Start ``execution`` in its own thread."""
         machine = self.accept(definition)
         until = self._clock.monotonic() + float(machine.get("TimeoutSeconds", NO_TIMEOUT_S))
         run = Run(execution, machine_arn, role_arn, self._clock.signal(), until, record)
@@ -126,7 +126,7 @@ class Engine:
             self._runs[execution.arn] = run
 
         def work() -> None:
-            with suppress(SandboxEnded):  # the cloud was closed meanwhile
+            with suppress(SandboxEnded):  # the cloud was closed in the meantime
                 try:
                     Interpreter(machine, world).run(execution)
                 except Exception as problem:
@@ -140,7 +140,7 @@ class Engine:
         return run
 
     def stop(self, arn: str, error: str | None = None, cause: str | None = None) -> Run | None:
-        """End an execution at once, whatever it waits for, and return it; None where it is forgotten."""
+        """Stop an execution at once, whatever it waits for, and return it; None if it is forgotten."""
         run = self._runs.get(arn)
         if run is None:
             return None
@@ -171,11 +171,11 @@ class Engine:
         return None if task is None or task.over else task.machine_arn
 
     def knows(self, token: str) -> bool:
-        """Say whether there ever was such a task."""
+        """Return whether there ever was such a task."""
         return token in self._tasks or token in self._spent
 
     def history(self, arn: str) -> list[dict[str, Any]]:
-        """Return the events of an execution so far; none of one that is forgotten."""
+        """Return an execution's events so far; none if it is forgotten."""
         run = self._runs.get(arn)
         return [] if run is None or run.execution.history is None else list(run.execution.history.events)
 
@@ -193,7 +193,7 @@ class Engine:
         self._ended(run)
 
     def _forget(self, run: Run) -> None:
-        """Let go of what an ended execution did; under the lock."""
+        """Forget what an ended execution did; called with the lock held."""
         run.execution.history = None
         self._runs.pop(run.execution.arn, None)
         for token in run.tokens:
@@ -218,7 +218,7 @@ class _World:
         return self._engine._clock()
 
     def entered(self, state: str) -> None:
-        """Nobody else has to know."""
+        """Do nothing."""
 
     def pause(self, seconds: float) -> None:
         self._engine._clock.pause(min(seconds, self._left()), self._run.stopped)
@@ -266,7 +266,7 @@ class _World:
 
     @contextmanager
     def _waiting(self, signal: Signal) -> Iterator[None]:
-        """Let a stop of the execution set ``signal`` within the block."""
+        """Within the block, a stop of the execution sets ``signal``."""
         with self._engine._lock:
             self._run.waiting.add(signal)
         if self._run.stopped.is_set():
@@ -295,7 +295,7 @@ class _World:
 
 
 class _SideBySide:
-    """Work in several threads of the clock's: at most so many at once."""
+    """Run several pieces of work in threads of the clock, at most ``at_once`` at a time."""
 
     def __init__(self, clock: Clock, work: Sequence[Callable[[], Any]], at_once: int) -> None:
         self._left = list(enumerate(work))[::-1]
@@ -332,7 +332,7 @@ class _SideBySide:
 
 
 def _refusal(problem: ClientError) -> tuple[str, str]:
-    """Return error and cause as Step Functions has them where Lambda refused to invoke."""
+    """Return Step Functions' error and cause for an invocation that Lambda refused."""
     error, about = problem.response["Error"], problem.response["ResponseMetadata"]
     details = "; ".join(
         (

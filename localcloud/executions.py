@@ -1,17 +1,17 @@
-"""The executions of one local cloud: wait for them, stop them, and what happens when they end."""
+"""The executions of one local cloud: wait for them, stop them, deliver the events of their ends."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from localcloud.clock import Clock, Signal
-from localcloud.event_rules import EventRules, status_change
+from localcloud.events import EventRules, status_change
 from localcloud.functions import Functions
 from localcloud.sandbox import SandboxEnded
 from localcloud.sessions import LocalSession
@@ -22,8 +22,8 @@ class Execution:
     """An execution that has ended.
 
     status  SUCCEEDED, FAILED, ABORTED or TIMED_OUT
-    output  what it returned, where it succeeded
-    error, cause  why it failed, where it did
+    output  its result, if it succeeded
+    error, cause  why it failed, if it did
     """
 
     run_id: str
@@ -34,7 +34,7 @@ class Execution:
 
 
 def _output(described: Mapping[str, Any]) -> Any:
-    """The output's JSON; moto gives a text as it is."""
+    """Return the output's JSON; moto returns a plain text as it is."""
     if "output" not in described:
         return None
     try:
@@ -44,16 +44,16 @@ def _output(described: Mapping[str, Any]) -> Any:
 
 
 class Executions:
-    """Connected once the stack stands; told of each execution's end by ``ended``, and then tells ``told`` (a run's id).
+    """The executions of a cloud. ``ended`` is called at each execution's end, and calls ``told`` with the run's id.
 
-    It remembers who waits for an end, and nothing of what has ended.
+    ``connect`` is called once the stack exists. Keeps nothing of an ended execution but its ARN.
     """
 
     def __init__(self, clock: Clock, told: Sequence[Callable[[str], None]] = ()) -> None:
         self._clock = clock
         self._told = told
         self._lock = threading.Lock()
-        #: By ARN: which have ended and are served, and what is waited for. A set of names is small, whatever they did.
+        #: By ARN: ended executions whose event was delivered, and the signals of those that are waited for.
         self._served: set[str] = set()
         self._awaited: dict[str, Signal] = {}
         self._threads: list[threading.Thread] = []
@@ -63,7 +63,7 @@ class Executions:
     def connect(
         self, admin: LocalSession, state_machine: str, functions: Functions, others: Sequence[str] = ()
     ) -> None:
-        """Start to serve rules and questions; ``others`` are state machines of other stacks."""
+        """Start to deliver events and to answer; ``others`` are state machines of other stacks."""
         self._states = admin.client("stepfunctions")
         self._state_machine, self._others = state_machine, others
         self._rules = EventRules(admin, functions, lambda seconds: self._clock.pause(seconds, self._closing))
@@ -73,13 +73,13 @@ class Executions:
         return f"{self._state_machine.replace(':stateMachine:', ':execution:')}:{run_id}"
 
     def ended(self, described: Mapping[str, Any]) -> None:
-        """Take note that an execution ended, and deliver its event: called in the execution's thread."""
+        """Deliver the event of an execution's end; called in the execution's thread."""
         arn = described["executionArn"]
         if self._rules is None or self._closing.is_set():
             self._serve(arn)
             return
         event = status_change(described)
-        with suppress(SandboxEnded):  # the cloud was closed meanwhile
+        with suppress(SandboxEnded):  # the cloud was closed in the meantime
             try:
                 not_taken = self._rules.deliver(event)
             finally:
@@ -88,7 +88,7 @@ class Executions:
                 self._rules.deliver_again(event, target)
 
     def _serve(self, arn: str) -> None:
-        """Let those go on who wait for the end of an execution, now that its event was delivered or tried to be."""
+        """Wake whoever waits for an execution's end, after the delivery of its event was attempted."""
         with self._lock:
             self._served.add(arn)
             awaited = self._awaited.pop(arn, None)
@@ -98,7 +98,7 @@ class Executions:
             told(arn.rpartition(":")[2])
 
     def invoked_by_event(self, function_arn: str, event: Mapping[str, Any]) -> None:
-        """Invoke a function that is the target of a rule, and do not wait for it."""
+        """Invoke a rule's target function without waiting for it."""
 
         def invoke() -> None:
             if self._rules is not None and not self._closing.is_set():
@@ -109,7 +109,7 @@ class Executions:
         self._threads = [*(one for one in self._threads if one.is_alive()), thread]
 
     def _is_served_within(self, arn: str, timeout_s: float) -> bool:
-        """Wait until the execution has ended and its event was delivered, or tried to be; say whether it is so."""
+        """Wait until the execution has ended and delivery of its event was attempted; return whether it was."""
         with self._lock:
             if arn in self._served:
                 return True
@@ -157,7 +157,7 @@ class Executions:
         self._states.stop_execution(executionArn=self.arn(run_id))
 
     def stop_all(self) -> None:
-        """Abort whatever still runs; no event is delivered any more."""
+        """Abort all running executions; deliver no more events."""
         self._closing.set()
         for machine in (self._state_machine, *self._others):
             running = self._states.list_executions(stateMachineArn=machine, statusFilter="RUNNING")
@@ -169,3 +169,32 @@ class Executions:
         until = time.monotonic() + timeout_s
         for thread in self._threads:
             thread.join(max(0.0, until - time.monotonic()))
+
+
+def transitions(history: Iterable[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return (from, to) for every state entered after another one, in order, from an execution's history.
+
+    Within a Map, each item's first state comes from the Map itself; the state after the Map comes
+    from the Map as well.
+    """
+    events = list(history)
+    by_id = {event["id"]: event for event in events}
+    found = []
+    for event in events:
+        if event["type"].endswith("StateEntered"):
+            source = _state_before(event, by_id)
+            if source is not None:
+                found.append((source, event["stateEnteredEventDetails"]["name"]))
+    return found
+
+
+def _state_before(event: Mapping[str, Any], by_id: Mapping[int, Mapping[str, Any]]) -> str | None:
+    previous = by_id.get(event.get("previousEventId", 0))
+    while previous is not None:
+        # An item starts from the Map, whichever item started or ended before it.
+        for details in ("stateExitedEventDetails", "stateEnteredEventDetails", "mapIterationStartedEventDetails"):
+            if details in previous:
+                name: str = previous[details]["name"]
+                return name
+        previous = by_id.get(previous.get("previousEventId", 0))
+    return None

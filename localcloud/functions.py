@@ -1,4 +1,4 @@
-"""The stack's functions, run in this process as Lambda would run them."""
+"""The stack's functions, run in this process as Lambda runs them."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from localcloud.clock import Clock, Signal, WallClock
 from localcloud.sandbox import Context, Died, GaveUp, TimedOut, run
 from localcloud.stdout import Sink
 
-#: Lambda's limit of a synchronous request and of a response, in bytes.
+#: Lambda's limit for a synchronous request and for a response, in bytes.
 MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
 
 _OURS = (__file__, sandbox.__file__)
 
-#: Of two imports at once of modules that import each other in a circle, one finds the other's half. In Lambda each
-#: function has a process of its own.
+#: If two threads import modules that import each other, one sees a half-imported module. In Lambda each
+#: function has its own process.
 _IMPORTING = threading.RLock()
 
 Hook = Callable[[str, dict[str, Any]], None]
@@ -44,12 +44,12 @@ class Function:
     """A deployed function.
 
     logical_id  its name in the template
-    name, arn   what the stack made of it
+    name, arn   in the stack
     handler     dotted path, as in the template
-    environ     its environment variables, and no others
+    environ     all of its environment variables
     role_arn    the role that it runs with
-    timeout_s   after this many seconds it is cut
-    dead_letters_arn  the queue for events that it did not take
+    timeout_s   its timeout
+    dead_letters_arn  the queue for events that it failed to handle
     """
 
     logical_id: str
@@ -64,7 +64,7 @@ class Function:
 
 
 class FunctionError(Exception):
-    """A handler raised. ``name`` is the exception's class, ``message`` its text, ``trace`` where."""
+    """A handler raised: ``name`` is the exception's class, ``message`` its text, ``trace`` its traceback."""
 
     def __init__(self, name: str, message: str, trace: list[str]) -> None:
         super().__init__(f"{name}: {message}")
@@ -72,14 +72,14 @@ class FunctionError(Exception):
 
 
 class ServiceFault(Exception):
-    """Raise it in a hook: Lambda itself refuses, as ``Lambda.<code>``, e.g. ``TooManyRequestsException``."""
+    """For hooks: Lambda itself refuses with ``Lambda.<code>``, e.g. ``TooManyRequestsException``."""
 
     def __init__(self, code: str, message: str = "injected") -> None:
         super().__init__(message)
         self.code = code
 
     def as_client_error(self) -> ClientError:
-        """What boto3 raises for it."""
+        """Return the exception that boto3 raises for it."""
         metadata: Any = {"HTTPStatusCode": 500, "RequestId": "local"}
         return ClientError({"Error": {"Code": self.code, "Message": str(self)}, "ResponseMetadata": metadata}, "Invoke")
 
@@ -89,7 +89,7 @@ def _anybody_may(_role_arn: str, _function_arn: str) -> bool:
 
 
 class _Reported(Exception):
-    """An error of Lambda's runtime, under the name by which it reports it."""
+    """An error of Lambda's runtime, under the name that it reports."""
 
     def __init__(self, name: str, message: str) -> None:
         super().__init__(message)
@@ -115,13 +115,13 @@ def imported_handler(function: Function) -> Handler:
 class Functions:
     """Invokes functions by logical id, name or ARN.
 
-    runtime_of     what a function's handler gets
+    runtime_of     returns the ``Runtime`` for a function's handler
     before, after  called around each handler; an exception counts as the handler's
-    logs           what handlers printed lately: (logical id, text)
-    printed        called after an invocation that printed something or failed: the function's logical id, the event,
-                   and what it printed, with the sensitive values masked that it has met
+    logs           recent output of handlers: (logical id, text)
+    printed        called after an invocation that printed or failed: with the function's logical id, the event
+                   and the output, masked by the sensitive values that the function has met
     may_invoke     whether a state machine's role may invoke a function (two ARNs)
-    clock          by which they are cut
+    clock          for timeouts
     handler_of     loads a function's handler
     """
 
@@ -134,12 +134,12 @@ class Functions:
     may_invoke: Callable[[str, str], bool] = _anybody_may
     clock: Clock = field(default_factory=WallClock)
     handler_of: Callable[[Function], Handler] = imported_handler
-    #: How many invocations have ended.
+    #: The number of invocations that have ended.
     ended: int = 0
     _count: Iterator[int] = field(default_factory=lambda: itertools.count(1), repr=False)
 
     def find(self, function: str) -> Function:
-        """Return the function, or raise ``KeyError`` that names those there are."""
+        """Return the function, or raise ``KeyError`` that names the existing ones."""
         for found in self.all.values():
             if function in (found.logical_id, found.name, found.arn) or function.startswith(f"{found.arn}:"):
                 return found
@@ -159,11 +159,11 @@ class Functions:
         within_s: float | None = None,
         waiting: Callable[[Signal], AbstractContextManager[None]] | None = None,
     ) -> tuple[bytes, str | None]:
-        """Return the response's payload and its ``FunctionError`` (``None`` where the handler returned).
+        """Return the response's payload and its ``FunctionError`` (``None`` if the handler returned).
 
-        role_arn           the state machine's, where one invokes
+        role_arn           the state machine's, if one invokes
         within_s, waiting  as in ``sandbox.run``
-        Raises ``ClientError`` where Lambda itself would refuse, ``GaveUp`` where ``within_s`` passed first.
+        Raises ``ClientError`` if Lambda itself would refuse, ``GaveUp`` if ``within_s`` passed first.
         """
         try:
             found = self.find(function)
@@ -183,7 +183,7 @@ class Functions:
         except ServiceFault as fault:
             raise fault.as_client_error() from None
         except (GaveUp, KeyboardInterrupt):
-            raise  # for whoever waits here, and no error of the handler's
+            raise  # for the waiting caller; not an error of the handler
         except BaseException as problem:
             report = _as_lambda_reports(problem, found, request_id)
             trace = "".join(report["stackTrace"])
@@ -196,12 +196,12 @@ class Functions:
             self.ended = next(self._count)
 
     def _tell(self, function: Function, event: Any, text: str) -> None:
-        """Tell who listens what an invocation printed. At its end, since only then all is known that is sensitive."""
+        """Pass an invocation's output to the listeners, at its end: only then are all sensitive values known."""
         if not text or not self.printed:
             return
         try:
             masked = self.runtime_of(function.logical_id).masked(text, event)
-        except Exception:  # a function that cannot even be set up has met nothing
+        except Exception:  # a function that could not be set up has met no sensitive value
             masked = masked_context(text, event)
         for told in list(self.printed):
             told(function.logical_id, event, masked)
@@ -256,7 +256,7 @@ class Functions:
 
 
 def _decimal(value: Any) -> Any:
-    """Lambda's runtime writes a ``Decimal`` as a number."""
+    """Write a ``Decimal`` as a number, as Lambda's runtime does."""
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     raise TypeError(f"Object of type {type(value).__name__} is not JSON serializable")
@@ -282,7 +282,7 @@ def _as_lambda_reports(problem: BaseException, function: Function, request_id: s
 
 
 def _frames(problem: BaseException) -> list[str]:
-    """The traceback as Lambda has it: from the handler on, without what called it."""
+    """Return the traceback as Lambda has it: from the handler on, without its callers."""
     frames = traceback.extract_tb(problem.__traceback__)
     ours = [at for at, frame in enumerate(frames) if frame.filename in _OURS]
     return [

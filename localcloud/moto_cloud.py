@@ -1,4 +1,4 @@
-"""moto, started with every seam in place."""
+"""Start moto with every seam in place."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from moto import mock_aws
 
 from localcloud.clock import Clock
 from localcloud.engine import Engine
+from localcloud.event_sources import Streams
 from localcloud.executions import Executions
 from localcloud.moto_seams.deployment import stacks_run
-from localcloud.moto_seams.dispatch import methods_looked_up_once
 from localcloud.moto_seams.dynamodb import (
     attribute_values_as_they_are,
     items_may_be_forgotten,
@@ -25,8 +25,8 @@ from localcloud.moto_seams.events import functions_are_targets
 from localcloud.moto_seams.interpreter import executions_run_by, validated_once
 from localcloud.moto_seams.jsonata import jsonata_clock
 from localcloud.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
+from localcloud.moto_seams.requests import methods_looked_up_once
 from localcloud.moto_seams.sqs import messages_told_to
-from localcloud.streams import Streams
 
 _LOOPBACK = r"https?://(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?(/|$)"
 _BEDROCK = r"https?://bedrock-runtime[.-]"
@@ -41,7 +41,7 @@ def moto_cloud(
     streams: Streams,
     sent: Callable[[str, str], None],
 ) -> Iterator[None]:
-    """An empty cloud whose state machines ``engine`` runs; ``sent`` is told of each message (queue, body)."""
+    """Start an empty cloud whose state machines ``engine`` runs; call ``sent`` for each message (queue, body)."""
     passed = [_LOOPBACK, *([_BEDROCK] if allow_bedrock else [])]
     config: Any = {
         "stepfunctions": {"execute_state_machine": True},

@@ -1,6 +1,6 @@
-"""``python -m localcloud.openapi``: write the HTTP API's OpenAPI document from the code.
+"""Write the HTTP API's OpenAPI document from the code: ``python -m localcloud.openapi``.
 
-It lies beside the function that serves it; ``docs/openapi.json`` is a link to it. A test holds it to the code.
+It lies beside the function that serves it; ``docs/openapi.json`` is a link to it. A test compares it with the code.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ballast.http.describe import document
-from localcloud.http_routes import without_http_api
-from localcloud.template import load_template, to_cloudformation
+from localcloud.template import load_template, to_cloudformation, without_http_api
 
 ROOT = Path(__file__).resolve().parent.parent
 WRITTEN = ROOT / "functions" / "front" / "openapi.json"
@@ -31,7 +30,7 @@ INFO = {
 
 
 def described(template: Path = ROOT / "template.yaml") -> str:
-    """Return the document of all functions that the template's HTTP API leads to, as JSON text."""
+    """Return the document of all functions behind the template's HTTP API, as JSON text."""
     made, routes = without_http_api(to_cloudformation(load_template(template), template.parent, {}))
     apis: list[Any] = []
     for function in dict.fromkeys(route.function for route in routes):

@@ -1,7 +1,7 @@
-"""Check values of the template's parameters against their declarations, before anything is deployed. Pure.
+"""The template's parameters and ``Rules``, checked before anything is deployed. Pure.
 
-moto takes any text for any parameter and fails elsewhere; CloudFormation refuses these before it creates anything. What
-no change set can see is refused here as well: an expression that its function cannot use (``[z-a]``).
+moto takes any text for any parameter and fails later; CloudFormation refuses invalid ones before it creates anything.
+Also refused here: an expression that its function cannot use (``[z-a]``), which no change set can detect.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ _WORD = re.compile(r"(?<!^)(?=[A-Z])")
 
 
 def complaints(declared: Declared, given: Mapping[str, str]) -> list[str]:
-    """Return what is wrong, a sentence each that names the parameter; nothing where it can be deployed.
+    """Return what is wrong, one sentence per problem that names the parameter; empty if all are valid.
 
     declared  the template's ``Parameters``
-    given     values by name; what is not given has its default
+    given     values by name; the others have their defaults
     """
     found = [
         f"the template has no parameter {name}; it has {', '.join(declared)}." for name in given if name not in declared
@@ -38,7 +38,7 @@ def complaints(declared: Declared, given: Mapping[str, str]) -> list[str]:
 
 
 def typed(declared: Declared, words: Sequence[str]) -> dict[str, str]:
-    """Return ``NAME=VALUE`` words as values by name. Raises ``ValueError`` with all that is wrong."""
+    """Return ``NAME=VALUE`` words as values by name. Raises ``ValueError`` that lists all problems."""
     given: dict[str, str] = {}
     wrong = []
     for word in words:
@@ -66,7 +66,7 @@ def _wrong(parameter: Mapping[str, Any], text: str) -> str | None:
 
 
 def _unusable(name: str, text: str) -> str | None:
-    """Ask the function that reads it whether it could use the text; the setting is called as its parameter is."""
+    """Return why the function that reads the setting cannot use the text; its name is the parameter's."""
     from ballast.http.identity import why_unusable
 
     return why_unusable(_WORD.sub("_", name).lower(), text)
@@ -77,7 +77,7 @@ def _wrong_part(parameter: Mapping[str, Any], kind: str, text: str) -> str | Non
     if kind == "Number":
         number = _number(text)
         if number is None:
-            return f"{text[:40]!r} is no number"
+            return f"{text[:40]!r} is not a number"
     allowed = [str(one) for one in parameter.get("AllowedValues", [])]
     same_number = number is not None and number in map(_number, allowed)
     if allowed and text not in allowed and not same_number:
@@ -105,11 +105,42 @@ def _number(text: str) -> Decimal | None:
 
 
 def _fits(pattern: str, text: str) -> bool:
-    """CloudFormation holds the whole value to the pattern; one that Python cannot read is left to CloudFormation.
+    """Return whether the whole value matches the pattern; one that Python cannot read is left to CloudFormation.
 
-    Its classes (``\\s``, ``\\w``) are of ASCII.
+    Its classes (``\\s``, ``\\w``) are ASCII.
     """
     try:
         return re.fullmatch(pattern, text, re.ASCII) is not None
     except re.error:
         return True
+
+
+def broken(template: Mapping[str, Any], parameters: Mapping[str, str]) -> list[str]:
+    """Return the assertions of the template's ``Rules`` that ``parameters`` violate; the others have defaults."""
+    known = {name: str(one["Default"]) for name, one in template.get("Parameters", {}).items() if "Default" in one}
+    known |= parameters
+    return [
+        f"{name}: {assertion.get('AssertDescription', 'does not hold.')}"
+        for name, rule in template.get("Rules", {}).items()
+        if "RuleCondition" not in rule or _holds(rule["RuleCondition"], known)
+        for assertion in rule["Assertions"]
+        if not _holds(assertion["Assert"], known)
+    ]
+
+
+def _holds(condition: Any, known: Mapping[str, str]) -> bool:
+    ((function, parts),) = condition.items()
+    if function == "Fn::Equals":
+        first, second = (_value(part, known) for part in parts)
+        return bool(first == second)
+    if function == "Fn::Contains":
+        return _value(parts[1], known) in [_value(part, known) for part in parts[0]]
+    if function == "Fn::Not":
+        return not _holds(parts[0], known)
+    if function in ("Fn::And", "Fn::Or"):
+        return (all if function == "Fn::And" else any)(_holds(part, known) for part in parts)
+    raise NotImplementedError(f"{function} in a rule of the template is not supported here")
+
+
+def _value(part: Any, known: Mapping[str, str]) -> Any:
+    return known[part["Ref"]] if isinstance(part, dict) else part

@@ -1,4 +1,4 @@
-"""IAM in the local cloud: credentials of each function's own role, and what they are checked against."""
+"""IAM enforcement in the local cloud: credentials for each function's role, checked at every request."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from urllib.parse import unquote
 from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 
-from localcloud.access import Access, needed_for_model
 from localcloud.engine import Engine
 from localcloud.functions import Functions
+from localcloud.iam import Access, needed_for_model
 from localcloud.moto_seams.iam import denial, missing_rights, requests_authorised
 from localcloud.sessions import ACCOUNT, REGION, Keys, LocalSession
 
@@ -24,7 +24,7 @@ ADMIN = "local-admin"
 def enforced(admin: LocalSession, functions: Functions, engine: Engine) -> Iterator[Mapping[str, Keys]]:
     """Turn enforcement on; yield the keys of each function's role by logical id, and those of ``ADMIN``.
 
-    What the state machine's role may invoke is enforced as well.
+    The state machine's right to invoke functions is enforced as well.
     """
     sts = admin.client("sts")
     keys = {ADMIN: _administrator(admin)}
@@ -54,7 +54,7 @@ def _may_invoke(role_arn: str, function_arn: str) -> bool:
 
 
 def guard_models(session: LocalSession, role_arn: str) -> None:
-    """Check the role's right to a model before ``session`` calls it: Bedrock is outside of moto."""
+    """Check the role's right to a model before ``session`` calls it; moto has no Bedrock to check it."""
 
     def before_call(model: Any, params: Mapping[str, Any], **_: Any) -> Any:
         if not model.name.startswith(("Converse", "InvokeModel")):

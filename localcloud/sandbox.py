@@ -1,4 +1,4 @@
-"""One invocation of a handler in this process: its thread, its time, and its end."""
+"""One invocation of a handler in this process: its thread, its timeout and its end."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _THIS_THREAD = threading.local()
 
 
 class SandboxEnded(ProcessEnds):
-    """Raised in a handler that goes on after Lambda would have ended its sandbox.
+    """Raised in a handler that continues after Lambda would have ended its sandbox.
 
-    No ``Exception``, so that no handler of errors takes it for one.
+    Not an ``Exception``, so that no error handler catches it.
     """
 
 
@@ -26,15 +26,15 @@ class TimedOut(Exception):
 
 
 class Died(Exception):
-    """The handler's thread ended and said nothing: no result, no error."""
+    """The handler's thread ended without a result or an error."""
 
 
 class GaveUp(Exception):
-    """Whoever asked for the handler waits no longer."""
+    """The caller no longer waits for the handler."""
 
 
 class Context:
-    """What Lambda passes as ``context``: the part of it that handlers and Powertools use."""
+    """Lambda's ``context``: the part that handlers and Powertools use."""
 
     def __init__(
         self, name: str, arn: str, memory_mb: int, timeout_s: float, request_id: str, monotonic: Callable[[], float]
@@ -50,12 +50,12 @@ class Context:
         self._until = monotonic() + timeout_s
 
     def get_remaining_time_in_millis(self) -> int:
-        """Milliseconds until the function's timeout, 0 once it has passed."""
+        """Return milliseconds until the function's timeout, 0 once it has passed."""
         return max(0, int((self._until - self._monotonic()) * 1000))
 
 
 class _Sandbox:
-    """Where a handler runs: until when, by whose clock."""
+    """A handler's deadline on the cloud's clock."""
 
     def __init__(self, clock: Clock, timeout_s: float) -> None:
         self._clock, self._until = clock, clock.monotonic() + timeout_s
@@ -74,14 +74,14 @@ def run(
     within_s: float | None = None,
     waiting: Callable[[Signal], AbstractContextManager[None]] | None = None,
 ) -> Any:
-    """Return ``work()``, run in a thread of its own that prints to ``sink``, or raise what it raised.
+    """Run ``work`` in its own thread that prints to ``sink``; return its result or raise its exception.
 
-    within_s  the caller waits no longer than that
-    waiting   entered with the signal that the caller waits for: who sets it ends the wait
+    within_s  the most seconds that the caller waits
+    waiting   entered with the signal that ends the caller's wait
 
-    Raises ``TimedOut`` after ``timeout_s``, ``GaveUp`` where the caller waits no longer, ``Died`` where nothing can
+    Raises ``TimedOut`` after ``timeout_s``, ``GaveUp`` if the caller no longer waits, ``Died`` if no result can
     come any more. The thread cannot be
-    ended from outside: it is left behind, and ends with ``SandboxEnded`` if it wants anything from AWS after its time.
+    ended from outside: it is left behind, and gets ``SandboxEnded`` at its next AWS request after its timeout.
     """
     outcome: list[Any] = []
     problem: list[BaseException] = []
@@ -99,7 +99,7 @@ def run(
     with nullcontext() if waiting is None else waiting(done):
         thread = clock.thread(target, "handler")
         done.wait_for(thread, timeout_s if within_s is None else min(timeout_s, within_s))
-    # Asked first: a thread that is dead adds nothing to them afterwards.
+    # Checked first: a dead thread adds nothing to them afterwards.
     dead = not thread.is_alive()
     if problem:
         raise problem[0]
@@ -111,7 +111,7 @@ def run(
 
 
 def check_sandbox() -> None:
-    """Raise ``SandboxEnded`` where this thread runs a handler whose time is over."""
+    """Raise ``SandboxEnded`` if this thread runs a handler whose timeout has passed."""
     sandbox: _Sandbox | None = getattr(_THIS_THREAD, "sandbox", None)
     if sandbox is not None and sandbox.over:
         raise SandboxEnded("the function's timeout has passed")

@@ -1,7 +1,7 @@
-"""The JSON Schemas of what Ballast takes and sends by message, made of the contracts.
+"""Write the JSON Schemas of Ballast's messages and events from the contracts.
 
-``python -m localcloud.schemas`` writes ``docs/events/*.schema.json``; ``--check`` only says whether
-they are what the contracts say, and exits 1 where they are not.
+``python -m localcloud.schemas`` writes ``docs/events/*.schema.json``; ``--check`` only compares
+them with the contracts, and exits 1 if they differ.
 """
 
 import json
@@ -26,7 +26,7 @@ def schemas() -> dict[str, str]:
 
 
 def _schema(model: type[BaseModel], title: str) -> str:
-    # As it is read where we take it, as it is written where we send it.
+    # What we receive is described as it is read; what we send, as it is written.
     taken = model is RunRequested
     schema = model.model_json_schema(mode="validation" if taken else "serialization")
     if not taken:

@@ -24,8 +24,8 @@ REGION = "eu-west-1"
 ACCOUNT = "123456789012"  # moto's
 
 
-#: What botocore would otherwise take from the environment and from ``~/.aws``: where requests go, and as whom.
-#: (Each is: name in the configuration file, environment variable, value, conversion.)
+#: Settings that botocore would otherwise read from the environment and ``~/.aws``: endpoints and credentials.
+#: (Each: name in the configuration file, environment variable, value, conversion.)
 _NOTHING_OF_THE_USERS: dict[str, Any] = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
@@ -49,13 +49,13 @@ class Keys:
 
 @dataclass(frozen=True)
 class Bedrock:
-    """Real Bedrock: whose credentials, and where."""
+    """Access to real Bedrock: credentials and region."""
 
     keys: Keys
     region: str
 
     def options(self, config: Config | None) -> dict[str, Any]:
-        """Return what makes a client of any session one of theirs, proxies included."""
+        """Return the client options for these credentials, with the environment's proxies."""
         proxies = Config(proxies=getproxies())
         return {
             "aws_access_key_id": self.keys.access_key,
@@ -67,7 +67,7 @@ class Bedrock:
 
 
 class Gate:
-    """Decides about every request of every session of one local cloud, before it is sent."""
+    """Allows or refuses every request of one local cloud's sessions before it is sent."""
 
     def __init__(self, *, allow_bedrock: bool) -> None:
         self._allow_bedrock = allow_bedrock
@@ -76,7 +76,7 @@ class Gate:
     def __call__(self, request: AWSPreparedRequest, **_: Any) -> None:
         check_sandbox()
         if self.closed:
-            # A handler that was left behind; or whoever keeps a client beyond the cloud's end.
+            # A handler that was left behind, or a client kept beyond the cloud's end.
             raise SandboxEnded("the local cloud is closed")
         host = urlsplit(request.url).hostname or ""
         if _is_loopback(host):
@@ -98,7 +98,7 @@ def _is_loopback(host: str) -> bool:
 
 
 class Models(Loader):
-    """botocore's loader of service models, which reads each file once in a process, whoever asks for it."""
+    """botocore's loader of service models; reads each file once per process for all sessions."""
 
     _read: ClassVar[dict[str, Any]] = {}
 
@@ -110,15 +110,15 @@ class Models(Loader):
 
 
 def core_session() -> botocore.session.Session:
-    """Return a botocore session that takes nothing from the user's environment and files."""
+    """Return a botocore session that reads nothing from the user's environment and files."""
     core = botocore.session.Session(session_vars=_NOTHING_OF_THE_USERS)
-    # A name of our own: botocore puts its own together anew for each request, which nobody here reads.
+    # A fixed name: botocore would build its own for each request, and nothing here reads it.
     core.set_default_client_config(Config(proxies={}, user_agent="ballast-local"))
     return core
 
 
 class LocalSession(boto3.Session):
-    """One principal's session; its Bedrock client is the user's, where ``bedrock`` says so."""
+    """One principal's session; with ``bedrock`` its Bedrock client is the user's."""
 
     def __init__(self, keys: Keys, gate: Gate, *, models: Models, bedrock: Bedrock | None = None) -> None:
         core = core_session()
@@ -130,14 +130,14 @@ class LocalSession(boto3.Session):
             region_name=REGION,
             botocore_session=core,
         )
-        # Before moto's own handler, which is among botocore's built-in ones.
+        # Before moto's own handler, which is one of botocore's built-in ones.
         self.events.register_first("before-send", gate)
         self._bedrock = bedrock
         self._plain: dict[str, Any] = {}
-        self._one_at_a_time = threading.Lock()  # boto3's sessions are not for several threads
+        self._one_at_a_time = threading.Lock()  # boto3's sessions are not thread-safe
 
     def client(self, service_name: str, *args: Any, **kwargs: Any) -> Any:
-        """As in boto3; a client without options is made once."""
+        """As in boto3; a client without options is made only once."""
         with self._one_at_a_time:
             if self._bedrock is not None and service_name == "bedrock-runtime" and not kwargs.get("endpoint_url"):
                 kwargs |= self._bedrock.options(kwargs.get("config"))
@@ -145,16 +145,16 @@ class LocalSession(boto3.Session):
                 return super().client(service_name, *args, **kwargs)  # type: ignore[call-overload]
             if service_name not in self._plain:
                 made: Any = super().client(service_name)  # type: ignore[call-overload]
-                # Made on first use and without a lock: of two threads, one would catch classes that nobody raises.
+                # botocore makes them on first use without a lock: a second thread would catch other classes.
                 _ = made.exceptions
                 self._plain[service_name] = made
             return self._plain[service_name]
 
 
 def users_bedrock() -> Bedrock:
-    """Return the user's own way to Bedrock, read before moto takes over its sources.
+    """Return the user's own access to Bedrock, read before moto replaces its sources.
 
-    The credentials are those of now: a run that outlives them has to be started anew.
+    The credentials are read once: a run that outlives them must be started again.
     """
     session = boto3.Session()
     found = session.get_credentials()

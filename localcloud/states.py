@@ -1,8 +1,8 @@
-"""An interpreter of Amazon States Language, JSONata only: the local cloud's and the fault matrix's.
+"""An interpreter of Amazon States Language (JSONata only) for the local cloud and the fault matrix.
 
 It has what ``agent.asl.yaml`` and its like use (``lambda:invoke`` with and without a task token, Choice, Map, Pass,
-Wait, Succeed, Fail, Retry, Catch, Assign) and refuses the rest by name, before anything runs. Who runs it supplies the
-world as ``Tasks``: functions, tokens, time. A test plays the same executions on moto's interpreter and compares
+Wait, Succeed, Fail, Retry, Catch, Assign) and refuses the rest by name, before anything runs. The caller supplies the
+environment as ``Tasks``: functions, tokens, time. A test runs the same executions on moto's interpreter and compares
 histories and outputs.
 """
 
@@ -17,13 +17,13 @@ from typing import Any, Protocol
 
 from localcloud.moto_seams.jsonata import QueryFailed, evaluate
 
-#: What Step Functions takes as a state's input or output.
+#: The most bytes of a state's input or output.
 MAX_STATE_BYTES = 256 * 1024
-#: So many events end an execution of a STANDARD state machine.
+#: The number of events that ends an execution of a STANDARD state machine.
 MAX_HISTORY = 25_000
 #: Seconds that a task without ``TimeoutSeconds`` may take.
 NO_TIMEOUT_S = 99_999_999
-#: They end the execution whatever its Catch says.
+#: Errors that end the execution whatever its Catch says.
 _TERMINAL = ("States.DataLimitExceeded", "States.Runtime")
 _INVOKE = "arn:aws:states:::lambda:invoke"
 _TOKEN = ".waitForTaskToken"  # noqa: S105
@@ -39,35 +39,35 @@ class StateFailed(Exception):
 
 
 class Stopped(Exception):
-    """The execution was stopped from outside, or ran out of its own time: its ``status`` says which."""
+    """The execution was stopped or timed out; ``status`` says which."""
 
 
 class Tasks(Protocol):
-    """What an execution needs of the world. Each may raise ``Stopped``."""
+    """The environment of an execution. Each method may raise ``Stopped``."""
 
     def now(self) -> datetime:
         """Return the time."""
 
     def invoke(self, function_arn: str, payload: Any, state: str, timeout_s: float) -> Any:
-        """Return what the function returned, or raise ``StateFailed``, ``States.Timeout`` after ``timeout_s``."""
+        """Return the function's result, or raise ``StateFailed``: ``States.Timeout`` after ``timeout_s``."""
 
     def token(self, execution: Execution) -> str:
         """Return a new task token."""
 
     def wait(self, token: str, timeout_s: float) -> Any:
-        """Return what the token was answered with, or raise ``StateFailed``. The token is over then."""
+        """Wait for the token's answer and return it, or raise ``StateFailed``. The token is then used up."""
 
     def answered(self, token: str) -> Any:
-        """Return what the token was answered with so far, else None. The token is over then."""
+        """Return the token's answer, or None if it has none yet. The token is then used up."""
 
     def entered(self, state: str) -> None:
-        """A state begins."""
+        """Note that a state begins."""
 
     def pause(self, seconds: float) -> None:
         """Let time pass, before a retry or in a Wait."""
 
     def side_by_side(self, work: Sequence[Callable[[], Any]], at_once: int) -> list[Any]:
-        """Return the results of all, in their order; raise the first ``StateFailed``. ``at_once``: 0 is no limit."""
+        """Return all results, in order; raise the first ``StateFailed``. ``at_once``: 0 means no limit."""
 
 
 class History:
@@ -112,7 +112,7 @@ class Execution:
 class Interpreter:
     """Runs executions of one definition, which ``check`` has passed.
 
-    ``draw`` says what a wait with jitter is multiplied by, 0 to 1: the longest wait is waited where nobody draws.
+    ``draw`` returns the factor of a wait with jitter, 0 to 1. By default every wait is the longest.
     """
 
     def __init__(self, definition: Mapping[str, Any], tasks: Tasks, draw: Callable[[], float] = lambda: 1.0) -> None:
@@ -142,15 +142,15 @@ class Interpreter:
 
 
 def check(definition: Mapping[str, Any]) -> None:
-    """Raise ``NotImplementedError`` where a definition has what is not played here."""
+    """Raise ``NotImplementedError`` for a definition that this interpreter does not support."""
     if definition.get("QueryLanguage") != "JSONata":
-        raise NotImplementedError("only QueryLanguage: JSONata is played here")
+        raise NotImplementedError("only QueryLanguage: JSONata is supported here")
     for name, state in _states(definition):
         if state["Type"] not in _KNOWN:
-            raise NotImplementedError(f"{name}: a state of type {state['Type']} is not played here")
+            raise NotImplementedError(f"{name}: a state of type {state['Type']} is not supported here")
         resource = str(state.get("Resource", ""))
         if state["Type"] == "Task" and resource.removesuffix(_TOKEN) != _INVOKE:
-            raise NotImplementedError(f"{name}: the resource {resource} is not played here, only {_INVOKE}")
+            raise NotImplementedError(f"{name}: the resource {resource} is not supported here, only {_INVOKE}")
 
 
 def _states(machine: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -161,13 +161,13 @@ def _states(machine: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]
 
 
 class _Branch:
-    """The states of an execution, or of one iteration of a Map, one after the other. ``last`` is its latest event."""
+    """The sequence of states of an execution or of one Map iteration. ``last`` is its latest event."""
 
     def __init__(
         self, tasks: Tasks, execution: Execution, history: History, last: int, draw: Callable[[], float]
     ) -> None:
         self._tasks, self._execution, self._history, self.last, self._draw = tasks, execution, history, last, draw
-        #: Set where another iteration of the same Map failed.
+        #: Set if another iteration of the same Map failed.
         self.given_up = False
 
     def states(
@@ -243,7 +243,7 @@ class _Branch:
             self._note("EvaluationFailed", evaluationFailedEventDetails=details)
 
     def _trying(self, step: _State, work: Callable[[_State], Any]) -> tuple[Any, str | None, Mapping[str, Any]]:
-        """Do ``work``, again where a Retry says so, else as a Catch says."""
+        """Run ``work``; on an error, repeat it as Retry says or continue as Catch says."""
         tried: dict[int, int] = {}
         while True:
             try:
@@ -292,7 +292,7 @@ class _Branch:
             if left_s < 0:
                 raise StateFailed("States.Timeout")
         except StateFailed:
-            # Whoever has the token may have answered already; then it does not matter what the function did.
+            # If the token was answered already, the function's own result does not matter.
             early = self._tasks.answered(token) if token else None
             if early is None:
                 raise
@@ -342,7 +342,7 @@ class _Branch:
 
 
 class _State:
-    """One state with what its expressions may refer to."""
+    """One state and the values that its expressions may refer to."""
 
     def __init__(
         self, name: str, state: Mapping[str, Any], state_input: Any, variables: dict[str, Any], context: dict[str, Any]
@@ -351,7 +351,7 @@ class _State:
         self.states: dict[str, Any] = {"input": state_input, "context": context, "result": None, "errorOutput": None}
 
     def iteration(self, item: Mapping[str, Any]) -> _State:
-        """Return the same state as the selector of one item of a Map sees it."""
+        """Return this state as seen by the selector of one Map item."""
         return _State(
             self.name, self.state, self.input, self.variables, self.states["context"] | {"Map": {"Item": item}}
         )
@@ -379,11 +379,11 @@ class _State:
         return str(self.state["Default"])
 
     def leave(self, otherwise: Any) -> tuple[Any, str | None, Mapping[str, Any]]:
-        """Assign; return the output (``otherwise`` where none is written), the next state and what was assigned."""
+        """Assign; return the output (``otherwise`` by default), the next state and the assigned variables."""
         return self._leave(self.state, otherwise)
 
     def caught(self, failed: StateFailed) -> tuple[Any, str | None, Mapping[str, Any]]:
-        """Leave as the Catch says that fits, or raise ``failed``."""
+        """Continue as the matching Catch says, or raise ``failed``."""
         for catcher in self.state.get("Catch", ()):
             if _fits(catcher["ErrorEquals"], failed.error):
                 self.states["errorOutput"] = {"Error": failed.error, "Cause": failed.cause}
@@ -391,7 +391,7 @@ class _State:
         raise failed
 
     def _leave(self, rules: Mapping[str, Any], otherwise: Any) -> tuple[Any, str | None, Mapping[str, Any]]:
-        # Both see the variables as they were.
+        # Both see the variables as they were before.
         output = self.value(rules["Output"]) if "Output" in rules else otherwise
         assigned: Mapping[str, Any] = self.value(rules.get("Assign", {}))
         self.variables.update(assigned)
@@ -408,7 +408,7 @@ def _fits(names: Sequence[str], error: str) -> bool:
 def _retried(
     retriers: Sequence[Mapping[str, Any]], error: str, tried: dict[int, int], draw: Callable[[], float]
 ) -> float | None:
-    """Return after how many seconds to try again, None where not."""
+    """Return the seconds until the next attempt; None if there is none."""
     for position, rule in enumerate(retriers):
         if _fits(rule["ErrorEquals"], error):
             done = tried.get(position, 0)

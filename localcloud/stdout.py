@@ -1,8 +1,8 @@
-"""What handlers print, kept apart from what this process prints.
+"""Handlers' output, separated from the output of this process.
 
-Lambda sends a function's standard output and standard error to its log group, metrics in embedded metric format
-among it. Here each thread that runs a handler has a sink of its own, and hands it on to the threads that it starts;
-all others print as before.
+Lambda sends a function's standard output and standard error to its log group, including metrics in embedded metric
+format. Here each thread that runs a handler has its own sink, which the threads that it starts inherit;
+all other threads print as before.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from localcloud.moto_seams.replaced import replaced
 
 _ONE_AT_A_TIME = threading.Lock()
 _STREAMS = ("stdout", "stderr")
-#: The attribute of a thread that has a sink.
+#: The attribute of a thread with a sink.
 _SINK = "_ballast_sink"
 
 Sink = Callable[[str], None]
 
 
 class _Bytes(io.RawIOBase):
-    """The binary side: what is written there is text for the same place. Lambda's streams have one, too."""
+    """The binary side of a stream, as Lambda's streams have one; it writes text to the same sink."""
 
     def __init__(self, text: Any) -> None:
         self._text = text
@@ -49,7 +49,7 @@ class _ByThread(io.TextIOBase):
         return True
 
     def reconfigure(self, **_how: Any) -> None:
-        """Change nothing: a handler's output is text in UTF-8, whatever it wants of its stream."""
+        """Change nothing: a handler's output is always UTF-8 text."""
 
     def write(self, text: str) -> int:
         sink = _sink()
@@ -73,7 +73,7 @@ class _ByThread(io.TextIOBase):
         return self._elsewhere().fileno()
 
     def _elsewhere(self) -> TextIO:
-        # A logger that a handler made keeps this object beyond the block.
+        # A handler's logger keeps this object beyond the block.
         now: Any = getattr(sys, self.stream)
         elsewhere: TextIO = self.before if isinstance(now, _ByThread) else now
         return elsewhere
@@ -84,7 +84,7 @@ def _sink() -> Sink | None:
 
 
 def not_of_a_handler(thread: threading.Thread) -> threading.Thread:
-    """Return the thread, which is the cloud's own: whoever starts it hands no sink on to it."""
+    """Mark a thread of the cloud itself, so that it inherits no sink; return it."""
     setattr(thread, _SINK, None)
     return thread
 
@@ -93,7 +93,7 @@ def printing_to(sink: Sink) -> None:
     """Let this thread, and those that it starts, print to ``sink`` for the rest of their lives."""
     setattr(threading.current_thread(), _SINK, sink)
     with _ONE_AT_A_TIME:
-        # Anew each time: others exchange ``sys.stdout`` as well, e.g. pytest for a test.
+        # Each time: others replace ``sys.stdout`` as well, e.g. pytest for a test.
         for name in _STREAMS:
             now = getattr(sys, name)
             if not isinstance(now, _ByThread):
@@ -102,7 +102,7 @@ def printing_to(sink: Sink) -> None:
 
 @contextmanager
 def stdout_restored() -> Iterator[None]:
-    """Within the block sinks are handed on to new threads; after it ``sys.stdout`` and ``sys.stderr`` are as before."""
+    """Within the block new threads inherit sinks; after it ``sys.stdout`` and ``sys.stderr`` are restored."""
 
     def start(self: Any) -> None:
         sink = _sink()

@@ -1,4 +1,4 @@
-"""``template.yaml`` as CloudFormation: what ``sam deploy`` would send, with local files resolved first."""
+"""``template.yaml`` as CloudFormation gets it from ``sam deploy``, and its HTTP API's routes, which moto lacks."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import yaml
 
 from localcloud.sessions import REGION, core_session
 
-#: Where code is said to be. Nothing is put there: handlers are imported from the working tree.
+#: A placeholder for code locations: handlers are imported from the working tree.
 _NOWHERE = "s3://ballast-local/not-uploaded.zip"
 _IN_SUB = re.compile(r"\$\{([A-Za-z0-9:.]+)\}")
 _SUBSTITUTION = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
@@ -151,7 +152,7 @@ def _yaml(path: Path) -> dict[str, Any]:
 
 
 def to_cloudformation(sam: Mapping[str, Any], folder: Path, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Return the template that CloudFormation gets of ``sam``, a template that lies in ``folder``.
+    """Return the CloudFormation template of the SAM template ``sam``, whose file is in ``folder``.
 
     State machines' definitions are read and embedded, their substitutions applied.
     Raises ``TemplateInvalid``.
@@ -169,15 +170,15 @@ def to_cloudformation(sam: Mapping[str, Any], folder: Path, parameters: Mapping[
 
 @lru_cache(maxsize=8)
 def _translate(sam: str, parameters: str) -> str:
-    """Translate SAM to CloudFormation, both as JSON. Cached, since tests open many clouds of one template."""
+    """Translate SAM to CloudFormation, both as JSON. Cached, because tests deploy one template many times."""
     import boto3
     from samtranslator.model.exceptions import InvalidDocumentException
     from samtranslator.parser.parser import Parser
     from samtranslator.translator.translator import Translator
 
-    # It tells of metrics that it did not send, whenever a translator is collected.
+    # It logs about unsent metrics whenever a translator is garbage-collected.
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
-    # The session only says in which region; SAM makes no request with it here.
+    # The session only provides the region; SAM makes no request with it here.
     translator = Translator(
         {}, Parser(), boto_session=boto3.Session(region_name=REGION, botocore_session=core_session())
     )
@@ -202,9 +203,9 @@ def _resolve_local_files(name: str, resource: dict[str, Any], folder: Path) -> N
 
 
 def _apply_substitutions(name: str, properties: dict[str, Any]) -> None:
-    """Put the values of ``DefinitionSubstitutions`` where CloudFormation would; moto does not.
+    """Substitute ``DefinitionSubstitutions`` as CloudFormation does; moto does not.
 
-    As a join of the text's pieces and not as ``Fn::Sub``, which would take ``$states`` for its own.
+    Joins pieces of text instead of using ``Fn::Sub``, which would substitute ``$states``.
     """
     separator, lines = properties["DefinitionString"]["Fn::Join"]
     values = properties.pop("DefinitionSubstitutions", {})
@@ -213,3 +214,58 @@ def _apply_substitutions(name: str, properties: dict[str, Any]) -> None:
         raise TemplateInvalid(f"{name}: the definition uses ${{{missing}}}, which DefinitionSubstitutions lacks.")
     pieces[1::2] = [values[used] for used in pieces[1::2]]
     properties["DefinitionString"] = {"Fn::Join": ["", pieces]}
+
+
+_KIND = "AWS::ApiGatewayV2::"
+
+
+@dataclass(frozen=True)
+class HttpRoute:
+    """A route of the HTTP API.
+
+    key       as API Gateway has it: ``GET /console``, ``ANY /escalations/{escalation_id}``, ``$default``
+    function  the logical id of the function that answers
+    public    whether it takes requests without an identity
+    """
+
+    key: str
+    function: str
+    public: bool
+
+
+def without_http_api(template: Mapping[str, Any]) -> tuple[dict[str, Any], tuple[HttpRoute, ...]]:
+    """Return the CloudFormation template without its HTTP API, and the API's routes.
+
+    References to the API become its logical id in lower case. Raises ``TemplateInvalid``.
+    """
+    of_api = {name: found for name, found in template["Resources"].items() if found["Type"].startswith(_KIND)}
+    integrations = {
+        name: found["Properties"] for name, found in of_api.items() if found["Type"] == f"{_KIND}Integration"
+    }
+    routes = tuple(
+        _route(name, found["Properties"], integrations)
+        for name, found in of_api.items()
+        if found["Type"] == f"{_KIND}Route"
+    )
+    rest = {
+        **template,
+        "Resources": {name: found for name, found in template["Resources"].items() if name not in of_api},
+    }
+    text = json.dumps(rest)
+    for name in of_api:
+        text = text.replace(json.dumps({"Ref": name}), json.dumps(name.lower())).replace(f"${{{name}}}", name.lower())
+    made: dict[str, Any] = json.loads(text)
+    return made, routes
+
+
+def _route(name: str, route: Mapping[str, Any], integrations: Mapping[str, Mapping[str, Any]]) -> HttpRoute:
+    match route.get("Target"):
+        case {"Fn::Sub": str(target)}:
+            integration = target.removeprefix("integrations/").strip("${}")
+            match integrations.get(integration, {}).get("IntegrationUri"):
+                case {"Fn::GetAtt": [str(function), "Arn"]}:
+                    return HttpRoute(str(route["RouteKey"]), function, route.get("AuthorizationType") == "NONE")
+    raise TemplateInvalid(
+        f"{name}: its Target leads to no function. Write `!Sub integrations/${{…Integration}}`, "
+        "and there `IntegrationUri: !GetAtt …Function.Arn`."
+    )

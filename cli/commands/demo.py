@@ -1,4 +1,4 @@
-"""``ballast demo``: a scenario on the screen, or all of them and a table."""
+"""``ballast demo``: run one scripted scenario, or all of them and a table of how they ended."""
 
 import os
 from argparse import Namespace
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
+from cli.escalation_files import EscalationFiles
 from cli.exits import Exit, exit_of
-from cli.journal import Journal, state_folder
-from cli.mailbox import Mailbox
-from cli.output import Screen
-from cli.people import PeopleElsewhere, ScriptedPeople
-from cli.stage import SMALL_STORE, shortened, stage
-from cli.watch import watch
+from cli.follow import run_and_follow
+from cli.local_stack import SMALL_STORE, local_stack, shortened
+from cli.responders import ScriptedResponder, TerminalResponder
+from cli.saved_runs import SavedRuns, state_folder
+from cli.screen import Screen
 from localcloud.clock import WallClock
+from localcloud.converse import ScriptModel
 from localcloud.scenarios import Scenario, find, names, unmet
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Played:
-    """A scenario that was played: its timeline and what was not as expected."""
+    """A scenario that has run: its timeline, and what was not as expected."""
 
     scenario: Scenario
     timeline: Timeline
@@ -32,57 +33,55 @@ class Played:
 
 
 def demo(typed: Namespace) -> int:
-    """Play what was typed; return 0 where every scenario ended as it should, else 1."""
+    """Run the typed scenarios; return 0 if every one ended as expected, else 1."""
     screen = Screen()
     if typed.list:
         return _list(screen)
     chosen = names() if typed.scenario == "all" else [typed.scenario]
     scenarios = [find(name) for name in chosen]
     home = state_folder(os.environ)
-    journal = Journal(home)
+    saved_runs = SavedRuns(home)
     if typed.by_hand:
-        return _by_hand(typed, screen, Mailbox(home), journal)
+        return _by_hand(typed, screen, EscalationFiles(home), saved_runs)
     played = []
     options = {"enforce_iam": False} if typed.no_iam else {}
     for scenario in scenarios:
         screen.line(f"{scenario.name}: {scenario.description}", "bold")
-        ended = play(scenario, screen=screen, journal=journal, **options)
+        ended = play(scenario, screen=screen, saved_runs=saved_runs, **options)
         played.append(ended)
         screen.line()
         if len(scenarios) == 1:
             screen.trace(ended.timeline, full=typed.full)
-    return _verdict(played, screen)
+    return _report(played, screen)
 
 
-def play(scenario: Scenario, *, screen: Screen, journal: Journal, enforce_iam: bool = True) -> Played:
-    """Run one scenario in a local cloud of its own and compare how it ended with what it expects."""
-    with _stage(scenario, screen, enforce_iam) as cloud:
-        people = ScriptedPeople(cloud, [answer.model_dump(exclude_none=True) for answer in scenario.people])
+def play(scenario: Scenario, *, screen: Screen, saved_runs: SavedRuns, enforce_iam: bool = True) -> Played:
+    """Run one scenario in its own local cloud and compare its ending with what it expects."""
+    with _local_stack(scenario, screen, enforce_iam) as cloud:
+        responder = ScriptedResponder(cloud, [answer.model_dump(exclude_none=True) for answer in scenario.people])
         title = f"demo {scenario.name}"
-        made = watch(cloud, scenario.request, people, screen=screen, journal=journal, title=title)
+        made = run_and_follow(cloud, scenario.request, responder, screen=screen, saved_runs=saved_runs, title=title)
         return Played(scenario, made, unmet(scenario, made, lambda table, key: cloud.table(table).get(key)))
 
 
-def _by_hand(typed: Namespace, screen: Screen, mailbox: Mailbox, journal: Journal) -> int:
-    """Play one scenario whose people are at another terminal; how it ends is theirs to decide."""
+def _by_hand(typed: Namespace, screen: Screen, escalation_files: EscalationFiles, saved_runs: SavedRuns) -> int:
+    """Run one scenario whose people answer in another terminal."""
     if typed.scenario == "all":
         raise InvalidInput("--by-hand goes with one scenario, such as `ballast demo escalation --by-hand`.")
     scenario = find(typed.scenario)
-    with _stage(scenario, screen, not typed.no_iam) as cloud:
-        people = PeopleElsewhere(cloud, mailbox, screen)
+    with _local_stack(scenario, screen, not typed.no_iam) as cloud:
+        responder = TerminalResponder(cloud, escalation_files, screen)
         title = f"demo {scenario.name} --by-hand"
-        made = watch(cloud, scenario.request, people, screen=screen, journal=journal, title=title)
+        made = run_and_follow(cloud, scenario.request, responder, screen=screen, saved_runs=saved_runs, title=title)
     screen.line()
     screen.trace(made, full=typed.full)
     return exit_of(made.status)
 
 
-def _stage(scenario: Scenario, screen: Screen, enforce_iam: bool) -> AbstractContextManager["LocalCloud"]:
-    from localcloud.converse import ScriptModel
-
+def _local_stack(scenario: Scenario, screen: Screen, enforce_iam: bool) -> AbstractContextManager["LocalCloud"]:
     screen.line("Deploying template.yaml into a local cloud …", "dim")
     clock = WallClock(sleep=shortened)
-    return stage(ScriptModel.read(scenario.script), size=SMALL_STORE, clock=clock, enforce_iam=enforce_iam)
+    return local_stack(ScriptModel.read(scenario.script), size=SMALL_STORE, clock=clock, enforce_iam=enforce_iam)
 
 
 def _list(screen: Screen) -> int:
@@ -91,7 +90,7 @@ def _list(screen: Screen) -> int:
     return Exit.OK
 
 
-def _verdict(played: list[Played], screen: Screen) -> int:
+def _report(played: list[Played], screen: Screen) -> int:
     """Print what was wrong, and for several scenarios a table; return the exit code."""
     if len(played) > 1:
         screen.line(f"{'scenario':12}  {'expected end':36}  {'actual end':36}  ok", "bold")
@@ -105,7 +104,7 @@ def _verdict(played: list[Played], screen: Screen) -> int:
             screen.line(f"{one.scenario.name}: not as expected: {sentence}", "bold red")
     if len(played) == 1 and not played[0].wrong:
         screen.line()
-        screen.line("Ended as this scenario should.", "green")
+        screen.line("This scenario ended as expected.", "green")
     return Exit.UNEXPECTED if any(one.wrong for one in played) else Exit.OK
 
 

@@ -1,46 +1,44 @@
-"""``ballast escalations``: what waits for a person, once or as it comes."""
+"""``ballast escalations``: list the escalations that wait for a person, once or as they come."""
 
 from __future__ import annotations
 
 import os
 import time
 from argparse import Namespace
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from ballast.table import Query, equals
-from cli.asked import as_it_stands, lines
-from cli.commands.answer import what_to_type
+from cli.escalation_files import EscalationFiles
+from cli.escalations import Waiting, commands_to_type, details, open_escalations
 from cli.exits import Exit
-from cli.journal import state_folder
-from cli.mailbox import Mailbox
-from cli.output import Screen
+from cli.saved_runs import state_folder
+from cli.screen import Screen
 
 if TYPE_CHECKING:
-    from ballast.log.event import Event
     from cli.stack import DeployedCloud
 
 _EVERY_S = 2.0
-#: What is shown of an escalation; its task token is not among it, and not in the index.
-_SHOWN = ("escalation_id", "run_id", "tenant", "kind", "reason", "summary", "opened_at", "answer_by", "reminded_at")
-
-Waiting = Sequence[dict[str, Any]]
 
 
 def escalations(typed: Namespace) -> int:
-    """List what processes on this machine wait for: ``ballast up``, ``run`` and ``demo --by-hand``."""
-    mailbox = Mailbox(state_folder(os.environ))
+    """List the escalations that processes on this machine wait for: ``ballast up``, ``run`` and ``demo --by-hand``."""
+    files = EscalationFiles(state_folder(os.environ))
 
     def waiting() -> Waiting:
-        return [{**notice.message, "escalation_id": notice.escalation_id} for notice in mailbox.waiting()]
+        return [{**escalation.message, "escalation_id": escalation.escalation_id} for escalation in files.waiting()]
 
-    return watched(waiting, Screen(), watch=typed.watch)
+    return list_and_watch(waiting, Screen(), watch=typed.watch)
 
 
-def watched(
+def escalations_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
+    """List the open escalations of a deployed stack."""
+    return list_and_watch(lambda: open_escalations(cloud), screen, watch=typed.watch)
+
+
+def list_and_watch(
     waiting: Callable[[], Waiting], screen: Screen, *, watch: bool, pause: Callable[[float], None] = time.sleep
 ) -> int:
-    """Print what waits; with ``watch`` also what comes later, each once, until Ctrl-C."""
+    """Print the waiting escalations; with ``watch`` also each later one, until Ctrl-C."""
     found = waiting()
     show(found, screen)
     seen = {item["escalation_id"] for item in found}
@@ -55,7 +53,7 @@ def watched(
 
 
 def show(waiting: Waiting, screen: Screen) -> None:
-    """Print escalations, and what to type."""
+    """Print escalations and the commands that answer them."""
     if not waiting:
         screen.line("Nothing waits for an answer here.")
     for message in waiting:
@@ -66,61 +64,8 @@ def show(waiting: Waiting, screen: Screen) -> None:
         if whose := [f"{name} {message[name]}" for name in ("tenant", "run_id") if message.get(name)]:
             opened = str(message.get("opened_at", ""))[:16].replace("T", " ")
             screen.line(" · ".join([*whose, *([f"asked {opened} UTC"] if opened else [])]), "dim")
-        for told in lines(message):
-            screen.line(told)
-        for typing in what_to_type(message["escalation_id"], message):
-            screen.line(f"  {typing}")
+        for detail in details(message):
+            screen.line(detail)
+        for command in commands_to_type(message["escalation_id"], message):
+            screen.line(f"  {command}")
         screen.line()
-
-
-def listed(cloud: DeployedCloud) -> Waiting:
-    """Return the escalations that ``GET /escalations`` shows as open, newest first, each with what it is about.
-
-    So not those that were answered meanwhile, whose time has passed, whose run has ended, or that are the requester's.
-    """
-    from ballast.log.events import RunEnded
-    from ballast.runtime import utc_now
-
-    now = utc_now().isoformat()
-    waiting = [item for item in _open(cloud) if item.get("answer_by", now) >= now]
-    ended = cloud.entries([(item["run_id"], RunEnded.key()) for item in waiting])
-    waiting = [item for item in waiting if (item["run_id"], RunEnded.key()) not in ended]
-    asked = cloud.entries([(item["run_id"], _seq(item)) for item in waiting])
-    found = []
-    for item in waiting:
-        opened = asked.get((item["run_id"], _seq(item)))
-        message = {name: item[name] for name in _SHOWN if name in item} | _about(item, opened)
-        found.append(as_it_stands(cloud, message))
-    return found
-
-
-def _open(cloud: DeployedCloud) -> list[dict[str, Any]]:
-    """Return the open questions to people by the index, newest first, each as the table has it now."""
-    table, names = cloud.table("EscalationsTable"), (*_SHOWN, "status", "turn", "call_index", "round", "call_sha256")
-    are_open = Query(equals("status", "open"), index="by_status", only=["escalation_id"], descending=True)
-    found = []
-    for key in table.all(are_open):
-        item = table.get(key, only=names) or {}  # the index is behind
-        if item.get("status") == "open" and item.get("kind") != "question" and "tenant" in item:
-            found.append(item)
-    return found
-
-
-def _seq(item: Mapping[str, Any]) -> str:
-    """Return the key of the log's entry with which people were asked."""
-    from ballast.log.events import ApprovalRequested, EscalationOpened
-
-    turn, index = int(item.get("turn", 0)), int(item.get("call_index", 0))
-    return ApprovalRequested.key(turn, index, int(item.get("round", 1))) if index else EscalationOpened.key(turn)
-
-
-def _about(item: Mapping[str, Any], opened: Event | None) -> dict[str, Any]:
-    """Return what was proposed; where the log has another call by now than people were asked about, that instead."""
-    from ballast.contracts.wire import canonical, sha256
-
-    decision = opened.body.get("proposed_decision") if opened else None
-    calls, asked = (decision or {}).get("calls"), item.get("call_sha256")
-    if asked is not None and calls and sha256(canonical(calls[0])) != asked:
-        changed = "NOT SHOWN: the call behind it was changed in the log after people were asked. Do not answer it;"
-        return {"summary": f"{changed} see `ballast --stack NAME verify {item['run_id']}`."}
-    return {"proposed_decision": decision} if decision else {}

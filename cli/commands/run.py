@@ -1,24 +1,39 @@
-"""``ballast run``: one request in a local cloud, on the screen."""
+"""``ballast run``: run one request and show its trace.
 
+The request comes from a file, standard input or options.
+"""
+
+from __future__ import annotations
+
+import json
 import os
 import sys
+import uuid
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from ballast.contracts import RunRequest
+from ballast.contracts.wire import parse
 from ballast.errors import InvalidInput
 from ballast.playbook import load_playbook
+from cli.escalation_files import EscalationFiles
 from cli.exits import exit_of
-from cli.journal import Journal, state_folder
-from cli.mailbox import Mailbox
-from cli.output import Screen
-from cli.people import Nobody, PeopleElsewhere
-from cli.printed import PrintedOutput
-from cli.request import request_of
-from cli.stage import STORE, parameters_of, stage
-from cli.watch import watch
+from cli.follow import run_and_follow
+from cli.function_output import FunctionOutput
+from cli.local_stack import STORE, local_stack, parameters_of
+from cli.responders import NoResponder, TerminalResponder
+from cli.saved_runs import SavedRuns, state_folder
+from cli.screen import Screen
+from cli.stack import EVERY_S
+from localcloud.cloud import PLAYBOOK
+from localcloud.converse import check_that_it_answers, model_source
+
+if TYPE_CHECKING:
+    from cli.stack import DeployedCloud
 
 _NO_MODEL = """\
---model: no model was chosen. Say which one answers, or set BALLAST_MODEL once and for all:
+--model: no model was chosen. Choose one here, or set BALLAST_MODEL for every command:
   --model http://localhost:11434/v1#NAME   a model of an OpenAI-compatible server (Ollama, llama.cpp, vLLM)
   --model bedrock:ID                       Amazon Bedrock, with your own credentials and at your cost
   --model FILE                             a script of replies (.yaml) or a saved run (.json)
@@ -26,47 +41,143 @@ _NO_MODEL = """\
 
 
 def run(typed: Namespace) -> int:
-    """Run what was typed; return 0 when it was answered, else what ``exits`` says.
+    """Run the typed request in a local cloud; return 0 if it was answered, else as ``exits`` says.
 
-    Everything that can be wrong in what was typed is found before anything is started.
+    Checks all that was typed before it starts anything.
     """
     spec = chosen_model(typed)
-    from localcloud.cloud import PLAYBOOK
-    from localcloud.converse import check_that_it_answers, model_source
-
     folder = Path(typed.playbook) if typed.playbook else PLAYBOOK
     request = request_of(typed, agent=load_playbook(folder).agent.name)
     source, parameters = model_source(spec), parameters_of(typed.parameter)
     home = state_folder(os.environ)
     screen = Screen()
     if spec.startswith(("http", "bedrock:")):
-        screen.line("Asking the model whether it answers …", "dim")
+        screen.line("Checking that the model answers …", "dim")
         check_that_it_answers(source, spec)
     screen.line("Deploying template.yaml into a local cloud …", "dim")
     size = None if typed.playbook else STORE
-    seed, wait = 1 if typed.seed is None else typed.seed, waits_for_people(typed)
+    seed, wait = 1 if typed.seed is None else typed.seed, _waits_for_people(typed)
     iam = not typed.no_iam
-    with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters, enforce_iam=iam) as cloud:
-        printed = PrintedOutput(home, screen, verbose=typed.verbose)
+    with local_stack(source, playbook=folder, seed=seed, size=size, parameters=parameters, enforce_iam=iam) as cloud:
+        printed = FunctionOutput(home, screen, verbose=typed.verbose)
         cloud.printed.append(printed)
-        people = PeopleElsewhere(cloud, Mailbox(home), screen) if wait else Nobody()
+        responder = TerminalResponder(cloud, EscalationFiles(home), screen) if wait else NoResponder()
         title = f"run with {spec}"
-        made = watch(cloud, request, people, screen=screen, journal=Journal(home), title=title, wait=wait)
+        made = run_and_follow(
+            cloud, request, responder, screen=screen, saved_runs=SavedRuns(home), title=title, wait=wait
+        )
         screen.line()
     screen.trace(made, full=typed.full)
     if printed.file(made.run_id).exists():
-        screen.line(f"What its functions printed is in {printed.file(made.run_id)}.", "dim")
+        screen.line(f"Its functions' output is in {printed.file(made.run_id)}.", "dim")
+    return exit_of(made.status)
+
+
+def run_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
+    """Run the typed request on a deployed stack and return the exit code. Raises ``InvalidInput``."""
+    for option in ("model", "playbook", "seed", "parameter", "verbose"):
+        if getattr(typed, option) not in (None, [], False):
+            raise InvalidInput(f"--{option} is for a local run; the stack has its own. Leave it out with --stack.")
+    request = request_of(typed)
+    made = run_and_follow(
+        cloud,
+        request,
+        NoResponder(),  # people read the stack's escalation queue; nothing is taken out of it here
+        screen=screen,
+        saved_runs=SavedRuns(state_folder(os.environ)),
+        title=f"run on {typed.stack}",
+        every_s=EVERY_S,
+        wait=_waits_for_people(typed),
+    )
+    screen.line()
+    screen.trace(made, full=typed.full)
     return exit_of(made.status)
 
 
 def chosen_model(typed: Namespace) -> str:
-    """Return which model was chosen, where it was typed or once and for all. Raises ``InvalidInput``."""
+    """Return the model that was typed, or $BALLAST_MODEL. Raises ``InvalidInput`` if there is none."""
     spec = typed.model or os.environ.get("BALLAST_MODEL")
     if not spec:
         raise InvalidInput(_NO_MODEL)
     return str(spec)
 
 
-def waits_for_people(typed: Namespace) -> bool:
-    """Say whether a run that asks a person is waited for: as typed, else where a terminal shows what to type."""
+def _waits_for_people(typed: Namespace) -> bool:
+    """Return whether to wait for people: as typed, else whether standard output is a terminal."""
     return bool(sys.stdout.isatty() if typed.wait is None else typed.wait)
+
+
+_FORM = "A request has request_id and text, and may have agent, intent, context, tenant and limits."
+_ONLY_WITH_TEXT = ("intent", "tenant")
+
+
+def request_of(typed: Namespace, *, agent: str | None = None) -> RunRequest:
+    """Return the typed request; ``agent``, the playbook's, fills in for a request that names none.
+
+    Raises ``InvalidInput`` that names the option or the field, and the remedy.
+    """
+    if (typed.file is None) == (typed.text is None):
+        raise InvalidInput("Give the request either as a file (`-` for standard input) or as --text TEXT.")
+    if typed.file is None:
+        fields = _typed(typed)
+    else:
+        _refuse_ignored(typed)
+        fields = _read(typed.file)
+        if typed.request_id is not None:
+            fields["request_id"] = typed.request_id
+    fields.setdefault("request_id", f"local-{uuid.uuid4().hex[:12]}")
+    if agent is not None:
+        fields.setdefault("agent", agent)
+    try:
+        return parse(RunRequest, fields, what="The request")
+    except InvalidInput as wrong:
+        raise InvalidInput(f"{wrong} {_FORM}") from None
+
+
+def _typed(typed: Namespace) -> dict[str, Any]:
+    fields: dict[str, Any] = {"text": typed.text}
+    for name in (*_ONLY_WITH_TEXT, "request_id"):
+        if getattr(typed, name) is not None:
+            fields[name] = getattr(typed, name)
+    context = dict(_fact(pair) for pair in typed.context)
+    if context:
+        fields["context"] = context
+    return fields
+
+
+def _fact(pair: str) -> tuple[str, Any]:
+    """Return ``key=text`` or ``key:=JSON`` as a pair."""
+    name, equals, value = pair.partition("=")
+    if not equals or not name.rstrip(":"):
+        raise InvalidInput(f"--context {pair!r}: write KEY=VALUE, such as order_id=O-1001, or KEY:=JSON.")
+    if not name.endswith(":"):
+        return name, value
+    try:
+        return name[:-1], json.loads(value)
+    except ValueError as problem:
+        raise InvalidInput(f"--context {pair!r}: what follows := is not JSON ({problem}).") from None
+
+
+def _refuse_ignored(typed: Namespace) -> None:
+    for name in _ONLY_WITH_TEXT:
+        if getattr(typed, name) is not None:
+            raise InvalidInput(f"--{name} goes with --text; in a request file it is the field {name!r}.")
+    if typed.context:
+        raise InvalidInput("--context goes with --text; in a request file it is the field 'context'.")
+
+
+def _read(file: str) -> dict[str, Any]:
+    where = "standard input" if file == "-" else file
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except OSError as problem:
+        raise InvalidInput(f"{where}: cannot be read ({problem.strerror}).") from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{where}: is not UTF-8 text.") from None
+    try:
+        fields = json.loads(text)
+    except ValueError as problem:
+        raise InvalidInput(f"{where}: is not JSON ({problem}).") from None
+    if not isinstance(fields, dict):
+        raise InvalidInput(f'{where}: must be a JSON object such as {{"request_id": "r-1", "text": "Hello"}}.')
+    return fields

@@ -1,55 +1,70 @@
-"""``ballast trace``: a saved run as a timeline, or the list of saved runs."""
+"""``ballast trace``: show a saved run as a timeline, or list the saved runs."""
 
+from __future__ import annotations
+
+import json
 import os
 from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from rich.text import Text
 
 from ballast.contracts.timeline import Timeline
 from ballast.errors import InvalidInput
 from cli.exits import Exit
-from cli.journal import Journal, SavedRun, state_folder
+from cli.saved_runs import SavedRun, SavedRuns, state_folder
+from cli.screen import Screen
+from cli.trace.render import headline
+
+if TYPE_CHECKING:
+    from cli.stack import DeployedCloud
 
 
 def trace(typed: Namespace) -> int:
-    """Print what was asked for and return the exit code. Raises ``InvalidInput``."""
-    journal = Journal(state_folder(os.environ))
+    """Print a saved run, or the list, and return the exit code. Raises ``InvalidInput``."""
+    saved_runs = SavedRuns(state_folder(os.environ))
     if typed.run is None:
         if typed.full:
             raise InvalidInput("--full goes with a RUN. `ballast trace` without an argument lists the saved runs.")
-        return _list(journal.recent(), as_json=typed.json)
-    made = _timeline(journal.find(typed.run))
+        return _list(saved_runs.recent(), as_json=typed.json)
+    return _show(_timeline(saved_runs.find(typed.run)), typed, Screen())
+
+
+def trace_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
+    """Print a run of a deployed stack and return the exit code. Raises ``InvalidInput``."""
+    if typed.run is None:
+        raise InvalidInput("RUN: type a run's id. `ballast trace` without --stack lists the runs started from here.")
+    events, corrupt = cloud.read_all(typed.run)
+    if not events and not corrupt:
+        raise InvalidInput(f"{typed.run}: the stack {typed.stack} has no log of this run. Type the whole id.")
+    return _show(events.timeline(corrupt, run_id=typed.run), typed, screen)
+
+
+def _show(made: Timeline, typed: Namespace, screen: Screen) -> int:
     if typed.json:
         print(made.to_json())
     else:
-        from cli.output import Screen
-
-        Screen().trace(made, full=typed.full)
+        screen.trace(made, full=typed.full)
     return Exit.OK
 
 
 def _timeline(saved: SavedRun) -> Timeline:
-    """Return the run's timeline; one that was cut off does not go on, and waits for nobody."""
+    """Return the run's timeline; a run whose process ended before it is shown as aborted."""
     made = saved.events.timeline(saved.corrupt)
     if not saved.cut_off or made.status not in ("open", "waiting"):
         return made
-    ending = f"Cut off: its process ended before it did. {made.ending}"
+    ending = f"Cut off: its process ended first. {made.ending}"
     return made.model_copy(update={"status": "aborted", "ending": ending})
 
 
 def _list(runs: list[SavedRun], *, as_json: bool) -> int:
     found = [(saved, _timeline(saved)) for saved in runs]
     if as_json:
-        import json
-
         print(json.dumps([_entry(saved, made) for saved, made in found], indent=2))
         return Exit.OK
-    from rich.text import Text
-
-    from cli.output import Screen
-    from cli.trace.render import headline
-
     screen = Screen()
     if not found:
-        screen.line("No saved run here. `ballast demo` makes one.")
+        screen.line("There is no saved run here. `ballast demo` makes one.")
     for saved, made in found:
         line = Text(made.opened_at[:19].replace("T", " ") + "Z  ", "dim")
         screen.row(line.append_text(headline(made)), saved.title)

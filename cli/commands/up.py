@@ -1,4 +1,4 @@
-"""``ballast up``: the whole stack on localhost, until Ctrl-C."""
+"""``ballast up``: serve the whole stack on localhost until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,52 +6,60 @@ import json
 import os
 import time
 from argparse import Namespace
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter, ValidationError
+
+from ballast.contracts import RunRequest
 from ballast.contracts.wire import Name
 from ballast.errors import InvalidInput
 from ballast.http.identity import DEFAULT_TENANT, Role
 from ballast.playbook import Playbook, load_playbook
+from ballast.run import Run
 from cli.commands.answer import user
+from cli.commands.run import chosen_model
+from cli.escalation_files import EscalationFiles
 from cli.exits import Exit
-from cli.journal import Journal, state_folder
-from cli.mailbox import Mailbox
-from cli.output import Screen
-from cli.people import OverheardQueue, PeopleElsewhere
-from cli.printed import PrintedOutput
-from cli.stage import STORE, stage
-from cli.stage import parameters_of as _parameters
-from cli.watch import close
+from cli.follow import abort_all
+from cli.function_output import FunctionOutput
+from cli.local_stack import STORE, local_stack, parameters_of
+from cli.responders import SentMessages, TerminalResponder
+from cli.saved_runs import SavedRuns, state_folder
+from cli.screen import Screen
+from cli.trace.text import usd
+from localcloud.converse import model_source
+from localcloud.deploy import STACK
+from localcloud.gateway import serve
+from localcloud.gateway.aws import AwsEndpoint
+from localcloud.gateway.identity import CLAIMS, bearer_of
+from localcloud.gateway.server import HttpServer
+from localcloud.sessions import REGION
 
 if TYPE_CHECKING:
     from localcloud.cloud import LocalCloud
-    from localcloud.gateway.endings import Endings
-    from localcloud.gateway.gateway import Reply, Request
+    from localcloud.gateway.http_api import Reply, Request
     from localcloud.gateway.server import HttpServer
 
-#: How often endings and answers are looked for.
+
+#: Seconds between two checks for endings and answers.
 _EVERY_S = 0.2
-#: The claims of a token that say who somebody is: a parameter and a variable each.
+#: A token's claims about its bearer; each has a parameter of the template and an environment variable.
 _CLAIMED = ("tenant", "reviewer", "operator", "group")
 
 
 def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
-    """Serve what was typed until Ctrl-C; return 0. Raises ``InvalidInput``.
+    """Serve until Ctrl-C; return 0. Raises ``InvalidInput``.
 
-    ``pause`` waits between two looks at the runs; what it raises ends the serving.
+    ``pause`` sleeps between two checks of the runs; an exception from it ends the serving.
     """
-    from cli.commands.run import chosen_model
-    from localcloud.converse import model_source
-    from localcloud.gateway.identity import CLAIMS, bearer_of
-    from localcloud.gateway.server import HttpServer
-
-    # What can be wrong in what was typed is found before anything is deployed.
+    # Check all that was typed before deploying anything.
     role = _role(typed)
-    source, parameters = model_source(chosen_model(typed)), CLAIMS | _parameters(typed.parameter)
+    source, parameters = model_source(chosen_model(typed)), CLAIMS | parameters_of(typed.parameter)
     claims = {f"{name.upper()}_CLAIM": parameters.get(f"{name.capitalize()}Claim", name) for name in _CLAIMED}
     bearer_of(user(), role, claims, tenant=typed.tenant, groups=typed.group)
     folder = Path(typed.playbook) if typed.playbook else None
@@ -65,7 +73,9 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
             screen.line("Deploying template.yaml into a local cloud …", "dim")
             seed, size = 1 if typed.seed is None else typed.seed, None if folder else STORE
             iam = not typed.no_iam
-            with stage(source, playbook=folder, seed=seed, size=size, parameters=parameters, enforce_iam=iam) as cloud:
+            with local_stack(
+                source, playbook=folder, seed=seed, size=size, parameters=parameters, enforce_iam=iam
+            ) as cloud:
                 _serve(cloud, server, aws, typed, role, screen, pause)
         except KeyboardInterrupt:
             screen.line()
@@ -74,9 +84,7 @@ def up(typed: Namespace, *, pause: Callable[[float], None] = time.sleep) -> int:
 
 
 def _aws_server(typed: Namespace, port: int) -> HttpServer:
-    """Return a server for AWS's SDKs: on the port that was typed, else on the next one after the API's, or any."""
-    from localcloud.gateway.server import HttpServer
-
+    """Return a server for AWS SDKs: on the typed port, else on the one after the API's, else on any."""
     if typed.aws_port is not None:
         return HttpServer(host=typed.host, port=typed.aws_port, option="--aws-port")
     try:
@@ -94,92 +102,82 @@ def _serve(
     screen: Screen,
     pause: Callable[[float], None],
 ) -> None:
-    """Serve until ``pause`` raises; then close the runs that go on, and keep their logs."""
-    from localcloud.gateway import serve
-    from localcloud.gateway.aws import AwsEndpoint
-    from localcloud.gateway.endings import Endings
-    from localcloud.gateway.identity import bearer_of
-
+    """Serve until ``pause`` raises; then abort the running runs and save their logs."""
     home = state_folder(os.environ)
     who = bearer_of(user(), role, cloud.environ("ApiFunction"), tenant=typed.tenant, groups=typed.group)
-    people = PeopleElsewhere(cloud, Mailbox(home), screen, OverheardQueue(cloud))
-    endings, journal = Endings(cloud), Journal(home)
-    cloud.printed.append(PrintedOutput(home, screen, verbose=typed.verbose))
+    responder = TerminalResponder(cloud, EscalationFiles(home), screen, SentMessages(cloud))
+    endings, saved_runs = RunEndings(cloud), SavedRuns(home)
+    cloud.printed.append(FunctionOutput(home, screen, verbose=typed.verbose))
     try:
         aws.answer = AwsEndpoint(cloud)
-        with serve(cloud, authorizer=who, told=_teller(screen), on=server) as served, aws:
-            _say_what_is_served(screen, served.url, typed, role)
-            _say_where_aws_is(screen, aws.url)
-            _attend(cloud, people, endings, journal, screen, pause)
+        with serve(cloud, authorizer=who, on_reply=_request_printer(screen), on=server) as served, aws:
+            _show_api(screen, served.url, typed, role)
+            _show_aws_endpoint(screen, aws.url)
+            _report_endings(cloud, responder, endings, saved_runs, screen, pause)
     finally:
-        people.leave()
-        close(cloud, endings.going_on())
-        for run_id in endings.going_on():
+        responder.close()
+        abort_all(cloud, endings.running())
+        for run_id in endings.running():
             if events := cloud.events(run_id):
-                journal.save(run_id, "up, cut off", events, cut_off=not events.has_ended)
+                saved_runs.save(run_id, "up, cut off", events, cut_off=not events.has_ended)
 
 
-def _attend(
+def _report_endings(
     cloud: LocalCloud,
-    people: PeopleElsewhere,
-    endings: Endings,
-    journal: Journal,
+    responder: TerminalResponder,
+    endings: RunEndings,
+    saved_runs: SavedRuns,
     screen: Screen,
     pause: Callable[[float], None],
 ) -> None:
-    """Print endings, keep logs, pass answers on; does not return. Where no function ran, it asks the cloud nothing."""
-    from cli.trace.words import usd
-
+    """Print endings, save logs, deliver answers; never returns. Makes no request while no function runs."""
     seen = -1
     while True:
-        people.attend()
+        responder.poll()
         ran = cloud.invocations
         if ran != seen:
             seen = ran
-            people.withdraw_what_is_closed()
+            responder.withdraw_closed()
         for run_id, events in endings.new():
-            people.withdraw_what_is_closed()
+            responder.withdraw_closed()
             if not events:
-                screen.line(f"{run_id}  ended before anything was in its log", "bold")
+                screen.line(f"{run_id}  ended with an empty log", "bold")
                 continue
-            journal.save(run_id, "up", events)
+            saved_runs.save(run_id, "up", events)
             made = events.timeline()
             by = f" by {made.by}" if made.by else ""
             screen.line(f"{run_id}  {made.status}{by}, {usd(made.spent_microusd)} spent", "bold")
         pause(_EVERY_S)
 
 
-def _teller(screen: Screen) -> Callable[[Request, Reply], None]:
-    def told(request: Request, reply: Reply) -> None:
+def _request_printer(screen: Screen) -> Callable[[Request, Reply], None]:
+    def show(request: Request, reply: Reply) -> None:
         style = "red" if reply.status >= 500 else "yellow" if reply.status >= 400 else "dim"
         where = dict(reply.headers).get("location", "")
         screen.line(f"{reply.status} {request.method} {request.target[:200]}{f'  -> {where}' if where else ''}", style)
 
-    return told
+    return show
 
 
-def _say_what_is_served(screen: Screen, url: str, typed: Namespace, role: Role) -> None:
+def _show_api(screen: Screen, url: str, typed: Namespace, role: Role) -> None:
     of = "" if role == "operator" else f" of the tenant {typed.tenant or DEFAULT_TENANT}"
     groups = f", in {', '.join(typed.group)}" if typed.group else ""
     who = f"{user()}, {'an' if role == 'operator' else 'a'} {role}{of}{groups}"
-    screen.line(f"{url} serves the HTTP API; whoever asks is {who}. Ctrl-C ends it.", "bold")
+    screen.line(f"{url} serves the HTTP API; every caller is {who}. Ctrl-C ends it.", "bold")
     screen.line(f"  {url}/console for people, {url}/openapi.json for clients")
     screen.line()
     for line in examples(url, example_of(load_playbook(Path(typed.playbook)) if typed.playbook else None)):
         screen.line(f"  {line}")
     screen.line()
-    screen.line("Who asks for a run does not approve its calls. Say who asks, and with which rights, as NAME:ROLE:")
+    screen.line("Whoever asks for a run may not approve its calls. To be somebody else, send NAME:ROLE:")
     screen.line(f"  curl -u mia:member {url}/runs …               mia asks for a run")
-    screen.line(f"  curl -u rae:reviewer {url}/escalations/ID …   rae decides; +GROUP names a group of hers")
-    screen.line("  In the console, `Token …` takes NAME:ROLE too.")
+    screen.line(f"  curl -u rae:reviewer {url}/escalations/ID …   rae decides; add +GROUP for a group of hers")
+    screen.line("  In the console, type NAME:ROLE under `Token …`.")
     screen.line()
 
 
-def _say_where_aws_is(screen: Screen, url: str) -> None:
-    from localcloud.deploy import STACK
-    from localcloud.sessions import REGION
-
-    screen.line("Queues, events and functions, for other processes and any AWS SDK:", "bold")
+def _show_aws_endpoint(screen: Screen, url: str) -> None:
+    screen.line("Queues, events and functions, for other processes with any AWS SDK:", "bold")
     screen.line(f"  export AWS_ENDPOINT_URL={url} AWS_DEFAULT_REGION={REGION} AWS_ACCESS_KEY_ID=local \\")
     screen.line("      AWS_SECRET_ACCESS_KEY=local")
     screen.line(f"  python docs/examples/escalation_consumer.py --stack {STACK}")
@@ -188,7 +186,7 @@ def _say_where_aws_is(screen: Screen, url: str) -> None:
 
 
 def example_of(playbook: Playbook | None) -> str:
-    """Return a request to try first, as JSON. ``playbook``: one's own; None for the support desk."""
+    """Return an example request as JSON; without ``playbook``, one for the support desk."""
     if playbook is None:
         return '{"text": "Please cancel order O-1002.", "context": {"order_id": "O-1002", "customer_id": "C-1001"}}'
     intent = next(iter(playbook.agent.intents), None)
@@ -196,7 +194,7 @@ def example_of(playbook: Playbook | None) -> str:
 
 
 def examples(url: str, body: str) -> list[str]:
-    """Return what to try first; ``body`` is a request."""
+    """Return commands to try first; ``body`` is a request."""
     return [
         f"curl -s {url}/runs --json '{body}' -H 'Prefer: wait=20'",
         f"curl -s {url}/runs",
@@ -206,23 +204,25 @@ def examples(url: str, body: str) -> list[str]:
 
 
 def _role(typed: Namespace) -> Role:
-    """Return the role of whoever asks. Raises ``InvalidInput`` for options that do not fit."""
-    from pydantic import TypeAdapter, ValidationError
-
+    """Return the role of every caller. Raises ``InvalidInput`` for options that contradict each other."""
     for option, name in (("--tenant", typed.tenant), *(("--group", group) for group in typed.group)):
         try:
             TypeAdapter(Name | None).validate_python(name)
         except ValidationError:
-            what = "tenant's" if option == "--tenant" else "group's"
-            raise InvalidInput(f"{option} {name!r}: is no {what} name (letters, digits, `.`, `_`, `-`).") from None
+            what = option.removeprefix("--")
+            raise InvalidInput(
+                f"{option} {name!r}: not a {what} name. Use letters, digits, `.`, `_` and `-`."
+            ) from None
     if typed.role == "operator" and typed.tenant is not None:
-        raise InvalidInput("--tenant: an operator is of no tenant, and sees all. Leave it out, or take another --role.")
+        raise InvalidInput(
+            "--tenant: an operator has no tenant and sees all. Leave --tenant out, or choose another --role."
+        )
     role: Role = typed.role or ("operator" if typed.tenant is None else "member")
     return role
 
 
 class _OneAtATime(Screen):
-    """Requests end in many threads; their lines stay whole."""
+    """A screen that prints whole lines from many threads."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -232,3 +232,40 @@ class _OneAtATime(Screen):
         """Print one line."""
         with self._printing:
             super().line(text, style)
+
+
+class RunEndings:
+    """Notes each run when it is admitted, however it was started, and yields it once when it has ended."""
+
+    def __init__(self, cloud: LocalCloud) -> None:
+        self._cloud = cloud
+        self._running: dict[str, None] = {}
+        self._ended: deque[str] = deque()
+        self._one_at_a_time = Lock()
+        cloud.before_invoke.append(self._invoked)
+        cloud.run_ended.append(self._ended.append)
+
+    def _invoked(self, function: str, payload: Mapping[str, Any]) -> None:
+        if function != "AdmitFunction":
+            return
+        try:
+            request = RunRequest.model_validate(payload.get("request"))
+        except ValidationError:  # not a request; the function refuses it
+            return
+        with self._one_at_a_time:
+            self._running[request.run_id] = None
+
+    def new(self) -> Iterator[tuple[str, Run]]:
+        """Yield the id and the log of each run that ended since the last call."""
+        while self._ended:
+            run_id = self._ended.popleft()
+            with self._one_at_a_time:
+                admitted = run_id in self._running
+                self._running.pop(run_id, None)
+            if admitted:
+                yield run_id, self._cloud.events(run_id)
+
+    def running(self) -> list[str]:
+        """Return the ids of the runs that have not ended, or whose end ``new`` has not yielded yet."""
+        with self._one_at_a_time:
+            return list(self._running)

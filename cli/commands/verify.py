@@ -1,8 +1,7 @@
-"""``ballast verify``: whether the log of a run, or of all runs since a time, is as it was written."""
+"""``ballast verify``: check that nobody changed the log of a run, or of all runs since a time."""
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
@@ -14,71 +13,45 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ballast.errors import InvalidInput, SettingInvalid
+from ballast.log.evidence import Verdict, check
+from cli.commands.cost import may_be_of, moment, opened_at, wants_one
 from cli.exits import Exit
+from cli.saved_runs import SavedRuns, state_folder
+from cli.screen import Screen
 
 if TYPE_CHECKING:
-    from ballast.log.evidence import Verdict
-    from cli.output import Screen
     from cli.stack import DeployedCloud
 
-TEACHING = """\
-Check that the log of a run, or of all runs since a time, is as it was written: every event against the
-digest in the run's ending, every prompt against the one that was sent, with --stack also the ending against
-the run's settled lease. The first event that does not fit is named, and every answer that claims to be a
-person's and is not signed.
-
-  ballast verify run-abcd                            a saved run, by the beginning of its id
-  ballast verify --since 1d                          the saved runs of the last day (m, h, d)
-  ballast --stack ballast-dev verify run-abcdefgh    in the stack's tables (the whole id)
-  ballast --stack ballast-dev verify --since 6h      every run whose execution began since then
-  ballast --stack ballast-dev verify --since 6h --json || page-someone
-
-Ends with 0 where all fit, 6 where one does not or could not be read, 7 where none is known to be changed but one
-that ended, or the one that was named, is covered by no digest: it goes on, was refused, or an older version ended it.
-"""
-#: A verdict; None where there is no log; or why the run could not be read.
-Found: TypeAlias = "Verdict | str | None"
-#: So many runs are checked between two lines of progress.
+#: A verdict; None if there is no log; or why the run could not be read.
+Found: TypeAlias = Verdict | str | None
+#: Runs between two lines of progress.
 _EVERY = 50
 _SAYS = {
-    "fits": "fits",
-    "unfit": "DOES NOT FIT",
+    "fits": "unchanged",
+    "unfit": "CHANGED",
     "unread": "COULD NOT BE READ",
     "not_covered": "not covered",
-    "open": "goes on",
+    "open": "not ended",
     "refused": "refused",
     "no_log": "no log",
 }
 _WHY = {
-    "not_covered": "an older version ended it, or TTL has begun to remove it: nothing vouches for its events",
-    "open": "it has not ended: single events and prompts were checked, and nothing vouches for the whole yet",
-    "refused": "it was not admitted: its events were checked one by one, and nothing vouches for the whole",
-    "no_log": "its execution was started, and nothing is in its log",
+    "not_covered": "an older version ended it, or TTL has begun to remove it: no digest covers its events",
+    "open": "it has not ended: its events and prompts were checked one by one; no digest covers the whole yet",
+    "refused": "it was not admitted: its events were checked one by one; no digest covers the whole",
+    "no_log": "its execution was started, but its log is empty",
 }
-
-
-def arguments(sub: argparse.ArgumentParser) -> None:
-    """Say what may be typed."""
-    sub.add_argument("run", nargs="?", metavar="RUN", help="a run's id, or its beginning (with --stack: the whole id)")
-    sub.add_argument("--since", metavar="TIME", help="all runs begun since then: 30m, 6h, 2d, or a moment in ISO 8601")
-    sub.add_argument("--tenant", action="append", metavar="NAME", help="with --since: of these tenants only")
-    sub.add_argument("--json", action="store_true", help="print it as JSON")
 
 
 def verify(typed: Namespace) -> int:
     """Check saved runs and return the exit code. Raises ``InvalidInput``."""
-    from ballast.log.evidence import check
-    from cli.commands.cost import may_be_of, moment, opened_at, wants_one
-    from cli.journal import Journal, state_folder
-    from cli.output import Screen
-
-    journal, now = Journal(state_folder(os.environ)), datetime.now(UTC)
+    saved_runs, now = SavedRuns(state_folder(os.environ)), datetime.now(UTC)
     unreadable: dict[str, str] = {}
     if wants_one(typed):
-        saved = [journal.find(typed.run)]
+        saved = [saved_runs.find(typed.run)]
     else:
         since = moment(typed.since, now)
-        saved = [one for one in journal.recent(100_000, unreadable) if opened_at(one.events) >= since]
+        saved = [one for one in saved_runs.recent(100_000, unreadable) if opened_at(one.events) >= since]
         saved = [one for one in saved if may_be_of(one.events, typed.tenant)]
     by_id = {one.run_id: one for one in saved}
     found = _each(by_id, lambda run_id: check(by_id[run_id].events, broken=by_id[run_id].corrupt, now=now))
@@ -87,14 +60,12 @@ def verify(typed: Namespace) -> int:
 
 def verify_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     """Check runs of a deployed stack and return the exit code. Raises ``InvalidInput``."""
-    from cli.commands.cost import moment, wants_one
-
     now = datetime.now(UTC)
     run_ids: Iterable[str]
     if wants_one(typed):
         one = list(_each([typed.run], lambda run_id: cloud.verdict(run_id, now)))
         if one == [(typed.run, None)]:
-            raise InvalidInput(f"{typed.run}: the stack has no log of it. A run's whole id is needed here.")
+            raise InvalidInput(f"{typed.run}: the stack has no log of this run. Type the whole id.")
         return _report(iter(one), typed, screen)
     if typed.tenant:
         since = moment(typed.since, now)
@@ -105,18 +76,18 @@ def verify_on_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> i
 
 
 def _each(run_ids: Iterable[str], verdict_on: Callable[[str], Verdict | None]) -> Iterator[tuple[str, Found]]:
-    """Yield what is found of each run. One that cannot be read, whatever the reason, does not end the others'."""
+    """Yield the verdict on each run. A run that cannot be read does not stop the check of the others."""
     for run_id in run_ids:
         try:
             yield run_id, verdict_on(run_id)
-        except (InvalidInput, SettingInvalid):  # what was typed, or the stack: it is so of every run
+        except (InvalidInput, SettingInvalid):  # wrong for every run: the command line or the stack
             raise
         except Exception as problem:
             yield run_id, f"{type(problem).__name__}: {problem}"
 
 
 def _report(found: Iterator[tuple[str, Found]], typed: Namespace, screen: Screen) -> int:
-    """Print each verdict as it comes, and the sum; return the exit code."""
+    """Print each verdict as it comes, then the counts; return the exit code."""
     counts: Counter[str] = Counter()
     rows: list[dict[str, Any]] = []
     for run_id, verdict in found:
@@ -163,11 +134,11 @@ def _row(run_id: str, verdict: Found, stack: str | None) -> dict[str, Any]:
 
 def _what_to_do(run_id: str, stack: str | None, forged: bool) -> str:
     if stack is None:
-        return "The file was edited, or the run's log was. Verify the run in the stack that it is of, or run it again."
+        return "The file or the log that it was saved from was edited. Verify the run in its stack, or run it again."
     if forged:
         return (
             'Change nothing. See "An answer that is not signed" in docs/operating.md: find in CloudTrail who wrote it, '
-            "and take that role's sessions away. No call that needs a person was made by it."
+            "and revoke that role's sessions. No call that needs a person's approval was made because of it."
         )
     return (
         'Change nothing. See "The log was touched" in docs/operating.md: restore the table to a time before it, '
@@ -186,6 +157,6 @@ def _show(row: dict[str, Any], screen: Screen) -> None:
     if "why" in row:
         screen.line(f"  {row['why']}")
     if row.get("unsigned"):
-        screen.line(f"  answers that no person signed: {', '.join(row['unsigned'])}")
+        screen.line(f"  answers that are not signed: {', '.join(row['unsigned'])}")
     if row.get("late"):
-        screen.line(f"  late, covered by no digest: {', '.join(row['late'])}")
+        screen.line(f"  late, not covered by the digest: {', '.join(row['late'])}")

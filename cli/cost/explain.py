@@ -1,25 +1,191 @@
-"""What the charges of one run, or of several, amount to: one value, for a screen and for machines. Pure."""
+"""What runs cost and why: the charges of each run's timeline, added up by turn, tool, planner, model and tenant.
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+Pure: logs in, one ``Explanation`` out. Amounts are integer micro-dollars, and every table has the same total.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
 
 from ballast.contracts.timeline import Correction, Timeline
 from ballast.errors import LogCorrupt
 from ballast.log.event import GARBLED, Event
 from ballast.run import Run
-from cli.cost.charges import Charge, charges
-from cli.cost.sums import Sum, by_tool, summed, total
+
+
+@dataclass(frozen=True)
+class Charge:
+    """One charge of a run; amounts in micro-dollars.
+
+    kind     a model attempt, or a tool call with a cost of its own
+    name     the model's id, or the tool's name
+    planner  who proposed it
+    tools    of a model attempt: the tools that its completion called; empty if it called none
+    outcome  responded | failed | open (unknown: the whole reservation stays charged); of a tool: its status
+    """
+
+    run_id: str
+    tenant: str
+    turn: int
+    kind: Literal["model", "tool"]
+    name: str
+    planner: str
+    outcome: str
+    reserved: int
+    charged: int
+    tools: tuple[str, ...] = ()
+    input_tokens: int = 0
+    output_tokens: int = 0
+    price_version: str = ""
+
+    @property
+    def returned(self) -> int:
+        """The unused part of the reservation; negative if more was used."""
+        return self.reserved - self.charged
+
+
+def charges(made: Timeline) -> tuple[Charge, ...]:
+    """Return the charges of a run, in order. Their sum counts against its ceiling."""
+    return (*_of_models(made), *_of_tools(made))
+
+
+def _of_models(made: Timeline) -> Iterator[Charge]:
+    for turn in made.turns:
+        calls = turn.decided is not None and turn.decided.kind == "call_tools"
+        for one in turn.attempts:
+            yield Charge(
+                run_id=made.run_id,
+                tenant=made.tenant,
+                turn=turn.turn,
+                kind="model",
+                name=one.model,
+                planner="agent",
+                outcome=one.state,
+                reserved=one.reserved_microusd,
+                charged=one.charged_microusd,
+                tools=tuple(call.tool for call in turn.calls) if calls and one.state == "responded" else (),
+                input_tokens=one.prompt_tokens,
+                output_tokens=one.output_tokens,
+                price_version=one.price_version,
+            )
+
+
+def _of_tools(made: Timeline) -> Iterator[Charge]:
+    for turn in made.turns:
+        for call in turn.calls:
+            for one in call.attempts:
+                yield Charge(
+                    run_id=made.run_id,
+                    tenant=made.tenant,
+                    turn=turn.turn,
+                    kind="tool",
+                    name=call.tool,
+                    planner=turn.planner,
+                    outcome=one.outcome,
+                    reserved=one.reserved_microusd,
+                    charged=one.charged_microusd,
+                )
+
+
+#: Stands for a completion that called no tool.
+ANSWERING = "(answering)"
+
+
+@dataclass(frozen=True)
+class Sum:
+    """The sum of the charges under one name; amounts in micro-dollars."""
+
+    name: str
+    count: int = 0
+    reserved: int = 0
+    charged: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    def plus(self, charge: Charge) -> "Sum":
+        """Return the sum with one more charge."""
+        return Sum(
+            self.name,
+            self.count + 1,
+            self.reserved + charge.reserved,
+            self.charged + charge.charged,
+            self.input_tokens + charge.input_tokens,
+            self.output_tokens + charge.output_tokens,
+        )
+
+
+def summed(charges: Iterable[Charge], by: Callable[[Charge], str]) -> list[Sum]:
+    """Return one sum per name, the most expensive first."""
+    sums: dict[str, Sum] = {}
+    for charge in charges:
+        name = by(charge)
+        sums[name] = sums.get(name, Sum(name)).plus(charge)
+    return sorted(sums.values(), key=lambda one: (-one.charged, one.name))
+
+
+def by_tool(charges: Sequence[Charge]) -> list[Sum]:
+    """Return the cost of each tool: its own price and its share of the model attempts that called it.
+
+    A completion that calls several tools is split evenly among the calls; the first takes what does not divide.
+    """
+    return summed((part for charge in charges for part in _parts(charge)), lambda charge: charge.name)
+
+
+def _parts(charge: Charge) -> list[Charge]:
+    if charge.kind == "tool":
+        return [charge]
+    names = charge.tools or (ANSWERING if charge.outcome == "responded" else f"({charge.outcome})",)
+    parts = []
+    for position, name in enumerate(names):
+
+        def share(amount: int, position: int = position) -> int:
+            each, rest = divmod(amount, len(names))
+            return each + (rest if position == 0 else 0)
+
+        parts.append(
+            replace(
+                charge,
+                name=name,
+                reserved=share(charge.reserved),
+                charged=share(charge.charged),
+                input_tokens=share(charge.input_tokens),
+                output_tokens=share(charge.output_tokens),
+            )
+        )
+    return parts
+
+
+def added(sums: Sequence[Sum]) -> Sum:
+    """Return the sum of sums."""
+    made = Sum("total")
+    for one in sums:
+        made = Sum(
+            made.name,
+            made.count + one.count,
+            made.reserved + one.reserved,
+            made.charged + one.charged,
+            made.input_tokens + one.input_tokens,
+            made.output_tokens + one.output_tokens,
+        )
+    return made
+
+
+def total(charges: Iterable[Charge]) -> Sum:
+    """Return the sum of all."""
+    made = Sum("total")
+    for charge in charges:
+        made = made.plus(charge)
+    return made
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """Where the money of some runs went; amounts in micro-dollars.
+    """What some runs cost; amounts in micro-dollars.
 
-    ceiling   what they were admitted with and what people added
-    running   how many of them have not ended: their rest is still leased
-    saved     what loops that were stopped would have burned by their limits; no part of any sum
-    corrected  what operators say that some of them cost instead, by run; no part of any sum
+    ceiling    the sum of their ceilings, with what people added
+    running    how many of them have not ended: the rest of their lease is still held
+    saved      what stopped loops would have cost by their limits; in no sum
+    corrected  operators' corrections, by run; in no sum
     """
 
     runs: tuple[str, ...]
@@ -31,7 +197,7 @@ class Explanation:
 
     @property
     def as_corrected(self) -> int:
-        """What they cost with those that were corrected at what operators say."""
+        """The total, with operators' corrections applied."""
         others = sum(one.charged for one in self.charges if one.run_id not in self.corrected)
         return others + sum(one.charged_microusd for one in self.corrected.values())
 
@@ -42,11 +208,11 @@ class Explanation:
 
     @property
     def unspent(self) -> int:
-        """What of the ceilings was not charged: given back when the runs ended, or still leased."""
+        """The part of the ceilings that was not charged: returned when the runs ended, or still leased."""
         return self.ceiling - self.total.charged
 
     def tables(self) -> dict[str, list[Sum]]:
-        """Return the sums by what they are grouped under. Each table has the same total."""
+        """Return the sums of each grouping. Every table has the same total."""
         one_run = len(self.runs) == 1
         tables: dict[str, list[Sum]] = {}
         if one_run:
@@ -79,10 +245,10 @@ class Explanation:
         }
 
 
-def _of_one(run: Run) -> tuple[Timeline, Sequence[Charge], int]:
-    """Return a run's story, its charges and its ceiling.
+def _explain_run(run: Run) -> tuple[Timeline, Sequence[Charge], int]:
+    """Return a run's timeline, its charges and its ceiling.
 
-    A story leaves out what cannot be read, and a sum would hide that: where it is about money, this raises.
+    A timeline leaves out what cannot be read, and a sum would hide that. ``LogCorrupt`` if it is about money.
     """
     _ = run.usage
     made = run.timeline()
@@ -97,8 +263,7 @@ def _of_one(run: Run) -> tuple[Timeline, Sequence[Charge], int]:
 def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None = None) -> Explanation:
     """Explain the runs of these logs.
 
-    With ``left_out`` a run with an event that Ballast does not write, as whoever may write the log can, is named there,
-    and hides no other.
+    A run with an event that cannot be read is named in ``left_out``. Without ``left_out`` it raises ``LogCorrupt``.
     """
     runs: list[str] = []
     found: list[Charge] = []
@@ -108,7 +273,7 @@ def explained(logs: Iterable[Sequence[Event]], left_out: dict[str, str] | None =
         run_id = events[0].run_id
         try:
             run = Run.of(events)
-            made, charged, leased = _of_one(run)
+            made, charged, leased = _explain_run(run)
         except (LogCorrupt, *GARBLED) as problem:
             if left_out is None:
                 raise

@@ -1,4 +1,4 @@
-"""An explanation of costs, drawn for a person."""
+"""Draw an explanation of costs in a terminal."""
 
 from collections.abc import Sequence
 
@@ -6,18 +6,17 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from ballast.money.amounts import dollars
-from cli.cost.explain import Explanation
-from cli.cost.sums import Sum, added
-from cli.trace.clean import clean
+from cli.cost.explain import Explanation, Sum, added
 from cli.trace.layout import Columns, Plain
 from cli.trace.render import corrected
+from cli.trace.text import clean
 
-#: Rows of a table in a terminal; the rest is one row more.
+#: Rows of a table in a terminal; the others become one row.
 _MOST = 12
 
 
 def render(made: Explanation) -> RenderableType:
-    """Draw it: what it came to, then where it went."""
+    """Draw the totals, then a table for each grouping."""
     tables = [_table(name, sums) for name, sums in made.tables().items() if sums]
     return Group(*map(Plain, _head(made)), *tables)
 
@@ -26,10 +25,10 @@ def _head(made: Explanation) -> list[Text]:
     sums, count = made.total, len(made.runs)
     what = made.runs[0] if count == 1 else f"{count} runs"
     lines = [
-        Text(f"{what}: ${dollars(sums.charged)} charged of ${dollars(made.ceiling)}", "bold"),
-        Text(f"  reserved ${dollars(sums.reserved)} attempt by attempt, of which {_came_back(sums)}"),
+        Text(f"{what}: ${dollars(sums.charged)} of ${dollars(made.ceiling)} charged", "bold"),
+        Text(f"  reserved ${dollars(sums.reserved)} over all attempts, {_returned(sums)}"),
     ]
-    rest = "goes back to the windows when they end" if made.running else "went back to the windows"
+    rest = "will return to the budget at the end" if made.running else "was returned to the budget"
     if made.unspent >= 0:
         lines.append(Text(f"  ${dollars(made.unspent)} of the ceiling {rest}"))
     else:
@@ -38,11 +37,11 @@ def _head(made: Explanation) -> list[Text]:
     unknown = [charge for charge in made.charges if charge.outcome == "open"]
     if unknown:
         worst = dollars(sum(charge.charged for charge in unknown))
-        lines.append(Text(f"  ${worst} of it is the worst case of {len(unknown)} without an outcome", "yellow"))
-    if made.saved:
         lines.append(
-            Text(f"  stopped loops would have burned about ${dollars(made.saved)} more by their limits", "green")
+            Text(f"  ${worst} of it is the worst case of {len(unknown)} attempts without an outcome", "yellow")
         )
+    if made.saved:
+        lines.append(Text(f"  stopped loops would have cost about ${dollars(made.saved)} more", "green"))
     versions = sorted({charge.price_version for charge in made.charges if charge.price_version})
     if versions:
         lines.append(Text(f"  prices: version {', '.join(versions)}", "dim"))
@@ -50,7 +49,7 @@ def _head(made: Explanation) -> list[Text]:
 
 
 def _corrected(made: Explanation) -> list[Text]:
-    """Return what operators say that runs cost instead, and what that makes of the whole."""
+    """Return operators' corrections and the corrected total."""
     lines = []
     for run_id, said in list(made.corrected.items())[:_MOST]:
         whose = "  " if len(made.runs) == 1 else f"  {clean(run_id, lines=False)} "
@@ -58,15 +57,15 @@ def _corrected(made: Explanation) -> list[Text]:
     if len(made.corrected) > _MOST:
         lines.append(Text(f"  and {len(made.corrected) - _MOST} more were corrected", "bold yellow"))
     if made.corrected and len(made.runs) > 1:
-        lines.append(Text(f"  with these corrections it is ${dollars(made.as_corrected)}", "bold"))
+        lines.append(Text(f"  with these corrections the total is ${dollars(made.as_corrected)}", "bold"))
     return lines
 
 
-def _came_back(sums: Sum) -> str:
+def _returned(sums: Sum) -> str:
     returned = sums.reserved - sums.charged
     if returned < 0:
-        return f"nothing came back: ${dollars(-returned)} more was used than promised"
-    return f"${dollars(returned)} came back"
+        return f"and ${dollars(-returned)} more than that was used"
+    return f"of which ${dollars(returned)} was returned"
 
 
 def _table(name: str, sums: Sequence[Sum]) -> Columns:

@@ -1,4 +1,4 @@
-"""A run's story on the screen: what ``Run.timeline()`` tells, laid out for a person who reads it at a glance."""
+"""The trace: ``Run.timeline()`` laid out in a terminal."""
 
 from cli.trace.render import render
 

@@ -1,7 +1,7 @@
 """Two columns without a table: a label, and text that wraps at words under itself.
 
-``rich``'s own tables pad every line and cut words that are too long, which spoils a trace that
-is piped into a file or pasted into a ticket.
+``rich``'s own tables pad every line and cut long words, which spoils a trace that is piped into a
+file or pasted into a ticket.
 """
 
 import re
@@ -13,9 +13,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 from rich.text import Text
 
-#: Width of the label column, its indent included.
+#: Width of the label column, including its indent.
 LABEL = 12
-#: What stays together in a word that is too long: an id, or one other character.
+#: The parts of a long word that are never broken: an id, or one other character.
 _PARTS = re.compile(r"[\w.:-]+|[^\w.:-]")
 #: A space at which no line is broken.
 NO_BREAK = "\u00a0"
@@ -30,15 +30,15 @@ class Detail:
     prompt: int | None = 240
 
 
-#: Nothing is left out.
+#: Shows everything.
 FULL = Detail(text=None, data=None, prompt=None)
 
 
 class Labelled:
     """One entry: ``label`` in the left column, ``body`` in the right one.
 
-    In a terminal a word that is longer than the line goes on in the next one; in a pipe it stays whole. An id in it
-    that fits into a line is never broken: it is there to be copied.
+    In a terminal a word longer than the line continues on the next line; in a pipe it stays whole. An id that fits on a
+    line is never broken, so that it can be copied.
     """
 
     def __init__(self, label: str, body: Text, *, style: str = "dim", indent: int = 2) -> None:
@@ -76,7 +76,7 @@ def _painted(line: Text, console: Console) -> Iterable[Segment]:
 
 
 def _wrapped(text: Text, width: int, *, cut: bool) -> list[Text]:
-    """Break ``text`` at its line breaks and between words; inside a word only where ``cut`` says so."""
+    """Break ``text`` at its line breaks and between words; inside a word only if ``cut``."""
     lines: list[Text] = []
     for paragraph in text.split("\n", allow_blank=True) or [Text()]:
         breaks: list[int] = []
@@ -95,7 +95,7 @@ def _wrapped(text: Text, width: int, *, cut: bool) -> list[Text]:
 
 
 def _cut(word: re.Match[str], width: int, breaks: list[int]) -> int:
-    """Add the places at which a word that is wider than the line is broken; return the cells in its last line."""
+    """Add the breaks of a word that is wider than the line; return the cells of its last line."""
     used = 0
     for part in _PARTS.finditer(word[0].rstrip()):
         size, start = cell_len(part[0]), word.start() + part.start()
@@ -116,8 +116,8 @@ def _cut(word: re.Match[str], width: int, breaks: list[int]) -> int:
 class Columns:
     """A titled table whose first column is text and whose others are numbers, as text. No cell is ever broken.
 
-    In a terminal a row that is too wide has its numbers in a line below its name. In a pipe each row is one line, and
-    ``piped`` takes the place of ``rows``: all of them, with numbers as machines read them.
+    In a terminal a row that is too wide has its numbers on the line below its name. In a pipe each row is one line, and
+    ``piped`` replaces ``rows``: every row, with numbers as machines read them.
     """
 
     def __init__(

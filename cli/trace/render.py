@@ -1,16 +1,28 @@
-"""Draw a timeline for a terminal of 80 columns or more, or for a pipe.
+"""Draw a run's timeline for a terminal of 80 columns or more, or for a pipe.
 
-Everything that came out of the log goes through ``clean`` and becomes plain ``Text``.
+Everything from the log goes through ``clean`` and becomes plain ``Text``.
 """
+
+from collections.abc import Iterator, Mapping, Sequence
 
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from ballast.contracts.timeline import Correction, Timeline
-from cli.trace.clean import as_text, clean, clipped
-from cli.trace.layout import FULL, Detail, Heading, Labelled, Plain, joined
-from cli.trace.render_turn import turn_lines
-from cli.trace.words import count, span, usd
+from ballast.contracts.meaning import meaning
+from ballast.contracts.timeline import (
+    Approval,
+    Call,
+    Correction,
+    Decided,
+    ModelAttempt,
+    Pivot,
+    Position,
+    Timeline,
+    Turn,
+    TurnEscalation,
+)
+from cli.trace.layout import FULL, NO_BREAK, Detail, Heading, Labelled, Plain, joined
+from cli.trace.text import as_text, brief, clean, clipped, count, shared, span, usd
 
 STATUS_STYLES = {
     "answered": "bold green",
@@ -26,7 +38,7 @@ STATUS_STYLES = {
 
 
 def render(timeline: Timeline, *, full: bool = False) -> RenderableType:
-    """Return the whole trace; ``full`` leaves nothing out."""
+    """Return the whole trace; ``full`` shortens nothing."""
     detail = FULL if full else Detail()
     ending = Plain(Text(clean(timeline.ending)))
     lines: list[RenderableType] = [Plain(headline(timeline)), ending, Plain(_figures(timeline)), Text("")]
@@ -40,7 +52,7 @@ def render(timeline: Timeline, *, full: bool = False) -> RenderableType:
 
 
 def headline(timeline: Timeline) -> Text:
-    """Return the run's id, its status, who answered, and whether that was second best."""
+    """Return the run's id, its status, who answered, and whether the answer is degraded."""
     style = "bold yellow" if timeline.degraded and timeline.status == "answered" else STATUS_STYLES[timeline.status]
     line = Text(clean(timeline.run_id, lines=False) + "  ")
     line.append(timeline.status.upper().replace("_", " "), style)
@@ -76,7 +88,7 @@ def _figures(timeline: Timeline) -> Text:
 
 
 def corrected(said: Correction | None) -> str:
-    """Return what an operator says that a run cost, and who; nothing where nobody does."""
+    """Return an operator's correction of the charge, or an empty text."""
     if said is None:
         return ""
     by, reason = clean(said.by, lines=False), clean(said.reason, lines=False)
@@ -84,7 +96,7 @@ def corrected(said: Correction | None) -> str:
 
 
 def _effects(effects: str) -> Text:
-    """Return how the run's writes ended; nothing where it never wrote."""
+    """Return how the run's writes ended; empty if it never wrote."""
     if effects in ("", "none"):
         return Text()
     frozen = effects == "frozen"
@@ -107,3 +119,208 @@ def _request(timeline: Timeline, detail: Detail) -> list[RenderableType]:
     if facts:
         lines.append(Labelled("", Text(clipped(clean(" · ".join(facts), lines=False), detail.data), "dim")))
     return lines
+
+
+PLANNER_STYLES = {
+    "agent": "bold cyan",
+    "fallback": "bold blue",
+    "rollback": "bold yellow",
+    "human": "bold magenta",
+    "requester": "bold magenta",
+}
+
+#: Label and style of a call's outcome. Capitals mark what a person must not overlook without colour.
+OUTCOMES = {
+    "ok": ("ok", "green"),
+    "failed": ("failed", "yellow"),
+    "denied": ("DENIED", "bold magenta"),
+    "unknown": ("UNKNOWN", "bold red"),
+    "refused": ("REFUSED", "bold red"),
+    "waiting": ("waits", "bold yellow"),
+    "open": ("open", "dim"),
+}
+
+
+def turn_lines(turn: Turn, detail: Detail, *, request: str) -> Iterator[RenderableType]:
+    """Yield the lines of one turn; ``request`` is the run's text, which the first prompt does not repeat."""
+    title = Text(f"turn {turn.turn} · ")
+    title.append(_flat(turn.planner), PLANNER_STYLES.get(turn.planner, "bold"))
+    if turn.at_ms is not None:
+        title.append(f" · at {span(turn.at_ms)}", "dim")
+    yield Heading(title)
+    for attempt in turn.attempts:
+        yield from _attempt(attempt, turn, detail, request)
+    if turn.escalation:
+        yield from _escalation(turn.escalation, detail)
+    if turn.decided:
+        yield from _decided(turn.decided, turn, detail)
+    for call in turn.calls:
+        yield from _call(call, detail)
+    if turn.pivot:
+        yield Labelled("hand-over", _pivot(turn.pivot), style="bold")
+    elif not (turn.attempts or turn.escalation or turn.decided or turn.calls):
+        yield Labelled("", Text("no entry in the log", "dim"))
+    if turn.attempts:
+        yield Labelled("so far", _costs(turn))
+
+
+def _attempt(attempt: ModelAttempt, turn: Turn, detail: Detail, request: str) -> Iterator[RenderableType]:
+    prompt = _prompt(attempt, detail, request)
+    if prompt and not (attempt.attempt > 1 and attempt.prompt == turn.attempts[0].prompt):
+        yield Labelled("prompt", Text(prompt, "dim"))
+    answers = turn.decided is not None and turn.decided.kind == "answer"
+    for piece in attempt.completion:
+        if piece.kind == "reasoning":
+            yield Labelled("thinks", Text(clipped(clean(piece.text), detail.prompt), "italic dim"))
+        elif piece.kind == "text" and piece.text.strip() and not answers:
+            yield Labelled("model", Text(clipped(clean(piece.text.strip()), detail.text)))
+    if attempt.state == "failed":
+        why = joined([Text(_reason(attempt.exit_reason)), Text(clipped(clean(attempt.error), detail.text), "dim")])
+        again = f", attempt {attempt.attempt}" if attempt.attempt > 1 else ""
+        yield Labelled("model", Text().append(f"FAILED{again}: ", "bold red").append_text(why))
+    elif attempt.state == "open":
+        kept = f"{usd(attempt.reserved_microusd)} stays reserved" if attempt.reserved_microusd else ""
+        yield Labelled("model", joined([Text("no reply recorded", "bold yellow"), Text(kept)]))
+    elif attempt.stop_reason not in ("", "end_turn", "tool_use"):
+        yield Labelled("stopped", Text(f"{_reason(attempt.exit_reason)} ({_flat(attempt.stop_reason)})", "yellow"))
+
+
+def _prompt(attempt: ModelAttempt, detail: Detail, request: str) -> str:
+    texts = [piece.text for piece in attempt.prompt if piece.kind == "text"]
+    said = ["(the request)" if said == request else said for said in texts]
+    results = [piece for piece in attempt.prompt if piece.kind == "tool_result"]
+    if detail.prompt is None:
+        return "\n".join(clean(piece.text) for piece in attempt.prompt)
+    short = clipped(clean(" ".join(said), lines=False), detail.prompt)
+    if not results:
+        return short
+    wrong = sum(piece.error for piece in results)
+    summary = count(len(results), "tool result") + (f" ({wrong} of them an error)" if wrong else "")
+    return f"{summary}; {short}" if short else summary
+
+
+def _decided(decided: Decided, turn: Turn, detail: Detail) -> Iterator[RenderableType]:
+    if decided.note:
+        yield Labelled("note", Text(clipped(clean(decided.note), detail.text)))
+    if decided.kind == "answer":
+        yield Labelled("answer", Text(clipped(clean(decided.text), detail.text), "bold"))
+    if decided.guidance:
+        label = {"agent": "question", "requester": "reply"}.get(turn.planner, "guidance")
+        yield Labelled(label, Text(clipped(clean(decided.guidance), detail.text)))
+    if decided.add_budget_microusd:
+        yield Labelled("budget", Text(f"{usd(decided.add_budget_microusd)} more"))
+    if decided.parallel and len(turn.calls) > 1:
+        yield Labelled("", Text("the calls only read, so they ran in parallel", "dim"))
+
+
+def _call(call: Call, detail: Detail) -> Iterator[RenderableType]:
+    what = Text(_flat(call.tool) or "(no name)", "bold")
+    what.append(f"({_arguments(call.arguments, detail)})")
+    if call.effect == "write":
+        what.append("  writes", "yellow")
+    if call.undoes:
+        what.append(f"  takes back {_place(call.undoes)}", "bold yellow")
+    if call.repeats:
+        what.append(f"  repeats {_place(call.repeats)}, not executed again", "yellow")
+    yield Labelled(f"call {call.index}", what, style="bold")
+    if call.approvals:
+        yield Labelled("approval", _approval(call.approvals), style="magenta")
+    label, style = OUTCOMES[call.outcome]
+    yield Labelled(label, _outcome(call, detail, style), style=style, indent=4)
+    if call.signal:
+        yield Labelled("loop", Text(_flat(call.signal.words), "bold yellow"), indent=4)
+    if call.outcome == "ok" and call.message:
+        yield Labelled("note", Text(clipped(clean(call.message), detail.text), "yellow"), indent=4)
+    if call.undo and call.outcome != "refused":
+        undo = f"{_flat(call.undo.tool)}({_arguments(call.undo.arguments, detail)})"
+        yield Labelled("undo", Text(undo, "dim"), indent=4)
+
+
+def _outcome(call: Call, detail: Detail, style: str) -> Text:
+    if call.outcome == "open":
+        return Text("no outcome in the log", "dim")
+    if call.outcome == "waiting":
+        return Text("for a person; nothing was done yet", "dim")
+    took = Text(span(call.latency_ms).replace(" ", NO_BREAK), "dim")
+    if call.outcome == "ok":
+        return joined([brief(call.result, detail.data), took], "  ")
+    said = Text().append(_flat(call.error) + ": " if call.error else "", style)
+    said.append(clipped(clean(call.message or as_text(call.result)), detail.text))
+    return joined([said, took], "  ")
+
+
+def _arguments(arguments: object, detail: Detail) -> str:
+    if not isinstance(arguments, Mapping):
+        return clipped(_flat(as_text(arguments)), detail.data)
+    shown = ", ".join(f"{name}={value}" for name, value in shared(arguments, detail.data).items())
+    return clipped(shown, None if detail.data is None else 2 * detail.data)
+
+
+def _approval(rounds: Sequence[Approval]) -> Text:
+    """Return how the last approval round ended, and why an earlier one was void."""
+    approval = rounds[-1]
+    moved = approval.void or (rounds[-2].void if len(rounds) > 1 else ())
+    again = f"asked again, since {_flat(', '.join(moved))} had changed: " if moved else ""
+    if approval.silent:
+        return Text("nobody answered in time", "bold yellow")
+    if approval.approve is None:
+        why = f", because {_flat('; '.join(approval.why))}" if approval.why else ""
+        given = f"; approved by {_flat(', '.join(approval.given))} so far" if approval.given else ""
+        return Text(f"{again}asked for ({_flat(approval.escalation_id)}){why}{given}", "bold yellow")
+    verdict = ("approved", "green") if approval.approve else ("rejected", "bold red")
+    said = Text(again).append(*verdict).append(f" by {_flat(approval.by) or 'somebody'}")
+    if approval.changed:
+        said.append(", with other arguments", "bold")
+    return said.append(f": {clean(approval.comment, lines=False)}") if approval.comment else said
+
+
+def _escalation(escalation: TurnEscalation, detail: Detail) -> Iterator[RenderableType]:
+    asked = Text(f"{_reason(escalation.reason)} ({_flat(escalation.escalation_id)})")
+    yield Labelled("asked", asked, style="bold magenta")
+    # The summary repeats the run above, for people who see nothing else.
+    if escalation.summary and (detail.text is None or not escalation.by):
+        yield Labelled("", Text(clipped(clean(escalation.summary), detail.text), "dim"))
+    if escalation.proposed:
+        yield Labelled("proposed", Text(_proposed(escalation.proposed, detail)))
+    by = Text(f"by {_flat(escalation.by)}") if escalation.by else Text("not yet", "bold yellow")
+    yield Labelled("answered", by, style="bold magenta")
+
+
+def _proposed(proposed: object, detail: Detail) -> str:
+    """Return a proposed decision's calls, one per line; of any other decision its JSON."""
+    match proposed:
+        case {"kind": "call_tools", "calls": [*calls]} if all(isinstance(call, Mapping) for call in calls):
+            lines = (
+                f"{_flat(as_text(call.get('tool')))}({_arguments(call.get('arguments'), detail)})" for call in calls
+            )
+            return "\n".join(lines)
+    return clipped(_flat(as_text(proposed)), detail.data)
+
+
+def _pivot(pivot: Pivot) -> Text:
+    line = Text(f"{_flat(pivot.giver)} → ")
+    line.append(_flat(pivot.taker), PLANNER_STYLES.get(pivot.taker, "bold"))
+    line.append(f": {_reason(pivot.reason)} ({_flat(pivot.reason)})")
+    return line.append(f" {_flat(pivot.error)}", "red") if pivot.error else line
+
+
+def _costs(turn: Turn) -> Text:
+    cost = usd(turn.spent_microusd)
+    if turn.cost_ceiling_microusd is not None:
+        cost += f" of {usd(turn.cost_ceiling_microusd)}"
+    reserved = f"{usd(turn.reserved_microusd)} reserved" if turn.reserved_microusd else ""
+    tokens = f"{turn.input_tokens:,} tokens in, {turn.output_tokens:,} out"
+    waited = sum(attempt.latency_ms or 0 for attempt in turn.attempts)
+    return joined([cost, Text(reserved, "yellow"), tokens, f"model took {span(waited)}" if waited else ""])
+
+
+def _place(at: Position) -> str:
+    return f"turn {at[0]} call {at[1]}"
+
+
+def _flat(text: str) -> str:
+    return clean(text, lines=False)
+
+
+def _reason(reason: str) -> str:
+    return _flat(meaning(reason))

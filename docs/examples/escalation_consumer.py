@@ -3,7 +3,7 @@
     python docs/examples/escalation_consumer.py --stack ballast-dev
 
 Needs boto3 and your AWS credentials. ``decide`` is the part to replace: by a form in your ticketing system,
-a chat message with two buttons, or a rule like the one below. What it gets is described by
+a chat message with two buttons, or a rule like the one below. Its input is described by
 docs/events/escalation-message.schema.json.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-#: What is done without a person, in US dollars.
+#: The highest refund that needs no person, in US dollars.
 SMALL_REFUND_USD = 50
 
 Message = dict[str, Any]
@@ -22,7 +22,7 @@ Answer = dict[str, Any]
 
 
 class NotAccepted(Exception):
-    """Ballast did not take the answer. ``error`` is the name of its error, e.g. ``EscalationClosed``."""
+    """Ballast refused the answer. ``error`` is the name of its error, e.g. ``EscalationClosed``."""
 
     def __init__(self, error: str, message: str) -> None:
         super().__init__(f"{error}: {message}")
@@ -30,7 +30,7 @@ class NotAccepted(Exception):
 
 
 def decide(message: Message) -> Answer | None:
-    """Return the answer, or None to leave the question to somebody else."""
+    """Return the answer, or None to leave the escalation to somebody else."""
     if message["kind"] == "approval" and message["proposed_decision"] is not None:
         calls = message["proposed_decision"]["calls"]
         if all(call["tool"] == "refund_order" for call in calls):
@@ -48,10 +48,10 @@ def consume(
     by: str = "escalation-consumer",
     wait_s: int = 20,
 ) -> int:
-    """Take up to ten questions and return how many were answered.
+    """Receive up to ten escalations and return how many were answered.
 
-    A message is deleted only when its run has its answer, or no longer waits for one. All others come
-    again after the queue's visibility timeout, and after five times go to its dead-letter queue, which
+    A message is deleted only when its run has its answer, or no longer waits for one. The others are delivered
+    again after the queue's visibility timeout, and after five deliveries go to its dead-letter queue, which
     raises an alarm. Answering twice is harmless, so a crash before the deletion is, too.
     """
     received = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=wait_s)
@@ -75,7 +75,7 @@ def consume(
 
 
 def main() -> None:
-    """Answer the questions of a deployed stack until Ctrl-C."""
+    """Answer the escalations of a deployed stack until Ctrl-C."""
     import boto3
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,12 +1,12 @@
-"""A Bedrock Converse endpoint on this machine, so that the planner has one client and no test branch.
+"""A Bedrock Converse double on this machine, so that the agent has one client and no test branch.
 
 ::
 
-    server     HTTP in Converse's wire format, on a loopback address
-    source     what a model is here: a request in, a reply or an error of Bedrock out
+    server     the double: over HTTP on a loopback address, or in the calling thread
+    source     the interface of a model: a request in, a reply or a Bedrock error out
     script     replies written down in a file
     recorded   the completions of a run's log
-    openai     an OpenAI-compatible server behind it (Ollama, llama.cpp, vLLM)
+    openai     a model of an OpenAI-compatible server (Ollama, llama.cpp, vLLM)
     choose     the values of ``--model``
 """
 

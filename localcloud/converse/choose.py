@@ -1,4 +1,4 @@
-"""What ``--model`` may be."""
+"""The values of ``--model``, and a check that the chosen model answers."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _HELP = (
 )
 
 
-#: The smallest conversation there is: who cannot answer this answers nothing.
+#: The smallest conversation; a model that cannot answer it answers nothing.
 _HELLO: dict[str, Any] = {
     "messages": [{"role": "user", "content": [{"text": "Say OK."}]}],
     "inferenceConfig": {"maxTokens": 16},
 }
-#: So long a model has for it: a server on this machine may have to load it first.
+#: Seconds that a model has for it: a server on this machine may have to load the model first.
 _HELLO_WITHIN_S = 60.0
-#: An answer with nothing in it. A small model may give one now and then; a proxy that is misconfigured gives no other.
+#: An empty answer. A small model gives one now and then; a misconfigured proxy gives nothing else.
 _NOTHING = "EmptyReply"
-#: What may be over in a moment: asked again after so many seconds.
+#: Errors that may be temporary; the model is asked again after these seconds.
 _PASSES = (
     *("ThrottlingException", "ServiceUnavailableException", "InternalServerException", "ModelNotReadyException"),
     _NOTHING,
@@ -43,13 +43,13 @@ _AGAIN_AFTER_S = (1.0, 3.0)
 
 @dataclass(frozen=True)
 class Bedrock:
-    """Bedrock itself: no double; the user's credentials and money."""
+    """Real Bedrock, with the user's credentials and at their cost."""
 
     model_id: str
 
 
 def model_source(spec: str) -> Source | Bedrock:
-    """Return the model that ``spec`` names, or raise ``InvalidInput`` that says what it may be."""
+    """Return the model that ``spec`` names, or raise ``InvalidInput`` that lists the possible forms."""
     if spec.startswith("bedrock:"):
         model_id = spec.removeprefix("bedrock:").strip()
         if not model_id:
@@ -86,9 +86,9 @@ def _from_file(path: Path) -> Source:
 def check_that_it_answers(
     model: Source | Bedrock, spec: str, *, pause: Pause = time.sleep, within_s: float = _HELLO_WITHIN_S
 ) -> None:
-    """Ask a model that is elsewhere for a word. Raises ``InvalidInput`` with the reason where none comes.
+    """Send a remote model a minimal request. Raises ``InvalidInput`` with the reason if no answer comes.
 
-    A script and a recorded run are files: they are not asked.
+    Does nothing for a script or a recorded run, which are files.
     """
     from localcloud.converse.openai import OpenAIModel
 
@@ -115,7 +115,7 @@ def check_that_it_answers(
 
 
 def _refusal(ask: Callable[[], object]) -> tuple[str, str]:
-    """Return the error's name and text where ``ask`` has no answer, or one with nothing in it."""
+    """Return the error's name and text if ``ask`` fails or returns an empty answer."""
     from botocore.exceptions import ClientError
 
     from localcloud.converse.source import ModelError
@@ -126,7 +126,7 @@ def _refusal(ask: Callable[[], object]) -> tuple[str, str]:
         return problem.code, problem.message
     except ClientError as problem:
         return problem.response["Error"]["Code"], problem.response["Error"]["Message"]
-    except Exception as problem:  # botocore's own, and what its parser stumbles over in a reply of another shape
+    except Exception as problem:  # botocore's own errors, and those of its parser for a malformed reply
         return type(problem).__name__, str(problem)
     if not _says_something(reply):
         return _NOTHING, "it answered with success and without a message. Is this the right endpoint?"
@@ -134,7 +134,7 @@ def _refusal(ask: Callable[[], object]) -> tuple[str, str]:
 
 
 def _says_something(reply: object) -> bool:
-    """Say whether there is a message of Converse's with a block in it, or one that was cut while the model thought."""
+    """Return whether the reply has a Converse message with a block, or one that was cut off during reasoning."""
     output = reply.get("output") if isinstance(reply, Mapping) else None
     message = output.get("message") if isinstance(output, Mapping) else None
     if not isinstance(reply, Mapping) or not isinstance(message, Mapping):

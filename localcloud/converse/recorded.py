@@ -1,4 +1,4 @@
-"""A model that says again what it said in a recorded run."""
+"""A model that replays the completions of a recorded run."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class RecordedModel:
     """Replays the ``model.responded`` events of one run's log, in the order of the work."""
 
     def __init__(self, events: Sequence[Event]) -> None:
-        # What a recording leaves out, as the money, is not asked for.
+        # Fields that a recording leaves out, such as the money, are not needed.
         self._completions = Run(map(mended, sorted(events, key=order))).facts(ModelResponded)
         if not self._completions:
-            raise InvalidInput("The recorded run holds no completion (model.responded) to replay.")
+            raise InvalidInput("The recorded run has no completion (model.responded) to replay.")
 
     @classmethod
     def of(cls, log: Sequence[Mapping[str, Any]]) -> RecordedModel:
@@ -36,7 +36,7 @@ class RecordedModel:
         return cls([parse(Event, item, what=f"Event {at} of the log") for at, item in enumerate(log, start=1)])
 
     def reply(self, request: Mapping[str, Any], _model_id: str, /) -> Reply:
-        """Say what was said at this point of the conversation."""
+        """Return the completion recorded at this point of the conversation."""
         position = turns_taken(request)
         if position >= len(self._completions):
             raise ModelError(
@@ -50,7 +50,7 @@ class RecordedModel:
 
 
 def _on_the_wire(value: Any) -> Any:
-    """The log wraps bytes (redacted reasoning) as ``{"$bytes": base64}``; the wire has the base64 alone."""
+    """Unwrap bytes (redacted reasoning): the log has ``{"$bytes": base64}``, the wire the base64 alone."""
     if isinstance(value, Mapping):
         if set(value) == {"$bytes"}:
             return value["$bytes"]

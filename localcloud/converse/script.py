@@ -1,4 +1,4 @@
-"""A model that says what is written down: a YAML or JSON file of replies, the same for every run.
+"""A model that replies from a script: a YAML or JSON file of replies, the same for every run.
 
 .. code-block:: yaml
 
@@ -6,7 +6,7 @@
       - say: I look that up.
         call: [{tool: look_up_order, arguments: {order_id: O-1}}]
       - error: ThrottlingException     # once per conversation, then the next step
-      - hang_s: 30                     # no answer for so long
+      - hang_s: 30                     # no answer for 30 seconds
       - say: Your order is on its way. # the last word: stopReason end_turn
 """
 
@@ -52,7 +52,7 @@ class Step(Wire):
     """One reply (``say``, ``call``, or ``raw``: a whole response of Converse), or one failure (``error``, ``hang_s``).
 
     stop        overrides the stop reason
-    usage       overrides the reckoned one, in Converse's names; {} for none
+    usage       overrides the estimate, in Converse's names; {} for none
     latency_ms  how long it takes
     """
 
@@ -80,22 +80,22 @@ class Step(Wire):
 
     @property
     def fails(self) -> bool:
-        """Whether it brings no completion, so that the conversation does not get longer by it."""
+        """Whether it produces no completion, so that the conversation does not grow."""
         return self.error is not None or self.hang_s is not None
 
 
 class Script(Wire):
-    """The file."""
+    """A script file."""
 
     turns: tuple[Step, ...] = Field(min_length=1)
 
 
 class ScriptModel:
-    """Answers with the step that the conversation has come to.
+    """Answers with the conversation's next step.
 
-    The number of completions in the request chooses it, so that a retried request and any number of runs
-    side by side get what is theirs. A failing step has no completion to be counted: it comes
-    once for each conversation (told apart by its first message), then its successor.
+    The number of completions in the request selects the step, so that a retried request and concurrent runs
+    each get the right one. A failing step has no completion that counts: it is used
+    once per conversation (identified by its first message), then its successor.
     """
 
     def __init__(self, steps: Sequence[Step], name: str = "script") -> None:
@@ -129,7 +129,7 @@ class ScriptModel:
         return cls(parse(Script, data, what=f"The script {path}").turns, str(path))
 
     def reply(self, request: Mapping[str, Any], _model_id: str, /) -> Reply:
-        """Say the step's words."""
+        """Return the reply of the step."""
         position = turns_taken(request)
         if position >= len(self._slots):
             raise self._ended(position)

@@ -1,4 +1,8 @@
-"""The Converse double: HTTP on a loopback address, in the wire format that boto3 parses."""
+"""The Converse double: over HTTP on a loopback address, or in the calling thread by the cloud's clock.
+
+In the calling thread, a model's latency passes on the cloud's clock, which may be virtual, and the client's read
+timeout still applies.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +14,21 @@ from collections.abc import Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any, Self
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import unquote, urlsplit
 
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ReadTimeoutError
+
+from localcloud.clock import Clock
 from localcloud.converse.source import STATUS, ModelError, Source
+from localcloud.sandbox import check_sandbox
+
+if TYPE_CHECKING:
+    import boto3
+    from botocore.awsrequest import AWSPreparedRequest
+
 
 LOG = logging.getLogger(__name__)
 
@@ -23,7 +38,7 @@ _CONVERSE = re.compile(r"^/model/([^/]+)/converse$")
 class ConverseServer:
     """A context manager that serves ``source``; ``url`` is the endpoint for boto3.
 
-    ``calls`` counts the requests. At the end, whoever still waits for a reply is cut off.
+    ``calls`` counts the requests. At the end, connections that still wait for a reply are closed.
     """
 
     def __init__(self, source: Source) -> None:
@@ -92,7 +107,7 @@ class _Server(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
-    # Head and body in one packet: apart, the second would wait 40 ms for the first's acknowledgement.
+    # Head and body in one packet; otherwise the body would wait 40 ms for an acknowledgement of the head.
     wbufsize = -1
 
     def do_POST(self) -> None:
@@ -109,8 +124,64 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Be quiet: the run's log says more."""
+        """Print nothing: the run's log says more."""
 
     def handle(self) -> None:
-        with suppress(BrokenPipeError, ConnectionResetError):  # the planner's time limit cut the call
+        with suppress(BrokenPipeError, ConnectionResetError):  # the agent's timeout ended the call
             super().handle()
+
+
+_THIS_THREAD = threading.local()
+
+
+def answer_inline(session: boto3.Session, source: Source, clock: Clock) -> None:
+    """Answer every Converse request of the session's clients from ``source``."""
+
+    def before_call(context: Any, **_: Any) -> None:
+        _THIS_THREAD.patience_s = context["client_config"].read_timeout
+
+    def before_send(request: AWSPreparedRequest, **_: Any) -> Any:
+        check_sandbox()
+        return _answer(request, source, clock, _THIS_THREAD.patience_s)
+
+    session.events.register("before-call.bedrock-runtime.Converse", before_call)
+    session.events.register("before-send.bedrock-runtime.Converse", before_send)
+
+
+def _answer(request: AWSPreparedRequest, source: Source, clock: Clock, patience_s: float) -> AWSResponse:
+    body = request.body if isinstance(request.body, bytes | bytearray | str) else b"{}"
+    model_id = unquote(urlsplit(request.url).path.split("/")[2])
+    try:
+        reply = source.reply(json.loads(body), model_id)
+    except ModelError as error:
+        _take(error.wait_s, request, clock, patience_s)
+        return _response(request, STATUS[error.code], {"message": error.message}, {"x-amzn-errortype": error.code})
+    _take(reply.wait_s, request, clock, patience_s)
+    return _response(request, 200, dict(reply.body), {})
+
+
+def _take(seconds: float, request: AWSPreparedRequest, clock: Clock, patience_s: float) -> None:
+    """Let the model's latency pass, at most until the client's timeout."""
+    if seconds:
+        clock.pause(min(seconds, patience_s))
+        check_sandbox()
+    if seconds > patience_s:
+        raise ReadTimeoutError(endpoint_url=request.url)
+
+
+def _response(request: AWSPreparedRequest, status: int, body: Any, headers: dict[str, str]) -> AWSResponse:
+    made = HTTPHeaders()
+    for name, value in headers.items():
+        made[name] = value
+    return AWSResponse(request.url, status, made, _Raw(json.dumps(body).encode()))
+
+
+class _Raw:
+    """The raw body that botocore reads."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def stream(self, *_: Any, **__: Any) -> Any:
+        """Yield all of it."""
+        yield self._content

@@ -1,4 +1,4 @@
-"""What a model is to the double: a function from a Converse request to a reply."""
+"""The interface of a model behind the double: a Converse request in, a reply out."""
 
 from __future__ import annotations
 
@@ -48,19 +48,19 @@ class Source(Protocol):
 
 @dataclass
 class CallableModel:
-    """A model for tests: a function from (request, model id) to a reply. ``requests`` keeps what came."""
+    """A model for tests: a function from (request, model id) to a reply. ``requests`` records the requests."""
 
     answer: Callable[[Mapping[str, Any], str], Reply]
     requests: list[Mapping[str, Any]] = field(default_factory=list)
 
     def reply(self, request: Mapping[str, Any], model_id: str, /) -> Reply:
-        """Ask the function."""
+        """Call the function."""
         self.requests.append(request)
         return self.answer(request, model_id)
 
 
 def turns_taken(request: Mapping[str, Any]) -> int:
-    """Return how many completions the conversation holds already: the position in a script."""
+    """Return how many completions the conversation already has: the position in a script."""
     return sum(message.get("role") == "assistant" for message in request.get("messages", []))
 
 
@@ -72,7 +72,7 @@ def said(
     usage: Mapping[str, int] | None = None,
     latency_ms: int = 0,
 ) -> Reply:
-    """Return ``content`` as a reply to ``request``; a usage that is not given is reckoned from text lengths."""
+    """Return ``content`` as a reply to ``request``; without ``usage``, estimate it from text lengths."""
     if usage is None:
         given = _tokens([request.get("system"), request.get("messages"), request.get("toolConfig")])
         made = _tokens(content)
@@ -89,5 +89,5 @@ def said(
 
 
 def _tokens(value: Any) -> int:
-    """Four characters a token: no model's count, but always the same."""
+    """Return an estimate: four characters per token. No model's count, but deterministic."""
     return -(-len(json.dumps(value, ensure_ascii=False)) // 4)

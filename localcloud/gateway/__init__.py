@@ -1,10 +1,10 @@
-"""``ballast up``: the whole stack on localhost, its HTTP API on a port.
+"""A local cloud served on localhost: the HTTP API, and an endpoint for AWS SDKs.
 
-``gateway`` (pure) turns a request into API Gateway's event and a function's response into a
-reply; ``server`` has the sockets; ``serve`` puts them together. ``endings`` watches the runs, and
-``aws`` answers AWS's SDKs.
+``http_api`` (pure) turns a request into API Gateway's event and a function's response into a
+reply; ``identity`` (pure) decides who sends it; ``server`` has the sockets; ``aws`` answers AWS
+SDKs.
 """
 
-from localcloud.gateway.serve import Served, serve
+from localcloud.gateway.server import Served, serve
 
 __all__ = ["Served", "serve"]

@@ -1,4 +1,4 @@
-"""Who asks, locally, where nothing is checked: one person for all, unless the request names another. Pure."""
+"""The caller's identity in ``ballast up``, unchecked: one person for all, unless a request names another. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 from ballast.errors import InvalidInput
 from ballast.http.identity import DEFAULT_TENANT, Role
-from localcloud.gateway.gateway import Request
+from localcloud.gateway.http_api import Request
 from localcloud.sessions import ACCOUNT
 
-#: The parameters by which a token carries its rights, where `ballast up` is not told others.
+#: The template's claim parameters for `ballast up`, unless the command line sets others.
 CLAIMS = {"ReviewerClaim": "role=reviewer", "OperatorClaim": "role=operator", "GroupClaim": "groups"}
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -22,26 +22,26 @@ _FORM = "NAME:ROLE, where ROLE is member, reviewer or operator, and may be follo
 
 
 def operator(name: str) -> dict[str, Any]:
-    """Return the identity of an operator, as API Gateway's IAM authorizer vouches for one."""
+    """Return the identity of an operator, in the form of API Gateway's IAM authorizer."""
     return {"iam": {"userArn": f"arn:aws:iam::{ACCOUNT}:user/ballast-operator/{name}", "accountId": ACCOUNT}}
 
 
 def reviewer_of(tenant: str, name: str) -> dict[str, Any]:
-    """Return the identity of a tenant's reviewer, as API Gateway's IAM authorizer vouches for one."""
+    """Return the identity of a tenant's reviewer, in the form of API Gateway's IAM authorizer."""
     return {"iam": {"userArn": f"arn:aws:iam::{ACCOUNT}:user/ballast-reviewer-{tenant}/{name}", "accountId": ACCOUNT}}
 
 
 def member_of(tenant: str, name: str, claim: str) -> dict[str, Any]:
-    """Return the identity of somebody of a tenant, as a JWT authorizer vouches for one."""
+    """Return the identity of a tenant's member, in the form of a JWT authorizer."""
     return {"jwt": {"claims": {"sub": name, claim: tenant}, "scopes": None}}
 
 
 def bearer_of(
     name: str, role: Role, environ: Mapping[str, str], *, tenant: str | None = None, groups: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Return the identity of somebody with that role, as a JWT authorizer vouches for one.
+    """Return the identity of somebody with that role, in the form of a JWT authorizer.
 
-    ``environ`` is of a function of the API: it names the claims. Raises ``InvalidInput`` where it names none for it.
+    ``environ`` of an API function names the claims. Raises ``InvalidInput`` if it names none for the role.
     """
     held: dict[str, list[str]] = {}
     if role != "member":
@@ -49,13 +49,13 @@ def bearer_of(
         if not value:
             parameter = f"{role.capitalize()}Claim"
             raise InvalidInput(
-                f"role: {parameter} is empty, so no token is {role}'s; set it: --parameter {parameter}=…"
+                f"role: {parameter} is empty, so no token makes a {role}. Set it: --parameter {parameter}=…"
             )
         held.setdefault(claim, []).append(value)
     if named_groups := list(groups):
         claim = environ.get("GROUP_CLAIM", "")
         if not claim:
-            raise InvalidInput("group: GroupClaim is empty, so no token names groups; set it: --parameter GroupClaim=…")
+            raise InvalidInput("group: GroupClaim is empty, so tokens name no groups. Set it: --parameter GroupClaim=…")
         held.setdefault(claim, []).extend(named_groups)
     # As API Gateway writes a list.
     claims = {claim: values[0] if len(values) == 1 else f"[{' '.join(values)}]" for claim, values in held.items()}
@@ -65,11 +65,11 @@ def bearer_of(
 
 
 def named(authorizer: Mapping[str, Any], request: Request, environ: Mapping[str, str]) -> Mapping[str, Any]:
-    """Return who sends the request: whoever it names, else whom ``authorizer`` is about.
+    """Return the identity of the sender: the person that the request names, else ``authorizer``.
 
     ``curl -u NAME:`` is another person with the same rights. ``curl -u NAME:ROLE`` and the token ``NAME:ROLE`` are a
-    person with that role: whoever asks for a run may not approve its calls, and on one machine one person plays both.
-    Raises ``InvalidInput`` for a role that there is not.
+    person with that role: whoever asks for a run may not approve its calls, and on one machine one user plays both.
+    Raises ``InvalidInput`` for an unknown role.
     """
     sent = {key.lower(): value for key, value in request.headers}.get("authorization", "")
     name, _, wanted = _said(sent).partition(":")
@@ -78,7 +78,7 @@ def named(authorizer: Mapping[str, Any], request: Request, environ: Mapping[str,
     if wanted:
         role = _ROLE.fullmatch(wanted)
         if role is None:
-            raise InvalidInput(f"Say who asks as {_FORM}.")
+            raise InvalidInput(f"Name the caller as {_FORM}.")
         groups = role["groups"].split("+")[1:]
         tenant = authorizer.get("jwt", {}).get("claims", {}).get(environ["TENANT_CLAIM"])
         kind: Any = role["role"]
@@ -92,7 +92,7 @@ def named(authorizer: Mapping[str, Any], request: Request, environ: Mapping[str,
 
 
 def _said(header: str) -> str:
-    """Return the ``NAME:ROLE`` of a header; a token of any other form, as a client may send, says nothing here."""
+    """Return the ``NAME:ROLE`` of a header; empty for a token of any other form."""
     scheme, _, sent = header.partition(" ")
     if scheme.lower() == "bearer":
         return sent.strip() if ":" in sent else ""

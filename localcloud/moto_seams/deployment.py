@@ -1,4 +1,4 @@
-"""moto's CloudFormation: state machines that run, functions without code, properties resolved."""
+"""moto's CloudFormation: state machines that execute, functions without code, resolved properties."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from localcloud.moto_seams.replaced import replaced
 
 @contextmanager
 def stacks_run() -> Iterator[None]:
-    """Let a stack's state machines be executed, and its functions and layers have no code.
+    """Make a stack's state machines executable, and let its functions and layers have no code.
 
     Relies on ``moto.stepfunctions.models`` putting a stack's state machines into its global
     ``stepfunctions_backends``, which are not the interpreter's; and on ``moto.awslambda.models``
-    asking its global ``do_validate_s3()`` whether code must be where ``Code`` says. To be quick,
-    also on ``Stack.parse_template``, which reads JSON as the YAML that it is as well; and on
+    asking its global ``do_validate_s3()`` whether code must exist where ``Code`` says. For speed,
+    also on ``Stack.parse_template``, which parses JSON as YAML; and on
     ``parsing.random_suffix()``: with the same names each time, a definition is parsed once.
     """
     from moto.awslambda import models as awslambda

@@ -1,4 +1,4 @@
-"""moto's DynamoDB: one request at a time, and responses in a time that a long log can bear."""
+"""moto's DynamoDB: atomic requests, and responses that stay fast for a long log."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def one_request_at_a_time() -> Iterator[None]:
     """Make each DynamoDB request atomic, as DynamoDB is.
 
     Relies on ``DynamoHandler.call_action`` handling one whole request. moto checks a condition
-    and then writes without a lock, so that two threads may both find that nobody was there before.
+    and then writes without a lock, so that two threads may both pass the same condition.
     """
     from moto.dynamodb.responses import DynamoHandler
 
@@ -31,10 +31,10 @@ def one_request_at_a_time() -> Iterator[None]:
 
 @contextmanager
 def stream_records_go_to(written: Callable[[str, str, Any, Any, Any], None]) -> Iterator[None]:
-    """Tell ``written`` (table, what happened, keys, old item, new item) of each write to a table with a stream.
+    """Call ``written`` (table, event name, keys, old item, new item) for each write to a table with a stream.
 
-    Relies on ``StreamShard.add`` being called with the old and the new item. moto keeps every record for ever, and
-    calls its own functions with it.
+    Relies on ``StreamShard.add`` being called with the old and the new item. moto keeps every record forever, and
+    invokes its own functions with it.
     """
     from moto.dynamodb.models.table import StreamShard
 
@@ -53,9 +53,9 @@ def stream_records_go_to(written: Callable[[str, str, Any, Any, Any], None]) -> 
 
 @contextmanager
 def items_may_be_forgotten() -> Iterator[None]:
-    """Let go of the items and tables that nothing has any more.
+    """Free items and tables that nothing refers to.
 
-    Relies on ``BaseModel.__new__`` putting each instance of a model into its class's list, for ever: also each item
+    Relies on ``BaseModel.__new__`` putting each instance of a model into its class's list, forever: also each item
     that was overwritten, and each table that a transaction copied. Only S3 reads such a list.
     """
     from moto.core.common_models import BaseModel
@@ -71,7 +71,7 @@ def items_may_be_forgotten() -> Iterator[None]:
 
 @contextmanager
 def transactions_copy_what_they_touch() -> Iterator[None]:
-    """Keep, for the case that a transaction is cancelled, the items that it touches, not the whole table.
+    """Copy only the items that a transaction touches, not the whole table, in case it is cancelled.
 
     Relies on ``DynamoDBBackend.transact_write_items`` copying each operation's table with the ``copy.deepcopy`` of
     its own module, before anything is written, and on ``Table.items`` being ``{hash: {range: item}}`` or
@@ -83,7 +83,7 @@ def transactions_copy_what_they_touch() -> Iterator[None]:
     from moto.dynamodb.models.table import Table
 
     class Copy:
-        """What the module knows as ``copy``."""
+        """A replacement for the module's ``copy``."""
 
         def __init__(self, kept: dict[int, Any]) -> None:
             self._kept = kept
@@ -118,7 +118,7 @@ def _outline(table: Any) -> Any:
 
 
 def _set_apart(table: Any, key: Mapping[str, Any]) -> None:
-    """Put a copy in the place of the item under ``key``, so that what is done to it is not done to the outline's."""
+    """Replace the item under ``key`` by a copy, so that a write does not change the original."""
     import copy
 
     from moto.dynamodb.models.dynamo_type import DynamoType
@@ -134,7 +134,7 @@ def _set_apart(table: Any, key: Mapping[str, Any]) -> None:
 
 @contextmanager
 def queries_look_at_one_key() -> Iterator[None]:
-    """Let a query look at the items of its hash key only. moto lists and sorts all items of the table for each.
+    """Let a query read only the items of its hash key. moto lists and sorts all items of the table each time.
 
     Relies on ``Table.query`` only reading the table, taking its items from ``self.items`` through ``all_items()``
     (``{hash: {range: item}}`` or ``{hash: item}``), and on its parameters ``hash_key``, ``index_name`` and
@@ -161,7 +161,7 @@ def queries_look_at_one_key() -> Iterator[None]:
 
 
 def _matching(table: Any, wanted: Mapping[str, Any]) -> dict[Any, Any]:
-    """Return the items whose attributes are the wanted ones, as ``Table.items`` holds them."""
+    """Return the items with the wanted attributes, in the form of ``Table.items``."""
 
     def matches(item: Any) -> bool:
         return all(name in item.attrs and item.attrs[name] == value for name, value in wanted.items())
@@ -174,12 +174,12 @@ def _matching(table: Any, wanted: Mapping[str, Any]) -> dict[Any, Any]:
 
 @contextmanager
 def attribute_values_as_they_are() -> Iterator[None]:
-    """Write an attribute value into the response as it is stored: it is DynamoDB's JSON already.
+    """Write an attribute value into the response as it is stored: it already is DynamoDB's JSON.
 
     Relies on ``BaseJSONSerializer._serialize_type_structure`` and ``_base64``, and on ``DynamoType`` having
     ``type`` and ``value``. moto walks the
     service model for every attribute of every item, which takes half a second for a query of 200
-    items; nothing about the content changes here.
+    items; the content does not change.
     """
     from moto.core.serialize import BaseJSONSerializer
 
@@ -211,7 +211,7 @@ def _wire(value: Any, base64: Callable[[Any], str]) -> dict[str, Any]:
 
 
 def kept(region: str, *tables: str) -> dict[str, Any]:
-    """Return what the tables hold now, by table: a copy, for ``put_back``.
+    """Return a copy of all tables' items, by table, for ``put_back``.
 
     Relies on ``dynamodb_backends[account][region].tables`` and on ``Table.items`` being nested ``dict``.
     """
@@ -221,7 +221,7 @@ def kept(region: str, *tables: str) -> dict[str, Any]:
 
 
 def put_back(region: str, held: Mapping[str, Any]) -> None:
-    """Let each table hold what it held when it was ``kept``, whatever was written since."""
+    """Restore each table's items to those that were ``kept``."""
     import copy
 
     for name, items in held.items():
@@ -229,7 +229,7 @@ def put_back(region: str, held: Mapping[str, Any]) -> None:
 
 
 def emptied(region: str, *tables: str) -> None:
-    """Take all items out of the tables: deleting and creating them anew takes longer than most tests."""
+    """Remove all items from the tables; deleting and recreating tables takes longer than most tests."""
     for name in tables:
         _table(region, name).items.clear()
 

@@ -1,4 +1,4 @@
-"""moto's EventBridge: does a pattern match an event, and functions as targets of what is put."""
+"""moto's EventBridge: pattern matching, and functions as targets of rules."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from localcloud.moto_seams.replaced import replaced
 
 
 def matches(pattern: str, event: Mapping[str, Any]) -> bool:
-    """Say whether ``event`` matches the JSON of a rule's ``pattern``.
+    """Return whether ``event`` matches the JSON of a rule's ``pattern``.
 
     Relies on ``moto.events.models.EventPattern``; moto's TestEventPattern is not implemented.
     """
@@ -23,7 +23,7 @@ def matches(pattern: str, event: Mapping[str, Any]) -> bool:
 
 @contextmanager
 def functions_are_targets(invoke: Callable[[str, Mapping[str, Any]], None]) -> Iterator[None]:
-    """Let PutEvents reach functions: ``invoke`` gets the ARN and the event. moto knows queues and a few others.
+    """Let PutEvents reach functions: ``invoke`` gets the ARN and the event. moto supports queues and a few others.
 
     Relies on ``moto.events.models.Rule.send_to_targets(event, transform_input)``, which raises for a
     function, on ``Rule.targets`` and ``Rule.event_pattern``, which matches every event where a rule has a

@@ -1,4 +1,4 @@
-"""moto's IAM: who signed a request, and may they do that to this resource?"""
+"""moto's IAM: every request is checked against the rights of its signer."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import parse_qs
 
-from localcloud.access import Access, Account, needed
+from localcloud.iam import Access, Account, missing, needed
 from localcloud.moto_seams.replaced import replaced
-from localcloud.policies import missing
 
-#: Services that speak JSON: a denial has to, as well.
+#: Services with a JSON protocol, for which a denial is JSON, too.
 _JSON = frozenset({"dynamodb", "events", "kms", "lambda", "sqs", "states"})
 
 
 @contextmanager
 def requests_authorised(waits: Callable[[str], str | None]) -> Iterator[None]:
-    """Check every request's signature, and the rights of its signer to what it touches.
+    """Check every request's signature, and its signer's rights to the resource.
 
-    ``waits`` tells in which state machine a task token is waited for.
+    ``waits`` returns the state machine that waits for a task token.
 
     Relies on moto's public ``enable_iam_authentication`` (who signed?) and on
     ``IAMRequestBase.check_action_permitted``, which moto asks with the resource ``*`` for nearly every
@@ -60,7 +59,7 @@ def missing_rights(account: str, role_arn: str, accesses: Iterable[Access]) -> l
 
 
 def denial(who: str, missing: Access) -> str:
-    """Return AWS's words for a denied request."""
+    """Return AWS's message for a denied request."""
     return (
         f"User: {who} is not authorized to perform: {missing.action} on resource: {missing.resource} "
         f"because no identity-based policy allows the {missing.action} action"
@@ -72,7 +71,7 @@ def _not_permitted(documents: Iterable[Any], accesses: Iterable[Access]) -> Iter
 
 
 def _document(policy: Any) -> Mapping[str, Any]:
-    """Return a policy as moto keeps it, which has a form for each place: a mapping, its text, or a record of it."""
+    """Return a policy document; moto keeps it as a mapping, as text, or in a record."""
     if isinstance(policy, Mapping) and "Statement" in policy:
         return policy
     if isinstance(policy, str):
@@ -89,7 +88,7 @@ def _parsed(text: str) -> Mapping[str, Any]:
 
 
 def _parameters(body: Any) -> dict[str, Any]:
-    """Return a request's parameters: JSON's, or a form's."""
+    """Return a request's parameters, from JSON or a form."""
     text = body.decode("utf-8", "replace") if isinstance(body, bytes) else str(body or "")
     try:
         parameters = json.loads(text)
@@ -125,7 +124,7 @@ def _waiting_for(account: str, region: str, waits: Callable[[str], str | None]) 
         if (found := waits(task_token)) is not None:
             return found
         machines: list[Any] = stepfunctions_parser_backends[account][region].state_machines
-        # Nobody waits with it: whoever may answer some state machine learns so from Step Functions.
+        # No task waits with this token: Step Functions tells that to callers with any right to answer.
         return str(machines[0].arn) if machines else None
 
     return waiting_for

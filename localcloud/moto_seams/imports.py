@@ -1,4 +1,4 @@
-"""Import moto's CloudFormation and Step Functions without what Ballast has no use for.
+"""Import moto's CloudFormation and Step Functions without the services that Ballast does not use.
 
 ``moto.cloudformation.parsing`` imports the models of some thirty services, and the interpreter's
 Batch task imports ``moto.batch``; with them come ``moto.ec2`` (a second, 140 MB) and an OpenAPI
@@ -16,7 +16,7 @@ from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, ClassVar
 
-#: Services that cost time to import and whose resources no template of ours has.
+#: Services that are slow to import and that the template does not use.
 LEFT_OUT = frozenset(
     {
         "apigateway",
@@ -39,7 +39,7 @@ LEFT_OUT = frozenset(
 
 
 class _Anything(type):
-    """The class of what is imported from a left-out service; its attributes are their own names."""
+    """The class of objects imported from a skipped service; each attribute is its own name."""
 
     def __getattr__(cls, name: str) -> str:
         if name.startswith("__"):
@@ -69,13 +69,13 @@ class _Finder(MetaPathFinder, Loader):
         return _LeftOut(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """An empty module has nothing to execute."""
+        """Do nothing: the module is empty."""
 
 
 def import_moto() -> None:
     """Import moto's CloudFormation and its Step Functions interpreter, once per process.
 
-    Relies on both naming what they need of the services in ``LEFT_OUT`` only at import, or when
+    Relies on both using the services in ``LEFT_OUT`` only at import, or when
     a resource or a task of such a service is used.
     """
     import moto

@@ -1,4 +1,4 @@
-"""moto's Step Functions: its API, names and listings; the local cloud's engine runs the executions."""
+"""moto's Step Functions: moto keeps the API, names and listings; the local cloud's engine runs executions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from localcloud.states import Execution, StateFailed
 
 @contextmanager
 def executions_run_by(engine: Engine) -> Iterator[None]:
-    """Let ``engine`` run what StartExecution starts, stop it, answer its tokens and tell its history.
+    """Let ``engine`` run executions, stop them, take answers for tokens and return histories.
 
     Relies on ``Execution.start``, ``.stop`` and ``.to_history_output`` of ``parser.backend.execution`` being all that
     moto's API asks of a running execution, with its attributes ``exec_status``, ``stop_date``, ``output``, ``error``
@@ -34,7 +34,7 @@ def executions_run_by(engine: Engine) -> Iterator[None]:
 
     def stop(self: Any, stop_date: Any, error: str | None, cause: str | None) -> None:
         run = engine.stop(self.exec_arn, error, cause)
-        if run is not None:  # else it ended long ago
+        if run is not None:  # otherwise it ended long ago
             reflect(run)
 
     def to_history_output(self: Any) -> Any:
@@ -53,7 +53,7 @@ def executions_run_by(engine: Engine) -> Iterator[None]:
 
 
 def reflect(run: Run) -> Any:
-    """Let moto's record of an execution say how it is; return what DescribeExecution returns then."""
+    """Copy an execution's state into moto's record; return what DescribeExecution then returns."""
     from moto.stepfunctions.parser.api import ExecutionStatus
 
     execution, record = run.execution, run.record
@@ -62,7 +62,7 @@ def reflect(run: Run) -> Any:
     record.output = execution.output if execution.status == "SUCCEEDED" else None
     record.stop_date = run.ended_at if execution.status != "RUNNING" else None
     if run.ended_at is not None:
-        record.exec_worker = None  # it would keep all that the execution did
+        record.exec_worker = None  # it would keep the whole execution alive
     return record.to_describe_output()
 
 
@@ -110,9 +110,9 @@ def _refuse(*, over: bool) -> None:
 
 @contextmanager
 def starts_one_at_a_time() -> Iterator[None]:
-    """Let only one of two simultaneous StartExecution with the same name start.
+    """Let only one of two simultaneous StartExecution calls with the same name start.
 
-    Relies on ``StepFunctionsParserBackend.start_execution`` looking for the name before it adds the execution.
+    Relies on ``StepFunctionsParserBackend.start_execution`` looking up the name before it adds the execution.
     """
     from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
@@ -130,7 +130,7 @@ def starts_one_at_a_time() -> Iterator[None]:
 def validated_once() -> Iterator[None]:
     """Validate each definition once per process (parsing one of 20 states takes moto 40 ms).
 
-    Relies on ``StepFunctionsParserBackend._validate_definition(definition)`` raising where it is wrong.
+    Relies on ``StepFunctionsParserBackend._validate_definition(definition)`` raising for an invalid one.
     """
     from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 

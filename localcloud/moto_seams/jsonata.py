@@ -1,4 +1,4 @@
-"""Evaluate the state machine's JSONata: jsonata-python, with moto's declarations of Step Functions' own functions."""
+"""Evaluate the state machine's JSONata with jsonata-python and moto's versions of Step Functions' own functions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 class QueryFailed(Exception):
-    """The expression is wrong, fails, or returns nothing or something that is not JSON."""
+    """The expression is invalid, fails, or returns nothing or something that is not JSON."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def evaluate(text: str, variables: Mapping[str, Any], states: Mapping[str, Any])
     """Return the JSON value of the expression ``text`` (without the ``{% %}``).
 
     ``variables`` are the state machine's, without ``$``; ``states`` is what ``$states`` holds.
-    Raises ``QueryFailed`` whose text says what is wrong.
+    Raises ``QueryFailed`` that says what is wrong.
     """
     with _ONE_AT_A_TIME:
         try:
@@ -71,7 +71,7 @@ def _parse(text: str) -> _Parsed:
 
 
 def _bound(value: Any) -> Any:
-    """JSON as jsonata-python has it: its own null, since ``None`` is undefined."""
+    """Return JSON in jsonata-python's form: it has its own null, because ``None`` means undefined."""
     if value is None:
         return Utils.NULL_VALUE
     if isinstance(value, dict):
@@ -91,7 +91,7 @@ def _moto_json(value: Any) -> str:
 
 
 def _as_json(value: Any) -> Any:
-    """Plain JSON; a whole number is an int, as JavaScript writes it. Raises ``TypeError`` on functions."""
+    """Return plain JSON; a whole number becomes an int, as JavaScript writes it. Raises ``TypeError`` for functions."""
     if value is None or value is Utils.NULL_VALUE:
         return None
     if isinstance(value, dict):

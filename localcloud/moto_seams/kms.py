@@ -1,4 +1,4 @@
-"""moto's keys: of the kind that the template says, and without what a secret key has not."""
+"""moto's KMS keys: of the kind that the template describes, and without key pairs for secret keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from localcloud.moto_seams.replaced import replaced
 
 @contextmanager
 def no_key_pairs_for_secret_keys() -> Iterator[None]:
-    """Make a pair only for a key that is one: moto makes an RSA key, in a tenth of a second, for every key.
+    """Generate a key pair only for asymmetric keys: moto generates an RSA key, in 0.1 s, for every key.
 
     Relies on ``moto.kms.models`` calling ``generate_private_key`` through its own global.
     """
@@ -28,7 +28,7 @@ def no_key_pairs_for_secret_keys() -> Iterator[None]:
 
 @contextmanager
 def keys_as_the_template_says() -> Iterator[None]:
-    """Make a stack's key with the template's KeySpec and KeyUsage: moto makes every one for encryption.
+    """Create a stack's key with the template's KeySpec and KeyUsage: moto makes all keys for encryption.
 
     Relies on ``Key.create_from_cloudformation_json`` making a stack's keys, and on ``create_key`` of their backend.
     """

@@ -1,4 +1,4 @@
-"""Replace one attribute of moto for as long as a block runs."""
+"""Replace one attribute of moto within a block."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ class SeamBroken(RuntimeError):
 
 @contextmanager
 def replaced(owner: object, name: str, value: object) -> Iterator[Any]:
-    """Set ``owner.name`` to ``value`` within the block; yield what was there before."""
+    """Set ``owner.name`` to ``value`` within the block; yield the previous value."""
     try:
         before = vars(owner)[name]
     except KeyError:

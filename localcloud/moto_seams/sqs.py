@@ -1,4 +1,4 @@
-"""moto's SQS: what waits in a queue, seen without a request, and who is told of what is sent."""
+"""moto's SQS: look into a queue without a request, and observe what is sent."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from localcloud.moto_seams.replaced import replaced
 
 @contextmanager
 def messages_told_to(sent: Callable[[str, str], None]) -> Iterator[None]:
-    """Tell ``sent`` (the queue's name, the body) of each message that comes into a queue, and leave it there.
+    """Call ``sent`` (the queue's name, the body) for each message sent to a queue; the message stays there.
 
     Relies on ``Queue.add_message(message)`` being the only way into a queue, and on ``Message.body``.
     """
@@ -26,7 +26,7 @@ def messages_told_to(sent: Callable[[str, str], None]) -> Iterator[None]:
 
 
 def waits(account: str, region: str, queue: str) -> bool:
-    """Say whether a message of the queue could be received now: a request for it costs a thousand times as much.
+    """Return whether the queue has a receivable message; a request for it costs a thousand times as much.
 
     Relies on ``sqs_backends[account][region].queues[name]._messages``, and on ``Message.visible`` and ``.delayed``.
     """

@@ -1,10 +1,9 @@
-"""Scenarios: scripted runs with an ending to expect, one folder each.
+"""Scenarios: scripted runs with an expected ending, one folder each.
 
 ``scenario.yaml`` holds the request, the people's answers and what must be true at the end;
-``script.yaml`` is what the model says. To add one, add a folder.
+``script.yaml`` holds the model's replies. To add a scenario, add a folder.
 """
 
-from localcloud.scenarios.check import unmet
-from localcloud.scenarios.scenario import Scenario, find, names
+from localcloud.scenarios.scenario import Scenario, find, names, unmet
 
 __all__ = ["Scenario", "find", "names", "unmet"]

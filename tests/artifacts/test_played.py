@@ -14,7 +14,7 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.playbook import load_playbook
 from ballast.runtime import utc_now
-from cli.stage import SMALL_STORE, seed_store
+from cli.local_stack import SMALL_STORE, seed_store
 from localcloud.clock import WallClock
 from localcloud.cloud import PLAYBOOK, LocalCloud
 from localcloud.converse import ConverseServer, ModelError, Reply, ScriptModel

@@ -1,4 +1,4 @@
-"""A cloud that is served on a port of its own, and requests to it."""
+"""A cloud served on its own port, and requests to it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The agent asks whoever sent the request; the run waits, and goes on with the reply in the conversation."""
+"""The agent asks the requester; the run waits, and continues with the reply in the conversation."""
 
 import json
 import time

@@ -1,4 +1,4 @@
-"""Who asked for a run, and who is no reviewer, decides nothing: the bundled desk over HTTP, every role's rights up.
+"""Neither the requester of a run nor a non-reviewer decides anything: the bundled desk over HTTP, with IAM enforced.
 
 Each attack of the review that found them, and as many of the same kind.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ballast.playbook import load_playbook
-from cli.stage import seed_store
+from cli.local_stack import seed_store
 from localcloud.clock import WallClock
 from localcloud.cloud import PLAYBOOK, LocalCloud
 from localcloud.converse.source import CallableModel, Reply, said

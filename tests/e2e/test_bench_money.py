@@ -1,4 +1,4 @@
-"""What the benchmarks of money find, in small: they would notice, and they say the same twice."""
+"""The benchmarks of money on a small scale: they detect errors, and they repeat exactly."""
 
 import pytest
 

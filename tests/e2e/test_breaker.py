@@ -1,4 +1,4 @@
-"""The spend breaker with every wall standing: tripped in the middle of a run, lifted, and passed by a grant."""
+"""The spend breaker with IAM enforced: tripped in the middle of a run, closed, and overridden by a grant."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_the_command_shows_and_sets_what_up_serves(
     assert printed.count(f"Of the `ballast up` at http://127.0.0.1:{port}:") == 5
     assert printed.count("breaker: stopped: no run starts") == 4
     assert printed.count("  by 123456789012:user/ballast-operator/ann: a loop") == 4
-    assert "until it is taken back" in printed
+    assert "until somebody changes it" in printed
     assert "tenant acme: cheaper: the agent uses the playbook's cheaper model" in printed
     assert printed.count("breaker: normal: everything runs as the playbook says") == 1
 

@@ -1,4 +1,4 @@
-"""The command as people use it: in processes of its own, in two terminals, interrupted."""
+"""The command as people use it: in separate processes, in two terminals, interrupted."""
 
 import contextlib
 import json
@@ -15,8 +15,8 @@ import pytest
 
 from bench.publish import published
 from cli import main
-from cli.journal import Journal
-from cli.mailbox import Mailbox, Notice
+from cli.escalation_files import EscalationFiles, WaitingEscalation
+from cli.saved_runs import SavedRuns
 from localcloud.scenarios import find
 from tests.support.published import masked
 from tests.support.timelines import timeline
@@ -91,8 +91,8 @@ def test_an_escalation_is_answered_from_another_terminal(
     request = home / "request.json"
     request.write_text(scenario.request.model_dump_json(exclude_none=True))
     run = ballast("run", str(request), "--model", str(scenario.script), "--wait")
-    waiting: list[Notice] = []
-    until(lambda: waiting.extend(Mailbox(home).waiting()) or waiting, run)
+    waiting: list[WaitingEscalation] = []
+    until(lambda: waiting.extend(EscalationFiles(home).waiting()) or waiting, run)
     escalation_id = waiting[0].escalation_id
 
     assert main(["answer"]) == 0
@@ -114,8 +114,8 @@ def test_an_escalation_is_answered_from_another_terminal(
 
 def test_a_scenario_can_be_answered_by_hand(ballast: Callable[..., "subprocess.Popen[str]"], home: Path) -> None:
     demo = ballast("demo", "approval", "--by-hand")
-    waiting: list[Notice] = []
-    until(lambda: waiting.extend(Mailbox(home).waiting()) or waiting, demo)
+    waiting: list[WaitingEscalation] = []
+    until(lambda: waiting.extend(EscalationFiles(home).waiting()) or waiting, demo)
 
     assert main(["answer", waiting[0].escalation_id, "--reject", "--comment", "No parcel came."]) == 0
 
@@ -142,8 +142,8 @@ def test_an_interrupted_run_is_closed_in_its_log_and_leaves_no_traceback(
     printed, complaints = run.communicate(timeout=SOON_S)
 
     assert (run.returncode, complaints) == (130, "\nInterrupted.\n")
-    [saved] = Journal(home).recent()
-    assert f"The log so far is kept: ballast trace {saved.run_id}" in printed
+    [saved] = SavedRuns(home).recent()
+    assert f"Its log so far is saved: ballast trace {saved.run_id}" in printed
     assert timeline(saved.events).status == "aborted"
     assert not saved.cut_off
     assert timeline(saved.events).turns[0].attempts[0].state == "open"
@@ -165,11 +165,11 @@ def test_without_a_terminal_nobody_is_waited_for(
     printed, complaints = run.communicate(timeout=SOON_S)
 
     assert (run.returncode, complaints) == (4, "")
-    assert "It asks a person (" in printed
-    assert "With --wait it waits" in printed
-    [saved] = Journal(home).recent()
+    assert "The run asks a person (" in printed
+    assert "Use --wait to answer it" in printed
+    [saved] = SavedRuns(home).recent()
     assert timeline(saved.events).status == "aborted"
-    assert Mailbox(home).waiting() == []
+    assert EscalationFiles(home).waiting() == []
 
 
 def test_with_a_terminal_a_person_is_waited_for_unless_one_says_no_wait(home: Path) -> None:
@@ -188,7 +188,7 @@ def test_with_a_terminal_a_person_is_waited_for_unless_one_says_no_wait(home: Pa
         reading.start()
         try:
             deadline = time.monotonic() + SOON_S
-            while not (waiting := Mailbox(home).waiting()):
+            while not (waiting := EscalationFiles(home).waiting()):
                 assert run.poll() is None
                 assert time.monotonic() < deadline
                 time.sleep(0.05)
@@ -214,7 +214,7 @@ def test_a_model_that_does_not_answer_is_found_before_anything_is_started(
     assert "the model does not answer" in printed.err
     assert "Is the server running?" in printed.err
     assert "Deploying" not in printed.out
-    assert Journal(home).recent() == []
+    assert SavedRuns(home).recent() == []
 
 
 def test_a_request_that_is_not_admitted_ends_with_3_and_says_what_there_is(

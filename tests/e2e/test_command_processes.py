@@ -1,4 +1,4 @@
-"""The command as processes of its own: what it loads, where its output goes, what a killed one leaves."""
+"""The command in separate processes: imports, output, and what a killed one leaves behind."""
 
 import os
 import subprocess
@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ballast.log.event import Event
-from cli.journal import Journal
-from cli.mailbox import Mailbox, NobodyWaits
+from cli.escalation_files import EscalationFiles, NobodyWaits
+from cli.saved_runs import SavedRuns
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRON = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "layers" / "ballast")])}
@@ -31,7 +31,7 @@ def test_whoever_reads_only_the_first_lines_causes_no_complaint(tmp_path: Path) 
     for letter in "abcdefghij":
         run_id = f"run-{letter * 24}"
         opened = Event(run_id=run_id, seq="0000.run.opened", at="2025-06-01T03:00:00+00:00", body={"request": {}})
-        Journal(tmp_path).save(run_id, "demo happy-path", [opened])
+        SavedRuns(tmp_path).save(run_id, "demo happy-path", [opened])
     command = f"{sys.executable} -m cli trace --json | head -c 1"
     environ = ENVIRON | {"BALLAST_HOME": str(tmp_path)}
 
@@ -42,15 +42,15 @@ def test_whoever_reads_only_the_first_lines_causes_no_complaint(tmp_path: Path) 
 
 def test_a_process_that_was_killed_no_longer_waits(tmp_path: Path) -> None:
     script = (
-        "import os, sys, pathlib; from cli.mailbox import Mailbox, Notice;"
-        "Mailbox(pathlib.Path(sys.argv[1])).post(Notice('esc-dead', {}));"
+        "import os, sys, pathlib; from cli.escalation_files import EscalationFiles, WaitingEscalation;"
+        "EscalationFiles(pathlib.Path(sys.argv[1])).post(WaitingEscalation('esc-dead', {}));"
         "print('posted', flush=True); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False, cwd=ROOT, env=ENVIRON)
 
     assert (tmp_path / "escalations" / "esc-dead.json").exists()
     with pytest.raises(NobodyWaits):
-        Mailbox(tmp_path).find("esc-dead")
+        EscalationFiles(tmp_path).find("esc-dead")
 
 
 def test_a_run_whose_reader_goes_away_is_closed_and_kept(tmp_path: Path) -> None:
@@ -65,5 +65,5 @@ def test_a_run_whose_reader_goes_away_is_closed_and_kept(tmp_path: Path) -> None
 
     assert (done.returncode, done.stderr) == (141, "")
     assert done.stdout.splitlines()[-1].endswith(" started")
-    (kept,) = Journal(tmp_path).recent()
+    (kept,) = SavedRuns(tmp_path).recent()
     assert "run.ended" in {event.name for event in kept.events} or kept.cut_off

@@ -1,4 +1,4 @@
-"""A planner whose process is in the wrong hands writes what only people may say, and gets nothing for it.
+"""A compromised planner writes what only people may say, without any effect.
 
 The whole workflow, with IAM enforced: everything is forged with the planner's own credentials.
 """
@@ -238,7 +238,7 @@ def test_verify_tells_a_woken_person_that_an_answer_was_forged(
 
     assert on(cloud, "verify", run_id, stack=STACK) == Exit.UNFIT
     printed = " ".join(capsys.readouterr().out.split())
-    assert f"{run_id}: DOES NOT FIT" in printed
+    assert f"{run_id}: CHANGED" in printed
     assert f"first: {ANSWER} says that a person decided, and no person's function signed it" in printed
     assert "An answer that is not signed" in printed
     assert on(cloud, "verify", run_id, "--json", stack=STACK) == Exit.UNFIT

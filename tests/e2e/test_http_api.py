@@ -1,4 +1,4 @@
-"""The HTTP API over the whole stack, every function with the rights of its own role and no others."""
+"""The HTTP API over the whole stack, with only each role's own rights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""With ``policy: mask`` what is sensitive is gone for good, for the model too."""
+"""With ``policy: mask``, sensitive values are gone for good, also for the model."""
 
 import json
 import shutil

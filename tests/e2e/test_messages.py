@@ -1,4 +1,4 @@
-"""A run by messages only: requested by an event, asked about in a queue, told of by events and a reply.
+"""A run by messages only: requested by an event, escalated to a queue, announced by events and a reply.
 
 The walls are up (each function has its own role's rights), and every message is held to its published schema.
 """

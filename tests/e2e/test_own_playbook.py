@@ -1,4 +1,4 @@
-"""A playbook of another name is served by every front door, wherever its folder lies in the layer."""
+"""A playbook with another name works through every front door, wherever its folder lies in the layer."""
 
 import json
 import shutil

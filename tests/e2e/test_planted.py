@@ -1,4 +1,4 @@
-"""Whatever values are planted, and however rules, tools and the model repeat them: no sink has one.
+"""Planted sensitive values reach no sink, however rules, tools and the model repeat them.
 
 Left out on purpose: what a caller sends in (the request queue, the execution's input) and the business's own tables.
 """
@@ -165,7 +165,7 @@ def left_by(world: World, run_id: str) -> dict[str, str]:
         "http escalations": json.dumps([waiting, shown]),
         "execution's history": json.dumps(history, default=str),
         "functions' output": "".join(text for _, text in list(cloud._functions.logs)),
-        "journal": json.dumps([event.model_dump(mode="json") for event in cloud.events(run_id)]),
+        "saved_runs": json.dumps([event.model_dump(mode="json") for event in cloud.events(run_id)]),
         **{f"queue {name}": text for name, text in taken(cloud).items()},
         **{f"table {name}": text for name, text in tables(cloud).items()},
         "bucket": payloads(cloud),

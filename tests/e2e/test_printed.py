@@ -1,4 +1,4 @@
-"""What tools print and where they fail is seen on this machine: in the run's file, with --verbose at once, masked."""
+"""Tools' output and tracebacks are visible on this machine: in the run's file, and with --verbose at once; masked."""
 
 import os
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli import main
-from cli.printed import lines
+from cli.function_output import lines
 
 ROOT = Path(__file__).resolve().parents[2]
 LOUD = Path(__file__).parent / "loud"

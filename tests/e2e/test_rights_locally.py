@@ -1,4 +1,4 @@
-"""An author tries both sides of an approval on one machine: over HTTP, and as the ``ballast`` command."""
+"""An author tries both sides of an approval on one machine: over HTTP, and with the ``ballast`` command."""
 
 from __future__ import annotations
 

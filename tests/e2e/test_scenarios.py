@@ -1,4 +1,4 @@
-"""Each scenario, played through the template's own stack, ends as its name says."""
+"""Each scenario ends as expected in the template's own stack."""
 
 import io
 from pathlib import Path
@@ -8,8 +8,8 @@ from rich.console import Console
 
 from ballast.run import Run
 from cli.commands.demo import Played, play
-from cli.journal import Journal
-from cli.output import Screen
+from cli.saved_runs import SavedRuns
+from cli.screen import Screen
 from localcloud.scenarios import find, names
 from tests.support.timelines import timeline
 
@@ -17,7 +17,7 @@ from tests.support.timelines import timeline
 def played(name: str, home: Path) -> tuple[Played, str]:
     printed = io.StringIO()
     screen = Screen(Console(file=printed, width=80, markup=False, highlight=False))
-    return play(find(name), screen=screen, journal=Journal(home)), printed.getvalue()
+    return play(find(name), screen=screen, saved_runs=SavedRuns(home)), printed.getvalue()
 
 
 @pytest.mark.parametrize("name", names())
@@ -27,8 +27,8 @@ def test_a_scenario_ends_as_its_name_says(name: str, tmp_path: Path) -> None:
     assert ended.wrong == []
     last, settled = printed.splitlines()[-2:]
     assert f"{ended.timeline.status} by {ended.timeline.by}" in last
-    assert "goes back to the windows" in settled
-    saved = Journal(tmp_path).find(ended.timeline.run_id)
+    assert "returned to the budget" in settled
+    saved = SavedRuns(tmp_path).find(ended.timeline.run_id)
     assert timeline(saved.events) == ended.timeline
     used = Run.of(saved.events).usage
     assert (ended.timeline.spent_microusd, ended.timeline.reserved_microusd) == (

@@ -1,4 +1,4 @@
-"""Planted secrets reach the model and the tools, and no other place that outlives the run's work.
+"""Planted secrets reach the model and the tools, and no other place that outlives the run.
 
 Left out on purpose: what a caller sends in (the request queue, the execution's input) and the business's own tables.
 """
@@ -99,7 +99,7 @@ def played() -> Iterator[Played]:
             "http events": json.dumps(ask(served, "GET", f"/runs/{request.run_id}/events?limit=200")[1]),
             "http escalation": json.dumps([waiting, shown]),
             "trace": timeline(events).to_json(),
-            "journal": json.dumps([event.model_dump(mode="json") for event in events]),
+            "saved_runs": json.dumps([event.model_dump(mode="json") for event in events]),
             "functions' output": "".join(text for _, text in cloud._functions.logs),
             **{f"queue {name}": text for name, text in messages(cloud).items()},
             **{f"table {name}": text for name, text in tables(cloud).items()},
@@ -172,7 +172,7 @@ def test_no_sink_has_a_secret(played: Played) -> None:
 def test_the_sinks_are_not_merely_empty(played: Played) -> None:
     silent = {sink for sink, text in played.sinks.items() if played.run_id not in text}
 
-    assert {"http run", "http events", "http escalation", "trace", "journal", "queue heard"}.isdisjoint(silent)
+    assert {"http run", "http events", "http escalation", "trace", "saved_runs", "queue heard"}.isdisjoint(silent)
     assert MASK in played.sinks["http events"]
     assert MASK in played.sinks["queue ballast-reply-default--vault"]
     assert MASK in json.dumps(played.waiting) + played.sinks["http escalation"]

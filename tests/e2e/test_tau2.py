@@ -1,4 +1,4 @@
-"""tau2's gold plans through Ballast: a few of each domain. ``run.py`` plays them all."""
+"""tau2's gold plans through Ballast: a few of each domain. ``run.py`` runs them all."""
 
 import json
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from ballast.folds.loops import Rung
 from ballast.playbook import Effect, load_playbook
 from bench.tau2 import run
 from bench.tau2.cases import Case, Fault
-from bench.tau2.circles import alarms
 from bench.tau2.environments import DOMAINS, alike, fresh_environment, hashes, unmet, untouched
 from bench.tau2.gold import GoldPlan, gold_plans, play_directly
 from bench.tau2.judge import EQUAL, UNKNOWN
+from bench.tau2.loops import alarms
 from bench.tau2.memory import Clock, virtual_time
 from bench.tau2.play import Outcome, desk, play
 from bench.tau2.player import Player

@@ -1,4 +1,4 @@
-"""A few of tau2's gold plans with a fault at each call. ``bench.tau2.faults`` plays them all, of every domain."""
+"""A few of tau2's gold plans with a fault at each call. ``bench.tau2.faults`` runs all of every domain."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence

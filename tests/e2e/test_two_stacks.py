@@ -1,4 +1,4 @@
-"""Two stacks of the template in one account: an event starts one run, metrics and alarms are of one stack."""
+"""Two stacks of the template in one account: an event starts one run, and metrics and alarms belong to one stack."""
 
 import json
 import time

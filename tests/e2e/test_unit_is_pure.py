@@ -1,4 +1,4 @@
-"""``tests/unit`` is held to its rule: each breach turns a run of it red, by name."""
+"""``tests/unit`` keeps its rule: each breach fails, and is named."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""``ballast up`` in this process: the API's contract, many callers at once, and who may not come in."""
+"""``ballast up`` in this process: the API's contract, concurrent callers, and refused ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``ballast up`` as AWS: other processes send requests and events, and answer what people are asked, with their SDK."""
+"""``ballast up`` as AWS: other processes send requests and events, and answer escalations, with an AWS SDK."""
 
 from __future__ import annotations
 

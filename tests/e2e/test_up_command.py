@@ -1,4 +1,4 @@
-"""``ballast up`` and ``ballast --stack`` as commands, in this process. A local cloud plays the deployed stack."""
+"""``ballast up`` and ``ballast --stack`` in this process. A local cloud stands in for the deployed stack."""
 
 from __future__ import annotations
 
@@ -20,12 +20,13 @@ import pytest
 
 from ballast.errors import InvalidInput
 from cli import main
-from cli.commands.escalations import listed, watched
+from cli.commands.escalations import list_and_watch
 from cli.commands.up import up
+from cli.escalation_files import EscalationFiles
+from cli.escalations import open_escalations
 from cli.exits import Exit
-from cli.mailbox import Mailbox
-from cli.output import Screen
 from cli.parser import parser
+from cli.screen import Screen
 from cli.stack import DeployedCloud, on_stack
 from localcloud.cloud import FunctionError, LocalCloud
 from localcloud.deploy import STACK
@@ -83,7 +84,7 @@ def test_a_question_is_answered_over_http_or_from_another_terminal(
     over_http: bool, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     typed = parser().parse_args(["up", "--port", "0", "--model", APPROVAL])
-    mailbox, shown, answered = Mailbox(home), [], []
+    escalation_files, shown, answered = EscalationFiles(home), [], []
 
     def pause(_seconds: float) -> None:
         shown.append(capsys.readouterr().out)
@@ -91,7 +92,7 @@ def test_a_question_is_answered_over_http_or_from_another_terminal(
         assert url
         if len(shown) == 1:
             post(f"{url[0]}/runs", REFUND)
-        waiting = mailbox.waiting()
+        waiting = escalation_files.waiting()
         if waiting and not answered:
             answered.append(waiting[0].escalation_id)
             assert main(["escalations"]) == Exit.OK
@@ -101,7 +102,7 @@ def test_a_question_is_answered_over_http_or_from_another_terminal(
                     post(f"{url[0]}/escalations/{answered[0]}", {"approve": True})
                 post(f"{url[0]}/escalations/{answered[0]}", {"approve": True}, by="lee")
             else:
-                mailbox.drop(answered[0], {"approve": True, "by": "Lee", "comment": ""})
+                escalation_files.send(answered[0], {"approve": True, "by": "Lee", "comment": ""})
         assert len(shown) < 20_000, shown
         if "answered by agent" in "".join(shown) and not waiting:
             raise KeyboardInterrupt
@@ -142,7 +143,7 @@ def test_new_escalations_are_shown_once_each(capsys: pytest.CaptureFixture[str])
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        watched(lambda: looks.pop(0), Screen(), watch=True, pause=pause)
+        list_and_watch(lambda: looks.pop(0), Screen(), watch=True, pause=pause)
 
     printed = capsys.readouterr().out
     assert (printed.count("ballast answer esc-1 --say"), printed.count("ballast answer esc-2 --say")) == (1, 1)
@@ -234,7 +235,7 @@ def test_an_escalation_of_the_stack_is_listed_and_answered(
 
     cloud.wait(run["run_id"], 600)
     assert ask(served, "GET", f"/runs/{run['run_id']}")[1]["answer"] == "Easy."
-    with pytest.raises(InvalidInput, match="fits 0 open escalations"):
+    with pytest.raises(InvalidInput, match="matches 0 open escalations"):
         on(cloud, "answer", escalation_id, "--say", "Again.")
 
 
@@ -243,7 +244,7 @@ def test_a_stack_that_is_not_there_and_a_run_that_is_not_there(deployed: tuple[L
 
     with pytest.raises(InvalidInput, match="--stack nowhere"):
         on(cloud, "escalations", stack="nowhere")
-    with pytest.raises(InvalidInput, match="has no log of it"):
+    with pytest.raises(InvalidInput, match="has no log of this run"):
         on(cloud, "trace", "run-none")
     with pytest.raises(InvalidInput, match="--model"):
         on(cloud, "run", "--text", "Hello.", "--model", "x")
@@ -290,7 +291,7 @@ def test_the_stacks_escalations_are_those_that_the_api_shows(
     change("expired", "answer_by", {"S": "2020-01-01T00:00:00+00:00"})
 
     shown = ask(served, "GET", "/escalations?limit=50")[1]["escalations"]
-    listing = listed(DeployedCloud(DeployedSession(cloud), STACK))  # type: ignore[arg-type]
+    listing = open_escalations(DeployedCloud(DeployedSession(cloud), STACK))  # type: ignore[arg-type]
 
     assert [one["escalation_id"] for one in listing] == [one["escalation_id"] for one in shown]
     assert {runs["waits"]["escalation_id"], runs["changed"]["escalation_id"]} <= {one["escalation_id"] for one in shown}

@@ -1,4 +1,4 @@
-"""``ballast up`` and ``run`` find what is wrong before they deploy, and ask for nothing while nothing goes on."""
+"""``ballast up`` and ``run`` refuse wrong options before they deploy, and make no requests while idle."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 from cli import main
 from cli.commands.up import up
 from cli.exits import Exit
-from cli.journal import Journal
 from cli.parser import parser
+from cli.saved_runs import SavedRuns
 from tests.e2e.test_up_command import APPROVAL, HAPPY, REFUND, ROOT, post
 from tests.support.timelines import timeline
 
@@ -111,5 +111,5 @@ def test_what_is_served_and_idle_makes_no_request_and_keeps_nothing_of_what_ende
 
     # What the last function did may still be under way at first.
     assert quiet[-1] == quiet[40], asked[quiet[40] : quiet[-1]]
-    [saved] = Journal(Path(os.environ["BALLAST_HOME"])).recent()
+    [saved] = SavedRuns(Path(os.environ["BALLAST_HOME"])).recent()
     assert timeline(saved.events).status == "aborted"

@@ -1,4 +1,4 @@
-"""The transcripts of docs/http.md are what ``ballast up`` answers."""
+"""The transcripts of docs/http.md match the replies of ``ballast up``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from cli.stage import SMALL_STORE, stage
+from cli.local_stack import SMALL_STORE, local_stack
 from localcloud.clock import WallClock
 from localcloud.converse import model_source
 from localcloud.gateway import serve
@@ -40,7 +40,7 @@ def test_the_transcripts_are_what_comes_back() -> None:
     known = Known()
 
     with (
-        stage(model_source(str(SCRIPT)), size=SMALL_STORE, clock=WallClock(sleep=lambda _: None)) as cloud,
+        local_stack(model_source(str(SCRIPT)), size=SMALL_STORE, clock=WallClock(sleep=lambda _: None)) as cloud,
         serve(cloud, authorizer=operator("ann")) as served,
     ):
         for one in written:

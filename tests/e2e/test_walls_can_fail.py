@@ -1,4 +1,4 @@
-"""The enforced walls can fail: with a right too many in the template, the same attempt goes through."""
+"""The test of the enforced walls can fail: with an extra right in the template, the same attempt succeeds."""
 
 from pathlib import Path
 from typing import Any

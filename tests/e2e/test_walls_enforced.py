@@ -1,4 +1,4 @@
-"""The third wall test: moto's IAM enforcement on, each handler with the credentials of its own role.
+"""The third wall test: IAM enforced by moto, each handler with the credentials of its role.
 
 The first two are ``tests/unit/test_imports.py`` and ``tests/template/test_walls.py``.
 """

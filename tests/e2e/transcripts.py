@@ -1,4 +1,4 @@
-"""The transcripts of a document: ``$ curl …`` and what has to come back.
+"""A document's transcripts: ``$ curl …`` and the expected reply.
 
 ``{name}`` stands for a value that is the same everywhere, ``…`` for anything. Of JSON, what is
 written must be there; what is not written may.

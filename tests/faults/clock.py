@@ -7,8 +7,7 @@ from contextlib import nullcontext
 from datetime import datetime, timedelta
 from functools import cached_property
 
-from localcloud.clock import NOON
-from localcloud.virtual_time import ASK
+from localcloud.clock import ASK, NOON
 
 
 class Clock:

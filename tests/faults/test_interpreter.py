@@ -8,7 +8,7 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.playbook import load_playbook
 from ballast.runtime import utc_now
-from cli.stage import seed_store
+from cli.local_stack import seed_store
 from localcloud.clock import VirtualClock
 from localcloud.cloud import PLAYBOOK, LocalCloud
 from localcloud.converse.script import ScriptModel

@@ -29,8 +29,8 @@ from ballast.log.seal import Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.run import Run
 from ballast.runtime import Runtime
-from cli.stage import package_of
-from localcloud.clock import NOON
+from cli.local_stack import package_of
+from localcloud.clock import NOON, virtual_time
 from localcloud.cloud import PLAYBOOK, ROOT
 from localcloud.converse.script import ScriptModel
 from localcloud.converse.source import Reply, turns_taken
@@ -39,7 +39,6 @@ from localcloud.moto_seams.imports import import_moto
 from localcloud.moto_seams.replaced import replaced
 from localcloud.sessions import Gate, Keys, LocalSession, Models
 from localcloud.states import Execution, Interpreter, StateFailed
-from localcloud.virtual_time import virtual_time
 from tests.faults.clock import Clock, let_go_of_locks
 from tests.faults.plan import Plan
 from tests.faults.scenarios import REPLIES
@@ -373,7 +372,6 @@ def world() -> Iterator[World]:
     from localcloud.event_sources import event_sources
     from localcloud.functions import Functions
     from localcloud.moto_seams.deployment import stacks_run
-    from localcloud.moto_seams.dispatch import methods_looked_up_once
     from localcloud.moto_seams.dynamodb import (
         attribute_values_as_they_are,
         items_may_be_forgotten,
@@ -383,6 +381,7 @@ def world() -> Iterator[World]:
     )
     from localcloud.moto_seams.events import functions_are_targets
     from localcloud.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
+    from localcloud.moto_seams.requests import methods_looked_up_once
 
     clock, made = Clock(), list[World]()
     core = {"mock_credentials": False, "reset_boto3_session": True, "passthrough": {"urls": [], "services": []}}

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 from moto import mock_aws
 
-from localcloud.moto_seams.dispatch import methods_looked_up_once
 from localcloud.moto_seams.imports import import_moto
 from localcloud.moto_seams.interpreter import starts_one_at_a_time
 from localcloud.moto_seams.kms import no_key_pairs_for_secret_keys
+from localcloud.moto_seams.requests import methods_looked_up_once
 from tests.functions.cloud import MOTO, SESSION, Cloud
 from tests.functions.endpoint import Endpoint
 from tests.functions.moves import PURSE

@@ -45,7 +45,7 @@ from ballast.run import Run
 from ballast.runtime import Runtime
 from ballast.table import Table
 from cli.commands.cost import cost_on_stack
-from cli.output import Screen
+from cli.screen import Screen
 from functions.front import api as runs_api
 from functions.lifecycle.budgets_table import BudgetsTable
 from functions.people import api as people_api
@@ -312,6 +312,20 @@ def _prompts(run: Run) -> dict[str, Any]:
     return found
 
 
+#: The trace's own words since they were changed, and those of the recordings. Nothing that a run says is among them.
+_REWORDED = {
+    "    loop    ": "    circles ",
+    " " * 12 + "the calls only read, so they ran in parallel": " " * 12 + "the calls only read: side by side",
+}
+
+
+def _as_worded_then(line: str) -> str:
+    for today, then in _REWORDED.items():
+        if line.startswith(today):
+            return then + line.removeprefix(today)
+    return line
+
+
 def _trace(world: _World) -> dict[str, Any]:
     """Return what ``ballast trace`` prints: plain, with --full, and with --json."""
     events, unreadable = world.examined("shows")
@@ -321,7 +335,7 @@ def _trace(world: _World) -> dict[str, Any]:
         printed = io.StringIO()
         screen = Screen(Console(file=printed, width=100, markup=False, highlight=False, emoji=False))
         screen.trace(made.model_copy(update={"corrected": None}), full=full)  # see _LATER
-        return printed.getvalue().splitlines()
+        return [_as_worded_then(line) for line in printed.getvalue().splitlines()]
 
     return {"plain": drawn(full=False), "full": drawn(full=True), "json": _as_before(json.loads(made.to_json()))}
 

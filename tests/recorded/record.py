@@ -30,7 +30,7 @@ from ballast.contracts import RunRequest
 from ballast.log.event import Event
 from ballast.playbook import load_playbook
 from ballast.runtime import Runtime
-from cli.stage import SMALL_STORE, package_of
+from cli.local_stack import SMALL_STORE, package_of
 from localcloud.clock import VirtualClock
 from localcloud.cloud import PLAYBOOK, LocalCloud
 from localcloud.converse import ScriptModel

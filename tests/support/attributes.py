@@ -1,6 +1,6 @@
-"""DynamoDB's attribute values and keys: what it accepts, the form in which it stores it, sizes and order.
+"""DynamoDB's attribute values and keys: validation, stored form, sizes and order.
 
-Values are as DynamoDB's JSON has them (``{"name": {"S": "…"}}``), binary as bytes. The rules are those of the developer
+Values are in DynamoDB's JSON (``{"name": {"S": "…"}}``), binary as bytes. The rules are those of the developer
 guide: "Supported data types and naming rules", "Constraints in DynamoDB".
 """
 
@@ -17,16 +17,16 @@ Attribute = dict[str, Any]
 Item = dict[str, Any]
 
 MAX_DIGITS, MAX_DEPTH = 38, 32
-#: A hash key's and a range key's, in bytes.
+#: The most bytes of a hash key and of a range key.
 MAX_KEYS = 2048, 1024
-#: Exact for every two numbers that DynamoDB has: from 1E-130 to 9.99E+125.
+#: Exact for any two DynamoDB numbers: from 1E-130 to 9.99E+125.
 _EXACT = Context(prec=300)
 _SHORT = re.compile(r"0|-?[1-9][0-9]{0,37}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,5})?")
 
 
 class Refused(Exception):
-    """An error that DynamoDB answers: its code, its message and what else is in the answer."""
+    """An error response of DynamoDB: its code, its message and its other fields."""
 
     def __init__(self, code: str, message: str, **more: Any) -> None:
         super().__init__(message)
@@ -81,7 +81,7 @@ class Schema:
 
 
 def accepted(attribute: Attribute, depth: int = 0) -> Attribute:
-    """Return a copy in the form that is stored: numbers without needless zeros, sets in order."""
+    """Return a copy in stored form: numbers without needless zeros, sets in order."""
     if len(attribute) != 1:
         many = "is empty" if not attribute else "has more than one datatypes set"
         raise Invalid(f"Supplied AttributeValue {many}, must contain exactly one of the supported datatypes")
@@ -108,7 +108,7 @@ def accepted(attribute: Attribute, depth: int = 0) -> Attribute:
 
 
 def accepted_item(item: Item) -> Item:
-    """Return a copy of all attributes in the form that is stored."""
+    """Return a copy of all attributes in stored form."""
     return {name: accepted(value) for name, value in item.items()}
 
 
@@ -147,20 +147,20 @@ def added(one: str, other: str, sign: str = "+") -> str:
 
 
 def copied(value: Any) -> Any:
-    """Return a copy of what DynamoDB has for JSON. ``copy.deepcopy`` takes several times as long."""
+    """Return a copy of a value in DynamoDB's JSON, several times faster than ``copy.deepcopy``."""
     if isinstance(value, dict):
         return {name: copied(inner) for name, inner in value.items()}
     return [copied(inner) for inner in value] if isinstance(value, list) else value
 
 
 def order(attribute: Attribute) -> Any:
-    """Return what values of one type are ordered by: numbers as numbers, texts by their bytes."""
+    """Return the sort key of values of one type: numbers as numbers, texts by their bytes."""
     ((kind, value),) = attribute.items()
     return Decimal(value) if kind == "N" else value.encode() if kind == "S" else bytes(value)
 
 
 def size(item: Mapping[str, Attribute]) -> int:
-    """Return an item's size in bytes as DynamoDB reckons it: names and contents, a few bytes for each nested value."""
+    """Return an item's size in bytes by DynamoDB's rules: names and contents, a few bytes per nested value."""
     return sum(len(name.encode()) + value_size(value) for name, value in item.items())
 
 
@@ -185,7 +185,7 @@ def _wrong(message: str) -> Invalid:
 
 
 def refuse_wrong_keys(schema: Schema, item: Item, sizes: Mapping[str, int]) -> None:
-    """Refuse an item some of whose keys of these sizes are of another type, empty, or too long."""
+    """Refuse an item whose keys have another type, are empty, or are too long."""
     for name, greatest in sizes.items():
         if name not in item:
             continue

@@ -1,4 +1,4 @@
-"""The client's side of the tables in memory: their errors, the parameters of their requests, botocore's events."""
+"""The client side of the tables in memory: errors, request parameters, botocore's events."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ResourceNotFoundException(ClientError):
 
 
 class Exceptions:
-    """What a client has as ``exceptions``."""
+    """A client's ``exceptions``."""
 
     ConditionalCheckFailedException = ConditionalCheckFailedException
     TransactionCanceledException = TransactionCanceledException
@@ -37,7 +37,7 @@ class Exceptions:
 
 
 def request(operation: str, *parameters: str) -> Callable[[Callable[..., Answer]], Callable[..., Answer]]:
-    """Answer requests of this operation one at a time. They have these parameters and no others."""
+    """Answer requests of this operation one at a time; accept only these parameters."""
 
     def decorated(method: Callable[..., Answer]) -> Callable[..., Answer]:
         @wraps(method)
@@ -57,20 +57,20 @@ def request(operation: str, *parameters: str) -> Callable[[Callable[..., Answer]
 
 
 def refuse_others(what: str, wanted: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse by name what is not among the known parameters."""
+    """Refuse an unknown parameter by name."""
     if others := set(wanted) - set(known):
         listed = ", ".join(sorted(others))
         raise NotImplementedError(f"{what} with {listed}: add it to tests/support/tables_in_memory.py and its contract")
 
 
 def refuse_twice(places: Sequence[Any], message: str) -> None:
-    """Refuse a request with the same place twice."""
+    """Refuse a request that names an item twice."""
     if len(set(map(str, places))) < len(places):
         raise Invalid(message)
 
 
 def cancelled(reasons: list[dict[str, Any]]) -> Refused:
-    """Return the error of a transaction of which nothing was done."""
+    """Return the error of a cancelled transaction."""
     codes = ", ".join(reason["Code"] for reason in reasons)
     message = f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]"
     return Refused("TransactionCanceledException", message, CancellationReasons=reasons)
@@ -79,8 +79,8 @@ def cancelled(reasons: list[dict[str, Any]]) -> Refused:
 def answer_requests(session: Any, tables: Callable[[], Any]) -> None:
     """Let ``tables()`` answer the DynamoDB requests of all clients that the session makes from now on.
 
-    botocore has checked the parameters then, and goes on as with an answer from the wire: ``after-call`` is told, an
-    error is raised as the client's own class. Its retries never see it.
+    botocore has then checked the parameters, and continues as with a response from the wire: it emits ``after-call``
+    and raises an error as the client's own class. Its retries never see it.
     """
 
     def before_parameter_build(params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:

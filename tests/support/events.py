@@ -1,4 +1,4 @@
-"""Events as AWS hands them to a function, from tests/events."""
+"""Lambda events from tests/events."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def _read(source: str, meaning: str) -> str:
 
 
 def sample(meaning: str, source: str = "apigateway") -> dict[str, Any]:
-    """Return the event filed under that name, to be changed as one likes."""
+    """Return a fresh copy of the event with that name."""
     event: dict[str, Any] = json.loads(_read(source, meaning))
     return event

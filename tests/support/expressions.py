@@ -1,6 +1,6 @@
-"""DynamoDB's condition, filter, key, update and projection expressions, read once and applied to items in memory.
+"""DynamoDB's condition, filter, key, update and projection expressions, parsed and applied to items in memory.
 
-An expression that DynamoDB refuses is ``Invalid``; what these functions do not know they refuse by name.
+An expression that DynamoDB refuses raises ``Invalid``; an unsupported one is refused by name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.support.attributes import Attribute, Invalid, Item, added, copied, or
 Names = Mapping[str, str]
 Path = tuple[str, ...]
 Test = Callable[[Item, Names, Item], bool]
-#: Returns an attribute value, None where the item has none.
+#: Returns an attribute value; None if the item has none.
 Operand = Callable[[Item, Names, Item], Any]
 _TOKEN = re.compile(r"\s*(<>|<=|>=|[=<>(),+]|-|[#:]?[A-Za-z_][\w]*(?:\.[#\w]+)*|$)")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -33,7 +33,7 @@ _SETS = ("SS", "NS", "BS")
 
 @dataclass(frozen=True)
 class Expression:
-    """An expression that was read: its placeholders, and what its values have to be.
+    """A parsed expression: its placeholders, and the types of its values.
 
     paths  the paths of a condition, those that an update changes, or those that a projection shows
     """
@@ -50,7 +50,7 @@ class Expression:
 
 @dataclass(frozen=True)
 class Condition(Expression):
-    """A condition. ``terms`` are its comparisons: path, sign and operands; ``plain``: all of them hold if it does."""
+    """A condition. ``terms`` are its comparisons: path, operator and operands; ``plain``: it is their conjunction."""
 
     holds: Test
     terms: tuple[tuple[Callable[[Names], Path], str, tuple[str, ...]], ...]
@@ -59,7 +59,7 @@ class Condition(Expression):
 
 @dataclass(frozen=True)
 class Update(Expression):
-    """An update: ``apply`` changes an item; every part of it sees the item as it was before."""
+    """An update: ``apply`` changes an item; every part sees the item as it was before."""
 
     apply: Callable[[Item, Item, Names, Item], None]
 
@@ -99,7 +99,7 @@ def projection(text: str) -> Projection:
 
 
 def check(read: Iterable[Expression], names: Names, values: Item) -> None:
-    """Refuse placeholders that no expression uses or nobody gave, values of the wrong type, and overlapping paths."""
+    """Refuse unused or missing placeholders, values of the wrong type, and overlapping paths."""
     for what, given, used in (
         ("Names", names.keys(), {name for expression in read for name in expression.names}),
         ("Values", values.keys(), {value for expression in read for value in expression.values}),
@@ -119,7 +119,7 @@ def check(read: Iterable[Expression], names: Names, values: Item) -> None:
 
 
 def hash_value(read: Condition, keys: tuple[str, str | None], names: Names, values: Item) -> Attribute:
-    """Return the value of the hash key that a key condition asks for. Refuse what is no key condition."""
+    """Return a key condition's hash key value. Refuse anything else."""
     terms = {path(names): (sign, operands) for path, sign, operands in read.terms}
     sign, operands = terms.get((keys[0],), ("", ()))
     rest = [of_range for path, of_range in terms.items() if path == (keys[1],)]
@@ -133,7 +133,7 @@ def hash_value(read: Condition, keys: tuple[str, str | None], names: Names, valu
 
 
 def picked(item: Item, paths: Iterable[Path]) -> Item:
-    """Return a copy of what an item has at these paths."""
+    """Return a copy of an item's values at these paths."""
     shown: Item = {}
     for *outer, last in paths:
         source, target = item, shown
@@ -148,7 +148,7 @@ def picked(item: Item, paths: Iterable[Path]) -> Item:
 
 @lru_cache(maxsize=1)
 def reserved_words() -> frozenset[str]:
-    """Return the words that no expression may have for a name; the list is moto's copy of the developer guide's."""
+    """Return DynamoDB's reserved words; the list is moto's copy of the developer guide's."""
     moto = find_spec("moto")
     assert moto is not None
     assert moto.origin is not None
@@ -166,7 +166,7 @@ class _Reader:
         self.values: set[str] = set()
         self.checks: list[Callable[[Item], None]] = []
         self.paths: dict[str, Callable[[Names], Path]] = {}
-        #: What an update changes or a projection shows.
+        #: The paths that an update changes or a projection returns.
         self.targets: list[Callable[[Names], Path]] = []
         self.terms: list[tuple[Callable[[Names], Path], str, tuple[str, ...]]] = []
         self.plain = True
@@ -268,7 +268,7 @@ class _Reader:
             self.terms.append((self.paths[left], sign, operands))
 
     def _typed(self, token: str, function: str, kinds: tuple[str, ...]) -> None:
-        """Let ``check`` refuse another type of the value; that of a path is known only with the item."""
+        """Check a value's type with ``check``; a path's type is known only with the item."""
 
         def value_is_right(values: Item) -> None:
             kind = next(iter(values[token]))

@@ -1,4 +1,4 @@
-"""Events as items of the log's table in DynamoDB's own form, as who forges or repairs one has them."""
+"""Events as items of the log's table in DynamoDB's own form, for tests that forge or repair one."""
 
 from collections.abc import Mapping
 from typing import Any

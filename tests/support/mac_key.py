@@ -1,4 +1,4 @@
-"""A KMS key that signs, in memory: what ``GenerateMac`` and ``VerifyMac`` answer for it."""
+"""A KMS signing key in memory, with ``GenerateMac`` and ``VerifyMac``."""
 # ruff: noqa: N803  parameters are named as boto3 names them
 
 import hashlib
@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 
 class KMSInvalidMac(ClientError):
-    """The MAC is not the message's."""
+    """The MAC does not match the message."""
 
 
 class MacKey:
@@ -26,7 +26,7 @@ class MacKey:
         return {"Mac": hmac.digest(self._secret, Message, hashlib.sha256)}
 
     def verify_mac(self, *, KeyId: str, MacAlgorithm: str, Message: bytes, Mac: bytes) -> dict[str, Any]:
-        """Verify; raise where it is not valid."""
+        """Verify; raise if the MAC is invalid."""
         made = self.generate_mac(KeyId=KeyId, MacAlgorithm=MacAlgorithm, Message=Message)["Mac"]
         if not hmac.compare_digest(made, Mac):
             raise KMSInvalidMac({"Error": {"Code": "KMSInvalidMacException", "Message": ""}}, "VerifyMac")

@@ -1,4 +1,4 @@
-"""moto's own interpreter of a state machine, so that ours can be held to it. No product code uses it."""
+"""moto's own state machine interpreter, to compare ours with. No product code uses it."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _CONFIG: Any = {"stepfunctions": {"execute_state_machine": True}, "lambda": {"us
 
 @contextmanager
 def motos_interpreter(invoke: Invoke) -> Iterator[Any]:
-    """Yield a Step Functions client whose executions moto plays, with ``invoke`` for its tasks.
+    """Yield a Step Functions client whose executions moto runs, with ``invoke`` for its tasks.
 
-    Retries wait for nothing. moto parses JSONata and has no evaluator: ours is put in. Its logger is quiet.
+    Retries do not wait. moto parses JSONata without an evaluator: ours is added. Its logger is silenced.
     """
     import_moto()
     from moto.stepfunctions.parser.asl.component.common.retry import retrier_decl
@@ -61,7 +61,7 @@ def motos_interpreter(invoke: Invoke) -> Iterator[Any]:
 
 
 def play(client: Any, definition: dict[str, Any], state_input: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Play one execution to its end and return what DescribeExecution and GetExecutionHistory say."""
+    """Run one execution to its end; return DescribeExecution's and GetExecutionHistory's responses."""
     name = f"machine-{len(client.list_state_machines()['stateMachines'])}"
     machine = client.create_state_machine(name=name, roleArn=_ROLE, definition=json.dumps(definition))
     started = client.start_execution(

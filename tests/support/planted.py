@@ -1,4 +1,4 @@
-"""What the tool ``look`` of the planted playbook finds, by the run's request: the test's and the tool's."""
+"""Results of the planted playbook's tool ``look`` by request, shared by the test and the tool."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""How an output that is published is compared with one of a run."""
+"""Compare a published output with that of a new run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _NUMBER = re.compile(r"[\d][\d.,]*")
 
 
 def masked(text: str) -> list[str]:
-    """Return the lines without what really varies from run to run: times, and the rule that fills a line after one."""
+    """Return the lines without what varies between runs: times, and the rule that fills the line after one."""
     return [_RULE.sub("───", _TIME.sub("N s", line)).rstrip() for line in text.splitlines()]
 
 
 def shapes(text: str) -> set[str]:
-    """Return the shapes of a table's lines: their words and columns, whatever the numbers are."""
+    """Return the shapes of a table's lines: words and columns without the numbers."""
     return {" ".join(_NUMBER.sub("#", line).split()) for line in text.splitlines() if line.strip()}

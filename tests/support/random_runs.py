@@ -1,7 +1,7 @@
-"""A hypothesis strategy for whole runs: what planners, tools, people and crashes may do to a log.
+"""A Hypothesis strategy for whole runs: what planners, tools, people and crashes may do to a log.
 
 It walks the workflow's loop with random outcomes. Attempts that crashed or hung stay in flight,
-and their completions may arrive at any later moment, as those of a Lambda that nobody waits for.
+and their completions may arrive at any later moment, as from a Lambda that nobody waits for.
 """
 
 from typing import Any
@@ -32,7 +32,7 @@ _CALLS = st.builds(
     st.sampled_from(["", "call_0", "call_1"]),
 )
 _SERVERS = st.just({"toolUse": {"toolUseId": "srv", "name": "web", "input": {}, "type": "server_tool_use"}})
-# Made once: making a strategy costs more than drawing from it.
+# Made once: creating a strategy costs more than drawing from it.
 _BELOW = {size: st.integers(0, size - 1) for size in range(1, 20)}
 _KINDS = st.sampled_from(["calls"] * 6 + ["answer", "odd", "question"])
 _BESIDE = st.lists(_WORDS | _REASONING | _SERVERS, max_size=2)
@@ -44,7 +44,7 @@ _ODD = st.sampled_from(("max_tokens", "guardrail_intervened", "no_such_reason", 
 
 @st.composite
 def replies(draw: st.DrawFn) -> dict[str, Any]:
-    """One Converse reply: mostly one to three tool calls, at times an answer, at times neither."""
+    """One Converse reply: mostly one to three tool calls, sometimes an answer, sometimes neither."""
     beside = draw(_BESIDE)
     match draw(_KINDS):
         case "calls":
@@ -65,7 +65,7 @@ def replies(draw: st.DrawFn) -> dict[str, Any]:
 
 @st.composite
 def runs(draw: st.DrawFn, max_turns: int = 7) -> Story:
-    """One run, from its opening to wherever it stands: still running, waiting, ended."""
+    """One run, from its opening to any point: running, waiting, ended."""
     text = draw(st.sampled_from(["Where is O-1?", "Refund it.\nPlease ☂", "  x"]))
     context: dict[str, Any] = draw(st.sampled_from([{}, {"order_id": "O-1", "paid": 12.5}]))
     story = Story(request=RunRequest(request_id=draw(st.uuids()).hex, intent="refund", text=text, context=context))
@@ -74,7 +74,7 @@ def runs(draw: st.DrawFn, max_turns: int = 7) -> Story:
 
 
 class _Walk:
-    """The workflow, deciding by ``draw`` what happens next."""
+    """The workflow; ``draw`` decides what happens next."""
 
     def __init__(self, draw: st.DrawFn, story: Story) -> None:
         self.draw, self.story = draw, story
@@ -99,7 +99,7 @@ class _Walk:
         return choices[self.draw(_BELOW[len(choices)])]
 
     def _late(self) -> None:
-        """Let arrive what nobody waits for: a completion, or the mark that others were told of an escalation."""
+        """Record a late arrival: a completion, or the mark that an escalation was announced."""
         if self.in_flight and self._one(True, False):
             self.story.replies(self.in_flight.pop(0), self.draw(replies()))
         if self.to_announce and self._one(True, False):
@@ -160,7 +160,7 @@ class _Walk:
         return self.story.decides(self.turn, Planner.FALLBACK, decision)
 
     def _follow(self, decision: Decided) -> Any:
-        """Carry ``decision`` out; return the next one, None where a planner is to be asked, "over" at the end."""
+        """Carry out ``decision``; return the next one, None to ask a planner, "over" at the end."""
         if isinstance(decision, Answer):
             self.story.ends("answered", by=self._one("agent", "fallback", "human"))
             return "over"
@@ -218,7 +218,7 @@ class _Walk:
         return self.story.person(self.turn, back)
 
     def _execute(self, decision: CallTools) -> bool:
-        """Execute the calls; return whether the executor broke on the way."""
+        """Execute the calls; return whether the executor failed on the way."""
         positions = range(1, len(decision.calls) + 1)
         reads_only = self.story.run.proposals[self.turn].parallel
         for index in self.draw(st.permutations(positions)) if reads_only else positions:

@@ -67,7 +67,7 @@ class Story:
 
     @property
     def events(self) -> tuple[Event, ...]:
-        """Everything that was written, in the order of the work."""
+        """All events, in order."""
         return tuple(sorted(self.written, key=order))
 
     @property
@@ -76,7 +76,7 @@ class Story:
         return Run(self.events)
 
     def record(self, fact: Fact) -> Event:
-        """Record once, as the log does."""
+        """Record an event once, as the log does."""
         return self.write(fact.seq, fact.body)
 
     def write(self, seq: str, body: Mapping[str, Any]) -> Event:
@@ -184,7 +184,7 @@ class Story:
         self.write(ApprovalAnswered.key(turn, index), body)
 
     def intends(self, turn: int, index: int, call: ToolCall) -> None:
-        """Record that a call passed the gate; also all that is left of one that crashed."""
+        """Record that a call was allowed; also all that is left of one that crashed."""
         undo = UNDO.get(call.tool)
         body: dict[str, Any] = {
             "tool": call.tool,
@@ -210,7 +210,7 @@ class Story:
         self.write(CallSettled.key(turn, index), settled)
 
     def escalates(self, turn: int, reason: str = "no_fallback", *, kind: str = "escalation") -> str:
-        """Ask the people, or the requester where ``kind`` is ``question``."""
+        """Ask people, or the requester if ``kind`` is ``question``."""
         return self._asks_people(EscalationOpened.key(turn), kind=kind, reason=reason)
 
     def _asks_people(self, seq: str, **body: str) -> str:
@@ -219,7 +219,7 @@ class Story:
         return escalation_id
 
     def announces(self, turn: int) -> None:
-        """Record that others were told of the escalation; it may come late."""
+        """Record that the escalation was announced; it may come late."""
         self.write(EscalationAnnounced.key(turn), {"event_id": f"evt-{turn:04d}"})
 
     def person(self, turn: int, decision: Decided, *, kind: str = "escalation") -> Decided:
@@ -241,7 +241,7 @@ class Story:
 
     @property
     def ceiling(self) -> int:
-        """What the run may spend, with what people added."""
+        """The run's cost ceiling, with what people added."""
         return self.run.opening.cost_ceiling_microusd
 
 

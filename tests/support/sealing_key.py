@@ -17,7 +17,7 @@ _NONCE, _TAG = 16, 32
 
 
 class InvalidCiphertext(ClientError):
-    """The ciphertext is not this key's, or not of this context."""
+    """The ciphertext was made with another key or another context."""
 
 
 class SealingKey(MacKey):
@@ -41,7 +41,7 @@ class SealingKey(MacKey):
         return {"CiphertextBlob": nonce + self._tag(nonce, hidden, EncryptionContext) + hidden}
 
     def decrypt(self, *, KeyId: str, CiphertextBlob: bytes, EncryptionContext: Mapping[str, str]) -> dict[str, Any]:
-        """Decrypt; raise where the ciphertext was not made by ``encrypt`` with this secret and this context."""
+        """Decrypt; raise if the ciphertext was not made by ``encrypt`` with this secret and context."""
         nonce, tag = CiphertextBlob[:_NONCE], CiphertextBlob[_NONCE : _NONCE + _TAG]
         hidden = CiphertextBlob[_NONCE + _TAG :]
         if not hmac.compare_digest(tag, self._tag(nonce, hidden, EncryptionContext)):

@@ -1,10 +1,10 @@
-"""DynamoDB tables in memory: for tests of functions, and for benchmarks that make more requests than moto can bear.
+"""DynamoDB tables in memory, for tests of functions and for benchmarks with more requests than moto can handle.
 
-``Tables`` can be used as a client, or answer the requests of real boto3 clients (``dynamodb_client.answer_requests``):
-then botocore checks parameters and raises its own errors, and only what would go over the wire stays here.
+``Tables`` is a client itself, or answers the requests of real boto3 clients (``dynamodb_client.answer_requests``):
+then botocore checks parameters and raises its own errors, and only the network is replaced.
 
-Every parameter that a request may have here is obeyed; all others are refused by name. A contract suite plays the same
-requests on moto and here and compares answers and errors (``tests/functions/tables``).
+Every accepted parameter is implemented; all others are refused by name. A contract suite sends the same
+requests to moto and here, and compares responses and errors (``tests/functions/tables``).
 """
 # ruff: noqa: N803  parameters are named as boto3 names them
 
@@ -45,13 +45,13 @@ from tests.support.expressions import (
 
 #: DynamoDB's limits in bytes: an item, a page of a query or scan, a transaction.
 MAX_ITEM, MAX_PAGE, MAX_TRANSACTION = 400 * 1024, 1024 * 1024, 4 * 1024 * 1024
-#: In items: a transaction, a batch that is read, a batch that is written.
+#: DynamoDB's limits in items: a transaction, a batch read, a batch write.
 MAX_ITEMS, MAX_READ, MAX_WRITTEN = 100, 100, 25
 
 _PLACEHOLDERS = ("ExpressionAttributeNames", "ExpressionAttributeValues")
 _SHOWN = ("ProjectionExpression", "ExpressionAttributeNames")
 _CHECKED = ("TableName", "ConditionExpression", *_PLACEHOLDERS, "ReturnValuesOnConditionCheckFailure")
-#: By kind of write: its parameters in a transaction. Alone it has ReturnValues too.
+#: By kind of write: its parameters in a transaction. A single write also has ReturnValues.
 _WRITES = {
     "Put": (*_CHECKED, "Item"),
     "Update": (*_CHECKED, "Key", "UpdateExpression"),
@@ -80,7 +80,7 @@ PLATFORM = {
 
 @dataclass(frozen=True)
 class _Write:
-    """One write that was read. ``key`` may still be none of the table's; ``item`` is what a Put puts."""
+    """One parsed write. ``key`` is not checked yet; ``item`` is a Put's item."""
 
     kind: str
     table: str
@@ -95,7 +95,7 @@ class _Write:
 
 
 class _Change(NamedTuple):
-    """What a write does to the item at a place: None where there is none."""
+    """The item after a write; None if there is none."""
 
     table: str
     place: tuple[Any, Any]
@@ -105,7 +105,7 @@ class _Change(NamedTuple):
 
 @dataclass(frozen=True)
 class _Shown:
-    """What a read shows of the items that it finds."""
+    """The part of the items that a read returns."""
 
     projection: Projection | None
     filter: Condition | None
@@ -114,14 +114,14 @@ class _Shown:
 
     @classmethod
     def of(cls, wanted: Mapping[str, Any], *others: Expression) -> _Shown:
-        """Read the expressions of a request that has these others too."""
+        """Parse the expressions of a request, with its other expressions."""
         shown = projection(wanted["ProjectionExpression"]) if "ProjectionExpression" in wanted else None
         filtered = condition(wanted["FilterExpression"]) if "FilterExpression" in wanted else None
         names, values = _given(wanted, *others, *(read for read in (shown, filtered) if read))
         return cls(shown, filtered, names, values)
 
     def of_item(self, item: Item) -> Item:
-        """Return a copy of what is shown of an item."""
+        """Return a copy of an item's returned part."""
         whole: Item = copied(item) if self.projection is None else picked(item, self.projection.paths(self.names))
         return whole
 
@@ -129,8 +129,8 @@ class _Shown:
 class Tables:
     """A DynamoDB client and its tables.
 
-    conflicts  says whether the next transaction meets another one
-    schemas    the tables that there are, all empty
+    conflicts  returns whether the next transaction conflicts with another
+    schemas    the tables, all empty at first
     """
 
     exceptions = Exceptions
@@ -140,7 +140,7 @@ class Tables:
         #: By table, value of the hash key and value of the range key ("" where there is none).
         self.items: dict[str, dict[Any, dict[Any, Item]]] = {name: {} for name in schemas}
         self._conflicts = conflicts
-        #: By token, the transactions that were done. DynamoDB forgets them after ten minutes.
+        #: Completed transactions by token. DynamoDB forgets them after ten minutes.
         self._done: dict[str, Any] = {}
         self.one_at_a_time = RLock()
 
@@ -156,7 +156,7 @@ class Tables:
         GlobalSecondaryIndexes: Sequence[Mapping[str, Any]] = (),
         BillingMode: str = "PAY_PER_REQUEST",
     ) -> Item:
-        """Make an empty table; its indexes show whole items."""
+        """Create an empty table; its indexes project whole items."""
         if TableName in self.schemas:
             raise Refused("ResourceInUseException", "Table already exists: " + TableName)
         for index in GlobalSecondaryIndexes:
@@ -169,23 +169,23 @@ class Tables:
 
     @request("DeleteTable", "TableName")
     def delete_table(self, *, TableName: str) -> Item:
-        """Remove a table with all that it holds."""
+        """Delete a table and its items."""
         self._schema(TableName)
         del self.schemas[TableName], self.items[TableName]
         return {"TableDescription": {"TableName": TableName, "TableStatus": "DELETING"}}
 
     def kept(self, *tables: str) -> dict[str, Any]:
-        """Return what the tables hold now, for ``put_back``."""
+        """Return a copy of the tables' items, for ``put_back``."""
         with self.one_at_a_time:
             return {name: copied(self.items[name]) for name in tables}
 
     def put_back(self, held: Mapping[str, Any]) -> None:
-        """Let each table hold what it held when it was kept."""
+        """Restore each table's items to those that were kept."""
         with self.one_at_a_time:
             self.items.update({name: copied(items) for name, items in held.items()})
 
     def emptied(self, *tables: str) -> None:
-        """Take all items out of the tables."""
+        """Remove all items from the tables."""
         with self.one_at_a_time:
             for name in tables:
                 self.items[name].clear()
@@ -224,7 +224,7 @@ class Tables:
         ScanIndexForward: bool = True,
         **wanted: Any,
     ) -> Item:
-        """Return the items of one partition that fit, in the order of the range key, page by page."""
+        """Return the matching items of one partition in the order of the range key, page by page."""
         schema = self._schema(TableName)
         if IndexName is not None and IndexName not in schema.indexes:
             raise Invalid(f"The table does not have the specified index: {IndexName}")
@@ -247,7 +247,7 @@ class Tables:
 
     @request("Scan", "ExpressionAttributeValues", *_PAGED)
     def scan(self, *, TableName: str, **wanted: Any) -> Item:
-        """Return the items of a table, page by page and in the order of their keys."""
+        """Return the items of a table in the order of their keys, page by page."""
         schema, shown = self._schema(TableName), _Shown.of(wanted)
         return _page(list(self._all(TableName)), schema.keys, shown, wanted)
 
@@ -255,17 +255,17 @@ class Tables:
 
     @request("PutItem", *_WRITES["Put"], "ReturnValues")
     def put_item(self, *, ReturnValues: str = "NONE", **wanted: Any) -> Item:
-        """Write one item, if its condition holds."""
+        """Put one item if its condition holds."""
         return self._write("Put", wanted, ReturnValues)
 
     @request("UpdateItem", *_WRITES["Update"], "ReturnValues")
     def update_item(self, *, ReturnValues: str = "NONE", **wanted: Any) -> Item:
-        """Change one item, if its condition holds."""
+        """Update one item if its condition holds."""
         return self._write("Update", wanted, ReturnValues)
 
     @request("DeleteItem", *_WRITES["Delete"], "ReturnValues")
     def delete_item(self, *, ReturnValues: str = "NONE", **wanted: Any) -> Item:
-        """Remove one item, if it is there and its condition holds."""
+        """Delete one item if it exists and its condition holds."""
         return self._write("Delete", wanted, ReturnValues)
 
     @request("BatchWriteItem", "RequestItems")
@@ -287,7 +287,7 @@ class Tables:
 
     @request("TransactWriteItems", "TransactItems", "ClientRequestToken")
     def transact_write_items(self, *, TransactItems: Sequence[Item], ClientRequestToken: str = "") -> Item:
-        """Do all, or nothing where one is refused or another transaction is in the way. A token is done once."""
+        """Apply all writes, or none if one is refused or another transaction conflicts. Apply a token once."""
         if ClientRequestToken in self._done:
             if self._done[ClientRequestToken] == TransactItems:
                 return {}
@@ -335,7 +335,7 @@ class Tables:
         return {"Attributes": copied(shown)} if shown else {}
 
     def _read(self, kind: str, wanted: Mapping[str, Any]) -> _Write:
-        """Read a write. What is wrong whatever the table holds is refused here, the rest in ``_change``."""
+        """Parse a write. Errors that do not depend on the table's items are raised here, the others in ``_change``."""
         if kind not in _WRITES:
             raise NotImplementedError(f"{kind} in a transaction")
         refuse_others(kind, wanted, _WRITES[kind])
@@ -357,7 +357,7 @@ class Tables:
         )
 
     def _change(self, write: _Write) -> _Change:
-        """Return what the write does, if its condition holds. Nothing is changed yet."""
+        """Return the write's effect if its condition holds, without applying it."""
         schema = self.schemas[write.table]
         where = place(schema, write.key)
         before = self._at(write.table, where)
@@ -412,7 +412,7 @@ def _page(
     *,
     backwards: bool = False,
 ) -> Item:
-    """Return a page of the items in the order of their keys: so many as were asked for, or 1 MB, after a start key."""
+    """Return a page of items in the order of their keys: the requested number or 1 MB, after a start key."""
     select, limit, after = wanted.get("Select"), wanted.get("Limit"), wanted.get("ExclusiveStartKey")
     if select not in (None, "COUNT", "ALL_ATTRIBUTES"):
         raise NotImplementedError(f"Select={select}")
@@ -427,7 +427,7 @@ def _page(
     if after is not None:
         if set(after) != set(names):
             raise Invalid("The provided starting key is invalid")
-        # It need not be there any more: what counts is where it would be.
+        # The item may be gone: what counts is its position.
         start = at(accepted_item(after))
         found = [item for item in found if (at(item) < start if backwards else at(item) > start)]
     taken, taken_bytes = 0, 0
@@ -440,14 +440,14 @@ def _page(
     answer: Item = {"Count": len(kept), "ScannedCount": taken}
     if select != "COUNT":
         answer["Items"] = [shown.of_item(item) for item in kept]
-    # DynamoDB says where to go on whenever it stopped at the limit, also at the last item.
+    # DynamoDB returns a start key whenever it stopped at the limit, also at the last item.
     if taken < len(found) or (taken and taken == limit):
         answer["LastEvaluatedKey"] = {name: copied(page[-1][name]) for name in names}
     return answer
 
 
 def _given(wanted: Mapping[str, Any], *read: Expression) -> tuple[Names, Item]:
-    """Return a request's names and values. They have to be what its expressions need."""
+    """Return a request's names and values, which its expressions must need."""
     names, values = wanted.get("ExpressionAttributeNames"), wanted.get("ExpressionAttributeValues")
     for what, given in (("Names", names), ("Values", values)):
         if given == {}:

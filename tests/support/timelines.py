@@ -1,4 +1,4 @@
-"""The timeline of a log that a test wrote, in whatever order."""
+"""Timelines of logs that tests wrote, in any order."""
 
 from collections.abc import Iterable, Mapping
 
@@ -8,5 +8,5 @@ from ballast.run import Run
 
 
 def timeline(events: Iterable[Event], corrupt: Mapping[str, str] | None = None, *, run_id: str = "") -> Timeline:
-    """Return the story of the run of these events; see ``Run.timeline``."""
+    """Return the timeline of these events; see ``Run.timeline``."""
     return Run(sorted(events, key=order)).timeline(corrupt, run_id=run_id)

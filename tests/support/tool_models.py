@@ -1,4 +1,4 @@
-"""Argument models as authors write them, and JSON that a model sends for them: strategies of Hypothesis."""
+"""Hypothesis strategies for argument models as authors write them, and for JSON that a model sends for them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, create_model
 
 CLOSED = ConfigDict(extra="forbid", frozen=True)
-#: Names that JSON has and Python does not take.
+#: Names that are valid in JSON and not in Python.
 ALIASES = ("from", "class", "Content-Type", "_id", "schema", "größe")
 
 
@@ -121,7 +121,7 @@ def _same(value: Any) -> Any:
 
 
 def _checked(kind: Any) -> st.SearchStrategy[Any]:
-    """Return the type, now and then behind a function of an author's that changes nothing, or strips a text."""
+    """Return the type, sometimes behind an author's validator that changes nothing or strips a text."""
     made = [kind, kind, Annotated[kind, AfterValidator(_same)]]
     if kind is str:
         made.append(Annotated[str, StringConstraints(strip_whitespace=True)])
@@ -129,7 +129,7 @@ def _checked(kind: Any) -> st.SearchStrategy[Any]:
 
 
 def respelled(value: Any, chance: Any) -> Any:
-    """Return JSON that says the same otherwise: objects in another order."""
+    """Return the same JSON with objects in another order."""
     if isinstance(value, list):
         return [respelled(one, chance) for one in value]
     if not isinstance(value, dict):
@@ -166,5 +166,5 @@ KNOWN = st.recursive(
     lambda inner: inner.flatmap(_inside) | st.builds(_or, inner, inner) | _model(inner),
     max_leaves=4,
 )
-#: A closed model of arguments, with what is sent for it.
+#: A closed model of arguments, with the JSON sent for it.
 MODELS = _model(KNOWN)

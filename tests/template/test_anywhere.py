@@ -9,7 +9,7 @@ import boto3
 import pytest
 
 from localcloud.cloud import LocalCloud
-from localcloud.rules import broken
+from localcloud.parameters import broken
 from localcloud.template import TemplateInvalid, load_template
 from tests.template import rendered
 from tests.template.rendered import TEMPLATE, WORKFLOW, of_type

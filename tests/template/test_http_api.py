@@ -8,7 +8,7 @@ from ballast.log.run_index import INDEXES
 from functions.breaker import api as budget
 from functions.front import api as runs
 from functions.people import api as people
-from localcloud.http_routes import HttpRoute, without_http_api
+from localcloud.template import HttpRoute, without_http_api
 from tests.template import rendered
 from tests.template.rendered import Template, of_type
 

@@ -19,8 +19,7 @@ from ballast.http.identity import Callers, CallerSettings
 from ballast.money import load_prices
 from ballast.money.amounts import micro_dollars
 from ballast.runtime import Runtime
-from localcloud.parameters import complaints
-from localcloud.rules import broken
+from localcloud.parameters import broken, complaints
 from localcloud.template import load_template
 from tests.template.rendered import TEMPLATE
 from tests.template.test_environment import FUNCTIONS, settings_of

@@ -1,6 +1,6 @@
 """Despair detection against what a real model did: 200 recorded runs, which lie beside the project and not in it.
 
-``python -m bench.despair`` prints the same in figures; docs/loops.md publishes them.
+``python -m bench.loops`` prints the same in figures; docs/loops.md publishes them.
 """
 
 import re
@@ -11,7 +11,7 @@ import pytest
 from ballast.folds.loops import Kind, Rung, despair
 from ballast.run import Run
 from bench import planted
-from bench.despair import Verdict, deaf, judge, rows
+from bench.loops import Verdict, deaf, judge, rows
 from bench.publish import ROOT
 from bench.transcripts import TAU_BENCH, Transcript, transcripts
 

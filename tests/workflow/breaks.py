@@ -1,4 +1,4 @@
-"""What goes wrong in a function of the workflow: each raises, or lets the handler run."""
+"""Faults in a function of the workflow: each raises, or lets the handler run."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from ballast.errors import EffectUnknown, RetryLater
 
 
 class Broken(Exception):
-    """A defect, by a name that the workflow does not know."""
+    """A defect with a name that the workflow does not know."""
 
 
 def broken(payload: dict[str, Any]) -> None:
@@ -19,7 +19,7 @@ def broken_escalation(payload: dict[str, Any]) -> None:
 
 
 def down(payload: dict[str, Any]) -> None:
-    """Every attempt at a call is out of luck; who settles it is not."""
+    """Every attempt at a call fails; its settlement does not."""
     if "given_up" not in payload:
         raise RetryLater("no room")
 
@@ -29,7 +29,7 @@ def doubted(payload: dict[str, Any]) -> None:
 
 
 def died(payload: dict[str, Any]) -> None:
-    """Every attempt at a call ends under a name that nothing lists; who settles it does not."""
+    """Every attempt at a call ends with an unlisted error name; its settlement does not."""
     if "given_up" not in payload:
         raise Broken("a defect")
 

@@ -52,9 +52,9 @@ def _edges(name: str, state: Mapping[str, Any]) -> Iterator[Edge]:
 
 
 def edges_taken(history: Sequence[Mapping[str, Any]], definition: Mapping[str, Any]) -> set[Edge]:
-    """Return the edges that an execution took, from its history events as the API returns them.
+    """Return the edges that an execution took, from its history events.
 
-    Iterations of a Map are told apart by following ``previousEventId``.
+    Map iterations are distinguished by ``previousEventId``.
     """
     states = states_of(definition)
     by_id = {event["id"]: event for event in history}
@@ -80,7 +80,7 @@ def _previous_exit(entered: Mapping[str, Any], by_id: Mapping[int, Any]) -> Mapp
 
 
 def _error_before(exited: Mapping[str, Any], by_id: Mapping[int, Any]) -> str | None:
-    """Return the error that ended the state, or None where it ended well."""
+    """Return the error that ended the state; None if it succeeded."""
     previous = by_id.get(exited.get("previousEventId", 0))
     if previous is None:
         return None

@@ -1,4 +1,4 @@
-"""The local cloud's clocks: virtual time passes only while everybody waits, in order, and never in vain."""
+"""The local cloud's clocks: virtual time passes only while all threads wait, in order, and never for nothing."""
 
 import threading
 import time

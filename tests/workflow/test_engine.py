@@ -1,4 +1,4 @@
-"""The engine: stops, timeouts, tokens, what it refuses and keeps. How states go is held to moto's, elsewhere."""
+"""The engine: stops, timeouts, tokens, refusals, and what it keeps. Another test compares states with moto's."""
 
 import json
 import threading
@@ -164,7 +164,7 @@ def test_histories_of_the_newest_executions_are_kept_and_outcomes_of_all() -> No
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ({"Type": "Parallel", "Branches": [], "End": True}, "A: a state of type Parallel is not played here"),
+        ({"Type": "Parallel", "Branches": [], "End": True}, "A: a state of type Parallel is not supported here"),
         (task(Resource="arn:aws:states:::sqs:sendMessage"), "A: the resource arn:aws:states:::sqs:sendMessage"),
     ],
 )

@@ -1,8 +1,8 @@
 """Our interpreter against moto's: the same executions have the same histories and the same ends.
 
-Each case is played on both, with the same scripted functions. What is compared of an event: its type, the state,
-the event before it, input, output, error and assigned variables. Where moto is known to differ from AWS, a test of our
-own says what AWS does.
+Each case runs on both, with the same scripted functions. Compared of each event: its type, the state,
+the event before it, input, output, error and assigned variables. If moto is known to differ from AWS, a test of our
+own states what AWS does.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from ballast.contracts import RunRequest
 from localcloud.clock import WallClock
 from localcloud.cloud import LocalCloud
 from localcloud.gateway.identity import CLAIMS, operator
-from localcloud.gateway.serve import serve
+from localcloud.gateway.server import serve
 from tests.e2e.console.conftest import DESKTOP, PHONE, Tabs
 from tests.e2e.served import ask
 

@@ -23,7 +23,7 @@ from ballast.table import Table
 from cli.commands.verify import _each, _report
 from cli.cost.explain import explained
 from cli.exits import Exit
-from cli.output import Screen
+from cli.screen import Screen
 from localcloud.evidence import verdict_on
 from tests.functions.cloud import LOG, client
 from tests.functions.endpoint import Endpoint
@@ -161,7 +161,7 @@ def test_since_goes_on_behind_a_run_with_an_odd_event(
     assert code == Exit.UNFIT
     printed = capsys.readouterr().out
     assert "0002.call.1.approval_void" in printed
-    assert f"{other}: DOES NOT FIT" in printed
+    assert f"{other}: CHANGED" in printed
 
 
 def test_since_names_a_run_that_cannot_be_read_and_goes_on(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,12 @@
-"""``ballast breaker`` explains every mode that there is, without loading what knows them."""
+"""``ballast breaker`` explains every mode without importing the layer."""
 
 import pytest
 
 from ballast.money.breaker import Mode
-from cli.commands.breaker import MODES, show
-from cli.output import Screen
+from cli.commands.breaker import show
+from cli.help_texts import MODES
 from cli.parser import parser
+from cli.screen import Screen
 
 
 def test_every_mode_is_explained_in_the_order_of_its_strictness(capsys: pytest.CaptureFixture[str]) -> None:

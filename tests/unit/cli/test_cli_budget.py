@@ -1,4 +1,4 @@
-"""``ballast budget`` sends what was typed, and shows limits, windows and what is full."""
+"""``ballast budget``: the command that it sends, and the limits and windows that it shows."""
 
 from typing import Any
 
@@ -7,10 +7,10 @@ import pytest
 from ballast.errors import InvalidInput
 from cli import main
 from cli.commands.budget import command, show
-from cli.commands.up import _parameters
 from cli.exits import Exit
-from cli.output import Screen
+from cli.local_stack import parameters_of
 from cli.parser import parser
+from cli.screen import Screen
 
 
 def typed(*words: str) -> Any:
@@ -117,10 +117,10 @@ def test_a_budget_is_shown_with_what_is_spent_what_is_held_and_what_was_set(
 
 
 def test_up_takes_parameters_of_the_template_and_no_others() -> None:
-    assert _parameters(["TenantHourUsd=0.50", "TenantRuns=1"]) == {"TenantHourUsd": "0.50", "TenantRuns": "1"}
+    assert parameters_of(["TenantHourUsd=0.50", "TenantRuns=1"]) == {"TenantHourUsd": "0.50", "TenantRuns": "1"}
     for text in ("TenantHour=1", "TenantHourUsd"):
         with pytest.raises(InvalidInput, match=r"--parameter.*TenantHourUsd"):
-            _parameters([text])
+            parameters_of([text])
 
 
 def test_a_correction_is_shown_with_what_it_was(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,11 @@
-"""The list of a stack's escalations: by an index that is behind, of a log that somebody may have changed."""
+"""A stack's open escalations, with an index that lags behind and a log that somebody may have changed."""
 
 from typing import Any
 
 from ballast.contracts.wire import canonical, sha256
 from ballast.log.event import Event
 from ballast.table import Table
-from cli.commands.escalations import listed
+from cli.escalations import open_escalations
 
 CALL = {"tool": "refund_order", "arguments": {"order_id": "O-1", "amount_usd": "40.00"}}
 OTHER = {"tool": "refund_order", "arguments": {"order_id": "O-1", "amount_usd": "4000.00"}}
@@ -76,7 +76,7 @@ def test_what_the_index_has_and_nobody_can_answer_any_more_is_left_out() -> None
         ended=("run-6",),
     )
 
-    (found,) = listed(stack)
+    (found,) = open_escalations(stack)
 
     assert found["escalation_id"] == "esc-1"
     assert found["proposed_decision"]["calls"] == [CALL]
@@ -86,7 +86,7 @@ def test_what_the_index_has_and_nobody_can_answer_any_more_is_left_out() -> None
 def test_a_call_that_was_changed_in_the_log_since_is_not_shown_and_hides_nothing_else() -> None:
     stack: Any = Stack(item(1), item(2), item(3), calls={"run-1": OTHER, "run-2": CALL})
 
-    changed, as_asked, unknown = listed(stack)
+    changed, as_asked, unknown = open_escalations(stack)
 
     assert "4000.00" not in str(changed)
     assert changed["summary"].startswith("NOT SHOWN")

@@ -1,4 +1,4 @@
-"""The command as a whole: help, exit codes, and what is printed where."""
+"""The command as a whole: help, exit codes and output."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ from ballast.log.event import Event
 from ballast.log.events import ApprovalAnswered, CallIntended, CallRefused, CallSettled
 from cli import main
 from cli.exits import exit_of
-from cli.journal import Journal
 from cli.progress import progress
+from cli.saved_runs import SavedRuns
 from localcloud.scenarios import find, names
 
 RUN = "run-" + "a" * 24
@@ -26,7 +26,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def saved(home: Path, run_id: str = RUN) -> None:
     opened = Event(run_id=run_id, seq="0000.run.opened", at="2025-06-01T03:00:00+00:00", body={"request": {}})
-    Journal(home).save(run_id, "demo happy-path", [opened])
+    SavedRuns(home).save(run_id, "demo happy-path", [opened])
 
 
 @pytest.mark.parametrize("command", ["demo", "run", "trace", "answer"])
@@ -43,9 +43,9 @@ def test_each_command_teaches_by_examples(command: str, capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [
-        (["trace", "run-zzz"], 2, "No saved run begins with 'run-zzz'"),
+        (["trace", "run-zzz"], 2, "starts with 'run-zzz'"),
         (["trace", "--full"], 2, "--full goes with a RUN"),
-        (["demo", "no-such"], 2, "There is no scenario 'no-such'. There are: happy-path"),
+        (["demo", "no-such"], 2, "There is no scenario 'no-such'. The scenarios are: happy-path"),
         (["demo", "all", "--by-hand"], 2, "--by-hand goes with one scenario"),
         (["run", "--text", "Hi"], 2, "no model was chosen"),
         (["run", "--text", "Hi", "--model", "no-such.yaml"], 2, "no-such.yaml: no such file"),
@@ -100,10 +100,10 @@ def test_the_list_of_scenarios_has_one_line_each(capsys: pytest.CaptureFixture[s
 def test_an_interrupted_command_ends_with_130_and_no_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(self: Journal, most: int = 20) -> list[object]:
+    def interrupted(self: SavedRuns, most: int = 20) -> list[object]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Journal, "recent", interrupted)
+    monkeypatch.setattr(SavedRuns, "recent", interrupted)
 
     assert main(["trace"]) == 130
     assert capsys.readouterr().err == "\nInterrupted.\n"
@@ -124,12 +124,12 @@ def entry(seq: str, **body: object) -> Event:
 @pytest.mark.parametrize(
     ("event", "line"),
     [
-        (entry("0001.model.requested", reserved_microusd=9_000), "turn 1    asks the model (reserves $0.009)"),
+        (entry("0001.model.requested", reserved_microusd=9_000), "turn 1    agent asks the model, reserving $0.009"),
         (entry("0001.model.failed", exit_reason="model_throttled"), "model failed: the provider throttled the model"),
         (entry(CallRefused.key(2, 1), tool="x", error="UnknownTool", message="No."), "x REFUSED: UnknownTool: No."),
         (entry(CallSettled.key(2, 1), tool="x", status="ok", latency_ms=7), "turn 2    x ok in 7 ms"),
         (entry(CallSettled.key(2, 1), tool="x", status="denied", message="No."), "x denied: No."),
-        (entry(CallIntended.key(2, 1), tool="x", effect="write"), "x passes the gate (write)"),
+        (entry(CallIntended.key(2, 1), tool="x", effect="write"), "x allowed (write)"),
         (entry(ApprovalAnswered.key(2, 1), approve=False, by="Lee"), "rejected by Lee"),
         (entry("0003.escalation.opened", escalation_id="esc-1", reason="no_fallback"), "escalated: no fallback serves"),
         (

@@ -1,4 +1,4 @@
-"""Scenarios as data: complete, readable, and an ending that differs is told in every respect."""
+"""Scenarios as data: complete and readable; every difference of an ending is reported."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,8 +10,8 @@ from ballast.contracts.timeline import Call, Timeline, Turn
 from ballast.errors import InvalidInput
 from cli import main
 from cli.commands.demo import Played
-from cli.journal import Journal
-from cli.output import Screen
+from cli.saved_runs import SavedRuns
+from cli.screen import Screen
 from localcloud.converse import ScriptModel
 from localcloud.scenarios import Scenario, find, names, scenario, unmet
 
@@ -84,7 +84,7 @@ def test_a_wrong_scenario_names_its_file_and_field(
 def play_with(wrong: dict[str, list[str]]) -> Callable[..., Played]:
     """Stand in for the run itself: scenarios that end as ``wrong`` says, by name."""
 
-    def play(chosen: Scenario, *, screen: Screen, journal: Journal) -> Played:
+    def play(chosen: Scenario, *, screen: Screen, saved_runs: SavedRuns) -> Played:
         ended = Timeline(
             run_id="run-x", status="answered", ending="", by=chosen.expect.by or "", reason=chosen.expect.reason
         )

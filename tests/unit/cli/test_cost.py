@@ -1,4 +1,4 @@
-"""Where the money went: whatever a run did, every table accounts for every micro-dollar that counts."""
+"""Costs: whatever a run did, every table accounts for every micro-dollar."""
 
 import json
 from argparse import Namespace
@@ -15,10 +15,8 @@ from ballast.log.events import CallIntended, CallSettled
 from ballast.run import Run
 from cli import main
 from cli.commands import cost as command
-from cli.cost.charges import charges
-from cli.cost.explain import explained
-from cli.cost.sums import by_tool
-from cli.journal import Journal
+from cli.cost.explain import by_tool, charges, explained
+from cli.saved_runs import SavedRuns
 from tests.support.random_runs import runs
 from tests.support.runs import STARTED, Story, says, wants
 
@@ -119,25 +117,25 @@ def test_what_is_no_time_is_refused_with_what_to_write(text: str) -> None:
 
 
 @pytest.fixture
-def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
+def saved_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SavedRuns:
     monkeypatch.setenv("BALLAST_HOME", str(tmp_path))
-    made = Journal(tmp_path)
+    made = SavedRuns(tmp_path)
     made.save(written().events[0].run_id, "a run", written().events)
     return made
 
 
-def test_the_command_explains_a_saved_run(journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_explains_a_saved_run(saved_runs: SavedRuns, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["cost", written().events[0].run_id[:8]]) == 0
 
     shown = capsys.readouterr().out
-    assert "$0.005002 charged of $0.05" in shown
-    assert "$0.044998 of the ceiling went back" in shown
-    assert "reserved $0.02 attempt by attempt, of which $0.014998 came back" in shown
+    assert "$0.005002 of $0.05 charged" in shown
+    assert "$0.044998 of the ceiling was returned" in shown
+    assert "reserved $0.02 over all attempts, of which $0.014998 was returned" in shown
     for heading in ("by turn", "by tool", "by planner"):
         assert heading in shown
 
 
-def test_the_command_adds_up_what_was_opened_since(journal: Journal, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_adds_up_what_was_opened_since(saved_runs: SavedRuns, capsys: pytest.CaptureFixture[str]) -> None:
     before, after = STARTED - timedelta(seconds=1), STARTED + timedelta(days=1)
 
     assert main(["cost", "--since", before.isoformat(), "--json"]) == 0
@@ -157,7 +155,7 @@ def test_the_command_adds_up_what_was_opened_since(journal: Journal, capsys: pyt
     "words", [["cost"], ["cost", "run-a", "--since", "1h"], ["cost", "run-a", "--tenant", "acme"], ["cost", "no-such"]]
 )
 def test_what_cannot_be_explained_says_what_to_type(
-    journal: Journal, words: list[str], capsys: pytest.CaptureFixture[str]
+    saved_runs: SavedRuns, words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words) == 2
 
@@ -170,7 +168,7 @@ def test_nothing_in_a_log_reaches_the_terminal_as_a_control_character(
     monkeypatch.setenv("BALLAST_HOME", str(tmp_path))
     story = Story().opened()
     story.replies(story.asks(1), wants(("evil\x1b[31m[red]", {})))
-    Journal(tmp_path).save(story.events[0].run_id, "", story.events)
+    SavedRuns(tmp_path).save(story.events[0].run_id, "", story.events)
 
     assert main(["cost", story.events[0].run_id]) == 0
 
@@ -198,7 +196,7 @@ def typed(**given: object) -> Namespace:
 
 
 def test_a_stack_is_asked_for_its_tenants_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    from cli.output import Screen
+    from cli.screen import Screen
 
     stack = Stack()
 
@@ -213,7 +211,7 @@ def test_a_stack_is_asked_for_its_tenants_runs(capsys: pytest.CaptureFixture[str
     ("stack", "given"), [(Stack(), {"run": "run-none"}), (Stack(most=command.MOST_RUNS + 1), {"since": "1d"})]
 )
 def test_a_stack_says_what_it_does_not_have_and_what_is_too_much(stack: Stack, given: dict[str, object]) -> None:
-    from cli.output import Screen
+    from cli.screen import Screen
 
     with pytest.raises(InvalidInput):
         command.cost_on_stack(typed(**given), stack, Screen())  # type: ignore[arg-type]

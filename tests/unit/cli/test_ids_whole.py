@@ -1,4 +1,4 @@
-"""An id is copied from the screen: no list, trace or table breaks one, at any width, in a terminal or a pipe."""
+"""Ids can be copied from the screen: no list, trace or table breaks one, at any width, in a terminal or a pipe."""
 
 import io
 import re
@@ -13,10 +13,10 @@ from rich.text import Text
 from ballast.log.event import Event
 from cli.cost.explain import explained
 from cli.cost.render import render as render_costs
-from cli.output import Screen
-from cli.trace.clean import brief, clipped, cut_short
+from cli.screen import Screen
 from cli.trace.layout import Columns, Labelled, Plain
 from cli.trace.render import headline
+from cli.trace.text import brief, clipped, cut_short
 from tests.support.runs import Story, says, wants
 from tests.unit.cli.test_trace_render import run
 

@@ -1,4 +1,4 @@
-"""The calls of a turn: proposed, refused, waited for, done; and questions to the requester."""
+"""A turn's calls in the trace: proposed, refused, waiting, done; and questions to the requester."""
 
 import io
 from typing import Any
@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from ballast.log.event import Event
-from cli.output import Screen
+from cli.screen import Screen
 from tests.support.timelines import timeline
 
 RUN = "run-" + "a" * 24

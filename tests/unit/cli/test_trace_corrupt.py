@@ -1,4 +1,4 @@
-"""A run with an entry that cannot be read, as ``ballast trace`` tells of it: named, and the others are told."""
+"""The trace of a run with an unreadable entry: it is named, and the others are shown."""
 
 import io
 

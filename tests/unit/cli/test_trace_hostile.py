@@ -1,4 +1,4 @@
-"""Whatever a model, a customer or a tool wrote into the log, a trace only shows it."""
+"""Hostile text in the log: a trace only shows it."""
 
 import io
 import json
@@ -21,8 +21,8 @@ from ballast.contracts.timeline import (
     Turn,
     TurnEscalation,
 )
-from cli.trace.clean import brief, clean, clipped
 from cli.trace.render import render
+from cli.trace.text import brief, clean, clipped
 
 HOSTILE = "\x1b[2J\x1b]0;owned\x07\x9b31m[bold]x[/bold][/]\u202egnp\u2028\x7f\r\ud800"
 

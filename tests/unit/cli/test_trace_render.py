@@ -1,4 +1,4 @@
-"""A drawn timeline: what is seen at a glance, at any width, whatever the log's text tries."""
+"""A drawn timeline: readable at any width, whatever the log's text contains."""
 
 import io
 import re
@@ -22,7 +22,7 @@ from ballast.contracts.timeline import (
     TurnEscalation,
 )
 from cli.trace.render import render
-from cli.trace.words import span, usd
+from cli.trace.text import span, usd
 
 LONG_ID = "a" * 120
 

@@ -1,10 +1,10 @@
-"""Which rights a request needs."""
+"""The rights that a request needs."""
 
 from typing import Any
 
 import pytest
 
-from localcloud.access import Access, Account, needed, needed_for_model
+from localcloud.iam import Access, Account, needed, needed_for_model
 
 WHERE = Account("eu-west-1", "1", {"token-of-m": "arn:aws:states:eu-west-1:1:stateMachine:m"}.get)
 TABLE = "arn:aws:dynamodb:eu-west-1:1:table/"

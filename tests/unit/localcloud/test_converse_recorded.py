@@ -1,4 +1,4 @@
-"""A recorded run says again what it said, in the order of the work."""
+"""A recorded run's completions are replayed in order."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ def test_beyond_its_end_a_recorded_run_says_so() -> None:
 
 @pytest.mark.parametrize(
     ("log", "words"),
-    [([entry("0000.run.opened")], "holds no completion"), ([{"seq": "x"}], "Event 1 of the log is not valid: run_id")],
+    [([entry("0000.run.opened")], "has no completion"), ([{"seq": "x"}], "Event 1 of the log is not valid: run_id")],
 )
 def test_a_log_that_cannot_be_replayed_is_refused(log: list[Any], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):

@@ -1,4 +1,4 @@
-"""A script: the conversation's length chooses the step; a bad one is refused with file, step and field."""
+"""A script: the conversation's length selects the step; an invalid one is refused with file, step and field."""
 
 import json
 from pathlib import Path

@@ -1,11 +1,10 @@
-"""The HTTP API is taken out of the template before moto sees it, and its routes are kept."""
+"""The HTTP API is removed from the template before moto sees it, and its routes are kept."""
 
 from typing import Any
 
 import pytest
 
-from localcloud.http_routes import HttpRoute, without_http_api
-from localcloud.template import TemplateInvalid
+from localcloud.template import HttpRoute, TemplateInvalid, without_http_api
 
 API: dict[str, Any] = {
     "Api": {"Type": "AWS::ApiGatewayV2::Api"},

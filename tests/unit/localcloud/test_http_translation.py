@@ -1,4 +1,4 @@
-"""Between a request and a function, as API Gateway does it (HTTP API, payload 2.0)."""
+"""API Gateway's translation between a request and a function (HTTP API, payload 2.0)."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from localcloud.gateway.gateway import Reply, Request, event_of, match, reply_of
-from localcloud.http_routes import HttpRoute
+from localcloud.gateway.http_api import Reply, Request, event_of, match, reply_of
+from localcloud.template import HttpRoute
 from tests.support.events import sample
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""The OpenAPI document that is checked in is the one that the code makes."""
+"""The checked-in OpenAPI document is the one that the code generates."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Values of the template's parameters, refused before anything is deployed."""
+"""Invalid values of the template's parameters are refused before anything is deployed."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ballast.errors import InvalidInput
-from cli.stage import parameters_of
+from cli.local_stack import parameters_of
 from localcloud.parameters import complaints, typed
 from localcloud.template import load_template
 
@@ -52,18 +52,18 @@ def test_what_the_template_takes_is_taken(name: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "why"),
     [
-        ("Number", "abc", "'abc' is no number"),
-        ("Number", "", "'' is no number"),
-        ("Number", "NaN", "is no number"),
-        ("Number", "inf", "is no number"),
-        ("Number", "1_000", "is no number"),
-        ("Number", "٣x", "is no number"),
-        ("Number", "1,5", "is no number"),
+        ("Number", "abc", "'abc' is not a number"),
+        ("Number", "", "'' is not a number"),
+        ("Number", "NaN", "is not a number"),
+        ("Number", "inf", "is not a number"),
+        ("Number", "1_000", "is not a number"),
+        ("Number", "٣x", "is not a number"),
+        ("Number", "1,5", "is not a number"),
         ("Bounded", "0", "must be 0.01 or more"),
         ("Bounded", "10.000001", "must be 10 or less"),
         ("Bounded", "1e999", "must be 10 or less"),
         ("OneOf", "2", "may be 0, 1, 3"),
-        ("OneOf", "x", "is no number"),
+        ("OneOf", "x", "is not a number"),
         ("Text", "a", "length of 2 or more"),
         ("Text", "abcde", "length of 4 or less"),
         ("Stage", "test", "may be dev, prod"),

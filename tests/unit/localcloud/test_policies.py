@@ -1,11 +1,10 @@
-"""What policies grant, as IAM's evaluation has it; a right statement is never refused."""
+"""Policy evaluation as in IAM; a correct statement is never refused."""
 
 from typing import Any
 
 import pytest
 
-from localcloud.access import Access, Account, needed
-from localcloud.policies import grants
+from localcloud.iam import Access, Account, grants, needed
 
 SECRET = "arn:aws:secretsmanager:eu-west-1:1:secret:idp-AbC123"
 BUS = "arn:aws:events:eu-west-1:1:event-bus/default"

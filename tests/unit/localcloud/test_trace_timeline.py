@@ -1,4 +1,4 @@
-"""From a log to its timeline: whole logs, cut-off logs, and logs that say strange things."""
+"""Timelines of whole logs, cut-off logs, and logs with strange content."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Who asks ``ballast up``: one person, whoever the request names, and the rights that it names with them."""
+"""The caller's identity in ``ballast up``: the default person, or the person and role that a request names."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from ballast.errors import InvalidInput
 from ballast.http.identity import Caller, Callers
 from ballast.runtime import Runtime
-from localcloud.gateway.gateway import Request
+from localcloud.gateway.http_api import Request
 from localcloud.gateway.identity import bearer_of, member_of, named, operator
 
 #: As the template gives them to a function, with the parameters of `ballast up`.

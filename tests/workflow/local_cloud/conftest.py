@@ -1,4 +1,4 @@
-"""A local cloud of the stand-in stack: one for a test file, since to open it takes longer than most tests do."""
+"""A local cloud of the stand-in stack, one per test file: opening it takes longer than most tests."""
 
 import itertools
 import json

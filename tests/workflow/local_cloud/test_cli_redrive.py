@@ -1,4 +1,4 @@
-"""``ballast redrive`` against a deployed stack: moto plays AWS, the user's credentials are made up."""
+"""``ballast redrive`` against a deployed stack: moto stands in for AWS, with made-up credentials."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,8 @@ import pytest
 from moto import mock_aws
 
 from ballast.contracts import RunRequest
-from cli import dead_letters, main
+from cli import main
+from cli.commands import redrive as redrive_command
 from cli.exits import Exit
 
 REQUEST = {"request_id": "r-1", "text": "Where is my order?"}
@@ -26,7 +27,7 @@ TEMPLATE = {
 def sqs(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
-    monkeypatch.setattr(dead_letters, "WAIT_S", 0)
+    monkeypatch.setattr(redrive_command, "WAIT_S", 0)
     with mock_aws():
         boto3.client("cloudformation").create_stack(StackName="deployed", TemplateBody=json.dumps(TEMPLATE))
         yield boto3.client("sqs")
@@ -111,7 +112,7 @@ def test_all_puts_back_what_is_a_request_and_keeps_the_rest(sqs: Any, capsys: An
 
 def test_dying_before_the_letter_is_deleted_loses_nothing(sqs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     bury(sqs, REQUEST)
-    desk = dead_letters.Desk(sqs, url(sqs, QUEUES[0]), url(sqs, QUEUES[1]))
+    desk = redrive_command.DeadLetterQueue(sqs, url(sqs, QUEUES[0]), url(sqs, QUEUES[1]))
     [letter] = desk.take()
     monkeypatch.setattr(sqs, "delete_message", lambda **_: (_ for _ in ()).throw(KeyboardInterrupt))
 
@@ -126,7 +127,7 @@ def test_dying_before_the_letter_is_deleted_loses_nothing(sqs: Any, monkeypatch:
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
-        (["--message", "unknown"], "fits 0 dead letters"),
+        (["--message", "unknown"], "matches 0 dead letters"),
         (["--message", "x", "--body", "/nowhere/at/all"], "/nowhere/at/all"),
         (["--body", "x"], "--message ID"),
         (["--stack", "missing"], "--stack missing"),

@@ -1,4 +1,4 @@
-"""The local cloud, deployed from a template: runs, waits, stops, and what happens at an end."""
+"""The local cloud, deployed from a template: runs, waits, stops and ends."""
 
 import json
 import os

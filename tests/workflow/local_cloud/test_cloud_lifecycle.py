@@ -1,4 +1,4 @@
-"""Opening and closing a local cloud: nothing half open, nothing left running, nothing that reaches AWS."""
+"""Opening and closing a local cloud: nothing stays half open or running, and nothing reaches AWS."""
 
 import sys
 import threading
@@ -11,7 +11,7 @@ from botocore.config import Config
 from moto.core.models import botocore_stubber
 
 from ballast.errors import InvalidInput
-from cli.stage import stage
+from cli.local_stack import local_stack
 from localcloud.clock import VirtualClock
 from localcloud.cloud import FunctionError, LocalCloud
 from localcloud.converse import Bedrock, ConverseServer, ScriptModel
@@ -216,5 +216,8 @@ def test_bedrock_without_credentials_is_refused_with_what_to_do(
         monkeypatch.setenv(name, str(tmp_path / "none"))
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
 
-    with pytest.raises(InvalidInput, match=r"--model: .*[Cc]redentials"), stage(Bedrock("eu.amazon.nova-lite-v1:0")):
+    with (
+        pytest.raises(InvalidInput, match=r"--model: .*[Cc]redentials"),
+        local_stack(Bedrock("eu.amazon.nova-lite-v1:0")),
+    ):
         pass

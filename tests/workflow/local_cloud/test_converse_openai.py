@@ -12,7 +12,7 @@ import pytest
 from botocore.config import Config
 
 from localcloud.converse import ConverseServer, ModelError, OpenAIModel
-from localcloud.converse.openai_form import from_openai, to_openai
+from localcloud.converse.openai import from_openai, to_openai
 
 TOOL = {"name": "look_up", "description": "Look it up.", "inputSchema": {"json": {"type": "object"}}}
 

@@ -1,4 +1,4 @@
-"""Queues that feed functions, and events that rules pass on, as AWS delivers them."""
+"""Delivery of queues' messages and rules' events to functions, as on AWS."""
 
 import json
 import threading
@@ -9,7 +9,7 @@ import pytest
 
 from localcloud.cloud import LocalCloud
 from localcloud.gateway.aws import AwsEndpoint
-from localcloud.gateway.gateway import Request
+from localcloud.gateway.http_api import Request
 from localcloud.moto_seams.sqs import waits
 from localcloud.sessions import ACCOUNT, REGION
 from tests.workflow.local_cloud.conftest import TEMPLATE, eventually

@@ -1,4 +1,4 @@
-"""Each seam does what it is there for; a new version of moto that breaks one fails here."""
+"""Each seam of moto does its job; a new version of moto that breaks one fails here."""
 
 import gc
 import json
@@ -14,11 +14,11 @@ from localcloud.clock import VirtualClock
 from localcloud.cloud import LocalCloud
 from localcloud.moto_seams import events, iam
 from localcloud.moto_seams.deployment import resolved
-from localcloud.moto_seams.dispatch import methods_looked_up_once
 from localcloud.moto_seams.dynamodb import emptied, kept, put_back
 from localcloud.moto_seams.imports import import_moto
 from localcloud.moto_seams.kms import keys_as_the_template_says, no_key_pairs_for_secret_keys
 from localcloud.moto_seams.replaced import SeamBroken, replaced
+from localcloud.moto_seams.requests import methods_looked_up_once
 from localcloud.sessions import ACCOUNT, REGION
 from tests.workflow.local_cloud.conftest import begin, eventually, threads_switching_often
 

@@ -1,4 +1,4 @@
-"""The seam for queries answers what moto answers without it: no cloud is open here, which has the seam in place."""
+"""The seam for queries answers as moto does without it. No cloud is open here: it would have the seam in place."""
 
 import itertools
 import random

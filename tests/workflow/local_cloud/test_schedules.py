@@ -1,11 +1,11 @@
-"""Rules with a schedule call their functions by the clock, also after one of them failed."""
+"""Scheduled rules invoke their functions on time, also after one of them failed."""
 
 import json
 import threading
 from typing import Any
 
 from localcloud.cloud import LocalCloud
-from localcloud.schedules import Schedule, schedules, ticking
+from localcloud.events import Schedule, schedules, ticking
 from tests.workflow.local_cloud.conftest import eventually
 
 

@@ -1,4 +1,4 @@
-"""Tables' streams: moto tells of each write, and a mapping's filter decides what a function gets."""
+"""Tables' streams: moto reports each write, and a mapping's filter decides what a function gets."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,10 +8,10 @@ import pytest
 from moto import mock_aws
 
 from localcloud.clock import VirtualClock
+from localcloud.event_sources import Streams, StreamSource, filters_of
 from localcloud.functions import Function, Functions
 from localcloud.moto_seams.dynamodb import stream_records_go_to
 from localcloud.moto_seams.imports import import_moto
-from localcloud.streams import Streams, StreamSource, filters_of
 from localcloud.template import TemplateInvalid
 
 ARN = "arn:aws:dynamodb:eu-west-1:123456789012:table/watched/stream/2026"

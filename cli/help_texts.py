@@ -1,0 +1,221 @@
+"""The texts of ``--help``: for each command what it does, then examples to type."""
+
+#: The spend breaker's modes (``ballast.money.breaker.Mode``), from least to most strict.
+MODES = {
+    "normal": "everything runs as the playbook says",
+    "cheaper": "the agent uses the playbook's cheaper model",
+    "fallback_only": "no model is called; fallbacks and people answer",
+    "stopped": "no run starts; running runs wait for a person",
+}
+
+MAIN = """\
+Run LLM agents through the deployed template on this machine: the real state machine and
+handlers, on moto instead of AWS. It needs no account and no network, and keeps nothing but .ballast/.
+
+  ballast demo                      watch a run that ends well
+  ballast demo --list               list the other scenarios
+  ballast trace                     list the saved runs
+  ballast cost --since 1d           show what they cost, and why
+  ballast verify --since 1d         check that nobody changed their logs
+  ballast run --text "Where is my order O-1001?" --model http://localhost:11434/v1#qwen3
+  ballast up                        serve the whole stack over HTTP, on localhost
+  ballast --stack ballast-dev run --text "Where is my order O-1001?"
+"""
+
+FILES = """\
+files: .ballast/ in the current folder, or the folder that $BALLAST_HOME names, holds the logs of
+finished runs (runs/), the output of their functions and tools (logs/), and the escalations that
+wait for an answer (escalations/).
+"""
+
+EXIT_CODES = """\
+exit codes:
+  0    answered (run), ended as expected (demo), accepted (answer), stopped (up), unchanged (verify)
+  1    a scenario did not end as expected, or a defect in the command
+  2    wrong usage or invalid input; the message names the field and the remedy
+  3    the run was refused: not admitted, nothing was spent
+  4    the run ended without an answer: failed, unanswered, aborted, timed out; or it asks a
+       person and the command does not wait (--no-wait)
+  5    no process waits for that escalation, or the answer was not confirmed
+  6    a log was changed (verify)
+  7    no log is known to be changed, but some cannot be checked as a whole (verify)
+  8    somebody else must answer; the message says who may (answer)
+  130  interrupted (Ctrl-C, SIGTERM)
+"""
+
+DEMO = """\
+Run a scripted scenario and show its trace. A script plays the model; everything else is real.
+
+  ballast demo                      the happy path
+  ballast demo rollback             half-done work is undone
+  ballast demo all                  every scenario, and a table of how they ended
+  ballast demo --list               one line for each scenario
+  ballast demo approval --by-hand   you answer, with `ballast answer` in another terminal
+"""
+
+RUN = """\
+Run one request in a local cloud and show its trace.
+
+  ballast run --text "Where is my order O-1001?" --intent order_status \\
+      --context order_id=O-1001 --model http://localhost:11434/v1#qwen3
+  ballast run request.json --model bedrock:eu.amazon.nova-lite-v1:0
+  echo '{"request_id": "a1", "text": "Hello"}' | ballast run - --model my-script.yaml
+
+The model is one of
+  FILE.yaml              a script of replies, such as those of the scenarios
+  FILE.json              a saved run of .ballast/runs, whose completions are replayed
+  http://HOST/v1#NAME    a model of an OpenAI-compatible server: Ollama, llama.cpp, vLLM
+  bedrock:ID             Amazon Bedrock, with your own AWS credentials and at your cost
+To set it for every command: export BALLAST_MODEL=http://localhost:11434/v1#qwen3
+
+A request file holds {"request_id", "text"} and optionally "intent", "context", "tenant", "agent",
+"limits". When a run asks a person, the command prints what to type and waits. Without a terminal, or
+with --no-wait, it aborts the run and ends with 4; on a deployed stack the run continues.
+"""
+
+UP = """\
+Serve the whole stack on localhost: the HTTP API, the run-request queue, events, schedules, and
+escalations, with a seeded store. Answer escalations over HTTP or with `ballast answer`.
+
+  ballast up --model localcloud/scenarios/happy-path/script.yaml    a script plays the model
+  ballast up --model http://localhost:11434/v1#qwen3 --port 9000
+  ballast up --tenant acme        every request is acme's: see what a tenant sees
+  ballast up --role reviewer --group finance    see what a reviewer in that group may do
+
+Nobody's identity is checked here. Every request is from you, an operator unless --role or --tenant
+says otherwise. So it listens on this machine only, and refuses pages of other origins. A request may
+name another person and role. Whoever asks for a run may not approve its calls, so play both sides:
+
+  curl -u mia:member localhost:8787/runs --json '{"text": "My tent O-1004 arrived torn."}'
+  curl -u rae:reviewer localhost:8787/escalations/ESCALATION --json '{"approve": true}'
+  curl -u fay:reviewer+finance …    for a tool with approvers="finance"
+  curl -u ann:operator …            for more than max_grant_usd, calls that only undo, the breaker
+  curl -u lee: …                    lee, with the rights that everybody has here
+
+The console takes NAME:ROLE as its token. `ballast up` keeps only the logs of its runs
+(`ballast trace`). Ctrl-C stops it with 0 and aborts the runs that have not ended.
+"""
+
+TRACE = """\
+Show a saved run as a timeline; without RUN, list the saved runs.
+
+  ballast trace                     the newest runs
+  ballast trace run-abcd            the run whose id starts with run-abcd
+  ballast trace run-abcd --full     nothing shortened
+  ballast trace run-abcd --json     for machines: | jq '.turns[].calls[]'
+"""
+
+ANSWER = """\
+Answer an escalation of a run that waits in another terminal; without ESCALATION, list the waiting
+ones. The answer goes through the deployed AnswerEscalation function.
+
+  ballast answer                                          list what waits
+  ballast answer esc-1 --say "We have refunded you."      answer the customer
+  ballast answer esc-1 --back-to-agent --guidance "Offer a voucher." --add-budget 0.05
+  ballast answer esc-1 --call refund_order '{"order_id": "O-1001", "amount_usd": "12.50"}'
+  ballast answer esc-1 --approve                          let the waiting call be made
+  ballast answer esc-1 --approve --arguments '{"order_id": "O-1001", "amount_usd": "40.00"}'
+                                                          with other arguments than proposed
+  ballast answer esc-1 --reject --comment "Over the policy."
+
+If a tool needs several people, each approves in turn; one rejection rejects. Whoever asked for the
+run, proposed the call or changed it may not approve it. Somebody else answers with --by NAME. If a
+tool names a group (approvers), --group NAME says that you are a member:
+
+  ballast answer esc-1 --approve --by fay --group finance
+
+You answer as an operator, here and with --stack. There you need the IAM right to invoke
+AnswerEscalationFunction, and the function trusts your --by and --group (docs/http.md, Rights).
+People with fewer rights answer over HTTP or in the console.
+"""
+
+ESCALATIONS = """\
+List the escalations that wait for an answer, who may answer them, and what to type.
+
+  ballast escalations                          of runs on this machine, in this folder
+  ballast escalations --watch                  and those that come later, until Ctrl-C
+  ballast --stack ballast-dev escalations      of a deployed stack
+"""
+
+COST = """\
+Show what a run cost, or all runs since a time: by turn, tool, planner, model and tenant; what was
+reserved and how much of it was returned; what stopped loops would have cost.
+
+  ballast cost run-abcd                          one run, by the start of its id
+  ballast cost --since 6h                        the saved runs of the last six hours (m, h, d)
+  ballast cost --since 2026-11-25T02:00Z         since a moment
+  ballast cost run-abcd --json                   for machines: | jq '.by.tool'
+  ballast --stack ballast-dev cost --since 1h --tenant acme --tenant default
+
+Every figure comes from the log. A tool's row is its own price and its share of the model attempts
+that called it. All tables add up to the same total.
+"""
+
+VERIFY = """\
+Check that nobody changed the log of a run, or of all runs since a time: every event against the digest
+in the run's ending, every prompt against the one that was sent, and with --stack the ending against the
+run's settled lease. Names the first event that does not match, and every answer that claims to be a
+person's and is not signed.
+
+  ballast verify run-abcd                            a saved run, by the start of its id
+  ballast verify --since 1d                          the saved runs of the last day (m, h, d)
+  ballast --stack ballast-dev verify run-abcdefgh    in the stack's tables (the whole id)
+  ballast --stack ballast-dev verify --since 6h      every run whose execution started since then
+  ballast --stack ballast-dev verify --since 6h --json || page-someone
+
+Ends with 0 if every log matches; with 6 if one does not, or could not be read; with 7 if none is known to
+be changed but one that ended, or the named one, is covered by no digest: it has not ended, was refused, or
+was ended by an older version.
+"""
+
+BUDGET = """\
+Show or set limits: what the runs of a tenant, or of all tenants together, may take from an hour and a day,
+how much they have taken, and how many may run at once.
+
+  ballast --stack ballast-dev budget                              all tenants together
+  ballast --stack ballast-dev budget acme                         one tenant
+  ballast --stack ballast-dev budget acme --hour 5 --day 20 --runs 10
+  ballast --stack ballast-dev budget acme --runs 0                no new runs of this tenant
+  ballast --stack ballast-dev budget acme --hour default          back to the stack's parameter
+
+Ceilings on the business's own money, which tools move, come from agent.yaml (`moves:`) unless they are set
+here. They apply from the next call on, and no approval lifts them:
+
+  ballast --stack ballast-dev budget --moves-day 20000                       all tenants together
+  ballast --stack ballast-dev budget acme --moves-hour 500 --moves-day 2000  one tenant
+  ballast --stack ballast-dev budget acme --customer C-1001 --moves-day 900  one of its customers
+  ballast --stack ballast-dev budget acme --each-run 300 --each-customer-day 400
+  ballast --stack ballast-dev budget --move RUN.0003.1 --happened no         an unknown effect that did not happen
+
+After a run is settled, its charge can be corrected, in its log and in the windows that it was taken from:
+
+  ballast --stack ballast-dev budget --correct RUN --charged 0.0123 --reason "by the bill of May"
+
+A charge above the run's lease takes room from other runs. It needs --above-lease, and may be ten times the
+lease at most.
+
+A new limit applies from the next admission on. A local cloud forgets everything when it ends; set its
+limits when it starts: ballast up --parameter TenantHourUsd=0.50
+"""
+
+BREAKER = """\
+Show or set the spend breaker of `ballast up` in another terminal, or of a deployed stack.
+
+  ballast breaker                                       the current mode, since when, and why
+  ballast --stack ballast-dev breaker --mode cheaper --for 60 --reason "a sale"
+  ballast --stack ballast-dev breaker --mode stopped --tenant acme
+  ballast --stack ballast-dev breaker --mode normal     close it; an alarm that still holds trips it again
+  ballast --stack ballast-dev breaker --mode normal --for 60    keep it closed for an hour, whatever trips
+
+The modes, from least to most strict:
+""" + "".join(f"  {mode:14} {words}\n" for mode, words in MODES.items())
+
+REDRIVE = """\
+List a deployed stack's dead run requests, each with its reason, and put corrected ones back into the
+queue. A request that is delivered twice is still one run.
+
+  ballast redrive --stack ballast-dev                                        list them
+  ballast redrive --stack ballast-dev --message 4f1c --body corrected.json   put one back, corrected
+  ballast redrive --stack ballast-dev --message 4f1c                         put one back unchanged
+  ballast redrive --stack ballast-dev --all                                  put back every valid one
+"""

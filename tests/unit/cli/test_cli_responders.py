@@ -1,0 +1,236 @@
+"""Responders: messages in the queue reach people, and each answer reaches the function once."""
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ballast.contracts.notice import binding_shown
+from ballast.errors import InvalidInput
+from ballast.table import Table
+from cli.escalation_files import EscalationFiles, NobodyWaits
+from cli.escalations import with_current_state
+from cli.responders import ScriptedResponder, SentMessages, TerminalResponder
+from cli.screen import Screen
+from localcloud.cloud import FunctionError
+
+MESSAGE = {"escalation_id": "esc-a", "kind": "approval", "reason": "approval_required", "summary": "Look \x1b[2J here."}
+
+
+class Cloud:
+    """A local cloud, as far as people see it: a queue that delivers at least once, and one function."""
+
+    def __init__(self, *messages: dict[str, Any]) -> None:
+        self.queue = list(messages)
+        self.invoked: list[dict[str, Any]] = []
+        self.refuses: FunctionError | None = None
+        self.still_needed = 0
+        self.item: dict[str, Any] = {}
+        self.session = self
+
+    def table(self, logical_id: str) -> Table:
+        return Table(self, logical_id, logical_id)
+
+    def client(self, service: str) -> "Cloud":
+        return self
+
+    def physical_id(self, logical_id: str) -> str:
+        return logical_id
+
+    def receive_message(self, **_: Any) -> dict[str, Any]:
+        return {"Messages": [{"Body": json.dumps(body), "ReceiptHandle": "r"} for body in self.queue]}
+
+    def delete_message(self, **_: Any) -> None:
+        del self.queue[0]
+
+    def invoke(self, function: str, payload: dict[str, Any]) -> dict[str, Any]:
+        self.invoked.append(payload)
+        if self.refuses:
+            raise self.refuses
+        return {"run_id": "run-x", "status": "answered", "still_needed": self.still_needed}
+
+    def get_item(self, **_: Any) -> dict[str, Any]:
+        return {"Item": self.item}
+
+
+Elsewhere = Callable[[Any], tuple[TerminalResponder, io.StringIO]]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Elsewhere:
+    def make(cloud: Any) -> tuple[TerminalResponder, io.StringIO]:
+        printed = io.StringIO()
+        return TerminalResponder(cloud, EscalationFiles(tmp_path), Screen(Console(file=printed))), printed
+
+    return make
+
+
+def test_a_script_answers_each_escalation_with_its_next_answer() -> None:
+    cloud: Any = Cloud(MESSAGE, MESSAGE | {"escalation_id": "esc-b"})
+
+    ScriptedResponder(cloud, [{"by": "Lee", "approve": True}, {"by": "Dana", "approve": False}]).poll()
+
+    assert cloud.invoked == [
+        {"escalation_id": "esc-a", "by": "Lee", "approve": True},
+        {"escalation_id": "esc-b", "by": "Dana", "approve": False},
+    ]
+    assert cloud.queue == []
+
+
+def test_an_escalation_that_nobody_was_scripted_for_is_an_error() -> None:
+    cloud: Any = Cloud(MESSAGE)
+
+    with pytest.raises(InvalidInput, match=r"asks for a person .approval_required., and the scenario has no answer"):
+        ScriptedResponder(cloud, []).poll()
+
+
+def test_a_waiting_run_says_what_to_type_once_however_often_the_queue_delivers(
+    elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    people, printed = elsewhere(Cloud(MESSAGE, MESSAGE))
+
+    people.poll()
+
+    assert printed.getvalue().count("ballast answer esc-a --approve\n") == 1
+    assert r"Look \x1b[2J here." in printed.getvalue()
+    assert EscalationFiles(tmp_path).find("esc-a").message == MESSAGE
+
+
+def test_an_answer_from_elsewhere_reaches_the_function_and_is_confirmed(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    cloud = Cloud(MESSAGE)
+    people, _ = elsewhere(cloud)
+    people.poll()
+    receipt = EscalationFiles(tmp_path).send("esc-a", {"by": "Lee", "approve": True, "escalation_id": "esc-other"})
+
+    people.poll()
+
+    assert cloud.invoked == [{"escalation_id": "esc-a", "by": "Lee", "approve": True}]
+    assert EscalationFiles(tmp_path).wait_for("esc-a", receipt, timeout_s=5)["ok"] is True
+    assert EscalationFiles(tmp_path).waiting() == []
+
+
+def test_an_answer_that_the_function_refuses_is_reported_and_the_run_still_waits(
+    elsewhere: Elsewhere, tmp_path: Path
+) -> None:
+    cloud = Cloud(MESSAGE)
+    cloud.refuses = FunctionError("InvalidInput", "by: too long", [])
+    people, printed = elsewhere(cloud)
+    people.poll()
+    receipt = EscalationFiles(tmp_path).send("esc-a", {"approve": True})
+
+    people.poll()
+
+    expected = {"ok": False, "error": "InvalidInput", "message": "by: too long"}
+    assert EscalationFiles(tmp_path).wait_for("esc-a", receipt, timeout_s=5) == expected
+    assert "an answer was not accepted: by: too long" in printed.getvalue()
+    assert [notice.escalation_id for notice in EscalationFiles(tmp_path).waiting()] == ["esc-a"]
+
+
+def test_after_the_run_nobody_waits_any_more(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    people, _ = elsewhere(Cloud(MESSAGE))
+    people.poll()
+
+    people.close()
+
+    with pytest.raises(NobodyWaits):
+        EscalationFiles(tmp_path).find("esc-a")
+
+
+def test_what_an_approval_is_about_is_said_in_full(elsewhere: Elsewhere) -> None:
+    call = {"tool": "refund_order", "arguments": {"amount_usd": "480.00"}}
+    facts = {"why": ["it is much"], "approvals_needed": 2, "approvals_given": ["Lee"], "may_not_answer": ["user/ann"]}
+    decision = {"kind": "call_tools", "calls": [call]}
+    people, printed = elsewhere(Cloud(MESSAGE | facts | {"proposed_decision": decision}))
+
+    people.poll()
+
+    for words in (
+        'refund_order {"amount_usd": "480.00"}',
+        "Asked because it is much.",
+        "Approved by 1 of 2 people (Lee).",
+        "May not approve: user/ann",
+        "--approve --arguments JSON",
+    ):
+        assert words in printed.getvalue()
+
+
+def test_who_may_approve_is_said_with_what_to_type(elsewhere: Elsewhere) -> None:
+    people, printed = elsewhere(Cloud(MESSAGE | {"approvers": "finance", "may_not_answer": ["mia", "pat"]}))
+
+    people.poll()
+
+    for words in (
+        "Only members of finance may approve it: --group finance.",
+        "May not approve: mia, pat, who asked for the run, proposed the call, or changed it.",
+        "ballast answer esc-a --approve --group finance",
+        "ballast answer esc-a --reject --group finance",
+    ):
+        assert words in printed.getvalue()
+
+
+def test_of_a_decision_too_it_is_said_who_does_not_take_it(elsewhere: Elsewhere) -> None:
+    people, printed = elsewhere(Cloud(MESSAGE | {"kind": "escalation", "may_not_answer": ["mia"]}))
+
+    people.poll()
+
+    assert "May not decide: mia, who asked for the run." in printed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "parties"), [("approval", ["mia", "pat", "rae"]), ("escalation", ["mia"]), ("question", None)]
+)
+def test_parties_and_groups_are_read_as_they_stand(kind: str, parties: list[str] | None) -> None:
+    cloud: Any = Cloud()
+    named = {"requested_by": "mia", "proposed_by": "pat", "changed_by": "rae", "approvers": "finance"}
+    cloud.item = {name: {"S": value} for name, value in {"kind": kind, **named}.items()}
+
+    stands = with_current_state(cloud, {"escalation_id": "esc-a", "kind": kind})
+
+    assert stands.get("may_not_answer") == parties
+    assert stands.get("approvers") == ("finance" if kind == "approval" else None)
+
+
+def test_after_one_of_several_the_next_person_sees_how_it_stands(elsewhere: Elsewhere, tmp_path: Path) -> None:
+    cloud = Cloud(MESSAGE | {"proposed_decision": {"kind": "call_tools", "calls": [{"tool": "t", "arguments": {}}]}})
+    cloud.still_needed = 1
+    cloud.item = {
+        "kind": {"S": "approval"},
+        "approvals_needed": {"N": "2"},
+        "given": {"S": '[{"by": "Lee"}]'},
+        "binding": {"S": "b" * 64},
+        "arguments": {"S": '{"times": 2}'},
+        "changed_by": {"S": "Lee"},
+    }
+    people, _ = elsewhere(cloud)
+    people.poll()
+    receipt = EscalationFiles(tmp_path).send("esc-a", {"by": "Lee", "approve": True})
+
+    people.poll()
+
+    assert EscalationFiles(tmp_path).wait_for("esc-a", receipt, timeout_s=5)["still_needed"] == 1
+    [notice] = EscalationFiles(tmp_path).waiting()
+    assert notice.message["approvals_given"] == ["Lee"]
+    assert notice.message["proposed_decision"]["calls"][0]["arguments"] == {"times": 2}
+    assert notice.message["binding"] == binding_shown("b" * 64, {"times": 2})
+
+
+def test_what_is_overheard_is_posted_and_left_in_the_queue(tmp_path: Path) -> None:
+    cloud: Any = Cloud()
+    cloud.message_sent = []
+    cloud.physical_id = lambda name: f"https://sqs.eu-west-1.amazonaws.com/123456789012/its-{name}"
+    people = TerminalResponder(
+        cloud, EscalationFiles(tmp_path), Screen(Console(file=io.StringIO())), SentMessages(cloud)
+    )
+    (sent,) = cloud.message_sent
+    cloud.receive_message = cloud.delete_message = None  # nothing is taken out of a queue
+
+    sent("its-EscalationQueue", json.dumps(MESSAGE))
+    sent("another-queue", json.dumps(MESSAGE | {"escalation_id": "esc-b"}))
+    people.poll()
+
+    assert [notice.escalation_id for notice in EscalationFiles(tmp_path).waiting()] == ["esc-a"]
+    people.close()
