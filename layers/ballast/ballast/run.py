@@ -14,16 +14,19 @@ results. Any prefix of a log is a run. Events never change, so neither does a ru
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from operator import is_
+from itertools import chain
+from operator import attrgetter, is_, itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ballast.contracts import Effects, ExitReason, Planner, RunRequest, ToolCall
 from ballast.contracts.notice import Outcome, RunEscalated
 from ballast.contracts.task import LAST_TURN
 from ballast.folds.approvals import ApprovalRound, approval_given_up, approval_rounds, decided_by_operator
-from ballast.folds.calls import CallState, Proposed, calls, calls_of, proposal, proposals
+from ballast.folds.calls import CallState, Proposed, calls_of, proposal
 from ballast.folds.conversation import Prompt, answered_prompt, asked_with
 from ballast.folds.cost import Cost, cost
 from ballast.folds.counts import Counts, counts
@@ -71,31 +74,43 @@ class Turn:
         """Its events by their key."""
         return {event.seq: event for event in self.events}
 
+    def facts(self, kind: type[FactT]) -> tuple[FactT, ...]:
+        """Return the facts of one kind, in their order. Raises ``LogCorrupt``."""
+        return tuple(cast(FactT, event.fact) for event in self.by_name.get(kind.NAME, ()))
+
     @cached_property
     def proposal(self) -> Proposed | None:
-        """Its decision; None while nobody has decided."""
+        """Its decision; None before one is recorded."""
         return proposal(self)
 
     @cached_property
     def calls(self) -> tuple[CallState, ...]:
-        """Its calls, by position, with what became of each."""
+        """Its calls with their outcomes, by position."""
         return calls_of(self)
 
     @cached_property
+    def committed(self) -> tuple[CallState, ...]:
+        """Its writes that happened, or may have happened."""
+        return tuple(state for state in self.calls if state.is_committed)
+
+    @cached_property
     def call_charges(self) -> Mapping[int, tuple[CallCharge, ...]]:
-        """What each attempt at its calls cost, by the call's position."""
+        """The cost of each attempt at its calls, by the call's position."""
         return call_charges(self)
 
     @cached_property
     def spent(self) -> Spent:
-        """What its attempts and calls cost and counted."""
+        """The cost and the counts of its attempts and calls."""
         return spent(self)
 
 
 class Run(Sequence[Event]):
-    """The events of one run, in the order of the work, and what they come to.
+    """The events of one run, in the order of the work, and everything that follows from them.
 
-    unsigned  what claims to be a person's answer and is not signed: no part of the run
+    unsigned  events that claim to be a person's answer and are not signed: no part of the run
+
+    A run never changes. One that grew shares its predecessor's turns, and what folds have computed over the turns
+    before the newest one (``remembered``): a fold over it visits the new turns only.
     """
 
     def __init__(self, events: Iterable[Event] = (), unsigned: Iterable[Event] = ()) -> None:
@@ -109,24 +124,31 @@ class Run(Sequence[Event]):
 
     @classmethod
     def _made_of(cls, turns: Mapping[int, Turn], unsigned: Iterable[Event], remembered: dict[Any, Any]) -> Run:
-        made = cls((event for turn in turns.values() for event in turn.events), unsigned)
+        made = cls.__new__(cls)
+        made.unsigned = tuple(unsigned)
         made.__dict__ |= {"turns": turns, "remembered": remembered}
         return made
 
     def with_event(self, *more: Event, unsigned: Iterable[Event] | None = None) -> Run:
-        """Return the run with these events as well. What it knows of turns that stay as they are is kept."""
+        """Return the run with these events as well."""
         new: dict[int, list[Event]] = {}
         for event in more:
             new.setdefault(event.turn, []).append(event)
         turns = dict(self.turns)
-        for number, events in new.items():
+        for number, events in sorted(new.items(), key=itemgetter(0)):
             before = turns[number].events if number in turns else ()
             turns[number] = Turn(number, sorted((*before, *events), key=order))
+        if self.turns and min(new, default=LAST_TURN) < self._numbers[-1]:
+            turns = {number: turns[number] for number in sorted(turns)}
+        # What is remembered ends before the newest turn.
         goes_on = self.remembered if min(new, default=LAST_TURN) >= self.newest_turn else {}
-        in_order = {number: turns[number] for number in sorted(turns)}
-        made = self._made_of(in_order, self.unsigned if unsigned is None else unsigned, goes_on)
-        if "as_shown" in self.__dict__ and self.as_shown is not self:
-            made.__dict__["as_shown"] = self.as_shown.with_event(*(event.as_shown for event in more))
+        made = self._made_of(turns, self.unsigned if unsigned is None else unsigned, goes_on)
+        if "as_shown" in self.__dict__:
+            shown = [event.as_shown for event in more]
+            if self.as_shown is not self:
+                made.__dict__["as_shown"] = self.as_shown.with_event(*shown)
+            elif all(map(is_, shown, more)):
+                made.__dict__["as_shown"] = made
         return made
 
     def before(self, turn: int) -> Run:
@@ -134,8 +156,13 @@ class Run(Sequence[Event]):
         return self._made_of({number: one for number, one in self.turns.items() if number < turn}, (), {})
 
     def only(self, keeps: Callable[[Event], bool]) -> Run:
-        """Return the run as if there were only the events that ``keeps`` says."""
+        """Return the run of the events for which ``keeps`` is true."""
         return Run(filter(keeps, self.events))
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """Its events, in the order of the work."""
+        return tuple(chain.from_iterable(map(_EVENTS, self.turns.values())))
 
     @cached_property
     def as_shown(self) -> Run:
@@ -151,40 +178,49 @@ class Run(Sequence[Event]):
         grouped: dict[int, list[Event]] = {}
         for event in self.events:
             grouped.setdefault(event.turn, []).append(event)
-        return {number: Turn(number, events) for number, events in grouped.items()}
+        return {number: Turn(number, grouped[number]) for number in sorted(grouped)}
 
     def turn(self, number: int) -> Turn:
-        """Return one turn; without events where there is none."""
+        """Return one turn; without events if it has none."""
         return self.turns.get(number) or Turn(number, ())
 
     @cached_property
+    def _numbers(self) -> tuple[int, ...]:
+        return tuple(self.turns)
+
+    @cached_property
     def newest_turn(self) -> int:
-        """The newest turn with an entry, its ending apart; 0 before the first."""
-        return max((number for number in self.turns if number < LAST_TURN), default=0)
+        """The newest turn with an event, its ending apart; 0 before the first."""
+        before_the_ending = bisect_left(self._numbers, LAST_TURN)
+        return self._numbers[before_the_ending - 1] if before_the_ending else 0
 
     @cached_property
     def remembered(self) -> dict[Any, Any]:
-        """What folds keep of the turns before the newest one, for this run and those that continue it."""
+        """Values of folds, for this run and those that continue it, each with the events that it is valid for."""
         return {}
 
     def along(self, after: str | None, name: str, start: ValueT, step: Step[ValueT]) -> ValueT:
-        """Fold the conversation up to and with the completion ``after``, and remember the value at each completion.
+        """Fold the conversation up to and with the completion ``after``, and remember the newest value.
 
-        ``name`` tells folds apart. Raises ``LookupError`` where a part of the conversation is gone.
+        ``name`` tells folds apart. Raises ``LookupError`` if a part of the conversation is gone.
         """
-        chain: list[tuple[ModelRequested, ModelResponded]] = []
-        while after is not None and (name, after) not in self.remembered:
-            responded = self.by_seq[after].fact
+        links: list[tuple[ModelRequested, ModelResponded]] = []
+        value = start
+        while after is not None:
+            responded = self.at(after).fact
             if not isinstance(responded, ModelResponded):
                 raise LookupError(after)
             requested = asked_with(self, responded)
-            chain.append((requested, responded))
+            of, known = self.remembered.get((name, after), (None, start))
+            if of is not None and of[0] is requested and of[1] is responded:
+                value = known
+                break
+            links.append((requested, responded))
             after = requested.after
-        value: ValueT = start if after is None else self.remembered[name, after]
-        for requested, responded in reversed(chain):
+        for requested, responded in reversed(links):
             value = step(value, requested, responded)
             self.remembered.pop((name, requested.after), None)
-            self.remembered[name, responded.seq] = value
+            self.remembered[name, responded.seq] = (requested, responded), value
         return value
 
     def over_turns(self, name: Hashable, start: ValueT, step: Callable[[ValueT, Turn], ValueT]) -> ValueT:
@@ -192,14 +228,32 @@ class Run(Sequence[Event]):
 
         ``name`` tells folds apart.
         """
-        after, value = cast(tuple[int, ValueT], self.remembered.get(name, (-1, start)))
-        for number, turn in self.turns.items():
-            if number <= after:
-                continue
+        value, past, rest = self._since(name, start)
+        for turn in past:
             value = step(value, turn)
-            if number < self.newest_turn:
-                self.remembered[name] = number, value
+        if past:
+            self.remembered[name] = past[-1], value
+        for turn in rest:
+            value = step(value, turn)
         return value
+
+    def gathered(self, name: Hashable, of: Callable[[Turn], Iterable[ValueT]]) -> tuple[ValueT, ...]:
+        """Return what ``of`` finds in each turn, one after the other; remembered as ``over_turns`` does."""
+        value, past, rest = self._since(name, cast(tuple[ValueT, ...], ()))
+        if past:
+            value = (*value, *chain.from_iterable(map(of, past)))
+            self.remembered[name] = past[-1], value
+        return (*value, *chain.from_iterable(map(of, rest)))
+
+    def _since(self, name: Hashable, start: ValueT) -> tuple[ValueT, Sequence[Turn], Sequence[Turn]]:
+        """Return the remembered value, the turns after it that are over, and the newest turn with what follows."""
+        at, value = 0, start
+        until, known = cast(tuple[Turn, ValueT], self.remembered.get(name, (Turn(0, ()), start)))
+        if self.turns.get(until.number) is until:
+            at, value = bisect_right(self._numbers, until.number), known
+        over = max(at, bisect_left(self._numbers, self.newest_turn))
+        past = [self.turns[number] for number in self._numbers[at:over]]
+        return value, past, [self.turns[number] for number in self._numbers[over:]]
 
     # ── its events ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -223,8 +277,9 @@ class Run(Sequence[Event]):
 
     @property
     def run_id(self) -> str:
-        """The run's id. Raises ``LookupError`` where there is no event."""
-        return self.events[0].run_id
+        """The run's id. Raises ``LookupError`` if it has no event."""
+        first = next((turn for turn in self.turns.values()), Turn(0, ()))
+        return first.events[0].run_id
 
     @cached_property
     def by_seq(self) -> Mapping[str, Event]:
@@ -232,30 +287,39 @@ class Run(Sequence[Event]):
         return {event.seq: event for event in self.events}
 
     def event(self, seq: str) -> Event | None:
-        """Return the event under that key; None where there is none."""
+        """Return the event under that key; None if there is none."""
         return self.turn(Key.of(seq).turn).by_seq.get(seq)
+
+    def at(self, seq: str) -> Event:
+        """Return the event under that key. Raises ``KeyError`` if there is none."""
+        try:
+            found = self.event(seq)
+        except ValueError:  # no key of ours
+            found = None
+        if found is None:
+            raise KeyError(seq)
+        return found
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The kinds of events that there are, such as ``call.settled``."""
-        return frozenset(name for turn in self.turns.values() for name in turn.by_name)
+        """The kinds of its events, such as ``call.settled``."""
+        return self.over_turns("names", _NONE, _with_names)
 
     def facts(self, kind: type[FactT]) -> tuple[FactT, ...]:
-        """Return what the events of one kind say, in their order. Raises ``LogCorrupt``."""
-        found = tuple(event.fact for event in self.named(kind))
-        return cast(tuple[FactT, ...], found)
+        """Return the facts of one kind, in their order. Raises ``LogCorrupt``."""
+        return self.gathered(("facts", kind), lambda turn: turn.facts(kind))
 
-    def named(self, *kinds: type[Fact]) -> Iterator[Event]:
-        """Yield the events of some kinds, in their order."""
-        names = {kind.NAME for kind in kinds}
-        for turn in self.turns.values():
-            if len(kinds) == 1:
-                yield from turn.by_name.get(kinds[0].NAME, ())
-            elif not names.isdisjoint(turn.by_name):
-                yield from (event for event in turn.events if event.name in names)
+    def named(self, *kinds: type[Fact]) -> tuple[Event, ...]:
+        """Return the events of some kinds, in their order."""
+        names = frozenset(kind.NAME for kind in kinds)
+
+        def of(turn: Turn) -> Iterable[Event]:
+            return () if names.isdisjoint(turn.by_name) else (event for event in turn.events if event.name in names)
+
+        return self.gathered(("events", names), of)
 
     def fact(self, kind: type[FactT], *at: int) -> FactT | None:
-        """Return what the event of one kind at that position says; None where there is none."""
+        """Return the fact of one kind at that position; None if there is none."""
         found = self.event(kind.key(*at))
         if found is None:
             return None
@@ -326,13 +390,14 @@ class Run(Sequence[Event]):
 
     @cached_property
     def proposals(self) -> Mapping[int, Proposed]:
-        """The decision of each turn, by turn."""
-        return proposals(self)
+        """The decision of each turn, by turn; also a completion that came after its turn was cut, never executed."""
+        found: tuple[Proposed, ...] = self.gathered("proposals", lambda turn: filter(None, (turn.proposal,)))
+        return dict(zip(map(attrgetter("turn"), found), found, strict=True))
 
     @cached_property
     def calls(self) -> tuple[CallState, ...]:
         """Every proposed call with its outcome, in the order of the work."""
-        return calls(self)
+        return self.gathered("calls", attrgetter("calls"))
 
     def call(self, turn: int, index: int) -> CallState | None:
         """Return the call at that position; None if nobody proposed it."""
@@ -388,9 +453,7 @@ class Run(Sequence[Event]):
     @cached_property
     def committed(self) -> tuple[CallState, ...]:
         """The writes that happened, or may have happened, in order."""
-        return tuple(
-            state for state in self.calls if state.effect == "write" and state.status in ("ok", "intended", "unknown")
-        )
+        return self.gathered("committed", attrgetter("committed"))
 
     @cached_property
     def standing(self) -> Standing:
@@ -450,7 +513,7 @@ class Run(Sequence[Event]):
     @property
     def is_unfinished(self) -> bool:
         """Whether a proposed call has no outcome."""
-        return any(not state.ended for state in self.calls)
+        return not self.over_turns("all ended", True, _all_ended)
 
     # ── the conversation ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -462,12 +525,41 @@ class Run(Sequence[Event]):
     @property
     def unseen(self) -> tuple[Event, ...]:
         """The events that no request on the conversation's chain covered."""
-        covered = self.along(self.prompt.after, "covered", _NOTHING, _covered)
-        return tuple(event for turn in self.turns.values() for event in turn.events if event.seq not in covered)
+
+        def answered(before: _Unseen, requested: ModelRequested, _: ModelResponded) -> _Unseen:
+            return before.covering(self, requested)
+
+        return self.along(self.prompt.after, "unseen", _Unseen(), answered).of(self, LAST_TURN + 1)
 
 
-_NOTHING: frozenset[str] = frozenset()
+@dataclass(frozen=True)
+class _Unseen:
+    """At a completion: the keys that the conversation covers, and the events before ``turn`` that it does not."""
+
+    covered: frozenset[str] = frozenset()
+    turn: int = 0
+    left: tuple[Event, ...] = ()
+
+    def of(self, run: Run, before: int) -> tuple[Event, ...]:
+        """Return the events of ``run`` before a turn that are not covered."""
+        numbers = run._numbers
+        since = numbers[bisect_left(numbers, self.turn) : bisect_left(numbers, before)]
+        events = chain(self.left, *(run.turns[number].events for number in since))
+        return tuple(event for event in events if event.seq not in self.covered)
+
+    def covering(self, run: Run, requested: ModelRequested) -> _Unseen:
+        """Return the same after the completion of one more request."""
+        covering = _Unseen(self.covered.union(requested.covers), self.turn, self.left)
+        return _Unseen(covering.covered, requested.turn, covering.of(run, requested.turn))
 
 
-def _covered(before: frozenset[str], requested: ModelRequested, _responded: ModelResponded) -> frozenset[str]:
-    return before.union(requested.covers)
+_NONE: frozenset[str] = frozenset()
+_EVENTS = attrgetter("events")
+
+
+def _with_names(before: frozenset[str], turn: Turn) -> frozenset[str]:
+    return before if before.issuperset(turn.by_name) else before.union(turn.by_name)
+
+
+def _all_ended(before: bool, turn: Turn) -> bool:
+    return before and all(state.ended for state in turn.calls)

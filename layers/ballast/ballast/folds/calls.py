@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +89,11 @@ class CallState:
         """Whether its outcome is recorded."""
         return self.status not in ("proposed", "intended")
 
+    @property
+    def is_committed(self) -> bool:
+        """Whether it is a write that happened, or may have happened."""
+        return self.effect == "write" and self.status in ("ok", "intended", "unknown")
+
     def after(self, fact: Fact) -> CallState:
         """Return the call as it stands after one more fact about it."""
         match fact:
@@ -165,19 +169,6 @@ def calls_of(turn: Turn) -> tuple[CallState, ...]:
         if event.name.startswith("call.") and event.index in states:
             states[event.index] = states[event.index].after(event.fact)
     return tuple(states.values())
-
-
-def proposals(run: Run) -> Mapping[int, Proposed]:
-    """Return the decision of each turn, by turn.
-
-    A completion that came after its turn was cut is there as well; it was never executed.
-    """
-    return {number: turn.proposal for number, turn in run.turns.items() if turn.proposal is not None}
-
-
-def calls(run: Run) -> tuple[CallState, ...]:
-    """Return every proposed call with its outcome, in the order of the work."""
-    return tuple(state for turn in run.turns.values() for state in turn.calls)
 
 
 def as_sent(run: Run, at: tuple[int, int], call: ToolCall) -> ToolCall:

@@ -11,11 +11,12 @@ is not on the chain of later requests; it still counts for the money.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from ballast.contracts.wire import canonical, sha256
+from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
 from ballast.log.event import GARBLED
 from ballast.log.events import ModelRequested, ModelResponded
@@ -76,46 +77,74 @@ def prompt_digest(run: Run, prompt: Prompt, inference: Mapping[str, Any]) -> str
     """
 
     def answered(before: _Written, requested: ModelRequested, responded: ModelResponded) -> _Written:
-        return before.extended(requested, lambda seq: run.by_seq[seq].digest).answered(said(responded))
+        return before.extended(requested, lambda seq: run.at(seq).digest).answered(said(responded))
 
     written = run.as_shown.along(prompt.after, "written", _Written(), answered)
-    whole = _Written(
-        canonical(prompt.system),
-        canonical(prompt.tools),
-        (*written.messages, *map(canonical, prompt.messages[len(written.messages) :])),
-        (*written.digests, *(run.by_seq[seq].digest for seq in prompt.covers[len(written.digests) :])),
-    )
-    return whole.digest(inference)
+    whole = _Written(canonical(prompt.system), canonical(prompt.tools), written.messages, written.digests)
+    new = prompt.messages[written.messages.count :], prompt.covers[written.digests.count :]
+    return whole.with_more(*new, lambda seq: run.at(seq).digest).digest(inference)
+
+
+#: A prompt's text is kept and hashed in parts of about so many bytes, and never copied as a whole.
+_PART_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """JSON values joined by commas, ``count`` of them, in ``size`` bytes; what continues it shares its ``parts``."""
+
+    parts: tuple[bytes, ...] = ()
+    last: bytes = b""
+    count: int = 0
+    size: int = 0
+
+    def with_more(self, values: Iterable[str]) -> _Joined:
+        more = tuple(values)
+        if not more:
+            return self
+        text = ",".join(("", *more) if self.count else more).encode("ascii")
+        parts, last = self.parts, self.last + text
+        if len(last) > _PART_BYTES:
+            parts, last = (*parts, last), b""
+        return _Joined(parts, last, self.count + len(more), self.size + len(text))
 
 
 @dataclass(frozen=True)
 class _Written:
-    """A prompt whose parts are canonical JSON already, and the digests of what it covers."""
+    """A prompt whose parts are canonical JSON already, and the digests of the events that it covers."""
 
     system: str = "null"
     tools: str = "null"
-    messages: tuple[str, ...] = ()
-    digests: tuple[str, ...] = ()
+    messages: _Joined = _Joined()
+    digests: _Joined = _Joined()
 
     def extended(self, requested: ModelRequested, digest_of: Callable[[str], str]) -> _Written:
         given = requested.model_fields_set
-        return _Written(
-            canonical(requested.system) if "system" in given else self.system,
-            canonical(requested.tools) if "tools" in given else self.tools,
-            (*self.messages, *map(canonical, requested.messages)),
-            (*self.digests, *map(digest_of, requested.covers)),
+        opened = replace(
+            self,
+            system=canonical(requested.system) if "system" in given else self.system,
+            tools=canonical(requested.tools) if "tools" in given else self.tools,
         )
+        return opened.with_more(requested.messages, requested.covers, digest_of)
 
     def answered(self, message: Any) -> _Written:
-        return replace(self, messages=(*self.messages, canonical(message)))
+        return replace(self, messages=self.messages.with_more((canonical(message),)))
+
+    def with_more(self, messages: Iterable[Any], covers: Iterable[str], digest_of: Callable[[str], str]) -> _Written:
+        digests = (f'"{digest_of(seq)}"' for seq in covers)
+        messages = map(canonical, messages)
+        return replace(self, messages=self.messages.with_more(messages), digests=self.digests.with_more(digests))
 
     def digest(self, inference: Any) -> str:
         """Return the SHA-256 of the canonical JSON of these and of ``inference``."""
-        events = ",".join(f'"{digest}"' for digest in self.digests)
-        return sha256(
-            f'{{"events":[{events}],"inference":{canonical(inference)},'
-            f'"messages":[{",".join(self.messages)}],"system":{self.system},"tools":{self.tools}}}'
-        )
+        events, messages = self.digests, self.messages
+        rest = f'],"system":{self.system},"tools":{self.tools}}}'
+        found = hashlib.sha256(b'{"events":[')
+        for part in (*events.parts, events.last, f'],"inference":{canonical(inference)},"messages":['.encode("ascii")):
+            found.update(part)
+        for part in (*messages.parts, messages.last, rest.encode("ascii")):
+            found.update(part)
+        return found.hexdigest()
 
 
 def changed_prompts(run: Run, digests: Mapping[str, str], most_chars: int | None = None) -> tuple[dict[str, str], int]:
@@ -137,7 +166,7 @@ def changed_prompts(run: Run, digests: Mapping[str, str], most_chars: int | None
             match event.fact:
                 case ModelRequested() as asked:
                     prompt = written[asked.after].extended(asked, digests.__getitem__)
-                    read += sum(map(len, prompt.messages))
+                    read += prompt.messages.size
                     if most_chars is not None and read > most_chars and event.seq != newest:
                         continue
                     if prompt.digest(asked.inference) != asked.prompt_sha256:

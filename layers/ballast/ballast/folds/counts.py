@@ -43,7 +43,7 @@ class Counts:
     @property
     def repeated_calls(self) -> int:
         """Calls that asked again what an earlier one had asked."""
-        return sum(number - 1 for number in self.same.values())
+        return sum(self.same.values()) - len(self.same)
 
     def with_calls(self, calls: Sequence[ToolCall]) -> Counts:
         """Return the counts as they would be after these calls too."""

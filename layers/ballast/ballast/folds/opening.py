@@ -12,7 +12,7 @@ from ballast.errors import LogCorrupt
 from ballast.log.events import ApprovalAnswered, EscalationAnswered, LeaseExtended, RunOpened, RunRefused
 
 if TYPE_CHECKING:
-    from ballast.run import Run
+    from ballast.run import Run, Turn
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,7 @@ def opening(run: Run) -> Opening:
     if opened is None:
         raise LogCorrupt("The log has no 0000.run.opened: the run was not admitted, or its log is incomplete.")
     limits = parse(Limits, opened.limits, what="limits", error=LogCorrupt)
-    agent_until_ms, deadline_ms = opened.agent_until_ms, opened.deadline_ms
-    for event in run.named(EscalationAnswered, ApprovalAnswered):
-        answered = event.fact
-        assert isinstance(answered, EscalationAnswered | ApprovalAnswered)
-        agent_until_ms = agent_until_ms if answered.agent_until_ms is None else answered.agent_until_ms
-        deadline_ms = deadline_ms if answered.deadline_ms is None else answered.deadline_ms
+    agent_until_ms, deadline_ms = run.over_turns("deadlines", (opened.agent_until_ms, opened.deadline_ms), _renewed)
     return Opening(
         request=parse(RunRequest, opened.request, what="request", error=LogCorrupt),
         request_sha256=opened.request_sha256,
@@ -60,6 +55,16 @@ def opening(run: Run) -> Opening:
         granted_turn=run.grants[-1].turn if run.grants else 0,
         requested_by=opened.requested_by,
     )
+
+
+def _renewed(before: tuple[int, int], turn: Turn) -> tuple[int, int]:
+    """Return the deadlines after what people answered in ``turn``."""
+    answers = (event.fact for event in turn.events if event.name in (EscalationAnswered.NAME, ApprovalAnswered.NAME))
+    for answered in answers:
+        assert isinstance(answered, EscalationAnswered | ApprovalAnswered)
+        until_ms, deadline_ms = answered.agent_until_ms, answered.deadline_ms
+        before = before[0] if until_ms is None else until_ms, before[1] if deadline_ms is None else deadline_ms
+    return before
 
 
 @dataclass(frozen=True)

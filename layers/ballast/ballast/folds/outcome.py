@@ -53,7 +53,7 @@ def _escalated(run: Run, opened: EscalationOpened) -> RunEscalated:
 
 
 def _about(run: Run, fact: EscalationOpened | RunEnded | RunRefused) -> dict[str, Any]:
-    event = run.by_seq[fact.seq]
+    event = run.at(fact.seq)
     return {
         "event_id": event_id(event.run_id, event.seq),
         "run_id": event.run_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING
 
 from ballast.contracts import Planner
 from ballast.log.event import Event
@@ -14,7 +14,6 @@ from ballast.log.events import (
     CallReserved,
     CallSettled,
     Charged,
-    Fact,
     ModelFailed,
     ModelRequested,
     ModelResponded,
@@ -23,8 +22,6 @@ from ballast.log.events import (
 
 if TYPE_CHECKING:
     from ballast.run import Run, Turn
-
-FactT = TypeVar("FactT", bound=Fact)
 
 
 @dataclass(frozen=True)
@@ -77,8 +74,8 @@ class Spent:
 
 def spent(turn: Turn) -> Spent:
     """Return what a turn used, of its own events alone."""
-    asked = _facts(turn, ModelRequested)
-    charged: list[Charged] = [*_facts(turn, ModelResponded), *_facts(turn, ModelFailed)]
+    asked = turn.facts(ModelRequested)
+    charged: list[Charged] = [*turn.facts(ModelResponded), *turn.facts(ModelFailed)]
     outcomes = {one.attempt for one in charged}
     tools = [one for attempts in turn.call_charges.values() for one in attempts]
     tools_spent = sum(one.charged_microusd for one in tools if one.status is not None)
@@ -86,7 +83,7 @@ def spent(turn: Turn) -> Spent:
     return Spent(
         asked=bool(asked),
         model_calls=len(asked),
-        refused_calls=len(_facts(turn, CallRefused)),
+        refused_calls=len(turn.facts(CallRefused)),
         input_tokens=sum(one.input_tokens or 0 for one in charged),
         output_tokens=sum(one.output_tokens or 0 for one in charged),
         cache_read_tokens=sum(one.cache_read_tokens or 0 for one in charged),
@@ -100,14 +97,16 @@ def spent(turn: Turn) -> Spent:
 def usage(run: Run) -> Usage:
     """Return what the run has used."""
     granted = run.opening.granted_turn if run.is_open else 0
-    since = [turn for number, turn in run.turns.items() if number > granted]
-    return replace(
-        run.over_turns("usage", Usage(), _with_turn),
-        turns=sum(turn.spent.asked for turn in since),
-        tool_calls=sum(
-            len(turn.proposal.calls) for turn in since if turn.proposal and turn.proposal.planner is Planner.AGENT
-        ),
-    )
+
+    def counted(before: tuple[int, int], turn: Turn) -> tuple[int, int]:
+        if turn.number <= granted:
+            return before
+        made = turn.proposal
+        calls = len(made.calls) if made is not None and made.planner is Planner.AGENT else 0
+        return before[0] + turn.spent.asked, before[1] + calls
+
+    turns, tool_calls = run.over_turns(("turns and calls", granted), (0, 0), counted)
+    return replace(run.over_turns("usage", Usage(), _with_turn), turns=turns, tool_calls=tool_calls)
 
 
 _SUMMED = tuple(field.name for field in fields(Spent) if field.name != "asked")
@@ -115,10 +114,6 @@ _SUMMED = tuple(field.name for field in fields(Spent) if field.name != "asked")
 
 def _with_turn(before: Usage, turn: Turn) -> Usage:
     return replace(before, **{name: getattr(before, name) + getattr(turn.spent, name) for name in _SUMMED})
-
-
-def _facts(turn: Turn, kind: type[FactT]) -> list[FactT]:
-    return [cast(FactT, event.fact) for event in turn.by_name.get(kind.NAME, ())]
 
 
 def charged_at_last(run: Run, known: Set[str]) -> int:
@@ -158,10 +153,10 @@ def call_charges(turn: Turn) -> Mapping[int, tuple[CallCharge, ...]]:
     The outcome is the last attempt's; an attempt before it stays charged.
     """
     found: dict[int, list[CallCharge]] = {}
-    setting_aside: list[Reserves] = [*_facts(turn, CallIntended), *_facts(turn, CallReserved)]
+    setting_aside: list[Reserves] = [*turn.facts(CallIntended), *turn.facts(CallReserved)]
     for one in setting_aside:
         found.setdefault(one.index, []).append(CallCharge(one.reserved_microusd, one.reserved_microusd))
-    for settled in _facts(turn, CallSettled):
+    for settled in turn.facts(CallSettled):
         attempts = found.setdefault(settled.index, [])
         promised = attempts.pop().reserved_microusd if attempts else 0
         cost = promised if settled.cost_microusd is None else settled.cost_microusd

@@ -220,8 +220,9 @@ class RunLog:
             run = self.read(run_id)
         else:
             found = self._query(run_id, at_least("seq", f"{min(began, turn):04d}."))
-            new = (event for event in found if known.event(event.seq) is None)
-            run = known.with_event(*new, unsigned=self.unsigned(run_id))
+            new = [event for event in found if known.event(event.seq) is None]
+            unsigned = self.unsigned(run_id)
+            run = known.with_event(*new, unsigned=unsigned) if new or unsigned != known.unsigned else known
         if len(run) <= _FOLLOWED_EVENTS:
             self._followed[run_id] = run, turn  # the newest stands last
             while sum(len(kept) for kept, _ in self._followed.values()) > _FOLLOWED_EVENTS:
