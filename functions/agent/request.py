@@ -7,6 +7,7 @@ from ballast.contracts import ExitReason
 from ballast.contracts.service_tier import ServiceTier
 from ballast.folds.conversation import Prompt, prompt_digest, said
 from ballast.folds.loops import Despair, recorded
+from ballast.folds.persistent import PersistentList
 from ballast.log.events import ModelRequested, ModelResponded
 from ballast.log.keys import Key
 from ballast.money import PriceTable
@@ -18,6 +19,7 @@ from functions.agent.despair import noticed
 from functions.agent.prompt import new_messages
 from functions.agent.reported import messages_bytes, sent_bytes
 
+Messages = PersistentList[Any]
 #: Prompts have about 4 bytes a token. A count by which they had more than so many may be right; no bound relies on it.
 _USUAL_BYTES = 16
 
@@ -109,7 +111,8 @@ def _input_bound(run: Run, delta: ModelRequested) -> int:
     new = input_bound(delta.system, delta.tools, delta.messages)
     if delta.after is None:
         return new + PROVIDER_OVERHEAD_TOKENS
-    known = _exact(run, run.facts(ModelResponded)[-1], delta.model)
+    last = run.newest(ModelResponded)
+    known = None if last is None else _exact(run, last, delta.model)
     if known is not None:
         return known + new
     before = run.prompt
@@ -129,10 +132,10 @@ def converse_request(run: Run, requested: ModelRequested) -> dict[str, Any]:
     """Return the arguments of ``converse`` for an attempt that the run does not have yet."""
     prompt = run.prompt.extended(requested)
 
-    def answered(before: tuple[Any, ...], asked: ModelRequested, responded: ModelResponded) -> tuple[Any, ...]:
-        return (*before, *map(sendable, asked.messages), sendable(said(responded)))
+    def answered(before: Messages, asked: ModelRequested, responded: ModelResponded) -> Messages:
+        return before.with_more(map(sendable, (*asked.messages, said(responded))))
 
-    messages = run.along(prompt.after, "sendable", (), answered)
+    messages = run.along(prompt.after, "sendable", Messages(), answered)
     tier = requested.service_tier or ServiceTier.DEFAULT
     # The default one is not named: a model without tiers refuses the field.
     named = {} if tier == ServiceTier.DEFAULT else {"serviceTier": {"type": tier}}

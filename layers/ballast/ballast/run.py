@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from operator import attrgetter, is_, itemgetter
@@ -34,6 +34,7 @@ from ballast.folds.effects import Standing, earlier, effects, ended_effects, fro
 from ballast.folds.moves import Moved, moves
 from ballast.folds.opening import Grant, Opening, grants, opening, requested
 from ballast.folds.outcome import outcome, to_announce
+from ballast.folds.persistent import PersistentDict
 from ballast.folds.progress import Progress, progress
 from ballast.folds.rejections import Rejection, rejected, rejected_before
 from ballast.folds.sameness import Identity, identity
@@ -265,7 +266,7 @@ class Run(Sequence[Event]):
         return self.events[at]
 
     def __len__(self) -> int:
-        return len(self.events)
+        return self.over_turns("length", 0, lambda before, turn: before + len(turn.events))
 
     def __eq__(self, other: object) -> bool:
         return self.events == (other.events if isinstance(other, Run) else other)
@@ -308,6 +309,11 @@ class Run(Sequence[Event]):
     def facts(self, kind: type[FactT]) -> tuple[FactT, ...]:
         """Return the facts of one kind, in their order. Raises ``LogCorrupt``."""
         return self.gathered(("facts", kind), lambda turn: turn.facts(kind))
+
+    def newest(self, kind: type[FactT]) -> FactT | None:
+        """Return the last fact of one kind; None if there is none. Raises ``LogCorrupt``."""
+        start = cast(FactT | None, None)
+        return self.over_turns(("newest", kind), start, lambda before, turn: (before, *turn.facts(kind))[-1])
 
     def named(self, *kinds: type[Fact]) -> tuple[Event, ...]:
         """Return the events of some kinds, in their order."""
@@ -391,8 +397,7 @@ class Run(Sequence[Event]):
     @cached_property
     def proposals(self) -> Mapping[int, Proposed]:
         """The decision of each turn, by turn; also a completion that came after its turn was cut, never executed."""
-        found: tuple[Proposed, ...] = self.gathered("proposals", lambda turn: filter(None, (turn.proposal,)))
-        return dict(zip(map(attrgetter("turn"), found), found, strict=True))
+        return _Proposals(self)
 
     @cached_property
     def calls(self) -> tuple[CallState, ...]:
@@ -532,11 +537,28 @@ class Run(Sequence[Event]):
         return self.along(self.prompt.after, "unseen", _Unseen(), answered).of(self, LAST_TURN + 1)
 
 
+class _Proposals(Mapping[int, Proposed]):
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __getitem__(self, turn: int) -> Proposed:
+        found = self._run.turn(turn).proposal
+        if found is None:
+            raise KeyError(turn)
+        return found
+
+    def __iter__(self) -> Iterator[int]:
+        return (number for number, turn in self._run.turns.items() if turn.proposal is not None)
+
+    def __len__(self) -> int:
+        return sum(turn.proposal is not None for turn in self._run.turns.values())
+
+
 @dataclass(frozen=True)
 class _Unseen:
     """At a completion: the keys that the conversation covers, and the events before ``turn`` that it does not."""
 
-    covered: frozenset[str] = frozenset()
+    covered: PersistentDict[str, None] = field(default_factory=PersistentDict)
     turn: int = 0
     left: tuple[Event, ...] = ()
 
@@ -549,8 +571,8 @@ class _Unseen:
 
     def covering(self, run: Run, requested: ModelRequested) -> _Unseen:
         """Return the same after the completion of one more request."""
-        covering = _Unseen(self.covered.union(requested.covers), self.turn, self.left)
-        return _Unseen(covering.covered, requested.turn, covering.of(run, requested.turn))
+        covering = replace(self, covered=self.covered.with_more(dict.fromkeys(requested.covers)))
+        return replace(covering, turn=requested.turn, left=covering.of(run, requested.turn))
 
 
 _NONE: frozenset[str] = frozenset()

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
+from ballast.folds.persistent import PersistentList
 from ballast.log.event import GARBLED
 from ballast.log.events import ModelRequested, ModelResponded
 
@@ -31,8 +32,8 @@ class Prompt:
 
     system: Any = None
     tools: Any = None
-    messages: tuple[dict[str, Any], ...] = ()
-    covers: tuple[str, ...] = ()
+    messages: PersistentList[dict[str, Any]] = field(default_factory=PersistentList)
+    covers: PersistentList[str] = field(default_factory=PersistentList)
     after: str | None = None
 
     def extended(self, requested: ModelRequested) -> Prompt:
@@ -41,16 +42,16 @@ class Prompt:
         return Prompt(
             system=requested.system if "system" in given else self.system,
             tools=requested.tools if "tools" in given else self.tools,
-            messages=(*self.messages, *requested.messages),
-            covers=(*self.covers, *requested.covers),
+            messages=self.messages.with_more(requested.messages),
+            covers=self.covers.with_more(requested.covers),
             after=self.after,
         )
 
 
 def answered_prompt(run: Run) -> Prompt:
     """Return the conversation up to and with the newest completion; empty before the first."""
-    responded = run.facts(ModelResponded)
-    return _through(run, responded[-1].seq if responded else None)
+    responded = run.newest(ModelResponded)
+    return _through(run, None if responded is None else responded.seq)
 
 
 def rebuild(run: Run, requested: ModelRequested) -> Prompt:
@@ -64,7 +65,7 @@ def _through(run: Run, after: str | None) -> Prompt:
 
 def _answered(before: Prompt, requested: ModelRequested, responded: ModelResponded) -> Prompt:
     prompt = before.extended(requested)
-    return replace(prompt, messages=(*prompt.messages, said(responded)), after=responded.seq)
+    return replace(prompt, messages=prompt.messages.with_more((said(responded),)), after=responded.seq)
 
 
 def prompt_digest(run: Run, prompt: Prompt, inference: Mapping[str, Any]) -> str:

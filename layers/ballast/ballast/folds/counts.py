@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ballast.contracts import Planner, ToolCall
+from ballast.folds.persistent import PersistentDict
 from ballast.folds.sameness import identity
 from ballast.log.events import CallRefused, ModelFailed, ModelRequested, ModelResponded
 
@@ -32,7 +33,7 @@ class Counts:
     turns: int = 0
     tokens: int = 0
     calls: Mapping[str, int] = field(default_factory=dict)
-    same: Mapping[str, int] = field(default_factory=dict)
+    same: PersistentDict[str, int] = field(default_factory=PersistentDict)
     refused_calls: int = 0
 
     @property
@@ -43,13 +44,14 @@ class Counts:
     @property
     def repeated_calls(self) -> int:
         """Calls that asked again what an earlier one had asked."""
-        return sum(self.same.values()) - len(self.same)
+        return self.tool_calls - len(self.same)
 
     def with_calls(self, calls: Sequence[ToolCall]) -> Counts:
         """Return the counts as they would be after these calls too."""
-        tools, same = Counter(self.calls), Counter(self.same)
+        tools = Counter(self.calls)
         tools.update(call.tool for call in calls)
-        same.update(identity(call) for call in calls)
+        asked = Counter(identity(call) for call in calls)
+        same = self.same.with_more({key: self.same.get(key, 0) + number for key, number in asked.items()})
         return Counts(self.turns, self.tokens, tools, same, self.refused_calls)
 
 

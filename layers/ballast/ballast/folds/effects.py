@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ballast.contracts import Effects, ExitReason, HandOver, Planner, ToolCall
 from ballast.folds.calls import CallState, as_sent
+from ballast.folds.persistent import PersistentDict
 from ballast.folds.sameness import Identity, asks_the_same, identity
 from ballast.log.events import RunEnded
 
@@ -46,13 +47,7 @@ def standing(run: Run, same: Identity = identity) -> Standing:
 
 
 def _standing(run: Run, same: Identity = identity) -> _Stands:
-    start = _Stands(same)
-    if same is identity:
-        return run.over_turns("standing", start, _Stands.after)
-    stands = start
-    for turn in run.turns.values():
-        stands = stands.after(turn)
-    return stands
+    return run.over_turns(("standing", same), _Stands(same), _Stands.after)
 
 
 @dataclass(frozen=True)
@@ -68,8 +63,8 @@ class _Stands:
     same: Identity
     writes: Mapping[Position, CallState] = field(default_factory=dict)
     undoing: frozenset[Position] = frozenset()
-    undone_by: Mapping[str, tuple[Position, ...]] = field(default_factory=dict)
-    asking: Mapping[str, tuple[Position, ...]] = field(default_factory=dict)
+    undone_by: PersistentDict[str, tuple[Position, ...]] = field(default_factory=PersistentDict)
+    asking: PersistentDict[str, tuple[Position, ...]] = field(default_factory=PersistentDict)
     undoable: Mapping[Position, CallState] = field(default_factory=dict)
     stopping: Mapping[Position, CallState] = field(default_factory=dict)
 
@@ -122,8 +117,11 @@ def _but(states: Mapping[Position, CallState], at: Position) -> Mapping[Position
     return left
 
 
-def _adding(found: Mapping[str, tuple[Position, ...]], key: str, at: Position) -> Mapping[str, tuple[Position, ...]]:
-    return {**found, key: (*found.get(key, ()), at)}
+_Found = PersistentDict[str, tuple[Position, ...]]
+
+
+def _adding(found: _Found, key: str, at: Position) -> _Found:
+    return found.with_more({key: (*found.get(key, ()), at)})
 
 
 def _is_undoable(state: CallState) -> bool:

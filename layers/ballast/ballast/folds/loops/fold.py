@@ -10,6 +10,7 @@ from ballast.contracts import Planner, ToolCall
 from ballast.folds.loops.ladder import Kind, Ladder, Rung, Sign, rung_of, rung_of_spiral
 from ballast.folds.loops.memory import Cycles, Errors, Position, Repeats, Results, Searches, Writes
 from ballast.folds.loops.resemblance import Search, error_class, search_of, target_of
+from ballast.folds.persistent import PersistentDict
 from ballast.folds.sameness import Identity, identity
 from ballast.log.events import ApprovalAnswered, EscalationAnswered
 
@@ -115,8 +116,9 @@ class _Watch:
     polled: frozenset[str]
     same: Identity
     target: Target
-    signs: dict[Position, Sign] = field(default_factory=dict)
-    asked: dict[Position, tuple[str, Search | None]] = field(default_factory=dict)
+    signs: PersistentDict[Position, Sign] = field(default_factory=PersistentDict)
+    asked: PersistentDict[Position, tuple[str, Search | None]] = field(default_factory=PersistentDict)
+    #: Shared by all copies: what ``same`` says of a call never changes.
     keys: dict[str, str] = field(default_factory=dict)
     ladder: Ladder = field(default_factory=Ladder)
     repeats: Repeats = field(default_factory=Repeats)
@@ -130,9 +132,6 @@ class _Watch:
         """Return a copy that goes its own way."""
         return replace(
             self,
-            signs=dict(self.signs),
-            asked=dict(self.asked),
-            keys=dict(self.keys),
             ladder=self.ladder.forked(),
             repeats=self.repeats.forked(),
             cycles=self.cycles.forked(),
@@ -153,7 +152,8 @@ class _Watch:
         """Take note of a proposed call and return its signal, if it has one."""
         if call.tool in self.polled:
             return None
-        key, search = self.asked[at] = self._key(call), search_of(call)
+        key, search = self._key(call), search_of(call)
+        self.asked = self.asked.with_more({at: (key, search)})
         same = self.repeats.see(key, at)
         lap = self.cycles.see(key, call.tool, at)
         near = self.searches.see(search, at) if search else None
@@ -218,7 +218,7 @@ class _Watch:
             return None
         known = self.signs.get(at)
         if known is None or known.rung < sign.rung:
-            self.signs[at] = sign
+            self.signs = self.signs.with_more({at: sign})
         return sign
 
     def _written(self) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from ballast.contracts.wire import canonical
 from ballast.folds.loops.resemblance import Search
+from ballast.folds.persistent import PersistentDict
 
 #: (turn, index) of a call.
 Position = tuple[int, int]
@@ -41,26 +42,27 @@ class Chain:
 class Repeats:
     """The same call."""
 
-    _seen: dict[str, Chain] = field(default_factory=dict)
+    _seen: PersistentDict[str, Chain] = field(default_factory=PersistentDict)
 
     def see(self, key: str, at: Position) -> Chain:
         """Count a proposed call and return its chain."""
         chain = self._seen.get(key)
-        self._seen[key] = chain = Chain(at) if chain is None else chain.longer
+        chain = Chain(at) if chain is None else chain.longer
+        self._seen = self._seen.with_more({key: chain})
         return chain
 
     def answer(self, key: str, at: Position) -> None:
         """The call at ``at`` was answered; the same call may be answered with that again."""
         if chain := self._seen.get(key):
-            self._seen[key] = replace(chain, answered=chain.answered or at)
+            self._seen = self._seen.with_more({key: replace(chain, answered=chain.answered or at)})
 
     def age(self) -> None:
         """Time has passed: no recorded answer may be given any more."""
-        self._seen = {key: replace(chain, answered=None) for key, chain in self._seen.items()}
+        self._seen = PersistentDict({key: replace(chain, answered=None) for key, chain in self._seen.items()})
 
     def forked(self) -> Repeats:
         """Return a copy that goes its own way."""
-        return Repeats(dict(self._seen))
+        return Repeats(self._seen)
 
 
 @dataclass(frozen=True)
@@ -92,8 +94,8 @@ class Cycles:
     each has been like the one ``p`` before it.
     """
 
-    _steps: dict[int, _Step] = field(default_factory=dict)
-    _number: dict[Position, int] = field(default_factory=dict)
+    _steps: PersistentDict[int, _Step] = field(default_factory=PersistentDict)
+    _number: PersistentDict[Position, int] = field(default_factory=PersistentDict)
     _since: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(2, LONGEST_CYCLE + 1), 0))
     _next: int = 0
 
@@ -101,7 +103,8 @@ class Cycles:
         """Count a proposed call; return the shortest cycle of two laps or more that it goes on with, if any."""
         now = self._next
         self._next += 1
-        self._steps[now], self._number[at] = _Step(key, tool, at), now
+        self._steps = self._steps.with_more({now: _Step(key, tool, at)})
+        self._number = self._number.with_more({at: now})
         for period, since in self._since.items():
             before = self._steps.get(now - period)
             if before is None or before.key != key:
@@ -121,7 +124,7 @@ class Cycles:
     def settle(self, at: Position, outcome: Any, *, wrote: bool) -> None:
         """Note what came of a call: where it is another outcome than a lap before, nothing went round."""
         now = self._number[at]
-        self._steps[now] = replace(self._steps[now], outcome=outcome, wrote=wrote)
+        self._steps = self._steps.with_more({now: replace(self._steps[now], outcome=outcome, wrote=wrote)})
         for period, since in self._since.items():
             before = self._steps.get(now - period)
             if before and before.outcome is not None and outcome is not None and before.outcome != outcome:
@@ -129,7 +132,7 @@ class Cycles:
 
     def forked(self) -> Cycles:
         """Return a copy that goes its own way."""
-        return Cycles(dict(self._steps), dict(self._number), dict(self._since), self._next)
+        return Cycles(self._steps, self._number, dict(self._since), self._next)
 
 
 #: What was said about one thing, the newest of it, each with the chain that it belongs to.
@@ -146,7 +149,7 @@ def _longer(said: _Said, chain: Chain) -> tuple[_Said, Chain]:
 class Searches:
     """Searches that are nearly the same, by tool and by everything in the call that is no free text."""
 
-    _recent: dict[str, _Said] = field(default_factory=dict)
+    _recent: PersistentDict[str, _Said] = field(default_factory=PersistentDict)
 
     def see(self, search: Search, at: Position) -> Chain:
         """Count a proposed search and return the chain of those that it resembles."""
@@ -155,14 +158,18 @@ class Searches:
             if search.resembles(earlier):
                 recent, longer = _longer(recent, chain)
                 added = ((search, longer),) if search.words != earlier.words else ()
-                self._recent[search.rest] = (*recent, *added)[-_COMPARED_SEARCHES:]
+                self._keep(search, (*recent, *added))
                 return longer
-        self._recent[search.rest] = (*recent, (search, Chain(at)))[-_COMPARED_SEARCHES:]
-        return self._recent[search.rest][-1][1]
+        chain = Chain(at)
+        self._keep(search, (*recent, (search, chain)))
+        return chain
+
+    def _keep(self, search: Search, recent: _Said) -> None:
+        self._recent = self._recent.with_more({search.rest: recent[-_COMPARED_SEARCHES:]})
 
     def forked(self) -> Searches:
         """Return a copy that goes its own way."""
-        return Searches(dict(self._recent))
+        return Searches(self._recent)
 
 
 @dataclass(frozen=True)
@@ -181,7 +188,7 @@ class Written:
 class Writes:
     """Writes of one tool about the same things, that happened: other writes in between change nothing about it."""
 
-    _done: dict[str, Written] = field(default_factory=dict)
+    _done: PersistentDict[str, Written] = field(default_factory=PersistentDict)
 
     def see(self, said: Search | None) -> tuple[Chain, int] | None:
         """Return the chain that a proposed call goes on with, counting it, and how many of it have words like its own.
@@ -205,11 +212,12 @@ class Writes:
             chain = Chain(at)
         else:
             alike, chain = _longer(alike, chain)
-        self._done[said.rest] = replace(done, alike=(*alike, (said, chain))[-_COMPARED_SEARCHES:])
+        done = replace(done, alike=(*alike, (said, chain))[-_COMPARED_SEARCHES:])
+        self._done = self._done.with_more({said.rest: done})
 
     def forked(self) -> Writes:
         """Return a copy that goes its own way."""
-        return Writes(dict(self._done))
+        return Writes(self._done)
 
 
 @dataclass
