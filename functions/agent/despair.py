@@ -39,9 +39,7 @@ def verdict(run: Run, turn: int, decision: CallTools | Answer | HandOver, playbo
         return ()
     polled, target = _polled(playbook), partial(_target, playbook)
     return recorded(
-        verdicts(
-            run, turn, decision.calls, polled=polled, same=playbook.identity, target=target, remember=(_LOOPS, polled)
-        )
+        verdicts(run, turn, decision.calls, polled=polled, same=playbook.identity, target=target, remember=_LOOPS)
     )
 
 
