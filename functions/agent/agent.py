@@ -27,7 +27,7 @@ from typing import Any
 
 from ballast.breaker import Breakers
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
-from ballast.contracts.history import HistoryUsed
+from ballast.contracts.limits import HistoryUsed
 from ballast.errors import AttemptInProgress, RetryLater, RunEnded
 from ballast.log.events import Charged, ModelFailed, ModelRequested, ModelResponded, PlanDecided
 from ballast.log.run_log import RunLog

@@ -14,9 +14,9 @@ from typing import Any
 
 from ballast.breaker import Breakers
 from ballast.contracts import ExitReason
-from ballast.contracts.history import HistoryUsed
+from ballast.contracts.limits import HistoryUsed
 from ballast.errors import ModelRefused
-from ballast.folds.loops import Despair, Rung
+from ballast.folds.loops import Loops, Rung
 from ballast.log.events import BreakerHeld, ModelRequested
 from ballast.money import PriceBook
 from ballast.playbook import Playbook
@@ -97,7 +97,7 @@ class Choice:
         attempts: Attempts,
         model: str,
         passed_over: Mapping[str, str],
-        found: Despair,
+        found: Loops,
     ) -> Next | GiveUp:
         agent, prices = self.playbook.agent, self.prices.at(self.clock())
         saving = model != self.model_id

@@ -10,8 +10,8 @@ from typing import Any
 
 from ballast.contracts import Answer, CallTools, HandOver, ToolCall
 from ballast.errors import whatever_it_raises
-from ballast.folds.loops import Despair, Search, Sign, despair, recorded, target_of, verdicts
-from ballast.folds.sameness import same
+from ballast.folds.calls import same
+from ballast.folds.loops import Loops, Search, Signal, as_recorded, detect, detect_proposed, target_of
 from ballast.log.events import LoopSignal
 from ballast.log.keys import Key
 from ballast.metrics import metric_line, usd
@@ -26,9 +26,9 @@ from ballast.validation.value import Wanted
 _LOOPS = "loops"
 
 
-def circles(run: Run, playbook: Playbook) -> Despair:
+def circles(run: Run, playbook: Playbook) -> Loops:
     """Return what the log says about circles. ``Rung.LOOP``: told, forbidden the tool, and the agent still goes on."""
-    return despair(
+    return detect(
         run, polled=_polled(playbook), same=playbook.identity, target=partial(_target, playbook), remember=_LOOPS
     )
 
@@ -38,12 +38,14 @@ def verdict(run: Run, turn: int, decision: CallTools | Answer | HandOver, playbo
     if not isinstance(decision, CallTools):
         return ()
     polled, target = _polled(playbook), partial(_target, playbook)
-    return recorded(
-        verdicts(run, turn, decision.calls, polled=polled, same=playbook.identity, target=target, remember=_LOOPS)
+    return as_recorded(
+        detect_proposed(
+            run, turn, decision.calls, polled=polled, same=playbook.identity, target=target, remember=_LOOPS
+        )
     )
 
 
-def noticed(found: Despair, run: Run) -> Mapping[int, Sign]:
+def noticed(found: Loops, run: Run) -> Mapping[int, Signal]:
     """Return the signals at the calls of the newest completion, now that their outcomes are known, by position."""
     if run.prompt.after is None:
         return {}

@@ -9,9 +9,8 @@
 from collections.abc import Sequence
 
 from ballast.contracts import ExitReason, Limits, ToolCall
-from ballast.folds.counts import Counts
 from ballast.folds.opening import Opening
-from ballast.folds.usage import Usage
+from ballast.folds.usage import Counts, Usage
 
 
 def limit_reached(opened: Opening, used: Usage, made: Counts, *, new_turn: bool, now_ms: int) -> ExitReason | None:

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from ballast.contracts import ExitReason
-from ballast.contracts.exit_reason import LIMITS
+from ballast.contracts.decision import LIMITS
 from ballast.metrics import MetricLine, metric_line, usd
 from ballast.money import TokenCounts
 

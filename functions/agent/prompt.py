@@ -7,7 +7,7 @@ from typing import Any
 from ballast.contracts import HandOver, Planner
 from ballast.errors import ToolForbidden
 from ballast.folds.calls import CallState
-from ballast.folds.loops import Sign, notice
+from ballast.folds.loops import Signal, notice
 from ballast.log.events import EscalationAnnounced
 from ballast.log.keys import Key
 from ballast.playbook.opening import request_blocks
@@ -17,7 +17,7 @@ from functions.agent.completion import call_id
 from functions.agent.question import reply_to
 
 
-def new_messages(run: Run, noticed: Mapping[int, Sign] | None = None) -> list[dict[str, Any]]:
+def new_messages(run: Run, noticed: Mapping[int, Signal] | None = None) -> list[dict[str, Any]]:
     """Return the delta: the request at first, later the results of the calls and what others did.
 
     Every call of the last completion gets a result, executed or not: Converse demands it. ``noticed``: at
@@ -29,7 +29,7 @@ def new_messages(run: Run, noticed: Mapping[int, Sign] | None = None) -> list[di
     return [{"role": "user", "content": blocks or [{"text": "Go on."}]}]
 
 
-def _results(run: Run, turn: int, noticed: Mapping[int, Sign]) -> list[dict[str, Any]]:
+def _results(run: Run, turn: int, noticed: Mapping[int, Signal]) -> list[dict[str, Any]]:
     """Return the results of the calls of ``turn``, with whose completion the prompt ends so far."""
     states = {state.index: state for state in run.turn(turn).calls if state.planner is Planner.AGENT}
     # A server-side tool's call is among them, under an id that is no ``call_id``.
@@ -70,7 +70,7 @@ def _changed(state: CallState | None) -> list[dict[str, Any]]:
     return [{"text": f"A person changed the arguments of this call to {arguments} and approved that instead."}]
 
 
-def _with_notice(result: dict[str, Any], state: CallState | None, sign: Sign | None) -> dict[str, Any]:
+def _with_notice(result: dict[str, Any], state: CallState | None, sign: Signal | None) -> dict[str, Any]:
     if state is None or sign is None or state.error == ToolForbidden.__name__:  # a refusal says it already
         return result
     return result | {"content": [*result["content"], {"text": notice(state.call.tool, sign)}]}

@@ -6,7 +6,7 @@ from typing import Any
 from ballast.contracts import ExitReason
 from ballast.contracts.service_tier import ServiceTier
 from ballast.folds.conversation import Prompt, prompt_digest, said
-from ballast.folds.loops import Despair, recorded
+from ballast.folds.loops import Loops, as_recorded
 from ballast.folds.persistent import PersistentList
 from ballast.log.events import ModelRequested, ModelResponded
 from ballast.log.keys import Key
@@ -32,7 +32,7 @@ def compose(
     model_id: str,
     playbook: Playbook,
     prices: PriceTable,
-    found: Despair,
+    found: Loops,
     shown: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> ModelRequested | ExitReason:
     """Return what is recorded before the call, or the limit that forbids it.
@@ -56,7 +56,7 @@ def compose(
         price_version=prices.version,
         service_tier=tier,
         **_other_than(run.prompt, opening_prompt(playbook, opened.request)),
-        **({"despair": recorded(told)} if told else {}),
+        **({"despair": as_recorded(told)} if told else {}),
     )
     bound = _input_bound(run, delta)
     reservation = attempt_within(

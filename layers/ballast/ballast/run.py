@@ -25,23 +25,36 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 from ballast.contracts import Effects, ExitReason, Planner, RunRequest, ToolCall
 from ballast.contracts.notice import Outcome, RunEscalated
 from ballast.contracts.task import LAST_TURN
-from ballast.folds.approvals import ApprovalRound, approval_given_up, approval_rounds, decided_by_operator
-from ballast.folds.calls import CallState, Proposed, calls_of, proposal
+from ballast.folds.approvals import (
+    ApprovalRound,
+    Rejection,
+    approval_given_up,
+    approval_rounds,
+    decided_by_operator,
+    rejected,
+    rejected_before,
+)
+from ballast.folds.calls import CallState, Identity, Proposed, calls_of, identity, proposal
 from ballast.folds.conversation import Prompt, answered_prompt, asked_with
-from ballast.folds.cost import Cost, cost
-from ballast.folds.counts import Counts, counts
-from ballast.folds.effects import Standing, earlier, effects, ended_effects, frozen, standing, to_undo
-from ballast.folds.moves import Moved, moves
+from ballast.folds.effects import Moved, Standing, earlier, effects, ended_effects, frozen, moves, standing, to_undo
+from ballast.folds.notices import outcome, proposed, summary, to_announce
 from ballast.folds.opening import Grant, Opening, grants, opening, requested
-from ballast.folds.outcome import outcome, to_announce
 from ballast.folds.persistent import PersistentDict
-from ballast.folds.progress import Progress, progress
-from ballast.folds.rejections import Rejection, rejected, rejected_before
-from ballast.folds.sameness import Identity, identity
-from ballast.folds.saved import StoppedLoop, saved
-from ballast.folds.succession import successor, why_it_stopped
-from ballast.folds.summary import proposed, summary
-from ballast.folds.usage import CallCharge, Spent, Usage, call_charges, spent, usage
+from ballast.folds.progress import Progress, progress, successor, why_it_stopped
+from ballast.folds.usage import (
+    CallCharge,
+    Cost,
+    Counts,
+    Spent,
+    StoppedLoop,
+    Usage,
+    call_charges,
+    cost,
+    counts,
+    spent,
+    stopped_loops,
+    usage,
+)
 from ballast.log.event import Event, order
 from ballast.log.events import Fact, ModelRequested, ModelResponded, RunEnded, RunOpened, RunRefused
 from ballast.log.keys import Key
@@ -419,13 +432,13 @@ class Run(Sequence[Event]):
         return why_it_stopped(self)
 
     def successor(self, of: Planner, *, has_fallback: bool, starts_clean: bool = True) -> Planner:
-        """Return the planner that takes over from ``of``; see ``ballast.folds.succession``."""
+        """Return the planner that takes over from ``of``; see ``ballast.folds.progress``."""
         return successor(of, self, has_fallback=has_fallback, starts_clean=starts_clean)
 
     @cached_property
     def stopped_loops(self) -> tuple[StoppedLoop, ...]:
         """The loops that were stopped, in order, and what each would have cost."""
-        return saved(self)
+        return stopped_loops(self)
 
     # ── what people said ─────────────────────────────────────────────────────────────────────────────────────
 

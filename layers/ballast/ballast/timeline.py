@@ -46,7 +46,7 @@ from ballast.contracts.timeline import (
 from ballast.errors import LogCorrupt
 from ballast.folds.approvals import ApprovalRound
 from ballast.folds.calls import CallState, Proposed
-from ballast.folds.cost import corrected
+from ballast.folds.usage import corrected
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import (
     CallDoubted,
@@ -470,7 +470,7 @@ class _Story:
                 turn = int(after)
             else:
                 continue
-            for one in fact.despair:
+            for one in fact.loop_signals:
                 found.setdefault((turn, one.index), _signal(one))
         return found
 

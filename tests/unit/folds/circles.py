@@ -1,7 +1,7 @@
 """Logs of an agent that goes round in circles, written call by call.
 
 run = Circles().reads("search", {"query": "late order"}, result=["a"]).reads(…)
-despair(Run.of(run.events)).rung
+detect(Run.of(run.events)).rung
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ballast.contracts import CallTools, ExitReason, HandOver, Planner, ToolCall
-from ballast.folds.loops import Despair, Sign, despair, verdicts
+from ballast.folds.loops import Loops, Signal, detect, detect_proposed
 from ballast.log.event import Event
 from ballast.log.events import CallIntended, CallRefused, CallSettled, EscalationAnswered, ModelResponded
 from ballast.run import Run
@@ -29,8 +29,8 @@ class Circles:
         return tuple(self.written)
 
     @property
-    def verdict(self) -> Despair:
-        return despair(Run.of(self.events))
+    def verdict(self) -> Loops:
+        return detect(Run.of(self.events))
 
     def reads(self, tool: str = "look", arguments: Any = None, *, result: Any = "a result") -> "Circles":
         """A call that is answered with ``result``."""
@@ -73,9 +73,9 @@ class Circles:
         self._proposes([(tool, arguments)])
         return self._write(CallSettled.key(self.turn, 1), {"status": "ok", "result": result, "repeat_of": [1, 1]})
 
-    def on(self, tool: str = "look", arguments: Any = None) -> Sign | None:
+    def on(self, tool: str = "look", arguments: Any = None) -> Signal | None:
         """Return the verdict on such a call, were it proposed now."""
-        return verdicts(Run.of(self.events), self.turn + 1, [ToolCall(tool=tool, arguments=arguments)]).get(1)
+        return detect_proposed(Run.of(self.events), self.turn + 1, [ToolCall(tool=tool, arguments=arguments)]).get(1)
 
     def person(self, *, kind: str = "escalation") -> "Circles":
         """Somebody answers: a person hands back to the agent, or the requester replies (``question``)."""

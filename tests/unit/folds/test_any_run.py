@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ballast.contracts import Planner, ToolCall
 from ballast.folds.conversation import prompt_digest, rebuild
-from ballast.folds.loops import despair, verdicts
+from ballast.folds.loops import detect, detect_proposed
 from ballast.folds.usage import Usage
 from ballast.log.event import Event, order
 from ballast.log.events import EscalationAnswered, ModelRequested, ModelResponded, PlanDecided
@@ -25,7 +25,7 @@ FOLDS: dict[str, Callable[[Run], Any]] = {
     "to_announce": lambda run: run.to_announce,
     "calls": lambda run: run.calls,
     "committed": lambda run: run.committed,
-    "despair": despair,
+    "despair": detect,
     "progress": lambda run: run.progress,
     "proposals": lambda run: run.proposals,
     "proposed": lambda run: run.proposed,
@@ -54,8 +54,8 @@ FOLDS_OF_AN_OPENED_RUN: dict[str, Callable[[Run], Any]] = {
 
 #: Those that keep something for the run that goes on from this one.
 REMEMBERING: dict[str, Callable[[Run], Any]] = {
-    "loops": lambda run: despair(run, remember="loops"),
-    "verdicts": lambda run: verdicts(run, 99, [ToolCall(tool="look", arguments={})], remember="loops"),
+    "loops": lambda run: detect(run, remember="loops"),
+    "verdicts": lambda run: detect_proposed(run, 99, [ToolCall(tool="look", arguments={})], remember="loops"),
     "counts": lambda run: run.counts,
     "prompts": lambda run: [prompt_digest(run, rebuild(run, asked), asked.inference) for asked in asked_of(run)],
     "digest": lambda run: prompt_digest(run, run.prompt, {}),

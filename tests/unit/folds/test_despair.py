@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import ToolCall
-from ballast.folds.loops import Kind, Rung, despair, verdicts
-from ballast.folds.loops.resemblance import Search
-from ballast.folds.sameness import identity
+from ballast.folds.calls import identity
+from ballast.folds.loops import Kind, Rung, detect, detect_proposed
+from ballast.folds.loops.similarity import Search
 from ballast.log.event import Event
 from ballast.run import Run
 from tests.unit.folds.circles import Circles
@@ -23,7 +23,7 @@ QUERY = "late order of the customer"
 
 def rungs(run: Circles) -> list[int]:
     """Return the rung after each event of the run's turns."""
-    return [despair(Run.of(run.events[:length])).rung for length in range(1, len(run.events) + 1)]
+    return [detect(Run.of(run.events[:length])).rung for length in range(1, len(run.events) + 1)]
 
 
 # The ladder
@@ -44,7 +44,7 @@ def test_the_same_call_is_noticed_then_forbidden_then_it_is_a_loop() -> None:
 def test_what_is_sent_again_is_the_same_call_whatever_its_tool_makes_of_it_each_time() -> None:
     each = (str(number) for number in range(9))
     run = Circles().reads("look", A).reads("look", A).reads("look", A)
-    assert despair(Run(run.events), same=lambda call: next(each)).rung is Rung.FORBID
+    assert detect(Run(run.events), same=lambda call: next(each)).rung is Rung.FORBID
 
 
 def test_a_forbidden_tool_may_be_tried_once_with_something_new() -> None:
@@ -334,7 +334,7 @@ def test_a_tool_that_is_polled_may_ask_the_same_again() -> None:
     for _ in range(10):
         run.reads("job_status", A, result="pending")
 
-    assert despair(Run.of(run.events), polled={"job_status"}).rung is Rung.NONE
+    assert detect(Run.of(run.events), polled={"job_status"}).rung is Rung.NONE
 
 
 # What holds for any run
@@ -384,14 +384,14 @@ def test_nothing_but_a_write_or_a_person_leads_up_the_ladder(steps: list[tuple[s
 @given(STEPS)
 def test_the_fold_says_later_what_it_said_when_the_call_was_proposed(steps: list[tuple[str, str, Any]]) -> None:
     run = played(steps)
-    final = despair(Run.of(run.events))
+    final = detect(Run.of(run.events))
 
     for at in range(len(run.events)):
         if run.events[at].name == "model.responded":
             before, turn = run.events[:at], run.events[at].turn
-            now = despair(Run.of(run.events[: at + 1])).signs
+            now = detect(Run.of(run.events[: at + 1])).signs
             proposed = Run.of(run.events).proposals[turn].calls
-            assert verdicts(Run.of(before), turn, proposed) == {
+            assert detect_proposed(Run.of(before), turn, proposed) == {
                 index: sign for (t, index), sign in now.items() if t == turn
             }
             for key, sign in now.items():
@@ -417,7 +417,7 @@ def test_a_long_run_costs_in_proportion_to_its_length(monkeypatch: pytest.Monkey
                 "search", {"query": f"{'x' * (number % 60)}{'y' * (number // 60)} thing {'z' * number}"}, result=number
             )
         compared = 0
-        despair(Run.of(run.events))
+        detect(Run.of(run.events))
         counts.append(compared)
 
     assert counts[1] <= 5 * counts[0]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import Effects, ExitReason, Planner
-from ballast.folds.sameness import identity_of, same
+from ballast.folds.calls import identity_of, same
 from ballast.log.event import Event, order
 from ballast.log.events import CallIntended, CallSettled, PlanDecided
 from ballast.run import Run

@@ -1,23 +1,23 @@
-"""Which effects of a run stand, what repeats them, what a rollback must do about them, how they ended.
+"""Effects: the writes that stand, what repeats them, what a rollback must undo, and the money that they moved.
 
-An effect stands from its intent until another call has undone it. An undo is an effect itself, which
-the same effect once more takes back: cancel, reinstate, cancel leaves one cancellation.
+An effect stands from its intent until another call has undone it. An undo is an effect itself, which the same effect
+once more takes back: cancel, reinstate, cancel leaves one cancellation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ballast.contracts import Effects, ExitReason, HandOver, Planner, ToolCall
-from ballast.folds.calls import CallState, as_sent
+from ballast.folds.calls import CallState, Identity, as_sent, asks_the_same, identity
 from ballast.folds.persistent import PersistentDict
-from ballast.folds.sameness import Identity, asks_the_same, identity
-from ballast.log.events import RunEnded
+from ballast.log.events import CallIntended, RunEnded
 
 if TYPE_CHECKING:
     from ballast.run import Run, Turn
+
 
 Position = tuple[int, int]
 #: Begun, and nobody knows whether it happened.
@@ -222,3 +222,42 @@ def _last_rollback(run: Run) -> ExitReason | None:
         if made.planner is Planner.ROLLBACK and isinstance(made.decision, HandOver)
     ]
     return over[-1] if over else None
+
+
+Became = Literal["held", "kept", "returned", "undone"]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One call that moves money. Amounts in micro-units; ``customer`` is an account, not the customer's name."""
+
+    turn: int
+    index: int
+    micro: int
+    customer: str | None
+    hour: str
+    day: str
+    became: Became
+
+    @property
+    def counts(self) -> bool:
+        """Whether the windows count it."""
+        return self.became in ("held", "kept")
+
+
+def moves(run: Run) -> tuple[Moved, ...]:
+    """Return the moves that were begun, in the order of the log."""
+    begun = {intended.at: intended.moves for intended in run.facts(CallIntended) if intended.moves is not None}
+    if not begun:
+        return ()
+    stand = {state.position for state in run.standing.writes}
+    found = []
+    for at, move in begun.items():
+        state = run.call(*at)
+        became: Became = "held"
+        if state is not None and state.status in ("failed", "denied", "refused"):
+            became = "returned"
+        elif state is not None and state.status == "ok":
+            became = "undone" if move.back and at not in stand else "kept"
+        found.append(Moved(*at, move.micro, move.customer, move.hour, move.day, became))
+    return tuple(found)

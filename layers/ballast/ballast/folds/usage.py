@@ -1,12 +1,18 @@
-"""What a run has used: turns, calls, tokens and money."""
+"""Money and counts: what a run has used, what counts against the agent's limits, and what the run cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, fields, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING
 
-from ballast.contracts import Planner
+from ballast.contracts import ExitReason, HandOver, Planner, ToolCall
+from ballast.contracts.notice import Corrected
+from ballast.contracts.wire import plain
+from ballast.errors import LogCorrupt
+from ballast.folds.calls import identity
+from ballast.folds.persistent import PersistentDict
 from ballast.log.event import Event
 from ballast.log.events import (
     CallIntended,
@@ -18,7 +24,10 @@ from ballast.log.events import (
     ModelRequested,
     ModelResponded,
     Reserves,
+    RunCorrected,
+    RunEnded,
 )
+from ballast.money.amounts import dollars
 
 if TYPE_CHECKING:
     from ballast.run import Run, Turn
@@ -106,13 +115,13 @@ def usage(run: Run) -> Usage:
         return before[0] + turn.spent.asked, before[1] + calls
 
     turns, tool_calls = run.over_turns(("turns and calls", granted), (0, 0), counted)
-    return replace(run.over_turns("usage", Usage(), _with_turn), turns=turns, tool_calls=tool_calls)
+    return replace(run.over_turns("usage", Usage(), _usage_after), turns=turns, tool_calls=tool_calls)
 
 
 _SUMMED = tuple(field.name for field in fields(Spent) if field.name != "asked")
 
 
-def _with_turn(before: Usage, turn: Turn) -> Usage:
+def _usage_after(before: Usage, turn: Turn) -> Usage:
     return replace(before, **{name: getattr(before, name) + getattr(turn.spent, name) for name in _SUMMED})
 
 
@@ -169,3 +178,181 @@ INPUT_TOKENS = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
 CACHE_READ_TOKENS = "gen_ai.usage.cache_read.input_tokens"
 CACHE_WRITE_TOKENS = "gen_ai.usage.cache_creation.input_tokens"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts of the agent's doing.
+
+    turns         model turns
+    tokens        in and out: as reported, and as promised by attempts that reported nothing and may have cost
+    calls         proposed calls, by tool
+    same          proposed calls, by what they ask: tool and arguments
+    refused_calls calls that the executor refused
+    """
+
+    turns: int = 0
+    tokens: int = 0
+    calls: Mapping[str, int] = field(default_factory=dict)
+    same: PersistentDict[str, int] = field(default_factory=PersistentDict)
+    refused_calls: int = 0
+
+    @property
+    def tool_calls(self) -> int:
+        """All proposed calls."""
+        return sum(self.calls.values())
+
+    @property
+    def repeated_calls(self) -> int:
+        """Calls that asked again what an earlier one had asked."""
+        return self.tool_calls - len(self.same)
+
+    def with_calls(self, calls: Sequence[ToolCall]) -> Counts:
+        """Return the counts as they would be after these calls too."""
+        tools = Counter(self.calls)
+        tools.update(call.tool for call in calls)
+        asked = Counter(identity(call) for call in calls)
+        same = self.same.with_more({key: self.same.get(key, 0) + number for key, number in asked.items()})
+        return Counts(self.turns, self.tokens, tools, same, self.refused_calls)
+
+
+def counts(run: Run) -> Counts:
+    """Return what the agent has used of its limits."""
+    granted = run.opening.granted_turn if run.is_open else 0
+
+    def with_turn(before: Counts, turn: Turn) -> Counts:
+        return before if turn.number <= granted else _counts_after(before, turn)
+
+    return run.over_turns(("counts", granted), Counts(), with_turn)
+
+
+def _counts_after(before: Counts, turn: Turn) -> Counts:
+    made = turn.proposal
+    agents = made is not None and made.planner is Planner.AGENT
+    counted = replace(
+        before,
+        turns=before.turns + (ModelRequested.NAME in turn.by_name),
+        tokens=before.tokens + _tokens(turn),
+        refused_calls=before.refused_calls + (len(turn.by_name.get(CallRefused.NAME, ())) if agents else 0),
+    )
+    return counted.with_calls(made.calls) if made is not None and agents else counted
+
+
+def _tokens(turn: Turn) -> int:
+    """Return the tokens of a turn: as reported, else as promised."""
+    promised: dict[int, int] = {}
+    total = 0
+    for event in turn.events:
+        match event.fact if event.name.startswith("model.") else None:
+            case ModelRequested() as asked:
+                promised[asked.attempt] = (asked.prompt_bound or 0) + asked.max_tokens
+            case ModelResponded() | ModelFailed() as charged if charged.input_tokens is not None:
+                total += charged.tokens
+                promised.pop(charged.attempt, None)
+            case ModelFailed(cost_microusd=0) as failed:
+                promised.pop(failed.attempt, None)
+            # Any other may have used all that it was promised, even if that costs nothing.
+    return total + sum(promised.values())
+
+
+#: An operator may say no more of a charge, in micro-dollars, and of who and why, in characters.
+_MOST_MICROUSD, _BY_CHARS, _REASON_CHARS = 10**15, 256, 500
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What ``run.corrected`` says: what the run cost, and had been charged before, in micro-dollars; by whom, and why.
+
+    It says so in the log, which others can write, too: shown beside what the log counts, never instead of it.
+    """
+
+    charged_microusd: int
+    was_microusd: int
+    by: str
+    reason: str
+    at: str
+
+    @property
+    def told(self) -> Corrected:
+        """The correction as it is told to others."""
+        cost = dollars(self.charged_microusd)
+        return Corrected(cost_usd=cost, by=plain(self.by), reason=plain(self.reason), at=plain(self.at))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run cost, in micro-dollars: as its log counts it, reservations without an outcome in full; as corrected.
+
+    Once the run has ended it is what its ending says; what came late is in the books, and in a correction.
+    """
+
+    counted_microusd: int
+    corrected: Correction | None = None
+
+    @property
+    def last_microusd(self) -> int:
+        """What an operator says that it cost, else what the log counts."""
+        return self.counted_microusd if self.corrected is None else self.corrected.charged_microusd
+
+
+def cost(run: Run) -> Cost:
+    """Return what the run cost so far. Raises ``LogCorrupt`` where the log does not say it in whole numbers."""
+    ended = run.fact(RunEnded)
+    if ended is None:
+        return Cost(run.usage.charged_microusd, corrected(run))
+    return Cost(ended.spent_microusd + ended.reserved_microusd, corrected(run))
+
+
+def corrected(run: Run) -> Correction | None:
+    """Return the newest correction, None where there is none. What has another form than an order's is none."""
+    found = [event for event in run if event.name == RunCorrected.NAME]
+    newest = (correction_of(event) for event in sorted(found, key=lambda event: event.index, reverse=True))
+    return next((one for one in newest if one is not None), None)
+
+
+def correction_of(event: Event) -> Correction | None:
+    """Return what ``run.corrected`` says; None where no order of an operator reads so."""
+    try:
+        said = event.fact
+    except LogCorrupt:
+        return None
+    if (
+        not isinstance(said, RunCorrected)
+        or "reason" not in said.model_fields_set
+        or said.charged_microusd > _MOST_MICROUSD
+    ):
+        return None
+    if not 0 < len(said.by) <= _BY_CHARS or len(said.reason) > _REASON_CHARS:
+        return None
+    return Correction(said.charged_microusd, said.was_microusd, said.by, said.reason, event.at)
+
+
+@dataclass(frozen=True)
+class StoppedLoop:
+    """One hand-over for ``loop``: the turn in which it was decided, and what it stopped_loops, in micro-dollars."""
+
+    turn: int
+    saved_microusd: int
+
+
+def stopped_loops(run: Run) -> tuple[StoppedLoop, ...]:
+    """Return the loops that were stopped, in order.
+
+    Each would have gone on for the turns that were left, at the price of its last turn, and no further than
+    the money that was left. An estimate from below: prompts grow from turn to turn, and its tool calls are not in it.
+    """
+    return tuple(
+        StoppedLoop(turn, _left(run.before(turn)))
+        for turn, made in sorted(run.proposals.items())
+        if made.planner is Planner.AGENT and isinstance(made.decision, HandOver)
+        if made.decision.reason is ExitReason.LOOP
+    )
+
+
+def _left(before: Run) -> int:
+    opened, used = before.opening, before.usage
+    charges = (*before.facts(ModelResponded), *before.facts(ModelFailed))
+    newest = max((one.turn for one in charges), default=0)
+    last_turn = sum(one.cost_microusd for one in charges if one.turn == newest)
+    turns = max(0, opened.limits.turns - used.turns)
+    return min(turns * last_turn, max(0, opened.cost_ceiling_microusd - used.charged_microusd))

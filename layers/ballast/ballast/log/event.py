@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
-from ballast.contracts.planner import Planner
+from ballast.contracts.decision import Planner
 from ballast.contracts.wire import Wire, canonical, complaints, sha256
 from ballast.errors import LogCorrupt
 from ballast.log.events import KINDS, Fact, Other

@@ -27,7 +27,7 @@ from typing import Any, Literal
 
 from ballast.contracts.task import LAST_TURN
 from ballast.folds.conversation import changed_prompts
-from ballast.folds.cost import correction_of
+from ballast.folds.usage import correction_of
 from ballast.log.event import GARBLED, Event, is_a_persons
 from ballast.log.events import (
     ApprovalAnswered,

@@ -1,12 +1,26 @@
-"""The ladder: notice, forbid, hand over. From counts to what is done about them, a rung a turn."""
+"""The ladder of a loop: notice, forbid, hand over; how a signal is recorded, and what the agent is told of it.
+
+``model.responded`` records with a decision what is to be done about its calls; the executor obeys that, whatever
+the fold's thresholds are by then::
+
+    "despair": [{"index": 1, "step": "notice", "kind": "same_call", "count": 2, "same_as": [2, 1], "answer": true}]
+
+``model.requested`` records in the same form what the agent is told about the calls of the completion that it
+comes ``after``, now that their outcomes are known.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
 
-from ballast.folds.loops.memory import Position
+from ballast.folds.loops.signals import Position
+from ballast.log.events import LoopSignal, ModelResponded
+
+if TYPE_CHECKING:
+    from ballast.run import Run
 
 
 class Kind(StrEnum):
@@ -31,7 +45,7 @@ class Rung(IntEnum):
 
 
 @dataclass(frozen=True)
-class Sign:
+class Signal:
     """A signal at one call.
 
     rung     what is done about the call
@@ -88,7 +102,7 @@ class _Standing:
     told: int
     lasts: bool
     forbidden: int | None = None
-    why: Sign | None = None
+    why: Signal | None = None
     forbidden_lasts: bool = False
     defied: int = 0
     defied_turn: int = 0
@@ -110,11 +124,11 @@ class Ladder:
         return Rung.FORBID if self.forbidden else Rung.NOTICE if self._tools else Rung.NONE
 
     @property
-    def forbidden(self) -> dict[str, Sign]:
+    def forbidden(self) -> dict[str, Signal]:
         """The forbidden tools, and why."""
         return {name: tool.why for name, tool in self._tools.items() if tool.why is not None}
 
-    def climb(self, called: str, turn: int, sign: Sign, *, besides: Collection[str] = (), lasts: bool) -> Sign:
+    def climb(self, called: str, turn: int, sign: Signal, *, besides: Collection[str] = (), lasts: bool) -> Signal:
         """Take note of a signal at a call of the tool ``called`` and return it with what is really done.
 
         ``besides``: other tools that it is about as well. ``lasts``: no write in between can have changed it.
@@ -131,7 +145,7 @@ class Ladder:
             return replace(sign, rung=Rung.FORBID, answer=False)
         return replace(sign, rung=Rung.NOTICE)
 
-    def defy(self, name: str, at: Position, *, repeats: bool) -> Sign | None:
+    def defy(self, name: str, at: Position, *, repeats: bool) -> Signal | None:
         """Return why a call of the tool is refused, or None where it is not forbidden.
 
         Where an earlier turn said so it counts; ``repeats``: the call was made before.
@@ -160,3 +174,82 @@ class Ladder:
         }
         if not self._loop_lasts:
             self.loop = None
+
+
+_STEPS = {Rung.NOTICE: "notice", Rung.FORBID: "forbid"}
+_RUNGS = {step: rung for rung, step in _STEPS.items()}
+
+
+def as_recorded(signs: Mapping[int, Signal]) -> tuple[LoopSignal, ...]:
+    """Return the signals of one turn, by the position of their calls, as they are recorded."""
+    return tuple(
+        LoopSignal(
+            index=index,
+            step=_STEPS[sign.rung],
+            kind=sign.kind.value,
+            count=sign.count,
+            same_as=sign.same_as,
+            answer=sign.answer,
+        )
+        for index, sign in sorted(signs.items())
+    )
+
+
+def recorded_signal(run: Run, at: Position) -> Signal | None:
+    """Return what was recorded with the decision about the call at ``at``, if anything."""
+    turn, index = at
+    responded = run.fact(ModelResponded, turn)
+    found = next((one for one in responded.loop_signals if one.index == index), None) if responded is not None else None
+    if found is None:
+        return None
+    return Signal(Kind(found.kind), _RUNGS[found.step], found.count, found.same_as, found.answer)
+
+
+def described(tool: str, sign: Signal) -> str:
+    """Return in one sentence what was seen of a call of ``tool``."""
+    turn, index = sign.same_as
+    first = f"call {index} of turn {turn}"
+    match sign.kind:
+        case Kind.SAME_CALL:
+            return f"This is the same call of {tool} as {first}, for the {_nth(sign.count)} time."
+        case Kind.CYCLE:
+            return f"The same calls go round and round since {first}, for the {_nth(sign.count)} time."
+        case Kind.NEAR_EQUAL:
+            return f"This asks {tool} nearly the same as {first}, for the {_nth(sign.count)} time."
+        case Kind.SAME_ERROR:
+            return f"{tool} has failed in the same way {sign.count} times in a row, since {first}."
+        case Kind.UNCHANGED:
+            return f"{tool} has brought the same result for {sign.count} different calls in a row, since {first}."
+        case Kind.SPIRAL:
+            return (
+                f"{tool} writes nearly the same as before, about the same things as {first}, {sign.count} times by now."
+            )
+        case Kind.OTHER_WORDS:
+            return (
+                f"{tool} writes about the same things as {first}, in other words or amounts, {sign.count} times by now."
+            )
+
+
+def notice(tool: str, sign: Signal) -> str:
+    """Return what the agent is told beside the result of a call."""
+    if sign.kind is Kind.OTHER_WORDS:
+        return f"Notice: {described(tool, sign)} Go on where each says or does something new; otherwise end your turn."
+    said = described(tool, sign)
+    given = " Nothing was written since, so this is the answer that was recorded then." if sign.answer else ""
+    return (
+        f"Notice: {said}{given} Going on like this brings nothing new: use what you have, try something "
+        f"really different, or end your turn. Otherwise {tool} will be forbidden, and then somebody else takes over."
+    )
+
+
+def refusal(tool: str, sign: Signal) -> str:
+    """Return why a call of a forbidden tool is refused, and what to do instead."""
+    said = described(tool, sign)
+    return (
+        f"{tool} is forbidden until something is written or a person speaks. {said} Use what you have, "
+        "another tool, or end your turn. If you call it again, somebody else takes over."
+    )
+
+
+def _nth(count: int) -> str:
+    return f"{count}{ {2: 'nd', 3: 'rd'}.get(count, 'th') }"

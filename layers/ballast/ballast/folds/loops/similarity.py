@@ -9,7 +9,7 @@ from typing import Any
 
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical
-from ballast.folds.sameness import same
+from ballast.folds.calls import same
 
 #: Words that say nothing about what is searched. No prepositions, questions or negations: "to", "when", "not" do.
 _SMALL = "a an the of for is are was were be i me my we our you your it its this that these those please do does did"

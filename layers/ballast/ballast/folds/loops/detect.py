@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ballast.contracts import Planner, ToolCall
-from ballast.folds.loops.ladder import Kind, Ladder, Rung, Sign, rung_of, rung_of_spiral
-from ballast.folds.loops.memory import Cycles, Errors, Position, Repeats, Results, Searches, Writes
-from ballast.folds.loops.resemblance import Search, error_class, search_of, target_of
+from ballast.folds.calls import Identity, identity
+from ballast.folds.loops.ladder import Kind, Ladder, Rung, Signal, rung_of, rung_of_spiral
+from ballast.folds.loops.signals import Cycles, Errors, Position, Repeats, Results, Searches, Writes
+from ballast.folds.loops.similarity import Search, error_class, search_of, target_of
 from ballast.folds.persistent import PersistentDict
-from ballast.folds.sameness import Identity, identity
 from ballast.log.events import ApprovalAnswered, EscalationAnswered
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _LASTING = frozenset({"UnknownTool", "MalformedArguments", "SchemaViolation"})
 
 
 @dataclass(frozen=True)
-class Despair:
+class Loops:
     """The verdict over a run.
 
     rung       the lowest one since anything changed; ``LOOP`` asks the agent to hand over
@@ -38,19 +38,19 @@ class Despair:
     """
 
     rung: Rung
-    signs: Mapping[Position, Sign]
-    forbidden: Mapping[str, Sign]
+    signs: Mapping[Position, Signal]
+    forbidden: Mapping[str, Signal]
     loop: Position | None
 
 
-def despair(
+def detect(
     run: Run,
     *,
     polled: Collection[str] = (),
     same: Identity = identity,
     target: Target = target_of,
     remember: Hashable = None,
-) -> Despair:
+) -> Loops:
     """Return the verdict over the run.
 
     polled    tools that may ask the same again and again
@@ -59,10 +59,10 @@ def despair(
     remember  under which name the run keeps what was seen so far: one for the same ``polled``, ``same``, ``target``
     """
     watch = _watched(run, _Watch(frozenset(polled), same, target), remember)
-    return Despair(watch.ladder.rung, watch.signs, watch.ladder.forbidden, watch.ladder.loop)
+    return Loops(watch.ladder.rung, watch.signs, watch.ladder.forbidden, watch.ladder.loop)
 
 
-def verdicts(
+def detect_proposed(
     run: Run,
     turn: int,
     proposed: Sequence[ToolCall],
@@ -71,7 +71,7 @@ def verdicts(
     same: Identity = identity,
     target: Target = target_of,
     remember: Hashable = None,
-) -> Mapping[int, Sign]:
+) -> Mapping[int, Signal]:
     """Return what is to be done about the calls that the agent proposes in ``turn``, by position, counted from 1.
 
     ``run`` is what was before them; the rest as in ``despair``. Calls without a signal are not there.
@@ -116,7 +116,7 @@ class _Watch:
     polled: frozenset[str]
     same: Identity
     target: Target
-    signs: PersistentDict[Position, Sign] = field(default_factory=PersistentDict)
+    signs: PersistentDict[Position, Signal] = field(default_factory=PersistentDict)
     asked: PersistentDict[Position, tuple[str, Search | None]] = field(default_factory=PersistentDict)
     #: Shared by all copies: what ``same`` says of a call never changes.
     keys: dict[str, str] = field(default_factory=dict)
@@ -148,7 +148,7 @@ class _Watch:
             self.keys[sent] = self.same(call)
         return self.keys[sent]
 
-    def propose(self, at: Position, call: ToolCall) -> Sign | None:
+    def propose(self, at: Position, call: ToolCall) -> Signal | None:
         """Take note of a proposed call and return its signal, if it has one."""
         if call.tool in self.polled:
             return None
@@ -157,16 +157,16 @@ class _Watch:
         same = self.repeats.see(key, at)
         lap = self.cycles.see(key, call.tool, at)
         near = self.searches.see(search, at) if search else None
-        found = [Sign(Kind.SAME_CALL, rung_of(Kind.SAME_CALL, same.count), same.count, same.answered or same.first)]
+        found = [Signal(Kind.SAME_CALL, rung_of(Kind.SAME_CALL, same.count), same.count, same.answered or same.first)]
         if lap:
-            found.append(Sign(Kind.CYCLE, rung_of(Kind.CYCLE, lap.laps + (not lap.writes)), lap.laps + 1, lap.first))
+            found.append(Signal(Kind.CYCLE, rung_of(Kind.CYCLE, lap.laps + (not lap.writes)), lap.laps + 1, lap.first))
         if near:
-            found.append(Sign(Kind.NEAR_EQUAL, rung_of(Kind.NEAR_EQUAL, near.count), near.count, near.first))
+            found.append(Signal(Kind.NEAR_EQUAL, rung_of(Kind.NEAR_EQUAL, near.count), near.count, near.first))
         alike = 0
         if again := self.writes.see(self.target(call)):
             written, alike = again
             kind, rung = rung_of_spiral(written.count, alike)
-            found.append(Sign(kind, rung, alike if kind is Kind.SPIRAL else written.count, written.first))
+            found.append(Signal(kind, rung, alike if kind is Kind.SPIRAL else written.count, written.first))
         sign = max(found, key=lambda one: (one.rung, _TELLING[one.kind]))
         if sign.kind is Kind.SAME_CALL:
             sign = replace(sign, answer=same.answered is not None)
@@ -210,10 +210,10 @@ class _Watch:
                 self._after(Kind.UNCHANGED, row.count, row.first, at, tool, lasts=False)
 
     def _after(self, kind: Kind, count: int, first: Position, at: Position, tool: str, *, lasts: bool) -> None:
-        sign = Sign(kind, rung_of(kind, count), count, first)
+        sign = Signal(kind, rung_of(kind, count), count, first)
         self._noted(at, self.ladder.climb(tool, at[0], sign, lasts=lasts))
 
-    def _noted(self, at: Position, sign: Sign) -> Sign | None:
+    def _noted(self, at: Position, sign: Signal) -> Signal | None:
         if sign.rung is Rung.NONE:
             return None
         known = self.signs.get(at)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ballast.contracts.wire import canonical
-from ballast.folds.loops.resemblance import Search
+from ballast.folds.loops.similarity import Search
 from ballast.folds.persistent import PersistentDict
 
 #: (turn, index) of a call.
