@@ -116,7 +116,7 @@ def _input_bound(run: Run, delta: ModelRequested) -> int:
     if known is not None:
         return known + new
     before = run.prompt
-    return new + input_bound(before.system, before.tools, before.messages) + PROVIDER_OVERHEAD_TOKENS
+    return new + input_bound(before.system, before.tools, list(before.messages)) + PROVIDER_OVERHEAD_TOKENS
 
 
 def _exact(run: Run, last: ModelResponded, model_id: str) -> int | None:

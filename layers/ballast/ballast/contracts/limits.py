@@ -34,7 +34,7 @@ class LimitsPatch(Wire):
 
 
 class Limits(Wire):
-    """All limits of a run. Each has the exit reason that ``exit_reason.LIMITS`` says.
+    """All limits of a run. Each has the exit reason that ``decision.LIMITS`` says.
 
     turns            model turns of the agent; other planners' turns are bounded by the workflow
     tool_calls       proposed calls, refused ones included
