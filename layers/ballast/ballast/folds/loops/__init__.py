@@ -13,7 +13,7 @@
 
 A tool is forbidden only after an earlier turn told the agent so: no rung is skipped within one reply.
 ``similarity`` compares calls, ``signals`` counts, ``ladder`` decides, ``detect`` folds a run's calls in one pass. Each
-call is compared with a bounded number of others. Thresholds and their reasons: docs/despair.md.
+call is compared with a bounded number of others. Thresholds and their reasons: docs/loops.md.
 """
 
 from ballast.folds.loops.detect import Loops, detect, detect_proposed
