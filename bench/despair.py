@@ -49,7 +49,7 @@ class Verdict:
 
 def judge(run: Transcript) -> Verdict:
     """Return what the ladder would have done in ``run``, turn by turn."""
-    signs = detect(Run.of(run.events)).signs
+    signs = detect(Run.of(run.events)).signals
     first = min((turn for (turn, _), sign in signs.items() if sign.rung >= Rung.FORBID), default=None)
     reached: dict[Rung, int] = {}
     for turn, before in _prefixes(run.events):

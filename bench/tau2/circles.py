@@ -44,7 +44,7 @@ def alarms(domain: str, plans: Sequence[GoldPlan]) -> Alarms:
     rungs: Counter[Rung] = Counter()
     for plan in plans:
         _, outcomes = play_directly(plan)
-        signs = detect(Run.of(tuple(_log(plan, outcomes, effects)))).signs
+        signs = detect(Run.of(tuple(_log(plan, outcomes, effects)))).signals
         calls += len(outcomes)
         rungs.update(sign.rung for sign in signs.values())
         given = [(turn, sign.same_as[0]) for (turn, _), sign in signs.items() if sign.answer]

@@ -52,7 +52,7 @@ def loop_notices(loops: Loops, run: Run) -> Mapping[int, Signal]:
     if run.prompt.after is None:
         return {}
     turn = Key.of(run.prompt.after).turn
-    return {index: sign for (at, index), sign in loops.signs.items() if at == turn}
+    return {index: sign for (at, index), sign in loops.signals.items() if at == turn}
 
 
 def loop_stopped_line(run: Run) -> str:

@@ -55,7 +55,7 @@ def test_without_a_new_count_after_each_reply_a_run_that_went_well_would_lose_a_
 
 
 def _forbids(run: Transcript) -> bool:
-    return any(sign.rung >= Rung.FORBID for sign in detect(Run.of(run.events)).signs.values())
+    return any(sign.rung >= Rung.FORBID for sign in detect(Run.of(run.events)).signals.values())
 
 
 def numbers(line: str) -> list[str]:

@@ -22,7 +22,7 @@ Target = Callable[[ToolCall], Search | None]
 #: What the executor records where it obeyed; such a call had no outcome of its own.
 FORBIDDEN = "ToolForbidden"
 #: Of two signals at one call that lead as far, the one that says more.
-_TELLING = {Kind.CYCLE: 3, Kind.SAME_CALL: 2, Kind.NEAR_EQUAL: 1, Kind.SPIRAL: 0, Kind.OTHER_WORDS: -1}
+_PRECEDENCE = {Kind.CYCLE: 3, Kind.SAME_CALL: 2, Kind.NEAR_EQUAL: 1, Kind.SPIRAL: 0, Kind.OTHER_WORDS: -1}
 #: Errors of a call's form: whatever is written, the same call is refused again.
 _LASTING = frozenset({"UnknownTool", "MalformedArguments", "SchemaViolation"})
 
@@ -32,13 +32,13 @@ class Loops:
     """The verdict over a run.
 
     rung       the lowest one since anything changed; ``LOOP`` asks the agent to hand over
-    signs      by (turn, index) of the call; calls without a signal are not there
+    signals      by (turn, index) of the call; calls without a signal are not there
     forbidden  the tools that may not be called now, and why
     loop       the call at which it was clear that the agent goes round in circles
     """
 
     rung: Rung
-    signs: Mapping[Position, Signal]
+    signals: Mapping[Position, Signal]
     forbidden: Mapping[str, Signal]
     loop: Position | None
 
@@ -58,8 +58,8 @@ def detect(
     target    says what a call writes about (``rest``), and in which words: such calls are counted
     remember  under which name the run keeps what was seen so far: one for the same ``polled``, ``same``, ``target``
     """
-    watch = _watched(run, _Watch(frozenset(polled), same, target), remember)
-    return Loops(watch.ladder.rung, watch.signs, watch.ladder.forbidden, watch.ladder.loop)
+    detector = _detector(run, _Detector(frozenset(polled), same, target), remember)
+    return Loops(detector.ladder.rung, detector.signals, detector.ladder.forbidden, detector.ladder.loop)
 
 
 def detect_proposed(
@@ -76,47 +76,47 @@ def detect_proposed(
 
     ``run`` is what was before them; the rest as in ``despair``. Calls without a signal are not there.
     """
-    watch = _watched(run, _Watch(frozenset(polled), same, target), remember).forked()
-    signs = {index: watch.propose((turn, index), call) for index, call in enumerate(proposed, start=1)}
-    return {index: sign for index, sign in signs.items() if sign is not None}
+    detector = _detector(run, _Detector(frozenset(polled), same, target), remember).forked()
+    signals = {index: detector.propose((turn, index), call) for index, call in enumerate(proposed, start=1)}
+    return {index: signal for index, signal in signals.items() if signal is not None}
 
 
-def _watched(run: Run, watch: _Watch, remember: Hashable) -> _Watch:
+def _detector(run: Run, detector: _Detector, remember: Hashable) -> _Detector:
     if remember is not None:
-        return run.over_turns(remember, watch, _after)
+        return run.over_turns(remember, detector, _after)
     for turn in run.turns.values():
-        watch = _after(watch, turn)
-    return watch
+        detector = _after(detector, turn)
+    return detector
 
 
-def _after(before: _Watch, turn: Turn) -> _Watch:
-    """Return a watch that has seen one turn more.
+def _after(before: _Detector, turn: Turn) -> _Detector:
+    """Return a detector that has seen one turn more.
 
     Whatever people answer lets the count begin anew: there is something new to know, and time has passed.
     """
-    watch = before.forked()
+    detector = before.forked()
     if EscalationAnswered.NAME in turn.by_name:
-        watch = _Watch(watch.polled, watch.same, watch.target, signs=watch.signs)
+        detector = _Detector(detector.polled, detector.same, detector.target, signals=detector.signals)
     for state in turn.calls:
         if state.planner is Planner.AGENT:
-            watch.propose(state.position, state.call)
+            detector.propose(state.position, state.call)
     if turn.calls and ApprovalAnswered.NAME in turn.by_name:
-        watch.repeats.age()
+        detector.repeats.age()
     # Outcomes count when the turn is complete: they have no order before.
     if all(state.ended for state in turn.calls):
         for state in turn.calls:
-            watch.settle(state)
-    return watch
+            detector.settle(state)
+    return detector
 
 
 @dataclass
-class _Watch:
+class _Detector:
     """The memories and the ladder since anything was last answered by people."""
 
     polled: frozenset[str]
     same: Identity
     target: Target
-    signs: PersistentDict[Position, Signal] = field(default_factory=PersistentDict)
+    signals: PersistentDict[Position, Signal] = field(default_factory=PersistentDict)
     asked: PersistentDict[Position, tuple[str, Search | None]] = field(default_factory=PersistentDict)
     #: Shared by all copies: what ``same`` says of a call never changes.
     keys: dict[str, str] = field(default_factory=dict)
@@ -128,7 +128,7 @@ class _Watch:
     results: Results = field(default_factory=Results)
     writes: Writes = field(default_factory=Writes)
 
-    def forked(self) -> _Watch:
+    def forked(self) -> _Detector:
         """Return a copy that goes its own way."""
         return replace(
             self,
@@ -167,19 +167,19 @@ class _Watch:
             written, alike = again
             kind, rung = rung_of_spiral(written.count, alike)
             found.append(Signal(kind, rung, alike if kind is Kind.SPIRAL else written.count, written.first))
-        sign = max(found, key=lambda one: (one.rung, _TELLING[one.kind]))
-        if sign.kind is Kind.SAME_CALL:
-            sign = replace(sign, answer=same.answered is not None)
-        why = self.ladder.defy(
+        signal = max(found, key=lambda one: (one.rung, _PRECEDENCE[one.kind]))
+        if signal.kind is Kind.SAME_CALL:
+            signal = replace(signal, answer=same.answered is not None)
+        why = self.ladder.refusal_of(
             call.tool, at, repeats=same.count > 1 or alike > 1 or (near is not None and near.count > 1)
         )
         if why:
             return self._noted(at, replace(why, rung=Rung.FORBID, answer=False))
-        if sign.kind is Kind.OTHER_WORDS:  # it leads nowhere, and is no warning of what another signal leads to
-            return self._noted(at, sign)
-        in_cycle = lap if sign.kind is Kind.CYCLE else None
-        besides, lasts = (in_cycle.tools, in_cycle.writes) if in_cycle else ((), sign.kind is Kind.SPIRAL)
-        return self._noted(at, self.ladder.climb(call.tool, at[0], sign, besides=besides, lasts=lasts))
+        if signal.kind is Kind.OTHER_WORDS:  # it leads nowhere, and is no warning of what another signal leads to
+            return self._noted(at, signal)
+        in_cycle = lap if signal.kind is Kind.CYCLE else None
+        besides, lasts = (in_cycle.tools, in_cycle.writes) if in_cycle else ((), signal.kind is Kind.SPIRAL)
+        return self._noted(at, self.ladder.climb(call.tool, at[0], signal, besides=besides, lasts=lasts))
 
     def settle(self, state: CallState) -> None:
         """Take note of what came of a call, whoever proposed it."""
@@ -210,16 +210,16 @@ class _Watch:
                 self._after(Kind.UNCHANGED, row.count, row.first, at, tool, lasts=False)
 
     def _after(self, kind: Kind, count: int, first: Position, at: Position, tool: str, *, lasts: bool) -> None:
-        sign = Signal(kind, rung_of(kind, count), count, first)
-        self._noted(at, self.ladder.climb(tool, at[0], sign, lasts=lasts))
+        signal = Signal(kind, rung_of(kind, count), count, first)
+        self._noted(at, self.ladder.climb(tool, at[0], signal, lasts=lasts))
 
-    def _noted(self, at: Position, sign: Signal) -> Signal | None:
-        if sign.rung is Rung.NONE:
+    def _noted(self, at: Position, signal: Signal) -> Signal | None:
+        if signal.rung is Rung.NONE:
             return None
-        known = self.signs.get(at)
-        if known is None or known.rung < sign.rung:
-            self.signs = self.signs.with_more({at: sign})
-        return sign
+        known = self.signals.get(at)
+        if known is None or known.rung < signal.rung:
+            self.signals = self.signals.with_more({at: signal})
+        return signal
 
     def _written(self) -> None:
         self.repeats, self.searches, self.results = Repeats(), Searches(), Results()

@@ -72,7 +72,7 @@ THRESHOLDS: dict[Kind, tuple[int, int | None]] = {
     Kind.OTHER_WORDS: (6, None),  # each may say something new
 }
 #: A forbidden tool was called again: a call that was made before weighs as much as two new ones.
-_DEFIANCE = 2
+_MOST_IGNORED = 2
 
 
 def rung_of(kind: Kind, count: int) -> Rung:
@@ -93,7 +93,7 @@ def rung_of_spiral(count: int, alike: int) -> tuple[Kind, Rung]:
 
 
 @dataclass(frozen=True)
-class _Standing:
+class _ToolState:
     """Where one tool stands: in which turns the agent was told and the tool forbidden, how often that was ignored.
 
     What ``lasts`` is not taken back by a write.
@@ -104,15 +104,15 @@ class _Standing:
     forbidden: int | None = None
     why: Signal | None = None
     forbidden_lasts: bool = False
-    defied: int = 0
-    defied_turn: int = 0
+    ignored: int = 0
+    ignored_turn: int = 0
 
 
 @dataclass
 class Ladder:
     """Who stands where. ``loop`` is the call at which the agent has to hand over, if there is one."""
 
-    _tools: dict[str, _Standing] = field(default_factory=dict)
+    _tools: dict[str, _ToolState] = field(default_factory=dict)
     loop: Position | None = None
     _loop_lasts: bool = False
 
@@ -128,24 +128,24 @@ class Ladder:
         """The forbidden tools, and why."""
         return {name: tool.why for name, tool in self._tools.items() if tool.why is not None}
 
-    def climb(self, called: str, turn: int, sign: Signal, *, besides: Collection[str] = (), lasts: bool) -> Signal:
+    def climb(self, called: str, turn: int, signal: Signal, *, besides: Collection[str] = (), lasts: bool) -> Signal:
         """Take note of a signal at a call of the tool ``called`` and return it with what is really done.
 
         ``besides``: other tools that it is about as well. ``lasts``: no write in between can have changed it.
         """
-        if sign.rung is Rung.NONE:
-            return sign
+        if signal.rung is Rung.NONE:
+            return signal
         for name in {called, *besides}:
-            tool = self._tools.get(name, _Standing(told=turn, lasts=lasts))
+            tool = self._tools.get(name, _ToolState(told=turn, lasts=lasts))
             tool = replace(tool, lasts=tool.lasts or lasts)
-            if sign.rung >= Rung.FORBID and tool.told < turn and tool.forbidden is None:
-                tool = replace(tool, forbidden=turn, why=sign, forbidden_lasts=lasts)
+            if signal.rung >= Rung.FORBID and tool.told < turn and tool.forbidden is None:
+                tool = replace(tool, forbidden=turn, why=signal, forbidden_lasts=lasts)
             self._tools[name] = tool
-        if self._tools[called].forbidden is not None and sign.rung >= Rung.FORBID:
-            return replace(sign, rung=Rung.FORBID, answer=False)
-        return replace(sign, rung=Rung.NOTICE)
+        if self._tools[called].forbidden is not None and signal.rung >= Rung.FORBID:
+            return replace(signal, rung=Rung.FORBID, answer=False)
+        return replace(signal, rung=Rung.NOTICE)
 
-    def defy(self, name: str, at: Position, *, repeats: bool) -> Signal | None:
+    def refusal_of(self, name: str, at: Position, *, repeats: bool) -> Signal | None:
         """Return why a call of the tool is refused, or None where it is not forbidden.
 
         Where an earlier turn said so it counts; ``repeats``: the call was made before.
@@ -154,10 +154,10 @@ class Ladder:
         if tool is None or tool.why is None or tool.forbidden is None:
             return None
         turn = at[0]
-        if tool.forbidden < turn and (repeats or tool.defied_turn < turn):
-            defied = tool.defied + (_DEFIANCE if repeats else 1)
-            self._tools[name] = tool = replace(tool, defied=defied, defied_turn=turn)
-            if tool.defied >= _DEFIANCE and self.loop is None:
+        if tool.forbidden < turn and (repeats or tool.ignored_turn < turn):
+            ignored = tool.ignored + (_MOST_IGNORED if repeats else 1)
+            self._tools[name] = tool = replace(tool, ignored=ignored, ignored_turn=turn)
+            if tool.ignored >= _MOST_IGNORED and self.loop is None:
                 self.loop, self._loop_lasts = at, tool.forbidden_lasts
         return tool.why
 
@@ -168,7 +168,7 @@ class Ladder:
     def written(self) -> None:
         """Something was written: only what no write can have changed still stands."""
         self._tools = {
-            name: tool if tool.forbidden_lasts else replace(tool, forbidden=None, why=None, defied=0)
+            name: tool if tool.forbidden_lasts else replace(tool, forbidden=None, why=None, ignored=0)
             for name, tool in self._tools.items()
             if tool.lasts
         }
@@ -180,18 +180,18 @@ _STEPS = {Rung.NOTICE: "notice", Rung.FORBID: "forbid"}
 _RUNGS = {step: rung for rung, step in _STEPS.items()}
 
 
-def as_recorded(signs: Mapping[int, Signal]) -> tuple[LoopSignal, ...]:
+def as_recorded(signals: Mapping[int, Signal]) -> tuple[LoopSignal, ...]:
     """Return the signals of one turn, by the position of their calls, as they are recorded."""
     return tuple(
         LoopSignal(
             index=index,
-            step=_STEPS[sign.rung],
-            kind=sign.kind.value,
-            count=sign.count,
-            same_as=sign.same_as,
-            answer=sign.answer,
+            step=_STEPS[signal.rung],
+            kind=signal.kind.value,
+            count=signal.count,
+            same_as=signal.same_as,
+            answer=signal.answer,
         )
-        for index, sign in sorted(signs.items())
+        for index, signal in sorted(signals.items())
     )
 
 
@@ -205,46 +205,44 @@ def recorded_signal(run: Run, at: Position) -> Signal | None:
     return Signal(Kind(found.kind), _RUNGS[found.step], found.count, found.same_as, found.answer)
 
 
-def described(tool: str, sign: Signal) -> str:
+def described(tool: str, signal: Signal) -> str:
     """Return in one sentence what was seen of a call of ``tool``."""
-    turn, index = sign.same_as
+    turn, index = signal.same_as
     first = f"call {index} of turn {turn}"
-    match sign.kind:
+    match signal.kind:
         case Kind.SAME_CALL:
-            return f"This is the same call of {tool} as {first}, for the {_nth(sign.count)} time."
+            return f"This is the same call of {tool} as {first}, for the {_nth(signal.count)} time."
         case Kind.CYCLE:
-            return f"The same calls go round and round since {first}, for the {_nth(sign.count)} time."
+            return f"The same calls go round and round since {first}, for the {_nth(signal.count)} time."
         case Kind.NEAR_EQUAL:
-            return f"This asks {tool} nearly the same as {first}, for the {_nth(sign.count)} time."
+            return f"This asks {tool} nearly the same as {first}, for the {_nth(signal.count)} time."
         case Kind.SAME_ERROR:
-            return f"{tool} has failed in the same way {sign.count} times in a row, since {first}."
+            return f"{tool} has failed in the same way {signal.count} times in a row, since {first}."
         case Kind.UNCHANGED:
-            return f"{tool} has brought the same result for {sign.count} different calls in a row, since {first}."
+            return f"{tool} has brought the same result for {signal.count} different calls in a row, since {first}."
         case Kind.SPIRAL:
-            return (
-                f"{tool} writes nearly the same as before, about the same things as {first}, {sign.count} times by now."
-            )
+            return f"{tool} writes nearly the same as before, about the same things as {first}, {signal.count} times by now."
         case Kind.OTHER_WORDS:
-            return (
-                f"{tool} writes about the same things as {first}, in other words or amounts, {sign.count} times by now."
-            )
+            return f"{tool} writes about the same things as {first}, in other words or amounts, {signal.count} times by now."
 
 
-def notice(tool: str, sign: Signal) -> str:
+def notice(tool: str, signal: Signal) -> str:
     """Return what the agent is told beside the result of a call."""
-    if sign.kind is Kind.OTHER_WORDS:
-        return f"Notice: {described(tool, sign)} Go on where each says or does something new; otherwise end your turn."
-    said = described(tool, sign)
-    given = " Nothing was written since, so this is the answer that was recorded then." if sign.answer else ""
+    if signal.kind is Kind.OTHER_WORDS:
+        return (
+            f"Notice: {described(tool, signal)} Go on where each says or does something new; otherwise end your turn."
+        )
+    said = described(tool, signal)
+    given = " Nothing was written since, so this is the answer that was recorded then." if signal.answer else ""
     return (
         f"Notice: {said}{given} Going on like this brings nothing new: use what you have, try something "
         f"really different, or end your turn. Otherwise {tool} will be forbidden, and then somebody else takes over."
     )
 
 
-def refusal(tool: str, sign: Signal) -> str:
+def refusal(tool: str, signal: Signal) -> str:
     """Return why a call of a forbidden tool is refused, and what to do instead."""
-    said = described(tool, sign)
+    said = described(tool, signal)
     return (
         f"{tool} is forbidden until something is written or a person speaks. {said} Use what you have, "
         "another tool, or end your turn. If you call it again, somebody else takes over."
