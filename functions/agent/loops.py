@@ -28,9 +28,8 @@ _LOOPS = "loops"
 
 def detected_loops(run: Run, playbook: Playbook) -> Loops:
     """Return the loops in the run. ``Rung.LOOP``: the agent calls a tool again that the ladder has forbidden."""
-    return detect(
-        run, polled=_polled(playbook), same=playbook.identity, target=partial(_target, playbook), remember=_LOOPS
-    )
+    polled, target = _polled(playbook), partial(_target, playbook)
+    return detect(run, polled=polled, same=playbook.identity, target=target, remember=(_LOOPS, polled))
 
 
 def loop_signals(
@@ -42,7 +41,7 @@ def loop_signals(
     polled, target = _polled(playbook), partial(_target, playbook)
     return as_recorded(
         detect_proposed(
-            run, turn, decision.calls, polled=polled, same=playbook.identity, target=target, remember=_LOOPS
+            run, turn, decision.calls, polled=polled, same=playbook.identity, target=target, remember=(_LOOPS, polled)
         )
     )
 

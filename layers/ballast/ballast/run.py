@@ -1,15 +1,15 @@
-"""A run: its events, folded once, and everything that anybody asks of them.
+"""A run: its events, folded once, and everything that follows from them.
 
 ::
 
     run = log.read(run_id)          the events in the order of the work
-    run.usage.charged_microusd      each fold is computed when it is first asked for, and kept
-    run.call(3, 1)                  one call, with what became of it
+    run.usage.charged_microusd      a fold: computed on first use, and kept
+    run.call(3, 1)                  one call with its outcome
     run.facts(CallSettled)          the events of one kind, typed
     run.with_event(settled)         the same run, one event later
 
-The folds are functions of a ``Run`` in ``ballast.folds``. They remember nothing, and ask the run for each other's
-results. Any prefix of a log is a run. Events never change, so neither does a run.
+The folds are functions of a ``Run`` in ``ballast.folds``; they read each other's results from the run. Any prefix of a
+log is a run. Events never change, so neither does a run.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ if TYPE_CHECKING:
 FactT = TypeVar("FactT", bound=Fact)
 ValueT = TypeVar("ValueT")
 Position = tuple[int, int]
-#: What a chain of completions is folded with: the value so far, the request, the completion that answered it.
+#: A step of ``Run.along``: the value so far, a request, and the completion that answered it.
 Step = Callable[[ValueT, ModelRequested, ModelResponded], ValueT]
 
 
@@ -154,7 +154,7 @@ class Run(Sequence[Event]):
             turns[number] = Turn(number, sorted((*before, *events), key=order))
         if self.turns and min(new, default=LAST_TURN) < self._numbers[-1]:
             turns = {number: turns[number] for number in sorted(turns)}
-        # What is remembered ends before the newest turn.
+        # Remembered values end before the newest turn.
         goes_on = self.remembered if min(new, default=LAST_TURN) >= self.newest_turn else {}
         made = self._made_of(turns, self.unsigned if unsigned is None else unsigned, goes_on)
         if "as_shown" in self.__dict__:
@@ -360,17 +360,17 @@ class Run(Sequence[Event]):
 
     @cached_property
     def request(self) -> RunRequest:
-        """What was asked for, whether it was admitted or not. Raises ``LogCorrupt``."""
+        """The request, admitted or not. Raises ``LogCorrupt``."""
         return requested(self)
 
     @cached_property
     def opening(self) -> Opening:
-        """How it was opened, and what was granted to it since. Raises ``LogCorrupt`` if it was not."""
+        """Its opening, with what people granted since. Raises ``LogCorrupt`` if it was not admitted."""
         return opening(self)
 
     @cached_property
     def grants(self) -> tuple[Grant, ...]:
-        """What people granted to the agent: the turn, the budget that they added, and what of it was leased."""
+        """What people granted to the agent: the turn, the added budget, and the leased part of it."""
         return grants(self)
 
     @cached_property
@@ -392,11 +392,11 @@ class Run(Sequence[Event]):
 
     @cached_property
     def progress(self) -> Progress:
-        """Where it stands."""
+        """Its status, the planner in charge, and the calls and escalations that are open."""
         return progress(self)
 
     def timeline(self, unreadable: Mapping[str, str] | None = None, *, run_id: str = "") -> Timeline:
-        """Return its whole story, as everybody may see it, to be laid out; also of a log that is cut off or garbled.
+        """Return its timeline, with sensitive values masked; also of a log that is cut off or garbled.
 
         ``unreadable`` says what is wrong with entries of its log that are not among its events, by their key;
         ``run_id`` whose story it is where there is no event. Raises ``ValueError`` where there is none of the three.
@@ -428,7 +428,7 @@ class Run(Sequence[Event]):
 
     @cached_property
     def why_it_stopped(self) -> ExitReason | None:
-        """Why the agent was stopped; None if it was not, or goes on since."""
+        """Why the agent was stopped; None if it was not, or goes on again."""
         return why_it_stopped(self)
 
     def successor(self, of: Planner, *, has_fallback: bool, starts_clean: bool = True) -> Planner:
@@ -440,18 +440,18 @@ class Run(Sequence[Event]):
         """The loops that were stopped, in order, and what each would have cost."""
         return stopped_loops(self)
 
-    # ── what people said ─────────────────────────────────────────────────────────────────────────────────────
+    # ── people's answers ─────────────────────────────────────────────────────────────────────────────────────
 
     def approvals(self, turn: int, index: int) -> tuple[ApprovalRound, ...]:
         """Return the rounds of asking people about the call at that position, oldest first."""
         return approval_rounds(self, turn, index)
 
     def approval_given_up(self, turn: int) -> bool:
-        """Say whether a call of that turn waited for an approval in vain, and its tool wants another planner then."""
+        """Return whether a call of that turn got no answer to its approval, and its tool hands over then."""
         return approval_given_up(self, turn)
 
     def decided_by_operator(self, turn: int) -> bool:
-        """Say whether an operator proposed the calls of that turn."""
+        """Return whether an operator proposed the calls of that turn."""
         return decided_by_operator(self, turn)
 
     def rejected(self, state: CallState) -> tuple[ToolCall, ...]:
@@ -459,11 +459,11 @@ class Run(Sequence[Event]):
         return rejected(self, state)
 
     def rejected_before(self, at: Position, call: ToolCall, same: Identity = identity) -> Rejection | None:
-        """Return the rejection of the same call before ``at``, if that is the last that people said to it."""
+        """Return the rejection of the same call before ``at``, if it is people's last answer to that call."""
         return rejected_before(self, at, call, same)
 
     def summary(self, reason: str) -> str:
-        """Return what a person must know to decide, in a few lines of plain text, untrusted where it quotes."""
+        """Return the summary for the person who decides: plain text, untrusted where it quotes."""
         return summary(self, reason)
 
     # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -475,7 +475,7 @@ class Run(Sequence[Event]):
 
     @cached_property
     def standing(self) -> Standing:
-        """The writes that happened, or may have, and were not undone since; calls are the same by their arguments."""
+        """The writes that happened, or may have happened, and were not undone since."""
         return standing(self)
 
     def earlier(self, at: Position, call: ToolCall, same: Identity = identity) -> CallState | None:
@@ -494,7 +494,7 @@ class Run(Sequence[Event]):
 
     @property
     def must_roll_back(self) -> bool:
-        """Whether a rollback has something to do, or to stop at."""
+        """Whether a rollback has an effect to undo, or one at which it must stop."""
         return bool(self.to_undo or self.frozen)
 
     def effects(self, status: str) -> Effects:
@@ -510,22 +510,22 @@ class Run(Sequence[Event]):
 
     @cached_property
     def cost(self) -> Cost:
-        """What it cost: what its log counts, and what an operator says instead."""
+        """Its cost by its log, and an operator's correction."""
         return cost(self)
 
     @cached_property
     def usage(self) -> Usage:
-        """What it has used: turns, calls, tokens, money."""
+        """Turns, calls, tokens and money that it has used."""
         return usage(self)
 
     @cached_property
     def counts(self) -> Counts:
-        """What counts against the agent's limits, since a person last handed the run back to it."""
+        """Counts against the agent's limits since the last grant."""
         return counts(self)
 
     @cached_property
     def moves(self) -> tuple[Moved, ...]:
-        """What it moved of the business's own money, in the order of the log."""
+        """The business's own money that it moved, in the order of the log."""
         return moves(self)
 
     @property

@@ -1,4 +1,4 @@
-"""Planners, what they may propose, and why a run went on elsewhere or ended: closed enumerations and unions."""
+"""Decisions: the planners, what they may propose, and the reasons of a hand-over or an end. Closed unions and enums."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -76,7 +76,7 @@ class ExitReason(StrEnum):
     BREAKER_OPEN = "breaker_open"
     BREAKER_STOPPED = "breaker_stopped"
 
-    # It went round in circles, was told so, and went on.
+    # It repeated itself after a notice and a ban.
     LOOP = "loop"
 
     # The model could not be reached, or not in time.
@@ -85,7 +85,7 @@ class ExitReason(StrEnum):
     MODEL_UNAVAILABLE = "model_unavailable"
     MODEL_REFUSED = "model_refused"
 
-    # The model said nothing that could be used.
+    # The model's reply was unusable.
     EMPTY_ANSWER = "empty_answer"
 
     # The answer was refused twice: it does not fit, or names what nobody knows.
@@ -143,7 +143,7 @@ def from_stop_reason(stop_reason: object) -> ExitReason:
     return ExitReason.MALFORMED_MODEL_OUTPUT
 
 
-#: More calls than this in one turn are a malformed turn, whoever proposes them.
+#: More calls in one turn are a malformed turn, from any planner.
 MAX_CALLS_A_TURN = 50
 
 

@@ -1,7 +1,7 @@
 """Limits: the ceilings of a run, and its share of the execution's history, which Step Functions ends at 25,000 events.
 
 The workflow counts (``$history`` in ``agent.asl.yaml``: every state that was visited, and every retry) and gives each
-planner the number. Planners that come later need room as well, so each stops at a line of its own::
+planner the number. Later planners need room as well, so each stops at its own line::
 
     0 ────────────────────────────── 22,000 ─────────── 24,300 ──────── 24,800 ───── 25,000
       the agent, with what it wrote  │ rollback, fallback │ people again  │ Settle, the end
@@ -79,7 +79,7 @@ class Limits(Wire):
         return self.model_copy(update=wanted)
 
 
-#: Where the agent, and where the planners after it, propose nothing more.
+#: Events after which the agent, and the planners after it, propose nothing more.
 AGENT_STOPS, SCRIPTS_STOP = 22_000, 24_300
 #: Events of a turn beside its calls: Plan with its retries, Decide, the Map.
 TURN = 26
@@ -88,7 +88,7 @@ TURN = 26
 CALL = 150
 #: Events of a turn that undoes one effect, with a retry or two.
 UNDO = 26
-#: What a turn with one call takes where nothing goes wrong: more turns, and more calls, can never be reached.
+#: Events of a turn with one call, and of a further call, without any retry.
 USUAL_TURN, USUAL_CALL = 18, 7
 
 
@@ -107,5 +107,5 @@ class HistoryUsed(Wire):
         return self.events + TURN + CALL * calls <= SCRIPTS_STOP
 
 
-#: A playbook's limits beyond these are refused: nothing comes so far.
+#: A playbook's limits above these can never be reached, and are refused.
 MOST_TURNS, MOST_CALLS = AGENT_STOPS // USUAL_TURN, AGENT_STOPS // USUAL_CALL

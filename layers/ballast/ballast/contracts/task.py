@@ -1,4 +1,4 @@
-"""What the state machine sends to a function and gets back: coordinates, never content."""
+"""The state machine's tasks and their results: coordinates, never content."""
 
 from typing import Annotated, Literal, Self
 

@@ -1,4 +1,4 @@
-"""Approvals: what people were asked about a call, round by round, and what they said.
+"""Approvals: the rounds of asking people about a call, and their answers.
 
 A round is one asking. An approval that no longer holds is void, and a new round asks again::
 
@@ -50,7 +50,7 @@ class ApprovalRound:
 
     @property
     def unanswered(self) -> bool:
-        """Whether it was waited for in vain. That is no rejection."""
+        """Whether nobody answered in time. That is not a rejection."""
         return self.answer is not None and self.answer.approve is None
 
     @property
@@ -74,7 +74,7 @@ class ApprovalRound:
 
 
 def approval_rounds(run: Run, turn: int, index: int) -> tuple[ApprovalRound, ...]:
-    """Return the rounds of asking about the call at that position, oldest first; none where nobody was asked."""
+    """Return the rounds of asking about the call at that position, oldest first."""
     rounds: dict[int, ApprovalRound] = {}
     for event in run.turn(turn).events:
         if event.index == index and event.name.startswith("call.approval_"):
@@ -84,20 +84,20 @@ def approval_rounds(run: Run, turn: int, index: int) -> tuple[ApprovalRound, ...
 
 
 def approval_given_up(run: Run, turn: int) -> bool:
-    """Say whether in that turn a call waited for an approval in vain, and its tool wants another planner then."""
+    """Return whether a call of that turn got no answer to its approval, and its tool hands over then."""
     settled = (event.fact for event in run.turn(turn).by_name.get(CallSettled.NAME, ()))
     return any(isinstance(one, CallSettled) and one.unanswered == "fallback" for one in settled)
 
 
 def decided_by_operator(run: Run, turn: int) -> bool:
-    """Say whether an operator proposed the calls of that turn."""
+    """Return whether an operator proposed the calls of that turn."""
     answered = run.fact(EscalationAnswered, turn)
     return answered is not None and answered.role == "operator"
 
 
 @dataclass(frozen=True)
 class Rejection:
-    """A person's no: to the call at ``turn`` and ``index``, by whom, in what words."""
+    """A person's rejection of the call at ``turn`` and ``index``."""
 
     turn: int
     index: int
@@ -108,7 +108,7 @@ class Rejection:
 def rejected(run: Run, state: CallState) -> tuple[ToolCall, ...]:
     """Return the call that people rejected, in each form that it had: as proposed, and as somebody changed it.
 
-    Empty where nobody did. That nobody answered is no rejection.
+    Empty if nobody did; no answer is not a rejection.
     """
     if state.approval is not False:
         return ()
@@ -122,7 +122,7 @@ def rejected_before(
     call: ToolCall,
     same: Identity = identity,
 ) -> Rejection | None:
-    """Return the rejection of the same call before ``at``, where that is the last that people said to it; else None."""
+    """Return the rejection of the same call before ``at``, if it is people's last answer to that call; else None."""
     before = [state for state in run.calls if state.position < at and state.approval is not None]
     sent = as_sent(run, at, call)
     for state in sorted(before, key=lambda one: one.position, reverse=True):

@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from ballast.run import Run, Turn
 
 
-#: Tells equal calls: what a call has in common with every other that asks for the same.
+#: The identity of a call: equal for calls that ask for the same.
 Identity = Callable[[ToolCall], str]
 
 
 def same(value: Any) -> Any:
-    """Return JSON ``value`` without what makes no difference: the order of keys, and 1 and 1.0.
+    """Return JSON ``value`` in one form for all equal values: without the order of keys, and with 1 for 1.0.
 
-    Texts are the same when they are the same: where spaces or case say nothing, the field's own type says so
-    (``StringConstraints(strip_whitespace=True)``). A text that looks like a number stays a text: an id "007" is no "7".
+    Texts are compared as they are; a field whose spaces or case mean nothing says so by its type
+    (``StringConstraints(strip_whitespace=True)``). Texts that look like numbers stay texts: the id "007" is not "7".
     """
     if value is None or isinstance(value, bool):
         return value
@@ -48,7 +48,7 @@ def same(value: Any) -> Any:
 
 
 def identity(call: ToolCall) -> str:
-    """Return what a call has in common with every other that asks for the same: a SHA-256."""
+    """Return the identity of a call, by its tool and arguments: a SHA-256."""
     return identity_of(call.tool, call.arguments)
 
 
@@ -60,11 +60,11 @@ def identity_of(tool: str, arguments: Any) -> str:
 def asks_the_same(
     call: ToolCall, sent: ToolCall, before: ToolCall, sent_before: ToolCall, same: Callable[[ToolCall], str]
 ) -> bool:
-    """Say whether a call asks for what an earlier one did: as its tool reads both, or as both were sent.
+    """Return whether a call asks for the same as an earlier one: as its tool reads both, or as both were sent.
 
-    What was sent twice is one call, whatever a validator of the tool's puts into its arguments each time, such as a
-    time. ``call`` and ``before`` are in the form that the gate gave them; ``sent`` and ``sent_before`` are as they were
-    proposed, or as people changed them.
+    Equal arguments are one call, even if a validator of the tool adds something each time, such as the time. ``call``
+    and ``before`` are in the form that the gate gave them; ``sent`` and ``sent_before`` as they were proposed, or as
+    people changed them.
     """
     return same(before) == same(call) or identity(sent) in (identity(before), identity(sent_before))
 
@@ -203,7 +203,7 @@ _DECIDING = frozenset({ModelResponded.NAME, PlanDecided.NAME, EscalationAnswered
 
 
 def proposal(turn: Turn) -> Proposed | None:
-    """Return the decision of a turn: the last one there; None while there is none."""
+    """Return the last decision of a turn; None before the first."""
     deciding = [event for event in turn.events if event.name in _DECIDING]
     decided = [event.fact for event in deciding]
     match decided[-1] if decided else None:
@@ -218,7 +218,7 @@ def proposal(turn: Turn) -> Proposed | None:
 
 
 def calls_of(turn: Turn) -> tuple[CallState, ...]:
-    """Return the proposed calls of a turn, by position, with what became of each."""
+    """Return the proposed calls of a turn with their outcomes, by position."""
     made = turn.proposal
     if made is None or not made.calls:
         return ()
@@ -230,6 +230,6 @@ def calls_of(turn: Turn) -> tuple[CallState, ...]:
 
 
 def as_sent(run: Run, at: tuple[int, int], call: ToolCall) -> ToolCall:
-    """Return the call at a position as it was proposed, or as people changed it; ``call`` where none is there."""
+    """Return the call at a position as it was proposed, or as people changed it; ``call`` if there is none."""
     found = run.call(*at)
     return call if found is None else found.call

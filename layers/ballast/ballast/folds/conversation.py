@@ -1,4 +1,4 @@
-"""The prompt of any turn, rebuilt from the log, and what the model has not seen yet.
+"""The prompt of any turn, rebuilt from the log, and its digest.
 
 Each ``model.requested`` records only what is new in its prompt, and ``after``: the completion
 that it continues. The exact prompt is the chain of those deltas and completions::
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model saw: Converse's ``system``, ``toolConfig`` and ``messages``, and which events it covers."""
+    """A prompt: Converse's ``system``, ``toolConfig`` and ``messages``, and the events that it covers."""
 
     system: Any = None
     tools: Any = None
@@ -55,7 +55,7 @@ def answered_prompt(run: Run) -> Prompt:
 
 
 def rebuild(run: Run, requested: ModelRequested) -> Prompt:
-    """Return the exact prompt that ``requested`` was sent with. Raises ``LookupError`` where a part of it is gone."""
+    """Return the exact prompt that ``requested`` was sent with. Raises ``LookupError`` if a part is gone."""
     return _through(run, requested.after).extended(requested)
 
 
@@ -72,9 +72,9 @@ def prompt_digest(run: Run, prompt: Prompt, inference: Mapping[str, Any]) -> str
     """Return the hex SHA-256 of the exact prompt, its inference settings and every event that it covers.
 
     ``inference`` is {"model": …, "max_tokens": …, "temperature": …}. Changing, removing or
-    reordering an earlier event changes the digest: tamper evidence. Give it the prompt as it is shown: then
-    it is the same for who may see sensitive values and who may not, and no help in guessing one.
-    Raises ``KeyError`` where a covered event is gone.
+    reordering an earlier event changes the digest: tamper evidence. Pass the prompt as it is shown: its digest is
+    the same with and without the right to see sensitive values, and does not help to guess one.
+    Raises ``KeyError`` if a covered event is gone.
     """
 
     def answered(before: _Written, requested: ModelRequested, responded: ModelResponded) -> _Written:
@@ -86,13 +86,13 @@ def prompt_digest(run: Run, prompt: Prompt, inference: Mapping[str, Any]) -> str
     return whole.with_more(*new, lambda seq: run.at(seq).digest).digest(inference)
 
 
-#: A prompt's text is kept and hashed in parts of about so many bytes, and never copied as a whole.
+#: Bytes of a part in which a prompt's text is kept and hashed: it is never copied as a whole.
 _PART_BYTES = 32 * 1024
 
 
 @dataclass(frozen=True)
 class _Joined:
-    """JSON values joined by commas, ``count`` of them, in ``size`` bytes; what continues it shares its ``parts``."""
+    """``count`` JSON values joined by commas, ``size`` bytes. A longer text shares its ``parts``."""
 
     parts: tuple[bytes, ...] = ()
     last: bytes = b""
@@ -149,11 +149,11 @@ class _Written:
 
 
 def changed_prompts(run: Run, digests: Mapping[str, str], most_chars: int | None = None) -> tuple[dict[str, str], int]:
-    """Return what is wrong with the prompt of each ``model.requested`` of the run, by its key, and how many fit.
+    """Return the errors in the prompts of the run, by the key of their ``model.requested``, and how many are right.
 
-    Each is rebuilt as everybody may see it and compared with its ``prompt_sha256``, in one pass. ``digests`` are the
-    events' own, by key. After prompts of ``most_chars`` characters together only the newest one is compared: each
-    holds all earlier ones, so that the work grows with the square of a run's length.
+    Each prompt is rebuilt with sensitive values masked and compared with its ``prompt_sha256``, in one pass.
+    ``digests`` are the events' digests, by key. After ``most_chars`` characters of prompts only the newest one is
+    compared: each holds all earlier ones, so that the work grows with the square of a run's length.
     """
     newest = next((event.seq for event in reversed(run.events) if event.name == ModelRequested.NAME), None)
     read = fit = 0
@@ -188,7 +188,7 @@ def _some(covers: Sequence[str]) -> str:
 
 
 def asked_with(run: Run, responded: ModelResponded) -> ModelRequested:
-    """Return the request that brought that completion. Raises ``LookupError`` where it is gone."""
+    """Return the request of that completion. Raises ``LookupError`` if it is gone."""
     asked = run.fact(ModelRequested, responded.turn, responded.attempt)
     if asked is None:
         raise LookupError(ModelRequested.key(responded.turn, responded.attempt))
@@ -196,7 +196,7 @@ def asked_with(run: Run, responded: ModelResponded) -> ModelRequested:
 
 
 def said(responded: ModelResponded) -> dict[str, Any]:
-    """Return the completion's message. Raises ``LookupError`` where it is gone."""
+    """Return the completion's message. Raises ``LookupError`` if it is gone."""
     if responded.message is None:
         raise LookupError(f"{responded.seq} has no message")
     return responded.message

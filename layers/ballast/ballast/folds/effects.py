@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 Position = tuple[int, int]
-#: Begun, and nobody knows whether it happened.
+#: Statuses of a write that may have happened.
 UNKNOWN = ("unknown", "intended")
 
 
@@ -36,7 +36,7 @@ class Standing:
 
     @property
     def effects(self) -> tuple[CallState, ...]:
-        """The writes that did something new; an undo that happened is none."""
+        """The writes that are no undo of another one."""
         return tuple(state for state in self.writes if state.position not in self.undoing)
 
 
@@ -137,10 +137,10 @@ def _stops(state: CallState, *, is_undo: bool) -> bool:
 
 
 def earlier(run: Run, at: Position, call: ToolCall, same: Identity = identity) -> CallState | None:
-    """Return the call before ``at`` that ``call`` repeats, or None.
+    """Return the call before ``at`` that ``call`` repeats; None if there is none.
 
-    One whose effect is unknown comes first, since nothing may be done about it; else the newest.
-    A read is repeated by the same read; an effect that was undone, by nothing.
+    Among several, one with an unknown effect comes first, since it blocks the repeat; else the newest. An effect that
+    was undone can be had again.
     """
     turn, index = at
     here = (event for event in run.turn(turn).events if not event.name.startswith("call.") or event.index < index)
@@ -152,7 +152,7 @@ def earlier(run: Run, at: Position, call: ToolCall, same: Identity = identity) -
 
 
 def _disposition(state: CallState) -> str:
-    """Return what a rollback does about the effect, as it was recorded before it."""
+    """Return what a rollback does about the effect: undo, keep or freeze; recorded before the effect."""
     if state.planner is Planner.HUMAN:
         return "keep"  # a person decided on it
     return state.on_rollback or ("undo" if state.undo else "keep")
@@ -187,7 +187,7 @@ def frozen(run: Run) -> tuple[CallState, ...]:
 def effects(run: Run, status: str) -> Effects:
     """Return how the effects of a run that ends with ``status`` ended.
 
-    Only an answer keeps them: where a run breaks off nobody chose what stands.
+    Only an answer keeps them: nobody decided on what a run leaves behind when it breaks off.
     """
     stand = run.standing
     if any(state.status in UNKNOWN for state in stand.writes):
@@ -202,9 +202,9 @@ def effects(run: Run, status: str) -> Effects:
 
 
 def ended_effects(run: Run) -> Effects | None:
-    """Return how the effects ended by ``run.ended``; None where there is none, or it does not say.
+    """Return how the effects ended by ``run.ended``; None if there is none, or it does not say.
 
-    A run may be cut while a write begins: then the ending was written by who did not see it yet.
+    A run may be cut while a write begins: the ending was written without sight of that write.
     """
     ended = run.ending
     if not isinstance(ended, RunEnded) or ended.effects is None:
@@ -215,7 +215,7 @@ def ended_effects(run: Run) -> Effects | None:
 
 
 def _last_rollback(run: Run) -> ExitReason | None:
-    """Return why the rollback last gave the run away."""
+    """Return the reason of the rollback's last hand-over."""
     over = [
         made.decision.reason
         for _, made in sorted(run.proposals.items())

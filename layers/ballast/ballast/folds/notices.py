@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def outcome(run: Run) -> Outcome | None:
-    """Return the notice of how the run ended, None while it goes on. Raises ``LogCorrupt``."""
+    """Return the notice of the run's end; None while it goes on. Raises ``LogCorrupt``."""
     ended = run.ending
     if ended is None:
         return None
@@ -39,7 +39,7 @@ def outcome(run: Run) -> Outcome | None:
 
 
 def to_announce(run: Run) -> tuple[tuple[str, RunEscalated], ...]:
-    """Return the escalations of which nobody was told, each with the key that marks it as told."""
+    """Return the escalations that are not announced yet, each with the key of its announcement."""
     told = {one.turn for one in run.facts(EscalationAnnounced)}
     return tuple(
         (EscalationAnnounced.key(opened.turn), _escalated(run, opened))
@@ -67,7 +67,7 @@ def _about(run: Run, fact: EscalationOpened | RunEnded | RunRefused) -> dict[str
 #: The newest calls say most; older ones are in the log.
 _SHOWN_CALLS = 12
 _SHOWN_CHARS = 400
-#: What became of what was written so far; where nothing was there is nothing to say.
+#: The effects so far, in words; without effects there is no line.
 _EFFECTS = {
     Effects.FROZEN: "what was written stands, or may stand",
     Effects.UNDONE: "what was written is undone",
@@ -75,7 +75,7 @@ _EFFECTS = {
 
 
 def summary(run: Run, reason: str) -> str:
-    """Return the request, why a person is asked, what was done so far, and what it cost.
+    """Return the request, the reason of the escalation, the calls so far, and their cost.
 
     Its text is untrusted where it quotes the request, the model or a tool.
     """

@@ -1,4 +1,4 @@
-"""How a run began, what was granted to it since, and how it ended."""
+"""The opening of a run, and what people granted to it since."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Opening:
-    """What was admitted.
+    """An admitted run.
 
     limits              as admitted
     cost_ceiling_microusd  the admitted ceiling and what people added since, once it was leased too: of neither
@@ -80,7 +80,7 @@ class Grant:
 
 
 def grants(run: Run) -> tuple[Grant, ...]:
-    """Return what people granted to the agent, in order. A reply of the requester gives it time, and is no grant."""
+    """Return the grants in order. A requester's reply renews the deadlines, and is not a grant."""
     opened = run.fact(RunOpened)
     # A log from before there were leases has no lease.extended either.
     leases = opened is not None and opened.lease is not None
@@ -104,7 +104,7 @@ def requested(run: Run) -> RunRequest:
 
 
 def renewed(limits: Limits, now: datetime) -> dict[str, int]:
-    """Return a run's new deadlines after people were waited for: what follows gets a time of its own."""
+    """Return a run's new deadlines after a wait for people."""
     now_ms = int(now.timestamp() * 1000)
     return {
         "agent_until_ms": now_ms + (limits.deadline_s - limits.fallback_reserve_s) * 1000,

@@ -15,7 +15,7 @@ KeyT = TypeVar("KeyT")
 ValueT = TypeVar("ValueT")
 #: Items in each full part of a list.
 _PART = 32
-#: A layer of a dictionary is merged into the one before it unless that is at least so many times as large.
+#: A new layer is merged with the one before it, unless that one is at least so many times as large.
 _TIMES = 8
 
 

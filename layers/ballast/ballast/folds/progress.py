@@ -85,13 +85,13 @@ def progress(run: Run) -> Progress:
     )
 
 
-#: They are asked and answer; whoever was in charge before goes on, if they name nobody else.
+#: People are asked and answer. Then the planner before them goes on, unless they name another.
 _PEOPLE = (Planner.HUMAN, Planner.REQUESTER)
 _DECISIONS = frozenset({ModelResponded.NAME, PlanDecided.NAME, EscalationAnswered.NAME})
 
 
 def _in_charge(run: Run) -> Planner:
-    """Return who plans, or is asked."""
+    """Return the planner in charge, or the people who are asked."""
     planner = resting = Planner.AGENT
     for event in run:
         if event.name == ModelRequested.NAME:
@@ -110,7 +110,7 @@ def _in_charge(run: Run) -> Planner:
 
 
 def _open_question(run: Run, turn: int, pending: set[int]) -> EscalationOpened | ApprovalRequested | None:
-    """Return the oldest question of ``turn`` that no person has answered; earlier turns wait for nobody."""
+    """Return the oldest escalation of ``turn`` without an answer; earlier turns wait for nobody."""
     for event in run:
         if event.turn != turn:
             continue
@@ -139,7 +139,7 @@ def successor(of: Planner, run: Run, *, has_fallback: bool, starts_clean: bool =
 def why_it_stopped(run: Run) -> ExitReason | None:
     """Return why the agent was stopped, None where it was not, or goes on since.
 
-    What came after it (the rollback, a script, the workflow's own hand-over) is a consequence and no reason.
+    What came after it (the rollback, a script, the workflow's own hand-over) is a consequence.
     """
     why: ExitReason | None = None
     for event in run:

@@ -61,13 +61,13 @@ class Usage:
 
     @property
     def charged_microusd(self) -> int:
-        """What counts against the ceiling."""
+        """The amount that counts against the ceiling."""
         return self.spent_microusd + self.reserved_microusd
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What one turn used; the fields are as in ``Usage``. ``asked``: whether a model was asked in it."""
+    """The usage of one turn; the fields are as in ``Usage``. ``asked``: whether a model was asked in it."""
 
     asked: bool
     model_calls: int
@@ -82,7 +82,7 @@ class Spent:
 
 
 def spent(turn: Turn) -> Spent:
-    """Return what a turn used, of its own events alone."""
+    """Return the usage of a turn, from its own events."""
     asked = turn.facts(ModelRequested)
     charged: list[Charged] = [*turn.facts(ModelResponded), *turn.facts(ModelFailed)]
     outcomes = {one.attempt for one in charged}
@@ -283,7 +283,7 @@ class Correction:
 class Cost:
     """What a run cost, in micro-dollars: as its log counts it, reservations without an outcome in full; as corrected.
 
-    Once the run has ended it is what its ending says; what came late is in the books, and in a correction.
+    After the run has ended this is the amount of its ending; late outcomes are in the lease, and in a correction.
     """
 
     counted_microusd: int
@@ -291,7 +291,7 @@ class Cost:
 
     @property
     def last_microusd(self) -> int:
-        """What an operator says that it cost, else what the log counts."""
+        """The corrected amount; without a correction the log's."""
         return self.counted_microusd if self.corrected is None else self.corrected.charged_microusd
 
 
@@ -304,14 +304,14 @@ def cost(run: Run) -> Cost:
 
 
 def corrected(run: Run) -> Correction | None:
-    """Return the newest correction, None where there is none. What has another form than an order's is none."""
+    """Return the newest correction that has the form of an operator's command; None if there is none."""
     found = [event for event in run if event.name == RunCorrected.NAME]
     newest = (correction_of(event) for event in sorted(found, key=lambda event: event.index, reverse=True))
     return next((one for one in newest if one is not None), None)
 
 
 def correction_of(event: Event) -> Correction | None:
-    """Return what ``run.corrected`` says; None where no order of an operator reads so."""
+    """Return the correction of ``run.corrected``; None if it has not the form of an operator's command."""
     try:
         said = event.fact
     except LogCorrupt:

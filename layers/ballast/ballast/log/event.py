@@ -14,7 +14,7 @@ from ballast.errors import LogCorrupt
 from ballast.log.events import KINDS, Fact, Other
 from ballast.log.keys import SEQ, Key
 
-#: What reading an event raises that is not as Ballast writes it. Whoever may write the log may put any item there.
+#: Errors of reading a garbled event. Every writer of the log can put any item there.
 GARBLED = (LogCorrupt, TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError)
 FactT = TypeVar("FactT", bound=Fact)
 

@@ -61,7 +61,7 @@ Int = Annotated[int, Strict()]
 #: Any text, also one with a lone surrogate, which a model may write.
 Str = InstanceOf[str]
 Bool = Annotated[bool, Strict()]
-#: An amount: whole millionths, 0 or more. Less than nothing would give room, and a fraction would spoil the books.
+#: An amount: whole millionths, 0 or more. A negative amount would make room in a window, and fractions do not add up.
 Micro = Annotated[int, Strict(), Field(ge=0)]
 _Json = dict[str, Any]
 # Read by JSON's rules, and written as they were given.

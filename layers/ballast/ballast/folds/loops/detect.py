@@ -1,4 +1,4 @@
-"""Read the log as a sequence of calls and led it down the ladder."""
+"""Detect loops: fold a run's calls into signals, and the signals into rungs of the ladder."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from ballast.run import Run, Turn
 
 Target = Callable[[ToolCall], Search | None]
-#: What the executor records where it obeyed; such a call had no outcome of its own.
+#: The error that the executor records for a call of a forbidden tool.
 FORBIDDEN = "ToolForbidden"
-#: Of two signals at one call that lead as far, the one that says more.
+#: Of two signals at one call with the same rung, the one that says more.
 _PRECEDENCE = {Kind.CYCLE: 3, Kind.SAME_CALL: 2, Kind.NEAR_EQUAL: 1, Kind.SPIRAL: 0, Kind.OTHER_WORDS: -1}
-#: Errors of a call's form: whatever is written, the same call is refused again.
+#: Errors of a call's form: no write changes them.
 _LASTING = frozenset({"UnknownTool", "MalformedArguments", "SchemaViolation"})
 
 
 @dataclass(frozen=True)
 class Loops:
-    """The verdict over a run.
+    """The loops in a run.
 
-    rung       the lowest one since anything changed; ``LOOP`` asks the agent to hand over
-    signals      by (turn, index) of the call; calls without a signal are not there
-    forbidden  the tools that may not be called now, and why
-    loop       the call at which it was clear that the agent goes round in circles
+    rung       the highest one since anything was written; at ``LOOP`` the agent hands over
+    signals    by (turn, index) of the call; calls without a signal are left out
+    forbidden  the tools that may not be called now, each with its signal
+    loop       the call at which the agent ignored the last ban
     """
 
     rung: Rung
@@ -51,12 +51,12 @@ def detect(
     target: Target = target_of,
     remember: Hashable = None,
 ) -> Loops:
-    """Return the verdict over the run.
+    """Return the loops in the run.
 
-    polled    tools that may ask the same again and again
-    same      tells equal calls
-    target    says what a call writes about (``rest``), and in which words: such calls are counted
-    remember  under which name the run keeps what was seen so far: one for the same ``polled``, ``same``, ``target``
+    polled    tools that may be called with the same arguments any number of times
+    same      the identity of a call
+    target    what a call writes about (``rest``), and in which words; None if it is no such write
+    remember  the name under which the run keeps the fold's value: one for the same ``polled``, ``same``, ``target``
     """
     detector = _detector(run, _Detector(frozenset(polled), same, target), remember)
     return Loops(detector.ladder.rung, detector.signals, detector.ladder.forbidden, detector.ladder.loop)
@@ -72,9 +72,9 @@ def detect_proposed(
     target: Target = target_of,
     remember: Hashable = None,
 ) -> Mapping[int, Signal]:
-    """Return what is to be done about the calls that the agent proposes in ``turn``, by position, counted from 1.
+    """Return the signals at the calls that the agent proposes in ``turn``, by index from 1.
 
-    ``run`` is what was before them; the rest as in ``despair``. Calls without a signal are not there.
+    ``run`` is the run before them; the rest is as in ``detect``. Calls without a signal are left out.
     """
     detector = _detector(run, _Detector(frozenset(polled), same, target), remember).forked()
     signals = {index: detector.propose((turn, index), call) for index, call in enumerate(proposed, start=1)}
@@ -90,9 +90,9 @@ def _detector(run: Run, detector: _Detector, remember: Hashable) -> _Detector:
 
 
 def _after(before: _Detector, turn: Turn) -> _Detector:
-    """Return a detector that has seen one turn more.
+    """Return the detector after one more turn.
 
-    Whatever people answer lets the count begin anew: there is something new to know, and time has passed.
+    A person's answer starts the counts anew: the agent knows more, and time has passed.
     """
     detector = before.forked()
     if EscalationAnswered.NAME in turn.by_name:
@@ -102,7 +102,7 @@ def _after(before: _Detector, turn: Turn) -> _Detector:
             detector.propose(state.position, state.call)
     if turn.calls and ApprovalAnswered.NAME in turn.by_name:
         detector.repeats.age()
-    # Outcomes count when the turn is complete: they have no order before.
+    # Outcomes count once the turn is complete: until then they have no order.
     if all(state.ended for state in turn.calls):
         for state in turn.calls:
             detector.settle(state)
@@ -111,14 +111,14 @@ def _after(before: _Detector, turn: Turn) -> _Detector:
 
 @dataclass
 class _Detector:
-    """The memories and the ladder since anything was last answered by people."""
+    """The counts and the ladder since a person's last answer."""
 
     polled: frozenset[str]
     same: Identity
     target: Target
     signals: PersistentDict[Position, Signal] = field(default_factory=PersistentDict)
     asked: PersistentDict[Position, tuple[str, Search | None]] = field(default_factory=PersistentDict)
-    #: Shared by all copies: what ``same`` says of a call never changes.
+    #: Shared by all copies: the identity of a call never changes.
     keys: dict[str, str] = field(default_factory=dict)
     ladder: Ladder = field(default_factory=Ladder)
     repeats: Repeats = field(default_factory=Repeats)
@@ -129,7 +129,7 @@ class _Detector:
     writes: Writes = field(default_factory=Writes)
 
     def forked(self) -> _Detector:
-        """Return a copy that goes its own way."""
+        """Return an independent copy."""
         return replace(
             self,
             ladder=self.ladder.forked(),
@@ -142,14 +142,14 @@ class _Detector:
         )
 
     def _key(self, call: ToolCall) -> str:
-        """Return what equal calls share. What is sent twice is one call, whatever its tool makes of it each time."""
+        """Return the identity of a call. Equal arguments are one call, even if a validator changes them each time."""
         sent = identity(call)
         if sent not in self.keys:
             self.keys[sent] = self.same(call)
         return self.keys[sent]
 
     def propose(self, at: Position, call: ToolCall) -> Signal | None:
-        """Take note of a proposed call and return its signal, if it has one."""
+        """Count a proposed call, and return its signal; None if it has none."""
         if call.tool in self.polled:
             return None
         key, search = self._key(call), search_of(call)
@@ -175,14 +175,14 @@ class _Detector:
         )
         if why:
             return self._noted(at, replace(why, rung=Rung.FORBID, answer=False))
-        if signal.kind is Kind.OTHER_WORDS:  # it leads nowhere, and is no warning of what another signal leads to
+        if signal.kind is Kind.OTHER_WORDS:  # it forbids nothing, so it is no warning for other signals
             return self._noted(at, signal)
         in_cycle = lap if signal.kind is Kind.CYCLE else None
         besides, lasts = (in_cycle.tools, in_cycle.writes) if in_cycle else ((), signal.kind is Kind.SPIRAL)
         return self._noted(at, self.ladder.climb(call.tool, at[0], signal, besides=besides, lasts=lasts))
 
     def settle(self, state: CallState) -> None:
-        """Take note of what came of a call, whoever proposed it."""
+        """Count the outcome of a call, of any planner."""
         at, tool = (state.turn, state.index), state.call.tool
         wrote = state.effect == "write" and state.status in ("ok", "unknown")
         watched = state.planner is Planner.AGENT and tool not in self.polled
