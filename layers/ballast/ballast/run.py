@@ -167,7 +167,10 @@ class Run(Sequence[Event]):
 
     def before(self, turn: int) -> Run:
         """Return the run as it was before ``turn``."""
-        return self._made_of({number: one for number, one in self.turns.items() if number < turn}, (), {})
+        turns = dict(self.turns)
+        for number in self._numbers[bisect_left(self._numbers, turn) :]:
+            del turns[number]
+        return self._made_of(turns, (), self.remembered if turn >= self.newest_turn else {})
 
     def only(self, keeps: Callable[[Event], bool]) -> Run:
         """Return the run of the events for which ``keeps`` is true."""

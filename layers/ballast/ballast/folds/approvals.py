@@ -123,7 +123,8 @@ def rejected_before(
     same: Identity = identity,
 ) -> Rejection | None:
     """Return the rejection of the same call before ``at``, if it is people's last answer to that call; else None."""
-    before = [state for state in run.calls if state.position < at and state.approval is not None]
+    decided = run.gathered("decided calls", lambda turn: (one for one in turn.calls if one.approval is not None))
+    before = [state for state in decided if state.position < at]
     sent = as_sent(run, at, call)
     for state in sorted(before, key=lambda one: one.position, reverse=True):
         forms = rejected(run, state) or (state.as_admitted,)

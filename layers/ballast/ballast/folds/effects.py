@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from ballast.contracts import Effects, ExitReason, HandOver, Planner, ToolCall
-from ballast.folds.calls import CallState, Identity, as_sent, asks_the_same, identity
+from ballast.folds.calls import CallState, Identity, as_sent, identity
 from ballast.folds.persistent import PersistentDict
 from ballast.log.events import CallIntended, RunEnded
 
@@ -56,6 +56,7 @@ class _Stands:
 
     undone_by   those that happened, by the identity of the call that undoes them, oldest first
     asking      those that happened, by the identity of their call
+    asked       all, by the keys of their call
     undoable    those that a rollback undoes
     stopping    those at which a rollback stops
     """
@@ -65,6 +66,7 @@ class _Stands:
     undoing: frozenset[Position] = frozenset()
     undone_by: PersistentDict[str, tuple[Position, ...]] = field(default_factory=PersistentDict)
     asking: PersistentDict[str, tuple[Position, ...]] = field(default_factory=PersistentDict)
+    asked: PersistentDict[_Key, tuple[Position, ...]] = field(default_factory=PersistentDict)
     undoable: Mapping[Position, CallState] = field(default_factory=dict)
     stopping: Mapping[Position, CallState] = field(default_factory=dict)
 
@@ -95,6 +97,7 @@ class _Stands:
             stands,
             writes={**stands.writes, at: state},
             asking=_adding(stands.asking, does, at) if ok else stands.asking,
+            asked=stands.asked.with_more({key: (*stands.asked.get(key, ()), at) for key in _keys(state, self.same)}),
             undone_by=_adding(stands.undone_by, undo, at) if undo is not None else stands.undone_by,
             undoable={**stands.undoable, at: state} if not is_undo and _is_undoable(state) else stands.undoable,
             stopping={**stands.stopping, at: state} if _stops(state, is_undo=is_undo) else stands.stopping,
@@ -145,10 +148,35 @@ def earlier(run: Run, at: Position, call: ToolCall, same: Identity = identity) -
     turn, index = at
     here = (event for event in run.turn(turn).events if not event.name.startswith("call.") or event.index < index)
     before = run.before(turn).with_event(*here)
-    reads = [state for state in before.calls if state.effect == "read" and state.status == "ok"]
-    stand, sent = (*reads, *standing(before, same).writes), as_sent(run, at, call)
-    found = [state for state in stand if asks_the_same(call, sent, state.as_admitted, state.call, same)]
+    stands, reads = _standing(before, same), _reads(before, same)
+    found: list[CallState] = []
+    for key in ((_READ, same(call)), (_SENT, identity(as_sent(run, at, call)))):
+        found += [stands.writes[one] for one in stands.asked.get(key, ()) if one in stands.writes]
+        found += [reads[key]] if key in reads else []
     return max(found, key=lambda state: (state.status in UNKNOWN, state.position), default=None)
+
+
+#: A call is found by its identity as its tool reads it, and as it was sent.
+_Key = tuple[str, str]
+_READ, _SENT = "read", "sent"
+
+
+def _keys(state: CallState, same: Identity) -> frozenset[_Key]:
+    """Return the keys of a call that it shares with each call that asks for the same; see ``asks_the_same``."""
+    sent = {(_SENT, identity(state.as_admitted)), (_SENT, identity(state.call))}
+    return frozenset({(_READ, same(state.as_admitted)), *sent})
+
+
+def _reads(run: Run, same: Identity) -> PersistentDict[_Key, CallState]:
+    """Return the newest answered read under each key."""
+
+    def after(before: PersistentDict[_Key, CallState], turn: Turn) -> PersistentDict[_Key, CallState]:
+        for state in turn.calls:
+            if state.effect == "read" and state.status == "ok":
+                before = before.with_more(dict.fromkeys(_keys(state, same), state))
+        return before
+
+    return run.over_turns(("reads", same), PersistentDict(), after)
 
 
 def _disposition(state: CallState) -> str:
