@@ -1,4 +1,4 @@
-"""Logs of an agent that goes round in circles, written call by call.
+"""Logs of an agent that repeats itself, written call by call.
 
 run = LoopRun().reads("search", {"query": "late order"}, result=["a"]).reads(…)
 detect(Run.of(run.events)).rung
