@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from ballast.folds.loops import Rung, despair
+from ballast.folds.loops import Rung, detect
 from ballast.folds.usage import INPUT_TOKENS, OUTPUT_TOKENS
 from ballast.log.event import Event
 from ballast.run import Run
@@ -49,13 +49,13 @@ class Verdict:
 
 def judge(run: Transcript) -> Verdict:
     """Return what the ladder would have done in ``run``, turn by turn."""
-    signs = despair(Run.of(run.events)).signs
+    signs = detect(Run.of(run.events)).signals
     first = min((turn for (turn, _), sign in signs.items() if sign.rung >= Rung.FORBID), default=None)
     reached: dict[Rung, int] = {}
     for turn, before in _prefixes(run.events):
         if first is None or turn <= first:  # one rung per turn: until then there are notices only
             continue
-        rung = despair(Run.of(before)).rung
+        rung = detect(Run.of(before)).rung
         for step in (Rung.FORBID, Rung.LOOP):
             if rung >= step:
                 reached.setdefault(step, turn)

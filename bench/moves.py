@@ -29,7 +29,7 @@ from typing import Any
 
 from ballast.contracts import RunRequest
 from ballast.errors import ApprovalRequired, AttemptInProgress, EffectUnknown, RetryLater, RunEnded
-from ballast.folds.moves import Moved
+from ballast.folds.effects import Moved
 from ballast.log.events import ApprovalAnswered, PlanDecided
 from ballast.money.moves import call_window, units
 from ballast.playbook import load_playbook

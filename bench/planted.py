@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from statistics import median_high
 
-from ballast.folds.calls import CallState
-from ballast.folds.loops import Rung, despair
-from ballast.folds.loops.memory import LONGEST_CYCLE
-from ballast.folds.sameness import identity
+from ballast.folds.calls import CallState, identity
+from ballast.folds.loops import Rung, detect
+from ballast.folds.loops.signals import LONGEST_CYCLE
 from ballast.run import Run
 from bench import require
 from bench.transcripts import Transcript, executed
@@ -34,7 +33,7 @@ def _until_found(run: Transcript, lap: Sequence[CallState]) -> int | None:
     """Return the number of calls, repeating ``lap`` at the end of ``run``, before the agent has to hand over."""
     events, turn = list(run.events), run.events[-1].turn
     for made in range(LAPS * len(lap)):
-        if despair(Run.of(events)).rung is Rung.LOOP:
+        if detect(Run.of(events)).rung is Rung.LOOP:
             return made
         turn += 1
         again = lap[made % len(lap)]

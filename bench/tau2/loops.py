@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ballast.contracts import ToolCall
-from ballast.folds.loops import Rung, despair
+from ballast.folds.loops import Rung, detect
 from ballast.log.event import Event
 from ballast.playbook import load_playbook
 from ballast.run import Run
@@ -44,7 +44,7 @@ def alarms(domain: str, plans: Sequence[GoldPlan]) -> Alarms:
     rungs: Counter[Rung] = Counter()
     for plan in plans:
         _, outcomes = play_directly(plan)
-        signs = despair(Run.of(tuple(_log(plan, outcomes, effects)))).signs
+        signs = detect(Run.of(tuple(_log(plan, outcomes, effects)))).signals
         calls += len(outcomes)
         rungs.update(sign.rung for sign in signs.values())
         given = [(turn, sign.same_as[0]) for (turn, _), sign in signs.items() if sign.answer]

@@ -28,8 +28,8 @@ from functools import partial
 from typing import Any
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
-from ballast.contracts.exit_reason import LIMITS
-from ballast.contracts.history import HistoryUsed
+from ballast.contracts.decision import LIMITS
+from ballast.contracts.limits import HistoryUsed
 from ballast.errors import AttemptInProgress, RetryLater, RunEnded
 from ballast.log.events import Charged, ModelFailed, ModelRequested, ModelResponded, PlanDecided
 from ballast.log.run_log import RunLog

@@ -21,10 +21,10 @@ from typing import Any
 
 from ballast.breaker import Breakers
 from ballast.contracts import ExitReason, HandOver, Planner
-from ballast.contracts.history import HistoryUsed
+from ballast.contracts.limits import HistoryUsed
 from ballast.contracts.service_tier import ServiceTier
 from ballast.errors import ModelRefused
-from ballast.folds.loops import Despair, Rung
+from ballast.folds.loops import Loops, Rung
 from ballast.log.events import (
     BreakerHeld,
     EscalationAnswered,
@@ -100,7 +100,7 @@ class AttemptChoice:
             return GiveUp(ExitReason.MODEL_REFUSED, note=str(refused))
 
     def _limit(
-        self, run: Run, turn: int, attempts: "Attempts", loops: Despair, history: HistoryUsed, now: datetime
+        self, run: Run, turn: int, attempts: "Attempts", loops: Loops, history: HistoryUsed, now: datetime
     ) -> ExitReason | None:
         if run.approval_given_up(turn - 1):
             return ExitReason.APPROVAL_UNANSWERED
@@ -121,7 +121,7 @@ class AttemptChoice:
         attempts: "Attempts",
         model: str,
         passed_over: Mapping[str, str],
-        loops: Despair,
+        loops: Loops,
     ) -> NextAttempt | GiveUp:
         agent, prices = self.playbook.agent, self.prices.at(self.clock())
         saving = model != self.model_id

@@ -22,9 +22,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Limits, Planner, ToolCall
-from ballast.contracts.history import HistoryUsed
+from ballast.contracts.limits import HistoryUsed
 from ballast.contracts.wire import whole
-from ballast.folds.counts import Counts
+from ballast.folds.usage import Counts
 from ballast.log.events import ModelRequested, ModelResponded
 from ballast.playbook import Playbook
 from ballast.playbook.answers import judged

@@ -10,8 +10,8 @@ from typing import Any
 
 from ballast.contracts import Answer, CallTools, HandOver, ToolCall
 from ballast.errors import whatever_it_raises
-from ballast.folds.loops import Despair, Search, Sign, despair, recorded, target_of, verdicts
-from ballast.folds.sameness import same
+from ballast.folds.calls import same
+from ballast.folds.loops import Loops, Search, Signal, as_recorded, detect, detect_proposed, target_of
 from ballast.log.events import LoopSignal
 from ballast.log.keys import Key
 from ballast.metrics import metric_line, usd
@@ -26,11 +26,10 @@ from ballast.validation.value import Wanted
 _LOOPS = "loops"
 
 
-def detected_loops(run: Run, playbook: Playbook) -> Despair:
+def detected_loops(run: Run, playbook: Playbook) -> Loops:
     """Return the loops in the run. ``Rung.LOOP``: the agent calls a tool again that the ladder has forbidden."""
-    return despair(
-        run, polled=_polled(playbook), same=playbook.identity, target=partial(_target, playbook), remember=_LOOPS
-    )
+    polled, target = _polled(playbook), partial(_target, playbook)
+    return detect(run, polled=polled, same=playbook.identity, target=target, remember=(_LOOPS, polled))
 
 
 def loop_signals(
@@ -40,19 +39,19 @@ def loop_signals(
     if not isinstance(decision, CallTools):
         return ()
     polled, target = _polled(playbook), partial(_target, playbook)
-    return recorded(
-        verdicts(
+    return as_recorded(
+        detect_proposed(
             run, turn, decision.calls, polled=polled, same=playbook.identity, target=target, remember=(_LOOPS, polled)
         )
     )
 
 
-def loop_notices(loops: Despair, run: Run) -> Mapping[int, Sign]:
+def loop_notices(loops: Loops, run: Run) -> Mapping[int, Signal]:
     """Return the signals at the calls of the newest completion, by position; the calls' outcomes are known."""
     if run.prompt.after is None:
         return {}
     turn = Key.of(run.prompt.after).turn
-    return {index: sign for (at, index), sign in loops.signs.items() if at == turn}
+    return {index: sign for (at, index), sign in loops.signals.items() if at == turn}
 
 
 def loop_stopped_line(run: Run) -> str:

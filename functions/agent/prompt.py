@@ -14,7 +14,8 @@ from ballast.contracts.service_tier import ServiceTier
 from ballast.errors import ToolForbidden
 from ballast.folds.calls import CallState
 from ballast.folds.conversation import Prompt, prompt_digest, said
-from ballast.folds.loops import Despair, Sign, notice, recorded
+from ballast.folds.loops import Loops, Signal, as_recorded, notice
+from ballast.folds.persistent import PersistentList
 from ballast.log.events import EscalationAnnounced, ModelRequested, ModelResponded
 from ballast.log.keys import Key
 from ballast.money import PriceTable
@@ -32,6 +33,7 @@ from functions.agent.loops import loop_notices
 from functions.agent.reply import call_id, sendable
 from functions.agent.usage import messages_bytes, sent_bytes
 
+Messages = PersistentList[Any]
 #: Prompts have about 4 bytes a token. A reported count with more bytes a token may be right, but no bound builds on it.
 _USUAL_BYTES = 16
 
@@ -44,7 +46,7 @@ def compose(
     model_id: str,
     playbook: Playbook,
     prices: PriceTable,
-    loops: Despair,
+    loops: Loops,
     shown: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> ModelRequested | ExitReason:
     """Return what is recorded before the call, or the limit that forbids it.
@@ -67,7 +69,7 @@ def compose(
         price_version=prices.version,
         service_tier=tier,
         **_changed_parts(run.prompt, opening_prompt(playbook, opened.request)),
-        **({"despair": recorded(notices)} if notices else {}),
+        **({"despair": as_recorded(notices)} if notices else {}),
     )
     bound = _input_bound(run, delta)
     reservation = attempt_within(
@@ -122,11 +124,12 @@ def _input_bound(run: Run, delta: ModelRequested) -> int:
     new = input_bound(delta.system, delta.tools, delta.messages)
     if delta.after is None:
         return new + PROVIDER_OVERHEAD_TOKENS
-    known = _exact_tokens(run, run.facts(ModelResponded)[-1], delta.model)
+    last = run.newest(ModelResponded)
+    known = None if last is None else _exact_tokens(run, last, delta.model)
     if known is not None:
         return known + new
     before = run.prompt
-    return new + input_bound(before.system, before.tools, before.messages) + PROVIDER_OVERHEAD_TOKENS
+    return new + input_bound(before.system, before.tools, list(before.messages)) + PROVIDER_OVERHEAD_TOKENS
 
 
 def _exact_tokens(run: Run, last: ModelResponded, model_id: str) -> int | None:
@@ -142,10 +145,10 @@ def converse_request(run: Run, requested: ModelRequested) -> dict[str, Any]:
     """Return the arguments of ``converse`` for an attempt that is not in ``run`` yet."""
     prompt = run.prompt.extended(requested)
 
-    def answered(before: tuple[Any, ...], asked: ModelRequested, responded: ModelResponded) -> tuple[Any, ...]:
-        return (*before, *map(sendable, asked.messages), sendable(said(responded)))
+    def answered(before: Messages, asked: ModelRequested, responded: ModelResponded) -> Messages:
+        return before.with_more(map(sendable, (*asked.messages, said(responded))))
 
-    messages = run.along(prompt.after, "sendable", (), answered)
+    messages = run.along(prompt.after, "sendable", Messages(), answered)
     tier = requested.service_tier or ServiceTier.DEFAULT
     # The default tier is left out: a model without tiers refuses the field.
     named = {} if tier == ServiceTier.DEFAULT else {"serviceTier": {"type": tier}}
@@ -165,7 +168,7 @@ def converse_request(run: Run, requested: ModelRequested) -> dict[str, Any]:
 # What is new for the model. Each turn records its texts, so a text may change without changing an old run's prompt.
 
 
-def new_messages(run: Run, notices: Mapping[int, Sign] | None = None) -> list[dict[str, Any]]:
+def new_messages(run: Run, notices: Mapping[int, Signal] | None = None) -> list[dict[str, Any]]:
     """Return one user message: the request at first, later the results of the calls and what other planners did.
 
     Converse demands a result for every call of the last completion, executed or not. ``notices`` holds the loop
@@ -178,7 +181,7 @@ def new_messages(run: Run, notices: Mapping[int, Sign] | None = None) -> list[di
     return [{"role": "user", "content": blocks or [{"text": "Continue."}]}]
 
 
-def _results(run: Run, turn: int, notices: Mapping[int, Sign]) -> list[dict[str, Any]]:
+def _results(run: Run, turn: int, notices: Mapping[int, Signal]) -> list[dict[str, Any]]:
     """Return the results of the calls of ``turn``, whose completion ends the prompt so far."""
     states = {state.index: state for state in run.turn(turn).calls if state.planner is Planner.AGENT}
     # A server-side tool's call is among them; its id is not a ``call_id``.
@@ -230,7 +233,7 @@ def _changed_arguments(state: CallState | None) -> list[dict[str, Any]]:
     return [{"text": f"A person changed the arguments of this call to {arguments} and approved that instead."}]
 
 
-def _with_notice(result: dict[str, Any], state: CallState | None, sign: Sign | None) -> dict[str, Any]:
+def _with_notice(result: dict[str, Any], state: CallState | None, sign: Signal | None) -> dict[str, Any]:
     if state is None or sign is None or state.error == ToolForbidden.__name__:  # the refusal says it already
         return result
     return result | {"content": [*result["content"], {"text": notice(state.call.tool, sign)}]}

@@ -15,8 +15,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ballast.contracts import Answer, CallTools, ExitReason, ToolCall
-from ballast.contracts.decision import MAX_CALLS_A_TURN
-from ballast.contracts.exit_reason import from_stop_reason
+from ballast.contracts.decision import MAX_CALLS_A_TURN, from_stop_reason
 from ballast.contracts.wire import MAX_DEPTH, plain
 from ballast.money import TokenCounts
 from functions.agent.reasoning_in_text import visible_text

@@ -49,10 +49,10 @@ from ballast.errors import (
     Unaffordable,
     Ungrounded,
 )
+from ballast.folds.approvals import Rejection
 from ballast.folds.calls import CallState
 from ballast.folds.effects import UNKNOWN
-from ballast.folds.loops import Rung, refusal, verdict_on
-from ballast.folds.rejections import Rejection
+from ballast.folds.loops import Rung, recorded_signal, refusal
 from ballast.log.events import CallReserved
 from ballast.log.run_log import RunLog
 from ballast.money.amounts import dollars
@@ -92,7 +92,7 @@ def not_in_circles(attempt: Attempt) -> CallOutcome | None:
     about writes.
     """
     turn = attempt.history.turn
-    sign = verdict_on(turn, attempt.at)
+    sign = recorded_signal(turn, attempt.at)
     # A call that has begun goes on. If this turn has written something before this call, the answer may be another
     # one now; the verdict was made before.
     if sign is None or attempt.state.status == "intended" or turn.committed:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from ballast.contracts.effects import Effects
+from ballast.contracts.decision import Effects
 from ballast.contracts.limits import LimitsPatch
 from ballast.contracts.notice import Corrected
 from ballast.contracts.request import MAX_TEXT_CHARS, QueueUrl, RequestId, WhenFull

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ballast.contracts import CallTools, ExitReason, HandOver, Planner, PlanSummary, PlanTask
-from ballast.contracts.history import HistoryUsed
+from ballast.contracts.limits import HistoryUsed
 from ballast.contracts.wire import parse
 from ballast.edge import guarded
 from ballast.folds.calls import CallState

@@ -24,6 +24,7 @@ from bench import (
     ministack,
     moves,
     overhead,
+    plan,
     transcripts,
     turns,
 )
@@ -79,6 +80,17 @@ def test_the_published_figures_of_turns_are_those_of_a_run() -> None:
         seen, wanted = requests_in(columns["requests"]), requests_in(shown["requests"])
         assert seen.keys() == wanted.keys()
         assert all(float(seen[name]) <= float(wanted[name]) for name in wanted)
+
+
+def test_the_published_folds_of_a_plan_are_those_of_a_run() -> None:
+    heading, shown, *_ = published("python -m bench.plan").output.splitlines()
+
+    counted, found = plan.table([3])
+
+    assert counted == heading
+    assert shown[heading.index("folds") :] == found[heading.index("folds") :]
+    # Each fold runs once.
+    assert set(re.findall(r"\w+ (\d+)", found[heading.index("folds") :])) == {"1"}
 
 
 def columns_of(row: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from ballast.contracts.exit_reason import STOP_REASONS
+from ballast.contracts.decision import STOP_REASONS
 from tests.faults.invariants import Case, broken_rules, by_the_log, shop_now
 from tests.faults.judge import harness_broke, limited
 from tests.faults.mix import Mix

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from ballast.contracts.exit_reason import STOP_REASONS
+from ballast.contracts.decision import STOP_REASONS
 from tests.faults import kinds
 from tests.faults.oversize import LONG_REQUESTS, OVERSIZE, LongRequest, Oversize
 from tests.faults.plan import Plan

@@ -11,7 +11,7 @@ from typing import Any
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.exceptions import ConnectionClosedError
 
-from ballast.contracts.exit_reason import STOP_REASONS
+from ballast.contracts.decision import STOP_REASONS
 from localcloud.converse.source import Reply
 from tests.faults.kinds import errors_of
 from tests.faults.people import OTHERWISE

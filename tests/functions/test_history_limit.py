@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ballast.contracts.history import AGENT_STOPS, CALL, MOST_CALLS, MOST_TURNS, SCRIPTS_STOP, TURN, UNDO
+from ballast.contracts.limits import AGENT_STOPS, CALL, MOST_CALLS, MOST_TURNS, SCRIPTS_STOP, TURN, UNDO
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.agent import read_agent
 from tests.functions.endpoint import Endpoint, calls, reads, says

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import ExitReason
-from ballast.contracts.exit_reason import STOP_REASONS
+from ballast.contracts.decision import STOP_REASONS
 from ballast.errors import RetryLater
 from ballast.log.events import ModelFailed, ModelRequested, ModelResponded
 from ballast.money import dollars, load_prices

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from ballast.contracts.history import CALL
+from ballast.contracts.limits import CALL
 from tests.template.rendered import WORKFLOW, Template, of_type, workflow
 
 

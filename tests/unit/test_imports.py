@@ -321,7 +321,7 @@ def test_every_rule_was_seen_to_fail() -> None:
 def test_docstrings_and_comments_may_speak_of_models() -> None:
     source = '"""Bedrock Converse\'s stop reasons."""\n# openai has others\nclass Reason:\n    """Of Bedrock."""\n'
 
-    assert only_the_planner_speaks_to_a_model({"ballast.contracts.exit_reason": source}) == []
+    assert only_the_planner_speaks_to_a_model({"ballast.contracts.decision": source}) == []
 
 
 def test_every_package_is_looked_at() -> None:

@@ -8,7 +8,7 @@ from functools import cache
 
 import pytest
 
-from ballast.folds.loops import Kind, Rung, despair
+from ballast.folds.loops import Kind, Rung, detect
 from ballast.run import Run
 from bench import planted
 from bench.loops import Verdict, deaf, judge, rows
@@ -55,7 +55,7 @@ def test_without_a_new_count_after_each_reply_a_run_that_went_well_would_lose_a_
 
 
 def _forbids(run: Transcript) -> bool:
-    return any(sign.rung >= Rung.FORBID for sign in despair(Run.of(run.events)).signs.values())
+    return any(sign.rung >= Rung.FORBID for sign in detect(Run.of(run.events)).signals.values())
 
 
 def numbers(line: str) -> list[str]:

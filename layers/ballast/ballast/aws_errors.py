@@ -1,4 +1,4 @@
-"""Turn an AWS client's error into the consequence that it has."""
+"""Map an AWS client's errors to ours, by their consequence."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -40,14 +40,14 @@ _ABSENT_CODES = frozenset(
     {"ResourceNotFoundException", "NotFoundException", "NoSuchBucket", "QueueDoesNotExist", "StateMachineDoesNotExist"}
 )
 
-#: S3 says the second of what is not there to who may not list the bucket, which none of our roles may.
+#: For a missing object S3 answers AccessDenied to a role that may not list the bucket, as all of ours.
 _UNREADABLE_CODES = frozenset(
     {"NoSuchKey", "AccessDenied", "404", "403", "NotFound", "Forbidden", "InvalidObjectState"}
 )
 
 
 def readable(s3: Any, bucket: str, key: str) -> Mapping[str, Any] | None:
-    """Return S3's answer to ``GetObject``; None where the object is gone, or there is no right to read it."""
+    """Return S3's answer to ``GetObject``; None if the object is gone, or may not be read."""
     from botocore.exceptions import ClientError
 
     try:
@@ -61,7 +61,7 @@ def readable(s3: Any, bucket: str, key: str) -> Mapping[str, Any] | None:
 
 @contextmanager
 def consequences(resource: str) -> Iterator[None]:
-    """Raise ``RetryLater`` for a throttle or an outage and ``SettingInvalid`` where ``resource`` is missing.
+    """Raise ``RetryLater`` for a throttle or an outage, and ``SettingInvalid`` if ``resource`` is missing.
 
     Every other error passes as it is.
     """
@@ -84,6 +84,6 @@ def consequences(resource: str) -> Iterator[None]:
 
 
 def _cancelled_for_a_while(response: Mapping[str, Any]) -> bool:
-    """Say whether a transaction was cancelled by a conflict or a throttle, and by nothing else."""
+    """Return whether a transaction was cancelled only by conflicts or throttles."""
     reasons = {reason.get("Code", "None") for reason in response.get("CancellationReasons", [])} - {"None"}
     return bool(reasons) and reasons <= _PASSING_REASONS

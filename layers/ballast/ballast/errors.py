@@ -17,7 +17,7 @@
     │   ├── MoveRefused                    a window of the business's own money has no room for it
     │   ├── Ungrounded                     a value that nobody named
     │   ├── Tainted                        a value that only untrusted text names
-    │   ├── ToolForbidden                  the agent goes round in circles with this tool
+    │   ├── ToolForbidden                  the agent repeats itself with this tool
     │   ├── RepeatRefused                  the same call may have happened already; nobody knows
     │   ├── NotSigned                      a person is said to have decided or approved it, and did not sign that
     │   └── NotVouched                     said to be the rollback's or the script's, and nothing shows that
@@ -111,7 +111,7 @@ class Tainted(CallRefused):
 
 
 class ToolForbidden(CallRefused):
-    """The agent went round in circles with this tool and was told so: not again until something changes."""
+    """The agent repeated itself with this tool after a notice: no further call until something changes."""
 
 
 class RepeatRefused(CallRefused):
@@ -119,7 +119,7 @@ class RepeatRefused(CallRefused):
 
 
 class NotSigned(CallRefused):
-    """A person is said to have decided on the call, or approved it, and there is no signature of that."""
+    """The call claims a person's decision or approval, and has no valid signature of one."""
 
 
 class NotVouched(CallRefused):
@@ -147,7 +147,7 @@ class Stop(BallastError):
 
 
 class NotAdmitted(Stop):
-    """The run does not start. ``opens_at`` (ISO 8601) says when it could, where the books know."""
+    """The run does not start. ``opens_at`` (ISO 8601): when a window has room again, if known."""
 
     def __init__(self, message: str = "", *, opens_at: str | None = None) -> None:
         super().__init__(message)

@@ -1,4 +1,4 @@
-"""What functions report to CloudWatch: one line of embedded metric format (EMF) for each occasion.
+"""Metrics: one line of CloudWatch's embedded metric format (EMF) for each occasion.
 
 A line is written where Lambda collects logs (``Runtime.emit``); CloudWatch makes metrics of it, and no function
 needs the right to put any. Every metric has the dimension ``service``, which is the stack's name: the namespace is
@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 NAMESPACE = "Ballast"
-#: The service of what no stack has deployed.
+#: The service of code outside of a deployed stack.
 SERVICE = "ballast"
 
 #: Every metric and its unit. A name that is not here cannot be emitted.
@@ -27,7 +27,7 @@ METRICS: Mapping[str, str] = {
     "ModelLatency": "Milliseconds",
     "ReservedUsd": "None",
     "Tokens": "Count",
-    # Of a run that the agent was taken out of because it went round in circles, and what it would have burned.
+    # Of a loop, when the agent is stopped in it, and the money that it would have cost.
     "LoopsStopped": "Count",
     "SavedUsd": "None",
     # Of a tool call, when its outcome is recorded. ``MovesRefused``: a ceiling on the business's own money was met.
@@ -88,7 +88,7 @@ def metric_line(
     for name, text in (dimensions or {}).items():
         line.add_dimension(name, text)
     for name, value in values.items():
-        # A metric's value is a JSON number by CloudWatch's format; the books are kept in the log.
+        # A metric's value is a JSON number by CloudWatch's format; exact amounts are in the log.
         line.add_metric(name, MetricUnit(METRICS[name]), float(value))
     for name, text in (fields or {}).items():
         line.add_metadata(name, text)

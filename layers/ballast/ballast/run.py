@@ -1,43 +1,60 @@
-"""A run: its events, folded once, and everything that anybody asks of them.
+"""A run: its events, folded once, and everything that follows from them.
 
 ::
 
     run = log.read(run_id)          the events in the order of the work
-    run.usage.charged_microusd      each fold is computed when it is first asked for, and kept
-    run.call(3, 1)                  one call, with what became of it
+    run.usage.charged_microusd      a fold: computed on first use, and kept
+    run.call(3, 1)                  one call with its outcome
     run.facts(CallSettled)          the events of one kind, typed
     run.with_event(settled)         the same run, one event later
 
-The folds are functions of a ``Run`` in ``ballast.folds``. They remember nothing, and ask the run for each other's
-results. Any prefix of a log is a run. Events never change, so neither does a run.
+The folds are functions of a ``Run`` in ``ballast.folds``; they read each other's results from the run. Any prefix of a
+log is a run. Events never change, so neither does a run.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from operator import is_
+from itertools import chain
+from operator import attrgetter, is_, itemgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from ballast.contracts import Effects, ExitReason, Planner, RunRequest, ToolCall
 from ballast.contracts.notice import Outcome, RunEscalated
 from ballast.contracts.task import LAST_TURN
-from ballast.folds.approvals import ApprovalRound, approval_given_up, approval_rounds, decided_by_operator
-from ballast.folds.calls import CallState, Proposed, calls, calls_of, proposal, proposals
+from ballast.folds.approvals import (
+    ApprovalRound,
+    Rejection,
+    approval_given_up,
+    approval_rounds,
+    decided_by_operator,
+    rejected,
+    rejected_before,
+)
+from ballast.folds.calls import CallState, Identity, Proposed, calls_of, identity, proposal
 from ballast.folds.conversation import Prompt, answered_prompt, asked_with
-from ballast.folds.cost import Cost, cost
-from ballast.folds.counts import Counts, counts
-from ballast.folds.effects import Standing, earlier, effects, ended_effects, frozen, standing, to_undo
-from ballast.folds.moves import Moved, moves
+from ballast.folds.effects import Moved, Standing, earlier, effects, ended_effects, frozen, moves, standing, to_undo
+from ballast.folds.notices import outcome, proposed, summary, to_announce
 from ballast.folds.opening import Grant, Opening, grants, opening, requested
-from ballast.folds.outcome import outcome, to_announce
-from ballast.folds.progress import Progress, progress
-from ballast.folds.rejections import Rejection, rejected, rejected_before
-from ballast.folds.sameness import Identity, identity
-from ballast.folds.saved import StoppedLoop, saved
-from ballast.folds.succession import successor, why_it_stopped
-from ballast.folds.summary import proposed, summary
-from ballast.folds.usage import CallCharge, Spent, Usage, call_charges, spent, usage
+from ballast.folds.persistent import PersistentDict
+from ballast.folds.progress import Progress, progress, successor, why_it_stopped
+from ballast.folds.usage import (
+    CallCharge,
+    Cost,
+    Counts,
+    Spent,
+    StoppedLoop,
+    Usage,
+    call_charges,
+    cost,
+    counts,
+    spent,
+    stopped_loops,
+    usage,
+)
 from ballast.log.event import Event, order
 from ballast.log.events import Fact, ModelRequested, ModelResponded, RunEnded, RunOpened, RunRefused
 from ballast.log.keys import Key
@@ -48,7 +65,7 @@ if TYPE_CHECKING:
 FactT = TypeVar("FactT", bound=Fact)
 ValueT = TypeVar("ValueT")
 Position = tuple[int, int]
-#: What a chain of completions is folded with: the value so far, the request, the completion that answered it.
+#: A step of ``Run.along``: the value so far, a request, and the completion that answered it.
 Step = Callable[[ValueT, ModelRequested, ModelResponded], ValueT]
 
 
@@ -71,31 +88,43 @@ class Turn:
         """Its events by their key."""
         return {event.seq: event for event in self.events}
 
+    def facts(self, kind: type[FactT]) -> tuple[FactT, ...]:
+        """Return the facts of one kind, in their order. Raises ``LogCorrupt``."""
+        return tuple(cast(FactT, event.fact) for event in self.by_name.get(kind.NAME, ()))
+
     @cached_property
     def proposal(self) -> Proposed | None:
-        """Its decision; None while nobody has decided."""
+        """Its decision; None before one is recorded."""
         return proposal(self)
 
     @cached_property
     def calls(self) -> tuple[CallState, ...]:
-        """Its calls, by position, with what became of each."""
+        """Its calls with their outcomes, by position."""
         return calls_of(self)
 
     @cached_property
+    def committed(self) -> tuple[CallState, ...]:
+        """Its writes that happened, or may have happened."""
+        return tuple(state for state in self.calls if state.is_committed)
+
+    @cached_property
     def call_charges(self) -> Mapping[int, tuple[CallCharge, ...]]:
-        """What each attempt at its calls cost, by the call's position."""
+        """The cost of each attempt at its calls, by the call's position."""
         return call_charges(self)
 
     @cached_property
     def spent(self) -> Spent:
-        """What its attempts and calls cost and counted."""
+        """The cost and the counts of its attempts and calls."""
         return spent(self)
 
 
 class Run(Sequence[Event]):
-    """The events of one run, in the order of the work, and what they come to.
+    """The events of one run, in the order of the work, and everything that follows from them.
 
-    unsigned  what claims to be a person's answer and is not signed: no part of the run
+    unsigned  events that claim to be a person's answer and are not signed: no part of the run
+
+    A run never changes. One that grew shares its predecessor's turns, and what folds have computed over the turns
+    before the newest one (``remembered``): a fold over it visits the new turns only.
     """
 
     def __init__(self, events: Iterable[Event] = (), unsigned: Iterable[Event] = ()) -> None:
@@ -109,33 +138,48 @@ class Run(Sequence[Event]):
 
     @classmethod
     def _made_of(cls, turns: Mapping[int, Turn], unsigned: Iterable[Event], remembered: dict[Any, Any]) -> Run:
-        made = cls((event for turn in turns.values() for event in turn.events), unsigned)
+        made = cls.__new__(cls)
+        made.unsigned = tuple(unsigned)
         made.__dict__ |= {"turns": turns, "remembered": remembered}
         return made
 
     def with_event(self, *more: Event, unsigned: Iterable[Event] | None = None) -> Run:
-        """Return the run with these events as well. What it knows of turns that stay as they are is kept."""
+        """Return the run with these events as well."""
         new: dict[int, list[Event]] = {}
         for event in more:
             new.setdefault(event.turn, []).append(event)
         turns = dict(self.turns)
-        for number, events in new.items():
+        for number, events in sorted(new.items(), key=itemgetter(0)):
             before = turns[number].events if number in turns else ()
             turns[number] = Turn(number, sorted((*before, *events), key=order))
+        if self.turns and min(new, default=LAST_TURN) < self._numbers[-1]:
+            turns = {number: turns[number] for number in sorted(turns)}
+        # Remembered values end before the newest turn.
         goes_on = self.remembered if min(new, default=LAST_TURN) >= self.newest_turn else {}
-        in_order = {number: turns[number] for number in sorted(turns)}
-        made = self._made_of(in_order, self.unsigned if unsigned is None else unsigned, goes_on)
-        if "as_shown" in self.__dict__ and self.as_shown is not self:
-            made.__dict__["as_shown"] = self.as_shown.with_event(*(event.as_shown for event in more))
+        made = self._made_of(turns, self.unsigned if unsigned is None else unsigned, goes_on)
+        if "as_shown" in self.__dict__:
+            shown = [event.as_shown for event in more]
+            if self.as_shown is not self:
+                made.__dict__["as_shown"] = self.as_shown.with_event(*shown)
+            elif all(map(is_, shown, more)):
+                made.__dict__["as_shown"] = made
         return made
 
     def before(self, turn: int) -> Run:
         """Return the run as it was before ``turn``."""
-        return self._made_of({number: one for number, one in self.turns.items() if number < turn}, (), {})
+        turns = dict(self.turns)
+        for number in self._numbers[bisect_left(self._numbers, turn) :]:
+            del turns[number]
+        return self._made_of(turns, (), self.remembered if turn >= self.newest_turn else {})
 
     def only(self, keeps: Callable[[Event], bool]) -> Run:
-        """Return the run as if there were only the events that ``keeps`` says."""
+        """Return the run of the events for which ``keeps`` is true."""
         return Run(filter(keeps, self.events))
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """Its events, in the order of the work."""
+        return tuple(chain.from_iterable(map(_EVENTS, self.turns.values())))
 
     @cached_property
     def as_shown(self) -> Run:
@@ -151,40 +195,49 @@ class Run(Sequence[Event]):
         grouped: dict[int, list[Event]] = {}
         for event in self.events:
             grouped.setdefault(event.turn, []).append(event)
-        return {number: Turn(number, events) for number, events in grouped.items()}
+        return {number: Turn(number, grouped[number]) for number in sorted(grouped)}
 
     def turn(self, number: int) -> Turn:
-        """Return one turn; without events where there is none."""
+        """Return one turn; without events if it has none."""
         return self.turns.get(number) or Turn(number, ())
 
     @cached_property
+    def _numbers(self) -> tuple[int, ...]:
+        return tuple(self.turns)
+
+    @cached_property
     def newest_turn(self) -> int:
-        """The newest turn with an entry, its ending apart; 0 before the first."""
-        return max((number for number in self.turns if number < LAST_TURN), default=0)
+        """The newest turn with an event, its ending apart; 0 before the first."""
+        before_the_ending = bisect_left(self._numbers, LAST_TURN)
+        return self._numbers[before_the_ending - 1] if before_the_ending else 0
 
     @cached_property
     def remembered(self) -> dict[Any, Any]:
-        """What folds keep of the turns before the newest one, for this run and those that continue it."""
+        """Values of folds, for this run and those that continue it, each with the events that it is valid for."""
         return {}
 
     def along(self, after: str | None, name: str, start: ValueT, step: Step[ValueT]) -> ValueT:
-        """Fold the conversation up to and with the completion ``after``, and remember the value at each completion.
+        """Fold the conversation up to and with the completion ``after``, and remember the newest value.
 
-        ``name`` tells folds apart. Raises ``LookupError`` where a part of the conversation is gone.
+        ``name`` tells folds apart. Raises ``LookupError`` if a part of the conversation is gone.
         """
-        chain: list[tuple[ModelRequested, ModelResponded]] = []
-        while after is not None and (name, after) not in self.remembered:
-            responded = self.by_seq[after].fact
+        links: list[tuple[ModelRequested, ModelResponded]] = []
+        value = start
+        while after is not None:
+            responded = self.at(after).fact
             if not isinstance(responded, ModelResponded):
                 raise LookupError(after)
             requested = asked_with(self, responded)
-            chain.append((requested, responded))
+            of, known = self.remembered.get((name, after), (None, start))
+            if of is not None and of[0] is requested and of[1] is responded:
+                value = known
+                break
+            links.append((requested, responded))
             after = requested.after
-        value: ValueT = start if after is None else self.remembered[name, after]
-        for requested, responded in reversed(chain):
+        for requested, responded in reversed(links):
             value = step(value, requested, responded)
             self.remembered.pop((name, requested.after), None)
-            self.remembered[name, responded.seq] = value
+            self.remembered[name, responded.seq] = (requested, responded), value
         return value
 
     def over_turns(self, name: Hashable, start: ValueT, step: Callable[[ValueT, Turn], ValueT]) -> ValueT:
@@ -192,14 +245,32 @@ class Run(Sequence[Event]):
 
         ``name`` tells folds apart.
         """
-        after, value = cast(tuple[int, ValueT], self.remembered.get(name, (-1, start)))
-        for number, turn in self.turns.items():
-            if number <= after:
-                continue
+        value, past, rest = self._since(name, start)
+        for turn in past:
             value = step(value, turn)
-            if number < self.newest_turn:
-                self.remembered[name] = number, value
+        if past:
+            self.remembered[name] = past[-1], value
+        for turn in rest:
+            value = step(value, turn)
         return value
+
+    def gathered(self, name: Hashable, of: Callable[[Turn], Iterable[ValueT]]) -> tuple[ValueT, ...]:
+        """Return what ``of`` finds in each turn, one after the other; remembered as ``over_turns`` does."""
+        value, past, rest = self._since(name, cast(tuple[ValueT, ...], ()))
+        if past:
+            value = (*value, *chain.from_iterable(map(of, past)))
+            self.remembered[name] = past[-1], value
+        return (*value, *chain.from_iterable(map(of, rest)))
+
+    def _since(self, name: Hashable, start: ValueT) -> tuple[ValueT, Sequence[Turn], Sequence[Turn]]:
+        """Return the remembered value, the turns after it that are over, and the newest turn with what follows."""
+        at, value = 0, start
+        until, known = cast(tuple[Turn, ValueT], self.remembered.get(name, (Turn(0, ()), start)))
+        if self.turns.get(until.number) is until:
+            at, value = bisect_right(self._numbers, until.number), known
+        over = max(at, bisect_left(self._numbers, self.newest_turn))
+        past = [self.turns[number] for number in self._numbers[at:over]]
+        return value, past, [self.turns[number] for number in self._numbers[over:]]
 
     # ── its events ───────────────────────────────────────────────────────────────────────────────────────────
 
@@ -211,7 +282,7 @@ class Run(Sequence[Event]):
         return self.events[at]
 
     def __len__(self) -> int:
-        return len(self.events)
+        return self.over_turns("length", 0, lambda before, turn: before + len(turn.events))
 
     def __eq__(self, other: object) -> bool:
         return self.events == (other.events if isinstance(other, Run) else other)
@@ -223,8 +294,9 @@ class Run(Sequence[Event]):
 
     @property
     def run_id(self) -> str:
-        """The run's id. Raises ``LookupError`` where there is no event."""
-        return self.events[0].run_id
+        """The run's id. Raises ``LookupError`` if it has no event."""
+        first = next((turn for turn in self.turns.values()), Turn(0, ()))
+        return first.events[0].run_id
 
     @cached_property
     def by_seq(self) -> Mapping[str, Event]:
@@ -232,30 +304,44 @@ class Run(Sequence[Event]):
         return {event.seq: event for event in self.events}
 
     def event(self, seq: str) -> Event | None:
-        """Return the event under that key; None where there is none."""
+        """Return the event under that key; None if there is none."""
         return self.turn(Key.of(seq).turn).by_seq.get(seq)
+
+    def at(self, seq: str) -> Event:
+        """Return the event under that key. Raises ``KeyError`` if there is none."""
+        try:
+            found = self.event(seq)
+        except ValueError:  # no key of ours
+            found = None
+        if found is None:
+            raise KeyError(seq)
+        return found
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The kinds of events that there are, such as ``call.settled``."""
-        return frozenset(name for turn in self.turns.values() for name in turn.by_name)
+        """The kinds of its events, such as ``call.settled``."""
+        return self.over_turns("names", _NONE, _with_names)
 
     def facts(self, kind: type[FactT]) -> tuple[FactT, ...]:
-        """Return what the events of one kind say, in their order. Raises ``LogCorrupt``."""
-        found = tuple(event.fact for event in self.named(kind))
-        return cast(tuple[FactT, ...], found)
+        """Return the facts of one kind, in their order. Raises ``LogCorrupt``."""
+        return self.gathered(("facts", kind), lambda turn: turn.facts(kind))
 
-    def named(self, *kinds: type[Fact]) -> Iterator[Event]:
-        """Yield the events of some kinds, in their order."""
-        names = {kind.NAME for kind in kinds}
-        for turn in self.turns.values():
-            if len(kinds) == 1:
-                yield from turn.by_name.get(kinds[0].NAME, ())
-            elif not names.isdisjoint(turn.by_name):
-                yield from (event for event in turn.events if event.name in names)
+    def newest(self, kind: type[FactT]) -> FactT | None:
+        """Return the last fact of one kind; None if there is none. Raises ``LogCorrupt``."""
+        start = cast(FactT | None, None)
+        return self.over_turns(("newest", kind), start, lambda before, turn: (before, *turn.facts(kind))[-1])
+
+    def named(self, *kinds: type[Fact]) -> tuple[Event, ...]:
+        """Return the events of some kinds, in their order."""
+        names = frozenset(kind.NAME for kind in kinds)
+
+        def of(turn: Turn) -> Iterable[Event]:
+            return () if names.isdisjoint(turn.by_name) else (event for event in turn.events if event.name in names)
+
+        return self.gathered(("events", names), of)
 
     def fact(self, kind: type[FactT], *at: int) -> FactT | None:
-        """Return what the event of one kind at that position says; None where there is none."""
+        """Return the fact of one kind at that position; None if there is none."""
         found = self.event(kind.key(*at))
         if found is None:
             return None
@@ -277,17 +363,17 @@ class Run(Sequence[Event]):
 
     @cached_property
     def request(self) -> RunRequest:
-        """What was asked for, whether it was admitted or not. Raises ``LogCorrupt``."""
+        """The request, admitted or not. Raises ``LogCorrupt``."""
         return requested(self)
 
     @cached_property
     def opening(self) -> Opening:
-        """How it was opened, and what was granted to it since. Raises ``LogCorrupt`` if it was not."""
+        """Its opening, with what people granted since. Raises ``LogCorrupt`` if it was not admitted."""
         return opening(self)
 
     @cached_property
     def grants(self) -> tuple[Grant, ...]:
-        """What people granted to the agent: the turn, the budget that they added, and what of it was leased."""
+        """What people granted to the agent: the turn, the added budget, and the leased part of it."""
         return grants(self)
 
     @cached_property
@@ -309,11 +395,11 @@ class Run(Sequence[Event]):
 
     @cached_property
     def progress(self) -> Progress:
-        """Where it stands."""
+        """Its status, the planner in charge, and the calls and escalations that are open."""
         return progress(self)
 
     def timeline(self, unreadable: Mapping[str, str] | None = None, *, run_id: str = "") -> Timeline:
-        """Return its whole story, as everybody may see it, to be laid out; also of a log that is cut off or garbled.
+        """Return its timeline, with sensitive values masked; also of a log that is cut off or garbled.
 
         ``unreadable`` says what is wrong with entries of its log that are not among its events, by their key;
         ``run_id`` whose story it is where there is no event. Raises ``ValueError`` where there is none of the three.
@@ -326,13 +412,13 @@ class Run(Sequence[Event]):
 
     @cached_property
     def proposals(self) -> Mapping[int, Proposed]:
-        """The decision of each turn, by turn."""
-        return proposals(self)
+        """The decision of each turn, by turn; also a completion that came after its turn was cut, never executed."""
+        return _Proposals(self)
 
     @cached_property
     def calls(self) -> tuple[CallState, ...]:
         """Every proposed call with its outcome, in the order of the work."""
-        return calls(self)
+        return self.gathered("calls", attrgetter("calls"))
 
     def call(self, turn: int, index: int) -> CallState | None:
         """Return the call at that position; None if nobody proposed it."""
@@ -345,30 +431,30 @@ class Run(Sequence[Event]):
 
     @cached_property
     def why_it_stopped(self) -> ExitReason | None:
-        """Why the agent was stopped; None if it was not, or goes on since."""
+        """Why the agent was stopped; None if it was not, or goes on again."""
         return why_it_stopped(self)
 
     def successor(self, of: Planner, *, has_fallback: bool, starts_clean: bool = True) -> Planner:
-        """Return the planner that takes over from ``of``; see ``ballast.folds.succession``."""
+        """Return the planner that takes over from ``of``; see ``ballast.folds.progress``."""
         return successor(of, self, has_fallback=has_fallback, starts_clean=starts_clean)
 
     @cached_property
     def stopped_loops(self) -> tuple[StoppedLoop, ...]:
         """The loops that were stopped, in order, and what each would have cost."""
-        return saved(self)
+        return stopped_loops(self)
 
-    # ── what people said ─────────────────────────────────────────────────────────────────────────────────────
+    # ── people's answers ─────────────────────────────────────────────────────────────────────────────────────
 
     def approvals(self, turn: int, index: int) -> tuple[ApprovalRound, ...]:
         """Return the rounds of asking people about the call at that position, oldest first."""
         return approval_rounds(self, turn, index)
 
     def approval_given_up(self, turn: int) -> bool:
-        """Say whether a call of that turn waited for an approval in vain, and its tool wants another planner then."""
+        """Return whether a call of that turn got no answer to its approval, and its tool hands over then."""
         return approval_given_up(self, turn)
 
     def decided_by_operator(self, turn: int) -> bool:
-        """Say whether an operator proposed the calls of that turn."""
+        """Return whether an operator proposed the calls of that turn."""
         return decided_by_operator(self, turn)
 
     def rejected(self, state: CallState) -> tuple[ToolCall, ...]:
@@ -376,11 +462,11 @@ class Run(Sequence[Event]):
         return rejected(self, state)
 
     def rejected_before(self, at: Position, call: ToolCall, same: Identity = identity) -> Rejection | None:
-        """Return the rejection of the same call before ``at``, if that is the last that people said to it."""
+        """Return the rejection of the same call before ``at``, if it is people's last answer to that call."""
         return rejected_before(self, at, call, same)
 
     def summary(self, reason: str) -> str:
-        """Return what a person must know to decide, in a few lines of plain text, untrusted where it quotes."""
+        """Return the summary for the person who decides: plain text, untrusted where it quotes."""
         return summary(self, reason)
 
     # ── effects ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -388,13 +474,11 @@ class Run(Sequence[Event]):
     @cached_property
     def committed(self) -> tuple[CallState, ...]:
         """The writes that happened, or may have happened, in order."""
-        return tuple(
-            state for state in self.calls if state.effect == "write" and state.status in ("ok", "intended", "unknown")
-        )
+        return self.gathered("committed", attrgetter("committed"))
 
     @cached_property
     def standing(self) -> Standing:
-        """The writes that happened, or may have, and were not undone since; calls are the same by their arguments."""
+        """The writes that happened, or may have happened, and were not undone since."""
         return standing(self)
 
     def earlier(self, at: Position, call: ToolCall, same: Identity = identity) -> CallState | None:
@@ -413,7 +497,7 @@ class Run(Sequence[Event]):
 
     @property
     def must_roll_back(self) -> bool:
-        """Whether a rollback has something to do, or to stop at."""
+        """Whether a rollback has an effect to undo, or one at which it must stop."""
         return bool(self.to_undo or self.frozen)
 
     def effects(self, status: str) -> Effects:
@@ -429,28 +513,28 @@ class Run(Sequence[Event]):
 
     @cached_property
     def cost(self) -> Cost:
-        """What it cost: what its log counts, and what an operator says instead."""
+        """Its cost by its log, and an operator's correction."""
         return cost(self)
 
     @cached_property
     def usage(self) -> Usage:
-        """What it has used: turns, calls, tokens, money."""
+        """Turns, calls, tokens and money that it has used."""
         return usage(self)
 
     @cached_property
     def counts(self) -> Counts:
-        """What counts against the agent's limits, since a person last handed the run back to it."""
+        """Counts against the agent's limits since the last grant."""
         return counts(self)
 
     @cached_property
     def moves(self) -> tuple[Moved, ...]:
-        """What it moved of the business's own money, in the order of the log."""
+        """The business's own money that it moved, in the order of the log."""
         return moves(self)
 
     @property
     def is_unfinished(self) -> bool:
         """Whether a proposed call has no outcome."""
-        return any(not state.ended for state in self.calls)
+        return not self.over_turns("all ended", True, _all_ended)
 
     # ── the conversation ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -462,12 +546,58 @@ class Run(Sequence[Event]):
     @property
     def unseen(self) -> tuple[Event, ...]:
         """The events that no request on the conversation's chain covered."""
-        covered = self.along(self.prompt.after, "covered", _NOTHING, _covered)
-        return tuple(event for turn in self.turns.values() for event in turn.events if event.seq not in covered)
+
+        def answered(before: _Unseen, requested: ModelRequested, _: ModelResponded) -> _Unseen:
+            return before.covering(self, requested)
+
+        return self.along(self.prompt.after, "unseen", _Unseen(), answered).of(self, LAST_TURN + 1)
 
 
-_NOTHING: frozenset[str] = frozenset()
+class _Proposals(Mapping[int, Proposed]):
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def __getitem__(self, turn: int) -> Proposed:
+        found = self._run.turn(turn).proposal
+        if found is None:
+            raise KeyError(turn)
+        return found
+
+    def __iter__(self) -> Iterator[int]:
+        return (number for number, turn in self._run.turns.items() if turn.proposal is not None)
+
+    def __len__(self) -> int:
+        return sum(turn.proposal is not None for turn in self._run.turns.values())
 
 
-def _covered(before: frozenset[str], requested: ModelRequested, _responded: ModelResponded) -> frozenset[str]:
-    return before.union(requested.covers)
+@dataclass(frozen=True)
+class _Unseen:
+    """At a completion: the keys that the conversation covers, and the events before ``turn`` that it does not."""
+
+    covered: PersistentDict[str, None] = field(default_factory=PersistentDict)
+    turn: int = 0
+    left: tuple[Event, ...] = ()
+
+    def of(self, run: Run, before: int) -> tuple[Event, ...]:
+        """Return the events of ``run`` before a turn that are not covered."""
+        numbers = run._numbers
+        since = numbers[bisect_left(numbers, self.turn) : bisect_left(numbers, before)]
+        events = chain(self.left, *(run.turns[number].events for number in since))
+        return tuple(event for event in events if event.seq not in self.covered)
+
+    def covering(self, run: Run, requested: ModelRequested) -> _Unseen:
+        """Return the same after the completion of one more request."""
+        covering = replace(self, covered=self.covered.with_more(dict.fromkeys(requested.covers)))
+        return replace(covering, turn=requested.turn, left=covering.of(run, requested.turn))
+
+
+_NONE: frozenset[str] = frozenset()
+_EVENTS = attrgetter("events")
+
+
+def _with_names(before: frozenset[str], turn: Turn) -> frozenset[str]:
+    return before if before.issuperset(turn.by_name) else before.union(turn.by_name)
+
+
+def _all_ended(before: bool, turn: Turn) -> bool:
+    return before and all(state.ended for state in turn.calls)

@@ -1,4 +1,4 @@
-"""What one deployed function has: its environment, its credentials and a clock.
+"""The runtime of one deployed function: its environment, its credentials and a clock.
 
 Everything is built lazily and once per ``Runtime``. In Lambda there is one for the process;
 tests and the local cloud run many functions in one process and give each its own, so no
@@ -34,7 +34,7 @@ def utc_now() -> datetime:
 
 
 class Runtime:
-    """One function's environment, AWS session, clock and output, and what was built from them."""
+    """One function's environment, AWS session, clock and output, and the objects built from them."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Runtime:
         return self._once(("client", service, variant), make)
 
     def lazy(self, service: str) -> Any:
-        """Return what becomes ``client(service)`` when it is first used: most invocations never need some."""
+        """Return a proxy that makes ``client(service)`` on first use: many invocations need only some of them."""
         return _Lazy(self, service)
 
     @property

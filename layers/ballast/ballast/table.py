@@ -2,16 +2,16 @@
 
 ::
 
-    get, batch_get, all, page, count     what is there
+    get, batch_get, all, page, count     read
     write(Put(…) | Update(…))     ──▶ Answer: written, or not, since ``only_if`` did not hold
     transact([Put(…), Update(…)]) ──▶ all of them, or none and the places of those whose ``only_if`` did not hold
 
 Values are str, int, Decimal, bytes, bool and None, and lists and dicts of them; money is never a float. DynamoDB's own
 form of them (``{"S": "held"}``) occurs in this module and nowhere else (``tests/unit/test_imports.py``).
 
-Each request raises ``RetryLater`` for a throttle or an outage and ``SettingInvalid`` where the table is missing. What
-DynamoDB leaves undone of a request is asked for again, with growing pauses and so often at most, then ``RetryLater``:
-keys that a batch leaves unread, and a transaction that meets another one. A throttled query is no partial answer.
+Each request raises ``RetryLater`` for a throttle or an outage, and ``SettingInvalid`` if the table is missing. The
+undone part of a request (keys that a batch leaves unread, a transaction that conflicts with another) is requested
+again, with growing pauses and a limit, then ``RetryLater``. A throttled query never returns a part.
 
 Imports ``ballast.aws_errors`` and ``ballast.errors``.
 """

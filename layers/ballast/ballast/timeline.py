@@ -1,9 +1,9 @@
-"""The teller of a run's story: from a ``Run``, whole, cut off or garbled, to a ``Timeline``.
+"""The timeline of a run: from a ``Run``, whole, cut off or garbled, to a ``Timeline``.
 
-What a run knows is asked of it: its decisions, calls, approvals, money, where it stands. A fact that cannot be read
-is told as far as it can be, and named among what is unreadable::
+Decisions, calls, approvals, money and progress come from the run's folds. A fact that cannot be read is shown as far
+as it can be, and listed as unreadable::
 
-    events ─▶ as shown ─▶ mended (each fact says what can be read of it) ─▶ Run ─▶ turns ─▶ Timeline
+    events ─▶ as shown ─▶ mended (each fact as far as it can be read) ─▶ Run ─▶ turns ─▶ Timeline
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ from ballast.contracts.timeline import (
 from ballast.errors import LogCorrupt
 from ballast.folds.approvals import ApprovalRound
 from ballast.folds.calls import CallState, Proposed
-from ballast.folds.cost import corrected
+from ballast.folds.usage import corrected
 from ballast.log.event import GARBLED, Event
 from ballast.log.events import (
     CallDoubted,
@@ -75,10 +75,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _ENDINGS = frozenset({RunRefused.key(), RunEnded.key()})
 _ENDED = frozenset(get_args(Status)) - {"waiting", "open", "corrupt"}
-#: They are asked; nobody puts them in charge of the turns that follow.
+#: People are asked; they are not in charge of the turns that follow.
 _ASKED = (Planner.HUMAN, Planner.REQUESTER)
 _UNREADABLE = 'How it stands cannot be read: somebody changed its log. See "The log was touched" in docs/operating.md.'
-#: What was noticed, by its name in the log; {first} is the call that it began with.
+#: Signals in words, by their kind in the log; {first} is the first call of the chain.
 _SIGNALS = {
     "same_call": "the same call as {first}, {count} times by now",
     "cycle": "the same calls round and round since {first}, lap {count}",
@@ -92,7 +92,7 @@ _STEPS = {"notice": "the agent is told", "forbid": "the tool is forbidden"}
 
 
 def told(run: Run, wrong: Mapping[str, str], run_id: str) -> Timeline:
-    """Return the run's story; see ``Run.timeline``."""
+    """Return the run's timeline; see ``Run.timeline``."""
     if not run and not (wrong or run_id):
         raise ValueError("The log holds no entry of this run.")
     unreadable = [_unreadable(seq, why) for seq, why in wrong.items()]
@@ -133,7 +133,7 @@ def _why(event: Event) -> str:
 
 
 def _known(ask: Callable[[], T], otherwise: T) -> T:
-    """Return what the run knows; ``otherwise`` where its log does not say it in whole."""
+    """Return a fold's value; ``otherwise`` if the log is too garbled for it."""
     try:
         return ask()
     except GARBLED:
@@ -470,7 +470,7 @@ class _Story:
                 turn = int(after)
             else:
                 continue
-            for one in fact.despair:
+            for one in fact.loop_signals:
                 found.setdefault((turn, one.index), _signal(one))
         return found
 

@@ -20,7 +20,7 @@ from functions.agent.loops import detected_loops, loop_signals
 from tests.functions.endpoint import Endpoint, calls
 from tests.functions.roomy import opened
 from tests.functions.stack import Stack
-from tests.unit.folds.circles import Circles
+from tests.unit.folds.loop_runs import LoopRun
 
 AGENT = AgentConfig.model_validate({"name": "a", "model": "m", "instructions": "x", "limits": {}})
 WORDS = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu", "nu")
@@ -55,7 +55,7 @@ def playbook_of(arguments: type[BaseModel], **declared: Any) -> Playbook:
 
 def steps(playbook: Playbook, make: Make, laps: int = LAPS) -> list[str | None]:
     """Play that many writes, obeying the signals; return the rung recorded with each, if any."""
-    run, found = Circles(), []
+    run, found = LoopRun(), []
     for lap in range(laps):
         arguments = make(lap)
         decision = CallTools(calls=(ToolCall(tool="act", arguments=arguments),))
@@ -281,7 +281,7 @@ def test_long_work_that_adds_to_the_same_thing_is_never_stopped(case: str) -> No
 
 def test_what_was_said_of_other_words_is_no_warning_of_another_signal() -> None:
     """A tool is forbidden only after a notice about the same target."""
-    run = Circles()
+    run = LoopRun()
     for words in ADDED[:7]:
         run = run.writes("append", {"file": "F-13", "text": words})
     sign = run.on("append", {"file": "F-13", "text": ADDED[7]})

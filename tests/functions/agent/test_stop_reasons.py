@@ -3,7 +3,7 @@
 import pytest
 
 from ballast.contracts import ExitReason
-from ballast.contracts.exit_reason import STOP_REASONS
+from ballast.contracts.decision import STOP_REASONS
 from tests.functions.endpoint import Endpoint, calls, reads, reply, says
 from tests.functions.stack import Stack
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import InvalidInput
-from ballast.folds.cost import corrected
+from ballast.folds.usage import corrected
 from ballast.log.events import ModelRequested, RunCorrected, RunSettled
 from ballast.log.evidence import check
 from ballast.money.lease import Corrected

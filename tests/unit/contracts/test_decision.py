@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import Answer, CallTools, HandOver, Planner, ToolCall, parse_decision
-from ballast.contracts.decision import recorded_decision
-from ballast.contracts.exit_reason import ExitReason
+from ballast.contracts.decision import ExitReason, recorded_decision
 from ballast.errors import InvalidInput, LogCorrupt
 
 json_values = st.recursive(

@@ -6,7 +6,7 @@ import pytest
 from botocore.loaders import Loader
 
 from ballast.contracts import ExitReason, LimitsPatch
-from ballast.contracts.exit_reason import LIMITS, STOP_REASONS, from_stop_reason
+from ballast.contracts.decision import LIMITS, STOP_REASONS, from_stop_reason
 
 #: As the installed botocore knows them; a new one fails here, and then wants a name and a decision.
 CONVERSE = Loader().load_service_model("bedrock-runtime", "service-2")["shapes"]["StopReason"]["enum"]

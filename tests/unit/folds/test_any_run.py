@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from ballast.contracts import Planner, ToolCall
 from ballast.folds.conversation import prompt_digest, rebuild
-from ballast.folds.loops import despair, verdicts
+from ballast.folds.loops import detect, detect_proposed
 from ballast.folds.usage import Usage
 from ballast.log.event import Event, order
-from ballast.log.events import ModelRequested
+from ballast.log.events import EscalationAnswered, ModelRequested, ModelResponded, PlanDecided
 from ballast.run import Run
 from tests.support.random_runs import runs
 from tests.support.runs import Story
@@ -25,7 +25,7 @@ FOLDS: dict[str, Callable[[Run], Any]] = {
     "to_announce": lambda run: run.to_announce,
     "calls": lambda run: run.calls,
     "committed": lambda run: run.committed,
-    "despair": despair,
+    "despair": detect,
     "progress": lambda run: run.progress,
     "proposals": lambda run: run.proposals,
     "proposed": lambda run: run.proposed,
@@ -36,6 +36,14 @@ FOLDS: dict[str, Callable[[Run], Any]] = {
     "effects": lambda run: run.effects("answered"),
     "unseen": lambda run: run.unseen,
     "usage": lambda run: run.usage,
+    "cost": lambda run: run.cost,
+    "moves": lambda run: run.moves,
+    "names": lambda run: run.names,
+    "length": len,
+    "is_unfinished": lambda run: run.is_unfinished,
+    "newest": lambda run: run.newest(ModelResponded),
+    "named": lambda run: run.named(PlanDecided, EscalationAnswered),
+    "earlier": lambda run: [run.earlier(state.position, state.call) for state in run.calls],
 }
 FOLDS_OF_AN_OPENED_RUN: dict[str, Callable[[Run], Any]] = {
     "opening": lambda run: run.opening,
@@ -46,8 +54,8 @@ FOLDS_OF_AN_OPENED_RUN: dict[str, Callable[[Run], Any]] = {
 
 #: Those that keep something for the run that goes on from this one.
 REMEMBERING: dict[str, Callable[[Run], Any]] = {
-    "loops": lambda run: despair(run, remember="loops"),
-    "verdicts": lambda run: verdicts(run, 99, [ToolCall(tool="look", arguments={})], remember="loops"),
+    "loops": lambda run: detect(run, remember="loops"),
+    "verdicts": lambda run: detect_proposed(run, 99, [ToolCall(tool="look", arguments={})], remember="loops"),
     "counts": lambda run: run.counts,
     "prompts": lambda run: [prompt_digest(run, rebuild(run, asked), asked.inference) for asked in asked_of(run)],
     "digest": lambda run: prompt_digest(run, run.prompt, {}),
@@ -100,6 +108,45 @@ def test_a_run_that_grows_says_what_a_run_read_anew_says(story: Story, data: st.
         assert grown == anew
         for name, fold in {**FOLDS, **(FOLDS_OF_AN_OPENED_RUN if anew.is_open else {}), **REMEMBERING}.items():
             assert fold(grown) == fold(anew), name
+
+
+@settings(max_examples=15)
+@given(story=runs(), data=st.data())
+def test_a_run_stays_what_it_was_whatever_it_grows_into(story: Story, data: st.DataObject) -> None:
+    folds = FOLDS | REMEMBERING
+    grown, before = Run(), [Run()]
+    for event in story.written:
+        grown = grown.with_event(event)
+        before.append(grown)
+        folds[data.draw(st.sampled_from(sorted(folds)))](grown)
+
+    for length in data.draw(st.permutations(range(len(before))))[:8]:
+        anew = Run(sorted(story.written[:length], key=order))
+        for name, fold in folds.items():
+            assert fold(before[length]) == fold(anew), name
+
+
+@settings(max_examples=15)
+@given(story=runs(), data=st.data())
+def test_two_runs_that_grew_from_one_know_nothing_of_each_other(story: Story, data: st.DataObject) -> None:
+    folds = FOLDS | REMEMBERING
+    at = data.draw(st.integers(0, len(story.written)))
+    left = data.draw(st.integers(0, len(story.written)))
+    shared = Run().with_event(*story.written[:at])
+    # One of the two was written by others: it has not what the other one has in its place.
+    rest = [event for number, event in enumerate(story.written[at:]) if number != left]
+    one, other = shared, shared
+    for number in range(max(len(story.written) - at, len(rest))):
+        one = one.with_event(*story.written[at + number : at + number + 1])
+        other = other.with_event(*rest[number : number + 1])
+        for name in ("calls", "usage", "standing", "to_undo", "names", "loops", "counts"):
+            folds[name](one)
+            folds[name](other)
+
+    for grown, written in ((one, story.written), (other, [*story.written[:at], *rest])):
+        anew = Run(sorted(written, key=order))
+        for name in ("calls", "usage", "standing", "to_undo", "names", "loops", "counts"):
+            assert folds[name](grown) == folds[name](anew), name
 
 
 @given(story=runs(), seed=st.integers())

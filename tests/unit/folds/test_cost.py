@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from ballast.errors import LogCorrupt
-from ballast.folds.cost import Correction, corrected
+from ballast.folds.usage import Correction, corrected
 from ballast.log.event import Event, order
 from ballast.log.events import RunCorrected
 from ballast.run import Run

@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ballast.contracts import ToolCall
-from ballast.folds.counts import Counts
-from ballast.folds.sameness import identity
-from ballast.folds.usage import INPUT_TOKENS, OUTPUT_TOKENS
+from ballast.folds.calls import identity
+from ballast.folds.usage import INPUT_TOKENS, OUTPUT_TOKENS, Counts
 from ballast.log.event import Event
 from ballast.log.events import CallRefused, ModelFailed, ModelRequested, ModelResponded, PlanDecided
 from ballast.run import Run

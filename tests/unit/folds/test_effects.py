@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.contracts import Effects, ExitReason, Planner
-from ballast.folds.effects import position
-from ballast.folds.sameness import identity_of, same
+from ballast.folds.calls import identity_of, same
 from ballast.log.event import Event, order
 from ballast.log.events import CallIntended, CallSettled, PlanDecided
 from ballast.run import Run
@@ -65,7 +64,7 @@ class Log:
 
 
 def positions(states: Sequence[Any]) -> list[tuple[int, int]]:
-    return [position(state) for state in states]
+    return [state.position for state in states]
 
 
 # Standing
@@ -169,7 +168,7 @@ def test_what_happened_or_may_have_is_repeated(status: str, found: bool) -> None
 
     before = Run.of(run.events).earlier(at, Run.of(run.events).standing.writes[-1].call)
 
-    assert (before is not None and position(before) == first) is found
+    assert (before is not None and before.position == first) is found
 
 
 def test_an_unknown_one_comes_before_every_other() -> None:
@@ -180,7 +179,7 @@ def test_an_unknown_one_comes_before_every_other() -> None:
     before = Run.of(run.events).earlier(at, Run.of(run.events).standing.writes[-1].call)
 
     assert before is not None
-    assert position(before) == unknown
+    assert before.position == unknown
 
 
 # The rollback
@@ -288,7 +287,7 @@ def play(moves: Sequence[tuple[str, str, str]]) -> tuple[Log, Counter[str]]:
             left = Run.of(run.events).to_undo
             if left and left[0].undo and not Run.of(run.events).frozen:
                 undone = left[0]
-                run.call("unset", undone.call.arguments["what"], status, by=by, undoes=position(undone))
+                run.call("unset", undone.call.arguments["what"], status, by=by, undoes=undone.position)
                 world[undone.call.arguments["what"]] -= status == "ok"
             continue
         probe = Log([*run.written], run.turn)
@@ -298,7 +297,7 @@ def play(moves: Sequence[tuple[str, str, str]]) -> tuple[Log, Counter[str]]:
             run.call("set", what, status, by=by, on_rollback="undo")
             world[what] += status == "ok"
         elif before.status == "ok":
-            run.call("set", what, by=by, repeat_of=position(before))
+            run.call("set", what, by=by, repeat_of=before.position)
     return run, world
 
 
@@ -327,8 +326,8 @@ def test_a_rollback_ends_undone_or_frozen_in_as_many_steps_as_there_are_effects(
 
     steps = []
     while not Run.of(run.events).frozen and (left := Run.of(run.events).to_undo):
-        steps.append(position(left[0]))
-        run.call("unset", left[0].call.arguments["what"], by="rollback", undoes=position(left[0]))
+        steps.append(left[0].position)
+        run.call("unset", left[0].call.arguments["what"], by="rollback", undoes=left[0].position)
         world[left[0].call.arguments["what"]] -= 1
 
     assert steps == (order_of_undoing if steps else []) == sorted(steps, reverse=True)
@@ -370,6 +369,6 @@ def test_what_a_call_repeats_depends_on_nothing_that_came_later(moves: list[tupl
     for state in Run.of(run.events).standing.writes:
         before = tuple(event for event in run.events if not event.name.startswith("call.") or event.turn < state.turn)
 
-        assert Run.of(run.events).earlier(position(state), state.call) == Run.of(before).earlier(
-            position(state), state.call
+        assert Run.of(run.events).earlier(state.position, state.call) == Run.of(before).earlier(
+            state.position, state.call
         )

@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from ballast.folds.loops import Kind, Rung
-from tests.unit.folds.circles import Circles
+from tests.unit.folds.loop_runs import LoopRun
 
 #: The same words, over and over.
 SPIRAL = [f"{'the ' * n}draft of a report" for n in range(7)]
 
 
 def test_ever_new_text_for_the_same_thing_is_noticed_then_forbidden_and_handed_over() -> None:
-    run = Circles()
+    run = LoopRun()
     rungs = []
 
     for words in [*SPIRAL, "report, the draft"]:
@@ -36,7 +36,7 @@ def test_ever_new_text_for_the_same_thing_is_noticed_then_forbidden_and_handed_o
     ],
 )
 def test_many_writes_about_other_things_are_no_spiral(arguments: Any) -> None:
-    run = Circles()
+    run = LoopRun()
 
     for number in range(20):
         assert run.on("append", arguments(number)) is None
@@ -44,7 +44,7 @@ def test_many_writes_about_other_things_are_no_spiral(arguments: Any) -> None:
 
 
 def test_a_spiral_outlives_other_writes_and_ends_when_a_person_speaks() -> None:
-    run = Circles()
+    run = LoopRun()
     for words in SPIRAL[:4]:
         run = run.writes("append", {"file": "F-13", "text": words}).writes("send", {"to": f"{words} x"})
 
@@ -55,7 +55,7 @@ def test_a_spiral_outlives_other_writes_and_ends_when_a_person_speaks() -> None:
 
 
 def test_writes_that_failed_are_no_spiral() -> None:
-    run = Circles()
+    run = LoopRun()
     for number, words in enumerate(SPIRAL):
         run = run.writes("append", {"file": "F-13", "text": words}, status="failed" if number % 2 else "ok")
 
@@ -65,7 +65,7 @@ def test_writes_that_failed_are_no_spiral() -> None:
 
 
 def test_words_that_do_not_resemble_each_other_are_noticed_and_never_forbidden() -> None:
-    run = Circles()
+    run = LoopRun()
     words = ["called", "lost", "refunded", "replaced", "mailed", "closed", "opened", "asked", "paid", "sent"]
     for number, word in enumerate(words[:5]):
         assert run.on("append", {"file": "F-13", "text": f"customer {word}"}) is None, number
@@ -81,7 +81,7 @@ def test_words_that_do_not_resemble_each_other_are_noticed_and_never_forbidden()
 
 def test_other_words_do_not_hand_over_a_tool_that_like_words_took_away() -> None:
     """A call that says something new weighs less than one that was made before."""
-    run = Circles()
+    run = LoopRun()
     for words in SPIRAL:
         arguments = {"file": "F-13", "text": words}
         sign = run.on("append", arguments)

@@ -3,11 +3,18 @@
 All are frozen pydantic models that forbid extra fields. Imports only ``ballast.errors``.
 """
 
-from ballast.contracts.decision import Answer, CallTools, Decision, HandOver, ToolCall, parse_decision
-from ballast.contracts.effects import Effects
-from ballast.contracts.exit_reason import ExitReason
+from ballast.contracts.decision import (
+    Answer,
+    CallTools,
+    Decision,
+    Effects,
+    ExitReason,
+    HandOver,
+    Planner,
+    ToolCall,
+    parse_decision,
+)
 from ballast.contracts.limits import Limits, LimitsPatch
-from ballast.contracts.planner import Planner
 from ballast.contracts.request import RunRequest
 from ballast.contracts.task import ExecuteTask, HandedOver, OpenTask, PlanSummary, PlanTask
 

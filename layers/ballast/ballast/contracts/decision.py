@@ -1,16 +1,149 @@
-"""What a planner may propose: tool calls, an answer, or a hand-over. A closed union."""
+"""Decisions: the planners, what they may propose, and the reasons of a hand-over or an end. Closed unions and enums."""
 
+from collections.abc import Mapping
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from ballast.contracts.exit_reason import ExitReason
-from ballast.contracts.planner import Planner
 from ballast.contracts.wire import Json, Text, Wire, complaints, validated
 from ballast.errors import InvalidInput, LogCorrupt
 
-#: More calls than this in one turn are a malformed turn, whoever proposes them.
+
+class Planner(StrEnum):
+    """A proposer. Only ``AGENT`` is a model; none of them acts.
+
+    ``REQUESTER`` is whoever sent the request: a hand-over to them is a question, and their reply
+    goes back to the agent.
+    """
+
+    AGENT = "agent"
+    FALLBACK = "fallback"
+    ROLLBACK = "rollback"
+    HUMAN = "human"
+    REQUESTER = "requester"
+
+
+class Effects(StrEnum):
+    """How the effects of a run ended.
+
+    none    it never wrote
+    kept    they stand, and whoever answered went on from them
+    undone  every one of them was undone
+    frozen  one is unknown, could not be undone or must not be, or the run broke off: a person is told
+    """
+
+    NONE = "none"
+    KEPT = "kept"
+    UNDONE = "undone"
+    FROZEN = "frozen"
+
+
+class ExitReason(StrEnum):
+    """The reason that goes with a completion or a hand-over.
+
+    The first nine are Bedrock Converse's own stop reasons, under their own names
+    (API reference of ``Converse``, response field ``stopReason``).
+    """
+
+    # The model ended its turn.
+    END_TURN = "end_turn"
+    TOOL_USE = "tool_use"
+    MAX_TOKENS = "max_tokens"
+    STOP_SEQUENCE = "stop_sequence"
+    GUARDRAIL_INTERVENED = "guardrail_intervened"
+    CONTENT_FILTERED = "content_filtered"
+    MALFORMED_MODEL_OUTPUT = "malformed_model_output"
+    MALFORMED_TOOL_USE = "malformed_tool_use"
+    MODEL_CONTEXT_WINDOW_EXCEEDED = "model_context_window_exceeded"
+
+    # A limit was reached, before the call that would have passed it.
+    TURN_LIMIT = "turn_limit"
+    TOOL_CALL_LIMIT = "tool_call_limit"
+    TOOL_LIMIT = "tool_limit"
+    REFUSED_CALL_LIMIT = "refused_call_limit"
+    REPEATED_CALL_LIMIT = "repeated_call_limit"
+    TOKEN_LIMIT = "token_limit"  # noqa: S105  no password
+    RUN_TOKEN_LIMIT = "run_token_limit"  # noqa: S105  nor this
+    COST_LIMIT = "cost_limit"
+    DEADLINE = "deadline"
+
+    # The workflow's execution has no room for more steps: Step Functions ends it at 25,000 events.
+    HISTORY_LIMIT = "history_limit"
+
+    # The spend breaker lets no model be called: the planners that need none go on, or a person.
+    BREAKER_OPEN = "breaker_open"
+    BREAKER_STOPPED = "breaker_stopped"
+
+    # It repeated itself after a notice and a ban.
+    LOOP = "loop"
+
+    # The model could not be reached, or not in time.
+    MODEL_TIMEOUT = "model_timeout"
+    MODEL_THROTTLED = "model_throttled"
+    MODEL_UNAVAILABLE = "model_unavailable"
+    MODEL_REFUSED = "model_refused"
+
+    # The model's reply was unusable.
+    EMPTY_ANSWER = "empty_answer"
+
+    # The answer was refused twice: it does not fit, or names what nobody knows.
+    ANSWER_INVALID = "answer_invalid"
+
+    # A deterministic planner ended, or could not go on.
+    ROLLED_BACK = "rolled_back"
+    ROLLBACK_INCOMPLETE = "rollback_incomplete"
+    EFFECT_FROZEN = "effect_frozen"
+    EFFECTS_KEPT = "effects_kept"
+    NO_FALLBACK = "no_fallback"
+    FALLBACK_GAVE_UP = "fallback_gave_up"
+    FALLBACK_FAILED = "fallback_failed"
+
+    # A part of Ballast failed, or a person decided.
+    PLANNER_FAILED = "planner_failed"
+    EXECUTOR_FAILED = "executor_failed"
+    EFFECT_UNKNOWN = "effect_unknown"
+    GUIDANCE = "guidance"
+
+    # A budget that a person added could not be leased.
+    WINDOW_FULL = "window_full"
+    LEASE_FAILED = "lease_failed"
+
+    # The agent asks the requester; nobody replied in time.
+    QUESTION = "question"
+    REQUESTER_SILENT = "requester_silent"
+
+    # Nobody answered a request for approval in time, and the tool wants another planner then.
+    APPROVAL_UNANSWERED = "approval_unanswered"
+
+
+#: Converse's ``stopReason`` values; anything else is ``MALFORMED_MODEL_OUTPUT``.
+STOP_REASONS: frozenset[str] = frozenset(list(ExitReason)[:9])
+
+#: Which limit it was, by its name in ``Limits``; the metric ``LimitsReached`` counts by these.
+LIMITS: Mapping[ExitReason, str] = {
+    ExitReason.TURN_LIMIT: "turns",
+    ExitReason.TOOL_CALL_LIMIT: "tool_calls",
+    ExitReason.TOOL_LIMIT: "calls_per_tool",
+    ExitReason.REFUSED_CALL_LIMIT: "refused_calls",
+    ExitReason.REPEATED_CALL_LIMIT: "repeated_calls",
+    ExitReason.MAX_TOKENS: "tokens_per_turn",
+    ExitReason.TOKEN_LIMIT: "input_tokens_per_turn",
+    ExitReason.RUN_TOKEN_LIMIT: "tokens_per_run",
+    ExitReason.COST_LIMIT: "cost_microusd",
+    ExitReason.DEADLINE: "deadline_s",
+}
+
+
+def from_stop_reason(stop_reason: object) -> ExitReason:
+    """Map what Converse sent as ``stopReason`` to exactly one exit reason."""
+    if isinstance(stop_reason, str) and stop_reason in STOP_REASONS:
+        return ExitReason(stop_reason)
+    return ExitReason.MALFORMED_MODEL_OUTPUT
+
+
+#: More calls in one turn are a malformed turn, from any planner.
 MAX_CALLS_A_TURN = 50
 
 

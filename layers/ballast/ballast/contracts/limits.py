@@ -1,4 +1,12 @@
-"""The ceilings of a run, as one value. They can only be tightened."""
+"""Limits: the ceilings of a run, and its share of the execution's history, which Step Functions ends at 25,000 events.
+
+The workflow counts (``$history`` in ``agent.asl.yaml``: every state that was visited, and every retry) and gives each
+planner the number. Later planners need room as well, so each stops at its own line::
+
+    0 ────────────────────────────── 22,000 ─────────── 24,300 ──────── 24,800 ───── 25,000
+      the agent, with what it wrote  │ rollback, fallback │ people again  │ Settle, the end
+      still to be undone             └ history_limit      └ history_limit └ EndOfHistory: failed
+"""
 
 from typing import Annotated
 
@@ -26,7 +34,7 @@ class LimitsPatch(Wire):
 
 
 class Limits(Wire):
-    """All limits of a run. Each has the exit reason that ``exit_reason.LIMITS`` says.
+    """All limits of a run. Each has the exit reason that ``decision.LIMITS`` says.
 
     turns            model turns of the agent; other planners' turns are bounded by the workflow
     tool_calls       proposed calls, refused ones included
@@ -69,3 +77,35 @@ class Limits(Wire):
                     f"Limits may only be tightened: send {ceiling} or less, or leave it out."
                 )
         return self.model_copy(update=wanted)
+
+
+#: Events after which the agent, and the planners after it, propose nothing more.
+AGENT_STOPS, SCRIPTS_STOP = 22_000, 24_300
+#: Events of a turn beside its calls: Plan with its retries, Decide, the Map.
+TURN = 26
+#: Events of a call at most: three rounds of approval, or retries of every kind, of Execute and of GiveUp.
+#: ``agent.asl.yaml`` has the same number.
+CALL = 150
+#: Events of a turn that undoes one effect, with a retry or two.
+UNDO = 26
+#: Events of a turn with one call, and of a further call, without any retry.
+USUAL_TURN, USUAL_CALL = 18, 7
+
+
+class HistoryUsed(Wire):
+    """What a run has taken of its execution's history, and what it still has to: ``to_undo`` effects."""
+
+    events: int = 0
+    to_undo: int = 0
+
+    def agent_has_room(self, calls: int = 1) -> bool:
+        """Say whether another turn of the agent with so many calls fits, and all that comes after it."""
+        return self.events + TURN + CALL * calls + UNDO * self.to_undo <= AGENT_STOPS
+
+    def script_has_room(self, calls: int = 1) -> bool:
+        """Say whether another turn of the rollback or the fallback fits."""
+        return self.events + TURN + CALL * calls <= SCRIPTS_STOP
+
+
+#: A playbook's limits above these can never be reached, and are refused.
+MOST_TURNS, MOST_CALLS = AGENT_STOPS // USUAL_TURN, AGENT_STOPS // USUAL_CALL

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field
 
-from ballast.contracts.effects import Effects
+from ballast.contracts.decision import Effects
 from ballast.contracts.request import RequestId
 from ballast.contracts.wire import Name, Wire, canonical, sha256
 

@@ -1,4 +1,4 @@
-"""What a caller asks for, and the identity of the run that comes of it."""
+"""A caller's request, and the id of its run."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ QueueUrl = Annotated[
 ]
 
 WhenFull = Literal["refuse", "wait"]
-#: What older versions took a request for that named no agent: repeats of theirs are to be found.
+#: The agent of a request without one, in older versions: their repeats must get the same digest.
 _UNNAMED = "support"
 
 

@@ -1,4 +1,4 @@
-"""A run that is requested by message: the request itself, or an EventBridge event that carries it."""
+"""A run requested by message: the request itself, or an EventBridge event that carries it."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""What a function was invoked with, read as far as a function reads it: JSON in texts, base64, envelopes. Pure.
+"""An invocation's event, read as deep as a function reads it: JSON in texts, base64, envelopes. Pure.
 
 ::
 
@@ -6,9 +6,9 @@
     {"Records": [{"body": "{\\"Message\\": …}"}]}      SQS, and in it SNS or EventBridge
     {"context": {"x": "{\\"card\\": …}"}}              JSON that a caller has put into a text
 
-Whoever masks what was brought must see what the function saw. What is base64 of JSON is read whoever says so. A text
-is read in a text so many times, all texts together up to so many characters, and JSON so deep; what is below that is a
-list of its values. A text that begins as JSON and is none gives the pairs in it.
+Masking must find every value that the function found. Base64 of JSON is read without being declared. Texts inside of
+texts, their characters together and the depth of JSON have limits; below them a value is a list of its values. A text
+that begins as JSON and is not gives the pairs in it.
 """
 
 import base64

@@ -1,12 +1,10 @@
-"""What the state machine sends to a function and gets back: coordinates, never content."""
+"""The state machine's tasks and their results: coordinates, never content."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ballast.contracts.decision import Answer, CallTools, HandOver
-from ballast.contracts.exit_reason import ExitReason
-from ballast.contracts.planner import Planner
+from ballast.contracts.decision import Answer, CallTools, ExitReason, HandOver, Planner
 from ballast.contracts.wire import Wire
 
 #: The last turn number that a key of the log can carry; a run's ending uses it, so that it sorts last.

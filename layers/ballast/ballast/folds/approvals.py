@@ -1,4 +1,4 @@
-"""What people were asked about a call, round by round, and what they said.
+"""Approvals: the rounds of asking people about a call, and their answers.
 
 A round is one asking. An approval that no longer holds is void, and a new round asks again::
 
@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from ballast.contracts import ToolCall
+from ballast.folds.calls import Identity, as_sent, asks_the_same, identity
 from ballast.log.events import (
     ApprovalAnswered,
     ApprovalGiven,
@@ -24,6 +26,7 @@ from ballast.log.events import (
 )
 
 if TYPE_CHECKING:
+    from ballast.folds.calls import CallState
     from ballast.run import Run
 
 
@@ -47,7 +50,7 @@ class ApprovalRound:
 
     @property
     def unanswered(self) -> bool:
-        """Whether it was waited for in vain. That is no rejection."""
+        """Whether nobody answered in time. That is not a rejection."""
         return self.answer is not None and self.answer.approve is None
 
     @property
@@ -71,7 +74,7 @@ class ApprovalRound:
 
 
 def approval_rounds(run: Run, turn: int, index: int) -> tuple[ApprovalRound, ...]:
-    """Return the rounds of asking about the call at that position, oldest first; none where nobody was asked."""
+    """Return the rounds of asking about the call at that position, oldest first."""
     rounds: dict[int, ApprovalRound] = {}
     for event in run.turn(turn).events:
         if event.index == index and event.name.startswith("call.approval_"):
@@ -81,12 +84,57 @@ def approval_rounds(run: Run, turn: int, index: int) -> tuple[ApprovalRound, ...
 
 
 def approval_given_up(run: Run, turn: int) -> bool:
-    """Say whether in that turn a call waited for an approval in vain, and its tool wants another planner then."""
+    """Return whether a call of that turn got no answer to its approval, and its tool hands over then."""
     settled = (event.fact for event in run.turn(turn).by_name.get(CallSettled.NAME, ()))
     return any(isinstance(one, CallSettled) and one.unanswered == "fallback" for one in settled)
 
 
 def decided_by_operator(run: Run, turn: int) -> bool:
-    """Say whether an operator proposed the calls of that turn."""
+    """Return whether an operator proposed the calls of that turn."""
     answered = run.fact(EscalationAnswered, turn)
     return answered is not None and answered.role == "operator"
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A person's rejection of the call at ``turn`` and ``index``."""
+
+    turn: int
+    index: int
+    by: str
+    comment: str
+
+
+def rejected(run: Run, state: CallState) -> tuple[ToolCall, ...]:
+    """Return the call that people rejected, in each form that it had: as proposed, and as somebody changed it.
+
+    Empty if nobody did; no answer is not a rejection.
+    """
+    if state.approval is not False:
+        return ()
+    changed = [given for given in run.facts(ApprovalGiven) if given.at == state.position and given.changes_arguments]
+    return (state.as_admitted, *(state.call.model_copy(update={"arguments": one.arguments}) for one in changed))
+
+
+def rejected_before(
+    run: Run,
+    at: tuple[int, int],
+    call: ToolCall,
+    same: Identity = identity,
+) -> Rejection | None:
+    """Return the rejection of the same call before ``at``, if it is people's last answer to that call; else None."""
+    decided = run.gathered("decided calls", lambda turn: (one for one in turn.calls if one.approval is not None))
+    before = [state for state in decided if state.position < at]
+    sent = as_sent(run, at, call)
+    for state in sorted(before, key=lambda one: one.position, reverse=True):
+        forms = rejected(run, state) or (state.as_admitted,)
+        if any(asks_the_same(call, sent, form, state.call, same) for form in forms):
+            return None if state.approval else _rejection(run, state)
+    return None
+
+
+def _rejection(run: Run, state: CallState) -> Rejection:
+    answers = (one.answer for one in run.approvals(*state.position))
+    said = next((one for one in answers if one is not None and one.approve is False), None)
+    by, comment = (said.by, said.comment) if said is not None else (None, "")
+    return Rejection(*state.position, by or "a person", comment)

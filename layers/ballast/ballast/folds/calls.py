@@ -1,12 +1,14 @@
-"""What was proposed in each turn, and what became of each call."""
+"""Calls: what was proposed in each turn, the outcome of each call, and when two calls are the same."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from ballast.contracts import Answer, CallTools, HandOver, Planner, ToolCall
+from ballast.contracts.wire import canonical, sha256
 from ballast.log.events import (
     ApprovalAnswered,
     ApprovalNeeded,
@@ -22,6 +24,61 @@ from ballast.log.events import (
 
 if TYPE_CHECKING:
     from ballast.run import Run, Turn
+
+
+#: The identity of a call: equal for calls that ask for the same.
+Identity = Callable[[ToolCall], str]
+
+
+def same(value: Any) -> Any:
+    """Return JSON ``value`` in one form for all equal values: without the order of keys, and with 1 for 1.0.
+
+    Texts are compared as they are; a field whose spaces or case mean nothing says so by its type
+    (``StringConstraints(strip_whitespace=True)``). Texts that look like numbers stay texts: the id "007" is not "7".
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        return _number(value)
+    if isinstance(value, dict):
+        return {key: same(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [same(inner) for inner in value]
+    return f"'{value}"
+
+
+def identity(call: ToolCall) -> str:
+    """Return the identity of a call, by its tool and arguments: a SHA-256."""
+    return identity_of(call.tool, call.arguments)
+
+
+def identity_of(tool: str, arguments: Any) -> str:
+    """Return the identity of a call of ``tool`` with these arguments, JSON."""
+    return sha256(canonical([tool, same(arguments)]))
+
+
+def asks_the_same(
+    call: ToolCall, sent: ToolCall, before: ToolCall, sent_before: ToolCall, same: Callable[[ToolCall], str]
+) -> bool:
+    """Return whether a call asks for the same as an earlier one: as its tool reads both, or as both were sent.
+
+    Equal arguments are one call, even if a validator of the tool adds something each time, such as the time. ``call``
+    and ``before`` are in the form that the gate gave them; ``sent`` and ``sent_before`` as they were proposed, or as
+    people changed them.
+    """
+    return same(before) == same(call) or identity(sent) in (identity(before), identity(sent_before))
+
+
+def _number(value: int | float) -> str:
+    """Return the number's digits and exponent, exactly: no rounding, whatever its size."""
+    sign, digits, exponent = Decimal(value if isinstance(value, int) else str(value)).as_tuple()
+    if isinstance(exponent, str):  # a NaN or an infinity
+        return f"{sign}{exponent}"
+    plain = "".join(map(str, digits)).lstrip("0")
+    significant = plain.rstrip("0")
+    if not significant:
+        return "0"
+    return f"{'-' if sign else ''}{significant}e{exponent + len(plain) - len(significant)}"
 
 
 @dataclass(frozen=True)
@@ -90,6 +147,11 @@ class CallState:
         """Whether its outcome is recorded."""
         return self.status not in ("proposed", "intended")
 
+    @property
+    def is_committed(self) -> bool:
+        """Whether it is a write that happened, or may have happened."""
+        return self.effect == "write" and self.status in ("ok", "intended", "unknown")
+
     def after(self, fact: Fact) -> CallState:
         """Return the call as it stands after one more fact about it."""
         match fact:
@@ -141,7 +203,7 @@ _DECIDING = frozenset({ModelResponded.NAME, PlanDecided.NAME, EscalationAnswered
 
 
 def proposal(turn: Turn) -> Proposed | None:
-    """Return the decision of a turn: the last one there; None while there is none."""
+    """Return the last decision of a turn; None before the first."""
     deciding = [event for event in turn.events if event.name in _DECIDING]
     decided = [event.fact for event in deciding]
     match decided[-1] if decided else None:
@@ -156,7 +218,7 @@ def proposal(turn: Turn) -> Proposed | None:
 
 
 def calls_of(turn: Turn) -> tuple[CallState, ...]:
-    """Return the proposed calls of a turn, by position, with what became of each."""
+    """Return the proposed calls of a turn with their outcomes, by position."""
     made = turn.proposal
     if made is None or not made.calls:
         return ()
@@ -167,20 +229,7 @@ def calls_of(turn: Turn) -> tuple[CallState, ...]:
     return tuple(states.values())
 
 
-def proposals(run: Run) -> Mapping[int, Proposed]:
-    """Return the decision of each turn, by turn.
-
-    A completion that came after its turn was cut is there as well; it was never executed.
-    """
-    return {number: turn.proposal for number, turn in run.turns.items() if turn.proposal is not None}
-
-
-def calls(run: Run) -> tuple[CallState, ...]:
-    """Return every proposed call with its outcome, in the order of the work."""
-    return tuple(state for turn in run.turns.values() for state in turn.calls)
-
-
 def as_sent(run: Run, at: tuple[int, int], call: ToolCall) -> ToolCall:
-    """Return the call at a position as it was proposed, or as people changed it; ``call`` where none is there."""
+    """Return the call at a position as it was proposed, or as people changed it; ``call`` if there is none."""
     found = run.call(*at)
     return call if found is None else found.call

@@ -1,4 +1,4 @@
-"""The prompt of any turn, rebuilt from the log, and what the model has not seen yet.
+"""The prompt of any turn, rebuilt from the log, and its digest.
 
 Each ``model.requested`` records only what is new in its prompt, and ``after``: the completion
 that it continues. The exact prompt is the chain of those deltas and completions::
@@ -11,12 +11,14 @@ is not on the chain of later requests; it still counts for the money.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from ballast.contracts.wire import canonical, sha256
+from ballast.contracts.wire import canonical
 from ballast.errors import LogCorrupt
+from ballast.folds.persistent import PersistentList
 from ballast.log.event import GARBLED
 from ballast.log.events import ModelRequested, ModelResponded
 
@@ -26,12 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model saw: Converse's ``system``, ``toolConfig`` and ``messages``, and which events it covers."""
+    """A prompt: Converse's ``system``, ``toolConfig`` and ``messages``, and the events that it covers."""
 
     system: Any = None
     tools: Any = None
-    messages: tuple[dict[str, Any], ...] = ()
-    covers: tuple[str, ...] = ()
+    messages: PersistentList[dict[str, Any]] = field(default_factory=PersistentList)
+    covers: PersistentList[str] = field(default_factory=PersistentList)
     after: str | None = None
 
     def extended(self, requested: ModelRequested) -> Prompt:
@@ -40,20 +42,20 @@ class Prompt:
         return Prompt(
             system=requested.system if "system" in given else self.system,
             tools=requested.tools if "tools" in given else self.tools,
-            messages=(*self.messages, *requested.messages),
-            covers=(*self.covers, *requested.covers),
+            messages=self.messages.with_more(requested.messages),
+            covers=self.covers.with_more(requested.covers),
             after=self.after,
         )
 
 
 def answered_prompt(run: Run) -> Prompt:
     """Return the conversation up to and with the newest completion; empty before the first."""
-    responded = run.facts(ModelResponded)
-    return _through(run, responded[-1].seq if responded else None)
+    responded = run.newest(ModelResponded)
+    return _through(run, None if responded is None else responded.seq)
 
 
 def rebuild(run: Run, requested: ModelRequested) -> Prompt:
-    """Return the exact prompt that ``requested`` was sent with. Raises ``LookupError`` where a part of it is gone."""
+    """Return the exact prompt that ``requested`` was sent with. Raises ``LookupError`` if a part is gone."""
     return _through(run, requested.after).extended(requested)
 
 
@@ -63,67 +65,95 @@ def _through(run: Run, after: str | None) -> Prompt:
 
 def _answered(before: Prompt, requested: ModelRequested, responded: ModelResponded) -> Prompt:
     prompt = before.extended(requested)
-    return replace(prompt, messages=(*prompt.messages, said(responded)), after=responded.seq)
+    return replace(prompt, messages=prompt.messages.with_more((said(responded),)), after=responded.seq)
 
 
 def prompt_digest(run: Run, prompt: Prompt, inference: Mapping[str, Any]) -> str:
     """Return the hex SHA-256 of the exact prompt, its inference settings and every event that it covers.
 
     ``inference`` is {"model": …, "max_tokens": …, "temperature": …}. Changing, removing or
-    reordering an earlier event changes the digest: tamper evidence. Give it the prompt as it is shown: then
-    it is the same for who may see sensitive values and who may not, and no help in guessing one.
-    Raises ``KeyError`` where a covered event is gone.
+    reordering an earlier event changes the digest: tamper evidence. Pass the prompt as it is shown: its digest is
+    the same with and without the right to see sensitive values, and does not help to guess one.
+    Raises ``KeyError`` if a covered event is gone.
     """
 
     def answered(before: _Written, requested: ModelRequested, responded: ModelResponded) -> _Written:
-        return before.extended(requested, lambda seq: run.by_seq[seq].digest).answered(said(responded))
+        return before.extended(requested, lambda seq: run.at(seq).digest).answered(said(responded))
 
     written = run.as_shown.along(prompt.after, "written", _Written(), answered)
-    whole = _Written(
-        canonical(prompt.system),
-        canonical(prompt.tools),
-        (*written.messages, *map(canonical, prompt.messages[len(written.messages) :])),
-        (*written.digests, *(run.by_seq[seq].digest for seq in prompt.covers[len(written.digests) :])),
-    )
-    return whole.digest(inference)
+    whole = _Written(canonical(prompt.system), canonical(prompt.tools), written.messages, written.digests)
+    new = prompt.messages[written.messages.count :], prompt.covers[written.digests.count :]
+    return whole.with_more(*new, lambda seq: run.at(seq).digest).digest(inference)
+
+
+#: Bytes of a part in which a prompt's text is kept and hashed: it is never copied as a whole.
+_PART_BYTES = 32 * 1024
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """``count`` JSON values joined by commas, ``size`` bytes. A longer text shares its ``parts``."""
+
+    parts: tuple[bytes, ...] = ()
+    last: bytes = b""
+    count: int = 0
+    size: int = 0
+
+    def with_more(self, values: Iterable[str]) -> _Joined:
+        more = tuple(values)
+        if not more:
+            return self
+        text = ",".join(("", *more) if self.count else more).encode("ascii")
+        parts, last = self.parts, self.last + text
+        if len(last) > _PART_BYTES:
+            parts, last = (*parts, last), b""
+        return _Joined(parts, last, self.count + len(more), self.size + len(text))
 
 
 @dataclass(frozen=True)
 class _Written:
-    """A prompt whose parts are canonical JSON already, and the digests of what it covers."""
+    """A prompt whose parts are canonical JSON already, and the digests of the events that it covers."""
 
     system: str = "null"
     tools: str = "null"
-    messages: tuple[str, ...] = ()
-    digests: tuple[str, ...] = ()
+    messages: _Joined = _Joined()
+    digests: _Joined = _Joined()
 
     def extended(self, requested: ModelRequested, digest_of: Callable[[str], str]) -> _Written:
         given = requested.model_fields_set
-        return _Written(
-            canonical(requested.system) if "system" in given else self.system,
-            canonical(requested.tools) if "tools" in given else self.tools,
-            (*self.messages, *map(canonical, requested.messages)),
-            (*self.digests, *map(digest_of, requested.covers)),
+        opened = replace(
+            self,
+            system=canonical(requested.system) if "system" in given else self.system,
+            tools=canonical(requested.tools) if "tools" in given else self.tools,
         )
+        return opened.with_more(requested.messages, requested.covers, digest_of)
 
     def answered(self, message: Any) -> _Written:
-        return replace(self, messages=(*self.messages, canonical(message)))
+        return replace(self, messages=self.messages.with_more((canonical(message),)))
+
+    def with_more(self, messages: Iterable[Any], covers: Iterable[str], digest_of: Callable[[str], str]) -> _Written:
+        digests = (f'"{digest_of(seq)}"' for seq in covers)
+        messages = map(canonical, messages)
+        return replace(self, messages=self.messages.with_more(messages), digests=self.digests.with_more(digests))
 
     def digest(self, inference: Any) -> str:
         """Return the SHA-256 of the canonical JSON of these and of ``inference``."""
-        events = ",".join(f'"{digest}"' for digest in self.digests)
-        return sha256(
-            f'{{"events":[{events}],"inference":{canonical(inference)},'
-            f'"messages":[{",".join(self.messages)}],"system":{self.system},"tools":{self.tools}}}'
-        )
+        events, messages = self.digests, self.messages
+        rest = f'],"system":{self.system},"tools":{self.tools}}}'
+        found = hashlib.sha256(b'{"events":[')
+        for part in (*events.parts, events.last, f'],"inference":{canonical(inference)},"messages":['.encode("ascii")):
+            found.update(part)
+        for part in (*messages.parts, messages.last, rest.encode("ascii")):
+            found.update(part)
+        return found.hexdigest()
 
 
 def changed_prompts(run: Run, digests: Mapping[str, str], most_chars: int | None = None) -> tuple[dict[str, str], int]:
-    """Return what is wrong with the prompt of each ``model.requested`` of the run, by its key, and how many fit.
+    """Return the errors in the prompts of the run, by the key of their ``model.requested``, and how many are right.
 
-    Each is rebuilt as everybody may see it and compared with its ``prompt_sha256``, in one pass. ``digests`` are the
-    events' own, by key. After prompts of ``most_chars`` characters together only the newest one is compared: each
-    holds all earlier ones, so that the work grows with the square of a run's length.
+    Each prompt is rebuilt with sensitive values masked and compared with its ``prompt_sha256``, in one pass.
+    ``digests`` are the events' digests, by key. After ``most_chars`` characters of prompts only the newest one is
+    compared: each holds all earlier ones, so that the work grows with the square of a run's length.
     """
     newest = next((event.seq for event in reversed(run.events) if event.name == ModelRequested.NAME), None)
     read = fit = 0
@@ -137,7 +167,7 @@ def changed_prompts(run: Run, digests: Mapping[str, str], most_chars: int | None
             match event.fact:
                 case ModelRequested() as asked:
                     prompt = written[asked.after].extended(asked, digests.__getitem__)
-                    read += sum(map(len, prompt.messages))
+                    read += prompt.messages.size
                     if most_chars is not None and read > most_chars and event.seq != newest:
                         continue
                     if prompt.digest(asked.inference) != asked.prompt_sha256:
@@ -158,7 +188,7 @@ def _some(covers: Sequence[str]) -> str:
 
 
 def asked_with(run: Run, responded: ModelResponded) -> ModelRequested:
-    """Return the request that brought that completion. Raises ``LookupError`` where it is gone."""
+    """Return the request of that completion. Raises ``LookupError`` if it is gone."""
     asked = run.fact(ModelRequested, responded.turn, responded.attempt)
     if asked is None:
         raise LookupError(ModelRequested.key(responded.turn, responded.attempt))
@@ -166,7 +196,7 @@ def asked_with(run: Run, responded: ModelResponded) -> ModelRequested:
 
 
 def said(responded: ModelResponded) -> dict[str, Any]:
-    """Return the completion's message. Raises ``LookupError`` where it is gone."""
+    """Return the completion's message. Raises ``LookupError`` if it is gone."""
     if responded.message is None:
         raise LookupError(f"{responded.seq} has no message")
     return responded.message

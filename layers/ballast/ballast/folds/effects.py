@@ -1,25 +1,26 @@
-"""Which effects of a run stand, what repeats them, what a rollback must do about them, how they ended.
+"""Effects: the writes that stand, what repeats them, what a rollback must undo, and the money that they moved.
 
-An effect stands from its intent until another call has undone it. An undo is an effect itself, which
-the same effect once more takes back: cancel, reinstate, cancel leaves one cancellation.
+An effect stands from its intent until another call has undone it. An undo is an effect itself, which the same effect
+once more takes back: cancel, reinstate, cancel leaves one cancellation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
 
 from ballast.contracts import Effects, ExitReason, HandOver, Planner, ToolCall
-from ballast.folds.calls import CallState, as_sent
-from ballast.folds.sameness import Identity, asks_the_same, identity
-from ballast.log.events import RunEnded
+from ballast.folds.calls import CallState, Identity, as_sent, identity
+from ballast.folds.persistent import PersistentDict
+from ballast.log.events import CallIntended, RunEnded
 
 if TYPE_CHECKING:
-    from ballast.run import Run
+    from ballast.run import Run, Turn
+
 
 Position = tuple[int, int]
-#: Begun, and nobody knows whether it happened.
+#: Statuses of a write that may have happened.
 UNKNOWN = ("unknown", "intended")
 
 
@@ -35,85 +36,151 @@ class Standing:
 
     @property
     def effects(self) -> tuple[CallState, ...]:
-        """The writes that did something new; an undo that happened is none."""
-        return tuple(state for state in self.writes if position(state) not in self.undoing)
-
-
-def position(state: CallState) -> Position:
-    """Return the turn and the index of a call."""
-    return state.position
+        """The writes that are no undo of another one."""
+        return tuple(state for state in self.writes if state.position not in self.undoing)
 
 
 def standing(run: Run, same: Identity = identity) -> Standing:
     """Return the writes that happened, or may have, and were not undone since. ``same`` tells equal calls."""
-    marked = {turn: made.undoes for turn, made in run.proposals.items() if made.undoes}
-    same = _once_each(same)
-    writes: list[CallState] = []
-    undoing: set[Position] = set()
-    for state in run.committed:
-        if state.status == "ok":
-            undone = _undone_by(state, writes, marked.get(state.turn), same)
+    stands = _standing(run, same)
+    return Standing(tuple(stands.writes.values()), stands.undoing)
+
+
+def _standing(run: Run, same: Identity = identity) -> _Stands:
+    return run.over_turns(("standing", same), _Stands(same), _Stands.after)
+
+
+@dataclass(frozen=True)
+class _Stands:
+    """The writes that stand after some turns, by position, and how they are found.
+
+    undone_by   those that happened, by the identity of the call that undoes them, oldest first
+    asking      those that happened, by the identity of their call
+    asked       all, by the keys of their call
+    undoable    those that a rollback undoes
+    stopping    those at which a rollback stops
+    """
+
+    same: Identity
+    writes: Mapping[Position, CallState] = field(default_factory=dict)
+    undoing: frozenset[Position] = frozenset()
+    undone_by: PersistentDict[str, tuple[Position, ...]] = field(default_factory=PersistentDict)
+    asking: PersistentDict[str, tuple[Position, ...]] = field(default_factory=PersistentDict)
+    asked: PersistentDict[_Key, tuple[Position, ...]] = field(default_factory=PersistentDict)
+    undoable: Mapping[Position, CallState] = field(default_factory=dict)
+    stopping: Mapping[Position, CallState] = field(default_factory=dict)
+
+    def after(self, turn: Turn) -> _Stands:
+        """Return the writes that stand after one more turn."""
+        stands = self
+        for state in turn.committed:
+            stands = stands._with(state, turn.proposal.undoes if turn.proposal is not None else None)
+        return stands
+
+    def _with(self, state: CallState, marked: Position | None) -> _Stands:
+        at, ok = state.position, state.status == "ok"
+        does = self.same(state.as_admitted) if ok else ""
+        undo = self.same(state.undo) if ok and state.undo is not None else None
+        stands = self
+        if ok:
+            # The effect that it undid: the one that the rollback names, or the newest with that undo.
+            by_rollback = marked is not None and state.planner is Planner.ROLLBACK
+            undone = self._named(marked) if by_rollback else self._newest(self.undone_by.get(does, ()))
             if undone is not None:
-                writes.remove(undone)
-                undoing.add(position(state))
-            taken_back = _taken_back_by(state, writes, same)
+                stands = replace(stands._without(undone), undoing=stands.undoing | {at})
+            # The undo that it made void by having its effect once more.
+            taken_back = stands._newest(stands.asking.get(undo, ())) if undo is not None else None
             if taken_back is not None:
-                writes.remove(taken_back)
-        writes.append(state)
-    return Standing(tuple(writes), frozenset(undoing))
+                stands = stands._without(taken_back)
+        is_undo = at in stands.undoing
+        return replace(
+            stands,
+            writes={**stands.writes, at: state},
+            asking=_adding(stands.asking, does, at) if ok else stands.asking,
+            asked=stands.asked.with_more({key: (*stands.asked.get(key, ()), at) for key in _keys(state, self.same)}),
+            undone_by=_adding(stands.undone_by, undo, at) if undo is not None else stands.undone_by,
+            undoable={**stands.undoable, at: state} if not is_undo and _is_undoable(state) else stands.undoable,
+            stopping={**stands.stopping, at: state} if _stops(state, is_undo=is_undo) else stands.stopping,
+        )
+
+    def _named(self, at: Position | None) -> Position | None:
+        return at if at is not None and at in self.writes and self.writes[at].status == "ok" else None
+
+    def _newest(self, candidates: Sequence[Position]) -> Position | None:
+        return next((at for at in reversed(candidates) if at in self.writes), None)
+
+    def _without(self, at: Position) -> _Stands:
+        writes, undoable, stopping = (_but(some, at) for some in (self.writes, self.undoable, self.stopping))
+        return replace(self, writes=writes, undoable=undoable, stopping=stopping)
 
 
-def _once_each(same: Identity) -> Identity:
-    """Return ``same``, asked once about each call."""
-    known: dict[int, str] = {}
-
-    def asked(call: ToolCall) -> str:
-        if id(call) not in known:
-            known[id(call)] = same(call)
-        return known[id(call)]
-
-    return asked
+def _but(states: Mapping[Position, CallState], at: Position) -> Mapping[Position, CallState]:
+    left = dict(states)
+    left.pop(at, None)
+    return left
 
 
-def _undone_by(
-    state: CallState, writes: Sequence[CallState], marked: Position | None, same: Identity
-) -> CallState | None:
-    """Return the effect that ``state`` undid: the one that the rollback names, or the newest with that undo."""
-    if marked is not None and state.planner is Planner.ROLLBACK:
-        return _newest(writes, lambda one: position(one) == marked)
-    does = same(state.as_admitted)
-    return _newest(writes, lambda one: one.undo is not None and same(one.undo) == does)
+_Found = PersistentDict[str, tuple[Position, ...]]
 
 
-def _taken_back_by(state: CallState, writes: Sequence[CallState], same: Identity) -> CallState | None:
-    """Return the undo that ``state`` made void by having its effect once more."""
-    if state.undo is None:
-        return None
-    undo = same(state.undo)
-    return _newest(writes, lambda one: same(one.as_admitted) == undo)
+def _adding(found: _Found, key: str, at: Position) -> _Found:
+    return found.with_more({key: (*found.get(key, ()), at)})
 
 
-def _newest(writes: Sequence[CallState], fits: Callable[[CallState], bool]) -> CallState | None:
-    return next((one for one in reversed(writes) if one.status == "ok" and fits(one)), None)
+def _is_undoable(state: CallState) -> bool:
+    by_rollback = state.planner is Planner.ROLLBACK
+    return not by_rollback and state.status == "ok" and state.undo is not None and _disposition(state) == "undo"
+
+
+def _stops(state: CallState, *, is_undo: bool) -> bool:
+    if state.status in UNKNOWN:
+        return True
+    by_rollback = state.planner is Planner.ROLLBACK
+    return not is_undo and not by_rollback and state.status == "ok" and _disposition(state) == "freeze"
 
 
 def earlier(run: Run, at: Position, call: ToolCall, same: Identity = identity) -> CallState | None:
-    """Return the call before ``at`` that ``call`` repeats, or None.
+    """Return the call before ``at`` that ``call`` repeats; None if there is none.
 
-    One whose effect is unknown comes first, since nothing may be done about it; else the newest.
-    A read is repeated by the same read; an effect that was undone, by nothing.
+    Among several, one with an unknown effect comes first, since it blocks the repeat; else the newest. An effect that
+    was undone can be had again.
     """
     turn, index = at
     here = (event for event in run.turn(turn).events if not event.name.startswith("call.") or event.index < index)
     before = run.before(turn).with_event(*here)
-    reads = [state for state in before.calls if state.effect == "read" and state.status == "ok"]
-    stand, sent = (*reads, *standing(before, same).writes), as_sent(run, at, call)
-    found = [state for state in stand if asks_the_same(call, sent, state.as_admitted, state.call, same)]
-    return max(found, key=lambda state: (state.status in UNKNOWN, position(state)), default=None)
+    stands, reads = _standing(before, same), _reads(before, same)
+    found: list[CallState] = []
+    for key in ((_READ, same(call)), (_SENT, identity(as_sent(run, at, call)))):
+        found += [stands.writes[one] for one in stands.asked.get(key, ()) if one in stands.writes]
+        found += [reads[key]] if key in reads else []
+    return max(found, key=lambda state: (state.status in UNKNOWN, state.position), default=None)
+
+
+#: A call is found by its identity as its tool reads it, and as it was sent.
+_Key = tuple[str, str]
+_READ, _SENT = "read", "sent"
+
+
+def _keys(state: CallState, same: Identity) -> frozenset[_Key]:
+    """Return the keys of a call that it shares with each call that asks for the same; see ``asks_the_same``."""
+    sent = {(_SENT, identity(state.as_admitted)), (_SENT, identity(state.call))}
+    return frozenset({(_READ, same(state.as_admitted)), *sent})
+
+
+def _reads(run: Run, same: Identity) -> PersistentDict[_Key, CallState]:
+    """Return the newest answered read under each key."""
+
+    def after(before: PersistentDict[_Key, CallState], turn: Turn) -> PersistentDict[_Key, CallState]:
+        for state in turn.calls:
+            if state.effect == "read" and state.status == "ok":
+                before = before.with_more(dict.fromkeys(_keys(state, same), state))
+        return before
+
+    return run.over_turns(("reads", same), PersistentDict(), after)
 
 
 def _disposition(state: CallState) -> str:
-    """Return what a rollback does about the effect, as it was recorded before it."""
+    """Return what a rollback does about the effect: undo, keep or freeze; recorded before the effect."""
     if state.planner is Planner.HUMAN:
         return "keep"  # a person decided on it
     return state.on_rollback or ("undo" if state.undo else "keep")
@@ -122,44 +189,33 @@ def _disposition(state: CallState) -> str:
 def to_undo(run: Run) -> tuple[CallState, ...]:
     """Return the effects with a recorded undo that nobody undid yet, newest first.
 
-    The rollback's own writes are not among them: an undo is not undone. Neither is what was tried to
-    be undone and could not be.
+    The rollback's own writes are not among them: an undo is not undone. Neither is an effect whose undo was tried and
+    failed.
     """
-    tried = {made.undoes for made in run.proposals.values() if made.undoes and _ended(run, made.turn)}
-    return tuple(
-        state
-        for state in reversed(run.standing.effects)
-        if state.planner is not Planner.ROLLBACK
-        and state.status == "ok"
-        and state.undo is not None
-        and _disposition(state) == "undo"
-        and position(state) not in tried
-    )
+    tried = run.gathered("tried undos", _tried)
+    left = reversed(tuple(_standing(run).undoable.values()))
+    return tuple(state for state in left if state.position not in tried) if tried else tuple(left)
 
 
-def _ended(run: Run, turn: int) -> bool:
-    undo = run.call(turn, 1)
+def _tried(turn: Turn) -> Iterable[Position]:
+    made = turn.proposal
+    if made is None or not made.undoes:
+        return ()
+    undo = next((state for state in turn.calls if state.index == 1), None)
     if undo is None:
-        raise LookupError(f"turn {turn} undoes a call and has none")
-    return undo.ended
+        raise LookupError(f"turn {turn.number} undoes a call and has none")
+    return (made.undoes,) if undo.ended else ()
 
 
 def frozen(run: Run) -> tuple[CallState, ...]:
     """Return the effects that stop a rollback: unknown ones, and those that the playbook leaves to a person."""
-    stand = run.standing
-    unknown = [state for state in stand.writes if state.status in UNKNOWN]
-    left_to_people = [
-        state
-        for state in stand.effects
-        if state.status == "ok" and state.planner is not Planner.ROLLBACK and _disposition(state) == "freeze"
-    ]
-    return tuple(sorted((*unknown, *left_to_people), key=position))
+    return tuple(_standing(run).stopping.values())
 
 
 def effects(run: Run, status: str) -> Effects:
     """Return how the effects of a run that ends with ``status`` ended.
 
-    Only an answer keeps them: where a run breaks off nobody chose what stands.
+    Only an answer keeps them: nobody decided on what a run leaves behind when it breaks off.
     """
     stand = run.standing
     if any(state.status in UNKNOWN for state in stand.writes):
@@ -174,9 +230,9 @@ def effects(run: Run, status: str) -> Effects:
 
 
 def ended_effects(run: Run) -> Effects | None:
-    """Return how the effects ended by ``run.ended``; None where there is none, or it does not say.
+    """Return how the effects ended by ``run.ended``; None if there is none, or it does not say.
 
-    A run may be cut while a write begins: then the ending was written by who did not see it yet.
+    A run may be cut while a write begins: the ending was written without sight of that write.
     """
     ended = run.ending
     if not isinstance(ended, RunEnded) or ended.effects is None:
@@ -187,10 +243,49 @@ def ended_effects(run: Run) -> Effects | None:
 
 
 def _last_rollback(run: Run) -> ExitReason | None:
-    """Return why the rollback last gave the run away."""
+    """Return the reason of the rollback's last hand-over."""
     over = [
         made.decision.reason
         for _, made in sorted(run.proposals.items())
         if made.planner is Planner.ROLLBACK and isinstance(made.decision, HandOver)
     ]
     return over[-1] if over else None
+
+
+Became = Literal["held", "kept", "returned", "undone"]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """One call that moves money. Amounts in micro-units; ``customer`` is an account, not the customer's name."""
+
+    turn: int
+    index: int
+    micro: int
+    customer: str | None
+    hour: str
+    day: str
+    became: Became
+
+    @property
+    def counts(self) -> bool:
+        """Whether the windows count it."""
+        return self.became in ("held", "kept")
+
+
+def moves(run: Run) -> tuple[Moved, ...]:
+    """Return the moves that were begun, in the order of the log."""
+    begun = {intended.at: intended.moves for intended in run.facts(CallIntended) if intended.moves is not None}
+    if not begun:
+        return ()
+    stand = {state.position for state in run.standing.writes}
+    found = []
+    for at, move in begun.items():
+        state = run.call(*at)
+        became: Became = "held"
+        if state is not None and state.status in ("failed", "denied", "refused"):
+            became = "returned"
+        elif state is not None and state.status == "ok":
+            became = "undone" if move.back and at not in stand else "kept"
+        found.append(Moved(*at, move.micro, move.customer, move.hour, move.day, became))
+    return tuple(found)

@@ -1,4 +1,4 @@
-"""How a run began, what was granted to it since, and how it ended."""
+"""The opening of a run, and what people granted to it since."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from ballast.errors import LogCorrupt
 from ballast.log.events import ApprovalAnswered, EscalationAnswered, LeaseExtended, RunOpened, RunRefused
 
 if TYPE_CHECKING:
-    from ballast.run import Run
+    from ballast.run import Run, Turn
 
 
 @dataclass(frozen=True)
 class Opening:
-    """What was admitted.
+    """An admitted run.
 
     limits              as admitted
     cost_ceiling_microusd  the admitted ceiling and what people added since, once it was leased too: of neither
@@ -44,12 +44,7 @@ def opening(run: Run) -> Opening:
     if opened is None:
         raise LogCorrupt("The log has no 0000.run.opened: the run was not admitted, or its log is incomplete.")
     limits = parse(Limits, opened.limits, what="limits", error=LogCorrupt)
-    agent_until_ms, deadline_ms = opened.agent_until_ms, opened.deadline_ms
-    for event in run.named(EscalationAnswered, ApprovalAnswered):
-        answered = event.fact
-        assert isinstance(answered, EscalationAnswered | ApprovalAnswered)
-        agent_until_ms = agent_until_ms if answered.agent_until_ms is None else answered.agent_until_ms
-        deadline_ms = deadline_ms if answered.deadline_ms is None else answered.deadline_ms
+    agent_until_ms, deadline_ms = run.over_turns("deadlines", (opened.agent_until_ms, opened.deadline_ms), _renewed)
     return Opening(
         request=parse(RunRequest, opened.request, what="request", error=LogCorrupt),
         request_sha256=opened.request_sha256,
@@ -60,6 +55,16 @@ def opening(run: Run) -> Opening:
         granted_turn=run.grants[-1].turn if run.grants else 0,
         requested_by=opened.requested_by,
     )
+
+
+def _renewed(before: tuple[int, int], turn: Turn) -> tuple[int, int]:
+    """Return the deadlines after what people answered in ``turn``."""
+    answers = (event.fact for event in turn.events if event.name in (EscalationAnswered.NAME, ApprovalAnswered.NAME))
+    for answered in answers:
+        assert isinstance(answered, EscalationAnswered | ApprovalAnswered)
+        until_ms, deadline_ms = answered.agent_until_ms, answered.deadline_ms
+        before = before[0] if until_ms is None else until_ms, before[1] if deadline_ms is None else deadline_ms
+    return before
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,7 @@ class Grant:
 
 
 def grants(run: Run) -> tuple[Grant, ...]:
-    """Return what people granted to the agent, in order. A reply of the requester gives it time, and is no grant."""
+    """Return the grants in order. A requester's reply renews the deadlines, and is not a grant."""
     opened = run.fact(RunOpened)
     # A log from before there were leases has no lease.extended either.
     leases = opened is not None and opened.lease is not None
@@ -99,7 +104,7 @@ def requested(run: Run) -> RunRequest:
 
 
 def renewed(limits: Limits, now: datetime) -> dict[str, int]:
-    """Return a run's new deadlines after people were waited for: what follows gets a time of its own."""
+    """Return a run's new deadlines after a wait for people."""
     now_ms = int(now.timestamp() * 1000)
     return {
         "agent_until_ms": now_ms + (limits.deadline_s - limits.fallback_reserve_s) * 1000,

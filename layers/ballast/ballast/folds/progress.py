@@ -1,4 +1,4 @@
-"""Where a run stands: what a status display or a person on call asks first."""
+"""Progress: where a run stands, which planner is next, and why the agent stopped."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ballast.contracts import HandOver, Planner
+from ballast.contracts.decision import ExitReason
 from ballast.contracts.task import LAST_TURN
 from ballast.log.events import (
     ApprovalAnswered,
@@ -22,6 +23,7 @@ from ballast.log.events import (
 if TYPE_CHECKING:
     from ballast.folds.calls import CallState
     from ballast.run import Run
+
 
 Status = Literal["unknown", "running", "waiting", "ended", "refused"]
 
@@ -83,13 +85,13 @@ def progress(run: Run) -> Progress:
     )
 
 
-#: They are asked and answer; whoever was in charge before goes on, if they name nobody else.
+#: People are asked and answer. Then the planner before them goes on, unless they name another.
 _PEOPLE = (Planner.HUMAN, Planner.REQUESTER)
-_DECIDING = frozenset({ModelResponded.NAME, PlanDecided.NAME, EscalationAnswered.NAME})
+_DECISIONS = frozenset({ModelResponded.NAME, PlanDecided.NAME, EscalationAnswered.NAME})
 
 
 def _in_charge(run: Run) -> Planner:
-    """Return who plans, or is asked."""
+    """Return the planner in charge, or the people who are asked."""
     planner = resting = Planner.AGENT
     for event in run:
         if event.name == ModelRequested.NAME:
@@ -97,7 +99,7 @@ def _in_charge(run: Run) -> Planner:
         elif event.name == EscalationOpened.NAME:
             opened = run.fact(EscalationOpened, event.turn)
             planner = Planner.REQUESTER if opened is not None and opened.kind == "question" else Planner.HUMAN
-        elif event.name in _DECIDING:
+        elif event.name in _DECISIONS:
             stands = run.proposals[event.turn]
             if stands.planner not in _PEOPLE:
                 resting = stands.planner
@@ -108,7 +110,7 @@ def _in_charge(run: Run) -> Planner:
 
 
 def _open_question(run: Run, turn: int, pending: set[int]) -> EscalationOpened | ApprovalRequested | None:
-    """Return the oldest question of ``turn`` that no person has answered; earlier turns wait for nobody."""
+    """Return the oldest escalation of ``turn`` without an answer; earlier turns wait for nobody."""
     for event in run:
         if event.turn != turn:
             continue
@@ -119,3 +121,42 @@ def _open_question(run: Run, turn: int, pending: set[int]) -> EscalationOpened |
             if ApprovalAnswered.key(*at) not in run.by_seq:
                 return run.fact(ApprovalRequested, *at)
     return None
+
+
+def successor(of: Planner, run: Run, *, has_fallback: bool, starts_clean: bool = True) -> Planner:
+    """Return the planner that takes over from ``of``.
+
+    ``has_fallback`` says whether the playbook has a script for the run's intent, ``starts_clean`` whether what the
+    agent did is rolled back before it. A planner that has had its turn does not get another one, except by a
+    person's decision.
+    """
+    goes_on = has_fallback and not any(made.planner is Planner.FALLBACK for made in run.proposals.values())
+    if of is Planner.AGENT and run.must_roll_back and (starts_clean or not goes_on):
+        return Planner.ROLLBACK
+    return Planner.FALLBACK if goes_on and of in (Planner.AGENT, Planner.ROLLBACK) else Planner.HUMAN
+
+
+def why_it_stopped(run: Run) -> ExitReason | None:
+    """Return why the agent was stopped, None where it was not, or goes on since.
+
+    What came after it (the rollback, a script, the workflow's own hand-over) is a consequence.
+    """
+    why: ExitReason | None = None
+    for event in run:
+        if event.name == ModelRequested.NAME:
+            why = None  # it goes on
+            continue
+        if event.name not in _STOPPING or why is not None:
+            continue
+        fact = event.fact
+        cut = fact.handed_over if isinstance(fact, PlanDecided | EscalationOpened) else None
+        if cut is not None:
+            why = cut.reason
+        elif isinstance(fact, ModelResponded | PlanDecided):
+            stands = run.proposals[event.turn].decision  # of a completion that came too late, not its own
+            if isinstance(stands, HandOver) and stands.reason is not ExitReason.QUESTION:
+                why = stands.reason
+    return why
+
+
+_STOPPING = frozenset({ModelResponded.NAME, PlanDecided.NAME, EscalationOpened.NAME})

@@ -1,12 +1,18 @@
-"""What a run has used: turns, calls, tokens and money."""
+"""Money and counts: what a run has used, what counts against the agent's limits, and what the run cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, TypeVar, cast
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING
 
-from ballast.contracts import Planner
+from ballast.contracts import ExitReason, HandOver, Planner, ToolCall
+from ballast.contracts.notice import Corrected
+from ballast.contracts.wire import plain
+from ballast.errors import LogCorrupt
+from ballast.folds.calls import identity
+from ballast.folds.persistent import PersistentDict
 from ballast.log.event import Event
 from ballast.log.events import (
     CallIntended,
@@ -14,17 +20,17 @@ from ballast.log.events import (
     CallReserved,
     CallSettled,
     Charged,
-    Fact,
     ModelFailed,
     ModelRequested,
     ModelResponded,
     Reserves,
+    RunCorrected,
+    RunEnded,
 )
+from ballast.money.amounts import dollars
 
 if TYPE_CHECKING:
     from ballast.run import Run, Turn
-
-FactT = TypeVar("FactT", bound=Fact)
 
 
 @dataclass(frozen=True)
@@ -55,13 +61,13 @@ class Usage:
 
     @property
     def charged_microusd(self) -> int:
-        """What counts against the ceiling."""
+        """The amount that counts against the ceiling."""
         return self.spent_microusd + self.reserved_microusd
 
 
 @dataclass(frozen=True)
 class Spent:
-    """What one turn used; the fields are as in ``Usage``. ``asked``: whether a model was asked in it."""
+    """The usage of one turn; the fields are as in ``Usage``. ``asked``: whether a model was asked in it."""
 
     asked: bool
     model_calls: int
@@ -76,9 +82,9 @@ class Spent:
 
 
 def spent(turn: Turn) -> Spent:
-    """Return what a turn used, of its own events alone."""
-    asked = _facts(turn, ModelRequested)
-    charged: list[Charged] = [*_facts(turn, ModelResponded), *_facts(turn, ModelFailed)]
+    """Return the usage of a turn, from its own events."""
+    asked = turn.facts(ModelRequested)
+    charged: list[Charged] = [*turn.facts(ModelResponded), *turn.facts(ModelFailed)]
     outcomes = {one.attempt for one in charged}
     tools = [one for attempts in turn.call_charges.values() for one in attempts]
     tools_spent = sum(one.charged_microusd for one in tools if one.status is not None)
@@ -86,7 +92,7 @@ def spent(turn: Turn) -> Spent:
     return Spent(
         asked=bool(asked),
         model_calls=len(asked),
-        refused_calls=len(_facts(turn, CallRefused)),
+        refused_calls=len(turn.facts(CallRefused)),
         input_tokens=sum(one.input_tokens or 0 for one in charged),
         output_tokens=sum(one.output_tokens or 0 for one in charged),
         cache_read_tokens=sum(one.cache_read_tokens or 0 for one in charged),
@@ -100,25 +106,23 @@ def spent(turn: Turn) -> Spent:
 def usage(run: Run) -> Usage:
     """Return what the run has used."""
     granted = run.opening.granted_turn if run.is_open else 0
-    since = [turn for number, turn in run.turns.items() if number > granted]
-    return replace(
-        run.over_turns("usage", Usage(), _with_turn),
-        turns=sum(turn.spent.asked for turn in since),
-        tool_calls=sum(
-            len(turn.proposal.calls) for turn in since if turn.proposal and turn.proposal.planner is Planner.AGENT
-        ),
-    )
+
+    def counted(before: tuple[int, int], turn: Turn) -> tuple[int, int]:
+        if turn.number <= granted:
+            return before
+        made = turn.proposal
+        calls = len(made.calls) if made is not None and made.planner is Planner.AGENT else 0
+        return before[0] + turn.spent.asked, before[1] + calls
+
+    turns, tool_calls = run.over_turns(("turns and calls", granted), (0, 0), counted)
+    return replace(run.over_turns("usage", Usage(), _usage_after), turns=turns, tool_calls=tool_calls)
 
 
 _SUMMED = tuple(field.name for field in fields(Spent) if field.name != "asked")
 
 
-def _with_turn(before: Usage, turn: Turn) -> Usage:
+def _usage_after(before: Usage, turn: Turn) -> Usage:
     return replace(before, **{name: getattr(before, name) + getattr(turn.spent, name) for name in _SUMMED})
-
-
-def _facts(turn: Turn, kind: type[FactT]) -> list[FactT]:
-    return [cast(FactT, event.fact) for event in turn.by_name.get(kind.NAME, ())]
 
 
 def charged_at_last(run: Run, known: Set[str]) -> int:
@@ -158,10 +162,10 @@ def call_charges(turn: Turn) -> Mapping[int, tuple[CallCharge, ...]]:
     The outcome is the last attempt's; an attempt before it stays charged.
     """
     found: dict[int, list[CallCharge]] = {}
-    setting_aside: list[Reserves] = [*_facts(turn, CallIntended), *_facts(turn, CallReserved)]
+    setting_aside: list[Reserves] = [*turn.facts(CallIntended), *turn.facts(CallReserved)]
     for one in setting_aside:
         found.setdefault(one.index, []).append(CallCharge(one.reserved_microusd, one.reserved_microusd))
-    for settled in _facts(turn, CallSettled):
+    for settled in turn.facts(CallSettled):
         attempts = found.setdefault(settled.index, [])
         promised = attempts.pop().reserved_microusd if attempts else 0
         cost = promised if settled.cost_microusd is None else settled.cost_microusd
@@ -174,3 +178,181 @@ INPUT_TOKENS = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
 CACHE_READ_TOKENS = "gen_ai.usage.cache_read.input_tokens"
 CACHE_WRITE_TOKENS = "gen_ai.usage.cache_creation.input_tokens"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts of the agent's doing.
+
+    turns         model turns
+    tokens        in and out: as reported, and as promised by attempts that reported nothing and may have cost
+    calls         proposed calls, by tool
+    same          proposed calls, by what they ask: tool and arguments
+    refused_calls calls that the executor refused
+    """
+
+    turns: int = 0
+    tokens: int = 0
+    calls: Mapping[str, int] = field(default_factory=dict)
+    same: PersistentDict[str, int] = field(default_factory=PersistentDict)
+    refused_calls: int = 0
+
+    @property
+    def tool_calls(self) -> int:
+        """All proposed calls."""
+        return sum(self.calls.values())
+
+    @property
+    def repeated_calls(self) -> int:
+        """Calls that asked again what an earlier one had asked."""
+        return self.tool_calls - len(self.same)
+
+    def with_calls(self, calls: Sequence[ToolCall]) -> Counts:
+        """Return the counts as they would be after these calls too."""
+        tools = Counter(self.calls)
+        tools.update(call.tool for call in calls)
+        asked = Counter(identity(call) for call in calls)
+        same = self.same.with_more({key: self.same.get(key, 0) + number for key, number in asked.items()})
+        return Counts(self.turns, self.tokens, tools, same, self.refused_calls)
+
+
+def counts(run: Run) -> Counts:
+    """Return what the agent has used of its limits."""
+    granted = run.opening.granted_turn if run.is_open else 0
+
+    def with_turn(before: Counts, turn: Turn) -> Counts:
+        return before if turn.number <= granted else _counts_after(before, turn)
+
+    return run.over_turns(("counts", granted), Counts(), with_turn)
+
+
+def _counts_after(before: Counts, turn: Turn) -> Counts:
+    made = turn.proposal
+    agents = made is not None and made.planner is Planner.AGENT
+    counted = replace(
+        before,
+        turns=before.turns + (ModelRequested.NAME in turn.by_name),
+        tokens=before.tokens + _tokens(turn),
+        refused_calls=before.refused_calls + (len(turn.by_name.get(CallRefused.NAME, ())) if agents else 0),
+    )
+    return counted.with_calls(made.calls) if made is not None and agents else counted
+
+
+def _tokens(turn: Turn) -> int:
+    """Return the tokens of a turn: as reported, else as promised."""
+    promised: dict[int, int] = {}
+    total = 0
+    for event in turn.events:
+        match event.fact if event.name.startswith("model.") else None:
+            case ModelRequested() as asked:
+                promised[asked.attempt] = (asked.prompt_bound or 0) + asked.max_tokens
+            case ModelResponded() | ModelFailed() as charged if charged.input_tokens is not None:
+                total += charged.tokens
+                promised.pop(charged.attempt, None)
+            case ModelFailed(cost_microusd=0) as failed:
+                promised.pop(failed.attempt, None)
+            # Any other may have used all that it was promised, even if that costs nothing.
+    return total + sum(promised.values())
+
+
+#: An operator may say no more of a charge, in micro-dollars, and of who and why, in characters.
+_MOST_MICROUSD, _BY_CHARS, _REASON_CHARS = 10**15, 256, 500
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What ``run.corrected`` says: what the run cost, and had been charged before, in micro-dollars; by whom, and why.
+
+    It says so in the log, which others can write, too: shown beside what the log counts, never instead of it.
+    """
+
+    charged_microusd: int
+    was_microusd: int
+    by: str
+    reason: str
+    at: str
+
+    @property
+    def told(self) -> Corrected:
+        """The correction as it is told to others."""
+        cost = dollars(self.charged_microusd)
+        return Corrected(cost_usd=cost, by=plain(self.by), reason=plain(self.reason), at=plain(self.at))
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run cost, in micro-dollars: as its log counts it, reservations without an outcome in full; as corrected.
+
+    After the run has ended this is the amount of its ending; late outcomes are in the lease, and in a correction.
+    """
+
+    counted_microusd: int
+    corrected: Correction | None = None
+
+    @property
+    def last_microusd(self) -> int:
+        """The corrected amount; without a correction the log's."""
+        return self.counted_microusd if self.corrected is None else self.corrected.charged_microusd
+
+
+def cost(run: Run) -> Cost:
+    """Return what the run cost so far. Raises ``LogCorrupt`` where the log does not say it in whole numbers."""
+    ended = run.fact(RunEnded)
+    if ended is None:
+        return Cost(run.usage.charged_microusd, corrected(run))
+    return Cost(ended.spent_microusd + ended.reserved_microusd, corrected(run))
+
+
+def corrected(run: Run) -> Correction | None:
+    """Return the newest correction that has the form of an operator's command; None if there is none."""
+    found = [event for event in run if event.name == RunCorrected.NAME]
+    newest = (correction_of(event) for event in sorted(found, key=lambda event: event.index, reverse=True))
+    return next((one for one in newest if one is not None), None)
+
+
+def correction_of(event: Event) -> Correction | None:
+    """Return the correction of ``run.corrected``; None if it has not the form of an operator's command."""
+    try:
+        said = event.fact
+    except LogCorrupt:
+        return None
+    if (
+        not isinstance(said, RunCorrected)
+        or "reason" not in said.model_fields_set
+        or said.charged_microusd > _MOST_MICROUSD
+    ):
+        return None
+    if not 0 < len(said.by) <= _BY_CHARS or len(said.reason) > _REASON_CHARS:
+        return None
+    return Correction(said.charged_microusd, said.was_microusd, said.by, said.reason, event.at)
+
+
+@dataclass(frozen=True)
+class StoppedLoop:
+    """One hand-over for ``loop``: the turn in which it was decided, and what it stopped_loops, in micro-dollars."""
+
+    turn: int
+    saved_microusd: int
+
+
+def stopped_loops(run: Run) -> tuple[StoppedLoop, ...]:
+    """Return the loops that were stopped, in order.
+
+    Each would have gone on for the turns that were left, at the price of its last turn, and no further than
+    the money that was left. An estimate from below: prompts grow from turn to turn, and its tool calls are not in it.
+    """
+    return tuple(
+        StoppedLoop(turn, _left(run.before(turn)))
+        for turn, made in sorted(run.proposals.items())
+        if made.planner is Planner.AGENT and isinstance(made.decision, HandOver)
+        if made.decision.reason is ExitReason.LOOP
+    )
+
+
+def _left(before: Run) -> int:
+    opened, used = before.opening, before.usage
+    charges = (*before.facts(ModelResponded), *before.facts(ModelFailed))
+    newest = max((one.turn for one in charges), default=0)
+    last_turn = sum(one.cost_microusd for one in charges if one.turn == newest)
+    turns = max(0, opened.limits.turns - used.turns)
+    return min(turns * last_turn, max(0, opened.cost_ceiling_microusd - used.charged_microusd))

@@ -1,4 +1,4 @@
-"""How an event becomes a DynamoDB item, and how it comes back.
+"""Codec: an event as a DynamoDB item, and back.
 
 A body is stored as its canonical JSON: as text where it is short, compressed where that is
 smaller, and as a pointer to S3 (claim check) where even that is large. Pure: no I/O.
@@ -73,7 +73,7 @@ def _told(value: Any) -> str:
 def decode(item: Mapping[str, Any], payload: bytes | None) -> Event:
     """Return the event of ``item``; ``payload`` is what S3 held for it. Raises ``ValueError`` if it is garbled.
 
-    Whoever may write the log may put any item there. So whatever is wrong with one is that error, and nothing else.
+    Any item may be in the log, since every writer can put one there; each defect is a ``ValueError``.
     """
     if len(_CONTENT & item.keys()) != 1:
         raise ValueError("it has no content, or more than one")

@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
-from ballast.contracts.planner import Planner
+from ballast.contracts.decision import Planner
 from ballast.contracts.wire import Wire, canonical, complaints, sha256
 from ballast.errors import LogCorrupt
 from ballast.log.events import KINDS, Fact, Other
 from ballast.log.keys import SEQ, Key
 
-#: What reading an event raises that is not as Ballast writes it. Whoever may write the log may put any item there.
+#: Errors of reading a garbled event. Every writer of the log can put any item there.
 GARBLED = (LogCorrupt, TypeError, ValueError, AttributeError, LookupError, ArithmeticError, RecursionError)
 FactT = TypeVar("FactT", bound=Fact)
 

@@ -30,9 +30,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, InstanceOf, PlainSerializer, PlainValidator, Strict
 
-from ballast.contracts.decision import Decision, ToolCall, recorded_decision
-from ballast.contracts.effects import Effects
-from ballast.contracts.planner import Planner
+from ballast.contracts.decision import Decision, Effects, Planner, ToolCall, recorded_decision
 from ballast.contracts.task import LAST_TURN, HandedOver
 from ballast.contracts.wire import canonical
 from ballast.log.keys import Key
@@ -63,7 +61,7 @@ Int = Annotated[int, Strict()]
 #: Any text, also one with a lone surrogate, which a model may write.
 Str = InstanceOf[str]
 Bool = Annotated[bool, Strict()]
-#: An amount: whole millionths, 0 or more. Less than nothing would give room, and a fraction would spoil the books.
+#: An amount: whole millionths, 0 or more. A negative amount would make room in a window, and fractions do not add up.
 Micro = Annotated[int, Strict(), Field(ge=0)]
 _Json = dict[str, Any]
 # Read by JSON's rules, and written as they were given.
@@ -323,7 +321,7 @@ class ModelRequested(_OfTurn):
     price_version: Str = ""
     service_tier: Str | None = None
     prompt_sha256: Str = ""
-    despair: tuple[LoopSignal, ...] = ()
+    loop_signals: tuple[LoopSignal, ...] = Field(default=(), alias="despair")
     passed_over: dict[Str, Str] = Field(default_factory=dict)
     invocation: Str | None = None
 
@@ -378,7 +376,7 @@ class ModelResponded(Charged):
     stop_reason: Str | None = None
     decision: _Decided
     parallel: Bool = False
-    despair: tuple[LoopSignal, ...] = ()
+    loop_signals: tuple[LoopSignal, ...] = Field(default=(), alias="despair")
     refused_answer: tuple[Str, ...] | None = None
 
 

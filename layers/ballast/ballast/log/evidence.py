@@ -1,22 +1,22 @@
-"""The evidence in a run's ending: a digest over every event, and the check of a log against it. Pure.
+"""Evidence in a run's ending: a digest over every event, and the check of a log against it. Pure.
 
-``run.ended`` vouches for every event that was there when it was written, and for itself; ``run.settled`` for the
-ending, for what came in between, and for itself::
+``run.ended`` vouches for every event before it and for itself; ``run.settled`` for the ending, for the events in
+between, and for itself::
 
-    opened … settled ─▶ run.ended ─▶ announced · replied · what came late ─▶ run.settled ─▶ the lease, in another table
+    opened … settled ─▶ run.ended ─▶ announced · replied · late events ─▶ run.settled ─▶ the lease, in another table
 
-``sha256`` is computed over the digest of all those marks (``events``) and the carrier's own, with its expiry. So the
-carrier can be checked against the lease also where TTL has removed some of what it vouches for.
+``sha256`` is computed over the digest of all those marks (``events``) and the carrier's own mark, with its expiry. So
+the carrier can be checked against the lease even after TTL has removed some of the events.
 
-An event's *mark* is the SHA-256 of its key, its time, the digest of its body, and what the log keeps beside the body:
-the attributes of the indexes, the expiry, the hash of its ciphertexts. ``sha256`` covers the whole marks in the order
-of the work. The first bytes of each are listed beside it, so that the event that does not fit can be named.
+An event's *mark* is the SHA-256 of its key, its time, the digest of its body, and the attributes beside the body:
+those of the indexes, the expiry, the hash of its ciphertexts. ``sha256`` covers the whole marks in the order of the
+work. The first bytes of each are listed beside it, to name an event that does not fit.
 
-A person's answer that was not signed is none: whoever settles a run verifies, and leaves it out of the marks. Its key
-is listed apart (``unsigned``, also in ``sha256``), so that who reads without the signing key can name it.
+An unsigned answer of a person counts for nothing: Settle verifies signatures, and leaves it out of the marks. Its key
+is listed apart (``unsigned``, also in ``sha256``), so that a reader without the signing key can name it.
 
-The digest has no key: whoever may write the log can compute a new one. That is why ``run.settled``'s is kept in the
-settled lease as well, where only the functions of money write.
+The digest has no key: every writer of the log can compute a new one. So the digest of ``run.settled`` is also kept in
+the settled lease, which only the functions of money write.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from typing import Any, Literal
 
 from ballast.contracts.task import LAST_TURN
 from ballast.folds.conversation import changed_prompts
-from ballast.folds.cost import correction_of
+from ballast.folds.usage import correction_of
 from ballast.log.event import GARBLED, Event, is_a_persons
 from ballast.log.events import (
     ApprovalAnswered,
@@ -100,7 +100,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a check found.
+    """The result of a check.
 
     status   ``fits``; ``unfit``; ``not_covered``: ended, but by a version without evidence, or partly forgotten by
              TTL; ``open``: not ended yet, and ``refused``: in both only prompts and single events were checked
@@ -121,12 +121,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Anchor:
-    """What is known of a run's end from elsewhere than its log: the settled lease.
+    """A run's end by its settled lease, outside of its log.
 
     settled  whether the lease was settled
-    sha256   of the evidence in ``run.settled``; None where an older version settled it
-    corrections  how often an operator has corrected its charge; None where that is not known
-    corrected    the body of the last correction; None where there is none, or an older version wrote it
+    sha256   of the evidence in ``run.settled``; None if an older version settled it
+    corrections  how often an operator has corrected its charge; None if unknown
+    corrected    the body of the last correction; None if there is none, or an older version wrote it
     """
 
     settled: bool
@@ -137,9 +137,9 @@ class Anchor:
 
 @dataclass
 class _Check:
-    """What one check has found so far. ``marks``: those of the events that are there, by key.
+    """The state of one check. ``marks``: those of the events that are there, by key.
 
-    checked  the carriers whose own digest is what they say, whatever is missing of the events that they vouch for
+    checked  the carriers whose own digest is right, even if events that they vouch for are missing
     """
 
     run: Run

@@ -1,4 +1,4 @@
-"""What can be read of a garbled event: to show it, and never to act on it."""
+"""Repair a garbled event as far as it can be read: to show it, never to act on it."""
 
 from __future__ import annotations
 

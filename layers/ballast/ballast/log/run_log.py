@@ -1,4 +1,4 @@
-"""Append to and read the log of a run. The log is the state: nothing else remembers anything."""
+"""Append to and read the log of a run, which is all of its state."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _FORGED = (
 LONGEST_RUN_DAYS = 40
 #: A warm function serves a few runs at a time.
 _KEPT_OPENINGS = 64
-#: A process keeps the runs that it follows while they have together at most so many events, of some KB each.
+#: Events (a few KB each) of the runs that a process keeps to follow them.
 _FOLLOWED_EVENTS = 4_000
 
 
@@ -71,7 +71,7 @@ def _outlives_a_run(days: int) -> int:
 
 
 class LogSettings(Settings):
-    """What every function that touches the log needs.
+    """The settings of every function that uses the log.
 
     run_log_table   the table
     payload_bucket  where large bodies go
@@ -170,7 +170,7 @@ class RunLog:
     ) -> Event:
         """Record a body under a key, whatever they say; ``append`` is for facts. Else as that."""
         now = self._clock()
-        # What is returned is what any later read returns: JSON, with no tuple and no enum in it.
+        # Return the event as any later read does: JSON, without tuples and enums.
         event = Event(run_id=run_id, seq=seq, at=now.isoformat(), body=json.loads(canonical(dict(body))))
         written = event.body
         if self._seal is not None:
@@ -207,21 +207,22 @@ class RunLog:
         return Run(self._query(run_id), self.unsigned(run_id))
 
     def follow(self, run_id: str, turn: int) -> Run:
-        """Return the run as ``read`` does, for who works at ``turn``; where it was followed here before, what is newer.
+        """Return the run as ``read`` does, for work at ``turn``; of a run that is known here, read what is newer.
 
-        Events never change, and a turn is over when another one is worked at. So what is asked for begins with the turn
-        that was worked at here before: as many bytes however long the run is. Not there is what was recorded since in
-        an earlier turn, by an attempt that had been given up: what it began stays in doubt and what it reserved stays
-        charged as long as its outcome is not seen, and it pays for nothing, see ``goes_on_after``. Who settles, vouches
-        for or shows a run reads it whole. Raises as ``read``.
+        Events never change, and a turn is over when work on another one begins. So the query begins with the turn that
+        this process last worked at, and reads as many bytes however long the run is. It misses events that an abandoned
+        attempt has recorded in an earlier turn since: its calls stay in doubt, its reservations stay charged, and it
+        can spend nothing more, see ``goes_on_after``. Functions that settle, vouch for or show a run read it whole.
+        Raises as ``read``.
         """
         known, began = self._followed.pop(run_id, (None, 0))
         if known is None:
             run = self.read(run_id)
         else:
             found = self._query(run_id, at_least("seq", f"{min(began, turn):04d}."))
-            new = (event for event in found if known.event(event.seq) is None)
-            run = known.with_event(*new, unsigned=self.unsigned(run_id))
+            new = [event for event in found if known.event(event.seq) is None]
+            unsigned = self.unsigned(run_id)
+            run = known.with_event(*new, unsigned=unsigned) if new or unsigned != known.unsigned else known
         if len(run) <= _FOLLOWED_EVENTS:
             self._followed[run_id] = run, turn  # the newest stands last
             while sum(len(kept) for kept, _ in self._followed.values()) > _FOLLOWED_EVENTS:
@@ -229,20 +230,20 @@ class RunLog:
         return run
 
     def read_all(self, run_id: str) -> tuple[Run, tuple[Unreadable, ...]]:
-        """Return as ``read`` what can be read of the run, and what cannot: for who shows a run, and does not act."""
+        """Return the run as far as it can be read, and the rest: for functions that show a run and do not act."""
         unreadable: list[Unreadable] = []
         self._unsigned.pop(run_id, None)
         items = self._table.all(_of_run(run_id))
         return Run(self._in_order(items, unreadable), self.unsigned(run_id)), tuple(unreadable)
 
     def examine(self, run_id: str) -> tuple[Run, dict[str, str]]:
-        """Return as ``read`` what can be read of the run, and by its key what is wrong with each other event."""
+        """Return the run as far as it can be read, and the error of each other event, by its key."""
         events, unreadable = self.read_all(run_id)
         forged = {event.seq: _FORGED for event in self.unsigned(run_id)}
         return events, forged | {one.seq: one.why for one in unreadable}
 
     def read_turn(self, run_id: str, turn: int) -> Run:
-        """Return the run's opening and the events of one turn: what it takes to execute a call.
+        """Return the run's opening and the events of one turn: enough to execute a call.
 
         As many bytes however long the run is. The opening never changes, so it is read once.
         """
@@ -254,16 +255,16 @@ class RunLog:
         return Run(opening + found, self.unsigned(run_id))
 
     def goes_on_after(self, run_id: str, turn: int) -> bool:
-        """Say whether the run has ended, or has come to a later turn; strongly consistent, and one small read.
+        """Return whether the run has ended, or has come to a later turn; strongly consistent, and one small read.
 
-        Whoever has reserved money in ``turn`` asks before it is spent. Where this says no, everybody who reads the run
-        later sees the reservation: also who follows it, since they begin with a turn that is no later.
+        Ask after reserving money in ``turn``, and before spending it. If the answer is no, every later reader of the
+        run sees the reservation, also one that follows it: its query begins with no later turn.
         """
         later = at_least("seq", f"{turn + 1:04d}.")
         return self._table.count(_of_run(run_id, later, limit=1)) > 0
 
     def has_ended(self, run_id: str) -> bool:
-        """Say whether the run's ending is on the record; strongly consistent, and one small read."""
+        """Return whether the run's ending is recorded; strongly consistent, and one small read."""
         its_ending = begins_with("seq", RunEnded.key())
         return self._table.count(_of_run(run_id, its_ending, limit=1)) > 0
 
@@ -345,7 +346,7 @@ class RunLog:
     def _decoded(self, item: Item) -> Event:
         """Return the event of ``item``. Whatever is wrong with that is ``LogCorrupt``, and names the event.
 
-        Whoever may write the log may put any item there: no reader falls over it.
+        Every writer of the log can put any item there; no reader may crash over it.
         """
         where = f"{item['run_id']} {item['seq']}"
         try:

@@ -1,12 +1,12 @@
-"""Sign what a person says in a run's log, and believe no such event without its signature.
+"""Signatures of people's answers in the log: an answer without a valid one counts for nothing.
 
-Whoever may append to the log may overwrite it too, since ``PutItem`` cannot be bound to its condition. So an event
-alone does not show that a person made it; a MAC by a key that only the people's functions may sign with does::
+A function that may append to the log may overwrite it too, since IAM cannot bind ``PutItem`` to a condition. So an
+event alone does not prove that a person made it; a MAC does, by a key with which only the people's functions may sign::
 
     people's functions   append ─ GenerateMac over ``message`` ─▶ the item has ``mac``
-    who acts on it       read ─ VerifyMac ─ valid ─▶ the event
-                                          └ not, or none ─▶ as if it were not there; ``UnsignedAnswers``
-    everybody else       reads it as it is, and has no right that it could move
+    functions that act   read ─ VerifyMac ─ valid ─▶ the event
+                                          └ invalid or missing ─▶ ignored; ``UnsignedAnswers``
+    all others           read it unverified, and have no right that it could use
 
 A run without people makes no request. Imports ``ballast.contracts``, ``ballast.metrics`` and ``ballast.runtime``.
 """
@@ -26,11 +26,11 @@ from ballast.log.event import Event, is_a_persons
 from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings
 
-#: What the key signs, and in which form. Another form gets another number, so that no MAC of one is one of the other.
+#: The domain and the version of the signed form: a MAC of one form is never valid for another.
 DOMAIN = "ballast person's answer 1"
 ALGORITHM = "HMAC_SHA_256"
 _MAC_BYTES = 32
-#: A warm function remembers what it has verified.
+#: Verified answers that a warm function remembers.
 _KEPT_VERDICTS = 1_024
 
 

@@ -1,4 +1,4 @@
-"""What a run's endings carry: which events they vouch for, the mark of each, and the digest over all. Pure.
+"""Evidence in a run's endings: the events that they vouch for, the mark of each, and the digest over all. Pure.
 
 ``ballast.log.evidence`` says what it is for, and checks it.
 """

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, field_validator
 
 from ballast.contracts import Limits, LimitsPatch
-from ballast.contracts.history import MOST_CALLS, MOST_TURNS
+from ballast.contracts.limits import MOST_CALLS, MOST_TURNS
 from ballast.contracts.service_tier import ServiceTier
 from ballast.contracts.wire import Json, Name, Text, Wire, complaints
 from ballast.errors import InvalidInput, PlaybookInvalid

@@ -18,7 +18,7 @@ from typing import Self
 from ballast.contracts import ToolCall
 from ballast.contracts.said import said
 from ballast.errors import ModelRefused, PlaybookInvalid, ends_the_process, whatever_it_raises
-from ballast.folds.sameness import identity, identity_of
+from ballast.folds.calls import identity, identity_of
 from ballast.money import PriceTable, load_prices
 from ballast.money.prices import FOLLOWS_REGION
 from ballast.playbook.agent import AgentConfig, read_agent

@@ -17,6 +17,7 @@ from pydantic import Field
 from ballast.contracts import ExitReason, Limits, RunRequest
 from ballast.contracts.wire import Wire, utf8_size
 from ballast.folds.conversation import Prompt
+from ballast.folds.persistent import PersistentList
 from ballast.money import LEAST_USEFUL_TOKENS, Price, Reservation, affordable, worst_cost
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def opening_prompt(playbook: Playbook, request: RunRequest) -> Prompt:
     return Prompt(
         system=[{"text": text} for text in agent.told(request.intent)],
         tools={"tools": [*offered, ASK_REQUESTER_SPEC] if agent.ask_requester else offered},
-        messages=({"role": "user", "content": request_blocks(request)},),
+        messages=PersistentList(({"role": "user", "content": request_blocks(request)},)),
     )
 
 

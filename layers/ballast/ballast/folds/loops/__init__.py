@@ -1,4 +1,4 @@
-"""Despair: an agent that goes round in circles, found by a fold over the log, and the ladder it is led down.
+"""Loops: signals that the agent repeats itself, and the ladder of what is done about them.
 
 ::
 
@@ -11,28 +11,27 @@
     writes about the same, in other words      6th   never  (each may say something new)
     nearly the same search                     2nd     4th  a forbidden tool is called again: hand over, ``loop``
 
-A tool is forbidden only after an earlier turn told the agent so: nobody is punished for what one reply repeats.
-``resemblance`` says what is alike, ``memory`` counts, ``ladder`` decides, ``fold`` reads the log. Thresholds and their
-reasons: docs/loops.md. One pass over the calls; nothing is compared with more than a bounded number of others.
+A tool is forbidden only after an earlier turn told the agent so: no rung is skipped within one reply.
+``similarity`` compares calls, ``signals`` counts, ``ladder`` decides, ``detect`` folds a run's calls in one pass. Each
+call is compared with a bounded number of others. Thresholds and their reasons: docs/loops.md.
 """
 
-from ballast.folds.loops.fold import Despair, despair, verdicts
-from ballast.folds.loops.ladder import Kind, Rung, Sign
-from ballast.folds.loops.record import notice, recorded, refusal, seen, verdict_on
-from ballast.folds.loops.resemblance import Search, target_of
+from ballast.folds.loops.detect import Loops, detect, detect_proposed
+from ballast.folds.loops.ladder import Kind, Rung, Signal, as_recorded, described, notice, recorded_signal, refusal
+from ballast.folds.loops.similarity import Search, target_of
 
 __all__ = [
-    "Despair",
     "Kind",
+    "Loops",
     "Rung",
     "Search",
-    "Sign",
-    "despair",
+    "Signal",
+    "as_recorded",
+    "described",
+    "detect",
+    "detect_proposed",
     "notice",
-    "recorded",
+    "recorded_signal",
     "refusal",
-    "seen",
     "target_of",
-    "verdict_on",
-    "verdicts",
 ]

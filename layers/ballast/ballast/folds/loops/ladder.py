@@ -1,16 +1,30 @@
-"""The ladder: notice, forbid, hand over. From counts to what is done about them, a rung a turn."""
+"""The ladder of a loop: notice, forbid, hand over. A signal's record in the log, and its words for the agent.
+
+``model.responded`` records the signals at its calls. The executor obeys the record, even if the thresholds have
+changed since::
+
+    "despair": [{"index": 1, "step": "notice", "kind": "same_call", "count": 2, "same_as": [2, 1], "answer": true}]
+
+``model.requested`` records in the same form what the agent is told about the calls of the completion before it, after
+their outcomes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
 
-from ballast.folds.loops.memory import Position
+from ballast.folds.loops.signals import Position
+from ballast.log.events import LoopSignal, ModelResponded
+
+if TYPE_CHECKING:
+    from ballast.run import Run
 
 
 class Kind(StrEnum):
-    """What gives an agent in despair away."""
+    """The kinds of signals that an agent repeats itself."""
 
     SAME_CALL = "same_call"
     CYCLE = "cycle"
@@ -22,7 +36,7 @@ class Kind(StrEnum):
 
 
 class Rung(IntEnum):
-    """How far down the ladder; a higher one includes the lower ones."""
+    """A rung of the ladder; a higher number includes the lower ones."""
 
     NONE = 0
     NOTICE = 1
@@ -31,13 +45,13 @@ class Rung(IntEnum):
 
 
 @dataclass(frozen=True)
-class Sign:
+class Signal:
     """A signal at one call.
 
     rung     what is done about the call
-    count    the how many-th of its kind it is; of a cycle, which lap
-    same_as  (turn, index) of the call that it repeats: one with an answer to give again where
-             ``answer`` says so, otherwise the first of the chain
+    count    ordinal of this occurrence (2: the second time); of a cycle, the lap
+    same_as  (turn, index) of the call that it repeats: with ``answer`` one whose recorded answer is given again,
+             otherwise the first of the chain
     """
 
     kind: Kind
@@ -47,7 +61,7 @@ class Sign:
     answer: bool = False
 
 
-#: From which count on the agent is told, and from which on the tool is forbidden. Reasons: docs/loops.md.
+#: The counts at which the agent is told, and at which the tool is forbidden. Reasons: docs/loops.md.
 THRESHOLDS: dict[Kind, tuple[int, int | None]] = {
     Kind.SAME_CALL: (2, 3),
     Kind.CYCLE: (2, 3),
@@ -57,12 +71,12 @@ THRESHOLDS: dict[Kind, tuple[int, int | None]] = {
     Kind.SPIRAL: (4, 7),
     Kind.OTHER_WORDS: (6, None),  # each may say something new
 }
-#: A forbidden tool was called again: a call that was made before weighs as much as two new ones.
-_DEFIANCE = 2
+#: Calls of a forbidden tool after which the agent hands over. A repeated call counts twice.
+_MOST_IGNORED = 2
 
 
 def rung_of(kind: Kind, count: int) -> Rung:
-    """Return how far down that many of a kind lead, whatever was said before."""
+    """Return the rung of a count of one kind, without regard to earlier notices."""
     notice, forbid = THRESHOLDS[kind]
     if forbid is not None and count >= forbid:
         return Rung.FORBID
@@ -70,80 +84,81 @@ def rung_of(kind: Kind, count: int) -> Rung:
 
 
 def rung_of_spiral(count: int, alike: int) -> tuple[Kind, Rung]:
-    """Return what ``count`` writes about the same things are, ``alike`` of them in like words, and how far they lead.
+    """Return the kind and the rung of ``count`` writes about the same things, ``alike`` of them in similar words.
 
-    In other words they lead to a notice, and never take the tool away.
+    Writes in other words lead to a notice, and never forbid the tool.
     """
     rung = rung_of(Kind.SPIRAL, alike)
     return (Kind.SPIRAL, rung) if rung is not Rung.NONE else (Kind.OTHER_WORDS, rung_of(Kind.OTHER_WORDS, count))
 
 
 @dataclass(frozen=True)
-class _Standing:
-    """Where one tool stands: in which turns the agent was told and the tool forbidden, how often that was ignored.
+class _ToolState:
+    """One tool: the turns of the notice and of the ban, and how often the agent ignored the ban.
 
-    What ``lasts`` is not taken back by a write.
+    lasts, forbidden_lasts  a write does not end it
     """
 
     told: int
     lasts: bool
     forbidden: int | None = None
-    why: Sign | None = None
+    why: Signal | None = None
     forbidden_lasts: bool = False
-    defied: int = 0
-    defied_turn: int = 0
+    ignored: int = 0
+    ignored_turn: int = 0
 
 
 @dataclass
 class Ladder:
-    """Who stands where. ``loop`` is the call at which the agent has to hand over, if there is one."""
+    """The rungs that tools stand on. ``loop`` is the call at which the agent has to hand over, if there is one."""
 
-    _tools: dict[str, _Standing] = field(default_factory=dict)
+    _tools: dict[str, _ToolState] = field(default_factory=dict)
     loop: Position | None = None
     _loop_lasts: bool = False
 
     @property
     def rung(self) -> Rung:
-        """The lowest rung that anything stands on."""
+        """The highest rung in force."""
         if self.loop:
             return Rung.LOOP
         return Rung.FORBID if self.forbidden else Rung.NOTICE if self._tools else Rung.NONE
 
     @property
-    def forbidden(self) -> dict[str, Sign]:
-        """The forbidden tools, and why."""
+    def forbidden(self) -> dict[str, Signal]:
+        """The forbidden tools, each with the signal that forbade it."""
         return {name: tool.why for name, tool in self._tools.items() if tool.why is not None}
 
-    def climb(self, called: str, turn: int, sign: Sign, *, besides: Collection[str] = (), lasts: bool) -> Sign:
-        """Take note of a signal at a call of the tool ``called`` and return it with what is really done.
+    def climb(self, called: str, turn: int, signal: Signal, *, besides: Collection[str] = (), lasts: bool) -> Signal:
+        """Record a signal at a call of the tool ``called``, and return it with the rung that applies.
 
-        ``besides``: other tools that it is about as well. ``lasts``: no write in between can have changed it.
+        besides  other tools that the signal is about
+        lasts    no write in between can have changed it
         """
-        if sign.rung is Rung.NONE:
-            return sign
+        if signal.rung is Rung.NONE:
+            return signal
         for name in {called, *besides}:
-            tool = self._tools.get(name, _Standing(told=turn, lasts=lasts))
+            tool = self._tools.get(name, _ToolState(told=turn, lasts=lasts))
             tool = replace(tool, lasts=tool.lasts or lasts)
-            if sign.rung >= Rung.FORBID and tool.told < turn and tool.forbidden is None:
-                tool = replace(tool, forbidden=turn, why=sign, forbidden_lasts=lasts)
+            if signal.rung >= Rung.FORBID and tool.told < turn and tool.forbidden is None:
+                tool = replace(tool, forbidden=turn, why=signal, forbidden_lasts=lasts)
             self._tools[name] = tool
-        if self._tools[called].forbidden is not None and sign.rung >= Rung.FORBID:
-            return replace(sign, rung=Rung.FORBID, answer=False)
-        return replace(sign, rung=Rung.NOTICE)
+        if self._tools[called].forbidden is not None and signal.rung >= Rung.FORBID:
+            return replace(signal, rung=Rung.FORBID, answer=False)
+        return replace(signal, rung=Rung.NOTICE)
 
-    def defy(self, name: str, at: Position, *, repeats: bool) -> Sign | None:
-        """Return why a call of the tool is refused, or None where it is not forbidden.
+    def refusal_of(self, name: str, at: Position, *, repeats: bool) -> Signal | None:
+        """Return the signal for which a call of the tool is refused; None if the tool is not forbidden.
 
-        Where an earlier turn said so it counts; ``repeats``: the call was made before.
+        The call counts as ignoring the ban if an earlier turn announced it. ``repeats``: the same call was made before.
         """
         tool = self._tools.get(name)
         if tool is None or tool.why is None or tool.forbidden is None:
             return None
         turn = at[0]
-        if tool.forbidden < turn and (repeats or tool.defied_turn < turn):
-            defied = tool.defied + (_DEFIANCE if repeats else 1)
-            self._tools[name] = tool = replace(tool, defied=defied, defied_turn=turn)
-            if tool.defied >= _DEFIANCE and self.loop is None:
+        if tool.forbidden < turn and (repeats or tool.ignored_turn < turn):
+            ignored = tool.ignored + (_MOST_IGNORED if repeats else 1)
+            self._tools[name] = tool = replace(tool, ignored=ignored, ignored_turn=turn)
+            if tool.ignored >= _MOST_IGNORED and self.loop is None:
                 self.loop, self._loop_lasts = at, tool.forbidden_lasts
         return tool.why
 
@@ -152,11 +167,86 @@ class Ladder:
         return replace(self, _tools=dict(self._tools))
 
     def written(self) -> None:
-        """Something was written: only what no write can have changed still stands."""
+        """Keep only what a write cannot have changed."""
         self._tools = {
-            name: tool if tool.forbidden_lasts else replace(tool, forbidden=None, why=None, defied=0)
+            name: tool if tool.forbidden_lasts else replace(tool, forbidden=None, why=None, ignored=0)
             for name, tool in self._tools.items()
             if tool.lasts
         }
         if not self._loop_lasts:
             self.loop = None
+
+
+_STEPS = {Rung.NOTICE: "notice", Rung.FORBID: "forbid"}
+_RUNGS = {step: rung for rung, step in _STEPS.items()}
+
+
+def as_recorded(signals: Mapping[int, Signal]) -> tuple[LoopSignal, ...]:
+    """Return the signals of one turn, by the index of their calls, in the form of the log."""
+    return tuple(
+        LoopSignal(
+            index=index,
+            step=_STEPS[signal.rung],
+            kind=signal.kind.value,
+            count=signal.count,
+            same_as=signal.same_as,
+            answer=signal.answer,
+        )
+        for index, signal in sorted(signals.items())
+    )
+
+
+def recorded_signal(run: Run, at: Position) -> Signal | None:
+    """Return the signal that was recorded with the decision for the call at ``at``; None if there is none."""
+    turn, index = at
+    responded = run.fact(ModelResponded, turn)
+    found = next((one for one in responded.loop_signals if one.index == index), None) if responded is not None else None
+    if found is None:
+        return None
+    return Signal(Kind(found.kind), _RUNGS[found.step], found.count, found.same_as, found.answer)
+
+
+def described(tool: str, signal: Signal) -> str:
+    """Return in one sentence what a signal at a call of ``tool`` means."""
+    turn, index = signal.same_as
+    first, count = f"call {index} of turn {turn}", signal.count
+    match signal.kind:
+        case Kind.SAME_CALL:
+            return f"This is the same call of {tool} as {first}, for the {_nth(count)} time."
+        case Kind.CYCLE:
+            return f"The same calls go round and round since {first}, for the {_nth(count)} time."
+        case Kind.NEAR_EQUAL:
+            return f"This asks {tool} nearly the same as {first}, for the {_nth(count)} time."
+        case Kind.SAME_ERROR:
+            return f"{tool} has failed in the same way {count} times in a row, since {first}."
+        case Kind.UNCHANGED:
+            return f"{tool} has brought the same result for {count} different calls in a row, since {first}."
+        case Kind.SPIRAL:
+            return f"{tool} writes nearly the same as before, about the same things as {first}, {count} times by now."
+        case Kind.OTHER_WORDS:
+            return f"{tool} writes about the same things as {first}, in other words or amounts, {count} times by now."
+
+
+def notice(tool: str, signal: Signal) -> str:
+    """Return what the agent is told beside the result of a call."""
+    said = described(tool, signal)
+    if signal.kind is Kind.OTHER_WORDS:
+        return f"Notice: {said} Go on where each says or does something new; otherwise end your turn."
+    given = " Nothing was written since, so this is the answer that was recorded then." if signal.answer else ""
+    return (
+        f"Notice: {said}{given} Going on like this brings nothing new: use what you have, try something "
+        f"really different, or end your turn. Otherwise {tool} will be forbidden, and then somebody else takes over."
+    )
+
+
+def refusal(tool: str, signal: Signal) -> str:
+    """Return why a call of a forbidden tool is refused, and what to do instead."""
+    said = described(tool, signal)
+    return (
+        f"{tool} is forbidden until something is written or a person speaks. {said} Use what you have, "
+        "another tool, or end your turn. If you call it again, somebody else takes over."
+    )
+
+
+def _nth(count: int) -> str:
+    return f"{count}{ {2: 'nd', 3: 'rd'}.get(count, 'th') }"

@@ -1,4 +1,4 @@
-"""What counts as nearly the same search, and as the same class of error. Pure."""
+"""Similarity: nearly the same search, writes about the same things, the same class of error. Pure."""
 
 import re
 import unicodedata
@@ -9,21 +9,21 @@ from typing import Any
 
 from ballast.contracts import ToolCall
 from ballast.contracts.wire import canonical
-from ballast.folds.sameness import same
+from ballast.folds.calls import same
 
-#: Words that say nothing about what is searched. No prepositions, questions or negations: "to", "when", "not" do.
+#: Words that do not change a search. Prepositions, question words and negations do: "to", "when", "not".
 _SMALL = "a an the of for is are was were be i me my we our you your it its this that these those please do does did"
 _STOP_WORDS = frozenset([*_SMALL.split(), "there", "have", "has", "about"])
-#: Small edits: so many words may differ, each so much alike (difflib's ratio).
+#: A small edit: at most so many words differ, each at least so similar (difflib's ratio).
 _EDITED_WORDS, _ALIKE = 2, 0.8
-#: A search with words added is nearly the same where they are at most this part of it.
+#: A search with added words is nearly the same if they are at most this part of it.
 _ADDED = 0.2
 _CLASS_CHARS = 120
 _DIGIT = re.compile(r"\d")
-#: From letter to letter: "o-1001", "don't", "c++" without its signs.
+#: From the first letter or digit to the last: "o-1001", "don't", "c" of "c++".
 _WORD = re.compile(r"\w(?:\S*\w)?")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
-#: Longer words are compared whole: nobody misspells them, and difflib takes long.
+#: Longer words are compared for equality: difflib would take too long.
 _LONGEST_WORD = 400
 _NAME_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
@@ -32,7 +32,7 @@ def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
-#: What the last word of a field's name says: it holds words, or it says which thing.
+#: Last words of field names: the field holds text, or it names a thing.
 _HOLDS_TEXT = _set(
     "text txt content contents body message msg note notes comment comments remark remarks description summary "
     "reason explanation reply answer title subject heading headline caption addition paragraph sentence line "
@@ -45,25 +45,25 @@ _SAYS_WHICH = _set(
     "account assignee channel room queue table column row cell sheet page section day date time month year tag label "
     "status state type kind category city country language locale currency unit branch repo repository host tenant"
 )
-#: Written without spaces, so that a text of more than some signs has words.
+#: Scripts without spaces: so many characters are a text of several words.
 _UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]{6}")
-#: The name of somebody, a street or a folder has so many words at most.
+#: A name (of a person, a street, a folder) has at most so many words.
 _WORDS_OF_A_NAME = 6
-#: What names a thing in one word: no sign in it that only code or prose has, and not as long as those.
+#: A thing named in one word: without the punctuation of code or prose, and short.
 _A_NAME = re.compile(r"(?:https?://\S+|[\w.:/#@+~\\-]{1,80})")
 
 
 @dataclass(frozen=True)
 class Search:
-    """A call with free text in it: the words that matter, as a set, and all the rest of the call."""
+    """A call with free text: its significant words as a set, and the rest of the call."""
 
     words: frozenset[str]
     rest: str
 
     def resembles(self, other: "Search") -> bool:
-        """Say whether the two differ in word order, stop words, small edits or a small addition only.
+        """Return whether the two differ only in word order, stop words, small edits or a small addition.
 
-        Words with digits in them are names of things: they must be the same.
+        Words with digits name things: they must be equal.
         """
         if self.rest != other.rest:
             return False
@@ -88,7 +88,7 @@ def _edited(some: frozenset[str], others: frozenset[str]) -> bool:
 
 
 def search_of(call: ToolCall) -> Search | None:
-    """Return the call as a search, or None where no argument of it is free text: two words or more."""
+    """Return the call as a search; None if no argument is free text (two words or more)."""
     if not isinstance(call.arguments, Mapping):
         return None
     words: set[str] = set()
@@ -114,13 +114,13 @@ def target_of(
     says_how_much: Callable[[str], bool] = lambda _: False,
     spelled: Callable[[str, Any], Any] = lambda _, value: same(value),
 ) -> Search | None:
-    """Return what a call is about, and the words that it says of it; None where nothing of it is only said.
+    """Return what a call is about (``rest``) and its words; None if it has neither texts nor ids.
 
-    What it is about are ``ids`` and all values but its texts, as a set, without their places. A text is what the tool
-    says is ``free``, what stands in a field that is named as one (``body``, ``note_text``), several words, and code;
-    not what is ``chosen`` from a list of the author's. ``marked`` values are in ``ids`` already, or in ``amounts``.
-    ``spelled`` makes one of the spellings of a value; it gets the field's name. Beside ids an amount, by its mark or
-    by a name that ``says_how_much``, is one of the words: another one says something else about the same things.
+    It is about its ``ids`` and all values but its texts, as a set, wherever they stand. A text is a value that the tool
+    marks as ``free``, that stands in a field with such a name (``body``, ``note_text``), or that has several words or
+    is code; not a value ``chosen`` from the author's list. ``marked`` values are in ``ids`` or ``amounts`` already.
+    ``spelled`` maps all spellings of a value to one; it gets the field's name. Beside ids, an amount (by its mark, or
+    by a name that ``says_how_much``) is one of the words: another amount says something new about the same things.
     """
     about, texts, words = set(), set(), {f"={amount}" for amount in amounts}
     for name, value in _values(call.arguments, ""):
@@ -139,7 +139,7 @@ def target_of(
 
 
 def _values(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield each value of JSON with the name that it stands under."""
+    """Yield each value of JSON with its field's name."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _values(inner, str(key))
@@ -175,7 +175,7 @@ def _singular(word: str) -> str:
 
 
 def error_class(error: str, message: str) -> str:
-    """Return what stays the same of an error when only names and numbers in it change."""
+    """Return an error's name and message without the names and numbers in it."""
     masked = _QUOTED.sub("#", message[: 4 * _CLASS_CHARS])
     words = ("#" if _DIGIT.search(word) else word for word in masked.casefold().split())
     return f"{error}: {' '.join(words)[:_CLASS_CHARS]}"

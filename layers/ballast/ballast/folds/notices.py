@@ -1,22 +1,73 @@
-"""What a person must know to decide, in a few lines of plain text."""
+"""Notices: what others are told of a run, and the summary for the person who decides."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ballast.contracts import CallTools, Effects
-from ballast.contracts.wire import canonical
-from ballast.log.events import PlanDecided
+from ballast.contracts import CallTools, Effects, notice
+from ballast.contracts.notice import MAX_ANSWER_BYTES, Outcome, RunAnswered, RunEscalated, RunFailed, event_id
+from ballast.contracts.wire import canonical, plain
+from ballast.log.events import EscalationAnnounced, EscalationOpened, PlanDecided, RunEnded, RunRefused
 from ballast.money.amounts import dollars
 
 if TYPE_CHECKING:
     from ballast.folds.calls import CallState
     from ballast.run import Run
 
+
+def outcome(run: Run) -> Outcome | None:
+    """Return the notice of the run's end; None while it goes on. Raises ``LogCorrupt``."""
+    ended = run.ending
+    if ended is None:
+        return None
+    about = _about(run, ended)
+    if isinstance(ended, RunRefused):
+        return notice.RunRefused(**about, reason=ended.reason, message=plain(ended.message), opens_at=ended.opens_at)
+    came_to = run.cost
+    about |= {
+        "by": ended.by,
+        "degraded": ended.degraded,
+        "effects": run.ended_effects,
+        "cost_usd": dollars(came_to.counted_microusd),
+        "corrected": came_to.corrected.told if came_to.corrected else None,
+    }
+    if ended.status != "answered":
+        return RunFailed(**about | {"status": ended.status, "reason": ended.reason})
+    if ended.answer is not None and len(canonical(ended.answer)) > MAX_ANSWER_BYTES:
+        return RunAnswered(**about, answer_in_log=True)
+    return RunAnswered(**about, answer=None if ended.answer is None else plain(ended.answer))
+
+
+def to_announce(run: Run) -> tuple[tuple[str, RunEscalated], ...]:
+    """Return the escalations that are not announced yet, each with the key of its announcement."""
+    told = {one.turn for one in run.facts(EscalationAnnounced)}
+    return tuple(
+        (EscalationAnnounced.key(opened.turn), _escalated(run, opened))
+        for opened in run.facts(EscalationOpened)
+        if opened.turn not in told and opened.kind == "escalation"
+    )
+
+
+def _escalated(run: Run, opened: EscalationOpened) -> RunEscalated:
+    asked = {"escalation_id": opened.escalation_id, "reason": opened.reason, "answer_by": opened.answer_by}
+    return RunEscalated(**_about(run, opened) | asked)
+
+
+def _about(run: Run, fact: EscalationOpened | RunEnded | RunRefused) -> dict[str, Any]:
+    event = run.at(fact.seq)
+    return {
+        "event_id": event_id(event.run_id, event.seq),
+        "run_id": event.run_id,
+        "request_id": run.request.request_id,
+        "tenant": run.request.tenant,
+        "at": event.at,
+    }
+
+
 #: The newest calls say most; older ones are in the log.
 _SHOWN_CALLS = 12
 _SHOWN_CHARS = 400
-#: What became of what was written so far; where nothing was there is nothing to say.
+#: The effects so far, in words; without effects there is no line.
 _EFFECTS = {
     Effects.FROZEN: "what was written stands, or may stand",
     Effects.UNDONE: "what was written is undone",
@@ -24,7 +75,7 @@ _EFFECTS = {
 
 
 def summary(run: Run, reason: str) -> str:
-    """Return the request, why a person is asked, what was done so far, and what it cost.
+    """Return the request, the reason of the escalation, the calls so far, and their cost.
 
     Its text is untrusted where it quotes the request, the model or a tool.
     """

@@ -1,7 +1,7 @@
-"""What is remembered of the calls so far, signal by signal: each counts, none decides.
+"""Counters of a run's calls, one for each signal.
 
-Every memory takes one call at a time, in their order, and looks at a bounded number of others. What it remembers of a
-call is never changed, only exchanged: so a copy (``forked``) costs no more than its dictionaries.
+Each counter takes the calls one by one, in their order, and compares each with a bounded number of others. Counters
+hold persistent mappings, so that a copy (``forked``) is cheap.
 """
 
 from __future__ import annotations
@@ -11,21 +11,22 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ballast.contracts.wire import canonical
-from ballast.folds.loops.resemblance import Search
+from ballast.folds.loops.similarity import Search
+from ballast.folds.persistent import PersistentDict
 
 #: (turn, index) of a call.
 Position = tuple[int, int]
 
 LONGEST_CYCLE = 4
-#: A new search is compared with so many of the tool's earlier ones, the newest.
+#: A search is compared with so many of the tool's newest ones.
 _COMPARED_SEARCHES = 8
-#: A shorter result (its JSON) says too little for "it is always the same" to mean anything, except of a search.
+#: Characters of a result's JSON below which equal results mean nothing, except for a search.
 _TELLING_CHARS = 80
 
 
 @dataclass(frozen=True)
 class Chain:
-    """So many calls that belong together, the first of them, and the newest with an answer to give again."""
+    """Calls that belong together: how many, the first, and one whose recorded answer may be given again."""
 
     first: Position
     count: int = 1
@@ -33,39 +34,40 @@ class Chain:
 
     @property
     def longer(self) -> Chain:
-        """The chain with one call more."""
+        """The chain with one more call."""
         return replace(self, count=self.count + 1)
 
 
 @dataclass
 class Repeats:
-    """The same call."""
+    """Repeats of the same call."""
 
-    _seen: dict[str, Chain] = field(default_factory=dict)
+    _seen: PersistentDict[str, Chain] = field(default_factory=PersistentDict)
 
     def see(self, key: str, at: Position) -> Chain:
         """Count a proposed call and return its chain."""
         chain = self._seen.get(key)
-        self._seen[key] = chain = Chain(at) if chain is None else chain.longer
+        chain = Chain(at) if chain is None else chain.longer
+        self._seen = self._seen.with_more({key: chain})
         return chain
 
     def answer(self, key: str, at: Position) -> None:
-        """The call at ``at`` was answered; the same call may be answered with that again."""
+        """Let the same call be answered with the recorded result of the call at ``at``."""
         if chain := self._seen.get(key):
-            self._seen[key] = replace(chain, answered=chain.answered or at)
+            self._seen = self._seen.with_more({key: replace(chain, answered=chain.answered or at)})
 
     def age(self) -> None:
-        """Time has passed: no recorded answer may be given any more."""
-        self._seen = {key: replace(chain, answered=None) for key, chain in self._seen.items()}
+        """Forget the recorded answers: time has passed."""
+        self._seen = PersistentDict({key: replace(chain, answered=None) for key, chain in self._seen.items()})
 
     def forked(self) -> Repeats:
-        """Return a copy that goes its own way."""
-        return Repeats(dict(self._seen))
+        """Return an independent copy."""
+        return Repeats(self._seen)
 
 
 @dataclass(frozen=True)
 class _Step:
-    """One call as a cycle sees it; ``outcome`` is None while nobody knows it."""
+    """One call of a cycle; ``outcome`` is None until it is known."""
 
     key: str
     tool: str
@@ -76,7 +78,7 @@ class _Step:
 
 @dataclass(frozen=True)
 class Lap:
-    """A cycle: laps that were completed before this call, the cycle's calls, and whether they write."""
+    """A cycle: the laps completed before this call, its first call, its tools, and whether any of them wrote."""
 
     laps: int
     first: Position
@@ -86,22 +88,23 @@ class Lap:
 
 @dataclass
 class Cycles:
-    """The same two to four calls in the same order with the same outcomes, round and round.
+    """Cycles: two to four calls, repeated in the same order with the same outcomes.
 
-    It outlives writes, which may be part of the cycle. ``_since[p]`` is the number of the call from which on
-    each has been like the one ``p`` before it.
+    Writes do not end a cycle; they may be part of it. From call number ``_since[p]`` on, each call equals the one ``p``
+    before it.
     """
 
-    _steps: dict[int, _Step] = field(default_factory=dict)
-    _number: dict[Position, int] = field(default_factory=dict)
+    _steps: PersistentDict[int, _Step] = field(default_factory=PersistentDict)
+    _number: PersistentDict[Position, int] = field(default_factory=PersistentDict)
     _since: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(2, LONGEST_CYCLE + 1), 0))
     _next: int = 0
 
     def see(self, key: str, tool: str, at: Position) -> Lap | None:
-        """Count a proposed call; return the shortest cycle of two laps or more that it goes on with, if any."""
+        """Count a proposed call; return the shortest cycle of at least two laps that it continues, if any."""
         now = self._next
         self._next += 1
-        self._steps[now], self._number[at] = _Step(key, tool, at), now
+        self._steps = self._steps.with_more({now: _Step(key, tool, at)})
+        self._number = self._number.with_more({at: now})
         for period, since in self._since.items():
             before = self._steps.get(now - period)
             if before is None or before.key != key:
@@ -119,74 +122,78 @@ class Cycles:
                 yield Lap(laps, self._steps[since].at, tools, any(step.wrote for step in lap))
 
     def settle(self, at: Position, outcome: Any, *, wrote: bool) -> None:
-        """Note what came of a call: where it is another outcome than a lap before, nothing went round."""
+        """Record the outcome of a call; an outcome that differs from the lap before ends the cycle."""
         now = self._number[at]
-        self._steps[now] = replace(self._steps[now], outcome=outcome, wrote=wrote)
+        self._steps = self._steps.with_more({now: replace(self._steps[now], outcome=outcome, wrote=wrote)})
         for period, since in self._since.items():
             before = self._steps.get(now - period)
             if before and before.outcome is not None and outcome is not None and before.outcome != outcome:
                 self._since[period] = max(since, now - period + 1)
 
     def forked(self) -> Cycles:
-        """Return a copy that goes its own way."""
-        return Cycles(dict(self._steps), dict(self._number), dict(self._since), self._next)
+        """Return an independent copy."""
+        return Cycles(self._steps, self._number, dict(self._since), self._next)
 
 
-#: What was said about one thing, the newest of it, each with the chain that it belongs to.
+#: The newest texts about one thing, each with its chain.
 _Said = tuple[tuple[Search, Chain], ...]
 
 
 def _longer(said: _Said, chain: Chain) -> tuple[_Said, Chain]:
-    """Return what was said with the chain one call longer, wherever it stands, and the longer chain."""
+    """Return ``said`` with the chain one call longer wherever it occurs, and the longer chain."""
     longer = chain.longer
     return tuple((search, longer if one is chain else one) for search, one in said), longer
 
 
 @dataclass
 class Searches:
-    """Searches that are nearly the same, by tool and by everything in the call that is no free text."""
+    """Searches that are nearly the same, by tool and by all of the call but its free text."""
 
-    _recent: dict[str, _Said] = field(default_factory=dict)
+    _recent: PersistentDict[str, _Said] = field(default_factory=PersistentDict)
 
     def see(self, search: Search, at: Position) -> Chain:
-        """Count a proposed search and return the chain of those that it resembles."""
+        """Count a proposed search, and return the chain of the searches that it resembles."""
         recent = self._recent.get(search.rest, ())
         for earlier, chain in reversed(recent):
             if search.resembles(earlier):
                 recent, longer = _longer(recent, chain)
                 added = ((search, longer),) if search.words != earlier.words else ()
-                self._recent[search.rest] = (*recent, *added)[-_COMPARED_SEARCHES:]
+                self._keep(search, (*recent, *added))
                 return longer
-        self._recent[search.rest] = (*recent, (search, Chain(at)))[-_COMPARED_SEARCHES:]
-        return self._recent[search.rest][-1][1]
+        chain = Chain(at)
+        self._keep(search, (*recent, (search, chain)))
+        return chain
+
+    def _keep(self, search: Search, recent: _Said) -> None:
+        self._recent = self._recent.with_more({search.rest: recent[-_COMPARED_SEARCHES:]})
 
     def forked(self) -> Searches:
-        """Return a copy that goes its own way."""
-        return Searches(dict(self._recent))
+        """Return an independent copy."""
+        return Searches(self._recent)
 
 
 @dataclass(frozen=True)
 class Written:
-    """Writes about the same things: all of them, and those whose words resemble each other, the newest."""
+    """Writes about the same things: all of them, and the newest ones by similar words."""
 
     all: Chain
     alike: _Said = ()
 
     def resembling(self, said: Search) -> Chain | None:
-        """Return the chain of those whose words the new ones resemble."""
+        """Return the chain of the writes with similar words; None if there is none."""
         return next((chain for earlier, chain in reversed(self.alike) if said.resembles(earlier)), None)
 
 
 @dataclass
 class Writes:
-    """Writes of one tool about the same things, that happened: other writes in between change nothing about it."""
+    """Writes of one tool about the same things that happened; other writes in between do not end them."""
 
-    _done: dict[str, Written] = field(default_factory=dict)
+    _done: PersistentDict[str, Written] = field(default_factory=PersistentDict)
 
     def see(self, said: Search | None) -> tuple[Chain, int] | None:
-        """Return the chain that a proposed call goes on with, counting it, and how many of it have words like its own.
+        """Return the chain that a proposed call continues, counting it, and how many of it use similar words.
 
-        None where nothing was written about the same things.
+        None if nothing was written about the same things.
         """
         done = self._done.get(said.rest) if said is not None else None
         if said is None or done is None:
@@ -205,46 +212,47 @@ class Writes:
             chain = Chain(at)
         else:
             alike, chain = _longer(alike, chain)
-        self._done[said.rest] = replace(done, alike=(*alike, (said, chain))[-_COMPARED_SEARCHES:])
+        done = replace(done, alike=(*alike, (said, chain))[-_COMPARED_SEARCHES:])
+        self._done = self._done.with_more({said.rest: done})
 
     def forked(self) -> Writes:
-        """Return a copy that goes its own way."""
-        return Writes(dict(self._done))
+        """Return an independent copy."""
+        return Writes(self._done)
 
 
 @dataclass
 class Errors:
-    """Errors of one class in a row, by tool. Lasting ones come of the call's form: no write mends them."""
+    """Errors of one class in a row, by tool. Lasting ones are of the call's form: no write changes them."""
 
     _rows: dict[str, tuple[str, Chain, bool]] = field(default_factory=dict)
 
     def see(self, tool: str, kind: str, at: Position, *, lasting: bool) -> Chain:
-        """Count an error and return its row."""
+        """Count an error, and return its chain."""
         known, chain, lasts = self._rows.get(tool, ("", Chain(at), False))
         self._rows[tool] = (kind, chain.longer, lasts) if known == kind else (kind, Chain(at), lasting)
         return self._rows[tool][1]
 
     def succeed(self, tool: str) -> None:
-        """A call of the tool went well: the row ends."""
+        """End the row: a call of the tool succeeded."""
         self._rows.pop(tool, None)
 
     def written(self) -> None:
-        """Something was written: only what no write can mend stays."""
+        """Keep only lasting errors: something was written."""
         self._rows = {tool: row for tool, row in self._rows.items() if row[2]}
 
     def forked(self) -> Errors:
-        """Return a copy that goes its own way."""
+        """Return an independent copy."""
         return Errors(dict(self._rows))
 
 
 @dataclass
 class Results:
-    """Different calls in a row that brought the same result, by tool."""
+    """Different calls in a row with the same result, by tool."""
 
     _rows: dict[str, tuple[Any, frozenset[str], Chain]] = field(default_factory=dict)
 
     def see(self, tool: str, key: str, result: Any, at: Position, *, searches: bool) -> Chain:
-        """Count the result of a read and return its row; a row of results that tell too little stays at one."""
+        """Count the result of a read, and return its chain; results that are too short to compare stay at one."""
         known, keys, chain = self._rows.get(tool, (None, frozenset(), Chain(at)))
         if result in (None, "") or not keys or known != result:
             self._rows[tool] = (result, frozenset((key,)), Chain(at))
@@ -253,5 +261,5 @@ class Results:
         return self._rows[tool][2]
 
     def forked(self) -> Results:
-        """Return a copy that goes its own way."""
+        """Return an independent copy."""
         return Results(dict(self._rows))
