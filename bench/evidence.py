@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         for turns in options.turns:
             with LocalCloud() as cloud:
-                print(row(cloud, RunLog.of(cloud.runtime("PlannerFunction")), turns), flush=True)
+                print(row(cloud, RunLog.of(cloud.runtime("AgentFunction")), turns), flush=True)
     except NotMeasured as problem:
         print(problem, file=sys.stderr)
         return 1

@@ -33,7 +33,7 @@ from tests.support.tables_in_memory import Tables
 
 TENANT, WINDOW = "acme", "hour#2026-03-01T12"
 CEILING, LIMIT = 10_000, 2_000_000
-LENDING = {"TENANT_HOUR_USD": "2", "TENANT_RUNS": "1000000", "ACCOUNT_RUNS": "1000000"}
+WINDOW_LIMITS = {"TENANT_HOUR_USD": "2", "TENANT_RUNS": "1000000", "ACCOUNT_RUNS": "1000000"}
 #: Chances: of a death at one moment of a process, of a conflict, of a planner's death.
 DEATH, CONFLICT, PLANNER_DEATH = 0.03, 0.02, 0.05
 _TRIES = 200
@@ -104,7 +104,7 @@ class Crowd:
     def __post_init__(self) -> None:
         self._counting = threading.Lock()
         self.tables = Peaks(lambda: self.chance(CONFLICT))
-        self.world = World(self._burn, LENDING, tables=self.tables)
+        self.world = World(self._burn, WINDOW_LIMITS, tables=self.tables)
 
     def chance(self, probability: float) -> bool:
         """Throw this thread's dice; outside of a run nothing goes wrong."""

@@ -169,9 +169,9 @@ class Deployed:
         return session.client(service, endpoint_url=self._url)
 
     def by_function(self, request_id: str) -> None:
-        """Ask IntakeFunction."""
+        """Ask StartFunction."""
         sent = {"request_id": request_id, "text": "Where is my order?"}
-        name = self.outputs["IntakeFunctionName"]
+        name = self.outputs["StartFunctionName"]
         done = self.client("lambda").invoke(FunctionName=name, Payload=json.dumps(sent).encode())
         body = done["Payload"].read().decode()
         if "FunctionError" in done:

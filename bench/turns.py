@@ -39,8 +39,8 @@ PLAYBOOK = Path(__file__).resolve().parent / "playbook"
 TRANSITION_MICROUSD = 25
 #: The playbook's ceiling has to fit into every window, more than once.
 ROOMY = dict.fromkeys(("AccountHourUsd", "AccountDayUsd", "TenantHourUsd", "TenantDayUsd"), "1000000")
-FUNCTIONS = ("AdmitFunction", "PlannerFunction", "ExecutorFunction", "SettleFunction")
-STEPS = ("PlannerFunction", "ExecutorFunction")
+FUNCTIONS = ("AdmitFunction", "AgentFunction", "ExecutorFunction", "SettleFunction")
+STEPS = ("AgentFunction", "ExecutorFunction")
 #: So many turns at a run's end tell what one costs there.
 LAST = 10
 HEADINGS = (

@@ -42,9 +42,8 @@ _LAST = ("run.ended", "run.refused")
 #: Outputs by the names that a local cloud has for what they name.
 _OUTPUTS = {
     "AgentStateMachine": "AgentStateMachineArn",
-    "IntakeFunction": "IntakeFunctionName",
-    "TripFunction": "TripFunctionName",
-    "AdmitFunction": "AdmitFunctionName",
+    "StartFunction": "StartFunctionName",
+    "CommandFunction": "CommandFunctionName",
     "AnswerEscalationFunction": "AnswerEscalationFunctionName",
     "RunLogTable": "RunLogTableName",
     "PayloadBucket": "PayloadBucketName",
@@ -84,7 +83,7 @@ class DeployedCloud:
 
     def start(self, request: RunRequest) -> str:
         """Start a run through the front door and return its id."""
-        run_id: str = self.invoke("IntakeFunction", request.model_dump(mode="json"))["run_id"]
+        run_id: str = self.invoke("StartFunction", request.model_dump(mode="json"))["run_id"]
         return run_id
 
     def wait(self, run_id: str, timeout_s: float) -> Any:

@@ -74,7 +74,7 @@ class LocalCloud:
     parameters          the template's
     handler_of          loads a function's handler; from the working tree by default
     beside              names of more stacks of the template in the same account. What is theirs has their name before
-                        it: ``other.RunLogTable``, ``other.QueueFunction``
+                        it: ``other.RunLogTable``, ``other.ConsumeFunction``
     """
 
     _open: LocalCloud | None = None
@@ -261,7 +261,7 @@ class LocalCloud:
 
     def start(self, request: RunRequest) -> str:
         """Start a run through the front door and return its id. Raises ``FunctionError``."""
-        run_id: str = self.invoke("IntakeFunction", request.model_dump(mode="json"))["run_id"]
+        run_id: str = self.invoke("StartFunction", request.model_dump(mode="json"))["run_id"]
         return run_id
 
     def wait(self, run_id: str, timeout_s: float) -> Execution:

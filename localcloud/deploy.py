@@ -169,7 +169,7 @@ def _check_tables(admin: LocalSession, functions: Mapping[str, Function]) -> Non
             if variable.endswith("_TABLE") and table not in tables:
                 raise TemplateInvalid(
                     f"{function.logical_id}: {variable} names the table {table}, which the stack does not create. "
-                    "Add the table to template.yaml, or mend the variable under the function's Environment."
+                    "Add the table to business.yaml, or correct the variable under the function's Environment."
                 )
 
 

@@ -1,4 +1,4 @@
-"""The HTTP API of the template. moto's CloudFormation does not know one: its routes are read here instead."""
+"""Read the routes of the template's HTTP API, which moto's CloudFormation does not support."""
 
 from __future__ import annotations
 

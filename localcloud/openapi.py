@@ -33,11 +33,11 @@ INFO = {
 def described(template: Path = ROOT / "template.yaml") -> str:
     """Return the document of all functions that the template's HTTP API leads to, as JSON text."""
     made, routes = without_http_api(to_cloudformation(load_template(template), template.parent, {}))
-    fronts: list[Any] = []
+    apis: list[Any] = []
     for function in dict.fromkeys(route.function for route in routes):
         handler = made["Resources"][function]["Properties"]["Handler"]
-        fronts.append(importlib.import_module(handler.rpartition(".")[0]).app)
-    return json.dumps(document(fronts, INFO), indent=2, ensure_ascii=False) + "\n"
+        apis.append(importlib.import_module(handler.rpartition(".")[0]).app)
+    return json.dumps(document(apis, INFO), indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Values for the template's parameters, held to what the template says of each, before anything is deployed. Pure.
+"""Check values of the template's parameters against their declarations, before anything is deployed. Pure.
 
 moto takes any text for any parameter and fails elsewhere; CloudFormation refuses these before it creates anything. What
 no change set can see is refused here as well: an expression that its function cannot use (``[z-a]``).

@@ -16,6 +16,7 @@ from localcloud.sessions import REGION, core_session
 
 #: Where code is said to be. Nothing is put there: handlers are imported from the working tree.
 _NOWHERE = "s3://ballast-local/not-uploaded.zip"
+_IN_SUB = re.compile(r"\$\{([A-Za-z0-9:.]+)\}")
 _SUBSTITUTION = re.compile(r"\$\{([A-Za-z0-9_]+)\}")
 
 
@@ -43,11 +44,98 @@ _Loader.add_multi_constructor("!", _short_form)
 
 
 def load_template(path: Path) -> dict[str, Any]:
-    """Return the SAM template in ``path``, or raise ``TemplateInvalid``."""
+    """Return the SAM template in ``path`` with its nested stacks' resources in it, or raise ``TemplateInvalid``."""
     document = _yaml(path)
     if not isinstance(document.get("Resources"), dict):
         raise TemplateInvalid(f"{path}: has no Resources.")
-    return document
+    return with_nested_stacks(document, path.parent)
+
+
+def with_nested_stacks(template: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return ``template`` with each nested stack of a local file replaced by that file's resources.
+
+    A stack is a boundary of names: a nested template sees only its own parameters, and only its outputs are seen. Both
+    are resolved here, so that one stack has what CloudFormation makes of two. Raises ``TemplateInvalid``.
+    """
+    stacks = {
+        name: found["Properties"]
+        for name, found in template["Resources"].items()
+        if found.get("Type") == "AWS::CloudFormation::Stack" and "://" not in found["Properties"]["TemplateURL"]
+    }
+    for name, stack in stacks.items():
+        file = folder / stack["TemplateURL"]
+        given = stack.get("Parameters", {})
+        nested = _yaml(file)
+        declared = nested.get("Parameters", {})
+        if unknown := given.keys() - declared.keys():
+            raise TemplateInvalid(f"{name}: {file} has no parameter {', '.join(sorted(unknown))}.")
+        values = {key: given.get(key, one.get("Default")) for key, one in declared.items()}
+        if missing := [key for key, value in values.items() if value is None]:
+            raise TemplateInvalid(f"{name}: give {file} its parameter {', '.join(missing)}.")
+        own = {*values, *nested["Resources"]}
+        if foreign := sorted(_referred_to(nested["Resources"]) - own):
+            raise TemplateInvalid(f"{file}: has no {', '.join(foreign)}. Pass it in as a parameter.")
+        nested = _replaced(nested, {("Ref", key): value for key, value in values.items()})
+        outputs = {
+            ("Fn::GetAtt", f"{name}.Outputs.{key}"): one["Value"] for key, one in nested.get("Outputs", {}).items()
+        }
+        rest = {key: one for key, one in template["Resources"].items() if key != name}
+        template = _replaced({**template, "Resources": rest}, outputs)
+        if name in _referred_to([template["Resources"], template.get("Outputs", {})]):
+            known = ", ".join(nested.get("Outputs", {})) or "none"
+            raise TemplateInvalid(f"{name}: is referred to by an output that {file} does not have. It has: {known}.")
+        for section in ("Conditions", "Resources"):
+            ours, theirs = template.get(section, {}), nested.get(section, {})
+            if clash := sorted(key for key in ours.keys() & theirs.keys() if ours[key] != theirs[key]):
+                raise TemplateInvalid(
+                    f"{file}: {', '.join(clash)} is something else in the template around it. Rename it."
+                )
+            template = {**template, section: {**ours, **theirs}}
+    return template
+
+
+def _referred_to(value: Any) -> set[str]:
+    """Return the names that ``value`` refers to, without pseudo parameters."""
+    if isinstance(value, list):
+        return set().union(*map(_referred_to, value))
+    if not isinstance(value, dict):
+        return set()
+    found = set().union(*map(_referred_to, value.values()))
+    for key, part in value.items():
+        if key == "Ref":
+            found.add(str(part))
+        elif key == "Fn::GetAtt":
+            found.add((part if isinstance(part, str) else part[0]).partition(".")[0])
+        elif key == "Fn::Sub" and isinstance(part, str):
+            found |= {name.partition(".")[0] for name in _IN_SUB.findall(part)}
+    return {name for name in found if not name.startswith("AWS::")}
+
+
+def _replaced(value: Any, by: Mapping[tuple[str, str], Any]) -> Any:
+    """Return ``value`` with what it refers to replaced, also within ``Fn::Sub``."""
+    if isinstance(value, list):
+        return [_replaced(part, by) for part in value]
+    if not isinstance(value, dict):
+        return value
+    match list(value.items()):
+        case [("Ref" | "Fn::GetAtt" as kind, named)]:
+            key = (kind, named if isinstance(named, str) else ".".join(named))
+            return by.get(key, value)
+        case [("Fn::Sub", str(text))]:
+            for (_, name), to in by.items():
+                text = text.replace(f"${{{name}}}", _in_sub(to))
+            return {"Fn::Sub": text}
+    return {key: _replaced(part, by) for key, part in value.items()}
+
+
+def _in_sub(value: Any) -> str:
+    """Return a text, a number, a ``Ref`` or an ``Fn::GetAtt`` as ``Fn::Sub`` has it."""
+    match value:
+        case {"Ref": name}:
+            return f"${{{name}}}"
+        case {"Fn::GetAtt": named}:
+            return f"${{{named if isinstance(named, str) else '.'.join(named)}}}"
+    return str(value)
 
 
 def _yaml(path: Path) -> dict[str, Any]:

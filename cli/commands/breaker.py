@@ -71,9 +71,9 @@ def of_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     from localcloud.functions import FunctionError
 
     new = _new(typed)
-    order = {"new": new, "by": typed.by or user()} if new else {"tenant": typed.tenant}
+    command = {"new": new, "by": typed.by or user()} if new else {"tenant": typed.tenant}
     try:
-        show(cloud.invoke("TripFunction", order), screen)
+        show(cloud.invoke("CommandFunction", {"command": "breaker"} | command), screen)
     except FunctionError as problem:
         raise InvalidInput(f"{problem.name}: {problem.message}") from None
     return Exit.OK

@@ -45,7 +45,7 @@ limits when it starts: ballast up --parameter TenantHourUsd=0.50
 """
 
 _DEFAULT = "default"
-#: An option and the field of the order that it sets.
+#: An option and the field of the command that it sets.
 _AMOUNTS = (
     ("hour", "hour_microusd"),
     ("day", "day_microusd"),
@@ -96,17 +96,18 @@ def of_stack(typed: Namespace, cloud: DeployedCloud, screen: Screen) -> int:
     from localcloud.functions import FunctionError
 
     try:
-        show(cloud.invoke("AdmitFunction", {"budget": order(typed)}), screen)
+        show(cloud.invoke("CommandFunction", command(typed)), screen)
     except FunctionError as problem:
         raise InvalidInput(f"{problem.name}: {problem.message}") from None
     return Exit.OK
 
 
-def order(typed: Namespace) -> dict[str, Any]:
+def command(typed: Namespace) -> dict[str, Any]:
     """Return what was typed as the function takes it. Raises ``InvalidInput``."""
     from ballast.money.amounts import micro_dollars
 
-    made: dict[str, Any] = {name: getattr(typed, name) for name in ("tenant", "customer") if getattr(typed, name)}
+    made: dict[str, Any] = {"command": "budget"}
+    made |= {name: getattr(typed, name) for name in ("tenant", "customer") if getattr(typed, name)}
     forget = []
     for option, name in (*_AMOUNTS, ("runs", "runs")):
         text = getattr(typed, option.replace("-", "_"))

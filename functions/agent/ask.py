@@ -35,7 +35,7 @@ from ballast.log.events import (
     RunOpened,
 )
 from ballast.money import PriceBook, PriceTable
-from ballast.money.breaker import Force, Mode
+from ballast.money.breaker import CurrentMode, Mode
 from ballast.playbook import Playbook
 from ballast.playbook.agent import AgentConfig
 from ballast.run import Run
@@ -88,11 +88,13 @@ class AttemptChoice:
         reason = self._limit(run, turn, attempts, loops, history, now)
         if reason is not None:
             return GiveUp(reason)
-        force = self.breakers.in_force(run.opening.request.tenant, run_id=run.run_id, passed=breaker_passed_at(run))
+        current = self.breakers.current_mode(
+            run.opening.request.tenant, run_id=run.run_id, passed=breaker_passed_at(run)
+        )
         try:
-            model = allowed_model(force, self.playbook.agent, self.model_id, self.prices.at(now))
+            model = allowed_model(current, self.playbook.agent, self.model_id, self.prices.at(now))
             if isinstance(model, ExitReason):
-                return GiveUp(model, breaker=breaker_held(force, now))
+                return GiveUp(model, breaker=breaker_held(current, now))
             return self._afford(run, turn, attempts, model, passed_over, loops)
         except ModelRefused as refused:
             return GiveUp(ExitReason.MODEL_REFUSED, note=str(refused))
@@ -242,17 +244,17 @@ def call_s(*, left_s: float, more_to_ask: bool) -> float:
 # The spend breaker
 
 
-def allowed_model(force: Force, agent: AgentConfig, model_id: str, prices: PriceTable) -> str | ExitReason:
+def allowed_model(current: CurrentMode, agent: AgentConfig, model_id: str, prices: PriceTable) -> str | ExitReason:
     """Return the model that the spend breaker allows, ``model_id`` or the playbook's cheaper one, or why none.
 
     The playbook's cheaper model counts only if it is cheaper than ``model_id`` by ``prices``: ``MODEL_ID`` may have
     replaced the playbook's model.
     """
-    if force.mode is Mode.STOPPED:
+    if current.mode is Mode.STOPPED:
         return ExitReason.BREAKER_STOPPED
-    if force.mode is Mode.FALLBACK_ONLY:
+    if current.mode is Mode.FALLBACK_ONLY:
         return ExitReason.BREAKER_OPEN
-    if force.mode is Mode.CHEAPER and agent.cheaper_model is not None:
+    if current.mode is Mode.CHEAPER and agent.cheaper_model is not None:
         try:
             saves = prices.is_cheaper(agent.cheaper_model, model_id, agent.service_tier)
         except ModelRefused:
@@ -266,13 +268,13 @@ def pauses_for_a_person(reason: ExitReason, agent: AgentConfig) -> bool:
     return reason is ExitReason.BREAKER_STOPPED or (reason is ExitReason.COST_LIMIT and agent.out_of_budget == "ask")
 
 
-def breaker_held(force: Force, now: datetime) -> BreakerHeld:
+def breaker_held(current: CurrentMode, now: datetime) -> BreakerHeld:
     """Return the breaker as it is recorded with a hand-over; ``at`` is the time up to which a person's grant passes it.
 
     The clock of whoever tripped the breaker may be ahead of this one.
     """
-    seen = max(now, force.since or now)
-    return BreakerHeld(mode=force.mode.value, by=force.by, reason=force.reason, at=seen.isoformat())
+    seen = max(now, current.since or now)
+    return BreakerHeld(mode=current.mode.value, by=current.by, reason=current.reason, at=seen.isoformat())
 
 
 def breaker_passed_at(run: Run) -> datetime | None:

@@ -1,13 +1,12 @@
 """Lambda on the log's stream: copy each new event, once, to a bucket whose objects nobody can change or delete.
 
-Only deployed where the stack's parameter ``LogCopyDays`` asks for it::
+Deployed where the stack's parameter ``LogCopyDays`` asks for it::
 
     run-…/0003.call.1.settled.json   the item as it was written, in DynamoDB's JSON (binary values as base64)
-    payloads/…                       what the item points to, under the same key as in the payload bucket
+    payloads/…                       the item's payload, under the same key as in the payload bucket
 
-An item that nothing of Ballast wrote is copied as it is, and reported where its payload cannot be: what is behind it is
-copied all the same. What is there already stays: a record that comes again, or an event that was written anew, changes
-nothing.
+An item that Ballast did not write is copied as it is; one whose payload cannot be copied is reported and holds up no
+other. An existing copy stays: a repeated record, or an event that was written over, changes nothing.
 """
 
 import hashlib
@@ -24,15 +23,15 @@ from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from ballast.table import plain
 
-#: A key of S3 has no more; those of a table may be longer.
+#: The longest key of S3; a table's may be longer.
 _KEY_BYTES = 1_024
 
 
 class CopySettings(Settings):
-    """What copying needs.
+    """LogCopy's environment.
 
     log_copy_bucket  the bucket with Object Lock
-    payload_bucket   where large bodies are
+    payload_bucket   where large bodies of the log are
     """
 
     log_copy_bucket: str
@@ -48,14 +47,13 @@ class Copier:
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Copier":
-        """Return the copier of ``runtime``'s function."""
         settings = CopySettings.of(runtime)
         return cls(runtime.client("s3"), settings)
 
     def copy(self, item: Mapping[str, Any]) -> str | None:
-        """Copy one item of the log, whatever it is, and its payload; return what of it could not be copied, if any.
+        """Copy one item of the log and its payload; return what could not be copied, None where all was.
 
-        That will not be there the next time either. Raises ``RetryLater``, and what else is not the item's fault.
+        A retry would not find that either. Raises ``RetryLater``, and other errors that are not the item's fault.
         """
         pointing = plain({name: item[name] for name in ("run_id", "seq", "payload") if name in item})
         name = f"{pointing['run_id']}/{pointing['seq']}.json"
@@ -82,7 +80,7 @@ class Copier:
 
         with consequences(f"Bucket {self.settings.log_copy_bucket} (LOG_COPY_BUCKET)"):
             try:
-                # Object Lock wants a checksum; the condition keeps the first copy the current one.
+                # Object Lock needs a checksum; the condition keeps the first copy the current one.
                 self.s3.put_object(
                     Bucket=self.settings.log_copy_bucket,
                     Key=key,
@@ -99,8 +97,8 @@ class Copier:
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> None:
     """Copy the new events of ``event``, the stream's.
 
-    An item that cannot be copied whole is reported, and holds up no other. Raises at the end what failed for another
-    reason: then the stream sends the batch again.
+    An item that cannot be copied whole is reported and holds up no other. An error of another kind is raised at the
+    end: then the stream sends the batch again.
     """
     process = runtime or lambda_runtime()
     copier = process.get(Copier.of)

@@ -1,7 +1,7 @@
-"""Lambda on the log's stream: report each event that was changed or deleted, by anybody but TTL.
+"""Lambda on the log's stream: report each event that was changed, or deleted by anybody but TTL.
 
-The event source mapping lets through nothing else, so this function does not run until somebody touches the log.
-A line of its log group names the event, what changed of it (names only, no content) and what to type.
+The event source mapping passes nothing else, so this function does not run until somebody touches the log. A line of
+its log group names the event, its changed attributes (names only, no content) and the command to type.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,16 +10,20 @@ from typing import Any
 
 from ballast.edge import guarded
 from ballast.metrics import metric_line
-from ballast.runtime import Runtime, lambda_runtime
+from ballast.runtime import Runtime, Settings, lambda_runtime
 from ballast.table import plain
 
-#: Who deletes by TTL.
+#: The principal of TTL's deletions.
 _TTL = "dynamodb.amazonaws.com"
+
+
+class TouchedSettings(Settings):
+    """LogTouched's environment: none beyond what every function has (``Runtime``)."""
 
 
 @dataclass(frozen=True)
 class Touched:
-    """An event that is not as it was written. ``changed``: names of the attributes that differ."""
+    """An event that is not as it was written. ``changed``: names of its attributes that differ."""
 
     run_id: str
     seq: str
@@ -28,7 +32,7 @@ class Touched:
 
 
 def touched(records: Any) -> Iterator[Touched]:
-    """Yield what ``records`` of the stream say was touched. Pure; a record that cannot be read counts as one."""
+    """Yield the events that ``records`` of the stream say were touched. Pure; an unreadable record counts as one."""
     for record in records if isinstance(records, list) else []:
         about = record if isinstance(record, Mapping) else {}
         how = str(about.get("eventName"))
@@ -47,7 +51,7 @@ def _text(keys: Mapping[str, Any], name: str) -> str:
 
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> None:
-    """Report what was touched, one line for each; ``event`` is the stream's."""
+    """Report each touched event of ``event``, the stream's, in one line."""
     process = runtime or lambda_runtime()
     for found in touched(event.get("Records")):
         fields = {

@@ -26,7 +26,7 @@ from ballast.errors import MoveRefused, RetryLater
 from ballast.log.events import Moves
 from ballast.money.moves import Ceilings, Move, of_customer, of_run, units, whose
 from ballast.money.windows import ACCOUNT, ends, of_tenant
-from ballast.moves import CeilingsSet, MovesBook, NoRoom, Reservation, Status
+from ballast.moves import CeilingsSet, MovesTable, NoRoom, Reservation, Status
 from ballast.playbook import Playbook, Tool, ToolContext, ToolFailed
 from ballast.playbook.defect import ask
 from ballast.playbook.run import InWindow, MovedSoFar
@@ -39,13 +39,13 @@ from functions.executor.record import CallOutcome, Position, Recorded
 class MovesStore:
     """The table of moves and the operators' ceilings, both connected at the first call of a tool that moves money."""
 
-    book: Callable[[], MovesBook]
+    book: Callable[[], MovesTable]
     ceilings: Callable[[], CeilingsSet]
 
     @classmethod
     def of(cls, runtime: Runtime) -> MovesStore:
         """Return the store of ``runtime``."""
-        return cls(lambda: runtime.get(MovesBook.of), lambda: runtime.get(CeilingsSet))
+        return cls(lambda: runtime.get(MovesTable.of), lambda: runtime.get(CeilingsSet))
 
 
 class Moving:

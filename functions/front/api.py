@@ -1,42 +1,82 @@
-"""Lambda: the HTTP API of runs, behind API Gateway. Starts, shows and stops them; serves the console."""
+"""Lambda: the HTTP API of runs: start, show and stop them; serve the console."""
 
+import json
 import re
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path as File
 from typing import Annotated, Any
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi.params import Header, Path, Query
 from pydantic import AwareDatetime, ValidationError
 
-from ballast.aws_errors import consequences
 from ballast.contracts import RunRequest
+from ballast.contracts.meaning import REASONS, REFUSALS
 from ballast.contracts.request import RequestId
 from ballast.contracts.task import LAST_TURN
 from ballast.contracts.wire import Name, canonical
 from ballast.edge import guarded
+from ballast.http.api import HttpApi
 from ballast.http.describe import responses
-from ballast.http.front import Front
+from ballast.http.identity import CallerSettings
 from ballast.http.problem import Problem, conflict, invalid_fields, not_found
 from ballast.runtime import Runtime, lambda_runtime
 from functions.front.contract import ENDED, Activity, EventPage, Me, NewRun, Run, RunPage, Status, TimelinePage
 from functions.front.listing import Listing, Wanted
-from functions.front.preference import MAX_WAIT_S, preference
-from functions.front.reading import RunExpired, Runs, pending
-from functions.front.start import Intake
-from functions.front.static import SAFELY, console_file, document
-from functions.front.timeline import page_of
+from functions.front.runs import RunExpired, Runs, pending, timeline_page
+from functions.front.start import Executions, StartSettings
 
-#: What is kept for the answer, of the time that Lambda leaves.
+#: Seconds of Lambda's time that are kept for the response.
 _RESERVE_S = 3
 _RUN_ID = re.compile(r"run-[a-z2-7]{24}")
 _SEQ = r"^[0-9]{4}\.[a-z_]{1,32}(\.[0-9]{1,4})?\.([a-z_.]{1,32}|approval_[a-z]{1,16}(\.[0-9]{1,4}){1,2})$"
 _JSON = "application/json"
 _FRESH = {"Cache-Control": "no-store"}
 
+#: Seconds that a caller may wait; API Gateway waits for 30.
+MAX_WAIT_S = 25
+_WAIT = re.compile(r"""(?:^|[,;\s])wait\s*=\s*"?([0-9]{1,9})(?![0-9])""", re.IGNORECASE)
+_ASYNC = re.compile(r"(?:^|[,;\s])respond-async(?![\w=-])", re.IGNORECASE)
+_HERE = File(__file__).parent
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+#: The page shows untrusted text: only its own script runs, and it connects to this API only.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+SAFELY = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    # Validated at each visit, so that a new deployment is seen at once.
+    "Cache-Control": "no-cache",
+}
+
+
+class ApiSettings(StartSettings, CallerSettings):
+    """The environment of Api.
+
+    run_log_table, payload_bucket  the log (``LogSettings`` without ``retention_days``: Api does not write)
+    state_machine_arn  the workflow (``StartSettings``)
+    tenant_claim, reviewer_claim, operator_claim, group_claim  identities of AuthMode JWT (``CallerSettings``)
+    iam_tenant_pattern, iam_reviewer_pattern, iam_operator_pattern, iam_person_pattern  identities of AuthMode IAM
+    """
+
+    run_log_table: str
+    payload_bucket: str
+
+
+#: Paths that need no identity.
 PUBLIC = frozenset({"/console", "/console/<name>", "/openapi.json"})
-app = Front(public=PUBLIC)
+app = HttpApi(public=PUBLIC)
 
 ARunId = Annotated[str, Path(json_schema_extra={"pattern": f"^{_RUN_ID.pattern}$"})]
 
@@ -49,9 +89,13 @@ ARunId = Annotated[str, Path(json_schema_extra={"pattern": f"^{_RUN_ID.pattern}$
     responses=responses(
         409,
         takes_a_body=True,
-        ok="The run has ended in the time of `Prefer: wait`.",
-        ok_headers={"Location": "The run.", "Idempotency-Key": "Its key.", "Preference-Applied": "How long at most."},
-        accepted="The run is started, or was before.",
+        ok="The run has ended within the time of `Prefer: wait`.",
+        ok_headers={
+            "Location": "The run.",
+            "Idempotency-Key": "Its key.",
+            "Preference-Applied": "The longest wait that was applied.",
+        },
+        accepted="The run is started, or was started before.",
         accepted_headers={"Location": "The run.", "Idempotency-Key": "Its key."},
     ),
 )
@@ -61,21 +105,21 @@ def start_run(
         RequestId | None,
         Header(
             alias="Idempotency-Key",
-            description="Your name for the request: the same key starts one run, and none (409) while its expired "
-            "record is not gone.",
+            description="Your name for the request. The same key starts one run; while the expired record of that run "
+            "is being removed it starts none (409).",
         ),
     ] = None,
     prefer: Annotated[
         str | None,
         Header(
             alias="Prefer",
-            description=f"`wait=N`: answer within N seconds, {MAX_WAIT_S} at most; where the intent has a fallback and "
+            description=f"`wait=N`: respond within N seconds, {MAX_WAIT_S} at most. If the intent has a fallback and "
             "`limits.deadline_s` is not given, the fallback answers by then if the agent has not. "
-            "`respond-async, wait=N`: wait as long, and leave the run all of its time.",
+            "`respond-async, wait=N`: wait as long, but leave the run all of its time.",
         ),
     ] = None,
 ) -> Response[Run]:
-    """Start the run, once a key; wait for its end where that is preferred."""
+    """Start the run, once for a key; wait for its end if the caller prefers that."""
     came = app.extras["monotonic"]()
     key = idempotency_key or app.extras["new_id"]()
     sent = body.model_dump(mode="json") | {"request_id": key, "tenant": app.caller.tenant_for(body.tenant)}
@@ -85,14 +129,14 @@ def start_run(
         raise invalid_fields(problem.errors(include_url=False, include_input=False)) from None
     wanted = preference(prefer)
     runs = app.runtime.get(Runs.of)
-    if runs.has_expired(request.run_id):  # Step Functions may know nothing of it any more, and would start it anew
+    if runs.has_expired(request.run_id):  # Step Functions may have forgotten it, and would start it anew
         raise _expired(request)
-    started = app.runtime.get(Intake.of).start(
+    started = app.runtime.get(Executions.of).start(
         request,
         requested_by=app.caller.principal,
         answer_within_s=wanted.wait_s if wanted and wanted.hurries else None,
     )["started"]
-    # Of a run that was started just now there is nothing to read.
+    # A run that was started just now has no log yet.
     run = pending(request) if started else _repeated(request)
     headers = {**_FRESH, "Location": f"/runs/{request.run_id}", "Idempotency-Key": key}
     if wanted is not None:
@@ -108,7 +152,7 @@ def start_run(
     "/me", summary="Show who you are", tags=["callers"], operation_id="getMe", responses=responses(ok="Your rights.")
 )
 def get_me(
-    tenant: Annotated[Name | None, Query(description="Whether you act for it: refused where it is not yours.")] = None,
+    tenant: Annotated[Name | None, Query(description="A tenant to act for: refused (403) if it is not yours.")] = None,
 ) -> Response[Me]:
     """Return the caller's identity and rights."""
     who = app.caller
@@ -127,13 +171,13 @@ def get_me(
     "/runs", summary="List runs", tags=["runs"], operation_id="listRuns", responses=responses(ok="A page of runs.")
 )
 def list_runs(
-    tenant: Annotated[Name | None, Query(description="Whose; only an operator may name another's.")] = None,
+    tenant: Annotated[Name | None, Query(description="Whose runs; only an operator may name another tenant.")] = None,
     status: Annotated[Status | None, Query()] = None,
     since: Annotated[
-        AwareDatetime | None, Query(description="Opened since then; or ended, where `status` is an ending.")
+        AwareDatetime | None, Query(description="Opened at or after this time; or ended, if `status` is an ending.")
     ] = None,
-    until: Annotated[AwareDatetime | None, Query(description="The same, until then.")] = None,
-    limit: Annotated[int, Query(ge=1, le=50, description="At most so many.")] = 20,
+    until: Annotated[AwareDatetime | None, Query(description="The same: at or before this time.")] = None,
+    limit: Annotated[int, Query(ge=1, le=50, description="The most to return.")] = 20,
     next_token: Annotated[
         str | None, Query(alias="next", max_length=1_000, description="The last page's `next`.")
     ] = None,
@@ -146,13 +190,13 @@ def list_runs(
 @app.get(
     "/activity",
     summary="Count the last day's runs",
-    description="By hour: what came in, what was answered, and how much of it not by the agent.",
+    description="By hour: runs that were started, runs that were answered, and the share of answers not by the agent.",
     tags=["runs"],
     operation_id="getActivity",
     responses=responses(ok="The last 24 hours."),
 )
 def get_activity(
-    tenant: Annotated[Name | None, Query(description="Whose; only an operator may name another's.")] = None,
+    tenant: Annotated[Name | None, Query(description="Whose runs; only an operator may name another tenant.")] = None,
 ) -> Response[Activity]:
     """Return the last 24 hours of the tenant's runs."""
     return Response(200, _JSON, app.runtime.get(Listing.of).activity(app.caller.tenant_for(tenant)), dict(_FRESH))
@@ -173,17 +217,17 @@ def get_run(run_id: ARunId) -> Response[Run]:
 @app.get(
     "/runs/<run_id>/events",
     summary="Read a run's log",
-    description="In the order of the work. While the run goes on, events of its newest turn may still come in between.",
+    description="In the order of the work. While the run goes on, events of its newest turn may still be inserted.",
     tags=["runs"],
     operation_id="listEvents",
     responses=responses(404, ok="A page of events."),
 )
 def list_events(
     run_id: ARunId,
-    limit: Annotated[int, Query(ge=1, le=200, description="At most so many.")] = 100,
+    limit: Annotated[int, Query(ge=1, le=200, description="The most to return.")] = 100,
     after: Annotated[
         str | None,
-        Query(pattern=_SEQ, description="A `seq`."),
+        Query(pattern=_SEQ, description="A `seq`: return the events that follow it."),
     ] = None,
 ) -> Response[EventPage]:
     """Return a page of the run's log."""
@@ -195,7 +239,7 @@ def list_events(
 @app.get(
     "/runs/<run_id>/timeline",
     summary="Read a run's story",
-    description="Its header is whole on every page. While the run goes on, its newest turn and the one before it may "
+    description="Every page has the whole header. While the run goes on, its newest turn and the one before it may "
     "still change.",
     tags=["runs"],
     operation_id="getTimeline",
@@ -203,36 +247,32 @@ def list_events(
 )
 def get_timeline(
     run_id: ARunId,
-    limit: Annotated[int, Query(ge=1, le=200, description="At most so many turns.")] = 100,
-    after: Annotated[int, Query(ge=0, lt=LAST_TURN, description="A turn's number: those that follow it.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=200, description="The most turns to return.")] = 100,
+    after: Annotated[int, Query(ge=0, lt=LAST_TURN, description="A turn's number: return those that follow it.")] = 0,
 ) -> Response[TimelinePage]:
-    """Return what happened in the run, told turn by turn."""
+    """Return what happened in the run, turn by turn."""
     runs = app.runtime.get(Runs.of)
     _seen(runs, run_id)
     made = runs.timeline(run_id)
     if made is None:
         raise not_found("run of that id")
-    return Response(200, _JSON, page_of(made, after, limit), dict(_FRESH))
+    return Response(200, _JSON, timeline_page(made, after, limit), dict(_FRESH))
 
 
 @app.post(
     "/runs/<run_id>/cancel",
     summary="Stop a run",
-    description="It ends as `aborted` a moment later. What it did is not undone.",
+    description="It ends as `aborted` a moment later. Its effects are not undone.",
     tags=["runs"],
     operation_id="cancelRun",
-    responses=responses(404, 409, takes_a_body=True, accepted="It is told to stop."),
+    responses=responses(404, 409, takes_a_body=True, accepted="It is being stopped."),
 )
 def cancel_run(run_id: ARunId) -> Response[Run]:
-    """Stop the run's execution; its ending is recorded like every other."""
+    """Stop the run's execution; its ending is recorded like any other."""
     run = _run(run_id)
     if run.status in ENDED:
         raise conflict("Run ended", f"{run_id} ended as {run.status} already.")
-    runs = app.runtime.get(Runs.of)
-    with consequences(f"State machine {runs.state_machine_arn} (STATE_MACHINE_ARN)"):
-        runs.stepfunctions.stop_execution(
-            executionArn=runs.execution_arn(run_id), error="Cancelled", cause=f"by {app.caller.principal}"
-        )
+    app.runtime.get(Executions.of).stop(run_id, by=app.caller.principal)
     return Response(202, _JSON, run, {**_FRESH, "Location": f"/runs/{run_id}"})
 
 
@@ -244,7 +284,7 @@ def console() -> Response[str]:
 
 @app.get("/console/<name>", include_in_schema=False)
 def console_part(name: str) -> Response[str]:
-    """Serve what the page loads."""
+    """Serve a file that the page loads."""
     return _file(name)
 
 
@@ -254,13 +294,55 @@ def openapi() -> Response[str]:
     return Response(200, _JSON, document(), dict(SAFELY))
 
 
+def console_file(name: str) -> tuple[str, str]:
+    """Return the media type and the text of one of the console's files. Raises ``Problem`` (404).
+
+    ``reasons.js`` is not a file: it has the words of ``ballast.contracts.meaning``, so that the console's are the same.
+    """
+    if name == "reasons.js":
+        return _TYPES[".js"], f"export const REASONS = {json.dumps(REASONS | REFUSALS, indent=2)};\n"
+    folder = _HERE / "console"
+    names = {file.name for file in folder.glob("*") if file.suffix in _TYPES} if folder.is_dir() else set()
+    if name not in names:
+        raise not_found("file of that name")
+    return _TYPES[File(name).suffix], (folder / name).read_text(encoding="utf-8")
+
+
+def document() -> str:
+    """Return the API's OpenAPI document; ``python -m localcloud.openapi`` writes it from the code."""
+    return (_HERE / "openapi.json").read_text(encoding="utf-8")
+
+
 def _file(name: str) -> Response[str]:
     media_type, text = console_file(name)
     return Response(200, media_type, text, dict(SAFELY))
 
 
+@dataclass(frozen=True)
+class Preference:
+    """The header ``Prefer`` (RFC 7240), as far as it is understood.
+
+    ``wait=N``                 respond within N seconds: with the run's answer, or a degraded one of its fallback
+    ``respond-async, wait=N``  wait N seconds, but leave the run all of its time
+
+    wait_s   seconds that the caller waits
+    hurries  whether the answer is wanted by then
+    """
+
+    wait_s: int
+    hurries: bool
+
+
+def preference(prefer: str | None) -> Preference | None:
+    """Return the preference, None if the caller does not want to wait; what is not understood is ignored."""
+    found = _WAIT.search(prefer or "")
+    if found is None:
+        return None
+    return Preference(min(int(found[1]), MAX_WAIT_S), hurries=not _ASYNC.search(prefer or ""))
+
+
 def _repeated(request: RunRequest) -> Run:
-    """Return the run that was started for the request; a problem where its record has expired."""
+    """Return the run that was started for the request. Raises ``Problem`` (409) if its record has expired."""
     try:
         return app.runtime.get(Runs.of).look(request.run_id) or pending(request)
     except RunExpired:
@@ -276,14 +358,14 @@ def _expired(request: RunRequest) -> Problem:
 
 
 def _seen(runs: Runs, run_id: str) -> None:
-    """Raise ``Problem`` (404) where there is no such run, or none that the caller may see."""
+    """Raise ``Problem`` (404) if there is no such run, or the caller may not see it."""
     tenant = runs.tenant(run_id) if _RUN_ID.fullmatch(run_id) else None
     if tenant is None or not app.caller.sees(tenant):
         raise not_found("run of that id")
 
 
 def _run(run_id: str) -> Run:
-    """Return the run; for a caller who may not see it there is none."""
+    """Return the run. Raises ``Problem`` (404), also if the caller may not see it."""
     run = app.runtime.get(Runs.of).get(run_id) if _RUN_ID.fullmatch(run_id) else None
     if run is None or not app.caller.sees(run.tenant):
         raise not_found("run of that id")

@@ -1,13 +1,13 @@
-"""Lambda: take requests from the queue. Each starts its run; a bad one goes aside and its neighbours run.
+"""Lambda: start the runs that the queue's messages request. A bad message is put aside; the others start.
 
-What becomes of a message::
+::
 
-    a request            its run is started, or found started    → deleted (where there is no room, the run waits)
-    no request, conflict to the dead letters, with its reason    → deleted
-    an outage, a throttle                                        → stays, and comes again
-    the process dies                                             → all of the batch come again
+    a request              its run is started, or found started     → deleted (without room for it, the run waits)
+    not a request, conflict  sent to the dead letters with its reason → deleted
+    an outage, a throttle                                           → stays, and comes again
+    the process dies                                                → the whole batch comes again
 
-Starting twice is starting once, so a message that comes again does no harm.
+Starting a run twice starts it once, so a message that comes again does no harm.
 """
 
 from dataclasses import dataclass
@@ -21,17 +21,21 @@ from ballast.contracts.requested import requested
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
 from ballast.errors import BallastError, InvalidInput, NotAdmitted
-from ballast.runtime import Runtime, Settings, lambda_runtime
-from functions.front.start import Intake
+from ballast.runtime import Runtime, lambda_runtime
+from functions.front.start import Executions, StartSettings
 
-#: SQS takes so many characters of ours beside the body without coming near its limit for both.
+#: Characters of the reason beside the body: well below SQS's limit for both.
 _MAX_REASON_CHARS = 1_000
-#: To Lambda an empty identifier means that the whole batch failed: nothing is deleted.
+#: To Lambda an empty identifier means that the whole batch failed: it deletes nothing.
 _ALL: dict[str, Any] = {"batchItemFailures": [{"itemIdentifier": ""}]}
 
 
-class ConsumeSettings(Settings):
-    """run_request_dead_letter_queue_url: where messages go that can never start a run."""
+class ConsumeSettings(StartSettings):
+    """The environment of ConsumeFunction.
+
+    state_machine_arn  the workflow that it starts (``StartSettings``)
+    run_request_dead_letter_queue_url  where messages go that can never start a run
+    """
 
     run_request_dead_letter_queue_url: str
 
@@ -40,27 +44,27 @@ class ConsumeSettings(Settings):
 class Consumer:
     """Starts the runs of a batch."""
 
-    intake: Intake
+    executions: Executions
     sqs: Any
     dead_letter_queue_url: str
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Consumer":
-        """Put it together; once per runtime."""
+        """Return the consumer of ``runtime``'s function."""
         url = ConsumeSettings.of(runtime).run_request_dead_letter_queue_url
-        return cls(runtime.get(Intake.of), runtime.client("sqs"), url, runtime)
+        return cls(runtime.get(Executions.of), runtime.client("sqs"), url, runtime)
 
     def take(self, record: SQSRecord) -> None:
-        """Start the run of one message, or put the message aside. Raises where it has to come again."""
+        """Start the run of one message, or put the message aside. Raises if the message has to come again."""
         try:
-            self.intake.start(requested(record.body, self.runtime.stack), when_full="wait")
+            self.executions.start(requested(record.body, self.runtime.stack), when_full="wait")
         except (InvalidInput, NotAdmitted) as refusal:
             self._put_aside(record, refusal)
 
     def _put_aside(self, record: SQSRecord, refusal: BallastError) -> None:
-        # Attributes and body count together: a message at SQS's limit would not go through with them. Such
-        # a one fails here and is moved as it is by the queue's redrive policy, once it has come often enough.
+        # SQS counts attributes and body together. A message near its limit fails here, and the queue's redrive policy
+        # moves it as it is once it has come often enough.
         why = {"reason": type(refusal).__name__, "message": _plain(str(refusal)), "message_id": record.message_id}
         with consequences(f"Queue {self.dead_letter_queue_url} (RUN_REQUEST_DEAD_LETTER_QUEUE_URL)"):
             self.sqs.send_message(
@@ -73,7 +77,7 @@ class Consumer:
 
 
 def _plain(text: str) -> str:
-    """Return ``text`` as SQS takes it in an attribute: no control characters, and not too much."""
+    """Return ``text`` as an SQS attribute: printable ASCII, of bounded length."""
     return "".join(char if " " <= char <= "~" else "?" for char in text)[:_MAX_REASON_CHARS]
 
 

@@ -1,4 +1,4 @@
-"""What the API takes and gives where it is about runs."""
+"""The HTTP API's forms of runs: requests and responses."""
 
 from typing import Annotated, Any, Literal
 
@@ -14,7 +14,7 @@ from ballast.contracts.wire import Json, Name, Wire
 from ballast.http.identity import Right, Role
 
 Status = Literal["running", "waiting", "answered", "refused", "unanswered", "failed", "aborted", "timed_out", "corrupt"]
-#: Those that an ended run has: its log's last event says which, and an index finds it by that.
+#: The statuses of a run that has ended; an index finds runs by them.
 ENDED: frozenset[str] = frozenset({"answered", "refused", "unanswered", "failed", "aborted", "timed_out"})
 
 Usd = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]{2,6}$", description="US dollars, exact", examples=["0.0123"])]
@@ -22,19 +22,20 @@ Time = Annotated[str, Field(description="ISO 8601, UTC", examples=["2026-03-01T1
 
 
 class NewRun(Wire):
-    """What is asked for.
+    """A request for a run.
 
     text      the request in words
-    agent     the agent that is wanted; the one that is deployed, where none is named
-    intent    what you know the request to be about; it chooses the fallback
+    agent     the agent to ask; the deployed one if it is left out
+    intent    the subject of the request, if you know it; it chooses the fallback
     context   facts that you vouch for, such as an order id
-    limits    may only tighten the agent's
-    tenant    on whose account; only an operator may name another's
-    reply_to  URL of an SQS queue that gets the outcome too
-    when_full refuse (the default) or wait, where no window has room for the run's ceiling, or too many runs go on
+    limits    tighter limits than the agent's
+    tenant    the tenant who pays; only an operator may name another one
+    reply_to  URL of an SQS queue that gets the outcome as well
+    when_full what to do if no window has room for the run's ceiling, or too many runs go on: refuse (the default) or
+              wait
     """
 
-    # Words: the pattern says that blanks alone are none.
+    # The pattern refuses blanks alone.
     text: str = Field(max_length=MAX_TEXT_CHARS, pattern=r"\S")
     agent: Name | None = None
     intent: Name | None = None
@@ -46,14 +47,14 @@ class NewRun(Wire):
 
 
 class Me(Wire):
-    """Whoever asks, as their identity says.
+    """The caller, as their identity says.
 
-    principal  who it is, as it is recorded
+    principal  the caller's name, as it is recorded
     role       member (of a tenant) | reviewer | operator
-    tenant     whose runs it sees; null for an operator, who sees all
-    groups     the groups whose approvals it may give
-    you_may    what it may do at all: start, read, cancel (what it sees), reply (to what it is asked), decide (what
-               somebody else asked for), operate (everything for every tenant, and the spend breaker)
+    tenant     the tenant whose runs the caller sees; null for an operator, who sees all
+    groups     the groups whose approvals the caller may give
+    you_may    the caller's rights: start, read, cancel (runs that the caller sees), reply (to the agent's question),
+               decide (runs that somebody else asked for), operate (everything for every tenant, and the spend breaker)
     """
 
     principal: str
@@ -64,17 +65,17 @@ class Me(Wire):
 
 
 class RunSummary(Wire):
-    """A run in a line.
+    """A run in brief.
 
-    agent      null before it is admitted, where the request names none
-    status     running | waiting (for a person) | how it ended | corrupt: its log cannot be read where it would say so,
-               and what depends on that is null
-    by         whose answer it is: agent, fallback, human, …
-    degraded   whether an answer, or its absence, is not the agent's
-    reason     why it waits, was refused, or ended as it did; of a degraded answer, why the agent was stopped
-    cost_usd   what its log counts for models and tools, reservations without an outcome included
-    corrected  what an operator says that it cost instead, by whom and why; null where nobody does
-    deadline_at  until when it is meant to be answered; null where it has ended
+    agent      null before the run is admitted if the request names none
+    status     running | waiting (for a person) | its ending | corrupt: the entry of its log that gives the status
+               cannot be read, and what depends on it is null
+    by         who answered: agent, fallback, human, …
+    degraded   true if not the agent answered, or nobody did
+    reason     why it waits, was refused or ended so; of a degraded answer, why the agent was stopped
+    cost_usd   the cost of models and tools by its log, including reservations without an outcome
+    corrected  the cost by an operator's correction, with who and why; null without one
+    deadline_at  when it should be answered at the latest; null once it has ended
     """
 
     run_id: RunId
@@ -95,19 +96,19 @@ class RunSummary(Wire):
 
 
 class CorruptEvent(Wire):
-    """An entry of the log that cannot be read, and why: somebody changed it."""
+    """An entry of the log that cannot be read because somebody changed it, and what is wrong with it."""
 
     seq: str
     why: str
 
 
 class Written(Wire):
-    """A write that happened, or may have. Its arguments and its result are in the run's events.
+    """A write that happened or may have happened. Its arguments and its result are in the run's events.
 
-    turn, index  where it stands
+    turn, index  the call's position in the run
     by           who proposed it: agent, fallback, rollback, human
-    status       ok; unknown where nobody knows whether it happened; intended while it is at work
-    undone       whether it no longer stands: it was undone, or it is what undid another one
+    status       ok | unknown (it may have happened) | intended (in progress)
+    undone       true if it no longer stands: it was undone, or it undid another write
     """
 
     turn: int
@@ -121,16 +122,16 @@ class Written(Wire):
 class Run(RunSummary):
     """A run.
 
-    answer         its text, once it is answered
-    ceiling_usd    what it may cost at most; null before it is admitted
+    answer         the answer's text, once there is one
+    ceiling_usd    the most that it may cost; null before it is admitted
     turns          the newest turn with an entry in the log
-    escalation_id  what waits for a person or for the requester, if anything does
-    question       what the agent asks the requester; POST /runs/{run_id}/messages replies
-    effects        what became of what it wrote, once it has ended: none, kept, undone, or frozen (for a person)
-    done           what it wrote, in the order of the work
-    message        why it was refused, and what to mend
-    opens_at       when there will be room, where it was refused for want of it
-    corrupt        the entries of its log that cannot be read; the rest is told by the others
+    escalation_id  the escalation that waits for a person or for the requester
+    question       the agent's question to the requester; reply with POST /runs/{run_id}/messages
+    effects        the state of its writes, once it has ended: none, kept, undone, or frozen (for a person to judge)
+    done           its writes, in the order of the work
+    message        why it was refused, and what to do
+    opens_at       when there will be room, if it was refused for lack of room
+    corrupt        the entries of its log that cannot be read; the other fields come from the rest
     """
 
     answer: str | None = None
@@ -153,13 +154,13 @@ class RunPage(Wire):
 
 
 class ActiveHour(Wire):
-    """An hour of UTC: the runs that came in it, and the answers that it saw.
+    """An hour of UTC: its runs and answers.
 
-    since      its beginning
-    runs       the runs that were started in it, refused ones included
-    answered   the runs that were answered in it
-    looked_at  of how many of these answers it was read who gave them: the newest, at most 10
-    by_others  how many of those are not the agent's
+    since      the beginning of the hour
+    runs       the runs that were started, including refused ones
+    answered   the runs that were answered
+    looked_at  the answers of which it was read who gave them: the newest, at most 10
+    by_others  those of them that are not the agent's
     """
 
     since: Time
@@ -170,9 +171,9 @@ class ActiveHour(Wire):
 
 
 class Activity(Wire):
-    """The last 24 hours of a tenant's runs, oldest first; the last one is not over.
+    """The last 24 hours of a tenant's runs, oldest first; the last hour is not over.
 
-    Fewer hours where there are too many runs to count: those that are shown are counted whole.
+    Fewer hours if there are too many runs to count; each hour shown is complete.
     """
 
     tenant: Name
@@ -180,10 +181,10 @@ class Activity(Wire):
 
 
 class TimelinePage(Timeline):
-    """A run's story: its header, and turns in their order.
+    """A run's timeline: its header, and a page of its turns in order.
 
     What is too large for a page is left out and says so (`left_out`); the log has it. ``next``: send it as ``after``
-    for the turns that follow; null where none do yet.
+    for the turns that follow; null if there are none yet.
     """
 
     next: int | None
@@ -192,8 +193,8 @@ class TimelinePage(Timeline):
 class LoggedEvent(Wire):
     """An entry of the log. ``seq`` is its key: turn, subject, position, step.
 
-    corrupt    why it cannot be read, where somebody changed it; its body is empty then
-    left_out   the bytes of a body that is too large for a page, and is empty here
+    corrupt    why it cannot be read, if somebody changed it; its body is empty then
+    left_out   the bytes of a body that is too large for a page; it is empty here
     """
 
     seq: str
@@ -204,7 +205,7 @@ class LoggedEvent(Wire):
 
 
 class EventPage(Wire):
-    """Events in the order of the work. ``next``: send it as ``after`` for those that follow; null where none do yet."""
+    """Events in the order of the work. ``next``: send it as ``after`` for those that follow; null if none do yet."""
 
     events: tuple[LoggedEvent, ...]
     next: str | None

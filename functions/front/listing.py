@@ -1,4 +1,4 @@
-"""Lists of runs, through the indexes of the log."""
+"""Lists of runs and the activity of the last day, read through the indexes of the log."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ballast.log.run_log import RunLog, Unreadable
 from ballast.run import Run
 from ballast.runtime import Runtime
 from functions.front.contract import ENDED, ActiveHour, Activity, RunPage, RunSummary, Status
-from functions.front.reading import is_expired, line_of, run_of
+from functions.front.runs import is_expired, line_of, run_of
 
-#: So many pages of the index are looked through for a page of runs; then the caller asks for the next.
+#: Pages of the index that are looked through for one page of runs; then the caller asks for the next.
 _MAX_LOOKS = 4
-#: The hours of ``Listing.activity``, the runs of an index that it counts at most, and so many at a time.
+#: ``Listing.activity``: hours shown, entries of an index counted at most, and entries per query.
 _HOURS = 24
 _COUNTED, _A_LOOK = 10_000, 2_500
-#: Of so many answers an hour it reads who gave them.
+#: Answers an hour of which it reads who gave them.
 _ANSWERS_AN_HOUR = 10
 _KEY = {
     "run_id": r"run-[a-z2-7]{24}",
@@ -34,7 +34,7 @@ _KEY = {
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which runs. ``since`` and ``until``: of the opening, or of the ending where ``status`` is an ending."""
+    """The runs to list. ``since`` and ``until``: of the opening, or of the ending if ``status`` is an ending."""
 
     tenant: str
     status: Status | None = None
@@ -42,7 +42,7 @@ class Wanted:
     until: datetime | None = None
 
     def as_text(self) -> dict[str, str | None]:
-        """Return it as what a page token is bound to."""
+        """Return the value that a page token is bound to."""
         return {"tenant": self.tenant, "status": self.status, "since": _utc(self.since), "until": _utc(self.until)}
 
 
@@ -56,14 +56,14 @@ class Listing:
 
     @classmethod
     def of(cls, runtime: Runtime) -> Listing:
-        """Put it together; once per runtime."""
+        """Return the lists of ``runtime``'s stack."""
         return cls(runtime.get(RunIndex.of), runtime.get(RunLog.of), runtime.clock)
 
     def page(self, wanted: Wanted, limit: int, next_token: str | None) -> RunPage:
         """Return one page, newest first.
 
         It may hold fewer runs than ``limit``, and still have a ``next``: running ones are found among all.
-        Raises ``Problem`` for a token that does not belong here.
+        Raises ``Problem`` for a token of another list.
         """
         asked = wanted.as_text()
         since, until = asked["since"], asked["until"]
@@ -71,7 +71,7 @@ class Listing:
             raise invalid("until", "must not be before since")
         after = Found(**key_of(next_token, asked, _KEY)) if next_token is not None else None
         if after and ((since and after.at < since) or (until and after.at > until)):
-            raise invalid("next", "is no token of this API; send what the last page gave, or leave it out")
+            raise invalid("next", "is not a token of this API; send the last page's `next`, or leave it out")
         runs: list[RunSummary] = []
         more, size = True, 0
         for _ in range(_MAX_LOOKS):
@@ -90,7 +90,7 @@ class Listing:
     def activity(self, tenant: str) -> Activity:
         """Return the tenant's last 24 hours.
 
-        Asks each index at most four times, and reads at most 240 endings. Raises ``RetryLater``.
+        At most four queries an index and 240 endings read. Raises ``RetryLater``.
         """
         hour = self.clock().astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         hours = [hour - timedelta(hours=back) for back in reversed(range(_HOURS))]
@@ -115,7 +115,7 @@ class Listing:
         return Activity(tenant=tenant, hours=tuple(shown))
 
     def _by_hour(self, index: Mapping[str, str], since: datetime) -> tuple[dict[datetime, list[Found]], datetime]:
-        """Return what the index names since then, by hour and newest first, and the first hour that is whole."""
+        """Return the entries of the index since then, by hour and newest first, and the first hour that is complete."""
         hours: dict[datetime, list[Found]] = {}
         after: Found | None = None
         for _ in range(_COUNTED // _A_LOOK):
@@ -130,7 +130,7 @@ class Listing:
         return hours, oldest + timedelta(hours=1)
 
     def _by_others(self, answered: list[Found]) -> dict[str, bool]:
-        """Return of each run whether its answer is not the agent's; what cannot be read is left out."""
+        """Return by run whether somebody else than the agent answered; what cannot be read is left out."""
         events = self.log.read_keys([(one.run_id, one.seq) for one in answered], [])
         told: dict[str, bool] = {}
         for (run_id, _), event in events.items():
@@ -148,7 +148,7 @@ class Listing:
         return self.index.find(index, since=_utc(wanted.since), until=_utc(wanted.until), limit=limit, after=after)
 
     def _summaries(self, found: tuple[Found, ...]) -> list[tuple[Found, RunSummary | None]]:
-        """Return each run in a line; None where its events are gone. One that cannot be read hides no other."""
+        """Return each run's summary; None if its events are gone. One that cannot be read does not hide the others."""
         seqs = [RunOpened.key(), RunRefused.key(), RunEnded.key(), RunCorrected.key(1)]
         unreadable: list[Unreadable] = []
         events = self.log.read_keys([(one.run_id, seq) for one in found for seq in seqs], unreadable)
@@ -165,14 +165,14 @@ class Listing:
         return made
 
     def _corrections(self, run_id: str) -> list[Event]:
-        """Return all that says that it is a correction: mostly there is none, so a list reads the first one's key."""
+        """Return all corrections. Most runs have none, so a list reads only the first one's key before this."""
         after_the_end, _ = self.log.read_turns(run_id, LAST_TURN, 1, [])
         return [event for event in after_the_end if event.name == RunCorrected.NAME]
 
     def _summary(self, run_id: str, of_run: Run, wrong: list[Unreadable]) -> RunSummary | None:
         if wrong or of_run.has_ended:
             return line_of(of_run, wrong, run_id)
-        # Whether it runs or waits, only the whole log says.
+        # Only the whole log says whether it runs or waits.
         run, unreadable = self.log.read_all(run_id)
         if is_expired(run, self.clock()):
             return None
@@ -181,12 +181,12 @@ class Listing:
 
 
 def _wants(wanted: Wanted, run: RunSummary) -> bool:
-    """Say whether the run is asked for; of one that cannot be read nobody can say that it is not."""
+    """Whether the run belongs to the list; one that cannot be read always does."""
     return wanted.status in (None, run.status) or run.status == "corrupt"
 
 
 def _hour(at: str) -> datetime | None:
-    """Return the beginning of the hour; None where somebody wrote what is no time."""
+    """Return the beginning of the hour; None if ``at`` is not a time."""
     try:
         return datetime.fromisoformat(at).astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     except (ValueError, OverflowError):

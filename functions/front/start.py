@@ -1,4 +1,4 @@
-"""Lambda: take a request and start its run. The same request twice is one run."""
+"""Lambda: start the run of a request. The same request twice is one run."""
 
 import json
 from dataclasses import dataclass
@@ -13,23 +13,26 @@ from ballast.errors import InvalidInput, RequestConflict, RetryLater
 from ballast.runtime import Runtime, Settings, lambda_runtime
 
 
-class IntakeSettings(Settings):
-    """The intake's environment. state_machine_arn: the workflow that it starts."""
+class StartSettings(Settings):
+    """The environment of Intake.
+
+    state_machine_arn  the workflow that it starts
+    """
 
     state_machine_arn: str
 
 
 @dataclass(frozen=True)
-class Intake:
-    """Starts executions, one a request."""
+class Executions:
+    """The workflow's executions: one a run, named by the run id."""
 
     stepfunctions: Any
     state_machine_arn: str
 
     @classmethod
-    def of(cls, runtime: Runtime) -> "Intake":
-        """Put it together; once per runtime."""
-        return cls(runtime.client("stepfunctions"), IntakeSettings.of(runtime).state_machine_arn)
+    def of(cls, runtime: Runtime) -> "Executions":
+        """Return the executions of ``runtime``'s workflow."""
+        return cls(runtime.client("stepfunctions"), StartSettings.of(runtime).state_machine_arn)
 
     def start(
         self,
@@ -38,24 +41,28 @@ class Intake:
         requested_by: str | None = None,
         answer_within_s: int | None = None,
     ) -> dict[str, Any]:
-        """Start the run of ``request``, or find it started. Raises ``RequestConflict``, ``RetryLater`` and
-        ``InvalidInput``.
+        """Start the run of ``request``, or find it started.
 
-        The execution's name is the run id, so Step Functions itself refuses the second one. ``when_full`` is
-        for a request that does not say it itself: it belongs to the way that it came, not to what was asked for.
-        Neither does ``requested_by``: the same request by somebody else is the same run, and who sent it first
-        counts. Nor ``answer_within_s``, for how long the caller waits: a repeat that waits longer is the same run.
+        Step Functions refuses a second execution of the same name. The run id and the request's digest ignore how a
+        request arrived: the same request from somebody else, or with a longer wait, is the same run, and the first
+        sender counts.
+
+        when_full        what to do when there is no room, if the request does not say it
+        requested_by     who sends it, by their identity
+        answer_within_s  how long the caller waits, in seconds
+
+        Raises ``RequestConflict``, ``RetryLater`` and ``InvalidInput``.
         """
         if (where := beyond_doubles(request.context, "context")) is not None:
-            # It goes through Step Functions, whose numbers are doubles.
+            # Step Functions reads numbers as doubles.
             raise InvalidInput(f"{where}: is a number above {MAX_WHOLE}, whose digits are not kept. Send it as text.")
-        # Without a name no field of it: an Admit that is not upgraded yet puts its own there.
+        # An older Admit expects no field at all where the request names no agent.
         wanted = request.model_dump(mode="json", exclude=None if request.agent else {"agent"})
         sent: dict[str, Any] = {"request": wanted, "when_full": when_full}
         sent |= {"requested_by": requested_by} if requested_by else {}
         sent |= {} if answer_within_s is None else {"answer_within_s": answer_within_s}
-        arn = f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{request.run_id}"
-        with consequences(f"State machine {self.state_machine_arn} (STATE_MACHINE_ARN)"):
+        arn = self.arn_of(request.run_id)
+        with self._consequences():
             try:
                 self.stepfunctions.start_execution(
                     stateMachineArn=self.state_machine_arn,
@@ -63,7 +70,7 @@ class Intake:
                     input=canonical(sent),
                 )
             except self.stepfunctions.exceptions.ExecutionAlreadyExists:
-                running = self._running(arn)
+                running = self._started_before(arn)
             else:
                 return {"run_id": request.run_id, "execution_arn": arn, "started": True}
         if not _is_repeat(request, running["input"]):
@@ -73,8 +80,26 @@ class Intake:
             )
         return {"run_id": request.run_id, "execution_arn": arn, "started": False}
 
-    def _running(self, arn: str) -> dict[str, Any]:
-        """Return the execution that was started before. Raises ``RetryLater`` where it cannot be seen yet."""
+    def describe(self, run_id: str) -> dict[str, Any] | None:
+        """Return Step Functions' description of the run's execution; None if there is none."""
+        with self._consequences():
+            try:
+                found: dict[str, Any] = self.stepfunctions.describe_execution(executionArn=self.arn_of(run_id))
+            except self.stepfunctions.exceptions.ExecutionDoesNotExist:
+                return None
+        return found
+
+    def stop(self, run_id: str, by: str) -> None:
+        """Stop the run's execution; ``by`` goes into its history."""
+        with self._consequences():
+            self.stepfunctions.stop_execution(executionArn=self.arn_of(run_id), error="Cancelled", cause=f"by {by}")
+
+    def arn_of(self, run_id: str) -> str:
+        """Return the ARN of the run's execution."""
+        return f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{run_id}"
+
+    def _started_before(self, arn: str) -> dict[str, Any]:
+        """Return the execution that was started before. Raises ``RetryLater`` if it cannot be seen yet."""
         from botocore.exceptions import ClientError
 
         try:
@@ -85,12 +110,15 @@ class Intake:
             raise
         return running
 
+    def _consequences(self) -> Any:
+        return consequences(f"State machine {self.state_machine_arn} (STATE_MACHINE_ARN)")
+
 
 def _is_repeat(request: RunRequest, running: str) -> bool:
     """Whether the execution with that input runs the same request."""
     try:
         return parse(RunRequest, json.loads(running).get("request"), what="request").digest == request.digest
-    except (InvalidInput, ValueError, AttributeError):  # nothing that Ballast has started
+    except (InvalidInput, ValueError, AttributeError):  # Ballast did not start it
         return False
 
 
@@ -98,4 +126,4 @@ def _is_repeat(request: RunRequest, running: str) -> bool:
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
     """Start the run of ``event`` (a ``RunRequest``)."""
     request = parse(RunRequest, event, what="RunRequest")
-    return (runtime or lambda_runtime()).get(Intake.of).start(request)
+    return (runtime or lambda_runtime()).get(Executions.of).start(request)

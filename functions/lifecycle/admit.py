@@ -4,22 +4,26 @@ The lease comes first, so that no run is open without one::
 
     check ── lease (one transaction) ── 0000.run.opened ── the workflow goes on
           │                          │
-          │                          └ dies here: the money is taken and no run is open. The retried task finds
+          │                          └ dies here: the money is leased and no run is open. The retried task finds
           │                            its own lease and opens the run. Without a retry the sweeper settles the
           │                            lease once the execution is gone and the grace is over: nothing was spent.
           └ dies here, or in the transaction: all of it happened or nothing did, and the retry does or finds it
 
-Once more, for a budget that a person added (``extend``): the windows first, then ``NNNN.lease.extended``,
-and only what that event says raises the run's ceiling.
+The opening records until when the run is to be answered, and until when its agent may try::
+
+    opened ───────── the agent ─────────▶ agent_until ── the fallback ──▶ deadline
+                                           the playbook's reserve, half of the time at most
 """
 
 from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import AwareDatetime, Field
 
 from ballast import errors
 from ballast.breaker import Breakers
+from ballast.budget_items import RunCountSettings, WindowSettings
 from ballast.contracts import Limits, RunRequest, notice
 from ballast.contracts.request import WhenFull
 from ballast.contracts.wire import Wire, parse
@@ -35,44 +39,58 @@ from ballast.errors import (
 )
 from ballast.log.events import RunAnnounced, RunOpened, RunRefused
 from ballast.log.run_index import by_outcome, by_tenant
-from ballast.log.run_log import RunLog
-from ballast.log.seal import Seal
+from ballast.log.run_log import LogSettings, RunLog
+from ballast.log.seal import Seal, SealSettings
 from ballast.metrics import metric_line
 from ballast.money import PriceBook, load_prices
 from ballast.money.breaker import Mode
 from ballast.money.lease import Lease
-from ballast.outbox import Announcements, Replies
+from ballast.outbox import Announcements, Replies, ReplySettings
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.opening import why_no_attempt
 from ballast.run import Run
-from ballast.runtime import Runtime, Settings, lambda_runtime
-from functions.lifecycle.allowance import Allowances, Order
-from functions.lifecycle.deadline import deadline
-from functions.lifecycle.extend import ExtendTask, Extension
-from functions.lifecycle.lending import Lending
+from ballast.runtime import Runtime, lambda_runtime
+from functions.lifecycle.budgets_table import BudgetsTable, LeaseTableSettings
+from functions.lifecycle.leases import Leases
 
 Coordinates = dict[str, Any]
 
 
-class AdmitSettings(Settings):
+#: Seconds below which there is no time for an agent and a fallback: such a caller gets the run's address.
+LEAST_S = 4
+
+
+class AdmitSettings(LogSettings, SealSettings, LeaseTableSettings, WindowSettings, RunCountSettings, ReplySettings):
     """Admit's environment.
 
-    playbook_dir  folder of the playbook
-    model_id      overrides the playbook's model; "" does not
+    run_log_table, payload_bucket, retention_days  the log: see ``LogSettings``
+    sensitive_key_arn   the KMS key that seals sensitive values
+    budgets_table       leases, windows, limits and the spend breaker
+    reply_queue_prefix  beginning of the names of the queues that a caller may name in ``reply_to``
+    playbook_dir        folder of the playbook
+    model_id            overrides the playbook's model; "" does not
+    admission_wait_s    a request that waits for room is refused after so many seconds
+
+    Limits, unless an operator set others (``ballast budget``):
+
+    tenant_hour_usd, tenant_day_usd    what each tenant may take from an hour and a day, in US dollars
+    tenant_runs                        each tenant's runs at once: those that hold a lease, also while they wait
+    account_hour_usd, account_day_usd, account_runs  the same for all tenants together
     """
 
     playbook_dir: str
     model_id: str = ""
+    admission_wait_s: Annotated[int, Field(ge=0)]
 
 
 class Admit(Wire):
-    """What the workflow sends beside the request.
+    """The workflow's part of the event, beside the request.
 
-    when_full   how the request came: one by message waits
-    entered_at  when the workflow first asked
-    execution   the name of the execution that asks; None of one that an older workflow started
-    requested_by  who sent it, where the front door knows
-    answer_within_s  for how long the caller waits for the answer
+    when_full        what to do without room, unless the request says: requests by message wait
+    entered_at       when the workflow first asked
+    execution        name of the execution that asks; None where an older workflow started it
+    requested_by     who sent the request, where the front door knows
+    answer_within_s  seconds for which the caller waits for the answer
     """
 
     when_full: WhenFull = "refuse"
@@ -84,11 +102,12 @@ class Admit(Wire):
 
 @dataclass(frozen=True)
 class Admission:
-    """The front gate of a run. ``model_id``: the model that a run asks first."""
+    """Opens runs, or refuses them. ``model_id``: the model that a run asks first."""
 
     log: RunLog
     breakers: Breakers
-    lending: Lending
+    leases: Leases
+    admission_wait: timedelta
     announcements: Announcements
     replies: Replies
     playbook: Playbook
@@ -98,15 +117,17 @@ class Admission:
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Admission":
-        """Put it together; once per runtime."""
         settings = AdmitSettings.of(runtime)
+        account = settings.account_limits(settings.account_runs)
+        each = settings.tenant_limits(settings.tenant_runs)
         prices = load_prices()
         here = prices.tables[-1]  # which profiles there are does not depend on the day
         playbook = load_playbook(settings.playbook_dir).in_region(runtime.region, here)
         return cls(
             RunLog.of(runtime, Seal.of(runtime, playbook, opens=False)),
             runtime.get(Breakers.of),
-            runtime.get(Lending.of),
+            Leases(runtime.get(BudgetsTable.of), runtime.clock, account, each),
+            timedelta(seconds=settings.admission_wait_s),
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
             playbook,
@@ -122,10 +143,10 @@ class Admission:
         ``AtCapacity``.
         """
         if how.execution not in (None, request.run_id):
-            # Not on the record: what is recorded under the run's id belongs to the execution of that name.
+            # Not recorded: the log under the run's id belongs to the execution of that name.
             raise ExecutionMisnamed(
                 f"The execution's name must be the run's id, {request.run_id}: it is stopped, swept and settled by it. "
-                "Start runs through IntakeFunction, the API or the queue; they name it so."
+                "Start runs through StartFunction, the API or the queue; they name it so."
             )
         begun = self.log.read(request.run_id)
         if begun:
@@ -134,22 +155,26 @@ class Admission:
             self.replies.check(request.reply_to, request.tenant)
             limits = self._limits(request)
             self._check_affordable(request, limits, self._check_breaker(request))
-            came = how.entered_at or self.runtime.clock()
-            lease = self.lending.lend(request, limits.cost_microusd, request.when_full or how.when_full, came)
+            lease = self.leases.lease(request, limits.cost_microusd, may_wait=self._may_wait(request, how))
             if lease.request_sha256 != request.digest:
                 raise _conflict(request)
             if not lease.held:
                 raise NotAdmitted(f"{request.run_id} was refused or has ended before. Send a new request_id.")
         except RequestConflict:
-            raise  # there is nothing to record: the run is the other request's
+            raise  # nothing is recorded: the run is the other request's
         except (NotAdmitted, InvalidInput) as refusal:
             self._refuse(request, refusal)
             if isinstance(refusal, NotAdmitted):
                 raise
             raise NotAdmitted(str(refusal)) from None
-        # Another playbook may have been deployed since an earlier attempt: what was leased is the ceiling.
+        # Another playbook may have been deployed since an earlier attempt: the lease is the ceiling.
         ceiling = min(limits.cost_microusd, lease.parts[0].microusd)
         return self._open(request, limits.model_copy(update={"cost_microusd": ceiling}), how, lease)
+
+    def _may_wait(self, request: RunRequest, how: Admit) -> bool:
+        now = self.runtime.clock()
+        waits = (request.when_full or how.when_full) == "wait"
+        return waits and now - (how.entered_at or now) < self.admission_wait
 
     def _open(self, request: RunRequest, limits: Limits, how: Admit, lease: Lease) -> Coordinates:
         now = self.runtime.clock()
@@ -176,8 +201,8 @@ class Admission:
         return self._as_before(request, Run([self.log.append(request.run_id, opened, index=by_tenant(request.tenant))]))
 
     def _as_before(self, request: RunRequest, begun: Run) -> Coordinates:
-        """Return what was admitted, or raise how it was refused: what is on the record is not decided anew."""
-        # By what was recorded of it: the request itself may be there with its sensitive values masked.
+        """Return the recorded run's coordinates, or raise its recorded refusal: neither is decided again."""
+        # Compare by the recorded digest: the recorded request may have its sensitive values masked.
         opened, refused, known = begun.fact(RunOpened), begun.fact(RunRefused), begun.request.digest
         recorded = (opened.request_sha256 if opened else None) or (refused.request_sha256 if refused else None)
         if (recorded or known) != request.digest:
@@ -185,7 +210,7 @@ class Admission:
         if refused is not None:
             self._tell(request)
             raise _recorded(refused)
-        assert opened is not None  # its request was read
+        assert opened is not None  # the log has a request, and no refusal
         return {
             "run_id": request.run_id,
             "agent_until_ms": opened.agent_until_ms,
@@ -197,7 +222,7 @@ class Admission:
         }
 
     def _check_affordable(self, request: RunRequest, limits: Limits, mode: Mode) -> None:
-        """Raise ``NotAdmitted`` where all that the request's own limits let it do is to wake a person."""
+        """Raise ``NotAdmitted`` where the request's own limits allow no attempt and would only wake a person."""
         agent = self.playbook.agent
         if request.limits is None or request.intent in self.playbook.fallbacks:
             return  # a script asks no model
@@ -205,13 +230,13 @@ class Admission:
         try:
             price = self.prices.at(self.runtime.clock()).worst(model, agent.service_tier)
         except ModelRefused:
-            return  # what is wrong is the model's name: the run says so
+            return  # the model's name is wrong: the run says so
         if why := why_no_attempt(self.playbook, request, limits, price):
             raise NotAdmitted(why)
 
     def _check_breaker(self, request: RunRequest) -> Mode:
         """Return the spend breaker's mode. Raises ``BreakerStopped`` where no run may start."""
-        mode = self.breakers.in_force(request.tenant, run_id=request.run_id).mode
+        mode = self.breakers.current_mode(request.tenant, run_id=request.run_id).mode
         if mode is Mode.STOPPED:
             raise BreakerStopped(
                 "The spend breaker has stopped new runs; nothing was started and nothing was spent. "
@@ -220,7 +245,7 @@ class Admission:
         return mode
 
     def _refuse(self, request: RunRequest, refusal: NotAdmitted | InvalidInput) -> None:
-        """Record the refusal and tell of it."""
+        """Record the refusal, and announce it."""
         if isinstance(refusal, WindowFull):
             self.runtime.emit(metric_line({"WindowsFull": 1}, fields={"tenant": request.tenant}))
         opens_at = refusal.opens_at if isinstance(refusal, NotAdmitted) else None
@@ -253,7 +278,7 @@ class Admission:
                 f"Leave it out, or use one of: {', '.join(agent.intents)}."
             )
         limits = agent.limits_for(request.intent).tightened(request.limits, by="request")
-        # Of a short time half is the fallback's at most; what a person's answer renews is divided the same way.
+        # At most half of a short time is the fallback's; the time that a person's answer adds is divided the same way.
         reserve_s = min(limits.fallback_reserve_s, limits.deadline_s // 2)
         return limits.model_copy(update={"fallback_reserve_s": reserve_s})
 
@@ -266,23 +291,54 @@ def _conflict(request: RunRequest) -> RequestConflict:
 
 
 def _recorded(refused: RunRefused) -> NotAdmitted:
-    """Return the refusal that the log has."""
+    """Return the log's refusal as an error."""
     error = getattr(errors, refused.reason, NotAdmitted)
     kind = error if isinstance(error, type) and issubclass(error, NotAdmitted) else NotAdmitted
     return kind(refused.message, opens_at=refused.opens_at)
 
 
+@dataclass(frozen=True)
+class Deadline:
+    """Epoch milliseconds."""
+
+    agent_until_ms: int
+    deadline_ms: int
+
+
+def deadline(
+    limits: Limits,
+    request: RunRequest,
+    *,
+    now: datetime,
+    came: datetime,
+    answer_within_s: int | None,
+    has_fallback: bool,
+) -> Deadline:
+    """Return the deadlines of a run that is opened ``now``.
+
+    ``answer_within_s``: how long the caller waits from when the request ``came``; None where nobody waits. A caller who
+    waits gets an answer of the agent or of the fallback in that time. That shortens the run only where its intent has a
+    fallback (else only the agent could answer) and its request has no deadline of its own, and it changes no limit: a
+    person's answer renews the time by the limits.
+    """
+    now_ms = _ms(now)
+    ends_ms = now_ms + limits.deadline_s * 1000
+    asked = request.limits is not None and request.limits.deadline_s is not None
+    if answer_within_s is not None and has_fallback and not asked:
+        answer_by_ms = _ms(came) + answer_within_s * 1000
+        if answer_by_ms - now_ms >= LEAST_S * 1000:
+            ends_ms = min(ends_ms, answer_by_ms)
+    reserve_ms = min(limits.fallback_reserve_s * 1000, (ends_ms - now_ms) // 2 // 1000 * 1000)
+    return Deadline(agent_until_ms=ends_ms - reserve_ms, deadline_ms=ends_ms)
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
 @guarded
 def lambda_handler(event: dict[str, Any], context: Any, *, runtime: Runtime | None = None) -> dict[str, Any]:
-    """Admit ``event["request"]`` (a ``RunRequest``), or extend the lease of an admitted run (``event["extend"]``).
-
-    An operator may invoke it with ``event["budget"]`` (an ``Order``), to see or set limits.
-    """
-    runtime = runtime or lambda_runtime()
-    if "extend" in event:
-        return runtime.get(Extension.of).extend(parse(ExtendTask, event["extend"], what="extend"))
-    if "budget" in event:
-        return runtime.get(Allowances.of).take(parse(Order, event["budget"], what="budget"))
+    """Admit ``event["request"]`` (a ``RunRequest``) as the rest of ``event`` says (an ``Admit``)."""
     request = parse(RunRequest, event.get("request"), what="RunRequest")
     how = parse(Admit, {name: event[name] for name in Admit.model_fields if name in event}, what="Admit")
-    return runtime.get(Admission.of).admit(request, how)
+    return (runtime or lambda_runtime()).get(Admission.of).admit(request, how)

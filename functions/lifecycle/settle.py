@@ -1,27 +1,29 @@
-"""Lambda: settle a run. Records its ending, whatever ended it, and gives back what it did not spend, exactly once.
+"""Lambda: close a run. Records its ending, whatever ended it, and settles its lease, exactly once.
 
 ::
 
     9999.run.ended ── read the log again ── 9999.run.settled (the charge) ── lease and windows, one transaction
                    │        │                                             └ dies here: the retry finds the charge in
-                   │        │                                               the log, and a lease that is held or is not
-                   │        └ what it reserved of the business's own money and never began goes back, too
-                   └ a planner that is still about records its reservation before it asks the model, and looks for
-                     an ending after that: either it finds this one and asks nothing, or we find the reservation
+                   │        │                                               the log, and a lease that is held or settled
+                   │        └ its reservations of the business's own money that were never begun are returned, too
+                   └ a planner that still runs records its reservation before it asks the model, and then looks for
+                     an ending: either it finds this one and asks nothing, or Settle finds the reservation
 
-Both endings carry a digest of the log (``ballast.log.evidence``), and before the charge is written the log is checked
-against the first one and against the digest of every prompt. A log that does not fit is reported, and settled all the
-same: its money goes back. Where an event is not as Ballast writes it, the least is believed: the run failed, its
-effects wait for a person, and all that it leased is charged. A log that cannot be read at all is reported, and left.
+Both events carry a digest of the log (``ballast.log.evidence``). Before the charge is written, the log is checked
+against the first digest and against the digest of every prompt. A log that does not fit is reported and settled all
+the same: its money is returned. An event that is not as Ballast writes it is read as the worst case: the run failed,
+its effects wait for a person, and the whole lease is charged. A log that cannot be read at all is reported, and left.
 
-Whatever is reserved then and has no outcome is charged in full; the sweeper looks again when none can come any more,
-and the windows are trued up by what came late. A run that was never opened has its lease, if any, settled by the
-sweeper: an admission may still be under way.
+A reservation without an outcome is charged in full. The sweeper looks again when no outcome can come any more, and
+lowers the charge by those that came late. The lease of a run that was never opened is settled by the sweeper alone: an
+admission may still be under way.
 """
 
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any, Literal, TypeVar
 
 from pydantic import ConfigDict
@@ -37,24 +39,36 @@ from ballast.log.event import GARBLED, Event
 from ballast.log.events import EscalationOpened, RunAnnounced, RunEnded, RunOpened, RunRefused, RunSettled
 from ballast.log.evidence import Finding, check, evidence_sha256, vouched_for
 from ballast.log.run_index import by_outcome
-from ballast.log.run_log import RunLog
-from ballast.log.signature import Signatures
+from ballast.log.run_log import LogSettings, RunLog
+from ballast.log.signature import Signatures, SignatureSettings
+from ballast.metrics import metric_line, usd
 from ballast.money.lease import Lease, charge
-from ballast.moves import MovesBook
-from ballast.outbox import Announcements, Replies
+from ballast.moves import MovesSettings, MovesTable
+from ballast.outbox import Announcements, Replies, ReplySettings
 from ballast.run import Run
 from ballast.runtime import Runtime, lambda_runtime
-from functions.lifecycle.books import LATE, Books
-from functions.lifecycle.metrics import charge_disbelieved, log_unfit, run_ended, run_failed
+from functions.lifecycle.budgets_table import LATE, BudgetsTable, LeaseTableSettings
 
 T = TypeVar("T")
 
-#: So many characters of prompts are rebuilt when a run is settled: a second's work, and 200 turns of 2 KB.
+#: Characters of prompts that are rebuilt, at most, when a run is settled: a second's work, and 200 turns of 2 KB.
 _MOST_CHARS = 64_000_000
 
 
+class SettleSettings(LogSettings, SignatureSettings, LeaseTableSettings, MovesSettings, ReplySettings):
+    """Settle's environment.
+
+    run_log_table, payload_bucket  the log: see ``LogSettings``
+    retention_days      days until TTL removes what is settled; 0 keeps it for ever
+    answer_key_arn      the KMS key that verifies people's answers
+    budgets_table       leases and windows
+    moves_table         what tools reserved of the business's own money
+    reply_queue_prefix  beginning of the names of the queues that a caller may name in ``reply_to``
+    """
+
+
 class SettleTask(Wire):
-    """The workflow's own ending, in ``turn``: by an answer, by nobody's answer, or because nobody could be asked."""
+    """The workflow's ending in ``turn``: with an answer, without one, or because nobody could be asked."""
 
     run_id: RunId
     turn: Turn
@@ -62,7 +76,7 @@ class SettleTask(Wire):
 
 
 class StatusChange(Wire):
-    """The ``detail`` of EventBridge's status change, as far as it is read. ``name`` is the run id."""
+    """The fields that are read of the ``detail`` of EventBridge's status change. ``name`` is the run id."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
@@ -73,8 +87,8 @@ class StatusChange(Wire):
 def how_it_ended(run: Run, status: str) -> RunEnded:
     """Return the ending of a run that ended with ``status``. Pure.
 
-    ``by`` is the planner whose answer it is; ``degraded`` is true when that is not the agent; ``effects`` is
-    none, kept, undone or frozen.
+    ``by`` is the planner that answered; ``degraded`` is true where that is not the agent; ``effects`` is none, kept,
+    undone or frozen.
     """
     ended = RunEnded(
         status=status,
@@ -100,7 +114,7 @@ def how_it_ended(run: Run, status: str) -> RunEnded:
 
 
 def _unknown(status: str) -> RunEnded:
-    """Return the ending of a run of which the log does not say how it ended."""
+    """Return the ending of a run whose log does not say how it ended."""
     return RunEnded(
         status="failed" if status == "answered" else status,
         by=None,
@@ -113,7 +127,7 @@ def _unknown(status: str) -> RunEnded:
 
 
 def _culprit(run: Run, fold: Callable[[Run], Any]) -> str:
-    """Return the key of the event without which ``fold``, which fails, would not: the last of the least that fails."""
+    """Return the key of the first event with which ``fold``, which fails on the whole log, fails."""
 
     def fails(number: int) -> bool:
         try:
@@ -131,7 +145,7 @@ def _is_answered(run: Run) -> bool:
 
 
 def _beyond(run: Run, leased_microusd: int) -> Finding | None:
-    """Find that the run might have spent more, by its log, than was leased for it, in micro-dollars."""
+    """Return a finding where the log's ceiling is above the lease, in micro-dollars; else None."""
     if not run.is_open:
         return None
     try:
@@ -143,7 +157,7 @@ def _beyond(run: Run, leased_microusd: int) -> Finding | None:
 
 
 def _reason(run: Run) -> str | None:
-    """Return why the run was where it ended: the reason of what people were asked, or of the last hand-over."""
+    """Return the run's last reason: of the escalation that nobody answered, or else of the last hand-over."""
     made = run.proposals
     last_turn = max(made, default=0)
     asked = [opened for opened in run.facts(EscalationOpened) if opened.turn > last_turn]
@@ -155,93 +169,92 @@ def _reason(run: Run) -> str | None:
 
 @dataclass(frozen=True)
 class Settlement:
-    """Closes runs, and tells others of it."""
+    """Closes runs: records the ending, announces it and settles the lease."""
 
     log: RunLog
-    books: Books
+    budgets: BudgetsTable
     announcements: Announcements
     replies: Replies
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Settlement":
-        """Put it together; once per runtime."""
         return cls(
             RunLog.of(runtime, signatures=runtime.get(Signatures.of)),
-            runtime.get(Books.of),
+            runtime.get(BudgetsTable.of),
             runtime.get(Announcements.of),
             runtime.get(Replies.of),
             runtime,
         )
 
     def settle(self, run_id: str, status: str) -> dict[str, Any] | None:
-        """Record the ending, tell of it and return the run's coordinates; None where no such run was opened."""
+        """Record the ending, announce it, settle the lease; return the run's coordinates, None if it was not opened."""
         run = self._read(run_id)
         if not run:
             return None
         if not run.has_ended:
             if status == "answered" and self.log.unsigned(run_id):
-                # What was said to be a person's answer is nobody's.
+                # The log has a person's answer without a person's signature: it counts as nobody's.
                 status = status if self._folded(run, _is_answered, False) else "failed"
             asked = status
             fact = self._folded(run, lambda some: how_it_ended(some, asked), _unknown(status))
             index = self._folded(run, lambda some: by_outcome(some.request.tenant, fact.status), None)
             ended = self.log.append(run_id, fact, index=index, covers=run)
             self.runtime.emit(self._folded(run, lambda some: run_ended(some, ended), run_failed(run_id)))
-            # A write may have been begun since, of a run that was cut. One that begins from now on finds the ending.
+            # A run that was cut may have begun a write since. A write that begins from now on finds the ending.
             run = run.with_event(ended) if fact.status == "answered" else self._read(run_id)
         try:
             self._tell(run)
-        finally:  # neither waits for the other's trouble
-            self._give_back(run_id)
+        finally:  # a failure to announce does not hold up the money
+            self._settle_lease(run_id)
         return _coordinates(run)
 
     def sweep(self, run_id: str, status: str) -> None:
-        """Settle a run whose execution is gone, and that nobody settled; also one that was never opened."""
+        """Settle a run whose execution is gone and whose lease is still held, also where the run was never opened."""
         if self.settle(run_id, status) is None:
-            lease = self.books.find(run_id)
+            lease = self.budgets.find(run_id)
             if lease is not None:
-                self.books.settle(lease, 0)
+                self.budgets.settle(lease, 0)
 
-    def _give_back(self, run_id: str) -> None:
-        """Settle the run's lease, if it holds one. It has an ending on the record."""
-        lease = self.books.find(run_id)
+    def _settle_lease(self, run_id: str) -> None:
+        """Settle the run's lease, if it is held. The run's ending is on record."""
+        lease = self.budgets.find(run_id)
         if lease is None or not lease.held:
             if lease is not None and lease.open_since is not None and self.runtime.clock() >= lease.open_since + LATE:
                 self._true_up(lease)
             return
         run = self._read(run_id)
         if run.is_open and self._folded(run, lambda some: bool(some.moves) or some.is_unfinished, True):
-            # Before the lease: while it is held, it is tried again.
-            self.runtime.get(MovesBook.of).end(run_id)
+            # Before the lease: as long as that is held, the sweeper tries again.
+            self.runtime.get(MovesTable.of).end(run_id)
         leased = lease.leased_microusd
-        # Where nobody knows what it used, it is charged for all that it might have.
+        # Where its usage cannot be read, the whole lease is charged.
         most = Usage(spent_microusd=leased)
         used = self._folded(run, lambda some: some.usage, most) if run.is_open else Usage()
-        charged = used.charged_microusd
+        by_log = used.charged_microusd
         self._check(run, leased)
-        owed = charge(charged, leased)
+        owed = charge(by_log, leased)
         fact = RunSettled(leased_microusd=leased, charged_microusd=owed, returned_microusd=leased - owed)
-        if owed != charged:
-            fact = fact.model_copy(update={"beyond_microusd": charged - owed})
-            self.runtime.emit(charge_disbelieved(run_id, charged, leased))
+        if owed != by_log:
+            fact = fact.model_copy(update={"beyond_microusd": by_log - owed})
+            self.runtime.emit(charge_above_lease(run_id, by_log, leased))
         settled = self.log.append(run_id, fact, covers=run)
-        said = _charged(settled)  # somebody may have been there before
-        taken = charge(said, leased)
-        if taken is not said:
+        recorded = _charged(settled)  # an earlier attempt's, where there was one
+        charged = charge(recorded, leased)
+        if charged is not recorded:
             self.runtime.emit(log_unfit(run_id, settled.seq, "says a charge that its lease does not allow"))
-        missing = used.reserved_microusd > 0 or taken != owed
-        self.books.settle(lease, taken, evidence_sha256(settled), outcomes_missing=missing)
+        missing = used.reserved_microusd > 0 or charged != owed
+        self.budgets.settle(lease, charged, evidence_sha256(settled), outcomes_missing=missing)
 
     def _true_up(self, lease: Lease) -> None:
-        """Give back what was charged for outcomes that were missing, and that came since and cost less."""
+        """Lower the charge by outcomes that came after the settlement and cost less than their reservations."""
         run = self._read(lease.run_id)
         known, before = vouched_for(run), lease.charged_microusd
-        said = self._folded(run, lambda some: charged_at_last(some, known), before) if known else before
-        charged = charge(said, before)
-        if charged != said:
-            self.runtime.emit(charge_disbelieved(lease.run_id, said, before))
-        self.books.true_up(lease, charged)
+        by_log = self._folded(run, lambda some: charged_at_last(some, known), before) if known else before
+        charged = charge(by_log, before)
+        if charged != by_log:
+            self.runtime.emit(charge_above_lease(lease.run_id, by_log, before))
+        self.budgets.true_up(lease, charged)
 
     def _read(self, run_id: str) -> Run:
         try:
@@ -251,7 +264,7 @@ class Settlement:
             raise
 
     def _folded(self, run: Run, fold: Callable[[Run], T], otherwise: T) -> T:
-        """Return what ``fold`` makes of the log; ``otherwise`` where it makes nothing, and report why."""
+        """Return ``fold`` of the log; where the log cannot be folded, report it and return ``otherwise``."""
         try:
             return fold(run)
         except (LogCorrupt, *GARBLED) as problem:
@@ -260,7 +273,7 @@ class Settlement:
             return otherwise
 
     def _check(self, run: Run, leased_microusd: int) -> None:
-        """Report the first event that does not fit, if there is one."""
+        """Report the first event that does not fit the log's digests, its prompts' or its lease, if there is one."""
         unsigned = self.log.unsigned(run.run_id)
         whole, forged = run.with_event(*unsigned), [event.seq for event in unsigned]
         found = check(whole, settling=True, most_chars=_MOST_CHARS, unsigned=forged).first
@@ -275,7 +288,7 @@ class Settlement:
     def _tell(self, run: Run) -> None:
         none: tuple[tuple[str, RunEscalated], ...] = ()
         untold = self._folded(run, lambda some: some.to_announce, none)
-        for mark, escalated in untold:  # those that could not be told when they opened
+        for mark, escalated in untold:  # those that could not be announced when they opened
             self.announcements.send(run, mark, escalated)
         notice = self._folded(run, lambda some: some.outcome, None)
         if notice is not None:
@@ -284,7 +297,7 @@ class Settlement:
 
 
 def _coordinates(run: Run) -> dict[str, Any]:
-    """Return how the run ended, for the workflow; nulls where its ending cannot be read."""
+    """Return the run's ending for the workflow; nulls where it cannot be read."""
     try:
         ended = run.ending
     except GARBLED:
@@ -296,12 +309,44 @@ def _coordinates(run: Run) -> dict[str, Any]:
 
 
 def _charged(settled: Event) -> int | None:
-    """Return what ``run.settled`` says that the run was charged; None where it cannot be read."""
+    """Return the charge that ``run.settled`` records; None where it cannot be read."""
     try:
         fact = settled.fact
     except GARBLED:
         return None
     return fact.charged_microusd if isinstance(fact, RunSettled) else None
+
+
+def run_ended(run: Run, ended: Event) -> str:
+    """Return the metrics of the run that ``ended`` (``run.ended``) closes; the latency only where it was answered."""
+    said = ended.fact
+    assert isinstance(said, RunEnded)
+    fell_back = any(made.planner is Planner.FALLBACK for made in run.proposals.values())
+    values: dict[str, int | Decimal] = {
+        "Runs": 1,
+        "RunCostUsd": usd(said.spent_microusd + said.reserved_microusd),
+        "Fallbacks": int(fell_back),
+    }
+    if said.status == "answered":
+        took = datetime.fromisoformat(ended.at) - datetime.fromisoformat(run[0].at)
+        values["AnswerLatency"] = max(0, int(took.total_seconds() * 1000))
+    return metric_line(values, fields={"run_id": ended.run_id, "status": said.status})
+
+
+def run_failed(run_id: str) -> str:
+    """Return the metrics of a run whose log does not say how it ended."""
+    return metric_line({"Runs": 1}, fields={"run_id": run_id, "status": "failed"})
+
+
+def log_unfit(run_id: str, seq: str, why: str) -> str:
+    """Return the metric line of a log that is not as it was written, and of the first event that does not fit."""
+    return metric_line({"LogsUnfit": 1}, fields={"run_id": run_id, "seq": seq, "why": why})
+
+
+def charge_above_lease(run_id: str, charged_microusd: int, most_microusd: int) -> str:
+    """Return the metric line that reports a charge in the log above what the lease allows; the latter is charged."""
+    why = f"{charged_microusd} micro-dollars were charged, and its lease allows {most_microusd}"
+    return metric_line({"UsageDisbelieved": 1}, fields={"run_id": run_id, "seq": RunSettled.key(), "why": why})
 
 
 @guarded

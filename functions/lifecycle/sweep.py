@@ -1,14 +1,14 @@
 """Lambda, on a schedule: settle the leases of runs whose execution is gone.
 
-The usual ways to settle are the workflow's last state and the event of an execution that was cut. Either can be
+A run is usually settled by the workflow's last state, or by the event of an execution that was cut. Either can be
 lost: a deployment that broke Settle, a dead letter that nobody looks at, an admission that died between its lease and
-its log. A lease that is held is in a sparse index under the time when it wants to be looked at::
+its log. A sparse index has each held lease under the time when the sweeper looks at it::
 
-    taken ── grace ── looked at ── still running ── looked at again in an hour ── …
-                          │
-                          └ gone ── settled at worst case by its log, with its ending on the record
+    leased ── grace ── looked at ── still running ── looked at again in an hour ── …
+                           │
+                           └ gone ── settled at worst case by its log, with its ending on record
 
-What was not looked at in one invocation is at the head of the index in the next.
+Leases that one invocation does not reach are at the head of the index for the next.
 """
 
 from __future__ import annotations
@@ -22,63 +22,61 @@ from ballast.aws_errors import consequences
 from ballast.contracts.wire import canonical
 from ballast.edge import guarded
 from ballast.errors import BallastError
-from ballast.runtime import Runtime, Settings, lambda_runtime
-from functions.lifecycle.books import Books, Due
-from functions.lifecycle.items import SHARDS
-from functions.lifecycle.settle import Settlement
+from ballast.runtime import Runtime, lambda_runtime
+from functions.lifecycle.budgets_table import SHARDS, BudgetsTable, Due
+from functions.lifecycle.settle import Settlement, SettleSettings
 
-#: So many leases of each shard are looked at in one invocation, at most.
+#: Leases of each shard that one invocation looks at, at most.
 PER_SHARD = 50
-#: A run that goes on, or cannot be settled, is looked at again after this time.
+#: A run that still runs, or cannot be settled, is looked at again after this time.
 AGAIN_AFTER = timedelta(hours=1)
-#: No lease is begun with so little time left.
+#: With less time left than this, no further lease is looked at.
 _RESERVE_MS = 5_000
 
 Gone = Literal["failed", "aborted", "timed_out"]
-#: A run whose execution succeeded and that has no ending, or of which nothing is known any more, has failed.
+#: A run without an ending whose execution succeeded, or is not known any more, has failed.
 _GONE: dict[str, Gone] = {"ABORTED": "aborted", "TIMED_OUT": "timed_out"}
 
 
-class SweepSettings(Settings):
-    """state_machine_arn: whose executions the runs are."""
+class SweepSettings(SettleSettings):
+    """Sweep's environment: Settle's, and state_machine_arn, whose executions the runs are."""
 
     state_machine_arn: str
 
 
 class SweepIncomplete(BallastError):
-    """Some leases could not be settled; each has a line of its own in the function's log."""
+    """Some leases could not be settled; the function's log has a line for each."""
 
 
 @dataclass(frozen=True)
 class Sweeper:
-    """Looks after leases that were left behind."""
+    """Settles the leases of runs whose execution is gone."""
 
     settlement: Settlement
-    books: Books
+    budgets: BudgetsTable
     stepfunctions: Any
     state_machine_arn: str
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> Sweeper:
-        """Put it together; once per runtime."""
         return cls(
             runtime.get(Settlement.of),
-            runtime.get(Books.of),
+            runtime.get(BudgetsTable.of),
             runtime.client("stepfunctions"),
             SweepSettings.of(runtime).state_machine_arn,
             runtime,
         )
 
     def sweep(self, left_ms: Callable[[], int]) -> dict[str, int]:
-        """Look at what is due, as long as ``left_ms`` says that there is time. Return counts.
+        """Look at the leases that are due, as long as ``left_ms`` says that there is time. Return counts.
 
-        Raises ``SweepIncomplete`` at the end where leases could not be settled; the others are.
+        Raises ``SweepIncomplete`` at the end where some could not be settled; the others are settled.
         """
         now = self.runtime.clock()
         counts = {"settled": 0, "running": 0, "failed": 0, "left": 0}
         for shard in range(SHARDS):
-            for due in self.books.due(shard, now, PER_SHARD):
+            for due in self.budgets.due(shard, now, PER_SHARD):
                 if left_ms() < _RESERVE_MS:
                     counts["left"] += 1
                     continue
@@ -88,8 +86,8 @@ class Sweeper:
         return counts
 
     def _look(self, due: Due) -> Literal["settled", "running", "failed"]:
-        # First, so that one that cannot be settled does not hold up the others for ever.
-        self.books.postpone(due.run_id, self.runtime.clock() + AGAIN_AFTER)
+        # Postponed first, so that a lease that cannot be settled does not hold up the others for ever.
+        self.budgets.postpone(due.run_id, self.runtime.clock() + AGAIN_AFTER)
         try:
             gone = self._gone(due.run_id)
             if gone is None:
@@ -103,7 +101,7 @@ class Sweeper:
         return "settled"
 
     def _gone(self, run_id: str) -> Gone | None:
-        """Return how the run's execution ended; None while it goes on."""
+        """Return how the run's execution ended; None while it runs."""
         arn = f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{run_id}"
         with consequences(f"State machine {self.state_machine_arn} (STATE_MACHINE_ARN)"):
             try:
@@ -115,5 +113,5 @@ class Sweeper:
 
 @guarded
 def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None) -> dict[str, int]:  # noqa: ARG001
-    """Sweep once; ``event`` is the schedule's, and says nothing."""
+    """Sweep once; ``event`` is the schedule's and is not read."""
     return (runtime or lambda_runtime()).get(Sweeper.of).sweep(context.get_remaining_time_in_millis)

@@ -1,4 +1,4 @@
-"""What the API takes and gives where it is about escalations."""
+"""The forms of escalations and answers at the edge: what the people's functions take and the API returns."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, JsonValue, ValidatorFunctionWrapHandler,
 from ballast.contracts import Decision, parse_decision
 from ballast.contracts.notice import EscalationId
 from ballast.contracts.task import RunId
-from ballast.contracts.wire import Json, Name, Wire
+from ballast.contracts.wire import Json, Name, Wire, canonical, sha256
 from ballast.errors import InvalidInput
 
 Usd = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]{2,6}$", description="US dollars, exact", examples=["0.0123"])]
@@ -15,7 +15,7 @@ Time = Annotated[str, Field(description="ISO 8601, UTC", examples=["2026-03-01T1
 
 
 def _as_sent(value: Any, _handler: ValidatorFunctionWrapHandler) -> Any:
-    """Check a decision as JSON, where an array may become a tuple, and keep it as it was sent."""
+    """Check a decision as JSON, which allows an array for a tuple, and keep it as it was sent."""
     try:
         parse_decision(value)
     except InvalidInput as problem:
@@ -30,9 +30,9 @@ def _has(field: str, kind: str) -> dict[str, Any]:
 class Reply(Wire):
     """A person's answer: ``decision`` to an escalation, ``approve`` to a request for approval.
 
-    comment    why; recorded with an approval
-    arguments  with ``approve`` true: what the call's arguments shall be instead; they pass the same checks
-    binding    with ``approve``: the ``binding`` of what you looked at; refused where that has changed since
+    comment    the reason; recorded with an approval
+    arguments  with ``approve`` true: the call's arguments as you change them; they pass the same checks
+    binding    with ``approve``: the ``binding`` of what you looked at; refused if that has changed since
     """
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [_has("decision", "object"), _has("approve", "boolean")]})
@@ -50,6 +50,30 @@ class Reply(Wire):
         return self
 
 
+class PersonsAnswer(Wire):
+    """A person's answer: a ``decision`` to an escalation, ``approve`` to a request for approval.
+
+    by         who answers: over HTTP the caller's identity; whoever may invoke the function gives their own
+    arguments  with ``approve``: the call's arguments as the person changed them
+    binding    with ``approve``: the ``binding`` of what the person looked at; refused if that has changed since
+    groups     the groups whose approvals ``by`` may give; over HTTP the caller's own
+    """
+
+    escalation_id: Annotated[str, Field(pattern=r"^esc-[a-z2-7]{16}$")]
+    by: Annotated[str, Field(min_length=1, max_length=256)]
+    decision: dict[str, JsonValue] | None = None
+    approve: bool | None = None
+    comment: Annotated[str, Field(max_length=2_000)] = ""
+    arguments: dict[str, Json] | None = None
+    binding: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    groups: tuple[Name, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """Hex SHA-256 of the answer, groups excepted: tells a repeat from another answer."""
+        return sha256(canonical(self.model_dump(mode="json", exclude={"groups"})))
+
+
 class Message(Wire):
     """The requester's reply to the agent's question: untrusted text."""
 
@@ -57,7 +81,7 @@ class Message(Wire):
 
 
 class Answered(Wire):
-    """The run goes on with the answer; or it waits for ``still_needed`` more people to approve."""
+    """The run goes on with the answer, or waits for ``still_needed`` more people to approve."""
 
     escalation_id: EscalationId
     run_id: RunId
@@ -65,23 +89,23 @@ class Answered(Wire):
     still_needed: int
 
 
-#: What somebody may do about a question to people.
+#: What a caller may do about an escalation.
 Act = Literal["decide", "grant", "undo", "approve", "reject", "change", "reply"]
 
 
 class EscalationSummary(Wire):
-    """A question to people.
+    """An escalation in brief: something that waits for a person.
 
-    kind       escalation wants a decision, approval a yes or a no about one call
-    status     open | answered | expired: nobody waits for the answer any more
+    kind       escalation (wants a decision) | approval (a yes or a no about one call) | question (to the requester)
+    status     open | answered | expired (the run no longer waits for it)
     summary    for a person to read; untrusted where it quotes the request, the model or a tool
-    answer_by  after that it expires
-    why        why a person must approve the call, of an approval
-    approvals_needed  how many different people must approve, and ``approvals_given`` who has
-    may_not_answer    who asked for the run, proposed the call, guided the agent before it did, or changed its
-                      arguments: they do not decide
-    approvers         the group whose members approve; null where every reviewer may
-    reminded_at       when people were reminded, at half of the time
+    answer_by  it expires then
+    why        of an approval: why a person must approve the call
+    approvals_needed  how many different people must approve; ``approvals_given`` names those who have
+    may_not_answer    those who asked for the run, proposed the call, guided the agent to it or changed its arguments:
+                      they may not decide
+    approvers         the group whose members approve; null if every reviewer may
+    reminded_at       when people were reminded, after half of the time
     """
 
     escalation_id: EscalationId
@@ -104,16 +128,15 @@ class EscalationSummary(Wire):
 
 
 class Escalation(EscalationSummary):
-    """A question to people, with what would be done: null where nothing was proposed, or it cannot be shown.
+    """An escalation, with the decision that would be carried out: null if nothing was proposed or it cannot be shown.
 
-    corrupt     why the log's entry of what was proposed cannot be read, where somebody changed it
-    binding     what an approval is bound to: send it back to approve exactly what is shown here
-    changed_by  who has changed the arguments since it was proposed; ``proposed_decision`` has the changed ones
-    asked       who is asked, of a question to the requester
-    you_may     what whoever asks may do about it: decide, grant (add budget), undo (call what only undoes, or hand
-                over to the rollback), approve, reject, change (the arguments), reply; nothing where
-                ``you_may_not`` says why
-    you_may_grant_usd  with grant: how much you may still add to the run's budget; null where nothing bounds you
+    corrupt     why the log's entry of the proposed decision cannot be read, if somebody changed it
+    binding     the hash that an approval is bound to: send it back to approve exactly what is shown here
+    changed_by  who changed the arguments since the call was proposed; ``proposed_decision`` has the changed ones
+    asked       of a question: the requester
+    you_may     what you may do about it: decide, grant (add budget), undo (call tools that only undo, or hand over to
+                the rollback), approve, reject, change (the arguments), reply; empty if ``you_may_not`` says why
+    you_may_grant_usd  with grant: what you may still add to the run's budget; null if there is no bound
     """
 
     proposed_decision: dict[str, JsonValue] | None = None

@@ -1,112 +1,131 @@
-"""Send questions to the people's queue, and note in their table that it was done.
+"""Messages to the people's queue: when to send the next one about an escalation, and sending it.
 
-The table is the truth: a message that was lost, or was never sent, is sent by ``remind`` from what it says.
+The table is the truth: a message that was lost, or never sent, is sent again from what the table and the log say::
+
+    opened ─ 2 min ─ not sent yet? send ─ 30 min ─ send again ─ 30 min ─ send again ─ … half of the time ─ remind
+                                                                                  … answer_by + 1 h ─ close
+
+Consumers recognise an escalation by its ``escalation_id``, however often it is sent.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 from ballast.aws_errors import consequences
 from ballast.contracts.notice import EscalationMessage
 from ballast.contracts.wire import canonical
 from ballast.runtime import Runtime, Settings
-from ballast.table import Condition, Item, Query, Table, Update, absent, at_most, equals
-from functions.people.due import DUE
-from functions.people.question import Question, as_text
-from functions.people.table import EscalationsSettings, Forgetting
+from functions.people.escalations_table import EscalationsTable
 
-#: Of an item, all but the task token, which who sends messages has no use for.
-_READ = (
-    *("escalation_id", "run_id", "tenant", "kind", "status", "turn", "call_index", "round", "opened_at", "answer_by"),
-    *("remind_at", "reminded_at", "sent", "sent_at", "changed_at", "given", "approvals_needed", "binding", "arguments"),
-    *("call_sha256", "resumed_at", "answered_at", "answered_by"),
-)
+#: An escalation is sent when it is opened; if not after this time, something went wrong.
+SENT_WITHIN = timedelta(minutes=2)
+#: An open escalation is sent again after this time, ``MAX_SENT`` times in all; the reminder is not counted.
+SENT_AGAIN_AFTER, MAX_SENT = timedelta(minutes=30), 3
+#: Step Functions' own clock ends the wait; this one only tidies up.
+CLOSED_AFTER = timedelta(hours=1)
 
 
-class MessagesSettings(Settings):
-    """escalation_queue_url: to the people."""
+class QueueSettings(Settings):
+    """escalation_queue_url: the queue to the people."""
 
     escalation_queue_url: str
 
 
 @dataclass(frozen=True)
-class Messages:
-    """The way to the people."""
+class MessageSchedule:
+    """When to send the next message about one escalation. Pure.
 
-    table: Table
+    sent, sent_at  how many messages were sent, reminders included, and when the last one
+    changed      somebody has approved or changed the arguments since the last message
+    asks_people  false for a clarification: the requester sees it in the run
+    """
+
+    opened_at: datetime
+    answer_by: datetime
+    remind_at: datetime
+    sent: int = 0
+    sent_at: datetime | None = None
+    reminded: bool = False
+    changed: bool = False
+    asks_people: bool = True
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> "MessageSchedule":
+        """Read an item of the table."""
+        sent_at, opened_at = item.get("sent_at"), datetime.fromisoformat(item["opened_at"])
+        answer_by = datetime.fromisoformat(item["answer_by"])
+        remind_at, changed_at = item.get("remind_at"), item.get("changed_at")
+        return cls(
+            opened_at=opened_at,
+            answer_by=answer_by,
+            remind_at=datetime.fromisoformat(remind_at) if remind_at else opened_at + (answer_by - opened_at) / 2,
+            sent=item.get("sent", 0),
+            sent_at=datetime.fromisoformat(sent_at) if sent_at else None,
+            reminded="reminded_at" in item,
+            changed=changed_at is not None and sent_at is not None and changed_at >= sent_at,
+            asks_people=item["kind"] != "question",
+        )
+
+    def after_message(self, now: datetime, *, reminder: bool = False) -> "MessageSchedule":
+        """Return the schedule once a message was sent ``now``."""
+        reminded = self.reminded or reminder
+        return replace(self, sent=self.sent + 1, sent_at=now, reminded=reminded, changed=False)
+
+    def step(self, now: datetime) -> Literal["send", "again", "remind", "close"] | None:
+        """Return the step that is due; None if it is too early for any."""
+        if now >= self.answer_by + CLOSED_AFTER:
+            return "close"
+        if not self.asks_people or now >= self.answer_by:
+            return None
+        if not self.reminded and now >= self.remind_at:
+            return "remind"
+        if self.sent == 0 or self.sent_at is None:
+            return "send" if now >= self.opened_at + SENT_WITHIN else None
+        if self.changed or (self._not_reminders < MAX_SENT and now >= self.sent_at + SENT_AGAIN_AFTER):
+            return "again"
+        return None
+
+    def next_look(self, now: datetime) -> datetime:
+        """Return when the next step is due if nothing changes."""
+        looks = [self.answer_by + CLOSED_AFTER]
+        if self.asks_people and now < self.answer_by:
+            if not self.reminded:
+                looks.append(self.remind_at)
+            if self.sent == 0 or self.sent_at is None:
+                looks.append(max(now, self.opened_at) + SENT_WITHIN)
+            elif self.changed:
+                looks.append(now)
+            elif self._not_reminders < MAX_SENT:
+                looks.append(self.sent_at + SENT_AGAIN_AFTER)
+        return max(min(looks), now)
+
+    @property
+    def _not_reminders(self) -> int:
+        return self.sent - self.reminded
+
+
+@dataclass(frozen=True)
+class Messages:
+    """Sends messages to the people's queue."""
+
+    table: EscalationsTable
     sqs: Any
     queue_url: str
-    forgetting: Forgetting
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Messages":
-        """Put it together; once per runtime."""
-        return cls(
-            EscalationsSettings.of(runtime).table(runtime),
-            runtime.client("sqs"),
-            MessagesSettings.of(runtime).escalation_queue_url,
-            runtime.get(Forgetting.of),
-        )
+        """Return the queue of ``runtime``'s function."""
+        queue_url = QueueSettings.of(runtime).escalation_queue_url
+        return cls(runtime.get(EscalationsTable.of), runtime.client("sqs"), queue_url)
 
     def send(self, message: EscalationMessage, now: datetime, *, look_at: datetime) -> None:
-        """Send ``message``, then note it. A crash in between has it sent again, under the same escalation id.
+        """Send ``message``, then note it. After a crash in between it is sent again, under the same escalation id.
 
-        ``look_at`` is when somebody shall see whether it was answered.
+        look_at  when ``remind`` looks whether it was answered
         """
         body = canonical(message.model_dump(mode="json"))
         with consequences(f"Queue {self.queue_url} (ESCALATION_QUEUE_URL)"):
             self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=body)
-        noted = {"sent_at": now.isoformat(), "sent": message.sent} | _due(look_at)
-        self._update(message.escalation_id, noted | ({"reminded_at": now.isoformat()} if message.reminder else {}))
-
-    def postpone(self, escalation_id: str, look_at: datetime) -> None:
-        """Look at it again at another time."""
-        self._update(escalation_id, _due(look_at))
-
-    def close(self, escalation_id: str) -> None:
-        """Nobody waits for an answer any more: it is expired, unless somebody has just answered it."""
-        nobody_answered = equals("status", "open")
-        if not self._update(escalation_id, {"status": "expired"}, remove=_IS_DUE, only_if=nobody_answered):
-            self.forget(escalation_id)
-
-    def forget(self, escalation_id: str) -> None:
-        """There is nothing more to look after."""
-        self._update(escalation_id, {}, remove=_IS_DUE)
-
-    def reopen(self, item: Item, now: datetime) -> bool:
-        """Forget the answer that the table has and the log has not: the question is open as it was before.
-
-        False where whoever gave it has just sent it again, or somebody else has done this: nothing is changed then.
-        """
-        to: Item = {"status": "open", "reopened_at": now.isoformat(), "changed_at": now.isoformat()} | _due(now)
-        if "given" in item:  # who decided it by approving has not approved it yet
-            to["given"] = as_text(Question.of(item).given_before)
-        answered_then = equals("answered_at", item["answered_at"]) if "answered_at" in item else absent("answered_at")
-        it_is_as_it_was = equals("status", "answered") & absent("resumed_at") & answered_then
-        return self._update(item["escalation_id"], to, remove=_ANSWER, only_if=it_is_as_it_was)
-
-    def item(self, escalation_id: str) -> Item | None:
-        """Return the question's item without its token, strongly consistent; None where there is none."""
-        return self.table.get({"escalation_id": escalation_id}, only=_READ)
-
-    def due(self, now: datetime, most: int) -> tuple[str, ...]:
-        """Return the ids of at most so many questions that are due, longest overdue first."""
-        it_is_due = equals("due", DUE) & at_most("due_at", now.isoformat())
-        page = self.table.page(Query(it_is_due, index="by_due", limit=most))
-        return tuple(item["escalation_id"] for item in page.items)
-
-    def _update(
-        self, escalation_id: str, to: Item, *, remove: Sequence[str] = (), only_if: Condition | None = None
-    ) -> bool:
-        update = Update({"escalation_id": escalation_id}, set=to, remove=remove, only_if=only_if)
-        return self.table.write(self.forgetting.into(update)).written
-
-
-_IS_DUE = ("due", "due_at")
-_ANSWER = ("answered_at", "answered_by", "answer_sha256", "answer_comment")
-
-
-def _due(look_at: datetime) -> Item:
-    return {"due": DUE, "due_at": look_at.isoformat()}
+        self.table.note_sent(message, now, look_at=look_at)

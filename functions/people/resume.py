@@ -1,18 +1,19 @@
-"""Let the waiting run go on with an answer, and know whether it has it.
+"""Resume the waiting run with the people's answer, and know whether the run has it.
 
-The answer is in the log before the run is told. A token is good for one telling, and for none once its attempt at the
-state has failed; the attempt after it has another. Whoever comes last tells the newest::
+The answer is in the log before the run is told. A task token can be used once, and not at all once its attempt at the
+state has failed; the next attempt has another token. Whoever comes last uses the newest one::
 
     answered, recorded ── SendTaskSuccess ── taken ──▶ resumed_at, if the table still has that token
-                            │                            └ it has a newer one: tell that
+                            │                            └ it has a newer one: use that
                             └ no such token: does the table have a newer one, or the log what followed?
-                                a newer token ─▶ tell that                 the run went on ─▶ resumed_at, "answered"
+                                a newer token ─▶ use that                  the run went on ─▶ resumed_at, "answered"
                                 it has ended otherwise ─▶ EscalationClosed      neither yet ─▶ NotYetResumed
-    opened again ── the log has the answer ─▶ tell the new token at once
-    died between recording and telling ─▶ Remind tells
-    died before recording ─▶ Remind opens it again, for anybody: only who takes answers may sign one
+    opened again ── the log has the answer ─▶ use the new token at once
+    died between recording and resuming ─▶ Remind resumes
+    died before recording ─▶ Remind opens it again for anybody: only the functions that take answers sign them
 
-So every token that was kept after the answer is told by who kept it, and every one before by who answered.
+So a token that was kept after the answer is used by the function that kept it, and one that was kept before by the
+function that took the answer.
 """
 
 from dataclasses import dataclass, replace
@@ -37,20 +38,18 @@ from ballast.log.signature import Signatures
 from ballast.run import Run
 from ballast.runtime import Runtime
 from ballast.table import equals
-from functions.people.question import Question
-from functions.people.table import EscalationsTable
+from functions.people.escalations_table import Escalation, EscalationsTable
 
-#: So many newer tokens may come while one is told.
+#: Newer tokens that may come while one is used.
 _TRIES = 5
 
-
-#: People's answer, of whatever they were asked.
+#: What a person has decided: an escalation or an approval.
 Answered = EscalationAnswered | ApprovalAnswered
 
 
 @dataclass(frozen=True)
 class Resumption:
-    """Tells waiting runs."""
+    """Resumes waiting runs."""
 
     log: RunLog
     table: EscalationsTable
@@ -59,122 +58,127 @@ class Resumption:
 
     @classmethod
     def of(cls, runtime: Runtime) -> "Resumption":
-        """Put it together for who takes answers; once per runtime."""
+        """For a function that takes answers, and so signs them."""
         return cls._by(runtime, runtime.get(Signatures.signing))
 
     @classmethod
     def verifying(cls, runtime: Runtime) -> "Resumption":
-        """Put it together for who tells what others have taken; once per runtime."""
+        """For a function that delivers answers that others have taken: it verifies their signatures."""
         return cls._by(runtime, runtime.get(Signatures.of))
 
     @classmethod
     def _by(cls, runtime: Runtime, signatures: Signatures) -> "Resumption":
         from botocore.config import Config
 
-        # One attempt a call: where the first was lost on the way back, a second would find its token used.
+        # One attempt a call: if the first one's response was lost, a second would find the token used.
         client = runtime.client("stepfunctions", config=Config(retries={"total_max_attempts": 1, "mode": "standard"}))
         return cls(RunLog.of(runtime, signatures=signatures), runtime.get(EscalationsTable.of), client, runtime)
 
-    def resume(self, question: Question, answered: Answered, *, claimed: bool) -> None:
-        """Tell the run that waits behind ``question``, by its newest token.
+    def resume(self, escalation: Escalation, answered: Answered, *, claimed: bool) -> None:
+        """Resume the run that waits behind ``escalation``, by its newest token.
 
-        ``claimed``: the log lets nothing but this answer decide, so the run goes on with it whether it
-        still waits for its token or has just given up waiting. Raises ``EscalationClosed`` and ``NotYetResumed``.
+        claimed  the log lets nothing but this answer decide, so the run goes on with it whether it still waits for its
+                 token or has just given up waiting
+
+        Raises ``EscalationClosed`` and ``NotYetResumed``.
         """
-        question = self._tell_newest(question, answered)
-        if question.resumed:
+        escalation = self._use_newest_token(escalation, answered)
+        if escalation.resumed:
             return
-        run = self.log.read(question.run_id)
-        if went_on(run, question):
-            self._note(question)
+        run = self.log.read(escalation.run_id)
+        if went_on(run, escalation):
+            self._note_resumed(escalation)
         elif run.has_ended:
-            raise closed(question)
+            raise no_longer_waits(escalation)
         elif not claimed:
             raise NotYetResumed(
-                f"{question.escalation_id}: the answer is on record, and the run does not wait for it at this moment. "
-                "It goes on with it when it asks again, or ends. Send the same answer again to learn which."
+                f"{escalation.escalation_id}: the answer is on record, but the run does not wait for it at this "
+                "moment. It goes on with the answer when it asks again, or it ends. Send it again to learn which."
             )
 
     def deliver(self, escalation_id: str) -> bool | None:
-        """Tell the run of an answer that is on record; False where nobody waits for it any more.
+        """Resume the run with the answer that is on record; False if the run no longer waits for it.
 
-        None where the run may wait, and nothing is on record: whoever took the answer died, or was hindered.
+        None if the run may wait and no answer is on record: the function that took the answer died or failed.
         """
-        question = self.table.find(escalation_id)
-        answered = self._recorded(question)
+        escalation = self.table.find(escalation_id)
+        answered = self._recorded(escalation)
         if answered is not None:
-            return self._tell_newest(question, answered).resumed
-        seq, ended = seq_of_answer(question), RunEnded.key()
-        found = self.log.read_keys([(question.run_id, seq), (question.run_id, ended)])
-        # What was forged in its place stays there, so no answer can be recorded.
-        return False if found or any(event.seq == seq for event in self.log.unsigned(question.run_id)) else None
+            return self._use_newest_token(escalation, answered).resumed
+        run_id, ended = escalation.run_id, RunEnded.key()
+        found = self.log.read_keys([(run_id, escalation.answer_key), (run_id, ended)])
+        # A forged answer stays under that key, so no answer can be recorded any more.
+        return False if found or any(one.seq == escalation.answer_key for one in self.log.unsigned(run_id)) else None
 
-    def deliver_to(self, question: Question) -> bool:
-        """The same with the token of ``question``, whatever came since: whoever keeps a newer one tells that."""
-        answered = self._recorded(question)
-        return answered is not None and self._tell(question, answered)
+    def deliver_to(self, escalation: Escalation) -> bool:
+        """Resume the run with the answer that is on record, by this token only; say whether the run has it.
 
-    def _recorded(self, question: Question) -> Answered | None:
-        """Return people's answer as the log has it, signed; None where nobody has answered."""
-        key = question.run_id, seq_of_answer(question)
+        A newer token is used by the function that keeps it.
+        """
+        answered = self._recorded(escalation)
+        return answered is not None and self._use_token(escalation, answered)
+
+    def _recorded(self, escalation: Escalation) -> Answered | None:
+        """Return the people's signed answer from the log; None if nobody has answered."""
+        key = escalation.run_id, escalation.answer_key
         found = self.log.read_keys([key]).get(key)
         fact = found.fact if found is not None else None
         assert fact is None or isinstance(fact, Answered)
         return None if isinstance(fact, ApprovalAnswered) and fact.approve is None else fact
 
-    def _tell(self, question: Question, answered: Answered) -> bool:
-        """Tell that one token; say whether the run took it, and nobody keeps a newer one."""
+    def _use_token(self, escalation: Escalation, answered: Answered) -> bool:
+        """Send the answer to that token; say whether the run took it and the table has no newer token."""
         client = self.stepfunctions
         with consequences("Step Functions"):
             try:
-                client.send_task_success(taskToken=question.task_token, output=canonical(_output(answered)))
+                client.send_task_success(taskToken=escalation.task_token, output=canonical(_output(answered)))
             except (client.exceptions.TaskTimedOut, client.exceptions.TaskDoesNotExist, client.exceptions.InvalidToken):
                 return False
-        return self._note(question)
+        return self._note_resumed(escalation)
 
-    def _tell_newest(self, question: Question, answered: Answered) -> Question:
-        """Tell until no newer token comes; return the question as it is then: resumed, or nobody waits by its token."""
+    def _use_newest_token(self, escalation: Escalation, answered: Answered) -> Escalation:
+        """Try tokens until no newer one comes; return the escalation then: resumed, or its token is not waited for."""
         for _ in range(_TRIES):
-            if question.resumed:
-                return question
-            if self._tell(question, answered):
-                return replace(question, resumed=True)
-            newest = self.table.find(question.escalation_id)
-            if newest.task_token == question.task_token:
+            if escalation.resumed:
+                return escalation
+            if self._use_token(escalation, answered):
+                return replace(escalation, resumed=True)
+            newest = self.table.find(escalation.escalation_id)
+            if newest.task_token == escalation.task_token:
                 return newest
-            question = newest
-        raise RetryLater(f"{question.escalation_id}: it is opened again and again; try again.")
+            escalation = newest
+        raise RetryLater(f"{escalation.escalation_id}: the workflow opens it again and again; try again.")
 
-    def _note(self, question: Question) -> bool:
-        """Note that the run has the answer; False where it waits by a newer token now."""
-        no_newer_one = equals("task_token", question.task_token)
+    def _note_resumed(self, escalation: Escalation) -> bool:
+        """Note that the run has the answer; False if it waits by a newer token now."""
+        no_newer_token = equals("task_token", escalation.task_token)
         to = {"resumed_at": self.runtime.clock().isoformat()}
-        noted = self.table.change(question.escalation_id, to, remove=["due", "due_at"], only_if=no_newer_one)
+        noted = self.table.change(escalation.escalation_id, to, remove=["due", "due_at"], only_if=no_newer_token)
         return noted is not None
 
 
-def seq_of_answer(question: Question) -> str:
-    """Return the key of people's answer in the log."""
-    if question.kind == "approval":
-        return ApprovalAnswered.key(question.turn, question.index, question.round)
-    return EscalationAnswered.key(question.turn)
+def answered_otherwise(escalation: Escalation, run: Run) -> BallastError:
+    """Return the error for a person whose answer comes after another one.
 
-
-def other_one(question: Question, run: Run) -> BallastError:
-    """Return what somebody is told who answers what another one has answered.
-
-    As long as nothing is on record that may still be forgotten: then they may answer.
+    As long as the other answer is not on record it may still be forgotten: then this person may answer.
     """
-    if question.status == "answered" and seq_of_answer(question) not in run.by_seq and not run.has_ended:
+    if escalation.status == "answered" and escalation.answer_key not in run.by_seq and not run.has_ended:
         return RetryLater(
-            f"{question.escalation_id}: somebody else's answer is being recorded. Try again in a few minutes: "
-            "if that failed, it is open again."
+            f"{escalation.escalation_id}: somebody else's answer is being recorded. Try again in a few minutes: "
+            "if recording it failed, the escalation is open again."
         )
-    return EscalationClosed(f"{question.escalation_id} was answered already, in another way.")
+    return EscalationClosed(f"{escalation.escalation_id} was answered already, in another way.")
+
+
+def no_longer_waits(escalation: Escalation) -> EscalationClosed:
+    """Return the error for an answer that no run waits for."""
+    return EscalationClosed(
+        f"{escalation.escalation_id}: the run {escalation.run_id} no longer waits for it. Its log says how it went on."
+    )
 
 
 def _output(answered: Answered) -> dict[str, Any]:
-    """Return what the workflow goes on with: of what is recorded."""
+    """Return the state's output for the workflow."""
     if isinstance(answered, ApprovalAnswered):
         return {}
     summary = PlanSummary.of(answered.decision)
@@ -185,18 +189,18 @@ def _output(answered: Answered) -> dict[str, Any]:
     }
 
 
-def went_on(run: Run, question: Question) -> bool:
-    """Say whether the log shows that the run went on with the people's answer to ``question``."""
-    turn = question.turn
-    if question.kind == "approval":
-        rounds = {one.number: one for one in run.approvals(turn, question.index)}
-        asked = rounds.get(question.round)
+def went_on(run: Run, escalation: Escalation) -> bool:
+    """Say whether the log shows that the run went on with the people's answer to it."""
+    turn = escalation.turn
+    if escalation.is_approval:
+        rounds = {one.number: one for one in run.approvals(turn, escalation.index)}
+        asked = rounds.get(escalation.round)
         if asked is None or asked.answer is None or asked.unanswered:
             return False
-        acted = (one for one in run if (one.turn, one.index) == (turn, question.index))
+        acted = (one for one in run if (one.turn, one.index) == (turn, escalation.index))
         return bool(asked.void) or any(_of_the_call_itself(one) for one in acted)
     later = [event for event in run if turn < event.turn < LAST_TURN]
-    if question.kind == "question":  # without a reply the run goes on, too: with the rollback
+    if escalation.is_clarification:  # without a reply the run goes on as well: with the rollback
         return any(event.turn == later[0].turn and _of_the_agent(event) for event in later)
     if _answered_in(run) == turn:
         return True
@@ -204,7 +208,7 @@ def went_on(run: Run, question: Question) -> bool:
 
 
 def _answered_in(run: Run) -> int | None:
-    """Return the turn whose answer the run ended with; None where there is none, or its ending cannot be read."""
+    """Return the turn whose answer the run ended with; None if there is none or its ending cannot be read."""
     try:
         ended = run.ending
     except GARBLED:
@@ -217,7 +221,7 @@ def _of_the_call_itself(event: Event) -> bool:
 
 
 def _of_the_agent(event: Event) -> bool:
-    """Whether the event shows that the agent was in charge, which only a reply has it be after a question."""
+    """Whether the event shows the agent in charge: after a clarification it is, only if the requester replied."""
     if event.name.startswith("model."):
         return True
     fact = event.fact
@@ -225,10 +229,3 @@ def _of_the_agent(event: Event) -> bool:
         return True
     cut = fact.handed_over if isinstance(fact, PlanDecided | EscalationOpened | ApprovalRequested) else None
     return cut is not None and cut.planner is Planner.AGENT and cut.reason is not ExitReason.REQUESTER_SILENT
-
-
-def closed(question: Question) -> EscalationClosed:
-    """Nobody waits for an answer to it any more."""
-    return EscalationClosed(
-        f"{question.escalation_id}: the run {question.run_id} no longer waits for it. Its log says how it went on."
-    )

@@ -1,11 +1,11 @@
-"""Who may answer a question to people, and with what. Pure.
+"""Rights to answer an escalation, and with what. Pure.
 
 ::
 
-    a question to the requester ── only the requester, or a reviewer
-    any other question ─────────── a reviewer, who is no party to it
-      parties: who asked for the run; of an approval also who proposed the call, who changed its arguments, and of
-               an agent's call everybody who guided the agent before: its words, or its values, may be theirs
+    a clarification ────────── only the requester, or a reviewer
+    a decision, an approval ── a reviewer who is not a party to it
+      parties: the person who asked for the run; of an approval also those who proposed the call or changed its
+               arguments, and of an agent's call all who guided the agent before: its words or values may be theirs
       approvers: of an approval, the group that the tool names
       more than the playbook's max_grant_usd, a call that only undoes, or the rollback: an operator
 """
@@ -27,36 +27,37 @@ from ballast.playbook import Playbook
 from ballast.run import Run
 from ballast.validation.index import Index
 from ballast.validation.value import Wanted, json_leaves
-from functions.people.contract import Act, Escalation
-from functions.people.question import Question
+from functions.people.contract import Act
+from functions.people.contract import Escalation as ShownEscalation
+from functions.people.escalations_table import Escalation
 
 Decision = Answer | CallTools | HandOver
 
 
 @dataclass(frozen=True)
 class Party:
-    """Somebody who decides nothing about the question, and why."""
+    """Somebody who may not decide the escalation, and why."""
 
     who: str
     why: str
 
 
-def parties(question: Question, run: Run) -> tuple[Party, ...]:
-    """Return who does not decide it: as the table has it and as the log has it, whichever says more."""
-    asked = {question.requested_by, run.opening.requested_by}
-    found = [Party(who, "asked for this run and decides nothing about it") for who in asked if who]
-    if question.kind == "approval":
-        proposers = {question.proposed_by, proposer(run, question.turn, question.index)}
+def parties(escalation: Escalation, run: Run) -> tuple[Party, ...]:
+    """Return who may not decide it, by the table and by the log: either may have been changed to name fewer."""
+    requesters = {escalation.requested_by, run.opening.requested_by}
+    found = [Party(who, "asked for this run and decides nothing about it") for who in requesters if who]
+    if escalation.is_approval:
+        proposers = {escalation.proposed_by, proposer(run, escalation.turn, escalation.index)}
         found += [Party(who, "proposed this call and may not approve it") for who in proposers if who]
-        guides = dict.fromkeys((*question.guided_by, *guides_of(run, question.turn, question.index)))
+        guides = dict.fromkeys((*escalation.guided_by, *guides_of(run, escalation.turn, escalation.index)))
         found += [Party(who, "guided the agent to this call and may not approve it") for who in guides]
-        if question.changed_by:
-            found.append(Party(question.changed_by, "changed this call's arguments and may not approve them"))
+        if escalation.changed_by:
+            found.append(Party(escalation.changed_by, "changed this call's arguments and may not approve them"))
     return tuple(found)
 
 
 def proposer(run: Run, turn: int, index: int) -> str | None:
-    """Return the person who proposed the call; None where a model or a script did."""
+    """Return the person who proposed the call; None if a model or a script did."""
     state = run.call(turn, index)
     if state is None or state.planner is not Planner.HUMAN:
         return None
@@ -65,11 +66,11 @@ def proposer(run: Run, turn: int, index: int) -> str | None:
 
 
 def guides_of(run: Run, turn: int, index: int) -> tuple[str, ...]:
-    """Return who told the agent in words what to do before it proposed the call; nobody where it did not propose it.
+    """Return who told the agent in words what to do before it proposed the call; empty if it did not propose it.
 
-    All of them: what the first one said is in the prompt for as long as the run lasts. So is a call that a person made,
-    also where another one rejected it: whoever made one with a value of this call has guided the agent, and so has who
-    named one when they approved another call.
+    All of them: what the first person said stays in the prompt for as long as the run lasts. So does a call that a
+    person made, even if somebody else rejected it: whoever made one with a value of this call has guided the agent, and
+    so has whoever named such a value when they approved another call.
     """
     state = run.call(turn, index)
     if state is None or state.planner is not Planner.AGENT:
@@ -98,45 +99,45 @@ def _guides(answered: EscalationAnswered | ApprovalAnswered, turn: int, wanted: 
 
 
 def _names(said: Any, wanted: Sequence[Wanted]) -> bool:
-    """Say whether what somebody said names a telling one of these values: 0 and 1 tell nothing."""
+    """Say whether ``said`` names one of these values; 0, 1 and "" are too common to count."""
     index = Index(json_leaves(said))
     telling = (one for one in wanted if str(one.leaf.value).strip() not in ("", "0", "1"))
     return any(index.holds(one, perhaps=True) for one in telling)
 
 
-def check(question: Question, caller: Caller, run: Run) -> None:
-    """Raise ``MayNotAnswer`` where the caller has no say in it at all."""
-    where, who = question.escalation_id, caller.principal
-    # The table's word first: it has it from the execution's input. The log's opening could be changed since.
-    tenant = question.tenant or run.opening.request.tenant
-    if question.kind == "question":
-        asked = question.requested_by or run.opening.requested_by
-        if caller.reviews(tenant) or (asked is not None and caller.sees(tenant) and same_person(asked, who)):
+def check(escalation: Escalation, caller: Caller, run: Run) -> None:
+    """Raise ``MayNotAnswer`` if the caller may not answer it at all."""
+    where, who = escalation.escalation_id, caller.principal
+    # The table first: it has the tenant from the execution's input. The log's opening could have been changed since.
+    tenant = escalation.tenant or run.opening.request.tenant
+    if escalation.is_clarification:
+        requester = escalation.requested_by or run.opening.requested_by
+        if caller.reviews(tenant) or (requester is not None and caller.sees(tenant) and same_person(requester, who)):
             return
-        raise MayNotAnswer(f"{where}: only who asked for this run, or a reviewer, replies to its question.")
-    for party in parties(question, run):
+        raise MayNotAnswer(f"{where}: only the person who asked for this run, or a reviewer, may reply.")
+    for party in parties(escalation, run):
         if same_person(party.who, who):
             raise MayNotAnswer(f"{where}: {who} {party.why}; somebody else has to.")
     if not caller.reviews(tenant):
-        raise MayNotAnswer(f"{where}: only a reviewer decides; {who} is none here (docs/http.md, Rights).")
-    if question.kind == "approval" and question.approvers and question.approvers not in caller.groups:
-        raise MayNotAnswer(f"{where}: only members of {question.approvers} approve this call; {who} is none.")
+        raise MayNotAnswer(f"{where}: only a reviewer decides, and {who} is not one here (docs/http.md, Rights).")
+    if escalation.is_approval and escalation.approvers and escalation.approvers not in caller.groups:
+        raise MayNotAnswer(f"{where}: only members of {escalation.approvers} approve this call, and {who} is not one.")
 
 
 def check_decision(
-    question: Question, decision: Decision, caller: Caller, granted: Callable[[], int], playbook: Playbook
+    escalation: Escalation, decision: Decision, caller: Caller, granted: Callable[[], int], playbook: Playbook
 ) -> None:
-    """Raise ``MayNotAnswer`` where the decision is beyond the rights of a caller who may decide.
+    """Raise ``MayNotAnswer`` if the decision is beyond the rights of a caller who may decide.
 
-    ``granted`` says what was added to the run's budget before, in micro-dollars.
+    granted  returns what people added to the run's budget before, in micro-dollars
     """
     if caller.operates:
         return
-    where = question.escalation_id
+    where = escalation.escalation_id
     if isinstance(decision, CallTools):
         undoing = [call.tool for call in decision.calls if (tool := playbook.tools.get(call.tool)) and not tool.offered]
         if undoing:
-            raise MayNotAnswer(f"{where}: {', '.join(undoing)} only undoes; an operator may call it, nobody else.")
+            raise MayNotAnswer(f"{where}: {', '.join(undoing)} only undoes; only an operator may call it.")
     if isinstance(decision, HandOver) and decision.to is Planner.ROLLBACK:
         raise MayNotAnswer(
             f"{where}: decision.to: the rollback undoes what the run did; only an operator may hand over to it. "
@@ -151,39 +152,40 @@ def check_decision(
             )
 
 
-def you_may(escalation: Escalation, caller: Caller) -> tuple[tuple[Act, ...], str | None]:
-    """Return what the caller may do about what is shown, or why nothing: what a screen offers.
+def you_may(shown: ShownEscalation, caller: Caller) -> tuple[tuple[Act, ...], str | None]:
+    """Return what the caller may do about the escalation, or why nothing. For screens.
 
-    It is a help, and not the check: that looks into the log, too.
+    A hint and not the check: ``check`` looks into the log as well.
     """
     who = caller.principal
-    if escalation.status != "open":
-        return (), f"It is {escalation.status}."
-    if escalation.kind == "question":
-        asked = any(same_person(one, who) for one in escalation.asked)
-        reason = "Only who asked for the run, or a reviewer, replies."
-        return (("reply",), None) if asked or caller.reviews(escalation.tenant) else ((), reason)
-    if any(same_person(one, who) for one in escalation.may_not_answer):
+    if shown.status != "open":
+        return (), f"It is {shown.status}."
+    if shown.kind == "question":
+        is_requester = any(same_person(one, who) for one in shown.asked)
+        reason = "Only the person who asked for the run, or a reviewer, may reply."
+        return (("reply",), None) if is_requester or caller.reviews(shown.tenant) else ((), reason)
+    if any(same_person(one, who) for one in shown.may_not_answer):
         return (
             (),
             "You asked for this run, proposed or changed this call, or guided the agent to it: somebody else decides.",
         )
-    if not caller.reviews(escalation.tenant):
+    if not caller.reviews(shown.tenant):
         return (), "Only reviewers decide."
-    if escalation.kind == "approval":
-        if escalation.approvers and escalation.approvers not in caller.groups:
-            return (), f"Only members of {escalation.approvers} approve this call."
-        if escalation.proposed_decision is None:  # nobody approves what they cannot see
+    if shown.kind == "approval":
+        if shown.approvers and shown.approvers not in caller.groups:
+            return (), f"Only members of {shown.approvers} approve this call."
+        if shown.proposed_decision is None:  # nobody approves what they cannot see
             return ("reject",), None
         return ("approve", "reject", "change"), None
     return ("decide", "grant", "undo") if caller.operates else ("decide", "grant"), None
 
 
 def granted_microusd(run: Run, kept: Mapping[int, int], playbook: Playbook) -> int:
-    """Return what people have added to the run's budget so far, by whatever says the most: nothing of it is forgotten.
+    """Return what people have added to the run's budget so far, in micro-dollars: the larger of log and table, by turn.
 
-    What claims to be a person's answer and is not signed any more (``run.unsigned``) grants nothing, and counts.
-    ``kept``: by turn what the table of escalations has; no other function writes that.
+    A person's answer whose signature is no longer valid (``run.unsigned``) grants nothing, but counts here.
+
+    kept  the grants in the escalations table, by turn; only people's functions write them
     """
     most = playbook.agent.max_grant_microusd
     added = dict(kept)
@@ -194,7 +196,7 @@ def granted_microusd(run: Run, kept: Mapping[int, int], playbook: Playbook) -> i
 
 
 def _added(event: Event, most: int) -> int:
-    """Return what an answer adds; all that may be added where it cannot be read."""
+    """Return what an answer adds; the most that may be added if it cannot be read."""
     try:
         fact = event.fact
     except GARBLED:

@@ -199,7 +199,7 @@ class Tools:
 def sources_of(root: Path) -> Iterator[Path]:
     """Yield every file that ``sam build`` reads: the template, its settings and the folders that it names."""
     template = root / "template.yaml"
-    named = {"template.yaml", "samconfig.toml"}
+    named = {"template.yaml", "business.yaml", "samconfig.toml"}
     for resource in load_template(template)["Resources"].values():
         for key in ("CodeUri", "ContentUri", "DefinitionUri"):
             where = resource.get("Properties", {}).get(key)

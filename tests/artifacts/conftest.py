@@ -1,4 +1,4 @@
-"""The build. Where there is none to be had, these tests are skipped, and say so; ARTIFACTS=required fails them."""
+"""The build. Where this machine cannot build, the tests are skipped with the reason; ARTIFACTS=required fails them."""
 
 import os
 

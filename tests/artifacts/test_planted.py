@@ -1,4 +1,4 @@
-"""What is wrong with an artifact on purpose is found."""
+"""Planted defects of an artifact are found."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def play_a_rollback(stack: Stack) -> None:
     """Intake, Rollback, AnswerEscalation: what was done is undone, and a person answers."""
     scenario = find("rollback")
     request = scenario.request.model_dump(mode="json")
-    started = stack.invoke("IntakeFunction", request)
+    started = stack.invoke("StartFunction", request)
     assert (started["run_id"], started["started"]) == (scenario.request.run_id, True)
     escalation_id = stack.question_of(started["run_id"])
     undone = [one.body for one in stack.cloud.events(started["run_id"]) if one.body.get("planner") == "rollback"]
@@ -250,7 +250,7 @@ def test_every_built_function_does_its_work_with_nothing_but_its_artifact(build:
     assert stack.played == set(build.functions)
     assert {name: one.outside for name, one in seen.items() if one.outside} == {}
     assert clients_without_rights(build, seen) == {}
-    assert [name for name, one in seen.items() if "bedrock-runtime" in one.clients] == ["PlannerFunction"]
+    assert [name for name, one in seen.items() if "bedrock-runtime" in one.clients] == ["AgentFunction"]
 
 
 def clients_without_rights(build: Build, seen: Mapping[str, Seen]) -> dict[str, frozenset[str]]:

@@ -42,7 +42,7 @@ class Forger:
     def __init__(self, cloud: LocalCloud) -> None:
         self.cloud, self.done = cloud, False
         self.wrote: list[str] = []
-        self._client = cloud.runtime("PlannerFunction").client("dynamodb")
+        self._client = cloud.runtime("AgentFunction").client("dynamodb")
         self._table = cloud.physical_id("RunLogTable")
 
     def item(self, run_id: str, seq: str) -> Body:
@@ -83,7 +83,7 @@ def approves(forger: Forger, run_id: str) -> None:
 
 def decides(decision: Body, **more: Any) -> Forge:
     def forge(forger: Forger, function: str, payload: Body) -> None:
-        if function == "PlannerFunction" and not forger.done:
+        if function == "AgentFunction" and not forger.done:
             body = {"escalation_id": "esc-x", "kind": "escalation", "by": "the-boss", "decision": decision}
             forger.put(payload["run_id"], "0001.escalation.answered", body | UNTIL | more)
 
@@ -91,7 +91,7 @@ def decides(decision: Body, **more: Any) -> Forge:
 
 
 def claims_a_person_planned(forger: Forger, function: str, payload: Body) -> None:
-    if function == "PlannerFunction" and not forger.done:
+    if function == "AgentFunction" and not forger.done:
         forger.put(payload["run_id"], "0001.plan.decided", {"planner": "human", "decision": calls_for("lower")})
 
 
@@ -168,7 +168,7 @@ def test_what_is_forged_with_the_planners_rights_does_nothing(what: str, cloud: 
         assert found.unsigned == ()
 
 
-ACT = ("ExecutorFunction", "AdmitFunction", "SettleFunction", "SweepFunction", "PeopleApiFunction")
+ACT = ("ExecutorFunction", "ExtendFunction", "SettleFunction", "SweepFunction", "PeopleApiFunction")
 
 
 def test_a_rejection_that_was_made_an_approval_is_asked_again(cloud: LocalCloud) -> None:

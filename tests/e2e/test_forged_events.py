@@ -56,7 +56,7 @@ class Forger:
     """Whoever has the planner's credentials."""
 
     def __init__(self, cloud: LocalCloud) -> None:
-        self._client = cloud.runtime("PlannerFunction").client("dynamodb")
+        self._client = cloud.runtime("AgentFunction").client("dynamodb")
         self._table = cloud.physical_id("RunLogTable")
 
     def put(self, run_id: str, seq: str, body: Body) -> None:
@@ -215,11 +215,11 @@ FORGED: dict[str, Put] = {
 
 #: By name: whether an invocation (function, payload) is of that stage.
 STAGES: dict[str, Callable[[str, Body], bool]] = {
-    "before a decision": lambda function, payload: function == "PlannerFunction" and payload["turn"] == 2,
+    "before a decision": lambda function, payload: function == "AgentFunction" and payload["turn"] == 2,
     "before it is executed": lambda function, payload: function == "ExecutorFunction" and payload["turn"] == 2,
     "before people are asked": lambda function, _: function == "OpenEscalationFunction",
     "once people were asked": lambda function, payload: function == "ExecutorFunction" and payload["asked"] == 1,
-    "once it is done": lambda function, payload: function == "PlannerFunction" and payload["turn"] == 3,
+    "once it is done": lambda function, payload: function == "AgentFunction" and payload["turn"] == 3,
     "before the rollback": lambda function, _: function == "RollbackFunction",
     "before an undo": lambda function, payload: function == "ExecutorFunction" and payload["turn"] == 5,
     "before the second undo": lambda function, payload: function == "ExecutorFunction" and payload["turn"] == 6,

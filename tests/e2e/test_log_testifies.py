@@ -42,7 +42,7 @@ def run_id(cloud: LocalCloud, request: pytest.FixtureRequest) -> str:
 
 def forge(cloud: LocalCloud, run_id: str, seq: str, **body: Any) -> None:
     """Write over an event with the planner's own credentials, its digest computed anew."""
-    client, table = cloud.runtime("PlannerFunction").client("dynamodb"), cloud.physical_id("RunLogTable")
+    client, table = cloud.runtime("AgentFunction").client("dynamodb"), cloud.physical_id("RunLogTable")
     key = {"run_id": {"S": run_id}, "seq": {"S": seq}}
     found = client.get_item(TableName=table, Key=key, ConsistentRead=True)["Item"]
     event = decode(found, None)
@@ -116,7 +116,7 @@ def test_the_copy_has_what_was_written_first_and_no_role_writes_over_it(cloud: L
 
     assert copied(cloud, f"{run_id}/9999.run.ended.json") == before
     assert "All fine." not in before
-    for function in ("PlannerFunction", "ExecutorFunction", "SettleFunction", "LogTouchedFunction"):
+    for function in ("AgentFunction", "ExecutorFunction", "SettleFunction", "LogTouchedFunction"):
         with pytest.raises(ClientError, match="AccessDenied"):
             cloud.runtime(function).client("s3").put_object(
                 Bucket=cloud.physical_id("LogCopyBucket"), Key=f"{run_id}/9999.run.ended.json", Body=b"forged"

@@ -136,7 +136,7 @@ def test_a_consumer_that_crashes_before_its_message_is_deleted_loses_nothing_and
     crashes = ["just before the message is deleted"]
 
     def crash(function: str, payload: dict[str, Any], result: Any) -> None:
-        if function == "QueueFunction" and crashes:
+        if function == "ConsumeFunction" and crashes:
             raise SystemExit(crashes.pop())
 
     cloud.after_invoke.append(crash)

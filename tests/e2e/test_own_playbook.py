@@ -64,7 +64,7 @@ def test_a_message_without_an_agent_is_for_the_one_that_is_deployed(cloud: Local
 
 
 def test_so_is_a_request_to_the_function_and_an_event(cloud: LocalCloud) -> None:
-    cloud.invoke("IntakeFunction", {"request_id": "function", "text": "How many?"})
+    cloud.invoke("StartFunction", {"request_id": "function", "text": "How many?"})
     detail = json.dumps({"request_id": "event", "text": "How many?", "stack": "ballast-local"})
     entry = {"Source": "ballast", "DetailType": "Run Requested", "Detail": detail}
     cloud.session.client("events").put_events(Entries=[entry])
@@ -86,13 +86,13 @@ def test_so_is_a_request_over_http(cloud: LocalCloud) -> None:
 @pytest.mark.parametrize("agent", ["itdesk", None])
 def test_an_agent_may_be_named_by_its_name(cloud: LocalCloud, agent: str | None) -> None:
     sent = {"request_id": f"named-{agent}", "text": "How many?", "agent": agent}
-    cloud.invoke("IntakeFunction", sent)
+    cloud.invoke("StartFunction", sent)
 
     assert ended(cloud, f"named-{agent}") == "itdesk answered"
 
 
 def test_another_name_is_refused_with_the_one_that_there_is(cloud: LocalCloud) -> None:
-    cloud.invoke("IntakeFunction", {"request_id": "wrong", "text": "How many?", "agent": "support"})
+    cloud.invoke("StartFunction", {"request_id": "wrong", "text": "How many?", "agent": "support"})
 
     assert ended(cloud, "wrong") == "support run.refused"
     [refused] = [one for one in cloud.events(RunRequest(request_id="wrong", text="x").run_id) if "refused" in one.seq]

@@ -180,7 +180,7 @@ def test_the_sinks_are_not_merely_empty(played: Played) -> None:
 
 
 def test_who_may_open_them_reads_the_log_as_it_was_and_its_digests_hold_for_everybody(played: Played) -> None:
-    runtime = played.cloud.runtime("PlannerFunction")
+    runtime = played.cloud.runtime("AgentFunction")
     whole = RunLog.of(runtime, Seal.of(runtime, load_playbook(VAULT))).read(played.run_id)
 
     assert all(secret in json.dumps([event.body for event in whole]) for secret in SECRETS)
@@ -193,7 +193,7 @@ def test_who_may_open_them_reads_the_log_as_it_was_and_its_digests_hold_for_ever
 
 
 def test_a_sealed_value_that_was_exchanged_for_another_is_noticed(played: Played) -> None:
-    runtime = played.cloud.runtime("PlannerFunction")
+    runtime = played.cloud.runtime("AgentFunction")
     seal = Seal.of(runtime, load_playbook(VAULT))
     assert seal is not None
     body = {"tool": "keep_card", "arguments": {"card_number": CARD}}

@@ -102,7 +102,7 @@ def test_an_event_that_names_neither_starts_nothing(cloud: LocalCloud, named: di
 def test_the_same_request_to_both_is_a_run_in_each(cloud: LocalCloud) -> None:
     request = {"request_id": "both", "text": "How many?"}
 
-    ids = [cloud.invoke(f"{prefix}IntakeFunction", request)["run_id"] for prefix in ("", f"{OTHER}.")]
+    ids = [cloud.invoke(f"{prefix}StartFunction", request)["run_id"] for prefix in ("", f"{OTHER}.")]
 
     assert ids[0] == ids[1]
     for prefix in ("", f"{OTHER}."):
@@ -117,8 +117,8 @@ def test_metrics_and_what_alarms_watch_are_one_stacks(cloud: LocalCloud) -> None
         lines = [json.loads(line) for line in cloud.logs(function).splitlines() if '"_aws"' in line]
         return {line["service"] for line in lines if "CostUsd" in line}
 
-    assert services(f"{OTHER}.PlannerFunction") == {OTHER}
-    assert services("PlannerFunction") <= {STACK}
+    assert services(f"{OTHER}.AgentFunction") == {OTHER}
+    assert services("AgentFunction") <= {STACK}
     alarms = cloud.session.client("cloudwatch").describe_alarms()["MetricAlarms"]
     watched = {
         (alarm["AlarmName"].rpartition("-")[0], one["Value"])

@@ -12,7 +12,7 @@ from tests.e2e.test_walls_enforced import ATTEMPTS, PLAYBOOK, breached, is_denie
 
 BREACHES: list[tuple[str, str, dict[str, Any]]] = [
     ("ExecutorFunction", "call a model", {"Effect": "Allow", "Action": "bedrock:InvokeModel", "Resource": "*"}),
-    ("PlannerFunction", "read the business's orders", {"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}),
+    ("AgentFunction", "read the business's orders", {"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}),
     ("FallbackFunction", "start a run", {"Effect": "Allow", "Action": "states:*", "Resource": "*"}),
 ]
 

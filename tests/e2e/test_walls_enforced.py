@@ -20,9 +20,9 @@ from localcloud.converse.source import CallableModel, Reply, said, turns_taken
 from tests.workflow.playbook.tools.counter import value_of
 
 PLAYBOOK = ROOT / "tests" / "workflow" / "playbook"
-PLANNER, EXECUTOR, INTAKE = "PlannerFunction", "ExecutorFunction", "IntakeFunction"
+PLANNER, EXECUTOR, INTAKE = "AgentFunction", "ExecutorFunction", "StartFunction"
 ANSWERS = {"AnswerEscalationFunction", "PeopleApiFunction"}
-STARTS = {INTAKE, "ApiFunction", "QueueFunction"}
+STARTS = {INTAKE, "ApiFunction", "ConsumeFunction"}
 #: moto does not know the one that boto3 chooses, with an account in it.
 ENDPOINTS = {"dynamodbstreams": "https://streams.dynamodb.eu-west-1.amazonaws.com"}
 DENIED = ("AccessDenied", "AccessDeniedException")
@@ -125,12 +125,22 @@ def read_the_stream(client: Client, cloud: LocalCloud) -> object:
 
 
 #: What is tried, and who alone may do it.
-BUDGET = {"AdmitFunction", "SettleFunction", "SweepFunction", "TripFunction", "BudgetApiFunction"}
-SETTLES = {"AdmitFunction", "SettleFunction", "SweepFunction"}
+SETTLES = {"SettleFunction", "SweepFunction"}
+#: Extend has no PutItem: it changes leases and windows that are there.
+BUDGET = {"AdmitFunction", *SETTLES, "TripFunction", "BudgetApiFunction", "CommandFunction"}
 PLANNERS = {PLANNER, "FallbackFunction", "RollbackFunction"}
 ASKS = {"OpenEscalationFunction", "RemindFunction", *ANSWERS}
 #: PutItem cannot be bound to its condition, so who may append may overwrite.
-WRITES = {*PLANNERS, EXECUTOR, *SETTLES, *ANSWERS, "OpenEscalationFunction"}
+WRITES = {
+    *PLANNERS,
+    EXECUTOR,
+    "AdmitFunction",
+    "ExtendFunction",
+    *SETTLES,
+    *ANSWERS,
+    "OpenEscalationFunction",
+    "CommandFunction",
+}
 ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "call a model": (call_a_model, {PLANNER}),
     "read the business's orders": (get("OrdersTable", order_id="o"), {EXECUTOR}),
@@ -140,9 +150,9 @@ ATTEMPTS: dict[str, tuple[Attempt, set[str]]] = {
     "answer a task token": (answer_a_token, ASKS),
     "write a budget": (put("BudgetsTable", account="a", window="w"), BUDGET),
     "sign a person's answer": (sign_an_answer, ANSWERS),
-    "verify a person's answer": (verify_an_answer, {EXECUTOR, *SETTLES, *ASKS} - ANSWERS),
+    "verify a person's answer": (verify_an_answer, {EXECUTOR, "ExtendFunction", *SETTLES, *ASKS} - ANSWERS),
     "reserve what moves": (put("MovesTable", account="a", window="w"), {EXECUTOR}),
-    "see what was moved": (get("MovesTable", account="a", window="w"), {EXECUTOR, *SETTLES}),
+    "see what was moved": (get("MovesTable", account="a", window="w"), {EXECUTOR, *SETTLES, "CommandFunction"}),
     "read the log": (read_the_log, {*WRITES, "ApiFunction"}),
     "write over an event": (put("RunLogTable", run_id="never", seq="0001.plan.decided"), WRITES),
     "write over a payload": (put_into("PayloadBucket", "payloads/x"), WRITES),
@@ -275,6 +285,6 @@ def breached(tmp_path: Path, function: str, statement: dict[str, Any]) -> Path:
     indented = "".join(f"        {line}\n" for line in entry.splitlines())
     copy = tmp_path / "template.yaml"
     copy.write_text(head + marker + tail[:policies] + indented + tail[policies:], encoding="utf-8")
-    for folder in ("functions", "layers", "statemachine"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
+    for beside in ("functions", "layers", "statemachine", "business.yaml"):
+        (tmp_path / beside).symlink_to(ROOT / beside)
     return copy

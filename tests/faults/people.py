@@ -59,14 +59,17 @@ class Outside:
             }
             world.client("events").put_events(Entries=[entry])
         else:
-            self._until_taken(lambda: world.invoke("IntakeFunction", request, "caller"))
+            self._until_taken(lambda: world.invoke("StartFunction", request, "caller"))
 
     def at_state(self, state: str) -> None:
         """Do what the scenario's operator does there."""
         does = self._scenario.operator
         self._entered[state] += 1
         if does is not None and (state, self._entered[state]) == (does.state, does.time):
-            self.http(does.function, "POST", does.path.format(run_id=self._scenario.run_id), does.body)
+            if does.path:
+                self.http(does.function, "POST", does.path.format(run_id=self._scenario.run_id), does.body)
+            else:
+                self._until_taken(lambda: self._world.invoke(does.function, does.body, "command"))
 
     # The answers
 

@@ -18,12 +18,15 @@ Way = Literal["http", "queue", "event", "direct"]
 
 @dataclass(frozen=True)
 class Operator:
-    """A request over HTTP, when the workflow enters ``state`` for the time number ``time``."""
+    """An operator's request, when the workflow enters ``state`` for the time number ``time``.
+
+    path  of a request over HTTP; "" where the operator invokes the function, as the ``ballast`` command does
+    """
 
     state: str
     time: int
     function: str
-    path: str
+    path: str = ""
     body: Mapping[str, Any] | None = None
 
 
@@ -36,7 +39,7 @@ class Scenario:
     comes     how the request comes in
     by        how the people answer: over HTTP, or by invoking AnswerEscalationFunction (the ``ballast`` command)
     sweeps    what runs on a schedule has its turn as well, though nothing is left for it
-    operator  what an operator does over HTTP, and when
+    operator  what an operator does, and when
     policies  what tools declare otherwise than the desk's do: fields of ``EffectPolicy``, by tool
     status    how it ends: ``run.ended``'s status and whose answer it is
     """
@@ -296,5 +299,18 @@ SCENARIOS = (
         operator=Operator("Plan", 3, "BudgetApiFunction", "/breaker", {"mode": "fallback_only", "reason": "a test"}),
         whose="fallback",
     ),
+    Scenario(
+        "the breaker is set by command",
+        "Please cancel order O-1002.",
+        [_LOOK_UP, {"call": [_call("cancel_order", order_id="O-1002")]}],
+        intent="cancel_order",
+        context={"order_id": "O-1002"},
+        operator=Operator(
+            "Plan", 3, "CommandFunction", body={"command": "breaker", "new": {"mode": "fallback_only"}, "by": "ops-ann"}
+        ),
+        whose="fallback",
+    ),
 )
+#: Functions that no run needs, and why.
+NOT_IN_A_RUN: Mapping[str, str] = {"LogTouchedFunction": "nothing of a run changes or deletes an event"}
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

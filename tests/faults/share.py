@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from tests.faults.desk import Ran, run_of
 from tests.faults.judge import Result, judge, shop_of
 from tests.faults.matrix import Case, Recorded, all_cases
+from tests.faults.scenarios import NOT_IN_A_RUN
 from tests.faults.shop import Shop
 from tests.faults.world import World, world
 
@@ -69,7 +70,7 @@ def derived() -> Derived:
     for recorded in mine.recorded:
         usual[recorded.played.scenario.name] = recorded.ended
         invoked |= {invocation.function for invocation in recorded.played.invocations}
-    return Derived(len(mine.cases), usual, tuple(sorted(set(mine.world.functions) - invoked)))
+    return Derived(len(mine.cases), usual, tuple(sorted(set(mine.world.functions) - invoked - set(NOT_IN_A_RUN))))
 
 
 def play_some(begin_at: int, end_at: int) -> list[Result]:

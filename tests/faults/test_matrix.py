@@ -1,6 +1,6 @@
 """The matrix itself: what it covers, and a sample of it. All of it: ``make faults``."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,15 +11,13 @@ from tests.faults.invariants import broken_rules
 from tests.faults.judge import judge
 from tests.faults.matrix import Case, Novelty, Recorded, all_cases, derive, record
 from tests.faults.play import how_it_ended, play
-from tests.faults.scenarios import BY_NAME
+from tests.faults.scenarios import BY_NAME, NOT_IN_A_RUN
 from tests.faults.shop import Shop
 from tests.faults.world import World
 from tests.workflow.edges import states_of
 
 #: The sample: of this run every so-many-th case, and some seeds of the desk.
 SAMPLED, EVERY, SEEDS = "two writes", 40, (3, 8)
-#: Functions that no run needs: what they do is not part of one.
-NOT_IN_A_RUN: Mapping[str, str] = {"LogTouchedFunction": "nothing of a run changes or deletes an event"}
 
 
 def test_a_sample_of_the_matrix_breaks_no_rule(world: World, before: Shop) -> None:

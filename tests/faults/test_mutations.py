@@ -45,9 +45,9 @@ def test_with_everything_in_place_these_cases_break_no_rule(world: World, before
 
 
 def test_without_settling_what_moved_the_windows_say_something_else(world: World, before: Shop) -> None:
-    from ballast.moves import MovesBook
+    from ballast.moves import MovesTable
 
-    with replaced(MovesBook, "settle", lambda *_: True):
+    with replaced(MovesTable, "settle", lambda *_: True):
         found = wrongs(world, before, [_gives_up()])
 
     assert any(wrong.startswith("moves_conserved: ") for wrong in found), found
@@ -170,13 +170,13 @@ def test_without_telling_the_newest_token_an_answer_between_two_attempts_is_lost
 def test_without_opening_it_again_what_never_came_on_record_counts_as_answered(
     world: World, before: Shop, name: str
 ) -> None:
-    from functions.people.messages import Messages
+    from functions.people.escalations_table import EscalationsTable
 
     recorded = record(world, BY_NAME[name])
     in_vain = [Case(recorded.played.scenario, "answered in vain", "", 0, partial(kinds.AnsweredInVain, 1))]
 
     assert wrongs(world, before, in_vain, recorded) == []
-    with replaced(Messages, "reopen", lambda *_: False):
+    with replaced(EscalationsTable, "reopen", lambda *_: False):
         found = wrongs(world, before, in_vain, recorded)
 
     assert any("and no answer to it is in the log" in wrong for wrong in found), found

@@ -1,4 +1,4 @@
-"""The spend breaker as tests set and read it: directly in its table."""
+"""Set and read the spend breaker directly in its table."""
 
 from datetime import datetime, timedelta
 

@@ -49,7 +49,7 @@ LOG = {
 }
 _PLAYBOOK = {"PLAYBOOK_DIR": str(LEDGER)}
 #: Room for every run of a file's tests; those about windows set their own.
-LENDING = {
+WINDOW_LIMITS = {
     **{f"{whose}_{window}_USD": "1000000" for whose in ("TENANT", "ACCOUNT") for window in ("HOUR", "DAY")},
     "TENANT_RUNS": "1000000",
     "ACCOUNT_RUNS": "1000000",
@@ -65,10 +65,8 @@ ENVIRONS: dict[str, dict[str, str]] = {
         "STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent",
         "RUN_REQUEST_DEAD_LETTER_QUEUE_URL": DEAD_LETTERS_URL,
     },
-    "admit": LOG
-    | _PLAYBOOK
-    | LENDING
-    | {"BUDGETS_TABLE": "budgets", "MOVES_TABLE": "moves", "REPLY_QUEUE_PREFIX": "reply-"},
+    "admit": LOG | _PLAYBOOK | WINDOW_LIMITS | {"BUDGETS_TABLE": "budgets", "REPLY_QUEUE_PREFIX": "reply-"},
+    "extend": LOG | WINDOW_LIMITS | {"BUDGETS_TABLE": "budgets"},
     "settle": LOG | {"BUDGETS_TABLE": "budgets", "MOVES_TABLE": "moves", "REPLY_QUEUE_PREFIX": "reply-"},
     "sweep": LOG
     | {
@@ -90,6 +88,7 @@ ENVIRONS: dict[str, dict[str, str]] = {
     "api": LOG | {"STATE_MACHINE_ARN": "arn:aws:states:eu-west-1:123456789012:stateMachine:agent"},
     "trip": {"BUDGETS_TABLE": "budgets", "ACCOUNT_HOUR_USD": "10", "ACCOUNT_DAY_USD": "1000"}
     | {"BREAKER_ALARMS": '{"hourly-cost": "fallback_only", "runaway": "stopped"}'},
+    "command": LOG | _PLAYBOOK | WINDOW_LIMITS | {"BUDGETS_TABLE": "budgets", "MOVES_TABLE": "moves"},
     "budget-api": {"BUDGETS_TABLE": "budgets", "TENANT_HOUR_USD": "20", "TENANT_DAY_USD": "100"}
     | {"ACCOUNT_HOUR_USD": "50", "ACCOUNT_DAY_USD": "250"},
     "touched": {},

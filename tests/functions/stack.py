@@ -14,12 +14,13 @@ from ballast.log.events import CallIntended, CallSettled, EscalationAnswered, Le
 from ballast.run import Run
 from ballast.runtime import Runtime
 from functions.agent import plan as planner
+from functions.breaker import api as budget_api
+from functions.breaker import command, trip
 from functions.evidence import copy, touched
 from functions.executor import execute
 from functions.fallback import plan as fallback
 from functions.front import api, consume, start
-from functions.lifecycle import admit, settle, sweep, trip
-from functions.lifecycle import api as budget_api
+from functions.lifecycle import admit, extend, settle, sweep
 from functions.people import answer, remind
 from functions.people import api as people
 from functions.people import open as escalation_open
@@ -31,6 +32,7 @@ HANDLERS: dict[str, Any] = {
     "intake": start.lambda_handler,
     "consume": consume.lambda_handler,
     "admit": admit.lambda_handler,
+    "extend": extend.lambda_handler,
     "settle": settle.lambda_handler,
     "sweep": sweep.lambda_handler,
     "planner": planner.lambda_handler,
@@ -41,6 +43,7 @@ HANDLERS: dict[str, Any] = {
     "answer": answer.lambda_handler,
     "api": api.lambda_handler,
     "trip": trip.lambda_handler,
+    "command": command.lambda_handler,
     "budget-api": budget_api.lambda_handler,
     "people": people.lambda_handler,
     "remind": remind.lambda_handler,

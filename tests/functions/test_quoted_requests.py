@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from functions.front import api
-from functions.front.start import Intake
+from functions.front.start import Executions
 from tests.functions.http import event
 from tests.functions.stack import Stack
 
@@ -21,10 +21,10 @@ CARD = "4111 1111 1111 1111"
 def test_the_lines_of_a_defect_have_nothing_of_the_context(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, context: dict[str, Any], *, is_base64: bool
 ) -> None:
-    def broken(self: Intake, request: Any, *args: Any, **more: Any) -> None:
+    def broken(self: Executions, request: Any, *args: Any, **more: Any) -> None:
         raise RuntimeError(f"cannot start {request!r}")
 
-    monkeypatch.setattr(Intake, "start", broken)
+    monkeypatch.setattr(Executions, "start", broken)
     sent = event("POST", "/runs", body={"text": "x", "intent": "tidy", "context": context})
     if is_base64:
         sent |= {"body": base64.b64encode(sent["body"].encode()).decode(), "isBase64Encoded": True}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from functions.front.reading import run_of
+from functions.front.runs import run_of
 from tests.functions.endpoint import Endpoint, fails
 from tests.functions.stack import Stack
 

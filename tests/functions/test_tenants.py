@@ -216,7 +216,7 @@ def test_a_pattern_that_cannot_be_used_knows_nobody_and_is_reported(stack: Stack
     assert "IAM_TENANT_PATTERN of the stack cannot be used" in member.text
     [(setting, why), *others] = unusable(stack)
     assert setting == "IAM_TENANT_PATTERN"
-    assert "it is no regular expression" in why or "it has no group" in why
+    assert "it is not a regular expression" in why or "it has no group" in why
     assert len(others) == 2  # with each request, so that the alarm rings for as long as it matters
 
 

@@ -47,7 +47,7 @@ from ballast.table import Table
 from cli.commands.cost import cost_on_stack
 from cli.output import Screen
 from functions.front import api as runs_api
-from functions.lifecycle.books import Books
+from functions.lifecycle.budgets_table import BudgetsTable
 from functions.people import api as people_api
 from localcloud.evidence import anchor_of, verdict_on
 from tests.recorded.recording import ROOT, Recording
@@ -253,7 +253,7 @@ def _verdicts(world: _World) -> dict[str, Any]:
 def _money(world: _World) -> dict[str, Any]:
     run, _ = world.examined("shows")
     return {
-        "lease": _or_error(lambda: Books.of(world.runtime).find(world.run_id)),
+        "lease": _or_error(lambda: BudgetsTable.of(world.runtime).find(world.run_id)),
         "anchor": plain(anchor_of(_budgets(world), world.run_id)),
         "usage": _or_error(lambda: run.usage),
         "charged_at_last": _or_error(lambda: charged_at_last(run, vouched_for(run))),

@@ -322,7 +322,7 @@ def _stops_after_a_minute(stage: Stage) -> None:
 
 
 def _stops_while_the_model_works(stage: Stage, function: str, _: Body) -> None:
-    if function == "PlannerFunction" and stage.once("stop"):
+    if function == "AgentFunction" and stage.once("stop"):
 
         def stop() -> None:
             stage.clock.pause(5)
@@ -355,7 +355,7 @@ def _garbles_an_outcome(stage: Stage) -> None:
 
 def _corrects_the_charge(stage: Stage) -> None:
     order = {"run_id": stage.run_id, "charged_microusd": 12_300, "by": "ann", "reason": "by the bill of March"}
-    stage.cloud.invoke("AdmitFunction", {"budget": {"correct": order}})
+    stage.cloud.invoke("CommandFunction", {"command": "budget", "correct": order})
 
 
 def _scenario(name: str) -> Take:

@@ -1,4 +1,4 @@
-"""What a policy's ``Resource`` names: a resource by its logical id, however that is put together, or a written-out ARN.
+"""Read the ``Resource`` of a policy: a resource of the template by its logical id, in any form, or a literal ARN.
 
 ::
 
@@ -67,12 +67,12 @@ _IAM_VARIABLE = re.compile(r".*[^A-Za-z0-9.].*", re.DOTALL)
 
 
 class Unreadable(Exception):
-    """Nobody can tell what is named; the text says how to write it instead."""
+    """The resource cannot be determined; the text says how to write it instead."""
 
 
 @dataclass(frozen=True)
 class Named:
-    """What a policy names.
+    """A resource that a policy names.
 
     text  a logical id and what follows it (``PayloadBucket/payloads/*``), or an ARN without ``arn:PARTITION:``
     ids   the logical ids that stand in it anywhere
@@ -152,7 +152,7 @@ def _substituted(text: str, given: Mapping[str, Any]) -> Iterator[str]:
 
 
 def names_all(arn: str) -> bool:
-    """Say whether an ARN names all that there is of its type, since nothing of a name stands before a wildcard."""
+    """Say whether an ARN names everything of its type, because no part of a name precedes its wildcard."""
     found = _ARN.fullmatch(_MAYBE_NOTHING.sub("", arn))
     if found is None:
         return True
@@ -166,7 +166,7 @@ def names_all(arn: str) -> bool:
 
 
 def could_be(template: Template, arn: str, logical_id: str, free: frozenset[str]) -> bool:
-    """Say whether an ARN that is written out, wildcards and all, could name that resource or something below it.
+    """Say whether a literal ARN, with its wildcards, could name that resource or something below it.
 
     ``free`` are the parameters whose value may be anything.
     """
@@ -180,7 +180,7 @@ def could_be(template: Template, arn: str, logical_id: str, free: frozenset[str]
 
 
 def _fixed(resource: Mapping[str, Any]) -> Any:
-    """Return the name that the template gives a resource; None where CloudFormation makes one up."""
+    """Return the name that the template gives a resource; None where CloudFormation generates it."""
     properties = resource.get("Properties", {})
     return next((properties[key] for key in _NAMES if key in properties), None)
 
@@ -193,7 +193,7 @@ def _called(fixed: Any) -> Iterator[str]:
 
 
 def _put_in(template: Template, arn: str, depth: int = 0) -> Iterator[str]:
-    """Yield what an ARN can be, once all that is known of its places is put in: fixed names, values to choose from."""
+    """Yield the ARNs that are possible with the known names and allowed values filled in."""
     for place in _PLACE.finditer(arn):
         known = ["*"] if depth >= _DEEPEST else _known(template, place[1], at_start=place.start() == 0)
         if known is not None:
@@ -204,7 +204,7 @@ def _put_in(template: Template, arn: str, depth: int = 0) -> Iterator[str]:
 
 
 def _known(template: Template, place: str, *, at_start: bool) -> list[str] | None:
-    """Return what can stand in a place, None where nothing of it is known. An ARN begins with a whole one."""
+    """Return the possible texts of a placeholder; None where it is unknown. An ARN begins with a whole one."""
     name, _, attribute = place.partition(".")
     if values := template.get("Parameters", {}).get(name, {}).get("AllowedValues"):
         return [str(value) for value in values]
@@ -249,7 +249,7 @@ def _could_be(
 
 
 def _name_in(arn: str, befores: tuple[str, ...]) -> str:
-    """Return the part of an ARN that says which of its type it is; all of it where nobody can tell."""
+    """Return the part of an ARN that identifies the resource within its type; all of it where that is unknown."""
     found = _ARN.fullmatch(arn)
     rest = found["rest"] if found is not None else arn
     before = next((one for one in befores if rest.startswith(one)), None)
@@ -258,7 +258,7 @@ def _name_in(arn: str, befores: tuple[str, ...]) -> str:
 
 @dataclass(frozen=True)
 class _Characters:
-    """Characters that are not known: of which kind, and whether it is one or any number of them."""
+    """Unknown characters: their kind, and whether it is one or any number."""
 
     of: str = "."
     many: bool = True
@@ -294,7 +294,7 @@ def _pattern(arn: str, free: frozenset[str]) -> Iterator[Kind]:
 
 
 def _says_of_which_type(segments: list[str]) -> frozenset[int]:
-    """Return which parts of an ARN say where and of which type something is, and not which one it is."""
+    """Return the parts of an ARN that give place and type of a resource, not its identity."""
     if segments[:1] != ["arn"]:
         return frozenset()
     colons = [at for at, one in enumerate(segments) if one == ":"]
@@ -323,7 +323,7 @@ def _meet(one: tuple[Kind, ...], other: tuple[Kind, ...]) -> bool:
 
 
 def _steps(here: tuple[Kind, ...], there: tuple[Kind, ...]) -> Iterator[tuple[int, int]]:
-    """Yield how far to go in both patterns, from what stands here and there; nothing at an end."""
+    """Yield how far to advance in both patterns from the current positions; nothing at an end."""
     many = [any(isinstance(kind, _Characters) and kind.many for kind in side) for side in (here, there)]
     if many[0]:
         yield (1, 0)

@@ -11,8 +11,11 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import intrinsics_multi_constructor
 
+from localcloud.template import with_nested_stacks
+
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "template.yaml"
+BUSINESS = ROOT / "business.yaml"
 WORKFLOW = ROOT / "statemachine" / "agent.asl.yaml"
 
 Template = dict[str, Any]
@@ -26,9 +29,9 @@ _Loader.add_multi_constructor("!", intrinsics_multi_constructor)
 
 
 def written() -> Template:
-    """Return the template as its author wrote it; what YAML's anchors share is copied."""
+    """Return the template as its author wrote it, business.yaml in it; what YAML's anchors share is copied."""
     template: Template = json.loads(json.dumps(yaml.load(TEMPLATE.read_text(encoding="utf-8"), _Loader)))
-    return template
+    return with_nested_stacks(template, ROOT)
 
 
 def workflow() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a role of the rendered template may do, as ``(action, resource)`` pairs."""
+"""Rights of a role of the rendered template, as ``(action, resource)`` pairs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Right:
 
     @property
     def readable(self) -> bool:
-        """Whether anybody can tell what it is on."""
+        """Whether the resource could be determined."""
         return not self.resource.startswith("unreadable: ")
 
     def does(self, action: str) -> bool:
@@ -54,7 +54,7 @@ def role_of(template: Template, logical_id: str) -> str:
 
 
 def rights_of(template: Template, role: str) -> set[Right]:
-    """Return all rights of ``role``, whichever way they were given to it; none of one that is not in the template."""
+    """Return all rights of ``role``, by inline, attached and managed policies; none of a role from elsewhere."""
     if role not in template["Resources"]:
         return set()
     properties = template["Resources"][role]["Properties"]

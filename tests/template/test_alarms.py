@@ -1,4 +1,4 @@
-"""The alarms: each reaches a person, watches what exists, and is explained on the page for who is woken."""
+"""The alarms: each reaches a person, watches what exists, and is explained on the operating page."""
 
 import json
 import re

@@ -13,9 +13,12 @@ from tests.template.rendered import of_type
 TEMPLATE = rendered.written()
 
 
+DEPLOYED = rendered.translated(TEMPLATE)
+
+
 def properties(name: str) -> dict[str, Any]:
-    """Return a resource's properties."""
-    found: dict[str, Any] = TEMPLATE["Resources"][name]["Properties"]
+    """Return a resource's properties, as CloudFormation gets them."""
+    found: dict[str, Any] = DEPLOYED["Resources"][name]["Properties"]
     return found
 
 
@@ -31,7 +34,7 @@ def test_every_alarm_that_asks_for_a_mode_exists_and_asks_for_one_that_there_is(
 
 
 def test_the_events_of_these_alarms_and_no_others_reach_it() -> None:
-    pattern = properties("SpendAlarmRule")["EventPattern"]
+    pattern = properties("TripFunctionSpendAlarm")["EventPattern"]
 
     assert (pattern["source"], pattern["detail-type"]) == (["aws.cloudwatch"], ["CloudWatch Alarm State Change"])
     assert sorted(name["Ref"] for name in pattern["detail"]["alarmName"]) == sorted(modes())
@@ -45,13 +48,12 @@ def test_what_is_worth_a_persons_sleep_takes_the_model_away_and_a_ticket_does_no
 
 
 def test_it_looks_every_minute() -> None:
-    assert properties("BreakerLookRule")["ScheduleExpression"] == "rate(1 minute)"
+    assert properties("TripFunctionLook")["ScheduleExpression"] == "rate(1 minute)"
 
 
-@pytest.mark.parametrize(
-    ("permission", "rule"), [("SpendAlarmPermission", "SpendAlarmRule"), ("BreakerLookPermission", "BreakerLookRule")]
-)
-def test_only_its_rules_may_call_it(permission: str, rule: str) -> None:
+@pytest.mark.parametrize("rule", ["TripFunctionSpendAlarm", "TripFunctionLook"])
+def test_only_its_rules_may_call_it(rule: str) -> None:
+    permission = f"{rule}Permission"
     allowed, target = properties(permission), properties(rule)["Targets"][0]["Arn"]
 
     assert allowed["FunctionName"] == {"Ref": "TripFunction"}

@@ -1,4 +1,4 @@
-"""docs/threats.md lists what each role has in the wrong hands, as the table of the walls has it."""
+"""The table of compromised roles in docs/threats.md agrees with the table of the walls."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The cost alarm watches the very metric that the planner emits."""
+"""The cost alarm watches the metric that the agent emits."""
 
 import json
 

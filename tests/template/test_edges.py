@@ -1,4 +1,4 @@
-"""No function's handler lets an error out that was not looked at for sensitive values."""
+"""Every handler masks sensitive values in the errors that it raises."""
 
 import importlib
 import io

@@ -5,17 +5,18 @@ An environment variable is a capability: one that nobody reads is a table's name
 
 import ast
 import importlib
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ballast.breaker import BreakerSettings
+from ballast.budget_items import BudgetsTableSettings
 from ballast.http.identity import CallerSettings
 from ballast.log.run_log import LogSettings
 from ballast.log.seal import SealSettings
 from ballast.log.signature import SignatureSettings
-from ballast.moves import CeilingsSettings, MovesSettings
+from ballast.moves import MovesSettings
 from ballast.outbox import ReplySettings
 from ballast.runtime import Runtime, Settings
 from tests.template import rendered
@@ -31,14 +32,14 @@ NOT_READ_YET = {}
 #: What is built in the layer, and the settings that building it reads.
 READ_BY_THE_LAYER: dict[str, type[Settings]] = {
     "RunLog": LogSettings,
-    "Breakers": BreakerSettings,
+    "Breakers": BudgetsTableSettings,
     "Replies": ReplySettings,
     "Seal": SealSettings,
     "Signatures": SignatureSettings,
-    "Front": CallerSettings,
-    "BreakerSettings": BreakerSettings,
-    "MovesBook": MovesSettings,
-    "CeilingsSet": CeilingsSettings,
+    "HttpApi": CallerSettings,
+    "BudgetsTableSettings": BudgetsTableSettings,
+    "MovesTable": MovesSettings,
+    "CeilingsSet": BudgetsTableSettings,
 }
 
 
@@ -88,6 +89,19 @@ def test_settings_read_what_the_template_gives(function: str) -> None:
         assert {read[name.lower()] for name in given(function) if name.lower() in read} <= {"text", 100, 400}
 
 
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_handlers_module_defines_one_settings_class_which_is_its_environment(function: str) -> None:
+    found = {one.__name__: {name.upper() for name in one.model_fields} for one in defined_in(handlers_module(function))}
+    expected = given(function)
+    if function == "ExecutorFunction":
+        expected -= set().union(*map(named_in, playbooks(TEMPLATE)))
+
+    assert len(found) == 1, (
+        f"{handlers_module(function)} defines {sorted(found)}; one settings class says its environment"
+    )
+    assert next(iter(found.values())) == expected
+
+
 def given(function: str) -> set[str]:
     """Return the names of the variables that the template gives to ``function``."""
     return set(FUNCTIONS[function]["Properties"].get("Environment", {}).get("Variables", {}))
@@ -95,15 +109,28 @@ def given(function: str) -> set[str]:
 
 def settings_of(function: str) -> set[type[Settings]]:
     """Return the settings classes of the handler's module and of what it imports from its folder."""
-    module = FUNCTIONS[function]["Properties"]["Handler"].removesuffix(".lambda_handler")
     found: set[type[Settings]] = set()
-    for reached in modules_reached(module):
-        for name, value in vars(importlib.import_module(reached)).items():
-            if isinstance(value, type) and issubclass(value, Settings) and value.__module__ == reached:
-                found.add(value)
-            elif name in READ_BY_THE_LAYER:
-                found.add(READ_BY_THE_LAYER[name])
+    for reached in modules_reached(handlers_module(function)):
+        found |= defined_in(reached)
+        found |= {
+            READ_BY_THE_LAYER[name] for name in vars(importlib.import_module(reached)) if name in READ_BY_THE_LAYER
+        }
     return found
+
+
+def handlers_module(function: str) -> str:
+    """Return the name of the module that the template names as the function's handler."""
+    handler: str = FUNCTIONS[function]["Properties"]["Handler"]
+    return handler.removesuffix(".lambda_handler")
+
+
+def defined_in(module: str) -> set[type[Settings]]:
+    """Return the settings classes that the module itself defines."""
+    return {
+        value
+        for value in vars(importlib.import_module(module)).values()
+        if isinstance(value, type) and issubclass(value, Settings) and value.__module__ == module
+    }
 
 
 def modules_reached(module: str) -> Iterator[str]:
@@ -118,3 +145,19 @@ def modules_reached(module: str) -> Iterator[str]:
         fresh = {name for name in imported if name.startswith(folder + ".")} - seen
         waiting += fresh
         seen |= fresh
+
+
+#: Modules of functions: a class may take over the text of another function's class, but not of the layer's parts.
+FOLDERS = {reached for function in FUNCTIONS for reached in modules_reached(handlers_module(function))}
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_a_functions_settings_class_documents_each_variable(function: str) -> None:
+    undocumented = {
+        (one.__name__, name)
+        for one in defined_in(handlers_module(function))
+        for name in one.model_fields
+        if not any(re.search(rf"\b{name}\b", base.__doc__ or "") for base in one.__mro__ if base.__module__ in FOLDERS)
+    }
+
+    assert undocumented == set()

@@ -1,12 +1,12 @@
-"""The HTTP API: who may come in, where requests go, and the indexes that its lists come from."""
+"""The HTTP API: authorization and targets of its routes, and the indexes of its lists."""
 
 import json
 
 import pytest
 
 from ballast.log.run_index import INDEXES
+from functions.breaker import api as budget
 from functions.front import api as runs
-from functions.lifecycle import api as budget
 from functions.people import api as people
 from localcloud.http_routes import HttpRoute, without_http_api
 from tests.template import rendered

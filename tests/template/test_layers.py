@@ -1,4 +1,4 @@
-"""What the layers ship is what the tests ran against."""
+"""The layers ship the versions that the tests ran against."""
 
 import re
 from pathlib import Path

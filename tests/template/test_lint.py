@@ -2,9 +2,12 @@
 
 import copy
 import json
+from pathlib import Path
 from typing import Any
 
-from tests.template.rendered import TEMPLATE, Template, of_type, workflow
+import pytest
+
+from tests.template.rendered import BUSINESS, TEMPLATE, Template, of_type, workflow
 
 #: One of each partition, and two whose models differ.
 REGIONS = ("eu-west-1", "us-east-1", "us-gov-west-1", "cn-north-1")
@@ -18,8 +21,9 @@ def complaints(text: str) -> list[str]:
     return [str(match) for match in lint(text, config=ManualArgs(regions=[*REGIONS]))]
 
 
-def test_the_template_as_written_is_clean() -> None:
-    assert complaints(TEMPLATE.read_text(encoding="utf-8")) == []
+@pytest.mark.parametrize("file", [TEMPLATE, BUSINESS], ids=lambda file: file.name)
+def test_a_template_as_written_is_clean(file: Path) -> None:
+    assert complaints(file.read_text(encoding="utf-8")) == []
 
 
 def test_the_translated_template_and_the_workflow_in_it_are_clean(deployed: Template) -> None:

@@ -1,4 +1,4 @@
-"""The queue of requests: what feeds it, what takes from it, and which events may be sent by whom."""
+"""The queue of requests: its sources, its consumer, and the events that each function may send."""
 
 import json
 import re
@@ -18,7 +18,7 @@ RESOURCES: dict[str, Any] = rendered.written()["Resources"]
 
 
 def test_a_message_stays_out_of_sight_for_six_times_as_long_as_its_consumer_may_take() -> None:
-    timeout_s = RESOURCES["QueueFunction"]["Properties"].get(
+    timeout_s = RESOURCES["ConsumeFunction"]["Properties"].get(
         "Timeout", rendered.written()["Globals"]["Function"]["Timeout"]
     )
 
@@ -35,7 +35,7 @@ def test_a_request_that_fails_five_times_goes_to_the_dead_letters() -> None:
 def test_only_the_messages_that_failed_come_again_and_concurrency_is_bounded() -> None:
     source = RESOURCES["RunRequestSource"]["Properties"]
 
-    assert source["FunctionName"] == {"Fn::GetAtt": ["QueueFunction", "Arn"]}
+    assert source["FunctionName"] == {"Fn::GetAtt": ["ConsumeFunction", "Arn"]}
     assert source["EventSourceArn"] == {"Fn::GetAtt": ["RunRequestQueue", "Arn"]}
     assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert source["ScalingConfig"] == {"MaximumConcurrency": {"Ref": "QueueConcurrency"}}

@@ -1,13 +1,17 @@
-"""The template reads as a table of contents: banners in order, and above every resource why it exists."""
+"""The template reads as a table of contents: banners in order, and why each resource exists."""
 
 import re
+from itertools import takewhile
+from pathlib import Path
 
-from tests.template.rendered import TEMPLATE
+import pytest
+
+from tests.template.rendered import BUSINESS, TEMPLATE, written
 
 LINES = TEMPLATE.read_text(encoding="utf-8").splitlines()
 
 CHAPTERS = ["front door", "workflow", "planners", "executor", "people", "money", "log", "alarms"]
-CHAPTERS += ["the example business: YOURS, replace it", "outputs"]
+CHAPTERS += ["yours", "outputs"]
 
 
 def test_the_chapters_come_in_order() -> None:
@@ -16,12 +20,52 @@ def test_the_chapters_come_in_order() -> None:
     assert banners == CHAPTERS
 
 
-def test_every_resource_says_why_it_exists() -> None:
-    start, end = LINES.index("Resources:"), LINES.index("Outputs:")
+#: Made by the way: a policy, a route or a permission of something that says why it exists, and alarms, which describe
+#: themselves to who is woken.
+BY_THE_WAY = re.compile(
+    r"AWS::(ApiGatewayV2::(Integration|Route)|CloudWatch::Alarm|Lambda::Permission|Logs::LogGroup|S3::BucketPolicy"
+    r"|SNS::Subscription|SNS::TopicPolicy|SQS::QueuePolicy)"
+)
+#: Words that say nothing of their own.
+FILLER = {
+    *("a", "an", "and", "are", "for", "in", "is", "it", "its", "of", "on", "that", "the", "this", "to", "what", "with")
+}
+
+
+def resources(file: Path) -> dict[str, tuple[str, str]]:
+    """Return type and comment of each resource that the file declares, by logical id."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    found = {}
+    for index, line in enumerate(lines[lines.index("Resources:") : lines.index("Outputs:")], lines.index("Resources:")):
+        if re.fullmatch(r"  \w+:", line):
+            above = list(takewhile(lambda one: one.startswith("  # "), reversed(lines[:index])))
+            comment = " ".join(one.removeprefix("  # ") for one in reversed(above))
+            found[line.strip(" :")] = (lines[index + 1].partition("Type: ")[2], comment)
+    return found
+
+
+@pytest.mark.parametrize("file", [TEMPLATE, BUSINESS], ids=lambda file: file.name)
+def test_every_resource_that_somebody_chose_says_why_it_exists(file: Path) -> None:
     unexplained = [
-        line.strip(" :")
-        for above, line in zip(LINES[start:end], LINES[start + 1 : end], strict=False)
-        if re.fullmatch(r"  \w+:", line) and not above.startswith("  # ")
+        name for name, (kind, comment) in resources(file).items() if not comment and not BY_THE_WAY.fullmatch(kind)
     ]
 
+    assert len(resources(file)) >= 4
     assert unexplained == []
+
+
+@pytest.mark.parametrize("file", [TEMPLATE, BUSINESS], ids=lambda file: file.name)
+def test_no_comment_only_repeats_the_resources_name(file: Path) -> None:
+    repeating = []
+    for name, (_, comment) in resources(file).items():
+        of_the_name = {word.lower() for word in re.findall("[A-Z][a-z]+", name)}
+        said = {word.lower().rstrip("s") for word in re.findall(r"\w+", comment)} - FILLER
+        if comment and len(said - of_the_name) < 2:
+            repeating.append(f"{name}: {comment}")
+
+    assert repeating == []
+
+
+def test_a_nested_stacks_business_is_not_in_the_platforms_file() -> None:
+    assert resources(TEMPLATE).keys() & resources(BUSINESS).keys() == set()
+    assert resources(BUSINESS).keys() <= written()["Resources"].keys()

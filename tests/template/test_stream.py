@@ -1,4 +1,4 @@
-"""The log's stream: what reaches the function that watches it, and what reaches the one that copies it."""
+"""The log's stream: the records that reach the watching and the copying function."""
 
 from typing import Any
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.template.rendered import Template, of_type
 from tests.template.rights import rights_of, role_of
-from tests.template.walls import ANSWER, BREAKER, EVIDENCE, INTAKE, MAY, PEOPLE, breaches
+from tests.template.walls import ANSWER, BREAKER, BUDGET, CLOSE, COMMAND, EVIDENCE, MAY, PEOPLE, STARTERS, breaches
 
 
 def test_no_role_breaks_a_wall(deployed: Template) -> None:
@@ -24,7 +24,7 @@ def test_a_function_can_append_to_the_log_or_only_read_it(deployed: Template, na
     on_the_log = {r.action for r in rights_of(deployed, role_of(deployed, name)) if r.resource == "RunLogTable"}
 
     assert on_the_log <= {"dynamodb:PutItem", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:BatchGetItem"}
-    assert ("dynamodb:PutItem" in on_the_log) == (name not in f"{INTAKE} {BREAKER} {EVIDENCE} RemindFunction".split())
+    assert ("dynamodb:PutItem" in on_the_log) == (name not in f"{STARTERS} {BREAKER} {EVIDENCE} RemindFunction".split())
 
 
 def _grant(function: str, action: Any, resource: Any, **more: Any) -> Callable[[Template], None]:
@@ -80,32 +80,31 @@ def _take_a_right_away(template: Template) -> None:
 PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     "the executor calls a model": (
         _grant("ExecutorFunction", "bedrock:InvokeModel", "*"),
-        "ExecutorFunction may call a model by bedrock:InvokeModel on *; only PlannerFunction may",
+        "ExecutorFunction may call a model by bedrock:InvokeModel on *; only AgentFunction may",
     ),
     "the planner writes orders": (
-        _grant("PlannerFunction", "dynamodb:UpdateItem", _arn("OrdersTable")),
-        "PlannerFunction may touch what is the business's by dynamodb:UpdateItem on OrdersTable; "
+        _grant("AgentFunction", "dynamodb:UpdateItem", _arn("OrdersTable")),
+        "AgentFunction may touch what is the business's by dynamodb:UpdateItem on OrdersTable; "
         "only ExecutorFunction may",
     ),
     "the planner reads an index of customers": (
-        _grant("PlannerFunction", "dynamodb:Query", {"Fn::Sub": "${CustomersTable.Arn}/index/by_email"}),
-        "PlannerFunction may touch what is the business's by dynamodb:Query on CustomersTable/index/by_email; "
+        _grant("AgentFunction", "dynamodb:Query", {"Fn::Sub": "${CustomersTable.Arn}/index/by_email"}),
+        "AgentFunction may touch what is the business's by dynamodb:Query on CustomersTable/index/by_email; "
         "only ExecutorFunction may",
     ),
     "the planner resets the breaker": (
-        _grant("PlannerFunction", "dynamodb:PutItem", _arn("BudgetsTable")),
-        "PlannerFunction may write budgets by dynamodb:PutItem on BudgetsTable; "
-        f"only AdmitFunction SettleFunction SweepFunction {BREAKER} may",
+        _grant("AgentFunction", "dynamodb:PutItem", _arn("BudgetsTable")),
+        f"AgentFunction may write budgets by dynamodb:PutItem on BudgetsTable; only {BUDGET} {BREAKER} {COMMAND} may",
     ),
     "the executor raises a ceiling on what moves": (
         _grant("ExecutorFunction", "dynamodb:UpdateItem", _arn("BudgetsTable")),
-        "ExecutorFunction may write budgets by dynamodb:UpdateItem on BudgetsTable; "
-        f"only AdmitFunction SettleFunction SweepFunction {BREAKER} may",
+        f"ExecutorFunction may write budgets by dynamodb:UpdateItem on BudgetsTable; "
+        f"only {BUDGET} {BREAKER} {COMMAND} may",
     ),
     "the planner makes room for a refund": (
-        _grant("PlannerFunction", "dynamodb:UpdateItem", _arn("MovesTable")),
-        "PlannerFunction may see or change what was moved by dynamodb:UpdateItem on MovesTable; "
-        "only AdmitFunction SettleFunction SweepFunction ExecutorFunction may",
+        _grant("AgentFunction", "dynamodb:UpdateItem", _arn("MovesTable")),
+        "AgentFunction may see or change what was moved by dynamodb:UpdateItem on MovesTable; "
+        f"only {CLOSE} {COMMAND} ExecutorFunction may",
     ),
     "the executor forgets what it moved": (
         _grant("ExecutorFunction", "dynamodb:DeleteItem", _arn("MovesTable")),
@@ -113,7 +112,7 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     ),
     "the executor starts runs": (
         _grant("ExecutorFunction", "states:StartExecution", {"Ref": "AgentStateMachine"}),
-        f"ExecutorFunction may start an execution by states:StartExecution on AgentStateMachine; only {INTAKE} may",
+        f"ExecutorFunction may start an execution by states:StartExecution on AgentStateMachine; only {STARTERS} may",
     ),
     "the executor approves its own calls": (
         _grant("ExecutorFunction", "states:SendTaskSuccess", "*"),
@@ -129,8 +128,8 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
         f"OpenEscalationFunction may sign a person's answer by kms:GenerateMac on AnswerKey; only {ANSWER} may",
     ),
     "the planner cuts runs short": (
-        _grant("PlannerFunction", "states:StopExecution", "*"),
-        "PlannerFunction may stop an execution by states:StopExecution on *; only ApiFunction may",
+        _grant("AgentFunction", "states:StopExecution", "*"),
+        "AgentFunction may stop an execution by states:StopExecution on *; only ApiFunction may",
     ),
     "the API of runs reads task tokens": (
         _grant("ApiFunction", "dynamodb:GetItem", _arn("EscalationsTable")),
@@ -145,25 +144,25 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
         "SettleFunction may change or delete what is in the log by dynamodb:UpdateItem on RunLogTable; nobody may",
     ),
     "the planner deletes from the log": (
-        _grant("PlannerFunction", "dynamodb:DeleteItem", _arn("RunLogTable")),
-        "PlannerFunction may change or delete what is in the log by dynamodb:DeleteItem on RunLogTable; nobody may",
+        _grant("AgentFunction", "dynamodb:DeleteItem", _arn("RunLogTable")),
+        "AgentFunction may change or delete what is in the log by dynamodb:DeleteItem on RunLogTable; nobody may",
     ),
     "a batch overwrites the log": (
         _grant("AdmitFunction", "dynamodb:BatchWriteItem", _arn("RunLogTable")),
         "AdmitFunction may write the log without its condition by dynamodb:BatchWriteItem on RunLogTable; nobody may",
     ),
     "the planner takes requests": (
-        _grant("PlannerFunction", "sqs:ReceiveMessage", _arn("RunRequestQueue")),
-        f"PlannerFunction may take requests from the queue by sqs:ReceiveMessage on RunRequestQueue; only {INTAKE} may",
+        _grant("AgentFunction", "sqs:ReceiveMessage", _arn("RunRequestQueue")),
+        f"AgentFunction may take requests from the queue by sqs:ReceiveMessage on RunRequestQueue; only {STARTERS} may",
     ),
     "the executor requests a run by event": (
         _grant("ExecutorFunction", "events:PutEvents", "*"),
         "ExecutorFunction may send events by events:PutEvents on *; "
-        "only AdmitFunction SettleFunction SweepFunction OpenEscalationFunction may",
+        f"only AdmitFunction {CLOSE} OpenEscalationFunction may",
     ),
-    "the intake writes the log": (
-        _grant("IntakeFunction", "dynamodb:PutItem", _arn("RunLogTable")),
-        "IntakeFunction has dynamodb:PutItem on RunLogTable, which its row does not allow",
+    "a starter writes the log": (
+        _grant("StartFunction", "dynamodb:PutItem", _arn("RunLogTable")),
+        "StartFunction has dynamodb:PutItem on RunLogTable, which its row does not allow",
     ),
     "the executor deletes payloads": (
         _grant("ExecutorFunction", "s3:DeleteObject", {"Fn::Sub": "${PayloadBucket.Arn}/payloads/*"}),
@@ -179,17 +178,16 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     ),
     "a wildcard on everything": (
         _grant("FallbackFunction", "*", "*"),
-        "FallbackFunction may call a model by * on *; only PlannerFunction may",
+        "FallbackFunction may call a model by * on *; only AgentFunction may",
     ),
     "the planner calls the executor past the workflow": (
-        _grant("PlannerFunction", "lambda:InvokeFunction", _arn("ExecutorFunction")),
-        "PlannerFunction may call another function past the workflow by lambda:InvokeFunction on ExecutorFunction; "
+        _grant("AgentFunction", "lambda:InvokeFunction", _arn("ExecutorFunction")),
+        "AgentFunction may call another function past the workflow by lambda:InvokeFunction on ExecutorFunction; "
         "nobody may",
     ),
     "a function takes on another's role": (
-        _grant("PlannerFunction", "sts:AssumeRole", _arn("ExecutorFunctionRole")),
-        "PlannerFunction may change rights or take on other roles by sts:AssumeRole on ExecutorFunctionRole; "
-        "nobody may",
+        _grant("AgentFunction", "sts:AssumeRole", _arn("ExecutorFunctionRole")),
+        "AgentFunction may change rights or take on other roles by sts:AssumeRole on ExecutorFunctionRole; nobody may",
     ),
     "the workflow reads the log": (
         _grant("AgentStateMachine", "dynamodb:GetItem", _arn("RunLogTable")),
@@ -197,7 +195,7 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     ),
     "a policy beside the role": (
         _grant_by_a_policy_of_its_own,
-        "FallbackFunction may call a model by bedrock:Converse on *; only PlannerFunction may",
+        "FallbackFunction may call a model by bedrock:Converse on *; only AgentFunction may",
     ),
     "a managed policy": (
         _grant_by_a_managed_policy,
@@ -205,7 +203,7 @@ PLANTED: dict[str, tuple[Callable[[Template], None], str]] = {
     ),
     "everything but something": (
         _grant_all_but_something,
-        "SettleFunction may call a model by * on *; only PlannerFunction may",
+        "SettleFunction may call a model by * on *; only AgentFunction may",
     ),
     "two functions in one role": (_share_a_role, "RollbackFunction shares RollbackFunctionRole with FallbackFunction"),
     "a role that the workflow can take on": (

@@ -71,9 +71,9 @@ def test_a_function_is_never_cut_by_its_state_before_it_could_end(deployed: Temp
 
 
 def test_a_run_that_ended_from_outside_is_settled(deployed: Template) -> None:
-    rule = of_type(deployed, "AWS::Events::Rule")["RunEndedRule"]
+    rule = of_type(deployed, "AWS::Events::Rule")["SettleFunctionRunEnded"]
     pattern, (target,) = rule["Properties"]["EventPattern"], rule["Properties"]["Targets"]
-    permission = of_type(deployed, "AWS::Lambda::Permission")["RunEndedPermission"]
+    permission = of_type(deployed, "AWS::Lambda::Permission")["SettleFunctionRunEndedPermission"]
 
     assert pattern["detail"] == {
         "status": ["ABORTED", "TIMED_OUT", "FAILED"],
@@ -81,7 +81,7 @@ def test_a_run_that_ended_from_outside_is_settled(deployed: Template) -> None:
     }
     assert target["Arn"] == {"Fn::GetAtt": ["SettleFunction", "Arn"]}
     assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["UnsettledRunsQueue", "Arn"]}}
-    assert permission["Properties"]["SourceArn"] == {"Fn::GetAtt": ["RunEndedRule", "Arn"]}
+    assert permission["Properties"]["SourceArn"] == {"Fn::GetAtt": ["SettleFunctionRunEnded", "Arn"]}
     assert permission["Properties"]["FunctionName"] == {"Ref": "SettleFunction"}
 
 

@@ -1,4 +1,4 @@
-"""The walls of the architecture, as a table of who may do what, and as sentences of who may not.
+"""The walls of the architecture: the exact rights of each role, and who alone may do what.
 
 ``MAY`` is exact: a role has its row's rights, no more and no fewer. Only the executor may have more: rights to what
 is the business's own (``tests.template.yours``), which no row names. ``ONLY`` says it the other way round, so that a
@@ -35,8 +35,8 @@ EXECUTIONS = "states:${AWS::Region}:${AWS::AccountId}:execution:${AgentStateMach
 
 MAY: dict[str, Row] = {
     # front door
-    "IntakeFunction": {"AgentStateMachine": "states:StartExecution", EXECUTIONS: "states:DescribeExecution"},
-    "QueueFunction": {
+    "StartFunction": {"AgentStateMachine": "states:StartExecution", EXECUTIONS: "states:DescribeExecution"},
+    "ConsumeFunction": {
         "AgentStateMachine": "states:StartExecution",
         EXECUTIONS: "states:DescribeExecution",
         "RunRequestQueue": "sqs:ReceiveMessage sqs:DeleteMessage sqs:GetQueueAttributes",
@@ -54,12 +54,13 @@ MAY: dict[str, Row] = {
     "AdmitFunction": {
         **APPEND_LOG,
         **SEAL,
-        **BELIEVE_PEOPLE,
         **TELL_OTHERS,
         **REPLY,
         "BudgetsTable": f"{KEEP_BUDGETS['BudgetsTable']} dynamodb:BatchGetItem",
-        "MovesTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:UpdateItem",
     },
+    "ExtendFunction": APPEND_LOG
+    | BELIEVE_PEOPLE
+    | {"BudgetsTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:UpdateItem"},
     "SettleFunction": APPEND_LOG
     | BELIEVE_PEOPLE
     | KEEP_BUDGETS
@@ -78,9 +79,14 @@ MAY: dict[str, Row] = {
         "BudgetsTable": f"{SET_BREAKER['BudgetsTable']} dynamodb:BatchGetItem",
         "*": "cloudwatch:DescribeAlarms",
     },
+    "CommandFunction": APPEND_LOG
+    | {
+        "BudgetsTable": f"{SET_BREAKER['BudgetsTable']} dynamodb:BatchGetItem dynamodb:UpdateItem",
+        "MovesTable": "dynamodb:GetItem dynamodb:BatchGetItem dynamodb:UpdateItem",
+    },
     "BudgetApiFunction": {"BudgetsTable": f"{SET_BREAKER['BudgetsTable']} dynamodb:BatchGetItem"},
     # probabilistic
-    "PlannerFunction": APPEND_LOG
+    "AgentFunction": APPEND_LOG
     | SEAL_AND_OPEN
     | {
         "bedrock:*::foundation-model/*": "bedrock:InvokeModel",
@@ -146,7 +152,8 @@ MAY: dict[str, Row] = {
 #: The workflow calls the steps of a run. Log deliveries have no scope below the account.
 WORKFLOW: Row = {
     "AdmitFunction": "lambda:InvokeFunction",
-    "PlannerFunction": "lambda:InvokeFunction",
+    "ExtendFunction": "lambda:InvokeFunction",
+    "AgentFunction": "lambda:InvokeFunction",
     "FallbackFunction": "lambda:InvokeFunction",
     "RollbackFunction": "lambda:InvokeFunction",
     "ExecutorFunction": "lambda:InvokeFunction",
@@ -157,13 +164,17 @@ WORKFLOW: Row = {
     "logs:ListLogDeliveries logs:PutResourcePolicy logs:DescribeResourcePolicies logs:DescribeLogGroups",
 }
 
-PLANNER, EXECUTOR = "PlannerFunction", "ExecutorFunction"
-PLANNERS = "PlannerFunction FallbackFunction RollbackFunction"
-INTAKE, API = "IntakeFunction QueueFunction ApiFunction", "ApiFunction"
+AGENT, EXECUTOR = "AgentFunction", "ExecutorFunction"
+PLANNERS = "AgentFunction FallbackFunction RollbackFunction"
+STARTERS, API = "StartFunction ConsumeFunction ApiFunction", "ApiFunction"
 ANSWER = "AnswerEscalationFunction PeopleApiFunction"
 #: The side of the people. The latter two answer nothing: they tell runs what others have answered and signed.
 PEOPLE = f"{ANSWER} OpenEscalationFunction RemindFunction"
-BUDGET = "AdmitFunction SettleFunction SweepFunction"
+#: They close runs.
+CLOSE = "SettleFunction SweepFunction"
+BUDGET = f"AdmitFunction ExtendFunction {CLOSE}"
+#: Carries out what an operator commands.
+COMMAND = "CommandFunction"
 #: They set the breaker, and have no part in any run.
 BREAKER = "TripFunction BudgetApiFunction"
 #: They see what is written to the log as it is written, and touch nothing of it.
@@ -183,29 +194,34 @@ _MANAGE_TABLES = (
 
 #: (who only, may do what, by these actions, on this resource or anything below it; ``*`` for any)
 ONLY: list[tuple[str, str, str, str]] = [
-    (PLANNER, "call a model", "bedrock*:*", "*"),
-    (PLANNER, "say that a model is away", "dynamodb:*", "ModelCircuitsTable"),
+    (AGENT, "call a model", "bedrock*:*", "*"),
+    (AGENT, "say that a model is away", "dynamodb:*", "ModelCircuitsTable"),
     (EXECUTOR, "remember effects", "dynamodb:*", "IdempotencyTable"),
-    (INTAKE, "start an execution", "states:StartExecution states:StartSyncExecution states:RedriveExecution", "*"),
+    (STARTERS, "start an execution", "states:StartExecution states:StartSyncExecution states:RedriveExecution", "*"),
     (API, "stop an execution", "states:StopExecution", "*"),
     (PEOPLE, "answer a task token", "states:SendTaskSuccess", "*"),
     (NOBODY, "fail a task, or prolong its wait", "states:SendTaskFailure states:SendTaskHeartbeat", "*"),
     (PEOPLE, "see or change a question", "dynamodb:*", "EscalationsTable"),
-    (INTAKE, "take requests from the queue", "sqs:ReceiveMessage sqs:DeleteMessage sqs:PurgeQueue", "RunRequestQueue"),
-    (f"{BUDGET} OpenEscalationFunction", "send events", "events:*", "*"),
     (
-        f"{BUDGET} {BREAKER}",
+        STARTERS,
+        "take requests from the queue",
+        "sqs:ReceiveMessage sqs:DeleteMessage sqs:PurgeQueue",
+        "RunRequestQueue",
+    ),
+    (f"AdmitFunction {CLOSE} OpenEscalationFunction", "send events", "events:*", "*"),
+    (
+        f"{BUDGET} {BREAKER} {COMMAND}",
         "write budgets",
         "dynamodb:PutItem dynamodb:UpdateItem dynamodb:DeleteItem",
         "BudgetsTable",
     ),
     (EXECUTOR, "reserve what moves", "dynamodb:PutItem", "MovesTable"),
-    (f"{BUDGET} {EXECUTOR}", "see or change what was moved", "dynamodb:*", "MovesTable"),
+    (f"{CLOSE} {COMMAND} {EXECUTOR}", "see or change what was moved", "dynamodb:*", "MovesTable"),
     (NOBODY, "forget what was moved", "dynamodb:DeleteItem dynamodb:BatchWriteItem dynamodb:PartiQL*", "MovesTable"),
     (f"{PLANNERS} {EXECUTOR}", "open sealed values", "kms:Decrypt kms:ReEncrypt* kms:CreateGrant", "*"),
     (ANSWER, "sign a person's answer", "kms:GenerateMac kms:Sign kms:CreateGrant kms:PutKeyPolicy", "*"),
     (
-        f"{EXECUTOR} {BUDGET} OpenEscalationFunction RemindFunction",
+        f"{EXECUTOR} ExtendFunction {CLOSE} OpenEscalationFunction RemindFunction",
         "act on a person's answer",
         "kms:VerifyMac kms:Verify",
         "*",
@@ -223,7 +239,7 @@ ONLY: list[tuple[str, str, str, str]] = [
     (NOBODY, "change or delete the stack", "cloudformation:* serverlessrepo:* codedeploy:*", "*"),
     (NOBODY, "change or delete an API", "apigateway:*", "*"),
     (NOBODY, "change a function, a layer or what calls it", "lambda:*", "*"),
-    (f"{INTAKE} SweepFunction {PEOPLE}", "see or change the workflow and its executions", "states:*", "*"),
+    (f"{STARTERS} SweepFunction {PEOPLE}", "see or change the workflow and its executions", "states:*", "*"),
     (NOBODY, "have something done later or by a pipe", "scheduler:* pipes:*", "*"),
     (TRIP, "see or change alarms and dashboards", "cloudwatch:*", "*"),
     (NOBODY, "make, share, copy or restore a table", _MANAGE_TABLES, "*"),

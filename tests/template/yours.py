@@ -1,4 +1,4 @@
-"""The part of the template that is the business's own: whatever is not the platform's.
+"""The business's own part of the template: every resource that is not the platform's.
 
 Nothing of the example business is named here or in the other tables of this folder, so that a table, a secret or a
 queue of one's own, added as docs/adding-a-tool.md says, needs no change of a test.
@@ -53,7 +53,7 @@ def resources(template: Template) -> frozenset[str]:
 
 
 def is_yours(template: Template, right: Right) -> bool:
-    """Say whether the executor may have that right for the business's sake: to use what is the business's, named."""
+    """Say whether the executor may have that right: it uses a named resource of the business's."""
     if (right.action, right.resource) in _LISTS:
         return True
     if right.resource == "*" or right.action == "managed" or _manages(right) or not right.readable:

@@ -22,7 +22,7 @@ from tests.support.motos_interpreter import motos_interpreter, play
 from tests.workflow.edges import edges_of, edges_taken, load_definition
 
 ARN = "arn:aws:lambda:eu-west-1:123456789012:function:"
-FUNCTIONS = ("Admit", "Planner", "Fallback", "Rollback", "Executor", "OpenEscalation", "Settle")
+FUNCTIONS = ("Admit", "Extend", "Planner", "Fallback", "Rollback", "Executor", "OpenEscalation", "Settle")
 
 
 @dataclass
@@ -203,7 +203,7 @@ AGENT = [
         None,
         USUAL
         | {
-            "Admit": [ADMITTED, Says({})],
+            "Extend": [Says({})],
             "Planner": [TO_HUMAN, ANSWER],
             "OpenEscalation": [person(kind="hand_over", to="agent", adds_budget=True)],
         },
@@ -214,7 +214,7 @@ AGENT = [
         None,
         USUAL
         | {
-            "Admit": [ADMITTED, Says(error="WindowFull")],
+            "Extend": [Says(error="WindowFull")],
             "Planner": [TO_HUMAN],
             "OpenEscalation": [person(kind="hand_over", to="agent", adds_budget=True), person()],
         },

@@ -56,7 +56,7 @@ CASES = [
     Case("settling is broken", says=["Done."], breaks={"SettleFunction": broken}, status="FAILED", by=None),
     Case("hand-over to the fallback", says=["content_filtered"], intent="count", by="fallback"),
     Case("the model hangs", says=["hang"], intent="count", limits={"deadline_s": 2}, by="fallback"),
-    Case("the planner is broken", breaks={"PlannerFunction": broken}, intent="count", by="fallback"),
+    Case("the planner is broken", breaks={"AgentFunction": broken}, intent="count", by="fallback"),
     Case(
         "half done",
         says=[
@@ -309,10 +309,7 @@ def played() -> Iterator[dict[str, Played]]:
         breaks = {requests[name].run_id: case.breaks for name, case in cases.items()}
 
         def break_it(function: str, payload: dict[str, Any]) -> None:
-            run_id = (
-                payload.get("extend", payload).get("run_id")
-                or RunRequest.model_validate_json(_json(payload["request"])).run_id
-            )
+            run_id = payload.get("run_id") or RunRequest.model_validate_json(_json(payload["request"])).run_id
             breaks.get(run_id, {}).get(function, lambda _: None)(payload)
 
         cloud.before_invoke.append(_except_intake(break_it))
@@ -337,7 +334,7 @@ def _fill(result: Any) -> None:
 
 
 def _except_intake(hook: Callable[[str, dict[str, Any]], None]) -> Callable[[str, dict[str, Any]], None]:
-    quiet = ("IntakeFunction", "AnswerEscalationFunction")
+    quiet = ("StartFunction", "AnswerEscalationFunction")
     return lambda function, payload: None if function in quiet or "detail" in payload else hook(function, payload)
 
 

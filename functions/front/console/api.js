@@ -1,11 +1,11 @@
-// The HTTP API as this page uses it. Every answer is data from elsewhere: shapes are checked where they are read.
-import { parse, stringify } from "./json.js";
+// The HTTP API, and the caller as the API knows them. Responses are untrusted: their shapes are checked where they are read.
+import { list, object, parse, stringify, text } from "./json.js";
 
 const ROOT = new URL("../", import.meta.url); // the API's root: this file is at <root>console/api.js
 const TOKEN = "ballast.token"; // in sessionStorage only: it goes when the tab goes
 const TIMEOUT_MS = 15_000;
 
-/** The API said no. `status` is HTTP's; `errors` are [{field, message}]. All its text is untrusted. */
+/** The API refused the request. `status` is HTTP's; `errors` are [{field, message}]. All its text is untrusted. */
 export class Problem extends Error {
   constructor(status, body) {
     super(text(body.detail) || text(body.title) || `The API answered ${status}.`);
@@ -16,7 +16,7 @@ export class Problem extends Error {
   }
 }
 
-/** Nothing came back, or nothing that can be read. `sent` is true where the request may have had its effect. */
+/** No response came, or none that can be read. `sent` is true if the request may have had its effect. */
 export class Unreachable extends Error {
   constructor(message, sent) {
     super(message);
@@ -47,7 +47,7 @@ export function post(path, body = {}) {
   return request(new URL(path, ROOT), options);
 }
 
-/** Return an id that may stand in a path, or null: a hash route is typed by anyone, and `..` is a path too. */
+/** Return an id that is safe in a path, or null: anyone can type a hash route, and `..` is a path as well. */
 export function asId(value) {
   return typeof value === "string" && /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/.test(value) ? value : null;
 }
@@ -83,6 +83,41 @@ function parsed(body) {
   }
 }
 
-function text(value) {
-  return typeof value === "string" ? value : "";
+// ── the caller ──
+
+let me; // undefined: not read yet, or reading failed; null: this API does not tell
+
+/** Read who the caller is, once for each token. An error is not reported: the next request meets it as well. */
+export async function readMe(signal) {
+  if (me !== undefined) return;
+  try {
+    me = object(await get("me", {}, signal));
+  } catch (problem) {
+    if (problem instanceof Problem && problem.status === 404) me = null;
+  }
+}
+
+/** Return the caller as the API shows them; nothing if it does not. */
+export function caller() {
+  return me;
+}
+
+/** Another token is another person. */
+export function forgetMe() {
+  me = undefined;
+}
+
+/** Whether the caller has the right; true if unknown, since the API itself refuses what is not allowed. */
+export function may(right) {
+  return !me || list(me.you_may).includes(right);
+}
+
+/** Whether the caller is known to be an operator: only operators see the controls. */
+export function operates() {
+  return Boolean(me) && may("operate");
+}
+
+/** The tenant whose runs the caller sees; "" if it is every tenant, or unknown. */
+export function ownTenant() {
+  return text(object(me).tenant);
 }

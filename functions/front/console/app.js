@@ -1,20 +1,19 @@
-// Ballast's console: which screen is shown, and keeping it current.
-import { Problem, setToken, token } from "./api.js";
+// Ballast's console: choose the screen and keep it current.
+import { caller, forgetMe, ownTenant, Problem, readMe, setToken, token } from "./api.js";
 import { readBreaker, showMode } from "./breaker.js";
-import { button, el } from "./dom.js";
+import { brief, button, el } from "./dom.js";
 import { Escalation } from "./escalation.js";
-import { forgetMe, readMe, showMe } from "./me.js";
+import { list, text } from "./json.js";
 import { Overview } from "./overview.js";
 import { Run } from "./run.js";
-import { brief } from "./text.js";
-import { clock, tick } from "./units.js";
+import { clock, tick } from "./words.js";
 
 const EVERY_MS = 5000;
 const LOCAL = ["localhost", "127.0.0.1", "[::1]"];
 const byId = (id) => document.getElementById(id);
 const [main, updated, trouble, pause] = ["main", "updated", "trouble", "pause"].map(byId);
 
-let screen = null; // {title, node, refresh(signal), live, count}: live is false where nothing will change any more
+let screen = null; // {title, node, refresh(signal), live, count}: live is false if nothing will change any more
 let working = null; // the AbortController of the refresh under way
 let timer = 0;
 let paused = false;
@@ -67,7 +66,7 @@ async function refresh() {
   if (!paused && !document.hidden && (missed || mine.live !== false)) timer = setTimeout(refresh, EVERY_MS);
 }
 
-/** Say that the refresh failed; what was drawn before stays. */
+/** Report that the refresh failed; what was drawn before stays. */
 function failed(problem) {
   const since = lastGood ? ` What you see is from ${clock(lastGood)}.` : "";
   const status = problem instanceof Problem ? ` (${problem.status})` : "";
@@ -77,7 +76,7 @@ function failed(problem) {
   if (!(problem instanceof Problem)) console.warn(problem);
 }
 
-/** The spend breaker, where the API has one; the overview has asked for it already. */
+/** Show the spend breaker, if the API has one; the overview has read it already. */
 async function showBreaker(mine, signal) {
   let held = mine.breaker;
   if (held === undefined) {
@@ -126,3 +125,15 @@ document.addEventListener("visibilitychange", () => {
 });
 setInterval(tick, 1000);
 show();
+
+/** Show in `node` who the caller is. */
+function showMe(node) {
+  const me = caller();
+  node.hidden = !me;
+  if (!me) return;
+  const groups = list(me.groups).map(text).filter(Boolean);
+  const of = ownTenant() ? ` of ${ownTenant()}` : "";
+  // An ARN's end is the name.
+  node.textContent = brief(`${text(me.principal).split("/").at(-1)} · ${text(me.role)}${of}`, 60);
+  node.title = brief(`${text(me.principal)}${groups.length ? `, in ${groups.join(", ")}` : ""}`, 300);
+}

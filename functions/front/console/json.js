@@ -1,7 +1,7 @@
-// JSON from elsewhere: its numbers stay as they were written, and no field is trusted to have its type.
-// JavaScript would make 9007199254740992 of …993, and 1 of 1.0.
+// Untrusted JSON: numbers keep the digits that were written, and no field is trusted to have its type.
+// JavaScript alone would read 9007199254740993 as …992, and 1.0 as 1.
 
-/** A number whose digits a JavaScript number does not keep. `raw` is its JSON. */
+/** A number whose digits a JavaScript number would not keep. `raw` is its JSON. */
 export class Digits {
   constructor(raw) {
     this.raw = raw;
@@ -14,7 +14,7 @@ export class Digits {
 
 const TOKENS = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/g;
 
-/** Return what JSON `text` says, with `Digits` where a number would lose some. Throws SyntaxError. */
+/** Return the value of JSON `text`, with `Digits` for numbers that would lose some. Throws SyntaxError. */
 export function parse(text) {
   const plain = JSON.parse(text);
   const mark = unguessable();
@@ -35,7 +35,7 @@ export function stringify(value, indent) {
   return text?.replace(new RegExp(`"${mark}([^"]*)"`, "g"), "$1");
 }
 
-/** A word that nobody who writes a text can know. */
+/** A word that no author of a text can know. */
 function unguessable() {
   return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -44,22 +44,22 @@ function kept(token) {
   return String(Number(token)) === token;
 }
 
-/** The value where it is an object; an empty one else. */
+/** The value if it is an object; else an empty one. */
 export function object(value) {
   return value && typeof value === "object" && !Array.isArray(value) ? value : {};
 }
 
-/** The value where it is an array; an empty one else. */
+/** The value if it is an array; else an empty one. */
 export function list(value) {
   return Array.isArray(value) ? value : [];
 }
 
-/** The value where it is a text; "" else. */
+/** The value if it is a text; else "". */
 export function text(value) {
   return typeof value === "string" ? value : "";
 }
 
-/** The value where it is a whole number that JavaScript keeps; null else. */
+/** The value if it is a whole number that JavaScript keeps; else null. */
 export function whole(value) {
   return Number.isSafeInteger(value) ? value : null;
 }

@@ -1,9 +1,8 @@
-// The last 24 hours in four small plots. Each is an SVG made of nodes, with its numbers in words beside it.
-import { Problem, get } from "./api.js";
-import { el, settle } from "./dom.js";
+// The last 24 hours in four small plots: SVG made of nodes, with the numbers in words beside it.
+import { get, Problem } from "./api.js";
+import { el, redraw } from "./dom.js";
 import { list, object, text, whole } from "./json.js";
-import { instant, microUsd, money } from "./units.js";
-import { count } from "./words.js";
+import { count, instant, microUsd, money } from "./words.js";
 
 const EVERY_MS = 60_000; // hours change slowly
 const HOUR_MS = 3600_000;
@@ -11,7 +10,7 @@ const HOURS = 24;
 const [WIDTH, HEIGHT] = [240, 56];
 const ANSWERED_PAGES = 4;
 
-/** The plots, for one tenant ("" is the caller's own view). */
+/** The plots, for one tenant ("" is the caller's own). */
 export class LastDay {
   constructor(tenant) {
     this.tenant = tenant;
@@ -20,7 +19,7 @@ export class LastDay {
     this.readAt = null;
   }
 
-  /** Read anew once a minute. What cannot be read is left out, and said; no refresh fails by it. */
+  /** Read again once a minute. What cannot be read is left out and reported; the refresh does not fail. */
   async read(signal) {
     const now = Date.now();
     if (this.readAt !== null && now - this.readAt < EVERY_MS) return;
@@ -33,26 +32,26 @@ export class LastDay {
     came.forEach((one, at) => { this.seen[names[at]] = one.status === "fulfilled" ? one.value : null; });
   }
 
-  /** Draw what was read, and who waits: `open` are the open questions, `whole` whether those are all. */
+  /** Draw what was read. `open`: the open escalations; `whole`: whether these are all. */
   draw({ open, whole: all }) {
     const { activity, budget, answered } = this.seen;
     const mine = (ones) => ones.filter((one) => !this.tenant || one.tenant === this.tenant);
     const plots = [runsPlot(activity), moneyPlot(budget), othersPlot(activity),
       answered && all && waitingPlot(mine(open), mine(answered), Date.now())].filter(Boolean);
-    settle(this.node, [plots, this.unread], () => [
+    redraw(this.node, [plots, this.unread], () => [
       plots.length > 0 && el("h2", { text: "The last 24 hours" }),
       plots.length > 0 && el("div", { class: "plots" }, plots.map(figure)),
-      this.unread?.length > 0 && el("p", { class: "dim", text: "The last day could not be read whole; it is tried again in a minute." }),
+      this.unread?.length > 0 && el("p", { class: "dim", text: "Part of the last day could not be read; it is tried again in a minute." }),
     ]);
   }
 }
 
-/** An API that has no such endpoint has no such plot. */
+/** Without the endpoint the API has no such plot. */
 function isAbsent(problem) {
   return problem instanceof Problem && problem.status === 404;
 }
 
-/** The answered questions of people since then, as far as a few pages reach: [{opened_at, answered_at, tenant}]. */
+/** The escalations that were answered since then, up to a few pages: [{opened_at, answered_at, tenant}]. */
 async function answeredSince(since, signal) {
   const found = [];
   let next = "";
@@ -66,7 +65,7 @@ async function answeredSince(since, signal) {
   return Object.assign(found, { from: Math.min(...found.map((one) => instant(one.opened_at) ?? Infinity)) });
 }
 
-// ── what is drawn: {title, headline, note, bars: [{label, height, look, words}], line} with heights from 0 to 1 ──
+// ── plots: {title, headline, note, bars: [{label, height, look, words}], line}, heights from 0 to 1 ──
 
 function runsPlot(activity) {
   const hours = hoursOf(activity, ["runs", "answered", "looked_at", "by_others"]);
@@ -85,7 +84,7 @@ function moneyPlot(budget) {
   const now = hours.at(-1).taken;
   const top = Math.max(1, limit, ...hours.map(({ taken }) => taken));
   const whose = text(budget.tenant) ? "" : ", the whole account";
-  return { title: "Money against the hour's window", headline: `${money(now)} of ${money(limit)} this hour`,
+  return { title: "Spending against the hour's window", headline: `${money(now)} of ${money(limit)} this hour`,
     note: `${money(today)} of ${money(day)} today (UTC)${whose}`, line: { at: limit / top, words: `the window: ${money(limit)} an hour` },
     bars: hours.map((hour) => ({ label: hour.label, height: hour.taken / top, look: fullness(hour.taken, limit), words: money(hour.taken) })) };
 }
@@ -95,8 +94,8 @@ function othersPlot(activity) {
   const [answered, looked, others] = ["answered", "looked_at", "by_others"].map((name) => sum(hours, name));
   if (!hours.length) return null;
   const percent = (part, of) => (of ? `${Math.round((100 * part) / of)} %` : "none");
-  const some = looked < answered ? `, by ${looked.toLocaleString("en")} that were looked at` : "";
-  return { title: "Answered by others than the agent", headline: looked ? percent(others, looked) : "no answer yet",
+  const some = looked < answered ? `, by a sample of ${looked.toLocaleString("en")}` : "";
+  return { title: "Not answered by the agent", headline: looked ? percent(others, looked) : "no answer yet",
     note: `of ${count(answered, "answer")}${some}`, line: null,
     bars: hours.map((hour) => ({ label: hour.label, height: hour.looked_at ? hour.by_others / hour.looked_at : 0, look: "warn",
       words: hour.looked_at ? `${percent(hour.by_others, hour.looked_at)} of ${count(hour.looked_at, "answer")}` : "no answer" })) };
@@ -107,7 +106,7 @@ function waitingPlot(open, answered, now) {
     .filter(([from, until]) => from !== null && until !== null && from <= until);
   const first = now - (now % HOUR_MS) - (HOURS - 1) * HOUR_MS;
   const starts = Array.from({ length: HOURS }, (_, at) => first + at * HOUR_MS).filter((at) => !(answered.from > at));
-  // The most that waited at once in the hour: at its beginning, or when one more was asked.
+  // The most that waited at once in the hour: at its beginning, or when one more was opened.
   const waiting = (at) => spans.filter(([from, until]) => from <= at && at < until).length;
   const hours = starts.map((start) => {
     const moments = [start, ...spans.map(([from]) => from).filter((from) => from > start && from < Math.min(start + HOUR_MS, now + 1))];
@@ -116,9 +115,9 @@ function waitingPlot(open, answered, now) {
   if (!hours.length) return null;
   const top = Math.max(1, ...hours.map(({ most }) => most));
   const oldest = Math.min(...open.map((one) => instant(one.opened_at) ?? now));
-  return { title: "Waiting for a person", headline: `${count(open.length, "question")} now`,
+  return { title: "Waiting for a person", headline: `${count(open.length, "escalation")} now`,
     note: open.length ? `the oldest since ${label(new Date(oldest).toISOString())}, at most ${top} at once` : `at most ${Math.max(...hours.map(({ most }) => most))} at once`,
-    bars: hours.map(({ label: at, most }) => ({ label: at, height: most / top, look: "human", words: count(most, "question") })) };
+    bars: hours.map(({ label: at, most }) => ({ label: at, height: most / top, look: "human", words: count(most, "escalation") })) };
 }
 
 function hoursOf(activity, names) {
@@ -139,7 +138,7 @@ function fullness(taken, limit) {
   return taken >= limit * 0.85 ? "bad" : taken >= limit * 0.6 ? "warn" : "good";
 }
 
-/** The reader's time of day of an ISO time, "03:00"; "" where it is none. */
+/** An ISO time as the reader's time of day, "03:00"; "" if it is not a time. */
 function label(iso) {
   const at = instant(iso);
   return at === null ? "" : new Date(at).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
@@ -159,7 +158,7 @@ function figure(plot) {
 
 function drawing({ title, headline, note, bars, line }, id) {
   const step = WIDTH / HOURS;
-  const offset = (HOURS - bars.length) * step; // what is shown ends now
+  const offset = (HOURS - bars.length) * step; // the last bar ends now
   const told = bars.filter(({ height }) => height > 0).map(({ label: at, words }) => `${at}: ${words}`).join("; ");
   return svg("svg", { class: "plot", role: "img", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", "aria-labelledby": `${id}-title ${id}-text` },
     svg("title", { id: `${id}-title` }, title),
@@ -174,7 +173,7 @@ function drawing({ title, headline, note, bars, line }, id) {
       svg("title", {}, line.words)));
 }
 
-/** Return an SVG element. Its namespace is the one of the page's own drawing. Text becomes text nodes. */
+/** Return an SVG element, in the namespace of the page's own drawing. Text becomes text nodes. */
 function svg(tag, attributes, ...children) {
   const node = document.createElementNS(document.getElementById("drawing").namespaceURI, tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));

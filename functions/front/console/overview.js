@@ -1,18 +1,15 @@
-// The first screen: what is wrong, then the runs.
-import { asId, get } from "./api.js";
+// The first screen: what is wrong, the last day, and the runs.
+import { asId, get, may, operates, ownTenant } from "./api.js";
 import { breakerCard, breakerForm, brokenModes, readBreaker } from "./breaker.js";
-import { badge, button, el, keyed, settle } from "./dom.js";
-import { LastDay } from "./lastday.js";
-import { may, operates, ownTenant } from "./me.js";
+import { badge, brief, button, el, keyed, redraw } from "./dom.js";
 import { list, object, text } from "./json.js";
-import { Sweep } from "./sweep.js";
-import { brief } from "./text.js";
-import { age, instant, microUsd, money, usd } from "./units.js";
-import { STATUS_NAMES, capital, count, meaning, statusLook, why } from "./words.js";
+import { LastDay } from "./lastday.js";
+import { age, capital, count, instant, meaning, microUsd, money, STATUS_NAMES, statusLook, usd, why } from "./words.js";
 
 const DAY_MS = 24 * 3600 * 1000;
+const PAGES_A_REFRESH = 6;
 const ENDED_BADLY = ["failed", "timed_out", "unanswered"];
-// By the most urgent thing on the page. A question to people is part of the work until it is left lying.
+// By the most urgent item on the page. An open escalation is routine until most of its time is over.
 const HEADLINES = { bad: "Something is wrong", warn: "Something needs attention", info: "People are asked", good: "Nothing is wrong" };
 
 /** The overview for `query` (URLSearchParams: tenant, status). */
@@ -22,11 +19,11 @@ export class Overview {
   constructor(query) {
     this.tenant = query.get("tenant") ?? "";
     this.status = query.get("status") ?? "";
-    this.older = []; // pages that a person asked for, as they were then
-    this.asked = new Sweep((next, signal) => get("escalations", { status: "open", limit: "50", next }, signal), "escalations", "escalation_id");
-    this.going = new Sweep((next, signal) => get("runs", { tenant: this.tenant, status: "running", limit: "50", next }, signal), "runs", "run_id");
-    this.seen = {}; // the newest good answer of each request
-    this.stale = []; // requests whose last answer was none
+    this.older = []; // pages that a person loaded, as they were then
+    this.open = new PagedList((next, signal) => get("escalations", { status: "open", limit: "50", next }, signal), "escalations", "escalation_id");
+    this.running = new PagedList((next, signal) => get("runs", { tenant: this.tenant, status: "running", limit: "50", next }, signal), "runs", "run_id");
+    this.seen = {}; // the newest response of each request
+    this.stale = []; // requests that failed in the last refresh
     this.verdict = el("section", { class: "verdict", role: "status" });
     this.wrong = el("ul", { class: "cards", "aria-label": "What to look at" });
     this.control = el("div", { class: "control" });
@@ -39,14 +36,14 @@ export class Overview {
         this.money, this.rows, this.more));
   }
 
-  /** Fetch everything anew. Draws what came; raises the first failure, after what came is drawn. */
+  /** Fetch everything anew and draw what came; then throw the first failure. */
   async refresh(signal) {
     const since = new Date(Date.now() - DAY_MS).toISOString();
     const runs = (query) => get("runs", { tenant: this.tenant, ...query }, signal);
     const wanted = {
       breaker: readBreaker(signal),
-      escalations: this.asked.read(signal),
-      running: this.going.read(signal),
+      escalations: this.open.read(signal),
+      running: this.running.read(signal),
       page: runs({ status: this.status, limit: "25" }),
       ...Object.fromEntries(ENDED_BADLY.map((status) => [status, runs({ status, since, limit: "20" })])),
     };
@@ -65,7 +62,7 @@ export class Overview {
     const wrong = this.problems();
     this.drawVerdict(wrong);
     keyed(this.wrong, wrong, { key: (item) => item.key, signature: (item) => item, build: (item) => (item.kind === "breaker" ? breakerCard(item) : problemCard(item)) });
-    settle(this.control, operates(), () => operates() && breakerForm(() => this.changed?.()));
+    redraw(this.control, operates(), () => operates() && breakerForm(() => this.changed?.()));
     const { found, whole } = object(this.seen.escalations);
     this.lastDay.draw({ open: list(found).filter(isForPeople), whole: whole === true && !this.stale.includes("escalations") });
     const first = runsOf(this.seen.page);
@@ -74,7 +71,7 @@ export class Overview {
     if (this.seen.page) this.drawRuns(shown);
   }
 
-  /** Return [{key, kind, level, one}] in the order in which to look at them. */
+  /** Return [{key, kind, level, one}], the most urgent first. */
   problems() {
     const tell = (kind, level) => (one) => ({ key: `${kind} ${one.escalation_id ?? one.run_id}`, kind, level, one });
     const mine = list(this.seen.escalations?.found).filter((one) => !this.tenant || one.tenant === this.tenant);
@@ -93,28 +90,28 @@ export class Overview {
     const whole = (name) => this.seen[name]?.whole !== false;
     const parts = [
       broken && "the spend breaker is not at normal",
-      open && (open === 1 ? "1 decision is wanted" : `${open}${whole("escalations") ? "" : "+"} decisions are wanted`),
+      open && (open === 1 ? "1 escalation waits for a person" : `${open}${whole("escalations") ? "" : "+"} escalations wait for a person`),
       late && `${count(late, "run")} past the deadline`,
       corrupt && `the log of ${count(corrupt, "run")} cannot be read`,
       ended && `${count(ended, "run")} ended badly in 24 h`,
     ].filter(Boolean);
     const unknown = this.stale.filter((name) => name !== "page").map((name) => name.replace("_", " "));
-    // What is on a page that was not read yet, nobody knows.
-    const unread = [!whole("escalations") && "decisions", !whole("running") && "running runs",
+    // Nothing is known of a page that was not read yet.
+    const unread = [!whole("escalations") && "escalations", !whole("running") && "running runs",
       ...ENDED_BADLY.map((status) => text(object(this.seen[status]).next) && !runsOf(this.seen[status]).length && `runs that ended as ${status}`)].filter(Boolean);
     const scope = this.tenant ? ` (tenant ${brief(this.tenant, 60)})` : "";
     const level = ["bad", "warn", "info"].find((one) => wrong.some((item) => item.level === one)) ?? "good";
     const blind = level !== "bad" && unknown.length + unread.length > 0;
     const look = blind ? "warn" : level;
     const headline = blind ? "Cannot tell" : HEADLINES[level];
-    const detail = [parts.join(" · "), unknown.length && `No fresh word about: ${unknown.join(", ")}`,
+    const detail = [parts.join(" · "), unknown.length && `Could not be refreshed: ${unknown.join(", ")}`,
       unread.length && `Not read to the end yet: ${unread.join(", ")}`].filter(Boolean);
     this.count = wrong.length;
-    settle(this.verdict, [look, headline, detail, scope, ownTenant()], () => {
+    redraw(this.verdict, [look, headline, detail, scope, ownTenant()], () => {
       this.verdict.className = `verdict ${look}`;
       return [el("h1", { text: headline + scope }), ...detail.map((line) => el("p", { text: line })),
         !this.tenant && el("p", { class: "scope untrusted", text: ownTenant() ? `Runs of the tenant ${brief(ownTenant(), 60)}.`
-          : `${operates() ? "Runs:" : "Runs: your tenant's; an operator's are"} those of “default” unless filtered.` })];
+          : `Runs ${operates() ? "" : "of your tenant; for an operator, "}of the tenant “default” unless filtered.` })];
     });
   }
 
@@ -123,14 +120,14 @@ export class Overview {
     const total = costs.reduce((sum, cost) => sum + cost, 0);
     const said = shown.reduce((sum, run, position) => sum + (microUsd(object(run.corrected).cost_usd) ?? costs[position]), 0);
     const most = shown[costs.indexOf(Math.max(0, ...costs))];
-    settle(this.money, [shown.length, total, said, most?.run_id], () => (shown.length
+    redraw(this.money, [shown.length, total, said, most?.run_id], () => (shown.length
       ? [`${count(shown.length, "run")}, `, el("b", { text: money(total), title: usd(total) }), " in total",
         total ? "; most expensive " : ".", total ? runLink(most, money(Math.max(...costs))) : null,
-        said === total ? null : `; as operators corrected it, ${money(said)}`]
-      : [this.tenant || this.status ? "No run fits this filter." : "No run yet. Start one: POST /runs, or `ballast run`."]));
+        said === total ? null : `; with operators' corrections ${money(said)}`]
+      : [this.tenant || this.status ? "No run matches this filter." : "No run yet. Start one: POST /runs, or `ballast run`."]));
     keyed(this.rows, shown, { key: (run) => String(run.run_id), signature: (run) => run, build: runRow });
     const next = this.older.length ? this.next : text(object(this.seen.page).next);
-    settle(this.more, next, () => (next ? button("Older runs", (event) => this.loadOlder(next, event.target)) : null));
+    redraw(this.more, next, () => (next ? button("Older runs", (event) => this.loadOlder(next, event.target)) : null));
   }
 
   async loadOlder(next, pressed) {
@@ -168,7 +165,7 @@ function runsOf(answer) {
   return list(object(answer).runs).map(object).filter((run) => asId(run.run_id));
 }
 
-/** A question to the requester is nobody else's to answer. */
+/** The requester answers a question in the run; everything else waits for people. */
 function isForPeople({ escalation_id, kind }) {
   return asId(escalation_id) && kind !== "question";
 }
@@ -183,7 +180,7 @@ function isLate(run) {
   return deadline !== null && Date.now() > deadline;
 }
 
-/** How urgent an open question is, by how much of its time is over. */
+/** How urgent an open escalation is, by how much of its time is over. */
 function urgency(one) {
   const [from, until] = [instant(one.opened_at), instant(one.answer_by)];
   if (from === null || until === null || until <= from) return "warn";
@@ -196,7 +193,7 @@ const URGENT = { info: "", warn: "More than half of the time to answer is over."
 function problemCard({ kind, level, one }) {
   const tenant = one.tenant && `tenant ${one.tenant}`;
   if (kind === "escalation") {
-    const ages = [age(one.opened_at, { since: "waits" }), one.answer_by && age(one.answer_by, { until: "gives up" })];
+    const ages = [age(one.opened_at, { since: "waits" }), one.answer_by && age(one.answer_by, { until: "expires" })];
     const wanted = one.kind === "approval" ? "Approve or reject" : "Decide";
     return card(level, `#/escalations/${one.escalation_id}`, may("decide") ? wanted : "Waits for a reviewer",
       [URGENT[level], meaning(one.reason), firstRequest(one.summary)], [tenant, one.run_id], ages);
@@ -212,7 +209,7 @@ function problemCard({ kind, level, one }) {
     [age(one.ended_at ?? one.opened_at)]);
 }
 
-/** The summary's line that quotes the request: it says more than an id. */
+/** The line of the summary that quotes the request. */
 function firstRequest(summary) {
   return text(summary).split("\n").find((line) => line.startsWith("Request")) ?? text(summary);
 }
@@ -248,4 +245,37 @@ function costOf(cost, said) {
 
 function facts(names) {
   return el("span", { class: "facts untrusted", text: names.filter(Boolean).map((name) => brief(name, 60)).join(" · ") });
+}
+
+/**
+ * A paged list that may be longer than one refresh reads: each refresh reads on, to the end, and then begins anew.
+ * `page(next, signal)` fetches a page; `items` is the name of its list, `id` that of an item's key. `whole` is false
+ * until the list was read to its end once: until then it may have items that are not known.
+ */
+class PagedList {
+  constructor(page, items, id) {
+    [this.page, this.items, this.id] = [page, items, id];
+    [this.before, this.now, this.next] = [new Map(), new Map(), ""];
+    this.whole = false;
+  }
+
+  /** Read the first page, then go on where the last refresh stopped; return what is known of the list. */
+  async read(signal) {
+    const newest = await this.page("", signal);
+    const first = this.mapped(newest);
+    if (!this.next) [this.now, this.next] = [new Map(first), text(newest.next)];
+    for (let pages = 1; this.next && pages < PAGES_A_REFRESH; pages += 1) {
+      const token = this.next;
+      this.next = ""; // if it fails, the next refresh begins anew
+      const answer = await this.page(token, signal);
+      for (const [key, one] of this.mapped(answer)) this.now.set(key, one);
+      this.next = text(answer.next);
+    }
+    if (!this.next) [this.before, this.whole] = [this.now, true];
+    return { found: [...new Map([...this.before, ...this.now, ...first]).values()], whole: this.whole };
+  }
+
+  mapped(answer) {
+    return new Map(list(answer[this.items]).map(object).map((one) => [text(one[this.id]), one]));
+  }
 }

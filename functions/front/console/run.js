@@ -1,14 +1,10 @@
-// One run: its header, what it waits for, its timeline, and the raw events behind it.
-import { asId, get, post } from "./api.js";
-import { failure } from "./answer.js";
-import { badge, button, confirmed, el, keyed, settle } from "./dom.js";
+// One run: its header, its escalation, its timeline, and the raw events.
+import { asId, get, may, post } from "./api.js";
+import { badge, block, brief, button, confirmed, el, failure, keyed, redraw } from "./dom.js";
 import { Escalation } from "./escalation.js";
 import { list, object, text, whole } from "./json.js";
-import { may } from "./me.js";
-import { block, brief } from "./text.js";
 import { turnCard, unknownEntry, unreadableEntry } from "./turn.js";
-import { age, instant, microUsd, money, span, usd } from "./units.js";
-import { count, meaning, statusLook } from "./words.js";
+import { age, count, instant, meaning, microUsd, money, span, statusLook, usd } from "./words.js";
 
 const LIVE = ["running", "waiting"];
 const PAGE = "100";
@@ -34,7 +30,7 @@ export class Run {
   async refresh(signal) {
     if (!this.id) {
       this.live = false;
-      settle(this.head, "no id", () => el("p", { class: "notice bad", text: "This is no run's id." }));
+      redraw(this.head, "no id", () => el("p", { class: "notice bad", text: "This is no run's id." }));
       return;
     }
     const path = `runs/${this.id}`;
@@ -45,7 +41,7 @@ export class Run {
     await this.asking?.refresh(signal);
   }
 
-  /** Read what is new. The newest turn is read again: it goes on, and so does what is told of who took over. */
+  /** Read new turns. The newest two are read again: they may still change. */
   async readTimeline(path, signal) {
     let after = this.resumeAt ?? 0;
     for (let page = 0; page < PAGES_A_REFRESH; page += 1) {
@@ -64,13 +60,13 @@ export class Run {
     this.drawHead(turns);
     this.drawAsking(turns.at(-1));
     const from = Math.max(0, turns.length - this.shownTurns);
-    settle(this.earlier, from, () => from > 0 && button(`Show ${count(from, "earlier turn")}`, () => { this.shownTurns = Infinity; this.draw(); }));
+    redraw(this.earlier, from, () => from > 0 && button(`Show ${count(from, "earlier turn")}`, () => { this.shownTurns = Infinity; this.draw(); }));
     keyed(this.cards, turns.slice(from), { key: ({ turn }) => String(turn), signature: (turn) => turn, build: turnCard });
     const outside = list(this.timeline.unreadable).map(object).filter(({ turn }) => !this.turns.has(turn));
     const unknown = list(this.timeline.unknown).map(text);
-    settle(this.end, [outside, unknown, this.unread, turns.length === 0, this.live], () => [
+    redraw(this.end, [outside, unknown, this.unread, turns.length === 0, this.live], () => [
       turns.length === 0 && el("p", { class: "dim", text: this.live ? "No turn yet." : "The log holds no turn." }),
-      this.unread !== null && el("p", { class: "notice warn", text: "The run is longer than what is shown. Refresh reads on." }),
+      this.unread !== null && el("p", { class: "notice warn", text: "The run has more turns than are shown. Refresh to read on." }),
       ...outside.map(unreadableEntry), ...unknown.map(unknownEntry)]);
   }
 
@@ -78,7 +74,7 @@ export class Run {
     const { run, timeline } = this;
     const header = { ...timeline, turns: turns.length };
     this.count = run.status === "waiting" ? 1 : 0;
-    settle(this.head, [run, header], () => {
+    redraw(this.head, [run, header], () => {
       const [label, look] = statusLook(run.status, run.degraded === true);
       const by = run.by ? ` by ${brief(run.by, 60)}` : "";
       const said = text(object(timeline.request).text) || text(run.text);
@@ -102,19 +98,19 @@ export class Run {
     });
   }
 
-  /** Show the open escalation with its actions, and leave it alone while somebody answers it. */
+  /** Show the open escalation with its forms, and do not touch it while somebody answers it. */
   drawAsking(last) {
     const waiting = list(last?.calls).map(object).find(({ outcome }) => outcome === "waiting");
     const asked = object(last?.escalation);
     const open = text(asked.by) || text(asked.answered_at) ? null : asked.escalation_id;
     const id = this.live ? asId(this.run.escalation_id ?? object(list(waiting?.approvals).at(-1)).escalation_id ?? open) : null;
-    if (id === (this.asking?.id ?? null) || (!id && this.asking?.sent)) return; // what was just answered stays in sight
+    if (id === (this.asking?.id ?? null) || (!id && this.asking?.sent)) return; // an escalation that was just answered stays in sight
     this.asking = id ? new Escalation(id, { compact: true, answered: () => this.changed?.() }) : null;
     this.asks.replaceChildren(...(this.asking ? [this.asking.node] : []));
   }
 
   async cancel(pressed) {
-    const lines = [el("p", { text: "It stops before its next step. What it has done already stays done: nothing is rolled back." })];
+    const lines = [el("p", { text: "It stops before its next step. Its effects stay: nothing is rolled back." })];
     if (!await confirmed("Cancel this run?", lines, "Yes, cancel it", "danger")) return pressed.focus();
     const said = this.head.querySelector(".outcome");
     pressed.disabled = true;
@@ -129,17 +125,17 @@ export class Run {
   }
 }
 
-/** What of the log cannot be read: what is shown may lack what it said. */
+/** The entries of the log that cannot be read. */
 function corruptLines(run) {
   const found = list(run.corrupt).map(object);
   if (!found.length && run.status !== "corrupt") return null;
-  const says = found.length ? `${count(found.length, "entry of the log", "entries of the log")} cannot be read, and what is shown may lack what they said:` : "The log cannot be read where it says how the run stands.";
+  const says = found.length ? `${count(found.length, "entry of the log", "entries of the log")} cannot be read, so this page may be incomplete:` : "The entry of the log that gives the run's status cannot be read.";
   return el("div", { class: "notice bad" }, el("b", { text: says }),
     el("ul", {}, found.slice(0, 20).map(({ seq, why }) => el("li", { class: "untrusted", text: `${brief(seq, 80)} ${brief(why, 200)}` }))),
     el("p", { text: "See “The log was touched” in docs/operating.md." }));
 }
 
-/** What was spent and is reserved of the ceiling, for models and tools. */
+/** What is spent and reserved of the ceiling, for models and tools. */
 function moneyBar({ spent_microusd: spent, reserved_microusd: reserved, ceilings }) {
   const [sure, open, ceiling] = [whole(spent) ?? 0, whole(reserved) ?? 0, whole(object(ceilings).cost_microusd)];
   const said = (amount) => `${amount(sure)}${open > 0 ? ` spent, ${amount(open)} reserved` : ""}${ceiling === null ? "" : ` of ${amount(ceiling)}`}`;
@@ -150,7 +146,7 @@ function moneyBar({ spent_microusd: spent, reserved_microusd: reserved, ceilings
   return el("div", { class: "bar-line" }, el("span", { class: "money", text: said(money), title: said(usd) }), bar);
 }
 
-/** What an operator says that the run cost instead: beside what its log counts. */
+/** An operator's correction of the cost, beside the cost by the log. */
 function correctedLine(said) {
   const { charged_microusd: cost, by, reason } = object(said);
   if (whole(cost) === null) return null;
@@ -177,7 +173,7 @@ function facts(run, timeline) {
   ].filter(([, value]) => value && (typeof value !== "object" || Object.keys(value).length));
 }
 
-/** The log as it is, an entry under the other, for what the timeline does not say. Read when somebody asks for it. */
+/** The log, entry by entry, for what the timeline does not show. Read on request. */
 class RawEvents {
   constructor(id) {
     this.path = `runs/${id}/events`;
@@ -199,7 +195,7 @@ class RawEvents {
       for (const event of fresh) this.seen.add(keyOf(event));
       this.entries.append(...fresh.map(rawEvent));
       this.after = text(answer.next) || text(events.findLast((event) => text(event.seq))?.seq) || this.after;
-      this.more.textContent = text(answer.next) ? "Read more raw events" : "Read what came since";
+      this.more.textContent = text(answer.next) ? "Read more raw events" : "Read newer raw events";
     } catch (problem) {
       this.said.textContent = brief(problem.message, 200);
     }
@@ -212,7 +208,7 @@ function keyOf(event) {
 }
 
 function rawEvent({ seq, at, body, corrupt, left_out: bytes }) {
-  const wrong = text(corrupt) || (whole(bytes) > 0 ? `It has ${bytes.toLocaleString("en")} bytes, too many for this page.` : "");
+  const wrong = text(corrupt) || (whole(bytes) > 0 ? `Its ${bytes.toLocaleString("en")} bytes are too many for this page.` : "");
   return el("li", {}, el("details", { class: "other" },
     el("summary", {}, el("code", { class: "untrusted", text: brief(text(seq), 80) || "without a key" }), el("span", { class: "dim untrusted", text: ` ${brief(text(at), 40)}` })),
     wrong && el("p", { class: "notice bad untrusted", text: brief(wrong, 300) }), block(body, { className: "data", limit: 4000 })));

@@ -1,15 +1,13 @@
-// One turn of a run's timeline as a card: who was in charge, what was asked, proposed, done and refused, and its cost.
-import { badge, el } from "./dom.js";
+// One turn of a run's timeline as a card: its planner, model attempts, decision, calls and cost.
 import { asId } from "./api.js";
+import { badge, block, brief, el, visible } from "./dom.js";
 import { Digits, list, object, text, whole } from "./json.js";
-import { block, brief, visible } from "./text.js";
-import { money, span, usd } from "./units.js";
-import { count, meaning, outcomeLook } from "./words.js";
+import { count, meaning, money, outcomeLook, span, usd } from "./words.js";
 
 const PLANNERS = ["agent", "fallback", "rollback", "human", "requester"];
-const RAW = "the raw events at the end of this page have it";
+const RAW = "see the raw events at the end of this page";
 
-/** Return the card of a turn, as `GET /runs/{id}/timeline` has it. */
+/** Return the card of a turn of `GET /runs/{id}/timeline`. */
 export function turnCard(turn) {
   const number = whole(turn.turn) ?? "?";
   const planner = text(turn.planner);
@@ -33,18 +31,18 @@ export function turnCard(turn) {
     list(turn.unknown).map(text).map(unknownEntry));
 }
 
-/** An entry of the log that cannot be read: somebody changed it. */
+/** An entry of the log that cannot be read because somebody changed it. */
 export function unreadableEntry({ seq, why, partly }) {
   return el("p", { class: "notice bad unread" }, `${partly === true ? "Some of this" : "This"} entry of the log cannot be read: `,
     el("code", { class: "untrusted", text: brief(text(seq), 80) || "without a key" }), el("span", { class: "untrusted", text: ` ${brief(text(why), 300)}` }));
 }
 
-/** An entry of a kind that nobody knows here. */
+/** An entry of a kind that this page does not know. */
 export function unknownEntry(seq) {
-  return el("p", { class: "other dim" }, "An entry of a kind that is not known: ", el("code", { class: "untrusted", text: brief(seq, 80) || "without a key" }), `; ${RAW}.`);
+  return el("p", { class: "other dim" }, "An entry of an unknown kind: ", el("code", { class: "untrusted", text: brief(seq, 80) || "without a key" }), `; ${RAW}.`);
 }
 
-/** The calls that a decision proposes, as [{tool, arguments}]; null where there are none. */
+/** The calls of a proposed decision, as [{tool, arguments}]; null if there are none. */
 export function proposedCalls(escalation) {
   const proposed = object(escalation.proposed_decision ?? escalation.proposed);
   const calls = list(proposed.calls).map(object);
@@ -56,7 +54,7 @@ export function callLines(calls) {
     el("b", { class: "untrusted", text: brief(call.tool, 256) || "(no name)" }), argumentList(call.arguments, { whole: true })));
 }
 
-/** Arguments as names and values, one a line; anything that is no object as it is. `whole` clips nothing: somebody decides by it. */
+/** Arguments as names and values, one a line; anything else as it is. `whole` clips nothing: a person decides by them. */
 function argumentList(given, { whole: all = false } = {}) {
   if (given === null || given === undefined) return null;
   if (typeof given !== "object" || Array.isArray(given) || given instanceof Digits) return block(given, { className: "data", limit: all ? Infinity : undefined });
@@ -65,14 +63,14 @@ function argumentList(given, { whole: all = false } = {}) {
     el("dd", {}, block(value, { limit: all ? Infinity : 300, compact: true })))));
 }
 
-/** What the run has spent by the end of the turn, of what it may. */
+/** What the run has spent of its ceiling by the end of the turn. */
 function soFar({ spent_microusd: spent, reserved_microusd: reserved, cost_ceiling_microusd: ceiling }) {
   const said = (amount) => `${amount(whole(spent))}${whole(reserved) > 0 ? `, ${amount(reserved)} reserved` : ""}${whole(ceiling) > 0 ? ` of ${amount(ceiling)}` : ""}`;
   return el("span", { class: "money", text: said(money), title: `spent so far: ${said(usd)}` });
 }
 
 function leftOut(bytes) {
-  return whole(bytes) > 0 && el("p", { class: "notice warn", text: `${bytes.toLocaleString("en")} bytes are left out here: ${RAW}.` });
+  return whole(bytes) > 0 && el("p", { class: "notice warn", text: `${bytes.toLocaleString("en")} bytes are left out here; ${RAW}.` });
 }
 
 // ── the model ──
@@ -84,7 +82,7 @@ function attemptLines(attempt, decided) {
     ...Object.entries(object(attempt.passed_over)).map(([model, why]) => labelled("passed over", el("div", { class: "untrusted", text: `${brief(model, 120)}: ${brief(meaning(text(why)), 200)}` })))];
   for (const piece of list(attempt.completion).map(object)) {
     if (piece.kind === "reasoning") lines.push(pieceLine("thinks", piece, "dim"));
-    // The answer is shown as the turn's decision, the calls as calls.
+    // The answer is shown as the turn's decision, and the calls below it.
     else if (piece.kind === "text" && text(piece.text).trim() && decided.kind !== "answer") lines.push(pieceLine("model", piece));
     else if (piece.kind === "other") lines.push(pieceLine("model", piece, "data"));
   }
@@ -129,11 +127,11 @@ function promptLine(prompt, again) {
 }
 
 function pieceLine(label, piece, className = "") {
-  const cut = whole(piece.left_out) > 0 && el("p", { class: "dim", text: `${piece.left_out.toLocaleString("en")} characters are left out: ${RAW}.` });
+  const cut = whole(piece.left_out) > 0 && el("p", { class: "dim", text: `${piece.left_out.toLocaleString("en")} characters are left out; ${RAW}.` });
   return labelled(label, el("div", {}, block(text(piece.text), { className }), cut));
 }
 
-// ── what was decided, and by whom ──
+// ── the decision ──
 
 function decidedLines(decided, escalation) {
   const breaker = object(decided.breaker);
@@ -146,10 +144,10 @@ function decidedLines(decided, escalation) {
   ].filter(Boolean);
 }
 
-/** What a person added, and how much of it there was room for: only that raised the ceiling. */
+/** The budget that a person added; only the part that the windows had room for raised the ceiling. */
 function addedBudget({ add_budget_microusd: added, leased_microusd: leased }) {
   if (whole(leased) >= added) return `${money(added)} more`;
-  return `${money(added)} more was wanted; the windows had room for ${whole(leased) > 0 ? money(leased) : "none of it"}`;
+  return `${money(added)} more was granted; the windows had room for ${whole(leased) > 0 ? money(leased) : "none of it"}`;
 }
 
 function escalationLines(asked) {
@@ -164,8 +162,8 @@ function escalationLines(asked) {
   const calls = proposedCalls(asked);
   return [
     labelled("a person", el("div", {}, badge(answered ? ["answered", "good"] : ["waits for a person", "warn"]),
-      el("span", { class: "untrusted", text: ` ${by}Asked because ${brief(text(asked.why) || text(asked.reason), 200)}. ` }), link)),
-    calls && el("details", { class: "proposed" }, el("summary", {}, el("span", { class: "label", text: "proposed, and not carried out" }),
+      el("span", { class: "untrusted", text: ` ${by}Opened because ${brief(text(asked.why) || text(asked.reason), 200)}. ` }), link)),
+    calls && el("details", { class: "proposed" }, el("summary", {}, el("span", { class: "label", text: "proposed, not carried out" }),
       el("span", { class: "untrusted", text: ` ${brief(calls.map((call) => text(call.tool)).join(", "), 120)}` })), callLines(calls)),
   ];
 }
@@ -189,13 +187,13 @@ function callCard(call) {
       call.effect === "write" && badge(["writes", "warn"]), el("span", { class: "grow" }),
       whole(call.charged_microusd) > 0 && el("span", { class: "dim cost", text: `costs ${money(call.charged_microusd)}`, title: usd(call.charged_microusd) }),
       badge(look), el("span", { class: "dim", text: took(call.latency_ms) })),
-    call.undoes && el("p", { class: "warn-text", text: `takes back ${position(call.undoes)}` }),
-    call.repeats && el("p", { class: "warn-text", text: `did not act again: it has the result of ${position(call.repeats)}` }),
+    call.undoes && el("p", { class: "warn-text", text: `undoes ${position(call.undoes)}` }),
+    call.repeats && el("p", { class: "warn-text", text: `not executed again: this is the result of ${position(call.repeats)}` }),
     argumentList(call.arguments),
     leftOut(call.left_out),
-    text(object(call.signal).words) && el("p", { class: "warn-text untrusted", text: `In circles? ${brief(call.signal.words, 200)}` }),
+    text(object(call.signal).words) && el("p", { class: "warn-text untrusted", text: `Loop? ${brief(call.signal.words, 200)}` }),
     rounds.map((round, at) => approvalLines(round, at === rounds.length - 1)),
-    list(call.doubts).map(object).map((doubt) => el("p", { class: "warn-text untrusted", text: `In doubt after attempt ${whole(doubt.attempt) ?? "?"}: ${brief(text(doubt.message), 300)}` })),
+    list(call.doubts).map(object).map((doubt) => el("p", { class: "warn-text untrusted", text: `Outcome unknown after attempt ${whole(doubt.attempt) ?? "?"}: ${brief(text(doubt.message), 300)}` })),
     text(call.error) && el("p", { class: "error-name untrusted", text: brief(call.error, 120) }),
     text(call.message) && block(call.message, { className: failed ? "said" : "" }),
     call.result !== undefined && call.result !== null && labelled("result", block(call.result, { className: "data", limit: 240, compact: true })),
@@ -208,19 +206,19 @@ function position(value) {
   return `turn ${turn ?? "?"}, call ${index ?? "?"}`;
 }
 
-/** One round of asking people about a call; only in the `last` one somebody may still be waited for. */
+/** One request for approval of a call; only the `last` one may still wait. */
 function approvalLines(round, last) {
   const id = asId(round.escalation_id);
   const texts = (values) => brief(list(values).map(text).filter(Boolean).join(", "), 200);
-  const moved = list(round.void).length > 0 && el("p", { class: "warn-text untrusted", text: `An approval became void: ${texts(round.void)} had changed.` });
-  if (round.silent === true) return [el("p", { class: "warn-text", text: "Nobody answered the request for an approval in time." }), moved].filter(Boolean);
+  const moved = list(round.void).length > 0 && el("p", { class: "warn-text untrusted", text: `An approval became void because this had changed: ${texts(round.void)}.` });
+  if (round.silent === true) return [el("p", { class: "warn-text", text: "Nobody answered the request for approval in time." }), moved].filter(Boolean);
   if (typeof round.approve !== "boolean") {
-    return last && el("p", {}, "Nothing was done yet: a person must approve. ",
+    return last && el("p", {}, "Not carried out yet: a person must approve. ",
       list(round.given).length > 0 && el("span", { class: "untrusted", text: `Approved so far by ${texts(round.given)}. ` }),
       id && el("a", { href: `#/escalations/${id}`, text: "Decide" }));
   }
   return [el("div", {}, el("p", {}, badge(round.approve ? ["approved", "good"] : ["REJECTED", "bad"]), el("span", { class: "untrusted", text: ` by ${brief(text(round.by), 200) || "somebody"}` }),
-    round.changed === true && " with other arguments than proposed"), text(round.comment) && block(round.comment, { className: "dim" })), moved].filter(Boolean);
+    round.changed === true && " with changed arguments"), text(round.comment) && block(round.comment, { className: "dim" })), moved].filter(Boolean);
 }
 
 function labelled(label, node) {

@@ -6,6 +6,7 @@ No model client and no business code lives here. Modules import downwards only::
     outbox             events and replies, each once
     moves              the ceiling on the business's own money, in its table
     breaker            the spend breaker, as functions read it
+    budget_items       items of the budgets table
     log                the run's log in DynamoDB and S3
     playbook           tools, fallbacks, agent.yaml
     validation         grounding, taint, sizes, answers

@@ -1,11 +1,11 @@
-"""The spend breaker as functions read it: one request, eventually consistent, for everyone's and the tenant's.
+"""Read the spend breaker, everyone's and the tenant's, in one eventually consistent request.
 
-Items of the budgets table: account ``breaker``, window ``all`` or ``tenant#NAME``, with the breaker as
-JSON (``ballast.money.breaker``). Only ``functions/lifecycle`` writes them.
+Items of the budgets table: account ``breaker``, window ``all`` or ``tenant#NAME``, with the breaker as JSON
+(``ballast.money.breaker``). Only ``functions/breaker`` writes them.
 
-Eventually consistent, since it is read before each model attempt and a trip takes effect within a
-second either way. A breaker that cannot be read is no breaker that is closed: the reader raises.
-Imports ``ballast.money``, ``ballast.table`` and what is below them.
+The read is eventually consistent, since it precedes each model attempt and a trip takes effect within a second either
+way. A breaker that cannot be read does not count as closed: the reader raises.
+Imports ``ballast.budget_items`` and what is below it.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from datetime import datetime
 
 from pydantic import ValidationError
 
+from ballast.budget_items import BudgetsTableSettings
 from ballast.contracts.wire import complaints
 from ballast.errors import SettingInvalid
-from ballast.money.breaker import Breaker, Force, in_force
-from ballast.runtime import Runtime, Settings
+from ballast.money.breaker import Breaker, CurrentMode, current_mode
+from ballast.runtime import Runtime
 from ballast.table import Item, Table
 
 #: The partition of the budgets table that holds the breakers.
@@ -27,26 +28,19 @@ _EVERYONE = "all"
 _TENANT = "tenant#"
 
 
-class BreakerSettings(Settings):
-    """budgets_table: windows, leases and the breaker."""
-
-    budgets_table: str
-
-    def table(self, runtime: Runtime) -> Table:
-        """Return the table."""
-        return Table.of(runtime, self.budgets_table, "BUDGETS_TABLE")
+class BreakerSettings(BudgetsTableSettings):
+    """budgets_table: it holds the breakers."""
 
 
 @dataclass(frozen=True)
 class Breakers:
-    """Reads the breaker."""
+    """Reads breakers."""
 
     table: Table
     runtime: Runtime
 
     @classmethod
     def of(cls, runtime: Runtime) -> Breakers:
-        """Put it together; once per runtime."""
         return cls(BreakerSettings.of(runtime).table(runtime), runtime)
 
     def read(self, tenant: str | None) -> tuple[Breaker, ...]:
@@ -54,9 +48,9 @@ class Breakers:
         keys = [key_of(None)] + ([key_of(tenant)] if tenant is not None else [])
         return tuple(map(breaker_of, self.table.batch_get(keys, consistent=False)))
 
-    def in_force(self, tenant: str, *, run_id: str, passed: datetime | None = None) -> Force:
-        """Return what holds now for a run of the tenant; ``passed`` as ``ballast.money.breaker.in_force`` has it."""
-        return in_force(self.read(tenant), self.runtime.clock(), run_id=run_id, passed=passed)
+    def current_mode(self, tenant: str, *, run_id: str, passed: datetime | None = None) -> CurrentMode:
+        """Return the mode that holds now for a run of the tenant; ``passed`` as for ``money.breaker.current_mode``."""
+        return current_mode(self.read(tenant), self.runtime.clock(), run_id=run_id, passed=passed)
 
 
 def key_of(tenant: str | None) -> Item:
@@ -70,7 +64,7 @@ def item_of(breaker: Breaker) -> Item:
 
 
 def breaker_of(item: Item) -> Breaker:
-    """Return the breaker in an item. Raises ``SettingInvalid`` where somebody else wrote it."""
+    """Return the breaker in an item. Raises ``SettingInvalid`` where the item is not as Ballast writes it."""
     try:
         return Breaker.model_validate_json(item["breaker"])
     except (KeyError, ValidationError) as problem:

@@ -1,13 +1,12 @@
-"""The edge of every function: what leaves it as an error has its sensitive values masked.
+"""The edge of every function: errors leave it with their sensitive values masked.
 
-Lambda writes an error to CloudWatch, and Step Functions keeps it in the execution's history. So whatever a
-handler raises, also what a rule or a tool of the playbook or an SDK raised in it, is masked here, with its causes and
-notes. The class keeps its name, which ``statemachine/agent.asl.yaml`` matches, and what an ``except`` catches.
-Nothing is cut before it is masked: of a value that lies across the cut the mask would find nothing. So texts come here
-as long as they are, and are bounded here.
+Lambda writes an error to CloudWatch, and Step Functions keeps it in the execution's history. So every error that a
+handler raises is masked here with its causes and notes, including those of the playbook's code and of SDKs. The class
+keeps its name, which ``statemachine/agent.asl.yaml`` matches, and its bases, which an ``except`` matches. A text is
+masked before it is cut, because a mask does not find half of a value.
 
-An error of the playbook's code that becomes an outcome, and so is raised by nobody, is printed here with its traceback,
-masked too: ``note`` takes it where it is caught.
+An error of the playbook's code that becomes an outcome is raised by nobody. ``note`` keeps it, and its masked traceback
+is printed at the end of the invocation.
 
 Imports ``ballast.contracts``, ``ballast.runtime`` and what is below them.
 """
@@ -27,22 +26,22 @@ T = TypeVar("T")
 
 #: Characters of an error's text that leave a function; Step Functions keeps 32,768 of all that is in a cause.
 MAX_CHARS = 4_000
-#: Errors that were caught in this invocation, and are to be seen by whoever looks for them.
+#: Caught errors of this invocation whose tracebacks are to be printed.
 _NOTED: ContextVar[list[BaseException] | None] = ContextVar("noted", default=None)
 _MOST_NOTED = 20
-#: Characters of a traceback: its end says most.
+#: Characters of a traceback that are kept, from its end.
 _MOST_TRACEBACK = 8_000
 
 
 def note(problem: BaseException) -> None:
-    """Have the traceback of a caught error printed when the invocation ends: the log has its text alone."""
+    """Print the traceback of a caught error when the invocation ends; the run's log has only its text."""
     noted = _NOTED.get()
     if noted is not None and len(noted) < _MOST_NOTED:
         noted.append(problem)
 
 
 def guarded(handler: Callable[..., T]) -> Callable[..., T]:
-    """Return the Lambda handler, whose errors are masked by what its runtime knows, and by its event."""
+    """Return the Lambda handler with its errors masked: of the sensitive values of its runtime and its event."""
 
     @wraps(handler)
     def lambda_handler(event: Any, context: Any, *, runtime: Runtime | None = None, **more: Any) -> T:
@@ -59,23 +58,22 @@ def guarded(handler: Callable[..., T]) -> Callable[..., T]:
         finally:
             _NOTED.reset(before)
             for one in noted:
-                with suppress(Exception):  # what is only said must not change what is done
+                with suppress(Exception):  # printing must not change the outcome
                     mine.emit(_line(one, event, mine))
-        # Raised outside of the except: else its context were the error itself, with all that is masked here.
+        # Raised outside of the except clause: inside it, its context would be the unmasked error.
         raise hidden
 
     return lambda_handler
 
 
 def _line(problem: BaseException, event: Any, runtime: Runtime) -> str:
-    """Return the line that tells of a caught error: JSON, with its traceback as one text."""
+    """Return the log line of a caught error: JSON, with its traceback as one text."""
     text = "".join(traceback.format_exception(problem))
     run_id = event.get("run_id") if isinstance(event, dict) else None
     told = {
         "level": "ERROR",
         "run_id": run_id,
         "error": type(problem).__name__,
-        # Masked whole, before it is cut: half of a value would not be found.
         "trace": runtime.masked(text, event)[-_MOST_TRACEBACK:],
     }
     return json.dumps(told)
@@ -86,14 +84,14 @@ def _bounded(text: str) -> str:
 
 
 def masked_error(problem: BaseException, masked: Callable[[str], str]) -> BaseException:
-    """Return the error as it may be shown: the very same where nothing of it is masked."""
+    """Return the masked error; the very same object if nothing of it has to be masked."""
     if all(_is_clean(one, masked) for one in _chain(problem)):
         return problem
     return _hidden(problem, masked, {})
 
 
 def _chain(problem: BaseException) -> list[BaseException]:
-    """Return the error and all that it came from or holds, each once."""
+    """Return the error, its causes and its members, each once."""
     found: list[BaseException] = [problem]
     for one in found:
         for inner in (one.__cause__, one.__context__, *_members(one)):
@@ -140,14 +138,14 @@ def _hidden(problem: BaseException, masked: Callable[[str], str], known: dict[in
 
 
 def _of_the_class(kind: type[BaseException], text: str) -> BaseException:
-    """Return an error that says ``text``, of a class with that name, and derived from it where that can be."""
+    """Return an error with that text, of a class with the same name, derived from ``kind`` if possible."""
     says = {"__str__": lambda self: self.args[0], "__module__": kind.__module__, "__qualname__": kind.__qualname__}
     for base in (kind, Exception if issubclass(kind, Exception) else BaseException):
         if issubclass(base, BaseExceptionGroup):
             continue
         try:
             made: BaseException = type(kind.__name__, (base,), says | {"__init__": _say})(text)
-        except TypeError:  # a class that cannot be derived from, or has an idea of its own of how it is made
+        except TypeError:  # a class that cannot be derived from, or that takes other arguments
             continue
         return made
     raise AssertionError(f"{kind} is no exception.")

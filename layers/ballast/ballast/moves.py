@@ -1,17 +1,17 @@
-"""The ceiling on the business's own money: reservations and windows in their table, each change one transaction.
+"""Reads and conditional writes of the table of moves: reservations of the business's own money, and their windows.
 
-::
+Each change is one transaction::
 
     reserve   Put call (if there is none, or it was returned) · Update the run's total and up to 6 windows (if it fits)
-    begin     Update call: held ─▶ begun, just before the tool runs; from here on only its outcome moves it
-    settle    ok ─▶ kept │ surely nothing done ─▶ returned, its windows with it │ unknown ─▶ it stays begun
-    undo      kept ─▶ undone, its windows with it, where the tool said undo_gives_back
+    begin     Update call: held ─▶ begun, just before the tool runs; from then on only its outcome changes it
+    settle    ok ─▶ kept │ certainly nothing done ─▶ returned, its windows too │ unknown ─▶ it stays begun
+    undo      kept ─▶ undone, its windows too, where the tool said undo_gives_back
 
-All or nothing, so a call's item says whether its windows count it. An attempt that dies leaves what it reserved; the
-next attempt finds it, and the end of the run returns what was never begun. ``close`` bars reservations
-after that. What operators set is in the budgets table, which the executor can only read: it cannot raise a ceiling.
+A transaction is all or nothing, so a call's item says whether its windows count it. An attempt that dies leaves its
+reservation; the next attempt finds it, and the end of the run returns what was never begun and bars further ones. The
+ceilings that operators set are in the budgets table, which the executor can only read: it cannot raise one.
 
-Imports ``ballast.money``, ``ballast.table``, ``ballast.runtime`` and what is below them.
+Imports ``ballast.budget_items`` and what is below it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from ballast.budget_items import BudgetsTableSettings, key_of
 from ballast.errors import RetryLater, RunEnded
 from ballast.money.moves import FOR_EACH, OWN, TOTAL, Ceilings, Move, call_window, of_run
 from ballast.money.windows import ACCOUNT, LIMITS, Claim, of_tenant
@@ -37,25 +38,23 @@ _ATTEMPTS = 4
 
 
 class MovesSettings(Settings):
-    """What a function needs that keeps what is moved.
+    """The table of moves.
 
     moves_table     reservations and windows
-    retention_days  what is settled is forgotten after so many days; 0 keeps it for ever
+    retention_days  days until TTL removes what is settled; 0 keeps it for ever
     """
 
     moves_table: Annotated[str, Field(min_length=1)]
     retention_days: Annotated[int, Field(ge=0)] = 0
 
 
-class CeilingsSettings(Settings):
-    """budgets_table: what operators set."""
-
-    budgets_table: Annotated[str, Field(min_length=1)]
+class CeilingsSettings(BudgetsTableSettings):
+    """budgets_table: its ``limits`` items hold the ceilings that operators set."""
 
 
 @dataclass(frozen=True)
 class Reservation:
-    """One call's item: its move, how it stands, and which attempt holds it."""
+    """One call's reservation: its move, its status, and the attempt that holds it."""
 
     move: Move
     status: Status
@@ -70,19 +69,19 @@ class NoRoom:
 
 
 class CeilingsSet:
-    """Reads what operators set, over the playbook's own ceilings."""
+    """Reads the ceilings that operators set, which replace the playbook's own."""
 
     def __init__(self, runtime: Runtime) -> None:
-        self.table = Table.of(runtime, CeilingsSettings.of(runtime).budgets_table, "BUDGETS_TABLE")
+        self.table = CeilingsSettings.of(runtime).table(runtime)
 
     def read(self, tenant: str, customer: str | None, own: Ceilings) -> Ceilings:
         """Return the ceilings that hold now; strongly consistent. Raises ``RetryLater``."""
         return own.as_set(*self.items(tenant, customer))
 
     def items(self, tenant: str, customer: str | None) -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
-        """Return what is set for all, for the tenant and for the customer's account, by attribute."""
+        """Return the ceilings set for all, for the tenant and for the customer's account, by attribute."""
         accounts = [ACCOUNT, of_tenant(tenant), *([customer] if customer else [])]
-        keys = [_key(account, LIMITS) for account in accounts]
+        keys = [key_of(account, LIMITS) for account in accounts]
         found = {item["account"]: item for item in self.table.batch_get(keys)}
         everyone, own, customers = (
             {name: int(item[name]) for name in (*OWN, *FOR_EACH) if name in item}
@@ -92,26 +91,25 @@ class CeilingsSet:
 
 
 @dataclass(frozen=True)
-class MovesBook:
-    """Reservations and windows, as a function with the right to keep them sees them."""
+class MovesTable:
+    """Reservations and windows, with the rights of one function."""
 
     table: Table
     retention_days: int
     runtime: Runtime
 
     @classmethod
-    def of(cls, runtime: Runtime) -> MovesBook:
-        """Put it together; once per runtime."""
+    def of(cls, runtime: Runtime) -> MovesTable:
         settings = MovesSettings.of(runtime)
         return cls(Table.of(runtime, settings.moves_table, "MOVES_TABLE"), settings.retention_days, runtime)
 
     # One call's reservation
 
     def reserve(self, move: Move, by: str, ceilings: Ceilings) -> Reservation | NoRoom:
-        """Take what ``move`` takes, for the attempt ``by``; return it, or the call's earlier one that stands.
+        """Reserve ``move`` for the attempt ``by``; return the reservation, or the call's earlier one that stands.
 
-        The same effect takes nothing twice: a reservation of an attempt that died is taken over, or returned and
-        taken anew where amount or windows are others by now. Raises ``RunEnded`` and ``RetryLater``.
+        An effect reserves once: the reservation of an attempt that died is taken over, or returned and made anew where
+        amount or windows have changed. Raises ``RunEnded`` and ``RetryLater``.
         """
         claims = move.claims(ceilings)
         for _ in range(_ATTEMPTS):
@@ -134,7 +132,7 @@ class MovesBook:
         raise RetryLater(f"{self.table.what}: the reservation of {_named(move)} keeps changing; try again.")
 
     def begin(self, held: Reservation) -> Reservation:
-        """Mark that the tool is about to run. Raises ``RetryLater`` where another attempt has the reservation now."""
+        """Mark that the tool is about to run. Raises ``RetryLater`` where another attempt holds the reservation."""
         begun_before = equals("status", "begun")
         it_is_mine = equals("status", "held") & equals("held_by", held.by)
         if not self._changed(held.move, {"status": "begun"}, begun_before | it_is_mine):
@@ -142,39 +140,38 @@ class MovesBook:
         return replace(held, status="begun")
 
     def release(self, held: Reservation) -> None:
-        """Return what was not begun, if this attempt still holds it."""
+        """Return a reservation that was not begun, if this attempt still holds it."""
         if held.status == "held":
             self.settle(held, "returned")
 
     def settle(self, before: Reservation, to: Status) -> bool:
-        """Change the reservation from what it was to ``to``, once; say whether it was as it was.
+        """Change the reservation from its status ``before`` to ``to``, once; say whether it still had that status.
 
-        Its windows give it back where they count it no longer. Raises ``RetryLater``.
+        Where ``to`` does not count, the windows get the amount back. Raises ``RetryLater``.
         """
         if before.status == to:
             return True
         as_it_was = equals("status", before.status)
         if before.status == "held":
             as_it_was &= equals("held_by", before.by)
-        change: Item = {"status": to} | self._forgotten()
+        change: Item = {"status": to} | self._expires()
         if to in COUNTED:
             return self._changed(before.move, change, as_it_was)
-        it_is_there = present("account")  # TTL may have removed it; made anew it would be below nothing
-        freed = [
-            Update(_key(*place), add={"moved": -before.move.micro}, only_if=it_is_there) for place in before.move.places
-        ]
-        return self.table.transact_with(Update(_key(*_place(before.move)), set=change, only_if=as_it_was), freed)
+        it_is_there = present("account")  # TTL may have removed it; made anew it would be negative
+        less: Item = {"moved": -before.move.micro}
+        freed = [Update(key_of(*place), add=less, only_if=it_is_there) for place in before.move.places]
+        return self.table.transact_with(Update(key_of(*_place(before.move)), set=change, only_if=as_it_was), freed)
 
     def find(self, run_id: str, turn: int, index: int) -> Reservation | None:
         """Return the call's reservation, None where it never had one. Strongly consistent."""
-        found = self.table.get(_key(of_run(run_id), call_window(turn, index)))
+        found = self.table.get(key_of(of_run(run_id), call_window(turn, index)))
         return None if found is None else _reservation(found)
 
     # Windows
 
     def moved(self, move: Move) -> dict[tuple[str, str], int]:
         """Return what each of the move's places counts now, in micro-units. Strongly consistent."""
-        items = self.table.batch_get([_key(*place) for place in move.places])
+        items = self.table.batch_get([key_of(*place) for place in move.places])
         found = {(item["account"], item["window"]): item for item in items}
         return {place: int(found.get(place, {}).get("moved", 0)) for place in move.places}
 
@@ -183,7 +180,7 @@ class MovesBook:
     def end(self, run_id: str) -> None:
         """Bar further reservations of a run that has ended, and return those that were never begun.
 
-        What was begun stays as the executor left it: the log could say anything. Raises ``RetryLater``.
+        Those that were begun stay as the executor left them: the log may be forged. Raises ``RetryLater``.
         """
         self._close(run_id)
         for held in self._of_run(run_id):
@@ -198,16 +195,16 @@ class MovesBook:
         return list(map(_reservation, self.table.all(Query(its_calls, consistent=True))))
 
     def _close(self, run_id: str) -> None:
-        closed: Item = {"closed_at": self.runtime.clock().isoformat(timespec="seconds")} | self._forgotten()
-        self.table.write(Update(_key(of_run(run_id), TOTAL), set=closed))
+        closed: Item = {"closed_at": self.runtime.clock().isoformat(timespec="seconds")} | self._expires()
+        self.table.write(Update(key_of(of_run(run_id), TOTAL), set=closed))
 
     def _closed(self, run_id: str) -> bool:
-        return "closed_at" in (self.table.get(_key(of_run(run_id), TOTAL)) or {})
+        return "closed_at" in (self.table.get(key_of(of_run(run_id), TOTAL)) or {})
 
     # Writes
 
     def _taken_over(self, before: Reservation, move: Move, by: str) -> Reservation | None:
-        """Return the reservation that stands, held by this attempt where it was not begun; None: look again."""
+        """Return the standing reservation, held by this attempt unless it was begun; None: read it again."""
         if before.status != "held" or before.by == by:
             return before
         if before.move != move:
@@ -219,7 +216,7 @@ class MovesBook:
     def _put(self, move: Move, by: str) -> Put:
         nothing_reserved, given_back = absent("account"), equals("status", "returned")
         item = {
-            **_key(*_place(move)),
+            **key_of(*_place(move)),
             "status": "held",
             "held_by": by,
             "tenant": move.tenant,
@@ -238,13 +235,13 @@ class MovesBook:
         if claim.window == TOTAL:
             the_run_goes_on = absent("closed_at")
             condition &= the_run_goes_on
-        key = _key(claim.account, claim.window)
-        return Update(key, set=self._forgotten(), add={"moved": claim.amount}, only_if=condition)
+        key = key_of(claim.account, claim.window)
+        return Update(key, set=self._expires(), add={"moved": claim.amount}, only_if=condition)
 
     def _changed(self, move: Move, change: Item, only_if: Condition) -> bool:
-        return self.table.write(Update(_key(*_place(move)), set=change, only_if=only_if)).written
+        return self.table.write(Update(key_of(*_place(move)), set=change, only_if=only_if)).written
 
-    def _forgotten(self) -> Item:
+    def _expires(self) -> Item:
         """Return when TTL removes an item that is written now, as an attribute of it; nothing where never."""
         if not self.retention_days:
             return {}
@@ -258,10 +255,6 @@ def _named(move: Move) -> str:
 
 def _place(move: Move) -> tuple[str, str]:
     return of_run(move.run_id), call_window(move.turn, move.index)
-
-
-def _key(account: str, window: str) -> Item:
-    return {"account": account, "window": window}
 
 
 def _reservation(item: Item) -> Reservation:

@@ -1,11 +1,11 @@
-"""Tell others, once: an event on EventBridge, a message in the caller's own queue.
+"""Outbox: send each notice once, as an event on EventBridge or a message in the caller's own queue.
 
-Each telling leaves a mark in the log, and a marked one is not repeated::
+A mark in the log says that a notice was sent, and it is not sent again::
 
     read the log ── marked ──▶ nothing to do
       │ not marked
       ▼
-    send ── crash ──▶ the retry sends it again, under the same event_id: the one case for which
+    send ── crash ──▶ the retry sends it again, under the same event_id: the only case for which
       │               receivers deduplicate
       ▼
     mark (``9999.run.announced``)
@@ -37,13 +37,13 @@ class Announcements:
 
     @classmethod
     def of(cls, runtime: Runtime) -> Self:
-        """Put it together; once per runtime."""
+        """Return the outbox of ``runtime``'s function."""
         return cls(runtime.get(RunLog.of), runtime)
 
     def send(self, run: Run, mark: str, notice: Notice) -> None:
-        """Send ``notice`` and record that under the key ``mark``, unless ``run`` has it. Raises ``RetryLater``.
+        """Send ``notice`` and record that under the key ``mark``, unless ``run`` has the mark. Raises ``RetryLater``.
 
-        ``mark``: of ``RunAnnounced``, or of a turn's ``EscalationAnnounced``.
+        mark  the key of a ``RunAnnounced``, or of a turn's ``EscalationAnnounced``
         """
         if mark in run.by_seq:
             return
@@ -62,7 +62,7 @@ class Announcements:
 
 
 class ReplySettings(Settings):
-    """reply_queue_prefix: the beginning of the names of those queues that a caller may name in ``reply_to``."""
+    """reply_queue_prefix: the prefix of the names of the queues that a caller may name in ``reply_to``."""
 
     reply_queue_prefix: str
 
@@ -77,11 +77,11 @@ class Replies:
 
     @classmethod
     def of(cls, runtime: Runtime) -> Self:
-        """Put it together; once per runtime."""
+        """Return the outbox of ``runtime``'s function."""
         return cls(runtime.get(RunLog.of), runtime, ReplySettings.of(runtime).reply_queue_prefix)
 
     def check(self, queue_url: str | None, tenant: str) -> None:
-        """Raise ``NotAdmitted`` where the tenant's runs may not reply to that queue."""
+        """Raise ``NotAdmitted`` if the tenant's runs may not reply to that queue."""
         if queue_url is not None and not self._allows(queue_url, tenant):
             own = f"{self.prefix}{tenant}"
             raise NotAdmitted(
@@ -90,7 +90,7 @@ class Replies:
             )
 
     def send(self, run: Run, queue_url: str | None, notice: Notice) -> None:
-        """Send ``notice`` once. A queue that does not take it is recorded and reported, not tried again.
+        """Send ``notice`` once. If the queue refuses it, that is recorded and reported, and not tried again.
 
         Raises ``RetryLater`` on throttles and outages.
         """
@@ -121,9 +121,9 @@ class Replies:
         return None
 
     def _allows(self, queue_url: str, tenant: str) -> bool:
-        """Whether the queue is the tenant's, by its name: PREFIX + TENANT, with --ANYTHING after it or not.
+        """Whether the queue is the tenant's, by its name: PREFIX + TENANT, then optionally --ANYTHING.
 
-        A tenant's name with two dashes would make names that are two tenants': it has no queue.
+        A tenant with two dashes in its name has no queue: the queue's name could be another tenant's as well.
         """
         if "--" in tenant:
             return False

@@ -6,7 +6,7 @@ from typing import Any
 
 from ballast.log.event import Event, order
 from ballast.run import Run
-from functions.front.timeline import page_of
+from functions.front.runs import timeline_page
 
 #: The page's clock stands here.
 NOW = datetime(2026, 11, 22, 3, 7, 12, tzinfo=UTC)
@@ -207,7 +207,7 @@ def timeline(letter: str, log: Sequence[dict[str, Any]], *, after: int = 0, limi
         except (ValueError, KeyError) as problem:
             wrong[str(one.get("seq", ""))] = str(problem)
     told = Run(sorted(events, key=order)).timeline(wrong, run_id=run_id(letter))
-    page: dict[str, Any] = page_of(told, after, limit).model_dump(mode="json")
+    page: dict[str, Any] = timeline_page(told, after, limit).model_dump(mode="json")
     return page
 
 

@@ -4,12 +4,12 @@ import json
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-CONSOLE = Path(__file__).parents[3] / "functions" / "front" / "console"
-TYPES = {".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css"}
+from ballast.http.problem import Problem
+from functions.front.api import console_file
+
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -92,7 +92,7 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             path = urlsplit(self.path).path
             if path == "/console" or path.startswith("/console/"):
-                self._send_file(CONSOLE / (path.removeprefix("/console").strip("/") or "index.html"))
+                self._send_file(path.removeprefix("/console").strip("/") or "index.html")
             else:
                 self._send_answer()
 
@@ -120,11 +120,13 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
             kind = "application/json" if status < 400 else "application/problem+json"
             self._send(status, kind, json.dumps(body).encode() if not isinstance(body, bytes) else body)
 
-        def _send_file(self, file: Path) -> None:
-            if not file.is_file():
+        def _send_file(self, name: str) -> None:
+            try:
+                media_type, text = console_file(name)
+            except Problem:
                 self._send(404, "text/plain", b"no such file")
                 return
-            self._send(200, TYPES[file.suffix], file.read_bytes())
+            self._send(200, media_type, text.encode())
 
         def _send(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)

@@ -140,7 +140,7 @@ def test_what_is_behind_empty_pages_is_found(visit: Any, api: Any) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Cannot tell")
     page.get_by_role("button", name="Refresh").click()
 
-    expect(page.locator(".verdict")).to_contain_text("1 decision is wanted")
+    expect(page.locator(".verdict")).to_contain_text("1 escalation waits for a person")
 
 
 def test_a_corrupt_run_is_a_problem_and_the_others_are_listed(visit: Any, api: Any) -> None:

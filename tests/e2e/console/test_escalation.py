@@ -82,7 +82,7 @@ def test_what_was_proposed_can_be_carried_out_as_it_is(visit: Any, api: Any) -> 
     api.answers[f"POST {DECISION}"] = {"status": "answered"}
     page = visit(f"#{DECISION}")
 
-    page.get_by_role("button", name="Carry out what was proposed").click()
+    page.get_by_role("button", name="Carry out the proposed calls").click()
     page.get_by_role("button", name="Yes, carry it out").click()
     expect(page.get_by_text("Your answer was taken")).to_be_visible()
 
@@ -96,7 +96,7 @@ def test_a_refused_answer_is_explained_and_what_was_typed_stays(visit: Any, api:
     page = visit(f"#{DECISION}")
 
     page.get_by_text("Answer the requester").click()
-    page.get_by_label("What the requester shall read").fill("We will call you.")
+    page.get_by_label("Text for the requester").fill("We will call you.")
     page.get_by_role("button", name="Answer …").click()
     page.get_by_role("button", name="Yes, answer").click()
 
@@ -104,7 +104,7 @@ def test_a_refused_answer_is_explained_and_what_was_typed_stays(visit: Any, api:
     expect(page.get_by_role("listitem").filter(has_text="must not hold a lone surrogate")).to_contain_text(
         "decision.text"
     )
-    expect(page.get_by_label("What the requester shall read")).to_have_value("We will call you.")
+    expect(page.get_by_label("Text for the requester")).to_have_value("We will call you.")
     expect(page.get_by_role("button", name="Answer …")).to_be_enabled()
 
 
@@ -115,7 +115,7 @@ def test_an_answer_whose_fate_is_unknown_is_said_to_be_unknown(visit: Any, api: 
     page.get_by_role("button", name="Approve …").click()
     page.get_by_role("button", name="Yes, approve").click()
 
-    expect(page.get_by_text("It may have arrived all the same. The same answer again is harmless")).to_be_visible()
+    expect(page.get_by_text("It may have arrived. Sending the same answer again is harmless")).to_be_visible()
 
 
 def test_a_refresh_that_fails_after_an_answer_is_tried_again(visit: Any, api: Any) -> None:
@@ -136,12 +136,12 @@ def test_a_refresh_that_fails_after_an_answer_is_tried_again(visit: Any, api: An
 def test_what_is_being_typed_outlives_a_refresh(visit: Any) -> None:
     page = visit(f"#{DECISION}")
     page.get_by_text("Answer the requester").click()
-    page.get_by_label("What the requester shall read").fill("Half a sent")
+    page.get_by_label("Text for the requester").fill("Half a sent")
 
     page.clock.fast_forward(5_000)
     expect(page.get_by_text("updated 03:07:17")).to_be_visible()
 
-    expect(page.get_by_label("What the requester shall read")).to_have_value("Half a sent")
+    expect(page.get_by_label("Text for the requester")).to_have_value("Half a sent")
 
 
 def test_an_answered_escalation_is_read_only(visit: Any, api: Any) -> None:
@@ -160,7 +160,7 @@ def test_an_expired_escalation_says_that_nobody_waits(visit: Any, api: Any) -> N
 
     page = visit(f"#{DECISION}")
 
-    expect(page.get_by_text("Nobody waits for an answer any more")).to_be_visible()
+    expect(page.get_by_text("The run no longer waits for an answer")).to_be_visible()
     expect(page.locator("main textarea")).to_have_count(0)
 
 
@@ -190,7 +190,7 @@ def test_an_approval_of_several_says_how_many_are_still_needed(visit: Any, api: 
     page = visit(f"#{APPROVAL}")
 
     page.get_by_role("button", name="Approve …").click()
-    expect(page.get_by_role("dialog")).to_contain_text("once all who must have approved")
+    expect(page.get_by_role("dialog")).to_contain_text("once enough people have approved")
     page.get_by_role("button", name="Yes, approve").click()
 
     expect(page.get_by_text("1 more must approve")).to_be_visible()
@@ -202,7 +202,7 @@ def test_changed_arguments_are_shown_again_and_sent(visit: Any, api: Any) -> Non
     page = visit(f"#{APPROVAL}")
 
     page.get_by_text("Change the arguments").click()
-    page.get_by_label("What the call is made with").fill('{"order_id": "O-1004", "amount_usd": "40.00"}')
+    page.get_by_label("The call's arguments as JSON").fill('{"order_id": "O-1004", "amount_usd": "40.00"}')
     page.get_by_role("button", name="Approve …").click()
     expect(page.get_by_role("dialog")).to_contain_text("as you changed it")
     expect(page.get_by_role("dialog")).to_contain_text("40.00")
@@ -217,7 +217,7 @@ def test_arguments_that_are_no_object_are_not_sent(visit: Any, api: Any, typed: 
     page = visit(f"#{APPROVAL}")
 
     page.get_by_text("Change the arguments").click()
-    page.get_by_label("What the call is made with").fill(typed)
+    page.get_by_label("The call's arguments as JSON").fill(typed)
     page.get_by_role("button", name="Approve …").click()
 
     expect(page.get_by_role("alert").filter(has_text="one JSON object")).to_be_visible()
@@ -252,8 +252,8 @@ def test_changing_one_argument_leaves_the_digits_of_the_others(visit: Any, api: 
     page = visit(f"#{APPROVAL}")
 
     page.get_by_text("Change the arguments").click()
-    before = page.get_by_label("What the call is made with").input_value()
-    page.get_by_label("What the call is made with").fill(
+    before = page.get_by_label("The call's arguments as JSON").input_value()
+    page.get_by_label("The call's arguments as JSON").fill(
         before.replace('"cents": 5', '"cents": 12345678901234567890.5')
     )
     page.get_by_role("button", name="Approve …").click()

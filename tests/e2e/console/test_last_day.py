@@ -10,8 +10,8 @@ from tests.e2e.console.conftest import DESKTOP, PHONE
 
 RUNS, MONEY, OTHERS, WAITING = (
     "Runs started",
-    "Money against the hour's window",
-    "Answered by others than the agent",
+    "Spending against the hour's window",
+    "Not answered by the agent",
     "Waiting for a person",
 )
 
@@ -38,7 +38,7 @@ def test_the_last_day_is_drawn_in_four_plots_with_their_numbers_in_words(visit: 
     expect(plot(page, MONEY).locator("figcaption")).to_contain_text("$12.50 of $100.00 today (UTC), the whole account")
     expect(plot(page, OTHERS).locator("figcaption")).to_contain_text("50 %")
     expect(plot(page, OTHERS).locator("figcaption")).to_contain_text("of 52 answers")
-    expect(plot(page, WAITING).locator("figcaption")).to_contain_text("2 questions now")
+    expect(plot(page, WAITING).locator("figcaption")).to_contain_text("2 escalations now")
 
 
 def test_a_plot_is_an_image_with_a_title_and_a_text_alternative(visit: Any) -> None:
@@ -82,7 +82,7 @@ def test_who_waited_is_counted_from_open_and_answered_questions(visit: Any, api:
 
     page = visit()
 
-    expect(plot(page, WAITING).locator("figcaption")).to_contain_text("1 question now")
+    expect(plot(page, WAITING).locator("figcaption")).to_contain_text("1 escalation now")
     # 03:07 is now: from 22:00 on two, then one until 00:07, and one since 02:37.
     assert bars(page, WAITING)[-6:] == [1.0, 0.5, 0.5, 0.0, 0.5, 0.5]
 
@@ -92,7 +92,7 @@ def test_answers_that_were_not_all_looked_at_say_so(visit: Any, api: Any) -> Non
 
     page = visit()
 
-    expect(plot(page, OTHERS).locator("figcaption")).to_contain_text("of 246 answers, by 56 that were looked at")
+    expect(plot(page, OTHERS).locator("figcaption")).to_contain_text("of 246 answers, by a sample of 56")
 
 
 def test_hours_that_were_too_many_to_count_are_left_out_and_the_others_say_since_when(visit: Any, api: Any) -> None:
@@ -123,7 +123,7 @@ def test_a_day_that_cannot_be_read_fails_no_refresh_and_says_so(visit: Any, api:
 
     page = visit()
 
-    expect(page.locator(".last-day")).to_contain_text("could not be read whole")
+    expect(page.locator(".last-day")).to_contain_text("could not be read;")
     expect(plot(page, MONEY)).to_have_count(1)
     expect(page.locator("#trouble")).to_be_hidden()
 

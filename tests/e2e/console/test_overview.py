@@ -25,10 +25,10 @@ def test_what_is_wrong_comes_first_and_the_longest_waiting_person_before_all(vis
 
     assert kinds == ["Decide", "Approve or reject", "Past its deadline", "Failed", "Unanswered"]
     assert "waits 2 h" in wrong[0]
-    assert "gives up in" in wrong[0]
+    assert "expires in" in wrong[0]
     assert "waits 42 min" in wrong[1]
     assert "Request (refund): The tent of order O-1004" in wrong[1]
-    verdict = "2 decisions are wanted · 1 run past the deadline · 2 runs ended badly in 24 h"
+    verdict = "2 escalations wait for a person · 1 run past the deadline · 2 runs ended badly in 24 h"
     expect(page.locator(".verdict")).to_contain_text(verdict)
     expect(page).to_have_title("(5) Overview · Ballast")
     top = page.get_by_role("list", name="What to look at").bounding_box()
@@ -78,7 +78,7 @@ def test_a_degraded_run_says_who_answered_instead_and_why(visit: Any, api: Any) 
         "A person answered instead of the agent: the model did not answer in time",
         "The fallback answered instead of the agent: the log does not say why",
         "No fallback serves this intent",
-        "An hour or a day has no room for its ceiling",
+        "An hour's or a day's window has no room for its ceiling",
     ]
 
 
@@ -90,7 +90,7 @@ def test_a_question_to_people_is_an_alarm_only_when_its_time_is_almost_over(visi
         api.answers["GET /escalations"] = {"escalations": [asked], "next": None}
         page = visit()
         verdict, card = page.locator(".verdict"), page.get_by_role("list", name="What to look at").locator("li")
-        expect(verdict).to_contain_text("1 decision is wanted")
+        expect(verdict).to_contain_text("1 escalation waits for a person")
         lines = card.inner_text()
         found.append(
             (
@@ -184,7 +184,7 @@ def test_one_failing_request_leaves_the_rest_of_the_screen_alone(visit: Any, api
     page = visit(loaded=False)
 
     expect(page.locator("#trouble")).to_contain_text(f"(503): {detail}")
-    expect(page.locator(".verdict")).to_contain_text("No fresh word about: escalations")
+    expect(page.locator(".verdict")).to_contain_text("Could not be refreshed: escalations")
     expect(page.get_by_role("list", name="Runs").get_by_role("listitem")).to_have_count(6)
 
 
@@ -197,7 +197,7 @@ def test_where_a_token_is_wanted_the_page_asks_and_keeps_it_for_this_tab_only(vi
     api.answers = good
     page.get_by_role("textbox", name="Bearer token").fill("Bearer aaa.bbb.ccc")
     page.get_by_role("button", name="Use it").click()
-    expect(page.locator(".verdict")).to_contain_text("2 decisions are wanted")
+    expect(page.locator(".verdict")).to_contain_text("2 escalations wait for a person")
 
     assert api.asked("GET", "/escalations")[-1].headers["authorization"] == "Bearer aaa.bbb.ccc"
     assert page.evaluate("[localStorage.length, document.cookie, location.href.includes('aaa')]") == [0, "", False]
@@ -233,7 +233,8 @@ def test_a_breaker_that_is_not_normal_comes_before_all_and_says_who_since_why_an
     assert second.startswith("Spend breaker: stopped")
     assert "By ann: a loop" in second
     assert "tenant acme" in second
-    expect(page.locator(".verdict")).to_contain_text("the spend breaker is not at normal · 2 decisions are wanted")
+    verdict = "the spend breaker is not at normal · 2 escalations wait for a person"
+    expect(page.locator(".verdict")).to_contain_text(verdict)
     expect(page.locator("#breaker")).to_have_text("breaker: fallback only")
     assert len(api.asked("GET", "/breaker")) == 1
 
@@ -257,7 +258,7 @@ def test_a_breaker_that_cannot_be_read_is_not_taken_for_a_closed_one(visit: Any,
     page = visit(fresh=True, loaded=False)
 
     expect(page.get_by_role("heading", level=1)).to_have_text("Cannot tell")
-    expect(page.locator(".verdict")).to_contain_text("No fresh word about: breaker")
+    expect(page.locator(".verdict")).to_contain_text("Could not be refreshed: breaker")
     expect(page.locator("#breaker")).to_have_text("breaker: unknown")
 
 
@@ -290,7 +291,7 @@ def test_runs_that_were_corrected_say_so_in_their_lines_and_in_the_sum(visit: An
     page = visit()
 
     expect(page.locator(".money-line")).to_contain_text("2 runs, 75¢ in total")
-    expect(page.locator(".money-line")).to_contain_text("as operators corrected it, $1.50")
+    expect(page.locator(".money-line")).to_contain_text("with operators' corrections $1.50")
     lines = page.get_by_role("list", name="Runs").get_by_role("listitem")
     expect(lines.nth(0).locator(".cost")).to_have_text("25¢, corrected to $1.00")
     expect(lines.nth(1).locator(".cost")).to_have_text("50¢")

@@ -33,7 +33,7 @@ def test_a_person_finds_the_escalation_answers_it_and_sees_the_run_end(browser: 
         page.get_by_role("link", name="Decide").click(timeout=200_000)
         expect(page.get_by_role("region", name="Summary")).to_contain_text("Where is <b>my tent</b>?")
         page.get_by_text("Answer the requester").click()
-        page.get_by_label("What the requester shall read").fill("In the harbour.")
+        page.get_by_label("Text for the requester").fill("In the harbour.")
         page.get_by_role("button", name="Answer …").click()
         page.get_by_role("button", name="Yes, answer").click()
         expect(page.get_by_text("Your answer was taken")).to_be_visible()
@@ -69,7 +69,7 @@ def test_each_person_is_offered_what_they_may(browser: Any, cloud: LocalCloud) -
             expect(page.get_by_role("region", name="Summary")).to_be_visible()
             offered[who] = (
                 page.get_by_text("Back to the agent").count(),
-                page.get_by_text("You cannot answer it.").count(),
+                page.get_by_text("You cannot answer this.").count(),
             )
             if who == "rae:reviewer":
                 page.get_by_text("Back to the agent").first.click()

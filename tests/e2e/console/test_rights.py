@@ -62,7 +62,7 @@ def test_where_one_may_not_the_reason_stands_and_nothing_can_be_sent(visit: Any,
 
     page = visit(f"#{path}")
 
-    expect(page.get_by_text("You cannot answer it. You asked for this run: somebody else decides.")).to_be_visible()
+    expect(page.get_by_text("You cannot answer this. You asked for this run: somebody else decides.")).to_be_visible()
     expect(page.locator(".answers")).to_have_count(0)
     expect(page.locator("main textarea")).to_have_count(0)
 
@@ -80,7 +80,7 @@ def test_the_group_and_the_parties_of_an_approval_are_named(visit: Any, api: Any
 def test_whose_run_it_is_is_said_where_somebody_decides(visit: Any, api: Any) -> None:
     answers(api, DECISION, "escalation", may_not_answer=["mia"], you_may=["decide"], you_may_not=None)
 
-    expect(visit(f"#{DECISION}").get_by_text("mia asked for this run: somebody else decides.")).to_be_visible()
+    expect(visit(f"#{DECISION}").get_by_text("mia asked for this run, so somebody else must decide.")).to_be_visible()
 
 
 def test_a_grant_shows_its_bound_and_more_is_not_sent(visit: Any, api: Any) -> None:
@@ -117,7 +117,7 @@ def test_the_requester_replies_to_the_agents_question(visit: Any, api: Any) -> N
     api.answers[f"POST {messages}"] = {"escalation_id": esc_id("j"), "status": "answered", "still_needed": 0}
     page = visit(f"#{QUESTION}")
 
-    page.get_by_label("What the agent shall read").fill("The second one.")
+    page.get_by_label("Text for the agent").fill("The second one.")
     page.get_by_role("button", name="Reply …").click()
     page.get_by_role("button", name="Yes, reply").click()
 
@@ -134,7 +134,7 @@ def test_rights_that_change_meanwhile_are_shown(visit: Any, api: Any) -> None:
     answers(api, APPROVAL, "approval", you_may=[], you_may_not="You changed it: somebody else decides.")
     page.clock.fast_forward(5_000)
 
-    expect(page.get_by_text("You cannot answer it. You changed it")).to_be_visible()
+    expect(page.get_by_text("You cannot answer this. You changed it")).to_be_visible()
     expect(page.get_by_role("button", name="Approve …")).to_have_count(0)
 
 
@@ -189,10 +189,10 @@ def test_an_operator_sets_the_breaker_after_a_question(visit: Any, api: Any) -> 
 
     page.get_by_text("Set the spend breaker").click()
     page.get_by_label("Mode").select_option("stopped")
-    page.get_by_label("For so many minutes").fill("1.5")
+    page.get_by_label("Minutes until it ends").fill("1.5")
     page.get_by_role("button", name="Set …").click()
     expect(page.get_by_role("alert").filter(has_text="a whole number of minutes")).to_be_visible()
-    page.get_by_label("For so many minutes").fill("60")
+    page.get_by_label("Minutes until it ends").fill("60")
     page.get_by_label("Reason").fill("It spends.")
     page.get_by_role("button", name="Set …").click()
     expect(page.get_by_role("dialog")).to_contain_text("No run starts")
@@ -214,7 +214,7 @@ def test_nobody_else_is_offered_the_breaker(visit: Any, api: Any, who: dict[str,
 
     expect(page.get_by_text("Spend breaker: stopped")).to_be_visible()
     expect(page.get_by_text("Set the spend breaker")).to_have_count(0)
-    expect(page.get_by_text("an operator sets it")).to_have_count(0 if who is None else 1)
+    expect(page.get_by_text("only an operator can change it")).to_have_count(0 if who is None else 1)
 
 
 def test_a_member_is_told_that_a_reviewer_is_waited_for(visit: Any, api: Any) -> None:

@@ -116,9 +116,9 @@ def test_a_call_in_circles_says_what_was_noticed_and_what_was_done_about_it(visi
 
     said = [turn(page, 7).locator("section.call").nth(index).locator("p.warn-text").inner_text() for index in range(3)]
     assert said == [
-        "In circles? the same call as turn 6 call 2, 2 times by now: the agent is told",
-        "In circles? <b>constructor</b>: toString",
-        "In circles? failed in the same way since turn 6 call 2, 3 times in a row: the agent is told",
+        "Loop? the same call as turn 6 call 2, 2 times by now: the agent is told",
+        "Loop? <b>constructor</b>: toString",
+        "Loop? failed in the same way since turn 6 call 2, 3 times in a row: the agent is told",
     ]
 
 
@@ -208,7 +208,7 @@ def test_the_open_escalation_is_answered_inside_its_run(visit: Any, api: Any) ->
     page = visit(f"#{RUN}")
 
     page.get_by_text("Answer the requester").click()
-    page.get_by_label("What the requester shall read").fill("We will call you.")
+    page.get_by_label("Text for the requester").fill("We will call you.")
     page.get_by_role("button", name="Answer …").click()
     page.get_by_role("button", name="Yes, answer").click()
 
@@ -287,7 +287,7 @@ def test_budget_that_no_window_had_room_for_raises_no_ceiling(visit: Any, api: A
     log = [LOG[0] | {"body": LOG[0]["body"] | {"lease": lease}}, *LOG[1:], answered]
     api.answers |= logged("w", log)
     page = visit(f"#{RUN}")
-    expect(turn(page, 6)).to_contain_text("5¢ more was wanted; the windows had room for none of it")
+    expect(turn(page, 6)).to_contain_text("5¢ more was granted; the windows had room for none of it")
     expect(page.locator(".bar-line .money")).to_have_text("2.8¢ of 4¢")
 
     api.answers |= logged("w", [*log, event("0006.lease.extended", 71, **lease | {"microusd": 50_000})])
@@ -311,7 +311,7 @@ def test_what_was_proposed_when_a_person_was_asked_is_shown(visit: Any, api: Any
     api.answers |= logged("w", [*LOG[:-1], asked])
     page = visit(f"#{RUN}")
 
-    turn(page, 6).locator("summary", has_text="proposed, and not carried out refund_order").click()
+    turn(page, 6).locator("summary", has_text="proposed, not carried out refund_order").click()
 
     expect(turn(page, 6).locator("details.proposed")).to_contain_text("480.00")
 
@@ -341,7 +341,7 @@ def test_an_approval_that_became_void_and_was_asked_again_tells_both_rounds(visi
     call = turn(visit(f"#{RUN}"), 1).get_by_role("region", name="Call 1: refund_order, waits for approval")
 
     expect(call).to_contain_text("approved by Lee")
-    expect(call).to_contain_text("An approval became void: price had changed.")
+    expect(call).to_contain_text("An approval became void because this had changed: price.")
     expect(call.get_by_role("link", name="Decide")).to_have_attribute("href", f"#/escalations/{esc_id('c')}")
 
 
@@ -354,14 +354,14 @@ def test_the_raw_events_stay_reachable_page_by_page(visit: Any, api: Any) -> Non
 
     page.get_by_role("button", name="Read the raw events").click()
     page.get_by_role("button", name="Read more raw events").click()
-    expect(page.get_by_role("button", name="Read what came since")).to_be_enabled()
+    expect(page.get_by_role("button", name="Read newer raw events")).to_be_enabled()
     entries = page.get_by_role("list", name="Raw events").locator("> li")
 
     expect(entries).to_have_count(len(LOG) + 1)
     entries.first.locator("summary").click()
     expect(entries.first).to_contain_text("eu.anthropic.claude-haiku-4-5")
     entries.last.locator("summary").click()
-    expect(entries.last).to_contain_text("3,000,000 bytes, too many for this page")
+    expect(entries.last).to_contain_text("3,000,000 bytes are too many for this page")
 
 
 def test_what_was_left_out_of_a_turn_says_so(visit: Any, api: Any) -> None:

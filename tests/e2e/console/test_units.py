@@ -6,7 +6,7 @@ from ballast.contracts import ExitReason
 from ballast.errors import NotAdmitted
 
 UNITS = """async ([name, given]) => {
-  const units = await import('/console/units.js');
+  const units = await import('/console/words.js');
   return given.map((one) => units[name](one));
 }"""
 

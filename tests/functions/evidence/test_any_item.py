@@ -1,4 +1,4 @@
-"""Whoever may write the log may put any item there: no reader of evidence falls over one, and each is named."""
+"""Any item may be put into the log's table: every reader of evidence survives it and names it."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""Whoever may write the table may change the log, and is found out: by Settle, and by `ballast verify`."""
+"""A change to the log is found by Settle and by `ballast verify`."""
 
 import base64
 import json

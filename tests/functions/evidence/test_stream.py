@@ -1,4 +1,4 @@
-"""What the log's stream is used for: to say that somebody touched the log, and to copy what is added to it."""
+"""The log's stream: touched events are reported, and new ones are copied."""
 
 import json
 from typing import Any

@@ -131,7 +131,7 @@ def test_only_what_was_never_begun_goes_back_when_the_run_ends(purse: Stack) -> 
     aborted(purse, run_id)
 
     assert (status(run_id), window("account")) == ("begun", 90)  # begun, and nobody knows: an operator says
-    purse.invoke("admit", {"budget": {"move": {"run_id": run_id, "turn": 1, "index": 1, "happened": False}}})
+    purse.invoke("command", {"command": "budget", "move": {"run_id": run_id, "turn": 1, "index": 1, "happened": False}})
     assert (status(run_id), window("account")) == ("returned", 0)
 
 
@@ -140,7 +140,7 @@ def test_what_the_log_says_has_begun_is_reserved_all_the_same(
     purse: Stack, ceiling: int, became: str, counted: int
 ) -> None:
     order = {"tenant": "default", "customer": "C-1", "moves_hour": ceiling * 1_000_000}
-    purse.invoke("admit", {"budget": order})
+    purse.invoke("command", {"command": "budget"} | order)
     run_id = run(purse, pay("90"))
     intended = {"tool": "pay_freely", "effect": "write", "planner": "agent", "undo": None, "invocation": "x"}
     put(purse, run_id, "0001.call.1.intended", intended)

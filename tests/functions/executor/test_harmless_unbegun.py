@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import RetryLater
-from ballast.moves import MovesBook
+from ballast.moves import MovesTable
 from tests.functions.executor.test_harmless import HARMLESS, TRIES, proposed
 from tests.functions.stack import LambdaContext, LambdaDied, Stack, once
 from tests.functions.writes import leases_are_over
@@ -74,14 +74,14 @@ def test_what_was_reserved_for_it_is_given_back(stack: Stack) -> None:
     with pytest.raises(LambdaDied):
         stack.execute(run_id, context=LambdaContext(remaining_ms=0))
     leases_are_over()
-    book = stack.runtime("executor").get(MovesBook.of)
-    held = book.find(run_id, 1, 1)
+    moves = stack.runtime("executor").get(MovesTable.of)
+    held = moves.find(run_id, 1, 1)
     assert held is not None
     assert held.status == "begun"
 
     assert stack.execute(run_id, runtime=stack.cold("executor"), given_up="Runtime.ExitError") == "failed"
 
-    left = book.find(run_id, 1, 1)
+    left = moves.find(run_id, 1, 1)
     assert left is not None
     assert left.status == "returned"
     assert stack.body(run_id, "0001.call.1.settled")["cost_microusd"] == 0

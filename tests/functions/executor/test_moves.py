@@ -249,7 +249,10 @@ def test_an_approval_does_not_pass_the_ceiling_until_an_operator_raised_it(purse
     approved, again = run(purse, pay("150", "pay")), run(purse, pay("150", "pay"))
 
     assert purse.execute(approved) == "refused"
-    purse.invoke("admit", {"budget": {"tenant": "default", "customer": "C-1", "moves_hour": 10**9, "moves_day": 10**9}})
+    purse.invoke(
+        "command",
+        {"command": "budget", "tenant": "default", "customer": "C-1", "moves_hour": 10**9, "moves_day": 10**9},
+    )
     asks(purse, again)
     answered(purse, again, approve=True)
 
@@ -284,7 +287,7 @@ def test_with_on_full_ask_people_are_asked_and_only_a_raised_ceiling_helps(purse
 
     asks(purse, raised)
     answered(purse, raised, approve=True)
-    purse.invoke("admit", {"budget": {"tenant": "default", "moves_customer_hour": 301_000_000}})
+    purse.invoke("command", {"command": "budget", "tenant": "default", "moves_customer_hour": 301_000_000})
     assert purse.execute(raised) == "ok"
 
 
@@ -322,7 +325,7 @@ def test_an_operator_sees_what_was_moved_and_what_is_set(purse: Stack) -> None:
     purse.execute(run(purse, pay("90")))
     order = {"tenant": "default", "moves_day": 500_000_000, "moves_run": 95_000_000}
 
-    shown = purse.invoke("admit", {"budget": order})["moves"]
+    shown = purse.invoke("command", {"command": "budget"} | order)["moves"]
 
     assert shown == {
         "currency": "EUR",
@@ -335,14 +338,18 @@ def test_an_operator_sees_what_was_moved_and_what_is_set(purse: Stack) -> None:
         "set": ["moves_day", "moves_run"],
     }
     assert purse.execute(run(purse, pay("96", customer="C-2"))) == "refused"
-    customer = purse.invoke("admit", {"budget": {"tenant": "default", "customer": "C-1"}})["moves"]["windows"]
+    customer = purse.invoke("command", {"command": "budget", "tenant": "default", "customer": "C-1"})["moves"][
+        "windows"
+    ]
     assert [(one["limit"], one["moved"]) for one in customer] == [(300_000_000, 90_000_000), (500_500_000, 90_000_000)]
-    everyone = purse.invoke("admit", {"budget": {}})["moves"]["windows"]
+    everyone = purse.invoke("command", {"command": "budget"})["moves"]["windows"]
     assert [(one["limit"], one["moved"]) for one in everyone] == [
         (1_200_000_000, 90_000_000),
         (1_800_000_000, 90_000_000),
     ]
-    forgotten = purse.invoke("admit", {"budget": {"tenant": "default", "forget": ["moves_day", "moves_run"]}})["moves"]
+    forgotten = purse.invoke(
+        "command", {"command": "budget", "tenant": "default", "forget": ["moves_day", "moves_run"]}
+    )["moves"]
     assert (forgotten["set"], forgotten["run"]) == ([], 400_000_000)
 
 
@@ -358,7 +365,7 @@ def test_an_operator_sees_what_was_moved_and_what_is_set(purse: Stack) -> None:
 )
 def test_an_order_that_is_none_names_its_field(purse: Stack, order: dict[str, Any], names: str) -> None:
     with pytest.raises(InvalidInput, match=names):
-        purse.invoke("admit", {"budget": order})
+        purse.invoke("command", {"command": "budget"} | order)
 
 
 @pytest.mark.parametrize(("happened", "became", "left"), [(True, "kept", 50), (False, "returned", 0)])
@@ -370,22 +377,22 @@ def test_an_unknown_effect_stays_held_until_a_person_says(purse: Stack, happened
     assert (status(run_id), window("account")) == ("begun", 50)
     order = {"move": {"run_id": run_id, "turn": 1, "index": 1, "happened": happened}}
 
-    purse.invoke("admit", {"budget": order})
+    purse.invoke("command", {"command": "budget"} | order)
 
     assert (status(run_id), window("account")) == (became, left)
-    with pytest.raises(InvalidInput, match="in no doubt"):
-        purse.invoke("admit", {"budget": order})
+    with pytest.raises(InvalidInput, match="whose effect is unknown"):
+        purse.invoke("command", {"command": "budget"} | order)
 
 
 def test_a_call_in_no_doubt_is_not_settled_by_hand(purse: Stack) -> None:
     run_id = run(purse, pay("50"))
     order = {"move": {"run_id": run_id, "turn": 1, "index": 1, "happened": False}}
     with pytest.raises(InvalidInput, match="reserved nothing"):
-        purse.invoke("admit", {"budget": order})
+        purse.invoke("command", {"command": "budget"} | order)
     purse.execute(run_id)
 
-    with pytest.raises(InvalidInput, match="in no doubt"):
-        purse.invoke("admit", {"budget": order})
+    with pytest.raises(InvalidInput, match="whose effect is unknown"):
+        purse.invoke("command", {"command": "budget"} | order)
     assert window("account") == 50
 
 
@@ -397,7 +404,7 @@ def test_a_window_that_ttl_removed_is_not_made_anew_by_what_goes_back(purse: Sta
     for account, name in [key for key in items() if key[1] == HOUR]:
         client("dynamodb").delete_item(TableName="moves", Key={"account": {"S": account}, "window": {"S": name}})
 
-    purse.invoke("admit", {"budget": {"move": {"run_id": run_id, "turn": 1, "index": 1, "happened": False}}})
+    purse.invoke("command", {"command": "budget", "move": {"run_id": run_id, "turn": 1, "index": 1, "happened": False}})
 
     assert (status(run_id), window("account", DAY)) == ("returned", 0)
     assert not [key for key in items() if key[1] == HOUR]

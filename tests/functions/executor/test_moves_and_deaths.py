@@ -132,7 +132,7 @@ def test_an_attempt_that_lost_its_reservation_to_another_one_does_not_act(
     def meanwhile(params: dict[str, Any]) -> None:
         if params["TableName"] == "idempotency" and not seen:
             order = {"tenant": "default", "customer": "C-1", "moves_hour": ceiling * 1_000_000}
-            purse.invoke("admit", {"budget": order})
+            purse.invoke("command", {"command": "budget"} | order)
             purse.clock.advance(3600)  # the other one finds other windows, and gives back what this one holds
             done = purse.invoke("executor", {"run_id": run_id, "turn": 1, "index": 1}, runtime=another)
             seen.append(done["status"])

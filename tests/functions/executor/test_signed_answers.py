@@ -420,7 +420,7 @@ def test_a_forged_grant_grants_nothing(stack: Stack) -> None:
     put(stack, run_id, "0002.escalation.answered", {"escalation_id": "esc-x", "by": "ann", "decision": grant})
 
     with pytest.raises(InvalidInput, match="nobody added"):
-        stack.invoke("admit", {"extend": {"run_id": run_id, "turn": 2}})
+        stack.invoke("extend", {"run_id": run_id, "turn": 2})
 
     assert "0002.lease.extended" not in stack.seqs(run_id)
 

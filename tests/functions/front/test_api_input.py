@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ballast.contracts import RunRequest
-from ballast.http.event import MAX_BODY_BYTES
+from ballast.http.api import MAX_BODY_BYTES
 from functions.front.contract import NewRun
 from tests.functions.cloud import client
 from tests.functions.http import ask, event

@@ -14,7 +14,7 @@ FORGED = {"was_microusd": 0, "charged_microusd": 7_000_000, "by": "eve", "reason
 
 def correct(stack: Stack, run_id: str, charged: int, by: str = "ann") -> None:
     order = {"run_id": run_id, "charged_microusd": charged, "by": by, "reason": "by the bill"}
-    stack.invoke("admit", {"budget": {"correct": order}})
+    stack.invoke("command", {"command": "budget", "correct": order})
 
 
 def both(stack: Stack, run_id: str, tenant: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ import pytest
 
 from ballast.contracts.timeline import Timeline
 from ballast.http.paging import PAGE_BYTES
-from functions.front.timeline import page_of
+from functions.front.runs import timeline_page
 from tests.functions.front.test_api_read import answered, get, waits
 from tests.functions.front.test_corrupt import LAMBDA_BYTES, WAYS, corrupt
 from tests.functions.http import ACME, GLOBEX, ask, event
@@ -151,7 +151,7 @@ def test_a_header_and_a_turn_of_any_size_fit_into_an_answer(letter: str) -> None
         }
     )
 
-    first, second = page_of(made, 0, 1), page_of(made, 1, 1)
+    first, second = timeline_page(made, 0, 1), timeline_page(made, 1, 1)
 
     for page in (first, second):
         assert len(json.dumps({"body": json.dumps(page.model_dump())})) < LAMBDA_BYTES

@@ -1,4 +1,4 @@
-"""The spend breaker at admission: stopped means that no run starts, which costs nothing and is said clearly."""
+"""The spend breaker at admission: while it is stopped no run starts, and the refusal costs nothing and says why."""
 
 from typing import Any
 

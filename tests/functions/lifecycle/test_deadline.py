@@ -1,4 +1,4 @@
-"""Until when a run is to be answered, by whom, and what a caller in a hurry changes about it."""
+"""A run has a deadline and a time for its agent; a caller who waits may shorten both."""
 
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ballast.contracts import Limits, RunRequest
 from ballast.contracts.limits import LimitsPatch
 from ballast.run import Run
-from functions.lifecycle.deadline import LEAST_S, Deadline, deadline
+from functions.lifecycle.admit import LEAST_S, Deadline, deadline
 from tests.functions.cloud import NOON
 from tests.functions.stack import Stack
 

@@ -1,4 +1,4 @@
-"""A run's ceiling is taken from the windows when it is admitted, and what it did not spend goes back when it ends."""
+"""A run's ceiling is leased from the windows when it is admitted; the rest is returned when it ends."""
 
 import json
 from itertools import count
@@ -9,7 +9,7 @@ import pytest
 
 from ballast.contracts import RunRequest
 from ballast.errors import AtCapacity, NotAdmitted, RequestConflict, RetryLater, RunEnded, TooManyRuns, WindowFull
-from functions.lifecycle.lending import LendingSettings
+from functions.lifecycle.admit import AdmitSettings
 from tests.functions.cloud import NOON, client
 from tests.functions.endpoint import Endpoint, reads, says
 from tests.functions.stack import LambdaDied, Stack, client_error, once
@@ -28,9 +28,10 @@ def names_of_its_own() -> None:
     _NAMES["test"] = next(_TEST)
 
 
-def lend(stack: Stack, **limits: str) -> None:
+def set_limits(stack: Stack, **limits: str) -> None:
     """Give the tenants and the account these limits, e.g. ``tenant_hour_usd="0.001"``."""
-    stack.environs["admit"] |= {name.upper(): value for name, value in limits.items()}
+    for function in ("admit", "extend"):
+        stack.environs[function] |= {name.upper(): value for name, value in limits.items()}
 
 
 def admit(stack: Stack, name: str, ceiling: int = 400, **fields: Any) -> str:
@@ -65,7 +66,7 @@ def settle(stack: Stack, run_id: str, ending: str = "answer") -> Any:
 
 
 def item(account: str, window: str) -> dict[str, Any]:
-    """Return an item of the books as plain values."""
+    """Return an item of the budgets table as plain values."""
     key = {"account": {"S": account}, "window": {"S": window}}
     found = client("dynamodb").get_item(TableName="budgets", Key=key).get("Item", {})
     return {name: next(iter(value.values())) for name, value in found.items()}
@@ -157,7 +158,7 @@ def test_every_ending_gives_back_once(stack: Stack, ending: str) -> None:
 def test_a_full_window_refuses_and_says_when_it_opens(
     stack: Stack, limits: dict[str, str], opens_at: str, says_what: str
 ) -> None:
-    lend(stack, **limits)
+    set_limits(stack, **limits)
     admit(stack, "first", 600)
     admit(stack, "second", 400)
 
@@ -172,7 +173,7 @@ def test_a_full_window_refuses_and_says_when_it_opens(
 
 @pytest.mark.parametrize(("ceiling", "fits"), [(399, True), (400, True), (401, False)])
 def test_a_window_is_filled_to_the_last_micro_dollar_and_not_beyond(stack: Stack, ceiling: int, fits: bool) -> None:
-    lend(stack, tenant_hour_usd="0.001")
+    set_limits(stack, tenant_hour_usd="0.001")
     admit(stack, "before", 600)
 
     if fits:
@@ -185,7 +186,7 @@ def test_a_window_is_filled_to_the_last_micro_dollar_and_not_beyond(stack: Stack
 
 
 def test_the_next_hour_has_room_again_and_gives_nothing_to_the_last(stack: Stack) -> None:
-    lend(stack, tenant_hour_usd="0.001")
+    set_limits(stack, tenant_hour_usd="0.001")
     early = admit(stack, "early", 1_000)
     stack.clock.advance(3600)
 
@@ -196,7 +197,7 @@ def test_the_next_hour_has_room_again_and_gives_nothing_to_the_last(stack: Stack
 
 
 def test_what_could_never_fit_is_refused_and_does_not_wait(stack: Stack) -> None:
-    lend(stack, tenant_hour_usd="0.001")
+    set_limits(stack, tenant_hour_usd="0.001")
 
     with pytest.raises(WindowFull, match=r"never.*limits\.cost_microusd"):
         admit(stack, "too-large", 1_001, when_full="wait")
@@ -205,7 +206,7 @@ def test_what_could_never_fit_is_refused_and_does_not_wait(stack: Stack) -> None
 
 
 def test_another_tenant_has_room_of_its_own(stack: Stack) -> None:
-    lend(stack, tenant_hour_usd="0.001")
+    set_limits(stack, tenant_hour_usd="0.001")
     admit(stack, "acmes", 1_000)
 
     admit(stack, "zeniths", 1_000, tenant="zenith")
@@ -215,7 +216,7 @@ def test_another_tenant_has_room_of_its_own(stack: Stack) -> None:
 
 @pytest.mark.parametrize("whose", ["tenant", "account"])
 def test_runs_at_once_are_bounded_and_a_place_comes_free_when_one_ends(stack: Stack, whose: str) -> None:
-    lend(stack, **{f"{whose}_runs": "2"})
+    set_limits(stack, **{f"{whose}_runs": "2"})
     first = admit(stack, "place-1")
     admit(stack, "place-2")
     with pytest.raises(TooManyRuns, match="2 runs at once"):
@@ -244,7 +245,7 @@ def test_limits_in_the_table_go_before_the_defaults(stack: Stack) -> None:
 
 
 def test_a_request_that_waits_is_told_to_come_again_and_gets_in_when_there_is_room(stack: Stack) -> None:
-    lend(stack, tenant_hour_usd="0.001")
+    set_limits(stack, tenant_hour_usd="0.001")
     first = admit(stack, "there", 1_000)
     with pytest.raises(AtCapacity, match="hour"):
         admit(stack, "waits", 800, when_full="wait")
@@ -258,7 +259,7 @@ def test_a_request_that_waits_is_told_to_come_again_and_gets_in_when_there_is_ro
 
 @pytest.mark.parametrize(("waited_s", "error"), [(3_599, AtCapacity), (3_600, WindowFull)])
 def test_a_request_waits_no_longer_than_it_may(stack: Stack, waited_s: int, error: type[Exception]) -> None:
-    lend(stack, tenant_day_usd="0.001")
+    set_limits(stack, tenant_day_usd="0.001")
     admit(stack, "there-for-long", 1_000)
     stack.clock.advance(waited_s)
 
@@ -280,7 +281,7 @@ def test_a_request_waits_no_longer_than_it_may(stack: Stack, waited_s: int, erro
 def test_the_request_chooses_and_where_it_does_not_the_way_that_it_came(
     stack: Stack, own: str | None, by_way: str, error: type[Exception]
 ) -> None:
-    lend(stack, tenant_runs="0")
+    set_limits(stack, tenant_runs="0")
 
     with pytest.raises(error):
         admit(stack, "chooses", when_full=own, when_full_by_way=by_way)
@@ -320,7 +321,7 @@ def test_whenever_settling_dies_the_retry_gives_back_once(stack: Stack, when: st
 
 
 def test_a_refusal_that_was_decided_stands_though_there_is_room_later(stack: Stack) -> None:
-    lend(stack, tenant_runs="1")
+    set_limits(stack, tenant_runs="1")
     first = admit(stack, "has-the-place")
     seq = "0000.run.refused"
     stack.on("admit", "dynamodb", "PutItem", once(LambdaDied(), seq=seq))
@@ -387,7 +388,7 @@ def extend(stack: Stack, run_id: str, turn: int = 2, microusd: int = 300) -> Any
     decision = {"kind": "hand_over", "to": "agent", "reason": "guidance", "add_budget_microusd": microusd}
     body = {"escalation_id": "esc-x", "kind": "escalation", "by": "ann", "decision": decision}
     stack.log.write(run_id, f"{turn:04d}.escalation.answered", body)
-    return stack.invoke("admit", {"extend": {"run_id": run_id, "turn": turn}})
+    return stack.invoke("extend", {"run_id": run_id, "turn": turn})
 
 
 def ceiling(stack: Stack, run_id: str) -> int:
@@ -413,18 +414,18 @@ def test_an_added_budget_is_leased_from_the_windows_of_its_own_time(stack: Stack
 def test_whenever_an_extension_dies_the_retry_leases_it_once(stack: Stack, when: str, operation: str) -> None:
     run_id = admit(stack, "extension-dies", 400)
     fault = stack.on if when == "on" else stack.after
-    fault("admit", "dynamodb", operation, once(LambdaDied()))
+    fault("extend", "dynamodb", operation, once(LambdaDied()))
     with pytest.raises(LambdaDied):
         extend(stack, run_id)
 
     for _ in range(2):
-        stack.invoke("admit", {"extend": {"run_id": run_id, "turn": 2}})
+        stack.invoke("extend", {"run_id": run_id, "turn": 2})
 
     assert (taken(), ceiling(stack, run_id)) == (700, 700)
 
 
 def test_a_budget_for_which_there_is_no_room_raises_no_ceiling(stack: Stack) -> None:
-    lend(stack, tenant_hour_usd="0.0006")
+    set_limits(stack, tenant_hour_usd="0.0006")
     run_id = admit(stack, "no-room", 400)
 
     with pytest.raises(WindowFull, match="tenant's hour"):
@@ -444,9 +445,11 @@ def test_an_ended_run_gets_no_more_budget(stack: Stack) -> None:
 
 
 def test_the_settings_say_which_amount_is_none() -> None:
+    names = ("run_log_table", "payload_bucket", "budgets_table", "reply_queue_prefix", "playbook_dir")
     amounts = {f"{whose}_{window}_usd": "1" for whose in ("tenant", "account") for window in ("hour", "day")}
     numbers = {"tenant_runs": 1, "account_runs": 1, "admission_wait_s": 0}
-    settings = LendingSettings.model_validate(amounts | numbers | {"tenant_day_usd": "a lot"})
+    given = dict.fromkeys(names, "x") | amounts | numbers | {"tenant_day_usd": "a lot"}
+    settings = AdmitSettings.model_validate(given)
 
     with pytest.raises(Exception, match="TENANT_DAY_USD"):
-        settings.limits()
+        settings.tenant_limits()

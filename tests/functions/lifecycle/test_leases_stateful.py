@@ -24,7 +24,7 @@ LIMITS = {
     "tenant": {"hour": 1_000, "day": 1_600, "runs": 4},
     "account": {"hour": 1_500, "day": 2_400, "runs": 6},
 }
-LENDING = {
+WINDOW_LIMITS = {
     f"{whose.upper()}_{window.upper()}{'' if window == 'runs' else '_USD'}": (
         str(limit) if window == "runs" else f"0.{limit:06d}"
     )
@@ -60,7 +60,7 @@ class Leases(RuleBasedStateMachine):
     @initialize()
     def begin(self) -> None:
         self.fuse = Fuse()
-        self.world = World(self.fuse.burn, LENDING)
+        self.world = World(self.fuse.burn, WINDOW_LIMITS)
         self.requests: list[RunRequest] = []
         self.turns: dict[str, int] = {}
         #: Reservations whose attempt is under way: (run, turn) → what was reserved, and whether the model was asked.

@@ -1,4 +1,4 @@
-"""A table that is throttled leaves keys unread, in an answer that is otherwise good: nothing is made of half of it."""
+"""A throttled table may leave keys of a batch unread: then the reader raises and does not use half of the answer."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,8 +10,8 @@ from ballast.errors import RetryLater
 from ballast.money.windows import WindowLimits
 from ballast.runtime import Runtime
 from ballast.table import Table
-from functions.lifecycle.burn import BurnRate
-from functions.lifecycle.last_day import LastDay, WindowSettings
+from functions.breaker.api import LastDay
+from functions.breaker.trip import BurnRate
 
 
 class LeavesUnread:
@@ -37,7 +37,7 @@ def table(runtime: Runtime) -> Table:
 
 def test_an_unread_breaker_is_none_that_is_closed(table: Table, runtime: Runtime) -> None:
     with pytest.raises(RetryLater, match="BUDGETS_TABLE"):
-        Breakers(table, runtime).in_force("acme", run_id="run-1")
+        Breakers(table, runtime).current_mode("acme", run_id="run-1")
 
 
 def test_unread_windows_are_none_that_are_empty(table: Table, runtime: Runtime) -> None:
@@ -46,9 +46,7 @@ def test_unread_windows_are_none_that_are_empty(table: Table, runtime: Runtime) 
 
 
 def test_the_windows_of_a_day_are_shown_whole_or_not_at_all(table: Table, runtime: Runtime) -> None:
-    settings = WindowSettings(
-        budgets_table="budgets", tenant_hour_usd="1", tenant_day_usd="1", account_hour_usd="1", account_day_usd="1"
-    )
+    limits = WindowLimits(1, 1, 1)
 
     with pytest.raises(RetryLater, match="BUDGETS_TABLE"):
-        LastDay(table, settings, runtime).budget("acme")
+        LastDay(table, (limits, limits), runtime).budget("acme")

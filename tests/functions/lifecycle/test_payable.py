@@ -1,4 +1,4 @@
-"""A request whose own limits leave no room for one attempt at the model is refused at the door, and wakes nobody."""
+"""A request whose own limits leave no room for one attempt at the model is refused at admission, and wakes nobody."""
 
 from typing import Any
 

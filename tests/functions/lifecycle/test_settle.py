@@ -1,4 +1,4 @@
-"""Every run has one ending on the record, whatever ended it and however often one hears of it."""
+"""Every run has one recorded ending, whatever ended it and however often Settle is told."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The sweeper settles what nobody else did, at worst case, and leaves alone what still goes on."""
+"""The sweeper settles abandoned leases at worst case, and leaves those of running executions alone."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from ballast.contracts import RunRequest
 from ballast.errors import RetryLater
 from functions.lifecycle import sweep as sweeping
-from functions.lifecycle.books import GRACE, LATE
+from functions.lifecycle.budgets_table import GRACE, LATE
 from functions.lifecycle.sweep import AGAIN_AFTER, SweepIncomplete
 from tests.functions.lifecycle.world import Fuse, World, may_die
 

@@ -1,4 +1,4 @@
-"""Others hear of a run's ending as often as it ended: once, whatever dies or is retried in between."""
+"""A run's ending is announced once, whatever dies or is retried in between."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A transaction that meets another is tried again, within bounds and with jitter; what fails for good is told."""
+"""A transaction that conflicts with another is retried, within bounds and with jitter; a lasting failure is raised."""
 
 from collections.abc import Sequence
 from typing import Any

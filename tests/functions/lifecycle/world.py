@@ -1,4 +1,4 @@
-"""Runs over the books: the real handlers of functions/lifecycle on tables in memory, which may die at any request.
+"""Runs over the budgets table: the real handlers of money on tables in memory; a process may die at any request.
 
 Used by the stateful test of the leases and by ``bench/leases.py``.
 """
@@ -15,6 +15,7 @@ from io import StringIO
 from itertools import count
 from typing import Any
 
+from ballast.budget_items import lease_of
 from ballast.contracts import LimitsPatch, RunRequest
 from ballast.contracts.decision import recorded_decision
 from ballast.errors import ProcessEnds
@@ -26,11 +27,11 @@ from ballast.log.signature import Signatures
 from ballast.money.lease import Lease, settlement
 from ballast.runtime import Runtime
 from ballast.table import plain
+from functions.breaker import command
 from functions.executor import execute
-from functions.lifecycle import admit, settle, sweep
-from functions.lifecycle.items import lease_of
+from functions.lifecycle import admit, extend, settle, sweep
 from tests.functions.cloud import ENVIRONS as USUAL
-from tests.functions.cloud import LENDING, LOG, NOON
+from tests.functions.cloud import LOG, NOON, WINDOW_LIMITS
 from tests.support.attributes import Item
 from tests.support.mac_key import MacKey
 from tests.support.tables_in_memory import Tables
@@ -151,7 +152,7 @@ class World:
     """All tables, executions and processes. ``burn`` is called before and after each request of the functions."""
 
     burn: Callable[[], None]
-    lending: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, str] = field(default_factory=dict)
     tables: Tables = field(default_factory=Tables)
     clock: Clock = field(default_factory=Clock)
     playbook: str = USUAL["admit"]["PLAYBOOK_DIR"]
@@ -160,7 +161,9 @@ class World:
         self.executions = Executions()
         clients = {"dynamodb": self.tables, "events": Bus(), "stepfunctions": self.executions, "kms": MacKey()}
         environs = {
-            "admit": USUAL["admit"] | LENDING | dict(self.lending) | {"PLAYBOOK_DIR": self.playbook},
+            "admit": USUAL["admit"] | WINDOW_LIMITS | dict(self.limits) | {"PLAYBOOK_DIR": self.playbook},
+            "extend": USUAL["extend"] | WINDOW_LIMITS | dict(self.limits),
+            "command": USUAL["command"] | WINDOW_LIMITS | dict(self.limits) | {"PLAYBOOK_DIR": self.playbook},
             "executor": USUAL["executor"] | {"PLAYBOOK_DIR": self.playbook},
             "settle": USUAL["settle"],
             "sweep": USUAL["sweep"],
@@ -191,14 +194,15 @@ class World:
         request = RunRequest(request_id=name, agent="tester", intent="tidy", text="Tidy.", tenant=tenant, limits=limits)
         return str(self.admit(request)["run_id"])
 
-    def budget(self, order: Item) -> Any:
+    def budget(self, asked: Item) -> Any:
         """Show or set a budget, as ``ballast budget`` does."""
-        return admit.lambda_handler({"budget": order}, Context(), runtime=self._runtimes["admit"])
+        event = {"command": "budget"} | asked
+        return command.lambda_handler(event, Context(), runtime=self._runtimes["command"])
 
     def extend(self, run_id: str, turn: int) -> Any:
         """Lease what was added in that turn."""
-        event = {"extend": {"run_id": run_id, "turn": turn}}
-        return admit.lambda_handler(event, Context(), runtime=self._runtimes["admit"])
+        event = {"run_id": run_id, "turn": turn}
+        return extend.lambda_handler(event, Context(), runtime=self._runtimes["extend"])
 
     def settle(self, run_id: str, ending: str = "answer") -> Any:
         """Settle, as the workflow's last state does."""
@@ -264,7 +268,7 @@ class World:
         )
         self.log.append(run_id, answered)
 
-    # What the books say
+    # What the budgets table says
 
     def leases(self) -> dict[str, Lease]:
         """Return every lease, by run; those that were refused have no parts."""

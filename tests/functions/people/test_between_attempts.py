@@ -174,7 +174,7 @@ def in_between(monkeypatch: pytest.MonkeyPatch, method: str, do: Callable[[], ob
     monkeypatch.setattr(Resumption, method, step)
 
 
-@pytest.mark.parametrize("step", ["resume", "_tell", "_note"])
+@pytest.mark.parametrize("step", ["resume", "_use_token", "_note_resumed"])
 def test_a_token_that_is_renewed_while_the_run_is_told_is_told(
     asked: Asked, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
@@ -195,7 +195,7 @@ def test_only_the_token_that_was_told_is_noted_as_told(asked: Asked, monkeypatch
         with pytest.raises(RetryLater):
             asked.tried()
 
-    in_between(monkeypatch, "_note", renewed_and_not_told)
+    in_between(monkeypatch, "_note_resumed", renewed_and_not_told)
 
     assert asked.say() == "answered"
 

@@ -9,9 +9,7 @@ import pytest
 
 from ballast.errors import AnswerUnsigned, RetryLater
 from ballast.log.events import ApprovalAnswered, EscalationAnswered
-from functions.people.messages import Messages
-from functions.people.resume import seq_of_answer
-from functions.people.table import EscalationsTable
+from functions.people.escalations_table import EscalationsTable
 from tests.functions.cloud import client
 from tests.functions.people.test_approving import ASKING
 from tests.functions.people.test_between_attempts import CALLS, KINDS, Asked, asked
@@ -144,13 +142,13 @@ def test_a_look_that_comes_sooner_waits_for_whoever_may_be_at_work(asked: Asked)
 
 def test_whoever_says_it_again_while_it_is_opened_again_is_heard(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     taken_and_not_recorded(asked)
-    reopen, said = Messages.reopen, []
+    reopen, said = EscalationsTable.reopen, []
 
-    def meanwhile(self: Messages, *args: Any) -> bool:
+    def meanwhile(self: EscalationsTable, *args: Any) -> bool:
         said.append(asked.say())
         return reopen(self, *args)
 
-    monkeypatch.setattr(Messages, "reopen", meanwhile)
+    monkeypatch.setattr(EscalationsTable, "reopen", meanwhile)
 
     later(asked)
 
@@ -195,7 +193,7 @@ def test_it_may_be_opened_again_while_somebody_says_it_again(
 def test_what_is_forged_in_the_place_of_an_answer_opens_nothing(asked: Asked) -> None:
     taken_and_not_recorded(asked)
     question = EscalationsTable.of(asked.stack.runtime("answer")).find(asked.escalation_id)
-    seq = seq_of_answer(question)
+    seq = question.answer_key
     asked.stack.log.write(asked.run_id, seq, {"by": "ann", "approve": True, "decision": CALLS})
     change(asked.stack, asked.run_id, seq, by="eve")
 

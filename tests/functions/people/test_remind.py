@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from functions.people.due import CLOSED_AFTER, MOST_SENT, Telling
+from functions.people.messages import CLOSED_AFTER, MAX_SENT, MessageSchedule
 from functions.people.remind import RemindIncomplete
 from tests.functions.cloud import NOON, QUEUE_URL, client
 from tests.functions.people.test_open import approval, item, stuck_run, task
@@ -68,7 +68,7 @@ def test_a_lost_message_is_sent_again_a_few_times_and_people_are_reminded_once(s
     sent = received(run_id)
     assert [(one["sent"], one["reminder"]) for one in sent] == [(1, False), (2, False), (3, False), (4, True)]
     assert {one["escalation_id"] for one in sent} == {escalation_id}
-    assert sum(one.get("again", 0) for one in done) == MOST_SENT - 1
+    assert sum(one.get("again", 0) for one in done) == MAX_SENT - 1
     assert sum(one.get("remind", 0) for one in done) == 1
     assert sum(one.get("close", 0) for one in done) == 1
     assert item(escalation_id)["status"] == {"S": "expired"}
@@ -143,7 +143,7 @@ def test_one_that_cannot_be_sent_is_reported_and_does_not_hold_up_the_others(sta
     received(first)
     stack.on("remind", "sqs", "SendMessage", once(client_error("ThrottlingException")))
 
-    with pytest.raises(RemindIncomplete, match="1 questions"):
+    with pytest.raises(RemindIncomplete, match="1 escalations"):
         sweep(stack, 1900)
     told = len(received(first)) + len(received(second))
     sweep(stack, 901)
@@ -219,7 +219,7 @@ minutes = st.integers(min_value=1, max_value=40_000).map(lambda number: timedelt
 def test_however_rarely_somebody_looks_a_question_is_told_and_closed_in_few_steps(
     to_answer: timedelta, every: timedelta
 ) -> None:
-    told = Telling(opened_at=NOON, answer_by=NOON + to_answer, remind_at=NOON + to_answer / 2)
+    told = MessageSchedule(opened_at=NOON, answer_by=NOON + to_answer, remind_at=NOON + to_answer / 2)
     now, steps = NOON, []
     while "close" not in steps:
         due = told.next_look(now)
@@ -230,8 +230,8 @@ def test_however_rarely_somebody_looks_a_question_is_told_and_closed_in_few_step
             assert told.next_look(now) > now
             continue
         steps.append(step)
-        told = told.told(now, reminder=step == "remind")
+        told = told.after_message(now, reminder=step == "remind")
 
-    assert len(steps) <= MOST_SENT + 2
+    assert len(steps) <= MAX_SENT + 2
     assert steps.count("remind") <= 1
     assert now >= told.answer_by + CLOSED_AFTER

@@ -8,13 +8,14 @@ from aws_lambda_powertools.utilities.idempotency import DynamoDBPersistenceLayer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ballast.budget_items import changed, key_of
 from ballast.errors import AttemptInProgress
 from ballast.money.lease import Lease, Part, settlement
 from ballast.money.windows import ACCOUNT, WindowLimits, day_of, hour_of, money_claims, of_tenant, run_claim
 from ballast.runtime import Runtime
 from ballast.table import Query, Table, Update, at_most, equals
 from functions.executor.record import Once
-from functions.lifecycle.items import SHARDS, Items, iso, key_of, shard_name, shard_of
+from functions.lifecycle.budgets_table import SHARDS, Items, iso, shard_name, shard_of
 from tests.functions.cloud import NOON, Cloud, client
 from tests.functions.stack import LambdaContext, LambdaDied, Stack
 from tests.functions.tables.both import Both
@@ -50,7 +51,7 @@ def do(both: Any, step: tuple[str, str, int, int]) -> Any:
     if kind == "extend":
         return table.transact([ITEMS.add_part(run_id, hours + 1, part), *map(ITEMS.claimed, claims)])
     if kind == "settle":
-        changes = [ITEMS.changed(change) for change in settlement(lease, amount // 2)]
+        changes = [changed(change) for change in settlement(lease, amount // 2)]
         return table.transact_with(ITEMS.settled(lease, amount // 2, now), changes)
     if kind == "bar":
         return table.write(ITEMS.bar(lease, now))

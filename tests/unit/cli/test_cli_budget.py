@@ -6,7 +6,7 @@ import pytest
 
 from ballast.errors import InvalidInput
 from cli import main
-from cli.commands.budget import order, show
+from cli.commands.budget import command, show
 from cli.commands.up import _parameters
 from cli.exits import Exit
 from cli.output import Screen
@@ -41,7 +41,7 @@ def typed(*words: str) -> Any:
     ],
 )  # fmt: skip
 def test_what_was_typed_is_sent_in_micro_dollars(words: list[str], sent: dict[str, Any]) -> None:
-    assert order(typed(*words)) == sent
+    assert command(typed(*words)) == {"command": "budget"} | sent
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_was_typed_is_sent_in_micro_dollars(words: list[str], sent: dict[st
 )
 def test_what_is_no_amount_names_its_option(words: list[str], names: str) -> None:
     with pytest.raises((InvalidInput, SystemExit), match=names if names != "--day" else None):
-        order(typed(*words))
+        command(typed(*words))
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_what_is_no_amount_names_its_option(words: list[str], names: str) -> Non
 )
 def test_what_cannot_be_set_of_what_moves_names_its_option(words: list[str], names: str) -> None:
     with pytest.raises(InvalidInput, match=names):
-        order(typed(*words))
+        command(typed(*words))
 
 
 def test_what_tools_moved_is_shown_with_its_ceilings_and_what_was_set(capsys: pytest.CaptureFixture[str]) -> None:

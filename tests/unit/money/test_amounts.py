@@ -1,4 +1,4 @@
-"""Dollars as people write them, and micro-dollars: exact in both directions."""
+"""Dollars as text and as micro-dollars: exact in both directions."""
 
 import ast
 from pathlib import Path
@@ -74,4 +74,4 @@ def test_a_float_would_be_found(source: str) -> None:
 
 
 def test_there_are_files_to_look_at() -> None:
-    assert {"amounts", "prices", "reservation", "usage"} <= {file.stem for file in EXACT}
+    assert {"amounts", "prices", "windows", "usage"} <= {file.stem for file in EXACT}

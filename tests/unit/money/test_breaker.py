@@ -1,4 +1,4 @@
-"""The breaker's rules: what opens it, what closes it, and which of several modes holds."""
+"""The breaker's rules: causes that open it, what closes it, and which of several modes holds."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,9 +10,9 @@ from ballast.money.breaker import (
     OPEN_FOR,
     PROBE_PERCENT,
     Breaker,
-    Force,
+    CurrentMode,
     Mode,
-    in_force,
+    current_mode,
     is_probe,
     relieved,
     set_by_hand,
@@ -34,7 +34,7 @@ def trip(breaker: Breaker, mode: Mode, cause: str = "alarm", now: datetime = NOO
 
 
 def mode(breaker: Breaker, now: datetime = NOON, run_id: str | None = None) -> Mode:
-    return in_force([breaker], now, run_id=run_id).mode
+    return current_mode([breaker], now, run_id=run_id).mode
 
 
 def stopped_of(breaker: Breaker, now: datetime) -> list[str]:
@@ -46,7 +46,7 @@ def test_the_modes_are_in_the_order_of_their_strictness() -> None:
 
 
 def test_nothing_holds_where_nobody_set_anything() -> None:
-    assert in_force([], NOON) == in_force([Breaker(), Breaker(tenant="acme")], NOON) == Force()
+    assert current_mode([], NOON) == current_mode([Breaker(), Breaker(tenant="acme")], NOON) == CurrentMode()
 
 
 @pytest.mark.parametrize("all_", Mode)
@@ -54,11 +54,11 @@ def test_nothing_holds_where_nobody_set_anything() -> None:
 def test_of_everyones_and_the_tenants_the_stricter_holds(all_: Mode, own: Mode) -> None:
     breakers = [by_hand(Breaker(), all_), by_hand(Breaker(tenant="acme"), own)]
 
-    force = in_force(breakers, NOON)
+    current = current_mode(breakers, NOON)
 
-    assert force.mode.level == max(all_.level, own.level)
+    assert current.mode.level == max(all_.level, own.level)
     if own.level > all_.level:
-        assert force.tenant == "acme"
+        assert current.tenant == "acme"
 
 
 # By hand
@@ -67,9 +67,9 @@ def test_of_everyones_and_the_tenants_the_stricter_holds(all_: Mode, own: Mode) 
 def test_what_a_person_sets_says_who_and_why_and_holds_until_it_is_taken_back() -> None:
     breaker = by_hand(Breaker(), Mode.STOPPED)
 
-    force = in_force([breaker], NOON + 1_000 * MINUTE)
+    current = current_mode([breaker], NOON + 1_000 * MINUTE)
 
-    assert force == Force(Mode.STOPPED, "open", None, NOON, "ann", "why", None)
+    assert current == CurrentMode(Mode.STOPPED, "open", None, NOON, "ann", "why", None)
     assert mode(by_hand(breaker, Mode.NORMAL)) is Mode.NORMAL
 
 
@@ -97,25 +97,25 @@ def test_normal_takes_back_what_tripped_as_well_and_what_is_still_the_case_trips
 def test_normal_for_some_minutes_holds_whatever_trips_and_not_longer() -> None:
     breaker = trip(by_hand(Breaker(), Mode.NORMAL, minutes=60), Mode.STOPPED, now=NOON + MINUTE)
 
-    force = in_force([breaker], NOON + 59 * MINUTE)
+    current = current_mode([breaker], NOON + 59 * MINUTE)
 
-    assert (force.mode, force.by, force.until) == (Mode.NORMAL, "ann", NOON + 60 * MINUTE)
+    assert (current.mode, current.by, current.until) == (Mode.NORMAL, "ann", NOON + 60 * MINUTE)
     assert mode(breaker, NOON + 60 * MINUTE) is Mode.STOPPED
 
 
 def test_a_tenant_held_at_normal_does_not_escape_everyones_breaker() -> None:
     held = by_hand(Breaker(tenant="acme"), Mode.NORMAL, minutes=60)
 
-    assert in_force([held, trip(Breaker(), Mode.STOPPED)], NOON).mode is Mode.STOPPED
+    assert current_mode([held, trip(Breaker(), Mode.STOPPED)], NOON).mode is Mode.STOPPED
 
 
 # By a cause
 
 
 def test_a_trip_names_its_cause() -> None:
-    force = in_force([trip(Breaker(), Mode.FALLBACK_ONLY, "hourly-cost")], NOON)
+    current = current_mode([trip(Breaker(), Mode.FALLBACK_ONLY, "hourly-cost")], NOON)
 
-    assert force == Force(Mode.FALLBACK_ONLY, "open", None, NOON, "hourly-cost", "it rings", NOON + OPEN_FOR)
+    assert current == CurrentMode(Mode.FALLBACK_ONLY, "open", None, NOON, "hourly-cost", "it rings", NOON + OPEN_FOR)
 
 
 def test_an_open_breaker_lets_nothing_through() -> None:
@@ -129,7 +129,7 @@ def test_a_half_open_breaker_lets_one_run_in_twenty_pass_and_always_the_same() -
 
     probes = set(RUNS) - set(stopped_of(breaker, later))
 
-    assert in_force([breaker], later).state == "half_open"
+    assert current_mode([breaker], later).state == "half_open"
     assert probes == set(RUNS) - set(stopped_of(breaker, later + 1_000 * MINUTE))
     assert len(RUNS) * PROBE_PERCENT / 200 < len(probes) < len(RUNS) * PROBE_PERCENT / 50
     assert probes != {run_id for run_id in RUNS if is_probe(run_id, NOON + MINUTE)}
@@ -159,8 +159,8 @@ def test_a_cause_that_comes_back_before_the_time_is_over_holds_it_open_anew() ->
     again = NOON + 5 * MINUTE
     breaker = trip(relieved(trip(Breaker(), Mode.STOPPED), "alarm", now=NOON + MINUTE), Mode.STOPPED, now=again)
 
-    assert in_force([breaker], NOON + OPEN_FOR).state == "open"
-    assert in_force([breaker], again + OPEN_FOR).state == "half_open"
+    assert current_mode([breaker], NOON + OPEN_FOR).state == "open"
+    assert current_mode([breaker], again + OPEN_FOR).state == "half_open"
 
 
 def test_the_end_of_one_cause_leaves_another_alone() -> None:
@@ -174,7 +174,7 @@ def test_a_stricter_mode_opens_a_half_open_breaker_anew_and_a_milder_one_takes_i
     stricter = trip(trip(Breaker(), Mode.CHEAPER), Mode.FALLBACK_ONLY, now=later)
     milder = trip(trip(Breaker(), Mode.FALLBACK_ONLY), Mode.CHEAPER, now=later)
 
-    assert (mode(stricter, later), in_force([stricter], later).state) == (Mode.FALLBACK_ONLY, "open")
+    assert (mode(stricter, later), current_mode([stricter], later).state) == (Mode.FALLBACK_ONLY, "open")
     assert mode(milder, later) is Mode.CHEAPER
     assert mode(trip(trip(Breaker(), Mode.FALLBACK_ONLY), Mode.CHEAPER), NOON) is Mode.FALLBACK_ONLY
 
@@ -193,10 +193,10 @@ def test_the_same_news_twice_changes_nothing(minutes: int) -> None:
 def test_a_run_passes_what_held_when_it_was_handed_over_and_no_later_trip() -> None:
     breaker = trip(trip(Breaker(), Mode.STOPPED), Mode.FALLBACK_ONLY, "later", now=NOON + 2 * MINUTE)
 
-    force = in_force([breaker], NOON + 3 * MINUTE, run_id="run-1", passed=NOON + MINUTE)
+    current = current_mode([breaker], NOON + 3 * MINUTE, run_id="run-1", passed=NOON + MINUTE)
 
-    assert (force.mode, force.by) == (Mode.FALLBACK_ONLY, "later")
-    assert in_force([breaker], NOON + 3 * MINUTE, run_id="run-1", passed=NOON + 2 * MINUTE) == Force()
+    assert (current.mode, current.by) == (Mode.FALLBACK_ONLY, "later")
+    assert current_mode([breaker], NOON + 3 * MINUTE, run_id="run-1", passed=NOON + 2 * MINUTE) == CurrentMode()
 
 
 # Whatever happens

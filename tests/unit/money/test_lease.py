@@ -1,4 +1,4 @@
-"""A settlement charges exactly the charge, and gives back exactly the rest, to the windows that it came from."""
+"""A settlement charges exactly the charge and returns exactly the rest, to the windows of the lease."""
 
 from hypothesis import given
 from hypothesis import strategies as st

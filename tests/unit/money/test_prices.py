@@ -1,4 +1,4 @@
-"""What a completion costs, and what a price table may not hold."""
+"""The cost of a completion, and price tables that are refused."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta

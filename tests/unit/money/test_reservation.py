@@ -1,11 +1,11 @@
-"""What one attempt may cost at most is reserved before it is made, and never more than is left."""
+"""An attempt's worst case is reserved before it, and never more than the run has left."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.money import Price, Reservation, TokenCounts, affordable
-from ballast.money.reservation import LEAST_USEFUL_TOKENS
+from ballast.money.prices import LEAST_USEFUL_TOKENS
 
 rates = st.integers(0, 100_000_000)
 CLASSES = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h")

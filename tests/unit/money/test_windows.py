@@ -1,4 +1,4 @@
-"""Windows have names that sort, and say when they end; what does not fit says when it will."""
+"""Windows have sortable names and an end; a claim that does not fit says when it will."""
 
 from datetime import UTC, datetime, timedelta, timezone
 

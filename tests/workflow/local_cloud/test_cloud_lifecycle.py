@@ -194,7 +194,7 @@ def test_real_bedrock_needs_the_users_own_credentials(monkeypatch: pytest.Monkey
 
 def test_a_handlers_own_failure_in_the_front_door_is_told(tmp_path: Path) -> None:
     with LocalCloud(template=TEMPLATE) as cloud, pytest.raises(FunctionError) as caught:
-        cloud.invoke("IntakeFunction", {})
+        cloud.invoke("StartFunction", {})
 
     assert caught.value.name == "KeyError"
 

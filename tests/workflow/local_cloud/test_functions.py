@@ -28,7 +28,7 @@ def test_a_function_is_found_by_logical_id_name_and_arn(cloud: LocalCloud) -> No
 
     for known_as in (function.name, function.arn, f"{function.arn}:$LATEST"):
         assert cloud._functions.find(known_as) is function
-    with pytest.raises(KeyError, match=r"No function Nope\. The template has: IntakeFunction, SettleFunction"):
+    with pytest.raises(KeyError, match=r"No function Nope\. The template has: SettleFunction, ShortFunction"):
         cloud.environ("Nope")
 
 

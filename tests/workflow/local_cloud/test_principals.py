@@ -84,7 +84,7 @@ def test_a_model_is_called_by_who_may(cloud: LocalCloud) -> None:
 
 
 def test_a_run_goes_through_with_the_roles_alone(cloud: LocalCloud) -> None:
-    started = cloud.invoke("IntakeFunction", {"run_id": "run-walls", "put": "run-walls"})
+    started = cloud.invoke("StartFunction", {"run_id": "run-walls", "put": "run-walls"})
 
     assert cloud.wait(started["run_id"], 600).status == "SUCCEEDED"
 
@@ -105,7 +105,7 @@ def test_whoever_holds_the_right_answers_a_task_token(cloud: LocalCloud, bench: 
         lambda: client(cloud, "stepfunctions").send_task_success(taskToken=bench.tokens[0], output="{}"),
         "states:SendTaskSuccess",
     )
-    client(cloud, "stepfunctions", "IntakeFunction").send_task_success(taskToken=bench.tokens[0], output='"yes"')
+    client(cloud, "stepfunctions", "StartFunction").send_task_success(taskToken=bench.tokens[0], output='"yes"')
 
     assert cloud.wait("run-token", 600).output == "yes"
 

@@ -1,6 +1,6 @@
-"""The names of the log in words, for people who were woken by them."""
+"""Names of the log in words, for people on call. The trace, the console and messages use them."""
 
-#: Every exit reason, and every reason that the state machine itself gives, as half a sentence.
+#: Every exit reason, and every reason that the state machine gives, as a clause.
 REASONS: dict[str, str] = {
     "end_turn": "the model ended its turn",
     "tool_use": "the model asked for tools",
@@ -18,18 +18,18 @@ REASONS: dict[str, str] = {
     "repeated_call_limit": "its limit of repeated calls was reached",
     "token_limit": "its prompt outgrew its limit of tokens",
     "run_token_limit": "the run's limit of tokens was reached",
-    "cost_limit": "the next attempt could have passed the cost ceiling",
-    "deadline": "its time was up",
+    "cost_limit": "the next attempt could have exceeded the cost ceiling",
+    "deadline": "its deadline was reached",
     "history_limit": "its execution has no room for more steps",
-    "breaker_open": "the spend breaker lets no model be called",
+    "breaker_open": "the spend breaker allows no model call",
     "breaker_stopped": "the spend breaker has stopped the agent",
     "loop": "it went round in circles, was told so, and went on",
     "model_timeout": "the model did not answer in time",
     "model_throttled": "the provider throttled the model",
     "model_unavailable": "the model could not be reached",
     "model_refused": "the model cannot be called at all (no price, no access, or no such model)",
-    "empty_answer": "the model said nothing",
-    "answer_invalid": "its answer did not fit, or named what nobody knows",
+    "empty_answer": "the model's answer was empty",
+    "answer_invalid": "its answer did not have the required form, or named unknown facts",
     "rolled_back": "nothing half done is left",
     "rollback_incomplete": "not everything could be undone",
     "effect_frozen": "an effect is for a person to judge, so nothing was undone",
@@ -49,6 +49,16 @@ REASONS: dict[str, str] = {
     "approval_required": "a call needs a person's approval",
 }
 
+#: Why a run was refused, by the error's name.
+REFUSALS: dict[str, str] = {
+    "NotAdmitted": "it was not admitted",
+    "ExecutionMisnamed": "its execution does not have its name",
+    "RequestConflict": "the same request id was sent with another body",
+    "BreakerStopped": "the spend breaker lets no run start",
+    "WindowFull": "an hour's or a day's window has no room for its ceiling",
+    "TooManyRuns": "the limit of concurrent runs is reached",
+}
+
 #: Planners as the subject of a sentence.
 PLANNERS = {
     "agent": "the agent",
@@ -60,7 +70,7 @@ PLANNERS = {
 
 
 def meaning(reason: str) -> str:
-    """Return ``reason`` in words, or the name itself where it is not one of ours."""
+    """Return ``reason`` in words, or the name itself if it is not known."""
     return REASONS.get(reason, reason)
 
 

@@ -1,8 +1,8 @@
-"""What Ballast tells others: the events that it sends and the message that its people get.
+"""Outgoing events, and the message to the people.
 
-Versioned: a consumer refuses a major version that it does not know. Fields may be added to a
-version, so a consumer ignores those that it does not know. The JSON Schemas in ``docs/events/``
-are made of these models (``python -m localcloud.schemas``).
+Versioned: a consumer refuses a major version that it does not know. Fields may be added to a version, so a consumer
+ignores fields that it does not know. ``python -m localcloud.schemas`` writes the JSON Schemas in ``docs/events/`` from
+these models.
 """
 
 import base64
@@ -15,15 +15,17 @@ from ballast.contracts.effects import Effects
 from ballast.contracts.request import RequestId
 from ballast.contracts.wire import Name, Wire, canonical, sha256
 
-#: The source of every event of ours, on the account's default bus.
+#: The source of all events, on the account's default bus.
 SOURCE = "ballast"
-#: The contract of the events' details and of the people's message.
+#: The version of the events' details and of the message to the people.
 VERSION: Literal["1"] = "1"
-#: An answer whose JSON is longer is left to the log: events travel, and others store them.
+#: An answer with more bytes of JSON is left out of events; the log has it.
 MAX_ANSWER_BYTES = 64 * 1024
 
 _ID = r"[a-z2-7]{16}$"
-EventId = Annotated[str, Field(pattern=r"^evt-" + _ID, description="The same whenever it is sent again: deduplicate.")]
+EventId = Annotated[
+    str, Field(pattern=r"^evt-" + _ID, description="The same whenever it is sent again: deduplicate by it.")
+]
 EscalationId = Annotated[str, Field(pattern=r"^esc-" + _ID)]
 RunIdOut = Annotated[str, Field(pattern=r"^run-[a-z2-7]{24}$")]
 Usd = Annotated[str, Field(pattern=r"^[0-9]+\.[0-9]{2,6}$", description="US dollars, exact.")]
@@ -31,7 +33,7 @@ At = Annotated[str, Field(description="ISO 8601, UTC.")]
 
 
 def event_id(run_id: str, seq: str) -> str:
-    """Return the id of the event about the log's entry ``seq``: the same for every attempt at sending it."""
+    """Return the id of the event about the log's entry ``seq``: the same for every attempt to send it."""
     digest = hashlib.sha256(f"{run_id}\0{seq}\0event".encode()).digest()
     return "evt-" + base64.b32encode(digest[:10]).decode("ascii").lower()
 
@@ -39,31 +41,31 @@ def event_id(run_id: str, seq: str) -> str:
 def binding_shown(binding: str | None, arguments: Any) -> str | None:
     """Return the hash of what people see of a call that is bound to ``binding``.
 
-    It is another one once somebody has changed the ``arguments``: None while they are as proposed.
+    It changes with the ``arguments``, which are None while they are as proposed.
     """
     return binding if arguments is None else sha256(canonical([binding, arguments]))
 
 
 class Sent(Wire):
-    """What is sent has every field; the schema says so."""
+    """A form that is sent: every field is present, and the schema says so."""
 
     model_config = ConfigDict(json_schema_serialization_defaults_required=True)
 
 
 class Corrected(Sent):
-    """What an operator says that a run cost, all in all, once it was settled: who, why, and when.
+    """An operator's correction of a settled run's total cost.
 
-    It stands beside the cost that the run's own log counts, which stays what it is.
+    It stands beside the cost by the run's log, which stays as it is.
     """
 
     cost_usd: Usd
-    by: Annotated[str, Field(description="Who says so, as the operator gave it.")]
-    reason: Annotated[str, Field(description="Why; empty where nothing was given.")] = ""
+    by: Annotated[str, Field(description="The operator, as they gave their name.")]
+    reason: Annotated[str, Field(description="The operator's reason; may be empty.")] = ""
     at: At
 
 
 class Notice(Sent):
-    """The detail of an event: which run it is about, and whose."""
+    """The detail of an event about a run."""
 
     version: Literal["1"] = VERSION
     event_id: EventId
@@ -71,7 +73,7 @@ class Notice(Sent):
     request_id: RequestId
     tenant: Name
     at: At
-    stack: Annotated[str, Field(description="The name of the stack that ran it.")] = ""
+    stack: Annotated[str, Field(description="The stack that ran it.")] = ""
 
     def of_stack(self, stack: str) -> Self:
         """Return the notice as ``stack`` sends it."""
@@ -84,19 +86,19 @@ class Notice(Sent):
 
     @property
     def detail(self) -> str:
-        """The detail as it is sent: JSON."""
+        """The detail as JSON."""
         return canonical(self.model_dump(mode="json"))
 
 
 class Outcome(Notice):
-    """How a run ended.
+    """The end of a run.
 
-    by        whose answer it is; null without one
-    degraded  it is not the agent's own answer
-    reason    why it ended so; null where it was answered
-    effects   what became of what it wrote; ``frozen`` is for a person to look at
-    cost_usd  what its log counts, reservations without an outcome included
-    corrected  what an operator says that it cost, where one had corrected it before this was sent
+    by        who answered; null without an answer
+    degraded  the answer is not the agent's
+    reason    why it ended so; null if it was answered
+    effects   the state of its writes; ``frozen`` is for a person to judge
+    cost_usd  the cost by its log, including reservations without an outcome
+    corrected  an operator's correction of the cost, if there was one before this was sent
     """
 
     status: str
@@ -127,8 +129,8 @@ class RunFailed(Outcome):
 class RunRefused(Outcome):
     """A run was not admitted; nothing was spent.
 
-    message   what to mend
-    opens_at  when there will be room, where it was refused for want of it
+    message   what is wrong, and what to do
+    opens_at  when there will be room, if it was refused for lack of room
     """
 
     status: Literal["refused"] = "refused"
@@ -147,19 +149,19 @@ class RunEscalated(Notice):
 
 
 class EscalationMessage(Sent):
-    """The message in the escalation queue: all that a person needs to decide, and never the task token.
+    """The message in the escalation queue: all that a person needs to decide, without the task token.
 
     kind               ``escalation`` wants a decision, ``approval`` a yes or a no about one call
     summary            for a person to read; untrusted where it quotes the request, the model or a tool
-    proposed_decision  what would be done; null where nothing was proposed or it is too large for a message
-    answer_by          after that nobody waits for the answer
-    why                why a person must approve the call, of an approval
-    approvals_needed   how many different people must approve, and ``approvals_given`` who has
-    may_not_answer     who asked for the run, proposed the call, or guided the agent before it did: they do not decide
-    approvers          the group whose members approve; null where every reviewer may
-    binding            what an approval is bound to; send it back to approve exactly this
-    reminder           half of the time has passed, and nobody has answered
-    sent               how often it was sent, with this time: the same ``escalation_id`` is one question
+    proposed_decision  the decision that would be carried out; null if nothing was proposed, or if it is too large
+    answer_by          the escalation expires then
+    why                of an approval: why a person must approve the call
+    approvals_needed   how many different people must approve; ``approvals_given`` names those who have
+    may_not_answer     those who asked for the run, proposed the call or guided the agent to it: they may not decide
+    approvers          the group whose members approve; null if every reviewer may
+    binding            the hash that an approval is bound to; send it back to approve exactly this
+    reminder           half of the time has passed and nobody has answered
+    sent               how often it was sent, this time included; one ``escalation_id`` is one escalation
     """
 
     version: Literal["1"] = VERSION
@@ -182,7 +184,7 @@ class EscalationMessage(Sent):
     sent: int = 1
 
 
-#: Every event that is sent, by its detail-type.
+#: All events, by detail-type.
 NOTICES: dict[str, type[Notice]] = {
     "Run Answered": RunAnswered,
     "Run Failed": RunFailed,

@@ -1,23 +1,23 @@
-"""Whether two recorded identities may be one person. Pure."""
+"""Comparison of recorded identities: which may be one person. Pure."""
 
 from collections.abc import Iterable
 
-#: Of a role that several share; what follows it is the session's name.
+#: Parts of an ARN of a shared role; the session's name follows them.
 _SHARED = (":assumed-role/", ":federated-user")
 
 
 def same_person(one: str, other: str) -> bool:
-    """Whether two identities are one person, or may be.
+    """Whether two identities are, or may be, one person.
 
-    Of a role the name of the session is recorded or not, as ``IamPersonPattern`` has it (an older version always
-    recorded it). Where only one of the two has it, nobody can tell its bearer from the other: they are one.
+    ``IamPersonPattern`` decides whether a role's session name is recorded (an older version always recorded it). If
+    only one of the two has a session name, they cannot be told apart and count as one person.
     """
     short, long = sorted((one, other), key=len)
     return short == long or (any(shared in short for shared in _SHARED) and long.startswith(f"{short}/"))
 
 
 def how_many(people: Iterable[str]) -> int:
-    """Return how many different people these are at least."""
+    """Return the least number of different people that these identities can be."""
     found: list[str] = []
     for one in sorted(set(people), key=len):
         if not any(same_person(one, known) for known in found):

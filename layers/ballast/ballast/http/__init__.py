@@ -1,4 +1,4 @@
-"""What the functions behind the HTTP API share: who asks, what went wrong, page tokens, the resolver.
+"""The HTTP API: routes, callers, errors, pages and their description.
 
-Imports Powertools, which takes time: only the functions behind the API import this package.
+Importing Powertools takes time, so only the functions behind the API import this package.
 """

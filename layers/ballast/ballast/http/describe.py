@@ -1,4 +1,4 @@
-"""The OpenAPI description: of one route's responses, and of the functions' routes together."""
+"""The OpenAPI description of one route's responses, and of all functions' routes together."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any
 from ballast.http.problem import CONTENT_TYPE, ProblemDetails
 
 if TYPE_CHECKING:
-    from ballast.http.front import Front
+    from ballast.http.api import HttpApi
 
 _PROBLEMS = {
     400: "The body is not JSON.",
-    401: "There is no identity.",
-    403: "The identity names no tenant, or the request names another's; or you may not answer this.",
-    404: "There is none, or it is another tenant's.",
+    401: "The request carries no identity.",
+    403: "The identity names no tenant, the request names another tenant, or you may not answer this.",
+    404: "It does not exist, or belongs to another tenant.",
     409: "Its state does not allow it.",
     413: "The request is too large.",
     415: "The body is not `application/json`.",
     422: "A field is wrong; `errors` says which.",
-    500: "A defect. `instance` is in the log.",
+    500: "A defect in Ballast. The log says more under `instance`.",
     503: "Nothing was done. Send the same request again.",
 }
 _ALWAYS = (401, 403, 422, 500, 503)
 _WITH_A_BODY = (400, 413, 415)
-#: Powertools describes errors that are not sent in this form here.
+#: Powertools' own forms of errors, which this API does not send.
 _NOT_OURS = ("HTTPValidationError", "ValidationError", "ResponseValidationError")
 
 SECURITY: dict[str, dict[str, str]] = {
@@ -45,7 +45,7 @@ SECURITY: dict[str, dict[str, str]] = {
 
 
 def responses(*problems: int, takes_a_body: bool = False, **good: Any) -> dict[int, Any]:
-    """Return what a route may answer: ``ok``, ``accepted`` (descriptions) and ``problems`` (statuses).
+    """Return a route's responses: ``ok``, ``accepted`` (descriptions) and ``problems`` (statuses).
 
     ``accepted_headers`` and ``ok_headers`` describe headers by name.
     """
@@ -62,8 +62,8 @@ def responses(*problems: int, takes_a_body: bool = False, **good: Any) -> dict[i
     return made
 
 
-def document(fronts: Iterable[Front], info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return one OpenAPI document of all routes of ``fronts``, the same at every call."""
+def document(apis: Iterable[HttpApi], info: Mapping[str, Any]) -> dict[str, Any]:
+    """Return one OpenAPI document of all routes of ``apis``, the same at every call."""
     whole: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": dict(info),
@@ -71,8 +71,8 @@ def document(fronts: Iterable[Front], info: Mapping[str, Any]) -> dict[str, Any]
         "paths": {},
         "components": {"schemas": {}, "securitySchemes": SECURITY},
     }
-    for front in fronts:
-        part = json.loads(front.get_openapi_json_schema(openapi_version="3.1.0"))
+    for api in apis:
+        part = json.loads(api.get_openapi_json_schema(openapi_version="3.1.0"))
         for path, operations in part["paths"].items():
             whole["paths"].setdefault(path, {}).update(operations)
         whole["components"]["schemas"] |= part.get("components", {}).get("schemas", {})
@@ -90,7 +90,7 @@ def document(fronts: Iterable[Front], info: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _ours(item: tuple[str, Any]) -> tuple[str, Any]:
-    """Return (status, response) with the form in which errors are sent here."""
+    """Return (status, response) with this API's form of errors."""
     status, response = item
     if any(name in json.dumps(response) for name in _NOT_OURS):
         schema = {"$ref": f"#/components/schemas/{ProblemDetails.__name__}"}
@@ -99,7 +99,7 @@ def _ours(item: tuple[str, Any]) -> tuple[str, Any]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """A parameter that is optional may be left out; it cannot be sent as null."""
+    """Return the schema without null: an optional parameter may be left out, but not sent as null."""
     kinds: list[dict[str, Any]] = [kind for kind in schema.get("anyOf", ()) if kind != {"type": "null"}]
     if len(kinds) != 1:
         return schema

@@ -1,13 +1,13 @@
-"""Callers and their rights, read from what API Gateway's authorizer vouches for, never from the body.
+"""Callers and their rights, read from API Gateway's authorizer, never from the body.
 
 ::
 
     nobody      no identity, or one that the settings do not know: refused
-    member      of a tenant: starts its runs, reads them, replies to questions put to them
-    reviewer    a member who also decides what the tenant's runs ask people
+    member      of a tenant: starts its runs, reads them, replies to the agent's questions to them
+    reviewer    a member who also decides the escalations of the tenant's runs
     operator    reads and decides for every tenant, and sets the spend breaker
 
-Somebody who started a run, or who proposed a call, decides nothing about it, whatever their rights.
+A person who started a run or proposed a call does not decide about it, whatever their rights.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from ballast.http.problem import Problem
 from ballast.metrics import metric_line
 from ballast.runtime import Runtime, Settings
 
-#: On whose account an operator's run goes who names no tenant.
+#: The tenant of an operator's run if the request names none.
 DEFAULT_TENANT: str = RunRequest.model_fields["tenant"].default
-#: Characters of a recorded identity. A longer one is cut and ends with a digest, so that no two become one.
+#: Characters of a recorded identity. A longer one is cut and ends with a digest, so that no two become the same.
 MAX_PRINCIPAL_CHARS = 256
 
 Role = Literal["member", "reviewer", "operator"]
 
-#: Claims whose text is a list of words, RFC 8693 section 4.2; the second is what Microsoft calls it.
+#: Claims whose text is a list of words (RFC 8693, section 4.2); the second is Microsoft's name.
 _SCOPES = ("scope", "scp")
-#: What a caller may do at all; about one escalation, ``functions/people/rights.py`` says more.
+#: A caller's rights; ``functions/people/rights.py`` narrows them for one escalation.
 Right = Literal["start", "read", "cancel", "reply", "decide", "operate"]
 
 _MEMBER: tuple[Right, ...] = ("start", "read", "cancel", "reply")
@@ -50,21 +50,20 @@ _NAME: TypeAdapter[str] = TypeAdapter(Name)
 
 
 class CallerSettings(Settings):
-    """How to read an identity.
+    """How to read an identity. A claim or pattern that is "" matches nobody.
 
     tenant_claim          the claim of a JWT that names the tenant
-    reviewer_claim        CLAIM=VALUE of a JWT whose bearer is a reviewer, for example scope=ballast/review; "" is none
+    reviewer_claim        CLAIM=VALUE of a JWT whose bearer is a reviewer, for example scope=ballast/review
     operator_claim        the same for operators
-    group_claim           the claim of a JWT that lists the groups that a tool's ``approvers`` may name; "" is none
+    group_claim           the claim of a JWT that lists the groups that a tool's ``approvers`` may name
     iam_tenant_pattern    regular expression for the ARN of a member's role or user; its group ``tenant`` is the tenant
     iam_reviewer_pattern  the same for reviewers; an optional group ``group`` is the group that they approve for
-    iam_operator_pattern  regular expression for the ARN of an operator's role or user, with such a group or without;
-                          "" is none
-    iam_person_pattern    for the ARNs of roles whose session names are forced to be people's; "" is none: all who
-                          share a role are one person, since a caller chooses the name of a session
+    iam_operator_pattern  regular expression for the ARN of an operator's role or user, with an optional ``group``
+    iam_person_pattern    the same for roles whose session names are forced to be people's names. All who share another
+                          role count as one person, since a caller chooses the name of a session
 
-    A claim or a pattern that is "", or that cannot be used, knows nobody. The latter is reported whenever it is needed
-    (``SettingsUnusable``): a mistake in one of them takes nobody else's access away.
+    A claim or pattern that cannot be used matches nobody either, and is reported whenever it is needed (metric
+    ``SettingsUnusable``): a mistake in one of them does not take anybody else's access away.
     """
 
     tenant_claim: str = "tenant"
@@ -81,10 +80,10 @@ class CallerSettings(Settings):
 class Caller:
     """An identity and its rights.
 
-    principal  who it is, as it is recorded: one person, who may have several sessions
-    tenant     whose runs it sees; None is every tenant's, for operators
+    principal  the person, as they are recorded; one person may have several sessions
+    tenant     the tenant whose runs they see; None for an operator, who sees every tenant's
     role       see the module
-    groups     the groups whose approvals it may give
+    groups     the groups whose approvals they may give
     """
 
     principal: str
@@ -94,24 +93,24 @@ class Caller:
 
     @property
     def rights(self) -> tuple[Right, ...]:
-        """What it may do at all, with what it sees."""
+        """The caller's rights on what they see."""
         return _RIGHTS[self.role]
 
     @property
     def operates(self) -> bool:
-        """Whether it is an operator."""
+        """Whether the caller is an operator."""
         return "operate" in self.rights
 
     def sees(self, tenant: str | None) -> bool:
-        """Whether this tenant's runs and escalations exist, for this caller."""
+        """Whether the caller sees this tenant's runs and escalations."""
         return self.tenant is None or self.tenant == tenant
 
     def reviews(self, tenant: str) -> bool:
-        """Whether it decides what this tenant's runs ask people."""
+        """Whether the caller decides this tenant's escalations."""
         return "decide" in self.rights and self.sees(tenant)
 
     def tenant_for(self, named: str | None) -> str:
-        """Return the tenant to act for, where the request names ``named``; raise 403 for another's."""
+        """Return the tenant to act for if the request names ``named``. Raises ``Problem`` (403) for another tenant."""
         if self.tenant is None:
             return named or DEFAULT_TENANT
         if named is not None and named != self.tenant:
@@ -121,9 +120,9 @@ class Caller:
 
 @dataclass(frozen=True)
 class Callers:
-    """Reads identities out of requests.
+    """Reads identities from requests.
 
-    unusable  settings that know nobody since they are no such thing, by name, and what is wrong with each
+    unusable  by name, the settings that cannot be used, and what is wrong with each
     """
 
     settings: CallerSettings
@@ -136,7 +135,7 @@ class Callers:
 
     @classmethod
     def of(cls, runtime: Runtime) -> Callers:
-        """Read the settings; once per runtime."""
+        """Read the settings of ``runtime``."""
         settings = CallerSettings.of(runtime)
         read = settings.model_dump()
         unusable = {name: why for name, text in read.items() if (why := why_unusable(name, text)) is not None}
@@ -148,9 +147,10 @@ class Callers:
         return cls(settings, tenant, reviewer, operator, person, unusable, runtime.emit)
 
     def identify(self, authorizer: Any) -> Caller:
-        """Return the caller that ``requestContext.authorizer`` vouches for.
+        """Return the caller that ``requestContext.authorizer`` identifies.
 
-        Without one there is nobody: a route that was left open by mistake answers 401. Raises ``Problem``.
+        Raises ``Problem``: 401 without an authorizer, so that a route that was left open by mistake stays closed; 403
+        if nobody is known by that identity.
         """
         match authorizer:
             case {"jwt": {"claims": Mapping() as claims}}:
@@ -164,21 +164,21 @@ class Callers:
         )
 
     def _report(self, kind: str) -> None:
-        """Say in the log and in a metric which settings of that kind know nobody and should."""
+        """Report in the log and in a metric the settings of that kind that cannot be used."""
         for name, why in self.unusable.items():
             if name.endswith(kind):
                 self.emit(metric_line({"SettingsUnusable": 1}, fields={"setting": name.upper(), "why": why}))
 
     def _hint(self) -> str:
         patterns = [name.upper() for name in self.unusable if name.endswith("_pattern")]
-        return f" Tell an operator: {', '.join(patterns)} of the stack cannot be used and knows nobody." * bool(
+        return f" Tell an operator: {', '.join(patterns)} of the stack cannot be used and matches nobody." * bool(
             patterns
         )
 
     def _by_token(self, claims: Mapping[str, Any], scopes: Any) -> Caller:
         principal = claims.get("sub") or claims.get("client_id") or claims.get("azp")
         if not isinstance(principal, str):
-            raise Problem(403, "Forbidden", "The token says nothing of whom it is for: it has no claim 'sub'.")
+            raise Problem(403, "Forbidden", "The token does not say who you are: it has no claim 'sub'.")
         principal = _recorded(principal)
         settings = self.settings
         groups = (
@@ -193,11 +193,11 @@ class Callers:
         return Caller(principal, tenant, role, groups)
 
     def _by_arn(self, arn: str) -> Caller:
-        # arn:aws:sts::123456789012:assumed-role/ROLE/SESSION. The session's name is the caller's own choice, so no
-        # pattern sees it, and it makes nobody another person.
+        # arn:aws:sts::123456789012:assumed-role/ROLE/SESSION. The caller chooses the session's name, so no pattern sees
+        # it, and another name does not make another person.
         role_arn = re.sub(r"(:(?:assumed-role/[^/]+|federated-user)/).*", r"\1", arn, flags=re.DOTALL)
         one_each = role_arn == arn or (self.person is not None and self.person.search(role_arn) is not None)
-        # The account and what follows say who it is.
+        # The account and what follows it identify the person.
         principal = _recorded((arn if one_each else role_arn.rstrip("/")).split(":", 4)[-1])
         found = {
             role: match
@@ -206,19 +206,19 @@ class Callers:
         }
         if "operator" in found and len(found) > 1:
             raise Problem(
-                403, "Forbidden", "By the stack's patterns the role is an operator's and a tenant's; mend them."
+                403, "Forbidden", "The stack's patterns match this role as an operator's and a tenant's. Correct them."
             )
         groups = frozenset(name for match in found.values() if (name := match.groupdict().get("group")))
         if "operator" in found:
             return Caller(principal, None, "operator", groups)
         tenants = {match["tenant"] for match in found.values()}
         if len(tenants) > 1:
-            raise Problem(403, "Forbidden", "The role is two tenants' by the stack's patterns; mend them.")
+            raise Problem(403, "Forbidden", "The stack's patterns match this role as two tenants'. Correct them.")
         if not tenants:
             raise Problem(
                 403,
                 "Forbidden",
-                "This identity is no tenant's, no reviewer's and no operator's here: its ARN matches none of "
+                "This identity is not a tenant's, a reviewer's or an operator's here: its ARN matches none of "
                 "IamTenantPattern, IamReviewerPattern and IamOperatorPattern. Check the name of the role."
                 f"{self._hint()}",
             )
@@ -244,10 +244,10 @@ def _has(claims: Mapping[str, Any], scopes: Any, wanted: str) -> bool:
 
 
 def _values(name: str, claim: Any) -> Iterable[str]:
-    """Return a claim's values. A text is one value, whatever is in it.
+    """Return a claim's values. A text is one value, even with spaces in it.
 
-    Only scopes come as ``a b``, and API Gateway writes a list as the text ``[a b]``: of a list no value may have a
-    space, see docs/http.md.
+    Only scopes come as ``a b``; API Gateway writes a list as the text ``[a b]``, so no value of a list may have a space
+    (docs/http.md).
     """
     if isinstance(claim, str):
         if claim.startswith("[") and claim.endswith("]"):
@@ -259,7 +259,7 @@ def _values(name: str, claim: Any) -> Iterable[str]:
 
 
 def why_unusable(setting: str, text: str) -> str | None:
-    """Return why nobody can be known by ``text``, a value of that setting; None where it can be used, or is "".
+    """Return why ``text`` cannot be a value of that setting; None if it can be, or is "".
 
     ``setting`` is a field of ``CallerSettings``.
     """
@@ -272,12 +272,12 @@ def why_unusable(setting: str, text: str) -> str | None:
         return None
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what a later Python may read otherwise
+            warnings.simplefilter("ignore")  # about syntax that a later Python may read differently
             pattern = re.compile(text)
     except (re.error, OverflowError, RecursionError) as problem:
-        return f"it is no regular expression: {problem}"
+        return f"it is not a regular expression: {problem}"
     if setting in ("iam_tenant_pattern", "iam_reviewer_pattern") and "tenant" not in pattern.groupindex:
-        return "it has no group (?P<tenant>…), which says who the tenant is"
+        return "it has no group (?P<tenant>…) to name the tenant"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457): the one form of everything that goes wrong over HTTP."""
+"""Problem details (RFC 9457): the one form of errors over HTTP."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ballast.errors import (
 )
 
 CONTENT_TYPE = "application/problem+json"
-#: So many wrong fields, in so many characters, tell what to mend.
+#: Wrong fields that are listed, characters of each, and characters of the detail.
 _MAX_FIELDS, _MAX_CHARS, _MAX_DETAIL_CHARS = 20, 300, 1_000
 _NAMED = re.compile(r"([a-z_]+(?:\.[a-z_]+)*): (.+)", re.DOTALL)
 
@@ -36,8 +36,8 @@ class FieldError(Wire):
 class ProblemDetails(Wire):
     """What went wrong and what to do (RFC 9457).
 
-    type      names the kind of problem; compare it, and show ``detail``
-    instance  names this very occurrence in the service's log, where there is something to look up
+    type      the kind of problem: compare this, and show ``detail``
+    instance  this occurrence in the service's log, if there is something to look up
     """
 
     type: str = Field(pattern=r"^urn:ballast:problem:[a-z-]+$")
@@ -73,7 +73,7 @@ class Problem(Exception):
         self.headers = dict(headers or {})
 
     def masked(self, mask: Callable[[str], str]) -> Problem:
-        """Return the same problem with its texts masked, and then cut where they are long."""
+        """Return the same problem with its texts masked, then cut to their limits."""
         errors = self.details.errors and tuple(
             one.model_copy(update={"field": mask(one.field)[:_MAX_CHARS], "message": mask(one.message)[:_MAX_CHARS]})
             for one in self.details.errors
@@ -83,7 +83,7 @@ class Problem(Exception):
         return self
 
     def response(self) -> dict[str, Any]:
-        """Return it as Lambda answers API Gateway (payload 2.0)."""
+        """Return Lambda's response to API Gateway (payload 2.0)."""
         return {
             "statusCode": self.details.status,
             "headers": {"Content-Type": CONTENT_TYPE, "Cache-Control": "no-store", **self.headers},
@@ -94,22 +94,22 @@ class Problem(Exception):
 
 
 def not_found(what: str) -> Problem:
-    """There is none, or it is another tenant's: nobody is told which."""
+    """Return the problem (404) of what does not exist or belongs to another tenant: the caller is not told which."""
     return Problem(404, "Not found", f"There is no {what} here.")
 
 
 def invalid(field: str, message: str) -> Problem:
-    """Return the problem of one wrong field."""
+    """Return the problem (422) of one wrong field."""
     return Problem(422, "Invalid input", f"{field}: {message}", errors=[FieldError(field=field, message=message)])
 
 
 def conflict(title: str, detail: str) -> Problem:
-    """The resource's state does not allow it."""
+    """Return the problem (409) of a resource whose state does not allow the request."""
     return Problem(409, title, detail)
 
 
 def invalid_fields(problems: Sequence[Any]) -> Problem:
-    """Return the problem of pydantic's complaints, without echoing what was sent."""
+    """Return the problem (422) of pydantic's errors, without echoing what was sent."""
     errors = [FieldError(field=_field(item["loc"]), message=_clean(str(item["msg"]))) for item in problems]
     more = f" and {len(errors) - 1} more" if len(errors) > 1 else ""
     detail = f"{errors[0].field}: {errors[0].message}{more}" if errors else "The request is not valid."
@@ -117,7 +117,7 @@ def invalid_fields(problems: Sequence[Any]) -> Problem:
 
 
 def problem_of(error: Exception) -> Problem | None:
-    """Return the problem that an error of Ballast's own is to a caller; None for a defect."""
+    """Return the problem for one of Ballast's own errors; None for a defect."""
     match error:
         case Problem():
             return error
@@ -127,7 +127,7 @@ def problem_of(error: Exception) -> Problem | None:
             return conflict("Escalation closed", str(error))
         case AnswerUnsigned():
             detail = (
-                "Something that nobody signed stands in the place of the answer; it was not taken. Call an operator."
+                "The log holds an unsigned entry in the place of this answer, so it was not taken. Call an operator."
             )
             return conflict("Log changed", detail)
         case MayNotAnswer():
@@ -143,14 +143,14 @@ def problem_of(error: Exception) -> Problem | None:
 
 
 def _invalid_input(text: str) -> Problem:
-    """Return the problem of our own complaint, which mostly begins with the field."""
+    """Return the problem of an ``InvalidInput``, whose text mostly begins with the field."""
     named = _NAMED.match(text)
     errors = [FieldError(field=named[1], message=_clean(named[2]))] if named else []
     return Problem(422, "Invalid input", _clean(text), errors=errors)
 
 
 def _field(location: Sequence[str | int]) -> str:
-    """Return pydantic's location without the part of the request that it begins with."""
+    """Return pydantic's location without its first step, the part of the request."""
     steps = [_clean(str(step)) for step in location]
     if steps and steps[0] in ("body", "query", "header", "path"):
         steps = steps[1:]

@@ -1,8 +1,18 @@
-"""Prices, reservations and amounts. Integers of micro-dollars (millionths of a US dollar) only."""
+"""Prices, reservations and amounts, in integer micro-dollars (millionths of a US dollar)."""
 
 from ballast.money.amounts import dollars, micro_dollars
-from ballast.money.prices import ModelPrice, Price, PriceBook, PriceTable, TokenCounts, load_prices
-from ballast.money.reservation import LEAST_USEFUL_TOKENS, Reservation, affordable, worst_cost
+from ballast.money.prices import (
+    LEAST_USEFUL_TOKENS,
+    ModelPrice,
+    Price,
+    PriceBook,
+    PriceTable,
+    Reservation,
+    TokenCounts,
+    affordable,
+    load_prices,
+    worst_cost,
+)
 
 __all__ = [
     "LEAST_USEFUL_TOKENS",

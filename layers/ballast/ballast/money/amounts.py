@@ -1,4 +1,4 @@
-"""Dollars as people write them, to and from integer micro-dollars."""
+"""Amounts of US dollars as text, to and from integer micro-dollars."""
 
 import re
 

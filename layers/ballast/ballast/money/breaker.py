@@ -1,7 +1,7 @@
-"""The spend breaker as a value: which mode holds, since when, why, and until when. Pure.
+"""The spend breaker as a value: its mode, since when, why, and until when. Pure.
 
-There is one for everyone and one for each tenant that ever had one; of the two the stricter holds.
-What tripped it is kept cause by cause (an alarm's name, a burn rate), beside what a person set::
+There is one breaker for everyone, and one for each tenant that was ever set; the stricter of the two holds.
+It keeps a trip for each cause (an alarm's name, the burn rate), beside the mode that a person set::
 
               trip                             its time is over
     ┌────────┐ ──────▶ ┌──────┐ ─────────────────────────────────▶ ┌───────────┐
@@ -10,15 +10,15 @@ What tripped it is kept cause by cause (an alarm's name, a burn rate), beside wh
         ▲                  │ the cause is over: closes when its time is over    │
         └──────────────────┴────────────────────────────────────────────────────┘ the cause is over
         ▲
-        └── `--mode normal` by a person, from anywhere; what is still the case trips it again
+        └── `--mode normal` by a person, from any state; a cause that lasts trips it again
 
-    a person's mode holds until it is taken back (`--mode normal`) or its `--for` is over; beside what
-    tripped by itself, the stricter holds. `--mode normal --for 60` keeps it closed for so long,
-    whatever trips: the ceilings of runs and windows hold all the same.
+A person's mode holds until it is taken back (`--mode normal`) or its `--for` is over. Of it and the trips, the stricter
+holds. `--mode normal --for 60` keeps the breaker closed for an hour, whatever trips; the ceilings of runs and windows
+hold all the same.
 
-Once open it stays so for a time, also where the cause ends at once, so that a figure that trembles
-about its threshold does not switch models every minute. Half-open it may stay for long: an alarm
-that rings on is no news, and the runs that pass show the alarm how it would be.
+An open breaker stays open for a time even if the cause ends at once, so that a metric that hovers about its threshold
+does not switch models every minute. A half-open one may stay so for long: an alarm that keeps ringing changes nothing,
+and the runs that pass show the alarm what would happen.
 """
 
 import hashlib
@@ -32,9 +32,9 @@ from pydantic import AwareDatetime, Field
 
 from ballast.contracts.wire import Name, Wire
 
-#: So long a trip holds at least.
+#: A trip holds at least so long.
 OPEN_FOR = timedelta(minutes=10)
-#: Of the runs that a half-open breaker would stop, so many in a hundred pass.
+#: Percentage of runs that a half-open breaker lets pass.
 PROBE_PERCENT = 5
 
 Who = Annotated[str, Field(min_length=1, max_length=256)]
@@ -48,7 +48,7 @@ class Mode(StrEnum):
     NORMAL = "normal"
     CHEAPER = "cheaper"  # the playbook's cheaper model instead of its model
     FALLBACK_ONLY = "fallback_only"  # no model: rollback, fallback, people
-    STOPPED = "stopped"  # no new runs; those there are wait for a person
+    STOPPED = "stopped"  # no new runs; running ones wait for a person
 
     @property
     def level(self) -> int:
@@ -57,7 +57,7 @@ class Mode(StrEnum):
 
 
 class ByHand(Wire):
-    """What a person set. ``until`` None: until it is taken back."""
+    """The mode that a person set. ``until`` None: until it is taken back."""
 
     mode: Mode
     since: AwareDatetime
@@ -67,7 +67,7 @@ class ByHand(Wire):
 
 
 class Trip(Wire):
-    """What one cause brought about. ``half_open_at``: not before then it lets anything through; ``over``: it ended."""
+    """A trip by one cause. It lets nothing through before ``half_open_at``. ``over``: the cause has ended."""
 
     mode: Mode
     since: AwareDatetime
@@ -86,12 +86,12 @@ class Breaker(Wire):
 
 
 @dataclass(frozen=True)
-class Force:
-    """What holds at a moment, and the reason for it.
+class CurrentMode:
+    """The mode that holds at a moment, and its reason.
 
     tenant  whose breaker it is; None for everyone's
-    since, by, reason  of what holds; None where nothing does
-    until   when a person's mode ends, or a trip becomes half-open (or became)
+    since, by, reason  who or what brought it about; None where the breaker is closed
+    until   when a person's mode ends, or when a trip becomes (or became) half-open
     """
 
     mode: Mode = Mode.NORMAL
@@ -103,13 +103,13 @@ class Force:
     until: datetime | None = None
 
 
-def in_force(
+def current_mode(
     breakers: Iterable[Breaker], now: datetime, *, run_id: str | None = None, passed: datetime | None = None
-) -> Force:
-    """Return the strictest of what ``breakers`` hold at ``now``.
+) -> CurrentMode:
+    """Return the strictest mode of ``breakers`` at ``now``.
 
-    run_id  for this run, which may be among those that a half-open breaker lets pass
-    passed  a person let this run pass whatever held at that time
+    run_id  the run that asks; a half-open breaker lets some runs pass
+    passed  when a person let this run pass: modes that held then do not stop it
     """
     held = [one for breaker in breakers for one in _held(breaker, now)]
     stops = [
@@ -119,20 +119,22 @@ def in_force(
         if not (run_id is not None and one.state == "half_open" and is_probe(run_id, one.since))
     ]
     # The first of equals: everyone's before a tenant's, a person's before an alarm's.
-    return max(stops, key=lambda one: (one.mode.level, one.state == "open"), default=Force())
+    return max(stops, key=lambda one: (one.mode.level, one.state == "open"), default=CurrentMode())
 
 
-def _held(breaker: Breaker, now: datetime) -> list[Force]:
+def _held(breaker: Breaker, now: datetime) -> list[CurrentMode]:
     found = []
     hand = breaker.hand
     if hand is not None and (hand.until is None or now < hand.until):
-        found.append(Force(hand.mode, "open", breaker.tenant, hand.since, hand.by, hand.reason, hand.until))
+        found.append(CurrentMode(hand.mode, "open", breaker.tenant, hand.since, hand.by, hand.reason, hand.until))
         if hand.mode is Mode.NORMAL:
-            return [Force(Mode.NORMAL, "closed", breaker.tenant, hand.since, hand.by, hand.reason, hand.until)]
+            return [CurrentMode(Mode.NORMAL, "closed", breaker.tenant, hand.since, hand.by, hand.reason, hand.until)]
     for cause, trip in sorted(breaker.trips.items()):
         if not _closed(trip, now):
             state: State = "half_open" if now >= trip.half_open_at else "open"
-            found.append(Force(trip.mode, state, breaker.tenant, trip.since, cause, trip.reason, trip.half_open_at))
+            found.append(
+                CurrentMode(trip.mode, state, breaker.tenant, trip.since, cause, trip.reason, trip.half_open_at)
+            )
     return found
 
 
@@ -141,7 +143,7 @@ def _closed(trip: Trip, now: datetime) -> bool:
 
 
 def is_probe(run_id: str, since: datetime | None) -> bool:
-    """Say whether the run is of those that pass a half-open breaker: the same for all who ask, and others each time."""
+    """Say whether the run passes a half-open breaker: every function gets the same answer; each trip picks others."""
     digest = hashlib.sha256(f"{since.isoformat() if since else ''}\0{run_id}".encode()).digest()
     return int.from_bytes(digest[:4]) % 100 < PROBE_PERCENT
 
@@ -149,7 +151,7 @@ def is_probe(run_id: str, since: datetime | None) -> bool:
 def set_by_hand(
     breaker: Breaker, mode: Mode, *, by: str, reason: str, now: datetime, duration: timedelta | None = None
 ) -> Breaker:
-    """Return the breaker as a person sets it. Normal without a ``duration`` takes everything back."""
+    """Return the breaker as a person sets it. Normal without a ``duration`` removes the person's mode and all trips."""
     if mode is Mode.NORMAL and duration is None:
         return breaker.model_copy(update={"hand": None, "trips": {}})
     until = None if duration is None else now + duration
@@ -158,7 +160,7 @@ def set_by_hand(
 
 
 def tripped(breaker: Breaker, cause: str, mode: Mode, *, reason: str, now: datetime) -> Breaker:
-    """Return the breaker after ``cause`` asked for ``mode``; the same one where that is no news."""
+    """Return the breaker after ``cause`` asked for ``mode``; the same object where nothing changes."""
     known = breaker.trips.get(cause)
     fresh = Trip(mode=mode, since=now, reason=reason, half_open_at=now + OPEN_FOR)
     if known is None or _closed(known, now) or mode.level > known.mode.level:
@@ -171,7 +173,7 @@ def tripped(breaker: Breaker, cause: str, mode: Mode, *, reason: str, now: datet
 
 
 def relieved(breaker: Breaker, cause: str, *, now: datetime) -> Breaker:
-    """Return the breaker after ``cause`` ended; the same one where that is no news."""
+    """Return the breaker after ``cause`` ended; the same object where nothing changes."""
     known = breaker.trips.get(cause)
     if known is None or known.over:
         return breaker
@@ -179,7 +181,7 @@ def relieved(breaker: Breaker, cause: str, *, now: datetime) -> Breaker:
 
 
 def _with(breaker: Breaker, cause: str, trip: Trip, now: datetime) -> Breaker:
-    """Return it with that trip and without those that are closed."""
+    """Return the breaker with that trip and without closed ones."""
     trips = {**breaker.trips, cause: trip}
     left = {name: one for name, one in trips.items() if not _closed(one, now)}
     return breaker.model_copy(update={"trips": left})

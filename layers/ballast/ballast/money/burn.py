@@ -1,4 +1,4 @@
-"""How fast the account's money burns, and which mode of the breaker that asks for. Pure.
+"""The burn rate of all tenants together, and the breaker's mode that it asks for. Pure.
 
 Two windows and two thresholds each, and the pace of the hour against the day::
 
@@ -6,7 +6,7 @@ Two windows and two thresholds each, and the pace of the hour against the day::
     a window (hour, day) is spent to         80 %, before 80 % of its time  100 %
     the hour's pace is, of the day's limit   3 days' limits a day           6
 
-What counts is what ended runs were charged: leases are promises, and mostly far more than is spent.
+The charges of ended runs count, not the leases of running ones: those are mostly far more than will be spent.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from ballast.money.windows import ends
 
 _CHEAPER_PERCENT, _SPENT_PERCENT = 80, 100
 _CHEAPER_PACE, _FALLBACK_PACE = 3, 6
-#: In the first minutes of an hour a pace means nothing: it is taken as if so much had passed.
+#: In the first minutes of an hour a pace means nothing: at least so much counts as elapsed.
 _PACE_AFTER = timedelta(minutes=10)
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Burning:
-    """What was spent of a window (``hour#…`` or ``day#…``)."""
+    """The charges of ended runs in a window (``hour#…`` or ``day#…``), and its limit."""
 
     window: str
     spent_microusd: int
@@ -33,7 +33,7 @@ class Burning:
 
     @property
     def length(self) -> timedelta:
-        """How long the window is open."""
+        """An hour or a day."""
         return _HOUR if self.window.startswith("hour#") else _DAY
 
     def elapsed(self, now: datetime) -> timedelta:
@@ -42,7 +42,7 @@ class Burning:
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """``hour`` or ``day``."""
         return "hour" if self.length == _HOUR else "day"
 
 

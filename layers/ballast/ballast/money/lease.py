@@ -1,8 +1,8 @@
-"""What a run holds of the windows, and what goes back when it ends. Pure.
+"""A run's lease: what it took from the windows, and what settling returns to them. Pure.
 
-A lease is made of parts: one from the admission, one for each budget that a person added later. Each
-remembers the hour and the day that it was taken from, and its rest goes back to those, even when they are
-over: that frees nothing today, and it makes the books of a past window say what its runs really cost.
+A lease is made of parts: one from the admission, one for each budget that a person added later. Each part names the
+hour and the day that it was taken from. Its rest is returned to those, even when they are over: that frees nothing
+today, but a past window then says what its runs really cost.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ MAX_PARTS = 20
 
 @dataclass(frozen=True)
 class Part:
-    """Money taken at one time. ``hour`` and ``day`` are names of windows."""
+    """Money taken at one time, from the windows ``hour`` and ``day``."""
 
     microusd: int
     hour: str
@@ -26,7 +26,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Corrected:
-    """What an operator ordered: charge so much instead of what it was, in micro-dollars; who says so, and why."""
+    """An operator's correction of a charge, in micro-dollars: from what to what, by whom, and why."""
 
     was_microusd: int
     charged_microusd: int
@@ -38,12 +38,12 @@ class Corrected:
 class Lease:
     """One run's lease.
 
-    parts    by the turn that they were taken for; 0 is the admission
-    request_sha256  of the request that it was given to
-    held     false once it was settled
+    parts             by the turn that they were taken for; 0 is the admission
+    request_sha256    digest of the request that it was given to
+    held              false once it is settled
     charged_microusd  what it was settled at
-    open_since        when it was settled, where attempts without an outcome were charged in full then; None: for good
-    corrections       how often an operator has corrected that, and ``corrected`` the last time
+    open_since        when it was settled, where attempts without an outcome were charged in full; None: for good
+    corrections       how often an operator corrected the charge; ``corrected`` is the last correction
     """
 
     run_id: str
@@ -58,7 +58,7 @@ class Lease:
 
     @property
     def leased_microusd(self) -> int:
-        """All that was taken. It only grows, so it also tells one state of a held lease from another."""
+        """The sum of the parts. It only grows, so it also tells one state of a held lease from another."""
         return sum(part.microusd for part in self.parts.values())
 
 
@@ -76,8 +76,8 @@ class Change:
 def settlement(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
     """Return the changes that settle ``lease``, one for each item that it touches.
 
-    The charge fills the parts in the order in which they were taken. What exceeds all of them falls on the last: an
-    operator who corrects a settlement may say so (``charge`` lets nobody else).
+    The charge fills the parts in the order in which they were taken. What exceeds all of them falls on the last one;
+    only an operator's correction may exceed them (see ``charge``).
     """
     taken: dict[tuple[str, str], int] = {}
     settled: dict[tuple[str, str], int] = {}
@@ -101,17 +101,17 @@ def settlement(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
 
 
 def charge(said: object, most_microusd: int) -> int:
-    """Return what windows take of the charge that a log says: a whole number from 0 to ``most_microusd``, else all.
+    """Return the charge that a log says where it is a whole number from 0 to ``most_microusd``, else ``most_microusd``.
 
-    ``most_microusd`` is what the lease says: what was leased, or charged before. Whoever may write the log may say
-    anything there; so it never takes others' room, and never gives any. Models are charged within their reservations,
-    which are within the lease; a tool may report more. The caller reports it, and an operator corrects it.
+    ``most_microusd`` is what the lease says: what was leased, or charged before. A function that may write the log may
+    write any amount there; it must neither take other runs' room nor give room away. A model's charge is within its
+    reservation, which is within the lease; a tool may report more. The caller reports it.
     """
     return said if type(said) is int and 0 <= said <= most_microusd else most_microusd
 
 
 def correction(lease: Lease, charged_microusd: int) -> tuple[Change, ...]:
-    """Return the changes that make of what ``lease`` was settled at ``charged_microusd``, one for each window."""
+    """Return the changes from what ``lease`` was settled at to ``charged_microusd``, one for each window."""
     before = {(one.account, one.window): one for one in settlement(lease, lease.charged_microusd)}
     after = (one for one in settlement(lease, charged_microusd) if one.window != RUNNING)
     changes = ((one, before[one.account, one.window]) for one in after)

@@ -1,7 +1,7 @@
-"""What the business's own money may move: amounts, ceilings, and the windows that a call takes from. Pure.
+"""Moves of the business's own money: amounts, ceilings, and the windows that a call takes from. Pure.
 
-An amount is an integer of micro-units: millionths of the currency that the playbook names. Each move takes from the
-same seven windows, all of them in one transaction (``ballast.moves``)::
+An amount is an integer of micro-units: millionths of the currency that the playbook names. Each move takes from
+up to seven windows in one transaction (``ballast.moves``)::
 
     account                       window              holds
     moves#run-…                   total               what the run moved
@@ -25,12 +25,12 @@ from typing import Any
 from ballast.money.amounts import MICRO, dollars
 from ballast.money.windows import ACCOUNT, Claim, day_of, hour_of, of_tenant
 
-#: No single call moves more: above it an amount is a mistake.
+#: A larger amount is a mistake: no single call moves more.
 MOST = 10**9 * MICRO
 TOTAL = "total"
 #: More digits than any amount has.
 _EXACT = Context(prec=40)
-#: What an operator may set, by the item that holds it: attributes of ``limits`` items of the budgets table.
+#: Ceilings that an operator may set: attributes of ``limits`` items of the budgets table, by what they hold for.
 OWN = ("moves_hour", "moves_day")
 FOR_EACH = ("moves_run", "moves_customer_hour", "moves_customer_day")
 
@@ -74,7 +74,7 @@ def call_window(turn: int, index: int) -> str:
 
 @dataclass(frozen=True)
 class Ceilings:
-    """The most that may be moved, in micro-units: in a run, and in an hour and a day of UTC."""
+    """Ceilings in micro-units: of a run, and of an hour and a day of UTC."""
 
     run: int
     customer_hour: int
@@ -107,7 +107,7 @@ class Ceilings:
 
 @dataclass(frozen=True)
 class Move:
-    """What one call moves. Its identity is the effect's: run, turn and position.
+    """The money that one call moves. Its identity is the effect's: run, turn and position.
 
     customer  the account of the customer (``of_customer``); None where the tool names none
     hour, day the windows that it takes from
@@ -137,7 +137,7 @@ class Move:
         micro: int,
         call_sha256: str = "",
     ) -> Move:
-        """Return the move of a call that is made now."""
+        """Return the move of a call that is made ``now``."""
         return cls(run_id, turn, index, tenant, customer, micro, hour_of(now), day_of(now), call_sha256)
 
     @property
@@ -148,7 +148,7 @@ class Move:
         return ((of_run(self.run_id), TOTAL), *each)
 
     def claims(self, ceilings: Ceilings) -> tuple[Claim, ...]:
-        """Return what it takes from each of ``places``, in their order."""
+        """Return its claims on ``places``, in their order."""
         customer = (ceilings.customer_hour, ceilings.customer_day) if self.customer else ()
         others = (ceilings.tenant_hour, ceilings.tenant_day, ceilings.all_hour, ceilings.all_day)
         limits = (ceilings.run, *customer, *others)
@@ -158,7 +158,7 @@ class Move:
         )
 
     def recorded(self, *, back: bool, unit: str) -> dict[str, Any]:
-        """Return what ``call.intended`` has of it. ``back``: its undo gives it back to the windows."""
+        """Return its record in ``call.intended``. ``back``: the call's undo returns it to the windows."""
         return {
             "micro": self.micro,
             "unit": unit,
@@ -170,7 +170,7 @@ class Move:
 
 
 def whose(claim: Claim) -> str:
-    """Return which window a claim is about, in words: ``the run``, ``the customer's hour``."""
+    """Return a claim's window in words: ``the run``, ``the customer's hour``."""
     kind = claim.account.partition("#")[0]
     if kind == "moves":
         return "the run"

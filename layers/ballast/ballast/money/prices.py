@@ -4,7 +4,8 @@
 
     PriceBook ── at(moment) ──▶ PriceTable ── price(model, tier) ──▶ Price ── cost(tokens) ──▶ micro-dollars
 
-It also knows which inference profiles a model has, by geography. ``region.MODEL`` is the one of the stack's region.
+A table also says which inference profiles a model has, by geography; ``region.MODEL`` is the profile of the stack's
+region. From a price follow the worst case of one attempt, and the largest reservation that a run can afford.
 """
 
 import re
@@ -22,6 +23,8 @@ from ballast.errors import ModelRefused, SettingInvalid
 
 PRICES_FILE = Path(__file__).with_name("prices.yaml")
 _TOKENS_PER_PRICE = 1_000_000
+#: Fewer output tokens than this are not worth paying a prompt for.
+LEAST_USEFUL_TOKENS = 64
 _PROFILE = re.compile(r"^(us|us-gov|eu|apac|jp|au|ca|sa|global|region)\.")
 #: What stands for the geography of the region that the stack is in.
 FOLLOWS_REGION = "region."
@@ -51,7 +54,7 @@ Geography = Annotated[str, Field(pattern=r"^(us|us-gov|eu|apac|jp|au|ca|sa|globa
 class TokenCounts:
     """Tokens of one completion, by the class that they are charged under.
 
-    Cache writes are kept apart by how long they are kept: five minutes (also where nobody says), or an hour.
+    Cache writes differ by their lifetime: five minutes (the default), or an hour.
     """
 
     input: int = 0
@@ -62,7 +65,7 @@ class TokenCounts:
 
     @property
     def cache_write(self) -> int:
-        """Tokens written to the cache, however long they are kept."""
+        """Tokens written to the cache, of either lifetime."""
         return self.cache_write_5m + self.cache_write_1h
 
     @property
@@ -86,12 +89,12 @@ class Price(Wire):
         return -(-total // _TOKENS_PER_PRICE)
 
     def worst_input_cost(self, tokens: int) -> int:
-        """Return the cost of ``tokens`` input tokens in their dearest class."""
+        """Return the cost of ``tokens`` input tokens in the most expensive class."""
         return -(-tokens * self.promised[0] // _TOKENS_PER_PRICE)
 
     @property
     def promised(self) -> tuple[int, int, int]:
-        """The rates that a reservation is made of, and the one that most of a prompt is charged at."""
+        """Rates of the most expensive input class, of plain input, and of output: reservations use first and last."""
         dearest = max(self.input, self.cache_read, self.cache_write_5m, self.cache_write_1h)
         return dearest, self.input, self.output
 
@@ -125,7 +128,7 @@ class ModelPrice(Price):
         return {ServiceTier.DEFAULT: own} | others
 
     def percent(self, geography: str) -> int:
-        """Return what the profile of that geography costs; the dearest where it is not said."""
+        """Return what the profile of that geography costs; the highest of all where it is not listed."""
         return self.profiles.get(geography, max(self.profiles.values(), default=100))
 
 
@@ -148,20 +151,20 @@ class PriceTable(Wire):
         return tiers[tier]
 
     def worst(self, model_id: str, tier: ServiceTier = ServiceTier.DEFAULT) -> Price:
-        """Return what a request for ``tier`` is priced with at most: it may be served as the default one.
+        """Return the highest price that a request for ``tier`` can meet: it may be served as the default tier.
 
         Raises ``ModelRefused``.
         """
-        return _dearest([self.price(model_id, tier), self.price(model_id)])
+        return _highest([self.price(model_id, tier), self.price(model_id)])
 
     def served(self, model_id: str, tier: str) -> Price:
-        """Return the price of a completion that says it was served in ``tier``; an unknown one is the dearest there is.
+        """Return the price of a completion that was served in ``tier``; for an unknown tier, the highest of all.
 
         Raises ``ModelRefused`` where the model has no price.
         """
         tiers = self._tiers(model_id)
         known = next((price for name, price in tiers.items() if name == tier), None)
-        return known or _dearest(list(tiers.values()))
+        return known or _highest(list(tiers.values()))
 
     def knows(self, model_id: str) -> bool:
         """Say whether the model has a price."""
@@ -173,7 +176,7 @@ class PriceTable(Wire):
     def is_cheaper(self, one: str, other: str, tier: ServiceTier = ServiceTier.DEFAULT) -> bool:
         """Say whether attempts with the model ``one`` cost less than with ``other``, and none of them more.
 
-        What counts is what is reserved: the dearest class of the prompt and the output; and plain input.
+        Compares what is reserved (the most expensive input class, and output) and plain input.
         Raises ``ModelRefused`` where one of them has no price.
         """
         mine, others = self.worst(one, tier).promised, self.worst(other, tier).promised
@@ -182,7 +185,7 @@ class PriceTable(Wire):
     def in_region(self, model_id: str, region: str) -> str:
         """Return ``model_id`` as ``region`` can call it: ``region.MODEL`` becomes the profile of its geography.
 
-        Where the model has none there, it is the model itself. Any other id stays as it is.
+        Where the model has no profile there, the model itself is returned; any other id is returned unchanged.
         """
         if not model_id.startswith(FOLLOWS_REGION):
             return model_id
@@ -236,7 +239,7 @@ class PriceBook(Wire):
 _WHERE = f"ballast/money/{PRICES_FILE.name} in layers/ballast"
 
 
-def _dearest(prices: list[Price]) -> Price:
+def _highest(prices: list[Price]) -> Price:
     return Price(**{name: max(getattr(price, name) for price in prices) for name in Price.model_fields})
 
 
@@ -256,3 +259,32 @@ def load_prices(file: Path = PRICES_FILE) -> PriceBook:
         raise SettingInvalid(f"{file}: {complaints(problem)}.") from None
     except (OSError, yaml.YAMLError, TypeError, ValueError) as problem:
         raise SettingInvalid(f"{file}: {problem}.") from None
+
+
+@dataclass(frozen=True)
+class Reservation:
+    """The most that one attempt may cost, in micro-dollars, and the ``maxTokens`` that it is sent with."""
+
+    microusd: int
+    max_tokens: int
+
+
+def affordable(price: Price, *, input_bound: int, max_tokens: int, left_microusd: int) -> Reservation | None:
+    """Return the largest reservation within ``left_microusd``, or None where it would allow too few output tokens.
+
+    ``input_bound`` is an upper bound of the prompt's tokens; ``max_tokens`` the turn's limit, which is cut to what
+    ``left_microusd`` affords.
+    """
+    rest = left_microusd - price.worst_input_cost(input_bound)
+    if rest < 0:
+        return None
+    # ``cost`` rounds up, so the division here must round down.
+    tokens = max_tokens if price.output == 0 else min(max_tokens, rest * 1_000_000 // price.output)
+    if tokens < min(LEAST_USEFUL_TOKENS, max_tokens):
+        return None
+    return Reservation(worst_cost(price, input_bound=input_bound, max_tokens=tokens), max_tokens=tokens)
+
+
+def worst_cost(price: Price, *, input_bound: int, max_tokens: int) -> int:
+    """Return the most that an attempt costs, in micro-dollars."""
+    return price.worst_input_cost(input_bound) + -(-max_tokens * price.output // 1_000_000)

@@ -1,13 +1,14 @@
 """Windows of money: their names, their limits, and when the next one opens. Pure.
 
-Everything that is kept about money across runs is an item of one table, under (account, window)::
+All money across runs is kept in items of one table, under (account, window)::
 
     account          window              holds
-    account          hour#2026-11-25T18  what all tenants took from this hour
-    tenant#acme      day#2026-11-25      what one tenant took from this day
+    account          hour#2026-11-25T18  what all tenants' runs took from this hour
+    tenant#acme      day#2026-11-25      what one tenant's runs took from this day
     tenant#acme      running             how many of its runs hold a lease
-    tenant#acme      limits              its own limits, where it has some
-    lease            run-…               what one run took, and from which windows
+    tenant#acme      limits              its own limits, where an operator set some
+    lease            run-…               one run's lease, and the windows that it was taken from
+    breaker          all, tenant#acme    the spend breaker, everyone's and one tenant's
 
 An hour or a day is one of UTC. Imports ``ballast.money.amounts`` and ``ballast.errors`` only.
 """
@@ -47,7 +48,7 @@ def ends(window: str) -> datetime:
 
 @dataclass(frozen=True)
 class WindowLimits:
-    """What an account may take in an hour and in a day, and how many of its runs may hold a lease at once."""
+    """Limits of an account: money in an hour and in a day, and runs that hold a lease at once."""
 
     hour_microusd: int
     day_microusd: int
@@ -56,7 +57,7 @@ class WindowLimits:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a run takes from one item: money from a window, or a place among the runs at once."""
+    """Money that a run takes from one window, or its place among the runs at once."""
 
     account: str
     window: str
@@ -65,17 +66,17 @@ class Claim:
 
     @property
     def attribute(self) -> str:
-        """The attribute that counts it."""
+        """The item's attribute that counts it."""
         return "runs" if self.window == RUNNING else "taken_microusd"
 
     @property
     def room(self) -> int:
-        """The count up to which the claim still fits; below zero it never does."""
+        """The highest count with which the claim still fits; below zero it never fits."""
         return self.limit - self.amount
 
 
 def money_claims(account: str, at: datetime, amount_microusd: int, limits: WindowLimits) -> tuple[Claim, ...]:
-    """Return what ``amount_microusd`` takes from the account's windows at that time."""
+    """Return the claims of ``amount_microusd`` on the account's windows at that time."""
     return (
         Claim(account, hour_of(at), amount_microusd, limits.hour_microusd),
         Claim(account, day_of(at), amount_microusd, limits.day_microusd),
@@ -91,9 +92,9 @@ def run_claim(account: str, limits: WindowLimits) -> Claim:
 class Full:
     """Why a lease was not given.
 
-    claims    what did not fit; never empty
-    opens_at  when it will fit for certain, as far as windows go; None where only runs at once are too
-              many (one of them has to end), or where no window is ever large enough
+    claims    the claims that did not fit; never empty
+    opens_at  when all their windows are new; None where only the runs at once are too many (one of them has to
+              end), or where a window could never hold the claim
     """
 
     claims: tuple[Claim, ...]
@@ -101,7 +102,7 @@ class Full:
 
     @property
     def never(self) -> bool:
-        """Whether it cannot fit into an empty window either. (No run at once is a limit that will be raised again.)"""
+        """Whether it would not fit into an empty window either. (A limit of 0 runs at once is raised again one day.)"""
         return any(claim.room < 0 for claim in self.claims if claim.window != RUNNING)
 
     @property
@@ -111,7 +112,7 @@ class Full:
 
 
 def full(claims: tuple[Claim, ...]) -> Full:
-    """Return what ``claims``, none of which fitted, mean together. The last of their windows to end decides."""
+    """Return why a lease was not given, from the claims that did not fit. The last of their windows to end decides."""
     windows = [ends(claim.window) for claim in claims if claim.window != RUNNING]
     found = Full(claims, max(windows, default=None))
     return Full(claims, None) if found.never else found

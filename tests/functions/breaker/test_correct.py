@@ -10,14 +10,15 @@ from ballast.log.events import ModelRequested, RunCorrected, RunSettled
 from ballast.log.evidence import check
 from ballast.money.lease import Corrected
 from ballast.run import Run
-from functions.lifecycle.books import LATE, Books
-from tests.functions.cloud import LENDING
+from functions.breaker.correct import Corrections
+from functions.lifecycle.budgets_table import LATE, BudgetsTable
+from tests.functions.cloud import WINDOW_LIMITS
 from tests.functions.endpoint import Endpoint, says
 from tests.functions.lifecycle.world import Fuse, World, may_die
 from tests.functions.stack import Stack
 
 HOUR, DAY = "hour#2026-03-01T12", "day#2026-03-01"
-DEFAULTS = LENDING | {"TENANT_HOUR_USD": "0.5", "TENANT_DAY_USD": "2", "ACCOUNT_HOUR_USD": "9"}
+DEFAULTS = WINDOW_LIMITS | {"TENANT_HOUR_USD": "0.5", "TENANT_DAY_USD": "2", "ACCOUNT_HOUR_USD": "9"}
 
 
 @pytest.fixture
@@ -34,8 +35,8 @@ def settled(world: World, name: str = "a", *, ceiling: int = 100_000, charged: i
 
 
 def correct(world: World, run_id: str, charged: int, **more: Any) -> Any:
-    order = {"run_id": run_id, "charged_microusd": charged, "by": "ops-ann", "reason": "by the bill"} | more
-    return world.budget({"tenant": "acme", "correct": order})
+    command = {"run_id": run_id, "charged_microusd": charged, "by": "ops-ann", "reason": "by the bill"} | more
+    return world.budget({"tenant": "acme", "correct": command})
 
 
 def in_windows(world: World) -> set[tuple[int, int]]:
@@ -70,9 +71,9 @@ def test_it_is_in_the_log_with_who_and_why_and_the_log_still_fits(stack: Stack, 
     model.will(says("All is tidy."))
     stack.plan(run_id)
     stack.invoke("settle", {"run_id": run_id, "turn": 1, "ending": "answer"})
-    order = {"run_id": run_id, "charged_microusd": 10_000, "by": "ops-ann", "reason": "by the bill"}
+    command = {"run_id": run_id, "charged_microusd": 10_000, "by": "ops-ann", "reason": "by the bill"}
 
-    stack.invoke("admit", {"budget": {"correct": order}})
+    stack.invoke("command", {"command": "budget", "correct": command})
 
     events = stack.events(run_id)
     assert events[-1].seq == "9999.run.corrected"
@@ -290,20 +291,20 @@ def test_a_late_event_takes_and_gives_no_room(world: World, cost: Any, step: str
 @pytest.mark.parametrize("how", ["settle", "true_up", "correct"])
 def test_the_books_take_nothing_but_a_whole_number_within_the_lease(world: World, how: str, charged: Any) -> None:
     run_id = world.admit_one("a", 100_000)
-    books = Books.of(world.process("admit"))
+    budgets, corrections = BudgetsTable.of(world.process("settle")), Corrections.of(world.process("command"))
     if how != "settle":
-        books.settle(books.find(run_id), 100_000, outcomes_missing=True)  # type: ignore[arg-type]
+        budgets.settle(budgets.find(run_id), 100_000, outcomes_missing=True)  # type: ignore[arg-type]
     before = world.windows()
-    lease = books.find(run_id)
+    lease = budgets.find(run_id)
     assert lease is not None
     if how == "correct" and charged == 100_001:
         return  # an operator may say so
 
     with pytest.raises((ValueError, TypeError)):
         {
-            "settle": lambda: books.settle(lease, charged),
-            "true_up": lambda: books.true_up(lease, charged),
-            "correct": lambda: books.correct(lease, Corrected(0, charged, "ann", "")),
+            "settle": lambda: budgets.settle(lease, charged),
+            "true_up": lambda: budgets.true_up(lease, charged),
+            "correct": lambda: corrections.write(lease, Corrected(0, charged, "ann", "")),
         }[how]()
 
     assert world.windows() == before
@@ -333,8 +334,8 @@ def test_what_others_put_in_the_place_of_a_correction_is_not_carried_out(
     assert world.leases()[run_id].charged_microusd == 30_000
     [copy] = [event for event in world.log.read(run_id) if event.body.get("by") == "ops-ann"]
     assert copy.seq == RunCorrected.key(many + 1)
-    assert "9999.run.corrected" in world.printed("admit")
-    assert "LogsUnfit" in world.printed("admit")
+    assert "9999.run.corrected" in world.printed("command")
+    assert "LogsUnfit" in world.printed("command")
     assert Run.of(world.log.read(run_id)).cost.corrected == corrected(Run.of([copy]))
 
 

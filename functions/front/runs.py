@@ -1,4 +1,4 @@
-"""Runs as the API shows them: read from the log, and from the execution while the log is still empty."""
+"""Runs as the API shows them: read from the log, and from the execution while the log is empty."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ballast.aws_errors import consequences
 from ballast.contracts import RunRequest
-from ballast.contracts.timeline import Timeline
+from ballast.contracts.timeline import Timeline, Turn
+from ballast.contracts.timeline import Unreadable as UnreadableEntry
 from ballast.contracts.wire import parse, plain
 from ballast.errors import LogCorrupt
 from ballast.http.paging import PAGE_BYTES, fitting, sent_bytes
@@ -23,27 +23,35 @@ from ballast.log.run_log import LONGEST_RUN_DAYS, RunLog, Unreadable
 from ballast.money import dollars
 from ballast.run import Run
 from ballast.runtime import Runtime
-from functions.front.contract import CorruptEvent, EventPage, LoggedEvent, RunSummary, Written
+from functions.front.contract import CorruptEvent, EventPage, LoggedEvent, RunSummary, TimelinePage, Written
 from functions.front.contract import Run as ShownRun
-from functions.front.start import IntakeSettings
+from functions.front.start import Executions
 
 #: Seconds between two looks at a run that is waited for.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 1.0
 _FIRSTS = (RunOpened.key(), RunRefused.key())
 _FIRST_AND_LAST = (*_FIRSTS, RunEnded.key())
-#: Every key that Ballast writes comes after it.
+#: Every key that Ballast writes sorts after it.
 _FIRST = "0000."
-#: So many bytes tell of entries that cannot be read, beside a run or at the end of its events.
+#: Bytes that report unreadable entries, beside a run or at the end of its events.
 _CORRUPT_BYTES = 500_000
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 #: No tenant has this name.
 _NOBODY = "-"
-#: What an execution's status is to a run that never came to write its log.
+#: The status of a run without a log, by its execution's status.
 _WITHOUT_A_LOG = {"RUNNING": "running", "ABORTED": "aborted", "TIMED_OUT": "timed_out", "SUCCEEDED": "refused"}
+
+#: Bytes of a timeline's header at most: with the largest page of turns it fits into a response.
+_HEADER_BYTES = 1_500_000
+_UNREADABLE_BYTES = 500_000
+#: The texts of a turn or header that is too large are cut to this many characters, then to fewer, until it fits.
+_CUTS = (100_000, 10_000, 1_000, 100)
+#: Left out of a header that is still too large, the least important first.
+_SPARED: Sequence[tuple[str, Any]] = (("unknown", []), ("unreadable", []), ("money", {}), ("request", {}))
 
 
 class RunExpired(Exception):
-    """The run is over, and TTL has removed its record or is about to: that is another thing than no run."""
+    """The run is over, and TTL has removed its record or is about to. It existed, unlike a run that is not found."""
 
 
 @dataclass(frozen=True)
@@ -51,35 +59,29 @@ class Runs:
     """Reads runs."""
 
     log: RunLog
-    stepfunctions: Any
-    state_machine_arn: str
+    executions: Executions
     clock: Callable[[], datetime]
 
     @classmethod
     def of(cls, runtime: Runtime) -> Runs:
-        """Put it together; once per runtime."""
-        arn = IntakeSettings.of(runtime).state_machine_arn
-        return cls(runtime.get(RunLog.of), runtime.client("stepfunctions"), arn, runtime.clock)
-
-    def execution_arn(self, run_id: str) -> str:
-        """Return the ARN of the run's execution."""
-        return f"{self.state_machine_arn.replace(':stateMachine:', ':execution:')}:{run_id}"
+        """Return the runs of ``runtime``'s stack."""
+        return cls(runtime.get(RunLog.of), runtime.get(Executions.of), runtime.clock)
 
     def get(self, run_id: str) -> ShownRun | None:
-        """Return the run, None where there is none, or TTL has begun to remove it."""
+        """Return the run; None if there is none or TTL has begun to remove it."""
         try:
             return self.look(run_id)
         except RunExpired:
             return None
 
     def look(self, run_id: str) -> ShownRun | None:
-        """Return the run, None where there is none. Raises ``RunExpired`` where TTL has begun to remove it."""
+        """Return the run; None if there is none. Raises ``RunExpired`` if TTL has begun to remove it."""
         run, unreadable = self.log.read_all(run_id)
         if not (run or unreadable):
             unopened = self._not_opened_yet(run_id)
             if unopened is None or unopened.status == "running":
                 return unopened
-            # It has ended since the log was read: what is there now says why.
+            # It has ended since the log was read: the log says why now.
             run, unreadable = self.log.read_all(run_id)
             if not (run or unreadable):
                 return unopened
@@ -88,15 +90,15 @@ class Runs:
         return run_of(run, unreadable, run_id)
 
     def has_expired(self, run_id: str) -> bool:
-        """Say whether there are events of the run, and TTL has begun to remove them or is about to."""
+        """Whether the run has events, and TTL has begun to remove them or is about to."""
         run, _ = self.log.read_all(run_id)
         return bool(run) and is_expired(run, self.clock())
 
     def tenant(self, run_id: str) -> str | None:
-        """Return whose the run is, None where there is none or TTL has begun to remove it; as ``get`` says it.
+        """Return the run's tenant; None if there is no run or TTL has begun to remove it.
 
-        Reads its first and last events, and more where the first is gone. No tenant's name where its first event cannot
-        be read and is in no index: an operator sees it, nobody else.
+        Reads the first and last events, and more if the first is gone. If the first event cannot be read and is in no
+        index, returns a name that no tenant has: only an operator sees the run.
         """
         unreadable: list[Unreadable] = []
         keys = [kind.key() for kind in (RunOpened, RunRefused, RunEnded, RunSettled)]
@@ -115,7 +117,7 @@ class Runs:
         sleep: Callable[[float], None] = time.sleep,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> bool:
-        """Return True as soon as the run has ended, False after ``seconds``, looks included."""
+        """Return True as soon as the run has ended, False after ``seconds``; reading the log counts as waiting."""
         pause, slept, began = _FIRST_PAUSE_S, 0.0, monotonic()
         while not self.ended(run_id):
             left = seconds - max(slept, monotonic() - began)
@@ -128,15 +130,15 @@ class Runs:
         return True
 
     def ended(self, run_id: str) -> bool:
-        """Say whether the run's log has its ending; reads that, and no more."""
+        """Whether the run's log has its ending. Reads only that."""
         unreadable: list[Unreadable] = []
         found = self.log.read_keys([(run_id, RunEnded.key()), (run_id, RunRefused.key())], unreadable)
         return bool(found or unreadable)
 
     def events(self, run_id: str, after: str | None, limit: int) -> EventPage:
-        """Return at most ``limit`` events, those that come after the one with the key ``after``.
+        """Return at most ``limit`` events that come after the one with the key ``after``; fewer if they are large.
 
-        Fewer where they have many bytes. What cannot be read is in its place, and says so.
+        An entry that cannot be read stands in its place and says so.
         """
         cursor = Event(run_id=run_id, seq=after or "0000.run.a", at="", body={})
         begins = cursor.turn
@@ -160,8 +162,8 @@ class Runs:
                 break
             page.append(one)
         goes_on = len(page) < len(found)
-        # Keys of no form that Ballast writes have no place; nothing is hidden. Those before every other are on the
-        # first page, the others on the last.
+        # A key that Ballast does not write has no place in the order. It is shown all the same: on the first page if it
+        # sorts before every other, on the last page otherwise.
         odd = {one.seq: one for one in unreadable if _placeholder(one) is None}.values()
         early = [one for one in odd if one.seq < _FIRST] if after is None else []
         late = [one for one in odd if one.seq >= _FIRST] if not goes_on else []
@@ -169,37 +171,35 @@ class Runs:
         return EventPage(events=whole, next=page[-1].seq if goes_on else None)
 
     def timeline(self, run_id: str) -> Timeline | None:
-        """Return the run's story, None where TTL has begun to remove it."""
+        """Return the run's timeline; None if TTL has begun to remove it."""
         run, unreadable = self.log.read_all(run_id)
         if is_expired(run, self.clock()):
             return None
         return run.timeline({one.seq: one.why for one in unreadable}, run_id=run_id)
 
     def _not_opened_yet(self, run_id: str) -> ShownRun | None:
-        """The execution exists a moment before the log does, and without it where the run could not be admitted.
+        """Return the run of an execution without a log: it is about to be admitted, or could not be.
 
-        Raises ``RunExpired`` where the log is gone by now: an execution is known for 90 days after its end.
+        Raises ``RunExpired`` if the log is gone: an execution is known for 90 days after its end.
         """
-        with consequences(f"State machine {self.state_machine_arn} (STATE_MACHINE_ARN)"):
-            try:
-                found = self.stepfunctions.describe_execution(executionArn=self.execution_arn(run_id))
-            except self.stepfunctions.exceptions.ExecutionDoesNotExist:
-                return None
+        found = self.executions.describe(run_id)
+        if found is None:
+            return None
         sent = json.loads(found["input"]).get("request")
         request = parse(RunRequest, sent, what="request", error=LogCorrupt)
-        # No record is removed sooner: of one that is older nobody can tell any more whether there ever was a record.
+        # No record is removed sooner; whether an older run ever had one cannot be told any more.
         if "stopDate" in found and self.clock() - found["stopDate"] > timedelta(days=LONGEST_RUN_DAYS):
             raise RunExpired(run_id)
         return pending(request, _WITHOUT_A_LOG.get(found["status"], "failed"))
 
 
 def pending(request: RunRequest, status: str = "running") -> ShownRun:
-    """Return a run of which nothing is recorded yet."""
+    """Return a run that has no log yet."""
     return ShownRun.model_validate(about(request) | {"run_id": request.run_id, "status": status})
 
 
 def run_of(run: Run, unreadable: Sequence[Unreadable], run_id: str) -> ShownRun:
-    """Return a run as the API shows it: all of its log that can be read, whatever is left of it."""
+    """Return a run as the API shows it, from what can be read of its log."""
     wrong, left_out = fitting(
         (CorruptEvent(seq=plain(one.seq), why=plain(one.why)) for one in unreadable),
         _CORRUPT_BYTES,
@@ -219,7 +219,7 @@ def run_of(run: Run, unreadable: Sequence[Unreadable], run_id: str) -> ShownRun:
 
 
 def _odd(entries: Sequence[Unreadable]) -> tuple[LoggedEvent, ...]:
-    """Return entries under keys of no form that Ballast writes, as many as fit."""
+    """Return entries under keys that Ballast does not write, as many as fit."""
     some, left_out = fitting(
         (_logged(None, one) for one in entries), _CORRUPT_BYTES, lambda one: sent_bytes(one.model_dump(mode="json"))
     )
@@ -231,9 +231,9 @@ def _more(left_out: int) -> str:
 
 
 def is_expired(run: Run, now: datetime) -> bool:
-    """Say whether TTL removes the run by now, in whatever order: the own time of one of its events is over.
+    """Whether TTL has begun to remove the run, in any order: one of its events has expired.
 
-    Where its first event is gone it is over as soon as its endings tell that this was the oldest.
+    If its first event is gone, the run has expired as soon as its endings say so of the first one.
     """
     first = next((event for event in run if event.name in (RunOpened.NAME, RunRefused.NAME)), None)
     if any(_is_over(event, now, first) for event in run):
@@ -242,10 +242,10 @@ def is_expired(run: Run, now: datetime) -> bool:
 
 
 def _is_over(event: Event, now: datetime, first: Event | None) -> bool:
-    """Say whether TTL removes the event by now.
+    """Whether the event has expired.
 
-    Believed of what is kept as long as a run may last, and is no older than the run: whoever may append an event that
-    says otherwise hides no run that is going on.
+    Believed only of an event that is kept as long as a run may last and is not older than the run, so that an appended
+    event cannot hide a run that goes on.
     """
     try:
         expires_at = int(dict(event.stored)["expires_at"])
@@ -257,9 +257,10 @@ def _is_over(event: Event, now: datetime, first: Event | None) -> bool:
 
 
 def line_of(run: Run, unreadable: Sequence[Unreadable], run_id: str) -> RunSummary:
-    """Return what a run's first and last event say of it; what they do not say, because they cannot be read, is None.
+    """Return the summary that a run's first and last event give; None in the fields of an event that is unreadable.
 
-    ``run`` is both, where there are both, and its corrections; ``unreadable`` those, or others, that cannot be read.
+    run         the first event, the last one if there is one, and corrections
+    unreadable  those of them that cannot be read, or others
     """
     tenant = _tenant(run, unreadable)
     known = {"run_id": run_id, "tenant": None if tenant == _NOBODY else tenant}
@@ -274,7 +275,7 @@ def line_of(run: Run, unreadable: Sequence[Unreadable], run_id: str) -> RunSumma
 
 
 def _tenant(run: Run, unreadable: Sequence[Unreadable]) -> str:
-    """Return whose the run is: by its first event, else by what an index finds it by."""
+    """Return the run's tenant: from its first event, else from the attributes of an index."""
     try:
         return run.request.tenant
     except GARBLED:
@@ -284,7 +285,7 @@ def _tenant(run: Run, unreadable: Sequence[Unreadable]) -> str:
 
 
 def _placeholder(wrong: Unreadable) -> Event | None:
-    """Return an event in the place of one that cannot be read; None where its key has no place."""
+    """Return an empty event in the place of an unreadable one; None if its key has no place in the order."""
     try:
         return Event(run_id=wrong.run_id, seq=wrong.seq, at=wrong.at, body={})
     except ValueError:
@@ -306,7 +307,7 @@ def _brief(problem: Exception) -> str:
 
 
 def _told(run: Run) -> dict[str, Any]:
-    _ = run.usage  # it raises where the amounts of a run do not add up, also of one whose ending says a sum
+    _ = run.usage  # raises if the run's amounts do not add up, even if its ending states a sum
     stands = run.progress
     told = about(run.request) | {
         "run_id": run.run_id,
@@ -335,7 +336,7 @@ def _told(run: Run) -> dict[str, Any]:
 
 
 def _done(run: Run) -> tuple[Written, ...]:
-    """Return the writes that happened, or may have."""
+    """Return the writes that happened or may have happened."""
     stand = {state.position for state in run.standing.effects}
     return tuple(
         Written.model_validate(
@@ -353,7 +354,7 @@ def _done(run: Run) -> tuple[Written, ...]:
 
 
 def about(request: RunRequest) -> dict[str, Any]:
-    """Return what a run's request says of it."""
+    """Return the fields of a run that its request gives."""
     return {
         "request_id": request.request_id,
         "tenant": request.tenant,
@@ -364,7 +365,7 @@ def about(request: RunRequest) -> dict[str, Any]:
 
 
 def _ended_as(run: Run) -> dict[str, Any]:
-    """Return what the ending of a run says of it."""
+    """Return the fields of a run that its ending gives."""
     end = run.ending
     assert end is not None
     at = run.by_seq[end.seq].at
@@ -382,16 +383,88 @@ def _ended_as(run: Run) -> dict[str, Any]:
 
 
 def _cost(run: Run) -> dict[str, Any]:
-    """Return what the run cost, and what an operator says instead."""
+    """Return the run's cost by its log, and an operator's correction."""
     told = None if run.cost.corrected is None else run.cost.corrected.told
     return {"cost_usd": dollars(run.cost.counted_microusd), "corrected": told}
 
 
 def _question(run: Run, escalation_id: str | None) -> str | None:
-    """Return what the requester is asked, where it is they who are asked."""
+    """Return the question to the requester, if the run waits for one's answer."""
     if escalation_id is None:
         return None
     for opened in run.facts(EscalationOpened):
         if opened.escalation_id == escalation_id and opened.kind == "question":
             return plain(opened.summary)
     return None
+
+
+def timeline_page(made: Timeline, after: int, limit: int) -> TimelinePage:
+    """Return the timeline's header and at most ``limit`` turns that follow the turn ``after``; fewer if large."""
+    following = [turn for turn in made.turns if turn.turn > after]
+    turns: list[dict[str, Any]] = []
+    size = 0
+    for turn in following[:limit]:
+        fits = _turn(turn)
+        size += sent_bytes(fits)
+        if turns and size > PAGE_BYTES:
+            break
+        turns.append(fits)
+    goes_on = len(turns) < len(following)
+    whole = _header(made) | {"turns": turns, "next": turns[-1]["turn"] if goes_on else None}
+    return TimelinePage.model_validate_json(plain(json.dumps(whole, ensure_ascii=False)))
+
+
+def _header(made: Timeline) -> dict[str, Any]:
+    """Return all but the turns, cut to fit: an entry of the log may have any size."""
+    some, left_out = fitting(made.unreadable, _UNREADABLE_BYTES, lambda one: sent_bytes(one.model_dump()))
+    if left_out:
+        some = (*some, UnreadableEntry(seq="", why=f"and {left_out} more entries that cannot be read"))
+    header = made.model_copy(update={"turns": (), "unreadable": some}).model_dump()
+    for most in (None, *_CUTS):
+        cut = header if most is None else _texts_cut(header, most)
+        if sent_bytes(cut) <= _HEADER_BYTES:
+            return cut
+    for name, nothing in _SPARED:
+        cut[name] = nothing
+    return cut
+
+
+def _turn(turn: Turn) -> dict[str, Any]:
+    """Return the turn, cut to fit into a page."""
+    whole = turn.model_dump()
+    size = sent_bytes(whole)
+    if size <= PAGE_BYTES:
+        return whole
+    for most in _CUTS:
+        cut = _cut(turn.model_dump(), most)
+        if sent_bytes(cut) <= PAGE_BYTES:
+            return cut
+    bare = Turn(turn=turn.turn, planner=turn.planner, at_ms=turn.at_ms, left_out=size)
+    sums = ("spent_microusd", "reserved_microusd", "cost_ceiling_microusd", "input_tokens", "output_tokens")
+    return bare.model_copy(update={name: getattr(turn, name) for name in (*sums, "tool_calls")}).model_dump()
+
+
+def _cut(turn: dict[str, Any], most: int) -> dict[str, Any]:
+    for attempt in turn["attempts"]:
+        for piece in (*attempt["prompt"], *attempt["completion"]):
+            piece["left_out"] = max(0, len(piece["text"]) - most)
+            piece["text"] = piece["text"][:most]
+    for call in turn["calls"]:
+        size = sent_bytes([call["arguments"], call["result"]])
+        if size > most:
+            call |= {"arguments": None, "result": None, "left_out": size}
+        if call["undo"] and sent_bytes(call["undo"]["arguments"]) > most:
+            call["undo"]["arguments"] = None
+    if turn["escalation"] and sent_bytes(turn["escalation"]["proposed"]) > most:
+        turn["escalation"]["proposed"] = None
+    cut: dict[str, Any] = _texts_cut(turn, most)
+    return cut
+
+
+def _texts_cut(value: Any, most: int) -> Any:
+    """Return JSON with its long texts cut; each says how many characters are left out."""
+    if isinstance(value, str):
+        return value if len(value) <= most else f"{value[:most]} … (+{len(value) - most:,} characters)"
+    if isinstance(value, dict):
+        return {_texts_cut(name, most): _texts_cut(one, most) for name, one in value.items()}
+    return [_texts_cut(one, most) for one in value] if isinstance(value, list | tuple) else value

@@ -1,4 +1,4 @@
-"""The breaker is tripped by alarms, once each, and by people; what is lost the look every minute finds."""
+"""Alarms, the burn rate and operators set the breaker; the look every minute finds lost events."""
 
 import json
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ballast.errors import InvalidInput, RetryLater, SettingInvalid
-from ballast.money.breaker import OPEN_FOR, Mode, in_force
-from functions.lifecycle.keeper import Keeper
+from ballast.money.breaker import OPEN_FOR, Mode, current_mode
+from functions.breaker.spend_breaker import SpendBreaker
 from tests.functions.breakers import by_hand, held
 from tests.functions.cloud import client
 from tests.functions.stack import Stack, client_error, once
@@ -54,16 +54,16 @@ def alarms(stack: Stack) -> Iterator[Any]:
 
 
 def mode(stack: Stack, tenant: str | None = None) -> Mode:
-    return in_force([held(tenant)], stack.clock()).mode
+    return current_mode([held(tenant)], stack.clock()).mode
 
 
 @pytest.mark.parametrize(("name", "mode_"), [("hourly-cost", Mode.FALLBACK_ONLY), ("runaway", Mode.STOPPED)])
 def test_an_alarm_sets_the_mode_that_it_asks_for(stack: Stack, name: str, mode_: Mode) -> None:
     stack.invoke("trip", changed(name, "ALARM", "1 datapoint [12.0]\n was greater than the threshold (10.0)."))
 
-    force = in_force([held()], stack.clock())
-    assert (force.mode, force.by, force.state) == (mode_, name, "open")
-    assert force.reason == "1 datapoint [12.0] was greater than the threshold (10.0)."
+    current = current_mode([held()], stack.clock())
+    assert (current.mode, current.by, current.state) == (mode_, name, "open")
+    assert current.reason == "1 datapoint [12.0] was greater than the threshold (10.0)."
 
 
 def test_when_the_alarm_is_ok_again_the_breaker_closes_after_its_time(stack: Stack) -> None:
@@ -111,10 +111,8 @@ def test_the_samples_of_an_alarms_own_action_trip_it_too(stack: Stack, sample: s
         (changed("", "ALARM"), "alarmName"),
         ({"alarmData": []}, "alarmData"),
         ({"alarmData": {"alarmName": "x"}}, "state"),
-        ({"new": {"mode": "off"}}, "new.mode"),
-        ({"new": {"mode": "stopped", "for_minutes": 0}}, "new.for_minutes"),
-        ({"new": {"mode": "stopped", "tenant": "a b"}}, "new.tenant"),
-        ({"colour": "red"}, "colour"),
+        ({"colour": "red"}, "an alarm's, or the schedule's"),
+        ({"command": "breaker", "new": {"mode": "stopped"}}, "CommandFunction"),
         ([], "JSON object"),
     ],
 )
@@ -123,6 +121,34 @@ def test_what_it_cannot_read_is_named_and_changes_nothing(stack: Stack, event: A
         stack.invoke("trip", event)
 
     assert held().version == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ({"command": "breaker", "new": {"mode": "off"}}, "new.mode"),
+        ({"command": "breaker", "new": {"mode": "stopped", "for_minutes": 0}}, "new.for_minutes"),
+        ({"command": "breaker", "new": {"mode": "stopped", "tenant": "a b"}}, "new.tenant"),
+        ({"command": "breaker", "colour": "red"}, "colour"),
+        ({"command": "budget", "new": {"mode": "stopped"}}, "new"),
+        ({"command": "alarm"}, "must be one of 'budget', 'breaker'"),
+        ({"new": {"mode": "stopped"}}, "command"),
+        ([], "Command is not valid"),
+    ],
+)
+def test_a_command_that_it_cannot_read_is_named_and_changes_nothing(stack: Stack, command: Any, names: str) -> None:
+    with pytest.raises(InvalidInput, match=names):
+        stack.invoke("command", command)
+
+    assert held().version == 0
+
+
+def test_the_breaker_is_set_without_a_log_a_playbook_or_limits(stack: Stack) -> None:
+    stack.environs["command"] = {"BUDGETS_TABLE": "budgets"}
+
+    stack.invoke("command", {"command": "breaker", "new": {"mode": "stopped"}})
+
+    assert mode(stack) is Mode.STOPPED
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"a": "loud"}', '{"a": 1}'])
@@ -173,7 +199,7 @@ def test_an_alarm_that_rings_on_leaves_the_breaker_half_open(stack: Stack, alarm
         stack.invoke("trip", LOOK)
         stack.clock.advance(OPEN_FOR.total_seconds())
 
-    assert in_force([held()], stack.clock()).state == "half_open"
+    assert current_mode([held()], stack.clock()).state == "half_open"
     assert held().version == 1
 
 
@@ -218,9 +244,9 @@ def test_an_hour_that_is_spent_before_its_time_trips_it_and_the_next_hour_closes
         stack.invoke("trip", LOOK)
         seen.append(mode(stack))
 
-    force = in_force([held()], stack.clock())
+    current = current_mode([held()], stack.clock())
     assert seen == [Mode.NORMAL, Mode.CHEAPER, Mode.FALLBACK_ONLY]
-    assert (force.by, force.reason) == ("burn rate", "$10.00 of the hour's $10.00 are spent.")
+    assert (current.by, current.reason) == ("burn rate", "$10.00 of the hour's $10.00 are spent.")
     stack.clock.advance(3_600)
     stack.invoke("trip", LOOK)
     assert mode(stack) is Mode.NORMAL
@@ -237,11 +263,11 @@ def test_the_accounts_own_limits_count(stack: Stack, alarms: Any) -> None:
 def test_what_a_person_took_back_and_is_still_the_case_trips_again_at_the_next_look(stack: Stack, alarms: Any) -> None:
     spent(stack, hour=10_000_000)
     stack.invoke("trip", LOOK)
-    stack.invoke("trip", {"new": {"mode": "normal"}})
+    stack.invoke("command", {"command": "breaker", "new": {"mode": "normal"}})
 
     stack.invoke("trip", LOOK)
     assert mode(stack) is Mode.FALLBACK_ONLY
-    stack.invoke("trip", {"new": {"mode": "normal", "for_minutes": 30}})
+    stack.invoke("command", {"command": "breaker", "new": {"mode": "normal", "for_minutes": 30}})
     stack.invoke("trip", LOOK)
 
     assert mode(stack) is Mode.NORMAL
@@ -259,10 +285,15 @@ def test_a_limit_that_is_none_is_named(stack: Stack, name: str) -> None:
 
 
 def test_a_person_sets_it_for_everyone_or_a_tenant_and_sees_what_holds(stack: Stack) -> None:
-    stack.invoke("trip", {"by": "ann", "new": {"mode": "cheaper", "reason": "a sale"}})
+    stack.invoke("command", {"command": "breaker", "by": "ann", "new": {"mode": "cheaper", "reason": "a sale"}})
 
     shown = stack.invoke(
-        "trip", {"by": "bob", "new": {"mode": "stopped", "tenant": "acme", "for_minutes": 30, "reason": "loops"}}
+        "command",
+        {
+            "command": "breaker",
+            "by": "bob",
+            "new": {"mode": "stopped", "tenant": "acme", "for_minutes": 30, "reason": "loops"},
+        },
     )
 
     assert (mode(stack), mode(stack, "acme")) == (Mode.CHEAPER, Mode.STOPPED)
@@ -272,7 +303,7 @@ def test_a_person_sets_it_for_everyone_or_a_tenant_and_sees_what_holds(stack: St
         "acme",
         "2026-03-01T12:30:00+00:00",
     )
-    everyones = stack.invoke("trip", {})
+    everyones = stack.invoke("command", {"command": "breaker"})
     assert (everyones["mode"], everyones["by"], everyones["reason"]) == ("cheaper", "ann", "a sale")
     assert [(one["tenant"], one["mode"]) for one in everyones["tenants"]] == [("acme", "stopped")]
 
@@ -280,7 +311,7 @@ def test_a_person_sets_it_for_everyone_or_a_tenant_and_sees_what_holds(stack: St
 def test_normal_takes_it_back(stack: Stack) -> None:
     stack.invoke("trip", changed("runaway", "ALARM"))
 
-    assert stack.invoke("trip", {"new": {"mode": "normal"}})["mode"] == "normal"
+    assert stack.invoke("command", {"command": "breaker", "new": {"mode": "normal"}})["mode"] == "normal"
     assert mode(stack) is Mode.NORMAL
 
 
@@ -288,7 +319,7 @@ def test_normal_takes_it_back(stack: Stack) -> None:
 
 
 def test_whoever_comes_second_decides_anew(stack: Stack) -> None:
-    keeper = stack.runtime("trip").get(Keeper.of)
+    breaker_ = stack.runtime("trip").get(SpendBreaker.of)
     seen = []
 
     def change(breaker: Any) -> Any:
@@ -297,14 +328,14 @@ def test_whoever_comes_second_decides_anew(stack: Stack) -> None:
             stack.invoke("trip", changed("runaway", "ALARM"))
         return breaker.model_copy(update={"hand": None, "trips": dict(breaker.trips)})
 
-    keeper.change(None, change)
+    breaker_.change(None, change)
 
     assert seen == [0, 1]
     assert mode(stack) is Mode.STOPPED
 
 
 def test_a_breaker_that_never_stands_still_means_try_again(stack: Stack) -> None:
-    keeper = stack.runtime("trip").get(Keeper.of)
+    breaker_ = stack.runtime("trip").get(SpendBreaker.of)
 
     def change(breaker: Any) -> Any:
         by_hand(stack, Mode.CHEAPER)
@@ -317,4 +348,4 @@ def test_a_breaker_that_never_stands_still_means_try_again(stack: Stack) -> None
         return breaker.model_copy()
 
     with pytest.raises(RetryLater, match="keeps changing"):
-        keeper.change(None, change)
+        breaker_.change(None, change)

@@ -1,14 +1,19 @@
-"""An operator sees and sets what may be spent; it holds from the next admission on."""
+"""An operator sees and sets limits; they hold from the next admission on."""
 
 from typing import Any
 
 import pytest
 
 from ballast.errors import InvalidInput, TooManyRuns, WindowFull
-from tests.functions.cloud import LENDING
+from tests.functions.cloud import WINDOW_LIMITS
 from tests.functions.lifecycle.world import World
 
-DEFAULTS = LENDING | {"TENANT_HOUR_USD": "0.5", "TENANT_DAY_USD": "2", "TENANT_RUNS": "3", "ACCOUNT_HOUR_USD": "9"}
+DEFAULTS = WINDOW_LIMITS | {
+    "TENANT_HOUR_USD": "0.5",
+    "TENANT_DAY_USD": "2",
+    "TENANT_RUNS": "3",
+    "ACCOUNT_HOUR_USD": "9",
+}
 
 
 @pytest.fixture
@@ -81,7 +86,7 @@ def test_a_limit_that_is_forgotten_is_the_stacks_again(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("order", "names"),
+    ("asked", "names"),
     [
         ({"tenant": ""}, "tenant"),
         ({"tenant": "a#b"}, "tenant"),
@@ -94,9 +99,9 @@ def test_a_limit_that_is_forgotten_is_the_stacks_again(world: World) -> None:
     ],
 )
 def test_an_order_that_is_none_names_the_field_and_changes_nothing(
-    world: World, order: dict[str, Any], names: str
+    world: World, asked: dict[str, Any], names: str
 ) -> None:
     with pytest.raises(InvalidInput, match=names):
-        world.budget(order)
+        world.budget(asked)
 
     assert world.tables.items["budgets"] == {}

@@ -1,13 +1,13 @@
-"""GET /budget: each sees its own money windows, hour by hour, and the limits that hold."""
+"""GET /budget: a tenant sees its own windows, hour by hour, and the limits that hold."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from ballast.budget_items import key_of
 from ballast.money.windows import ACCOUNT, LIMITS, day_of, hour_of, of_tenant
 from ballast.table import wire
-from functions.lifecycle.items import key_of
 from tests.functions.cloud import client
 from tests.functions.http import ACME, GLOBEX, OPERATOR, Reply, ask, event, token
 from tests.functions.stack import Stack

@@ -1,0 +1,299 @@
+"""Reads and conditional writes of the budgets table: leases and the windows that they are taken from.
+
+Each change is one transaction::
+
+    lease    Put lease (if there is none) · Update 4 windows (if it fits) · Update 2 counts of runs (if fewer)
+    extend   Update lease (held, not for this turn yet) · Update 4 windows (if it fits)
+    settle   Update lease (held, as it was read) · Update its windows · Update 2 counts of runs
+    true up  Update lease (settled, as it was read) · Update those of its windows that said something else
+
+A transaction is all or nothing, so the lease's item says whether its money was taken and whether it was returned. A
+repeated request finds its own lease; a repeated settlement finds the lease settled. A window that TTL has removed is
+left out and is not made anew. An operator's correction is a fifth transaction (``functions/breaker/correct.py``).
+
+A charge must be a whole number from 0 to what the lease allows, whatever a log says (``lease.charge``).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from ballast.budget_items import (
+    LOOKED_AT,
+    BudgetsTableSettings,
+    changed,
+    check_charge,
+    key_of,
+    lease_of,
+    limits_of,
+    whole,
+)
+from ballast.errors import RetryLater
+from ballast.money.lease import Change, Lease, Part, correction, settlement
+from ballast.money.windows import ACCOUNT, LEASE, LIMITS, RUNNING, Claim, Full, WindowLimits, ends, full, of_tenant
+from ballast.runtime import Runtime
+from ballast.table import Item, Put, Query, Table, Update, absent, at_most, equals, present
+
+#: The sweeper first looks at a lease when its admission can no longer be under way.
+GRACE = timedelta(minutes=15)
+#: An outcome may still come so long after the settlement: longer than any Lambda lives.
+LATE = timedelta(minutes=20)
+#: Partitions of the index of held leases: one partition takes 1,000 writes a second and no more.
+SHARDS = 16
+#: A window outlives the longest run (40 days), which may still return something to it.
+_LONGEST_RUN = timedelta(days=45)
+_SETTLE_ATTEMPTS = 3
+
+
+class LeaseTableSettings(BudgetsTableSettings):
+    """retention_days: settled leases and past windows are removed after so many days; 0 keeps them for ever."""
+
+    retention_days: Annotated[int, Field(ge=0)] = 0
+
+
+@dataclass(frozen=True)
+class Due:
+    """A held lease that the sweeper should look at, and since when (ISO 8601, UTC)."""
+
+    run_id: str
+    look_at: str
+
+
+@dataclass(frozen=True)
+class BudgetsTable:
+    """Leases and windows, with the rights of one function."""
+
+    table: Table
+    items: Items
+    runtime: Runtime
+
+    @classmethod
+    def of(cls, runtime: Runtime) -> BudgetsTable:
+        settings = LeaseTableSettings.of(runtime)
+        return cls(settings.table(runtime), Items(settings.retention_days), runtime)
+
+    def limits(self, tenant: str, *, account: WindowLimits, each: WindowLimits) -> tuple[WindowLimits, WindowLimits]:
+        """Return the limits of all tenants together and of this one; ``account`` and ``each`` are the defaults."""
+        keys = [key_of(name, LIMITS) for name in (ACCOUNT, of_tenant(tenant))]
+        found = {item["account"]: item for item in self.table.batch_get(keys, consistent=False)}
+        return limits_of(found.get(ACCOUNT, {}), account), limits_of(found.get(of_tenant(tenant), {}), each)
+
+    def find(self, run_id: str) -> Lease | None:
+        """Return the run's lease, held or settled; None where it never had one. Strongly consistent."""
+        found = self.table.get(key_of(LEASE, run_id))
+        return None if found is None else lease_of(found)
+
+    def lease(self, wanted: Lease, claims: Sequence[Claim]) -> Lease | Full:
+        """Take ``claims`` for the new lease ``wanted``; return it, the run's earlier lease, or what has no room.
+
+        Raises ``RetryLater``.
+        """
+        now = self.runtime.clock()
+        return self._take(wanted, self.items.put_lease(wanted, now, now + GRACE), claims)
+
+    def bar(self, refused: Lease) -> Lease | None:
+        """Make sure that the run never gets a lease; return the one that it already has, if it has one."""
+        barred = self.table.write(self.items.bar(refused, self.runtime.clock()))
+        return None if barred.written else self.find(refused.run_id)
+
+    def extend(self, lease: Lease, turn: int, part: Part, claims: Sequence[Claim]) -> Lease | Full:
+        """Take ``claims`` for ``part``, added to a held lease for that turn.
+
+        Return the lease as it then is (with the part, or settled meanwhile), or what has no room.
+        """
+        more = Lease(lease.run_id, lease.tenant, lease.request_sha256, {**lease.parts, turn: part})
+        return self._take(more, self.items.add_part(lease.run_id, turn, part), claims)
+
+    def _take(self, wanted: Lease, lease: Put | Update, claims: Sequence[Claim]) -> Lease | Full:
+        """Write the lease and its claims; without room, or where the lease is there, say which."""
+        never = tuple(claim for claim in claims if claim.room < 0)
+        failed = None if never else self.table.transact([lease, *map(self.items.claimed, claims)])
+        if failed is not None and not failed:
+            return wanted
+        if failed is None or 0 in failed:
+            found = self.find(wanted.run_id)
+            if found is not None and (not found.held or wanted.parts.keys() <= found.parts.keys()):
+                return found
+            if failed is not None:
+                raise RetryLater(f"The lease of {wanted.run_id} has just changed; try again.")
+        return full(never or tuple(claims[index - 1] for index in sorted(failed or ())))
+
+    def settle(
+        self, lease: Lease, charged_microusd: int, log_sha256: str | None = None, *, outcomes_missing: bool = False
+    ) -> None:
+        """Charge ``charged_microusd`` to the windows of ``lease`` and return the rest, once.
+
+        ``log_sha256`` is the digest of the run's log; the lease keeps it. ``outcomes_missing``: attempts without an
+        outcome are charged in full, so the sweeper looks again after ``LATE``. Raises ``RetryLater``.
+        """
+        check_charge(charged_microusd, lease.leased_microusd)
+        now = self.runtime.clock()
+        look_at = now + LATE if outcomes_missing else None
+        found: Lease | None = lease
+        for _ in range(_SETTLE_ATTEMPTS):
+            if found is None or not found.held:
+                return
+            settled = self.items.settled(found, charged_microusd, now, log_sha256, look_at)
+            if self._written(settled, settlement(found, charged_microusd)):
+                return
+            found = self.find(lease.run_id)  # it was settled, or extended, in between
+        raise RetryLater(f"The lease of {lease.run_id} keeps changing; try again.")
+
+    def true_up(self, lease: Lease, charged_microusd: int) -> None:
+        """Lower the charge that ``lease`` was settled at to ``charged_microusd``, once and for good.
+
+        Raises ``RetryLater``.
+        """
+        check_charge(charged_microusd, lease.charged_microusd)
+        # Where this is not written, another sweep has done it.
+        self._written(self.items.trued_up(lease, charged_microusd), correction(lease, charged_microusd))
+
+    def _written(self, lease: Update, changes: Iterable[Change]) -> bool:
+        """Write a lease's update with its windows that are still there; say whether the lease was as it was read."""
+        return self.table.transact_with(lease, [changed(one) for one in changes])
+
+    def due(self, shard: int, until: datetime, limit: int) -> tuple[Due, ...]:
+        """Return at most ``limit`` leases of a shard that the sweeper should look at, the longest overdue first."""
+        is_due = equals("held", shard_name(shard)) & at_most("look_at", iso(until))
+        page = self.table.page(Query(is_due, index="by_look", limit=limit))
+        return tuple(Due(item["window"], item["look_at"]) for item in page.items)
+
+    def postpone(self, run_id: str, until: datetime) -> None:
+        """Have the sweeper look at a held lease no sooner than ``until``."""
+        not_settled = equals("held", shard_of(run_id))
+        self.table.write(Update(key_of(LEASE, run_id), set={"look_at": iso(until)}, only_if=not_settled))
+
+
+@dataclass(frozen=True)
+class Items:
+    """The writes that transactions are made of. Pure. ``retention_days``: see ``LeaseTableSettings``."""
+
+    retention_days: int
+
+    def put_lease(self, lease: Lease, now: datetime, look_at: datetime) -> Put:
+        """Return the put of a new lease, which the sweeper first looks at at ``look_at``."""
+        not_leased_before = absent("account")
+        item = {
+            **key_of(LEASE, lease.run_id),
+            "tenant": lease.tenant,
+            "status": "held",
+            "request_sha256": lease.request_sha256,
+            "leased_microusd": whole(lease.leased_microusd),
+            "parts": {_turn(turn): _part(part) for turn, part in lease.parts.items()},
+            "leased_at": iso(now),
+            "held": shard_of(lease.run_id),
+            "look_at": iso(look_at),
+        }
+        return Put(item, not_leased_before)
+
+    def bar(self, lease: Lease, now: datetime) -> Put:
+        """Return the put of an item in the place of a refused lease, so that the run never gets one."""
+        not_leased_before = absent("account")
+        item = {
+            **key_of(LEASE, lease.run_id),
+            "tenant": lease.tenant,
+            "status": "refused",
+            "request_sha256": lease.request_sha256,
+            "leased_microusd": 0,
+            "parts": {},
+            "leased_at": iso(now),
+        }
+        return Put(item | self._expires(now), not_leased_before)
+
+    def add_part(self, run_id: str, turn: int, part: Part) -> Update:
+        """Return the update that adds a part to a held lease, once a turn."""
+        place = f"parts.{_turn(turn)}"
+        is_held = equals("status", "held")
+        not_for_this_turn_yet = absent(place)
+        return Update(
+            key_of(LEASE, run_id),
+            set={place: _part(part)},
+            add={"leased_microusd": whole(part.microusd)},
+            only_if=is_held & not_for_this_turn_yet,
+        )
+
+    def claimed(self, claim: Claim) -> Update:
+        """Return the update that takes ``claim``, if it fits."""
+        nothing_taken_yet = absent(claim.attribute)
+        it_fits = at_most(claim.attribute, whole(claim.room))
+        expires = claim.window != RUNNING
+        return Update(
+            key_of(claim.account, claim.window),
+            set=self._expires(ends(claim.window) + _LONGEST_RUN) if expires else {},
+            add={claim.attribute: whole(claim.amount)},
+            only_if=nothing_taken_yet | it_fits,
+        )
+
+    def settled(
+        self,
+        lease: Lease,
+        charged_microusd: int,
+        now: datetime,
+        log_sha256: str | None = None,
+        look_at: datetime | None = None,
+    ) -> Update:
+        """Return the update that settles a lease, if it is held and as it was read.
+
+        ``log_sha256``: the digest of the run's log, kept where no function that acts can write. ``look_at``: when the
+        sweeper looks again, for outcomes that come late; None where none can come.
+        """
+        is_held = equals("status", "held")
+        as_it_was_read = equals("leased_microusd", whole(lease.leased_microusd))
+        change: Item = {"status": "settled", "charged_microusd": whole(charged_microusd), "settled_at": iso(now)}
+        if log_sha256 is not None:
+            change["log_sha256"] = log_sha256
+        change |= self._expires(now)
+        if look_at is not None:
+            change["look_at"] = iso(look_at)
+        return Update(
+            key_of(LEASE, lease.run_id),
+            set=change,
+            remove=LOOKED_AT if look_at is None else (),
+            only_if=is_held & as_it_was_read,
+        )
+
+    def trued_up(self, lease: Lease, charged_microusd: int) -> Update:
+        """Return the update that settles for good a lease that was settled while outcomes were missing."""
+        is_settled = equals("status", "settled")
+        as_it_was_read = equals("charged_microusd", whole(lease.charged_microusd)) & present("held")
+        return Update(
+            key_of(LEASE, lease.run_id),
+            set={"charged_microusd": whole(charged_microusd)},
+            remove=LOOKED_AT,
+            only_if=is_settled & as_it_was_read,
+        )
+
+    def _expires(self, since: datetime) -> Item:
+        """Return when TTL removes an item, as an attribute of it; nothing where never."""
+        if not self.retention_days:
+            return {}
+        return {"expires_at": int((since + timedelta(days=self.retention_days)).timestamp())}
+
+
+def shard_name(shard: int) -> str:
+    """Return the partition of the index of held leases."""
+    return f"held#{shard:02d}"
+
+
+def shard_of(run_id: str) -> str:
+    """Return the partition of the index that the run's lease is in while it is held."""
+    return shard_name(zlib.crc32(run_id.encode()) % SHARDS)
+
+
+def iso(at: datetime) -> str:
+    """Return ``at`` so that texts sort as times do."""
+    return at.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _turn(turn: int) -> str:
+    return f"{turn:04d}"
+
+
+def _part(part: Part) -> Item:
+    return asdict(part) | {"microusd": whole(part.microusd)}

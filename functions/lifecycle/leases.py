@@ -1,0 +1,114 @@
+"""Lease a run its ceiling from its tenant's and the account's windows, and extend the lease.
+
+Where a lease does not fit, the request says what to do: ``refuse`` (the default) or ``wait``. A request that waits is
+retried by the workflow, with jitter, until Admit lets it wait no longer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from ballast.contracts import RunRequest
+from ballast.errors import AtCapacity, TooManyRuns, WindowFull
+from ballast.money.amounts import dollars
+from ballast.money.lease import Lease, Part
+from ballast.money.windows import (
+    ACCOUNT,
+    RUNNING,
+    Claim,
+    Full,
+    WindowLimits,
+    day_of,
+    hour_of,
+    money_claims,
+    of_tenant,
+    run_claim,
+)
+from functions.lifecycle.budgets_table import BudgetsTable
+
+
+@dataclass(frozen=True)
+class Leases:
+    """Gives and extends leases.
+
+    account, each  the limits of all tenants together and of each tenant, unless the table's ``limits`` items say
+    """
+
+    table: BudgetsTable
+    clock: Callable[[], datetime]
+    account: WindowLimits
+    each: WindowLimits
+
+    def lease(self, request: RunRequest, microusd: int, *, may_wait: bool) -> Lease:
+        """Return the run's lease: a new one, or its earlier one, which may be settled or refused.
+
+        Raises ``WindowFull`` and ``TooManyRuns``; ``AtCapacity`` where the request ``may_wait`` and will fit one day.
+        """
+        now = self.clock()
+        account, tenant = self._limits(request.tenant)
+        claims = (
+            *_money(now, microusd, account, tenant, request.tenant),
+            run_claim(ACCOUNT, account),
+            run_claim(of_tenant(request.tenant), tenant),
+        )
+        part = Part(microusd, hour_of(now), day_of(now))
+        wanted = Lease(request.run_id, request.tenant, request.digest, {0: part})
+        found = self.table.lease(wanted, claims)
+        if isinstance(found, Lease):
+            return found
+        if may_wait and not found.never:
+            raise AtCapacity(f"{request.run_id} waits: {described(found)}")
+        # From here on no other attempt at the same admission may find room: the run would be refused and open.
+        earlier = self.table.bar(wanted)
+        if earlier is not None:
+            return earlier
+        raise refusal(found)
+
+    def extend(self, lease: Lease, turn: int, microusd: int) -> Lease:
+        """Return the lease with ``microusd`` more for that turn, or settled where it was settled meanwhile.
+
+        Raises ``WindowFull``.
+        """
+        now = self.clock()
+        account, tenant = self._limits(lease.tenant)
+        claims = _money(now, microusd, account, tenant, lease.tenant)
+        found = self.table.extend(lease, turn, Part(microusd, hour_of(now), day_of(now)), claims)
+        if isinstance(found, Lease):
+            return found
+        raise refusal(found)
+
+    def _limits(self, tenant: str) -> tuple[WindowLimits, WindowLimits]:
+        return self.table.limits(tenant, account=self.account, each=self.each)
+
+
+def _money(now: datetime, microusd: int, account: WindowLimits, tenant: WindowLimits, name: str) -> tuple[Claim, ...]:
+    return money_claims(ACCOUNT, now, microusd, account) + money_claims(of_tenant(name), now, microusd, tenant)
+
+
+def refusal(found: Full) -> WindowFull | TooManyRuns:
+    """Return the error that says what is full."""
+    error = WindowFull if found.of_money else TooManyRuns
+    return error(described(found), opens_at=found.opens_at.isoformat() if found.opens_at else None)
+
+
+def described(found: Full) -> str:
+    """Return what is full, and what to do, in words that may be shown to the caller."""
+    what = " and ".join(_named(claim) for claim in found.claims)
+    if found.never:
+        return f"{what} could never hold the run's ceiling. Send a new request with a lower limits.cost_microusd."
+    if found.opens_at is None:
+        return f"{what}: no more at once. Send a new request once some have ended, or one with when_full: wait."
+    return (
+        f"No room in {what}. The next one opens at {found.opens_at:%Y-%m-%dT%H:%M}Z; runs that end before it give back "
+        "what they did not spend. Send a new request then, or one with a lower ceiling, or with when_full: wait."
+    )
+
+
+def _named(claim: Claim) -> str:
+    whose = "all tenants'" if claim.account == ACCOUNT else "the tenant's"
+    if claim.window == RUNNING:
+        return f"{whose} {claim.limit} runs at once"
+    kind = claim.window.partition("#")[0]
+    return f"{whose} {kind} of {dollars(claim.limit)} US dollars"

@@ -1,0 +1,78 @@
+"""A nested stack of a local file becomes a part of the template around it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from localcloud.template import TemplateInvalid, load_template
+
+TEMPLATE = """
+Parameters: {Stage: {Type: String}}
+Conditions: {Safe: !Equals [!Ref Stage, prod]}
+Resources:
+  Queue: {Type: AWS::SQS::Queue}
+  Business:
+    Type: AWS::CloudFormation::Stack
+    Properties: {TemplateURL: business.yaml, Parameters: {Kind: !Ref Stage}}
+  Rule:
+    Type: AWS::Events::Rule
+    Properties:
+      Name: !GetAtt Business.Outputs.Name
+      Description: !Sub "${Business.Outputs.Arn}/index, ${Business.Outputs.Name} of ${Queue.Arn}"
+"""
+NESTED = """
+Parameters: {Kind: {Type: String}, Days: {Type: Number, Default: 7}}
+Conditions: {Safe: !Equals [!Ref Kind, prod]}
+Resources:
+  Table:
+    Type: AWS::DynamoDB::Table
+    Properties: {TableName: !Sub "${Kind}-${AWS::StackName}", Days: !Ref Days}
+Outputs: {Name: {Value: !Ref Table}, Arn: {Value: !GetAtt Table.Arn}}
+"""
+
+
+def loaded(tmp_path: Path, template: str = TEMPLATE, nested: str = NESTED) -> dict[str, Any]:
+    (tmp_path / "business.yaml").write_text(nested)
+    (tmp_path / "template.yaml").write_text(template)
+    return load_template(tmp_path / "template.yaml")
+
+
+def test_its_resources_take_its_parameters_and_its_outputs_are_taken(tmp_path: Path) -> None:
+    made = loaded(tmp_path)
+
+    assert made["Resources"].keys() == {"Queue", "Rule", "Table"}
+    assert made["Resources"]["Table"]["Properties"] == {
+        "TableName": {"Fn::Sub": "${Stage}-${AWS::StackName}"},
+        "Days": 7,
+    }
+    assert made["Resources"]["Rule"]["Properties"] == {
+        "Name": {"Ref": "Table"},
+        "Description": {"Fn::Sub": "${Table.Arn}/index, ${Table} of ${Queue.Arn}"},
+    }
+    assert made["Conditions"] == {"Safe": {"Fn::Equals": [{"Ref": "Stage"}, "prod"]}}
+
+
+@pytest.mark.parametrize(
+    ("template", "nested", "says"),
+    [
+        (TEMPLATE.replace("Kind:", "Sort:"), NESTED, "has no parameter Sort"),
+        (TEMPLATE.replace(", Parameters: {Kind: !Ref Stage}", ""), NESTED, "give .* its parameter Kind"),
+        (TEMPLATE, NESTED.replace("!Ref Days", "!GetAtt Queue.Arn"), "has no Queue. Pass it in as a parameter"),
+        (TEMPLATE, NESTED.replace("${Kind}", "${Stage}"), "has no Stage. Pass it in as a parameter"),
+        (TEMPLATE, NESTED.replace("  Table:", "  Queue:").replace("Table.Arn", "Queue.Arn"), "Queue is something else"),
+        (TEMPLATE, NESTED.replace("Kind, prod", "Kind, dev"), "Safe is something else"),
+        (TEMPLATE.replace("business.yaml", "none.yaml"), NESTED, "none.yaml: cannot be read"),
+        (TEMPLATE.replace("GetAtt Business.Outputs.Name", "GetAtt Business.Outputs.Nme"), NESTED, "It has: Name, Arn"),
+        (TEMPLATE.replace("${Business.Outputs.Arn}", "${Business.Outputs.An}"), NESTED, "It has: Name, Arn"),
+    ],
+)
+def test_what_cloudformation_would_not_find_is_refused(tmp_path: Path, template: str, nested: str, says: str) -> None:
+    with pytest.raises(TemplateInvalid, match=says):
+        loaded(tmp_path, template, nested)
+
+
+def test_a_stack_of_a_template_elsewhere_is_left_as_it_is(tmp_path: Path) -> None:
+    made = loaded(tmp_path, TEMPLATE.replace("business.yaml", '"https://bucket.example/business.yaml"'))
+
+    assert "Business" in made["Resources"]
