@@ -224,16 +224,20 @@ class Attempt:
         """The time of this attempt, UTC."""
         return self.context.now
 
-    @cached_property
+    @property
     def cost_microusd(self) -> int | None:
         """Its worst cost, None for a tool that costs nothing. Raises ``RuleViolation`` where the tool cannot tell.
 
-        An earlier attempt's reservation stands, whatever the tool would say now.
+        An earlier attempt's reservation stands, whatever the tool would say now, as soon as the history has it.
         """
         intended = self.history.turn.fact(CallIntended, *self.at)
         if intended is None:
-            return self.tool.worst_cost(self.args, self.request)
+            return self._declared_microusd
         return intended.reserved_microusd if "reserved_microusd" in intended.model_fields_set else None
+
+    @cached_property
+    def _declared_microusd(self) -> int | None:
+        return self.tool.worst_cost(self.args, self.request)
 
     @property
     def rounds(self) -> tuple[ApprovalRound, ...]:

@@ -117,11 +117,14 @@ class Effects:
         An unexpected error is marked as a ``defect``: its message may quote anything, so it is not trusted text. Raises
         ``RetryLater`` for an outage of AWS or where the tool says so, and ``SettingInvalid``.
         """
-        tool = attempt.tool
         if not intend(self.log, attempt, invocation):
-            third = reserve_anew(self.log, attempt, invocation)
-            if third is not None:
-                return third
+            ended = reserve_anew(self.log, attempt, invocation)
+            if ended is not None:
+                return with_cost(attempt, ended, reserved_here=False)
+        return with_cost(attempt, self._run_read(attempt, context), reserved_here=True)
+
+    def _run_read(self, attempt: Attempt, context: ToolContext) -> CallOutcome:
+        tool = attempt.tool
         came = run_tool(tool, self.downstreams.ready(tool, attempt.args, context), attempt.cut)
         match came:
             case CallOutcome():
@@ -138,13 +141,21 @@ class Effects:
                 return CallOutcome("failed", message=message, defect=True)
 
     def _record(self, attempt: Attempt, outcome: CallOutcome, started: datetime) -> str:
-        """Record the outcome, settle what the call moved, and return its status. Raises ``EffectUnknown``."""
+        """Record the outcome, settle what the call moved, and return its status. Raises ``EffectUnknown``.
+
+        The charge is the outcome's. An older version recorded none: then it is what the call's intention reserved or,
+        without an intention, what the tool declares.
+        """
         task, tool = attempt.task, attempt.tool
         if outcome.unbegun is not None:
             attempt.moving.release(task, tool.name)
             return self.ended_unbegun(task, attempt.state.call, tool, outcome.unbegun)
         latency_ms = max(0, int((self.clock() - started).total_seconds() * 1000))
-        done = replace(with_undo(attempt, outcome), latency_ms=latency_ms, cost_microusd=charge(attempt))
+        cost = outcome.cost_microusd
+        if not outcome.cost_known:
+            attempt.history.read_again()  # this attempt may have read the call before another one intended it
+            cost = attempt.cost_microusd
+        done = replace(with_undo(attempt, outcome), latency_ms=latency_ms, cost_microusd=cost)
         bounded = self.bounded(done, task.run_id, attempt.state.call)
         settled = self.log.record(task.run_id, bounded.settled(attempt.at, tool.name))
         # A read has changed nothing, so the outcome that was recorded first stands.
@@ -194,7 +205,7 @@ class Effects:
         # The record is of an attempt that acted, or of an earlier version, which kept no ``unbegun``.
         if is_begun(call.history, at) or outcome.status != "failed":
             return None
-        if isinstance(ends, CallSettled):
+        if isinstance(ends, CallSettled) and not outcome.cost_known:
             outcome = replace(outcome, cost_microusd=ends.cost_microusd)
         return self.ended_unbegun(call.task, proposed, call.tool, outcome.settled(at, proposed.tool))
 
@@ -233,13 +244,14 @@ class WriteAttempt:
         with self._lease_stays_once_begun():
             first = intend(self.log, attempt, self.invocation)
             if first and self.log.has_ended(attempt.task.run_id):  # its ending has listed its effects already
-                return self._kept(CallOutcome("failed", message="The run has ended; nothing was done."))
+                ended = CallOutcome("failed", message="The run has ended; nothing was done.")
+                return self._kept(ended, first=first)
             outcome = None if first else self._resolved()
             if outcome is None:
                 clean = first or self._begins_clean()
                 came = run_tool(tool, self.downstreams.ready(tool, attempt.args, self.context), attempt.cut)
                 outcome = self._classified(came, first=first, clean=clean)
-            return self._kept(self._fit(outcome))
+            return self._kept(self._fit(outcome), first=first)
 
     def left(self, why: str) -> dict[str, Any]:
         """Return the outcome, as it is kept, of a write that is not tried again and whose last attempt left none.
@@ -247,7 +259,8 @@ class WriteAttempt:
         The tool is not run. The lease is held, so no intention is written meanwhile. Raises ``_GivesBack`` while an
         earlier attempt's request may still arrive.
         """
-        return self._kept(self._fit(self._known(why)))
+        first = not is_begun(self.attempt.history, self.attempt.at)
+        return self._kept(self._fit(self._known(why, first=first)), first=first)
 
     def verify(self) -> Any:
         """Return the result of the effect where the tool finds it, else None. The circuit is not asked."""
@@ -267,15 +280,17 @@ class WriteAttempt:
                 raise
             raise LeaseStays(self.attempt.cut(said(problem))) from problem
 
-    def _kept(self, outcome: CallOutcome) -> dict[str, Any]:
-        return self.log.kept(self.attempt.task.run_id, outcome.kept(self.attempt.tool.name))
+    def _kept(self, outcome: CallOutcome, *, first: bool) -> dict[str, Any]:
+        """Return the outcome with its cost as it is kept. ``first``: no attempt before this one began the call."""
+        done = with_cost(self.attempt, outcome, reserved_here=first)
+        return self.log.kept(self.attempt.task.run_id, done.kept(self.attempt.tool.name))
 
     def _fit(self, outcome: CallOutcome) -> CallOutcome:
         """Return the outcome for the executor's own record: of a size that fits, with the undo a rollback may make."""
         return replace(with_undo(self.attempt, fitted(self.attempt, outcome)), aside=aside(self.attempt))
 
-    def _known(self, why: str) -> CallOutcome:
-        if not is_begun(self.attempt.history, self.attempt.at):
+    def _known(self, why: str, *, first: bool) -> CallOutcome:
+        if first:
             return CallOutcome("failed", message=f"{why} It was not begun: nothing was done.")
         nothing = self.attempt.nothing
         if nothing is not None:
@@ -484,6 +499,11 @@ def is_begun(history: History, at: Position) -> bool:
     history.read_again()
     found = history.call(*at)
     return found is None or found.status != "proposed"
+
+
+def with_cost(attempt: Attempt, outcome: CallOutcome, *, reserved_here: bool) -> CallOutcome:
+    """Return the outcome with its charge; see ``charge``."""
+    return replace(outcome, cost_microusd=charge(attempt, reserved_here=reserved_here), cost_known=True)
 
 
 def fitted(attempt: Attempt, outcome: CallOutcome) -> CallOutcome:

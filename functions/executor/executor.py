@@ -207,8 +207,12 @@ class Executor:
 
     def _lost(self, call: ProposedCall, why: str) -> NoReturn:
         """Settle a write as unknown that passed the rules before, was begun, and does not pass them now."""
+        run_id, at = call.task.run_id, call.at
         lost = CallOutcome.without_effect("unknown", f"It was begun, and is not allowed any more: {why}")
-        raise EffectUnknown(self.log.record(call.task.run_id, lost.settled(call.at, call.state.call.tool)).message)
+        done = self.recorded.find(run_id, at)
+        if done is not None:  # without its cost, the log charges the reservation of the intention
+            lost = replace(lost, cost_microusd=done.cost_microusd)
+        raise EffectUnknown(self.log.record(run_id, lost.settled(at, call.state.call.tool)).message)
 
     def _settle_by_own_record(self, call: ProposedCall) -> None:
         """Settle the moves of a call whose attempt died between its record and that."""
@@ -245,7 +249,7 @@ class Executor:
                 return self.execute(call.task, call.history, call.context)
         try:
             attempt = self._admitted(call, Moving(self.moves, self.playbook, call.context.aws_request_id))
-            charge(attempt)  # raises now, before the lease, where the tool cannot tell its cost
+            charge(attempt, reserved_here=False)  # raises now, before the lease, where the tool cannot tell its cost
         except CallRefused as refused:
             return self._refuse(call, refused)
         return self.effects.carry_out(attempt, call.context, given_up=f"{call.state.call.tool}: {why}")

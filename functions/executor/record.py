@@ -3,7 +3,7 @@
 The log has the same facts, but every function that may append to the log may overwrite them. So a fact that gives a
 right (to undo an effect without a person, to give money back to a window, to go on without an answer) is read here::
 
-    call#<hash of the effect's key>  Powertools' record: the outcome, its undo, what a rollback does about it
+    call#<hash of the effect's key>  Powertools' record: the outcome, its cost, its undo, what a rollback does about it
     undone#<the effect's key>        the call that undoes it; one at most
     nobody#<the effect's key>.2      that nobody answered in round 2, word for word as in the log
 
@@ -117,7 +117,8 @@ class CallOutcome:
     defect       the message is of an unexpected error, and not the business's answer
     left_out     size and hash of a result that was too large to be recorded
     latency_ms   the duration
-    cost_microusd  the charge
+    cost_microusd  the charge; None where the tool costs nothing, or where the cost is not known
+    cost_known   whether the cost was recorded, also where it is None; an older version recorded none
     aside        the part that only the executor keeps
     tool         the tool's name in an earlier attempt's record; None for the call's own
     unbegun      the log's event of a write that ended before an attempt began it, a refusal without its arguments
@@ -135,6 +136,7 @@ class CallOutcome:
     left_out: LeftOut | None = None
     latency_ms: int | None = None
     cost_microusd: int | None = None
+    cost_known: bool = False
     aside: Aside | None = None
     tool: str | None = None
     unbegun: Ends | None = None
@@ -167,6 +169,7 @@ class CallOutcome:
             left_out=settled.left_out,
             latency_ms=settled.latency_ms,
             cost_microusd=settled.cost_microusd,
+            cost_known="cost_microusd" in kept,
             aside=Aside.read(kept[_ASIDE]) if kept.get(_ASIDE) else None,
             tool=settled.tool,
             unbegun=_read_unbegun(kept[_UNBEGUN]) if kept.get(_UNBEGUN) else None,
@@ -175,6 +178,8 @@ class CallOutcome:
     def kept(self, tool: str) -> dict[str, Any]:
         """Return it as JSON, for the executor's own record of a call of ``tool``."""
         body = self.settled((0, 0), tool).body
+        if self.cost_known:
+            body |= {"cost_microusd": self.cost_microusd}
         if self.aside is not None:
             body |= {_ASIDE: self.aside.kept}
         if self.unbegun is not None:
@@ -284,6 +289,7 @@ class Done:
     gives_back   whether its undo gives its money back to the windows
     undoes       the effect that it undid; None for what is no undo
     undone_by    the call that has undone it or is about to, or None
+    cost_microusd  its charge; None where it cost nothing, or in what an older version recorded
     """
 
     at: Position
@@ -293,6 +299,7 @@ class Done:
     gives_back: bool
     undoes: Position | None
     undone_by: Position | None
+    cost_microusd: int | None = None
 
 
 @dataclass(frozen=True)
@@ -352,6 +359,7 @@ class Recorded:
             gives_back=aside.gives_back,
             undoes=aside.undoes,
             undone_by=_position_of(undone["undone_by"]) if undone else None,
+            cost_microusd=kept.cost_microusd,
         )
 
     def _read(self, names: list[str]) -> dict[str, Item]:

@@ -31,8 +31,9 @@ The cost of a call is reserved within the run's ceiling before the call, and cha
     call.reserved  the same again, if the first attempt at a read died: it may have been charged
     call.settled   cost_microusd: the amount that the tool reported, else the amount that was reserved
 
-A write is reserved once: under its key it has one effect and one cost. Calls that cost money never run side by side, so
-each sees what the others have reserved.
+A write is reserved once: under its key it has one effect and one cost, which the executor records with the outcome: the
+attempt that settles the call from that record charges the recorded cost. Calls that cost money never run side by side,
+so each sees what the others have reserved.
 """
 
 from typing import Any
@@ -290,14 +291,13 @@ def reserve_anew(log: RunLog, attempt: Attempt, invocation: str) -> CallOutcome 
 
     Raises ``AttemptInProgress`` where another process makes the second attempt, and ``RunEnded``.
     """
-    cost = attempt.cost_microusd
-    if not cost:
+    if not attempt.cost_microusd:
         return None
     if CallReserved.key(*attempt.at) in attempt.history.turn.by_seq:
         message = f"{attempt.tool.name} was tried twice without an outcome and may have cost each time."
         return CallOutcome("failed", message=message)
     try:
-        attempt.history.renew()  # another process may have reserved since
+        attempt.history.read_again()  # another process may have reserved since
         _check(attempt)
     except Unaffordable as refused:  # it failed and was not refused: its first attempt was made
         return CallOutcome("failed", message=str(refused))
@@ -305,7 +305,7 @@ def reserve_anew(log: RunLog, attempt: Attempt, invocation: str) -> CallOutcome 
         turn=attempt.task.turn,
         index=attempt.task.index,
         tool=attempt.tool.name,
-        reserved_microusd=cost,
+        reserved_microusd=attempt.cost_microusd or 0,
         invocation=invocation,
     )
     if attempt.record(reserved).invocation != invocation:
@@ -315,15 +315,18 @@ def reserve_anew(log: RunLog, attempt: Attempt, invocation: str) -> CallOutcome 
     return None
 
 
-def charge(attempt: Attempt) -> int | None:
-    """Return the charge of the ended attempt in micro-dollars; None for a tool that costs nothing."""
+def charge(attempt: Attempt, *, reserved_here: bool) -> int | None:
+    """Return the charge of the ended attempt in micro-dollars; None for a tool that costs nothing.
+
+    ``reserved_here``: this attempt reserved the cost, or nobody did. Else an earlier attempt did, and may have spent
+    it, whether this one has run the tool or not.
+    """
     bill, cost = attempt.context.bill, attempt.cost_microusd
     if bill.reported is not None:
         return bill.reported
-    if cost is None:
-        return None
-    never_begun = not bill.begun and attempt.state.status != "intended"
-    return 0 if never_begun else cost
+    if cost is not None and reserved_here and not bill.begun:
+        return 0
+    return cost
 
 
 def _check(attempt: Attempt) -> None:

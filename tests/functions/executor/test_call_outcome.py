@@ -1,5 +1,6 @@
 """What the executor keeps of a call for itself is what it reads back, and it says no more than was said to it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,6 +41,14 @@ KEPT: list[tuple[CallOutcome, dict[str, Any]]] = [
             "notice": "Done.",
         },
     ),
+    (
+        CallOutcome("failed", message="No.", cost_microusd=7, cost_known=True),
+        {"status": "failed", "message": "No.", "cost_microusd": 7},
+    ),
+    (
+        CallOutcome("failed", message="No.", cost_known=True),
+        {"status": "failed", "message": "No.", "cost_microusd": None},
+    ),
 ]
 
 
@@ -48,11 +57,13 @@ def test_what_is_kept_is_what_was_said_and_is_read_back(outcome: CallOutcome, ke
     assert outcome.kept("write") == {"tool": "write", **kept}
     read = CallOutcome.read(outcome.kept("write"))
     assert read.kept("another") == outcome.kept("write")
-    assert (read.status, read.message, read.undo, read.aside) == (
+    assert (read.status, read.message, read.undo, read.aside, read.cost_microusd, read.cost_known) == (
         outcome.status,
         outcome.message,
         outcome.undo,
         outcome.aside,
+        outcome.cost_microusd,
+        outcome.cost_known,
     )
 
 
@@ -70,3 +81,4 @@ def test_the_log_has_no_word_of_what_only_the_executor_keeps() -> None:
         "latency_ms": 7,
         "cost_microusd": 0,
     }
+    assert "cost_microusd" not in replace(outcome, cost_microusd=None, cost_known=True).settled((3, 1), "write").body

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ballast.errors import ApprovalRequired, EffectUnknown, RetryLater
+from ballast.runtime import Runtime
 from tests.functions.moves import aborted, adds_up, pay, run, window
 from tests.functions.stack import LambdaDied, Stack
 from tests.functions.writes import leases_are_over
@@ -53,6 +54,37 @@ def test_a_death_at_any_request_moves_nothing_twice_and_loses_nothing(
                 with suppress(ApprovalRequired, EffectUnknown, RetryLater):
                     purse.execute(run_id)
         adds_up(purse, run_id, cut=ends)
+        assert purse.count("C-1") <= 1
+        assert window(run_id) >= (purse.count("C-1") * Decimal(call["arguments"]["amount"]))
+        if not died:
+            return
+        assert number < 80
+
+
+@pytest.mark.parametrize("call", [pay("90", "pay"), pay("90", how="no"), pay("90", "pay_blindly")])
+def test_a_second_delivery_that_read_the_call_before_the_first_one_began_it_moves_nothing_twice(
+    purse: Stack, call: dict[str, Any]
+) -> None:
+    for number in count():
+        purse.cloud.tables.emptied("moves", "notes", "idempotency")
+        run_id, left = run(purse, call), dies_at(purse, number)
+        second, first = purse.cloud.process(purse.environs["executor"]), [purse.runtime("executor")]
+
+        def meanwhile(params: dict[str, Any], first: list[Runtime] = first, run_id: str = run_id, **_: Any) -> None:
+            if first and params["TableName"] == "idempotency":
+                with suppress(LambdaDied, ApprovalRequired, EffectUnknown, RetryLater):
+                    purse.execute(run_id, runtime=first.pop())
+                leases_are_over()
+
+        second.client("dynamodb").meta.events.register("before-parameter-build.dynamodb.PutItem", meanwhile)
+        for _ in range(2):
+            with suppress(ApprovalRequired, EffectUnknown, RetryLater):
+                purse.execute(run_id, runtime=second)
+
+        died = left[0] < 0
+        purse.forget("executor")
+        assert not first
+        adds_up(purse, run_id)
         assert purse.count("C-1") <= 1
         assert window(run_id) >= (purse.count("C-1") * Decimal(call["arguments"]["amount"]))
         if not died:

@@ -1,0 +1,1 @@
+"""A playbook whose tools differ in what they declare about their effects."""
