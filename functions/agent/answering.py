@@ -19,7 +19,7 @@ from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner
 from ballast.contracts.wire import whole
 from ballast.log.events import ModelRequested, ModelResponded
 from ballast.playbook import Playbook
-from ballast.playbook.answers import judged
+from ballast.playbook.gate import judged
 from ballast.run import Run
 from ballast.validation import in_form, too_long
 from ballast.validation.schema import Schema

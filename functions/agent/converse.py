@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ballast.contracts import ExitReason
-from ballast.contracts.said import said
+from ballast.contracts.error_text import said
 from ballast.contracts.wire import read_digits
 from ballast.errors import ends_the_process
 from functions.agent.too_long import is_too_long

@@ -20,7 +20,7 @@ from ballast.run import Run
 from ballast.validation import FreeText, Grounded, Kind, leaves
 from ballast.validation.amounts import names_amount
 from ballast.validation.taint import wanted_of
-from ballast.validation.value import Wanted
+from ballast.validation.values import Wanted
 
 #: Under this name a run keeps what was seen of its calls.
 _LOOPS = "loops"

@@ -10,7 +10,7 @@ from ballast.folds.calls import CallState
 from ballast.folds.loops import Sign, notice
 from ballast.log.events import EscalationAnnounced
 from ballast.log.keys import Key
-from ballast.playbook.opening import request_blocks
+from ballast.playbook.first_prompt import request_blocks
 from ballast.run import Run
 from functions.agent.answering import sent_back
 from functions.agent.completion import call_id

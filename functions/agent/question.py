@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ballast.contracts import CallTools, ExitReason, HandOver, Planner
 from ballast.playbook import Playbook
-from ballast.playbook.opening import ASK_REQUESTER, Question
+from ballast.playbook.first_prompt import ASK_REQUESTER, Question
 from ballast.run import Run
 from functions.agent.prose import call_in_prose
 from functions.agent.spoken import answer_of_object, spoken

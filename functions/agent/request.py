@@ -11,7 +11,7 @@ from ballast.log.events import ModelRequested, ModelResponded
 from ballast.log.keys import Key
 from ballast.money import PriceTable
 from ballast.playbook import Playbook
-from ballast.playbook.opening import PROVIDER_OVERHEAD_TOKENS, attempt_within, input_bound, opening_prompt
+from ballast.playbook.first_prompt import PROVIDER_OVERHEAD_TOKENS, attempt_within, input_bound, opening_prompt
 from ballast.run import Run
 from functions.agent.completion import sendable
 from functions.agent.despair import noticed

@@ -24,8 +24,8 @@ from typing import Any
 
 from ballast.aws_errors import consequences
 from ballast.contracts import ToolCall
+from ballast.contracts.error_text import said
 from ballast.contracts.person import how_many
-from ballast.contracts.said import said
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AnswerUnsigned, ApprovalParked, ApprovalRequired, NotSigned, RetryLater, RuleViolation
 from ballast.folds.approvals import ApprovalRound
@@ -33,8 +33,8 @@ from ballast.folds.opening import renewed
 from ballast.log.events import ApprovalAnswered, ApprovalNeeded, ApprovalVoid, Approved
 from ballast.money.amounts import dollars
 from ballast.playbook import Effect, OnUnanswered, ToolFailed
-from ballast.playbook.defect import ask, ran
-from ballast.playbook.policy import policy_version
+from ballast.playbook.load import policy_version
+from ballast.playbook.rules import ask, ran
 from functions.executor.attempt import Attempt, differing
 from functions.executor.record import CallOutcome
 from functions.executor.rules import asks_again, derived, last_rejection, tainted, typed, unvouched, worded

@@ -20,7 +20,7 @@ from ballast.log.event import Event
 from ballast.log.events import ApprovalNeeded, CallDoubted, CallIntended, CallReserved, Fact
 from ballast.log.run_log import RunLog
 from ballast.playbook import Effect, Playbook, RunSoFar, Tool, ToolContext
-from ballast.playbook.run import MovedSoFar
+from ballast.playbook.rules import MovedSoFar
 from ballast.run import Run
 from ballast.validation import Grounding, ground, opening_sources, run_sources
 from functions.executor.record import Done, Position, Recorded

@@ -27,11 +27,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ballast.aws_errors import consequences
-from ballast.contracts.said import said
+from ballast.contracts.error_text import said
 from ballast.edge import note
 from ballast.errors import ProcessEnds, RetryLater, SettingInvalid
 from ballast.playbook import Circuit, Tool, ToolContext, ToolFailed
-from ballast.playbook.defect import ends_the_process
+from ballast.playbook.rules import ends_the_process
 from ballast.runtime import Runtime
 from functions.executor.record import CallOutcome
 

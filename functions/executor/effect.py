@@ -37,7 +37,7 @@ from functools import partial
 from typing import Any
 
 from ballast.contracts import ExecuteTask, ToolCall
-from ballast.contracts.said import said
+from ballast.contracts.error_text import said
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater, RunEnded, SettingInvalid
 from ballast.log.events import CallIntended, CallRefused, CallSettled, LeftOut

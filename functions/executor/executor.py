@@ -25,7 +25,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from ballast.contracts import ExecuteTask
-from ballast.contracts.said import in_utf8, said
+from ballast.contracts.error_text import in_utf8, said
 from ballast.errors import (
     ApprovalParked,
     ApprovalRequired,

@@ -20,15 +20,14 @@ from pydantic import BaseModel
 
 from ballast.aws_errors import consequences
 from ballast.contracts import ExecuteTask
-from ballast.contracts.said import said
+from ballast.contracts.error_text import said
 from ballast.errors import MoveRefused, RetryLater
 from ballast.log.events import Moves
 from ballast.money.moves import Ceilings, Move, of_customer, of_run, units, whose
 from ballast.money.windows import ACCOUNT, ends, of_tenant
 from ballast.moves import CeilingsSet, MovesBook, NoRoom, Reservation, Status
 from ballast.playbook import Playbook, Tool, ToolContext, ToolFailed
-from ballast.playbook.defect import ask
-from ballast.playbook.run import InWindow, MovedSoFar
+from ballast.playbook.rules import InWindow, MovedSoFar, ask
 from ballast.runtime import Runtime
 from functions.executor.attempt import Attempt
 from functions.executor.record import CallOutcome, Position, Recorded

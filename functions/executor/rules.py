@@ -57,7 +57,7 @@ from ballast.log.events import CallReserved
 from ballast.log.run_log import RunLog
 from ballast.money.amounts import dollars
 from ballast.playbook import Effect, Repeat
-from ballast.playbook.script import next_decision
+from ballast.playbook.fallback import next_decision
 from ballast.validation import Worded
 from functions.executor.attempt import Attempt
 from functions.executor.record import CallOutcome

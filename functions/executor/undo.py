@@ -17,11 +17,11 @@ from dataclasses import replace
 from typing import Any
 
 from ballast.contracts import Planner, ToolCall
-from ballast.contracts.said import said
+from ballast.contracts.error_text import said
 from ballast.edge import note
 from ballast.errors import NotVouched
 from ballast.playbook import Effect
-from ballast.playbook.defect import ends_the_process
+from ballast.playbook.rules import ends_the_process
 from functions.executor.attempt import Attempt
 from functions.executor.record import Aside, CallOutcome, Done, Position
 

@@ -11,8 +11,8 @@ from ballast.log.events import PlanDecided
 from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal
 from ballast.playbook import Playbook, load_playbook
-from ballast.playbook.answers import judged
-from ballast.playbook.script import next_decision
+from ballast.playbook.fallback import next_decision
+from ballast.playbook.gate import judged
 from ballast.run import Run
 from ballast.runtime import Runtime, Settings, lambda_runtime
 

@@ -43,7 +43,7 @@ from ballast.money.breaker import Mode
 from ballast.money.lease import Lease
 from ballast.outbox import Announcements, Replies
 from ballast.playbook import Playbook, load_playbook
-from ballast.playbook.opening import why_no_attempt
+from ballast.playbook.first_prompt import why_no_attempt
 from ballast.run import Run
 from ballast.runtime import Runtime, Settings, lambda_runtime
 from functions.lifecycle.allowance import Allowances, Order

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ballast.contracts.decision import recorded_decision
+from ballast.contracts.error_text import said
 from ballast.contracts.notice import binding_shown
-from ballast.contracts.said import said
 from ballast.errors import LogCorrupt
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
 from ballast.log.event import GARBLED, Event

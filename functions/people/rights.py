@@ -26,7 +26,7 @@ from ballast.money import dollars
 from ballast.playbook import Playbook
 from ballast.run import Run
 from ballast.validation.index import Index
-from ballast.validation.value import Wanted, json_leaves
+from ballast.validation.values import Wanted, json_leaves
 from functions.people.contract import Act, Escalation
 from functions.people.question import Question
 

@@ -18,7 +18,7 @@ from ballast.errors import (
     SettingInvalid,
 )
 from ballast.playbook import Effect, load_playbook
-from ballast.playbook.defect import ask
+from ballast.playbook.rules import ask
 from functions.agent.despair import verdict
 from functions.executor import executor
 from functions.executor.execute import build

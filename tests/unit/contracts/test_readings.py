@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ballast.contracts.secret import MASK, Finder, Secret, masked
-from ballast.contracts.spelled import Spelled
+from ballast.contracts.spellings import Spelled
 
 
 def shown(value: str, text: str) -> str:

@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError, field_validator
 
-from ballast.contracts.said import said, without_inputs
+from ballast.contracts.error_text import said, without_inputs
 from ballast.contracts.wire import Wire, complaints, parse
 from ballast.errors import InvalidInput, ProcessEnds
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ballast.contracts.secret import MASK, Finder, Secret, masked, masked_context, opened, sealed, without_tokens
-from ballast.contracts.spelled import Automaton
+from ballast.contracts.spellings import Automaton
 
 NAMES = frozenset({"keep_card", "card", "amount", "SchemaViolation"})
 SECRETS = ["4111111111111111", "+49 170 1234567", "12345", "111111", 'a "b"\\\n', "zoë 😀"]

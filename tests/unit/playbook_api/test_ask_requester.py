@@ -2,7 +2,7 @@
 
 import json
 
-from ballast.playbook.opening import ASK_REQUESTER_SPEC, Question
+from ballast.playbook.first_prompt import ASK_REQUESTER_SPEC, Question
 
 
 def test_the_model_reads_no_docstring_of_ours() -> None:

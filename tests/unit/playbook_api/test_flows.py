@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ballast.playbook.steady import unsteady_validator
+from ballast.playbook.arguments.determinism import unsteady_validator
 
 LOG = logging.getLogger(__name__)
 STATE: dict[str, float] = {}

@@ -10,8 +10,8 @@ from pydantic import BaseModel, Field, RootModel, create_model, field_serializer
 from pydantic.dataclasses import dataclass
 
 from ballast.errors import PlaybookInvalid
-from ballast.playbook.form import Form
-from ballast.playbook.formless import refuse_formless
+from ballast.playbook.arguments.form import Form
+from ballast.playbook.arguments.load_check import refuse_formless
 
 
 class Checked(BaseModel):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from ballast import playbook
 from ballast.errors import PlaybookInvalid
 from ballast.playbook import Approval, CallLimits, Circuit, Effect, Read, Tool, ToolContext, Write, load_playbook, tool
-from ballast.playbook.former import PLACES
+from ballast.playbook.old_declaration import PLACES
 from tests.unit.playbook_api.written import TOOL, tool_with, written
 
 #: As an old playbook does, which no type checker sees.

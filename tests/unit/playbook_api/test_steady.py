@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ballast.playbook.steady import unsteady_validator
+from ballast.playbook.arguments.determinism import unsteady_validator
 
 
 class Clock:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from ballast.contracts import RunRequest
 from ballast.validation import Grounded, Grounding, Sensitive, Source, ground, opening_sources
 from ballast.validation.sources import json_leaves
-from ballast.validation.value import Leaf, Wanted
+from ballast.validation.values import Leaf, Wanted
 
 
 class Pay(BaseModel):

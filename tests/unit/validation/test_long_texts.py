@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ballast.validation.spelling import _DIGITS_GAP, _ID_GAP, _TEXT_GAP, Token, _apart, even, occurs, tokens
-from ballast.validation.value import Kind, Leaf, Wanted
+from ballast.validation.values import Kind, Leaf, Wanted
+from ballast.validation.words import _DIGITS_GAP, _ID_GAP, _TEXT_GAP, Token, _apart, even, occurs, tokens
 
 #: What a result may have.
 SIZE = 128 * 1024 - 200

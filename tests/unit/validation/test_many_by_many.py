@@ -24,8 +24,8 @@ from ballast.validation.amounts import Known
 from ballast.validation.computed import Brought
 from ballast.validation.index import Index
 from ballast.validation.sources import Source
-from ballast.validation.spelling import Words, even, occurs, tokens
-from ballast.validation.value import Kind, Leaf, Wanted
+from ballast.validation.values import Kind, Leaf, Wanted
+from ballast.validation.words import Words, even, occurs, tokens
 from functions.people.rights import guides_of
 from tests.unit.validation.test_long_texts import texts
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import BaseModel, Field, StringConstraints
 
-from ballast.playbook.form import Form as JsonForm
+from ballast.playbook.arguments.form import Form as JsonForm
 from ballast.validation import FreeText, Grounded, Kind, Untrusted, has_mark
 from ballast.validation.marks import is_choice, leaves, spelled, undeclared
 

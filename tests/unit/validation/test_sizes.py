@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ballast.validation import too_large, why_no_object
-from ballast.validation.sizes import depth
+from ballast.validation.schema import depth
 
 
 def nested(levels: int) -> Any:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ballast.contracts.spelled import UNSEEN, dashes
+from ballast.contracts.spellings import UNSEEN, dashes
 from ballast.validation import Kind
-from ballast.validation.value import Leaf, Wanted
+from ballast.validation.values import Leaf, Wanted
 
 
 def occurs(value: Any, text: Any, kind: Kind | None = None) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ballast.validation import Kind
-from ballast.validation.value import Leaf, Wanted
+from ballast.validation.values import Leaf, Wanted
 
 
 def occurs(value: Any, text: Any, kind: Kind | None = None) -> bool:

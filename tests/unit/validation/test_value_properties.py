@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ballast.validation import Kind
-from ballast.validation.spelling import even, tokens
-from ballast.validation.value import Leaf, Wanted
+from ballast.validation.values import Leaf, Wanted
+from ballast.validation.words import even, tokens
 
 CENTS = st.integers(min_value=1, max_value=10**9)
 IDS = st.from_regex(r"\A[A-Z]{1,3}[0-9]{3,8}\Z")

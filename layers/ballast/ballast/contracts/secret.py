@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from ballast.contracts.sent import is_name, sent
-from ballast.contracts.spelled import Spelled
+from ballast.contracts.spellings import Spelled
 
 #: As Powertools' data masking writes it.
 MASK = "*****"

@@ -15,7 +15,7 @@ from ballast.contracts.wire import Json, Name, Text, Wire, complaints
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.money.prices import PriceTable
 from ballast.playbook.declaration import OnUnanswered
-from ballast.playbook.moves import MovesConfig
+from ballast.playbook.money_rules import MovesConfig
 from ballast.validation import schema_complaint
 
 

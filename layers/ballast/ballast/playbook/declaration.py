@@ -24,15 +24,15 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from ballast.contracts import RunRequest
-from ballast.contracts.said import in_utf8
+from ballast.contracts.error_text import in_utf8
 from ballast.contracts.wire import Name
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.context import ToolContext
-from ballast.playbook.defect import Returned, ask
+from ballast.playbook.rules import Returned, ask
 from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES
 
 if TYPE_CHECKING:
-    from ballast.playbook.run import RunSoFar
+    from ballast.playbook.rules import RunSoFar
 
 #: The executor's Lambda has 60 s, of which it keeps some to record what came of the call.
 MAX_TIMEOUT_S = 50

@@ -7,12 +7,23 @@ step, so it must be a pure function of the request and the results: no clock, no
 """
 
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ballast.contracts import Answer, HandOver, RunRequest, ToolCall
+from pydantic import ValidationError
+
+from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, RunRequest, ToolCall
+from ballast.contracts.error_text import said
+from ballast.contracts.wire import canonical
+from ballast.edge import note
 from ballast.errors import PlaybookInvalid
+from ballast.folds.calls import CallState
+from ballast.playbook.rules import ends_the_process, place
+from ballast.run import Run
+
+if TYPE_CHECKING:
+    from ballast.playbook.load import Playbook
 
 Script = Generator[ToolCall, Any, str | Answer | HandOver]
 
@@ -58,3 +69,88 @@ def fallback(*, intent: str) -> Callable[[Callable[[RunRequest], Script]], Fallb
         return Fallback(intent=intent, function=function)
 
     return decorate
+
+
+#: A script that wants more calls than this is going round in circles; no other limit stops it.
+MAX_CALLS = 100
+
+
+class Diverged(Exception):
+    """The script proposed something else than it did before: it is no pure function of the log."""
+
+
+def next_decision(
+    playbook: "Playbook", script: Fallback, request: RunRequest, run: Run
+) -> tuple[CallTools | Answer | HandOver, str | None]:
+    """Return the script's next decision and a note for people.
+
+    Whatever the script raises ends in a hand-over to a human, never in an exception.
+    """
+    # A call that was proposed and never begun left no trace in the script: it is proposed again.
+    outcomes = [state for state in run.calls if state.planner is Planner.FALLBACK and state.status != "proposed"]
+    try:
+        return _replay(playbook, script, request, outcomes), None
+    except GiveUp as given_up:
+        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), said(given_up)
+    except CallFailed as failed:
+        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), said(failed)
+    except BaseException as defect:
+        if ends_the_process(defect):
+            raise
+        note(defect)
+        where = place(defect, script.function)
+        what = (
+            f"{script.function.__qualname__} failed{where and f' in {where}'}: {type(defect).__name__}: {said(defect)}"
+        )
+        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_FAILED), what
+
+
+def _replay(
+    playbook: "Playbook", script: Fallback, request: RunRequest, outcomes: Sequence[CallState]
+) -> CallTools | Answer | HandOver:
+    running = script(request)
+    try:
+        proposed = _yielded(next(running))
+        for state in outcomes:
+            if proposed != state.call:
+                raise Diverged(f"replayed {state.call.tool}, but the script now asks for {proposed.tool}")
+            proposed = _yielded(_resume(playbook, running, state))
+    except StopIteration as end:
+        return _ended(end.value)
+    finally:
+        running.close()
+    if len(outcomes) >= MAX_CALLS:
+        raise OverflowError(f"asks for more than {MAX_CALLS} calls")
+    return CallTools(calls=(proposed,))
+
+
+def _yielded(value: Any) -> ToolCall:
+    if not isinstance(value, ToolCall):
+        raise TypeError(f"yielded {type(value).__name__}; yield a tool's .call(…)")
+    return value
+
+
+def _resume(playbook: "Playbook", running: Any, state: CallState) -> Any:
+    if state.status == "intended":
+        # It was begun and its outcome was never recorded; a second one might be a second effect.
+        return running.throw(CallFailed(state.call.tool, "unknown", "It was begun; nobody knows whether it happened."))
+    if state.status != "ok":
+        return running.throw(CallFailed(state.call.tool, state.status, state.message))
+    # By JSON's rules, under which it was recorded: a strict model takes a date or an amount as text.
+    try:
+        result = playbook.tools[state.call.tool].result.validate_json(canonical(state.result))
+    except ValidationError:
+        if state.result is None and state.message:  # it was too large to be recorded
+            return running.throw(CallFailed(state.call.tool, "ok", state.message))
+        raise
+    return running.send(result)
+
+
+def _ended(value: Any) -> Answer | HandOver:
+    if isinstance(value, HandOver) and value.to is Planner.FALLBACK:
+        raise ValueError("returned a hand-over to itself")
+    if isinstance(value, Answer | HandOver):
+        return value
+    if isinstance(value, str) and value:
+        return Answer(text=value)
+    raise TypeError(f"returned {type(value).__name__}; return a text, an Answer or a HandOver")

@@ -5,17 +5,19 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ballast.contracts import Planner, RunRequest, ToolCall
+from ballast.contracts import Answer, Planner, RunRequest, ToolCall
 from ballast.contracts.wire import whole
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
+from ballast.playbook.arguments.strict_schema import MAX_DIGITS, out_of_bounds
 from ballast.playbook.declaration import Effect
-from ballast.playbook.defect import ask
-from ballast.playbook.hardened import MAX_DIGITS, out_of_bounds
+from ballast.playbook.first_prompt import ASK_REQUESTER
 from ballast.playbook.load import Playbook
-from ballast.playbook.opening import ASK_REQUESTER
-from ballast.playbook.run import RunSoFar
+from ballast.playbook.rules import RunSoFar, ask
 from ballast.playbook.tool import FORM_DEPTH, FORM_TIMES, Tool
-from ballast.validation import too_large, why_no_object
+from ballast.run import Run
+from ballast.validation import in_form, opening_sources, run_sources, too_large, too_long, unknown_in, why_no_object
+from ballast.validation.answers import Read
+from ballast.validation.sources import not_let_happen
 
 
 def admit_call(
@@ -94,3 +96,19 @@ def _fits_with_its_undo(playbook: Playbook, tool: Tool, checked: BaseModel) -> N
     except (SchemaViolation, TooLarge) as refused:
         why = f"its undo would be refused, so nothing was done: {refused}"
         raise type(refused)(f"{tool.name}: {why}") from None
+
+
+def judged(run: Run, playbook: Playbook, turn: int, answer: Answer) -> Read:
+    """Return the answer of that turn in the form that its intent asks for, and what is against sending it."""
+    request, agent = run.opening.request, playbook.agent
+    large = too_long(answer)
+    if large is not None:
+        return Read(answer, (large,))
+    read = in_form(answer, agent.answer_schema(request.intent))
+    if read.complaints or not agent.ground_answers:
+        return read
+    sources = (*opening_sources(request), *run_sources(run, playbook.tools, before_turn=turn))
+    sources = (*sources, *not_let_happen(run, before_turn=turn))
+    own_words = [agent.instructions, *(made.summary for made in playbook.tools.values())]
+    unknown = unknown_in(read.answer, sources, own_words, agent.answer_ids)
+    return Read(read.answer, tuple(f"{what} occurs in no request, fact or result" for what in unknown))

@@ -16,7 +16,8 @@ from types import ModuleType
 from typing import Self
 
 from ballast.contracts import ToolCall
-from ballast.contracts.said import said
+from ballast.contracts.error_text import said
+from ballast.contracts.wire import canonical, sha256
 from ballast.errors import ModelRefused, PlaybookInvalid, ends_the_process, whatever_it_raises
 from ballast.folds.sameness import identity, identity_of
 from ballast.money import PriceTable, load_prices
@@ -24,10 +25,11 @@ from ballast.money.prices import FOLLOWS_REGION
 from ballast.playbook.agent import AgentConfig, read_agent
 from ballast.playbook.declaration import Circuit, Effect, OnRollback
 from ballast.playbook.fallback import Fallback
-from ballast.playbook.opening import ASK_REQUESTER
+from ballast.playbook.first_prompt import ASK_REQUESTER
 from ballast.playbook.sensitive import own_names
 from ballast.playbook.tool import Tool
 from ballast.validation import Untrusted, has_mark
+from ballast.validation.marks import undeclared
 
 _LOCK = threading.Lock()
 
@@ -291,3 +293,38 @@ def _forget(name: str, before: frozenset[str]) -> None:
         if module == name or module.startswith(f"{name}."):
             del sys.modules[module]
     importlib.invalidate_caches()  # a file that was just mended may be as old, to the clock's tick
+
+
+def undeclared_arguments(playbook: "Playbook") -> tuple[str, ...]:
+    """Return ``tool.field`` for each argument that is neither ``Grounded`` nor ``FreeText`` nor a choice, by name.
+
+    A choice (a Literal, an Enum, a boolean) can only be what the tool's author wrote. For every other one an author
+    decides: a value that somebody must have named, or the model's own words.
+    """
+    tools = sorted(playbook.tools.values(), key=lambda made: made.name)
+    return tuple(f"{made.name}.{path}" for made in tools for path in dict.fromkeys(undeclared(made.arguments)))
+
+
+def policy_version(playbook: Playbook, tool: Tool) -> str:
+    """Return the hex SHA-256 of the tool's declaration, the agent's rules for approvals and the playbook's code.
+
+    The code is that of every module, since a rule may name a constant of another one: where any of it
+    has changed, what a person approved may not be what would be done now.
+    """
+    agent = playbook.agent
+    return sha256(
+        canonical(
+            {
+                "tool": tool.name,
+                "schema": tool.schema,
+                "effect": tool.effect,
+                "undo": tool.undo,
+                "approvals": tool.approval.people,
+                "approvers": tool.approval.approvers,
+                "on_unanswered": tool.approval.on_unanswered or agent.on_unanswered,
+                "approve_over_microusd": agent.approve_over_microusd,
+                "code": playbook.code_sha256,
+                **({"on_full": agent.moves.on_full} if tool.moves else {}),
+            }
+        )
+    )

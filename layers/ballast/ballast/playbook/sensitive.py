@@ -7,23 +7,242 @@ the undo of a call, the blocks of a model's message) and in the context of a req
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
+from functools import lru_cache
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import from_json, to_jsonable_python
 
+from ballast.contracts.equivalents import as_python_writes
 from ballast.contracts.secret import MASK, Secret, as_text
-from ballast.contracts.sent import values_in
-from ballast.contracts.written import as_python_writes
+from ballast.contracts.sent import is_name, read_text, values_in
 from ballast.errors import whatever_it_raises
-from ballast.playbook.refused import may_be_sensitive
 from ballast.playbook.tool import Tool
 from ballast.validation import Sensitive, leaves
+from ballast.validation.annotations import branches, extras_of, items_of, mark_of, members_of, unwrapped
 
 if TYPE_CHECKING:
     from ballast.playbook.load import Playbook
+
+
+#: A text is read in a text so often, and JSON so deep; what is below that is taken as it is.
+_LEVELS, _DEEPEST = 6, 100
+#: So many characters of a text that is no JSON are read; the whole text is taken besides.
+_MOST_READ = 32_768
+_NAME = r"(?<![\w$.-])(?P<name>[^\W\d][\w$.-]*)"
+_STRING = r"(?P<quote>[\"'`])(?P<quoted>(?:\\.|(?!(?P=quote)).)+)"
+_BARE = r"(?P<bare>(?P<item>[^\s,;&<>{}()\[\]\"'`][^\n,;&<>{}()\[\]\"'`]{0,200})[^\n<>{}\[\]]{0,200})"
+#: ``name: value``, ``"name": "value"``, ``name='value'``, ``name => value``, ``<name>value``; one may be in another.
+_GIVES = rf"{_NAME}\\*[\"'`]?\s*(?:[:=]>?|>)"
+_PAIR = re.compile(rf"(?={_GIVES}\s*\\*(?:{_STRING}|{_BARE}))", re.DOTALL)
+_QUOTED = re.compile(rf"(?<!\w){_STRING}(?P=quote)?(?P<names>\s*[:=])?", re.DOTALL)
+#: A number of a card, an account or a person, in groups or not, with letters or not.
+_NUMBER = re.compile(r"(?<!\w)\w*\d\w*(?:[ .-]\w*\d\w*)*")
+_LEAST_DIGITS = 6
+_NO_TEXT = (int, float, complex, type(None))
+_NUMBERS = (int, float, Decimal, Fraction)
+_TEXTS = (str, bytes, bytearray)
+
+
+class _Nothing:
+    """The type of what no field takes."""
+
+
+def may_be_sensitive(model: Any, arguments: Any, field: str, tool: str, names: frozenset[str]) -> Iterator[Secret]:
+    """Yield what may be sensitive in refused ``arguments`` of a ``model`` with a mark.
+
+    field  the name under which the arguments stand
+    names  the playbook's own
+    """
+    marked, plain = _fields(model)
+    yield from _Refused(tool, marked, plain, names).at(model, arguments, field)
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """Looks through refused arguments.
+
+    marked, plain  the names of the fields that are sensitive, and of those that are not, at any depth
+    lost           whether it is below what no field takes, so that a field is told by its name alone
+    """
+
+    tool: str
+    marked: frozenset[str]
+    plain: Mapping[str, Any]
+    names: frozenset[str]
+    lost: bool = False
+    deep: int = 0
+    levels: int = _LEVELS
+
+    def at(self, annotation: Any, value: Any, field: str) -> Iterator[Secret]:
+        """Yield what may be sensitive in ``value``, which stands at ``field`` and should be of a type."""
+        below = replace(self, deep=self.deep + 1)
+        if isinstance(value, Mapping) and self.deep < _DEEPEST:
+            yield from below._of_object(annotation, value, field)
+        elif isinstance(value, list | tuple) and self.deep < _DEEPEST:
+            takes = any(map(_takes_items, branches(annotation)))
+            for position, inner in enumerate(value):
+                item = _one_of(items_of(annotation, position), Any) if takes else _Nothing
+                yield from replace(below, lost=self.lost or not takes).at(item, inner, field)
+        elif not _takes(annotation, value) or (isinstance(value, str) and self._names_a_field(value)):
+            yield from self._untaken(value, field)
+        elif self.lost:
+            yield from self._secret(as_text(value), field, here=field in self.plain)
+
+    def _of_object(self, annotation: Any, value: Mapping[str, Any], field: str) -> Iterator[Secret]:
+        known = [members for branch in branches(annotation) if (members := members_of(branch)) is not None]
+        of = [one for branch in branches(annotation) for one in _values_of(branch)]
+        for key, inner in value.items():
+            named = [members[key].annotation for members in known if key in members]
+            if named:
+                yield from self.at(_one_of(named), inner, key)
+                continue
+            if self.lost or not of:
+                yield from self._key(key, field, within=bool(known))
+            if of:
+                yield from self.at(_one_of(of), inner, field)
+            else:
+                yield from replace(self, lost=True).at(self.plain.get(key, _Nothing), inner, key)
+
+    def _key(self, key: str, field: str, *, within: bool) -> Iterator[Secret]:
+        """Yield a key that no field has; ``within``: a model's, where a wrong name is no value."""
+        if not is_name(key) or field in self.marked:
+            yield from self._secret(key, field)
+        elif not within and key not in self.marked and key not in self.plain:
+            yield from self._secret(key, field, here=True)
+
+    def _untaken(self, value: Any, field: str) -> Iterator[Secret]:
+        yield from self._secret(as_text(value), field)
+        if not isinstance(value, str):
+            return
+        inner = read_text(value) if self.levels else None
+        if type(inner) in (dict, list, str):
+            yield from replace(self, levels=self.levels - 1, lost=True).at(_Nothing, inner, field)
+        else:
+            yield from self._read_out(value, field)
+
+    def _names_a_field(self, text: str) -> bool:
+        """Say whether a text gives a value to a sensitive field, so that it is more than its own field's words."""
+        marked = frozenset(map(_even, self.marked))
+        return any(_even(match["name"]) in marked for match in re.finditer(_GIVES, text))
+
+    def _read_out(self, text: str, field: str) -> Iterator[Secret]:
+        """Yield what can be read out of a text that is no JSON."""
+        text = text[:_MOST_READ]
+        ours = bytearray(len(text))
+        marked, plain = (frozenset(map(_even, some)) for some in (self.marked, self.plain))
+        for match in _PAIR.finditer(text):
+            name = _even(match["name"])
+            if name in plain:
+                start, end = match.span("quoted" if match["quoted"] else "item")
+                ours[start:end] = b"\1" * (end - start)
+                continue
+            values = {match["quoted"]} if match["quoted"] else {match["bare"].strip(), match["item"].strip()}
+            for value in values:
+                told = name in marked or match["quoted"] or any(map(str.isdigit, value))
+                yield from self._secret(value, match["name"], here=not told)
+        for match in _QUOTED.finditer(text):
+            if not match["names"] and not ours[match.start("quoted")]:
+                yield from self._secret(match["quoted"], field)
+        for match in _NUMBER.finditer(text):
+            enough = sum(map(str.isdigit, match[0])) >= _LEAST_DIGITS
+            if enough and not ours[match.start()]:
+                yield from self._secret(match[0], field)
+
+    def _secret(self, text: str, field: str, *, here: bool = False) -> Iterator[Secret]:
+        here = here or text in self.names or text in self.marked or text in self.plain
+        for one in {text, _unescaped(text)} - {"", MASK, "null"}:
+            yield Secret(one, field, self.tool, here)
+
+
+def _even(name: str) -> str:
+    return re.sub(r"[\W_]", "", name).lower()
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return str(json.loads(f'"{text}"', strict=False)) if "\\" in text else text
+    except ValueError:
+        return re.sub(r"\\(.)", r"\1", text)
+
+
+def _one_of(types: Any, otherwise: Any = _Nothing) -> Any:
+    found = tuple(types)
+    return Union[found] if found else otherwise  # noqa: UP007  how many is not known here
+
+
+def _takes(annotation: Any, value: Any) -> bool:
+    """Say whether a type takes a text, a number, a boolean or None of JSON, whatever its rules say of that value."""
+    return value is None or any(_branch_takes(branch, value) for branch in branches(annotation))
+
+
+def _branch_takes(branch: Any, value: Any) -> bool:
+    made = get_origin(branch) or branch
+    if made is Any or made is object:
+        return True
+    if made is Literal:
+        return any(isinstance(one, str) is isinstance(value, str) for one in get_args(branch))
+    if not isinstance(made, type) or made is _Nothing or members_of(branch) is not None:
+        return False
+    if issubclass(made, Enum):
+        return any(isinstance(one.value, str) is isinstance(value, str) for one in made)
+    if isinstance(value, bool):
+        return issubclass(made, bool)
+    if not isinstance(value, str):
+        return issubclass(made, _NUMBERS) and not issubclass(made, bool)
+    return not issubclass(made, _NO_TEXT) and (issubclass(made, _TEXTS) or not issubclass(made, Collection))
+
+
+def _takes_items(branch: Any) -> bool:
+    made = get_origin(branch) or branch
+    if made is Any or made is object:
+        return True
+    return isinstance(made, type) and issubclass(made, Collection) and not issubclass(made, (*_TEXTS, Mapping, Enum))
+
+
+def _values_of(branch: Any) -> Iterator[Any]:
+    """Yield the type of a mapping's values; nothing where it is none."""
+    made = get_origin(branch) or branch
+    if made is Any or made is object:
+        yield Any
+    elif isinstance(made, type) and issubclass(made, Mapping) and members_of(branch) is None:
+        yield get_args(branch)[-1] if get_args(branch) else Any
+
+
+@lru_cache(maxsize=256)
+def _fields(model: Any) -> tuple[frozenset[str], Mapping[str, Any]]:
+    """Return the names of the sensitive fields of a model, at any depth, and the types of its others by their names."""
+    marked: set[str] = set()
+    plain: dict[str, list[Any]] = {}
+    seen: dict[Any, Any] = {}
+    left: list[tuple[Any, bool]] = [(model, False)]
+    while left:
+        annotation, above = left.pop()
+        inner, stands = unwrapped(annotation, Sensitive, None)
+        above = above or stands is not None
+        if (id(annotation), above) in seen:
+            continue
+        seen[id(annotation), above] = annotation  # kept, so that its id stays its own
+        for branch in branches(inner):
+            for name, member in (members_of(branch) or {}).items():
+                hidden = above or mark_of(member.metadata, Sensitive) is not None
+                hidden = hidden or unwrapped(member.annotation, Sensitive, None)[1] is not None
+                if hidden:
+                    marked.add(name)
+                else:
+                    plain.setdefault(name, []).append(member.annotation)
+                left.append((member.annotation, hidden))
+            extras = extras_of(branch)
+            left += [(extras.annotation, above)] if extras is not None else []
+            left += [(one, above) for one in get_args(branch) if get_origin(branch) is not Literal]
+    return frozenset(marked), {name: _one_of(types) for name, types in plain.items() if name not in marked}
 
 
 def own_names(playbook: Playbook) -> frozenset[str]:

@@ -2,20 +2,22 @@
 
 import inspect
 import re
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Never, get_args
 
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
-from pydantic.errors import PydanticUserError
+from pydantic.errors import PydanticUndefinedAnnotation, PydanticUserError
 
 from ballast.contracts import RunRequest, ToolCall
 from ballast.contracts.wire import MAX_DEPTH, canonical, complaints
 from ballast.errors import PlaybookInvalid, SchemaViolation, TooLarge
-from ballast.playbook.annotations import annotations, takes_run
+from ballast.playbook.arguments.form import Form
+from ballast.playbook.arguments.load_check import refuse_formless
+from ballast.playbook.arguments.strict_schema import MAX_DIGITS, out_of_bounds
 from ballast.playbook.context import ToolContext
-from ballast.playbook.cost import Cost, checked_cost, worst_cost
 from ballast.playbook.declaration import (
     NO_APPROVAL,
     USUAL_LIMITS,
@@ -32,16 +34,57 @@ from ballast.playbook.declaration import (
     effect_policy,
     refuse_unflagged,
 )
-from ballast.playbook.defect import Returned, ask, refuse_unplain
-from ballast.playbook.form import Form
-from ballast.playbook.former import refuse_former, refuse_unknown
-from ballast.playbook.formless import refuse_formless
-from ballast.playbook.hardened import MAX_DIGITS, out_of_bounds
-from ballast.playbook.moves import Moves, declared_moves
-from ballast.validation import Grounded, Sensitive, Taint, has_mark, too_large
+from ballast.playbook.money_rules import Cost, Moves, checked_cost, declared_moves, worst_cost
+from ballast.playbook.old_declaration import refuse_former, refuse_unknown
+from ballast.playbook.rules import Returned, ask, plain, refuse_unplain
+from ballast.validation import Grounded, Sensitive, Taint, has_mark, lost_marks, too_large
 
 if TYPE_CHECKING:
-    from ballast.playbook.run import RunSoFar
+    from ballast.playbook.rules import RunSoFar
+
+
+def annotations(function: Callable[..., Any], where: str) -> tuple[type[BaseModel], Any, TypeAdapter[Any]]:
+    """Return the argument model, the return annotation and what checks it. Raises ``PlaybookInvalid``."""
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except NameError as problem:
+        raise PlaybookInvalid(f"{where}: an annotation cannot be resolved: {problem}.") from None
+    parameters = inspect.signature(function).parameters.values()
+    model = next((hints.get(one.name) for one in parameters), None)
+    two = len(parameters) == 2 and all(one.kind is one.POSITIONAL_OR_KEYWORD for one in parameters)
+    if not (two and plain(function) and isinstance(model, type) and issubclass(model, BaseModel)):
+        raise PlaybookInvalid(f"{where} must be written `def {function.__name__}(args: Model, ctx: ToolContext)`.")
+    if model.model_config.get("extra") != "forbid" or not model.model_config.get("frozen"):
+        raise PlaybookInvalid(
+            f"{where}: {model.__name__} must be closed and frozen: "
+            'model_config = ConfigDict(extra="forbid", frozen=True).'
+        )
+    if "return" not in hints:
+        raise PlaybookInvalid(f"{where} must annotate what it returns: a pydantic model or a JSON type.")
+    try:
+        result: TypeAdapter[Any] = TypeAdapter(hints["return"])
+        result.json_schema(mode="serialization")
+    except (PydanticUserError, PydanticUndefinedAnnotation) as problem:
+        raise PlaybookInvalid(f"{where}: its return type cannot be JSON: {problem.message}.") from None
+    for what, annotation in (("argument", model), ("result's field", hints["return"])):
+        lost = lost_marks(annotation)
+        if lost:
+            raise PlaybookInvalid(
+                f"{where}: the mark on the {what} {', '.join(sorted(set(lost)))} would say nothing. Put the mark on "
+                "the field of a pydantic model, dataclass, TypedDict or NamedTuple that is written as it is declared."
+            )
+    return model, hints["return"], result
+
+
+def takes_run(rule: Callable[..., Any] | None, where: str) -> bool:
+    """Say whether a tool's rule has a third parameter, the run so far. Raises ``PlaybookInvalid``."""
+    if rule is None:
+        return False
+    count = len(inspect.signature(rule).parameters)
+    if count not in (2, 3):
+        raise PlaybookInvalid(f"{where}: validate must take (args, request) or (args, request, run).")
+    return count == 3
+
 
 #: A form, with its defaults, has at most so many times the bytes that a tool takes, and so many levels: the log's
 #: readers take 64 around it.

@@ -3,13 +3,12 @@
 Imports ``ballast.folds``, ``ballast.contracts`` and ``ballast.errors`` only.
 """
 
-from ballast.validation.answer import ANSWER_BYTES, in_form, too_long, unknown_in
+from ballast.validation.answers import ANSWER_BYTES, in_form, too_long, unknown_in
 from ballast.validation.grounding import Grounding, Taint, Worded, ground
 from ballast.validation.marks import FreeText, Grounded, Sensitive, Untrusted, has_mark, leaves, lost_marks
-from ballast.validation.schema import schema_complaint
-from ballast.validation.sizes import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, too_large, why_no_object
+from ballast.validation.schema import ARGUMENT_BYTES, DEPTH, RESULT_BYTES, schema_complaint, too_large, why_no_object
 from ballast.validation.sources import Source, opening_sources, run_sources
-from ballast.validation.value import Kind
+from ballast.validation.values import Kind
 
 __all__ = [
     "ANSWER_BYTES",

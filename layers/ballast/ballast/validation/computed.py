@@ -24,7 +24,7 @@ from typing import Any
 
 from ballast.validation.amounts import names_paging
 from ballast.validation.index import Index
-from ballast.validation.value import Leaf, Wanted, json_leaves
+from ballast.validation.values import Leaf, Wanted, json_leaves
 
 _CENT = Decimal("0.01")
 #: So many arguments are computed with, and so long are a text to put together and an expression.

@@ -24,7 +24,7 @@ from ballast.validation.index import Group
 from ballast.validation.marks import Found, FreeText, Grounded, Sensitive, is_default, leaves, spelled
 from ballast.validation.sources import Source
 from ballast.validation.taint import Heard, wanted_of
-from ballast.validation.value import Leaf, Wanted
+from ballast.validation.values import Leaf, Wanted
 
 #: What a tool does with values that only untrusted text names: let a person decide, refuse the call, or allow it.
 Taint = Literal["approve", "refuse", "allow"]

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
-from ballast.validation.spelling import Words
-from ballast.validation.value import Kind, Leaf, Wanted
+from ballast.validation.values import Kind, Leaf, Wanted
+from ballast.validation.words import Words
 
 #: So many values are looked for in each text, and in each source of a group, before there are tables.
 _FEW, _FEW_OF_A_GROUP = 16, 64

@@ -26,8 +26,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
-from ballast.validation.shapes import branches, extras_of, items_of, mark_of, marked_in, members_of, unwrapped
-from ballast.validation.value import Kind, Wanted
+from ballast.validation.annotations import branches, extras_of, items_of, mark_of, marked_in, members_of, unwrapped
+from ballast.validation.values import Kind, Wanted
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ from ballast.validation.computed import Brought
 from ballast.validation.index import Index
 from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, is_default, leaves, spelled
 from ballast.validation.taint import Heard
-from ballast.validation.value import Leaf, Wanted, json_leaves
+from ballast.validation.values import Leaf, Wanted, json_leaves
 
 
 class Described(Protocol):

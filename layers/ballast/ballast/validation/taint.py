@@ -21,11 +21,11 @@ from typing import Literal, Protocol
 
 from ballast.validation.amounts import names_paging
 from ballast.validation.computed import Brought
-from ballast.validation.dates import Day, day_of, days_in, is_nearest
 from ballast.validation.index import Group
 from ballast.validation.marks import Found
-from ballast.validation.spelling import Token, even, tokens
-from ballast.validation.value import Kind, Leaf, Wanted
+from ballast.validation.numbers import Day, day_of, days_in, is_nearest
+from ballast.validation.values import Kind, Leaf, Wanted
+from ballast.validation.words import Token, even, tokens
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?([T ][0-9:.]{4,15}(Z|[+-][0-9:]{4,6})?)?", re.ASCII)
 #: A passage: so many words in a row.

@@ -22,6 +22,7 @@ from ballast.money import LEAST_USEFUL_TOKENS, Price, Reservation, affordable, w
 if TYPE_CHECKING:
     from ballast.playbook.load import Playbook
 
+
 #: Tokens that a provider may add to a prompt of its own accord, e.g. for the use of tools.
 PROVIDER_OVERHEAD_TOKENS = 1_024
 #: The one tool that is Ballast's own.

@@ -21,7 +21,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from ballast.contracts.spelled import dashes
+from ballast.contracts.spellings import dashes
 from ballast.validation.amounts import (
     is_amount,
     may_be_amount,
@@ -31,7 +31,7 @@ from ballast.validation.amounts import (
     percentages,
 )
 from ballast.validation.numbers import Named, numbers
-from ballast.validation.spelling import (
+from ballast.validation.words import (
     BREAKS,
     DASH_CLASS,
     HYPHEN_CLASS,

@@ -1,7 +1,7 @@
-"""Refuse a tool whose arguments have no JSON form (``ballast.playbook.form``), by field and type, when it is made.
+"""Refuse at load a tool whose arguments have no JSON form (``form``), naming field and type.
 
 Four ways to find out: a kind of type that JSON cannot carry; names and defaults that do not come back; functions that
-make another value each time (``ballast.playbook.steady``); and values that are tried, twice, where a validator or
+make another value each time (``determinism``); and values that are tried, twice, where a validator or
 serializer of somebody's own stands. What none of them finds is refused call
 by call: ``Form.read`` compares.
 """
@@ -17,9 +17,9 @@ from pydantic_core import to_jsonable_python
 
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid, whatever_it_raises
-from ballast.playbook.form import Form, Unsettled, reader, settled, writer
-from ballast.playbook.hardened import ONE, Node, in_order, is_pydantics, keyed, several
-from ballast.playbook.steady import unsteady_factory, unsteady_validator
+from ballast.playbook.arguments.determinism import unsteady_factory, unsteady_validator
+from ballast.playbook.arguments.form import Form, Unsettled, reader, settled, writer
+from ballast.playbook.arguments.strict_schema import ONE, Node, in_order, is_pydantics, keyed, several
 
 #: Kinds of schema whose values JSON does not carry, and what to write instead.
 _NO_JSON = {

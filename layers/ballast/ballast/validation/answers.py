@@ -17,11 +17,10 @@ from ballast.contracts import Answer
 from ballast.contracts.wire import utf8_size, whole
 from ballast.validation.index import Index
 from ballast.validation.numbers import numbers
-from ballast.validation.schema import Schema, complaints_of
-from ballast.validation.sizes import why_no_object
+from ballast.validation.schema import Schema, complaints_of, why_no_object
 from ballast.validation.sources import Source
-from ballast.validation.spelling import even
-from ballast.validation.value import Kind, Leaf, Wanted
+from ballast.validation.values import Kind, Leaf, Wanted
+from ballast.validation.words import even
 
 #: What an answer may have, text and data as JSON in UTF-8: more than anybody reads, and what an event can carry.
 ANSWER_BYTES = 64 * 1024

@@ -21,13 +21,45 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from ballast.contracts import RunRequest
-from ballast.contracts.said import in_utf8
+from ballast.contracts.error_text import in_utf8
 from ballast.contracts.wire import Wire
 from ballast.errors import InvalidInput, PlaybookInvalid
 from ballast.money.amounts import MICRO, dollars, micro_dollars
 from ballast.money.moves import Ceilings, micro_units
+from ballast.playbook.context import is_microusd
 from ballast.playbook.declaration import Read, Write
-from ballast.playbook.defect import Returned, ask, ran
+from ballast.playbook.rules import Returned, ask, ran
+
+#: Micro-dollars, or a function of (arguments, request) that returns them.
+Cost = int | Callable[[Any, RunRequest], int]
+
+
+def checked_cost(cost: Cost | None, where: str) -> Cost | None:
+    """Return what a tool declares. ``where`` names the tool. Raises ``PlaybookInvalid``."""
+    if cost is None or callable(cost) or is_microusd(cost):
+        return cost
+    raise PlaybookInvalid(
+        f"{where}: cost_microusd is the worst case of a call in millionths of a US dollar, an integer of 0 or more, "
+        f"or a function of (args, request) that returns one; not {cost!r}."
+    )
+
+
+def worst_cost(name: str, cost: Cost | None, args: Any, request: RunRequest) -> int | None:
+    """Return the worst case of one call, None where the tool declares no cost.
+
+    Raises ``RuleViolation`` where its function cannot say: what cannot be reserved is not done.
+    """
+    if not callable(cost):
+        return cost
+
+    def said() -> int:
+        worst: Any = cost(args, request)
+        if isinstance(worst, int) and is_microusd(worst):
+            return worst
+        raise Returned(worst, "an integer of micro-dollars, 0 or more")
+
+    return ask(f"{name}: what it would cost cannot be told; cost_microusd", said, cost, quoted=False)
+
 
 _MAX_KEY = 256
 

@@ -14,13 +14,12 @@ again until nothing more is found; a name that once held what a clock says alway
 
 import ast
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import FunctionType, ModuleType
 from typing import Any
 
-from ballast.playbook.flowing import NEVER, NONE, Known, Value, either
-from ballast.playbook.syntax import (
+from ballast.playbook.arguments.function_source import (
     CHANGES,
     any_leaves,
     captured,
@@ -31,6 +30,50 @@ from ballast.playbook.syntax import (
     only_raises,
     source_lines,
 )
+
+Sources = Callable[[str, Any, set[str]], bool]
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is known of a value.
+
+    hot    whether a clock is in it
+    roots  the parameters that it is, or is a part of, or holds
+    exact  what it is: a parameter as it was given, or None; "" where nobody knows
+    """
+
+    hot: bool = False
+    roots: frozenset[str] = frozenset()
+    exact: str = ""
+
+
+NONE = Value(exact="None")
+NEVER = "never"
+
+
+def either(values: Iterable[Value]) -> Value:
+    some = list(values)
+    exact = {one.exact for one in some}
+    roots: frozenset[str] = frozenset().union(*(one.roots for one in some))
+    return Value(any(one.hot for one in some), roots, exact.pop() if len(exact) == 1 else "")
+
+
+@dataclass(frozen=True)
+class Known:
+    """What ``determinism`` knows of a function's names, and ``clock_flow`` does not.
+
+    named       the globals and outer names of a function
+    hot         whether a named value is a clock, read by some attributes
+    attributes  what a function may read of an object
+    followed    the author's functions by which a value is used, by an attribute
+    """
+
+    named: Callable[[FunctionType], Iterator[tuple[str, Any]]]
+    hot: Sources
+    attributes: Callable[[FunctionType], set[str]]
+    followed: Callable[[Any, set[str]], Iterator[FunctionType]]
+
 
 #: Functions are followed so deep, and a function is gone through so often.
 _DEEP, _ROUNDS = 6, 12

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import unescape
 
-from ballast.contracts.readings import Readings
+from ballast.contracts.equivalents import Readings
 
 #: Dashes, and minus signs, by what they stand for: a hyphen, which joins; what may part or join; what parts.
 _HYPHENS = "-\u058a\u05be\u1400\u1806\u2010\u2011\u2e17\u2e1a\u2e40\u2e5d\u30a0\ufe63\uff0d\U00010ead"

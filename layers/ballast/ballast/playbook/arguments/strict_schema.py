@@ -1,7 +1,7 @@
 """The core schema of a model, hardened: it reads as strictly as JSON is, and writes what has no order in one order.
 
 Every check stands at the value itself, so before any validator of the author's computes with it. What can be seen only
-of a whole that was read, such as an entry that is lost, is in ``ballast.playbook.kept``.
+of a whole that was read, such as an entry that is lost, is in ``ballast.playbook.arguments.form``.
 """
 
 import json

@@ -28,9 +28,8 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from ballast.errors import whatever_it_raises
-from ballast.playbook.flowing import Known
-from ballast.playbook.flows import Flow
-from ballast.playbook.syntax import CHANGES
+from ballast.playbook.arguments.clock_flow import Flow, Known
+from ballast.playbook.arguments.function_source import CHANGES
 
 _PLAIN = (bool, int, float, complex, str, bytes, Decimal, Fraction, date, time, timedelta, timezone, UUID, Enum)
 _CONTAINERS = (list, dict, set, frozenset, tuple, deque, Counter, OrderedDict, defaultdict)
@@ -45,12 +44,12 @@ _CHANCE_MODULES = frozenset({"random", "_random", "secrets", "numpy.random", "fa
 _CHANCE = frozenset({"uuid1", "uuid4", "urandom", "getrandom", "SystemRandom", "getpid", "token_hex", "token_urlsafe"})
 _STORES = ("STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE", "DELETE_SUBSCR")
 #: Functions are followed so deep.
-_DEEP = 6
+_CALL_DEPTH = 6
 
 
 def unsteady_factory(factory: Any) -> str | None:
     """Return what of a ``default_factory`` may be another value each time; None where it is a plain one."""
-    return _why_not_plain(factory, _DEEP)
+    return _why_not_plain(factory, _CALL_DEPTH)
 
 
 def unsteady_validator(function: Any, owner: type | None = None) -> str | None:
@@ -64,7 +63,7 @@ def unsteady_validator(function: Any, owner: type | None = None) -> str | None:
         function = _unwrapped(vars(type(function)).get("__call__"))  # an object that is called
     if not isinstance(function, FunctionType):
         return None
-    found = dict(_sources(function, _DEEP, given))
+    found = dict(_sources(function, _CALL_DEPTH, given))
     chance = next((name for name, clock in found.items() if not clock), None)
     if chance is not None:
         return f"takes chance or the process into it ({chance})"
@@ -98,7 +97,7 @@ def _bound(function: Any) -> Iterator[str]:
 
 
 def _is_hot(name: str, known: Any, attributes: set[str]) -> bool:
-    return bool(sources_in(name, known, attributes, _DEEP))
+    return bool(sources_in(name, known, attributes, _CALL_DEPTH))
 
 
 def _why_not_plain(value: Any, deep: int) -> str | None:
