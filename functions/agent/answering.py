@@ -16,12 +16,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner
-from ballast.contracts.wire import whole
+from ballast.contracts.wire import text_or_length
 from ballast.log.events import ModelRequested, ModelResponded
 from ballast.playbook import Playbook
-from ballast.playbook.gate import judged
+from ballast.playbook.gate import check_answer
 from ballast.run import Run
-from ballast.validation import in_form, too_long
+from ballast.validation import answer_too_large, fit_schema
 from ballast.validation.schema import Schema
 from functions.agent.completion import Completion
 from functions.agent.prose import call_in_prose
@@ -49,13 +49,13 @@ def checked(
             ended = decision.reason is ExitReason.EMPTY_ANSWER and completion.written
             stays = ended and run.standing.effects
             return (HandOver(to=Planner.HUMAN, reason=decision.reason) if stays else decision), ()
-        tag = (whole(" ".join(completion.tag.split()), 40),) if completion.tag else ()
+        tag = (text_or_length(" ".join(completion.tag.split()), 40),) if completion.tag else ()
         return HandOver(to=Planner.AGENT, reason=ExitReason.EMPTY_ANSWER), (_NOTHING, *tag)
     if not isinstance(decision, Answer):
         return decision, ()
     if _schema(run, playbook) is None:
         decision = decision.model_copy(update={"text": answer_of_object(decision.text)})
-    read = judged(run, playbook, turn, decision)
+    read = check_answer(run, playbook, turn, decision)
     complaints = _called(run, playbook, decision) or read.complaints
     if not complaints:
         return read.answer, ()
@@ -72,7 +72,7 @@ def _called(run: Run, playbook: Playbook, answer: Answer) -> tuple[str, ...]:
     What fits the form that the intent asks for is the answer, whatever its fields are called.
     """
     schema = _schema(run, playbook)
-    if too_long(answer) or (schema is not None and not in_form(answer, schema).complaints):
+    if answer_too_large(answer) or (schema is not None and not fit_schema(answer, schema).complaints):
         return ()
     found = call_in_prose(answer.text, callable_by(playbook), formal=schema is not None)
     return (f"{found}; make the call itself if you need it, or write it in other words",) if found else ()

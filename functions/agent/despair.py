@@ -20,7 +20,7 @@ from ballast.run import Run
 from ballast.validation import FreeText, Grounded, Kind, leaves
 from ballast.validation.amounts import names_amount
 from ballast.validation.taint import wanted_of
-from ballast.validation.values import Wanted
+from ballast.validation.values import SearchValue
 
 #: Under this name a run keeps what was seen of its calls.
 _LOOPS = "loops"
@@ -95,7 +95,7 @@ def _as_sent(value: Any) -> str:
 
 
 def _spelled(name: str, value: Any) -> Any:
-    return same(value) if value is None or isinstance(value, bool) else Wanted.of(value, field=name).alike
+    return same(value) if value is None or isinstance(value, bool) else SearchValue.of(value, field=name).alike
 
 
 def _polled(playbook: Playbook) -> frozenset[str]:

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from ballast.contracts.wire import whole
+from ballast.contracts.wire import text_or_length
 from functions.agent.evened import evened
 from functions.agent.marks import marked, parts_of, spelled
 
@@ -62,13 +62,13 @@ def call_in_prose(text: str, tools: Collection[str], *, formal: bool = False) ->
     seen = evened(text)
     marker = marked(text, seen, tools)
     if marker is not None:
-        return f"it has {whole(' '.join(marker.split()), 40)!r}, a call of a tool written as text"
+        return f"it has {text_or_length(' '.join(marker.split()), 40)!r}, a call of a tool written as text"
     name = _as_object(text, seen.text, tools, formal) or _by_name(seen.text, tools, formal)
     bare = _bare(seen.text)
     if name is None and not formal and bare.endswith((")", ")]", ");")) and (only := _ONLY_CALLS.match(bare)):
         known = any(_names_one(part, tools) for part in only["name"].split("."))
         name = only["name"] if known or only["list"] or only["keyword"] else None
-    return None if name is None else f"it has a call of {whole(name, 64)} written as text"
+    return None if name is None else f"it has a call of {text_or_length(name, 64)} written as text"
 
 
 def _bare(text: str) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ballast.contracts.wire import plain
+from ballast.contracts.wire import without_surrogates
 from ballast.log.events import ModelRequested
 from ballast.money import TokenCounts
 from functions.agent.spoken import cited_text
@@ -179,7 +179,7 @@ def tier_of(reply: Mapping[str, Any]) -> str | None:
     """Return ``serviceTier.type`` as it was sent; None where the reply has none."""
     tier = reply.get("serviceTier")
     kind = tier.get("type") if isinstance(tier, Mapping) else None
-    return None if kind is None else plain(str(kind)[:64])
+    return None if kind is None else without_surrogates(str(kind)[:64])
 
 
 def _least(size: int, most_bytes: int) -> int:

@@ -11,7 +11,7 @@ from ballast.log.events import ModelRequested, ModelResponded
 from ballast.log.keys import Key
 from ballast.money import PriceTable
 from ballast.playbook import Playbook
-from ballast.playbook.first_prompt import PROVIDER_OVERHEAD_TOKENS, attempt_within, input_bound, opening_prompt
+from ballast.playbook.first_prompt import PROVIDER_OVERHEAD_TOKENS, attempt_within, first_prompt, input_bound
 from ballast.run import Run
 from functions.agent.completion import sendable
 from functions.agent.despair import noticed
@@ -53,7 +53,7 @@ def compose(
         reserved_microusd=0,
         price_version=prices.version,
         service_tier=tier,
-        **_other_than(run.prompt, opening_prompt(playbook, opened.request)),
+        **_other_than(run.prompt, first_prompt(playbook, opened.request)),
         **({"despair": recorded(told)} if told else {}),
     )
     bound = _input_bound(run, delta)

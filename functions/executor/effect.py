@@ -37,7 +37,7 @@ from functools import partial
 from typing import Any
 
 from ballast.contracts import ExecuteTask, ToolCall
-from ballast.contracts.error_text import said
+from ballast.contracts.error_text import error_text
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import AttemptInProgress, EffectUnknown, RetryLater, RunEnded, SettingInvalid
 from ballast.log.events import CallIntended, CallRefused, CallSettled, LeftOut
@@ -268,7 +268,7 @@ class WriteAttempt:
         except Exception as problem:
             if not self.context.bill.begun:
                 raise
-            raise LeaseStays(self.attempt.cut(said(problem))) from problem
+            raise LeaseStays(self.attempt.cut(error_text(problem))) from problem
 
     def _kept(self, outcome: CallOutcome) -> dict[str, Any]:
         return self.log.kept(self.attempt.task.run_id, outcome.kept(self.attempt.tool.name))

@@ -25,7 +25,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from ballast.contracts import ExecuteTask
-from ballast.contracts.error_text import in_utf8, said
+from ballast.contracts.error_text import error_text, in_utf8
 from ballast.errors import (
     ApprovalParked,
     ApprovalRequired,
@@ -173,7 +173,7 @@ class Executor:
 
     def _refuse(self, call: ProposedCall, refused: CallRefused) -> str:
         """Record that the call is refused, and return its status; of a write under its lease."""
-        why = self._cut(call, said(refused), MESSAGE_CHARS)
+        why = self._cut(call, error_text(refused), MESSAGE_CHARS)
         if call.begun_as_a_write:
             return self._lost(call, why)
         task, name = call.task, call.state.call.tool
@@ -230,7 +230,7 @@ class Executor:
             try:  # once more, for its outcome or its words; a setting is for who runs the stack
                 return self.execute(call.task.model_copy(update={"given_up": None}), call.history, call.context)
             except (RetryLater, ApprovalRequired, ApprovalParked) as last:
-                why = said(last)
+                why = error_text(last)
         why = self._cut(call, f"{name}: {why}")
         outcome = CallOutcome("failed", message=f"{why} Nothing was done.", defect=True)
         return self.log.record(call.task.run_id, outcome.settled(call.at, name)).status

@@ -17,7 +17,7 @@ from dataclasses import replace
 from typing import Any
 
 from ballast.contracts import Planner, ToolCall
-from ballast.contracts.error_text import said
+from ballast.contracts.error_text import error_text
 from ballast.edge import note
 from ballast.errors import NotVouched
 from ballast.playbook import Effect
@@ -95,7 +95,7 @@ def with_undo(attempt: Attempt, outcome: CallOutcome) -> CallOutcome:
             raise
         note(defect)
         # The effect stands and must be recorded. What was intended as its undo will be refused, and a person looks.
-        message = f"Its undo {tool.undo} could not be made: {type(defect).__name__}: {said(defect)}"
+        message = f"Its undo {tool.undo} could not be made: {type(defect).__name__}: {error_text(defect)}"
         return replace(outcome, undo_made=True, message=attempt.cut(message))
 
 

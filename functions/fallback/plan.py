@@ -12,7 +12,7 @@ from ballast.log.run_log import RunLog
 from ballast.log.seal import Seal
 from ballast.playbook import Playbook, load_playbook
 from ballast.playbook.fallback import next_decision
-from ballast.playbook.gate import judged
+from ballast.playbook.gate import check_answer
 from ballast.run import Run
 from ballast.runtime import Runtime, Settings, lambda_runtime
 
@@ -75,7 +75,7 @@ class FallbackPlanner:
 
     def _sendable(self, run: Run, turn: int, answer: Answer) -> tuple[Answer | HandOver, str | None]:
         """Return the script's answer, or the hand-over to a person where it may not be sent."""
-        read = judged(run, self.playbook, turn, answer)
+        read = check_answer(run, self.playbook, turn, answer)
         if not read.complaints:
             return read.answer, None
         return HandOver(to=Planner.HUMAN, reason=ExitReason.ANSWER_INVALID), "; ".join(read.complaints)

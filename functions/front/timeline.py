@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ballast.contracts.timeline import Timeline, Turn, Unreadable
-from ballast.contracts.wire import plain
+from ballast.contracts.wire import without_surrogates
 from ballast.http.paging import PAGE_BYTES, fitting, sent_bytes
 from functions.front.contract import TimelinePage
 
@@ -33,7 +33,7 @@ def page_of(made: Timeline, after: int, limit: int) -> TimelinePage:
         turns.append(fits)
     goes_on = len(turns) < len(following)
     whole = _header(made) | {"turns": turns, "next": turns[-1]["turn"] if goes_on else None}
-    return TimelinePage.model_validate_json(plain(json.dumps(whole, ensure_ascii=False)))
+    return TimelinePage.model_validate_json(without_surrogates(json.dumps(whole, ensure_ascii=False)))
 
 
 def _header(made: Timeline) -> dict[str, Any]:

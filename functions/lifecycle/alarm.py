@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field
 
-from ballast.contracts.wire import Wire, parse, plain
+from ballast.contracts.wire import Wire, parse, without_surrogates
 from ballast.money.breaker import Breaker, Mode, relieved, tripped
 
 #: EventBridge's ``detail-type``.
@@ -62,7 +62,7 @@ def _as_an_event_has_it(one: Mapping[str, Any]) -> dict[str, Any]:
 def after(breaker: Breaker, alarm: Alarm, mode: Mode, now: datetime) -> Breaker:
     """Return the breaker after the news of ``alarm``, which asks for ``mode``. Too few data are no news."""
     if alarm.state.value == "ALARM":
-        reason = plain(" ".join(alarm.state.reason.split()))[:_REASON_CHARS]
+        reason = without_surrogates(" ".join(alarm.state.reason.split()))[:_REASON_CHARS]
         return tripped(breaker, alarm.name, mode, reason=reason, now=now)
     if alarm.state.value == "OK":
         return relieved(breaker, alarm.name, now=now)

@@ -7,7 +7,7 @@ from pydantic import Field, JsonValue
 from ballast.contracts import Answer, CallTools, HandOver, Planner, parse_decision
 from ballast.contracts.wire import Json, Name, Wire, canonical, sha256
 from ballast.errors import InvalidInput
-from ballast.validation import too_long
+from ballast.validation import answer_too_large
 from functions.people.question import Question
 
 
@@ -49,7 +49,7 @@ def checked(question: Question, answer: PersonsAnswer) -> Answer | CallTools | H
     if answer.decision is None or answer.approve is not None:
         raise InvalidInput("decision: this escalation asks for a decision; send an answer, calls or a hand-over.")
     decision = parse_decision(answer.decision)
-    if isinstance(decision, Answer) and (long := too_long(decision)):
+    if isinstance(decision, Answer) and (long := answer_too_large(decision)):
         raise InvalidInput(f"decision.text: {long}. Shorten it, or say where the rest is.")
     if question.kind == "question":
         granted = isinstance(decision, HandOver) and decision.add_budget_microusd

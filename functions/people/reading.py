@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from ballast.contracts.decision import recorded_decision
-from ballast.contracts.error_text import said
+from ballast.contracts.error_text import error_text
 from ballast.contracts.notice import binding_shown
 from ballast.errors import LogCorrupt
 from ballast.http.paging import PAGE_BYTES, key_of, sent_bytes, token
@@ -49,14 +49,14 @@ def _decision_of(opened: Event | None) -> tuple[dict[str, Any] | None, str | Non
     try:
         fact = opened.fact
     except GARBLED as problem:
-        return None, said(problem)
+        return None, error_text(problem)
     proposed = fact.proposed_decision if isinstance(fact, EscalationOpened | ApprovalRequested) else None
     if proposed is None:
         return None, None
     try:
         recorded_decision(proposed)
     except (LogCorrupt, *GARBLED) as problem:
-        return None, f"proposed_decision: {said(problem)}"
+        return None, f"proposed_decision: {error_text(problem)}"
     return proposed, None
 
 

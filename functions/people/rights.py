@@ -26,7 +26,7 @@ from ballast.money import dollars
 from ballast.playbook import Playbook
 from ballast.run import Run
 from ballast.validation.index import Index
-from ballast.validation.values import Wanted, json_leaves
+from ballast.validation.values import SearchValue, json_leaves
 from functions.people.contract import Act, Escalation
 from functions.people.question import Question
 
@@ -75,7 +75,7 @@ def guides_of(run: Run, turn: int, index: int) -> tuple[str, ...]:
     if state is None or state.planner is not Planner.AGENT:
         return ()
     leaves = json_leaves(state.as_admitted.arguments)
-    wanted = [Wanted.of(leaf.value, field=leaf.field) for leaf in leaves if leaf.field]
+    wanted = [SearchValue.of(leaf.value, field=leaf.field) for leaf in leaves if leaf.field]
     said = [event for event in run if event.name in (EscalationAnswered.NAME, ApprovalAnswered.NAME)]
     before = [event.fact for event in said if event.turn <= turn]
     guiding = (
@@ -86,7 +86,7 @@ def guides_of(run: Run, turn: int, index: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(guiding))
 
 
-def _guides(answered: EscalationAnswered | ApprovalAnswered, turn: int, wanted: Sequence[Wanted]) -> bool:
+def _guides(answered: EscalationAnswered | ApprovalAnswered, turn: int, wanted: Sequence[SearchValue]) -> bool:
     match answered:
         case EscalationAnswered(decision=HandOver() as decision):
             return bool(decision.guidance.strip())
@@ -97,7 +97,7 @@ def _guides(answered: EscalationAnswered | ApprovalAnswered, turn: int, wanted: 
     return False
 
 
-def _names(said: Any, wanted: Sequence[Wanted]) -> bool:
+def _names(said: Any, wanted: Sequence[SearchValue]) -> bool:
     """Say whether what somebody said names a telling one of these values: 0 and 1 tell nothing."""
     index = Index(json_leaves(said))
     telling = (one for one in wanted if str(one.leaf.value).strip() not in ("", "0", "1"))

@@ -18,7 +18,7 @@ from ballast.errors import (
     SettingInvalid,
 )
 from ballast.playbook import Effect, load_playbook
-from ballast.playbook.rules import ask
+from ballast.playbook.rules import run_rule
 from functions.agent.despair import verdict
 from functions.executor import executor
 from functions.executor.execute import build
@@ -222,13 +222,13 @@ class Panic(BaseException):
 @pytest.mark.parametrize("problem", [Panic("it broke"), SystemExit(1)])
 def test_a_rule_that_breaks_without_an_exception_refuses_the_call(problem: BaseException) -> None:
     with pytest.raises(RuleViolation, match="validate broke"):
-        ask("validate", partial(_raise, problem), ask)
+        run_rule("validate", partial(_raise, problem), run_rule)
 
 
 @pytest.mark.parametrize("kind", [RetryLater, AttemptInProgress, AtCapacity, type("ProviderBusy", (RetryLater,), {})])
 def test_a_rule_that_is_to_be_asked_later_says_so_by_the_name_that_the_workflow_knows(kind: type[RetryLater]) -> None:
     with pytest.raises(RetryLater, match="it is busy") as raised:
-        ask("validate", partial(_raise, kind("it is busy")), ask)
+        run_rule("validate", partial(_raise, kind("it is busy")), run_rule)
 
     assert type(raised.value) is RetryLater
 
@@ -236,7 +236,7 @@ def test_a_rule_that_is_to_be_asked_later_says_so_by_the_name_that_the_workflow_
 @pytest.mark.parametrize("problem", [KeyboardInterrupt(), LambdaDied()])
 def test_the_end_of_the_process_is_no_rules_error(problem: BaseException) -> None:
     with pytest.raises(type(problem)):
-        ask("validate", partial(_raise, problem), ask)
+        run_rule("validate", partial(_raise, problem), run_rule)
 
 
 def _raise(problem: BaseException) -> Any:

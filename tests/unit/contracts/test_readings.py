@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ballast.contracts.secret import MASK, Finder, Secret, masked
-from ballast.contracts.spellings import Spelled
+from ballast.contracts.spellings import ValueSearch
 
 
 def shown(value: str, text: str) -> str:
@@ -214,6 +214,6 @@ def test_hard_texts_take_their_length(text: str) -> None:
         "10:31:00",
         "P3D",
     ]
-    finds = Spelled([*values, *(f"customer-{one}-{one * 7}" for one in range(1_000))])
+    finds = ValueSearch([*values, *(f"customer-{one}-{one * 7}" for one in range(1_000))])
 
     finds.spans(text * (60_000 // len(text)))  # the test's own time is the bound

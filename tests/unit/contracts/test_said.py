@@ -5,7 +5,7 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError, field_validator
 
-from ballast.contracts.error_text import said, without_inputs
+from ballast.contracts.error_text import error_text, without_inputs
 from ballast.contracts.wire import Wire, complaints, parse
 from ballast.errors import InvalidInput, ProcessEnds
 
@@ -43,13 +43,13 @@ class Mute(Exception):
 
 @pytest.mark.parametrize("breaks", [ValueError, Panic, SystemExit, GeneratorExit])
 def test_what_cannot_be_said_is_no_error_of_its_own(breaks: type[BaseException]) -> None:
-    assert said(Mute(breaks)) == "(its text cannot be made)"
+    assert error_text(Mute(breaks)) == "(its text cannot be made)"
 
 
 @pytest.mark.parametrize("ends", [KeyboardInterrupt, ProcessEnds])
 def test_the_end_of_the_process_is(ends: type[BaseException]) -> None:
     with pytest.raises(ends):
-        said(Mute(ends))
+        error_text(Mute(ends))
 
 
 def refused(data: object) -> ValidationError:
@@ -79,7 +79,7 @@ def test_no_value_is_quoted(data: object) -> None:
     problem = refused(data)
 
     assert has(str(problem)) or isinstance(data, dict)
-    assert has(said(problem)) == []
+    assert has(error_text(problem)) == []
     assert has(complaints(problem)) == []
 
 
@@ -93,7 +93,7 @@ def test_nor_where_another_error_has_its_text(data: object) -> None:
 
 
 def test_the_field_and_the_reason_are_said() -> None:
-    assert said(refused({"number": "x"})) == (
+    assert error_text(refused({"number": "x"})) == (
         "number: Input should be a valid integer, unable to parse string as an integer"
     )
 
@@ -124,5 +124,5 @@ class Speechless(Exception):
 
 
 def test_an_error_without_words_says_so() -> None:
-    assert said(Speechless()) == "(its text cannot be made)"
-    assert said(ValueError("\ud800")) == "?"
+    assert error_text(Speechless()) == "(its text cannot be made)"
+    assert error_text(ValueError("\ud800")) == "?"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ballast.playbook.arguments.determinism import unsteady_validator
+from ballast.playbook.arguments.determinism import why_validator_varies
 
 LOG = logging.getLogger(__name__)
 STATE: dict[str, float] = {}
@@ -142,7 +142,7 @@ def asks_inside(value: Any) -> Any:
     ],
 )
 def test_a_clock_may_decide_whether_there_is_a_value(function: Callable[..., Any]) -> None:
-    assert unsteady_validator(function, Booking) is None
+    assert why_validator_varies(function, Booking) is None
 
 
 def none_of_it(value: Any) -> Any:
@@ -237,13 +237,13 @@ def matched(value: Any) -> Any:
     ],
 )
 def test_it_may_not_decide_which(function: Callable[..., Any]) -> None:
-    assert unsteady_validator(function, Booking) is not None
+    assert why_validator_varies(function, Booking) is not None
 
 
 def test_the_message_says_which_line() -> None:
     line = none_of_it.__code__.co_firstlineno + 2
 
-    assert f"line {line} (return None)" in str(unsteady_validator(none_of_it))
+    assert f"line {line} (return None)" in str(why_validator_varies(none_of_it))
 
 
 def test_without_a_source_a_check_may_only_check() -> None:
@@ -251,8 +251,8 @@ def test_without_a_source_a_check_may_only_check() -> None:
     exec("def check(v):\n    assert v > date.today()\n    return v\n", names)
     exec("def other(v):\n    assert v > date.today()\n    return v.day\n", names)
 
-    assert unsteady_validator(names["check"]) is None
-    assert "has no source to follow it" in str(unsteady_validator(names["other"]))
+    assert why_validator_varies(names["check"]) is None
+    assert "has no source to follow it" in str(why_validator_varies(names["other"]))
 
 
 class Raises:
@@ -278,6 +278,6 @@ class Endless:
 def test_what_cannot_be_looked_at_is_skipped(made: Callable[[], Any]) -> None:
     known = made()
 
-    assert unsteady_validator(lambda value: value.strip() if known is not None else value) is None
-    assert unsteady_validator(lambda value, one=known: value.strip() if one else value) is None
-    assert unsteady_validator(lambda value: value or (known, time.time())) is not None
+    assert why_validator_varies(lambda value: value.strip() if known is not None else value) is None
+    assert why_validator_varies(lambda value, one=known: value.strip() if one else value) is None
+    assert why_validator_varies(lambda value: value or (known, time.time())) is not None

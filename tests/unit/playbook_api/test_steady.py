@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ballast.playbook.arguments.determinism import unsteady_validator
+from ballast.playbook.arguments.determinism import why_validator_varies
 
 
 class Clock:
@@ -67,11 +67,11 @@ def sets(value: Any) -> Any:
     ],
 )
 def test_a_clock_is_seen_however_it_is_called(function: Callable[[Any], Any]) -> None:
-    assert unsteady_validator(function) is not None
+    assert why_validator_varies(function) is not None
 
 
 def test_a_method_of_the_model_is_followed() -> None:
-    assert unsteady_validator(Clock.check, Clock) is not None
+    assert why_validator_varies(Clock.check, Clock) is not None
 
 
 def hashes(value: Any) -> Any:
@@ -95,8 +95,8 @@ def compares(value: Any) -> Any:
     ],
 )
 def test_what_depends_on_its_arguments_alone_is_no_clock(function: Callable[[Any], Any]) -> None:
-    assert unsteady_validator(function) is None
+    assert why_validator_varies(function) is None
 
 
 def test_chance_is_seen() -> None:
-    assert unsteady_validator(lambda value: value or random.random()) is not None
+    assert why_validator_varies(lambda value: value or random.random()) is not None

@@ -33,8 +33,8 @@ from typing_extensions import TypedDict
 from ballast.contracts.secret import MASK, Finder, masked
 from ballast.errors import PlaybookInvalid
 from ballast.playbook import Read, Sensitive, ToolContext, Untrusted, load_playbook, tool
-from ballast.playbook.sensitive import _marked as sensitive_in
-from ballast.validation import Grounded, has_mark, lost_marks
+from ballast.playbook.sensitive import _sensitive_fields as sensitive_in
+from ballast.validation import Grounded, has_mark, ineffective_marks
 from ballast.validation.marks import leaves
 
 ROOT = Path(__file__).parents[3]
@@ -179,7 +179,7 @@ def heard(annotation: Any, value: Any) -> None:
     for result in (dumped, adapter.dump_python(adapter.validate_python(value), mode="json", by_alias=True)):
         found = set(sensitive_in(annotation, result, "result", "look"))
         shown = masked({"tool": "look", "result": result}, Finder.of(found, frozenset({"look", "pin", "hint"})))
-        assert lost_marks(annotation) == []
+        assert ineffective_marks(annotation) == []
         assert has_mark(annotation, Sensitive)
         assert SECRET in json.dumps(result)
         assert SECRET not in json.dumps(shown)
@@ -268,7 +268,7 @@ Flat = Annotated[Model, PlainSerializer(lambda model: model.pin, return_type=str
     ],
 )
 def test_a_mark_that_would_say_nothing_is_refused_with_its_field(annotation: Any, field: str) -> None:
-    assert [one.split(", ")[0] for one in lost_marks(annotation)] == [f"{field} (Sensitive"]
+    assert [one.split(", ")[0] for one in ineffective_marks(annotation)] == [f"{field} (Sensitive"]
 
 
 @pytest.mark.parametrize("mark", [Sensitive, Untrusted, Grounded])
@@ -276,7 +276,7 @@ def test_every_mark_is_looked_for(mark: Any) -> None:
     class Lost(BaseModel):
         pin: Annotated[str, mark] = Field(validation_alias=AliasPath("card", "pin"))
 
-    assert lost_marks(Lost) == [f"pin ({mark.__name__}, its alias is a path)"]
+    assert ineffective_marks(Lost) == [f"pin ({mark.__name__}, its alias is a path)"]
 
 
 def test_the_tool_is_refused_when_it_is_made_and_the_remedy_named() -> None:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from ballast.validation import Kind
-from ballast.validation.values import Leaf, Wanted
+from ballast.validation.values import Leaf, SearchValue
 
 
 def occurs(value: Any, text: Any, kind: Kind | None = None) -> bool:
-    return Wanted.of(value, kind).occurs_in(Leaf.of(text))
+    return SearchValue.of(value, kind).occurs_in(Leaf.of(text))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ MANY = [
     ("value", "texts"), [("40.00", FORTY), ("1234.50", MANY), ("1234567", ["12,34,567", "1.234.567"])]
 )
 def test_a_number_is_found_in_any_format(value: str, texts: list[str]) -> None:
-    number = Wanted.of(Decimal(value), Kind.NUMBER)
+    number = SearchValue.of(Decimal(value), Kind.NUMBER)
     assert [text for text in texts if not number.occurs_in(Leaf(f"Pay me {text} now."))] == []
 
 
@@ -142,8 +142,8 @@ def test_another_number_is_not_that_amount(value: str, text: str) -> None:
 
 @pytest.mark.parametrize("number", [40, 40.0, Decimal("40.00"), "40.00"])
 def test_a_number_of_json_is_an_amount_where_its_field_says_so(number: Any) -> None:
-    assert Wanted.of(Decimal("40")).occurs_in(Leaf.of(number, "total"))
-    assert not Wanted.of(Decimal("4")).occurs_in(Leaf.of(number, "total"))
+    assert SearchValue.of(Decimal("40")).occurs_in(Leaf.of(number, "total"))
+    assert not SearchValue.of(Decimal("4")).occurs_in(Leaf.of(number, "total"))
     assert not occurs(Decimal("40"), number)
     assert occurs(40, number)
 

@@ -36,15 +36,15 @@ _DURATION = re.compile(
 )
 
 
-def as_python_writes(value: Any) -> Iterator[str]:
+def python_texts(value: Any) -> Iterator[str]:
     """Yield the texts that Python makes of a value that a model holds; a text is yielded as it is."""
     if isinstance(value, Enum):
         yield from (f"{type(value).__name__}.{value.name}", value.name)
-        yield from as_python_writes(value.value)
+        yield from python_texts(value.value)
     elif isinstance(value, _AS_THEY_ARE):
         yield str.__str__(value) if isinstance(value, str) else str(value)
     elif isinstance(value, SecretStr | SecretBytes):
-        yield from as_python_writes(value.get_secret_value())
+        yield from python_texts(value.get_secret_value())
         return
     elif isinstance(value, bytes | bytearray):
         yield from _of_bytes(bytes(value))
@@ -74,7 +74,7 @@ def _of_bytes(value: bytes) -> Iterator[str]:
     yield value.decode("utf-8", "backslashreplace")
 
 
-def days_written(day: tuple[int, int, int]) -> Iterator[str]:
+def python_dates(day: tuple[int, int, int]) -> Iterator[str]:
     """Yield how Python writes the numbers of a date."""
     year, month, number = day
     yield f"{year}, {month}, {number}"
@@ -83,7 +83,7 @@ def days_written(day: tuple[int, int, int]) -> Iterator[str]:
     yield f"tm_year={year}, tm_mon={month}, tm_mday={number}"
 
 
-def clocks_written(clock: tuple[int, int, int | None]) -> Iterator[str]:
+def python_times(clock: tuple[int, int, int | None]) -> Iterator[str]:
     """Yield how Python writes the numbers of a time of day."""
     hour, minute, second = clock
     yield f"time({hour}, {minute}" + (f", {second}" if second else "")
@@ -99,7 +99,7 @@ def moment_of(text: str) -> datetime | None:
     return made if made is None or made.tzinfo else made.replace(tzinfo=UTC)
 
 
-def moments_written(moment: datetime) -> Iterator[str]:
+def python_datetimes(moment: datetime) -> Iterator[str]:
     """Yield how Python writes the numbers of a moment: as it is, and in UTC."""
     for one in _in_zones(moment):
         yield repr(one.replace(tzinfo=None, fold=0)).partition("(")[2].removesuffix(")")
@@ -131,7 +131,7 @@ def duration_of(text: str) -> timedelta | None:
     return -made if found["sign"] == "-" else made
 
 
-def durations_written(duration: timedelta) -> Iterator[str]:
+def python_durations(duration: timedelta) -> Iterator[str]:
     """Yield how Python writes a duration."""
     yield str(duration)
     yield repr(duration).partition("(")[2].removesuffix(")")
@@ -191,7 +191,7 @@ Day = tuple[int, int, int]
 Clock = tuple[int, int, int | None]
 
 
-class Readings:
+class EquivalentForms:
     """Looks for numbers and dates in texts, whatever their spelling."""
 
     def __init__(self, values: Iterable[str]) -> None:
@@ -207,9 +207,9 @@ class Readings:
             self._learn_moment(said)
             if (time := _CLOCK.fullmatch(said)) is not None:
                 self._clocks.add(_clock(time))
-                self.written.update(clocks_written(_clock(time)))
+                self.written.update(python_times(_clock(time)))
             if (duration := duration_of(said)) is not None:
-                self.written.update(durations_written(duration))
+                self.written.update(python_durations(duration))
                 self._learn_number(_plain_number(f"{abs(duration.total_seconds()):.6f}"))
         # What a time without seconds may be.
         self._minutes: set[tuple[Day | None, int, int]] = {
@@ -228,13 +228,13 @@ class Readings:
                 midnight = {None} if clock is not None and clock[:2] == (0, 0) and not clock[2] else set()
                 known = {clock} | midnight
                 self._dates.setdefault(day, set()).update(known)
-                self.written.update(days_written(day) if None in known else ())
+                self.written.update(python_dates(day) if None in known else ())
 
     def _learn_moment(self, said: str) -> None:
         moment = moment_of(said)
         if moment is None:
             return
-        self.written.update(moments_written(moment))
+        self.written.update(python_datetimes(moment))
         for other in other_zones(moment):
             clock = (other.hour, other.minute, other.second)
             self._dates.setdefault((other.year, other.month, other.day), set()).add(clock)

@@ -15,7 +15,7 @@ from ballast.errors import ends_the_process
 _QUOTED = re.compile(r"input_value=.*?, input_type=[\w.<>]{1,200}\](?=\s|$|\\n|[\"'),.;:\]}])", re.DOTALL)
 
 
-def said(problem: BaseException) -> str:
+def error_text(problem: BaseException) -> str:
     """Return what an error says, whatever its class makes of ``str``, as text that UTF-8 has."""
     try:
         text = complaints(problem) if isinstance(problem, ValidationError) else str(problem)

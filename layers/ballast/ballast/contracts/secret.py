@@ -20,7 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 from ballast.contracts.sent import is_name, sent
-from ballast.contracts.spellings import Spelled
+from ballast.contracts.spellings import ValueSearch
 
 #: As Powertools' data masking writes it.
 MASK = "*****"
@@ -93,7 +93,7 @@ class Finder:
 
     secrets: frozenset[Secret]
     names: frozenset[str] = frozenset()
-    _spelled: Spelled = field(init=False, repr=False, compare=False)
+    _spelled: ValueSearch = field(init=False, repr=False, compare=False)
     _at: dict[str, dict[str | None, frozenset[str]]] = field(init=False, repr=False, compare=False)
     _short: dict[str, dict[int, frozenset[str]]] = field(init=False, repr=False, compare=False)
     _said: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
@@ -113,16 +113,16 @@ class Finder:
         words = "|".join(map(re.escape, short))
         said = rf"(?:[\"'](?P<quoted>{words})\\{{0,8}}[\"']\s*[:=]|\b(?P<bare>{words})=)\s*(?:\\{{0,8}}[\"'])?"
         exactly = {value for value in searched if value.lower() in _COMMON}
-        object.__setattr__(self, "_spelled", Spelled(searched - exactly, exactly=exactly))
+        object.__setattr__(self, "_spelled", ValueSearch(searched - exactly, exactly=exactly))
         object.__setattr__(self, "_at", {name: _by_tool(values) for name, values in at.items()})
         object.__setattr__(self, "_short", {name: _by_length(at[name]) for name in short})
         object.__setattr__(self, "_said", re.compile(said) if short else None)
 
-    def event(self, body: Any, put: Put) -> Any:
+    def event(self, body: Any, put: Replacement) -> Any:
         """Return the body of an event with every secret replaced by ``put``."""
         return self._ours(body, "", "", put) if self.secrets else body
 
-    def data(self, value: Any, put: Put) -> Any:
+    def data(self, value: Any, put: Replacement) -> Any:
         """Return JSON that is all data with every secret replaced."""
         return self._data(value, "", None, put) if self.secrets else value
 
@@ -156,7 +156,7 @@ class Finder:
     def _spans(self, text: str) -> list[tuple[int, int]]:
         return sorted([*self._spelled.spans(text), *self._named(text)])
 
-    def _ours(self, value: Any, key: str, tool: str, put: Put) -> Any:
+    def _ours(self, value: Any, key: str, tool: str, put: Replacement) -> Any:
         if isinstance(value, str):
             own = key in _OURS or key.startswith(_PROGRAM) or value in self.names
             return value if own else self.text(value, put.inside)
@@ -174,7 +174,7 @@ class Finder:
             return [self._ours(inner, key, tool, put) for inner in value]
         return value
 
-    def _data(self, value: Any, key: str, tool: str | None, put: Put, marked: Marked = ()) -> Any:
+    def _data(self, value: Any, key: str, tool: str | None, put: Replacement, marked: Marked = ()) -> Any:
         """``tool``: whose data it is; None where nobody knows. ``marked``: what stands at the field ``key``."""
         if isinstance(value, Mapping):
             return {
@@ -194,7 +194,7 @@ class Finder:
             return put.whole(text)
         return value
 
-    def _key(self, name: str, marked: Marked, put: Put) -> str:
+    def _key(self, name: str, marked: Marked, put: Replacement) -> str:
         if _is_in(name, marked):
             return put.inside(name)
         return name if name in self.names else self.text(name, put.inside)
@@ -239,14 +239,14 @@ def _by_length(values: Mapping[str, set[str]]) -> dict[int, frozenset[str]]:
 
 
 @dataclass(frozen=True)
-class Put:
+class Replacement:
     """What stands for a secret: ``inside`` a text, and for a ``whole`` value that is no text."""
 
     inside: Callable[[str], str]
     whole: Callable[[str], Any]
 
 
-_MASKED = Put(lambda _: MASK, lambda _: MASK)
+_MASKED = Replacement(lambda _: MASK, lambda _: MASK)
 
 
 @lru_cache(maxsize=128)
@@ -271,7 +271,7 @@ def sealed(body: Any, finder: Finder, token: Callable[[str], str]) -> Any:
 
     ``masked`` of the body is ``without_tokens`` of what is returned, so a digest may cover either.
     """
-    return finder.event(body, Put(token, lambda text: {SEALED: token(text)}))
+    return finder.event(body, Replacement(token, lambda text: {SEALED: token(text)}))
 
 
 def without_tokens(value: Any, tokens: Sequence[str]) -> Any:
@@ -279,7 +279,7 @@ def without_tokens(value: Any, tokens: Sequence[str]) -> Any:
     return _unsealed(value, dict.fromkeys(tokens, MASK), lambda _: MASK)
 
 
-def opened(value: Any, secrets: Mapping[str, str]) -> Any:
+def unsealed(value: Any, secrets: Mapping[str, str]) -> Any:
     """Return what ``sealed`` made with each token (the keys of ``secrets``) as it was before."""
     return _unsealed(value, secrets, json.loads)
 
@@ -301,18 +301,18 @@ def _tokens(tokens: tuple[str, ...]) -> re.Pattern[str]:
 
 def masked_context(text: str, event: Any) -> str:
     """Return a text without the values of a request's context, or a call's arguments, that an event brought."""
-    found = {Secret(value) for name, value in _brought(sent(event), "") if name}
+    found = {Secret(value) for name, value in _sent_values(sent(event), "") if name}
     return Finder.of(found).masked(text) if found else text
 
 
-def _brought(value: Any, below: str) -> Iterator[tuple[str, str]]:
+def _sent_values(value: Any, below: str) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if not is_name(name):
                 yield below, name
-            yield from _brought(inner, name if name in _DATA else below)
+            yield from _sent_values(inner, name if name in _DATA else below)
     elif isinstance(value, list):
         for inner in value:
-            yield from _brought(inner, below)
+            yield from _sent_values(inner, below)
     elif value is not None and not isinstance(value, bool):
         yield below, as_text(value)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from html import unescape
 
-from ballast.contracts.equivalents import Readings
+from ballast.contracts.equivalents import EquivalentForms
 
 #: Dashes, and minus signs, by what they stand for: a hyphen, which joins; what may part or join; what parts.
 _HYPHENS = "-\u058a\u05be\u1400\u1806\u2010\u2011\u2e17\u2e1a\u2e40\u2e5d\u30a0\ufe63\uff0d\U00010ead"
@@ -71,7 +71,7 @@ def dashes(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Spelling:
+class DecodedText:
     """A decoded text, and where each of its characters stands in the text as it is.
 
     starts, ends  by the position of a character; None where the text is decoded already
@@ -88,7 +88,7 @@ class Spelling:
         return self.starts[start], self.ends[end - 1]
 
 
-def decoded(text: str, *, utf8: bool = True) -> Spelling:
+def decoded(text: str, *, utf8: bool = True) -> DecodedText:
     """Return ``text`` without escapes; a backslash that escapes nothing that is known is left out.
 
     ``utf8``: whether bytes, as Python writes them (``\\xc3\\xbc``), are UTF-8 where they can be; else characters.
@@ -96,7 +96,7 @@ def decoded(text: str, *, utf8: bool = True) -> Spelling:
     if not text.isascii():
         text = text.translate(_ALL_DASHES)
     if not any(begins in text for begins in "\\%+&") and (text.isascii() or not _SEEN_BY_NOBODY.search(text)):
-        return Spelling(text)
+        return DecodedText(text)
     made: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
@@ -133,7 +133,7 @@ def decoded(text: str, *, utf8: bool = True) -> Spelling:
         elif kind not in ("slash", "unseen"):
             put(chr(int(match[kind or ""], 16)), match.start(), at)
     as_it_is(at, len(text))
-    return Spelling("".join(made), starts, ends)
+    return DecodedText("".join(made), starts, ends)
 
 
 def _put_bytes(
@@ -165,7 +165,7 @@ def _put_bytes(
         at += len(some)
 
 
-def ungrouped(spelling: Spelling) -> Spelling:
+def ungrouped(spelling: DecodedText) -> DecodedText:
     """Return a decoded text without what stands between groups, in lower case and ASCII digits."""
     made: list[str] = []
     places: list[int] = []
@@ -181,7 +181,7 @@ def ungrouped(spelling: Spelling) -> Spelling:
         made.append(_folded(char))
         places.append(place)
     starts, ends = spelling.starts, spelling.ends
-    return Spelling(
+    return DecodedText(
         "".join(made),
         places if starts is None else [starts[place] for place in places],
         [place + 1 for place in places] if ends is None else [ends[place] for place in places],
@@ -199,9 +199,9 @@ def _folded(char: str) -> str:
     return _small(char) if digit is None else str(digit)
 
 
-def code(value: str) -> str | None:
+def grouping_key(value: str) -> str | None:
     """Return a value as it is looked for in other groups; None where it is none of letters and digits."""
-    made = ungrouped(Spelling(_SEEN_BY_NOBODY.sub("", value.translate(_ALL_DASHES)))).text
+    made = ungrouped(DecodedText(_SEEN_BY_NOBODY.sub("", value.translate(_ALL_DASHES)))).text
     if not all(char.isalnum() for char in made):
         return None
     return made if sum(char.isdigit() for char in made) >= _LEAST_DIGITS else None
@@ -280,37 +280,37 @@ class Automaton:
         return found
 
 
-class Spelled:
+class ValueSearch:
     """Looks for values in texts, in every spelling. ``exactly``: in another case some are words of every text."""
 
     def __init__(self, values: Iterable[str], *, exactly: Iterable[str] = ()) -> None:
         self._as_written = Automaton.of(exactly)
         given = set(values)
-        self._readings = Readings(sorted(given))
-        known = sorted({one for value in given for one in _alike_in_case(value)})
+        self._readings = EquivalentForms(sorted(given))
+        known = sorted({one for value in given for one in _case_variants(value)})
         plain = {value: decoded(value).text for value in known}
         self._exact = Automaton.of(known)
         # Of a value that is all backslashes little is left; it is looked for as it is.
         wanted = [text for value, text in plain.items() if len(text) >= min(len(value), 4)]
-        self._plain = Automaton.of({*map(lowered, wanted), *self._readings.written})
-        codes = {made for value in known if (made := code(value)) is not None}
+        self._plain = Automaton.of({*map(lower_in_place, wanted), *self._readings.written})
+        codes = {made for value in known if (made := grouping_key(value)) is not None}
         self._codes = Automaton.of(codes) if codes else None
-        self._parts = _Parts({lowered(decoded(value).text) for value in given})
+        self._parts = _Parts({lower_in_place(decoded(value).text) for value in given})
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Return where values stand in ``text``, in order; those that overlap are one."""
         spelling = decoded(text)
         found = self._in(spelling)
         if spelling.starts is not None:  # "\\new" may be a newline and "ew", or a backslash and the value "new"
-            found += self._exact.spans(lowered(text)) + self._as_written.spans(text)
+            found += self._exact.spans(lower_in_place(text)) + self._as_written.spans(text)
             other = decoded(text, utf8=False) if _HAS_BYTES.search(text) else spelling
             if other.text != spelling.text:
                 found += self._in(other)
         return _merged(found)
 
-    def _in(self, spelling: Spelling) -> list[tuple[int, int]]:
+    def _in(self, spelling: DecodedText) -> list[tuple[int, int]]:
         text = spelling.text
-        lower = lowered(text)
+        lower = lower_in_place(text)
         spans = [*self._plain.spans(lower), *self._parts.spans(lower), *self._readings.spans(text)]
         found = [spelling.span(*span) for span in [*spans, *self._as_written.spans(text)]]
         if self._codes is not None and _may_hold(self._codes, text):
@@ -323,17 +323,17 @@ class Spelled:
 _SHORTEST_BARE = 4
 
 
-def _alike_in_case(value: str) -> Iterable[str]:
+def _case_variants(value: str) -> Iterable[str]:
     """Return a value and it without the space around it, as they are looked for where case says nothing.
 
     Some letters have another small one once they were capitals: ß was SS.
     """
     bare = value.strip()
     both = (value, bare) if len(bare) >= _SHORTEST_BARE else (value,)
-    return {lowered(one) for text in both for one in (text, text.upper())}
+    return {lower_in_place(one) for text in both for one in (text, text.upper())}
 
 
-def lowered(text: str) -> str:
+def lower_in_place(text: str) -> str:
     """Return a text in small letters, each where it was."""
     lower = text.lower()
     return lower if len(lower) == len(text) else "".join(map(_small, text))
@@ -369,7 +369,9 @@ class _Beginnings:
         for start, end in self._automaton.spans(text):
             if start < known:
                 continue
-            length = max(_alike(text, start, value) for value in self._nearest(text[start : start + _TELLING_PART]))
+            length = max(
+                _common_length(text, start, value) for value in self._nearest(text[start : start + _TELLING_PART])
+            )
             # A value's own full stop may be the ellipsis' first one.
             places = range(max(end, start + length - 2), start + length + 1)
             if length >= _TELLING_PART or any(self._left_out.match(text, at) for at in places):
@@ -383,7 +385,7 @@ class _Beginnings:
         return self._sorted[max(0, at - 1) : at + 1]
 
 
-def _alike(text: str, start: int, value: str) -> int:
+def _common_length(text: str, start: int, value: str) -> int:
     """Return how many characters of the value stand in the text from ``start`` on."""
     least, most = 0, len(value)
     while least < most:

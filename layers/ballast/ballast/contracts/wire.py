@@ -99,7 +99,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _exactly(digits: str) -> float:
     number = _or_as_text(digits)
     if isinstance(number, str):
-        raise ValueError(f"the number {whole(digits, 40)} has more digits than JSON's numbers keep; send it as text")
+        raise ValueError(
+            f"the number {text_or_length(digits, 40)} has more digits than JSON's numbers keep; send it as text"
+        )
     return number
 
 
@@ -125,7 +127,7 @@ def beyond_doubles(value: Any, path: str) -> str | None:
     return next((found for name, one in inside if (found := beyond_doubles(one, f"{path}.{name}"))), None)
 
 
-def plain(text: str) -> str:
+def without_surrogates(text: str) -> str:
     """Return ``text`` without lone surrogates, which a model may write and no other parser takes."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
@@ -135,7 +137,7 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def whole(text: str, most: int) -> str:
+def text_or_length(text: str, most: int) -> str:
     """Return ``text``, or how long it is where it has more than ``most`` characters.
 
     For a text that somebody else wrote: cut, it may end in a part of a sensitive value, which no mask finds.
@@ -149,7 +151,7 @@ def complaints(error: ValidationError, *, missing_first: bool = False) -> str:
     items = error.errors(include_url=False, include_input=False)
     for item in sorted(items, key=lambda one: missing_first and one["type"] != "missing"):
         # A field that should not be there has a name that somebody else made up.
-        where = whole(".".join(str(step) for step in item["loc"]), _MAX_NAME_CHARS) or "(whole)"
+        where = text_or_length(".".join(str(step) for step in item["loc"]), _MAX_NAME_CHARS) or "(whole)"
         what = " ".join(item["msg"].split())
         if item["type"] == "union_tag_invalid":  # its message would echo what was sent
             what = f"{item['ctx']['discriminator']} must be one of {item['ctx']['expected_tags']}"
@@ -193,5 +195,5 @@ def _no_json(data: Any) -> str:
         try:
             from_json(json.dumps(value, allow_nan=False))
         except (TypeError, ValueError, RecursionError):
-            wrong.append(whole(" ".join(str(name).split()), _MAX_NAME_CHARS))
+            wrong.append(text_or_length(" ".join(str(name).split()), _MAX_NAME_CHARS))
     return ", ".join(wrong[:_MAX_COMPLAINTS]) or "(whole)"

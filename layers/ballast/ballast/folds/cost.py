@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ballast.contracts.notice import Corrected
-from ballast.contracts.wire import plain
+from ballast.contracts.wire import without_surrogates
 from ballast.errors import LogCorrupt
 from ballast.log.event import Event
 from ballast.log.events import RunCorrected, RunEnded
@@ -36,7 +36,12 @@ class Correction:
     def told(self) -> Corrected:
         """The correction as it is told to others."""
         cost = dollars(self.charged_microusd)
-        return Corrected(cost_usd=cost, by=plain(self.by), reason=plain(self.reason), at=plain(self.at))
+        return Corrected(
+            cost_usd=cost,
+            by=without_surrogates(self.by),
+            reason=without_surrogates(self.reason),
+            at=without_surrogates(self.at),
+        )
 
 
 @dataclass(frozen=True)

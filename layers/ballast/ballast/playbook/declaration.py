@@ -28,7 +28,7 @@ from ballast.contracts.error_text import in_utf8
 from ballast.contracts.wire import Name
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.context import ToolContext
-from ballast.playbook.rules import Returned, ask
+from ballast.playbook.rules import WrongReturn, run_rule
 from ballast.validation import ARGUMENT_BYTES, DEPTH, RESULT_BYTES
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Approval:
         if rule is None:
             return None
         what = f"{tool}: approval.if_"
-        wants_run = ask(what, lambda: len(inspect.signature(rule).parameters) > 2, rule)
+        wants_run = run_rule(what, lambda: len(inspect.signature(rule).parameters) > 2, rule)
         given = (args, request, run()) if wants_run else (args, request)
 
         def asks() -> str | None:
@@ -173,9 +173,9 @@ class Approval:
                 return in_utf8(said) or None
             if said is None or isinstance(said, bool):
                 return f"the rule of {tool} asks for it" if said else None
-            raise Returned(said, "True, False, None, or a text that says why a person must look")
+            raise WrongReturn(said, "True, False, None, or a text that says why a person must look")
 
-        return ask(what, asks, rule)
+        return run_rule(what, asks, rule)
 
 
 #: The approval of a tool that declares none.
@@ -244,9 +244,9 @@ def effect_policy(where: str, effect: Read | Write) -> EffectPolicy:
     """Return a tool's effect, checked. ``where`` names the tool. Raises ``PlaybookInvalid``."""
     repeat = _word(where, "effect.repeat", Repeat, effect.repeat)
     if isinstance(effect, Read):
-        refuse_unflagged(where, **{"effect.outward": effect.outward})
+        require_booleans(where, **{"effect.outward": effect.outward})
         return EffectPolicy(repeat=repeat or Repeat.ALLOW, polled=repeat is Repeat.ALLOW)
-    refuse_unflagged(
+    require_booleans(
         where, **{"effect.honours_key": effect.honours_key, "effect.undo_gives_back": effect.undo_gives_back}
     )
     on_rollback = _word(where, "effect.on_rollback", OnRollback, effect.on_rollback)
@@ -325,7 +325,7 @@ def checked_circuit(where: str, circuit: Circuit | None) -> Circuit | None:
     return circuit
 
 
-def refuse_unflagged(where: str, **flags: object) -> None:
+def require_booleans(where: str, **flags: object) -> None:
     """Raise ``PlaybookInvalid`` for the first of a tool's flags that is neither True nor False."""
     for name, flag in flags.items():
         if not isinstance(flag, bool):

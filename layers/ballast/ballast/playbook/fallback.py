@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from ballast.contracts import Answer, CallTools, ExitReason, HandOver, Planner, RunRequest, ToolCall
-from ballast.contracts.error_text import said
+from ballast.contracts.error_text import error_text
 from ballast.contracts.wire import canonical
 from ballast.edge import note
 from ballast.errors import PlaybookInvalid
 from ballast.folds.calls import CallState
-from ballast.playbook.rules import ends_the_process, place
+from ballast.playbook.rules import ends_the_process, error_place
 from ballast.run import Run
 
 if TYPE_CHECKING:
@@ -91,17 +91,16 @@ def next_decision(
     try:
         return _replay(playbook, script, request, outcomes), None
     except GiveUp as given_up:
-        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), said(given_up)
+        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), error_text(given_up)
     except CallFailed as failed:
-        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), said(failed)
+        return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_GAVE_UP), error_text(failed)
     except BaseException as defect:
         if ends_the_process(defect):
             raise
         note(defect)
-        where = place(defect, script.function)
-        what = (
-            f"{script.function.__qualname__} failed{where and f' in {where}'}: {type(defect).__name__}: {said(defect)}"
-        )
+        where = error_place(defect, script.function)
+        what = f"{script.function.__qualname__} failed{where and f' in {where}'}"
+        what = f"{what}: {type(defect).__name__}: {error_text(defect)}"
         return HandOver(to=Planner.HUMAN, reason=ExitReason.FALLBACK_FAILED), what
 
 
@@ -110,13 +109,13 @@ def _replay(
 ) -> CallTools | Answer | HandOver:
     running = script(request)
     try:
-        proposed = _yielded(next(running))
+        proposed = _proposed(next(running))
         for state in outcomes:
             if proposed != state.call:
                 raise Diverged(f"replayed {state.call.tool}, but the script now asks for {proposed.tool}")
-            proposed = _yielded(_resume(playbook, running, state))
+            proposed = _proposed(_resume(playbook, running, state))
     except StopIteration as end:
-        return _ended(end.value)
+        return _final_decision(end.value)
     finally:
         running.close()
     if len(outcomes) >= MAX_CALLS:
@@ -124,7 +123,7 @@ def _replay(
     return CallTools(calls=(proposed,))
 
 
-def _yielded(value: Any) -> ToolCall:
+def _proposed(value: Any) -> ToolCall:
     if not isinstance(value, ToolCall):
         raise TypeError(f"yielded {type(value).__name__}; yield a tool's .call(…)")
     return value
@@ -146,7 +145,7 @@ def _resume(playbook: "Playbook", running: Any, state: CallState) -> Any:
     return running.send(result)
 
 
-def _ended(value: Any) -> Answer | HandOver:
+def _final_decision(value: Any) -> Answer | HandOver:
     if isinstance(value, HandOver) and value.to is Planner.FALLBACK:
         raise ValueError("returned a hand-over to itself")
     if isinstance(value, Answer | HandOver):

@@ -49,7 +49,7 @@ ASK_REQUESTER_SPEC: dict[str, Any] = {
 }
 
 
-def opening_prompt(playbook: Playbook, request: RunRequest) -> Prompt:
+def first_prompt(playbook: Playbook, request: RunRequest) -> Prompt:
     """Return what the agent is asked first."""
     agent = playbook.agent
     offered = [made.spec for made in playbook.offered(request.intent)]
@@ -103,7 +103,7 @@ def why_no_attempt(playbook: Playbook, request: RunRequest, limits: Limits, pric
 
     ``limits`` are the run's, the request's among them. What the playbook's forbid is no fault of the request.
     """
-    prompt = opening_prompt(playbook, request)
+    prompt = first_prompt(playbook, request)
     bound = input_bound(prompt.system, prompt.tools, list(prompt.messages)) + PROVIDER_OVERHEAD_TOKENS
     reason = attempt_within(limits, price, bound=bound, tokens_so_far=0, left_microusd=limits.cost_microusd)
     if isinstance(reason, Reservation):

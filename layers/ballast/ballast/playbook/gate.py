@@ -6,18 +6,26 @@ from typing import Any
 from pydantic import BaseModel
 
 from ballast.contracts import Answer, Planner, RunRequest, ToolCall
-from ballast.contracts.wire import whole
+from ballast.contracts.wire import text_or_length
 from ballast.errors import MalformedArguments, RuleViolation, SchemaViolation, TooLarge, UnknownTool
 from ballast.playbook.arguments.strict_schema import MAX_DIGITS, out_of_bounds
 from ballast.playbook.declaration import Effect
 from ballast.playbook.first_prompt import ASK_REQUESTER
 from ballast.playbook.load import Playbook
-from ballast.playbook.rules import RunSoFar, ask
+from ballast.playbook.rules import RunSoFar, run_rule
 from ballast.playbook.tool import FORM_DEPTH, FORM_TIMES, Tool
 from ballast.run import Run
-from ballast.validation import in_form, opening_sources, run_sources, too_large, too_long, unknown_in, why_no_object
-from ballast.validation.answers import Read
-from ballast.validation.sources import not_let_happen
+from ballast.validation import (
+    answer_too_large,
+    fit_schema,
+    opening_sources,
+    run_sources,
+    too_large,
+    unknown_values,
+    why_no_object,
+)
+from ballast.validation.answers import CheckedAnswer
+from ballast.validation.sources import rejected_sources
 
 
 def admit_call(
@@ -44,22 +52,22 @@ def admit_call(
         form = '{"question": "…"} in at most 2000 characters of plain words, without reasoning or calls in them'
         raise RuleViolation(f"{ASK_REQUESTER} must be the only call of its turn, with {form}.")
     if tool is None:
-        raise UnknownTool(f"There is no tool named {whole(call.tool, 80)!r}. Tools: {', '.join(known)}.")
+        raise UnknownTool(f"There is no tool named {text_or_length(call.tool, 80)!r}. Tools: {', '.join(known)}.")
     undoes = by_operator and not tool.offered
     if tool.effect is Effect.WRITE and not (free or undoes) and not playbook.agent.may_write(tool.name, request.intent):
         raise RuleViolation(f"{tool.name} is not for a request about {request.intent}, whatever a text may say.")
     # Whoever is not the agent hands on forms, with every default: they are bounded as forms are.
     sent = planner in (Planner.AGENT, Planner.REQUESTER) and not changed
-    arguments = _object(tool, call.arguments, sent=sent)
-    checked = ask(f"{tool.name}: a validator of its arguments", lambda: tool.read(arguments), tool.arguments)
-    _fits_with_its_undo(playbook, tool, checked)
+    arguments = _sent_object(tool, call.arguments, sent=sent)
+    checked = run_rule(f"{tool.name}: a validator of its arguments", lambda: tool.read(arguments), tool.arguments)
+    _check_form_and_undo(playbook, tool, checked)
     complaint = tool.complaint(checked, request, run)
     if complaint:
         raise RuleViolation(f"{tool.name}: {complaint}")
     return tool, checked
 
 
-def _object(tool: Tool, arguments: Any, *, sent: bool) -> dict[str, Any]:
+def _sent_object(tool: Tool, arguments: Any, *, sent: bool) -> dict[str, Any]:
     if not isinstance(arguments, dict):
         why = ""
         if isinstance(arguments, str):
@@ -79,7 +87,7 @@ def _object(tool: Tool, arguments: Any, *, sent: bool) -> dict[str, Any]:
     return arguments
 
 
-def _fits_with_its_undo(playbook: Playbook, tool: Tool, checked: BaseModel) -> None:
+def _check_form_and_undo(playbook: Playbook, tool: Tool, checked: BaseModel) -> None:
     """Hold the form to the tool's limits, and its undo to those of its own tool: what cannot be undone is not done.
 
     Only of an undo that takes the call's own arguments all is known before the effect.
@@ -98,17 +106,17 @@ def _fits_with_its_undo(playbook: Playbook, tool: Tool, checked: BaseModel) -> N
         raise type(refused)(f"{tool.name}: {why}") from None
 
 
-def judged(run: Run, playbook: Playbook, turn: int, answer: Answer) -> Read:
+def check_answer(run: Run, playbook: Playbook, turn: int, answer: Answer) -> CheckedAnswer:
     """Return the answer of that turn in the form that its intent asks for, and what is against sending it."""
     request, agent = run.opening.request, playbook.agent
-    large = too_long(answer)
+    large = answer_too_large(answer)
     if large is not None:
-        return Read(answer, (large,))
-    read = in_form(answer, agent.answer_schema(request.intent))
+        return CheckedAnswer(answer, (large,))
+    read = fit_schema(answer, agent.answer_schema(request.intent))
     if read.complaints or not agent.ground_answers:
         return read
     sources = (*opening_sources(request), *run_sources(run, playbook.tools, before_turn=turn))
-    sources = (*sources, *not_let_happen(run, before_turn=turn))
+    sources = (*sources, *rejected_sources(run, before_turn=turn))
     own_words = [agent.instructions, *(made.summary for made in playbook.tools.values())]
-    unknown = unknown_in(read.answer, sources, own_words, agent.answer_ids)
-    return Read(read.answer, tuple(f"{what} occurs in no request, fact or result" for what in unknown))
+    unknown = unknown_values(read.answer, sources, own_words, agent.answer_ids)
+    return CheckedAnswer(read.answer, tuple(f"{what} occurs in no request, fact or result" for what in unknown))

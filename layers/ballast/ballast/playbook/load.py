@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Self
 
 from ballast.contracts import ToolCall
-from ballast.contracts.error_text import said
+from ballast.contracts.error_text import error_text
 from ballast.contracts.wire import canonical, sha256
 from ballast.errors import ModelRefused, PlaybookInvalid, ends_the_process, whatever_it_raises
 from ballast.folds.sameness import identity, identity_of
@@ -26,7 +26,7 @@ from ballast.playbook.agent import AgentConfig, read_agent
 from ballast.playbook.declaration import Circuit, Effect, OnRollback
 from ballast.playbook.fallback import Fallback
 from ballast.playbook.first_prompt import ASK_REQUESTER
-from ballast.playbook.sensitive import own_names
+from ballast.playbook.sensitive import playbook_names
 from ballast.playbook.tool import Tool
 from ballast.validation import Untrusted, has_mark
 from ballast.validation.marks import undeclared
@@ -65,7 +65,7 @@ class Playbook:
     @cached_property
     def names(self) -> frozenset[str]:
         """The names of its tools, their fields and its intents."""
-        return own_names(self)
+        return playbook_names(self)
 
     def identity(self, call: ToolCall) -> str:
         """Return what a call has in common with every other that asks its tool for the same: a SHA-256.
@@ -138,11 +138,11 @@ def load_playbook(folder: str | Path) -> Playbook:
         try:
             package = _import_package(name, path)
             modules = [*_import_all(package, path / "tools"), *_import_all(package, path / "fallbacks")]
-            tools, fallbacks = _found(path, modules)
+            tools, fallbacks = _collect(path, modules)
             _check(path, agent, tools, fallbacks)
             _check_cheaper(path / "agent.yaml", agent, load_prices().tables[-1])
         except BaseException:
-            _forget(name, before)
+            _unload(name, before)
             raise
     return Playbook(path, agent, dict(sorted(tools.items())), fallbacks)
 
@@ -158,7 +158,7 @@ def _playbook_in(folder: Path) -> Path:
     return inside[0] if inside else folder
 
 
-def _found(path: Path, modules: Sequence[ModuleType]) -> tuple[dict[str, Tool], dict[str, Fallback]]:
+def _collect(path: Path, modules: Sequence[ModuleType]) -> tuple[dict[str, Tool], dict[str, Fallback]]:
     tools: dict[str, Tool] = {}
     fallbacks: dict[str, Fallback] = {}
     for module in modules:
@@ -250,7 +250,7 @@ def _import_package(name: str, path: Path) -> ModuleType:
         raise PlaybookInvalid(f"{path}: cannot be imported as a package. Add an empty __init__.py.")
     package = importlib.util.module_from_spec(spec)
     sys.modules[name] = package
-    with _blaming(init):
+    with _naming_the_file(init):
         spec.loader.exec_module(package)
     return package
 
@@ -259,26 +259,26 @@ def _import_all(package: ModuleType, folder: Path) -> Iterator[ModuleType]:
     if not folder.is_dir():
         return
     for info in sorted(pkgutil.iter_modules([str(folder)]), key=lambda found: found.name):
-        with _blaming(folder / f"{info.name}.py"):
+        with _naming_the_file(folder / f"{info.name}.py"):
             module = importlib.import_module(f"{package.__name__}.{folder.name}.{info.name}")
         yield module
 
 
 @contextmanager
-def _blaming(file: Path) -> Iterator[None]:
+def _naming_the_file(file: Path) -> Iterator[None]:
     """Turn whatever the import of ``file`` raises into ``PlaybookInvalid``, naming the file and line at fault."""
     try:
         yield
     except BaseException as problem:
         if ends_the_process(problem):
             raise
-        why = said(problem)
+        why = error_text(problem)
         if not isinstance(problem, PlaybookInvalid):
             why = f"cannot be imported: {type(problem).__name__}: {why}"
-        raise PlaybookInvalid(f"{_at_fault(problem, file)}: {why}") from problem
+        raise PlaybookInvalid(f"{_error_place(problem, file)}: {why}") from problem
 
 
-def _at_fault(problem: BaseException, file: Path) -> str:
+def _error_place(problem: BaseException, file: Path) -> str:
     """Return the innermost place in the playbook; one file may import another, where the fault is."""
     if isinstance(problem, SyntaxError) and problem.filename:
         return f"{problem.filename}, line {problem.lineno}"
@@ -288,7 +288,7 @@ def _at_fault(problem: BaseException, file: Path) -> str:
     return inside[-1] if inside else str(file)
 
 
-def _forget(name: str, before: frozenset[str]) -> None:
+def _unload(name: str, before: frozenset[str]) -> None:
     for module in frozenset(sys.modules) - before:
         if module == name or module.startswith(f"{name}."):
             del sys.modules[module]

@@ -28,7 +28,7 @@ from ballast.money.amounts import MICRO, dollars, micro_dollars
 from ballast.money.moves import Ceilings, micro_units
 from ballast.playbook.context import is_microusd
 from ballast.playbook.declaration import Read, Write
-from ballast.playbook.rules import Returned, ask, ran
+from ballast.playbook.rules import WrongReturn, require_result, run_rule
 
 #: Micro-dollars, or a function of (arguments, request) that returns them.
 Cost = int | Callable[[Any, RunRequest], int]
@@ -56,9 +56,9 @@ def worst_cost(name: str, cost: Cost | None, args: Any, request: RunRequest) -> 
         worst: Any = cost(args, request)
         if isinstance(worst, int) and is_microusd(worst):
             return worst
-        raise Returned(worst, "an integer of micro-dollars, 0 or more")
+        raise WrongReturn(worst, "an integer of micro-dollars, 0 or more")
 
-    return ask(f"{name}: what it would cost cannot be told; cost_microusd", said, cost, quoted=False)
+    return run_rule(f"{name}: what it would cost cannot be told; cost_microusd", said, cost, quoted=False)
 
 
 _MAX_KEY = 256
@@ -147,21 +147,21 @@ class Moves:
         what = f"{tool}: what it would move cannot be told; moves"
 
         def micro() -> int:
-            return micro_units(ran(self.amount(args, request), "a Decimal or an integer"))
+            return micro_units(require_result(self.amount(args, request), "a Decimal or an integer"))
 
-        return ask(what, micro, self.amount, quoted=False)
+        return run_rule(what, micro, self.amount, quoted=False)
 
     def customer(self, tool: str, args: Any, ctx: Any) -> str | None:
-        """Return the customer's key. Raises ``Returned`` where there is none, and what ``key`` raises."""
+        """Return the customer's key. Raises ``WrongReturn`` where there is none, and what ``key`` raises."""
         if self.key is None:
             return None
         key: object = self.key(args, ctx)
         if not isinstance(key, str) or not 0 < len(key.strip()) <= _MAX_KEY or key != in_utf8(key):
-            raise Returned(key, f"a text of 1 to {_MAX_KEY} characters that UTF-8 has")
+            raise WrongReturn(key, f"a text of 1 to {_MAX_KEY} characters that UTF-8 has")
         return key.strip()
 
 
-def declared_moves(where: str, effect: Read | Write) -> Moves | None:
+def checked_moves(where: str, effect: Read | Write) -> Moves | None:
     """Return what a tool declares that it moves, checked. ``where`` names the tool. Raises ``PlaybookInvalid``."""
     if isinstance(effect, Read):
         return None

@@ -31,7 +31,7 @@ PLACES = {
 }
 _RENAMED = {"approve_if": "if_", "approvals": "people"}
 #: The arguments as they are now, in the order in which they are written, with what stands for each where it is not.
-_UNSAID: dict[str, object] = {
+_DEFAULTS: dict[str, object] = {
     "effect": None,
     "approval": None,
     "limits": USUAL_LIMITS,
@@ -54,29 +54,31 @@ class Breaker:
     recovery_s: int = 30
 
 
-def refuse_unknown(former: Mapping[str, object]) -> None:
+def refuse_unknown_arguments(former: Mapping[str, object]) -> None:
     """Raise ``TypeError`` for the first argument of a ``@tool`` that never was one."""
     for name in former:
         if name not in PLACES:
-            raise TypeError(f"@tool has no argument {name!r}. It takes: {', '.join(_UNSAID)}.")
+            raise TypeError(f"@tool has no argument {name!r}. It takes: {', '.join(_DEFAULTS)}.")
 
 
-def refuse_former(function: Callable[..., Any], where: str, passed: Mapping[str, Any]) -> NoReturn:
+def refuse_old_declaration(function: Callable[..., Any], where: str, passed: Mapping[str, Any]) -> NoReturn:
     """Raise ``PlaybookInvalid`` with the declaration as it is written now.
 
     function  the tool's own function, from whose source the decorator is quoted
     where     names the tool
     passed    every argument of ``tool`` by name, former ones included
     """
-    said = {name: value for name, value in passed.items() if name in PLACES or value != _UNSAID[name]}
-    texts = _quoted(function, said) or {name: _written(value) for name, value in said.items()}
+    said = {name: value for name, value in passed.items() if name in PLACES or value != _DEFAULTS[name]}
+    texts = _quoted(function, said) or {name: _as_source(value) for name, value in said.items()}
     for name in ("effect", "approval", "limits"):
         if name in said and _fields_of(texts[name], type(said[name])) is None:
-            texts[name] = _written(said[name])  # a value by a name of its own: former arguments are added to its fields
+            texts[name] = _as_source(
+                said[name]
+            )  # a value by a name of its own: former arguments are added to its fields
     if "breaker" in said:
         texts["circuit"] = _circuit(texts.pop("breaker"), said["breaker"])
     writes = said["effect"] is Effect.WRITE or isinstance(said["effect"], Write)
-    declaration, left_out = rewritten(texts, writes=writes)
+    declaration, left_out = new_declaration(texts, writes=writes)
     names = [name for name in ("Approval", "CallLimits", "Circuit", "Read", "Write") if f"{name}(" in declaration]
     told = f"{where} is declared in the former way. Import {', '.join(names)} from ballast.playbook and write:"
     if left_out:
@@ -87,7 +89,7 @@ def refuse_former(function: Callable[..., Any], where: str, passed: Mapping[str,
     raise PlaybookInvalid(told)
 
 
-def rewritten(texts: Mapping[str, str], *, writes: bool) -> tuple[str, list[str]]:
+def new_declaration(texts: Mapping[str, str], *, writes: bool) -> tuple[str, list[str]]:
     """Return a decorator as it is written now, and those of its former arguments that have no place in it.
 
     texts   the source of each argument of the decorator, by its name then or now
@@ -104,7 +106,7 @@ def rewritten(texts: Mapping[str, str], *, writes: bool) -> tuple[str, list[str]
     if "approval" in parts:
         parts["approval"].setdefault("if_", "None")
     arguments: dict[str, str | tuple[str, dict[str, str]]] = {}
-    for name in _UNSAID:
+    for name in _DEFAULTS:
         if name in parts:
             in_order = [one.name for one in fields(kinds[name])]
             arguments[name] = (kinds[name].__name__, {one: parts[name][one] for one in in_order if one in parts[name]})
@@ -138,7 +140,7 @@ def _call(called: str, arguments: Mapping[str, str]) -> str:
 
 def _circuit(text: str, breaker: object) -> str:
     """Return the circuit that a former ``breaker`` named: by a text, whose source is ``text``, or by a ``Breaker``."""
-    return _written(breaker) if isinstance(breaker, Breaker) else f"Circuit({text})"
+    return _as_source(breaker) if isinstance(breaker, Breaker) else f"Circuit({text})"
 
 
 def _fields_of(text: str, kind: type) -> dict[str, str] | None:
@@ -166,7 +168,7 @@ def _quoted(function: Callable[..., Any], said: Mapping[str, Any]) -> dict[str, 
     return {}
 
 
-def _written(value: Any) -> str:
+def _as_source(value: Any) -> str:
     """Return a value as source: a text, a number, a named function, or one of the values of a declaration."""
     if isinstance(value, Effect):
         return f"Effect.{value.name}"
@@ -175,10 +177,10 @@ def _written(value: Any) -> str:
     if isinstance(value, Breaker | Circuit):
         numbers = {"failures": value.failures, "recovery_s": value.recovery_s}
         more = [f"{name}={number!r}" for name, number in numbers.items() if number != getattr(Circuit, name)]
-        return f"Circuit({', '.join([_written(value.name), *more])})"
+        return f"Circuit({', '.join([_as_source(value.name), *more])})"
     if isinstance(value, Read | Write | Approval | CallLimits):
         values = {one.name: getattr(value, one.name) for one in fields(value)}
-        said = {one.name: _written(values[one.name]) for one in fields(value) if values[one.name] != one.default}
+        said = {one.name: _as_source(values[one.name]) for one in fields(value) if values[one.name] != one.default}
         return _call(type(value).__name__, said)
     if not callable(value):
         return repr(value)

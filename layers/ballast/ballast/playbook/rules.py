@@ -24,7 +24,7 @@ from pathlib import Path
 from types import MethodType
 from typing import TypeVar
 
-from ballast.contracts.error_text import said
+from ballast.contracts.error_text import error_text
 from ballast.edge import note
 from ballast.errors import CallRefused, PlaybookInvalid, RetryLater, RuleViolation
 from ballast.errors import ends_the_process as ends_the_process
@@ -36,7 +36,7 @@ from ballast.run import Run
 T = TypeVar("T")
 
 
-def ask(
+def run_rule(
     what: str,
     rule: Callable[[], T],
     owner: object,
@@ -48,32 +48,32 @@ def ask(
 
     Raises ``RuleViolation`` for whatever it raises, but ``RetryLater``, ``CallRefused`` and ``may_raise``. Where it is
     not ``quoted`` only a ``ValueError`` has its text in it: any other may quote what the rule has read. ``rule`` raises
-    ``Returned`` where what the function returned is of no use.
+    ``WrongReturn`` where what the function returned is of no use.
     """
     try:
         return rule()
-    except Returned as odd:
-        where = place_of(owner)
+    except WrongReturn as odd:
+        where = function_place(owner)
         raise RuleViolation(f"{what} broke{where and f' in {where}'}, so nothing was done: {odd}") from None
     except RetryLater as later:
         if type(later) is RetryLater:
             raise
         # The workflow goes by the name, and knows none that a playbook has made.
-        raise RetryLater(said(later)) from later
+        raise RetryLater(error_text(later)) from later
     except CallRefused:
         raise
     except BaseException as problem:
         if ends_the_process(problem) or isinstance(problem, may_raise):
             raise
         note(problem)
-        told = f"{type(problem).__name__}: {said(problem)}"
+        told = f"{type(problem).__name__}: {error_text(problem)}"
         if not quoted and not isinstance(problem, ValueError):
             told = f"({type(problem).__name__})"
-        where = place(problem, owner) or place_of(owner)
+        where = error_place(problem, owner) or function_place(owner)
         raise RuleViolation(f"{what} broke{where and f' in {where}'}, so nothing was done: {told}") from problem
 
 
-class Returned(Exception):
+class WrongReturn(Exception):
     """A rule returned what its kind of rule never returns. Its text says what, and what it may be."""
 
     def __init__(self, value: object, may_be: str) -> None:
@@ -82,14 +82,14 @@ class Returned(Exception):
         super().__init__(f"it returned {type(value).__name__}; it must return {may_be}.")
 
 
-def ran(value: T, may_be: str) -> T:
-    """Return what a rule returned, where it ran. Raises ``Returned`` for a coroutine or a generator: it did not."""
+def require_result(value: T, may_be: str) -> T:
+    """Return what a rule returned, where it ran. Raises ``WrongReturn`` for a coroutine or a generator: it did not."""
     if inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value):
-        raise Returned(value, may_be)
+        raise WrongReturn(value, may_be)
     return value
 
 
-def plain(function: object) -> bool:
+def is_plain_function(function: object) -> bool:
     """Say whether calling ``function`` runs it: neither a coroutine nor a generator, also under ``partial``.
 
     What an ``async def`` or a generator function returns was not run, and its mere being there would count as a yes.
@@ -99,19 +99,19 @@ def plain(function: object) -> bool:
     return not any(kind(one) for one in (function, _called(function)) for kind in kinds)
 
 
-def refuse_unplain(where: str, functions: Mapping[str, object]) -> None:
+def require_plain_functions(where: str, functions: Mapping[str, object]) -> None:
     """Raise ``PlaybookInvalid`` for the first of a tool's functions that is not plain, by its place in the declaration.
 
     What is no function is passed over.
     """
     for name, function in functions.items():
-        if callable(function) and not plain(function):
+        if callable(function) and not is_plain_function(function):
             raise PlaybookInvalid(
                 f"{where}: {name} must be a plain function, `def` without `yield`; nobody awaits it or runs it through."
             )
 
 
-def place(problem: BaseException, owner: object) -> str:
+def error_place(problem: BaseException, owner: object) -> str:
     """Return the innermost place of an error in the package of ``owner``, such as ``tools/refund.py, line 12``.
 
     "" where it has none there: a function that was made elsewhere, such as in a library.
@@ -122,7 +122,7 @@ def place(problem: BaseException, owner: object) -> str:
     return ""
 
 
-def place_of(function: object) -> str:
+def function_place(function: object) -> str:
     """Return the place in its package where a function begins; "" where that is not known."""
     function = _itself(function)
     code = getattr(function, "__code__", None) or getattr(_called(function), "__code__", None)

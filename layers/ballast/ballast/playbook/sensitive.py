@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import from_json, to_jsonable_python
 
-from ballast.contracts.equivalents import as_python_writes
+from ballast.contracts.equivalents import python_texts
 from ballast.contracts.secret import MASK, Secret, as_text
 from ballast.contracts.sent import is_name, read_text, values_in
 from ballast.errors import whatever_it_raises
@@ -51,22 +51,22 @@ _NUMBERS = (int, float, Decimal, Fraction)
 _TEXTS = (str, bytes, bytearray)
 
 
-class _Nothing:
+class _NoField:
     """The type of what no field takes."""
 
 
-def may_be_sensitive(model: Any, arguments: Any, field: str, tool: str, names: frozenset[str]) -> Iterator[Secret]:
+def sensitive_in_refused(model: Any, arguments: Any, field: str, tool: str, names: frozenset[str]) -> Iterator[Secret]:
     """Yield what may be sensitive in refused ``arguments`` of a ``model`` with a mark.
 
     field  the name under which the arguments stand
     names  the playbook's own
     """
     marked, plain = _fields(model)
-    yield from _Refused(tool, marked, plain, names).at(model, arguments, field)
+    yield from _RefusedArguments(tool, marked, plain, names).at(model, arguments, field)
 
 
 @dataclass(frozen=True)
-class _Refused:
+class _RefusedArguments:
     """Looks through refused arguments.
 
     marked, plain  the names of the fields that are sensitive, and of those that are not, at any depth
@@ -89,7 +89,7 @@ class _Refused:
         elif isinstance(value, list | tuple) and self.deep < _DEEPEST:
             takes = any(map(_takes_items, branches(annotation)))
             for position, inner in enumerate(value):
-                item = _one_of(items_of(annotation, position), Any) if takes else _Nothing
+                item = _one_of(items_of(annotation, position), Any) if takes else _NoField
                 yield from replace(below, lost=self.lost or not takes).at(item, inner, field)
         elif not _takes(annotation, value) or (isinstance(value, str) and self._names_a_field(value)):
             yield from self._untaken(value, field)
@@ -109,7 +109,7 @@ class _Refused:
             if of:
                 yield from self.at(_one_of(of), inner, field)
             else:
-                yield from replace(self, lost=True).at(self.plain.get(key, _Nothing), inner, key)
+                yield from replace(self, lost=True).at(self.plain.get(key, _NoField), inner, key)
 
     def _key(self, key: str, field: str, *, within: bool) -> Iterator[Secret]:
         """Yield a key that no field has; ``within``: a model's, where a wrong name is no value."""
@@ -124,22 +124,22 @@ class _Refused:
             return
         inner = read_text(value) if self.levels else None
         if type(inner) in (dict, list, str):
-            yield from replace(self, levels=self.levels - 1, lost=True).at(_Nothing, inner, field)
+            yield from replace(self, levels=self.levels - 1, lost=True).at(_NoField, inner, field)
         else:
             yield from self._read_out(value, field)
 
     def _names_a_field(self, text: str) -> bool:
         """Say whether a text gives a value to a sensitive field, so that it is more than its own field's words."""
-        marked = frozenset(map(_even, self.marked))
-        return any(_even(match["name"]) in marked for match in re.finditer(_GIVES, text))
+        marked = frozenset(map(_letters_of, self.marked))
+        return any(_letters_of(match["name"]) in marked for match in re.finditer(_GIVES, text))
 
     def _read_out(self, text: str, field: str) -> Iterator[Secret]:
         """Yield what can be read out of a text that is no JSON."""
         text = text[:_MOST_READ]
         ours = bytearray(len(text))
-        marked, plain = (frozenset(map(_even, some)) for some in (self.marked, self.plain))
+        marked, plain = (frozenset(map(_letters_of, some)) for some in (self.marked, self.plain))
         for match in _PAIR.finditer(text):
-            name = _even(match["name"])
+            name = _letters_of(match["name"])
             if name in plain:
                 start, end = match.span("quoted" if match["quoted"] else "item")
                 ours[start:end] = b"\1" * (end - start)
@@ -162,7 +162,7 @@ class _Refused:
             yield Secret(one, field, self.tool, here)
 
 
-def _even(name: str) -> str:
+def _letters_of(name: str) -> str:
     return re.sub(r"[\W_]", "", name).lower()
 
 
@@ -173,7 +173,7 @@ def _unescaped(text: str) -> str:
         return re.sub(r"\\(.)", r"\1", text)
 
 
-def _one_of(types: Any, otherwise: Any = _Nothing) -> Any:
+def _one_of(types: Any, otherwise: Any = _NoField) -> Any:
     found = tuple(types)
     return Union[found] if found else otherwise  # noqa: UP007  how many is not known here
 
@@ -189,7 +189,7 @@ def _branch_takes(branch: Any, value: Any) -> bool:
         return True
     if made is Literal:
         return any(isinstance(one, str) is isinstance(value, str) for one in get_args(branch))
-    if not isinstance(made, type) or made is _Nothing or members_of(branch) is not None:
+    if not isinstance(made, type) or made is _NoField or members_of(branch) is not None:
         return False
     if issubclass(made, Enum):
         return any(isinstance(one.value, str) is isinstance(value, str) for one in made)
@@ -245,7 +245,7 @@ def _fields(model: Any) -> tuple[frozenset[str], Mapping[str, Any]]:
     return frozenset(marked), {name: _one_of(types) for name, types in plain.items() if name not in marked}
 
 
-def own_names(playbook: Playbook) -> frozenset[str]:
+def playbook_names(playbook: Playbook) -> frozenset[str]:
     """Return the names of the playbook's tools, their fields, and its intents: no value makes a secret of them."""
     names = {*playbook.tools, *playbook.agent.intents, *playbook.fallbacks, *playbook.agent.sensitive.context}
     names |= {playbook.agent.name, playbook.agent.model}
@@ -285,9 +285,9 @@ def _of_call(playbook: Playbook, body: Mapping[str, Any]) -> Iterator[Secret]:
         tool = playbook.tools.get(named) if isinstance(named, str) else None
         if tool is None:
             continue
-        yield from _marked(tool.arguments, body.get(arguments), arguments, tool.name)
-        yield from _as_validated(playbook, tool, body.get(arguments), arguments)
-        yield from _marked(tool.returns, body.get("result"), "result", tool.name)
+        yield from _sensitive_fields(tool.arguments, body.get(arguments), arguments, tool.name)
+        yield from _sensitive_as_read(playbook, tool, body.get(arguments), arguments)
+        yield from _sensitive_fields(tool.returns, body.get("result"), "result", tool.name)
 
 
 def _of_request(playbook: Playbook, body: Mapping[str, Any]) -> Iterator[Secret]:
@@ -298,7 +298,7 @@ def _of_request(playbook: Playbook, body: Mapping[str, Any]) -> Iterator[Secret]
             yield from _leaves(context.get(name), name)
 
 
-def _marked(annotation: Any, value: Any, where: str, tool: str) -> Iterator[Secret]:
+def _sensitive_fields(annotation: Any, value: Any, where: str, tool: str) -> Iterator[Secret]:
     if annotation is None or value is None:
         return
     for leaf in leaves(annotation, value, Sensitive):
@@ -308,7 +308,7 @@ def _marked(annotation: Any, value: Any, where: str, tool: str) -> Iterator[Secr
             yield from _in_text(leaf.value, leaf.field or where, tool)
 
 
-def _as_validated(playbook: Playbook, tool: Tool, arguments: Any, where: str) -> Iterator[Secret]:
+def _sensitive_as_read(playbook: Playbook, tool: Tool, arguments: Any, where: str) -> Iterator[Secret]:
     """Yield the sensitive arguments as the tool has them and as they are written down: stripped, parsed, in a type.
 
     A tool quotes what it has, and Python writes that in its own way. What it refuses may be sensitive whole.
@@ -319,18 +319,18 @@ def _as_validated(playbook: Playbook, tool: Tool, arguments: Any, where: str) ->
             args = tool.form.read(from_json(arguments) if isinstance(arguments, str) else arguments)
             form = tool.form.write(args)
         if form is None:
-            yield from may_be_sensitive(tool.arguments, arguments, where, tool.name, playbook.names)
+            yield from sensitive_in_refused(tool.arguments, arguments, where, tool.name, playbook.names)
             return
-        yield from _marked(tool.arguments, form, "arguments", tool.name)
+        yield from _sensitive_fields(tool.arguments, form, "arguments", tool.name)
         for leaf in leaves(tool.arguments, args, Sensitive):
             if leaf.mark:
                 own = isinstance(leaf.value, str | int | float)
-                texts = {*as_python_writes(leaf.value)} - {"", MASK}
+                texts = {*python_texts(leaf.value)} - {"", MASK}
                 yield from (Secret(text, (leaf.field or "arguments") if own else "", tool.name) for text in texts)
                 if isinstance(leaf.value, str):
                     yield from _in_text(leaf.value, leaf.field, tool.name)
                 if leaf.in_list and len(str(leaf.value)) < _SHORT:
-                    yield from _as_a_list(args, form, leaf.path.partition(".")[0], tool.name)
+                    yield from _sensitive_lists(args, form, leaf.path.partition(".")[0], tool.name)
 
 
 #: A value that is shorter is not looked for outside of its field.
@@ -338,7 +338,7 @@ _SHORT = 4
 _SEPARATORS = ((",", ":"), (", ", ": "))
 
 
-def _as_a_list(args: BaseModel, form: Mapping[str, Any], sent_as: str, tool: str) -> Iterator[Secret]:
+def _sensitive_lists(args: BaseModel, form: Mapping[str, Any], sent_as: str, tool: str) -> Iterator[Secret]:
     """Yield all items of a field at once, as Python and JSON write them: each item is too short to be looked for.
 
     ``[7]`` is too short as well, and looked for behind its name.
@@ -347,7 +347,7 @@ def _as_a_list(args: BaseModel, form: Mapping[str, Any], sent_as: str, tool: str
         if sent_as in (name, info.alias, info.serialization_alias):
             value = getattr(args, name)
             as_json = (form.get(sent_as), to_jsonable_python(value, fallback=str))
-            said = {text for items in (value, *as_json) for text in as_python_writes(items)}
+            said = {text for items in (value, *as_json) for text in python_texts(items)}
             said |= {json.dumps(items, separators=by) for items, by in product(as_json, _SEPARATORS)}
             for items in said:
                 if len(items) >= _SHORT:

@@ -15,7 +15,7 @@ from ballast.contracts import RunRequest, ToolCall
 from ballast.contracts.wire import MAX_DEPTH, canonical, complaints
 from ballast.errors import PlaybookInvalid, SchemaViolation, TooLarge
 from ballast.playbook.arguments.form import Form
-from ballast.playbook.arguments.load_check import refuse_formless
+from ballast.playbook.arguments.load_check import require_json_form
 from ballast.playbook.arguments.strict_schema import MAX_DIGITS, out_of_bounds
 from ballast.playbook.context import ToolContext
 from ballast.playbook.declaration import (
@@ -32,18 +32,18 @@ from ballast.playbook.declaration import (
     checked_circuit,
     checked_limits,
     effect_policy,
-    refuse_unflagged,
+    require_booleans,
 )
-from ballast.playbook.money_rules import Cost, Moves, checked_cost, declared_moves, worst_cost
-from ballast.playbook.old_declaration import refuse_former, refuse_unknown
-from ballast.playbook.rules import Returned, ask, plain, refuse_unplain
-from ballast.validation import Grounded, Sensitive, Taint, has_mark, lost_marks, too_large
+from ballast.playbook.money_rules import Cost, Moves, checked_cost, checked_moves, worst_cost
+from ballast.playbook.old_declaration import refuse_old_declaration, refuse_unknown_arguments
+from ballast.playbook.rules import WrongReturn, is_plain_function, require_plain_functions, run_rule
+from ballast.validation import Grounded, Sensitive, Taint, has_mark, ineffective_marks, too_large
 
 if TYPE_CHECKING:
     from ballast.playbook.rules import RunSoFar
 
 
-def annotations(function: Callable[..., Any], where: str) -> tuple[type[BaseModel], Any, TypeAdapter[Any]]:
+def function_types(function: Callable[..., Any], where: str) -> tuple[type[BaseModel], Any, TypeAdapter[Any]]:
     """Return the argument model, the return annotation and what checks it. Raises ``PlaybookInvalid``."""
     try:
         hints = typing.get_type_hints(function, include_extras=True)
@@ -52,7 +52,7 @@ def annotations(function: Callable[..., Any], where: str) -> tuple[type[BaseMode
     parameters = inspect.signature(function).parameters.values()
     model = next((hints.get(one.name) for one in parameters), None)
     two = len(parameters) == 2 and all(one.kind is one.POSITIONAL_OR_KEYWORD for one in parameters)
-    if not (two and plain(function) and isinstance(model, type) and issubclass(model, BaseModel)):
+    if not (two and is_plain_function(function) and isinstance(model, type) and issubclass(model, BaseModel)):
         raise PlaybookInvalid(f"{where} must be written `def {function.__name__}(args: Model, ctx: ToolContext)`.")
     if model.model_config.get("extra") != "forbid" or not model.model_config.get("frozen"):
         raise PlaybookInvalid(
@@ -67,7 +67,7 @@ def annotations(function: Callable[..., Any], where: str) -> tuple[type[BaseMode
     except (PydanticUserError, PydanticUndefinedAnnotation) as problem:
         raise PlaybookInvalid(f"{where}: its return type cannot be JSON: {problem.message}.") from None
     for what, annotation in (("argument", model), ("result's field", hints["return"])):
-        lost = lost_marks(annotation)
+        lost = ineffective_marks(annotation)
         if lost:
             raise PlaybookInvalid(
                 f"{where}: the mark on the {what} {', '.join(sorted(set(lost)))} would say nothing. Put the mark on "
@@ -222,10 +222,10 @@ class Tool:
             if complaint is None or complaint is False:
                 return None
             if not isinstance(complaint, str):
-                raise Returned(complaint, "a text that says what is wrong, or None")
+                raise WrongReturn(complaint, "a text that says what is wrong, or None")
             return complaint or None
 
-        return ask(f"{self.name}: validate", said, rule)
+        return run_rule(f"{self.name}: validate", said, rule)
 
     def worst_cost(self, args: BaseModel, request: RunRequest) -> int | None:
         """Return what the call may cost at most, None where nothing. Raises ``RuleViolation`` where it cannot say."""
@@ -289,7 +289,7 @@ def tool(
     return annotation is checked and must be JSON-like. Raises ``PlaybookInvalid`` naming what is wrong; for the
     ``former`` arguments (``undo=``, ``approve_if=``, …) it shows the same declaration as it is written now.
     """
-    refuse_unknown(former)
+    refuse_unknown_arguments(former)
 
     def decorate(function: Callable[..., Any]) -> Tool:
         name, where = function.__name__, f"Tool {function.__name__} ({function.__module__})"
@@ -301,14 +301,14 @@ def tool(
         if former or isinstance(effect, Effect):
             values = {"effect": effect, "approval": approval, "limits": limits, "circuit": circuit}
             kept = {"validate": validate, "taint": taint, "untrusted": untrusted, "offered": offered}
-            refuse_former(function, where, {**values, **kept, "cost_microusd": cost_microusd, **former})
+            refuse_old_declaration(function, where, {**values, **kept, "cost_microusd": cost_microusd, **former})
         if not summary:
             raise PlaybookInvalid(f"{where} has no docstring. The model reads it: say what the tool does and when.")
         if taint not in (None, *get_args(Taint)):
             raise PlaybookInvalid(f'{where}: taint must be "approve", "refuse" or "allow", not {taint!r}.')
-        refuse_unflagged(where, untrusted=untrusted, offered=offered)
+        require_booleans(where, untrusted=untrusted, offered=offered)
         asked, writes = checked_approval(where, approval), effect if isinstance(effect, Write) else None
-        refuse_unplain(
+        require_plain_functions(
             where,
             {
                 "validate": validate,
@@ -321,7 +321,7 @@ def tool(
                 "effect.verify": writes and writes.verify,
             },
         )
-        model, returns, result = annotations(function, where)
+        model, returns, result = function_types(function, where)
         suspect = isinstance(effect, Write) or effect.outward
         made = Tool(
             name=name,
@@ -332,7 +332,7 @@ def tool(
             policy=effect_policy(where, effect),
             undo=writes.undo if writes else None,
             undo_arguments=writes.undo_arguments if writes else None,
-            moves=declared_moves(where, effect),
+            moves=checked_moves(where, effect),
             approval=asked,
             limits=checked_limits(where, limits),
             circuit=checked_circuit(where, circuit),
@@ -352,7 +352,7 @@ def tool(
                 f"{where}: {model.__name__} cannot become a JSON schema: {problem.message}. "
                 "Use types that JSON has: str, int, Decimal, bool, Literal, list, or a nested model."
             ) from None
-        refuse_formless(made.form, where)
+        require_json_form(made.form, where)
         return made
 
     return decorate

@@ -19,7 +19,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from functools import cached_property
 from itertools import islice
 
-from ballast.validation.numbers import Named
+from ballast.validation.numbers import TextNumber
 
 
 def _set(words: str) -> frozenset[str]:
@@ -150,7 +150,7 @@ def _parts(name: str) -> frozenset[str]:
     return frozenset(part.lower() for part in _NAME.findall(name[:100]))
 
 
-def is_amount(evened: str, named: Named) -> bool:
+def is_amount(evened: str, named: TextNumber) -> bool:
     """Say whether a text names a number as an amount: with a currency and as nothing else, or behind its label."""
     if not named.currency:
         return _is_labelled(evened, named)
@@ -165,14 +165,14 @@ def is_amount(evened: str, named: Named) -> bool:
     return not (whole and not decimals and labelled)
 
 
-def _is_labelled(evened: str, named: Named) -> bool:
+def _is_labelled(evened: str, named: TextNumber) -> bool:
     """Say whether a text names a number as money as a field does: "amount: 40", "Total = 40.00"."""
     if _LABEL.search(evened[max(0, named.start - _BEFORE) : named.start]) is None:
         return False
     return _ENDS.match(evened, named.end) is not None
 
 
-def may_be_amount(evened: str, named: Named) -> bool:
+def may_be_amount(evened: str, named: TextNumber) -> bool:
     """Say whether a number that a text names may be meant as an amount, although no currency stands at it."""
     if named.money or named.value != named.value.to_integral_value():
         return True
@@ -199,7 +199,7 @@ def percentages(evened: str, name: str, number: Decimal | None) -> Iterator[Deci
 
 
 @dataclass(frozen=True)
-class Known:
+class KnownAmounts:
     """What a run knows to compute with, each with the source that names it first.
 
     numbers  what people named without saying what it is: "raise my rent by 100"

@@ -43,7 +43,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Marked:
+class MarkedField:
     """A field with a mark. ``lost_in``: why the mark would say nothing; "" where it is heard."""
 
     path: str
@@ -172,7 +172,7 @@ def _of_fields(made: type, fields: Mapping[str, FieldInfo]) -> dict[str, Member]
             lost_in = lost_in or "its alias is a path"
         # What writes the field itself keeps its name, so a mark on the field is heard, and one further inside is not.
         inside = "*" in written or name in written or any(map(_writes_itself, info.metadata))
-        metadata = (*info.metadata, *((_WRITTEN,) if inside else ()))
+        metadata = (*info.metadata, *((_SERIALIZED,) if inside else ()))
         for known in filter(None, names):
             found[known] = Member(info.annotation, metadata, lost_in)
     for name, decorator in decorators.computed_fields.items() if decorators else ():
@@ -219,7 +219,7 @@ def _returned(function: Any) -> Any:
 _NAMED_BESIDE = ("return_type", "json_schema_input_type")
 
 
-def _unwritten(made: Any, fields: Collection[str]) -> Iterator[tuple[str, Any, str]]:
+def _unserialized(made: Any, fields: Collection[str]) -> Iterator[tuple[str, Any, str]]:
     """Yield what else of a class has a type: its name, its type, and why a mark there would say nothing."""
     decorators: Any = getattr(made, "__pydantic_decorators__", None)
     if decorators is not None:
@@ -242,15 +242,15 @@ def _beside(metadata: Iterable[object]) -> Iterator[Any]:
             yield _returned(getattr(one, "func", None))
 
 
-class _Written:
+class _Serialized:
     """Beside a field whose value a serializer of its own writes."""
 
 
-_WRITTEN = _Written()
+_SERIALIZED = _Serialized()
 
 
 def _writes_itself(one: object) -> bool:
-    return isinstance(one, PlainSerializer | WrapSerializer | _Written)
+    return isinstance(one, PlainSerializer | WrapSerializer | _Serialized)
 
 
 def _hints(made: type) -> dict[str, Any]:
@@ -267,7 +267,7 @@ def _substituted(hint: Any, arguments: Mapping[Any, Any]) -> Any:
     return hint[tuple(arguments.get(one, one) for one in parameters)] if parameters else hint
 
 
-def marked_in(annotation: Any, mark: type[Any]) -> Iterator[Marked]:
+def marked_in(annotation: Any, mark: type[Any]) -> Iterator[MarkedField]:
     """Yield every field of a type that has the mark, also where no value would be found by it."""
     yield from _marked_in(annotation, mark, "", "", {})
 
@@ -279,7 +279,9 @@ def _of_a_callable(arguments: tuple[Any, ...]) -> Iterator[Any]:
             yield from one
 
 
-def _marked_in(annotation: Any, mark: type[Any], path: str, lost_in: str, seen: dict[Any, Any]) -> Iterator[Marked]:
+def _marked_in(
+    annotation: Any, mark: type[Any], path: str, lost_in: str, seen: dict[Any, Any]
+) -> Iterator[MarkedField]:
     key = (id(annotation), bool(lost_in))
     if key in seen:
         return
@@ -295,7 +297,7 @@ def _marked_in(annotation: Any, mark: type[Any], path: str, lost_in: str, seen: 
         own_form = annotation.__pydantic_decorators__.model_serializers
         lost_in = lost_in or (f"{annotation.__name__} has a model_serializer" if own_form else "")
     if stands is not None:
-        yield Marked(path, lost_in)
+        yield MarkedField(path, lost_in)
     if get_origin(annotation) is Annotated and any(map(_writes_itself, annotation.__metadata__)):
         lost_in = lost_in or "a serializer of its own writes what is around it"
     if get_origin(inner) in _UNIONS:
@@ -307,7 +309,7 @@ def _marked_in(annotation: Any, mark: type[Any], path: str, lost_in: str, seen: 
         for name, member in members.items():
             where, lost = f"{path}.{name}" if path else name, lost_in or member.lost_in
             if mark_of(member.metadata, mark) is not None:
-                yield Marked(where, lost)
+                yield MarkedField(where, lost)
             for named in _beside(member.metadata):
                 yield from _marked_in(named, mark, where, lost or "it is of what stands beside a type", seen)
             if any(map(_writes_itself, member.metadata)):
@@ -317,7 +319,7 @@ def _marked_in(annotation: Any, mark: type[Any], path: str, lost_in: str, seen: 
         if extras is not None:
             where = f"{path}.*" if path else "*"
             yield from _marked_in(extras.annotation, mark, where, lost_in or extras.lost_in, seen)
-        for name, hint, lost in _unwritten(get_origin(inner) or inner, members):
+        for name, hint, lost in _unserialized(get_origin(inner) or inner, members):
             yield from _marked_in(hint, mark, f"{path}.{name}" if path else name, lost_in or lost, seen)
         return
     made, arguments = get_origin(inner) or inner, get_args(inner)

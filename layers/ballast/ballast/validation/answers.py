@@ -14,13 +14,13 @@ from itertools import islice
 from typing import Any
 
 from ballast.contracts import Answer
-from ballast.contracts.wire import utf8_size, whole
+from ballast.contracts.wire import text_or_length, utf8_size
 from ballast.validation.index import Index
 from ballast.validation.numbers import numbers
 from ballast.validation.schema import Schema, complaints_of, why_no_object
 from ballast.validation.sources import Source
-from ballast.validation.values import Kind, Leaf, Wanted
-from ballast.validation.words import even
+from ballast.validation.values import Kind, Leaf, SearchValue
+from ballast.validation.words import normalize
 
 #: What an answer may have, text and data as JSON in UTF-8: more than anybody reads, and what an event can carry.
 ANSWER_BYTES = 64 * 1024
@@ -32,40 +32,40 @@ _TERMS = 400
 
 
 @dataclass(frozen=True)
-class Read:
+class CheckedAnswer:
     """An answer as it would be sent, and what is against sending it."""
 
     answer: Answer
     complaints: tuple[str, ...] = ()
 
 
-def too_long(answer: Answer) -> str | None:
+def answer_too_large(answer: Answer) -> str | None:
     """Return what is against the size of an answer, whoever gives it; None where it fits."""
     size = utf8_size([answer.text, answer.data])
     return None if size <= ANSWER_BYTES else f"it has {size} bytes; at most {ANSWER_BYTES} are sent"
 
 
-def in_form(answer: Answer, schema: Schema | None) -> Read:
+def fit_schema(answer: Answer, schema: Schema | None) -> CheckedAnswer:
     """Return the answer with the ``data`` that ``schema`` asks for, taken from its text where it has none.
 
     The text is the data's own field ``text`` then, if it has one.
     """
     if schema is None:
-        return Read(answer)
+        return CheckedAnswer(answer)
     data: Any = answer.data
     if data is None:
         fenced = _FENCE.match(answer.text.strip())
         text = fenced.group(1) if fenced else answer.text.strip()
         problem = why_no_object(text)
         if problem is not None:
-            return Read(answer, (f"it must be one JSON object and nothing else: {problem}",))
+            return CheckedAnswer(answer, (f"it must be one JSON object and nothing else: {problem}",))
         data = json.loads(text)
         own = data.get("text")
         answer = answer.model_copy(update={"data": data, "text": own if isinstance(own, str) and own.strip() else text})
-    return Read(answer, _few(complaints_of(data, schema)))
+    return CheckedAnswer(answer, _few(complaints_of(data, schema)))
 
 
-def unknown_in(
+def unknown_values(
     answer: Answer, sources: Sequence[Source], own_words: Sequence[str], ids: Sequence[str]
 ) -> tuple[str, ...]:
     """Return the amounts and ids of the answer that nothing in the run names.
@@ -78,7 +78,7 @@ def unknown_in(
 
 
 def _amounts(said: Sequence[str], known: Sequence[Leaf], own_words: Sequence[str]) -> Iterator[str]:
-    named = [(text, one) for text in map(even, said) for one in numbers(text) if one.currency and one.certain]
+    named = [(text, one) for text in map(normalize, said) for one in numbers(text) if one.currency and one.certain]
     if not named:
         return
     everything = [one for leaf in (*known, *map(Leaf, own_words)) for one in leaf.named]
@@ -88,7 +88,7 @@ def _amounts(said: Sequence[str], known: Sequence[Leaf], own_words: Sequence[str
     unknown = {value: not _of_two(value, newest, money) for value in {abs(one.value) for _, one in named} - values}
     for text, one in named:
         if unknown.get(abs(one.value)):
-            yield f"the amount {whole(text[one.start : one.end].strip(), _MAX_CHARS)}"
+            yield f"the amount {text_or_length(text[one.start : one.end].strip(), _MAX_CHARS)}"
 
 
 def _of_two(value: Decimal, newest: Sequence[Decimal], money: Collection[Decimal]) -> bool:
@@ -99,8 +99,8 @@ def _of_two(value: Decimal, newest: Sequence[Decimal], money: Collection[Decimal
 def _ids(said: Sequence[str], known: Sequence[Leaf], ids: Sequence[str]) -> Iterator[str]:
     index = Index(known)
     for found in dict.fromkeys(match.group() for text in said for one in ids for match in re.finditer(one, text)):
-        if found and not index.holds(Wanted.of(found, Kind.TEXT)):
-            yield whole(found, _MAX_CHARS)
+        if found and not index.holds(SearchValue.of(found, Kind.TEXT)):
+            yield text_or_length(found, _MAX_CHARS)
 
 
 def _texts(data: Any) -> Iterator[str]:

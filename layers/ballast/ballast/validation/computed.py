@@ -24,7 +24,7 @@ from typing import Any
 
 from ballast.validation.amounts import names_paging
 from ballast.validation.index import Index
-from ballast.validation.values import Leaf, Wanted, json_leaves
+from ballast.validation.values import Leaf, SearchValue, json_leaves
 
 _CENT = Decimal("0.01")
 #: So many arguments are computed with, and so long are a text to put together and an expression.
@@ -41,17 +41,17 @@ _LOOKS_COMPUTED = re.compile(r"[-+*/×x÷()0-9.\s]{3,}", re.ASCII | re.IGNORECAS
 
 
 @dataclass(frozen=True)
-class Brought:
+class CallInputs:
     """What a call was made with. What follows from it is worked out once, and only where something is asked."""
 
     leaves: tuple[Leaf, ...]
 
     @classmethod
-    def of(cls, arguments: Any) -> "Brought":
+    def of(cls, arguments: Any) -> "CallInputs":
         """Return the arguments, JSON, as texts and numbers."""
         return cls(json_leaves(arguments))
 
-    def makes(self, wanted: Wanted) -> bool:
+    def makes(self, wanted: SearchValue) -> bool:
         """Say whether the value is one of the arguments, or follows from them."""
         if not self.leaves:
             return False

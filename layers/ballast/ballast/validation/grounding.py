@@ -19,12 +19,12 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from ballast.validation.amounts import Known
+from ballast.validation.amounts import KnownAmounts
 from ballast.validation.index import Group
-from ballast.validation.marks import Found, FreeText, Grounded, Sensitive, is_default, leaves, spelled
+from ballast.validation.marks import FieldValue, FreeText, Grounded, Sensitive, is_default, leaves, leaves_with_defaults
 from ballast.validation.sources import Source
 from ballast.validation.taint import Heard, wanted_of
-from ballast.validation.values import Leaf, Wanted
+from ballast.validation.values import Leaf, SearchValue
 
 #: What a tool does with values that only untrusted text names: let a person decide, refuse the call, or allow it.
 Taint = Literal["approve", "refuse", "allow"]
@@ -37,7 +37,7 @@ _QUOTED = 200
 
 
 @dataclass(frozen=True)
-class Worded:
+class WordsOnly:
     """What vouches for a value where only words do.
 
     where     whose they are: ``person`` or ``requester``
@@ -67,7 +67,7 @@ class Grounding:
     ungrounded: tuple[str, ...] = ()
     derived: Mapping[str, str] = field(default_factory=dict)
     unvouched: tuple[str, ...] = ()
-    worded: Mapping[str, Worded] = field(default_factory=dict)
+    worded: Mapping[str, WordsOnly] = field(default_factory=dict)
 
 
 def ground(
@@ -82,12 +82,14 @@ def ground(
     ``run`` is asked only where the opening does not settle it: most values are the request's own. With ``unmarked``,
     arguments without a mark are held against untrusted text as well.
     """
-    marked = [found for found in leaves(type(args), args, Grounded) if found.mark is not None and _says(found.value)]
+    marked = [
+        found for found in leaves(type(args), args, Grounded) if found.mark is not None and _is_not_blank(found.value)
+    ]
     firm = Group(source for source in opening if source.trusted)
     plain = _unmarked(args) if unmarked else []
     plain = [found for found in plain if found.in_list or not firm.names(wanted_of(found))]
     known: dict[str, str] = {}
-    left: list[Found] = []
+    left: list[FieldValue] = []
     for found in marked:
         origin = _origin(wanted_of(found), firm)
         if origin is None:
@@ -98,7 +100,7 @@ def ground(
         return Grounding(known=known)
     everything = [*opening, *run()]
     secret = {one.path for one in leaves(type(args), args, Sensitive) if one.mark is not None}
-    sought = _Sought(everything, secret)
+    sought = _Search(everything, secret)
     for found in plain:
         sought.hold_against_untrusted(found)
     sought.hold_all_against_untrusted(args, plain)
@@ -114,7 +116,7 @@ def ground(
     )
 
 
-class _Sought:
+class _Search:
     """Where the values come from that the opening does not name.
 
     A colleague's words account for nothing at first; what they alone account for is ``worded``.
@@ -126,7 +128,7 @@ class _Sought:
         self._worded = Group(source for source in sources if source.trusted and source.words)
         self._untrusted = Group(source for source in sources if not source.trusted)
         self._trusted = Group(source for source in sources if source.trusted)
-        self._amounts: dict[bool, Known] = {}
+        self._amounts: dict[bool, KnownAmounts] = {}
         self._taken = self._heard = self._taken_at_their_word = Heard(sources)
         if self._worded:
             self._heard = Heard(one for one in sources if not (one.words and one.trusted) or one.where != _PERSON)
@@ -137,9 +139,9 @@ class _Sought:
         self.derived: dict[str, str] = {}
         self.ungrounded: dict[str, None] = {}
         self.unvouched: dict[str, None] = {}
-        self.worded: dict[str, Worded] = {}
+        self.worded: dict[str, WordsOnly] = {}
 
-    def hold_against_untrusted(self, found: Found) -> None:
+    def hold_against_untrusted(self, found: FieldValue) -> None:
         """Say of an argument without a mark whether only untrusted text names it, or words do as well."""
         where = _taints(found, self._untrusted, self._heard)
         if where is None:
@@ -149,7 +151,7 @@ class _Sought:
         else:
             self.tainted[found.path] = where
 
-    def hold_all_against_untrusted(self, args: BaseModel, plain: Sequence[Found]) -> None:
+    def hold_all_against_untrusted(self, args: BaseModel, plain: Sequence[FieldValue]) -> None:
         """Say of all arguments without a mark which may have come out of untrusted text."""
         missing = [one for one in _unvouched(args, plain, self._heard) if one.path not in self.tainted]
         if not missing:
@@ -162,7 +164,7 @@ class _Sought:
             if found.path not in unsaid:
                 self._says_words(found, disputed=not self._taken.settles(wanted_of(found)))
 
-    def seek(self, found: Found) -> None:
+    def seek(self, found: FieldValue) -> None:
         path, wanted = found.path, wanted_of(found)
         if (origin := _origin(wanted, self._firm)) is not None:
             self.known[path] = origin
@@ -182,13 +184,13 @@ class _Sought:
         if named is None and how is None:
             self.ungrounded[path] = None
 
-    def _has_words(self, found: Found) -> None:
+    def _has_words(self, found: FieldValue) -> None:
         """Note that only words name a marked value, unless they are the requester's and settle it."""
         wanted = wanted_of(found)
         if not self._heard.settles(wanted):
             self._says_words(found, disputed=not self._taken.settles(wanted))
 
-    def _says_words(self, found: Found, *, disputed: bool) -> None:
+    def _says_words(self, found: FieldValue, *, disputed: bool) -> None:
         wanted = wanted_of(found)
         # Arguments are put together out of several: then the newest words are shown.
         holding = [*self._worded.naming(wanted, perhaps=True)] or [*self._worded][-1:]
@@ -197,9 +199,9 @@ class _Sought:
         leaf = source.leaves[at] if source.leaves else Leaf("")
         quote = "" if found.path in self._secret else " ".join(str(leaf.value).split())
         quote = quote if len(quote) <= _QUOTED else f"{quote[:_QUOTED]}…"
-        self.worded[found.path] = Worded(source.where, quote, disputed)
+        self.worded[found.path] = WordsOnly(source.where, quote, disputed)
 
-    def _derived(self, wanted: Wanted, path: str, *, trusted_only: bool) -> str | None:
+    def _derived(self, wanted: SearchValue, path: str, *, trusted_only: bool) -> str | None:
         if wanted.amount is None:
             return None
         if trusted_only not in self._amounts:
@@ -209,7 +211,7 @@ class _Sought:
         return "it follows from known amounts" if how and path in self._secret else how
 
 
-def known_amounts(sources: Iterable[Source]) -> Known:
+def known_amounts(sources: Iterable[Source]) -> KnownAmounts:
     """Return the amounts and percentages of these sources."""
     amounts: dict[Decimal, str] = {}
     percents: dict[Decimal, str] = {}
@@ -223,43 +225,45 @@ def known_amounts(sources: Iterable[Source]) -> Known:
                 percents.setdefault(percent, source.where)
             if source.where in _PEOPLES:
                 numbers |= {value: source.where for value in leaf.numbers if value > 0}
-    return Known({value: where for value, where in amounts.items() if value}, percents, numbers)
+    return KnownAmounts({value: where for value, where in amounts.items() if value}, percents, numbers)
 
 
-def _bare(wanted: Wanted, value: Decimal, trusted: Group[Source]) -> str | None:
+def _bare(wanted: SearchValue, value: Decimal, trusted: Group[Source]) -> str | None:
     where = _origin(wanted, trusted, perhaps=True)
     return None if where is None else f"{value} stands in {where}, but not as an amount of money"
 
 
-def _unmarked(args: BaseModel) -> list[Found]:
+def _unmarked(args: BaseModel) -> list[FieldValue]:
     """Return the values that are neither to be grounded nor free text, and free text that may not quote."""
-    grounded, free = spelled(type(args), args, Grounded), spelled(type(args), args, FreeText)
+    grounded, free = leaves_with_defaults(type(args), args, Grounded), leaves_with_defaults(type(args), args, FreeText)
     both = zip(grounded, free, strict=True)
     return [
         said
         for found, said in both
-        if found.mark is None and _says(found.value) and not (isinstance(said.mark, FreeText) and said.mark.quotes)
+        if found.mark is None
+        and _is_not_blank(found.value)
+        and not (isinstance(said.mark, FreeText) and said.mark.quotes)
     ]
 
 
-def _taints(found: Found, untrusted: Group[Source], heard: Heard) -> str | None:
+def _taints(found: FieldValue, untrusted: Group[Source], heard: Heard) -> str | None:
     taints = heard.is_quoted_by(str(found.value)) if isinstance(found.mark, FreeText) else heard.names_alone(found)
     if not taints:
         return None
     return _origin(wanted_of(found), untrusted, perhaps=True) or next(one.where for one in untrusted)
 
 
-def _unvouched(args: BaseModel, plain: Sequence[Found], heard: Heard) -> list[Found]:
+def _unvouched(args: BaseModel, plain: Sequence[FieldValue], heard: Heard) -> list[FieldValue]:
     """Return the arguments without a mark that nothing trusted accounts for: one of something is no value."""
     own = [found for found in plain if not isinstance(found.mark, FreeText) and not found.chosen]
     missing = heard.unaccounted(found for found in own if not is_default(type(args), found))
     return [found for found in missing if found.in_list or found.value not in (0, 1)]
 
 
-def _origin(wanted: Wanted, sources: Group[Source], *, perhaps: bool = False) -> str | None:
+def _origin(wanted: SearchValue, sources: Group[Source], *, perhaps: bool = False) -> str | None:
     return next((source.where for source in sources.naming(wanted, perhaps=perhaps)), None)
 
 
-def _says(value: Any) -> bool:
+def _is_not_blank(value: Any) -> bool:
     """Say whether there is anything to find: an empty text takes something away and names nothing."""
     return str(value).strip() != ""

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
-from ballast.validation.values import Kind, Leaf, Wanted
+from ballast.validation.values import Kind, Leaf, SearchValue
 from ballast.validation.words import Words
 
 #: So many values are looked for in each text, and in each source of a group, before there are tables.
@@ -23,13 +23,13 @@ class Index:
         self._leaves = [*leaves]
         self._asked = 0
         self._tables: dict[str, dict[Any, list[int]]] = {}
-        self._found: dict[tuple[Wanted, bool], tuple[int, ...]] = {}
+        self._found: dict[tuple[SearchValue, bool], tuple[int, ...]] = {}
 
-    def holds(self, wanted: Wanted, *, perhaps: bool = False) -> bool:
+    def holds(self, wanted: SearchValue, *, perhaps: bool = False) -> bool:
         """Say whether one of them holds the value; ``perhaps`` as in ``Wanted.may_occur_in``."""
         return next(self.holding(wanted, perhaps=perhaps), None) is not None
 
-    def holding(self, wanted: Wanted, *, perhaps: bool = False) -> Iterator[int]:
+    def holding(self, wanted: SearchValue, *, perhaps: bool = False) -> Iterator[int]:
         """Yield the positions of those that hold the value, in their order."""
         self._asked += 1
         if self._asked <= _FEW or len(self._leaves) == 0:
@@ -41,7 +41,7 @@ class Index:
             self._found[key] = tuple(sorted(self._looked_up(wanted, perhaps)))
         yield from self._found[key]
 
-    def _looked_up(self, wanted: Wanted, perhaps: bool) -> set[int]:
+    def _looked_up(self, wanted: SearchValue, perhaps: bool) -> set[int]:
         found = {at for name, key in wanted.sought(perhaps=perhaps) for at in self._table(name).get(key, ())}
         if Kind.TEXT in wanted.kinds:
             for words in (self._words, self._loose_words):
@@ -67,14 +67,14 @@ class Index:
         return Words([leaf.loose_tokens for leaf in self._leaves])
 
 
-class Makes(Protocol):
+class Accounts(Protocol):
     """What a source was made of."""
 
-    def makes(self, wanted: Wanted) -> bool:
+    def makes(self, wanted: SearchValue) -> bool:
         """Say whether the value is one of these, or follows from them."""
 
 
-class Held(Protocol):
+class HasLeaves(Protocol):
     """What a group is made of."""
 
     @property
@@ -82,14 +82,14 @@ class Held(Protocol):
         """Its texts and numbers."""
 
     @property
-    def arguments(self) -> Makes:
+    def arguments(self) -> Accounts:
         """What it was made of."""
 
-    def holds(self, wanted: Wanted, *, perhaps: bool = False) -> bool:
+    def holds(self, wanted: SearchValue, *, perhaps: bool = False) -> bool:
         """Say whether it names the value, which was not brought there."""
 
 
-HeldT = TypeVar("HeldT", bound=Held)
+HeldT = TypeVar("HeldT", bound=HasLeaves)
 
 
 class Group(Generic[HeldT]):
@@ -112,7 +112,7 @@ class Group(Generic[HeldT]):
         self._sources.append(source)
         self._index, self._asked = None, 0
 
-    def naming(self, wanted: Wanted, *, perhaps: bool = False) -> Iterator[HeldT]:
+    def naming(self, wanted: SearchValue, *, perhaps: bool = False) -> Iterator[HeldT]:
         """Yield the sources that name the value; ``perhaps``: it may have been taken from there."""
         self._asked += 1
         if self._asked <= _FEW_OF_A_GROUP:
@@ -128,6 +128,6 @@ class Group(Generic[HeldT]):
                 yield source
             last = source
 
-    def names(self, wanted: Wanted, *, perhaps: bool = False) -> bool:
+    def names(self, wanted: SearchValue, *, perhaps: bool = False) -> bool:
         """Say whether one of them names the value."""
         return next(self.naming(wanted, perhaps=perhaps), None) is not None

@@ -27,7 +27,7 @@ from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
 from ballast.validation.annotations import branches, extras_of, items_of, mark_of, marked_in, members_of, unwrapped
-from ballast.validation.values import Kind, Wanted
+from ballast.validation.values import Kind, SearchValue
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ MarkT = typing.TypeVar("MarkT", Grounded, FreeText, Untrusted, Sensitive)
 
 
 @dataclass(frozen=True)
-class Found:
+class FieldValue:
     """A value inside a model or JSON: its path, such as ``address.street`` or ``lines.0.sku``, and the mark on it.
 
     field  the name of the field that it stands in, or in whose list or mapping it stands; "" outside of all
@@ -82,9 +82,9 @@ class Found:
     own: bool = dataclasses.field(default=False, compare=False, repr=False)
 
     @cached_property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> SearchValue:
         """What to look for: the value, compared as its mark says or as its name and type tell."""
-        return Wanted.of(self.value, getattr(self.mark, "kind", None), self.field)
+        return SearchValue.of(self.value, getattr(self.mark, "kind", None), self.field)
 
     @property
     def chosen(self) -> bool:
@@ -102,7 +102,7 @@ class Found:
         return ".".join("*" if step.isdigit() else step for step in self.path.split("."))
 
 
-def is_default(model: type[BaseModel], found: Found) -> bool:
+def is_default(model: type[BaseModel], found: FieldValue) -> bool:
     """Say whether an argument is what the model takes by default, so that its author chose it."""
     field = model.model_fields.get(found.path)
     return field is not None and not field.is_required() and bool(field.default == found.value)
@@ -120,7 +120,7 @@ def _is_enum(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, Enum)
 
 
-def leaves(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[Found]:
+def leaves(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[FieldValue]:
     """Yield every text and number of ``value``, an instance or JSON of ``annotation``, with its mark of that type.
 
     A key of a mapping is a text as well, ``*`` in the path: who reads the path may not read the key. ``None`` is
@@ -130,7 +130,7 @@ def leaves(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[Found]:
     return (found for found in _inside(annotation, value, mark, None, "", "") if not found.own)
 
 
-def spelled(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[Found]:
+def leaves_with_defaults(annotation: Any, value: Any, mark: type[MarkT]) -> Iterator[FieldValue]:
     """Yield the same, and the defaults that stand in a list beside other values of their field.
 
     A row of them spells something: of the digits 1, 0, 0, 2 a default of "0" is as much chosen as the others. Where
@@ -146,7 +146,7 @@ def has_mark(annotation: Any, mark: type[MarkT]) -> bool:
     return any(True for _ in marked_in(annotation, mark))
 
 
-def lost_marks(annotation: Any) -> list[str]:
+def ineffective_marks(annotation: Any) -> list[str]:
     """Return the fields whose mark would say nothing, since their values do not come to the log under their name."""
     marks: tuple[type[Mark], ...] = (Grounded, FreeText, Untrusted, Sensitive)
     return [
@@ -197,7 +197,7 @@ def _inside(
     *,
     repeated: bool = False,
     own: bool = False,
-) -> Iterator[Found]:
+) -> Iterator[FieldValue]:
     """Yield what is in ``value``, also defaults in lists.
 
     repeated  it stands in a list or a mapping
@@ -239,7 +239,7 @@ def _inside(
             of = Union[tuple(items_of(annotation, position)) or (Any,)]  # noqa: UP007
             yield from _inside(of, inner, mark, stands, _join(path, position), field, repeated=True, own=own)
     else:
-        yield Found(path, value, stands, field, annotation, own)
+        yield FieldValue(path, value, stands, field, annotation, own)
 
 
 def _given(model: BaseModel) -> Iterator[tuple[str, str, Any, bool]]:

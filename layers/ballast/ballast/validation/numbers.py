@@ -70,7 +70,7 @@ _AFTER_WORD = re.compile(rf"(?<![^\s(\[])[^\W\d_]{{{WORD},}}$")
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class TextNumber:
     """A number that a text names.
 
     value     its value
@@ -88,13 +88,13 @@ class Named:
     certain: bool = True
 
 
-def numbers(evened: str) -> Iterator[Named]:
+def numbers(evened: str) -> Iterator[TextNumber]:
     """Yield the numbers that a text names; it was evened (``spelling.even``)."""
     for run in _RUN.finditer(evened):
         if evened[run.start() - 1 : run.start()] == "+":
             continue  # a phone number
         for start, end in _pieces(run):
-            found = _named(evened, start, end)
+            found = _text_number(evened, start, end)
             if found is not None:
                 yield found
 
@@ -112,7 +112,7 @@ def _pieces(run: re.Match[str]) -> Iterator[tuple[int, int]]:
         start += len(group) + 1
 
 
-def _named(text: str, start: int, end: int) -> Named | None:
+def _text_number(text: str, start: int, end: int) -> TextNumber | None:
     if sum(char.isdigit() for char in text[start:end]) > _MAX_DIGITS:
         return None
     value = _value(text[start:end])
@@ -132,7 +132,7 @@ def _named(text: str, start: int, end: int) -> Named | None:
         return None
     certain, currency = certain or second or first is not None, currency or second or first is not None
     # A label before a range is one of both ends.
-    return Named(sign * value, currency or decimals, currency, begin if first is None else first, end, certain)
+    return TextNumber(sign * value, currency or decimals, currency, begin if first is None else first, end, certain)
 
 
 def _range(text: str, begin: int, end: int, *, currency: bool, looks_like_money: bool) -> tuple[int | None, bool]:

@@ -41,14 +41,14 @@ from ballast.errors import whatever_it_raises
 from ballast.folds.calls import CallState
 from ballast.log.events import ApprovalAnswered, CallIntended, CallSettled, EscalationAnswered, RunOpened
 from ballast.run import Run
-from ballast.validation.computed import Brought
+from ballast.validation.computed import CallInputs
 from ballast.validation.index import Index
-from ballast.validation.marks import Found, Grounded, Untrusted, has_mark, is_default, leaves, spelled
+from ballast.validation.marks import FieldValue, Grounded, Untrusted, has_mark, is_default, leaves, leaves_with_defaults
 from ballast.validation.taint import Heard
-from ballast.validation.values import Leaf, Wanted, json_leaves
+from ballast.validation.values import Leaf, SearchValue, json_leaves
 
 
-class Described(Protocol):
+class ToolTypes(Protocol):
     """What must be known of a tool: its argument model, its return annotation, whether all it returns is untrusted."""
 
     @property
@@ -83,14 +83,14 @@ class Source:
     raised: tuple[Leaf, ...] = ()
     on: date | None = None
 
-    def holds(self, wanted: Wanted, *, perhaps: bool = False) -> bool:
+    def holds(self, wanted: SearchValue, *, perhaps: bool = False) -> bool:
         """Say whether the value occurs here, and was not brought here nor computed from what was.
 
         ``perhaps``: it may have been taken from here.
         """
         return self.index.holds(wanted, perhaps=perhaps) and not self.arguments.makes(wanted)
 
-    def repeats(self, wanted: Wanted) -> bool:
+    def repeats(self, wanted: SearchValue) -> bool:
         """Say whether the value was named to people before: what they say of it may be a "no"."""
         return self._raised.holds(wanted, perhaps=True)
 
@@ -108,9 +108,9 @@ class Source:
         return Index(self.raised)
 
     @cached_property
-    def arguments(self) -> Brought:
+    def arguments(self) -> CallInputs:
         """What the call brought, and what follows from it."""
-        return Brought.of(self.brought)
+        return CallInputs.of(self.brought)
 
 
 def opening_sources(request: RunRequest, *, trust_text: bool = True) -> tuple[Source, ...]:
@@ -123,7 +123,7 @@ def opening_sources(request: RunRequest, *, trust_text: bool = True) -> tuple[So
 
 def run_sources(
     run: Run,
-    tools: Mapping[str, Described],
+    tools: Mapping[str, ToolTypes],
     *,
     before_turn: int,
     trust_text: bool = True,
@@ -135,7 +135,7 @@ def run_sources(
     """
     past, on = run.before(before_turn), _opened_on(run)
     people = [(turn, replace(source, on=on)) for turn, source in _people(past, trust_text)]
-    return (*(source for _, source in people), *_results(past, tools, _Told(opening, people, on), on))
+    return (*(source for _, source in people), *_results(past, tools, _HeardByTurn(opening, people, on), on))
 
 
 def _opened_on(run: Run) -> date | None:
@@ -146,7 +146,7 @@ def _opened_on(run: Run) -> date | None:
     return None
 
 
-def not_let_happen(run: Run, *, before_turn: int) -> tuple[Source, ...]:
+def rejected_sources(run: Run, *, before_turn: int) -> tuple[Source, ...]:
     """Return what people said that vouches for nothing: rejections, and calls of theirs that were not let happen.
 
     An answer may speak of it.
@@ -158,7 +158,7 @@ def not_let_happen(run: Run, *, before_turn: int) -> tuple[Source, ...]:
 
 
 def _people(run: Run, trust_text: bool) -> Iterator[tuple[int, Source]]:
-    raised, for_others = _Raised(run), set(_for_the_requester(run))
+    raised, for_others = _AskedBefore(run), set(_for_the_requester(run))
     for state in run.calls:
         if state.planner is Planner.HUMAN and (state.approval is True or state.effect is not None):
             leaves, words = json_leaves(state.call.arguments), state.approval is not True
@@ -187,7 +187,7 @@ def _for_the_requester(run: Run) -> Iterator[int]:
             yield answered.turn
 
 
-class _Raised:
+class _AskedBefore:
     """What was named to people for them to say yes or no: what the agent had asked by then, and what they rejected."""
 
     def __init__(self, run: Run) -> None:
@@ -203,7 +203,7 @@ class _Raised:
         return (*(leaf for asked, leaf in self._asked if asked < turn), *self._rejected)
 
 
-class _Told:
+class _HeardByTurn:
     """What the run had heard before each turn: calls of one turn have not read each other's results."""
 
     def __init__(self, opening: Sequence[Source], people: Sequence[tuple[int, Source]], on: date | None) -> None:
@@ -227,8 +227,8 @@ class _Told:
 
 def _results(
     run: Run,
-    tools: Mapping[str, Described],
-    told: _Told,
+    tools: Mapping[str, ToolTypes],
+    told: _HeardByTurn,
     on: date | None,
 ) -> Iterator[Source]:
     # A call without an intention got the result of an earlier one, which is a source already.
@@ -251,7 +251,7 @@ def _results(
             vouched = vouched and not _is_defect(state, run.fact(CallSettled, *state.position))
             sources = [Source(where, trusted and vouched, (Leaf(state.message),), brought, on=on)]
         else:
-            ours, theirs = _split(state, tool, marked)
+            ours, theirs = _by_trust(state, tool, marked)
             sources = [Source(where, trusted, ours, brought, on=on), Source(where, False, theirs, brought, on=on)]
         for source in sources:
             if source.leaves:
@@ -259,7 +259,7 @@ def _results(
                 yield source
 
 
-def _arguments(tool: Described, state: CallState) -> tuple[list[Found], int]:
+def _arguments(tool: ToolTypes, state: CallState) -> tuple[list[FieldValue], int]:
     """Return the arguments as the tool got them ("1" of a Decimal is a number), and how many booleans are among them.
 
     Those that say what the tool takes by default are left out.
@@ -269,7 +269,7 @@ def _arguments(tool: Described, state: CallState) -> tuple[list[Found], int]:
     with whatever_it_raises():  # a validator of the author's
         made = tool.arguments.model_validate_json(canonical(made))
     return [
-        found for found in spelled(tool.arguments, made, Grounded) if not is_default(tool.arguments, found)
+        found for found in leaves_with_defaults(tool.arguments, made, Grounded) if not is_default(tool.arguments, found)
     ], switches
 
 
@@ -293,8 +293,8 @@ def _is_defect(state: CallState, settled: CallSettled | None) -> bool:
     )
 
 
-def _split(
-    state: CallState, tool: Described | None, marked: Mapping[str, bool]
+def _by_trust(
+    state: CallState, tool: ToolTypes | None, marked: Mapping[str, bool]
 ) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
     """Return what a call returned, apart from what its tool marks as untrusted."""
     if tool is None or not marked[state.call.tool]:
@@ -306,6 +306,6 @@ def _split(
     )
 
 
-def _leaf(found: Found) -> Leaf:
+def _leaf(found: FieldValue) -> Leaf:
     value = found.value
     return Leaf.of(value if isinstance(value, int | float | Decimal) else str(value), found.field)

@@ -20,12 +20,12 @@ from datetime import date
 from typing import Literal, Protocol
 
 from ballast.validation.amounts import names_paging
-from ballast.validation.computed import Brought
+from ballast.validation.computed import CallInputs
 from ballast.validation.index import Group
-from ballast.validation.marks import Found
+from ballast.validation.marks import FieldValue
 from ballast.validation.numbers import Day, day_of, days_in, is_nearest
-from ballast.validation.values import Kind, Leaf, Wanted
-from ballast.validation.words import Token, even, tokens
+from ballast.validation.values import Kind, Leaf, SearchValue
+from ballast.validation.words import Token, normalize, tokens
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}(-[0-9]{2})?([T ][0-9:.]{4,15}(Z|[+-][0-9:]{4,6})?)?", re.ASCII)
 #: A passage: so many words in a row.
@@ -48,7 +48,7 @@ _NUMBER_WORDS = dict(
 )
 
 
-class Said(Protocol):
+class HeardSource(Protocol):
     """A source, as far as it is asked here."""
 
     @property
@@ -64,17 +64,17 @@ class Said(Protocol):
         """The day on which the run was opened, where it is known."""
 
     @property
-    def arguments(self) -> Brought:
+    def arguments(self) -> CallInputs:
         """What the call itself was made with."""
 
     @property
     def words(self) -> bool:
         """Whether it is somebody's word alone, which may be a "no"."""
 
-    def holds(self, wanted: Wanted, *, perhaps: bool = False) -> bool:
+    def holds(self, wanted: SearchValue, *, perhaps: bool = False) -> bool:
         """Say whether the value occurs here, and was not brought here."""
 
-    def repeats(self, wanted: Wanted) -> bool:
+    def repeats(self, wanted: SearchValue) -> bool:
         """Say whether the value was named to people before they said this."""
 
 
@@ -85,8 +85,8 @@ class Heard:
     they may be a "no" to that.
     """
 
-    def __init__(self, sources: Iterable[Said] = (), on: date | None = None) -> None:
-        self._trusted, self._said, self._untrusted = Group[Said](), Group[Said](), Group[Said]()
+    def __init__(self, sources: Iterable[HeardSource] = (), on: date | None = None) -> None:
+        self._trusted, self._said, self._untrusted = Group[HeardSource](), Group[HeardSource](), Group[HeardSource]()
         self._known = _Words()
         self._worded = _Words()
         self._planted = _Words()
@@ -94,7 +94,7 @@ class Heard:
         for source in sources:
             self.add(source)
 
-    def add(self, source: Said) -> None:
+    def add(self, source: HeardSource) -> None:
         """Take note of a source."""
         self._on = self._on or source.on
         if not source.trusted:
@@ -111,15 +111,15 @@ class Heard:
         """Whether any text was heard that nobody vouches for."""
         return bool(self._untrusted)
 
-    def settles(self, wanted: Wanted) -> bool:
+    def settles(self, wanted: SearchValue) -> bool:
         """Say whether somebody's words name a value that neither untrusted text nor a question to them named."""
         named = any(not source.repeats(wanted) for source in self._said.naming(wanted))
         return named and not self._plants(wanted)
 
-    def _plants(self, wanted: Wanted) -> bool:
+    def _plants(self, wanted: SearchValue) -> bool:
         return self._untrusted.names(wanted, perhaps=True) or self._counts(wanted, self._planted.words)
 
-    def may_have_made(self, arguments: Sequence[Found], *, switches: int = 0) -> bool:
+    def may_have_made(self, arguments: Sequence[FieldValue], *, switches: int = 0) -> bool:
         """Say whether untrusted text may have made one of these arguments of a read, so that its result is tainted.
 
         What nothing trusted accounts for taints the result, choices and small numbers too: a tool may put them
@@ -131,17 +131,17 @@ class Heard:
         left = self.unaccounted(found for found in arguments if not self._pages(found))
         return not all(map(self._selects, left)) or (len(left) + switches > _CHOICES)
 
-    def unaccounted(self, arguments: Iterable[Found]) -> list[Found]:
+    def unaccounted(self, arguments: Iterable[FieldValue]) -> list[FieldValue]:
         """Return the arguments that nothing trusted accounts for; none before untrusted text was heard."""
         if not self._untrusted:
             return []
-        left: list[Found] = []
+        left: list[FieldValue] = []
         for together in _together(arguments):
             missing = [found for found in together if not self._accounts_for(found)]
             left += missing if missing or all(map(self._is_run, _short_runs(together))) else together
         return left
 
-    def names_alone(self, found: Found) -> bool:
+    def names_alone(self, found: FieldValue) -> bool:
         """Say whether only untrusted text names the value of an argument, or a telling value in it.
 
         Telling are e-mail and web addresses, their hosts, and words with a digit: what a text may smuggle into one's
@@ -162,7 +162,7 @@ class Heard:
         mine = _passages(Leaf(text).tokens)
         return bool((self._planted.passages & mine) - self._known.passages) if mine and self._untrusted else False
 
-    def _accounts_for(self, found: Found) -> bool:
+    def _accounts_for(self, found: FieldValue) -> bool:
         if str(found.value).strip() == "":
             return True
         wanted = wanted_of(found)
@@ -191,12 +191,12 @@ class Heard:
         year = str(day[0])
         return year in self._known.words or year not in self._planted.words
 
-    def _names(self, wanted: Wanted, *, with_words: bool) -> bool:
+    def _names(self, wanted: SearchValue, *, with_words: bool) -> bool:
         if isinstance(wanted.leaf.value, str):
             return self._has_words_of(wanted.leaf, with_words=with_words)
         return self._counts(wanted, self._known.words) or (with_words and self._counts(wanted, self._worded.words))
 
-    def _counts(self, wanted: Wanted, words: set[str]) -> bool:
+    def _counts(self, wanted: SearchValue, words: set[str]) -> bool:
         """Say whether one of the words is a small number's."""
         value = wanted.leaf.value
         if not isinstance(value, int) or not 0 <= value < len(_NUMBER_WORDS) or wanted.amount is not None:
@@ -218,23 +218,23 @@ class Heard:
         if not with_words or word not in getattr(self._worded, which):
             return False
         if which == "telling" and not word.startswith("//"):
-            return self.settles(Wanted.of(word))
+            return self.settles(SearchValue.of(word))
         return word in _FUNCTION_WORDS or word not in getattr(self._planted, which)
 
     def _is_known_run(self, run: str) -> bool:
-        return self._trusted.names(Wanted(Leaf(run), (Kind.TEXT,)))
+        return self._trusted.names(SearchValue(Leaf(run), (Kind.TEXT,)))
 
     def _is_run(self, run: str) -> bool:
-        return self._is_known_run(run) or self.settles(Wanted(Leaf(run), (Kind.TEXT,)))
+        return self._is_known_run(run) or self.settles(SearchValue(Leaf(run), (Kind.TEXT,)))
 
-    def _selects(self, found: Found) -> bool:
+    def _selects(self, found: FieldValue) -> bool:
         """Say whether it is one choice among words that its author wrote, and no text told which."""
         text = str(getattr(found.value, "value", found.value))
         if not found.chosen or found.in_list or sum(map(str.isalpha, text)) < _SHORT:
             return False
-        return not self._untrusted.names(Wanted.of(text), perhaps=True)
+        return not self._untrusted.names(SearchValue.of(text), perhaps=True)
 
-    def _pages(self, found: Found) -> bool:
+    def _pages(self, found: FieldValue) -> bool:
         value = found.value
         if not isinstance(value, int) or not names_paging(found.field) or found.in_list:
             return False
@@ -251,9 +251,9 @@ class _Words:
         self._telling: set[str] = set()
         self._days: set[Day] = set()
         self._passages: set[tuple[str, ...]] = set()
-        self._new: dict[str, list[Said]] = {"words": [], "telling": [], "days": [], "passages": []}
+        self._new: dict[str, list[HeardSource]] = {"words": [], "telling": [], "days": [], "passages": []}
 
-    def add(self, source: Said) -> None:
+    def add(self, source: HeardSource) -> None:
         for left in self._new.values():
             left.append(source)
 
@@ -286,12 +286,12 @@ class _Words:
         return self._passages
 
 
-def wanted_of(found: Found) -> Wanted:
+def wanted_of(found: FieldValue) -> SearchValue:
     """Return what to look for: the value of an argument, compared as its mark says or as its name and type tell."""
     return found.wanted
 
 
-def _taken(left: list[Said]) -> list[Said]:
+def _taken(left: list[HeardSource]) -> list[HeardSource]:
     taken = [*left]
     left.clear()
     return taken
@@ -334,10 +334,10 @@ def _runs(words: Iterable[Token]) -> Iterator[str]:
             run = ""
 
 
-def _short_runs(together: Sequence[Found]) -> Iterator[str]:
+def _short_runs(together: Sequence[FieldValue]) -> Iterator[str]:
     """Yield what is short in a list, as far as it stands together; a single item stands for itself."""
     run: list[str] = []
-    for text in (*(even(str(found.value)) for found in together), "end"):
+    for text in (*(normalize(str(found.value)) for found in together), "end"):
         compact = [char for char in text if char.isalnum()]
         if len(compact) < _SHORT:
             run.append(text)
@@ -347,10 +347,10 @@ def _short_runs(together: Sequence[Found]) -> Iterator[str]:
         run = []
 
 
-def _together(arguments: Iterable[Found]) -> Iterator[list[Found]]:
+def _together(arguments: Iterable[FieldValue]) -> Iterator[list[FieldValue]]:
     """Yield the arguments, those of one list together, and what is short outside of lists if it is much."""
-    found: dict[str, list[Found]] = {}
-    short: list[Found] = []
+    found: dict[str, list[FieldValue]] = {}
+    short: list[FieldValue] = []
     for one in arguments:
         if one.in_list:
             found.setdefault(one.shape, []).append(one)

@@ -30,22 +30,22 @@ from ballast.validation.amounts import (
     names_percentage,
     percentages,
 )
-from ballast.validation.numbers import Named, numbers
+from ballast.validation.numbers import TextNumber, numbers
 from ballast.validation.words import (
     BREAKS,
     DASH_CLASS,
     HYPHEN_CLASS,
     Token,
-    alike,
     code_occurs,
-    code_of,
     ends_address,
-    even,
-    loosened,
+    long_code,
+    normalize,
     occurs,
-    set_apart,
+    spelling_key,
+    split_at_invisible,
+    split_from_values,
+    split_sentences,
     tokens,
-    unglued,
 )
 
 #: What stands in no e-mail address and no URL, so that it may stand beside one: quotes, brackets, dashes that part.
@@ -101,7 +101,7 @@ class Leaf:
     @cached_property
     def evened(self) -> str:
         """The text, evened."""
-        return even(str(self.value))
+        return normalize(str(self.value))
 
     @cached_property
     def _text(self) -> str:
@@ -110,30 +110,30 @@ class Leaf:
     @cached_property
     def parted(self) -> str:
         """The text, evened, with a space for what nobody sees between a word and a value: where numbers stand."""
-        return even(set_apart(self._text))
+        return normalize(split_at_invisible(self._text))
 
     @cached_property
     def tokens(self) -> tuple[Token, ...]:
         """The words of the text; a number that is none has no words."""
-        return () if isinstance(self.value, Decimal) else tokens(even(unglued(self._text)))
+        return () if isinstance(self.value, Decimal) else tokens(normalize(split_sentences(self._text)))
 
     @cached_property
     def loose_tokens(self) -> tuple[Token, ...]:
         """The words of the text, with values set apart from words that they are glued to; empty where none is."""
         if isinstance(self.value, Decimal):
             return ()
-        loosened_text = loosened(self._text)
-        return () if loosened_text == self._text else tokens(even(unglued(loosened_text)))
+        loosened_text = split_from_values(self._text)
+        return () if loosened_text == self._text else tokens(normalize(split_sentences(loosened_text)))
 
     @cached_property
-    def named(self) -> tuple[Named, ...]:
+    def named(self) -> tuple[TextNumber, ...]:
         """The numbers that the text names, or the one that it is: a program's own format has one reading."""
         if isinstance(self.value, str) and not _PROGRAMS_OWN.fullmatch(self.value):
             return tuple(numbers(self.parted))
         value = Decimal(self.value)
         if not value.is_finite() or value.adjusted() > _MAX_ADJUSTED:
             return ()
-        return (Named(value, "." in str(self.value), False, 0, len(self.parted)),)
+        return (TextNumber(value, "." in str(self.value), False, 0, len(self.parted)),)
 
     @cached_property
     def numbers(self) -> frozenset[Decimal]:
@@ -199,7 +199,7 @@ class Leaf:
     @cached_property
     def code(self) -> str:
         """The text as a long code, such as an IBAN; "" where it is something else."""
-        return code_of(self.tokens)
+        return long_code(self.tokens)
 
     @cached_property
     def compact(self) -> str:
@@ -224,17 +224,17 @@ def json_leaves(value: Any) -> tuple[Leaf, ...]:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SearchValue:
     """A value that must occur somewhere. ``kinds``: it occurs where one of these says so."""
 
     leaf: Leaf
     kinds: tuple[Kind, ...]
 
     @classmethod
-    def of(cls, value: Any, kind: Kind | None = None, field: str = "") -> "Wanted":
+    def of(cls, value: Any, kind: Kind | None = None, field: str = "") -> "SearchValue":
         """Return what to look for; ``kind`` None tells it by the value, and by the name of its field."""
         leaf = Leaf.of(value if isinstance(value, int | float | Decimal) else str(value), field)
-        return cls(leaf, (kind,) if kind else _kinds(leaf))
+        return cls(leaf, (kind,) if kind else _kinds_of(leaf))
 
     @property
     def amount(self) -> Decimal | None:
@@ -253,7 +253,7 @@ class Wanted:
             Kind.EMAIL: lambda: _address(leaf.evened),
             Kind.URL: lambda: address_of_url(str(leaf.value)),
             Kind.PHONE: lambda: _digits(leaf.evened),
-        }.get(kind, lambda: leaf.code or alike(leaf.tokens))()
+        }.get(kind, lambda: leaf.code or spelling_key(leaf.tokens))()
         return made or leaf.evened.strip()
 
     def sought(self, *, perhaps: bool = False) -> Iterator[tuple[str, Any]]:
@@ -292,7 +292,7 @@ class Wanted:
         return _number(self.leaf, leaf) or bool(self.leaf.numbers & leaf.percentages)
 
 
-def _kinds(leaf: Leaf) -> tuple[Kind, ...]:
+def _kinds_of(leaf: Leaf) -> tuple[Kind, ...]:
     if not isinstance(leaf.value, str):
         counts = names_count(leaf.field) or (isinstance(leaf.value, int) and not names_amount(leaf.field))
         return (Kind.NUMBER,) if counts else (Kind.AMOUNT,)
@@ -367,10 +367,10 @@ def _emails(text: str) -> Iterator[str]:
         if word.count("@") != 1 or word[0] == "@" or word[-1] == "@":
             continue
         address = word.strip(".!?*")
-        yield _address(even(address))
+        yield _address(normalize(address))
         whole, _, sentence = address.rpartition(".")
         if not ends_address(sentence) and "." in whole.partition("@")[2]:
-            yield _address(even(whole))
+            yield _address(normalize(whole))
 
 
 def _urls(text: str) -> Iterator[str]:
@@ -398,10 +398,10 @@ def _urls(text: str) -> Iterator[str]:
 def address_of_url(text: str) -> str:
     """Return a web address as it is compared: the host evened, its path, query and fragment in their case."""
     scheme = _SCHEME.match(text.strip())
-    address = even(_SCHEME.sub("", text.strip(), count=1), case=True)
+    address = normalize(_SCHEME.sub("", text.strip(), count=1), case=True)
     host = _PATH.split(address, maxsplit=1)[0]
     path = address[len(host) :]
-    host = even(host)
+    host = normalize(host)
     ports = (":443", ":80") if scheme is None else (":443",) if scheme.group()[4:5] in "sS" else (":80",)
     for port in ports:
         host = host.removesuffix(port)

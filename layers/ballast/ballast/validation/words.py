@@ -82,7 +82,7 @@ _IBAN = re.compile(r"[a-z]{2}[0-9]{2}[a-z0-9]{11,30}", re.ASCII)
 _CODE_LENGTHS, _CODE_DIGITS, _CODE_WORD = range(10, 41), 6, 4
 
 
-def even(text: str, *, case: bool = False) -> str:
+def normalize(text: str, *, case: bool = False) -> str:
     """Return ``text`` without the differences that no reader sees or means: case, width, invisible characters.
 
     With ``case`` the case stays: the path of a web address has one.
@@ -91,10 +91,10 @@ def even(text: str, *, case: bool = False) -> str:
         return text if case else text.lower()
     folded = unicodedata.normalize("NFKC", dashes(text))
     folded = folded if case else unicodedata.normalize("NFKC", folded.casefold())
-    return "".join(_even(char) for char in folded)
+    return "".join(_normalize_char(char) for char in folded)
 
 
-def _even(char: str) -> str:
+def _normalize_char(char: str) -> str:
     if char < "\x80":
         return char
     category = unicodedata.category(char)
@@ -113,25 +113,25 @@ def ends_address(word: str) -> bool:
     return len(word) == 2 or not begins_sentence(word)
 
 
-def unglued(text: str) -> str:
+def split_sentences(text: str) -> str:
     """Return ``text`` with a space behind each full stop that a sentence was glued to: "O-1001.Thanks"."""
     if "." not in text:
         return text
     return _GLUE.sub(lambda stop: ". " if begins_sentence(stop.group(1)) else ".", text)
 
 
-def loosened(text: str) -> str:
+def split_from_values(text: str) -> str:
     """Return ``text`` with a space where a value is set apart from a word beside it: by a hyphen, a full stop, nothing.
 
     Its dashes are ``dashes``.
     """
-    text = _GLUED_BEFORE.sub(r"\1 ", set_apart(text))
+    text = _GLUED_BEFORE.sub(r"\1 ", split_at_invisible(text))
     if "-" in text or "." in text:
         text = _HYPHEN_AFTER.sub(" - ", _HYPHEN_BEFORE.sub(r"\1 ", text))
     return _RANGE.sub(r"\1\2 ", text) if EN_DASH in text else text
 
 
-def set_apart(text: str) -> str:
+def split_at_invisible(text: str) -> str:
     """Return ``text`` with a space for what nobody sees between a word of three letters or more and a value."""
     return text if text.isascii() else _UNSEEN_BESIDE.sub(" ", text)
 
@@ -158,7 +158,7 @@ def tokens(evened: str) -> tuple[Token, ...]:
     return tuple(found)
 
 
-def alike(words: tuple[Token, ...]) -> str:
+def spelling_key(words: tuple[Token, ...]) -> str:
     """Return what the spellings of one value have in common: O-1001, "o 1001" and o1001, and not O-10-01."""
     made = ""
     for at, token in enumerate(words):
@@ -171,7 +171,7 @@ def alike(words: tuple[Token, ...]) -> str:
     return made
 
 
-def code_of(wanted: tuple[Token, ...]) -> str:
+def long_code(wanted: tuple[Token, ...]) -> str:
     """Return the letters and digits of a long code, such as an IBAN; "" where the words are something else."""
     code = "".join(token.text for token in wanted)
     if len(code) not in _CODE_LENGTHS or not code.isascii():
@@ -208,7 +208,7 @@ def code_occurs(code: str, text: tuple[Token, ...]) -> bool:
 
 def _ends_code(left: Token, right: Token) -> bool:
     """Say whether a code ends between two neighbours: digits in another group may belong to a longer one."""
-    return _apart(left, right) and not (left.kind == right.kind == "d" and _CODE_GAP.fullmatch(right.gap))
+    return _separated(left, right) and not (left.kind == right.kind == "d" and _CODE_GAP.fullmatch(right.gap))
 
 
 def occurs(wanted: tuple[Token, ...], text: tuple[Token, ...]) -> bool:
@@ -227,9 +227,9 @@ def occurs(wanted: tuple[Token, ...], text: tuple[Token, ...]) -> bool:
             reached = (reached << 1) & pattern.follows(token)
         elif token.text != first:
             continue
-        if token.text == first and (at == 0 or _apart(text[at - 1], token)):
+        if token.text == first and (at == 0 or _separated(text[at - 1], token)):
             reached |= 1
-        if reached & last and (at + 1 == len(text) or _apart(token, text[at + 1])):
+        if reached & last and (at + 1 == len(text) or _separated(token, text[at + 1])):
             return True
     return False
 
@@ -257,7 +257,7 @@ class _Pattern:
         return bits
 
 
-def _apart(left: Token, right: Token) -> bool:
+def _separated(left: Token, right: Token) -> bool:
     """Say whether a word ends between two neighbours."""
     gap = right.gap
     if gap == "":
@@ -308,7 +308,7 @@ class Words:
         self._places: dict[int, tuple[dict[tuple[int, int], int], Sequence[int]]] = {}
         self._codes: dict[int, dict[str, list[int]]] = {}
         neighbours = range(1, len(self._tokens))
-        parts = [self._is_first(at) or _apart(self._tokens[at - 1], self._tokens[at]) for at in neighbours]
+        parts = [self._is_first(at) or _separated(self._tokens[at - 1], self._tokens[at]) for at in neighbours]
         self._begins, self._ends = [True, *parts], [*parts, True]
 
     def owners(self, wanted: tuple[Token, ...]) -> set[int]:

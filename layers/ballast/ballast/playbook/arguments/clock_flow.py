@@ -21,14 +21,14 @@ from typing import Any
 
 from ballast.playbook.arguments.function_source import (
     CHANGES,
-    any_leaves,
-    captured,
-    changes,
-    is_pythons,
-    leaves,
-    node_of,
-    only_raises,
+    always_raises,
+    any_leaves_early,
+    captured_names,
+    changes_something,
+    is_from_stdlib,
+    leaves_early,
     source_lines,
+    syntax_of,
 )
 
 Sources = Callable[[str, Any, set[str]], bool]
@@ -49,10 +49,10 @@ class Value:
 
 
 NONE = Value(exact="None")
-NEVER = "never"
+NO_RETURN = "never"
 
 
-def either(values: Iterable[Value]) -> Value:
+def merged(values: Iterable[Value]) -> Value:
     some = list(values)
     exact = {one.exact for one in some}
     roots: frozenset[str] = frozenset().union(*(one.roots for one in some))
@@ -60,7 +60,7 @@ def either(values: Iterable[Value]) -> Value:
 
 
 @dataclass(frozen=True)
-class Known:
+class Names:
     """What ``determinism`` knows of a function's names, and ``clock_flow`` does not.
 
     named       the globals and outer names of a function
@@ -91,7 +91,7 @@ class Flow:
 
     function: FunctionType
     node: Any
-    known: Known
+    known: Names
     owner: type | None
     deep: int
     hot: set[str] = field(default_factory=set)
@@ -105,10 +105,10 @@ class Flow:
 
     @classmethod
     def of(
-        cls, function: FunctionType, known: Known, owner: type | None = None, hot: Iterable[str] = (), deep: int = _DEEP
+        cls, function: FunctionType, known: Names, owner: type | None = None, hot: Iterable[str] = (), deep: int = _DEEP
     ) -> "Flow | None":
         """Return what was found; None where the function has no source. ``hot``: parameters that hold a clock."""
-        node = node_of(function)
+        node = syntax_of(function)
         if node is None:
             return None
         flow = cls(function, node, known, owner, deep, set(hot))
@@ -130,7 +130,7 @@ class Flow:
     @property
     def result(self) -> Value:
         """What it returns: hot where a clock is in it, or chose it."""
-        made = either(value for _, value, _ in self.returned) if self.returned else NONE
+        made = merged(value for _, value, _ in self.returned) if self.returned else NONE
         return replace(made, hot=made.hot or self._chosen is not None)
 
     @property
@@ -198,8 +198,8 @@ class Flow:
             hot = self._eval(node.subject).hot
             ends = []
             for case in node.cases:
-                for name in captured(case.pattern):
-                    self._name(name, either([self._eval(node.subject)]))
+                for name in captured_names(case.pattern):
+                    self._name(name, merged([self._eval(node.subject)]))
                 hot = hot or (case.guard is not None and self._eval(case.guard).hot)
                 ends.append(self._under(hot, case.body))
             return True
@@ -211,7 +211,7 @@ class Flow:
             self._put(node.target, self._eval(node.value))
         elif isinstance(node, ast.AugAssign):
             held = self._eval(node.target)
-            value = either([held, self._eval(node.value)])
+            value = merged([held, self._eval(node.value)])
             if (value.hot or self.control) and held.roots:
                 self.lines.add(node.lineno)
             self._put(node.target, replace(value, exact=""))
@@ -230,12 +230,12 @@ class Flow:
 
     def _if(self, node: ast.If) -> bool:
         hot = self._eval(node.test).hot
-        if not hot or only_raises(node.body) or only_raises(node.orelse):
+        if not hot or always_raises(node.body) or always_raises(node.orelse):
             # Where one way only raises, the clock decides whether there is a value, and not which.
             ends = [self._all(node.body), self._all(node.orelse)]
             return any(ends)
         ends = [self._under(True, node.body), self._under(True, node.orelse)]
-        if leaves(node):
+        if leaves_early(node):
             self.control = True
         return any(ends)
 
@@ -243,13 +243,13 @@ class Flow:
         before, self.control = self.control, self.control or hot
         ends = self._all(body)
         # What leaves a loop, or the function, by the clock decides whether the rest is done.
-        self.control = before or (self.control and any_leaves(body))
+        self.control = before or (self.control and any_leaves_early(body))
         return ends
 
     def _try(self, node: Any) -> bool:
         before = self.reads
         ends = self._all(node.body)
-        by_clock = self.reads > before and not all(only_raises(handler.body) for handler in node.handlers)
+        by_clock = self.reads > before and not all(always_raises(handler.body) for handler in node.handlers)
         for handler in node.handlers:
             ends = self._under(by_clock, handler.body) or ends
         ends = self._under(by_clock, node.orelse) and ends
@@ -308,7 +308,7 @@ class Flow:
     # Expressions.
 
     def _evals(self, node: ast.AST) -> Value:
-        return either([self._eval(one) for one in ast.iter_child_nodes(node) if isinstance(one, ast.expr)])
+        return merged([self._eval(one) for one in ast.iter_child_nodes(node) if isinstance(one, ast.expr)])
 
     def _eval(self, node: ast.expr) -> Value:
         value = self._value(node)
@@ -333,7 +333,7 @@ class Flow:
             self.control = before or test.hot
             ways = [self._eval(node.body), self._eval(node.orelse)]
             self.control = before
-            made = either([one for one in ways if one.exact != NEVER] or ways)
+            made = merged([one for one in ways if one.exact != NO_RETURN] or ways)
             return replace(made, hot=made.hot or (test.hot and not made.exact))
         if isinstance(node, ast.Lambda):
             return self._inside(node)
@@ -342,7 +342,7 @@ class Flow:
                 self._put(one.target, replace(self._eval(one.iter), exact=""))
             parts = [self._eval(one) for loop in node.generators for one in (loop.iter, *loop.ifs)]
             items = (node.key, node.value) if isinstance(node, ast.DictComp) else (node.elt,)
-            return replace(either([*parts, *map(self._eval, items)]), exact="")
+            return replace(merged([*parts, *map(self._eval, items)]), exact="")
         return replace(self._evals(node), exact="")
 
     def _of_name(self, name: str) -> Value:
@@ -396,7 +396,7 @@ class Flow:
         found, known = self._object(node.func)
         if found:
             known = inspect.unwrap(known) if isinstance(known, FunctionType) else known
-            own = isinstance(known, FunctionType) and not is_pythons(known)
+            own = isinstance(known, FunctionType) and not is_from_stdlib(known)
             return (known if own else None), []
         if isinstance(node.func, ast.Attribute):
             for one in self._methods(node.func):
@@ -435,7 +435,7 @@ class Flow:
         callee = self._eval(node.func)
         if callee.hot and callee.roots and isinstance(node.func, ast.Name) and node.func.id in self._changing:
             self.lines.add(node.lineno)
-        return replace(either([callee, receiver, *everything]), exact="")
+        return replace(merged([callee, receiver, *everything]), exact="")
 
     def _spoil(self, node: ast.Call, receiver: Value, given: list[Value]) -> None:
         if receiver.roots or any(one.roots for one in given[:1]):
@@ -452,7 +452,9 @@ class Flow:
         return {
             one.name
             for one in ast.walk(self.node)
-            if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef) and one is not self.node and changes(one)
+            if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)
+            and one is not self.node
+            and changes_something(one)
         }
 
     def _followed(
@@ -467,7 +469,7 @@ class Flow:
         hot = {name for name, value in by_name.items() if value.hot}
         clock = self._is_clock(function)
         if not hot and not clock and not self.control:
-            return replace(either(by_name.values()), hot=False, exact="")
+            return replace(merged(by_name.values()), hot=False, exact="")
         made = Flow.of(function, self.known, None, hot, self.deep - 1)
         if made is None:
             return None
@@ -475,17 +477,17 @@ class Flow:
         self.checks += clock
         if made.lines and any(value.roots for value in by_name.values()):
             self.lines.add(line)
-        if self.control and any(value.roots for value in by_name.values()) and changes(made.node):
+        if self.control and any(value.roots for value in by_name.values()) and changes_something(made.node):
             self.lines.add(line)
         if not made.returned:
-            return Value(exact=NEVER)
+            return Value(exact=NO_RETURN)
         result = made.result
         same = by_name.get(result.exact.removeprefix("parameter "))
-        return replace(same or either(by_name.values()), hot=result.hot, exact=same.exact if same else "")
+        return replace(same or merged(by_name.values()), hot=result.hot, exact=same.exact if same else "")
 
     def _inside(self, node: Any) -> Value:
         """Return a function or class that is made here: hot where it names what is."""
         names = [one for one in ast.walk(node) if isinstance(one, ast.Name | ast.Attribute)]
         own = {one.arg for one in ast.walk(node) if isinstance(one, ast.arg)}
         held = [self._value(one) for one in names if not (isinstance(one, ast.Name) and one.id in own)]
-        return replace(either(held), exact="")
+        return replace(merged(held), exact="")

@@ -28,12 +28,27 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from ballast.errors import whatever_it_raises
-from ballast.playbook.arguments.clock_flow import Flow, Known
+from ballast.playbook.arguments.clock_flow import Flow, Names
 from ballast.playbook.arguments.function_source import CHANGES
 
-_PLAIN = (bool, int, float, complex, str, bytes, Decimal, Fraction, date, time, timedelta, timezone, UUID, Enum)
+_CONSTANT_TYPES = (
+    bool,
+    int,
+    float,
+    complex,
+    str,
+    bytes,
+    Decimal,
+    Fraction,
+    date,
+    time,
+    timedelta,
+    timezone,
+    UUID,
+    Enum,
+)
 _CONTAINERS = (list, dict, set, frozenset, tuple, deque, Counter, OrderedDict, defaultdict)
-_TYPES = (*_PLAIN, *_CONTAINERS, datetime)
+_TYPES = (*_CONSTANT_TYPES, *_CONTAINERS, datetime)
 _FUNCTIONS = (len, min, max, sum, sorted, abs, round, range, zip, enumerate, any, all, reversed, isinstance)
 #: The methods of these types are functions of what they are called with, but those that read a clock or the process.
 _CLOCKS = frozenset({"now", "utcnow", "today"})
@@ -47,12 +62,12 @@ _STORES = ("STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE", "DELETE_SUBSCR")
 _CALL_DEPTH = 6
 
 
-def unsteady_factory(factory: Any) -> str | None:
+def why_factory_varies(factory: Any) -> str | None:
     """Return what of a ``default_factory`` may be another value each time; None where it is a plain one."""
-    return _why_not_plain(factory, _CALL_DEPTH)
+    return _why_not_constant(factory, _CALL_DEPTH)
 
 
-def unsteady_validator(function: Any, owner: type | None = None) -> str | None:
+def why_validator_varies(function: Any, owner: type | None = None) -> str | None:
     """Return what a validator puts into a value that is another one each time; None where it puts in nothing.
 
     ``owner`` is the model whose methods it may call.
@@ -63,7 +78,7 @@ def unsteady_validator(function: Any, owner: type | None = None) -> str | None:
         function = _unwrapped(vars(type(function)).get("__call__"))  # an object that is called
     if not isinstance(function, FunctionType):
         return None
-    found = dict(_sources(function, _CALL_DEPTH, given))
+    found = dict(_varying(function, _CALL_DEPTH, given))
     chance = next((name for name, clock in found.items() if not clock), None)
     if chance is not None:
         return f"takes chance or the process into it ({chance})"
@@ -92,26 +107,30 @@ def _bound(function: Any) -> Iterator[str]:
         function = function.func
     for name, one in inspect.signature(_unwrapped(function)).parameters.items():
         value = filled.get(name, one.default)
-        if value is not one.empty and _is_hot(name, value, set(_CLOCKS)):
+        if value is not one.empty and _is_clock(name, value, set(_CLOCKS)):
             yield name
 
 
-def _is_hot(name: str, known: Any, attributes: set[str]) -> bool:
-    return bool(sources_in(name, known, attributes, _CALL_DEPTH))
+def _is_clock(name: str, known: Any, attributes: set[str]) -> bool:
+    return bool(varying_parts(name, known, attributes, _CALL_DEPTH))
 
 
-def _why_not_plain(value: Any, deep: int) -> str | None:
+def _why_not_constant(value: Any, deep: int) -> str | None:
     if isinstance(value, functools.partial):
         parts = (value.func, *value.args, *value.keywords.values())
-        return next((why for one in parts if (why := _why_not_plain(one, deep)) is not None), None)
+        return next((why for one in parts if (why := _why_not_constant(one, deep)) is not None), None)
     if isinstance(value, type):
         return None if issubclass(value, (*_TYPES, BaseModel)) or _is_dataclass(value) else value.__name__
-    if value is None or any(value is one for one in _FUNCTIONS) or isinstance(value, (*_PLAIN, datetime, BaseModel)):
+    if (
+        value is None
+        or any(value is one for one in _FUNCTIONS)
+        or isinstance(value, (*_CONSTANT_TYPES, datetime, BaseModel))
+    ):
         return None
     if isinstance(value, dict):
-        return next((why for one in (*value, *value.values()) if (why := _why_not_plain(one, deep))), None)
+        return next((why for one in (*value, *value.values()) if (why := _why_not_constant(one, deep))), None)
     if isinstance(value, _CONTAINERS):
-        return next((why for one in value if (why := _why_not_plain(one, deep))), None)
+        return next((why for one in value if (why := _why_not_constant(one, deep))), None)
     owner: Any = None
     with whatever_it_raises():
         owner = getattr(value, "__self__", None)
@@ -120,7 +139,7 @@ def _why_not_plain(value: Any, deep: int) -> str | None:
     if not isinstance(value, FunctionType) or deep == 0:
         return _text(value, "__qualname__") or _text(value, "__name__") or type(value).__name__
     for name, known in _named(value):
-        if (why := _why_not_plain(known, deep - 1)) is not None:
+        if (why := _why_not_constant(known, deep - 1)) is not None:
             return name if isinstance(known, ModuleType) else why
     for name in _attributes(value.__code__):
         if name in _CLOCKS or any(_makes(known, name) for _, known in _named(value)):
@@ -145,12 +164,12 @@ def _given(function: Any) -> tuple[Any, ...]:
     return (*function.args, *function.keywords.values(), *_given(function.func))
 
 
-def _sources(function: FunctionType, deep: int, given: tuple[Any, ...] = ()) -> Iterator[tuple[str, bool]]:
+def _varying(function: FunctionType, deep: int, given: tuple[Any, ...] = ()) -> Iterator[tuple[str, bool]]:
     """Yield what a function names that is another one each time, and whether that is a clock."""
     attributes = attributes_of(function)
     named = [*_named(function), *((_text(one, "__name__") or type(one).__name__, one) for one in given)]
     for name, known in named:
-        yield from sources_in(name, known, attributes, deep)
+        yield from varying_parts(name, known, attributes, deep)
 
 
 def attributes_of(function: FunctionType) -> set[str]:
@@ -161,20 +180,20 @@ def attributes_of(function: FunctionType) -> set[str]:
     return attributes
 
 
-def sources_in(name: str, known: Any, attributes: set[str], deep: int) -> list[tuple[str, bool]]:
+def varying_parts(name: str, known: Any, attributes: set[str], deep: int) -> list[tuple[str, bool]]:
     """Return what of a named value is another one each time; of what cannot be looked at, nothing."""
     found: list[tuple[str, bool]] = []
     with whatever_it_raises():  # an object may raise, or answer with anything, whatever it is asked for
         for part in _parts(known):
             with whatever_it_raises():
-                found += _of_value(name, part, attributes, deep)
+                found += _varying_in_value(name, part, attributes, deep)
     return found
 
 
-def _of_value(name: str, known: Any, attributes: set[str], deep: int) -> Iterator[tuple[str, bool]]:
+def _varying_in_value(name: str, known: Any, attributes: set[str], deep: int) -> Iterator[tuple[str, bool]]:
     module, own_name = _text(known, "__module__"), _text(known, "__name__")
     if isinstance(known, ModuleType):
-        yield from ((f"{name}.{one}", clock) for one, clock in _of_module(known, attributes))
+        yield from ((f"{name}.{one}", clock) for one, clock in _varying_in_module(known, attributes))
     elif known is builtins.__import__ or known is hash or known is id:
         yield name, True  # a hash is the same within a process: a check by it changes nothing
     elif isinstance(known, type) and issubclass(known, date):
@@ -188,8 +207,8 @@ def _of_value(name: str, known: Any, attributes: set[str], deep: int) -> Iterato
     elif type(known).__module__ == "itertools" or inspect.isgenerator(known):
         yield name, False
     elif deep:
-        for one in followed(known, attributes):
-            yield from _sources(one, deep - 1)
+        for one in author_functions(known, attributes):
+            yield from _varying(one, deep - 1)
 
 
 def _text(known: Any, name: str) -> str:
@@ -207,7 +226,7 @@ def _parts(known: Any) -> tuple[Any, ...]:
     return tuple(known) if isinstance(known, list | tuple) else (known,)
 
 
-def followed(known: Any, attributes: set[str]) -> Iterator[FunctionType]:
+def author_functions(known: Any, attributes: set[str]) -> Iterator[FunctionType]:
     """Yield the functions of the author's by which a named value is used: itself, or what an object or class has."""
     whole: Any = None
     with whatever_it_raises():  # what answers to every name has something wrapped in it, again and again
@@ -222,7 +241,7 @@ def followed(known: Any, attributes: set[str]) -> Iterator[FunctionType]:
             yield held
 
 
-def _of_module(module: ModuleType, attributes: set[str]) -> Iterator[tuple[str, bool]]:
+def _varying_in_module(module: ModuleType, attributes: set[str]) -> Iterator[tuple[str, bool]]:
     attributes = attributes - _PURE
     if module.__name__ in _CHANCE_MODULES:
         yield from ((one, False) for one in sorted(attributes) if hasattr(module, one))
@@ -329,4 +348,4 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(one)
 
 
-_KNOWN = Known(_named, _is_hot, attributes_of, followed)
+_KNOWN = Names(_named, _is_clock, attributes_of, author_functions)

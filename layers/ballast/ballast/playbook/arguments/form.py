@@ -9,7 +9,7 @@ read. Reading the form gives the same arguments, and writing those the same form
 A type that cannot survive this is refused when the tool is made (``ballast.playbook.arguments.load_check``).
 
 Reading is as strict as JSON is: a number is no text, true is no 1, and numbers are finite and bounded before a
-validator of the author's computes with them; nothing that was sent is dropped (``hardened`` and ``kept``, beside this).
+validator of the author's computes with them; nothing that was sent is dropped (``strict_schema``, ``lost_in_reading``).
 A field with ``strict=False`` (or its model's config), or with a validator of its own before it, takes texts as pydantic
 does; ``4.0`` is an integer in JSON, too.
 """
@@ -21,39 +21,39 @@ from typing import Any, cast
 from pydantic import AliasChoices, AliasPath, BaseModel, ValidationError
 from pydantic_core import SchemaSerializer, SchemaValidator, to_jsonable_python
 
-from ballast.contracts.wire import MAX_WHOLE, canonical, complaints, whole
+from ballast.contracts.wire import MAX_WHOLE, canonical, complaints, text_or_length
 from ballast.errors import SchemaViolation, ends_the_process, whatever_it_raises
 from ballast.playbook.arguments.strict_schema import (
     MAX_DIGITS,
     Node,
-    as_python_has_it,
-    by_value,
-    hardened,
-    has,
-    holds,
+    decimals_by_value,
+    float_keeps,
+    has_type,
     out_of_bounds,
+    python_numbers,
+    strict_schema,
     without_defaults,
 )
 
 _MAX_NAME_CHARS = 80
 
 
-def lost(sent: Any, read: Any, path: str = "", *, by_name: bool = False) -> str | None:
+def lost_in_reading(sent: Any, read: Any, path: str = "", *, by_name: bool = False) -> str | None:
     """Return where JSON ``sent`` has what ``read``, made of it, does not have, and why; None where all of it came.
 
     ``by_name``: it was read by Python's names as well, also where a model does not say so.
     A value that has another shape than what was sent is a validator's work, and is not looked into.
     """
     if isinstance(sent, Mapping):
-        return _lost_of_object(sent, read, path, by_name)
+        return _lost_in_object(sent, read, path, by_name)
     if isinstance(sent, list | tuple):
-        return _lost_of_list(sent, read, path, by_name)
+        return _lost_in_list(sent, read, path, by_name)
     if _rounded(sent, read):
         return f"{path or '(whole)'}: has more digits than its number keeps"
     return None
 
 
-def _lost_of_object(sent: Mapping[str, Any], read: Any, path: str, by_name: bool) -> str | None:
+def _lost_in_object(sent: Mapping[str, Any], read: Any, path: str, by_name: bool) -> str | None:
     where = path or "(whole)"
     if isinstance(read, Mapping):
         if len(read) < len(sent):
@@ -80,12 +80,14 @@ def _lost_of_object(sent: Mapping[str, Any], read: Any, path: str, by_name: bool
     else:
         return None
     return _first(
-        lost(sent[name], value, f"{path}.{whole(str(name), _MAX_NAME_CHARS)}".lstrip("."), by_name=by_name)
+        lost_in_reading(
+            sent[name], value, f"{path}.{text_or_length(str(name), _MAX_NAME_CHARS)}".lstrip("."), by_name=by_name
+        )
         for name, value in inside
     )
 
 
-def _lost_of_list(sent: list[Any] | tuple[Any, ...], read: Any, path: str, by_name: bool) -> str | None:
+def _lost_in_list(sent: list[Any] | tuple[Any, ...], read: Any, path: str, by_name: bool) -> str | None:
     where = path or "(whole)"
     if isinstance(read, set | frozenset):
         if len(read) < len({canonical(one) for one in sent}):
@@ -96,7 +98,9 @@ def _lost_of_list(sent: list[Any] | tuple[Any, ...], read: Any, path: str, by_na
     if isinstance(read, str | bytes | Mapping) or not isinstance(read, Collection) or len(read) != len(sent):
         return None
     pairs = zip(sent, read, strict=True)
-    return _first(lost(one, item, f"{path}.{at}".lstrip("."), by_name=by_name) for at, (one, item) in enumerate(pairs))
+    return _first(
+        lost_in_reading(one, item, f"{path}.{at}".lstrip("."), by_name=by_name) for at, (one, item) in enumerate(pairs)
+    )
 
 
 def _names(read: Any) -> Iterator[tuple[str, frozenset[str]]]:
@@ -135,7 +139,7 @@ def _aliases(info: Any) -> Iterator[str]:
 def _rounded(sent: Any, read: Any) -> bool:
     """Say whether a number was rounded when it was read; one that a validator has made another is not."""
     if type(sent) is int and type(read) is float:
-        return not holds(sent) and _as_float(sent) == read
+        return not float_keeps(sent) and _as_float(sent) == read
     return type(sent) is float and type(read) is int and abs(sent) > MAX_WHOLE and int(sent) == read
 
 
@@ -151,7 +155,7 @@ def _first(found: Iterator[str | None]) -> str | None:
 
 
 #: What to do about a value that comes from a clock or from chance.
-STABLE = "Take what a clock or chance says from ctx in the tool"
+TAKE_FROM_CTX = "Take what a clock or chance says from ctx in the tool"
 
 
 class Form:
@@ -159,11 +163,11 @@ class Form:
 
     def __init__(self, model: type[BaseModel]) -> None:
         self.model = model
-        self.schema = hardened(cast(Node, model.__pydantic_core_schema__))
+        self.schema = strict_schema(cast(Node, model.__pydantic_core_schema__))
         self._reader, self._writer = reader(self.schema), writer(self.schema)
-        self._authors = writer(as_python_has_it(self.schema))
+        self._authors = writer(python_numbers(self.schema))
         self._said = writer(without_defaults(self.schema))
-        self._told_apart = writer(by_value(self.schema)) if has(self.schema, "decimal") else self._writer
+        self._told_apart = writer(decimals_by_value(self.schema)) if has_type(self.schema, "decimal") else self._writer
 
     def read(self, arguments: Any) -> BaseModel:
         """Return JSON ``arguments`` as the model. Raises ``ValidationError`` or ``SchemaViolation``.
@@ -195,12 +199,12 @@ class Form:
             raise SchemaViolation(f"{large}: must be a finite number of at most {MAX_DIGITS} digits")
         text, by_alias = canonical(arguments), True if by_name else None
         first: BaseModel = self._reader.validate_json(text, by_alias=by_alias, by_name=by_name)
-        if (what := lost(arguments, first, by_name=bool(by_name))) is not None:
+        if (what := lost_in_reading(arguments, first, by_name=bool(by_name))) is not None:
             raise SchemaViolation(what)
         again: BaseModel = self._reader.validate_json(text, by_alias=by_alias, by_name=by_name)
         if first != again:
             fields = ", ".join(_differ(first, again)) or "(whole)"
-            raise SchemaViolation(f"{fields}: is not stable, it is read as another value each time. {STABLE}")
+            raise SchemaViolation(f"{fields}: is not stable, it is read as another value each time. {TAKE_FROM_CTX}")
         return self._settled(first)
 
     def _as_json(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,22 +228,22 @@ class Form:
 
     def write(self, args: BaseModel) -> dict[str, Any]:
         """Return the form of arguments that were read."""
-        form: dict[str, Any] = written(self._writer, args)
+        form: dict[str, Any] = to_json(self._writer, args)
         return form
 
     def said(self, args: BaseModel) -> dict[str, Any]:
         """Return the form without what is as its default is: what a call says, by which its size is measured."""
-        return cast(dict[str, Any], written(self._said, args, exclude_defaults=True))
+        return cast(dict[str, Any], to_json(self._said, args, exclude_defaults=True))
 
     def value(self, args: BaseModel) -> Any:
         """Return JSON by which equal arguments are told: the form, with 1.50 of an amount as 1.5."""
-        return written(self._told_apart, args)
+        return to_json(self._told_apart, args)
 
     def _settled(self, args: BaseModel) -> BaseModel:
         """Return the arguments as their form says them. Raises ``SchemaViolation`` where it does not say the same."""
         try:
-            return cast(BaseModel, settled(self._reader, self._writer, args)[0])
-        except Unsettled as problem:
+            return cast(BaseModel, round_trip(self._reader, self._writer, args)[0])
+        except Unstable as problem:
             raise SchemaViolation(
                 f"{', '.join(self._lost(args)) or '(whole)'}: is another value once it is written as JSON and read "
                 f"again ({problem}). Send it in another way"
@@ -249,7 +253,7 @@ class Form:
         """Yield the names of the fields that are other ones after the way through JSON."""
         again: Any = None
         with whatever_it_raises():
-            again = self._reader.validate_json(canonical(written(self._writer, args)))
+            again = self._reader.validate_json(canonical(to_json(self._writer, args)))
         if again is None:
             return
         yield from _differ(args, again)
@@ -271,30 +275,30 @@ def _as_list(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else list(value)
 
 
-class Unsettled(Exception):
+class Unstable(Exception):
     """A value is another one once it was written and read again; says how."""
 
 
-def settled(read: SchemaValidator, write: SchemaSerializer, value: Any) -> tuple[Any, Any]:
+def round_trip(read: SchemaValidator, write: SchemaSerializer, value: Any) -> tuple[Any, Any]:
     """Return ``value`` as its JSON says it, and that JSON, which reads and writes the same for ever.
 
-    Raises ``Unsettled``. A default may be written more loosely than it is read (0 of an amount): one way puts it right.
+    Raises ``Unstable``. A default may be written more loosely than it is read (0 of an amount): one way puts it right.
     """
     try:
-        form = written(write, value)
+        form = to_json(write, value)
         again = read.validate_json(canonical(form))
-        if canonical(once_more := written(write, again)) != canonical(form):
+        if canonical(once_more := to_json(write, again)) != canonical(form):
             form, again = once_more, read.validate_json(canonical(once_more))
-            once_more = written(write, again)
+            once_more = to_json(write, again)
         same = again == value and canonical(once_more) == canonical(form)
     except ValidationError as problem:
-        raise Unsettled(complaints(problem)) from None
+        raise Unstable(complaints(problem)) from None
     except BaseException as problem:  # whatever a serializer or validator of the author's raises
         if ends_the_process(problem):
             raise
-        raise Unsettled(type(problem).__name__) from None
+        raise Unstable(type(problem).__name__) from None
     if not same:
-        raise Unsettled("it does not come back as it was")
+        raise Unstable("it does not come back as it was")
     return again, form
 
 
@@ -308,7 +312,7 @@ def writer(schema: Node) -> SchemaSerializer:
     return SchemaSerializer(cast(Any, schema), _use_prebuilt=False)
 
 
-def written(write: SchemaSerializer, value: Any, *, exclude_defaults: bool = False) -> Any:
+def to_json(write: SchemaSerializer, value: Any, *, exclude_defaults: bool = False) -> Any:
     """Return a value as JSON, by the names that are read again and without what is only computed."""
     # Without warnings: they would print the value, sensitive or not.
     return write.to_python(

@@ -24,7 +24,7 @@ CHANGES = frozenset(
 )
 
 
-def changes(node: ast.AST) -> bool:
+def changes_something(node: ast.AST) -> bool:
     """Say whether something in a function changes what it did not make: by a name of such a call, or by assignment."""
     return any(
         (isinstance(one, ast.Attribute | ast.Subscript) and isinstance(one.ctx, ast.Store | ast.Del))
@@ -35,35 +35,35 @@ def changes(node: ast.AST) -> bool:
     )
 
 
-def only_raises(body: list[ast.stmt]) -> bool:
+def always_raises(body: list[ast.stmt]) -> bool:
     """Say whether statements end in an error, whichever way is taken."""
     for one in body:
         if isinstance(one, ast.Raise):
             return True
-        if isinstance(one, ast.If) and only_raises(one.body) and only_raises(one.orelse):
+        if isinstance(one, ast.If) and always_raises(one.body) and always_raises(one.orelse):
             return True
-        if leaves(one):
+        if leaves_early(one):
             return False
     return False
 
 
-def leaves(node: ast.AST) -> bool:
+def leaves_early(node: ast.AST) -> bool:
     """Say whether a statement may leave a loop or the function, but by an error."""
     return any(isinstance(one, ast.Return | ast.Break | ast.Continue) for one in ast.walk(node))
 
 
-def any_leaves(body: list[ast.stmt]) -> bool:
-    return any(map(leaves, body))
+def any_leaves_early(body: list[ast.stmt]) -> bool:
+    return any(map(leaves_early, body))
 
 
-def captured(pattern: ast.AST) -> Iterator[str]:
+def captured_names(pattern: ast.AST) -> Iterator[str]:
     for one in ast.walk(pattern):
         for name in (getattr(one, "name", None), getattr(one, "rest", None)):
             if isinstance(name, str):
                 yield name
 
 
-def is_pythons(function: FunctionType) -> bool:
+def is_from_stdlib(function: FunctionType) -> bool:
     top = str(function.__module__).partition(".")[0]
     return function is builtins.__import__ or top in sys.stdlib_module_names
 
@@ -81,7 +81,7 @@ def _tree(source: str) -> ast.AST | None:
         return None
 
 
-def node_of(function: FunctionType) -> Any:
+def syntax_of(function: FunctionType) -> Any:
     """Return the function's own syntax; None where its source is away, or two on one line cannot be told apart."""
     code, tree = function.__code__, _tree("".join(source_lines(function.__code__.co_filename)))
     if tree is None or inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):

@@ -17,9 +17,16 @@ from pydantic_core import to_jsonable_python
 
 from ballast.contracts.wire import canonical
 from ballast.errors import PlaybookInvalid, whatever_it_raises
-from ballast.playbook.arguments.determinism import unsteady_factory, unsteady_validator
-from ballast.playbook.arguments.form import Form, Unsettled, reader, settled, writer
-from ballast.playbook.arguments.strict_schema import ONE, Node, in_order, is_pydantics, keyed, several
+from ballast.playbook.arguments.determinism import why_factory_varies, why_validator_varies
+from ballast.playbook.arguments.form import Form, Unstable, reader, round_trip, writer
+from ballast.playbook.arguments.strict_schema import (
+    SINGLE,
+    Node,
+    is_from_pydantic,
+    one_spelling_key,
+    schema_lists,
+    sorted_set,
+)
 
 #: Kinds of schema whose values JSON does not carry, and what to write instead.
 _NO_JSON = {
@@ -58,9 +65,9 @@ _TRIED: tuple[Any, ...] = (
 )
 
 
-def refuse_formless(form: Form, where: str) -> None:
+def require_json_form(form: Form, where: str) -> None:
     """Raise ``PlaybookInvalid`` where values of the form's model would not survive model → JSON → model."""
-    _Look(where, _definitions(form.schema)).at(form.schema, _Place(form.model.__name__), tries=True)
+    _Check(where, _definitions(form.schema)).at(form.schema, _Place(form.model.__name__), tries=True)
 
 
 @dataclass(frozen=True)
@@ -90,7 +97,7 @@ class _Place:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Check:
     """Looks through one model. ``where`` names the tool."""
 
     where: str
@@ -102,11 +109,11 @@ class _Look:
         if kind in _NO_JSON:
             self._refuse(place, _NO_JSON[kind])
         a_set = kind in ("set", "frozenset")
-        if a_set and node["serialization"].get("function") is not in_order:
+        if a_set and node["serialization"].get("function") is not sorted_set:
             self._refuse(place, "has no order, and a serializer of its own; write list[…]")
         place = place.within(node)
         self._steady(node, place)
-        if kind == "dict" and (why := _no_key(self._unwrapped(node.get("keys_schema")), self._both)) is not None:
+        if kind == "dict" and (why := _unusable_key(self._unwrapped(node.get("keys_schema")), self._both)) is not None:
             self._refuse(place, f"has keys that no name of JSON is ({why}); write dict[str, …], or a list")
         self._check_config(place)
         self._check_class(node, place)
@@ -118,11 +125,11 @@ class _Look:
         if tries and (owns or (kind in _FUNCTIONS and not _is_ours(node["function"]["function"]))):
             self._try(node, place)
             tries = False
-        for name in ONE:
+        for name in SINGLE:
             if isinstance(node.get(name), dict) and name not in _OF_PYTHON.get(kind, ()):
                 again = tries or name in ("items_schema", "keys_schema", "values_schema")
                 self.at(node[name], place, tries=again and not owns)
-        for name in several(node):
+        for name in schema_lists(node):
             for key, one in _named(node[name]):
                 if one["type"] in _FIELDS:
                     self._field(one, str(one.get("name", key)), place, tries=not owns)
@@ -146,7 +153,7 @@ class _Look:
         if schema["type"] != "default":
             return
         factory = schema.get("default_factory")
-        why = unsteady_factory(factory) if factory else None
+        why = why_factory_varies(factory) if factory else None
         if why is not None:
             self._refuse(
                 place,
@@ -161,8 +168,8 @@ class _Look:
         if default is None and schema["schema"]["type"] == "nullable":
             return
         try:
-            settled(*self._both(schema), default)
-        except Unsettled as problem:
+            round_trip(*self._both(schema), default)
+        except Unstable as problem:
             self._refuse(place, f"has a default that does not come back from JSON ({problem})")
 
     def _steady(self, node: Node, place: _Place) -> None:
@@ -174,9 +181,9 @@ class _Look:
         if node.get("custom_init"):
             functions.append(node["cls"].__init__)
         for function in functions:
-            if function is None or is_pydantics(function) or _is_ours(function):
+            if function is None or is_from_pydantic(function) or _is_ours(function):
                 continue
-            if (why := unsteady_validator(function, place.owner)) is not None:
+            if (why := why_validator_varies(function, place.owner)) is not None:
                 name = getattr(function, "__qualname__", "a validator")
                 self._refuse(place, f"is not stable: {name} {why}. Take it from ctx in the tool, or only check there")
 
@@ -193,7 +200,7 @@ class _Look:
             self._refuse(place, f"holds {made.__name__}, which does not say when two are equal; take eq=False off")
         for name, private in getattr(made, "__private_attributes__", {}).items():
             factory = getattr(private, "default_factory", None)
-            if factory is not None and (unsteady_factory(factory) or factory() != factory()):
+            if factory is not None and (why_factory_varies(factory) or factory() != factory()):
                 self._refuse(place.at(name), "is another one each time; make it in the tool")
 
     def _check_config(self, place: _Place) -> None:
@@ -219,8 +226,8 @@ class _Look:
             values = (without, *({**without, place.name: value} for value in values))
         read, write = self._both(whole)
         for value in values:
-            for made in _read(read, value):
-                if any(made != again for again in _read(read, value)):
+            for made in _accepted(read, value):
+                if any(made != again for again in _accepted(read, value)):
                     self._refuse(place, f"is not stable: {value!r} is read as another value each time")
                 self._survives(made, read, write, place)
 
@@ -232,8 +239,8 @@ class _Look:
 
     def _survives(self, value: Any, read: Any, write: Any, place: _Place) -> None:
         try:
-            settled(read, write, value)
-        except Unsettled as problem:
+            round_trip(read, write, value)
+        except Unstable as problem:
             if isinstance(value, _SECRETS):
                 self._refuse(place, "is written as asterisks; write Annotated[str, Sensitive]")
             self._refuse(place, f"does not survive model → JSON → model: {value!r} comes back changed ({problem})")
@@ -327,14 +334,14 @@ def _named(held: Any) -> Iterator[tuple[str, Node]]:
             yield str(key), inner
 
 
-def _read(read: Any, value: Any) -> Iterator[Any]:
+def _accepted(read: Any, value: Any) -> Iterator[Any]:
     """Return what JSON ``value`` is read as; nothing where it is not taken, whatever is raised."""
     with whatever_it_raises():
         return iter((read.validate_json(canonical(value)),))
     return iter(())
 
 
-def _no_key(node: Node, both: Callable[[Node], tuple[Any, Any]]) -> str | None:
+def _unusable_key(node: Node, both: Callable[[Node], tuple[Any, Any]]) -> str | None:
     """Return the type of a dict's keys where no text is one of them; None where one is."""
     kind = str(node["type"])
     if kind in _NO_KEYS:
@@ -342,13 +349,13 @@ def _no_key(node: Node, both: Callable[[Node], tuple[Any, Any]]) -> str | None:
     if kind not in ("literal", "enum"):
         return None
     values = node["members"] if kind == "enum" else node["expected"]
-    read, _ = both({"type": "dict", "keys_schema": keyed(node)})
+    read, _ = both({"type": "dict", "keys_schema": one_spelling_key(node)})
     for value in values:
         [name] = to_jsonable_python({value: 0})
-        if not any(made == {value: 0} for made in _read(read, {name: 0})):
+        if not any(made == {value: 0} for made in _accepted(read, {name: 0})):
             return f"{value!r} of the {kind}"
     return None
 
 
 def _is_ours(function: Any) -> bool:
-    return str(getattr(function, "__module__", "")) == in_order.__module__
+    return str(getattr(function, "__module__", "")) == sorted_set.__module__

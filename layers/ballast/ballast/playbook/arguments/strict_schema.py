@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from pydantic_core import PydanticCustomError, SchemaValidator, to_jsonable_python
 
-from ballast.contracts.wire import MAX_WHOLE, canonical, read_digits, whole
+from ballast.contracts.wire import MAX_WHOLE, canonical, read_digits, text_or_length
 
 #: A number has at most so many digits before its point, and as many behind it.
 MAX_DIGITS = 100
@@ -23,11 +23,11 @@ _TOO_LARGE = 10**MAX_DIGITS
 Node = dict[str, Any]
 
 #: Where a core schema holds other schemas: one, or several.
-ONE = (
+SINGLE = (
     *("schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "extras_keys_schema"),
     *("json_schema", "python_schema", "lax_schema", "strict_schema"),
 )
-_SEVERAL = ("choices", "fields", "steps", "definitions")
+_LISTS = ("choices", "fields", "steps", "definitions")
 #: A validator of the author's that stands before what is inside it.
 _BEFORE = ("function-before", "function-wrap")
 _OF_TIME = ("date", "time", "datetime", "timedelta")
@@ -51,15 +51,15 @@ def out_of_bounds(value: Any, path: str = "") -> str | None:
     return None
 
 
-def hardened(schema: Node) -> Node:
+def strict_schema(schema: Node) -> Node:
     """Return a core schema that reads as strictly as JSON is, and writes what has no order in one order.
 
     Its nodes are pydantic-core's: https://docs.pydantic.dev/latest/api/pydantic_core_schema/
     """
-    return _hardened(schema, Lax.NOTHING, ())
+    return _strict(schema, Coercion.NOTHING, ())
 
 
-class Lax(IntEnum):
+class Coercion(IntEnum):
     """What is coerced: nothing; texts, behind a validator of the author's; what a key stands for; all of pydantic's."""
 
     NOTHING = 0
@@ -68,28 +68,28 @@ class Lax(IntEnum):
     ALL = 3
 
 
-def _hardened(node: Node, lax: Lax, beside: tuple[str, ...]) -> Node:
+def _strict(node: Node, lax: Coercion, beside: tuple[str, ...]) -> Node:
     """Harden a node and what is inside it; ``beside``: the types of all choices of the union that it is one of."""
     kind, made = node["type"], dict(node)
     if kind in ("model", "dataclass", "typed-dict"):
-        lax = Lax.ALL if (node.get("config") or {}).get("strict") is False else Lax.NOTHING
+        lax = Coercion.ALL if (node.get("config") or {}).get("strict") is False else Coercion.NOTHING
         made |= _closed(node)
-    elif kind in _BEFORE and not is_pydantics(node["function"]["function"]):
-        lax = max(lax, Lax.TEXTS)
+    elif kind in _BEFORE and not is_from_pydantic(node["function"]["function"]):
+        lax = max(lax, Coercion.TEXTS)
     choices = tuple(_node(one)["type"] for one in node["choices"]) if kind == "union" else ()
-    for name in ONE:
+    for name in SINGLE:
         if isinstance(node.get(name), dict) and name != "python_schema":
-            made[name] = _hardened(node[name], lax, beside if kind in ("nullable", "default") else ())
+            made[name] = _strict(node[name], lax, beside if kind in ("nullable", "default") else ())
     if "keys_schema" in node:  # a key of JSON is a text, whatever it stands for
-        made["keys_schema"] = keyed(_hardened(node["keys_schema"], Lax.KEYS, ()))
-    for name in several(node):
-        made[name] = _each(node[name], lambda one: _hardened(one, lax, choices))
-    return _leaf(made, Lax.ALL if node.get("strict") is False and kind in _STRICT else lax, beside)
+        made["keys_schema"] = one_spelling_key(_strict(node["keys_schema"], Coercion.KEYS, ()))
+    for name in schema_lists(node):
+        made[name] = _each(node[name], lambda one: _strict(one, lax, choices))
+    return _strict_leaf(made, Coercion.ALL if node.get("strict") is False and kind in _STRICT else lax, beside)
 
 
-def several(node: Node) -> Iterator[str]:
+def schema_lists(node: Node) -> Iterator[str]:
     """Yield the names under which a node holds several schemas; those of a tuple's items are a list as well."""
-    yield from (name for name in _SEVERAL if name in node)
+    yield from (name for name in _LISTS if name in node)
     if isinstance(node.get("items_schema"), list):
         yield "items_schema"
 
@@ -107,7 +107,7 @@ def _node(choice: Any) -> Node:
     return cast(Node, choice[0] if isinstance(choice, tuple) else choice)
 
 
-def is_pydantics(function: Any) -> bool:
+def is_from_pydantic(function: Any) -> bool:
     """Say whether a validator is pydantic's own, as those of a deque are."""
     function = getattr(function, "func", function)
     return str(getattr(function, "__module__", "")).partition(".")[0] == "pydantic"
@@ -122,28 +122,28 @@ def _closed(node: Node) -> Node:
     return closed | ({"extra_behavior": "forbid"} if node["type"] == "typed-dict" else {})
 
 
-def _leaf(node: Node, lax: Lax, beside: tuple[str, ...]) -> Node:
+def _strict_leaf(node: Node, lax: Coercion, beside: tuple[str, ...]) -> Node:
     kind = node["type"]
     if kind == "float":
         bounded = node | {"allow_inf_nan": False}
-        return _number(bounded, lax) if lax or beside else _checked(bounded | {"strict": True}, _double)
+        return _number(bounded, lax) if lax or beside else _checked(bounded | {"strict": True}, _float)
     if kind == "int":
         # Beside a type that has fractions 4.0 is that type's own.
         fractions = {"float", "decimal", "any"}.intersection(beside)
-        return _number(node, lax) if lax or fractions else _checked(node | {"strict": True}, _whole)
+        return _number(node, lax) if lax or fractions else _checked(node | {"strict": True}, _integer)
     if kind == "decimal":
         bounded = _checked(node | {"allow_inf_nan": False} | _bounds(node), after=_bounded)
         # In a union a check before it would let a text be no decimal.
         return bounded if beside else _checked(bounded, _short_decimal)
     if kind == "json":
-        return _checked(node, _embedded)
+        return _checked(node, _json_in_text)
     if kind == "function-plain" and "IPvAny" in getattr(node["function"]["function"], "__qualname__", ""):
         return _checked(node, _only_text)
-    if lax is Lax.ALL:
+    if lax is Coercion.ALL:
         return node
     if kind in _OF_TIME:
         return _of_time(node, lax, beside)
-    if lax is Lax.KEYS:
+    if lax is Coercion.KEYS:
         return node
     if kind == "bool":
         return _checked(node, _no_number) if lax else node | {"strict": True}
@@ -154,19 +154,19 @@ def _leaf(node: Node, lax: Lax, beside: tuple[str, ...]) -> Node:
 
 def _collection(node: Node) -> Node:
     if node["type"] in ("set", "frozenset"):
-        return {"serialization": {"type": "function-wrap", "function": in_order}} | node
+        return {"serialization": {"type": "function-wrap", "function": sorted_set}} | node
     return node
 
 
-def keyed(node: Node) -> Node:
+def one_spelling_key(node: Node) -> Node:
     """Let a key be written in one way only: of "5" and "05" one would be lost."""
     return node if node["type"] == "any" or node == {"type": "str"} else _checked(node, wrap=_as_written)
 
 
-def _number(node: Node, lax: Lax) -> Node:
-    if lax is Lax.NOTHING:
+def _number(node: Node, lax: Coercion) -> Node:
+    if lax is Coercion.NOTHING:
         return node | {"strict": True}
-    return _checked(node, _short if lax is Lax.ALL else _short_and_no_bool)
+    return _checked(node, _short if lax is Coercion.ALL else _short_and_no_bool)
 
 
 def _bounds(node: Node) -> Node:
@@ -206,7 +206,7 @@ def _checked(
     return made | ({"ref": node.pop("ref")} if "ref" in node else {})
 
 
-def _whole(value: Any) -> Any:
+def _integer(value: Any) -> Any:
     if type(value) is not float or not value.is_integer():
         return value
     if abs(value) > MAX_WHOLE:
@@ -214,13 +214,13 @@ def _whole(value: Any) -> Any:
     return int(value)
 
 
-def _double(value: Any) -> Any:
-    if isinstance(value, int) and not holds(value):
+def _float(value: Any) -> Any:
+    if isinstance(value, int) and not float_keeps(value):
         raise PydanticCustomError("digits", "has more digits than a number with a fraction keeps")
     return value
 
 
-def holds(value: int) -> bool:
+def float_keeps(value: int) -> bool:
     """Say whether a float keeps every digit of a whole number."""
     try:
         return int(float(value)) == value
@@ -248,12 +248,12 @@ def _short_decimal(value: Any) -> Any:
 
 def _bounded(value: Any) -> Any:
     """Hold a decimal to its digits on both sides of the point, whatever the author allows and also where it is 0."""
-    if isinstance(value, Decimal) and not within(value):
+    if isinstance(value, Decimal) and not within_digits(value):
         raise PydanticCustomError("too_long", "must have at most {digits} digits", {"digits": MAX_DIGITS})
     return value
 
 
-def within(value: Decimal) -> bool:
+def within_digits(value: Decimal) -> bool:
     """Say whether a decimal is finite and has at most so many digits before and behind its point."""
     _, digits, exponent = value.as_tuple()  # pydantic counts no more than 28 digits
     if not isinstance(exponent, int):
@@ -261,7 +261,7 @@ def within(value: Decimal) -> bool:
     return -MAX_DIGITS <= exponent <= MAX_DIGITS and len(digits) + exponent <= MAX_DIGITS
 
 
-def _embedded(value: Any) -> Any:
+def _json_in_text(value: Any) -> Any:
     """Read JSON in a text digit by digit: a number that a double does not hold becomes a text, as outside."""
     if not isinstance(value, str):
         return value
@@ -287,7 +287,7 @@ _SHOWN = {"date": "2026-01-31", "datetime": "2026-01-31T09:30:00Z", "time": "09:
 _LOST = re.compile(r"[.,][0-9]{6}0*[1-9]")
 
 
-def _of_time(node: Node, lax: Lax, beside: tuple[str, ...]) -> Node:
+def _of_time(node: Node, lax: Coercion, beside: tuple[str, ...]) -> Node:
     """Let a date or a time be a text in ISO 8601, and its digits be no more than it keeps.
 
     In a union it is read here: what comes out is a date, so it is as exact as a text beside it.
@@ -337,21 +337,23 @@ def _as_written(value: Any, handler: Callable[[Any], Any]) -> Any:
     if isinstance(value, str):
         [written_as] = to_jsonable_python({made: 0})
         if written_as != value:
-            raise PydanticCustomError("key", "must be written as {key}", {"key": whole(written_as, MAX_DIGITS)})
+            raise PydanticCustomError(
+                "key", "must be written as {key}", {"key": text_or_length(written_as, MAX_DIGITS)}
+            )
     return made
 
 
-def in_order(value: Any, handler: Callable[[Any], Any]) -> Any:
+def sorted_set(value: Any, handler: Callable[[Any], Any]) -> Any:
     """Write a set in the order of its items' JSON."""
     return sorted(handler(value), key=canonical)
 
 
-def by_value(schema: Node) -> Node:
+def decimals_by_value(schema: Node) -> Node:
     """Return the schema with decimals written by their value: without the zeros that say nothing."""
     return _written_by(schema, {"decimal": _value_of})
 
 
-def as_python_has_it(schema: Node) -> Node:
+def python_numbers(schema: Node) -> Node:
     """Return the schema with the author's numbers written as what they are: true is no 1, and a Decimal is a number."""
     return _written_by(schema, {"int": _number_of, "float": _number_of})
 
@@ -359,10 +361,10 @@ def as_python_has_it(schema: Node) -> Node:
 def without_defaults(schema: Node) -> Node:
     """Return the schema with the defaults that a factory makes as plain ones, so that a writer can leave them out."""
     made = dict(schema)
-    for name in ONE:
+    for name in SINGLE:
         if isinstance(schema.get(name), dict):
             made[name] = without_defaults(schema[name])
-    for name in several(schema):
+    for name in schema_lists(schema):
         made[name] = _each(schema[name], without_defaults)
     if schema["type"] == "default" and "default_factory" in schema and not schema.get("default_factory_takes_data"):
         made["default"] = made.pop("default_factory")()
@@ -371,10 +373,10 @@ def without_defaults(schema: Node) -> Node:
 
 def _written_by(schema: Node, functions: Mapping[str, Callable[[Any], Any]]) -> Node:
     made = dict(schema)
-    for name in ONE:
+    for name in SINGLE:
         if isinstance(schema.get(name), dict):
             made[name] = _written_by(schema[name], functions)
-    for name in several(schema):
+    for name in schema_lists(schema):
         made[name] = _each(schema[name], lambda one: _written_by(one, functions))
     if schema["type"] in functions:
         return {"serialization": {"type": "function-plain", "function": functions[schema["type"]]}} | made
@@ -382,7 +384,7 @@ def _written_by(schema: Node, functions: Mapping[str, Callable[[Any], Any]]) -> 
 
 
 def _number_of(value: Any) -> Any:
-    if not isinstance(value, Decimal) or not within(value):
+    if not isinstance(value, Decimal) or not within_digits(value):
         return value
     if value == value.to_integral_value():
         return int(value)
@@ -398,7 +400,7 @@ def _value_of(value: Any) -> Any:
     return f"{'-' if sign else ''}{short}E{int(exponent) + len(text) - len(short)}" if short else "0"
 
 
-def has(schema: Any, kind: str) -> bool:
+def has_type(schema: Any, kind: str) -> bool:
     if isinstance(schema, dict):
-        return schema.get("type") == kind or any(has(one, kind) for one in schema.values())
-    return isinstance(schema, list | tuple) and any(has(one, kind) for one in schema)
+        return schema.get("type") == kind or any(has_type(one, kind) for one in schema.values())
+    return isinstance(schema, list | tuple) and any(has_type(one, kind) for one in schema)
