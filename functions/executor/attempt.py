@@ -187,8 +187,8 @@ class Attempt:
 
         Those without a mark are looked at where untrusted text could do harm by them.
         """
-        unmarked = self.tool.taint != "allow" and self.playbook.hears_untrusted
-        if self.state.planner in _NEED_NO_GROUND or not (self.tool.grounds or unmarked):
+        unmarked = self.tool.taint != "allow" and self.playbook.may_read_untrusted
+        if self.state.planner in _NEED_NO_GROUND or not (self.tool.has_grounded or unmarked):
             return Grounding()
         trust_text, tools = self.playbook.agent.trust_text, self.playbook.tools
         opening = opening_sources(self.request, trust_text=trust_text)

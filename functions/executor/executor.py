@@ -212,7 +212,7 @@ class Executor:
 
     def _settle_by_own_record(self, call: ProposedCall) -> None:
         """Finish what an attempt that died after its record had left to do about what is moved."""
-        if call.tool is not None and (call.tool.moves is not None or self.playbook.undoes(call.tool.name)):
+        if call.tool is not None and (call.tool.moves is not None or self.playbook.is_undo(call.tool.name)):
             settled_by_own_record(self.moves, self.recorded, call.task.run_id, call.at)
 
     # What becomes of a call that nobody tries again

@@ -49,7 +49,7 @@ def proven(attempt: Attempt) -> CallOutcome | None:
 def claimed(attempt: Attempt) -> CallOutcome | None:
     """Claim the effect that the call undoes, so that nothing else undoes it. The last rule."""
     tool = attempt.tool
-    if tool.effect is not Effect.WRITE or not attempt.playbook.undoes(tool.name):
+    if tool.effect is not Effect.WRITE or not attempt.playbook.is_undo(tool.name):
         return None
     effect = _effect(attempt)
     if effect is not None:

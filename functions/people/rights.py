@@ -101,7 +101,7 @@ def _names(said: Any, wanted: Sequence[SearchValue]) -> bool:
     """Say whether what somebody said names a telling one of these values: 0 and 1 tell nothing."""
     index = Index(json_leaves(said))
     telling = (one for one in wanted if str(one.leaf.value).strip() not in ("", "0", "1"))
-    return any(index.holds(one, perhaps=True) for one in telling)
+    return any(index.holds(one, loose=True) for one in telling)
 
 
 def check(question: Question, caller: Caller, run: Run) -> None:

@@ -201,17 +201,17 @@ LEAVES = [
 ]
 
 
-@pytest.mark.parametrize("perhaps", [False, True])
+@pytest.mark.parametrize("loose", [False, True])
 @pytest.mark.parametrize(("value", "kind"), VALUES)
-def test_an_index_finds_what_a_look_at_each_text_finds(value: Any, kind: Kind | None, perhaps: bool) -> None:
+def test_an_index_finds_what_a_look_at_each_text_finds(value: Any, kind: Kind | None, loose: bool) -> None:
     wanted, index = SearchValue.of(value, kind), Index(LEAVES)
-    at_first = [*index.holding(wanted, perhaps=perhaps)]
+    at_first = [*index.holding(wanted, loose=loose)]
     for _ in range(20):
         [*index.holding(SearchValue.of("another"))]
 
-    assert [*index.holding(wanted, perhaps=perhaps)] == at_first
+    assert [*index.holding(wanted, loose=loose)] == at_first
     assert at_first == [
-        at for at, leaf in enumerate(LEAVES) if (wanted.may_occur_in if perhaps else wanted.occurs_in)(leaf)
+        at for at, leaf in enumerate(LEAVES) if (wanted.may_occur_in if loose else wanted.occurs_in)(leaf)
     ]
 
 
@@ -231,5 +231,5 @@ def test_what_a_call_brought_is_its_own(count: int) -> None:
     brought = CallInputs.of({"ids": ids(count)})
 
     for _ in range(20):
-        assert not brought.makes(SearchValue.of("O-77"))
-    assert [brought.makes(SearchValue.of(one)) for one in ids(count)] == [True] * count
+        assert not brought.explains(SearchValue.of("O-77"))
+    assert [brought.explains(SearchValue.of(one)) for one in ids(count)] == [True] * count

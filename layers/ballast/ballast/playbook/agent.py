@@ -147,7 +147,7 @@ class AgentConfig(Wire):
         known = self.intents.get(intent) if intent else None
         return known is None or known.writes is None or tool in known.writes
 
-    def told(self, intent: str | None) -> list[str]:
+    def system_texts(self, intent: str | None) -> list[str]:
         """Return what the model is told before anything else: the instructions, and the form of the answer."""
         schema = self.answer_schema(intent)
         if schema is None:

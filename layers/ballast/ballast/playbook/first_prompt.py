@@ -54,7 +54,7 @@ def first_prompt(playbook: Playbook, request: RunRequest) -> Prompt:
     agent = playbook.agent
     offered = [made.spec for made in playbook.offered(request.intent)]
     return Prompt(
-        system=[{"text": text} for text in agent.told(request.intent)],
+        system=[{"text": text} for text in agent.system_texts(request.intent)],
         tools={"tools": [*offered, ASK_REQUESTER_SPEC] if agent.ask_requester else offered},
         messages=({"role": "user", "content": request_blocks(request)},),
     )

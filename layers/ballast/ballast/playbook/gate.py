@@ -93,7 +93,7 @@ def _check_form_and_undo(playbook: Playbook, tool: Tool, checked: BaseModel) -> 
     Only of an undo that takes the call's own arguments all is known before the effect.
     """
     try:
-        form = tool.fitting(checked)
+        form = tool.bounded_form(checked)
     except SchemaViolation as number:
         raise SchemaViolation(f"{tool.name}: {number}.") from None
     undo = playbook.tools.get(tool.undo or "")

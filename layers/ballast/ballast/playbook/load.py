@@ -76,7 +76,7 @@ class Playbook:
         tool = self.tools.get(call.tool)
         if tool is not None:
             with whatever_it_raises():  # in a validator of the author's: no tool reads it then
-                return identity_of(tool.name, tool.form.value(tool.form.read(call.arguments)))
+                return identity_of(tool.name, tool.form.comparable(tool.form.read(call.arguments)))
         return identity(call)
 
     @cached_property
@@ -90,7 +90,7 @@ class Playbook:
         return [tool for tool in made if tool.effect is Effect.READ or self.agent.may_write(tool.name, intent)]
 
     @cached_property
-    def hears_untrusted(self) -> bool:
+    def may_read_untrusted(self) -> bool:
         """Whether a run of it may hear text that nobody vouches for, as far as the playbook says so."""
         tools = self.tools.values()
         return not self.agent.trust_text or any(made.untrusted or has_mark(made.returns, Untrusted) for made in tools)
@@ -103,7 +103,7 @@ class Playbook:
         known = (self.tools[name] for name in tools if name in self.tools)
         return all(made.effect is Effect.READ and made.cost_microusd is None for made in known)
 
-    def undoes(self, name: str) -> bool:
+    def is_undo(self, name: str) -> bool:
         """Whether the tool of that name undoes what another one does."""
         return any(made.undo == name for made in self.tools.values())
 

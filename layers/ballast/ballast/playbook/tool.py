@@ -147,13 +147,13 @@ class Tool:
         It is held to what the gate will hold it to. Raises ``SchemaViolation`` or ``TooLarge``.
         """
         try:
-            return ToolCall(tool=self.name, arguments=self.fitting(self.form.made(arguments)))
+            return ToolCall(tool=self.name, arguments=self.bounded_form(self.form.from_python(arguments)))
         except ValidationError as problem:
             raise SchemaViolation(f"{self.name}: {complaints(problem, missing_first=True)}") from None
         except SchemaViolation as problem:
             raise SchemaViolation(f"{self.name}: {problem}.") from None
 
-    def fitting(self, args: BaseModel) -> dict[str, Any]:
+    def bounded_form(self, args: BaseModel) -> dict[str, Any]:
         """Return the form of arguments that were read, held to the tool's limits.
 
         Defaults do not count: they are not the caller's, and a form that is sent again is no larger than it was. All
@@ -163,7 +163,7 @@ class Tool:
         if (where := out_of_bounds(form)) is not None:
             raise SchemaViolation(f"{where}: must be a finite number of at most {MAX_DIGITS} digits")
         most = self.limits.argument_bytes
-        problem = too_large(self.form.said(args), max_bytes=most, max_depth=self.limits.depth)
+        problem = too_large(self.form.without_defaults(args), max_bytes=most, max_depth=self.limits.depth)
         problem = problem or too_large(form, max_bytes=FORM_TIMES * most, max_depth=FORM_DEPTH)
         if problem:
             raise TooLarge(f"{self.name}: the arguments as they are read are {problem}.")
@@ -193,7 +193,7 @@ class Tool:
         return tuple(schema.get("properties", ()))
 
     @cached_property
-    def grounds(self) -> bool:
+    def has_grounded(self) -> bool:
         """Whether any of its arguments must be grounded."""
         return has_mark(self.arguments, Grounded)
 

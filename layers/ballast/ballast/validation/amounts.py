@@ -150,51 +150,53 @@ def _parts(name: str) -> frozenset[str]:
     return frozenset(part.lower() for part in _NAME.findall(name[:100]))
 
 
-def is_amount(evened: str, named: TextNumber) -> bool:
+def is_amount(normalized: str, named: TextNumber) -> bool:
     """Say whether a text names a number as an amount: with a currency and as nothing else, or behind its label."""
     if not named.currency:
-        return _is_labelled(evened, named)
-    if _SIZE_BEFORE.search(evened, max(0, named.start - _BEFORE), named.start) or _SIZE_AFTER.match(evened, named.end):
+        return _is_labelled(normalized, named)
+    if _SIZE_BEFORE.search(normalized, max(0, named.start - _BEFORE), named.start) or _SIZE_AFTER.match(
+        normalized, named.end
+    ):
         return False
-    if _FOOTWEAR.match(evened, named.end) and "eur" in evened[named.start : named.end].replace("euro", ""):
+    if _FOOTWEAR.match(normalized, named.end) and "eur" in normalized[named.start : named.end].replace("euro", ""):
         return False
     # What identifies is whole, and no currency stands between it and its label: "item $12" is a price.
-    whole = evened[named.start : named.start + 1].isdigit() and named.value == named.value.to_integral_value()
-    decimals = _DECIMALS.match(evened, named.start) is not None
-    labelled = _IDENTIFIES.search(evened, max(0, named.start - _BEFORE), named.start)
+    whole = normalized[named.start : named.start + 1].isdigit() and named.value == named.value.to_integral_value()
+    decimals = _DECIMALS.match(normalized, named.start) is not None
+    labelled = _IDENTIFIES.search(normalized, max(0, named.start - _BEFORE), named.start)
     return not (whole and not decimals and labelled)
 
 
-def _is_labelled(evened: str, named: TextNumber) -> bool:
+def _is_labelled(normalized: str, named: TextNumber) -> bool:
     """Say whether a text names a number as money as a field does: "amount: 40", "Total = 40.00"."""
-    if _LABEL.search(evened[max(0, named.start - _BEFORE) : named.start]) is None:
+    if _LABEL.search(normalized[max(0, named.start - _BEFORE) : named.start]) is None:
         return False
-    return _ENDS.match(evened, named.end) is not None
+    return _ENDS.match(normalized, named.end) is not None
 
 
-def may_be_amount(evened: str, named: TextNumber) -> bool:
+def may_be_amount(normalized: str, named: TextNumber) -> bool:
     """Say whether a number that a text names may be meant as an amount, although no currency stands at it."""
     if named.money or named.value != named.value.to_integral_value():
         return True
-    if _GOES_ON.match(evened, named.end):
+    if _GOES_ON.match(normalized, named.end):
         return False
-    return _SPEAKS_OF_MONEY.search(evened[max(0, named.start - _BEFORE) : named.start]) is not None
+    return _SPEAKS_OF_MONEY.search(normalized[max(0, named.start - _BEFORE) : named.start]) is not None
 
 
-def percentages(evened: str, name: str, number: Decimal | None) -> Iterator[Decimal]:
+def percentages(normalized: str, name: str, number: Decimal | None) -> Iterator[Decimal]:
     """Yield the percentages that a text names, or that the number of a field so named is."""
     if number is not None:
         if _parts(name) & _PERCENT_NAMES:
             yield number
     elif (
-        "%" in evened
-        or "٪" in evened
-        or "pct" in evened
-        or "cent" in evened
-        or "ciento" in evened
-        or "prozent" in evened
+        "%" in normalized
+        or "٪" in normalized
+        or "pct" in normalized
+        or "cent" in normalized
+        or "ciento" in normalized
+        or "prozent" in normalized
     ):
-        for found in _PERCENT.findall(evened):
+        for found in _PERCENT.findall(normalized):
             yield Decimal(found.replace(",", "."))
 
 

@@ -51,19 +51,19 @@ class CallInputs:
         """Return the arguments, JSON, as texts and numbers."""
         return cls(json_leaves(arguments))
 
-    def makes(self, wanted: SearchValue) -> bool:
+    def explains(self, wanted: SearchValue) -> bool:
         """Say whether the value is one of the arguments, or follows from them."""
         if not self.leaves:
             return False
-        if self._index.holds(wanted, perhaps=True) or self.puts_together(wanted.leaf.compact):
+        if self._index.holds(wanted, loose=True) or self.concatenates(wanted.leaf.compact):
             return True
         return len(wanted.leaf.numbers) == 1 and _cents(next(iter(wanted.leaf.numbers))) in self._results
 
-    def makes_number(self, value: Decimal) -> bool:
+    def explains_number(self, value: Decimal) -> bool:
         """Say the same of a number."""
         return value in self._numbers or _cents(value) in self._results
 
-    def puts_together(self, compact: str) -> bool:
+    def concatenates(self, compact: str) -> bool:
         """Say whether letters and digits are those of two or more arguments, or of one of them backwards."""
         if not self._pieces or not 1 < len(compact) <= _TEXT:
             return False

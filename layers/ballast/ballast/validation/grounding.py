@@ -173,7 +173,7 @@ class _Search:
             self.known[path] = origin
             self._has_words(found)
             return
-        named = _origin(wanted, self._untrusted, perhaps=True)
+        named = _origin(wanted, self._untrusted, loose=True)
         how = self._derived(wanted, path, trusted_only=True)
         if how is None and named is None and (how := self._derived(wanted, path, trusted_only=False)) is not None:
             named = "computed from it"
@@ -193,9 +193,9 @@ class _Search:
     def _says_words(self, found: FieldValue, *, disputed: bool) -> None:
         wanted = wanted_of(found)
         # Arguments are put together out of several: then the newest words are shown.
-        holding = [*self._worded.naming(wanted, perhaps=True)] or [*self._worded][-1:]
+        holding = [*self._worded.naming(wanted, loose=True)] or [*self._worded][-1:]
         source = next((one for one in holding if one.where == _PERSON), holding[0])
-        at = next(source.index.holding(wanted, perhaps=True), 0)
+        at = next(source.index.holding(wanted, loose=True), 0)
         leaf = source.leaves[at] if source.leaves else Leaf("")
         quote = "" if found.path in self._secret else " ".join(str(leaf.value).split())
         quote = quote if len(quote) <= _QUOTED else f"{quote[:_QUOTED]}…"
@@ -218,8 +218,8 @@ def known_amounts(sources: Iterable[Source]) -> KnownAmounts:
     numbers: dict[Decimal, str] = {}
     for source in sources:
         for leaf in source.leaves:
-            for value in leaf.perhaps_amounts:
-                if source.teaches(value):
+            for value in leaf.possible_amounts:
+                if source.is_new(value):
                     amounts.setdefault(abs(value), source.where)
             for percent in leaf.percentages:
                 percents.setdefault(percent, source.where)
@@ -229,7 +229,7 @@ def known_amounts(sources: Iterable[Source]) -> KnownAmounts:
 
 
 def _bare(wanted: SearchValue, value: Decimal, trusted: Group[Source]) -> str | None:
-    where = _origin(wanted, trusted, perhaps=True)
+    where = _origin(wanted, trusted, loose=True)
     return None if where is None else f"{value} stands in {where}, but not as an amount of money"
 
 
@@ -247,10 +247,14 @@ def _unmarked(args: BaseModel) -> list[FieldValue]:
 
 
 def _taints(found: FieldValue, untrusted: Group[Source], heard: Heard) -> str | None:
-    taints = heard.is_quoted_by(str(found.value)) if isinstance(found.mark, FreeText) else heard.names_alone(found)
+    taints = (
+        heard.quotes_untrusted(str(found.value))
+        if isinstance(found.mark, FreeText)
+        else heard.only_untrusted_names(found)
+    )
     if not taints:
         return None
-    return _origin(wanted_of(found), untrusted, perhaps=True) or next(one.where for one in untrusted)
+    return _origin(wanted_of(found), untrusted, loose=True) or next(one.where for one in untrusted)
 
 
 def _unvouched(args: BaseModel, plain: Sequence[FieldValue], heard: Heard) -> list[FieldValue]:
@@ -260,8 +264,8 @@ def _unvouched(args: BaseModel, plain: Sequence[FieldValue], heard: Heard) -> li
     return [found for found in missing if found.in_list or found.value not in (0, 1)]
 
 
-def _origin(wanted: SearchValue, sources: Group[Source], *, perhaps: bool = False) -> str | None:
-    return next((source.where for source in sources.naming(wanted, perhaps=perhaps)), None)
+def _origin(wanted: SearchValue, sources: Group[Source], *, loose: bool = False) -> str | None:
+    return next((source.where for source in sources.naming(wanted, loose=loose)), None)
 
 
 def _is_not_blank(value: Any) -> bool:

@@ -25,24 +25,24 @@ class Index:
         self._tables: dict[str, dict[Any, list[int]]] = {}
         self._found: dict[tuple[SearchValue, bool], tuple[int, ...]] = {}
 
-    def holds(self, wanted: SearchValue, *, perhaps: bool = False) -> bool:
-        """Say whether one of them holds the value; ``perhaps`` as in ``Wanted.may_occur_in``."""
-        return next(self.holding(wanted, perhaps=perhaps), None) is not None
+    def holds(self, wanted: SearchValue, *, loose: bool = False) -> bool:
+        """Say whether one of them holds the value; ``loose`` as in ``Wanted.may_occur_in``."""
+        return next(self.holding(wanted, loose=loose), None) is not None
 
-    def holding(self, wanted: SearchValue, *, perhaps: bool = False) -> Iterator[int]:
+    def holding(self, wanted: SearchValue, *, loose: bool = False) -> Iterator[int]:
         """Yield the positions of those that hold the value, in their order."""
         self._asked += 1
         if self._asked <= _FEW or len(self._leaves) == 0:
-            occurs = wanted.may_occur_in if perhaps else wanted.occurs_in
+            occurs = wanted.may_occur_in if loose else wanted.occurs_in
             yield from (at for at, leaf in enumerate(self._leaves) if occurs(leaf))
             return
-        key = wanted, perhaps
+        key = wanted, loose
         if key not in self._found:
-            self._found[key] = tuple(sorted(self._looked_up(wanted, perhaps)))
+            self._found[key] = tuple(sorted(self._looked_up(wanted, loose)))
         yield from self._found[key]
 
-    def _looked_up(self, wanted: SearchValue, perhaps: bool) -> set[int]:
-        found = {at for name, key in wanted.sought(perhaps=perhaps) for at in self._table(name).get(key, ())}
+    def _looked_up(self, wanted: SearchValue, loose: bool) -> set[int]:
+        found = {at for name, key in wanted.sought(loose=loose) for at in self._table(name).get(key, ())}
         if Kind.TEXT in wanted.kinds:
             for words in (self._words, self._loose_words):
                 found.update(words.owners(wanted.leaf.tokens))
@@ -70,7 +70,7 @@ class Index:
 class Accounts(Protocol):
     """What a source was made of."""
 
-    def makes(self, wanted: SearchValue) -> bool:
+    def explains(self, wanted: SearchValue) -> bool:
         """Say whether the value is one of these, or follows from them."""
 
 
@@ -85,7 +85,7 @@ class HasLeaves(Protocol):
     def arguments(self) -> Accounts:
         """What it was made of."""
 
-    def holds(self, wanted: SearchValue, *, perhaps: bool = False) -> bool:
+    def holds(self, wanted: SearchValue, *, loose: bool = False) -> bool:
         """Say whether it names the value, which was not brought there."""
 
 
@@ -112,22 +112,22 @@ class Group(Generic[HeldT]):
         self._sources.append(source)
         self._index, self._asked = None, 0
 
-    def naming(self, wanted: SearchValue, *, perhaps: bool = False) -> Iterator[HeldT]:
-        """Yield the sources that name the value; ``perhaps``: it may have been taken from there."""
+    def naming(self, wanted: SearchValue, *, loose: bool = False) -> Iterator[HeldT]:
+        """Yield the sources that name the value; ``loose``: it may have been taken from there."""
         self._asked += 1
         if self._asked <= _FEW_OF_A_GROUP:
-            yield from (source for source in self._sources if source.holds(wanted, perhaps=perhaps))
+            yield from (source for source in self._sources if source.holds(wanted, loose=loose))
             return
         if self._index is None:
             self._owners = [source for source in self._sources for _ in source.leaves]
             self._index = Index(leaf for source in self._sources for leaf in source.leaves)
         last = None
-        for at in self._index.holding(wanted, perhaps=perhaps):
+        for at in self._index.holding(wanted, loose=loose):
             source = self._owners[at]
-            if source is not last and not source.arguments.makes(wanted):
+            if source is not last and not source.arguments.explains(wanted):
                 yield source
             last = source
 
-    def names(self, wanted: SearchValue, *, perhaps: bool = False) -> bool:
+    def names(self, wanted: SearchValue, *, loose: bool = False) -> bool:
         """Say whether one of them names the value."""
-        return next(self.naming(wanted, perhaps=perhaps), None) is not None
+        return next(self.naming(wanted, loose=loose), None) is not None

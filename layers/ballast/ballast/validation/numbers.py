@@ -76,7 +76,7 @@ class TextNumber:
     value     its value
     money     whether it is written as money is: with a currency, or with two decimals
     currency  whether a currency stands at it
-    start, end  where, in the evened text
+    start, end  where, in the normalized text
     certain   False: the currency is pounds, which may be a weight as well
     """
 
@@ -88,13 +88,13 @@ class TextNumber:
     certain: bool = True
 
 
-def numbers(evened: str) -> Iterator[TextNumber]:
-    """Yield the numbers that a text names; it was evened (``spelling.even``)."""
-    for run in _RUN.finditer(evened):
-        if evened[run.start() - 1 : run.start()] == "+":
+def numbers(normalized: str) -> Iterator[TextNumber]:
+    """Yield the numbers that a text names; it was normalized (``spelling.even``)."""
+    for run in _RUN.finditer(normalized):
+        if normalized[run.start() - 1 : run.start()] == "+":
             continue  # a phone number
         for start, end in _pieces(run):
-            found = _text_number(evened, start, end)
+            found = _text_number(normalized, start, end)
             if found is not None:
                 yield found
 
@@ -240,14 +240,14 @@ _ISO = re.compile(r"((?:19|20)[0-9]{2})-([01][0-9])-([0-3][0-9])", re.ASCII)
 _HALF_A_YEAR = 183
 
 
-def days_in(evened: str) -> Iterator[Day]:
-    """Yield the days that an evened text names."""
+def days_in(normalized: str) -> Iterator[Day]:
+    """Yield the days that an normalized text names."""
     for spelling in _SPELLINGS:
-        for found in spelling.finditer(evened):
+        for found in spelling.finditer(normalized):
             year, month = found["year"], found["month"]
             number = int(month) if month.isdigit() else _month(month)
             yield int(year) if year else None, number, int(found["day"])
-    for one, _, other, year in _NUMERIC.findall(evened):
+    for one, _, other, year in _NUMERIC.findall(normalized):
         full = int(year) + (0 if len(year) == 4 else 2000) if year else None
         yield full, int(one), int(other)
         yield full, int(other), int(one)

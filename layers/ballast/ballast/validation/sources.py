@@ -83,20 +83,20 @@ class Source:
     raised: tuple[Leaf, ...] = ()
     on: date | None = None
 
-    def holds(self, wanted: SearchValue, *, perhaps: bool = False) -> bool:
+    def holds(self, wanted: SearchValue, *, loose: bool = False) -> bool:
         """Say whether the value occurs here, and was not brought here nor computed from what was.
 
-        ``perhaps``: it may have been taken from here.
+        ``loose``: it may have been taken from here.
         """
-        return self.index.holds(wanted, perhaps=perhaps) and not self.arguments.makes(wanted)
+        return self.index.holds(wanted, loose=loose) and not self.arguments.explains(wanted)
 
-    def repeats(self, wanted: SearchValue) -> bool:
+    def was_named_before(self, wanted: SearchValue) -> bool:
         """Say whether the value was named to people before: what they say of it may be a "no"."""
-        return self._raised.holds(wanted, perhaps=True)
+        return self._raised.holds(wanted, loose=True)
 
-    def teaches(self, number: Decimal) -> bool:
+    def is_new(self, number: Decimal) -> bool:
         """Say whether a number of this source was neither brought here nor computed from what was."""
-        return not self.arguments.makes_number(number)
+        return not self.arguments.explains_number(number)
 
     @cached_property
     def index(self) -> Index:
@@ -244,7 +244,7 @@ def _results(
             heard = told.before(state.turn)
             if heard.untrusted_text:
                 made, switches = _arguments(tool, state)
-                trusted = not heard.may_have_made(made, switches=switches)
+                trusted = not heard.may_taint(made, switches=switches)
         where, brought = f"{state.turn:04d}.call.{state.index}", state.call.arguments
         if state.status == "failed":
             vouched = tool is not None and not (marked[state.call.tool] or has_mark(tool.arguments, Untrusted))

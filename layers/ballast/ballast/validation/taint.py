@@ -10,7 +10,7 @@ text           trusted sources name it; or they name every word of it, its addre
 number, date   trusted sources name it, a percentage as "15 %", a number up to twelve as a word, the nearest day as
                "May 24"
 list           the same of each item; short items as they stand together, and so more than three short arguments
-choice         of a write: always (the author's own words). Of a read: see ``may_have_made``
+choice         of a write: always (the author's own words). Of a read: see ``may_taint``
 ============== ==========================================================================================
 """
 
@@ -71,10 +71,10 @@ class HeardSource(Protocol):
     def words(self) -> bool:
         """Whether it is somebody's word alone, which may be a "no"."""
 
-    def holds(self, wanted: SearchValue, *, perhaps: bool = False) -> bool:
+    def holds(self, wanted: SearchValue, *, loose: bool = False) -> bool:
         """Say whether the value occurs here, and was not brought here."""
 
-    def repeats(self, wanted: SearchValue) -> bool:
+    def was_named_before(self, wanted: SearchValue) -> bool:
         """Say whether the value was named to people before they said this."""
 
 
@@ -113,13 +113,13 @@ class Heard:
 
     def settles(self, wanted: SearchValue) -> bool:
         """Say whether somebody's words name a value that neither untrusted text nor a question to them named."""
-        named = any(not source.repeats(wanted) for source in self._said.naming(wanted))
+        named = any(not source.was_named_before(wanted) for source in self._said.naming(wanted))
         return named and not self._plants(wanted)
 
     def _plants(self, wanted: SearchValue) -> bool:
-        return self._untrusted.names(wanted, perhaps=True) or self._counts(wanted, self._planted.words)
+        return self._untrusted.names(wanted, loose=True) or self._counts(wanted, self._planted.words)
 
-    def may_have_made(self, arguments: Sequence[FieldValue], *, switches: int = 0) -> bool:
+    def may_taint(self, arguments: Sequence[FieldValue], *, switches: int = 0) -> bool:
         """Say whether untrusted text may have made one of these arguments of a read, so that its result is tainted.
 
         What nothing trusted accounts for taints the result, choices and small numbers too: a tool may put them
@@ -141,7 +141,7 @@ class Heard:
             left += missing if missing or all(map(self._is_run, _short_runs(together))) else together
         return left
 
-    def names_alone(self, found: FieldValue) -> bool:
+    def only_untrusted_names(self, found: FieldValue) -> bool:
         """Say whether only untrusted text names the value of an argument, or a telling value in it.
 
         Telling are e-mail and web addresses, their hosts, and words with a digit: what a text may smuggle into one's
@@ -152,12 +152,12 @@ class Heard:
         wanted = wanted_of(found)
         if self._trusted.names(wanted) or self._counts(wanted, self._known.words):
             return False
-        if self._untrusted.names(wanted, perhaps=True):
+        if self._untrusted.names(wanted, loose=True):
             return True
         leaf = wanted.leaf
         return isinstance(leaf.value, str) and bool((self._planted.telling & _telling(leaf)) - self._known.telling)
 
-    def is_quoted_by(self, text: str) -> bool:
+    def quotes_untrusted(self, text: str) -> bool:
         """Say whether the text has a passage that only untrusted text has."""
         mine = _passages(Leaf(text).tokens)
         return bool((self._planted.passages & mine) - self._known.passages) if mine and self._untrusted else False
@@ -232,15 +232,13 @@ class Heard:
         text = str(getattr(found.value, "value", found.value))
         if not found.chosen or found.in_list or sum(map(str.isalpha, text)) < _SHORT:
             return False
-        return not self._untrusted.names(SearchValue.of(text), perhaps=True)
+        return not self._untrusted.names(SearchValue.of(text), loose=True)
 
     def _pages(self, found: FieldValue) -> bool:
         value = found.value
         if not isinstance(value, int) or not names_paging(found.field) or found.in_list:
             return False
-        return 0 <= value < _FEW or (
-            _FEW <= value < _MANY and not self._untrusted.names(wanted_of(found), perhaps=True)
-        )
+        return 0 <= value < _FEW or (_FEW <= value < _MANY and not self._untrusted.names(wanted_of(found), loose=True))
 
 
 class _Words:
@@ -262,7 +260,7 @@ class _Words:
         for source in _taken(self._new["words"]):
             brought = {word for leaf in source.arguments.leaves for word in _words(leaf)}
             new = {word for leaf in source.leaves for word in _words(leaf)} - brought
-            self._words.update(word for word in new if not source.arguments.puts_together(word))
+            self._words.update(word for word in new if not source.arguments.concatenates(word))
         return self._words
 
     @property
@@ -275,8 +273,10 @@ class _Words:
     @property
     def days(self) -> set[Day]:
         for source in _taken(self._new["days"]):
-            brought = {day[1:] for leaf in source.arguments.leaves for day in days_in(leaf.evened)}
-            self._days.update(day for leaf in source.leaves for day in days_in(leaf.evened) if day[1:] not in brought)
+            brought = {day[1:] for leaf in source.arguments.leaves for day in days_in(leaf.normalized)}
+            self._days.update(
+                day for leaf in source.leaves for day in days_in(leaf.normalized) if day[1:] not in brought
+            )
         return self._days
 
     @property
@@ -298,7 +298,7 @@ def _taken(left: list[HeardSource]) -> list[HeardSource]:
 
 
 def _words(leaf: Leaf) -> set[str]:
-    return {token.text for token in leaf.tokens or tokens(leaf.evened)}
+    return {token.text for token in leaf.tokens or tokens(leaf.normalized)}
 
 
 def _telling(leaf: Leaf) -> set[str]:

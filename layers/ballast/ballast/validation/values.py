@@ -99,8 +99,8 @@ class Leaf:
         return cls(Decimal(repr(value)) if isinstance(value, float) else value, field)
 
     @cached_property
-    def evened(self) -> str:
-        """The text, evened."""
+    def normalized(self) -> str:
+        """The text, normalized."""
         return normalize(str(self.value))
 
     @cached_property
@@ -108,8 +108,8 @@ class Leaf:
         return dashes(str(self.value))
 
     @cached_property
-    def parted(self) -> str:
-        """The text, evened, with a space for what nobody sees between a word and a value: where numbers stand."""
+    def spaced(self) -> str:
+        """The text, normalized, with a space for what nobody sees between a word and a value: where numbers stand."""
         return normalize(split_at_invisible(self._text))
 
     @cached_property
@@ -129,11 +129,11 @@ class Leaf:
     def named(self) -> tuple[TextNumber, ...]:
         """The numbers that the text names, or the one that it is: a program's own format has one reading."""
         if isinstance(self.value, str) and not _PROGRAMS_OWN.fullmatch(self.value):
-            return tuple(numbers(self.parted))
+            return tuple(numbers(self.spaced))
         value = Decimal(self.value)
         if not value.is_finite() or value.adjusted() > _MAX_ADJUSTED:
             return ()
-        return (TextNumber(value, "." in str(self.value), False, 0, len(self.parted)),)
+        return (TextNumber(value, "." in str(self.value), False, 0, len(self.spaced)),)
 
     @cached_property
     def numbers(self) -> frozenset[Decimal]:
@@ -145,15 +145,15 @@ class Leaf:
         """The amounts of money in it: numbers with a currency, or the one of a field that is named as money."""
         if names_amount(self.field) and self._is_number:
             return self.numbers
-        return frozenset(one.value for one in self.named if is_amount(self.parted, one))
+        return frozenset(one.value for one in self.named if is_amount(self.spaced, one))
 
     @cached_property
-    def perhaps_amounts(self) -> frozenset[Decimal]:
+    def possible_amounts(self) -> frozenset[Decimal]:
         """The amounts and what may be meant as one: with decimals, or behind a word of money."""
         if names_count(self.field):
             return self.amounts
         if not self._is_number:
-            return self.amounts | {one.value for one in self.named if may_be_amount(self.parted, one)}
+            return self.amounts | {one.value for one in self.named if may_be_amount(self.spaced, one)}
         is_one = self.field == "" and not isinstance(self.value, str)
         return self.amounts | {one.value for one in self.named if is_one or one.money}
 
@@ -161,24 +161,24 @@ class Leaf:
     def percentages(self) -> frozenset[Decimal]:
         """The percentages in it."""
         number = None if isinstance(self.value, str) else next(iter(self.numbers), None)
-        return frozenset(percentages(self.evened, self.field, number))
+        return frozenset(percentages(self.normalized, self.field, number))
 
     @property
     def _is_number(self) -> bool:
         """Whether it is one number and nothing else."""
         if not isinstance(self.value, str) or _INTEGER.fullmatch(self.value):
             return True
-        return len(self.named) == 1 and self.named[0].end - self.named[0].start == len(self.parted.strip())
+        return len(self.named) == 1 and self.named[0].end - self.named[0].start == len(self.spaced.strip())
 
     @cached_property
     def emails(self) -> frozenset[str]:
         """The e-mail addresses in it."""
-        return frozenset(_emails(self._text)) if "@" in self.evened else frozenset()
+        return frozenset(_emails(self._text)) if "@" in self.normalized else frozenset()
 
     @cached_property
     def urls(self) -> frozenset[str]:
         """The web addresses in it, without scheme, www. and final slash."""
-        return frozenset(_urls(self._text)) if "." in self.evened or "://" in self.evened else frozenset()
+        return frozenset(_urls(self._text)) if "." in self.normalized or "://" in self.normalized else frozenset()
 
     @cached_property
     def hosts(self) -> frozenset[str]:
@@ -189,7 +189,7 @@ class Leaf:
     @cached_property
     def phones(self) -> frozenset[str]:
         """The digits of everything in it that may be a phone number."""
-        return frozenset(filter(None, (_digits(found.group()) for found in _PHONE.finditer(self.evened))))
+        return frozenset(filter(None, (_digits(found.group()) for found in _PHONE.finditer(self.normalized))))
 
     @cached_property
     def longest(self) -> str:
@@ -204,7 +204,7 @@ class Leaf:
     @cached_property
     def compact(self) -> str:
         """The letters and digits of the text."""
-        return "".join(char for char in self.evened if char.isalnum())
+        return "".join(char for char in self.normalized if char.isalnum())
 
 
 def json_leaves(value: Any) -> tuple[Leaf, ...]:
@@ -244,37 +244,37 @@ class SearchValue:
         )
 
     @property
-    def alike(self) -> str:
+    def spelling_key(self) -> str:
         """What all spellings of the value have in common, as far as they are taken for one."""
         kind, leaf = self.kinds[0], self.leaf
         if kind in (Kind.AMOUNT, Kind.NUMBER) and len(leaf.numbers) == 1:
             return str(next(iter(leaf.numbers)).normalize())
         made = {
-            Kind.EMAIL: lambda: _address(leaf.evened),
+            Kind.EMAIL: lambda: _address(leaf.normalized),
             Kind.URL: lambda: address_of_url(str(leaf.value)),
-            Kind.PHONE: lambda: _digits(leaf.evened),
+            Kind.PHONE: lambda: _digits(leaf.normalized),
         }.get(kind, lambda: leaf.code or spelling_key(leaf.tokens))()
-        return made or leaf.evened.strip()
+        return made or leaf.normalized.strip()
 
-    def sought(self, *, perhaps: bool = False) -> Iterator[tuple[str, Any]]:
+    def sought(self, *, loose: bool = False) -> Iterator[tuple[str, Any]]:
         """Yield what is looked for beside words: the name of a set of a leaf, and what is in it where the value is.
 
-        ``perhaps`` as in ``may_occur_in``.
+        ``loose`` as in ``may_occur_in``.
         """
         leaf = self.leaf
         value = next(iter(leaf.numbers)) if len(leaf.numbers) == 1 else None
         for kind in self.kinds:
             if kind is Kind.EMAIL:
-                yield "emails", _address(leaf.evened)
+                yield "emails", _address(leaf.normalized)
             elif kind is Kind.URL:
                 yield "urls", address_of_url(str(leaf.value))
             elif kind is Kind.PHONE:
-                yield "phones", _digits(leaf.evened)
+                yield "phones", _digits(leaf.normalized)
             elif kind is not Kind.TEXT and value is not None:
                 yield ("amounts" if kind is Kind.AMOUNT else "numbers"), value
                 if kind is Kind.NUMBER and names_percentage(leaf.field):
                     yield "percentages", value
-        if perhaps and {Kind.AMOUNT, Kind.NUMBER} & {*self.kinds}:
+        if loose and {Kind.AMOUNT, Kind.NUMBER} & {*self.kinds}:
             yield from (("percentages", one) for one in leaf.numbers)
             if value is not None:
                 yield "numbers", value
@@ -296,7 +296,7 @@ def _kinds_of(leaf: Leaf) -> tuple[Kind, ...]:
     if not isinstance(leaf.value, str):
         counts = names_count(leaf.field) or (isinstance(leaf.value, int) and not names_amount(leaf.field))
         return (Kind.NUMBER,) if counts else (Kind.AMOUNT,)
-    text = leaf.evened.strip()
+    text = leaf.normalized.strip()
     if set(_emails(text)) == {_address(text)}:
         return (Kind.EMAIL,)
     if len(leaf.named) == 1 and leaf.named[0].end - leaf.named[0].start == len(text):
@@ -326,27 +326,27 @@ def _number(wanted: Leaf, leaf: Leaf) -> bool:
         return True
     # However the thousands are grouped, the last three digits before the decimals stand together.
     ending = str(int(abs(value)))[-3:]
-    return (not isinstance(leaf.value, str) or ending in leaf.evened) and value in leaf.numbers
+    return (not isinstance(leaf.value, str) or ending in leaf.normalized) and value in leaf.numbers
 
 
 def _email(wanted: Leaf, leaf: Leaf) -> bool:
-    address = _address(wanted.evened)
-    return address in leaf.evened and address in leaf.emails
+    address = _address(wanted.normalized)
+    return address in leaf.normalized and address in leaf.emails
 
 
 def _phone(wanted: Leaf, leaf: Leaf) -> bool:
-    digits = _digits(wanted.evened)
+    digits = _digits(wanted.normalized)
     return digits != "" and digits in leaf.phones
 
 
 def _url(wanted: Leaf, leaf: Leaf) -> bool:
     address = address_of_url(str(wanted.value))
     host = _PATH.split(address, maxsplit=1)[0]
-    return address != "" and (host in leaf.evened or "xn--" in host) and address in leaf.urls
+    return address != "" and (host in leaf.normalized or "xn--" in host) and address in leaf.urls
 
 
 def _text(wanted: Leaf, leaf: Leaf) -> bool:
-    named = wanted.longest != "" and wanted.longest in leaf.evened
+    named = wanted.longest != "" and wanted.longest in leaf.normalized
     if named and (occurs(wanted.tokens, leaf.tokens) or occurs(wanted.tokens, leaf.loose_tokens)):
         return True
     return wanted.code != "" and wanted.code in leaf.compact and code_occurs(wanted.code, leaf.tokens)
@@ -396,7 +396,7 @@ def _urls(text: str) -> Iterator[str]:
 
 
 def address_of_url(text: str) -> str:
-    """Return a web address as it is compared: the host evened, its path, query and fragment in their case."""
+    """Return a web address as it is compared: the host normalized, its path, query and fragment in their case."""
     scheme = _SCHEME.match(text.strip())
     address = normalize(_SCHEME.sub("", text.strip(), count=1), case=True)
     host = _PATH.split(address, maxsplit=1)[0]

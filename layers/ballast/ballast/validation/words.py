@@ -1,7 +1,7 @@
 """Words in their many spellings: what two writers of the same value may do differently. Pure.
 
 A text becomes tokens: runs of digits, runs of letters, single ideographs. Case, full-width forms,
-digits of other scripts and invisible characters are evened out; letters that only look alike
+digits of other scripts and invisible characters are normalized out; letters that only look alike
 (Latin a, Cyrillic а) are not, for they are how one value poses as another.
 
 What stands between two words may set them apart or join them: "O-1001—thanks" and "O-1001.Thanks" name O-1001,
@@ -138,7 +138,7 @@ def split_at_invisible(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One piece of an evened text.
+    """One piece of an normalized text.
 
     kind  d: digits, w: letters, i: an ideograph
     gap   what stands between it and the token before it; "" where they touch
@@ -149,11 +149,11 @@ class Token:
     gap: str
 
 
-def tokens(evened: str) -> tuple[Token, ...]:
-    """Return the tokens of a text that was evened."""
+def tokens(normalized: str) -> tuple[Token, ...]:
+    """Return the tokens of a text that was normalized."""
     found, end = [], 0
-    for match in _TOKEN.finditer(evened):
-        found.append(Token(match.group(), match.lastgroup or "", evened[end : match.start()]))
+    for match in _TOKEN.finditer(normalized):
+        found.append(Token(match.group(), match.lastgroup or "", normalized[end : match.start()]))
         end = match.end()
     return tuple(found)
 

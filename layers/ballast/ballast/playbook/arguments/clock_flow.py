@@ -38,12 +38,12 @@ Sources = Callable[[str, Any, set[str]], bool]
 class Value:
     """What is known of a value.
 
-    hot    whether a clock is in it
+    from_clock    whether a clock is in it
     roots  the parameters that it is, or is a part of, or holds
     exact  what it is: a parameter as it was given, or None; "" where nobody knows
     """
 
-    hot: bool = False
+    from_clock: bool = False
     roots: frozenset[str] = frozenset()
     exact: str = ""
 
@@ -56,7 +56,7 @@ def merged(values: Iterable[Value]) -> Value:
     some = list(values)
     exact = {one.exact for one in some}
     roots: frozenset[str] = frozenset().union(*(one.roots for one in some))
-    return Value(any(one.hot for one in some), roots, exact.pop() if len(exact) == 1 else "")
+    return Value(any(one.from_clock for one in some), roots, exact.pop() if len(exact) == 1 else "")
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ class Names:
     """What ``determinism`` knows of a function's names, and ``clock_flow`` does not.
 
     named       the globals and outer names of a function
-    hot         whether a named value is a clock, read by some attributes
+    from_clock         whether a named value is a clock, read by some attributes
     attributes  what a function may read of an object
     followed    the author's functions by which a value is used, by an attribute
     """
 
     named: Callable[[FunctionType], Iterator[tuple[str, Any]]]
-    hot: Sources
+    from_clock: Sources
     attributes: Callable[[FunctionType], set[str]]
     followed: Callable[[Any, set[str]], Iterator[FunctionType]]
 
@@ -85,7 +85,7 @@ _LOOPS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 class Flow:
     """Goes through one function.
 
-    hot      the names that hold what a clock says
+    from_clock      the names that hold what a clock says
     changed  the first line in which that comes to more than a no, as somebody reads it; "" where there is none
     """
 
@@ -94,7 +94,7 @@ class Flow:
     known: Names
     owner: type | None
     deep: int
-    hot: set[str] = field(default_factory=set)
+    from_clock: set[str] = field(default_factory=set)
     roots: dict[str, frozenset[str]] = field(default_factory=dict)
     assigned: set[str] = field(default_factory=set)
     returned: list[tuple[bool, Value, int]] = field(default_factory=list)
@@ -105,13 +105,18 @@ class Flow:
 
     @classmethod
     def of(
-        cls, function: FunctionType, known: Names, owner: type | None = None, hot: Iterable[str] = (), deep: int = _DEEP
+        cls,
+        function: FunctionType,
+        known: Names,
+        owner: type | None = None,
+        from_clock: Iterable[str] = (),
+        deep: int = _DEEP,
     ) -> "Flow | None":
-        """Return what was found; None where the function has no source. ``hot``: parameters that hold a clock."""
+        """Return what was found; None for a function without source. ``from_clock``: parameters that hold a clock."""
         node = syntax_of(function)
         if node is None:
             return None
-        flow = cls(function, node, known, owner, deep, set(hot))
+        flow = cls(function, node, known, owner, deep, set(from_clock))
         flow._named = dict(known.named(function))
         flow._attributes = known.attributes(function)
         flow._run()
@@ -129,9 +134,9 @@ class Flow:
 
     @property
     def result(self) -> Value:
-        """What it returns: hot where a clock is in it, or chose it."""
+        """What it returns: from_clock where a clock is in it, or chose it."""
         made = merged(value for _, value, _ in self.returned) if self.returned else NONE
-        return replace(made, hot=made.hot or self._chosen is not None)
+        return replace(made, from_clock=made.from_clock or self._chosen is not None)
 
     @property
     def _chosen(self) -> int | None:
@@ -143,7 +148,7 @@ class Flow:
     @property
     def changed(self) -> str:
         """The first line in which a clock comes to more than a no, with its number; "" where there is none."""
-        lines = self.lines | {line for _, value, line in self.returned if value.hot}
+        lines = self.lines | {line for _, value, line in self.returned if value.from_clock}
         lines |= {self._chosen} if self._chosen is not None else set()
         if not lines:
             return ""
@@ -153,13 +158,13 @@ class Flow:
     def _run(self) -> None:
         self.roots = {name: frozenset({name}) for name in self.parameters}
         for _ in range(_ROUNDS):
-            before = (len(self.hot), len(self.assigned), sum(map(len, self.roots.values())))
+            before = (len(self.from_clock), len(self.assigned), sum(map(len, self.roots.values())))
             self.returned, self.control = [], False
             if isinstance(self.node, ast.Lambda):
                 self.returned.append((False, self._eval(self.node.body), self.node.body.lineno))
             elif self._all(self.node.body):
                 self.returned.append((self.control, NONE, self.node.body[-1].lineno))
-            if before == (len(self.hot), len(self.assigned), sum(map(len, self.roots.values()))):
+            if before == (len(self.from_clock), len(self.assigned), sum(map(len, self.roots.values()))):
                 return
 
     # Statements. Each says whether what is behind it is reached.
@@ -179,12 +184,12 @@ class Flow:
         if isinstance(node, ast.If):
             return self._if(node)
         if isinstance(node, ast.While):
-            self._under(self._eval(node.test).hot, node.body)
+            self._under(self._eval(node.test).from_clock, node.body)
             return self._all(node.orelse) or True
         if isinstance(node, ast.For | ast.AsyncFor):
             each = self._eval(node.iter)
             self._put(node.target, replace(each, exact=""))
-            self._under(each.hot, node.body)
+            self._under(each.from_clock, node.body)
             return self._all(node.orelse) or True
         if isinstance(node, ast.Try) or type(node).__name__ == "TryStar":
             return self._try(node)
@@ -195,13 +200,13 @@ class Flow:
                     self._put(item.optional_vars, replace(value, exact=""))
             return self._with(node.body)
         if isinstance(node, ast.Match):
-            hot = self._eval(node.subject).hot
+            from_clock = self._eval(node.subject).from_clock
             ends = []
             for case in node.cases:
                 for name in captured_names(case.pattern):
                     self._name(name, merged([self._eval(node.subject)]))
-                hot = hot or (case.guard is not None and self._eval(case.guard).hot)
-                ends.append(self._under(hot, case.body))
+                from_clock = from_clock or (case.guard is not None and self._eval(case.guard).from_clock)
+                ends.append(self._under(from_clock, case.body))
             return True
         if isinstance(node, ast.Assign):
             value = self._eval(node.value)
@@ -212,13 +217,13 @@ class Flow:
         elif isinstance(node, ast.AugAssign):
             held = self._eval(node.target)
             value = merged([held, self._eval(node.value)])
-            if (value.hot or self.control) and held.roots:
+            if (value.from_clock or self.control) and held.roots:
                 self.lines.add(node.lineno)
             self._put(node.target, replace(value, exact=""))
         elif isinstance(node, ast.Delete):
             for target in node.targets:
                 if not isinstance(target, ast.Name):
-                    self._change(target, hot=self.control)
+                    self._change(target, from_clock=self.control)
         elif isinstance(node, _SCOPES):
             self._name(node.name, self._inside(node))
         elif isinstance(node, ast.Import | ast.ImportFrom):
@@ -229,8 +234,8 @@ class Flow:
         return True
 
     def _if(self, node: ast.If) -> bool:
-        hot = self._eval(node.test).hot
-        if not hot or always_raises(node.body) or always_raises(node.orelse):
+        from_clock = self._eval(node.test).from_clock
+        if not from_clock or always_raises(node.body) or always_raises(node.orelse):
             # Where one way only raises, the clock decides whether there is a value, and not which.
             ends = [self._all(node.body), self._all(node.orelse)]
             return any(ends)
@@ -239,8 +244,8 @@ class Flow:
             self.control = True
         return any(ends)
 
-    def _under(self, hot: bool, body: list[ast.stmt]) -> bool:
-        before, self.control = self.control, self.control or hot
+    def _under(self, from_clock: bool, body: list[ast.stmt]) -> bool:
+        before, self.control = self.control, self.control or from_clock
         ends = self._all(body)
         # What leaves a loop, or the function, by the clock decides whether the rest is done.
         self.control = before or (self.control and any_leaves_early(body))
@@ -270,8 +275,8 @@ class Flow:
     def _imported(self, alias: ast.alias) -> None:
         name = alias.asname or alias.name.partition(".")[0]
         source = self._named.get(alias.name, self._named.get(name))
-        if source is not None and self.known.hot(name, source, self._attributes):
-            self.hot.add(name)
+        if source is not None and self.known.from_clock(name, source, self._attributes):
+            self.from_clock.add(name)
 
     def _put(self, target: ast.expr, value: Value) -> None:
         if isinstance(target, ast.Name):
@@ -282,28 +287,28 @@ class Flow:
         elif isinstance(target, ast.Starred):
             self._put(target.value, replace(value, exact=""))
         else:
-            index = isinstance(target, ast.Subscript) and self._eval(target.slice).hot
-            self._change(target, hot=value.hot or self.control or index)
+            index = isinstance(target, ast.Subscript) and self._eval(target.slice).from_clock
+            self._change(target, from_clock=value.from_clock or self.control or index)
 
     def _name(self, name: str, value: Value) -> None:
         self.assigned.add(name)
         self.roots[name] = self.roots.get(name, frozenset()) | value.roots
-        if value.hot or self.control:
-            self.hot.add(name)
+        if value.from_clock or self.control:
+            self.from_clock.add(name)
 
-    def _change(self, target: ast.expr, *, hot: bool) -> None:
+    def _change(self, target: ast.expr, *, from_clock: bool) -> None:
         """What ``target`` stands in is changed."""
-        if not hot:
+        if not from_clock:
             return
         if self._eval(getattr(target, "value", target)).roots:
             self.lines.add(target.lineno)
-        self._heat(target)
+        self._mark_from_clock(target)
 
-    def _heat(self, node: ast.expr) -> None:
+    def _mark_from_clock(self, node: ast.expr) -> None:
         while isinstance(node, ast.Attribute | ast.Subscript | ast.Starred):
             node = node.value
         if isinstance(node, ast.Name):
-            self.hot.add(node.id)
+            self.from_clock.add(node.id)
 
     # Expressions.
 
@@ -312,7 +317,7 @@ class Flow:
 
     def _eval(self, node: ast.expr) -> Value:
         value = self._value(node)
-        self.reads += value.hot
+        self.reads += value.from_clock
         return value
 
     def _value(self, node: ast.expr) -> Value:
@@ -330,11 +335,11 @@ class Flow:
             return value
         if isinstance(node, ast.IfExp):
             test, before = self._eval(node.test), self.control
-            self.control = before or test.hot
+            self.control = before or test.from_clock
             ways = [self._eval(node.body), self._eval(node.orelse)]
             self.control = before
             made = merged([one for one in ways if one.exact != NO_RETURN] or ways)
-            return replace(made, hot=made.hot or (test.hot and not made.exact))
+            return replace(made, from_clock=made.from_clock or (test.from_clock and not made.exact))
         if isinstance(node, ast.Lambda):
             return self._inside(node)
         if isinstance(node, _LOOPS):
@@ -348,30 +353,34 @@ class Flow:
     def _of_name(self, name: str) -> Value:
         if name in self.roots or name in self.assigned:
             untouched = name in self.parameters and name not in self.assigned
-            return Value(name in self.hot, self.roots.get(name, frozenset()), f"parameter {name}" if untouched else "")
-        hot = name in self.hot or (name in self._named and self.known.hot(name, self._named[name], self._attributes))
-        return Value(hot)
+            return Value(
+                name in self.from_clock, self.roots.get(name, frozenset()), f"parameter {name}" if untouched else ""
+            )
+        from_clock = name in self.from_clock or (
+            name in self._named and self.known.from_clock(name, self._named[name], self._attributes)
+        )
+        return Value(from_clock)
 
     def _of_attribute(self, node: ast.Attribute) -> Value:
         found, base = self._object(node.value)
         if found:
             read = {node.attr, *(self._attributes if self._names_texts else ())}
-            return Value(self._is_heated(node.value) or self.known.hot(ast.unparse(node.value), base, read))
+            return Value(self._is_from_clock(node.value) or self.known.from_clock(ast.unparse(node.value), base, read))
         value = self._eval(node.value)
-        hot = value.hot or any(self._is_clock(one) for one in self._methods(node))
-        return Value(hot, value.roots)
+        from_clock = value.from_clock or any(self._is_clock(one) for one in self._methods(node))
+        return Value(from_clock, value.roots)
 
     @property
     def _names_texts(self) -> bool:
         return any(known is getattr for known in self._named.values())
 
-    def _is_heated(self, node: ast.expr) -> bool:
+    def _is_from_clock(self, node: ast.expr) -> bool:
         while isinstance(node, ast.Attribute):
             node = node.value
-        return isinstance(node, ast.Name) and node.id in self.hot
+        return isinstance(node, ast.Name) and node.id in self.from_clock
 
     def _is_clock(self, function: FunctionType) -> bool:
-        return self.known.hot(function.__name__, function, set())
+        return self.known.from_clock(function.__name__, function, set())
 
     def _object(self, node: ast.expr) -> tuple[bool, Any]:
         """Return whether a global, or what a module has, is meant, and what that is."""
@@ -420,8 +429,8 @@ class Flow:
         if isinstance(node.func, ast.Attribute) and not self._object(node.func.value)[0]:
             receiver = self._eval(node.func.value)
         called = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        hot = self.control or any(one.hot for one in everything)
-        if called in CHANGES and hot:
+        from_clock = self.control or any(one.from_clock for one in everything)
+        if called in CHANGES and from_clock:
             target = node.func.value if isinstance(node.func, ast.Attribute) else None
             if (
                 receiver.roots
@@ -431,9 +440,9 @@ class Flow:
             ):
                 self._spoil(node, receiver, given)
             if target is not None:
-                self._heat(target)
+                self._mark_from_clock(target)
         callee = self._eval(node.func)
-        if callee.hot and callee.roots and isinstance(node.func, ast.Name) and node.func.id in self._changing:
+        if callee.from_clock and callee.roots and isinstance(node.func, ast.Name) and node.func.id in self._changing:
             self.lines.add(node.lineno)
         return replace(merged([callee, receiver, *everything]), exact="")
 
@@ -441,7 +450,7 @@ class Flow:
         if receiver.roots or any(one.roots for one in given[:1]):
             self.lines.add(node.lineno)
         for one in node.args[:1]:
-            self._heat(one)
+            self._mark_from_clock(one)
 
     def _is_type(self, node: ast.expr | None) -> bool:
         return node is not None and isinstance(self._object(node)[1], type)
@@ -466,11 +475,11 @@ class Flow:
         if len(given) > code.co_argcount or function is self.function or not set(named) <= set(names):
             return None
         by_name: dict[str, Value] = {**dict(zip(names, given, strict=False)), **{str(k): v for k, v in named.items()}}
-        hot = {name for name, value in by_name.items() if value.hot}
+        from_clock = {name for name, value in by_name.items() if value.from_clock}
         clock = self._is_clock(function)
-        if not hot and not clock and not self.control:
-            return replace(merged(by_name.values()), hot=False, exact="")
-        made = Flow.of(function, self.known, None, hot, self.deep - 1)
+        if not from_clock and not clock and not self.control:
+            return replace(merged(by_name.values()), from_clock=False, exact="")
+        made = Flow.of(function, self.known, None, from_clock, self.deep - 1)
         if made is None:
             return None
         self.reads += clock
@@ -483,10 +492,10 @@ class Flow:
             return Value(exact=NO_RETURN)
         result = made.result
         same = by_name.get(result.exact.removeprefix("parameter "))
-        return replace(same or merged(by_name.values()), hot=result.hot, exact=same.exact if same else "")
+        return replace(same or merged(by_name.values()), from_clock=result.from_clock, exact=same.exact if same else "")
 
     def _inside(self, node: Any) -> Value:
-        """Return a function or class that is made here: hot where it names what is."""
+        """Return a function or class that is made here: from_clock where it names what is."""
         names = [one for one in ast.walk(node) if isinstance(one, ast.Name | ast.Attribute)]
         own = {one.arg for one in ast.walk(node) if isinstance(one, ast.arg)}
         held = [self._value(one) for one in names if not (isinstance(one, ast.Name) and one.id in own)]

@@ -176,7 +176,7 @@ class Form:
         """
         return self._read(arguments)
 
-    def made(self, values: Mapping[str, Any]) -> BaseModel:
+    def from_python(self, values: Mapping[str, Any]) -> BaseModel:
         """Return the author's own ``values``, by the names of Python or of JSON, as the model.
 
         They may be JSON, or what Python has: a ``Decimal``, a date, a model. That is written as JSON first, and what
@@ -231,11 +231,11 @@ class Form:
         form: dict[str, Any] = to_json(self._writer, args)
         return form
 
-    def said(self, args: BaseModel) -> dict[str, Any]:
+    def without_defaults(self, args: BaseModel) -> dict[str, Any]:
         """Return the form without what is as its default is: what a call says, by which its size is measured."""
         return cast(dict[str, Any], to_json(self._said, args, exclude_defaults=True))
 
-    def value(self, args: BaseModel) -> Any:
+    def comparable(self, args: BaseModel) -> Any:
         """Return JSON by which equal arguments are told: the form, with 1.50 of an amount as 1.5."""
         return to_json(self._told_apart, args)
 
