@@ -91,7 +91,7 @@ def test_a_script_that_does_not_catch_it_gives_up_and_says_why(stack: Stack) -> 
     [
         ("gives_up", "fallback_gave_up", "Only the archive knows."),
         ("nonsense", "fallback_failed", "returned int"),
-        ("panics", "fallback_failed", "Panic: (its text cannot be made)"),
+        ("panics", "fallback_failed", "Panic: (its text cannot be read)"),
         ("to_itself", "fallback_failed", "hand-over to itself"),
     ],
 )

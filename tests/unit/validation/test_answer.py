@@ -110,7 +110,7 @@ def test_the_data_is_taken_from_the_text(text: str, sent: str) -> None:
         ('Here: {"status": "paid"}', "it is not JSON"),
         ('{"status": "paid"} Anything else?', "text after the JSON"),
         ('{"status": "paid", "status": "lost"}', "a key occurs twice"),
-        ('["paid"]', "no object"),
+        ('["paid"]', "not an object"),
         ('{"status": NaN}', "it is not JSON"),
         ('{"status": "lost"}', "status: must be one of 'paid'"),
         ("{}", "status: is required"),

@@ -208,4 +208,4 @@ def test_each_mark_is_looked_for(mark: Any) -> None:
         pin: Annotated[str, mark] = Field(exclude=True)
 
     assert [one.value for one in leaves(Marked, Marked(x="zebra"), mark) if one.mark] == ["zebra"]
-    assert ineffective_marks(Lost) == [f"pin ({mark.__name__}, it is excluded from what is written)"]
+    assert ineffective_marks(Lost) == [f"pin ({mark.__name__}, it is excluded from serialization)"]

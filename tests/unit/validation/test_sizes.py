@@ -45,7 +45,7 @@ def test_a_very_deep_value_is_not_walked_to_its_end() -> None:
         ("{", "not JSON"),
         ('{"a": 1} x', "after"),
         ('{"a": 1, "a": 2}', "twice"),
-        ("1", "no object"),
+        ("1", "not an object"),
         ('{"a": NaN}', "not JSON"),
     ],
 )

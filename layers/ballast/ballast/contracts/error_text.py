@@ -22,7 +22,7 @@ def error_text(problem: BaseException) -> str:
     except BaseException as broken:
         if ends_the_process(broken):
             raise
-        text = "(its text cannot be made)"
+        text = "(its text cannot be read)"
     return in_utf8(without_inputs(text))
 
 

@@ -26,11 +26,11 @@ def _plain(value: JsonValue) -> JsonValue:
     level: list[JsonValue] = [value]
     for _ in range(MAX_DEPTH):
         if any(isinstance(one, float) and not math.isfinite(one) for one in level):
-            raise ValueError("must hold no NaN and no infinity")
+            raise ValueError("must not contain NaN or infinity")
         level = [inner for one in level for inner in _inside(one)]
         if not level:
             return value
-    raise ValueError(f"must be nested less than {MAX_DEPTH} deep")
+    raise ValueError(f"must be nested less than {MAX_DEPTH} levels deep")
 
 
 def _inside(value: JsonValue) -> list[JsonValue]:
@@ -100,7 +100,7 @@ def _exactly(digits: str) -> float:
     number = _or_as_text(digits)
     if isinstance(number, str):
         raise ValueError(
-            f"the number {text_or_length(digits, 40)} has more digits than JSON's numbers keep; send it as text"
+            f"the number {text_or_length(digits, 40)} has more digits than a JSON number keeps; send it as text"
         )
     return number
 

@@ -23,7 +23,7 @@ def _compiles(pattern: str) -> str:
     try:
         re.compile(pattern)
     except re.error as problem:
-        raise ValueError(f"is no regular expression: {problem}") from None
+        raise ValueError(f"is not a regular expression: {problem}") from None
     return pattern
 
 
@@ -48,7 +48,7 @@ class Intent(Wire):
     def _usable(cls, schema: dict[str, Json] | None) -> dict[str, Json] | None:
         wrong = schema_complaint(schema) if schema is not None else None
         if wrong is not None:
-            raise ValueError(f"cannot be used: {wrong}")
+            raise ValueError(f"is not a usable schema: {wrong}")
         return schema
 
 
@@ -173,7 +173,7 @@ def read_agent(file: Path) -> AgentConfig:
             f"{file}: cannot be read ({problem.strerror}). A playbook's folder holds agent.yaml, tools/ and fallbacks/."
         ) from None
     except UnicodeDecodeError:
-        raise PlaybookInvalid(f"{file}: is not UTF-8 text.") from None
+        raise PlaybookInvalid(f"{file}: is not UTF-8 text. Save it as UTF-8.") from None
     try:
         data: Any = yaml.safe_load(text)
     except yaml.YAMLError as problem:
@@ -187,7 +187,7 @@ def read_agent(file: Path) -> AgentConfig:
     except ValidationError as problem:
         raise PlaybookInvalid(f"{file}: {complaints(problem)}.") from None
     except (TypeError, ValueError, RecursionError) as problem:  # a date as a key, or an anchor inside itself
-        raise PlaybookInvalid(f"{file}: holds what JSON cannot: {problem}.") from None
+        raise PlaybookInvalid(f"{file}: holds a value that JSON does not have: {problem}.") from None
     for name in config.intents:
         try:
             config.limits_for(name)
@@ -196,7 +196,7 @@ def read_agent(file: Path) -> AgentConfig:
     for name, most in (("turns", MOST_TURNS), ("tool_calls", MOST_CALLS)):
         if (wanted := getattr(config.limits, name)) > most:
             raise PlaybookInvalid(
-                f"{file}: limits.{name} is {wanted}, and no run comes further than {most}: Step Functions ends an "
+                f"{file}: limits.{name} is {wanted}; a run can have at most {most}: Step Functions ends an "
                 f"execution at 25,000 events, and a run ends before that (history_limit). Write {most} or less."
             )
     if config.limits.fallback_reserve_s >= config.limits.deadline_s:

@@ -96,7 +96,7 @@ def write_once(
         if "ConditionalCheckFailed" in codes:
             raise ToolFailed(change.conflict) from None
         if _PASSING.intersection([marker_code, *codes]):
-            raise RetryLater("Another transaction was in the way; nothing was written.") from cancelled
+            raise RetryLater("Another transaction interfered; nothing was written.") from cancelled
         raise
     return change.result
 

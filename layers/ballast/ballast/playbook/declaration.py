@@ -172,7 +172,7 @@ class Approval:
             if isinstance(said, str):
                 return in_utf8(said) or None
             if said is None or isinstance(said, bool):
-                return f"the rule of {tool} asks for it" if said else None
+                return f"the approval rule of {tool} asks for it" if said else None
             raise WrongReturn(said, "True, False, None, or a text that says why a person must look")
 
         return run_rule(what, asks, rule)

@@ -132,7 +132,9 @@ def _proposed(value: Any) -> ToolCall:
 def _resume(playbook: "Playbook", running: Any, state: CallState) -> Any:
     if state.status == "intended":
         # It was begun and its outcome was never recorded; a second one might be a second effect.
-        return running.throw(CallFailed(state.call.tool, "unknown", "It was begun; nobody knows whether it happened."))
+        return running.throw(
+            CallFailed(state.call.tool, "unknown", "It was started, and nobody knows whether it happened.")
+        )
     if state.status != "ok":
         return running.throw(CallFailed(state.call.tool, state.status, state.message))
     # By JSON's rules, under which it was recorded: a strict model takes a date or an amount as text.

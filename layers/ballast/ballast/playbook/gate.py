@@ -102,7 +102,7 @@ def _check_form_and_undo(playbook: Playbook, tool: Tool, checked: BaseModel) -> 
     try:
         undo.call(**form)
     except (SchemaViolation, TooLarge) as refused:
-        why = f"its undo would be refused, so nothing was done: {refused}"
+        why = f"the call was not made because its undo would be refused: {refused}"
         raise type(refused)(f"{tool.name}: {why}") from None
 
 
@@ -119,4 +119,6 @@ def check_answer(run: Run, playbook: Playbook, turn: int, answer: Answer) -> Che
     sources = (*sources, *rejected_sources(run, before_turn=turn))
     own_words = [agent.instructions, *(made.summary for made in playbook.tools.values())]
     unknown = unknown_values(read.answer, sources, own_words, agent.answer_ids)
-    return CheckedAnswer(read.answer, tuple(f"{what} occurs in no request, fact or result" for what in unknown))
+    return CheckedAnswer(
+        read.answer, tuple(f"{what} does not occur in the request, the caller's facts or a result" for what in unknown)
+    )

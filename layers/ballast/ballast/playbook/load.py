@@ -182,17 +182,19 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
         if made.policy.on_rollback is OnRollback.UNDO and not tools[str(made.undo)].policy.resolvable:
             raise PlaybookInvalid(
                 f'{path}: {made.name} says on_rollback="undo", but {made.undo} has neither verify nor honours_key: '
-                "whether a dead undo happened could not be known."
+                "nobody could tell whether an interrupted undo happened. Give it one of them."
             )
     circuits: dict[str, Circuit] = {}
     for made in tools.values():
         circuit = made.circuit
         if circuit and circuits.setdefault(circuit.name, circuit) != circuit:
-            raise PlaybookInvalid(f"{path}: the tools of circuit {circuit.name} disagree on its numbers.")
+            raise PlaybookInvalid(
+                f"{path}: the tools of circuit {circuit.name} must give it the same failures and recovery_s."
+            )
         if agent.sensitive.policy == "mask" and made.marks_arguments:
             raise PlaybookInvalid(
-                f"{path}: {made.name} marks arguments as sensitive, which agent.yaml's `sensitive.policy: mask` would "
-                "take from the tool as well. Use `encrypt`, or take the marks off."
+                f"{path}: {made.name} marks arguments as sensitive, and agent.yaml's `sensitive.policy: mask` would "
+                "hide them from the tool as well. Use `encrypt`, or remove the marks."
             )
     for name, known in agent.intents.items():
         for tool in known.writes or ():

@@ -58,7 +58,7 @@ def worst_cost(name: str, cost: Cost | None, args: Any, request: RunRequest) -> 
             return worst
         raise WrongReturn(worst, "an integer of micro-dollars, 0 or more")
 
-    return run_rule(f"{name}: what it would cost cannot be told; cost_microusd", said, cost, quoted=False)
+    return run_rule(f"{name}: its cost is unknown because cost_microusd", said, cost, quoted=False)
 
 
 _MAX_KEY = 256
@@ -70,7 +70,7 @@ def _ceiling(value: Any) -> int:
     try:
         return micro_dollars(str(value))
     except InvalidInput:
-        raise ValueError('is no amount; write it as text, such as "500.00", with at most six decimals') from None
+        raise ValueError('is not an amount; write it as text, such as "500.00", with at most six decimals') from None
 
 
 #: Micro-units; written in agent.yaml as text or a whole number of the currency.
@@ -144,7 +144,7 @@ class Moves:
 
     def micro(self, tool: str, args: Any, request: RunRequest) -> int:
         """Return what the call moves, in micro-units. Raises ``RuleViolation`` where that cannot be told."""
-        what = f"{tool}: what it would move cannot be told; moves"
+        what = f"{tool}: the amount that it moves is unknown because moves"
 
         def micro() -> int:
             return micro_units(require_result(self.amount(args, request), "a Decimal or an integer"))
@@ -157,7 +157,7 @@ class Moves:
             return None
         key: object = self.key(args, ctx)
         if not isinstance(key, str) or not 0 < len(key.strip()) <= _MAX_KEY or key != in_utf8(key):
-            raise WrongReturn(key, f"a text of 1 to {_MAX_KEY} characters that UTF-8 has")
+            raise WrongReturn(key, f"a text of 1 to {_MAX_KEY} characters of valid UTF-8")
         return key.strip()
 
 
@@ -175,7 +175,7 @@ def checked_moves(where: str, effect: Read | Write) -> Moves | None:
         return None
     if not callable(amount) or not (key is None or callable(key)):
         raise PlaybookInvalid(
-            f"{where}: effect.moves is a function of (args, request), and moves_key one of (args, ctx); "
+            f"{where}: effect.moves must be a function of (args, request), and effect.moves_key one of (args, ctx); "
             f"not {amount!r}, {key!r}."
         )
     if effect.undo_gives_back and effect.undo is None:

@@ -80,9 +80,9 @@ def refuse_old_declaration(function: Callable[..., Any], where: str, passed: Map
     writes = said["effect"] is Effect.WRITE or isinstance(said["effect"], Write)
     declaration, left_out = new_declaration(texts, writes=writes)
     names = [name for name in ("Approval", "CallLimits", "Circuit", "Read", "Write") if f"{name}(" in declaration]
-    told = f"{where} is declared in the former way. Import {', '.join(names)} from ballast.playbook and write:"
+    told = f"{where} uses the old form of @tool. Import {', '.join(names)} from ballast.playbook and replace it with:"
     if left_out:
-        why = "a write has the taint of one already" if writes else "only the effect of a write has that, and it reads"
+        why = "a write has the taint of one already" if writes else "only a write has that, and this tool reads"
         told = f"{told}\n\n{declaration}\n\nLeft out: {', '.join(left_out)}; {why}."
     else:
         told = f"{told}\n\n{declaration}\n"

@@ -54,7 +54,7 @@ def run_rule(
         return rule()
     except WrongReturn as odd:
         where = function_place(owner)
-        raise RuleViolation(f"{what} broke{where and f' in {where}'}, so nothing was done: {odd}") from None
+        raise RuleViolation(f"{what} failed{where and f' in {where}'}, so nothing was done: {odd}") from None
     except RetryLater as later:
         if type(later) is RetryLater:
             raise
@@ -70,7 +70,7 @@ def run_rule(
         if not quoted and not isinstance(problem, ValueError):
             told = f"({type(problem).__name__})"
         where = error_place(problem, owner) or function_place(owner)
-        raise RuleViolation(f"{what} broke{where and f' in {where}'}, so nothing was done: {told}") from problem
+        raise RuleViolation(f"{what} failed{where and f' in {where}'}, so nothing was done: {told}") from problem
 
 
 class WrongReturn(Exception):
@@ -107,7 +107,7 @@ def require_plain_functions(where: str, functions: Mapping[str, object]) -> None
     for name, function in functions.items():
         if callable(function) and not is_plain_function(function):
             raise PlaybookInvalid(
-                f"{where}: {name} must be a plain function, `def` without `yield`; nobody awaits it or runs it through."
+                f"{where}: {name} must be a plain function: `def`, without `async` and without `yield`."
             )
 
 
@@ -224,5 +224,7 @@ class RunSoFar:
     @property
     def _windows(self) -> MovedSoFar:
         if self.windows is None:
-            raise LookupError("run.customer, .tenant and .everyone are only for approval.if_ of a tool with moves=….")
+            raise LookupError(
+                "run.customer, .tenant and .everyone are only available in the approval.if_ of a tool with moves=…."
+            )
         return self.windows

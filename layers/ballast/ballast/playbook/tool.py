@@ -70,7 +70,7 @@ def function_types(function: Callable[..., Any], where: str) -> tuple[type[BaseM
         lost = ineffective_marks(annotation)
         if lost:
             raise PlaybookInvalid(
-                f"{where}: the mark on the {what} {', '.join(sorted(set(lost)))} would say nothing. Put the mark on "
+                f"{where}: the mark on the {what} {', '.join(sorted(set(lost)))} would have no effect. Put the mark on "
                 "the field of a pydantic model, dataclass, TypedDict or NamedTuple that is written as it is declared."
             )
     return model, hints["return"], result
@@ -166,7 +166,7 @@ class Tool:
         problem = too_large(self.form.without_defaults(args), max_bytes=most, max_depth=self.limits.depth)
         problem = problem or too_large(form, max_bytes=FORM_TIMES * most, max_depth=FORM_DEPTH)
         if problem:
-            raise TooLarge(f"{self.name}: the arguments as they are read are {problem}.")
+            raise TooLarge(f"{self.name}: the validated arguments are {problem}.")
         return form
 
     @cached_property
@@ -295,7 +295,9 @@ def tool(
         name, where = function.__name__, f"Tool {function.__name__} ({function.__module__})"
         summary = inspect.cleandoc(function.__doc__ or "")
         if not _NAME.fullmatch(name):
-            raise PlaybookInvalid(f"{where}: models take names of 1 to 64 ASCII letters, digits and _. Rename it.")
+            raise PlaybookInvalid(
+                f"{where}: a tool's name must be 1 to 64 ASCII letters, digits and _. Rename the function."
+            )
         if not isinstance(effect, Read | Write | Effect):
             raise PlaybookInvalid(f"{where}: effect must be Read() or Write(…), not {effect!r}.")
         if former or isinstance(effect, Effect):

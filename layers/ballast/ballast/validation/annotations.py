@@ -160,7 +160,7 @@ def _of_fields(made: type, fields: Mapping[str, FieldInfo]) -> dict[str, Member]
     for name, info in fields.items():
         lost_in = f"{made.__name__} has a model_serializer" if own_form else ""
         if info.exclude or getattr(info, "exclude_if", None):
-            lost_in = lost_in or "it is excluded from what is written"
+            lost_in = lost_in or "it is excluded from serialization"
         names = {name, info.alias, info.serialization_alias}
         if isinstance(info.validation_alias, AliasChoices):
             choices = info.validation_alias.choices
@@ -225,12 +225,12 @@ def _unserialized(made: Any, fields: Collection[str]) -> Iterator[tuple[str, Any
     if decorators is not None:
         for one in (*decorators.field_serializers.values(), *decorators.model_serializers.values()):
             name = f"{one.cls_var_name}()"
-            yield name, _returned(one.func), "it is of what a serializer returns"
-            yield name, one.info.return_type, "it is of what a serializer returns"
+            yield name, _returned(one.func), "it is on a serializer's return type"
+            yield name, one.info.return_type, "it is on a serializer's return type"
     with suppress(NameError, TypeError, AttributeError):
         for name, hint in _hints(made).items():
             if name not in fields and not name.startswith("__"):
-                yield name, hint, f"{made.__name__} does not write it"
+                yield name, hint, f"{made.__name__} does not serialize it"
 
 
 def _beside(metadata: Iterable[object]) -> Iterator[Any]:
@@ -287,19 +287,19 @@ def _marked_in(
         return
     seen[key] = annotation  # kept, so that its id stays its own
     if isinstance(annotation, InitVar):
-        yield from _marked_in(annotation.type, mark, path, lost_in or "an InitVar is not written", seen)
+        yield from _marked_in(annotation.type, mark, path, lost_in or "an InitVar is not serialized", seen)
         return
     inner, stands = unwrapped(annotation, mark, None)
     if get_origin(annotation) is Annotated:
         for named in _beside(annotation.__metadata__):
-            yield from _marked_in(named, mark, path, lost_in or "it is of what stands beside a type", seen)
+            yield from _marked_in(named, mark, path, lost_in or "it is inside the metadata of a type", seen)
     if isinstance(annotation, type) and issubclass(annotation, RootModel):
         own_form = annotation.__pydantic_decorators__.model_serializers
         lost_in = lost_in or (f"{annotation.__name__} has a model_serializer" if own_form else "")
     if stands is not None:
         yield MarkedField(path, lost_in)
     if get_origin(annotation) is Annotated and any(map(_writes_itself, annotation.__metadata__)):
-        lost_in = lost_in or "a serializer of its own writes what is around it"
+        lost_in = lost_in or "an enclosing field has its own serializer"
     if get_origin(inner) in _UNIONS:
         for branch in get_args(inner):
             yield from _marked_in(branch, mark, path, lost_in, seen)
@@ -311,9 +311,9 @@ def _marked_in(
             if mark_of(member.metadata, mark) is not None:
                 yield MarkedField(where, lost)
             for named in _beside(member.metadata):
-                yield from _marked_in(named, mark, where, lost or "it is of what stands beside a type", seen)
+                yield from _marked_in(named, mark, where, lost or "it is inside the metadata of a type", seen)
             if any(map(_writes_itself, member.metadata)):
-                lost = lost or "a serializer of its own writes what is around it"
+                lost = lost or "an enclosing field has its own serializer"
             yield from _marked_in(member.annotation, mark, where, lost, seen)
         extras = extras_of(inner)
         if extras is not None:
@@ -328,12 +328,12 @@ def _marked_in(
             yield from _marked_in(hint, mark, f"{path}.{name}" if path else name, lost_in, seen)
         return
     if not (isinstance(made, type) and issubclass(made, Collection)):
-        lost_in = lost_in or f"{getattr(made, '__name__', made)} is no type that Ballast looks into"
+        lost_in = lost_in or f"{getattr(made, '__name__', made)} is not a type that Ballast looks into"
     for one in (*(one for one in arguments if not isinstance(one, list)), *_of_a_callable(arguments)):
         yield from _marked_in(one, mark, path, lost_in, seen)
     if isinstance(made, type) and made.__module__ not in ("builtins", "typing"):
         with suppress(NameError, TypeError, AttributeError):
             for name, hint in _hints(made).items():
                 where = f"{path}.{name}" if path else name
-                lost = lost_in or f"{made.__name__} is no type that Ballast looks into"
+                lost = lost_in or f"{made.__name__} is not a type that Ballast looks into"
                 yield from _marked_in(hint, mark, where, lost, seen)

@@ -42,7 +42,7 @@ class CheckedAnswer:
 def answer_too_large(answer: Answer) -> str | None:
     """Return what is against the size of an answer, whoever gives it; None where it fits."""
     size = utf8_size([answer.text, answer.data])
-    return None if size <= ANSWER_BYTES else f"it has {size} bytes; at most {ANSWER_BYTES} are sent"
+    return None if size <= ANSWER_BYTES else f"it has {size} bytes; at most {ANSWER_BYTES} are allowed"
 
 
 def fit_schema(answer: Answer, schema: Schema | None) -> CheckedAnswer:

@@ -73,12 +73,12 @@ def schema_complaint(schema: Any, path: str = "") -> str | None:
     """Return what is wrong with a schema itself; None where it can be used."""
     where = path or "(whole)"
     if not isinstance(schema, dict):
-        return f"{where}: a schema is a mapping"
+        return f"{where}: a schema must be a mapping"
     for keyword, value in schema.items():
         if keyword in _SAYS_NOTHING:
             continue
         if keyword not in _KEYWORDS:
-            return f"{where}: {keyword} is not among {', '.join(_KEYWORDS)}"
+            return f"{where}: {keyword} is not supported; supported are {', '.join(_KEYWORDS)}"
         if not _KEYWORDS[keyword](value):
             return f"{where}: {keyword} cannot be {value!r}"
     inner = {f"{path}.{name}".lstrip("."): one for name, one in schema.get("properties", {}).items()}
@@ -100,7 +100,7 @@ def complaints_of(value: Any, schema: Schema, path: str = "") -> Iterator[str]:
     if "const" in schema and not _same(value, schema["const"]):
         yield f"{where}: must be {schema['const']!r}"
     if "anyOf" in schema and not any(not [*complaints_of(value, one, path)] for one in schema["anyOf"]):
-        yield f"{where}: fits none of the {len(schema['anyOf'])} forms that it may have"
+        yield f"{where}: fits none of the {len(schema['anyOf'])} allowed forms"
     if isinstance(value, str):
         yield from _text(value, schema, where)
     elif _TYPES["number"](value):
@@ -192,7 +192,7 @@ def why_no_object(text: str) -> str | None:
         return made
 
     def no_number(name: str) -> Any:
-        raise ValueError(f"{name} is no JSON")
+        raise ValueError(f"{name} is not JSON")
 
     try:
         decoder = json.JSONDecoder(object_pairs_hook=pairs, parse_constant=no_number)
@@ -203,4 +203,4 @@ def why_no_object(text: str) -> str | None:
         return "there is text after the JSON"
     if doubled:
         return "a key occurs twice in one object"
-    return None if isinstance(value, dict) else "it is JSON, and no object"
+    return None if isinstance(value, dict) else "it is JSON, but not an object"

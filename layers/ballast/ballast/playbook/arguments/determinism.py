@@ -81,7 +81,7 @@ def why_validator_varies(function: Any, owner: type | None = None) -> str | None
     found = dict(_varying(function, _CALL_DEPTH, given))
     chance = next((name for name, clock in found.items() if not clock), None)
     if chance is not None:
-        return f"takes chance or the process into it ({chance})"
+        return f"uses chance or the process ({chance})"
     clock = next(iter(found), None)
     if clock is None:
         return None
@@ -91,11 +91,11 @@ def why_validator_varies(function: Any, owner: type | None = None) -> str | None
     if seen is None:
         if _returns_what_it_was_given(function):
             return None
-        return f"reads a clock or the process ({clock}), and has no source to follow it: return there what was given"
+        return (
+            f"reads a clock or the process ({clock}), and its source cannot be read: return the given value unchanged"
+        )
     changed = seen.changed
-    return (
-        f"reads a clock or the process ({clock}), and what it makes depends on that in {changed}" if changed else None
-    )
+    return f"reads a clock or the process ({clock}), and its result depends on that in {changed}" if changed else None
 
 
 def _bound(function: Any) -> Iterator[str]:

@@ -57,7 +57,7 @@ def _lost_in_object(sent: Mapping[str, Any], read: Any, path: str, by_name: bool
     where = path or "(whole)"
     if isinstance(read, Mapping):
         if len(read) < len(sent):
-            return f"{where}: has names that are one once they are read, or that are dropped"
+            return f"{where}: has names that are read as one, or that are dropped"
         entries = {next(iter(to_jsonable_python({key: 0}))): value for key, value in read.items()}
         inside: Iterable[tuple[str, Any]] = ((name, entries[name]) for name in sent if name in entries)
     elif isinstance(read, BaseModel) or (is_dataclass(read) and not isinstance(read, type)):
@@ -70,7 +70,7 @@ def _lost_in_object(sent: Mapping[str, Any], read: Any, path: str, by_name: bool
         passed = next((name for name in sent if name in _unread(read, by_name) and name not in extras), None)
         if passed is not None:
             names = " or ".join(sorted(known[passed] - {passed}))
-            return f"{f'{path}.{passed}'.lstrip('.')}: is not its name; send {names}"
+            return f"{f'{path}.{passed}'.lstrip('.')}: is not the field's name; send {names}"
         by_sent = {name: field for field, names in known.items() for name in names}
         inside = (
             (name, extras[name] if name in extras else getattr(read, by_sent[name], None))
@@ -91,7 +91,7 @@ def _lost_in_list(sent: list[Any] | tuple[Any, ...], read: Any, path: str, by_na
     where = path or "(whole)"
     if isinstance(read, set | frozenset):
         if len(read) < len({canonical(one) for one in sent}):
-            return f"{where}: has items that are one once they are read"
+            return f"{where}: has items that are read as one"
         if any(_rounded(one, item) for one in sent for item in read if item == _as_float(one)):
             return f"{where}: has more digits than its numbers keep"
         return None
@@ -204,7 +204,7 @@ class Form:
         again: BaseModel = self._reader.validate_json(text, by_alias=by_alias, by_name=by_name)
         if first != again:
             fields = ", ".join(_differ(first, again)) or "(whole)"
-            raise SchemaViolation(f"{fields}: is not stable, it is read as another value each time. {TAKE_FROM_CTX}")
+            raise SchemaViolation(f"{fields}: is read as a different value each time. {TAKE_FROM_CTX}")
         return self._settled(first)
 
     def _as_json(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -245,8 +245,8 @@ class Form:
             return cast(BaseModel, round_trip(self._reader, self._writer, args)[0])
         except Unstable as problem:
             raise SchemaViolation(
-                f"{', '.join(self._lost(args)) or '(whole)'}: is another value once it is written as JSON and read "
-                f"again ({problem}). Send it in another way"
+                f"{', '.join(self._lost(args)) or '(whole)'}: changes when it is written as JSON and read "
+                f"again ({problem}). Send it in another form"
             ) from None
 
     def _lost(self, args: BaseModel) -> Iterator[str]:
@@ -298,7 +298,7 @@ def round_trip(read: SchemaValidator, write: SchemaSerializer, value: Any) -> tu
             raise
         raise Unstable(type(problem).__name__) from None
     if not same:
-        raise Unstable("it does not come back as it was")
+        raise Unstable("it comes back changed")
     return again, form
 
 

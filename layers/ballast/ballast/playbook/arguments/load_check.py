@@ -30,14 +30,14 @@ from ballast.playbook.arguments.strict_schema import (
 
 #: Kinds of schema whose values JSON does not carry, and what to write instead.
 _NO_JSON = {
-    "generator": "is read once and then gone; write list[…]",
-    "callable": "is code",
-    "is-instance": "is a class that JSON does not have; give it a pydantic model, or a validator and a serializer",
-    "is-subclass": "is a class",
-    "complex": "is no number of JSON; write two fields",
-    "call": "is a tuple with names; write a pydantic model",
-    "arguments": "is the arguments of a function",
-    "arguments-v3": "is the arguments of a function",
+    "generator": "can be read only once; use list[…]",
+    "callable": "is a callable, which JSON does not have",
+    "is-instance": "is a class that JSON does not have; use a pydantic model, or add a validator and a serializer",
+    "is-subclass": "is a class, which JSON does not have",
+    "complex": "is not a JSON number; use two fields",
+    "call": "is a named tuple; use a pydantic model",
+    "arguments": "is a function's arguments, which JSON does not have",
+    "arguments-v3": "is a function's arguments, which JSON does not have",
 }
 #: Where the branch that is only for Python's own values is left out.
 _OF_PYTHON = {"json-or-python": ("python_schema",)}
@@ -110,18 +110,18 @@ class _Check:
             self._refuse(place, _NO_JSON[kind])
         a_set = kind in ("set", "frozenset")
         if a_set and node["serialization"].get("function") is not sorted_set:
-            self._refuse(place, "has no order, and a serializer of its own; write list[…]")
+            self._refuse(place, "is a set with a serializer of its own, so its order is not fixed; use list[…]")
         place = place.within(node)
         self._steady(node, place)
         if kind == "dict" and (why := _unusable_key(self._unwrapped(node.get("keys_schema")), self._both)) is not None:
-            self._refuse(place, f"has keys that no name of JSON is ({why}); write dict[str, …], or a list")
+            self._refuse(place, f"has keys that cannot be JSON names ({why}); use dict[str, …] or a list")
         self._check_config(place)
         self._check_class(node, place)
         owns = "serialization" in node and not a_set
         if kind in ("enum", "literal") and not _needs_its_model(node):
             self._try_each(node, place, node["members"] if kind == "enum" else node["expected"])
         if kind in _FUNCTIONS and node["function"]["function"] is import_string:
-            self._refuse(place, "imports what it is told to; write str, and choose by it in the tool")
+            self._refuse(place, "imports whatever it is given; use str and choose in the tool")
         if tries and (owns or (kind in _FUNCTIONS and not _is_ours(node["function"]["function"]))):
             self._try(node, place)
             tries = False
@@ -140,9 +140,9 @@ class _Check:
         named, known = node.get("serialization_alias", name), list(_read_as(node, name, place.config))
         here = place.at(name, next(iter(known), name))
         if node.get("serialization_exclude") or "serialization_exclude_if" in node:
-            self._refuse(here, "is left out where it is written; take `exclude` off")
+            self._refuse(here, "is excluded from serialization; remove `exclude`")
         if node.get("init_only"):
-            self._refuse(here, "is not kept; make it a field")
+            self._refuse(here, "is an InitVar, which is not kept; make it a field")
         if named not in known:
             read_as = " or ".join(known) or "a path"
             self._refuse(here, f"is written as {named} and read as {read_as}; give it one name: Field(alias=…)")
@@ -157,20 +157,20 @@ class _Check:
         if why is not None:
             self._refuse(
                 place,
-                f"has a default that may be another one each time ({why}): a clock, chance, the environment. Take it "
-                "from ctx in the tool, or make the default of constants and plain types",
+                f"has a default that may differ each time ({why}): a clock, chance, the environment. Take it "
+                "from ctx in the tool, or build the default from constants and plain types",
             )
         if schema.get("default_factory_takes_data") or _needs_its_model(schema):  # tried within its model
             return
         default = factory() if factory else schema["default"]
         if factory and factory() != default:
-            self._refuse(place, "has a default that is another one each time; take it from ctx in the tool")
+            self._refuse(place, "has a default that differs each time; take it from ctx in the tool")
         if default is None and schema["schema"]["type"] == "nullable":
             return
         try:
             round_trip(*self._both(schema), default)
         except Unstable as problem:
-            self._refuse(place, f"has a default that does not come back from JSON ({problem})")
+            self._refuse(place, f"has a default that changes when it is written as JSON and read again ({problem})")
 
     def _steady(self, node: Node, place: _Place) -> None:
         """Refuse a function of the author's that makes another value each time."""
@@ -185,7 +185,11 @@ class _Check:
                 continue
             if (why := why_validator_varies(function, place.owner)) is not None:
                 name = getattr(function, "__qualname__", "a validator")
-                self._refuse(place, f"is not stable: {name} {why}. Take it from ctx in the tool, or only check there")
+                self._refuse(
+                    place,
+                    f"may be read as a different value each time: {name} {why}. Take it from ctx in the tool, and only "
+                    "check here",
+                )
 
     def _unwrapped(self, node: Node | None) -> Node:
         """Return the node inside of checks and of what says no more than another one does."""
@@ -197,19 +201,21 @@ class _Check:
     def _check_class(self, node: Node, place: _Place) -> None:
         made: Any = node.get("cls")
         if node["type"] == "dataclass" and getattr(made, "__eq__", None) is object.__eq__:
-            self._refuse(place, f"holds {made.__name__}, which does not say when two are equal; take eq=False off")
+            self._refuse(place, f"holds {made.__name__}, whose instances are not compared by value; remove eq=False")
         for name, private in getattr(made, "__private_attributes__", {}).items():
             factory = getattr(private, "default_factory", None)
             if factory is not None and (why_factory_varies(factory) or factory() != factory()):
-                self._refuse(place.at(name), "is another one each time; make it in the tool")
+                self._refuse(place.at(name), "is different each time; create it in the tool")
 
     def _check_config(self, place: _Place) -> None:
         config = place.config
         if config.get("ser_json_bytes", "utf8") != config.get("val_json_bytes", "utf8"):
-            self._refuse(place, "writes bytes as it does not read them; set val_json_bytes as ser_json_bytes")
+            self._refuse(
+                place, "writes bytes in another form than it reads; set val_json_bytes to the value of ser_json_bytes"
+            )
         for name, values in _CONFIG.items():
             if config.get(name) in values:
-                self._refuse(place, f"writes times as numbers, which are not read again; take {name} off")
+                self._refuse(place, f"writes times as numbers, which it does not read; remove {name}")
 
     def _try(self, node: Node, place: _Place) -> None:
         """Send values through what somebody's own function reads and writes.
@@ -228,7 +234,7 @@ class _Check:
         for value in values:
             for made in _accepted(read, value):
                 if any(made != again for again in _accepted(read, value)):
-                    self._refuse(place, f"is not stable: {value!r} is read as another value each time")
+                    self._refuse(place, f"is not stable: {value!r} is read as a different value each time")
                 self._survives(made, read, write, place)
 
     def _try_each(self, node: Node, place: _Place, values: Iterable[Any]) -> None:
@@ -242,7 +248,7 @@ class _Check:
             round_trip(read, write, value)
         except Unstable as problem:
             if isinstance(value, _SECRETS):
-                self._refuse(place, "is written as asterisks; write Annotated[str, Sensitive]")
+                self._refuse(place, "is written as asterisks; use Annotated[str, Sensitive]")
             self._refuse(place, f"does not survive model → JSON → model: {value!r} comes back changed ({problem})")
 
     def _samples(self, node: Node) -> Iterator[Any]:
@@ -287,7 +293,7 @@ class _Check:
 
     def _refuse(self, place: _Place, why: str) -> NoReturn:
         named = f"{place.path} ({place.type_name})" if place.type_name else place.path
-        raise PlaybookInvalid(f"{self.where}: {named} {why}. An argument must be the same value after JSON.")
+        raise PlaybookInvalid(f"{self.where}: {named} {why}. An argument must survive JSON unchanged.")
 
 
 def _needs_its_model(node: Node) -> bool:

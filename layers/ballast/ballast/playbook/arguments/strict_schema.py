@@ -216,7 +216,7 @@ def _integer(value: Any) -> Any:
 
 def _float(value: Any) -> Any:
     if isinstance(value, int) and not float_keeps(value):
-        raise PydanticCustomError("digits", "has more digits than a number with a fraction keeps")
+        raise PydanticCustomError("digits", "has more digits than a floating-point number keeps")
     return value
 
 
@@ -270,7 +270,9 @@ def _json_in_text(value: Any) -> Any:
         large = out_of_bounds(said)
         text = canonical(said)
     except (ValueError, RecursionError):
-        raise PydanticCustomError("json_invalid", "must be JSON of finite numbers, each name once") from None
+        raise PydanticCustomError(
+            "json_invalid", "must be JSON with finite numbers and without repeated names"
+        ) from None
     if large is not None:
         raise PydanticCustomError("too_long", "must have numbers of at most {digits} digits", {"digits": MAX_DIGITS})
     return text
@@ -293,7 +295,7 @@ def _of_time(node: Node, lax: Coercion, beside: tuple[str, ...]) -> Node:
     In a union it is read here: what comes out is a date, so it is as exact as a text beside it.
     """
     kind = node["type"]
-    error = PydanticCustomError("json_type", "must be a text in ISO 8601, as {shown}", {"shown": _SHOWN[kind]})
+    error = PydanticCustomError("json_type", "must be an ISO 8601 text such as {shown}", {"shown": _SHOWN[kind]})
 
     def shaped(value: Any) -> Any:
         if isinstance(value, int | float):

@@ -43,7 +43,7 @@ class Mute(Exception):
 
 @pytest.mark.parametrize("breaks", [ValueError, Panic, SystemExit, GeneratorExit])
 def test_what_cannot_be_said_is_no_error_of_its_own(breaks: type[BaseException]) -> None:
-    assert error_text(Mute(breaks)) == "(its text cannot be made)"
+    assert error_text(Mute(breaks)) == "(its text cannot be read)"
 
 
 @pytest.mark.parametrize("ends", [KeyboardInterrupt, ProcessEnds])
@@ -124,5 +124,5 @@ class Speechless(Exception):
 
 
 def test_an_error_without_words_says_so() -> None:
-    assert error_text(Speechless()) == "(its text cannot be made)"
+    assert error_text(Speechless()) == "(its text cannot be read)"
     assert error_text(ValueError("\ud800")) == "?"

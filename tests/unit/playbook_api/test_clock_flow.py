@@ -252,7 +252,7 @@ def test_without_a_source_a_check_may_only_check() -> None:
     exec("def other(v):\n    assert v > date.today()\n    return v.day\n", names)
 
     assert why_validator_varies(names["check"]) is None
-    assert "has no source to follow it" in str(why_validator_varies(names["other"]))
+    assert "its source cannot be read" in str(why_validator_varies(names["other"]))
 
 
 class Raises:

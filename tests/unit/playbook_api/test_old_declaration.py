@@ -122,7 +122,9 @@ def test_each_former_argument_is_shown_in_its_new_place(
 ) -> None:
     text = told(**{"effect": Effect.WRITE} | former)
 
-    assert text.startswith("Tool pay (tests.unit.playbook_api.test_former) is declared in the former way. Import ")
+    assert text.startswith(
+        "Tool pay (tests.unit.playbook_api.test_old_declaration) uses the old form of @tool. Import "
+    )
     assert text.split("\n\n")[1].strip() == now
     assert pasted(text) == tool(**{"effect": Write()} | values)(pay)
 
@@ -133,7 +135,9 @@ def test_every_former_argument_is_among_them() -> None:
 
 @pytest.mark.parametrize(("effect", "now"), [(Effect.READ, "Read()"), (Effect.WRITE, "Write()")])
 def test_the_former_effect_alone_is_shown_as_a_value(effect: Effect, now: str) -> None:
-    assert f"Import {now[:-2]} from ballast.playbook and write:\n\n@tool(effect={now})\n" in told(effect=effect)
+    assert f"Import {now[:-2]} from ballast.playbook and replace it with:\n\n@tool(effect={now})\n" in told(
+        effect=effect
+    )
 
 
 def test_what_stays_an_argument_is_repeated() -> None:
@@ -151,7 +155,7 @@ def test_a_former_argument_beside_a_value_becomes_a_part_of_it() -> None:
 @pytest.mark.parametrize(
     ("passed", "says"),
     [
-        ({"effect": Effect.READ, "verify": rule, "moves": rule}, "Left out: verify, moves; only the effect of a write"),
+        ({"effect": Effect.READ, "verify": rule, "moves": rule}, "Left out: verify, moves; only a write has that"),
         ({"effect": Effect.WRITE, "outward": True}, "Left out: outward; a write has the taint of one already."),
     ],
 )
@@ -177,7 +181,7 @@ def test_the_decorator_s_own_words_are_quoted() -> None:
             """Pay."""
             return {}
 
-    assert str(refused.value).partition("write:\n\n")[2] == (
+    assert str(refused.value).partition("with:\n\n")[2] == (
         "@tool(\n"
         '    effect=Write(undo="cancel", undo_arguments=lambda args, result: {"payment_id": result["payment_id"]}),\n'
         "    approval=Approval(if_=lambda args, _: args.amount > 100),\n"
@@ -206,8 +210,8 @@ def test_a_former_playbook_is_refused_by_the_file_with_what_to_write(tmp_path: P
         load_playbook(folder)
 
     text = str(refused.value)
-    assert text.startswith(f"{folder / 'tools/look_up.py'}, line 10: Tool look_up (desk_of_a_test.tools.look_up) is ")
-    assert "Import CallLimits, Circuit, Read from ballast.playbook and write:" in text
+    assert text.startswith(f"{folder / 'tools/look_up.py'}, line 10: Tool look_up (desk_of_a_test.tools.look_up) uses ")
+    assert "Import CallLimits, Circuit, Read from ballast.playbook and replace it with:" in text
     now = '@tool(effect=Read(), limits=CallLimits(timeout_s=5), circuit=Circuit("shop"))'
     assert text.endswith(f"\n\n{now}\n")
 
