@@ -8,8 +8,8 @@ from pydantic import TypeAdapter, ValidationError
 from ballast.contracts import RunRequest
 from ballast.playbook import GiveUp
 
-from .records.money import Amount
 from .records.order import ORDER_ID
+from .records.values import Amount
 
 # A part of a longer word or number is no order number. ASCII, since Chinese has no spaces.
 _IN_TEXT = re.compile(rf"(?<![\w-]){ORDER_ID}(?![\w-])", re.IGNORECASE | re.ASCII)

@@ -4,11 +4,22 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
+from ballast.contracts import RunRequest
 from ballast.playbook import FreeText, Grounded, Sensitive, ToolContext, ToolFailed, Untrusted
 
-from .closed import Closed
-from .reach import within_reach
 from .table import CUSTOMERS
+from .values import Closed
+
+
+def within_reach(request: RunRequest, customer_id: str) -> bool:
+    """Say whether the request may see and change what belongs to that customer.
+
+    Where the caller vouches for ``context.customer_id``, everybody else's records are out of
+    reach, whatever the text says. A request of the desk's own staff names no customer.
+    """
+    vouched = request.context.get("customer_id")
+    return vouched is None or vouched == customer_id
+
 
 #: How the shop writes a customer's number.
 CUSTOMER_ID = r"C-[0-9]{4,6}"

@@ -10,9 +10,9 @@ from pydantic import Field
 from ballast.contracts import RunRequest
 from ballast.playbook import RunSoFar, ToolContext, ToolFailed
 
-from .closed import Closed
-from .reach import within_reach
+from .customer import within_reach
 from .table import ORDERS
+from .values import Closed
 
 #: How the shop writes an order's number.
 ORDER_ID = r"O-[0-9]{4,6}"

@@ -7,9 +7,9 @@ from typing import Literal
 
 from ballast.playbook import ToolContext, ToolFailed
 
-from .closed import Closed
-from .reach import within_reach
+from .customer import within_reach
 from .table import REFUNDS
+from .values import Closed
 
 RefundReason = Literal["cancelled", "returned", "damaged", "wrong_item", "goodwill", "other"]
 

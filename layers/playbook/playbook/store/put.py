@@ -6,8 +6,7 @@ from datetime import date
 from itertools import islice
 from typing import Any
 
-from ..records.codec import encode_item
-from ..records.table import CUSTOMERS, ORDERS, REFUNDS
+from ..records.table import CUSTOMERS, ORDERS, REFUNDS, encode_item
 from .generate import Store, generate
 
 #: What one BatchWriteItem takes.
