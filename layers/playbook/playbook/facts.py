@@ -30,7 +30,7 @@ def vouched_amount(request: RunRequest) -> Decimal | None:
 def order_meant(request: RunRequest) -> str:
     """Return the order that the caller vouches for, else the only one that the text names.
 
-    Raises ``GiveUp`` where there is none, or more than one.
+    Raises ``GiveUp`` if there is none, or more than one.
     """
     vouched = request.context.get("order_id")
     if vouched is not None:

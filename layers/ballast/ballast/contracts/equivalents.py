@@ -25,9 +25,9 @@ from pydantic import NameEmail, SecretBytes, SecretStr
 
 _AS_THEY_ARE = (str, int, float)
 _NETWORK = (IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network)
-#: A number with more digits is not written out.
+#: Longer numbers are not written out.
 _MOST_DIGITS = 100
-#: Of a set with more members its own order alone is known.
+#: For larger sets only their current order is tried.
 _MOST_OF_A_SET = 5
 _DURATION = re.compile(
     r"(?P<sign>[-+]?)P(?:(?P<weeks>[0-9]{1,9})W)?(?:(?P<days>[0-9]{1,9}(?:\.[0-9]{1,9})?)D)?"
@@ -37,7 +37,7 @@ _DURATION = re.compile(
 
 
 def python_texts(value: Any) -> Iterator[str]:
-    """Yield the texts that Python makes of a value that a model holds; a text is yielded as it is."""
+    """Yield the texts that Python makes of a model's value; a text is yielded unchanged."""
     if isinstance(value, Enum):
         yield from (f"{type(value).__name__}.{value.name}", value.name)
         yield from python_texts(value.value)
@@ -63,7 +63,7 @@ def python_texts(value: Any) -> Iterator[str]:
     elif isinstance(value, NameEmail):
         yield from (value.name, value.email)
     elif isinstance(value, set | frozenset) and len(value) <= _MOST_OF_A_SET:
-        # The same set has another order where it was made in another one.
+        # Equal sets may have different orders.
         yield from (f"{{{', '.join(way)}}}" for way in permutations(map(repr, value)))
     if not isinstance(value, _AS_THEY_ARE) or isinstance(value, Enum):
         yield from (str(value), repr(value))
@@ -75,7 +75,7 @@ def _of_bytes(value: bytes) -> Iterator[str]:
 
 
 def python_dates(day: tuple[int, int, int]) -> Iterator[str]:
-    """Yield how Python writes the numbers of a date."""
+    """Yield Python's spellings of a date's numbers."""
     year, month, number = day
     yield f"{year}, {month}, {number}"
     yield f"year={year}, month={month}, day={number}"
@@ -84,14 +84,14 @@ def python_dates(day: tuple[int, int, int]) -> Iterator[str]:
 
 
 def python_times(clock: tuple[int, int, int | None]) -> Iterator[str]:
-    """Yield how Python writes the numbers of a time of day."""
+    """Yield Python's spellings of a time of day."""
     hour, minute, second = clock
     yield f"time({hour}, {minute}" + (f", {second}" if second else "")
     yield f"hour={hour}, minute={minute}" + (f", second={second}" if second else "")
 
 
 def moment_of(text: str) -> datetime | None:
-    """Return the moment that a text in ISO 8601 names; None where it names none. Without an offset it is UTC."""
+    """Return the moment of an ISO 8601 text; None for other texts. Without an offset it is UTC."""
     try:
         made = datetime.fromisoformat(text) if len(text) > len("1990-05-17") else None
     except ValueError:
@@ -100,7 +100,7 @@ def moment_of(text: str) -> datetime | None:
 
 
 def python_datetimes(moment: datetime) -> Iterator[str]:
-    """Yield how Python writes the numbers of a moment: as it is, and in UTC."""
+    """Yield Python's spellings of a moment, in its own zone and in UTC."""
     for one in _in_zones(moment):
         yield repr(one.replace(tzinfo=None, fold=0)).partition("(")[2].removesuffix(")")
 
@@ -109,17 +109,17 @@ def _in_zones(moment: datetime) -> Iterator[datetime]:
     yield moment
     try:
         yield moment.astimezone(UTC)
-    except OverflowError:  # the first or the last day that there is
+    except OverflowError:  # the first or the last representable day
         return
 
 
 def other_zones(moment: datetime) -> Iterator[datetime]:
-    """Yield the moment in UTC where it is in another zone."""
+    """Yield the moment in UTC if its zone is another one."""
     yield from (one for one in _in_zones(moment) if one.utcoffset() != moment.utcoffset())
 
 
 def duration_of(text: str) -> timedelta | None:
-    """Return the duration that a text in ISO 8601 names; None where it names none."""
+    """Return the duration of an ISO 8601 text; None for other texts."""
     found = _DURATION.fullmatch(text)
     if found is None or text[-1] in "PT":
         return None
@@ -132,12 +132,12 @@ def duration_of(text: str) -> timedelta | None:
 
 
 def python_durations(duration: timedelta) -> Iterator[str]:
-    """Yield how Python writes a duration."""
+    """Yield Python's spellings of a duration."""
     yield str(duration)
     yield repr(duration).partition("(")[2].removesuffix(")")
 
 
-#: A number with fewer characters is too common to be looked for.
+#: Shorter numbers are too common to search for.
 _SHORTEST = 4
 _NUMBER = re.compile(r"(?<![0-9])(?<![0-9][.,'’])[-\u2212]?[0-9][0-9.,'’_]*")
 _SPACED = re.compile(
@@ -187,18 +187,18 @@ _CLOCK = re.compile(
 )
 
 Day = tuple[int, int, int]
-#: Hour, minute and second; None of a second that is not said.
+#: Hour, minute and second; the second is None if it is not given.
 Clock = tuple[int, int, int | None]
 
 
 class EquivalentForms:
-    """Looks for numbers and dates in texts, whatever their spelling."""
+    """Search for numbers, dates and times in texts, in any spelling."""
 
     def __init__(self, values: Iterable[str]) -> None:
         self._numbers: set[str] = set()
         self._dates: dict[Day, set[Clock | None]] = {}
         self._clocks: set[Clock] = set()
-        #: How Python writes these dates, times and durations.
+        #: Python's spellings of these dates, times and durations.
         self.written: set[str] = set()
         for value in values:
             self._learn_number(_plain_number(value))
@@ -211,7 +211,7 @@ class EquivalentForms:
             if (duration := duration_of(said)) is not None:
                 self.written.update(python_durations(duration))
                 self._learn_number(_plain_number(f"{abs(duration.total_seconds()):.6f}"))
-        # What a time without seconds may be.
+        # Times without seconds.
         self._minutes: set[tuple[Day | None, int, int]] = {
             (day, *one[:2]) for day, times in self._dates.items() for one in times if one is not None
         }
@@ -243,7 +243,7 @@ class EquivalentForms:
             self._learn_number(_plain_number(str(int(abs(moment.timestamp()) * factor))))
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Return where a number or a date stands in ``text`` that means one of the values."""
+        """Return the spans of numbers and dates in ``text`` that equal one of the values."""
         found: list[tuple[int, int]] = []
         if self._numbers:
             for match in chain(_NUMBER.finditer(text), _SPACED.finditer(text)):
@@ -262,14 +262,14 @@ class EquivalentForms:
         return None in known if clock is None else self._has(day, known, clock)
 
     def _has(self, day: Day | None, known: Collection[Clock | None], clock: Clock) -> bool:
-        """Say whether a time is one of these; one without seconds is any of its minute."""
+        """Return whether a time is one of these; without seconds, any time of its minute."""
         if clock[2] is None:
             return (day, *clock[:2]) in self._minutes
         return clock in known or (*clock[:2], None) in known
 
 
 def _plain_number(text: str) -> str | None:
-    """Return a number as JSON or Python writes it without what does not change it; None where it is none."""
+    """Return a number without insignificant zeros; None if the text is not a number."""
     match = _PLAIN.fullmatch(text)
     return None if match is None else _joined(match[1], match[2] or "")
 
@@ -280,7 +280,7 @@ def _joined(whole: str, fraction: str) -> str:
 
 
 def _numbers(said: str) -> Iterator[str]:
-    """Yield what a number in digits with points, commas and other separators may be."""
+    """Yield the possible values of digits with points, commas and other separators."""
     digits = re.sub(r"[^0-9.,]", "", said)
     parts = re.split(r"[.,]", digits)
     if len(parts) == 1 or len(parts[-1]) == 3:
@@ -290,7 +290,7 @@ def _numbers(said: str) -> Iterator[str]:
 
 
 def _dates(text: str) -> Iterator[tuple[int, int, Day, Clock | None]]:
-    """Yield each date, alone and with the time behind it, and where it stands."""
+    """Yield each date with its span, alone and with a time after it."""
     for pattern in _DATES:
         for match in pattern.finditer(text):
             for day in _days(match):

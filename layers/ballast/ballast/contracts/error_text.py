@@ -1,7 +1,7 @@
-"""The text of an error, as it may be recorded or raised further. Pure.
+"""The text of an error, safe to record or to raise again. Pure.
 
-pydantic quotes the values that it refuses, and of a long one only its beginning and its end, which no mask finds. So
-what it quotes is left out, also of its text in another error's.
+pydantic quotes the values that it refuses, a long one only by its beginning and end, which no mask would find. So its
+quotes are removed, even from its text inside another error's.
 """
 
 import re
@@ -16,7 +16,7 @@ _QUOTED = re.compile(r"input_value=.*?, input_type=[\w.<>]{1,200}\](?=\s|$|\\n|[
 
 
 def error_text(problem: BaseException) -> str:
-    """Return what an error says, whatever its class makes of ``str``, as text that UTF-8 has."""
+    """Return an error's text as valid UTF-8, whatever its class does in ``str``."""
     try:
         text = complaints(problem) if isinstance(problem, ValidationError) else str(problem)
     except BaseException as broken:
@@ -27,10 +27,10 @@ def error_text(problem: BaseException) -> str:
 
 
 def in_utf8(text: str) -> str:
-    """Return ``text`` with ? for each half of a surrogate pair: no table, queue or browser takes one."""
+    """Return ``text`` with ? for each lone surrogate: no table, queue or browser accepts one."""
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def without_inputs(text: str) -> str:
-    """Return ``text`` without the values that pydantic quotes in it."""
+    """Return ``text`` without the values that pydantic quotes."""
     return _QUOTED.sub(f"input_value={MASK}]", text) if "input_value=" in text else text

@@ -1,15 +1,15 @@
-"""Find known values in a text, in every spelling in which Ballast itself or a tool writes them. Pure.
+"""Find known values in a text, in every spelling that Ballast or a tool may use. Pure.
 
 ============ ==========================================================================================
-as it is     the value, in any case, and without the space around it
+as it is     the value, in any case, without surrounding space
 escaped      as JSON, Python (also of bytes), a URL and HTML escape it: ``\\"``, ``\\u00e9``, ``%22``, ``+``, ``&#39;``
 regrouped    a value of six digits or more, and of letters and digits only: ``4111-1111…``, ``de89 3704…``
-meant        a number, a date or a time in another form: ``readings``; as Python writes those: ``written``
-abbreviated  the beginning or the end of a long value beside an ellipsis, or so much of it that it is no chance
+equivalent   a number, a date or a time in another form, or as Python writes it: ``equivalents``
+abbreviated  the beginning or the end of a long value next to an ellipsis, or a part too long to be chance
 ============ ==========================================================================================
 
-A text is decoded once, with a note of where each piece came from, and one automaton (Aho and Corasick) looks for
-all values at the same time: the time grows with the text, not with the number of values or their likeness.
+A text is decoded once, keeping the position of each character, and one Aho-Corasick automaton searches for all values
+together: the time grows with the text, not with the number of values or their similarity.
 """
 
 import re
@@ -21,7 +21,8 @@ from html import unescape
 
 from ballast.contracts.equivalents import EquivalentForms
 
-#: Dashes, and minus signs, by what they stand for: a hyphen, which joins; what may part or join; what parts.
+#: Dashes and minus signs in three classes: hyphens, which join; en dashes, which join or separate; em dashes, which
+#: separate.
 _HYPHENS = "-\u058a\u05be\u1400\u1806\u2010\u2011\u2e17\u2e1a\u2e40\u2e5d\u30a0\ufe63\uff0d\U00010ead"
 _EN_DASHES, _EM_DASHES = (
     "\u2013\u2012\u2212\ufe32\u207b\u208b",
@@ -29,20 +30,20 @@ _EN_DASHES, _EM_DASHES = (
 )
 _DASHES = {ord(char): kind[0] for kind in (_HYPHENS, _EN_DASHES, _EM_DASHES) for char in kind}
 _ALL_DASHES = dict.fromkeys(_DASHES, "-")
-#: What nobody sees, for the inside of a regular expression's brackets: a soft hyphen, a zero-width space, marks.
+#: Invisible characters, for a regular expression's brackets: a soft hyphen, a zero-width space, marks.
 UNSEEN = (
     "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff"
     "\ufff9-\ufffb\U000e0001\U000e0020-\U000e007f"
 )
-#: What one writer puts between groups of digits or letters, and another leaves out.
+#: Optional characters between groups of digits or letters.
 _BETWEEN = " \t\n\r\u00a0\u2002\u2003\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000\u00b7-./()_,:+'"
-#: So many of these at most stand within a value.
+#: At most this many in a row are inside a value.
 _WIDEST_GAP = 3
-#: A value with fewer digits is not looked for in other groups: "12-34" is no "1234".
+#: Values with fewer digits are not searched for regrouped: "12-34" is not "1234".
 _LEAST_DIGITS = 6
-#: So many characters of a value's beginning or end are taken for it beside an ellipsis, and so many anywhere.
+#: A value's beginning or end of this length counts next to an ellipsis, and of the second length anywhere.
 _LEAST_PART, _TELLING_PART = 8, 40
-#: What stands where something was left out, behind a beginning and before an end.
+#: An ellipsis after a beginning, and before an end.
 _LEFT_OUT_AFTER = re.compile(r"[ \"'\[(<{]{0,2}(?:\.\.\.|\u2026)")
 _LEFT_OUT_BEFORE = re.compile(r"[ \"'\])>}]{0,2}(?:\.\.\.|\u2026)")  # in a text read backwards
 
@@ -66,15 +67,15 @@ _BARRIER = "\ue000"
 
 
 def dashes(text: str) -> str:
-    """Return ``text`` with each dash as one of three, each where it was: a hyphen, an en dash, an em dash."""
+    """Return ``text`` with each dash as one of three: a hyphen, an en dash, an em dash. Positions stay the same."""
     return text if text.isascii() else text.translate(_DASHES)
 
 
 @dataclass(frozen=True)
 class DecodedText:
-    """A decoded text, and where each of its characters stands in the text as it is.
+    """A decoded text, with the position of each character in the original.
 
-    starts, ends  by the position of a character; None where the text is decoded already
+    starts, ends  by the position of a character; None if the text had nothing to decode
     """
 
     text: str
@@ -82,16 +83,16 @@ class DecodedText:
     ends: Sequence[int] | None = None
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Return where the characters ``start`` to ``end`` (excluded) stand in the text as it is."""
+        """Return the original positions of the characters ``start`` to ``end`` (excluded)."""
         if self.starts is None or self.ends is None:
             return start, end
         return self.starts[start], self.ends[end - 1]
 
 
 def decoded(text: str, *, utf8: bool = True) -> DecodedText:
-    """Return ``text`` without escapes; a backslash that escapes nothing that is known is left out.
+    """Return ``text`` without escapes; a backslash before anything unknown is dropped.
 
-    ``utf8``: whether bytes, as Python writes them (``\\xc3\\xbc``), are UTF-8 where they can be; else characters.
+    ``utf8``: whether Python's byte escapes (``\\xc3\\xbc``) are read as UTF-8 if possible; else as characters.
     """
     if not text.isascii():
         text = text.translate(_ALL_DASHES)
@@ -145,7 +146,7 @@ def _put_bytes(
     plus: str = "+",
     longest: int = 4,
 ) -> None:
-    """Decode a run of bytes as UTF-8, character by character, of ``longest`` bytes; what is none is ``otherwise``."""
+    """Decode a run of bytes as UTF-8, in characters of up to ``longest`` bytes; ``otherwise`` handles invalid ones."""
     parts = list(byte.finditer(match.string, match.start(), match.end()))
     at = 0
     while at < len(parts):
@@ -158,7 +159,7 @@ def _put_bytes(
             break
         else:
             some, char = parts[at : at + 1], ""
-        if len(char) == 1:  # a plus may be a space, so each is taken for one
+        if len(char) == 1:  # a plus may be a space, so each is treated as one
             put(plus if char == "+" else char, some[0].start(), some[-1].end())
         else:
             put(otherwise(some[0][1]), some[0].start(), some[0].end())
@@ -166,7 +167,7 @@ def _put_bytes(
 
 
 def ungrouped(spelling: DecodedText) -> DecodedText:
-    """Return a decoded text without what stands between groups, in lower case and ASCII digits."""
+    """Return a decoded text without group separators, in lower case and ASCII digits."""
     made: list[str] = []
     places: list[int] = []
     gap = 0
@@ -200,20 +201,21 @@ def _folded(char: str) -> str:
 
 
 def grouping_key(value: str) -> str | None:
-    """Return a value as it is looked for in other groups; None where it is none of letters and digits."""
+    """Return a value's letters and digits for the regrouped search; None if it has other characters or too few
+    digits."""
     made = ungrouped(DecodedText(_SEEN_BY_NOBODY.sub("", value.translate(_ALL_DASHES)))).text
     if not all(char.isalnum() for char in made):
         return None
     return made if sum(char.isdigit() for char in made) >= _LEAST_DIGITS else None
 
 
-#: A regular expression looks for the next value's first characters; of many values, for its first one.
+#: A regular expression finds the next value's first characters; with many values, its first one only.
 _BEGINNING, _FEW = 4, 50
 
 
 @dataclass
 class Automaton:
-    """Finds all of several texts in one pass."""
+    """An Aho-Corasick automaton: finds several texts in one pass."""
 
     _next: list[dict[str, int]] = field(default_factory=lambda: [{}])
     _fail: list[int] = field(default_factory=lambda: [0])
@@ -222,7 +224,7 @@ class Automaton:
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> "Automaton":
-        """Build it; an empty text is left out."""
+        """Build it; empty texts are ignored."""
         made, wanted = cls(), [*filter(None, texts)]
         for text in wanted:
             made._add(text)
@@ -259,7 +261,7 @@ class Automaton:
                 self._longest[following] = self._longest[following] or self._longest[self._fail[following]]
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Return where the texts stand, in the order of their ends; several may overlap."""
+        """Return the spans of the texts, ordered by end; they may overlap."""
         if self._begins is None:
             return []
         found, begins = [], self._begins
@@ -267,7 +269,7 @@ class Automaton:
         start = begins.search(text)
         while start is not None:
             state, at = 0, start.start()
-            for at in range(at, len(text)):  # noqa: B020  goes on from where the search stopped
+            for at in range(at, len(text)):  # noqa: B020  continues from where the search stopped
                 char = text[at]
                 while state and char not in after[state]:
                     state = fail[state]
@@ -281,7 +283,8 @@ class Automaton:
 
 
 class ValueSearch:
-    """Looks for values in texts, in every spelling. ``exactly``: in another case some are words of every text."""
+    """A search for values in texts, in every spelling. ``exactly``: values to match by case, because other cases are
+    common words."""
 
     def __init__(self, values: Iterable[str], *, exactly: Iterable[str] = ()) -> None:
         self._as_written = Automaton.of(exactly)
@@ -290,7 +293,7 @@ class ValueSearch:
         known = sorted({one for value in given for one in _case_variants(value)})
         plain = {value: decoded(value).text for value in known}
         self._exact = Automaton.of(known)
-        # Of a value that is all backslashes little is left; it is looked for as it is.
+        # Little is left of a value made of backslashes, so it is searched for undecoded.
         wanted = [text for value, text in plain.items() if len(text) >= min(len(value), 4)]
         self._plain = Automaton.of({*map(lower_in_place, wanted), *self._readings.written})
         codes = {made for value in known if (made := grouping_key(value)) is not None}
@@ -298,7 +301,7 @@ class ValueSearch:
         self._parts = _Parts({lower_in_place(decoded(value).text) for value in given})
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Return where values stand in ``text``, in order; those that overlap are one."""
+        """Return the spans of values in ``text``, in order, with overlaps merged."""
         spelling = decoded(text)
         found = self._in(spelling)
         if spelling.starts is not None:  # "\\new" may be a newline and "ew", or a backslash and the value "new"
@@ -319,14 +322,14 @@ class ValueSearch:
         return found
 
 
-#: A shorter text is in every other.
+#: Shorter texts occur everywhere.
 _SHORTEST_BARE = 4
 
 
 def _case_variants(value: str) -> Iterable[str]:
-    """Return a value and it without the space around it, as they are looked for where case says nothing.
+    """Return a value, with and without surrounding space, in the forms of a search that ignores case.
 
-    Some letters have another small one once they were capitals: ß was SS.
+    Some letters have another lower case after upper case: ß becomes ss.
     """
     bare = value.strip()
     both = (value, bare) if len(bare) >= _SHORTEST_BARE else (value,)
@@ -334,17 +337,17 @@ def _case_variants(value: str) -> Iterable[str]:
 
 
 def lower_in_place(text: str) -> str:
-    """Return a text in small letters, each where it was."""
+    """Return a text in lower case, with all positions unchanged."""
     lower = text.lower()
     return lower if len(lower) == len(text) else "".join(map(_small, text))
 
 
 def _small(char: str) -> str:
-    return char.lower()[0]  # of a capital I with a dot it is an i and the dot
+    return char.lower()[0]  # İ becomes an i and a combining dot
 
 
 class _Parts:
-    """Looks for the beginnings and the ends of long values: somebody has abbreviated or cut them."""
+    """A search for beginnings and ends of long values that were abbreviated or cut."""
 
     def __init__(self, values: Iterable[str]) -> None:
         long = [value for value in values if len(value) > _LEAST_PART]
@@ -357,7 +360,7 @@ class _Parts:
 
 
 class _Beginnings:
-    """Looks for the beginnings of values. ``left_out`` is what stands behind one that was cut."""
+    """A search for beginnings of values. ``left_out`` matches the ellipsis after a cut."""
 
     def __init__(self, values: Iterable[str], left_out: re.Pattern[str]) -> None:
         self._sorted = sorted(values)
@@ -372,7 +375,7 @@ class _Beginnings:
             length = max(
                 _common_length(text, start, value) for value in self._nearest(text[start : start + _TELLING_PART])
             )
-            # A value's own full stop may be the ellipsis' first one.
+            # A value's own full stop may be the first of the ellipsis.
             places = range(max(end, start + length - 2), start + length + 1)
             if length >= _TELLING_PART or any(self._left_out.match(text, at) for at in places):
                 known = start + length
@@ -380,13 +383,13 @@ class _Beginnings:
         return found
 
     def _nearest(self, text: str) -> Sequence[str]:
-        """Return the values around ``text`` in their order: one of them begins most like it."""
+        """Return the neighbours of ``text`` among the sorted values; one of them has the longest common beginning."""
         at = bisect_left(self._sorted, text)
         return self._sorted[max(0, at - 1) : at + 1]
 
 
 def _common_length(text: str, start: int, value: str) -> int:
-    """Return how many characters of the value stand in the text from ``start`` on."""
+    """Return how many characters of the value the text has from ``start`` on."""
     least, most = 0, len(value)
     while least < most:
         middle = (least + most + 1) // 2
@@ -398,7 +401,7 @@ def _common_length(text: str, start: int, value: str) -> int:
 
 
 def _may_hold(codes: Automaton, text: str) -> bool:
-    """Say whether one of the codes can be in the text; quick, and never wrong where it says no."""
+    """Return whether a code may be in the text; a fast check whose False is certain."""
     return not text.isascii() or bool(codes.spans(text.translate(_NO_SEPARATORS).lower()))
 
 

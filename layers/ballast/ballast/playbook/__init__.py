@@ -1,4 +1,4 @@
-"""What a playbook is written with: tools, fallbacks and ``agent.yaml``.
+"""The public interface for authors of a playbook: tools, fallbacks and ``agent.yaml``.
 
 Imports contracts, errors, folds, money and validation of ``ballast`` only; no AWS client at import.
 """
@@ -61,7 +61,7 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> Any:
-        """Return the former ``Breaker``, so that a playbook that imports it is told what to write."""
+        """Return the old ``Breaker``: a playbook that still imports it gets an error that shows the new form."""
         if name == "Breaker":
             from ballast.playbook.old_declaration import Breaker
 

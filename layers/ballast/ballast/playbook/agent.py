@@ -31,10 +31,10 @@ Pattern = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_co
 
 
 class Intent(Wire):
-    """What a request may be about; its limits may only tighten the agent's.
+    """A kind of request. Its limits may only tighten the agent's.
 
-    writes         the writes that the agent may propose, by tool; null for all. What a text may talk it into ends here
-    answer_schema  what the answer's data must fit (``ballast.validation.schema``); the model then ends with JSON
+    writes         names of the writing tools that the agent may propose; null for all. A planted text cannot widen it
+    answer_schema  schema of the answer's data (``ballast.validation.schema``); the model then ends with JSON
     """
 
     description: str = ""
@@ -53,9 +53,9 @@ class Intent(Wire):
 
 
 class Sensitivity(Wire):
-    """What is sensitive besides the fields that tools mark, and how the run's log keeps all of it.
+    """Sensitive values besides the fields that tools mark, and how the run's log keeps all of them.
 
-    policy   encrypt: with the stack's key, so that who acts can still use it; mask: gone for good, also for the model
+    policy   encrypt: with the stack's key, so tools can still use them; mask: lost for good, also for the model
     context  names in a request's context whose values are sensitive
     """
 
@@ -66,34 +66,34 @@ class Sensitivity(Wire):
 class AgentConfig(Wire):
     """The content of ``agent.yaml``.
 
-    name          what a request's ``agent`` must say
+    name          the value that a request's ``agent`` must have
     model         the Bedrock model id or inference profile; its price must be in the price table. ``region.MODEL`` is
-                  the profile of the region that the stack is in, here and below
+                  the profile of the stack's own region, here and below
     service_tier  Bedrock's: default, priority, flex or reserved; the model needs a price for it
     second_model  the model to ask while the first one is throttled, down, or hung; it needs a price too
-    cheaper_model  the model to use while the spend breaker says so, which must be cheaper; without one that mode
+    cheaper_model  the model to use in the spend breaker's mode ``cheaper``; it must be cheaper. Without one that mode
                    changes nothing
     out_of_budget  at the cost limit: hand_over to the planners that need no model, or ask a person at once,
-                   who may add budget (nothing is rolled back, and the agent goes on where it stopped)
-    max_grant_usd  what reviewers may add to one run's budget, all together; more needs an operator. Without it as much
-                  again as the run's ceiling, ``limits.cost_microusd``
+                   who may add budget (nothing is rolled back, and the agent continues where it stopped)
+    max_grant_usd  the most that reviewers may add to one run's budget in total; an operator may add more. Default:
+                  ``limits.cost_microusd``
     instructions  the system prompt
     temperature   0..1
     limits        the ceilings of a run; requests and intents may only tighten them
     intents       by name
     escalation_timeout_s  how long a run waits for a person
     approval_timeout_s    how long a call waits for an approval
-    approve_over_microusd  a call whose declared cost is more needs a person's approval; null for no such rule
-    on_unanswered         what follows where nobody answers in time: refuse, fallback or park; a tool may choose its own
+    approve_over_microusd  a call with a higher declared cost needs a person's approval; null: no such rule
+    on_unanswered         if nobody answers in time: refuse, fallback or park; a tool may override it
     park_timeout_s        how long a parked call waits
-    moves                 the ceilings on the business's own money that tools move
-    ask_requester         whether the agent may ask the requester a question, and wait for the reply
+    moves                 ceilings on the business's own money that tools move
+    ask_requester         whether the agent may ask the requester a question and wait for the reply
     requester_timeout_s   how long it waits
-    sensitive             what few may see, and how the log keeps it
-    fallback_starts_clean whether what the agent did is rolled back before a fallback goes on (an intent may differ)
-    trust_text            whether the requester's own words vouch for values; false where they are, say, a mail
-    ground_answers        whether an answer may only name amounts and ids that the run knows
-    answer_ids            what an id looks like in an answer: regular expressions
+    sensitive             sensitive values, and how the log keeps them
+    fallback_starts_clean whether the agent's effects are rolled back before a fallback starts (intents may override it)
+    trust_text            whether the request's text vouches for values; false if it is, say, a forwarded mail
+    ground_answers        whether an answer may only name amounts and ids that occur in the run
+    answer_ids            regular expressions of the ids in an answer
     """
 
     name: Name
@@ -123,7 +123,7 @@ class AgentConfig(Wire):
 
     @property
     def max_grant_microusd(self) -> int:
-        """What reviewers may add to one run's budget, all together."""
+        """The most that reviewers may add to one run's budget in total."""
         most = self.max_grant_usd
         return self.limits.cost_microusd if most is None else int(most * 1_000_000)
 
@@ -133,22 +133,22 @@ class AgentConfig(Wire):
         return self.limits.tightened(known.limits if known else None, by=f"intent {intent}")
 
     def in_region(self, region: str, prices: PriceTable) -> Self:
-        """Return the same with its models as ``region`` can call them."""
+        """Return a copy with the model ids that ``region`` can call."""
         named = {name: getattr(self, name) for name in ("model", "second_model", "cheaper_model")}
         return self.model_copy(update={name: prices.in_region(one, region) for name, one in named.items() if one})
 
     def answer_schema(self, intent: str | None) -> dict[str, Json] | None:
-        """Return what the answer to a request of that intent must fit, None where it is free."""
+        """Return the schema of an answer to that intent; None if there is none."""
         known = self.intents.get(intent) if intent else None
         return known.answer_schema if known else None
 
     def may_write(self, tool: str, intent: str | None) -> bool:
-        """Say whether the agent may propose that write for a request of that intent."""
+        """Return whether the agent may propose that writing tool for that intent."""
         known = self.intents.get(intent) if intent else None
         return known is None or known.writes is None or tool in known.writes
 
     def system_texts(self, intent: str | None) -> list[str]:
-        """Return what the model is told before anything else: the instructions, and the form of the answer."""
+        """Return the texts of the system prompt: the instructions, and the schema of the answer."""
         schema = self.answer_schema(intent)
         if schema is None:
             return [self.instructions]
@@ -156,7 +156,7 @@ class AgentConfig(Wire):
         return [self.instructions, f"End with one JSON object and nothing else. It must fit this JSON Schema: {form}"]
 
     def starts_clean(self, intent: str | None) -> bool:
-        """Say whether the fallback of that intent must find nothing that the agent did."""
+        """Return whether the agent's effects are rolled back before the fallback of that intent starts."""
         known = self.intents.get(intent) if intent else None
         said = known.fallback_starts_clean if known else None
         return self.fallback_starts_clean if said is None else said

@@ -28,43 +28,43 @@ _PASSING = {"TransactionConflict", "ThrottlingError", "ProvisionedThroughputExce
 
 
 class ToolFailed(Exception):
-    """Raised by a tool for an outcome of the business, such as "order already shipped".
+    """Raised by a tool to refuse for a reason of the business, such as "order already shipped".
 
-    It is recorded as the call's result, ``failed``, with this text: normal traffic that the
-    planner reads and learns from. Anything else that a tool raises is a defect or an outage.
+    The call is recorded as ``failed`` with this text, which the planner reads and learns from.
+    Anything else that a tool raises is a defect or an outage.
     """
 
 
 @dataclass
 class Bill:
-    """What one attempt at a call came to. The one thing in a tool's context that changes.
+    """The cost of one attempt at a call. The only mutable part of a tool's context.
 
-    begun     whether the tool itself was started
-    reported  what it says that it cost; None where it says nothing
+    begun     whether the tool's function was started
+    reported  the cost that it reported, in micro-dollars; None if it reported none
     """
 
     begun: bool = False
     reported: int | None = None
 
     def add(self, microusd: int) -> None:
-        """Add to what the tool reports. Raises ``ValueError`` for anything but an integer of 0 or more."""
+        """Add a reported cost. Raises ``ValueError`` for anything but an integer of 0 or more."""
         if not is_microusd(microusd):
             raise ValueError(f"A cost is an integer of micro-dollars, 0 or more, not {microusd!r}.")
         self.reported = (self.reported or 0) + microusd
 
 
 def is_microusd(value: object) -> bool:
-    """Say whether a value is a cost: an integer of micro-dollars, 0 or more."""
+    """Return whether a value is a cost: an integer of micro-dollars, 0 or more."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 @dataclass(frozen=True)
 class Change(Generic[ResultT]):
-    """What an attempt wants to do.
+    """The change that an attempt wants to make.
 
-    result    what the tool returns, now and at every later attempt
+    result    the tool's return value, now and at every later attempt
     writes    the effect, as parts of one transaction ({"Update": …}, {"Put": …}, …), at most 99
-    conflict  what to tell the planner where a condition of them no longer holds
+    conflict  message to the planner if a condition of the writes no longer holds
     """
 
     result: ResultT
@@ -77,9 +77,9 @@ def write_once(
 ) -> ResultT:
     """Apply the change that ``attempt`` returns, unless this call was applied before.
 
-    The marker lies in ``table`` (a name), whose partition key is the attribute ``key``, as
-    ``marker#<idempotency key>``. Raises ``ToolFailed`` where somebody else changed the records in between and
-    ``RetryLater`` where another transaction was in the way. Other errors of AWS are not caught.
+    The marker is in ``table`` (a name), whose partition key is the attribute ``key``, as
+    ``marker#<idempotency key>``. Raises ``ToolFailed`` if somebody else changed the records in between and
+    ``RetryLater`` if another transaction interfered. Other errors of AWS are not caught.
     """
     kind: TypeAdapter[ResultT] = TypeAdapter(result)
     if (recorded := _recorded(ctx, table, key)) is not None:
@@ -102,7 +102,7 @@ def write_once(
 
 
 def written_once(ctx: "ToolContext", *, table: str, key: str, result: type[ResultT]) -> ResultT | None:
-    """Return what ``write_once`` recorded for this call, or None where it wrote nothing: a ``verify``."""
+    """Return what ``write_once`` recorded for this call, None if it wrote nothing. Serves as a ``verify``."""
     recorded = _recorded(ctx, table, key)
     return None if recorded is None else TypeAdapter(result).validate_json(recorded)
 
@@ -124,17 +124,17 @@ def _mark(ctx: "ToolContext", table: str, key: str, result: str) -> dict[str, An
 
 @dataclass(frozen=True)
 class ToolContext:
-    """What a tool may use besides its arguments.
+    """The second argument of a tool's function.
 
-    run_id, turn, index  where the call stands
-    idempotency_key      the same for every attempt at this call, different for every other call
-    request              the run's request; its ``context`` is what the caller vouches for
+    run_id, turn, index  position of the call
+    idempotency_key      the same for every attempt at this call, and different for every other call
+    request              the run's request; the caller vouches for its ``context``
     now                  the time of this attempt, UTC
     environ              the executor's environment: the names of the business's tables
     client               ``client("dynamodb")`` returns a boto3 client with the executor's role
-    timeout_s            after so many seconds the executor gives this attempt up; None where the tool
+    timeout_s            after this many seconds the executor gives this attempt up; None if the tool
                          has no ``timeout_s``. Give it to an HTTP client as its own timeout.
-    bill                 what this attempt came to; a tool uses ``report_cost``
+    bill                 the cost of this attempt; a tool uses ``report_cost``
     """
 
     run_id: str
@@ -149,15 +149,15 @@ class ToolContext:
     bill: Bill = field(default_factory=Bill, repr=False, compare=False)
 
     def report_cost(self, microusd: int) -> None:
-        """Say what the call really cost, in millionths of a US dollar; several reports add up.
+        """Report the call's actual cost in millionths of a US dollar; several reports add up.
 
-        What is reported is charged, also where it is more than was declared; what is not, as it was declared.
+        The reported cost is charged, even a higher one than declared; without a report, the declared cost.
         """
         self.bill.add(microusd)
 
     @property
     def idempotency_headers(self) -> dict[str, str]:
-        """The HTTP header under which payment providers and the IETF draft expect the key."""
+        """The HTTP header in which payment providers and the IETF draft expect the key."""
         return {"Idempotency-Key": self.idempotency_key}
 
     def write_once(
@@ -167,5 +167,5 @@ class ToolContext:
         return write_once(self, table=table, key=key, result=result, attempt=attempt)
 
     def written_once(self, *, table: str, key: str, result: type[ResultT]) -> ResultT | None:
-        """Return what ``write_once`` recorded for this call, None where it wrote nothing."""
+        """Return the result that ``write_once`` recorded for this call, None if it wrote nothing."""
         return written_once(self, table=table, key=key, result=result)

@@ -1,9 +1,9 @@
-"""The ``@fallback`` decorator: a script for a task with a known solution.
+"""Fallbacks: the ``@fallback`` decorator, and the replay of a script over the run's log.
 
-A fallback is a generator function of the request. Each ``yield`` is a proposed tool call; what
-comes back is the call's result, or ``CallFailed`` is thrown in. What it returns (a string, an
-``Answer`` or a ``HandOver``) ends the run or passes it on. It is replayed from the log at every
-step, so it must be a pure function of the request and the results: no clock, no randomness, no I/O.
+A fallback is a generator function of the request, for a task with a known solution. Each ``yield`` proposes a tool call
+and returns the call's result, or raises ``CallFailed``. The return value (a string, an ``Answer`` or a ``HandOver``)
+ends the run or passes it on. The script is replayed from the log at every step, so it must be a pure function of the
+request and the results: no clock, no randomness, no I/O.
 """
 
 import inspect
@@ -29,7 +29,7 @@ Script = Generator[ToolCall, Any, str | Answer | HandOver]
 
 
 class CallFailed(Exception):
-    """Thrown into a fallback at its ``yield`` where the call was refused, denied or failed."""
+    """Raised in a fallback at its ``yield`` if the call was refused, denied or failed."""
 
     def __init__(self, tool: str, status: str, message: str) -> None:
         super().__init__(f"{tool} was {status}: {message}")
@@ -37,12 +37,12 @@ class CallFailed(Exception):
 
 
 class GiveUp(Exception):
-    """Raised by a fallback that cannot help; a person takes over. Its text is for that person."""
+    """Raised by a fallback that cannot help: a person takes over and reads its text."""
 
 
 @dataclass(frozen=True)
 class Fallback:
-    """A script and the intent that it serves."""
+    """A script and the intent that it handles."""
 
     intent: str
     function: Callable[[RunRequest], Script]
@@ -71,22 +71,22 @@ def fallback(*, intent: str) -> Callable[[Callable[[RunRequest], Script]], Fallb
     return decorate
 
 
-#: A script that wants more calls than this is going round in circles; no other limit stops it.
+#: More calls than this are a loop; no other limit stops a script.
 MAX_CALLS = 100
 
 
 class Diverged(Exception):
-    """The script proposed something else than it did before: it is no pure function of the log."""
+    """The script proposed another call than before, so it is not a pure function of the log."""
 
 
 def next_decision(
     playbook: "Playbook", script: Fallback, request: RunRequest, run: Run
 ) -> tuple[CallTools | Answer | HandOver, str | None]:
-    """Return the script's next decision and a note for people.
+    """Return the script's next decision, and a note for people or None.
 
-    Whatever the script raises ends in a hand-over to a human, never in an exception.
+    Any error of the script becomes a hand-over to a person.
     """
-    # A call that was proposed and never begun left no trace in the script: it is proposed again.
+    # A call that was proposed and never started is proposed again.
     outcomes = [state for state in run.calls if state.planner is Planner.FALLBACK and state.status != "proposed"]
     try:
         return _replay(playbook, script, request, outcomes), None
@@ -131,13 +131,13 @@ def _proposed(value: Any) -> ToolCall:
 
 def _resume(playbook: "Playbook", running: Any, state: CallState) -> Any:
     if state.status == "intended":
-        # It was begun and its outcome was never recorded; a second one might be a second effect.
+        # It was started and its outcome was not recorded; a second attempt might be a second effect.
         return running.throw(
             CallFailed(state.call.tool, "unknown", "It was started, and nobody knows whether it happened.")
         )
     if state.status != "ok":
         return running.throw(CallFailed(state.call.tool, state.status, state.message))
-    # By JSON's rules, under which it was recorded: a strict model takes a date or an amount as text.
+    # Read as JSON, as it was recorded: then a strict model accepts a date or an amount as text.
     try:
         result = playbook.tools[state.call.tool].result.validate_json(canonical(state.result))
     except ValidationError:

@@ -1,4 +1,4 @@
-"""The first prompt of a run, known before any model is asked: Admit bounds it, the agent sends it. Pure.
+"""The first prompt of a run. Admit computes its bound, the agent sends it. Pure.
 
 ::
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from ballast.playbook.load import Playbook
 
 
-#: Tokens that a provider may add to a prompt of its own accord, e.g. for the use of tools.
+#: Tokens that a provider may add to a prompt, for example for the use of tools.
 PROVIDER_OVERHEAD_TOKENS = 1_024
-#: The one tool that is Ballast's own.
+#: The name of Ballast's own tool.
 ASK_REQUESTER = "ask_requester"
 
 
 class Question(Wire):
-    """What the model sends to ``ask_requester``."""
+    """The arguments of ``ask_requester``."""
 
     question: Annotated[str, Field(min_length=1, max_length=2_000)]
 
@@ -43,14 +43,14 @@ ASK_REQUESTER_SPEC: dict[str, Any] = {
             "Ask the person who sent the request one question, and wait for the reply. Only for what nobody "
             "else can know; it may take long. It must be the only call of its turn."
         ),
-        # Without the words that are for whoever reads this module.
+        # Without pydantic's titles and this module's docstrings, which are not for the model.
         "inputSchema": {"json": {k: v for k, v in Question.model_json_schema().items() if k not in _OURS}},
     }
 }
 
 
 def first_prompt(playbook: Playbook, request: RunRequest) -> Prompt:
-    """Return what the agent is asked first."""
+    """Return the first prompt of a run."""
     agent = playbook.agent
     offered = [made.spec for made in playbook.offered(request.intent)]
     return Prompt(
@@ -61,7 +61,7 @@ def first_prompt(playbook: Playbook, request: RunRequest) -> Prompt:
 
 
 def request_blocks(request: RunRequest) -> list[dict[str, Any]]:
-    """Return the request as the model reads it, in Converse's content blocks."""
+    """Return the request as Converse content blocks."""
     blocks = [{"text": request.text}]
     if request.context:
         facts = json.dumps(request.context, ensure_ascii=False, sort_keys=True)
@@ -70,10 +70,10 @@ def request_blocks(request: RunRequest) -> list[dict[str, Any]]:
 
 
 def input_bound(system: Any, tools: Any, messages: Any) -> int:
-    """Return an upper bound of the tokens of what is sent anew, without the provider's overhead.
+    """Return an upper bound of the tokens of new content, without the provider's overhead.
 
-    A token of any byte-pair vocabulary is at least one byte: of the text in UTF-8, or of what a tokenizer that
-    normalises it first makes of it. JSON's escapes would count other scripts two to four times.
+    A token of any byte-pair vocabulary has at least one byte of UTF-8, of the text or of its NFKC form if the tokenizer
+    normalizes it. JSON's escapes would count non-Latin scripts two to four times.
     """
     size = utf8_size([system, tools, messages])
     text = json.dumps([system, tools, messages], ensure_ascii=False, separators=(",", ":"))
@@ -85,9 +85,9 @@ def input_bound(system: Any, tools: Any, messages: Any) -> int:
 def attempt_within(
     limits: Limits, price: Price, *, bound: int, tokens_so_far: int, left_microusd: int
 ) -> Reservation | ExitReason:
-    """Return what the next attempt at the model reserves, or the limit that forbids it.
+    """Return the reservation of the next model attempt, or the limit that forbids it.
 
-    ``bound``: of its prompt's tokens. ``left_microusd``: what the run may still spend.
+    ``bound``: upper bound of the prompt's tokens. ``left_microusd``: the money that the run may still spend.
     """
     if bound > limits.input_tokens_per_turn:
         return ExitReason.TOKEN_LIMIT
@@ -99,9 +99,10 @@ def attempt_within(
 
 
 def why_no_attempt(playbook: Playbook, request: RunRequest, limits: Limits, price: Price) -> str | None:
-    """Return which of the request's own limits forbids the first attempt, and the remedy; None where none does.
+    """Return which of the request's own limits forbids the first attempt, and the remedy; None if none does.
 
-    ``limits`` are the run's, the request's among them. What the playbook's forbid is no fault of the request.
+    ``limits`` are the run's, with the request's applied. A limit of the playbook that forbids it is not the request's
+    fault.
     """
     prompt = first_prompt(playbook, request)
     bound = input_bound(prompt.system, prompt.tools, list(prompt.messages)) + PROVIDER_OVERHEAD_TOKENS

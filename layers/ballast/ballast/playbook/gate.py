@@ -1,4 +1,4 @@
-"""The gate: what a proposed call must pass before anything happens, whoever proposes or changes it. Pure."""
+"""The gate: checks of a proposed call or answer, whoever proposed or changed it. Pure."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,12 +38,12 @@ def admit_call(
     by_operator: bool = False,
     changed: bool = False,
 ) -> tuple[Tool, BaseModel]:
-    """Return the tool and its arguments, as their one JSON form says them, or raise a ``CallRefused`` that says why.
+    """Return the tool and its arguments, read from their one JSON form. Raises a ``CallRefused`` with the reason.
 
-    In order: unknown tool (for the agent and for people: also one that is not offered, which only an operator
-    may call), a write that is not for the request's intent (for the same), malformed JSON, size, schema, the size of
-    the form and of the undo that takes it, the tool's own rule, which may ask for the ``run`` so far.
-    ``by_operator``: the person who proposes it is an operator. ``changed``: a person has changed the arguments.
+    Checks, in order: the tool exists (and, for the agent and for people except operators, is offered); the request's
+    intent allows the write (for the agent and for people); JSON; size; schema; the size of the form, and of the undo's
+    arguments; the tool's ``validate``, which may read the ``run`` so far. ``by_operator``: the proposing person is an
+    operator. ``changed``: a person has changed the arguments.
     """
     free = planner not in (Planner.AGENT, Planner.HUMAN)
     known = {name: made for name, made in playbook.tools.items() if made.offered or free or by_operator}
@@ -56,7 +56,7 @@ def admit_call(
     undoes = by_operator and not tool.offered
     if tool.effect is Effect.WRITE and not (free or undoes) and not playbook.agent.may_write(tool.name, request.intent):
         raise RuleViolation(f"{tool.name} is not for a request about {request.intent}, whatever a text may say.")
-    # Whoever is not the agent hands on forms, with every default: they are bounded as forms are.
+    # Other planners pass on whole forms, with every default, so the bounds of forms apply.
     sent = planner in (Planner.AGENT, Planner.REQUESTER) and not changed
     arguments = _sent_object(tool, call.arguments, sent=sent)
     checked = run_rule(f"{tool.name}: a validator of its arguments", lambda: tool.read(arguments), tool.arguments)
@@ -88,9 +88,10 @@ def _sent_object(tool: Tool, arguments: Any, *, sent: bool) -> dict[str, Any]:
 
 
 def _check_form_and_undo(playbook: Playbook, tool: Tool, checked: BaseModel) -> None:
-    """Hold the form to the tool's limits, and its undo to those of its own tool: what cannot be undone is not done.
+    """Check the form against the tool's limits, and its undo's arguments against the undo's: no effect without its
+    undo.
 
-    Only of an undo that takes the call's own arguments all is known before the effect.
+    Only the arguments of an undo that takes the call's own are known before the effect.
     """
     try:
         form = tool.bounded_form(checked)
@@ -107,7 +108,7 @@ def _check_form_and_undo(playbook: Playbook, tool: Tool, checked: BaseModel) -> 
 
 
 def check_answer(run: Run, playbook: Playbook, turn: int, answer: Answer) -> CheckedAnswer:
-    """Return the answer of that turn in the form that its intent asks for, and what is against sending it."""
+    """Return that turn's answer in the form of its intent's schema, with the complaints against it."""
     request, agent = run.opening.request, playbook.agent
     large = answer_too_large(answer)
     if large is not None:

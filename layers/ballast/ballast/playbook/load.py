@@ -1,4 +1,5 @@
-"""Load a playbook from its folder: the same way in Lambda, in tests and in the local cloud."""
+"""Load a playbook from its folder and check that its parts fit together. The same in Lambda, tests and the local
+cloud."""
 
 import hashlib
 import importlib
@@ -44,12 +45,12 @@ class Playbook:
     fallbacks: Mapping[str, Fallback]
 
     def in_region(self, region: str, prices: PriceTable) -> Self:
-        """Return the same with the agent's models as ``region`` can call them."""
+        """Return a copy with the model ids that ``region`` can call."""
         return replace(self, agent=self.agent.in_region(region, prices))
 
     @cached_property
     def code_sha256(self) -> str:
-        """Hex SHA-256 of the folder's Python, by which two versions of it are told apart."""
+        """Hex SHA-256 of the folder's Python files: the version of the playbook's code."""
         whole = hashlib.sha256()
         for file in sorted(self.folder.rglob("*.py")):
             whole.update(f"{file.relative_to(self.folder)}\0".encode())
@@ -58,7 +59,7 @@ class Playbook:
 
     @cached_property
     def marks_sensitive(self) -> bool:
-        """Whether anything in it is marked as sensitive."""
+        """Whether anything in the playbook is marked as sensitive."""
         marked = any(tool.marks_arguments or tool.marks_result for tool in self.tools.values())
         return marked or bool(self.agent.sensitive.context)
 
@@ -68,14 +69,14 @@ class Playbook:
         return playbook_names(self)
 
     def identity(self, call: ToolCall) -> str:
-        """Return what a call has in common with every other that asks its tool for the same: a SHA-256.
+        """Return the identity of a call, a SHA-256: equal for calls that ask their tool for the same.
 
-        Its arguments count as the tool reads them: with defaults, and with 1.50 of an amount as 1.5. What no tool
-        reads counts as it was sent.
+        Arguments count as the tool reads them, with defaults, and 1.50 of an amount as 1.5. Arguments that no tool
+        accepts count as they were sent.
         """
         tool = self.tools.get(call.tool)
         if tool is not None:
-            with whatever_it_raises():  # in a validator of the author's: no tool reads it then
+            with whatever_it_raises():  # an error in the author's validator: the tool does not accept them
                 return identity_of(tool.name, tool.form.comparable(tool.form.read(call.arguments)))
         return identity(call)
 
@@ -91,26 +92,26 @@ class Playbook:
 
     @cached_property
     def may_read_untrusted(self) -> bool:
-        """Whether a run of it may hear text that nobody vouches for, as far as the playbook says so."""
+        """Whether a run may read untrusted text, as far as the playbook declares it."""
         tools = self.tools.values()
         return not self.agent.trust_text or any(made.untrusted or has_mark(made.returns, Untrusted) for made in tools)
 
     def side_by_side(self, tools: Iterator[str]) -> bool:
-        """Say whether calls of these tools may be made at once: none writes, and none costs money.
+        """Return whether calls of these tools may run in parallel: none writes, and none costs money.
 
-        An unknown one will be refused and does nothing.
+        An unknown tool will be refused, so it does not count.
         """
         known = (self.tools[name] for name in tools if name in self.tools)
         return all(made.effect is Effect.READ and made.cost_microusd is None for made in known)
 
     def is_undo(self, name: str) -> bool:
-        """Whether the tool of that name undoes what another one does."""
+        """Return whether that tool is the undo of another one."""
         return any(made.undo == name for made in self.tools.values())
 
     def on_rollback(self, tool: Tool) -> OnRollback:
         """Return what a rollback does about an effect of ``tool``.
 
-        An undo whose own dead attempt could not be resolved is not begun: a person looks.
+        An undo whose own interrupted attempt could not be resolved is not started: a person looks.
         """
         if tool.policy.on_rollback in (OnRollback.KEEP, OnRollback.FREEZE):
             return tool.policy.on_rollback
@@ -121,9 +122,9 @@ class Playbook:
 def load_playbook(folder: str | Path) -> Playbook:
     """Import ``folder`` (``agent.yaml``, ``tools/``, ``fallbacks/``) and check that it fits together.
 
-    A folder without ``agent.yaml`` may hold the playbook's folder, whatever its name, among others: a deployed layer
-    does. The playbook's folder is a package; inside it, import relatively. Raises ``PlaybookInvalid``, and then
-    nothing of it stays imported: once mended it loads as if it were new.
+    A folder without ``agent.yaml``, such as a deployed layer, may contain the playbook's folder under any name. The
+    playbook's folder is a package; use relative imports inside it. Raises ``PlaybookInvalid`` and removes its imported
+    modules, so that a corrected playbook loads as a new one.
     """
     path = Path(folder).resolve()
     if not path.is_dir():
@@ -148,7 +149,7 @@ def load_playbook(folder: str | Path) -> Playbook:
 
 
 def _playbook_in(folder: Path) -> Path:
-    """Return ``folder``, or the one folder in it that is a playbook's."""
+    """Return ``folder``, or the one playbook folder in it."""
     if (folder / "agent.yaml").is_file():
         return folder
     inside = sorted(found.parent for found in folder.glob("*/agent.yaml"))
@@ -209,10 +210,10 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
 
 
 def _check_cheaper(file: Path, agent: AgentConfig, prices: PriceTable) -> None:
-    """Raise ``PlaybookInvalid`` where the spend breaker's mode ``cheaper`` would save nothing.
+    """Raise ``PlaybookInvalid`` if the spend breaker's mode ``cheaper`` would save nothing.
 
-    Without a price of the model there is nothing to compare with, and nothing is called. Tiers and regions' profiles
-    are compared before a call: not every model has each.
+    A model without a price cannot be compared, and will not be called. Service tiers and regional profiles are compared
+    before each call, because not every model has all of them.
     """
     if agent.cheaper_model is None:
         return
@@ -232,7 +233,7 @@ def _check_cheaper(file: Path, agent: AgentConfig, prices: PriceTable) -> None:
 
 
 def _package_name(path: Path) -> str:
-    """Return the name that the folder is imported under: its own, or an alias where that is another module's."""
+    """Return the folder's import name: its own, or an alias if another module has that name."""
     name = path.name if path.name.isidentifier() else "playbook"
     module = sys.modules.get(name)
     spec = importlib.util.find_spec(name) if module is None else None
@@ -268,7 +269,7 @@ def _import_all(package: ModuleType, folder: Path) -> Iterator[ModuleType]:
 
 @contextmanager
 def _naming_the_file(file: Path) -> Iterator[None]:
-    """Turn whatever the import of ``file`` raises into ``PlaybookInvalid``, naming the file and line at fault."""
+    """Turn any error of importing ``file`` into ``PlaybookInvalid`` with the file and line at fault."""
     try:
         yield
     except BaseException as problem:
@@ -281,7 +282,7 @@ def _naming_the_file(file: Path) -> Iterator[None]:
 
 
 def _error_place(problem: BaseException, file: Path) -> str:
-    """Return the innermost place in the playbook; one file may import another, where the fault is."""
+    """Return the innermost frame in the playbook: the fault may be in a file that ``file`` imports."""
     if isinstance(problem, SyntaxError) and problem.filename:
         return f"{problem.filename}, line {problem.lineno}"
     root = file.parent if file.name == "__init__.py" else file.parent.parent
@@ -294,24 +295,25 @@ def _unload(name: str, before: frozenset[str]) -> None:
     for module in frozenset(sys.modules) - before:
         if module == name or module.startswith(f"{name}."):
             del sys.modules[module]
-    importlib.invalidate_caches()  # a file that was just mended may be as old, to the clock's tick
+    importlib.invalidate_caches()  # a file that was corrected within the clock's tick has the same time
 
 
 def undeclared_arguments(playbook: "Playbook") -> tuple[str, ...]:
-    """Return ``tool.field`` for each argument that is neither ``Grounded`` nor ``FreeText`` nor a choice, by name.
+    """Return ``tool.field``, sorted by tool, for each argument that is neither ``Grounded`` nor ``FreeText`` nor a
+    choice.
 
-    A choice (a Literal, an Enum, a boolean) can only be what the tool's author wrote. For every other one an author
-    decides: a value that somebody must have named, or the model's own words.
+    A choice (a Literal, an Enum, a boolean) has only values that the author wrote. For every other argument the author
+    should decide: a value that must occur in the run, or the model's own words.
     """
     tools = sorted(playbook.tools.values(), key=lambda made: made.name)
     return tuple(f"{made.name}.{path}" for made in tools for path in dict.fromkeys(undeclared(made.arguments)))
 
 
 def policy_version(playbook: Playbook, tool: Tool) -> str:
-    """Return the hex SHA-256 of the tool's declaration, the agent's rules for approvals and the playbook's code.
+    """Return the hex SHA-256 of the tool's declaration, the agent's approval settings and the playbook's code.
 
-    The code is that of every module, since a rule may name a constant of another one: where any of it
-    has changed, what a person approved may not be what would be done now.
+    An approval is bound to it. All modules count, since a rule may use a constant of another module: after any change,
+    the call that would run may not be the one that a person approved.
     """
     agent = playbook.agent
     return sha256(

@@ -1,13 +1,14 @@
-"""What a tool moves of the business's own money, and the ceilings in ``agent.yaml``.
+"""Money rules of a tool: the cost of a call, the business's own money that it moves, and the ceilings in
+``agent.yaml``.
 
 ::
 
     @tool(
         effect=Write(
             undo="cancel_refund",
-            undo_gives_back=True,                          # what its undo took back, the windows have again
+            undo_gives_back=True,                          # a successful undo returns the amount to the windows
             moves=lambda args, request: args.amount_usd,   # a Decimal, in the currency of agent.yaml
-            moves_key=lambda args, ctx: args.customer_id,  # whose window it takes from; may read, as a tool does
+            moves_key=lambda args, ctx: args.customer_id,  # whose windows count it; may read, as a tool does
         ),
     )
 """
@@ -35,7 +36,7 @@ Cost = int | Callable[[Any, RunRequest], int]
 
 
 def checked_cost(cost: Cost | None, where: str) -> Cost | None:
-    """Return what a tool declares. ``where`` names the tool. Raises ``PlaybookInvalid``."""
+    """Check a declared cost. ``where`` names the tool. Raises ``PlaybookInvalid``."""
     if cost is None or callable(cost) or is_microusd(cost):
         return cost
     raise PlaybookInvalid(
@@ -45,9 +46,9 @@ def checked_cost(cost: Cost | None, where: str) -> Cost | None:
 
 
 def worst_cost(name: str, cost: Cost | None, args: Any, request: RunRequest) -> int | None:
-    """Return the worst case of one call, None where the tool declares no cost.
+    """Return the worst case of one call, None if the tool declares no cost.
 
-    Raises ``RuleViolation`` where its function cannot say: what cannot be reserved is not done.
+    Raises ``RuleViolation`` if its function fails: a cost that cannot be reserved is not incurred.
     """
     if not callable(cost):
         return cost
@@ -78,32 +79,32 @@ Ceiling = Annotated[int, BeforeValidator(_ceiling), PlainSerializer(dollars, ret
 
 
 class CustomerCeilings(Wire):
-    """One customer's hour and day."""
+    """Ceilings of one customer."""
 
     hour: Ceiling = 200 * MICRO
     day: Ceiling = 500 * MICRO
 
 
 class TenantCeilings(Wire):
-    """One tenant's hour and day."""
+    """Ceilings of one tenant."""
 
     hour: Ceiling = 1_000 * MICRO
     day: Ceiling = 5_000 * MICRO
 
 
 class AllCeilings(Wire):
-    """Everybody's hour and day."""
+    """Ceilings of all tenants together."""
 
     hour: Ceiling = 2_000 * MICRO
     day: Ceiling = 10_000 * MICRO
 
 
 class MovesConfig(Wire):
-    """``moves:`` of agent.yaml: the ceilings on what tools move, in UTC hours and days. There is no "no ceiling".
+    """``moves:`` of agent.yaml: ceilings on the money that tools move, in UTC hours and days. None can be switched off.
 
-    currency  the one that tools declare their amounts in
-    on_full   what follows where a window has no room: refuse the call, or ask a person, who still cannot pass the
-              ceiling unless an operator raised it (``ballast budget``)
+    currency  the currency of the tools' amounts
+    on_full   if a window has no room: refuse the call, or ask a person, who still cannot exceed the ceiling unless an
+              operator raises it (``ballast budget``)
     run       the most that one run may move
     customer, tenant, all  the most in an hour and in a day
     """
@@ -117,7 +118,7 @@ class MovesConfig(Wire):
 
     @property
     def ceilings(self) -> Ceilings:
-        """The ceilings, before what operators set."""
+        """The ceilings, without operators' changes."""
         return Ceilings(
             run=self.run,
             customer_hour=self.customer.hour,
@@ -131,11 +132,11 @@ class MovesConfig(Wire):
 
 @dataclass(frozen=True)
 class Moves:
-    """A tool's declaration, checked.
+    """The checked ``moves`` of a tool.
 
-    amount  (args, request) -> what the call moves: a Decimal or an integer of the currency, 0 or more
-    key     (args, ctx) -> the customer whose windows it takes from; None where only the other windows count it
-    back    whether an undo that happened gives it back to the windows
+    amount  (args, request) -> the amount: a Decimal or an integer of the currency, 0 or more
+    key     (args, ctx) -> the customer whose windows count it; None if only the other windows do
+    back    whether a successful undo returns the amount to the windows
     """
 
     amount: Callable[[Any, RunRequest], Any]
@@ -143,7 +144,7 @@ class Moves:
     back: bool = False
 
     def micro(self, tool: str, args: Any, request: RunRequest) -> int:
-        """Return what the call moves, in micro-units. Raises ``RuleViolation`` where that cannot be told."""
+        """Return the amount in micro-units. Raises ``RuleViolation`` if it cannot be computed."""
         what = f"{tool}: the amount that it moves is unknown because moves"
 
         def micro() -> int:
@@ -152,7 +153,7 @@ class Moves:
         return run_rule(what, micro, self.amount, quoted=False)
 
     def customer(self, tool: str, args: Any, ctx: Any) -> str | None:
-        """Return the customer's key. Raises ``WrongReturn`` where there is none, and what ``key`` raises."""
+        """Return the customer's key. Raises ``WrongReturn`` for an unusable key, and any error of ``key``."""
         if self.key is None:
             return None
         key: object = self.key(args, ctx)
@@ -162,7 +163,7 @@ class Moves:
 
 
 def checked_moves(where: str, effect: Read | Write) -> Moves | None:
-    """Return what a tool declares that it moves, checked. ``where`` names the tool. Raises ``PlaybookInvalid``."""
+    """Check the money that a tool moves. ``where`` names the tool. Raises ``PlaybookInvalid``."""
     if isinstance(effect, Read):
         return None
     amount: object = effect.moves

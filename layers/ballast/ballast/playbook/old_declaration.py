@@ -1,4 +1,4 @@
-"""Refuse a tool that is declared in the former way, with the same declaration as it is written now.
+"""Refuse a tool that uses the old form of ``@tool``, and show the same declaration in the new form.
 
 ::
 
@@ -6,8 +6,8 @@
                                   │
     @tool(effect=Write(undo="lower"), approval=Approval(if_=_many), limits=CallLimits(timeout_s=20))
 
-What was passed is quoted from the decorator's source. Where that cannot be read (``tool(**declared)(function)``), it is
-written from the values; a lambda then stands without its body.
+Arguments are quoted from the decorator's source. If it cannot be read (``tool(**declared)(function)``), they are
+written from their values, and a lambda without its body.
 """
 
 import ast
@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from ballast.errors import PlaybookInvalid
 from ballast.playbook.declaration import USUAL_LIMITS, Approval, CallLimits, Circuit, Effect, Read, Write
 
-#: The name of each former argument: the argument whose value it is a part of now. ``breaker`` is the whole of one.
+#: Each old argument, and the new argument whose value it belongs to. ``breaker`` is replaced as a whole.
 PLACES = {
     **dict.fromkeys(("undo", "undo_arguments", "undo_gives_back", "verify", "honours_key"), "effect"),
     **dict.fromkeys(("repeat", "on_rollback", "moves", "moves_key", "outward"), "effect"),
@@ -30,7 +30,7 @@ PLACES = {
     "breaker": "circuit",
 }
 _RENAMED = {"approve_if": "if_", "approvals": "people"}
-#: The arguments as they are now, in the order in which they are written, with what stands for each where it is not.
+#: The new arguments in their order, with their defaults.
 _DEFAULTS: dict[str, object] = {
     "effect": None,
     "approval": None,
@@ -47,7 +47,7 @@ _WIDTH = 120
 
 @dataclass(frozen=True)
 class Breaker:
-    """The former ``Circuit``. It stands only in declarations that are refused."""
+    """The old ``Circuit``. Only refused declarations use it."""
 
     name: str
     failures: int = 5
@@ -55,26 +55,24 @@ class Breaker:
 
 
 def refuse_unknown_arguments(former: Mapping[str, object]) -> None:
-    """Raise ``TypeError`` for the first argument of a ``@tool`` that never was one."""
+    """Raise ``TypeError`` for the first argument that ``@tool`` never had."""
     for name in former:
         if name not in PLACES:
             raise TypeError(f"@tool has no argument {name!r}. It takes: {', '.join(_DEFAULTS)}.")
 
 
 def refuse_old_declaration(function: Callable[..., Any], where: str, passed: Mapping[str, Any]) -> NoReturn:
-    """Raise ``PlaybookInvalid`` with the declaration as it is written now.
+    """Raise ``PlaybookInvalid`` with the declaration in the new form.
 
     function  the tool's own function, from whose source the decorator is quoted
     where     names the tool
-    passed    every argument of ``tool`` by name, former ones included
+    passed    every argument of ``tool`` by name, including old ones
     """
     said = {name: value for name, value in passed.items() if name in PLACES or value != _DEFAULTS[name]}
     texts = _quoted(function, said) or {name: _as_source(value) for name, value in said.items()}
     for name in ("effect", "approval", "limits"):
         if name in said and _fields_of(texts[name], type(said[name])) is None:
-            texts[name] = _as_source(
-                said[name]
-            )  # a value by a name of its own: former arguments are added to its fields
+            texts[name] = _as_source(said[name])  # a named value: old arguments are added to its fields
     if "breaker" in said:
         texts["circuit"] = _circuit(texts.pop("breaker"), said["breaker"])
     writes = said["effect"] is Effect.WRITE or isinstance(said["effect"], Write)
@@ -90,9 +88,9 @@ def refuse_old_declaration(function: Callable[..., Any], where: str, passed: Map
 
 
 def new_declaration(texts: Mapping[str, str], *, writes: bool) -> tuple[str, list[str]]:
-    """Return a decorator as it is written now, and those of its former arguments that have no place in it.
+    """Return a decorator in the new form, and those old arguments that have no place in it.
 
-    texts   the source of each argument of the decorator, by its name then or now
+    texts   the source of each argument of the decorator, by its old or new name
     writes  whether the tool writes
     """
     kinds: dict[str, type] = {"effect": Write if writes else Read, "approval": Approval, "limits": CallLimits}
@@ -139,12 +137,13 @@ def _call(called: str, arguments: Mapping[str, str]) -> str:
 
 
 def _circuit(text: str, breaker: object) -> str:
-    """Return the circuit that a former ``breaker`` named: by a text, whose source is ``text``, or by a ``Breaker``."""
+    """Return the circuit for an old ``breaker``: a text, whose source is ``text``, or a ``Breaker``."""
     return _as_source(breaker) if isinstance(breaker, Breaker) else f"Circuit({text})"
 
 
 def _fields_of(text: str, kind: type) -> dict[str, str] | None:
-    """Return the source of each field where a value of that kind is made, such as ``Write(undo="x")``; else None."""
+    """Return the source of each field if the text constructs a value of that kind, such as ``Write(undo="x")``; else
+    None."""
     try:
         call = ast.parse(text, mode="eval").body
     except SyntaxError:
@@ -155,7 +154,7 @@ def _fields_of(text: str, kind: type) -> dict[str, str] | None:
 
 
 def _quoted(function: Callable[..., Any], said: Mapping[str, Any]) -> dict[str, str]:
-    """Return the source of what a function's decorator is given, by argument; nothing where it cannot be read."""
+    """Return the source of the decorator's arguments by name; empty if it cannot be read."""
     try:
         source = textwrap.dedent(inspect.getsource(function))
         definition = ast.parse(source).body[0]

@@ -1,16 +1,16 @@
-"""Ask a function of the playbook that judges a call, and refuse the call where that breaks.
+"""Rules of a playbook: run them, refuse the call if one fails, and the run so far that they may look at.
 
 ::
 
-    what a rule returns ─▶ goes on
-    RetryLater ──────────▶ raised: what it reads is down for a while
-    what it may not ─────▶ RuleViolation, as for an error: a coroutine, a list or a number is no yes and no complaint
-    CallRefused ─────────▶ raised: its own word
+    a usable value ──────▶ returned
+    RetryLater ──────────▶ raised: a dependency is unavailable for a while
+    any other value ─────▶ RuleViolation: a coroutine, a list or a number is neither a yes nor a complaint
+    CallRefused ─────────▶ raised unchanged
     anything else ───────▶ RuleViolation: the rule's name, the place in the playbook, the error; nothing was done
 
-A rule does nothing, so its defect is harmless: the call that it judges is refused, and the planner goes on. The
-traceback is printed for whoever runs the playbook (``ballast.edge.note``). Who records the text masks and bounds it
-(``RunLog.cut``): what is cut off first is the error's own words, not its name and place.
+A rule has no effect, so its defect is harmless: the call is refused, and the planner continues. The traceback is
+printed for the playbook's operator (``ballast.edge.note``). The recorder of the text masks and bounds it
+(``RunLog.cut``); the error's own words come last and are cut off first.
 """
 
 import functools
@@ -44,11 +44,11 @@ def run_rule(
     may_raise: tuple[type[Exception], ...] = (),
     quoted: bool = True,
 ) -> T:
-    """Return ``rule()``. ``what`` names the rule and its tool, ``owner`` is the function or class of the playbook.
+    """Return ``rule()``. ``what`` names the rule and its tool; ``owner`` is the playbook's function or class.
 
-    Raises ``RuleViolation`` for whatever it raises, but ``RetryLater``, ``CallRefused`` and ``may_raise``. Where it is
-    not ``quoted`` only a ``ValueError`` has its text in it: any other may quote what the rule has read. ``rule`` raises
-    ``WrongReturn`` where what the function returned is of no use.
+    Raises ``RuleViolation`` for any error except ``RetryLater``, ``CallRefused`` and ``may_raise``. Unless ``quoted``,
+    only the text of a ``ValueError`` is included: other errors may quote data that the rule has read. ``rule`` raises
+    ``WrongReturn`` for a return value of the wrong kind.
     """
     try:
         return rule()
@@ -58,7 +58,7 @@ def run_rule(
     except RetryLater as later:
         if type(later) is RetryLater:
             raise
-        # The workflow goes by the name, and knows none that a playbook has made.
+        # The workflow matches the class's name and does not know a playbook's subclasses.
         raise RetryLater(error_text(later)) from later
     except CallRefused:
         raise
@@ -74,25 +74,25 @@ def run_rule(
 
 
 class WrongReturn(Exception):
-    """A rule returned what its kind of rule never returns. Its text says what, and what it may be."""
+    """A rule returned a value of the wrong kind. The text names its type and the allowed values."""
 
     def __init__(self, value: object, may_be: str) -> None:
         if inspect.iscoroutine(value):
-            value.close()  # else Python warns later, somewhere else, that nobody awaited it
+            value.close()  # otherwise Python warns later that it was never awaited
         super().__init__(f"it returned {type(value).__name__}; it must return {may_be}.")
 
 
 def require_result(value: T, may_be: str) -> T:
-    """Return what a rule returned, where it ran. Raises ``WrongReturn`` for a coroutine or a generator: it did not."""
+    """Return a rule's value. Raises ``WrongReturn`` for a coroutine or a generator: the rule did not run."""
     if inspect.isawaitable(value) or inspect.isgenerator(value) or inspect.isasyncgen(value):
         raise WrongReturn(value, may_be)
     return value
 
 
 def is_plain_function(function: object) -> bool:
-    """Say whether calling ``function`` runs it: neither a coroutine nor a generator, also under ``partial``.
+    """Return whether calling ``function`` runs it: it is no coroutine or generator function, even under ``partial``.
 
-    What an ``async def`` or a generator function returns was not run, and its mere being there would count as a yes.
+    An ``async def`` or generator function returns an object that did not run, and that would count as a yes.
     """
     function = _itself(function)
     kinds = (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction)
@@ -100,9 +100,9 @@ def is_plain_function(function: object) -> bool:
 
 
 def require_plain_functions(where: str, functions: Mapping[str, object]) -> None:
-    """Raise ``PlaybookInvalid`` for the first of a tool's functions that is not plain, by its place in the declaration.
+    """Raise ``PlaybookInvalid`` for the first of a tool's functions that is not plain, naming its argument.
 
-    What is no function is passed over.
+    Values that are not callable are skipped.
     """
     for name, function in functions.items():
         if callable(function) and not is_plain_function(function):
@@ -112,9 +112,9 @@ def require_plain_functions(where: str, functions: Mapping[str, object]) -> None
 
 
 def error_place(problem: BaseException, owner: object) -> str:
-    """Return the innermost place of an error in the package of ``owner``, such as ``tools/refund.py, line 12``.
+    """Return the innermost frame of an error in the package of ``owner``, such as ``tools/refund.py, line 12``.
 
-    "" where it has none there: a function that was made elsewhere, such as in a library.
+    "" if there is none, such as for a function of a library.
     """
     for frame in reversed(traceback.extract_tb(problem.__traceback__)):
         if where := _within(owner, frame.filename, frame.lineno):
@@ -123,7 +123,7 @@ def error_place(problem: BaseException, owner: object) -> str:
 
 
 def function_place(function: object) -> str:
-    """Return the place in its package where a function begins; "" where that is not known."""
+    """Return the file and line where a function begins; "" if unknown."""
     function = _itself(function)
     code = getattr(function, "__code__", None) or getattr(_called(function), "__code__", None)
     return _within(function, code.co_filename, code.co_firstlineno) if code is not None else ""
@@ -137,7 +137,7 @@ def _itself(function: object) -> object:
 
 
 def _called(function: object) -> object:
-    """Return what calling an object runs, where it is none of Python's own functions."""
+    """Return the ``__call__`` of an object's class."""
     return inspect.getattr_static(type(function), "__call__", None)
 
 
@@ -153,7 +153,7 @@ def _within(owner: object, filename: str, line: int | None) -> str:
 
 @dataclass(frozen=True)
 class InWindow:
-    """What was moved in this hour and in this day (UTC) before the call, in the playbook's currency."""
+    """Amounts moved in this hour and this day (UTC) before the call, in the playbook's currency."""
 
     hour: Decimal
     day: Decimal
@@ -161,10 +161,10 @@ class InWindow:
 
 @dataclass(frozen=True)
 class MovedSoFar:
-    """What was moved before this call, by all runs: what is reserved and not known to have failed counts.
+    """Amounts moved before this call, by all runs. Reserved amounts count unless the call is known to have failed.
 
     run       in this run
-    customer  for the customer that the tool's ``moves_key`` names; None where it has none
+    customer  for the customer that the tool's ``moves_key`` names; None without ``moves_key``
     """
 
     run: Decimal
@@ -177,12 +177,12 @@ class MovedSoFar:
 class RunSoFar:
     """The run before this call.
 
-    calls  every call proposed before it, in order, with what became of it
+    calls  every call proposed before it, in order, with its outcome
     usage  turns, calls, tokens and money so far
-    moved  what it moved of the business's own money, in the playbook's currency
+    moved  the business's own money that it moved, in the playbook's currency
 
-    ``customer``, ``tenant`` and ``everyone`` reach beyond the run. Only the ``Approval.if_`` of a tool with ``moves``
-    may ask for them: it is asked once the call's own money is reserved, so of two calls at once one sees the other.
+    ``customer``, ``tenant`` and ``everyone`` count all runs. They are available only in the ``Approval.if_`` of a tool
+    with ``moves``, which runs after the call's own amount is reserved: of two concurrent calls, one sees the other.
     """
 
     calls: tuple[CallState, ...]
@@ -192,7 +192,7 @@ class RunSoFar:
 
     @classmethod
     def before(cls, run: Run, turn: int, index: int, windows: MovedSoFar | None = None) -> "RunSoFar":
-        """Return what the log says of the run before the call at that position."""
+        """Return the run before the call at that position, from its log."""
         earlier = tuple(state for state in run.calls if state.position < (turn, index))
         if windows is not None:
             return cls(earlier, run.usage, windows.run, windows)
@@ -200,12 +200,12 @@ class RunSoFar:
         return cls(earlier, run.usage, units(micro))
 
     def done(self, tool: str) -> tuple[CallState, ...]:
-        """Return the calls of that tool that happened."""
+        """Return the calls of that tool that succeeded."""
         return tuple(state for state in self.calls if state.call.tool == tool and state.status == "ok")
 
     @property
     def customer(self) -> InWindow:
-        """What was moved for the customer that the tool names. Raises ``LookupError`` where it names none."""
+        """Amounts moved for the call's customer. Raises ``LookupError`` if the tool has no ``moves_key``."""
         found = self._windows.customer
         if found is None:
             raise LookupError("run.customer: the tool has no moves_key. Give it one: moves_key=lambda args, ctx: …")
@@ -213,12 +213,12 @@ class RunSoFar:
 
     @property
     def tenant(self) -> InWindow:
-        """What was moved for the run's tenant."""
+        """Amounts moved for the run's tenant."""
         return self._windows.tenant
 
     @property
     def everyone(self) -> InWindow:
-        """What was moved by all runs."""
+        """Amounts moved by all runs."""
         return self._windows.everyone
 
     @property

@@ -1,7 +1,8 @@
-"""Which values in the body of an event the playbook marks as sensitive, and which names are the playbook's. Pure.
+"""Sensitive values in the body of an event, by the playbook's marks, and the playbook's own names. Pure.
 
-They stand where calls and their results do (a decision's calls, what was intended, refused, settled or approved,
-the undo of a call, the blocks of a model's message) and in the context of a request.
+They occur in calls and their results (a decision's calls, intended, refused, settled and approved calls, undos, the
+blocks of a model's message) and in a request's context. Arguments that a tool refuses have no fields, so more of them
+is sensitive: ``sensitive_in_refused``.
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ if TYPE_CHECKING:
     from ballast.playbook.load import Playbook
 
 
-#: A text is read in a text so often, and JSON so deep; what is below that is taken as it is.
+#: Text inside text is read this many times, and JSON this deep; deeper values are taken as they are.
 _LEVELS, _DEEPEST = 6, 100
-#: So many characters of a text that is no JSON are read; the whole text is taken besides.
+#: This many characters of a text that is not JSON are read; the whole text is sensitive as well.
 _MOST_READ = 32_768
 _NAME = r"(?<![\w$.-])(?P<name>[^\W\d][\w$.-]*)"
 _STRING = r"(?P<quote>[\"'`])(?P<quoted>(?:\\.|(?!(?P=quote)).)+)"
 _BARE = r"(?P<bare>(?P<item>[^\s,;&<>{}()\[\]\"'`][^\n,;&<>{}()\[\]\"'`]{0,200})[^\n<>{}\[\]]{0,200})"
-#: ``name: value``, ``"name": "value"``, ``name='value'``, ``name => value``, ``<name>value``; one may be in another.
+#: ``name: value``, ``"name": "value"``, ``name='value'``, ``name => value``, ``<name>value``; possibly nested.
 _GIVES = rf"{_NAME}\\*[\"'`]?\s*(?:[:=]>?|>)"
 _PAIR = re.compile(rf"(?={_GIVES}\s*\\*(?:{_STRING}|{_BARE}))", re.DOTALL)
 _QUOTED = re.compile(rf"(?<!\w){_STRING}(?P=quote)?(?P<names>\s*[:=])?", re.DOTALL)
-#: A number of a card, an account or a person, in groups or not, with letters or not.
+#: The number of a card, an account or a person, grouped or not, with or without letters.
 _NUMBER = re.compile(r"(?<!\w)\w*\d\w*(?:[ .-]\w*\d\w*)*")
 _LEAST_DIGITS = 6
 _NO_TEXT = (int, float, complex, type(None))
@@ -52,14 +53,14 @@ _TEXTS = (str, bytes, bytearray)
 
 
 class _NoField:
-    """The type of what no field takes."""
+    """The type of a value that no field accepts."""
 
 
 def sensitive_in_refused(model: Any, arguments: Any, field: str, tool: str, names: frozenset[str]) -> Iterator[Secret]:
-    """Yield what may be sensitive in refused ``arguments`` of a ``model`` with a mark.
+    """Yield possibly sensitive values in refused ``arguments`` of a ``model`` with a mark.
 
-    field  the name under which the arguments stand
-    names  the playbook's own
+    field  the name that the arguments have in the body
+    names  the playbook's own names
     """
     marked, plain = _fields(model)
     yield from _RefusedArguments(tool, marked, plain, names).at(model, arguments, field)
@@ -67,10 +68,10 @@ def sensitive_in_refused(model: Any, arguments: Any, field: str, tool: str, name
 
 @dataclass(frozen=True)
 class _RefusedArguments:
-    """Looks through refused arguments.
+    """A walk through refused arguments.
 
-    marked, plain  the names of the fields that are sensitive, and of those that are not, at any depth
-    lost           whether it is below what no field takes, so that a field is told by its name alone
+    marked, plain  the names of the sensitive fields, and of the others, at any depth
+    lost           whether the value is below one that no field accepts, so that fields are recognized by name only
     """
 
     tool: str
@@ -82,7 +83,7 @@ class _RefusedArguments:
     levels: int = _LEVELS
 
     def at(self, annotation: Any, value: Any, field: str) -> Iterator[Secret]:
-        """Yield what may be sensitive in ``value``, which stands at ``field`` and should be of a type."""
+        """Yield possibly sensitive values in ``value``, which is at ``field`` and should have the annotated type."""
         below = replace(self, deep=self.deep + 1)
         if isinstance(value, Mapping) and self.deep < _DEEPEST:
             yield from below._of_object(annotation, value, field)
@@ -112,7 +113,7 @@ class _RefusedArguments:
                 yield from replace(self, lost=True).at(self.plain.get(key, _NoField), inner, key)
 
     def _key(self, key: str, field: str, *, within: bool) -> Iterator[Secret]:
-        """Yield a key that no field has; ``within``: a model's, where a wrong name is no value."""
+        """Yield a key that is no field's name; ``within`` a model, a wrong name is not a value."""
         if not is_name(key) or field in self.marked:
             yield from self._secret(key, field)
         elif not within and key not in self.marked and key not in self.plain:
@@ -129,12 +130,12 @@ class _RefusedArguments:
             yield from self._read_out(value, field)
 
     def _names_a_field(self, text: str) -> bool:
-        """Say whether a text gives a value to a sensitive field, so that it is more than its own field's words."""
+        """Return whether a text assigns a value to a sensitive field."""
         marked = frozenset(map(_letters_of, self.marked))
         return any(_letters_of(match["name"]) in marked for match in re.finditer(_GIVES, text))
 
     def _read_out(self, text: str, field: str) -> Iterator[Secret]:
-        """Yield what can be read out of a text that is no JSON."""
+        """Yield the values in a text that is not JSON."""
         text = text[:_MOST_READ]
         ours = bytearray(len(text))
         marked, plain = (frozenset(map(_letters_of, some)) for some in (self.marked, self.plain))
@@ -179,7 +180,7 @@ def _one_of(types: Any, otherwise: Any = _NoField) -> Any:
 
 
 def _takes(annotation: Any, value: Any) -> bool:
-    """Say whether a type takes a text, a number, a boolean or None of JSON, whatever its rules say of that value."""
+    """Return whether a type accepts the JSON type of a value, regardless of its validators."""
     return value is None or any(_branch_takes(branch, value) for branch in branches(annotation))
 
 
@@ -208,7 +209,7 @@ def _takes_items(branch: Any) -> bool:
 
 
 def _values_of(branch: Any) -> Iterator[Any]:
-    """Yield the type of a mapping's values; nothing where it is none."""
+    """Yield the type of a mapping's values; nothing for other types."""
     made = get_origin(branch) or branch
     if made is Any or made is object:
         yield Any
@@ -218,7 +219,7 @@ def _values_of(branch: Any) -> Iterator[Any]:
 
 @lru_cache(maxsize=256)
 def _fields(model: Any) -> tuple[frozenset[str], Mapping[str, Any]]:
-    """Return the names of the sensitive fields of a model, at any depth, and the types of its others by their names."""
+    """Return the names of a model's sensitive fields, at any depth, and the types of its other fields by name."""
     marked: set[str] = set()
     plain: dict[str, list[Any]] = {}
     seen: dict[Any, Any] = {}
@@ -246,7 +247,8 @@ def _fields(model: Any) -> tuple[frozenset[str], Mapping[str, Any]]:
 
 
 def playbook_names(playbook: Playbook) -> frozenset[str]:
-    """Return the names of the playbook's tools, their fields, and its intents: no value makes a secret of them."""
+    """Return the names of the playbook's tools, their fields, and its intents. They are never masked, whatever a value
+    says."""
     names = {*playbook.tools, *playbook.agent.intents, *playbook.fallbacks, *playbook.agent.sensitive.context}
     names |= {playbook.agent.name, playbook.agent.model}
     for tool in playbook.tools.values():
@@ -268,7 +270,7 @@ def _properties(schema: Any) -> Iterator[str]:
 
 
 def sensitive_values(playbook: Playbook, body: Any) -> Iterator[Secret]:
-    """Yield the sensitive values in JSON ``body``; a value that fits no field of its model is no field's."""
+    """Yield the sensitive values in JSON ``body``."""
     if isinstance(body, Mapping):
         yield from _of_call(playbook, body)
         yield from _of_request(playbook, body)
@@ -309,13 +311,13 @@ def _sensitive_fields(annotation: Any, value: Any, where: str, tool: str) -> Ite
 
 
 def _sensitive_as_read(playbook: Playbook, tool: Tool, arguments: Any, where: str) -> Iterator[Secret]:
-    """Yield the sensitive arguments as the tool has them and as they are written down: stripped, parsed, in a type.
+    """Yield the sensitive arguments as the tool gets them and as they are recorded: stripped, parsed, typed.
 
-    A tool quotes what it has, and Python writes that in its own way. What it refuses may be sensitive whole.
+    A tool's messages may quote its arguments as Python writes them. Refused arguments may be sensitive as a whole.
     """
     if arguments and tool.marks_arguments:
         form: Any = None
-        with whatever_it_raises():  # in a validator of the author's: then no tool has them
+        with whatever_it_raises():  # an error in the author's validator: then the tool does not get them
             args = tool.form.read(from_json(arguments) if isinstance(arguments, str) else arguments)
             form = tool.form.write(args)
         if form is None:
@@ -333,15 +335,15 @@ def _sensitive_as_read(playbook: Playbook, tool: Tool, arguments: Any, where: st
                     yield from _sensitive_lists(args, form, leaf.path.partition(".")[0], tool.name)
 
 
-#: A value that is shorter is not looked for outside of its field.
+#: A shorter value is searched for only in its field.
 _SHORT = 4
 _SEPARATORS = ((",", ":"), (", ", ": "))
 
 
 def _sensitive_lists(args: BaseModel, form: Mapping[str, Any], sent_as: str, tool: str) -> Iterator[Secret]:
-    """Yield all items of a field at once, as Python and JSON write them: each item is too short to be looked for.
+    """Yield all items of a field as one text, as Python and JSON write them: single items are too short to search for.
 
-    ``[7]`` is too short as well, and looked for behind its name.
+    ``[7]`` is too short as well, and is searched for after its field's name.
     """
     for name, info in type(args).model_fields.items():
         if sent_as in (name, info.alias, info.serialization_alias):
@@ -372,6 +374,6 @@ def _leaves(value: Any, field: str) -> Iterator[Secret]:
 
 
 def _in_text(value: Any, field: str, tool: str) -> Iterator[Secret]:
-    """Yield what is in a sensitive text that is JSON: whoever reads it shows the values and not the text."""
+    """Yield the values inside a sensitive text that is JSON: a reader of it may show them without the text."""
     if isinstance(value, str):
         yield from (Secret(as_text(one), field, tool) for one in values_in(value) if one not in ("", MASK))

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 def function_types(function: Callable[..., Any], where: str) -> tuple[type[BaseModel], Any, TypeAdapter[Any]]:
-    """Return the argument model, the return annotation and what checks it. Raises ``PlaybookInvalid``."""
+    """Return the argument model, the return annotation and the return value's validator. Raises ``PlaybookInvalid``."""
     try:
         hints = typing.get_type_hints(function, include_extras=True)
     except NameError as problem:
@@ -77,7 +77,7 @@ def function_types(function: Callable[..., Any], where: str) -> tuple[type[BaseM
 
 
 def takes_run(rule: Callable[..., Any] | None, where: str) -> bool:
-    """Say whether a tool's rule has a third parameter, the run so far. Raises ``PlaybookInvalid``."""
+    """Return whether a tool's rule has a third parameter, the run so far. Raises ``PlaybookInvalid``."""
     if rule is None:
         return False
     count = len(inspect.signature(rule).parameters)
@@ -86,10 +86,10 @@ def takes_run(rule: Callable[..., Any] | None, where: str) -> bool:
     return count == 3
 
 
-#: A form, with its defaults, has at most so many times the bytes that a tool takes, and so many levels: the log's
-#: readers take 64 around it.
+#: A form with its defaults has at most this many times the tool's ``argument_bytes``, and this many levels: the log's
+#: readers accept 64 around it.
 FORM_TIMES, FORM_DEPTH = 16, MAX_DEPTH - 2
-#: What Converse takes as the name of a tool.
+#: Converse's rule for the name of a tool.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -101,18 +101,18 @@ class Tool:
     summary    the function's docstring: what the model reads
     arguments  the closed, frozen pydantic model of its arguments
     effect     read or write
-    policy     what the declared effect means for repeats, dead attempts and the rollback
+    policy     the declared effect: repeats, interrupted attempts and rollback
     undo       the name of the tool that undoes it, if any
     undo_arguments  from (arguments, result as JSON) to the undo's arguments; None: the call's own
-    moves      what a call moves of the business's own money, and whose; None moves nothing
+    moves      the business's own money that a call moves, and whose; None moves nothing
     approval   when people must approve a call, how many, and who
     limits     how large a call may be, and how long an attempt may take
-    circuit    of its downstream, if it names one
-    validate   from (arguments, request[, run so far]) to a complaint, or None where all is well
-    taint      what becomes of a call with values that only untrusted text names
-    untrusted  whether nobody vouches for what it returns
-    offered    whether the agent may see and call it; every other planner may anyway
-    cost_microusd  the worst case of a call, or a function of (arguments, request); None costs nothing
+    circuit    the circuit of its downstream, if it names one
+    validate   from (arguments, request[, run so far]) to a complaint, or None
+    taint      what happens to a call with values that only untrusted text names
+    untrusted  whether its results are untrusted
+    offered    whether the agent may see and call it; every other planner may
+    cost_microusd  the worst case of a call, or a function of (arguments, request); None: no cost
     returns    the return annotation
     """
 
@@ -138,13 +138,13 @@ class Tool:
     result: TypeAdapter[Any] = field(default_factory=lambda: TypeAdapter(JsonValue), repr=False, compare=False)
 
     def __call__(self, args: Any, ctx: ToolContext) -> Any:
-        """Run the function itself, as its unit test does."""
+        """Run the function itself, as a unit test does."""
         return self.function(args, ctx)
 
     def call(self, **arguments: Any) -> ToolCall:
-        """Return a proposed call, for a fallback to ``yield``; fields by Python's names or by JSON's (aliases).
+        """Return a proposed call for a fallback to ``yield``; fields by their Python names or their aliases.
 
-        It is held to what the gate will hold it to. Raises ``SchemaViolation`` or ``TooLarge``.
+        The gate's checks of schema and size apply. Raises ``SchemaViolation`` or ``TooLarge``.
         """
         try:
             return ToolCall(tool=self.name, arguments=self.bounded_form(self.form.from_python(arguments)))
@@ -154,10 +154,10 @@ class Tool:
             raise SchemaViolation(f"{self.name}: {problem}.") from None
 
     def bounded_form(self, args: BaseModel) -> dict[str, Any]:
-        """Return the form of arguments that were read, held to the tool's limits.
+        """Return the form of validated arguments, checked against the tool's limits.
 
-        Defaults do not count: they are not the caller's, and a form that is sent again is no larger than it was. All
-        together it has at most so many times its limit. Raises ``TooLarge``, ``SchemaViolation`` for a number.
+        Defaults do not count, so that a form that is sent again passes. The whole form may have ``FORM_TIMES`` the
+        limit. Raises ``TooLarge``, and ``SchemaViolation`` for a number out of bounds.
         """
         form = self.form.write(args)
         if (where := out_of_bounds(form)) is not None:
@@ -171,11 +171,11 @@ class Tool:
 
     @cached_property
     def form(self) -> Form:
-        """Reads and writes its arguments in their one JSON form."""
+        """The reader and writer of its arguments' one JSON form."""
         return Form(self.arguments)
 
     def read(self, arguments: Any) -> BaseModel:
-        """Return JSON ``arguments`` checked. Raises ``SchemaViolation`` by the names that a model sends."""
+        """Return validated JSON ``arguments``. Raises ``SchemaViolation`` with the names that a model sends."""
         try:
             return self.form.read(arguments)
         except ValidationError as problem:
@@ -204,13 +204,14 @@ class Tool:
 
     @cached_property
     def marks_result(self) -> bool:
-        """Whether something that it returns is sensitive."""
+        """Whether any part of its result is sensitive."""
         return has_mark(self.returns, Sensitive)
 
     def complaint(self, args: BaseModel, request: RunRequest, run: "Callable[[], RunSoFar]") -> str | None:
-        """Return what the tool's own rule says against the call; ``run`` is read only for a rule that takes it.
+        """Return the complaint of the tool's ``validate``, None for none; ``run`` is read only for a rule that takes
+        it.
 
-        Raises ``RuleViolation`` where the rule breaks.
+        Raises ``RuleViolation`` if the rule fails.
         """
         rule = self.validate
         if rule is None:
@@ -228,12 +229,13 @@ class Tool:
         return run_rule(f"{self.name}: validate", said, rule)
 
     def worst_cost(self, args: BaseModel, request: RunRequest) -> int | None:
-        """Return what the call may cost at most, None where nothing. Raises ``RuleViolation`` where it cannot say."""
+        """Return the call's highest cost in micro-dollars, None for none. Raises ``RuleViolation`` if its function
+        fails."""
         return worst_cost(self.name, self.cost_microusd, args, request)
 
     @cached_property
     def schema(self) -> dict[str, Any]:
-        """The JSON schema of the arguments, as the model gets it."""
+        """The JSON schema of the arguments that the model gets."""
         return self.arguments.model_json_schema()
 
     @property
@@ -247,13 +249,13 @@ class Tool:
         return {"toolSpec": {"name": self.name, "description": self.summary, "inputSchema": {"json": self.schema}}}
 
     def dump(self, result: Any) -> JsonValue:
-        """Return what the function returned as JSON, checked against its return annotation.
+        """Return the function's result as JSON, validated by its return annotation.
 
-        Raises ``ValueError`` where it is something else: ``ValidationError``, or for a NaN.
+        Raises ``ValueError`` if it does not fit (``ValidationError``) or contains a NaN.
         """
-        # Without warnings: they would print what the function returned, sensitive or not.
+        # Without warnings: they would print the result, sensitive or not.
         dumped: JsonValue = self.result.dump_python(self.result.validate_python(result), mode="json", warnings=False)
-        canonical(dumped)  # what the log could not record must fail here
+        canonical(dumped)  # a result that the log cannot record must fail here
         return dumped
 
 
@@ -272,22 +274,22 @@ def tool(
 ) -> Callable[[Callable[..., Any]], Tool]:
     """Make a tool of ``function(args: Model, ctx: ToolContext) -> Result``.
 
-    effect     ``Read()``, or ``Write(…)`` with what undoes it, what tells a dead attempt, and what it moves
-    approval   when people must approve a call; None: where something else asks, one reviewer does
+    effect     ``Read()``, or ``Write(…)`` with its undo, its verification, and the money that it moves
+    approval   when people must approve a call; None: one reviewer, and only if something else asks
     limits     bytes and levels of a call, seconds of an attempt
-    circuit    of its downstream: after so many outages its calls fail at once
-    validate   (args, request) or (args, request, run so far) -> a complaint, or None where all is well
-    taint      what becomes of a call with values that only untrusted text names: "approve", "refuse" or "allow". None:
+    circuit    of its downstream: after some outages in a row, calls fail at once
+    validate   (args, request) or (args, request, run so far) -> a complaint, or None
+    taint      what happens to a call with values that only untrusted text names: "approve", "refuse" or "allow". None:
                "approve" for a write and for a read that is ``outward``, "allow" for any other read
-    untrusted  whether nobody vouches for anything that it returns
-    offered    whether the agent sees it. A tool that only undoes is best not: it would cost tokens in every prompt and
-               invite misuse
+    untrusted  whether all of its results are untrusted
+    offered    whether the agent sees it. Do not offer a tool that only undoes: it costs tokens in every prompt and
+               invites misuse
     cost_microusd  the worst case of a call in millionths of a US dollar, or a function of (args, request)
 
-    The model must be a frozen pydantic model that forbids extra fields, of types whose values survive JSON; marks
-    (``Grounded``, ``Sensitive``, …) are annotations on its fields. The docstring is what the language model reads; the
-    return annotation is checked and must be JSON-like. Raises ``PlaybookInvalid`` naming what is wrong; for the
-    ``former`` arguments (``undo=``, ``approve_if=``, …) it shows the same declaration as it is written now.
+    The argument model must be a frozen pydantic model that forbids extra fields, with types whose values survive JSON;
+    marks (``Grounded``, ``Sensitive``, …) are annotations on its fields. The language model reads the function's
+    docstring. The return annotation must be a pydantic model or a JSON type. Raises ``PlaybookInvalid``; for ``former``
+    arguments (``undo=``, ``approve_if=``, …) its text shows the new form.
     """
     refuse_unknown_arguments(former)
 

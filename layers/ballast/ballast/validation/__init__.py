@@ -1,4 +1,4 @@
-"""What a proposal must hold true against what the run knows: grounding, taint, sizes, answers. Pure.
+"""Validation of proposals against the run's facts: grounding, taint, sizes, answers. Pure.
 
 Imports ``ballast.folds``, ``ballast.contracts`` and ``ballast.errors`` only.
 """

@@ -1,8 +1,8 @@
-"""The shapes of type in which an author may write a mark, and where the marks of a type stand. Pure.
+"""Type annotations: walk the types in which a mark may be, and find the marks of a type. Pure.
 
-Models, dataclasses, typed dictionaries, named tuples, lists and mappings of them, unions, aliases, and each of these
-inside another. What is none of them, writes itself in a form of its own, or is not written at all (what is excluded,
-private, of the class, or said of a serializer) carries no mark: ``marked_in`` says so.
+Supported are models, dataclasses, typed dictionaries, named tuples, lists and mappings of them, unions, aliases, and
+any nesting. In other types, in types with a serializer of their own, and in parts that are not serialized (excluded,
+private, class variables, a serializer's return type) a mark has no effect, and ``marked_in`` says why.
 """
 
 import types
@@ -25,7 +25,7 @@ _ALIASES: tuple[Any, ...] = tuple(
     {getattr(module, "TypeAliasType", None) for module in (typing, typing_extensions)} - {None}
 )
 _UNIONS = (Union, types.UnionType)
-#: What stands around the type of a field and is none itself.
+#: Qualifiers around the type of a field.
 _AROUND = {
     getattr(module, name, None)
     for module in (typing, typing_extensions)
@@ -35,7 +35,7 @@ _AROUND = {
 
 @dataclass(frozen=True)
 class Member:
-    """A field of a model: its type, what stands beside it in ``Annotated``, and what keeps marks from its values."""
+    """A field of a model: its type, its metadata, and why marks on it have no effect; "" if they have."""
 
     annotation: Any
     metadata: tuple[object, ...] = ()
@@ -44,14 +44,14 @@ class Member:
 
 @dataclass(frozen=True)
 class MarkedField:
-    """A field with a mark. ``lost_in``: why the mark would say nothing; "" where it is heard."""
+    """A field with a mark. ``lost_in``: why the mark has no effect; "" if it has."""
 
     path: str
     lost_in: str = ""
 
 
 def mark_of(metadata: Iterable[object], mark: type[T]) -> T | None:
-    """Return the mark that stands among what is beside a type; the name of its class is the same as one of it."""
+    """Return the mark among a type's metadata; the class itself counts as an instance."""
     for one in metadata:
         if isinstance(one, mark):
             return one
@@ -61,9 +61,9 @@ def mark_of(metadata: Iterable[object], mark: type[T]) -> T | None:
 
 
 def unwrapped(annotation: Any, mark: type[Any], stands: Any) -> tuple[Any, Any]:
-    """Take off ``Annotated``, alias and root model; return what is inside and the mark that stands there, or stood.
+    """Unwrap ``Annotated``, aliases and root models. Return the inner type, and its mark or the outer mark ``stands``.
 
-    A mark on one branch of a union (``Annotated[str, Grounded] | None``) stands for all of them.
+    A mark on one branch of a union (``Annotated[str, Grounded] | None``) applies to all of them.
     """
     while True:
         if isinstance(annotation, _ALIASES):
@@ -92,7 +92,7 @@ def unwrapped(annotation: Any, mark: type[Any], stands: Any) -> tuple[Any, Any]:
 
 
 def _with_arguments(alias: Any, annotation: Any) -> Any:
-    """Return what a generic alias stands for with these arguments."""
+    """Return the type that a generic alias means with its arguments."""
     of = alias.__value__
     return of[get_args(annotation)] if getattr(of, "__parameters__", ()) else of
 
@@ -102,7 +102,7 @@ class _NoMark:
 
 
 def branches(annotation: Any) -> Iterator[Any]:
-    """Yield the types that a value may have, without what is wrapped around them."""
+    """Yield the types that a value may have, unwrapped."""
     inner, _ = unwrapped(annotation, _NoMark, None)
     if get_origin(inner) in _UNIONS:
         for branch in get_args(inner):
@@ -126,10 +126,10 @@ def items_of(annotation: Any, position: int) -> Iterator[Any]:
 
 
 def members_of(branch: Any) -> Mapping[str, Member] | None:
-    """Return the fields of a model, a dataclass or a typed dictionary by every name that they may have in JSON."""
+    """Return the fields of a model, a dataclass or a typed dictionary, by each of their JSON names."""
     try:
         return _members(branch)
-    except TypeError:  # a type that cannot be hashed has no fields
+    except TypeError:  # an unhashable type has no fields
         return None
 
 
@@ -170,7 +170,7 @@ def _of_fields(made: type, fields: Mapping[str, FieldInfo]) -> dict[str, Member]
             names.add(info.validation_alias)
         elif info.validation_alias is not None:
             lost_in = lost_in or "its alias is a path"
-        # What writes the field itself keeps its name, so a mark on the field is heard, and one further inside is not.
+        # A field's serializer keeps its name, so a mark on the field works, but not one further inside.
         inside = "*" in written or name in written or any(map(_writes_itself, info.metadata))
         metadata = (*info.metadata, *((_SERIALIZED,) if inside else ()))
         for known in filter(None, names):
@@ -184,7 +184,7 @@ def _of_fields(made: type, fields: Mapping[str, FieldInfo]) -> dict[str, Member]
 
 
 def extras_of(branch: Any) -> Member | None:
-    """Return the type of the fields that a model or a typed dictionary does not name; None where it says nothing."""
+    """Return the type of a model's or a typed dictionary's extra fields; None if it is not declared."""
     made = get_origin(branch) or branch
     if not isinstance(made, type):
         return None
@@ -208,19 +208,19 @@ def extras_of(branch: Any) -> Member | None:
 
 
 def _returned(function: Any) -> Any:
-    """Return the type that a function, method or property says it returns; None where it says nothing."""
+    """Return the return annotation of a function, method or property; None if there is none."""
     function = getattr(function, "fget", None) or getattr(function, "func", None) or function
     with suppress(NameError, TypeError, AttributeError):
         return get_type_hints(getattr(function, "__func__", function), include_extras=True).get("return")
     return None
 
 
-#: What is beside a type may name another one: what a serializer returns, or what JSON may have in place of it.
+#: Attributes of metadata that name a type: a serializer's return type, or the type of the JSON input.
 _NAMED_BESIDE = ("return_type", "json_schema_input_type")
 
 
 def _unserialized(made: Any, fields: Collection[str]) -> Iterator[tuple[str, Any, str]]:
-    """Yield what else of a class has a type: its name, its type, and why a mark there would say nothing."""
+    """Yield the other types of a class: name, type, and why a mark there has no effect."""
     decorators: Any = getattr(made, "__pydantic_decorators__", None)
     if decorators is not None:
         for one in (*decorators.field_serializers.values(), *decorators.model_serializers.values()):
@@ -234,7 +234,7 @@ def _unserialized(made: Any, fields: Collection[str]) -> Iterator[tuple[str, Any
 
 
 def _beside(metadata: Iterable[object]) -> Iterator[Any]:
-    """Yield the types that stand in what is beside a type."""
+    """Yield the types inside metadata."""
     for one in metadata:
         for name in _NAMED_BESIDE:
             yield getattr(one, name, None)
@@ -243,7 +243,7 @@ def _beside(metadata: Iterable[object]) -> Iterator[Any]:
 
 
 class _Serialized:
-    """Beside a field whose value a serializer of its own writes."""
+    """Metadata of a field with a serializer of its own."""
 
 
 _SERIALIZED = _Serialized()
@@ -258,7 +258,7 @@ def _hints(made: type) -> dict[str, Any]:
 
 
 def _substituted(hint: Any, arguments: Mapping[Any, Any]) -> Any:
-    """Return a generic's field with what its parameters stand for."""
+    """Return a generic's field type with its parameters substituted."""
     if not arguments:
         return hint
     if hint in arguments:
@@ -268,12 +268,12 @@ def _substituted(hint: Any, arguments: Mapping[Any, Any]) -> Any:
 
 
 def marked_in(annotation: Any, mark: type[Any]) -> Iterator[MarkedField]:
-    """Yield every field of a type that has the mark, also where no value would be found by it."""
+    """Yield every field of a type that has the mark, with or without effect."""
     yield from _marked_in(annotation, mark, "", "", {})
 
 
 def _of_a_callable(arguments: tuple[Any, ...]) -> Iterator[Any]:
-    """Yield the types of a callable's parameters, which stand in a list of their own."""
+    """Yield the types of a callable's parameters, which are in a list of their own."""
     for one in arguments:
         if isinstance(one, list):
             yield from one

@@ -1,8 +1,8 @@
-"""Whether a final answer may be sent: it fits the intent's schema, and names no amount or id that nobody knows. Pure.
+"""Checks of a final answer: its size, its intent's schema, and amounts and ids that do not occur in the run. Pure.
 
-Only what cannot be meant otherwise counts: amounts with a currency, and ids by the playbook's own patterns. A date,
-"2 days" or "30 %" is never complained of. An amount may also be the sum or the difference of two known amounts of
-money: what is left of a payment, two items together. A third term would let nearly any number through.
+Only unambiguous values count: amounts with a currency, and ids by the playbook's patterns. A date, "2 days" or "30 %"
+is never refused. An amount may also be the sum or the difference of two known amounts, such as the rest of a payment. A
+third term would let nearly any number through.
 """
 
 import json
@@ -22,33 +22,33 @@ from ballast.validation.sources import Source
 from ballast.validation.values import Kind, Leaf, SearchValue
 from ballast.validation.words import normalize
 
-#: What an answer may have, text and data as JSON in UTF-8: more than anybody reads, and what an event can carry.
+#: The most bytes of an answer, text and data as JSON in UTF-8: more than anybody reads, and small enough for an event.
 ANSWER_BYTES = 64 * 1024
 _FENCE = re.compile(r"\A```(?:json)?\s*\n(.*?)\n?```\Z", re.DOTALL)
-#: So many complaints, of so many characters, tell what to mend.
+#: The most complaints, and their sizes.
 _MAX_COMPLAINTS, _MAX_CHARS = 6, 60
-#: So many amounts, the newest, are taken for terms of a sum; with more of them nearly any number would be one.
+#: The newest amounts that may be terms of a sum; with more of them nearly any number would be one.
 _TERMS = 400
 
 
 @dataclass(frozen=True)
 class CheckedAnswer:
-    """An answer as it would be sent, and what is against sending it."""
+    """An answer as it would be sent, and the complaints against it."""
 
     answer: Answer
     complaints: tuple[str, ...] = ()
 
 
 def answer_too_large(answer: Answer) -> str | None:
-    """Return what is against the size of an answer, whoever gives it; None where it fits."""
+    """Return the complaint about an answer's size, None if it fits."""
     size = utf8_size([answer.text, answer.data])
     return None if size <= ANSWER_BYTES else f"it has {size} bytes; at most {ANSWER_BYTES} are allowed"
 
 
 def fit_schema(answer: Answer, schema: Schema | None) -> CheckedAnswer:
-    """Return the answer with the ``data`` that ``schema`` asks for, taken from its text where it has none.
+    """Return the answer with ``data`` as ``schema`` requires it, read from its text if it has none.
 
-    The text is the data's own field ``text`` then, if it has one.
+    The new text is then the data's field ``text``, if there is one.
     """
     if schema is None:
         return CheckedAnswer(answer)
@@ -68,9 +68,9 @@ def fit_schema(answer: Answer, schema: Schema | None) -> CheckedAnswer:
 def unknown_values(
     answer: Answer, sources: Sequence[Source], own_words: Sequence[str], ids: Sequence[str]
 ) -> tuple[str, ...]:
-    """Return the amounts and ids of the answer that nothing in the run names.
+    """Return the answer's amounts and ids that do not occur in the run.
 
-    ``own_words`` are the playbook's: its instructions may name an amount. ``ids`` are patterns.
+    ``own_words``: texts of the playbook, whose instructions may name an amount. ``ids``: regular expressions.
     """
     said = [answer.text, *(text for text in _texts(answer.data))]
     known = [leaf for source in sources for leaf in source.leaves]
@@ -92,7 +92,7 @@ def _amounts(said: Sequence[str], known: Sequence[Leaf], own_words: Sequence[str
 
 
 def _of_two(value: Decimal, newest: Sequence[Decimal], money: Collection[Decimal]) -> bool:
-    """Say whether the value is the sum or the difference of two known amounts, one of them among the newest."""
+    """Return whether the value is the sum or the difference of two known amounts, one of them among the newest."""
     return any(value - one in money or value + one in money or one - value in money for one in newest)
 
 

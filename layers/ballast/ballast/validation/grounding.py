@@ -1,15 +1,15 @@
-"""Whether the values that a call acts on were ever heard of, and from whom. Pure.
+"""Grounding: where each value of a call's arguments comes from, and who vouches for it. Pure.
 
-An argument marked ``Grounded`` must occur in what the run knows: one that does not was invented. One that
-occurs only where nobody vouches for the text is tainted, and what follows is the tool's to say. An amount that nobody
-names but that follows from known ones is derived: a person looks at how.
+A value marked ``Grounded`` must occur in the run; otherwise it was invented. A value that occurs only in untrusted text
+is tainted, and the tool's ``taint`` says what follows. An amount that does not occur but follows from known amounts is
+derived, and a person checks the derivation.
 
-An argument without a mark needs no ground; where only untrusted text names it, it is tainted all the same, and where
-nothing trusted accounts for it although untrusted text was heard, it may have come out of that text (decoded, in other
-words): a person looks. ``FreeText`` says that it is the model's own words.
+An argument without a mark needs no ground. It is still tainted if only untrusted text names it. If the run has read
+untrusted text and no trusted source accounts for the argument, it may come from that text (decoded, or in other words),
+and a person looks. ``FreeText`` marks the model's own words.
 
-What people say in words names a value and need not mean it: "O-1002 must not be touched". So a value that only words
-name, and others too, or that only a colleague's words name, is ``worded``: another person sees the words.
+People's words name a value without necessarily meaning it: "O-1002 must not be touched". A value is ``worded``, and
+another person sees the words, if only words name it and others named it too, or if only a colleague's words name it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,23 +26,23 @@ from ballast.validation.sources import Source
 from ballast.validation.taint import Heard, wanted_of
 from ballast.validation.values import Leaf, SearchValue
 
-#: What a tool does with values that only untrusted text names: let a person decide, refuse the call, or allow it.
+#: What happens to a call with values that only untrusted text names: a person decides, it is refused, or it is allowed.
 Taint = Literal["approve", "refuse", "allow"]
-#: Sources whose bare numbers may be added to an amount: "raise my rent by 100".
+#: Sources whose plain numbers may be added to an amount: "raise my rent by 100".
 _PEOPLES = ("request", "requester", "person")
-#: A colleague's words: who says a value does not approve it.
+#: A colleague's words: naming a value does not approve it.
 _PERSON = "person"
-#: So many characters of what was said are shown.
+#: The most characters of a quote.
 _QUOTED = 200
 
 
 @dataclass(frozen=True)
 class WordsOnly:
-    """What vouches for a value where only words do.
+    """The words that name a value, if only words do.
 
-    where     whose they are: ``person`` or ``requester``
-    quote     the words; "" where they may not be shown
-    disputed  whether others have named the value, too
+    where     who said them: ``person`` or ``requester``
+    quote     the words; "" if they may not be shown
+    disputed  whether others have named the value as well
     """
 
     where: str
@@ -54,9 +54,9 @@ class WordsOnly:
 class Grounding:
     """Where each value comes from, by the path of its field.
 
-    known       from a source that somebody vouches for: the path and the source
+    known       from a trusted source: the path and the source
     tainted     from untrusted text only: the path and the source
-    derived     an amount that nobody names: the path and how it follows from what is known
+    derived     an amount that does not occur: the path and how it follows from known ones
     ungrounded  from nowhere
     unvouched   arguments without a mark that nothing trusted accounts for, although untrusted text was heard
     worded      from words alone that may say no, or that are a colleague's; a marked one is ``known``, too
@@ -77,10 +77,10 @@ def ground(
     *,
     unmarked: bool = False,
 ) -> Grounding:
-    """Find where each marked value of ``args`` comes from.
+    """Find the source of each marked value of ``args``.
 
-    ``run`` is asked only where the opening does not settle it: most values are the request's own. With ``unmarked``,
-    arguments without a mark are held against untrusted text as well.
+    ``run`` is called only if the opening does not settle it: most values are in the request. With ``unmarked``,
+    arguments without a mark are checked against untrusted text as well.
     """
     marked = [
         found for found in leaves(type(args), args, Grounded) if found.mark is not None and _is_not_blank(found.value)
@@ -117,9 +117,9 @@ def ground(
 
 
 class _Search:
-    """Where the values come from that the opening does not name.
+    """The search for the sources of values that the opening does not name.
 
-    A colleague's words account for nothing at first; what they alone account for is ``worded``.
+    A colleague's words are considered last: values that they alone account for are ``worded``.
     """
 
     def __init__(self, sources: Sequence[Source], secret: set[str]) -> None:
@@ -132,7 +132,7 @@ class _Search:
         self._taken = self._heard = self._taken_at_their_word = Heard(sources)
         if self._worded:
             self._heard = Heard(one for one in sources if not (one.words and one.trusted) or one.where != _PERSON)
-            # As it would be if all that people say were meant.
+            # As if people meant all that they say.
             self._taken_at_their_word = Heard(replace(source, words=False) for source in sources)
         self.known: dict[str, str] = {}
         self.tainted: dict[str, str] = {}
@@ -142,7 +142,7 @@ class _Search:
         self.worded: dict[str, WordsOnly] = {}
 
     def hold_against_untrusted(self, found: FieldValue) -> None:
-        """Say of an argument without a mark whether only untrusted text names it, or words do as well."""
+        """Classify an argument without a mark: only untrusted text names it, or words do as well."""
         where = _taints(found, self._untrusted, self._heard)
         if where is None:
             return
@@ -152,7 +152,7 @@ class _Search:
             self.tainted[found.path] = where
 
     def hold_all_against_untrusted(self, args: BaseModel, plain: Sequence[FieldValue]) -> None:
-        """Say of all arguments without a mark which may have come out of untrusted text."""
+        """Find the arguments without a mark that may come from untrusted text."""
         missing = [one for one in _unvouched(args, plain, self._heard) if one.path not in self.tainted]
         if not missing:
             return
@@ -185,14 +185,14 @@ class _Search:
             self.ungrounded[path] = None
 
     def _has_words(self, found: FieldValue) -> None:
-        """Note that only words name a marked value, unless they are the requester's and settle it."""
+        """Note that only words name a marked value, unless the requester's words settle it."""
         wanted = wanted_of(found)
         if not self._heard.settles(wanted):
             self._says_words(found, disputed=not self._taken.settles(wanted))
 
     def _says_words(self, found: FieldValue, *, disputed: bool) -> None:
         wanted = wanted_of(found)
-        # Arguments are put together out of several: then the newest words are shown.
+        # An argument combined from several words shows the newest ones.
         holding = [*self._worded.naming(wanted, loose=True)] or [*self._worded][-1:]
         source = next((one for one in holding if one.where == _PERSON), holding[0])
         at = next(source.index.holding(wanted, loose=True), 0)
@@ -234,7 +234,7 @@ def _bare(wanted: SearchValue, value: Decimal, trusted: Group[Source]) -> str | 
 
 
 def _unmarked(args: BaseModel) -> list[FieldValue]:
-    """Return the values that are neither to be grounded nor free text, and free text that may not quote."""
+    """Return the values that are neither ``Grounded`` nor ``FreeText``, and free text with ``quotes=False``."""
     grounded, free = leaves_with_defaults(type(args), args, Grounded), leaves_with_defaults(type(args), args, FreeText)
     both = zip(grounded, free, strict=True)
     return [
@@ -258,7 +258,7 @@ def _taints(found: FieldValue, untrusted: Group[Source], heard: Heard) -> str | 
 
 
 def _unvouched(args: BaseModel, plain: Sequence[FieldValue], heard: Heard) -> list[FieldValue]:
-    """Return the arguments without a mark that nothing trusted accounts for: one of something is no value."""
+    """Return the arguments without a mark that no trusted source accounts for; 0 and 1 do not count."""
     own = [found for found in plain if not isinstance(found.mark, FreeText) and not found.chosen]
     missing = heard.unaccounted(found for found in own if not is_default(type(args), found))
     return [found for found in missing if found.in_list or found.value not in (0, 1)]
@@ -269,5 +269,5 @@ def _origin(wanted: SearchValue, sources: Group[Source], *, loose: bool = False)
 
 
 def _is_not_blank(value: Any) -> bool:
-    """Say whether there is anything to find: an empty text takes something away and names nothing."""
+    """Return whether a value is not blank: an empty text removes something and names nothing."""
     return str(value).strip() != ""

@@ -1,8 +1,8 @@
-"""Which of many texts and numbers hold a value: each is taken apart once, however many values are asked for. Pure.
+"""An index of texts and numbers: which of them contain a value. Each is analyzed once. Pure.
 
-The first values are looked for in each text, one after the other: that asks of nearly every text one cheap question
-and takes none apart. From then on the numbers, addresses and words of all texts stand in tables, and a value is looked
-up. Both give the same answer; the work grows with the size of the texts and the number of values, not their product.
+The first values are searched for in each text in turn, with one cheap question for most texts. After that the numbers,
+addresses and words of all texts are put into tables, and values are looked up. Both give the same answer; the work
+grows with the size of the texts plus the number of values, not their product.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,12 +12,12 @@ from typing import Any, Generic, Protocol, TypeVar
 from ballast.validation.values import Kind, Leaf, SearchValue
 from ballast.validation.words import Words
 
-#: So many values are looked for in each text, and in each source of a group, before there are tables.
+#: This many values are searched for in each text, and in each source of a group, before tables are built.
 _FEW, _FEW_OF_A_GROUP = 16, 64
 
 
 class Index:
-    """Texts and numbers in their order, and who holds a value among them."""
+    """Texts and numbers in order, and which of them contain a value."""
 
     def __init__(self, leaves: Iterable[Leaf] = ()) -> None:
         self._leaves = [*leaves]
@@ -26,11 +26,11 @@ class Index:
         self._found: dict[tuple[SearchValue, bool], tuple[int, ...]] = {}
 
     def holds(self, wanted: SearchValue, *, loose: bool = False) -> bool:
-        """Say whether one of them holds the value; ``loose`` as in ``Wanted.may_occur_in``."""
+        """Return whether one of them contains the value; ``loose`` as in ``Wanted.may_occur_in``."""
         return next(self.holding(wanted, loose=loose), None) is not None
 
     def holding(self, wanted: SearchValue, *, loose: bool = False) -> Iterator[int]:
-        """Yield the positions of those that hold the value, in their order."""
+        """Yield the positions of those that contain the value, in order."""
         self._asked += 1
         if self._asked <= _FEW or len(self._leaves) == 0:
             occurs = wanted.may_occur_in if loose else wanted.occurs_in
@@ -68,14 +68,14 @@ class Index:
 
 
 class Accounts(Protocol):
-    """What a source was made of."""
+    """The arguments of a source's call."""
 
     def explains(self, wanted: SearchValue) -> bool:
-        """Say whether the value is one of these, or follows from them."""
+        """Return whether the value is one of them or follows from them."""
 
 
 class HasLeaves(Protocol):
-    """What a group is made of."""
+    """A member of a group."""
 
     @property
     def leaves(self) -> tuple[Leaf, ...]:
@@ -83,17 +83,17 @@ class HasLeaves(Protocol):
 
     @property
     def arguments(self) -> Accounts:
-        """What it was made of."""
+        """The arguments of its call."""
 
     def holds(self, wanted: SearchValue, *, loose: bool = False) -> bool:
-        """Say whether it names the value, which was not brought there."""
+        """Return whether it names the value, other than as its call's own argument."""
 
 
 HeldT = TypeVar("HeldT", bound=HasLeaves)
 
 
 class Group(Generic[HeldT]):
-    """Sources in their order, and which of them name a value that was not brought there."""
+    """Sources in order, and which of them name a value other than as their call's own argument."""
 
     def __init__(self, sources: Iterable[HeldT] = ()) -> None:
         self._sources = [*sources]
@@ -129,5 +129,5 @@ class Group(Generic[HeldT]):
             last = source
 
     def names(self, wanted: SearchValue, *, loose: bool = False) -> bool:
-        """Say whether one of them names the value."""
+        """Return whether one of them names the value."""
         return next(self.naming(wanted, loose=loose), None) is not None

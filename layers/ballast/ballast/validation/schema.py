@@ -1,8 +1,8 @@
-"""A small part of JSON Schema, for what a playbook may ask of an answer. Pure.
+"""JSON from a model: a small part of JSON Schema, bounds of size and depth, and whether a text is one object. Pure.
 
 type, properties, required, additionalProperties (true or false), items, enum, const, anyOf, minLength, maxLength,
-pattern, minimum, maximum, minItems, maxItems; title, description, default and examples say nothing. Any other
-keyword is refused when the playbook is loaded, so that none is silently without effect.
+pattern, minimum, maximum, minItems, maxItems; title, description, default and examples are ignored. Any other keyword
+is refused at load, so that none is silently without effect.
 """
 
 import json
@@ -49,7 +49,7 @@ def _are_names(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(name, str) for name in value)
 
 
-#: What a keyword's own value must be; ``properties``, ``items`` and ``anyOf`` hold schemas.
+#: The check of each keyword's value; ``properties``, ``items`` and ``anyOf`` hold schemas.
 _KEYWORDS: dict[str, Callable[[Any], bool]] = {
     "type": _is_type,
     "properties": lambda value: isinstance(value, dict),
@@ -70,7 +70,7 @@ _KEYWORDS: dict[str, Callable[[Any], bool]] = {
 
 
 def schema_complaint(schema: Any, path: str = "") -> str | None:
-    """Return what is wrong with a schema itself; None where it can be used."""
+    """Return what is wrong with a schema; None if it can be used."""
     where = path or "(whole)"
     if not isinstance(schema, dict):
         return f"{where}: a schema must be a mapping"
@@ -88,7 +88,7 @@ def schema_complaint(schema: Any, path: str = "") -> str | None:
 
 
 def complaints_of(value: Any, schema: Schema, path: str = "") -> Iterator[str]:
-    """Yield what about ``value`` does not fit, with the field and what is allowed; values are not repeated."""
+    """Yield complaints about ``value`` with the field and what is allowed, without values."""
     where = path or "(whole)"
     types = schema.get("type", [])
     names = types if isinstance(types, list) else [types]
@@ -147,7 +147,7 @@ def _object(value: dict[str, Any], schema: Schema, path: str) -> Iterator[str]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Say whether two values are equal in JSON, where true is no 1."""
+    """Return whether two JSON values are equal; true is not 1."""
     if isinstance(one, bool) or isinstance(other, bool):
         return one is other
     if isinstance(one, list) and isinstance(other, list):
@@ -157,14 +157,14 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-#: What a tool takes and returns where it says nothing else: bytes of JSON in UTF-8, and levels.
+#: The default limits of a tool's arguments and results: bytes of JSON in UTF-8, and levels.
 ARGUMENT_BYTES = 64 * 1024
 RESULT_BYTES = 128 * 1024
 DEPTH = 16
 
 
 def too_large(value: Any, *, max_bytes: int, max_depth: int = DEPTH) -> str | None:
-    """Return what is too much about ``value``, with what is allowed; None where it fits."""
+    """Return how ``value`` exceeds the limits, with what is allowed; None if it fits."""
     if depth(value, max_depth + 1) > max_depth:
         return f"nested more than {max_depth} levels deep; send at most {max_depth}"
     size = utf8_size(value)
@@ -172,7 +172,7 @@ def too_large(value: Any, *, max_bytes: int, max_depth: int = DEPTH) -> str | No
 
 
 def depth(value: Any, enough: int) -> int:
-    """Return how many levels of objects and lists ``value`` has; counting stops at ``enough``."""
+    """Return the levels of objects and lists in ``value``; counting stops at ``enough``."""
     level, found = [one for one in [value] if isinstance(one, dict | list)], 0
     while level and found < enough:
         found += 1
@@ -182,7 +182,7 @@ def depth(value: Any, enough: int) -> int:
 
 
 def why_no_object(text: str) -> str | None:
-    """Return why a text is not one JSON object: no JSON, ambiguous, or something else; None where it is one."""
+    """Return why a text is not one JSON object, None if it is one."""
     doubled = False
 
     def pairs(items: list[tuple[str, Any]]) -> dict[str, Any]:

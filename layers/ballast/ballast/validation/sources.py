@@ -1,27 +1,27 @@
-"""What a run knows, and who said it: a fold of its events. Pure.
+"""The sources of a run: its texts and numbers, and who vouches for them. A fold of its events. Pure.
 
 ============ ========== ==================================================================================
-request      trusted    the request's text, unless the playbook says that nobody vouches for it
-context      trusted    the facts that the caller vouches for
-person       trusted    calls that a person proposed and another one approved
-person       as words   guidance, the comment of who approved, calls that a person proposed and nobody had to approve
-requester    as words   replies to the agent's questions, as far as the text is trusted; a reviewer's are a person's
-0002.call.1  as the tool  the result of a call, or what it said when it failed
+request      trusted    the request's text, unless the playbook sets ``trust_text: false``
+context      trusted    the request's context, for which the caller vouches
+person       trusted    calls that one person proposed and another one approved
+person       as words   guidance, an approver's comment, calls that a person proposed and nobody had to approve
+requester    as words   replies to the agent's questions, if the text is trusted; a reviewer's reply counts as a
+person's
+0002.call.1  as the tool  the result of a call, or its failure message
 ============ ========== ==================================================================================
 
-Words are trusted as far as they go: nobody can tell "cancel O-1002" from "never cancel O-1002". So they name a value,
-and where others had named it (untrusted text, the agent in a question before, a call that people rejected) they settle
-nothing (``ballast.validation.grounding``). The words of a rejection are no source, nor is a call that was not let
-happen.
+Words are trusted only to name a value: "cancel O-1002" and "never cancel O-1002" look alike. If others had named the
+value before (untrusted text, the agent in a question, a call that people rejected), words settle nothing
+(``ballast.validation.grounding``). The comment of a rejection is no source, nor is a refused call.
 
-The model's own words are no source. Neither is a value that comes back from a call that brought it, or that is
-merely computed from what the call brought (``ballast.validation.computed``): who looks an invented id up, or adds
-invented amounts, has not learned anything.
+The model's own words are no source. Neither is a value in the result of a call that had it as an argument, or that is
+merely computed from the arguments (``ballast.validation.computed``): looking up an invented id, or adding invented
+amounts, teaches nothing.
 
-A result is worth no more than the arguments that it was made of, marked or not: once the run has heard untrusted text,
-an argument that nothing trusted accounts for may have come out of it, whole, in pieces or in another form, and all that
-the call returns is untrusted (``ballast.validation.taint``). What a failure says is untrusted where the tool returns or
-takes untrusted text, and where it was no outcome of the business but a defect: that quotes whatever there was.
+A result is trusted no more than its arguments, marked or not. Once the run has read untrusted text, an argument that no
+trusted source accounts for may come from it, whole, in pieces or in another form, and then the whole result is
+untrusted (``ballast.validation.taint``). A failure message is untrusted if the tool returns or takes untrusted text, or
+if the failure is a defect, whose message may quote anything.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -49,11 +49,11 @@ from ballast.validation.values import Leaf, SearchValue, json_leaves
 
 
 class ToolTypes(Protocol):
-    """What must be known of a tool: its argument model, its return annotation, whether all it returns is untrusted."""
+    """The properties of a tool that sources depend on."""
 
     @property
     def arguments(self) -> type[BaseModel]:
-        """The model of its arguments."""
+        """Its argument model."""
 
     @property
     def returns(self) -> Any:
@@ -61,7 +61,7 @@ class ToolTypes(Protocol):
 
     @property
     def untrusted(self) -> bool:
-        """Whether nobody vouches for anything that it returns."""
+        """Whether all of its results are untrusted."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Source:
     """Texts and numbers of one origin.
 
     where    for people: request, context, person, requester, or the position of a call
-    brought  the arguments that the call itself was made with, JSON
-    words    whether it is somebody's word alone, which nobody else has agreed to and which may be a "no"
-    raised   what others had named to people for them to say yes or no, of such words
-    on       the day on which the run was opened, where it is known: what a day without a year is near to
+    brought  the call's own arguments, JSON
+    words    whether it is one person's words, which nobody else agreed to and which may be a "no"
+    raised   for words: what others had put to that person for a yes or a no
+    on       the day on which the run was opened, if known: a day without a year is the nearest one
     """
 
     where: str
@@ -84,23 +84,23 @@ class Source:
     on: date | None = None
 
     def holds(self, wanted: SearchValue, *, loose: bool = False) -> bool:
-        """Say whether the value occurs here, and was not brought here nor computed from what was.
+        """Return whether the value occurs here, and is neither an argument nor computed from the arguments.
 
         ``loose``: it may have been taken from here.
         """
         return self.index.holds(wanted, loose=loose) and not self.arguments.explains(wanted)
 
     def was_named_before(self, wanted: SearchValue) -> bool:
-        """Say whether the value was named to people before: what they say of it may be a "no"."""
+        """Return whether the value was put to people before, so that their words may be a "no"."""
         return self._raised.holds(wanted, loose=True)
 
     def is_new(self, number: Decimal) -> bool:
-        """Say whether a number of this source was neither brought here nor computed from what was."""
+        """Return whether a number of this source is neither an argument nor computed from the arguments."""
         return not self.arguments.explains_number(number)
 
     @cached_property
     def index(self) -> Index:
-        """Who holds a value among the leaves."""
+        """The index of the leaves."""
         return Index(self.leaves)
 
     @cached_property
@@ -109,12 +109,12 @@ class Source:
 
     @cached_property
     def arguments(self) -> CallInputs:
-        """What the call brought, and what follows from it."""
+        """The call's arguments, and what follows from them."""
         return CallInputs.of(self.brought)
 
 
 def opening_sources(request: RunRequest, *, trust_text: bool = True) -> tuple[Source, ...]:
-    """Return what a run knows from its beginning."""
+    """Return the sources of a request."""
     return (
         Source("request", trust_text, (Leaf(request.text),)),
         Source("context", True, json_leaves(request.context)),
@@ -129,9 +129,9 @@ def run_sources(
     trust_text: bool = True,
     opening: Sequence[Source] = (),
 ) -> tuple[Source, ...]:
-    """Return what a run has learned before that turn, newest last. A tool that is not known is not trusted.
+    """Return the sources that a run has gained before that turn, newest last. Unknown tools are untrusted.
 
-    ``opening`` is what it knew from its beginning: arguments that are named there carry no taint.
+    ``opening``: the request's sources; arguments that they name carry no taint.
     """
     past, on = run.before(before_turn), _opened_on(run)
     people = [(turn, replace(source, on=on)) for turn, source in _people(past, trust_text)]
@@ -139,17 +139,17 @@ def run_sources(
 
 
 def _opened_on(run: Run) -> date | None:
-    """Return the day of the run's opening, or of its first event; None where that says no time."""
+    """Return the day of the run's opening, or of its first event; None if it has no valid time."""
     first = run.by_seq.get(RunOpened.key(), run[0] if run else None)
-    with suppress(ValueError):  # somebody may have changed it
+    with suppress(ValueError):  # it may have been tampered with
         return None if first is None else datetime.fromisoformat(first.at).date()
     return None
 
 
 def rejected_sources(run: Run, *, before_turn: int) -> tuple[Source, ...]:
-    """Return what people said that vouches for nothing: rejections, and calls of theirs that were not let happen.
+    """Return people's words that vouch for nothing: rejections, and their refused calls.
 
-    An answer may speak of it.
+    An answer may mention them.
     """
     past = run.before(before_turn)
     said = [answered.comment for answered in past.facts(ApprovalAnswered)]
@@ -178,7 +178,7 @@ def _people(run: Run, trust_text: bool) -> Iterator[tuple[int, Source]]:
 
 
 def _for_the_requester(run: Run) -> Iterator[int]:
-    """Yield the turns in which a reviewer replied to what the requester was asked."""
+    """Yield the turns in which a reviewer replied to a question for the requester."""
     opened = run.fact(RunOpened)
     asked = opened.requested_by if opened is not None else None
     for answered in run.facts(EscalationAnswered):
@@ -188,7 +188,7 @@ def _for_the_requester(run: Run) -> Iterator[int]:
 
 
 class _AskedBefore:
-    """What was named to people for them to say yes or no: what the agent had asked by then, and what they rejected."""
+    """Values that were put to people for a yes or a no: the agent's earlier questions, and rejected calls."""
 
     def __init__(self, run: Run) -> None:
         self._asked = [
@@ -204,7 +204,7 @@ class _AskedBefore:
 
 
 class _HeardByTurn:
-    """What the run had heard before each turn: calls of one turn have not read each other's results."""
+    """The texts that the run had read before each turn; calls of one turn do not read each other's results."""
 
     def __init__(self, opening: Sequence[Source], people: Sequence[tuple[int, Source]], on: date | None) -> None:
         self._heard = Heard(on=on)
@@ -213,11 +213,11 @@ class _HeardByTurn:
             self._heard.add(source)
 
     def add(self, turn: int, source: Source) -> None:
-        """Take note of what a call of that turn said."""
+        """Add the result of a call of that turn."""
         self._later.append((turn, source))
 
     def before(self, turn: int) -> Heard:
-        """Return what was heard before that turn; turns are asked for in order."""
+        """Return the texts read before that turn. Call it with ascending turns."""
         for said, source in self._later:
             if said < turn:
                 self._heard.add(source)
@@ -231,7 +231,7 @@ def _results(
     told: _HeardByTurn,
     on: date | None,
 ) -> Iterator[Source]:
-    # A call without an intention got the result of an earlier one, which is a source already.
+    # A call that was not started got the result of an earlier one, which is a source already.
     marked = {name: has_mark(made.returns, Untrusted) for name, made in tools.items()}
     for state in run.calls:
         intended = run.fact(CallIntended, *state.position)
@@ -239,7 +239,7 @@ def _results(
             continue
         tool = tools.get(state.call.tool)
         trusted = tool is not None and not tool.untrusted and not intended.tainted
-        # What a person approved or proposed they have vouched for.
+        # A person vouches for a call that they approved or proposed.
         if tool is not None and trusted and state.approval is not True and state.planner is not Planner.HUMAN:
             heard = told.before(state.turn)
             if heard.untrusted_text:
@@ -260,13 +260,13 @@ def _results(
 
 
 def _arguments(tool: ToolTypes, state: CallState) -> tuple[list[FieldValue], int]:
-    """Return the arguments as the tool got them ("1" of a Decimal is a number), and how many booleans are among them.
+    """Return the arguments as the tool got them ("1" for a Decimal is a number), and the number of booleans among them.
 
-    Those that say what the tool takes by default are left out.
+    Arguments equal to their defaults are left out.
     """
     made: Any = state.call.arguments
     switches = sum(1 for _ in _booleans(made))
-    with whatever_it_raises():  # a validator of the author's
+    with whatever_it_raises():  # an error in the author's validator
         made = tool.arguments.model_validate_json(canonical(made))
     return [
         found for found in leaves_with_defaults(tool.arguments, made, Grounded) if not is_default(tool.arguments, found)
@@ -284,7 +284,7 @@ def _booleans(value: Any) -> Iterator[bool]:
 
 
 def _is_defect(state: CallState, settled: CallSettled | None) -> bool:
-    """Say whether a failure was no outcome of the business. Before 2026-11-28 only its first words said so."""
+    """Return whether a failure is a defect and not a business outcome. Before 2026-11-28 only its text tells."""
     name, message = state.call.tool, state.message
     return (
         settled is None
@@ -296,7 +296,7 @@ def _is_defect(state: CallState, settled: CallSettled | None) -> bool:
 def _by_trust(
     state: CallState, tool: ToolTypes | None, marked: Mapping[str, bool]
 ) -> tuple[tuple[Leaf, ...], tuple[Leaf, ...]]:
-    """Return what a call returned, apart from what its tool marks as untrusted."""
+    """Return a call's result, split into trusted leaves and those that the tool marks as untrusted."""
     if tool is None or not marked[state.call.tool]:
         return json_leaves(state.result), ()
     found = list(leaves(tool.returns, state.result, Untrusted))

@@ -1,4 +1,4 @@
-"""Whether a value occurs in a text or in another value, whatever the spelling. Pure.
+"""Values in texts: whether a value occurs in a text or in another value, in any spelling. Pure.
 
 ============ ===========================================================================================
 amount       equal amounts of money: ``40 USD``, ``$40``, ``1.234,50 €`` and ``€1,234.50``; never 4 in 40, and
@@ -48,32 +48,32 @@ from ballast.validation.words import (
     tokens,
 )
 
-#: What stands in no e-mail address and no URL, so that it may stand beside one: quotes, brackets, dashes that part.
+#: Characters that no e-mail address or URL contains and that may be next to one: quotes, brackets, separating dashes.
 _QUOTES = '"“”„‟«»‹›‘’‚`'
 _NO_EMAIL = re.compile(rf"[\s<>()\[\]',;:|!?{_QUOTES}{BREAKS}\u2013…]+")
 _NO_URL = re.compile(rf"[\s<>'|\\^{{}}{_QUOTES}{BREAKS}\u2013…]+")
 _PATH = re.compile(r"[/?#]")
 _SCHEME = re.compile(r"https?://", re.IGNORECASE)
 _HOST = re.compile(r"(?:[\w-]{1,63}\.){1,12}[\w-]{2,63}(?::[0-9]{1,5})?(?=[/?#]|$)")
-#: What ends a host that is written without a path.
+#: The end of a host without a path.
 _AFTER_HOST = re.compile(r"(?<!:)[,;!](?=[^\W\d_])")
 _MAX_URL = 2_048
 _PHONE = re.compile(
     rf"(?<![^\W_])(?:(?<![{HYPHEN_CLASS}_.@/])|(?<=[{HYPHEN_CLASS}])(?=\+))(\+|00)?"
     rf"\(?[0-9](?:[ {DASH_CLASS}()./]{{0,3}}[0-9])+(?![^\W_]|[@_])"
 )
-#: How JSON's writers put a decimal into a text.
+#: A decimal as JSON's writers put it into a text.
 _PROGRAMS_OWN = re.compile(r"-?[0-9]{1,18}\.[0-9]{1,18}", re.ASCII)
 _INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-#: Fewer digits are no phone number.
+#: Fewer digits are not a phone number.
 _PHONE_DIGITS = 7
 _PHONE_SHAPE = re.compile(rf"\+?[0-9 {DASH_CLASS}()./]+")
-#: More digits are no amount, and nothing to write out.
+#: Numbers with more digits are not amounts and are not written out.
 _MAX_ADJUSTED = 18
 
 
 class Kind(StrEnum):
-    """How values of a field are compared."""
+    """The way in which a field's values are compared."""
 
     AMOUNT = "amount"
     NUMBER = "number"
@@ -85,9 +85,9 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Leaf:
-    """One text or number of a request, a context or a result, and what it can be searched for.
+    """One text or number of a request, a context or a result, with its searchable parts.
 
-    field  the name that it stands under, "" where there is none
+    field  the name of its field, "" if there is none
     """
 
     value: str | int | Decimal
@@ -95,7 +95,7 @@ class Leaf:
 
     @classmethod
     def of(cls, value: str | int | float | Decimal, field: str = "") -> "Leaf":
-        """Return ``value`` as a leaf; JSON's fractions as the decimals that they were written as."""
+        """Return ``value`` as a leaf; a JSON fraction as its decimal."""
         return cls(Decimal(repr(value)) if isinstance(value, float) else value, field)
 
     @cached_property
@@ -109,17 +109,18 @@ class Leaf:
 
     @cached_property
     def spaced(self) -> str:
-        """The text, normalized, with a space for what nobody sees between a word and a value: where numbers stand."""
+        """The normalized text, with a space for invisible characters between a word and a value. Spans of numbers refer
+        to it."""
         return normalize(split_at_invisible(self._text))
 
     @cached_property
     def tokens(self) -> tuple[Token, ...]:
-        """The words of the text; a number that is none has no words."""
+        """The words of the text; a number that is not one has no words."""
         return () if isinstance(self.value, Decimal) else tokens(normalize(split_sentences(self._text)))
 
     @cached_property
     def loose_tokens(self) -> tuple[Token, ...]:
-        """The words of the text, with values set apart from words that they are glued to; empty where none is."""
+        """The words of the text with glued values split off; empty if there are none."""
         if isinstance(self.value, Decimal):
             return ()
         loosened_text = split_from_values(self._text)
@@ -127,7 +128,7 @@ class Leaf:
 
     @cached_property
     def named(self) -> tuple[TextNumber, ...]:
-        """The numbers that the text names, or the one that it is: a program's own format has one reading."""
+        """The numbers in the text, or the one number that it is: a program's own format has one reading."""
         if isinstance(self.value, str) and not _PROGRAMS_OWN.fullmatch(self.value):
             return tuple(numbers(self.spaced))
         value = Decimal(self.value)
@@ -142,14 +143,14 @@ class Leaf:
 
     @cached_property
     def amounts(self) -> frozenset[Decimal]:
-        """The amounts of money in it: numbers with a currency, or the one of a field that is named as money."""
+        """The amounts of money in it: numbers with a currency, or the number of a field with a money name."""
         if names_amount(self.field) and self._is_number:
             return self.numbers
         return frozenset(one.value for one in self.named if is_amount(self.spaced, one))
 
     @cached_property
     def possible_amounts(self) -> frozenset[Decimal]:
-        """The amounts and what may be meant as one: with decimals, or behind a word of money."""
+        """The amounts, and numbers that may be meant as one: with decimals, or after a money word."""
         if names_count(self.field):
             return self.amounts
         if not self._is_number:
@@ -198,7 +199,7 @@ class Leaf:
 
     @cached_property
     def code(self) -> str:
-        """The text as a long code, such as an IBAN; "" where it is something else."""
+        """The text as a long code, such as an IBAN; "" for other texts."""
         return long_code(self.tokens)
 
     @cached_property
@@ -225,27 +226,27 @@ def json_leaves(value: Any) -> tuple[Leaf, ...]:
 
 @dataclass(frozen=True)
 class SearchValue:
-    """A value that must occur somewhere. ``kinds``: it occurs where one of these says so."""
+    """A value to search for. ``kinds``: the ways to compare it; one match is enough."""
 
     leaf: Leaf
     kinds: tuple[Kind, ...]
 
     @classmethod
     def of(cls, value: Any, kind: Kind | None = None, field: str = "") -> "SearchValue":
-        """Return what to look for; ``kind`` None tells it by the value, and by the name of its field."""
+        """Return the search value; ``kind`` None derives it from the value and its field's name."""
         leaf = Leaf.of(value if isinstance(value, int | float | Decimal) else str(value), field)
         return cls(leaf, (kind,) if kind else _kinds_of(leaf))
 
     @property
     def amount(self) -> Decimal | None:
-        """The value as an amount of money; None where it is something else."""
+        """The value as an amount of money; None for other values."""
         return (
             next(iter(self.leaf.numbers), None) if Kind.AMOUNT in self.kinds and len(self.leaf.numbers) == 1 else None
         )
 
     @property
     def spelling_key(self) -> str:
-        """What all spellings of the value have in common, as far as they are taken for one."""
+        """A key that is equal for all spellings of the value."""
         kind, leaf = self.kinds[0], self.leaf
         if kind in (Kind.AMOUNT, Kind.NUMBER) and len(leaf.numbers) == 1:
             return str(next(iter(leaf.numbers)).normalize())
@@ -257,7 +258,7 @@ class SearchValue:
         return made or leaf.normalized.strip()
 
     def sought(self, *, loose: bool = False) -> Iterator[tuple[str, Any]]:
-        """Yield what is looked for beside words: the name of a set of a leaf, and what is in it where the value is.
+        """Yield lookups other than words: the name of a set of a leaf, and the entry that it has if the value occurs.
 
         ``loose`` as in ``may_occur_in``.
         """
@@ -280,11 +281,12 @@ class SearchValue:
                 yield "numbers", value
 
     def occurs_in(self, leaf: Leaf) -> bool:
-        """Say whether the value stands in ``leaf``, whole."""
+        """Return whether the whole value occurs in ``leaf``."""
         return any(_OCCURS[kind](self.leaf, leaf) for kind in self.kinds)
 
     def may_occur_in(self, leaf: Leaf) -> bool:
-        """Say whether it may have been taken from ``leaf``: an amount also from a number of unknown meaning."""
+        """Return whether the value may have been taken from ``leaf``: an amount also from a number of unknown
+        meaning."""
         if self.occurs_in(leaf):
             return True
         if not {Kind.AMOUNT, Kind.NUMBER} & {*self.kinds}:
@@ -311,7 +313,7 @@ def _kinds_of(leaf: Leaf) -> tuple[Kind, ...]:
     return (Kind.TEXT,)
 
 
-# Each asks the cheap question first: nearly every text does not hold what is wanted in any spelling.
+# Each asks a cheap question first, because most texts do not contain the value.
 
 
 def _amount(wanted: Leaf, leaf: Leaf) -> bool:
@@ -324,7 +326,7 @@ def _number(wanted: Leaf, leaf: Leaf) -> bool:
     [value] = wanted.numbers
     if names_percentage(wanted.field) and value in leaf.percentages:
         return True
-    # However the thousands are grouped, the last three digits before the decimals stand together.
+    # However thousands are grouped, the last three digits before the decimals are together.
     ending = str(int(abs(value)))[-3:]
     return (not isinstance(leaf.value, str) or ending in leaf.normalized) and value in leaf.numbers
 
@@ -396,7 +398,7 @@ def _urls(text: str) -> Iterator[str]:
 
 
 def address_of_url(text: str) -> str:
-    """Return a web address as it is compared: the host normalized, its path, query and fragment in their case."""
+    """Return a web address for comparison: host normalized; path, query and fragment in their case."""
     scheme = _SCHEME.match(text.strip())
     address = normalize(_SCHEME.sub("", text.strip(), count=1), case=True)
     host = _PATH.split(address, maxsplit=1)[0]
@@ -411,7 +413,7 @@ def address_of_url(text: str) -> str:
 
 
 def _ascii(host: str) -> str:
-    """Return the host as the network has it: münchen.example is xn--mnchen-3ya.example."""
+    """Return the host in its ASCII form: münchen.example is xn--mnchen-3ya.example."""
     try:
         return host if host.isascii() else host.encode("idna").decode()
     except UnicodeError:
@@ -423,7 +425,7 @@ def _address(text: str) -> str:
 
 
 def _digits(text: str) -> str:
-    """Return the digits of a phone number, "" where they are too few; the + and the 00 before them do not count."""
+    """Return the digits of a phone number without a leading + or 00; "" if there are too few."""
     digits = re.sub(r"[^0-9]", "", text)
     digits = digits.removeprefix("00") if text.strip().startswith("00") else digits
     return digits if len(digits) >= _PHONE_DIGITS else ""

@@ -1,11 +1,11 @@
-"""Words in their many spellings: what two writers of the same value may do differently. Pure.
+"""Words of a text, compared regardless of their spelling. Pure.
 
-A text becomes tokens: runs of digits, runs of letters, single ideographs. Case, full-width forms,
-digits of other scripts and invisible characters are normalized out; letters that only look alike
-(Latin a, Cyrillic а) are not, for they are how one value poses as another.
+A text becomes tokens: runs of digits, runs of letters, single ideographs. Case, full-width forms, digits of other
+scripts and invisible characters are normalized; letters that only look alike (Latin a, Cyrillic а) are not, because
+they can disguise another value.
 
-What stands between two words may set them apart or join them: "O-1001—thanks" and "O-1001.Thanks" name O-1001,
-"O-1001-2", "O-1001.pdf" and "photo_O-1001" do not. A long code (an IBAN, a tracking number) is the same in groups.
+Characters between two words separate or join them: "O-1001—thanks" and "O-1001.Thanks" name O-1001, "O-1001-2",
+"O-1001.pdf" and "photo_O-1001" do not. A long code (an IBAN, a tracking number) may be grouped.
 """
 
 import re
@@ -17,35 +17,35 @@ from typing import Any
 
 from ballast.contracts.spellings import UNSEEN, dashes
 
-#: Written without spaces between words, so each sign stands for itself.
+#: Scripts without spaces between words: each character is a token.
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 #: Marks that change the letter or digit before them.
 _MARKS = "\u0300-\u036f\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff"
 _TOKEN = re.compile(rf"(?P<d>[0-9]+)|(?P<i>[{_UNSPACED}])|(?P<w>(?:[^\W\d_{_UNSPACED}]|[{_MARKS}])+)")
-#: Below this code point: Latin, Greek, Cyrillic. Letters of other scripts stand next to a number as a space would.
+#: Below this code point: Latin, Greek, Cyrillic. Letters of other scripts separate a number as a space does.
 _CASED = 0x0530
 
-#: A dash that sets words apart, also where it touches them. All dashes are one of three: ``dashes``.
+#: A dash that separates words even without spaces. ``dashes`` reduces all dashes to three.
 BREAKS = "\u2014"
 DASHES = f"\u2013{BREAKS}-"
-#: Between two tokens without a space, these make one word of them.
+#: Between two tokens without a space, these join them to one word.
 _JOINERS = frozenset(DASHES + "_.@") - frozenset(BREAKS)
-#: Stands for a hyphen in an id, and for a dash beside a word of so many letters.
+#: A hyphen in an id, but a dash beside a word of this many letters.
 EN_DASH, WORD = "\u2013", 3
-#: The same, for the inside of a regular expression's brackets.
+#: The same for a regular expression's brackets.
 DASH_CLASS = re.escape(DASHES)
 HYPHEN_CLASS = re.escape(DASHES.translate(dict.fromkeys(map(ord, BREAKS))))
-#: Between digits, these as well: decimals, dates, times, fractions.
+#: Joiners between digits as well: decimals, dates, times, fractions.
 _NUMBER_JOINERS = frozenset(",:/'’" + BREAKS)
-#: What may stand inside an id where another writer puts something else, or nothing: O-1001, O 1001, O.1001.
+#: Interchangeable separators inside an id: O-1001, O 1001, O.1001, O1001.
 _ID_GAP = re.compile(rf"[ \t]?[{DASH_CLASS}_/#:]?[ \t]?|\.")
-#: The same between two groups of digits, where a dot or a comma would make another number of them.
+#: The same between two groups of digits, where a dot or a comma would make another number.
 _DIGITS_GAP = re.compile(rf"[ \t{DASH_CLASS}_]")
-#: What may stand between the words of a text, such as the lines of an address.
+#: Interchangeable separators between the words of a text, such as the lines of an address.
 _TEXT_GAP = re.compile(rf"[\s{DASH_CLASS}_.,/#:;'’()&]{{1,4}}")
-#: A full stop without a space behind it, and the word that begins the next sentence there.
+#: A full stop without a space after it, and the first word of the next sentence.
 _GLUE = re.compile(r"(?<=[^\W_])\.(?=([^\W\d_]+)(?:[\s,;:!?'’\")\]]|$))")
-#: Words that end a file's name or a domain, and so begin no sentence.
+#: Words that end a file name or a domain, and so do not begin a sentence.
 _NAMES_END = (
     "com org net info biz app dev shop store online site cloud page blog example test local "
     "jpg jpeg png gif svg pdf doc docx xls xlsx csv txt zip html htm xml json yaml eml msg mov heic bak exe"
@@ -70,22 +70,22 @@ _KIND = "|".join(f"[{word[0]}{word[0].upper()}]{word[1:]}" for word in _KINDS.sp
 _HYPHEN_AFTER = re.compile(rf"(?<=[0-9])-(?=(?:{_AFTER_VALUES.replace(' ', '|')}|{_KIND})(?:[\s,;:.!?]|$))")
 #: The same words glued to a value that begins with a capital: orderO-1002.
 _GLUED_BEFORE = re.compile(rf"{_WORD_BEGINS}({_KIND})(?=[A-Z]{{1,6}}[-_]?[0-9])")
-#: Signs that nobody sees between a word and a value: a soft hyphen, a zero-width space.
+#: Invisible characters between a word and a value: a soft hyphen, a zero-width space.
 _UNSEEN_BESIDE = re.compile(
     rf"(?<=[^\W\d_]{{{WORD}}})[{UNSEEN}]+(?=[^\W\d_]{{0,6}}[-_$€£¥]?[0-9])|(?<=[0-9])[{UNSEEN}]+(?=[^\W\d_]{{{WORD}}})"
 )
-#: From one id to another of the same kind: O-1002–O-1004.
+#: A range of ids: O-1002–O-1004.
 _RANGE = re.compile(r"(?<![^\s(\[,;:])([^\W\d_]{1,8}[-_ ]?)([0-9]{1,18})\u2013(?=\1[0-9])")
-#: What may stand between two groups of a long code, and how many letters and digits make one.
+#: Separators of a long code's groups, and the number of letters and digits of a code.
 _CODE_GAP = re.compile(rf"[ \u00a0.{DASH_CLASS}]?")
 _IBAN = re.compile(r"[a-z]{2}[0-9]{2}[a-z0-9]{11,30}", re.ASCII)
 _CODE_LENGTHS, _CODE_DIGITS, _CODE_WORD = range(10, 41), 6, 4
 
 
 def normalize(text: str, *, case: bool = False) -> str:
-    """Return ``text`` without the differences that no reader sees or means: case, width, invisible characters.
+    """Return ``text`` without differences of case, width and invisible characters.
 
-    With ``case`` the case stays: the path of a web address has one.
+    ``case`` keeps the case, as for the path of a web address.
     """
     if text.isascii():
         return text if case else text.lower()
@@ -104,26 +104,26 @@ def _normalize_char(char: str) -> str:
 
 
 def begins_sentence(word: str) -> bool:
-    """Say whether a word right behind a full stop begins a sentence: capitalised, and no ending of a name."""
+    """Return whether a word right after a full stop begins a sentence: capitalized, and not the end of a name."""
     return word[:1].isupper() and word[1:] == word[1:].lower() and word.lower() not in _ENDINGS
 
 
 def ends_address(word: str) -> bool:
-    """Say whether the same word may as well be the end of a domain: two letters are a country."""
+    """Return whether that word may be the end of a domain: two letters are a country."""
     return len(word) == 2 or not begins_sentence(word)
 
 
 def split_sentences(text: str) -> str:
-    """Return ``text`` with a space behind each full stop that a sentence was glued to: "O-1001.Thanks"."""
+    """Return ``text`` with a space after each full stop before a new sentence: "O-1001.Thanks"."""
     if "." not in text:
         return text
     return _GLUE.sub(lambda stop: ". " if begins_sentence(stop.group(1)) else ".", text)
 
 
 def split_from_values(text: str) -> str:
-    """Return ``text`` with a space where a value is set apart from a word beside it: by a hyphen, a full stop, nothing.
+    """Return ``text`` with a space between a value and a word joined by a hyphen, a full stop or nothing.
 
-    Its dashes are ``dashes``.
+    ``text`` has been through ``dashes``.
     """
     text = _GLUED_BEFORE.sub(r"\1 ", split_at_invisible(text))
     if "-" in text or "." in text:
@@ -132,16 +132,16 @@ def split_from_values(text: str) -> str:
 
 
 def split_at_invisible(text: str) -> str:
-    """Return ``text`` with a space for what nobody sees between a word of three letters or more and a value."""
+    """Return ``text`` with a space for invisible characters between a word of three or more letters and a value."""
     return text if text.isascii() else _UNSEEN_BESIDE.sub(" ", text)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One piece of an normalized text.
+    """A token of a normalized text.
 
     kind  d: digits, w: letters, i: an ideograph
-    gap   what stands between it and the token before it; "" where they touch
+    gap   the characters between it and the token before it; "" if they touch
     """
 
     text: str
@@ -150,7 +150,7 @@ class Token:
 
 
 def tokens(normalized: str) -> tuple[Token, ...]:
-    """Return the tokens of a text that was normalized."""
+    """Return the tokens of a normalized text."""
     found, end = [], 0
     for match in _TOKEN.finditer(normalized):
         found.append(Token(match.group(), match.lastgroup or "", normalized[end : match.start()]))
@@ -159,7 +159,7 @@ def tokens(normalized: str) -> tuple[Token, ...]:
 
 
 def spelling_key(words: tuple[Token, ...]) -> str:
-    """Return what the spellings of one value have in common: O-1001, "o 1001" and o1001, and not O-10-01."""
+    """Return a key that is equal for the spellings of one value: O-1001, "o 1001" and o1001, but not O-10-01."""
     made = ""
     for at, token in enumerate(words):
         before = words[at - 1] if at else token
@@ -172,7 +172,7 @@ def spelling_key(words: tuple[Token, ...]) -> str:
 
 
 def long_code(wanted: tuple[Token, ...]) -> str:
-    """Return the letters and digits of a long code, such as an IBAN; "" where the words are something else."""
+    """Return the letters and digits of a long code, such as an IBAN; "" for other words."""
     code = "".join(token.text for token in wanted)
     if len(code) not in _CODE_LENGTHS or not code.isascii():
         return ""
@@ -185,13 +185,13 @@ def long_code(wanted: tuple[Token, ...]) -> str:
 
 
 def _is_iban(code: str) -> bool:
-    """Say whether the check digits are those of an IBAN; some have long words in them."""
+    """Return whether the code has an IBAN's check digits; some IBANs contain long words."""
     moved = code[4:] + code[:4]
     return _IBAN.fullmatch(code) is not None and int("".join(str(int(char, 36)) for char in moved)) % 97 == 1
 
 
 def code_occurs(code: str, text: tuple[Token, ...]) -> bool:
-    """Say whether a long code stands in ``text`` whole, however its letters and digits are grouped there."""
+    """Return whether a whole long code occurs in ``text``, however it is grouped there."""
     for start, first in enumerate(text):
         if not code.startswith(first.text) or (start and not _ends_code(text[start - 1], first)):
             continue
@@ -207,15 +207,15 @@ def code_occurs(code: str, text: tuple[Token, ...]) -> bool:
 
 
 def _ends_code(left: Token, right: Token) -> bool:
-    """Say whether a code ends between two neighbours: digits in another group may belong to a longer one."""
+    """Return whether a code ends between two neighbours; digits in a further group may belong to a longer one."""
     return _separated(left, right) and not (left.kind == right.kind == "d" and _CODE_GAP.fullmatch(right.gap))
 
 
 def occurs(wanted: tuple[Token, ...], text: tuple[Token, ...]) -> bool:
-    """Say whether ``wanted`` stands in ``text``: whole, and not as a part of a longer word or number.
+    """Return whether ``wanted`` occurs in ``text``, whole and not as a part of a longer word or number.
 
-    All places are compared at once, one bit for each token of ``wanted``: who repeats a word thousands of times, in
-    either of the two, makes it no slower.
+    All positions are compared at once, with one bit for each token of ``wanted``, so repeating a word thousands of
+    times does not slow it down.
     """
     if not wanted:
         return False
@@ -235,12 +235,12 @@ def occurs(wanted: tuple[Token, ...], text: tuple[Token, ...]) -> bool:
 
 
 class _Pattern:
-    """Which tokens of ``wanted`` a token of a text may be, as bits: by its word, and by what stands before it."""
+    """The tokens of ``wanted`` that a token of a text may be, as bits: by its word and its gap."""
 
     def __init__(self, wanted: tuple[Token, ...]) -> None:
         self._same_gap: dict[tuple[str, str], int] = {}
         spaced = _is_spaced(wanted)
-        # By word, where another gap does as well: one that parts words, that parts digits, or that an id may have.
+        # By word, if another gap matches as well: between words, between digits, or inside an id.
         self._other_gap: dict[re.Pattern[str], dict[str, int]] = {_TEXT_GAP: {}, _DIGITS_GAP: {}, _ID_GAP: {}}
         for at, mine in enumerate(wanted[1:], start=1):
             bit = 1 << at
@@ -249,7 +249,7 @@ class _Pattern:
                 self._other_gap[gaps][mine.text] = self._other_gap[gaps].get(mine.text, 0) | bit
 
     def follows(self, token: Token) -> int:
-        """Return the bits of the tokens, behind the first, that ``token`` may be."""
+        """Return the bits of the tokens after the first that ``token`` may be."""
         bits = self._same_gap.get((token.text, token.gap), 0)
         for gaps, by_word in self._other_gap.items():
             if token.text in by_word and gaps.fullmatch(token.gap):
@@ -258,7 +258,7 @@ class _Pattern:
 
 
 def _separated(left: Token, right: Token) -> bool:
-    """Say whether a word ends between two neighbours."""
+    """Return whether a word ends between two neighbours."""
     gap = right.gap
     if gap == "":
         return "i" in (left.kind, right.kind) or (left.kind != right.kind and _joins_numbers(left, right))
@@ -270,7 +270,7 @@ def _separated(left: Token, right: Token) -> bool:
 
 
 def _joins_numbers(left: Token, right: Token) -> bool:
-    """Say whether one of two that touch is a word of a script that writes its words next to numbers: O-1001을."""
+    """Return whether one of two touching tokens is a word of a script that writes words next to numbers: O-1001을."""
     return any(token.kind == "w" and ord(token.text[0]) >= _CASED for token in (left, right))
 
 
@@ -279,7 +279,7 @@ def _is_spaced(wanted: tuple[Token, ...]) -> bool:
 
 
 def _gap_rule(wanted: tuple[Token, ...], at: int, *, spaced: bool) -> re.Pattern[str] | None:
-    """Return what may stand before that token beside its own gap: in a text, an id, between digits."""
+    """Return the rule for other gaps before that token: in a text, in an id, or between digits; None for none."""
     mine = wanted[at]
     if spaced:
         return _TEXT_GAP if mine.gap != "" else None
@@ -293,10 +293,10 @@ def _fits(mine: Token, theirs: Token, gaps: re.Pattern[str] | None) -> bool:
 
 
 class Words:
-    """The words of texts, one text behind the other, and where runs of them stand.
+    """The words of several texts in one sequence, and the positions of runs of them.
 
-    Runs are named by doubling: a run of 2n words is a pair of runs of n, so naming those of a length takes one pass.
-    A run of any length is told by its first and its last part, which overlap.
+    Runs are named by doubling: a run of 2n words is a pair of runs of n, so naming all runs of a length takes one pass.
+    A run of any other length is identified by its first and last parts, which overlap.
     """
 
     def __init__(self, texts: Sequence[tuple[Token, ...]]) -> None:
@@ -312,7 +312,7 @@ class Words:
         self._begins, self._ends = [True, *parts], [*parts, True]
 
     def owners(self, wanted: tuple[Token, ...]) -> set[int]:
-        """Return which texts have these words, whole."""
+        """Return the texts that contain these words, whole."""
         key = self._key(wanted) if wanted and self._tokens else None
         if key is None:
             return set()
@@ -331,7 +331,7 @@ class Words:
         return found
 
     def owners_of_code(self, code: str) -> list[int]:
-        """Return which texts have a long code, in whatever groups."""
+        """Return the texts that contain a long code, in any grouping."""
         size = len(code)
         if size not in self._codes:
             made = self._codes[size] = {}
@@ -341,7 +341,7 @@ class Words:
         return self._codes[size].get(code, [])
 
     def _code_at(self, start: int, size: int) -> str | None:
-        """Return the code of that many letters and digits that begins at a word, whole; None where none does."""
+        """Return the whole code of that length that begins at a word; None if there is none."""
         tokens = self._tokens
         if not self._is_first(start) and not _ends_code(tokens[start - 1], tokens[start]):
             return None
@@ -353,11 +353,11 @@ class Words:
         return written if whole else None
 
     def _is_first(self, at: int) -> bool:
-        """Say whether a text begins here, or the last one ends."""
+        """Return whether a text begins here, or the last one ends."""
         return at in (0, len(self._owners)) or self._owners[at - 1] != self._owners[at]
 
     def _key(self, wanted: tuple[Token, ...]) -> tuple[int, int] | None:
-        """Return the names of the first and the last part of a run; None where no text has one of its parts."""
+        """Return the names of a run's first and last parts; None if no text has one of them."""
         row = [self._names[0].get(token.text, -1) for token in wanted]
         half = 1
         while -1 not in row and 2 * half <= len(wanted):
@@ -376,7 +376,7 @@ class Words:
         return self._names[level]
 
     def _of_size(self, size: int) -> tuple[dict[tuple[int, int], int], Sequence[int]]:
-        """Return the newest place of each run of that many words, by its key, and for each place the one before it."""
+        """Return the newest position of each run of that length, by key, and for each position the one before it."""
         if size not in self._places:
             level = size.bit_length() - 1
             runs, shift = self._runs[level], size - 2**level

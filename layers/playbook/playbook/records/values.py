@@ -1,4 +1,7 @@
-"""Money, in US dollars: integer cents in the tables, exact ``Decimal`` in tools, text such as "40.00" in JSON."""
+"""The base of the playbook's models, and money.
+
+Money is in US dollars: integer cents in the tables, exact ``Decimal`` in tools, text such as "40.00" in JSON.
+"""
 
 import re
 from decimal import Decimal

@@ -68,7 +68,7 @@ def generate(seed: int, *, today: date, customers: int = 300, orders: int = 2_00
     """Return a store of that many customers and orders, the well-known ones among them.
 
     ``today`` is the day on which the store is looked at; no date lies after it. Money
-    reconciles: lines add up to the total, refunds to what an order has refunded.
+    reconciles: lines add up to the total, refunds to an order's ``refunded_cents``.
     Raises ``ValueError`` for fewer customers or orders than are well known.
     """
     known_orders, known_refunds = well_known.well_known_orders(today)

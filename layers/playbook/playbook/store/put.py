@@ -40,7 +40,7 @@ def seed_store(
 def put_store(
     client: Any, environ: Mapping[str, str], store: Store, *, sleep: Callable[[float], None] = time.sleep
 ) -> None:
-    """Write the whole store. Raises ``SeedIncomplete`` where the tables keep refusing."""
+    """Write the whole store. Raises ``SeedIncomplete`` if the tables keep refusing."""
     writes = _writes(environ, store)
     while batch := list(islice(writes, BATCH)):
         _write(client, _by_table(batch), sleep)

@@ -1,15 +1,15 @@
-"""Follow what a clock says through the source of a function: into what it returns or changes, or only into a no. Pure.
+"""Follow a clock's value through the source of a function: into a result or a change, or only into an error. Pure.
 
 ::
 
-    if value < now(): raise …        the clock decides whether there is a value: fine
-    problems.append(…); log.info(…)  so it does with what is the function's own, and is dropped: fine
-    return value or now()            the clock is in the value
-    if now() > noon: return None     the clock chooses between two values
-    value.append(now())              the clock changes what was given
+    if value < now(): raise …        the clock only decides whether there is a value: accepted
+    problems.append(…); log.info(…)  it only reaches objects of the function's own: accepted
+    return value or now()            the clock is in the value: refused
+    if now() > noon: return None     the clock chooses between two values: refused
+    value.append(now())              the clock changes an argument: refused
 
-A function of the author's that is called is followed with what it is called with. Statements are taken in order and
-again until nothing more is found; a name that once held what a clock says always does.
+Calls of the author's functions are followed with their arguments. Statements are evaluated in order, repeatedly, until
+nothing changes. A name that once held a clock's value keeps that mark.
 """
 
 import ast
@@ -36,11 +36,11 @@ Sources = Callable[[str, Any, set[str]], bool]
 
 @dataclass(frozen=True)
 class Value:
-    """What is known of a value.
+    """The known properties of a value.
 
-    from_clock    whether a clock is in it
-    roots  the parameters that it is, or is a part of, or holds
-    exact  what it is: a parameter as it was given, or None; "" where nobody knows
+    from_clock    whether it contains a clock's value
+    roots  the parameters that it is, is a part of, or contains
+    exact  its identity if known: an unchanged parameter or a constant; else ""
     """
 
     from_clock: bool = False
@@ -64,9 +64,9 @@ class Names:
     """What ``determinism`` knows of a function's names, and ``clock_flow`` does not.
 
     named       the globals and outer names of a function
-    from_clock         whether a named value is a clock, read by some attributes
-    attributes  what a function may read of an object
-    followed    the author's functions by which a value is used, by an attribute
+    from_clock         whether a named value is a clock, given the attributes that are read
+    attributes  attribute names that a function may read
+    followed    the author's functions by which a value is used, given the attributes
     """
 
     named: Callable[[FunctionType], Iterator[tuple[str, Any]]]
@@ -75,7 +75,7 @@ class Names:
     followed: Callable[[Any, set[str]], Iterator[FunctionType]]
 
 
-#: Functions are followed so deep, and a function is gone through so often.
+#: Calls are followed this deep, and a function is evaluated this often.
 _DEEP, _ROUNDS = 6, 12
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 _LOOPS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
@@ -83,10 +83,10 @@ _LOOPS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 
 @dataclass
 class Flow:
-    """Goes through one function.
+    """The evaluation of one function.
 
-    from_clock      the names that hold what a clock says
-    changed  the first line in which that comes to more than a no, as somebody reads it; "" where there is none
+    from_clock      names that hold a clock's value
+    changed  the first line in which a clock does more than raise, for people; "" if there is none
     """
 
     function: FunctionType
@@ -134,20 +134,20 @@ class Flow:
 
     @property
     def result(self) -> Value:
-        """What it returns: from_clock where a clock is in it, or chose it."""
+        """Its return value; from_clock if a clock is in it or chose it."""
         made = merged(value for _, value, _ in self.returned) if self.returned else NONE
         return replace(made, from_clock=made.from_clock or self._chosen is not None)
 
     @property
     def _chosen(self) -> int | None:
-        """The line of a return that a clock chose among several."""
+        """The line of a return value that a clock chose among several."""
         chosen = [(value, line) for control, value, line in self.returned if control]
         same = {value.exact for value, _ in chosen}
         return chosen[0][1] if chosen and (len(same) > 1 or "" in same) else None
 
     @property
     def changed(self) -> str:
-        """The first line in which a clock comes to more than a no, with its number; "" where there is none."""
+        """The first line, with its number, in which a clock does more than raise; "" if there is none."""
         lines = self.lines | {line for _, value, line in self.returned if value.from_clock}
         lines |= {self._chosen} if self._chosen is not None else set()
         if not lines:
@@ -167,10 +167,10 @@ class Flow:
             if before == (len(self.from_clock), len(self.assigned), sum(map(len, self.roots.values()))):
                 return
 
-    # Statements. Each says whether what is behind it is reached.
+    # Statements. Each returns whether the next one is reached.
 
     def _all(self, body: list[ast.stmt]) -> bool:
-        reached = [self._do(one) for one in body]  # each is gone through, also behind a return
+        reached = [self._do(one) for one in body]  # evaluate all, even after a return
         return all(reached)
 
     def _do(self, node: ast.stmt) -> bool:
@@ -236,7 +236,7 @@ class Flow:
     def _if(self, node: ast.If) -> bool:
         from_clock = self._eval(node.test).from_clock
         if not from_clock or always_raises(node.body) or always_raises(node.orelse):
-            # Where one way only raises, the clock decides whether there is a value, and not which.
+            # If one branch only raises, the clock decides whether there is a value, not which one.
             ends = [self._all(node.body), self._all(node.orelse)]
             return any(ends)
         ends = [self._under(True, node.body), self._under(True, node.orelse)]
@@ -247,7 +247,7 @@ class Flow:
     def _under(self, from_clock: bool, body: list[ast.stmt]) -> bool:
         before, self.control = self.control, self.control or from_clock
         ends = self._all(body)
-        # What leaves a loop, or the function, by the clock decides whether the rest is done.
+        # If the clock may leave a loop or the function, it decides whether the rest runs.
         self.control = before or (self.control and any_leaves_early(body))
         return ends
 
@@ -258,7 +258,7 @@ class Flow:
         for handler in node.handlers:
             ends = self._under(by_clock, handler.body) or ends
         ends = self._under(by_clock, node.orelse) and ends
-        if by_clock:  # what the body has put into a name depends on where it was left
+        if by_clock:  # the body's names depend on where it was left
             self._under(True, node.body)
         return self._all(node.finalbody) and ends
 
@@ -268,7 +268,7 @@ class Flow:
         raises = self.checks > checks or any(
             isinstance(inner, ast.Raise | ast.Assert) for one in body for inner in ast.walk(one)
         )
-        if raises and self.reads > before:  # what stands around may take the error
+        if raises and self.reads > before:  # the context manager may suppress the error
             self._under(True, body)
         return ends
 
@@ -297,7 +297,7 @@ class Flow:
             self.from_clock.add(name)
 
     def _change(self, target: ast.expr, *, from_clock: bool) -> None:
-        """What ``target`` stands in is changed."""
+        """Note a change of the object that ``target`` belongs to."""
         if not from_clock:
             return
         if self._eval(getattr(target, "value", target)).roots:
@@ -383,7 +383,7 @@ class Flow:
         return self.known.from_clock(function.__name__, function, set())
 
     def _object(self, node: ast.expr) -> tuple[bool, Any]:
-        """Return whether a global, or what a module has, is meant, and what that is."""
+        """Return whether a node names a global or a module's attribute, and its value."""
         if isinstance(node, ast.Name) and node.id not in self.roots and node.id not in self.assigned:
             return node.id in self._named, self._named.get(node.id)
         if isinstance(node, ast.Attribute):
@@ -393,7 +393,7 @@ class Flow:
         return False, None
 
     def _methods(self, node: ast.Attribute) -> list[FunctionType]:
-        """Return the method of the model itself that is meant, or of a global."""
+        """Return the method that is named, of the model itself or of a global."""
         found, base = self._object(node.value)
         first = self.parameters[:1]
         if not found and self.owner is not None and isinstance(node.value, ast.Name) and [node.value.id] == first:
@@ -401,7 +401,7 @@ class Flow:
         return list(self.known.followed(base, {node.attr})) if found and not isinstance(base, ModuleType) else []
 
     def _callee(self, node: ast.Call) -> tuple[FunctionType | None, list[Value]]:
-        """Return the author's function that is called, and what stands for ``self`` there."""
+        """Return the author's function that is called, and the value of its ``self``."""
         found, known = self._object(node.func)
         if found:
             known = inspect.unwrap(known) if isinstance(known, FunctionType) else known
@@ -457,7 +457,7 @@ class Flow:
 
     @property
     def _changing(self) -> set[str]:
-        """The names of functions inside that change something."""
+        """Names of inner functions that change something."""
         return {
             one.name
             for one in ast.walk(self.node)
@@ -469,7 +469,7 @@ class Flow:
     def _followed(
         self, function: FunctionType, given: list[Value], named: Mapping[str | None, Value], line: int
     ) -> Value | None:
-        """Return what a function of the author's makes of what it is given; None where it has no source."""
+        """Return the value of a call of the author's function; None if it has no source."""
         code = function.__code__
         names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
         if len(given) > code.co_argcount or function is self.function or not set(named) <= set(names):
@@ -495,7 +495,7 @@ class Flow:
         return replace(same or merged(by_name.values()), from_clock=result.from_clock, exact=same.exact if same else "")
 
     def _inside(self, node: Any) -> Value:
-        """Return a function or class that is made here: from_clock where it names what is."""
+        """Return the value of an inner function or class; from_clock if it names such a value."""
         names = [one for one in ast.walk(node) if isinstance(one, ast.Name | ast.Attribute)]
         own = {one.arg for one in ast.walk(node) if isinstance(one, ast.arg)}
         held = [self._value(one) for one in names if not (isinstance(one, ast.Name) and one.id in own)]

@@ -1,12 +1,12 @@
-"""Find what makes a function of an argument model give another value each time: a clock, chance, the process. Pure.
+"""Find what makes a function of an argument model vary between calls: a clock, chance, the process. Pure.
 
-Two rules, both read from the function's code and from what that calls, and neither runs it:
+Two rules. Both read the function's code and the functions that it calls; neither runs them:
 
 ::
 
-    a default_factory   names only plain types, constants and functions that do so ─▶ fine; anything else is refused
+    a default_factory   names only plain types, constants and such functions ─▶ accepted; anything else is refused
     a validator         names chance (uuid4, random, secrets, hash, id, urandom)   ─▶ refused
-                        names a clock, which comes to more than a no   ─▶ refused; a check is fine: ``flows``
+                        names a clock that changes the value ─▶ refused; a check is accepted (``clock_flow``)
 """
 
 import builtins
@@ -50,27 +50,27 @@ _CONSTANT_TYPES = (
 _CONTAINERS = (list, dict, set, frozenset, tuple, deque, Counter, OrderedDict, defaultdict)
 _TYPES = (*_CONSTANT_TYPES, *_CONTAINERS, datetime)
 _FUNCTIONS = (len, min, max, sum, sorted, abs, round, range, zip, enumerate, any, all, reversed, isinstance)
-#: The methods of these types are functions of what they are called with, but those that read a clock or the process.
+#: Methods of the types above that read a clock; all others depend on their arguments alone.
 _CLOCKS = frozenset({"now", "utcnow", "today"})
-#: What modules of clocks and chance have that is a function of its arguments alone.
+#: Functions of clock and chance modules that depend on their arguments alone.
 _PURE = frozenset({"strptime", "mktime", "struct_time", "compare_digest"})
 _CLOCK_MODULES = frozenset({"time", "_time"})
 _CHANCE_MODULES = frozenset({"random", "_random", "secrets", "numpy.random", "faker"})
 _CHANCE = frozenset({"uuid1", "uuid4", "urandom", "getrandom", "SystemRandom", "getpid", "token_hex", "token_urlsafe"})
 _STORES = ("STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE", "DELETE_SUBSCR")
-#: Functions are followed so deep.
+#: Calls are followed this deep.
 _CALL_DEPTH = 6
 
 
 def why_factory_varies(factory: Any) -> str | None:
-    """Return what of a ``default_factory`` may be another value each time; None where it is a plain one."""
+    """Return what may make a ``default_factory`` vary; None if nothing does."""
     return _why_not_constant(factory, _CALL_DEPTH)
 
 
 def why_validator_varies(function: Any, owner: type | None = None) -> str | None:
-    """Return what a validator puts into a value that is another one each time; None where it puts in nothing.
+    """Return what a validator adds to a value that may vary; None if nothing.
 
-    ``owner`` is the model whose methods it may call.
+    ``owner`` is the model whose methods the validator may call.
     """
     given = (*_given(function), *([owner] if owner is not None else []))
     outermost, function = function, _unwrapped(function)
@@ -148,7 +148,7 @@ def _why_not_constant(value: Any, deep: int) -> str | None:
 
 
 def _makes(known: Any, name: str) -> bool:
-    """Say whether a class of the author's has a function of that name, which nobody has looked at."""
+    """Return whether a class of the author's has a function of that name, which was not analyzed."""
     own = isinstance(known, type) and (issubclass(known, BaseModel) or _is_dataclass(known))
     return own and callable(getattr(known, name, None))
 
@@ -158,14 +158,14 @@ def _is_dataclass(kind: type) -> bool:
 
 
 def _given(function: Any) -> tuple[Any, ...]:
-    """Return what ``partial`` gives to a function besides the value."""
+    """Return the arguments that ``partial`` fills in."""
     if not isinstance(function, functools.partial):
         return ()
     return (*function.args, *function.keywords.values(), *_given(function.func))
 
 
 def _varying(function: FunctionType, deep: int, given: tuple[Any, ...] = ()) -> Iterator[tuple[str, bool]]:
-    """Yield what a function names that is another one each time, and whether that is a clock."""
+    """Yield the names in a function that may vary, each with whether it is a clock."""
     attributes = attributes_of(function)
     named = [*_named(function), *((_text(one, "__name__") or type(one).__name__, one) for one in given)]
     for name, known in named:
@@ -173,7 +173,7 @@ def _varying(function: FunctionType, deep: int, given: tuple[Any, ...] = ()) -> 
 
 
 def attributes_of(function: FunctionType) -> set[str]:
-    """Return the names of what a function may read of an object: its texts too, where it calls ``getattr``."""
+    """Return the attribute names that a function may read; with ``getattr`` all of its string constants."""
     attributes = set(_attributes(function.__code__))
     if any(known is getattr for _, known in _named(function)):
         attributes |= {one for code in _codes(function.__code__) for one in code.co_consts if isinstance(one, str)}
@@ -181,9 +181,9 @@ def attributes_of(function: FunctionType) -> set[str]:
 
 
 def varying_parts(name: str, known: Any, attributes: set[str], deep: int) -> list[tuple[str, bool]]:
-    """Return what of a named value is another one each time; of what cannot be looked at, nothing."""
+    """Return the parts of a named value that may vary; nothing if it cannot be inspected."""
     found: list[tuple[str, bool]] = []
-    with whatever_it_raises():  # an object may raise, or answer with anything, whatever it is asked for
+    with whatever_it_raises():  # an object may raise, or return anything, for any attribute
         for part in _parts(known):
             with whatever_it_raises():
                 found += _varying_in_value(name, part, attributes, deep)
@@ -195,7 +195,7 @@ def _varying_in_value(name: str, known: Any, attributes: set[str], deep: int) ->
     if isinstance(known, ModuleType):
         yield from ((f"{name}.{one}", clock) for one, clock in _varying_in_module(known, attributes))
     elif known is builtins.__import__ or known is hash or known is id:
-        yield name, True  # a hash is the same within a process: a check by it changes nothing
+        yield name, True  # a hash is constant within a process, so a check with it is harmless
     elif isinstance(known, type) and issubclass(known, date):
         yield from ((f"{name}.{one}", True) for one in sorted(_CLOCKS & attributes))
     elif own_name in _PURE and module in (*_CHANCE_MODULES, *_CLOCK_MODULES):
@@ -212,7 +212,7 @@ def _varying_in_value(name: str, known: Any, attributes: set[str], deep: int) ->
 
 
 def _text(known: Any, name: str) -> str:
-    """Return what an object says under a name, where that is a text; "" where it is none, or it raises."""
+    """Return an object's attribute if it is a text; else ""."""
     said: Any = ""
     with whatever_it_raises():
         said = getattr(known, name, "")
@@ -220,16 +220,16 @@ def _text(known: Any, name: str) -> str:
 
 
 def _parts(known: Any) -> tuple[Any, ...]:
-    """Return what stands in a table or list of functions, and what any other value is: itself."""
+    """Return the entries of a dict, list or tuple; any other value as its own part."""
     if isinstance(known, dict):
         return tuple(known.values())
     return tuple(known) if isinstance(known, list | tuple) else (known,)
 
 
 def author_functions(known: Any, attributes: set[str]) -> Iterator[FunctionType]:
-    """Yield the functions of the author's by which a named value is used: itself, or what an object or class has."""
+    """Yield the author's functions by which a named value is used: itself, or an object's or class's methods."""
     whole: Any = None
-    with whatever_it_raises():  # what answers to every name has something wrapped in it, again and again
+    with whatever_it_raises():  # an object that has every attribute unwraps for ever
         whole = _unwrapped(known)
     if isinstance(whole, FunctionType):
         yield whole
@@ -254,7 +254,7 @@ def _varying_in_module(module: ModuleType, attributes: set[str]) -> Iterator[tup
 
 
 def _returns_what_it_was_given(function: FunctionType) -> bool:
-    """Say whether a function returns one of its own parameters or None, and changes none of them: it only checks."""
+    """Return whether a function only checks: it returns a parameter or None, and changes no parameter."""
     given = set(function.__code__.co_varnames[: function.__code__.co_argcount])
     steps = [one for one in dis.get_instructions(function) if one.opname not in ("CACHE", "RESUME", "NOP")]
     for before, step in zip([None, *steps], steps, strict=False):
@@ -272,7 +272,7 @@ def _returns_what_it_was_given(function: FunctionType) -> bool:
 
 
 def _put(step: dis.Instruction) -> tuple[str, ...]:
-    """Return the local names that a step stores or deletes: Python 3.13 has steps for two of them."""
+    """Return the local names that an instruction stores or deletes; Python 3.13 has instructions for two."""
     if step.opname == "STORE_FAST_LOAD_FAST":
         return step.argval[:1]  # type: ignore[no-any-return]
     if step.opname == "STORE_FAST_STORE_FAST":
@@ -281,7 +281,7 @@ def _put(step: dis.Instruction) -> tuple[str, ...]:
 
 
 def _loaded(step: dis.Instruction) -> str | None:
-    """Return the local name that a step loads last; None where it loads none."""
+    """Return the local name that an instruction loads last; None if it loads none."""
     if step.opname in ("STORE_FAST_LOAD_FAST", "LOAD_FAST_LOAD_FAST", "LOAD_FAST_BORROW_LOAD_FAST_BORROW"):
         return str(step.argval[-1])
     return str(step.argval) if step.opname.startswith("LOAD_FAST") else None
@@ -295,7 +295,7 @@ def _unwrapped(function: Any) -> Any:
 
 
 def _named(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """Yield the globals, the names of an outer function and the default parameters that a function names."""
+    """Yield the globals, closure variables and default arguments of a function, by name."""
     closed = zip(function.__code__.co_freevars, function.__closure__ or (), strict=False)
     for name, cell in closed:
         with suppress(ValueError):  # not yet filled
@@ -311,7 +311,7 @@ def _named(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def _imported(code: CodeType) -> Iterator[tuple[str, Any]]:
-    """Yield the modules that a function imports itself, and what it takes from them, as far as they are loaded."""
+    """Yield the loaded modules that a function imports itself, and the names that it imports from them."""
     for one in _codes(code):
         module: Any = None
         for step in dis.get_instructions(one):

@@ -1,17 +1,17 @@
-"""The one JSON form of a tool's arguments: how it is read, how it is written, and what has none.
+"""The one JSON form of a tool's arguments: reading and writing it.
 
 ::
 
     JSON from anywhere ── read: validated, written, read again ──▶ arguments ── write ──▶ the form
 
-The form has the names that a model sends (aliases), every field with its default, and texts and digits as they were
-read. Reading the form gives the same arguments, and writing those the same form: ``read`` refuses what does not.
-A type that cannot survive this is refused when the tool is made (``ballast.playbook.arguments.load_check``).
+The form has the names that a model sends (aliases), every field including defaults, and texts and digits as they were
+read. Reading the form gives the same arguments, and writing those gives the same form; ``read`` refuses arguments that
+change. A type whose values cannot survive this is refused at load (``load_check``).
 
-Reading is as strict as JSON is: a number is no text, true is no 1, and numbers are finite and bounded before a
-validator of the author's computes with them; nothing that was sent is dropped (``strict_schema``, ``lost_in_reading``).
-A field with ``strict=False`` (or its model's config), or with a validator of its own before it, takes texts as pydantic
-does; ``4.0`` is an integer in JSON, too.
+Reading is as strict as JSON: a number is not a text, true is not 1, numbers are checked to be finite and bounded before
+the author's validators run, and nothing that was sent is dropped (``strict_schema``, ``lost_in_reading``). A field with
+``strict=False`` (or its model's config), or with a before-validator of its own, accepts texts as pydantic does. ``4.0``
+is an integer, as in JSON.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -39,10 +39,10 @@ _MAX_NAME_CHARS = 80
 
 
 def lost_in_reading(sent: Any, read: Any, path: str = "", *, by_name: bool = False) -> str | None:
-    """Return where JSON ``sent`` has what ``read``, made of it, does not have, and why; None where all of it came.
+    """Return the path where ``read`` lost a part of the JSON ``sent`` that it was made from, and why; None if nothing.
 
-    ``by_name``: it was read by Python's names as well, also where a model does not say so.
-    A value that has another shape than what was sent is a validator's work, and is not looked into.
+    ``by_name``: Python's field names were accepted as well, whatever the model's config. A value of another shape is a
+    validator's work and is not compared.
     """
     if isinstance(sent, Mapping):
         return _lost_in_object(sent, read, path, by_name)
@@ -66,7 +66,7 @@ def _lost_in_object(sent: Mapping[str, Any], read: Any, path: str, by_name: bool
         if twice is not None:
             return f"{where}: {' and '.join(sorted(twice & set(sent)))} are one field; send one of them"
         extras = getattr(read, "__pydantic_extra__", None) or {}
-        # Pydantic takes the name of an aliased field, reads nothing by it, and calls it no extra one.
+        # Pydantic accepts the Python name of an aliased field, ignores its value, and does not report it as extra.
         passed = next((name for name in sent if name in _unread(read, by_name) and name not in extras), None)
         if passed is not None:
             names = " or ".join(sorted(known[passed] - {passed}))
@@ -104,7 +104,7 @@ def _lost_in_list(sent: list[Any] | tuple[Any, ...], read: Any, path: str, by_na
 
 
 def _names(read: Any) -> Iterator[tuple[str, frozenset[str]]]:
-    """Yield each field with the names that it may be sent under, without those that are another field's own."""
+    """Yield each field with the names that it may be sent under, except names of another field."""
     infos: Mapping[str, Any]
     if isinstance(read, BaseModel):
         infos = type(read).model_fields
@@ -117,7 +117,7 @@ def _names(read: Any) -> Iterator[tuple[str, frozenset[str]]]:
 
 
 def _unread(read: Any, by_name: bool) -> frozenset[str]:
-    """Return the names of Python's that a model's fields are not read by."""
+    """Return the Python names by which a model's fields are not read."""
     config = getattr(read, "model_config", None) or getattr(type(read), "__pydantic_config__", None) or {}
     if by_name or config.get("validate_by_name") or config.get("populate_by_name"):
         return frozenset()
@@ -137,7 +137,7 @@ def _aliases(info: Any) -> Iterator[str]:
 
 
 def _rounded(sent: Any, read: Any) -> bool:
-    """Say whether a number was rounded when it was read; one that a validator has made another is not."""
+    """Return whether a number was rounded when it was read. A number that a validator changed was not."""
     if type(sent) is int and type(read) is float:
         return not float_keeps(sent) and _as_float(sent) == read
     return type(sent) is float and type(read) is int and abs(sent) > MAX_WHOLE and int(sent) == read
@@ -154,12 +154,12 @@ def _first(found: Iterator[str | None]) -> str | None:
     return next((one for one in found if one is not None), None)
 
 
-#: What to do about a value that comes from a clock or from chance.
+#: The remedy for a value that comes from a clock or from chance.
 TAKE_FROM_CTX = "Take what a clock or chance says from ctx in the tool"
 
 
 class Form:
-    """Reads and writes the arguments of one model in their one JSON form."""
+    """Reader and writer of one model's arguments in their one JSON form."""
 
     def __init__(self, model: type[BaseModel]) -> None:
         self.model = model
@@ -172,25 +172,26 @@ class Form:
     def read(self, arguments: Any) -> BaseModel:
         """Return JSON ``arguments`` as the model. Raises ``ValidationError`` or ``SchemaViolation``.
 
-        It is read twice: what is another value each time would act twice, or be approved and not be what was approved.
+        It is read twice. A value that differs each time would act twice, or differ from what was approved.
         """
         return self._read(arguments)
 
     def from_python(self, values: Mapping[str, Any]) -> BaseModel:
-        """Return the author's own ``values``, by the names of Python or of JSON, as the model.
+        """Return the author's ``values``, by Python names or aliases, as the model.
 
-        They may be JSON, or what Python has: a ``Decimal``, a date, a model. That is written as JSON first, and what
-        is JSON is read as it is from anybody else: "5" is no 5. Raises as ``read`` does.
+        They may be JSON or Python objects: a ``Decimal``, a date, a model. Objects are written as JSON first. JSON is
+        read as strictly as from a model: "5" is not 5. Raises as ``read`` does.
         """
         problem: ValidationError | SchemaViolation | None = None
         ways: tuple[Callable[[], dict[str, Any]], ...] = (lambda: dict(values), lambda: self._as_json(values))
         for made in ways:
-            for by_name in (None, True):  # a nested model may have the one's name as the other's alias: JSON's first
+            # In a nested model a name may be another field's alias, so aliases are tried first.
+            for by_name in (None, True):
                 try:
                     return self._read(made(), by_name=by_name)
                 except (ValidationError, SchemaViolation) as refused:
                     problem = min(problem or refused, refused, key=_complaints)
-                except (TypeError, ValueError, RecursionError):  # no JSON: an object of Python's, a NaN
+                except (TypeError, ValueError, RecursionError):  # not JSON: a Python object, a NaN
                     continue
         raise problem or SchemaViolation("(whole): cannot be written as JSON")
 
@@ -208,14 +209,14 @@ class Form:
         return self._settled(first)
 
     def _as_json(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what Python has as JSON, by the model's own serializers. Raises whatever those raise."""
+        """Return Python values as JSON, by the model's own serializers. Raises their errors."""
         model = self.model
         given = {name: name for name in model.model_fields if name in values}
         for name, info in model.model_fields.items():
             alias = info.serialization_alias or info.alias
             if alias in values and alias not in model.model_fields:
                 given[name] = cast(str, alias)
-        made = model.__new__(model)  # unchecked, which is what reading is for
+        made = model.__new__(model)  # unvalidated: the reader validates
         for name, value in (
             ("__dict__", {name: values[key] for name, key in given.items()}),
             *(("__pydantic_fields_set__", set(given)), ("__pydantic_extra__", None), ("__pydantic_private__", None)),
@@ -227,20 +228,20 @@ class Form:
         return cast(dict[str, Any], known) | {key: values[key] for key in values if key not in given.values()}
 
     def write(self, args: BaseModel) -> dict[str, Any]:
-        """Return the form of arguments that were read."""
+        """Return the form of validated arguments."""
         form: dict[str, Any] = to_json(self._writer, args)
         return form
 
     def without_defaults(self, args: BaseModel) -> dict[str, Any]:
-        """Return the form without what is as its default is: what a call says, by which its size is measured."""
+        """Return the form without defaults, by which a call's size is measured."""
         return cast(dict[str, Any], to_json(self._said, args, exclude_defaults=True))
 
     def comparable(self, args: BaseModel) -> Any:
-        """Return JSON by which equal arguments are told: the form, with 1.50 of an amount as 1.5."""
+        """Return JSON that is equal for equal arguments: the form, with 1.50 of an amount as 1.5."""
         return to_json(self._told_apart, args)
 
     def _settled(self, args: BaseModel) -> BaseModel:
-        """Return the arguments as their form says them. Raises ``SchemaViolation`` where it does not say the same."""
+        """Return the arguments read from their form. Raises ``SchemaViolation`` if they differ."""
         try:
             return cast(BaseModel, round_trip(self._reader, self._writer, args)[0])
         except Unstable as problem:
@@ -250,7 +251,7 @@ class Form:
             ) from None
 
     def _lost(self, args: BaseModel) -> Iterator[str]:
-        """Yield the names of the fields that are other ones after the way through JSON."""
+        """Yield the names of the fields that change when written as JSON and read again."""
         again: Any = None
         with whatever_it_raises():
             again = self._reader.validate_json(canonical(to_json(self._writer, args)))
@@ -260,7 +261,7 @@ class Form:
 
 
 def _differ(one: BaseModel, other: BaseModel) -> Iterator[str]:
-    """Yield the names, as a model sends them, of the fields that are not the same."""
+    """Yield the names, as a model sends them, of the fields that differ."""
     for name, info in type(one).model_fields.items():
         if getattr(one, name, None) != getattr(other, name, None):
             yield info.serialization_alias or info.alias or name
@@ -271,18 +272,19 @@ def _complaints(problem: ValidationError | SchemaViolation) -> int:
 
 
 def _as_list(value: Any) -> Any:
-    """Return what has no JSON type, but items, as a list. Raises ``TypeError``."""
+    """Return an iterable without a JSON type as a list, a mapping as a dict. Raises ``TypeError``."""
     return dict(value) if isinstance(value, Mapping) else list(value)
 
 
 class Unstable(Exception):
-    """A value is another one once it was written and read again; says how."""
+    """A value changes when it is written as JSON and read again. Its text says how."""
 
 
 def round_trip(read: SchemaValidator, write: SchemaSerializer, value: Any) -> tuple[Any, Any]:
-    """Return ``value`` as its JSON says it, and that JSON, which reads and writes the same for ever.
+    """Return ``value`` as read from its JSON, and that JSON, which is stable under reading and writing.
 
-    Raises ``Unstable``. A default may be written more loosely than it is read (0 of an amount): one way puts it right.
+    Raises ``Unstable``. A default may be written more loosely than it is read (0 for an amount); a second round
+    corrects that.
     """
     try:
         form = to_json(write, value)
@@ -293,7 +295,7 @@ def round_trip(read: SchemaValidator, write: SchemaSerializer, value: Any) -> tu
         same = again == value and canonical(once_more) == canonical(form)
     except ValidationError as problem:
         raise Unstable(complaints(problem)) from None
-    except BaseException as problem:  # whatever a serializer or validator of the author's raises
+    except BaseException as problem:  # any error of the author's serializer or validator
         if ends_the_process(problem):
             raise
         raise Unstable(type(problem).__name__) from None
@@ -303,17 +305,17 @@ def round_trip(read: SchemaValidator, write: SchemaSerializer, value: Any) -> tu
 
 
 def reader(schema: Node) -> SchemaValidator:
-    """Return what reads JSON by a hardened schema, nested models included."""
+    """Return a validator of JSON for a strict schema, including nested models."""
     return SchemaValidator(cast(Any, schema), _use_prebuilt=False)
 
 
 def writer(schema: Node) -> SchemaSerializer:
-    """Return what writes JSON by a hardened schema, nested models included."""
+    """Return a serializer to JSON for a strict schema, including nested models."""
     return SchemaSerializer(cast(Any, schema), _use_prebuilt=False)
 
 
 def to_json(write: SchemaSerializer, value: Any, *, exclude_defaults: bool = False) -> Any:
-    """Return a value as JSON, by the names that are read again and without what is only computed."""
+    """Return a value as JSON, by alias and without computed fields."""
     # Without warnings: they would print the value, sensitive or not.
     return write.to_python(
         value, mode="json", by_alias=True, round_trip=True, warnings=False, exclude_defaults=exclude_defaults

@@ -1,4 +1,4 @@
-"""The syntax of a function that is loaded, and what its statements may do. Pure, but for reading the source."""
+"""The syntax tree of a loaded function, and questions about its statements. Reads the source file, else pure."""
 
 import ast
 import builtins
@@ -10,7 +10,7 @@ from functools import lru_cache
 from types import CodeType, FunctionType
 from typing import Any
 
-#: Calls by which a thing is changed: methods of it, or functions that are given it.
+#: Names of calls that change an object: its methods, or functions that take it.
 CHANGES = frozenset(
     " ".join(
         (
@@ -25,7 +25,7 @@ CHANGES = frozenset(
 
 
 def changes_something(node: ast.AST) -> bool:
-    """Say whether something in a function changes what it did not make: by a name of such a call, or by assignment."""
+    """Return whether a node may change an object: by one of ``CHANGES``, or by assignment."""
     return any(
         (isinstance(one, ast.Attribute | ast.Subscript) and isinstance(one.ctx, ast.Store | ast.Del))
         or (isinstance(one, ast.Attribute) and one.attr in CHANGES)
@@ -36,7 +36,7 @@ def changes_something(node: ast.AST) -> bool:
 
 
 def always_raises(body: list[ast.stmt]) -> bool:
-    """Say whether statements end in an error, whichever way is taken."""
+    """Return whether statements end in a raise on every path."""
     for one in body:
         if isinstance(one, ast.Raise):
             return True
@@ -48,7 +48,7 @@ def always_raises(body: list[ast.stmt]) -> bool:
 
 
 def leaves_early(node: ast.AST) -> bool:
-    """Say whether a statement may leave a loop or the function, but by an error."""
+    """Return whether a statement may leave a loop or the function, other than by an error."""
     return any(isinstance(one, ast.Return | ast.Break | ast.Continue) for one in ast.walk(node))
 
 
@@ -69,7 +69,7 @@ def is_from_stdlib(function: FunctionType) -> bool:
 
 
 def source_lines(filename: str) -> list[str]:
-    linecache.checkcache(filename)  # a playbook that was mended is loaded again
+    linecache.checkcache(filename)  # a corrected playbook is loaded again
     return linecache.getlines(filename)
 
 
@@ -82,7 +82,7 @@ def _tree(source: str) -> ast.AST | None:
 
 
 def syntax_of(function: FunctionType) -> Any:
-    """Return the function's own syntax; None where its source is away, or two on one line cannot be told apart."""
+    """Return the function's syntax tree; None if its source is missing, or two on one line cannot be distinguished."""
     code, tree = function.__code__, _tree("".join(source_lines(function.__code__.co_filename)))
     if tree is None or inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
         return None
@@ -100,7 +100,7 @@ def _is_of(node: ast.FunctionDef | ast.Lambda, code: CodeType) -> bool:
 
 
 def _spans(node: Any, code: CodeType) -> bool:
-    """Say whether all that the code does stands within the node."""
+    """Return whether all positions of the code are within the node."""
     body = node.body if isinstance(node, ast.Lambda) else node
     begins, ends = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
     places = [(one[0], one[2], one[1], one[3]) for one in code.co_positions() if None not in one and one[1] != 0]

@@ -1,9 +1,8 @@
 """Refuse at load a tool whose arguments have no JSON form (``form``), naming field and type.
 
-Four ways to find out: a kind of type that JSON cannot carry; names and defaults that do not come back; functions that
-make another value each time (``determinism``); and values that are tried, twice, where a validator or
-serializer of somebody's own stands. What none of them finds is refused call
-by call: ``Form.read`` compares.
+Four checks: types that JSON cannot carry; names and defaults that do not survive; functions that vary between calls
+(``determinism``); and sample values, each tried twice, wherever the author has a validator or serializer. What they
+miss is refused call by call, since ``Form.read`` compares.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from ballast.playbook.arguments.strict_schema import (
     sorted_set,
 )
 
-#: Kinds of schema whose values JSON does not carry, and what to write instead.
+#: Kinds of schema whose values JSON does not have, with the remedy.
 _NO_JSON = {
     "generator": "can be read only once; use list[…]",
     "callable": "is a callable, which JSON does not have",
@@ -39,21 +38,21 @@ _NO_JSON = {
     "arguments": "is a function's arguments, which JSON does not have",
     "arguments-v3": "is a function's arguments, which JSON does not have",
 }
-#: Where the branch that is only for Python's own values is left out.
+#: Branches that only apply to Python objects, and are skipped.
 _OF_PYTHON = {"json-or-python": ("python_schema",)}
 _FUNCTIONS = ("function-before", "function-after", "function-wrap", "function-plain")
 _SECRETS = (Secret, SecretStr, SecretBytes)
-#: What no name in JSON stands for.
+#: Kinds that cannot be JSON keys.
 _NO_KEYS = ("none", "tuple", "list", "set", "frozenset", "dict", "model", "dataclass", "typed-dict", "json")
 _FIELDS = ("model-field", "dataclass-field", "typed-dict-field")
-#: What is no value yet: the fields of a model, before there is the model.
+#: Kinds for the fields of a model, before the model exists.
 _FIELDS_OF = ("model-fields", "dataclass-args")
-#: Settings of a model by which it writes what it does not read.
+#: Settings by which a model writes values that it does not read.
 _CONFIG = {
     "ser_json_timedelta": ("float", "seconds_float", "milliseconds_float"),
     "ser_json_temporal": ("seconds", "milliseconds"),
 }
-#: What is tried where somebody's own function reads or writes.
+#: Sample values for the author's own validators and serializers.
 _TRIED: tuple[Any, ...] = (
     *("a", "AB", "ab cd", " x ", "", "1", "-2", "1.50", "40.00", "1e3", "true", "2026-01-02", "2026-01-02T03:04:05Z"),
     *("03:04:05", "PT1H", "O-1001", "C-1001", "R-1001", "a,b", "a1b2c3", "jo@example.org", "https://example.org/a"),
@@ -66,15 +65,15 @@ _TRIED: tuple[Any, ...] = (
 
 
 def require_json_form(form: Form, where: str) -> None:
-    """Raise ``PlaybookInvalid`` where values of the form's model would not survive model → JSON → model."""
+    """Raise ``PlaybookInvalid`` if values of the form's model would not survive model → JSON → model."""
     _Check(where, _definitions(form.schema)).at(form.schema, _Place(form.model.__name__), tries=True)
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a node stands: the path of its field, the field's type, the model around it and that model's settings.
+    """The position of a node: its field's path and type, and the enclosing model with its settings.
 
-    around  the model's own node; ``name`` is what its field is read as, "" outside of one
+    around  the enclosing model's node; ``name`` is the field's name in JSON, "" outside of a model
     """
 
     path: str
@@ -98,13 +97,13 @@ class _Place:
 
 @dataclass(frozen=True)
 class _Check:
-    """Looks through one model. ``where`` names the tool."""
+    """The check of one model. ``where`` names the tool."""
 
     where: str
     definitions: Mapping[str, Node]
 
     def at(self, node: Node, place: _Place, *, tries: bool) -> None:
-        """Check a node and what is inside it; ``tries``: what somebody's own functions make is tried here."""
+        """Check a node and its inner nodes; ``tries``: try sample values if the author's functions are here."""
         kind = node["type"]
         if kind in _NO_JSON:
             self._refuse(place, _NO_JSON[kind])
@@ -160,7 +159,7 @@ class _Check:
                 f"has a default that may differ each time ({why}): a clock, chance, the environment. Take it "
                 "from ctx in the tool, or build the default from constants and plain types",
             )
-        if schema.get("default_factory_takes_data") or _needs_its_model(schema):  # tried within its model
+        if schema.get("default_factory_takes_data") or _needs_its_model(schema):  # tried as part of its model
             return
         default = factory() if factory else schema["default"]
         if factory and factory() != default:
@@ -173,7 +172,7 @@ class _Check:
             self._refuse(place, f"has a default that changes when it is written as JSON and read again ({problem})")
 
     def _steady(self, node: Node, place: _Place) -> None:
-        """Refuse a function of the author's that makes another value each time."""
+        """Refuse an author's function that varies between calls."""
         functions = [node["function"]["function"]] if node["type"] in _FUNCTIONS else []
         functions.append(node.get("serialization", {}).get("function"))
         post_init = {"model": node.get("post_init"), "dataclass": "__post_init__"}.get(node["type"])
@@ -192,7 +191,7 @@ class _Check:
                 )
 
     def _unwrapped(self, node: Node | None) -> Node:
-        """Return the node inside of checks and of what says no more than another one does."""
+        """Return the node inside functions, references and nullables."""
         node = node or {"type": "any"}
         while node["type"] in ("nullable", "definition-ref", "function-before", "function-after", "function-wrap"):
             node = self.definitions[node["schema_ref"]] if node["type"] == "definition-ref" else node["schema"]
@@ -218,9 +217,9 @@ class _Check:
                 self._refuse(place, f"writes times as numbers, which it does not read; remove {name}")
 
     def _try(self, node: Node, place: _Place) -> None:
-        """Send values through what somebody's own function reads and writes.
+        """Try sample values with the author's validators and serializers.
 
-        A function around a model's fields, and a method that writes one of them, know the model alone: that is tried.
+        A function around a model's fields and a field's serializer method need the model, so the whole model is tried.
         """
         needs, values = _needs_its_model(node), (*_TRIED, *self._samples(node), *_members(node))
         whole = node
@@ -238,7 +237,7 @@ class _Check:
                 self._survives(made, read, write, place)
 
     def _try_each(self, node: Node, place: _Place, values: Iterable[Any]) -> None:
-        """Send the only values that there are through JSON."""
+        """Try all values of a literal or an enum."""
         read, write = self._both(node)
         for value in values:
             self._survives(value, read, write, place)
@@ -252,13 +251,14 @@ class _Check:
             self._refuse(place, f"does not survive model → JSON → model: {value!r} comes back changed ({problem})")
 
     def _samples(self, node: Node) -> Iterator[Any]:
-        """Yield values that the node may take: of texts where it takes them, and of numbers."""
+        """Yield sample values for the node: preferring texts, then preferring numbers."""
         for values in (_TRIED, _TRIED[::-1]):
             with suppress(LookupError, RecursionError):
                 yield self._sample(node, 0, values)
 
     def _sample(self, node: Node, deep: int, values: Sequence[Any]) -> Any:
-        """Return what the node may take, of the first of ``values``. Raises ``LookupError`` where none is known."""
+        """Return a sample that the node accepts, from the first of ``values``. Raises ``LookupError`` if none is
+        known."""
         if deep > 8:
             raise LookupError
         if node["type"] == "definition-ref":
@@ -287,7 +287,7 @@ class _Check:
     def _whole(self, node: Node) -> Node:
         if not self.definitions:
             return node
-        # A node that is referred to may not be there twice.
+        # A node with a reference may occur only once.
         alone = {name: value for name, value in node.items() if name != "ref"}
         return {"type": "definitions", "schema": alone, "definitions": list(self.definitions.values())}
 
@@ -297,12 +297,12 @@ class _Check:
 
 
 def _needs_its_model(node: Node) -> bool:
-    """Say whether a node is written by a method of the model around it (``@field_serializer``)."""
+    """Return whether the enclosing model's method writes a node (``@field_serializer``)."""
     return bool(node.get("serialization", {}).get("is_field_serializer"))
 
 
 def _members(node: Node) -> Iterator[Any]:
-    """Yield the only values that there are, as JSON has them."""
+    """Yield the values of a literal or an enum, as JSON."""
     while node["type"] in ("default", "nullable"):
         node = node["schema"]
     with whatever_it_raises():
@@ -316,7 +316,7 @@ def _definitions(schema: Node) -> dict[str, Node]:
 
 
 def _read_as(field: Node, name: str, config: Node) -> Iterator[str]:
-    """Yield the names under which a field is read."""
+    """Yield the names by which a field is read."""
     by_name = config.get("validate_by_name") or config.get("populate_by_name")
     alias = field.get("validation_alias")
     if alias is None:
@@ -333,7 +333,7 @@ def _read_as(field: Node, name: str, config: Node) -> Iterator[str]:
 
 
 def _named(held: Any) -> Iterator[tuple[str, Node]]:
-    """Yield several schemas with their names, "" where they have none."""
+    """Yield several schemas with their names, "" for unnamed ones."""
     for key, one in held.items() if isinstance(held, dict) else (("", one) for one in held):
         inner = one[0] if isinstance(one, tuple) else one
         if isinstance(inner, dict):  # a dataclass also lists the names of its fields
@@ -341,14 +341,14 @@ def _named(held: Any) -> Iterator[tuple[str, Node]]:
 
 
 def _accepted(read: Any, value: Any) -> Iterator[Any]:
-    """Return what JSON ``value`` is read as; nothing where it is not taken, whatever is raised."""
+    """Yield the value that JSON ``value`` is read as; nothing if it is refused or an error is raised."""
     with whatever_it_raises():
         return iter((read.validate_json(canonical(value)),))
     return iter(())
 
 
 def _unusable_key(node: Node, both: Callable[[Node], tuple[Any, Any]]) -> str | None:
-    """Return the type of a dict's keys where no text is one of them; None where one is."""
+    """Return the type of a dict's keys if no text can be one; None if one can."""
     kind = str(node["type"])
     if kind in _NO_KEYS:
         return kind

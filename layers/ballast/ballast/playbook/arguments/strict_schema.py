@@ -1,7 +1,7 @@
-"""The core schema of a model, hardened: it reads as strictly as JSON is, and writes what has no order in one order.
+"""A strict core schema of a model: it reads as strictly as JSON, and writes sets in one order.
 
-Every check stands at the value itself, so before any validator of the author's computes with it. What can be seen only
-of a whole that was read, such as an entry that is lost, is in ``ballast.playbook.arguments.form``.
+Each check is at the value itself, so it runs before the author's validators. Checks of a whole value after reading,
+such as for lost entries, are in ``form``.
 """
 
 import json
@@ -16,27 +16,27 @@ from pydantic_core import PydanticCustomError, SchemaValidator, to_jsonable_pyth
 
 from ballast.contracts.wire import MAX_WHOLE, canonical, read_digits, text_or_length
 
-#: A number has at most so many digits before its point, and as many behind it.
+#: The most digits of a number before its point, and after it.
 MAX_DIGITS = 100
 _TOO_LARGE = 10**MAX_DIGITS
 
 Node = dict[str, Any]
 
-#: Where a core schema holds other schemas: one, or several.
+#: Keys of a core schema that hold another schema, or several.
 SINGLE = (
     *("schema", "items_schema", "keys_schema", "values_schema", "extras_schema", "extras_keys_schema"),
     *("json_schema", "python_schema", "lax_schema", "strict_schema"),
 )
 _LISTS = ("choices", "fields", "steps", "definitions")
-#: A validator of the author's that stands before what is inside it.
+#: Validators that run before the schema inside them.
 _BEFORE = ("function-before", "function-wrap")
 _OF_TIME = ("date", "time", "datetime", "timedelta")
-#: Where ``strict=False`` is the author's word about a value, and not pydantic's about a container.
+#: Types for which ``strict=False`` comes from the author; on containers it comes from pydantic.
 _STRICT = ("int", "float", "bool", "decimal", "literal", "enum", *_OF_TIME)
 
 
 def out_of_bounds(value: Any, path: str = "") -> str | None:
-    """Return where JSON ``value`` holds a number that is not finite or is too long; None where it holds none."""
+    """Return the path of a number in JSON ``value`` that is not finite or is too long; None if there is none."""
     left = [(path, value)]
     while left:
         where, one = left.pop()
@@ -52,7 +52,7 @@ def out_of_bounds(value: Any, path: str = "") -> str | None:
 
 
 def strict_schema(schema: Node) -> Node:
-    """Return a core schema that reads as strictly as JSON is, and writes what has no order in one order.
+    """Return a core schema that reads as strictly as JSON, and writes sets in one order.
 
     Its nodes are pydantic-core's: https://docs.pydantic.dev/latest/api/pydantic_core_schema/
     """
@@ -60,7 +60,7 @@ def strict_schema(schema: Node) -> Node:
 
 
 class Coercion(IntEnum):
-    """What is coerced: nothing; texts, behind a validator of the author's; what a key stands for; all of pydantic's."""
+    """Allowed coercions: none; of texts, after the author's before-validator; of keys; all of pydantic's."""
 
     NOTHING = 0
     TEXTS = 1
@@ -69,7 +69,7 @@ class Coercion(IntEnum):
 
 
 def _strict(node: Node, lax: Coercion, beside: tuple[str, ...]) -> Node:
-    """Harden a node and what is inside it; ``beside``: the types of all choices of the union that it is one of."""
+    """Make a node and its inner nodes strict; ``beside``: the types of all choices of the union that it belongs to."""
     kind, made = node["type"], dict(node)
     if kind in ("model", "dataclass", "typed-dict"):
         lax = Coercion.ALL if (node.get("config") or {}).get("strict") is False else Coercion.NOTHING
@@ -80,7 +80,7 @@ def _strict(node: Node, lax: Coercion, beside: tuple[str, ...]) -> Node:
     for name in SINGLE:
         if isinstance(node.get(name), dict) and name != "python_schema":
             made[name] = _strict(node[name], lax, beside if kind in ("nullable", "default") else ())
-    if "keys_schema" in node:  # a key of JSON is a text, whatever it stands for
+    if "keys_schema" in node:  # a JSON key is a text, whatever its type here
         made["keys_schema"] = one_spelling_key(_strict(node["keys_schema"], Coercion.KEYS, ()))
     for name in schema_lists(node):
         made[name] = _each(node[name], lambda one: _strict(one, lax, choices))
@@ -88,14 +88,14 @@ def _strict(node: Node, lax: Coercion, beside: tuple[str, ...]) -> Node:
 
 
 def schema_lists(node: Node) -> Iterator[str]:
-    """Yield the names under which a node holds several schemas; those of a tuple's items are a list as well."""
+    """Yield the keys under which a node holds several schemas, a tuple's items included."""
     yield from (name for name in _LISTS if name in node)
     if isinstance(node.get("items_schema"), list):
         yield "items_schema"
 
 
 def _each(held: Any, change: Callable[[Node], Node]) -> Any:
-    """Change each schema of several: by name, in a list, or in a list with a label beside it."""
+    """Apply ``change`` to each of several schemas: in a dict, in a list, or in a list of (schema, label)."""
     if isinstance(held, dict):
         return {key: change(one) for key, one in held.items()}
     if any(isinstance(one, str) for one in held):  # a dataclass lists the names of its fields
@@ -108,13 +108,13 @@ def _node(choice: Any) -> Node:
 
 
 def is_from_pydantic(function: Any) -> bool:
-    """Say whether a validator is pydantic's own, as those of a deque are."""
+    """Return whether a validator is pydantic's own, such as a deque's."""
     function = getattr(function, "func", function)
     return str(getattr(function, "__module__", "")).partition(".")[0] == "pydantic"
 
 
 def _closed(node: Node) -> Node:
-    """Return the settings by which a nested model takes no field that it would drop."""
+    """Return settings by which a nested model refuses unknown fields instead of dropping them."""
     config = node.get("config") or {}
     if node.get("root_model") or "allow" in (config.get("extra_fields_behavior"), node.get("extra_behavior")):
         return {}
@@ -128,12 +128,12 @@ def _strict_leaf(node: Node, lax: Coercion, beside: tuple[str, ...]) -> Node:
         bounded = node | {"allow_inf_nan": False}
         return _number(bounded, lax) if lax or beside else _checked(bounded | {"strict": True}, _float)
     if kind == "int":
-        # Beside a type that has fractions 4.0 is that type's own.
+        # In a union with a type that has fractions, 4.0 belongs to that type.
         fractions = {"float", "decimal", "any"}.intersection(beside)
         return _number(node, lax) if lax or fractions else _checked(node | {"strict": True}, _integer)
     if kind == "decimal":
         bounded = _checked(node | {"allow_inf_nan": False} | _bounds(node), after=_bounded)
-        # In a union a check before it would let a text be no decimal.
+        # In a union a before-check would keep a text from being read as a decimal.
         return bounded if beside else _checked(bounded, _short_decimal)
     if kind == "json":
         return _checked(node, _json_in_text)
@@ -159,7 +159,7 @@ def _collection(node: Node) -> Node:
 
 
 def one_spelling_key(node: Node) -> Node:
-    """Let a key be written in one way only: of "5" and "05" one would be lost."""
+    """Accept only one spelling of a key: of "5" and "05" one would be lost."""
     return node if node["type"] == "any" or node == {"type": "str"} else _checked(node, wrap=_as_written)
 
 
@@ -175,7 +175,7 @@ def _bounds(node: Node) -> Node:
 
 
 def _of_known(node: Node) -> Node:
-    """A literal's or an enum's values are told apart by their JSON type as well: pydantic's 1 is also true and 1.0."""
+    """Compare a literal's or an enum's values by JSON type as well: to pydantic, 1 equals true and 1.0."""
     known = [member.value for member in node["members"]] if node["type"] == "enum" else list(node["expected"])
     kinds = {type(getattr(one, "value", one)) for one in known}
     if not any(issubclass(kind, int | float) for kind in kinds):
@@ -187,7 +187,7 @@ def _of_known(node: Node) -> Node:
         fits = {bool: bool in kinds, int: bool(numbers), float: bool(numbers), str: texts}.get(type(value), True)
         if not fits:
             raise PydanticCustomError("json_type", "must be of the JSON type that is declared")
-        # 1.0 is 1 in JSON; Python would find True by it as well.
+        # 1.0 is 1 in JSON; in Python it also equals True.
         return int(value) if type(value) is float and float not in kinds and value.is_integer() else value
 
     return _checked(node, check)
@@ -200,7 +200,7 @@ def _checked(
     after: Callable[[Any], Any] | None = None,
     wrap: Callable[[Any, Any], Any] | None = None,
 ) -> Node:
-    """Put a check before a node, behind it, or around it; what writes it stays what it was."""
+    """Put a check before, after or around a node, and keep its serialization."""
     kind = "function-before" if before else "function-after" if after else "function-wrap"
     made: Node = {"type": kind, "function": {"type": "no-info", "function": before or after or wrap}, "schema": node}
     return made | ({"ref": node.pop("ref")} if "ref" in node else {})
@@ -221,7 +221,7 @@ def _float(value: Any) -> Any:
 
 
 def float_keeps(value: int) -> bool:
-    """Say whether a float keeps every digit of a whole number."""
+    """Return whether a float keeps every digit of a whole number."""
     try:
         return int(float(value)) == value
     except OverflowError:
@@ -247,14 +247,14 @@ def _short_decimal(value: Any) -> Any:
 
 
 def _bounded(value: Any) -> Any:
-    """Hold a decimal to its digits on both sides of the point, whatever the author allows and also where it is 0."""
+    """Limit a decimal's digits on both sides of the point, whatever the author allows, even for 0."""
     if isinstance(value, Decimal) and not within_digits(value):
         raise PydanticCustomError("too_long", "must have at most {digits} digits", {"digits": MAX_DIGITS})
     return value
 
 
 def within_digits(value: Decimal) -> bool:
-    """Say whether a decimal is finite and has at most so many digits before and behind its point."""
+    """Return whether a decimal is finite and has at most ``MAX_DIGITS`` digits before and after its point."""
     _, digits, exponent = value.as_tuple()  # pydantic counts no more than 28 digits
     if not isinstance(exponent, int):
         return False
@@ -262,7 +262,7 @@ def within_digits(value: Decimal) -> bool:
 
 
 def _json_in_text(value: Any) -> Any:
-    """Read JSON in a text digit by digit: a number that a double does not hold becomes a text, as outside."""
+    """Read JSON in a text exactly: a number that a double cannot hold becomes a text, as outside."""
     if not isinstance(value, str):
         return value
     try:
@@ -278,7 +278,7 @@ def _json_in_text(value: Any) -> Any:
     return text
 
 
-#: What is no number of seconds since 1970: pydantic reads "20260102" as one.
+#: Required beginnings. Without them pydantic reads "20260102" as seconds since 1970.
 _SHAPES = {
     "date": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
     "datetime": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}"),
@@ -290,9 +290,9 @@ _LOST = re.compile(r"[.,][0-9]{6}0*[1-9]")
 
 
 def _of_time(node: Node, lax: Coercion, beside: tuple[str, ...]) -> Node:
-    """Let a date or a time be a text in ISO 8601, and its digits be no more than it keeps.
+    """Accept a date or a time only as an ISO 8601 text, with no more digits than it keeps.
 
-    In a union it is read here: what comes out is a date, so it is as exact as a text beside it.
+    In a union it is converted here, so that a date counts as exactly as a text in the same union.
     """
     kind = node["type"]
     error = PydanticCustomError("json_type", "must be an ISO 8601 text such as {shown}", {"shown": _SHOWN[kind]})
@@ -307,7 +307,7 @@ def _of_time(node: Node, lax: Coercion, beside: tuple[str, ...]) -> Node:
     earlier = beside[: beside.index(kind)] if kind in beside else ()
     if not beside or lax:
         return _checked(node, shaped)
-    if {"str", "any"}.intersection(earlier):  # each text is that one's
+    if {"str", "any"}.intersection(earlier):  # that type takes every text
         return node | {"strict": True}
     alone = {name: value for name, value in node.items() if name not in ("ref", "serialization", "metadata")}
     strict = SchemaValidator(cast(Any, alone | {"strict": True}))
@@ -346,22 +346,22 @@ def _as_written(value: Any, handler: Callable[[Any], Any]) -> Any:
 
 
 def sorted_set(value: Any, handler: Callable[[Any], Any]) -> Any:
-    """Write a set in the order of its items' JSON."""
+    """Serialize a set sorted by its items' JSON."""
     return sorted(handler(value), key=canonical)
 
 
 def decimals_by_value(schema: Node) -> Node:
-    """Return the schema with decimals written by their value: without the zeros that say nothing."""
+    """Return the schema with decimals written by value, without trailing zeros."""
     return _written_by(schema, {"decimal": _value_of})
 
 
 def python_numbers(schema: Node) -> Node:
-    """Return the schema with the author's numbers written as what they are: true is no 1, and a Decimal is a number."""
+    """Return the schema with the author's Python numbers written by type: true is not 1, and a Decimal is a number."""
     return _written_by(schema, {"int": _number_of, "float": _number_of})
 
 
 def without_defaults(schema: Node) -> Node:
-    """Return the schema with the defaults that a factory makes as plain ones, so that a writer can leave them out."""
+    """Return the schema with factory defaults as plain values, so that a serializer can exclude them."""
     made = dict(schema)
     for name in SINGLE:
         if isinstance(schema.get(name), dict):
