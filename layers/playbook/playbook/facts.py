@@ -1,4 +1,4 @@
-"""What a request says about itself, for the fallbacks: the order it means, the amount it vouches for."""
+"""Facts of a request for the fallbacks: its order, and its vouched amount."""
 
 import re
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""Money is exact, and what goes into a table comes out again."""
+"""Money is exact, and values survive the tables' encoding."""
 
 import json
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What an error says has no value that pydantic quotes, however long and however it is wrapped."""
+"""An error's text has no value that pydantic quotes, however long or wrapped."""
 
 from typing import Literal
 

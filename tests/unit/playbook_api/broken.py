@@ -1,4 +1,4 @@
-"""All the ways in which a playbook can be broken."""
+"""Broken playbooks, each with its expected error."""
 
 from tests.unit.playbook_api.written import FALLBACK, GOOD, TOOL, agent_with, tool_with, without
 
@@ -199,7 +199,7 @@ BROKEN: list[tuple[str, dict[str, str | None], str, str]] = [
         "a write that is a read",
         agent_with("{limits: {turns: 3}}", "{writes: [look_up]}"),
         "",
-        r"look_up, which the intent order_status may write, is no tool that writes",
+        r"intents.order_status.writes names look_up, which is not a tool that writes",
     ),
     (
         "a form of answers that is none",

@@ -1,4 +1,4 @@
-"""What the model reads of Ballast's own tool."""
+"""The schema of Ballast's own tool, as the model reads it."""
 
 import json
 

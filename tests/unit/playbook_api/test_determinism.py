@@ -1,4 +1,4 @@
-"""What the rule about clocks sees in a validator, and what it takes for a function of its arguments alone."""
+"""Clocks and chance found in validators, and functions that depend on their arguments alone."""
 
 import functools
 import random

@@ -1,4 +1,4 @@
-"""A call's arguments have one JSON form: what is compared, undone, passed on, shown and executed is the same."""
+"""A call's arguments have one JSON form, used to compare, undo, pass on, show and execute it."""
 
 import uuid
 from collections.abc import Hashable, Iterable

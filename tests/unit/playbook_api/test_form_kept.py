@@ -1,4 +1,4 @@
-"""Nothing that was sent is lost, and nothing is read as another value each time: refused at load, or by name."""
+"""Arguments that lose a part or vary between readings are refused, at load or with the field's name."""
 
 import functools
 import itertools

@@ -1,4 +1,4 @@
-"""Methods of an argument model that read or write it: what stands around its fields is tried at the whole model."""
+"""Validator and serializer methods of an argument model are tried with the whole model."""
 
 from collections.abc import Callable
 from datetime import date, datetime

@@ -1,4 +1,4 @@
-"""What a playbook says of the money that its tools move: checked at load, with ceilings where it says nothing."""
+"""``moves`` of tools and of agent.yaml: checked at load, with default ceilings."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""A tool that is declared in the former way is refused, with the same declaration as it is written now."""
+"""The old form of ``@tool`` is refused, and the error shows the new form."""
 
 import re
 from collections.abc import Callable

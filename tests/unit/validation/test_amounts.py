@@ -1,4 +1,4 @@
-"""Amounts are known from amounts; what follows from them is shown to a person; other numbers vouch for nothing."""
+"""Amounts are known from amounts, derived ones are shown to a person, and other numbers vouch for nothing."""
 
 from decimal import Decimal
 from typing import Annotated, Any

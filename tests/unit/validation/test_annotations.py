@@ -1,4 +1,4 @@
-"""In whatever type a mark stands: what it marks is found in the JSON of the value, or the tool is refused by name."""
+"""A mark in any type finds its values in JSON, or the tool is refused with the field's name."""
 
 import dataclasses
 import json

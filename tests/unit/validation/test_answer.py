@@ -1,4 +1,4 @@
-"""An answer may name what the run knows, and the sums of that; ordinary sentences are nobody's business."""
+"""An answer may name values of the run and their sums; ordinary sentences are not checked."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Marks are found wherever an author may write them: nested, in lists, in unions, in Annotated within Annotated."""
+"""Marks are found in any place: nested, in lists, in unions, in Annotated within Annotated."""
 
 from decimal import Decimal
 from enum import StrEnum

@@ -1,4 +1,4 @@
-"""Wherever pydantic lets a type stand, a mark in it is heard, or refused with the place."""
+"""A mark in any type that pydantic accepts works, or is refused with its place."""
 
 import dataclasses
 import typing

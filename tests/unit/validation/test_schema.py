@@ -1,4 +1,4 @@
-"""The part of JSON Schema that a playbook may use means what JSON Schema means, and nothing else is let in."""
+"""The supported part of JSON Schema agrees with JSON Schema, and the rest is refused."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""How large and how deep, and why a text is no object."""
+"""Bounds of size and depth, and texts that are not one JSON object."""
 
 from typing import Any
 

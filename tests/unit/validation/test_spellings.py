@@ -1,4 +1,4 @@
-"""Spellings that people and models use for the same value, and those by which one value poses as another."""
+"""Spellings of the same value, and spellings that disguise another value."""
 
 import re
 import sys

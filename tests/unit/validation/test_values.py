@@ -1,4 +1,4 @@
-"""One value in many spellings is one value; two values are two, however alike they look."""
+"""Spellings of one value match; different values do not, however similar."""
 
 from decimal import Decimal
 from typing import Any

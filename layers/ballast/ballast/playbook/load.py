@@ -200,7 +200,7 @@ def _check(path: Path, agent: AgentConfig, tools: Mapping[str, Tool], fallbacks:
     for name, known in agent.intents.items():
         for tool in known.writes or ():
             if tool not in tools or tools[tool].effect is not Effect.WRITE:
-                raise PlaybookInvalid(f"{path}: {tool}, which the intent {name} may write, is no tool that writes.")
+                raise PlaybookInvalid(f"{path}: intents.{name}.writes names {tool}, which is not a tool that writes.")
     for intent in fallbacks:
         if intent not in agent.intents:
             raise PlaybookInvalid(
