@@ -1,10 +1,10 @@
 """A script is replayed from the log, call by call, and whatever it does ends in a decision."""
 
+from importlib import import_module
 from typing import Any
 
 import pytest
 
-from ballast.playbook import script
 from tests.functions.stack import LambdaDied, Stack, once
 
 NOTE = {"note_id": "n-1", "text": "milk", "price": "1.50", "written": "2026-01-02"}
@@ -145,7 +145,7 @@ def test_a_script_that_is_no_function_of_the_log_is_stopped(stack: Stack) -> Non
 
 
 def test_a_script_that_goes_round_in_circles_is_stopped(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(script, "MAX_CALLS", 3)
+    monkeypatch.setattr(import_module("ballast.playbook.fallback"), "MAX_CALLS", 3)
     run_id = stack.open(intent="endless")
 
     kinds = []
